@@ -30,19 +30,7 @@ from .optimize.schedules import Adaptive, Constant, Cosine, InverseScaling, OneC
 
 @dataclass(frozen=True)
 class Part:
-    """One of the library's own parts.
-
-    Parameters
-    ----------
-    cls : type
-        Its class; a derived class is not this part.
-    name : str, optional
-        Its name in the estimators' settings; a part without a name can only be given as an object.
-    kernel : bool, default False
-        Whether the compiled engine has a kernel for it. If not, it runs on the reference engine.
-    savable : bool, default True
-        Whether it is public, so that model files may hold it.
-    """
+    """One of the library's own parts."""
 
     cls: type
     name: str | None = None

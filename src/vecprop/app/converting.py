@@ -30,17 +30,7 @@ Seen = Callable[[int, float], object]
 
 
 class Converted(NamedTuple):
-    """A folder that was converted.
-
-    Parameters
-    ----------
-    rows : int
-        The number of rows.
-    types : dict of str to str
-        The type of each column.
-    notes : list of str
-        Sentences on the text and its columns.
-    """
+    """A folder that was converted."""
 
     rows: int
     types: dict[str, Type]
@@ -80,18 +70,8 @@ def converted(
 
     Parameters
     ----------
-    source : Path
-        A text file, or a folder of such.
     folder : Path
         The folder, which is made. If it is there and its conversion was not ended, the same call goes on.
-    words : collection of str
-        Columns in which words such as NA are values, and only empty ones are missing.
-    numbers : sequence of str
-        Columns in which a value that is no plain number is refused.
-    force : bool, default False
-        Whether to begin anew if the folder holds a conversion of something else.
-    seen : callable, optional
-        Is told the number of rows and the share of the work that are done.
 
     Raises
     ------

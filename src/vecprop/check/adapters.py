@@ -7,15 +7,7 @@ import numpy as np
 
 
 class Differentiable:
-    """A function that returns its value and gradient when called, and whose value alone costs less.
-
-    Parameters
-    ----------
-    value : callable
-        The value.
-    value_and_gradient : callable
-        The value and the gradient.
-    """
+    """A function that returns its value and gradient when called, and whose value alone costs less."""
 
     def __init__(self, value: Callable[..., Any], value_and_gradient: Callable[..., tuple[Any, Any]]) -> None:
         self.value, self._both = value, value_and_gradient

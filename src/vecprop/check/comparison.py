@@ -17,15 +17,7 @@ code may round more often than vecprop's."""
 
 @dataclass(frozen=True)
 class Comparison:
-    """Derivatives along K directions, given and expected; all arrays have shape (outputs, K).
-
-    Parameters
-    ----------
-    given, expected, tolerance : ndarray
-        The two derivatives, and the largest difference that rounding explains.
-    kink, wrong : ndarray of bool
-        Whether the verdict is KINK, and whether it is FAIL.
-    """
+    """Derivatives along K directions, given and expected; all arrays have shape (outputs, K)."""
 
     given: np.ndarray
     expected: np.ndarray
@@ -70,10 +62,6 @@ class Criteria:
 
     Parameters
     ----------
-    method : str
-        How the expected derivatives are computed.
-    limit : Limit
-        The error that the user allows.
     any_side : bool, default False
         Whether ties may have been broken either way, as by an engine that rounds differently and may not meet them.
     """

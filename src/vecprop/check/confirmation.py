@@ -90,21 +90,7 @@ def unconfirmed(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarra
 
 
 def _contradiction(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray, found: Difference) -> str:
-    """Return how differences along a direction contradict the complex step; empty if they do not.
-
-    Parameters
-    ----------
-    point : Point
-        The function at its parameters.
-    part : NamedPart
-        The part of the parameters that moves.
-    u : ndarray (1, size)
-        The direction.
-    stepped : ndarray (1, outputs)
-        The derivatives by complex step.
-    found : Difference
-        The derivatives by differences.
-    """
+    """Return how differences along a direction contradict the complex step; empty if they do not."""
     # At a kink the complex step may take either side.
     sides = np.stack([found.value + side * found.jump for side in (-0.5, 0.0, 0.5)])
     apart = np.abs(stepped - sides).min(axis=0)

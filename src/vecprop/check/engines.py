@@ -29,19 +29,6 @@ def judged_gradients(
 ) -> tuple[JudgedGradient, ...]:
     """Return the gradients of the engines to check.
 
-    Parameters
-    ----------
-    network : Network
-        The network.
-    batch_at : callable
-        Takes parameters and returns the rows in their type.
-    noise : RandomKey or None
-        The key of random layers.
-    dtype : dtype
-        The type of the parameters.
-    engine : str
-        The engines to check.
-
     Raises
     ------
     ValueError

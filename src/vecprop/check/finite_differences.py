@@ -8,17 +8,7 @@ from .complex_step import Moved
 
 
 class Difference(NamedTuple):
-    """Derivatives along directions by differences, (K, outputs).
-
-    Parameters
-    ----------
-    value : ndarray
-        The derivatives.
-    error : ndarray
-        An estimate of their error; infinite if nothing is known.
-    jump : ndarray
-        The right derivative less the left one; 0 unless there is a kink.
-    """
+    """Derivatives along directions by differences, (K, outputs)."""
 
     value: np.ndarray
     error: np.ndarray
@@ -29,21 +19,6 @@ def central_differences(moved: Moved, U: np.ndarray, noise: np.ndarray, step: An
     """Return (f(theta + εu) - f(theta - εu)) / 2ε, with an estimate of its error.
 
     The error is the change when ε is doubled, which bounds the truncation error, plus the rounding error.
-
-    Parameters
-    ----------
-    moved : callable
-        The function's values, (K, outputs), after steps, (K, size).
-    U : ndarray (K, size)
-        The directions.
-    noise : ndarray, broadcast to (K, outputs)
-        The standard deviation of the rounding errors of the function's values.
-    step : float or ndarray (K, 1)
-        The step ε.
-
-    Returns
-    -------
-    derivative, error : ndarray (K, outputs)
 
     Examples
     --------
@@ -78,23 +53,6 @@ def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, o
     of, and that difference is its error (Ridders, 1982), to which the noise of the values divided by the step is added.
     A function with a pole or with kinks between the steps may look smooth over long steps. So an entry of long steps is
     believed only as far as shorter steps confirm it.
-
-    Parameters
-    ----------
-    moved : callable
-        The function's values, (K, outputs), after steps, (K, size); NaN if it raises.
-    U : ndarray (K, size)
-        The directions.
-    scale : ndarray (K,)
-        The distance along each direction over which the function is expected to change.
-    noise : ndarray (outputs,)
-        The standard deviation of the rounding errors of the function's values.
-    others : ndarray (S, K)
-        Other scales, which are tried if the first leaves a derivative unclear.
-
-    Returns
-    -------
-    Difference
 
     Examples
     --------

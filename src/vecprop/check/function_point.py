@@ -24,25 +24,7 @@ UNITS = 10.0 ** np.arange(-13, 14)
 
 
 class FunctionPoint(Point):
-    """A function at parameters theta.
-
-    Parameters
-    ----------
-    value : callable
-        The function's value, for parameters in the user's structure.
-    gradient : callable
-        The gradient or Jacobian to judge, for parameters in the user's structure.
-    structure : Structure
-        The structure of the parameters.
-    theta : ndarray (P,)
-        The parameters, in float64.
-    outputs : tuple of int
-        The shape of the function's value.
-    dtype : dtype
-        The type in which the gradient is computed here.
-    rows : tuple of int, default ()
-        The possible values of N, for the diagnosis.
-    """
+    """A function at parameters theta."""
 
     def __init__(
         self,

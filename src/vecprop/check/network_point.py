@@ -51,19 +51,7 @@ def penalty_divisor(network: Network, penalty: Penalty, batch: Batch) -> float:
 
 @dataclass(frozen=True)
 class JudgedGradient:
-    """A gradient to judge.
-
-    Parameters
-    ----------
-    gradient : callable
-        The loss, or None if it is not judged, and the gradient, (P,), as a function of theta.
-    engine : str, default ""
-        The engine that computes it, if any.
-    is_own : bool, default False
-        Whether it is the network's own backpropagation, by the reference engine.
-    name : str, default ""
-        Its name, if an engine has more than one gradient.
-    """
+    """A gradient to judge."""
 
     gradient: Callable[[np.ndarray], tuple[Any, np.ndarray]]
     engine: str = ""
@@ -72,25 +60,7 @@ class JudgedGradient:
 
 
 class NetworkPoint(Point):
-    """A network with its rows and random masks, at parameters theta.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    theta : ndarray (P,)
-        The parameters, in float64.
-    batch : Batch
-        The rows, in float64.
-    noise : RandomKey or None
-        The key of random layers.
-    judged : tuple of JudgedGradient
-        The gradients to judge.
-    dtype : dtype
-        The type in which they are computed.
-    elsewhere : Batch, optional
-        The rows for other parameters, before they are rounded to dtype.
-    """
+    """A network with its rows and random masks, at parameters theta."""
 
     outputs: tuple[int, ...] = ()
 

@@ -44,8 +44,6 @@ class Noise(NamedTuple):
 
     Attributes
     ----------
-    near : ndarray
-        The noise over short distances: at least a unit in the last place, unless the values are constant.
     farther : ndarray
         The noise over longer distances, if it is larger: digits are lost, or the function has structure that is finer
         than those distances.
@@ -67,8 +65,6 @@ def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]], may_be_coarse: 
     lines : list of callable
         For each line, a function of distances, (T,), that returns the values, (T, n). At a distance of 1 the
         parameters change by their own size.
-    may_be_coarse : bool, default True
-        Whether values that do not change over short distances may be rounded to float32 or float16, and not constant.
 
     Examples
     --------

@@ -13,19 +13,7 @@ from .arithmetic.array_pair import ArrayPair
 
 @dataclass(frozen=True)
 class NamedPart:
-    """A named part of a vector of parameters.
-
-    Parameters
-    ----------
-    name : str
-        Its name, such as "layer 0 (Dense) W".
-    start : int
-        The index of its first entry in the vector.
-    shape : tuple of int
-        Its shape.
-    layer : int, optional
-        The number of the layer that it belongs to.
-    """
+    """A named part of a vector of parameters."""
 
     name: str
     start: int
@@ -49,17 +37,7 @@ class NamedPart:
 
 @dataclass(frozen=True)
 class Structure:
-    """How a vector is divided into arrays, and how they were nested.
-
-    Parameters
-    ----------
-    parts : tuple of NamedPart
-        The arrays, in the order of the vector.
-    dtype : dtype
-        Their common floating type.
-    tree : object
-        The lists, tuples and dicts of the user, with a part in place of each array.
-    """
+    """How a vector is divided into arrays, and how they were nested."""
 
     parts: tuple[NamedPart, ...]
     dtype: np.dtype

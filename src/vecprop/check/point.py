@@ -15,23 +15,7 @@ from .rounding import Bound
 
 
 class Point(ABC):
-    """A function at parameters theta, (P,) in float64, with one or more gradients to judge.
-
-    Attributes
-    ----------
-    theta : ndarray (P,)
-        The parameters.
-    parts : tuple of NamedPart
-        Their named parts.
-    outputs : tuple of int
-        The shape of the value.
-    dtype : dtype
-        The type in which the gradient is computed here.
-    rows : tuple of int
-        The possible values of N, the number of rows, for the diagnosis.
-    eps : float
-        The relative spacing of the gradients' type.
-    """
+    """A function at parameters theta, (P,) in float64, with one or more gradients to judge."""
 
     theta: np.ndarray
     parts: tuple[NamedPart, ...]

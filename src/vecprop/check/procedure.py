@@ -37,17 +37,7 @@ right gradient has 2, a wrong one 1."""
 
 @dataclass(frozen=True)
 class _Procedure:
-    """How one check is done.
-
-    Parameters
-    ----------
-    method : str
-        How the expected derivatives are computed.
-    along : bool
-        Whether parts are judged along random directions instead of by every entry.
-    limit : Limit
-        The errors that the user allows.
-    """
+    """How one check is done."""
 
     method: Method
     along: bool
@@ -101,21 +91,7 @@ class _Procedure:
 
 
 def judged_report(point: Point, method: str, notes: list[str], movable: bool, limit: Limit) -> Report:
-    """Judge the gradients of a point, there and, if rounding hides too much, at random points nearby.
-
-    Parameters
-    ----------
-    point : Point
-        The function at its parameters.
-    method : str
-        One of `gradients.METHODS`.
-    notes : list of str
-        Further notes for the report.
-    movable : bool
-        Whether the gradients can be computed at other parameters.
-    limit : Limit
-        The errors that the user allows.
-    """
+    """Judge the gradients of a point, there and, if rounding hides too much, at random points nearby."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # the user has seen warnings at theta; elsewhere they are expected
         givens = _finite(point)

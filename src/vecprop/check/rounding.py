@@ -21,19 +21,7 @@ LossAndGradient = Callable[[Any, Batch], tuple[Any, Any]]
 
 @dataclass(frozen=True)
 class Bound:
-    """The bound on the rounding error of a gradient.
-
-    Parameters
-    ----------
-    gradient : ndarray (outputs, P)
-        The bound of each entry; `UNBOUNDED` if the error could be any number.
-    tied : bool
-        Whether equal numbers were compared, so that there may be a kink.
-    running : bool, default True
-        Whether it was carried through the arithmetic; else it was measured.
-    value : float, default 0.0
-        The bound of a network's loss.
-    """
+    """The bound on the rounding error of a gradient."""
 
     gradient: np.ndarray
     tied: bool
@@ -50,17 +38,7 @@ errors to add up."""
 
 
 def tightened(bound: Bound, largest: np.ndarray, experiment: Callable[[], Bound]) -> Bound:
-    """Return a bound whose absurd entries are replaced by the measured error times 16.
-
-    Parameters
-    ----------
-    bound : Bound
-        The bound.
-    largest : ndarray (outputs, P)
-        For each entry, the size of the largest entry of its part.
-    experiment : callable
-        Measures the bound.
-    """
+    """Return a bound whose absurd entries are replaced by the measured error times 16."""
     absurd = bound.gradient > ABSURD * largest
     if not absurd.any():
         return bound
@@ -70,17 +48,6 @@ def tightened(bound: Bound, largest: np.ndarray, experiment: Callable[[], Bound]
 
 def rounding_bound(loss_and_gradient: LossAndGradient, theta: np.ndarray, batch: Batch, dtype: Any) -> Bound:
     """Bound the rounding error of each entry of a network's gradient.
-
-    Parameters
-    ----------
-    loss_and_gradient : callable
-        The network's loss and gradient, as a function of theta and a batch.
-    theta : ndarray (P,)
-        The parameters, in float64.
-    batch : Batch
-        The rows, in float64.
-    dtype : dtype
-        The type that the gradient was computed in.
 
     Raises
     ------
@@ -146,23 +113,7 @@ def rounding_experiment(
     eps: float = EPS,
     may_be_coarse: bool = False,
 ) -> Bound:
-    """Measure the rounding error of a gradient whose arithmetic cannot be followed, as its noise along lines.
-
-    Parameters
-    ----------
-    gradient : callable
-        The gradient, (outputs, P), as a function of theta.
-    theta : ndarray (P,)
-        The parameters, in float64.
-    lines : ndarray (L, P)
-        Directions in which every parameter moves by about its own size.
-    scale : callable
-        The largest of all entries in the unit of each; see `Point.scale`.
-    eps : float, default that of float64
-        The relative spacing of the gradient's type.
-    may_be_coarse : bool, default False
-        Whether the function may compute in float32 or float16.
-    """
+    """Measure the rounding error of a gradient whose arithmetic cannot be followed, as its noise along lines."""
     here = gradient(theta)
 
     def values(t: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -175,15 +126,7 @@ def rounding_experiment(
 
 
 def coarse_type(given: np.ndarray, error: np.ndarray, sizes: np.ndarray) -> str:
-    """Return "float16" or "float32" if numbers in float64 were rounded to it and their errors confirm this; else "".
-
-    Parameters
-    ----------
-    given : ndarray
-        The numbers.
-    error, sizes : ndarray
-        Errors that should be rounding, and the sizes of the numbers that they are errors of.
-    """
+    """Return "float16" or "float32" if numbers in float64 were rounded to it and their errors confirm this; else ""."""
     given, share = given[given != 0], (error / sizes)[sizes > 0]
     bits = np.frexp(given)[0]
     for dtype in (np.float16, np.float32):

@@ -51,21 +51,7 @@ Factors below 1 take units out of saturation; small changes stay within a narrow
 
 
 class Doubts:
-    """The doubts about the rows of one gradient, and how a second point settles them.
-
-    Parameters
-    ----------
-    point : Point
-        The function at its parameters.
-    number : int
-        The number of the gradient among those that are judged.
-    given : ndarray (outputs, P)
-        The gradient.
-    method : str
-        How the expected derivatives were computed.
-    limit : Limit
-        The errors that the user allows.
-    """
+    """The doubts about the rows of one gradient, and how a second point settles them."""
 
     def __init__(self, point: Point, number: int, given: np.ndarray, method: Method, limit: Limit) -> None:
         self.point, self.number, self.given, self.limit = point, number, given, limit
@@ -188,19 +174,7 @@ def nearby(
     doubtful: list[set[str]],
     here: list[dict[str, Comparison]],
 ) -> list[dict[str, Row]]:
-    """Judge doubtful parts of gradients at random points nearby, until rounding hides little of them.
-
-    Parameters
-    ----------
-    point : Point
-        The function at its parameters.
-    judge : callable
-        Takes a point, gradients by number and parts; returns their rows and the comparisons of entries.
-    doubtful : list of set of str
-        For each gradient, the names of its doubtful parts.
-    here : list of dict
-        For each gradient, the comparisons of entries at the first point.
-    """
+    """Judge doubtful parts of gradients at random points nearby, until rounding hides little of them."""
     draw = np.random.default_rng(1)
     judged: list[dict[str, Row]] = [{} for _ in doubtful]
     for factor, spread in MOVES:

@@ -47,15 +47,7 @@ class Taylor:
 
 
 def taylor(point: Point, gradient: np.ndarray) -> Taylor:
-    """Return the Taylor remainder of a function along a random direction.
-
-    Parameters
-    ----------
-    point : Point
-        The function at its parameters.
-    gradient : ndarray (outputs, P)
-        The gradient to judge.
-    """
+    """Return the Taylor remainder of a function along a random direction."""
     v = point.all_sizes * random_signs(np.random.default_rng(0), point.theta.shape)
     values = point.values(point.theta + STEPS[:, None] * v)  # NaN outside the function's domain
     remainder = np.abs(values - point.value - STEPS[:, None] * (gradient @ v)).sum(axis=1)

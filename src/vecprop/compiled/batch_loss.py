@@ -21,19 +21,7 @@ THREADED = 20_000_000
 
 
 class BatchLoss:
-    """The loss of one batch as a function of the parameters, for one network.
-
-    Parameters
-    ----------
-    network : Network
-        A network whose parts all have kernels.
-    F : type
-        The parameters' type, numpy.float32 or numpy.float64.
-    batch : Batch
-        Rows without leading axes.
-    noise : RandomKey, optional
-        The random key of dropout; None for none.
-    """
+    """The loss of one batch as a function of the parameters, for one network."""
 
     def __init__(self, network: Network, F: type, batch: Batch, noise: RandomKey | None = None) -> None:
         self.network, self.F, self.batch = network, F, batch

@@ -28,23 +28,7 @@ _RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # ctypes releases
 
 
 class EpochResults(NamedTuple):
-    """The results of some epochs.
-
-    Attributes
-    ----------
-    epochs : int
-        The number of epochs that ended with a finite loss.
-    steps : int
-        The number of steps.
-    losses, validation_losses, norms, sizes : ndarray (count,)
-        The losses after each epoch, and the mean norms of its gradients and lengths of its steps.
-    validation_scores : ndarray (count,)
-        The scores of the validation rows after each epoch.
-    gradient_diverged : bool
-        Whether the epochs ended because a gradient was not finite.
-    stalled, stopped : bool
-        Whether early stopping ended them, or something outside.
-    """
+    """The results of some epochs."""
 
     epochs: int
     steps: int
@@ -59,27 +43,7 @@ class EpochResults(NamedTuple):
 
 
 class Epochs:
-    """The epochs of one fit.
-
-    Parameters
-    ----------
-    network : Network
-        A network whose parts all have kernels.
-    theta : ndarray (P,)
-        The parameters, which are moved in place.
-    batch, validation_batch : Batch
-        The training rows, and the validation rows if there are any.
-    optimizer : Optimizer
-        An optimizer with a kernel.
-    moments : list of ndarray (P,)
-        Its moments, which are moved in place.
-    last_finite : ndarray (P,)
-        A copy of the parameters, which becomes the last parameters with a finite loss.
-    plan : Plan
-        The batches, the clipping and the loss.
-    keeps_predictions : bool, default False
-        Whether the predictions of the validation rows are kept after each epoch, at `kept_predictions` of the record.
-    """
+    """The epochs of one fit."""
 
     def __init__(
         self,
@@ -146,21 +110,7 @@ class Epochs:
     def take(
         self, batch: Batch, places: np.ndarray, numbers: np.ndarray | None, own: slice | np.ndarray, rows: int
     ) -> None:
-        """Let the next run be over a part of an epoch's rows, in a given order.
-
-        Parameters
-        ----------
-        batch : Batch
-            Arrays like those that this was made with, which hold these rows.
-        places : ndarray of int
-            Where the rows lie in the arrays, in the order in which they are taken.
-        numbers : ndarray of int or None
-            Their numbers among all rows, if the network needs them for its noise.
-        own : slice or ndarray of int
-            The rows of the arrays of whose weights the running loss is a share.
-        rows : int
-            The number of rows of which it is a share.
-        """
+        """Let the next run be over a part of an epoch's rows, in a given order."""
         data = batch_fields(batch, self.F)
         weight = data["weight"][own] if data["weight"].size else data["weight"]
         self.context.set(

@@ -131,39 +131,8 @@ def run_members(contexts, numbers, count, queue, scratch, fields, offsets, run_e
 class MemberFits:
     """Fits that differ only in their initial parameters and seeds.
 
-    Parameters
-    ----------
-    network : Network
-        A network whose parts all have kernels.
-    thetas : ndarray (M, P)
-        The initial parameters.
-    batch, validation_batch : Batch
-        The training rows, and the validation rows if there are any.
-    optimizer : Optimizer
-        An optimizer with a kernel.
-    plan : Plan
-        The batches, the clipping and the loss; its seed is not used.
-    seeds : sequence of int
-        Each fit's seed.
-    epochs : int
-        The most epochs of a fit.
-    rates : ndarray
-        The learning rate of each step, or one for all.
-    stopping : tuple of float or None
-        The rule of early stopping, see `epochs.STOPPING`.
-    keeps_predictions : bool, default False
-        Whether the predictions of the validation rows are kept.
-
     Attributes
     ----------
-    thetas : ndarray (M, P)
-        The current parameters.
-    moments : dict of ndarray (M, P)
-        The optimizer's moments.
-    last_finite, best : ndarray (M, P)
-        The last parameters with a finite loss, and those with the lowest.
-    memory : ndarray (M, 3)
-        The memory of early stopping, see `epochs.MEMORY`.
     losses, validation_losses : ndarray (M, epochs + 1)
         The losses before each epoch and at the end; running losses are those of each epoch. Here and below, entries
         beyond the epochs that are done are not initialized.
@@ -172,13 +141,9 @@ class MemberFits:
         (M, 0).
     validation_predictions : ndarray (M, epochs + 1, n, O)
         The predictions of the n validation rows at the same parameters; (M, 0, n, O) if they are not kept.
-    norms, sizes : ndarray (M, epochs + 1)
-        The mean norms of the gradients and lengths of the steps in each epoch.
     done : ndarray (M, 4)
         The number of epochs that ended with a finite loss, the number of steps, whether a gradient was not finite, and
         why the fit ended: `epochs.Ended`, or NOT_STARTED.
-    seconds : ndarray (M,)
-        The time that each fit took; not positive before it has ended.
     """
 
     def __init__(
@@ -263,8 +228,6 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], bool]) -> None:
 
     Parameters
     ----------
-    cohorts : sequence of MemberFits
-        The fits.
     monitor : callable
         A function that is called several times a second; all fits are stopped between two batches when it returns True.
     """

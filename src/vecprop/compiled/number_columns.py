@@ -97,17 +97,9 @@ def encode_numbers(
 
     Parameters
     ----------
-    x : ndarray (N,)
-        The numbers; nan is missing.
-    edges, scores : ndarray (pieces + 1,)
-        The edges of the pieces, or none, and their normal scores.
     how : tuple of float
         The centre and scale; the mean and deviation; the limits of the scaled number, before it is squared, and of the
         standardised number.
-    marks_missing, has_standard : bool
-        Whether there is an input for missing values, and one for the standardised number.
-    inputs : ndarray (N, width)
-        Columns of a contiguous array, which are written.
     """
     values, settings = np.ascontiguousarray(x, float), np.array(how)
     kept: tuple[Any, ...] = np.ascontiguousarray(edges, float), np.zeros(0) if scores is None else scores

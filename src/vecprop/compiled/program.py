@@ -100,42 +100,7 @@ def program_of(network: Network, F: type, batch: int = 0) -> "Program":
 
 
 class Program:
-    """A network for the kernels, for one floating type.
-
-    Parameters
-    ----------
-    network : Network
-        A network whose parts all have kernels.
-    F : type
-        numpy.float32 or numpy.float64.
-    batch : int, default 0
-        The rows of a batch, for which threads may split wide layers; 0 splits none.
-
-    Attributes
-    ----------
-    split_layers : list of SplitLayer
-        The layers whose weights threads split.
-    table : ndarray (L,) of LAYER
-        A row for each layer.
-    h : ndarray (L, 8)
-        The layers' hyperparameters.
-    tile : int
-        The most rows of a tile.
-    by_rows : bool
-        Whether the first layer reads rows x features, as they lie in the data.
-    uses_blas : bool
-        Whether BLAS computes some layer's products.
-    large : bool
-        Whether products are so large that tiles have many rows.
-    packing_at : int
-        The offset in the workspace where a worker packs matrices, for a tile of one row.
-    workspace_size : int
-        The size of a tile's workspace, in numbers.
-    width : int
-        The largest number of inputs or outputs of a layer.
-    operations : int
-        The approximate number of operations of a row's gradient.
-    """
+    """A network for the kernels, for one floating type."""
 
     def __init__(self, network: Network, F: type, batch: int = 0) -> None:
         require_kernels(network, F)  # formulas of a user's own may have changed since the network was compiled

@@ -32,22 +32,9 @@ def gradient_of_a_step(
 
     Parameters
     ----------
-    network : Network
-        A network whose parts all have kernels.
-    theta : ndarray (P,)
-        The parameters of one network, in float32 or float64; they are not moved.
-    batch : Batch
-        Rows without leading axes, as `Network.batch` returns them.
     noise : RandomKey, optional
         The key of random layers, with a whole number as its seed and the number of the step. None is no noise, with
         which the kernels can compute random layers, but training never does.
-
-    Returns
-    -------
-    loss : float
-        The loss, with the penalty, in theta's type.
-    gradient : ndarray (P,)
-        Its gradient.
 
     Examples
     --------

@@ -28,18 +28,6 @@ def _mix(x: np.ndarray) -> np.ndarray:
 def counter_bits(seed: int | Array, *counts: int | Array) -> np.ndarray:
     """Return 64 random bits for a seed and each combination of counts.
 
-    Parameters
-    ----------
-    seed : int or array of int
-        The seed, one or several.
-    *counts : int or array of int
-        The counts, from the outermost to the innermost. Seed and counts broadcast against each other.
-
-    Returns
-    -------
-    ndarray of uint64
-        At least one-dimensional.
-
     Examples
     --------
     >>> bool(counter_bits(7, 3, np.arange(5))[2] == counter_bits(7, 3, 2)[0])
@@ -71,16 +59,6 @@ def counter_uniform(seed: int | Array, *counts: int | Array) -> np.ndarray:
 
 def permutation(seed: int, epoch: int, rows: int) -> np.ndarray:
     """Return the order of the rows in an epoch: the row numbers sorted by a random number each.
-
-    Parameters
-    ----------
-    seed, epoch, rows : int
-        The seed, the number of the epoch and the number of rows.
-
-    Returns
-    -------
-    ndarray of int
-        A permutation of 0 … rows - 1.
 
     Examples
     --------

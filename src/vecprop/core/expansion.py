@@ -52,8 +52,6 @@ class Expansion(ABC):
 
     Parameters
     ----------
-    columns : ndarray of COLUMN
-        What is kept of each column, and its inputs, which follow each other.
     edges : ndarray
         For each column of numbers with pieces five tables, one after the other: the lower edge of each piece, and of
         what is above the last, with infinite ones up to a multiple of four and one more; and as many of the pieces'

@@ -90,17 +90,7 @@ class He(Initializer):
 
 
 def fill(p: dict[str, np.ndarray], generator: "np.random.Generator", initializer: Initializer | None = None) -> None:
-    """Fill a layer's parameters in place: matrices are drawn by the initializer, everything else is 0.
-
-    Parameters
-    ----------
-    p : dict of ndarray
-        The layer's parameters by name.
-    generator : numpy.random.Generator
-        The source of random numbers.
-    initializer : Initializer, optional
-        The distribution of the matrices; Glorot() by default.
-    """
+    """Fill a layer's parameters in place: matrices are drawn by the initializer, everything else is 0."""
     draw = initializer or Glorot()
     for values in p.values():
         values[...] = draw(generator, *values.shape) if values.ndim == 2 else 0

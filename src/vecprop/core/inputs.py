@@ -53,25 +53,7 @@ def is_converted_as_read(X: Any, dtype: np.dtype) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Rows that a network has accepted, in the array library and type of its parameters.
-
-    Parameters
-    ----------
-    X : array (*M, N, I)
-        The inputs.
-    T : array (*M, N, O) or (*M, N)
-        The targets: a row of numbers each, or an integer class each.
-    weight : array (*M, N) or None
-        The rows' weights; None if all are 1.
-    chosen : ndarray of int, optional
-        The numbers of the rows that are meant; all by default.
-    scaling : Scaling, optional
-        How inputs are scaled as they are read.
-    expansion : Expansion, optional
-        How inputs are computed as they are read, from what X keeps of each row.
-    converted : dtype, optional
-        The type to which X is converted as it is read; by default X has it.
-    """
+    """Rows that a network has accepted, in the array library and type of its parameters."""
 
     X: Array
     T: Array

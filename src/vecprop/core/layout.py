@@ -32,23 +32,7 @@ class Penalized(tuple[int, ...]):
 
 @dataclass(frozen=True)
 class Tensor:
-    """A named part of theta: a matrix or vector of a layer's parameters.
-
-    Parameters
-    ----------
-    layer : int
-        The number of the layer, from 0.
-    kind : str
-        The layer's class, such as "Dense".
-    name : str
-        The parameter's name in the layer, such as "W".
-    start : int
-        The index in theta of its first entry.
-    shape : tuple of int
-        Its shape for one member.
-    penalized : bool, default False
-        Whether penalties apply to it.
-    """
+    """A named part of theta: a matrix or vector of a layer's parameters."""
 
     layer: int
     kind: str

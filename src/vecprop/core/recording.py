@@ -18,25 +18,7 @@ from .network import Network
 
 @dataclass
 class LayerPass:
-    """The values of one layer in a forward and backward pass.
-
-    Parameters
-    ----------
-    layer : Layer
-        The layer as it was given.
-    p : dict of str to array
-        Its parameters.
-    X, Y : array (*M, N, width)
-        Its input and its output.
-    saved : object
-        What it saved for its backward pass.
-    delta, delta_X : array (*M, N, width)
-        The gradients with respect to Y and X.
-    J : dict of str to array
-        The gradients of its parameters; for a layer of a network without those of penalties.
-    inside : list of LayerPass
-        The passes of the layers that it is made of, in the order of the forward pass.
-    """
+    """The values of one layer in a forward and backward pass."""
 
     layer: Layer
     p: dict[str, Array]
@@ -51,19 +33,7 @@ class LayerPass:
 
 @dataclass(frozen=True)
 class Recording:
-    """One forward and backward pass of a network.
-
-    Parameters
-    ----------
-    layers : list of LayerPass
-        The layers' values, from the first.
-    row_losses : array (*M, N)
-        The loss of each row.
-    loss : array (*M,)
-        The loss: the reduced losses of the rows, plus the penalties.
-    gradient : array (*M, P)
-        Its gradient, with that of the penalties.
-    """
+    """One forward and backward pass of a network."""
 
     layers: list[LayerPass]
     row_losses: Array
@@ -78,14 +48,6 @@ def record(
 
     Parameters
     ----------
-    network : Network
-        The network.
-    theta : array (*M, P)
-        The parameters.
-    batch : Batch
-        The rows.
-    noise : RandomKey, optional
-        The key of random layers; None is prediction.
     row : int, optional
         The row whose part in the gradient is sought: all others pass a delta of 0 back. By default all rows.
 

@@ -27,8 +27,6 @@ class Scaling:
     ----------
     shift, scale : ndarray (I,)
         The offset and the factor or divisor of each column, both in the type of X or both in float64.
-    multiplies : bool, default False
-        Whether it is x scale + shift.
 
     Examples
     --------
@@ -59,17 +57,6 @@ class Selection:
     """Rows of X, chosen, and scaled or expanded, only as they are read; it stands for X where a `Batch` is made.
 
     Targets and weights beside it are those of all rows of X.
-
-    Parameters
-    ----------
-    X : array (N, I)
-        All rows, of numbers that are known to be finite, scaled or not.
-    rows : ndarray of int, optional
-        The numbers of the chosen rows; all by default.
-    scaling : Scaling, optional
-        How their columns are scaled.
-    expansion : Expansion, optional
-        How inputs are computed from what X keeps of rows, (N, bytes).
 
     Examples
     --------

@@ -49,11 +49,6 @@ class SparseBatch(Batch):
 class SparseNetwork(Network):
     """A network on sparse inputs, with the parameters of the same network on dense ones.
 
-    Parameters
-    ----------
-    network : Network
-        A network whose first layer is `Dense`.
-
     Examples
     --------
     >>> from scipy import sparse

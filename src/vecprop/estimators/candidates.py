@@ -14,15 +14,6 @@ from .together import random_states
 class Candidate:
     """An estimator with one choice of parameters.
 
-    Parameters
-    ----------
-    estimator : MLPClassifier, MLPRegressor, or Pipeline that ends in one
-        The estimator of the search.
-    params : dict
-        The parameters.
-    seeds : int
-        The number of random states that it is fitted with.
-
     Raises
     ------
     TypeError

@@ -19,21 +19,7 @@ from ..core.selection import Scaling, Selection
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Rows with their targets.
-
-    Parameters
-    ----------
-    X : ndarray or sparse matrix (N, I)
-        The inputs.
-    y : array (N,) or (N, O)
-        The labels or numbers, as they were given.
-    T : ndarray
-        The targets of the network.
-    weight : ndarray (N,) or None
-        The rows' weights.
-    scaling : Scaling, optional
-        How the inputs are scaled as they are read.
-    """
+    """Rows with their targets."""
 
     X: Any
     y: Any
@@ -50,13 +36,6 @@ class Table:
 @dataclass(frozen=True, eq=False)
 class Rows:
     """Some rows of a table, which are copied only if they are asked for.
-
-    Parameters
-    ----------
-    table : Table
-        The table, which many may share.
-    numbers : ndarray of int, optional
-        The numbers of the rows; all by default.
 
     Examples
     --------
@@ -170,14 +149,8 @@ class Labels:
 
     Parameters
     ----------
-    classes : ndarray (C,)
-        The classes, sorted.
-    multilabel : bool
-        Whether a row may have several of them.
     outputs : int
         The number of the network's outputs: one for two classes, a number between 0 and 1, or one for each class.
-    sparse : bool, default False
-        Whether predicted labels are a sparse matrix, as those of training are.
 
     Examples
     --------
@@ -218,15 +191,7 @@ class Labels:
         return cls(classes, multilabel, len(classes) if one_each else 1, sparse.issparse(y))
 
     def encode(self, y: Any, as_classes: bool) -> np.ndarray:
-        """Return the targets: the number of each row's class, (N,), or a column for each output, (N, O).
-
-        Parameters
-        ----------
-        y : array (N,), or array or sparse matrix (N, C) of 0 and 1
-            Labels that are all among the classes.
-        as_classes : bool
-            Whether the loss takes the numbers of classes, so that no matrix of indicators is needed.
-        """
+        """Return the targets: the number of each row's class, (N,), or a column for each output, (N, O)."""
         if self.multilabel:
             return (y.toarray() if sparse.issparse(y) else np.asarray(y)).astype(float)
         numbers = np.searchsorted(self.classes, y)
@@ -250,13 +215,6 @@ class Labels:
 @dataclass(frozen=True, eq=False)
 class Numbers:
     """The numbers of a regressor, t = (y - shift) / scale.
-
-    Parameters
-    ----------
-    outputs : int
-        The number of outputs, O.
-    shift, scale : ndarray (O,) or float, default 0 and 1
-        The offset and the divisor.
 
     Examples
     --------
@@ -296,10 +254,6 @@ def class_weights(class_weight: Any, y: Any, weight: np.ndarray | None) -> np.nd
     class_weight : dict, list of dict or "balanced"
         A weight for each class, 1 where it is missing (a dict for each label if a row has several); or "balanced",
         Σ w / (C Σ_c w), with the sum over all rows and over those of the class.
-    y : array (N,) or (N, C)
-        The labels.
-    weight : ndarray (N,) or None
-        The rows' own weights.
 
     Examples
     --------

@@ -87,17 +87,7 @@ def diagnosis_of_sample(model: "MultilayerPerceptron", rows: Rows) -> Diagnosis:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A model and the rows that it is looked at on.
-
-    Parameters
-    ----------
-    model : MultilayerPerceptron
-        The model, with a network and parameters.
-    rows : Rows
-        The rows, as the model reads them.
-    few : int, optional
-        The largest number of rows on which hidden units are looked at; all by default.
-    """
+    """A model and the rows that it is looked at on."""
 
     model: "MultilayerPerceptron"
     rows: Rows

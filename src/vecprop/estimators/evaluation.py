@@ -49,21 +49,7 @@ class Fit:
 
 @dataclass(eq=False)
 class Evaluation:
-    """Fits and scores candidates.
-
-    Parameters
-    ----------
-    search : MLPSearchCV
-        The search, for its settings.
-    X, y : array
-        All rows.
-    splits : list of Split
-        The rows of training and of test, for each fold.
-    scorer : callable
-        The scorer.
-    fit_params, score_params : dict
-        The other arguments of fitting and scoring.
-    """
+    """Fits and scores candidates."""
 
     search: "MLPSearchCV"
     X: Any
@@ -248,11 +234,6 @@ def mean_over_seeds(outcomes: Sequence[Outcome]) -> Outcome:
 
 def spread_over_seeds(outcomes: Sequence[Sequence[Outcome]]) -> dict[str, float]:
     """Return, by name of its column, the mean test score over folds of each seed, and their standard deviation.
-
-    Parameters
-    ----------
-    outcomes : sequence of sequence
-        The outcomes of a choice of parameters, by fold and seed.
 
     Examples
     --------

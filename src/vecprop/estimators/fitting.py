@@ -52,17 +52,7 @@ LEARNED = (*COUNTED, "theta_", "_state", "_seed", "_ending", "restart_losses_", 
 
 
 class Fitting:
-    """One call of training.
-
-    Parameters
-    ----------
-    model : MultilayerPerceptron
-        The model, whose network and parameters are ready.
-    rows, validation : Rows
-        The rows of training, and those of validation, if any are given.
-    random : RandomState
-        The source of the split and the seed.
-    """
+    """One call of training."""
 
     def __init__(
         self, model: "MultilayerPerceptron", rows: Rows, validation: Rows | None, random: np.random.RandomState
@@ -362,25 +352,6 @@ class Record:
 
     The rule continues from the counts of earlier calls in the model's attributes. An adaptive learning rate is divided
     by 5 before training ends, as long as it is above 1e-6.
-
-    Parameters
-    ----------
-    model : MultilayerPerceptron
-        The model, with the counts of earlier calls.
-    rows : int
-        The number of rows that an epoch adds to ``t_``.
-    scores : dict of callable
-        The scorers that are called after each epoch, by the attributes that list their scores.
-    rule : Stagnation
-        When training is to end.
-    ends : bool
-        Whether it does end training.
-    rate : float
-        The learning rate at the start.
-    constant, constant_val : float
-        The constants that are added to the losses of training and validation.
-    goes_on : bool
-        Whether a later call can continue training exactly.
 
     Attributes
     ----------

@@ -23,13 +23,7 @@ from .together import AnyFitting
 
 
 class KeptRows(BaseEstimator):
-    """A stand-in for the model at the end of a pipeline: it keeps the inputs that the model would be fitted on.
-
-    Parameters
-    ----------
-    model : estimator
-        The model that it replaces.
-    """
+    """A stand-in for the model at the end of a pipeline: it keeps the inputs that the model would be fitted on."""
 
     def __init__(self, model: MultilayerPerceptron) -> None:
         self.model = model
@@ -45,21 +39,7 @@ class KeptRows(BaseEstimator):
 
 
 class Fold:
-    """The training rows of one split, prepared once for all candidates with the same preprocessing.
-
-    Parameters
-    ----------
-    estimator : estimator
-        The estimator of the search.
-    X, y : array
-        All rows.
-    train : ndarray
-        The numbers of the rows to train on.
-    params : dict
-        The other arguments of `fit`.
-    shared : Shared or None
-        All rows, if training may choose its own from them.
-    """
+    """The training rows of one split, prepared once for all candidates with the same preprocessing."""
 
     def __init__(
         self, estimator: Any, X: Any, y: Any, train: Any, params: dict[str, Any], shared: Shared | None

@@ -16,13 +16,6 @@ from ..train.engines import engine_for
 class Predictions:
     """Predicts rows with a network's parameters, following their changes.
 
-    Parameters
-    ----------
-    network : Network
-        The network.
-    theta : ndarray (P,)
-        Its parameters: the very array, not a copy.
-
     Examples
     --------
     >>> predictions = Predictions(Network(2, [Dense(1)], SquaredError()), np.array([2.0, 3.0, 1.0]))

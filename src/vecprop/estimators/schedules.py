@@ -10,13 +10,6 @@ from ..optimize.schedules import Schedule, State
 class SampleScaling(Schedule):
     """A learning rate that falls as a power of the number of rows seen before the epoch, 1 / (1 + rows)^power.
 
-    Parameters
-    ----------
-    rows : int
-        The number of rows of an epoch.
-    power : float
-        The power, at least 0.
-
     Examples
     --------
     >>> schedule = SampleScaling(rows=3, power=0.5)

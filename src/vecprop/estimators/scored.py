@@ -25,15 +25,6 @@ class Scored:
 
     If scorers do nothing with large X but have a model predict it, the model reads some rows at a time, and no copy of
     all is made.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-        The evaluation.
-    part : array
-        The rows.
-    split : Split
-        The split that they come from.
     """
 
     def __init__(self, evaluation: "Evaluation", part: Any, split: Split) -> None:

@@ -19,21 +19,7 @@ from .scaling import LARGE
 
 @dataclass(eq=False)
 class Shared:
-    """All rows of a search, from which folds choose theirs without a copy.
-
-    Parameters
-    ----------
-    X : ndarray (N, I)
-        The inputs: finite floating-point numbers, by rows.
-    y : array
-        The labels or numbers.
-    params : dict
-        The other arguments of `fit`.
-    ends : ndarray (2, I)
-        The lowest and the highest number of each column.
-    frame : DataFrame or None
-        The frame of pandas in whose memory X lies, if it does.
-    """
+    """All rows of a search, from which folds choose theirs without a copy."""
 
     X: np.ndarray
     y: Any
@@ -75,17 +61,7 @@ class Shared:
         return type(self.frame)(X, columns=self.frame.columns, copy=False) if named and self.frame is not None else X
 
     def table(self, template: MultilayerPerceptron, targets: Any, weight: Any) -> Table | None:
-        """Return all rows as a model reads them that has accepted some; None if others are wrong or change its outputs.
-
-        Parameters
-        ----------
-        template : MultilayerPerceptron
-            A model that has accepted rows of a fold.
-        targets : hashable
-            A key that is equal for models that read targets in the same way.
-        weight : array (N,) or None
-            The rows' weights.
-        """
+        """Return all rows as a model reads them; None if other rows are wrong or change its outputs."""
         key = targets, template.n_outputs_
         if key not in self.known:
             self.known[key] = None

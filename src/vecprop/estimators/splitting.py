@@ -18,15 +18,6 @@ class Split:
 
     The numbers of such rows are found when they are needed: those of ten folds take as much memory as 18 columns.
 
-    Parameters
-    ----------
-    own_train : array or None
-        The rows of training; None for all that are not tested.
-    test : array
-        The rows of test.
-    count : int
-        The number of all rows.
-
     Examples
     --------
     >>> Split.of(np.array([0, 2]), np.array([1]), 3).own_train is None
@@ -58,17 +49,6 @@ class Split:
 
 def splitter_for(cv: Any, y: Any, *, is_classes: bool, groups: Any, time: Any) -> Any:
     """Return the splitter that a setting ``cv`` means.
-
-    Parameters
-    ----------
-    cv : int, splitter, iterable or None
-        The setting; a splitter of one's own is used as it is, and takes groups if it knows them.
-    y : array
-        The targets.
-    is_classes : bool
-        Whether the estimator is a classifier, whose folds share its classes.
-    groups, time : array (N,) or None
-        The group and the time of each row.
 
     Raises
     ------

@@ -22,17 +22,7 @@ CallbackSupport: Any = _support()
 
 
 class EpochTasks:
-    """Reports a fit and each of its epochs to scikit-learn's callbacks.
-
-    Parameters
-    ----------
-    model : estimator
-        The model that is fitted.
-    metadata : dict
-        The arguments beside X and y, such as sample weights.
-    X, y : array
-        The rows that are trained on.
-    """
+    """Reports a fit and each of its epochs to scikit-learn's callbacks."""
 
     def __init__(self, model: "MultilayerPerceptron", X: Any, y: Any, metadata: dict[str, Any]) -> None:
         self.model, self.arguments = model, {"X": X, "y": y, "metadata": metadata}

@@ -43,11 +43,6 @@ class Restarts:
 
     The first start is that of a fit without restarts. All are trained on the same rows. The model keeps the start with
     the best validation score, or without validation rows the one with the lowest loss.
-
-    Parameters
-    ----------
-    model, rows, validation, random
-        As for `Fitting`.
     """
 
     def __init__(
@@ -119,26 +114,7 @@ def fit_together(
     workers: Any = None,
     moments: bool = True,
 ) -> list[Exception | None]:
-    """Fit many models, each as it would be fitted alone, bit for bit. After Ctrl-C no other is begun.
-
-    Parameters
-    ----------
-    fittings : sequence of Fitting or Restarts
-        The fits to run.
-    n_jobs : int or None
-        The largest number of threads; None for the number of processors.
-    checkpoint : Checkpoint, optional
-        Keeps in its folder the fits that have ended.
-    workers : DaskWorkers, optional
-        Trains those that need no Python; without, the cluster of the block of joblib that this is in does.
-    moments : bool, default True
-        Whether models keep the optimizers' moments, from which their training continues.
-
-    Returns
-    -------
-    list of Exception or None
-        The error of each fit, if there was one.
-    """
+    """Fit many models, each as it would be fitted alone, bit for bit. After Ctrl-C no other is begun."""
     errors: list[Exception | None] = [None] * len(fittings)
 
     def attempt(number: int, action: Callable[..., Any], *arguments: Any) -> None:

@@ -64,15 +64,7 @@ def settle(folder: Path) -> None:
 
 
 def sweep(path: str | os.PathLike[str], age: float = DAY) -> None:
-    """Remove what programs that were killed have left of a file.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    age : float, default 86400.0
-        The least age in seconds of what is removed; none still writes it after a day.
-    """
+    """Remove what programs that were killed have left of a file."""
     target = Path(os.path.realpath(path))
     try:
         for left in target.parent.glob(f".{escape(target.name)}.*.unfinished"):

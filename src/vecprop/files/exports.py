@@ -18,17 +18,7 @@ REGRESSORS = (MLPRegressor, MLPEnsembleRegressor)
 
 
 class Averaged(NamedTuple):
-    """Copies of one network, with parameters of their own, whose outputs are averaged.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    thetas : ndarray (M, P)
-        The parameters of each member.
-    columns : ndarray (M, I) or None
-        The indices of the columns that each member takes; None if each takes all, in their order.
-    """
+    """Copies of one network, with parameters of their own, whose outputs are averaged."""
 
     network: Network
     thetas: np.ndarray

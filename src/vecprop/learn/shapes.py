@@ -18,15 +18,6 @@ LOSSES: dict[str, type[Loss]] = {
 def network_of_shape(shape: str, activation: str = "logistic", loss: str = "softmax") -> Network:
     """Return a network with an activation between its dense layers, and a loss that is summed over rows.
 
-    Parameters
-    ----------
-    shape : str
-        The numbers of inputs, of units of each hidden layer, and of outputs, with "-" between them.
-    activation : str, default "logistic"
-        The activation of the hidden layers.
-    loss : {"softmax", "logistic", "squared_error"}, default "softmax"
-        The loss.
-
     Raises
     ------
     ValueError

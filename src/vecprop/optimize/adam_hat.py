@@ -13,15 +13,6 @@ class AdamHat(Adam):
     theta ← theta - μ_t m / (√v + ε̂) with μ_t = μ √(1 - β₂ᵗ) / (1 - β₁ᵗ). It differs from `Adam` if gradients are
     about as small as ε̂: its first steps are then smaller.
 
-    Parameters
-    ----------
-    learning_rate : float or array_like of float (*M,), default 0.001
-        The learning rate μ: one, or one per member.
-    beta1, beta2 : float, default 0.9 and 0.999
-        The factors β₁ and β₂ of the two means, at least 0 and less than 1.
-    epsilon : float, default 1e-8
-        The positive number ε̂ that keeps the division finite.
-
     Examples
     --------
     >>> import numpy as np

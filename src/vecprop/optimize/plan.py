@@ -12,19 +12,9 @@ class Plan:
 
     Parameters
     ----------
-    batch_size : int
-        The number of rows of a mini-batch.
-    shuffle : bool
-        Whether each epoch takes its mini-batches from a new order of the rows.
-    seed : int
-        The seed of the order of rows and of random layers.
-    clip : float or None
-        The largest norm of a step's gradient, to which larger ones are scaled.
     running : bool
         Whether the training loss is the mean over the mini-batches during the epoch, instead of the loss on all rows
         after it.
-    score : str or None, default None
-        The score of the validation rows.
     """
 
     batch_size: int

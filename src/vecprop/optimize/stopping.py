@@ -117,12 +117,6 @@ def observed(
 
     Parameters
     ----------
-    loss : float
-        The loss after an epoch, or a score with the opposite sign.
-    lowest, progress_at, stalled : float
-        The values before this epoch.
-    tolerance : float
-        The decrease that counts as progress.
     from_lowest : bool
         Whether the loss is compared with the lowest one, as in scikit-learn: there a decrease by exactly the tolerance
         is progress, and so is a loss of NaN. Else it is compared with the loss at the latest progress.

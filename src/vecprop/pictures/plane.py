@@ -10,17 +10,6 @@ def plane(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the grid's lines along both axes, and a row for each of its points, (resolution², I), line by line.
 
-    Parameters
-    ----------
-    X : ndarray (N, I)
-        The rows that the grid is to cover, with a margin.
-    drawn : tuple of int
-        The two columns that vary.
-    held : mapping of int to float
-        The values of other columns, by number; by default their medians.
-    resolution : int
-        The number of lines along each axis.
-
     Raises
     ------
     ValueError

@@ -11,19 +11,6 @@ import numpy as np
 class SearchResults:
     """The scores of the settings of a search.
 
-    Parameters
-    ----------
-    score : ndarray (S,)
-        The mean test score of each setting over the folds.
-    over_folds : ndarray (S,)
-        Its standard deviation over the folds.
-    over_seeds : ndarray (S,) or None
-        The standard deviation over seeds of its mean over the folds; None if there is one seed.
-    parameters : dict of list
-        For each parameter that varies, its value in each setting; None if the setting does not have it.
-    name : str
-        The name of the score.
-
     Examples
     --------
     >>> table = {"mean_test_score": [0.5, 1.0], "std_test_score": [0.1, 0.2], "params": [{"a": 1}, {"a": 2}]}

@@ -62,23 +62,7 @@ def stop(token: str) -> None:
 
 
 class Delivery:
-    """The delivery of bundles to the workers of a client.
-
-    Parameters
-    ----------
-    client : distributed.Client
-        The client.
-    function : callable
-        What a worker calls with a bundle and the data.
-    bundles : sequence of Bundle
-        The bundles.
-    data : object
-        What all bundles need; each worker gets it once.
-    retries : int
-        How often a bundle is given out anew.
-    same_bits : bool
-        Whether workers have to be like this machine.
-    """
+    """The delivery of bundles to the workers of a client."""
 
     def __init__(
         self,

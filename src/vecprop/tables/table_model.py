@@ -107,17 +107,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
     def _calibrated(
         self, ensembles: list[Ensemble], unseen: Sequence[Sequence[Unseen]], rows: TrainingRows
     ) -> Calibrated:
-        """Choose the views' shares, and calibrate predictions, by predictions of rows that networks have not seen.
-
-        Parameters
-        ----------
-        ensembles : list of Ensemble
-            The networks.
-        unseen : sequence of sequence of Unseen
-            What those of each view of each ensemble predict.
-        rows : TrainingRows
-            The rows.
-        """
+        """Choose the views' shares, and calibrate predictions, by predictions of rows that networks have not seen."""
 
     def _decide(self, unseen: np.ndarray, rows: TrainingRows) -> None:
         """Choose how predictions become decisions, by the predictions of rows that networks have not seen."""

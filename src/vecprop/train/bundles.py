@@ -25,21 +25,7 @@ They decide how a population is cut, which is the same everywhere, and never a b
 
 
 class Group(NamedTuple):
-    """Members that differ in their initial parameters and seeds alone, without the arrays that others may share.
-
-    Parameters
-    ----------
-    numbers : list of int
-        Their numbers in the population.
-    member : Member
-        The first of them, without its arrays.
-    arrays : tuple of int or None
-        The places in `SharedData.arrays` of those in `ARRAYS`.
-    thetas : list of array
-        The initial parameters of each.
-    seeds : list of int
-        The seed of each.
-    """
+    """Members that differ in their initial parameters and seeds alone, without the arrays that others may share."""
 
     numbers: list[int]
     member: Member
@@ -59,17 +45,7 @@ ARRAYS = ("rows", "validation_rows", "X", "T", "sample_weight")
 
 
 class Bundle(NamedTuple):
-    """Members that one process trains, as small as it can be sent there.
-
-    Parameters
-    ----------
-    groups : list of Group
-        The members.
-    engine : str
-        See `train`.
-    moments : bool
-        See `train_population`.
-    """
+    """Members that one process trains, as small as it can be sent there."""
 
     groups: list[Group]
     engine: Any
@@ -83,15 +59,7 @@ class Bundle(NamedTuple):
 
 @dataclass(eq=False)
 class SharedData:
-    """The arrays of a population, which each process that trains bundles needs once.
-
-    Parameters
-    ----------
-    X, T, sample_weight : array
-        Those that all members share.
-    arrays : list of array
-        Those of members that have their own.
-    """
+    """The arrays of a population, which each process that trains bundles needs once."""
 
     X: Any
     T: Any
@@ -120,19 +88,7 @@ class Workers(Protocol):
 def bundles_of(
     groups: Iterable[list[int]], members: Sequence[Member], data: Data, engine: Any, moments: bool
 ) -> tuple[list[Bundle], SharedData]:
-    """Return bundles, those with the most work first, and the arrays that they need.
-
-    Parameters
-    ----------
-    groups : iterable of list of int
-        The numbers of members in groups that differ in their initial parameters and seeds alone.
-    members : sequence of Member
-        All members.
-    data : Data
-        The data that they choose their rows from.
-    engine, moments
-        See `train_population`.
-    """
+    """Return bundles, those with the most work first, and the arrays that they need."""
     shared = SharedData(data.X, data.T, data.sample_weight, [])
     places: dict[int, int] = {}
     bundles: list[tuple[float, Bundle]] = []

@@ -21,24 +21,7 @@ CURE = "copy_blocks(source, folder, shuffle=0) writes them once in a random orde
 
 
 class CheckedBlocks:
-    """Reads blocks as checked batches, and looks whether rows lie sorted by their targets.
-
-    Parameters
-    ----------
-    network : Network
-        The network that takes the rows.
-    theta : ndarray (P,)
-        Its parameters, of whose type they become.
-    blocks : Blocks
-        The blocks.
-
-    Attributes
-    ----------
-    sizes : ndarray of int
-        The number of rows of each block.
-    rows : int
-        The number of all rows.
-    """
+    """Reads blocks as checked batches, and looks whether rows lie sorted by their targets."""
 
     def __init__(self, network: Network, theta: np.ndarray, blocks: Blocks) -> None:
         self.network, self.theta, self.blocks = network, theta, blocks

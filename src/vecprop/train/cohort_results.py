@@ -42,41 +42,7 @@ CURVES = ("losses", "validation_losses", "validation_scores", "validation_predic
 
 @dataclass(eq=False)
 class CohortResults(Versioned):
-    """The results of members that differ in their initial parameters and seeds alone.
-
-    Parameters
-    ----------
-    numbers : sequence of int
-        Their numbers in the population.
-    network : Network
-        Their network.
-    optimizer_class : str
-        The name of their optimizer's class.
-    stopping : EarlyStopping, Stagnation or None
-        Their rule of early stopping.
-    epochs, rows, per_epoch : int
-        The most epochs, and the rows and steps of an epoch.
-    running : bool
-        Whether the losses are those of each epoch; otherwise, those before each epoch and at the end.
-    thetas, last_finite, best : ndarray (M, P)
-        The parameters at the end, the last with a finite loss, and the best.
-    moments : mapping of str to ndarray (M, P)
-        The optimizer's moments; empty if they are not kept.
-    memory : ndarray (M, 3)
-        The memory of early stopping.
-    losses, validation_losses, validation_scores, norms, sizes : ndarray (M, E)
-        The curves, of which entries beyond a member's epochs mean nothing; (M, 0) if they are not measured.
-    validation_predictions : ndarray (M, E, n, O)
-        The predictions of the n validation rows; (M, 0, n, O) if they are not kept.
-    done, steps : ndarray (M,)
-        The epochs and steps of each member.
-    reasons : ndarray (M,)
-        Why each ended, as places in `REASONS`.
-    measured : ndarray (M,)
-        Whether its first losses were measured and finite.
-    seconds : ndarray (M,)
-        The time that it took; not positive before it has ended.
-    """
+    """The results of members that differ in their initial parameters and seeds alone."""
 
     numbers: Sequence[int]
     network: Network
@@ -141,15 +107,7 @@ class CohortResults(Versioned):
         return np.stack([ones, ones, self.done * self.rows, self.last_losses(), validation_losses])
 
     def taken(self, places: Any = slice(None), moments: bool = True) -> Self:
-        """Return the results of some members, copied without what results do not need.
-
-        Parameters
-        ----------
-        places : slice or ndarray of int
-            Their places; all by default.
-        moments : bool, default True
-            Whether the optimizer's moments are kept.
-        """
+        """Return the results of some members, copied without what results do not need."""
         arrays: dict[str, np.ndarray] = {name: getattr(self, name)[places].copy() for name in ARRAYS}
         known = int(arrays["done"].max(initial=0)) + 1
         for name in CURVES:
@@ -164,15 +122,7 @@ class CohortResults(Versioned):
 
 
 class Part(NamedTuple):
-    """The results of some members of a population, as they are stacked.
-
-    Parameters
-    ----------
-    cohorts : list of CohortResults
-        The results of members that were trained together.
-    others : dict of int to TrainingResult
-        The results of members that were trained by themselves, by their numbers in the population.
-    """
+    """The results of some members of a population, as they are stacked."""
 
     cohorts: list[CohortResults]
     others: dict[int, TrainingResult]

@@ -15,16 +15,12 @@ class Best:
 
     Parameters
     ----------
-    rule : EarlyStopping or Stagnation
-        The rule.
     state : TrainingState
         The state of training. Its `early_stopping` holds what is known: that of earlier calls, if their rule watched
         the same, and else nothing yet.
 
     Attributes
     ----------
-    theta : array (*M, P)
-        The best parameters.
     memory : ndarray (3, *M)
         The lowest loss, the loss of the latest progress, and the number of epochs since then. The compiled engine
         updates it in place; see `compiled.run.epochs`.

@@ -26,15 +26,7 @@ NAMES = get_args(EngineName)[1:]
 
 
 class Refusal(NamedTuple):
-    """Why an engine does not take something.
-
-    Parameters
-    ----------
-    reason : str
-        The reason, as the end of a sentence.
-    warns : bool
-        Whether users who asked for no engine get a warning: if a part of their own makes training slower.
-    """
+    """Why an engine does not take something."""
 
     reason: str
     warns: bool
@@ -54,23 +46,7 @@ class Evaluation(Protocol):
 
 @dataclass(eq=False)
 class TrainingLoop(ABC):
-    """The steps of an optimizer along the gradients of batches.
-
-    Parameters
-    ----------
-    run : Run
-        The measurements of the epochs.
-    network : Network
-        The network.
-    batch, validation_batch : Batch
-        The training rows, and the validation rows, if there are any.
-    optimizer : Optimizer
-        The optimizer.
-    schedule : Schedule
-        The factor of the learning rate.
-    plan : Plan
-        The batches and measurements of the epochs.
-    """
+    """The steps of an optimizer along the gradients of batches."""
 
     run: Run
     network: Network
@@ -102,17 +78,7 @@ class Stopping(Protocol):
 
 
 class Cohort(ABC):
-    """Members of a population that differ in their initial parameters and seeds alone, trained together.
-
-    Parameters
-    ----------
-    numbers : sequence of int
-        Their numbers in the population.
-    members : sequence of Member
-        The members.
-    data : Data
-        The data that they choose their rows from.
-    """
+    """Members of a population that differ in their initial parameters and seeds alone, trained together."""
 
     def __init__(self, numbers: Sequence[int], members: Sequence[Member], data: Data) -> None:
         self.numbers = numbers
@@ -137,18 +103,7 @@ class Cohort(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Engine(ABC):
-    """Computes a network and trains it.
-
-    Parameters
-    ----------
-    network : Network
-        A network that it takes; see `refusal`.
-
-    Attributes
-    ----------
-    name : str
-        Its name.
-    """
+    """Computes a network and trains it."""
 
     name: ClassVar[str]
     network: Network

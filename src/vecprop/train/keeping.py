@@ -44,15 +44,7 @@ class PopulationKeeper(Protocol):
 
 
 class Keeping:
-    """Hands members that have ended to their keeper, when it is time.
-
-    Parameters
-    ----------
-    keeper : MembersKeeper
-        The keeper.
-    moments : bool
-        Whether the optimizers' moments are kept.
-    """
+    """Hands members that have ended to their keeper, when it is time."""
 
     def __init__(self, keeper: MembersKeeper, moments: bool) -> None:
         self.keeper, self.moments = keeper, moments

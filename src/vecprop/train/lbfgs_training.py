@@ -13,21 +13,7 @@ from .state import Reason
 
 
 class LBFGSTraining:
-    """The iterations of L-BFGS on the loss of all rows; an iteration counts as an epoch.
-
-    Parameters
-    ----------
-    run : Run
-        The measurements of the iterations.
-    engine : Engine
-        The engine of losses and gradients.
-    batch, validation_batch : Batch
-        The training rows, and the validation rows, if there are any.
-    score : str or None
-        The score of the validation rows.
-    optimizer : LBFGS
-        The settings of the search.
-    """
+    """The iterations of L-BFGS on the loss of all rows; an iteration counts as an epoch."""
 
     def __init__(
         self,

@@ -51,19 +51,7 @@ def check_groups(groups: Iterable[list[int]], members: Members, data: Data, engi
 
 
 def train_here(groups: Iterable[list[int]], members: Members, data: Data, engine: EngineName, monitor: Monitor) -> Part:
-    """Train members, given by their numbers in groups that are alike; return their results.
-
-    Parameters
-    ----------
-    groups : iterable of list of int
-        The members' numbers.
-    members : sequence or mapping of Member
-        The members by number.
-    data, engine
-        See `train_population`.
-    monitor : Monitor
-        Is told how far training has come, and stops it.
-    """
+    """Train members, given by their numbers in groups that are alike; return their results."""
     cohorts, alone = [], []
     for numbers in groups:
         cohort = _cohort(numbers, members, data, engine)

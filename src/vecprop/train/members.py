@@ -116,13 +116,7 @@ class Alike:
 
 
 class Data:
-    """The data that members choose their rows from; each check of them is made once.
-
-    Parameters
-    ----------
-    X, T, sample_weight : array
-        The inputs, targets and weights of members that have none of their own.
-    """
+    """The data that members choose their rows from; each check of them is made once."""
 
     def __init__(self, X: Array, T: Array, sample_weight: Array | None) -> None:
         self.X, self.T, self.sample_weight = X, T, sample_weight

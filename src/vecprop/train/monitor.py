@@ -12,24 +12,7 @@ from .state import TrainingResult
 
 
 class Monitor:
-    """Reports a population's progress, and whether the rest of it is to be stopped.
-
-    Parameters
-    ----------
-    total : int
-        The number of all members.
-    progress : callable or None
-        A function of the progress; if it returns True, the rest is to be stopped.
-    keeping : Keeping, optional
-        Keeps the members that have ended.
-
-    Attributes
-    ----------
-    cohorts : sequence of Cohort or CohortResults
-        The members that are trained together, and those of which the results are known.
-    stopped, interrupted : bool
-        Whether the rest is to be stopped, and whether by Ctrl-C.
-    """
+    """Reports a population's progress, and whether the rest of it is to be stopped."""
 
     def __init__(
         self, total: int, progress: Callable[[Progress], object] | None, keeping: Keeping | None = None

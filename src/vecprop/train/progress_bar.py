@@ -19,8 +19,6 @@ def progress_bar(description: str, quiet: bool) -> Iterator[Show | None]:
 
     Parameters
     ----------
-    description : str
-        The text before the bar.
     quiet : bool
         Whether to show no bar. None is shown either if standard error is neither a terminal nor in a notebook.
 

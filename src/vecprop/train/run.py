@@ -39,21 +39,7 @@ class Keeper(Protocol):
 
 
 class Run:
-    """The measurements, the best parameters and the callbacks of one call of training.
-
-    Parameters
-    ----------
-    state : TrainingState
-        The state of training, in which theta is moved.
-    early_stopping : EarlyStopping, Stagnation or None
-        The rule that ends training.
-    callbacks : sequence of callable
-        The functions that are called after each epoch.
-    remedy : str
-        The advice if training diverges.
-    checkpoint : Keeper, optional
-        Keeps the result of training until now.
-    """
+    """The measurements, the best parameters and the callbacks of one call of training."""
 
     def __init__(
         self,

@@ -30,25 +30,7 @@ from ..core.inputs import Batch
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """Some of an epoch's rows.
-
-    Parameters
-    ----------
-    epoch, number : int
-        The epoch, and the number of the window in it.
-    seen : int
-        The number of the epoch's rows up to the end of this window.
-    is_last : bool
-        Whether it is the last of the epoch.
-    batches : list of Batch
-        The rows, once for each view of them, in arrays that have room in front.
-    numbers : ndarray of int
-        The numbers of the rows in these arrays among all rows.
-    own : slice or ndarray of int
-        The places of the window's own rows in these arrays, in rising order.
-    order : ndarray of int
-        The places of the window's own rows, in the order in which they are taken.
-    """
+    """Some of an epoch's rows."""
 
     epoch: int
     number: int
@@ -60,15 +42,7 @@ class Window:
     order: np.ndarray
 
     def only(self, is_chosen: np.ndarray, seen: int) -> "Window":
-        """Return the window with some of its rows alone.
-
-        Parameters
-        ----------
-        is_chosen : ndarray of bool
-            Whether each row is chosen, in their order.
-        seen : int
-            The number of the epoch's chosen rows up to the end of this window.
-        """
+        """Return the window with some of its rows alone."""
         order = self.order[is_chosen]
         return replace(self, seen=seen, own=np.sort(order), order=order)
 
@@ -85,25 +59,7 @@ class _Closed(Exception):
 
 
 class Windows:
-    """The windows of epochs.
-
-    Parameters
-    ----------
-    sizes : sequence of int
-        The number of rows of each block.
-    read : callable
-        ``read(number)`` returns a block's rows as batches, one for each view of them. It is called in another thread.
-    window : int
-        The most rows of a window.
-    shuffle : bool
-        Whether blocks and rows come in a random order; otherwise they come as they lie.
-    seed : int
-        The seed of that order.
-    room : int
-        The number of places in front of a window's rows.
-    expect : callable, optional
-        ``expect(numbers)`` is called before the blocks of a window are read, in this order.
-    """
+    """The windows of epochs."""
 
     def __init__(
         self,

@@ -21,17 +21,7 @@ ROWS = 200
 
 
 def check_model(model: Any, table: Path, target: str | None) -> Report:
-    """Check the gradients of a model's training, by both engines, on a table; of an ensemble, the first network's.
-
-    Parameters
-    ----------
-    model : estimator or Pipeline
-        The model.
-    table : Path
-        A file with a column of the target.
-    target : str or None
-        Its name; None for the one that the model was trained on.
-    """
+    """Check the gradients of a model's training, by both engines, on a table; of an ensemble, the first network's."""
     frame, target, _ = known_rows(model, table, target)
     frame = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, ROWS).astype(int))]
     X, last = rows_for(model, frame.drop(columns=target)), model
@@ -67,10 +57,6 @@ def check_function(name: str, size: int, seed: int) -> Report:
     name : str
         The function, as MODULE:FUNCTION; f(theta) returns its value and its gradient. The module is looked for in the
         current folder first.
-    size : int
-        The number of parameters.
-    seed : int
-        Fixes theta, which is drawn from the normal distribution.
     """
     module_name, _, function_name = name.partition(":")
     sys.path.insert(0, "")

@@ -13,13 +13,6 @@ WITHOUT_TEST = "There was no test"
 def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:
     """Return a description of a model, together with the document of its file.
 
-    Parameters
-    ----------
-    model : TrainedNetwork, estimator or Pipeline
-        The model.
-    document : dict
-        The document of its file, see `vecprop.files.model_file.information`.
-
     Examples
     --------
     >>> network = Network(2, [Dense(1)], SquaredError())

@@ -27,8 +27,6 @@ class Estimate:
 
     Parameters
     ----------
-    value : float
-        The metric on all rows.
     low, high : float
         The 95 % interval, from 1,000 bootstrap samples of the rows, or fewer, at least 200, of many rows. Rows that
         belong together are drawn together.
@@ -65,17 +63,6 @@ def estimates(
     metrics: Mapping[Name, Metric], weight: np.ndarray, seed: int = 0, groups: np.ndarray | None = None
 ) -> dict[Name, Estimate]:
     """Return metrics of rows with their intervals.
-
-    Parameters
-    ----------
-    metrics : mapping of str to callable
-        The metrics, of the same rows.
-    weight : ndarray (N,)
-        The rows' weights.
-    seed : int, default 0
-        Fixes the draws.
-    groups : ndarray of int (N,), optional
-        The number of each row's group, 0 … G - 1: groups are drawn instead of rows.
 
     Examples
     --------

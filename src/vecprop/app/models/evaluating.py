@@ -38,15 +38,9 @@ def evaluation(
 
     Parameters
     ----------
-    model : estimator or Pipeline
-        The model.
     table : Path
         A file, or a folder, with a column of the target. Parquet and Arrow files are read part by part, so that only
         targets, weights and predictions of all rows are in memory.
-    target : str or None
-        Its name; None for the one that the model was trained on.
-    weight : str or None
-        A column of weights of the rows.
 
     Raises
     ------

@@ -27,15 +27,9 @@ def explained_rows(
 
     Parameters
     ----------
-    model : TabularClassifier or TabularRegressor
-        The model.
-    table : Path
-        The table.
     numbers : sequence of int
         The lines of the rows in a text file, their rows in an Excel sheet, or their numbers from 0 in another file or
         folder.
-    background : Path or None
-        A table of rows to compare with.
 
     Raises
     ------
@@ -55,15 +49,7 @@ def explained_rows(
 
 
 class ExplainedModel(NamedTuple):
-    """How much each column of a model matters.
-
-    Parameters
-    ----------
-    measure : str
-        What the importances measure.
-    importances : list of Importance
-        The importance of each column, the largest first.
-    """
+    """How much each column of a model matters."""
 
     measure: str
     importances: list[Importance]

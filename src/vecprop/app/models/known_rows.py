@@ -22,15 +22,6 @@ Task = Literal["classification", "regression"]
 def known_rows(model: Any, table: Path, target: str | None) -> tuple[Frame, str, list[str]]:
     """Return the rows of a table whose target is known, the name of the target, and notes on the table.
 
-    Parameters
-    ----------
-    model : estimator or Pipeline
-        The model.
-    table : Path
-        A file with a column of the target.
-    target : str or None
-        Its name; None for the one that the model was trained on.
-
     Raises
     ------
     UsageError

@@ -43,19 +43,6 @@ def metrics_of_classes(
 ) -> dict[str, Metric]:
     """Return the metrics of probabilities.
 
-    Parameters
-    ----------
-    y : ndarray of int (N,)
-        The number of each row's class; -1 for a class that the model does not know.
-    P : ndarray (N, C)
-        The probability of each class.
-    predicted : ndarray of int (N,), optional
-        The number of the class that is predicted; by default the most probable one.
-    weight : ndarray (N,), optional
-        The rows' weights, for the frequencies of the classes; 1 by default.
-    positive : int, default 1
-        The index of the positive class of two.
-
     Returns
     -------
     dict of str to callable
@@ -91,11 +78,6 @@ def metrics_of_classes(
 def metrics_of_numbers(y: np.ndarray, prediction: np.ndarray) -> dict[str, Metric]:
     """Return the metrics of predicted numbers: "rmse", "mae" and "r2".
 
-    Parameters
-    ----------
-    y, prediction : ndarray (N,)
-        The numbers, and what was predicted.
-
     Examples
     --------
     >>> metrics = metrics_of_numbers(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 5.0]))
@@ -113,15 +95,6 @@ def metrics_of_numbers(y: np.ndarray, prediction: np.ndarray) -> dict[str, Metri
 
 def metrics_of_quantiles(y: np.ndarray, Y: np.ndarray, levels: Sequence[float]) -> dict[str, Metric]:
     """Return the metrics of predicted quantiles.
-
-    Parameters
-    ----------
-    y : ndarray (N,)
-        The numbers.
-    Y : ndarray (N, L)
-        The predicted quantile of each level.
-    levels : sequence of float
-        One level, or three in rising order: the lower end of intervals, the prediction, and the upper end.
 
     Returns
     -------

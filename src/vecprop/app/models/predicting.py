@@ -21,15 +21,6 @@ Frame = Any
 def predictions(model: Any, frame: Frame, coverage: float | None = None) -> Frame:
     """Return the predictions of rows as a table.
 
-    Parameters
-    ----------
-    model : estimator or Pipeline
-        The model.
-    frame : DataFrame
-        The rows, with the columns of training in any order; others are ignored.
-    coverage : float, optional
-        The share of targets that intervals contain, for a `TabularRegressor`.
-
     Returns
     -------
     DataFrame

@@ -12,19 +12,7 @@ GROUPS = 10
 
 
 def draw_roc(ax: Any, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray) -> None:
-    """Draw the share of positive rows that are found against that of negative rows that are taken for positive.
-
-    Parameters
-    ----------
-    ax : Axes
-        Where to draw.
-    is_positive : ndarray of bool (N,)
-        Whether rows are positive.
-    chances : dict of str to ndarray (N,)
-        The probabilities by the model, which is the first, and by others.
-    decided : ndarray of bool (N,)
-        Whether the model says that rows are positive.
-    """
+    """Draw the share of positive rows that are found against that of negative rows that are taken for positive."""
     from sklearn.metrics import roc_curve
 
     ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
@@ -56,19 +44,7 @@ def _style(number: int) -> dict[str, Any]:
 
 
 def draw_calibration(ax: Any, chance: np.ndarray, is_so: np.ndarray, what: str) -> None:
-    """Draw the share of rows in which something is so, against the mean of the probabilities that were given for it.
-
-    Parameters
-    ----------
-    ax : Axes
-        Where to draw.
-    chance : ndarray (N,)
-        The probabilities.
-    is_so : ndarray of bool (N,)
-        Whether it is so.
-    what : str
-        What they are probabilities of.
-    """
+    """Draw the share of rows in which something is so, against the mean of the probabilities that were given for it."""
     groups = groups_by(chance, GROUPS)
     means = [float(chance[group].mean()) for group in groups]
     ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")

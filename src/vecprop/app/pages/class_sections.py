@@ -52,15 +52,7 @@ def errors_of_classes(trained: Trained) -> Html:
 
 
 def confusion_matrix(truth: np.ndarray, decided: np.ndarray, names: Sequence[str]) -> Html:
-    """Return the share of each true class that was predicted as each class, and the number of rows.
-
-    Parameters
-    ----------
-    truth, decided : ndarray of int (N,)
-        The number of each row's class, and of the class that was predicted.
-    names : sequence of str
-        The names of the classes.
-    """
+    """Return the share of each true class that was predicted as each class, and the number of rows."""
     counts = np.zeros((len(names), len(names)), int)
     np.add.at(counts, (truth, decided), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

@@ -76,12 +76,8 @@ def table(heads: Mapping[str, str], rows: Iterable[Sequence[object]], kind: str 
 
     Parameters
     ----------
-    heads : mapping of str to str
-        The head of each column, and its class, such as "number".
     rows : iterable of sequence
         The cells of each row. Each says its column's head too, since narrow pages may show a row as a list.
-    kind : str
-        The table's class.
     """
     attributes = [({"class_": of} if of else {}, title) for title, of in heads.items()]
     head = element("tr", *(element("th", title, scope="col", **of) for of, title in attributes))

@@ -26,19 +26,7 @@ COLOURS = {INK: "currentColor", colour(1): "var(--blue)", colour(0): "var(--red)
 
 
 def picture(caption: str, draw: Callable[..., Any], *arguments: Any, height: float = 2.8) -> Html:
-    """Return the picture that a function draws on Axes, with its caption, as HTML.
-
-    Parameters
-    ----------
-    caption : str
-        What is seen.
-    draw : callable
-        Takes Axes and the arguments.
-    *arguments
-        The arguments.
-    height : float
-        The height in inches.
-    """
+    """Return the picture that a function draws on Axes, with its caption, as HTML."""
     return element("figure", drawn(caption, draw, *arguments, height=height), element("figcaption", caption))
 
 

@@ -21,20 +21,7 @@ from .worst_rows import table_of_worst_rows
 
 
 def write_report(trained: Trained, result: dict[str, Any], path: Path, interrupts: Sequence[int] = ()) -> None:
-    """Write a page about a model.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model and its test.
-    result : dict
-        The outcome of ``vecprop train``, with the names of its files.
-    path : Path
-        The file; an older one is replaced.
-    interrupts : sequence of int
-        Has an entry once Ctrl-C has come, see `held_back_interrupts`: sections that have not begun by then are left
-        out.
-    """
+    """Write a page about a model."""
     sections = [
         _section(title, element("p", "Ctrl-C came before this was computed.") if interrupts else section())
         for title, section in _sections(trained, result).items()

@@ -20,13 +20,7 @@ SAID = {
 
 
 def verdict_box(result: dict[str, Any]) -> Html:
-    """Return the verdict on a model, coloured by its level, and the notes on the table.
-
-    Parameters
-    ----------
-    result : dict
-        The outcome of ``vecprop train``.
-    """
+    """Return the verdict on a model, coloured by its level, and the notes on the table."""
     found, notes = result.get("verdict"), bullets(result["notes"])
     if notes:
         count = len(result["notes"])

@@ -9,21 +9,7 @@ from ...core.network import Network
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A weight, or a bias.
-
-    Parameters
-    ----------
-    layer : int
-        The number of the layer that it starts from: 0 is the inputs, 1 the first hidden layer.
-    source : int or None
-        The unit that it starts from; None for a bias, which starts from none.
-    target : int
-        The unit of the next layer at which it ends.
-    index : int
-        Its place in theta.
-    value : float
-        Its value.
-    """
+    """A weight, or a bias."""
 
     layer: int
     source: int | None

@@ -17,22 +17,7 @@ Action = Callable[..., Awaitable[None] | None]
 
 
 class Messages:
-    """The messages of a window.
-
-    Parameters
-    ----------
-    document : Document
-        Bokeh's document of the window.
-    actions : dict
-        What is done at a message, by the name of the action; those that take long are coroutine functions.
-    always : callable
-        Returns what is told with every answer.
-
-    Attributes
-    ----------
-    told : dict
-        What the next answer tells.
-    """
+    """The messages of a window."""
 
     def __init__(self, document: Document, actions: dict[str, Action], always: Callable[[], dict[str, Any]]) -> None:
         self.told: dict[str, Any] = {}

@@ -39,17 +39,7 @@ FOLDER = files("vecprop.app.playground")
 
 
 class Page:
-    """A window: a session, its pictures, and its controls.
-
-    Parameters
-    ----------
-    document : Document
-        Bokeh's document of the window.
-    session : Session
-        What is played with.
-    windows : dict, optional
-        The server's windows by their keys; this one is added.
-    """
+    """A window: a session, its pictures, and its controls."""
 
     def __init__(self, document: Document, session: Session, windows: "dict[str, Page] | None" = None) -> None:
         self.document, self.session = document, session

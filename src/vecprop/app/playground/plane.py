@@ -13,15 +13,7 @@ Limits = tuple[tuple[float, float], tuple[float, float]]
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """What a network says over the plane.
-
-    Parameters
-    ----------
-    values : ndarray (size, size, O)
-        The probability of each class, or the number, at each place; the first axis is y, the second x.
-    x, y : tuple of float
-        The least and the most of each axis.
-    """
+    """What a network says over the plane."""
 
     values: np.ndarray
     x: tuple[float, float]

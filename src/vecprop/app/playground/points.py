@@ -16,15 +16,6 @@ FARTHEST = 1000
 class Axis:
     """An axis of the plane, or the numbers that are targets: where a value lies on it.
 
-    Parameters
-    ----------
-    name : str
-        Its name.
-    centre, scale : float, default 0 and 1
-        A value's place is (value - centre) / scale.
-    categories : tuple of str, default ()
-        The names of values that are categories: that of value 0, of value 1, ….
-
     Examples
     --------
     >>> axis = Axis.of("age", np.array([20.0, 40.0]))
@@ -60,23 +51,7 @@ PLAIN_AXES = Axis("x"), Axis("y")
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Points in the plane.
-
-    Parameters
-    ----------
-    XY : ndarray (N, 2)
-        Where they lie.
-    t : ndarray (N,)
-        The targets: classes from 0, or numbers.
-    is_test : ndarray of bool (N,)
-        Whether a point is not trained on.
-    class_names : tuple of str
-        The names of the classes; none for numbers.
-    axes : tuple of Axis
-        What x and y are.
-    target : Axis
-        What the targets are, if they are numbers.
-    """
+    """Points in the plane."""
 
     XY: np.ndarray
     t: np.ndarray

@@ -11,11 +11,6 @@ class Curves:
 
     The last entry is always kept.
 
-    Parameters
-    ----------
-    width : int
-        The number of values of an epoch.
-
     Examples
     --------
     >>> curves = Curves(1)
@@ -63,15 +58,8 @@ class Curves:
 class Record:
     """What is known of a session since its start.
 
-    Parameters
-    ----------
-    layers : int
-        The number of dense layers.
-
     Attributes
     ----------
-    losses : Curves
-        The losses of training and test after each epoch.
     gradient_norms, moves : Curves
         The norm of each dense layer's gradient, and of its move in the epoch or step before, where training has stopped
         to be looked at; their epochs are the numbers of steps.

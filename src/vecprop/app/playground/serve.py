@@ -14,19 +14,7 @@ from .table import Table
 
 
 def serve(table: Path | None, port: int, text: str | None, *, opens_browser: bool) -> None:
-    """Serve the page, and return after Ctrl-C.
-
-    Parameters
-    ----------
-    table : path or None
-        A table of the user's own.
-    port : int
-        The port; 0 takes a free one.
-    text : str or None
-        Settings as `Settings.to_text` writes them.
-    opens_browser : bool
-        Whether the page is opened in the browser.
-    """
+    """Serve the page, and return after Ctrl-C."""
     logging.getLogger("bokeh").setLevel(logging.ERROR)  # that a window was closed is no news
     own = None if table is None else Table.read(table)
     try:

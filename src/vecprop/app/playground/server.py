@@ -24,20 +24,7 @@ MOST_BYTES = 30_000_000
 
 
 class PlaygroundServer(BaseServer):
-    """A server of Bokeh that only this machine reaches, and only who knows the address.
-
-    Parameters
-    ----------
-    fill : callable
-        Fills the document of a new window.
-    port : int
-        The port; 0 takes a free one.
-
-    Attributes
-    ----------
-    url : str
-        The address of the page; its path is the secret.
-    """
+    """A server of Bokeh that only this machine reaches, and only who knows the address."""
 
     def __init__(self, fill: Callable[[Document], None], port: int = 0) -> None:
         try:
@@ -55,17 +42,7 @@ class PlaygroundServer(BaseServer):
 
 
 class GuardedApplication(BokehTornado):
-    """Bokeh's application behind a gate that each request passes first.
-
-    Parameters
-    ----------
-    fill : callable
-        Fills the document of a new window.
-    token : str
-        The first part of all paths.
-    hosts : tuple of str
-        The hosts, with their port, by which this machine is reached.
-    """
+    """Bokeh's application behind a gate that each request passes first."""
 
     def __init__(self, fill: Callable[[Document], None], token: str, hosts: tuple[str, ...]) -> None:
         super().__init__(

@@ -49,38 +49,6 @@ MOST_CHECKED = 200
 class Session:
     """A network that trains on points, and all that one may watch and change.
 
-    Parameters
-    ----------
-    settings : Settings, optional
-        What decides the run; the default settings, with the table if there is one.
-    table : Table, optional
-        A table of one's own.
-
-    Attributes
-    ----------
-    settings : Settings
-        What decides the run.
-    points : Points
-        The points.
-    network : Network
-        The network, with the backward pass as it should be.
-    theta : ndarray (P,)
-        Its parameters.
-    state : TrainingState or None
-        Where its training stands; None before the first step, and after a change that the optimizer cannot follow.
-    epoch, steps : int
-        The numbers of epochs and of steps since the start.
-    batch : int
-        The number of the batch in its epoch that the next step is taken on.
-    history : Record
-        The losses, gradients and moves since the start.
-    begun : Settings
-        The settings at the start.
-    log : Log
-        What was done since the start, after the changes of points that were there before.
-    trouble : str
-        Why training does not go on, in a sentence; empty if it does.
-
     Examples
     --------
     >>> session = Session(Settings(rows=100))

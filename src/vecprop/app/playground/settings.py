@@ -38,41 +38,6 @@ class SettingsError(ValueError):
 class Settings:
     """All that decides a run.
 
-    Parameters
-    ----------
-    data : str, default "circles"
-        The set of points, one of `SETS`, or "table" for the session's own table.
-    columns : tuple of str, default ()
-        The table's columns that are x, y and the target; none for a choice by their kinds.
-    noise : float, default 0.1
-        The noise of the set, 0 to 2.
-    rows : int, default 200
-        The number of points of the set, 4 to 20,000.
-    test : float, default 0.3
-        The share of the points that are not trained on, 0 to 0.9.
-    seed : int, default 1
-        The seed of the points and of which are for the test.
-    features : tuple of str, default ("x", "y")
-        The network's inputs, of `FEATURES`.
-    layers : tuple of int, default (3,)
-        The number of units of each hidden layer: at most 6 layers of at most 64 units, or none.
-    activation, loss, penalty, optimizer : str
-        Their names. The loss "auto" is the cross-entropy for classes and the squared error for numbers.
-    strength : float, default 0.001
-        The strength of the penalty.
-    dropout : float, default 0
-        The share of hidden units that each training step leaves out.
-    normalization : bool, default False
-        Whether each hidden layer is normalized before its activation.
-    learning_rate, momentum, decay, beta1, beta2, weight_decay : float
-        The numbers of the optimizer, as far as it has them.
-    batch : int, default 0
-        The number of rows of a training step; 0 is all of them.
-    start : int, default 0
-        The seed of the parameters that training starts from, and of dropout.
-    mistake : str, default "none"
-        The mistake that is planted in the backward pass, one of `MISTAKES`.
-
     Raises
     ------
     SettingsError

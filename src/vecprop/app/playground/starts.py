@@ -21,8 +21,6 @@ class Starts:
 
     Parameters
     ----------
-    seeds : ndarray (M,)
-        The seeds of the starts.
     losses : ndarray (M, epochs + 1)
         The training loss of each before the first epoch and after each; NaN after it diverged, or time was over.
     """

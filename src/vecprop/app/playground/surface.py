@@ -19,19 +19,7 @@ MOST_ROWS = 200
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """The loss in a plane through the parameters.
-
-    Parameters
-    ----------
-    loss : ndarray (size, size)
-        The loss at each place; the first axis is the second direction.
-    first, second : ndarray (size,)
-        The places along the two directions, in units of theta; the parameters are at 0.
-    path : ndarray (K, 2)
-        The places of the last steps in the plane, the latest last.
-    heights : ndarray (K,)
-        The loss in the plane at these places.
-    """
+    """The loss in a plane through the parameters."""
 
     loss: np.ndarray
     first: np.ndarray

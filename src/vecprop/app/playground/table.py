@@ -43,11 +43,6 @@ LOOKED_AT = 30
 class Table:
     """A table whose columns may be drawn.
 
-    Parameters
-    ----------
-    frame : DataFrame (pandas)
-        The columns, those of text as text.
-
     Raises
     ------
     TableError

@@ -15,14 +15,6 @@ FILES: dict[str, tuple[str, str, Callable[[Session], bytes]]] = {
 
 
 def file_of(session: Session, what: str) -> dict[str, str]:
-    """Return a file, whose bytes are base64.
-
-    Parameters
-    ----------
-    session : Session
-        What it is taken from.
-    what : str
-        "script" or "model".
-    """
+    """Return a file, whose bytes are base64."""
     name, kind, content = FILES[what]
     return {"name": name, "type": kind, "content": b64encode(content(session)).decode()}

@@ -111,13 +111,6 @@ def beside(model: Path, ending: str) -> Path:
 class RunFiles(NamedTuple):
     """The files that a training writes.
 
-    Parameters
-    ----------
-    model, options : Path
-        The model, and the options of the run.
-    page : Path or None
-        The page about it.
-
     Examples
     --------
     >>> print(RunFiles(Path("a.npz"), Path("a.toml"), None).beside_older().model)
@@ -138,15 +131,7 @@ class RunFiles(NamedTuple):
 
 @contextmanager
 def table_writer(path: Path | None, as_json: bool = False) -> Iterator[Write]:
-    """Give a function that writes the next part of a table; the file appears when all of it is written.
-
-    Parameters
-    ----------
-    path : Path or None
-        See `require_format`; None writes to standard output.
-    as_json : bool, default False
-        Whether to write JSON to standard output, instead of CSV.
-    """
+    """Give a function that writes the next part of a table; the file appears when all of it is written."""
     if path is None and as_json:
         with _records(sys.stdout) as write:
             yield write

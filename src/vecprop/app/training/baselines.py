@@ -41,17 +41,6 @@ def enough_rows(rows: int, inputs: int, seed: int) -> np.ndarray:
 class Baselines:
     """Baselines that learn from rows of training, and predict rows of a test.
 
-    Parameters
-    ----------
-    encoder : Encoder
-        How columns are read, and become inputs of networks; linear models have the same inputs.
-    X, X_test : DataFrame
-        The rows of training, and those of the test.
-    y, weight : ndarray (N,)
-        The target of each row of training, a number or the number of its class, and its weight.
-    seed : int
-        Fixes the samples of the rows.
-
     Examples
     --------
     >>> import pandas as pd

@@ -22,15 +22,7 @@ SETTINGS_OF_DASK = {
 
 @contextmanager
 def workers_of(text: str | None, threads: int | None) -> Iterator[DaskWorkers | None]:
-    """Give the workers that an option asks for, and end those that were started.
-
-    Parameters
-    ----------
-    text : str or None
-        The address of a scheduler, or ``local:4`` for four processes on this machine; None for none.
-    threads : int or None
-        The threads that all processes here have together; None for as many as there are processors.
-    """
+    """Give the workers that an option asks for, and end those that were started."""
     if text is None:
         yield None
         return

@@ -32,18 +32,12 @@ class Split:
 
     Parameters
     ----------
-    size : float
-        The share of the rows that is the test; if 1 or more, their number; 0 for none.
     group : str or None
         A column: rows with the same value are all in training or all in the test, and in one fold of training; the
         column is not used as an input.
     time : str or None
         A column of dates or numbers: the latest rows are the test, and networks are validated on later rows than those
         that they are trained on.
-    seed : int
-        Fixes the random draw.
-    asked : Asked
-        What is said of the columns, that of times among them.
     """
 
     size: float
@@ -96,31 +90,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Request:
-    """The request to train a model on a table.
-
-    Parameters
-    ----------
-    table : Path
-        The file.
-    target : str
-        The column to predict.
-    split : Split
-        The division into training and test.
-    test : Path or None
-        A file of test rows, instead of a split.
-    task : "classification", "regression" or None
-        The task; None to guess it from the target.
-    weight : str or None
-        The column of the rows' weights, which is not used as an input.
-    classes : sequence of str
-        Words for missing values, such as NA, that are classes of the target instead.
-    settings : dict
-        Settings of `TabularClassifier` or `TabularRegressor` that are not their defaults.
-    folds : int or None
-        Where there is no test: the number of folds of a cross-validation, or None for predictions out of fold.
-    memory : str or None
-        The memory that the program may take, such as "4GB"; None for what is left of the machine's.
-    """
+    """The request to train a model on a table."""
 
     table: Path
     target: str
@@ -140,20 +110,6 @@ class Parts:
 
     Parameters
     ----------
-    task : str
-        The task.
-    X, X_test : DataFrame
-        The columns of inputs, and others: ``X.attrs["aside"]`` tells why these are not used as inputs.
-    y, y_test : ndarray
-        The target.
-    weight, weight_test : ndarray
-        The rows' weights.
-    notes : list of str
-        Sentences on rows that are left out, or are in both parts.
-    dependence : Dependence
-        The groups and times of rows of training, if columns of them are named.
-    reading : NumberReading or None
-        How the numbers of the target are read.
     stream : Streamed or None
         The whole table, if it does not fit into memory: the rows are then samples of those of training and of the test.
     """

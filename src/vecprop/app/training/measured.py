@@ -36,21 +36,9 @@ class Measured:
     how : "test", "out of fold" or "cross-validation"
         Rows that were set aside; or those of training, each by the networks that have not seen it; or each by a whole
         model that has not seen it.
-    model : TabularClassifier or TabularRegressor
-        The model, which says which quantiles there are.
-    X : DataFrame
-        The columns.
-    truth : ndarray (N,)
-        The target: numbers, or indices of classes, -1 for classes that are not in training.
-    weight : ndarray (N,)
-        The weights.
     predictions : dict of str to ndarray
         What the model, which is the first, and each baseline predict: probabilities (N, C), numbers (N,), or quantiles
         (N, L).
-    folds : list of ndarray of int
-        The places of the rows of each fold of a cross-validation; none otherwise.
-    thresholds : ndarray (N,) or None
-        The threshold by which the class of each row is decided: that of the model that predicts it.
     """
 
     how: How
@@ -136,19 +124,6 @@ def cross_validated(
     """Return predictions of the rows of training by models of other folds, which are trained as one population.
 
     With times, each fold is predicted by a model of the rows before it.
-
-    Parameters
-    ----------
-    model : TabularClassifier or TabularRegressor
-        A fitted model, whose settings the models have.
-    parts : Parts
-        The table.
-    count : int
-        The number of folds.
-    seed : int
-        Fixes the folds.
-    progress : callable or None
-        See `train_population`.
 
     Raises
     ------

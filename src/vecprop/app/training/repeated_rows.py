@@ -29,8 +29,6 @@ def repeated_rows(parts: "Parts", request: "Request") -> list[str]:
     ----------
     parts : Parts
         The table, divided; the index of its rows is their lines in a text file, else it counts them from 0.
-    request : Request
-        The request, for the names of files and of the column of groups.
 
     Raises
     ------

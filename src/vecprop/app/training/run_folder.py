@@ -23,17 +23,7 @@ NETWORKS = "networks"
 
 
 class RunFolder:
-    """A folder that keeps what a run has trained, so that the same command goes on.
-
-    Parameters
-    ----------
-    path : Path
-        The folder.
-    files : mapping of str to Path or None
-        The files that are read, by their names in messages.
-    options : mapping of str to anything
-        The options that change the result.
-    """
+    """A folder that keeps what a run has trained, so that the same command goes on."""
 
     def __init__(self, path: Path, files: Mapping[str, Path | None], options: Mapping[str, Any]) -> None:
         run = {name: None if file is None else digest_of_file(file) for name, file in files.items()}

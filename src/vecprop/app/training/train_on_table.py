@@ -26,23 +26,7 @@ Bar = Callable[[str], AbstractContextManager[Callable[[Progress], object] | None
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A model and what it is measured on.
-
-    Parameters
-    ----------
-    request : Request
-        The request.
-    parts : Parts
-        The table, divided.
-    model : TabularClassifier or TabularRegressor
-        The fitted model.
-    seconds : dict of str to float
-        The times of reading, training, measuring, and of training anew.
-    bar : callable
-        Returns a block with a progress bar for further training, given its description, see `progress_bar`.
-    refitted : TabularClassifier or TabularRegressor, optional
-        The model that was trained anew on all rows, the test's too.
-    """
+    """A model and what it is measured on."""
 
     request: Request
     parts: Parts
@@ -172,15 +156,6 @@ def train_on_table(
     bar: Bar,
 ) -> Trained:
     """Return a model of a table, which is not measured yet.
-
-    Parameters
-    ----------
-    request : Request
-        The request.
-    fit : callable
-        Takes an estimator with the request's settings and the parts of the table; returns the fitted model.
-    bar : callable
-        Returns a block with a progress bar, see `Trained`.
 
     Raises
     ------

@@ -28,20 +28,6 @@ class Verdict:
         By the 95 % intervals of differences in paired draws: "better" if the loss is lower than that of each baseline,
         and its own interval overlaps none of theirs; "slightly better" if it is lower, but intervals overlap; "worse"
         if the loss of the best baseline is lower; "no better" if the rows do not tell.
-    metric : str
-        The loss by which models are compared: the lower, the better.
-    ours, theirs : Estimate
-        The loss of the model, and that of this baseline.
-    baseline : str
-        The baseline by which the model is judged, see `decisive`.
-    margin : Estimate
-        How much higher the loss of this baseline is than the model's, with the interval of paired draws.
-    overlaps : list of str
-        The baselines whose intervals overlap with the model's.
-    says : str
-        All that as a sentence.
-    worries : list of str
-        Reasons not to trust the model, as sentences.
     """
 
     level: Level

@@ -14,13 +14,6 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 class ArrayPair(NDArrayOperatorsMixin):
     """A real array and its companion of the same shape.
 
-    Parameters
-    ----------
-    value : ndarray
-        The numbers.
-    companion : ndarray
-        A second number for each of them.
-
     Notes
     -----
     A derived class fills `ufuncs` and `functions`: for each function of NumPy, the rule that replaces it. At least one

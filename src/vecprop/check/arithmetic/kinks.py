@@ -19,17 +19,7 @@ LESS, BY_TANGENT, GREATER = -1, 0, 1
 
 @dataclass(frozen=True)
 class OneSided:
-    """The derivatives along K directions from both sides of ties, each (K, outputs).
-
-    Parameters
-    ----------
-    usual : ndarray
-        The derivative if every tie is decided as the function decides it.
-    low, high : ndarray
-        The smaller and the larger one-sided derivative.
-    least, largest : ndarray
-        The least and the largest derivative over all ways to decide ties; equal if there is no kink.
-    """
+    """The derivatives along K directions from both sides of ties, each (K, outputs)."""
 
     usual: np.ndarray
     low: np.ndarray

@@ -14,15 +14,7 @@ from .array_pair import SHARED_FUNCTIONS, ArrayPair
 
 
 class Arithmetic:
-    """The rounding of a floating type, and whether equal numbers were compared.
-
-    Parameters
-    ----------
-    dtype : dtype
-        The type that the gradient was computed in.
-    branching : bool, default True
-        Whether both branches are possible if rounding could change the outcome of a comparison.
-    """
+    """The rounding of a floating type, and whether equal numbers were compared."""
 
     def __init__(self, dtype: Any = np.float64, branching: bool = True) -> None:
         information = np.finfo(dtype)

@@ -26,21 +26,7 @@ class Ties:
 
 
 class Tangent(ArrayPair):
-    """Numbers with their derivatives along several directions.
-
-    Parameters
-    ----------
-    value : ndarray (1, *shape)
-        The numbers, the same for all directions.
-    seed : ndarray (K, *shape)
-        The derivatives of the arguments of which the numbers are an elementwise function.
-    outer : ndarray or float, default 1.0
-        The derivative of that function at its arguments.
-    first : int, default 0
-        The number of the first of the K directions; the derivatives along all others are 0.
-    ties : Ties, optional
-        Takes note of comparisons of equal numbers.
-    """
+    """Numbers with their derivatives along several directions."""
 
     def __init__(
         self, value: np.ndarray, seed: np.ndarray, outer: Any = 1.0, first: int = 0, ties: Ties | None = None
@@ -89,15 +75,7 @@ class Tangent(ArrayPair):
         raise TypeError("Tangents cannot be assigned to: arrays that share their memory would not change.")
 
     def chained(self, value: np.ndarray, *terms: tuple[Any, Any]) -> Self:
-        """Return a function's value with its derivatives by the chain rule, Σ factor times the operand's derivatives.
-
-        Parameters
-        ----------
-        value : ndarray
-            The value.
-        *terms : tuple of operand and factor
-            Each operand with the function's derivative by it; operands that are no tangents are constant.
-        """
+        """Return a function's value with its derivatives by the chain rule, Σ factor · operand's derivatives."""
         moving = [(x, x.outer * factor) for x, factor in terms if isinstance(x, Tangent)]
         if any(x.companion.ndim != value.ndim for x, _ in moving):
             raise TypeError("Tangents of different dimensions would be aligned differently from their values.")

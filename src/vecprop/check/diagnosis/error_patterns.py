@@ -117,19 +117,6 @@ def pattern(
 ) -> str:
     """Return the pattern of the errors of one part, in words; empty if there is none.
 
-    Parameters
-    ----------
-    given, expected : ndarray
-        The two gradients, flattened; unknown entries of expected are NaN.
-    shape : tuple of int
-        Their shape.
-    rows : iterable of int
-        The possible values of N.
-    precision : float
-        The largest difference of equal values, relative to the largest entry.
-    wrong : ndarray of bool, optional
-        The entries that were judged wrong; by default those that differ by more than the precision.
-
     Examples
     --------
     >>> J = np.arange(9.0)

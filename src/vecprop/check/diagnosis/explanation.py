@@ -32,25 +32,7 @@ def diagnosed(
     found: dict[str, Comparison],
     method: Method,
 ) -> list[Row]:
-    """Return the rows, with a diagnosis of those that failed.
-
-    Parameters
-    ----------
-    point : Point
-        The function at its parameters.
-    number : int
-        The number of the gradient among those that are judged.
-    given : ndarray (outputs, P)
-        The gradient that failed.
-    rows : list of Row
-        The judgements.
-    candidates : set of str
-        The names of the parts that may be diagnosed.
-    found : dict
-        The comparison of entries for each part that was judged by its entries.
-    method : str
-        How the expected derivatives were computed.
-    """
+    """Return the rows, with a diagnosis of those that failed."""
     failed = {row.name for row in rows if row.verdict is Verdict.FAIL} & candidates
     parts = {part.name: part for part in point.parts if part.name in failed}
     if not failed:

@@ -187,16 +187,6 @@ class KeptMemory:
     """Uninitialized memory of a fit, recycled from one fit to the next.
 
     The operating system takes longer to provide fresh pages of large memory than a small epoch takes to run.
-
-    Parameters
-    ----------
-    size : int
-        The number of bytes that are needed.
-
-    Attributes
-    ----------
-    bytes : ndarray of uint8
-        At least ``size`` bytes, and at most twice as many.
     """
 
     SIZES = range(2**20, 2**28)
@@ -226,24 +216,7 @@ class _Returned(weakref.ref[KeptMemory]):
 
 
 class Context:
-    """The record of a fit, with the arrays and the memory that it points to, which live as long as it does.
-
-    Parameters
-    ----------
-    base : Context, optional
-        A template: its record and arrays are copied, and memory of the same layout is reserved.
-    **entries
-        See `set`.
-
-    Attributes
-    ----------
-    words : memoryview
-        The record's words, see `OFFSETS`.
-    address : int
-        The record's address.
-    reserved : dict
-        The bytes that are reserved for each field.
-    """
+    """The record of a fit, with the arrays and the memory that it points to, which live as long as it does."""
 
     def __init__(self, base: "Context | None" = None, **entries: Any) -> None:
         self._array = np.zeros(FIT.itemsize // 8, np.int64) if base is None else base._array.copy()

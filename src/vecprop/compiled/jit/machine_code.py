@@ -75,24 +75,7 @@ def filled_in(template: FunctionType, suffix: str, **names: Any) -> FunctionType
 
 
 class Kernel:
-    """A function that is compiled for the processor, or loaded from the cache.
-
-    Parameters
-    ----------
-    template : function
-        A function with placeholders among its global names.
-    signature : numba signature
-        Its arguments and result.
-    suffix : str
-        A name for these values of the placeholders, see `filled_in`.
-    **names
-        The values of the placeholders.
-
-    Attributes
-    ----------
-    name : str
-        The name in the cache: the function's name and a digest of all code that it reaches; see `reached`.
-    """
+    """A function that is compiled for the processor, or loaded from the cache."""
 
     def __init__(self, template: FunctionType, signature: Any, suffix: str, **names: Any) -> None:
         self.function, self.signature = filled_in(template, suffix, **names), signature

@@ -62,13 +62,6 @@ def precompile(kernel: Callable[[type], _Named], F: type) -> None:
     """Start to compile a kernel in another process, unless the cache has it or cannot be written.
 
     Later calls do nothing. `wait_for` waits until the kernel is there.
-
-    Parameters
-    ----------
-    kernel : function
-        A function that returns a `machine_code.Kernel` for a floating type; the other process imports it by its name.
-    F : type
-        The floating type.
     """
     name = kernel(F).name
     with _one_at_a_time:

@@ -104,13 +104,7 @@ def algorithm_of(inputs: int, outputs: int, rows: int, is_sparse: bool = False) 
 
 @dataclass(frozen=True)
 class SplitLayer:
-    """A dense layer whose weights threads split.
-
-    Parameters
-    ----------
-    start, inputs, outputs : int
-        Where its parameters start in theta, and its sizes.
-    """
+    """A dense layer whose weights threads split."""
 
     start: int
     inputs: int

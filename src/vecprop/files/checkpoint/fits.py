@@ -20,17 +20,8 @@ class KeptFits:
 
     Parameters
     ----------
-    path : Path
-        The folder.
-    every : float
-        The seconds after which those that have ended are written.
     each : sequence of mapping
         What each fit is: by name, values that a model file holds, functions, or arrays, of which digests are compared.
-
-    Attributes
-    ----------
-    known : dict of int to anything
-        What fits have learned, by their numbers.
     """
 
     def __init__(self, path: Path, every: float, each: Sequence[Mapping[str, Any]]) -> None:

@@ -19,15 +19,7 @@ RUN, PART = "run.npz", "part-{:06}.npz"
 
 
 class Folder:
-    """The files of a run in a folder, which is made if need be.
-
-    Parameters
-    ----------
-    path : Path
-        The folder.
-    run : mapping of str to anything
-        What the run is, as JSON's values.
-    """
+    """The files of a run in a folder, which is made if need be."""
 
     def __init__(self, path: Path, run: Mapping[str, Any]) -> None:
         self.path, self.run, self.key = path, run, of_all([[name, run[name]] for name in run])

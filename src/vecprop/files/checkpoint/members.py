@@ -31,32 +31,7 @@ NUMBERS = ("epochs", "rows", "per_epoch", "running")
 
 
 class KeptMembers:
-    """Keeps the results of a population's members.
-
-    Parameters
-    ----------
-    path : Path
-        The folder.
-    every : float
-        The seconds after which those that have ended are written.
-    members : sequence of Member
-        The members, which have been checked.
-    groups : sequence of list of int
-        Their numbers in groups that differ in their initial parameters and seeds alone.
-    engines : sequence of str
-        The name of each group's engine.
-    data : Data
-        The data that they choose their rows from.
-    moments : bool
-        Whether results keep the optimizers' moments.
-
-    Attributes
-    ----------
-    part : Part
-        The results that were kept.
-    seconds : float
-        The seconds of earlier programs until they were.
-    """
+    """Keeps the results of a population's members."""
 
     def __init__(
         self,

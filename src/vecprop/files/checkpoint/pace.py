@@ -7,13 +7,7 @@ SHARE = 0.01
 
 
 class Pace:
-    """When to write: after some seconds, and so seldom that it takes no more than a hundredth of the time.
-
-    Parameters
-    ----------
-    every : float
-        The seconds.
-    """
+    """When to write: after some seconds, and so seldom that it takes no more than a hundredth of the time."""
 
     def __init__(self, every: float) -> None:
         self.every, self.written, self.cost = every, time.perf_counter(), 0.0

@@ -19,15 +19,7 @@ def made_with() -> dict[str, str]:
 
 
 def warn_of_others(path: Path, known: Any) -> None:
-    """Warn if a file or folder was written with others.
-
-    Parameters
-    ----------
-    path : Path
-        The file or folder.
-    known : mapping of str to str
-        What it was made with.
-    """
+    """Warn if a file or folder was written with others."""
     own = made_with()
     others = [f"{name} {known[name]}, now {own[name]}" for name in own if known.get(name, own[name]) != own[name]]
     if others:

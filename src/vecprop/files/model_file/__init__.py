@@ -177,16 +177,6 @@ def load_with_memory(path: str | os.PathLike[str]) -> tuple[Model, Any]:
 def information(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the document of a file without making its model: versions, columns, fingerprint, metrics and arrays.
 
-    Parameters
-    ----------
-    path : path
-        The file.
-
-    Returns
-    -------
-    dict
-        The document, as described in docs/model-files.md.
-
     Raises
     ------
     FileError, OSError

@@ -56,15 +56,6 @@ _DAMAGE = (
 def write(path: str | os.PathLike[str], document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Write a document and arrays; an old file stays until the new one is complete.
 
-    Parameters
-    ----------
-    path : path
-        The file.
-    document : mapping
-        The document, which becomes JSON; the list of arrays is added to it.
-    arrays : mapping of str to ndarray
-        The arrays by name.
-
     Raises
     ------
     FileError

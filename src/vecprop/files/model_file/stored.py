@@ -16,19 +16,7 @@ Checks = Mapping[str, Check]
 
 @dataclass(frozen=True)
 class StoredClass:
-    """A class that model files may hold.
-
-    Parameters
-    ----------
-    name : str
-        Its name in files.
-    cls : type
-        The class itself, not those derived from it.
-    state : callable
-        Returns the values that are written of an object, by name.
-    restore : callable
-        Returns an object from such values, after checking each of them, or raises an error.
-    """
+    """A class that model files may hold."""
 
     name: str
     cls: type
@@ -38,13 +26,6 @@ class StoredClass:
 
 def stored_fields(cls: type, check: Callable[[Any], bool] = lambda part: True) -> StoredClass:
     """Return the entry of a class whose named fields are written, and read back if they have the annotated types.
-
-    Parameters
-    ----------
-    cls : type
-        A dataclass or a NamedTuple; its own checks run when it is made.
-    check : callable, optional
-        Returns whether the fields of a new object belong together.
 
     Examples
     --------
@@ -81,21 +62,7 @@ def stored_estimator(
     made_anew: tuple[str, ...] = (),
     renamed: Mapping[str, str] = MappingProxyType({}),
 ) -> StoredClass:
-    """Return the entry of an estimator with scikit-learn's interface.
-
-    Parameters
-    ----------
-    cls : type
-        The class. Its settings are those of its constructor, checked by its own ``_validate_params``.
-    fitted : mapping of str to check
-        Every attribute that fitting may set, in order.
-    check : callable, optional
-        Returns whether the attributes of a new object belong together.
-    made_anew : tuple of str
-        Attributes that are not written.
-    renamed : mapping of str to str
-        The present names of attributes that files of earlier versions have under other names.
-    """
+    """Return the entry of an estimator with scikit-learn's interface."""
 
     def state(model: Any) -> dict[str, Any]:
         settings = model.get_params(deep=False)

@@ -28,11 +28,6 @@ TYPES: dict[str, type] = {
 class Writer:
     """Turns values into JSON's values, and collects arrays.
 
-    Parameters
-    ----------
-    classes : mapping of type to StoredClass
-        The classes that may be written.
-
     Attributes
     ----------
     arrays : dict of ndarray
@@ -101,13 +96,6 @@ class Writer:
 @dataclass
 class Reader:
     """Turns JSON's values and arrays that `Writer` has made back into values.
-
-    Parameters
-    ----------
-    classes : mapping of str to StoredClass
-        The classes that may be made, by name.
-    arrays : mapping of str to ndarray
-        The arrays by name.
 
     Examples
     --------

@@ -17,11 +17,6 @@ _NUMPY = {"absolute": "abs", "one": "ones_like"}
 class Formulas:
     """The source of formulas, and of all functions that they call.
 
-    Attributes
-    ----------
-    texts : dict of str
-        The source of each function by name, in an order in which each stands before those that call it.
-
     Examples
     --------
     >>> formulas = Formulas()
@@ -85,19 +80,7 @@ class Formulas:
 
 
 class _Rewriting(ast.NodeTransformer):
-    """Rewrites a formula for NumPy.
-
-    Parameters
-    ----------
-    formulas : Formulas
-        The source, to which functions that the formula calls are added.
-    names : dict
-        The values of the names in the formula.
-    part : object
-        The value of self, whose attributes are written as their values.
-    attributes : sequence of str
-        The attributes of self that become arguments instead.
-    """
+    """Rewrites a formula for NumPy."""
 
     def __init__(self, formulas: Formulas, names: dict[str, Any], part: Any, attributes: Sequence[str]) -> None:
         self.formulas, self.names, self.part, self.attributes = formulas, names, part, attributes

@@ -20,11 +20,6 @@ _READABLE = 32
 class Source:
     """A Python file under construction.
 
-    Attributes
-    ----------
-    formulas : Formulas
-        The formulas that its functions call.
-
     Examples
     --------
     >>> source = Source()

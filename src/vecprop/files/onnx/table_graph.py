@@ -38,17 +38,7 @@ def decided(model: TabularClassifier, Y: Symbol) -> Symbol:
 
 
 def interval(model: TabularRegressor, X: Symbol, Y: Symbol, coverage: float) -> tuple[Symbol, Symbol]:
-    """Add the operations of ``predict_interval``, and return the symbols of both ends, (N, 1) each.
-
-    Parameters
-    ----------
-    model : TabularRegressor
-        The model.
-    X, Y : Symbol
-        Its inputs, and its predictions.
-    coverage : float
-        The share of targets that intervals contain.
-    """
+    """Add the operations of ``predict_interval``, and return the symbols of both ends, (N, 1) each."""
     graph, sizes, level = X.graph, model.residuals_.sizes, level_for(coverage, model.residuals_.groups)
     below, above = [_each(model, outer, X) for outer in model.ensembles[1:]] or [_each(model, model.ensemble_, X)] * 2
     low = graph.cast(_quantile(below, -sizes, 1 - level), graph.dtype)

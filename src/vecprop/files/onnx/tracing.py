@@ -25,24 +25,6 @@ class Node(NamedTuple):
 class Graph:
     """A graph under construction: its operations and constants.
 
-    Parameters
-    ----------
-    dtype : dtype
-        The type of its numbers, float32 or float64.
-    opset : int, default 17
-        The version of ONNX's operations.
-    prefix : str, default ""
-        The beginning of its names, which tells them from others'.
-
-    Attributes
-    ----------
-    nodes : list of Node
-        The operations, in the order in which they run.
-    constants : dict of ndarray
-        The constants by name.
-    inputs, outputs : list of Symbol
-        The graph's inputs and outputs.
-
     Examples
     --------
     >>> graph = Graph(np.float32)
@@ -128,19 +110,7 @@ class Graph:
 
 @dataclass(frozen=True, eq=False)
 class Symbol:
-    """The stand-in for an array while formulas are traced.
-
-    Parameters
-    ----------
-    graph : Graph
-        The graph to which operations are added.
-    name : str
-        The array's name there.
-    shape : tuple of int
-        The array's shape, with 1 for the unknown number of rows.
-    dtype : dtype
-        The type of its numbers.
-    """
+    """The stand-in for an array while formulas are traced."""
 
     graph: Graph
     name: str

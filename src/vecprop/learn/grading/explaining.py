@@ -81,17 +81,7 @@ class Trial:
 
 
 def explained(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callable[..., Any]]) -> Mistake | None:
-    """Return the mistake that leads to all results, if there is one.
-
-    Parameters
-    ----------
-    task : Task
-        What the function should do.
-    trials : sequence of Trial
-        Its calls that came to a value.
-    wrong : mapping of str to callable
-        The student's own functions that are wrong, which this one may call.
-    """
+    """Return the mistake that leads to all results, if there is one."""
     trials = sorted((trial for trial in trials if _finite(trial.found)), key=lambda trial: trial.right)
     if not trials or trials[0].right:
         return None
@@ -195,13 +185,7 @@ def _of_rows(task: Task, exact: Callable[..., Any]) -> Iterator[Mistake]:
 
 
 def kept(trials: Sequence[Any]) -> str:
-    """Return what a function keeps between calls, in words, if equal arguments come to different results.
-
-    Parameters
-    ----------
-    trials : sequence of Trial
-        All calls, in order; the last one repeats the first.
-    """
+    """Return what a function keeps between calls, in words, if equal arguments come to different results."""
     first, last = trials[0], trials[-1]
     if not (first.has_value and last.has_value):
         return ""

@@ -28,23 +28,7 @@ MISSING = "it is missing"
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is wrong with a function.
-
-    Parameters
-    ----------
-    mistake : str
-        The mistake; empty if the function is right.
-    hints : tuple of str
-        What to look at, the step of the derivation, the entry with both values; none if it is right.
-    share : float
-        The share of the points that it gets.
-    notes : tuple of str
-        Further sentences.
-    judged : bool
-        Whether it could be judged.
-    case : int
-        The case that the last hint is about.
-    """
+    """What is wrong with a function."""
 
     mistake: str = ""
     hints: tuple[str, ...] = ()
@@ -55,17 +39,7 @@ class Judgement:
 
 
 def judged(task: Task, caller: Caller, wrong: Mapping[str, Callable[..., Any]] | None = None) -> Judgement:
-    """Return the judgement on a function.
-
-    Parameters
-    ----------
-    task : Task
-        What the function should do.
-    caller : callable
-        Calls the student's functions.
-    wrong : mapping of str to callable, optional
-        The student's own functions that are wrong, which this one may call.
-    """
+    """Return the judgement on a function."""
     best: list[Trial] = []
     has_biases = {"bh", "bo", "ls_of_params"} & set(task.arguments)
     for clothes in ("arrays", *(["vectors"] if has_biases else []), "lists"):

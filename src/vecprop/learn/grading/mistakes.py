@@ -33,19 +33,7 @@ LOOK = {
 
 @dataclass(frozen=True)
 class Mistake:
-    """A known mistake.
-
-    Parameters
-    ----------
-    name : str
-        The mistake in words.
-    look : str
-        The key in `LOOK` of what to look at.
-    made : callable
-        A function of the arguments that makes it.
-    words : str
-        The words without the name of the part that is changed, if one is.
-    """
+    """A known mistake."""
 
     name: str
     look: str

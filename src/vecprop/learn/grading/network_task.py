@@ -102,15 +102,7 @@ class Given:
 
 
 def judged_network(network: Network, caller: Caller) -> Judgement:
-    """Return the judgement on a function of (theta, X, T).
-
-    Parameters
-    ----------
-    network : Network
-        The network whose loss and gradient it should return.
-    caller : callable
-        Calls the student's function.
-    """
+    """Return the judgement on a function of (theta, X, T)."""
     losses, gradients = list[Given](), list[Given]()
     faults: list[Judgement | None] = []
     changed: dict[str, None] = {}

@@ -15,23 +15,7 @@ Functions = Mapping[str, Callable[..., Any]]
 
 @dataclass(frozen=True)
 class Task:
-    """A function to write.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-    arguments : tuple of str
-        The names of its arguments.
-    result : {"array", "bias", "number", "list"}
-        What it returns: an array; one that may be (3,) or (1, 3); a number; a list of arrays.
-    shape : str
-        The result in words, with its shape.
-    step : str
-        The step of the derivation that it is about, without the formula.
-    solution : str
-        The formula, in NumPy, of its arguments and of the functions that it calls.
-    """
+    """A function to write."""
 
     name: str
     arguments: tuple[str, ...]

@@ -81,15 +81,6 @@ def sheets_of(sheet: Worksheet, names: list[str]) -> Iterator[tuple[str, Workshe
 def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet, Grades]:
     """Return the worksheet of a file that came back, and the grades of what is filled in.
 
-    Parameters
-    ----------
-    path : Path
-        The answers that a page has saved (.json), a notebook (.ipynb) or Markdown (.md), which is run.
-    seconds : float
-        The time for a notebook or Markdown.
-    megabytes : int
-        The memory of its process.
-
     Raises
     ------
     ValueError
@@ -158,15 +149,7 @@ def _nested(values: Any, shape: tuple[int, ...]) -> Any:
 
 
 def rows_of_grades(folder: Path, seconds: float, megabytes: int) -> Iterator[dict[str, Any]]:
-    """Yield a row for each file of a folder, with points or the reason why there are none.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder; files of other endings are not looked at.
-    seconds, megabytes : float and int
-        The time and the memory of each file.
-    """
+    """Yield a row for each file of a folder, with points or the reason why there are none."""
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in (".json", ".ipynb", ".md") or not path.is_file():
             continue

@@ -29,13 +29,9 @@ class LayerEquations:
 
     Parameters
     ----------
-    letter : str
-        The letter of its output.
     forward, backward : dict of str to str
         The equation of each role, in order. Roles are X and Y, dX and dY for the gradients with respect to them, the
         names of parameters, J_ and such a name for its gradient, and those of `saved`.
-    saved : tuple of str
-        The roles of the values that it saves and that are shown; "" for one that is not.
     """
 
     letter: str

@@ -37,17 +37,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 def computed(name: str, equation: str, values: Mapping[str, np.ndarray], loss: Any = None) -> Any:
     """Return the right side of an equation, with the values of the names in it.
 
-    Parameters
-    ----------
-    name : str
-        The name on the left side.
-    equation : str
-        The right side, as `Value.equation` has it; not one of a layer of one's own.
-    values : mapping of str to ndarray
-        The values.
-    loss : Loss, optional
-        The network's loss, for those that have a function of their own.
-
     Examples
     --------
     >>> computed("Z1", "{X} @ {W1} + {b1}", {"X": np.ones((1, 2)), "W1": np.ones((2, 2)), "b1": np.ones(2)})

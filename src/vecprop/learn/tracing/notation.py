@@ -14,17 +14,7 @@ LEGEND = "∘ multiplies entry by entry, Σₙ sums over the rows, Σₒ over th
 
 @dataclass(frozen=True)
 class Symbol:
-    """A name in an equation.
-
-    Parameters
-    ----------
-    name : str
-        The name.
-    shape : tuple of int
-        Its shape as it stands there.
-    is_transposed : bool
-        Whether it stands there transposed.
-    """
+    """A name in an equation."""
 
     name: str
     shape: tuple[int, ...]

@@ -16,19 +16,7 @@ def step_values(
     gradient: np.ndarray,
     parameters: Sequence[tuple[str, slice, tuple[int, ...]]],
 ) -> tuple[np.ndarray, State, list[Value]]:
-    """Return theta and the state after a step, and its values for each parameter.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        The optimizer.
-    state : dict or None
-        Its state before the step; None before the first.
-    theta, gradient : ndarray (P,)
-        The parameters, and the gradient of the loss.
-    parameters : sequence of (str, slice, tuple of int)
-        The name, place and shape of each parameter.
-    """
+    """Return theta and the state after a step, and its values for each parameter."""
     before = optimizer.init(theta) if state is None else state
     theta = theta.copy()
     state = {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in before.items()}

@@ -25,18 +25,8 @@ class Value:
 
     Parameters
     ----------
-    name : str
-        Its name, such as "delta_Z2".
-    array : ndarray
-        Its numbers.
     equation : str
         The right side of its equation, with names in braces; empty if it is given, or if it has none.
-    stage : {"given", "forward", "loss", "backward", "step"}
-        The part of the pass that it belongs to.
-    layer : str
-        The layer that it belongs to, such as "0 Dense"; empty if to none.
-    of_rows : bool
-        Whether its first axis is that of the rows.
     """
 
     name: str
@@ -65,21 +55,7 @@ class Named:
 def values_of(
     network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None, row: int | None
 ) -> tuple[list[Value], list[tuple[str, slice, tuple[int, ...]]], np.ndarray]:
-    """Return the values of a pass; the name, place in theta and shape of each parameter; and the gradient.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    theta : ndarray (P,)
-        The parameters.
-    batch : Batch
-        The rows, checked.
-    noise : RandomKey or None
-        The key of random layers.
-    row : int or None
-        The only row whose values are returned, with its parts in the gradients of parameters; None for all rows.
-    """
+    """Return the values of a pass; the name, place in theta and shape of each parameter; and the gradient."""
     recording = record(network, theta, batch, noise, row)
     layers = _named(recording.layers, [(batch.X, "X")], "")
     parameters = [(layers[t.layer].names[t.name], t.span, t.shape) for t in network.layout.tensors]

@@ -47,17 +47,6 @@ BUCKETS = 32
 class Missed:
     """Values of a column that are not taken as they are; as text it is the end of a sentence.
 
-    Parameters
-    ----------
-    what : str
-        What is to be said of them.
-    count : int
-        The number of values.
-    first : str
-        The first of them, and its row.
-    names : tuple of str
-        Instead of these, the first of some categories.
-
     Examples
     --------
     >>> one, other = Missed("no numbers", 2, "'x' in line 5"), Missed("no numbers", 3, "'y' in line 9")
@@ -95,21 +84,6 @@ class NumberInputs:
     missing value has the inputs of the median.
 
     Some networks take them all, others all but the first input and the pieces.
-
-    Parameters
-    ----------
-    centre, scale : float
-        The median, and the distance of the quartiles in units of a normal distribution's standard deviation.
-    edges : ndarray (pieces + 1,)
-        The quantiles that divide the pieces, rising; empty if fewer than three of them are distinct.
-    marks_missing : bool
-        Whether there is an input that marks missing values.
-    reading : NumberReading or None
-        How text is read; None in models of earlier versions, which guess it anew for each table.
-    standard : tuple of float or None
-        The mean and the standard deviation; None in models of earlier versions, which have no standardised number.
-    scores : ndarray (pieces + 1,) or None
-        The normal scores of the edges, within ±3; None without edges, and in models of earlier versions.
 
     Examples
     --------
@@ -279,19 +253,6 @@ class Dates:
     the month; if there are times, also for the day and its half, third and so on, so that a network sees the hours of
     a day that is not one slow wave; and one input for each weekday from Monday.
 
-    Parameters
-    ----------
-    days : NumberInputs
-        The inputs of the days since 1970.
-    day_first : bool
-        Whether 1/2 is the first of February, where no reading is known.
-    has_times : bool
-        Whether there are times other than midnight.
-    reading : DateReading or None
-        How text is read; None in models of earlier versions, which take any form.
-    waves : int
-        The number of circles for the day, if there are times: 1 in models of earlier versions.
-
     Examples
     --------
     >>> pd = pandas()
@@ -391,8 +352,6 @@ class Categories:
 
     Parameters
     ----------
-    names : ndarray of str (C,)
-        The categories with an input of their own; missing values are one of them if there are enough.
     buckets : int
         The number of inputs that all other categories share, seen in training or not. The bucket of a category is the
         CRC-32 of its name modulo this number.

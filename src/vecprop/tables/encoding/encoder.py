@@ -46,19 +46,6 @@ MOST_KEPT = 2**25
 class Encoder:
     """How each column of a table becomes inputs, and why some columns are not used.
 
-    Parameters
-    ----------
-    names : list of str
-        The columns that are used.
-    parts : list of NumberInputs, Categories, Dates or Texts
-        How each of them becomes inputs.
-    dropped : dict of str to str
-        The other columns, each with the reason why it is not used.
-    codes : list of str
-        The columns whose categories are codes: digits that are names.
-    is_guessing : bool
-        Whether the kind and signs of text are guessed anew for each table, as they were in earlier versions.
-
     Examples
     --------
     >>> import pandas as pd
@@ -153,13 +140,6 @@ class Encoder:
         """Return an encoder in which categories that share inputs, since they are many, also have their mean targets.
 
         The arrays are these inputs of the rows of training, by the targets of other folds, for `of_views`.
-
-        Parameters
-        ----------
-        frame : Frame
-            The rows of training.
-        T, fold, weight
-            Their targets, folds and weights, see `target_means`.
         """
         parts, told = list(self.parts), {}
         for place, (name, part) in enumerate(zip(self.names, self.parts, strict=True)):

@@ -21,15 +21,6 @@ def folds(y: np.ndarray, count: int, seed: int) -> np.ndarray:
     Rows are sorted by target, and each run of ``count`` rows is dealt to the folds in random order. So each fold has
     its share of every class, or of small and large numbers.
 
-    Parameters
-    ----------
-    y : ndarray (N,)
-        The targets, of any type that can be sorted.
-    count : int
-        The number of folds.
-    seed : int
-        Fixes the order in which rows are dealt.
-
     Examples
     --------
     >>> y = np.array([0, 0, 1, 1, 0, 1])
@@ -49,13 +40,6 @@ def folds_of_groups(y: np.ndarray, groups: np.ndarray, count: int, seed: int) ->
 
     Groups are sorted by their mean target, or mean number of the class, and dealt as rows are by `folds`, except that
     the largest group of each run goes to the fold that has the fewest rows by then.
-
-    Parameters
-    ----------
-    y, count, seed
-        As for `folds`.
-    groups : ndarray of int (N,)
-        The number of each row's group, 0 … G - 1.
 
     Examples
     --------
@@ -84,13 +68,6 @@ def folds_of_time(time: np.ndarray, count: int) -> np.ndarray:
 
     A network is trained on all rows before its block and validated on all from there on, as the future will be. Rows of
     one time are in one fold; so there are fewer folds if there are few times.
-
-    Parameters
-    ----------
-    time : ndarray (N,)
-        The times, as numbers.
-    count : int
-        The number of folds.
 
     Examples
     --------
@@ -139,15 +116,7 @@ def splits(fold: np.ndarray, *, is_time: bool) -> list[tuple[np.ndarray, np.ndar
 
 @dataclass(frozen=True, eq=False)
 class Dependence:
-    """What rows of a table have to do with each other: nothing, or they are of groups, or follow each other in time.
-
-    Parameters
-    ----------
-    groups : ndarray of int (N,) or None
-        The number of each row's group.
-    time : ndarray (N,) or None
-        The time of each row, as a number.
-    """
+    """What rows of a table have to do with each other: nothing, or they are of groups, or follow each other in time."""
 
     groups: np.ndarray | None = None
     time: np.ndarray | None = None

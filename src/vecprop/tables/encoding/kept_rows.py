@@ -22,15 +22,6 @@ MEANS = " means"
 class RowFormat:
     """How rows of a table are kept: a number takes 8 bytes, or 4 where these hold it exactly, and a category 4.
 
-    Parameters
-    ----------
-    names : sequence of str
-        The columns.
-    parts : sequence of NumberInputs, Categories, Dates or Texts
-        How each of them becomes inputs.
-    type : dtype
-        The type of a row, with a field for each column, named by its place.
-
     Examples
     --------
     >>> import pandas as pd
@@ -143,17 +134,7 @@ class RowFormat:
 
 @dataclass(frozen=True, eq=False)
 class TableExpansion(Expansion):
-    """How kept rows of a table become some of its inputs.
-
-    Parameters
-    ----------
-    columns, edges
-        See `Expansion`.
-    rows : RowFormat
-        How rows are kept.
-    taken : ndarray of int (I,)
-        Which of the inputs of all parts they are.
-    """
+    """How kept rows of a table become some of its inputs."""
 
     rows: RowFormat
     taken: np.ndarray

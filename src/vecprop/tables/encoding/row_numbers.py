@@ -23,13 +23,6 @@ def row_numbers(frame: Frame, but: Container[Any] = ()) -> dict[str, str]:
     These are whole numbers in steps of exactly 1 over the whole table, in any order; and columns without a name whose
     whole numbers rise from row to row, as they do in a part of a table.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        The columns of inputs.
-    but : container
-        The names of columns that are no row numbers whatever they hold.
-
     Examples
     --------
     >>> import pandas as pd

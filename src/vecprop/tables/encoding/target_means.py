@@ -20,13 +20,6 @@ MOST_TARGETS = 10
 class TargetMeans:
     """The mean targets of categories: how far they are above those of all rows, in units of their spread over rows.
 
-    Parameters
-    ----------
-    names : ndarray of str (K,)
-        The categories, rising.
-    means : ndarray (K, D)
-        Their means; all others have 0, the mean of all rows.
-
     Examples
     --------
     >>> means = TargetMeans(np.array(["Oslo", "Rome"]), np.array([[-1.0], [1.0]]))
@@ -56,17 +49,6 @@ def target_means(
 
     So no row's input tells its own target, nor that of a row that is validated with it, but for the mean and the
     spread, which are those of all rows.
-
-    Parameters
-    ----------
-    names : ndarray of str (N,)
-        The rows' categories.
-    T : ndarray (N, O)
-        The targets; of two outputs, which are classes, the second alone tells both.
-    fold : ndarray of int (N,)
-        Each row's fold.
-    weight : ndarray (N,), optional
-        The rows' weights.
 
     Examples
     --------

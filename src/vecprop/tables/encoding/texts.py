@@ -58,15 +58,6 @@ class LatentTexts(Texts):
     ``idf = 1 + ln((1 + N) / (1 + N_w))``, where N_w of the N rows of training have it. These weights of a row are
     scaled to length 1, projected on the directions that rows of training have most of, and scaled to length 1 again.
 
-    Parameters
-    ----------
-    words : ndarray of str (W,)
-        The words, in small letters, and pairs of words with a space between them.
-    idf : ndarray (W,)
-        How rare each of them is.
-    directions : ndarray (W, width) of float32
-        The singular vectors of the rows' weights with the largest singular values.
-
     Examples
     --------
     >>> import pandas as pd
@@ -123,11 +114,6 @@ def _vectorizer(**settings: Any) -> TfidfVectorizer:
 @dataclass(frozen=True, eq=False)
 class HashedTexts(Texts):
     """Text in models of earlier versions: words and pairs of words are counted by their hash.
-
-    Parameters
-    ----------
-    hashes : int, default 256
-        The number of inputs.
 
     Examples
     --------

@@ -32,17 +32,6 @@ def best_inverse_temperature(
     The prior of log s is normal with mean -2 and variance 1. It matters in small tables, where random labels can look
     predictable.
 
-    Parameters
-    ----------
-    P : ndarray (N, J, C)
-        J predictions of each row, whose mean after scaling counts.
-    classes : ndarray of int (N,)
-        The right classes.
-    weight : ndarray (N,), optional
-        The weights of the rows.
-    most : float, default 4.0
-        The largest inverse temperature.
-
     Examples
     --------
     >>> P = np.array([[[0.9, 0.1]]] * 4000)

@@ -15,25 +15,7 @@ SMALLEST_PROBABILITY = 1e-30
 
 @dataclass(frozen=True, eq=False)
 class Networks:
-    """Networks of one description that see a table in one way, each trained without one fold of the rows.
-
-    Parameters
-    ----------
-    network : Network
-        The description.
-    thetas : ndarray (M, P)
-        The parameters of each.
-    view : "pieces" or "standardised"
-        How they see numbers, see `View`.
-    inputs : ndarray of int (I,)
-        Which of the encoder's inputs they take.
-    share : float, default 1
-        Their share of the ensemble's prediction.
-    inverse_temperature : float or None
-        The inverse temperature of their probabilities, before they are averaged with those of others; None for 1.
-    stage : int, default 1
-        The stage of the fit that has trained them.
-    """
+    """Networks of one description that see a table in one way, each trained without one fold of the rows."""
 
     network: Network
     thetas: np.ndarray

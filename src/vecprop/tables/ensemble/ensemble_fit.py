@@ -36,10 +36,6 @@ class Training:
     ----------
     epochs, batch_size, patience : int
         The largest number of epochs, the rows of a batch, and the number of epochs without progress that ends training.
-    learning_rate : float
-        The learning rate at the start.
-    weight_decay : float
-        The decay over an epoch, whatever the number of its steps.
     """
 
     epochs: int
@@ -56,23 +52,7 @@ class Training:
 
 @dataclass(frozen=True, eq=False)
 class TrainingRows:
-    """The rows that an ensemble is trained on.
-
-    Parameters
-    ----------
-    T : ndarray (N, O)
-        The targets.
-    weight : ndarray (N,) or None
-        The rows' weights in training; None if all are equal.
-    fold : ndarray of int (N,)
-        Each row's fold, 0 … M - 1; with ``is_time`` also -1, for rows before all of them.
-    is_time : bool, default False
-        Whether each member is trained on the rows of earlier folds, rather than on those of all others.
-    groups : float, default inf
-        The number of groups that the rows are of; infinite if rows are independent of each other.
-    counts : ndarray (N,) or None
-        What the rows count, whatever their class weighs in training; None if all are equal.
-    """
+    """The rows that an ensemble is trained on."""
 
     T: np.ndarray
     weight: np.ndarray | None
@@ -84,23 +64,7 @@ class TrainingRows:
 
 @dataclass(frozen=True, eq=False)
 class ViewFit:
-    """What is to be trained of networks that see a table in one way.
-
-    Parameters
-    ----------
-    view : "pieces" or "standardised"
-        How they see numbers.
-    inputs : ndarray of int (I,)
-        Which of the encoder's inputs they take.
-    X : ndarray (N, I) or Selection
-        These inputs of all rows, in float32.
-    networks : list of Network
-        The description of the networks of each ensemble.
-    training : Training
-        How they are trained.
-    stage : int, default 1
-        The stage of the fit in which they are trained.
-    """
+    """What is to be trained of networks that see a table in one way."""
 
     view: View
     inputs: np.ndarray
@@ -120,18 +84,8 @@ class Fit:
 
     Parameters
     ----------
-    views : list of ViewFit
-        The views.
-    rows : TrainingRows
-        The rows, of which each member leaves out its fold, see `splits`.
-    seed : int
-        Fixes initial parameters, the order of rows and dropout.
     first : int, default 0
         The number of the first view among all that are ever trained on these rows, so that each has seeds of its own.
-    stream : StreamedRows or None
-        All rows, if they do not fit into memory: the rows are then a sample of them, for validation.
-    left_out : sequence of ViewFit, default ()
-        Views that were tried and are not trained; networks of later stages may see the rows as these do.
     """
 
     views: list[ViewFit]
@@ -250,15 +204,7 @@ class Fit:
         return Outcome(ensembles, good, grouped[:, kept].ravel().tolist(), grouped[:, others].ravel().tolist())
 
     def added(self, results: Sequence[TrainingResult], folds: np.ndarray) -> Added | None:
-        """Return what the results of members of one view add to each ensemble; None if one of them is not good.
-
-        Parameters
-        ----------
-        results : sequence of TrainingResult
-            The results of all members.
-        folds : ndarray of int
-            The folds for which ensembles have networks.
-        """
+        """Return what the results of members of one view add to each ensemble; None if one of them is not good."""
         grouped = self._grouped(results)[:, 0]
         if not all(map(_is_good, grouped[:, folds].ravel())):
             return None
@@ -275,17 +221,7 @@ class Fit:
         return Networks(view.networks[of], thetas, view.view, view.inputs, share, stage=view.stage)
 
     def unseen(self, networks: Networks, results: Sequence[TrainingResult], folds: np.ndarray) -> Unseen:
-        """Return what each network of a view predicts of the rows that it was not trained on.
-
-        Parameters
-        ----------
-        networks : Networks
-            The networks.
-        results : sequence of TrainingResult
-            The result of each.
-        folds : ndarray of int
-            The fold of each.
-        """
+        """Return what each network of a view predicts of the rows that it was not trained on."""
         (X,) = [view.X for view in self.views if (view.view, view.stage) == (networks.view, networks.stage)]
         rows = [unseen_by(self.rows.fold, number, is_time=self.rows.is_time) for number in folds]
         kept = [result.history.validation_predictions for result in results]
@@ -316,14 +252,8 @@ class Outcome(NamedTuple):
 
     Parameters
     ----------
-    ensembles : list of Ensemble
-        The networks that are kept, with equal shares.
-    folds : ndarray of int (M,)
-        The fold that the networks at each place have not seen.
     results : sequence of TrainingResult
         The results of all members of the views that are kept: those of the first ensemble, then of the second, …
-    others : sequence of TrainingResult
-        The results of the members of a view that is left out.
     """
 
     ensembles: list[Ensemble]

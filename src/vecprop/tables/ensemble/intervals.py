@@ -17,13 +17,6 @@ class Residuals:
     If members predict one number y, a residual is |t - y| (Barber et al., 2021). If they predict two ends, it is
     max(low - t, t - high), which is negative between them (Romano et al., 2019).
 
-    Parameters
-    ----------
-    sizes : ndarray (M, R)
-        Quantiles of the residuals of each member, at (r + ½) / R.
-    groups : float, default inf
-        The number of groups that the rows are of; infinite if rows are independent of each other, and many.
-
     Examples
     --------
     >>> residuals = Residuals.of([np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0])], [np.ones(3), np.ones(3)])

@@ -39,24 +39,7 @@ def at_epochs_of_others(
     weight: np.ndarray | None,
     fold: np.ndarray,
 ) -> Unseen:
-    """Return predictions of validation rows after the epochs that other rows choose.
-
-    Parameters
-    ----------
-    kept : sequence of ndarray (epochs + 1, n, O)
-        For each network the predictions of its validation rows before the first epoch and after each.
-    rows : sequence of ndarray of int (n,)
-        The validation rows of each network.
-    loss : Loss
-        The loss.
-    T, weight, fold
-        The targets, weights and folds of all rows.
-
-    Returns
-    -------
-    list of tuple of ndarray
-        For each network its validation rows, and their predictions, (n, J, O).
-    """
+    """Return predictions of validation rows after the epochs that other rows choose."""
     count, blocks = len(kept), range(fold.max() + 1)
     alternatives = int(np.clip(PREDICTIONS // len(T), 1, count - 1))
     stops = []  # of each network, by the rows outside each block
@@ -91,13 +74,6 @@ def _stop(losses: np.ndarray, weight: np.ndarray) -> int | None:
 
 def out_of_fold(each: Iterable[tuple[np.ndarray, np.ndarray]], count: int) -> np.ndarray:
     """Return the mean prediction of each row by the members that have not seen it, (N, …), nan where there are none.
-
-    Parameters
-    ----------
-    each : iterable of tuple of ndarray
-        For each member the indices of rows and its predictions of them.
-    count : int
-        The number of rows, N.
 
     Examples
     --------

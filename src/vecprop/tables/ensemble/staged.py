@@ -24,15 +24,7 @@ new ones, which all networks of a view predict.
 
 
 class Calibrated(NamedTuple):
-    """What a model learns from predictions of rows that networks have not seen.
-
-    Parameters
-    ----------
-    learned : dict
-        Its attributes, of which ``validation_loss_`` is the loss on these rows.
-    unseen : ndarray (N, …)
-        The predictions of these rows; nan for rows that all networks have seen.
-    """
+    """What a model learns from predictions of rows that networks have not seen."""
 
     learned: dict[str, Any]
     unseen: np.ndarray
@@ -45,25 +37,7 @@ class Calibrated(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Growing:
-    """A model of a table, as far as it is trained.
-
-    Parameters
-    ----------
-    model : TabularClassifier or TabularRegressor
-        The estimator.
-    fit : Fit
-        The rows, and the fit of the first stage.
-    folds : ndarray of int
-        The folds for which there are networks.
-    ensembles : list of Ensemble
-        The networks: those that predict, and then those of other ensembles beside them.
-    unseen : list of list of Unseen
-        What those of each view of each ensemble predict of rows that they have not seen.
-    results : list of list of list of TrainingResult
-        The results of their training, for each ensemble, view and fold.
-    calibrated : Calibrated
-        What is learned from predictions of unseen rows.
-    """
+    """A model of a table, as far as it is trained."""
 
     model: Any
     fit: Fit
@@ -143,10 +117,6 @@ def fit_together(
     ----------
     models : sequence of TabularClassifier or TabularRegressor
         The models, of which the first says how many threads and stages there may be, and where they are kept.
-    tables : sequence of mapping
-        The arguments of ``fit`` for each.
-    progress : callable or None
-        See `train_population`.
     """
     schedule = Schedule(models[0].stages, models[0].budget, progress, models[0].checkpoint)
     prepared = [model._prepared(**table) for model, table in zip(models, tables, strict=True)]
@@ -193,17 +163,7 @@ def _chosen(models: Sequence[Any], fits: Sequence[Fit], schedule: Schedule) -> l
 
 
 def _after_all_stages(each: list[Growing], schedule: Schedule, of_all: Sequence[Fit] = ()) -> list[Growing]:
-    """Return models after all stages that there are; Ctrl-C undoes the stage in which it comes, and ends them.
-
-    Parameters
-    ----------
-    each : list of Growing
-        The models after their first stage.
-    schedule : Schedule
-        How many stages there are.
-    of_all : sequence of Fit
-        The fits to all rows that follow, if the models are of samples.
-    """
+    """Return models after all stages that there are; Ctrl-C undoes the stage in which it comes, and ends them."""
     if INTERRUPTED in each[0].model.notes_:
         return each
 

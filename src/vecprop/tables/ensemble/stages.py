@@ -14,21 +14,6 @@ from .ensemble_fit import Fit, Training
 class Stage:
     """What the networks of a stage are like, compared with what the settings say.
 
-    Parameters
-    ----------
-    view : "pieces" or "standardised"
-        How they see numbers.
-    activation : str or None, default None
-        Their activation; None for that of the settings, or of the view.
-    deeper : int, default 0
-        The number of further hidden layers, as wide as the last.
-    wider : int, default 1
-        The factor of the widths.
-    dropout : float, default 0
-        The share of outputs that is dropped, unless the settings drop more.
-    patience, decay : float, default 1
-        The factors of the epochs without progress that end training, and of weight decay.
-
     Examples
     --------
     >>> Stage("standardised", deeper=1, wider=2).widths([64, 32])
@@ -82,14 +67,8 @@ class Schedule:
 
     Parameters
     ----------
-    stages : int or None
-        The number of stages; None for one.
     budget : float or None
         The seconds from now in which there are as many stages as are likely to end, from one to `MOST_STAGES`.
-    progress : callable or None
-        Called with the progress of training over all stages, see `train_population`.
-    checkpoint : Checkpoint, optional
-        Keeps each stage in a folder. The seconds of earlier programs until what they have kept count too.
     """
 
     def __init__(

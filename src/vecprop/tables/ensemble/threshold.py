@@ -15,15 +15,7 @@ FORMS = 'a probability between 0 and 1, "f1", a recall such as "recall:0.9", or 
 
 @dataclass(frozen=True)
 class ThresholdRule:
-    """What a threshold is chosen for.
-
-    Parameters
-    ----------
-    goal : "probability", "f1", "recall" or "cost"
-        The probability that is given; the highest F1; the highest threshold with a recall; or the lowest cost.
-    numbers : tuple of float
-        The probability, or the recall, or the costs of a missed positive row and of a false alarm.
-    """
+    """What a threshold is chosen for."""
 
     goal: str
     numbers: tuple[float, ...] = ()
@@ -58,15 +50,6 @@ class ThresholdRule:
 
     def best(self, p: np.ndarray, is_positive: np.ndarray, weight: np.ndarray) -> float:
         """Return the best threshold on some rows: a row is predicted positive if its probability is above it.
-
-        Parameters
-        ----------
-        p : ndarray (N,)
-            The probability of the positive class.
-        is_positive : ndarray of bool (N,)
-            Whether the row is of this class.
-        weight : ndarray (N,)
-            What the rows count.
 
         Examples
         --------
@@ -113,17 +96,6 @@ class ThresholdRule:
 
 def positive_index(classes: np.ndarray, counts: Sequence[int], asked: Any = None, target: str = "The target") -> int:
     """Return the index of the positive class of two: by default 1, True or "yes", else the one with fewer rows.
-
-    Parameters
-    ----------
-    classes : ndarray (2,)
-        The classes, sorted. If both have as many rows, the second one is positive.
-    counts : sequence of int
-        The number of rows of each class.
-    asked : class, optional
-        The positive class that a user has named, perhaps as text.
-    target : str
-        The name of the target in messages.
 
     Examples
     --------

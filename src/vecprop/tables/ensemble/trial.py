@@ -27,15 +27,6 @@ def with_views_that_pay(model: Any, fit: Fit, progress: Callable[[Progress], obj
     They are pieces and a standardised view, and if no others are clearly better, the first of these. Of a table of
     which there are few epochs the first standardised view may be alone, which then is trained longer, in less time.
 
-    Parameters
-    ----------
-    model : TabularClassifier or TabularRegressor
-        The estimator.
-    fit : Fit
-        A fit with pieces, and then standardised views of different networks.
-    progress : callable, optional
-        Called with the progress of the trial.
-
     Raises
     ------
     KeyboardInterrupt

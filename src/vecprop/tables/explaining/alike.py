@@ -17,11 +17,6 @@ def groups_of(columns: list[tuple[Inputs, Any]]) -> list[list[int]]:
 
     Columns are joined by average linkage as long as the mean association between two groups is 0.7 or more.
 
-    Parameters
-    ----------
-    columns : list of tuple
-        How each column is read, and its values.
-
     Examples
     --------
     >>> import pandas as pd

@@ -18,14 +18,8 @@ def background_inputs(model: Any, frame: Frame | None, count: int, rng: np.rando
 
     Parameters
     ----------
-    model : TabularClassifier or TabularRegressor
-        The model.
     frame : DataFrame or None
         The rows to draw from; None for columns that are drawn one by one, as they are distributed in training.
-    count : int
-        Their number; fewer rows are used equally often.
-    rng : Generator
-        Draws them.
 
     Raises
     ------

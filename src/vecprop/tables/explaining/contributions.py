@@ -19,19 +19,7 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one column contributes to a prediction.
-
-    Parameters
-    ----------
-    column : str
-        The column.
-    value : str or None
-        Its value, as the table has it; None if it is missing.
-    contribution : float
-        Its Shapley value.
-    error : float
-        The standard error of that.
-    """
+    """What one column contributes to a prediction."""
 
     column: str
     value: str | None
@@ -41,23 +29,7 @@ class Contribution:
 
 @dataclass(frozen=True, repr=False)
 class Explanation:
-    """Why a row is predicted so.
-
-    Parameters
-    ----------
-    row : str
-        The name of the row, such as "line 17", its line in a text file.
-    predicted : class or float
-        The prediction.
-    output : str
-        What is explained: the prediction of a number, or the probability of the predicted class.
-    explained : float
-        Its amount.
-    base : float
-        The mean of that over background rows. The contributions add up to the difference.
-    contributions : tuple of Contribution
-        Those of the columns, the largest first.
-    """
+    """Why a row is predicted so."""
 
     row: str
     predicted: Any

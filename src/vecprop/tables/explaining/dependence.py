@@ -22,19 +22,7 @@ NAMES = 10
 
 @dataclass(frozen=True, eq=False)
 class Dependence:
-    """The predictions of rows as one of their columns takes other values and the others stay.
-
-    Parameters
-    ----------
-    column : str
-        The column.
-    values : ndarray (V,)
-        The values that it takes: numbers or dates, rising, or categories, the most frequent first.
-    curves : ndarray (N, V)
-        The prediction of each row with each value (individual conditional expectation).
-    output : str
-        What is predicted.
-    """
+    """The predictions of rows as one of their columns takes other values and the others stay."""
 
     column: str
     values: np.ndarray
@@ -54,10 +42,6 @@ def dependences(model: Any, X: Any, columns: Sequence[str]) -> list[Dependence]:
     ----------
     model : TabularClassifier or TabularRegressor
         The model. The output is the probability of the positive class of two, or of the most probable class of more.
-    X : DataFrame (N, …)
-        Rows; of many an evenly spaced sample counts.
-    columns : sequence of str
-        The columns, among those that the model uses.
 
     Examples
     --------

@@ -31,14 +31,8 @@ class Tally:
 
     Parameters
     ----------
-    rows, missing, known : int
-        The number of rows, of those without a value, and of those with a value that can be read.
     counts : ndarray of int (V,)
         The number of rows at each of the values of a `Profile`: at most it, for numbers, or it, for categories.
-    beyond : int
-        The number of values out of training's range, or of rows of categories that training never had.
-    farthest : float or str or None
-        Of these values the one that is the farthest from the range, or the first of these categories.
     """
 
     rows: int
@@ -67,13 +61,9 @@ class Profile:
 
     Parameters
     ----------
-    rows, missing : int
-        The number of rows, and of those without a value.
     values : ndarray (V,)
         Of numbers and dates some quantiles, the smallest and the largest among them; of categories their names, sorted;
         none of text.
-    counts : ndarray of int (V,)
-        The number of rows at most at each quantile, or of each category.
 
     Examples
     --------
@@ -199,13 +189,7 @@ def _shown(part: Inputs, value: Any) -> str:
 
 
 class Watch:
-    """Sees the parts of a table, and tells what of them all is unlike a model's training.
-
-    Parameters
-    ----------
-    model : estimator or Pipeline
-        The model. Of others than models of tables nothing is known.
-    """
+    """Sees the parts of a table, and tells what of them all is unlike a model's training."""
 
     def __init__(self, model: Any) -> None:
         self.model = model

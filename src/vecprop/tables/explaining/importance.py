@@ -29,12 +29,6 @@ class Importance:
 
     Parameters
     ----------
-    columns : tuple of str
-        The columns: one, or those that stand in for each other.
-    rise : float
-        The mean rise of the loss.
-    low, high : float
-        Its 95 % interval, from bootstrap samples of the rows.
     alone : tuple of Importance
         Of several columns, the importance of each when it is shuffled alone: it is small if others tell the same.
     """
@@ -55,21 +49,6 @@ def importances(
     seed: int = 0,
 ) -> list[Importance]:
     """Return the importance of each column, the largest first; columns that stand in for each other are one.
-
-    Parameters
-    ----------
-    model : TabularClassifier or TabularRegressor
-        The model.
-    X : DataFrame (N, …)
-        Rows, at best such as training has not seen; of many an evenly spaced sample is shuffled.
-    truth : ndarray (N,)
-        The indices of the rows' classes, -1 for those that the model does not know; or the numbers.
-    weight : ndarray (N,), optional
-        The rows' weights.
-    groups : ndarray of int (N,), optional
-        The number of each row's group, 0 … G - 1: intervals are then for new groups.
-    seed : int, default 0
-        Fixes the shuffles and the bootstrap.
 
     Examples
     --------
@@ -107,15 +86,6 @@ def importances(
 
 def influences(model: Any, X: Any = None, seed: int = 0) -> tuple[str, list[Importance]]:
     """Return what a model predicts, and how much that changes when a column is shuffled, the largest change first.
-
-    Parameters
-    ----------
-    model : TabularClassifier or TabularRegressor
-        The model.
-    X : DataFrame (N, …), optional
-        Rows, whose target need not be known; by default each column is drawn as it is distributed in training.
-    seed : int, default 0
-        Fixes rows, shuffles and intervals.
 
     Examples
     --------

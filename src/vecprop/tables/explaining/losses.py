@@ -29,10 +29,6 @@ def row_losses(model: Any, predicted: np.ndarray, truth: np.ndarray) -> np.ndarr
 
     Parameters
     ----------
-    model : TabularClassifier or TabularRegressor
-        The model; of three quantiles the middle one counts.
-    predicted : ndarray (N, C) or (N,)
-        The probabilities of classes, or the predicted numbers.
     truth : ndarray (N,)
         The indices of the rows' classes, or the numbers. The loss of an index of -1, a class that the model does not
         know, is nan.

@@ -15,17 +15,7 @@ AT_ONCE = 4_000_000
 
 
 class Shares(NamedTuple):
-    """A prediction, divided.
-
-    Parameters
-    ----------
-    values : ndarray (D,)
-        The Shapley value of each column. Their sum is the prediction less the base.
-    errors : ndarray (D,)
-        Their standard errors.
-    base : float
-        The mean prediction of the background rows.
-    """
+    """A prediction, divided."""
 
     values: np.ndarray
     errors: np.ndarray
@@ -56,19 +46,6 @@ def shapley_values(
     background row, while columns before it in a random order have taken them already (interventional Shapley values;
     Štrumbelj and Kononenko, 2014). Each order is also taken in reverse (Mitchell et al., 2022). The changes of an order
     add up to the prediction of the row less that of the background row, so that the values add up exactly.
-
-    Parameters
-    ----------
-    predict : callable
-        The predictions (N,) of inputs (N, I).
-    x : ndarray (I,)
-        The inputs of the row.
-    background : ndarray (B, I)
-        The inputs of the background rows, each of which is used once.
-    places : sequence of slice
-        The places of each column's inputs.
-    rng : Generator
-        Draws the orders.
 
     Examples
     --------

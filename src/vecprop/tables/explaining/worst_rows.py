@@ -12,17 +12,7 @@ from .losses import row_losses
 
 @dataclass(frozen=True)
 class WorstRow:
-    """A row that is predicted badly.
-
-    Parameters
-    ----------
-    row : str
-        Its name, such as "line 17", its line in a text file.
-    truth, predicted : class or float
-        What it is, and what the model says.
-    loss : float
-        Its loss; of classes, minus the logarithm of the probability of the truth.
-    """
+    """A row that is predicted badly."""
 
     row: str
     truth: Any
@@ -35,17 +25,9 @@ def worst_rows(model: Any, index: Any, truth: np.ndarray, predicted: np.ndarray,
 
     Parameters
     ----------
-    model : TabularClassifier or TabularRegressor
-        The model.
-    index : Index (pandas)
-        The names of the rows, as of a table that was read as text.
     truth : ndarray (N,)
         The indices of the rows' classes, or the numbers. Rows of classes that the model does not know, -1, are left
         out.
-    predicted : ndarray (N, C) or (N,)
-        The probabilities of classes, or the predicted numbers.
-    count : int, default 10
-        The largest number of rows.
 
     Examples
     --------

@@ -60,13 +60,6 @@ _NO_DATES = re.compile(r"\d{1,2}-\d{1,2}-\d\d|(?!\d\d\.\d\d\.\d\d)\d{1,2}\.\d{1,
 class DateReading:
     """How the text of a column of dates is read.
 
-    Parameters
-    ----------
-    forms : sequence of str
-        The forms that dates may have, names of `FORMS`; beside them, those of `ONE_MEANING`.
-    format : str or None
-        Instead of forms, the one format of all dates, as in ``datetime.strptime``, or "excel" for Excel's serial dates.
-
     Examples
     --------
     >>> reading = DateReading.of(["31.12.2023", "01.02.2023"])
@@ -112,12 +105,8 @@ class Evidence:
 
     Parameters
     ----------
-    texts : int
-        The number of texts.
     forms : dict of str to int
         The number of texts of each form. Dates in which day and month can be exchanged count for neither form.
-    exchangeable : dict of str to int
-        The number of dates in which they can, by the form with the day first.
     """
 
     texts: int

@@ -33,17 +33,7 @@ FEW = 20
 
 @dataclass(frozen=True)
 class Kind:
-    """The kind of a column, and how its text is read.
-
-    Parameters
-    ----------
-    name : str
-        One of `KINDS`.
-    reading : NumberReading, DateReading or None
-        How numbers or dates are read.
-    doubt : str
-        What is to be said of a column that can be read in two ways; else empty.
-    """
+    """The kind of a column, and how its text is read."""
 
     name: str
     reading: NumberReading | DateReading | None = None
@@ -52,17 +42,6 @@ class Kind:
 
 def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = lambda: ".") -> Kind:
     """Return the kind of a column that has values.
-
-    Parameters
-    ----------
-    series : Series (pandas)
-        The values.
-    name : str
-        The column's name.
-    asked : Asked
-        What its owner says of it.
-    decimal : callable
-        Returns the decimal sign of other columns, for numbers that can be read in two ways.
 
     Examples
     --------

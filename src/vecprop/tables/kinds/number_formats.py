@@ -24,15 +24,6 @@ MOST_UNITS = 3
 class NumberReading:
     """How the text of a column of numbers is read.
 
-    Parameters
-    ----------
-    decimal : "." or ","
-        The decimal sign.
-    thousands : "", ",", ".", " " or "'"
-        The sign between groups of three digits; empty if training had none.
-    unit : str
-        A currency, with or without which a number is read; or "%", which each value must have.
-
     Examples
     --------
     >>> reading = NumberReading.of(["1.234,5", "1.234", "2.000"])

@@ -19,8 +19,6 @@ class Asked:
     ----------
     columns : dict of str to str
         The kind of a column, one of `KINDS`; after a space its decimal sign or the format of its dates.
-    decimal : "." or ",", optional
-        The decimal sign of all columns of numbers for which none is given.
     date_format : str, optional
         The format of all columns of dates for which none is given, as in ``datetime.strptime``; or "day first",
         "month first", or "excel" for Excel's serial dates.

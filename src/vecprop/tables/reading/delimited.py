@@ -42,19 +42,7 @@ MISSING_WORDS = frozenset(
 
 @dataclass
 class Separated:
-    """A text file, and how it is read.
-
-    Parameters
-    ----------
-    path : Path
-        The file, perhaps compressed.
-    separator : str
-        The character between values.
-    encoding : str
-        The encoding of its characters.
-    notes : list of str
-        What was assumed, in sentences.
-    """
+    """A text file, and how it is read."""
 
     path: Path
     separator: str
@@ -132,15 +120,6 @@ class Separated:
         """Yield the table in parts that are read one after the other, so that reading can go on after a line.
 
         Unlike `parts`, a row that cannot be read is found when its part is.
-
-        Parameters
-        ----------
-        rows, characters : int
-            The most rows of a part, and the length of text at which it ends.
-        after : int, default 0
-            The line after which to begin, which is the last of a row.
-        words : collection of str
-            The columns in which only empty values are missing.
         """
         pieces = self._pieces(rows, characters, after, words)
         while (part := self._one_line_errors(lambda: next(pieces, None))) is not None:
@@ -200,15 +179,7 @@ class Separated:
     def rows(
         self, errors: str = "replace", after: int = 0
     ) -> Generator[tuple[list[str], range, list[str]], None, None]:
-        """Yield the rows that are not empty, the line of names first, each with the numbers of its lines, and these.
-
-        Parameters
-        ----------
-        errors : "replace" or "strict"
-            What becomes of characters that are not of the encoding.
-        after : int, default 0
-            The line after which the first row after the names begins, if it is not the next.
-        """
+        """Yield the rows that are not empty, the line of names first, each with the numbers of its lines, and these."""
         taken: list[str] = []
         with (
             long_values(),
@@ -267,15 +238,6 @@ class Separated:
 
 class RowLook:
     """A look at the rows of a text file, one after the other, which refuses some and notes others.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    separator : str
-        The character between values.
-    columns : int
-        The number of columns.
 
     Examples
     --------
@@ -336,15 +298,6 @@ class RowLook:
 
 def known_target(target: Any, classes: Sequence[str], file: str) -> tuple[Any, list[str]]:
     """Return a target of text without the words for missing values, and a note on how often each stands there.
-
-    Parameters
-    ----------
-    target : Series (pandas)
-        The values, of which empty ones are missing.
-    classes : sequence of str
-        Words for missing values that are classes instead.
-    file : str
-        The name of the file.
 
     Examples
     --------

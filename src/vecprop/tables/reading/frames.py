@@ -25,14 +25,6 @@ def as_frame(table: Any, estimator: Any = None, target: str | None = None, class
     table : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N, I), path or list of paths
         The table; a data frame of Dask is loaded into memory; paths and data sets are read by `read_table`, text as it
         is. The columns of an array are named x0, x1, …
-    estimator : estimator, optional
-        The estimator that scikit-learn's errors about arrays name.
-    target, classes : optional
-        See `read_table`.
-
-    Returns
-    -------
-    DataFrame (pandas)
 
     Raises
     ------

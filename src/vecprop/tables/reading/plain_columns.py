@@ -17,18 +17,10 @@ class PlainColumn:
 
     Parameters
     ----------
-    values, missing : int
-        The number of values, and of missing ones; the word None counts as missing.
-    are_truths, are_digits : bool
-        Whether all values are true or false; whether none is a number that begins with 0, as codes do.
     is_unsigned, is_signed, is_float : bool
         Whether there is a whole number beyond those with a sign, a negative one, or another number than whole ones.
-    is_long : bool
-        Whether a whole number has 16 digits or more.
     wrong : int
         The number of values that are no plain numbers; -1 if the column is text and they are no longer counted.
-    example, place : str
-        The first of them, and where it is.
 
     Examples
     --------
@@ -50,15 +42,7 @@ class PlainColumn:
     place: str = ""
 
     def seen(self, series: Any, named: Any) -> "PlainColumn":
-        """Return the same with the values of the next part.
-
-        Parameters
-        ----------
-        series : Series (pandas)
-            The text of the part, of which the index names the rows.
-        named : callable
-            Returns the name of a row.
-        """
+        """Return the same with the values of the next part."""
         if self.wrong < 0:
             return self
         pd = pandas()

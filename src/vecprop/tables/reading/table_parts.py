@@ -20,10 +20,6 @@ class TablePart:
 
     Parameters
     ----------
-    place : str
-        Its name in errors, such as a file and a row group of it.
-    rows : int
-        The number of its rows.
     read : callable
         Returns it as an Arrow table; its argument says whether it is compared with what the file tells of it.
     """
@@ -41,13 +37,6 @@ class TablePart:
 @dataclass(frozen=True, eq=False)
 class TableParts:
     """A table in parts, of which empty ones are left out.
-
-    Parameters
-    ----------
-    parts : sequence of TablePart
-        The parts.
-    names : list of str
-        The columns.
 
     Examples
     --------

@@ -53,15 +53,7 @@ def as_bytes(memory: int | str) -> int:
 
 @dataclass(frozen=True)
 class RowSizes:
-    """The bytes of a row of a table: as it is read, and as the inputs of all networks.
-
-    Parameters
-    ----------
-    raw, encoded : float
-        The bytes.
-    columns : int
-        The number of columns of inputs.
-    """
+    """The bytes of a row of a table: as it is read, and as the inputs of all networks."""
 
     raw: float
     encoded: float
@@ -90,13 +82,9 @@ class Larger(NamedTuple):
 
     Parameters
     ----------
-    parts : TableParts
-        The table.
     memory : int
         The bytes that the program may take. If they are not asked for, they are a power of two, so that they and the
         bits of a model are the same if hardly less memory is left the next time.
-    sizes : RowSizes
-        The bytes of a row.
     """
 
     parts: TableParts

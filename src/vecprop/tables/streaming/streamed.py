@@ -29,17 +29,7 @@ MOST_VALUES = 1000
 
 @dataclass(frozen=True)
 class Roles:
-    """The columns of a table that are no inputs, and which of its rows are the test.
-
-    Parameters
-    ----------
-    target : str
-        The target.
-    weight, group, time : str or None
-        The columns of weights, groups and times.
-    test : float, default 0
-        The share of the rows that is the test: of groups, the latest, or any.
-    """
+    """The columns of a table that are no inputs, and which of its rows are the test."""
 
     target: str
     weight: str | None = None
@@ -55,37 +45,7 @@ class Roles:
 
 @dataclass(frozen=True, eq=False)
 class Streamed:
-    """A table in parts, with a sample of its rows.
-
-    Parameters
-    ----------
-    parts : TableParts
-        The table.
-    roles : Roles
-        What columns are.
-    seed : int
-        Fixes the sample and the folds.
-    memory : int
-        The bytes that the program may take.
-    used : list of ndarray
-        Whether each row of each part is trained on, as bits.
-    in_test : list of ndarray
-        Whether it is a row of the test.
-    buckets : ndarray of uint16 or None
-        The bucket of each row that is trained on, by its group or its time.
-    frame, numbers : DataFrame and ndarray
-        Sampled rows that are trained on, and their numbers among all that are.
-    test : DataFrame
-        The rows of the test.
-    left_out : dict of str to int
-        The number of rows that are left out, by the reason.
-    counting : list of str
-        The columns that count the rows.
-    target_range : tuple of float or None
-        The smallest and the largest target, if it is of numbers.
-    are_equal : bool
-        Whether all rows have the same weight.
-    """
+    """A table in parts, with a sample of its rows."""
 
     parts: TableParts
     roles: Roles
@@ -177,17 +137,6 @@ class Streamed:
 @dataclass(frozen=True, eq=False)
 class StreamedFolds:
     """The fold of each row of a table.
-
-    Parameters
-    ----------
-    seed : int
-        Fixes the folds of rows that are independent.
-    count : int
-        The number of folds.
-    buckets : ndarray of uint16 or None
-        The bucket of each row.
-    starts : ndarray or None
-        The bucket of times with which each fold begins.
 
     Examples
     --------

@@ -37,17 +37,9 @@ class StreamedRows:
 
     Parameters
     ----------
-    table : Streamed
-        The table.
-    encoder : Encoder
-        How columns become inputs.
     targets : callable
         Returns the networks' targets, (n, O), and the rows' weights, (n,), or None if all are equal, of a part of the
         table.
-    outputs : int
-        The number of outputs.
-    folds : StreamedFolds or None
-        The fold of each row; None to train each member on all.
     """
 
     table: Streamed
@@ -129,23 +121,7 @@ class StreamedRows:
 
 
 class _Trainer:
-    """One member, on its way along the windows.
-
-    Parameters
-    ----------
-    member : Member
-        The member.
-    fold : int
-        Its fold.
-    rows : StreamedRows
-        All rows.
-    view : int
-        Which of the batches of a window it sees.
-    front : int
-        Where its part of the room in front of a window begins.
-    checkpoint : Checkpoint or None
-        Keeps it.
-    """
+    """One member, on its way along the windows."""
 
     def __init__(self, member: Member, fold: int, rows: StreamedRows, view: int, front: int, checkpoint: Any) -> None:
         from ...train.compiled.window_steps import WindowSteps
@@ -240,30 +216,7 @@ def trained_in_windows(
     progress: Callable[[Progress], object] | None,
     checkpoint: Any = None,
 ) -> list[TrainingResult]:
-    """Train members on all rows, each without those of its fold, in passes that feed all of them.
-
-    Parameters
-    ----------
-    rows : StreamedRows
-        The rows.
-    members : sequence of Member
-        The members, whose own rows are the sample, for validation.
-    folds, of_views : sequence of int
-        The fold of each member, and its view.
-    views : sequence of "pieces" or "standardised"
-        The views.
-    seed : int
-        Fixes the order of rows, which all members share.
-    progress : callable or None
-        See `train_population`.
-    checkpoint : Checkpoint, optional
-        A folder that keeps each member after windows, and from which the same call goes on, to the bit.
-
-    Returns
-    -------
-    list of TrainingResult
-        Those of the members. Ctrl-C ends training after the last whole window.
-    """
+    """Train members on all rows, each without those of its fold, in passes that feed all of them."""
     if checkpoint is not None:
         checkpoint.path.mkdir(parents=True, exist_ok=True)
     room = max(int(member.batch_size or 0) for member in members)

@@ -27,22 +27,6 @@ class WindowSteps:
 
     Parameters
     ----------
-    run : Run
-        The measurements of the epochs, and the state.
-    network : Network
-        The network.
-    optimizer : Optimizer
-        The optimizer.
-    schedule : Schedule
-        The factor of the learning rate.
-    plan : Plan
-        The batches and measurements of the epochs; the recorded loss is running.
-    rows : int
-        The number of an epoch's rows.
-    validation_batch : Batch or None
-        Rows whose loss and score are measured after each epoch.
-    view : int, default 0
-        Which of the window's batches are this network's.
     front : int, default 0
         The start of its part of the room in front of a window's rows, of as many places as a batch has rows.
     """

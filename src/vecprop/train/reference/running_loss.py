@@ -6,15 +6,7 @@ from ...core.network import Network
 
 
 class RunningLoss:
-    """The sum of an epoch's rows' losses so far, divided as the loss of all rows is, and the penalties' mean.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    batch : Batch
-        All rows.
-    """
+    """The sum of an epoch's rows' losses so far, divided as the loss of all rows is, and the penalties' mean."""
 
     def __init__(self, network: Network, batch: Batch) -> None:
         self.network = network

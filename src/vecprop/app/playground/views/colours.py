@@ -33,15 +33,7 @@ def rgba(colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:
 
 
 def of_classes(P: np.ndarray, smooth: bool = True) -> np.ndarray:
-    """Return the pixels of class probabilities (..., C): the colour of the most probable, stronger where it is surer.
-
-    Parameters
-    ----------
-    P : ndarray (..., C)
-        The probabilities.
-    smooth : bool
-        Whether colours fade where no class is sure.
-    """
+    """Return the pixels of class probabilities (..., C): stronger where the most probable is surer."""
     palette = np.array([bytes_of(colour(k)) for k in range(P.shape[-1])])
     surest = P.argmax(axis=-1)
     top = np.take_along_axis(P, surest[..., None], axis=-1)[..., 0]

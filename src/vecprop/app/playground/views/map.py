@@ -29,24 +29,7 @@ MOST_POINTS = 1_000
 
 
 class MapView:
-    """The map.
-
-    Parameters
-    ----------
-    on_edit : callable
-        Called with what the mouse does: "select", "add" or "move", and where.
-
-    Attributes
-    ----------
-    smooth : bool
-        Whether colours fade where no class is sure.
-    shows_test : bool
-        Whether the points of the test are drawn.
-    adds : bool
-        Whether a click beside the points adds one.
-    selected : int or None
-        The number of the point that is marked.
-    """
+    """The map."""
 
     def __init__(self, on_edit: Callable[..., None]) -> None:
         self.figure = plain_figure("map", x_range=Range1d(start=0, end=1), y_range=Range1d(start=0, end=1))

@@ -23,13 +23,7 @@ UNIT_SIZE = 24
 
 
 class NetworkView:
-    """The picture of the network.
-
-    Parameters
-    ----------
-    on_choose : callable
-        Called when an edge was chosen.
-    """
+    """The picture of the network."""
 
     def __init__(self, on_choose: Callable[[], None]) -> None:
         self.figure = without_axes(

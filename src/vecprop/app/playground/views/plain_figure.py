@@ -10,15 +10,7 @@ INK = "ink"
 
 
 def plain_figure(name: str, **options: Any) -> Any:
-    """Return a figure of Bokeh without toolbar and background, by its name on the page.
-
-    Parameters
-    ----------
-    name : str
-        The name.
-    **options
-        As of `bokeh.plotting.figure`.
-    """
+    """Return a figure of Bokeh without toolbar and background, by its name on the page."""
     made = figure(
         name=name,
         **{"toolbar_location": None, "tools": "", "sizing_mode": "stretch_both", "output_backend": "canvas", **options},

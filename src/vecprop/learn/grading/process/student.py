@@ -39,10 +39,6 @@ def call(function: Callable[..., Any], arguments: Mapping[str, Any], buffers: di
 
     Parameters
     ----------
-    function : callable
-        The student's function.
-    arguments : mapping of str to array, number or list of arrays
-        Its arguments by their names, given in this order.
     buffers : dict, optional
         Arrays of earlier calls: each second time, one of the same name and shape is filled again, as in a loop.
 
@@ -241,19 +237,9 @@ def load(
 
     Parameters
     ----------
-    chunks : sequence of str
-        The code.
-    ending : str
-        The ending of the file's name.
     only_definitions : bool
         Whether only imports, functions, classes, simple values and the wanted names are set, since the whole file did
         not come to an end.
-    wanted : sequence of str
-        The names of the functions that are graded.
-    starting : callable
-        Called with the place of each statement before it is run, and whether it is an import.
-    unset : dict of str to str, optional
-        Filled with the names that an error leaves undefined, and the error.
     """
     module = types.ModuleType("homework")  # no main program, so that what is for one does not run
     sys.modules["homework"], names = module, vars(module)
