@@ -7,7 +7,7 @@ from typing import Any
 from typer.main import get_command
 
 from vecprop.app.command_line import app
-from vecprop.app.terminal import errors
+from vecprop.terminal import errors
 
 PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
 

@@ -27,12 +27,12 @@ from vecprop.app.pages.shares import groups_by
 from vecprop.app.pages.svg import drawn
 from vecprop.app.pages.training_report import write_report
 from vecprop.app.pages.verdict_box import verdict_box
-from vecprop.app.terminal.interrupts import held_back_interrupts
 from vecprop.app.training.dividing import Request, Split, divided
 from vecprop.app.training.fitting import fitting
 from vecprop.app.training.outcome import as_values, described
 from vecprop.app.training.train_on_table import Trained, train_on_table
 from vecprop.app.training.verdict import Verdict
+from vecprop.terminal.errors import held_back_interrupts
 from vecprop.train.progress_bar import progress_bar
 
 SMALL = {"max_iter": 2, "n_members": 2, "hidden_layer_sizes": (4,)}

@@ -15,7 +15,7 @@ from typer.main import get_command
 from commands import FAST
 from vecprop import load
 from vecprop.app.command_line import app
-from vecprop.app.terminal.usage import COMMANDS, SYNONYMS
+from vecprop.terminal.usage import COMMANDS, SYNONYMS
 
 FOREIGN_WORDING = ("Usage:", "Invalid value", "Input should", "Value error", "No such", "Missing option", "unexpected")
 

@@ -10,6 +10,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from ..terminal.errors import INTERRUPTED, USAGE, UsageError, code_of, reader_has_ended, sentence
+from ..terminal.output import say
+from ..terminal.usage import sentence_of
 from .commands import learn
 from .commands.check import check
 from .commands.convert import convert
@@ -22,8 +25,6 @@ from .commands.playground import playground
 from .commands.predict import predict
 from .commands.train import train
 from .commands.warmup import warmup
-from .terminal.errors import INTERRUPTED, USAGE, UsageError, code_of, reader_has_ended, say, sentence
-from .terminal.usage import sentence_of
 
 _WrongUsage: Any = typer.BadParameter.__base__  # which typer does not export
 

@@ -18,7 +18,7 @@ from ..tables.reading.delimited import Separated
 from ..tables.reading.file_lists import ARROW, PARQUET, STANDARD_INPUT, files_of, short_names
 from ..tables.reading.plain_columns import PlainColumn, Type, as_type
 from ..tables.reading.reading import separated
-from .terminal.errors import UsageError
+from ..terminal.errors import UsageError
 
 ROWS, CHARACTERS = 100_000, 32_000_000
 """A part ends after this number of rows, or when its text is this long."""

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ..terminal.errors import WRONG_GRADIENT, UsageError
-from ..terminal.json_output import to_json
+from ...terminal.errors import WRONG_GRADIENT, UsageError
+from ...terminal.output import to_json
 from .shared_options import Debug, Json
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from ...tables.error import nearest, one_line
-from ..terminal.errors import UsageError
+from ...terminal.errors import UsageError
 
 PASSING = {"config", "force", "replace_interrupted", "debug", "quiet", "as_json", "workers"}
 """Options that do not change the result, and are not written."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..terminal.errors import say, say_notes
+from ...terminal.output import say, say_notes
 from .shared_options import Debug, Force, Quiet
 
 
@@ -31,8 +31,8 @@ def convert(
 
     Example: vecprop convert logs/ logs-parquet --words country
     """
+    from ...terminal.output import rows_bar
     from ..converting import converted
-    from ..terminal.rows_bar import rows_bar
     from ..training.column_options import several_names
 
     with rows_bar("converting", quiet) as seen:

@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ..terminal.errors import say_notes, show
-from ..terminal.json_output import to_json
+from ...terminal.output import say_notes, show, to_json
 from .shared_options import Debug, Json, Model, Quiet, Table
 
 

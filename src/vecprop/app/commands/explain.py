@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ..terminal.errors import UsageError, say, say_notes, show
-from ..terminal.json_output import to_json
-from ..terminal.output_files import writable
+from ...terminal.errors import UsageError
+from ...terminal.output import say, say_notes, show, to_json
+from ...terminal.output_files import writable
 from .shared_options import Debug, Force, Json, Model, Quiet
 
 
@@ -46,8 +46,8 @@ def explain(
     Example: vecprop explain titanic.npz passengers.csv --row 17
     """
     from ... import load
+    from ...terminal.output_files import STANDARD_OUTPUT, require_format, table_writer
     from ..models.explaining import explained_model, explained_rows
-    from ..terminal.output_files import STANDARD_OUTPUT, require_format, table_writer
 
     if row and table is None:
         raise UsageError("--row is the line of a row in a table: give TABLE too.")

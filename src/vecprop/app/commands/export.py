@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..terminal.errors import show
-from ..terminal.output_files import beside, require_ending, writable
+from ...terminal.output import show
+from ...terminal.output_files import beside, require_ending, writable
 from .shared_options import Debug, Force, Model
 
 

@@ -1,7 +1,6 @@
 """``vecprop info``: the contents of a model file."""
 
-from ..terminal.errors import show
-from ..terminal.json_output import to_json
+from ...terminal.output import show, to_json
 from .shared_options import Debug, Json, Model
 
 

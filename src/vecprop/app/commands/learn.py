@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, TextIO
 
 import typer
 
-from ..terminal.errors import WRONG_GRADIENT, UsageError, show
-from ..terminal.json_output import to_json
-from ..terminal.output_files import require_ending, writable
+from ...terminal.errors import WRONG_GRADIENT, UsageError
+from ...terminal.output import show, to_json
+from ...terminal.output_files import require_ending, writable
 from .shared_options import Debug, Force, Json
 
 ActivationName = Annotated[str, typer.Option(help="The activation of the hidden layers.")]

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ..terminal.errors import UsageError, say, say_notes
-from ..terminal.output_files import writable
+from ...terminal.errors import UsageError
+from ...terminal.output import say, say_notes
+from ...terminal.output_files import writable
 from .shared_options import Debug, Force, Json, Model, Quiet, Table
 
 
@@ -42,8 +43,8 @@ def predict(
     from ...tables.explaining.drift import Watch
     from ...tables.reading.file_lists import ARROW, PARQUET, files_of
     from ...tables.reading.reading import chunks
+    from ...terminal.output_files import STANDARD_OUTPUT, require_format, table_writer
     from ..models.predicting import predictions
-    from ..terminal.output_files import STANDARD_OUTPUT, require_format, table_writer
 
     suffix = files_of(table)[0].suffix
     if as_json and output is not None:

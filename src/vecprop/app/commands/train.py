@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ...tables.reading.file_lists import STANDARD_INPUT, existing
-from ..terminal.errors import INTERRUPTED, UsageError, say, say_notes, show
-from ..terminal.json_output import to_json
-from ..terminal.output_files import FOREIGN, RunFiles, beside, named_after, require_ending, writable
+from ...terminal.errors import INTERRUPTED, UsageError
+from ...terminal.output import say, say_notes, show, to_json
+from ...terminal.output_files import FOREIGN, RunFiles, beside, named_after, require_ending, writable
 from ..training.column_options import several_names
 from .configuration import PASSING, configuration, read_configuration
 from .shared_options import Debug, Force, Json, Quiet
@@ -274,8 +274,8 @@ def train(
 
     from ... import save
     from ...files.atomic import written_at_once
+    from ...terminal.errors import held_back_interrupts
     from ...train.progress_bar import progress_bar
-    from ..terminal.interrupts import held_back_interrupts
     from ..training.cluster import workers_of
     from ..training.column_options import OPTIONS, asked_of, given
     from ..training.dividing import Request, Split

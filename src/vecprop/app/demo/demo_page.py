@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from latex2mathml.converter import convert
 
-from ..pages.page_template import filled
+from ...terminal.page_template import filled
 from .story import LEARNING_RATE, MOMENTUM, NETWORK, STARTS, STEPS, SUCCESS, Claim, Story
 
 _EQUATIONS = re.compile(r"\\\[(?P<block>.+?)\\\]|\\\((?P<inline>.+?)\\\)", re.DOTALL)

@@ -11,7 +11,7 @@ from ... import check_gradients
 from ...check import Report
 from ...tables.error import TableError
 from ...tables.table_model import TableModel
-from ..terminal.errors import UsageError
+from ...terminal.errors import UsageError
 from .describing import network_of
 from .known_rows import class_numbers, known_rows, numbers_of, target_of
 from .predicting import errors_of_steps, rows_for

@@ -14,7 +14,7 @@ from ...tables.reading.file_lists import STANDARD_INPUT
 from ...tables.reading.frames import as_frame
 from ...tables.reading.table_parts import TableParts, may_be_in_parts
 from ...tables.table_model import TableModel
-from ..terminal.errors import UsageError
+from ...terminal.errors import UsageError
 from .known_rows import class_numbers, classes_of, numbers_of, target_of, with_target
 from .metrics import columns_of_text
 from .predicting import notes_on

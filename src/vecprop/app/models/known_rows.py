@@ -13,7 +13,7 @@ from ...tables.kinds.values import as_numbers, read_numbers, texts_of
 from ...tables.reading.frames import as_frame, column_of
 from ...tables.reading.reading import as_classes
 from ...tables.weights import LARGEST_WEIGHT
-from ..terminal.errors import UsageError
+from ...terminal.errors import UsageError
 
 Frame = Any
 Task = Literal["classification", "regression"]

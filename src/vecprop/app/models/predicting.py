@@ -13,7 +13,7 @@ from ...tables.explaining.drift import Watch
 from ...tables.reading.frames import twice
 from ...tables.reading.reading import typed
 from ...tables.table_model import TableModel
-from ..terminal.errors import UsageError
+from ...terminal.errors import UsageError
 
 Frame = Any
 

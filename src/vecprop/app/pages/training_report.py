@@ -7,6 +7,7 @@ from typing import Any
 
 from ...files.atomic import written_at_once
 from ...tables.error import printable
+from ...terminal.page_template import filled
 from ..training.train_on_table import Trained
 from .class_sections import calibration_of_classes, errors_of_classes, target_of_classes
 from .columns_section import columns
@@ -14,7 +15,6 @@ from .markup import Html, element, html, join
 from .metrics_section import metrics
 from .number_sections import calibration_of_numbers, errors_of_numbers, target_of_numbers
 from .origin import origin
-from .page_template import filled
 from .training_section import training
 from .verdict_box import verdict_box
 from .worst_rows import table_of_worst_rows

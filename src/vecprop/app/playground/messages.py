@@ -11,7 +11,7 @@ from typing import Any
 from bokeh.document import Document
 from bokeh.models import ColumnDataSource
 
-from ..terminal.errors import sentence
+from ...terminal.errors import sentence
 
 Action = Callable[..., Awaitable[None] | None]
 

@@ -5,7 +5,7 @@ import logging
 import webbrowser
 from pathlib import Path
 
-from ..terminal.errors import UsageError
+from ...terminal.errors import UsageError
 from .page import page_of
 from .server import PlaygroundServer
 from .session import Session

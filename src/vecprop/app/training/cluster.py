@@ -8,7 +8,7 @@ from typing import Any
 
 from ...scale.workers import DaskWorkers
 from ...system.threads import at_most_jobs, usable_threads
-from ..terminal.errors import UsageError
+from ...terminal.errors import UsageError
 
 SECONDS = 10
 """The seconds in which a scheduler has to answer."""

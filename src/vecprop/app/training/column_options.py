@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...tables.kinds.options import Asked
-from ..terminal.errors import UsageError
+from ...terminal.errors import UsageError
 
 OPTIONS = {
     "numbers": "number",

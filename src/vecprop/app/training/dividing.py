@@ -18,8 +18,8 @@ from ...tables.kinds.task import guess_task
 from ...tables.reading.frames import as_frame, column_of
 from ...tables.streaming.memory_plan import Larger, parts_if_larger
 from ...tables.streaming.streamed import Roles, Streamed
+from ...terminal.errors import UsageError
 from ..models.known_rows import Frame, Task, counting, target_of, weights_of, with_target
-from ..terminal.errors import UsageError
 from .repeated_rows import known_groups, refuse_the_same_file, repeated_rows
 
 FEWEST = 10

@@ -8,7 +8,7 @@ import numpy as np
 from ...tables.encoding.columns import row_named
 from ...tables.error import TableError, pandas
 from ...tables.kinds.values import as_names, own_reading, read_numbers
-from ..terminal.errors import UsageError
+from ...terminal.errors import UsageError
 
 if TYPE_CHECKING:
     from .dividing import Parts, Request

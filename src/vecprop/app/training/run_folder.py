@@ -11,8 +11,8 @@ from typing import Any
 
 from ... import Checkpoint
 from ...files.checkpoint.folder import RUN, Folder
-from ..terminal.errors import UsageError
-from ..terminal.output_files import RunFiles
+from ...terminal.errors import UsageError
+from ...terminal.output_files import RunFiles
 
 PASSING = {"output", "report", "threads", "checkpoint"}
 """Options beside those of `configuration.PASSING` with which a run is still the same."""

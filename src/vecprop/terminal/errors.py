@@ -1,13 +1,15 @@
-"""Text for a terminal: results, notes, and errors as one sentence with an exit code."""
+"""Errors of commands: one sentence and an exit code; readers that have ended, and Ctrl-C while results are written."""
 
 import os
 import select
+import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
-from ...tables.error import one_line, printable
-from ...tables.reading.file_lists import missing
+from ..tables.reading.file_lists import missing
 
 FAILURE, USAGE, BAD_DATA, DIVERGED, WRONG_GRADIENT, INTERRUPTED = 1, 2, 3, 4, 5, 130
 
@@ -24,9 +26,9 @@ def code_of(error: Exception) -> int:
     >>> code_of(UsageError()), code_of(OSError())
     (2, 1)
     """
-    from ...files.error import FileError
-    from ...tables.error import TableError
-    from ...train.state import DivergenceError
+    from ..files.error import FileError
+    from ..tables.error import TableError
+    from ..train.state import DivergenceError
 
     if isinstance(error, UsageError):
         return USAGE
@@ -70,20 +72,28 @@ def reader_has_ended() -> bool:
     return bool(ended)
 
 
-def say(text: str) -> None:
-    """Write a message to standard error, as one printable line of at most 500 characters."""
-    print(one_line(text), file=sys.stderr)
+@contextmanager
+def held_back_interrupts() -> Iterator[list[int]]:
+    """Hold Ctrl-C back in the block, so that it ends as it should; a second one ends it at once.
 
+    The block gets a list, which has an entry once Ctrl-C has come.
 
-def show(text: str) -> None:
-    """Write a result to standard output, with what would steer a terminal as escapes."""
-    print(printable(text))
+    Examples
+    --------
+    >>> with held_back_interrupts() as received:
+    ...     signal.raise_signal(signal.SIGINT)
+    >>> len(received)
+    1
+    """
+    received: list[int] = []
 
+    def receive(number: int, frame: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
 
-def say_notes(notes: Iterable[str]) -> None:
-    """Write notes to standard error, the first 20 of them."""
-    notes = list(notes)
-    for note in notes[:20]:
-        say(f"Note: {note}")
-    if len(notes) > 20:
-        say(f"Note: and {len(notes) - 20} more; --json lists all.")
+    before = signal.signal(signal.SIGINT, receive)
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...files.atomic import written_at_once
-from ...tables.reading.excel import EXCEL
-from ...tables.reading.file_lists import ARROW, PARQUET, STANDARD_INPUT
+from ..files.atomic import written_at_once
+from ..tables.reading.excel import EXCEL
+from ..tables.reading.file_lists import ARROW, PARQUET, STANDARD_INPUT
 from .errors import UsageError
-from .json_output import to_json
+from .output import to_json
 
 SEPARATORS = {"": ",", ".csv": ",", ".txt": ",", ".tsv": "\t", ".tab": "\t"}
 """The separator of the values in text files, by the endings of their names."""

@@ -1,1 +1,0 @@
-"""Standard output and error, and the files that commands write."""

@@ -1,0 +1,1 @@
+"""Standard output and error, and the files and pages that commands write."""
