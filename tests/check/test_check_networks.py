@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vecprop.check import GradientError, Verdict, assert_gradients, check_gradients
-from vecprop.check.network_point import NetworkPoint
+from vecprop.check.points.network import NetworkPoint
 from vecprop.core.activations import Identity, LeakyReLU, Logistic, ReLU, Tanh
 from vecprop.core.counter_rng import RandomKey
 from vecprop.core.layers import Activation, Dense, Dropout, Layer, LayerNorm

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from mutation_suite import PLACES, case
 
+from vecprop.check.arithmetic.steps import complex_step
 from vecprop.check.arithmetic.tangents import Tangent, Ties
-from vecprop.check.complex_step import complex_step
-from vecprop.check.network_point import NetworkPoint
+from vecprop.check.points.network import NetworkPoint
 from vecprop.core.activations import ReLU, Tanh
 from vecprop.core.layers import Dense
 from vecprop.core.losses import SquaredError

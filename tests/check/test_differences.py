@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from vecprop.check.finite_differences import ridders
-from vecprop.check.noise import noise_along
+from vecprop.check.arithmetic.rounding import noise_along
+from vecprop.check.arithmetic.steps import ridders
 
 ONE = np.ones(1)
 

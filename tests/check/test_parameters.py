@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vecprop.check import Verdict, check_gradients
-from vecprop.check.parameters import flattened
+from vecprop.check.points.parameters import flattened
 
 LEAVES = (
     st.lists(st.integers(1, 3), max_size=3).map(tuple).map(lambda shape: 0.5 + np.arange(np.prod(shape)).reshape(shape))

@@ -1,9 +1,11 @@
 """PyTorch and JAX functions as NumPy functions that return their value and gradient, ready to be checked."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from .points.parameters import mapped
 
 
 class Differentiable:
@@ -55,7 +57,7 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
         return leaf.to(dtype) if is_float else leaf
 
     def called(tensors: Any, args: tuple[Any, ...], dtype: Any) -> Any:
-        data = tuple(_mapped(argument, lambda leaf: followed(leaf, dtype)) for argument in args)
+        data = tuple(mapped(argument, lambda leaf: followed(leaf, dtype)) for argument in args)
         if isinstance(f, torch.nn.Module):
             # Copied, since batch normalization in training writes into its buffers.
             state = {name: followed(buffer.clone(), dtype) for name, buffer in module.named_buffers()}
@@ -68,11 +70,11 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
         if fixed and not dtype.is_complex:
             dtype = fixed["dtype"]
         try:
-            return called(_mapped(theta, lambda leaf: tensor(leaf, dtype)), args, dtype)
+            return called(mapped(theta, lambda leaf: tensor(leaf, dtype)), args, dtype)
         except RuntimeError as error:
             if dtype != torch.float64 or ("dtype" not in str(error) and "type" not in str(error)):
                 raise
-        result = called(_mapped(theta, lambda leaf: tensor(leaf, torch.float32)), args, torch.float32)
+        result = called(mapped(theta, lambda leaf: tensor(leaf, torch.float32)), args, torch.float32)
         fixed["dtype"] = torch.float32
         return result
 
@@ -106,7 +108,7 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
             value = computed(theta, args, variables)
             outputs = list(value.reshape(-1))
         if not value.requires_grad:  # it depends on no parameter
-            zero = _mapped(theta, lambda leaf: np.zeros((*value.shape, *np.shape(leaf))))
+            zero = mapped(theta, lambda leaf: np.zeros((*value.shape, *np.shape(leaf))))
             return array(value), zero
         gradients = [torch.autograd.grad(out, tensors, retain_graph=True, allow_unused=True) for out in outputs]
         columns = [
@@ -114,7 +116,7 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
             for k, t in enumerate(tensors)
         ]
         gradients_of = iter([c.reshape((*value.shape, *t.shape)) for c, t in zip(columns, tensors, strict=True)])
-        return array(value), _mapped(theta, lambda _: next(gradients_of))
+        return array(value), mapped(theta, lambda _: next(gradients_of))
 
     return Differentiable(value, value_and_gradient)
 
@@ -143,7 +145,7 @@ def jax_function(f: Callable[..., Any]) -> Differentiable:
 
     def called(function: Callable[..., Any], theta: Any, args: tuple[Any, ...]) -> Any:
         with jax.enable_x64(True):
-            arrays = _mapped(theta, jax.numpy.asarray)
+            arrays = mapped(theta, jax.numpy.asarray)
             try:
                 return jax.jit(function)(arrays, *args)
             except (TypeError, IndexError):  # f uses numbers in Python, or args are no arrays
@@ -155,7 +157,7 @@ def jax_function(f: Callable[..., Any]) -> Differentiable:
         return np.asarray(called(f, theta, args))
 
     def value_and_gradient(theta: Any, *args: Any) -> tuple[Any, Any]:
-        return value(theta, *args), _mapped(called(jacobian, theta, args), np.asarray)
+        return value(theta, *args), mapped(called(jacobian, theta, args), np.asarray)
 
     return Differentiable(value, value_and_gradient)
 
@@ -163,16 +165,6 @@ def jax_function(f: Callable[..., Any]) -> Differentiable:
 def _dtype(theta: Any) -> np.dtype:
     """Return the common type of the arrays of a tree; whole numbers count as float64."""
     leaves: list[np.dtype] = []
-    _mapped(theta, lambda leaf: leaves.append(np.asarray(leaf).dtype))
+    mapped(theta, lambda leaf: leaves.append(np.asarray(leaf).dtype))
     dtype = np.result_type(*leaves)
     return dtype if dtype.kind in "fc" else np.dtype(np.float64)
-
-
-def _mapped(tree: Any, function: Callable[[Any], Any]) -> Any:
-    """Return a list, tuple, dict or array with a function applied to each of its arrays."""
-    if isinstance(tree, Mapping):
-        return {key: _mapped(child, function) for key, child in tree.items()}
-    if isinstance(tree, list | tuple):
-        children = [_mapped(child, function) for child in tree]
-        return type(tree)(*children) if hasattr(tree, "_fields") else type(tree)(children)
-    return function(tree)

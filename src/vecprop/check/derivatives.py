@@ -1,14 +1,19 @@
-"""The expected derivatives of a function along directions: by complex step, or by differences with their error."""
+"""The expected derivatives of a function along directions: by complex step, or by differences with their error.
+
+Real differences have to confirm a complex step before it is believed. NumPy loses some derivatives in silence: the
+absolute value of a complex number is real, so its imaginary part is gone, and a gradient that has forgotten the same
+terms would pass.
+"""
 
 from math import prod
 from typing import Literal
 
 import numpy as np
 
-from .finite_differences import LONG_STEPS, Difference, central_differences, ladder, largest_of, ridders
-from .noise import PLATEAU
-from .parameters import NamedPart
-from .point import Point, typical_size
+from .arithmetic.rounding import PLATEAU
+from .arithmetic.steps import LONG_STEPS, STEP, Difference, central_differences, ladder, largest_of, ridders
+from .points import Point, random_signs, typical_size
+from .points.parameters import NamedPart
 
 Method = Literal["complex step", "ridders", "central differences"]
 """How derivatives are computed, whether for every entry or along random directions."""
@@ -128,3 +133,102 @@ def exact_derivatives(point: Point, moves: list[tuple[NamedPart, np.ndarray]]) -
         pieces = [[(part, piece)] for piece in np.array_split(U, -(-len(U) // point.at_once(part)))]
     found = [point.derivatives(piece) for piece in pieces]
     return np.concatenate([along for along, _ in found]).T, any(tied for _, tied in found)
+
+
+ROUNDING = 1e-9
+"""The largest change of a value's real part under a complex step that passes for rounding, as a share of the largest
+value. Beyond it the function computes something else for complex numbers."""
+
+CONFIRMED = 1e-3
+"""The relative error up to which differences can confirm a derivative.
+
+If their error is larger, a term that a complex step has lost would not show. The differences then replace the complex
+step, and derivatives that they do not find are INCONCLUSIVE.
+"""
+
+ALIKE = 1e3
+"""The largest ratio between the derivatives of parts that are moved together: a lost derivative would not show beside a
+much larger one."""
+
+
+def unsuited(point: Point) -> str:
+    """Return why a function cannot be differentiated by complex step; empty if it can.
+
+    Parts are moved twice: first each parameter by about its own size, then all by the same distance. A lost derivative
+    of a parameter near 0 shows only in the second move. Parts are moved together if their derivatives are of similar
+    size (see `ALIKE`).
+    """
+    draw = np.random.default_rng(0)
+    parts = [part for part in point.parts if part.size]
+    typical = np.concatenate([np.full(part.size, typical_size(point.sizes(part))) for part in parts])
+    everything = NamedPart("theta", 0, point.theta.shape)
+    for lengths in (point.all_sizes, typical):
+        U = lengths * random_signs(draw, point.theta.shape)
+        derivatives = []
+        for part in parts:
+            along = point.moved(part, 1j * STEP * U[None, part.span])[0]
+            if not np.isfinite(along).all():
+                return "it has no value for complex numbers, or raises"
+            rounding = ROUNDING * np.abs(point.value).max() + 100 * point.noise.near + STEP
+            if (np.abs(along.real - point.value) > rounding).any():
+                return "its real part changes with complex numbers"
+            derivatives.append(float(np.abs(point.stepped(part, U[None, part.span])).max()))
+        for group in _alike(derivatives):
+            u = np.zeros((1, point.theta.size))
+            for number in group:
+                u[0, parts[number].span] = U[parts[number].span]
+            part = parts[group[0]] if len(group) == 1 else everything
+            reason = unconfirmed(point, part, u[:, part.span], point.stepped(part, u[:, part.span]))
+            if reason:
+                return reason
+    return ""
+
+
+def _alike(derivatives: list[float]) -> list[list[int]]:
+    """Return the indices of numbers in groups whose ratios are less than `ALIKE`; zeros are a group of their own.
+
+    Examples
+    --------
+    >>> _alike([1.0, 1e9, 20.0, 0.0])
+    [[1], [2, 0], [3]]
+    """
+    groups: list[list[int]] = []
+    for number in np.argsort(derivatives)[::-1].tolist():
+        first = derivatives[groups[-1][0]] if groups else -1.0
+        if derivatives[number] > first / ALIKE or derivatives[number] == first:
+            groups[-1:] = [[*groups[-1], number]] if groups else [[number]]
+        else:
+            groups.append([number])
+    return groups
+
+
+def unconfirmed(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray) -> str:
+    """Return why differences along u, (1, size), do not confirm the complex step, (1, outputs); empty if they do."""
+    found = differences(point, part, u)
+    return contradiction(point, part, u, stepped, found) or _ignorance(point, part, u, stepped, found)
+
+
+def contradiction(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray, found: Difference) -> str:
+    """Return how differences along a direction contradict the complex step; empty if they do not."""
+    # At a kink the complex step may take either side.
+    sides = np.stack([found.value + side * found.jump for side in (-0.5, 0.0, 0.5)])
+    apart = np.abs(stepped - sides).min(axis=0)
+    if (apart <= _margin(found)).all():
+        if found.jump.any() and not (stepped + point.stepped(part, -u)).any():
+            return f"there is a kink that complex numbers do not see (along a random direction of {part.name})"
+        return ""
+    lost = "its imaginary part is not the derivative" if stepped.any() else "its imaginary part vanishes"
+    return f"{lost} (compared with differences along a random direction of {part.name})"
+
+
+def _ignorance(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray, found: Difference) -> str:
+    """Return a reason if differences are too inexact to confirm a complex step; empty if they are not."""
+    known = _margin(found) <= CONFIRMED * np.abs(stepped)
+    if known.all() or (known | is_independent_of(point, part, u)).all():
+        return ""
+    return f"differences know too little to confirm it (along a random direction of {part.name})"
+
+
+def _margin(found: Difference) -> np.ndarray:
+    """Return the distance from a difference within which the derivative is believed to lie."""
+    return 2 * DISTRUST * found.error + BELIEVED * np.abs(found.value)

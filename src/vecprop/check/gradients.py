@@ -11,10 +11,9 @@ from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
 from .comparison import Limit
 from .diagnosis.wrong_layers import mixed_rows
-from .engines import ENGINES, Engine, judged_gradients
-from .function_point import called, checked_function
-from .network_point import JudgedGradient, NetworkPoint
-from .parameters import real_numbers
+from .points.function import called, checked_function
+from .points.network import ENGINES, Engine, JudgedGradient, NetworkPoint, judged_gradients
+from .points.parameters import real_numbers
 from .procedure import judged_report
 from .report import Report
 

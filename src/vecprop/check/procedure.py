@@ -6,22 +6,26 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .comparison import Comparison, Criteria, Limit, hidden_share
-from .confirmation import Judgements, confirmed, unsuited
-from .derivatives import DISTRUST, Method, differences_over_long_steps
-from .diagnosis.explanation import diagnosed
-from .directions import DIRECTIONS, judge_directions
-from .engines import merged
-from .entries import judge_entries
-from .function_point import FunctionPoint
-from .network_point import NetworkPoint
-from .parameters import NamedPart
-from .point import Point
-from .report import Report
-from .rounding import coarse_type
-from .second_point import Doubts, nearby, require_finite
-from .taylor import reconciled, taylor
-from .verdict import Row, Verdict
+from .arithmetic.rounding import coarse_type
+from .arithmetic.steps import Difference
+from .comparison import DIRECTIONS, SAFETY, Comparison, Criteria, Limit, hidden_share, judge_directions, judge_entries
+from .derivatives import (
+    BELIEVED,
+    DISTRUST,
+    Method,
+    contradiction,
+    differences,
+    differences_over_long_steps,
+    exact_derivatives,
+    unsuited,
+)
+from .diagnosis import diagnosed
+from .points import Point
+from .points.function import FunctionPoint
+from .points.network import BOTH, NetworkPoint
+from .points.parameters import NamedPart
+from .report import Report, Row, Verdict
+from .second_point import Doubts, nearby, reconciled, require_finite, taylor
 
 ENTRIES, ENTRIES_BY_DIFFERENCES = 400, 64
 """The largest numbers of parameters of a function whose entries are all judged, by complex step and by differences. A
@@ -33,6 +37,10 @@ COARSE, ALMOST = 3e-9, 1e-6
 VETO = 1.2
 """The slope of the Taylor remainder below which a gradient that passes by complex step is judged by differences too: a
 right gradient has 2, a wrong one 1."""
+
+
+Judgements = list[tuple[list[Row], dict[str, Comparison]]]
+"""For each gradient, its rows and the comparisons of the parts whose entries were compared."""
 
 
 @dataclass(frozen=True)
@@ -241,3 +249,100 @@ def _nondeterministic(point: Point, givens: list[np.ndarray]) -> list[set[str]]:
 def _reordered(numbers: np.ndarray) -> float:
     """Return the relative change of numbers that threads may cause by summing in another order."""
     return 1e-5 if (numbers == numbers.astype(np.float32)).all() else 1e-12
+
+
+def confirmed(point: Point, judged: Judgements) -> tuple[Judgements, str]:
+    """Return the judgements by complex step, and why real differences do not confirm the failures, if they do not.
+
+    A function that iterates until its value converges may stop before the complex step has converged.
+    """
+    confirmed = []
+    for rows, found in judged:
+        own = []
+        for row in rows:
+            doubt, reason = _doubt(point, row, found.get(row.name)) if row.verdict is Verdict.FAIL else ("", "")
+            if reason:
+                return judged, reason
+            own.append(replace(row, verdict=Verdict.INCONCLUSIVE, note=doubt) if doubt else row)
+        confirmed.append((own, found))
+    return confirmed, ""
+
+
+def _doubt(point: Point, row: Row, found: Comparison | None) -> tuple[str, str]:
+    """Return why a part that fails by complex step may still be right, and why no complex step can be believed.
+
+    Both are empty if differences confirm the failure. They are computed for the entry with the largest error.
+    """
+    part = next(part for part in point.parts if part.name == row.name)
+    if found is not None:
+        output, entry = found.worst
+        given = found.given[output, entry]
+    elif row.index is not None:
+        lead = len(point.outputs)
+        output, entry = _place(row.index[:lead], point.outputs), _place(row.index[lead:], part.shape)
+        given = row.given
+    else:
+        return "", ""  # many small errors, none of which shows alone
+    u = np.zeros((1, part.size))
+    u[0, entry] = 1
+    differing = differences(point, part, u)
+    reason = contradiction(point, part, u, exact_derivatives(point, [(part, u)])[0].T, differing)
+    if reason:
+        return "", reason
+    difference = Difference(*(values[0, output] for values in differing))
+    if abs(given - difference.value) <= DISTRUST * difference.error + BELIEVED * abs(difference.value):
+        return "differences do not see the error that the complex step shows", ""
+    return "", ""
+
+
+def _place(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
+    return int(np.ravel_multi_index(index, shape)) if shape else 0
+
+
+def merged(
+    point: Point, judged: list[list[Row]], nearby: list[dict[str, Row]]
+) -> tuple[tuple[Row, ...], tuple[Row, ...], int]:
+    """Return the worst row for each part, the rows nearby, and the number of the gradient that is the worst of all.
+
+    If the engines have the same verdict on a part, its row says "both".
+    """
+    if not isinstance(point, NetworkPoint) or not point.judged[0].engine:
+        return tuple(judged[0]), tuple(nearby[0].values()), 0
+    order = list(Verdict)
+    rows, rows_nearby, worst = [], [], []
+    engines = {own.engine for own in point.judged}
+    for column in zip(*judged, strict=True):
+        number = min(range(len(column)), key=lambda k: (order.index(column[k].verdict), -column[k].ratio))
+        row, own = column[number], point.judged[number]
+        same = {column[k].verdict for k in range(len(column))} == {row.verdict}
+        failed = {point.judged[k].engine for k in range(len(column)) if column[k].verdict is row.verdict}
+        alone = row.verdict is Verdict.FAIL and len(failed) < len(engines)
+        others_fail = any(column[k].verdict is Verdict.FAIL for k in range(len(column)) if k != number)
+        said = [f"in the {own.engine} engine alone"] if alone else []
+        said += [f"in {own.name}"] if own.name and not others_fail else []
+        diagnosis = "; ".join(text for text in (row.diagnosis, ", and there ".join(said)) if text)
+        engine = BOTH if same and len(engines) > 1 else own.engine
+        rows.append(replace(row, engine=engine, diagnosis=diagnosis if row.verdict is Verdict.FAIL else ""))
+        worst.append((order.index(row.verdict), -row.ratio, number))
+        if row.name in nearby[number]:
+            rows_nearby.append(replace(nearby[number][row.name], engine=engine))
+    number = min(worst)[2]
+    return (*_losses(point), *rows), tuple(rows_nearby), number
+
+
+def _losses(point: NetworkPoint) -> list[Row]:
+    """Return a row that fails for each compiled loss that is not the reference's in float64."""
+    expected = float(point.value[0])
+    rows = []
+    for own, loss in zip(point.judged, point.losses, strict=True):
+        error = abs(float(loss) - expected)
+        if own.engine != "compiled" or error <= np.finfo(point.dtype).eps * abs(expected):
+            continue
+        tolerance = SAFETY * point.bound.value  # takes longer to compute, and is rarely needed
+        if error <= tolerance:
+            continue
+        name = f"the loss{f' of {own.name}' if own.name else ''}"
+        said = "the compiled engine's loss is not the reference's"
+        row = Row(name, (), Verdict.FAIL, error, tolerance, (), float(loss), expected, 0.0, 1, said, engine="compiled")
+        rows.append(row)
+    return rows

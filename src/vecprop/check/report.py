@@ -2,14 +2,120 @@
 
 import sys
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from html import escape
 from io import StringIO
 from typing import Any
 
 import numpy as np
 
-from .taylor import Taylor
-from .verdict import Row, Verdict
+
+class Verdict(StrEnum):
+    """The verdict on a gradient.
+
+    FAIL: it is wrong. NONDETERMINISTIC: two runs differ, so nothing can be said. INCONCLUSIVE: rounding could hide an
+    error. KINK: the one-sided derivatives differ here, and the gradient lies between them. PASS: it is right.
+
+    Examples
+    --------
+    >>> report = check_gradients(lambda x: ((x**2).sum(), 3 * x), np.array([1.0, 2.0]))
+    >>> report.verdict is Verdict.FAIL, report.verdict == "FAIL"
+    (True, True)
+    """
+
+    FAIL = "FAIL"
+    NONDETERMINISTIC = "NONDETERMINISTIC"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    KINK = "KINK"
+    PASS = "PASS"
+
+    @classmethod
+    def worst(cls, verdicts: "list[Verdict]") -> "Verdict":
+        """Return the worst of several verdicts."""
+        order = list(cls)
+        return min(verdicts, key=order.index, default=cls.PASS)
+
+
+@dataclass(frozen=True)
+class Row:
+    """The result for one part of the gradient.
+
+    Parameters
+    ----------
+    name : str
+        The name of the part.
+    shape : tuple of int
+        The shape of its gradient.
+    verdict : Verdict
+        The verdict.
+    error, tolerance : float
+        The error that is the largest multiple of its tolerance, and that tolerance.
+    index : tuple of int or None
+        The index of that entry; None if a direction was judged.
+    given, expected : float
+        The two values of that entry.
+    hidden : float
+        The share of the part's largest entry that the tolerance hides.
+    wrong : int or None
+        The number of wrong entries; None if only directions were judged.
+    diagnosis : str
+        The explanation of the errors, if one was found.
+    note : str
+        A remark on the verdict.
+    engine : str
+        The engine that computed the gradient, for networks: "reference", "compiled" or "both".
+    largest_error : float
+        The largest error, whatever its tolerance.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    verdict: Verdict
+    error: float
+    tolerance: float
+    index: tuple[int, ...] | None
+    given: float
+    expected: float
+    hidden: float
+    wrong: int | None = None
+    diagnosis: str = ""
+    note: str = ""
+    engine: str = ""
+    largest_error: float = 0.0
+
+    @property
+    def ratio(self) -> float:
+        """The error as a multiple of the tolerance."""
+        return self.error / self.tolerance if self.tolerance else (np.inf if self.error else 0.0)
+
+
+@dataclass(frozen=True)
+class Taylor:
+    """The Taylor remainder along a random direction.
+
+    Parameters
+    ----------
+    steps, remainder : tuple of float
+        t and R(t); NaN if the function raises.
+    noise : float
+        The rounding error of R; remainders below it say nothing.
+    slope : float or None
+        The slope of log R over log t; None if it says nothing.
+    remark : str, default ""
+        Why it says nothing.
+    """
+
+    steps: tuple[float, ...]
+    remainder: tuple[float, ...]
+    noise: float
+    slope: float | None
+    remark: str = ""
+
+    def __str__(self) -> str:
+        if self.slope is None:
+            return f"Taylor remainder: {self.remark}."
+        return f"Taylor remainder: slope {self.slope:.2f} (2.00 when right, towards 1 when wrong)."
+
 
 COLUMNS = ("parameters", "shape", "verdict", "largest error", "tolerance", "ratio", "where", "given", "expected")
 

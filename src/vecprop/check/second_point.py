@@ -1,4 +1,9 @@
-"""A second point: if rounding hides errors, or a failure is slight, a part is judged at random points nearby too."""
+"""A second point: if rounding hides errors, or a failure is slight, a part is judged at random points nearby too.
+
+The Taylor remainder is another second opinion, which needs only values of the function:
+R(t) = |f(theta + t v) - f(theta) - t <g, v>| shrinks like t² if g is the gradient, and like t if it is not. So its
+slope in a log-log plot is 2 when right, and towards 1 when wrong.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,12 +11,12 @@ from functools import cached_property
 
 import numpy as np
 
+from .arithmetic.rounding import EPS
 from .comparison import Comparison, Limit
 from .derivatives import Method, derivatives_along, exact_derivatives, is_independent_of
-from .noise import EPS
-from .parameters import NamedPart
-from .point import Point, random_signs
-from .verdict import Row, Verdict
+from .points import Point, random_signs
+from .points.parameters import NamedPart
+from .report import Row, Taylor, Verdict
 
 HIDDEN, HIDDEN_IN_FLOAT32 = 1e-4, 1e-3
 """The shares of a part's largest entry that rounding may hide before the verdict is INCONCLUSIVE, in float64 and in
@@ -233,3 +238,43 @@ def require_finite(point: Point, values: np.ndarray, what: str) -> None:
         part = next(part for part in point.parts if part.start <= wrong[0][1] < part.start + part.size)
         place = f" of {part.name}{list(part.index(int(wrong[0][1] - part.start))) or ''}"
     raise ValueError(f"{what}{place} is {values[tuple(wrong[0])]} at theta: check it where it is finite.")
+
+
+STEPS = 10.0 ** np.arange(-1.0, -6.0, -1.0)
+"""The steps t, as shares of the parameters: rounding hides t² at much shorter ones."""
+
+BETWEEN = 1.5
+"""The slope between those of a right gradient and those of a wrong one."""
+
+
+def taylor(point: Point, gradient: np.ndarray) -> Taylor:
+    """Return the Taylor remainder of a function along a random direction."""
+    v = point.all_sizes * random_signs(np.random.default_rng(0), point.theta.shape)
+    values = point.values(point.theta + STEPS[:, None] * v)  # NaN outside the function's domain
+    remainder = np.abs(values - point.value - STEPS[:, None] * (gradient @ v)).sum(axis=1)
+    noise = 50 * float(point.rounding.sum())
+    clear = np.isfinite(remainder) & (remainder > noise)
+    slope, remark = None, "0 up to rounding, since the function is linear here"
+    if clear.sum() >= 3:
+        # The slope is a limit for small steps, so the smallest ones above the rounding are used.
+        x, y = np.log(STEPS[clear][-4:]), np.log(remainder[clear][-4:])
+        slope, remark = float((x - x.mean()) @ y / np.sum((x - x.mean()) ** 2)), ""
+    elif clear.any() or not np.isfinite(remainder).all():
+        remark = "it says nothing, since rounding or the function's domain leaves too few steps"
+    return Taylor(tuple(STEPS.tolist()), tuple(remainder.tolist()), noise, slope, remark)
+
+
+def reconciled(opinion: Taylor, verdict: Verdict) -> Taylor:
+    """Return the second opinion, without its slope if it contradicts the verdict.
+
+    The verdict rests on better evidence. Its slope differs if there are kinks between the steps, or if an error is too
+    small to show at them; the remark then says so.
+    """
+    remark, slope = "", opinion.slope
+    if verdict is Verdict.PASS and slope is not None and slope < BETWEEN:
+        remark = "it says nothing, since the function bends between its steps"
+    elif verdict is Verdict.FAIL and (slope is None or slope > BETWEEN):
+        remark = "it says nothing, since the error is too small to show in it"
+    elif verdict not in (Verdict.PASS, Verdict.FAIL):
+        remark = "it says nothing" + (", since there is a kink" if verdict is Verdict.KINK else " here")
+    return replace(opinion, slope=None, remark=remark) if remark else opinion

@@ -1,1 +1,167 @@
-"""Numbers that know more than their value: a bound of their rounding error, or their derivative along a direction."""
+"""Pairs of arrays that pass through NumPy code together: the values, and a companion of each.
+
+The companion is a bound of the value's rounding error (`running_error.py`) or its derivative along a direction
+(`tangents.py`). The two differ in their rules of arithmetic; how NumPy is made to use the rules is described here.
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+
+class ArrayPair(NDArrayOperatorsMixin):
+    """A real array and its companion of the same shape.
+
+    Notes
+    -----
+    A derived class fills `ufuncs` and `functions`: for each function of NumPy, the rule that replaces it. At least one
+    operand of a rule is a pair. A function without a rule raises a TypeError, so that no companion is lost in silence.
+    """
+
+    ufuncs: ClassVar[dict[Any, Callable[..., Any]]] = {}
+    functions: ClassVar[dict[Any, Callable[..., Any]]] = {}
+
+    def __init__(self, value: np.ndarray, companion: np.ndarray) -> None:
+        self.value, self.companion = value, companion
+
+    def like(self, value: np.ndarray, companion: np.ndarray) -> Self:
+        """Return another pair that follows the same rules."""
+        return type(self)(value, companion)
+
+    def each(self, function: Callable[[np.ndarray], np.ndarray]) -> Self:
+        """Return the pair with a function applied to both arrays that only moves entries."""
+        return self.like(function(self.value), function(self.companion))
+
+    def pair(self, operand: Any) -> tuple[np.ndarray, Any]:
+        """Return an operand's value and companion; the companion of plain numbers is 0."""
+        if isinstance(operand, ArrayPair):
+            return operand.value, operand.companion
+        return np.asarray(operand), 0.0
+
+    # The protocols by which NumPy finds the rules.
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
+        rule = self.ufuncs.get(ufunc)
+        if rule is None or method != "__call__" or kwargs:
+            return NotImplemented
+        result = rule(self, *inputs)
+        if out is None:
+            return result
+        if not isinstance(out[0], ArrayPair):
+            return NotImplemented
+        out[0][...] = result
+        return out[0]
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        rule = self.functions.get(function)
+        return NotImplemented if rule is None else rule(self, *args, **kwargs)
+
+    def __array_namespace__(self, api_version: str | None = None) -> Any:
+        return Namespace(self)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        raise TypeError("An array pair cannot become a plain array: its companion would be lost.")
+
+    __float__ = __int__ = __complex__ = __array__
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    # Attributes and methods of every array.
+
+    shape = property(lambda self: self.value.shape)
+    ndim = property(lambda self: self.value.ndim)
+    size = property(lambda self: self.value.size)
+    dtype = property(lambda self: self.value.dtype)
+    device = property(lambda self: self.value.device)
+    real = property(lambda self: self)
+    T = property(lambda self: self.each(lambda part: part.T))
+    mT = property(lambda self: self.each(lambda part: part.mT))
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __getitem__(self, index: Any) -> Self:
+        return self.each(lambda part: part[index])
+
+    def __setitem__(self, index: Any, operand: Any) -> None:
+        self.value[index], self.companion[index] = self.pair(operand)
+
+    def reshape(self, *shape: Any) -> Self:
+        """Return the pair in another shape."""
+        return self.like(self.value.reshape(*shape), self.companion.reshape(*shape))
+
+    def ravel(self) -> Self:
+        """Return the pair as a vector."""
+        return self.each(np.ravel)
+
+    def copy(self) -> Self:
+        """Return a copy of both."""
+        return self.each(np.copy)
+
+    def astype(self, dtype: Any, copy: bool = True) -> Self:
+        """Return the pair itself: it is computed in float64, whatever type it represents."""
+        return self
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """Return the sum over an axis."""
+        return np.sum(self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """Return the mean over an axis."""
+        return np.mean(self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """Return the maximum over an axis."""
+        return np.max(self, axis=axis, keepdims=keepdims)
+
+    def dot(self, other: Any) -> Any:
+        """Return the matrix product."""
+        return np.matmul(self, other)
+
+
+class Namespace:
+    """NumPy, except that new arrays are pairs."""
+
+    __name__ = "carried"
+
+    def __init__(self, like: ArrayPair) -> None:
+        self._like = like
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+    def reshape(self, array: Any, shape: Any) -> Any:
+        """Return an array in another shape."""
+        return array.reshape(shape)
+
+    def zeros(self, shape: Any, dtype: Any = None, device: Any = None) -> ArrayPair:
+        """Return zeros whose companions are 0."""
+        return self._like.like(np.zeros(shape), np.zeros(shape))
+
+
+def moving(function: Callable[..., np.ndarray]) -> Callable[..., Any]:
+    """Return the rule for a function that only moves entries of its first argument."""
+    return lambda like, array, *args, **kwargs: array.each(lambda part: function(part, *args, **kwargs))
+
+
+def mean(like: ArrayPair, array: ArrayPair, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the mean: the sum, divided by the number of terms."""
+    total = np.sum(array, axis=axis, keepdims=keepdims)
+    return total / (array.size // max(total.size, 1))
+
+
+SHARED_FUNCTIONS: dict[Any, Callable[..., Any]] = {
+    **{f: moving(f) for f in (np.reshape, np.ravel, np.transpose, np.matrix_transpose, np.squeeze, np.expand_dims)},
+    **{f: moving(f) for f in (np.broadcast_to, np.take, np.copy, np.swapaxes, np.moveaxis)},
+    np.real: lambda like, array: array,
+    np.ones_like: lambda like, array, **kwargs: np.ones(array.shape),
+    np.zeros_like: lambda like, array, **kwargs: like.like(np.zeros(array.shape), np.zeros(array.shape)),
+    np.mean: mean,
+    np.dot: lambda like, a, b: np.matmul(a, b),
+    np.shape: lambda like, array: array.shape,
+    np.ndim: lambda like, array: array.ndim,
+    np.size: lambda like, array: array.size,
+}

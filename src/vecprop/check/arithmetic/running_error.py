@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..complex_step import STEP
-from .array_pair import SHARED_FUNCTIONS, ArrayPair
+from . import SHARED_FUNCTIONS, ArrayPair
+from .steps import STEP
 
 
 class Arithmetic:

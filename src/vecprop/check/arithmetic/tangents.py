@@ -6,6 +6,11 @@ once for all directions, and a chain of elementwise functions costs each directi
 the whole chain.
 
 The rules are those of elementary functions, sums and products. No layer's own derivative is used: it is to be judged.
+
+`Tied` numbers find the one-sided derivatives at kinks. A comparison of two equal numbers, a tie, has
+two outcomes, and so may the derivative: at relu(0) it is 1 for a number that grows along the direction, and 0 for one
+that shrinks. If ties are decided by the tangents, the result is the exact one-sided derivative. Or all ties are decided
+alike, as less or as greater.
 """
 
 from collections.abc import Callable
@@ -14,12 +19,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from .array_pair import SHARED_FUNCTIONS, ArrayPair
+from . import SHARED_FUNCTIONS, ArrayPair
 
 
 @dataclass
 class Ties:
-    """Comparisons of equal numbers: how they are decided (see `kinks.py`), and whether there was one."""
+    """Comparisons of equal numbers: how they are decided, and whether there was one."""
 
     broken: int = 0
     met: bool = False
@@ -213,3 +218,54 @@ Tangent.functions = {
     np.sum: _sum,
     np.where: _where,
 }
+
+
+LESS, BY_TANGENT, GREATER = -1, 0, 1
+"""How a comparison of equal numbers is decided: as if the first were less or greater, or by the tangents."""
+
+
+@dataclass(frozen=True)
+class OneSided:
+    """The derivatives along K directions from both sides of ties, each (K, outputs)."""
+
+    usual: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    least: np.ndarray
+    largest: np.ndarray
+
+
+class Tied(Tangent):
+    """Tangents that decide comparisons of equal numbers. In one computation all move along the same directions."""
+
+    @property
+    def real(self) -> Any:
+        """The numbers with their tangents, which decide ties."""
+        return self
+
+
+def _order(like: Tied, x: Any, y: Any) -> np.ndarray:
+    """Return 1, 0 or -1 as x is greater than, equal to or less than y, with ties decided."""
+    (a, da), (b, db) = like.pair(x), like.pair(y)
+    broken = like.ties.broken or np.sign(da - db)
+    return np.where(a == b, broken, np.sign(a - b))
+
+
+def _decide(function: Any) -> Any:
+    return lambda like, x, y: function(_order(like, x, y), 0)
+
+
+def _max_with_ties(like: Tied, x: Tied, axis: Any = None, keepdims: bool = False, **_: Any) -> Any:
+    """Return the largest number; of equal ones, that with the largest tangent, or the least if ties are less."""
+    top = np.max(x.value, axis=axis, keepdims=True)
+    sign = -1 if like.ties.broken == LESS else 1
+    tangent = sign * np.max(np.where(x.value == top, sign * x.tangent, -np.inf), axis=axis, keepdims=keepdims)
+    return like.like(np.max(x.value, axis=axis, keepdims=keepdims), tangent)
+
+
+Tied.ufuncs = {
+    **Tangent.ufuncs,
+    np.sign: lambda like, x: _order(like, x, 0),
+    **{f: _decide(f) for f in COMPARISONS},
+}
+Tied.functions = {**Tangent.functions, np.real: lambda like, array: array, np.max: _max_with_ties}

@@ -7,11 +7,10 @@ from typing import Self
 
 import numpy as np
 
-from .arithmetic.kinks import OneSided
-from .complex_step import STEP, complex_step
-from .noise import EPS, PLATEAU, Noise, noise_along
+from ..arithmetic.rounding import EPS, PLATEAU, Bound, Noise, noise_along
+from ..arithmetic.steps import STEP, complex_step
+from ..arithmetic.tangents import OneSided
 from .parameters import NamedPart
-from .rounding import Bound
 
 
 class Point(ABC):

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from .adapters import Differentiable
-from .arithmetic.kinks import OneSided
-from .arithmetic.running_error import Arithmetic, Bounded
-from .comparison import SAFETY
-from .noise import EPS
+from ..adapters import Differentiable
+from ..arithmetic.rounding import EPS, UNBOUNDED, Bound, rounding_experiment, tightened
+from ..arithmetic.running_error import Arithmetic, Bounded
+from ..arithmetic.tangents import OneSided
+from ..comparison import SAFETY
+from . import Point, random_signs
 from .parameters import NamedPart, Structure, flattened, gathered
-from .point import Point, random_signs
-from .rounding import UNBOUNDED, Bound, rounding_experiment, tightened
 
 VALUES_AT_ONCE = 1 << 18
 """The number of values that are kept until they are judged: 2 MB, so that they stay in a processor's cache."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .arithmetic.array_pair import ArrayPair
+from ..arithmetic import ArrayPair
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Structure:
             array = vector[part.span].reshape(part.shape)
             return array[()] if isinstance(array, np.ndarray) else array  # the function may use a scalar as a dict key
 
-        return _mapped(self.tree, leaf)
+        return mapped(self.tree, leaf)
 
 
 def flattened(theta: Any) -> tuple[np.ndarray, Structure]:
@@ -110,10 +110,11 @@ def _put_together(tree: Any, children: list[Any]) -> Any:
     return type(tree)(*children) if hasattr(tree, "_fields") else type(tree)(children)
 
 
-def _mapped(tree: Any, function: Callable[[Any], Any]) -> Any:
+def mapped(tree: Any, function: Callable[[Any], Any]) -> Any:
+    """Return a list, tuple, dict or array with a function applied to each of its arrays."""
     if not is_tree(tree):
         return function(tree)
-    return _put_together(tree, [_mapped(child, function) for child in _children(tree)])
+    return _put_together(tree, [mapped(child, function) for child in _children(tree)])
 
 
 def _children(tree: Any) -> Iterable[Any]:

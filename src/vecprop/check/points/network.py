@@ -3,24 +3,28 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ..core.counter_rng import RandomKey
-from ..core.inputs import Batch
-from ..core.layers import Layer
-from ..core.network import Network
-from ..core.penalties import Penalty
-from .arithmetic.kinks import BY_TANGENT, GREATER, LESS, OneSided, Tied
-from .arithmetic.tangents import Tangent, Ties
-from .complex_step import complex_step
-from .confirmation import unconfirmed
-from .function_point import called
-from .noise import EPS
+from ...core.counter_rng import RandomKey
+from ...core.inputs import Batch
+from ...core.layers import Layer
+from ...core.network import Network
+from ...core.penalties import Penalty
+from ...train.engines import engine_class
+from ..arithmetic.rounding import EPS, Bound, rounding_bound, rounding_experiment
+from ..arithmetic.steps import complex_step
+from ..arithmetic.tangents import BY_TANGENT, GREATER, LESS, OneSided, Tangent, Tied, Ties
+from ..derivatives import unconfirmed
+from . import Point, random_signs, typical_size
+from .function import called
 from .parameters import NamedPart
-from .point import Point, random_signs, typical_size
-from .rounding import Bound, rounding_bound, rounding_experiment
+
+Engine = Literal["both", "reference", "compiled"]
+
+ENGINES = get_args(Engine)
+BOTH, *EACH = ENGINES
 
 NUMBERS_AT_ONCE = 1 << 18
 """The number of activations of a layer when many moved networks are run at once: 2 MB, so that they stay in a
@@ -308,3 +312,34 @@ class NetworkPoint(Point):
         jumps = high - low > 1e-5 * np.maximum(np.abs(low), np.abs(high))  # else the function is smooth, and curved
         low, high = np.where(jumps, low, here), np.where(jumps, high, here)
         return OneSided(here, low, high, low, high)
+
+
+def judged_gradients(
+    network: Network,
+    batch_at: Callable[[np.ndarray], Batch],
+    noise: RandomKey | None,
+    dtype: np.dtype,
+    engine: Engine,
+) -> tuple[JudgedGradient, ...]:
+    """Return the gradients of the engines to check.
+
+    Raises
+    ------
+    ValueError
+        If only the compiled engine is to be checked, and it does not take the network.
+    """
+    batch = batch_at(np.zeros(0, dtype))
+    judged = []
+    for name in EACH if engine == BOTH else [engine]:
+        cls = engine_class(name)
+        refusal = cls.refusal(network, np.zeros(network.layout.size, dtype), [batch], None, noise)
+        if refusal is None:
+            for of, gradient in cls(network).gradients(noise).items():
+                judged.append(JudgedGradient(_at(gradient, batch_at), name, is_own=name == "reference", name=of))
+        elif engine == name:
+            raise ValueError(f'The {name} engine cannot be checked: {refusal.reason}; take engine="reference".')
+    return tuple(judged)
+
+
+def _at(gradient: Callable[[np.ndarray, Batch], Any], batch_at: Callable[[np.ndarray], Batch]) -> Any:
+    return lambda theta: gradient(theta, batch_at(theta))

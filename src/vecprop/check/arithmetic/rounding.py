@@ -1,0 +1,272 @@
+"""Rounding errors: the noise of a function's values along a line, and the bound on the error of a gradient.
+
+Noise is measured by differences of high order. A difference of order k of values at equal distances d leaves d^k times
+a derivative of the smooth part, which is tiny, and √((2k)! / k!²) times the noise (Moré and Wild, 2011). The points are
+so close that the function is smooth between them, and far enough apart that its values differ: a function that computes
+in float32 does not change if its arguments change by a few units in the last place of float64.
+
+For the bound on its rounding error, the gradient's own code is run on numbers that carry a bound of their error
+(`arithmetic/running_error.py`). For a network the bounds grow with |X| and |W| in the forward pass, and with |delta|,
+|W| and |derivative| in the backward pass. If the code cannot be run on such numbers, its rounding error is measured.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import comb
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...core.inputs import Batch
+from .running_error import Arithmetic, Bounded
+
+POINTS = 9
+"""The number of points on a line, enough for three differences of the highest order."""
+
+ORDERS = (4, 5, 6)
+"""The orders of the differences: the median over several is safe from one that cancels by chance."""
+
+NEAR = (1e-12, 1e-9)
+"""Distances at which float64 shows its rounding; the second for values that hardly depend on the parameters."""
+
+FAR = (1e-7, 1e-6, 1e-5)
+"""Distances at which float32 shows its rounding."""
+
+ELSEWHERE, FARTHER = (0.01, -0.1), (1e-4, 1e-3, 1e-2)
+"""The places and the distances at which lost digits show: over shorter distances such a function may look smooth.
+
+Two places, since a pole or a kink is at one place only, but lost digits are missing at both.
+"""
+
+FARTHEST = 1e-2
+"""The distance for values that do not change over shorter ones, as in float16, or float32 plus a large constant."""
+
+PLATEAU = 10
+"""The largest ratio between measures of noise at different distances; the smooth part grows by far more."""
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+class Noise(NamedTuple):
+    """The standard deviation of the rounding errors of a function's values, each (n,).
+
+    Attributes
+    ----------
+    farther : ndarray
+        The noise over longer distances, if it is larger: digits are lost, or the function has structure that is finer
+        than those distances.
+    nearest : ndarray
+        The noise over only the shortest distances. It is smaller if the function computes in float32, or varies within
+        a small share of its parameters.
+    """
+
+    near: np.ndarray
+    farther: np.ndarray
+    nearest: np.ndarray
+
+
+def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]], may_be_coarse: bool = True) -> Noise:
+    """Return the rounding noise of a function's values along several lines through one point.
+
+    Parameters
+    ----------
+    lines : list of callable
+        For each line, a function of distances, (T,), that returns the values, (T, n). At a distance of 1 the
+        parameters change by their own size.
+
+    Examples
+    --------
+    >>> noise = noise_along([lambda t: np.stack([np.exp(t), np.exp(t).astype(np.float32)], axis=1)]).near
+    >>> bool(noise[0] < 1e-15), bool(1e-8 < noise[1] < 1e-6)
+    (True, True)
+    """
+    near, nearest = (np.fmax.reduce(each) for each in zip(*(_near(line, may_be_coarse) for line in lines), strict=True))
+    # Lost digits show at each place and along each line; a kink shows once.
+    farther = np.zeros(near.shape)
+    for number, place in enumerate(ELSEWHERE):
+        for line in lines:
+            found = np.stack([_noise(line(place + distance * np.arange(POINTS))) for distance in FARTHER])
+            flat = found.max(axis=0) < PLATEAU * found.min(axis=0)
+            level = np.where(flat, np.median(found, axis=0), 0)
+            farther = level if number == 0 and line is lines[0] else np.fmin(farther, level)
+            if not (farther > PLATEAU * near).any():
+                return Noise(near, near, nearest)
+    return Noise(near, np.fmax(near, farther), nearest)
+
+
+def _near(line: Callable[[np.ndarray], np.ndarray], may_be_coarse: bool) -> tuple[np.ndarray, np.ndarray]:
+    found, noise, moves = {}, np.float64(0), np.False_
+    every = line(np.zeros(1))
+    for distance in (*NEAR, *FAR, FARTHEST):
+        # The second distance is for values that do not change at the first, the last for float32 or float16.
+        needed = {NEAR[1]: ~moves, FARTHEST: ~moves & _are(every, np.float32) & may_be_coarse}.get(distance, np.True_)
+        if not np.any(needed):
+            continue
+        values = line(distance * np.arange(POINTS))
+        every = np.concatenate([every, values])
+        # Values that do not change show no noise.
+        now = _moves(values)
+        found[distance] = np.where(now, _noise(values), np.nan)
+        noise = np.where(needed & ~moves, _noise(values), noise)
+        moves = moves | now
+    # Noise is the same at all distances. Differences that are larger at longer distances are the function's.
+    noise = np.fmax(noise, np.fmin.reduce([found[distance] for distance in FAR]))
+    constant = (every == every[0]).all(axis=0)
+    largest = np.nan_to_num(np.fmax.reduce(np.abs(every)))
+    # Steps of three units in the last place of float32 look smooth, so the noise is at least that of rounding.
+    least = np.where(moves & may_be_coarse, _spacing(every) * largest / 12**0.5, 0)
+    noise = np.where(constant, 0, np.fmax(np.nan_to_num(noise) + EPS * largest, least))
+    return noise, np.fmin(noise, found[NEAR[0]] + EPS * largest)
+
+
+def _are(values: np.ndarray, dtype: type) -> np.ndarray:
+    """Return whether a type can hold all of these values exactly, (n,)."""
+    with np.errstate(all="ignore"):
+        return (values == values.astype(dtype)).all(axis=0)
+
+
+def _spacing(values: np.ndarray) -> np.ndarray:
+    """Return the relative spacing of the shortest type that holds all of these values, (n,)."""
+    types = (np.float16, np.float32)
+    return np.select([_are(values, dtype) for dtype in types], [np.finfo(dtype).eps for dtype in types], EPS)
+
+
+def _moves(values: np.ndarray) -> np.ndarray:
+    """Return whether most neighbouring values differ, (n,)."""
+    return (np.diff(values, axis=0) != 0).mean(axis=0) > 0.7
+
+
+def _noise(values: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of the noise, (n,), from the median of differences of several orders.
+
+    The median absolute value of a normal distribution is 0.674 standard deviations. A kink moves few differences.
+    """
+    left = []
+    difference = np.diff(values, ORDERS[0] - 1, axis=0)
+    for order in ORDERS:
+        difference = np.diff(difference, axis=0)
+        left.append(np.abs(difference) / (0.674 * comb(2 * order, order) ** 0.5))
+    return np.median(np.concatenate(left), axis=0)
+
+
+LossAndGradient = Callable[[Any, Batch], tuple[Any, Any]]
+"""A network's loss and gradient, as a function of theta and a batch."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The bound on the rounding error of a gradient."""
+
+    gradient: np.ndarray
+    tied: bool
+    running: bool = True
+    value: float = 0.0
+
+
+UNBOUNDED = np.finfo(np.float64).max / 2**64
+"""The bound of an error of any size: not infinite, so that sums and products of it do not become NaN."""
+
+ABSURD = 2e-4
+"""The share of a part's largest entry above which a bound is useless, as after many steps of a recurrence: it takes all
+errors to add up."""
+
+
+def tightened(bound: Bound, largest: np.ndarray, experiment: Callable[[], Bound]) -> Bound:
+    """Return a bound whose absurd entries are replaced by the measured error times 16."""
+    absurd = bound.gradient > ABSURD * largest
+    if not absurd.any():
+        return bound
+    shown = 16 * experiment().gradient
+    return replace(bound, gradient=np.where(absurd, np.minimum(bound.gradient, shown), bound.gradient), running=False)
+
+
+def rounding_bound(loss_and_gradient: LossAndGradient, theta: np.ndarray, batch: Batch, dtype: Any) -> Bound:
+    """Bound the rounding error of each entry of a network's gradient.
+
+    Raises
+    ------
+    TypeError
+        If the network has a part whose arithmetic has no rule here.
+    """
+    # Bounds are computed in float64, so longer types are treated as float64.
+    arithmetic = Arithmetic(dtype if np.dtype(dtype).itemsize < 8 else np.float64)
+    bound, value = _running_bound(loss_and_gradient, theta, batch, arithmetic)
+    if arithmetic.dtype.itemsize < 8:
+        # In float32 the bound would hide too much, so it is scaled to the errors that are measured. The part of it that
+        # comes from comparisons is not scaled: rounding either changes the outcome of a comparison or does not.
+        smooth, _ = _running_bound(loss_and_gradient, theta, batch, Arithmetic(dtype, branching=False))
+        measured = smooth * _tightness(loss_and_gradient, theta, batch, smooth, arithmetic.dtype)
+        reference, _ = _running_bound(loss_and_gradient, theta, batch, Arithmetic(np.float64))
+        bound = (bound - smooth) + measured + reference
+    return Bound(bound[None], arithmetic.tied, value=value)
+
+
+def _running_bound(
+    loss_and_gradient: LossAndGradient, theta: np.ndarray, batch: Batch, arithmetic: Arithmetic
+) -> tuple[np.ndarray, float]:
+    """Return the bounds of the gradient, (P,), and of the loss."""
+    bounded = Bounded(theta.copy(), np.zeros(theta.shape), arithmetic)
+    with np.errstate(all="ignore"):
+        loss, gradient = loss_and_gradient(bounded, batch)
+    return (
+        np.nan_to_num(gradient.companion, nan=UNBOUNDED, posinf=UNBOUNDED),
+        float(np.nan_to_num(loss.companion, nan=UNBOUNDED, posinf=UNBOUNDED)),
+    )
+
+
+def _tightness(
+    loss_and_gradient: LossAndGradient, theta: np.ndarray, batch: Batch, bound: np.ndarray, dtype: np.dtype
+) -> float:
+    """Return 3 times the largest share of the bound that an error of the gradient fills, at most 1.
+
+    The error is the difference between the gradients in the type and in float64, at theta and at four points so close
+    to it that only the rounding differs.
+    """
+    single = Batch(_rounded(batch.X, dtype), _rounded(batch.T, dtype), _rounded(batch.weight, dtype))
+    generator = np.random.default_rng(0)
+    share = 0.0
+    for distance in (0, 1e-6, 1e-6, 1e-6, 1e-6):
+        near = (theta * (1 + distance * generator.uniform(-1, 1, theta.shape))).astype(dtype)
+        with np.errstate(all="ignore"):
+            rounded = loss_and_gradient(near, single)[1]
+            exact = loss_and_gradient(near.astype(np.float64), batch)[1]
+            filled = np.abs(rounded - exact) / np.maximum(bound, np.finfo(dtype).tiny)
+        share = max(share, float(np.nan_to_num(filled, nan=1).max()))
+    return float(np.clip(3 * share, 2e-3, 1))
+
+
+def _rounded(array: np.ndarray | None, dtype: np.dtype) -> np.ndarray | None:
+    return array.astype(dtype) if array is not None and array.dtype.kind == "f" else array
+
+
+def rounding_experiment(
+    gradient: Callable[[np.ndarray], np.ndarray],
+    theta: np.ndarray,
+    lines: np.ndarray,
+    scale: Callable[[np.ndarray], np.ndarray],
+    eps: float = EPS,
+    may_be_coarse: bool = False,
+) -> Bound:
+    """Measure the rounding error of a gradient whose arithmetic cannot be followed, as its noise along lines."""
+    here = gradient(theta)
+
+    def values(t: np.ndarray, v: np.ndarray) -> np.ndarray:
+        return np.stack([gradient(theta + distance * v).ravel() for distance in t])
+
+    noise = noise_along([lambda t, v=v: values(t, v) for v in lines], may_be_coarse).near.reshape(here.shape)
+    # Special functions have errors of 1e-13 or so that are not random, so they do not show as noise.
+    bound = 16 * noise + max(3e-13, eps) * np.abs(here) + 3e-14 * scale(here)
+    return Bound(bound, tied=True, running=False)
+
+
+def coarse_type(given: np.ndarray, error: np.ndarray, sizes: np.ndarray) -> str:
+    """Return "float16" or "float32" if numbers in float64 were rounded to it and their errors confirm this; else ""."""
+    given, share = given[given != 0], (error / sizes)[sizes > 0]
+    bits = np.frexp(given)[0]
+    for dtype in (np.float16, np.float32):
+        information = np.finfo(dtype)
+        half = 2.0 ** (information.nmant // 2 + 5)  # numbers with fewer bits may be exact, as whole numbers are
+        fits = (np.ldexp(bits, information.nmant + 1) % 1 == 0).all() and ((bits * half) % 1 != 0).any()
+        if fits and ((share > information.eps / 300) & (share <= information.eps)).mean() > 0.5:
+            return np.dtype(dtype).name
+    return ""
