@@ -33,7 +33,7 @@ from sklearn.datasets import load_digits
 import vecprop as vp
 from vecprop.app.training.cluster import local_cluster
 from vecprop.scale import delivery
-from vecprop.train import bundles
+from vecprop.train.population import bundles
 
 PAGE = Path(__file__).parent / "results" / "cluster.md"
 SEEDS = range(1, 41)

@@ -81,19 +81,19 @@ from .tables.reading.reading import read_chunks as read_chunks
 from .tables.reading.reading import read_table as read_table
 from .tables.regressor import TabularRegressor as TabularRegressor
 from .tables.streaming.parquet_blocks import ParquetBlocks as ParquetBlocks
-from .train.blocks import ArrayBlocks as ArrayBlocks
-from .train.blocks import Blocks as Blocks
-from .train.copying import copy_blocks as copy_blocks
-from .train.history import History as History
+from .train.blocks.sources import ArrayBlocks as ArrayBlocks
+from .train.blocks.sources import Blocks as Blocks
+from .train.blocks.sources import copy_blocks as copy_blocks
+from .train.blocks.sources import train_blocks as train_blocks
 from .train.members import Member as Member
 from .train.population import train_population as train_population
 from .train.progress import Progress as Progress
 from .train.progress import ProgressBar as ProgressBar
 from .train.results import TrainingResults as TrainingResults
 from .train.state import DivergenceError as DivergenceError
+from .train.state import History as History
 from .train.state import TrainingResult as TrainingResult
 from .train.state import TrainingState as TrainingState
-from .train.stream import train_blocks as train_blocks
 from .train.trainer import train as train
 
 __version__: str

@@ -22,9 +22,8 @@ from .core.losses import (
     SquaredError,
 )
 from .core.penalties import L1, L2
-from .optimize.adam_hat import AdamHat
 from .optimize.lbfgs import LBFGS
-from .optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSProp
+from .optimize.optimizers import Adam, AdamHat, AdamW, GradientDescent, Momentum, Nesterov, RMSProp
 from .optimize.schedules import Adaptive, Constant, Cosine, InverseScaling, OneCycle, WarmUp
 
 

@@ -33,7 +33,7 @@ from vecprop.app.training.outcome import as_values, described
 from vecprop.app.training.train_on_table import Trained, train_on_table
 from vecprop.app.training.verdict import Verdict
 from vecprop.terminal.errors import held_back_interrupts
-from vecprop.train.progress_bar import progress_bar
+from vecprop.train.progress import progress_bar
 
 SMALL = {"max_iter": 2, "n_members": 2, "hidden_layer_sizes": (4,)}
 

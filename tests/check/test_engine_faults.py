@@ -10,7 +10,7 @@ import vecprop as vp
 from vecprop.compiled.jit.cache import folder
 from vecprop.compiled.program import program_of
 from vecprop.compiled.step import gradient_of_a_step
-from vecprop.optimize.adam_hat import AdamHat
+from vecprop.optimize.optimizers import AdamHat
 
 TYPES = pytest.mark.parametrize("F", [np.float64, pytest.param(np.float32, marks=pytest.mark.long)])
 
@@ -274,7 +274,10 @@ OF_STEPS = [
     Fault("optimize.optimizers.Adam.update", "1 - self.beta2**t", "1 - self.beta2", ADAM),
     Fault("optimize.optimizers.Adam.update", "sqrt(v_hat) + self.epsilon", "sqrt(v_hat + self.epsilon)", ADAM),
     Fault(
-        "optimize.adam_hat.AdamHat.update", "(1 - self.beta2**t) ** 0.5", "(1 - self.beta2**t)", stepping(AdamHat(0.05))
+        "optimize.optimizers.AdamHat.update",
+        "(1 - self.beta2**t) ** 0.5",
+        "(1 - self.beta2**t)",
+        stepping(AdamHat(0.05)),
     ),
     Fault(
         "optimize.optimizers.AdamW.update",

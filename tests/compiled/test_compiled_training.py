@@ -15,7 +15,7 @@ from vecprop.compiled.lower.score_loops import LOOPS
 from vecprop.compiled.run.epochs import CHUNK
 from vecprop.core.counter_rng import permutation
 from vecprop.core.scores import SCORES
-from vecprop.optimize.plan import Plan
+from vecprop.optimize.settings import Plan
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(150, 6))

@@ -3,7 +3,7 @@ import pytest
 
 import registry
 import vecprop as vp
-from vecprop.optimize.adam_hat import AdamHat
+from vecprop.optimize.optimizers import AdamHat
 
 
 def two_steps(optimizer, theta=(1.0, -2.0), gradients=((4.0, -1.0), (2.0, 3.0))):

@@ -3,7 +3,7 @@
 import pickle
 from typing import Any
 
-from vecprop.scale.machine import machine
+from vecprop.scale.cluster import machine
 
 
 class KilledWorker(Exception):

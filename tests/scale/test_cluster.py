@@ -15,9 +15,9 @@ from sklearn.preprocessing import StandardScaler
 
 import alike_members as of
 import vecprop as vp
-from vecprop.scale import client as client_module
+from vecprop.scale import cluster as client_module
 from vecprop.scale import delivery
-from vecprop.train import bundles
+from vecprop.train.population import bundles
 
 dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]

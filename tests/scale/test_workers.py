@@ -13,10 +13,10 @@ from sklearn.base import clone
 import alike_members as of
 import vecprop as vp
 from scale.fake_client import FakeClient, KilledWorker
-from vecprop.scale import client as client_module
+from vecprop.scale import cluster as client_module
 from vecprop.scale import delivery
-from vecprop.scale.machine import machine
-from vecprop.train import bundles
+from vecprop.scale.cluster import machine
+from vecprop.train.population import bundles
 
 MEMBERS = [of.member(seed=seed, batch_size=40) for seed in range(12)]
 

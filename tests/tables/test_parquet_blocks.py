@@ -15,8 +15,8 @@ import pytest
 
 import vecprop as vp
 from vecprop.tables.streaming.parquet_blocks import columns_as_array
-from vecprop.train import stream
-from vecprop.train.blocks import digest_of
+from vecprop.train import blocks as stream
+from vecprop.train.blocks.sources import digest_of
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 3)).astype(np.float32)

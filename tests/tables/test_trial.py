@@ -13,7 +13,7 @@ from vecprop.tables import settings
 from vecprop.tables.ensemble import trial
 from vecprop.tables.ensemble.trial import with_views_that_pay
 from vecprop.tables.settings import SharedSettings
-from vecprop.train import progress_bar as bar
+from vecprop.train import progress as bar
 from vecprop.train.progress import Progress
 
 FEW: dict[str, Any] = {"n_members": 2, "hidden_layer_sizes": (6, 4), "max_iter": 16, "random_state": 0}

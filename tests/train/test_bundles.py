@@ -10,10 +10,10 @@ import pytest
 
 import alike_members as of
 import vecprop as vp
-from vecprop.train import bundles
-from vecprop.train.bundles import bundles_of
-from vecprop.train.local import groups_of
 from vecprop.train.members import Data
+from vecprop.train.population import bundles
+from vecprop.train.population.bundles import bundles_of
+from vecprop.train.population.local import groups_of
 
 
 class Elsewhere:

@@ -274,11 +274,6 @@ def test_intervals_are_one_epoch_at_least(interval, engine):
         fit(callbacks=[Now(interval)], engine=engine)
 
 
-@pytest.mark.parametrize("rule", [vp.EarlyStopping, vp.Stagnation])
-def test_rules_that_were_pickled_in_their_former_module_are_found(rule):
-    assert pickle.loads(f"cvecprop.train.early_stopping\n{rule.__name__}\n.".encode()) is rule
-
-
 @pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_the_best_parameters_are_those_of_the_lowest_loss_however_small_the_progress(engine):
     rule = vp.EarlyStopping(patience=6, tolerance=1.0)  # no epoch is progress by that much

@@ -14,10 +14,10 @@ from killing import Killed, kill_at
 from vecprop.files.checkpoint import folder, members, pace, surroundings
 from vecprop.files.model_file import container
 from vecprop.system import threads
-from vecprop.train import bundles, local
-from vecprop.train.cohort_results import REASONS
 from vecprop.train.compiled.cohort import CompiledCohort
 from vecprop.train.members import Data
+from vecprop.train.population import bundles, local
+from vecprop.train.results import REASONS
 
 
 @pytest.fixture(autouse=True)

@@ -165,7 +165,7 @@ def test_validation_loss_is_measured_with_the_training_loss():
 
 
 def test_a_gradient_whose_squares_overflow_has_a_norm():
-    from vecprop.train.reference.training_loop import norm
+    from vecprop.train.reference import norm
 
     np.testing.assert_allclose(norm(np.array([[3e200, 4e200], [0.0, 0.0], [3e-200, 4e-200]])), [5e200, 0, 5e-200])
 

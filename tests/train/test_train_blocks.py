@@ -14,9 +14,8 @@ import vecprop as vp
 from vecprop.core.counter_rng import permutation
 from vecprop.files.checkpoint import pace
 from vecprop.system.threads import at_most_threads
-from vecprop.train import stream
-from vecprop.train.checked_blocks import CheckedBlocks
-from vecprop.train.windows import Windows
+from vecprop.train import blocks as stream
+from vecprop.train.blocks.windows import CheckedBlocks, Windows
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(330, 4))

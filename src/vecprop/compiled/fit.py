@@ -11,7 +11,7 @@ from ..core.inputs import Batch
 from ..core.network import Network
 from ..core.scores import Score
 from ..optimize.optimizers import Optimizer
-from ..optimize.plan import Plan
+from ..optimize.settings import Plan
 from ..system.threads import run_together, stoppable, usable_threads, with_single_threaded_blas
 from .jit.barrier import ABANDONED, BARRIER_WORDS, ROUND, STOPPED
 from .jit.fit_record import LINE, OFFSETS, Context, address_of_array, as_word

@@ -20,7 +20,7 @@ from numba import njit, types
 from ..core.inputs import Batch
 from ..core.network import Network
 from ..optimize.optimizers import Optimizer
-from ..optimize.plan import Plan
+from ..optimize.settings import Plan
 from ..system.threads import (
     at_most_threads,
     holding_back_interrupts,

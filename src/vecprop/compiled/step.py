@@ -14,7 +14,7 @@ from ..core.counter_rng import RandomKey
 from ..core.inputs import Batch
 from ..core.network import Network
 from ..optimize.optimizers import Momentum
-from ..optimize.plan import Plan
+from ..optimize.settings import Plan
 from ..system.threads import holding_back_interrupts
 from .fit import Epochs
 

@@ -20,10 +20,9 @@ from ..optimize.schedules import Constant, Schedule, has_horizon
 from ..optimize.stopping import Stagnation, observed
 from ..system.threads import at_most_jobs
 from ..train.engines import engine_for
-from ..train.history import History
 from ..train.members import Member
 from ..train.progress import ProgressBar
-from ..train.state import DivergenceError, Reason, TrainingResult, TrainingState
+from ..train.state import DivergenceError, History, Reason, TrainingResult, TrainingState
 from ..train.trainer import train
 from . import parts
 from .data import Rows

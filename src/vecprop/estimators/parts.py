@@ -12,9 +12,8 @@ from ..core.initializers import Initializer
 from ..core.layers import Activation, Dense, Dropout, Layer, LayerNorm
 from ..core.losses import BinaryCrossEntropy, Loss, Poisson, Quantile, RegressionLoss, SoftmaxCrossEntropy
 from ..core.network import Network
-from ..optimize.adam_hat import AdamHat
 from ..optimize.lbfgs import LBFGS
-from ..optimize.optimizers import Momentum, Nesterov, Optimizer
+from ..optimize.optimizers import AdamHat, Momentum, Nesterov, Optimizer
 from ..optimize.schedules import Adaptive, Constant, InverseScaling, Schedule
 from .constructor import Constructor
 from .schedules import Cuts, SampleScaling

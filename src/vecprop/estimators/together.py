@@ -13,9 +13,8 @@ from sklearn import config_context, get_config
 from sklearn.utils import check_random_state
 
 from ..system.threads import at_most_jobs, at_most_threads, heeding, stoppable, usable_threads
-from ..train.joblib_workers import workers_or_joblibs
 from ..train.members import Member
-from ..train.population import train_population
+from ..train.population import train_population, workers_or_joblibs
 from ..train.state import TrainingResult
 from .data import Rows
 from .fitting import LEARNED, Fitting

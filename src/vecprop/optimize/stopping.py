@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from ..core.elementary import is_within
 
 Watched = Literal["loss", "validation_loss", "validation_score"]
-"""The quantities that a rule can watch, by their names in `train.history.History`."""
+"""The quantities that a rule can watch, by their names in `train.state.History`."""
 
 
 def _refuse_out_of_range(rule: "EarlyStopping | Stagnation") -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..tables.error import TableError, nearest
 from ..tables.streaming.parquet_blocks import columns_as_array, names_of_targets
-from .client import connected, require_open, threads_of
+from .cluster import connected, require_open, threads_of
 
 AHEAD = 2
 """The blocks that are loaded ahead for each thread of the cluster."""

@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from ..system.threads import at_most_threads, heeding
-from .client import address_of, threads_of
-from .machine import difference, machine
+from .cluster import address_of, difference, machine, threads_of
 
 LOOK = 0.5
 """The seconds after which the delivery looks at the cluster though nothing has come."""

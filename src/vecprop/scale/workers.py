@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 from ..core.elementary import is_within
-from ..train.joblib_workers import is_in_a_task
-from .client import connected
+from ..train.population import is_in_a_task
+from .cluster import connected
 from .delivery import Delivery
 
 

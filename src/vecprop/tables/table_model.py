@@ -18,8 +18,7 @@ from ..estimators.keeping import require_repeatable
 from ..estimators.parts import ACTIVATIONS
 from ..system.threads import at_most_jobs
 from ..system.versions import Versioned
-from ..train.progress import Progress
-from ..train.progress_bar import progress_bar
+from ..train.progress import Progress, progress_bar
 from ..train.state import TrainingResult
 from .encoding.blocks import FEWEST_ROWS, by_blocks
 from .encoding.encoder import VIEWS, Encoder, Inputs

@@ -12,10 +12,10 @@ from ..core.elementary import Array
 from ..core.inputs import Batch
 from ..core.network import Network
 from ..optimize.optimizers import Optimizer
-from ..optimize.plan import Plan
 from ..optimize.schedules import Schedule
-from .cohort_results import CohortResults
+from ..optimize.settings import Plan
 from .members import Data, Member
+from .results import CohortResults
 from .run import Run
 from .state import Reason
 

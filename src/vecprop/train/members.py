@@ -13,8 +13,8 @@ from ..core.scores import Score
 from ..core.selection import Selection
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
-from ..optimize.plan import TrainingLoss
 from ..optimize.schedules import Schedule
+from ..optimize.settings import TrainingLoss
 from ..optimize.stopping import EarlyStopping, Stagnation
 
 

@@ -275,7 +275,7 @@ def train(
     from ... import save
     from ...files.atomic import written_at_once
     from ...terminal.errors import held_back_interrupts
-    from ...train.progress_bar import progress_bar
+    from ...train.progress import progress_bar
     from ..training.cluster import workers_of
     from ..training.column_options import OPTIONS, asked_of, given
     from ..training.dividing import Request, Split

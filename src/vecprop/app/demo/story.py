@@ -21,7 +21,7 @@ from ... import (
     train_population,
 )
 from ... import __version__ as version
-from ...train.progress_bar import progress_bar
+from ...train.progress import progress_bar
 from ...train.state import TrainingResult
 
 if TYPE_CHECKING:

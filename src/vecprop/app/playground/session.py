@@ -11,7 +11,7 @@ from ...core.elementary import is_within
 from ...core.layers import Dense
 from ...core.network import Network
 from ...learn.tracing.trace import Trace, trace
-from ...train.reference.training_loop import norm
+from ...train.reference import norm
 from ...train.state import DivergenceError, TrainingResult, TrainingState
 from ...train.trainer import train
 from .actions import AddPoint, Change, Edit, Epochs, Log, MovePoint, RemovePoint, SetWeight, Steps

@@ -11,7 +11,7 @@ from ...tables.classifier import MOST_ONCE
 from ...tables.ensemble.ensemble_fit import INTERRUPTED
 from ...tables.streaming.memory_plan import as_bytes
 from ...terminal.errors import UsageError
-from ...train.progress_bar import progress_bar
+from ...train.progress import progress_bar
 from ..models.quantiles import levels_of
 from .dividing import Parts
 

@@ -70,7 +70,7 @@ class Watched(IntEnum):
 
 
 MEMORY = np.dtype([("lowest", np.float64), ("at", np.float64), ("stalled", np.float64)])
-"""The state of early stopping, as a record of doubles; see `train.early_stopping.Best`."""
+"""The state of early stopping, as a record of doubles; see `train.run.Best`."""
 
 _memory_at = record_at(MEMORY)
 
@@ -311,7 +311,7 @@ def _has_stalled(c, epoch, theta):
 
 @njit(**ONCE)
 def _running(c, loss, penalty, scale_of_all, scale, rows, N_all):
-    """Return a batch's part in the epoch's running loss, as `train.reference.running_loss` has it."""
+    """Return a batch's part in the epoch's running loss, as `train.reference.RunningLoss` has it."""
     if not c.mean:
         return loss + penalty * rows / N_all
     return (loss + penalty) * (scale_of_all / scale) if scale > 0 else 0.0

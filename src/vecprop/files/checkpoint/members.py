@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...core.sparse import SparseNetwork
-from ...train.cohort_results import ARRAYS, CohortResults, Part, joined
 from ...train.members import Data, Member
+from ...train.results import ARRAYS, CohortResults, Part, joined
 from ...train.state import TrainingResult
 from ..error import FileError
 from ..model_file.registry import BY_CLASS, BY_NAME

@@ -16,7 +16,7 @@ from ...estimators.diagnosis import Ending
 from ...estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from ...estimators.regressor import MLPRegressor
 from ...estimators.schedules import Cuts, SampleScaling
-from ...optimize.adam_hat import AdamHat
+from ...optimize.optimizers import AdamHat
 from ...optimize.stopping import EarlyStopping, Stagnation
 from ...tables.classifier import TabularClassifier
 from ...tables.encoding.columns import Categories, Dates, NumberInputs
@@ -29,8 +29,7 @@ from ...tables.explaining.drift import Profile
 from ...tables.kinds.dates import DateReading
 from ...tables.kinds.number_formats import NumberReading
 from ...tables.regressor import TabularRegressor
-from ...train.history import History
-from ...train.state import NO_WAY, TrainingState
+from ...train.state import NO_WAY, History, TrainingState
 from ..trained import TrainedNetwork
 from .stored import (
     COMMON,

@@ -12,9 +12,8 @@ from ...optimize.optimizers import AdamW
 from ...optimize.schedules import Cosine
 from ...optimize.stopping import EarlyStopping
 from ...train.engines import engine_for
-from ...train.joblib_workers import workers_or_joblibs
 from ...train.members import Member
-from ...train.population import train_population
+from ...train.population import train_population, workers_or_joblibs
 from ...train.progress import Progress
 from ...train.state import DivergenceError, TrainingResult
 from ..encoding.blocks import by_blocks

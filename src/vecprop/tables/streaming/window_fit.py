@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.inputs import Batch
-from ...optimize.plan import Plan
+from ...optimize.settings import Plan
 from ...system.threads import PressedAgain
+from ...train.blocks.windows import Window, Windows
 from ...train.members import Member
 from ...train.progress import Progress
 from ...train.run import Run
 from ...train.state import DivergenceError, Reason, TrainingResult
 from ...train.trainer import new_state, remedy_of
-from ...train.windows import Window, Windows
 from ..encoding.encoder import VIEWS, Encoder, View
 from ..error import TableError
 from ..reading.frames import Frame

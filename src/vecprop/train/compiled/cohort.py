@@ -9,13 +9,13 @@ import numpy as np
 from ...compiled import member_fits
 from ...core.inputs import Batch, checked_theta, require_weight
 from ...optimize.optimizers import Optimizer
-from ...optimize.plan import Plan
 from ...optimize.schedules import Constant
+from ...optimize.settings import Plan
 from ...optimize.stopping import as_numbers
 from ...system.threads import PressedAgain
-from ..cohort_results import REASONS, CohortResults
 from ..engine import Cohort, Stopping
 from ..members import Data, Member, checked_row_numbers
+from ..results import REASONS, CohortResults
 from ..run import check_score, is_running
 
 EPOCHS = REASONS.index("epochs")

@@ -9,12 +9,12 @@ from ...compiled.fit import EpochResults, Epochs
 from ...core.inputs import Batch
 from ...core.network import Network
 from ...optimize.optimizers import Optimizer
-from ...optimize.plan import Plan
 from ...optimize.schedules import Constant, Schedule
+from ...optimize.settings import Plan
 from ...system.threads import holding_back_interrupts
+from ..blocks.windows import Window
 from ..run import Run
 from ..state import NO_WAY, Reason
-from ..windows import Window
 from .training_loop import LONG, OPERATIONS_A_SECOND, STEPS_A_SECOND
 
 

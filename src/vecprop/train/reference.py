@@ -1,21 +1,102 @@
-"""The training loop of the reference engine: the optimizer's steps, batch by batch and epoch by epoch."""
+"""The reference engine: the formulas of ``core``, in plain Python on the arrays of any library."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ...core.counter_rng import RandomKey, permutation
-from ...core.elementary import Array, namespace, on_host
-from ...core.scores import score
-from ...optimize.optimizers import Optimizer
-from ...optimize.schedules import Constant
-from ...system.threads import PressedAgain, heed, holding_back_interrupts
-from ..engine import TrainingLoop
-from ..state import Reason
-from .running_loss import RunningLoss
+from ..core.counter_rng import RandomKey, permutation
+from ..core.elementary import Array, namespace, on_host
+from ..core.inputs import Batch
+from ..core.network import Network
+from ..core.scores import score
+from ..optimize.optimizers import Optimizer
+from ..optimize.schedules import Constant
+from ..system.threads import PressedAgain, heed, holding_back_interrupts
+from .engine import Engine, TrainingLoop
+from .state import Reason
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceEvaluation:
+    """The loss of one batch of rows that have been checked."""
+
+    network: Network
+    batch: Batch
+    noise: RandomKey | None
+
+    def loss(self, theta: Array) -> Array:
+        """Return the loss."""
+        return self.network.batch_loss(theta, self.batch, self.noise)
+
+    def loss_and_gradient(self, theta: Array) -> tuple[Array, Array]:
+        """Return the loss and its gradient."""
+        return self.network.batch_loss_and_gradient(theta, self.batch, self.noise)
+
+
+class Reference(Engine):
+    """Computes every network, also of parts of the user's own, and trains it step by step in Python."""
+
+    name = "reference"
+
+    @staticmethod
+    def refusal(
+        network: Network,
+        theta: Array,
+        batches: Iterable[Batch] = (),
+        optimizer: Any = None,
+        noise: RandomKey | None = None,
+        score: str | None = None,
+    ) -> None:
+        """Return None: it takes everything."""
+
+    @property
+    def training_loop(self) -> "type[ReferenceTrainingLoop]":
+        """The class that trains one network by the steps of an optimizer."""
+        return ReferenceTrainingLoop
+
+    def evaluation(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> ReferenceEvaluation:
+        """Return the loss of a batch, and its gradient, as functions of parameters."""
+        return ReferenceEvaluation(self.network, batch, noise)
+
+    def predictor(self, theta: Array) -> Callable[[Array], Array]:
+        """Return a function that predicts rows with these parameters."""
+        return partial(self.network.predict, theta)
+
+    def gradients(self, noise: RandomKey | None) -> Mapping[str, Callable[[Array, Batch], tuple[Array, Array]]]:
+        """Return its one function of a batch's loss and gradient."""
+        return {"": lambda theta, batch: self.network.batch_loss_and_gradient(theta, batch, noise)}
+
+
+class RunningLoss:
+    """The sum of an epoch's rows' losses so far, divided as the loss of all rows is, and the penalties' mean."""
+
+    def __init__(self, network: Network, batch: Batch) -> None:
+        self.network = network
+        self.whole = batch
+        self.total: Array | None = None  # no batch met yet
+
+    def meet(self, loss: Array, theta: Array, batch: Batch) -> None:
+        """Add the loss of a batch at theta."""
+        mean = self.network.reduction == "mean"
+        share = batch.rows / self.whole.rows
+        if mean and batch.weight is not None:
+            xp = namespace(batch.weight)
+            share = xp.sum(batch.weight, axis=-1) / xp.sum(self.whole.weight, axis=-1)
+        penalty = self.network.penalty(theta, batch) if self.network.penalties else 0.0
+        part = (loss - penalty) * (share if mean else 1) + penalty * share
+        self.total = part if self.total is None else self.total + part
+
+    def close(self, theta: Array) -> Array | None:
+        """Return the epoch's loss, NaN if theta is not finite, and start the next sum; None before the first epoch."""
+        total, self.total = self.total, None
+        if total is None:
+            return None
+        xp = namespace(theta)
+        return xp.where(xp.all(xp.isfinite(theta), axis=-1), total, xp.nan)
 
 
 class ReferenceTrainingLoop(TrainingLoop):

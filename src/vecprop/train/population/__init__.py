@@ -1,19 +1,19 @@
 """Many networks at once: each is trained as `train` would train it alone."""
 
+import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from ..core.selection import Selection
+from ...core.selection import Selection
+from ..engine import EngineName
+from ..members import Data, Member
+from ..progress import Progress
+from ..results import Part, TrainingResults, joined
 from .bundles import Bundle, SharedData, Workers, bundles_of, train_bundle
-from .cohort_results import Part, joined
-from .engine import EngineName
 from .keeping import Keeping, PopulationKeeper
-from .local import check_groups, engine_of, groups_of, not_begun, train_here
-from .members import Data, Member
-from .monitor import Monitor
-from .progress import Progress
-from .results import TrainingResults
+from .local import Monitor, check_groups, engine_of, groups_of, not_begun, train_here
 
 GIVE = {
     "workers": "DaskWorkers(client), or an object whose run(function, bundles, data) trains bundles",
@@ -134,3 +134,25 @@ def train_there(
         raise RuntimeError(f"The workers have returned no result of {len(left)} members, such as member {left[0]}.")
     others = Part([], {number: not_begun(members[number], shared.data) for number in left})
     return joined([*parts.values(), others])
+
+
+def workers_or_joblibs(workers: Any) -> Any:
+    """Return the workers that are given, or those of the Dask cluster whose block of joblib this is in, or None.
+
+    A task of Dask trains where it is: it is one of many already.
+    """
+    if workers is not None or "joblib._dask" not in sys.modules:
+        return workers
+    from joblib.parallel import get_active_backend
+
+    backend, _ = get_active_backend()
+    if type(backend).__name__ != "DaskDistributedBackend" or is_in_a_task():
+        return None
+    library: Any = sys.modules[__name__.partition(".")[0]]  # by its public name, since it lies above what trains
+    return library.DaskWorkers(backend.client)
+
+
+def is_in_a_task() -> bool:
+    """Return whether this is a thread of a Dask worker, which runs a task."""
+    utils = sys.modules.get("distributed.utils")
+    return utils is not None and hasattr(utils.thread_state, "execution_state")

@@ -9,27 +9,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.elementary import Array
-from ..core.inputs import checked_theta
-from ..core.network import Network
-from ..core.scores import Score
-from ..optimize.lbfgs import LBFGS
-from ..optimize.optimizers import Optimizer
-from ..optimize.plan import Plan
-from ..optimize.schedules import Constant, Schedule
-from ..optimize.stopping import EarlyStopping, Stagnation
-from ..system.memory import available_memory
-from ..system.threads import PressedAgain
-from .blocks import Blocks, digest_of
-from .checked_blocks import CURE, CheckedBlocks
-from .engines import engine_class
-from .run import Callback, Keeper, Run, check_score
-from .state import Reason, TrainingResult, TrainingState
-from .trainer import check_settings, checked_validation, continued, new_state, remedy_of
-from .windows import Windows
+from ...core.elementary import Array
+from ...core.inputs import checked_theta
+from ...core.network import Network
+from ...core.scores import Score
+from ...optimize.lbfgs import LBFGS
+from ...optimize.optimizers import Optimizer
+from ...optimize.schedules import Constant, Schedule
+from ...optimize.settings import Plan
+from ...optimize.stopping import EarlyStopping, Stagnation
+from ...system.memory import available_memory
+from ...system.threads import PressedAgain
+from ..engines import engine_class
+from ..run import Callback, Keeper, Run, check_score
+from ..state import Reason, TrainingResult, TrainingState
+from ..trainer import check_settings, checked_validation, continued, new_state, remedy_of
+from .sources import Blocks, digest_of
+from .windows import CURE, CheckedBlocks, Windows
 
 if TYPE_CHECKING:
-    from .compiled.window_steps import WindowSteps
+    from ..compiled.window_steps import WindowSteps
 
 FEW_BLOCKS = 16
 """The least blocks of a window whose rows are mixed as well as those of all: fewer repeat the order on disk."""
@@ -184,7 +183,7 @@ def train_blocks(
     first = _first_window(state, windows, plan.batch_size)
     _announce(windows, blocks.inputs, network.outputs, theta.dtype.itemsize)
     run = Run(state, early_stopping, callbacks, remedy_of(optimizer), checkpoint)
-    from .compiled.window_steps import WindowSteps
+    from ..compiled.window_steps import WindowSteps
 
     steps = WindowSteps(run, network, optimizer, schedule, plan, rows, validation_batch)
     with ExitStack() as stack:

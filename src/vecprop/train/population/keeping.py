@@ -1,16 +1,14 @@
 """The members of a population that have ended are kept, so that a run that is killed goes on with the others."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from .cohort_results import REASONS, Part, joined
-from .engine import Cohort
-from .state import TrainingResult
-
-if TYPE_CHECKING:
-    from .members import Data, Member
+from ..engine import Cohort
+from ..members import Data, Member
+from ..results import REASONS, Part, joined
+from ..state import TrainingResult
 
 
 class MembersKeeper(Protocol):
@@ -33,10 +31,10 @@ class PopulationKeeper(Protocol):
 
     def members(
         self,
-        members: "Sequence[Member]",
+        members: Sequence[Member],
         groups: Sequence[list[int]],
         engines: Sequence[str],
-        data: "Data",
+        data: Data,
         moments: bool,
     ) -> MembersKeeper:
         """Return what keeps members, and knows those that were kept before."""

@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, NamedTuple, Protocol
 
-from ..core.network import Network
-from .cohort_results import Part
-from .local import train_here
-from .members import Data, Member
-from .monitor import Monitor
+from ...core.network import Network
+from ..members import Data, Member
+from ..results import Part
+from .local import Monitor, train_here
 
 SECONDS = 1.0
 """The work of a bundle: handing it over and back takes some milliseconds."""
