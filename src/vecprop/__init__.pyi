@@ -81,10 +81,10 @@ from .tables.reading.reading import read_chunks as read_chunks
 from .tables.reading.reading import read_table as read_table
 from .tables.regressor import TabularRegressor as TabularRegressor
 from .tables.streaming.parquet_blocks import ParquetBlocks as ParquetBlocks
+from .train.blocks import train_blocks as train_blocks
 from .train.blocks.sources import ArrayBlocks as ArrayBlocks
 from .train.blocks.sources import Blocks as Blocks
 from .train.blocks.sources import copy_blocks as copy_blocks
-from .train.blocks.sources import train_blocks as train_blocks
 from .train.members import Member as Member
 from .train.population import train_population as train_population
 from .train.progress import Progress as Progress
