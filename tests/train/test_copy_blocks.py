@@ -5,7 +5,7 @@ import pytest
 
 import vecprop as vp
 from vecprop.core.counter_rng import permutation
-from vecprop.train.blocks.sources import sources as copying
+from vecprop.train.blocks import sources as copying
 
 RNG = np.random.default_rng(0)
 X, T, W = RNG.normal(size=(500, 3)).astype(np.float32), RNG.integers(0, 3, 500), RNG.random(500)
