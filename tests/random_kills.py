@@ -33,9 +33,9 @@ from sklearn.preprocessing import StandardScaler
 
 import vecprop as vp
 from vecprop.app.command_line import app
-from vecprop.app.training import baselines
 from vecprop.files.checkpoint import pace
 from vecprop.files.model_file import container
+from vecprop.tables.evaluation import baselines
 
 MOST_KILLS = 8
 """The most kills of one training; it then ends undisturbed."""

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from commands import FAST
 from vecprop.app.command_line import app
-from vecprop.app.training import baselines
+from vecprop.tables.evaluation import baselines
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,11 +14,11 @@ from sklearn.metrics import f1_score, root_mean_squared_error
 import vecprop as vp
 from commands import FAST
 from vecprop import TableError
-from vecprop.app.models.metrics import metrics_of_numbers
 from vecprop.app.training.dividing import Request, Split, divided
 from vecprop.app.training.measured import cross_validated, unseen_in_training
 from vecprop.app.training.train_on_table import Trained
 from vecprop.tables.encoding.folds import learned_by
+from vecprop.tables.evaluation.metrics import metrics_of_numbers
 
 FEW: dict[str, Any] = {"n_members": 2, "max_iter": 1, "hidden_layer_sizes": 4, "random_state": 0}
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from vecprop.app.models.estimates import estimates
-from vecprop.app.models.metrics import metrics_of_classes, metrics_of_numbers, metrics_of_quantiles
+from vecprop.tables.evaluation.metrics import estimates, metrics_of_classes, metrics_of_numbers, metrics_of_quantiles
 
 RNG = np.random.default_rng(0)
 

@@ -15,23 +15,18 @@ from matplotlib.figure import Figure
 
 import vecprop as vp
 from commands import FAST
-from vecprop.app.models.estimates import Estimate
-from vecprop.app.pages import training_report
-from vecprop.app.pages.class_sections import confused_pairs, confusion_matrix, each_class
-from vecprop.app.pages.losses import begun, draw_losses
-from vecprop.app.pages.markup import Html
-from vecprop.app.pages.number_pictures import draw_coverage
-from vecprop.app.pages.origin import origin
-from vecprop.app.pages.rows_measured import how_chosen
-from vecprop.app.pages.shares import groups_by
-from vecprop.app.pages.svg import drawn
-from vecprop.app.pages.training_report import write_report
-from vecprop.app.pages.verdict_box import verdict_box
+from vecprop.app.pages import report as training_report
+from vecprop.app.pages.drawings import begun, draw_coverage, draw_losses, groups_by
+from vecprop.app.pages.markup import Html, drawn
+from vecprop.app.pages.report import origin, verdict_box, write_report
+from vecprop.app.pages.sections import how_chosen
+from vecprop.app.pages.target_sections import confused_pairs, confusion_matrix, each_class
 from vecprop.app.training.dividing import Request, Split, divided
 from vecprop.app.training.fitting import fitting
 from vecprop.app.training.outcome import as_values, described
 from vecprop.app.training.train_on_table import Trained, train_on_table
 from vecprop.app.training.verdict import Verdict
+from vecprop.tables.evaluation.metrics import Estimate
 from vecprop.terminal.errors import held_back_interrupts
 from vecprop.train.progress import progress_bar
 

@@ -9,13 +9,11 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from vecprop.app.models.estimates import Estimate, difference, estimates
-from vecprop.app.models.metrics import metrics_of_classes, metrics_of_numbers
-from vecprop.app.training import baselines
-from vecprop.app.training.baselines import Baselines, _of_columns
-from vecprop.app.training.columns_for_trees import columns_for_trees
 from vecprop.app.training.verdict import verdict
 from vecprop.tables.encoding.encoder import Encoder
+from vecprop.tables.evaluation import baselines
+from vecprop.tables.evaluation.baselines import Baselines, _of_columns, columns_for_trees
+from vecprop.tables.evaluation.metrics import Estimate, difference, estimates, metrics_of_classes, metrics_of_numbers
 
 
 def trained(ours, naive, boosting, how="test"):

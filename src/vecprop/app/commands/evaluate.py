@@ -22,8 +22,8 @@ def evaluate(
     Example: vecprop evaluate titanic.npz passengers-of-1913.csv
     """
     from ... import load
+    from ...tables.evaluation.metrics import scores_as_text
     from ..models.evaluating import evaluation
-    from ..models.metrics import scores_as_text
 
     rows, scores, notes, positive = evaluation(load(model), table, target, weight)
     if not quiet:

@@ -309,7 +309,7 @@ def train(
         result |= {"model": str(files.model), "config": str(files.options)}
         result["command"] = shlex.join(["vecprop", "train", "--config", str(files.options), "--force"])
         if files.page is not None:
-            from ..pages.training_report import write_report
+            from ..pages.report import write_report
 
             write_report(trained, result, files.page, interrupts)
             result["report"] = str(files.page)

@@ -8,13 +8,21 @@ import numpy as np
 
 from ...tables.ensemble.threshold import decided, positive_of
 from ...tables.error import pandas
+from ...tables.evaluation.metrics import (
+    Estimate,
+    estimates,
+    levels_of,
+    metrics_of_classes,
+    metrics_of_numbers,
+    metrics_of_quantiles,
+    quantiles_of,
+)
 from ...tables.explaining.drift import Watch
 from ...tables.reading.delimited import require_columns
 from ...tables.reading.frames import twice
 from ...tables.reading.table_parts import frames_of
 from ...tables.streaming.memory_plan import require_room
 from .describing import positive_class
-from .estimates import Estimate, estimates
 from .known_rows import (
     Frame,
     class_numbers,
@@ -26,9 +34,7 @@ from .known_rows import (
     weights_of,
     with_target,
 )
-from .metrics import metrics_of_classes, metrics_of_numbers, metrics_of_quantiles
 from .predicting import errors_of_steps, rows_for
-from .quantiles import levels_of, quantiles_of
 
 
 def evaluation(

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...tables.error import TableError, pandas, printable
+from ...tables.evaluation.metrics import columns_of_text
 from ...tables.explaining.contributions import Explanations
 from ...tables.explaining.importance import Importance, importances, influences
 from ...tables.explaining.losses import loss_name
@@ -16,7 +17,6 @@ from ...tables.reading.table_parts import TableParts, may_be_in_parts
 from ...tables.table_model import TableModel
 from ...terminal.errors import UsageError
 from .known_rows import class_numbers, classes_of, numbers_of, target_of, with_target
-from .metrics import columns_of_text
 from .predicting import notes_on
 
 

@@ -1,1 +1,1 @@
-"""HTML pages: the report of ``vecprop train``, and the template that it shares with the demo."""
+"""HTML pages: the report of ``vecprop train``."""

@@ -9,10 +9,10 @@ from typing import Any
 
 from ...tables.classifier import MOST_ONCE
 from ...tables.ensemble.ensemble_fit import INTERRUPTED
+from ...tables.evaluation.metrics import levels_of
 from ...tables.streaming.memory_plan import as_bytes
 from ...terminal.errors import UsageError
 from ...train.progress import progress_bar
-from ..models.quantiles import levels_of
 from .dividing import Parts
 
 SETTINGS = {

@@ -13,13 +13,18 @@ from ...tables.ensemble.out_of_fold import out_of_fold
 from ...tables.ensemble.staged import fit_together
 from ...tables.ensemble.threshold import ThresholdRule, decided, positive_of
 from ...tables.error import TableError
+from ...tables.evaluation.baselines import Baselines
+from ...tables.evaluation.metrics import (
+    Metric,
+    levels_of,
+    metrics_of_classes,
+    metrics_of_numbers,
+    metrics_of_quantiles,
+    quantiles_of,
+)
 from ...train.progress import Progress
 from ..models.describing import positive_class
-from ..models.estimates import Metric
 from ..models.known_rows import class_numbers, numbers_of
-from ..models.metrics import metrics_of_classes, metrics_of_numbers, metrics_of_quantiles
-from ..models.quantiles import levels_of, quantiles_of
-from .baselines import Baselines
 from .dividing import Parts
 from .fitting import was_interrupted
 

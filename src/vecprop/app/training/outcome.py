@@ -4,9 +4,8 @@ from math import isfinite
 from statistics import mean, stdev
 from typing import Any
 
+from ...tables.evaluation.metrics import columns_of_text, levels_of, scores_as_text, title
 from ..models.describing import positive_class
-from ..models.metrics import columns_of_text, scores_as_text, title
-from ..models.quantiles import levels_of
 from .train_on_table import Trained
 from .verdict import verdict
 

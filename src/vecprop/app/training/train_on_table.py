@@ -12,11 +12,11 @@ from threadpoolctl import threadpool_limits
 
 from ...tables.classifier import TabularClassifier
 from ...tables.encoding.folds import group_numbers
+from ...tables.evaluation.metrics import Estimate, Scores, difference, estimates
 from ...tables.regressor import TabularRegressor
 from ...terminal.errors import UsageError
 from ...train.progress import Progress
 from ..models.describing import WITHOUT_TEST
-from ..models.estimates import Estimate, Scores, difference, estimates
 from ..models.known_rows import Task
 from .dividing import Parts, Request, divided
 from .measured import OURS, Measured, cross_validated, on_test, unseen_in_training, without_baselines

@@ -6,9 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from ..models.estimates import Estimate
-from ..models.metrics import TITLES
-from .baselines import NAIVE
+from ...tables.evaluation.baselines import NAIVE
+from ...tables.evaluation.metrics import TITLES, Estimate
 from .measured import OURS
 from .train_on_table import Trained
 

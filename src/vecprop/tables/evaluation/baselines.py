@@ -11,9 +11,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ...tables.encoding.encoder import Encoder
-from ...tables.ensemble.intervals import weighted_quantiles
-from .columns_for_trees import columns_for_trees
+from ..encoding.columns import Categories, Dates, NumberInputs, calendar_inputs, ordinary
+from ..encoding.encoder import Encoder, Inputs
+from ..ensemble.intervals import weighted_quantiles
 
 ENTRIES = 2_000_000
 """A baseline is fitted to at most this many numbers: more would change little, and take longer."""
@@ -153,3 +153,30 @@ def _fitted(steps: list[tuple[str, Any]], X: np.ndarray, y: np.ndarray, weight: 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it need not converge; that classes are many is noted elsewhere
         return Pipeline(steps).fit(X, y, **weights)
+
+
+def columns_for_trees(encoder: Encoder, frame: Any) -> tuple[np.ndarray, list[bool]]:
+    """Return the columns of a table for trees, (N, K), and whether each holds the numbers of categories.
+
+    Numbers are as they are, and nan where they are missing. A date is the days since 1970 and its place in the year,
+    the month and the week; a text has the inputs of networks.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"age": [20.0, None, 40.0], "town": list("aba")})
+    >>> columns_for_trees(Encoder.of(frame)[0], frame)
+    (array([[20.,  0.], [nan,  1.], [40.,  0.]]), [False, True])
+    """
+    parts = [(part, _columns(part, frame[name])) for name, part in zip(encoder.names, encoder.parts, strict=True)]
+    is_category = [isinstance(part, Categories) for part, columns in parts for _ in columns.T]
+    return np.hstack([columns for _, columns in parts]), is_category
+
+
+def _columns(part: Inputs, series: Any) -> np.ndarray:
+    if isinstance(part, NumberInputs):
+        return ordinary(part.read(series))[:, None]
+    if isinstance(part, Dates):
+        days = part.read(series)
+        return np.hstack([days[:, None], calendar_inputs(days, part.day_waves)])
+    return part(series).argmax(axis=1)[:, None] if isinstance(part, Categories) else part(series)

@@ -9,8 +9,7 @@ from ...tables.explaining.dependence import Dependence, dependences
 from ...tables.explaining.importance import Importance, importances
 from ...tables.explaining.losses import loss_name
 from ..training.train_on_table import Trained
-from .markup import Html, bar, element, figures, join, long_table
-from .svg import drawn
+from .markup import Html, bar, drawn, element, figures, join, long_table
 
 MOST_COLUMNS = 15
 """After this many columns, the most important ones, others are folded."""

@@ -1,0 +1,175 @@
+"""The report of ``vecprop train``: one page that tells whether to trust a model, with all its pictures in it."""
+
+import importlib.metadata
+import platform
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any
+
+from ... import __version__
+from ...files.atomic import written_at_once
+from ...tables.error import printable
+from ...tables.evaluation.baselines import NAIVE
+from ...tables.evaluation.metrics import TITLES, Estimate, Scores
+from ...tables.reading.file_lists import files_of
+from ...terminal.page_template import filled
+from ..training.dividing import Request
+from ..training.train_on_table import Trained
+from ..training.verdict import Verdict
+from .columns import columns
+from .markup import Html, bullets, element, figures, folded, html, join
+from .sections import metrics, table_of_worst_rows, training
+from .target_sections import (
+    calibration_of_classes,
+    calibration_of_numbers,
+    errors_of_classes,
+    errors_of_numbers,
+    target_of_classes,
+    target_of_numbers,
+)
+
+FEW_NOTES = 5
+"""More notes than this are folded."""
+SAID = {
+    "better": "Better than all baselines",
+    "slightly better": "Slightly better than {baseline}, but intervals overlap",
+    "no better": "No better than {baseline}, as far as can be told",
+    "worse": "Not the best choice: {baseline} is better",
+}
+"""What is said of each level."""
+
+
+def verdict_box(result: dict[str, Any]) -> Html:
+    """Return the verdict on a model, coloured by its level, and the notes on the table."""
+    found, notes = result.get("verdict"), bullets(result["notes"])
+    if notes:
+        count = len(result["notes"])
+        notes = folded(f"Notes on the table: {count}", notes, is_open=count <= FEW_NOTES)
+    if found is None:
+        said = element("p", "Not measured, since Ctrl-C came before", class_="level")
+        return element("div", said, notes, class_="verdict")
+    kind = f"verdict {found.level.replace(' ', '-')}"
+    said = element("p", SAID[found.level].format(baseline=found.baseline), class_="level")
+    worries = bullets(found.worries)
+    if worries:
+        worries = join([element("p", "What to worry about:"), worries])
+    return element("div", said, _margin(found), _intervals(result["scores"], found.metric), worries, notes, class_=kind)
+
+
+def _margin(found: Verdict) -> Html:
+    title = TITLES[found.metric]
+    apart, side = (found.margin, "higher") if found.margin.value >= 0 else (-found.margin, "lower")
+    return element(
+        "p",
+        f"The {title} is ",
+        element("strong", in_words(found.ours)),
+        f"; that of {found.baseline} is {side} by {in_words(apart)}.",
+    )
+
+
+def _intervals(scores: Scores, metric: str) -> Html:
+    """Return the intervals of the model's and the baselines' losses on one scale, which need not reach to naive."""
+    each = {name: of_model[metric] for name, of_model in scores.items()}
+    near = [of for name, of in each.items() if name != NAIVE]
+    low, high = min(of.low for of in near), max(of.high for of in near)
+    lines = (_interval(name, of, low, (high - low) or 1.0) for name, of in each.items())
+    return element("div", *lines, class_="intervals")
+
+
+def _interval(name: str, estimate: Estimate, start: float, length: float) -> Html:
+    ends = (estimate.low, estimate.value, estimate.high)
+    left, middle, right = (min(max(100 * (end - start) / length, 0.0), 100.0) for end in ends)
+    line = element("span", class_="line", style=f"left: {left:.1f}%; width: {right - left:.1f}%")
+    point = element("span", class_="point", style=f"left: {middle:.1f}%")
+    drawn = [element("span", "→", class_="beyond")] if estimate.low > start + length else [line, point]
+    value = element("span", figures(estimate.value))
+    return join([element("span", name), element("span", *drawn, class_="track"), value])
+
+
+def in_words(estimate: Estimate) -> str:
+    """Return an estimate with its interval.
+
+    Examples
+    --------
+    >>> in_words(Estimate(15123.4, 12000.0, 18001.2))
+    '15,120 (12,000 to 18,000)'
+    """
+    return f"{figures(estimate.value)} ({figures(estimate.low)} to {figures(estimate.high)})"
+
+
+LIBRARIES = ("numpy", "numba", "scikit-learn", "pandas", "matplotlib")
+
+
+def origin(request: Request, result: dict[str, Any]) -> Html:
+    """Return a table with the date, the data's digest and the model's path, and the command with its settings."""
+    files = {"data": request.table} | ({} if request.test is None else {"test": request.test})
+    rows = {"made": f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"}
+    rows |= {name: join([str(path), *_digest(path)]) for name, path in files.items()}
+    rows |= {"model": str(Path(result["model"]).absolute()), "with": versions()}
+    cells = (element("tr", element("th", name, scope="row"), element("td", of)) for name, of in rows.items())
+    settings = Path(result["config"]).read_text(encoding="utf-8")
+    return join(
+        [
+            element("table", element("tbody", join(cells, "\n")), class_="summary"),
+            element("p", f"This command makes the model again, in the folder {Path.cwd()}:"),
+            element("pre", result["command"], class_="command"),
+            folded("The settings", element("pre", settings)),
+        ]
+    )
+
+
+def _digest(path: Path) -> list[object]:
+    """Return the digest of a file, if it can be read a second time, unlike standard input."""
+    if path.is_dir():
+        return [f" (a folder of {len(files_of(path))} files)"]
+    if not path.is_file():
+        return [" (which is not kept)"]
+    with path.open("rb") as file:
+        return [element("br"), element("small", f"SHA-256 {file_digest(file, 'sha256').hexdigest()}")]
+
+
+def versions() -> str:
+    """Return what the page is made with."""
+    of_libraries = [f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES]
+    return ", ".join([f"vecprop {__version__}", f"Python {platform.python_version()}", *of_libraries])
+
+
+def write_report(trained: Trained, result: dict[str, Any], path: Path, interrupts: Sequence[int] = ()) -> None:
+    """Write a page about a model."""
+    sections = [
+        _section(title, element("p", "Ctrl-C came before this was computed.") if interrupts else section())
+        for title, section in _sections(trained, result).items()
+    ]
+    values = {
+        "title": html(f"{printable(trained.request.target)}, predicted from {trained.request.table.name}"),
+        "verdict": verdict_box(result),
+        "sections": join(sections, "\n\n"),
+        "origin": _section("Where this page comes from", origin(trained.request, result)),
+    }
+    with written_at_once(path) as file:
+        file.write(filled("vecprop.app.pages", "report.html", values).encode())
+
+
+def _section(title: str, content: Html) -> Html:
+    return element("section", element("h2", title), content)
+
+
+def _sections(trained: Trained, result: dict[str, Any]) -> dict[str, Callable[[], Html]]:
+    """Return what makes each section of the page, by its title."""
+    if trained.is_classifier:
+        title, of_task = "Which classes are confused", (errors_of_classes, calibration_of_classes, target_of_classes)
+    else:
+        title, of_task = "Errors", (errors_of_numbers, calibration_of_numbers, target_of_numbers)
+    errors, calibration, target = (partial(section, trained) for section in of_task)
+    return {
+        "Metrics": partial(metrics, trained, result),
+        "The columns": partial(columns, trained),
+        "The target": target,
+        title: errors,
+        "The rows predicted worst": partial(table_of_worst_rows, trained, result),
+        "Calibration": calibration,
+        "Training": partial(training, trained, result),
+    }
