@@ -8,8 +8,7 @@ from sklearn.pipeline import Pipeline
 
 from .estimators.base import MultilayerPerceptron
 from .estimators.classifier import MLPClassifier
-from .estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
-from .estimators.members import MLPEnsemble
+from .estimators.ensemble import MLPEnsemble, MLPEnsembleClassifier, MLPEnsembleRegressor
 from .estimators.regressor import MLPRegressor
 from .estimators.search import MLPSearchCV
 from .tables.classifier import TabularClassifier

@@ -14,7 +14,7 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, Stan
 import vecprop as vp
 from vecprop.core import selection
 from vecprop.core.selection import Scaling, Selection
-from vecprop.estimators import evaluation, scaling, shared
+from vecprop.estimators import evaluation, folds, scaling
 from vecprop.system.threads import at_most_threads
 from vecprop.train.engine import EngineName
 
@@ -117,7 +117,7 @@ def searched(rng: np.random.Generator) -> None:
     grid = {f"{pipeline.steps[-1][0]}__alpha": [1e-4, 1.0], f"{pipeline.steps[-1][0]}__activation": ["relu", "tanh"]}
     cv = one(rng, [3, KFold(2, shuffle=True, random_state=0), ShuffleSplit(2, test_size=0.3, random_state=1)])
     settings = {"cv": cv, "return_train_score": bool(rng.random() < 0.5), "error_score": np.nan}
-    kept = [(shared, "LARGE"), (evaluation, "LARGE"), (scaling, "PART"), (scaling, "SOME"), (selection, "PART")]
+    kept = [(folds, "LARGE"), (evaluation, "LARGE"), (scaling, "PART"), (scaling, "SOME"), (selection, "PART")]
     before = [getattr(module, name) for module, name in kept]
     given = one(rng, [X, np.asfortranarray(X), X[::-1].copy()[::-1]])
     try:

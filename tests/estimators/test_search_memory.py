@@ -16,8 +16,8 @@ from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScale
 from models import fresh
 from vecprop import MLPClassifier, MLPRegressor, MLPSearchCV
 from vecprop.core import selection
-from vecprop.estimators import evaluation, scaling, shared, together
-from vecprop.estimators.splitting import Split
+from vecprop.estimators import evaluation, folds, scaling, together
+from vecprop.estimators.folds import Split
 
 RNG = np.random.default_rng(0)
 X = 3 * RNG.normal(size=(150, 6)) + RNG.normal(size=6)
@@ -38,7 +38,7 @@ SCALERS = {
 @pytest.fixture
 def all_is_large(monkeypatch):
     """Let small data be read as large data are: in many small parts."""
-    for module in (shared, evaluation):
+    for module in (folds, evaluation):
         monkeypatch.setattr(module, "LARGE", 0)
     monkeypatch.setattr(scaling, "PART", 100)
     monkeypatch.setattr(scaling, "SOME", 10)

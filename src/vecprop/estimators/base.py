@@ -10,11 +10,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..core.elementary import on_host
 from ..core.inputs import AS_READ, is_converted_as_read
@@ -30,16 +30,14 @@ from ..optimize.schedules import has_horizon
 from ..system.versions import Versioned
 from ..train.state import TrainingState
 from . import parts
-from .availability import available_if
-from .constructor import Constructor
 from .data import Rows, Table
 from .diagnosis import Diagnosis, Ending, diagnosis_of
 from .fitting import Fitting
-from .inspection import Inspection
+from .inspection import Inspection, Predictions
 from .keeping import checkpoint_of, require_no_checkpoint
 from .plots import Plots
-from .prediction import Predictions
-from .tasks import CallbackSupport
+from .settings import Constructor
+from .sklearn_compat import CallbackSupport, available_if, check_sample_weight, fit_context
 from .together import AnyFitting, Restarts
 
 
@@ -81,7 +79,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
     def _own_score(self, rows: Rows) -> Score | None:
         """Return the name of the score in `core.scores` that equals `score` of this model on these rows, or None."""
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
         X: Any,
@@ -133,7 +131,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         return self
 
     @available_if(has_partial_fit)
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch on these rows, continuing exactly where training ended.
 
@@ -255,7 +253,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
                 _refuse_text(y)
             raise
         X, y = checked
-        weight = None if sample_weight is None else _check_sample_weight(sample_weight, X)
+        weight = None if sample_weight is None else check_sample_weight(sample_weight, X)
         y, T = self._read_targets(y, weight, new=first and not incremental)
         self.n_outputs_ = self._targets.outputs
         return Rows(Table(X, y, T, self._weighted(y, weight) if weighted else weight))

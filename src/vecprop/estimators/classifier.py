@@ -4,18 +4,16 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import unique_labels
 
 from ..core.losses import BinaryCrossEntropy, Loss, Poisson, RegressionLoss, SoftmaxCrossEntropy
 from ..core.scores import Score
-from .availability import available_if
 from .base import MultilayerPerceptron, has_partial_fit
-from .constructor import Constructor
 from .data import Labels, Rows, class_weights
-from .documentation import documented
+from .settings import Constructor, documented
+from .sklearn_compat import StrOptions, available_if, fit_context
 
 
 def _has_probabilities(model: "MLPClassifier") -> bool:
@@ -81,7 +79,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     }
 
     @available_if(has_partial_fit)
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train for one epoch on these rows, continuing exactly where training ended.
 

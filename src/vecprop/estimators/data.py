@@ -11,10 +11,10 @@ import numpy as np
 from scipy import sparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.extmath import _approximate_mode
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from ..core.selection import Scaling, Selection
+from .sklearn_compat import approximate_mode
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +134,8 @@ def random_parts(count: int, random: np.random.RandomState, share: float, strata
         return train_test_split(np.arange(count), random_state=random, test_size=share, stratify=strata)
     strata_rows = [np.flatnonzero(strata == stratum) for stratum in (False, True)]
     sums = np.array([len(rows) for rows in strata_rows])
-    first = _approximate_mode(sums, sizes[0], random)
-    second = _approximate_mode(sums - first, sizes[1], random)
+    first = approximate_mode(sums, sizes[0], random)
+    second = approximate_mode(sums - first, sizes[1], random)
     drawn = [rows[random.permutation(len(rows))] for rows in strata_rows]
     del strata_rows  # two lists of all rows are enough
     starts = np.zeros(2, int), first, first + second

@@ -15,7 +15,7 @@ from ..core.sparse import SparseNetwork
 from ..train.state import Reason
 from . import parts
 from .data import Rows
-from .prediction import Predictions
+from .inspection import Predictions
 
 if TYPE_CHECKING:
     from .base import MultilayerPerceptron

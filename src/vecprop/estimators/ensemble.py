@@ -1,17 +1,220 @@
-"""Ensembles: networks that are trained at once and averaged."""
+"""Ensembles: networks that differ in their seeds, rows or features, trained at once and averaged."""
 
-from collections.abc import Iterable
-from typing import Any
+import copy
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin, clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .availability import available_if
+from ..system.versions import Versioned
+from .base import MultilayerPerceptron, as_numpy, require_inherited_fit, types_of_inputs
 from .classifier import MLPClassifier
-from .documentation import documented_ensemble
-from .members import MLPEnsemble
+from .data import Rows
+from .keeping import CHECKPOINT, require_no_checkpoint, require_repeatable
 from .regressor import MLPRegressor
+from .settings import documented_ensemble
+from .sklearn_compat import HasMethods, Interval, RealNotInt, available_if, fit_context, require_valid_settings
+from .together import AnyFitting, fit_together
+
+COUNT = Interval(Integral, 1, None, closed="left")
+SHARE = Interval(RealNotInt, 0, 1, closed="right")
+
+
+class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
+    """The base of `MLPEnsembleClassifier` and `MLPEnsembleRegressor`."""
+
+    _kind: Any  # the class of its members
+    _targets: Any  # the targets of its members
+    n_features_in_: int
+    n_outputs_: int
+
+    _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012 (as in the base)
+        "estimator": [HasMethods(["fit", "predict"]), None],
+        "n_estimators": [COUNT],
+        "bootstrap": ["boolean"],
+        "max_samples": [COUNT, SHARE],
+        "max_features": [COUNT, SHARE],
+        "oob_score": ["boolean"],
+        "n_jobs": [Integral, None],
+        "workers": [HasMethods("run"), None],
+        "random_state": ["random_state"],
+        "checkpoint": CHECKPOINT,
+    }
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        n_estimators: int = 10,
+        *,
+        bootstrap: bool = False,
+        max_samples: float = 1.0,
+        max_features: float = 1.0,
+        oob_score: bool = False,
+        n_jobs: int | None = None,
+        workers: Any = None,
+        random_state: Any = None,
+        checkpoint: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.n_estimators = n_estimators
+        self.bootstrap = bootstrap
+        self.max_samples = max_samples
+        self.max_features = max_features
+        self.oob_score = oob_score
+        self.n_jobs = n_jobs
+        self.workers = workers
+        self.random_state = random_state
+        self.checkpoint = checkpoint
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit all members at once.
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, I)
+            The inputs.
+        y : array (N,) or (N, O)
+            The labels, or the numbers.
+        sample_weight : array (N,), optional
+            The rows' weights, at least 0; 1 by default.
+
+        Returns
+        -------
+        self
+            The fitted ensemble.
+
+        Raises
+        ------
+        TypeError
+            If the estimator is of another class.
+        ValueError
+            If data or settings do not fit, or the training of a member diverges.
+        """
+        template: Any = clone(self._kind() if self.estimator is None else self.estimator)
+        if not isinstance(template, self._kind):
+            raise TypeError(
+                f"The members of {type(self).__name__} are vecprop's {self._kind.__name__}, but estimator is a "
+                f"{type(template).__name__}: use scikit-learn's Bagging for others."
+            )
+        require_inherited_fit(template)
+        require_no_checkpoint(template, f'give {type(self).__name__} its own, checkpoint=Checkpoint("folder")')
+        require_repeatable(self)
+        require_valid_settings(template)
+        rows = template._accept(X, y, sample_weight, first=True)
+        names = vars(template).pop("feature_names_in_", None)  # the ensemble checks them; members see bare arrays
+        random = check_random_state(self.random_state)
+        drawn = [self._member(template, rows, random) for _ in range(self.n_estimators)]
+        members, samples, features, fittings = map(list, zip(*drawn, strict=True))
+        error = next(filter(None, fit_together(fittings, self.n_jobs, self.checkpoint, self.workers)), None)
+        if error is not None:
+            raise error
+        self._know(template, names)
+        self.estimators_, self.estimators_samples_, self.estimators_features_ = members, samples, features
+        if any(fitting.interrupted for fitting in fittings):
+            warnings.warn("Training interrupted by user.", stacklevel=3)
+        shortfall = next(filter(None, (fitting.shortfall() for fitting in fittings)), None)  # one warning for all
+        if shortfall is not None:
+            warnings.warn(shortfall, ConvergenceWarning, stacklevel=3)
+        for name in [name for name in vars(self) if name.startswith("oob_") and name.endswith("_")]:
+            delattr(self, name)  # of an earlier fit
+        if self.oob_score:
+            self._score_left_out(rows)
+        return self
+
+    def _know(self, template: MultilayerPerceptron, names: np.ndarray | None) -> None:
+        """Take over the attributes of targets and inputs from the members' template, and the names of features."""
+        known = vars(template) | ({} if names is None else {"feature_names_in_": names})
+        for name in ("n_features_in_", "feature_names_in_", "classes_", "n_outputs_", "_targets"):
+            vars(self).pop(name, None)
+            if name in known:
+                setattr(self, name, known[name])
+
+    def _member(
+        self, template: MultilayerPerceptron, rows: Rows, random: np.random.RandomState
+    ) -> tuple[MultilayerPerceptron, np.ndarray, np.ndarray, AnyFitting]:
+        """Return a new member, its rows and features, and its training."""
+        count, width = len(rows), rows.table.X.shape[1]
+        drawn, kept = _number("max_samples", self.max_samples, count), _number("max_features", self.max_features, width)
+        if self.oob_score and not self.bootstrap and drawn == count:
+            raise ValueError("oob_score needs rows that are left out: give bootstrap=True, or max_samples below 1.")
+        member = copy.copy(template)
+        member.random_state = int(random.randint(2**31 - 1))
+        samples, features = np.arange(count), np.arange(width)
+        if kept < width:
+            features = np.sort(random.permutation(width)[:kept])
+            rows = rows.columns(features)
+            member.n_features_in_ = kept
+        if self.bootstrap or drawn < count:
+            samples = random.randint(count, size=drawn) if self.bootstrap else random.permutation(count)[:drawn]
+            rows = rows.take(samples)
+        own = check_random_state(member.random_state)
+        member._prepare(rows, own, first=True)
+        return member, samples, features, member._fitting(rows, None, own)
+
+    def _outputs_of_members(self, X: Any) -> Iterator[np.ndarray]:
+        """Yield each member's outputs, (N, O), for rows that are checked here."""
+        check_is_fitted(self)
+        X = as_numpy(X)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=types_of_inputs(X), reset=False)
+        for member, features in zip(self.estimators_, self.estimators_features_, strict=True):
+            yield member._outputs(X if len(features) == self.n_features_in_ else X[:, features])
+
+    def _score_left_out(self, rows: Rows) -> None:
+        """Score each row by the members that were not trained on it."""
+        total, votes = np.zeros((len(rows), self.n_outputs_)), np.zeros((len(rows), 1))
+        for member, samples, features in zip(
+            self.estimators_, self.estimators_samples_, self.estimators_features_, strict=True
+        ):
+            left_out = np.setdiff1d(np.arange(len(rows)), samples)
+            if len(left_out):
+                total[left_out] += member._outputs(rows.table.X[left_out][:, features])
+                votes[left_out] += 1
+        has_votes = votes[:, 0] > 0
+        if not has_votes.any():
+            raise ValueError(
+                f"With n_samples={len(rows)} and {self.n_estimators} members no row is left out, so that oob_score has "
+                "nothing to score: give more of either."
+            )
+        if not has_votes.all():
+            warnings.warn(
+                f"{np.sum(~has_votes)} of {len(rows)} rows are among those of every member, so that none is left to "
+                "predict them: give more members.",
+                stacklevel=4,
+            )
+        with np.errstate(invalid="ignore"):
+            self._note_left_out(rows.table.y, total / votes, has_votes)
+
+    @abstractmethod
+    def _note_left_out(self, y: Any, Y: np.ndarray, has_votes: np.ndarray) -> None:
+        """Store the predictions Y for the rows that at least one member has left out, and their score."""
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "estimators_" in vars(self)
+
+    def __sklearn_tags__(self) -> Any:
+        tags, own = super().__sklearn_tags__(), get_tags(self._kind())
+        tags.input_tags.sparse = own.input_tags.sparse
+        tags.target_tags.multi_output = own.target_tags.multi_output
+        if tags.classifier_tags is not None:
+            tags.classifier_tags.multi_label = True
+        return tags
+
+
+def _number(name: str, given: float, most: int) -> int:
+    """Return a number that is given as an integer, or as a share of the largest."""
+    number = max(int(given * most), 1) if isinstance(given, float) else given
+    if number > most:
+        raise ValueError(f"{name} is {given}, but there are {most}: give no more, or a share of them such as 0.5.")
+    return number
 
 
 @documented_ensemble

@@ -13,24 +13,32 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics._scorer import _MultimetricScorer
-from sklearn.model_selection._validation import _insert_error_scores, _warn_or_raise_about_fit_failures
 
+from ..core.selection import Selection
 from ..optimize.lbfgs import LBFGS
 from ..system.threads import at_most_jobs, usable_threads
-from .candidates import Candidate
+from .classifier import MLPClassifier
 from .data import Rows
-from .folds import Fold
+from .folds import Candidate, Fold, Shared, Split, row_numbers
 from .keeping import checkpoint_of, require_no_checkpoint, require_repeatable
 from .parts import optimizer
+from .regressor import MLPRegressor
 from .scaling import LARGE
-from .scored import Scored
-from .shared import Shared
-from .splitting import Split
+from .sklearn_compat import (
+    check_method_params,
+    insert_error_scores,
+    only_predicts,
+    safe_indexing,
+    safe_split,
+    score_of_split,
+    scorers_of,
+    warn_of_failed_fits,
+)
 from .together import AnyFitting, fit_together
 
 if TYPE_CHECKING:
     from .search import MLPSearchCV
+
 
 Outcome = dict[str, Any]
 """The scores, times and error of a fit, as scikit-learn's searches keep them."""
@@ -80,9 +88,9 @@ class Evaluation:
             scored += self.fitted_and_scored(candidates, self.splits[first : first + at_once], place)
         self.rounds += 1
         outcomes = [outcome for fold in scored for outcome in fold]
-        _warn_or_raise_about_fit_failures(outcomes, search.error_score)
+        warn_of_failed_fits(outcomes, search.error_score)
         if callable(search.scoring):
-            _insert_error_scores(outcomes, search.error_score)
+            insert_error_scores(outcomes, search.error_score)
         seeds = range(0, len(candidates) * search.n_seeds, search.n_seeds)
         return [fold[first : first + search.n_seeds] for first in seeds for fold in scored]
 
@@ -202,8 +210,8 @@ class Evaluation:
 
     def error_scores(self) -> Any:
         """Return the scores of a fit that failed."""
-        error = self.search.error_score
-        return dict.fromkeys(self.scorer._scorers, error) if isinstance(self.scorer, _MultimetricScorer) else error
+        error, scorers = self.search.error_score, scorers_of(self.scorer)
+        return error if scorers is None else dict.fromkeys(scorers, error)
 
 
 def _bytes(X: Any) -> int:
@@ -248,3 +256,46 @@ def spread_over_seeds(outcomes: Sequence[Sequence[Outcome]]) -> dict[str, float]
         columns |= {f"seed{seed}_test_{name}": float(score) for seed, score in enumerate(scores)}
         columns[f"std_seed_test_{name}"] = float(np.std(scores, ddof=1))
     return columns
+
+
+class Scored:
+    """The rows of a part of a fold, on which its fits are scored.
+
+    If scorers do nothing with large X but have a model predict it, the model reads some rows at a time, and no copy of
+    all is made.
+    """
+
+    def __init__(self, evaluation: "Evaluation", part: Any, split: Split) -> None:
+        self.evaluation, self.part, self.split = evaluation, part, split
+        self.given = check_method_params(evaluation.X, params=evaluation.score_params, indices=part)
+        shared = evaluation.shared
+        reads = shared is not None and shared.is_large and only_predicts(evaluation.scorer)
+        self.X = shared.by_rows if shared is not None and reads else None
+
+    def __call__(self, fit: "Fit") -> Any:
+        """Return the scores of a fit."""
+        assert fit.rows is not None  # it has none if it failed
+        assert fit.fitting is not None
+        table, model = fit.rows.table, fit.fitting.model
+        if table.X is self.X and type(model) in (MLPClassifier, MLPRegressor):
+            estimator, (X, y) = model, (Selection(table.X, self.numbers, table.scaling), self.y)
+        else:
+            estimator, (X, y) = fit.estimator, self.copied
+        search = self.evaluation.search
+        return score_of_split(estimator, X, y, self.evaluation.scorer, self.given, search.error_score)
+
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """The numbers of the rows."""
+        return row_numbers(self.part, len(self.evaluation.X))
+
+    @cached_property
+    def y(self) -> Any:
+        """The targets of the rows."""
+        return safe_indexing(self.evaluation.y, self.part)
+
+    @cached_property
+    def copied(self) -> tuple[Any, Any]:
+        """A copy of the rows and their targets."""
+        own = self.evaluation
+        return safe_split(own.search.estimator, own.X, own.y, self.part, self.split.train)

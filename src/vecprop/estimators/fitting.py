@@ -27,10 +27,10 @@ from ..train.trainer import train
 from . import parts
 from .data import Rows
 from .diagnosis import Ending, diagnosis_of_sample
+from .inspection import Predictions
 from .keeping import callbacks_of
-from .prediction import Predictions
-from .schedules import Cuts
-from .tasks import EpochTasks
+from .parts import Cuts
+from .sklearn_compat import EpochTasks
 
 if TYPE_CHECKING:
     from .base import MultilayerPerceptron

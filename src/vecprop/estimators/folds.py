@@ -1,25 +1,248 @@
-"""The folds of a search, whose rows are prepared once for all candidates."""
+"""The folds of a search: how rows are split, and rows that are prepared once for all candidates."""
 
 import copy
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Integral
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, clone
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, TimeSeriesSplit, check_cv
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing, check_random_state
-from sklearn.utils.metaestimators import _safe_split
-from sklearn.utils.validation import _check_feature_names, _check_method_params, _num_samples
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import type_of_target
 
+from ..core.inputs import is_converted_as_read
+from ..core.layers import Dense
+from ..core.network import Network
 from ..core.selection import Scaling
-from .base import MultilayerPerceptron
-from .candidates import Candidate
-from .data import Rows
-from .scaling import SOME, fitted_in_parts, scaler_of, scaling_of
-from .shared import Shared
-from .together import AnyFitting
+from .base import MultilayerPerceptron, require_inherited_fit
+from .data import Rows, Table
+from .scaling import LARGE, SOME, fitted_in_parts, scaler_of, scaling_of
+from .sklearn_compat import (
+    check_feature_names,
+    check_method_params,
+    num_samples,
+    require_valid_settings,
+    safe_indexing,
+    safe_split,
+)
+from .together import AnyFitting, random_states
+
+FOLDS = 5
+"""The number of folds by default."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The rows of training and test of a fold; most splitters train on all rows that are not tested, in their order.
+
+    The numbers of such rows are found when they are needed: those of ten folds take as much memory as 18 columns.
+
+    Examples
+    --------
+    >>> Split.of(np.array([0, 2]), np.array([1]), 3).own_train is None
+    True
+    >>> Split.of(np.array([2, 0]), np.array([1]), 3).train
+    array([2, 0])
+    """
+
+    own_train: Any
+    test: Any
+    count: int
+
+    @classmethod
+    def of(cls, train: Any, test: Any, count: int) -> "Split":
+        """Return the split of `count` rows into rows of training and of the test."""
+        split = cls(None, test, count)
+        are_numbers = all(getattr(rows, "dtype", None) == np.int64 for rows in (train, test))
+        return split if are_numbers and np.array_equal(split.train, train) else cls(train, test, count)
+
+    @property
+    def train(self) -> Any:
+        """The rows of training."""
+        if self.own_train is not None:
+            return self.own_train
+        is_trained = np.ones(self.count, bool)
+        is_trained[self.test] = False
+        return np.flatnonzero(is_trained)
+
+
+def splitter_for(cv: Any, y: Any, *, is_classes: bool, groups: Any, time: Any) -> Any:
+    """Return the splitter that a setting ``cv`` means.
+
+    Raises
+    ------
+    ValueError
+        If there are times beside groups or beside a splitter, or not one for each row.
+
+    Examples
+    --------
+    >>> splitter = splitter_for(2, np.zeros(6), is_classes=True, groups=None, time=[3, 1, 2, 1, 2, 3])
+    >>> [(train.tolist(), test.tolist()) for train, test in splitter.split(np.zeros(6))]
+    [([1, 3], [2, 4]), ([1, 3, 2, 4], [0, 5])]
+    """
+    is_number = cv is None or isinstance(cv, Integral)
+    count: Any = FOLDS if cv is None else cv
+    splits: Any = cv
+    if time is not None:
+        if groups is not None or not is_number:
+            raise ValueError("time splits rows by itself: give it without groups, and cv as a number of folds.")
+        splits = _splits_of_time(np.asarray(time), count, len(y))
+    if groups is None or not is_number:
+        return check_cv(splits, y, classifier=is_classes)
+    is_stratified = is_classes and type_of_target(y) in ("binary", "multiclass")
+    return StratifiedGroupKFold(count) if is_stratified else GroupKFold(count)
+
+
+def _splits_of_time(time: np.ndarray, count: int, rows: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return blocks of rows, each with all that are earlier; those of the block's first time are in the block alone."""
+    if time.shape != (rows,):
+        raise ValueError(f"There are {rows} rows, but time has the shape {time.shape}: give one a row.")
+    order = np.argsort(time, kind="stable")
+    splits = [(order[train], order[test]) for train, test in TimeSeriesSplit(count).split(order)]
+    splits = [(train[time[train] < time[test].min()], test) for train, test in splits]
+    if any(not len(train) for train, _ in splits):
+        raise ValueError(f"The times are too few for {count} folds, each with earlier rows: lower cv.")
+    return splits
+
+
+class Candidate:
+    """An estimator with one choice of parameters.
+
+    Raises
+    ------
+    TypeError
+        If the estimator is of another class.
+    """
+
+    def __init__(self, estimator: Any, params: dict[str, Any], seeds: int) -> None:
+        self.params = params
+        values: Any = clone(params, safe=False)  # which may be estimators
+        self.estimator: Any = clone(estimator)
+        self.estimator.set_params(**values)
+        self.model = self.estimator
+        self.name = None
+        if isinstance(self.estimator, Pipeline):
+            self.name, self.model = self.estimator.steps[-1]
+        if not isinstance(self.model, MultilayerPerceptron):
+            raise TypeError(
+                f"MLPSearchCV searches an MLPClassifier or MLPRegressor of vecprop, alone or as the last step of a "
+                f"Pipeline, but this is {type(self.model).__name__}: use scikit-learn's GridSearchCV."
+            )
+        require_inherited_fit(self.model)
+        self.random_states = random_states(self.model.random_state, seeds)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The model's settings, validated."""
+        require_valid_settings(self.model)
+        return self.model.get_params(deep=False)
+
+    @cached_property
+    def preprocessing(self) -> tuple[Any, ...]:
+        """A key that is equal for candidates with the same preprocessing."""
+        if self.name is None:
+            return ()
+        own = (self.name, f"{self.name}__")
+        return tuple((key, _identity(self.params[key])) for key in sorted(self.params) if not key.startswith(own))
+
+    def only_scales(self, params: dict[str, Any]) -> bool:
+        """Return whether a scaler is all that is before the model, and arguments of `fit` are all for the model."""
+        if self.name is None:
+            return True
+        return scaler_of(self.estimator) is not None and all(name.startswith(f"{self.name}__") for name in params)
+
+    def of_the_model(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Return arguments of `fit` that are all for the model, by its own names for them."""
+        prefix = "" if self.name is None else f"{self.name}__"
+        return {name.removeprefix(prefix): value for name, value in params.items()}
+
+    @cached_property
+    def targets(self) -> tuple[Any, ...]:
+        """A key that is equal for candidates that read targets in the same way."""
+        shared = [_identity(self.settings.get(name)) for name in ("loss", "class_weight", "scale_target")]
+        return type(self.model), *shared
+
+
+def _identity(value: Any) -> Any:
+    """Return a key of a value: a number or string itself, and the address of any other object."""
+    plain = value is None or isinstance(value, bool | int | float | str)
+    return (type(value), value) if plain else id(value)
+
+
+@dataclass(eq=False)
+class Shared:
+    """All rows of a search, from which folds choose theirs without a copy."""
+
+    X: np.ndarray
+    y: Any
+    params: dict[str, Any]
+    ends: np.ndarray
+    frame: Any = None
+    known: dict[Any, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, X: Any, y: Any, params: dict[str, Any]) -> "Shared | None":
+        """Return the rows if they can be shared as they are, or None."""
+        own = _array_of(X)
+        X, frame = (X, None) if own is None else (own, X)
+        of_numbers = type(X) in (np.ndarray, np.memmap) and X.ndim == 2 and X.dtype in (np.float32, np.float64)
+        if not of_numbers or not X.size or sparse.issparse(y):
+            return None
+        ends = np.stack([np.asarray(X).min(axis=0), np.asarray(X).max(axis=0)])
+        return cls(X, y, params, ends, frame) if np.isfinite(ends).all() else None
+
+    @cached_property
+    def by_rows(self) -> np.ndarray:
+        """X as kernels read it: by rows, unless it is so large that they take it as it lies."""
+        X = np.asarray(self.X)
+        return X if self.is_read_in_place else np.ascontiguousarray(X)
+
+    @property
+    def is_read_in_place(self) -> bool:
+        """Whether kernels read X itself, of which no copy is made."""
+        return self.X.flags.c_contiguous or is_converted_as_read(self.X, self.X.dtype)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether copies of X are worth avoiding."""
+        return self.X.nbytes >= LARGE
+
+    def stand_in(self, rows: int, named: bool = False) -> Any:
+        """Return an X of this number of rows for checks, which takes no memory; a frame if it has names to be known."""
+        X = np.broadcast_to(self.by_rows[0], (rows, self.X.shape[1]))
+        return type(self.frame)(X, columns=self.frame.columns, copy=False) if named and self.frame is not None else X
+
+    def table(self, template: MultilayerPerceptron, targets: Any, weight: Any) -> Table | None:
+        """Return all rows as a model reads them; None if other rows are wrong or change its outputs."""
+        key = targets, template.n_outputs_
+        if key not in self.known:
+            self.known[key] = None
+            with suppress(ValueError, TypeError):
+                whole: Any = clone(template)
+                N = len(self.X)
+                table = whole._accept(self.stand_in(N), self.y, weight, first=True).table
+                if whole.n_outputs_ == template.n_outputs_:
+                    head = Network(1, [Dense(whole.n_outputs_)], whole._loss())
+                    head.batch(head.init(0, self.X.dtype), np.zeros((N, 1), self.X.dtype), table.T, table.weight)
+                    self.known[key] = table
+        return self.known[key]
+
+
+def _array_of(frame: Any) -> np.ndarray | None:
+    """Return the array in which all numbers of a frame of pandas lie, or None if there is none."""
+    if type(frame).__module__.partition(".")[0] != "pandas" or getattr(frame, "ndim", 0) != 2 or not frame.size:
+        return None
+    if any(dtype not in (np.float32, np.float64) for dtype in frame.dtypes):
+        return None
+    X = frame.to_numpy()
+    ends = (np.shares_memory(X, frame.iloc[:, column].to_numpy()) for column in (0, -1))
+    return X if all(ends) else None
 
 
 class KeptRows(BaseEstimator):
@@ -45,8 +268,8 @@ class Fold:
         self, estimator: Any, X: Any, y: Any, train: Any, params: dict[str, Any], shared: Shared | None
     ) -> None:
         self.estimator, self.all_X, self.all_y, self.train, self.shared = estimator, X, y, train, shared
-        self.numbers = row_numbers(train, _num_samples(X))
-        self.params = _check_method_params(X, params=params, indices=train)
+        self.numbers = row_numbers(train, num_samples(X))
+        self.params = check_method_params(X, params=params, indices=train)
         self.known: dict[Any, Any] = {}
         self.generator = np.random.RandomState()
 
@@ -72,11 +295,11 @@ class Fold:
     @cached_property
     def y(self) -> Any:
         """The labels or numbers of the rows."""
-        return None if self.all_y is None else _safe_indexing(self.all_y, self.train)
+        return None if self.all_y is None else safe_indexing(self.all_y, self.train)
 
     def chosen_inputs(self) -> Any:
         """Return a copy of the rows."""
-        return _safe_split(self.estimator, self.all_X, None, self.train)[0]
+        return safe_split(self.estimator, self.all_X, None, self.train)[0]
 
     def random(self, random_state: Any) -> np.random.RandomState:
         """Return the generator of a random state, which is used before the next is asked for.
@@ -108,7 +331,7 @@ class Fold:
             fitted = fitted_in_parts(scaler, shared.X, self.numbers)
             scaling = scaling_of(fitted, np.vstack([shared.ends, shared.X[self.numbers[:SOME]]]))
             if scaling is not None:
-                _check_feature_names(fitted, self.all_X, reset=True)
+                check_feature_names(fitted, self.all_X, reset=True)
                 head.steps[place] = (head.steps[place][0], fitted)
                 return head, scaling
         head.steps[-1] = (candidate.name, KeptRows(candidate.model))

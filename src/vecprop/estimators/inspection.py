@@ -1,6 +1,8 @@
-"""Inspection of a model: its hidden activations, each row's gradient, and proof that gradients are right."""
+"""Inspection of a model: its coefficients, hidden activations, the gradient of each row, and gradient checks."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,11 +10,108 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.network import Network
-from .coefficients import Coefficients
+from ..core.selection import Selection
+from ..core.sparse import SparseNetwork
+from ..train.engines import engine_for
 from .data import Rows
 
 if TYPE_CHECKING:
     from ..check import Report
+
+
+class Views(list):
+    """A list of views; to set an item is to write into its view.
+
+    Examples
+    --------
+    >>> theta = np.zeros(3)
+    >>> views = Views([theta[:2], theta[2:]])
+    >>> views[0] = [1.0, 2.0]
+    >>> theta
+    array([1., 2., 0.])
+    """
+
+    def __setitem__(self, index: Any, values: Any) -> None:
+        view, given = self[index], np.asarray(values)
+        if given.shape != view.shape:
+            raise ValueError(f"Entry {index} has shape {view.shape}, but an array of shape {given.shape} is set.")
+        view[...] = given
+
+
+class Coefficients:
+    """The parameters of a model: the network and theta, and weights and biases as views of theta.
+
+    Weights and biases that are set before the first training are those that `partial_fit` starts from.
+    """
+
+    network_: Network
+    theta_: np.ndarray
+
+    @property
+    def coefs_(self) -> list[np.ndarray]:
+        """The weights of each dense layer, (inputs, outputs), views of ``theta_``, which may be written into."""
+        return self._parameters("coefs_", "W")
+
+    @coefs_.setter
+    def coefs_(self, values: Sequence[Any]) -> None:
+        self._set_parameters("coefs_", values)
+
+    @property
+    def intercepts_(self) -> list[np.ndarray]:
+        """The biases of each dense layer, (outputs,), views of ``theta_``, which may be written into."""
+        return self._parameters("intercepts_", "b")
+
+    @intercepts_.setter
+    def intercepts_(self, values: Sequence[Any]) -> None:
+        self._set_parameters("intercepts_", values)
+
+    def _parameters(self, attribute: str, name: str) -> Any:
+        if "network_" in vars(self):
+            return Views(p[name] for p in self.network_.layout.views(self.theta_) if "W" in p)
+        try:
+            return vars(self)["_given"][attribute]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__} has no {attribute} before it is fitted.") from None
+
+    def _set_parameters(self, attribute: str, values: Sequence[Any]) -> None:
+        if "network_" in vars(self):
+            views = getattr(self, attribute)
+            if len(values) != len(views):
+                raise ValueError(f"{attribute} has {len(views)} arrays, but {len(values)} are set.")
+            for number, own in enumerate(values):
+                views[number] = own
+        else:
+            vars(self).setdefault("_given", {})[attribute] = list(values)
+
+
+@dataclass(eq=False)
+class Predictions:
+    """Predicts rows with a network's parameters, following their changes.
+
+    Examples
+    --------
+    >>> predictions = Predictions(Network(2, [Dense(1)], SquaredError()), np.array([2.0, 3.0, 1.0]))
+    >>> predictions(np.array([[1.0, 1.0]]))
+    array([[6.]])
+    """
+
+    network: Network
+    theta: np.ndarray
+    _of_dense_rows: Any = field(default=None, init=False)
+
+    def __call__(self, X: Any) -> np.ndarray:
+        """Return the predictions, (N, O), of dense, sparse or selected rows X, (N, I), of theta's type."""
+        if sparse.issparse(X):
+            return SparseNetwork(self.network).predict(self.theta, X.tocsr())
+        if self._of_dense_rows is None:
+            self._of_dense_rows = engine_for(self.network, self.theta, silent=True).predictor(self.theta)
+        if isinstance(X, Selection):
+            return np.concatenate([self._of_dense_rows(part) for part in X.parts()])
+        return self._of_dense_rows(X)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the machine code, which belongs to this process."""
+        return {"network": self.network, "theta": self.theta, "_of_dense_rows": None}
 
 
 class Inspection(Coefficients, ABC):

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from sklearn.utils._param_validation import HasMethods
+from .sklearn_compat import HasMethods
 
 if TYPE_CHECKING:
     from .base import MultilayerPerceptron

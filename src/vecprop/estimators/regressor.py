@@ -8,16 +8,15 @@ import numpy as np
 from scipy.special import xlogy
 from sklearn.base import RegressorMixin
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import Interval
 
 from .. import catalog
 from ..core.losses import Loss, Poisson
 from ..core.scores import Score
 from . import parts
 from .base import MultilayerPerceptron
-from .constructor import Constructor, names
 from .data import Numbers, Rows
-from .documentation import documented
+from .settings import Constructor, documented, names
+from .sklearn_compat import Interval
 
 
 @documented

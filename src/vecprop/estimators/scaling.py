@@ -10,9 +10,9 @@ from sklearn import get_config
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
-from sklearn.preprocessing._data import _handle_zeros_in_scale, _is_constant_feature
 
 from ..core.selection import Scaling
+from .sklearn_compat import handle_zeros_in_scale, is_constant_feature
 
 LARGE = 2**23
 """The bytes of X from which rows are scaled as they are read: copies of fewer take little, and are read faster."""
@@ -124,11 +124,11 @@ def _moments(X: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         rest = np.concatenate([rest, deviation]).sum(axis=0, keepdims=True)
         squares = np.concatenate([squares, deviation**2]).sum(axis=0, keepdims=True)
     variance = (squares[0] - rest[0] ** 2 / N) / N
-    is_constant = _is_constant_feature(variance, mean, N)
+    is_constant = is_constant_feature(variance, mean, N)
     return {
         "mean_": mean,
         "var_": variance,
-        "scale_": _handle_zeros_in_scale(np.sqrt(variance), copy=False, constant_mask=is_constant),
+        "scale_": handle_zeros_in_scale(np.sqrt(variance), copy=False, constant_mask=is_constant),
     }
 
 

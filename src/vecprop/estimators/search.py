@@ -7,19 +7,24 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import _fit_context, is_classifier
-from sklearn.metrics._scorer import _MultimetricScorer
+from sklearn.base import is_classifier
 from sklearn.model_selection import ParameterGrid, ParameterSampler
-from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
-from sklearn.utils._param_validation import HasMethods, Interval
-from sklearn.utils.validation import _check_method_params, _num_samples, indexable
+from sklearn.utils.validation import indexable
 
 from ..system.versions import Versioned
-from .candidates import Candidate
 from .evaluation import Evaluation, Outcome, mean_over_seeds, spread_over_seeds
+from .folds import Candidate, Split, splitter_for
 from .keeping import CHECKPOINT
-from .splitting import Split, splitter_for
+from .sklearn_compat import (
+    BaseSearchCV,
+    HasMethods,
+    Interval,
+    check_method_params,
+    fit_context,
+    num_samples,
+    scorers_of,
+)
 
 
 class MLPSearchCV(Versioned, BaseSearchCV):
@@ -187,7 +192,7 @@ class MLPSearchCV(Versioned, BaseSearchCV):
             "fits then run one by one."
         )
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Fit all settings on all folds, and the best one on all rows.
 
@@ -222,7 +227,7 @@ class MLPSearchCV(Versioned, BaseSearchCV):
             groups=params.get("groups"),
             time=params.pop("time", None),
         )
-        params = _check_method_params(X, params=params)
+        params = check_method_params(X, params=params)
         routed: Any = self._get_routed_params_for_fit(params)
         splits = self._splits(cv, X, y, routed.splitter.split)
         evaluate = Evaluation(self, X, y, splits, scorer, routed.estimator.fit, routed.scorer.score)
@@ -235,13 +240,13 @@ class MLPSearchCV(Versioned, BaseSearchCV):
             self._choose(results, metric)
         if self.refit:
             self._refit(evaluate)
-        self.scorer_ = scorer._scorers if isinstance(scorer, _MultimetricScorer) else scorer
+        self.scorer_ = scorers_of(scorer) or scorer
         self.cv_results_ = results
         return self
 
     def _splits(self, cv: Any, X: Any, y: Any, params: dict[str, Any]) -> list[Split]:
         """Return the rows of training and test of each fold."""
-        splits = [Split.of(train, test, _num_samples(X)) for train, test in cv.split(X, y, **params)]
+        splits = [Split.of(train, test, num_samples(X)) for train, test in cv.split(X, y, **params)]
         self.n_splits_ = cv.get_n_splits(X, y, **params)
         if not splits:
             raise ValueError("cv yields no split: give one that does, or a number of folds.")

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
 from ..core.losses import Loss, SoftmaxCrossEntropy
 from ..estimators.data import class_weights
+from ..estimators.sklearn_compat import Interval, StrOptions
 from .encoding.encoder import View
 from .ensemble.calibration import best_inverse_temperature, likeliest_shares, log_loss
 from .ensemble.ensemble import Ensemble, temperature_scaled

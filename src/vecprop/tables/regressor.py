@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import d2_pinball_score, r2_score
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..core.losses import Loss, Quantile, SquaredError
 from ..estimators.data import Numbers as Targets
+from ..estimators.sklearn_compat import Interval, StrOptions
 from .encoding.columns import first_of
 from .encoding.encoder import View
 from .ensemble.calibration import best_shares

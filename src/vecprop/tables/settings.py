@@ -6,12 +6,12 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from .. import catalog
 from ..core.layers import Activation
-from ..estimators.constructor import COUNT, FROM_ZERO, POSITIVE, SHARE, names
 from ..estimators.keeping import CHECKPOINT
+from ..estimators.settings import COUNT, FROM_ZERO, POSITIVE, SHARE, names
+from ..estimators.sklearn_compat import HasMethods, Interval, StrOptions
 from ..train.progress import Progress
 from .encoding.encoder import View
 from .ensemble.ensemble_fit import Training

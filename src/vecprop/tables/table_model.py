@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context, clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_feature_names, _check_n_features, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from ..core.layers import Dense, Dropout
 from ..core.losses import Loss
@@ -16,6 +16,7 @@ from ..core.network import Network
 from ..core.selection import Selection
 from ..estimators.keeping import require_repeatable
 from ..estimators.parts import ACTIVATIONS
+from ..estimators.sklearn_compat import check_feature_names, check_n_features, fit_context
 from ..system.threads import at_most_jobs
 from ..system.versions import Versioned
 from ..train.progress import Progress, progress_bar
@@ -119,7 +120,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
     def predict(self, X: Any) -> np.ndarray:
         """Return the predictions of rows, (N,)."""
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
         X: Any,
@@ -392,8 +393,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             meant = [*self.asked.columns, *([time] if isinstance(time, str) else [])]
             aside = own | row_numbers(frame.drop(columns=list(own)), but=meant)
         aside = {name: reason for name, reason in aside.items() if name in frame.columns}
-        _check_feature_names(self, frame if has_names(X) else X, reset=True)
-        _check_n_features(self, frame, reset=True)
+        check_feature_names(self, frame if has_names(X) else X, reset=True)
+        check_n_features(self, frame, reset=True)
         y = pandas().Series(column_or_1d(y, warn=True)) if not isinstance(y, pandas().Series) else y
         if len(y) != len(frame):
             raise TableError(f"The table has {len(frame)} rows, but y has {len(y)}: give one target a row.")
@@ -592,8 +593,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             frame = frame.assign(**texts.mask(texts == "None"))
         if has_names(X) and (hasattr(self, "feature_names_in_") or set(self.encoder_.names) <= set(frame.columns)):
             return self._without_target(frame)
-        _check_feature_names(self, frame if has_names(X) else X, reset=False)
-        _check_n_features(self, frame, reset=False)
+        check_feature_names(self, frame if has_names(X) else X, reset=False)
+        check_n_features(self, frame, reset=False)
         return frame.set_axis(getattr(self, "feature_names_in_", names_of_array(frame.shape[1])), axis=1)
 
     def _by_blocks(self, X: Any, predicted: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from math import isfinite
 from typing import Any
 
+from ...estimators.sklearn_compat import require_valid_settings
 from ...tables.classifier import MOST_ONCE
 from ...tables.ensemble.ensemble_fit import INTERRUPTED
 from ...tables.evaluation.metrics import levels_of
@@ -78,7 +79,7 @@ def fitting(quiet: bool) -> Callable[[Any, Parts], Any]:
 
     def fit(estimator: Any, parts: Parts) -> Any:
         try:
-            estimator._validate_params()
+            require_valid_settings(estimator)
         except ValueError as error:
             raise UsageError(_about_options(str(error))) from error
         warnings.filterwarnings("ignore", f".*{MOST_ONCE}")  # which is a note too

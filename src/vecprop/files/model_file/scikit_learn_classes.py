@@ -19,6 +19,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from ...estimators.sklearn_compat import require_valid_settings
 from .stored import (
     COMMON,
     StoredClass,
@@ -118,7 +119,7 @@ def _require_few_processes(n_jobs: int | None) -> None:
 
 def _pipeline(state: dict[str, Any]) -> Pipeline:
     pipeline = Pipeline(state["steps"], transform_input=state["transform_input"], verbose=state["verbose"])
-    pipeline._validate_params()  # type: ignore[attr-defined]
+    require_valid_settings(pipeline)
     *before, _ = [step for _, step in pipeline.steps]
     if not all(step is None or _is_transformer(step) for step in before):
         raise ValueError("a step of the pipeline does not transform")

@@ -7,6 +7,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from ...estimators.sklearn_compat import require_valid_settings
 from ..error import FileError
 
 Check = Callable[[Any, Any], bool]
@@ -81,7 +82,7 @@ def stored_estimator(
         if unknown:
             raise ValueError(f"{cls.__name__} of this version knows no {min(unknown)!r}")
         model: Any = cls(**settings)
-        model._validate_params()
+        require_valid_settings(model)
         for name, is_right in fitted.items():
             if name in state:
                 if not is_right(state[name], model):

@@ -14,8 +14,8 @@ from ...estimators.classifier import MLPClassifier
 from ...estimators.data import Labels, Numbers
 from ...estimators.diagnosis import Ending
 from ...estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
+from ...estimators.parts import Cuts, SampleScaling
 from ...estimators.regressor import MLPRegressor
-from ...estimators.schedules import Cuts, SampleScaling
 from ...optimize.optimizers import AdamHat
 from ...optimize.stopping import EarlyStopping, Stagnation
 from ...tables.classifier import TabularClassifier

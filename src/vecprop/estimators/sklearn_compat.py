@@ -1,0 +1,127 @@
+"""The private parts of scikit-learn that vecprop uses, and what differs between its releases."""
+
+from collections.abc import Callable
+from operator import methodcaller
+from typing import TYPE_CHECKING, Any
+
+from sklearn.base import _fit_context as fit_context
+from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.model_selection._validation import _insert_error_scores as insert_error_scores
+from sklearn.model_selection._validation import _score as score_of_split
+from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures as warn_of_failed_fits
+from sklearn.preprocessing._data import _handle_zeros_in_scale as handle_zeros_in_scale
+from sklearn.preprocessing._data import _is_constant_feature as is_constant_feature
+from sklearn.utils import _safe_indexing as safe_indexing
+from sklearn.utils._param_validation import HasMethods, Interval, Options, RealNotInt, StrOptions
+from sklearn.utils.extmath import _approximate_mode as approximate_mode
+from sklearn.utils.metaestimators import _safe_split as safe_split
+from sklearn.utils.validation import _check_feature_names as check_feature_names
+from sklearn.utils.validation import _check_method_params as check_method_params
+from sklearn.utils.validation import _check_n_features as check_n_features
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+from sklearn.utils.validation import _num_samples as num_samples
+
+from ..train.state import TrainingState
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    from .base import MultilayerPerceptron
+
+    Method = TypeVar("Method", bound=Callable[..., Any])
+
+    def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]: ...  # noqa: D103
+else:
+    from sklearn.utils.metaestimators import available_if
+
+__all__ = [
+    "BaseSearchCV",
+    "CallbackSupport",
+    "EpochTasks",
+    "HasMethods",
+    "Interval",
+    "Options",
+    "RealNotInt",
+    "StrOptions",
+    "approximate_mode",
+    "available_if",
+    "check_feature_names",
+    "check_method_params",
+    "check_n_features",
+    "check_sample_weight",
+    "fit_context",
+    "handle_zeros_in_scale",
+    "insert_error_scores",
+    "is_constant_feature",
+    "num_samples",
+    "only_predicts",
+    "require_valid_settings",
+    "safe_indexing",
+    "safe_split",
+    "score_of_split",
+    "scorers_of",
+    "warn_of_failed_fits",
+]
+
+
+def _support() -> Any:
+    try:
+        from sklearn.callback import CallbackSupportMixin
+    except ImportError:  # an older scikit-learn
+        return type("CallbackSupportMixin", (), {})
+    return CallbackSupportMixin
+
+
+CallbackSupport: Any = _support()
+"""The base of a model that takes scikit-learn's callbacks, if scikit-learn has them."""
+
+
+require_valid_settings = methodcaller("_validate_params")
+"""Raises an error if a setting of an estimator is not within its constraints."""
+
+
+def scorers_of(scorer: Any) -> dict[str, Any] | None:
+    """Return the scorers by name if there are several, or None."""
+    return scorer._scorers if isinstance(scorer, _MultimetricScorer) else None
+
+
+def only_predicts(scorer: Any) -> bool:
+    """Return whether all that scorers do with X is to have a model predict it, or score it itself."""
+    several = scorers_of(scorer)
+    each = [scorer] if several is None else several.values()
+    return all(isinstance(one, _BaseScorer | _PassthroughScorer) for one in each)
+
+
+class EpochTasks:
+    """Reports a fit and each of its epochs to scikit-learn's callbacks."""
+
+    def __init__(self, model: "MultilayerPerceptron", X: Any, y: Any, metadata: dict[str, Any]) -> None:
+        self.model, self.arguments = model, {"X": X, "y": y, "metadata": metadata}
+        self.fit = model._init_callback_context(max_subtasks=model.max_iter)
+        self.fit.call_on_fit_task_begin(estimator=model, **self.arguments)
+        self.epoch: Any = None
+
+    def begin(self) -> None:
+        """Begin an epoch."""
+        self.epoch = self.fit.subcontext(task_name="epoch")
+        self.epoch.call_on_fit_task_begin(estimator=self.model, **self.arguments)
+
+    def watching(self, others: list[Callable[[TrainingState], Any]]) -> Callable[[TrainingState], bool]:
+        """Return one callback that calls others, ends the epoch's task, and begins the next if there is one."""
+        self.begin()
+
+        def after_epoch(state: TrainingState) -> bool:
+            over = True in [other(state) for other in others]
+            over |= self.epoch.call_on_fit_task_end(
+                estimator=self.model, reconstruction_attributes=lambda: {"theta_": state.theta.copy()}, **self.arguments
+            )
+            if not over and state.epoch < state.epochs:
+                self.begin()
+            return over
+
+        return after_epoch
+
+    def end(self) -> None:
+        """End the fit's task."""
+        self.fit.call_on_fit_task_end(estimator=self.model, reconstruction_attributes=dict, **self.arguments)
