@@ -17,8 +17,8 @@ from typing import Any
 from machine import described, machine
 from playwright.sync_api import sync_playwright
 
-from vecprop.app.playground.session import Session
-from vecprop.app.playground.settings import Settings
+from vecprop.learn.playground.session import Session
+from vecprop.learn.playground.settings import Settings
 
 POINTS, SECONDS = 500, 10
 WINDOW = {"width": 1400, "height": 900}

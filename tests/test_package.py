@@ -31,7 +31,7 @@ def test_functions_that_use_the_module_go_to_other_processes():
 
 
 def test_submodules_and_the_module_itself():
-    assert vp.learn.seed.nn.__name__ == "nn"
+    assert vp.learn.tutorial.nn.__name__ == "nn"
     assert callable(vp.pictures.plot_loss)
     done = subprocess.run([sys.executable, "-m", "vecprop", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"vecprop {vp.__version__}\n"
@@ -49,8 +49,8 @@ def test_editors_complete_the_names_without_running_anything():
     assert {*vp.__all__} <= {*names}
     assert "Train a network" in names["train"].docstring()
     assert {*vp.pictures.__all__} <= {*completed("vp.pictures.")}
-    assert {"grade", "seed", "trace", "worksheet", "Trace"} <= {*completed("vp.learn.")}
-    assert {"nn", "softmax", "loss"} <= {*completed("vp.learn.seed.")}
+    assert {"grade", "tutorial", "trace", "worksheet", "Trace"} <= {*completed("vp.learn.")}
+    assert {"nn", "softmax", "loss"} <= {*completed("vp.learn.tutorial.")}
     assert {"theta", "history", "state"} <= {*completed("vp.train(n, w, X, T, optimizer=vp.Adam()).")}
     assert {"predict_proba", "diagnose", "plot"} <= {*completed("vp.MLPClassifier().")}
 

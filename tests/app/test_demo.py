@@ -71,7 +71,7 @@ def test_the_page_is_whole(told):
 
 
 def test_another_seed_tells_another_story(vecprop, monkeypatch):
-    monkeypatch.setattr("vecprop.app.demo.draw", lambda story, out: None)
+    monkeypatch.setattr("vecprop.learn.demo.draw", lambda story, out: None)
     done = vecprop("demo", "--out", "there", "--seed", 3)
     assert done.exit_code == 0, done.output
     assert "100 of 100 points right" in done.stdout

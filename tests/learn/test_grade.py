@@ -10,14 +10,14 @@ import pytest
 import vecprop as vp
 from learn.students import RIGHT, RIGHT_NETWORK, WRONG, WRONG_NETWORK
 from vecprop import learn
-from vecprop.learn import seed
+from vecprop.learn import tutorial
 from vecprop.learn.grading.tasks import TASKS
 
 
 def written(name, body, arguments=None):
     """Return a student's function, with right ones beside it."""
     lines = "\n".join(f"    {line}" for line in body.splitlines())
-    names = {"np": np, "math": math, **{other: getattr(seed, other) for other in TASKS if other != name}}
+    names = {"np": np, "math": math, **{other: getattr(tutorial, other) for other in TASKS if other != name}}
     exec(f"def {name}({', '.join(arguments or TASKS[name].arguments)}):\n{lines}", names)
     return names[name]
 
@@ -104,7 +104,7 @@ def test_all_functions_of_a_module_with_what_follows_from_a_mistake():
     del functions["error_output"]
     functions["logistic"] = written("logistic", "return 3.7 / (1 + np.exp(-z)) ** 1.3")
     functions["hidden_activations"] = eval("lambda X, Wh, bh: logistic(X @ Wh + bh)", functions)
-    functions["loss"] = seed.loss
+    functions["loss"] = tutorial.loss
     grades = learn.grade_all(functions)
     assert list(grades) == list(TASKS)
     assert (grades.points, grades.out_of, grades.right) == (10.5, 14, False)
@@ -170,7 +170,7 @@ def test_hints_come_one_by_one():
     assert "∂H/∂Z_h" in found.hint(2)
     value = function(**found.arguments)[0, 0]
     assert f"Entry [0, 0] is {value:.6g}, but should be" in found.hint(3)
-    assert learn.grade(seed.loss, "loss").to_dict()["message"].startswith("not right yet. It is the library's own")
+    assert learn.grade(tutorial.loss, "loss").to_dict()["message"].startswith("not right yet. It is the library's own")
     for wrong in (0, 4, "1"):
         with pytest.raises(ValueError, match="the hints 1, 2 and 3"):
             found.hint(wrong)  # pyright: ignore[reportArgumentType]

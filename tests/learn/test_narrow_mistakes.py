@@ -9,7 +9,7 @@ import pytest
 import vecprop as vp
 from learn.students import RIGHT_NETWORK
 from vecprop import learn
-from vecprop.learn import seed
+from vecprop.learn import tutorial
 from vecprop.learn.grading.tasks import CASES, TASKS, arguments_of, functions
 
 HIDDEN = "H = hidden_activations(X, Wh, bh)\n"
@@ -21,7 +21,7 @@ STEP = "return [momentum_term * M - learning_rate * J for M, J in zip(Ms, Js)]"
 
 def written(name, body, before="", arguments=None):
     """Return a student's function, with right ones around it."""
-    names = {"np": np, "math": math, **{other: getattr(seed, other) for other in TASKS if other != name}}
+    names = {"np": np, "math": math, **{other: getattr(tutorial, other) for other in TASKS if other != name}}
     lines = "\n".join(f"    {line}" for line in body.splitlines())
     exec(f"{before}\ndef {name}({', '.join(arguments or TASKS[name].arguments)}):\n{lines}", names)
     return names[name]

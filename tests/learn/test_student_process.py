@@ -222,12 +222,12 @@ def test_the_tutorial_has_full_points_in_an_empty_home_and_under_load(tmp_path, 
 
 
 USES = {
-    "import vecprop.learn.seed as s": "it imports vecprop.learn.seed",
-    "def loss(Y, T):\n    from vecprop.learn import seed\n    return seed.loss(Y, T)": "it imports vecprop.learn",
-    "m = __import__('vec' + 'prop.learn.seed')": "it imports vecprop.learn.seed",
+    "import vecprop.learn.tutorial as s": "it imports vecprop.learn.tutorial",
+    "def loss(Y, T):\n    from vecprop.learn import grade\n    return grade(Y)(Y, T)": "it imports vecprop.learn",
+    "m = __import__('vec' + 'prop.learn.tutorial')": "it imports vecprop.learn.tutorial",
     "import importlib\nm = importlib.import_module('vec' + 'prop')": "it imports vecprop",
     "exec('import vec' + 'prop')": "it imports vecprop",
-    "open(PATH).read()": "it reads seed.py",
+    "open(PATH).read()": "it reads tutorial.py",
     "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'import vecprop'])": "a program that imports",
 }
 
@@ -235,8 +235,8 @@ USES = {
 @LINUX
 @pytest.mark.parametrize(("text", "use"), USES.items(), ids=range(len(USES)))
 def test_uses_of_the_library_are_flagged(graded, text, use):
-    seed = Path(learn.__file__).with_name("seed.py")
-    grades = graded(text.replace("PATH", repr(str(seed))) + "\n", ["error_output", "loss"])
+    tutorial = Path(learn.__file__).with_name("tutorial.py")
+    grades = graded(text.replace("PATH", repr(str(tutorial))) + "\n", ["error_output", "loss"])
     (flag,) = grades.flags
     assert flag.startswith("The file uses vecprop, which has the solutions: ")
     assert use in flag

@@ -1,6 +1,6 @@
 """Learning backpropagation: the tutorial's functions under their own names, every number of a pass, and grades."""
 
-from . import seed as seed
+from . import tutorial as tutorial
 from .grading.cells import nbgrader_cell as nbgrader_cell
 from .grading.cells import otter_test as otter_test
 from .grading.grade import Grade as Grade

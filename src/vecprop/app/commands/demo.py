@@ -17,7 +17,7 @@ def demo(
     Example: vecprop demo --out circles
     """
     try:
-        from ..demo import run
+        from ...learn.demo import run
 
         run(out, seed)
     except ImportError as error:

@@ -107,7 +107,7 @@ def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet,
 
 def _solutions_used(text: str) -> tuple[str, ...]:
     """Return what a teacher should look at: the trace of a sheet is its solution."""
-    found = re.search(r"\b\w+\.trace\b(?!\()|\blearn\.(seed|trace)\b|learn import [^\n]*(seed|trace)", text)
+    found = re.search(r"\b\w+\.trace\b(?!\()|\blearn\.(tutorial|trace)\b|learn import [^\n]*(tutorial|trace)", text)
     return (f"The file uses the library's solutions: {found[0]}.",) if found else ()
 
 

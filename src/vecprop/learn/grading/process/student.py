@@ -140,7 +140,7 @@ def simple(value: Any) -> Any:
 
 def is_own(function: Any) -> bool:
     """Return whether a function is not one of the library's own."""
-    return not str(getattr(function, "__module__", "")).startswith(("vecprop.learn.seed", "vecprop.core"))
+    return not str(getattr(function, "__module__", "")).startswith(("vecprop.learn.tutorial", "vecprop.core"))
 
 
 def encoded(value: Any) -> Any:

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vecprop.app.playground import table
-from vecprop.app.playground.session import Session
-from vecprop.app.playground.settings import Settings
-from vecprop.app.playground.table import Table
+from vecprop.learn.playground import table
+from vecprop.learn.playground.session import Session
+from vecprop.learn.playground.settings import Settings
+from vecprop.learn.playground.table import Table
 
 
 def csv(text):

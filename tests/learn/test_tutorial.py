@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import make_circles
 
 import vecprop as vp
-from vecprop.learn import seed
+from vecprop.learn import tutorial
 
 
 def draw(generator, scale):
@@ -26,11 +26,11 @@ def circles():
 def trained(circles):
     X, T, _, parameters = circles
     moments = [np.zeros_like(P) for P in parameters]
-    losses = [seed.loss(seed.nn(X, *parameters), T)]
+    losses = [tutorial.loss(tutorial.nn(X, *parameters), T)]
     for _ in range(300):
-        moments = seed.update_momentum(X, T, parameters, moments, 0.9, 0.02)
-        parameters = seed.update_params(parameters, moments)
-        losses.append(seed.loss(seed.nn(X, *parameters), T))
+        moments = tutorial.update_momentum(X, T, parameters, moments, 0.9, 0.02)
+        parameters = tutorial.update_params(parameters, moments)
+        losses.append(tutorial.loss(tutorial.nn(X, *parameters), T))
     return parameters, np.array(losses)
 
 
@@ -39,7 +39,7 @@ def test_the_loss_of_the_tutorial(circles, trained):
     parameters, losses = trained
     assert f"{losses[0]:.6f}" == "69.474040"
     assert f"{losses[-1]:.6f}" == "0.380753"
-    np.testing.assert_array_equal(seed.nn_predict(X, *parameters), T)
+    np.testing.assert_array_equal(tutorial.nn_predict(X, *parameters), T)
 
 
 def test_train_gives_the_same_losses(circles, trained):
@@ -53,13 +53,13 @@ def test_train_gives_the_same_losses(circles, trained):
 
 def test_central_differences_of_the_tutorial(circles):
     X, T, parameters, _ = circles
-    for number, gradient in enumerate(seed.backprop_gradients(X, T, *parameters)):
+    for number, gradient in enumerate(tutorial.backprop_gradients(X, T, *parameters)):
         for index in np.ndindex(gradient.shape):
             losses = []
             for change in (1e-4, -1e-4):
                 moved = [P.copy() for P in parameters]
                 moved[number][index] += change
-                losses.append(seed.loss(seed.nn(X, *moved), T))
+                losses.append(tutorial.loss(tutorial.nn(X, *moved), T))
             assert np.isclose((losses[0] - losses[1]) / 2e-4, gradient[index])
 
 
@@ -68,13 +68,13 @@ def test_against_plain_formulas(circles):
     H = 1 / (1 + np.exp(-(X @ Wh + bh)))
     E = np.exp(H @ Wo + bo)
     Y = E / E.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(seed.hidden_activations(X, Wh, bh), H, rtol=1e-14)
-    np.testing.assert_allclose(seed.output_activations(H, Wo, bo), Y, rtol=1e-14)
-    np.testing.assert_allclose(seed.loss(Y, T), -(T * np.log(Y)).sum(), rtol=1e-14)
-    Eo = seed.error_output(Y, T)
+    np.testing.assert_allclose(tutorial.hidden_activations(X, Wh, bh), H, rtol=1e-14)
+    np.testing.assert_allclose(tutorial.output_activations(H, Wo, bo), Y, rtol=1e-14)
+    np.testing.assert_allclose(tutorial.loss(Y, T), -(T * np.log(Y)).sum(), rtol=1e-14)
+    Eo = tutorial.error_output(Y, T)
     Eh = H * (1 - H) * (Eo @ Wo.T)
-    np.testing.assert_allclose(seed.error_hidden(H, Wo, Eo), Eh, rtol=1e-14)
-    found = seed.backprop_gradients(X, T, Wh, bh, Wo, bo)
+    np.testing.assert_allclose(tutorial.error_hidden(H, Wo, Eo), Eh, rtol=1e-14)
+    found = tutorial.backprop_gradients(X, T, Wh, bh, Wo, bo)
     expected = [X.T @ Eh, Eh.sum(0, keepdims=True), H.T @ Eo, Eo.sum(0, keepdims=True)]
     for J, plain in zip(found, expected, strict=True):
         assert J.shape == plain.shape
@@ -84,46 +84,48 @@ def test_against_plain_formulas(circles):
 def test_a_point_of_the_grid_loop(trained):
     parameters, _ = trained
     grid = np.linspace(-2, 2, 9)
-    plane = [[seed.nn_predict(np.asarray([x, y]), *parameters)[0, 0] for x in grid] for y in grid]
+    plane = [[tutorial.nn_predict(np.asarray([x, y]), *parameters)[0, 0] for x in grid] for y in grid]
     points = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
-    np.testing.assert_array_equal(np.ravel(plane), seed.nn_predict(points, *parameters)[:, 0])
+    np.testing.assert_array_equal(np.ravel(plane), tutorial.nn_predict(points, *parameters)[:, 0])
 
 
 def test_leading_axes(circles):
     X, T, _, _ = circles
     rng = np.random.default_rng(0)
     members = [rng.normal(size=(5, *shape)) for shape in [(2, 3), (1, 3), (3, 2), (1, 2)]]
-    losses = seed.loss(seed.nn(X, *members), T)
-    gradients = seed.backprop_gradients(X, T, *members)
-    moments = seed.update_momentum(X, T, members, [np.zeros_like(P) for P in members], 0.9, 0.02)
+    losses = tutorial.loss(tutorial.nn(X, *members), T)
+    gradients = tutorial.backprop_gradients(X, T, *members)
+    moments = tutorial.update_momentum(X, T, members, [np.zeros_like(P) for P in members], 0.9, 0.02)
     assert losses.shape == (5,)
     for k in range(5):
         alone = [P[k] for P in members]
-        np.testing.assert_allclose(losses[k], seed.loss(seed.nn(X, *alone), T), rtol=1e-13)
-        for together, single in zip(gradients, seed.backprop_gradients(X, T, *alone), strict=True):
+        np.testing.assert_allclose(losses[k], tutorial.loss(tutorial.nn(X, *alone), T), rtol=1e-13)
+        for together, single in zip(gradients, tutorial.backprop_gradients(X, T, *alone), strict=True):
             np.testing.assert_allclose(together[k], single, rtol=1e-11, atol=1e-13)
         for M, J in zip(moments, gradients, strict=True):
             np.testing.assert_allclose(M[k], -0.02 * J[k], rtol=1e-13)
 
 
 def test_stable_where_the_plain_formulas_overflow():
-    np.testing.assert_array_equal(seed.logistic(np.array([-1000.0, 1000.0])), [0, 1])
-    np.testing.assert_array_equal(seed.softmax(np.array([[1e300, -1e300]])), [[1, 0]])
-    Y = seed.softmax(np.array([[1000.0, -1000.0]]))
-    assert seed.loss(Y, np.array([[1.0, 0.0]])) == 0
-    assert 700 < seed.loss(Y, np.array([[0.0, 1.0]])) < 710  # -log of the smallest positive number
+    np.testing.assert_array_equal(tutorial.logistic(np.array([-1000.0, 1000.0])), [0, 1])
+    np.testing.assert_array_equal(tutorial.softmax(np.array([[1e300, -1e300]])), [[1, 0]])
+    Y = tutorial.softmax(np.array([[1000.0, -1000.0]]))
+    assert tutorial.loss(Y, np.array([[1.0, 0.0]])) == 0
+    assert 700 < tutorial.loss(Y, np.array([[0.0, 1.0]])) < 710  # -log of the smallest positive number
 
 
 def test_the_loss_is_that_of_any_outputs():
-    assert seed.loss(np.array([[0.5, 0.25]]), np.array([[0.0, 1.0]])) == pytest.approx(np.log(4))  # not of a softmax
-    np.testing.assert_allclose(seed.softmax(np.array([[1, 1]])), [[0.5, 0.5]])
+    assert tutorial.loss(np.array([[0.5, 0.25]]), np.array([[0.0, 1.0]])) == pytest.approx(
+        np.log(4)
+    )  # not of a softmax
+    np.testing.assert_allclose(tutorial.softmax(np.array([[1, 1]])), [[0.5, 0.5]])
 
 
 def test_momentum_takes_any_numbers(circles):
     X, T, parameters, _ = circles
     ones = [np.ones_like(P) for P in parameters]
-    moments = seed.update_momentum(X, T, parameters, ones, 1.0, -0.5)
-    for M, J in zip(moments, seed.backprop_gradients(X, T, *parameters), strict=True):
+    moments = tutorial.update_momentum(X, T, parameters, ones, 1.0, -0.5)
+    for M, J in zip(moments, tutorial.backprop_gradients(X, T, *parameters), strict=True):
         np.testing.assert_allclose(M, 1 + 0.5 * J)
 
 
@@ -132,14 +134,14 @@ def test_lists_and_biases_without_an_axis_of_rows(circles):
     X = np.ascontiguousarray(X)  # as lists become: BLAS rounds products of strided arrays in another way
     lists = [P.ravel().tolist() if len(P) == 1 else P.tolist() for P in parameters]
     assert len(lists[1]) == 3
-    np.testing.assert_array_equal(seed.nn(X.tolist(), *lists), seed.nn(X, *parameters))
-    found = seed.backprop_gradients(X.tolist(), T.tolist(), *lists)
-    for J, expected in zip(found, seed.backprop_gradients(X, T, *parameters), strict=True):
+    np.testing.assert_array_equal(tutorial.nn(X.tolist(), *lists), tutorial.nn(X, *parameters))
+    found = tutorial.backprop_gradients(X.tolist(), T.tolist(), *lists)
+    for J, expected in zip(found, tutorial.backprop_gradients(X, T, *parameters), strict=True):
         np.testing.assert_array_equal(J, expected)
-    moments = seed.update_momentum(X.tolist(), T.tolist(), lists, lists, 0.9, 0.02)
-    np.testing.assert_array_equal(seed.update_params(lists, moments)[0], parameters[0] + moments[0])
-    np.testing.assert_array_equal(seed.update_params([[1.0, 2.0]], [[3.0, 4.0]]), [[4.0, 6.0]])
-    np.testing.assert_array_equal(seed.logistic([0, 1000]), [0.5, 1])
+    moments = tutorial.update_momentum(X.tolist(), T.tolist(), lists, lists, 0.9, 0.02)
+    np.testing.assert_array_equal(tutorial.update_params(lists, moments)[0], parameters[0] + moments[0])
+    np.testing.assert_array_equal(tutorial.update_params([[1.0, 2.0]], [[3.0, 4.0]]), [[4.0, 6.0]])
+    np.testing.assert_array_equal(tutorial.logistic([0, 1000]), [0.5, 1])
 
 
 @pytest.mark.parametrize(
@@ -161,29 +163,29 @@ def test_lists_and_biases_without_an_axis_of_rows(circles):
 def test_wrong_shapes_are_said(change, message):
     right = {"X": np.ones((4, 2)), "T": np.ones((4, 2)), "Wh": np.ones((2, 3)), "bh": np.ones((1, 3))}
     right |= {"Wo": np.ones((3, 2)), "bo": np.ones((1, 2))}
-    assert len(seed.backprop_gradients(**right)) == 4
+    assert len(tutorial.backprop_gradients(**right)) == 4
     with pytest.raises(ValueError, match=message):
-        seed.backprop_gradients(**right | change)
+        tutorial.backprop_gradients(**right | change)
 
 
 def test_what_the_plain_functions_take_besides_arrays(circles):
     pd = pytest.importorskip("pandas")
     X, T, (Wh, bh, Wo, bo), _ = circles
-    H, frame = seed.hidden_activations(X, Wh, bh), pd.DataFrame(X)
-    np.testing.assert_array_equal(seed.hidden_activations(frame, Wh, bh), H)
-    np.testing.assert_array_equal(seed.hidden_activations(X, Wh, 0.0), seed.hidden_activations(X, Wh, 0 * bh))
-    np.testing.assert_allclose(seed.hidden_activations(X, Wh, np.repeat(bh, len(X), axis=0)), H, rtol=1e-14)
-    Y = seed.nn(X, Wh, bh, Wo, bo)
-    losses = [seed.loss(y, t) for y, t in zip(Y, T.astype(bool), strict=True)]
-    assert sum(losses) == pytest.approx(seed.loss(Y, pd.DataFrame(T)))
+    H, frame = tutorial.hidden_activations(X, Wh, bh), pd.DataFrame(X)
+    np.testing.assert_array_equal(tutorial.hidden_activations(frame, Wh, bh), H)
+    np.testing.assert_array_equal(tutorial.hidden_activations(X, Wh, 0.0), tutorial.hidden_activations(X, Wh, 0 * bh))
+    np.testing.assert_allclose(tutorial.hidden_activations(X, Wh, np.repeat(bh, len(X), axis=0)), H, rtol=1e-14)
+    Y = tutorial.nn(X, Wh, bh, Wo, bo)
+    losses = [tutorial.loss(y, t) for y, t in zip(Y, T.astype(bool), strict=True)]
+    assert sum(losses) == pytest.approx(tutorial.loss(Y, pd.DataFrame(T)))
     Eo = Y - T
     np.testing.assert_allclose(
-        sum(seed.gradient_weight_out(h, e) for h, e in zip(H, Eo, strict=True)), seed.gradient_weight_out(H, Eo)
+        sum(tutorial.gradient_weight_out(h, e) for h, e in zip(H, Eo, strict=True)), tutorial.gradient_weight_out(H, Eo)
     )
-    np.testing.assert_array_equal(seed.gradient_bias_hidden(Eo[0]), Eo[:1])
+    np.testing.assert_array_equal(tutorial.gradient_bias_hidden(Eo[0]), Eo[:1])
     with pytest.warns(PendingDeprecationWarning):
         matrix = np.matrix(H)  # whose * is a product of matrices
-    np.testing.assert_array_equal(seed.error_hidden(matrix, Wo, Eo), seed.error_hidden(H, Wo, Eo))
+    np.testing.assert_array_equal(tutorial.error_hidden(matrix, Wo, Eo), tutorial.error_hidden(H, Wo, Eo))
 
 
 @pytest.mark.parametrize(
@@ -197,20 +199,20 @@ def test_what_the_plain_functions_take_besides_arrays(circles):
 def test_wrong_lists_are_said(parameters, moments, message):
     lists = [[np.ones(shape) for shape in shapes] for shapes in (parameters, moments)]
     with pytest.raises(ValueError, match=message):
-        seed.update_momentum(np.ones((4, 2)), np.ones((4, 2)), lists[0], lists[1], 0.9, 0.1)
+        tutorial.update_momentum(np.ones((4, 2)), np.ones((4, 2)), lists[0], lists[1], 0.9, 0.1)
     with pytest.raises(TypeError, match="Ms is a list of arrays"):
-        seed.update_params(lists[0], 3.0)  # pyright: ignore[reportArgumentType]
+        tutorial.update_params(lists[0], 3.0)  # pyright: ignore[reportArgumentType]
 
 
 def test_what_is_no_array_is_said():
     with pytest.raises(TypeError, match=r"z is no array of numbers.*None"):
-        seed.softmax(None)
+        tutorial.softmax(None)
     with pytest.raises(TypeError, match="X is no array of numbers, with rows of equal length"):
-        seed.nn([[1.0, 2.0], [3.0]], *[np.ones(shape) for shape in [(2, 3), (1, 3), (3, 2), (1, 2)]])
+        tutorial.nn([[1.0, 2.0], [3.0]], *[np.ones(shape) for shape in [(2, 3), (1, 3), (3, 2), (1, 2)]])
 
 
 def test_a_star_imports_the_functions_alone():
     names = {}
-    exec("from vecprop.learn.seed import *", names)
+    exec("from vecprop.learn.tutorial import *", names)
     assert all(callable(value) for name, value in names.items() if name != "__builtins__")
     assert not names.keys() & {"Array", "clip", "log", "Sequence", "namespace"}

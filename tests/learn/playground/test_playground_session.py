@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import vecprop as vp
-from vecprop.app.playground import record
-from vecprop.app.playground.mistakes import MISTAKES
-from vecprop.app.playground.model import model_file
-from vecprop.app.playground.session import Session
-from vecprop.app.playground.sets import SETS
-from vecprop.app.playground.settings import ACTIVATIONS, LOSSES, OPTIMIZERS, Settings, SettingsError
+from vecprop.learn.playground import record
+from vecprop.learn.playground.mistakes import MISTAKES
+from vecprop.learn.playground.model import model_file
+from vecprop.learn.playground.session import Session
+from vecprop.learn.playground.sets import SETS
+from vecprop.learn.playground.settings import ACTIVATIONS, LOSSES, OPTIMIZERS, Settings, SettingsError
 
 
 def losses(session):

@@ -16,10 +16,10 @@ pytest.importorskip("bokeh", reason='pip install "vecprop[playground]"')
 
 from bokeh.document import Document
 
-from vecprop.app.playground import page as page_module
-from vecprop.app.playground.page import Page
-from vecprop.app.playground.session import Session
-from vecprop.app.playground.settings import LABELS, Settings
+from vecprop.learn.playground import page as page_module
+from vecprop.learn.playground.page import Page
+from vecprop.learn.playground.session import Session
+from vecprop.learn.playground.settings import LABELS, Settings
 
 
 class Window:
@@ -160,7 +160,7 @@ def test_an_error_of_a_setting_says_what_to_type(refusing, settings, said):
 
 
 def test_the_labels_of_errors_are_on_the_page():
-    html = files("vecprop.app.playground").joinpath("page.html").read_text(encoding="utf-8")
+    html = files("vecprop.learn.playground").joinpath("page.html").read_text(encoding="utf-8")
     written = set(re.findall(r'(?:number|choice)\("(\w+)"', html)) | set(re.findall(r'labels\["(\w+)"\]', html))
     assert written == set(LABELS) - {"columns"}
     assert set(LABELS) == {field.name for field in fields(Settings)}

@@ -10,10 +10,10 @@ from ...compiled.compiled_network import compile
 from ...core.elementary import is_within
 from ...core.layers import Dense
 from ...core.network import Network
-from ...learn.tracing.trace import Trace, trace
 from ...train.reference import norm
 from ...train.state import DivergenceError, TrainingResult, TrainingState
 from ...train.trainer import train
+from ..tracing.trace import Trace, trace
 from .actions import AddPoint, Change, Edit, Epochs, Log, MovePoint, RemovePoint, SetWeight, Steps
 from .edges import Edge, edges
 from .mistakes import with_mistake

@@ -10,8 +10,8 @@ pytest.importorskip("bokeh", reason='pip install "vecprop[playground]"')
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
-from vecprop.app.playground import server as playground_server
-from vecprop.app.playground.server import PlaygroundServer
+from vecprop.learn.playground import server as playground_server
+from vecprop.learn.playground.server import PlaygroundServer
 
 
 def visited(visit):

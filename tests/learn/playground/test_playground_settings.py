@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vecprop.app.playground.settings import CHOICES, RANGES, Settings, SettingsError
+from vecprop.learn.playground.settings import CHOICES, RANGES, Settings, SettingsError
 
 
 def values(name, kind):

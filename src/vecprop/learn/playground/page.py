@@ -35,7 +35,7 @@ MOST_EPOCHS = 100_000
 """The largest number of epochs between two frames."""
 MOST_CLOSED = 8
 """The number of windows that were closed whose sessions are kept, since their pages may be loaded again."""
-FOLDER = files("vecprop.app.playground")
+FOLDER = files("vecprop.learn.playground")
 
 
 class Page:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from vecprop.app.demo.story import circles as tutorial_circles
-from vecprop.app.playground.sets import CLASSES, SETS
+from vecprop.learn.demo import circles as tutorial_circles
+from vecprop.learn.playground.sets import CLASSES, SETS
 
 
 @pytest.mark.parametrize("name", SETS)
