@@ -50,7 +50,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(autouse=True)
 def _names_of_examples(doctest_namespace: dict[str, object]) -> None:
     doctest_namespace["np"] = np
-    doctest_namespace.update({name: getattr(vecprop, name) for name in vecprop.__all__})
+    for package in (vecprop, vecprop.blocks, vecprop.cluster, vecprop.export, vecprop.extend, vecprop.tables):
+        doctest_namespace.update({name: getattr(package, name) for name in package.__all__})
 
 
 @pytest.fixture(autouse=True)

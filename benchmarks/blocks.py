@@ -109,22 +109,24 @@ def mapped(folder: Path, rows: int) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.load(folder / f"{name}.npy", mmap_mode="r")[:rows] for name in "XT")  # type: ignore[return-value]
 
 
-def parquet(folder: Path, rows: int) -> vp.ParquetBlocks:
+def parquet(folder: Path, rows: int) -> vp.blocks.ParquetBlocks:
     """Return the first files of Parquet, of this number of rows or a few more."""
     files = sorted((folder / "parquet").iterdir())[: -(-rows // FILE)]
-    return vp.ParquetBlocks(files, "t")
+    return vp.blocks.ParquetBlocks(files, "t")
 
 
 def vecprop(how: str, folder: Path, rows: int) -> Any:
     """Train the network; return a function that predicts."""
     net = network()
     theta, settings = net.init(0, dtype=np.float32), {"optimizer": vp.Adam(1e-3), "epochs": 1, "batch_size": BATCH}
-    vp.train_blocks(net, theta, vp.ArrayBlocks(np.zeros((BATCH, INPUTS)), np.zeros(BATCH, int)), **settings)  # loads
+    vp.blocks.train_blocks(
+        net, theta, vp.blocks.ArrayBlocks(np.zeros((BATCH, INPUTS)), np.zeros(BATCH, int)), **settings
+    )  # loads
     if how == "in memory":
         X, T = (np.array(array) for array in mapped(folder, rows))
         return timed(lambda: vp.train(net, theta, X, T, training_loss="running", **settings)), net
-    blocks = vp.ArrayBlocks(*mapped(folder, rows)) if how == "memory map" else parquet(folder, rows)
-    return timed(lambda: vp.train_blocks(net, theta, blocks, window=WINDOW, **settings)), net
+    blocks = vp.blocks.ArrayBlocks(*mapped(folder, rows)) if how == "memory map" else parquet(folder, rows)
+    return timed(lambda: vp.blocks.train_blocks(net, theta, blocks, window=WINDOW, **settings)), net
 
 
 def timed(work: Any) -> dict[str, Any]:

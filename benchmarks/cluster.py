@@ -130,7 +130,7 @@ def killed(seed: int) -> dict[str, Any]:
     with cluster_of(processes) as (cluster, client):
         killer = Killer(cluster, seed, all_at_once)
         killer.start()
-        there = bits(vp.train_population(members, X, t, workers=vp.DaskWorkers(client, retries=20)))
+        there = bits(vp.train_population(members, X, t, workers=vp.cluster.DaskWorkers(client, retries=20)))
         killer.over.set()
         killer.join()
     bundles.SECONDS = 1.0
@@ -187,7 +187,7 @@ def payload(bundle: Bundle, size: int) -> bytes:
 
 def rates(client: Client, size: int, count: int = 500) -> tuple[float, float]:
     """Return the wall and processor time a bundle of this process, with the scheduler, if results have a size."""
-    workers, each = vp.DaskWorkers(client), [Bundle([number]) for number in range(count)]
+    workers, each = vp.cluster.DaskWorkers(client), [Bundle([number]) for number in range(count)]
     list(workers.run(payload, each[:20], size))
     wall, cpu = time.perf_counter(), time.process_time()
     assert len(list(workers.run(payload, each, size))) == count
@@ -218,7 +218,7 @@ def measured(processes: int) -> dict[str, Any]:
         return median_of_search(None, []) | {"sizes": sizes()}
     with cluster_of(processes) as (cluster, client):
         own = [psutil.Process(worker.pid) for worker in cluster.workers.values()]
-        found = median_of_search(vp.DaskWorkers(client), own)
+        found = median_of_search(vp.cluster.DaskWorkers(client), own)
         if processes == max(PROCESSES):
             seconds = timed(search(None, networks=200), [])["cpu"] / 200
             found["bundle"] = max(1, min(bundles.MOST, round(bundles.SECONDS / seconds)))

@@ -121,7 +121,9 @@ def _of_others(app: Any, what: str, name: str, obj: Any, skip: bool, options: An
 def _public_bases(app: Any, name: str, obj: Any, options: Any, bases: list[type]) -> None:
     """Name the bases that a reader can look up."""
     ancestors = [cls for base in bases if isinstance(base, type) for cls in base.__mro__]
-    bases[:] = [cls for cls in ancestors if getattr(vecprop, cls.__name__, None) is cls][:1] or [object]
+    packages = (vecprop, vecprop.blocks, vecprop.extend)
+    public = {getattr(package, name) for package in packages for name in package.__all__}
+    bases[:] = [cls for cls in ancestors if cls in public][:1] or [object]
 
 
 def _without_memory(

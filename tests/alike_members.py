@@ -18,8 +18,8 @@ TWICE = RNG.integers(0, N, 70)  # as a bootstrap draws them
 
 def network(
     width=5,
-    activation: vp.Activation = vp.Tanh(),  # noqa: B008 (frozen)
-    loss: vp.Loss = vp.SquaredError(),  # noqa: B008
+    activation: vp.extend.Activation = vp.Tanh(),  # noqa: B008 (frozen)
+    loss: vp.extend.Loss = vp.SquaredError(),  # noqa: B008
     penalty: Any = None,
     depth=1,
 ):

@@ -220,13 +220,15 @@ def blocks(seed: int, folder: Path | None) -> str:
     rows = draw.normal(size=(12_000, 6)).astype(np.float32)
     targets, model = (rows[:, 0] * rows[:, 1] > draw.normal(0, 0.3, 12_000)).astype(int), network(rng, 16)
     model = vp.Network(6, model.layers, vp.SoftmaxCrossEntropy())
-    parts: vp.Blocks = vp.ArrayBlocks(rows, targets, draw.random(12_000) if rng.random() < 0.5 else None, rows=100)
+    parts: vp.blocks.Blocks = vp.blocks.ArrayBlocks(
+        rows, targets, draw.random(12_000) if rng.random() < 0.5 else None, rows=100
+    )
     if rng.random() < 0.5:
         path = Path("rows.parquet")
         if not path.exists():  # the whole run has written it
             table = pd.DataFrame(rows, columns=list("abcdef")).assign(t=targets)
             table.to_parquet(path, row_group_size=100, index=False)
-        parts = vp.ParquetBlocks(path, "t")
+        parts = vp.blocks.ParquetBlocks(path, "t")
     settings: dict[str, Any] = {
         "optimizer": rng.choice(OPTIMIZERS)(rng.choice([0.003, 0.01])),
         "epochs": 60,
@@ -239,7 +241,7 @@ def blocks(seed: int, folder: Path | None) -> str:
         "seed": seed,
     }
     theta, kept = model.init(seed, rng.choice([np.float32, np.float64])), checkpoint(folder, "run.npz")
-    return digest_of(all_of(vp.train_blocks(model, theta, parts, **settings, checkpoint=kept)))
+    return digest_of(all_of(vp.blocks.train_blocks(model, theta, parts, **settings, checkpoint=kept)))
 
 
 WORKS: dict[str, Callable[[int, Path | None], str]] = {

@@ -96,7 +96,7 @@ class Problem:
     X: np.ndarray
     T: np.ndarray
     weight: np.ndarray
-    noise: vp.RandomKey
+    noise: vp.extend.RandomKey
 
 
 BOTH = (vp.L2(0.1), vp.L1(0.01))
@@ -108,4 +108,6 @@ def problem(layer, loss, members=(), penalty=BOTH, rows=6, seed=0):
     network = vp.Network(3, [vp.Dense(5), layer, vp.Dense(3)], loss, penalty)
     theta = rng.normal(size=(*members, network.layout.size))
     X = rng.normal(size=(rows, 3))
-    return Problem(network, theta, X, targets(loss, rng, rows, 3), rng.uniform(0.1, 2, rows), vp.RandomKey(seed=5))
+    return Problem(
+        network, theta, X, targets(loss, rng, rows, 3), rng.uniform(0.1, 2, rows), vp.extend.RandomKey(seed=5)
+    )

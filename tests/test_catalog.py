@@ -13,8 +13,16 @@ from vecprop.estimators import parts
 
 
 def test_the_catalog_and_the_public_names_agree():
-    roles = (vp.Layer, vp.Loss, vp.Penalty, vp.Initializer, vp.Optimizer, vp.Schedule, vp.LBFGS)
-    public = [getattr(vp, name) for name in vp.__all__]
+    roles = (
+        vp.extend.Layer,
+        vp.extend.Loss,
+        vp.extend.Penalty,
+        vp.extend.Initializer,
+        vp.extend.Optimizer,
+        vp.extend.Schedule,
+        vp.LBFGS,
+    )
+    public = [getattr(package, name) for package in (vp, vp.extend) for name in package.__all__]
     public = {cls for cls in public if inspect.isclass(cls) and issubclass(cls, roles) and not inspect.isabstract(cls)}
     assert {part.cls for part in catalog.PARTS if part.savable} == public
     assert len(catalog.BY_CLASS) == len(catalog.PARTS)

@@ -38,9 +38,9 @@ def test_each_row_of_the_table(row):
     (path,), (listed,), (tested,) = (re.findall(r"`([^`]+)`", cell) for cell in (file, in_catalog, in_registry))
     module, (base, *methods) = module_of(path), NAME.findall(task)
     classes = [part.cls for part in getattr(catalog, listed)]
-    base = getattr(vp, base)
+    base = getattr(vp.extend, base)
     assert any(cls.__module__ == module.__name__ for cls in classes)
-    assert base.__module__ == module.__name__ or (base is vp.Activation and path == "core/activations.py")
+    assert base.__module__ == module.__name__ or (base is vp.extend.Activation and path == "core/activations.py")
     bases = (base, *(getattr(vp, name) for name in methods if hasattr(vp, name)))
     assert all(issubclass(cls, bases) for cls in classes if cls is not vp.LBFGS)
     for method in methods:
@@ -220,10 +220,10 @@ expected = model.predict_proba(X)
 vp.save(model, "model.vecprop")
 np.testing.assert_array_equal(vp.load("model.vecprop").predict_proba(X), expected)
 source = {{}}
-exec(vp.to_numpy(model), source)
+exec(vp.export.to_numpy(model), source)
 np.testing.assert_allclose(source["predict_proba"](X), expected, rtol=1e-9)
 import onnxruntime
-graph = vp.to_onnx(model, dtype=np.float64).SerializeToString()
+graph = vp.export.to_onnx(model, dtype=np.float64).SerializeToString()
 names = ["probabilities"]
 (found,) = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"]).run(names, {{"X": X}})
 np.testing.assert_allclose(found, expected, rtol=1e-6)

@@ -3,7 +3,14 @@ import inspect
 import registry
 import vecprop as vp
 
-ROLES = (vp.Layer, vp.Loss, vp.Penalty, vp.Initializer, vp.Optimizer, vp.Schedule)
+ROLES = (
+    vp.extend.Layer,
+    vp.extend.Loss,
+    vp.extend.Penalty,
+    vp.extend.Initializer,
+    vp.extend.Optimizer,
+    vp.extend.Schedule,
+)
 
 
 def test_every_public_part_is_registered():

@@ -62,7 +62,7 @@ def test_estimators_that_are_told_that_all_is_finite(value):
 @pytest.mark.parametrize("value", NOT_FINITE)
 def test_numpy_source(value):
     names = {}
-    exec(compile(vp.to_numpy(vp.TrainedNetwork(*trained())), "<source>", "exec"), names)
+    exec(compile(vp.export.to_numpy(vp.export.TrainedNetwork(*trained())), "<source>", "exec"), names)
     with pytest.raises(ValueError, match="X is not finite: fill or drop missing and infinite values"):
         names["predict"](with_one(value))
 
@@ -73,7 +73,7 @@ def test_numpy_source(value):
 def test_graphs(activation, value):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("skl2onnx")
-    graph = vp.to_onnx(vp.TrainedNetwork(*trained(activation)), dtype=np.float64)
+    graph = vp.export.to_onnx(vp.export.TrainedNetwork(*trained(activation)), dtype=np.float64)
     session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
     (Y,) = session.run(None, {"X": with_one(value)})
     assert np.isnan(Y[17]).all()

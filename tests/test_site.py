@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import types
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -64,12 +65,11 @@ def pages(site: Path) -> dict[Path, Page]:
 
 
 def test_every_public_name_has_a_page_with_an_example(site: Path) -> None:
-    for name in vecprop.__all__:
-        if name not in ("learn", "pictures"):
-            page = (site / "reference" / f"vecprop.{name}.html").read_text(encoding="utf-8")
-            assert "&gt;&gt;&gt;" in page, name
-    for name in vecprop.pictures.__all__:
-        page = (site / "reference" / f"vecprop.pictures.{name}.html").read_text(encoding="utf-8")
+    packages = [vecprop, *(getattr(vecprop, name) for name in ("blocks", "cluster", "export", "extend", "pictures"))]
+    names = {f"{package.__name__}.{name}" for package in packages for name in package.__all__}
+    names -= {f"vecprop.{name}" for name in vecprop.__all__ if isinstance(getattr(vecprop, name), types.ModuleType)}
+    for name in names:
+        page = (site / "reference" / f"{name}.html").read_text(encoding="utf-8")
         assert "&gt;&gt;&gt;" in page, name
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vecprop import Activation, Dense, Network, SoftmaxCrossEntropy, check_gradients
+from vecprop import Dense, Network, SoftmaxCrossEntropy, check_gradients
+from vecprop.extend import Activation
 from vecprop.pictures import plot_gradient_report
 
 

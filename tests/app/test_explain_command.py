@@ -98,7 +98,7 @@ def test_a_row_of_a_sheet_is_that_of_the_spreadsheet(vecprop, trained, people):
     assert vecprop("explain", trained / "buys.npz", "s.xlsx", "--row", 7).exit_code == 3
     table = vp.read_table("s.xlsx")
     assert table.index.tolist() == list(range(200))
-    chunks = list(vp.read_chunks("s.xlsx", rows=150))
+    chunks = list(vp.tables.read_chunks("s.xlsx", rows=150))
     assert [chunk.index[0] for chunk in chunks] == [0, 0]
     pd.concat([sheet, sheet[:1].assign(age="old")]).to_excel("odd.xlsx", index=False)
     assert "in line 202" in vecprop("predict", trained / "buys.npz", "odd.xlsx", "--chunk", 150).stderr

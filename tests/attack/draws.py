@@ -133,7 +133,7 @@ class Outcome:
 
 def network(rng: np.random.Generator, first: int | None = None) -> vp.Network:
     """Return a network of the library's own parts."""
-    layers: list[vp.Layer] = []
+    layers: list[vp.extend.Layer] = []
     depth, most = int(rng.integers(1, 5)), 1200 if rng.random() < 0.02 else 300
     for _ in range(depth - 1):
         layers.append(vp.Dense(width(rng, most), one(rng, registry.INITIALIZERS)))

@@ -48,7 +48,7 @@ class Point:
     X: np.ndarray
     T: np.ndarray
     weight: np.ndarray | None = None
-    noise: vp.RandomKey | None = None
+    noise: vp.extend.RandomKey | None = None
 
     def in_type(self, F: type) -> "Point":
         """Return the point with its parameters in a floating type, in which the network then computes."""
@@ -195,11 +195,11 @@ def found(point: Point) -> bool:
     arguments = point.network, point.theta, point.X, point.T, point.weight, point.noise
     report = vp.check_gradients(*arguments)
     alone = vp.check_gradients(*arguments, engine="reference")
-    assert alone.verdict in (vp.Verdict.PASS, vp.Verdict.KINK), alone.text()
-    if report.verdict is not vp.Verdict.FAIL:
+    assert alone.verdict in (vp.check.Verdict.PASS, vp.check.Verdict.KINK), alone.text()
+    if report.verdict is not vp.check.Verdict.FAIL:
         assert report.verdict is alone.verdict, report.text()
         return False
-    failed = {row.engine for row in report.rows if row.verdict is vp.Verdict.FAIL}
+    failed = {row.engine for row in report.rows if row.verdict is vp.check.Verdict.FAIL}
     assert failed == {"compiled"}, report.text()
     assert "compiled engine" in str(report.diagnoses)
     return True

@@ -13,7 +13,8 @@ from function_case import Case, draw
 from functions_numpy import deep
 from scipy.special import expit
 
-from vecprop import Activation, Dense, Layer, Logistic, Network, SoftmaxCrossEntropy, SquaredError, Tanh
+from vecprop import Dense, Logistic, Network, SoftmaxCrossEntropy, SquaredError, Tanh
+from vecprop.extend import Activation, Layer
 
 Pair = namedtuple("Pair", "W b")
 

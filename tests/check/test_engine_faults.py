@@ -48,7 +48,7 @@ PENALIZED = point(*LAYERS, penalty=(vp.L2(0.3), vp.L1(0.2)))
 AVERAGED = point(*LAYERS, penalty=(vp.L2(3.0, averaged=True), vp.L1(2.0, averaged=True)), weighted=True)
 NORM = hidden(vp.LayerNorm(epsilon=0.1))
 NORM_TILES = hidden(vp.LayerNorm(), rows=1300)
-DROPOUT = hidden(vp.Dropout(0.3), noise=vp.RandomKey(seed=3, step=2))
+DROPOUT = hidden(vp.Dropout(0.3), noise=vp.extend.RandomKey(seed=3, step=2))
 
 DENSE = [
     # by loops
@@ -306,7 +306,7 @@ OF_STEPS = [
 # Without faults.
 
 SUMMED = point(*LAYERS, loss=vp.SquaredError(reduction="sum"), penalty=vp.L2(0.3, averaged=True), weighted=True)
-POINTS = [SUMMED, point(*LAYERS, noise=vp.RandomKey(1)), hidden(vp.Dropout(0.3)), FOUR_SHARDS]
+POINTS = [SUMMED, point(*LAYERS, noise=vp.extend.RandomKey(1)), hidden(vp.Dropout(0.3)), FOUR_SHARDS]
 POINTS += [hidden(layer) for layer in registry.LAYERS]
 RIGHT = [(fault.algorithm, fault.at) for fault in OF_GRADIENTS]
 RIGHT += [("blocks", at) for at in POINTS]
@@ -457,7 +457,7 @@ def test_it_is_the_gradient_of_training():
     at, rate = DROPOUT, 2.0**-10
     options = {"optimizer": vp.GradientDescent(rate), "epochs": 1, "seed": 7, "engine": "compiled"}
     moved = vp.train(at.network, at.theta, at.X, at.T, **options).theta
-    _, gradient = step(at.network, at.theta, at.X, at.T, noise=vp.RandomKey(seed=7))
+    _, gradient = step(at.network, at.theta, at.X, at.T, noise=vp.extend.RandomKey(seed=7))
     np.testing.assert_array_equal(moved, at.theta - rate * gradient)
 
 
@@ -476,16 +476,21 @@ class Own(vp.Tanh):
         (
             vp.Network(2, [vp.Dense(1)], vp.SquaredError()),
             np.float64,
-            vp.RandomKey(rows=np.arange(5)),
+            vp.extend.RandomKey(rows=np.arange(5)),
             "rows as they lie",
         ),
         (
             vp.Network(2, [vp.Dense(1)], vp.SquaredError()),
             np.float64,
-            vp.RandomKey([1, 2]),
+            vp.extend.RandomKey([1, 2]),
             "one whole number as its seed",
         ),
-        (vp.Network(2, [vp.Dense(1)], vp.SquaredError()), np.float64, vp.RandomKey(step=-1), "a step of at least 0"),
+        (
+            vp.Network(2, [vp.Dense(1)], vp.SquaredError()),
+            np.float64,
+            vp.extend.RandomKey(step=-1),
+            "a step of at least 0",
+        ),
     ],
 )
 def test_refusals_of_the_compiled_engine_name_their_reason(network, F, noise, reason):

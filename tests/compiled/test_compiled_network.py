@@ -124,7 +124,7 @@ def test_equal_rows_have_equal_predictions(activation, F):
 
 
 def test_parts_without_a_kernel():
-    class Twice(vp.Layer):
+    class Twice(vp.extend.Layer):
         def forward(self, p, X, noise=None):
             return 2 * X, None
 
@@ -192,7 +192,7 @@ def test_the_softmax_does_not_overflow_whichever_class_is_the_likely_one(likely)
     np.testing.assert_allclose(compile(network).predict(theta, X), network.predict(theta, X), rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("key", [vp.RandomKey(3), vp.RandomKey(3, rows=np.array([7, 2, 9, 4]))])
+@pytest.mark.parametrize("key", [vp.extend.RandomKey(3), vp.extend.RandomKey(3, rows=np.array([7, 2, 9, 4]))])
 def test_dropout_follows_the_rows_of_the_key(key):
     network = vp.Network(2, [vp.Dense(8), vp.Dropout(0.5), vp.Dense(1)], vp.SquaredError())
     theta, X, T = network.init(0), np.arange(8.0).reshape(4, 2), np.ones((4, 1))

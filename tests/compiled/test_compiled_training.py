@@ -50,7 +50,7 @@ def assert_same(compiled, reference, *, tolerance=1e-10):
     assert compiled.reason == reference.reason
 
 
-def network(layer: vp.Layer = vp.Tanh(), loss: vp.Loss = vp.SquaredError(), penalty=PENALTY, width=9):  # noqa: B008
+def network(layer: vp.extend.Layer = vp.Tanh(), loss: vp.extend.Loss = vp.SquaredError(), penalty=PENALTY, width=9):  # noqa: B008
     return vp.Network(6, [vp.Dense(width), layer, vp.Dense(3)], loss, penalty)
 
 
@@ -362,7 +362,7 @@ def test_divergence_as_on_the_reference(batch_size, rate):
 
 
 def test_a_user_s_own_part_that_is_no_formula_runs_on_the_reference_with_a_notice():
-    class Twice(vp.Layer):
+    class Twice(vp.extend.Layer):
         def forward(self, p, X, noise=None):
             return 2 * X, None
 

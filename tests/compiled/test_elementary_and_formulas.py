@@ -158,7 +158,7 @@ def scaled(z, k: Any = 2.0, *, shift: float = 0):
     return k * z + shift
 
 
-class OwnFormula(vp.Activation):
+class OwnFormula(vp.extend.Activation):
     """An activation whose derivative does not matter here."""
 
     def derivative(self, z, y):
@@ -349,7 +349,7 @@ def test_more_hyperparameters_than_a_kernel_takes():
 
 
 @dataclass(frozen=True)
-class Divides(vp.Optimizer):
+class Divides(vp.extend.Optimizer):
     """Divides by numbers that may be 0, for which an estimate of 1 / b would give NaN."""
 
     learning_rate: float = 0.1

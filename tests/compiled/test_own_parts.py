@@ -18,6 +18,7 @@ from vecprop.compiled.lower.loops import map_address
 from vecprop.compiled.lower.own_parts import reason_against
 from vecprop.core.elementary import one, tanh
 from vecprop.core.layers import Layer
+from vecprop.extend import Activation, ElementwiseLoss, Optimizer
 
 TYPES = [np.float64, np.float32]
 RNG = np.random.default_rng(0)
@@ -30,7 +31,7 @@ def halved(z):
 
 
 @dataclass(frozen=True)
-class MyTanh(vp.Activation):
+class MyTanh(Activation):
     def value(self, z):
         return tanh(z)
 
@@ -38,7 +39,7 @@ class MyTanh(vp.Activation):
         return 1 - y * y
 
 
-class OfNumPy(vp.Activation):
+class OfNumPy(Activation):
     """Written as one writes NumPy: swish, and terms that cancel out but call what formulas may."""
 
     def value(self, z):
@@ -51,7 +52,7 @@ class OfNumPy(vp.Activation):
 
 
 @dataclass(frozen=True)
-class Scaled(vp.Activation):
+class Scaled(Activation):
     a: float = 0.5
 
     def value(self, z):
@@ -65,7 +66,7 @@ class Scaled(vp.Activation):
 
 
 @dataclass(frozen=True)
-class LogCosh(vp.ElementwiseLoss):
+class LogCosh(ElementwiseLoss):
     scale: float = 1.0
 
     def predict(self, Z):
@@ -80,7 +81,7 @@ class LogCosh(vp.ElementwiseLoss):
 
 
 @dataclass(frozen=True)
-class Lion(vp.Optimizer):
+class Lion(Optimizer):
     learning_rate: Any = 0.01
     beta1: float = 0.9
     beta2: float = 0.99
@@ -202,7 +203,7 @@ def test_classes_of_one_name_do_not_meet():
     np.testing.assert_array_equal(vp.compile(second).predict(np.empty(0), z), 3 * z)
 
 
-class Double(vp.Activation):
+class Double(Activation):
     def value(self, z):
         return 2 * z
 
@@ -210,7 +211,7 @@ class Double(vp.Activation):
         return 2
 
 
-class Triple(vp.Activation):
+class Triple(Activation):
     def value(self, z):
         return 3 * z
 
@@ -221,7 +222,7 @@ class Triple(vp.Activation):
 Triple.__name__ = Triple.__qualname__ = "Double"
 
 
-class Base(vp.Activation):
+class Base(Activation):
     def value(self, z):
         return z
 
@@ -401,7 +402,8 @@ def test_kernels_of_classes_of_one_name_that_several_processes_compile(tmp_path)
     (tmp_path / "parts.py").write_text(
         "import vecprop as vp\n"
         + "".join(
-            f"def made{k}():\n    class Own(vp.Activation):\n        def value(self, z):\n            return {k} * z\n"
+            f"def made{k}():\n    class Own(vp.extend.Activation):\n"
+            f"        def value(self, z):\n            return {k} * z\n"
             f"        def derivative(self, z, y):\n            return {k}\n    return Own()\n"
             for k in (2, 3)
         )
@@ -449,7 +451,7 @@ def test_random_formulas_never_give_other_numbers(tmp_path, monkeypatch):
     text = "import numpy as np\nfrom dataclasses import dataclass\nimport vecprop as vp\nSCALE = 1.5\n\n\n"
     text += "def halved(z):\n    return z / 2\n\n\n"
     for number in range(count):
-        text += f"@dataclass(frozen=True)\nclass Own{number}(vp.Activation):\n    a: float = 0.75\n\n"
+        text += f"@dataclass(frozen=True)\nclass Own{number}(Activation):\n    a: float = 0.75\n\n"
         text += f"    def value(self, z):\n        return {written(generator, 3)} + 0 * z\n\n"
         text += "    def derivative(self, z, y):\n        return y\n\n\n"
     (tmp_path / "random_formulas.py").write_text(text)

@@ -20,7 +20,7 @@ X = RNG.normal(size=(150, 6))
 T = np.sin(X @ RNG.normal(size=(6, 3)))
 
 
-def network(layer: vp.Layer = vp.Tanh(), width=9):  # noqa: B008 (frozen)
+def network(layer: vp.extend.Layer = vp.Tanh(), width=9):  # noqa: B008 (frozen)
     return vp.Network(6, [vp.Dense(width), layer, vp.Dense(3)], vp.SquaredError(), vp.L2(1e-3))
 
 

@@ -10,10 +10,10 @@ import vecprop as vp
 
 
 @dataclass(frozen=True)
-class Residual(vp.Layer):
+class Residual(vp.extend.Layer):
     """Y = X + f(X), where f is its layers."""
 
-    layers: tuple[vp.Layer, ...]
+    layers: tuple[vp.extend.Layer, ...]
 
     @property
     def random(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride] (as its layers are)
@@ -74,11 +74,11 @@ def test_its_gradient_is_right_with_penalties_on_all_its_matrices(noise):
 def test_its_random_layers_have_masks_of_their_own():
     twice = Residual((vp.Dropout(0.5), vp.Dropout(0.5)))
     ones = np.ones((200, 100))
-    Y, masks = twice.forward({}, ones, vp.RandomKey(3))
+    Y, masks = twice.forward({}, ones, vp.extend.RandomKey(3))
     kept = (Y - ones) != 0
     assert abs(kept.mean() - 0.25) < 0.01  # of one mask for both it would be 0.5
     assert abs(np.corrcoef(masks[0].ravel(), masks[1].ravel())[0, 1]) < 0.02
-    for other in (vp.RandomKey(3, step=1), vp.RandomKey(3, layer=1), vp.RandomKey(4)):
+    for other in (vp.extend.RandomKey(3, step=1), vp.extend.RandomKey(3, layer=1), vp.extend.RandomKey(4)):
         assert abs(((twice.forward({}, ones, other)[0] - ones != 0) & kept).mean() - 0.0625) < 0.01
 
 
@@ -96,7 +96,7 @@ def test_a_matrix_is_penalized_because_its_layer_says_so_not_by_its_name():
     @dataclass(frozen=True)
     class Renamed(vp.Dense):
         def parameters(self, inputs):
-            return {"V": vp.Penalized((inputs, self.outputs)), "W": (self.outputs,)}, self.outputs
+            return {"V": vp.extend.Penalized((inputs, self.outputs)), "W": (self.outputs,)}, self.outputs
 
         def forward(self, p, X, noise=None):
             return X @ p["V"] + p["W"], X
@@ -109,7 +109,7 @@ def test_a_vector_cannot_be_penalized():
     with pytest.raises(
         ValueError, match=r"The shape \(3,\) of layer 0 \(layer\) g cannot be Penalized: penalties take"
     ):
-        vp.Layout([{"g": vp.Penalized((3,))}])
+        vp.extend.Layout([{"g": vp.extend.Penalized((3,))}])
 
 
 def test_networks_pickled_before_layers_declared_what_is_penalized():

@@ -46,7 +46,7 @@ def test_layer_gradients_of_inputs_and_parameters(layer):
     rng = np.random.default_rng(1)
     shapes, outputs = layer.parameters(3)
     p = {name: rng.normal(size=shape) for name, shape in shapes.items()}
-    X, C, noise = rng.normal(size=(4, 3)), rng.normal(size=(4, outputs)), vp.RandomKey(seed=2)
+    X, C, noise = rng.normal(size=(4, 3)), rng.normal(size=(4, outputs)), vp.extend.RandomKey(seed=2)
 
     def f(X=X, **changed):
         return (C * layer.forward({**p, **changed}, X, noise)[0]).sum()

@@ -144,7 +144,7 @@ def test_bad_descriptions_are_named(build, error, pattern):
 
 
 def test_a_layer_that_breaks_its_promise_is_named():
-    class Narrow(vp.Layer):
+    class Narrow(vp.extend.Layer):
         def forward(self, p, X, noise=None):
             return X[..., :1], None
 

@@ -21,7 +21,7 @@ SEED = vp.Network(2, [vp.Dense(3), vp.Logistic(), vp.Dense(2)], vp.SoftmaxCrossE
     members=st.lists(st.integers(1, 3), max_size=2).map(tuple),
 )
 def test_views_cover_the_vector_once_and_share_its_memory(shapes, members):
-    layout = vp.Layout(shapes)
+    layout = vp.extend.Layout(shapes)
     vector = np.zeros((*members, layout.size))
     views = layout.views(vector)
     assert [{name: tuple(shape) for name, shape in named.items()} for named in shapes] == [
@@ -167,7 +167,7 @@ def test_the_median_and_quantiles_minimize_their_losses(seed):
 
 
 def test_dropout_keeps_the_share_and_the_mean():
-    Y, _ = vp.Dropout(0.3).forward({}, np.ones((400, 250)), vp.RandomKey(seed=1))
+    Y, _ = vp.Dropout(0.3).forward({}, np.ones((400, 250)), vp.extend.RandomKey(seed=1))
     assert set(np.unique(Y)) == {0.0, 1 / 0.7}
     assert abs((Y == 0).mean() - 0.3) < 0.005
     assert abs(Y.mean() - 1) < 0.01

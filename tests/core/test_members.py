@@ -40,7 +40,7 @@ def test_a_gradient_is_a_sum_over_rows(layer, loss):
 def test_rows_are_independent(layer):
     p = registry.problem(layer, vp.SquaredError())
     order = np.array([3, 1, 5, 0, 2, 4])
-    shuffled = vp.RandomKey(seed=5, rows=order)
+    shuffled = vp.extend.RandomKey(seed=5, rows=order)
     Z = p.network.forward(p.theta, p.X, p.noise)[0][-1]
     np.testing.assert_allclose(p.network.forward(p.theta, p.X[order], shuffled)[0][-1], Z[order], rtol=1e-13)
 
@@ -102,7 +102,7 @@ def test_float32_is_preserved(layer, loss):
 
 def test_noise_of_members_with_seeds_of_their_own():
     p = registry.problem(vp.Dropout(0.5), vp.SquaredError(), members=(2,))
-    both = p.network.loss(p.theta, p.X, p.T, noise=vp.RandomKey(seed=np.array([7, 8])))
+    both = p.network.loss(p.theta, p.X, p.T, noise=vp.extend.RandomKey(seed=np.array([7, 8])))
     alone = [p.network.loss(p.theta[k], p.X, p.T, noise=7 + k) for k in range(2)]
     np.testing.assert_allclose(both, alone, rtol=1e-13)
     assert p.network.loss(p.theta[0], p.X, p.T, noise=7) != p.network.loss(p.theta[0], p.X, p.T, noise=8)

@@ -12,9 +12,10 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, loa
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.preprocessing import StandardScaler
 
-from vecprop import ELU, Activation, Adam, MLPClassifier, MLPRegressor
+from vecprop import ELU, Adam, MLPClassifier, MLPRegressor
 from vecprop.estimators import fitting
 from vecprop.estimators.diagnosis import Diagnosis
+from vecprop.extend import Activation
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((60, 3))

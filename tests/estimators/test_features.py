@@ -131,7 +131,7 @@ def test_scaled_targets_are_targets_scaled_by_hand():
 
 
 def test_layers_are_what_the_settings_say():
-    class Cube(vecprop.Activation):
+    class Cube(vecprop.extend.Activation):
         def value(self, z):
             return z * z * z
 

@@ -10,12 +10,14 @@ import time
 import numpy as np
 import pytest
 
-from vecprop import TrainedNetwork, load
+from vecprop import load
+from vecprop.export import TrainedNetwork
 from vecprop.files.atomic import written_at_once
 
 WRITERS = {
     "network": """
-from vecprop import Dense, Network, SquaredError, TrainedNetwork
+from vecprop import Dense, Network, SquaredError
+from vecprop.export import TrainedNetwork
 network = Network(200, [Dense(500), Dense(1)], SquaredError())
 models = [TrainedNetwork(network, np.full(network.layout.size, value)) for value in (1.0, 2.0)]
 """,

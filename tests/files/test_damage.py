@@ -319,7 +319,7 @@ def test_a_description_without_an_end(tmp_path):
 def test_a_state_of_other_parameters_is_refused(tmp_path):
     network = vp.Network(3, [vp.Dense(2)], vp.SquaredError())
     result = vp.train(network, network.init(0), X, X[:, :2], optimizer=vp.Adam(), epochs=2)
-    model = vp.TrainedNetwork(network, result.theta, result.state)
+    model = vp.export.TrainedNetwork(network, result.theta, result.state)
 
     def change(document, arrays):
         arrays["state.optimizer.m"] = np.zeros(5)
@@ -373,4 +373,4 @@ def test_parameters_that_are_not_finite_are_refused(value, tmp_path):
         load(tmp_path / "model")
     network = vp.Network(3, [vp.Dense(2)], vp.SquaredError())
     with pytest.raises(FileError, match="The model cannot be saved: parameters are not finite"):
-        vp.save(vp.TrainedNetwork(network, np.full(8, value)), tmp_path / "other")
+        vp.save(vp.export.TrainedNetwork(network, np.full(8, value)), tmp_path / "other")

@@ -23,7 +23,7 @@ TABLE = pd.DataFrame(
 
 
 def predictions(model: Any) -> np.ndarray:
-    if isinstance(model, vp.TrainedNetwork):
+    if isinstance(model, vp.export.TrainedNetwork):
         return model.network.predict(model.theta, X)
     predict = model.predict_proba if hasattr(model, "predict_proba") else model.predict
     return predict(TABLE if hasattr(model, "encoder_") else X)
@@ -38,7 +38,7 @@ def test_earlier_files_are_read_and_continue(path, tmp_path):
     vp.save(model, tmp_path / "again.npz")
     again: Any = vp.load(tmp_path / "again.npz")
     np.testing.assert_array_equal(predictions(again), predictions(model))
-    if isinstance(model, vp.TrainedNetwork):
+    if isinstance(model, vp.export.TrainedNetwork):
         network, theta, state = model
         adam = vp.Adam(0.01)
         result = vp.train(network, theta, X, [0, 1, 0], optimizer=adam, epochs=1, schedule=vp.Adaptive(), state=state)

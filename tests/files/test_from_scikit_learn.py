@@ -8,7 +8,8 @@ from sklearn import neural_network as scikit
 from sklearn.exceptions import NotFittedError
 
 from models import MANY, NUMBERS, THREE, TWO, X, fitted
-from vecprop import MLPClassifier, MLPRegressor, from_scikit_learn, load, save
+from vecprop import MLPClassifier, MLPRegressor, load, save
+from vecprop.export import from_scikit_learn
 
 FEW: dict[str, Any] = {"hidden_layer_sizes": (6, 4), "max_iter": 8, "random_state": 0}
 TARGETS = {

@@ -18,7 +18,8 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 import vecprop as vp
 from models import ESTIMATORS, FEW, NUMBERS, REGRESSORS, SCALERS, TWO, X, fitted, frame, fresh, table_pipeline
 from registry import LAYERS, LOSSES, PARTS, name, problem
-from vecprop import FileError, MLPClassifier, MLPRegressor, TrainedNetwork, load, save
+from vecprop import FileError, MLPClassifier, MLPRegressor, load, save
+from vecprop.export import TrainedNetwork
 from vecprop.files import model_file
 from vecprop.files.model_file import container
 from vecprop.files.model_file.registry import BY_CLASS, BY_NAME
@@ -293,7 +294,7 @@ def test_the_folder_in_which_a_pipeline_remembers_is_left_out(tmp_path):
     assert state_of(fitted(again, X, TWO)) == state_of(fitted(fresh(model, memory=None), X, TWO))
 
 
-class Cube(vp.Activation):
+class Cube(vp.extend.Activation):
     def value(self, z):
         return z**3
 

@@ -24,7 +24,8 @@ from sklearn.preprocessing import (
 import vecprop as vp
 from models import ENSEMBLES, ESTIMATORS, FEW, ODD_NAMES, TWO, X, fitted, frame
 from registry import LAYERS, LOSSES, name, problem
-from vecprop import FileError, TrainedNetwork, load, save, to_numpy
+from vecprop import FileError, load, save
+from vecprop.export import TrainedNetwork, to_numpy
 
 
 def functions(model):
@@ -213,7 +214,7 @@ def test_one_activation_with_two_settings():
     assert [name for name in source if name.startswith("leaky")] == ["leaky_relu", "leaky_relu_1"]
 
 
-class Cube(vp.Activation):
+class Cube(vp.extend.Activation):
     def value(self, z):
         return z**3
 

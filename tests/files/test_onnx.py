@@ -16,7 +16,8 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, RobustScal
 import vecprop as vp
 from models import ENSEMBLES, ESTIMATORS, FEW, THREE, TWO, X, fitted, frame
 from registry import LAYERS, LOSSES, name, problem
-from vecprop import FileError, TrainedNetwork, to_onnx
+from vecprop import FileError
+from vecprop.export import TrainedNetwork, to_onnx
 
 onnx = pytest.importorskip("onnx")
 skl2onnx = pytest.importorskip("skl2onnx")
@@ -60,7 +61,7 @@ def test_links(loss, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("layer", [layer for layer in LAYERS if isinstance(layer, vp.Activation)], ids=name)
+@pytest.mark.parametrize("layer", [layer for layer in LAYERS if isinstance(layer, vp.extend.Activation)], ids=name)
 def test_activations_keep_their_digits_far_out_and_near_0(layer, dtype):
     """Entry by entry, relative to the entry itself."""
     network = vp.Network(1, [layer], vp.SquaredError())
@@ -171,7 +172,7 @@ def test_pipelines_that_are_given_to_skl2onnx(tmp_path):
     assert_close(probability, bag.predict_proba(rows), 1e-5)
 
 
-class Sine(vp.Activation):
+class Sine(vp.extend.Activation):
     def value(self, z):
         return vp.Tanh().value(z) * z**2
 
@@ -212,7 +213,7 @@ import sys
 sys.modules["skl2onnx"] = None
 import vecprop
 try:
-    vecprop.to_onnx(None)
+    vecprop.export.to_onnx(None)
 except ImportError as error:
     print(error)
 """

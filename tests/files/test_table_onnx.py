@@ -9,7 +9,8 @@ import pytest
 
 import vecprop as vp
 from models import raw_table
-from vecprop import FileError, to_onnx
+from vecprop import FileError
+from vecprop.export import to_onnx
 from vecprop.tables.encoding import columns as tables_columns
 from vecprop.tables.ensemble.ensemble import Ensemble, temperature_scaled
 from vecprop.tables.kinds.values import MISSING, as_names

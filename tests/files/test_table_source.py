@@ -11,7 +11,8 @@ import pytest
 
 import vecprop as vp
 from models import raw_table
-from vecprop import FileError, to_numpy
+from vecprop import FileError
+from vecprop.export import to_numpy
 from vecprop.tables.encoding.columns import NumberInputs
 
 FEW = {"n_members": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}

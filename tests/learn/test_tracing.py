@@ -78,7 +78,7 @@ def test_a_layer_of_layers_is_traced_inside():
 
 
 def test_a_shared_layer_and_layers_of_ones_own():
-    class Cube(vp.Activation):
+    class Cube(vp.extend.Activation):
         def value(self, z):
             return z**3
 

@@ -30,7 +30,7 @@ def test_arrays_are_those_of_parquet_blocks(tmp_path, types, targets):
     FRAME.to_parquet(tmp_path / "rows.parquet", index=False)
     columns = [name for name in "anbf" if name not in targets]
     target = targets[0] if len(targets) == 1 else targets
-    expected = vp.ParquetBlocks(tmp_path / "rows.parquet", target, inputs=columns, weight="w").read(0)
+    expected = vp.blocks.ParquetBlocks(tmp_path / "rows.parquet", target, inputs=columns, weight="w").read(0)
     found = module._arrays(FRAME.astype(types), columns, targets, len(targets) == 1, "w")
     for own, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(own, other)
@@ -101,7 +101,7 @@ def test_blocks_that_are_expected_are_loaded_ahead_once(blocks):
 
 
 def test_rows_of_a_window_are_expected_in_the_order_in_which_they_are_read():
-    class Watched(vp.ArrayBlocks):
+    class Watched(vp.blocks.ArrayBlocks):
         def expect(self, numbers):
             expected.append(list(numbers))
 
@@ -113,6 +113,8 @@ def test_rows_of_a_window_are_expected_in_the_order_in_which_they_are_read():
     X = np.random.default_rng(0).normal(size=(64, 1)).astype(np.float32)
     network = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
     blocks = Watched(X, X, rows=2)
-    vp.train_blocks(network, np.zeros(2, np.float32), blocks, optimizer=vp.Momentum(0.1), window=32, batch_size=8)
+    vp.blocks.train_blocks(
+        network, np.zeros(2, np.float32), blocks, optimizer=vp.Momentum(0.1), window=32, batch_size=8
+    )
     assert [number for numbers in expected for number in numbers] == read[-32:]
     assert len(expected) == 2

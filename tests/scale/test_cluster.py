@@ -108,7 +108,7 @@ def test_bits_are_those_of_training_here_with_one_two_and_four_workers(cluster, 
         while len(client.nthreads()) != count:
             time.sleep(0.05)
         seen: list[Any] = []
-        workers = vp.DaskWorkers(client)
+        workers = vp.cluster.DaskWorkers(client)
         assert_bits(vp.train_population(members, of.X, of.T, workers=workers, progress=seen.append), expected)
         assert seen[-1].ended == len(members)
 
@@ -117,7 +117,7 @@ def test_bits_are_those_of_training_here_with_one_two_and_four_workers(cluster, 
 def test_bits_stay_when_workers_are_killed(cluster, client, all_at_once):
     members = population(1000)
     with Killer(cluster, all_at_once) as killer:
-        results = vp.train_population(members, of.X, of.T, workers=vp.DaskWorkers(client))
+        results = vp.train_population(members, of.X, of.T, workers=vp.cluster.DaskWorkers(client))
     assert killer.kills
     assert_bits(results, vp.train_population(members, of.X, of.T))
 
@@ -130,7 +130,7 @@ def test_a_cluster_that_has_gone_is_said(cluster, client, monkeypatch):
         cluster.scale(0)
 
     with pytest.raises(RuntimeError, match=r"The cluster at tcp://\S+ has had no worker for 2 s: start some"):
-        vp.train_population(members, of.X, of.T, workers=vp.DaskWorkers(client), progress=leave)
+        vp.train_population(members, of.X, of.T, workers=vp.cluster.DaskWorkers(client), progress=leave)
 
 
 class Bundle(NamedTuple):
@@ -146,7 +146,7 @@ def greedy(bundle, data):
 
 def test_a_bundle_that_needs_too_much_memory_is_said(client):
     with pytest.raises(RuntimeError, match=r"used more than (its|their) memory: give|last: give"):
-        list(vp.DaskWorkers(client, retries=1).run(greedy, [Bundle([7])], None))
+        list(vp.cluster.DaskWorkers(client, retries=1).run(greedy, [Bundle([7])], None))
 
 
 def running(dask_worker):
@@ -165,7 +165,7 @@ def test_ctrl_c_stops_the_workers(client):
         signal.raise_signal(signal.SIGINT)
 
     threading.Thread(target=press).start()
-    results = vp.train_population(members, of.X, of.T, workers=vp.DaskWorkers(client))
+    results = vp.train_population(members, of.X, of.T, workers=vp.cluster.DaskWorkers(client))
     assert {result.reason for result in results} == {"interrupted"}
     assert sum(result.state.epoch > 0 for result in results) == 2  # those under way
     until = time.monotonic() + 10
@@ -178,7 +178,7 @@ def test_a_task_whose_population_is_on_the_cluster_lets_others_work(client):
     def within():
         members = [vp.Member(vp.Network(1, [vp.Dense(1)], vp.SquaredError()), np.zeros(2), vp.Adam(0.1))]
         line = np.linspace(-1, 1, 20)[:, None]
-        return vp.train_population(members, line, line, workers=vp.DaskWorkers())[0].theta
+        return vp.train_population(members, line, line, workers=vp.cluster.DaskWorkers())[0].theta
 
     first, second = client.gather([client.submit(within, pure=False) for _ in range(2)])
     np.testing.assert_array_equal(first, second)
@@ -208,7 +208,7 @@ def test_estimators_train_on_the_cluster_with_the_same_bits(client, make, way, m
     here = make().fit(X, y)
     assert not ran
     if way == "given":
-        there = make(vp.DaskWorkers(client)).fit(X, y)
+        there = make(vp.cluster.DaskWorkers(client)).fit(X, y)
     else:
         with joblib.parallel_config("dask"):
             there = make().fit(X, y)
@@ -222,6 +222,6 @@ def test_estimators_train_on_the_cluster_with_the_same_bits(client, make, way, m
 
 
 def test_workers_are_no_part_of_a_saved_model(client, tmp_path):
-    model = table(vp.DaskWorkers(client)).fit(X, y)
+    model = table(vp.cluster.DaskWorkers(client)).fit(X, y)
     vp.save(model, tmp_path / "model.npz")
     assert vp.load(tmp_path / "model.npz").workers is None

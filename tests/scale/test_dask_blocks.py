@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
 
 def fit(blocks, window=1_000, **settings):
     theta = NETWORK.init(0, np.float32)
-    return vp.train_blocks(NETWORK, theta, blocks, optimizer=vp.Adam(0.01), epochs=3, window=window, **settings)
+    return vp.blocks.train_blocks(NETWORK, theta, blocks, optimizer=vp.Adam(0.01), epochs=3, window=window, **settings)
 
 
 def assert_bits(one, other):
@@ -51,8 +51,8 @@ def assert_bits(one, other):
 
 
 def test_a_frame_has_the_bits_of_parquet_files_and_memory(client, folder):
-    local = vp.ParquetBlocks(folder, "y", weight="w")
-    blocks = vp.DaskBlocks(dd.read_parquet(folder, split_row_groups=True), "y", weight="w")
+    local = vp.blocks.ParquetBlocks(folder, "y", weight="w")
+    blocks = vp.blocks.DaskBlocks(dd.read_parquet(folder, split_row_groups=True), "y", weight="w")
     assert blocks.sizes.tolist() == local.sizes.tolist() == [PART] * (ROWS // PART)
     for number in (0, 7):
         for own, other in zip(blocks.read(number), local.read(number), strict=True):
@@ -69,25 +69,27 @@ def test_a_frame_has_the_bits_of_parquet_files_and_memory(client, folder):
 
 def test_an_array_has_the_bits_of_memory(client):
     inputs, targets = da.from_array(FRAME[list("abcden")].to_numpy(), chunks=(PART, 2)), da.from_array(T, chunks=999)
-    blocks = vp.DaskBlocks(inputs, targets, client=client)
-    assert_bits(fit(blocks), fit(vp.ArrayBlocks(FRAME[list("abcden")].to_numpy(), T, rows=PART)))
-    some = vp.DaskBlocks(inputs[inputs[:, 0] > 0], targets[inputs[:, 0] > 0])  # chunks of sizes that are not known
+    blocks = vp.blocks.DaskBlocks(inputs, targets, client=client)
+    assert_bits(fit(blocks), fit(vp.blocks.ArrayBlocks(FRAME[list("abcden")].to_numpy(), T, rows=PART)))
+    some = vp.blocks.DaskBlocks(
+        inputs[inputs[:, 0] > 0], targets[inputs[:, 0] > 0]
+    )  # chunks of sizes that are not known
     assert some.sizes.sum() == (X[:, 0] > 0).sum()
 
 
 def test_bits_stay_when_a_worker_is_killed(client, folder):
     frame = dd.read_parquet(folder, split_row_groups=True)
     slow = frame.map_partitions(lambda part: (time.sleep(0.05), part)[1], meta=frame)
-    blocks = vp.DaskBlocks(slow, "y", weight="w")
+    blocks = vp.blocks.DaskBlocks(slow, "y", weight="w")
     pids = list(client.run(os.getpid).values())
     threading.Timer(0.5, os.kill, [pids[0], signal.SIGKILL]).start()
     threading.Timer(1.5, os.kill, [pids[1], signal.SIGKILL]).start()
-    assert_bits(fit(blocks), fit(vp.ParquetBlocks(folder, "y", weight="w")))
+    assert_bits(fit(blocks), fit(vp.blocks.ParquetBlocks(folder, "y", weight="w")))
     assert not set(pids) & set(client.run(os.getpid).values())
 
 
 def test_workers_load_several_blocks_at_once(client, folder):
-    blocks = vp.DaskBlocks(dd.read_parquet(folder, split_row_groups=True), "y", weight="w")
+    blocks = vp.blocks.DaskBlocks(dd.read_parquet(folder, split_row_groups=True), "y", weight="w")
     blocks.expect([4, 2, 9, 11, 3, 7])
     assert sorted(blocks._coming) == [2, 4, 9, 11]  # for each of two threads two
     blocks.read(4)
@@ -108,14 +110,14 @@ def test_workers_load_several_blocks_at_once(client, folder):
 )
 def test_what_cannot_be_learned_from_is_said(client, frame, target, sentence):
     with pytest.raises(vp.TableError, match=sentence):
-        vp.DaskBlocks(dd.from_pandas(frame, npartitions=2), target)
+        vp.blocks.DaskBlocks(dd.from_pandas(frame, npartitions=2), target)
 
 
 def test_values_that_are_no_numbers_are_named_with_their_partition(client):
     for value, said in ((np.nan, "missing"), (np.inf, "inf")):
         frame = FRAME.copy()
         frame.loc[2_100, "c"] = value
-        blocks = vp.DaskBlocks(dd.from_pandas(frame, npartitions=4), "y")
+        blocks = vp.blocks.DaskBlocks(dd.from_pandas(frame, npartitions=4), "y")
         with pytest.raises(vp.TableError, match=f"In partition 2: column 'c' is {said} in row 100; fill or drop it"):
             blocks.read(2)
 
@@ -124,7 +126,7 @@ def test_columns_may_be_named_by_numbers(client):
     numbered = FRAME.set_axis(range(FRAME.shape[1]), axis=1)
     place = FRAME.columns.get_loc("y")
     named, blocks = (
-        vp.DaskBlocks(dd.from_pandas(frame, npartitions=2), target)
+        vp.blocks.DaskBlocks(dd.from_pandas(frame, npartitions=2), target)
         for frame, target in ((FRAME, "y"), (numbered, place))
     )
     for own, like in zip(blocks.read(1), named.read(1), strict=True):
@@ -133,7 +135,7 @@ def test_columns_may_be_named_by_numbers(client):
 
 def test_a_client_that_is_closed_is_said(client):
     with distributed.Client(client.scheduler.address, set_as_default=False) as other:
-        blocks = vp.DaskBlocks(dd.from_pandas(FRAME, npartitions=2), "y", client=other)
+        blocks = vp.blocks.DaskBlocks(dd.from_pandas(FRAME, npartitions=2), "y", client=other)
     with pytest.raises(RuntimeError, match="The client of the Dask cluster is closed: make another"):
         blocks.read(0)
     with pytest.raises(RuntimeError, match="The client of the Dask cluster is closed: make another"):
@@ -142,14 +144,14 @@ def test_a_client_that_is_closed_is_said(client):
 
 def test_other_data_are_refused(client):
     with pytest.raises(TypeError, match="frame is a Series, but a data frame or an array of Dask is needed"):
-        vp.DaskBlocks(dd.from_pandas(FRAME["a"], npartitions=2), "y")
+        vp.blocks.DaskBlocks(dd.from_pandas(FRAME["a"], npartitions=2), "y")
     with pytest.raises(TypeError, match="target is a Series, but it is the name of a column, or a list of names"):
-        vp.DaskBlocks(dd.from_pandas(FRAME, npartitions=2), dd.from_pandas(FRAME["y"], npartitions=2))
+        vp.blocks.DaskBlocks(dd.from_pandas(FRAME, npartitions=2), dd.from_pandas(FRAME["y"], npartitions=2))
     with pytest.raises(TypeError, match="frame is a ndarray, but a data frame or an array of Dask is needed"):
-        vp.DaskBlocks(X, T)
+        vp.blocks.DaskBlocks(X, T)
     with pytest.raises(TypeError, match="frame is a DataFrame, but a data frame or an array of Dask is needed"):
-        vp.DaskBlocks(FRAME, "y")
+        vp.blocks.DaskBlocks(FRAME, "y")
     with pytest.raises(TypeError, match="target is a ndarray, but an array of Dask is needed"):
-        vp.DaskBlocks(da.from_array(X), T)
+        vp.blocks.DaskBlocks(da.from_array(X), T)
     with pytest.raises(ValueError, match="target has 3000 rows, but frame has 4000: give one for each"):
-        vp.DaskBlocks(da.from_array(X), da.from_array(T[:3000]))
+        vp.blocks.DaskBlocks(da.from_array(X), da.from_array(T[:3000]))

@@ -31,7 +31,9 @@ def small(monkeypatch):
 
 
 def trained(client, members=MEMBERS, progress=None, **settings):
-    return vp.train_population(members, of.X, of.T, progress=progress, workers=vp.DaskWorkers(client, **settings))
+    return vp.train_population(
+        members, of.X, of.T, progress=progress, workers=vp.cluster.DaskWorkers(client, **settings)
+    )
 
 
 def assert_bits(results, members=MEMBERS):
@@ -186,13 +188,13 @@ def test_work_that_is_called_off_ends_within_its_epochs():
 
 
 def test_settings_are_copied_and_pickled_without_the_connection():
-    workers = vp.DaskWorkers(FakeClient(), retries=5, same_bits=False)
+    workers = vp.cluster.DaskWorkers(FakeClient(), retries=5, same_bits=False)
     assert copy.deepcopy(workers) is clone(workers, safe=False) is workers
     other = pickle.loads(pickle.dumps(workers))
     assert (other.client, other.retries, other.same_bits) == (None, 5, False)
     for retries in (-1, 1.5, "3"):
         with pytest.raises(ValueError, match="retries is"):
-            vp.DaskWorkers(retries=retries)  # pyright: ignore[reportArgumentType]
+            vp.cluster.DaskWorkers(retries=retries)  # pyright: ignore[reportArgumentType]
 
 
 def test_without_dask_or_a_client_there_is_a_way_out(monkeypatch):

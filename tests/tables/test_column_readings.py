@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 import vecprop as vp
-from vecprop import TabularClassifier, TabularRegressor, guess_task, read_chunks, read_table
+from vecprop import TabularClassifier, TabularRegressor, read_table
+from vecprop.tables import guess_task, read_chunks
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.kinds.dates import DateReading
 from vecprop.tables.kinds.kinds import kind_of

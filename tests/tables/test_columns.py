@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from vecprop import TableError, guess_task
+from vecprop import TableError
+from vecprop.tables import guess_task
 from vecprop.tables.encoding.columns import BUCKETS, CATEGORIES, Categories, Dates, NumberInputs
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.kinds.dates import DateReading

@@ -9,7 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from vecprop import TableError, TabularRegressor, read_chunks, read_table
+from vecprop import TableError, TabularRegressor, read_table
+from vecprop.tables import read_chunks
 from vecprop.tables.kinds.dates import DateReading
 from vecprop.tables.kinds.task import as_whole
 from vecprop.tables.kinds.values import read_days

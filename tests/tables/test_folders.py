@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import dataset
 
-from vecprop import TableError, TabularClassifier, TabularRegressor, read_chunks, read_table
+from vecprop import TableError, TabularClassifier, TabularRegressor, read_table
+from vecprop.tables import read_chunks
 from vecprop.tables.streaming import memory_plan
 
 FRAME = pd.DataFrame(

@@ -39,28 +39,28 @@ def write(folder, table, name="part-{}.parquet", files=3, rows=20):
 def fit(blocks, **changes):
     settings: dict[str, Any] = {"optimizer": vp.Adam(0.01), "epochs": 2, "batch_size": 32, "window": 110}
     with pytest.warns(UserWarning, match="A window has"):
-        return vp.train_blocks(NETWORK, NETWORK.init(0, dtype=np.float32), blocks, **settings | changes)
+        return vp.blocks.train_blocks(NETWORK, NETWORK.init(0, dtype=np.float32), blocks, **settings | changes)
 
 
 def test_bits_are_those_of_arrays_whatever_the_files(tmp_path):
-    whole = fit(vp.ArrayBlocks(X, T, rows=20))
-    one = vp.ParquetBlocks(write(tmp_path / "one", frame(), files=3), "y", inputs=["a", "b", "c"])
-    other = vp.ParquetBlocks(write(tmp_path / "other", frame(), "{}.pq", files=1), "y", inputs=["a", "b", "c"])
+    whole = fit(vp.blocks.ArrayBlocks(X, T, rows=20))
+    one = vp.blocks.ParquetBlocks(write(tmp_path / "one", frame(), files=3), "y", inputs=["a", "b", "c"])
+    other = vp.blocks.ParquetBlocks(write(tmp_path / "other", frame(), "{}.pq", files=1), "y", inputs=["a", "b", "c"])
     for blocks in (one, other):
         np.testing.assert_array_equal(fit(blocks).theta, whole.theta, strict=True)
-    weighted = vp.ParquetBlocks(sorted((tmp_path / "one").iterdir()), "y", weight="w")
-    np.testing.assert_array_equal(fit(weighted).theta, fit(vp.ArrayBlocks(X, T, W, rows=20)).theta, strict=True)
+    weighted = vp.blocks.ParquetBlocks(sorted((tmp_path / "one").iterdir()), "y", weight="w")
+    np.testing.assert_array_equal(fit(weighted).theta, fit(vp.blocks.ArrayBlocks(X, T, W, rows=20)).theta, strict=True)
     assert weighted.columns == ["a", "b", "c"]
     assert digest_of(one) != digest_of(weighted)
 
 
 def test_several_targets_and_kinds_of_numbers(tmp_path):
     table = pd.DataFrame({"i": np.arange(300, dtype="i2"), "b": T > 0, "f": X[:, 0], "u": X[:, 1], "v": X[:, 2]})
-    blocks = vp.ParquetBlocks(write(tmp_path / "t", table), ["u", "v"])
+    blocks = vp.blocks.ParquetBlocks(write(tmp_path / "t", table), ["u", "v"])
     inputs, targets = blocks.read(5)
     np.testing.assert_array_equal(inputs, np.stack([np.arange(100, 120), T[100:120], X[100:120, 0]], axis=1))
     np.testing.assert_array_equal(targets, X[100:120, 1:], strict=True)
-    assert vp.ParquetBlocks(tmp_path / "t" / "part-0.parquet", "b", inputs=["f"]).read(0)[1].dtype == np.int64
+    assert vp.blocks.ParquetBlocks(tmp_path / "t" / "part-0.parquet", "b", inputs=["f"]).read(0)[1].dtype == np.int64
 
 
 def test_files_of_other_programs_and_empty_row_groups_are_passed_over(tmp_path):
@@ -70,34 +70,34 @@ def test_files_of_other_programs_and_empty_row_groups_are_passed_over(tmp_path):
     (folder / ".hidden" / "a.parquet").write_bytes(b"")
     (folder / "older").mkdir()
     frame()[:0].to_parquet(folder / "older" / "none.parquet", index=False)
-    assert vp.ParquetBlocks(folder, "y").sizes.sum() == 300
+    assert vp.blocks.ParquetBlocks(folder, "y").sizes.sum() == 300
 
 
 def test_a_column_that_folders_are_named_by_is_not_left_out(tmp_path):
     (tmp_path / "year=2024").mkdir()
     frame().to_parquet(tmp_path / "year=2024" / "a.parquet")
     with pytest.raises(vp.TableError, match="'year=2024', which holds a value of a column 'year': write it into"):
-        vp.ParquetBlocks(tmp_path, "y")
-    assert vp.ParquetBlocks([tmp_path / "year=2024" / "a.parquet"], "y").inputs == 4
+        vp.blocks.ParquetBlocks(tmp_path, "y")
+    assert vp.blocks.ParquetBlocks([tmp_path / "year=2024" / "a.parquet"], "y").inputs == 4
 
 
 def test_a_fit_goes_on_elsewhere_but_not_on_other_row_groups(tmp_path):
     checkpoint = vp.Checkpoint(tmp_path / "run.npz")
-    fit(vp.ParquetBlocks(write(tmp_path / "t", frame()), "y", weight="w"), epochs=1, checkpoint=checkpoint)
+    fit(vp.blocks.ParquetBlocks(write(tmp_path / "t", frame()), "y", weight="w"), epochs=1, checkpoint=checkpoint)
     moved = (tmp_path / "t").rename(tmp_path / "moved")
-    blocks = vp.ParquetBlocks(moved, "y", weight="w")
+    blocks = vp.blocks.ParquetBlocks(moved, "y", weight="w")
     np.testing.assert_array_equal(fit(blocks, checkpoint=checkpoint).theta, fit(blocks).theta)
     for other, named in (
         (write(tmp_path / "groups", frame(), rows=25), "division into blocks and its rows differ"),
         (write(tmp_path / "rows", frame(c=X[:, 0])), "its rows differs"),
     ):
         with pytest.raises(ValueError, match=named):
-            fit_quietly(vp.ParquetBlocks(other, "y", weight="w"), checkpoint=checkpoint)
+            fit_quietly(vp.blocks.ParquetBlocks(other, "y", weight="w"), checkpoint=checkpoint)
 
 
 def fit_quietly(blocks, **changes):
     settings: dict[str, Any] = {"optimizer": vp.Adam(0.01), "epochs": 2, "batch_size": 32, "window": 110}
-    return vp.train_blocks(NETWORK, NETWORK.init(0, dtype=np.float32), blocks, **settings | changes)
+    return vp.blocks.train_blocks(NETWORK, NETWORK.init(0, dtype=np.float32), blocks, **settings | changes)
 
 
 @pytest.mark.parametrize(
@@ -116,59 +116,59 @@ def test_what_is_not_a_number_is_named(change, says, tmp_path):
 
 
 def read_all(folder):
-    blocks = vp.ParquetBlocks(folder, "y")
+    blocks = vp.blocks.ParquetBlocks(folder, "y")
     return [blocks.read(number) for number in range(len(blocks.sizes))]
 
 
 def test_files_that_do_not_fit_are_named(tmp_path):
     folder = write(tmp_path / "t", frame())
     with pytest.raises(vp.TableError, match=r"part-0.parquet has no column 'Y': did you mean 'y'"):
-        vp.ParquetBlocks(folder, "Y")
+        vp.blocks.ParquetBlocks(folder, "Y")
     with pytest.raises(vp.TableError, match=r"part-0.parquet has no column 'price'; its columns are a, b, c, y, w"):
-        vp.ParquetBlocks(folder, "price")
+        vp.blocks.ParquetBlocks(folder, "price")
     with pytest.raises(vp.TableError, match=r"other.parquet is not there"):
-        vp.ParquetBlocks([folder / "other.parquet"], "y")
+        vp.blocks.ParquetBlocks([folder / "other.parquet"], "y")
     (tmp_path / "empty").mkdir()
     with pytest.raises(vp.TableError, match=r"empty holds no Parquet files, whose names end in .parquet or .pq"):
-        vp.ParquetBlocks(tmp_path / "empty", "y")
+        vp.blocks.ParquetBlocks(tmp_path / "empty", "y")
     (folder / "part-3.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(vp.TableError, match=r"part-3.parquet cannot be read as a parquet file"):
-        vp.ParquetBlocks(folder, "y")
+        vp.blocks.ParquetBlocks(folder, "y")
     pq.write_table(pa.table({"y": [1], "a": [1]}), folder / "part-3.parquet")
     with pytest.raises(vp.TableError, match=r"part-3.parquet has no column 'b'"):
-        vp.ParquetBlocks(folder, "y")
+        vp.blocks.ParquetBlocks(folder, "y")
 
 
 def test_names_that_name_no_column_are_refused(tmp_path):
     folder = write(tmp_path / "t", frame())
     for target, said in ((None, "NoneType"), ([], "list"), ([None], "list")):
         with pytest.raises(TypeError, match=f"target is a {said}, but it is the name of a column, or a list of names"):
-            vp.ParquetBlocks(folder, target)  # pyright: ignore[reportArgumentType]
+            vp.blocks.ParquetBlocks(folder, target)  # pyright: ignore[reportArgumentType]
     with pytest.raises(vp.TableError, match=r"part-0.parquet has no column 3; its columns are a, b"):
-        vp.ParquetBlocks(folder, 3)  # pyright: ignore[reportArgumentType]
+        vp.blocks.ParquetBlocks(folder, 3)  # pyright: ignore[reportArgumentType]
     twice = pa.table([pa.array([1.0])] * 3, names=["a", "a", "y"])
     pq.write_table(twice, tmp_path / "twice.parquet")
     with pytest.raises(vp.TableError, match=r"twice.parquet has 2 columns that are named 'a': give them other names"):
-        vp.ParquetBlocks(tmp_path / "twice.parquet", "y")
+        vp.blocks.ParquetBlocks(tmp_path / "twice.parquet", "y")
 
 
 def test_a_file_that_is_damaged_while_it_is_read_is_named(tmp_path):
     folder = write(tmp_path / "t", frame())
-    blocks = vp.ParquetBlocks(folder, "y", inputs=["a"])
+    blocks = vp.blocks.ParquetBlocks(folder, "y", inputs=["a"])
     path = folder / "part-1.parquet"
     path.write_bytes(path.read_bytes()[:1000])
     network = vp.Network(1, [vp.Dense(2)], vp.SoftmaxCrossEntropy())
     with pytest.raises(vp.TableError, match=r"part-1.parquet cannot be read as a parquet file"):
-        vp.train_blocks(network, network.init(0), blocks, optimizer=vp.Adam())
+        vp.blocks.train_blocks(network, network.init(0), blocks, optimizer=vp.Adam())
 
 
 def test_rows_sorted_on_disk_are_cured_by_a_copy(tmp_path, monkeypatch):
     table = frame().sort_values("y")
-    blocks = vp.ParquetBlocks(write(tmp_path / "t", table), "y", inputs=["a", "b", "c"])
+    blocks = vp.blocks.ParquetBlocks(write(tmp_path / "t", table), "y", inputs=["a", "b", "c"])
     with pytest.warns(UserWarning, match="Rows lie sorted by the target"):
         fit(blocks)
     monkeypatch.setattr(stream, "FEW_BLOCKS", 4)
-    fit_quietly(vp.copy_blocks(blocks, tmp_path / "mixed", shuffle=0, rows=10))
+    fit_quietly(vp.blocks.copy_blocks(blocks, tmp_path / "mixed", shuffle=0, rows=10))
 
 
 @pytest.mark.long
@@ -191,7 +191,7 @@ def test_the_document_on_them_is_true(tmp_path, monkeypatch):
     assert len(names["result"].history.loss) == 2
     exec(second, names)
     assert names["blocks"].sizes.tolist() == [300]
-    assert vp.ArrayBlocks.open("mixed/").inputs == 4
+    assert vp.blocks.ArrayBlocks.open("mixed/").inputs == 4
     exec(third, names)
     assert len(names["returned"]) == 300
 

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
 
-from vecprop import TableError, TabularClassifier, load, save, to_numpy, to_onnx
+from vecprop import TableError, TabularClassifier, load, save
+from vecprop.export import to_numpy, to_onnx
 from vecprop.tables.ensemble.threshold import ThresholdRule, positive_index
 from vecprop.tables.explaining.dependence import dependences
 

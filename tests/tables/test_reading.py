@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vecprop import TableError, read_chunks, read_table
+from vecprop import TableError, read_table
+from vecprop.tables import read_chunks
 
 FRAME = pd.DataFrame({"name": ["Ada", "Zoë, née X", None], "age": [36, 41, 7], "height": [1.5, np.nan, 0.25]})
 

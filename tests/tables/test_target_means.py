@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vecprop import TabularClassifier, TabularRegressor, load, save, to_numpy, to_onnx
+from vecprop import TabularClassifier, TabularRegressor, load, save
 from vecprop.core.selection import Selection
+from vecprop.export import to_numpy, to_onnx
 from vecprop.tables.encoding import encoder as tables_encoder
 from vecprop.tables.encoding.columns import Categories
 from vecprop.tables.encoding.encoder import VIEWS, Encoder

@@ -9,7 +9,8 @@ from sklearn.metrics import f1_score, log_loss, mean_pinball_loss, root_mean_squ
 from sklearn.utils.class_weight import compute_sample_weight
 
 from models import fresh
-from vecprop import TableError, TabularClassifier, TabularRegressor, load, save, to_numpy
+from vecprop import TableError, TabularClassifier, TabularRegressor, load, save
+from vecprop.export import to_numpy
 from vecprop.tables.ensemble.threshold import ThresholdRule
 from vecprop.tables.explaining.worst_rows import worst_rows
 
@@ -112,7 +113,7 @@ def test_exports_decide_by_the_threshold(classifier):
 
 def test_a_graph_decides_by_the_threshold(classifier):
     runtime = pytest.importorskip("onnxruntime")
-    from vecprop import to_onnx
+    from vecprop.export import to_onnx
 
     session = runtime.InferenceSession(to_onnx(classifier).SerializeToString())
     label, P = session.run(None, {"x": TABLE[["x"]].to_numpy(np.float32)})

@@ -286,7 +286,7 @@ def test_a_schedule_of_another_length_is_refused(schedule, tmp_path):
 
 def test_other_files_are_never_overwritten(tmp_path):
     path = tmp_path / "model.npz"
-    vp.save(vp.TrainedNetwork(PLAIN, PLAIN.init(0)), path)
+    vp.save(vp.export.TrainedNetwork(PLAIN, PLAIN.init(0)), path)
     for content, error in ((path.read_bytes(), "is a model, not a checkpoint"), (b"mine", "is not a model file")):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=error):
@@ -294,7 +294,7 @@ def test_other_files_are_never_overwritten(tmp_path):
         assert path.read_bytes() == content
 
 
-class Cube(vp.Activation):
+class Cube(vp.extend.Activation):
     def value(self, z):
         return z**3
 

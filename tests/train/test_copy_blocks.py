@@ -16,10 +16,10 @@ X, T, W = RNG.normal(size=(500, 3)).astype(np.float32), RNG.integers(0, 3, 500),
 def test_rows_are_in_the_order_of_the_shuffle_in_memory(bucket, weight, tmp_path, monkeypatch):
     monkeypatch.setattr(copying, "BUCKET", bucket)
     monkeypatch.setattr(copying, "CHUNK", 64)
-    source = vp.ArrayBlocks(X, T, weight, rows=70)
-    copy = vp.copy_blocks(source, tmp_path / "mixed", shuffle=7, rows=32)
+    source = vp.blocks.ArrayBlocks(X, T, weight, rows=70)
+    copy = vp.blocks.copy_blocks(source, tmp_path / "mixed", shuffle=7, rows=32)
     order = permutation(7, 0, 500)
-    for blocks in (copy, vp.ArrayBlocks.open(tmp_path / "mixed")):
+    for blocks in (copy, vp.blocks.ArrayBlocks.open(tmp_path / "mixed")):
         assert blocks.sizes.tolist() == [32] * 15 + [20]
         own = [X, T] if weight is None else [X, T, W]
         for place, arrays in enumerate(zip(*map(blocks.read, range(16)), strict=True)):
@@ -29,12 +29,12 @@ def test_rows_are_in_the_order_of_the_shuffle_in_memory(bucket, weight, tmp_path
 
 
 def test_without_a_seed_rows_stay_in_their_order(tmp_path):
-    copy = vp.copy_blocks(vp.ArrayBlocks(X, T, rows=70), tmp_path / "same")
+    copy = vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T, rows=70), tmp_path / "same")
     np.testing.assert_array_equal(copy.X, X, strict=True)
     np.testing.assert_array_equal(copy.T, T, strict=True)
 
 
-class Broken(vp.ArrayBlocks):
+class Broken(vp.blocks.ArrayBlocks):
     def read(self, number):
         if number == 4:
             raise OSError("the disk is gone")
@@ -43,26 +43,26 @@ class Broken(vp.ArrayBlocks):
 
 def test_a_copy_that_ended_early_is_no_copy_and_is_made_anew(tmp_path):
     with pytest.raises(OSError, match="the disk is gone"):
-        vp.copy_blocks(Broken(X, T, rows=70), tmp_path / "mixed", shuffle=7)
+        vp.blocks.copy_blocks(Broken(X, T, rows=70), tmp_path / "mixed", shuffle=7)
     with pytest.raises(ValueError, match=r"mixed has no blocks.json: .* its copy was not finished"):
-        vp.ArrayBlocks.open(tmp_path / "mixed")
-    copy = vp.copy_blocks(vp.ArrayBlocks(X, T, rows=70), tmp_path / "mixed", shuffle=7)
+        vp.blocks.ArrayBlocks.open(tmp_path / "mixed")
+    copy = vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T, rows=70), tmp_path / "mixed", shuffle=7)
     np.testing.assert_array_equal(copy.X, X[permutation(7, 0, 500)])
     with pytest.raises(FileExistsError, match="mixed holds a copy of blocks: give another folder"):
-        vp.copy_blocks(vp.ArrayBlocks(X, T), tmp_path / "mixed")
+        vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path / "mixed")
 
 
 def test_weights_of_a_copy_that_ended_early_are_not_those_of_the_next(tmp_path):
     with pytest.raises(OSError, match="the disk is gone"):
-        vp.copy_blocks(Broken(X, T, W, rows=70), tmp_path / "mixed")
-    copy = vp.copy_blocks(vp.ArrayBlocks(X, T, rows=70), tmp_path / "mixed")
+        vp.blocks.copy_blocks(Broken(X, T, W, rows=70), tmp_path / "mixed")
+    copy = vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T, rows=70), tmp_path / "mixed")
     assert copy.sample_weight is None
 
 
 @pytest.mark.parametrize("rows", [0, 1.5, True])
 def test_a_copy_of_blocks_of_no_size_is_refused_before_it_is_made(rows, tmp_path):
     with pytest.raises(ValueError, match=f"rows is {rows}, but a block has a whole number of rows"):
-        vp.copy_blocks(vp.ArrayBlocks(X, T), tmp_path / "new", rows=rows)
+        vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path / "new", rows=rows)
     assert not (tmp_path / "new").exists()
 
 
@@ -77,32 +77,32 @@ def test_a_copy_of_blocks_of_no_size_is_refused_before_it_is_made(rows, tmp_path
     ],
 )
 def test_a_damaged_copy_is_one_sentence(name, content, tmp_path):
-    vp.copy_blocks(vp.ArrayBlocks(X, T), tmp_path / "new")
+    vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path / "new")
     (tmp_path / "new" / name).unlink()
     if content is not None:
         (tmp_path / "new" / name).write_bytes(content)
     with pytest.raises(ValueError, match=r"new is a damaged folder of blocks: .+; copy the blocks again\.$"):
-        vp.ArrayBlocks.open(tmp_path / "new")
+        vp.blocks.ArrayBlocks.open(tmp_path / "new")
 
 
 def test_a_seed_of_numpy_fixes_the_order(tmp_path):
-    copy = vp.copy_blocks(vp.ArrayBlocks(X, T), tmp_path / "new", shuffle=np.int64(7))  # pyright: ignore
+    copy = vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path / "new", shuffle=np.int64(7))  # pyright: ignore
     np.testing.assert_array_equal(copy.X, X[permutation(7, 0, 500)])
 
 
 def test_what_is_not_its_own_is_left_alone(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(FileExistsError, match="file is a file: give the name of a folder"):
-        vp.copy_blocks(vp.ArrayBlocks(X, T), tmp_path / "file")
+        vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path / "file")
     (tmp_path / "file").unlink()
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(FileExistsError, match=r"holds mine.txt: give a folder of its own"):
-        vp.copy_blocks(vp.ArrayBlocks(X, T), tmp_path)
+        vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path)
     with pytest.raises(TypeError, match="shuffle is 'yes', but it is a seed"):
-        vp.copy_blocks(vp.ArrayBlocks(X, T), tmp_path / "new", shuffle="yes")  # pyright: ignore[reportArgumentType]
+        vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path / "new", shuffle="yes")  # pyright: ignore[reportArgumentType]
 
 
-class Changing(vp.ArrayBlocks):
+class Changing(vp.blocks.ArrayBlocks):
     def read(self, number):
         X, T = super().read(number)
         return (X.astype(float) if number else X), T
@@ -110,4 +110,4 @@ class Changing(vp.ArrayBlocks):
 
 def test_blocks_of_other_types_are_named(tmp_path):
     with pytest.raises(ValueError, match="block 1 has other arrays than the first: make their types equal"):
-        vp.copy_blocks(Changing(X, T, rows=70), tmp_path / "new")
+        vp.blocks.copy_blocks(Changing(X, T, rows=70), tmp_path / "new")

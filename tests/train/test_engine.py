@@ -31,13 +31,13 @@ OWN = vp.Network(4, [vp.Dense(5), Own(), vp.Dense(2)], vp.SquaredError())
 
 def test_kernels_take_the_noise_of_every_step():
     compiled = engine_class("compiled")
-    assert compiled.refusal(NETWORK, THETA, noise=vp.RandomKey(3, step=0)) is None
-    refusal = compiled.refusal(NETWORK, THETA, noise=vp.RandomKey(3, step=-1))
+    assert compiled.refusal(NETWORK, THETA, noise=vp.extend.RandomKey(3, step=0)) is None
+    refusal = compiled.refusal(NETWORK, THETA, noise=vp.extend.RandomKey(3, step=-1))
     assert refusal is not None
     assert "a step of at least 0" in refusal.reason
 
 
-@pytest.mark.parametrize("noise", [None, vp.RandomKey(3)])
+@pytest.mark.parametrize("noise", [None, vp.extend.RandomKey(3)])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_engine_computes_the_network(name, noise):
     engine = engine_class(name)(NETWORK)

@@ -48,7 +48,7 @@ def test_a_population_that_is_killed_anywhere_goes_on_to_the_bit(workers, each, 
                     vp.train_population(of.MEMBERS, of.X, of.T, workers=workers, checkpoint=checkpoint(tmp_path))
         parts = [container.read_document(path) for path in (tmp_path / "folder").glob("part*")]
         known.append(sum(len(cohort["numbers"]) for part in parts for cohort in part["cohorts"]))
-        trained: list[vp.Progress] = []
+        trained: list[vp.extend.Progress] = []
         kept = checkpoint(tmp_path)
         found = vp.train_population(of.MEMBERS, of.X, of.T, checkpoint=kept, progress=trained.append)
         np.testing.assert_array_equal(found.last_loss, whole.last_loss)
@@ -168,7 +168,7 @@ def test_parts_of_other_runs_and_damaged_ones_are_told(tmp_path):
         vp.train_population(FEW, of.X, of.T, checkpoint=kept[0])
 
 
-class Cube(vp.Activation):
+class Cube(vp.extend.Activation):
     def value(self, z):
         return z**3
 

@@ -40,7 +40,7 @@ def test_mini_batches_are_the_counted_order():
     for epoch in range(2):
         order = permutation(9, epoch, 30)
         for rows in (order[:8], order[8:16], order[16:24], order[24:]):
-            noise = vp.RandomKey(9, step, rows)
+            noise = vp.extend.RandomKey(9, step, rows)
             optimizer.step(theta, DROPPING.loss_and_gradient(theta, X[rows], T[rows], noise=noise)[1], state)
             step += 1
         losses.append(DROPPING.loss(theta, X, T))

@@ -49,9 +49,9 @@ def start(network, dtype=np.float64):
 
 def fit(network=PLAIN, weight=None, rows=20, dtype=np.float64, blocks=None, theta=None, **changes):
     settings: dict[str, Any] = {"optimizer": vp.Adam(0.01), "epochs": 3, "batch_size": 50, "seed": 3}
-    blocks = vp.ArrayBlocks(X, T, weight, rows=rows) if blocks is None else blocks
+    blocks = vp.blocks.ArrayBlocks(X, T, weight, rows=rows) if blocks is None else blocks
     theta = start(network, dtype) if theta is None else theta
-    return vp.train_blocks(network, theta, blocks, **settings | changes)
+    return vp.blocks.train_blocks(network, theta, blocks, **settings | changes)
 
 
 def in_memory(network=PLAIN, weight=None, dtype=np.float64, **changes):
@@ -97,7 +97,7 @@ def test_so_have_networks_whose_layers_threads_split(shape):
     X, t = rng.normal(size=(700, I)).astype(np.float32), rng.integers(0, O, 700)
     network = vp.Network(I, [vp.Dense(hidden), vp.ReLU(), vp.Dense(O)], vp.SoftmaxCrossEntropy())
     theta, settings = network.init(0, dtype=np.float32), {"optimizer": vp.Adam(), "epochs": 2, "batch_size": 256}
-    streamed = vp.train_blocks(network, theta, vp.ArrayBlocks(X, t, rows=64), **settings)
+    streamed = vp.blocks.train_blocks(network, theta, vp.blocks.ArrayBlocks(X, t, rows=64), **settings)
     require_same(streamed, vp.train(network, theta, X, t, training_loss="running", **settings))
 
 
@@ -167,7 +167,9 @@ def test_bits_depend_neither_on_threads_nor_on_where_rows_are_read_from(settings
         np.save(tmp_path / name, array)
         maps.append(np.load(tmp_path / f"{name}.npy", mmap_mode="r"))
     weight = maps[2] if "weight" in SETTINGS[settings] else None
-    require_same(mixed(**SETTINGS[settings] | {"blocks": vp.ArrayBlocks(maps[0], maps[1], weight, rows=20)}), whole)
+    require_same(
+        mixed(**SETTINGS[settings] | {"blocks": vp.blocks.ArrayBlocks(maps[0], maps[1], weight, rows=20)}), whole
+    )
 
 
 def wait_until(is_so, seconds=10):
@@ -250,14 +252,14 @@ def test_ctrl_c_at_any_moment_keeps_them(seconds):
     rng = np.random.default_rng(1)
     X = rng.normal(size=(200_000, 30)).astype(np.float32)
     network = vp.Network(30, [vp.Dense(64), vp.ReLU(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
-    blocks = vp.ArrayBlocks(X, (X[:, 0] > 0).astype(int), rows=2000)
+    blocks = vp.blocks.ArrayBlocks(X, (X[:, 0] > 0).astype(int), rows=2000)
     theta, pressed = network.init(0, dtype=np.float32), []
 
     def fit(epochs, state=None):
         settings: dict[str, Any] = {"optimizer": vp.Adam(), "batch_size": 300, "window": 50_000, "state": state}
         settings["callbacks"] = [lambda state: pressed or pressed.append(press())]
         start = theta if state is None else state.theta
-        return vp.train_blocks(network, start, blocks, epochs=epochs, **settings)
+        return vp.blocks.train_blocks(network, start, blocks, epochs=epochs, **settings)
 
     def press():
         timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
@@ -274,7 +276,7 @@ def test_ctrl_c_at_any_moment_keeps_them(seconds):
 
 
 def test_a_block_may_be_read_while_it_is_told_whether_rows_are_sorted(monkeypatch):
-    checked: Any = CheckedBlocks(PLAIN, start(PLAIN), vp.ArrayBlocks(X, T, rows=330))
+    checked: Any = CheckedBlocks(PLAIN, start(PLAIN), vp.blocks.ArrayBlocks(X, T, rows=330))
     moments = checked._moments
 
     def told_meanwhile(batch):
@@ -304,8 +306,8 @@ def test_the_next_window_is_read_while_one_is_trained_on():
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"blocks": vp.ArrayBlocks(X, T, rows=30)}, "its division into blocks and its rows differ"),
-        ({"blocks": vp.ArrayBlocks(X, 1 - T, rows=20)}, "its rows differs"),
+        ({"blocks": vp.blocks.ArrayBlocks(X, T, rows=30)}, "its division into blocks and its rows differ"),
+        ({"blocks": vp.blocks.ArrayBlocks(X, 1 - T, rows=20)}, "its rows differs"),
         ({"window": 100}, "its window differs"),
         ({"batch_size": 20, "seed": 1}, "its batch_size and its seed differ"),
     ],
@@ -333,7 +335,7 @@ def test_lists_and_frames_are_arrays():
     like = fit(weight=W)
     frame = pd.DataFrame(X, index=np.arange(330.0)[::-1])  # a slice of its labels is not one of its rows
     for own, targets in ((X.tolist(), T.tolist()), (frame, pd.Series(T, index=frame.index))):
-        np.testing.assert_array_equal(fit(blocks=vp.ArrayBlocks(own, targets, W, rows=20)).theta, like.theta)
+        np.testing.assert_array_equal(fit(blocks=vp.blocks.ArrayBlocks(own, targets, W, rows=20)).theta, like.theta)
 
 
 def spoiled(array, value, row=25):
@@ -385,7 +387,7 @@ def test_what_cannot_be_trained_on_is_one_sentence(changes, says):
 )
 def test_arrays_that_are_no_rows_are_refused(X, T, changes, says):
     with pytest.raises(ValueError, match=says):
-        vp.ArrayBlocks(X, T, **changes)
+        vp.blocks.ArrayBlocks(X, T, **changes)
 
 
 def test_rows_that_are_badly_mixed_are_told(monkeypatch):
@@ -401,7 +403,9 @@ def test_memory_is_announced_and_refused_where_there_is_less(monkeypatch, caplog
     with caplog.at_level("INFO", "vecprop"):
         fit()
         assert "one window of 330 rows x 4 inputs and a block take 0 MB" in caplog.text
-        fit(blocks=vp.ArrayBlocks(np.zeros((2**16, 4)), np.zeros(2**16, int), rows=2**11), epochs=0, window=2**15)
+        fit(
+            blocks=vp.blocks.ArrayBlocks(np.zeros((2**16, 4)), np.zeros(2**16, int), rows=2**11), epochs=0, window=2**15
+        )
     assert "two windows of 32,768 rows x 4 inputs and a block take 6 MB" in caplog.text
     monkeypatch.setattr(stream, "available_memory", lambda: 10_000)
     with pytest.raises(MemoryError, match=r"one window of 330 rows .* but this process can have 0 MB: give a smaller"):

@@ -40,7 +40,7 @@ def from_scikit_learn(model: scikit.MLPClassifier | scikit.MLPRegressor) -> MLPC
     --------
     >>> from sklearn.datasets import load_diabetes
     >>> from sklearn.neural_network import MLPRegressor
-    >>> from vecprop import from_scikit_learn
+    >>> from vecprop.export import from_scikit_learn
     >>> X, y = load_diabetes(return_X_y=True, scaled=True)
     >>> theirs = MLPRegressor(hidden_layer_sizes=[4], solver="lbfgs", max_iter=5000, random_state=0).fit(X, y)
     >>> ours = from_scikit_learn(theirs)

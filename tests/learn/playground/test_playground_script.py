@@ -142,8 +142,9 @@ def test_the_script_needs_numpy_and_the_public_names_alone(table):
     modules = {name.name for node in imports if isinstance(node, ast.Import) for name in node.names}
     sources = {node.module: {name.name for name in node.names} for node in imports if isinstance(node, ast.ImportFrom)}
     assert modules == {"numpy"}
-    assert set(sources) == {"vecprop", "dataclasses"}
+    assert set(sources) == {"vecprop", "vecprop.extend", "dataclasses"}
     assert sources["vecprop"] <= set(vecprop.__all__)
+    assert sources["vecprop.extend"] <= set(vecprop.extend.__all__)
     assert "script" not in text  # names of a table stay out
     assert "import os" not in text
     assert max(map(len, text.splitlines())) <= 250

@@ -21,7 +21,7 @@ HEAD = '''"""A network of the playground, trained again: theta has the same bits
 
 import numpy as np
 
-from vecprop import {names}
+{imports}
 '''
 
 RUN = '''
@@ -63,14 +63,15 @@ def script(session: "Session") -> str:
     source = [*map(inspect.getsource, (*sets, *wrong)), RUN.format(seed=begun.start).strip() + "\n"]
     body = "\n\n" + "\n\n".join(source) + "\n\n" + "\n".join(written.lines) + "\n"
     dataclass = "from dataclasses import dataclass, field\n\n" if wrong else ""
-    head = HEAD.format(names=", ".join(_public_names(body)))
+    head = HEAD.format(imports="\n".join(_imports(body)))
     return head.replace("import numpy", f"{dataclass}import numpy", 1) + body
 
 
-def _public_names(code: str) -> list[str]:
-    """Return the library's public names that code uses."""
+def _imports(code: str) -> list[str]:
+    """Return the lines that import the library's public names that code uses."""
     used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
-    return sorted(used & set(vecprop.__all__))
+    names = {package.__name__: sorted(used & set(package.__all__)) for package in (vecprop, vecprop.extend)}
+    return [f"from {package} import {', '.join(found)}" for package, found in names.items() if found]
 
 
 def _network_lines(network: Network) -> list[str]:

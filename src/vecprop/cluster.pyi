@@ -1,0 +1,3 @@
+from .scale.workers import DaskWorkers as DaskWorkers
+
+__all__: list[str]

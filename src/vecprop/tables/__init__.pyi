@@ -1,0 +1,8 @@
+from .classifier import TabularClassifier as TabularClassifier
+from .error import TableError as TableError
+from .kinds.task import guess_task as guess_task
+from .reading.reading import read_chunks as read_chunks
+from .reading.reading import read_table as read_table
+from .regressor import TabularRegressor as TabularRegressor
+
+__all__: list[str]
