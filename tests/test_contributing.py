@@ -17,7 +17,7 @@ import pytest
 import registry
 import vecprop as vp
 from vecprop import catalog, pictures
-from vecprop.compiled.lower.score_loops import LOOPS
+from vecprop.compiled.lower.row_loops import LOOPS
 from vecprop.core.scores import SCORES, Score
 
 ROOT = Path(__file__).parent.parent
@@ -153,7 +153,7 @@ CLOSENESS = {
 def _share(''',
         ),
     ],
-    "src/vecprop/compiled/lower/score_loops.py": [
+    "src/vecprop/compiled/lower/row_loops.py": [
         (
             "LOOPS: dict",
             """def _closeness(context):

@@ -19,11 +19,11 @@ import pytest
 from numba.core.dispatcher import Dispatcher
 
 import vecprop as vp
+from vecprop.compiled.compiled_network import gradient_of_a_step
 from vecprop.compiled.jit import machine_code
 from vecprop.compiled.jit.machine_code import Kernel
 from vecprop.compiled.lower import formulas
 from vecprop.compiled.lower.formulas import definition_of
-from vecprop.compiled.step import gradient_of_a_step
 
 address_of_kernel = Kernel.address
 

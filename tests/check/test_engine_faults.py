@@ -7,9 +7,9 @@ from mutation_suite import PLACES, case
 
 import registry
 import vecprop as vp
+from vecprop.compiled.compiled_network import gradient_of_a_step
 from vecprop.compiled.jit.cache import folder
 from vecprop.compiled.program import program_of
-from vecprop.compiled.step import gradient_of_a_step
 from vecprop.optimize.optimizers import AdamHat
 
 TYPES = pytest.mark.parametrize("F", [np.float64, pytest.param(np.float32, marks=pytest.mark.long)])
@@ -104,18 +104,18 @@ DENSE = [
     Fault("compiled.run.dense._through_blas_back", "zero), I, S, O", "zero), I, S, O - 1", SMALL, "BLAS"),
     # split by inputs
     Fault("compiled.run.parallelism.sum_quarters", "[2 * n + i] + products", "[2 * n + i] - products", BY_INPUTS),
-    Fault("compiled.run.model_parallel.backward_by_inputs", "np.int64(shard > 0)", "np.int64(0)", BY_INPUTS),
-    Fault("compiled.run.model_parallel.backward_by_inputs", "c.theta + start", "c.theta", BY_INPUTS_LATER),
+    Fault("compiled.run.batches.backward_by_inputs", "np.int64(shard > 0)", "np.int64(0)", BY_INPUTS),
+    Fault("compiled.run.batches.backward_by_inputs", "c.theta + start", "c.theta", BY_INPUTS_LATER),
     # split by results
-    Fault("compiled.run.model_parallel._multiply_weights", "row.inputs + 1", "row.inputs", BY_RESULTS, "packed"),
+    Fault("compiled.run.batches._multiply_weights", "row.inputs + 1", "row.inputs", BY_RESULTS, "packed"),
     Fault(
-        "compiled.run.model_parallel._multiply_weights",
+        "compiled.run.batches._multiply_weights",
         "row.outputs, stride_k, stride_m",
         "row.outputs - 1, stride_k, stride_m",
         BY_RESULTS,
         "packed",
     ),
-    Fault("compiled.run.model_parallel._put_gradient", "np.int64(shard > 0)", "np.int64(0)", BY_RESULTS, "packed"),
+    Fault("compiled.run.batches._put_gradient", "np.int64(shard > 0)", "np.int64(0)", BY_RESULTS, "packed"),
 ]
 
 ACTIVATIONS = [
@@ -199,7 +199,7 @@ DROPPING = [
     Fault("compiled.lower.loops._drop", "count(row, k)", "count(row, s)", DROPOUT),
     Fault("compiled.lower.loops._drop", "_DROPOUT), step)", "_DROPOUT), 0)", DROPOUT),
     Fault("compiled.lower.loops._drop", "x[k, s] * mask[k, s]", "x[k, s] * mask[k, s]; mask[k, s] = 1", DROPOUT),
-    Fault("compiled.run.tile_layers.backward", "delta[i] *= extra[i]", "delta[i] *= 1", DROPOUT),
+    Fault("compiled.run.tiles.backward", "delta[i] *= extra[i]", "delta[i] *= 1", DROPOUT),
 ]
 
 ROWS = [

@@ -7,7 +7,7 @@ import pytest
 
 from vecprop import MLPClassifier, compile
 from vecprop.check import Verdict, assert_gradients, check_gradients
-from vecprop.compiled import step
+from vecprop.compiled import compiled_network as step
 from vecprop.core.activations import Tanh
 from vecprop.core.counter_rng import RandomKey
 from vecprop.core.layers import Activation, Dense, Dropout, Layer, LayerNorm

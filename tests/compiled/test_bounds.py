@@ -11,7 +11,7 @@ SETTINGS = {name: value for name, value in os.environ.items() if not name.starts
 BEYOND = """
 import ctypes
 from numba import types
-from vecprop.compiled.jit.arrays import words_at
+from vecprop.compiled.jit.addresses import words_at
 from vecprop.compiled.jit.machine_code import address_of
 def beyond(address):
     words_at(address, 1)[1] = 1

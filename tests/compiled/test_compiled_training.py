@@ -11,7 +11,7 @@ import pytest
 import registry
 import vecprop as vp
 from vecprop import catalog
-from vecprop.compiled.lower.score_loops import LOOPS
+from vecprop.compiled.lower.row_loops import LOOPS
 from vecprop.compiled.run.epochs import CHUNK
 from vecprop.core.counter_rng import permutation
 from vecprop.core.scores import SCORES

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numba import njit
 
+from vecprop.compiled.jit import OPTIONS
 from vecprop.compiled.jit.fit_record import FIT, OFFSETS, ROWS, Context, fit_at
-from vecprop.compiled.jit.numba_options import OPTIONS
 
 
 @njit(**OPTIONS)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from small_kernel import small_kernel
 
-from vecprop.compiled.jit import cache, precompile
+from vecprop.compiled.jit import cache, machine_code
 from vecprop.compiled.jit.cache import folder, is_kept
 
 NAME = small_kernel(np.float32).name
@@ -44,13 +44,13 @@ def empty(monkeypatch, tmp_path):
 
 def begin():
     """Begin to compile a small kernel; return the other process, if there is one."""
-    precompile.precompile.__wrapped__(small_kernel, np.float32)
-    return precompile._running.get(NAME)
+    machine_code.precompile.__wrapped__(small_kernel, np.float32)
+    return machine_code._running.get(NAME)
 
 
 def test_compiled_by_another_process(empty):
     begin()
-    precompile.wait_for(NAME)
+    machine_code.wait_for(NAME)
     assert is_kept(NAME)
 
 
@@ -66,7 +66,7 @@ def test_a_first_fit_leaves_the_epochs_to_another_process(tmp_path, threads, her
 
 
 def test_a_kept_kernel_is_not_compiled_again(empty, monkeypatch):
-    monkeypatch.setattr(precompile, "is_kept", lambda name: name == NAME)
+    monkeypatch.setattr(machine_code, "is_kept", lambda name: name == NAME)
     assert begin() is None
 
 
@@ -89,11 +89,11 @@ def test_no_process_if_it_cannot_help(empty, monkeypatch, why):
 
 
 def test_a_process_that_cannot_start_or_fails_is_no_fault(empty, monkeypatch):
-    monkeypatch.setattr(precompile, "_CODE", "raise ImportError")
+    monkeypatch.setattr(machine_code, "_CODE", "raise ImportError")
     process = begin()
     assert process is not None
     assert process.wait() == 1
-    precompile.wait_for(NAME)
+    machine_code.wait_for(NAME)
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     assert begin() is None
 
@@ -103,17 +103,17 @@ def test_several_threads_start_one_process(empty, monkeypatch):
         started.append(arguments[0])
         start(*arguments)
 
-    started, start = [], precompile._start
-    monkeypatch.setattr(precompile, "_CODE", "import time; time.sleep(60)")
-    monkeypatch.setattr(precompile, "_start", start_and_count)
+    started, start = [], machine_code._start
+    monkeypatch.setattr(machine_code, "_CODE", "import time; time.sleep(60)")
+    monkeypatch.setattr(machine_code, "_start", start_and_count)
     threads = [threading.Thread(target=begin) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert started == [NAME]
-    precompile._end()
-    assert precompile._running == {}
+    machine_code._end()
+    assert machine_code._running == {}
 
 
 def test_it_imports_nothing_from_where_it_is_started(empty, monkeypatch, tmp_path):
@@ -122,18 +122,18 @@ def test_it_imports_nothing_from_where_it_is_started(empty, monkeypatch, tmp_pat
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(sys, "path", [*sys.path, None])  # Python itself ignores it
     begin()
-    precompile.wait_for(NAME)
+    machine_code.wait_for(NAME)
     assert is_kept(NAME)
 
 
 def test_a_process_that_hangs_is_not_waited_for(empty, monkeypatch):
-    monkeypatch.setattr(precompile, "_CODE", "import time; time.sleep(60)")
-    monkeypatch.setattr(precompile, "_LONGEST", 0.01)
+    monkeypatch.setattr(machine_code, "_CODE", "import time; time.sleep(60)")
+    monkeypatch.setattr(machine_code, "_LONGEST", 0.01)
     process = begin()
     assert process is not None
-    precompile.wait_for(NAME)
+    machine_code.wait_for(NAME)
     assert process.returncode
-    assert precompile._running == {}
+    assert machine_code._running == {}
 
 
 @pytest.mark.long
@@ -153,10 +153,10 @@ import os, sys, time
 sys.path.insert(0, sys.argv[1])
 import numpy as np
 from small_kernel import small_kernel
-from vecprop.compiled.jit import precompile
-precompile._CODE = precompile._CODE.replace("import numpy\\n", "time.sleep(60)\\n")
-precompile.precompile(small_kernel, np.float32)
-(process,) = precompile._running.values()
+from vecprop.compiled.jit import machine_code
+machine_code._CODE = machine_code._CODE.replace("import numpy\\n", "time.sleep(60)\\n")
+machine_code.precompile(small_kernel, np.float32)
+(process,) = machine_code._running.values()
 print(process.pid, flush=True)
 time.sleep(60)
 """

@@ -12,7 +12,7 @@ import pytest
 from numba import njit, types
 
 import vecprop as vp
-from vecprop.compiled.jit.reached import digest, same_code
+from vecprop.compiled.jit.cache import digest, same_code
 
 PACKAGE = Path(vp.__file__).parent
 

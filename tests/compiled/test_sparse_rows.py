@@ -7,9 +7,8 @@ import pytest
 from scipy import sparse
 
 import vecprop as vp
-from vecprop.compiled.batch_loss import BatchLoss
+from vecprop.compiled.compiled_network import BatchLoss, gradient_of_a_step
 from vecprop.compiled.program import program_of
-from vecprop.compiled.step import gradient_of_a_step
 from vecprop.core.sparse import SparseNetwork
 from vecprop.system.threads import at_most_threads
 from vecprop.train.members import Member

@@ -13,7 +13,7 @@ import pytest
 
 import vecprop as vp
 from vecprop.compiled import program
-from vecprop.compiled.jit import system_calls
+from vecprop.compiled.jit import threads
 
 NETWORK = vp.Network(3, [vp.Dense(2), vp.Tanh(), vp.Dense(1)], vp.SquaredError())
 X = np.random.default_rng(0).normal(size=(20, 3))
@@ -26,7 +26,7 @@ def fit(engine):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ((system_calls, "MISSING", "sched_yield"), "this system has no function sched_yield, which kernels call"),
+        ((threads, "MISSING", "sched_yield"), "this system has no function sched_yield, which kernels call"),
         (
             (program, "has_sources", lambda: False),
             "the library's source files, from which kernels are compiled, are not",
@@ -46,10 +46,10 @@ def test_the_reference_engine_trains_and_says_so(monkeypatch, change, reason):
 
 def test_a_function_that_the_system_does_not_have_is_named(monkeypatch):
     library = ctypes.CDLL(None)
-    monkeypatch.setattr(system_calls, "_library", lambda: library)
-    assert system_calls.made_known() is None
-    monkeypatch.setattr(system_calls, "_FUNCTIONS", {"a_yield": "no_such_function"})
-    assert system_calls.made_known() == "no_such_function"
+    monkeypatch.setattr(threads, "_library", lambda: library)
+    assert threads.made_known() is None
+    monkeypatch.setattr(threads, "_FUNCTIONS", {"a_yield": "no_such_function"})
+    assert threads.made_known() == "no_such_function"
 
 
 @pytest.mark.long

@@ -1,9 +1,9 @@
 """The same networks as fused machine code: formulas of core and optimize, compiled by Numba for this processor.
 
-The modules here are called from outside: a network's losses and predictions (`compiled_network`), the loss of one batch
-(`batch_loss`), a step (`step`), a fit (`fit`), many fits (`member_fits`), the inputs of columns of numbers
-(`number_columns`), those of rows that are kept as bytes (`expanded`), and all kernels compiled in advance (`warm_up`).
-`program` is a network as the numbers that kernels read. Below them are four packages::
+The modules here are called from outside: the losses, gradients and predictions of a network (`compiled_network`), a fit
+(`fit`), many fits (`member_fits`), the inputs of columns of numbers (`number_columns`), those of rows that are kept as
+bytes (`expanded`), and all kernels compiled in advance (`warm_up`). `program` is a network as the numbers that kernels
+read. Below them are four packages::
 
     run             the loops over layers, tiles, steps and epochs, by one thread or several
     gemm   lower    products of matrices, which know no network; formulas turned into kernels
@@ -15,4 +15,4 @@ from ..system.threads import forks_wait
 with forks_wait:
     import numba  # noqa: F401 (takes most of the time of importing what is here)
 
-    from . import compiled_network, member_fits, step  # noqa: F401
+    from . import compiled_network, member_fits  # noqa: F401

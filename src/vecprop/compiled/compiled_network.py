@@ -4,6 +4,7 @@ import ctypes
 import math
 import os
 import threading
+from typing import Any
 
 import numpy as np
 
@@ -12,13 +13,126 @@ from ..core.elementary import Array
 from ..core.inputs import Batch, checked_rows, checked_theta, is_converted_as_read
 from ..core.network import Network
 from ..core.selection import Selection
-from ..system.threads import with_single_threaded_blas
-from .batch_loss import BatchLoss
-from .jit.fit_record import OFFSETS, address_of_array
-from .program import program_of, require_kernels
-from .run.tiles import predict_address
+from ..optimize.optimizers import Momentum
+from ..optimize.settings import Plan
+from ..system.threads import holding_back_interrupts, run_together, usable_threads, with_single_threaded_blas
+from .fit import Epochs
+from .jit.fit_record import OFFSETS, address_of_array, as_word
+from .program import batch_fields, program_of, require_kernels
+from .run.tiles import gradient_address, predict_address
 
 _WORD = ctypes.c_int64
+_GRADIENT = ctypes.CFUNCTYPE(ctypes.c_double, _WORD, _WORD, _WORD, _WORD, _WORD, ctypes.c_double, _WORD, _WORD)
+
+THREADED = 20_000_000
+"""The operations above which a call uses several threads: waking them takes about a tenth of a millisecond."""
+
+
+class BatchLoss:
+    """The loss of one batch as a function of the parameters, for one network."""
+
+    def __init__(self, network: Network, F: type, batch: Batch, noise: RandomKey | None = None) -> None:
+        self.network, self.F, self.batch = network, F, batch
+        self.step = noise.step if noise else -1
+        program, N = program_of(network, F), batch.rows
+        self.shards = program.shards(N)
+        self.workers = min(usable_threads(), self.shards) if N * program.operations > THREADED else 1
+        self.uses_blas = program.uses_blas
+        self.rows, self.cuts = np.arange(N), [shard * N // self.shards for shard in range(self.shards + 1)]
+        self.scale = 1.0
+        if network.reduction == "mean":
+            self.scale = 1 / float(N if batch.weight is None else batch.weight.sum(dtype=float))
+        self.context = program.training_context(self.workers)
+        self.context.clear("tile_contents")
+        self.context.set(all_rows=self.rows, seed=as_word(noise.seed if noise else 0), training=batch_fields(batch, F))
+        self.gradient_of_rows = _GRADIENT(gradient_address(F))
+
+    def loss(self, theta: np.ndarray) -> np.ndarray:
+        """Return the loss."""
+        return self.F(self.evaluate(theta, np.empty(0, self.F)))
+
+    def loss_and_gradient(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the loss and its gradient, (P,)."""
+        gradient = np.empty(theta.size, self.F)
+        return self.F(self.evaluate(theta, gradient)), gradient
+
+    def evaluate(self, theta: np.ndarray, gradient: np.ndarray) -> float:
+        """Return the loss, and write its gradient unless that is empty. The bits do not depend on the threads."""
+        gradients, partial = np.empty((self.shards, gradient.size), self.F), np.empty(self.shards)
+        self.context.set(theta=theta)
+
+        def work(worker: int) -> None:
+            for shard in range(worker, self.shards, self.workers):
+                some, own = self.rows[self.cuts[shard] : self.cuts[shard + 1]], gradients[shard]
+                partial[shard] = self.gradient_of_rows(
+                    self.context.address,
+                    worker,
+                    0,
+                    some.ctypes.data,
+                    some.size,
+                    self.scale,
+                    self.step,
+                    own.ctypes.data if gradient.size else 0,
+                )
+
+        def all_work(received: list[Any]) -> None:
+            with_single_threaded_blas(lambda: run_together(work, self.workers), self.uses_blas)
+
+        holding_back_interrupts(all_work)
+        if gradient.size:
+            gradient[...] = gradients[0]
+            for own in gradients[1:]:
+                gradient += own
+            self.network.add_penalty_gradient(theta, gradient, self.batch)
+        return float(sum(partial) + self.network.penalty(theta, self.batch))
+
+
+_OPTIMIZER = Momentum(learning_rate=1.0, momentum=0.0)
+
+
+def gradient_of_a_step(
+    network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None = None
+) -> tuple[Any, np.ndarray]:
+    """Return the loss and the gradient of a step of training on a full batch, as the kernels compute them.
+
+    The gradient has the kernels' own bits, also of numbers that are tiny, huge or not finite; only -0 becomes 0. It is
+    that of a fit's first step, on all rows in order, before it is clipped. Later steps may use the rows that are still
+    in their tile, and mini-batches gather theirs.
+
+    `BatchLoss` computes the same layers. But in a step of training threads split wide layers, sum shards and add
+    penalties block by block. The gradient J is read from its moment, which is -J with momentum 0 and a learning rate of
+    1: a product with 1 changes no bit.
+
+    Parameters
+    ----------
+    noise : RandomKey, optional
+        The key of random layers, with a whole number as its seed and the number of the step. None is no noise, with
+        which the kernels can compute random layers, but training never does.
+
+    Examples
+    --------
+    >>> network = Network(1, [Dense(1)], SquaredError())
+    >>> theta, X = np.array([2.0, 1.0]), np.array([[1.0], [3.0]])
+    >>> loss, gradient = gradient_of_a_step(network, theta, network.batch(theta, X, X))
+    >>> float(loss), gradient
+    (5.0, array([7., 3.]))
+    """
+    moment, seed, step = np.zeros_like(theta), int(noise.seed) if noise else 0, noise.step if noise else 0
+    plan = Plan(batch.rows, shuffle=False, seed=seed, clip=None, running=True)  # a running loss is the step's own
+    epochs = Epochs(network, np.array(theta), batch, None, _OPTIMIZER, [moment], np.array(theta), plan)
+    epochs.context.set(noisy=network.random and noise is not None)
+    holding_back_interrupts(lambda received: epochs.run(1, 0, step, steps_before=0, rates=np.ones(1)))
+    record = epochs.context.record[0]
+    # The recorded loss is the same sum, but is missing if the gradient is not finite.
+    loss = _sum(record["partial_losses"], record["shards"]) + _sum(record["penalties"], record["block_count"])
+    return theta.dtype.type(loss), 0 - moment
+
+
+def _sum(address: np.int64, count: np.int64) -> float:
+    """Return the sum of ``count`` doubles at an address."""
+    return sum((ctypes.c_double * int(count)).from_address(int(address)))
+
+
 _PREDICT = ctypes.CFUNCTYPE(None, _WORD, _WORD, _WORD)
 
 AT_ONCE = 10**8

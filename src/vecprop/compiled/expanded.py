@@ -9,7 +9,7 @@ from .jit.fit_record import address_of_array
 from .lower.expansion import expand_address
 
 EXPAND = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 11)
-"""The type of the kernel, see `calls.call_expand`."""
+"""The type of the kernel, see `addresses.call_expand`."""
 
 
 def expanded(expansion: Expansion, X: np.ndarray) -> np.ndarray:

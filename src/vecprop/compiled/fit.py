@@ -13,13 +13,12 @@ from ..core.scores import Score
 from ..optimize.optimizers import Optimizer
 from ..optimize.settings import Plan
 from ..system.threads import run_together, stoppable, usable_threads, with_single_threaded_blas
-from .jit.barrier import ABANDONED, BARRIER_WORDS, ROUND, STOPPED
 from .jit.fit_record import LINE, OFFSETS, Context, address_of_array, as_word
-from .jit.precompile import precompile
+from .jit.machine_code import precompile
+from .jit.threads import ABANDONED, BARRIER_WORDS, ROUND, STOPPED
 from .lower.formulas import hyperparameters, of_formulas
 from .lower.loops import update_address
-from .lower.score_loops import score_address
-from .lower.shuffling import shuffle_address
+from .lower.row_loops import score_address, shuffle_address
 from .program import Program, batch_fields, program_of
 from .run.epochs import CHUNK, Ended, epochs_address, epochs_kernel
 from .run.steps import BLOCK

@@ -30,13 +30,11 @@ from ..system.threads import (
     with_single_threaded_blas,
 )
 from .fit import Epochs
-from .jit.arrays import doubles_at, words_at
-from .jit.barrier import atomic_add
-from .jit.calls import call_epochs
+from .jit import INNER
+from .jit.addresses import call_epochs, doubles_at, words_at
 from .jit.fit_record import FIT, LINE, OFFSETS, KeptMemory, aligned, as_word, fit_at, starts_of
 from .jit.machine_code import address_of
-from .jit.numba_options import INNER
-from .jit.system_calls import CLOCK, IS_WINDOWS, clock_frequency
+from .jit.threads import CLOCK, IS_WINDOWS, atomic_add, clock_frequency
 from .run.epochs import MEMORY, Ended, Watched, epochs_address, stopping_at
 
 NOT_STARTED = -1

@@ -8,10 +8,10 @@ import numpy as np
 from numba import njit, types
 
 from .gemm.products import gather_address
-from .jit.arrays import doubles_at, numbers_at
+from .jit import IN_ORDER
+from .jit.addresses import doubles_at, numbers_at
 from .jit.fit_record import address_of_array
 from .jit.machine_code import address_of
-from .jit.numba_options import IN_ORDER
 
 _ENCODE = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 10)
 _GATHER = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)

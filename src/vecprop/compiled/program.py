@@ -14,7 +14,7 @@ from ..core.penalties import L1, L2
 from ..core.sparse import SparseBatch, SparseDense
 from .gemm.packed import packing_size
 from .gemm.products import gather_address
-from .jit import system_calls
+from .jit import threads
 from .jit.fit_record import Context
 from .lower.conversion import convert_address
 from .lower.expansion import expand_address
@@ -29,15 +29,12 @@ from .lower.loops import (
     norm_addresses,
 )
 from .lower.own_parts import reason_against
-from .lower.scaling import scale_address
-from .lower.score_loops import LOOPS
+from .lower.row_loops import LOOPS, scale_address
 from .run.batches import batch_address
-from .run.dense import Algorithm, dense_addresses, product_address
+from .run.dense import SPARSE_ROW_WORDS, Algorithm, dense_addresses, product_address
 from .run.parallelism import QUARTERS, SplitLayer, WeightSplit, algorithm_of, blocks_of, split_of
-from .run.sparse_rows import SPARSE_ROW_WORDS
 from .run.steps import BLOCK
-from .run.tile_layers import LAYER, LayerType
-from .run.tiles import MIN_GATHERED_FEATURES, TILE_CONTENTS, gradient_address
+from .run.tiles import LAYER, MIN_GATHERED_FEATURES, TILE_CONTENTS, LayerType, gradient_address
 
 TILE, LARGEST_TILE, TILE_BYTES = 128, 512, 2**16
 """The most rows of a tile, the most for small networks, and the most bytes of a small network's workspace.
@@ -63,8 +60,8 @@ MOST_SHARDS = 4
 
 def missing() -> str | None:
     """Return what kernels need of the system and is not here, as the end of a sentence, or None."""
-    if system_calls.MISSING is not None:
-        return f"this system has no function {system_calls.MISSING}, which kernels call"
+    if threads.MISSING is not None:
+        return f"this system has no function {threads.MISSING}, which kernels call"
     return None if has_sources() else "the library's source files, from which kernels are compiled, are not here"
 
 

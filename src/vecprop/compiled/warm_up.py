@@ -18,9 +18,7 @@ from .lower.loops import (
     norm_addresses,
     update_address,
 )
-from .lower.scaling import scale_address
-from .lower.score_loops import LOOPS, score_address
-from .lower.shuffling import shuffle_address
+from .lower.row_loops import LOOPS, scale_address, score_address, shuffle_address
 from .member_fits import members_address
 from .number_columns import encode_address
 from .run.batches import batch_address

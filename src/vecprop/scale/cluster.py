@@ -102,7 +102,7 @@ def machine() -> dict[str, str]:
     import scipy
 
     from .. import __version__
-    from ..compiled.jit.processor import features, name
+    from ..compiled.jit.numba_internals import features, processor_name
 
     return {
         "vecprop": f"{__version__} ({sources()})",
@@ -111,7 +111,7 @@ def machine() -> dict[str, str]:
         "SciPy": scipy.__version__,
         "Numba": f"{numba.__version__} with llvmlite {llvmlite.__version__}",
         "the C library": " ".join(platform.libc_ver()),
-        "the processor": name(),
+        "the processor": processor_name(),
         "its instructions": " ".join(sorted(features())),
         "BLAS": blas(),
     } | {variable: os.environ.get(variable, "") for variable in SETTINGS}

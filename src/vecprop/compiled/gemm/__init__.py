@@ -1,8 +1,8 @@
 r"""Products of matrices. They know no network: they take addresses, sizes and strides in bytes.
 
 There are three algorithms. `products` computes blocks of C in the processor's registers, straight from A and B;
-`packed` copies pieces of large A and B into panels first; `blas` passes the product to SciPy where the processor has no
-wide vectors. `vectors` has the instructions of a block.
+`packed` copies pieces of large A and B into panels first; `products.blas_product` passes the product to SciPy where the
+processor has no wide vectors. `vectors` has the instructions of a block.
 
 **A block in registers** (`products.multiply`). The sums of a few rows and two vectors of C stay in registers while k
 runs over the depth. Each k takes one row of B, two vectors, and one element of each row of A::

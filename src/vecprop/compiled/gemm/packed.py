@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from ..jit.arrays import numbers_at
+from ..jit import INNER
+from ..jit.addresses import numbers_at
 from ..jit.machine_code import address_of, filled_in
-from ..jit.numba_options import INNER
 from .vectors import copied_block, packed_block, transposed_block, vector_bytes
 
 # Placeholders, filled in for a floating type: the type, its blocks, their sizes, and the bytes of an element.
@@ -120,7 +120,7 @@ def _pack_of(F: type, width: int) -> Any:
 
 @cache
 def packed_address(F: type) -> int:
-    """Return the address of `multiply` for numbers of type F; see `calls.call_packed`."""
+    """Return the address of `multiply` for numbers of type F; see `addresses.call_packed`."""
     whole, edge = (packed_block(F, _columns(F) // 2, PANEL_ROWS, 2, whole=whole) for whole in (True, False))
     return address_of(
         multiply,

@@ -19,8 +19,8 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from ..jit.numba_options import intrinsic
-from ..jit.processor import features, has_wide_vectors
+from ..jit import intrinsic
+from ..jit.numba_internals import features, has_wide_vectors
 
 PREFETCH_BYTES = 1024
 """The prefetch distance in packed matrices: panels and C displace each other in the cache, so they are fetched anew."""

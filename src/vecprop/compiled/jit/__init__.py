@@ -1,1 +1,87 @@
-"""Numba's side of the engine, which knows no network: options, machine code on disk, addresses, the record of a fit."""
+"""How Numba compiles a function: its options, intrinsics, and hints for its loops."""
+
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec
+
+from llvmlite import ir
+from numba import extending, types
+
+from .numba_internals import InnerCompiler
+
+OPTIONS: dict[str, Any] = {
+    "error_model": "numpy",
+    "fastmath": {"contract", "reassoc", "arcp"},
+    "nogil": True,
+    "_nrt": False,
+    "no_rewrites": True,
+}
+"""Options of every kernel.
+
+Division by zero gives infinity: Numba's own test for it would stop vectorization. Sums may be reordered, and divisions
+become products; infinities and NaN keep their meaning. References are not counted: kernels own nothing, and the
+counting takes the compiler a tenth of its time. Expressions of arrays, which kernels have none of, are not looked for.
+"""
+
+INNER: dict[str, Any] = {
+    **OPTIONS,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "pipeline_class": InnerCompiler,
+}
+"""Options of functions that only compiled code calls: no wrappers, which take time to compile."""
+
+IN_ORDER: dict[str, Any] = {**INNER, "fastmath": False}
+"""Options of sums that are promised to be in order."""
+
+ONCE: dict[str, Any] = {**INNER, "inline": "always"}
+"""Options of functions that are inlined into their callers, and so are not compiled by themselves.
+
+A function with a single caller is: by itself it would be typed, optimized and turned into machine code once more.
+"""
+
+ONCE_IN_ORDER: dict[str, Any] = {**IN_ORDER, "inline": "always"}
+"""Options of such functions that compute as NumPy does, to the bit."""
+
+Arguments = ParamSpec("Arguments")
+
+
+def intrinsic(written: Callable[Concatenate[Any, Arguments], Any]) -> Callable[Arguments, Any]:
+    """Return Numba's intrinsic, a function whose instructions are written out, with the types of its calls.
+
+    Calls leave out its first argument, which is Numba's own typing context.
+    """
+    made: Any = extending.intrinsic(written)
+    return made
+
+
+@intrinsic
+def use_widest_vectors(typing):
+    """Have a function's loops use the processor's widest vectors, where the compiler would rather use half of them.
+
+    Call it at the start of a function. Wide vectors pay if much is done to each number; not if a short loop ends in a
+    sum over a vector's lanes, nor if divisions take the time. The estimates of
+    `scalar_functions.quotient` are refined twice in such a function.
+    """
+
+    def generate(context, builder, signature, arguments):
+        for attribute in ('"prefer-vector-width"="512"', '"reciprocal-estimates"="vec-divf:2"'):
+            set.add(builder.function.attributes, attribute)  # llvmlite itself knows no such attributes
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def without_overlaps(typing):
+    """Promise that the arrays of a function's arguments do not overlap, so that its loops need not test it.
+
+    Call it at the start of a function.
+    """
+
+    def generate(context, builder, signature, arguments):
+        for argument in builder.function.args:
+            if isinstance(argument.type, ir.PointerType):
+                argument.add_attribute("noalias")
+        return context.get_dummy_value()
+
+    return types.void(), generate

@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .arrays import record_at
+from .addresses import record_at
 
 LINE = 128
 """The alignment of memory that one thread writes: the two cache lines that a processor may fetch at once.
@@ -48,7 +48,7 @@ ROWS = np.dtype(
         ("data_rows", _WORD),  # the rows of these arrays
         ("chosen", _ADDRESS),  # the numbers of the rows that are chosen from them; 0 for all
         ("rows", _WORD),  # the number of chosen rows
-        ("scaler", _ADDRESS),  # scales inputs as they are gathered, see `lower.scaling`; 0 for not at all
+        ("scaler", _ADDRESS),  # scales inputs as they are gathered, see `lower.row_loops`; 0 for not at all
         ("shift", _ADDRESS),  # for each input
         ("scale", _ADDRESS),
         ("expander", _ADDRESS),  # makes inputs as they are gathered, see `lower.expansion` and `lower.conversion`; or 0

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from ..jit.arrays import numbers_at, words_at
+from ..jit import ONCE_IN_ORDER
+from ..jit.addresses import numbers_at, words_at
 from ..jit.machine_code import address_of
-from ..jit.numba_options import ONCE_IN_ORDER
 from .expansion import AT_ONCE, LINE_BYTES, prefetch, room
 
 # Placeholders, filled in by `address_of`: the floating type, and the type of the numbers.
@@ -52,7 +52,7 @@ def convert(X, row_bytes, places_at, n, nothing, column_bytes, none, first, feat
 
 @cache
 def convert_address(F: type, of_numbers: np.dtype) -> int:
-    """Return the address of `convert` for inputs of type F and numbers of another type; see `calls.call_expand`."""
+    """Return the address of `convert` for inputs of type F and numbers of another type; see `addresses.call_expand`."""
     kind = np.uint8 if of_numbers == np.bool_ else of_numbers.type
     names = {"number": F, "given": kind}
     return address_of(convert, types.void(*[types.intp] * 11), f"{F.__name__}_of_{kind.__name__}", **names)

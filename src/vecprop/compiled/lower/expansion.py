@@ -22,9 +22,9 @@ from numba import njit, types
 from numba.core import cgutils
 
 from ...core.expansion import COLUMN, Kept
-from ..jit.arrays import array_of, doubles_at, numbers_at, record_at, words_at
+from ..jit import ONCE_IN_ORDER, intrinsic, use_widest_vectors
+from ..jit.addresses import array_of, doubles_at, numbers_at, record_at, words_at
 from ..jit.machine_code import address_of
-from ..jit.numba_options import ONCE_IN_ORDER, intrinsic, use_widest_vectors
 
 # Placeholder, filled in by `address_of`: the floating type.
 number: Any = float
@@ -238,5 +238,5 @@ def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features
 
 @cache
 def expand_address(F: type) -> int:
-    """Return the address of `expand` for inputs of type F; see `calls.call_expand`."""
+    """Return the address of `expand` for inputs of type F; see `addresses.call_expand`."""
     return address_of(expand, types.void(*[types.intp] * 11), F.__name__, number=F)

@@ -28,8 +28,8 @@ from numba import njit
 
 from ...core import elementary as core_elementary
 from ...optimize.optimizers import Optimizer
-from ..jit.numba_options import OPTIONS
-from ..jit.reached import same_code
+from ..jit import OPTIONS
+from ..jit.cache import same_code
 from . import scalar_functions
 
 H_SIZE = 8

@@ -15,10 +15,10 @@ from numba import from_dtype, njit, types
 from ...core import counter_rng, elementary
 from ...core.layers import Dropout, LayerNorm
 from ...core.losses import SoftmaxCrossEntropy
-from ..jit.arrays import matrix, vector
+from ..jit import INNER, use_widest_vectors, without_overlaps
+from ..jit.addresses import matrix, vector
+from ..jit.cache import digest
 from ..jit.machine_code import address_of
-from ..jit.numba_options import INNER, use_widest_vectors, without_overlaps
-from ..jit.reached import digest
 from .formulas import H_SIZE, compiled_method, is_of_the_library, of_formulas
 from .scalar_functions import quotient
 
@@ -171,7 +171,8 @@ def _update2(n, rate, t, theta, J, first, second, moved, h):
 def _norm(I, rows, p, x, extra, y, h):
     """Normalize rows; see `core.layers.LayerNorm`.
 
-    For the backward pass, extra keeps x̂ and, behind its I features, the rows' deviations and two features of workspace.
+    For the backward pass, extra keeps x̂ and, behind its I features, the rows' deviations and two features of
+    workspace.
     """
     g, b = vector(p, 2 * I)[:I], vector(p, 2 * I)[I:]
     x, y, h = matrix(x, I, rows), matrix(y, I, rows), unpacked(h)
@@ -250,7 +251,7 @@ _INTEGER, _H = types.intp, types.CPointer(types.float64)
 
 
 def _signature(template: FunctionType, F: type) -> Any:
-    """Return the signature of a template for numbers of type F; `calls` has the same for its callers."""
+    """Return the signature of a template for numbers of type F; `addresses` has the same for its callers."""
     a = types.CPointer(from_dtype(np.dtype(F)))
     arguments = {
         "_map": (_INTEGER, a, a, _H),
@@ -288,39 +289,39 @@ def _address(template: FunctionType, cls: type, F: type, *methods: str) -> int:
 
 
 def norm_addresses(F: type) -> tuple[int, int]:
-    """Return the addresses of layer normalization, forward and back; see `calls.call_norm`."""
+    """Return the addresses of layer normalization, forward and back; see `addresses.call_norm`."""
     return _address(_norm, LayerNorm, F), _address(_norm_back, LayerNorm, F)
 
 
 def drop_address(F: type) -> int:
-    """Return the address of dropout; see `calls.call_drop`."""
+    """Return the address of dropout; see `addresses.call_drop`."""
     return _address(_drop, Dropout, F)
 
 
 def map_address(activation: Any, F: type) -> int:
-    """Return the address of y = value(z); see `calls.call_map`."""
+    """Return the address of y = value(z); see `addresses.call_map`."""
     return _address(_map, type(activation), F, "value")
 
 
 def derivative_address(activation: Any, F: type) -> int:
-    """Return the address of delta *= derivative(z, y); see `calls.call_derivative`."""
+    """Return the address of delta *= derivative(z, y); see `addresses.call_derivative`."""
     return _address(_derivative, type(activation), F, "derivative")
 
 
 def link_address(loss: Any, F: type) -> int:
-    """Return the address of a loss's link; see `calls.call_link`."""
+    """Return the address of a loss's link; see `addresses.call_link`."""
     if isinstance(loss, SoftmaxCrossEntropy):
         return _address(_softmax_link, type(loss), F)
     return _address(_elementwise_link, type(loss), F, "predict")
 
 
 def loss_address(loss: Any, F: type) -> int:
-    """Return the address of a loss and its gradient; see `calls.call_loss`."""
+    """Return the address of a loss and its gradient; see `addresses.call_loss`."""
     if isinstance(loss, SoftmaxCrossEntropy):
         return _address(_softmax_loss, type(loss), F)
     return _address(_elementwise_loss, type(loss), F, "element", "delta")
 
 
 def update_address(optimizer: Any, F: type) -> int:
-    """Return the address of an optimizer's step; see `calls.call_update`."""
+    """Return the address of an optimizer's step; see `addresses.call_update`."""
     return _address(UPDATES[len(optimizer.moments)], type(optimizer), F, "update")

@@ -16,9 +16,9 @@ from numpy.polynomial import Chebyshev, Polynomial
 
 from ...core import elementary
 from ...core.activations import logistic
-from ..jit.numba_options import INNER, intrinsic
-from ..jit.processor import has_wide_vectors
-from ..jit.reached import OVERLOADS
+from ..jit import INNER, intrinsic
+from ..jit.cache import OVERLOADS
+from ..jit.numba_internals import has_wide_vectors
 
 # Numba's default error model tests each division for zero, which stops vectorization. A product and a sum may become
 # one instruction, which rounds once; anything else would break these formulas, which rely on the order of roundings.

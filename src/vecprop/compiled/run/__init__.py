@@ -10,6 +10,6 @@ A batch's rows are cut into shards, and a shard's rows into tiles; parameters ar
       +-----+-----+-----+-----+                     block by block
       one shard, one worker, one gradient
 
-`dense`, `tile_layers` and `tiles` compute a tile. `parallelism` says which layers' weights threads split instead of
-rows; `model_parallel` and `batches` compute those. `steps` and `epochs` are the training around them.
+`dense` and `tiles` compute a tile. `parallelism` says which layers' weights threads split instead of
+rows; `batches` computes those. `steps` and `epochs` are the training around them.
 """

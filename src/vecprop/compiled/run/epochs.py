@@ -29,12 +29,24 @@ import numpy as np
 from numba import njit, types
 
 from ...optimize.stopping import observed
-from ..jit.arrays import add, copy, doubles_at, numbers_at, part, record_at, total, words_at
-from ..jit.barrier import BARRIER_WORDS, STOPPED, is_abandoned, wait_for_all
-from ..jit.calls import call_batch, call_rows, call_score, call_shuffle
+from ..jit import INNER, ONCE
+from ..jit.addresses import (
+    add,
+    call_batch,
+    call_rows,
+    call_score,
+    call_shuffle,
+    copy,
+    doubles_at,
+    numbers_at,
+    part,
+    record_at,
+    total,
+    words_at,
+)
 from ..jit.fit_record import fit_at
 from ..jit.machine_code import Kernel
-from ..jit.numba_options import INNER, ONCE
+from ..jit.threads import BARRIER_WORDS, STOPPED, is_abandoned, wait_for_all
 from .parallelism import QUARTERS, quarters_of
 from .steps import BLOCK, block_at, in_pairs, length, move_block, penalty_of, sum_block
 

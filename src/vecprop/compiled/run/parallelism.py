@@ -6,7 +6,7 @@ them, and has to read much of what another thread has written. So threads split 
 has the same weights from step to step, with their gradient, which it computes from all rows, and their moments. Threads
 then exchange only outputs and their deltas.
 
-`WeightSplit` has the ways to split a layer; `model_parallel` draws them.
+`WeightSplit` has the ways to split a layer; `batches` draws them.
 
 Parameters are cut into four quarters, of a split layer's inputs or of the parameters between such layers::
 
@@ -26,9 +26,9 @@ from itertools import pairwise
 import numpy as np
 from numba import njit
 
-from ..jit.calls import call_product
+from ..jit import INNER
+from ..jit.addresses import call_product
 from ..jit.fit_record import LINE
-from ..jit.numba_options import INNER
 from .dense import Algorithm
 
 QUARTERS = 4

@@ -17,9 +17,8 @@ the result is the same. `parallelism` says which blocks a worker has.
 import numpy as np
 from numba import njit
 
-from ..jit.arrays import add, add_pair, part, total, words_at
-from ..jit.calls import call_update
-from ..jit.numba_options import IN_ORDER, INNER, ONCE
+from ..jit import IN_ORDER, INNER, ONCE
+from ..jit.addresses import add, add_pair, call_update, part, total, words_at
 
 BLOCK = 2048
 """The parameters of a block: four gradients, theta, two moments and the step take 64 kB in float32, and stay cached."""

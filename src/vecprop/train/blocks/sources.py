@@ -294,7 +294,7 @@ class _Copy:
     def mix(self) -> None:
         """Sort the rows of each bucket, if they are in a random order, and write all to disk."""
         if self.seed is not None:
-            from ...compiled.lower.shuffling import order_of_part  # only now, since it loads Numba
+            from ...compiled.lower.row_loops import order_of_part  # only now, since it loads Numba
 
             *arrays, numbers = self.arrays
             for end, size in zip(self.ends, self.sizes, strict=True):

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...compiled.lower.shuffling import order_of_part
+from ...compiled.lower.row_loops import order_of_part
 from ...core.counter_rng import order_of_blocks
 from ...core.inputs import Batch
 from ...core.network import Network

@@ -15,7 +15,7 @@ from ...optimize.lbfgs import LBFGS
 from ..engine import Engine, Refusal
 
 if TYPE_CHECKING:
-    from ...compiled.batch_loss import BatchLoss
+    from ...compiled.compiled_network import BatchLoss
     from .cohort import CompiledCohort
     from .training_loop import CompiledTrainingLoop
 
@@ -72,7 +72,7 @@ class Compiled(Engine):
 
     def evaluation(self, theta: np.ndarray, batch: Batch, noise: RandomKey | None = None) -> "BatchLoss":
         """Return the loss of a batch, and its gradient, as functions of parameters of theta's type."""
-        from ...compiled.batch_loss import BatchLoss
+        from ...compiled.compiled_network import BatchLoss
 
         return BatchLoss(self.network, theta.dtype.type, batch, noise)
 
@@ -86,8 +86,7 @@ class Compiled(Engine):
 
     def gradients(self, noise: RandomKey | None) -> Mapping[str, Callable[[np.ndarray, Batch], tuple[Any, np.ndarray]]]:
         """Return the gradient of a batch by itself, and that of a step of training, which other kernels compute."""
-        from ...compiled.compiled_network import CompiledNetwork
-        from ...compiled.step import gradient_of_a_step
+        from ...compiled.compiled_network import CompiledNetwork, gradient_of_a_step
 
         kernels = CompiledNetwork(self.network)
         return {

@@ -1,4 +1,9 @@
-"""The barrier at which the threads of a fit wait for each other, and the atomic words it is made of.
+"""What the threads of a fit call: functions of the operating system, and the barrier at which they wait.
+
+Each platform has other functions of the system. Compiled code has names of our own for them, and each process says at
+import where the functions are.
+
+The barrier, at which the threads of a fit wait for each other, and the atomic words it is made of.
 
 ::
 
@@ -13,12 +18,51 @@ rounds is the word in which the threads tell each other that they stop. Whoever 
 between two barriers, and all read it behind the second: so they leave at the same step.
 """
 
+import ctypes
+import sys
+from typing import Any
+
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import njit, types
 
-from .numba_options import INNER, intrinsic
-from .system_calls import YIELD
+from . import INNER, intrinsic
+
+YIELD, CLOCK = "vecprop_yield", "vecprop_clock"
+IS_WINDOWS = sys.platform == "win32"
+
+_FUNCTIONS = {YIELD: "SwitchToThread", CLOCK: "QueryPerformanceCounter"}
+if not IS_WINDOWS:
+    _FUNCTIONS = {YIELD: "sched_yield", CLOCK: "clock_gettime"}
+
+
+def _library() -> Any:
+    """Return the library that has the functions: Windows's kernel, or what this process has loaded."""
+    return ctypes.CDLL("kernel32" if IS_WINDOWS else None)
+
+
+def made_known() -> str | None:
+    """Make the functions known to compiled code; return the name of one that the system does not have, or None."""
+    for name, function in _FUNCTIONS.items():
+        try:
+            address = ctypes.cast(getattr(_library(), function), ctypes.c_void_p).value
+        except (AttributeError, OSError):
+            return function
+        assert address is not None
+        binding.add_symbol(name, address)
+    return None
+
+
+MISSING = made_known()
+"""The name of a function that the system does not have, so that no kernel can run; None if it has all."""
+
+
+def clock_frequency() -> float:
+    """Return the ticks of Windows's clock in a second."""
+    ticks = ctypes.c_int64()
+    _library().QueryPerformanceFrequency(ctypes.byref(ticks))
+    return float(ticks.value)
+
 
 _WORD = ir.IntType(64)
 _yield = types.ExternalFunction(YIELD, types.int32())

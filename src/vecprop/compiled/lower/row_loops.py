@@ -1,0 +1,255 @@
+"""Loops over rows: their scores, the scaling of their inputs, and their order in an epoch."""
+
+import ctypes
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+
+from ...core import counter_rng
+from ..jit import IN_ORDER, INNER
+from ..jit.addresses import numbers_at, part, words_at
+from ..jit.fit_record import as_word, fit_at
+from ..jit.machine_code import address_of
+from .loops import count, mix
+
+# Placeholders, filled in by `address_of`: the floating types of inputs and of their scaling, and how they are scaled.
+number: Any = float
+of_scaling: Any = float
+multiplies = False
+
+
+@njit(**INNER)
+def _place(c, s):
+    """Return the row number in the data of a validation row."""
+    return words_at(c.validation.chosen, c.validation.rows)[s] if c.validation.chosen else s
+
+
+@njit(**INNER)
+def _weight(c, s, like):
+    """Return a row's weight."""
+    if not c.validation.weight:
+        return 1.0
+    return np.float64(numbers_at(c.validation.weight, c.validation.data_rows, like)[_place(c, s)])
+
+
+@njit(**INNER)
+def _target(c, s, o, like):
+    """Return a row's target for an output; classes are one-hot."""
+    place, O, N = _place(c, s), c.outputs, c.validation.data_rows
+    if c.validation.classes:
+        return 1.0 if words_at(c.validation.classes, N)[place] == o else 0.0
+    return np.float64(numbers_at(c.validation.t, N * O, like)[place * O + o])
+
+
+@njit(**INNER)
+def _prediction(c, s, o, like):
+    O = c.outputs
+    return np.float64(numbers_at(c.predictions, c.validation.rows * O, like)[s * O + o])
+
+
+@njit(**INNER)
+def _has_right_class(c, s, like):
+    """Return whether the largest prediction, the first of equal ones, is that of the target."""
+    predicted, right = 0, 0
+    for o in range(1, c.outputs):
+        if _prediction(c, s, o, like) > _prediction(c, s, predicted, like):
+            predicted = o
+        if _target(c, s, o, like) > _target(c, s, right, like):
+            right = o
+    return predicted == right
+
+
+@njit(**INNER)
+def _has_right_labels(c, s, like):
+    """Return whether all predictions are on the targets' side of ½."""
+    right = True
+    for o in range(c.outputs):
+        right = right and (_prediction(c, s, o, like) > 0.5) == (_target(c, s, o, like) > 0.5)
+    return right
+
+
+@njit(**INNER)
+def _share_of_right_rows(c, by_class, like):
+    right, total = 0.0, 0.0
+    for s in range(c.validation.rows):
+        weight = _weight(c, s, like)
+        total += weight
+        if _has_right_class(c, s, like) if by_class else _has_right_labels(c, s, like):
+            right += weight
+    return right / total
+
+
+@njit(**INNER)
+def _determination(c, o, like):
+    """Return R² of an output."""
+    first, sum_of_t, total, residual, spread = _target(c, 0, o, like), 0.0, 0.0, 0.0, 0.0
+    for s in range(c.validation.rows):
+        weight = _weight(c, s, like)
+        total += weight
+        sum_of_t += weight * (_target(c, s, o, like) - first)
+    mean = sum_of_t / total
+    for s in range(c.validation.rows):
+        weight, t, y = _weight(c, s, like), _target(c, s, o, like), _prediction(c, s, o, like)
+        residual += weight * (t - y) ** 2
+        spread += weight * (t - first - mean) ** 2
+    if residual == 0:
+        return 1.0
+    return 1 - residual / spread if spread > 0 else 0.0
+
+
+def _accuracy(context):
+    c = fit_at(context)
+    return _share_of_right_rows(c, c.outputs > 1, number(0))
+
+
+def _subset_accuracy(context):
+    return _share_of_right_rows(fit_at(context), False, number(0))
+
+
+def _r2(context):
+    c, like, total = fit_at(context), number(0), 0.0
+    for o in range(c.outputs):
+        total += _determination(c, o, like)
+    return total / c.outputs
+
+
+LOOPS: dict[str, Any] = {"accuracy": _accuracy, "subset_accuracy": _subset_accuracy, "r2": _r2}
+"""The loop of each score that has one, by its name in `core.scores`: a sum over the rows in their order, by one thread.
+
+Fits with another score run on the reference engine, by its formula.
+"""
+
+
+@cache
+def score_address(name: str, F: type) -> int:
+    """Return the address of a score's loop for numbers of type F."""
+    return address_of(LOOPS[name], types.float64(types.intp), F.__name__, number=F)
+
+
+@njit(**IN_ORDER)
+def _scale_row(inputs, shift, scale, multiplies):
+    """Scale a row, each input by its own shift and scale.
+
+    Each operation is rounded, here and below: with a multiplication and an addition in one, or the inverse of a scale,
+    bits would be others than NumPy's.
+    """
+    rounded = inputs.dtype.type
+    for k in range(inputs.size):
+        if multiplies:
+            inputs[k] = rounded(inputs[k] * scale[k]) + shift[k]
+        else:
+            inputs[k] = rounded(inputs[k] - shift[k]) / scale[k]
+
+
+@njit(**IN_ORDER)
+def _scale_feature(inputs, shift, scale, multiplies):
+    """Scale one feature of rows."""
+    rounded = inputs.dtype.type
+    for s in range(inputs.size):
+        if multiplies:
+            inputs[s] = rounded(inputs[s] * scale) + shift
+        else:
+            inputs[s] = rounded(inputs[s] - shift) / scale
+
+
+def scale(first, features, rows, by_rows, shifts, scales, tile):
+    """Scale a tile of features x rows, or of rows x features if ``by_rows``, whose features begin with the first."""
+    I, end = features, first + features
+    own_shifts = part(numbers_at(shifts, end, of_scaling(0)), first, end)
+    own_scales = part(numbers_at(scales, end, of_scaling(0)), first, end)
+    inputs = numbers_at(tile, I * rows, number(0))
+    if by_rows:
+        for s in range(rows):
+            _scale_row(part(inputs, s * I, (s + 1) * I), own_shifts, own_scales, multiplies)
+    else:
+        for k in range(I):
+            _scale_feature(part(inputs, k * rows, (k + 1) * rows), own_shifts[k], own_scales[k], multiplies)
+
+
+@cache
+def scale_address(F: type, of_scaling: type, multiplies: bool) -> int:
+    """Return the address of `scale` for inputs of type F and a scaling of its own type; see `addresses.call_scale`."""
+    kind = f"{F.__name__}_{of_scaling.__name__}_{'multiplied' if multiplies else 'divided'}"
+    names = {"number": F, "of_scaling": of_scaling, "multiplies": multiplies}
+    return address_of(scale, types.void(*[types.intp] * 7), kind, **names)
+
+
+_SHUFFLE, _WORD = np.uint64(counter_rng._SHUFFLE), np.uint32(0)
+_SHUFFLED = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)
+
+
+@njit(**INNER)
+def _bucket(key, n):
+    """Return the bucket of a key: the range of keys is cut into n equal ones."""
+    return np.int64(((key >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
+
+
+@njit(**INNER)
+def _key(state, numbers, row):
+    """Return the key of a row, which has a number of its own, unless the address of the numbers is 0."""
+    return count(state, words_at(numbers, row + 1)[row] if numbers else row)
+
+
+def shuffle(seed, epoch, n, numbers, keys, places, order):
+    """Fill order with `core.counter_rng.permutation`: the rows, sorted by a random key of each.
+
+    If there are numbers, the rows are a part of the epoch's, and their keys are those of these numbers.
+
+    Keys are uniform. So they are counted into n buckets by their leading digits, and the few keys of a bucket are
+    sorted by insertion::
+
+        places   start of bucket 0 | start of bucket 1 | ...      each moves on as its bucket fills
+        keys     [ keys of bucket 0 | keys of bucket 1 | ... ]
+        order    [ their rows       | their rows       | ... ]
+
+    A key is computed twice, which takes less time than to keep it and find it again, and once more where two are equal
+    in the leading 32 bits that are kept. These bits tell buckets apart too, so rows are fewer than 2**32.
+    """
+    keys, places, order = numbers_at(keys, n, _WORD), numbers_at(places, n + 1, _WORD), words_at(order, n)
+    state = count(count(mix(np.uint64(seed)), _SHUFFLE), epoch)
+    for bucket in range(n + 1):
+        places[bucket] = 0
+    for row in range(n):
+        places[_bucket(_key(state, numbers, row), n) + 1] += 1
+    for bucket in range(n):
+        places[bucket + 1] += places[bucket]
+    for row in range(n):
+        key = _key(state, numbers, row)
+        bucket = _bucket(key, n)
+        place = places[bucket]
+        places[bucket] = place + 1
+        keys[place], order[place] = key >> np.uint64(32), row
+    for i in range(1, n):
+        key, row, j = keys[i], order[i], i - 1
+        while j >= 0 and (
+            keys[j] > key or (keys[j] == key and _key(state, numbers, order[j]) > _key(state, numbers, row))
+        ):
+            keys[j + 1], order[j + 1] = keys[j], order[j]
+            j -= 1
+        keys[j + 1], order[j + 1] = key, row
+
+
+def order_of_part(seed: int, epoch: int, numbers: np.ndarray) -> np.ndarray:
+    """Return the order of a part of an epoch's rows, by the keys that they have among all: indices of their numbers.
+
+    Examples
+    --------
+    >>> numbers = np.array([6, 1, 3])
+    >>> order = order_of_part(0, 5, numbers)
+    >>> every = counter_rng.permutation(0, 5, rows=8)
+    >>> bool((numbers[order] == every[np.isin(every, numbers)]).all())
+    True
+    """
+    n = len(numbers)
+    keys, places, order = np.empty(n, np.uint32), np.empty(n + 1, np.uint32), np.empty(n, np.int64)
+    arrays = (array.ctypes.data for array in (np.ascontiguousarray(numbers, np.int64), keys, places, order))
+    _SHUFFLED(shuffle_address())(as_word(seed), epoch, n, *arrays)
+    return order
+
+
+@cache
+def shuffle_address() -> int:
+    """Return the address of `shuffle`."""
+    return address_of(shuffle, types.void(*[types.intp] * 7), "rows")
