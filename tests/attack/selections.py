@@ -15,8 +15,8 @@ import vecprop as vp
 from vecprop.core import selection
 from vecprop.core.selection import Scaling, Selection
 from vecprop.estimators import evaluation, folds, scaling
+from vecprop.optimize.settings import EngineName
 from vecprop.system.threads import at_most_threads
-from vecprop.train.engine import EngineName
 
 
 def attack(rng: np.random.Generator) -> None:

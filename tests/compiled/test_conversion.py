@@ -18,7 +18,7 @@ from vecprop.compiled.jit import fit_record
 from vecprop.core import selection
 from vecprop.core.selection import Scaling, Selection
 from vecprop.core.summary import memory_of_a_fit
-from vecprop.train.engine import EngineName
+from vecprop.optimize.settings import EngineName
 
 RNG = np.random.default_rng(0)
 NETWORKS = {"few features": (5, 8, 40), "many features": (30, 8, 40), "split by inputs": (300, 300, 40)}

@@ -12,7 +12,7 @@ from vecprop.compiled.gemm.products import uses_blocks
 from vecprop.compiled.program import program_of
 from vecprop.compiled.run.parallelism import WeightSplit
 from vecprop.core.selection import Scaling, Selection
-from vecprop.train.engine import EngineName
+from vecprop.optimize.settings import EngineName
 
 RNG = np.random.default_rng(0)
 NETWORKS = {  # by how tiles are filled

@@ -3,12 +3,12 @@
 import pytest
 
 import vecprop as vp
-from vecprop.optimize.stopping import as_numbers, observed
+from vecprop.optimize.stopping import observed
 
 
 def watched(rule, losses):
     """Return the number of the loss after which a rule ends training, or None."""
-    patience, tolerance, from_lowest, _ = as_numbers(rule)
+    patience, tolerance, from_lowest, _ = rule.as_numbers()
     lowest = progress_at = float("inf")
     stalled = 0.0
     for epoch, loss in enumerate(losses):

@@ -9,7 +9,7 @@ import pytest
 
 import vecprop as vp
 from vecprop.core.scores import score
-from vecprop.train.engine import NAMES
+from vecprop.optimize.settings import NAMES
 from vecprop.train.engines import engine_class, engine_for
 
 RNG = np.random.default_rng(0)

@@ -1,7 +1,7 @@
 """The rules of early stopping, and the formula by which both count epochs without progress."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from ..core.elementary import is_within
 
@@ -9,18 +9,40 @@ Watched = Literal["loss", "validation_loss", "validation_score"]
 """The quantities that a rule can watch, by their names in `train.state.History`."""
 
 
-def _refuse_out_of_range(rule: "EarlyStopping | Stagnation") -> None:
-    name = type(rule).__name__
-    if not is_within(rule.patience, 1, ends="[]"):
-        raise ValueError(f"{name} needs a patience of at least 1 epoch, not {rule.patience!r}.")
-    if not is_within(rule.tolerance, 0):
-        raise ValueError(f"{name} needs a tolerance of at least 0, not {rule.tolerance!r}.")
-    if rule.on not in get_args(Watched):
-        raise ValueError(f"{name} watches one of {', '.join(get_args(Watched))}, not {rule.on!r}.")
+@dataclass(frozen=True)
+class StoppingRule:
+    """Ends training after a number of epochs in a row without progress."""
+
+    patience: float
+    tolerance: float
+    on: Watched
+
+    from_start: ClassVar[bool]
+    """Whether the loss of the initial parameters counts too."""
+    from_lowest: ClassVar[bool]
+    """Whether a loss is compared with the lowest one, not with that of the latest progress."""
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        if not is_within(self.patience, 1, ends="[]"):
+            raise ValueError(f"{name} needs a patience of at least 1 epoch, not {self.patience!r}.")
+        if not is_within(self.tolerance, 0):
+            raise ValueError(f"{name} needs a tolerance of at least 0, not {self.tolerance!r}.")
+        if self.on not in get_args(Watched):
+            raise ValueError(f"{name} watches one of {', '.join(get_args(Watched))}, not {self.on!r}.")
+
+    @property
+    def restores(self) -> bool:
+        """Whether training returns the best parameters, not the last."""
+        return not self.from_lowest or self.on != "loss"
+
+    def as_numbers(self) -> tuple[float, ...]:
+        """Return the rule as the compiled engine has it, see `compiled.run.epochs.STOPPING`."""
+        return self.patience, self.tolerance, self.from_lowest, get_args(Watched).index(self.on)
 
 
 @dataclass(frozen=True)
-class EarlyStopping:
+class EarlyStopping(StoppingRule):
     """Stop when the loss has not fallen for a while, and restore the best parameters.
 
     Each member of a population stops by itself. Its later epochs do not count, and training ends when all members have
@@ -52,17 +74,11 @@ class EarlyStopping:
     on: Watched = "validation_loss"
 
     from_start = True
-    """Whether the loss of the initial parameters counts too."""
     from_lowest = False
-    """Whether a loss is compared with the lowest one, not with that of the latest progress."""
-    restores = True
-    """Whether training returns the best parameters, not the last."""
-
-    __post_init__ = _refuse_out_of_range
 
 
 @dataclass(frozen=True)
-class Stagnation:
+class Stagnation(StoppingRule):
     """Stop when the training loss stagnates, and keep the last parameters: scikit-learn's rule.
 
     A loss is compared with the lowest one so far, from the first epoch on, so that many decreases that are each smaller
@@ -94,18 +110,6 @@ class Stagnation:
 
     from_start = False
     from_lowest = True
-
-    @property
-    def restores(self) -> bool:
-        """Whether training returns the best parameters, not the last."""
-        return self.on != "loss"
-
-    __post_init__ = _refuse_out_of_range
-
-
-def as_numbers(rule: EarlyStopping | Stagnation) -> tuple[float, ...]:
-    """Return a rule as the compiled engine has it, see `compiled.run.epochs.STOPPING`."""
-    return rule.patience, rule.tolerance, rule.from_lowest, get_args(Watched).index(rule.on)
 
 
 def observed(

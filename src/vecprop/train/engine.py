@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, get_args
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -11,18 +11,10 @@ from ..core.counter_rng import RandomKey
 from ..core.elementary import Array
 from ..core.inputs import Batch
 from ..core.network import Network
-from ..optimize.optimizers import Optimizer
-from ..optimize.schedules import Schedule
-from ..optimize.settings import Plan
 from .members import Data, Member
 from .results import CohortResults
 from .run import Run
 from .state import Reason
-
-EngineName = Literal["auto", "compiled", "reference"]
-
-NAMES = get_args(EngineName)[1:]
-"""The engines, the fastest first; the last takes every network."""
 
 
 class Refusal(NamedTuple):
@@ -44,22 +36,11 @@ class Evaluation(Protocol):
         ...
 
 
-@dataclass(eq=False)
 class TrainingLoop(ABC):
     """The steps of an optimizer along the gradients of batches."""
 
-    run: Run
-    network: Network
-    batch: Batch
-    validation_batch: Batch | None
-    optimizer: Optimizer
-    schedule: Schedule
-    plan: Plan
-
-    def __post_init__(self) -> None:
-        self.state = self.run.state
-        self.per_epoch = -(-self.batch.rows // self.plan.batch_size)
-        self.steps = self.state.step + (self.state.epochs - self.state.epoch) * self.per_epoch
+    @abstractmethod
+    def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None) -> None: ...
 
     @abstractmethod
     def descend(self) -> Reason:
@@ -80,8 +61,8 @@ class Stopping(Protocol):
 class Cohort(ABC):
     """Members of a population that differ in their initial parameters and seeds alone, trained together."""
 
-    def __init__(self, numbers: Sequence[int], members: Sequence[Member], data: Data) -> None:
-        self.numbers = numbers
+    @abstractmethod
+    def __init__(self, numbers: Sequence[int], members: Sequence[Member], data: Data) -> None: ...
 
     @classmethod
     @abstractmethod

@@ -13,7 +13,8 @@ from typing import Any
 from ..core.elementary import Array
 from ..core.inputs import Batch
 from ..core.network import Network
-from .engine import NAMES, Engine, EngineName
+from ..optimize.settings import NAMES, EngineName
+from .engine import Engine
 
 
 def engine_for(

@@ -1,7 +1,8 @@
 """The members of a population, and the data that they share."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from ..core.selection import Selection
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
 from ..optimize.schedules import Schedule
-from ..optimize.settings import TrainingLoss
-from ..optimize.stopping import EarlyStopping, Stagnation
+from ..optimize.settings import TrainingLoss, TrainingSettings
+from ..optimize.stopping import StoppingRule
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +76,14 @@ class Member:
     validation_score: Score | None = None
     training_loss: TrainingLoss = "auto"
     schedule: Schedule | None = None
-    early_stopping: EarlyStopping | Stagnation | None = None
+    early_stopping: StoppingRule | None = None
     clip: float | None = None
     keeps_predictions: bool = False
+
+    @property
+    def settings(self) -> TrainingSettings:
+        """The settings by which `train` would train the member alone."""
+        return TrainingSettings(*_settings_of(self))
 
     def key(self, alike: "Alike") -> tuple[Any, ...]:
         """Return a key that is equal for members that differ in their initial parameters and seeds alone."""
@@ -87,6 +93,9 @@ class Member:
         stopping = (self.validation_score, self.early_stopping, self.keeps_predictions)
         shape = (np.shape(self.theta), getattr(self.theta, "dtype", None))
         return (*map(alike, parts), *map(id, data), *plan, *stopping, *shape)
+
+
+_settings_of = attrgetter(*(field.name for field in fields(TrainingSettings) if field.name != "engine"))
 
 
 class Alike:

@@ -17,6 +17,7 @@ from ..optimize.optimizers import Optimizer
 from ..optimize.schedules import Constant
 from ..system.threads import PressedAgain, heed, holding_back_interrupts
 from .engine import Engine, TrainingLoop
+from .run import Run
 from .state import Reason
 
 
@@ -102,11 +103,11 @@ class RunningLoss:
 class ReferenceTrainingLoop(TrainingLoop):
     """The steps of an optimizer, taken one by one in Python."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.batch = self.batch.gathered()
-        if self.validation_batch is not None:
-            self.validation_batch = self.validation_batch.gathered()
+    def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None) -> None:
+        self.run, self.state, self.network, self.plan = run, run.state, run.network, run.plan
+        self.optimizer: Any = run.settings.optimizer
+        self.batch = batch.gathered()
+        self.validation_batch = None if validation_batch is None else validation_batch.gathered()
         self.batch.require_finite_inputs()
         self.full = self.plan.batch_size == self.batch.rows
         self.gradient: Array = None  # of the full batch at the current parameters, if it was computed with the loss
@@ -138,7 +139,7 @@ class ReferenceTrainingLoop(TrainingLoop):
         self.norms, self.sizes = [], []
         self.state.epoch += 1
         try:
-            reason = self.run.after_epoch(*measured, schedule=self.schedule)
+            reason = self.run.after_epoch(*measured)
         finally:  # a callback may have moved theta, and raise KeyboardInterrupt, which ends training with a result
             self.keep()
         if self.run.callbacks and self.run.was_moved():
@@ -227,9 +228,9 @@ class ReferenceTrainingLoop(TrainingLoop):
 
     def scheduled(self) -> Optimizer:
         """Return the optimizer with this step's learning rate."""
-        if isinstance(self.schedule, Constant):
+        if isinstance(self.run.schedule, Constant):
             return self.optimizer
-        factor = self.schedule.factor(self.state.step, self.steps, self.state.schedule)
+        factor = self.run.schedule.factor(self.state.step, self.run.steps, self.state.schedule)
         return replace(self.optimizer, learning_rate=np.asarray(self.optimizer.learning_rate) * factor)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, get_args, overload
 import numpy as np
 
 from ..core.network import Network
-from ..optimize.stopping import EarlyStopping, Stagnation
+from ..optimize.stopping import StoppingRule
 from ..system.versions import Versioned
 from .members import Member
 from .state import History, Reason, TrainingResult, TrainingState
@@ -50,7 +50,7 @@ class CohortResults(Versioned):
     numbers: Sequence[int]
     network: Network
     optimizer_class: str
-    stopping: EarlyStopping | Stagnation | None
+    stopping: StoppingRule | None
     epochs: int
     rows: int
     per_epoch: int

@@ -1,85 +1,105 @@
-"""One call of training: the measurements after each epoch, and the reasons to stop."""
+"""One training: its measurements after each epoch, and the hooks that watch it and may end it.
+
+Callbacks, early stopping, schedules that watch the loss, checkpoints, and the progress of populations are hooks.
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, Protocol
+from contextlib import AbstractContextManager, ExitStack, suppress
+from math import inf
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from ..core.elementary import Array, namespace, on_host
 from ..core.inputs import Batch
 from ..core.network import Network
-from ..core.scores import SCORES
-from ..optimize.schedules import Schedule
-from ..optimize.settings import TrainingLoss
-from ..optimize.stopping import EarlyStopping, Stagnation, observed
+from ..optimize.lbfgs import LBFGS
+from ..optimize.schedules import Constant, Schedule
+from ..optimize.settings import TrainingSettings
+from ..optimize.stopping import StoppingRule, observed
 from .state import DivergenceError, History, Reason, TrainingResult, TrainingState
 
+Callback = Callable[[TrainingState], Any]
 
-class Best:
-    """The best parameters so far of each member, and how long ago they were found.
 
-    Parameters
-    ----------
-    state : TrainingState
-        The state of training. Its `early_stopping` holds what is known: that of earlier calls, if their rule watched
-        the same, and else nothing yet.
+class Hook:
+    """Watches training. Its methods do nothing: a hook has those that it needs.
 
-    Attributes
-    ----------
-    memory : ndarray (3, *M)
-        The lowest loss, the loss of the latest progress, and the number of epochs since then. The compiled engine
-        updates it in place; see `compiled.run.epochs`.
+    It is entered before the first losses are measured, and left when training has ended, also by an exception. Of the
+    reasons to end training that hooks return, the last one counts.
     """
 
-    def __init__(self, rule: EarlyStopping | Stagnation, state: TrainingState) -> None:
-        self.rule, theta = rule, state.theta
-        members = tuple(theta.shape[:-1])
-        self.continues = state.early_stopping.get("on") == rule.on
-        if not self.continues:
-            state.early_stopping = {
-                "on": rule.on,
-                "theta": namespace(theta).asarray(theta, copy=True),
-                "memory": np.stack([np.full(members, np.inf), np.full(members, np.inf), np.zeros(members)]),
-            }
-        self.theta, self.memory = state.early_stopping["theta"], state.early_stopping["memory"]
+    @property
+    def interval(self) -> float:
+        """The number of epochs after which it is called at the latest."""
+        return inf
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def start(self, run: "Run") -> Reason | None:
+        """See the first losses."""
+
+    def after_epoch(self, run: "Run") -> Reason | None:
+        """See an epoch that is done, or several."""
+
+    def after_window(self, run: "Run") -> Reason | None:
+        """See a window of an epoch whose rows are larger than memory."""
+
+    def look(self, monitor: Any) -> Reason | None:
+        """See a population while it is trained, several times a second."""
+
+    def after_members(self, part: Any) -> None:
+        """See the results of members of a population that were trained by themselves or elsewhere."""
+
+    def end(self, training: Any, result: Any) -> None:
+        """See the result."""
+
+
+class Observation(Hook):
+    """Lets a schedule watch the loss, before callbacks see its state."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
 
     @property
-    def have_stopped(self) -> np.ndarray:
-        """Whether each member has stopped, (*M,)."""
-        return self.memory[2] >= self.rule.patience
+    def interval(self) -> float:
+        """One epoch: the schedule watches each."""
+        return 1
 
-    def start(self, theta: Array, history: History) -> None:
-        """Observe the initial parameters, if the rule does, none came before, and the watched loss is known of them."""
-        if self.rule.from_start and not self.continues and self._watched(history) is not None:
-            self.observe(theta, history)
-
-    def observe(self, theta: Array, history: History) -> bool:
-        """Compare parameters, whose loss was measured last, with the best; return whether all members have stopped."""
-        rule, loss = self.rule, self._watched(history)
-        go_on = ~self.have_stopped
-        better = (loss < self.memory[0]) & go_on
-        xp = namespace(theta)
-        mask = xp.asarray(better, device=theta.device)
-        self.theta[...] = xp.where(mask[..., None], theta, self.theta)
-        for member in map(tuple, np.argwhere(go_on)):
-            own = (slice(None), *member)
-            lowest, progress_at, stalled = self.memory[own]
-            self.memory[own] = observed(loss[member], lowest, progress_at, stalled, rule.tolerance, rule.from_lowest)
-        return bool(self.have_stopped.all())
-
-    def _watched(self, history: History) -> Any:
-        """Return the latest of the losses that the rule watches, in float64, or None before there is one."""
-        if self.rule.on == "validation_score":
-            return None if history.last_validation_score is None else -history.last_validation_score
-        loss = history.last_loss
-        if self.rule.on == "validation_loss" and history.last_validation_loss is not None:
-            loss = history.last_validation_loss
-        return None if loss is None else loss.astype(float)
+    def after_epoch(self, run: "Run") -> None:
+        """Let the schedule see the latest loss."""
+        self.schedule.observe(run.state.history.last_loss, run.state.schedule)
 
 
-Callback = Callable[[TrainingState], Any]
+class Call(Hook):
+    """Calls a function of the state."""
+
+    def __init__(self, callback: Callback) -> None:
+        self.callback = callback
+
+    @property
+    def interval(self) -> float:
+        """The number of epochs after which it is called at the latest."""
+        return getattr(self.callback, "interval", 1)
+
+    def __enter__(self) -> Self:
+        if isinstance(self.callback, AbstractContextManager):
+            self.callback.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> Any:
+        return self.callback.__exit__(*error) if isinstance(self.callback, AbstractContextManager) else None
+
+    def after_epoch(self, run: "Run") -> Reason | None:
+        """Return whether the function ends training."""
+        answer = self.callback(run.state)
+        return "callback" if isinstance(answer, bool | np.bool_) and answer else None
+
+    after_window = after_epoch
 
 
 class Keeper(Protocol):
@@ -100,24 +120,139 @@ class Keeper(Protocol):
         ...
 
 
+class Keep(Hook):
+    """Keeps training in a checkpoint."""
+
+    def __init__(self, checkpoint: Keeper) -> None:
+        self.checkpoint = checkpoint
+
+    def after_epoch(self, run: "Run") -> None:
+        """Keep training, if it is time; at the end it is kept with the reason."""
+        if run.reason is None:
+            self.checkpoint.after_epoch(run.result("interrupted"))
+
+    after_window = after_epoch
+
+    def end(self, training: "Run", result: TrainingResult) -> None:
+        """Keep the result."""
+        self.checkpoint.write(result)
+
+
+class Best(Hook):
+    """The best parameters so far of each member, and how long ago they were found.
+
+    Parameters
+    ----------
+    state : TrainingState
+        The state of training. Its `early_stopping` holds what is known: that of earlier calls, if their rule watched
+        the same, and else nothing yet.
+
+    Attributes
+    ----------
+    memory : ndarray (3, *M)
+        The lowest loss, the loss of the latest progress, and the number of epochs since then. The compiled engine
+        updates it in place; see `compiled.run.epochs`.
+    """
+
+    is_compiled = False
+    """Whether kernels compare the parameters with the best."""
+
+    def __init__(self, rule: StoppingRule, state: TrainingState) -> None:
+        self.rule, theta = rule, state.theta
+        members = tuple(theta.shape[:-1])
+        self.continues = state.early_stopping.get("on") == rule.on
+        if not self.continues:
+            state.early_stopping = {
+                "on": rule.on,
+                "theta": namespace(theta).asarray(theta, copy=True),
+                "memory": np.stack([np.full(members, np.inf), np.full(members, np.inf), np.zeros(members)]),
+            }
+        self.theta, self.memory = state.early_stopping["theta"], state.early_stopping["memory"]
+
+    @property
+    def have_stopped(self) -> np.ndarray:
+        """Whether each member has stopped, (*M,)."""
+        return self.memory[2] >= self.rule.patience
+
+    def start(self, run: "Run") -> Reason | None:
+        """Observe the initial parameters, if the rule does, none came before, and the watched loss is known of them."""
+        if self.continues:
+            return "early stopping" if self.have_stopped.all() else None
+        if self.rule.from_start and self._watched(run.state.history) is not None:
+            self.observe(run.state)
+        return None
+
+    def after_epoch(self, run: "Run") -> Reason | None:
+        """Compare the parameters with the best, unless kernels do; return whether all members have stopped."""
+        if not self.is_compiled:
+            self.observe(run.state)
+        return "early stopping" if self.have_stopped.all() else None
+
+    def observe(self, state: TrainingState) -> None:
+        """Compare parameters, whose loss was measured last, with the best."""
+        rule, theta, loss = self.rule, state.theta, self._watched(state.history)
+        go_on = ~self.have_stopped
+        better = (loss < self.memory[0]) & go_on
+        xp = namespace(theta)
+        mask = xp.asarray(better, device=theta.device)
+        self.theta[...] = xp.where(mask[..., None], theta, self.theta)
+        for member in map(tuple, np.argwhere(go_on)):
+            own = (slice(None), *member)
+            lowest, progress_at, stalled = self.memory[own]
+            self.memory[own] = observed(loss[member], lowest, progress_at, stalled, rule.tolerance, rule.from_lowest)
+
+    def _watched(self, history: History) -> Any:
+        """Return the latest of the losses that the rule watches, in float64, or None before there is one."""
+        if self.rule.on == "validation_score":
+            return None if history.last_validation_score is None else -history.last_validation_score
+        loss = history.last_loss
+        if self.rule.on == "validation_loss" and history.last_validation_loss is not None:
+            loss = history.last_validation_loss
+        return None if loss is None else loss.astype(float)
+
+
 class Run:
-    """The measurements, the best parameters and the callbacks of one call of training."""
+    """One training of a network, or of all members of theta: its settings, its measurements and its hooks."""
 
     def __init__(
         self,
-        state: TrainingState,
-        early_stopping: EarlyStopping | Stagnation | None,
-        callbacks: Sequence[Callback],
-        remedy: str,
+        network: Network,
+        theta: Array,
+        settings: TrainingSettings,
+        rows: int,
+        callbacks: Sequence[Callback] = (),
+        state: TrainingState | None = None,
         checkpoint: Keeper | None = None,
+        batches: Sequence[Batch | None] = (),
+        more: Mapping[str, Any] | None = None,
     ) -> None:
-        self.checkpoint = checkpoint
+        """Begin, or go on from a state, or from what a checkpoint knows of the settings, the batches and more."""
+        self.network, self.settings, self.plan = network, settings, settings.plan(rows)
+        self.schedule, self.callbacks, rule = settings.schedule or Constant(), callbacks, settings.early_stopping
+        self.ended: TrainingResult | None = None  # by an earlier program
+        begun = None
+        if checkpoint is not None:
+            known = settings.identity(rows) | dict(more or {})
+            begun = checkpoint.begin(network, theta, batches, settings.epochs, known)
+        if begun is not None:
+            state = begun.state
+            if begun.reason not in ("interrupted", "epochs") or state.epoch == settings.epochs:
+                self.ended = begun
+        elif state is None:
+            state = new_state(network, theta, settings, rows)
+        else:
+            state = continued(state, network, theta, settings, rows)
         self.state = state
-        self.callbacks = callbacks
-        self.remedy = remedy
-        self.best = Best(early_stopping, state) if early_stopping is not None else None
+        self.best, self.reason = None if rule is None else Best(rule, state), None
+        self.hooks: list[Hook] = [] if self.best is None else [self.best]
+        self.hooks += [Observation(self.schedule)] if state.schedule else []
+        self.hooks += map(Call, callbacks)
+        self.hooks += [] if checkpoint is None else [Keep(checkpoint)]
+        self.per_epoch = -(-rows // self.plan.batch_size)
+        begun_at = state.step - state.under_way.get("steps", 0)  # where the epoch began
+        self.steps = begun_at + (state.epochs - state.epoch) * self.per_epoch
         self.last_finite = namespace(state.theta).asarray(state.theta, copy=True)
-        self.goes_on = checkpoint is not None and len(state.history.time) > 0
+        self.goes_on = begun is not None and len(state.history.time) > 0
         self.started = time.perf_counter() - (float(state.history.time[-1]) if self.goes_on else 0.0)
 
     @property
@@ -142,39 +277,36 @@ class Run:
         """Measure before the first epoch, as far as the losses are known; return a reason to take no step."""
         if not self.goes_on:
             self.measure(loss, validation_loss, score)
-        if self.best is None:
-            return None
-        self.best.start(self.state.theta, self.state.history)
-        return "early stopping" if self.best.continues and self.best.have_stopped.all() else None
+        return self.ask("start")
 
-    def after_epoch(
-        self, loss: Array, validation_loss: Array | None, score: Array | None, schedule: Schedule | None = None
-    ) -> Reason | None:
+    def after_epoch(self, loss: Array, validation_loss: Array | None, score: Array | None) -> Reason | None:
         """Measure, and return a reason to stop, if there is one."""
         self.measure(loss, validation_loss, score)
         self.last_finite[...] = self.state.theta
-        stalled = self.best is not None and self.best.observe(self.state.theta, self.state.history)
-        return self.reason_to_stop(stalled, schedule)
+        return self.ask()
 
-    def reason_to_stop(self, stalled: bool, schedule: Schedule | None = None) -> Reason | None:
-        """Call the callbacks, also if early stopping ends training; return a reason to stop, if there is one.
-
-        The schedule observes before that, so that callbacks meet a state from which training continues exactly.
-        """
-        if schedule is not None and self.state.schedule:
-            schedule.observe(self.state.history.last_loss, self.state.schedule)
+    def ask(self, event: str = "after_epoch") -> Reason | None:
+        """Call a method of all hooks, also if one of them ends training; return a reason to stop, if there is one."""
+        self.reason = None
         try:
-            asked = [callback(self.state) for callback in self.callbacks]
-            is_over = any(isinstance(answer, bool | np.bool_) and answer for answer in asked)
-            if self.checkpoint is not None and not (is_over or stalled):  # at the end it is written with the reason
-                self.checkpoint.after_epoch(self.result("interrupted"))
+            for hook in self.hooks:
+                self.reason = getattr(hook, event)(self) or self.reason
         except Exception as error:
             with suppress(AttributeError):  # an error of a class that takes no attributes
                 error.result = self.result("callback")  # type: ignore[attr-defined]
             raise
-        if is_over:
-            return "callback"
-        return "early stopping" if stalled else None
+        return self.reason
+
+    def train(self, move: Callable[[], Reason]) -> TrainingResult:
+        """Return the result of what moves theta, while the hooks watch."""
+        with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            # Overflow ends in a loss that is not finite, for which there is an error.
+            for hook in self.hooks:
+                stack.enter_context(hook)
+            result = self.result(move())
+        for hook in self.hooks:
+            hook.end(self, result)
+        return result
 
     def was_moved(self) -> bool:
         """Return whether a callback has changed the parameters since they were measured."""
@@ -197,8 +329,12 @@ class Run:
                 "scale inputs and targets to about 1, or start from smaller parameters."
             )
         else:
+            remedy = "Scale inputs and targets, or start from smaller parameters."
+            if not isinstance(self.settings.optimizer, LBFGS):
+                rate = getattr(self.settings.optimizer, "learning_rate", "unknown")
+                remedy = f"Lower the learning rate (now {rate}), clip the gradient or scale inputs and targets."
             message = (
-                f"Training diverged: after step {self.state.step} the {what}{members} is {value}. {self.remedy} "
+                f"Training diverged: after step {self.state.step} the {what}{members} is {value}. {remedy} "
                 "The last parameters with a finite loss are in the error's result.theta."
             )
         self.state.theta[...] = self.last_finite  # engines differ in how far an epoch goes on that cannot be used
@@ -214,24 +350,32 @@ class Run:
         return TrainingResult(theta, self.state.history, self.state, reason)
 
 
-def check_score(
-    name: Any, early_stopping: EarlyStopping | Stagnation | None, rows: int | None, weight: Array | None
-) -> None:
-    """Refuse a score that these validation rows do not have, or a rule of early stopping without its score."""
-    if name is None:
-        if early_stopping is not None and early_stopping.on == "validation_score":
-            raise ValueError('early_stopping watches the validation score: name it, as in validation_score="accuracy".')
-        return
-    if name not in SCORES:
-        raise ValueError(f"validation_score is {name!r}, but it is one of {', '.join(SCORES)}.")
-    if rows is None:
-        raise ValueError(f"validation_score is {name!r}, but there are no rows of validation: give them too.")
-    if name == "r2" and rows < 2:
-        raise ValueError("validation_score is 'r2', which needs at least 2 rows of validation.")
-    if weight is not None and not namespace(weight).all(namespace(weight).any(weight > 0, axis=-1)):
-        raise ValueError("The rows of validation all have weight 0, so that they have no score: weigh one.")
+def new_state(network: Network, theta: Array, settings: TrainingSettings, rows: int) -> TrainingState:
+    """Return the state before the first epoch."""
+    optimizer, schedule, epochs = settings.optimizer, settings.schedule, int(settings.epochs)
+    if isinstance(optimizer, LBFGS):
+        return TrainingState(theta, {}, {}, epochs=epochs, rows=rows)
+    own, name = (optimizer.init(theta), {} if schedule is None else schedule.init()), type(optimizer).__name__
+    return TrainingState(theta, *own, epochs=epochs, rows=rows, network=network, optimizer_class=name)
 
 
-def is_running(training_loss: TrainingLoss, batch_size: int, rows: int) -> bool:
-    """Return whether the recorded loss is the mean over the batches: asked for, or of mini-batches if nothing is."""
-    return training_loss == "running" or (training_loss == "auto" and batch_size < rows)
+def continued(
+    state: TrainingState, network: Network, theta: Array, settings: TrainingSettings, rows: int
+) -> TrainingState:
+    """Return a copy of the state to continue from, or refuse one that does not fit."""
+    needed = new_state(network, theta, settings, rows)
+    for part, own, given in (
+        ("theta of shape", tuple(state.theta.shape), tuple(theta.shape)),
+        ("theta of dtype", state.theta.dtype, theta.dtype),
+        ("the optimizer", state.optimizer_class or needed.optimizer_class, needed.optimizer_class),
+        ("the network", state.network or network, network),
+        ("an optimizer with", _shapes(state.optimizer), _shapes(needed.optimizer)),
+        ("a schedule with", [*state.schedule], [*needed.schedule]),
+    ):
+        if own != given:
+            raise ValueError(f"The state comes from {part} {own}, not {given}: continue with what it came from.")
+    return state.continued(theta, needed.epochs, rows)
+
+
+def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(getattr(value, "shape", ())) for name, value in state.items()}

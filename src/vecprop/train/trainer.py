@@ -1,25 +1,23 @@
 """The entrance to training: `train` checks its arguments and puts the parts together."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import is_dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
-from ..core.elementary import Array, is_of, is_within, namespace, on_host
-from ..core.inputs import Batch, checked_theta, require_writable
+from ..core.elementary import Array, namespace, on_host
+from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
 from ..core.scores import Score, meanings, score
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
-from ..optimize.schedules import Constant, Schedule
-from ..optimize.settings import Plan, TrainingLoss
-from ..optimize.stopping import EarlyStopping, Stagnation
+from ..optimize.schedules import Schedule
+from ..optimize.settings import EngineName, TrainingLoss, TrainingSettings
+from ..optimize.stopping import StoppingRule
 from ..system.threads import PressedAgain, holding_back_interrupts
-from .engine import NAMES, Engine, EngineName
+from .engine import Engine
 from .engines import engine_for
-from .run import Callback, Keeper, Run, check_score, is_running
+from .run import Callback, Keeper, Run
 from .state import Reason, TrainingResult, TrainingState
 
 
@@ -39,7 +37,7 @@ def train(
     validation_score: Score | None = None,
     training_loss: TrainingLoss = "auto",
     schedule: Schedule | None = None,
-    early_stopping: EarlyStopping | Stagnation | None = None,
+    early_stopping: StoppingRule | None = None,
     clip: float | None = None,
     callbacks: Sequence[Callback] = (),
     engine: EngineName = "auto",
@@ -129,23 +127,21 @@ def train(
     201
     """
     theta = checked_theta(network, theta)
-    check_settings(
-        network,
-        theta,
+    settings = TrainingSettings(
         optimizer,
         epochs,
         batch_size,
         shuffle,
         seed,
+        validation_score,
         training_loss,
         schedule,
         early_stopping,
         clip,
         engine,
-        callbacks,
-        state,
-        checkpoint,
     )
+    settings.check(network, theta)
+    check_what_watches(callbacks, state, checkpoint)
     batch = network.batch(theta, X, T, sample_weight, finite=False, as_read=True)  # training checks whether X is finite
     for name, values in (("X", batch.X), ("T", batch.T)):
         if getattr(values.dtype, "kind", "") == "c" or getattr(values.dtype, "is_complex", False):  # sparse X too
@@ -154,11 +150,7 @@ def train(
     if batch.members != tuple(theta.shape[:-1]):  # members of the data alone start from the same parameters
         members = np.broadcast_shapes(tuple(theta.shape[:-1]), batch.members)
         theta = namespace(theta).asarray(namespace(theta).broadcast_to(theta, (*members, theta.shape[-1])), copy=True)
-    validation_batch = None if validation is None else checked_validation(network, theta, validation)
-    validation_rows, validation_weight = (
-        (None, None) if validation_batch is None else (validation_batch.rows, validation_batch.chosen_weight)
-    )
-    check_score(validation_score, early_stopping, validation_rows, validation_weight)
+    validation_batch = checked_validation(network, theta, validation, settings)
     batches = [batch] if validation_batch is None else [batch, validation_batch]
     chosen = engine_for(network, theta, batches, optimizer, engine, score=validation_score)
     if isinstance(optimizer, LBFGS):
@@ -167,111 +159,20 @@ def train(
         if checkpoint is not None:
             raise ValueError("LBFGS has no state from which it could go on: leave out checkpoint.")
         batch.require_finite_inputs()
-        remedy = "Scale inputs and targets, or start from smaller parameters."
-        run = Run(TrainingState(theta, {}, {}, epochs=epochs, rows=batch.rows), early_stopping, callbacks, remedy)
-        move = LBFGSTraining(run, chosen, batch, validation_batch, validation_score, optimizer).search
-    else:
-        schedule = schedule or Constant()
-        rows = int(min(batch_size or batch.rows, batch.rows))
-        plan = Plan(rows, shuffle, seed, clip, is_running(training_loss, rows, batch.rows), validation_score)
-        begun = None
-        if checkpoint is not None:
-            settings = {
-                "optimizer": optimizer,
-                "schedule": schedule,
-                "early_stopping": early_stopping,
-                "engine": chosen.name,
-                "batch_size": rows,
-                "shuffle": shuffle,
-                "seed": seed,
-                "clip": clip,
-                "training_loss": "running" if plan.running else "exact",
-                "validation_score": validation_score,
-            }
-            begun = checkpoint.begin(network, theta, batches, epochs, settings)
-        if begun is not None:
-            if begun.reason != "interrupted" and (begun.reason != "epochs" or begun.state.epoch == epochs):
-                return begun
-            state = begun.state
-        elif state is None:
-            state = new_state(network, theta, optimizer, schedule, epochs, batch.rows)
-        else:
-            if state.under_way:
-                raise ValueError("The state comes from the middle of an epoch of train_blocks: continue with that.")
-            state = continued(state, network, theta, optimizer, schedule, epochs, batch.rows)
-        run = Run(state, early_stopping, callbacks, remedy_of(optimizer), checkpoint)
-        move = chosen.training_loop(run, network, batch, validation_batch, optimizer, schedule, plan).descend
-    with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        # Overflow ends in a loss that is not finite, for which there is an error.
-        for callback in callbacks:
-            if isinstance(callback, AbstractContextManager):
-                stack.enter_context(callback)
-        result = run.result(move())
-    if checkpoint is not None:
-        checkpoint.write(result)
-    return result
+        run = Run(network, theta, settings, batch.rows, callbacks)
+        return run.train(LBFGSTraining(run, chosen, batch, validation_batch).search)
+    if state is not None and state.under_way:
+        raise ValueError("The state comes from the middle of an epoch of train_blocks: continue with that.")
+    more = {"engine": chosen.name}
+    run = Run(network, theta, settings, batch.rows, callbacks, state, checkpoint, batches, more)
+    return run.ended or run.train(chosen.training_loop(run, batch, validation_batch).descend)
 
 
 train.__doc__ = (train.__doc__ or "").replace("{scores}", ";\n        ".join(meanings()))
 
 
-def check_settings(
-    network: Network,
-    theta: Array,
-    optimizer: Any,
-    epochs: Any,
-    batch_size: Any,
-    shuffle: Any,
-    seed: Any,
-    training_loss: Any,
-    schedule: Any,
-    early_stopping: Any,
-    clip: Any,
-    engine: Any,
-    callbacks: Any = (),
-    state: Any = None,
-    checkpoint: Any = None,
-) -> None:
-    """Refuse settings that are out of range or do not fit together; see `train`."""
-    moves = isinstance(optimizer, LBFGS) or all(callable(getattr(optimizer, name, None)) for name in ("init", "step"))
-    if isinstance(optimizer, type) or not moves:
-        raise TypeError(f"The optimizer is {optimizer!r}: give one such as Momentum(learning_rate=0.01) or LBFGS().")
-    smallest = float(namespace(theta).finfo(theta.dtype).smallest_normal)
-    for name in getattr(optimizer, "positive", ()):
-        if getattr(optimizer, name) < smallest:
-            raise ValueError(
-                f"The {name} of {type(optimizer).__name__} is {getattr(optimizer, name)}, but theta has dtype "
-                f"{theta.dtype}, whose smallest normal number is {smallest:.2g}."
-            )
-    if not isinstance(theta, np.ndarray):
-        require_writable(theta)
-    if is_of("complex floating", theta):
-        raise TypeError(f"theta has dtype {theta.dtype}, but training moves real parameters.")
-    if isinstance(optimizer, LBFGS) and theta.ndim > 1:
-        raise ValueError(f"LBFGS trains one network, but theta has the members {tuple(theta.shape[:-1])}.")
-    if isinstance(optimizer, LBFGS) and network.random:
-        raise ValueError("LBFGS needs a loss that stays the same, but this network has dropout: use another optimizer.")
-    for name, value, least in (("epochs", epochs, 0), ("batch_size", 1 if batch_size is None else batch_size, 1)):
-        if not isinstance(value, int | np.integer) or not is_within(value, least):
-            raise ValueError(f"{name} is {value!r}, but a whole number of at least {least} is needed.")
-    if not isinstance(seed, int | np.integer):
-        raise TypeError(f"seed is {seed!r}, but a whole number is needed.")
-    is_number = clip is None or (np.ndim(clip) == 0 and np.asarray(clip).dtype.kind in "biuf")
-    if clip is not None and not (is_number and 0 < clip < np.inf):
-        raise ValueError(f"clip is {clip!r}, but the largest norm of a gradient is positive and finite.")
-    if engine not in ("auto", *NAMES):
-        raise ValueError(f'engine is {engine!r}, but it is "auto", "compiled" or "reference".')
-    if training_loss not in get_args(TrainingLoss):
-        raise ValueError(f'training_loss is {training_loss!r}, but it is "auto", "exact" or "running".')
-    if not isinstance(shuffle, bool | np.bool_):
-        raise TypeError(f"shuffle is {shuffle!r}, but True or False is needed.")
-    if early_stopping is not None and not isinstance(early_stopping, EarlyStopping | Stagnation):
-        raise TypeError(f"early_stopping is {early_stopping!r}: give one such as EarlyStopping(patience=10).")
-    if schedule is not None and (isinstance(schedule, type) or not callable(getattr(schedule, "factor", None))):
-        raise TypeError(f"schedule is {schedule!r}: give one such as Cosine().")
-    if schedule is not None and not (is_dataclass(optimizer) and hasattr(optimizer, "learning_rate")):
-        name = type(optimizer).__name__
-        raise TypeError(f"A schedule changes the learning_rate of a dataclass, which {name} is not.")
+def check_what_watches(callbacks: Any, state: Any, checkpoint: Any) -> None:
+    """Refuse callbacks, a state to continue from or a checkpoint that are none."""
     if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
         raise TypeError(f"callbacks is {callbacks!r}, but a list of functions of the state is needed.")
     for callback in callbacks:
@@ -286,78 +187,36 @@ def check_settings(
         raise ValueError("A checkpoint knows where training stands: leave out state.")
 
 
-def checked_validation(network: Network, theta: Array, validation: tuple[Array, ...]) -> Batch:
-    """Return the validation rows as a batch, or refuse them."""
-    if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
-        raise ValueError("validation is a tuple (X, T) or (X, T, sample_weight).")
-    try:
-        batch = network.batch(theta, *validation, as_read=True)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"In the validation data: {error}") from None
-    members = tuple(theta.shape[:-1])
-    if np.broadcast_shapes(batch.members, members) != members:
-        raise ValueError(f"The validation data have the members {batch.members}, but what is trained has {members}.")
+def checked_validation(
+    network: Network, theta: Array, validation: tuple[Array, ...] | None, settings: TrainingSettings
+) -> Batch | None:
+    """Return the validation rows as a batch, or refuse them or their score."""
+    batch = None
+    if validation is not None:
+        if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
+            raise ValueError("validation is a tuple (X, T) or (X, T, sample_weight).")
+        try:
+            batch = network.batch(theta, *validation, as_read=True)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"In the validation data: {error}") from None
+        members = tuple(theta.shape[:-1])
+        if np.broadcast_shapes(batch.members, members) != members:
+            raise ValueError(
+                f"The validation data have the members {batch.members}, but what is trained has {members}."
+            )
+    if settings.validation_score is not None:
+        settings.check_score(batch)
     return batch
-
-
-def remedy_of(optimizer: Any) -> str:
-    """Return the advice if training diverges."""
-    rate = getattr(optimizer, "learning_rate", "unknown")
-    return f"Lower the learning rate (now {rate}), clip the gradient or scale inputs and targets."
-
-
-def new_state(
-    network: Network, theta: Array, optimizer: Optimizer, schedule: Schedule, epochs: int, rows: int
-) -> TrainingState:
-    """Return the state before the first epoch."""
-    own, name = (optimizer.init(theta), schedule.init()), type(optimizer).__name__
-    return TrainingState(theta, *own, epochs=epochs, rows=rows, network=network, optimizer_class=name)
-
-
-def continued(
-    state: TrainingState,
-    network: Network,
-    theta: Array,
-    optimizer: Optimizer,
-    schedule: Schedule,
-    epochs: int,
-    rows: int,
-) -> TrainingState:
-    """Return a copy of the state to continue from, or refuse one that does not fit."""
-    name, needed = type(optimizer).__name__, optimizer.init(theta)
-    for part, own, given in (
-        ("theta of shape", tuple(state.theta.shape), tuple(theta.shape)),
-        ("theta of dtype", state.theta.dtype, theta.dtype),
-        ("the optimizer", state.optimizer_class or name, name),
-        ("the network", state.network or network, network),
-        ("an optimizer with", _shapes(state.optimizer), _shapes(needed)),
-        ("a schedule with", [*state.schedule], [*schedule.init()]),
-    ):
-        if own != given:
-            raise ValueError(f"The state comes from {part} {own}, not {given}: continue with what it came from.")
-    return state.continued(theta, epochs, rows)
-
-
-def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(getattr(value, "shape", ())) for name, value in state.items()}
 
 
 class LBFGSTraining:
     """The iterations of L-BFGS on the loss of all rows; an iteration counts as an epoch."""
 
-    def __init__(
-        self,
-        run: Run,
-        engine: Engine,
-        batch: Batch,
-        validation_batch: Batch | None,
-        score: Score | None,
-        optimizer: LBFGS,
-    ) -> None:
+    def __init__(self, run: Run, engine: Engine, batch: Batch, validation_batch: Batch | None) -> None:
         self.run, self.state, self.engine = run, run.state, engine
         batch, validation_batch = batch.gathered(), None if validation_batch is None else validation_batch.gathered()
-        self.validation_batch, self.optimizer = validation_batch, optimizer
-        self.score: Score | None = score
+        self.validation_batch = validation_batch
+        self.optimizer: Any = run.settings.optimizer
         self.evaluation = engine.evaluation(self.state.theta, batch)
         self.on_validation = None if validation_batch is None else engine.evaluation(self.state.theta, validation_batch)
         self.reason: Reason | None = None
@@ -407,7 +266,7 @@ class LBFGSTraining:
 
     def validated(self, theta: Array) -> tuple[Array | None, Array | None]:
         """Return the loss and the score of the validation rows at theta, None for one that is not measured."""
-        validation_batch, name = self.validation_batch, self.score
+        validation_batch, name = self.validation_batch, self.run.plan.score
         if validation_batch is None or self.on_validation is None:
             return None, None
         return self.on_validation.loss(theta), None if name is None else score(

@@ -68,7 +68,7 @@ class Ended(IntEnum):
 STOPPING = np.dtype(
     [("patience", np.float64), ("tolerance", np.float64), ("from_lowest", np.float64), ("watched", np.float64)]
 )
-"""A rule of early stopping, as a record of doubles; see `optimize.stopping.as_numbers`."""
+"""A rule of early stopping, as a record of doubles; see `optimize.stopping.StoppingRule.as_numbers`."""
 
 stopping_at = record_at(STOPPING)
 

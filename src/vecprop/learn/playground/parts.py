@@ -8,7 +8,7 @@ from ...core.losses import AbsoluteError, Huber, Loss, SoftmaxCrossEntropy, Squa
 from ...core.network import Network
 from ...core.penalties import L1, L2, Penalty
 from ...optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, Optimizer, RMSProp
-from ...train.engine import EngineName
+from ...optimize.settings import EngineName
 from .settings import Settings, SettingsError
 
 

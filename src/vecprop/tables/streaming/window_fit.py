@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.inputs import Batch
-from ...optimize.settings import Plan
 from ...system.threads import PressedAgain
 from ...train.blocks.windows import Window, Windows
 from ...train.members import Member
 from ...train.progress import Progress
 from ...train.run import Run
-from ...train.state import DivergenceError, Reason, TrainingResult
-from ...train.trainer import new_state, remedy_of
+from ...train.state import DivergenceError, TrainingResult
 from ..encoding.encoder import VIEWS, Encoder, View
 from ..error import TableError
 from ..reading.frames import Frame
@@ -127,48 +125,22 @@ class _Trainer:
         from ...train.compiled.window_steps import WindowSteps
 
         self.member, self.fold, self.folds = member, fold, rows.folds
-        self.rows, self.seen = rows.rows_of(fold), 0
-        theta, optimizer, schedule = np.array(member.theta), member.optimizer, member.schedule
-        assert schedule is not None
-        assert member.batch_size is not None
-        self.validation, self.checkpoint, self.result = None, checkpoint, None
+        self.rows, self.seen, validation = rows.rows_of(fold), 0, None
         if member.validation_rows is not None:
-            self.validation = Batch(member.X, member.T, member.sample_weight, chosen=member.validation_rows)  # type: ignore[arg-type]
-        state = new_state(member.network, theta, optimizer, schedule, int(member.epochs), self.rows)  # type: ignore[arg-type]
-        if checkpoint is not None and (begun := self._begun(rows, theta)) is not None:
-            state = begun.state
-            if begun.reason not in ("interrupted", "epochs") or state.epoch == member.epochs:
-                self.result = begun
+            validation = Batch(member.X, member.T, member.sample_weight, chosen=member.validation_rows)  # type: ignore[arg-type]
+        division = sha256(str(rows.sizes.tolist()).encode()).hexdigest()
+        more = {"fold": fold, "window": rows.window, "division into blocks": division}
+        parts = (member.network, np.array(member.theta), member.settings, self.rows)
+        self.run = Run(*parts, checkpoint=checkpoint, batches=[None, validation], more=more)
+        self.result, state = self.run.ended, self.run.state
         self.done = state.epoch, state.under_way.get("windows", 0)
-        self.run = Run(state, member.early_stopping, (), remedy_of(optimizer), checkpoint)
-        plan = Plan(int(min(member.batch_size, self.rows)), False, int(member.seed), None, True, None)
-        parts = (self.run, member.network, optimizer, schedule, plan, self.rows, self.validation, view, front)
-        self.steps: WindowSteps = WindowSteps(*parts)  # type: ignore[arg-type]
+        self.steps = WindowSteps(self.run, validation, view, front)
 
-    def _begun(self, rows: StreamedRows, theta: np.ndarray) -> TrainingResult | None:
-        """Return how far an earlier program has come, or None."""
-        member = self.member
-        known = {
-            "optimizer": member.optimizer,
-            "schedule": member.schedule,
-            "early_stopping": member.early_stopping,
-            "batch_size": member.batch_size,
-            "seed": member.seed,
-            "fold": self.fold,
-            "window": rows.window,
-            "division into blocks": sha256(str(rows.sizes.tolist()).encode()).hexdigest(),
-        }
-        return self.checkpoint.begin(member.network, theta, [None, self.validation], int(member.epochs), known)
-
-    def end(self, reason: Reason) -> None:
+    def end(self, result: TrainingResult) -> None:
         """Keep what training has come to."""
-        self.result = self.run.result(reason)
-        self.keep()
-
-    def keep(self) -> None:
-        """Write the result where it is kept."""
-        if self.checkpoint is not None:
-            self.checkpoint.write(self.result)
+        self.result = result
+        for hook in self.run.hooks:
+            hook.end(self.run, result)
 
     def take(self, window: Window, fold: np.ndarray | None) -> None:
         """Train on the rows of a window that are not of the member's fold, unless training has ended."""
@@ -191,13 +163,12 @@ class _Trainer:
                 reason = self.steps.start(window.batches[self.steps.view])
             reason = reason or self.steps.take(window)
         except DivergenceError as error:
-            self.result = error.result
-            self.keep()
+            self.end(error.result)
             return
         if reason is None and self.run.state.epoch == self.member.epochs:
             reason = "epochs"
         if reason is not None:
-            self.end(reason)
+            self.end(self.run.result(reason))
 
     @property
     def epochs_done(self) -> float:
@@ -254,7 +225,7 @@ def trained_in_windows(
             raise
     for trainer in trainers:
         if trainer.result is None:
-            trainer.end("interrupted")
+            trainer.end(trainer.run.result("interrupted"))
     return [trainer.result for trainer in trainers if trainer.result is not None]
 
 

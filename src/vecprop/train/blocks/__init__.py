@@ -3,8 +3,7 @@
 import logging
 import warnings
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, closing
-from hashlib import sha256
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,15 +14,15 @@ from ...core.network import Network
 from ...core.scores import Score
 from ...optimize.lbfgs import LBFGS
 from ...optimize.optimizers import Optimizer
-from ...optimize.schedules import Constant, Schedule
-from ...optimize.settings import Plan
-from ...optimize.stopping import EarlyStopping, Stagnation
+from ...optimize.schedules import Schedule
+from ...optimize.settings import TrainingSettings
+from ...optimize.stopping import StoppingRule
 from ...system.memory import available_memory
 from ...system.threads import PressedAgain
 from ..engines import engine_class
-from ..run import Callback, Keeper, Run, check_score
+from ..run import Callback, Keeper, Run
 from ..state import Reason, TrainingResult, TrainingState
-from ..trainer import check_settings, checked_validation, continued, new_state, remedy_of
+from ..trainer import check_what_watches, checked_validation
 from .sources import Blocks, digest_of
 from .windows import CURE, CheckedBlocks, Windows
 
@@ -48,7 +47,7 @@ def train_blocks(
     validation: tuple[Array, ...] | None = None,
     validation_score: Score | None = None,
     schedule: Schedule | None = None,
-    early_stopping: EarlyStopping | Stagnation | None = None,
+    early_stopping: StoppingRule | None = None,
     clip: float | None = None,
     callbacks: Sequence[Callback] = (),
     checkpoint: Keeper | None = None,
@@ -131,8 +130,10 @@ def train_blocks(
     if isinstance(optimizer, LBFGS):
         raise ValueError("LBFGS takes all rows in each step: blocks need an optimizer of batches, such as Adam().")
     theta = checked_theta(network, theta)
-    settings = (optimizer, epochs, batch_size, shuffle, seed, "running", schedule, early_stopping, clip, "auto")
-    check_settings(network, theta, *settings, callbacks, state, checkpoint)
+    own = (batch_size, shuffle, seed, validation_score, "running", schedule, early_stopping, clip, "compiled")
+    settings = TrainingSettings(optimizer, epochs, *own)
+    settings.check(network, theta)
+    check_what_watches(callbacks, state, checkpoint)
     if not isinstance(window, int | np.integer) or not batch_size <= window:
         raise ValueError(
             f"window is {window!r}, but it is a whole number of rows, at least the {batch_size} of a batch."
@@ -140,60 +141,29 @@ def train_blocks(
     refusal = engine_class("compiled").refusal(network, theta, (), optimizer, score=validation_score)
     if refusal is not None:
         raise ValueError(f"Blocks are trained on by the compiled engine, which cannot train this: {refusal.reason}.")
-    theta, schedule = np.array(theta), schedule or Constant()
-    validation_batch = None if validation is None else checked_validation(network, theta, validation)
-    counted, weight = (None, None) if validation_batch is None else (validation_batch.rows, validation_batch.weight)
-    check_score(validation_score, early_stopping, counted, weight)
+    theta = np.array(theta)
+    validation_batch = checked_validation(network, theta, validation, settings)
     source = CheckedBlocks(network, theta, blocks)
-    rows = source.rows
-    plan = Plan(int(min(batch_size, rows)), bool(shuffle), int(seed), clip, True, validation_score)
+    rows, size = source.rows, settings.plan(source.rows).batch_size
     windows = Windows(
         source.sizes,
         source.read,
         window=int(window),
-        shuffle=plan.shuffle and plan.batch_size < rows,
-        seed=plan.seed,
-        room=plan.batch_size,
+        shuffle=bool(shuffle) and size < rows,
+        seed=int(seed),
+        room=size,
         expect=getattr(blocks, "expect", None),
     )
-    begun = None
-    if checkpoint is not None:
-        known = {
-            "optimizer": optimizer,
-            "schedule": schedule,
-            "early_stopping": early_stopping,
-            "batch_size": plan.batch_size,
-            "shuffle": plan.shuffle,
-            "seed": plan.seed,
-            "clip": clip,
-            "validation_score": validation_score,
-            "window": windows.window,
-            "division into blocks": sha256(str(windows.sizes.tolist()).encode()).hexdigest(),
-            "rows": digest_of(blocks),
-        }
-        begun = checkpoint.begin(network, theta, [None, validation_batch], epochs, known)
-    if begun is not None:
-        if begun.reason != "interrupted" and (begun.reason != "epochs" or begun.state.epoch == epochs):
-            return begun
-        state = begun.state
-    elif state is None:
-        state = new_state(network, theta, optimizer, schedule, int(epochs), rows)
-    else:
-        state = continued(state, network, theta, optimizer, schedule, int(epochs), rows)
-    first = _first_window(state, windows, plan.batch_size)
+    more = {} if checkpoint is None else {**windows.identity(), "rows": digest_of(blocks)}
+    run = Run(network, theta, settings, rows, callbacks, state, checkpoint, [None, validation_batch], more)
+    if run.ended is not None:
+        return run.ended
+    first = _first_window(run.state, windows, size)
     _announce(windows, blocks.inputs, network.outputs, theta.dtype.itemsize)
-    run = Run(state, early_stopping, callbacks, remedy_of(optimizer), checkpoint)
     from ..compiled.window_steps import WindowSteps
 
-    steps = WindowSteps(run, network, optimizer, schedule, plan, rows, validation_batch)
-    with ExitStack() as stack:
-        for callback in callbacks:
-            if isinstance(callback, AbstractContextManager):
-                stack.enter_context(callback)
-        result = run.result(_descend(steps, windows, first, source))
-    if checkpoint is not None:
-        checkpoint.write(result)
-    return result
+    steps = WindowSteps(run, validation_batch)
+    return run.train(lambda: _descend(steps, windows, first, source))
 
 
 def _descend(steps: "WindowSteps", windows: Windows, first: int, source: CheckedBlocks) -> Reason:

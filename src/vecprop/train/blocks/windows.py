@@ -21,7 +21,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from hashlib import sha256
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -89,6 +90,11 @@ class Windows:
         self.window, self.shuffle, self.seed, self.room = min(window, self.rows), shuffle, int(seed), room
         self.memories: list[_Memory | None] = [None, None]
         self.is_closed = False
+
+    def identity(self) -> dict[str, Any]:
+        """Return what the order of rows depends on beside the seed, by name."""
+        division = sha256(str(self.sizes.tolist()).encode()).hexdigest()
+        return {"window": self.window, "division into blocks": division}
 
     def of_epoch(self, epoch: int) -> list[np.ndarray]:
         """Return the numbers of each window's blocks."""
@@ -264,5 +270,5 @@ class CheckedBlocks:
             warnings.warn(
                 f"Rows lie sorted by the target: {share:.0%} of its variance is between blocks, and a window has only "
                 f"some of them. Give a larger window; {CURE}.",
-                stacklevel=4,
+                stacklevel=6,
             )

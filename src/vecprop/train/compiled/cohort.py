@@ -10,13 +10,10 @@ from ...compiled import member_fits
 from ...core.inputs import Batch, checked_theta, require_weight
 from ...optimize.optimizers import Optimizer
 from ...optimize.schedules import Constant
-from ...optimize.settings import Plan
-from ...optimize.stopping import as_numbers
 from ...system.threads import PressedAgain
 from ..engine import Cohort, Stopping
 from ..members import Data, Member, checked_row_numbers
 from ..results import REASONS, CohortResults
-from ..run import check_score, is_running
 
 EPOCHS = REASONS.index("epochs")
 OF_END = np.full(5, REASONS.index("diverged"))
@@ -29,33 +26,30 @@ class CompiledCohort(Cohort):
     """Members that threads train one after the other, without Python between their steps."""
 
     def __init__(self, numbers: Sequence[int], members: Sequence[Member], data: Data) -> None:
-        super().__init__(numbers, members, data)
-        self.member = members[0]
+        self.numbers, self.member = numbers, members[0]
         assert isinstance(self.member.optimizer, Optimizer)  # optimizers with a kernel are
         self.optimizer = self.member.optimizer
-        member, batch, rule = self.member, data.batch(self.member), self.member.early_stopping
-        validation_batch, counted, weight = None, None, None
+        member, batch, settings = self.member, data.batch(self.member), self.member.settings
+        validation_batch, rule = None, settings.early_stopping
         if member.validation_rows is not None:
             validation_batch = _chosen(member.validation_rows, batch, member)
-            counted, weight = validation_batch.rows, validation_batch.chosen_weight
-        check_score(member.validation_score, rule, counted, weight)
+        if settings.validation_score is not None:
+            settings.check_score(validation_batch)
         if member.rows is not None:
             batch = _chosen(member.rows, batch, member)
-        self.rows = batch.rows
-        size = int(min(member.batch_size or self.rows, self.rows))
-        self.per_epoch = -(-self.rows // size)
-        self.running = is_running(member.training_loss, size, self.rows)
+        plan = settings.plan(batch.rows)
+        self.rows, self.per_epoch, self.running = batch.rows, -(-batch.rows // plan.batch_size), plan.running
         self.fits = member_fits.MemberFits(
             member.network,
             checked_theta(member.network, np.concatenate([each.theta for each in members]).reshape(len(members), -1)),
             batch,
             validation_batch,
             self.optimizer,
-            Plan(size, member.shuffle, 0, member.clip, self.running, member.validation_score),
+            plan,
             [member.seed for member in members],
             int(member.epochs),
             self._rates(),
-            None if rule is None else as_numbers(rule),
+            None if rule is None else rule.as_numbers(),
             member.keeps_predictions and validation_batch is not None,
         )
 

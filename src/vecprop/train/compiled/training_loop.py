@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 
 from ...compiled.fit import EpochResults, Epochs
+from ...core.inputs import Batch
 from ...core.layers import Dense
 from ...optimize.schedules import Constant
-from ...optimize.stopping import as_numbers
 from ...system.threads import PressedAgain, holding_back_interrupts
 from ..engine import TrainingLoop
+from ..run import Run
 from ..state import Reason
 
 SECONDS = 0.05
@@ -38,8 +39,10 @@ class CompiledTrainingLoop(TrainingLoop):
     name the row.
     """
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None) -> None:
+        self.run, self.state, self.network, self.plan = run, run.state, run.network, run.plan
+        self.optimizer: Any = run.settings.optimizer
+        self.schedule, self.batch, self.validation_batch = run.schedule, batch, validation_batch
         shows = self.state.epoch < self.state.epochs and isinstance(self.network.layers[0], Dense)
         if self.batch.X.size < MUCH or self.run.callbacks or not shows:  # callbacks may open files before they run
             self.batch.require_finite_inputs()
@@ -54,11 +57,12 @@ class CompiledTrainingLoop(TrainingLoop):
             self.run.last_finite,
             self.plan,
         )
-        if self.run.best is not None:
-            self.epochs.stop_early(as_numbers(self.run.best.rule), self.run.best.memory, self.run.best.theta)
+        if (best := self.run.best) is not None:
+            self.epochs.stop_early(best.rule.as_numbers(), best.memory, best.theta)
+            best.is_compiled = True
         # The seconds of an epoch, assumed until one has been timed.
         rows = self.batch.rows + (self.validation_batch.rows if self.validation_batch else 0)
-        self.pace = rows * self.epochs.operations / OPERATIONS_A_SECOND + self.per_epoch / STEPS_A_SECOND
+        self.pace = rows * self.epochs.operations / OPERATIONS_A_SECOND + self.run.per_epoch / STEPS_A_SECOND
 
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return the reason."""
@@ -66,10 +70,8 @@ class CompiledTrainingLoop(TrainingLoop):
         reason: Reason | None = self.measure()
         try:
             while reason is None and state.epoch < state.epochs:
-                count = 1  # a schedule that watches the loss is served after each epoch
-                if not state.schedule:
-                    intervals = (getattr(callback, "interval", 1) for callback in self.run.callbacks)
-                    count = int(min(max(SECONDS / self.pace, 1), state.epochs - state.epoch, *intervals))
+                intervals = (hook.interval for hook in self.run.hooks)
+                count = int(min(max(SECONDS / self.pace, 1), state.epochs - state.epoch, *intervals))
                 rates = self.rates(count)
                 reason = holding_back_interrupts(lambda received: self.some_epochs(count, rates, received))  # noqa: B023
             return reason or "epochs"
@@ -103,8 +105,8 @@ class CompiledTrainingLoop(TrainingLoop):
         if moved is not None and progress.stopped and not done:
             state.theta[...] = moved  # by a callback, of which the kernel does not know when it goes back
         self.pace = (self.run.seconds - began) / max(done, 1)
-        state.epoch, state.step = state.epoch + done, state.step + done * self.per_epoch
-        state.optimizer["t"] += done * self.per_epoch
+        state.epoch, state.step = state.epoch + done, state.step + done * self.run.per_epoch
+        state.optimizer["t"] += done * self.run.per_epoch
         reason = None
         if done:
             state.history.extend(
@@ -115,7 +117,7 @@ class CompiledTrainingLoop(TrainingLoop):
                 step_size=progress.sizes[:done],
                 time=began + self.pace * np.arange(1, done + 1),
             )
-            reason = self.run.reason_to_stop(progress.stalled, self.schedule)
+            reason = self.run.ask()
         if done < count and not (progress.stalled or progress.stopped):
             self.diverged(progress)
         return reason
@@ -125,14 +127,14 @@ class CompiledTrainingLoop(TrainingLoop):
         if isinstance(self.schedule, Constant):
             return np.array([self.optimizer.learning_rate], float)
         first, schedule = self.state.step, self.state.schedule
-        steps = range(first, first + count * self.per_epoch)
-        factors = [self.schedule.factor(step, self.steps, schedule) for step in steps]
+        steps = range(first, first + count * self.run.per_epoch)
+        factors = [self.schedule.factor(step, self.run.steps, schedule) for step in steps]
         return np.asarray(self.optimizer.learning_rate) * np.array(factors, float)
 
     def diverged(self, progress: EpochResults) -> None:
         """Raise an error that names what was not finite after the epochs that ended well: X, the gradient or a loss."""
         self.batch.require_finite_inputs()
-        self.state.step += progress.steps - progress.epochs * self.per_epoch
+        self.state.step += progress.steps - progress.epochs * self.run.per_epoch
         if progress.gradient_diverged:
             self.run.require_finite("gradient's norm", progress.norms[progress.epochs])
         self.run.require_finite("loss", progress.losses[progress.epochs])

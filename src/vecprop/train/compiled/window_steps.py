@@ -7,10 +7,7 @@ import numpy as np
 
 from ...compiled.fit import EpochResults, Epochs
 from ...core.inputs import Batch
-from ...core.network import Network
-from ...optimize.optimizers import Optimizer
-from ...optimize.schedules import Constant, Schedule
-from ...optimize.settings import Plan
+from ...optimize.schedules import Constant
 from ...system.threads import holding_back_interrupts
 from ..blocks.windows import Window
 from ..run import Run
@@ -34,23 +31,21 @@ class WindowSteps:
     def __init__(
         self,
         run: Run,
-        network: Network,
-        optimizer: Optimizer,
-        schedule: Schedule,
-        plan: Plan,
-        rows: int,
         validation_batch: Batch | None,
         view: int = 0,
         front: int = 0,
     ) -> None:
-        self.run, self.network, self.optimizer, self.schedule, self.plan = run, network, optimizer, schedule, plan
-        self.state, self.rows, self.validation_batch = run.state, rows, validation_batch
-        self.view, self.front = view, front
+        self.run, self.network, self.schedule, self.plan, self.state = (
+            run,
+            run.network,
+            run.schedule,
+            run.plan,
+            run.state,
+        )
+        self.optimizer: Any = run.settings.optimizer
+        self.rows, self.validation_batch, self.view, self.front = run.state.rows, validation_batch, view, front
         self.left: tuple[Batch, np.ndarray] | None = None
         self.epochs: Epochs | None = None
-        way, per_epoch = self.state.under_way, -(-rows // plan.batch_size)
-        begun = self.state.step - way.get("steps", 0)  # where the epoch began
-        self.horizon = begun + (self.state.epochs - self.state.epoch) * per_epoch
 
     def start(self, batch: Batch) -> Reason | None:
         """Measure before the first window, given arrays like those of windows; return a reason to take no step."""
@@ -129,7 +124,7 @@ class WindowSteps:
         state.under_way = way = self._way(results, rows, steps, weight)
         state.step, state.optimizer["t"] = state.step + steps, state.optimizer["t"] + steps
         if not window.is_last:
-            return True, self.run.reason_to_stop(False)
+            return True, self.run.ask("after_window")
         state.under_way, state.epoch = {}, state.epoch + 1
         if not way["weight"] and self.network.reduction == "mean":
             raise ValueError("sample_weight is 0 in every row, so a weighted mean does not exist: weigh one.")
@@ -137,7 +132,7 @@ class WindowSteps:
         state.history.measure(gradient_norm=F(way["gradient_norm"]), step_size=F(way["step_size"]))
         validation_loss = measured.validation_losses[0] if measured and self.validation_batch else None
         score = measured.validation_scores[0] if measured and self.plan.score else None
-        return True, self.run.after_epoch(F(way["loss"]), validation_loss, score, self.schedule)
+        return True, self.run.after_epoch(F(way["loss"]), validation_loss, score)
 
     def _run(self, window: Window, places: np.ndarray, steps: int, interrupts: list[Any]) -> EpochResults:
         """Run the steps along these places."""
@@ -164,7 +159,7 @@ class WindowSteps:
             return np.array([self.optimizer.learning_rate], float)
         first = self.state.step
         factors = [
-            self.schedule.factor(step, self.horizon, self.state.schedule) for step in range(first, first + steps)
+            self.schedule.factor(step, self.run.steps, self.state.schedule) for step in range(first, first + steps)
         ]
         return np.asarray(self.optimizer.learning_rate) * np.array(factors, float)
 

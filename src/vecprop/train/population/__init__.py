@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from ...core.selection import Selection
-from ..engine import EngineName
+from ...optimize.settings import EngineName
 from ..members import Data, Member
 from ..progress import Progress
 from ..results import Part, TrainingResults, joined
 from .bundles import Bundle, SharedData, Workers, bundles_of, train_bundle
 from .keeping import Keeping, PopulationKeeper
-from .local import Monitor, check_groups, engine_of, groups_of, not_begun, train_here
+from .local import Monitor, Shown, check_groups, engine_of, groups_of, not_begun, train_here
 
 GIVE = {
     "workers": "DaskWorkers(client), or an object whose run(function, bundles, data) trains bundles",
@@ -85,7 +85,7 @@ def train_population(
     [0.0009, 0.0]
     """
     members, data = list(members), Data(X, T, sample_weight)
-    groups, keeping, known = groups_of(members, data, engine), None, Part([], {})
+    groups, known, hooks = groups_of(members, data, engine), Part([], {}), []
     for name, value, method in (("workers", workers, "run"), ("checkpoint", checkpoint, "members")):
         is_client = hasattr(value, "submit")  # of Dask, whose run is another
         if value is not None and (is_client or isinstance(value, type) or not callable(getattr(value, method, None))):
@@ -95,19 +95,20 @@ def train_population(
     if checkpoint is not None:
         engines = [engine_of(members[numbers[0]], data, engine).name for numbers in groups]
         keeper = checkpoint.members(members, groups, engines, data, moments)
-        keeping, known = Keeping(keeper, moments), keeper.part
+        hooks, known = [Keeping(keeper, moments)], keeper.part
         done = set(known.numbers)
         left = [[number for number in numbers if number not in done] for numbers in groups]
         groups = [numbers for numbers in left if numbers]
-    monitor = Monitor(len(members), progress, keeping)
-    monitor.knows(known)
+    monitor = Monitor(len(members), hooks if progress is None else [*hooks, Shown(progress)])
+    if known.numbers:
+        monitor.knows(known)
     if workers is None:
         part = train_here(groups, members, data, engine, monitor)
         part = part if moments else part.without_moments()
     else:
         part = train_there(workers, *bundles_of(groups, members, data, engine, moments), members, monitor)
-    if keeping is not None:
-        keeping.keep(monitor.cohorts)
+    for hook in monitor.hooks:
+        hook.end(monitor, part)
     results = TrainingResults(*joined([known, part]))
     if monitor.interrupted and all(result.reason != "interrupted" for result in results):
         raise KeyboardInterrupt  # it came when all were done, so that no result tells of it
@@ -145,7 +146,7 @@ def workers_or_joblibs(workers: Any) -> Any:
         return workers
     from joblib.parallel import get_active_backend
 
-    backend, _ = get_active_backend()
+    backend: Any = get_active_backend()[0]
     if type(backend).__name__ != "DaskDistributedBackend" or is_in_a_task():
         return None
     library: Any = sys.modules[__name__.partition(".")[0]]  # by its public name, since it lies above what trains

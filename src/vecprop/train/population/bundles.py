@@ -152,6 +152,6 @@ def train_bundle(bundle: Bundle, data: SharedData) -> Part:
     members = {
         number: member for group in groups for number, member in zip(group.numbers, group.members(data), strict=True)
     }
-    monitor = Monitor(len(members), None)
+    monitor = Monitor(len(members))
     part = train_here([group.numbers for group in groups], members, data.data, bundle.engine, monitor)
     return part.taken(bundle.moments)

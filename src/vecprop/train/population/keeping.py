@@ -1,6 +1,6 @@
 """The members of a population that have ended are kept, so that a run that is killed goes on with the others."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from ..engine import Cohort
 from ..members import Data, Member
 from ..results import REASONS, Part, joined
-from ..state import TrainingResult
+from ..run import Hook
 
 
 class MembersKeeper(Protocol):
@@ -41,7 +41,7 @@ class PopulationKeeper(Protocol):
         ...
 
 
-class Keeping:
+class Keeping(Hook):
     """Hands members that have ended to their keeper, when it is time."""
 
     def __init__(self, keeper: MembersKeeper, moments: bool) -> None:
@@ -49,24 +49,20 @@ class Keeping:
         self._waiting: list[Part] = []
         self._kept: dict[int, Any] = {}  # which members of a cohort are kept, by the cohort's address
 
-    def came(self, part: Part) -> None:
-        """Take results that are known, of which those that were interrupted begin anew in the next run."""
-        self._waiting.append(part.ended())
+    def after_members(self, part: Part) -> None:
+        """Take results that are known; members that were interrupted begin again in the next run."""
+        ended = part.ended()
+        self._waiting.append(ended if self.moments else ended.without_moments())
 
-    def ended(self, number: int, result: TrainingResult) -> None:
-        """Take the result of a member that was trained by itself."""
-        if result.reason != "interrupted":
-            self.came(Part([], {number: result}).taken(self.moments))
-
-    def look(self, running: Iterable[Any]) -> None:
+    def look(self, monitor: Any) -> None:
         """Keep all members that have ended, if it is time."""
         if self.keeper.is_due:
-            self.keep(running)
+            self.end(monitor)
 
-    def keep(self, running: Iterable[Any]) -> None:
+    def end(self, training: Any, result: Any = None) -> None:
         """Keep all members that have ended."""
         cohorts = []
-        for cohort in running:
+        for cohort in training.cohorts:
             if not isinstance(cohort, Cohort):
                 continue
             results = cohort.results()

@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -9,61 +11,46 @@ from ...core.elementary import Array, namespace, on_host
 from ...core.inputs import checked_theta
 from ...core.network import Network
 from ...optimize.lbfgs import LBFGS
-from ...optimize.schedules import Constant
-from ..engine import Cohort, Engine, EngineName
+from ...optimize.settings import EngineName
+from ..engine import Cohort, Engine
 from ..engines import engine_for
 from ..members import Alike, Data, Member, checked_row_numbers, row_count
 from ..progress import Progress
 from ..results import CohortResults, Part
-from ..state import DivergenceError, TrainingResult, TrainingState
-from ..trainer import check_settings, new_state, train
-from .keeping import Keeping
+from ..run import Hook, new_state
+from ..state import DivergenceError, Reason, TrainingResult
+from ..trainer import train
 
 
 class Monitor:
-    """Reports a population's progress, and whether the rest of it is to be stopped."""
+    """What the hooks of a population see: how far it has come, and whether the rest of it is to be stopped."""
 
-    def __init__(
-        self, total: int, progress: Callable[[Progress], object] | None, keeping: Keeping | None = None
-    ) -> None:
+    def __init__(self, total: int, hooks: Sequence[Hook] = ()) -> None:
         self.cohorts: Sequence[Cohort | CohortResults] = []
-        self.total, self.progress, self.keeping = total, progress, keeping
+        self.total, self.hooks = total, hooks
         self.stopped = self.interrupted = False
         self._alone: list[list[float]] = []
-
-    def ended(self, number: int, result: TrainingResult) -> None:
-        """Count a member that was trained by itself."""
-        self._count(result)
-        if self.keeping is not None:
-            self.keeping.ended(number, result)
-        self.look()
 
     def knows(self, part: Part) -> None:
         """Count members whose results are known."""
         self.cohorts = [*self.cohorts, *part.cohorts]
         for result in part.others.values():
-            self._count(result)
+            losses = (result.history.last_loss, result.history.last_validation_loss)
+            rows = result.state.epoch * result.state.rows
+            self._alone.append([1, 1, rows, *(np.nan if loss is None else float(np.mean(loss)) for loss in losses)])
+            self.stopped |= result.reason == "interrupted"
 
     def came(self, part: Part) -> bool:
-        """Count members that were trained elsewhere; return whether the rest is to be stopped."""
+        """Count members that were trained by themselves or elsewhere; return whether the rest is to be stopped."""
         self.knows(part)
-        if self.keeping is not None:
-            self.keeping.came(part)
+        for hook in self.hooks:
+            hook.after_members(part)
         return self.look()
 
-    def _count(self, result: TrainingResult) -> None:
-        losses = (result.history.last_loss, result.history.last_validation_loss)
-        rows = result.state.epoch * result.state.rows
-        self._alone.append([1, 1, rows, *(np.nan if loss is None else float(np.mean(loss)) for loss in losses)])
-        self.stopped |= result.reason == "interrupted"
-
     def look(self) -> bool:
-        """Report the progress of training, and keep what has ended; return whether the rest is to be stopped."""
-        if self.keeping is not None:
-            self.keeping.look(self.cohorts)
-        answer = None if self.progress is None else self.progress(self.latest())
-        if isinstance(answer, bool | np.bool_) and answer:
-            self.stopped = True
+        """Let hooks look at the population; return whether the rest is to be stopped."""
+        for hook in self.hooks:
+            self.stopped |= hook.look(self) is not None
         return self.stopped
 
     def latest(self) -> Progress:
@@ -74,6 +61,18 @@ class Monitor:
         return Progress(
             int(ended.sum()), self.total, done, int(rows.sum()), _middle(losses), _middle(validation_losses)
         )
+
+
+class Shown(Hook):
+    """Shows the progress of a population by a function, whose answer may stop it."""
+
+    def __init__(self, progress: Callable[[Progress], object]) -> None:
+        self.progress = progress
+
+    def look(self, monitor: Monitor) -> Reason | None:
+        """Show the progress."""
+        answer = self.progress(monitor.latest())
+        return "callback" if isinstance(answer, bool | np.bool_) and answer else None
 
 
 def _middle(losses: np.ndarray) -> float:
@@ -133,7 +132,7 @@ def train_here(groups: Iterable[list[int]], members: Members, data: Data, engine
             others[number] = _train_alone(members[number], data, engine)
         except (TypeError, ValueError) as error:
             raise in_member(number, error) from error  # which may come from a part of the user's own
-        monitor.ended(number, others[number])
+        monitor.came(Part([], {number: others[number]}))
     return Part([cohort.results() for cohort in cohorts], others)
 
 
@@ -160,20 +159,7 @@ def _check(member: Member, data: Data, engine: EngineName) -> None:
     if not isinstance(member.network, Network):
         raise TypeError(f"network is {member.network!r}, but a Network is needed.")
     theta = checked_theta(member.network, member.theta)
-    check_settings(
-        member.network,
-        theta,
-        member.optimizer,
-        member.epochs,
-        member.batch_size,
-        member.shuffle,
-        member.seed,
-        member.training_loss,
-        member.schedule,
-        member.early_stopping,
-        member.clip,
-        engine,
-    )
+    replace(member.settings, engine=engine).check(member.network, theta)
     for rows in (member.rows, member.validation_rows):
         if rows is not None:
             checked_row_numbers(rows, row_count(data.of(member)[0]))
@@ -197,18 +183,14 @@ def engine_of(member: Member, data: Data, name: EngineName) -> Engine:
 def not_begun(member: Member, data: Data) -> TrainingResult:
     """Return the result of a member that was interrupted before it began."""
     theta = namespace(member.theta).asarray(member.theta, copy=True)
-    rows = data.rows(member)
-    if isinstance(member.optimizer, LBFGS):
-        state = TrainingState(theta, {}, {}, epochs=int(member.epochs), rows=rows)
-    else:
-        schedule = member.schedule or Constant()
-        state = new_state(member.network, theta, member.optimizer, schedule, int(member.epochs), rows)
+    state = new_state(member.network, theta, member.settings, data.rows(member))
     return TrainingResult(theta, state.history, state, "interrupted")
 
 
 def _train_alone(member: Member, data: Data, engine: EngineName) -> TrainingResult:
     X, T, weight = data.chosen(member, member.rows)
     validation_batch = None if member.validation_rows is None else data.chosen(member, member.validation_rows)
+    settings: dict[str, Any] = {**vars(member.settings), "engine": engine}
     kept: list[Array] = []
 
     def keep(theta: Array) -> None:
@@ -223,20 +205,10 @@ def _train_alone(member: Member, data: Data, engine: EngineName) -> TrainingResu
             member.theta,
             X,
             T,
-            optimizer=member.optimizer,
-            epochs=member.epochs,
-            batch_size=member.batch_size,
-            shuffle=member.shuffle,
-            seed=member.seed,
             sample_weight=weight,
             validation=validation_batch,
-            validation_score=member.validation_score,
-            training_loss=member.training_loss,
-            schedule=member.schedule,
-            early_stopping=member.early_stopping,
-            clip=member.clip,
-            engine=engine,
             callbacks=[lambda state: keep(state.theta)] if kept else (),
+            **settings,
         )
     except DivergenceError as error:
         result = error.result
