@@ -14,7 +14,7 @@ import vecprop
 
 collect_ignore = [] if find_spec("skl2onnx") and find_spec("onnx") else ["src/vecprop/files/onnx"]
 if not find_spec("bokeh"):
-    names = ("page.py", "messages.py", "serve.py", "server.py", "views")
+    names = ("page.py", "server.py", "views")
     collect_ignore += [f"src/vecprop/learn/playground/{name}" for name in names]
 if find_spec("matplotlib"):
     import matplotlib

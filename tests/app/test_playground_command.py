@@ -25,7 +25,7 @@ def test_errors_are_one_sentence(vecprop, tmp_path, arguments, code, sentence):
 
 
 def test_without_bokeh_it_says_what_to_install(vecprop, monkeypatch):
-    for name in ("page", "server", "serve"):
+    for name in ("page", "server"):
         monkeypatch.delitem(sys.modules, f"vecprop.learn.playground.{name}", raising=False)
     for name in [name for name in sys.modules if name.partition(".")[0] == "bokeh"]:
         monkeypatch.delitem(sys.modules, name)

@@ -7,7 +7,7 @@ import registry
 import vecprop as vp
 from core.test_composite_layer import INSIDE, Residual
 from vecprop import learn
-from vecprop.learn.tracing.evaluation import computed
+from vecprop.learn.tracing.equations import computed
 from vecprop.learn.tracing.values import with_names
 
 RNG = np.random.default_rng(0)

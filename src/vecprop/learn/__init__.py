@@ -1,13 +1,13 @@
 """Learning backpropagation: the tutorial's functions under their own names, every number of a pass, and grades."""
 
 from . import tutorial as tutorial
-from .grading.cells import nbgrader_cell as nbgrader_cell
-from .grading.cells import otter_test as otter_test
 from .grading.grade import Grade as Grade
 from .grading.grade import Grades as Grades
 from .grading.grade import grade as grade
 from .grading.grade import grade_all as grade_all
 from .grading.grade import grade_file as grade_file
+from .grading.grade import nbgrader_cell as nbgrader_cell
+from .grading.grade import otter_test as otter_test
 from .sheets.sheet import Worksheet as Worksheet
 from .sheets.sheet import worksheet as worksheet
 from .tracing.trace import Trace as Trace

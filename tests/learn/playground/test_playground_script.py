@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 import vecprop
-from vecprop.learn.playground.script import script
+from vecprop.learn.playground.points import SETS
 from vecprop.learn.playground.session import Session
-from vecprop.learn.playground.sets import CLASSES, SETS
-from vecprop.learn.playground.settings import ACTIVATIONS, FEATURES, OPTIMIZERS, Settings
+from vecprop.learn.playground.settings import ACTIVATIONS, CLASSES, FEATURES, OPTIMIZERS, Settings
 from vecprop.learn.playground.table import Table
+from vecprop.learn.playground.take_away import script
 
 RUN = """
 import pathlib, runpy, sys

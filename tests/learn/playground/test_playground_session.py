@@ -5,11 +5,10 @@ import pytest
 
 import vecprop as vp
 from vecprop.learn.playground import record
-from vecprop.learn.playground.mistakes import MISTAKES
-from vecprop.learn.playground.model import model_file
+from vecprop.learn.playground.points import SETS
 from vecprop.learn.playground.session import Session
-from vecprop.learn.playground.sets import SETS
-from vecprop.learn.playground.settings import ACTIVATIONS, LOSSES, OPTIMIZERS, Settings, SettingsError
+from vecprop.learn.playground.settings import ACTIVATIONS, LOSSES, MISTAKES, OPTIMIZERS, Settings, SettingsError
+from vecprop.learn.playground.take_away import model_file
 
 
 def losses(session):

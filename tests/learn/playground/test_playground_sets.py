@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from vecprop.learn.demo import circles as tutorial_circles
-from vecprop.learn.playground.sets import CLASSES, SETS
+from vecprop.learn.playground.points import SETS
+from vecprop.learn.playground.settings import CLASSES
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -48,7 +48,7 @@ def check(
     Example: vecprop learn check homework.py --shape 3-4-1 --activation tanh --loss squared_error
     """
     from ...learn import grade_file
-    from ...learn.shapes import network_of_shape
+    from ...learn.sheets.sheet import network_of_shape
 
     with _usage():
         network = None if shape is None else network_of_shape(shape, activation, loss)

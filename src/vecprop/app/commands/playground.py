@@ -28,7 +28,7 @@ def playground(
     Example: vecprop playground people.csv
     """
     try:
-        from ...learn.playground.serve import serve
+        from ...learn.playground.server import serve
     except ModuleNotFoundError as error:
         name = str(error.name).partition(".")[0]
         raise ImportError(f'The playground needs {name}: pip install "vecprop[playground]".') from None

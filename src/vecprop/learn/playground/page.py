@@ -1,9 +1,13 @@
-"""The page: what its controls do to the session, and when its pictures are drawn."""
+"""The page: what its controls do to the session, when its pictures are drawn, and the messages of its script.
+
+Messages are JSON, in two sources of data that Bokeh keeps the same on both sides.
+"""
 
 import asyncio
+import json
 import secrets
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from importlib.resources import files
 from math import isfinite
@@ -12,20 +16,66 @@ from typing import Any
 
 from bokeh.core.templates import get_env
 from bokeh.document import Document
-from bokeh.models import CustomJS
+from bokeh.models import ColumnDataSource, CustomJS
 
-from .messages import Action, Messages
+from ...terminal.errors import sentence
 from .session import LARGEST_WEIGHT, MOST_EPOCHS_OF_STARTS, MOST_STARTS, Session
 from .settings import CHOICES, LABELS, RANGES, Settings, SettingsError
 from .table import MOST_BYTES, Table
 from .take_away import file_of
-from .views.gradients import GradientsView
-from .views.hidden import HiddenView
-from .views.loss import LossView
+from .views.curves import GradientsView, LossView, StartsView, described
 from .views.map import MapView
-from .views.momentum import MomentumView
 from .views.network import NetworkView
-from .views.starts import StartsView, described
+from .views.spaces import HiddenView, MomentumView
+
+Action = Callable[..., Awaitable[None] | None]
+
+
+class Messages:
+    """The messages of a window."""
+
+    def __init__(self, document: Document, actions: dict[str, Action], always: Callable[[], dict[str, Any]]) -> None:
+        self.told: dict[str, Any] = {}
+        self.sent = ColumnDataSource({"message": []}, name="sent")
+        self.shown = ColumnDataSource({"message": []}, name="shown")
+        self._document, self._actions, self._always = document, actions, always
+        self.sent.on_change("data", self._receive)
+
+    def answer(self, action: Action, **values: Any) -> None:
+        """Do something, and tell what follows, or why it is refused."""
+        try:
+            waiting = action(**values)
+        except Exception as error:
+            self.told["said"] = sentence(error)
+        else:
+            if waiting is not None:
+                later: Any = lambda: self._answer_later(waiting)  # noqa: E731
+                self._document.add_next_tick_callback(later)
+                return
+        self._tell()
+
+    async def _answer_later(self, waiting: Awaitable[None]) -> None:
+        """Wait for something; other windows go on meanwhile, and this one's messages wait."""
+        try:
+            await waiting
+        except Exception as error:
+            self.told["said"] = sentence(error)
+        self._tell()
+
+    def _receive(self, attribute: str, old: Any, new: Any) -> None:
+        self.answer(self._act, text=new["message"][0])
+
+    def _act(self, text: str) -> Awaitable[None] | None:
+        message = json.loads(text)
+        action = self._actions.get(message.pop("do"))
+        if action is None:
+            raise ValueError("The page asks for something that does not exist: load it again.")
+        return action(**message)
+
+    def _tell(self) -> None:
+        self.shown.data = {"message": [json.dumps(self.told | self._always())]}
+        self.told = {}
+
 
 FRAME_SECONDS = 0.015
 """The longest time of training between two frames."""

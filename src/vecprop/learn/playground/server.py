@@ -1,8 +1,12 @@
-"""The server of the playground's page: on this machine only, behind a secret address, for a few windows."""
+"""The server of the page, until Ctrl-C: on this machine only, behind a secret address, for a few windows."""
 
+import asyncio
+import logging
 import secrets
 import socket
+import webbrowser
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from bokeh.document import Document
@@ -13,6 +17,12 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerRequest
 from tornado.ioloop import IOLoop
 from tornado.web import RequestHandler
+
+from ...terminal.errors import UsageError
+from .page import page_of
+from .session import Session
+from .settings import Settings, SettingsError
+from .table import Table
 
 HERE: Final = "127.0.0.1"
 MOST_WINDOWS = 4
@@ -111,3 +121,27 @@ class Refusal(RequestHandler):
         self.set_status(self._status)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(self._sentence)
+
+
+def serve(table: Path | None, port: int, text: str | None, *, opens_browser: bool) -> None:
+    """Serve the page, and return after Ctrl-C."""
+    logging.getLogger("bokeh").setLevel(logging.ERROR)  # that a window was closed is no news
+    own = None if table is None else Table.read(table)
+    try:
+        settings = None if text is None else Settings.from_text(text)
+        Session(settings, own).run_epochs(2)  # loads the kernels, before somebody waits for a frame
+    except SettingsError as error:
+        raise UsageError(str(error)) from None
+
+    async def run() -> None:
+        server = PlaygroundServer(page_of(lambda: Session(settings, own)), port)
+        server.start()
+        print(f"The playground is at {server.url}\nCtrl-C ends it.", flush=True)
+        if opens_browser:
+            webbrowser.open(server.url)
+        await asyncio.Event().wait()
+
+    try:
+        asyncio.run(run())
+    except KeyboardInterrupt:
+        print("\nThe playground has ended.")

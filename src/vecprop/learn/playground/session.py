@@ -14,17 +14,11 @@ from ...train.reference import norm
 from ...train.state import DivergenceError, TrainingResult, TrainingState
 from ...train.trainer import train
 from ..tracing.trace import Trace, trace
-from .actions import AddPoint, Change, Edit, Epochs, Log, MovePoint, RemovePoint, SetWeight, Steps
-from .edges import Edge, edges
-from .mistakes import with_mistake
-from .parts import engine_of, features, network_of, optimizer_of, targets
-from .plane import Map, map_of, units_of
-from .points import Points
-from .record import Record
-from .sets import CLASSES, SETS
-from .settings import Settings, SettingsError
-from .starts import Starts, many_starts
-from .surface import Path, Surface, loss_surface
+from .parts import engine_of, features, network_of, optimizer_of, targets, with_mistake
+from .points import SETS, Points
+from .record import AddPoint, Change, Edit, Epochs, Log, MovePoint, Record, RemovePoint, SetWeight, Steps
+from .settings import CLASSES, Settings, SettingsError
+from .shown import Edge, Map, Path, Starts, Surface, edges, loss_surface, many_starts, map_of, units_of
 from .table import Table
 
 MOST_AT_ONCE = 1_000_000

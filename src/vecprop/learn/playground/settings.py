@@ -6,13 +6,14 @@ from typing import Any, get_args, get_type_hints
 from urllib.parse import quote, unquote
 
 from ...core.elementary import is_within
-from .mistakes import MISTAKES
-from .sets import SETS
 
+CLASSES = {"circles": 2, "moons": 2, "spirals": 2, "xor": 2, "blobs": 3, "wave": 0, "plane": 0, "tutorial": 2}
+"""The number of classes of each set; 0 of those whose targets are numbers."""
 FEATURES = ("x", "y", "x*x", "y*y", "x*y", "sin(x)", "sin(y)")
 ACTIVATIONS = ("logistic", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "identity")
 LOSSES = ("auto", "cross_entropy", "squared_error", "absolute_error", "huber")
 PENALTIES = ("none", "L2", "L1")
+MISTAKES = ("none", "slope_forgotten", "no_transpose", "sum_for_mean")
 OPTIMIZERS = ("descent", "momentum", "nesterov", "rmsprop", "adam", "adamw")
 
 MOST_ROWS, MOST_LAYERS, MOST_UNITS = 20_000, 6, 64
@@ -170,13 +171,13 @@ LABELS = {
 """The labels of settings on the page."""
 
 CHOICES = {
-    "data": (*SETS, "table"),
+    "data": (*CLASSES, "table"),
     "features": FEATURES,
     "activation": ACTIVATIONS,
     "loss": LOSSES,
     "penalty": PENALTIES,
     "optimizer": OPTIMIZERS,
-    "mistake": tuple(MISTAKES),
+    "mistake": MISTAKES,
 }
 """What settings that are words may be."""
 

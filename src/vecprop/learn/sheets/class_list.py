@@ -14,8 +14,7 @@ import numpy as np
 
 from ..grading.grade import Grades
 from ..grading.process.student_process import StudentProcess, read_source
-from .html_sheet import as_page
-from .notebook_sheet import as_markdown, as_notebook
+from .output import as_markdown, as_notebook, as_page
 from .sheet import Worksheet
 
 ENDINGS = (".html", ".ipynb", ".md")

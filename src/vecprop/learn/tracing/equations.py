@@ -5,11 +5,14 @@ entries, ``sum`` a sum over the rows, ``total`` and ``mean`` those over each row
 of the part, in the place of which their numbers are shown.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh
+import numpy as np
+
+from ...core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh, logistic
 from ...core.layers import Activation, Dense, Dropout, LayerNorm
 from ...core.losses import (
     AbsoluteError,
@@ -159,3 +162,44 @@ def optimizer_equations(optimizer: Any) -> Mapping[str, str]:
     """
     unknown = {**dict.fromkeys(optimizer.moments, ""), "theta": "update({old}, {J})"}
     return OPTIMIZERS.get(type(optimizer), unknown)
+
+
+def _gelu(z: Any) -> Any:
+    return GELU().value(z)
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "exp": np.exp,
+    "log": np.log,
+    "tanh": np.tanh,
+    "sqrt": np.sqrt,
+    "where": np.where,
+    "max": np.maximum,
+    "abs": np.abs,
+    "sign": np.sign,
+    "clip": np.clip,
+    "logistic": logistic,
+    "gelu": _gelu,
+    "gelu_slope": lambda z: GELU().derivative(z, _gelu(z)),
+    "softmax": SoftmaxCrossEntropy().predict,
+    "sum": lambda a: np.sum(a, axis=0),
+    "total": lambda a: np.sum(a, axis=-1),
+    "mean": lambda a: np.mean(a, axis=-1, keepdims=True),
+}
+
+
+def computed(name: str, equation: str, values: Mapping[str, np.ndarray], loss: Any = None) -> Any:
+    """Return the right side of an equation, with the values of the names in it.
+
+    Examples
+    --------
+    >>> computed("Z1", "{X} @ {W1} + {b1}", {"X": np.ones((1, 2)), "W1": np.ones((2, 2)), "b1": np.ones(2)})
+    array([[3., 3.]])
+    """
+    known = dict(values)
+    if name.startswith("delta") and np.ndim(known.get("w", 0)) == 1:
+        known["w"] = known["w"][:, None]  # a factor for each row
+    code = re.sub(r"\{([^}]+)\}", lambda found: f"value_of[{found[1]!r}]", equation).replace("′", "_slope")
+    huber = {"huber": lambda d: loss.element(d, 0 * d)} if isinstance(loss, Huber) else {}
+    with np.errstate(all="ignore"):
+        return eval(code, {"__builtins__": {}, "value_of": known, **FUNCTIONS, **huber})

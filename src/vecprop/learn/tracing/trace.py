@@ -10,11 +10,9 @@ from ...core.counter_rng import RandomKey
 from ...core.inputs import Batch, checked_theta
 from ...core.network import Network
 from ...optimize.optimizers import Optimizer, State
-from .html_output import as_html
-from .latex_output import as_latex
-from .optimizer_step import step_values
+from .markup import as_html, as_latex
 from .text_output import as_text
-from .values import Value, values_of
+from .values import Value, step_values, values_of
 
 
 def trace(

@@ -1,7 +1,7 @@
 """The values of a pass by their names: X, T, Z1, H1, …, Y, l, L, then delta_Z2, J_W2, … down to the first layer."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from string import ascii_lowercase
 from typing import Any, Literal
@@ -14,7 +14,8 @@ from ...core.layers import Dense
 from ...core.losses import one_hot
 from ...core.network import Network
 from ...core.recording import LayerPass, Recording, record
-from .equations import DROPOUT, LAYER_NORM, LayerEquations, layer_equations, loss_equations
+from ...optimize.optimizers import Optimizer, State
+from .equations import DROPOUT, LAYER_NORM, LayerEquations, layer_equations, loss_equations, optimizer_equations
 
 Stage = Literal["given", "forward", "loss", "backward", "step"]
 
@@ -240,3 +241,39 @@ def _same_inside(layer: Named, array: np.ndarray) -> str:
             if gradient.shape == array.shape and np.array_equal(gradient, array):
                 return f"{{{inner.names[f'J_{role}']}}}"
     return ""
+
+
+def step_values(
+    optimizer: Optimizer,
+    state: State | None,
+    theta: np.ndarray,
+    gradient: np.ndarray,
+    parameters: Sequence[tuple[str, slice, tuple[int, ...]]],
+) -> tuple[np.ndarray, State, list[Value]]:
+    """Return theta and the state after a step, and its values for each parameter."""
+    before = optimizer.init(theta) if state is None else state
+    theta = theta.copy()
+    state = {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in before.items()}
+    optimizer.step(theta, gradient, state)
+    equations = optimizer_equations(optimizer)
+    values = []
+    for parameter, place, shape in parameters:
+        names = {"old": parameter, "J": f"J_{parameter}"}
+        names |= {name: f"{name}_{parameter}" for name in optimizer.moments}
+        names |= {f"{name}_old": f"{name}_{parameter}_old" for name in optimizer.moments}
+
+        def value(
+            role: str,
+            name: str,
+            array: np.ndarray,
+            place: slice = place,
+            shape: tuple[int, ...] = shape,
+            names: dict[str, str] = names,
+        ) -> Value:
+            template = with_settings(equations.get(role, ""), optimizer, rate=optimizer.learning_rate, t=state["t"])
+            return Value(name, array[place].reshape(shape), with_names(template, names), "step")
+
+        values += [value("", names[f"{name}_old"], before[name]) for name in optimizer.moments]
+        values += [value(name, names[name], state[name]) for name in optimizer.moments]
+        values.append(value("theta", f"{parameter}_new", theta))
+    return theta, state, values

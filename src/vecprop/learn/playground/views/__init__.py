@@ -1,1 +1,1 @@
-"""What the page draws, one picture a file: each makes a figure of Bokeh, and brings it up to date."""
+"""The pictures of the page: each makes a figure of Bokeh, and brings it up to date."""

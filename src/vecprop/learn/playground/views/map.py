@@ -17,8 +17,7 @@ from bokeh.models import (
 
 from ..points import PLAIN_AXES, Axis
 from ..session import Session
-from .colours import of_classes, of_numbers, of_points
-from .plain_figure import plain_figure
+from .style import of_classes, of_numbers, of_points, plain_figure
 
 SIZE = 100
 """The number of places along a side."""

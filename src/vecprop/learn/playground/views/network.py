@@ -7,10 +7,9 @@ import numpy as np
 from bokeh.models import ColumnDataSource, Range1d, TapTool
 
 from ....pictures.style import colour
-from ..edges import Edge
 from ..session import Session
-from .colours import HIGH, LOW, bytes_of, of_numbers, rgba
-from .plain_figure import INK, plain_figure, without_axes
+from ..shown import Edge
+from .style import HIGH, INK, LOW, bytes_of, of_numbers, plain_figure, rgba, without_axes
 
 WIDTH, HEIGHT = 600.0, 500.0
 """The picture's size, in which the places of units are counted."""

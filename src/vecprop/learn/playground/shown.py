@@ -1,0 +1,210 @@
+"""What pictures show of a network: its predictions, units and weights, the loss around theta, and many starts."""
+
+import time
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...compiled.compiled_network import compile
+from ...core.network import Network
+from ...optimize.optimizers import Optimizer
+from ...train.members import Member
+from ...train.population import train_population
+from .parts import features
+from .settings import Settings
+
+Limits = tuple[tuple[float, float], tuple[float, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """What a network says over the plane."""
+
+    values: np.ndarray
+    x: tuple[float, float]
+    y: tuple[float, float]
+
+
+def grid(limits: Limits, size: int) -> np.ndarray:
+    """Return the places of a grid row by row, (size * size, 2), from the least y to the most.
+
+    Examples
+    --------
+    >>> grid(((0, 1), (5, 6)), 2).tolist()
+    [[0.0, 5.0], [1.0, 5.0], [0.0, 6.0], [1.0, 6.0]]
+    """
+    return np.stack(np.meshgrid(*(np.linspace(*limit, size) for limit in limits)), axis=-1).reshape(-1, 2)
+
+
+def map_of(network: Network, theta: np.ndarray, names: tuple[str, ...], limits: Limits, size: int) -> Map:
+    """Return the network's predictions on a grid."""
+    Y = compile(network).predict(theta, features(names, grid(limits, size)))
+    return Map(Y.reshape(size, size, -1), *limits)
+
+
+def units_of(
+    network: Network, theta: np.ndarray, names: tuple[str, ...], limits: Limits, size: int
+) -> list[np.ndarray]:
+    """Return the inputs, each hidden layer's outputs and the predictions on a grid, (units, size, size) each."""
+    X = features(names, grid(limits, size))
+    outputs, _ = network.forward(theta, X)
+    shown = [X, *(outputs[number] for number in network.activations), network.loss_function.predict(outputs[-1])]
+    return [values.T.reshape(-1, size, size) for values in shown]
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A weight, or a bias."""
+
+    layer: int
+    source: int | None
+    target: int
+    index: int
+    value: float
+
+
+def edges(network: Network, theta: np.ndarray) -> list[Edge]:
+    """Return the weights and biases of the dense layers, in the order of theta.
+
+    Examples
+    --------
+    >>> from vecprop import Dense, Network, SquaredError
+    >>> edges(Network(2, [Dense(1)], SquaredError()), np.array([0.5, -0.5, 2.0]))[1:]
+    [Edge(layer=0, source=1, target=0, index=1, value=-0.5), Edge(layer=0, source=None, target=0, index=2, value=2.0)]
+    """
+    found, layer = [], -1
+    for tensor in network.layout.tensors:
+        if tensor.name not in ("W", "b"):
+            continue
+        if tensor.kind != "Dense":
+            continue
+        layer += tensor.name == "W"
+        for index, place in enumerate(np.ndindex(tensor.shape), tensor.start):
+            source, target = place if tensor.name == "W" else (None, *place)
+            found.append(Edge(layer, source, target, index, float(theta[index])))
+    return found
+
+
+LONGEST_PATH = 100
+"""The number of places that a path keeps."""
+
+TOGETHER = 64
+"""The number of places whose loss is computed together."""
+
+MOST_ROWS = 200
+"""The number of rows whose loss makes the surface."""
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """The loss in a plane through the parameters."""
+
+    loss: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    path: np.ndarray
+    heights: np.ndarray
+
+
+class Path:
+    """The last places of theta, as many as are worth drawing."""
+
+    def __init__(self, theta: np.ndarray) -> None:
+        self._thetas = deque([theta], LONGEST_PATH)
+
+    def add(self, theta: np.ndarray) -> None:
+        """Add a place."""
+        self._thetas.append(theta)
+
+    @property
+    def thetas(self) -> np.ndarray:
+        """The places, (K, P)."""
+        return np.array(self._thetas)
+
+
+def directions(moves: np.ndarray) -> np.ndarray:
+    """Return two orthonormal directions, (2, P), in which moves, (K, P), are largest.
+
+    Moves along a line, or none, leave directions open; the same arbitrary ones are taken then.
+
+    Examples
+    --------
+    >>> abs(directions(np.array([[0.0, 0.0, 3.0], [0.0, 1.0, 0.0]]))).round(6) + 0.0
+    array([[0., 0., 1.],
+           [0., 1., 0.]])
+    """
+    _, s, Vt = np.linalg.svd(moves, full_matrices=False)
+    known = Vt[:2][s[:2] > 1e-9 * max(s.max(), 1e-300)]
+    others = np.random.default_rng(0).standard_normal((2, moves.shape[1]))
+    return np.linalg.qr(np.concatenate([known, others])[:2].T)[0].T
+
+
+def loss_surface(network: Network, theta: np.ndarray, X: np.ndarray, T: np.ndarray, path: Path, size: int) -> Surface:
+    """Return the loss around theta in the two directions of the path's largest moves."""
+    X, T = X[:MOST_ROWS], T[:MOST_ROWS]
+    moves = path.thetas - theta
+    axes = directions(moves)
+    places = moves @ axes.T
+    reach = 1.3 * np.abs(places).max(axis=0)
+    reach = np.maximum(reach, max(0.3 * reach.max(), 0.1))
+    first, second = (np.linspace(-most, most, size) for most in reach)
+    corners = np.stack(np.meshgrid(first, second), axis=-1).reshape(-1, 2)
+
+    def loss(at: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):
+            parts = np.array_split(theta + at @ axes, len(at) // TOGETHER + 1)
+            return np.concatenate([network.loss(thetas, X, T) for thetas in parts])
+
+    return Surface(loss(corners).reshape(size, size), first, second, places, loss(places))
+
+
+LONGEST = 10.0
+"""The number of seconds after which starts that are not done are left as they are."""
+
+
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """The losses of many starts.
+
+    Parameters
+    ----------
+    losses : ndarray (M, epochs + 1)
+        The training loss of each before the first epoch and after each; NaN after it diverged, or time was over.
+    """
+
+    seeds: np.ndarray
+    losses: np.ndarray
+
+
+def many_starts(
+    network: Network,
+    optimizer: Optimizer,
+    settings: Settings,
+    X: np.ndarray,
+    T: np.ndarray,
+    count: int,
+    epochs: int,
+) -> Starts:
+    """Train from the seeds that follow the settings' own, which is the first."""
+    seeds = settings.start + np.arange(count)
+    members = [
+        Member(
+            network,
+            network.init(int(seed)),
+            optimizer,
+            epochs=epochs,
+            batch_size=settings.batch or None,
+            shuffle=False,
+            seed=int(seed),
+            training_loss="exact",
+        )
+        for seed in seeds
+    ]
+    end = time.monotonic() + LONGEST
+    engine = "auto" if settings.mistake == "none" else "reference"
+    results = train_population(members, X, T, progress=lambda _: time.monotonic() > end, engine=engine)
+    losses = np.full((count, epochs + 1), np.nan)
+    for curve, result in zip(losses, results, strict=True):
+        curve[: len(result.history.loss)] = result.history.loss
+    return Starts(seeds, losses)

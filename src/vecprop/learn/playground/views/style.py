@@ -1,0 +1,165 @@
+"""What pictures share: figures without decoration, logarithmic axes, and colors.
+
+Figures lie on the page's own color; the page's script gives lines and text its ink.
+"""
+
+from math import ceil, floor, log10
+from typing import Any
+
+import numpy as np
+from bokeh.models import BasicTicker, DataRange1d, FixedTicker, NumeralTickFormatter, Range1d
+from bokeh.plotting import figure
+
+from ....pictures.style import COLOURS, colour
+
+INK = "ink"
+"""The name of what is drawn in the colour of the page's text."""
+
+
+def plain_figure(name: str, **options: Any) -> Any:
+    """Return a figure of Bokeh without toolbar and background, by its name on the page."""
+    made = figure(
+        name=name,
+        **{"toolbar_location": None, "tools": "", "sizing_mode": "stretch_both", "output_backend": "canvas", **options},
+    )
+    made.background_fill_color = made.border_fill_color = made.outline_line_color = None
+    made.min_border = 4
+    made.grid.grid_line_alpha = 0.3
+    return made
+
+
+def counted(made: Any, what: str, values: str) -> Any:
+    """Return a figure with the names of its axes, whose horizontal one counts epochs or steps from zero."""
+    made.x_range = DataRange1d(start=0)
+    made.xaxis.update(
+        axis_label=what,
+        ticker=BasicTicker(min_interval=1, desired_num_ticks=5, num_minor_ticks=0),
+        formatter=NumeralTickFormatter(format="0,0"),
+    )
+    made.yaxis.axis_label = values
+    return made
+
+
+def without_axes(made: Any) -> Any:
+    """Return a figure whose axes and grid are not drawn."""
+    made.axis.visible = made.grid.visible = False
+    return made
+
+
+FEWEST_TICKS = 3
+"""The smallest number of ticks of an axis."""
+LEAST, MOST = 1e-280, 1e280
+"""The smallest and the largest value that is drawn."""
+
+
+def log_figure(name: str, what: str, values: str) -> Any:
+    """Return a figure of values by their logarithm over the numbers of epochs or steps."""
+    made = counted(plain_figure(name, y_axis_type="log", y_range=Range1d()), what, values)
+    made.scatter(0, 1, alpha=0)  # without data, Bokeh would draw no axes
+    made.yaxis.ticker = FixedTicker()
+    fit_log_axis(made, np.empty(0))
+    return made
+
+
+def fit_log_axis(made: Any, values: np.ndarray) -> None:
+    """Give the log axis of a figure ends and ticks that suit values; those that are not positive are not drawn."""
+    drawn = values[np.isfinite(values) & (values > 0)]
+    low, high = np.log10(np.clip([drawn.min(), drawn.max()], LEAST, MOST)) if drawn.size else (-1.0, 0.0)
+    margin = max(0.05 * (high - low), 0.001)
+    start, end = 10.0 ** (low - margin), 10.0 ** (high + margin)
+    ticks = log_ticks(start, end)
+    made.y_range.update(start=start, end=end)
+    made.yaxis[0].ticker.ticks = list(ticks)
+    made.yaxis.major_label_overrides = ticks
+
+
+def log_ticks(low: float, high: float) -> dict[float, str]:
+    """Return ticks between the ends of a log axis with their labels: powers of ten, 1-2-5, or even steps.
+
+    Examples
+    --------
+    >>> list(log_ticks(2e-6, 3).values())
+    ['1e-4', '0.01', '1']
+    >>> list(log_ticks(0.02, 1.5).values())
+    ['0.02', '0.05', '0.1', '0.2', '0.5', '1']
+    >>> list(log_ticks(0.51, 0.6).values())
+    ['0.52', '0.54', '0.56', '0.58', '0.6']
+    """
+    first, last = log10(low), log10(high)
+    if last - first >= FEWEST_TICKS:
+        ticks = [10.0**power for power in _even_ticks(first, last)]
+    else:
+        powers = range(floor(first), floor(last) + 1)
+        ticks = [float(f"{digit}e{power}") for power in powers for digit in (1, 2, 5)]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+    if len(ticks) < FEWEST_TICKS:
+        ticks = _even_ticks(low, high)
+    return {tick: _label(tick) for tick in ticks}
+
+
+def _even_ticks(low: float, high: float) -> list[float]:
+    """Return multiples of 1, 2 or 5 times a power of ten, at least three of them."""
+    widest = (high - low) / FEWEST_TICKS
+    power = floor(log10(widest))
+    digit = max(digit for digit in (1, 2, 5) if digit == 1 or float(f"{digit}e{power}") <= widest)
+    step = float(f"{digit}e{power}")
+    return [float(f"{digit * number}e{power}") for number in range(ceil(low / step), floor(high / step) + 1)]
+
+
+def _label(tick: float) -> str:
+    """Return a number without the zeros at its end, by a power of ten if it is very small or large."""
+    if 1e-3 <= tick < 1e5:
+        return f"{tick:.10g}"
+    digits, _, power = f"{tick:.9e}".partition("e")
+    return f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
+
+
+MARKERS = ("star", "circle", "square", "triangle", "diamond", "inverted_triangle", "plus", "x", "hex")
+"""The markers of classes, in Bokeh's words and in the order of those of the library's other pictures."""
+LOW, HIGH = COLOURS[1], COLOURS[0]
+"""The colours of low and negative, and of high and positive numbers: blue and orange."""
+
+
+def bytes_of(name: str) -> np.ndarray:
+    """Return red, green and blue, (3,), of a colour such as "#0072B2".
+
+    Examples
+    --------
+    >>> bytes_of("#0072B2")
+    array([  0., 114., 178.])
+    """
+    return np.array([int(name[k : k + 2], 16) for k in (1, 3, 5)], float)
+
+
+def rgba(colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    """Return pixels, as Bokeh draws them, of colours (..., 3), from 0 to 255, and opacities (...) from 0 to 1."""
+    pixels = np.empty((*opacity.shape, 4), np.uint8)
+    pixels[..., :3] = colours
+    pixels[..., 3] = np.clip(255 * opacity, 0, 255)
+    return pixels.view(np.uint32)[..., 0]
+
+
+def of_classes(P: np.ndarray, smooth: bool = True) -> np.ndarray:
+    """Return the pixels of class probabilities (..., C): stronger where the most probable is surer."""
+    palette = np.array([bytes_of(colour(k)) for k in range(P.shape[-1])])
+    surest = P.argmax(axis=-1)
+    top = np.take_along_axis(P, surest[..., None], axis=-1)[..., 0]
+    sure = (top * P.shape[-1] - 1) / (P.shape[-1] - 1) if smooth else np.ones_like(top)
+    return rgba(palette[surest], 0.08 + 0.55 * np.nan_to_num(sure))
+
+
+def of_numbers(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Return the pixels of numbers: blue at the low end, transparent in the middle, orange at the high end."""
+    scaled = np.nan_to_num(np.clip((values - low) / max(high - low, 1e-300) * 2 - 1, -1, 1))
+    return rgba(np.where(scaled[..., None] < 0, bytes_of(LOW), bytes_of(HIGH)), 0.75 * np.abs(scaled))
+
+
+def of_points(t: np.ndarray, classes: int, low: float, high: float) -> tuple[list[str], list[str]]:
+    """Return the colour and the marker of each point: of its class, or of its number, see `of_numbers`."""
+    if classes:
+        return [colour(k) for k in t], [MARKERS[k % len(MARKERS)] for k in t]
+    share = np.clip((t - low) / max(high - low, 1e-300), 0, 1)[:, None]
+    grey = bytes_of("#B0B0B0")
+    ends = np.where(share < 0.5, bytes_of(LOW), bytes_of(HIGH))
+    mixed = grey + np.abs(2 * share - 1) * (ends - grey)
+    return ["#{:02X}{:02X}{:02X}".format(*row) for row in mixed.astype(int)], ["circle"] * len(t)

@@ -1,0 +1,154 @@
+"""A trace as HTML and as LaTeX: each equation with the shapes under it, and the numbers."""
+
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import numpy as np
+
+from .text_output import HEADS, LEGEND, Symbol, grid, pieces, shape_text
+from .values import Value
+
+# Colours are those of the page around it, so that light and dark notebooks are served alike.
+STYLE = """
+.vecprop-trace { line-height: 1.4; max-width: 70rem; }
+.vecprop-trace h4 { margin: 1.1rem 0 0.3rem; padding-top: 0.4rem; border-top: 1px solid; font-size: 1rem; }
+.vecprop-trace .value { display: flex; flex-wrap: wrap; align-items: center; gap: 0.3rem 1.6rem; padding: 0.35rem 0; }
+.vecprop-trace .equation { flex: 0 1 23rem; min-width: min(23rem, 100%); overflow-x: auto; white-space: pre;
+  font-family: "Latin Modern Math", Cambria, Georgia, serif; font-size: 1.08rem; }
+.vecprop-trace .symbol { display: inline-flex; flex-direction: column; align-items: center; vertical-align: top; }
+.vecprop-trace .symbol small { font: 0.7rem/1.2 ui-monospace, "DejaVu Sans Mono", Menlo, monospace; opacity: 0.75; }
+.vecprop-trace i { font-style: italic; }
+.vecprop-trace sub, .vecprop-trace sup { font-size: 0.72em; line-height: 0; }
+.vecprop-trace .numbers { max-width: 100%; overflow-x: auto; }
+.vecprop-trace table { border-collapse: collapse; border: 0; border-left: 1.5px solid; border-right: 1.5px solid;
+  border-radius: 5px; margin: 0; background: none;
+  font: 0.82rem/1.35 ui-monospace, "DejaVu Sans Mono", Menlo, monospace; }
+.vecprop-trace td { text-align: right; padding: 0.05rem 0.55rem; border: 0; background: none; color: inherit; }
+.vecprop-trace .note { opacity: 0.75; font-size: 0.85rem; margin: 0.2rem 0; }
+"""
+_HTML_LETTERS = {"delta": "δ", "l": "ℓ"}
+
+
+def as_html(values: Sequence[Value], row: int | None) -> str:
+    """Return the values as HTML."""
+    arrays = {value.name: value.array for value in values}
+    which = "All rows" if row is None else f"Row {row}, and its part in each gradient"
+    blocks = [f'<div class="vecprop-trace"><style>{STYLE}</style><p class="note">{which}. {escape(LEGEND)}</p>']
+    stage = None
+    for value in values:
+        if value.stage != stage:
+            blocks.append(f"<h4>{HEADS[value.stage]}</h4>")
+            stage = value.stage
+        equation = equation_html(value, arrays)
+        numbers = f'<div class="numbers">{numbers_html(value)}</div>'
+        blocks.append(f'<div class="value"><div class="equation">{equation}</div>{numbers}</div>')
+    return "\n".join([*blocks, "</div>"])
+
+
+def equation_html(value: Value, arrays: Mapping[str, np.ndarray]) -> str:
+    """Return a value's equation, with the shapes under it."""
+    return "".join(_piece_html(part) for part in pieces(value.name, value.equation, arrays))
+
+
+def _piece_html(part: Symbol | str) -> str:
+    if isinstance(part, str):
+        return escape(part)
+    name = symbol_html(part) + "<sup>⊤</sup>" * part.is_transposed
+    return f'<span class="symbol"><span>{name}</span><small>{shape_text(part.shape) or "&nbsp;"}</small></span>'
+
+
+def symbol_html(part: Symbol) -> str:
+    """Return a symbol as HTML.
+
+    Examples
+    --------
+    >>> symbol_html(Symbol("delta_Z2", (4, 2)))
+    '<i>δ</i><sub>Z2</sub>'
+    """
+    letter, index, when = part.parts
+    below = f"<sub>{escape(index)}</sub>" if index else ""
+    return f"<i>{escape(_HTML_LETTERS.get(letter, letter))}</i>{below}" + (f"<sup>{when}</sup>" if when else "")
+
+
+def numbers_html(value: Value) -> str:
+    """Return a value's numbers as a table; one number as text."""
+    cells, more_rows, more_columns = grid(value.array, value.of_rows and value.array.ndim == 1)
+    if not value.array.ndim:
+        return cells[0][0]
+    rows = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in cells)
+    more = [f"{count} more {of}" for count, of in ((more_rows, "rows"), (more_columns, "columns")) if count]
+    return f"<table>{rows}</table>" + (f'<p class="note">and {", ".join(more)}</p>' if more else "")
+
+
+_SIGNS = {
+    "Σₙ(": r"\textstyle\sum_n (",
+    "Σₒ(": r"\textstyle\sum_o (",
+    "√(": r"\surd(",
+    "∘": r"\circ ",
+    "−": "-",
+    "ᵀ": r"^\top",
+    "′": "'",
+}
+_POWERS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True))
+_LATEX_LETTERS = {"delta": r"\delta", "l": r"\ell"}
+
+
+def as_latex(values: Sequence[Value]) -> str:
+    """Return the values as one block of aligned equations."""
+    arrays = {value.name: value.array for value in values}
+    lines = [f"{equation_latex(value, arrays, ' &')} = {numbers_latex(value)}" for value in values]
+    return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+
+
+def equation_latex(value: Value, arrays: Mapping[str, np.ndarray], after_name: str = "") -> str:
+    """Return a value's equation, with the shapes under it."""
+    first, *others = (_piece_latex(part) for part in pieces(value.name, value.equation, arrays))
+    return first + after_name + "".join(others)
+
+
+def _piece_latex(part: Symbol | str) -> str:
+    if isinstance(part, str):
+        return _signs_latex(part)
+    name = symbol_latex(part) + r"^\top" * part.is_transposed
+    shape = shape_text(part.shape)
+    return rf"\underset{{{shape}}}{{{name}}}" if shape else name
+
+
+def symbol_latex(part: Symbol) -> str:
+    r"""Return a symbol as LaTeX.
+
+    Examples
+    --------
+    >>> symbol_latex(Symbol("delta_Z2", (4, 2))), symbol_latex(Symbol("W1_new", (2, 3)))
+    ('\\delta_{Z_{2}}', 'W_{1}^{\\mathrm{new}}')
+    """
+    letter, index, when = part.parts
+    shown = _LATEX_LETTERS.get(letter, letter if len(letter) == 1 else rf"\mathrm{{{letter}}}")
+    if index:
+        below = index if index.isalnum() and index[0].isdigit() else symbol_latex(Symbol(index, ()))
+        shown += f"_{{{below}}}"
+    return shown + (rf"^{{\mathrm{{{when}}}}}" if when else "")
+
+
+def _signs_latex(text: str) -> str:
+    text = re.sub(f"[{''.join(_POWERS)}]+", lambda power: f"^{{{''.join(_POWERS[digit] for digit in power[0])}}}", text)
+    for sign, latex in _SIGNS.items():
+        text = text.replace(sign, latex)
+    text = re.sub(r"\b(exp|log|max|tanh)\(", r"\\\1(", text)
+    text = re.sub(
+        r"(?<!\\)\b(where|mean|softmax|logistic|abs|sign|clip|huber|gelu|link|loss|backward|update)\b",
+        r"\\mathrm{\1}",
+        text,
+    )
+    return text.replace(" ", r"\,") if text.strip() == "" else text
+
+
+def numbers_latex(value: Value) -> str:
+    """Return a value's numbers as a matrix; one number as it is."""
+    if not value.array.ndim:
+        return grid(value.array, False)[0][0][0]
+    cells, more_rows, more_columns = grid(value.array, value.of_rows and value.array.ndim == 1)
+    rows = [" & ".join([*row, r"\cdots"] if more_columns else row) for row in cells]
+    rows += [" & ".join([r"\vdots"] * (len(cells[0]) + bool(more_columns)))] if more_rows else []
+    return r"\begin{bmatrix} " + r" \\ ".join(rows) + r" \end{bmatrix}"
