@@ -21,7 +21,8 @@ if find_spec("matplotlib"):
 
     matplotlib.use("Agg")
 else:
-    collect_ignore += ["src/vecprop/pictures", "tests/pictures"]
+    collect_ignore += ["src/vecprop/pictures", "src/vecprop/learn/pictures.py"]
+    collect_ignore += ["tests/pictures", "tests/learn/test_tutorial_pictures.py"]
     collect_ignore += ["src/vecprop/estimators/plots.py", "tests/estimators/test_plots.py"]
 
 

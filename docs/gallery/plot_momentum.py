@@ -5,6 +5,6 @@ Momentum
 Gradient descent and momentum in a narrow valley, with the same learning rate.
 """
 
-from vecprop.pictures import plot_momentum
+from vecprop.learn import plot_momentum
 
 plot_momentum()

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.datasets import make_circles
 
 from vecprop import Dense, GradientDescent, Logistic, Member, Momentum, Network, SoftmaxCrossEntropy, train_population
-from vecprop.pictures import plot_random_starts
+from vecprop.learn import plot_random_starts
 
 X, t = make_circles(n_samples=100, factor=0.3, noise=0.1, random_state=0)
 network = Network(2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy(reduction="sum"))

@@ -29,6 +29,7 @@ from .. import __version__ as version
 from ..terminal.page_template import filled
 from ..train.progress import progress_bar
 from ..train.state import TrainingResult
+from .pictures import plot_momentum, plot_random_starts
 
 if TYPE_CHECKING:
     from ..check import Report
@@ -169,8 +170,8 @@ def draw(story: Story, out: Path) -> None:
     save(out / "boundary.png", pictures.plot_decision_boundary, NETWORK, theta, X, t, class_names=CLASSES)
     save(out / "hidden.png", pictures.plot_hidden_space, NETWORK, theta, X, t, layer=1, class_names=CLASSES)
     save(out / "gradients.png", story.report.plot)
-    save(out / "momentum.png", pictures.plot_momentum)
-    save(out / "starts.png", pictures.plot_random_starts, losses, threshold=SUCCESS)
+    save(out / "momentum.png", plot_momentum)
+    save(out / "starts.png", plot_random_starts, losses, threshold=SUCCESS)
 
 
 def save(path: Path, plot: Callable[..., Any], *arguments: Any, **options: Any) -> None:

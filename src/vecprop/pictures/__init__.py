@@ -7,8 +7,6 @@ from .disagreement import plot_disagreement
 from .gradient_report import plot_gradient_report, plot_taylor_remainder
 from .hidden_space import plot_hidden_space
 from .loss import plot_loss
-from .momentum import plot_momentum
-from .random_starts import plot_random_starts
 from .restarts import plot_restarts
 from .search_scores import plot_search, plot_search_each
 
@@ -20,8 +18,6 @@ __all__ = [
     "plot_gradient_report",
     "plot_hidden_space",
     "plot_loss",
-    "plot_momentum",
-    "plot_random_starts",
     "plot_restarts",
     "plot_search",
     "plot_search_each",
