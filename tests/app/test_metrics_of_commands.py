@@ -138,4 +138,6 @@ def test_rows_of_weight_0_are_not_evaluated(vecprop, trained, people):
     people.assign(w=0).to_csv("w.csv", index=False)
     done = vecprop("evaluate", trained / "buys.npz", "w.csv", "--weight", "w")
     assert (done.exit_code, done.stdout) == (3, "")
-    assert done.stderr == "Column 'w', the weights, is 0 in all rows of w.csv, so that none counts.\n"
+    assert (
+        done.stderr == "Column 'w', the weights, is zero in all rows, so that none counts: weigh at least two rows.\n"
+    )

@@ -227,7 +227,7 @@ def test_a_column_of_weights(vecprop, people):
 
 @pytest.mark.parametrize(
     ("weight", "said"),
-    [("many", "200 value(s) that are no numbers"), (-1, "no numbers of at least 0"), (0, "is 0 in all rows")],
+    [("many", "200 value(s) that are no weights"), (-1, "weights are numbers from 0 to"), (0, "is zero in all rows")],
 )
 def test_weights_that_are_none(vecprop, people, weight, said):
     people.assign(w=weight).to_csv("weighed.csv", index=False)

@@ -8,8 +8,8 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 
 from vecprop import TabularClassifier, TabularRegressor
-from vecprop.tables.encoding.row_numbers import row_numbers
 from vecprop.tables.explaining.leaks import leaks
+from vecprop.tables.rows import row_numbers
 
 R = np.random.default_rng(0)
 YES = R.random(300) < 0.3

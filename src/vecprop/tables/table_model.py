@@ -24,7 +24,6 @@ from ..train.state import TrainingResult
 from .encoding.blocks import FEWEST_ROWS, by_blocks
 from .encoding.encoder import VIEWS, Encoder, Inputs
 from .encoding.folds import Dependence
-from .encoding.row_numbers import row_numbers
 from .ensemble.ensemble import Ensemble, Networks
 from .ensemble.ensemble_fit import INTERRUPTED, Fit, Outcome, TrainingRows, ViewFit, trained
 from .ensemble.intervals import Residuals
@@ -38,20 +37,17 @@ from .explaining.leaks import leaks
 from .kinds.task import as_whole
 from .kinds.values import as_numbers
 from .reading.file_lists import files_of, is_path
-from .reading.frames import Frame, as_frame, column_of, has_names, names_of_array, twice
+from .reading.frames import Frame, as_frame, column_of, has_names, names_of_array, notes_on_index, twice
 from .reading.reading import is_dataset, read_chunks
 from .reading.table_parts import TableParts, frames_of, may_be_in_parts
+from .rows import OF_GROUPS, Roles, RowFilter
 from .settings import SharedSettings
 from .streaming.memory_plan import parts_if_larger
-from .streaming.streamed import Roles, Streamed
+from .streaming.streamed import Streamed
 from .streaming.window_fit import StreamedRows
-from .weights import weights
 
 TRAINED_ANEW = "The model was trained anew"
 """The beginning of the note on a model that is `refitted`."""
-
-OF_GROUPS = "it tells groups apart"
-"""Why a column of groups is not used."""
 
 OWN_ROWS = (
     "The table is larger than memory, so its rows are read and trained on by this machine: workers are not used, which "
@@ -135,7 +131,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         Parameters
         ----------
         X : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N, I), path or list of paths
-            The table, or the path of a file or folder, or of several files, that `read_table` reads.
+            The table, or the path of a file or folder, or of several files, that `read_table` reads. A named index of a
+            data frame is a column, and so is one without a name that does not number rows; the notes say so.
         y : array (N,), optional
             The target; by default the column of the table that ``target`` names.
         sample_weight : str or array (N,), optional
@@ -245,8 +242,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         """Return files or a data set that do not fit into memory; None for others, and tables of other kinds."""
         if not (is_path(X) or is_dataset(X)):
             return None
-        aside = [name for name in (self.target, names["sample_weight"], names["groups"]) if isinstance(name, str)]
-        if (found := parts_if_larger(X, memory, self.asked, aside)) is None:
+        roles = Roles.named(self.target, *names.values())
+        if (found := parts_if_larger(X, memory, self.asked, roles.aside)) is None:
             return None
         wrong = [setting for setting, name in names.items() if not isinstance(name, str | None)]
         if y is not None or self.target is None or wrong:
@@ -255,7 +252,6 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
                 f"The table does not fit into memory, so that {setting} must be the name of a column of it: an array "
                 "has a value for each row."
             )
-        roles = Roles(self.target, names["sample_weight"], names["groups"], names["time"])
         seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
         return Streamed.of(found.parts, roles, seed, found.memory, found.sizes, self.asked)
 
@@ -365,7 +361,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
     ) -> Rows:
         """Return what of a table is learned from: the rows with a target and a weight."""
         frame, self.notes_ = as_frame(X, self, self.target), []
-        self.notes_ += frame.attrs.get("notes", [])
+        self.notes_ += [*frame.attrs.get("notes", []), *notes_on_index(frame)]
         if y is None:
             if self.target is None:
                 raise TableError(
@@ -378,54 +374,37 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
                 f"y is the text {y!r}, but must hold the targets: name their column when the model is made, "
                 f"{type(self).__name__}(target={y!r})."
             )
-        for setting, name in (("sample_weight", sample_weight), ("groups", groups), ("time", time)):
-            if isinstance(name, str) and name == self.target:
-                raise TableError(f"{setting} is {name!r}, the column of the target: name another one.")
+        roles = Roles.named(self.target, sample_weight, groups, time)
+        roles.require([*frame.columns, *([] if self.target is None else [self.target])])
         frame = self._without_target(frame)
         if groups is None and aside is not None:  # of a model that is trained anew: its groups stay together
             of_groups = (name for name, reason in aside.items() if reason == OF_GROUPS and name in frame.columns)
             groups = next(of_groups, None)
         dependence = Dependence.of(frame, groups, time, self.asked)
         aside = frame.attrs.get("aside") if aside is None else aside  # of who has seen the whole file
-        if aside is None:
-            own = {groups: OF_GROUPS} if isinstance(groups, str) else {}
-            own |= {sample_weight: "it weighs rows"} if isinstance(sample_weight, str) else {}
-            meant = [*self.asked.columns, *([time] if isinstance(time, str) else [])]
-            aside = own | row_numbers(frame.drop(columns=list(own)), but=meant)
+        aside = roles.set_aside(frame, self.asked) if aside is None else aside
         aside = {name: reason for name, reason in aside.items() if name in frame.columns}
         check_feature_names(self, frame if has_names(X) else X, reset=True)
         check_n_features(self, frame, reset=True)
         y = pandas().Series(column_or_1d(y, warn=True)) if not isinstance(y, pandas().Series) else y
         if len(y) != len(frame):
             raise TableError(f"The table has {len(frame)} rows, but y has {len(y)}: give one target a row.")
-        if isinstance(sample_weight, str):
-            sample_weight = pandas().Series(as_numbers(column_of(frame, sample_weight))[0], frame.index)
-        weight = None if sample_weight is None else weights(sample_weight, len(frame))
-        is_known = self._has_target(y)
-        counts = is_known & (True if weight is None else weight > 0)
+        rows = RowFilter(self.target, roles.weight)
+        counts, weight = rows.see(y, sample_weight if roles.weight is None else frame[roles.weight])
+        rows.require()
+        self.notes_ += rows.notes()
         if counts.sum() < 2:
             raise TableError("There is one sample only: a model needs two rows with a target at least that count.")
         if not counts.all():
-            frame, y, weight = frame[counts], y[counts], None if weight is None else weight[counts]
-            dependence = dependence[counts]
-        if not is_known.all():
+            frame, y, dependence = frame[counts], y[counts], dependence[counts]
+        if rows.without_target:
             y = as_whole(y)
-        are_equal = weight is None or weight.min() == weight.max()
-        return Rows(frame, self._plain(y).to_numpy(), None if are_equal else weight, dependence, aside, counts)
+        weight = None if weight is None or rows.are_equal else weight[counts]
+        return Rows(frame, self._plain(y).to_numpy(), weight, dependence, aside, counts)
 
     def _plain(self, y: Any) -> Any:
         """Return the values of a target as they are learned, which may be the text of a file."""
         return y
-
-    def _has_target(self, y: Any) -> np.ndarray:
-        """Return whether each row has a target, and note the number of those without one."""
-        is_known = y.notna().to_numpy()
-        if not is_known.any():
-            raise TableError(f"{self._named_target} has no values: all {len(y)} are missing.")
-        if not is_known.all():
-            missing = int((~is_known).sum())
-            self.notes_.append(f"{missing} of {len(y)} rows have no target and are left out.")
-        return is_known
 
     def _without_target(self, frame: Frame) -> Frame:
         return frame.drop(columns=self.target) if self.target in frame.columns else frame
@@ -593,6 +572,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             frame = frame.assign(**texts.mask(texts == "None"))
         if has_names(X) and (hasattr(self, "feature_names_in_") or set(self.encoder_.names) <= set(frame.columns)):
             return self._without_target(frame)
+        frame = frame.drop(columns=frame.attrs.get("index", []))
         check_feature_names(self, frame if has_names(X) else X, reset=False)
         check_n_features(self, frame, reset=False)
         return frame.set_axis(getattr(self, "feature_names_in_", names_of_array(frame.shape[1])), axis=1)

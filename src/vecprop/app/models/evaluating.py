@@ -18,21 +18,18 @@ from ...tables.evaluation.metrics import (
     quantiles_of,
 )
 from ...tables.explaining.drift import Watch
-from ...tables.reading.delimited import require_columns
 from ...tables.reading.frames import twice
 from ...tables.reading.table_parts import frames_of
+from ...tables.rows import Roles, UsedRows
 from ...tables.streaming.memory_plan import require_room
 from .describing import positive_class
 from .known_rows import (
     Frame,
     class_numbers,
     classes_of,
-    counting,
     numbers_of,
     target_named,
     target_of,
-    weights_of,
-    with_target,
 )
 from .predicting import errors_of_steps, rows_for
 
@@ -58,8 +55,14 @@ def evaluation(
     target = target_named(model, target)
     require_room(table)
     frames = frames_of(table, target=target, classes=classes_of(model))
-    known, is_used, notes = _known(frames, target, weight, table)
-    counts, levels, watch = weights_of(known, weight), levels_of(model), Watch(model)
+    roles = Roles(target, weight)
+    columns = [target] if weight is None else [target, weight]
+    each = []
+    for frame in frames:
+        roles.require(frame.columns)
+        each.append(frame[columns])
+    used = UsedRows.of(pandas().concat(each), roles)
+    known, counts, levels, watch = used.frame, used.weight, levels_of(model), Watch(model)
     is_classifier = hasattr(model, "predict_proba")
     if is_classifier:
         y = class_numbers(target_of(known, target, "classification"), model.classes_)
@@ -76,33 +79,17 @@ def evaluation(
                 Y = quantiles_of(model, several) if levels else np.asarray(model.predict(several))
         return Y[: len(rows)]
 
-    Y = np.concatenate([predicted(rows) for rows in _inputs(frames, known.columns, is_used)])
+    Y = np.concatenate([predicted(rows) for rows in _inputs(frames, columns, used.counts)])
     if is_classifier:
         metrics = metrics_of_classes(
             y, Y, decided(Y, getattr(model, "threshold_", None), model), counts, positive_of(model)
         )
     else:
         metrics = metrics_of_quantiles(y, Y, levels) if levels else metrics_of_numbers(y, Y)
-    notes = list(dict.fromkeys([*notes, *watch.notes()]))
+    notes = list(dict.fromkeys([*used.notes, *watch.notes()]))
     if is_classifier and (unknown := int((y < 0).sum())):
         notes.append(f"{unknown} rows are of classes that the model does not know, and count as wrong.")
     return len(y), estimates(metrics, counts), notes, positive_class(model)
-
-
-def _known(
-    frames: Iterable[Frame], target: str, weight: str | None, table: Path
-) -> tuple[Frame, np.ndarray, list[str]]:
-    """Return the target and weight of the rows that have both, whether each row of a table has, and notes on others."""
-    columns, each = [target] if weight in (None, target) else [target, weight], []
-    for frame in frames:
-        require_columns(frame.columns, columns)
-        each.append(frame[columns])
-    of_all = pandas().concat(each)
-    is_used = of_all[target].notna().to_numpy().copy()
-    known, notes = with_target(of_all, target)
-    is_counting, left_out = counting(weights_of(known, weight), weight, table)
-    is_used[is_used] = is_counting
-    return known[is_counting], is_used, [*notes, *left_out]
 
 
 def _inputs(frames: Iterable[Frame], columns: Sequence[str], is_used: np.ndarray) -> Iterator[Frame]:

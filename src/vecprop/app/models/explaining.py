@@ -14,9 +14,10 @@ from ...tables.explaining.losses import loss_name
 from ...tables.reading.file_lists import STANDARD_INPUT
 from ...tables.reading.frames import as_frame
 from ...tables.reading.table_parts import TableParts, may_be_in_parts
+from ...tables.rows import Roles, UsedRows
 from ...tables.table_model import TableModel
 from ...terminal.errors import UsageError
-from .known_rows import class_numbers, classes_of, numbers_of, target_of, with_target
+from .known_rows import class_numbers, classes_of, numbers_of, target_of
 from .predicting import notes_on
 
 
@@ -79,7 +80,7 @@ def explained_model(model: Any, table: Path | None) -> tuple[ExplainedModel, lis
     shuffled = "when the values of a column are shuffled"
     frame = None if table is None else as_frame(table, target=model.target, classes=classes_of(model))
     if frame is not None and model.target in frame.columns:
-        frame, notes = with_target(frame, model.target)
+        frame, _, _, notes = UsedRows.of(frame, Roles(model.target))
         X, y = frame.drop(columns=model.target), frame[model.target]
         if hasattr(model, "classes_"):
             truth = class_numbers(target_of(frame, model.target, "classification"), model.classes_)

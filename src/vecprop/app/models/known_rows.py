@@ -8,11 +8,10 @@ import numpy as np
 from ...tables.encoding.columns import first_of
 from ...tables.error import TableError, pandas
 from ...tables.kinds.number_formats import NumberReading
-from ...tables.kinds.task import as_whole
-from ...tables.kinds.values import as_numbers, read_numbers, texts_of
-from ...tables.reading.frames import as_frame, column_of
+from ...tables.kinds.values import read_numbers, texts_of
+from ...tables.reading.frames import as_frame
 from ...tables.reading.reading import as_classes
-from ...tables.weights import LARGEST_WEIGHT
+from ...tables.rows import Roles, UsedRows
 from ...terminal.errors import UsageError
 
 Frame = Any
@@ -28,8 +27,8 @@ def known_rows(model: Any, table: Path, target: str | None) -> tuple[Frame, str,
         If neither the model nor the user names the target.
     """
     target = target_named(model, target)
-    frame, notes = with_target(as_frame(table, target=target, classes=classes_of(model)), target)
-    return frame, target, notes
+    used = UsedRows.of(as_frame(table, target=target, classes=classes_of(model)), Roles(target))
+    return used.frame, target, used.notes
 
 
 def target_named(model: Any, target: str | None) -> str:
@@ -45,19 +44,6 @@ def target_named(model: Any, target: str | None) -> str:
 def classes_of(model: Any) -> list[str]:
     """Return the classes of a model as text; none of a regressor."""
     return [str(name) for name in getattr(model, "classes_", ())]
-
-
-def with_target(frame: Frame, target: str) -> tuple[Frame, list[str]]:
-    """Return the rows of a table whose target is known, with notes on the table, or refuse a table without any."""
-    notes = list(frame.attrs.get("notes", []))
-    known = column_of(frame, target).notna()
-    if not known.any():
-        raise TableError(f"Column {target!r}, the target, has no values: all {len(frame)} are missing.")
-    if not known.all():
-        notes.append(f"{int((~known).sum())} of {len(frame)} rows have no target and are left out.")
-        frame = frame[known]
-        frame = frame.assign(**{target: as_whole(frame[target])})
-    return frame, notes
 
 
 def target_of(frame: Frame, target: str, task: Task, reading: NumberReading | None = None) -> np.ndarray:
@@ -84,36 +70,6 @@ def numbers_of(y: Any, target: str, reading: NumberReading | None = None) -> np.
             "give --task classification if they are classes."
         )
     return numbers
-
-
-def weights_of(frame: Frame, name: str | None) -> np.ndarray:
-    """Return the weights of a table's rows, from a column if one is named, else 1."""
-    if name is None:
-        return np.ones(len(frame))
-    weight, _ = as_numbers(column_of(frame, name))
-    wrong = ~((weight >= 0) & (weight <= LARGEST_WEIGHT))
-    if wrong.any():
-        raise TableError(
-            f"Column {name!r}, the weights, has {int(wrong.sum())} value(s) that are no numbers of at least 0, such as "
-            f"{first_of(frame[name], wrong)}: weights are at most {LARGEST_WEIGHT:g}; fix or drop "
-            "them."
-        )
-    return weight
-
-
-def counting(weight: np.ndarray, name: str | None, path: Path) -> tuple[np.ndarray, list[str]]:
-    """Return whether each row of a file has a weight, and a note on rows that have none; refuse a file of these.
-
-    Examples
-    --------
-    >>> counting(np.array([1.0, 0.0]), "w", Path("table.csv"))
-    (array([ True, False]), ['1 of 2 rows have the weight 0 and are left out.'])
-    """
-    counts = weight > 0
-    if not counts.any():
-        raise TableError(f"Column {name!r}, the weights, is 0 in all rows of {path}, so that none counts.")
-    left_out = len(counts) - np.count_nonzero(counts)
-    return counts, [f"{left_out} of {len(counts)} rows have the weight 0 and are left out."] if left_out else []
 
 
 def class_numbers(y: np.ndarray, classes: np.ndarray) -> np.ndarray:

@@ -9,17 +9,17 @@ import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from ...tables.encoding.folds import Dependence, group_numbers, times
-from ...tables.encoding.row_numbers import row_numbers
 from ...tables.error import TableError, pandas
 from ...tables.kinds.kinds import target_doubt, target_reading
 from ...tables.kinds.number_formats import NumberReading
 from ...tables.kinds.options import NOTHING, Asked
 from ...tables.kinds.task import guess_task
 from ...tables.reading.frames import as_frame, column_of
-from ...tables.streaming.memory_plan import Larger, parts_if_larger
-from ...tables.streaming.streamed import Roles, Streamed
+from ...tables.rows import Roles, UsedRows
+from ...tables.streaming.memory_plan import parts_if_larger
+from ...tables.streaming.streamed import Streamed
 from ...terminal.errors import UsageError
-from ..models.known_rows import Frame, Task, counting, target_of, weights_of, with_target
+from ..models.known_rows import Frame, Task, target_of
 from .repeated_rows import known_groups, refuse_the_same_file, repeated_rows
 
 FEWEST = 10
@@ -161,114 +161,63 @@ class Parts:
 
 
 def divided(request: Request) -> Parts:
-    """Return the rows of a table for training and for the test."""
-    split = request.split
-    named = [name for name in (request.target, request.weight, split.group) if name is not None]
-    larger = parts_if_larger(request.table, request.memory, split.asked, named)
-    if larger is not None:
-        return _divided_in_blocks(request, larger)
-    whole = _frame(request, request.table)
-    frame, notes = with_target(whole, request.target)
-    task = request.task or guess_task(frame[request.target])
-    reading, note = None, ""
-    if task == "regression":
-        reading, note = target_reading(frame[request.target], request.target, frame, request.split.asked)
-    elif request.task is None:
-        note = target_doubt(frame[request.target])
-    notes += [f"Column {request.target!r}, the target, {note}."] if note else []
-    y = target_of(frame, request.target, task, reading)
-    if unknown := set(request.classes) - set(map(str, np.unique(y))):
-        raise UsageError(f"--classes names {min(unknown)!r}, but the target {request.target!r} has no such value.")
-    weight = weights_of(frame, request.weight)
-    X = frame.drop(columns=request.target)
-    aside = {}
-    for name, what in ((request.split.group, "tells groups apart"), (request.weight, "weighs rows")):
-        if name is not None:
-            column_of(frame, name)
-            if name == request.target:
-                raise TableError(f"Column {name!r} is the target: it cannot be what {what}.")
-            aside[name] = f"it {what}"
-    X.attrs["aside"] = aside | row_numbers(
-        whole.drop(columns=[request.target, *aside]), but=[request.split.time, *request.split.asked.columns]
-    )
-    of_all = Dependence.of(frame, request.split.group, request.split.time, request.split.asked)
-    counts, note = counting(weight, request.weight, request.table)
-    notes += note
-    frame, X, y, weight, of_all = frame[counts], X[counts], y[counts], weight[counts], of_all[counts]
-    if request.test is not None:
-        refuse_the_same_file(request.table, request.test)
-        other, more = with_target(_frame(request, request.test), request.target)
-        y_test, weight_test = target_of(other, request.target, task, reading), weights_of(other, request.weight)
-        X_test = other.drop(columns=request.target)
-        counts, note = counting(weight_test, request.weight, request.test)
-        of_test = X_test[counts], y_test[counts], weight_test[counts]
-        parts = Parts(task, X, y, weight, *of_test, [*notes, *more, *note], of_all, reading)
-    else:
-        train, test = request.split.numbers(frame, y, task == "classification")
-        parts = Parts(
-            task,
-            X.iloc[train],
-            y[train],
-            weight[train],
-            X.iloc[test],
-            y[test],
-            weight[test],
-            notes,
-            of_all[train],
-            reading,
-        )
-    if request.folds is not None and request.folds > len(parts.y):
-        raise TableError(f"There are {len(parts.y)} rows, fewer than the {request.folds} folds of --cv: lower it.")
-    if parts.has_test:
-        parts = replace(
-            parts, notes=parts.notes + repeated_rows(parts, request) + known_groups(parts, request.split.group)
-        )
-    return parts
-
-
-def _divided_in_blocks(request: Request, larger: Larger) -> Parts:
-    """Return samples of a table that does not fit into memory, beside the table itself."""
+    """Return the rows of a table for training and for the test; of one that does not fit into memory, samples."""
     split, target = request.split, request.target
-    if request.folds is not None:
-        raise UsageError(
-            "--cv trains a model of each fold in memory, into which the table does not fit: leave it out, and a test "
-            "is set aside."
-        )
-    share = 0.0 if request.test is not None else split.size
-    roles = Roles(target, request.weight, split.group, split.time, share)
-    stream = Streamed.of(larger.parts, roles, split.seed, larger.memory, larger.sizes, split.asked)
-    frame = stream.frame
+    roles = Roles(target, request.weight, split.group, split.time, 0.0 if request.test is not None else split.size)
+    larger = parts_if_larger(request.table, request.memory, split.asked, roles.aside)
+    if larger is not None:
+        if request.folds is not None:
+            raise UsageError(
+                "--cv trains a model of each fold in memory, into which the table does not fit: leave it out, and a "
+                "test is set aside."
+            )
+        stream = Streamed.of(larger.parts, roles, split.seed, larger.memory, larger.sizes, split.asked)
+        used, aside = UsedRows.of(stream.frame, roles), stream.aside
+    else:
+        whole = _frame(request, request.table)
+        stream, used, aside = None, UsedRows.of(whole, roles), roles.set_aside(whole, split.asked)
+    frame, notes = used.frame, used.notes
     task = request.task or guess_task(frame[target])
     reading, note = None, ""
     if task == "regression":
         reading, note = target_reading(frame[target], target, frame, split.asked)
     elif request.task is None:
         note = target_doubt(frame[target])
-    notes = [f"Column {target!r}, the target, {note}."] if note else []
+    notes += [f"Column {target!r}, the target, {note}."] if note else []
 
-    def rows_of(frame: Frame) -> tuple[Frame, np.ndarray, np.ndarray]:
-        return frame.drop(columns=target), target_of(frame, target, task, reading), weights_of(frame, request.weight)
+    def rows_of(used: UsedRows) -> tuple[Frame, np.ndarray, np.ndarray]:
+        return used.frame.drop(columns=target), target_of(used.frame, target, task, reading), used.weight
 
-    X, y, weight = rows_of(frame)
-    X.attrs["aside"] = stream.aside
+    X, y, weight = rows_of(used)
+    if unknown := set(request.classes) - set(map(str, np.unique(y))):
+        raise UsageError(f"--classes names {min(unknown)!r}, but the target {target!r} has no such value.")
+    X.attrs["aside"] = aside
+    dependence = Dependence.of(frame, split.group, split.time, split.asked)
     if request.test is not None:
-        other, more = with_target(_frame(request, request.test), target)
-        X_test, y_test, weight_test = rows_of(other)
-        counts, note = counting(weight_test, request.weight, request.test)
-        of_test = X_test[counts], y_test[counts], weight_test[counts]
-        notes += [*more, *note]
-    elif share and not len(stream.test):
-        raise TableError("A test part without rows: change --test-size.")
-    else:
-        of_test = rows_of(stream.test) if len(stream.test) else (X[:0], y[:0], weight[:0])
-        asked = round(share * larger.parts.sizes.sum()) if share < 1 else share
+        refuse_the_same_file(request.table, request.test)
+        other = UsedRows.of(_frame(request, request.test), replace(roles, group=None, time=None))
+        notes += other.notes
+        of_test = rows_of(other)
+    elif stream is not None:
+        if roles.test and not len(stream.test):
+            raise TableError("A test part without rows: change --test-size.")
+        of_test = rows_of(UsedRows.of(stream.test, roles)) if len(stream.test) else (X[:0], y[:0], weight[:0])
+        asked = round(roles.test * stream.parts.sizes.sum()) if roles.test < 1 else roles.test
         if len(stream.test) < 0.9 * asked:
             notes.append(
                 f"The test has {len(stream.test)} rows instead of {asked:.0f}, as many as fit into memory; no network "
                 "is trained on them."
             )
-    dependence = Dependence.of(frame, split.group, split.time, split.asked)
-    return Parts(task, X, y, weight, *of_test, notes, dependence, reading, stream)
+    else:
+        train, test = split.numbers(frame, y, task == "classification")
+        of_test = X.iloc[test], y[test], weight[test]
+        X, y, weight, dependence = X.iloc[train], y[train], weight[train], dependence[train]
+    parts = Parts(task, X, y, weight, *of_test, notes, dependence, reading, stream)
+    if request.folds is not None and request.folds > len(parts.y):
+        raise TableError(f"There are {len(parts.y)} rows, fewer than the {request.folds} folds of --cv: lower it.")
+    if parts.has_test and stream is None:
+        parts = replace(parts, notes=notes + repeated_rows(parts, request) + known_groups(parts, split.group))
+    return parts
 
 
 def _frame(request: Request, path: Path) -> Frame:

@@ -24,7 +24,8 @@ def as_frame(table: Any, estimator: Any = None, target: str | None = None, class
     ----------
     table : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N, I), path or list of paths
         The table; a data frame of Dask is loaded into memory; paths and data sets are read by `read_table`, text as it
-        is. The columns of an array are named x0, x1, …
+        is. The columns of an array are named x0, x1, … Named levels of a data frame's index become its first columns,
+        and so do levels without a name unless they hold whole numbers; ``attrs["index"]`` lists these columns.
 
     Raises
     ------
@@ -51,12 +52,41 @@ def as_frame(table: Any, estimator: Any = None, target: str | None = None, class
     require_distinct(names, "The table")
     if list(frame.columns) != names:
         frame = frame.set_axis(names, axis=1)
+    frame = _with_index(frame)
     if not len(frame) or not frame.shape[1]:
         raise TableError(
             f"The table has {len(frame)} row(s) and {frame.shape[1]} column(s): at least one of each is required."
         )
     unusual = {name: plain for name in frame.columns if (plain := plain_column(frame[name])) is not None}
     return frame.assign(**unusual) if unusual else frame
+
+
+def _with_index(frame: Frame) -> Frame:
+    """Return a data frame with the levels of its index as columns, unless these number rows or are there already."""
+    index = frame.index
+    if index.name == "line" and frame.attrs:  # the lines of a file
+        return frame
+    found = {}
+    for number, name in enumerate(index.names):
+        level = index.get_level_values(number)
+        if name is None and level.inferred_type == "integer":
+            continue  # row numbers, or those that are left after rows were drawn
+        own = str(name) if name is not None else "index" if index.nlevels == 1 else f"level_{number}"
+        if own not in frame.columns and own not in found:
+            found[own] = level
+    if not found:
+        return frame
+    whole = frame.assign(**found)[[*found, *frame.columns]]
+    whole.attrs["index"] = list(found)
+    return whole
+
+
+def notes_on_index(frame: Frame) -> list[str]:
+    """Return sentences on the columns of a table that were the index of a data frame."""
+    return [
+        f"The index {name!r} of the data frame is a column of the table: reset_index(drop=True) leaves it out."
+        for name in frame.attrs.get("index", [])
+    ]
 
 
 def plain_column(series: Any) -> Any:

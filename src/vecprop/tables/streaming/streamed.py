@@ -14,10 +14,10 @@ from ..kinds.kinds import kind_of
 from ..kinds.number_formats import NumberReading
 from ..kinds.options import Asked
 from ..kinds.task import as_whole
-from ..kinds.values import as_names, as_numbers, read_days, read_numbers
-from ..reading.delimited import require_columns
+from ..kinds.values import as_names, read_days, read_numbers
 from ..reading.frames import Frame
 from ..reading.table_parts import TableParts
+from ..rows import COUNTS_ROWS, Roles, RowFilter
 from .memory_plan import PROGRAM, RowSizes, sampled_rows
 
 SAMPLE, TEST, TEST_OF_GROUP, FOLD, TIME = 16, 17, 18, 19, 20
@@ -25,22 +25,6 @@ SAMPLE, TEST, TEST_OF_GROUP, FOLD, TIME = 16, 17, 18, 19, 20
 BUCKETS = 2**16
 MOST_VALUES = 1000
 """Of a target with at most this many values, the first two rows of each are in the sample."""
-
-
-@dataclass(frozen=True)
-class Roles:
-    """The columns of a table that are no inputs, and which of its rows are the test."""
-
-    target: str
-    weight: str | None = None
-    group: str | None = None
-    time: str | None = None
-    test: float = 0.0
-
-    @property
-    def aside(self) -> list[str]:
-        """The columns that are no inputs."""
-        return [name for name in (self.target, self.weight, self.group) if name is not None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +41,8 @@ class Streamed:
     frame: Frame
     numbers: np.ndarray
     test: Frame
-    left_out: dict[str, int]
-    counting: list[str]
+    of_rows: list[str]
+    aside: dict[str, str]
     target_range: tuple[float, float] | None
     are_equal: bool
 
@@ -71,7 +55,7 @@ class Streamed:
         TableError
             If a column is missing, a weight or a time cannot be read, or no row has a target.
         """
-        require_columns(parts.names, [name for name in (*roles.aside, roles.time) if name is not None])
+        roles.require(parts.names)
         return _Look(parts, roles, seed, memory, sizes, asked).streamed()
 
     @property
@@ -84,19 +68,10 @@ class Streamed:
         return np.unpackbits(self.used[number], count=self.parts.parts[number].rows).astype(bool)
 
     @property
-    def aside(self) -> dict[str, str]:
-        """The columns that are no inputs beside the target, each with the reason."""
-        reasons = {self.roles.group: "it tells groups apart", self.roles.weight: "it weighs rows"}
-        counting = dict.fromkeys(self.counting, "it counts the rows; call it a number if it is one")
-        return counting | {name: reason for name, reason in reasons.items() if name is not None}
-
-    @property
     def notes(self) -> list[str]:
         """Sentences on the rows that a model learns from."""
-        total = int(self.parts.sizes.sum())
-        left_out = [f"{count} of {total} rows {why} and are left out." for why, count in self.left_out.items()]
         return [
-            *left_out,
+            *self.of_rows,
             f"The table does not fit into memory: networks are trained on its {self.rows} rows block by block, and "
             f"what columns are, validation and calibration come from a random sample of {len(self.frame)} of them; "
             f"memory={self.memory} makes the same model again.",
@@ -174,6 +149,7 @@ class _Look:
 
     def __init__(self, parts: TableParts, roles: Roles, seed: int, memory: int, sizes: RowSizes, asked: Asked) -> None:
         self.parts, self.roles, self.seed, self.memory, self.asked = parts, roles, seed, memory, asked
+        self.target, self.weight, self.meant = str(roles.target), roles.weight, roles.meant(asked)
         self.total = int(parts.sizes.sum())
         sampled = sampled_rows(memory - PROGRAM, sizes, parts)
         self.share = sampled / self.total
@@ -182,8 +158,7 @@ class _Look:
         self.values: dict[Any, int] | None = {}
         self.whole: dict[str, list[int]] = {}
         self.target_range = [np.inf, -np.inf]
-        self.weights = [np.inf, -np.inf]
-        self.left_out = {"have no target": 0, "have the weight 0": 0}
+        self.rows = RowFilter(roles.target, roles.weight)
 
     def streamed(self) -> Streamed:
         edges = self._edges()
@@ -191,7 +166,7 @@ class _Look:
         for part in self.parts.parts:
             frame = part.frame(is_checked=True).reset_index(drop=True)  # errors name a part, and the row in it
             try:
-                counts = self._counts(frame)
+                counts, _ = self.rows.see(frame[self.target], None if self.weight is None else frame[self.weight])
                 times = None if edges is None else self._times(frame[self.roles.time])
             except TableError as error:
                 raise TableError(f"In {part.place}: {error}") from None
@@ -199,7 +174,7 @@ class _Look:
             of_test = counts & self._is_test(frame, times, edges)
             learned = counts & ~of_test
             chosen = learned & (counter_uniform(self.seed, SAMPLE, frame.index.to_numpy()) < self.share)
-            chosen |= self._first_of_values(frame[self.roles.target], learned)
+            chosen |= self._first_of_values(frame[self.target], learned)
             frames.append(frame[chosen])
             tests.append(frame[of_test])
             numbers.append(trained + np.cumsum(learned)[chosen] - 1)
@@ -211,12 +186,12 @@ class _Look:
             in_test.append(np.packbits(of_test))
             self._count(frame, counts)
             start, trained = start + len(frame), trained + int(learned.sum())
+        self.rows.require()
         if not trained:
-            raise TableError(f"The target {self.roles.target!r} has no values in rows that count.")
+            raise TableError("All rows that count are rows of the test: change --test-size.")
         sample, test = pandas().concat(frames), pandas().concat(tests)
-        if self.left_out["have no target"]:  # which have made whole numbers floats, as in a frame
-            target = self.roles.target
-            sample, test = (own.assign(**{target: as_whole(own[target])}) for own in (sample, test))
+        if self.rows.without_target:  # which have made whole numbers floats, as in a frame
+            sample, test = (own.assign(**{self.target: as_whole(own[self.target])}) for own in (sample, test))
         return Streamed(
             self.parts,
             self.roles,
@@ -228,10 +203,10 @@ class _Look:
             sample,
             np.concatenate(numbers),
             test,
-            {why: count for why, count in self.left_out.items() if count},
-            self._counting(sample),
+            self.rows.notes(),
+            self._aside(sample),
             (self.target_range[0], self.target_range[1]) if np.isfinite(self.target_range).all() else None,
-            self.weights[0] >= self.weights[1],
+            self.rows.are_equal,
         )
 
     def _edges(self) -> np.ndarray | None:
@@ -265,26 +240,6 @@ class _Look:
                 f"{first_of(series, wrong)}: fix or drop them, or give the format of dates (--date-format)."
             )
         return found
-
-    def _counts(self, frame: Frame) -> np.ndarray:
-        """Return whether each row has a target and a weight."""
-        is_known = frame[self.roles.target].notna().to_numpy()
-        self.left_out["have no target"] += int((~is_known).sum())
-        if self.roles.weight is None:
-            return is_known
-        weight, _ = as_numbers(frame[self.roles.weight])
-        wrong = ~((weight >= 0) & np.isfinite(weight))
-        if wrong.any():
-            raise TableError(
-                f"Column {self.roles.weight!r}, the weights, has {int(wrong.sum())} value(s) that are no numbers of at "
-                f"least 0, such as {first_of(frame[self.roles.weight], wrong)}: fix or drop them."
-            )
-        counts = is_known & (weight > 0)
-        self.left_out["have the weight 0"] += int((is_known & ~counts).sum())
-        if counts.any():
-            own = weight[counts]
-            self.weights = [min(self.weights[0], own.min()), max(self.weights[1], own.max())]
-        return counts
 
     def _of_groups(self, frame: Frame, purpose: int) -> np.ndarray:
         """Return random bits for each row that are those of its group."""
@@ -323,15 +278,16 @@ class _Look:
                 low, high = int(frame[name].min()), int(frame[name].max())
                 ends = self.whole.setdefault(name, [low, high])
                 self.whole[name] = [min(ends[0], low), max(ends[1], high)]
-        target = frame[self.roles.target][counts]
+        target = frame[self.target][counts]
         if pandas().api.types.is_numeric_dtype(target.dtype) and len(target):
             low, high = float(target.min()), float(target.max())
             self.target_range = [min(self.target_range[0], low), max(self.target_range[1], high)]
 
-    def _counting(self, sample: Frame) -> list[str]:
-        """Return the columns that count the rows: of whole numbers over a range of as many, no two of them equal."""
-        return [
-            name
-            for name, (low, high) in self.whole.items()
-            if high - low + 1 == self.total and name not in self.roles.aside and sample[name].is_unique
+    def _aside(self, sample: Frame) -> dict[str, str]:
+        """Return the columns that are no inputs: also those of whole numbers over a range of as many as the rows."""
+        inputs = [name for name in self.parts.names if name not in self.roles.aside]
+        ends = {name: self.whole[name] for name in inputs if name in self.whole and name not in self.meant}
+        counting = [
+            name for name, (low, high) in ends.items() if high - low + 1 == self.total and sample[name].is_unique
         ]
+        return self.roles.reasons | (dict.fromkeys(counting, COUNTS_ROWS) if len(counting) < len(inputs) else {})

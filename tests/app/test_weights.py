@@ -1,0 +1,70 @@
+"""Weights of rows are read, refused and reported alike by commands, estimators and streamed tables."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vecprop import TableError, TabularClassifier
+
+QUICK = {"max_iter": 2, "n_members": 2, "random_state": 0}
+COMMAND = ["--target", "y", "--max-iter", "2", "--ensemble", "2", "--force", "-o", "m.npz"]
+ROWS = 200
+
+
+@pytest.fixture
+def weighed():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=ROWS)
+    return pd.DataFrame({"a": a, "b": rng.normal(size=ROWS), "w": np.ones(ROWS), "y": np.where(a > 0, "yes", "no")})
+
+
+def left_out(notes):
+    return [note for note in notes if "left out." in note]
+
+
+@pytest.mark.parametrize("wrong", [1e35, -1, "many"])
+@pytest.mark.parametrize("place", [0, 40])
+def test_a_wrong_weight_is_named_by_its_line_wherever_its_row_goes(vecprop, weighed, wrong, place):
+    weight = weighed["w"].astype(object)
+    weight[place] = wrong
+    weight[60:70] = 0
+    weighed.assign(w=weight, y=weighed["y"].where(weighed.index < 190)).to_csv("w.csv", index=False)
+    said = f"Column 'w', the weights, has 1 value(s) that are no weights, such as '{wrong}' in line {place + 2}: "
+    done = vecprop("train", "w.csv", "--weight", "w", *COMMAND)
+    assert (done.exit_code, done.stderr.startswith(said)) == (3, True)
+    with pytest.raises(TableError) as raised:
+        TabularClassifier("y", **QUICK).fit("w.csv", sample_weight="w")
+    assert str(raised.value).startswith(said)
+
+
+def test_a_weight_too_large_is_refused_in_a_file_of_test_rows(vecprop, weighed):
+    weighed.to_csv("w.csv", index=False)
+    weighed[:50].assign(a=lambda own: own["a"] + 1, w=[1.0] * 49 + [1e31]).to_csv("test.csv", index=False)
+    done = vecprop("train", "w.csv", "--test", "test.csv", "--weight", "w", *COMMAND)
+    assert (done.exit_code, "'1e+31' in line 51: weights are numbers from 0 to 1e+30" in done.stderr) == (3, True)
+
+
+def test_rows_left_out_are_reported_alike_by_estimators_streams_and_commands(vecprop, weighed, tmp_path, monkeypatch):
+    weighed.loc[:9, "w"] = 0
+    weighed.loc[10:29, "w"] = 1e-40
+    weighed.loc[30:34, "y"] = None
+    said = [
+        f"5 of {ROWS} rows have no target and are left out.",
+        f"10 of {ROWS} rows have the weight 0 and are left out.",
+        f"20 of {ROWS} rows have a weight below 1e-30, which counts as 0, and are left out.",
+    ]
+    weighed.to_csv("w.csv", index=False)
+    done = vecprop("train", "w.csv", "--weight", "w", "--json", *COMMAND)
+    result = json.loads(done.stdout)
+    assert left_out(result["notes"]) == said
+    assert sum(result["rows"].values()) == ROWS - 35
+    evaluated = json.loads(vecprop("evaluate", "m.npz", "w.csv", "--weight", "w", "--json").stdout)
+    assert (evaluated["rows"], left_out(evaluated["notes"])) == (ROWS - 35, said)
+    for own in ({"sample_weight": "w"}, {"sample_weight": weighed["w"].to_numpy()}):
+        assert left_out(TabularClassifier("y", **QUICK).fit(weighed, **own).notes_) == said
+    weighed.to_parquet(tmp_path / "w.parquet", row_group_size=50)
+    monkeypatch.setattr("vecprop.tables.streaming.memory_plan.RowSizes.of_fit", lambda *_: 1e18)
+    streamed = TabularClassifier("y", **QUICK).fit(tmp_path / "w.parquet", sample_weight="w", memory="1GB")
+    assert left_out(streamed.notes_) == said

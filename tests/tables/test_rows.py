@@ -1,0 +1,122 @@
+"""Which rows count and which columns are inputs is decided alike for estimators, streamed tables and commands."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vecprop import TableError, TabularClassifier, TabularRegressor
+
+QUICK = {"max_iter": 2, "n_members": 2, "random_state": 0}
+ROWS = 200
+
+
+@pytest.fixture
+def table():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=ROWS)
+    return pd.DataFrame(
+        {
+            "a": a,
+            "b": rng.normal(size=ROWS),
+            "w": rng.uniform(1, 2, ROWS),
+            "y": np.where(a + rng.normal(size=ROWS) > 0, "yes", "no"),
+        }
+    )
+
+
+def left_out(notes):
+    return [note.removeprefix("Note: ") for note in notes if "left out." in note]
+
+
+def test_the_weight_of_a_row_without_a_target_does_not_matter(table):
+    table.loc[0, ["w", "y"]] = [-1, None]
+    assert left_out(TabularClassifier("y", **QUICK).fit(table, sample_weight="w").notes_) == [
+        f"1 of {ROWS} rows have no target and are left out."
+    ]
+
+
+def test_a_column_that_counts_rows_is_an_input_of_a_streamed_table_if_it_is_called_a_number(
+    table, tmp_path, monkeypatch
+):
+    table.assign(id=range(ROWS)).to_parquet(tmp_path / "t.parquet", row_group_size=50)
+    monkeypatch.setattr("vecprop.tables.streaming.memory_plan.RowSizes.of_fit", lambda *_: 1e18)
+    plain = TabularClassifier("y", **QUICK).fit(tmp_path, memory="1GB")
+    assert "id" in plain.encoder_.dropped
+    called = TabularClassifier("y", columns={"id": "number"}, **QUICK).fit(tmp_path, memory="1GB")
+    assert "id" in called.encoder_.names
+
+
+@pytest.fixture
+def months():
+    """A table whose target follows the month, which is its index."""
+    month = pd.Index(np.random.default_rng(1).integers(1, 13, ROWS), name="month")
+    return pd.DataFrame(
+        {
+            "a": np.random.default_rng(2).normal(size=ROWS),
+            "y": 10.0 * month + np.random.default_rng(3).normal(size=ROWS),
+        },
+        index=month,
+    )
+
+
+def test_a_named_index_is_a_column_and_it_is_said(months, tmp_path):
+    model = TabularRegressor("y", **QUICK).fit(months)
+    assert model.notes_[:1] == [
+        "The index 'month' of the data frame is a column of the table: reset_index(drop=True) leaves it out."
+    ]
+    assert model.feature_names_in_.tolist() == ["month", "a"]
+    X = months.drop(columns="y")
+    with_column = X.reset_index()
+    np.testing.assert_array_equal(model.predict(X), model.predict(with_column))
+    np.testing.assert_array_equal(model.predict(X), model.predict(with_column[["a", "month"]]))
+    months.to_parquet(tmp_path / "t.parquet")
+    np.testing.assert_array_equal(
+        model.predict(X), TabularRegressor("y", **QUICK).fit(tmp_path / "t.parquet").predict(X)
+    )
+    assert (model.score(months), model.check(months)) == (model.score(months.reset_index()), [])
+    with pytest.raises(TableError, match="month"):
+        model.predict(X.reset_index(drop=True))
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        pd.RangeIndex(ROWS),
+        pd.RangeIndex(0, 2 * ROWS, 2),
+        pd.Index(np.random.default_rng(0).permutation(5 * ROWS)[:ROWS]),
+        pd.Index([*range(ROWS // 2)] * 2),
+    ],
+    ids=["default", "filtered", "drawn", "joined"],
+)
+def test_row_numbers_in_an_index_without_a_name_are_no_column(table, index):
+    model = TabularClassifier("y", **QUICK).fit(table.set_axis(index))
+    assert (model.feature_names_in_.tolist(), model.notes_) == (["a", "b", "w"], [])
+
+
+def test_an_index_of_dates_or_several_levels_becomes_columns(table):
+    dates = table.set_axis(pd.date_range("2020-01-01", periods=ROWS))
+    assert TabularClassifier("y", **QUICK).fit(dates).encoder_.kinds["index"] == "dates"
+    towns = ["Oslo", "Rome"] * (ROWS // 2)
+    levels = table.set_axis(pd.MultiIndex.from_arrays([towns, range(ROWS)], names=["town", None]))
+    model = TabularClassifier("y", **QUICK).fit(levels)
+    assert model.feature_names_in_.tolist() == ["town", "a", "b", "w"]
+
+
+def test_a_column_goes_before_an_index_of_its_name(table):
+    model = TabularClassifier("y", **QUICK).fit(table.set_index("a", drop=False))
+    assert (model.feature_names_in_.tolist(), model.notes_) == (["a", "b", "w"], [])
+
+
+def test_an_index_may_be_the_target_the_groups_or_the_weights(months):
+    X = months.set_index("y")
+    model = TabularRegressor("y", **QUICK).fit(X.assign(month=months.index))
+    assert model.feature_names_in_.tolist() == ["a", "month"]
+    assert len(model.predict(X.assign(month=months.index))) == ROWS
+    grouped = TabularRegressor("y", **QUICK).fit(months, groups="month")
+    assert grouped.encoder_.dropped["month"] == "it tells groups apart"
+
+
+def test_a_model_of_an_array_predicts_a_frame_with_a_named_index(months):
+    model = TabularRegressor(**QUICK).fit(months[["a"]].to_numpy(), months["y"])
+    with pytest.warns(UserWarning, match="feature names"):
+        assert len(model.predict(months[["a"]])) == ROWS
