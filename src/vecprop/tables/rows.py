@@ -41,40 +41,28 @@ class Roles:
     time: str | None = None
     test: float = 0.0
 
-    @classmethod
-    def named(cls, target: str | None, weight: Any, group: Any, time: Any) -> "Roles":
-        """Return the roles that are given as names of columns and not as arrays."""
-        weight, group, time = (name if isinstance(name, str) else None for name in (weight, group, time))
-        return cls(target, weight, group, time)
-
     @property
     def reasons(self) -> dict[str, str]:
         """The columns besides the target that are no inputs, each with the reason."""
-        each = {self.group: OF_GROUPS, self.weight: OF_WEIGHTS}
-        return {name: reason for name, reason in each.items() if name is not None}
-
-    @property
-    def aside(self) -> list[str]:
-        """The columns that are no inputs."""
-        return [*([] if self.target is None else [self.target]), *self.reasons]
+        of_groups = {} if self.group is None else {self.group: OF_GROUPS}
+        return of_groups if self.weight is None else of_groups | {self.weight: OF_WEIGHTS}
 
     def require(self, names: Sequence[str]) -> None:
         """Refuse a table without one of the columns, and the target in another role."""
         for name, what in ((self.weight, "weighs rows"), (self.group, "tells groups apart"), (self.time, "tells time")):
             if name is not None and name == self.target:
                 raise TableError(f"Column {name!r} is the target: it cannot be what {what}. Name another column.")
-        require_columns(names, [*self.aside, *([] if self.time is None else [self.time])])
-
-    def meant(self, asked: Asked) -> list[str | None]:
-        """Return the columns that are inputs even if they count the rows."""
-        return [self.time, *asked.columns]
+            if name is not None:
+                require_columns(names, [name])
 
     def set_aside(self, frame: Frame, asked: Asked = NOTHING) -> dict[str, str]:
         """Return the columns of a whole table, besides the target, that are no inputs, each with the reason."""
-        inputs = frame.drop(columns=self.aside, errors="ignore")
-        return self.reasons | row_numbers(inputs, but=self.meant(asked))
+        reasons = self.reasons
+        inputs = frame.drop(columns=[self.target, *reasons], errors="ignore")
+        return reasons | row_numbers(inputs, but=[self.time, *asked.columns])
 
 
+@dataclass(eq=False)
 class RowFilter:
     """Decides which rows of a table, or of one part after the other, count: those with a target and a weight.
 
@@ -88,11 +76,15 @@ class RowFilter:
      '1 of 3 rows have a weight below 1e-30, which counts as 0, and are left out.']
     """
 
-    def __init__(self, target: str | None, weight: str | None = None) -> None:
-        self.target, self.weight, self.total, self.without_target, self.weighted = target, weight, 0, 0, 0
-        self.of_weight = {"have the weight 0": 0, f"have a weight below {1 / LARGEST_WEIGHT:g}, which counts as 0,": 0}
-        self.range = (np.inf, -np.inf)
-        """The smallest and the largest weight of rows that count."""
+    target: str | None
+    weight: str | None = None
+    total: int = 0
+    without_target: int = 0
+    of_zero: int = 0
+    of_tiny: int = 0
+    counting: int = 0
+    range: tuple[float, float] = (np.inf, -np.inf)
+    """The smallest and the largest weight of rows that count."""
 
     def see(self, y: Any, weight: Any = None) -> tuple[np.ndarray, np.ndarray | None]:
         """Return whether each row counts, and the weights, with 0 for rows that do not; None without weights.
@@ -106,16 +98,15 @@ class RowFilter:
         self.total += len(y)
         self.without_target += int((~counts).sum())
         if weight is None:
-            self.weighted += int(counts.sum())
+            self.counting += int(counts.sum())
             return counts, None
         values = np.where(counts, self._checked(weight, counts), 0.0)
         is_tiny = (values > 0) & (values < 1 / LARGEST_WEIGHT)
-        zero, tiny = self.of_weight
-        self.of_weight[zero] += int((counts & (values == 0)).sum())
-        self.of_weight[tiny] += int(is_tiny.sum())
+        self.of_zero += int((counts & (values == 0)).sum())
+        self.of_tiny += int(is_tiny.sum())
         values[is_tiny] = 0.0
         counts = values > 0
-        self.weighted += int(counts.sum())
+        self.counting += int(counts.sum())
         if counts.any():
             own = values[counts]
             self.range = min(self.range[0], own.min()), max(self.range[1], own.max())
@@ -150,20 +141,24 @@ class RowFilter:
         """Whether all rows that count weigh the same."""
         return not self.range[0] < self.range[1]
 
-    def require(self) -> None:
-        """Refuse a table of which no row counts."""
+    def notes(self) -> list[str]:
+        """Return sentences on the rows that are left out, or refuse a table of which no row counts."""
         if self.without_target == self.total:
             named = "The target" if self.target is None else f"The target {self.target!r}"
             raise TableError(f"{named} has no values: all {self.total} are missing.")
-        if not self.weighted:
+        if not self.counting:
             named = "sample_weight" if self.weight is None else f"Column {self.weight!r}, the weights,"
-            tiny = f", or below {1 / LARGEST_WEIGHT:g}," if [*self.of_weight.values()][1] else ""
+            tiny = f", or below {1 / LARGEST_WEIGHT:g}," if self.of_tiny else ""
             raise TableError(f"{named} is zero{tiny} in all rows, so that none counts: weigh at least two rows.")
-
-    def notes(self) -> list[str]:
-        """Return sentences on the rows that are left out."""
-        left_out = {"have no target": self.without_target} | self.of_weight
-        return [f"{count} of {self.total} rows {why} and are left out." for why, count in left_out.items() if count]
+        found = []
+        for count, why in (
+            (self.without_target, "have no target"),
+            (self.of_zero, "have the weight 0"),
+            (self.of_tiny, f"have a weight below {1 / LARGEST_WEIGHT:g}, which counts as 0,"),
+        ):
+            if count:
+                found.append(f"{count} of {self.total} rows {why} and are left out.")
+        return found
 
 
 class UsedRows(NamedTuple):
@@ -177,15 +172,16 @@ class UsedRows(NamedTuple):
     @classmethod
     def of(cls, frame: Frame, roles: Roles) -> "UsedRows":
         """Return them, with the columns of a table that has a target, or refuse a table without any."""
-        roles.require(frame.columns)
         rows, target = RowFilter(roles.target, roles.weight), roles.target
+        require_columns(frame.columns, [str(target)])
+        roles.require(frame.columns)
         counts, weight = rows.see(frame[target], None if roles.weight is None else frame[roles.weight])
-        rows.require()
+        notes = [*frame.attrs.get("notes", []), *rows.notes()]
         used = frame if counts.all() else frame[counts]
         if rows.without_target:
             used = used.assign(**{str(target): as_whole(used[target])})
         weight = np.ones(len(used)) if weight is None else weight[counts]
-        return cls(used, weight, counts, [*frame.attrs.get("notes", []), *rows.notes()])
+        return cls(used, weight, counts, notes)
 
 
 def row_numbers(frame: Frame, but: Container[Any] = ()) -> dict[str, str]:
@@ -201,21 +197,19 @@ def row_numbers(frame: Frame, but: Container[Any] = ()) -> dict[str, str]:
     >>> row_numbers(frame)
     {'id': 'it counts the rows; call it a number if it is one'}
     """
-    found = {name: reason for name in frame.columns if name not in but and (reason := _reason(frame[name], name))}
+    found = {}
+    for name in frame.columns:
+        series = frame[name]
+        if name in but or len(series) < FEWEST_ROWS or _rising(series.iloc[:_FIRST]) is None:
+            continue
+        rising = _rising(series)
+        if rising is None:
+            continue
+        if rising[0] + len(rising) - 1 == rising[-1]:
+            found[name] = COUNTS_ROWS
+        elif _NO_NAME.fullmatch(name) and (as_numbers(series)[0] == rising).all():
+            found[name] = "it has no name and numbers the rows; call it a number if it is one"
     return found if len(found) < frame.shape[1] else {}
-
-
-def _reason(series: Any, name: str) -> str | None:
-    if len(series) < FEWEST_ROWS or _rising(series.iloc[:_FIRST]) is None:
-        return None
-    rising = _rising(series)
-    if rising is None:
-        return None
-    if rising[0] + len(rising) - 1 == rising[-1]:
-        return COUNTS_ROWS
-    if _NO_NAME.fullmatch(name) and (as_numbers(series)[0] == rising).all():
-        return "it has no name and numbers the rows; call it a number if it is one"
-    return None
 
 
 def _rising(series: Any) -> np.ndarray | None:

@@ -179,16 +179,13 @@ class SharedSettings(OwnDefaults):
         """Return what networks may be like in the first stage, for a number of rows."""
         return self.first_stage + (self.instead if rows >= SEVERAL_ROWS else [])
 
-    def rows_a_step(self, rows: int) -> int:
-        """Return the number of rows in a batch."""
-        return int(np.clip(rows // 100, 64, 256)) if self.batch_size == "auto" else int(self.batch_size)
-
     def training(self, rows: int) -> Training:
         """Return how networks are trained on a number of rows.
 
         They may take at least a number of steps, if that is not too many epochs, with the same decay in all.
         """
-        batch, decay = self.rows_a_step(rows), self.weight_decay
+        batch = int(np.clip(rows // 100, 64, 256)) if self.batch_size == "auto" else int(self.batch_size)
+        decay = self.weight_decay
         if self.max_iter == "auto":
             usual, steps = int(np.clip(ROWS_IN_ALL // rows, 10, self.auto_epochs)), -(-rows // batch)
             epochs = max(usual, min(-(-self.fewest_steps // steps), MOST_EPOCHS))

@@ -37,7 +37,7 @@ from .explaining.leaks import leaks
 from .kinds.task import as_whole
 from .kinds.values import as_numbers
 from .reading.file_lists import files_of, is_path
-from .reading.frames import Frame, as_frame, column_of, has_names, names_of_array, notes_on_index, twice
+from .reading.frames import Frame, as_frame, column_of, has_names, names_of_array, twice
 from .reading.reading import is_dataset, read_chunks
 from .reading.table_parts import TableParts, frames_of, may_be_in_parts
 from .rows import OF_GROUPS, Roles, RowFilter
@@ -242,8 +242,9 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         """Return files or a data set that do not fit into memory; None for others, and tables of other kinds."""
         if not (is_path(X) or is_dataset(X)):
             return None
-        roles = Roles.named(self.target, *names.values())
-        if (found := parts_if_larger(X, memory, self.asked, roles.aside)) is None:
+        weight, group, time = (name if isinstance(name, str) else None for name in names.values())
+        roles = Roles(self.target, weight, group, time)
+        if (found := parts_if_larger(X, memory, self.asked, [str(self.target), *roles.reasons])) is None:
             return None
         wrong = [setting for setting, name in names.items() if not isinstance(name, str | None)]
         if y is not None or self.target is None or wrong:
@@ -361,7 +362,12 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
     ) -> Rows:
         """Return what of a table is learned from: the rows with a target and a weight."""
         frame, self.notes_ = as_frame(X, self, self.target), []
-        self.notes_ += [*frame.attrs.get("notes", []), *notes_on_index(frame)]
+        self.notes_ += frame.attrs.get("notes", [])
+        if index := frame.attrs.get("index"):
+            named = " and ".join(map(repr, index))
+            self.notes_.append(
+                f"The index {named} of the data frame is a column: reset_index(drop=True) leaves it out."
+            )
         if y is None:
             if self.target is None:
                 raise TableError(
@@ -374,8 +380,9 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
                 f"y is the text {y!r}, but must hold the targets: name their column when the model is made, "
                 f"{type(self).__name__}(target={y!r})."
             )
-        roles = Roles.named(self.target, sample_weight, groups, time)
-        roles.require([*frame.columns, *([] if self.target is None else [self.target])])
+        weight, group, moment = (name if isinstance(name, str) else None for name in (sample_weight, groups, time))
+        roles = Roles(self.target, weight, group, moment)
+        roles.require(frame.columns)
         frame = self._without_target(frame)
         if groups is None and aside is not None:  # of a model that is trained anew: its groups stay together
             of_groups = (name for name, reason in aside.items() if reason == OF_GROUPS and name in frame.columns)
@@ -391,7 +398,6 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             raise TableError(f"The table has {len(frame)} rows, but y has {len(y)}: give one target a row.")
         rows = RowFilter(self.target, roles.weight)
         counts, weight = rows.see(y, sample_weight if roles.weight is None else frame[roles.weight])
-        rows.require()
         self.notes_ += rows.notes()
         if counts.sum() < 2:
             raise TableError("There is one sample only: a model needs two rows with a target at least that count.")

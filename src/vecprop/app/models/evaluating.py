@@ -18,6 +18,7 @@ from ...tables.evaluation.metrics import (
     quantiles_of,
 )
 from ...tables.explaining.drift import Watch
+from ...tables.reading.delimited import require_columns
 from ...tables.reading.frames import twice
 from ...tables.reading.table_parts import frames_of
 from ...tables.rows import Roles, UsedRows
@@ -59,6 +60,7 @@ def evaluation(
     columns = [target] if weight is None else [target, weight]
     each = []
     for frame in frames:
+        require_columns(frame.columns, [target])
         roles.require(frame.columns)
         each.append(frame[columns])
     used = UsedRows.of(pandas().concat(each), roles)

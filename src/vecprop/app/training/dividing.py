@@ -164,7 +164,7 @@ def divided(request: Request) -> Parts:
     """Return the rows of a table for training and for the test; of one that does not fit into memory, samples."""
     split, target = request.split, request.target
     roles = Roles(target, request.weight, split.group, split.time, 0.0 if request.test is not None else split.size)
-    larger = parts_if_larger(request.table, request.memory, split.asked, roles.aside)
+    larger = parts_if_larger(request.table, request.memory, split.asked, [target, *roles.reasons])
     if larger is not None:
         if request.folds is not None:
             raise UsageError(

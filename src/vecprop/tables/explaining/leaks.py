@@ -35,7 +35,10 @@ def leaks(frame: Frame, target: np.ndarray) -> list[str]:
     if len(frame) < FEWEST_ROWS:
         return []
     rows = np.random.default_rng(0).permutation(len(frame))[:MOST_ROWS]
-    y, is_classes = _as_target(np.asarray(target)[rows])
+    of_rows = np.asarray(target)[rows]
+    classes, codes = np.unique(of_rows, return_inverse=True)
+    is_classes = of_rows.dtype.kind not in "iuf" or len(classes) <= MOST_CLASSES
+    y = codes.astype(float) if is_classes else ordinary(of_rows.astype(float))
     if y.min() == y.max():
         return []
     notes = []
@@ -81,13 +84,6 @@ def explained(x: np.ndarray, y: np.ndarray, *, is_classes: bool) -> float:
     shares = np.bincount(y.astype(int)) / len(y)
     borders = np.count_nonzero(np.diff(y)) - (np.count_nonzero(shares) - 1)
     return max(1 - float(borders / (len(y) - 1) / (1 - shares @ shares)), 0.0)
-
-
-def _as_target(target: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Return a target as numbers, or as the numbers of its classes, and whether it is classes."""
-    classes, codes = np.unique(target, return_inverse=True)
-    is_classes = target.dtype.kind not in "iuf" or len(classes) <= MOST_CLASSES
-    return (codes.astype(float) if is_classes else ordinary(target.astype(float))), is_classes
 
 
 def _as_values(series: Any) -> np.ndarray | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..error import pandas
 from .dates import DateReading, Evidence
-from .number_formats import is_number_alone, units_of
+from .number_formats import NumberReading, units_of
 
 _SHORT_YEARS = re.compile(r"(\d\d)([-/.])(\d\d?)\2(\d\d)(?!\d).*")
 _PLACES = (
@@ -96,7 +96,8 @@ def doubt_on_amounts(texts: list[str]) -> str:
     ("'1.5 kg' may be a number: without 'kg' it will be read as one", '')
     """
     texts = texts[:_SAMPLE]
-    if texts and sum(map(is_number_alone, texts)) >= 0.9 * len(texts):
+    are_numbers = [NumberReading.of([text]).value(text) is not None for text in texts]  # each by its own signs
+    if texts and sum(are_numbers) >= 0.9 * len(texts):
         return f"they are numbers with several signs or units, such as {texts[0]!r}: write all of them in one way"
     if units := units_of(texts):
         several = ", all in one unit," if len(units) > 1 else ""

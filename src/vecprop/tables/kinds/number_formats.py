@@ -137,17 +137,6 @@ def one_of_each(text: str) -> str:
     return text[0] + text[2:] if text.startswith(("- ", "+ ")) else text
 
 
-def is_number_alone(text: str) -> bool:
-    """Return whether a text is a number by some signs, whatever those of its column are.
-
-    Examples
-    --------
-    >>> [text for text in ("1.234,5", "$7", "12-", "1.5.2", "7b", "-") if is_number_alone(text)]
-    ['1.234,5', '$7', '12-']
-    """
-    return NumberReading.of([text]).value(text) is not None
-
-
 def number_of(text: str, decimal: str, thousands: str, unit: str) -> float | None:
     """Return the number that a text is by a column's signs, nan for a word that says there is none, else None.
 

@@ -80,7 +80,11 @@ class Separated:
     def read(self, target: str | None = None) -> Any:
         """Return the table as text; in the column of a target, only empty values are missing, see `known_target`."""
         frame = self._one_line_errors(lambda: self._reader([] if target is None else [target]))
-        are_lines = self._are_lines(len(frame))
+        with opened(self.path) as file:
+            ends, last = 0, b""
+            while block := file.read(SAMPLE):
+                ends, last = ends + block.count(b"\n"), block
+        are_lines = ends + (not last.endswith((b"\n", b"\n\0"))) == len(frame) + 1  # none is blank or goes on
         if frame.iloc[:, -1].isna().any() or not are_lines:  # as in rows too short, or swallowed by a quote
             frame.index = lines_of(self._look_at_rows())[: len(frame)]
         else:
@@ -88,14 +92,6 @@ class Separated:
         self._note_repeated_names(frame)
         frame.attrs |= {"notes": list(self.notes), "is_text": True}
         return frame
-
-    def _are_lines(self, rows: int) -> bool:
-        """Return whether each row is a line, and the names are another, so that none is blank or goes on."""
-        with opened(self.path) as file:
-            ends, last = 0, b""
-            while block := file.read(SAMPLE):
-                ends, last = ends + block.count(b"\n"), block
-        return ends + (not last.endswith((b"\n", b"\n\0"))) == rows + 1
 
     def parts(self, rows: int, kept: Sequence[str]) -> Iterator[tuple[Any, Any]]:
         """Yield the table in parts of a number of rows, each with some columns as text.

@@ -52,7 +52,9 @@ def as_frame(table: Any, estimator: Any = None, target: str | None = None, class
     require_distinct(names, "The table")
     if list(frame.columns) != names:
         frame = frame.set_axis(names, axis=1)
-    frame = _with_index(frame)
+    is_lines = frame.index.name == "line" and frame.attrs  # of a file
+    if not is_lines and (frame.index.names != [None] or frame.index.inferred_type != "integer"):
+        frame = _with_index(frame)
     if not len(frame) or not frame.shape[1]:
         raise TableError(
             f"The table has {len(frame)} row(s) and {frame.shape[1]} column(s): at least one of each is required."
@@ -63,10 +65,7 @@ def as_frame(table: Any, estimator: Any = None, target: str | None = None, class
 
 def _with_index(frame: Frame) -> Frame:
     """Return a data frame with the levels of its index as columns, unless these number rows or are there already."""
-    index = frame.index
-    if index.name == "line" and frame.attrs:  # the lines of a file
-        return frame
-    found = {}
+    index, found = frame.index, {}
     for number, name in enumerate(index.names):
         level = index.get_level_values(number)
         if name is None and level.inferred_type == "integer":
@@ -79,14 +78,6 @@ def _with_index(frame: Frame) -> Frame:
     whole = frame.assign(**found)[[*found, *frame.columns]]
     whole.attrs["index"] = list(found)
     return whole
-
-
-def notes_on_index(frame: Frame) -> list[str]:
-    """Return sentences on the columns of a table that were the index of a data frame."""
-    return [
-        f"The index {name!r} of the data frame is a column of the table: reset_index(drop=True) leaves it out."
-        for name in frame.attrs.get("index", [])
-    ]
 
 
 def plain_column(series: Any) -> Any:

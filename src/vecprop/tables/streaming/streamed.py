@@ -15,6 +15,7 @@ from ..kinds.number_formats import NumberReading
 from ..kinds.options import Asked
 from ..kinds.task import as_whole
 from ..kinds.values import as_names, read_days, read_numbers
+from ..reading.delimited import require_columns
 from ..reading.frames import Frame
 from ..reading.table_parts import TableParts
 from ..rows import COUNTS_ROWS, Roles, RowFilter
@@ -55,6 +56,7 @@ class Streamed:
         TableError
             If a column is missing, a weight or a time cannot be read, or no row has a target.
         """
+        require_columns(parts.names, [str(roles.target)])
         roles.require(parts.names)
         return _Look(parts, roles, seed, memory, sizes, asked).streamed()
 
@@ -149,7 +151,7 @@ class _Look:
 
     def __init__(self, parts: TableParts, roles: Roles, seed: int, memory: int, sizes: RowSizes, asked: Asked) -> None:
         self.parts, self.roles, self.seed, self.memory, self.asked = parts, roles, seed, memory, asked
-        self.target, self.weight, self.meant = str(roles.target), roles.weight, roles.meant(asked)
+        self.target, self.weight = str(roles.target), roles.weight
         self.total = int(parts.sizes.sum())
         sampled = sampled_rows(memory - PROGRAM, sizes, parts)
         self.share = sampled / self.total
@@ -186,7 +188,7 @@ class _Look:
             in_test.append(np.packbits(of_test))
             self._count(frame, counts)
             start, trained = start + len(frame), trained + int(learned.sum())
-        self.rows.require()
+        notes = self.rows.notes()
         if not trained:
             raise TableError("All rows that count are rows of the test: change --test-size.")
         sample, test = pandas().concat(frames), pandas().concat(tests)
@@ -203,7 +205,7 @@ class _Look:
             sample,
             np.concatenate(numbers),
             test,
-            self.rows.notes(),
+            notes,
             self._aside(sample),
             (self.target_range[0], self.target_range[1]) if np.isfinite(self.target_range).all() else None,
             self.rows.are_equal,
@@ -285,8 +287,9 @@ class _Look:
 
     def _aside(self, sample: Frame) -> dict[str, str]:
         """Return the columns that are no inputs: also those of whole numbers over a range of as many as the rows."""
-        inputs = [name for name in self.parts.names if name not in self.roles.aside]
-        ends = {name: self.whole[name] for name in inputs if name in self.whole and name not in self.meant}
+        inputs = [name for name in self.parts.names if name != self.target and name not in self.roles.reasons]
+        meant = [self.roles.time, *self.asked.columns]
+        ends = {name: self.whole[name] for name in inputs if name in self.whole and name not in meant}
         counting = [
             name for name, (low, high) in ends.items() if high - low + 1 == self.total and sample[name].is_unique
         ]
