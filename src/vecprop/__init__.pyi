@@ -41,8 +41,8 @@ from .estimators.ensemble import MLPEnsembleClassifier as MLPEnsembleClassifier
 from .estimators.ensemble import MLPEnsembleRegressor as MLPEnsembleRegressor
 from .estimators.regressor import MLPRegressor as MLPRegressor
 from .estimators.search import MLPSearchCV as MLPSearchCV
+from .files import FileError as FileError
 from .files.checkpoint import Checkpoint as Checkpoint
-from .files.error import FileError as FileError
 from .files.model_file import load as load
 from .files.model_file import save as save
 from .optimize.lbfgs import LBFGS as LBFGS

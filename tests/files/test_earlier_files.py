@@ -1,4 +1,7 @@
-"""Files that earlier versions have written are still read: ``earlier`` holds some, with what their models predicted."""
+"""Files that earlier versions have written are still read: ``earlier`` holds some, with what their models predicted.
+
+The number in front of a name is the version of the format. ``python tests/files/test_earlier_files.py`` writes them.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -6,20 +9,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import vecprop as vp
 from vecprop.files import model_file
 
-FILES = sorted((Path(__file__).parent / "earlier").glob("*.npz"))
-X = np.random.default_rng(0).normal(size=(60, 3)).round(3)[:3]
-TABLE = pd.DataFrame(
+FOLDER = Path(__file__).parent / "earlier"
+ALL_X = np.random.default_rng(0).normal(size=(60, 3)).round(3)
+ALL_TABLE = pd.DataFrame(
     {
-        "a": X[:, 0],
-        "n": [f"{value:.2f}".replace(".", ",") for value in X[:, 1]],
-        "town": ["Oslo", "Rome", None],
-        "when": ["2020-01-01", "2020-01-02", "2020-01-03"],
+        "a": ALL_X[:, 0],
+        "n": [f"{value:.2f}".replace(".", ",") for value in ALL_X[:, 1]],
+        "town": ["Oslo", "Rome", None] * 20,
+        "when": pd.date_range("2020-01-01", periods=60).strftime("%Y-%m-%d"),
+        "says": ["a red car", "a blue car", "an old house", "a new red house"] * 15,
     }
 )
+X, TABLE = ALL_X[:3], ALL_TABLE[:3]
 
 
 def predictions(model: Any) -> np.ndarray:
@@ -30,7 +37,7 @@ def predictions(model: Any) -> np.ndarray:
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.npz")), ids=lambda path: path.stem)
 def test_earlier_files_are_read_and_continue(path, tmp_path):
     model: Any = vp.load(path)
     expected = list(model_file.information(path)["metrics"].values())
@@ -46,3 +53,43 @@ def test_earlier_files_are_read_and_continue(path, tmp_path):
     elif isinstance(model, vp.MLPClassifier | vp.MLPRegressor):
         y = ["no", "yes", "no"] if isinstance(model, vp.MLPClassifier) else X[:, 0]
         assert model.set_params(early_stopping=False).partial_fit(X, y).loss_ > 0
+
+
+def written() -> dict[str, Any]:
+    """Return models of all kinds by name, as this version trains them."""
+    labels, numbers = np.where(ALL_X[:, 0] > 0, "yes", "no"), ALL_X[:, 0] + ALL_X[:, 1] ** 2
+    layers = [vp.Dense(4), vp.LayerNorm(), vp.Tanh(), vp.Dropout(0.1), vp.Dense(2)]
+    network = vp.Network(3, layers, vp.SoftmaxCrossEntropy(), [vp.L2(0.01)])
+    classes = (ALL_X[:, 0] > 0).astype(int)
+    settings: Any = {"optimizer": vp.Adam(0.01), "schedule": vp.Adaptive(), "epochs": 3}
+    trained = vp.train(network, network.init(0), ALL_X, classes, **settings)
+    few: Any = {"hidden_layer_sizes": (4,), "max_iter": 3, "random_state": 0}
+    custom: Any = {
+        "hidden_layer_sizes": [4, 3],
+        "activation": ["elu", vp.LeakyReLU(0.2)],
+        "solver": vp.AdamW(0.01, weight_decay=0.1),
+        "learning_rate": vp.WarmUp(3, vp.InverseScaling(0.3)),
+    }
+    classifier = vp.MLPClassifier(**few | custom, dropout=[0.2, 0.0], layer_norm=True, early_stopping=True)
+    regressor = vp.MLPRegressor(**few, loss=vp.Huber(0.5), n_restarts=2, scale_target=True, solver="sgd")
+    members = vp.MLPEnsembleRegressor(vp.MLPRegressor(**few), n_estimators=2, oob_score=True, bootstrap=True)
+    of_tables: Any = {"n_members": 2, "max_iter": 5, "random_state": 0, "hidden_layer_sizes": (4,)}
+    return {
+        "network": vp.export.TrainedNetwork(network, trained.theta, trained.state),
+        "classifier": classifier.fit(ALL_X, labels),
+        "regressor": regressor.fit(ALL_X, numbers),
+        "pipeline": make_pipeline(StandardScaler(), vp.MLPClassifier(**few)).fit(ALL_X, np.arange(60) % 3),
+        "ensemble": members.set_params(random_state=0).fit(ALL_X, numbers),
+        "table": vp.TabularClassifier(**of_tables).fit(ALL_TABLE, labels),
+        "table-of-numbers": vp.TabularRegressor(**of_tables).fit(ALL_TABLE, numbers),
+        "table-of-quantiles": vp.TabularRegressor(**of_tables, loss="quantile", quantile=[0.1, 0.5, 0.9]).fit(
+            ALL_TABLE, numbers
+        ),
+    }
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, model in written().items():
+        expected = {f"expected {place}": value for place, value in enumerate(np.ravel(predictions(model)))}
+        vp.save(model, FOLDER / f"{model_file.container.VERSION}-{name}.npz", metrics=expected)

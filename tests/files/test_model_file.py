@@ -23,7 +23,6 @@ from vecprop.export import TrainedNetwork
 from vecprop.files import model_file
 from vecprop.files.model_file import container
 from vecprop.files.model_file.registry import BY_CLASS, BY_NAME
-from vecprop.files.model_file.stored import stored_fields
 from vecprop.files.model_file.values import Reader, Writer
 
 
@@ -181,16 +180,6 @@ def test_a_long_training_has_as_many_arrays_as_a_short_one(engine, tmp_path):
         return model_file.information(tmp_path / "model.npz")["arrays"].keys()
 
     assert arrays_of(100) == arrays_of(2)
-
-
-def test_a_history_of_many_arrays_is_still_read(tmp_path):
-    """As earlier versions have written it: an array for each epoch."""
-    model = trained(20)
-    writer = Writer(BY_CLASS | {vp.History: stored_fields(vp.History)})
-    container.write(tmp_path / "model", {"model": writer.plain(model, "")}, writer.arrays)
-    assert len(writer.arrays) > 100
-    again: Any = load(tmp_path / "model")
-    require_same_curves(again.state.history, model.state.history)
 
 
 @pytest.mark.parametrize("limit", ["_MOST_ENTRIES", "_LARGEST_DOCUMENT"])

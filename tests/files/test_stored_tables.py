@@ -101,16 +101,6 @@ def test_values_that_do_not_belong_are_refused(models, tmp_path, name, attribute
         load(path)
 
 
-def test_files_in_which_the_inverse_temperature_is_called_sharpness_are_loaded(models, tmp_path):
-    path = tmp_path / "model.npz"
-    save(models["classes"], path)
-    document, arrays = container.read(path)
-    state = described(document["model"], "TabularClassifier")
-    state["sharpness_"] = state.pop("inverse_temperature_")
-    container.write(path, {key: document[key] for key in document if key != "arrays"}, arrays)
-    assert load(path).temperature_ == models["classes"].temperature_ == 1 / state["sharpness_"]
-
-
 @pytest.mark.parametrize("kept", [0, 1])
 def test_a_level_without_its_ensemble_is_refused(models, tmp_path, kept):
     path = tmp_path / "model.npz"

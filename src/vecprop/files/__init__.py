@@ -1,1 +1,16 @@
 """Models outside the program that trained them: model files, ONNX, NumPy source, and models from scikit-learn."""
+
+from ..tables.error import one_line
+
+
+class FileError(ValueError):
+    """A model cannot be written to a file, or a file cannot be read as a model.
+
+    Examples
+    --------
+    >>> issubclass(FileError, ValueError)
+    True
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(message))

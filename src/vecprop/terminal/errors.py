@@ -26,7 +26,7 @@ def code_of(error: Exception) -> int:
     >>> code_of(UsageError()), code_of(OSError())
     (2, 1)
     """
-    from ..files.error import FileError
+    from ..files import FileError
     from ..tables.error import TableError
     from ..train.state import DivergenceError
 

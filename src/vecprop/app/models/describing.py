@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ...files.trained import TrainedNetwork
+from ...files.networks import TrainedNetwork
 from ...tables.ensemble.threshold import positive_of
 from ...tables.table_model import TRAINED_ANEW, TableModel
 

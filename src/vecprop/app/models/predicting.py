@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...files.trained import TrainedNetwork
+from ...files.networks import TrainedNetwork
 from ...tables.ensemble.threshold import decided
 from ...tables.error import TableError, first_line, nearest, pandas
 from ...tables.explaining.drift import Watch

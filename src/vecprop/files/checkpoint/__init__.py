@@ -20,7 +20,7 @@ from ..atomic import sweep
 from ..model_file import information, load_with_memory, save_with_notes
 from ..model_file.registry import BY_CLASS
 from ..model_file.values import Writer
-from ..trained import TrainedNetwork
+from ..networks import TrainedNetwork
 from .digests import differing, digest, require_savable
 from .fits import KeptFits
 from .folder import make_folder

@@ -11,7 +11,7 @@ from scipy import sparse
 from ...core.expansion import Expansion
 from ...core.inputs import Batch
 from ...core.selection import Scaling, Selection
-from ..error import FileError
+from .. import FileError
 
 COUNT = "number of members"
 """The name of that of a population, among what a run is."""

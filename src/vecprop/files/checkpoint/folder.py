@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .. import FileError
 from ..atomic import settle, sweep_folder
-from ..error import FileError
 from ..model_file import container
 from .digests import differing, of_all
 from .surroundings import made_with, warn_of_others

@@ -12,7 +12,7 @@ from ...core.sparse import SparseNetwork
 from ...train.members import Data, Member
 from ...train.results import ARRAYS, CohortResults, Part, joined
 from ...train.state import TrainingResult
-from ..error import FileError
+from .. import FileError
 from ..model_file.registry import BY_CLASS, BY_NAME
 from ..model_file.values import Reader, Writer
 from .digests import COUNT, digest, of_all, require_savable

@@ -1,7 +1,7 @@
 """`save` and `load`: a model as one file of arrays and JSON, in which nothing is executed.
 
-The rooms below: ``container`` reads and writes arrays and a JSON document; ``values`` turns objects into JSON and back,
-class by class as ``stored`` describes; ``registry`` lists the classes, those of vecprop and those of scikit-learn.
+``container`` reads and writes arrays and a JSON document; ``values`` turns objects into JSON and back; ``registry``
+lists the classes, those of vecprop and those of scikit-learn.
 """
 
 import hashlib
@@ -20,8 +20,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from ... import __version__
 from ...system.threads import undisturbed
-from ..error import FileError
-from ..trained import TrainedNetwork
+from .. import FileError
+from ..networks import TrainedNetwork
 from . import container
 from .registry import BY_CLASS, BY_NAME, MODELS
 from .values import Reader, Writer

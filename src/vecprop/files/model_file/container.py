@@ -22,8 +22,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from ...tables.error import first_line
+from .. import FileError
 from ..atomic import written_at_once
-from ..error import FileError
 
 FORMAT = "vecprop model"
 VERSION = 1

@@ -1,18 +1,217 @@
-"""The fixed list of classes that model files may hold. Objects of other classes are neither written nor read."""
+"""The fixed list of classes that model files may hold; objects of other classes are neither written nor read.
 
+scikit-learn's are the steps of a pipeline before a vecprop estimator.
+"""
+
+import os
 from typing import Any
 
 import numpy as np
+from sklearn.compose import ColumnTransformer, make_column_selector
+from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+)
 
 from ...estimators.classifier import MLPClassifier
 from ...estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from ...estimators.regressor import MLPRegressor
+from ...estimators.sklearn_compat import require_valid_settings
 from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
-from ..trained import TrainedNetwork
-from .scikit_learn_classes import SCIKIT_LEARN_CLASSES
-from .stored import StoredClass
+from ..networks import TrainedNetwork
+from .values import (
+    COMMON,
+    StoredClass,
+    fits,
+    is_a,
+    is_count,
+    is_numeric_per_column,
+    is_per_column,
+    optional,
+    stored_estimator,
+)
 from .vecprop_classes import VECPROP_CLASSES
+
+MOST_PROCESSES = 16
+"""The largest number of processes that a step may start on any machine: a file is loaded on smaller ones too."""
+
+_vector = optional(is_numeric_per_column)
+
+
+def _is_seen(value: Any, model: Any) -> bool:
+    return fits(value, float) or is_numeric_per_column(value, model)
+
+
+def _is_quantile_table(value: Any, model: Any) -> bool:
+    return fits(value, np.ndarray) and value.shape == (model.n_quantiles_, model.n_features_in_)
+
+
+def _is_quantile_grid(value: Any, model: Any) -> bool:
+    return fits(value, np.ndarray) and value.shape == (model.n_quantiles_,)
+
+
+def _is_list_per_column(value: Any, model: Any) -> bool:
+    """Return whether a value is a list with an array, or nothing, for each column of the input."""
+    return (
+        isinstance(value, list)
+        and len(value) == model.n_features_in_
+        and all(entry is None or (isinstance(entry, np.ndarray) and entry.ndim == 1) for entry in value)
+    )
+
+
+def _are_columns(value: Any, model: Any) -> bool:
+    return fits(value, np.ndarray) and value.dtype.kind in "iu" and bool(np.all(value < model.n_features_in_))
+
+
+_ENCODER = {
+    **COMMON,
+    "_infrequent_enabled": is_a(bool),
+    "categories_": _is_list_per_column,
+    "_infrequent_indices": _is_list_per_column,
+    "_default_to_infrequent_mappings": _is_list_per_column,
+}
+
+
+def _is_transformer(part: Any) -> bool:
+    return part in ("drop", "passthrough") if isinstance(part, str) else hasattr(part, "transform")
+
+
+def _are_transformers(value: Any, model: Any) -> bool:
+    return fits(value, list[tuple]) and all(len(part) == 3 and _is_transformer(part[1]) for part in value)
+
+
+def _is_complete(transformer: ColumnTransformer) -> bool:
+    """Return whether the parts of a transformer of columns belong together, and columns that it names exist."""
+    _require_few_processes(transformer.n_jobs)
+    if not _are_transformers(transformer.transformers, transformer):
+        return False
+    fitted = vars(transformer)
+    if "transformers_" not in fitted:
+        return True
+    if not {"_columns", "_remainder", "output_indices_", "_transformer_to_input_indices"} <= fitted.keys():
+        return False
+    given, names = ([name for name, _, _ in parts] for parts in (transformer.transformers, transformer.transformers_))
+    known = set(fitted.get("feature_names_in_", ()))
+    wanted = [columns for _, _, columns in transformer.transformers_ if fits(columns, str | list[str])]
+    return (
+        names in (given, [*given, "remainder"])
+        and len(transformer._columns) == len(given)
+        and all(name in indices for name in names for indices in _indices_of(transformer))
+        and all({columns} <= known if isinstance(columns, str) else set(columns) <= known for columns in wanted)
+        and all(
+            fits(places, list[int]) and all(0 <= place < fitted["n_features_in_"] for place in places)
+            for places in transformer._transformer_to_input_indices.values()
+        )
+    )
+
+
+def _indices_of(transformer: ColumnTransformer) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the places of each part's columns among the inputs, and among the outputs."""
+    return transformer._transformer_to_input_indices, transformer.output_indices_
+
+
+def _require_few_processes(n_jobs: int | None) -> None:
+    """Refuse a step that would start more processes than machines have processors."""
+    most = max(os.cpu_count() or 1, MOST_PROCESSES)
+    if n_jobs is not None and n_jobs > most:
+        raise ValueError(f"a step asks for n_jobs={n_jobs}, but {most} processes are the most here")
+
+
+def _pipeline(state: dict[str, Any]) -> Pipeline:
+    pipeline = Pipeline(state["steps"], transform_input=state["transform_input"], verbose=state["verbose"])
+    require_valid_settings(pipeline)
+    *before, _ = [step for _, step in pipeline.steps]
+    if not all(step is None or _is_transformer(step) for step in before):
+        raise ValueError("a step of the pipeline does not transform")
+    return pipeline
+
+
+def _pipeline_state(pipeline: Pipeline) -> dict[str, Any]:
+    # A memory is a folder of pickles, which nobody else should be made to open.
+    return {name: getattr(pipeline, name) for name in ("steps", "transform_input", "verbose")}
+
+
+def _selector_state(selector: Any) -> dict[str, Any]:
+    return {name: getattr(selector, name) for name in ("pattern", "dtype_include", "dtype_exclude")}
+
+
+SCIKIT_LEARN_CLASSES = [
+    stored_estimator(
+        StandardScaler, {**COMMON, "n_samples_seen_": _is_seen, "mean_": _vector, "var_": _vector, "scale_": _vector}
+    ),
+    stored_estimator(
+        MinMaxScaler,
+        {
+            **COMMON,
+            "n_samples_seen_": _is_seen,
+            **dict.fromkeys(("scale_", "min_", "data_min_", "data_max_", "data_range_"), is_numeric_per_column),
+        },
+    ),
+    stored_estimator(
+        MaxAbsScaler,
+        {**COMMON, "n_samples_seen_": _is_seen, "max_abs_": is_numeric_per_column, "scale_": is_numeric_per_column},
+    ),
+    stored_estimator(RobustScaler, {**COMMON, "center_": _vector, "scale_": _vector}),
+    stored_estimator(
+        QuantileTransformer,
+        {**COMMON, "n_quantiles_": is_count, "references_": _is_quantile_grid, "quantiles_": _is_quantile_table},
+    ),
+    stored_estimator(PowerTransformer, {**COMMON, "lambdas_": is_numeric_per_column, "_scaler": is_a(StandardScaler)}),
+    stored_estimator(
+        SimpleImputer,
+        {
+            **COMMON,
+            "_fit_dtype": is_a(np.dtype),
+            "_fill_dtype": is_a(np.dtype),
+            "indicator_": is_a(MissingIndicator | None),
+            "statistics_": is_per_column,
+        },
+    ),
+    stored_estimator(
+        MissingIndicator,
+        {**COMMON, "_precomputed": is_a(bool), "_n_features": is_count, "features_": _are_columns},
+    ),
+    stored_estimator(
+        OneHotEncoder,
+        {
+            **_ENCODER,
+            "drop_idx_": optional(is_per_column),
+            "_drop_idx_after_grouping": optional(is_per_column),
+            "_n_features_outs": is_a(list[int]),
+        },
+    ),
+    stored_estimator(OrdinalEncoder, {**_ENCODER, "_missing_indices": is_a(dict[int, int])}),
+    stored_estimator(
+        FunctionTransformer, COMMON, lambda transformer: transformer.func is transformer.inverse_func is None
+    ),
+    stored_estimator(
+        ColumnTransformer,
+        {
+            **COMMON,
+            "_columns": is_a(list),
+            "_transformer_to_input_indices": is_a(dict),
+            "_remainder": lambda value, model: _are_transformers([value], model),
+            "_n_features": is_count,
+            "sparse_output_": is_a(bool),
+            "transformers_": _are_transformers,
+            "output_indices_": is_a(dict[str, slice]),
+            "_transformers_feature_names_out": is_a(np.ndarray),
+        },
+        _is_complete,
+    ),
+    StoredClass("Pipeline", Pipeline, _pipeline_state, _pipeline),
+    StoredClass("ColumnSelector", make_column_selector, _selector_state, lambda state: make_column_selector(**state)),
+]
 
 
 def _random_state(state: dict[str, Any]) -> np.random.RandomState:

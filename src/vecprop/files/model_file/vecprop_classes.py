@@ -30,18 +30,8 @@ from ...tables.kinds.dates import DateReading
 from ...tables.kinds.number_formats import NumberReading
 from ...tables.regressor import TabularRegressor
 from ...train.state import NO_WAY, History, TrainingState
-from ..trained import TrainedNetwork
-from .stored import (
-    COMMON,
-    Checks,
-    StoredClass,
-    fits,
-    is_a,
-    is_count,
-    optional,
-    stored_estimator,
-    stored_fields,
-)
+from ..networks import TrainedNetwork
+from .values import COMMON, Checks, StoredClass, fits, is_a, is_count, optional, stored_estimator, stored_fields
 
 
 def _network_state(network: Network) -> dict[str, Any]:
@@ -327,14 +317,6 @@ def _networks_are_consistent(networks: Networks) -> bool:
     )
 
 
-def _restored_ensemble(state: dict[str, Any]) -> Ensemble:
-    """Return an ensemble; those of earlier versions are networks of one view, which take all inputs."""
-    if "thetas" in state:
-        inputs = np.arange(state["network"].inputs)
-        state = {"views": [_NETWORKS.restore(state | {"view": "pieces", "inputs": inputs})]}
-    return _ENSEMBLE.restore(state)
-
-
 def _views_are_consistent(ensemble: Ensemble) -> bool:
     """Return whether an ensemble has different views or stages, with networks of the same folds and outputs."""
     shapes = {(len(view.thetas), view.network.outputs) for view in ensemble.views}
@@ -377,8 +359,6 @@ def _table_model_is_consistent(model: Any) -> bool:
 
 
 _HISTORY = stored_fields(History)
-_NETWORKS = stored_fields(Networks, _networks_are_consistent)
-_ENSEMBLE = stored_fields(Ensemble, _views_are_consistent)
 VECPROP_CLASSES = [
     *(stored_fields(part.cls) for part in catalog.PARTS if part.savable),
     replace(_HISTORY, state=lambda history: _HISTORY.state(history.joined())),  # else entries by the epoch
@@ -408,15 +388,9 @@ VECPROP_CLASSES = [
     replace(stored_fields(HashedTexts, lambda texts: texts.hashes > 0), name="Texts"),
     stored_fields(Encoder, _encoder_is_consistent),
     stored_fields(Profile, _profile_is_consistent),
-    _NETWORKS,
-    replace(_ENSEMBLE, restore=_restored_ensemble),
+    stored_fields(Networks, _networks_are_consistent),
+    stored_fields(Ensemble, _views_are_consistent),
     stored_fields(Residuals, _residuals_are_consistent),
-    stored_estimator(
-        TabularClassifier,
-        _LEARNED_BY_CLASSIFIERS,
-        _table_model_is_consistent,
-        _NOT_STORED,
-        renamed={"sharpness_": "inverse_temperature_"},
-    ),
+    stored_estimator(TabularClassifier, _LEARNED_BY_CLASSIFIERS, _table_model_is_consistent, _NOT_STORED),
     stored_estimator(TabularRegressor, _LEARNED_BY_REGRESSORS, _table_model_is_consistent, _NOT_STORED),
 ]

@@ -9,12 +9,10 @@ from sklearn.utils.validation import check_is_fitted
 from ... import __version__
 from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
+from .. import FileError
 from ..atomic import written_at_once
-from ..error import FileError
-from ..exports import CLASSIFIERS, REGRESSORS, Averaged, averaged, require_intervals
-from ..trained import TrainedNetwork
-from .network_source import layers, network_function
-from .preprocessing_source import prepared
+from ..networks import CLASSIFIERS, REGRESSORS, Averaged, TrainedNetwork, averaged, require_intervals
+from .network_source import layers, network_function, prepared
 from .python_file import Source
 from .table_source import table_functions
 

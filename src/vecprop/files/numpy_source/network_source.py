@@ -1,10 +1,24 @@
-"""A network's layers as NumPy source."""
+"""A network's layers as NumPy source, and scikit-learn's preprocessing, each step of which is an expression."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    OneHotEncoder,
+    RobustScaler,
+    StandardScaler,
+)
 
 from ...core.layers import Activation, Dense, Dropout, LayerNorm
 from ...core.network import Network
-from ..error import FileError
+from .. import FileError
 from .python_file import Source
 
 _LAYER_NORM = '''\
@@ -74,3 +88,111 @@ def network_function(name: str, network: Network, thetas: np.ndarray, source: So
 
 def _applied(function: str | None) -> list[str]:
     return [] if function is None else [f"X = {function}(X)"]
+
+
+_ONE_HOT = '''\
+def one_hot(X, categories, strict):
+    """Return a column of 0 and 1 for each category of each column."""
+    blocks = [X[:, [column]] == known for column, known in enumerate(categories)]
+    if strict and not all(block.any(axis=1).all() for block in blocks):
+        raise ValueError("There is a category that was not there in training.")
+    return np.hstack(blocks).astype(float)
+'''
+
+_IMPUTED = '''\
+def imputed(X, values):
+    """Return X with missing values replaced by the value of their column."""
+    return np.where(np.isnan(X), values, X)
+'''
+
+
+def prepared(steps: Sequence[Any], source: Source) -> list[str]:
+    """Return the lines that turn the rows X into the network's inputs.
+
+    Raises
+    ------
+    FileError
+        If a step cannot be written as source.
+    """
+    expressions = [_expression(step, "X", source) for step in steps]
+    lines = [f"X = {expression}" for expression in expressions if expression != "X"]
+    # Numbers beside text stay numbers only among objects.
+    taken = "object" if any("one_hot" in line for line in lines) else "float"
+    return [f"X = np.asarray(X, {taken})", *lines] if lines else []
+
+
+def _expression(step: Any, X: str, source: Source) -> str:
+    """Return an expression for the output of a fitted step whose input is the expression X."""
+    match step:
+        case None | "passthrough":
+            return X
+        case FunctionTransformer() if step.func is None:
+            return X
+        case Pipeline():
+            for _, inner in step.steps:
+                X = _expression(inner, X, source)
+            return X
+        case ColumnTransformer() if not step.transformer_weights:
+            return _columns(step, X, source)
+        case OneHotEncoder():
+            return _one_hot(step, X, source)
+        case SimpleImputer() if _is_plain(step):
+            source.helper("imputed", _IMPUTED)
+            return f"imputed({_numbers(X)}, {source.constant('FILL', step.statistics_)})"
+        case StandardScaler():
+            return _scaled(X, step.with_mean and step.mean_, step.with_std and step.scale_, source)
+        case RobustScaler():
+            return _scaled(X, step.with_centering and step.center_, step.with_scaling and step.scale_, source)
+        case MaxAbsScaler() if not getattr(step, "clip", False):
+            return _scaled(X, False, step.scale_, source)
+        case MinMaxScaler():
+            scale, least = source.constant("SCALE", step.scale_), source.constant("SHIFT", step.min_)
+            scaled = f"{_numbers(X)} * {scale} + {least}"
+            return f"np.clip({scaled}, {step.feature_range[0]}, {step.feature_range[1]})" if step.clip else scaled
+    raise FileError(f"{step!r} cannot be written as NumPy source: use `save`, or `to_onnx`.")
+
+
+def _numbers(X: str) -> str:
+    """Return an expression for X as floats, since columns beside columns of text are objects."""
+    return X if X.startswith(("imputed", "(")) else f"{X}.astype(float)"
+
+
+def _scaled(X: str, shift: Any, scale: Any, source: Source) -> str:
+    """Return an expression for (X - shift) / scale; False leaves out shift or scale."""
+    X = _numbers(X)
+    if shift is not False:
+        X = f"({X} - {source.constant('SHIFT', shift)})"
+    return X if scale is False else f"{X} / {source.constant('SCALE', scale)}"
+
+
+def _one_hot(step: OneHotEncoder, X: str, source: Source) -> str:
+    """Return an expression with a column for each category."""
+    known = [category for categories in step.categories_ for category in categories.tolist()]
+    has_missing = any(category is None or category != category for category in known)
+    is_plain = step.drop is None and not getattr(step, "_infrequent_enabled", False)
+    if not is_plain or has_missing or step.handle_unknown not in ("error", "ignore"):
+        raise FileError(
+            f"{step!r} cannot be written as NumPy source, which has a column for each category, none of them missing, "
+            "dropped or infrequent: use `save`, or `to_onnx`."
+        )
+    source.helper("one_hot", _ONE_HOT)
+    categories = ", ".join(source.constant("CATEGORIES", values) for values in step.categories_)
+    return f"one_hot({X}, [{categories}], {step.handle_unknown == 'error'})"
+
+
+def _is_plain(step: SimpleImputer) -> bool:
+    """Return whether an imputer replaces NaN by numbers, and does nothing else."""
+    values, missing = np.asarray(step.statistics_), step.missing_values
+    is_nan = isinstance(missing, float) and np.isnan(missing)
+    return is_nan and not step.add_indicator and values.dtype.kind == "f" and bool(np.isfinite(values).all())
+
+
+def _columns(step: ColumnTransformer, X: str, source: Source) -> str:
+    """Return an expression for the outputs of all transformers, side by side."""
+    blocks = []
+    for name, transformer, _ in step.transformers_:
+        places = step._transformer_to_input_indices[name]
+        if places and not (isinstance(transformer, str) and transformer == "drop"):
+            block = _expression(transformer, f"{X}[:, {places}]", source)
+            blocks.append(_numbers(block) if block.startswith(f"{X}[") and "one_hot" not in block else block)
+    return f"np.hstack([{', '.join(blocks)}])"

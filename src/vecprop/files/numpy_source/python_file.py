@@ -1,12 +1,147 @@
-"""A Python file under construction: its imports, constants and functions."""
+"""A Python file under construction: its imports, constants and functions, among them the library's formulas.
 
+Formulas are their own text, with NumPy's names and the values of hyperparameters.
+"""
+
+import ast
+import inspect
+import re
+import textwrap
 from base64 import b64encode
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..error import FileError
-from .formula_source import Formulas
+from ...core import elementary
+from .. import FileError
+
+_NUMPY = {"absolute": "abs", "one": "ones_like"}
+"""NumPy's names for those elementary functions that have other names there."""
+
+
+class Formulas:
+    """The source of formulas, and of all functions that they call.
+
+    Examples
+    --------
+    >>> formulas = Formulas()
+    >>> formulas.method(LeakyReLU(0.1), "value")
+    'leaky_relu'
+    >>> print(formulas.texts["leaky_relu"])
+    def leaky_relu(z):
+        \"\"\"Return z where z > 0, else leak z.\"\"\"
+        return np.where(z > 0, z, 0.1 * z)
+    >>> formulas.method(Tanh(), "value"), formulas.method(Identity(), "value")
+    ('np.tanh', None)
+    """
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+
+    def method(self, part: Any, name: str) -> str | None:
+        """Add a method of a layer or loss, and return its name in the source; None if it is the identity.
+
+        Raises
+        ------
+        FileError
+            If the part is the user's own.
+        """
+        function = getattr(type(part), name)
+        if not type(part).__module__.startswith("vecprop.") or not function.__module__.startswith("vecprop."):
+            raise FileError(f"{part!r} is not one of vecprop's own parts, which alone become NumPy source.")
+        return self._written(function, _snake(type(part).__name__), part)
+
+    def _written(
+        self, function: Callable[..., Any], name: str, part: Any = None, attributes: Sequence[str] = ()
+    ) -> str | None:
+        """Add a function and return its name; if all that it does is call another, return that one's name."""
+        definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+        assert isinstance(definition, ast.FunctionDef)
+        _Rewriting(self, function.__globals__, part, attributes).visit(definition)
+        arguments = [argument.arg for argument in definition.args.args]
+        *_, last = definition.body
+        if len(definition.body) == 2 and isinstance(last, ast.Return):
+            if isinstance(last.value, ast.Name) and [last.value.id] == arguments:
+                return None
+            if isinstance(last.value, ast.Call) and [ast.unparse(value) for value in last.value.args] == arguments:
+                return ast.unparse(last.value.func)
+        return self._kept(definition, name)
+
+    def _kept(self, definition: ast.FunctionDef, name: str) -> str:
+        """Keep a definition, and return its name, which gets a number if another function has it."""
+        number = 0
+        while True:
+            definition.name = name if number == 0 else f"{name}_{number}"
+            text = ast.unparse(ast.fix_missing_locations(definition))
+            if self.texts.setdefault(definition.name, text) == text:
+                return definition.name
+            number += 1
+
+    def function(
+        self, function: Callable[..., Any], name: str | None = None, attributes: Sequence[str] = ()
+    ) -> str | None:
+        """Add a function and return its name in the source; a method takes its object's attributes as arguments."""
+        return self._written(function, name or function.__name__.lstrip("_"), attributes=attributes)
+
+
+class _Rewriting(ast.NodeTransformer):
+    """Rewrites a formula for NumPy."""
+
+    def __init__(self, formulas: Formulas, names: dict[str, Any], part: Any, attributes: Sequence[str]) -> None:
+        self.formulas, self.names, self.part, self.attributes = formulas, names, part, attributes
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        node.decorator_list, node.returns = [], None
+        arguments = [argument.arg for argument in node.args.args if argument.arg != "self"]
+        node.args.args = [ast.arg(name) for name in (*arguments, *self.attributes)]
+        description = (ast.get_docstring(node) or "").partition("\n")[0]
+        node.body = [ast.Expr(ast.Constant(description)), *(self.visit(statement) for statement in node.body[1:])]
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        value = self.names.get(node.id)
+        if not isinstance(value, int | float):
+            return node
+        if node.id in ("inf", "pi"):
+            return ast.Attribute(ast.Name("np", ast.Load()), node.id, ast.Load())
+        return ast.Constant(value)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        if isinstance(node.value, ast.Name) and node.value.id == "self":
+            if node.attr in self.attributes:
+                return ast.Name(node.attr, ast.Load())
+            return ast.Constant(getattr(self.part, node.attr))
+        return ast.Attribute(self.visit(node.value), node.attr, node.ctx)
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        node.args = [self.visit(argument) for argument in node.args]
+        if not isinstance(node.func, ast.Name) or node.func.id not in self.names:
+            node.func = self.visit(node.func)
+            return node
+        called = self.names[node.func.id]
+        if called is elementary.namespace:
+            return ast.Name("np", ast.Load())
+        if called is elementary.real:
+            return node.args[0]
+        if called.__module__ == elementary.__name__:
+            own = _NUMPY.get(node.func.id, node.func.id)
+            node.func = ast.Attribute(ast.Name("np", ast.Load()), own, ast.Load())
+        else:
+            node.func = ast.Name(self.formulas.function(called) or "", ast.Load())
+        return node
+
+
+def _snake(name: str) -> str:
+    """Return a class's name in the form of a function's name.
+
+    Examples
+    --------
+    >>> _snake("LeakyReLU"), _snake("GELU"), _snake("SoftmaxCrossEntropy")
+    ('leaky_relu', 'gelu', 'softmax_cross_entropy')
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z][a-z])|(?<=[a-z])(?=ReLU)", "_", name).lower()
+
 
 _UNPACKED = '''\
 def unpacked(text, dtype, *shape):

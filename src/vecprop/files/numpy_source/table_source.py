@@ -15,7 +15,7 @@ from ...tables.kinds.dates import FORMS, MONTHS, ONE_MEANING, TIME, DateReading,
 from ...tables.kinds.number_formats import NumberReading, number_of
 from ...tables.kinds.values import MISSING, category_name
 from ...tables.regressor import TabularRegressor
-from ..error import FileError
+from .. import FileError
 from .network_source import network_function
 from .python_file import Source
 

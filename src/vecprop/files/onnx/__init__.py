@@ -10,13 +10,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
+from .. import FileError
 from ..atomic import written_at_once
-from ..error import FileError
-from ..exports import CLASSIFIERS, require_intervals
-from ..trained import TrainedNetwork
+from ..networks import CLASSIFIERS, TrainedNetwork, require_intervals
 from .column_graph import encoded
-from .estimator_graph import labels, register, traced
-from .imputer_graph import convert_imputer, imputer_shape
+from .estimator_graph import convert_imputer, imputer_shape, labels, register, traced
 from .table_graph import decided, interval, predictions
 from .tracing import Graph
 

@@ -9,7 +9,7 @@ from ...core.elementary import clip, sqrt, where
 from ...tables.encoding.columns import LARGEST_SCALED, LIMIT, MOST_DEVIATIONS, Categories, Dates, NumberInputs, calendar
 from ...tables.encoding.encoder import Encoder, Inputs
 from ...tables.kinds.values import MISSING
-from ..error import FileError
+from .. import FileError
 from .tracing import Graph, Symbol
 
 Home = tuple[int, int]

@@ -11,7 +11,7 @@ import vecprop
 
 from ...core.network import Network
 from ...files.model_file import save
-from ...files.trained import TrainedNetwork
+from ...files.networks import TrainedNetwork
 from .parts import PLANTED, engine_of, network_of, optimizer_of, with_mistake
 from .points import SETS, tests_of
 from .record import Action, AddPoint, Change, Epochs, MovePoint, RemovePoint, SetWeight, Steps

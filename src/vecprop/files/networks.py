@@ -1,14 +1,75 @@
-"""scikit-learn's fitted networks as vecprop's estimators."""
+"""Networks outside the program: with their parameters, averaged as an estimator does, or from scikit-learn."""
 
 from copy import deepcopy
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn import neural_network as scikit
 from sklearn.utils.validation import check_is_fitted
 
+from ..core.network import Network
 from ..estimators.classifier import MLPClassifier
+from ..estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from ..estimators.regressor import MLPRegressor
+from ..tables.ensemble.intervals import require_share
+from ..tables.regressor import TabularRegressor
+from ..train.state import TrainingState
+from . import FileError
+
+
+class TrainedNetwork(NamedTuple):
+    """A network, its parameters and, to continue training, its state: `save` takes it and `load` returns it.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    theta : ndarray (*M, P)
+        The parameters.
+    state : TrainingState, optional
+        The state of training, ``result.state``.
+
+    Examples
+    --------
+    >>> network = Network(2, [Dense(3), Tanh(), Dense(1)], SquaredError())
+    >>> network, theta, state = TrainedNetwork(network, network.init(seed=0))
+    >>> theta.shape
+    (13,)
+    """
+
+    network: Network
+    theta: np.ndarray
+    state: TrainingState | None = None
+
+
+CLASSIFIERS = (MLPClassifier, MLPEnsembleClassifier)
+REGRESSORS = (MLPRegressor, MLPEnsembleRegressor)
+
+
+class Averaged(NamedTuple):
+    """Copies of one network, with parameters of their own, whose outputs are averaged."""
+
+    network: Network
+    thetas: np.ndarray
+    columns: np.ndarray | None = None
+
+
+def averaged(model: Any) -> Averaged:
+    """Return the networks of a fitted estimator or ensemble."""
+    check_is_fitted(model)
+    if isinstance(model, MLPClassifier | MLPRegressor):
+        return Averaged(model.network_, model.theta_[None])
+    columns = np.stack(model.estimators_features_)
+    thetas = np.stack([member.theta_ for member in model.estimators_])
+    return Averaged(model.estimators_[0].network_, thetas, columns if columns.shape[1] < model.n_features_in_ else None)
+
+
+def require_intervals(model: Any, coverage: float) -> None:
+    """Refuse a model without intervals, and a coverage that intervals cannot have."""
+    if not isinstance(model, TabularRegressor):
+        raise FileError(f"A {type(model).__name__} knows no intervals, which are of a TabularRegressor: no coverage.")
+    require_share(coverage)
+
 
 _LEARNED = ("n_iter_", "t_", "validation_scores_", "best_validation_score_", "feature_names_in_")
 _LOSSES = ("loss_", "loss_curve_", "best_loss_")
