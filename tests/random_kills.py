@@ -33,7 +33,7 @@ from sklearn.preprocessing import StandardScaler
 
 import vecprop as vp
 from vecprop.app.command_line import app
-from vecprop.files.checkpoint import pace
+from vecprop.files.checkpoint import store as pace
 from vecprop.files.model_file import container
 from vecprop.tables.evaluation import baselines
 

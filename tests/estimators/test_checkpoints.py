@@ -11,7 +11,8 @@ from sklearn.preprocessing import StandardScaler
 
 from killing import Killed, kill_at
 from vecprop import Checkpoint, MLPClassifier, MLPEnsembleRegressor, MLPRegressor, MLPSearchCV
-from vecprop.files.checkpoint import pace
+from vecprop.files.checkpoint import store as pace
+from vecprop.files.model_file.container import read_document
 from vecprop.train.compiled import training_loop
 
 R = np.random.default_rng(0)
@@ -96,12 +97,12 @@ def test_a_single_fit_that_is_killed_goes_on_to_the_bit(name, tmp_path, monkeypa
     assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
 
 
-def kept_by_search(path, **settings):
+def kept_by_search(path, rates=(0.001, 0.01), **settings):
     """Return a search with fits in one program and fits by themselves, as it is killed."""
     checkpoint = None if path is None else Checkpoint(path, every=0)
     model = make_pipeline(StandardScaler(), MLPRegressor(**SMALL))
     grid = [
-        {"mlpregressor__learning_rate_init": [0.001, 0.01]},
+        {"mlpregressor__learning_rate_init": list(rates)},
         {"mlpregressor__solver": ["lbfgs"], "mlpregressor__alpha": [0.01, 1.0]},
         {"mlpregressor__n_restarts": [2]},
         {"mlpregressor__scoring": ["r2"], "mlpregressor__early_stopping": [True]},
@@ -109,10 +110,10 @@ def kept_by_search(path, **settings):
     return MLPSearchCV(model, grid, cv=2, checkpoint=checkpoint, **settings)
 
 
-def ensemble(path, **settings):
+def ensemble(path, count=3, **settings):
     checkpoint = None if path is None else Checkpoint(path, every=0)
     return MLPEnsembleRegressor(
-        MLPRegressor(**SMALL, **settings), n_estimators=3, bootstrap=True, random_state=0, checkpoint=checkpoint
+        MLPRegressor(**SMALL, **settings), n_estimators=count, bootstrap=True, random_state=0, checkpoint=checkpoint
     )
 
 
@@ -161,12 +162,35 @@ def test_many_fits_that_are_killed_go_on_to_the_bit(name, kills, tmp_path, monke
             make(tmp_path / "folder").fit(**{"X": X, "y": y} | changed)
 
 
+def restarts(path, count):
+    callbacks = None if path is None else [Checkpoint(path, every=0)]
+    return MLPRegressor(**SMALL, n_restarts=count, callbacks=callbacks)
+
+
+GROWN: dict[str, Any] = {
+    "members": (lambda path, more: ensemble(path, 3 + more), of_members),
+    "members alone": (lambda path, more: ensemble(path, 3 + more, solver="lbfgs"), of_members),
+    "restarts": (lambda path, more: restarts(path, 3 + 2 * more), lambda model: [model.theta_, model.restart_losses_]),
+    "candidates": (lambda path, more: kept_by_search(path, [0.01, 0.001, 0.05][: 2 + more]), searched),
+    "seeds": (lambda path, more: kept_by_search(path, n_seeds=1 + more), searched),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name == "seeds" else name for name in GROWN]
+)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_folder_of_another_number_of_members_is_another_run(tmp_path):
-    settings: Any = {"random_state": 0, "checkpoint": Checkpoint(tmp_path / "folder")}
-    MLPEnsembleRegressor(MLPRegressor(**SMALL), 2, **settings).fit(X, y)
-    with pytest.raises(ValueError, match="is the checkpoint of another run: its"):
-        MLPEnsembleRegressor(MLPRegressor(**SMALL), 3, **settings).fit(X, y)
+def test_folders_grow_and_shrink_and_nothing_is_trained_twice(name, tmp_path):
+    make, learned = GROWN[name]
+    kept: list[list[str]] = []
+    for more in (0, 1, 0):
+        found = learned(make(tmp_path / "folder", more).fit(X, y))
+        for one, other in zip(found, learned(make(None, more).fit(X, y)), strict=True):
+            np.testing.assert_array_equal(one, other)
+        keys = "".join(read_document(path)["keys"] for path in (tmp_path / "folder").rglob("part-*.npz"))
+        kept.append([keys[first : first + pace.WIDTH] for first in range(0, len(keys), pace.WIDTH)])
+        assert len(set(kept[-1])) == len(kept[-1])
+    assert set(kept[0]) < set(kept[1]) == set(kept[2])
 
 
 @pytest.mark.parametrize("solver", ["adam", pytest.param("lbfgs", marks=pytest.mark.long)])

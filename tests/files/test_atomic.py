@@ -125,12 +125,36 @@ def test_a_folder_that_is_missing_is_an_error_of_the_system(tmp_path):
         pass
 
 
-def test_what_killed_programs_have_left_is_removed_after_a_day(tmp_path):
-    old, new, other = (tmp_path / f".{name}.0123.unfinished" for name in ("model[1].npz", "model[1].npz.4", "other"))
-    for path in (old, new, other):
-        path.write_bytes(b"half")
-    for path in (old, other):
-        os.utime(path, (0, 0))
-    with written_at_once(tmp_path / "model[1].npz") as file:
+WRITES = """
+import sys, time
+from vecprop.files.atomic import written_at_once
+with written_at_once(sys.argv[1]) as file:
+    print("begun", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no open file by itself")
+def test_what_killed_programs_have_left_is_removed_and_what_is_being_written_is_not(tmp_path):
+    """However old a file says that it is, since clocks differ."""
+    path, hour = tmp_path / "model[1].npz", 3600
+    left = [tmp_path / f".{path.name}.{age}.unfinished" for age in (-48 * hour, 0, 48 * hour)]
+    others = [tmp_path / ".model[1].npz.4.0123.unfinished", tmp_path / ".other.0123.unfinished"]
+    for file in (*left, *others):
+        file.write_bytes(b"half")
+        age = int(file.suffixes[-2][1:]) if file in left else 0
+        os.utime(file, (time.time() - age,) * 2)
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITES, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "begun\n"
+        with written_at_once(path) as file:
+            file.write(b"mine")
+        assert path.read_bytes() == b"mine"
+        program.communicate("")
+    assert program.returncode == 0
+    assert path.read_bytes() == b""
+    with written_at_once(path) as file:
         file.write(b"whole")
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([new.name, other.name, "model[1].npz"])
+    assert sorted(tmp_path.iterdir()) == sorted([path, others[1]])

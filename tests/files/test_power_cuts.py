@@ -10,7 +10,7 @@ import pytest
 import vecprop as vp
 from power_cuts import Disk, lay_out
 from vecprop.files import atomic
-from vecprop.files.checkpoint import pace
+from vecprop.files.checkpoint import store as pace
 from vecprop.files.model_file import container
 
 RNG = np.random.default_rng(0)

@@ -14,7 +14,7 @@ from vecprop import TabularClassifier, TabularRegressor
 from vecprop.compiled.jit.fit_record import address_of_array
 from vecprop.compiled.lower.expansion import AT_ONCE
 from vecprop.core.selection import Selection
-from vecprop.files.checkpoint.digests import digest
+from vecprop.files.checkpoint.identity import digest
 from vecprop.tables.encoding import encoder as tables_encoder
 from vecprop.tables.encoding.encoder import VIEWS, Encoder
 from vecprop.tables.encoding.kept_rows import RowFormat

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from killing import Killed, kill_at
 from vecprop import Checkpoint, TabularClassifier, TabularRegressor, load, save
-from vecprop.files.checkpoint import pace
+from vecprop.files.checkpoint import store as pace
 from vecprop.tables.ensemble import stages as module
 from vecprop.train.compiled.cohort import CompiledCohort
 

@@ -291,7 +291,7 @@ class Crash(Exception):
 def test_a_fit_that_is_cut_off_after_any_window_goes_on_to_the_bit(
     folder, little, tmp_path, monkeypatch, setting, stages
 ):
-    monkeypatch.setattr("vecprop.files.checkpoint.pace.SHARE", np.inf)
+    monkeypatch.setattr("vecprop.files.checkpoint.store.SHARE", np.inf)
     monkeypatch.setattr("vecprop.tables.ensemble.staged.PROGRESS", -9.0)  # so that all stages are kept
     columns = {name: "ignore" for name in (*IGNORED, "v") if name not in setting.values()}
     settings = OF_CLASSES | {"columns": columns, "stages": stages}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import vecprop as vp
-from vecprop.files.checkpoint import pace
+from vecprop.files.checkpoint import store as pace
 from vecprop.files.model_file import information
 from vecprop.train.compiled import training_loop
 
@@ -133,7 +133,7 @@ sys.path.insert(0, {tests!r})
 import numpy as np
 import test_checkpoint as of
 from vecprop.files import atomic
-from vecprop.files.checkpoint import pace
+from vecprop.files.checkpoint import store as pace
 pace.SHARE = np.inf
 def end(state):
     if state.epoch == {epoch} and not {within}:

@@ -11,7 +11,8 @@ from test_bundles import Elsewhere
 import alike_members as of
 import vecprop as vp
 from killing import Killed, kill_at
-from vecprop.files.checkpoint import folder, members, pace, surroundings
+from vecprop.files.checkpoint import identity, store
+from vecprop.files.checkpoint import results as kept_results
 from vecprop.files.model_file import container
 from vecprop.system import threads
 from vecprop.train.compiled.cohort import CompiledCohort
@@ -23,7 +24,7 @@ from vecprop.train.results import REASONS
 @pytest.fixture(autouse=True)
 def kept_often(monkeypatch):
     """Each member is kept as soon as it is seen to have ended."""
-    monkeypatch.setattr(pace, "SHARE", np.inf)
+    monkeypatch.setattr(store, "SHARE", np.inf)
     monkeypatch.setattr(threads, "LOOK", 1e-4)
     monkeypatch.setattr(bundles, "MOST", 3)
 
@@ -113,10 +114,9 @@ FEW = [of.member(seed=seed, optimizer=vp.Adam(0.01), rows=of.HALF) for seed in r
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        (FEW[:1], "its number of members differs"),
-        ([FEW[1], FEW[0]], "its seed and its start differ"),
+        ([replace(each, seed=each.seed + 7) for each in FEW], "its seed differs"),
         ([replace(each, optimizer=vp.Adam(0.02)) for each in FEW], "its optimizer differs"),
-        ([replace(FEW[0], epochs=7), FEW[1]], "its epochs differs"),
+        ([replace(each, epochs=7) for each in FEW], "its epochs differs"),
         ([replace(each, rows=of.OTHERS) for each in FEW], "its rows differs"),
         ([replace(each, validation_rows=of.OTHERS) for each in FEW], "its validation_rows differs"),
         ([replace(each, T=of.T + 1) for each in FEW], "its T differs"),
@@ -153,19 +153,44 @@ def test_other_folders_and_files_are_left_alone(tmp_path):
         vp.train(FEW[0].network, FEW[0].theta, of.X, of.T, optimizer=vp.Adam(0.1), checkpoint=one)
 
 
-def test_parts_of_other_runs_and_damaged_ones_are_told(tmp_path):
-    kept = vp.Checkpoint(tmp_path / "one", every=0), vp.Checkpoint(tmp_path / "two", every=0)
-    for each, some in zip(kept, (FEW, FEW[:1]), strict=True):
-        vp.train_population(some, of.X, of.T, checkpoint=each)
-    stray = tmp_path / "one" / folder.PART.format(7)
-    part = (tmp_path / "two" / folder.PART.format(0)).read_bytes()
-    for content, error in ((part, "is not of the run whose folder it is in"), (part[:-50], "damaged or cut off")):
-        stray.write_bytes(content)
-        with pytest.raises(ValueError, match=error):
-            vp.train_population(FEW, of.X, of.T, checkpoint=kept[0])
-    stray.write_bytes((tmp_path / "one" / folder.PART.format(0)).read_bytes())
-    with pytest.raises(ValueError, match="has two results of one member"):
-        vp.train_population(FEW, of.X, of.T, checkpoint=kept[0])
+MANY = [of.member(seed=seed, optimizer=vp.Adam(0.01), rows=of.HALF) for seed in range(5)]
+
+
+@pytest.mark.parametrize("kind", ["together", "alone"])
+def test_a_folder_takes_further_members_and_serves_fewer(kind, tmp_path, monkeypatch):
+    """Results are found by what they are the results of, whatever their number, order and company."""
+    members = (
+        MANY if kind == "together" else [of.member(seed=seed, optimizer=vp.LBFGS(), epochs=3) for seed in range(5)]
+    )
+    whole = vp.train_population(members, of.X, of.T)
+    trained = []
+    for some in ([1, 3], [3, 0, 1, 4], [1], [4, 3, 2, 1, 0, 4]):
+        shown: list[vp.Progress] = []
+        own = [members[number] for number in some]
+        found = vp.train_population(own, of.X, of.T, checkpoint=checkpoint(tmp_path), progress=shown.append)
+        for number, result in zip(some, found, strict=True):
+            of.assert_equal(result, whole[number])
+            assert result.reason == whole[number].reason
+        monkeypatch.undo()
+        trained.append(len(list((tmp_path / "folder").glob("part-*"))))
+    assert trained[2] == trained[1] > trained[0]
+
+
+def test_two_results_of_a_member_must_have_equal_bits(tmp_path):
+    kept, part = vp.Checkpoint(tmp_path / "one", every=0), tmp_path / "one" / store.PART.format(0)
+    first = vp.train_population(FEW, of.X, of.T, checkpoint=kept)
+    document, arrays = container.read(part)
+    again = tmp_path / "one" / store.PART.format(7)
+    container.write(again, document | {"seconds": 3.0}, arrays)
+    for one, other in zip(vp.train_population(FEW, of.X, of.T, checkpoint=kept), first, strict=True):
+        of.assert_equal(one, other)
+    name = next(name for name in arrays if name.startswith("thetas"))
+    container.write(again, document, arrays | {name: arrays[name] + 1})
+    with pytest.raises(ValueError, match="has two results of member 0, whose bits differ: remove the folder"):
+        vp.train_population(FEW, of.X, of.T, checkpoint=kept)
+    again.write_bytes(part.read_bytes()[:-50])
+    with pytest.raises(ValueError, match="damaged or cut off"):
+        vp.train_population(FEW, of.X, of.T, checkpoint=kept)
 
 
 class Cube(vp.extend.Activation):
@@ -199,7 +224,7 @@ def test_a_full_disk_ends_training_and_keeps_the_files(tmp_path, monkeypatch):
     whole, sync, count = vp.train_population(few, of.X, of.T), os.fsync, iter(range(1000))
 
     def full(number):
-        if next(count) == 5:  # the second part's file
+        if next(count) >= 5:  # from the second part's file on
             raise OSError(28, "No space left on device")
         sync(number)
 
@@ -221,8 +246,8 @@ def test_other_versions_are_warned_of(tmp_path, monkeypatch):
         vp.train_population(FEW, of.X, of.T, checkpoint=many)
 
     train()
-    known = surroundings.made_with()
-    monkeypatch.setattr(surroundings, "made_with", lambda: known | {"numpy": "9.9"})
+    known = identity.made_with()
+    monkeypatch.setattr(identity, "made_with", lambda: known | {"numpy": "9.9"})
     with pytest.warns(UserWarning, match=r"written with numpy .*, now 9.9: the bits may differ") as warned:
         train()
     assert [str(warning.message).split()[0] for warning in warned] == [str(file.path), str(many.path)]
@@ -231,7 +256,7 @@ def test_other_versions_are_warned_of(tmp_path, monkeypatch):
 def test_many_members_are_few_arrays_of_few_files(tmp_path, monkeypatch):
     many = [of.member(seed=seed, epochs=1, optimizer=vp.Momentum(0.001 * (1 + seed))) for seed in range(50)]
     alone = [of.member(optimizer=vp.LBFGS(), epochs=1, seed=seed) for seed in range(5)]
-    monkeypatch.setattr(members, "MOST_ALONE", 2)
+    monkeypatch.setattr(kept_results, "MOST_ALONE", 2)
     vp.train_population([*many, *alone], of.X, of.T, checkpoint=checkpoint(tmp_path, every=60))
     parts = sorted((tmp_path / "folder").glob("part*"))
     assert len(parts) == 3

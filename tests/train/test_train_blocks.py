@@ -12,7 +12,7 @@ import pytest
 
 import vecprop as vp
 from vecprop.core.counter_rng import permutation
-from vecprop.files.checkpoint import pace
+from vecprop.files.checkpoint import store as pace
 from vecprop.system.threads import at_most_threads
 from vecprop.train import blocks as stream
 from vecprop.train.blocks.windows import CheckedBlocks, Windows

@@ -121,7 +121,7 @@ def _manifest(folder: Path, asked: dict[str, Any], force: bool) -> dict[str, Any
     path = folder / MANIFEST
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: give the name of a folder.")
-    sweep(path, age=0)
+    sweep(folder, MANIFEST)
     if path.exists():
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
@@ -178,7 +178,6 @@ class _Work:
         place = _Place(0, 0, 0, {name: PlainColumn() for name in self.names}, [])
         while self._text_part(number).exists():
             number += 1
-        sweep(self._text_part(number), age=0)
         if number:
             place = _Place.from_json(read_schema(self._text_part(number - 1)).metadata[b"place"])
         sizes = [file.stat().st_size for file in self.files]
@@ -232,7 +231,6 @@ class _Work:
             if not part.exists():
                 if not text.exists():
                     break
-                sweep(part, age=0)
                 (table,) = arrow_tables(text)
                 self._keep(part, as_frame(text, table), types)
             with ParquetFile(part) as file:

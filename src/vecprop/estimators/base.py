@@ -4,6 +4,7 @@ import copy
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache
 from inspect import signature, unwrap
 from typing import Any, ClassVar, Self
@@ -124,7 +125,8 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         validation = self._validation_rows(X_val, y_val, sample_weight_val)
         fitting = self._fitting(rows, validation, random) if first else Fitting(self, rows, validation, random)
         fitting.checkpoint = checkpoint
-        fitting.run()
+        with nullcontext() if checkpoint is None else checkpoint.held(is_folder=self.n_restarts > 1):
+            fitting.run()
         shortfall = fitting.shortfall()
         if shortfall:
             warnings.warn(shortfall, ConvergenceWarning, stacklevel=3)

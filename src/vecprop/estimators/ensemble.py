@@ -18,7 +18,7 @@ from ..system.versions import Versioned
 from .base import MultilayerPerceptron, as_numpy, require_inherited_fit, types_of_inputs
 from .classifier import MLPClassifier
 from .data import Rows
-from .keeping import CHECKPOINT, require_no_checkpoint, require_repeatable
+from .keeping import CHECKPOINT, held, require_no_checkpoint, require_repeatable
 from .regressor import MLPRegressor
 from .settings import documented_ensemble
 from .sklearn_compat import HasMethods, Interval, RealNotInt, available_if, fit_context, require_valid_settings
@@ -114,7 +114,9 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
         random = check_random_state(self.random_state)
         drawn = [self._member(template, rows, random) for _ in range(self.n_estimators)]
         members, samples, features, fittings = map(list, zip(*drawn, strict=True))
-        error = next(filter(None, fit_together(fittings, self.n_jobs, self.checkpoint, self.workers)), None)
+        with held(self.checkpoint):
+            errors = fit_together(fittings, self.n_jobs, self.checkpoint, self.workers)
+        error = next(filter(None, errors), None)
         if error is not None:
             raise error
         self._know(template, names)

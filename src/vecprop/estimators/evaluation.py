@@ -66,7 +66,7 @@ class Evaluation:
     scorer: Any
     fit_params: dict[str, Any]
     score_params: dict[str, Any]
-    rounds: int = 0
+    begun: bool = False
 
     def __call__(self, choices: Sequence[dict[str, Any]]) -> list[list[Outcome]]:
         """Return the outcomes of each choice of parameters on each fold, one for each seed, by choice and fold.
@@ -84,9 +84,7 @@ class Evaluation:
         scored: list[list[Outcome]] = []  # by fold, candidate and seed
         at_once = self.folds_at_once(candidates)
         for first in range(0, len(self.splits), at_once):
-            place = f"round-{self.rounds}-folds-{first}-{min(first + at_once, len(self.splits)) - 1}"
-            scored += self.fitted_and_scored(candidates, self.splits[first : first + at_once], place)
-        self.rounds += 1
+            scored += self.fitted_and_scored(candidates, self.splits[first : first + at_once])
         outcomes = [outcome for fold in scored for outcome in fold]
         warn_of_failed_fits(outcomes, search.error_score)
         if callable(search.scoring):
@@ -94,15 +92,10 @@ class Evaluation:
         seeds = range(0, len(candidates) * search.n_seeds, search.n_seeds)
         return [fold[first : first + search.n_seeds] for first in seeds for fold in scored]
 
-    def fitted_and_scored(
-        self, candidates: Sequence[Candidate], splits: Sequence[Split], place: str
-    ) -> list[list[Outcome]]:
-        """Return the outcomes of candidates on some folds, whose fits share threads and are gone then.
-
-        They have a place of this name in the search's folder, if it has one.
-        """
+    def fitted_and_scored(self, candidates: Sequence[Candidate], splits: Sequence[Split]) -> list[list[Outcome]]:
+        """Return the outcomes of candidates on some folds, whose fits share threads and are gone then."""
         folds = [self.prepared(candidates, split.train) for split in splits]
-        self.fit([fit for fits in folds for fit in fits if fit.fitting is not None], place)
+        self.fit([fit for fits in folds for fit in fits if fit.fitting is not None])
         return [list(self.scored(fits, split)) for fits, split in zip(folds, splits, strict=True)]
 
     def require_place(self, candidates: Sequence[Candidate]) -> None:
@@ -111,10 +104,11 @@ class Evaluation:
             require_no_checkpoint(candidate.model, 'give MLPSearchCV its own, checkpoint=Checkpoint("folder")')
             require_repeatable(candidate.model, self.search.checkpoint)
 
-    def fit(self, fits: Sequence[Fit], place: str) -> None:
+    def fit(self, fits: Sequence[Fit]) -> None:
         """Run fits that are ready."""
         fittings: Any = [fit.fitting for fit in fits]
-        checkpoint = self.search.checkpoint and self.search.checkpoint.part(place)
+        checkpoint = self.search.checkpoint and self.search.checkpoint.part("fits", takes_others=self.begun)
+        self.begun = True
         errors = fit_together(fittings, self.search.n_jobs, checkpoint, self.search.workers, moments=False)
         for fit, fitting, error in zip(fits, fittings, errors, strict=True):
             fit.error = error
@@ -189,7 +183,7 @@ class Evaluation:
         model, own = candidate.model, candidate.model.callbacks
         can_go_on = model.n_restarts > 1 or not isinstance(optimizer(model), LBFGS)
         if self.search.checkpoint is not None and can_go_on:
-            model.callbacks = [*(own or ()), self.search.checkpoint.part("refit")]
+            model.callbacks = [*(own or ()), self.search.checkpoint.part("refit", takes_others=True)]
         estimator = self._refitted(candidate)
         (estimator.steps[-1][1] if candidate.name else estimator).callbacks = own
         return estimator

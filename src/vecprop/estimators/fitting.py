@@ -284,7 +284,7 @@ class Fitting:
     def identity(self) -> dict[str, Any]:
         """Return what the bits of this fit depend on, by name; arrays as they are."""
         settings, rows = self.model.get_params(deep=False), {"": self.rows, "validation ": self.validation}
-        for name in ("callbacks", "verbose", "n_jobs", "warm_start", "random_state"):
+        for name in ("callbacks", "verbose", "n_jobs", "n_restarts", "warm_start", "random_state"):
             settings.pop(name)
         known = {"estimator": type(self.model).__name__, **settings, "seed": self.seed, "start": self.theta}
         for prefix, part in rows.items():
@@ -370,8 +370,10 @@ class Record:
     goes_on: bool
     best_theta: np.ndarray | None = None
 
-    def memory(self) -> dict[str, Any]:
-        """Return all that it needs to go on from here."""
+    def memory(self, epoch: int) -> dict[str, Any] | None:
+        """Return all that it needs to go on from an epoch; None if it has not recorded that, as after an error."""
+        if self.model.n_iter_ != epoch:
+            return None
         known = {name: getattr(self.model, name) for name in COUNTED}
         return {"counted": known, "best": self.best_theta}
 

@@ -1,5 +1,6 @@
 """Checkpoints of estimators: among the callbacks of one fit, and as a setting of estimators that have many."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from .sklearn_compat import HasMethods
@@ -9,6 +10,11 @@ if TYPE_CHECKING:
 
 CHECKPOINT = [HasMethods(["members", "fits", "part"]), None]
 """The constraint of the setting."""
+
+
+def held(checkpoint: Any) -> AbstractContextManager[None]:
+    """Return a block in which no other program uses a checkpoint, if there is one, and SIGTERM acts as Ctrl-C."""
+    return nullcontext() if checkpoint is None else checkpoint.held()
 
 
 def is_checkpoint(callback: Any) -> bool:

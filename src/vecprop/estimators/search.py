@@ -15,7 +15,7 @@ from sklearn.utils.validation import indexable
 from ..system.versions import Versioned
 from .evaluation import Evaluation, Outcome, mean_over_seeds, spread_over_seeds
 from .folds import Candidate, Split, splitter_for
-from .keeping import CHECKPOINT
+from .keeping import CHECKPOINT, held
 from .sklearn_compat import (
     BaseSearchCV,
     HasMethods,
@@ -231,6 +231,11 @@ class MLPSearchCV(Versioned, BaseSearchCV):
         routed: Any = self._get_routed_params_for_fit(params)
         splits = self._splits(cv, X, y, routed.splitter.split)
         evaluate = Evaluation(self, X, y, splits, scorer, routed.estimator.fit, routed.scorer.score)
+        with held(self.checkpoint):
+            return self._fitted(evaluate, scorer, metric)
+
+    def _fitted(self, evaluate: Evaluation, scorer: Any, metric: str) -> Self:
+        """Return itself with the results of all settings, fitted to all rows."""
         results, scores = self._search(evaluate)
         self.multimetric_ = isinstance(scores, dict)
         if callable(self.scoring) and self.multimetric_:

@@ -138,7 +138,7 @@ def fit_together(
     alone = [number for number in range(len(fittings)) if number not in trained]
     kept = None
     if checkpoint is not None and alone:
-        kept = checkpoint.part("alone").fits([fittings[number].identity() for number in alone])
+        kept = checkpoint.part("alone", checkpoint.takes_others).fits([fittings[number].identity() for number in alone])
         for place, learned in kept.known.items():
             fittings[alone[place]].take_learned(learned)
     places = {number: place for place, number in enumerate(alone)}
@@ -168,41 +168,43 @@ def fit_together(
         with ThreadPoolExecutor(jobs) as pool:
             list(pool.map(run, alone))
 
-    if jobs > 1:
-        stoppable(run_all, lambda: False, partial(asked.append, True))
-    else:
-        for number in alone:
-            run(number)
-            if fittings[number].interrupted:
-                break
-    if full:
-        raise full[0]
-    if kept is not None:
-        kept.write()
+    try:
+        if jobs > 1:
+            stoppable(run_all, lambda: False, partial(asked.append, True))
+        else:
+            for number in alone:
+                run(number)
+                if fittings[number].interrupted:
+                    break
+        if full:
+            raise full[0]
+    finally:
+        if kept is not None and not full:
+            kept.write()
     return errors
 
 
 def _trained(
-    members: dict[int, Member], checkpoint: Any, workers: Any, moments: bool, place: str = "members"
+    members: dict[int, Member], checkpoint: Any, workers: Any, moments: bool, takes_others: bool = False
 ) -> dict[int, TrainingResult]:
     """Return the results of training members, by number, without members whose settings are refused."""
     population: list[Any] = list(members.values())  # each with rows of its own
     if not population:
         return {}
-    own = checkpoint and checkpoint.part(place)
+    own = checkpoint and checkpoint.part("members", takes_others or checkpoint.takes_others)
     try:
         X, T = population[0].X, population[0].T
         results = train_population(population, X, T, moments=moments, checkpoint=own, workers=workers)
-    except (TypeError, ValueError):
-        if own is not None and own.is_begun:
-            raise  # it is another run's
+    except (TypeError, ValueError) as error:
+        if own is not None and not hasattr(error, "member"):
+            raise  # the checkpoint is another run's
         # One member was refused before any was trained: find it by halving.
         numbers, trained = list(members), {}
         half = len(numbers) // 2
         for some in (numbers[:half], numbers[half:]) if half else ():
             if all(result.reason != "interrupted" for result in trained.values()):
                 half_of = {number: members[number] for number in some}
-                trained |= _trained(half_of, checkpoint, workers, moments, f"members-{some[0]}-{some[-1]}")
+                trained |= _trained(half_of, checkpoint, workers, moments, takes_others=True)
         return trained
     return dict(zip(members, results, strict=True))
 

@@ -1,7 +1,11 @@
-"""Atomic writing: a reader finds the old file or the new one, never a part of it."""
+"""Atomic writing, so that a reader finds the old file or the new one; and locks, which end with their program."""
 
+import errno
 import os
 import shutil
+import socket
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,6 +13,31 @@ from glob import escape
 from pathlib import Path
 from secrets import token_hex
 from typing import IO
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(number: int) -> None:
+        os.lseek(number, 2**30, os.SEEK_SET)  # others can read what is before the locked byte
+        msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(number: int) -> None:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def lock(number: int) -> bool | None:
+    """Lock an open file; return False if another program holds it, and None if its file system has no locks."""
+    try:
+        _lock(number)
+    except OSError as error:
+        if error.errno is None:  # not of the system: the time-out of a signal's handler
+            raise
+        return False if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK) else None
+    return True
+
 
 DAY = 86_400
 
@@ -18,8 +47,7 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Give a new file to write into, which replaces path when all of it is on disk.
 
     If writing fails or is killed, path is unchanged, and an error of the system names it. A killed program leaves the
-    unfinished file in the same folder, named ``.NAME.….unfinished``; one that is a day old is removed by the next
-    program that writes NAME.
+    unfinished file in the same folder, named ``.NAME.….unfinished``; the next program that writes NAME removes it.
 
     Examples
     --------
@@ -32,10 +60,18 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     hello 1
     """
     target = Path(os.path.realpath(path))  # a link stays a link
-    sweep(target)
-    unfinished = target.with_name(f".{target.name}.{token_hex(8)}.unfinished")
+    sweep(target.parent, target.name)
+    unfinished, held = None, -1
     try:
-        with open(unfinished, "xb") as file:
+        while True:
+            unfinished = target.with_name(f".{target.name}.{token_hex(8)}.unfinished")
+            file = open(unfinished, "xb")  # noqa: SIM115 (closed below)
+            held = os.dup(file.fileno())  # locked until the file has its name, so that nobody sweeps it
+            if lock(held) is not False and os.fstat(held).st_nlink:
+                break
+            file.close()  # another program has just taken it for one of a killed program
+            os.close(held)
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -43,10 +79,14 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             shutil.copymode(target, unfinished)
         os.replace(unfinished, target)
     except BaseException as error:
-        unfinished.unlink(missing_ok=True)
+        if unfinished is not None:
+            unfinished.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno and error.filename is None:  # such as a full disk
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+    finally:
+        with suppress(OSError):
+            os.close(held)
     settle(target.parent)
 
 
@@ -63,19 +103,81 @@ def settle(folder: Path) -> None:
             raise
 
 
-def sweep(path: str | os.PathLike[str], age: float = DAY) -> None:
-    """Remove what programs that were killed have left of a file."""
-    target = Path(os.path.realpath(path))
-    try:
-        for left in target.parent.glob(f".{escape(target.name)}.*.unfinished"):
-            if left.stat().st_mtime <= time.time() - age:
+def sweep(folder: Path, name: str = "*") -> None:
+    """Remove what killed programs have left of the files of a folder, or of one, and nothing that is being written.
+
+    Who writes a file holds a lock on it. Where the file system has no locks, a day tells.
+    """
+    for left in folder.glob(f".{name if name == '*' else escape(name)}.*.unfinished"):
+        try:
+            with open(left, "r+b") as file:
+                state = lock(file.fileno())
+                is_left = state or (state is None and abs(time.time() - left.stat().st_mtime) >= DAY)
+                if is_left and os.name != "nt":
+                    left.unlink()
+            if is_left and os.name == "nt":  # which removes no open file
                 left.unlink()
-    except OSError as error:
-        if error.errno is None:
-            raise
+        except OSError as error:
+            if error.errno is None:
+                raise
 
 
-def sweep_folder(folder: Path) -> None:
-    """Remove what programs that were killed have left of any model file in a folder that nobody else writes."""
-    for left in folder.glob(".*.npz.*.unfinished"):
-        left.unlink(missing_ok=True)
+_held: dict[Path, tuple[int, int]] = {}  # by the lock's path: the thread, and the number of the open file
+
+
+def _forget() -> None:
+    """In a child process, close the locks of its parent, which would otherwise last as long as the child."""
+    for _, number in _held.values():
+        os.close(number)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+@contextmanager
+def locked(path: Path, what: Path) -> Iterator[None]:
+    """Hold a lock file in the block; blocks of the same thread may be nested.
+
+    The file tells who holds it. A killed program leaves the file, and no lock.
+
+    Raises
+    ------
+    ValueError
+        If another program or thread holds it: the sentence names what is locked, and by whom.
+    """
+    thread = threading.get_ident()
+    if _held.get(path, (None, 0))[0] == thread:
+        yield
+        return
+    number = _taken(path, what)
+    _held[path] = thread, number
+    try:
+        yield
+    finally:
+        ends = [lambda: path.unlink(missing_ok=True), lambda: os.close(number)]
+        for end in ends if os.name != "nt" else ends[::-1]:  # Windows removes no open file
+            with suppress(OSError):
+                end()
+        _held.pop(path, None)
+
+
+def _taken(path: Path, what: Path) -> int:
+    """Lock a file, which is made if need be; return the number of the open file."""
+    while True:
+        number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        if lock(number) is False:
+            os.lseek(number, 0, os.SEEK_SET)
+            holder = os.read(number, 1000).decode("utf-8", "replace") or "another program"
+            os.close(number)
+            raise ValueError(f"{what} is in use by {holder}: wait until that has ended, or give another path.")
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(number), os.stat(path)):
+                break
+        os.close(number)  # the file was removed by the program that held it until now
+    os.ftruncate(number, 0)
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    os.lseek(number, 0, os.SEEK_SET)
+    os.write(number, f"process {os.getpid()} on {socket.gethostname()} since {since}".encode())
+    return number

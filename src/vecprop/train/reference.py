@@ -18,7 +18,7 @@ from ..optimize.schedules import Constant
 from ..system.threads import PressedAgain, heed, holding_back_interrupts
 from .engine import Engine, TrainingLoop
 from .run import Run
-from .state import Reason
+from .state import DivergenceError, Reason
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +122,7 @@ class ReferenceTrainingLoop(TrainingLoop):
         self.keep()
         try:
             while reason is None and self.state.epoch < self.state.epochs:
+                self.run.is_whole = False
                 self.epoch()
                 measured = self.measured()
                 reason = holding_back_interrupts(lambda received: self.record(*measured))  # noqa: B023
@@ -131,6 +132,11 @@ class ReferenceTrainingLoop(TrainingLoop):
         except KeyboardInterrupt:
             self.undo_epoch()
             return "interrupted"
+        except Exception as error:  # such as one of a layer of the user's own
+            if not (self.run.is_whole or isinstance(error, DivergenceError)):
+                self.undo_epoch()
+                self.run.is_whole = True
+            raise
 
     def record(self, *measured: Array | None) -> Reason | None:
         """Count an epoch and record what was measured after it; return a reason to stop, if there is one."""

@@ -4,8 +4,8 @@ Callbacks, early stopping, schedules that watch the loss, checkpoints, and the p
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from math import inf
 from typing import Any, Protocol, Self
 
@@ -18,6 +18,7 @@ from ..optimize.lbfgs import LBFGS
 from ..optimize.schedules import Constant, Schedule
 from ..optimize.settings import TrainingSettings
 from ..optimize.stopping import StoppingRule, observed
+from ..system.threads import PressedAgain
 from .state import DivergenceError, History, Reason, TrainingResult, TrainingState
 
 Callback = Callable[[TrainingState], Any]
@@ -57,6 +58,23 @@ class Hook:
 
     def end(self, training: Any, result: Any) -> None:
         """See the result."""
+
+    def failed(self, training: Any, error: BaseException) -> None:
+        """See an error that ends training."""
+
+
+@contextmanager
+def watched(training: Any) -> Iterator[None]:
+    """Let the hooks of a training see an error that ends the block; an error of theirs becomes a note of it."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        for hook in training.hooks:
+            try:
+                hook.failed(training, error)
+            except Exception as other:
+                error.add_note(f"What was done could not be saved: {other}")
+        raise
 
 
 class Observation(Hook):
@@ -105,6 +123,10 @@ class Call(Hook):
 class Keeper(Protocol):
     """The contract of a checkpoint, see `vecprop.Checkpoint`."""
 
+    def held(self, is_folder: bool = True) -> AbstractContextManager[None]:
+        """Return a block in which no other program uses it."""
+        ...
+
     def begin(
         self, network: Network, theta: Array, batches: Sequence[Batch | None], epochs: int, settings: Mapping[str, Any]
     ) -> TrainingResult | None:
@@ -136,6 +158,11 @@ class Keep(Hook):
     def end(self, training: "Run", result: TrainingResult) -> None:
         """Keep the result."""
         self.checkpoint.write(result)
+
+    def failed(self, training: "Run", error: BaseException) -> None:
+        """Keep the last whole epoch, from which training goes on."""
+        if training.is_whole and not isinstance(error, DivergenceError | PressedAgain):
+            self.checkpoint.write(training.result("interrupted"))
 
 
 class Best(Hook):
@@ -244,6 +271,7 @@ class Run:
             state = continued(state, network, theta, settings, rows)
         self.state = state
         self.best, self.reason = None if rule is None else Best(rule, state), None
+        self.is_whole = True  # the state is that of a whole epoch or window
         self.hooks: list[Hook] = [] if self.best is None else [self.best]
         self.hooks += [Observation(self.schedule)] if state.schedule else []
         self.hooks += map(Call, callbacks)
@@ -287,7 +315,7 @@ class Run:
 
     def ask(self, event: str = "after_epoch") -> Reason | None:
         """Call a method of all hooks, also if one of them ends training; return a reason to stop, if there is one."""
-        self.reason = None
+        self.reason, self.is_whole = None, True
         try:
             for hook in self.hooks:
                 self.reason = getattr(hook, event)(self) or self.reason
@@ -299,13 +327,14 @@ class Run:
 
     def train(self, move: Callable[[], Reason]) -> TrainingResult:
         """Return the result of what moves theta, while the hooks watch."""
-        with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        errors = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+        with watched(self), ExitStack() as stack, errors:
             # Overflow ends in a loss that is not finite, for which there is an error.
             for hook in self.hooks:
                 stack.enter_context(hook)
             result = self.result(move())
-        for hook in self.hooks:
-            hook.end(self, result)
+            for hook in self.hooks:
+                hook.end(self, result)
         return result
 
     def was_moved(self) -> bool:

@@ -1,6 +1,7 @@
 """The entrance to training: `train` checks its arguments and puts the parts together."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,7 @@ def train(
     state : TrainingState, optional
         ``result.state`` of an earlier call, to continue from.
     checkpoint : Checkpoint, optional
-        Keeps training in a file, from which the same call goes on if its program was killed.
+        Keeps training in a file, from which the same call goes on if its program was killed or had an error.
 
     Returns
     -------
@@ -164,8 +165,9 @@ def train(
     if state is not None and state.under_way:
         raise ValueError("The state comes from the middle of an epoch of train_blocks: continue with that.")
     more = {"engine": chosen.name}
-    run = Run(network, theta, settings, batch.rows, callbacks, state, checkpoint, batches, more)
-    return run.ended or run.train(chosen.training_loop(run, batch, validation_batch).descend)
+    with nullcontext() if checkpoint is None else checkpoint.held(is_folder=False):
+        run = Run(network, theta, settings, batch.rows, callbacks, state, checkpoint, batches, more)
+        return run.ended or run.train(chosen.training_loop(run, batch, validation_batch).descend)
 
 
 train.__doc__ = (train.__doc__ or "").replace("{scores}", ";\n        ".join(meanings()))

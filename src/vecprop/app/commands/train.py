@@ -372,6 +372,7 @@ def train(
 
 def _kept(context: typer.Context, folder: Path, files: dict[str, Path | None]) -> Any:
     """Return the folder that keeps this run."""
+    from ...files.checkpoint.store import held
     from ..training.run_folder import PASSING as STILL_THE_SAME
     from ..training.run_folder import RunFolder
 
@@ -379,4 +380,9 @@ def _kept(context: typer.Context, folder: Path, files: dict[str, Path | None]) -
         if (file is not None and file.exists() and not (file.is_file() or file.is_dir())) or file == STANDARD_INPUT:
             raise UsageError(f"The {name} is a stream, which is gone when the command is run again: give a file.")
     changes = {name: value for name, value in context.params.items() if name not in PASSING | STILL_THE_SAME}
-    return RunFolder(folder, {name: existing(file) if file else None for name, file in files.items()}, changes)
+    paths = {name: existing(file) if file else None for name, file in files.items()}
+    try:
+        context.with_resource(held(folder, is_folder=True))
+    except ValueError as error:  # of another program that uses it
+        raise UsageError(str(error)) from error
+    return RunFolder(folder, paths, changes)

@@ -1,6 +1,5 @@
 """The folder in which ``vecprop train`` keeps a run, until its model is written."""
 
-import hashlib
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,7 +9,8 @@ from platform import python_version
 from typing import Any
 
 from ... import Checkpoint
-from ...files.checkpoint.folder import RUN, Folder
+from ...files.checkpoint.identity import Identity, of_all
+from ...files.checkpoint.store import LOCK, RUN, Store
 from ...terminal.errors import UsageError
 from ...terminal.output_files import RunFiles
 
@@ -26,15 +26,15 @@ class RunFolder:
     """A folder that keeps what a run has trained, so that the same command goes on."""
 
     def __init__(self, path: Path, files: Mapping[str, Path | None], options: Mapping[str, Any]) -> None:
-        run = {name: None if file is None else digest_of_file(file) for name, file in files.items()}
-        run |= {f"--{name.replace('_', '-')}": str(value) for name, value in options.items() if name not in files}
+        run = {f"--{name.replace('_', '-')}": str(value) for name, value in options.items() if name not in files}
         run |= {f"version of {name}": version(name) for name in LIBRARIES} | {"version of Python": python_version()}
-        self.path, self.folder = path, Folder(path, run)
+        run = Identity()({**files, **run})
+        self.path, self.store = path, Store(path, run, [of_all([run])])
 
     def begin(self) -> None:
         """Make the folder, if need be; refuse that of another run, or one that holds other files."""
         try:
-            self._known = list(self.folder.begin())
+            self._known = list(self.store.begin())
         except ValueError as error:
             raise UsageError(str(error)) from error
 
@@ -43,11 +43,11 @@ class RunFolder:
         if not (self.path / RUN).exists():
             return False
         self.begin()
-        return any(document.get("writes") == _names(files) for document, _ in self._known)
+        return any(document["writes"] == _names(files) for _, document, _ in self._known)
 
     def is_writing(self, files: RunFiles) -> None:
         """Note that these files are written from now on."""
-        self.folder.write({"writes": _names(files)}, {})
+        self.store.write([0], {"writes": _names(files)}, {})
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -57,29 +57,10 @@ class RunFolder:
     def remove(self) -> None:
         """Remove the folder: what says whose it is goes last, so that the same command could still go on."""
         shutil.rmtree(self.path / NETWORKS, ignore_errors=True)
-        for path in (*sorted(self.path.glob("part-*.npz")), self.path / RUN):
+        for path in (*sorted(self.path.glob("part-*.npz")), self.path / RUN, self.path / LOCK):
             path.unlink(missing_ok=True)
         with suppress(OSError):  # of a file that somebody has put there
             self.path.rmdir()
-
-
-def digest_of_file(path: Path) -> str:
-    """Return the digest of a file's bytes, or of all files in a folder with their names.
-
-    Examples
-    --------
-    >>> import tempfile, pathlib
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = pathlib.Path(folder, "a").write_bytes(b"hello")
-    ...     digest_of_file(pathlib.Path(folder, "a"))[:16], digest_of_file(pathlib.Path(folder))[:16]
-    ('2cf24dba5fb0a30e', '3213aa9907e55963')
-    """
-    if path.is_dir():
-        each = sorted(file for file in path.rglob("*") if file.is_file())
-        named = "".join(f"{file.relative_to(path)}\0{digest_of_file(file)}\n" for file in each)
-        return hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _names(files: RunFiles) -> list[str | None]:

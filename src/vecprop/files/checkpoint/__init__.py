@@ -3,11 +3,11 @@
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
-
-import numpy as np
 
 from ...core.elementary import is_within
 from ...core.inputs import Batch
@@ -18,15 +18,10 @@ from ...train.members import Data, Member
 from ...train.state import TrainingResult
 from ..atomic import sweep
 from ..model_file import information, load_with_memory, save_with_notes
-from ..model_file.registry import BY_CLASS
-from ..model_file.values import Writer
 from ..networks import TrainedNetwork
-from .digests import differing, digest, require_savable
-from .fits import KeptFits
-from .folder import make_folder
-from .members import KeptMembers
-from .pace import Pace
-from .surroundings import made_with, warn_of_others
+from .identity import Identity, differing, made_with, require_savable, warn_of_others
+from .results import KeptFits, KeptMembers
+from .store import Pace, held
 
 
 class Checkpoint:
@@ -39,14 +34,18 @@ class Checkpoint:
 
     `train` keeps its state in a file, a model file that `load` reads at any time. `train_population` keeps the results
     of members that have ended in a folder, many in a file; those that had not ended begin anew. A file takes its place
-    only when it is complete. What has ended returns at once; `train` goes on if more epochs are asked for. One program
-    at a time writes there; what a killed one has left unfinished is removed when the next begins.
+    only when it is complete. What has ended returns at once; `train` goes on if more epochs are asked for. A folder
+    takes further members, and a run of some of its members.
+
+    An exception, such as one of a callback, saves what is done before it leaves training. So does SIGTERM, which ends
+    training as Ctrl-C does, and then the program, with the exit code 143. One program at a time uses a checkpoint: it
+    holds a lock of the operating system. What a killed program has left unfinished is removed when the next begins.
 
     Parameters
     ----------
     path : path
-        The file or the folder, which is made, with those above it. It belongs to one run: the same network, start, data
-        and settings.
+        The file or the folder, which is made, with those above it. A file belongs to one run: the same network, start,
+        data and settings.
     every : float, default 60.0
         The seconds after which is written again, at the end of an epoch, or what members have ended. It is written
         later if writing would take more than a hundredth of the time, and always when training ends.
@@ -54,8 +53,9 @@ class Checkpoint:
     Raises
     ------
     ValueError
-        If every is negative. When training begins: if the file or folder is of another run, which is named with what
-        differs, or if it is no checkpoint; it stays as it is.
+        If every is negative. When training begins: if another program uses the checkpoint, which is named; if the file
+        is of another run, or the folder of one that has no member in common, with what differs; or if it is no
+        checkpoint. It stays as it is.
     FileError
         When training begins: if a part of the run is not one that model files hold, such as a layer of the user's own.
 
@@ -86,9 +86,14 @@ class Checkpoint:
         self.path, self.every = Path(path), every
         self.seconds = 0.0  # of earlier programs, until what they have kept
         self._record: Any = None
+        self.takes_others = False
 
     def __repr__(self) -> str:
         return f"Checkpoint({str(self.path)!r}, every={self.every})"
+
+    def held(self, is_folder: bool = True) -> AbstractContextManager[None]:
+        """Return a block in which other programs cannot use the checkpoint, and SIGTERM acts as Ctrl-C."""
+        return held(self.path, is_folder)
 
     def begin(
         self, network: Network, theta: Any, batches: Sequence[Batch | None], epochs: int, settings: Mapping[str, Any]
@@ -109,20 +114,26 @@ class Checkpoint:
             All other settings on which its bits depend, with the optimizer's ``schedule`` and the ``batch_size``.
         """
         self.network = network.dense if isinstance(network, SparseNetwork) else network
-        self.run = _identity(self.network, theta, batches, settings)
+        require_savable(theta)
+        known = {"network": self.network, **settings, "start": theta}
+        for prefix, batch in zip(("", "validation "), batches, strict=False):
+            if batch is not None:
+                known |= {f"{prefix}X": batch, f"{prefix}T": batch.T, f"{prefix}sample_weight": batch.weight}
+        self.run = Identity()(known)
         if self._record is not None:
             self.run["record"] = type(self._record).__name__
         self.pace = Pace(self.every)
         if self.path.is_dir():
             raise ValueError(f"{self.path} is a folder, but one training is kept in a file: name a file in it.")
-        make_folder(self.path.parent)  # now, not after the first minute of training
-        sweep(self.path, age=0)
+        sweep(self.path.parent, self.path.name)
         if not self.path.exists():
             return None
         notes = information(self.path).get("checkpoint")
         if notes is None:
             raise ValueError(f"{self.path} is a model, not a checkpoint: give the checkpoint another path.")
         differs = differing(self.run, notes["run"])
+        if differs and self.takes_others:
+            return None
         if differs:
             self._refuse(differs)
         warn_of_others(self.path, notes.get("made with", {}))
@@ -144,10 +155,12 @@ class Checkpoint:
             self.write(result)
 
     def write(self, result: TrainingResult) -> None:
-        """Write a result of training."""
+        """Write a result of training, unless the callback that is kept too does not know its last epoch."""
         began = time.perf_counter()
         trained = TrainedNetwork(self.network, result.theta, replace(result.state, network=self.network))
-        memory = None if self._record is None else self._record.memory()
+        memory = None if self._record is None else self._record.memory(result.state.epoch)
+        if self._record is not None and memory is None:
+            return
         notes = {"run": self.run, "reason": result.reason, "made with": made_with()}
         save_with_notes(trained, self.path, memory=memory, checkpoint=notes)
         self.pace.wrote(began)
@@ -164,50 +177,37 @@ class Checkpoint:
         moments: bool,
     ) -> KeptMembers:
         """Return what keeps a population's members in the folder; see `KeptMembers`."""
-        kept = KeptMembers(self.path, self.every, members, groups, engines, data, moments)
+        kept = KeptMembers((self.path, self.every, self.takes_others), members, groups, engines, data, moments)
         self.seconds = kept.seconds
         return kept
 
     def recording(self, record: Any) -> Self:
         """Return a checkpoint that keeps the memory of a callback too.
 
-        Its ``memory()`` returns values that a model file holds, and ``remember(memory)`` takes them.
+        Its ``memory(epoch)`` returns values that a model file holds, or None if it does not know this epoch yet, and
+        ``remember(memory)`` takes them.
         """
-        again = type(self)(self.path, self.every)
+        again = copy(self)
         again._record = record
         return again
 
     def fits(self, each: Sequence[Mapping[str, Any]]) -> KeptFits:
         """Return what keeps fits of estimators in the folder; see `KeptFits`."""
-        return KeptFits(self.path, self.every, each)
+        return KeptFits((self.path, self.every, self.takes_others), each)
 
     @property
     def is_begun(self) -> bool:
         """Whether there is a file or folder."""
         return self.path.exists()
 
-    def part(self, name: str) -> Self:
-        """Return the checkpoint of a part of the run, a file or a folder in this folder."""
-        return type(self)(self.path / name, self.every)
+    def part(self, name: str, takes_others: bool = False) -> Self:
+        """Return the checkpoint of a part of the run, a file or a folder in this folder.
 
-
-def _identity(
-    network: Network, theta: Any, batches: Sequence[Batch | None], settings: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return what a run is, as JSON's values: its settings, and digests of its arrays."""
-    writer = Writer(BY_CLASS)
-    writer.plain(TrainedNetwork(network, theta), "")  # raises an error if the file could not hold it
-    require_savable(theta)
-    arrays = {"start": theta}
-    for prefix, batch in zip(("", "validation "), batches, strict=False):
-        if batch is not None:
-            arrays |= {f"{prefix}X": batch, f"{prefix}T": batch.T, f"{prefix}sample_weight": batch.weight}
-    known = {"network": network} | {
-        name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()
-    }
-    return {name: writer.plain(value, name) for name, value in known.items()} | {
-        name: digest(array) for name, array in arrays.items()
-    }
+        One that takes others does not refuse what another run has left there: a file is replaced.
+        """
+        part = type(self)(self.path / name, self.every)
+        part.takes_others = takes_others
+        return part
 
 
 def _are_alike(schedule: Schedule, step: int, per_epoch: int, epochs: int, other: int) -> bool:

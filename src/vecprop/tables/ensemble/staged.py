@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from ...estimators.keeping import held
 from ...system.threads import at_most_jobs
 from ...train.progress import Progress
 from ...train.state import TrainingResult
@@ -118,6 +119,13 @@ def fit_together(
     models : sequence of TabularClassifier or TabularRegressor
         The models, of which the first says how many threads and stages there may be, and where they are kept.
     """
+    with held(models[0].checkpoint):
+        _fit_together(models, tables, progress)
+
+
+def _fit_together(
+    models: Sequence[Any], tables: Sequence[Mapping[str, Any]], progress: Callable[[Progress], object] | None
+) -> None:
     schedule = Schedule(models[0].stages, models[0].budget, progress, models[0].checkpoint)
     prepared = [model._prepared(**table) for model, table in zip(models, tables, strict=True)]
     fits = [fit for _, fit in prepared]

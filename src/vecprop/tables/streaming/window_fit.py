@@ -1,7 +1,7 @@
 """The training of ensembles on rows that do not fit into memory: each pass over the blocks feeds all members."""
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -14,7 +14,7 @@ from ...system.threads import PressedAgain
 from ...train.blocks.windows import Window, Windows
 from ...train.members import Member
 from ...train.progress import Progress
-from ...train.run import Run
+from ...train.run import Run, watched
 from ...train.state import DivergenceError, TrainingResult
 from ..encoding.encoder import VIEWS, Encoder, View
 from ..error import TableError
@@ -133,12 +133,13 @@ class _Trainer:
         parts = (member.network, np.array(member.theta), member.settings, self.rows)
         self.run = Run(*parts, checkpoint=checkpoint, batches=[None, validation], more=more)
         self.result, state = self.run.ended, self.run.state
+        self.run.is_whole = self.result is None
         self.done = state.epoch, state.under_way.get("windows", 0)
         self.steps = WindowSteps(self.run, validation, view, front)
 
     def end(self, result: TrainingResult) -> None:
         """Keep what training has come to."""
-        self.result = result
+        self.result, self.run.is_whole = result, False  # an error that follows must not keep it as interrupted
         for hook in self.run.hooks:
             hook.end(self.run, result)
 
@@ -204,6 +205,24 @@ def trained_in_windows(
         room=room * len(members),
     )
     epochs = max(member.epochs for member in members)
+    with ExitStack() as stack:
+        for trainer in trainers:
+            stack.enter_context(watched(trainer.run))
+        _train_all(trainers, windows, rows, progress, epochs)
+    for trainer in trainers:
+        if trainer.result is None:
+            trainer.end(trainer.run.result("interrupted"))
+    return [trainer.result for trainer in trainers if trainer.result is not None]
+
+
+def _train_all(
+    trainers: Sequence[_Trainer],
+    windows: Windows,
+    rows: StreamedRows,
+    progress: Callable[[Progress], object] | None,
+    epochs: int,
+) -> None:
+    """Feed all windows to all trainers, until they have ended or Ctrl-C comes."""
     try:
         going = [trainer for trainer in trainers if trainer.result is None]
         begun = min((trainer.run.state.epoch for trainer in going), default=epochs)
@@ -223,10 +242,6 @@ def trained_in_windows(
     except KeyboardInterrupt:
         if all(trainer.steps.epochs is None and trainer.result is None for trainer in trainers):
             raise
-    for trainer in trainers:
-        if trainer.result is None:
-            trainer.end(trainer.run.result("interrupted"))
-    return [trainer.result for trainer in trainers if trainer.result is not None]
 
 
 def _progress(trainers: Sequence[_Trainer], epoch: int, epochs: int) -> Progress:

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -155,15 +155,16 @@ def train_blocks(
         expect=getattr(blocks, "expect", None),
     )
     more = {} if checkpoint is None else {**windows.identity(), "rows": digest_of(blocks)}
-    run = Run(network, theta, settings, rows, callbacks, state, checkpoint, [None, validation_batch], more)
-    if run.ended is not None:
-        return run.ended
-    first = _first_window(run.state, windows, size)
-    _announce(windows, blocks.inputs, network.outputs, theta.dtype.itemsize)
     from ..compiled.window_steps import WindowSteps
 
-    steps = WindowSteps(run, validation_batch)
-    return run.train(lambda: _descend(steps, windows, first, source))
+    with nullcontext() if checkpoint is None else checkpoint.held(is_folder=False):
+        run = Run(network, theta, settings, rows, callbacks, state, checkpoint, [None, validation_batch], more)
+        if run.ended is not None:
+            return run.ended
+        first = _first_window(run.state, windows, size)
+        _announce(windows, blocks.inputs, network.outputs, theta.dtype.itemsize)
+        steps = WindowSteps(run, validation_batch)
+        return run.train(lambda: _descend(steps, windows, first, source))
 
 
 def _descend(steps: "WindowSteps", windows: Windows, first: int, source: CheckedBlocks) -> Reason:

@@ -100,6 +100,7 @@ class CompiledTrainingLoop(TrainingLoop):
         state, began = self.state, self.run.seconds
         is_stopped = interrupts.__len__ if count * self.pace > LONG else None
         moved = state.theta.copy() if is_stopped and self.run.callbacks and self.run.was_moved() else None
+        self.run.is_whole = False
         progress = self.epochs.run(count, state.epoch, state.step, state.optimizer["t"], rates, is_stopped)
         done = progress.epochs
         if moved is not None and progress.stopped and not done:

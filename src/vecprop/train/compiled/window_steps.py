@@ -105,6 +105,7 @@ class WindowSteps:
         places = self._places(window)
         count = len(places) if window.is_last else len(places) // B * B
         results, steps = None, -(-count // B)
+        self.run.is_whole = False
         if count:
             results = self._run(window, places[:count], steps, interrupts)
             if results.stopped and not results.epochs:

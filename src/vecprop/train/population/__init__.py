@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ...optimize.settings import EngineName
 from ..members import Data, Member
 from ..progress import Progress
 from ..results import Part, TrainingResults, joined
+from ..run import watched
 from .bundles import Bundle, SharedData, Workers, bundles_of, train_bundle
 from .keeping import Keeping, PopulationKeeper
 from .local import Monitor, Shown, check_groups, engine_of, groups_of, not_begun, train_here
@@ -57,7 +59,8 @@ def train_population(
         Whether results keep the optimizers' moments, from which training continues. Without those of Adam they are a
         third as large.
     checkpoint : Checkpoint, optional
-        Keeps the members that have ended in a folder. The same call goes on with the others if its program was killed.
+        Keeps the members that have ended in a folder, also if an exception ends training. The same call goes on with
+        the others, and so does one with further members.
     workers : object, optional
         Trains the members in other processes, with the same bits: its ``run(function, bundles, data)`` yields
         ``place, function(bundles[place], data)`` for all bundles, each about a second's work, as they come.
@@ -92,23 +95,26 @@ def train_population(
             raise TypeError(f"{name} is {value!r}: give {GIVE[name]}.")
     if workers is not None or checkpoint is not None:
         check_groups(groups, members, data, engine)
-    if checkpoint is not None:
-        engines = [engine_of(members[numbers[0]], data, engine).name for numbers in groups]
-        keeper = checkpoint.members(members, groups, engines, data, moments)
-        hooks, known = [Keeping(keeper, moments)], keeper.part
-        done = set(known.numbers)
-        left = [[number for number in numbers if number not in done] for numbers in groups]
-        groups = [numbers for numbers in left if numbers]
-    monitor = Monitor(len(members), hooks if progress is None else [*hooks, Shown(progress)])
-    if known.numbers:
-        monitor.knows(known)
-    if workers is None:
-        part = train_here(groups, members, data, engine, monitor)
-        part = part if moments else part.without_moments()
-    else:
-        part = train_there(workers, *bundles_of(groups, members, data, engine, moments), members, monitor)
-    for hook in monitor.hooks:
-        hook.end(monitor, part)
+    with ExitStack() as stack:
+        if checkpoint is not None:
+            stack.enter_context(checkpoint.held())
+            engines = [engine_of(members[numbers[0]], data, engine).name for numbers in groups]
+            keeper = checkpoint.members(members, groups, engines, data, moments)
+            hooks, known = [Keeping(keeper, moments)], keeper.part
+            done = set(known.numbers)
+            left = [[number for number in numbers if number not in done] for numbers in groups]
+            groups = [numbers for numbers in left if numbers]
+        monitor = Monitor(len(members), hooks if progress is None else [*hooks, Shown(progress)])
+        if known.numbers:
+            monitor.knows(known)
+        stack.enter_context(watched(monitor))
+        if workers is None:
+            part = train_here(groups, members, data, engine, monitor)
+            part = part if moments else part.without_moments()
+        else:
+            part = train_there(workers, *bundles_of(groups, members, data, engine, moments), members, monitor)
+        for hook in monitor.hooks:
+            hook.end(monitor, part)
     results = TrainingResults(*joined([known, part]))
     if monitor.interrupted and all(result.reason != "interrupted" for result in results):
         raise KeyboardInterrupt  # it came when all were done, so that no result tells of it

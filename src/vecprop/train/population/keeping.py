@@ -1,6 +1,7 @@
 """The members of a population that have ended are kept, so that a run that is killed goes on with the others."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,6 +29,10 @@ class MembersKeeper(Protocol):
 
 class PopulationKeeper(Protocol):
     """The contract of a checkpoint of a population, see `vecprop.Checkpoint`."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """Return a block in which no other program uses it."""
+        ...
 
     def members(
         self,
@@ -61,7 +66,7 @@ class Keeping(Hook):
 
     def end(self, training: Any, result: Any = None) -> None:
         """Keep all members that have ended."""
-        cohorts = []
+        cohorts, ended = [], []
         for cohort in training.cohorts:
             if not isinstance(cohort, Cohort):
                 continue
@@ -69,9 +74,13 @@ class Keeping(Hook):
             kept = self._kept.setdefault(id(cohort), np.zeros(len(results.numbers), bool))
             new = np.flatnonzero((results.seconds > 0) & (results.reasons != REASONS.index("interrupted")) & ~kept)
             if len(new):
-                kept[new] = True
+                ended.append((kept, new))
                 cohorts.append(results.taken(new, self.moments))
         part = joined([*self._waiting, Part(cohorts, {})])
         if part.cohorts or part.others:
             self.keeper.keep(part)
         self._waiting = []
+        for kept, new in ended:
+            kept[new] = True
+
+    failed = end

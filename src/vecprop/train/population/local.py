@@ -219,4 +219,6 @@ def _train_alone(member: Member, data: Data, engine: EngineName) -> TrainingResu
 def in_member(number: int, error: TypeError | ValueError) -> TypeError | ValueError:
     """Return an error that says in which member it is."""
     cls = TypeError if isinstance(error, TypeError) else ValueError
-    return cls(f"In member {number}: {error}")
+    told: Any = cls(f"In member {number}: {error}")
+    told.member = number
+    return told

@@ -1,0 +1,189 @@
+"""What a run is, as JSON's values: its settings, and digests of its arrays, files and results."""
+
+import hashlib
+import json
+import platform
+import warnings
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from llvmlite import binding
+from scipy import sparse
+
+from ... import __version__
+from ...core.expansion import Expansion
+from ...core.inputs import Batch
+from ...core.selection import Scaling, Selection
+from ...core.sparse import SparseNetwork
+from .. import FileError
+from ..model_file.registry import BY_CLASS
+from ..model_file.values import Writer
+
+BLOCK = 2**20
+"""The numbers that are hashed at a time, which bounds the copy of an array that does not lie row by row."""
+
+
+class Identity:
+    """Makes JSON's values of what a run depends on; the digest of an array is computed once.
+
+    A function is its name; an array, a selection of rows or a file is a digest; all else is what a model file holds.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, Any] = {}  # by address; arrays are kept, so that no other gets the address
+
+    def __call__(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values as JSON's values."""
+        return {name: self.plain(value, name) for name, value in values.items()}
+
+    def plain(self, value: Any, name: str) -> Any:
+        """Return a value of this name as JSON's value."""
+        if callable(value) and hasattr(value, "__qualname__"):
+            return f"{value.__module__}.{value.__qualname__}"
+        if isinstance(value, Path):
+            return digest_of_file(value)
+        if isinstance(value, np.generic):
+            value = value.item()
+        if isinstance(value, dict):
+            return {key: self.plain(of, f"{name} {key}") for key, of in value.items()}
+        if hasattr(value, "shape") or hasattr(value, "scaling"):
+            return self.digest(value)
+        return Writer(BY_CLASS).plain(value.dense if isinstance(value, SparseNetwork) else value, name)
+
+    def digest(self, value: Any) -> str | None:
+        """Return the digest of an array, a list of numbers or a selection of rows."""
+        if id(value) not in self._known:
+            self._known[id(value)] = digest(value), value
+        return self._known[id(value)][0]
+
+
+def digest(value: Any) -> str | None:
+    """Return a digest of an array, of a sparse matrix, or of a selection or batch of rows; None of None.
+
+    Examples
+    --------
+    >>> digest(np.zeros(3)) == digest([0.0, 0.0, 0.0]), digest(np.zeros(3)) == digest(np.zeros(3, np.float32))
+    (True, False)
+    """
+    match value:
+        case None:
+            return None
+        case Selection():
+            return _of_rows(value.X, value.rows, value.scaling, value.expansion)
+        case Batch():
+            return _of_rows(value.X, value.chosen, value.scaling, value.expansion)
+    if sparse.issparse(value):
+        X: Any = value.tocsr()
+        return of_all([str(X.shape), *map(digest, (X.data, X.indices, X.indptr))])
+    return _of_array(np.asarray(value))
+
+
+def of_all(values: Any) -> str:
+    """Return one digest of a list of values that JSON can hold.
+
+    Examples
+    --------
+    >>> of_all(["a", None]) == of_all(["a", None]), of_all(["a", None]) == of_all([None, "a"])
+    (True, False)
+    """
+    return hashlib.sha256(json.dumps(list(values)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def bits_of(value: Any) -> str:
+    """Return a digest of anything that a model file holds, such as a result."""
+    writer = Writer(BY_CLASS)
+    plain = writer.plain(value, "")
+    return of_all([plain, *map(digest, writer.arrays.values())])
+
+
+def digest_of_file(path: Path) -> str:
+    """Return the digest of a file's bytes, or of all files in a folder with their names.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = pathlib.Path(folder, "a").write_bytes(b"hello")
+    ...     digest_of_file(pathlib.Path(folder, "a"))[:16], digest_of_file(pathlib.Path(folder))[:16]
+    ('2cf24dba5fb0a30e', '3213aa9907e55963')
+    """
+    if path.is_dir():
+        each = sorted(file for file in path.rglob("*") if file.is_file())
+        named = "".join(f"{file.relative_to(path)}\0{digest_of_file(file)}\n" for file in each)
+        return hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def in_common(each: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return for each name a digest of the different values that several have, in any order.
+
+    Examples
+    --------
+    >>> in_common([{"seed": 1}, {"seed": 2}]) == in_common([{"seed": 2}, {"seed": 1}, {"seed": 1}])
+    True
+    """
+    values: dict[str, set[str]] = {}
+    for of in each:
+        for name, value in of.items():
+            values.setdefault(name, set()).add(of_all([value]))
+    return {name: of_all(sorted(found)) for name, found in values.items()}
+
+
+def differing(own: Mapping[str, Any], known: Mapping[str, Any]) -> str:
+    """Return the names of what differs between two runs as the beginning of a sentence, "" if they are the same.
+
+    Examples
+    --------
+    >>> differing({"X": "1", "clip": None}, {"X": "2", "clip": 0.5})
+    'its X and its clip differ'
+    """
+    names = [name for name in {**own, **known} if own.get(name) != known.get(name)]
+    return " and ".join(f"its {name}" for name in names) + (" differs" if len(names) == 1 else " differ" * bool(names))
+
+
+def require_savable(theta: Any) -> None:
+    """Refuse parameters that a model file does not hold."""
+    if not isinstance(theta, np.ndarray) or theta.dtype not in (np.float32, np.float64):
+        kind = f"dtype {theta.dtype}" if isinstance(theta, np.ndarray) else f"the type {type(theta).__name__}"
+        raise FileError(f"theta has {kind}, but a model file holds NumPy arrays of float32 and float64: convert it.")
+
+
+def made_with() -> dict[str, str]:
+    """Return the versions and the processor on which bits depend."""
+    versions = {name: version(name) for name in ("numpy", "scipy", "numba")}
+    processor = f"{platform.machine()} {binding.get_host_cpu_name()}"
+    return {"vecprop": __version__, "Python": platform.python_version(), **versions, "processor": processor}
+
+
+def warn_of_others(path: Path, known: Any) -> None:
+    """Warn if a file or folder was written with other versions or on another processor."""
+    own = made_with()
+    others = [f"{name} {known[name]}, now {own[name]}" for name in own if known.get(name, own[name]) != own[name]]
+    if others:
+        warnings.warn(
+            f"{path} was written with {', and '.join(others)}: the bits may differ from those of the whole run.",
+            stacklevel=4,
+        )
+
+
+def _of_rows(X: Any, rows: np.ndarray | None, scaling: Scaling | None, expansion: Expansion | None) -> str | None:
+    if rows is None and scaling is None and expansion is None:
+        return digest(X)
+    how = [None] if scaling is None else [digest(scaling.shift), digest(scaling.scale), bool(scaling.multiplies)]
+    how += [] if expansion is None else [digest(expansion.columns), digest(expansion.edges)]
+    return of_all([digest(X), digest(rows), *how])
+
+
+def _of_array(array: np.ndarray) -> str:
+    found = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
+    if array.ndim == 0 or array.dtype.hasobject:
+        found.update(repr(array.tolist()).encode("utf-8", "surrogatepass"))
+        return found.hexdigest()
+    step = max(1, BLOCK * len(array) // max(array.size, 1))
+    for first in range(0, len(array), step):
+        found.update(np.ascontiguousarray(array[first : first + step]).reshape(-1).view(np.uint8).data)
+    return found.hexdigest()

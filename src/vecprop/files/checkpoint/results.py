@@ -1,0 +1,230 @@
+"""Results in a folder: of the members of a population, and of fits of estimators, that have ended."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from ...train.members import Data, Member
+from ...train.results import ARRAYS, CohortResults, Part
+from ...train.state import TrainingResult
+from .. import FileError
+from ..model_file.registry import BY_CLASS, BY_NAME
+from ..model_file.values import Reader, Writer
+from .identity import Identity, bits_of, in_common, of_all, require_savable
+from .store import Pace, Store
+
+PARTS = ("network", "optimizer", "schedule", "early_stopping")
+PLAN = ("epochs", "batch_size", "shuffle", "validation_score", "training_loss", "clip", "keeps_predictions")
+DATA = ("X", "T", "sample_weight")
+ROWS = ("rows", "validation_rows")
+
+MOST_ALONE = 2_000
+"""The most results of members that were trained by themselves in one file, of about ten arrays each."""
+
+MOST_FITS = 1_000
+"""The most fits in one file, of about twenty arrays each."""
+
+NUMBERS = ("epochs", "rows", "per_epoch", "running")
+CURVES = ("loss", "validation_loss", "validation_score", "validation_predictions", "gradient_norm", "step_size")
+
+
+class KeptMembers:
+    """Keeps the results of a population's members."""
+
+    def __init__(
+        self,
+        place: tuple[Any, float, bool],
+        members: Sequence[Member],
+        groups: Sequence[list[int]],
+        engines: Sequence[str],
+        data: Data,
+        moments: bool,
+    ) -> None:
+        path, every, takes_others = place
+        self.store = Store(path, *_identity(members, groups, engines, data, moments), takes_others)
+        self.seconds, self.part, known = 0.0, Part([], {}), {}
+        for keys, document, arrays in self.store.begin():
+            self.seconds += document["seconds"]
+            self._take(keys, document, arrays, members, known)
+        self.pace = Pace(every)
+
+    def _take(
+        self,
+        keys: list[str],
+        document: Mapping[str, Any],
+        arrays: Mapping[str, np.ndarray],
+        members: Sequence[Member],
+        known: dict[str, Any],
+    ) -> None:
+        """Take the results of this run's members from a file; see `_plain`."""
+        others, starts = Reader(BY_NAME, arrays).value(document["others"]), dict[str, int]()
+        left = iter(keys)
+        for each, key in zip(others.values(), left, strict=False):
+            if numbers := self.store.numbers.get(key):
+                state = each["state"]
+                if state.optimizer_class:  # L-BFGS has no state, and no network in it
+                    state = replace(state, network=members[numbers[0]].network)
+                result = TrainingResult(each["theta"], state.history, state, each["reason"])
+                self.part.others.update(dict.fromkeys(self._new(key, result, known), result))
+        for plain in document["cohorts"]:
+            own = dict(_split(plain["shapes"], arrays, starts))
+            of_cohort = enumerate(islice(left, len(plain["numbers"])))
+            ours = [(place, key) for place, key in of_cohort if key in self.store.numbers]
+            if not ours:
+                continue
+            cohort = _cohort(plain, own, members[self.store.numbers[ours[0][1]][0]])
+            new = [(place, number) for place, key in ours for number in self._new(key, (cohort, place), known)]
+            if new:
+                places, numbers = map(list, zip(*new, strict=True))
+                self.part.cohorts.append(replace(cohort.taken(places), numbers=numbers))
+
+    def _new(self, key: str, result: Any, known: dict[str, Any]) -> list[int]:
+        """Return the numbers of the members with a key, if this is the first result of it."""
+        if key in known and _bits(known[key]) != _bits(result):
+            self.store.refuse_two(key)
+        return self.store.numbers[key] if known.setdefault(key, result) is result else []
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to keep those that have ended."""
+        return self.pace.is_due
+
+    def keep(self, part: Part) -> None:
+        """Keep results."""
+        began, since = time.perf_counter(), self.pace.written
+        alone = list(part.others.items())
+        for first in range(0, max(len(alone), 1), MOST_ALONE):
+            some = Part([] if first else part.cohorts, dict(alone[first : first + MOST_ALONE]))
+            document, arrays = _plain(some)
+            self.store.write(some.numbers, {"seconds": 0.0 if first else began - since, **document}, arrays)
+        self.pace.wrote(began)
+
+
+class KeptFits:
+    """Keeps what fits of estimators have learned.
+
+    Parameters
+    ----------
+    each : sequence of mapping
+        What each fit depends on, see `Identity`.
+    """
+
+    def __init__(self, place: tuple[Any, float, bool], each: Sequence[Mapping[str, Any]]) -> None:
+        path, every, takes_others = place
+        known = list(map(Identity(), each))
+        self.store = Store(path, in_common(known), [of_all([of]) for of in known], takes_others)
+        self.known: dict[int, Any] = {}
+        for keys, document, arrays in self.store.begin():
+            for key, learned in zip(keys, Reader(BY_NAME, arrays).value(document["fits"]), strict=True):
+                for number in self.store.numbers.get(key, ()):
+                    if _bits(self.known.setdefault(number, learned)) != _bits(learned):
+                        self.store.refuse_two(key)
+        self.waiting: dict[int, Any] = {}
+        self.pace = Pace(every)
+
+    def ended(self, number: int, learned: Any) -> None:
+        """Take what a fit has learned, and write it with others, if it is time."""
+        self.waiting[number] = learned
+        if self.pace.is_due:
+            self.write()
+
+    def write(self) -> None:
+        """Write what fits have learned since the last time."""
+        began, numbers = time.perf_counter(), list(self.waiting)
+        for first in range(0, len(numbers), MOST_FITS):
+            some, writer = numbers[first : first + MOST_FITS], Writer(BY_CLASS)
+            fits = writer.plain([self.waiting[number] for number in some], "fits")
+            self.store.write(some, {"fits": fits}, writer.arrays)
+        self.waiting = {}
+        self.pace.wrote(began)
+
+
+def _bits(result: Any) -> str:
+    """Return a digest of a result without its times; of a cohort's, given with its place."""
+    if isinstance(result, dict):
+        return bits_of(result | {"seconds": 0.0})
+    result = result[0].result(result[1]) if isinstance(result, tuple) else result
+    state, curves = result.state, [getattr(result.history, name) for name in CURVES]
+    kept = (state.theta, state.optimizer, state.schedule, state.early_stopping, state.epoch, state.step)
+    return bits_of([result.theta, result.reason, *kept, *curves])
+
+
+def _identity(
+    members: Sequence[Member], groups: Sequence[list[int]], engines: Sequence[str], data: Data, moments: bool
+) -> tuple[dict[str, Any], list[str]]:
+    """Return what a population is, and the digest of what each member's result depends on."""
+    identity, each, keys, starts = Identity(), [], [""] * len(members), []
+    for numbers, engine in zip(groups, engines, strict=True):
+        first = members[numbers[0]]
+        try:
+            of = identity({name: getattr(first, name) for name in (*PARTS, *PLAN)})
+            arrays = (first.rows, first.validation_rows, *data.of(first))
+            of |= {name: identity.digest(array) for name, array in zip((*ROWS, *DATA), arrays, strict=True)}
+            for number in numbers:
+                require_savable(members[number].theta)
+        except FileError as error:
+            raise FileError(f"In member {numbers[0]}: {error}") from None
+        each.append({"engine": engine, **of, "moments": moments})
+        shared = of_all([each[-1]])
+        for number in numbers:
+            starts.append({"seed": int(members[number].seed), "start": identity.digest(members[number].theta)})
+            keys[number] = of_all([shared, starts[-1]])
+    return in_common(each) | in_common(starts), keys
+
+
+def _plain(part: Part) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return results as JSON's values and arrays: those of all cohorts lie one after the other in a few."""
+    joint: dict[str, list[np.ndarray]] = {}
+    cohorts = []
+    for cohort in part.cohorts:
+        shapes = {}
+        for name, array in _arrays(cohort).items():
+            shapes[name] = [array.dtype.str.lstrip("<|="), *array.shape]
+            joint.setdefault(f"{name} {shapes[name][0]}", []).append(array.reshape(-1))
+        plain = {name: getattr(cohort, name) for name in NUMBERS}
+        cohorts.append({"numbers": [int(number) for number in cohort.numbers], "shapes": shapes, **plain})
+    writer = Writer(BY_CLASS)
+    alone = {
+        number: {"theta": each.theta, "state": replace(each.state, network=None), "reason": each.reason}
+        for number, each in part.others.items()
+    }
+    document = {"cohorts": cohorts, "others": writer.plain(alone, "others")}
+    return document, writer.arrays | {name: np.concatenate(arrays) for name, arrays in joint.items()}
+
+
+def _arrays(cohort: CohortResults) -> dict[str, np.ndarray]:
+    """Return the arrays of compact results that do not follow from the others."""
+    follow = {"last_finite"} | ({"best", "memory"} if cohort.stopping is None else set())
+    arrays = {name: getattr(cohort, name) for name in ARRAYS if name not in follow}
+    return arrays | {f"moment {name}": moment for name, moment in cohort.moments.items()}
+
+
+def _cohort(plain: Mapping[str, Any], own: dict[str, Any], member: Member) -> CohortResults:
+    """Return the compact results of members like this one."""
+    own["last_finite"] = own["thetas"]
+    if member.early_stopping is None:
+        own |= {"best": own["thetas"], "memory": np.empty((len(own["thetas"]), 0))}
+    moments = {name.partition(" ")[2]: own.pop(name) for name in [*own] if name.startswith("moment ")}
+    return CohortResults(
+        numbers=plain["numbers"],
+        network=member.network,
+        optimizer_class=type(member.optimizer).__name__,
+        stopping=member.early_stopping,
+        moments=moments,
+        **{name: plain[name] for name in NUMBERS} | own,
+    )
+
+
+def _split(
+    shapes: Mapping[str, list[Any]], arrays: Mapping[str, np.ndarray], starts: dict[str, int]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the arrays of a cohort, which lie behind those of the cohorts before."""
+    for name, (kind, *shape) in shapes.items():
+        joint = f"{name} {kind}"
+        start, size = starts.get(joint, 0), int(np.prod(shape))
+        starts[joint] = start + size
+        yield name, arrays[joint][start : start + size].reshape(shape)

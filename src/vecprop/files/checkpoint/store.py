@@ -1,0 +1,159 @@
+"""The folder of many trainings: their results, each under the digest of what it is the result of."""
+
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...system.interrupts import terminated_as_interrupted
+from .. import FileError
+from ..atomic import locked, settle, sweep
+from ..model_file import container
+from .identity import differing, made_with, warn_of_others
+
+RUN, PART, LOCK = "run.npz", "part-{:06}.npz", ".lock"
+"""The names of the files: what the run is, what has ended, and who writes."""
+
+WIDTH = 32
+"""The letters of a key: half of a digest."""
+
+SHARE = 0.01
+"""The largest share of the time that writing takes."""
+
+
+class Pace:
+    """When to write: after some seconds, and so seldom that it takes no more than a hundredth of the time."""
+
+    def __init__(self, every: float) -> None:
+        self.every, self.written, self.cost = every, time.perf_counter(), 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to write."""
+        return time.perf_counter() - self.written >= max(self.every, self.cost / SHARE)
+
+    def wrote(self, began: float) -> None:
+        """Note that what was begun at a time is written."""
+        self.written = time.perf_counter()
+        self.cost = self.written - began
+
+
+class Store:
+    """The results in a folder.
+
+    Parameters
+    ----------
+    run : mapping
+        What the run is, by which a refusal names what differs.
+    keys : sequence of str
+        The digest of what each of its results depends on.
+    takes_others : bool
+        Whether results of another run may lie in the folder already. A folder of one with which this run has no key in
+        common is refused otherwise.
+    """
+
+    def __init__(self, path: Path, run: Mapping[str, Any], keys: Sequence[str], takes_others: bool = False) -> None:
+        self.path, self.run, self.keys = path, dict(run), [key[:WIDTH] for key in keys]
+        self.takes_others = takes_others
+        self.numbers: dict[str, list[int]] = {}  # by key: equal ones share a result
+        for number, key in enumerate(self.keys):
+            self.numbers.setdefault(key, []).append(number)
+
+    def begin(self) -> Iterator[tuple[list[str], dict[str, Any], dict[str, np.ndarray]]]:
+        """Yield the keys, the document and the arrays of each file that holds results of this run.
+
+        Raises
+        ------
+        ValueError
+            If the folder belongs to something else. It stays as it is.
+        """
+        make_folder(self.path)
+        manifest, parts = self.path / RUN, {path: _keys(path) for path in self._parts()}
+        if manifest.exists():
+            document = container.read_document(manifest)
+            theirs = set(_keys(manifest, document)).union(*parts.values())
+            if theirs and self.keys and not self.takes_others and theirs.isdisjoint(self.numbers):
+                differs = differing(self.run, document["run"]) or "each of its members differs"
+                raise ValueError(
+                    f"{self.path} is the checkpoint of another run: {differs}. Give another path, or remove the folder."
+                )
+            warn_of_others(self.path, document.get("made with", {}))
+            is_new = document["run"] != self.run or _keys(manifest, document) != self.keys
+        else:
+            require_own(self.path)
+            is_new = True
+        sweep(self.path)
+        if is_new:
+            own = {"run": self.run, "keys": "".join(self.keys), "made with": made_with()}
+            container.write(manifest, {"model": None, **own}, {})
+        for path, keys in parts.items():
+            if not self.numbers.keys().isdisjoint(keys):
+                yield keys, *container.read(path)
+
+    def write(self, numbers: Sequence[int], document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Write a further file, with the results of these numbers."""
+        parts = self._parts()
+        number = 1 + int(parts[-1].stem.partition("-")[2]) if parts else 0
+        keys = "".join(self.keys[number] for number in numbers)
+        container.write(self.path / PART.format(number), {"model": None, "keys": keys, **document}, arrays)
+
+    def refuse_two(self, key: str) -> None:
+        """Refuse two results of one member with different bits."""
+        number = self.numbers[key][0]
+        raise FileError(f"{self.path} has two results of member {number}, whose bits differ: remove the folder.")
+
+    def _parts(self) -> list[Path]:
+        return sorted(path for path in self.path.iterdir() if re.fullmatch(r"part-\d{6,}\.npz", path.name))
+
+
+def _keys(path: Path, document: Mapping[str, Any] | None = None) -> list[str]:
+    """Return the keys that a file lists."""
+    keys = (container.read_document(path) if document is None else document).get("keys")
+    if not isinstance(keys, str):
+        raise FileError(f"{path} is not what a checkpoint has in its place: give another folder.")
+    return [keys[first : first + WIDTH] for first in range(0, len(keys), WIDTH)]
+
+
+@contextmanager
+def held(path: Path, is_folder: bool) -> Iterator[None]:
+    """Keep other programs from a file or folder in the block, and let SIGTERM end it as Ctrl-C does.
+
+    Folders are made for it; those that are empty at the end are removed.
+    """
+    lock = path / LOCK if is_folder else path.with_name(f".{path.name}{LOCK}")
+    made = make_folder(lock.parent)
+    try:
+        with locked(lock, path), terminated_as_interrupted():
+            yield
+    finally:
+        with suppress(OSError):  # of one that is not empty
+            for folder in made:
+                folder.rmdir()
+
+
+def make_folder(path: Path) -> list[Path]:
+    """Make a folder and those above it, so that they are there after a power cut; return those that were missing."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    file = next((folder for folder in (path, *path.parents) if folder.exists() and not folder.is_dir()), None)
+    if file is not None:
+        raise ValueError(f"{file} is a file, where the checkpoint has a folder: give another path.")
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        settle(folder.parent)
+    if not os.access(path, os.W_OK):  # which writing would tell, but not before the first minute of training
+        raise PermissionError(f"Nothing may be written in the folder {path}: give the checkpoint another path.")
+    return missing
+
+
+def require_own(path: Path) -> None:
+    """Refuse a folder that holds files which no checkpoint has written."""
+    others = sorted(
+        entry.name for entry in path.iterdir() if not re.fullmatch(r"\.lock|\.run\.npz\..*\.unfinished", entry.name)
+    )
+    if others:
+        raise ValueError(f"{path} holds other files, such as {others[0]}: give the checkpoint a folder of its own.")
