@@ -20,12 +20,12 @@ from .core.activations import ReLU as ReLU
 from .core.activations import SiLU as SiLU
 from .core.activations import Softplus as Softplus
 from .core.activations import Tanh as Tanh
-from .core.initializers import Glorot as Glorot
-from .core.initializers import He as He
-from .core.initializers import Normal as Normal
 from .core.layers import Dense as Dense
 from .core.layers import Dropout as Dropout
+from .core.layers import Glorot as Glorot
+from .core.layers import He as He
 from .core.layers import LayerNorm as LayerNorm
+from .core.layers import Normal as Normal
 from .core.losses import AbsoluteError as AbsoluteError
 from .core.losses import BinaryCrossEntropy as BinaryCrossEntropy
 from .core.losses import Huber as Huber

@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh
-from .core.initializers import Glorot, He, Normal
-from .core.layers import Dense, Dropout, LayerNorm
+from .core.layers import Dense, Dropout, Glorot, He, LayerNorm, Normal
 from .core.losses import (
     AbsoluteError,
     BinaryCrossEntropy,
@@ -93,7 +92,7 @@ def named(parts: Iterable[Part]) -> dict[str, type]:
     Examples
     --------
     >>> named(INITIALIZERS)
-    {'glorot': <class 'vecprop.core.initializers.Glorot'>, 'he': <class 'vecprop.core.initializers.He'>}
+    {'glorot': <class 'vecprop.core.layers.Glorot'>, 'he': <class 'vecprop.core.layers.He'>}
     """
     return {part.name: part.cls for part in parts if part.name is not None}
 

@@ -1,6 +1,6 @@
 from .core.counter_rng import RandomKey as RandomKey
-from .core.initializers import Initializer as Initializer
 from .core.layers import Activation as Activation
+from .core.layers import Initializer as Initializer
 from .core.layers import Layer as Layer
 from .core.layout import Layout as Layout
 from .core.layout import Penalized as Penalized

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
@@ -17,8 +17,8 @@ from .expansion import Expansion
 from .losses import Loss, is_classes
 from .selection import PART, Scaling, Selection
 
-if TYPE_CHECKING:
-    from .network import Network
+Network: TypeAlias = Any
+"""A `network.Network`, whose module imports this one."""
 
 MANY = 2**20
 """The array size from which sums of squares are checked instead of each number: a quarter faster, and twice as fast
@@ -115,7 +115,7 @@ class Batch:
         return self if is_whole else self.take(np.arange(self.rows))
 
 
-def checked_theta(network: "Network", theta: Array) -> Array:
+def checked_theta(network: Network, theta: Array) -> Array:
     """Return theta as an array, or raise an error."""
     theta = _as_array(theta, "theta")
     layout = network.layout
@@ -146,7 +146,7 @@ def require_writable(theta: Array) -> None:
         )
 
 
-def checked_rows(network: "Network", theta: Array, X: Array, finite: bool = True) -> Array:
+def checked_rows(network: Network, theta: Array, X: Array, finite: bool = True) -> Array:
     """Return X in theta's array library and precision, or raise an error; whether it is finite is checked if asked."""
     X = _as_numbers(X, "X", theta)
     if X.dtype != theta.dtype:  # only one of them is complex, and PyTorch mixes no types in @
@@ -172,12 +172,12 @@ def _require_finite(X: Array, first: int = 0) -> None:
         raise ValueError(f"X is not finite: {_row(index[:-1])}, column {index[-1]} is {value}; fill or drop it.")
 
 
-def _what_is_taken(network: "Network") -> str:
+def _what_is_taken(network: Network) -> str:
     return f"layer 0 ({type(network.layers[0]).__name__}) takes (*M, N, {network.inputs})"
 
 
 def checked_batch(
-    network: "Network",
+    network: Network,
     theta: Array,
     X: Array,
     T: Array,

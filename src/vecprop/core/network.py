@@ -9,9 +9,8 @@ import numpy as np
 from ..system.versions import Versioned
 from .counter_rng import RandomKey
 from .elementary import Array, namespace
-from .initializers import fill
 from .inputs import Batch, checked_batch, checked_rows, checked_theta, require_writable
-from .layers import Activation, Layer
+from .layers import Activation, Layer, fill
 from .layout import Layout
 from .losses import Loss
 from .penalties import Penalty

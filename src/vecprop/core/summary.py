@@ -1,15 +1,13 @@
 """The summary: a network's layers as a table."""
 
 from dataclasses import MISSING, fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..system.threads import usable_threads
 from .elementary import is_within
-
-if TYPE_CHECKING:
-    from .network import Network
+from .inputs import Network
 
 
 class Summary(str):
@@ -28,7 +26,7 @@ MOST_THREADS, ROWS_AT_ONCE = 4, 256
 """The most threads of one fit, and the rows that each computes at once."""
 
 
-def summarize(network: "Network", rows: int | None = None, batch_size: int | None = None) -> Summary:
+def summarize(network: Network, rows: int | None = None, batch_size: int | None = None) -> Summary:
     """Return a table of the layers: output shapes, parameters and operations per row; see `Network.summary`."""
     for name, value in (("rows", rows), ("batch_size", batch_size)):
         if value is not None and not (isinstance(value, int | np.integer) and is_within(value, 1)):
@@ -43,7 +41,7 @@ def summarize(network: "Network", rows: int | None = None, batch_size: int | Non
     return Summary(f"{table}\na fit of {rows:,} rows{in_batches} takes {both} beside its data")
 
 
-def memory_of_a_fit(network: "Network", rows: int, batch_size: int | None, itemsize: int) -> int:
+def memory_of_a_fit(network: Network, rows: int, batch_size: int | None, itemsize: int) -> int:
     """Return about the most bytes that a fit takes beside X, T and weights, with Adam and early stopping.
 
     Examples
@@ -61,7 +59,7 @@ def memory_of_a_fit(network: "Network", rows: int, batch_size: int | None, items
     return itemsize * numbers + rows * (PLACE + (ORDER if batch < rows else 0))
 
 
-def _of_layers(network: "Network") -> str:
+def _of_layers(network: Network) -> str:
     """Return the table of layers."""
     rows = [
         ("layer", "output", "parameters", "", "operations per row"),

@@ -8,8 +8,7 @@ import numpy as np
 
 from .. import catalog
 from ..core.activations import Logistic
-from ..core.initializers import Initializer
-from ..core.layers import Activation, Dense, Dropout, Layer, LayerNorm
+from ..core.layers import Activation, Dense, Dropout, Initializer, Layer, LayerNorm
 from ..core.losses import BinaryCrossEntropy, Loss, Poisson, Quantile, RegressionLoss, SoftmaxCrossEntropy
 from ..core.network import Network
 from ..optimize.lbfgs import LBFGS

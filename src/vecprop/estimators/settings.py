@@ -8,8 +8,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from .. import catalog
-from ..core.initializers import Initializer
-from ..core.layers import Activation
+from ..core.layers import Activation, Initializer
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
 from ..optimize.schedules import Schedule

@@ -13,9 +13,9 @@ from ...core.inputs import Batch
 from ...core.layers import Dense
 from ...core.losses import one_hot
 from ...core.network import Network
-from ...core.recording import LayerPass, Recording, record
 from ...optimize.optimizers import Optimizer, State
 from .equations import DROPOUT, LAYER_NORM, LayerEquations, layer_equations, loss_equations, optimizer_equations
+from .recording import LayerPass, Recording, record
 
 Stage = Literal["given", "forward", "loss", "backward", "step"]
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from types import new_class
 from typing import Any
 
-from .counter_rng import RandomKey
-from .elementary import Array
-from .inputs import Batch
-from .layers import Layer
-from .network import Network
+from ...core.counter_rng import RandomKey
+from ...core.elementary import Array
+from ...core.inputs import Batch
+from ...core.layers import Layer
+from ...core.network import Network
 
 
 @dataclass
