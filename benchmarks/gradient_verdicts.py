@@ -1,6 +1,6 @@
 """Right gradients refused and wrong ones passed: vecprop's checker beside three others, on one suite of functions.
 
-The suite is that of the tests, tests/check/function_suite.py: right gradients of many functions, and errors
+The suite is `corpora/function_suite.py`, which the tests run as well: right gradients of many functions, and errors
 planted in them. Each checker judges the same gradients, with its own defaults:
 ``python benchmarks/gradient_verdicts.py [errors_each]``. Peers that are not installed are left out.
 """
@@ -18,15 +18,15 @@ from typing import Any
 
 # Before NumPy, since it sets the number of threads.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "check"))
+sys.path.insert(0, str(Path(__file__).parent / "corpora"))
 
 # isort: split
 import numpy as np
-from function_case import Case, leaves, matched, rebuilt, with_leaves
-from function_suite import Mutation, cases, mutations, really_wrong, truth
 from machine import described, machine
 from scipy.optimize import check_grad
 
+from function_case import Case, leaves, matched, rebuilt, with_leaves
+from function_suite import Mutation, cases, mutations, really_wrong, truth
 from vecprop.check import Verdict
 
 RESULTS = Path(__file__).parent / "results" / "gradient_verdicts.md"
@@ -282,7 +282,7 @@ def main() -> None:
         "",
         f"{len(chosen)} right gradients of regressions, networks, attention, recurrences, likelihoods, Gaussian",
         "processes, survival, factorization and more, in NumPy, SciPy, PyTorch and JAX, and errors planted in each:",
-        "`tests/check/function_suite.py`. Made by `python benchmarks/gradient_verdicts.py`.",
+        "`benchmarks/corpora/function_suite.py`. Made by `python benchmarks/gradient_verdicts.py`.",
         "",
         *described(machine("numpy", "scipy", "torch", "jax")),
         "",

@@ -1,6 +1,6 @@
 import pytest
-from mutation_suite import PLACES, case, run
 
+from random_networks import PLACES, case, run
 from vecprop.check import Verdict, check_gradients
 
 

@@ -3,8 +3,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mutation_suite import PLACES, case
 
+from random_networks import PLACES, case
 from vecprop.check.arithmetic.steps import complex_step
 from vecprop.check.arithmetic.tangents import Tangent, Ties
 from vecprop.check.points.network import NetworkPoint

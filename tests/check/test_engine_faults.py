@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from engine_faults import Fault, Point, computing, faulty_source, found, planted, trains_alike, wrong_gradients
-from mutation_suite import PLACES, case
 
 import registry
 import vecprop as vp
+from random_networks import PLACES, case
 from vecprop.compiled.compiled_network import gradient_of_a_step
 from vecprop.compiled.jit.cache import folder
 from vecprop.compiled.program import program_of

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from function_case import matched, with_leaves
 from function_suite import Mutation, cases, run, untrue
 

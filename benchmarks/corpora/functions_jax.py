@@ -3,8 +3,8 @@
 from functools import partial
 
 import numpy as np
-from function_case import Case, draw
 
+from function_case import Case, draw
 from vecprop.check import jax_function
 
 

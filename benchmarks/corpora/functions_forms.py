@@ -9,10 +9,10 @@ from importlib.util import find_spec
 
 import numpy as np
 import scipy.sparse
-from function_case import Case, draw
-from functions_numpy import deep
 from scipy.special import expit
 
+from function_case import Case, draw
+from functions_numpy import deep
 from vecprop import Dense, Logistic, Network, SoftmaxCrossEntropy, SquaredError, Tanh
 from vecprop.extend import Activation, Layer
 

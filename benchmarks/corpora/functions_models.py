@@ -3,10 +3,11 @@
 from typing import Any
 
 import numpy as np
-from function_case import Case, draw
 from scipy import special
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit, log_ndtr, ndtr
+
+from function_case import Case, draw
 
 logsumexp: Any = special.logsumexp  # whose result is a pair where a sign is asked for
 

@@ -4,10 +4,11 @@ from collections import namedtuple
 from typing import Any
 
 import numpy as np
-from function_case import Case, draw
 from scipy import special
 from scipy.linalg import solve_triangular
 from scipy.special import betaln, digamma, erf, expit, gammaln, i0e, i1e, log_ndtr, ndtr, softmax, xlogy
+
+from function_case import Case, draw
 
 logsumexp: Any = special.logsumexp  # whose result is a pair where a sign is asked for
 

@@ -4,14 +4,15 @@ import math
 from typing import Any
 
 import numpy as np
-from function_case import Case, draw
-from functions_models import cox, gaussian_process
-from functions_numpy import network, sigmoid, softmax, softmax_back
-from functions_scipy import absolute, hinge, huber, logistic, pinball, squared_hinge
 from scipy import special
 from scipy.integrate import quad, solve_ivp
 from scipy.optimize import brentq
 from scipy.special import expit, lambertw
+
+from function_case import Case, draw
+from functions_models import cox, gaussian_process
+from functions_numpy import network, sigmoid, softmax, softmax_back
+from functions_scipy import absolute, hinge, huber, logistic, pinball, squared_hinge
 
 logsumexp: Any = special.logsumexp  # whose result is a pair where a sign is asked for
 

@@ -1,7 +1,7 @@
 """Right gradients of many types of functions, errors planted in them, and the verdicts on all of them.
 
-`python tests/check/function_suite.py [errors_each] [part-of-a-name] [seed]` prints wrong verdicts, untrue diagnoses
-and counts. Another seed draws other data, and other errors.
+`python benchmarks/corpora/function_suite.py [errors_each] [part-of-a-name] [seed]` prints wrong verdicts, untrue
+diagnoses and counts. Another seed draws other data, and other errors.
 """
 
 import json
@@ -15,6 +15,8 @@ from importlib.util import find_spec
 from typing import Any
 from zlib import crc32
 
+import numpy as np
+
 import functions_forms
 import functions_hard
 import functions_jax
@@ -23,9 +25,7 @@ import functions_models
 import functions_numpy
 import functions_scipy
 import functions_torch
-import numpy as np
 from function_case import Case, fresh, leaves, matched, rebuilt
-
 from vecprop.check import Verdict
 
 

@@ -4,8 +4,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from function_case import Case, draw
 
+from function_case import Case, draw
 from vecprop.check import torch_function
 
 

@@ -1,6 +1,7 @@
 """Networks, attention and recurrences in plain NumPy, with gradients derived by hand."""
 
 import numpy as np
+
 from function_case import Case, draw
 
 

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import scipy.linalg
-from function_case import Case, draw
 from scipy.special import betainc, erfinv, expi, gammainc, gammaln, jv, kv, ndtri, spence, zeta
+
+from function_case import Case, draw
 
 
 def determinant(A):
