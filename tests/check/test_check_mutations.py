@@ -23,11 +23,11 @@ def test_sample_has_no_false_alarms_and_no_misses():
 
 def test_networks_that_were_once_misjudged():
     """Saturated in both types; on its targets; a sum of exactly 0; derivatives that underflow in a complex step."""
-    within(run([52, 1246, 1256, 5205, 5547], errors_each=4))
+    within(run([52, 1246, 1256, 5205, 5547], errors_each=2))
 
 
 def test_fast_mode_sample():
-    within(run(range(100, 100 + len(PLACES)), errors_each=3, method="directions"))
+    within(run(range(100, 100 + len(PLACES)), errors_each=2, method="directions"))
 
 
 @pytest.mark.long
@@ -57,7 +57,7 @@ def check_both_engines(seeds):
 
 
 def test_both_engines_are_right_in_a_sample():
-    check_both_engines(range(len(PLACES)))
+    check_both_engines(range(0, len(PLACES), 2))
 
 
 @pytest.mark.long
