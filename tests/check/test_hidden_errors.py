@@ -106,7 +106,9 @@ def smeared(center, width):
 
 
 @pytest.mark.parametrize("width", [600.0, 60.0, 0.1, 1e-3])
-@pytest.mark.parametrize("factor", [pytest.param(2, marks=pytest.mark.long), pytest.param(-1, marks=pytest.mark.long), 0])
+@pytest.mark.parametrize(
+    "factor", [pytest.param(2, marks=pytest.mark.long), pytest.param(-1, marks=pytest.mark.long), 0]
+)
 def test_a_second_point_proves_no_entry_that_is_0_there(width, factor):
     """A Unix time moved by a tenth of itself is far from all data, where only another entry has a derivative."""
     f, gradient, theta = smeared(1.7e9, width)
