@@ -3,8 +3,9 @@
 import gc
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,6 +47,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for value in names.values():
         if isinstance(value, np.random.Generator):
             value.bit_generator.state = np.random.default_rng(1).bit_generator.state
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path: Path) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Look for examples in the library alone: in the tests pytest would import each `conftest.py` by that name."""
+    found = yield
+    in_tests = file_path.is_relative_to(Path(__file__).parent / "tests")
+    return [each for each in found if type(each) is pytest.Module] if in_tests else found
 
 
 @pytest.fixture(autouse=True)

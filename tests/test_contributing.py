@@ -273,8 +273,7 @@ def test_an_activation_added_in_four_files_works_everywhere(copy):
         "test_gradients",
         "test_elementary_and_formulas",
         "test_compiled_training",
-        "test_onnx",
-        "test_numpy_source",
+        "test_exports",
         "test_model_file",
     ):
         assert f"{file}.py: " in listed

@@ -1,0 +1,381 @@
+"""Graphs and source give the same predictions, for every part of a network and every kind of estimator."""
+
+import dataclasses
+import datetime
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
+from sklearn.ensemble import BaggingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    RobustScaler,
+    StandardScaler,
+)
+
+import vecprop as vp
+from exports import assert_close, functions, predicted, run
+from models import ENSEMBLES, ESTIMATORS, FEW, ODD_NAMES, THREE, TWO, X, fitted, frame
+from registry import LAYERS, LOSSES, name, problem
+from vecprop import FileError, load, save
+from vecprop.export import TrainedNetwork, to_numpy, to_onnx
+
+onnx = pytest.importorskip("onnx")
+skl2onnx = pytest.importorskip("skl2onnx")
+pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+DTYPES = {np.float64: 1e-6, np.float32: 1e-5}
+FORMS = {
+    ("graph", np.float64): 1e-6,
+    ("graph", np.float32): 1e-5,
+    ("source", np.float64): 1e-11,
+    ("source", np.float32): 1e-5,
+}
+NAMES = [f"{form}-{np.dtype(dtype)}" for form, dtype in FORMS]
+OF_PARTS = pytest.mark.parametrize(("form", "dtype"), FORMS, ids=NAMES)
+OF_MODELS = pytest.mark.parametrize(("form", "dtype"), list(FORMS)[:3], ids=NAMES[:3])
+
+
+@OF_PARTS
+@pytest.mark.parametrize(
+    ("layer", "loss"),
+    [*((layer, vp.SquaredError()) for layer in LAYERS), *((vp.Tanh(), loss) for loss in LOSSES)],
+    ids=name,
+)
+def test_layers_and_links(layer, loss, form, dtype):
+    p = problem(layer, loss, rows=50)
+    theta, rows = p.theta.astype(dtype), p.X.astype(dtype)
+    (Y,) = predicted(form, TrainedNetwork(p.network, theta), rows, dtype)
+    assert Y.dtype == dtype
+    assert_close(Y, p.network.predict(theta, rows), FORMS[form, dtype])
+
+
+@pytest.mark.parametrize(("form", "tolerance"), [("graph", 1e-12), ("source", 0)])
+@pytest.mark.parametrize("loss", LOSSES, ids=name)
+def test_links_far_out(loss, form, tolerance):
+    network = vp.Network(2, [vp.Identity()], loss)
+    Z = np.array([[0, 0], [700, -700], [-700, 700], [1e-9, 0], [-40, -30.0]])
+    (Y,) = predicted(form, TrainedNetwork(network, np.zeros(0)), Z)
+    np.testing.assert_allclose(Y, network.predict(np.zeros(0), Z), rtol=tolerance, atol=1e-300)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layer", [layer for layer in LAYERS if isinstance(layer, vp.extend.Activation)], ids=name)
+def test_activations_keep_their_digits_far_out_and_near_0(layer, dtype):
+    """Entry by entry, relative to the entry itself."""
+    network = vp.Network(1, [layer], vp.SquaredError())
+    z = np.array([0, 1e-30, 1e-12, 1e-6, 1e-3, 0.3, 1, 5, 30, 80, 1000], dtype)
+    z = np.concatenate([-z[::-1], z])[:, None]
+    (y,) = predicted("graph", TrainedNetwork(network, np.zeros(0, dtype)), z, dtype)
+    expected = network.predict(np.zeros(0, dtype), z)
+    np.testing.assert_allclose(y, expected, rtol=DTYPES[dtype], atol=np.finfo(dtype).tiny)
+
+
+def assert_same(model, rows, form, dtype, tolerance=None):
+    """Compare labels, numbers and probabilities, and their types."""
+    found, expected = predicted(form, model, rows, dtype), [model.predict(rows)]
+    tolerance = tolerance or FORMS[form, dtype]
+    if hasattr(model, "predict_proba"):
+        np.testing.assert_array_equal(found[0], expected[0], strict=form == "source")
+        assert form == "source" or found[0].dtype in (np.int64, object)
+        found, expected = found[1:], [model.predict_proba(rows)]
+    elif form == "graph":
+        expected = [expected[0].reshape(len(rows), -1)]
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.dtype == (dtype if form == "graph" else theirs.dtype)
+        assert_close(ours, theirs, tolerance)
+
+
+@OF_MODELS
+@pytest.mark.parametrize("kind", [*ESTIMATORS, *(f"ensemble: {kind}" for kind in ENSEMBLES)])
+def test_estimators(kind, form, dtype):
+    model, y = ESTIMATORS[kind] if kind in ESTIMATORS else ENSEMBLES[kind.removeprefix("ensemble: ")]
+    rows = X.astype(dtype)
+    assert_same(fitted(clone(model), rows, y), rows, form, dtype)
+
+
+def test_a_single_class_and_a_loss_without_probabilities():
+    model = fitted(vp.MLPClassifier(**FEW), X, np.full(60, "a"))
+    np.testing.assert_array_equal(functions(model)["predict"](X), model.predict(X))
+    model = fitted(vp.MLPClassifier(**FEW, loss=vp.SquaredError()), X, TWO)
+    source = functions(model)
+    np.testing.assert_array_equal(source["predict"](X), model.predict(X))
+    assert "predict_proba" not in source
+
+
+# Pipelines.
+
+FILLED = [
+    SimpleImputer(),
+    SimpleImputer(strategy="median", add_indicator=True),
+    SimpleImputer(add_indicator=True, keep_empty_features=True),
+]
+IN_GRAPHS = [StandardScaler(), RobustScaler(), make_pipeline(StandardScaler(), PCA(2)), *FILLED]
+IN_SOURCE = [
+    StandardScaler(),
+    StandardScaler(with_mean=False),
+    StandardScaler(with_std=False),
+    MinMaxScaler((-1, 1), clip=True),
+    MinMaxScaler(),
+    MaxAbsScaler(),
+    RobustScaler(quantile_range=(10, 90)),
+    RobustScaler(with_centering=False),
+    FunctionTransformer(),
+    make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), "passthrough"),
+    ColumnTransformer([("a", StandardScaler(), [2]), ("b", "drop", [0])], remainder="passthrough"),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("step", IN_GRAPHS, ids=str)
+@pytest.mark.filterwarnings("ignore:Skipping features")
+def test_graphs_of_pipelines(step, dtype):
+    rows, imputes = X.astype(dtype), "Imputer" in str(step)
+    if imputes:
+        rows[::5, 1] = rows[:, 2] = np.nan
+    model = fitted(make_pipeline(clone(step), vp.MLPClassifier(**FEW)), rows, np.array(["no", "yes"])[TWO])
+    if imputes:
+        rows[1::5, 0] = 1 if step.add_indicator else np.nan  # scikit-learn refuses what was there in all of training
+    assert_same(model, rows, "graph", dtype)
+
+
+@pytest.mark.parametrize("step", IN_SOURCE, ids=str)
+def test_source_of_pipelines(step, tmp_path):
+    rows = X.copy()
+    if "Imputer" in str(step):
+        rows[::5, 1] = np.nan
+    save(fitted(make_pipeline(step, vp.MLPRegressor(**FEW)), rows, X[:, 0]), tmp_path / "model")
+    assert_same(load(tmp_path / "model"), 2 * rows[::-1], "source", np.float64)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("indicator", [False, True])
+def test_a_graph_takes_the_columns_of_a_table(dtype, indicator):
+    pytest.importorskip("pandas")
+    columns = ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(add_indicator=indicator), StandardScaler()), ["length", "width"]),
+            ("sizes", OneHotEncoder(handle_unknown="ignore"), ["size"]),
+            ("rooms", SimpleImputer(), ["rooms", "width"]),
+        ]
+    )
+    table = frame()[["length", "width", "size", "rooms"]].astype({"size": str, "length": dtype, "width": dtype})
+    model = fitted(make_pipeline(columns, vp.MLPRegressor(**FEW)), table, X[:, 0])
+    table.loc[:4, "size"] = "XXL"
+    table.loc[3:7, "width"] = np.nan
+    inputs = {name: table[[name]].to_numpy() for name in table}
+    (Y,) = run(to_onnx(model, X=table, dtype=dtype), **inputs).values()
+    assert Y.dtype == dtype
+    assert_close(Y.ravel(), model.predict(table), DTYPES[dtype])
+
+
+@pytest.mark.parametrize("unknown", ["error", "ignore"])
+def test_source_takes_the_columns_of_a_table(unknown):
+    pytest.importorskip("pandas")
+    table = frame().fillna({"colour": "none"}).astype({"size": str})
+    columns = ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), ["width", "length"]),
+            ("names", OneHotEncoder(handle_unknown=unknown), ["size", "colour", "rooms"]),
+            ("rest", "passthrough", ["rooms"]),
+        ]
+    )
+    model = fitted(make_pipeline(columns, vp.MLPClassifier(**FEW)), table, TWO)
+    source = functions(model)
+    predict, expected = source["predict_proba"], model.predict_proba(table)
+    np.testing.assert_allclose(predict(table), expected, rtol=1e-11)
+    np.testing.assert_allclose(predict(table.to_numpy().tolist()), expected, rtol=1e-11)
+    assert "Rows have the columns length, width, colour, size, rooms." in source["__doc__"]
+    new = table.assign(colour="pink")
+    if unknown == "error":
+        with pytest.raises(ValueError, match="a category that was not there in training"):
+            source["predict"](new)
+    else:
+        np.testing.assert_allclose(predict(new), model.predict_proba(new), rtol=1e-11)
+
+
+@pytest.mark.parametrize("column", ODD_NAMES)
+def test_a_name_of_a_column_is_not_run(column):
+    table = frame()[["width", "rooms"]].set_axis([column, "a\0b"], axis=1)
+    model = fitted(make_pipeline(StandardScaler(), vp.MLPRegressor(**FEW)), table, X[:, 0])
+    source = functions(model)
+    assert f"the columns {column}, a\0b." in source["__doc__"]
+    np.testing.assert_allclose(source["predict"](table), model.predict(table), rtol=1e-11)
+
+
+def test_imputers_of_other_kinds_are_left_to_skl2onnx():
+    rows = X.round().astype(np.float32)
+    model = fitted(make_pipeline(SimpleImputer(missing_values=0.0), vp.MLPClassifier(**FEW)), rows, TWO)
+    assert_same(model, rows, "graph", np.float32)
+
+
+def test_pipelines_that_are_given_to_skl2onnx():
+    from vecprop.files.onnx import register
+
+    register()
+    rows = X.astype(np.float32)
+    model = fitted(make_pipeline(StandardScaler(), vp.MLPClassifier(**FEW)), rows, THREE)
+    for opset in (13, 18, 21):
+        graph = skl2onnx.to_onnx(model, rows[:1], target_opset={"": opset, "ai.onnx.ml": 3})
+        label, maps = run(graph, X=rows).values()
+        np.testing.assert_array_equal(label, model.predict(rows))
+        assert_close(np.array([list(row.values()) for row in maps]), model.predict_proba(rows), 1e-5)
+    bag = fitted(BaggingClassifier(vp.MLPClassifier(**FEW), 3, random_state=0), rows, TWO)
+    _, probability = run(skl2onnx.to_onnx(bag, rows[:1], options={"zipmap": False}), X=rows).values()
+    assert_close(probability, bag.predict_proba(rows), 1e-5)
+
+
+# What a person reads, and what cannot be written.
+
+
+class Cube(vp.extend.Activation):
+    def value(self, z):
+        return z**3
+
+    def derivative(self, z, y):
+        return 3 * z**2
+
+
+def test_a_graph_of_a_layer_of_ones_own():
+    p = problem(Cube(), vp.SquaredError())
+    (Y,) = predicted("graph", TrainedNetwork(p.network, p.theta), p.X)
+    assert_close(Y, p.network.predict(p.theta, p.X), 1e-12)
+
+
+def test_a_graph_is_written_to_a_file(tmp_path):
+    p = problem(vp.ReLU(), vp.SquaredError())
+    made = to_onnx(TrainedNetwork(p.network, p.theta), tmp_path / "network.onnx")
+    assert onnx.load(tmp_path / "network.onnx") == made
+
+
+def test_source_runs_where_there_is_nothing_but_numpy(tmp_path):
+    model = fitted(make_pipeline(StandardScaler(), vp.MLPClassifier(**FEW)), X, np.array(["no", "yes"])[TWO])
+    source = to_numpy(model, tmp_path / "model.py")
+    assert (tmp_path / "model.py").read_text(encoding="utf-8") == source
+    assert len(source.splitlines()) < 50
+    code = """
+import sys
+import numpy as np
+import model
+print(model.predict(np.zeros((1, 3)))[0], [name for name in ("sklearn", "scipy", "vecprop") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == [model.predict(np.zeros((1, 3)))[0], "[]"]
+
+
+def test_a_small_network_can_be_read():
+    network = vp.Network(2, [vp.Dense(1), vp.LeakyReLU(0.1)], vp.SquaredError())
+    source = to_numpy(TrainedNetwork(network, np.array([1.0, 2.0, 0.5])))
+    assert (
+        source.partition("\n\n")[2]
+        == '''\
+import numpy as np
+
+
+W0 = np.array([[1.0], [2.0]], np.float64)
+b0 = np.array([0.5], np.float64)
+
+
+def leaky_relu(z):
+    """Return z where z > 0, else leak z."""
+    return np.where(z > 0, z, 0.1 * z)
+
+
+def outputs(X):
+    """Return the network's outputs, (N, O), for rows of inputs."""
+    X = np.asarray(X, np.float64)
+    if not np.isfinite(X).all():
+        raise ValueError("X is not finite: fill or drop missing and infinite values.")
+    X = X @ W0 + b0
+    X = leaky_relu(X)
+    return X
+
+
+def predict(X):
+    """Return the prediction for each row."""
+    return outputs(X)
+'''
+    )
+
+
+def test_numbers_that_are_not_finite_stay_as_they_are():
+    network = vp.Network(1, [vp.Dense(2)], vp.SquaredError())
+    theta = np.array([1.0, 2.0, np.inf, -np.inf])
+    np.testing.assert_array_equal(functions(TrainedNetwork(network, theta))["predict"]([[1.0]]), [[np.inf, -np.inf]])
+
+
+def test_one_activation_with_two_settings():
+    layers = [vp.LeakyReLU(0.1), vp.LeakyReLU(0.2), vp.LeakyReLU(0.1), vp.Softplus(), vp.Logistic()]
+    network = vp.Network(2, layers, vp.BinaryCrossEntropy())
+    rows = np.array([[-3.0, 2.0]])
+    source = functions(TrainedNetwork(network, np.zeros(0)))
+    np.testing.assert_array_equal(source["predict"](rows), network.predict(np.zeros(0), rows))
+    assert [name for name in source if name.startswith("leaky")] == ["leaky_relu", "leaky_relu_1"]
+
+
+def test_labels_that_are_no_names_or_numbers_are_refused():
+    days = np.array([datetime.date(2024, 1, 1), datetime.date(2024, 1, 2)])[TWO]
+    model = fitted(vp.MLPClassifier(**FEW), X, TWO)
+    model._targets = dataclasses.replace(model._targets, classes=np.unique(days))
+    model.classes_ = model._targets.classes
+    with pytest.raises(FileError, match=r"datetime.date\(2024, 1, 1\) cannot be written as NumPy source"):
+        to_numpy(model)
+
+
+def in_front(step, rows=X):
+    return fitted(make_pipeline(step, vp.MLPClassifier(**FEW)), rows, TWO)
+
+
+def trained(layer, **settings):
+    p = problem(layer, vp.SquaredError(), **settings)
+    return TrainedNetwork(p.network, p.theta)
+
+
+ELSEWHERE = "cannot be written as NumPy source: use `save`, or `to_onnx`"
+
+
+@pytest.mark.parametrize(("write", "make", "error", "said"), [
+    (to_numpy, lambda: trained(Cube()), FileError, r"Cube.* is not one of vecprop's own parts"),
+    (to_numpy, lambda: in_front(OrdinalEncoder()), FileError, ELSEWHERE),
+    (to_numpy, lambda: in_front(SimpleImputer(add_indicator=True)), FileError, ELSEWHERE),
+    (to_numpy, lambda: in_front(FunctionTransformer(np.tanh)), FileError, ELSEWHERE),
+    (to_numpy, lambda: in_front(OneHotEncoder(drop="first"), X.round()), FileError, "has a column for each category"),
+    (to_numpy, lambda: StandardScaler().fit(X), FileError, "A StandardScaler cannot be written as NumPy source"),
+    (to_numpy, lambda: trained(vp.ReLU(), members=(2,)), FileError, r"members \(2,\), but source is of one network"),
+    (to_onnx, lambda: trained(vp.ReLU(), members=(2,)), FileError, r"members \(2,\), but a graph is of one network"),
+    (to_onnx, lambda: fitted(vp.MLPClassifier(**FEW), X, TWO.astype(np.uint64) + np.uint64(2**63)), FileError,
+     "Labels in ONNX are whole numbers or text"),
+    (lambda model: to_onnx(model, dtype=int), lambda: trained(vp.ReLU()), ValueError,
+     "dtype is int64, but a graph computes in float32 or float64"),
+    (to_onnx, lambda: in_front(FunctionTransformer(np.tanh)), RuntimeError, "FunctionTransformer is not supported"),
+])  # fmt: skip
+def test_what_cannot_be_written_is_named(write, make, error, said):
+    model = make()
+    with pytest.raises(error, match=said):
+        write(model)
+
+
+@pytest.mark.long
+def test_without_skl2onnx_it_says_what_to_install():
+    code = """
+import sys
+sys.modules["skl2onnx"] = None
+import vecprop
+try:
+    vecprop.export.to_onnx(None)
+except ImportError as error:
+    print(error)
+"""
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert shown == 'to_onnx needs onnx and skl2onnx: pip install "vecprop[onnx]".\n'
