@@ -11,8 +11,8 @@ from ..session import Session
 from ..shown import Starts
 from .style import counted, fit_log_axis, log_figure, plain_figure
 
-MOST_PLACES = 500
-"""The largest number of epochs that are drawn: more than a line has pixels would be drawn for nothing."""
+MOST_OF_LOSSES, MOST_OF_NORMS, MOST_OF_STARTS = 500, 300, 150
+"""The largest number of places of a curve: more than a line has pixels would be drawn for nothing."""
 
 
 class LossView:
@@ -29,13 +29,9 @@ class LossView:
     def update(self, session: Session) -> None:
         """Draw the curves up to now."""
         history = session.history
-        some = np.unique(np.linspace(0, len(history.epochs) - 1, MOST_PLACES).astype(int))
+        some = np.unique(np.linspace(0, len(history.epochs) - 1, MOST_OF_LOSSES).astype(int))
         curves = {"epoch": history.epochs, "train": history.train, "test": history.test}
         self._curves.data = {name: values[some] for name, values in curves.items()}
-
-
-MOST_PLACES = 300
-"""The largest number of places of a curve."""
 
 
 class GradientsView:
@@ -70,12 +66,8 @@ def _some(curves: Curves, layer: int) -> tuple[np.ndarray, np.ndarray]:
     places = np.flatnonzero(values > 0)
     if not len(places):
         return np.empty(0), np.empty(0)
-    places = places[np.unique(np.linspace(0, len(places) - 1, MOST_PLACES).astype(int))]
+    places = places[np.unique(np.linspace(0, len(places) - 1, MOST_OF_NORMS).astype(int))]
     return curves.epochs[places].astype(float), values[places]
-
-
-MOST_PLACES = 150
-"""The largest number of epochs of a line that are drawn."""
 
 
 class StartsView:
@@ -90,7 +82,7 @@ class StartsView:
 
     def draw(self, starts: Starts) -> None:
         """Draw the losses; the page's own start comes last, above the others."""
-        epochs = np.unique(np.linspace(0, starts.losses.shape[1] - 1, MOST_PLACES).astype(int))
+        epochs = np.unique(np.linspace(0, starts.losses.shape[1] - 1, MOST_OF_STARTS).astype(int))
         losses = starts.losses[::-1, epochs]
         others = len(losses) - 1
         self._curves.data = {
