@@ -408,7 +408,7 @@ def test_the_surface_is_the_loss_around_theta():
     assert surface.heights[-1] == pytest.approx(loss)
     assert np.abs(surface.path[:, 0]).max() < surface.first[-1]
     assert np.abs(surface.path[:, 1]).max() < surface.second[-1]
-    moved = np.linalg.norm(session.path.thetas - session.theta, axis=1)
+    moved = np.linalg.norm(np.array(session.path) - session.theta, axis=1)
     assert (np.linalg.norm(surface.path, axis=1) <= moved + 1e-12).all()
 
 

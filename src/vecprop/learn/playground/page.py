@@ -34,11 +34,11 @@ Action = Callable[..., Awaitable[None] | None]
 class Messages:
     """The messages of a window."""
 
-    def __init__(self, document: Document, actions: dict[str, Action], always: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, document: Document, page: "Page") -> None:
         self.told: dict[str, Any] = {}
         self.sent = ColumnDataSource({"message": []}, name="sent")
         self.shown = ColumnDataSource({"message": []}, name="shown")
-        self._document, self._actions, self._always = document, actions, always
+        self._document, self._page = document, page
         self.sent.on_change("data", self._receive)
 
     def answer(self, action: Action, **values: Any) -> None:
@@ -67,13 +67,13 @@ class Messages:
 
     def _act(self, text: str) -> Awaitable[None] | None:
         message = json.loads(text)
-        action = self._actions.get(message.pop("do"))
+        action = getattr(self._page, f"do_{message.pop('do')}", None)
         if action is None:
             raise ValueError("The page asks for something that does not exist: load it again.")
         return action(**message)
 
     def _tell(self) -> None:
-        self.shown.data = {"message": [json.dumps(self.told | self._always())]}
+        self.shown.data = {"message": [json.dumps(self.told | self._page.status())]}
         self.told = {}
 
 
@@ -89,7 +89,7 @@ FOLDER = files("vecprop.learn.playground")
 
 
 class Page:
-    """A window: a session, its pictures, and its controls."""
+    """A window: a session, its pictures, and its controls, whose messages call the methods that begin with do_."""
 
     def __init__(self, document: Document, session: Session, windows: "dict[str, Page] | None" = None) -> None:
         self.document, self.session = document, session
@@ -101,30 +101,7 @@ class Page:
         self.network = NetworkView(self._chosen)
         self.always = {"map": self.map, "loss": LossView(), "network": self.network}
         self.in_tabs = {"hidden": self.hidden, "gradients": GradientsView(), "momentum": MomentumView()}
-        actions: dict[str, Action] = {
-            "ready": self._ready,
-            "run": self._run,
-            "pause": self._pause,
-            "painted": self._painted,
-            "step": self._step,
-            "epoch": self._epoch,
-            "restart": self._restart,
-            "speed": self._set_speed,
-            "change": self._change,
-            "open": self._open,
-            "upload": self._upload,
-            "weight": self._set_weight,
-            "remove": self._remove,
-            "mouse": self._set_mouse,
-            "map": self._set_map,
-            "tab": self._set_tab,
-            "row": self._set_row,
-            "turn": self._turn,
-            "check": self._check,
-            "starts": self._start_many,
-            "take": self._take,
-        }
-        self.messages = Messages(document, actions, self._status)
+        self.messages = Messages(document, self)
 
     @property
     def told(self) -> dict[str, Any]:
@@ -154,7 +131,7 @@ class Page:
         arguments = {**sources, "figures": figures, "most_bytes": MOST_BYTES}
         self.document.js_on_event("document_ready", CustomJS(args=arguments, code=_text("page.js")))
 
-    def _status(self) -> dict[str, Any]:
+    def status(self) -> dict[str, Any]:
         """Return what is told with every answer."""
         session = self.session
         history = session.history
@@ -174,7 +151,7 @@ class Page:
             chosen = session.table.chosen(session.settings.columns)
             self.told["columns"] = {"names": session.table.columns, "chosen": list(chosen)}
 
-    def _ready(self, window: str | None = None) -> None:
+    def do_ready(self, window: str | None = None) -> None:
         """Begin, with the session of a window that was closed if its page is loaded again."""
         before = self.windows.get(window or "")
         if before is not None and not before.is_open:
@@ -195,16 +172,16 @@ class Page:
 
     # Training.
 
-    def _run(self) -> None:
+    def do_run(self) -> None:
         if not self.running and not self.session.trouble:
             self.running = True
             self._next_frame()
 
-    def _pause(self) -> None:
+    def do_pause(self) -> None:
         self.running = False
         self._draw()
 
-    def _painted(self, frame: int) -> None:
+    def do_painted(self, frame: int) -> None:
         """Go on once the browser has painted a frame: so none waits for another."""
         if self.running and frame == self.frame:
             self._next_frame()
@@ -224,29 +201,28 @@ class Page:
         self.frame += 1
         self.told["frame"] = self.frame
 
-    def _step(self) -> None:
+    def do_step(self) -> None:
+        self._stop_and(self.session.step)
+
+    def do_epoch(self) -> None:
+        self._stop_and(self.session.run_epochs, 1)
+
+    def do_restart(self) -> None:
+        self._stop_and(self.session.restart)
+
+    def _stop_and(self, action: Callable[..., None], *values: Any) -> None:
         self.running = False
-        self.session.step()
+        action(*values)
         self._draw()
 
-    def _epoch(self) -> None:
-        self.running = False
-        self.session.run_epochs(1)
-        self._draw()
-
-    def _restart(self) -> None:
-        self.running = False
-        self.session.restart()
-        self._draw()
-
-    def _set_speed(self, epochs: int) -> None:
+    def do_speed(self, epochs: int) -> None:
         if type(epochs) is not int or not 1 <= epochs <= MOST_EPOCHS:
             raise ValueError(f"The speed is {epochs!r}, but it is 1 to {MOST_EPOCHS:,} epochs a frame.")
         self.speed = epochs
 
     # Changes.
 
-    def _change(self, settings: dict[str, Any]) -> None:
+    def do_change(self, settings: dict[str, Any]) -> None:
         edits = len(self.session.edits)
         try:
             self.session.change(**settings)
@@ -259,11 +235,11 @@ class Page:
             self._tell_settings()
         self._draw()
 
-    def _open(self, text: str) -> None:
+    def do_open(self, text: str) -> None:
         """Begin anew with settings that were taken away as a text."""
         self._begin(Session(Settings.from_text(text), self.session.table))
 
-    async def _upload(self, name: str, content: str) -> None:
+    async def do_upload(self, name: str, content: str) -> None:
         """Begin anew with a table, whose bytes are base64."""
         table = await asyncio.to_thread(Table.of_file, name, b64decode(content, validate=True))
         self._begin(Session(replace(self.session.settings, data="table", columns=()), table))
@@ -294,7 +270,7 @@ class Page:
     def _move(self, row: int, x: float, y: float) -> None:
         self._edit(self.session.move_point, row, x, y, selected=row)
 
-    def _remove(self, row: int) -> None:
+    def do_remove(self, row: int) -> None:
         self._edit(self.session.remove_point, row)
 
     def _edit(self, change: Callable[..., None], *values: Any, selected: int | None = None) -> None:
@@ -307,11 +283,11 @@ class Page:
             self.map.draw_points(self.session)
         self._draw()
 
-    def _set_mouse(self, adds: bool, target: float) -> None:
+    def do_mouse(self, adds: bool, target: float) -> None:
         """Take what a click on the map does, and the target of new points."""
         self.map.adds, self.target = bool(adds), target
 
-    def _set_map(self, smooth: bool, test: bool) -> None:
+    def do_map(self, smooth: bool, test: bool) -> None:
         self.map.smooth, self.map.shows_test = bool(smooth), bool(test)
         self.map.update(self.session)
 
@@ -322,17 +298,17 @@ class Page:
         edge = self.network.chosen
         self.told["weight"] = None if edge is None else asdict(edge)
 
-    def _set_weight(self, index: int, value: float) -> None:
+    def do_weight(self, index: int, value: float) -> None:
         self.session.set_weight(index, value)
         self._draw()
 
     # What is understood, and taken away.
 
-    def _set_tab(self, tab: str) -> None:
+    def do_tab(self, tab: str) -> None:
         self.tab = tab
         self._draw_tab()
 
-    def _set_row(self, row: int) -> None:
+    def do_row(self, row: int) -> None:
         try:
             self.session.row(row)
             self.row = row
@@ -341,25 +317,25 @@ class Page:
 
     def _select(self, row: int) -> None:
         self.map.selected = self.told["selected"] = row
-        self._set_row(row)
+        self.do_row(row)
 
-    def _turn(self, around: float, up: float) -> None:
+    def do_turn(self, around: float, up: float) -> None:
         self.hidden.turn(float(around), float(up))
         self.hidden.update(self.session)
 
-    async def _check(self) -> None:
+    async def do_check(self) -> None:
         self.told["report"] = ""
         report = await asyncio.to_thread(self.session.check)
         self.told["report"] = f"At step {self.session.steps:,}:\n{report}"
 
-    async def _start_many(self, count: int, epochs: int) -> None:
+    async def do_starts(self, count: int, epochs: int) -> None:
         self.starts.clear()
         self.told["starts"] = ""
         starts = await asyncio.to_thread(self.session.starts, count, epochs)
         self.starts.draw(starts)
         self.told["starts"] = described(starts)
 
-    def _take(self, what: str) -> None:
+    def do_take(self, what: str) -> None:
         self.told["file"] = file_of(self.session, what)
 
     # Pictures.

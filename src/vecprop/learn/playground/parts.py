@@ -3,8 +3,8 @@
 The wrong parts are written with the library's public names, since a script that repeats a session holds their source.
 """
 
-from dataclasses import dataclass, field
-from typing import cast
+from dataclasses import dataclass, field, fields
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ...core.activations import Tanh
 from ...core.layers import Activation, Dense, Dropout, Layer, LayerNorm
 from ...core.losses import AbsoluteError, Huber, Loss, SoftmaxCrossEntropy, SquaredError
 from ...core.network import Network
-from ...core.penalties import L1, L2, Penalty
+from ...core.penalties import L1, L2
 from ...optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, Optimizer, RMSProp
 from ...optimize.settings import EngineName
 from .settings import Settings, SettingsError
@@ -38,11 +38,12 @@ def network_of(settings: Settings, classes: int) -> Network:
         layers.append(Dense(units))
         if settings.normalization:
             layers.append(LayerNorm())
-        layers.append(_activation(settings.activation))
+        layers.append(catalog.named(catalog.ACTIVATIONS)[settings.activation]())
         if settings.dropout:
             layers.append(Dropout(settings.dropout))
     layers.append(Dense(classes or 1))
-    return Network(len(settings.features), layers, _loss(settings.loss, classes), _penalty(settings))
+    penalty = None if settings.penalty == "none" else {"L2": L2, "L1": L1}[settings.penalty](settings.strength)
+    return Network(len(settings.features), layers, _loss(settings.loss, classes), penalty)
 
 
 def engine_of(settings: Settings) -> EngineName:
@@ -50,8 +51,12 @@ def engine_of(settings: Settings) -> EngineName:
     return "auto" if settings.mistake == "none" else "reference"
 
 
-def _activation(name: str) -> Activation:
-    return catalog.named(catalog.ACTIVATIONS)[name]()
+LOSSES: dict[str, type[Loss]] = {
+    "cross_entropy": SoftmaxCrossEntropy,
+    "squared_error": SquaredError,
+    "absolute_error": AbsoluteError,
+    "huber": Huber,
+}
 
 
 def _loss(name: str, classes: int) -> Loss:
@@ -61,35 +66,24 @@ def _loss(name: str, classes: int) -> Loss:
         )
     if name == "auto":
         name = "cross_entropy" if classes else "squared_error"
-    losses = {
-        "cross_entropy": SoftmaxCrossEntropy,
-        "squared_error": SquaredError,
-        "absolute_error": AbsoluteError,
-        "huber": Huber,
-    }
-    return losses[name]()
+    return LOSSES[name]()
 
 
-def _penalty(settings: Settings) -> Penalty | None:
-    return None if settings.penalty == "none" else {"L2": L2, "L1": L1}[settings.penalty](settings.strength)
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "descent": GradientDescent,
+    "momentum": Momentum,
+    "nesterov": Nesterov,
+    "rmsprop": RMSProp,
+    "adam": Adam,
+    "adamw": AdamW,
+}
 
 
 def optimizer_of(settings: Settings) -> Optimizer:
-    """Return the optimizer."""
-    rate, betas = settings.learning_rate, (settings.beta1, settings.beta2)
-    match settings.optimizer:
-        case "descent":
-            return GradientDescent(rate)
-        case "momentum":
-            return Momentum(rate, settings.momentum)
-        case "nesterov":
-            return Nesterov(rate, settings.momentum)
-        case "rmsprop":
-            return RMSProp(rate, settings.decay)
-        case "adam":
-            return Adam(rate, *betas)
-        case _:
-            return AdamW(rate, *betas, weight_decay=settings.weight_decay)
+    """Return the optimizer, whose settings have the names that they have in the library."""
+    kind: Any = OPTIMIZERS[settings.optimizer]
+    names = [each.name for each in fields(kind) if hasattr(settings, each.name)]
+    return kind(**{name: getattr(settings, name) for name in names})
 
 
 @dataclass(frozen=True)

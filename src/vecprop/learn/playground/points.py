@@ -104,15 +104,16 @@ class Points:
                 )
             case MovePoint(index, x, y):
                 XY = self.XY.copy()
-                XY[self._index(index)] = self._place(x, y)
+                XY[self.index(index)] = self._place(x, y)
                 return replace(self, XY=XY)
             case RemovePoint(index):
-                others = np.arange(len(self.t)) != self._index(index)
+                others = np.arange(len(self.t)) != self.index(index)
                 if self.is_test[others].all():
                     raise SettingsError("This is the last point of training: add another before you remove it.")
                 return replace(self, XY=self.XY[others], t=self.t[others], is_test=self.is_test[others])
 
-    def _index(self, index: int) -> int:
+    def index(self, index: int) -> int:
+        """Return the index of a point, or refuse it."""
         if not isinstance(index, int | np.integer) or not is_within(index, 0, len(self.t)):
             raise SettingsError(f"There is no point {index!r}: the points are 0 to {len(self.t) - 1}.")
         return int(index)

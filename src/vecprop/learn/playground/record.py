@@ -1,6 +1,7 @@
 """The record of a session: its actions, so that a script can repeat them, and the curves of its training."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -84,25 +85,15 @@ class Log:
 
     def add(self, action: Action) -> None:
         """Add an action, or let it go on the last one."""
-        joined = _joined(self.actions[-1], action) if self.actions else None
-        if joined is None:
-            self.actions.append(action)
-        else:
-            self.actions[-1] = joined
-
-
-def _joined(last: Action, action: Action) -> Action | None:
-    """Return one action that is as two, or None."""
-    match last, action:
-        case Epochs(before), Epochs(count):
-            return Epochs(before + count)
-        case Steps(first, before), Steps(second, count) if second == first + before:
-            return Steps(first, before + count)
-        case SetWeight(index), SetWeight(same) if index == same:
-            return action
-        case MovePoint(index), MovePoint(same) if index == same:
-            return action
-    return None
+        match self.actions[-1:], action:
+            case [Epochs(before)], Epochs(count):
+                self.actions[-1] = Epochs(before + count)
+            case [Steps(first, before)], Steps(second, count) if second == first + before:
+                self.actions[-1] = Steps(first, before + count)
+            case ([SetWeight(index)], SetWeight(same)) | ([MovePoint(index)], MovePoint(same)) if index == same:
+                self.actions[-1] = action
+            case _:
+                self.actions.append(action)
 
 
 MOST_ENTRIES = 20_000
@@ -129,7 +120,7 @@ class Curves:
         self._kept = self._added = 0
         self._stride = 1
 
-    def add(self, epochs: np.ndarray, values: np.ndarray) -> None:
+    def add(self, epochs: Any, values: Any) -> None:
         """Add the values, (E, width), of several epochs."""
         entries = np.column_stack([epochs, values])
         self._parts.append(entries[-self._added % self._stride :: self._stride])
@@ -159,18 +150,13 @@ class Curves:
 
 
 class Record:
-    """What is known of a session since its start.
+    """What is known of a session since its start: losses of training and test by epochs, norms by steps.
 
-    Attributes
-    ----------
-    gradient_norms, moves : Curves
-        The norm of each dense layer's gradient, and of its move in the epoch or step before, where training has stopped
-        to be looked at; their epochs are the numbers of steps.
+    There is a norm of each dense layer's gradient, and of its last move, where training has stopped to be looked at.
     """
 
     def __init__(self, layers: int) -> None:
-        self.losses = Curves(2)
-        self.gradient_norms, self.moves = Curves(layers), Curves(layers)  # by the number of the step
+        self.losses, self.gradient_norms, self.moves = Curves(2), Curves(layers), Curves(layers)
 
     @property
     def epochs(self) -> np.ndarray:

@@ -1,5 +1,6 @@
 """A session of the playground: data, network, and where training stands."""
 
+from collections import deque
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from .parts import engine_of, features, network_of, optimizer_of, targets, with_
 from .points import SETS, Points
 from .record import AddPoint, Change, Edit, Epochs, Log, MovePoint, Record, RemovePoint, SetWeight, Steps
 from .settings import CLASSES, Settings, SettingsError
-from .shown import Edge, Map, Path, Starts, Surface, edges, loss_surface, many_starts, map_of, units_of
+from .shown import LONGEST_PATH, Edge, Map, Starts, Surface, edges, loss_surface, many_starts, map_of, units_of
 from .table import Table
 
 MOST_AT_ONCE = 1_000_000
@@ -67,8 +68,8 @@ class Session:
         for edit in self.edits:
             self.log.add(edit)
         self.history = Record(sum(isinstance(layer, Dense) for layer in self.network.layers))
-        self.history.losses.add(np.array([0]), np.array([[self._loss(*self._rows), self._loss(*self._test_rows)]]))
-        self.path = Path(self.theta)
+        self.history.losses.add([0], [self.losses])
+        self.path = deque([self.theta], LONGEST_PATH)
 
     # What is done to the network.
 
@@ -78,7 +79,7 @@ class Session:
         If training diverges, it stops at the last parameters with a finite loss, and `trouble` says so; it goes on once
         something is changed.
         """
-        _require_count(count)
+        _require("number of epochs or steps", count, 1, MOST_AT_ONCE)
         if self.batch:
             self.step(self.batches - self.batch)
             count -= 1
@@ -91,14 +92,13 @@ class Session:
 
     def step(self, count: int = 1) -> None:
         """Take a number of training steps, each on the next batch of an epoch; of all rows, a step is an epoch."""
-        _require_count(count)
+        _require("number of epochs or steps", count, 1, MOST_AT_ONCE)
         if self.batches == 1:
-            return self.run_epochs(count)
+            self.run_epochs(count)
+            return
         for _ in range(count):
-            if self.trouble:
-                return None
-            self._take_step()
-        return None
+            if not self.trouble:
+                self._take_step()
 
     def set_weight(self, index: int, value: float) -> None:
         """Set the parameter of this index in theta."""
@@ -136,13 +136,13 @@ class Session:
         if is_other_data:
             self.edits = []
         if _shapes(self.network) != shapes or after.start != before.start:
-            return self.restart()
+            self.restart()
+            return
         keeps_state = self.trained == trained and after.optimizer == before.optimizer
         if not keeps_state:
             self.state = None
         self.batch, self.trouble = 0, ""
         self.log.add(Change(after, keeps_state))
-        return None
 
     def add_point(self, x: float, y: float, target: float) -> None:
         """Add a point to the training: its place, and its class or number."""
@@ -177,8 +177,7 @@ class Session:
     @property
     def right(self) -> tuple[float, float]:
         """The shares of training and test points whose class is right; NaN where there are none, or for numbers."""
-        train, test = (self._share_right(*rows) for rows in (self._rows, self._test_rows))
-        return train, test
+        return self._share_right(*self._rows), self._share_right(*self._test_rows)
 
     @property
     def size(self) -> int:
@@ -187,12 +186,12 @@ class Session:
 
     def map(self, size: int = 100) -> Map:
         """Return what the network says on a grid of size by size places over the plane."""
-        _require_size(size)
+        _require("size", size, 2, MOST_PLACES, " places a side")
         return map_of(self.network, self.theta, self.settings.features, self.points.limits, size)
 
     def units(self, size: int = 24) -> list[np.ndarray]:
         """Return what the units of the inputs, of each hidden layer and of the end show over the plane."""
-        _require_size(size)
+        _require("size", size, 2, MOST_PLACES, " places a side")
         return units_of(self.network, self.theta, self.settings.features, self.points.limits, size)
 
     def hidden(self) -> np.ndarray:
@@ -207,10 +206,7 @@ class Session:
 
     def row(self, index: int) -> Trace:
         """Return every number of the pass of the point of this index alone."""
-        if not isinstance(index, int | np.integer) or not is_within(index, 0, len(self.points.t)):
-            raise SettingsError(f"There is no point {index!r}: the points are 0 to {len(self.points.t) - 1}.")
-        X = features(self.settings.features, self.points.XY[index : index + 1])
-        return trace(self.network, self.theta, X, targets(self.points.t[index : index + 1], self.class_count))
+        return trace(self.network, self.theta, *self._pairs(np.array([self.points.index(index)])))
 
     def check(self) -> Report:
         """Check the gradient that training takes, with the mistake if one is planted."""
@@ -221,14 +217,13 @@ class Session:
 
     def surface(self, size: int = 25) -> Surface:
         """Return the loss around theta, in the two directions in which training has moved most."""
-        _require_size(size)
+        _require("size", size, 2, MOST_PLACES, " places a side")
         return loss_surface(self.network, self.theta, *self._rows, self.path, size)
 
     def starts(self, count: int = 100, epochs: int = 300) -> Starts:
         """Train from many starts at once, the first of which is this session's."""
-        for name, value, most in (("starts", count, MOST_STARTS), ("epochs", epochs, MOST_EPOCHS_OF_STARTS)):
-            if not isinstance(value, int) or not is_within(value, 1, most, ends="[]"):
-                raise SettingsError(f"The number of {name} is {value!r}, but it is 1 to {most:,}.")
+        _require("number of starts", count, 1, MOST_STARTS)
+        _require("number of epochs", epochs, 1, MOST_EPOCHS_OF_STARTS)
         return many_starts(self.trained, optimizer_of(self.settings), self.settings, *self._rows, count, epochs)
 
     def drawn(self, settings: Settings) -> Points:
@@ -313,8 +308,8 @@ class Session:
         """Take a step on the next batch of the epoch."""
         size = self.settings.batch
         rows = slice(self.batch * size, (self.batch + 1) * size)
+        X, T = self._rows
         try:
-            X, T = self._rows
             result = self._call(X[rows], T[rows], 1)
         except DivergenceError:
             self.trouble = self._divergence
@@ -326,8 +321,7 @@ class Session:
         self.batch = (self.batch + 1) % self.batches
         if self.batch == 0:
             self.epoch += 1
-            losses = [[self._loss(*self._rows), self._loss(*self._test_rows)]]
-            self.history.losses.add(np.array([self.epoch]), np.array(losses))
+            self.history.losses.add([self.epoch], [self.losses])
 
     def _measure(self, before: np.ndarray) -> None:
         """Record each dense layer's gradient, and its move from the parameters before the last epoch or step."""
@@ -335,8 +329,8 @@ class Session:
         with np.errstate(over="ignore", invalid="ignore"):  # on the way to a divergence
             gradient = self.trained.loss_and_gradient(self.theta, X, T)[1]
             for curves, vector in ((self.history.gradient_norms, gradient), (self.history.moves, self.theta - before)):
-                curves.add(np.array([self.steps]), np.array([_norms_of_dense_layers(self.network, vector)]))
-        self.path.add(self.theta)
+                curves.add([self.steps], [_norms_of_dense_layers(self.network, vector)])
+        self.path.append(self.theta)
 
     def _accept(self, result: TrainingResult) -> None:
         self.steps += result.state.step - (self.state.step if self.state else 0)
@@ -362,11 +356,6 @@ def _norms_of_dense_layers(network: Network, vector: np.ndarray) -> list[float]:
     return [float(norm(np.concatenate([*map(np.ravel, p.values())]))) for layer, p in views if isinstance(layer, Dense)]
 
 
-def _require_count(count: int) -> None:
-    if isinstance(count, bool) or not isinstance(count, int) or not is_within(count, 1, MOST_AT_ONCE, ends="[]"):
-        raise SettingsError(f"The number of epochs or steps is {count!r}, but it is 1 to {MOST_AT_ONCE:,}.")
-
-
-def _require_size(size: int) -> None:
-    if isinstance(size, bool) or not isinstance(size, int) or not is_within(size, 2, MOST_PLACES, ends="[]"):
-        raise SettingsError(f"The size is {size!r}, but it is 2 to {MOST_PLACES} places a side.")
+def _require(what: str, value: Any, least: int, most: int, unit: str = "") -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not is_within(value, least, most, ends="[]"):
+        raise SettingsError(f"The {what} is {value!r}, but it is {least} to {most:,}{unit}.")

@@ -1,8 +1,9 @@
 """What pictures show of a network: its predictions, units and weights, the loss around theta, and many starts."""
 
 import time
-from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from ...core.network import Network
 from ...optimize.optimizers import Optimizer
 from ...train.members import Member
 from ...train.population import train_population
-from .parts import features
+from .parts import engine_of, features
 from .settings import Settings
 
 Limits = tuple[tuple[float, float], tuple[float, float]]
@@ -75,8 +76,6 @@ def edges(network: Network, theta: np.ndarray) -> list[Edge]:
     """
     found, layer = [], -1
     for tensor in network.layout.tensors:
-        if tensor.name not in ("W", "b"):
-            continue
         if tensor.kind != "Dense":
             continue
         layer += tensor.name == "W"
@@ -87,7 +86,7 @@ def edges(network: Network, theta: np.ndarray) -> list[Edge]:
 
 
 LONGEST_PATH = 100
-"""The number of places that a path keeps."""
+"""The number of places of theta that a session keeps, as many as are worth drawing."""
 
 TOGETHER = 64
 """The number of places whose loss is computed together."""
@@ -107,22 +106,6 @@ class Surface:
     heights: np.ndarray
 
 
-class Path:
-    """The last places of theta, as many as are worth drawing."""
-
-    def __init__(self, theta: np.ndarray) -> None:
-        self._thetas = deque([theta], LONGEST_PATH)
-
-    def add(self, theta: np.ndarray) -> None:
-        """Add a place."""
-        self._thetas.append(theta)
-
-    @property
-    def thetas(self) -> np.ndarray:
-        """The places, (K, P)."""
-        return np.array(self._thetas)
-
-
 def directions(moves: np.ndarray) -> np.ndarray:
     """Return two orthonormal directions, (2, P), in which moves, (K, P), are largest.
 
@@ -140,10 +123,12 @@ def directions(moves: np.ndarray) -> np.ndarray:
     return np.linalg.qr(np.concatenate([known, others])[:2].T)[0].T
 
 
-def loss_surface(network: Network, theta: np.ndarray, X: np.ndarray, T: np.ndarray, path: Path, size: int) -> Surface:
+def loss_surface(
+    network: Network, theta: np.ndarray, X: np.ndarray, T: np.ndarray, path: Sequence[np.ndarray], size: int
+) -> Surface:
     """Return the loss around theta in the two directions of the path's largest moves."""
     X, T = X[:MOST_ROWS], T[:MOST_ROWS]
-    moves = path.thetas - theta
+    moves = np.array(path) - theta
     axes = directions(moves)
     places = moves @ axes.T
     reach = 1.3 * np.abs(places).max(axis=0)
@@ -188,22 +173,13 @@ def many_starts(
 ) -> Starts:
     """Train from the seeds that follow the settings' own, which is the first."""
     seeds = settings.start + np.arange(count)
+    how: dict[str, Any] = {"epochs": epochs, "batch_size": settings.batch or None, "shuffle": False}
     members = [
-        Member(
-            network,
-            network.init(int(seed)),
-            optimizer,
-            epochs=epochs,
-            batch_size=settings.batch or None,
-            shuffle=False,
-            seed=int(seed),
-            training_loss="exact",
-        )
-        for seed in seeds
+        Member(network, network.init(seed), optimizer, seed=seed, training_loss="exact", **how)
+        for seed in seeds.tolist()
     ]
     end = time.monotonic() + LONGEST
-    engine = "auto" if settings.mistake == "none" else "reference"
-    results = train_population(members, X, T, progress=lambda _: time.monotonic() > end, engine=engine)
+    results = train_population(members, X, T, progress=lambda _: time.monotonic() > end, engine=engine_of(settings))
     losses = np.full((count, epochs + 1), np.nan)
     for curve, result in zip(losses, results, strict=True):
         curve[: len(result.history.loss)] = result.history.loss

@@ -1,15 +1,13 @@
 """The curves of training: losses, gradients of the layers, and the losses of many starts."""
 
-from typing import Any
-
 import numpy as np
-from bokeh.models import ColumnDataSource, DataRange1d
+from bokeh.models import DataRange1d
 
 from ....pictures.style import COLOURS, colour
 from ..record import Curves
 from ..session import Session
 from ..shown import Starts
-from .style import counted, fit_log_axis, log_figure, plain_figure
+from .style import add_legend, counted, empty, fit_log_axis, log_figure, plain_figure
 
 MOST_OF_LOSSES, MOST_OF_NORMS, MOST_OF_STARTS = 500, 300, 150
 """The largest number of places of a curve: more than a line has pixels would be drawn for nothing."""
@@ -20,11 +18,11 @@ class LossView:
 
     def __init__(self) -> None:
         self.figure = counted(plain_figure("loss", y_range=DataRange1d(start=0)), "epoch", "loss")
-        self._curves = ColumnDataSource({"epoch": [], "train": [], "test": []})
+        self._curves = empty("epoch train test")
         line = {"x": "epoch", "source": self._curves, "line_width": 2}
         self.figure.line(y="train", color=COLOURS[1], legend_label="training", **line)
         self.figure.line(y="test", color=COLOURS[0], line_dash="6 3", legend_label="test", **line)
-        self.figure.legend.update(border_line_color=None, background_fill_alpha=0, padding=0)
+        add_legend(self.figure)
 
     def update(self, session: Session) -> None:
         """Draw the curves up to now."""
@@ -39,12 +37,11 @@ class GradientsView:
 
     def __init__(self) -> None:
         self.figure = log_figure("gradients", "step", "norm")
-        self._curves: Any = ColumnDataSource({name: [] for name in ("xs", "ys", "colour", "dash", "name")})
+        self._curves = empty("xs ys colour dash name")
         self.figure.multi_line(
             "xs", "ys", source=self._curves, line_color="colour", line_dash="dash", line_width=1.8, legend_field="name"
         )
-        (legend,) = self.figure.legend
-        legend.update(border_line_color=None, background_fill_alpha=0, padding=0)
+        legend = add_legend(self.figure)
         self.figure.center.remove(legend)
         self.figure.add_layout(legend, "right")  # where it covers nothing
 
@@ -75,7 +72,7 @@ class StartsView:
 
     def __init__(self) -> None:
         self.figure = log_figure("starts", "epoch", "loss")
-        self._curves: Any = ColumnDataSource({name: [] for name in ("xs", "ys", "colour", "width", "opacity")})
+        self._curves = empty("xs ys colour width opacity")
         self.figure.multi_line(
             "xs", "ys", source=self._curves, line_color="colour", line_width="width", line_alpha="opacity"
         )

@@ -12,12 +12,11 @@ from bokeh.models import (
     CustomJSTickFormatter,
     FixedTicker,
     PlainText,
-    Range1d,
 )
 
 from ..points import PLAIN_AXES, Axis
 from ..session import Session
-from .style import of_classes, of_numbers, of_points, plain_figure
+from .style import SELECTED, add_points, of_classes, of_numbers, of_points, plain_figure
 
 SIZE = 100
 """The number of places along a side."""
@@ -31,25 +30,12 @@ class MapView:
     """The map."""
 
     def __init__(self, on_edit: Callable[..., None]) -> None:
-        self.figure = plain_figure("map", x_range=Range1d(start=0, end=1), y_range=Range1d(start=0, end=1))
+        self.figure = plain_figure("map", x_range=(0, 1), y_range=(0, 1))
         self.figure.grid.visible = False
         self._image = ColumnDataSource({"image": [np.zeros((2, 2), np.uint32)]})
         self._area = self.figure.image_rgba("image", source=self._image, x=0, y=0, dw=1, dh=1, name="ground").glyph
-        self._points: Any = ColumnDataSource({name: [] for name in ("x", "y", "row", "colour", "marker", "inside")})
-        self.figure.scatter(
-            "x",
-            "y",
-            source=self._points,
-            marker="marker",
-            size=9,
-            fill_color="colour",
-            fill_alpha="inside",
-            line_color="colour",
-            line_width=1.5,
-            selection_line_color="#CC79A7",
-            selection_line_width=4,
-            nonselection_alpha=1,
-        )
+        look = {"selection_line_color": SELECTED, "selection_line_width": 4, "nonselection_alpha": 1}
+        self._points = add_points(self.figure, 9, line_width=1.5, **look)
         for event, action in (
             (Tap, self._tapped),
             (DoubleTap, self._tapped),  # what a second click that soon follows is, instead of a tap

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, Range1d, TapTool
+from bokeh.models import TapTool
 
 from ....pictures.style import colour
 from ..session import Session
 from ..shown import Edge
-from .style import HIGH, INK, LOW, bytes_of, of_numbers, plain_figure, rgba, without_axes
+from .style import HIGH, INK, LOW, SELECTED, bytes_of, empty, of_numbers, plain_figure, rgba, without_axes
 
 WIDTH, HEIGHT = 600.0, 500.0
 """The picture's size, in which the places of units are counted."""
@@ -25,51 +25,22 @@ class NetworkView:
     """The picture of the network."""
 
     def __init__(self, on_choose: Callable[[], None]) -> None:
-        self.figure = without_axes(
-            plain_figure(
-                "network", x_range=Range1d(start=0, end=WIDTH), y_range=Range1d(start=0, end=HEIGHT), min_border=0
-            )
-        )
-        self._edges = ColumnDataSource({name: [] for name in ("xs", "ys", "width", "colour", "index")})
-        self._biases = ColumnDataSource({name: [] for name in ("x", "y", "size", "colour", "index")})
-        self._units = ColumnDataSource({name: [] for name in ("image", "x", "y", "side")})
-        self._frames = ColumnDataSource({name: [] for name in ("x", "y", "side")})
-        self._names = ColumnDataSource({name: [] for name in ("x", "y", "text", "align")})
-        edges = self.figure.multi_line(
-            "xs",
-            "ys",
-            source=self._edges,
-            line_width="width",
-            line_color="colour",
-            line_alpha=0.75,
-            selection_line_alpha=1,
-            selection_line_color="#CC79A7",
-            nonselection_line_alpha=0.75,
-        )
-        self.figure.image_rgba("image", source=self._units, x="x", y="y", dw="side", dh="side")
-        self.figure.block(
-            "x",
-            "y",
-            width="side",
-            height="side",
-            source=self._frames,
-            fill_alpha=0,
-            line_width=1,
-            line_alpha=0.6,
-            name=INK,
-        )
-        biases = self.figure.scatter(
-            "x",
-            "y",
-            size="size",
-            source=self._biases,
-            fill_color="colour",
-            line_color="colour",
-            selection_fill_color="#CC79A7",
-            nonselection_alpha=1,
-        )
-        self.figure.text("x", "y", "text", text_align="align", text_baseline="middle", source=self._names, name=INK)
-        self.figure.renderers[-1].glyph.text_font_size = "12px"
+        self.figure = without_axes(plain_figure("network", x_range=(0, WIDTH), y_range=(0, HEIGHT), min_border=0))
+        self._edges = empty("xs ys width colour index")
+        self._biases = empty("x y size colour index")
+        self._units = empty("image x y side")
+        self._frames = empty("x y side")
+        self._names = empty("x y text align")
+        look: dict[str, Any] = {"line_width": "width", "line_color": "colour", "line_alpha": 0.75}
+        look |= {"selection_line_color": SELECTED, "selection_line_alpha": 1, "nonselection_line_alpha": 0.75}
+        edges = self.figure.multi_line(source=self._edges, **look)
+        self.figure.image_rgba("image", source=self._units, dw="side", dh="side")
+        look = {"fill_alpha": 0, "line_width": 1, "line_alpha": 0.6, "name": INK}
+        self.figure.block(width="side", height="side", source=self._frames, **look)
+        look = {"selection_fill_color": SELECTED, "nonselection_alpha": 1}
+        biases = self.figure.scatter(size="size", source=self._biases, fill_color="colour", line_color="colour", **look)
+        look = {"text_align": "align", "text_baseline": "middle", "text_font_size": "12px", "name": INK}
+        self.figure.text(source=self._names, **look)
         self.figure.add_tools(TapTool(renderers=[edges, biases]))
         for source in (self._edges, self._biases):
             source.selected.on_change("indices", self._chooser(source))

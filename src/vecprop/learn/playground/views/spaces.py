@@ -3,11 +3,11 @@
 from itertools import product
 
 import numpy as np
-from bokeh.models import ColumnDataSource, LinearColorMapper, Range1d
+from bokeh.models import LinearColorMapper
 
 from ....core.network import Network
 from ..session import Session
-from .style import INK, of_points, plain_figure, without_axes
+from .style import INK, add_points, empty, of_points, plain_figure, without_axes
 
 MOST_POINTS = 1_000
 """The largest number of points that are drawn."""
@@ -19,24 +19,14 @@ class HiddenView:
     """The hidden space."""
 
     def __init__(self) -> None:
-        across, up = Range1d(start=-2.7, end=2.7), Range1d(start=-1.8, end=1.8)  # as wide as its place on the page
+        across, up = (-2.7, 2.7), (-1.8, 1.8)  # as wide as its place on the page
         self.figure = without_axes(plain_figure("hidden", x_range=across, y_range=up))
-        self._box = ColumnDataSource({"xs": [], "ys": []})
-        self._cut = ColumnDataSource({"xs": [], "ys": []})
-        self._points = ColumnDataSource({name: [] for name in ("x", "y", "colour", "marker", "inside")})
-        self._names = ColumnDataSource({name: [] for name in ("x", "y", "text")})
+        self._box = empty("xs ys")
+        self._cut = empty("xs ys")
+        self._names = empty("x y text")
         self.figure.multi_line("xs", "ys", source=self._box, line_alpha=0.35, name=INK)
         self.figure.patches("xs", "ys", source=self._cut, fill_alpha=0.15, line_width=2, name=INK)
-        self.figure.scatter(
-            "x",
-            "y",
-            source=self._points,
-            marker="marker",
-            size=8,
-            fill_color="colour",
-            line_color="colour",
-            fill_alpha="inside",
-        )
+        self._points = add_points(self.figure, 8)
         self.figure.text("x", "y", "text", source=self._names, text_font_size="12px", text_align="center", name=INK)
         self.angles = np.array([0.6, 0.35])
 
@@ -61,7 +51,7 @@ class HiddenView:
         x, y = self._flat(places).T
         colours, markers = of_points(points.t[rows], session.class_count, float(points.t.min()), float(points.t.max()))
         inside = np.where(points.is_test[rows], 0.0, 0.9)
-        self._points.data = {"x": x, "y": y, "colour": colours, "marker": markers, "inside": inside}
+        self._points.data = {"x": x, "y": y, "row": rows, "colour": colours, "marker": markers, "inside": inside}
         tips = self._flat(np.where(np.eye(units) == 1, 1.15, -1.0) if units == 3 else 1.15 * np.eye(units))
         self._names.data = {"x": tips[:, 0], "y": tips[:, 1], "text": [f"unit {k + 1}" for k in range(units)]}
 
@@ -117,10 +107,10 @@ class MomentumView:
     """The surface of the loss, and the ball."""
 
     def __init__(self) -> None:
-        self.figure = plain_figure("momentum", x_range=Range1d(start=-1, end=1), y_range=Range1d(start=-1, end=1))
-        self._surface = ColumnDataSource({name: [] for name in ("image", "x", "y", "dw", "dh")})
-        self._path = ColumnDataSource({"x": [], "y": []})
-        self._ball = ColumnDataSource({"x": [], "y": []})
+        self.figure = plain_figure("momentum", x_range=(-1, 1), y_range=(-1, 1))
+        self._surface = empty("image x y dw dh")
+        self._path = empty("x y")
+        self._ball = empty("x y")
         self.figure.image(
             "image", "x", "y", "dw", "dh", source=self._surface, color_mapper=LinearColorMapper(palette="Cividis256")
         )

@@ -7,13 +7,15 @@ from math import ceil, floor, log10
 from typing import Any
 
 import numpy as np
-from bokeh.models import BasicTicker, DataRange1d, FixedTicker, NumeralTickFormatter, Range1d
+from bokeh.models import BasicTicker, ColumnDataSource, DataRange1d, FixedTicker, NumeralTickFormatter, Range1d
 from bokeh.plotting import figure
 
 from ....pictures.style import COLOURS, colour
 
 INK = "ink"
 """The name of what is drawn in the colour of the page's text."""
+SELECTED = "#CC79A7"
+"""The colour of what is selected."""
 
 
 def plain_figure(name: str, **options: Any) -> Any:
@@ -26,6 +28,33 @@ def plain_figure(name: str, **options: Any) -> Any:
     made.min_border = 4
     made.grid.grid_line_alpha = 0.3
     return made
+
+
+def empty(names: str) -> Any:
+    """Return a source of data with empty columns of these names."""
+    return ColumnDataSource({name: [] for name in names.split()})
+
+
+def add_points(made: Any, size: int, **options: Any) -> Any:
+    """Draw points, which have a color, a marker and an opacity each, and return their source."""
+    points = empty("x y row colour marker inside")
+    made.scatter(
+        source=points,
+        marker="marker",
+        size=size,
+        fill_color="colour",
+        line_color="colour",
+        fill_alpha="inside",
+        **options,
+    )
+    return points
+
+
+def add_legend(made: Any) -> Any:
+    """Return the legend of a figure, without a frame."""
+    (legend,) = made.legend
+    legend.update(border_line_color=None, background_fill_alpha=0, padding=0)
+    return legend
 
 
 def counted(made: Any, what: str, values: str) -> Any:
