@@ -9,7 +9,7 @@ import pytest
 import vecprop as vp
 from learn.students import RIGHT, RIGHT_NETWORK
 from vecprop import learn
-from vecprop.learn.grading.process.student import chunks_of, load
+from vecprop.learn.grading.student import chunks_of, load
 from vecprop.learn.grading.tasks import TASKS
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import vecprop as vp
 from vecprop import learn
-from vecprop.learn.sheets.class_list import graded_sheet, written
+from vecprop.learn.sheet_files import graded_sheet, written
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

@@ -8,7 +8,7 @@ import pytest
 
 import vecprop as vp
 from vecprop import learn
-from vecprop.learn.sheets.class_list import graded_sheet, names_of, rows_of_grades, sheets_of, written
+from vecprop.learn.sheet_files import graded_sheet, names_of, rows_of_grades, sheets_of, written
 
 SHEET = learn.worksheet("2-3-2", rows=4, seed=7)
 

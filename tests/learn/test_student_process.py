@@ -15,7 +15,7 @@ import pytest
 
 from learn.students import RIGHT
 from vecprop import learn
-from vecprop.learn.grading.process import supervisor
+from vecprop.learn.grading import supervisor
 from vecprop.learn.grading.tasks import TASKS
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -271,9 +271,9 @@ def test_a_class_is_graded_row_by_row(tmp_path, monkeypatch):
     out = tmp_path / "grades.csv"
     seen = []
 
-    from vecprop.learn.sheets import class_list
+    from vecprop.learn import sheet_files
 
-    graded_sheet = class_list.graded_sheet
+    graded_sheet = sheet_files.graded_sheet
 
     def interrupted(path, seconds, megabytes):
         seen.append(out.exists() and len(out.read_text().splitlines()))
@@ -281,7 +281,7 @@ def test_a_class_is_graded_row_by_row(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return graded_sheet(path, seconds, megabytes)
 
-    monkeypatch.setattr(class_list, "graded_sheet", interrupted)
+    monkeypatch.setattr(sheet_files, "graded_sheet", interrupted)
     with pytest.raises(KeyboardInterrupt):
         grade_command(folder, out, seconds=1, memory=2048)
     assert seen == [False, 2, 3, 4, 5]

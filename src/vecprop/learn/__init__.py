@@ -10,7 +10,7 @@ from .grading.grade import nbgrader_cell as nbgrader_cell
 from .grading.grade import otter_test as otter_test
 from .pictures import plot_momentum as plot_momentum
 from .pictures import plot_random_starts as plot_random_starts
-from .sheets.sheet import Worksheet as Worksheet
-from .sheets.sheet import worksheet as worksheet
+from .sheet import Worksheet as Worksheet
+from .sheet import worksheet as worksheet
 from .tracing.trace import Trace as Trace
 from .tracing.trace import trace as trace

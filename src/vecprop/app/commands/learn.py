@@ -48,7 +48,7 @@ def check(
     Example: vecprop learn check homework.py --shape 3-4-1 --activation tanh --loss squared_error
     """
     from ...learn import grade_file
-    from ...learn.sheets.sheet import network_of_shape
+    from ...learn.sheet import network_of_shape
 
     with _usage():
         network = None if shape is None else network_of_shape(shape, activation, loss)
@@ -99,7 +99,7 @@ def worksheet(
     Example: vecprop learn worksheet --names class.csv -o sheets/
     """
     from ...learn import worksheet as drawn
-    from ...learn.sheets.class_list import names_of, sheets_of, written
+    from ...learn.sheet_files import names_of, sheets_of, written
 
     with _usage():
         sheet = drawn(shape, rows=rows, activation=activation, loss=loss, seed=seed)
@@ -131,7 +131,7 @@ def grade(
 
     Example: vecprop learn grade sheets/ -o grades.csv
     """
-    from ...learn.sheets.class_list import COLUMNS, rows_of_grades
+    from ...learn.sheet_files import COLUMNS, rows_of_grades
 
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder.")

@@ -2,5 +2,5 @@
 
 `tasks` says what each function has to do. `mistakes` lists common mistakes, and `mutations` changes parts of the right
 formula. `judging` compares results with the right ones, and `explaining` finds the mistake that leads to all of them.
-`network_task` and `network_mistakes` do so for networks. `process` runs the file of a student in another process.
+`network_task` and `network_mistakes` do so for networks. `student_process` runs a student's file elsewhere.
 """

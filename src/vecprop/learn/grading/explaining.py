@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from .comparison import PRECISION, as_list, right, same
 from .mistakes import Mistake, named
 from .mutations import any_of, changed_result, inherited, mutated, rows_of, said, with_numbers
-from .process.student import Outcome
-from .tasks import CASES, Task, functions
+from .student import Outcome
+from .tasks import CASES, PRECISION, Task, as_list, functions, right, same
 
 FOLLOWS = "it is right but for "
 OFTEN: dict[str, Callable[[Any, Any], Any]] = {

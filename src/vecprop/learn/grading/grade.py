@@ -8,8 +8,8 @@ from typing import Any
 
 from ...core.network import Network
 from .judging import MISSING, Caller, Judgement, each_task, judged, missing, not_own, unset
-from .process.student import Outcome, call, is_own, plain
-from .process.student_process import StudentProcess, read_source
+from .student import Outcome, call, is_own, plain
+from .student_process import StudentProcess, read_source
 from .tasks import TASKS, Task, arguments_of
 
 

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .comparison import as_list, difference, fits, same, shown
 from .explaining import FOLLOWS, Trial, explained, kept
 from .mistakes import LOOK, Mistake
-from .process.student import Outcome
-from .tasks import AGAIN, CASES, TASKS, Task, arguments_of
+from .student import Outcome
+from .tasks import AGAIN, CASES, TASKS, Task, arguments_of, as_list, difference, fits, same, shown
 
 Caller = Callable[[str, Mapping[str, Any], bool], Outcome]
 """A call of a student's function by name, with arguments, as lists if asked."""

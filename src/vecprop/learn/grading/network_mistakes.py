@@ -9,11 +9,10 @@ import numpy as np
 
 from ...catalog import ACTIVATIONS, LOSSES
 from ...core.network import Network
-from .comparison import same
 from .explaining import OF_ROWS, relations
 from .mistakes import named
 from .mutations import CHANGES, NUMBERS, OF_NUMBERS, Change, mutated, said, with_numbers
-from .tasks import TASKS
+from .tasks import TASKS, same
 
 Pass = Callable[..., tuple[Any, Any]]
 """A loss and its gradient, of theta, X and T."""

@@ -11,12 +11,11 @@ from ...check import check_gradients
 from ...check.diagnosis.error_patterns import ratio, ratio_in_words
 from ...core.losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy
 from ...core.network import Network
-from .comparison import PRECISION, as_list, same, shown
 from .explaining import kept
 from .judging import Caller, Judgement, problem
 from .network_mistakes import explained
-from .process.student import Outcome
-from .tasks import Task
+from .student import Outcome
+from .tasks import PRECISION, Task, as_list, same, shown
 
 NAME = "loss_and_gradient"
 ROWS = 7

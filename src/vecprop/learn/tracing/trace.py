@@ -10,8 +10,7 @@ from ...core.counter_rng import RandomKey
 from ...core.inputs import Batch, checked_theta
 from ...core.network import Network
 from ...optimize.optimizers import Optimizer, State
-from .markup import as_html, as_latex
-from .text_output import as_text
+from .output import as_html, as_latex, as_text
 from .values import Value, step_values, values_of
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ..judging import ENDED
 from . import student, supervisor
+from .judging import ENDED
 from .student import Outcome, decoded, encoded
 from .supervisor import descendants, kill
 
@@ -157,7 +157,7 @@ class StudentProcess:
         self.answers: queue.Queue[str] = queue.Queue()
         threading.Thread(target=_read, args=(self.process, self.answers), daemon=True).start()
         path = [str(Path(entry).resolve()) for entry in sys.path if entry]
-        package = str(Path(student.__file__).parents[3])
+        package = str(Path(student.__file__).parents[2])
         start = {**self.start, "path": path, "package": package, "only_definitions": self.only_definitions}
         with suppress(queue.Empty):
             self.answers.get(timeout=STARTING)

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ... import catalog
-from ...core.layers import Dense, Layer
-from ...core.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, SquaredError
-from ...core.network import Network
-from ..grading.grade import Grade, Grades
-from ..tracing.equations import computed
-from ..tracing.trace import Trace, trace
-from ..tracing.values import Value
+from .. import catalog
+from ..core.layers import Dense, Layer
+from ..core.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, SquaredError
+from ..core.network import Network
+from .grading.grade import Grade, Grades
+from .tracing.equations import computed
+from .tracing.trace import Trace, trace
+from .tracing.values import Value
 
 LOSSES: dict[str, type[Loss]] = {
     "softmax": SoftmaxCrossEntropy,

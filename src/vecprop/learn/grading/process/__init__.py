@@ -1,1 +1,0 @@
-"""The process that runs the file of a student."""
