@@ -58,8 +58,8 @@ class TrainingSettings:
     clip: float | None
     engine: EngineName = "auto"
 
-    def check(self, network: Network, theta: Array) -> None:
-        """Refuse settings that are out of range, or do not fit together, the network or its parameters."""
+    def check(self, network: Network, theta: Array, validates: bool) -> None:
+        """Refuse settings that are out of range, or do not fit together, the network, its parameters or the rows."""
         optimizer: Any = self.optimizer
         is_lbfgs, name = isinstance(optimizer, LBFGS), type(optimizer).__name__
         moves = is_lbfgs or all(callable(getattr(optimizer, method, None)) for method in ("init", "step"))
@@ -110,18 +110,19 @@ class TrainingSettings:
             raise ValueError('early_stopping watches the validation score: name it, as in validation_score="accuracy".')
         if score is not None and score not in SCORES:
             raise ValueError(f"validation_score is {score!r}, but it is one of {', '.join(SCORES)}.")
+        if score is not None and not validates:
+            raise ValueError(f"validation_score is {score!r}, but there are no rows of validation: give them too.")
         if schedule is not None and not (is_dataclass(optimizer) and hasattr(optimizer, "learning_rate")):
             raise TypeError(f"A schedule changes the learning_rate of a dataclass, which {name} is not.")
 
-    def check_score(self, validation: Batch | None) -> None:
-        """Refuse the score, if these validation rows do not have it."""
-        name = self.validation_score
-        if validation is None:
-            raise ValueError(f"validation_score is {name!r}, but there are no rows of validation: give them too.")
-        if name == "r2" and validation.rows < 2:
+    def check_score(self, validation: Batch) -> None:
+        """Refuse a score that these validation rows do not have."""
+        if self.validation_score == "r2" and validation.rows < 2:
             raise ValueError("validation_score is 'r2', which needs at least 2 rows of validation.")
         weight = validation.chosen_weight
-        if weight is not None and not namespace(weight).all(namespace(weight).any(weight > 0, axis=-1)):
+        if self.validation_score is None or weight is None:
+            return
+        if not namespace(weight).all(namespace(weight).any(weight > 0, axis=-1)):
             raise ValueError("The rows of validation all have weight 0, so that they have no score: weigh one.")
 
     def plan(self, rows: int) -> Plan:

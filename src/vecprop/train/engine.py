@@ -1,18 +1,15 @@
 """What an engine is: one interface for computing and training a network."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, NamedTuple, Protocol
-
-import numpy as np
 
 from ..core.counter_rng import RandomKey
 from ..core.elementary import Array
 from ..core.inputs import Batch
 from ..core.network import Network
-from .members import Data, Member
-from .results import CohortResults
 from .run import Run
 from .state import Reason
 
@@ -36,61 +33,31 @@ class Evaluation(Protocol):
         ...
 
 
-class TrainingLoop(ABC):
-    """The steps of an optimizer along the gradients of batches."""
+@dataclass(frozen=True, eq=False)
+class Formulas:
+    """The loss of one batch of rows that have been checked, by the formulas of ``core``."""
 
-    @abstractmethod
-    def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None) -> None: ...
+    network: Network
+    batch: Batch
+    noise: RandomKey | None
 
-    @abstractmethod
-    def descend(self) -> Reason:
-        """Move theta until the epochs are done or something ends them; return the reason."""
+    def loss(self, theta: Array) -> Array:
+        """Return the loss."""
+        return self.network.batch_loss(theta, self.batch, self.noise)
 
-
-class Stopping(Protocol):
-    """What stops cohorts, see `monitor.Monitor`."""
-
-    stopped: bool
-    interrupted: bool
-
-    def look(self) -> bool:
-        """Report the progress of training; return whether the rest is to be stopped."""
-        ...
-
-
-class Cohort(ABC):
-    """Members of a population that differ in their initial parameters and seeds alone, trained together."""
-
-    @abstractmethod
-    def __init__(self, numbers: Sequence[int], members: Sequence[Member], data: Data) -> None: ...
-
-    @classmethod
-    @abstractmethod
-    def run(cls, cohorts: Sequence[Any], monitor: Stopping) -> None:
-        """Train the members of all cohorts, until they are done or the monitor stops them."""
-
-    @abstractmethod
-    def progress(self) -> np.ndarray:
-        """Return the progress of each member while they run, (5, M).
-
-        That is: whether it has ended, the share of its epochs that is done, the number of rows it has seen, and its
-        latest losses of training and of validation; nan if they are not known.
-        """
-
-    @abstractmethod
-    def results(self) -> CohortResults:
-        """Return the results; of members that have not ended yet they mean nothing."""
+    def loss_and_gradient(self, theta: Array) -> tuple[Array, Array]:
+        """Return the loss and its gradient."""
+        return self.network.batch_loss_and_gradient(theta, self.batch, self.noise)
 
 
 @dataclass(frozen=True, eq=False)
 class Engine(ABC):
-    """Computes a network and trains it."""
+    """Computes a network and trains it. What an engine does not say is computed by the formulas of ``core``."""
 
     name: ClassVar[str]
     network: Network
 
     @staticmethod
-    @abstractmethod
     def refusal(
         network: Network,
         theta: Array,
@@ -100,28 +67,28 @@ class Engine(ABC):
         score: str | None = None,
     ) -> Refusal | None:
         """Return why it does not take a network with such parameters, rows, optimizer, noise and score, or None."""
-
-    @property
-    @abstractmethod
-    def training_loop(self) -> type[TrainingLoop]:
-        """The class that trains one network by the steps of an optimizer."""
-
-    @property
-    def cohort(self) -> type[Cohort] | None:
-        """The class that trains many at once; None if it trains each by itself."""
         return None
 
     @abstractmethod
+    def training(self, run: Run, batch: Batch, validation_batch: Batch | None) -> Callable[[], Reason]:
+        """Return what moves theta by an optimizer's steps until something ends training, and returns the reason."""
+
+    @property
+    def cohort(self) -> type[Any] | None:
+        """The class that trains many at once, see `CompiledCohort`; None if it trains each by itself."""
+        return None
+
     def evaluation(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> Evaluation:
         """Return the loss of a batch, and its gradient, as functions of parameters like these."""
+        return Formulas(self.network, batch, noise)
 
-    @abstractmethod
     def predictor(self, theta: Array) -> Callable[[Array], Array]:
         """Return a function that predicts rows with these parameters, and follows changes of them in place."""
+        return partial(self.network.predict, theta)
 
-    @abstractmethod
     def gradients(self, noise: RandomKey | None) -> Mapping[str, Callable[[Array, Batch], tuple[Array, Array]]]:
         """Return the functions by which it computes a batch's loss and gradient, by name; "" is the main one."""
+        return {"": lambda theta, batch: self.network.batch_loss_and_gradient(theta, batch, noise)}
 
     def predict(self, theta: Array, X: Array) -> Array:
         """Return the predictions of rows."""

@@ -1,9 +1,8 @@
 """The reference engine: the formulas of ``core``, in plain Python on the arrays of any library."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,26 +15,9 @@ from ..core.scores import score
 from ..optimize.optimizers import Optimizer
 from ..optimize.schedules import Constant
 from ..system.threads import PressedAgain, heed, holding_back_interrupts
-from .engine import Engine, TrainingLoop
+from .engine import Engine
 from .run import Run
 from .state import DivergenceError, Reason
-
-
-@dataclass(frozen=True, eq=False)
-class ReferenceEvaluation:
-    """The loss of one batch of rows that have been checked."""
-
-    network: Network
-    batch: Batch
-    noise: RandomKey | None
-
-    def loss(self, theta: Array) -> Array:
-        """Return the loss."""
-        return self.network.batch_loss(theta, self.batch, self.noise)
-
-    def loss_and_gradient(self, theta: Array) -> tuple[Array, Array]:
-        """Return the loss and its gradient."""
-        return self.network.batch_loss_and_gradient(theta, self.batch, self.noise)
 
 
 class Reference(Engine):
@@ -43,33 +25,9 @@ class Reference(Engine):
 
     name = "reference"
 
-    @staticmethod
-    def refusal(
-        network: Network,
-        theta: Array,
-        batches: Iterable[Batch] = (),
-        optimizer: Any = None,
-        noise: RandomKey | None = None,
-        score: str | None = None,
-    ) -> None:
-        """Return None: it takes everything."""
-
-    @property
-    def training_loop(self) -> "type[ReferenceTrainingLoop]":
-        """The class that trains one network by the steps of an optimizer."""
-        return ReferenceTrainingLoop
-
-    def evaluation(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> ReferenceEvaluation:
-        """Return the loss of a batch, and its gradient, as functions of parameters."""
-        return ReferenceEvaluation(self.network, batch, noise)
-
-    def predictor(self, theta: Array) -> Callable[[Array], Array]:
-        """Return a function that predicts rows with these parameters."""
-        return partial(self.network.predict, theta)
-
-    def gradients(self, noise: RandomKey | None) -> Mapping[str, Callable[[Array, Batch], tuple[Array, Array]]]:
-        """Return its one function of a batch's loss and gradient."""
-        return {"": lambda theta, batch: self.network.batch_loss_and_gradient(theta, batch, noise)}
+    def training(self, run: Run, batch: Batch, validation_batch: Batch | None) -> Callable[[], Reason]:
+        """Return what trains one network by the steps of an optimizer."""
+        return ReferenceTrainingLoop(run, batch, validation_batch).descend
 
 
 class RunningLoss:
@@ -100,7 +58,7 @@ class RunningLoss:
         return xp.where(xp.all(xp.isfinite(theta), axis=-1), total, xp.nan)
 
 
-class ReferenceTrainingLoop(TrainingLoop):
+class ReferenceTrainingLoop:
     """The steps of an optimizer, taken one by one in Python."""
 
     def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None) -> None:

@@ -3,7 +3,7 @@
 import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, get_args, overload
 
 import numpy as np
@@ -19,25 +19,6 @@ if TYPE_CHECKING:
 
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
-
-ARRAYS = (
-    "thetas",
-    "last_finite",
-    "best",
-    "memory",
-    "losses",
-    "validation_losses",
-    "validation_scores",
-    "validation_predictions",
-    "norms",
-    "sizes",
-    "done",
-    "steps",
-    "reasons",
-    "measured",
-    "seconds",
-)
-"""The attributes with an entry for each member, except the moments."""
 
 CURVES = ("losses", "validation_losses", "validation_scores", "validation_predictions", "norms", "sizes")
 """The attributes with an entry for each epoch."""
@@ -55,10 +36,10 @@ class CohortResults(Versioned):
     rows: int
     per_epoch: int
     running: bool
+    moments: Mapping[str, np.ndarray]
     thetas: np.ndarray
     last_finite: np.ndarray
     best: np.ndarray
-    moments: Mapping[str, np.ndarray]
     memory: np.ndarray
     losses: np.ndarray
     validation_losses: np.ndarray
@@ -104,7 +85,7 @@ class CohortResults(Versioned):
         return np.where(known, self.losses[np.arange(len(latest)), latest], np.nan)
 
     def progress(self) -> np.ndarray:
-        """Return the progress of members that have ended, (5, M); see `Cohort.progress`."""
+        """Return the progress of members that have ended, (5, M); see `CompiledCohort.progress`."""
         every, ones = np.arange(len(self.numbers)), np.ones(len(self.numbers))
         validation_losses = self.validation_losses[every, self.done] if self.validation_losses.size else np.nan * ones
         return np.stack([ones, ones, self.done * self.rows, self.last_losses(), validation_losses])
@@ -122,6 +103,10 @@ class CohortResults(Versioned):
             arrays["best"] = arrays["thetas"]
         kept = {name: moment[places].copy() for name, moment in self.moments.items()} if moments else {}
         return replace(self, numbers=np.asarray(self.numbers)[places], moments=kept, **arrays)
+
+
+ARRAYS = tuple(field.name for field in fields(CohortResults) if field.type is np.ndarray)
+"""The attributes with an entry for each member, except the moments."""
 
 
 class Part(NamedTuple):

@@ -141,7 +141,7 @@ def train(
         clip,
         engine,
     )
-    settings.check(network, theta)
+    settings.check(network, theta, validation is not None)
     check_what_watches(callbacks, state, checkpoint)
     batch = network.batch(theta, X, T, sample_weight, finite=False, as_read=True)  # training checks whether X is finite
     for name, values in (("X", batch.X), ("T", batch.T)):
@@ -151,7 +151,7 @@ def train(
     if batch.members != tuple(theta.shape[:-1]):  # members of the data alone start from the same parameters
         members = np.broadcast_shapes(tuple(theta.shape[:-1]), batch.members)
         theta = namespace(theta).asarray(namespace(theta).broadcast_to(theta, (*members, theta.shape[-1])), copy=True)
-    validation_batch = checked_validation(network, theta, validation, settings)
+    validation_batch = None if validation is None else checked_validation(network, theta, validation, settings)
     batches = [batch] if validation_batch is None else [batch, validation_batch]
     chosen = engine_for(network, theta, batches, optimizer, engine, score=validation_score)
     if isinstance(optimizer, LBFGS):
@@ -167,7 +167,7 @@ def train(
     more = {"engine": chosen.name}
     with nullcontext() if checkpoint is None else checkpoint.held(is_folder=False):
         run = Run(network, theta, settings, batch.rows, callbacks, state, checkpoint, batches, more)
-        return run.ended or run.train(chosen.training_loop(run, batch, validation_batch).descend)
+        return run.ended or run.train(chosen.training(run, batch, validation_batch))
 
 
 train.__doc__ = (train.__doc__ or "").replace("{scores}", ";\n        ".join(meanings()))
@@ -190,24 +190,19 @@ def check_what_watches(callbacks: Any, state: Any, checkpoint: Any) -> None:
 
 
 def checked_validation(
-    network: Network, theta: Array, validation: tuple[Array, ...] | None, settings: TrainingSettings
-) -> Batch | None:
+    network: Network, theta: Array, validation: tuple[Array, ...], settings: TrainingSettings
+) -> Batch:
     """Return the validation rows as a batch, or refuse them or their score."""
-    batch = None
-    if validation is not None:
-        if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
-            raise ValueError("validation is a tuple (X, T) or (X, T, sample_weight).")
-        try:
-            batch = network.batch(theta, *validation, as_read=True)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"In the validation data: {error}") from None
-        members = tuple(theta.shape[:-1])
-        if np.broadcast_shapes(batch.members, members) != members:
-            raise ValueError(
-                f"The validation data have the members {batch.members}, but what is trained has {members}."
-            )
-    if settings.validation_score is not None:
-        settings.check_score(batch)
+    if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
+        raise ValueError("validation is a tuple (X, T) or (X, T, sample_weight).")
+    try:
+        batch = network.batch(theta, *validation, as_read=True)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"In the validation data: {error}") from None
+    members = tuple(theta.shape[:-1])
+    if np.broadcast_shapes(batch.members, members) != members:
+        raise ValueError(f"The validation data have the members {batch.members}, but what is trained has {members}.")
+    settings.check_score(batch)
     return batch
 
 

@@ -23,7 +23,7 @@ from .memory_plan import PROGRAM, SHARE_OF_WINDOWS, slices_of
 from .streamed import Streamed, StreamedFolds
 
 if TYPE_CHECKING:
-    pass
+    from ...train.compiled.window_steps import WindowSteps
 
 AT_ONCE = 2**20
 """The rows whose folds are counted at once."""
@@ -122,8 +122,6 @@ class _Trainer:
     """One member, on its way along the windows."""
 
     def __init__(self, member: Member, fold: int, rows: StreamedRows, view: int, front: int, checkpoint: Any) -> None:
-        from ...train.compiled.window_steps import WindowSteps
-
         self.member, self.fold, self.folds = member, fold, rows.folds
         self.rows, self.seen, validation = rows.rows_of(fold), 0, None
         if member.validation_rows is not None:
@@ -135,7 +133,8 @@ class _Trainer:
         self.result, state = self.run.ended, self.run.state
         self.run.is_whole = self.result is None
         self.done = state.epoch, state.under_way.get("windows", 0)
-        self.steps = WindowSteps(self.run, validation, view, front)
+        self.validation, self.view, self.front = validation, view, front
+        self.steps: WindowSteps | None = None
 
     def end(self, result: TrainingResult) -> None:
         """Keep what training has come to."""
@@ -145,6 +144,8 @@ class _Trainer:
 
     def take(self, window: Window, fold: np.ndarray | None) -> None:
         """Train on the rows of a window that are not of the member's fold, unless training has ended."""
+        from ...train.compiled.window_steps import WindowSteps
+
         if self.result is not None:
             return
         own = len(window.order)
@@ -155,13 +156,14 @@ class _Trainer:
         self.seen = own + (self.seen if window.number else 0)
         if is_own is not None:
             window = window.only(is_own, self.seen)
-        if (window.epoch, window.number) < self.done:
-            self.steps.skip(window)
-            return
         try:
             reason = None
-            if self.steps.epochs is None:
-                reason = self.steps.start(window.batches[self.steps.view])
+            if self.steps is None:
+                self.steps = WindowSteps(self.run, window.batches[self.view], self.validation, self.view, self.front)
+                reason = self.steps.start()
+            if (window.epoch, window.number) < self.done:
+                self.steps.skip(window)
+                return
             reason = reason or self.steps.take(window)
         except DivergenceError as error:
             self.end(error.result)
@@ -240,7 +242,7 @@ def _train_all(
     except PressedAgain:
         raise
     except KeyboardInterrupt:
-        if all(trainer.steps.epochs is None and trainer.result is None for trainer in trainers):
+        if all(trainer.steps is None and trainer.result is None for trainer in trainers):
             raise
 
 

@@ -4,12 +4,11 @@ import logging
 import warnings
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...core.elementary import Array
-from ...core.inputs import checked_theta
+from ...core.inputs import Batch, checked_theta
 from ...core.network import Network
 from ...core.scores import Score
 from ...optimize.lbfgs import LBFGS
@@ -25,9 +24,6 @@ from ..state import Reason, TrainingResult, TrainingState
 from ..trainer import check_what_watches, checked_validation
 from .sources import Blocks, digest_of
 from .windows import CURE, CheckedBlocks, Windows
-
-if TYPE_CHECKING:
-    from ..compiled.window_steps import WindowSteps
 
 FEW_BLOCKS = 16
 """The least blocks of a window whose rows are mixed as well as those of all: fewer repeat the order on disk."""
@@ -132,7 +128,7 @@ def train_blocks(
     theta = checked_theta(network, theta)
     own = (batch_size, shuffle, seed, validation_score, "running", schedule, early_stopping, clip, "compiled")
     settings = TrainingSettings(optimizer, epochs, *own)
-    settings.check(network, theta)
+    settings.check(network, theta, validation is not None)
     check_what_watches(callbacks, state, checkpoint)
     if not isinstance(window, int | np.integer) or not batch_size <= window:
         raise ValueError(
@@ -142,7 +138,7 @@ def train_blocks(
     if refusal is not None:
         raise ValueError(f"Blocks are trained on by the compiled engine, which cannot train this: {refusal.reason}.")
     theta = np.array(theta)
-    validation_batch = checked_validation(network, theta, validation, settings)
+    validation_batch = None if validation is None else checked_validation(network, theta, validation, settings)
     source = CheckedBlocks(network, theta, blocks)
     rows, size = source.rows, settings.plan(source.rows).batch_size
     windows = Windows(
@@ -155,27 +151,27 @@ def train_blocks(
         expect=getattr(blocks, "expect", None),
     )
     more = {} if checkpoint is None else {**windows.identity(), "rows": digest_of(blocks)}
-    from ..compiled.window_steps import WindowSteps
-
     with nullcontext() if checkpoint is None else checkpoint.held(is_folder=False):
         run = Run(network, theta, settings, rows, callbacks, state, checkpoint, [None, validation_batch], more)
         if run.ended is not None:
             return run.ended
         first = _first_window(run.state, windows, size)
         _announce(windows, blocks.inputs, network.outputs, theta.dtype.itemsize)
-        steps = WindowSteps(run, validation_batch)
-        return run.train(lambda: _descend(steps, windows, first, source))
+        return run.train(lambda: _descend(run, validation_batch, windows, first, source))
 
 
-def _descend(steps: "WindowSteps", windows: Windows, first: int, source: CheckedBlocks) -> Reason:
+def _descend(run: Run, validation_batch: Batch | None, windows: Windows, first: int, source: CheckedBlocks) -> Reason:
     """Move theta until the epochs are done or something ends them; return the reason."""
-    state, reason = steps.state, None
+    from ..compiled.window_steps import WindowSteps
+
+    state, steps, reason = run.state, None, None
     done = state.epoch, state.under_way.get("windows", 0)
     try:
         with closing(windows.passes(range(state.epoch, state.epochs), first)) as coming:
             for window in coming:
-                if steps.epochs is None:
-                    reason = steps.start(window.batches[0])
+                if steps is None:
+                    steps = WindowSteps(run, window.batches[0], validation_batch)
+                    reason = steps.start()
                 if reason is None and (window.epoch, window.number) < done:
                     steps.skip(window)
                 elif reason is None:
@@ -183,15 +179,16 @@ def _descend(steps: "WindowSteps", windows: Windows, first: int, source: Checked
                     reason = steps.take(window)
                 if reason is not None:
                     return reason
-        if steps.epochs is None and steps.validation_batch is not None:
-            reason = steps.start(steps.validation_batch)
-        elif steps.epochs is None:
-            reason = steps.run.start(None, None, None)
+        if steps is None and validation_batch is not None:
+            steps = WindowSteps(run, validation_batch, validation_batch)
+            reason = steps.start()
+        elif steps is None:
+            reason = run.start(None, None, None)
         return reason or "epochs"
     except PressedAgain:
         raise
     except KeyboardInterrupt:
-        if steps.epochs is None:  # nothing is measured yet
+        if steps is None:  # nothing is measured yet
             raise
         return "interrupted"
 

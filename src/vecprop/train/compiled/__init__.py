@@ -13,11 +13,12 @@ from ...core.network import Network
 from ...core.sparse import SparseBatch, SparseNetwork
 from ...optimize.lbfgs import LBFGS
 from ..engine import Engine, Refusal
+from ..run import Run
+from ..state import Reason
 
 if TYPE_CHECKING:
     from ...compiled.compiled_network import BatchLoss
     from .cohort import CompiledCohort
-    from .training_loop import CompiledTrainingLoop
 
 
 class Compiled(Engine):
@@ -56,12 +57,11 @@ class Compiled(Engine):
         reason = unsupported(network, F, optimizer, score) if by_steps else unsupported(network, F)
         return Refusal(reason, warns=True) if reason else None
 
-    @property
-    def training_loop(self) -> "type[CompiledTrainingLoop]":
-        """The class that trains one network by the steps of an optimizer."""
+    def training(self, run: Run, batch: Batch, validation_batch: Batch | None) -> Callable[[], Reason]:
+        """Return what trains one network by the steps of an optimizer."""
         from .training_loop import CompiledTrainingLoop
 
-        return CompiledTrainingLoop
+        return CompiledTrainingLoop(run, batch, validation_batch).descend
 
     @property
     def cohort(self) -> "type[CompiledCohort]":

@@ -11,9 +11,9 @@ from ...core.inputs import Batch, checked_theta, require_weight
 from ...optimize.optimizers import Optimizer
 from ...optimize.schedules import Constant
 from ...system.threads import PressedAgain
-from ..engine import Cohort, Stopping
 from ..members import Data, Member, checked_row_numbers
-from ..results import REASONS, CohortResults
+from ..results import CURVES, REASONS, CohortResults
+from .training_loop import rates_of
 
 EPOCHS = REASONS.index("epochs")
 OF_END = np.full(5, REASONS.index("diverged"))
@@ -22,8 +22,15 @@ OF_END[member_fits.Ended.STALLED] = REASONS.index("early stopping")
 OF_END[[member_fits.Ended.INTERRUPTED, member_fits.NOT_STARTED]] = REASONS.index("interrupted")
 
 
-class CompiledCohort(Cohort):
-    """Members that threads train one after the other, without Python between their steps."""
+OF_FITS = ("thetas", "last_finite", "best", "memory", *CURVES)
+"""The arrays of results that are those in which members are trained."""
+
+
+class CompiledCohort:
+    """Members that differ in their initial parameters and seeds alone.
+
+    Threads train them one after the other, without Python between their steps.
+    """
 
     def __init__(self, numbers: Sequence[int], members: Sequence[Member], data: Data) -> None:
         self.numbers, self.member = numbers, members[0]
@@ -33,12 +40,12 @@ class CompiledCohort(Cohort):
         validation_batch, rule = None, settings.early_stopping
         if member.validation_rows is not None:
             validation_batch = _chosen(member.validation_rows, batch, member)
-        if settings.validation_score is not None:
             settings.check_score(validation_batch)
         if member.rows is not None:
             batch = _chosen(member.rows, batch, member)
         plan = settings.plan(batch.rows)
         self.rows, self.per_epoch, self.running = batch.rows, -(-batch.rows // plan.batch_size), plan.running
+        steps = max(int(member.epochs) * self.per_epoch, 1)
         self.fits = member_fits.MemberFits(
             member.network,
             checked_theta(member.network, np.concatenate([each.theta for each in members]).reshape(len(members), -1)),
@@ -48,22 +55,14 @@ class CompiledCohort(Cohort):
             plan,
             [member.seed for member in members],
             int(member.epochs),
-            self._rates(),
+            rates_of(self.optimizer, member.schedule or Constant(), steps, steps),
             None if rule is None else rule.as_numbers(),
             member.keeps_predictions and validation_batch is not None,
         )
 
-    def _rates(self) -> np.ndarray:
-        """Return the learning rate of each step, or one for all."""
-        rate, schedule = self.optimizer.learning_rate, self.member.schedule
-        if schedule is None or isinstance(schedule, Constant):
-            return np.array([rate], float)
-        steps = max(int(self.member.epochs) * self.per_epoch, 1)
-        return np.asarray(rate) * np.array([schedule.factor(step, steps, {}) for step in range(steps)], float)
-
     @classmethod
-    def run(cls, cohorts: Sequence[Any], monitor: Stopping) -> None:
-        """Run cohorts, those of a floating type in one program."""
+    def run(cls, cohorts: Sequence[Any], monitor: Any) -> None:
+        """Train the members of all cohorts, each floating type in one program, until the monitor stops them."""
         try:
             for F in (np.float64, np.float32):
                 own = [cohort.fits for cohort in cohorts if cohort.fits.F is F]
@@ -77,7 +76,11 @@ class CompiledCohort(Cohort):
             cohort.fits.release()
 
     def progress(self) -> np.ndarray:
-        """Return the progress of each member while they run, (5, M); see `Cohort.progress`."""
+        """Return the progress of each member while they run, (5, M).
+
+        That is: whether it has ended, the share of its epochs that is done, the number of rows it has seen, and its
+        latest losses of training and of validation; nan if they are not known.
+        """
         fits, every = self.fits, np.arange(len(self.numbers))
         ended, epochs = fits.seconds > 0, fits.done[:, 0].copy()
         losses = fits.losses[every, epochs - self.running]
@@ -107,22 +110,13 @@ class CompiledCohort(Cohort):
             self.rows,
             self.per_epoch,
             self.running,
-            fits.thetas,
-            fits.last_finite,
-            fits.best,
             fits.moments,
-            fits.memory,
-            fits.losses,
-            fits.validation_losses,
-            fits.validation_scores,
-            fits.validation_predictions,
-            fits.norms,
-            fits.sizes,
-            done,
-            steps,
-            reasons,
-            (why != member_fits.NOT_STARTED) & (why != member_fits.Ended.AT_START),
-            seconds,
+            done=done,
+            steps=steps,
+            reasons=reasons,
+            measured=(why != member_fits.NOT_STARTED) & (why != member_fits.Ended.AT_START),
+            seconds=seconds,
+            **{name: getattr(fits, name) for name in OF_FITS},
         )
 
 

@@ -7,9 +7,9 @@ import numpy as np
 from ...compiled.fit import EpochResults, Epochs
 from ...core.inputs import Batch
 from ...core.layers import Dense
-from ...optimize.schedules import Constant
+from ...optimize.schedules import Constant, Schedule
+from ...optimize.settings import Plan
 from ...system.threads import PressedAgain, holding_back_interrupts
-from ..engine import TrainingLoop
 from ..run import Run
 from ..state import Reason
 
@@ -28,7 +28,54 @@ OPERATIONS_A_SECOND, STEPS_A_SECOND = 5e10, 1e6
 next to no arithmetic."""
 
 
-class CompiledTrainingLoop(TrainingLoop):
+def rates_of(
+    optimizer: Any, schedule: Schedule, total: int, count: int, first: int = 0, state: dict[str, Any] | None = None
+) -> np.ndarray:
+    """Return the learning rates of as many steps, from the first one on, of so many in all; or one rate for all."""
+    if isinstance(schedule, Constant):
+        return np.array([optimizer.learning_rate], float)
+    factors = [schedule.factor(step, total, state or {}) for step in range(first, first + count)]
+    return np.asarray(optimizer.learning_rate) * np.array(factors, float)
+
+
+class CompiledSteps:
+    """Steps that kernels take: what training on rows in memory and in windows share."""
+
+    def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None, plan: Plan) -> None:
+        self.run, self.state, self.network, self.plan = run, run.state, run.network, run.plan
+        self.optimizer: Any = run.settings.optimizer
+        self.schedule, self.validation_batch = run.schedule, validation_batch
+        moments = [self.state.optimizer[name] for name in self.optimizer.moments]
+        parts = (self.network, self.state.theta, batch, self.validation_batch, self.optimizer, moments)
+        self.epochs = Epochs(*parts, self.run.last_finite, plan)
+
+    def first_losses(self, is_long: bool) -> EpochResults:
+        """Return what is measured before the first step."""
+        known = None
+        while known is None or known.stopped:  # by Ctrl-C, whose handler lets training go on
+            known = holding_back_interrupts(lambda received: self.epochs.measure(received.__len__ if is_long else None))
+        return known
+
+    def run_epochs(self, count: int, seconds: float, rates: np.ndarray, interrupts: list[Any]) -> EpochResults:
+        """Run some epochs, which can be stopped between batches if they take longer than some milliseconds."""
+        state, is_stopped = self.state, interrupts.__len__ if seconds > LONG else None
+        moved = state.theta.copy() if is_stopped and self.run.callbacks and self.run.was_moved() else None
+        results = self.epochs.run(count, state.epoch, state.step, state.optimizer["t"], rates, is_stopped)
+        if moved is not None and results.stopped and not results.epochs:
+            state.theta[...] = moved  # by a callback, of which the kernel does not know when it goes back
+        return results
+
+    def diverged(self, results: EpochResults) -> None:
+        """Raise an error that names what was not finite after the epochs that ended well: the gradient or a loss."""
+        done = results.epochs
+        self.state.step += results.steps - done * self.run.per_epoch
+        if results.gradient_diverged:
+            self.run.require_finite("gradient's norm", results.norms[done])
+        self.run.require_finite("loss", results.losses[done])
+        self.run.require_finite("validation loss", results.validation_losses[done])
+
+
+class CompiledTrainingLoop(CompiledSteps):
     """The steps of an optimizer, to rounding those of the reference engine.
 
     Callbacks, and schedules that watch the loss, are called after each epoch. Without them, or if a callback's interval
@@ -40,23 +87,11 @@ class CompiledTrainingLoop(TrainingLoop):
     """
 
     def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None) -> None:
-        self.run, self.state, self.network, self.plan = run, run.state, run.network, run.plan
-        self.optimizer: Any = run.settings.optimizer
-        self.schedule, self.batch, self.validation_batch = run.schedule, batch, validation_batch
-        shows = self.state.epoch < self.state.epochs and isinstance(self.network.layers[0], Dense)
-        if self.batch.X.size < MUCH or self.run.callbacks or not shows:  # callbacks may open files before they run
-            self.batch.require_finite_inputs()
-        moments = [self.state.optimizer[name] for name in self.optimizer.moments]
-        self.epochs = Epochs(
-            self.network,
-            self.state.theta,
-            self.batch,
-            self.validation_batch,
-            self.optimizer,
-            moments,
-            self.run.last_finite,
-            self.plan,
-        )
+        shows = run.state.epoch < run.state.epochs and isinstance(run.network.layers[0], Dense)
+        if batch.X.size < MUCH or run.callbacks or not shows:  # callbacks may open files before they run
+            batch.require_finite_inputs()
+        super().__init__(run, batch, validation_batch, run.plan)
+        self.batch = batch
         if (best := self.run.best) is not None:
             self.epochs.stop_early(best.rule.as_numbers(), best.memory, best.theta)
             best.is_compiled = True
@@ -72,7 +107,8 @@ class CompiledTrainingLoop(TrainingLoop):
             while reason is None and state.epoch < state.epochs:
                 intervals = (hook.interval for hook in self.run.hooks)
                 count = int(min(max(SECONDS / self.pace, 1), state.epochs - state.epoch, *intervals))
-                rates = self.rates(count)
+                steps = count * self.run.per_epoch
+                rates = rates_of(self.optimizer, self.schedule, self.run.steps, steps, state.step, state.schedule)
                 reason = holding_back_interrupts(lambda received: self.some_epochs(count, rates, received))  # noqa: B023
             return reason or "epochs"
         except PressedAgain:
@@ -84,9 +120,7 @@ class CompiledTrainingLoop(TrainingLoop):
         """Record the losses and the score before the first epoch, if the history has them; return a reason to stop."""
         if self.plan.running and not self.validation_batch:
             return self.run.start(None, None, None)
-        is_long, known = self.pace > LONG, None
-        while known is None or known.stopped:  # by Ctrl-C, whose handler lets training go on
-            known = holding_back_interrupts(lambda received: self.epochs.measure(received.__len__ if is_long else None))
+        known = self.first_losses(self.pace > LONG)
         if not np.isfinite([known.losses, known.validation_losses]).all():
             self.batch.require_finite_inputs()
         return self.run.start(
@@ -98,13 +132,9 @@ class CompiledTrainingLoop(TrainingLoop):
     def some_epochs(self, count: int, rates: np.ndarray, interrupts: list[Any]) -> Reason | None:
         """Run some epochs and record those that are done; return a reason to stop, if there is one."""
         state, began = self.state, self.run.seconds
-        is_stopped = interrupts.__len__ if count * self.pace > LONG else None
-        moved = state.theta.copy() if is_stopped and self.run.callbacks and self.run.was_moved() else None
         self.run.is_whole = False
-        progress = self.epochs.run(count, state.epoch, state.step, state.optimizer["t"], rates, is_stopped)
+        progress = self.run_epochs(count, count * self.pace, rates, interrupts)
         done = progress.epochs
-        if moved is not None and progress.stopped and not done:
-            state.theta[...] = moved  # by a callback, of which the kernel does not know when it goes back
         self.pace = (self.run.seconds - began) / max(done, 1)
         state.epoch, state.step = state.epoch + done, state.step + done * self.run.per_epoch
         state.optimizer["t"] += done * self.run.per_epoch
@@ -120,23 +150,6 @@ class CompiledTrainingLoop(TrainingLoop):
             )
             reason = self.run.ask()
         if done < count and not (progress.stalled or progress.stopped):
+            self.batch.require_finite_inputs()
             self.diverged(progress)
         return reason
-
-    def rates(self, count: int) -> np.ndarray:
-        """Return the learning rate of each step of the next epochs, or one for all."""
-        if isinstance(self.schedule, Constant):
-            return np.array([self.optimizer.learning_rate], float)
-        first, schedule = self.state.step, self.state.schedule
-        steps = range(first, first + count * self.run.per_epoch)
-        factors = [self.schedule.factor(step, self.run.steps, schedule) for step in steps]
-        return np.asarray(self.optimizer.learning_rate) * np.array(factors, float)
-
-    def diverged(self, progress: EpochResults) -> None:
-        """Raise an error that names what was not finite after the epochs that ended well: X, the gradient or a loss."""
-        self.batch.require_finite_inputs()
-        self.state.step += progress.steps - progress.epochs * self.run.per_epoch
-        if progress.gradient_diverged:
-            self.run.require_finite("gradient's norm", progress.norms[progress.epochs])
-        self.run.require_finite("loss", progress.losses[progress.epochs])
-        self.run.require_finite("validation loss", progress.validation_losses[progress.epochs])

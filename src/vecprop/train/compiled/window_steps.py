@@ -5,17 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from ...compiled.fit import EpochResults, Epochs
+from ...compiled.fit import EpochResults
 from ...core.inputs import Batch
-from ...optimize.schedules import Constant
 from ...system.threads import holding_back_interrupts
 from ..blocks.windows import Window
 from ..run import Run
 from ..state import NO_WAY, Reason
-from .training_loop import LONG, OPERATIONS_A_SECOND, STEPS_A_SECOND
+from .training_loop import OPERATIONS_A_SECOND, STEPS_A_SECOND, CompiledSteps, rates_of
 
 
-class WindowSteps:
+class WindowSteps(CompiledSteps):
     """One network's steps along windows; several networks may take turns with each window.
 
     Batches are cut from an epoch's whole sequence of rows: those that a window leaves over, fewer than a batch, go to
@@ -24,47 +23,22 @@ class WindowSteps:
 
     Parameters
     ----------
+    batch : Batch
+        Arrays like those of windows.
     front : int, default 0
         The start of its part of the room in front of a window's rows, of as many places as a batch has rows.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        validation_batch: Batch | None,
-        view: int = 0,
-        front: int = 0,
-    ) -> None:
-        self.run, self.network, self.schedule, self.plan, self.state = (
-            run,
-            run.network,
-            run.schedule,
-            run.plan,
-            run.state,
-        )
-        self.optimizer: Any = run.settings.optimizer
-        self.rows, self.validation_batch, self.view, self.front = run.state.rows, validation_batch, view, front
+    def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None, view: int = 0, front: int = 0) -> None:
+        super().__init__(run, batch, validation_batch, replace(run.plan, shuffle=False))  # places are in order
+        self.view, self.front = view, front
         self.left: tuple[Batch, np.ndarray] | None = None
-        self.epochs: Epochs | None = None
 
-    def start(self, batch: Batch) -> Reason | None:
-        """Measure before the first window, given arrays like those of windows; return a reason to take no step."""
-        moments = [self.state.optimizer[name] for name in self.optimizer.moments]
-        epochs = self.epochs = Epochs(
-            self.network,
-            self.state.theta,
-            batch,
-            self.validation_batch,
-            self.optimizer,
-            moments,
-            self.run.last_finite,
-            replace(self.plan, shuffle=False),  # places are in order
-        )
+    def start(self) -> Reason | None:
+        """Measure before the first window; return a reason to take no step."""
         if self.validation_batch is None or self.run.goes_on:
             return self.run.start(None, None, None)
-        known = None
-        while known is None or known.stopped:  # by Ctrl-C, whose handler lets training go on
-            known = holding_back_interrupts(lambda received: epochs.measure(received.__len__))
+        known = self.first_losses(is_long=True)
         score = known.validation_scores[0] if self.plan.score else None
         return self.run.start(None, known.validation_losses[0], score)
 
@@ -111,10 +85,9 @@ class WindowSteps:
             if results.stopped and not results.epochs:
                 return False, None
             if not results.epochs:
-                self._diverged(results)
+                self.diverged(results)
         measured = results
         if results is None and window.is_last and self.validation_batch is not None:  # no row of it is this network's
-            assert self.epochs is not None  # start was called
             self.epochs.let_validate(self.validation_batch.rows)
             measured = self.epochs.measure(interrupts.__len__)
             if measured.stopped:
@@ -137,32 +110,17 @@ class WindowSteps:
 
     def _run(self, window: Window, places: np.ndarray, steps: int, interrupts: list[Any]) -> EpochResults:
         """Run the steps along these places."""
-        state, batch, epochs = self.state, window.batches[self.view], self.epochs
-        assert epochs is not None  # start was called
-        own = window.own
+        batch, epochs, own = window.batches[self.view], self.epochs, window.own
         places = np.ascontiguousarray(places)
         numbers = window.numbers[places] if self.network.random else None
-        rows = len(window.order) if self.network.reduction == "mean" else self.rows
+        rows = len(window.order) if self.network.reduction == "mean" else self.state.rows
         epochs.take(batch, places, numbers, own, rows)
         validated = self.validation_batch.rows if self.validation_batch and window.is_last else 0
         epochs.let_validate(validated)
         seconds = (len(places) + validated) * epochs.operations / OPERATIONS_A_SECOND + steps / STEPS_A_SECOND
-        is_stopped = interrupts.__len__ if seconds > LONG else None
-        moved = state.theta.copy() if is_stopped and self.run.callbacks and self.run.was_moved() else None
-        results = epochs.run(1, state.epoch, state.step, state.optimizer["t"], self._rates(steps), is_stopped)
-        if moved is not None and results.stopped and not results.epochs:
-            state.theta[...] = moved  # by a callback, of which the kernel does not know when it goes back
-        return results
-
-    def _rates(self, steps: int) -> np.ndarray:
-        """Return the learning rate of each of the next steps, or one for all."""
-        if isinstance(self.schedule, Constant):
-            return np.array([self.optimizer.learning_rate], float)
-        first = self.state.step
-        factors = [
-            self.schedule.factor(step, self.run.steps, self.state.schedule) for step in range(first, first + steps)
-        ]
-        return np.asarray(self.optimizer.learning_rate) * np.array(factors, float)
+        state = self.state
+        rates = rates_of(self.optimizer, self.schedule, self.run.steps, steps, state.step, state.schedule)
+        return self.run_epochs(1, seconds, rates, interrupts)
 
     def _way(self, results: EpochResults | None, rows: int, steps: int, weight: float) -> dict[str, Any]:
         """Return how far the epoch has come with a window: its counts, and the means so far.
@@ -187,11 +145,3 @@ class WindowSteps:
             is_sum = name == "loss" and self.network.reduction == "sum"
             way[name] = way[name] + float(own) if is_sum else way[name] * (1 - share) + float(own) * share
         return way
-
-    def _diverged(self, results: EpochResults) -> None:
-        """Raise an error that names what was not finite: the gradient or a loss."""
-        self.state.step += results.steps
-        if results.gradient_diverged:
-            self.run.require_finite("gradient's norm", results.norms[0])
-        self.run.require_finite("loss", results.losses[0])
-        self.run.require_finite("validation loss", results.validation_losses[0])

@@ -6,9 +6,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..engine import Cohort
 from ..members import Data, Member
-from ..results import REASONS, Part, joined
+from ..results import REASONS, CohortResults, Part, joined
 from ..run import Hook
 
 
@@ -68,7 +67,7 @@ class Keeping(Hook):
         """Keep all members that have ended."""
         cohorts, ended = [], []
         for cohort in training.cohorts:
-            if not isinstance(cohort, Cohort):
+            if isinstance(cohort, CohortResults):
                 continue
             results = cohort.results()
             kept = self._kept.setdefault(id(cohort), np.zeros(len(results.numbers), bool))
@@ -83,4 +82,6 @@ class Keeping(Hook):
         for kept, new in ended:
             kept[new] = True
 
-    failed = end
+    def failed(self, training: Any, error: BaseException) -> None:
+        """Keep all members that have ended."""
+        self.end(training)

@@ -12,11 +12,11 @@ from ...core.inputs import checked_theta
 from ...core.network import Network
 from ...optimize.lbfgs import LBFGS
 from ...optimize.settings import EngineName
-from ..engine import Cohort, Engine
+from ..engine import Engine
 from ..engines import engine_for
 from ..members import Alike, Data, Member, checked_row_numbers, row_count
 from ..progress import Progress
-from ..results import CohortResults, Part
+from ..results import Part
 from ..run import Hook, new_state
 from ..state import DivergenceError, Reason, TrainingResult
 from ..trainer import train
@@ -26,7 +26,7 @@ class Monitor:
     """What the hooks of a population see: how far it has come, and whether the rest of it is to be stopped."""
 
     def __init__(self, total: int, hooks: Sequence[Hook] = ()) -> None:
-        self.cohorts: Sequence[Cohort | CohortResults] = []
+        self.cohorts: Sequence[Any] = []
         self.total, self.hooks = total, hooks
         self.stopped = self.interrupted = False
         self._alone: list[list[float]] = []
@@ -136,7 +136,7 @@ def train_here(groups: Iterable[list[int]], members: Members, data: Data, engine
     return Part([cohort.results() for cohort in cohorts], others)
 
 
-def _cohort(numbers: list[int], members: Members, data: Data, engine: EngineName) -> Cohort | None:
+def _cohort(numbers: list[int], members: Members, data: Data, engine: EngineName) -> Any:
     """Return the cohort of members that are alike, or None if each is trained by itself."""
     own = [members[number] for number in numbers]
     try:
@@ -159,13 +159,13 @@ def _check(member: Member, data: Data, engine: EngineName) -> None:
     if not isinstance(member.network, Network):
         raise TypeError(f"network is {member.network!r}, but a Network is needed.")
     theta = checked_theta(member.network, member.theta)
-    replace(member.settings, engine=engine).check(member.network, theta)
+    replace(member.settings, engine=engine).check(member.network, theta, member.validation_rows is not None)
     for rows in (member.rows, member.validation_rows):
         if rows is not None:
             checked_row_numbers(rows, row_count(data.of(member)[0]))
 
 
-def _cohort_class(member: Member, data: Data, engine: EngineName) -> type[Cohort] | None:
+def _cohort_class(member: Member, data: Data, engine: EngineName) -> type[Any] | None:
     """Return the class that trains a member together with others; None if each is trained by itself."""
     watches_the_loss = member.schedule is not None and member.schedule.init()
     if isinstance(member.optimizer, LBFGS) or watches_the_loss or not isinstance(member.theta, np.ndarray):
