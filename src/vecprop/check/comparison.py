@@ -7,7 +7,7 @@ equal, so that errors cannot cancel by symmetry.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -277,12 +277,11 @@ def _judged(
     error = np.abs(along.given - along.expected)
     ratio = error / np.maximum(along.tolerance, np.finfo(np.float64).tiny)
     output, worst = np.unravel_index(_worst(ratio, along.wrong), ratio.shape)
-    verdict = along.verdict
     rounding = along.tolerance - criteria.limit.of(along.expected, U)
     row = Row(
         part.name,
         (*point.outputs, *part.shape),
-        verdict,
+        along.verdict,
         float(error[output, worst]),
         float(along.tolerance[output, worst]),
         None,
@@ -291,7 +290,7 @@ def _judged(
         max(hidden_share(along, given * u, np.ones(1)) for along, u in zip(rounding.T, U, strict=True)),
         largest_error=float(error[along.wrong].max(initial=0)),
     )
-    if verdict is not Verdict.FAIL:
+    if row.verdict is not Verdict.FAIL:
         return row
     entry = wrong_entry(point, part, given, U[worst], int(output), criteria)
     [at] = entries(point, part, [(given, criteria)], np.array([entry]))
@@ -299,10 +298,7 @@ def _judged(
         return row  # many errors add up along u, each of them within the tolerance
     index = (*(int(i) for i in np.unravel_index(output, point.outputs)), *part.index(entry))
     g, n, tolerance = (float(values[output, 0]) for values in (at.given, at.expected, at.tolerance))
-    shape = (*point.outputs, *part.shape)
-    return Row(
-        part.name, shape, verdict, abs(g - n), tolerance, index, g, n, row.hidden, largest_error=row.largest_error
-    )
+    return replace(row, error=abs(g - n), tolerance=tolerance, index=index, given=g, expected=n)
 
 
 def wrong_entry(

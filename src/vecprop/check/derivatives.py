@@ -5,6 +5,7 @@ absolute value of a complex number is real, so its imaginary part is gone, and a
 terms would pass.
 """
 
+from functools import partial
 from math import prod
 from typing import Literal
 
@@ -44,7 +45,7 @@ def derivatives_along(point: Point, part: NamedPart, U: np.ndarray, method: Meth
         shorter = [CENTRAL * size] + ([1e-8 * size] if point.may_vary_at_once else [])
         shorter += [own] if (own < 1e-3 * size).any() else []
         (value, error), *others = (
-            central_differences(lambda steps: _in_pieces(point, part, steps), U, point.noise.near, CENTRAL * length)
+            central_differences(partial(_moved, point, part), U, point.noise.near, CENTRAL * length)
             for length in (size, *shorter)
         )
         for other, unsure in others:
@@ -65,13 +66,13 @@ def differences(point: Point, part: NamedPart, U: np.ndarray) -> Difference:
 
     def found(noise: np.ndarray) -> Difference:
         with np.errstate(all="ignore"):
-            return ridders(lambda steps: _in_pieces(point, part, steps), U, scale, noise, others)
+            return ridders(partial(_moved, point, part), U, scale, noise, others)
 
     near = found(point.noise.near)
     if point.may_vary_at_once:
         with np.errstate(all="ignore"):
             here, steps = point.moved(part, np.zeros_like(U[:1])), 1e-8 * LONG_STEPS[:, None] * scale
-            short = ladder(lambda steps: _in_pieces(point, part, steps), here, U, steps, point.noise.nearest)
+            short = ladder(partial(_moved, point, part), here, U, steps, point.noise.nearest)
         near = _reconciled(near, short)
     rounding = np.fmax(point.noise.farther, point.value_bound)
     if (rounding <= PLATEAU * point.noise.near).all():
@@ -96,7 +97,7 @@ def differences_over_long_steps(point: Point, part: NamedPart, U: np.ndarray) ->
     steps = LONG_STEPS[:, None] * _scale(point, part, U)
     here = point.moved(part, np.zeros_like(U[:1]))
     with np.errstate(all="ignore"):
-        return ladder(lambda steps: _in_pieces(point, part, steps), here, U, steps, point.noise.near)
+        return ladder(partial(_moved, point, part), here, U, steps, point.noise.near)
 
 
 def is_independent_of(point: Point, part: NamedPart, u: np.ndarray) -> np.ndarray:
@@ -116,7 +117,7 @@ def _scale(point: Point, part: NamedPart, U: np.ndarray) -> np.ndarray:
     return np.max(np.where(U != 0, point.sizes(part), 0), axis=1) / np.abs(U).max(axis=1)
 
 
-def _in_pieces(point: Point, part: NamedPart, steps: np.ndarray) -> np.ndarray:
+def _moved(point: Point, part: NamedPart, steps: np.ndarray) -> np.ndarray:
     """Return the values when each row of steps is added to a part, computed in pieces that fit into memory."""
     pieces = np.array_split(steps, -(-len(steps) // point.at_once(part)))
     return np.concatenate([point.moved(part, piece) for piece in pieces])

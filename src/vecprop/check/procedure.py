@@ -58,7 +58,7 @@ class _Procedure:
         judged = self._rows(point, gradients, [part for part in parts if part.size])
         if self.method != "complex step" or point.is_followed:
             return judged, ""
-        return confirmed(point, judged)
+        return judged, _unconfirmed(point, judged)
 
     def elsewhere(self, point: Point, gradients: dict[int, np.ndarray], parts: list[NamedPart]) -> Judgements:
         """Judge gradients at another point: by differences if complex steps cannot be believed there."""
@@ -150,9 +150,8 @@ def _report(
     elsewhere = nearby(point, procedure.elsewhere, doubtful, [found for _, found in judged])
     settled = []
     for number, (rows, found) in enumerate(judged):
-        failed = {
-            row.name for row in rows if row.verdict is Verdict.FAIL
-        }  # a part that fails nearby alone has no errors here to explain
+        # A part that fails nearby alone has no errors here to explain.
+        failed = {row.name for row in rows if row.verdict is Verdict.FAIL}
         rows = [every[number].settled(row, elsewhere[number].get(row.name)) for row in rows]
         rows = [_with_precision(point, givens[number], row, found.get(row.name), procedure.method) for row in rows]
         settled.append(diagnosed(point, number, givens[number], rows, failed, found, procedure.method))
@@ -172,7 +171,7 @@ def _with_precision(point: Point, given: np.ndarray, row: Row, found: Comparison
     """
     if point.dtype != np.float64:
         return row
-    own = given[:, next(part.span for part in point.parts if part.name == row.name)]
+    own = given[:, point.part(row.name).span]
     if found is None:  # the errors of a part add up along a direction as their squares
         error, sizes = np.array([row.error]), np.array([np.linalg.norm(own)])
     else:
@@ -223,9 +222,7 @@ def _is_seen_over_long_steps(point: Point, part: NamedPart, found: Comparison) -
     """
     output, entry = found.worst
     given, expected = found.given[output, entry], found.expected[output, entry]
-    u = np.zeros((1, part.size))
-    u[0, entry] = 1
-    derivative, error, _ = (values[0, output] for values in differences_over_long_steps(point, part, u))
+    derivative, error, _ = (v[0, output] for v in differences_over_long_steps(point, part, part.unit(entry)))
     agrees = abs(derivative - expected) + DISTRUST * error < 0.1 * abs(given - expected)
     return bool(agrees and derivative != 0)  # a value that does not change may have lost all its digits
 
@@ -251,21 +248,19 @@ def _reordered(numbers: np.ndarray) -> float:
     return 1e-5 if (numbers == numbers.astype(np.float32)).all() else 1e-12
 
 
-def confirmed(point: Point, judged: Judgements) -> tuple[Judgements, str]:
-    """Return the judgements by complex step, and why real differences do not confirm the failures, if they do not.
+def _unconfirmed(point: Point, judged: Judgements) -> str:
+    """Return why complex steps cannot be believed, if they cannot; failures that differences do not see become open.
 
     A function that iterates until its value converges may stop before the complex step has converged.
     """
-    confirmed = []
     for rows, found in judged:
-        own = []
-        for row in rows:
+        for place, row in enumerate(rows):
             doubt, reason = _doubt(point, row, found.get(row.name)) if row.verdict is Verdict.FAIL else ("", "")
             if reason:
-                return judged, reason
-            own.append(replace(row, verdict=Verdict.INCONCLUSIVE, note=doubt) if doubt else row)
-        confirmed.append((own, found))
-    return confirmed, ""
+                return reason
+            if doubt:
+                rows[place] = replace(row, verdict=Verdict.INCONCLUSIVE, note=doubt)
+    return ""
 
 
 def _doubt(point: Point, row: Row, found: Comparison | None) -> tuple[str, str]:
@@ -273,7 +268,7 @@ def _doubt(point: Point, row: Row, found: Comparison | None) -> tuple[str, str]:
 
     Both are empty if differences confirm the failure. They are computed for the entry with the largest error.
     """
-    part = next(part for part in point.parts if part.name == row.name)
+    part = point.part(row.name)
     if found is not None:
         output, entry = found.worst
         given = found.given[output, entry]
@@ -283,8 +278,7 @@ def _doubt(point: Point, row: Row, found: Comparison | None) -> tuple[str, str]:
         given = row.given
     else:
         return "", ""  # many small errors, none of which shows alone
-    u = np.zeros((1, part.size))
-    u[0, entry] = 1
+    u = part.unit(entry)
     differing = differences(point, part, u)
     reason = contradiction(point, part, u, exact_derivatives(point, [(part, u)])[0].T, differing)
     if reason:

@@ -69,7 +69,7 @@ class Doubts:
 
     def _least(self, row: Row) -> float:
         """Return the smallest error in a part that is believed."""
-        of_outputs = self.scale[:, self._part(row).span].max(axis=1)
+        of_outputs = self.scale[:, self.point.part(row.name).span].max(axis=1)
         return 0.0 if self.point.is_followed else TRUSTED[self.method] * min(of_outputs[of_outputs > 0], default=0.0)
 
     def asks(self, row: Row) -> bool:
@@ -80,18 +80,14 @@ class Doubts:
 
     def _is_seen(self, row: Row) -> bool:
         """Return whether rounding hides so little of a part that a mistake would be noticed."""
-        return row.hidden <= (
-            HIDDEN if max(self.point.eps, np.finfo(self.point.dtype).eps) <= EPS else HIDDEN_IN_FLOAT32
-        )
+        is_long = max(self.point.eps, np.finfo(self.point.dtype).eps) <= EPS
+        return row.hidden <= (HIDDEN if is_long else HIDDEN_IN_FLOAT32)
 
     def _size(self, row: Row) -> float:
         """Return the size that entries of a part can be expected to have: rounding far below it does not matter."""
-        part = self._part(row)
+        part = self.point.part(row.name)
         by_value = np.abs(self.point.value).max() / self.point.sizes(part).max()
         return float(max(self.scale[:, part.span].max(), by_value))
-
-    def _part(self, row: Row) -> NamedPart:
-        return next(part for part in self.point.parts if part.name == row.name)
 
     def _is_slight(self, row: Row) -> bool:
         """Return whether a failure is so slight that it may be rounding that the experiment has missed."""
@@ -123,7 +119,7 @@ class Doubts:
             return replace(here, note=f"{why}; a random point nearby settles it{said}")
         if self._is_seen(here):
             return replace(here, note=f"rounding hides errors here{_visible(here.hidden, self.point)}")
-        part = self._part(here)
+        part = self.point.part(here.name)
         given = float(np.nan_to_num(np.abs(self.given[:, part.span])).max())
         tolerance = here.tolerance - self.limit.atol - self.limit.rtol * abs(here.expected)
         still = not given and is_independent_of(self.point, part, self.point.sizes(part)[None]).all()
@@ -164,9 +160,7 @@ def _open(row: Row, note: str) -> Row:
 
 
 def _visible(hidden: float, point: Point) -> str:
-    if hidden <= _resolution(point):
-        return ""
-    return f", except those below {hidden:.0e} of its largest entry"
+    return f", except those below {hidden:.0e} of its largest entry" if hidden > _resolution(point) else ""
 
 
 def _resolution(point: Point) -> float:

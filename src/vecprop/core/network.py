@@ -281,12 +281,7 @@ class Network(Versioned):
         return checked_batch(self, theta, X, T, sample_weight, finite, as_read)
 
     def loss(
-        self,
-        theta: Array,
-        X: Array,
-        T: Array,
-        sample_weight: Array | None = None,
-        noise: RandomKey | int | None = None,
+        self, theta: Array, X: Array, T: Array, sample_weight: Array | None = None, noise: RandomKey | int | None = None
     ) -> Array:
         """Return the loss: the reduced losses of the rows, plus the penalties.
 
@@ -318,12 +313,7 @@ class Network(Versioned):
         return self.batch_loss(theta, self.batch(theta, X, T, sample_weight), RandomKey.of(noise))
 
     def loss_and_gradient(
-        self,
-        theta: Array,
-        X: Array,
-        T: Array,
-        sample_weight: Array | None = None,
-        noise: RandomKey | int | None = None,
+        self, theta: Array, X: Array, T: Array, sample_weight: Array | None = None, noise: RandomKey | int | None = None
     ) -> tuple[Array, Array]:
         """Return the loss and its gradient with respect to theta, by backpropagation.
 

@@ -166,6 +166,12 @@ class Bound:
 UNBOUNDED = np.finfo(np.float64).max / 2**64
 """The bound of an error of any size: not infinite, so that sums and products of it do not become NaN."""
 
+
+def finite_bound(error: np.ndarray) -> np.ndarray:
+    """Return bounds of errors, `UNBOUNDED` where they are unknown or infinite."""
+    return np.nan_to_num(error, nan=UNBOUNDED, posinf=UNBOUNDED)
+
+
 ABSURD = 2e-4
 """The share of a part's largest entry above which a bound is useless, as after many steps of a recurrence: it takes all
 errors to add up."""
@@ -208,10 +214,7 @@ def _running_bound(
     bounded = Bounded(theta.copy(), np.zeros(theta.shape), arithmetic)
     with np.errstate(all="ignore"):
         loss, gradient = loss_and_gradient(bounded, batch)
-    return (
-        np.nan_to_num(gradient.companion, nan=UNBOUNDED, posinf=UNBOUNDED),
-        float(np.nan_to_num(loss.companion, nan=UNBOUNDED, posinf=UNBOUNDED)),
-    )
+    return finite_bound(gradient.companion), float(finite_bound(loss.companion))
 
 
 def _tightness(

@@ -263,9 +263,5 @@ def _max_with_ties(like: Tied, x: Tied, axis: Any = None, keepdims: bool = False
     return like.like(np.max(x.value, axis=axis, keepdims=keepdims), tangent)
 
 
-Tied.ufuncs = {
-    **Tangent.ufuncs,
-    np.sign: lambda like, x: _order(like, x, 0),
-    **{f: _decide(f) for f in COMPARISONS},
-}
+Tied.ufuncs = {**Tangent.ufuncs, np.sign: lambda like, x: _order(like, x, 0), **{f: _decide(f) for f in COMPARISONS}}
 Tied.functions = {**Tangent.functions, np.real: lambda like, array: array, np.max: _max_with_ties}

@@ -6,7 +6,7 @@ gradient is the one that was given. And each layer is tried by itself against a 
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,51 +20,9 @@ from ...core.losses import Loss, one_hot
 from ...core.network import Network
 from ..arithmetic.steps import STEP
 from ..points import random_signs
-from ..points.network import penalty_divisor
+from ..points.network import Changed, penalty_divisor
 
 KNOWN: tuple[Activation, ...] = tuple(part.cls() for part in catalog.ACTIVATIONS)
-
-
-@dataclass(frozen=True)
-class _OtherBackward:
-    """A layer, with another backward pass."""
-
-    layer: Layer
-    other: Callable[[Any, np.ndarray], np.ndarray]
-
-    def parameters(self, inputs: int) -> Any:
-        return self.layer.parameters(inputs)
-
-    def forward(self, p: Any, X: Any, noise: RandomKey | None = None) -> Any:
-        return self.layer.forward(p, X, noise)
-
-    def backward(self, p: Any, saved: Any, delta: Any, J: Any) -> Any:
-        return self.other(saved, delta)
-
-
-@dataclass(frozen=True)
-class OtherDelta:
-    """A loss, with another delta."""
-
-    loss: Loss
-    other: Callable[[np.ndarray, np.ndarray], np.ndarray]
-
-    @property
-    def reduction(self) -> str:
-        """The loss's own."""
-        return self.loss.reduction
-
-    def predict(self, Z: Any) -> Any:
-        """Return the loss's predictions."""
-        return self.loss.predict(Z)
-
-    def value(self, Z: Any, T: Any) -> Any:
-        """Return each row's loss."""
-        return self.loss.value(Z, T)
-
-    def delta(self, Z: Any, T: Any) -> Any:
-        """Return the other delta."""
-        return self.other(Z, T)
 
 
 def planted_faults(
@@ -102,10 +60,11 @@ def planted_faults(
     for number, layer in enumerate(network.layers):
         name = f"layer {number} ({type(layer).__name__})"
         for words, backward in _wrong_backwards(layer, name, known):
-            layers = [*network.layers[:number], _OtherBackward(layer, backward), *network.layers[number + 1 :]]
+            layers: list[Any] = [*network.layers]
+            layers[number] = Changed(layer, backward=lambda p, saved, delta, J, wrong=backward: wrong(saved, delta))
             yield words, gradient(network_with(layers=layers))
     for words, delta in wrong_deltas(loss):
-        yield f"{words} (delta, the error at the output)", gradient(network_with(loss=OtherDelta(loss, delta)))
+        yield f"{words} (delta, the error at the output)", gradient(network_with(loss=Changed(loss, delta=delta)))
 
 
 def _on_biases(network: Network, theta: np.ndarray, batch: Batch) -> np.ndarray:
@@ -303,8 +262,8 @@ def _loss_fault(network: Network, Z: np.ndarray, batch: Batch) -> list[str]:
     what = f"the delta of {type(loss).__name__} at the output is not the derivative of its value"
     if _agree(given, -expected):
         return [f"{what}: its sign is wrong"]
-    right = OtherDelta(loss, lambda Z, T: expected)
-    for words, delta in wrong_deltas(right):  # pyright: ignore[reportArgumentType]
+    right: Any = Changed(loss, delta=lambda Z, T: expected)
+    for words, delta in wrong_deltas(right):
         try:
             if _agree(given, delta(Z, T)):
                 return [f"{what}: {words}"]

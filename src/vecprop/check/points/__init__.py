@@ -78,6 +78,10 @@ class Point(ABC):
     def one_sided(self, part: NamedPart, U: np.ndarray) -> OneSided:
         """Return the derivatives along each row of U, (K, outputs), from both sides of ties."""
 
+    def part(self, name: str) -> NamedPart:
+        """Return the part with a name."""
+        return next(part for part in self.parts if part.name == name)
+
     def sizes(self, part: NamedPart) -> np.ndarray:
         """Return the absolute value of each parameter of a part; for a 0, the typical size of the part."""
         return self.all_sizes[part.span]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..adapters import Differentiable
-from ..arithmetic.rounding import EPS, UNBOUNDED, Bound, rounding_experiment, tightened
+from ..arithmetic.rounding import EPS, Bound, finite_bound, rounding_experiment, tightened
 from ..arithmetic.running_error import Arithmetic, Bounded
 from ..arithmetic.tangents import OneSided
 from ..comparison import SAFETY
@@ -159,9 +159,7 @@ class FunctionPoint(Point):
             columns = gathered(self._gradient(self._bounded_theta(self.dtype)), self.structure, self.outputs)
         if not all(isinstance(c, Bounded) for c in columns):
             raise TypeError("A gradient that was not computed from theta tells nothing of its rounding.")
-        errors = [c.companion for c in columns]
-        bound = np.nan_to_num(np.concatenate(errors, axis=1), nan=UNBOUNDED, posinf=UNBOUNDED)
-        return Bound(bound, tied=True)
+        return Bound(finite_bound(np.concatenate([c.companion for c in columns], axis=1)), tied=True)
 
     def _bounded_theta(self, dtype: Any) -> Any:
         """Return the parameters in the user's structure, as numbers that carry a bound of their error."""

@@ -31,21 +31,14 @@ NUMBERS_AT_ONCE = 1 << 18
 processor's cache."""
 
 
-@dataclass(frozen=True)
-class _AtLayer:
-    """A layer of a shortened network, which draws the random numbers of its place in the whole network."""
+class Changed:
+    """A layer or loss with other methods; all else is its own."""
 
-    layer: Layer
-    number: int
+    def __init__(self, part: Any, **methods: Callable[..., Any]) -> None:
+        vars(self).update(methods, part=part)
 
-    def parameters(self, inputs: int) -> Any:
-        return self.layer.parameters(inputs)
-
-    def forward(self, p: Any, X: Any, noise: RandomKey | None = None) -> Any:
-        return self.layer.forward(p, X, noise and noise.at_layer(self.number))
-
-    def backward(self, p: Any, saved: Any, delta: Any, J: Any) -> Any:
-        return self.layer.backward(p, saved, delta, J)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(vars(self)["part"], name)
 
 
 def penalty_divisor(network: Network, penalty: Penalty, batch: Batch) -> float:
@@ -228,7 +221,11 @@ class NetworkPoint(Point):
         if layer not in self._tails:
             network = self.network
             X = self._reaching(layer)
-            layers: Any = [_AtLayer(part, number) for number, part in enumerate(network.layers)][layer:]
+
+            def at(number: int, part: Layer) -> Any:  # draws the random numbers of its place in the whole network
+                return Changed(part, forward=lambda p, X, noise: part.forward(p, X, noise and noise.at_layer(number)))
+
+            layers = [at(number, part) for number, part in enumerate(network.layers)][layer:]
             tail = Network(X.shape[-1], layers, network.loss_function, network.penalties)
             self._tails[layer] = tail, network.layout.size - tail.layout.size, Batch(X, self.batch.T, self.batch.weight)
         return self._tails[layer]
@@ -315,11 +312,7 @@ class NetworkPoint(Point):
 
 
 def judged_gradients(
-    network: Network,
-    batch_at: Callable[[np.ndarray], Batch],
-    noise: RandomKey | None,
-    dtype: np.dtype,
-    engine: Engine,
+    network: Network, batch_at: Callable[[np.ndarray], Batch], noise: RandomKey | None, dtype: np.dtype, engine: Engine
 ) -> tuple[JudgedGradient, ...]:
     """Return the gradients of the engines to check.
 

@@ -30,6 +30,10 @@ class NamedPart:
         """Its place in the vector."""
         return slice(self.start, self.start + self.size)
 
+    def unit(self, entry: int) -> np.ndarray:
+        """Return the direction, (1, size), in which one entry moves."""
+        return np.eye(1, self.size, entry)
+
     def index(self, entry: int) -> tuple[int, ...]:
         """Return the index of an entry in the part, given its index in the flattened part."""
         return tuple(int(i) for i in np.unravel_index(entry, self.shape))

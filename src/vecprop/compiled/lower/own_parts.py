@@ -34,28 +34,7 @@ FIXED: dict[type, tuple[str, ...]] = {
 NUMBERS = int, float, np.integer, np.floating, np.bool_
 """The types of hyperparameters."""
 
-MAGNITUDES = (
-    1e-30,
-    1e-8,
-    1e-3,
-    0.1,
-    0.3,
-    0.5,
-    1.0,
-    1.5,
-    2.0,
-    3.0,
-    5.0,
-    8.0,
-    12.0,
-    20.0,
-    30.0,
-    50.0,
-    100.0,
-    1e3,
-    1e5,
-    1e10,
-)
+MAGNITUDES = 1e-30, 1e-8, 1e-3, 0.1, 0.3, 0.5, 1, 1.5, 2, 3, 5, 8, 12, 20, 30, 50, 100, 1e3, 1e5, 1e10
 GRID = np.array([0.0, *MAGNITUDES, *(-magnitude for magnitude in MAGNITUDES)])
 FEW = np.array([-30.0, -2.0, -0.5, 0.0, 0.25, 1.0, 3.0])
 """The numbers on which kernels and formulas are compared; formulas of several arguments take each of few with each."""

@@ -123,8 +123,7 @@ def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, grad
             for p in range(P):
                 own[p] = 0
         partial[shard] = call_rows(
-            c.gradient_of_rows,
-            (context, worker, 0, some.ctypes.data, some.size, scale, step, own.ctypes.data),
+            c.gradient_of_rows, (context, worker, 0, some.ctypes.data, some.size, scale, step, own.ctypes.data)
         )
     if in_pairs(c):
         for shard in range(first, end, 2):
@@ -165,10 +164,7 @@ def run_epochs(context, worker):
     _keep_moments(c, worker, theta)
     for epoch in range(recorded):
         if c.shuffle and worker == 0:
-            call_shuffle(
-                c.shuffle,
-                (c.seed, c.first_epoch + epoch, N, np.int64(0), c.keys, c.places, c.order),
-            )
+            call_shuffle(c.shuffle, (c.seed, c.first_epoch + epoch, N, np.int64(0), c.keys, c.places, c.order))
         wait_for_all(barrier, workers)  # A
         if workers > 1 and is_abandoned(barrier):
             return

@@ -138,10 +138,7 @@ def forward(c, number, tile, S, noisy, step, rows, workspace):
         mask, seed = extra, c.seed
         # Rows that have numbers of their own lie in the record's list of all rows.
         numbers = rows.ctypes.data + (c.numbers - c.all_rows if c.numbers else np.int64(0))
-        call_drop(
-            layer.forward,
-            (I, S, A, out.ctypes.data, mask, numbers, h, seed, step, number),
-        )
+        call_drop(layer.forward, (I, S, A, out.ctypes.data, mask, numbers, h, seed, step, number))
     else:
         copy(numbers_at(A, I * S, tile), out)
 
@@ -167,8 +164,7 @@ def backward(c, number, tile, S, noisy, workspace, delta, before, transposed, gr
     elif type == LayerType.LAYER_NORM:
         start = tile.itemsize * layer.start
         call_norm_back(
-            layer.backward,
-            (I, S, c.theta + start, extra.ctypes.data, delta.ctypes.data, gradient + start, add),
+            layer.backward, (I, S, c.theta + start, extra.ctypes.data, delta.ctypes.data, gradient + start, add)
         )
     elif noisy:
         for i in range(I * S):

@@ -231,9 +231,7 @@ def _warn_of_another_scikit_learn(model: Model, document: dict[str, Any]) -> Non
     if type(model) is Pipeline and written.split(".")[:2] != sklearn.__version__.split(".")[:2]:
         warnings.warn(
             InconsistentVersionWarning(
-                estimator_name="Pipeline",
-                current_sklearn_version=sklearn.__version__,
-                original_sklearn_version=written,
+                estimator_name="Pipeline", current_sklearn_version=sklearn.__version__, original_sklearn_version=written
             ),
             stacklevel=3,
         )

@@ -178,8 +178,7 @@ SCIKIT_LEARN_CLASSES = [
         },
     ),
     stored_estimator(
-        MissingIndicator,
-        {**COMMON, "_precomputed": is_a(bool), "_n_features": is_count, "features_": _are_columns},
+        MissingIndicator, {**COMMON, "_precomputed": is_a(bool), "_n_features": is_count, "features_": _are_columns}
     ),
     stored_estimator(
         OneHotEncoder,

@@ -65,10 +65,7 @@ def stored_fields(cls: type, check: Callable[[Any], bool] = lambda part: True) -
 
 
 def stored_estimator(
-    cls: type,
-    fitted: Checks,
-    check: Callable[[Any], bool] = lambda model: True,
-    made_anew: tuple[str, ...] = (),
+    cls: type, fitted: Checks, check: Callable[[Any], bool] = lambda model: True, made_anew: tuple[str, ...] = ()
 ) -> StoredClass:
     """Return the entry of an estimator with scikit-learn's interface."""
 

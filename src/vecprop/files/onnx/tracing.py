@@ -108,6 +108,14 @@ class Graph:
         return [numpy_helper.from_array(array, name) for name, array in self.constants.items()]
 
 
+def _operators(kind: str, dtype: Any = None) -> tuple[Any, Any]:
+    """Return the methods of an operation with an operand on the right, and with one on the left."""
+    return (
+        lambda self, other: self.graph.elementwise(kind, self, other, dtype=dtype),
+        lambda self, other: self.graph.elementwise(kind, other, self, dtype=dtype),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Symbol:
     """The stand-in for an array while formulas are traced."""
@@ -132,47 +140,18 @@ class Symbol:
     def __array_namespace__(self) -> Any:
         return _NAMESPACE
 
-    def __add__(self, other: Any) -> "Symbol":
-        return self.graph.elementwise("Add", self, other)
-
-    def __radd__(self, other: Any) -> "Symbol":
-        return self.graph.elementwise("Add", other, self)
-
-    def __sub__(self, other: Any) -> "Symbol":
-        return self.graph.elementwise("Sub", self, other)
-
-    def __rsub__(self, other: Any) -> "Symbol":
-        return self.graph.elementwise("Sub", other, self)
-
-    def __mul__(self, other: Any) -> "Symbol":
-        return self.graph.elementwise("Mul", self, other)
-
-    def __rmul__(self, other: Any) -> "Symbol":
-        return self.graph.elementwise("Mul", other, self)
-
-    def __truediv__(self, other: Any) -> "Symbol":
-        return self.graph.elementwise("Div", self, other)
-
-    def __rtruediv__(self, other: Any) -> "Symbol":
-        return self.graph.elementwise("Div", other, self)
-
-    def __pow__(self, other: Any) -> "Symbol":
-        return self.graph.elementwise("Pow", self, other)
+    __add__, __radd__ = _operators("Add")
+    __sub__, __rsub__ = _operators("Sub")
+    __mul__, __rmul__ = _operators("Mul")
+    __truediv__, __rtruediv__ = _operators("Div")
+    __pow__, _ = _operators("Pow")
+    __lt__, _ = _operators("Less", bool)
+    __gt__, _ = _operators("Greater", bool)
+    __le__, _ = _operators("LessOrEqual", bool)
+    __ge__, _ = _operators("GreaterOrEqual", bool)
 
     def __neg__(self) -> "Symbol":
         return self.graph.elementwise("Neg", self)
-
-    def __lt__(self, other: Any) -> "Symbol":
-        return self.graph.elementwise("Less", self, other, dtype=bool)
-
-    def __gt__(self, other: Any) -> "Symbol":
-        return self.graph.elementwise("Greater", self, other, dtype=bool)
-
-    def __le__(self, other: Any) -> "Symbol":
-        return self.graph.elementwise("LessOrEqual", self, other, dtype=bool)
-
-    def __ge__(self, other: Any) -> "Symbol":
-        return self.graph.elementwise("GreaterOrEqual", self, other, dtype=bool)
 
     def __matmul__(self, W: np.ndarray) -> "Symbol":
         return self.graph.node("MatMul", [self, W], (*self.shape[:-1], W.shape[-1]))
