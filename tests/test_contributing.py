@@ -98,18 +98,9 @@ def test_its_floors_and_rooms_are_those_of_the_import_contracts():
 
 
 MISH = {
-    "src/vecprop/core/activations.py": [
-        (
-            "@dataclass(frozen=True)\nclass Softplus(",
-            '''@dataclass(frozen=True)
+    "src/vecprop/core/activations.py": [("@dataclass(frozen=True)\nclass Softplus(", '''@dataclass(frozen=True)
 class Mish(Activation):
-    """Mish, y = z tanh(softplus(z)) (Misra, 2019).
-
-    Examples
-    --------
-    >>> float(Mish().value(0.0)), float(Mish().value(1000.0))
-    (0.0, 1000.0)
-    """
+    """Mish, y = z tanh(softplus(z)) (Misra, 2019)."""
 
     def value(self, z: Array) -> Array:
         """Return z tanh(softplus(z))."""
@@ -121,28 +112,18 @@ class Mish(Activation):
         return t + z * (1 - t * t) * logistic(z)
 
 
-@dataclass(frozen=True)
-class Softplus(''',
-        )
-    ],
+''')],
     "src/vecprop/catalog.py": [
-        ("LeakyReLU, Logistic, ReLU", "LeakyReLU, Logistic, Mish, ReLU"),
-        ("    Part(Softplus,", '    Part(Mish, "mish", kernel=True),\n    Part(Softplus,'),
+        ("ReLU, SiLU", "Mish, "), ("    Part(Softplus,", '    Part(Mish, "mish", kernel=True),\n'),
     ],
     "src/vecprop/__init__.pyi": [
-        (
-            "from .core.activations import ReLU",
-            "from .core.activations import Mish as Mish\nfrom .core.activations import ReLU",
-        )
+        ("from .core.activations import ReLU", "from .core.activations import Mish as Mish\n")
     ],
-    "tests/registry.py": [("    vp.Softplus(),\n", "    vp.Softplus(),\n    vp.Mish(),\n")],
-}
+    "tests/registry.py": [("    vp.Softplus(),\n", "    vp.Mish(),\n")],
+}  # fmt: skip
 CLOSENESS = {
-    "src/vecprop/core/scores.py": [
-        ('"r2"]', '"r2", "closeness"]'),
-        (
-            "def _share(",
-            '''def closeness(Y: Array, T: Array, weight: Array | None = None) -> Array:
+    "src/vecprop/core/scores.py": [('"r2"]', '"closeness", '), ("def _share(", '''
+def closeness(Y: Array, T: Array, weight: Array | None = None) -> Array:
     """Return less the weighted mean of the rows' absolute errors."""
     xp = namespace(Y)
     errors = xp.astype(xp.sum(abs(Y - one_hot(T, Y)), axis=-1), xp.float64)
@@ -150,13 +131,8 @@ CLOSENESS = {
     return -xp.sum(w * errors, axis=-1) / xp.sum(w, axis=-1)
 
 
-def _share(''',
-        ),
-    ],
-    "src/vecprop/compiled/lower/row_loops.py": [
-        (
-            "LOOPS: dict",
-            """def _closeness(context):
+''')],
+    "src/vecprop/compiled/lower/row_loops.py": [("LOOPS: dict", """def _closeness(context):
     c, like, total, error = fit_at(context), number(0), 0.0, 0.0
     for s in range(c.validation.rows):
         weight = _weight(c, s, like)
@@ -166,17 +142,12 @@ def _share(''',
     return -error / total
 
 
-LOOPS: dict""",
-        ),
-        ('"r2": _r2', '"r2": _r2, "closeness": _closeness'),
-    ],
+"""), ('"r2": _r2', '"closeness": _closeness, ')],
     "tests/compiled/test_compiled_training.py": [
-        (
-            '    "r2": (vp.SquaredError(), T),\n',
-            '    "r2": (vp.SquaredError(), T),\n    "closeness": (vp.SquaredError(), T),\n',
-        )
+        ('    "r2": (vp.SquaredError(), T),\n', '    "closeness": (vp.SquaredError(), T),\n')
     ],
-}
+}  # fmt: skip
+"""For each file that a new part touches, where its text is inserted, and the text."""
 
 
 @pytest.fixture
@@ -184,33 +155,30 @@ def copy(tmp_path):
     """Return a copy of the source tree, and a function that runs a program in it."""
     for folder in ("src", "tests"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("pyproject.toml", "CONTRIBUTING.md", "README.md"):
+    for file in ("conftest.py", "pyproject.toml", "CONTRIBUTING.md", "README.md"):
         shutil.copy(ROOT / file, tmp_path)
+    settings = {**os.environ, "PYTHONPATH": str(tmp_path / "src"), "VECPROP_CACHE_DIR": str(tmp_path / "kernels")}
 
     def run(*arguments):
-        settings = {**os.environ, "PYTHONPATH": str(tmp_path / "src"), "VECPROP_CACHE_DIR": str(tmp_path / "kernels")}
-        done = subprocess.run(
-            [sys.executable, *arguments], cwd=tmp_path, env=settings, capture_output=True, text=True, check=False
-        )
+        command = [sys.executable, *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
         return done.stdout
 
     return tmp_path, run
 
 
-def make(path, edits):
-    """Make edits in a file."""
-    text = path.read_text(encoding="utf-8")
-    for old, new in edits:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    path.write_text(text, encoding="utf-8")
+def insert(path, before, text):
+    whole = path.read_text(encoding="utf-8")
+    assert whole.count(before) == 1, before
+    path.write_text(whole.replace(before, text + before), encoding="utf-8")
 
 
+PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
 USES = """
 import warnings
 warnings.simplefilter("error")  # as a notice of the reference engine would be
-import numpy as np, vecprop as vp
+import numpy as np, vecprop as vp, onnxruntime
 assert vp.__file__.startswith({folder!r})
 assert "mish" in vp.MLPClassifier.__doc__
 X = np.random.default_rng(0).normal(size=(60, 3)); y = (X[:, 0] > 0).astype(int)
@@ -219,20 +187,16 @@ assert type(model.network_.layers[1]) is vp.Mish
 expected = model.predict_proba(X)
 vp.save(model, "model.vecprop")
 np.testing.assert_array_equal(vp.load("model.vecprop").predict_proba(X), expected)
-source = {{}}
-exec(vp.export.to_numpy(model), source)
+exec(vp.export.to_numpy(model), source := {{}})
 np.testing.assert_allclose(source["predict_proba"](X), expected, rtol=1e-9)
-import onnxruntime
 graph = vp.export.to_onnx(model, dtype=np.float64).SerializeToString()
-names = ["probabilities"]
-(found,) = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"]).run(names, {{"X": X}})
-np.testing.assert_allclose(found, expected, rtol=1e-6)
+session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+np.testing.assert_allclose(session.run(["probabilities"], {{"X": X}})[0], expected, rtol=1e-6)
 print("done")
 """
+COMPILED = ("elementary_and_formulas", "compiled_network", "compiled_training", "cache")
 GO_THROUGH = ["core", "files", "check/test_check_networks.py", "test_contributing.py", "test_registry.py"]
-GO_THROUGH += [
-    f"compiled/test_{name}.py" for name in ("elementary_and_formulas", "compiled_network", "compiled_training", "cache")
-]
+GO_THROUGH += [f"compiled/test_{name}.py" for name in COMPILED]
 
 
 @pytest.mark.long
@@ -240,63 +204,47 @@ def test_the_first_change_fails_as_it_says(copy):
     folder, run = copy
     patterns = r"in `(src/[\w/.]+)`, let", r"be `(1 - .*?)`", r'-k "(.*?)"'
     (path,), (formula,), (test,) = (re.findall(pattern, TEXT) for pattern in patterns)
+    whole = (folder / path).read_text(encoding="utf-8")
     right = '"""Return logistic(z)."""\n        return '
-    make(folder / path, [(f"{right}logistic(z)", f"{right}{formula}")])
+    assert whole.count(f"{right}logistic(z)") == 1
+    (folder / path).write_text(whole.replace(f"{right}logistic(z)", f"{right}{formula}"), encoding="utf-8")
     with pytest.raises(AssertionError, match="ACTUAL"):
-        run("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/core", "-k", test)
+        run(*PYTEST, "tests/core", "-k", test)
 
 
 @pytest.mark.long
 def test_an_activation_added_in_four_files_works_everywhere(copy):
     folder, run = copy
-    assert len(MISH) <= 4
     for path, edits in MISH.items():
-        make(folder / path, edits)
+        for edit in edits:
+            insert(folder / path, *edit)
     assert run("-c", USES.format(folder=str(folder))).endswith("done\n")
-    every = [f"tests/{path}" for path in GO_THROUGH]
-    run(
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-m",
-        "not long",
-        "-k",
-        "Mish or registry or contributing or kernels",
-        *every,
-    )
-    listed = run(
-        "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider", "-m", "not long", "-k", "Mish", *every
-    )
-    for file in (
-        "test_gradients",
-        "test_elementary_and_formulas",
-        "test_compiled_training",
-        "test_exports",
-        "test_model_file",
-    ):
-        assert f"{file}.py: " in listed
+    every = ["-m", "not long", *(f"tests/{path}" for path in GO_THROUGH)]
+    run(*PYTEST, "-k", "Mish or registry or contributing or kernels", *every)
+    listed = run(*PYTEST, "--collect-only", "-k", "Mish", *every)
+    for name in ("gradients", "elementary_and_formulas", "compiled_training", "exports", "model_file"):
+        assert f"test_{name}.py: " in listed
+
+
+SCORES_ALIKE = """
+import numpy as np, vecprop as vp, warnings
+warnings.simplefilter({filter!r})
+assert "closeness" in vp.train.__doc__
+X = np.linspace(-1, 1, 40)[:, None]; network = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
+held = {{"validation": (X[::3], X[::3] ** 2), "validation_score": "closeness"}}
+found, expected = (vp.train(network, np.ones(2), X, X**2, optimizer=vp.Adam(0.1), engine=e, **held)
+                   for e in ("auto", "reference"))
+np.testing.assert_allclose(found.history.validation_score, expected.history.validation_score, rtol=1e-9)
+"""
 
 
 @pytest.mark.long
 def test_a_score_added_in_three_files_has_its_loop_and_without_it_runs_on_the_reference(copy):
     folder, run = copy
-    use = (
-        "import numpy as np, vecprop as vp, warnings\n"
-        "warnings.simplefilter({filter!r})\n"
-        "assert 'closeness' in vp.train.__doc__\n"
-        "X = np.linspace(-1, 1, 40)[:, None]; network = vp.Network(1, [vp.Dense(1)], vp.SquaredError())\n"
-        "held = {{'validation': (X[::3], X[::3] ** 2), 'validation_score': 'closeness'}}\n"
-        "found, expected = (vp.train(network, np.ones(2), X, X**2, optimizer=vp.Adam(0.1), engine=e, **held)\n"
-        "                   for e in ('auto', 'reference'))\n"
-        "np.testing.assert_allclose(found.history.validation_score, expected.history.validation_score, rtol=1e-9)\n"
-        "print('done')"
-    )
     for number, (path, edits) in enumerate(CLOSENESS.items()):
-        make(folder / path, edits)
+        for edit in edits:
+            insert(folder / path, *edit)
         if number == 0:
-            assert run("-c", use.format(filter="ignore")).endswith("done\n")
-    assert run("-c", use.format(filter="error")).endswith("done\n")
-    scored = ["tests/compiled/test_compiled_training.py", "tests/core/test_scores.py"]
-    run("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "closeness or score", *scored)
+            run("-c", SCORES_ALIKE.format(filter="ignore"))
+    run("-c", SCORES_ALIKE.format(filter="error"))
+    run(*PYTEST, "-k", "closeness or score", "tests/compiled/test_compiled_training.py", "tests/core/test_scores.py")
