@@ -38,6 +38,7 @@ def test_submodules_and_the_module_itself():
     assert done.stdout == f"vecprop {vp.__version__}\n"
 
 
+@pytest.mark.long
 def test_editors_complete_the_names_without_running_anything():
     jedi = pytest.importorskip("jedi")
     project = jedi.Project(Path(vp.__file__).parent, added_sys_path=[str(Path(vp.__file__).parents[1])])

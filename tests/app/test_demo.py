@@ -21,6 +21,7 @@ def told(tmp_path_factory):
     return out, subprocess.run([*COMMAND, "demo", "--out", out], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 def test_the_story_is_told(told):
     _, done = told
     assert done.returncode == 0, done.stderr
@@ -33,6 +34,7 @@ def test_the_story_is_told(told):
         assert package in done.stdout
 
 
+@pytest.mark.long
 def test_pictures_and_page_are_written(told):
     out, done = told
     assert {path.name for path in out.iterdir()} == PICTURES | DARK | {"index.html"}
@@ -42,6 +44,7 @@ def test_pictures_and_page_are_written(told):
         assert (out / picture).stat().st_size > 5000
 
 
+@pytest.mark.long
 def test_the_page_is_whole(told):
     out, _ = told
     page = (out / "index.html").read_text(encoding="utf-8")

@@ -181,7 +181,7 @@ def test_a_model_is_explained_with_and_without_a_table(vecprop, trained, people)
 @pytest.mark.parametrize(
     "arguments",
     [
-        "predict M T --chunk 1",
+        "predict M T --chunk 20",
         "train --help",
         *(pytest.param(long, marks=pytest.mark.long) for long in ("predict M T --json", "evaluate M T", "info M")),
     ],

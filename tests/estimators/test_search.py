@@ -97,10 +97,16 @@ GRIDS = {
 }
 
 
-@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
-@pytest.mark.parametrize("return_train_score", [False, True])
+CASES = [(grid, number % 2 == 0) for number, grid in enumerate(GRIDS)]
+
+
+@pytest.mark.parametrize(
+    ("grid", "return_train_score"),
+    [*CASES, *(pytest.param(grid, not scored, marks=pytest.mark.long) for grid, scored in CASES)],
+)
 def test_the_results_are_those_of_grid_search(grid, return_train_score):
-    search, reference = both(CLASSIFIER, grid, cv=3, scoring="neg_log_loss", return_train_score=return_train_score)
+    settings = {"cv": 2, "scoring": "neg_log_loss", "return_train_score": return_train_score}
+    search, reference = both(CLASSIFIER, GRIDS[grid], **settings)
     np.testing.assert_array_equal(search.best_estimator_.theta_, reference.best_estimator_.theta_)
     np.testing.assert_array_equal(search.predict_proba(X), reference.predict_proba(X))
     assert search.score(X, y) == reference.score(X, y)
@@ -189,10 +195,15 @@ SCORINGS = {
 }
 
 
-@pytest.mark.parametrize("settings", SCORINGS.values(), ids=SCORINGS)
-@pytest.mark.parametrize("cv", [3, ShuffleSplit(2, random_state=0), StratifiedKFold(2)], ids=str)
-def test_scores(settings, cv):
-    both(CLASSIFIER, RATES, cv=cv, return_train_score=True, **settings)
+FOLDS = [3, ShuffleSplit(2, random_state=0), StratifiedKFold(2)]
+
+
+@pytest.mark.parametrize("scoring", SCORINGS)
+@pytest.mark.parametrize("shift", [0, *(pytest.param(shift, marks=pytest.mark.long) for shift in (1, 2))])
+def test_scores(scoring, shift):
+    """Each way of scoring in a short run, and with all folds in long ones."""
+    cv = FOLDS[([*SCORINGS].index(scoring) + shift) % 3]
+    both(CLASSIFIER, RATES, cv=cv, return_train_score=True, **SCORINGS[scoring])
 
 
 @pytest.mark.filterwarnings("ignore:One or more of the")
@@ -269,8 +280,14 @@ def test_distributions():
     assert_same(search, RandomizedSearchCV(CLASSIFIER, draws, **settings).fit(X, y))
 
 
-@pytest.mark.parametrize("pipeline", [False, True])
-@pytest.mark.parametrize("rates", [[0.001, 0.01, 0.1], [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7]])
+MANY_RATES = [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7]
+
+
+@pytest.mark.parametrize(("rates", "pipeline"), [
+    ([0.001, 0.01, 0.1], True), (MANY_RATES, False),
+    *(pytest.param(rates, pipeline, marks=pytest.mark.long) for rates, pipeline in (
+        ([0.001, 0.01, 0.1], False), (MANY_RATES, True))),
+])  # fmt: skip
 def test_halving(pipeline, rates):
     name = "mlpclassifier__" if pipeline else ""
     model = MLPClassifier(**FEW | {"max_iter": 18})

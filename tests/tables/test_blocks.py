@@ -50,7 +50,7 @@ def test_blocks_are_all_rows_in_order():
         assert rows == 1 or min(part.stop - part.start for part in parts) > 1
 
 
-@pytest.mark.parametrize("rows", [N, 8193])
+@pytest.mark.parametrize("rows", [pytest.param(N, marks=pytest.mark.long), 8193])
 def test_blocks_have_the_bits_of_the_whole(monkeypatch, rows):
     frame, y = FRAME[:rows], NUMBERS[:rows]
     encoder, _ = Encoder.of(frame)

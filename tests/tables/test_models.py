@@ -110,7 +110,7 @@ def quantile_of(table, level):
     return np.sin(4 * table["x"]) + (0.2 + table["x"]) * norm.ppf(level)
 
 
-@pytest.mark.parametrize("level", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("level", [0.1, *(pytest.param(level, marks=pytest.mark.long) for level in (0.5, 0.9))])
 def test_a_quantile_is_learned(level):
     new = spread(4000, seed=1)
     model = TabularRegressor("y", loss="quantile", quantile=level, random_state=0).fit(spread(1500, seed=0))
@@ -265,7 +265,7 @@ def test_a_row_alone_is_predicted_as_among_others():
     X, y = make_friedman1(300, random_state=0)
     model = TabularRegressor(n_members=8, hidden_layer_sizes=8, max_iter=3, random_state=0).fit(X, y)
     for predict in (model.predict, model.predict_interval):
-        np.testing.assert_array_equal(np.concatenate([predict(X[row : row + 1]) for row in range(99)]), predict(X)[:99])
+        np.testing.assert_array_equal(np.concatenate([predict(X[row : row + 1]) for row in range(33)]), predict(X)[:33])
 
 
 def test_same_seed_same_bits_and_pickles(classifier):

@@ -17,9 +17,12 @@ from vecprop.tables import read_chunks
 FRAME = pd.DataFrame({"name": ["Ada", "Zoë, née X", None], "age": [36, 41, 7], "height": [1.5, np.nan, 0.25]})
 
 
-@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
-@pytest.mark.parametrize("ending", [".csv", ".txt.gz"])
+@pytest.mark.parametrize(("separator", "encoding", "ending"), [
+    (",", "utf-8", ".csv"), (";", "utf-8-sig", ".csv"), ("\t", "utf-16", ".csv"), ("|", "utf-32", ".csv"),
+    (";", "cp1252", ".csv"), ("|", "utf-8", ".txt.gz"), (",", "cp1252", ".txt.gz"), ("\t", "utf-16", ".txt.gz"),
+    *(pytest.param(separator, encoding, ending, marks=pytest.mark.long) for separator in ",;\t|"
+      for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252") for ending in (".csv", ".txt.gz")),
+])  # fmt: skip
 def test_text_of_any_separator_and_encoding_is_read(tmp_path, separator, encoding, ending):
     path = tmp_path / f"table{ending}"
     content = FRAME.to_csv(index=False, sep=separator).encode(encoding)
