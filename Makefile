@@ -8,7 +8,8 @@ BIN = .venv/Scripts
 EXE = .exe
 endif
 # A worker for each processor, and one thread for each worker's BLAS: more would wait for one another.
-PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=8
+# Bytecode is kept whatever the environment says, or else each process compiles the library and the tests.
+PYTEST = PYTHONDONTWRITEBYTECODE= OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=8
 
 .PHONY: demo test docs types test-all campaigns bench distributions format clean
 

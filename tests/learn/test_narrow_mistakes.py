@@ -192,6 +192,7 @@ def test_small_numbers_against_zeros_are_right(small):
         assert learn.grade(lambda z: np.exp(z) / (np.exp(z).sum(1, keepdims=True) + small), "softmax").right
 
 
+@pytest.mark.long
 def test_tensors_with_gradients_are_right():
     torch = pytest.importorskip("torch")
 

@@ -62,7 +62,7 @@ if os.fork() == 0:
 
 
 @LINUX
-@pytest.mark.parametrize("isolated", [True, False])
+@pytest.mark.parametrize("isolated", [True, pytest.param(False, marks=pytest.mark.long)])
 @pytest.mark.parametrize("start", DETACHED.values(), ids=DETACHED)
 def test_nothing_that_a_file_starts_outlives_the_grading(graded, monkeypatch, tmp_path, start, isolated):
     if not isolated:  # as where the system does not allow namespaces

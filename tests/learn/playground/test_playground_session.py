@@ -113,7 +113,9 @@ def test_every_optimizer_trains(optimizer):
     assert losses(session)[-1] < losses(session)[0]
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(
+    "activation", [pytest.param(name, marks=pytest.mark.long if n % 3 else ()) for n, name in enumerate(ACTIVATIONS)]
+)
 def test_every_activation_trains_with_every_loss(activation):
     session = Session(Settings(activation=activation, rows=60, learning_rate=0.02))
     for loss in LOSSES:
