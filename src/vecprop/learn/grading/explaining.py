@@ -31,18 +31,24 @@ ROWS = ("z", "X", "T", "Y", "H", "Eo", "Eh")
 
 @dataclass(frozen=True)
 class Trial:
-    """One call of a student's function."""
+    """One call of a student's function.
+
+    The precision is the largest difference of equal values, relative to the largest.
+    """
 
     task: Task
     case: int
     arguments: tuple[Any, ...]
     outcome: Outcome
+    expected: Any
+    precision: float
 
-    @property
-    def precision(self) -> float:
-        """The largest difference of equal values, relative to the largest."""
-        least = {"logistic": PRECISION, "error_output": PRECISION, "loss": 1e-3}.get(self.task.name, 2e-4)
-        return least if CASES[self.case].size > 1 else PRECISION
+    @classmethod
+    def of(cls, task: Task, case: int, arguments: Mapping[str, Any], outcome: Outcome) -> "Trial":
+        """Return a call of a function of the tutorial."""
+        least = {"logistic": PRECISION, "error_output": PRECISION, "loss": 1e-3}.get(task.name, 2e-4)
+        expected = functions()[task.name](*arguments.values())
+        return cls(task, case, (*arguments.values(),), outcome, expected, least if CASES[case].size > 1 else PRECISION)
 
     @property
     def found(self) -> Any:
@@ -53,11 +59,6 @@ class Trial:
     def has_value(self) -> bool:
         """Whether it returned something."""
         return self.outcome["kind"] == "value"
-
-    @cached_property
-    def expected(self) -> Any:
-        """The right result."""
-        return functions()[self.task.name](*self.arguments)
 
     @cached_property
     def right(self) -> bool:

@@ -1,7 +1,7 @@
 """The judgement on one function: right, or the mistake that explains all that it returned."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from typing import Any
@@ -48,7 +48,7 @@ def judged(task: Task, caller: Caller, wrong: Mapping[str, Callable[..., Any]] |
             outcome = caller(task.name, *_given(arguments, clothes))
             if outcome["kind"] in ENDED:
                 return replace(problem(task, outcome, arguments), case=case)
-            trials.append(Trial(task, case, tuple(arguments.values()), outcome))
+            trials.append(Trial.of(task, case, arguments, outcome))
         if all(trial.right for trial in trials):
             return _right(task, trials)
         best = max(best or trials, trials, key=lambda tried: sum(trial.right for trial in tried))
@@ -122,7 +122,7 @@ def _wrong(task: Task, caller: Caller, trials: list[Trial], wrong: Mapping[str, 
         for case in range(len(CASES)):
             given = arguments_of(task, case)
             given["T"] = 0.8 * given["T"] + 0.2 / given["T"].shape[1]
-            soft.append(Trial(task, case, tuple(given.values()), caller(task.name, given, False)))
+            soft.append(Trial.of(task, case, given, caller(task.name, given, False)))
         mistake = explained(task, soft, wrong) if all(trial.has_value for trial in soft) else None
     if not mistake:
         called = " and ".join(name for name in task.calls if name in wrong)
@@ -154,7 +154,7 @@ def _unknown(task: Task, trials: list[Trial]) -> Mistake:
     first, errors = wrong[0], [trial for trial in trials if not trial.has_value]
     if len(wrong) < len(trials) and trials[0].right:
         cases = [CASES[trial.case].words for trial in wrong]
-        some = " and ".join([", ".join(cases[:-1]), cases[-1]] if len(cases) > 1 else cases)
+        some = listed(cases)
         if first in errors:
             why = first.outcome["error"].partition(":")[0]
             return Mistake(f"it is right for {CASES[0].words}, but raises {why} for {some}", "cases")
@@ -209,6 +209,11 @@ def _hints(task: Task, first: str, name: str, last: str) -> tuple[str, str, str]
     """Return the hints: a function that is called comes with the step of its own derivation."""
     of = next((called for called in TASKS if name.startswith(f"{called}: ")), task.name)
     return first, f"{TASKS[of].step} Here, {name}.", last
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as a list in a sentence, such as "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _capital(text: str) -> str:

@@ -246,6 +246,16 @@ _SCOPE = {**functions(), "logistic": logistic, "softmax": softmax, "slope": slop
 _BACKPROP = _SCOPE["backprop_gradients"]
 
 
+def table(arguments: str, text: str, around: str = "…", **names: Any) -> list[tuple[str, str, Callable[..., Any]]]:
+    """Return for each line of a text the words, what to look at, and its formula as a function.
+
+    The formula takes the place of … in the text around; it uses the tutorial's functions, and others by their names.
+    """
+    lines = (line.split(" | ") for line in text.strip().splitlines())
+    scope = {**_SCOPE, **names}
+    return [(words, look, eval(f"lambda {arguments}: {around.replace('…', it)}", scope)) for look, words, it in lines]
+
+
 @cache
 def named(task: Task) -> list[Mistake]:
     """Return the common mistakes in a function.
@@ -255,12 +265,9 @@ def named(task: Task) -> list[Mistake]:
     >>> named(TASKS["hidden_activations"])[0].name
     'the bias is forgotten'
     """
-    found = []
-    for line in NAMED[task.name].strip().splitlines():
-        look, name, formula = line.split(" | ")
-        if task.name == "update_momentum":
-            formula = f"(lambda Js: {formula})(backprop_gradients(X, T, *ls_of_params))"
-        found.append(Mistake(name, look, eval(f"lambda {', '.join(task.arguments)}: {formula}", _SCOPE)))
+    around = "(lambda Js: …)(backprop_gradients(X, T, *ls_of_params))" if task.name == "update_momentum" else "…"
+    lines = table(", ".join(task.arguments), NAMED[task.name], around)
+    found = [Mistake(words, look, made) for words, look, made in lines]
     return [*found, *{"backprop_gradients": _of_gradients, "update_momentum": _of_moments}.get(task.name, list)()]
 
 

@@ -8,132 +8,138 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .mistakes import Mistake, logistic, slope, softmax
+from .mistakes import Mistake, table
 from .tasks import TASKS, Task, functions, source_of
 
 Change = Callable[[Any, int], Any]
 """A changed array, of the array and of the number of rows of data."""
 
 
-def _unit(A: Any, axis: int | None = None) -> Any:
+def unit(A: Any, axis: int | None = None) -> Any:
+    """Return an array divided by its norms along an axis."""
     return A / np.linalg.norm(A, axis=axis, keepdims=True)
 
 
-def _only(A: Any, *place: Any) -> Any:
+def only(A: Any, place: Any) -> Any:
     """Return an array with 0 everywhere but in a place."""
     changed = np.zeros_like(A)
     changed[place] = A[place]
     return changed
 
 
-COLUMN = slice(None)
-CHANGES: list[tuple[str, str, Change]] = [
-    ("{} is 0 everywhere", "factors", lambda A, N: 0 * A),
-    ("{} is 1 everywhere", "factors", lambda A, N: 0 * A + 1),
-    ("the sign of {} is wrong", "sign", lambda A, N: -A),
-    ("{} is doubled", "size", lambda A, N: 2 * A),
-    ("{} is halved", "size", lambda A, N: A / 2),
-    ("{} is divided by N, the number of rows", "size", lambda A, N: A / N),
-    ("{} is multiplied by N, the number of rows", "size", lambda A, N: A * N),
-    ("{} is divided by the square root of N, the number of rows", "size", lambda A, N: A / np.sqrt(N)),
-    ("{} is divided by N - 1, with N the number of rows", "size", lambda A, N: A / max(N - 1, 1)),
-    ("{} is divided by its number of rows", "size", lambda A, N: A / len(A)),
-    ("{} is divided by its number of columns", "size", lambda A, N: A / A.shape[1]),
-    ("{} is divided by its number of entries", "size", lambda A, N: A / A.size),
-    ("{} is divided by the square root of its number of columns", "size", lambda A, N: A / np.sqrt(A.shape[1])),
-    ("{} is transposed", "shape", lambda A, N: A.T),
-    ("the transpose of {} is reshaped", "shape", lambda A, N: A.T.reshape(A.shape)),
-    ("{} is reshaped where it should be transposed", "shape", lambda A, N: A.reshape(A.shape[::-1]).T),
-    ("{} is squared", "function", lambda A, N: A**2),
-    ("the square root of {} is taken", "function", lambda A, N: np.sqrt(A)),
-    ("the absolute value of {} is taken", "sign", lambda A, N: np.abs(A)),
-    ("{} is multiplied by its absolute value", "function", lambda A, N: A * np.abs(A)),
-    ("only the sign of {} is kept", "sign", lambda A, N: np.sign(A)),
-    ("1 - {0} is taken instead of {0}", "sign", lambda A, N: 1 - A),
-    ("1 / {0} is taken instead of {0}", "function", lambda A, N: 1 / A),
-    ("negative numbers in {} are set to 0", "function", lambda A, N: np.maximum(A, 0)),
-    ("positive numbers in {} are set to 0", "function", lambda A, N: np.minimum(A, 0)),
-    ("{} goes through the logistic function", "function", lambda A, N: logistic(A)),
-    ("{} goes through the softmax", "function", lambda A, N: softmax(A)),
-    ("{} goes through the hyperbolic tangent", "function", lambda A, N: np.tanh(A)),
-    ("{} goes through log(1 + exp(z))", "function", lambda A, N: np.log1p(np.exp(A))),
-    ("{} goes through the normal distribution function", "function", lambda A, N: _normal(A)),
-    ("{} is multiplied by e", "function", lambda A, N: np.e * A),
-    ("the exponential of {} is taken", "function", lambda A, N: np.exp(A)),
-    ("the logarithm of {} is taken", "function", lambda A, N: np.log(A)),
-    ("the slope y (1 - y) is taken at {}", "factors", lambda A, N: slope(A)),
-    ("the slope 1 - y² is taken at {}", "factors", lambda A, N: 1 - A**2),
-    ("{} is rounded to whole numbers", "numbers", lambda A, N: np.round(A)),
-    ("{} is cut to whole numbers", "numbers", lambda A, N: np.trunc(A)),
-    ("{} is rounded down to whole numbers", "numbers", lambda A, N: np.floor(A)),
-    ("{} is rounded up to whole numbers", "numbers", lambda A, N: np.ceil(A)),
-    *(
-        (f"{{}} is rounded to {k} decimal{'s' * (k > 1)}", "numbers", lambda A, N, k=k: np.round(A, k))
-        for k in range(1, 7)
-    ),
-    ("{} has only three digits, as float16 has", "numbers", lambda A, N: np.float64(np.float16(A))),
-    ("{} is divided by its largest absolute value", "size", lambda A, N: A / np.abs(A).max()),
-    ("{} is divided by its Euclidean norm", "size", lambda A, N: _unit(A)),
-    ("{} is divided by its Euclidean norm if that is above 1", "size", lambda A, N: A / max(1, np.linalg.norm(A))),
-    ("the columns of {} are divided by their norms", "size", lambda A, N: _unit(A, 0)),
-    ("the rows of {} are divided by their norms", "size", lambda A, N: _unit(A, 1)),
-    ("{} is divided by the sums of its rows", "size", lambda A, N: A / A.sum(axis=1, keepdims=True)),
-    ("{} is divided by the sums of its columns", "size", lambda A, N: A / A.sum(axis=0)),
-    ("the mean of all entries is subtracted from {}", "argument", lambda A, N: A - A.mean()),
-    ("the means of its columns are subtracted from {}", "argument", lambda A, N: A - A.mean(axis=0)),
-    ("the means of its rows are subtracted from {}", "argument", lambda A, N: A - A.mean(axis=1, keepdims=True)),
-    ("the columns of {} are standardized", "argument", lambda A, N: (A - A.mean(axis=0)) / (A.std(axis=0) + 1e-12)),
-    ("the rows of {} are standardized", "argument", lambda A, N: ((A.T - A.mean(1)) / A.std(1)).T),
-    *(
-        (
-            f"{{}} is replaced by the {words} of each {line}",
-            "axis",
-            lambda A, N, f=f, k=k: 0 * A + f(A, axis=k, keepdims=True),
-        )
-        for k, line in enumerate(("column", "row"))
-        for words, f in (("mean", np.mean), ("sum", np.sum), ("largest entry", np.max))
-    ),
-    ("{} is replaced by its mean", "axis", lambda A, N: 0 * A + A.mean()),
-    ("{} is replaced by its sum", "axis", lambda A, N: 0 * A + A.sum()),
-    ("the first entry of {} stands for all", "argument", lambda A, N: 0 * A + A.flat[0]),
-    ("the first row of {} stands for all", "argument", lambda A, N: 0 * A + A[0]),
-    ("the last row of {} stands for all", "argument", lambda A, N: 0 * A + A[-1]),
-    ("only the first row of {} is used", "axis", lambda A, N: _only(A, 0)),
-    ("only the last row of {} is used", "axis", lambda A, N: _only(A, -1)),
-    ("the first row of {} is left out", "axis", lambda A, N: A - _only(A, 0)),
-    ("the last row of {} is left out", "axis", lambda A, N: A - _only(A, -1)),
-    ("only the first column of {} is used", "axis", lambda A, N: _only(A, COLUMN, 0)),
-    ("only the second column of {} is used", "axis", lambda A, N: _only(A, COLUMN, 1)),
-    ("only the last column of {} is used", "axis", lambda A, N: _only(A, COLUMN, -1)),
-    ("the first column of {} is left out", "axis", lambda A, N: A - _only(A, COLUMN, 0)),
-    ("the last column of {} is left out", "axis", lambda A, N: A - _only(A, COLUMN, -1)),
-    ("every other column of {} is left out", "axis", lambda A, N: _only(A, COLUMN, slice(1, None, 2))),
-    ("the rows of {} are in reverse order", "order", lambda A, N: A[::-1]),
-    ("the columns of {} are in reverse order", "order", lambda A, N: A[:, ::-1]),
-    ("the rows of {} are moved by one", "order", lambda A, N: np.roll(A, 1, axis=0)),
-    ("the rows of {} are moved by one", "order", lambda A, N: np.roll(A, -1, axis=0)),
-    ("the columns of {} are moved by one", "order", lambda A, N: np.roll(A, 1, axis=1)),
-    ("the columns of {} are moved by one", "order", lambda A, N: np.roll(A, -1, axis=1)),
-    ("the columns of {} are sorted", "order", lambda A, N: np.sort(A, axis=0)),
-    ("the rows of {} are sorted", "order", lambda A, N: np.sort(A, axis=1)),
-    ("the columns of {} are added up step by step", "axis", lambda A, N: np.cumsum(A, axis=0)),
-    ("the rows of {} are added up step by step", "axis", lambda A, N: np.cumsum(A, axis=1)),
-    ("the numbers of the classes are taken instead of {}", "argument", lambda A, N: A.argmax(axis=1)[:, None]),
-    (
-        "only the largest entry of each row of {} counts, as 1",
-        "numbers",
-        lambda A, N: np.eye(A.shape[1])[A.argmax(axis=1)],
-    ),
-    ("the entries of {} below the diagonal are left out", "axis", lambda A, N: np.triu(A)),
-    ("the entries of {} above the diagonal are left out", "axis", lambda A, N: np.tril(A)),
-    ("the pseudoinverse of {} is taken instead of the transpose", "shape", lambda A, N: np.linalg.pinv(A).T),
-]
+def normal(A: Any) -> Any:
+    """Return the distribution function of the normal distribution."""
+    from scipy.special import ndtr
+
+    return ndtr(A)
+
+
+CHANGES = table(
+    "A, N",
+    """
+factors | {} is 0 everywhere | 0 * A
+factors | {} is 1 everywhere | 0 * A + 1
+sign | the sign of {} is wrong | -A
+size | {} is doubled | 2 * A
+size | {} is halved | A / 2
+size | {} is divided by N, the number of rows | A / N
+size | {} is multiplied by N, the number of rows | A * N
+size | {} is divided by the square root of N, the number of rows | A / np.sqrt(N)
+size | {} is divided by N - 1, with N the number of rows | A / max(N - 1, 1)
+size | {} is divided by its number of rows | A / len(A)
+size | {} is divided by its number of columns | A / A.shape[1]
+size | {} is divided by its number of entries | A / A.size
+size | {} is divided by the square root of its number of columns | A / np.sqrt(A.shape[1])
+shape | {} is transposed | A.T
+shape | the transpose of {} is reshaped | A.T.reshape(A.shape)
+shape | {} is reshaped where it should be transposed | A.reshape(A.shape[::-1]).T
+function | {} is squared | A**2
+function | the square root of {} is taken | np.sqrt(A)
+sign | the absolute value of {} is taken | np.abs(A)
+function | {} is multiplied by its absolute value | A * np.abs(A)
+sign | only the sign of {} is kept | np.sign(A)
+sign | 1 - {0} is taken instead of {0} | 1 - A
+function | 1 / {0} is taken instead of {0} | 1 / A
+function | negative numbers in {} are set to 0 | np.maximum(A, 0)
+function | positive numbers in {} are set to 0 | np.minimum(A, 0)
+function | {} goes through the logistic function | logistic(A)
+function | {} goes through the softmax | softmax(A)
+function | {} goes through the hyperbolic tangent | np.tanh(A)
+function | {} goes through log(1 + exp(z)) | np.log1p(np.exp(A))
+function | {} goes through the normal distribution function | normal(A)
+function | {} is multiplied by e | np.e * A
+function | the exponential of {} is taken | np.exp(A)
+function | the logarithm of {} is taken | np.log(A)
+factors | the slope y (1 - y) is taken at {} | slope(A)
+factors | the slope 1 - y² is taken at {} | 1 - A**2
+numbers | {} is rounded to whole numbers | np.round(A)
+numbers | {} is cut to whole numbers | np.trunc(A)
+numbers | {} is rounded down to whole numbers | np.floor(A)
+numbers | {} is rounded up to whole numbers | np.ceil(A)
+numbers | {} is rounded to 1 decimal | np.round(A, 1)
+numbers | {} is rounded to 2 decimals | np.round(A, 2)
+numbers | {} is rounded to 3 decimals | np.round(A, 3)
+numbers | {} is rounded to 4 decimals | np.round(A, 4)
+numbers | {} is rounded to 5 decimals | np.round(A, 5)
+numbers | {} is rounded to 6 decimals | np.round(A, 6)
+numbers | {} has only three digits, as float16 has | np.float64(np.float16(A))
+size | {} is divided by its largest absolute value | A / np.abs(A).max()
+size | {} is divided by its Euclidean norm | unit(A)
+size | {} is divided by its Euclidean norm if that is above 1 | A / max(1, np.linalg.norm(A))
+size | the columns of {} are divided by their norms | unit(A, 0)
+size | the rows of {} are divided by their norms | unit(A, 1)
+size | {} is divided by the sums of its rows | A / A.sum(axis=1, keepdims=True)
+size | {} is divided by the sums of its columns | A / A.sum(axis=0)
+argument | the mean of all entries is subtracted from {} | A - A.mean()
+argument | the means of its columns are subtracted from {} | A - A.mean(axis=0)
+argument | the means of its rows are subtracted from {} | A - A.mean(axis=1, keepdims=True)
+argument | the columns of {} are standardized | (A - A.mean(axis=0)) / (A.std(axis=0) + 1e-12)
+argument | the rows of {} are standardized | ((A.T - A.mean(1)) / A.std(1)).T
+axis | {} is replaced by the mean of each column | 0 * A + A.mean(axis=0, keepdims=True)
+axis | {} is replaced by the sum of each column | 0 * A + A.sum(axis=0, keepdims=True)
+axis | {} is replaced by the largest entry of each column | 0 * A + A.max(axis=0, keepdims=True)
+axis | {} is replaced by the mean of each row | 0 * A + A.mean(axis=1, keepdims=True)
+axis | {} is replaced by the sum of each row | 0 * A + A.sum(axis=1, keepdims=True)
+axis | {} is replaced by the largest entry of each row | 0 * A + A.max(axis=1, keepdims=True)
+axis | {} is replaced by its mean | 0 * A + A.mean()
+axis | {} is replaced by its sum | 0 * A + A.sum()
+argument | the first entry of {} stands for all | 0 * A + A.flat[0]
+argument | the first row of {} stands for all | 0 * A + A[0]
+argument | the last row of {} stands for all | 0 * A + A[-1]
+axis | only the first row of {} is used | only(A, 0)
+axis | only the last row of {} is used | only(A, -1)
+axis | the first row of {} is left out | A - only(A, 0)
+axis | the last row of {} is left out | A - only(A, -1)
+axis | only the first column of {} is used | only(A, np.s_[:, 0])
+axis | only the second column of {} is used | only(A, np.s_[:, 1])
+axis | only the last column of {} is used | only(A, np.s_[:, -1])
+axis | the first column of {} is left out | A - only(A, np.s_[:, 0])
+axis | the last column of {} is left out | A - only(A, np.s_[:, -1])
+axis | every other column of {} is left out | only(A, np.s_[:, 1::2])
+order | the rows of {} are in reverse order | A[::-1]
+order | the columns of {} are in reverse order | A[:, ::-1]
+order | the rows of {} are moved by one | np.roll(A, 1, axis=0)
+order | the rows of {} are moved by one | np.roll(A, -1, axis=0)
+order | the columns of {} are moved by one | np.roll(A, 1, axis=1)
+order | the columns of {} are moved by one | np.roll(A, -1, axis=1)
+order | the columns of {} are sorted | np.sort(A, axis=0)
+order | the rows of {} are sorted | np.sort(A, axis=1)
+axis | the columns of {} are added up step by step | np.cumsum(A, axis=0)
+axis | the rows of {} are added up step by step | np.cumsum(A, axis=1)
+argument | the numbers of the classes are taken instead of {} | A.argmax(axis=1)[:, None]
+numbers | only the largest entry of each row of {} counts, as 1 | np.eye(A.shape[1])[A.argmax(axis=1)]
+axis | the entries of {} below the diagonal are left out | np.triu(A)
+axis | the entries of {} above the diagonal are left out | np.tril(A)
+shape | the pseudoinverse of {} is taken instead of the transpose | np.linalg.pinv(A).T
+""",
+    unit=unit,
+    only=only,
+    normal=normal,
+)
 """Changes of a part of a formula, or of the result."""
 
-BASES: list[tuple[str, str, Change]] = [
-    (f"the power of {c:g} by {{}} is taken", "function", lambda A, N, c=c: c**A)
-    for c in (2, 2.7, 2.71, 2.718, 2.72, 3, 10)
-]
+_POWERS = [f"function | the power of {c:g} by {{}} is taken | {c}**A" for c in (2, 2.7, 2.71, 2.718, 2.72, 3, 10)]
+BASES = table("A, N", "\n".join(_POWERS))
 OF_RESULTS = {
     "{} is doubled": "a factor 2 is too many",
     "{} is halved": "a factor 2 is missing",
@@ -143,26 +149,23 @@ FUNCTIONS = [one for one in CHANGES if one[1] in ("function", "sign", "factors")
 OF_ONE_NUMBER = [one for one in CHANGES if "column" not in one[0] and one[1] in ("function", "sign", "numbers")]
 NUMBERS = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 NUMBERS = (*NUMBERS, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 30.0, 50.0, 100.0)
-OF_NUMBERS: list[tuple[str, str, Callable[[Any, float], Any]]] = [
-    ("{0} is multiplied by {1:g}", "size", lambda A, c: A * c),
-    ("{0} is divided by {1:g}", "size", lambda A, c: A / c),
-    ("{0} is always {1:g}", "argument", lambda A, c: 0 * A + c),
-    ("{1:g} is added to {0}", "terms", lambda A, c: A + c),
-    ("{1:g} is subtracted from {0}", "terms", lambda A, c: A - c),
-    ("{0} is at least {1:g}", "function", lambda A, c: np.maximum(A, c)),
-    ("{0} is at most {1:g}", "function", lambda A, c: np.minimum(A, c)),
-    ("{0} is at least -{1:g}", "function", lambda A, c: np.maximum(A, -c)),
-    ("{0} is cut off at -{1:g} and {1:g}", "function", lambda A, c: np.clip(A, -c, c)),
-    ("{0} is cut off at {1:g} and 1 - {1:g}", "function", lambda A, c: np.clip(A, c, 1 - c) if c < 0.5 else None),
-    ("numbers in {0} between -{1:g} and {1:g} are set to 0", "function", lambda A, c: np.where(np.abs(A) < c, 0, A)),
-    ("{1:g} times the mean of each row is mixed into {0}", "terms", lambda A, c: (1 - c) * A + c * A.mean(1)[:, None]),
-]
-
-
-def _normal(A: Any) -> Any:
-    from scipy.special import ndtr
-
-    return ndtr(A)
+OF_NUMBERS = table(
+    "A, c",
+    """
+size | {0} is multiplied by {1:g} | A * c
+size | {0} is divided by {1:g} | A / c
+argument | {0} is always {1:g} | 0 * A + c
+terms | {1:g} is added to {0} | A + c
+terms | {1:g} is subtracted from {0} | A - c
+function | {0} is at least {1:g} | np.maximum(A, c)
+function | {0} is at most {1:g} | np.minimum(A, c)
+function | {0} is at least -{1:g} | np.maximum(A, -c)
+function | {0} is cut off at -{1:g} and {1:g} | np.clip(A, -c, c)
+function | {0} is cut off at {1:g} and 1 - {1:g} | np.clip(A, c, 1 - c) if c < 0.5 else None
+function | numbers in {0} between -{1:g} and {1:g} are set to 0 | np.where(np.abs(A) < c, 0, A)
+terms | {1:g} times the mean of each row is mixed into {0} | (1 - c) * A + c * A.mean(1)[:, None]
+""",
+)
 
 
 def said(words: str, name: str, *numbers: float) -> str:

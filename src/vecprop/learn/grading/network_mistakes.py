@@ -132,34 +132,20 @@ def _of_parts(network: Network, is_loss: bool) -> Iterator[tuple[str, Pass]]:
 def _of_losses(network: Network) -> Iterator[tuple[str, Pass]]:
     """Yield other losses that a student may compute."""
 
-    def at(change: Callable[[np.ndarray], np.ndarray], of: Network = network) -> Pass:
-        return lambda theta, X, T: of.loss_and_gradient(change(theta), X, T)
+    def read(places: np.ndarray) -> Pass:
+        return lambda theta, X, T: network.loss_and_gradient(theta[places], X, T)
 
     tensors = network.layout.tensors
-    for words, order in _orders(network):
-
-        def read(theta: np.ndarray, order: Any = order) -> np.ndarray:
-            changed, start = np.empty_like(theta), 0
-            for tensor in order:
-                changed[tensor.span] = theta[start : start + tensor.size]
-                start += tensor.size
-            return changed
-
-        yield f"theta is read in another order: {words}", at(read)
+    for words, places in _orders(network):
+        yield f"theta is read in another order: {words}", read(np.argsort(places))
     matrices = [tensor for tensor in tensors if len(tensor.shape) == 2]
     for some, words in ((matrices, "each matrix"), *(([tensor], str(tensor)) for tensor in matrices)):
-
-        def by_columns(theta: np.ndarray, some: Any = some) -> np.ndarray:
-            changed = theta.copy()
-            for tensor in some:
-                changed[tensor.span] = theta[tensor.span].reshape(tensor.shape[::-1]).T.ravel()
-            return changed
-
-        yield f"{words} is read column by column, not row by row", at(by_columns)
+        places = np.arange(network.layout.size)
+        for tensor in some:
+            places[tensor.span] = places[tensor.span].reshape(tensor.shape[::-1]).T.ravel()
+        yield f"{words} is read column by column, not row by row", read(places)
     for tensor in tensors:
-        left_out = changed_pass(network, str(tensor), lambda A, N: 0 * A)
-        yield f"{tensor} is left out", left_out
-    same_theta = lambda theta: theta  # noqa: E731
+        yield f"{tensor} is left out", changed_pass(network, str(tensor), lambda A, N: 0 * A)
     for number in network.activations:
         for part in ACTIVATIONS:
             for layer in (part.cls(), *([part.cls(0.01), part.cls(0.1)] if part.name == "leaky_relu" else [])):
@@ -167,11 +153,11 @@ def _of_losses(network: Network) -> Iterator[tuple[str, Pass]]:
                 other = Network(network.inputs, layers, network.loss_function, network.penalties)
                 old = f"layer {number} ({type(network.layers[number]).__name__})"
                 new = f"is {type(layer).__name__}" if part.name != "identity" else "is left out"
-                yield f"{old} {new} in the forward pass", at(same_theta, other)
+                yield f"{old} {new} in the forward pass", other.loss_and_gradient
     for part, reduction in product(LOSSES, ("mean", "sum")):
         with suppress(Exception):  # not every loss has a reduction
             other = Network(network.inputs, network.layers, part.cls(reduction=reduction), network.penalties)
-            yield f"the loss is {part.cls.__name__}, by the {reduction} of the rows", at(same_theta, other)
+            yield f"the loss is {part.cls.__name__}, by the {reduction} of the rows", other.loss_and_gradient
     yield from _of_outputs(network)
     for words, rows in OF_ROWS:
         yield words, lambda theta, X, T, rows=rows: network.loss_and_gradient(theta, X[rows], T[rows])
@@ -235,13 +221,9 @@ def _of_outputs(network: Network) -> Iterator[tuple[str, Pass]]:
 
 def _of_gradients(network: Network) -> Iterator[tuple[str, Pass]]:
     """Yield other gradients that a student may return with the right loss."""
-    for words, order in _orders(network):
-
-        def ordered(theta: Any, X: Any, T: Any, order: Any = order) -> Any:
-            J = network.loss_and_gradient(theta, X, T)[1]
-            return None, np.concatenate([J[tensor.span] for tensor in order])
-
-        yield f"the parts of the gradient have another order than theta: {words}", ordered
+    for words, places in _orders(network):
+        made = lambda *args, places=places: (None, network.loss_and_gradient(*args)[1][places])  # noqa: E731
+        yield f"the parts of the gradient have another order than theta: {words}", made
     for words, rows in OF_ROWS:
         for is_part, scale in ((False, ""), (True, ", divided by N")):
 
@@ -261,18 +243,17 @@ def _of_gradients(network: Network) -> Iterator[tuple[str, Pass]]:
             yield f"it is the {words} difference of the losses with a step of {h:g}, which is too large", differences
 
 
-def _orders(network: Network) -> Iterator[tuple[str, list[Any]]]:
-    """Yield other orders of the parameters, in words and as tensors."""
+def _orders(network: Network) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield other orders of the parameters, in words and as their places in theta."""
     tensors = list(network.layout.tensors)
-    for words, key in (
+    keys: list[tuple[str, Callable[[Any], Any]]] = [
         ("the last layer comes first", lambda t: (-t.layer, t.start)),
         ("the bias of each layer comes before its weights", lambda t: (t.layer, -t.start)),
         ("all weights come first, and then all biases", lambda t: (len(t.shape) != 2, t.start)),
         ("all biases come first, and then all weights", lambda t: (len(t.shape) == 2, t.start)),
         ("everything is reversed", lambda t: -t.start),
-    ):
-        order = sorted(tensors, key=key)
-        if order != tensors:
-            yield words, order
-    for order in islice(permutations(tensors), 1, 120):
-        yield ", ".join(map(str, order)), list(order)
+    ]
+    orders = [(words, order) for words, key in keys if (order := sorted(tensors, key=key)) != tensors]
+    orders += [(", ".join(map(str, order)), [*order]) for order in islice(permutations(tensors), 1, 120)]
+    for words, order in orders:
+        yield words, np.concatenate([np.arange(tensor.start, tensor.start + tensor.size) for tensor in order])

@@ -1,8 +1,7 @@
 """The judgement on a function that computes the loss and the gradient of a network."""
 
 import re
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,8 @@ from ...check import check_gradients
 from ...check.diagnosis.error_patterns import ratio, ratio_in_words
 from ...core.losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy
 from ...core.network import Network
-from .explaining import kept
-from .judging import Caller, Judgement, problem
+from .explaining import Trial, kept
+from .judging import Caller, Judgement, listed, problem
 from .network_mistakes import explained
 from .student import Outcome
 from .tasks import PRECISION, Task, as_list, same, shown
@@ -44,6 +43,8 @@ STEP = (
     "gradients of its parameters and the error at its input."
 )
 TASK = Task(NAME, ("theta", "X", "T"), "list", "the loss and its gradient, of the shape of theta", STEP, "See `trace`.")
+PART = replace(TASK, result="array")
+"""The task that the loss is, and the gradient."""
 
 
 def arguments_for(network: Network, case: int = 0) -> dict[str, Any]:
@@ -79,30 +80,9 @@ def arguments_for(network: Network, case: int = 0) -> dict[str, Any]:
     return {"theta": theta, "X": X, "T": T}
 
 
-@dataclass(frozen=True)
-class Given:
-    """What a function returned for some arguments: the loss or the gradient, or None."""
-
-    case: int
-    arguments: tuple[Any, ...]
-    found: np.ndarray | None
-    expected: np.ndarray
-    precision: float
-
-    @property
-    def has_value(self) -> bool:
-        """Whether it returned something."""
-        return self.found is not None
-
-    @cached_property
-    def right(self) -> bool:
-        """Whether that is right."""
-        return self.has_value and same(self.found, self.expected, self.precision)
-
-
 def judged_network(network: Network, caller: Caller) -> Judgement:
     """Return the judgement on a function of (theta, X, T)."""
-    losses, gradients = list[Given](), list[Given]()
+    losses, gradients = list[Trial](), list[Trial]()
     faults: list[Judgement | None] = []
     changed: dict[str, None] = {}
     for case in range(len(CASES)):
@@ -111,12 +91,11 @@ def judged_network(network: Network, caller: Caller) -> Judgement:
         fault = _fault(network, case, arguments, outcome)
         if not case and fault and outcome["kind"] != "value":
             return fault
-        precision = 1e-3 if case in (LARGE, SATURATED, FAR) else PRECISION
-        values = tuple(arguments.values())
-        for trials, found, expected in zip(
-            (losses, gradients), _pair(outcome), network.loss_and_gradient(**arguments), strict=True
-        ):
-            trials.append(Given(case, values, found, np.asarray(expected), precision))
+        right = network.loss_and_gradient(**arguments)
+        for trials, found, expected in zip((losses, gradients), _pair(outcome), right, strict=True):
+            part = {"kind": "nothing" if found is None else "value", "value": found}
+            values = tuple(arguments.values())
+            trials.append(Trial(PART, case, values, part, np.asarray(expected), _precision(case)))
         changed |= dict.fromkeys(outcome["changed"])
         faults.append(fault)
     first = next((fault for fault in faults if fault), None)
@@ -145,10 +124,13 @@ def judged_network(network: Network, caller: Caller) -> Judgement:
         )
     if faults[0] is None and name == first.mistake:
         words = [CASES[case][0] for case, fault in enumerate(faults) if fault]
-        some = " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-        name = f"it is right for {CASES[0][0]}, but not for {some}: {first.mistake}"
+        name = f"it is right for {CASES[0][0]}, but not for {listed(words)}: {first.mistake}"
         return _wrong(name, "Look at the assumptions of the function: rows, bounds of numbers.", first.hints[-1])
     return replace(_wrong(name, first.hints[0], first.hints[-1]), judged=first.judged)
+
+
+def _precision(case: int) -> float:
+    return 1e-3 if case in (LARGE, SATURATED, FAR) else PRECISION
 
 
 def _pair(outcome: Outcome) -> tuple[Any, Any]:
@@ -165,8 +147,7 @@ def _fault(network: Network, case: int, arguments: dict[str, Any], outcome: Outc
     if outcome["kind"] != "value":
         found = problem(TASK, outcome, arguments)
         return replace(found, mistake=f"{found.mistake} for {CASES[case][0]}") if case else found
-    precision = 1e-3 if case in (LARGE, SATURATED, FAR) else PRECISION
-    parts = as_list(outcome["value"])
+    precision, parts = _precision(case), as_list(outcome["value"])
     if parts is None or len(parts) != 2:
         what = (
             "None" if outcome["value"] is None else shown(outcome["value"]) if parts is None else f"{len(parts)} parts"
