@@ -28,13 +28,7 @@ number, or one for each row too."""
 
 
 def as_array(values: Any, name: str) -> Array:
-    """Return an array as it is, and lists, data frames and matrices as NumPy arrays.
-
-    Examples
-    --------
-    >>> as_array([[1, 2]], "X")
-    array([[1., 2.]])
-    """
+    """Return an array as it is, and lists, data frames and matrices as NumPy arrays."""
     known = hasattr(values, "__array_namespace__") or type(values).__module__.partition(".")[0] in ("torch", "cupy")
     if known and not isinstance(values, np.ndarray):
         return values
@@ -81,13 +75,7 @@ def _agree(name: str, array: Array, axes: tuple[str, ...], known: dict[str, tupl
 
 
 def checked_lists(**lists: Any) -> list[list[Array]]:
-    """Return lists of parameters and of moments, of the same shapes, as lists of arrays; or say what does not fit.
-
-    Examples
-    --------
-    >>> checked_lists(ls_of_params=[[1, 2]], Ms=[[0, 0]])
-    [[array([1., 2.])], [array([0., 0.])]]
-    """
+    """Return lists of parameters and of moments, of the same shapes, as lists of arrays; or say what does not fit."""
     for name, values in lists.items():
         if not isinstance(values, Iterable):
             raise TypeError(f"{name} is a list of arrays, such as [Wh, bh, Wo, bo], not {type(values).__name__}.")

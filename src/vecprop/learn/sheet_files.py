@@ -18,7 +18,7 @@ import numpy as np
 from .grading.grade import Grades
 from .grading.student_process import StudentProcess, read_source
 from .sheet import DECIMALS, Worksheet
-from .tracing.output import STYLE, equation_html, equation_latex, numbers_html
+from .tracing.output import STYLE, by_stage, equation_html, equation_latex, numbers_html
 from .tracing.values import Value
 
 ENDINGS = (".html", ".ipynb", ".md")
@@ -26,13 +26,7 @@ LARGEST = 10 * 2**20
 
 
 def written(sheet: Worksheet, ending: str, solution: bool = False) -> str:
-    """Return a worksheet as the content of a file with an ending.
-
-    Examples
-    --------
-    >>> written(Worksheet("2-2", rows=1), ".md").startswith("# Worksheet")
-    True
-    """
+    """Return a worksheet as the content of a file with an ending."""
     if ending == ".html":
         return as_page(sheet, solution)
     if ending == ".ipynb":
@@ -62,13 +56,7 @@ def names_of(path: Path) -> list[str]:
 
 
 def sheets_of(sheet: Worksheet, names: list[str]) -> Iterator[tuple[str, Worksheet]]:
-    """Yield a worksheet for each name, with seeds one after the other, and the stem of its file.
-
-    Examples
-    --------
-    >>> [(stem, each.seed) for stem, each in sheets_of(Worksheet("2-2", seed=7), ["A. B", "A/B"])]
-    [('A-B', 7), ('A-B-2', 8)]
-    """
+    """Yield a worksheet for each name, with seeds one after the other, and the stem of its file."""
     taken: set[str] = set()
     for number, name in enumerate(names):
         plain = re.sub(r"\W+", "-", name).strip("-")[:100] or "sheet"
@@ -172,7 +160,6 @@ def rows_of_grades(folder: Path, seconds: float, megabytes: int) -> Iterator[dic
 COLUMNS = ("file", "name", "shape", "rows", "seed", "points", "out_of", "wrong", "notes")
 
 
-HEADS = {"forward": "Forward", "loss": "Loss", "backward": "Backward"}
 Part = tuple[str, str]
 """A kind, "text" or "code", and its content."""
 
@@ -184,11 +171,8 @@ def parts(sheet: Worksheet, solution: bool) -> list[Part]:
     options = ", ".join(f"{name}={value!r}" for name, value in sheet.to_dict().items() if name != "shape")
     start = f"import numpy as np\nfrom vecprop import learn\n\nsheet = learn.worksheet({sheet.shape!r}, {options})"
     found: list[Part] = [("text", title(sheet)), ("code", "\n".join([start, *given]))]
-    stage = ""
-    for value in sheet.blanks:
-        if value.stage != stage:
-            stage = value.stage
-            found.append(("text", f"## {HEADS[stage]}"))
+    for head, value in by_stage(sheet.blanks):
+        found += [("text", f"## {head}")] if head else []
         shape = f"of shape {value.array.shape}" if value.array.ndim else "one number"
         filled = f"np.array({np.array2string(value.array.round(6), separator=', ')})" if solution else "None"
         found.append(("text", f"$${equation_latex(value, arrays)}$$"))
@@ -208,14 +192,7 @@ def title(sheet: Worksheet) -> str:
 
 
 def as_notebook(sheet: Worksheet, solution: bool = False) -> dict[str, Any]:
-    """Return a worksheet as a notebook of version 4.
-
-    Examples
-    --------
-    >>> from .sheet import worksheet
-    >>> as_notebook(worksheet("2-2", rows=1))["cells"][1]["source"].splitlines()[0]
-    'import numpy as np'
-    """
+    """Return a worksheet as a notebook of version 4."""
     cells = []
     for number, (kind, content) in enumerate(parts(sheet, solution)):
         cell: dict[str, Any] = {"cell_type": "markdown" if kind == "text" else "code", "id": f"cell-{number}"}
@@ -227,34 +204,17 @@ def as_notebook(sheet: Worksheet, solution: bool = False) -> dict[str, Any]:
 
 
 def as_markdown(sheet: Worksheet, solution: bool = False) -> str:
-    """Return a worksheet as Markdown.
-
-    Examples
-    --------
-    >>> from .sheet import worksheet
-    >>> as_markdown(worksheet("2-2", rows=1)).splitlines()[0]
-    '# Worksheet: one pass of a network 2-2'
-    """
+    """Return a worksheet as Markdown."""
     blocks = [content if kind == "text" else f"```python\n{content}\n```" for kind, content in parts(sheet, solution)]
     return "\n\n".join(blocks) + "\n"
 
 
 def as_page(sheet: Worksheet, solution: bool = False) -> str:
-    """Return a worksheet as an HTML page that needs nothing else.
-
-    Examples
-    --------
-    >>> from .sheet import worksheet
-    >>> as_page(worksheet("2-2", rows=1, name="<b>")).count("<b>")
-    0
-    """
+    """Return a worksheet as an HTML page that needs nothing else."""
     arrays = dict(sheet.trace)
     blocks = ["<h2>Given</h2>", *(_block(equation_html(value, arrays), numbers_html(value)) for value in sheet.given)]
-    stage = ""
-    for value in sheet.blanks:
-        if value.stage != stage:
-            stage = value.stage
-            blocks.append(f"<h2>{HEADS[stage]}</h2>")
+    for head, value in by_stage(sheet.blanks):
+        blocks += [f"<h2>{head}</h2>"] if head else []
         blocks.append(_block(equation_html(value, arrays), numbers_html(value) if solution else _fields(value)))
     template = files("vecprop.learn").joinpath("worksheet.html").read_text(encoding="utf-8")
     return Template(template).substitute(

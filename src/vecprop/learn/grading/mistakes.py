@@ -258,13 +258,7 @@ def table(arguments: str, text: str, around: str = "…", **names: Any) -> list[
 
 @cache
 def named(task: Task) -> list[Mistake]:
-    """Return the common mistakes in a function.
-
-    Examples
-    --------
-    >>> named(TASKS["hidden_activations"])[0].name
-    'the bias is forgotten'
-    """
+    """Return the common mistakes in a function."""
     around = "(lambda Js: …)(backprop_gradients(X, T, *ls_of_params))" if task.name == "update_momentum" else "…"
     lines = table(", ".join(task.arguments), NAMED[task.name], around)
     found = [Mistake(words, look, made) for words, look, made in lines]

@@ -261,13 +261,7 @@ def _with(task: Task, part: Part, new: str) -> Callable[..., Callable[..., Any]]
 
 
 def mutated(task: Task) -> Iterator[Mistake]:
-    """Yield the mistakes in a function's own formula: parts that are left out, changed, or replaced.
-
-    Examples
-    --------
-    >>> next(mutated(TASKS["error_output"])).name
-    'T is left out'
-    """
+    """Yield the mistakes in a function's own formula: parts that are left out, changed, or replaced."""
     parts, is_list = _parts(task), task.name == "backprop_gradients"  # the functions that it calls have the other parts
     for part in parts:
         for words, look, new in _left_out(part):

@@ -47,11 +47,6 @@ def call(function: Callable[..., Any], arguments: Mapping[str, Any], buffers: di
     dict
         With "kind", which is "value", "error" or "exit", and "printed" and "changed"; with "value", or with "error" and
         the "line" and "code" where it was raised.
-
-    Examples
-    --------
-    >>> call(lambda Y, T: Y - T, {"Y": np.array([[1.0]]), "T": np.array([[0.0]])})
-    {'kind': 'value', 'value': array([[1.]]), 'printed': '', 'changed': [], 'parameters': ['Y', 'T']}
     """
     given = {name: _copied(value, {} if buffers is None else buffers, (name,)) for name, value in arguments.items()}
     printed = io.StringIO()
@@ -103,14 +98,7 @@ def described(error: BaseException, file: str) -> Outcome:
 
 
 def simple(value: Any) -> Any:
-    """Return a result as an array of numbers, a list of them, None, or the name of another type in a tuple.
-
-    Examples
-    --------
-    >>> simple([[1, 2], [3, 4]]), simple((1.0, np.ones((1, 2)))), simple({"a": 1})
-    (array([[1., 2.],
-           [3., 4.]]), [array(1.), array([[1., 1.]])], ('dict',))
-    """
+    """Return a result as an array of numbers, a list of them, None, or the name of another type in a tuple."""
     if value is None:
         return None
     if hasattr(value, "detach"):  # a tensor of PyTorch that has a gradient
@@ -153,13 +141,7 @@ def encoded(value: Any) -> Any:
 
 
 def decoded(value: Any) -> Any:
-    """Return a simple value from JSON.
-
-    Examples
-    --------
-    >>> decoded(encoded([np.ones((1, 2)), None]))
-    [array([[1., 1.]]), None]
-    """
+    """Return a simple value from JSON."""
     if isinstance(value, dict):
         if "type" in value:
             return (str(value["type"]),)
@@ -168,13 +150,7 @@ def decoded(value: Any) -> Any:
 
 
 def chunks_of(text: str, ending: str) -> list[str]:
-    r"""Return the Python code of a file: of a notebook its cells, of Markdown its blocks, each with its own lines.
-
-    Examples
-    --------
-    >>> chunks_of("Some words.\n```python\nx = 1\n```\n", ".md")
-    ['x = 1\n']
-    """
+    """Return the Python code of a file: of a notebook its cells, of Markdown its blocks, each with its own lines."""
     if ending == ".ipynb":
         cells = json.loads(text).get("cells", [])
         chunks = ["".join(cell.get("source", "")) for cell in cells if cell.get("cell_type") == "code"]
@@ -196,13 +172,7 @@ def _parsed(chunk: str) -> list[ast.stmt]:
 
 
 def outline(chunks: Sequence[str]) -> set[str]:
-    """Return the names that code defines, without running it.
-
-    Examples
-    --------
-    >>> sorted(outline(["import numpy as np; y = len", "x = ("]))
-    ['np', 'x', 'y']
-    """
+    """Return the names that code defines, without running it."""
     names: set[str] = set()
     for chunk in chunks:
         try:

@@ -117,14 +117,7 @@ _CODE = [compile(source_of(task), task.name, "exec") for task in TASKS.values()]
 
 
 def functions(faulty: Functions | None = None) -> dict[str, Any]:
-    """Return all functions, right ones or faulty ones, as a namespace: each calls those of the same one.
-
-    Examples
-    --------
-    >>> wrong = functions({"logistic": np.tanh})
-    >>> bool((wrong["hidden_activations"](np.ones((1, 2)), np.zeros((2, 3)), np.zeros((1, 3))) == 0).all())
-    True
-    """
+    """Return all functions, right ones or faulty ones, as a namespace: each calls those of the same one."""
     found: dict[str, Any] = {"np": np}
     for code in _CODE:
         exec(code, found)
@@ -166,13 +159,7 @@ LARGE_Z = np.array([[30, -30], [6, 8], [-12, -9], [12, -12], [61, 60], [-7, 3]],
 
 
 def arguments_of(task: Task, case: int) -> dict[str, Any]:
-    """Return the arguments of a case.
-
-    Examples
-    --------
-    >>> {name: array.shape for name, array in arguments_of(TASKS["error_hidden"], 0).items()}
-    {'H': (5, 3), 'Wo': (3, 2), 'Eo': (5, 2)}
-    """
+    """Return the arguments of a case."""
     case %= AGAIN
     rng, (N, I, H, O), size = np.random.default_rng(case), CASES[case].shape, CASES[case].size
     errors = 1000 if size > 1 else size
@@ -244,13 +231,7 @@ def same(found: Any, expected: Any, precision: float = PRECISION) -> bool:
 
 
 def right(found: Any, expected: Any, result: str, precision: float = PRECISION) -> bool:
-    """Return whether a result is right, with its shape: a bias may be (3,) or (1, 3), a number may have any shape.
-
-    Examples
-    --------
-    >>> right(np.ones(3), np.ones((1, 3)), "bias"), right(np.ones((3, 1)), np.ones((1, 3)), "bias")
-    (True, False)
-    """
+    """Return whether a result is right, with its shape: a bias may be (3,) or (1, 3), a number may have any shape."""
     return same(found, expected, precision) and fits(found, expected, result)
 
 
@@ -327,13 +308,7 @@ def shape_in_words(expected: Any, result: str) -> str:
 
 
 def shown(found: Any) -> str:
-    """Return what a result is that is no array, in words.
-
-    Examples
-    --------
-    >>> shown(("dict",)), shown(None), shown([np.ones(2)])
-    ('of type dict', 'None', 'a list of 1')
-    """
+    """Return what a result is that is no array, in words."""
     if isinstance(found, tuple):
         return f"of type {found[0]}" if " " not in found[0] else f"an {found[0]}"
     return f"a list of {len(found)}" if isinstance(found, list) else "None"

@@ -141,14 +141,7 @@ PLANTED: dict[str, tuple[type, ...]] = {
 
 
 def with_mistake(network: Network, mistake: str) -> Network:
-    """Return a network with a mistake planted; "none" returns the network itself.
-
-    Examples
-    --------
-    >>> network = Network(2, [Dense(3), Tanh(), Dense(1)], SquaredError())
-    >>> with_mistake(network, "slope_forgotten").layers[1]
-    WithoutSlope(activation=Tanh())
-    """
+    """Return a network with a mistake planted; "none" returns the network itself."""
     layers, loss = list(network.layers), network.loss_function
     match mistake:
         case "slope_forgotten":

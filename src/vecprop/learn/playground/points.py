@@ -15,14 +15,7 @@ FARTHEST = 1000
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis of the plane, or the numbers that are targets: where a value lies on it.
-
-    Examples
-    --------
-    >>> axis = Axis.of("age", np.array([20.0, 40.0]))
-    >>> axis.place(np.array([20.0, 30.0])), axis.value(1.0)
-    (array([-1.,  0.]), 40.0)
-    """
+    """An axis of the plane, or the numbers that are targets: where a value lies on it."""
 
     name: str
     centre: float = 0.0
@@ -137,13 +130,7 @@ class Points:
 
 
 def tests_of(share: float, rows: int) -> int:
-    """Return the number of test points, which leaves at least one point to train on.
-
-    Examples
-    --------
-    >>> tests_of(0.3, 200), tests_of(0.9, 4)
-    (60, 3)
-    """
+    """Return the number of test points, which leaves at least one point to train on."""
     return min(round(share * rows), rows - 1)
 
 

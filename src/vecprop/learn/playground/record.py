@@ -69,16 +69,7 @@ Action = Epochs | Steps | SetWeight | Edit | Change
 
 
 class Log:
-    """The actions since the last start, in their order; those of one kind that go on are kept as one.
-
-    Examples
-    --------
-    >>> log = Log()
-    >>> log.add(Epochs(10))
-    >>> log.add(Epochs(5))
-    >>> log.actions
-    [Epochs(count=15)]
-    """
+    """The actions since the last start, in their order; those of one kind that go on are kept as one."""
 
     def __init__(self) -> None:
         self.actions: list[Action] = []
@@ -104,14 +95,6 @@ class Curves:
     """Several values by the number of an epoch; of a long training every second entry is kept, then every fourth, ….
 
     The last entry is always kept.
-
-    Examples
-    --------
-    >>> curves = Curves(1)
-    >>> curves.add(np.array([0, 1]), np.array([[2.0], [1.0]]))
-    >>> curves.epochs, curves.values
-    (array([0, 1]), array([[2.],
-           [1.]]))
     """
 
     def __init__(self, width: int) -> None:

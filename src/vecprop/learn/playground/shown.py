@@ -28,13 +28,7 @@ class Map:
 
 
 def grid(limits: Limits, size: int) -> np.ndarray:
-    """Return the places of a grid row by row, (size * size, 2), from the least y to the most.
-
-    Examples
-    --------
-    >>> grid(((0, 1), (5, 6)), 2).tolist()
-    [[0.0, 5.0], [1.0, 5.0], [0.0, 6.0], [1.0, 6.0]]
-    """
+    """Return the places of a grid row by row, (size * size, 2), from the least y to the most."""
     return np.stack(np.meshgrid(*(np.linspace(*limit, size) for limit in limits)), axis=-1).reshape(-1, 2)
 
 
@@ -66,14 +60,7 @@ class Edge:
 
 
 def edges(network: Network, theta: np.ndarray) -> list[Edge]:
-    """Return the weights and biases of the dense layers, in the order of theta.
-
-    Examples
-    --------
-    >>> from vecprop import Dense, Network, SquaredError
-    >>> edges(Network(2, [Dense(1)], SquaredError()), np.array([0.5, -0.5, 2.0]))[1:]
-    [Edge(layer=0, source=1, target=0, index=1, value=-0.5), Edge(layer=0, source=None, target=0, index=2, value=2.0)]
-    """
+    """Return the weights and biases of the dense layers, in the order of theta."""
     found, layer = [], -1
     for tensor in network.layout.tensors:
         if tensor.kind != "Dense":
@@ -110,12 +97,6 @@ def directions(moves: np.ndarray) -> np.ndarray:
     """Return two orthonormal directions, (2, P), in which moves, (K, P), are largest.
 
     Moves along a line, or none, leave directions open; the same arbitrary ones are taken then.
-
-    Examples
-    --------
-    >>> abs(directions(np.array([[0.0, 0.0, 3.0], [0.0, 1.0, 0.0]]))).round(6) + 0.0
-    array([[0., 0., 1.],
-           [0., 1., 0.]])
     """
     _, s, Vt = np.linalg.svd(moves, full_matrices=False)
     known = Vt[:2][s[:2] > 1e-9 * max(s.max(), 1e-300)]

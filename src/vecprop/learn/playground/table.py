@@ -47,14 +47,6 @@ class Table:
     ------
     TableError
         If it has too many rows or too few rows or columns.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame({"age": ["20", "30", "40", "50"], "town": list("abab"), "ill": ["no", "no", "yes", "yes"]})
-    >>> points = Table(frame).points((), test=0, seed=0)
-    >>> points.class_names, points.axes[1].categories
-    (('no', 'yes'), ('a', 'b'))
     """
 
     frame: Any

@@ -121,13 +121,7 @@ OPTIMIZERS[AdamW] = OPTIMIZERS[Adam] | {
 
 
 def layer_equations(layer: Any, p: Mapping[str, Any], saved: Any) -> LayerEquations:
-    """Return the equations of a layer; of a layer of one's own, names for its functions.
-
-    Examples
-    --------
-    >>> layer_equations(Dense(3), {}, None).backward["J_W"]
-    '{X}.T @ {dY}'
-    """
+    """Return the equations of a layer; of a layer of one's own, names for its functions."""
     if type(layer) is Dense:
         return DENSE
     if type(layer) is LayerNorm:
@@ -142,24 +136,12 @@ def layer_equations(layer: Any, p: Mapping[str, Any], saved: Any) -> LayerEquati
 
 
 def loss_equations(loss: Any) -> LossEquations:
-    """Return the equations of a loss; of a loss of one's own, names for its functions.
-
-    Examples
-    --------
-    >>> loss_equations(SquaredError()).d
-    '{Y} - {T}'
-    """
+    """Return the equations of a loss; of a loss of one's own, names for its functions."""
     return LOSSES.get(type(loss), LossEquations())
 
 
 def optimizer_equations(optimizer: Any) -> Mapping[str, str]:
-    """Return the equations of an optimizer's moments and of theta; of one of one's own, names for its functions.
-
-    Examples
-    --------
-    >>> optimizer_equations(Momentum())["theta"]
-    '{old} + {M}'
-    """
+    """Return the equations of an optimizer's moments and of theta; of one of one's own, names for its functions."""
     unknown = {**dict.fromkeys(optimizer.moments, ""), "theta": "update({old}, {J})"}
     return OPTIMIZERS.get(type(optimizer), unknown)
 
@@ -189,13 +171,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 def computed(name: str, equation: str, values: Mapping[str, np.ndarray], loss: Any = None) -> Any:
-    """Return the right side of an equation, with the values of the names in it.
-
-    Examples
-    --------
-    >>> computed("Z1", "{X} @ {W1} + {b1}", {"X": np.ones((1, 2)), "W1": np.ones((2, 2)), "b1": np.ones(2)})
-    array([[3., 3.]])
-    """
+    """Return the right side of an equation, with the values of the names in it."""
     known = dict(values)
     if name.startswith("delta") and np.ndim(known.get("w", 0)) == 1:
         known["w"] = known["w"][:, None]  # a factor for each row

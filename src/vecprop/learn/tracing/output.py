@@ -1,7 +1,7 @@
 """A trace as text, HTML and LaTeX: each equation with the shapes under it, and the numbers."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -78,13 +78,7 @@ def _signs(code: str) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number to four figures.
-
-    Examples
-    --------
-    >>> number(0.123456), number(-2.0), number(1e-9)
-    ('0.1235', '-2', '1e-09')
-    """
+    """Return a number to four figures."""
     return f"{float(value) + 0.0:.4g}"
 
 
@@ -94,13 +88,7 @@ def shape_text(shape: tuple[int, ...]) -> str:
 
 
 def grid(array: np.ndarray, is_column: bool) -> tuple[list[list[str]], int, int]:
-    """Return the first rows and columns of an array as numbers, and how many more there are of each.
-
-    Examples
-    --------
-    >>> grid(np.arange(3.0), is_column=False)
-    ([['0', '1', '2']], 0, 0)
-    """
+    """Return the first rows and columns of an array as numbers, and how many more there are of each."""
     matrix = array.reshape(-1, 1) if array.ndim == 1 and is_column else np.atleast_2d(array)
     matrix = matrix.reshape(-1, matrix.shape[-1])
     rows, columns = (n if n <= most + 2 else most for n, most in zip(matrix.shape, (ROWS, COLUMNS), strict=True))
@@ -108,24 +96,20 @@ def grid(array: np.ndarray, is_column: bool) -> tuple[list[list[str]], int, int]
     return cells, matrix.shape[0] - rows, matrix.shape[1] - columns
 
 
-HEADS = {
-    "given": "Given",
-    "forward": "Forward",
-    "loss": "Loss",
-    "backward": "Backward",
-    "step": "Step",
-}
+def by_stage(values: Iterable[Value]) -> Iterator[tuple[str, Value]]:
+    """Yield values, and before the first one of a stage the head of the stage; before others an empty text."""
+    stage = None
+    for value in values:
+        yield value.stage.capitalize() if value.stage != stage else "", value
+        stage = value.stage
 
 
 def as_text(values: Sequence[Value], row: int | None) -> str:
     """Return the values as text."""
     arrays = {value.name: value.array for value in values}
     lines = [f"{'All rows' if row is None else f'Row {row}, and its part in each gradient'}. {LEGEND}"]
-    stage = None
-    for value in values:
-        if value.stage != stage:
-            lines += ["", HEADS[value.stage], "-" * len(HEADS[value.stage])]
-            stage = value.stage
+    for head, value in by_stage(values):
+        lines += ["", head, "-" * len(head)] if head else []
         equation, shapes = _equation(pieces(value.name, value.equation, arrays))
         if value.array.ndim:
             lines += ["", equation, shapes, *_numbers(value)]
@@ -179,11 +163,8 @@ def as_html(values: Sequence[Value], row: int | None) -> str:
     arrays = {value.name: value.array for value in values}
     which = "All rows" if row is None else f"Row {row}, and its part in each gradient"
     blocks = [f'<div class="vecprop-trace"><style>{STYLE}</style><p class="note">{which}. {escape(LEGEND)}</p>']
-    stage = None
-    for value in values:
-        if value.stage != stage:
-            blocks.append(f"<h4>{HEADS[value.stage]}</h4>")
-            stage = value.stage
+    for head, value in by_stage(values):
+        blocks += [f"<h4>{head}</h4>"] if head else []
         equation = equation_html(value, arrays)
         numbers = f'<div class="numbers">{numbers_html(value)}</div>'
         blocks.append(f'<div class="value"><div class="equation">{equation}</div>{numbers}</div>')
@@ -203,13 +184,7 @@ def _piece_html(part: Symbol | str) -> str:
 
 
 def symbol_html(part: Symbol) -> str:
-    """Return a symbol as HTML.
-
-    Examples
-    --------
-    >>> symbol_html(Symbol("delta_Z2", (4, 2)))
-    '<i>δ</i><sub>Z2</sub>'
-    """
+    """Return a symbol as HTML."""
     letter, index, when = part.parts
     below = f"<sub>{escape(index)}</sub>" if index else ""
     return f"<i>{escape(_HTML_LETTERS.get(letter, letter))}</i>{below}" + (f"<sup>{when}</sup>" if when else "")

@@ -84,13 +84,7 @@ def _once(values: list[Value]) -> list[Value]:
 
 
 def with_names(template: str, names: Mapping[str, str]) -> str:
-    """Return a template with names in the place of roles.
-
-    Examples
-    --------
-    >>> with_names("{X} @ {W}", {"X": "H1", "W": "W2"})
-    '{H1} @ {W2}'
-    """
+    """Return a template with names in the place of roles."""
     return re.sub(r"\{(\w+)\}", lambda role: f"{{{names[role[1]]}}}", template)
 
 
@@ -261,19 +255,9 @@ def step_values(
         names = {"old": parameter, "J": f"J_{parameter}"}
         names |= {name: f"{name}_{parameter}" for name in optimizer.moments}
         names |= {f"{name}_old": f"{name}_{parameter}_old" for name in optimizer.moments}
-
-        def value(
-            role: str,
-            name: str,
-            array: np.ndarray,
-            place: slice = place,
-            shape: tuple[int, ...] = shape,
-            names: dict[str, str] = names,
-        ) -> Value:
+        rows = [("", names[f"{name}_old"], before[name]) for name in optimizer.moments]
+        rows += [(name, names[name], state[name]) for name in optimizer.moments]
+        for role, name, array in [*rows, ("theta", f"{parameter}_new", theta)]:
             template = with_settings(equations.get(role, ""), optimizer, rate=optimizer.learning_rate, t=state["t"])
-            return Value(name, array[place].reshape(shape), with_names(template, names), "step")
-
-        values += [value("", names[f"{name}_old"], before[name]) for name in optimizer.moments]
-        values += [value(name, names[name], state[name]) for name in optimizer.moments]
-        values.append(value("theta", f"{parameter}_new", theta))
+            values.append(Value(name, array[place].reshape(shape), with_names(template, names), "step"))
     return theta, state, values

@@ -150,13 +150,7 @@ LOW, HIGH = COLOURS[1], COLOURS[0]
 
 
 def bytes_of(name: str) -> np.ndarray:
-    """Return red, green and blue, (3,), of a colour such as "#0072B2".
-
-    Examples
-    --------
-    >>> bytes_of("#0072B2")
-    array([  0., 114., 178.])
-    """
+    """Return red, green and blue, (3,), of a colour such as "#0072B2"."""
     return np.array([int(name[k : k + 2], 16) for k in (1, 3, 5)], float)
 
 
