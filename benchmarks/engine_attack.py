@@ -1,7 +1,7 @@
 """Thousands of random attacks on the engine: ``python benchmarks/engine_attack.py``.
 
 Networks of all parts, sparse rows, selections, odd inputs, leaks, damaged kernel files and processes, see
-``tests/attack``. Each seed runs in a process of its own; what it has shown is kept, so that an interrupted run
+``benchmarks/attack``. Each seed runs in a process of its own; what it has shown is kept, so that an interrupted run
 continues.
 """
 
@@ -46,7 +46,7 @@ FIRST = 1000
 def attacked(kind: str, seed: int, count: int) -> dict[str, Any]:
     """Return the number of cases and the failures, one of which may be the end of the process."""
     environment = os.environ | {"VECPROP_NUM_THREADS": "8", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, ROOT / "tests" / "attack" / "attack.py", kind, str(seed), str(count)]
+    command = [sys.executable, ROOT / "benchmarks" / "attack" / "attack.py", kind, str(seed), str(count)]
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -63,7 +63,7 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         rows.append(f"| {what} | {sum(result['cases'] for result in own.values()):,} | {len(failed)} |")
         flagged += [f"- `{name} 0 --only {number}`: {' '.join(said.split())[:160]}" for name, number, said in failed]
     if flagged:
-        flagged = ["", "Repeated by `python tests/attack/attack.py` with", "", *flagged]
+        flagged = ["", "Repeated by `python benchmarks/attack/attack.py` with", "", *flagged]
     lines = [
         "# The engine, attacked",
         "",

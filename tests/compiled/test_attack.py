@@ -17,7 +17,8 @@ import pytest
 )
 def test_random_cases(kind, count, tmp_path):
     environment = os.environ | {"VECPROP_NUM_THREADS": "4", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, str(Path(__file__).parents[1] / "attack" / "attack.py"), kind, "0", str(count)]
+    attack = Path(__file__).parents[2] / "benchmarks" / "attack" / "attack.py"
+    command = [sys.executable, str(attack), kind, "0", str(count)]
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=True
     )

@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from draws import Fit, fit, one, width
-from networks import in_population, near_the_reference
 from scipy import sparse
 
 import vecprop as vp
+from draws import Fit, fit, one, width
+from networks import in_population, near_the_reference
 from vecprop.core.sparse import SparseNetwork
 from vecprop.system.threads import at_most_threads
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+
 from draws import Fit, fit, one
 from networks import in_population
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from draws import Fit, Outcome, fit, one, width
 from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
 import vecprop as vp
+from draws import Fit, Outcome, fit, one, width
 from vecprop.core import selection
 from vecprop.core.selection import Scaling, Selection
 from vecprop.estimators import evaluation, folds, scaling

@@ -1,4 +1,4 @@
-"""An attack on the engine by random cases: ``python tests/attack/attack.py KIND SEED COUNT``.
+"""An attack on the engine by random cases: ``python benchmarks/attack/attack.py KIND SEED COUNT``.
 
 It prints the number of cases and those that failed, with what went wrong, as JSON. Case k of a seed is repeated alone
 by ``--only k``, which raises.
@@ -12,7 +12,7 @@ import warnings
 import zlib
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))  # for its registry of parts
 
 import numpy as np
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from draws import fit, one
 from scipy import sparse
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import vecprop as vp
+from draws import fit, one
 from vecprop.core.selection import Scaling, Selection
 from vecprop.core.sparse import SparseNetwork
 

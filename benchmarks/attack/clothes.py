@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from draws import Fit, fit, one, width
 
 import vecprop as vp
+from draws import Fit, fit, one, width
 
 
 def attack(rng: np.random.Generator) -> None:

@@ -1,9 +1,9 @@
 """Random networks: the bits of any number of threads and any company, the reference engine's numbers, cut training."""
 
 import numpy as np
-from draws import Fit, Outcome, fit
 
 import vecprop as vp
+from draws import Fit, Outcome, fit
 from vecprop.system.threads import at_most_threads
 
 
