@@ -29,7 +29,7 @@ else:
 
 # The same examples in every run, and none that fails because the machine is busy.
 settings.register_profile(
-    "vecprop", max_examples=50, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "vecprop", max_examples=30, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("vecprop")
 

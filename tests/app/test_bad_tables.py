@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from commands import FAST
+from sampled import sampled
 
 ROWS = [(k / 10, "abc"[k % 3], ["yes", "no"][k // 3 % 2]) for k in range(60)]
 NAMES = ["x", "c", "y"]
@@ -80,7 +81,7 @@ REPAIRED = {
 }
 
 
-@pytest.mark.parametrize("kind", REPAIRED)
+@pytest.mark.parametrize("kind", sampled(REPAIRED))
 def test_what_is_repaired_is_said(vecprop, kind):
     make, said = REPAIRED[kind]
     make()

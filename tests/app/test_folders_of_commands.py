@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from commands import FAST
+from sampled import sampled
 from vecprop.tables.streaming import memory_plan
 
 
@@ -58,7 +59,7 @@ def test_nothing_is_written_into_a_folder_that_is_read(vecprop, folder, trained)
     assert (done.exit_code, done.stderr) == (2, "people is a folder: name the file in it that has the rows.\n")
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("kind", sampled(["csv", "parquet"]))
 def test_the_page_of_a_folder_names_a_row_that_explain_finds(vecprop, folder, people, kind):
     if kind == "parquet":
         for file, part in (("a", people[:120]), ("b", people[120:])):

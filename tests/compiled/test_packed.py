@@ -70,7 +70,7 @@ def random(seed, F, rows, columns, by_columns=False):
     orders=st.tuples(st.booleans(), st.booleans()),
     add=st.booleans(),
 )
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_multiply(small_pieces, M, N, K, orders, add):
     F, multiply = small_pieces
     A, B = (

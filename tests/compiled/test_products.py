@@ -57,7 +57,7 @@ def random(seed, F, *shape):
     by_columns=st.booleans(),
     add=st.booleans(),
 )
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_multiply(machine, M, N, K, by_columns, add):
     F, call = machine
     A, B, C = random(0, F, M, K), random(1, F, K, N + 3), np.full((M + 1, N + 2), BEYOND, F)
@@ -84,7 +84,7 @@ def test_the_cut_of_the_depth_does_not_change_the_order_of_sums(machine, M, N, c
 
 
 @given(M=SIZES, N=st.integers(1, 9), K=st.integers(0, 140), more=st.integers(0, 2), add=st.booleans())
-@settings(max_examples=100)
+@settings(max_examples=40)
 def test_dots(machine, M, N, K, more, add):
     F, call = machine
     more = 0 if N == 1 else more  # a single column is all of the matrix
@@ -98,7 +98,7 @@ def test_dots(machine, M, N, K, more, add):
 
 
 @given(M=SIZES, N=SIZES)
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_transpose(machine, M, N):
     F, call = machine
     A, B = random(0, F, M, N + 2), np.full((N + 1, M + 3), BEYOND, F)
@@ -109,7 +109,7 @@ def test_transpose(machine, M, N):
 
 
 @given(M=SIZES, N=SIZES, seed=st.integers(0, 9))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_gather(machine, M, N, seed):
     F, call = machine
     A, B = random(0, F, 25, N), np.full((N, M + 1), BEYOND, F)

@@ -8,6 +8,7 @@ import pytest
 from sklearn.datasets import make_classification
 
 from models import fresh
+from sampled import sampled
 from vecprop import Cosine, MLPClassifier, MLPRegressor
 
 X, y = map(np.asarray, make_classification(90, 5, n_classes=3, n_informative=4, n_redundant=0, random_state=1))
@@ -21,7 +22,7 @@ SOLVERS = [
 
 
 @pytest.mark.parametrize("solver", SOLVERS, ids=str)
-@pytest.mark.parametrize("how", ["partial_fit", "warm_start", "pickled"])
+@pytest.mark.parametrize("how", sampled(["partial_fit", "pickled", "warm_start"]))
 def test_fifty_epochs_in_one_call_or_in_fifty(solver, how):
     whole = MLPClassifier(**SETTINGS | solver, max_iter=50).fit(X, y)
     parts = MLPClassifier(**SETTINGS | solver, max_iter=1, warm_start=how != "partial_fit")

@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
 from models import fresh
+from sampled import sampled
 from vecprop import MLPClassifier, MLPRegressor, MLPSearchCV
 from vecprop.core import selection
 from vecprop.estimators import evaluation, folds, scaling, together
@@ -84,7 +85,7 @@ def both(pipeline, rows, fit=None, **settings):
     assert_same(search, reference, rows[0])
 
 
-@pytest.mark.parametrize("F", [np.float32, np.float64])
+@pytest.mark.parametrize("F", sampled([np.float32, np.float64]))
 @pytest.mark.parametrize("scaler", SCALERS.values(), ids=SCALERS)
 def test_rows_are_scaled_as_they_are_read(scaler, F, all_is_large, populations):
     both(make_pipeline(scaler, CLASSIFIER), (X.astype(F), y))
@@ -125,7 +126,7 @@ def test_rows_of_other_layouts(all_is_large):
 
 
 @pytest.mark.parametrize("is_one_array", [True, False])
-@pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler()])
+@pytest.mark.parametrize("scaler", sampled([StandardScaler(), MinMaxScaler()]))
 def test_frames(scaler, is_one_array, all_is_large, populations):
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(X, columns=list("abcdef"))
@@ -265,7 +266,7 @@ def searched(estimator, cv=10, **settings):
     return MLPSearchCV(estimator, grid, cv=cv, n_jobs=2, **settings).fit
 
 
-@pytest.mark.parametrize("scaler", [None, StandardScaler(), pytest.param(MinMaxScaler(), marks=pytest.mark.long)])
+@pytest.mark.parametrize("scaler", sampled([StandardScaler(), None, MinMaxScaler()], 3))
 def test_a_search_copies_no_rows(scaler, table):
     estimator = MODEL if scaler is None else make_pipeline(scaler, MODEL)
     assert peak(searched(estimator, return_train_score=True), table) < ROW_NUMBERS + TILES

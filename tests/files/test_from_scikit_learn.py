@@ -8,6 +8,7 @@ from sklearn import neural_network as scikit
 from sklearn.exceptions import NotFittedError
 
 from models import MANY, NUMBERS, THREE, TWO, X, fitted
+from sampled import sampled
 from vecprop import MLPClassifier, MLPRegressor, load, save
 from vecprop.export import from_scikit_learn
 
@@ -39,7 +40,7 @@ def assert_same(ours, theirs, rows, kind):
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", sampled([np.float64, np.float32]))
 @pytest.mark.parametrize("kind", TARGETS)
 def test_classifiers(kind, dtype, activation, tmp_path):
     rows = X.astype(dtype)

@@ -8,6 +8,7 @@ import pytest
 
 import vecprop as vp
 from learn.students import RIGHT_NETWORK
+from sampled import sampled
 from vecprop import learn
 from vecprop.learn import tutorial
 from vecprop.learn.grading.tasks import CASES, TASKS, arguments_of, functions
@@ -125,7 +126,7 @@ def test_narrow_functions_are_wrong_and_why(name, body, mistake):
     assert mistake in found.mistake
 
 
-@pytest.mark.parametrize(("name", "body", "mistake"), STATE, ids=range(len(STATE)))
+@pytest.mark.parametrize(("name", "body", "mistake"), sampled(STATE), ids=range(len(STATE)))
 def test_what_is_kept_between_calls_is_wrong(name, body, mistake):
     found = learn.grade(written(name, body, "C = {}"), name)
     assert found.points == 0
@@ -222,29 +223,35 @@ END = "[(X.T @ e).ravel(), e.sum(axis=0), (H.T @ d).ravel(), d.sum(axis=0)]"
 
 @pytest.mark.parametrize(
     ("old", "new", "mistake"),
-    [
-        ("N = len(X)", "N = 7", "N is always 7"),
-        ("np.log(Y)", "np.log(np.clip(Y, 0.1, 0.9))", "Y is cut off at 0.1 and 1 - 0.1"),
-        ("-(X @ Wh + bh)", "-np.clip(X @ Wh + bh, -5, 5)", "the output of layer 0 (Dense) is cut off at -5 and 5"),
-        ("return loss, np.concatenate", "return loss, 3 * 0 + np.tanh(0) + np.clip(np.concatenate", ""),
-        ("theta[:6].reshape(2, 3)", "theta[:6].reshape(3, 2).T", "layer 0 (Dense) W is read column by column"),
-        ("X @ Wh + bh", "X @ Wh", "layer 0 (Dense) b is left out"),
-        ("1 / (1 + np.exp(-(X @ Wh + bh)))", "np.tanh(X @ Wh + bh)", "layer 1 (Logistic) is Tanh in the forward pass"),
-        ("axis=1, keepdims=True", "axis=0", "the softmax is taken over the rows"),
-        (
-            END,
-            "[e.sum(axis=0), (X.T @ e).ravel(), d.sum(axis=0), (H.T @ d).ravel()]",
-            "bias of each layer comes before",
-        ),
-        (
-            END,
-            "[e.sum(axis=0), (X.T @ e).ravel(), (H.T @ d).ravel(), d.sum(axis=0)]",
-            "another order than theta: layer 0",
-        ),
-        ("np.concatenate(" + END + ")", "np.concatenate(" + END + ") + 0.01 * theta", "0.01 times theta is added"),
-        ("(d @ Wo.T)", "(d @ np.abs(Wo).T)", "the absolute value of layer 2 (Dense) W on the way back is taken"),
-        ("return loss, np.concatenate(" + END + ")", "return np.concatenate(" + END + "), loss", "before the loss"),
-    ],
+    sampled(
+        [
+            ("N = len(X)", "N = 7", "N is always 7"),
+            ("np.log(Y)", "np.log(np.clip(Y, 0.1, 0.9))", "Y is cut off at 0.1 and 1 - 0.1"),
+            ("-(X @ Wh + bh)", "-np.clip(X @ Wh + bh, -5, 5)", "the output of layer 0 (Dense) is cut off at -5 and 5"),
+            ("return loss, np.concatenate", "return loss, 3 * 0 + np.tanh(0) + np.clip(np.concatenate", ""),
+            ("theta[:6].reshape(2, 3)", "theta[:6].reshape(3, 2).T", "layer 0 (Dense) W is read column by column"),
+            ("X @ Wh + bh", "X @ Wh", "layer 0 (Dense) b is left out"),
+            (
+                "1 / (1 + np.exp(-(X @ Wh + bh)))",
+                "np.tanh(X @ Wh + bh)",
+                "layer 1 (Logistic) is Tanh in the forward pass",
+            ),
+            ("axis=1, keepdims=True", "axis=0", "the softmax is taken over the rows"),
+            (
+                END,
+                "[e.sum(axis=0), (X.T @ e).ravel(), d.sum(axis=0), (H.T @ d).ravel()]",
+                "bias of each layer comes before",
+            ),
+            (
+                END,
+                "[e.sum(axis=0), (X.T @ e).ravel(), (H.T @ d).ravel(), d.sum(axis=0)]",
+                "another order than theta: layer 0",
+            ),
+            ("np.concatenate(" + END + ")", "np.concatenate(" + END + ") + 0.01 * theta", "0.01 times theta is added"),
+            ("(d @ Wo.T)", "(d @ np.abs(Wo).T)", "the absolute value of layer 2 (Dense) W on the way back is taken"),
+            ("return loss, np.concatenate(" + END + ")", "return np.concatenate(" + END + "), loss", "before the loss"),
+        ]
+    ),
 )
 def test_narrow_and_named_mistakes_of_networks(old, new, mistake):
     body = RIGHT_NETWORK.replace(old, new)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import vecprop as vp
+from sampled import sampled
 from vecprop.files.checkpoint import store as pace
 from vecprop.files.model_file import information
 from vecprop.train.compiled import training_loop
@@ -85,7 +86,7 @@ def written_after_each_epoch(monkeypatch):
 
 
 @pytest.mark.parametrize("engine", ["compiled", pytest.param("reference", marks=pytest.mark.long)])
-@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("run", sampled(RUNS))
 def test_a_run_that_ends_anywhere_goes_on_to_the_bit(run, engine, tmp_path):
     settings: dict[str, Any] = RUNS[run] | {"engine": "auto" if run == "members" else engine}
     whole = fit(**settings)
