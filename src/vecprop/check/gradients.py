@@ -9,6 +9,7 @@ import numpy as np
 from ..core.counter_rng import RandomKey
 from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
+from .arithmetic.rounding import rounded_to
 from .comparison import Limit
 from .diagnosis.wrong_layers import mixed_rows
 from .points.function import called, checked_function
@@ -170,7 +171,7 @@ def _check_network(
     if noise is None and gradient is None and network.random:
         noise = RandomKey(0)
         notes.append("Dropout was checked with the masks of noise=0, held fixed")
-    exact = Batch(_float64(batch.X), _float64(batch.T), None if batch.weight is None else _float64(batch.weight))
+    exact = Batch(*(rounded_to(array, np.float64) for array in (batch.X, batch.T, batch.weight)))
     float64 = theta.dtype == np.float64
     unrounded = exact if float64 else network.batch(theta.astype(np.float64), X, T, sample_weight)
 
@@ -187,10 +188,6 @@ def _check_network(
     if method == "auto" and float(theta.size) ** 2 * batch.rows > WORK:
         method = "directions"
     return judged_report(point, method, notes, gradient is None or callable(gradient), limit)
-
-
-def _float64(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float64) if array.dtype.kind == "f" else array
 
 
 def _given(gradient: Any, at: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from ..system.threads import run_together, usable_threads
 from .elementary import Array, is_of, namespace, real
 from .expansion import Expansion
-from .losses import Loss, is_classes
+from .losses import Loss
 from .selection import PART, Scaling, Selection
 
 Network: TypeAlias = Any
@@ -224,7 +224,8 @@ def _checked_targets(loss: Loss, T: Array, X: Array, outputs: int, theta: Array)
     raw = _as_array(T, "T", theta)
     if raw.dtype == object and _is_nullable(T):
         raw = _without_missing(T)
-    if of_classes and is_classes(raw, rows, outputs):
+    is_row_each = raw.shape[-1:] == (rows,) and tuple(raw.shape[-2:]) != (rows, outputs)
+    if of_classes and is_row_each and is_of("integral", raw):
         return _checked_classes(raw, outputs)
     T = _as_numbers(raw, "T", theta)
     if T.ndim == 1 and outputs == 1:

@@ -151,11 +151,6 @@ def _shifted(Z: Array) -> Array:
     return Z - xp.max(real(Z), axis=-1, keepdims=True)
 
 
-def is_classes(T: Array, rows: int, outputs: int) -> bool:
-    """Return whether T holds integer classes, (*M, rows), rather than a row of numbers each, (*M, rows, outputs)."""
-    return is_of("integral", T) and tuple(T.shape[-2:]) != (rows, outputs) and T.shape[-1:] == (rows,)
-
-
 def one_hot(T: Array, Z: Array) -> Array:
     """Return the targets as rows of probabilities, in the real type of Z: integer classes become one-hot rows."""
     xp = namespace(Z)

@@ -225,7 +225,7 @@ def _tightness(
     The error is the difference between the gradients in the type and in float64, at theta and at four points so close
     to it that only the rounding differs.
     """
-    single = Batch(_rounded(batch.X, dtype), _rounded(batch.T, dtype), _rounded(batch.weight, dtype))
+    single = Batch(*(rounded_to(array, dtype) for array in (batch.X, batch.T, batch.weight)))
     generator = np.random.default_rng(0)
     share = 0.0
     for distance in (0, 1e-6, 1e-6, 1e-6, 1e-6):
@@ -238,7 +238,8 @@ def _tightness(
     return float(np.clip(3 * share, 2e-3, 1))
 
 
-def _rounded(array: np.ndarray | None, dtype: np.dtype) -> np.ndarray | None:
+def rounded_to(array: Any, dtype: Any) -> Any:
+    """Return floating-point numbers in another type; whole numbers, or None, as they are."""
     return array.astype(dtype) if array is not None and array.dtype.kind == "f" else array
 
 

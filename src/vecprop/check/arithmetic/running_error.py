@@ -76,10 +76,6 @@ def _add(like: Bounded, x: Any, y: Any, sign: int = 1) -> Any:
     return like.like(total, ea + eb + own)
 
 
-def _subtract(like: Bounded, x: Any, y: Any) -> Any:
-    return _add(like, x, y, sign=-1)
-
-
 def _multiply(like: Bounded, x: Any, y: Any) -> Any:
     (a, ea), (b, eb) = like.pair(x), like.pair(y)
     A, B = np.abs(a), np.abs(b)
@@ -118,21 +114,9 @@ def _exp(like: Bounded, x: Bounded) -> Any:
     return like.rounded(y, error, units=4)
 
 
-def _expm1(like: Bounded, x: Bounded) -> Any:
-    return like.rounded(np.expm1(x.value), np.exp(x.value) * np.expm1(x.companion), units=4)
-
-
 def _logarithm(like: Bounded, y: np.ndarray, argument: np.ndarray, error: np.ndarray) -> Any:
     share = error / argument
     return like.rounded(y, np.where(share < 1, -np.log1p(-np.minimum(share, 0.9999)), np.inf), units=4)
-
-
-def _log(like: Bounded, x: Bounded) -> Any:
-    return _logarithm(like, np.log(x.value), x.value, x.companion)
-
-
-def _log1p(like: Bounded, x: Bounded) -> Any:
-    return _logarithm(like, np.log1p(x.value), 1 + x.value, x.companion)
 
 
 def _tanh(like: Bounded, x: Bounded) -> Any:
@@ -157,10 +141,6 @@ def _power(like: Bounded, x: Any, exponent: Any) -> Any:
     y = np.power(x.value, exponent)
     error = np.abs(exponent * np.power(np.abs(x.value) + x.companion, exponent - 1)) * x.companion
     return like.rounded(y, error, units=4)
-
-
-def _sine(function: Any) -> Any:
-    return lambda like, x: like.rounded(function(x.value), np.minimum(x.companion, 2), units=4)
 
 
 def _compare(function: Any) -> Any:
@@ -207,13 +187,9 @@ def _max(like: Bounded, x: Bounded, axis: Any = None, keepdims: bool = False, **
     return like.like(np.max(x.value, axis=axis, keepdims=keepdims), error)
 
 
-def _extreme(comparison: Any) -> Any:
-    return lambda like, x, y: np.where(comparison(x, y), x, y)
-
-
 Bounded.ufuncs = {
     np.add: _add,
-    np.subtract: _subtract,
+    np.subtract: lambda like, x, y: _add(like, x, y, sign=-1),
     np.multiply: _multiply,
     np.divide: _divide,
     np.matmul: _matmul,
@@ -223,16 +199,16 @@ Bounded.ufuncs = {
     np.power: _power,
     np.sqrt: _sqrt,
     np.exp: _exp,
-    np.expm1: _expm1,
-    np.log: _log,
-    np.log1p: _log1p,
+    np.expm1: lambda like, x: like.rounded(np.expm1(x.value), np.exp(x.value) * np.expm1(x.companion), units=4),
+    np.log: lambda like, x: _logarithm(like, np.log(x.value), x.value, x.companion),
+    np.log1p: lambda like, x: _logarithm(like, np.log1p(x.value), 1 + x.value, x.companion),
     np.tanh: _tanh,
-    np.sin: _sine(np.sin),
-    np.cos: _sine(np.cos),
+    np.sin: lambda like, x: like.rounded(np.sin(x.value), np.minimum(x.companion, 2), units=4),
+    np.cos: lambda like, x: like.rounded(np.cos(x.value), np.minimum(x.companion, 2), units=4),
     np.absolute: lambda like, x: np.where(x < 0, -x, x),
     np.sign: _sign,
-    np.maximum: _extreme(np.greater),
-    np.minimum: _extreme(np.less),
+    np.maximum: lambda like, x, y: np.where(np.greater(x, y), x, y),
+    np.minimum: lambda like, x, y: np.where(np.less(x, y), x, y),
     **{f: _compare(f) for f in (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)},
     **{f: _logical(f) for f in (np.logical_and, np.logical_or, np.bitwise_and, np.bitwise_or)},
     np.invert: lambda like, x: like.like(~x.value, x.companion),

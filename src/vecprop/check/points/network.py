@@ -90,10 +90,6 @@ class NetworkPoint(Point):
         """Return the network's own loss and gradient, by backpropagation, with the random masks held fixed."""
         return self.network.batch_loss_and_gradient(theta, batch, self.noise_key)
 
-    def _own(self, theta: np.ndarray) -> np.ndarray:
-        """Return the network's own gradient, (1, P)."""
-        return self._loss_and_gradient(theta, self.batch)[1][None]
-
     def evaluated(self) -> list[np.ndarray]:
         """Return the gradients to judge, and keep their losses; the network's own loss is the value."""
         self.losses, gradients = [], []
@@ -126,7 +122,7 @@ class NetworkPoint(Point):
     @cached_property
     def own_gradient(self) -> np.ndarray:
         """The network's own gradient, by backpropagation in float64, (1, P)."""
-        return self._own(self.theta)
+        return self._loss_and_gradient(self.theta, self.batch)[1][None]
 
     @cached_property
     def bound(self) -> Bound:
