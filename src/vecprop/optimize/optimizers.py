@@ -88,7 +88,8 @@ class Optimizer(ABC):
             The parameters.
         """
         xp = namespace(theta)
-        return {"t": 0, **{name: xp.zeros_like(theta) for name in self.moments}}
+        like = {"dtype": theta.dtype, "device": theta.device}
+        return {"t": 0, **{name: xp.zeros(theta.shape, **like) for name in self.moments}}
 
     def step(self, theta: Array, gradient: Array, state: State) -> None:
         """Move theta and the state by one step, in place.

@@ -5,7 +5,7 @@ Callbacks, early stopping, schedules that watch the loss, checkpoints, and the p
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from math import inf
 from typing import Any, Protocol, Self
 
@@ -65,9 +65,12 @@ class Hook:
 
 @contextmanager
 def watched(training: Any) -> Iterator[None]:
-    """Let the hooks of a training see an error that ends the block; an error of theirs becomes a note of it."""
+    """Let hooks watch a training; each sees an error that ends the block, and its own errors become a note of it."""
     try:
-        yield
+        with ExitStack() as stack:
+            for hook in training.hooks:
+                stack.enter_context(hook)
+            yield
     except (Exception, KeyboardInterrupt, SystemExit) as error:
         for hook in training.hooks:
             try:
@@ -75,6 +78,11 @@ def watched(training: Any) -> Iterator[None]:
             except Exception as other:
                 error.add_note(f"What was done could not be saved: {other}")
         raise
+
+
+def is_true(answer: Any) -> bool:
+    """Return whether a function of the user has answered True, and not another value."""
+    return isinstance(answer, bool | np.bool_) and bool(answer)
 
 
 class Observation(Hook):
@@ -115,7 +123,7 @@ class Call(Hook):
     def after_epoch(self, run: "Run") -> Reason | None:
         """Return whether the function ends training."""
         answer = self.callback(run.state)
-        return "callback" if isinstance(answer, bool | np.bool_) and answer else None
+        return "callback" if answer is not None and is_true(answer) else None
 
     after_window = after_epoch
 
@@ -181,8 +189,8 @@ class Best(Hook):
         updates it in place; see `compiled.run.epochs`.
     """
 
-    is_compiled = False
-    """Whether kernels compare the parameters with the best."""
+    stalled: bool | None = None
+    """Whether kernels, which compare the parameters with the best, have found that all members have stopped."""
 
     def __init__(self, rule: StoppingRule, state: TrainingState) -> None:
         self.rule, theta = rule, state.theta
@@ -211,9 +219,10 @@ class Best(Hook):
 
     def after_epoch(self, run: "Run") -> Reason | None:
         """Compare the parameters with the best, unless kernels do; return whether all members have stopped."""
-        if not self.is_compiled:
+        if self.stalled is None:
             self.observe(run.state)
-        return "early stopping" if self.have_stopped.all() else None
+        stalled = self.have_stopped.all() if self.stalled is None else self.stalled
+        return "early stopping" if stalled else None
 
     def observe(self, state: TrainingState) -> None:
         """Compare parameters, whose loss was measured last, with the best."""
@@ -328,10 +337,8 @@ class Run:
     def train(self, move: Callable[[], Reason]) -> TrainingResult:
         """Return the result of what moves theta, while the hooks watch."""
         errors = np.errstate(over="ignore", invalid="ignore", divide="ignore")
-        with watched(self), ExitStack() as stack, errors:
+        with errors, watched(self) if self.hooks else nullcontext():
             # Overflow ends in a loss that is not finite, for which there is an error.
-            for hook in self.hooks:
-                stack.enter_context(hook)
             result = self.result(move())
             for hook in self.hooks:
                 hook.end(self, result)

@@ -14,7 +14,7 @@ from ...system.threads import PressedAgain
 from ...train.blocks.windows import Window, Windows
 from ...train.members import Member
 from ...train.progress import Progress
-from ...train.run import Run, watched
+from ...train.run import Run, is_true, watched
 from ...train.state import DivergenceError, TrainingResult
 from ..encoding.encoder import VIEWS, Encoder, View
 from ..error import TableError
@@ -235,7 +235,7 @@ def _train_all(
                     trainer.take(window, fold)
                 going = [trainer for trainer in trainers if trainer.result is None]
                 answer = None if progress is None else progress(_progress(trainers, window.epoch + 1, epochs))
-                if isinstance(answer, bool | np.bool_) and answer:
+                if is_true(answer):
                     break
                 if not going:
                     break

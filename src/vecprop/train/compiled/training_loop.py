@@ -94,7 +94,6 @@ class CompiledTrainingLoop(CompiledSteps):
         self.batch = batch
         if (best := self.run.best) is not None:
             self.epochs.stop_early(best.rule.as_numbers(), best.memory, best.theta)
-            best.is_compiled = True
         # The seconds of an epoch, assumed until one has been timed.
         rows = self.batch.rows + (self.validation_batch.rows if self.validation_batch else 0)
         self.pace = rows * self.epochs.operations / OPERATIONS_A_SECOND + self.run.per_epoch / STEPS_A_SECOND
@@ -148,6 +147,8 @@ class CompiledTrainingLoop(CompiledSteps):
                 step_size=progress.sizes[:done],
                 time=began + self.pace * np.arange(1, done + 1),
             )
+            if self.run.best is not None:
+                self.run.best.stalled = progress.stalled
             reason = self.run.ask()
         if done < count and not (progress.stalled or progress.stopped):
             self.batch.require_finite_inputs()

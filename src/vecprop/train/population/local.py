@@ -17,7 +17,7 @@ from ..engines import engine_for
 from ..members import Alike, Data, Member, checked_row_numbers, row_count
 from ..progress import Progress
 from ..results import Part
-from ..run import Hook, new_state
+from ..run import Hook, is_true, new_state
 from ..state import DivergenceError, Reason, TrainingResult
 from ..trainer import train
 
@@ -72,7 +72,7 @@ class Shown(Hook):
     def look(self, monitor: Monitor) -> Reason | None:
         """Show the progress."""
         answer = self.progress(monitor.latest())
-        return "callback" if isinstance(answer, bool | np.bool_) and answer else None
+        return "callback" if is_true(answer) else None
 
 
 def _middle(losses: np.ndarray) -> float:
@@ -121,8 +121,8 @@ def train_here(groups: Iterable[list[int]], members: Members, data: Data, engine
         cohorts += [cohort] if cohort else []
         alone += [] if cohort else numbers
     monitor.cohorts = [*monitor.cohorts, *cohorts]
-    for cls in dict.fromkeys(map(type, cohorts)):
-        cls.run([cohort for cohort in cohorts if type(cohort) is cls], monitor)
+    if cohorts:  # all of one engine: the other has none
+        type(cohorts[0]).run(cohorts, monitor)
     others = {}
     for number in sorted(alone):
         if monitor.stopped:
@@ -139,11 +139,20 @@ def train_here(groups: Iterable[list[int]], members: Members, data: Data, engine
 def _cohort(numbers: list[int], members: Members, data: Data, engine: EngineName) -> Any:
     """Return the cohort of members that are alike, or None if each is trained by itself."""
     own = [members[number] for number in numbers]
+    first = own[0]
     try:
-        _check(own[0], data, engine)
-        cls = _cohort_class(own[0], data, engine)
-        if cls is not None:
-            return cls(numbers, own, data)
+        if not isinstance(first.network, Network):
+            raise TypeError(f"network is {first.network!r}, but a Network is needed.")
+        theta, validates = checked_theta(first.network, first.theta), first.validation_rows is not None
+        replace(first.settings, engine=engine).check(first.network, theta, validates)
+        for rows in (first.rows, first.validation_rows):
+            if rows is not None:
+                checked_row_numbers(rows, row_count(data.of(first)[0]))
+        watches_the_loss = first.schedule is not None and first.schedule.init()
+        if isinstance(first.theta, np.ndarray) and not (isinstance(first.optimizer, LBFGS) or watches_the_loss):
+            cls = engine_of(first, data, engine).cohort
+            if cls is not None:
+                return cls(numbers, own, data)
         for member in own:
             checked_theta(member.network, member.theta)
         return None
@@ -152,25 +161,6 @@ def _cohort(numbers: list[int], members: Members, data: Data, engine: EngineName
             for number in numbers:
                 _cohort([number], members, data, engine)
         raise in_member(numbers[0], error) from None
-
-
-def _check(member: Member, data: Data, engine: EngineName) -> None:
-    """Refuse a member whose parts do not fit together."""
-    if not isinstance(member.network, Network):
-        raise TypeError(f"network is {member.network!r}, but a Network is needed.")
-    theta = checked_theta(member.network, member.theta)
-    replace(member.settings, engine=engine).check(member.network, theta, member.validation_rows is not None)
-    for rows in (member.rows, member.validation_rows):
-        if rows is not None:
-            checked_row_numbers(rows, row_count(data.of(member)[0]))
-
-
-def _cohort_class(member: Member, data: Data, engine: EngineName) -> type[Any] | None:
-    """Return the class that trains a member together with others; None if each is trained by itself."""
-    watches_the_loss = member.schedule is not None and member.schedule.init()
-    if isinstance(member.optimizer, LBFGS) or watches_the_loss or not isinstance(member.theta, np.ndarray):
-        return None
-    return engine_of(member, data, engine).cohort
 
 
 def engine_of(member: Member, data: Data, name: EngineName) -> Engine:
