@@ -51,7 +51,8 @@ def test_both_distributions_are_whole(distributions):
     wheel, source = distributions
     run(sys.executable, "-m", "twine", "check", "--strict", wheel, *source.parent.glob("*.tar.gz"))
     names = {path.relative_to(source / "src").as_posix() for path in source.rglob("src/vecprop/**/*") if path.is_file()}
-    assert {"vecprop/py.typed", "vecprop/app/pages/report.html", "vecprop/learn/worksheet.html"} <= names
+    pages = {"vecprop/tables/evaluation/report/report.html", "vecprop/learn/worksheet.html"}
+    assert {"vecprop/py.typed", *pages} <= names
     with zipfile.ZipFile(wheel) as packed:
         assert {name for name in packed.namelist() if name.startswith("vecprop/")} == names
     there = {path.relative_to(source).as_posix() for path in source.rglob("*")}

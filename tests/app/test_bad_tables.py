@@ -139,7 +139,7 @@ def test_a_page_that_cannot_be_written_hides_no_result(vecprop, table, monkeypat
     def full(*_):
         raise OSError(28, "No space left on device", "page.html")
 
-    monkeypatch.setattr("vecprop.app.pages.report.write_report", full)
+    monkeypatch.setattr("vecprop.app.training.job.page_of", full)
     done = vecprop("train", table, "--target", "buys", "--report", "page.html", *FAST)
     assert done.exit_code == 1
     assert done.stderr.endswith("page.html: No space left on device.\n")

@@ -15,9 +15,9 @@ import vecprop as vp
 from commands import FAST
 from vecprop import TableError
 from vecprop.app.training.dividing import Request, Split, divided
-from vecprop.app.training.measured import cross_validated, unseen_in_training
-from vecprop.app.training.train_on_table import Trained
+from vecprop.app.training.job import TrainingJob
 from vecprop.tables.encoding.folds import learned_by
+from vecprop.tables.evaluation.measuring import cross_validated, unseen_in_training
 from vecprop.tables.evaluation.metrics import metrics_of_numbers
 
 FEW: dict[str, Any] = {"n_members": 2, "max_iter": 1, "hidden_layer_sizes": 4, "random_state": 0}
@@ -77,7 +77,7 @@ def test_folds_of_a_cross_validation_are_predicted_by_models_that_have_not_seen_
     rows = learned_by(fold, 1, is_time=time is not None)
     alone = vp.TabularRegressor("y", **FEW).fit(**parts.training_of(rows))
     np.testing.assert_array_equal(found.predicted[found.folds[1]], alone.predict(parts.X[fold == 1]))
-    scores = found.of_folds()
+    scores = found.metrics_of_folds
     rmse = metrics_of_numbers(parts.y[fold == 1], alone.predict(parts.X[fold == 1]))["rmse"](
         np.ones((1, sum(fold == 1)))
     )
@@ -133,7 +133,7 @@ def test_a_threshold_of_a_cross_validation_has_not_seen_the_row(tmp_path, people
     assert set(thresholds[fold == 1]) == {alone.threshold_}
     np.testing.assert_array_equal(found.decided, found.predicted[:, 1] > thresholds)
     f1 = f1_score(found.truth[fold == 1], found.decided[fold == 1])
-    assert found.of_folds()["vecprop"]["f1"][1] == pytest.approx(f1)
+    assert found.metrics_of_folds["vecprop"]["f1"][1] == pytest.approx(f1)
 
 
 def test_classes_that_a_fold_lacks_have_no_probability_there(tmp_path):
@@ -209,7 +209,7 @@ def test_a_model_that_cannot_be_measured_is_not_lost(vecprop, table, monkeypatch
     def measure(self):
         raise error
 
-    monkeypatch.setattr(Trained, "measure", measure)
+    monkeypatch.setattr(TrainingJob, "measure", measure)
     options = ["train", table, "--target", "buys", *(["--report", "page.html"] if report else []), *FAST]
     done = vecprop(*options)
     assert done.exit_code == (130 if error is KeyboardInterrupt else 1)

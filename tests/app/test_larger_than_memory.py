@@ -111,12 +111,11 @@ def test_evaluation_keeps_targets_and_predictions_alone(tmp_path):
         frame = pd.DataFrame(rng.normal(size=(rows, len(columns))), columns=columns).assign(y=rng.integers(0, 2, rows))
         frame.to_parquet(tmp_path / "table" / f"{part}.parquet", row_group_size=2_500)
     before = f"""
-        from pathlib import Path
         from vecprop import TabularClassifier, read_table
-        from vecprop.app.models.evaluating import evaluation
+        from vecprop.tables import evaluate
         table = read_table({str(tmp_path / "table" / "0.parquet")!r})[:2000]
         model = TabularClassifier("y", n_members=2, max_iter=1, hidden_layer_sizes=(4,), random_state=0).fit(table)
-        evaluation(model, Path({str(tmp_path / "table" / "0.parquet")!r}), None, None)
+        evaluate(model, {str(tmp_path / "table" / "0.parquet")!r}, baselines=False)
     """
-    peak = peak_of(f"evaluation(model, Path({str(tmp_path / 'table')!r}), None, None)", before)
+    peak = peak_of(f"evaluate(model, {str(tmp_path / 'table')!r}, baselines=False)", before)
     assert peak < 0.4 * 20 * rows * len(columns) * 8

@@ -4,7 +4,6 @@ import re
 import signal
 import tomllib
 from dataclasses import replace
-from functools import partial
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,20 +14,18 @@ from matplotlib.figure import Figure
 
 import vecprop as vp
 from commands import FAST
-from vecprop.app.pages import report as training_report
-from vecprop.app.pages.drawings import begun, draw_coverage, draw_losses, groups_by
-from vecprop.app.pages.markup import Html, drawn
-from vecprop.app.pages.report import origin, verdict_box, write_report
-from vecprop.app.pages.sections import how_chosen
-from vecprop.app.pages.target_sections import confused_pairs, confusion_matrix, each_class
-from vecprop.app.training.dividing import Request, Split, divided
-from vecprop.app.training.fitting import fitting
-from vecprop.app.training.outcome import as_values, described
-from vecprop.app.training.train_on_table import Trained, train_on_table
-from vecprop.app.training.verdict import Verdict
+from vecprop.app.training.config import TrainConfig
+from vecprop.app.training.dividing import Request, Split, divided, how_chosen
+from vecprop.app.training.job import TrainingJob
+from vecprop.tables.evaluation import report
+from vecprop.tables.evaluation.measuring import without_baselines
 from vecprop.tables.evaluation.metrics import Estimate
+from vecprop.tables.evaluation.report import Run, intervals, origin, page_of, verdict_box
+from vecprop.tables.evaluation.report.drawings import begun, draw_coverage, draw_losses, groups_by
+from vecprop.tables.evaluation.report.markup import Html, code_in, drawn
+from vecprop.tables.evaluation.report.target_sections import confused_pairs, confusion_matrix, each_class
 from vecprop.terminal.errors import held_back_interrupts
-from vecprop.train.progress import progress_bar
+from vecprop.terminal.output_files import RunFiles
 
 SMALL = {"max_iter": 2, "n_members": 2, "hidden_layer_sizes": (4,)}
 
@@ -63,27 +60,27 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def made(people, tmp_path_factory):
-    """What was trained on people, its outcome and its page, for both targets; a column is all the same, one is code."""
+    """Runs on people and their pages, for both targets; a column has one value, one holds codes."""
     folder = tmp_path_factory.mktemp("made")
     codes = people.town.map({"Rome": "01", "Oslo": "02", "Lima": "03"})
     people.assign(**{"<b>": 1, "zip": codes}).to_csv(folder / "people.csv", index=False)
-    (folder / "people.toml").write_text('target = "$x"')
     pages = {}
     for target in ("buys", "spends"):
         request = Request(folder / "people.csv", target, Split(0.2, None, None, 0), settings=SMALL)
-        trained = train_on_table(request, fitting(quiet=True), partial(progress_bar, quiet=True))
-        files = {"model": "people.npz", "config": str(folder / "people.toml"), "command": "vecprop train 'a & b'"}
-        result = as_values(trained) | files
-        write_report(trained, result, folder / "page.html")
-        pages[target] = trained, result, (folder / "page.html").read_text()
+        files = RunFiles(folder / "a & b.npz", folder / "people.toml", folder / "page.html")
+        passing = {"checkpoint": None, "workers": None, "threads": None, "refit": False, "replace_interrupted": False}
+        config = TrainConfig({"target": "$x"}, request, files, **passing, force=True, as_json=True, quiet=True)
+        job = TrainingJob(config)
+        job.run()
+        pages[target] = job, (folder / "page.html").read_text()
     return pages
 
 
 @pytest.mark.parametrize(("target", "title"), [("buys", "Which classes are confused"), ("spends", "Errors")])
 def test_all_is_on_one_page(made, target, title):
-    text = made[target][2]
+    text = made[target][1]
     page = Page(text)
-    for said in (title, "PASS: No gradient errors found", "vecprop train 'a & b'", "scikit-learn", 'target = "$x"'):
+    for said in (title, "PASS: No gradient errors found", "a & b.npz", "scikit-learn", 'target = "$x"'):
         assert said in page.text
     assert "not used all values are the same" in page.text
     assert "http" not in text
@@ -94,7 +91,7 @@ def test_all_is_on_one_page(made, target, title):
 
 @pytest.mark.parametrize("target", ["buys", "spends"])
 def test_pictures_are_read_on_a_small_screen_in_any_light(made, target):
-    for svg in re.findall(r"<svg.*?</svg>", made[target][2], re.DOTALL):
+    for svg in re.findall(r"<svg.*?</svg>", made[target][1], re.DOTALL):
         width = float(re.findall(r'viewBox="0 0 ([\d.]+)', svg)[0])
         sizes = [float(size) * 360 / width for size in re.findall(r"font-size: ([\d.]+)px", svg)]
         assert min(sizes) > 11, "text of less than 11 pixels if the picture is 360 pixels wide"
@@ -102,21 +99,26 @@ def test_pictures_are_read_on_a_small_screen_in_any_light(made, target):
 
 
 def test_the_verdict_is_at_the_top(made):
-    _, result, text = made["spends"]
-    found: Verdict = result["verdict"]
-    box = verdict_box(result)
+    job, text = made["spends"]
+    measured = replace(job.measured, notes=job.notes)
+    found, box = measured.verdict, verdict_box(measured, Run())
+    assert box in text
     assert text.index(box) < text.index("<h2>")
     assert f'class="verdict {found.level.replace(" ", "-")}"' in box
     assert all(worry in box for worry in found.worries)
     assert Page(box).text.count(found.baseline) >= 2
-    other = verdict_box(result | {"verdict": replace(found, level="slightly better", margin=Estimate(-1, -2, 1))})
-    assert 'class="verdict slightly-better"' in other
-    assert "is lower by 1 (-1 to 2)" in other
-    assert "Not measured" in verdict_box({"notes": []})
+    other = replace(measured)
+    vars(other)["verdict"] = replace(found, level="slightly better", margin=Estimate(-1, -2, 1))
+    box = verdict_box(other, Run())
+    assert 'class="verdict slightly-better"' in box
+    assert "is lower by 1 (-1 to 2)" in box
+    assert "Not measured" in verdict_box(measured, Run(is_measured=False))
+    alone = replace(measured, predictions={"vecprop": measured.predictions["vecprop"]})
+    assert "Not compared with baselines" in verdict_box(alone, Run())
     scores = {"vecprop": Estimate(0.5, 0, 1), "naive": Estimate(1, 1, 1), "b": Estimate(1, 1, 1)}
 
     def box_of(scores):
-        return verdict_box(result | {"scores": {name: {found.metric: score} for name, score in scores.items()}})
+        return intervals({name: {"rmse": score} for name, score in scores.items()}, "rmse")
 
     assert 'left: 50.0%"' in box_of(scores)
     assert "→" not in box_of(scores)
@@ -124,7 +126,7 @@ def test_the_verdict_is_at_the_top(made):
 
 
 def test_columns_are_described(made):
-    text = Page(made["buys"][2]).text
+    text = Page(made["buys"][1]).text
     assert re.search(r"zip codes 0 3 0\d 0\d 0\d ", text)
     assert re.search(r"age numbers 0 \d\d \d\d \d\d \d\d [\d.]+", text)
     assert re.search(r"zip codes [^w]* with town: ", text)  # which stand in for each other
@@ -137,7 +139,7 @@ def test_the_choice_of_the_test_is_told(made, people, tmp_path):
     def chosen(how="test", folds=(), **columns):
         request = Request(tmp_path / "people.csv", "buys", replace(Split(0.2, None, None, 3), **columns))
         measured = replace(made["buys"][0].measured, how=how, folds=folds)
-        return Page(how_chosen(request, divided(request), measured)).text
+        return Page(code_in(how_chosen(request, divided(request), measured))).text
 
     assert "40 rows, 20% of all, drawn at random (seed 3), stratified by class" in chosen()
     assert "by the column 'day': those from 21.6.2024 on" in chosen(time="day")
@@ -149,9 +151,9 @@ def test_the_choice_of_the_test_is_told(made, people, tmp_path):
 
 
 def test_a_test_file_is_told(made):
-    trained = made["buys"][0]
-    request = replace(trained.request, test=Path("other.csv"))
-    assert "is the file other.csv with 40 rows" in how_chosen(request, trained.parts, trained.measured)
+    job = made["buys"][0]
+    request = replace(job.request, test=Path("other.csv"))
+    assert "is the file other.csv with 40 rows" in how_chosen(request, job.parts, job.measured)
 
 
 def test_classes_that_are_confused_are_counted():
@@ -168,9 +170,9 @@ def test_classes_that_are_confused_are_counted():
 
 def test_the_worst_rows_are_named_by_their_lines(made):
     for target in ("buys", "spends"):
-        trained, _, text = made[target]
+        trained, text = made[target][0].measured, made[target][1]
         page = Page(text).text
-        line, row = re.findall(r"--row (\d+)", page)[0], trained.parts.X_test.index
+        line, row = re.findall(r"--row (\d+)", page)[0], trained.index
         place = list(row).index(int(line))
         if target == "spends":
             errors = np.abs(trained.truth - trained.predicted)
@@ -218,13 +220,13 @@ def test_losses_end_where_networks_end(made):
     model.loss_curves_ = kept
 
 
-def test_a_page_is_written_after_ctrl_c_too(made, tmp_path, monkeypatch):
+def test_a_page_is_written_after_ctrl_c_too(made, monkeypatch):
     interrupts = []
-    monkeypatch.setattr(training_report, "columns", lambda _: interrupts.append(2) or Html("columns so far"))
-    trained, result, _ = made["buys"]
-    result = described(trained) | {name: result[name] for name in ("model", "config", "command")}
-    write_report(trained.unmeasured(), result, tmp_path / "page.html", interrupts)
-    text = Page((tmp_path / "page.html").read_text()).text
+    monkeypatch.setattr(report, "columns", lambda _: interrupts.append(2) or Html("columns so far"))
+    job = made["buys"][0]
+    measured = without_baselines(job.model, job.parts, 0)
+    run = Run("buys", files={"data": job.request.table}, is_measured=False)
+    text = Page(page_of(measured, run, interrupts)).text
     assert "The columns columns so far The target Ctrl-C came before this was computed" in text
     assert "Nothing was measured" in text
     assert "SHA-256" in text
@@ -249,7 +251,7 @@ def test_ctrl_c_while_the_page_is_written_leaves_it(vecprop, table, monkeypatch)
         signal.raise_signal(signal.SIGINT)
         return Html("columns so far")
 
-    monkeypatch.setattr(training_report, "columns", interrupted)
+    monkeypatch.setattr(report, "columns", interrupted)
     done = vecprop("train", table, "--target", "buys", "--report", "page.html", *FAST)
     assert done.exit_code == 130, done.stderr
     assert "what was trained is saved in people.npz" in done.stderr
@@ -261,7 +263,7 @@ def test_ctrl_c_while_measuring_leaves_a_page(vecprop, table, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Trained, "measure", interrupted)
+    monkeypatch.setattr(TrainingJob, "measure", interrupted)
     done = vecprop("train", table, "--target", "buys", "--report", "page.html", *FAST)
     assert done.exit_code == 130, done.stderr
     text = Page(Path("page.html").read_text()).text
@@ -271,31 +273,42 @@ def test_ctrl_c_while_measuring_leaves_a_page(vecprop, table, monkeypatch):
 
 
 def test_the_data_is_named_with_its_digest(made):
-    trained, result, text = made["buys"]
-    assert sha256(trained.request.table.read_bytes()).hexdigest() in text
-    assert "which is not kept" in origin(replace(trained.request, table=Path("-")), result)
+    job, text = made["buys"]
+    assert sha256(job.request.table.read_bytes()).hexdigest() in text
+    assert "which is not kept" in origin(Run(files={"data": Path("-")}))
 
 
-def test_a_test_may_have_none_of_the_classes(made, tmp_path):
-    trained, result, _ = made["buys"]
-    other = replace(trained, parts=replace(trained.parts, y_test=np.full(len(trained.parts.y_test), "maybe")))
-    write_report(other.unmeasured(), result, tmp_path / "page.html")
-    assert "No row of the test is of a class that training had" in (tmp_path / "page.html").read_text()
+def test_a_test_may_have_none_of_the_classes(made):
+    job = made["buys"][0]
+    none = replace(job.measured, truth=np.full(len(job.measured.truth), -1))
+    assert "No row of the test is of a class that training had" in page_of(none, Run(is_measured=False))
 
 
 @pytest.mark.parametrize("target", [pytest.param("buys", marks=pytest.mark.long), "spends"])
-def test_without_a_test_nothing_is_said_of_one(made, tmp_path, target):
-    trained, result, _ = made[target]
-    parts = replace(trained.parts, X_test=trained.parts.X_test[:0], y_test=trained.parts.y_test[:0])
-    more = {"refit": {"rows": 200, "epochs": 3}, "folds": {"vecprop": {"rmse": [1.0, 2.0, 3.0]}}}
-    write_report(replace(trained, parts=parts).unmeasured(), result | more, tmp_path / "page.html")
-    page = Page((tmp_path / "page.html").read_text()).text
+def test_without_a_test_nothing_is_said_of_one(made, target):
+    job = made[target][0]
+    parts = replace(job.parts, X_test=job.parts.X_test[:0], y_test=job.parts.y_test[:0])
+    measured = replace(without_baselines(job.model, parts, 0), folds=[np.arange(50), np.arange(50, 160)])
+    run = Run(chosen=how_chosen(job.request, parts, measured), refit="It is of all rows.")
+    page = Page(page_of(measured, run)).text
     assert "There is no test" in page
     assert "rows to test" not in page
     assert "none found" not in page
     assert ("Intervals are judged on a test only" in page) == (target == "spends")
-    assert "trained anew on all 200 rows" in page
-    assert "RMSE 2 ± 1" in page
+    assert "It is of all rows." in page
+    assert "mean and standard deviation" in page
+
+
+@pytest.mark.parametrize("target", ["buys", "spends"])
+def test_a_page_of_any_table_is_written_in_python(made, people, tmp_path, target):
+    found = vp.tables.evaluate(made[target][0].model, people.assign(zip="01", **{"<b>": 1}), baselines=False)
+    found.report(tmp_path / "page.html")
+    page = Page((tmp_path / "page.html").read_text()).text
+    assert page.startswith(f"{target}, predicted by a Tabular")
+    assert "The metrics are of 200 rows." in page
+    assert "rises when its values are shuffled" in page
+    assert "PASS: No gradient errors found" in page
+    assert not re.search(r"\btest\b", page.partition("The gradients")[0])
 
 
 @pytest.mark.long

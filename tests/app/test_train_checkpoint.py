@@ -8,8 +8,7 @@ import pytest
 import vecprop as vp
 from commands import FAST
 from killing import Killed, kill_at
-from vecprop.app.training import fitting
-from vecprop.app.training.train_on_table import Trained
+from vecprop.app.training.job import TrainingJob
 
 COMMAND = ("train", "people.csv", "--target", "buys", *FAST, "--checkpoint", "run")
 
@@ -48,9 +47,9 @@ def test_ctrl_c_leaves_the_rest_to_the_same_command(vecprop, monkeypatch):
     def press(self):
         raise KeyboardInterrupt
 
-    for place, name, value in ((Trained, "measure", press), (fitting, "was_interrupted", lambda model: True)):
+    for name, value in (("measure", press), ("is_trained_in_part", True)):
         with monkeypatch.context() as patch:
-            patch.setattr(place, name, value)
+            patch.setattr(TrainingJob, name, value)
             stopped = vecprop(*COMMAND)
         assert (stopped.exit_code, Path("people.npz").exists()) == (130, False)
         assert "run keeps what was trained, and the same command goes on from there" in stopped.stderr

@@ -93,7 +93,7 @@ def test_settings_reach_the_estimator(vecprop, table):
 
 
 def test_each_setting_of_the_estimators_is_an_option():
-    from vecprop.app.training.fitting import SETTINGS
+    from vecprop.app.training.config import SETTINGS
 
     elsewhere = {"target", "random_state", "progress", "verbose", "columns", "decimal", "date_format"} | {
         *("checkpoint", "workers")  # which change no bit

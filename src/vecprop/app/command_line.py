@@ -14,17 +14,10 @@ from ..terminal.errors import INTERRUPTED, USAGE, UsageError, code_of, reader_ha
 from ..terminal.output import say
 from ..terminal.usage import sentence_of
 from .commands import learn
-from .commands.check import check
-from .commands.convert import convert
-from .commands.demo import demo
-from .commands.evaluate import evaluate
-from .commands.explain import explain
-from .commands.export import export
-from .commands.info import info
-from .commands.playground import playground
-from .commands.predict import predict
+from .commands.model_files import check, export, info
+from .commands.rows import evaluate, explain, predict
+from .commands.tools import convert, demo, playground, warmup
 from .commands.train import train
-from .commands.warmup import warmup
 
 _WrongUsage: Any = typer.BadParameter.__base__  # which typer does not export
 

@@ -22,6 +22,10 @@ class TableError(ValueError):
         super().__init__(one_line(message))
 
 
+class RequestError(TableError):
+    """What is asked for does not fit the model or the table."""
+
+
 def printable(text: str) -> str:
     r"""Return text in which characters that steer a terminal are shown as escapes; ends of lines stay.
 

@@ -32,7 +32,7 @@ from .ensemble.staged import Calibrated, fit_together
 from .ensemble.stages import Stage, stage_of
 from .error import TableError, pandas
 from .explaining.contributions import Explanations, explanations
-from .explaining.drift import Profile, Tally, Watch
+from .explaining.drift import Profile, Tally, TrainedRows, Watch
 from .explaining.leaks import leaks
 from .kinds.task import as_whole
 from .kinds.values import as_numbers
@@ -296,6 +296,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             stream = StreamedRows(streamed, self.encoder_, targets, outputs, folds)
             is_alone = (self.stages or 1) == 1 and self.budget is None
             self.notes_ += streamed.notes + [OWN_ROWS] * (is_alone and self.workers is not None)
+        self.trained_rows_ = TrainedRows.of(self.encoder_, rows.frame, rows.target, count)
         views, training = [], self.training(count)
         inputs = dict(zip(VIEWS, of_views, strict=True))
         for stage in self.first_stages(count):

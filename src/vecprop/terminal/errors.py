@@ -27,10 +27,10 @@ def code_of(error: Exception) -> int:
     (2, 1)
     """
     from ..files import FileError
-    from ..tables.error import TableError
+    from ..tables.error import RequestError, TableError
     from ..train.state import DivergenceError
 
-    if isinstance(error, UsageError):
+    if isinstance(error, UsageError | RequestError):
         return USAGE
     if isinstance(error, TableError | FileError | FileNotFoundError | IsADirectoryError):
         return BAD_DATA

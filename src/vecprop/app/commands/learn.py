@@ -13,7 +13,7 @@ import typer
 from ...terminal.errors import WRONG_GRADIENT, UsageError
 from ...terminal.output import show, to_json
 from ...terminal.output_files import require_ending, writable
-from .shared_options import Debug, Force, Json
+from .options import Debug, Force, Json
 
 ActivationName = Annotated[str, typer.Option(help="The activation of the hidden layers.")]
 LossName = Annotated[str, typer.Option(help="softmax, logistic or squared_error, summed over the rows.")]

@@ -1,4 +1,4 @@
-"""From a table to its rows for training and for the test."""
+"""From a table to its rows for training and for the test, and rows of the test that training has seen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -8,19 +8,21 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
+from ...tables.encoding.columns import row_named
 from ...tables.encoding.folds import Dependence, group_numbers, times
 from ...tables.error import TableError, pandas
+from ...tables.evaluation.measured import Measured
+from ...tables.evaluation.measuring import Parts
+from ...tables.evaluation.targets import Task, target_of
 from ...tables.kinds.kinds import target_doubt, target_reading
-from ...tables.kinds.number_formats import NumberReading
 from ...tables.kinds.options import NOTHING, Asked
 from ...tables.kinds.task import guess_task
-from ...tables.reading.frames import as_frame, column_of
+from ...tables.kinds.values import as_names, own_reading, read_numbers
+from ...tables.reading.frames import Frame, as_frame, column_of
 from ...tables.rows import Roles, UsedRows
 from ...tables.streaming.memory_plan import parts_if_larger
 from ...tables.streaming.streamed import Streamed
 from ...terminal.errors import UsageError
-from ..models.known_rows import Frame, Task, target_of
-from .repeated_rows import known_groups, refuse_the_same_file, repeated_rows
 
 FEWEST = 10
 """The smallest number of rows for a training and a test part."""
@@ -104,62 +106,6 @@ class Request:
     memory: str | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """A table divided into training and test.
-
-    Parameters
-    ----------
-    stream : Streamed or None
-        The whole table, if it does not fit into memory: the rows are then samples of those of training and of the test.
-    """
-
-    task: Task
-    X: Frame
-    y: np.ndarray
-    weight: np.ndarray
-    X_test: Frame
-    y_test: np.ndarray
-    weight_test: np.ndarray
-    notes: list[str]
-    dependence: Dependence = field(default_factory=Dependence)
-    reading: NumberReading | None = None
-    stream: Streamed | None = None
-
-    @property
-    def rows(self) -> int:
-        """The number of rows of training, of which there may be a sample here."""
-        return len(self.y) if self.stream is None else self.stream.rows
-
-    @property
-    def has_test(self) -> bool:
-        """Whether there are rows of a test."""
-        return len(self.y_test) > 0
-
-    @property
-    def training(self) -> dict[str, Any]:
-        """The arguments of ``fit``."""
-        if self.stream is not None:
-            return {"X": self.stream}
-        together = {"groups": self.dependence.groups, "time": self.dependence.time}
-        return {"X": self.X, "y": self.y, "sample_weight": self.weight, **together}
-
-    def training_of(self, rows: np.ndarray) -> dict[str, Any]:
-        """Return the arguments of ``fit`` for some of the rows of training."""
-        some = replace(self, X=self.X.iloc[rows], y=self.y[rows], weight=self.weight[rows])
-        return replace(some, dependence=self.dependence[rows]).training
-
-    @property
-    def training_of_all(self) -> dict[str, Any]:
-        """The arguments of ``fit`` for the rows of training and of the test."""
-        if self.stream is not None:
-            return {"X": self.stream.whole()}
-        X = pandas().concat([self.X, self.X_test])
-        X.attrs["aside"] = self.X.attrs["aside"]
-        y, weight = (np.concatenate(both) for both in ((self.y, self.y_test), (self.weight, self.weight_test)))
-        return {"X": X, "y": y, "sample_weight": weight}
-
-
 def divided(request: Request) -> Parts:
     """Return the rows of a table for training and for the test; of one that does not fit into memory, samples."""
     split, target = request.split, request.target
@@ -212,7 +158,7 @@ def divided(request: Request) -> Parts:
         train, test = split.numbers(frame, y, task == "classification")
         of_test = X.iloc[test], y[test], weight[test]
         X, y, weight, dependence = X.iloc[train], y[train], weight[train], dependence[train]
-    parts = Parts(task, X, y, weight, *of_test, notes, dependence, reading, stream)
+    parts = Parts(task, X, y, weight, *of_test, notes, dependence, reading, stream, split.group)
     if request.folds is not None and request.folds > len(parts.y):
         raise TableError(f"There are {len(parts.y)} rows, fewer than the {request.folds} folds of --cv: lower it.")
     if parts.has_test and stream is None:
@@ -240,3 +186,123 @@ def _strata(y: np.ndarray, count: int) -> np.ndarray | None:
     """Return the classes to stratify a draw by, if each has enough rows for both parts, else None."""
     _, sizes = np.unique(y, return_counts=True)
     return y if sizes.min() > 1 and min(count, len(y) - count) >= len(sizes) else None
+
+
+def refuse_the_same_file(table: Path, test: Path) -> None:
+    """Refuse a file of test rows that is the table of training."""
+    if table.exists() and test.exists() and table.samefile(test):
+        raise UsageError(f"--test {test} is the table of training itself: give other rows, or leave --test out.")
+
+
+def repeated_rows(parts: Parts, request: Request) -> list[str]:
+    """Return a note on rows of the test that are alike in training, with all values and the target, if there are any.
+
+    Columns that are set aside, such as row numbers and weights, do not count.
+
+    Parameters
+    ----------
+    parts : Parts
+        The table, divided; the index of its rows is their lines in a text file, else it counts them from 0.
+
+    Raises
+    ------
+    TableError
+        If a file of test rows holds the rows of training and no others.
+    """
+    table, test, aside = request.table, request.test, parts.X.attrs["aside"].keys() - {request.split.group}
+    names = [name for name in parts.X.columns if name not in aside and name in parts.X_test.columns]
+    pairs = [(parts.X[name], parts.X_test[name]) for name in names]
+    pairs.append((pandas().Series(parts.y), pandas().Series(parts.y_test)))
+    train, tested = map(_digests, zip(*(_in_like_terms(*pair) for pair in pairs), strict=True))
+    again = np.isin(tested, train)
+    if not again.any():
+        return []
+    if test is not None and np.array_equal(np.sort(train), np.sort(tested)):
+        raise TableError(
+            f"{test} has the rows of {table} and no others: give --test rows that training has not seen, or leave it "
+            "out."
+        )
+    place = int(np.flatnonzero(again)[0])
+    twin = int(np.flatnonzero(train == tested[place])[0])
+    here = f"{row_named(parts.X_test.index, place)} of {(test or table).name}"
+    there = f"{row_named(parts.X.index, twin)} of {table.name}"
+    return [
+        f"{int(again.sum())} of the test's {len(again)} rows are in training too, with all values and the target, such "
+        f"as {here}, which is {there} there: the test is easier for these than for new rows."
+    ]
+
+
+def known_groups(parts: Parts, name: str | None) -> list[str]:
+    """Return a note on rows of the test whose group training has, if there are any; the name is that of the column."""
+    if name is None or name not in parts.X_test.columns:
+        return []
+    groups, of_training = (pandas().Series(as_names(part[name])) for part in (parts.X_test, parts.X))
+    count = int(groups.isin(of_training).sum())
+    if not count:
+        return []
+    return [
+        f"{count} of the test's {len(parts.y_test)} rows are of groups (column {name!r}) that training has: the test "
+        "is easier for these than for those of new groups."
+    ]
+
+
+def _digests(columns: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Return a number for each row that is equal for rows that are alike."""
+    return pandas().util.hash_pandas_object(pandas().DataFrame(dict(enumerate(columns))), index=False).to_numpy()
+
+
+def _in_like_terms(train: Any, test: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return a column of both parts as numbers, by the signs of training, or else as text, whatever its types."""
+    reading = own_reading(train)
+    (x, is_unread), (x_test, is_unread_in_test) = (read_numbers(series, reading) for series in (train, test))
+    if not (is_unread.any() or is_unread_in_test.any()):
+        return x, x_test
+    return train.astype(str).to_numpy(dtype=object), test.astype(str).to_numpy(dtype=object)
+
+
+def how_chosen(request: Request, parts: Parts, measured: Measured) -> str:
+    """Return sentences on which rows a model is measured on, and whether they are as hard as what it is for."""
+    split = request.split
+    if measured.how == "test":
+        return _how_test_is_chosen(request, parts)
+    together = ""
+    if split.group is not None:
+        together = f" Rows of one group of the column {split.group!r} are in one fold."
+    elif split.time is not None:
+        together = f" Each fold is predicted from what is earlier by the column {split.time!r}."
+    if measured.how == "cross-validation":
+        return (
+            f"There is no test: each of {len(measured.folds)} folds of the rows was predicted by a whole model that "
+            f"was trained on others.{together}"
+        )
+    return (
+        f"There is no test: {len(measured.truth):,} training rows were predicted by networks that were neither "
+        f"trained on them nor stopped by them.{together}"
+    )
+
+
+def _how_test_is_chosen(request: Request, parts: Parts) -> str:
+    split, rows = request.split, f"{len(parts.y_test):,} rows"
+    share = f"{rows}, {len(parts.y_test) / (parts.rows + len(parts.y_test)):.0%} of all"
+    if request.test is not None:
+        return f"The test is the file {request.test} with {rows}; training has the {parts.rows:,} rows of the table."
+    if split.time is not None:
+        both = pandas().concat([parts.X[split.time], parts.X_test[split.time]])  # which are read as one column
+        of_test = times(both, split.time, split.asked)[len(parts.X) :]
+        return (
+            f"The test is the latest {share}, by the column {split.time!r}: those from "
+            f"{parts.X_test[split.time].iloc[int(np.argmin(of_test))]} on. Training ends before them, as it does when "
+            "later rows are predicted."
+        )
+    if split.group is not None:
+        groups = parts.X_test[split.group].nunique(dropna=False)
+        return (
+            f"The test is {share}: those of {groups:,} groups of the column {split.group!r}, drawn at random (seed "
+            f"{split.seed}). No group is in both parts, so that the metrics are for new groups."
+        )
+    how = ", stratified by class where each class has enough rows" if parts.task == "classification" else ""
+    return (
+        f"The test is {share}, drawn at random (seed {split.seed}){how}. Such a test is too easy if rows belong "
+        "together, as those of one patient do, or if later rows are to be predicted: choose it by `--group` or "
+        "`--time` then."
+    )

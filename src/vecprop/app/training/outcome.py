@@ -1,60 +1,23 @@
-"""The outcome of ``vecprop train``: as values for JSON, and as text for a terminal."""
+"""The outcome of ``vecprop train`` as text for a terminal."""
 
-from math import isfinite
-from statistics import mean, stdev
+from pathlib import Path
 from typing import Any
 
-from ...tables.evaluation.metrics import columns_of_text, levels_of, scores_as_text, title
-from ..models.describing import positive_class
-from .train_on_table import Trained
-from .verdict import verdict
+from ...tables.evaluation.measured import Measured
+from ...tables.evaluation.metrics import columns_of_text, title
+from ...tables.evaluation.report.sections import spread
+from ...tables.evaluation.targets import levels_of
 
 
-def as_values(trained: Trained) -> dict[str, Any]:
-    """Return the outcome of a training as values for JSON."""
-    measured = trained.measured
-    result = described(trained) | {
-        "measured": {"how": measured.how, "rows": len(measured.truth)},
-        "scores": trained.scores,
-        "verdict": verdict(trained),
-    }
-    if measured.folds:
-        result["folds"] = measured.of_folds()
-    return result
-
-
-def described(trained: Trained) -> dict[str, Any]:
-    """Return the outcome of a training without what is measured."""
-    parts, model = trained.parts, trained.final
-    result = {
-        "task": parts.task,
-        "target": trained.request.target,
-        "rows": {"train": parts.rows, "test": len(parts.y_test)},
-        "columns": {"used": dict(model.encoder_.kinds), "dropped": dict(model.encoder_.dropped)},
-        "stages": model.stages_,
-        "networks": sum(map(len, model.ensembles)),
-        "parameters": sum(ensemble.theta.size for ensemble in model.ensembles),
-        "seconds": {name: round(seconds, 3) for name, seconds in trained.seconds.items()},
-        "notes": trained.notes,
-    }
-    if trained.is_classifier:
-        result["classes"] = model.classes_.tolist()
-    if (positive := positive_class(model)) is not None:
-        result |= {"positive": positive, "threshold": getattr(model, "threshold_", 0.5)}
-    if trained.refitted is not None:
-        result["refit"] = {"rows": parts.rows + len(parts.y_test), "epochs": model.n_iter_}
-    return result
-
-
-def as_text(trained: Trained, result: dict[str, Any]) -> str:
+def as_text(result: dict[str, Any], measured: Measured, table: Path) -> str:
     """Return the outcome of a training as text."""
     seconds = result["seconds"]
     whole = sum(seconds.values())
     dropped = result["columns"]["dropped"]
     why = ", ".join(f"{name} ({reason})" for name, reason in list(dropped.items())[:5])
-    what = f"{len(result['classes'])} classes" if trained.is_classifier else _numbers(levels_of(trained.model))
+    what = f"{len(result['classes'])} classes" if measured.is_classifier else _numbers(levels_of(measured.model))
     lines = [
-        f"{result['task']} of {result['target']!r} ({what}) in {trained.request.table}",
+        f"{result['task']} of {result['target']!r} ({what}) in {table}",
         f"rows      {result['rows']['train']} to train, {result['rows']['test'] or 'none'} to test",
         f"columns   {len(result['columns']['used'])} used" + (f", {len(dropped)} dropped: {why}" if dropped else ""),
         f"networks  {result['networks']}, with {result['parameters']} parameters in all"
@@ -62,7 +25,7 @@ def as_text(trained: Trained, result: dict[str, Any]) -> str:
         *_positive(result),
         *_refit(result),
         "",
-        scores_as_text(trained.scores, _WHERE[trained.measured.how], result.get("positive")),
+        measured.text(_WHERE[measured.how]),
         *(["", folds_as_text(result["folds"], result.get("positive"))] if "folds" in result else []),
         "",
         *result["verdict"].sentences,
@@ -111,25 +74,6 @@ def folds_as_text(folds: dict[str, dict[str, list[float]]], positive: Any = None
         spreads = (spread(of[metric]) for of in folds.values())
         rows.append([title(metric, positive), *(f"{of[0]:.4g} ± {of[1]:.4g}" if of else "undefined" for of in spreads)])
     return columns_of_text(rows)
-
-
-def spread(values: list[float]) -> tuple[float, float] | None:
-    """Return the mean and the standard deviation of finite values, None of fewer than two.
-
-    A deviation that is rounding alone is 0.
-
-    Examples
-    --------
-    >>> spread([1.0, 2.0, 3.0, float("nan")]), spread([1.0])
-    ((2.0, 1.0), None)
-    >>> spread([0.1, 0.1 + 2e-17, 0.3 - 0.2])
-    (0.1, 0.0)
-    """
-    finite = [value for value in values if isfinite(value)]
-    if len(finite) < 2:
-        return None
-    middle, deviation = mean(finite), stdev(finite)
-    return middle, deviation if deviation > 1e-12 * abs(middle) else 0.0
 
 
 def _numbers(levels: list[float]) -> str:

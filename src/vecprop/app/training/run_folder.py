@@ -11,11 +11,13 @@ from typing import Any
 from ... import Checkpoint
 from ...files.checkpoint.identity import Identity, of_all
 from ...files.checkpoint.store import LOCK, RUN, Store
+from ...tables.reading.file_lists import STANDARD_INPUT, existing
 from ...terminal.errors import UsageError
 from ...terminal.output_files import RunFiles
+from .config import PASSING, TrainConfig
 
-PASSING = {"output", "report", "threads", "checkpoint"}
-"""Options beside those of `configuration.PASSING` with which a run is still the same."""
+STILL_THE_SAME = {"output", "report", "threads", "checkpoint"}
+"""Options beside those of `PASSING` with which a run is still the same."""
 
 LIBRARIES = ("vecprop", "numpy", "scipy", "numba", "scikit-learn", "pandas", "pyarrow")
 NETWORKS = "networks"
@@ -30,6 +32,19 @@ class RunFolder:
         run |= {f"version of {name}": version(name) for name in LIBRARIES} | {"version of Python": python_version()}
         run = Identity()({**files, **run})
         self.path, self.store = path, Store(path, run, [of_all([run])])
+
+    @classmethod
+    def of(cls, config: TrainConfig) -> "RunFolder":
+        """Return the folder of a run, or refuse to keep one whose files are gone when it is run again."""
+        options = config.options
+        files = {name: options[name] for name in ("table", "test", "columns")}
+        for name, file in files.items():
+            is_stream = file is not None and file.exists() and not (file.is_file() or file.is_dir())
+            if is_stream or file == STANDARD_INPUT:
+                raise UsageError(f"The {name} is a stream, which is gone when the command is run again: give a file.")
+        changes = {name: value for name, value in options.items() if name not in PASSING | STILL_THE_SAME}
+        paths = {name: existing(file) if file else None for name, file in files.items()}
+        return cls(options["checkpoint"], paths, changes)
 
     def begin(self) -> None:
         """Make the folder, if need be; refuse that of another run, or one that holds other files."""

@@ -25,7 +25,7 @@ from ...tables.encoding.target_means import TargetMeans
 from ...tables.encoding.texts import HashedTexts, LatentTexts
 from ...tables.ensemble.ensemble import Ensemble, Networks
 from ...tables.ensemble.intervals import Residuals
-from ...tables.explaining.drift import Profile
+from ...tables.explaining.drift import Profile, TrainedRows
 from ...tables.kinds.dates import DateReading
 from ...tables.kinds.number_formats import NumberReading
 from ...tables.regressor import TabularRegressor
@@ -224,6 +224,7 @@ _LEARNED_OF_TABLES: Checks = {
     "notes_": is_a(list[str]),
     "encoder_": is_a(Encoder),
     "profiles_": lambda value, model: is_a(list[Profile])(value, model) and len(value) == len(model.encoder_.parts),
+    "trained_rows_": is_a(TrainedRows),
     "ensemble_": is_a(Ensemble),
     "loss_curves_": is_a(list[list[float]]),
     "validation_loss_curves_": is_a(list[list[float]]),
@@ -300,6 +301,12 @@ def _profile_is_consistent(profile: Profile) -> bool:
         and is_known
         and bool(np.all(values[1:] > values[:-1]))
     )
+
+
+def _trained_rows_are_consistent(rows: TrainedRows) -> bool:
+    digests = rows.digests
+    is_sorted = digests.dtype == np.uint64 and digests.ndim == 1 and bool(np.all(digests[1:] >= digests[:-1]))
+    return is_sorted and 0 < len(digests) <= rows.rows
 
 
 def _networks_are_consistent(networks: Networks) -> bool:
@@ -388,6 +395,7 @@ VECPROP_CLASSES = [
     replace(stored_fields(HashedTexts, lambda texts: texts.hashes > 0), name="Texts"),
     stored_fields(Encoder, _encoder_is_consistent),
     stored_fields(Profile, _profile_is_consistent),
+    stored_fields(TrainedRows, _trained_rows_are_consistent),
     stored_fields(Networks, _networks_are_consistent),
     stored_fields(Ensemble, _views_are_consistent),
     stored_fields(Residuals, _residuals_are_consistent),

@@ -1,1 +1,5 @@
-"""The evaluation of models of tables: metrics with intervals, and baselines to beat."""
+"""The evaluation of models of tables: metrics with intervals, baselines to beat, the verdict, and a page."""
+
+from .evaluation import Evaluation, evaluate
+
+__all__ = ["Evaluation", "evaluate"]

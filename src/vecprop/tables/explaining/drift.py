@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from ..encoding.columns import Categories, Dates, NumberInputs, ordinary
-from ..encoding.encoder import Inputs, Misfits
+from ..encoding.encoder import Encoder, Inputs, Misfits
+from ..error import pandas
 from ..kinds.values import as_names
 from ..reading.frames import Frame, as_frame
 
@@ -21,6 +22,8 @@ SHIFT = 0.1
 """A share that differs by less than this from that of training is no drift, however sure the difference is."""
 FEWEST_ROWS = 30
 """Of fewer values than this the distribution is not compared: the first rows of a table, say, are no sample."""
+MOST_DIGESTS = 10_000
+"""Of this number of rows of training digests are kept, 80 KB."""
 CHANCE = 0.001
 """The probability of a note on a table of training's distribution, by chance."""
 
@@ -186,6 +189,59 @@ def _shown(part: Inputs, value: Any) -> str:
     if isinstance(part, Categories):
         return repr(str(value))
     return str(np.datetime64(int(np.floor(value)), "D")) if isinstance(part, Dates) else f"{value:.6g}"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedRows:
+    """Digests of rows of training, by which they are recognized in another table.
+
+    Parameters
+    ----------
+    digests : ndarray of uint64 (M,)
+        Sorted; of at most 10,000 rows, evenly spaced.
+    rows : int
+        The number of all rows of training.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"age": [20.0, 30.0, None, 70.0]})
+    >>> encoder, y = Encoder.of(frame)[0], np.arange(4.0)
+    >>> TrainedRows.of(encoder, frame, y, 4).count(encoder, frame[1:], np.array([1.0, 2.0, 5.0]))
+    2.0
+    """
+
+    digests: np.ndarray
+    rows: int
+
+    @classmethod
+    def of(cls, encoder: Encoder, frame: Frame, y: np.ndarray, rows: int) -> Self:
+        """Return the digests of rows with their targets, of which there may be a sample."""
+        some = np.unique(np.linspace(0, len(frame) - 1, MOST_DIGESTS).astype(int))
+        return cls(np.sort(_digests(encoder, frame.iloc[some], y[some])), rows)
+
+    @property
+    def are_all(self) -> bool:
+        """Whether each row of training has its digest."""
+        return len(self.digests) == self.rows
+
+    def count(self, encoder: Encoder, frame: Frame, y: np.ndarray) -> float:
+        """Return how many rows were trained on; an estimate, if not all rows of training have digests."""
+        found = int(np.isin(_digests(encoder, frame, y), self.digests).sum())
+        return found * self.rows / len(self.digests)
+
+
+def _digests(encoder: Encoder, frame: Frame, y: np.ndarray) -> np.ndarray:
+    """Return a number for each row that is equal for rows with the same values, as the model reads them, and target."""
+    columns = [_as_read(part, frame[name]) for name, part in zip(encoder.names, encoder.parts, strict=True)]
+    return pandas().util.hash_pandas_object(pandas().DataFrame(dict(enumerate([*columns, y]))), index=False).to_numpy()
+
+
+def _as_read(part: Inputs, series: Any) -> np.ndarray:
+    if isinstance(part, NumberInputs | Dates):
+        x = part.read(series) + 0.0  # no -0
+        return np.where(np.isnan(x), np.nan, x)
+    return as_names(series) if isinstance(part, Categories) else series.astype(str).to_numpy()
 
 
 class Watch:

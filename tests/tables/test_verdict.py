@@ -9,28 +9,27 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from vecprop.app.training.verdict import verdict
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.evaluation import baselines
 from vecprop.tables.evaluation.baselines import Baselines, _of_columns, columns_for_trees
+from vecprop.tables.evaluation.measured import Measured
 from vecprop.tables.evaluation.metrics import Estimate, difference, estimates, metrics_of_classes, metrics_of_numbers
 
 
-def trained(ours, naive, boosting, how="test"):
+def measured(ours, naive, boosting, how="test", **more):
     """Return what a verdict is on: losses with their intervals, and margins, all in thousandths."""
     each = {"vecprop": ours, "naive": naive[:3], "gradient boosting": boosting[:3]}
-    model = SimpleNamespace(validation_loss_curves_=[[3.0, 2.0, 3.0]], training=lambda rows: SimpleNamespace(epochs=50))
-    made: Any = SimpleNamespace(
-        scores={name: {"rmse": Estimate(*of)} for name, of in each.items()},
-        metrics={"rmse": ours[0]},
-        margins={"naive": Estimate(*naive[3:]), "gradient boosting": Estimate(*boosting[3:])},
-        parts=SimpleNamespace(y=np.arange(400), rows=400),
-        truth=np.arange(100),
-        groups=None,
-        measured=SimpleNamespace(how=how),
-        model=model,
-        is_classifier=False,
+    model: Any = SimpleNamespace(
+        validation_loss_curves_=[[3.0, 2.0, 3.0]],
+        training=lambda rows: SimpleNamespace(epochs=50),
+        trained_rows_=SimpleNamespace(rows=400),
+        **more.pop("model", {}),
     )
+    fields = {"truth": np.arange(100)} | more
+    made = Measured(how, model, None, None, weight=np.ones(100), predictions={}, **fields)
+    scores = {name: {"rmse": Estimate(*of)} for name, of in each.items()}
+    margins = {"naive": Estimate(*naive[3:]), "gradient boosting": Estimate(*boosting[3:])}
+    vars(made)["_estimates"] = scores, margins
     return made
 
 
@@ -48,7 +47,8 @@ NAIVE = (500, 450, 550, 400, 380, 420)
     ],
 )
 def test_the_level_goes_by_paired_draws_and_intervals(ours, naive, boosting, level, overlaps):
-    found = verdict(trained(ours, naive, boosting))
+    found = measured(ours, naive, boosting).verdict
+    assert found is not None
     assert (found.level, found.baseline) == (level, "gradient boosting")
     assert found.overlaps == (["naive", "gradient boosting"] if overlaps is None else overlaps)
     assert len(found.worries) == (naive[4] < 0)
@@ -60,28 +60,30 @@ def test_the_level_goes_by_paired_draws_and_intervals(ours, naive, boosting, lev
 
 
 def test_a_model_is_judged_by_a_baseline_that_is_not_surely_beaten():
-    found = verdict(trained((100, 90, 110), (130, 120, 140, 30, -1, 60), (120, 115, 130, 20, 10, 30)))
+    found = measured((100, 90, 110), (130, 120, 140, 30, -1, 60), (120, 115, 130, 20, 10, 30)).verdict
+    assert found is not None
     assert (found.level, found.baseline, found.theirs.value) == ("no better", "naive", 130)
     assert found.says.startswith("No better than naive, as far as can be told")
 
 
 def test_the_verdict_says_that_there_is_no_test():
-    found = verdict(trained((100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60), how="out of fold"))
+    found = measured((100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60), how="out of fold").verdict
+    assert found is not None
     assert (found.level, len(found.worries)) == ("better", 1)
     assert "There is no test" in found.worries[0]
 
 
-def test_few_groups_and_one_class_are_said():
-    few: Any = trained((100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60))
-    few.groups = np.arange(100) // 10
-    (worry,) = verdict(few).worries
+def test_what_to_worry_about():
+    losses = (100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60)
+    (worry,) = measured(*losses, groups=np.arange(100) // 10).worries
     assert worry.startswith("The scores are of 10 groups only")
-    one: Any = trained((100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60))
-    one.is_classifier, one.truth = True, np.ones(100, int)
-    one.model.classes_, one.model.threshold, one.model.class_weight = np.array(["no", "yes"]), None, "balanced"
-    one.measured.decided = np.zeros(100, int)
-    one.scores["vecprop"]["d2_log_loss"] = Estimate(-0.5, -0.9, -0.1)
-    lower, all_of_one, never = verdict(one).worries
+    (worry,) = measured(*losses, trained_on=60).worries
+    assert worry == "60 of 100 rows were trained on: metrics of them are too good."
+    classes = {"classes_": np.array(["no", "yes"]), "threshold": None, "class_weight": "balanced"}
+    one = measured(*losses, truth=np.ones(100, int), model=classes)
+    one.predictions["vecprop"] = np.tile([0.9, 0.1], (100, 1))
+    one.metrics["d2_log_loss"] = Estimate(-0.5, -0.9, -0.1)
+    lower, all_of_one, never = one.worries
     assert "since classes have weights: use them to rank and to decide" in lower
     assert all_of_one.startswith("All rows measured are of the class 'yes'")
     assert never.endswith("none was predicted so: try --threshold f1.")

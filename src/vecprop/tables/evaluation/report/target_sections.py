@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from ...tables.encoding.columns import shortened
-from ...tables.ensemble.threshold import positive_of
-from ...tables.error import printable
-from ...tables.evaluation.baselines import NAIVE
-from ..training.train_on_table import Trained
+from ...encoding.columns import shortened
+from ...ensemble.threshold import positive_of
+from ...error import printable
+from ..baselines import NAIVE
+from ..measured import Measured
 from .drawings import (
     COVERAGES,
     MOST_POINTS,
@@ -29,35 +29,33 @@ MOST_CLASSES = 20
 MOST_PAIRS = 15
 
 
-def target_of_classes(trained: Trained) -> Html:
-    """Return the number of rows of each class, in training and in the test."""
-    counts = np.unique(trained.parts.y, return_counts=True)[1]
-    shown = [f"{count:,} ({count / counts.sum():.1%})" for count in counts]
-    rows = [
-        [name, bar(count / counts.max(), of)] for name, count, of in zip(_names(trained), counts, shown, strict=True)
-    ]
-    heads = {"class": "name", "rows to train": "bars"}
-    if trained.parts.has_test:
-        in_test = np.bincount(trained.truth[trained.truth >= 0], minlength=len(counts))
-        rows, heads = (
-            [[*row, f"{of:,}"] for row, of in zip(rows, in_test, strict=True)],
-            heads | {"rows to test": "number"},
-        )
+def target_of_classes(measured: Measured) -> Html:
+    """Return the number of rows of each class, in training and in the test, or in the table."""
+    learned, count = measured.learned, len(measured.model.classes_)
+    measured_rows = np.bincount(measured.truth[measured.truth >= 0], minlength=count)
+    counts = measured_rows if learned is None else np.bincount(learned.y[learned.y >= 0], minlength=count)
+    shown = [f"{count:,} ({count / max(counts.sum(), 1):.1%})" for count in counts]
+    most = max(counts.max(), 1)
+    rows = [[name, bar(count / most, of)] for name, count, of in zip(_names(measured), counts, shown, strict=True)]
+    heads = {"class": "name", "rows" if learned is None else "rows to train": "bars"}
+    if learned is not None and measured.has_test:
+        rows = [[*row, f"{of:,}"] for row, of in zip(rows, measured_rows, strict=True)]
+        heads |= {"rows to test": "number"}
     return long_table(heads, [rows[k] for k in np.argsort(-counts, kind="stable")], MOST_CLASSES)
 
 
-def errors_of_classes(trained: Trained) -> Html:
+def errors_of_classes(measured: Measured) -> Html:
     """Return which classes are confused, how well each is found, and for two classes the curves of all thresholds."""
-    known = trained.truth >= 0
+    known = measured.truth >= 0
     if not known.any():
         return element("p", "No row of the test is of a class that training had.")
-    truth, decided = trained.truth[known], trained.measured.decided[known]
-    names = _names(trained)
+    truth, decided = measured.truth[known], measured.decided[known]
+    names = _names(measured)
     are_few = len(names) <= MOST_CLASSES
     parts = [confusion_matrix(truth, decided, names) if are_few else confused_pairs(truth, decided, names)]
     parts += [element("h3", "Each class"), each_class(truth, decided, names)]
     if len(names) == 2 and len(np.unique(truth)) == 2:
-        parts += [element("h3", "All thresholds"), _curves(trained, known, positive_of(trained.model))]
+        parts += [element("h3", "All thresholds"), _curves(measured, known, positive_of(measured.model))]
     return join(parts)
 
 
@@ -120,11 +118,11 @@ def _share(share: float) -> str:
     return "–" if np.isnan(share) else f"{share:.1%}"
 
 
-def _curves(trained: Trained, known: np.ndarray, positive: int) -> Html:
+def _curves(measured: Measured, known: np.ndarray, positive: int) -> Html:
     """Return the curves of the model and of the baselines that do not guess, with points at the model's threshold."""
-    predictions = {of: P[known, positive] for of, P in trained.measured.predictions.items() if of != NAIVE}
-    name = _names(trained)[positive]
-    both = trained.truth[known] == positive, predictions, trained.measured.decided[known] == positive
+    predictions = {of: P[known, positive] for of, P in measured.predictions.items() if of != NAIVE}
+    name = _names(measured)[positive]
+    both = measured.truth[known] == positive, predictions, measured.decided[known] == positive
     guess = "A guess is on the dotted line; the point is at the model's threshold."
     return element(
         "div",
@@ -134,19 +132,19 @@ def _curves(trained: Trained, known: np.ndarray, positive: int) -> Html:
     )
 
 
-def calibration_of_classes(trained: Trained) -> Html:
+def calibration_of_classes(measured: Measured) -> Html:
     """Return a picture of how right the probabilities are."""
-    known = trained.truth >= 0
+    known = measured.truth >= 0
     if not known.any():
         return Html()
-    if len(trained.model.classes_) == 2:
-        positive = positive_of(trained.model)
-        what = f"probability of {_names(trained)[positive]}"
-        chance, is_so = trained.predicted[:, positive], trained.truth == positive
+    if len(measured.model.classes_) == 2:
+        positive = positive_of(measured.model)
+        what = f"probability of {_names(measured)[positive]}"
+        chance, is_so = measured.predicted[:, positive], measured.truth == positive
     else:
         what = "probability of the predicted class"
-        decided = trained.measured.decided
-        chance, is_so = trained.predicted[np.arange(len(decided)), decided], decided == trained.truth
+        decided = measured.decided
+        chance, is_so = measured.predicted[np.arange(len(decided)), decided], decided == measured.truth
     told = (
         f"The {what}, and the share of rows in which it is so, with 95 % intervals. On the dotted line both are equal; "
         "below it the model is too sure. Grey bars show how many rows have such a probability."
@@ -154,27 +152,30 @@ def calibration_of_classes(trained: Trained) -> Html:
     return picture(told, draw_calibration, chance[known], is_so[known], what, height=3.5)
 
 
-def _names(trained: Trained) -> list[str]:
-    return [printable(shortened(str(name))) for name in trained.model.classes_]
+def _names(measured: Measured) -> list[str]:
+    return [printable(shortened(str(name))) for name in measured.model.classes_]
 
 
 JUDGED = 0.9
 """The coverage of the intervals that are judged by the size of rows."""
 
 
-def target_of_numbers(trained: Trained) -> Html:
+def target_of_numbers(measured: Measured) -> Html:
     """Return a picture of the target's distribution, and its quartiles in words."""
-    y = np.asarray(trained.parts.y, float)
+    learned = measured.learned
+    y = measured.truth if learned is None else learned.y
     low, first, middle, third, high = map(figures, np.quantile(y, [0, 0.25, 0.5, 0.75, 1]))
     told = f"From {low} to {high}; half of the rows lie between {first} and {third}, around {middle}."
-    return picture(told, draw_targets, {"training": y} | ({"test": trained.truth} if trained.parts.has_test else {}))
+    targets = {"table" if learned is None else "training": y}
+    targets |= {"test": measured.truth} if learned is not None and measured.has_test else {}
+    return picture(told, draw_targets, targets)
 
 
-def errors_of_numbers(trained: Trained) -> Html:
+def errors_of_numbers(measured: Measured) -> Html:
     """Return pictures of predictions and of their errors."""
-    rows = len(trained.truth)
+    rows = len(measured.truth)
     some = f" {MOST_POINTS:,} of {rows:,} rows are drawn." if rows > MOST_POINTS else ""
-    both = trained.predicted, trained.truth
+    both = measured.predicted, measured.truth
     return element(
         "div",
         picture(
@@ -185,12 +186,12 @@ def errors_of_numbers(trained: Trained) -> Html:
     )
 
 
-def calibration_of_numbers(trained: Trained) -> Html:
+def calibration_of_numbers(measured: Measured) -> Html:
     """Return pictures of the shares of rows that lie within their intervals: of all rows, and by their size."""
-    if not trained.parts.has_test:
+    if not measured.has_test:
         return element("p", "Intervals are judged on a test only, since they were made by the rows of training.")
-    ends = {share: trained.model.predict_interval(trained.measured.X, share).T for share in COVERAGES}
-    within = {share: (low <= trained.truth) & (trained.truth <= high) for share, (low, high) in ends.items()}
+    ends = {share: measured.model.predict_interval(measured.X, share).T for share in COVERAGES}
+    within = {share: (low <= measured.truth) & (measured.truth <= high) for share, (low, high) in ends.items()}
     low, high = ends[JUDGED]
     by_size = f"The share of rows within {JUDGED:.0%} intervals, in groups of rows"
     judged = within[JUDGED], JUDGED
@@ -202,7 +203,7 @@ def calibration_of_numbers(trained: Trained) -> Html:
             draw_kept,
             within,
         ),
-        picture(f"{by_size} by what is predicted.", draw_coverage, trained.predicted, *judged, "predicted"),
+        picture(f"{by_size} by what is predicted.", draw_coverage, measured.predicted, *judged, "predicted"),
         picture(
             f"{by_size} by the width of the interval.", draw_coverage, high - low, *judged, "width of the interval"
         ),

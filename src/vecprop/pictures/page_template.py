@@ -8,5 +8,5 @@ from string import Template
 def filled(package: str, name: str, values: Mapping[str, str]) -> str:
     """Return a template of a package with HTML for its names, and the shared style for ``$style``."""
     template = files(package).joinpath(name).read_text(encoding="utf-8")
-    style = files("vecprop.terminal").joinpath("page.css").read_text(encoding="utf-8")
+    style = files("vecprop.pictures").joinpath("page.css").read_text(encoding="utf-8")
     return Template(template).substitute(values, style=style)

@@ -1,7 +1,5 @@
 """Metrics agree with scikit-learn's, and intervals hold what they promise."""
 
-import json
-
 import numpy as np
 import pytest
 from sklearn import metrics
@@ -129,15 +127,3 @@ def test_a_class_that_is_not_known_is_wrong():
     found = scores_of_classes(np.array([0, -1]), np.array([[1.0, 0.0], [0.5, 0.5]]))
     assert found["accuracy"].value == 0.5
     assert found["log_loss"].value == pytest.approx(-np.log(1e-15) / 2)
-
-
-def test_rows_of_weight_0_are_not_evaluated(vecprop, trained, people):
-    people.assign(w=[0] * 5 + [1] * 195).to_csv("w.csv", index=False)
-    result = json.loads(vecprop("evaluate", trained / "buys.npz", "w.csv", "--weight", "w", "--json").stdout)
-    assert (result["rows"], result["notes"][0]) == (195, "5 of 200 rows have the weight 0 and are left out.")
-    people.assign(w=0).to_csv("w.csv", index=False)
-    done = vecprop("evaluate", trained / "buys.npz", "w.csv", "--weight", "w")
-    assert (done.exit_code, done.stdout) == (3, "")
-    assert (
-        done.stderr == "Column 'w', the weights, is zero in all rows, so that none counts: weigh at least two rows.\n"
-    )

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ...pictures.dependence import plot_dependence
-from ...tables.error import printable
-from ...tables.explaining.dependence import Dependence, dependences
-from ...tables.explaining.importance import Importance, importances
-from ...tables.explaining.losses import loss_name
-from ..training.train_on_table import Trained
+from ....pictures.dependence import plot_dependence
+from ...error import printable
+from ...explaining.dependence import Dependence, dependences
+from ...explaining.importance import Importance
+from ...explaining.losses import loss_name
+from ..measured import Measured
 from .markup import Html, bar, drawn, element, figures, join, long_table
 
 MOST_COLUMNS = 15
@@ -27,35 +27,34 @@ HEADS = {
     "distinct": "number",
     "such as": "examples",
     "importance": "bars",
-    "drift of the test": "drift",
 }
 
 
-def columns(trained: Trained) -> Html:
+def columns(measured: Measured) -> Html:
     """Return the table of columns, and how predictions depend on the leading ones."""
-    found = importances_of(trained)
+    found = measured.importances
     told = (
-        f"A column's importance is how much the {loss_name(trained.model)} of {_rows(trained)} rises when its values "
+        f"A column's importance is how much the {loss_name(measured.model)} of {_rows(measured)} rises when its values "
         "are shuffled, with its 95 % interval. Columns that stand in for each other are shuffled together too (paler "
         "bars), since each of them alone can seem unimportant."
     )
     return join(
         [
             element("p", told),
-            table_of_columns(trained, found),
-            _dependences(trained, [(each.alone or (each,))[0].columns[0] for each in found]),
+            table_of_columns(measured, found),
+            _dependences(measured, [(each.alone or (each,))[0].columns[0] for each in found]),
         ]
     )
 
 
-def _dependences(trained: Trained, names: list[str]) -> Html:
+def _dependences(measured: Measured, names: list[str]) -> Html:
     """Return pictures of how predictions depend on each of some columns, the most important first."""
-    found = dependences(trained.model, trained.measured.X, names[:LEADING])
+    found = dependences(measured.model, measured.X, names[:LEADING])
     if not found:
         return Html()
     told = (
-        f"Thick lines and points are the mean {found[0].output} over {_rows(trained)} if all of them had this value in "
-        "the column; thin lines are single rows."
+        f"Thick lines and points are the mean {found[0].output} over {_rows(measured)} if all of them had this value "
+        "in the column; thin lines are single rows."
     )
     pictures = (_picture_of(each, printable(each.column)) for each in found)
     return join(
@@ -77,30 +76,25 @@ def _draw_dependence(ax: Any, dependence: Dependence) -> None:
     ax.set(xlabel="", ylabel="")  # which the page says
 
 
-def importances_of(trained: Trained) -> list[Importance]:
-    """Return the importances of the columns on the test, for new groups if rows are of groups."""
-    measured, seed = trained.measured, trained.request.split.seed
-    return importances(trained.model, measured.X, measured.truth, measured.weight, trained.groups, seed)
+def _rows(measured: Measured) -> str:
+    return {"table": "rows of the table", "test": "rows of the test"}.get(measured.how, "rows of training")
 
 
-def _rows(trained: Trained) -> str:
-    return "rows of the test" if trained.parts.has_test else "rows of training"
-
-
-def table_of_columns(trained: Trained, found: list[Importance]) -> Html:
+def table_of_columns(measured: Measured, found: list[Importance]) -> Html:
     """Return the table of columns: those whose importance is known, the largest first, those not used, and others."""
-    encoder, bars, drifts = trained.model.encoder_, dict(_bars(found)), drift_of_columns(trained)
+    encoder, bars, drifts = measured.model.encoder_, dict(_bars(found)), drift_of_columns(measured)
     kinds, readings = encoder.kinds | dict.fromkeys(encoder.codes, "codes"), encoder.readings
 
     def row(name: str) -> list[Html | str]:
         if name in encoder.dropped:
-            return [*_described(trained, name, "not used", encoder.dropped[name]), "", ""]
+            return [*_described(measured, name, "not used", encoder.dropped[name]), "", ""]
         read = "" if readings[name] == kinds[name] else readings[name]
-        return [*_described(trained, name, kinds[name], read), bars.get(name, "not measured"), drifts.get(name, "")]
+        return [*_described(measured, name, kinds[name], read), bars.get(name, "not measured"), drifts.get(name, "")]
 
     names = [*bars, *encoder.dropped, *(name for name in encoder.names if name not in bars)]
     told = element("p", f"{len(names) - LISTED:,} more columns are not listed.") if len(names) > LISTED else Html()
-    return join([long_table(HEADS, list(map(row, names[:LISTED])), MOST_COLUMNS, "columns"), told])
+    heads = HEADS | {"drift" if measured.how == "table" else "drift of the test": "drift"}
+    return join([long_table(heads, list(map(row, names[:LISTED])), MOST_COLUMNS, "columns"), told])
 
 
 def _bars(found: list[Importance]) -> Iterator[tuple[str, Html]]:
@@ -123,9 +117,11 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _described(trained: Trained, name: str, kind: str, reading: str) -> list[Html | str]:
+def _described(measured: Measured, name: str, kind: str, reading: str) -> list[Html | str]:
     """Return the cells of a column on its values in training."""
-    series = trained.parts.X[name]
+    series = (measured.learned or measured).X.get(name)
+    if series is None:  # which is not used
+        return [printable(str(name)), kind, reading, "", "", ""]
     missing, known = int(series.isna().sum()), series.dropna()
     empty = f"{missing:,} ({missing / len(series):.1%})" if missing else "0"
     longest = LONGEST_NUMBER if kind == "numbers" else LONGEST
@@ -138,12 +134,12 @@ def _short(value: object, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def drift_of_columns(trained: Trained) -> dict[str, str]:
+def drift_of_columns(measured: Measured) -> dict[str, str]:
     """Return how the test's values of each column differ from those of training; nothing without a test."""
-    if not trained.parts.has_test:
+    if not measured.has_test:
         return {}
-    model: Any = trained.model
-    tallies = model.tallies(trained.parts.X_test)
+    model: Any = measured.model
+    tallies = model.tallies(measured.X)
     each = zip(model.encoder_.names, model.encoder_.parts, model.profiles_, tallies, strict=True)
     return {
         name: "; ".join(profile.notes(part, tally, len(tallies))) or "none found" for name, part, profile, tally in each

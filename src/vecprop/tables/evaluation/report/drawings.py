@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ...pictures.style import INK, colour
+from ....pictures.style import INK, colour
 
 
 def interval(count: int, rows: int) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from io import StringIO
 from itertools import islice
 from typing import Any
 
-from ...pictures.style import INK, colour
+from ....pictures.style import INK, colour
 
 
 class Html(str):
@@ -39,6 +39,18 @@ def element(tag: str, *parts: object, **attributes: object) -> Html:
     named = "".join(f' {name.strip("_").replace("_", "-")}="{escape(str(of))}"' for name, of in attributes.items())
     end = "" if tag in ("br", "img") else f"</{tag}>"
     return Html(f"<{tag}{named}>{join(parts)}{end}")
+
+
+def code_in(text: str) -> Html:
+    """Return text whose parts in backticks are code.
+
+    Examples
+    --------
+    >>> code_in("see `a < b`")
+    'see <code>a &lt; b</code>'
+    """
+    parts = text.split("`")
+    return join(element("code", part) if number % 2 else part for number, part in enumerate(parts))
 
 
 def join(parts: Iterable[object], between: str = "") -> Html:

@@ -1,24 +1,34 @@
-"""A command's options in a TOML file with the same names: read as defaults, and written after a run."""
+"""Options that several commands have, and options in a TOML file with the same names."""
 
-import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from ...tables.error import nearest, one_line
 from ...terminal.errors import UsageError
 
-PASSING = {"config", "force", "replace_interrupted", "debug", "quiet", "as_json", "workers"}
-"""Options that do not change the result, and are not written."""
+Debug = Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no notes.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file that `vecprop train` or `save` wrote.")]
+Table = Annotated[
+    Path,
+    typer.Argument(
+        metavar="TABLE", help="A CSV, Parquet, Arrow or Excel file, or a folder of such; - reads standard input."
+    ),
+]
 
 
 def read_configuration(context: typer.Context, path: str | Path | None) -> str | Path | None:
     """Make a file's values the defaults of the command's options: the callback of ``--config``, called first."""
     if path is None:
         return None
+    from ..training.config import PASSING
+
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeError) as error:
@@ -41,30 +51,8 @@ def _wrong(message: str) -> UsageError:
     return UsageError(one_line(message))
 
 
-def configuration(context: typer.Context, changed: Mapping[str, Any]) -> str:
-    """Return the options of a command that change its result as TOML, with some of them replaced.
-
-    Options that were not given and have no default are left out.
-    """
-    values = {name: value for name, value in context.params.items() if name not in PASSING} | dict(changed)
-    sections = {name: value for name, value in values.items() if isinstance(value, Mapping)}
-    lines = [f"{name} = {_toml(value)}" for name, value in values.items() if value is not None and name not in sections]
-    for name, section in sections.items():
-        if section:
-            lines += [f"[{name}]", *(f"{_toml(key)} = {_toml(value)}" for key, value in section.items())]
-    return "".join(f"{line}\n" for line in lines)
-
-
 def _as_text(value: Any) -> str:
     """Return a value as it would be typed, lists with commas, and entries with commas in quotes."""
     if not isinstance(value, list):
         return str(value)
     return ",".join(f'"{entry}"' if "," in str(entry) else str(entry) for entry in value)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return repr(value)
-    return json.dumps(str(value), ensure_ascii=False)

@@ -1,24 +1,125 @@
-"""Explanations of a model, and of some rows of a table, which are named by their lines."""
+"""What commands do with a finished model: predict, describe, check and explain."""
 
+import importlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...tables.error import TableError, pandas, printable
-from ...tables.evaluation.metrics import columns_of_text
-from ...tables.explaining.contributions import Explanations
-from ...tables.explaining.importance import Importance, importances, influences
-from ...tables.explaining.losses import loss_name
-from ...tables.reading.file_lists import STANDARD_INPUT
-from ...tables.reading.frames import as_frame
-from ...tables.reading.table_parts import TableParts, may_be_in_parts
-from ...tables.rows import Roles, UsedRows
-from ...tables.table_model import TableModel
-from ...terminal.errors import UsageError
-from .known_rows import class_numbers, classes_of, numbers_of, target_of
-from .predicting import notes_on
+from .. import check_gradients
+from ..check import Report
+from ..files.networks import TrainedNetwork
+from ..tables.error import TableError, pandas, printable
+from ..tables.evaluation.metrics import columns_of_text
+from ..tables.evaluation.report.sections import ROWS, check_of_first_network
+from ..tables.evaluation.targets import (
+    as_learned,
+    classes_of,
+    errors_of_steps,
+    known_rows,
+    plain_target,
+    positive_class,
+    rows_for,
+)
+from ..tables.explaining.contributions import Explanations
+from ..tables.explaining.drift import Watch
+from ..tables.explaining.importance import Importance, importances, influences
+from ..tables.explaining.losses import loss_name
+from ..tables.reading.file_lists import STANDARD_INPUT
+from ..tables.reading.frames import Frame, as_frame
+from ..tables.reading.table_parts import TableParts, may_be_in_parts
+from ..tables.rows import Roles, UsedRows
+from ..tables.table_model import TRAINED_ANEW, TableModel
+from ..terminal.errors import UsageError
+
+WITHOUT_TEST = "There was no test"
+"""The beginning of the note on a model whose metrics are of rows of training."""
+
+
+def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:
+    """Return a description of a model, together with the document of its file.
+
+    Examples
+    --------
+    >>> network = Network(2, [Dense(1)], SquaredError())
+    >>> described(TrainedNetwork(network, network.init(seed=0)), {})["model"]
+    'TrainedNetwork'
+    """
+    last: Any = model.steps[-1][1] if hasattr(model, "steps") else model
+    said: dict[str, Any] = {"model": type(last).__name__}
+    if hasattr(last, "ensemble_"):
+        said |= {"target": last.target, "networks": sum(map(len, last.ensembles))}
+    if hasattr(last, "classes_"):
+        said["classes"] = last.classes_.tolist()
+    if (positive := positive_class(last)) is not None:
+        said["positive"] = positive
+    if hasattr(last, "threshold_"):
+        said["threshold"] = last.threshold_
+    if notes := [note for note in getattr(last, "notes_", []) if note.startswith((TRAINED_ANEW, WITHOUT_TEST))]:
+        said["note"] = notes[-1]
+    if document.get("columns"):
+        said["columns"] = dict(document["columns"])
+    if document.get("metrics"):
+        said["metrics"] = document["metrics"]
+    said["network"] = str(network_of(last)[0].summary())
+    if document.get("written by"):
+        said["written by"] = document["written by"]
+    return said
+
+
+def network_of(model: Any) -> tuple[Any, Any]:
+    """Return the network and parameters of a model; of an ensemble, those of the first member."""
+    if isinstance(model, TrainedNetwork):
+        return model.network, model.theta
+    if isinstance(model, TableModel):
+        view, *_ = model.ensemble_.views
+        return view.network, view.thetas[0]
+    return model.network_, model.theta_
+
+
+def check_model(model: Any, table: Path, target: str | None) -> Report:
+    """Check the gradients of a model's training, by both engines, on a table; of an ensemble, the first network's."""
+    frame, target, _ = known_rows(model, table, target)
+    frame = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, ROWS).astype(int))]
+    X, last = rows_for(model, frame.drop(columns=target)), model
+    if hasattr(model, "steps"):
+        with errors_of_steps(model):
+            X, last = model[:-1].transform(X), model[-1]
+    if not isinstance(last, TableModel):
+        return last.check_gradients(X, frame[target].to_numpy())
+    y = as_learned(last, plain_target(last, frame, target))
+    if hasattr(last, "classes_") and (y < 0).all():
+        known = ", ".join(map(repr, last.classes_[:5].tolist()))
+        raise TableError(
+            f"Column {target!r}, the target, has none of the classes that the model knows, such as {known}."
+        )
+    return check_of_first_network(last, X, y)
+
+
+def check_function(name: str, size: int, seed: int) -> Report:
+    """Check the gradient of a function that is named as ``module:function``.
+
+    Parameters
+    ----------
+    name : str
+        The function, as MODULE:FUNCTION; f(theta) returns its value and its gradient. The module is looked for in the
+        current folder first.
+    """
+    module_name, _, function_name = name.partition(":")
+    sys.path.insert(0, "")
+    try:
+        function = getattr(importlib.import_module(module_name), function_name, None)
+    except ModuleNotFoundError as error:
+        if error.name != module_name:
+            raise
+        raise UsageError(f"There is no module {module_name!r} here, and none is installed.") from None
+    finally:
+        sys.path.remove("")
+    if not callable(function):
+        raise UsageError(f"The module {module_name!r} has no function {function_name!r}.")
+    return check_gradients(function, np.random.default_rng(seed).normal(size=size))
 
 
 def explained_rows(
@@ -81,11 +182,7 @@ def explained_model(model: Any, table: Path | None) -> tuple[ExplainedModel, lis
     frame = None if table is None else as_frame(table, target=model.target, classes=classes_of(model))
     if frame is not None and model.target in frame.columns:
         frame, _, _, notes = UsedRows.of(frame, Roles(model.target))
-        X, y = frame.drop(columns=model.target), frame[model.target]
-        if hasattr(model, "classes_"):
-            truth = class_numbers(target_of(frame, model.target, "classification"), model.classes_)
-        else:
-            truth = numbers_of(y, model.target, getattr(model, "target_reading_", None))
+        X, truth = frame.drop(columns=model.target), as_learned(model, plain_target(model, frame, model.target))
         rise = f"How much the {loss_name(model)} of {len(frame)} rows of {table} rises {shuffled}:"
         return ExplainedModel(rise, importances(model, X, truth)), notes + notes_on(model, X)
     notes = [] if frame is None else [*frame.attrs.get("notes", []), *notes_on(model, frame)]
@@ -146,3 +243,10 @@ def place_of(index: Any, number: int, table: Path) -> int:
         f"{said} has no row that ends in line {number}, which is blank or goes on: the rows around it end in the lines "
         f"{index[place - 1]} and {index[place]}."
     )
+
+
+def notes_on(model: Any, frame: Frame) -> list[str]:
+    """Return sentences on what of a table is unlike the model's training."""
+    watch = Watch(model)
+    watch.see(frame)
+    return watch.notes()

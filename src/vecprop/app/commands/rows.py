@@ -1,0 +1,167 @@
+"""``vecprop predict``, ``evaluate`` and ``explain``: a model and a table in, what the model makes of its rows out."""
+
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ...terminal.errors import UsageError
+from ...terminal.output import say, say_notes, show, to_json
+from ...terminal.output_files import writable
+from .options import Debug, Force, Json, Model, Quiet, Table
+
+
+def predict(
+    model: Model,
+    table: Table,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The output file; by default or as -, CSV on standard output.")
+    ] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(help="A column of TABLE to write too, as it is; may be repeated.")
+    ] = None,
+    interval: Annotated[
+        float | None, typer.Option(min=0.5, max=0.999, help="Write the ends of intervals that contain this share.")
+    ] = None,
+    as_json: Json = False,
+    chunk: Annotated[int, typer.Option(min=1, help="Rows that are read at once.")] = 100_000,
+    quiet: Quiet = False,
+    force: Force = False,
+    debug: Debug = False,
+) -> None:
+    """Predict the rows of a table, in their order: classes with probabilities, or numbers with intervals.
+
+    A table may be larger than memory. The name of the output sets its format; --json prints a list of objects.
+
+    Example: vecprop predict titanic.npz passengers.csv > survivors.csv
+
+    Example: vecprop predict prices.npz houses.parquet --interval 0.9 --keep address -o predicted.parquet
+    """
+    from ... import load
+    from ...tables.error import pandas
+    from ...tables.evaluation.targets import predictions
+    from ...tables.explaining.drift import Watch
+    from ...tables.reading.file_lists import ARROW, PARQUET, files_of
+    from ...tables.reading.reading import chunks
+    from ...terminal.output_files import STANDARD_OUTPUT, require_format, table_writer
+
+    suffix = files_of(table)[0].suffix
+    if as_json and output is not None:
+        raise UsageError(f"--json writes the predictions to standard output, and -o to {output}: give one of the two.")
+    if output is None and not as_json and suffix.lower() in PARQUET | ARROW:
+        raise UsageError(f"Give -o, the name of a file for the predictions, such as predictions{suffix}.")
+    output = None if output == STANDARD_OUTPUT else output
+    if output is not None:
+        require_format(writable(output, force, model, table))
+    loaded = load(model)
+    watch = Watch(loaded)
+    parts = chunks(table, chunk, list(dict.fromkeys(keep or ())))
+    first, kept = next(parts)
+    made = predictions(loaded, first, interval)  # before anything is written
+    for name in set(kept) & set(made):
+        raise UsageError(f"--keep {name!r} has the name of a column of predictions: rename that of the table.")
+    with table_writer(output, as_json) as write:
+        for number, (frame, as_stored) in enumerate(chain([(first, kept)], parts)):
+            made = made if number == 0 else predictions(loaded, frame, interval)
+            write(pandas().concat([as_stored, made], axis=1))
+            if not quiet:
+                watch.see(frame)
+    if not quiet:
+        say_notes(watch.notes())
+        if output is not None:
+            say(f"Predictions are in {output}.")
+
+
+def evaluate(
+    model: Model,
+    table: Table,
+    target: Annotated[str | None, typer.Option(help="The column of the target; by default the model's own.")] = None,
+    weight: Annotated[str | None, typer.Option(help="The column of the rows' weights.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure a model on rows whose target is known, with intervals.
+
+    Example: vecprop evaluate titanic.npz passengers-of-1913.csv
+    """
+    from ... import load
+    from ...tables.evaluation import evaluate
+    from ...tables.evaluation.targets import positive_class
+
+    found = evaluate(load(model), table, target=target, weight=weight, baselines=False)
+    rows, positive = len(found.truth), positive_class(found.model)
+    if not quiet:
+        say_notes(found.notes)
+    if as_json:
+        of_class = {} if positive is None else {"positive": positive}
+        print(to_json({"rows": rows, "scores": found.metrics, **of_class, "notes": found.notes}))
+    else:
+        show(found.text(f"on {rows} rows of {table.name}", model.name))
+
+
+def explain(
+    model: Model,
+    table: Annotated[
+        Path | None,
+        typer.Argument(metavar="[TABLE]", help="A table; with its target, importances are rises of the loss."),
+    ] = None,
+    row: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=0, help="The line of a row in TABLE (of Parquet and Arrow its number from 0); may be repeated."
+        ),
+    ] = None,
+    background: Annotated[
+        Path | None, typer.Option(help="A table of rows to compare with; by default what columns had in training.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A file for the explanation, such as why.csv.")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    force: Force = False,
+    debug: Debug = False,
+) -> None:
+    """Explain a model: how important each column is. With --row, explain the predictions of rows of a table.
+
+    The importance of a column is how much the loss rises when its values are shuffled; for a table without the target,
+    or without a table, how much predictions change. A row is explained by what each column contributes, its Shapley
+    value with standard error: contributions add up to the difference between the prediction, or the probability of the
+    predicted class, and its mean.
+
+    Example: vecprop explain titanic.npz passengers.csv
+
+    Example: vecprop explain titanic.npz passengers.csv --row 17
+    """
+    from ... import load
+    from ...terminal.output_files import STANDARD_OUTPUT, require_format, table_writer
+    from ..models import explained_model, explained_rows
+
+    if row and table is None:
+        raise UsageError("--row is the line of a row in a table: give TABLE too.")
+    if background is not None and not row:
+        raise UsageError("--background is for the rows of --row: give both, or neither.")
+    if as_json and output == STANDARD_OUTPUT:
+        raise UsageError("--json and -o - both write to standard output: give one of the two.")
+    if output not in (None, STANDARD_OUTPUT):
+        require_format(writable(output, force, model, table, background))
+    explanations: Any
+    if row and table is not None:
+        explanations, notes = explained_rows(load(model), table, row, background)
+        result = {"rows": explanations}
+    else:
+        explanations, notes = explained_model(load(model), table)
+        result = explanations._asdict()
+    if output is not None:
+        with table_writer(None if output == STANDARD_OUTPUT else output) as write:
+            write(explanations.to_frame())
+    if as_json:
+        print(to_json({**result, "notes": notes}))
+    elif output is None:
+        show(repr(explanations))
+    if not quiet:
+        say_notes(notes)
+        if output not in (None, STANDARD_OUTPUT):
+            say(f"{'Contributions' if row else 'Importances'} are in {output}.")

@@ -1,1 +1,0 @@
-"""The use of a model by commands: predictions, metrics, gradient checks and a description."""

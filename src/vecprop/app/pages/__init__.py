@@ -1,1 +1,0 @@
-"""HTML pages: the report of ``vecprop train``."""

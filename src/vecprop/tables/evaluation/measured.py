@@ -1,0 +1,324 @@
+"""What a model and baselines predict of rows: their metrics with intervals, and the verdict on the model."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from ..ensemble.threshold import decided, positive_of
+from ..explaining.importance import Importance, importances
+from ..explaining.worst_rows import WorstRow, worst_rows
+from ..table_model import TableModel
+from .baselines import NAIVE
+from .metrics import (
+    TITLES,
+    Estimate,
+    Metric,
+    Scores,
+    difference,
+    estimates,
+    metrics_of_classes,
+    metrics_of_numbers,
+    metrics_of_quantiles,
+    scores_as_text,
+)
+from .targets import levels_of, positive_class
+
+OURS = "vecprop"
+"""The name of the model among its baselines."""
+FEW, FEW_GROUPS = 50, 20
+"""With fewer rows or groups than this, a test is too imprecise to judge a model."""
+
+How = Literal["table", "test", "out of fold", "cross-validation"]
+Level = Literal["better", "slightly better", "no better", "worse"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a model is better than its baselines.
+
+    Parameters
+    ----------
+    level : str
+        By the 95 % intervals of differences in paired draws: "better" if the loss is lower than the loss of each
+        baseline, and its interval overlaps none of theirs; "slightly better" if it is lower, but intervals overlap;
+        "worse" if the loss of the best baseline is lower; "no better" if the rows do not tell.
+    metric : str
+        The loss by which it is judged.
+    ours, theirs, margin : Estimate
+        The loss of the model, the loss of the baseline, and how much higher that is.
+    baseline : str
+        The baseline that decides: the best one, or one that is not surely beaten.
+    overlaps : list of str
+        The baselines whose intervals overlap the model's.
+    says : str
+        The verdict as a sentence.
+    worries : list of str
+        Reasons not to trust the model or its metrics, as sentences.
+    """
+
+    level: Level
+    metric: str
+    ours: Estimate
+    baseline: str
+    theirs: Estimate
+    margin: Estimate
+    overlaps: list[str]
+    says: str
+    worries: list[str]
+
+    @property
+    def sentences(self) -> list[str]:
+        """The verdict and the worries."""
+        return [self.says, *self.worries]
+
+
+class Learned(NamedTuple):
+    """Rows of training, or a sample of them, with their targets as the model learns them, and the number of all."""
+
+    X: Any
+    y: np.ndarray
+    rows: int
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Rows that a model is measured on, and what it and the baselines predict of them.
+
+    Parameters
+    ----------
+    how : "table", "test", "out of fold" or "cross-validation"
+        Any rows; or rows that were set aside; or those of training, each by the networks that have not seen it; or
+        each by a whole model that has not seen it.
+    X : DataFrame or None
+        The rows; None if only predictions of them were kept. Their names are the ``index`` in any case.
+    truth : ndarray (N,)
+        The target: numbers, or indices of classes, -1 for those that the model does not know.
+    predictions : dict of str to ndarray
+        What the model, which is the first, and each baseline predict: probabilities (N, C), numbers (N,), or quantiles
+        (N, L).
+    folds : list of ndarray
+        The rows of each fold of a cross-validation.
+    thresholds : ndarray (N,), optional
+        The threshold by which each row is decided.
+    """
+
+    how: How
+    model: Any
+    X: Any
+    index: Any
+    truth: np.ndarray
+    weight: np.ndarray
+    predictions: dict[str, np.ndarray]
+    learned: Learned | None = None
+    folds: list[np.ndarray] = field(default_factory=list)
+    thresholds: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    seed: int = 0
+    trained_on: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether the model predicts classes."""
+        return hasattr(self.model, "classes_")
+
+    @property
+    def has_test(self) -> bool:
+        """Whether the rows are others than those of training."""
+        return self.how in ("table", "test")
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """The model's probabilities (N, C) or predictions (N,), which are the middle ones of quantiles."""
+        Y, levels = self.predictions[OURS], levels_of(self.model)
+        return Y[:, len(levels) // 2] if levels else Y
+
+    @property
+    def decided(self) -> np.ndarray:
+        """The index of the class that is predicted for each row, (N,)."""
+        return decided(self.predicted, self.thresholds, self.model)
+
+    def _metrics_of(self, rows: Any = slice(None)) -> dict[str, dict[str, Metric]]:
+        """Return the metrics of the model and of each baseline on all or some of the rows; the first is the loss."""
+        return {name: self._of_predictions(Y, rows) for name, Y in self.predictions.items()}
+
+    def _of_predictions(self, Y: np.ndarray, rows: Any) -> dict[str, Metric]:
+        truth, Y, weight = self.truth[rows], Y[rows], self.weight[rows]
+        if self.is_classifier:
+            thresholds = None if self.thresholds is None else self.thresholds[rows]
+            return metrics_of_classes(truth, Y, decided(Y, thresholds, self.model), weight, positive_of(self.model))
+        levels = levels_of(self.model)
+        return metrics_of_quantiles(truth, Y, levels) if levels else metrics_of_numbers(truth, Y)
+
+    @cached_property
+    def _estimates(self) -> tuple[Scores, dict[str, Estimate]]:
+        each = self._metrics_of()
+        loss = next(iter(each[OURS]))
+        margins = {(name, None): difference(of[loss], each[OURS][loss]) for name, of in each.items() if name != OURS}
+        of_all = {(name, metric): of[metric] for name, of in each.items() for metric in of}
+        with threadpool_limits(1):
+            found = estimates(of_all | margins, self.weight, self.seed, self.groups)
+        scores = {name: {metric: found[name, metric] for metric in of} for name, of in each.items()}
+        return scores, {name: found[name, None] for name, _ in margins}
+
+    @property
+    def scores(self) -> Scores:
+        """The metrics with their intervals, of the model (as "vecprop") and then of each baseline."""
+        return self._estimates[0]
+
+    @property
+    def metrics(self) -> dict[str, Estimate]:
+        """The metrics of the model with their intervals; the first is the loss by which it is judged."""
+        return self.scores[OURS]
+
+    @property
+    def baselines(self) -> Scores:
+        """The metrics of each baseline with their intervals."""
+        return {name: of for name, of in self.scores.items() if name != OURS}
+
+    @property
+    def margins(self) -> dict[str, Estimate]:
+        """How much higher the loss of each baseline is than the model's, on the same draws of the rows."""
+        return self._estimates[1]
+
+    @cached_property
+    def metrics_of_folds(self) -> dict[str, dict[str, list[float]]]:
+        """The metrics of the model and of each baseline on each fold."""
+        found: dict[str, dict[str, list[float]]] = {}
+        for rows in self.folds:
+            with np.errstate(divide="ignore", invalid="ignore"):  # a fold may lack a class
+                for name, metrics in self._metrics_of(rows).items():
+                    for metric, of in metrics.items():
+                        value = float(of(self.weight[None, rows])[0])
+                        found.setdefault(name, {}).setdefault(metric, []).append(value)
+        return found
+
+    @cached_property
+    def worst_rows(self) -> list[WorstRow]:
+        """The ten rows with the largest loss, the worst first; none of models that are not of tables."""
+        if not isinstance(self.model, TableModel):
+            return []
+        return worst_rows(self.model, self.index, self.truth, self.predicted)
+
+    @cached_property
+    def importances(self) -> list[Importance]:
+        """How much the loss rises when a column is shuffled; of whole groups, if rows are of groups."""
+        return importances(self.model, self.X, self.truth, self.weight, self.groups, self.seed)
+
+    @cached_property
+    def verdict(self) -> Verdict | None:
+        """Whether the model is better than its baselines, and what to worry about; None without baselines."""
+        if not self.margins:
+            return None
+        metric, (ours, *others) = next(iter(self.scores[OURS])), self.scores.items()
+        losses = {name: of[metric] for name, of in others}
+        baseline = decisive({name: loss.value for name, loss in losses.items()}, self.margins)
+        overlaps = [name for name, loss in losses.items() if ours[1][metric].overlaps(loss)]
+        level, margin = _level(self.margins, baseline, overlaps), self.margins[baseline]
+        both = ours[1][metric], baseline, losses[baseline]
+        says = _says(level, TITLES[metric], *both, margin)
+        return Verdict(level, metric, *both, margin, overlaps, says, self.worries)
+
+    @property
+    def worries(self) -> list[str]:
+        """Reasons not to trust the model or its metrics, as sentences."""
+        return [*_worries_of_losses(self), *_worries_of_rows(self)]
+
+    def text(self, where: str, name: str = OURS) -> str:
+        """Return the metrics of the model and the baselines as a table of text."""
+        names = {OURS: name}
+        scores = {names.get(of, of): scores for of, scores in self.scores.items()}
+        return scores_as_text(scores, where, positive_class(self.model))
+
+
+def decisive(losses: dict[str, float], margins: dict[str, Estimate]) -> str:
+    """Return the baseline by which a model is judged: the best, or if that is surely beaten, one that is not.
+
+    Examples
+    --------
+    >>> margins = {"linear": Estimate(0.03, 0.01, 0.05), "boosting": Estimate(0.04, -0.01, 0.09)}
+    >>> decisive({"linear": 0.33, "boosting": 0.34}, margins)
+    'boosting'
+    """
+    best = min(losses, key=lambda name: losses[name])
+    closest = min(margins, key=lambda name: margins[name].low)
+    return closest if margins[best].low > 0 >= margins[closest].low else best
+
+
+def _level(margins: dict[str, Estimate], best: str, overlaps: Sequence[str]) -> Level:
+    if margins[best].high < 0:
+        return "worse"
+    if not all(margin.low > 0 for margin in margins.values()):
+        return "no better"
+    return "slightly better" if overlaps else "better"
+
+
+def _says(level: Level, loss: str, ours: Estimate, baseline: str, theirs: Estimate, margin: Estimate) -> str:
+    """Return a verdict as a sentence."""
+    values = f"the {loss} is {ours.value:.4g}, that of {baseline} {theirs.value:.4g}"
+    apart = _apart(margin)
+    return {
+        "better": f"Better than all baselines: {values}, the best of them; ours is {apart}.",
+        "slightly better": f"Slightly better than {baseline}: {values}; ours is {apart}, but intervals overlap.",
+        "no better": f"No better than {baseline}, as far as can be told: {values}; ours is {apart}.",
+        "worse": f"Not the best choice, which is {baseline}: {values}; ours is {apart}.",
+    }[level]
+
+
+def _apart(margin: Estimate) -> str:
+    return f"lower by {margin}" if margin.value >= 0 else f"higher by {-margin}"
+
+
+def _worries_of_losses(measured: Measured) -> Iterator[str]:
+    """Yield what is wrong with the rows or the loss, unless that is what the verdict is about."""
+    scores, margins = measured.scores[OURS], measured.margins
+    if measured.trained_on:
+        yield f"{measured.trained_on} of {len(measured.truth)} rows were trained on: metrics of them are too good."
+    if measured.how == "out of fold":
+        yield (
+            "There is no test: each training row is predicted by networks that were neither trained on it nor stopped "
+            "by it."
+        )
+    metric = next(iter(scores))
+    losses = {name: of[metric].value for name, of in measured.scores.items() if name != OURS}
+    if margins and margins[NAIVE].low <= 0 and decisive(losses, margins) != NAIVE:
+        yield (
+            f"The {TITLES[metric]} may be no better than without inputs, which is {losses[NAIVE]:.4g}: ours is "
+            f"{_apart(margins[NAIVE])}."
+        )
+    explained = scores.get("d2_log_loss")
+    if explained is not None and explained.high < 0:
+        weighted = ", since classes have weights: use them to rank and to decide" if measured.model.class_weight else ""
+        yield (
+            "The probabilities tell less than how frequent the classes are in these rows (D² of log loss is "
+            f"{explained}){weighted}."
+        )
+
+
+def _worries_of_rows(measured: Measured) -> Iterator[str]:
+    """Yield what is wrong with the rows, with training, and with decisions."""
+    model, truth, groups = measured.model, measured.truth, measured.groups
+    if len(truth) < FEW:
+        yield f"The scores are of {len(truth)} rows only: see how wide the intervals are."
+    if groups is not None and (count := len(np.unique(groups))) < FEW_GROUPS:
+        yield f"The scores are of {count} groups only, from which intervals are rather too narrow."
+    curves, epochs = model.validation_loss_curves_, model.training(model.trained_rows_.rows).epochs
+    late = sum(len(curve) > epochs and int(np.argmin(curve)) >= 0.95 * epochs for curve in curves)
+    if 2 * late > len(curves):
+        yield f"{late} of {len(curves)} networks were still getting better after {epochs} epochs: raise --max-iter."
+    if not measured.is_classifier:
+        return
+    there = np.unique(truth)
+    if len(there) == 1 and there[0] >= 0:
+        named = repr(model.classes_.tolist()[there[0]])
+        yield f"All rows measured are of the class {named}: they cannot tell how well classes are told apart."
+    never = np.setdiff1d(there[there >= 0], np.unique(measured.decided))
+    if len(never):
+        shown = ", ".join(repr(name) for name in model.classes_[never[:5]].tolist())
+        lower = ": try --threshold f1" if len(model.classes_) == 2 and model.threshold is None else ""
+        more = " and others" if len(never) > 5 else ""
+        yield f"The rows measured have {shown}{more}, but none was predicted so{lower}."

@@ -1,0 +1,243 @@
+"""Models that have been trained on a table, and baselines, measured on rows that they have not seen."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone, is_classifier
+from threadpoolctl import threadpool_limits
+
+from ...train.progress import Progress
+from ..classifier import factors_of_classes
+from ..encoding.folds import Dependence, group_numbers, splits
+from ..ensemble.ensemble_fit import INTERRUPTED
+from ..ensemble.out_of_fold import out_of_fold
+from ..ensemble.staged import fit_together
+from ..ensemble.threshold import ThresholdRule, positive_of
+from ..error import TableError, pandas
+from ..kinds.number_formats import NumberReading
+from ..reading.frames import Frame
+from ..streaming.streamed import Streamed
+from .baselines import Baselines
+from .measured import OURS, How, Learned, Measured
+from .targets import Task, as_learned, class_numbers, levels_of, positive_class, predictions_of
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A table divided into training and test.
+
+    Parameters
+    ----------
+    stream : Streamed or None
+        The whole table, if it does not fit into memory: the rows are then samples of those of training and of the test.
+    group : str or None
+        The column that tells groups apart.
+    """
+
+    task: Task
+    X: Frame
+    y: np.ndarray
+    weight: np.ndarray
+    X_test: Frame
+    y_test: np.ndarray
+    weight_test: np.ndarray
+    notes: list[str] = field(default_factory=list)
+    dependence: Dependence = field(default_factory=Dependence)
+    reading: NumberReading | None = None
+    stream: Streamed | None = None
+    group: str | None = None
+
+    @property
+    def rows(self) -> int:
+        """The number of rows of training, of which there may be a sample here."""
+        return len(self.y) if self.stream is None else self.stream.rows
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there are rows of a test."""
+        return len(self.y_test) > 0
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """The arguments of ``fit``."""
+        if self.stream is not None:
+            return {"X": self.stream}
+        together = {"groups": self.dependence.groups, "time": self.dependence.time}
+        return {"X": self.X, "y": self.y, "sample_weight": self.weight, **together}
+
+    def training_of(self, rows: np.ndarray) -> dict[str, Any]:
+        """Return the arguments of ``fit`` for some of the rows of training."""
+        some = replace(self, X=self.X.iloc[rows], y=self.y[rows], weight=self.weight[rows])
+        return replace(some, dependence=self.dependence[rows]).training
+
+    @property
+    def training_of_all(self) -> dict[str, Any]:
+        """The arguments of ``fit`` for the rows of training and of the test."""
+        if self.stream is not None:
+            return {"X": self.stream.whole()}
+        X = pandas().concat([self.X, self.X_test])
+        X.attrs["aside"] = self.X.attrs["aside"]
+        y, weight = (np.concatenate(both) for both in ((self.y, self.y_test), (self.weight, self.weight_test)))
+        return {"X": X, "y": y, "sample_weight": weight}
+
+
+def without_baselines(model: Any, parts: Parts, seed: int) -> Measured:
+    """Return a model's predictions of the test, or of rows of training by networks that have not seen them."""
+    if parts.has_test:
+        return _measured("test", model, parts, {OURS: predictions_of(model, parts.X_test)}, seed)
+    return _of_training("out of fold", model, parts, model.out_of_fold_, [], seed)
+
+
+def on_test(model: Any, parts: Parts, seed: int) -> Measured:
+    """Return a model's predictions of the test, and those of baselines that have learned from training."""
+    ours = without_baselines(model, parts, seed)
+    baselines = of_baselines(model, parts, np.arange(len(parts.y)), parts.X_test, seed)
+    return replace(ours, predictions=ours.predictions | baselines)
+
+
+def unseen_in_training(model: Any, parts: Parts, seed: int) -> Measured:
+    """Return predictions of the rows of training by networks, and by baselines, that have not seen them."""
+    y = as_learned(model, parts.y)
+    fold = parts.dependence.folds(y, model.members(len(y)), seed)
+    baselines = baselines_by_folds(model, parts, fold, seed)
+    thresholds = thresholds_of(model, len(y))
+    if thresholds is not None:  # a row has no say in the threshold by which it is decided
+        positive = positive_of(model)
+        p, is_positive = model.out_of_fold_[:, positive], y == positive
+        of_others = ThresholdRule.of(model.threshold).of_other_half(p, is_positive, parts.weight, fold)
+        thresholds = np.where(np.isnan(of_others), thresholds, of_others)
+    return _of_training("out of fold", model, parts, model.out_of_fold_, baselines, seed, thresholds=thresholds)
+
+
+def cross_validated(
+    model: Any, parts: Parts, count: int, seed: int, progress: Callable[[Progress], object] | None
+) -> Measured:
+    """Return predictions of the rows of training by models of other folds, which are trained as one population.
+
+    With times, each fold is predicted by a model of the rows before it.
+
+    Raises
+    ------
+    TableError
+        If there are too few rows to learn from without a fold.
+    KeyboardInterrupt
+        If training is interrupted.
+    """
+    fold = parts.dependence.folds(as_learned(model, parts.y), count, seed)
+    folds = [np.flatnonzero(fold == number) for number in range(fold.max() + 1)]
+    learned = [learned for learned, _ in splits(fold, is_time=parts.dependence.is_time)]
+    models: list[Any] = [clone(model) for _ in folds]
+    for of_fold in models:
+        of_fold.set_params(
+            **({"positive": positive_class(model)} if is_classifier(model) else {}),
+            stages=model.stages_,
+            budget=None,
+            checkpoint=model.checkpoint and model.checkpoint.part("cv"),
+        )
+    try:
+        fit_together(models, [parts.training_of(rows) for rows in learned], progress)
+    except TableError as error:
+        raise TableError(f"In a fold of the cross-validation: {error} Lower --cv, or leave it out.") from error
+    if any(INTERRUPTED in of_fold.notes_ for of_fold in models):
+        raise KeyboardInterrupt
+    ours = [predictions_of(of_fold, parts.X.iloc[rows]) for of_fold, rows in zip(models, folds, strict=True)]
+    if is_classifier(model):
+        ours = [_of_classes(model, of_fold, P) for of_fold, P in zip(models, ours, strict=True)]
+    baselines = [
+        (rows, of_baselines(model, parts, of_fold, parts.X.iloc[rows], seed))
+        for rows, of_fold in zip(folds, learned, strict=True)
+    ]
+    thresholds = thresholds_of(model, len(parts.y))
+    if thresholds is not None:
+        for rows, of_fold in zip(folds, models, strict=True):
+            thresholds[rows] = of_fold.threshold_
+    of_rows = out_of_fold(zip(folds, ours, strict=True), len(parts.y))
+    return _of_training("cross-validation", model, parts, of_rows, baselines, seed, folds, thresholds)
+
+
+def of_baselines(model: Any, parts: Parts, rows: np.ndarray, X_test: Any, seed: int) -> dict[str, np.ndarray]:
+    """Return what baselines that learn from some rows of training predict of others."""
+    y, levels = as_learned(model, parts.y[rows]), levels_of(model)
+    if is_classifier(model) and (y < 0).any():  # of classes that the model does not know
+        return of_baselines(model, parts, rows[y >= 0], X_test, seed)
+    weight = parts.weight[rows] * factors_of_classes(model, parts.y[rows], parts.weight[rows])
+    baselines = Baselines(model.encoder_, parts.X.iloc[rows], X_test, y, weight, seed)
+    with threadpool_limits(1):  # several threads wait for each other, at length on a busy machine
+        if is_classifier(model):
+            return baselines.of_classes(len(model.classes_))
+        return baselines.of_quantiles(levels) if levels else baselines.of_numbers()
+
+
+Unseen = list[tuple[np.ndarray, dict[str, np.ndarray]]]
+"""Indices of rows, and what each baseline that has not seen them predicts."""
+
+
+def baselines_by_folds(model: Any, parts: Parts, fold: np.ndarray, seed: int) -> Unseen:
+    """Return what baselines predict of the rows of each fold, having learned from others."""
+    return [
+        (unseen, of_baselines(model, parts, learned, parts.X.iloc[unseen], seed))
+        for learned, unseen in splits(fold, is_time=parts.dependence.is_time)
+    ]
+
+
+def joined(baselines: Unseen, rows: int) -> dict[str, np.ndarray]:
+    """Return what each baseline predicts of all rows, nan of rows that it does not predict."""
+    names = baselines[0][1] if baselines else ()
+    return {name: out_of_fold(((of_fold, of[name]) for of_fold, of in baselines), rows) for name in names}
+
+
+def thresholds_of(model: Any, count: int) -> np.ndarray | None:
+    """Return the threshold of a number of rows, which is that of a model; None if it has none."""
+    threshold = getattr(model, "threshold_", None)
+    return None if threshold is None else np.full(count, threshold)
+
+
+def _of_classes(model: Any, of_fold: Any, P: np.ndarray) -> np.ndarray:
+    """Return the probabilities of a model's classes by one that may know fewer."""
+    all_classes = np.zeros((len(P), len(model.classes_)))
+    all_classes[:, class_numbers(of_fold.classes_, model.classes_)] = P
+    return all_classes
+
+
+def _of_training(
+    how: How,
+    model: Any,
+    parts: Parts,
+    ours: np.ndarray,
+    baselines: Unseen,
+    seed: int,
+    folds: list[np.ndarray] | None = None,
+    thresholds: np.ndarray | None = None,
+) -> Measured:
+    """Return the rows of training that were predicted by all."""
+    each = {OURS: ours} | joined(baselines, len(parts.y))
+    is_known = np.all([~np.isnan(Y.reshape(len(Y), -1)[:, 0]) for Y in each.values()], axis=0)
+    rows, places = np.flatnonzero(is_known), np.cumsum(is_known) - 1
+    thresholds = thresholds_of(model, len(parts.y)) if thresholds is None else thresholds
+    seen = replace(parts, X_test=parts.X.iloc[rows], y_test=parts.y[rows], weight_test=parts.weight[rows])
+    measured = _measured(how, model, seen, {name: Y[rows] for name, Y in each.items()}, seed)
+    return replace(
+        measured,
+        folds=[places[of_fold[is_known[of_fold]]] for of_fold in folds or []],
+        thresholds=None if thresholds is None else thresholds[rows],
+    )
+
+
+def _measured(how: How, model: Any, parts: Parts, predictions: dict[str, np.ndarray], seed: int) -> Measured:
+    """Return predictions of the rows of the test, or of rows that stand for them."""
+    X, group = parts.X_test, parts.group
+    return Measured(
+        how,
+        model,
+        X,
+        X.index,
+        as_learned(model, parts.y_test),
+        parts.weight_test,
+        predictions,
+        Learned(parts.X, as_learned(model, parts.y), parts.rows),
+        thresholds=thresholds_of(model, len(X)),
+        groups=group_numbers(X[group]) if group in X.columns else None,
+        seed=seed,
+    )

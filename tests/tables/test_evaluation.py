@@ -1,0 +1,161 @@
+"""`vecprop.tables.evaluate`: metrics, baselines, the verdict, and rows that the model was trained on."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import accuracy_score, log_loss, mean_pinball_loss, r2_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import vecprop as vp
+from vecprop.tables import evaluate
+from vecprop.tables.explaining import drift
+
+FEW = {"n_members": 2, "max_iter": 5, "hidden_layer_sizes": 4, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def people():
+    rng = np.random.default_rng(0)
+    age = rng.integers(20, 80, 200)
+    frame = pd.DataFrame({"age": age, "town": rng.choice(["Rome", "Oslo", "Lima"], 200), "visits": rng.poisson(3, 200)})
+    frame["day"] = pd.date_range("2024-01-01", periods=200, freq="h")
+    frame["words"] = [f"word{number % 11} and word{number % 13}" for number in range(200)]
+    frame["buys"] = np.where(age + rng.normal(0, 5, 200) > 50, "yes", "no")
+    frame["spends"] = age * 2.0 + rng.normal(0, 5, 200)
+    frame["visits"] = frame["visits"].where(frame.index % 9 > 0)
+    return frame
+
+
+@pytest.fixture(scope="module")
+def models(people):
+    """Models of both targets, and of quantiles, trained on the first 150 rows."""
+    quantiles = {"loss": "quantile", "quantile": (0.1, 0.5, 0.9)}
+    return {
+        "buys": vp.TabularClassifier("buys", **FEW).fit(people[:150]),
+        "spends": vp.TabularRegressor("spends", **FEW).fit(people[:150]),
+        "quantiles": vp.TabularRegressor("spends", **FEW, **quantiles).fit(people[:150]),
+    }
+
+
+def test_metrics_are_those_of_predictions(models, people):
+    new = people[150:]
+    found = evaluate(models["buys"], new, baselines=False)
+    assert found.metrics["log_loss"].value == pytest.approx(log_loss(new.buys, models["buys"].predict_proba(new)))
+    assert found.metrics["accuracy"].value == accuracy_score(new.buys, models["buys"].predict(new))
+    assert found.metrics["accuracy"].low <= found.metrics["accuracy"].value <= found.metrics["accuracy"].high
+    assert (found.baselines, found.verdict) == ({}, None)
+    found = evaluate(models["spends"], new.drop(columns="spends"), new.spends, baselines=False)
+    assert found.metrics["r2"].value == pytest.approx(r2_score(new.spends, models["spends"].predict(new)))
+    found = evaluate(models["quantiles"], new, baselines=False)
+    middle = mean_pinball_loss(new.spends, models["quantiles"].predict(new))
+    assert found.metrics["mae"].value == pytest.approx(2 * middle)
+    assert repr(found).startswith("on 50 rows (95 % interval)  vecprop\nquantile loss")
+    table = found.to_frame()
+    assert table.columns.tolist() == ["model", "metric", "value", "low", "high"]
+    assert table["metric"].tolist() == list(found.metrics)
+
+
+@pytest.mark.parametrize("target", ["buys", "spends", "quantiles"])
+@pytest.mark.parametrize("is_given", [False, True])
+def test_baselines_learn_from_training_or_from_other_rows(models, people, target, is_given):
+    found = evaluate(models[target], people[150:], training=people[:150] if is_given else None)
+    linear = "logistic regression" if target == "buys" else "linear regression"
+    assert list(found.baselines) == ["naive", linear, "gradient boosting"]
+    loss = next(iter(found.metrics))
+    assert all(not np.isnan(of[loss].value) for of in found.scores.values())
+    assert found.verdict is not None
+    assert found.verdict.metric == loss
+    assert found.verdict.says in repr(found)
+    assert set(found.margins) == set(found.baselines)
+    if target == "spends":
+        learned_from = people.spends[:150] if is_given else people.spends[150:]
+        naive = found.predictions["naive"]
+        assert np.ptp(naive) == 0 if is_given else len(np.unique(naive)) == 5
+        assert naive.mean() == pytest.approx(learned_from.mean(), rel=0.02)
+
+
+def test_too_few_rows_and_unknown_classes_have_no_baselines_of_their_own(models, people):
+    assert "no baselines learn" in evaluate(models["buys"], people[150:160]).notes[-1]
+    other = people[150:].assign(buys=lambda own: own.buys.where(own.index > 160, "perhaps"))
+    found = evaluate(models["buys"], other)
+    assert any("11 rows are of classes that the model does not know" in note for note in found.notes)
+    assert found.baselines["naive"]["accuracy"].value < 1
+    assert found.metrics["accuracy"].value <= 39 / 50
+
+
+def test_rows_that_were_trained_on_are_counted(models, people, tmp_path):
+    for target in ("buys", "spends"):
+        new, mixed = (evaluate(models[target], rows, baselines=False) for rows in (people[150:], people[100:]))
+        assert new.trained_on == 0
+        assert not any("trained on" in note for note in new.notes)
+        assert mixed.trained_on == 50
+        assert mixed.notes[0].startswith("The model was trained on 50 of the 100 rows, with all values and the target:")
+    other = people[:150].assign(buys=people.buys.map({"yes": "no", "no": "yes"}))
+    assert evaluate(models["buys"], other, baselines=False).trained_on == 0  # of another target
+    people.to_csv(tmp_path / "people.csv", index=False)
+    people[::-1].to_parquet(tmp_path / "people.parquet")
+    vp.save(models["buys"], tmp_path / "model.npz")
+    for name in ("people.csv", "people.parquet"):  # also in another order, and of a model that was loaded
+        found = evaluate(vp.load(tmp_path / "model.npz"), tmp_path / name, baselines=False)
+        assert (found.trained_on, len(found.truth)) == (150, 200)
+    of_text = vp.TabularRegressor("spends", **FEW).fit(tmp_path / "people.csv")
+    assert evaluate(of_text, people, baselines=False).trained_on == 200
+
+
+def test_many_rows_are_counted_by_a_sample(people, monkeypatch):
+    monkeypatch.setattr(drift, "MOST_DIGESTS", 50)
+    model = vp.TabularClassifier("buys", **FEW).fit(people[:150])
+    assert len(model.trained_rows_.digests) == 50
+    found = evaluate(model, people[:150], baselines=False)
+    assert 140 <= found.trained_on <= 150
+    assert found.notes[0].startswith("The model was trained on about 1")
+    assert evaluate(model, people[150:], baselines=False).trained_on == 0
+
+
+def test_the_worst_rows_are_named(models, people):
+    found = evaluate(models["spends"], people[150:], baselines=False)
+    errors = np.abs(people.spends[150:] - models["spends"].predict(people[150:]))
+    assert found.worst_rows[0].row == f"row {errors.idxmax()}"
+    assert len(found.worst_rows) == 10
+    assert found.importances[0].columns == ("age",) or "age" in str(found.importances[0].columns)
+
+
+def test_rows_of_no_weight_and_groups(models, people):
+    weighed = people[150:].assign(w=np.arange(50) % 2, who=np.arange(50) // 10)
+    found = evaluate(models["buys"], weighed, weight="w", groups="who", baselines=False)
+    rows = weighed[weighed.w > 0]
+    assert len(found.truth) == 25
+    assert "25 of 50 rows have the weight 0 and are left out." in found.notes
+    assert found.metrics["accuracy"].value == accuracy_score(rows.buys, models["buys"].predict(rows))
+    with pytest.raises(vp.TableError, match="is zero in all rows"):
+        evaluate(models["buys"], weighed.assign(w=0), weight="w")
+
+
+def test_parts_are_read_one_by_one_without_baselines(models, people, tmp_path):
+    people[150:].to_parquet(tmp_path / "new.parquet", row_group_size=9)
+    whole = evaluate(models["buys"], people[150:])
+    parts = evaluate(models["buys"], tmp_path / "new.parquet", baselines=False)
+    assert parts.metrics == whole.metrics
+    with pytest.raises(vp.TableError, match="evaluate with baselines=True"):
+        parts.report(tmp_path / "page.html")
+    again = evaluate(models["buys"], tmp_path / "new.parquet")
+    assert again.scores == whole.scores
+
+
+def test_other_estimators_have_metrics_alone(people, tmp_path):
+    model = make_pipeline(
+        StandardScaler(), vp.MLPRegressor(hidden_layer_sizes=(4,), solver="lbfgs", max_iter=500, random_state=0)
+    )
+    model.fit(people[["age"]], people.spends)
+    found = evaluate(model, people[["age", "town"]], people.spends)
+    assert found.metrics["r2"].value == pytest.approx(r2_score(people.spends, model.predict(people[["age"]])))
+    assert (found.baselines, found.trained_on, found.worst_rows) == ({}, 0, [])
+    with pytest.raises(vp.TableError, match="only models of tables"):
+        found.report(tmp_path / "page.html")
+    with pytest.raises(vp.TableError, match="which column is its target"):
+        evaluate(model, people)
+    with pytest.raises(vp.TableError, match="has this column as an input"):
+        evaluate(model, people, target="age")
+    with pytest.raises(vp.TableError, match="200 rows, but y has 9"):
+        evaluate(model, people, people.spends[:9])
