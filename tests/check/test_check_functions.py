@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logsumexp
 
+from sampled import sampled
 from vecprop.check import Verdict, check_gradients, jax_function, torch_function
 
 w = np.array([0.3, -1.2, 0.7, 2.0])
@@ -74,7 +75,7 @@ def test_kinks_of_functions(f, verdict):
     assert check_gradients(f, np.array([0.0, 1.0, -2.0])).verdict == verdict
 
 
-@pytest.mark.parametrize("size", [1e-3, 1e-5, 1e-7])
+@pytest.mark.parametrize("size", sampled([1e-3, 1e-5, 1e-7]))
 def test_a_function_that_loses_its_digits_is_no_proof_against_a_gradient_that_keeps_them(size):
     w = size * np.array([1.3, -0.7])
     value, right = lambda w: np.sum((1 - np.cos(w)) / w**2), lambda w: -w / 12 + w**3 / 180 - w**5 / 6720

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from sampled import sampled
 from vecprop import MLPClassifier, compile
 from vecprop.check import Verdict, assert_gradients, check_gradients
 from vecprop.compiled import compiled_network as step
@@ -57,7 +58,7 @@ def altered(monkeypatch, change):
     monkeypatch.setattr(step, "gradient_of_a_step", wrong)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", sampled([np.float32, np.float64]))
 @pytest.mark.parametrize("method", ["complex step", "directions", "ridders"])
 def test_both_engines_by_default(dtype, method):
     report = check_gradients(NETWORK, THETA.astype(dtype), X, T, method=method)
@@ -187,7 +188,7 @@ class Centered(Layer):
         return delta - delta.mean(axis=-2, keepdims=True)
 
 
-@pytest.mark.parametrize("weight", [None, np.linspace(0.5, 2, 12)])
+@pytest.mark.parametrize("weight", sampled([None, np.linspace(0.5, 2, 12)]))
 @pytest.mark.parametrize(("layers", "loss", "name"), [
     ([Dense(3), Tanh(), Dense(1)], Relative(), "Relative"),
     ([Dense(3), Centered(), Tanh(), Dense(1)], SquaredError(), "Layer 1 (Centered)"),

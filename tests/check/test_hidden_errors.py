@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from sampled import sampled
 from vecprop.check import Verdict, check_gradients
 from vecprop.core.activations import Tanh
 from vecprop.core.layers import Activation, Dense
@@ -71,9 +72,7 @@ def test_a_recurrence_whose_bound_of_rounding_grows_from_step_to_step():
     assert verdict(f, p, gradient=lambda p: slopes(p, 1.00001)) is Verdict.FAIL
 
 
-@pytest.mark.parametrize(
-    "w", [1e-3, pytest.param(1e-5, marks=pytest.mark.long), pytest.param(1e-7, marks=pytest.mark.long), 1e-9]
-)
+@pytest.mark.parametrize("w", sampled([1e-3, 1e-5, 1e-7, 1e-9], 4))
 @pytest.mark.parametrize(("f", "slope"), [
     (lambda w: (1 - np.cos(w)) / w**2, lambda w: -w / 12),
     (lambda w: (np.exp(w) - 1 - w) / w**2, lambda w: 1 / 6 + w / 12),
@@ -106,9 +105,7 @@ def smeared(center, width):
 
 
 @pytest.mark.parametrize("width", [600.0, 60.0, 0.1, 1e-3])
-@pytest.mark.parametrize(
-    "factor", [pytest.param(2, marks=pytest.mark.long), pytest.param(-1, marks=pytest.mark.long), 0]
-)
+@pytest.mark.parametrize("factor", sampled([0, 2, -1], 3))
 def test_a_second_point_proves_no_entry_that_is_0_there(width, factor):
     """A Unix time moved by a tenth of itself is far from all data, where only another entry has a derivative."""
     f, gradient, theta = smeared(1.7e9, width)
@@ -175,7 +172,7 @@ class TanhInFloat32(Activation):
         return 1 - y * y
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2, 3))])
+@pytest.mark.parametrize("seed", sampled(range(4), 4))
 def test_an_own_layer_in_float32(seed):
     network = Network(3, [Dense(4), Tanh(), Dense(4), TanhInFloat32(), Dense(2)], SquaredError())
     right = verdict(network, network.init(seed) + 0.1, rng.normal(size=(8, 3)), rng.normal(size=(8, 2)))

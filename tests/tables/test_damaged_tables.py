@@ -114,7 +114,7 @@ def damaged(content, random):
 
 
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".parquet", ".feather"])
-@pytest.mark.parametrize("count", [30, pytest.param(1000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [15, pytest.param(1000, marks=pytest.mark.long)])
 def test_damaged_files_are_tables_or_one_sentence(tmp_path, ending, count):
     frame = pd.DataFrame({"a": np.arange(N) / 8, "b": ["x", "yy, z"] * 30, "c": pd.date_range("2020", periods=N)})
     path = tmp_path / f"table{ending}"

@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from models import fresh
+from sampled import sampled
 from vecprop import TableError, TabularClassifier, TabularRegressor
 from vecprop.tables.encoding.folds import folds
 from vecprop.tables.ensemble.calibration import best_inverse_temperature
@@ -110,7 +111,7 @@ def quantile_of(table, level):
     return np.sin(4 * table["x"]) + (0.2 + table["x"]) * norm.ppf(level)
 
 
-@pytest.mark.parametrize("level", [0.1, *(pytest.param(level, marks=pytest.mark.long) for level in (0.5, 0.9))])
+@pytest.mark.parametrize("level", sampled([0.1, 0.5, 0.9], 3))
 def test_a_quantile_is_learned(level):
     new = spread(4000, seed=1)
     model = TabularRegressor("y", loss="quantile", quantile=level, random_state=0).fit(spread(1500, seed=0))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import vecprop as vp
+from sampled import sampled
 from vecprop.learn.playground import record
 from vecprop.learn.playground.points import SETS
 from vecprop.learn.playground.session import Session
@@ -113,9 +114,7 @@ def test_every_optimizer_trains(optimizer):
     assert losses(session)[-1] < losses(session)[0]
 
 
-@pytest.mark.parametrize(
-    "activation", [pytest.param(name, marks=pytest.mark.long if n % 3 else ()) for n, name in enumerate(ACTIVATIONS)]
-)
+@pytest.mark.parametrize("activation", sampled(ACTIVATIONS, 3))
 def test_every_activation_trains_with_every_loss(activation):
     session = Session(Settings(activation=activation, rows=60, learning_rate=0.02))
     for loss in LOSSES:
