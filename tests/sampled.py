@@ -7,5 +7,11 @@ import pytest
 
 
 def sampled(cases: Iterable[Any], every: int = 2) -> list[Any]:
-    """Return the cases of a test: the first of each few are short, and the others are part of the long suite."""
-    return [case if n % every == 0 else pytest.param(case, marks=pytest.mark.long) for n, case in enumerate(cases)]
+    """Return the cases of a test, of which the first of each few are short, and the others part of the long suite.
+
+    A tuple is a case of several arguments.
+    """
+    return [
+        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.long if n % every else ())
+        for n, case in enumerate(cases)
+    ]

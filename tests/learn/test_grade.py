@@ -66,7 +66,7 @@ def of_network(body):
     return written("loss_and_gradient", body, ("theta", "X", "T"))
 
 
-@pytest.mark.parametrize("change", sampled(WRONG_NETWORK, 4))
+@pytest.mark.parametrize("change", sampled(((change,) for change in WRONG_NETWORK), 4))
 def test_each_mistake_in_a_networks_gradient_is_named(change):
     assert RIGHT_NETWORK.count(change[0]) == 1
     found = learn.grade(of_network(RIGHT_NETWORK.replace(*change)), network=NETWORK)
