@@ -19,21 +19,8 @@ SEPARATORS = {"": ",", ".csv": ",", ".txt": ",", ".tsv": "\t", ".tab": "\t"}
 
 COMPRESSED = {".gz", ".bz2", ".xz", ".zst", ".zip"}
 FOREIGN = {*SEPARATORS, *COMPRESSED, *PARQUET, *ARROW, *EXCEL} - {""}
-FOREIGN |= {
-    ".html",
-    ".pdf",
-    ".json",
-    ".toml",
-    ".py",
-    ".onnx",
-    ".pkl",
-    ".pickle",
-    ".joblib",
-    ".pt",
-    ".pth",
-    ".h5",
-    ".keras",
-}
+FOREIGN |= {".html", ".pdf", ".json", ".toml", ".py", ".onnx"}
+FOREIGN |= {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".h5", ".keras"}
 """The endings of files of other kinds, which a model's file may not have."""
 STANDARD_OUTPUT = Path("-")
 """The name that stands for standard output."""
@@ -59,12 +46,9 @@ def writable(path: Path, force: bool, *read: Path | None, option: str = "-o") ->
         raise UsageError(f"{path} is no file: give the name of one with {option}.")
     if path.exists() and any(file is not None and file.exists() and path.samefile(file) for file in read):
         raise UsageError(f"{path} is what is read: give another name with {option}.")
-    folder = next(
-        (each for each in read if each is not None and each.is_dir() and each.absolute() in path.absolute().parents),
-        None,
-    )
-    if folder is not None:
-        raise UsageError(f"{path} is in the folder {folder}, which is read: give another name with {option}.")
+    for folder in read:
+        if folder is not None and folder.is_dir() and folder.absolute() in path.absolute().parents:
+            raise UsageError(f"{path} is in the folder {folder}, which is read: give another name with {option}.")
     if path.exists() and not force:
         raise UsageError(f"{path} exists: give another name with {option}, or allow to overwrite it with --force.")
     if not path.parent.is_dir():

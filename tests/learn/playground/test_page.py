@@ -366,3 +366,12 @@ def test_files_are_whole(tmp_path):
     for what, start in (("script", b'"""'), ("model", b"PK")):
         file = window.tell("take", what=what)["file"]
         assert b64decode(file["content"]).startswith(start)
+
+
+def test_long_curves_are_drawn_at_as_many_places_as_a_screen_shows():
+    window = Window()
+    window.session.run_epochs(1000)
+    loss = window.page.always["loss"]
+    loss.update(window.session)
+    epochs = loss.figure.renderers[0].data_source.data["epoch"]
+    assert (len(epochs), epochs[0], epochs[-1]) == (500, 0, 1000)

@@ -38,7 +38,7 @@ class Trial:
 
     task: Task
     case: int
-    arguments: tuple[Any, ...]
+    named: Mapping[str, Any]
     outcome: Outcome
     expected: Any
     precision: float
@@ -48,7 +48,12 @@ class Trial:
         """Return a call of a function of the tutorial."""
         least = {"logistic": PRECISION, "error_output": PRECISION, "loss": 1e-3}.get(task.name, 2e-4)
         expected = functions()[task.name](*arguments.values())
-        return cls(task, case, (*arguments.values(),), outcome, expected, least if CASES[case].size > 1 else PRECISION)
+        return cls(task, case, arguments, outcome, expected, least if CASES[case].size > 1 else PRECISION)
+
+    @cached_property
+    def arguments(self) -> tuple[Any, ...]:
+        """The arguments in their order."""
+        return tuple(self.named.values())
 
     @property
     def found(self) -> Any:
@@ -327,6 +332,5 @@ def relations(pairs: Sequence[Any], names: Iterable[str], term: Callable[[Any, s
 def _argument(pair: Pair, name: str) -> Any:
     """Return an argument, or of a list of arrays the one in the place of the part."""
     trial, part = pair[:2]
-    values = dict(zip(trial.task.arguments, trial.arguments, strict=True))
-    value = values.get(("Wh", "bh", "Wo", "bo")[part]) if name == "the parameter" else values[name]
+    value = trial.named.get(("Wh", "bh", "Wo", "bo")[part]) if name == "the parameter" else trial.named[name]
     return value[part] if isinstance(value, list) else value

@@ -91,11 +91,11 @@ def _wrong(task: Task, caller: Caller, trials: list[Trial], wrong: Mapping[str, 
     valued = [trial for trial in trials if trial.has_value]
     bad = next((trial for trial in trials if not trial.has_value), None)
     if bad and (bad is trials[0] or bad.outcome["kind"] not in ("error", "exit")):
-        raised = replace(problem(task, bad.outcome, _named(bad)), case=bad.case)
+        raised = replace(problem(task, bad.outcome, bad.named), case=bad.case)
         explained_ = explained(task, valued, wrong) if _is_of_shapes(bad.outcome) else None
         if explained_ is None:
             return raised
-        last = f"{_capital(bad.outcome['error'])}{_at(bad.outcome)}; {_shapes(_named(bad))}"
+        last = f"{_capital(bad.outcome['error'])}{_at(bad.outcome)}; {_shapes(bad.named)}"
         return replace(_with_hints(task, explained_, last), case=bad.case)
     found = first.found
     if first.has_value and found is None:
@@ -105,16 +105,14 @@ def _wrong(task: Task, caller: Caller, trials: list[Trial], wrong: Mapping[str, 
         elif first.outcome["changed"]:
             name = f"{' and '.join(first.outcome['changed'])} is changed in place, and nothing is returned"
         last = f"It returns None, but should return {task.shape}."
-        return Judgement(name, _hints(task, "Look at the end of the function: what does it give back?", name, last), 0)
+        return _explained(task, "Look at the end of the function: what does it give back?", name, last)
     is_list = as_list(found) is not None if task.result == "list" else not isinstance(found, list)
     if first.has_value and (isinstance(found, tuple) or not is_list):
         what = shown(found) if not isinstance(found, np.ndarray) else "a single array"
         if isinstance(found, list) and len(found) == 1 and same(found[0], first.expected):
             what = "a list or tuple that holds the array; the array itself is needed"
         name = f"the result is {what}"
-        return Judgement(
-            name, _hints(task, "Look at the type of what is returned.", name, f"It should be {task.shape}."), 0
-        )
+        return _explained(task, "Look at the type of what is returned.", name, f"It should be {task.shape}.")
     keeps = kept(trials)
     mistake = Mistake(keeps, "kept") if keeps else explained(task, valued, wrong)
     if not mistake and task.name == "loss":  # log(0) is infinite, so a T of 0 and 1 hides which mistake it is
@@ -133,10 +131,6 @@ def _wrong(task: Task, caller: Caller, trials: list[Trial], wrong: Mapping[str, 
     return replace(_with_hints(task, mistake, _last(first)), case=first.case, share=share)
 
 
-def _named(trial: Trial) -> dict[str, Any]:
-    return dict(zip(trial.task.arguments, trial.arguments, strict=True))
-
-
 def _last(trial: Trial) -> str:
     """Return the last hint: the entry with both values, or the error."""
     about = f", for {CASES[trial.case].words}" if trial.case else ""
@@ -144,7 +138,7 @@ def _last(trial: Trial) -> str:
         what = _capital(difference(trial.found, trial.expected, trial.task.result, trial.precision))
     else:
         what = f"{_capital(trial.outcome['error'])}{_at(trial.outcome)}"
-    return f"{what}, for arguments of the shapes {_shapes(_named(trial))}{about.replace(', for', ':')}"
+    return f"{what}, for arguments of the shapes {_shapes(trial.named)}{about.replace(', for', ':')}"
 
 
 def _unknown(task: Task, trials: list[Trial]) -> Mistake:
@@ -202,13 +196,13 @@ def _share(trial: Trial) -> str:
 
 def _with_hints(task: Task, mistake: Mistake, last: str) -> Judgement:
     first = f"{last.partition(', for arg')[0]}." if mistake.look == "entry" else LOOK[mistake.look]
-    return Judgement(mistake.name, _hints(task, first, mistake.name, f"{last}."), 0)
+    return _explained(task, first, mistake.name, f"{last}.")
 
 
-def _hints(task: Task, first: str, name: str, last: str) -> tuple[str, str, str]:
-    """Return the hints: a function that is called comes with the step of its own derivation."""
+def _explained(task: Task, first: str, name: str, last: str) -> Judgement:
+    """Return a judgement with its hints: a function that is called comes with the step of its own derivation."""
     of = next((called for called in TASKS if name.startswith(f"{called}: ")), task.name)
-    return first, f"{TASKS[of].step} Here, {name}.", last
+    return Judgement(name, (first, f"{TASKS[of].step} Here, {name}.", last), 0)
 
 
 def listed(words: Sequence[str]) -> str:

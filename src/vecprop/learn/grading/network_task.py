@@ -87,8 +87,7 @@ def judged_network(network: Network, caller: Caller) -> Judgement:
         right = network.loss_and_gradient(**arguments)
         for trials, found, expected in zip((losses, gradients), _pair(outcome), right, strict=True):
             part = {"kind": "nothing" if found is None else "value", "value": found}
-            values = tuple(arguments.values())
-            trials.append(Trial(PART, case, values, part, np.asarray(expected), _precision(case)))
+            trials.append(Trial(PART, case, arguments, part, np.asarray(expected), _precision(case)))
         changed |= dict.fromkeys(outcome["changed"])
         faults.append(fault)
     first = next((fault for fault in faults if fault), None)

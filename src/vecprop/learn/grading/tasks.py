@@ -210,12 +210,8 @@ def same(found: Any, expected: Any, precision: float = PRECISION) -> bool:
     (True, False)
     """
     if isinstance(expected, list):
-        parts = as_list(found)
-        return (
-            parts is not None
-            and len(parts) == len(expected)
-            and all(same(part, whole, precision) for part, whole in zip(parts, expected, strict=True))
-        )
+        pairs = _pairs(found, expected)
+        return pairs is not None and all(same(part, whole, precision) for part, whole, _ in pairs)
     if not isinstance(found, np.ndarray):
         return False
     expected = np.asarray(expected, float)
@@ -238,15 +234,8 @@ def right(found: Any, expected: Any, result: str, precision: float = PRECISION) 
 def fits(found: Any, expected: Any, result: str) -> bool:
     """Return whether a result has the right shape."""
     if result == "list":
-        parts = as_list(found)
-        return (
-            parts is not None
-            and len(parts) == len(expected)
-            and all(
-                fits(part, whole, "bias" if np.shape(whole)[:1] == (1,) or np.ndim(whole) == 1 else "array")
-                for part, whole in zip(parts, expected, strict=True)
-            )
-        )
+        pairs = _pairs(found, expected)
+        return pairs is not None and all(fits(*pair) for pair in pairs)
     if not isinstance(found, np.ndarray):
         return False
     if result == "number":
@@ -265,6 +254,15 @@ def as_list(found: Any) -> list[Any] | None:
     return found if isinstance(found, list) else None
 
 
+def _pairs(found: Any, expected: list[Any]) -> list[tuple[Any, Any, str]] | None:
+    """Return the parts of a list, each with the right one and the kind of its shape; None if their number is wrong."""
+    parts = as_list(found)
+    if parts is None or len(parts) != len(expected):
+        return None
+    kinds = ["bias" if np.shape(whole)[:1] == (1,) or np.ndim(whole) == 1 else "array" for whole in expected]
+    return list(zip(parts, expected, kinds, strict=True))
+
+
 def difference(found: Any, expected: Any, result: str, precision: float = PRECISION) -> str:
     """Return the first entry that differs, with both values, or how types or shapes do.
 
@@ -274,29 +272,27 @@ def difference(found: Any, expected: Any, result: str, precision: float = PRECIS
     'entry [0, 1] is 2, but should be 3'
     """
     if result == "list":
-        parts = as_list(found)
-        if parts is None or len(parts) != len(expected):
+        pairs = _pairs(found, expected)
+        if pairs is None:
+            parts = as_list(found)
             count = f"{len(parts)} parts" if parts is not None else shown(found)
             return f"the result is {count}, but should be a list of {len(expected)} arrays"
-        for number, (part, whole) in enumerate(zip(parts, expected, strict=True)):
-            kind = "bias" if np.shape(whole)[:1] == (1,) or np.ndim(whole) == 1 else "array"
+        for number, (part, whole, kind) in enumerate(pairs):
             if not right(part, whole, kind, precision):
                 return f"in part {number} of the list, {difference(part, whole, kind, precision)}"
         return "the parts are right"
+    should = f"but should be {shape_in_words(expected, result)}"
     if not isinstance(found, np.ndarray):
-        return f"the result is {shown(found)}, but should be {shape_in_words(expected, result)}"
-    if not fits(found, expected, result) and np.squeeze(found).shape != np.squeeze(expected).shape:
-        return f"the result has shape {found.shape}, but should be {shape_in_words(expected, result)}"
+        return f"the result is {shown(found)}, {should}"
     expected = np.asarray(expected, float)
-    if not same(found, expected, precision):
-        flat, whole = found.ravel(), expected.ravel()
-        with np.errstate(invalid="ignore"):
-            error = np.where(np.isfinite(flat), np.abs(flat - whole), np.inf)
-        worst = int(np.argmax(error > precision * np.max(np.abs(whole))))
-        place = [int(k) for k in np.unravel_index(worst, expected.shape)]
-        entry = f"entry {place}" if place else "the result"
-        return f"{entry} is {flat[worst]:.6g}, but should be {whole[worst]:.6g}"
-    return f"the result has shape {found.shape}, but should be {shape_in_words(expected, result)}"
+    if np.squeeze(found).shape != np.squeeze(expected).shape or same(found, expected, precision):
+        return f"the result has shape {found.shape}, {should}"
+    flat, whole = found.ravel(), expected.ravel()
+    with np.errstate(invalid="ignore"):
+        error = np.where(np.isfinite(flat), np.abs(flat - whole), np.inf)
+    worst = int(np.argmax(error > precision * np.max(np.abs(whole))))
+    place = [int(k) for k in np.unravel_index(worst, expected.shape)]
+    return f"{f'entry {place}' if place else 'the result'} is {flat[worst]:.6g}, but should be {whole[worst]:.6g}"
 
 
 def shape_in_words(expected: Any, result: str) -> str:

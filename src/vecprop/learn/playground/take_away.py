@@ -14,7 +14,7 @@ from ...files.model_file import save
 from ...files.networks import TrainedNetwork
 from .parts import PLANTED, engine_of, network_of, optimizer_of, with_mistake
 from .points import SETS, tests_of
-from .record import Action, AddPoint, Change, Epochs, MovePoint, RemovePoint, SetWeight, Steps
+from .record import Action, AddPoint, Change, Edit, Epochs, MovePoint, RemovePoint, SetWeight, Steps
 from .session import Session
 from .settings import Settings
 
@@ -148,6 +148,8 @@ class _Writer:
     def act(self, action: Action) -> None:
         """Write an action."""
         batch = self.settings.batch
+        if isinstance(action, Edit):
+            self.defined.pop("inputs", None)
         match action:
             case Epochs(count):
                 self.inputs()
@@ -167,12 +169,6 @@ class _Writer:
                     self.defined.pop("points")
                 self.define(settings)
                 self.lines += [] if keeps_state else ["state = None"]
-            case _:
-                self.edit(action)
-
-    def edit(self, edit: Action) -> None:
-        """Write a change of the points."""
-        match edit:
             case AddPoint(x, y, target):
                 self.lines += [
                     f"XY, t = np.append(XY, [[{x!r}, {y!r}]], axis=0), np.append(t, {target!r})",
@@ -182,7 +178,6 @@ class _Writer:
                 self.lines += [f"XY[{index}] = {x!r}, {y!r}"]
             case RemovePoint(index):
                 self.lines += [f"XY, t, is_test = (np.delete(values, {index}, axis=0) for values in (XY, t, is_test))"]
-        self.defined.pop("inputs", None)
 
 
 def model_file(session: Session) -> bytes:

@@ -146,23 +146,12 @@ def optimizer_equations(optimizer: Any) -> Mapping[str, str]:
     return OPTIMIZERS.get(type(optimizer), unknown)
 
 
-def _gelu(z: Any) -> Any:
-    return GELU().value(z)
-
-
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "exp": np.exp,
-    "log": np.log,
-    "tanh": np.tanh,
-    "sqrt": np.sqrt,
-    "where": np.where,
+    **{name: getattr(np, name) for name in ("exp", "log", "tanh", "sqrt", "where", "abs", "sign", "clip")},
     "max": np.maximum,
-    "abs": np.abs,
-    "sign": np.sign,
-    "clip": np.clip,
     "logistic": logistic,
-    "gelu": _gelu,
-    "gelu_slope": lambda z: GELU().derivative(z, _gelu(z)),
+    "gelu": GELU().value,
+    "gelu_slope": lambda z: GELU().derivative(z, GELU().value(z)),
     "softmax": SoftmaxCrossEntropy().predict,
     "sum": lambda a: np.sum(a, axis=0),
     "total": lambda a: np.sum(a, axis=-1),

@@ -58,7 +58,10 @@ class NetworkView:
             min(0.82 * HEIGHT / max(size, 4), 0.55 * (WIDTH - 2 * SIDES) / max(len(sizes) - 1, 1)) for size in sizes
         ]
         self._draw_edges(session.weights(), places, sides)
-        self._draw_units(images, places, sides, session.class_count > 0)
+        side = np.repeat(sides, sizes)
+        corners = np.concatenate(places) - side[:, None] / 2
+        where = {"x": corners[:, 0], "y": corners[:, 1], "side": side}
+        self._draw_units(images, where, session.class_count > 0)
         columns = dict(zip("xy", (axis.name for axis in session.points.axes), strict=True))
         inputs = tuple(columns.get(name, name) for name in session.settings.features)
         names = (inputs, session.points.class_names or ("number",))
@@ -66,6 +69,7 @@ class NetworkView:
             self._placed = (sizes, names)
             self._chosen = None
             self._edges.selected.indices = self._biases.selected.indices = []
+            self._frames.data = where
             self._draw_names(names, places, sides)
 
     @property
@@ -99,27 +103,15 @@ class NetworkView:
             "index": [edge.index for edge in biases],
         }
 
-    def _draw_units(
-        self, images: list[np.ndarray], places: list[np.ndarray], sides: list[float], has_classes: bool
-    ) -> None:
+    def _draw_units(self, images: list[np.ndarray], where: dict[str, np.ndarray], has_classes: bool) -> None:
         flat = [_pixels(image) for layer in images[:-1] for image in layer]
         if has_classes:
             flat += [rgba(bytes_of(colour(k)), 0.8 * image) for k, image in enumerate(images[-1])]
         else:
             flat += [_pixels(image) for image in images[-1]]
-        side = np.concatenate([np.full(len(place), size) for place, size in zip(places, sides, strict=True)])
-        centres = np.concatenate(places)
-        self._units.data = {
-            "image": flat,
-            "x": centres[:, 0] - side / 2,
-            "y": centres[:, 1] - side / 2,
-            "side": side,
-        }
+        self._units.data = {"image": flat, **where}
 
     def _draw_names(self, names: tuple[Any, Any], places: list[np.ndarray], sides: list[float]) -> None:
-        side = np.concatenate([np.full(len(place), size) for place, size in zip(places, sides, strict=True)])
-        corners = np.concatenate(places) - side[:, None] / 2
-        self._frames.data = {"x": corners[:, 0], "y": corners[:, 1], "side": side}
         ends = [(place, names[0], -1, "right", sides[0]) for place in places[:1]]
         ends += [(place, names[1], 1, "left", sides[-1]) for place in places[-1:]]
         rows = [
