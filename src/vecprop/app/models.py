@@ -90,8 +90,9 @@ def check_model(model: Any, table: Path, target: str | None) -> Report:
     if not isinstance(last, TableModel):
         return last.check_gradients(X, frame[target].to_numpy())
     y = as_learned(last, plain_target(last, frame, target))
-    if hasattr(last, "classes_") and (y < 0).all():
-        known = ", ".join(map(repr, last.classes_[:5].tolist()))
+    classes = getattr(last, "classes_", None)
+    if classes is not None and (y < 0).all():
+        known = ", ".join(map(repr, classes[:5].tolist()))
         raise TableError(
             f"Column {target!r}, the target, has none of the classes that the model knows, such as {known}."
         )

@@ -69,7 +69,9 @@ def export(
 
     Example: vecprop export prices.npz --to onnx --interval 0.9
     """
-    from ... import load, to_numpy, to_onnx
+    from ... import load
+    from ...files.numpy_source import to_numpy
+    from ...files.onnx import to_onnx
 
     if output is not None:
         require_ending(output, "-o", {"numpy": ".py", "onnx": ".onnx"}[to])

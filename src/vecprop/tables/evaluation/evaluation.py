@@ -51,6 +51,18 @@ class Evaluation(Measured):
         The number of rows that the model was trained on; an estimate if training had more than 10,000 rows.
     notes : list of str
         What of the table is unlike training, and which rows are left out.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from vecprop import TabularRegressor
+    >>> table = pd.DataFrame({"x": np.arange(60.0), "y": np.arange(60.0) ** 2})
+    >>> model = TabularRegressor("y", n_members=2, max_iter=5, random_state=0).fit(table[::2])
+    >>> evaluation = evaluate(model, table[1::2])
+    >>> list(evaluation.metrics), evaluation.trained_on
+    (['rmse', 'mae', 'r2'], 0)
+    >>> evaluation.to_frame().columns.tolist()
+    ['model', 'metric', 'value', 'low', 'high']
     """
 
     def report(self, path: str | os.PathLike[str]) -> None:
@@ -148,7 +160,7 @@ def evaluate(
     50
     """
     if y is not None:
-        target = target or getattr(model, "target", None) or "target"
+        target = str(target or getattr(model, "target", None) or "target")
         table = with_column(table, target, y)
     target = target_named(model, target)
     if is_path(table):
@@ -237,7 +249,7 @@ def _compared(found: Evaluation, y: np.ndarray, roles: Roles, training: Any) -> 
         return replace(
             found, predictions=found.predictions | joined(baselines_by_folds(model, parts, fold, seed), len(y))
         )
-    frame = with_column(training[0], roles.target, training[1]) if isinstance(training, tuple) else training
+    frame = with_column(training[0], str(roles.target), training[1]) if isinstance(training, tuple) else training
     frame = as_frame(frame, target=roles.target, classes=classes_of(model))
     weight = roles.weight if roles.weight in frame.columns else None
     used = UsedRows.of(frame, Roles(roles.target, weight))
