@@ -95,7 +95,8 @@ def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, o
         least = 4 * noise.min() / doubt  # shorter steps have more rounding than the error so far
         for shares, sizes in ((MORE_STEPS, scale[some]), *((OTHER_STEPS, other[some]) for other in others)):
             if shares is MORE_STEPS or (sizes != scale[some]).any():
-                steps = _useful(shares[:, None] * sizes, least)
+                steps = shares[:, None] * sizes
+                steps = steps[: max(4, int((steps.max(axis=1) >= least).sum()))]
                 ladders.append((steps.min(axis=0), ladder(moved, here, U[some], steps, noise)))
         for old, new in zip(found, _best(ladders, noise), strict=True):
             old[some] = new
@@ -111,11 +112,6 @@ def largest_of(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
 def _excused(error: np.ndarray, rounding: np.ndarray) -> np.ndarray:
     """Return the distance of coarser steps from finer ones that the rounding of the finer ones explains."""
     return np.where(np.isfinite(error), np.minimum(error, 4 * rounding), np.inf)
-
-
-def _useful(steps: np.ndarray, least: float) -> np.ndarray:
-    """Return the steps that are not shorter than the least for all directions, but at least four."""
-    return steps[: max(4, int((steps.max(axis=1) >= least).sum()))]
 
 
 def _best(ladders: list[tuple[np.ndarray, Difference]], noise: np.ndarray) -> Difference:

@@ -147,7 +147,8 @@ def _where(point: NetworkPoint, rows: list[Row]) -> str:
     last, first_right = max(p.layer or 0 for p in wrong), min((p.layer or 0 for p in right), default=None)
     if all(part.name.endswith(" b") for part in wrong) and len(wrong) > 0 and any(p.name.endswith(" W") for p in right):
         return "only biases are wrong" if len(wrong) > 1 else "only this bias is wrong"
-    throughout = all(_is_wrong_throughout(row) for row in rows if judged[row.name])
+    # Most entries of a part are wrong if a wrong delta has reached its layer.
+    throughout = all(row.wrong is None or 2 * row.wrong > prod(row.shape) for row in rows if judged[row.name])
     if first_right is not None and first_right > last and throughout:
         between = [f"layer {n} ({type(layers[n]).__name__})" for n in range(last + 1, first_right)]
         start = between[-1] if between else f"layer {last} ({type(layers[last]).__name__})"
@@ -156,8 +157,3 @@ def _where(point: NetworkPoint, rows: list[Row]) -> str:
             f"from {start} on: look at its derivative, or at the delta that layer {first_right} passes back"
         )
     return ""
-
-
-def _is_wrong_throughout(row: Row) -> bool:
-    """Return whether most entries of a part are wrong, as they are if a wrong delta has reached its layer."""
-    return row.wrong is None or 2 * row.wrong > prod(row.shape)

@@ -94,14 +94,13 @@ def _wrong_backwards(
                     f"{name} has the derivative of {type(other).__name__} (as a function of its own output)",
                     lambda saved, delta, other=other: other.derivative(*saved) * delta,
                 )
-        yield f"the derivative of {name} is taken at its output y instead of z", _derivative_at_output(layer)
+        yield (
+            f"the derivative of {name} is taken at its output y instead of z",
+            lambda saved, delta: layer.derivative(saved[1], layer.value(saved[1])) * delta,
+        )
         yield f"the derivative of {name} is applied twice", lambda saved, delta: layer.derivative(*saved) ** 2 * delta
     elif getattr(layer, "random", False):
         yield f"the mask of {name} is missing in the backward pass", lambda saved, delta: delta
-
-
-def _derivative_at_output(layer: Activation) -> Callable[[Any, np.ndarray], np.ndarray]:
-    return lambda saved, delta: layer.derivative(saved[1], layer.value(saved[1])) * delta
 
 
 def wrong_deltas(loss: Loss) -> Iterator[tuple[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]]:

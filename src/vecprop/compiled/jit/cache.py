@@ -117,16 +117,14 @@ def _reached(function: FunctionType) -> Iterator[Any]:
     for name in names:
         if name in function.__globals__:
             yield (value := function.__globals__[name])
-            modules += [value] if isinstance(value, ModuleType) and not _is_library(value) else []
+            modules += (
+                [value] if isinstance(value, ModuleType) and value.__name__.partition(".")[0] not in _OUTSIDE else []
+            )
     for module in modules:  # any of the names may be an attribute of it
         yield [vars(module)[name] for name in names if name in vars(module)]
     for cell in function.__closure__ or ():
         yield cell.cell_contents
     yield function.__defaults__
-
-
-def _is_library(module: ModuleType) -> bool:
-    return module.__name__.partition(".")[0] in _OUTSIDE
 
 
 def _names(code: CodeType) -> Iterator[str]:

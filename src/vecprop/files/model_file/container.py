@@ -63,7 +63,7 @@ def write(path: str | os.PathLike[str], document: Mapping[str, Any], arrays: Map
     OSError
         If the file cannot be written.
     """
-    little = {name: _little_endian(array) for name, array in arrays.items()}
+    little = {name: np.asarray(array, array.dtype.newbyteorder("<"), order="C") for name, array in arrays.items()}
     listed = {
         name: {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": _digest(array)}
         for name, array in little.items()
@@ -198,10 +198,6 @@ def _content(archive: zipfile.ZipFile, name: str, size: int, dtype: str) -> np.n
     if prod(shape) * found.itemsize != size - entry.tell():
         raise ValueError(f"the array {name!r} has another size than its shape {shape} says")
     return np.frombuffer(data, found, offset=entry.tell()).reshape(shape).copy()
-
-
-def _little_endian(array: np.ndarray) -> np.ndarray:
-    return np.asarray(array, array.dtype.newbyteorder("<"), order="C")
 
 
 def _digest(array: np.ndarray) -> str:

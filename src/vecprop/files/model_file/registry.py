@@ -4,6 +4,7 @@ scikit-learn's are the steps of a pipeline before a vecprop estimator.
 """
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -106,18 +107,14 @@ def _is_complete(transformer: ColumnTransformer) -> bool:
     return (
         names in (given, [*given, "remainder"])
         and len(transformer._columns) == len(given)
-        and all(name in indices for name in names for indices in _indices_of(transformer))
+        and all(name in transformer._transformer_to_input_indices for name in names)
+        and all(name in transformer.output_indices_ for name in names)
         and all({columns} <= known if isinstance(columns, str) else set(columns) <= known for columns in wanted)
         and all(
             fits(places, list[int]) and all(0 <= place < fitted["n_features_in_"] for place in places)
             for places in transformer._transformer_to_input_indices.values()
         )
     )
-
-
-def _indices_of(transformer: ColumnTransformer) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the places of each part's columns among the inputs, and among the outputs."""
-    return transformer._transformer_to_input_indices, transformer.output_indices_
 
 
 def _require_few_processes(n_jobs: int | None) -> None:
@@ -136,13 +133,9 @@ def _pipeline(state: dict[str, Any]) -> Pipeline:
     return pipeline
 
 
-def _pipeline_state(pipeline: Pipeline) -> dict[str, Any]:
-    # A memory is a folder of pickles, which nobody else should be made to open.
-    return {name: getattr(pipeline, name) for name in ("steps", "transform_input", "verbose")}
-
-
-def _selector_state(selector: Any) -> dict[str, Any]:
-    return {name: getattr(selector, name) for name in ("pattern", "dtype_include", "dtype_exclude")}
+def _named(*names: str) -> Callable[[Any], dict[str, Any]]:
+    """Return the function of an object that gives its attributes of these names."""
+    return lambda part: {name: getattr(part, name) for name in names}
 
 
 SCIKIT_LEARN_CLASSES = [
@@ -208,8 +201,14 @@ SCIKIT_LEARN_CLASSES = [
         },
         _is_complete,
     ),
-    StoredClass("Pipeline", Pipeline, _pipeline_state, _pipeline),
-    StoredClass("ColumnSelector", make_column_selector, _selector_state, lambda state: make_column_selector(**state)),
+    # A memory is a folder of pickles, which nobody else should be made to open.
+    StoredClass("Pipeline", Pipeline, _named("steps", "transform_input", "verbose"), _pipeline),
+    StoredClass(
+        "ColumnSelector",
+        make_column_selector,
+        _named("pattern", "dtype_include", "dtype_exclude"),
+        lambda state: make_column_selector(**state),
+    ),
 ]
 
 

@@ -233,8 +233,8 @@ class Writer:
                 "vecprop and scikit-learn that are on a fixed list, and no code; pickle or joblib keep the model for "
                 "programs that have your code, and np.save keeps theta."
             )
-        state = {name: self.plain(part, _below(path, name)) for name, part in stored.state(value).items()}
-        return {stored.name: state}
+        start = f"{path}." if path else ""
+        return {stored.name: {name: self.plain(part, f"{start}{name}") for name, part in stored.state(value).items()}}
 
     def _array(self, array: np.ndarray, path: str) -> Any:
         """Return a reference to an array, which is collected; an array of objects is written entry by entry."""
@@ -309,10 +309,6 @@ def _checked_dtype(text: str) -> np.dtype[Any]:
 def _is_plain(dtype: np.dtype[Any]) -> bool:
     """Return whether a type holds truth values, real numbers of at most 64 bits, or text."""
     return dtype.kind == "U" or (dtype.kind in "biuf" and dtype.itemsize <= 8)
-
-
-def _below(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
 
 
 def _shown(value: Any) -> str:

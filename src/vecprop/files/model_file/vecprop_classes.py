@@ -115,11 +115,6 @@ def continues(state: TrainingState | None, theta: np.ndarray) -> bool:
     return state is None or state.theta.shape == theta.shape
 
 
-def _trained_is_consistent(trained: TrainedNetwork) -> bool:
-    """Return whether parameters and state have the shape that the network needs."""
-    return is_theta(trained.theta, trained.network) and continues(trained.state, trained.theta)
-
-
 _is_number = is_a(float)
 _is_curve = optional(is_a(list[float]))
 
@@ -376,7 +371,7 @@ VECPROP_CLASSES = [
     stored_fields(Cuts),
     stored_fields(TrainingState, _state_is_consistent),
     StoredClass("Network", Network, _network_state, _restored_network),
-    stored_fields(TrainedNetwork, _trained_is_consistent),
+    stored_fields(TrainedNetwork, lambda own: is_theta(own.theta, own.network) and continues(own.state, own.theta)),
     stored_fields(Ending),
     stored_fields(Labels, _labels_are_consistent),
     stored_fields(Numbers, _targets_are_consistent),
