@@ -7,6 +7,7 @@ from engine_faults import Fault, Point, computing, faulty_source, found, planted
 import registry
 import vecprop as vp
 from random_networks import PLACES, case
+from sampled import sampled
 from vecprop.compiled.compiled_network import gradient_of_a_step
 from vecprop.compiled.jit.cache import folder
 from vecprop.compiled.program import program_of
@@ -226,7 +227,7 @@ def test_every_fault_can_be_planted(fault):
     compile(faulty_source(fault), "<faulty>", "exec")
 
 
-@pytest.mark.parametrize("fault", SAMPLE, ids=str)
+@pytest.mark.parametrize("fault", sampled(SAMPLE), ids=str)
 def test_a_sample_of_faults_is_found(fault):
     assert not found(fault.at)
     with planted(fault):
@@ -314,7 +315,9 @@ def test_theta_is_not_moved():
     np.testing.assert_array_equal(theta, SMALL.theta)
 
 
-@pytest.mark.parametrize(("algorithm", "at"), [("blocks", BY_INPUTS), ("packed", BY_RESULTS), ("blocks", FOUR_SHARDS)])
+@pytest.mark.parametrize(
+    ("algorithm", "at"), sampled([("blocks", BY_INPUTS), ("packed", BY_RESULTS), ("blocks", FOUR_SHARDS)], 3)
+)
 def test_the_number_of_threads_changes_no_bit(algorithm, at, monkeypatch):
     results = []
     with computing(algorithm):

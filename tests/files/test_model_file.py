@@ -18,6 +18,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 import vecprop as vp
 from models import ESTIMATORS, FEW, NUMBERS, REGRESSORS, SCALERS, TWO, X, fitted, frame, fresh, table_pipeline
 from registry import LAYERS, LOSSES, PARTS, name, problem
+from sampled import sampled
 from vecprop import FileError, MLPClassifier, MLPRegressor, load, save
 from vecprop.export import TrainedNetwork
 from vecprop.files import model_file
@@ -52,7 +53,7 @@ def state_of(value):
 
 
 @pytest.mark.parametrize("kind", ESTIMATORS)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", sampled([np.float64, np.float32]))
 def test_estimators_come_back_as_they_were(kind, dtype, tmp_path):
     model, y = ESTIMATORS[kind]
     model, rows = fitted(fresh(model), X.astype(dtype), y), X.astype(dtype)
@@ -141,7 +142,7 @@ def test_networks_come_back_as_they_were(layer, members, tmp_path):
 
 @pytest.mark.parametrize("schedule", [None, vp.Adaptive(), vp.WarmUp(2, vp.Adaptive())], ids=str)
 @pytest.mark.parametrize("members", [(), (2,)])
-@pytest.mark.parametrize("loss", LOSSES, ids=name)
+@pytest.mark.parametrize("loss", sampled(LOSSES, 3), ids=name)
 def test_training_of_a_network_goes_on_with_the_same_bits(loss, members, schedule, tmp_path):
     p = problem(vp.Tanh(), loss, members)
     how = {"optimizer": vp.Adam(0.01), "schedule": schedule, "epochs": 4, "engine": "reference"}

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from sampled import sampled
 from vecprop import TableError, TabularRegressor, read_table
 from vecprop.tables import read_chunks
 from vecprop.tables.kinds.dates import DateReading
@@ -47,7 +48,7 @@ UNUSUAL = {
 }
 
 
-@pytest.mark.parametrize("name", UNUSUAL)
+@pytest.mark.parametrize("name", sampled(UNUSUAL))
 def test_unusual_columns_become_inputs(name):
     values, kind = UNUSUAL[name]
     frame = pd.DataFrame({"usual": np.arange(N) % 7, name: values})
