@@ -1,25 +1,14 @@
 """The commands as a user runs them, in this process; and tables to run them on."""
 
-from functools import partial
-
 import numpy as np
 import pandas as pd
 import pytest
-from threadpoolctl import threadpool_limits
 from typer.testing import CliRunner
 
-from commands import FAST
+from commands import FAST, few_trees
 from vecprop.app.command_line import app
-from vecprop.tables.evaluation import baselines
 
-
-@pytest.fixture(scope="session", autouse=True)
-def few_trees():
-    """Gradient boosting takes a few steps only, in one thread."""
-    for name in ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor"):
-        setattr(baselines, name, partial(getattr(baselines, name), max_iter=3))
-    with threadpool_limits(1, user_api="openmp"):
-        yield
+__all__ = ["few_trees"]
 
 
 @pytest.fixture

@@ -88,9 +88,9 @@ def test_rows_that_were_trained_on_are_counted(models, people, tmp_path):
     for target in ("buys", "spends"):
         new, mixed = (evaluate(models[target], rows, baselines=False) for rows in (people[150:], people[100:]))
         assert new.trained_on == 0
-        assert not any("trained on" in note for note in new.notes)
+        assert not any("in training too" in note for note in new.notes)
         assert mixed.trained_on == 50
-        assert mixed.notes[0].startswith("The model was trained on 50 of the 100 rows, with all values and the target:")
+        assert mixed.notes[0].startswith("50 of 100 rows are in training too, with all values and the target:")
     other = people[:150].assign(buys=people.buys.map({"yes": "no", "no": "yes"}))
     assert evaluate(models["buys"], other, baselines=False).trained_on == 0  # of another target
     people.to_csv(tmp_path / "people.csv", index=False)
@@ -109,8 +109,18 @@ def test_many_rows_are_counted_by_a_sample(people, monkeypatch):
     assert len(model.trained_rows_.digests) == 50
     found = evaluate(model, people[:150], baselines=False)
     assert 140 <= found.trained_on <= 150
-    assert found.notes[0].startswith("The model was trained on about 1")
+    assert found.notes[0].startswith("About 1")
     assert evaluate(model, people[150:], baselines=False).trained_on == 0
+
+
+def test_twins_by_chance_are_no_rows_of_training():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.integers(9, size=400), "z": rng.integers(9, size=400)})
+    frame["y"] = np.where(frame.x > 4, "a", "b")
+    model = vp.TabularClassifier("y", **FEW).fit(frame[:200])
+    new, same = evaluate(model, frame[200:], baselines=False), evaluate(model, frame[:200], baselines=False)
+    assert (new.trained_on, new.notes) == (0, [])
+    assert same.trained_on == 200
 
 
 def test_the_worst_rows_are_named(models, people):

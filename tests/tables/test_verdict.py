@@ -78,7 +78,7 @@ def test_what_to_worry_about():
     (worry,) = measured(*losses, groups=np.arange(100) // 10).worries
     assert worry.startswith("The scores are of 10 groups only")
     (worry,) = measured(*losses, trained_on=60).worries
-    assert worry == "60 of 100 rows were trained on: metrics of them are too good."
+    assert worry == "60 of 100 rows are in training too: metrics of these are too good."
     classes = {"classes_": np.array(["no", "yes"]), "threshold": None, "class_weight": "balanced"}
     one = measured(*losses, truth=np.ones(100, int), model=classes)
     one.predictions["vecprop"] = np.tile([0.9, 0.1], (100, 1))

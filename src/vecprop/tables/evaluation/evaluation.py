@@ -48,7 +48,8 @@ class Evaluation(Measured):
     importances : list of Importance
         How much the loss rises when the values of a column are shuffled.
     trained_on : int
-        The number of rows that the model was trained on; an estimate if training had more than 10,000 rows.
+        The number of rows that are in training too, with all values and the target; an estimate if training had more
+        than 10,000 rows, and 0 if new rows of so few distinct values have as many twins by chance.
     notes : list of str
         What of the table is unlike training, and which rows are left out.
 
@@ -109,7 +110,7 @@ def evaluate(
 ) -> Evaluation:
     """Measure a model on rows whose target is known: metrics with intervals, and whether it beats simple models.
 
-    Rows that the model was trained on are counted, and a note tells their number: metrics of these are too good.
+    Rows that are in training too are counted, and a note tells their number: metrics of these are too good.
 
     Parameters
     ----------
@@ -150,7 +151,7 @@ def evaluate(
     >>> from vecprop import TabularClassifier
     >>> from vecprop.tables import evaluate
     >>> rng = np.random.default_rng(0)
-    >>> table = pd.DataFrame({"age": rng.integers(20, 80, 300), "visits": rng.poisson(3, 300)})
+    >>> table = pd.DataFrame({"age": rng.uniform(20, 80, 300).round(2), "visits": rng.poisson(3, 300)})
     >>> table["buys"] = np.where(table["age"] + rng.normal(0, 5, 300) > 50, "yes", "no")
     >>> model = TabularClassifier("buys", n_members=2, max_iter=20, random_state=0).fit(table[:200])
     >>> evaluation = evaluate(model, table[200:], training=table[:200])
@@ -183,12 +184,14 @@ def evaluate(
     notes = list(dict.fromkeys([*used.notes, *watch.notes()]))
     if unknown := int((truth < 0).sum()) if hasattr(model, "classes_") else 0:
         notes.append(f"{unknown} rows are of classes that the model does not know, and count as wrong.")
-    if known := min(round(trained_on), len(truth)):
-        about = "" if model.trained_rows_.are_all else "about "
+    known = min(round(trained_on), len(truth))
+    known = 0 if known and model.trained_rows_.are_expected(known, len(truth)) else known
+    if known:
+        about = "" if model.trained_rows_.are_all else "About "
         notes.insert(
             0,
-            f"The model was trained on {about}{known} of the {len(truth)} rows, with all values and the target: "
-            "metrics of these are too good.",
+            f"{about}{known} of {len(truth)} rows are in training too, with all values and the target: metrics of "
+            "these are too good.",
         )
     found = Evaluation(
         "table",

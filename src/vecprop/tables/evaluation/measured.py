@@ -277,7 +277,7 @@ def _worries_of_losses(measured: Measured) -> Iterator[str]:
     """Yield what is wrong with the rows or the loss, unless that is what the verdict is about."""
     scores, margins = measured.scores[OURS], measured.margins
     if measured.trained_on:
-        yield f"{measured.trained_on} of {len(measured.truth)} rows were trained on: metrics of them are too good."
+        yield f"{measured.trained_on} of {len(measured.truth)} rows are in training too: metrics of these are too good."
     if measured.how == "out of fold":
         yield (
             "There is no test: each training row is predicted by networks that were neither trained on it nor stopped "

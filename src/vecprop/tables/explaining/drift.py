@@ -225,8 +225,14 @@ class TrainedRows:
         """Whether each row of training has its digest."""
         return len(self.digests) == self.rows
 
+    def are_expected(self, count: float, rows: int) -> bool:
+        """Return whether that many of new rows have a twin in training by chance, as rows of training have."""
+        _, counts = np.unique(self.digests, return_counts=True)
+        share = counts[counts > 1].sum() / len(self.digests)
+        return bool(count <= rows * share + 3 * np.sqrt(rows * share * (1 - share)))
+
     def count(self, encoder: Encoder, frame: Frame, y: np.ndarray) -> float:
-        """Return how many rows were trained on; an estimate, if not all rows of training have digests."""
+        """Return how many rows are in training too; an estimate, if not all rows of training have digests."""
         found = int(np.isin(_digests(encoder, frame, y), self.digests).sum())
         return found * self.rows / len(self.digests)
 
