@@ -204,7 +204,7 @@ def _norm_back(I, rows, p, extra, delta, J, add):
 
     See `core.layers.LayerNorm`.
     """
-    g, J, delta, kept = (vector(p, I), vector(J, 2 * I), matrix(delta, I, rows), matrix(extra, I + 3, rows))
+    g, J, delta, kept = vector(p, I), vector(J, 2 * I), matrix(delta, I, rows), matrix(extra, I + 3, rows)
     deviation, mean, slant, n = kept[I], kept[I + 1], kept[I + 2], number(I)
     for s in range(rows):
         mean[s] = 0

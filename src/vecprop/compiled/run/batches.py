@@ -325,7 +325,7 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
     current = np.int64(0)
     for shard in range(worker, shards, workers):
         targets = memory_of(c, c.targets, shard, c.outputs, theta)
-        weights, losses = (memory_of(c, c.row_weights, shard, 1, theta), memory_of(c, c.row_losses, shard, 1, theta))
+        weights, losses = memory_of(c, c.row_weights, shard, 1, theta), memory_of(c, c.row_losses, shard, 1, theta)
         workspace, delta = workspace_of(c, shard, theta), delta_of(c, shard, current, theta)
         S = rows_of(c, rows, shard).size
         partial[shard] = loss_of_tile(c, S, S, workspace, targets, weights, delta, losses)

@@ -141,7 +141,7 @@ def _loops(I, O, S, p, A, Z, by_rows, product, workspace):
 def _loops_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, product, workspace):
     """J = [J_W; J_b] = [A; 1] deltaᵀ, or J += it; before = W delta, unless that is address 0."""
     zero = number(0)
-    A, delta = (numbers_at(A, (I + 1) * S, zero).reshape(I + 1, S), numbers_at(delta, O * S, zero).reshape(O, S))
+    A, delta = numbers_at(A, (I + 1) * S, zero).reshape(I + 1, S), numbers_at(delta, O * S, zero).reshape(O, S)
     J = numbers_at(J, (I + 1) * O, zero)
     for k in range(I + 1):
         A_k = A[k]
