@@ -123,25 +123,3 @@ def test_parameters_of_another_shape_are_refused(models, tmp_path, change):
     container.write(path, {key: document[key] for key in document if key != "arrays"}, arrays)
     with pytest.raises(FileError, match="describes no model"):
         load(path)
-
-
-def test_files_of_earlier_versions_guess_the_reading_of_each_table_and_say_so(models, tmp_path):
-    path = tmp_path / "model.npz"
-    save(models["numbers"], path)
-    document, arrays = container.read(path)
-    del described(document["model"], "TabularRegressor")["target_reading_"]
-    for setting in ("columns", "decimal", "date_format"):
-        del described(document["model"], "TabularRegressor")[setting]
-    encoder = described(document["model"], "Encoder")
-    for name in ("codes", "is_guessing"):
-        del encoder[name]
-    for name in ("NumberInputs", "Dates"):
-        del described(encoder, name)["reading"]
-    container.write(path, {key: document[key] for key in document if key != "arrays"}, arrays)
-    model = load(path)
-    np.testing.assert_array_equal(model.predict(FRAME), models["numbers"].predict(FRAME))
-    written = FRAME.assign(number=[None if np.isnan(x) else f"{x:.18f}".replace(".", ",") for x in FRAME.number])
-    written = written.assign(day=FRAME.day.dt.strftime("%m/%d/%Y %H:%M"))
-    np.testing.assert_allclose(model.predict(written), models["numbers"].predict(FRAME), rtol=1e-4)
-    assert "which did not keep how numbers and dates are written: it is guessed" in model.check(FRAME)[-1]
-    assert model.notes_ == models["numbers"].notes_

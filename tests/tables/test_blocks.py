@@ -33,19 +33,17 @@ SETTINGS: dict[str, Any] = {"n_members": 2, "max_iter": 1, "random_state": 0, "h
 @pytest.mark.parametrize("pieces", [1, 16])
 def test_the_kernel_has_the_bits_of_the_equations(name, pieces):
     part = NumberInputs.of_array(COLUMNS[name][::2], pieces)
-    earlier = NumberInputs(part.centre, part.scale, part.edges, part.marks_missing)
     x = np.concatenate([COLUMNS[name], part.edges, [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-300]])
     assert len(x) >= COMPILED_FROM
-    for numbers in (part, earlier):
-        beside = np.full((len(x), numbers.width + 2), 7, np.float32)
-        numbers.write(pd.Series(x), beside[:, 1:-1])
-        np.testing.assert_array_equal(beside[:, 1:-1], numbers.of_values(x).astype(np.float32))
-        assert (beside[:, [0, -1]] == 7).all()
+    beside = np.full((len(x), part.width + 2), 7, np.float32)
+    part.write(pd.Series(x), beside[:, 1:-1])
+    np.testing.assert_array_equal(beside[:, 1:-1], part.of_values(x).astype(np.float32))
+    assert (beside[:, [0, -1]] == 7).all()
 
 
 def test_blocks_are_all_rows_in_order():
     for rows in (1, 2, 1024, 1025, 1026, 5000):
-        parts = blocks.blocks(rows, width=2**20)
+        parts = blocks.row_blocks(rows, width=2**20)
         assert [row for part in parts for row in range(rows)[part]] == list(range(rows))
         assert rows == 1 or min(part.stop - part.start for part in parts) > 1
 

@@ -9,7 +9,7 @@ import pytest
 
 from vecprop import TableError, TabularClassifier, TabularRegressor
 from vecprop.tables.encoding.columns import Categories, Dates, NumberInputs
-from vecprop.tables.encoding.texts import HashedTexts
+from vecprop.tables.encoding.texts import LatentTexts
 from vecprop.tables.explaining import shapley
 from vecprop.tables.explaining.background import background_inputs, drawn
 from vecprop.tables.explaining.drift import Profile
@@ -240,7 +240,8 @@ def test_background_columns_of_all_kinds_miss_as_many_values_as_in_training():
     names = pd.Series(["a"] * 30 + ["b"] * 6 + [None] * 4)
     kinds, counts = np.unique(sample(Categories.of(names), names, 400), return_counts=True)
     assert dict(zip(kinds.tolist(), counts.tolist(), strict=True)) == {"a": 300, "b": 60, "\0missing": 40}
-    assert set(sample(HashedTexts(), pd.Series(["a text", "b"]))) == {""}
+    texts = pd.Series(["a red hat", "a red car"])
+    assert set(sample(LatentTexts.of(texts), texts)) == {""}
 
 
 def test_few_background_rows_are_used_equally_often(regressor):

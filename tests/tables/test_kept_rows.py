@@ -12,7 +12,7 @@ import pytest
 from anonymous_memory import MEGABYTE, peak_of, reads_proc
 from vecprop import TabularClassifier, TabularRegressor
 from vecprop.compiled.jit.fit_record import address_of_array
-from vecprop.compiled.lower.expansion import AT_ONCE
+from vecprop.compiled.lower.conversion import AT_ONCE
 from vecprop.core.selection import Selection
 from vecprop.files.checkpoint.identity import digest
 from vecprop.tables.encoding import encoder as tables_encoder
@@ -74,8 +74,7 @@ def test_kept_rows_become_the_inputs_to_the_bit(engine, monkeypatch):
 
 
 def test_a_tile_has_any_of_the_inputs_and_of_the_rows():
-    from vecprop.compiled.expanded import EXPAND
-    from vecprop.compiled.lower.expansion import expand_address
+    from vecprop.tables.encoding.kernels.expansion import EXPAND, expand_address
 
     encoder, rows, kept, inputs = kept_and_inputs()
     taken = np.arange(encoder.width)

@@ -8,11 +8,9 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from vecprop import TabularClassifier, load, save
-from vecprop.files.model_file import container
-from vecprop.files.model_file.vecprop_classes import _latent_texts_are_consistent
 from vecprop.tables.encoding import texts as module
 from vecprop.tables.encoding.encoder import Encoder
-from vecprop.tables.encoding.texts import HashedTexts, LatentTexts
+from vecprop.tables.encoding.texts import LatentTexts
 from vecprop.tables.kinds.options import Asked
 
 RNG = np.random.default_rng(0)
@@ -136,19 +134,5 @@ def test_files_keep_words(model, tmp_path):
 )
 def test_files_whose_words_do_not_belong_together_are_refused(model, tmp_path, name, value):
     (texts,) = model.encoder_.parts
-    assert _latent_texts_are_consistent(texts)
-    assert not _latent_texts_are_consistent(replace(texts, **{name: value(texts)}))
-
-
-def test_text_of_earlier_versions_is_hashed(tmp_path):
-    series = pd.Series(["a text", None])
-    save_as = tmp_path / "model.npz"
-    frame = pd.DataFrame({"text": sentences(60), "y": np.tile(["a", "b"], 30)})
-    model = TabularClassifier("y", n_members=2, max_iter=1, random_state=0)
-    model.fit(frame)
-    width = model.encoder_.parts[0].width
-    model.encoder_.parts[0] = HashedTexts(width)
-    save(model, save_as)
-    assert '"Texts"' in str(container.read(save_as)[0]).replace("'", '"')
-    (texts,) = load(save_as).encoder_.parts
-    assert np.array_equal(texts(series), HashedTexts(width)(series))
+    assert texts.is_consistent()
+    assert not replace(texts, **{name: value(texts)}).is_consistent()

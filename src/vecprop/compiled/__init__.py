@@ -1,9 +1,8 @@
 """The same networks as fused machine code: formulas of core and optimize, compiled by Numba for this processor.
 
 The modules here are called from outside: the losses, gradients and predictions of a network (`compiled_network`), a fit
-(`fit`), many fits (`member_fits`), the inputs of columns of numbers (`number_columns`), those of rows that are kept as
-bytes (`expanded`), and all kernels compiled in advance (`warm_up`). `program` is a network as the numbers that kernels
-read. Below them are four packages::
+(`fit`), many fits (`member_fits`), and all kernels compiled in advance (`warm_up`). `program` is a network as the
+numbers that kernels read. Below them are four packages::
 
     run             the loops over layers, tiles, steps and epochs, by one thread or several
     gemm   lower    products of matrices, which know no network; formulas turned into kernels

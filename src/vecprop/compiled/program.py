@@ -17,7 +17,6 @@ from .gemm.products import gather_address
 from .jit import threads
 from .jit.fit_record import Context
 from .lower.conversion import convert_address
-from .lower.expansion import expand_address
 from .lower.formulas import H_SIZE, has_sources, hyperparameters, of_formulas
 from .lower.loops import (
     UPDATES,
@@ -344,7 +343,7 @@ def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> d
     if batch.expansion is not None:
         columns, edges = batch.expansion.columns, batch.expansion.edges
         fields |= {"kept": columns, "kept_count": len(columns), "edges": edges}
-        fields |= {"row_bytes": batch.X.shape[1], "expander": expand_address(F)}
+        fields |= {"row_bytes": batch.X.shape[1], "expander": batch.expansion.address(F)}
     if batch.converted is not None:
         row_bytes, column_bytes = batch.X.strides
         fields |= {"row_bytes": row_bytes, "kept_count": column_bytes, "expander": convert_address(F, batch.X.dtype)}

@@ -8,7 +8,6 @@ import numpy as np
 from .. import catalog
 from .gemm.products import gather_address, uses_blocks
 from .lower.conversion import convert_address
-from .lower.expansion import expand_address
 from .lower.loops import (
     derivative_address,
     drop_address,
@@ -20,7 +19,6 @@ from .lower.loops import (
 )
 from .lower.row_loops import LOOPS, scale_address, score_address, shuffle_address
 from .member_fits import members_address
-from .number_columns import encode_address
 from .run.batches import batch_address
 from .run.dense import Algorithm, dense_addresses, product_address
 from .run.epochs import epochs_address
@@ -30,7 +28,6 @@ from .run.tiles import gradient_address, predict_address
 def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield each kernel's name, and a function that compiles it or loads it from the cache."""
     yield "shuffle", shuffle_address
-    yield "columns of numbers", encode_address
     for F in (np.float32, np.float64):
         name = F.__name__
         yield f"{name} gradient", lambda F=F: gradient_address(F)
@@ -52,7 +49,6 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
         for own, way in product({F, np.float64}, (False, True)):
             kind = f"{own.__name__} {'factors' if way else 'divisors'}"
             yield f"{name} scaling by {kind}", lambda F=F, own=own, way=way: scale_address(F, own, way)
-        yield f"{name} expansion", lambda F=F: expand_address(F)
         for given in map(np.dtype, (np.float32, np.float64, np.int64, np.uint8)):
             yield f"{name} conversion of {given}", lambda F=F, given=given: convert_address(F, given)
         for activation in catalog.compiled(catalog.ACTIVATIONS):

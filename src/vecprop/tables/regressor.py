@@ -12,7 +12,7 @@ from sklearn.metrics import d2_pinball_score, r2_score
 from ..core.losses import Loss, Quantile, SquaredError
 from ..estimators.data import Numbers as Targets
 from ..estimators.sklearn_compat import Interval, StrOptions
-from .encoding.columns import first_of
+from .encoding.column import first_of
 from .encoding.encoder import View
 from .ensemble.calibration import best_shares
 from .ensemble.ensemble import Ensemble

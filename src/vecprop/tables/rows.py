@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .encoding.columns import first_of
+from .encoding.column import first_of
 from .error import TableError, first_line, pandas
 from .kinds.options import NOTHING, Asked
 from .kinds.task import as_whole

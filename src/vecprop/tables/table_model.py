@@ -22,7 +22,8 @@ from ..system.versions import Versioned
 from ..train.progress import Progress, progress_bar
 from ..train.state import TrainingResult
 from .encoding.blocks import FEWEST_ROWS, by_blocks
-from .encoding.encoder import VIEWS, Encoder, Inputs
+from .encoding.column import VIEWS, Column
+from .encoding.encoder import Encoder
 from .encoding.folds import Dependence
 from .ensemble.ensemble import Ensemble, Networks
 from .ensemble.ensemble_fit import INTERRUPTED, Fit, Outcome, TrainingRows, ViewFit, trained
@@ -522,7 +523,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         Raises
         ------
         TableError
-            If a column is missing, or the model is of an earlier version and there are no background rows.
+            If a column is missing.
 
         Examples
         --------
@@ -540,29 +541,23 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         return explanations(self, self._table(X), None if background is None else self._table(background))
 
     @property
-    def _columns(self) -> list[tuple[str, Inputs]]:
+    def _columns(self) -> list[tuple[str, Column]]:
         """The name of each column that is used, and how it becomes inputs."""
         return list(zip(self.encoder_.names, self.encoder_.parts, strict=True))
 
     def tallies(self, frame: Frame, before: list[Tally] | None = None) -> list[Tally]:
-        """Return the counts of each column of a table in the terms of training, added to those of earlier parts of it.
-
-        Models of earlier versions have no profile of training, and no counts.
-        """
-        profiles = getattr(self, "profiles_", [])
-        if not profiles:
-            return []
-        new = [profile.tally(part, frame[name]) for profile, (name, part) in zip(profiles, self._columns, strict=True)]
+        """Return the counts of each column of a table in the terms of training, added to those of earlier parts."""
+        pairs = zip(self.profiles_, self._columns, strict=True)
+        new = [profile.tally(part, frame[name]) for profile, (name, part) in pairs]
         if before is None:
             return new
-        return [profile.plus(*both) for profile, *both in zip(profiles, before, new, strict=True)]
+        return [profile.plus(*both) for profile, *both in zip(self.profiles_, before, new, strict=True)]
 
     def drift(self, tallies: list[Tally]) -> list[str]:
         """Return sentences on how the columns of a table differ from those of training, given its counts."""
-        profiles = getattr(self, "profiles_", [])
         return [
             f"Column {name!r}: {note}."
-            for profile, (name, part), tally in zip(profiles, self._columns[: len(profiles)], tallies, strict=True)
+            for profile, (name, part), tally in zip(self.profiles_, self._columns, tallies, strict=True)
             for note in profile.notes(part, tally, len(tallies))
         ]
 
@@ -574,9 +569,6 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         frame = as_frame(X, self)
-        if self.encoder_.is_guessing:
-            texts = frame.select_dtypes(["object", "string"])
-            frame = frame.assign(**texts.mask(texts == "None"))
         if has_names(X) and (hasattr(self, "feature_names_in_") or set(self.encoder_.names) <= set(frame.columns)):
             return self._without_target(frame)
         frame = frame.drop(columns=frame.attrs.get("index", []))
@@ -600,7 +592,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             parts[rows.start] = predicted(self.encoder_(frame.iloc[rows]))
 
         with at_most_jobs(self.n_jobs):
-            by_blocks(predict, len(frame), 0 if self.encoder_.is_guessing else self.encoder_.width)
+            by_blocks(predict, len(frame), self.encoder_.width)
         return np.concatenate([parts[start] for start in sorted(parts)])
 
     def _target_of(self, X: Any, y: Any) -> tuple[Any, Any]:

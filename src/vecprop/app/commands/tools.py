@@ -54,8 +54,9 @@ def warmup() -> None:
 
     from ...compiled.jit.cache import folder
     from ...compiled.warm_up import kernels
+    from ...tables.encoding.kernels import kernels as kernels_of_columns
 
-    for _, compiled in track(list(kernels()), "compiling", console=Console(stderr=True)):
+    for _, compiled in track([*kernels(), *kernels_of_columns()], "compiling", console=Console(stderr=True)):
         compiled()
     print(f"Kernels are compiled, in {folder() or 'this process alone'}.")
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
-from ...tables.encoding.columns import row_named
+from ...tables.encoding.column import row_named
 from ...tables.encoding.folds import Dependence, group_numbers, times
 from ...tables.error import TableError, pandas
 from ...tables.evaluation.measured import Measured

@@ -7,16 +7,51 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 
-from ..jit import ONCE_IN_ORDER
-from ..jit.addresses import numbers_at, words_at
+from ..jit import ONCE_IN_ORDER, intrinsic
+from ..jit.addresses import array_of, numbers_at, words_at
 from ..jit.machine_code import address_of
-from .expansion import AT_ONCE, LINE_BYTES, prefetch, room
 
 # Placeholders, filled in by `address_of`: the floating type, and the type of the numbers.
 number: Any = float
 given: Any = float
+
+
+AT_ONCE = 64
+"""The rows whose inputs are made at a time: what is kept of them stays in the first-level cache."""
+
+LINE_BYTES = 64
+"""The bytes that a processor fetches at once."""
+
+
+@intrinsic
+def room(typing, like):
+    """Return room on the stack for a number of each of the rows that are expanded at a time, of the type of another."""
+    array_type, generate = array_of(like, 1)
+
+    def reserve(context, builder, signature, values):
+        size = ir.Constant(ir.IntType(64), AT_ONCE)
+        data = cgutils.alloca_once(builder, context.get_data_type(like), size=size)
+        return generate(context, builder, signature, (data, size))
+
+    return array_type(like), reserve
+
+
+@intrinsic
+def prefetch(typing, address):
+    """Fetch the cache line at an address before it is needed."""
+
+    def generate(context, builder, signature, values):
+        word, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
+        function_type = ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
+        function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+        builder.call(function, [builder.inttoptr(values[0], pointer), word(0), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.intp), generate
 
 
 @njit(**ONCE_IN_ORDER)

@@ -19,10 +19,8 @@ from ...estimators.regressor import MLPRegressor
 from ...optimize.optimizers import AdamHat
 from ...optimize.stopping import EarlyStopping, Stagnation
 from ...tables.classifier import TabularClassifier
-from ...tables.encoding.columns import Categories, Dates, NumberInputs
 from ...tables.encoding.encoder import Encoder
 from ...tables.encoding.target_means import TargetMeans
-from ...tables.encoding.texts import HashedTexts, LatentTexts
 from ...tables.ensemble.ensemble import Ensemble, Networks
 from ...tables.ensemble.intervals import Residuals
 from ...tables.explaining.drift import Profile, TrainedRows
@@ -76,20 +74,6 @@ def _is_way(state: TrainingState) -> bool:
     way = state.under_way
     return not way or (
         way.keys() == NO_WAY.keys() and all(fits(way[name], type(none)) for name, none in NO_WAY.items())
-    )
-
-
-def _latent_texts_are_consistent(texts: LatentTexts) -> bool:
-    """Return whether there is a finite weight and direction for each word."""
-    words, idf, directions = texts.words, texts.idf, texts.directions
-    return (
-        words.dtype.kind == "U"
-        and len(set(words.tolist())) == len(words) > 0
-        and (words.shape, idf.dtype.kind, directions.dtype) == (idf.shape, "f", np.float32)
-        and directions.ndim == 2
-        and directions.shape[0] == len(words)
-        and directions.shape[1] > 0
-        and bool(np.isfinite(idf).all() and np.isfinite(directions).all())
     )
 
 
@@ -250,25 +234,6 @@ _LEARNED_BY_REGRESSORS: Checks = {
 }
 
 
-def _number_inputs_are_consistent(numbers: NumberInputs) -> bool:
-    scores = np.empty(0) if numbers.scores is None else numbers.scores
-    values = np.concatenate([numbers.edges, scores, [numbers.centre, numbers.scale, *(numbers.standard or ())]])
-    return (
-        numbers.edges.ndim == 1
-        and (numbers.scores is None or numbers.scores.shape == numbers.edges.shape)
-        and (numbers.standard is None or (len(numbers.standard) == 2 and numbers.standard[1] > 0))
-        and bool(np.isfinite(values).all() and (np.diff(numbers.edges) > 0).all())
-        and numbers.scale > 0
-    )
-
-
-def _categories_are_consistent(categories: Categories) -> bool:
-    names = categories.names
-    return (
-        names.ndim == 1 and names.dtype.kind == "U" and bool(np.all(names[1:] > names[:-1])) and categories.buckets > 0
-    )
-
-
 def _target_means_are_consistent(means: TargetMeans) -> bool:
     names = means.names
     return (
@@ -349,7 +314,7 @@ def _table_model_is_consistent(model: Any) -> bool:
         return fitted.keys() <= {*model.get_params(deep=False), *COMMON}
     is_classifier, views, width = type(model) is TabularClassifier, model.ensemble_.views, model.encoder_.width
     declared = _LEARNED_BY_CLASSIFIERS if is_classifier else _LEARNED_BY_REGRESSORS
-    not_always = {*_NOT_ALWAYS, "target_reading_", "profiles_", "threshold_", "_positive", "stages_"}
+    not_always = {*_NOT_ALWAYS, "target_reading_", "threshold_", "_positive"}
     if not is_classifier and len(model.levels) < 2:
         not_always.add("outer_")
     return (
@@ -382,12 +347,7 @@ VECPROP_CLASSES = [
     ),
     stored_fields(NumberReading),
     stored_fields(DateReading),
-    stored_fields(NumberInputs, _number_inputs_are_consistent),
-    stored_fields(Categories, _categories_are_consistent),
     stored_fields(TargetMeans, _target_means_are_consistent),
-    stored_fields(Dates, lambda dates: dates.waves > 0),
-    stored_fields(LatentTexts, _latent_texts_are_consistent),
-    replace(stored_fields(HashedTexts, lambda texts: texts.hashes > 0), name="Texts"),
     stored_fields(Encoder, _encoder_is_consistent),
     stored_fields(Profile, _profile_is_consistent),
     stored_fields(TrainedRows, _trained_rows_are_consistent),

@@ -1,19 +1,11 @@
 """Models of tables as NumPy source: columns, networks, and predictions."""
 
-from dataclasses import astuple
-
 import numpy as np
 
 from ...tables.classifier import TabularClassifier
-from ...tables.encoding.columns import Categories, Dates, NumberInputs, calendar_inputs
-from ...tables.encoding.encoder import Inputs
-from ...tables.encoding.target_means import TargetMeans
 from ...tables.ensemble.ensemble import temperature_scaled
 from ...tables.ensemble.intervals import Residuals
 from ...tables.ensemble.threshold import positive_of
-from ...tables.kinds.dates import FORMS, MONTHS, ONE_MEANING, TIME, DateReading, days_of
-from ...tables.kinds.number_formats import NumberReading, number_of
-from ...tables.kinds.values import MISSING, category_name
 from ...tables.regressor import TabularRegressor
 from .. import FileError
 from .network_source import network_function
@@ -23,65 +15,6 @@ _IS_MISSING = '''\
 def is_missing(value):
     """Return whether a value is None, nan, or a data frame's missing value."""
     return type(value).__name__ in ("NoneType", "NAType", "NaTType") or value != value
-'''
-_NUMBERS = '''\
-def number(value, signs):
-    """Return a number, of a number, a truth value, or text of them; empty text is missing."""
-    if is_missing(value) or value == "":
-        return np.nan
-    x = number_of(value, *signs) if isinstance(value, str) else float(value)
-    if x is None:
-        raise ValueError(f"{value!r} is no number as training read them, with the signs {signs}.")
-    return x
-
-
-def numbers(column, centre, scale, edges, marks_missing, standard, scores, signs=(".", "", "")):
-    """Return the inputs of a column of numbers; signs are those of text: decimal, between thousands, and the unit."""
-    x = np.asarray(column)
-    if x.dtype.kind in "mM":
-        raise TypeError("This column holds times, not numbers.")
-    if x.dtype.kind not in "biuf":
-        x = [number(value, signs) for value in x.astype(object)]
-    return number_inputs(np.asarray(x, float), centre, scale, np.array(edges), marks_missing, standard, scores)
-'''
-_DATES = '''\
-def day(value, forms, format):
-    """Return the days since 1970 of a date, a time, or text as in training; empty text is missing."""
-    if is_missing(value) or value == "":
-        return np.nan
-    if hasattr(value, "isoformat") or isinstance(value, np.datetime64):
-        return np.datetime64(value, "ms").astype(float) / 86_400_000
-    days = days_of(str(value), forms, format)
-    if days is None:
-        raise ValueError(f"{value!r} is no date that is written as {format or ' or '.join([*forms, *ONE_MEANING])} is.")
-    return days
-
-
-def dates(column, centre, scale, edges, marks_missing, standard, scores, day_waves, forms=(), format=None):
-    """Return the inputs of a column of dates."""
-    times = np.asarray(column)
-    if times.dtype.kind == "M":
-        days = np.where(np.isnat(times), np.nan, times.astype("datetime64[ms]").astype(float) / 86_400_000)
-    else:
-        days = np.array([day(value, forms, format) for value in times.astype(object)], float)
-    numbers = number_inputs(days, centre, scale, np.array(edges), marks_missing, standard, scores)
-    return np.hstack([numbers, calendar_inputs(days, day_waves)])
-'''
-_CATEGORIES = '''\
-MISSING = "\\0missing"
-
-
-def categories(column, names, buckets, others=(), means=None):
-    """Return an input of 0 or 1 for each name, and inputs that other names share by checksum; empty text is a name.
-
-    Then come mean targets by name, if there are any, and those of all others.
-    """
-    known = {name: place for place, name in enumerate(names)}
-    values = np.asarray(column, object)
-    column = [MISSING if is_missing(value) else category_name(value) for value in values]
-    places = [known.get(name, len(names) + zlib.crc32(name.encode()) % buckets) for name in column]
-    told = np.reshape([(means or {}).get(name, others) for name in column], (len(column), len(others)))
-    return np.hstack([np.equal.outer(places, np.arange(len(names) + buckets)), told])
 '''
 
 
@@ -105,78 +38,21 @@ def table_functions(model: TabularClassifier | TabularRegressor, source: Source,
 
 def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None:
     """Add the function from a table's columns to the networks' inputs."""
-    encoder = model.encoder_
-    calls = [f"    {_call(name, part)}," for name, part in zip(encoder.names, encoder.parts, strict=True)]
-    kinds = {type(part) for part in encoder.parts}
+    encoder, calls = model.encoder_, []
     source.helper("is_missing", _IS_MISSING)
-    if kinds & {NumberInputs, Dates}:
-        attributes = ["centre", "scale", "edges", "marks_missing", "standard", "scores"]
-        source.formulas.function(NumberInputs.of_values, "number_inputs", attributes)
-    if NumberInputs in kinds:
-        source.helper("WORDS", 'WORDS = {"true": 1.0, "false": 0.0, "none": np.nan}\n')
-        source.helper("numbers", _NUMBERS)
-        source.formulas.function(number_of)
-    if Dates in kinds:
-        forms = {form for part in encoder.parts if isinstance(part, Dates) for form in _reading(part).forms}
-        source.helper("FORMS", _forms(forms), module="re")
-        source.helper("dates", _DATES, module="datetime")
-        source.formulas.function(calendar_inputs)
-        source.formulas.function(days_of)
-    if Categories in kinds:
-        source.helper("categories", _CATEGORIES, module="zlib")
-        source.formulas.function(category_name)
+    for name, part in zip(encoder.names, encoder.parts, strict=True):
+        if (call := part.to_source(name, source)) is None:
+            raise FileError(
+                f"Column {name!r} is of {part.kind}, but NumPy source takes numbers, categories and dates only: train "
+                "without it, or use `save`."
+            )
+        calls.append(f"    {call},")
     lines = ["blocks = [", *calls, "]", "return np.hstack(blocks)"]
     if not hasattr(model, "feature_names_in_"):
         lines.insert(0, 'table = {f"x{number}": column for number, column in enumerate(np.asarray(table, object).T)}')
     elif any(name.isdigit() for name in encoder.names):  # which may be numbers in a frame
         lines.insert(0, "table = {str(name): table[name] for name in table}")
     source.function("inputs", '"""Return the networks\' inputs for a table, (N, I)."""', *lines, arguments="table")
-
-
-def _forms(forms: set[str]) -> str:
-    """Return the constants that say how dates are written: these forms, and those that have one meaning."""
-    patterns = {form: pattern for form, pattern in FORMS.items() if form in {*forms, *ONE_MEANING}}
-    lines = ["FORMS = {", *(f"    {form!r}: {pattern!r}," for form, pattern in patterns.items()), "}"]
-    lines += [f"ONE_MEANING = {list(ONE_MEANING)!r}", f"TIME = {TIME!r}", f"MONTHS = {MONTHS!r}"]
-    return "\n".join(lines) + "\n"
-
-
-def _reading(part: Dates) -> DateReading:
-    """Return how text of dates is read, also in models of earlier versions."""
-    return part.reading or DateReading.guessing(part.day_first)
-
-
-def _call(name: str, part: Inputs) -> str:
-    """Return an expression for the inputs of a column."""
-    if isinstance(part, NumberInputs):
-        signs = "" if part.reading in (None, NumberReading()) else f", {astuple(part.reading)!r}"
-        return f"numbers(table[{name!r}], {_settings(part)}{signs})"
-    if isinstance(part, Dates):
-        reading = _reading(part)
-        how = "" if reading == DateReading() else f", {list(reading.forms)!r}, {reading.format!r}"
-        return f"dates(table[{name!r}], {_settings(part.days)}, {part.day_waves}{how})"
-    if isinstance(part, Categories):
-        names = ", ".join("MISSING" if known == MISSING else repr(known) for known in part.names.tolist())
-        means = "" if part.means is None else f", {_means(part.means)}"
-        return f"categories(table[{name!r}], [{names}], {part.buckets}{means})"
-    raise FileError(
-        f"Column {name!r} is of {part.kind}, but NumPy source takes numbers, categories and dates only: train without "
-        "it, or use `save`."
-    )
-
-
-def _means(means: TargetMeans) -> str:
-    """Return the mean targets of other names and of each name as arguments."""
-    by_name = dict(zip(means.names.tolist(), means.means.tolist(), strict=True))
-    return f"{[0.0] * means.width}, {by_name}"
-
-
-def _settings(part: NumberInputs) -> str:
-    """Return the fields of `NumberInputs` as arguments."""
-    standard = None if part.standard is None else tuple(map(float, part.standard))
-    scores = None if part.scores is None else part.scores.tolist()
-    of_pieces = f"{float(part.centre)!r}, {float(part.scale)!r}, {part.edges.tolist()}"
-    return f"{of_pieces}, {part.marks_missing}, {standard!r}, {scores}"
 
 
 def _together(model: TabularClassifier | TabularRegressor, source: Source) -> None:

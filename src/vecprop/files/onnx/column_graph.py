@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...core.elementary import clip, sqrt, where
-from ...tables.encoding.columns import LARGEST_SCALED, LIMIT, MOST_DEVIATIONS, Categories, Dates, NumberInputs, calendar
-from ...tables.encoding.encoder import Encoder, Inputs
-from ...tables.kinds.values import MISSING
+from ...tables.encoding.column import Column
+from ...tables.encoding.columns import LARGEST_SCALED, LIMIT, MOST_DEVIATIONS, Categories, Dates, NumberInputs
+from ...tables.encoding.encoder import Encoder
 from .. import FileError
 from .tracing import Graph, Symbol
 
@@ -49,34 +49,27 @@ def encoded(encoder: Encoder, graph: Graph) -> Symbol:
     for place, (part, column) in enumerate(zip(encoder.parts, columns, strict=True)):
         if isinstance(part, NumberInputs):
             continue
-        if isinstance(part, Dates):
-            column = _of_dates(part, column)
-        elif isinstance(part, Categories) and _is_read(part):
-            column = _of_categories(part, column)
+        if part.onnx_type is not None:
+            column = part.to_onnx(column)
         blocks.append(graph.cast(column, np.float64))
         homes += [(place, inner) for inner in range(part.width - column.shape[1], part.width)]
     return graph.beside(blocks).columns(sorted(range(len(homes)), key=homes.__getitem__))
 
 
-def _is_read(part: Inputs) -> bool:
-    """Return whether a graph can read a column: ONNX has no operations for checksums and words."""
-    return isinstance(part, NumberInputs | Dates) or (isinstance(part, Categories) and part.buckets == 1)
-
-
-def _column(name: str, part: Inputs, graph: Graph) -> Symbol:
+def _column(name: str, part: Column, graph: Graph) -> Symbol:
     """Return the symbol of a column as an input of the graph."""
     if not name:
         raise FileError("A column has no name, which each input of a graph has: name it before training.")
-    if not _is_read(part):
+    if part.onnx_type is None:
         return graph.input(name, part.width)
-    return graph.input(name, 1, {Categories: object, Dates: np.float64}.get(type(part)))
+    return graph.input(name, 1, None if isinstance(part, NumberInputs) else part.onnx_type)
 
 
 def _warn_of_what_comes_in_as_numbers(encoder: Encoder) -> None:
     unread = [
         f"{name!r} ({'too many categories' if isinstance(part, Categories) else part.kind})"
         for name, part in zip(encoder.names, encoder.parts, strict=True)
-        if not _is_read(part)
+        if part.onnx_type is None
     ]
     if unread:
         more = f" and {len(unread) - 5} more" if len(unread) > 5 else ""
@@ -113,42 +106,7 @@ def _of_numbers(parts: Sequence[NumberInputs], x: Symbol) -> tuple[Symbol, list[
     if marked:
         blocks.append(graph.cast(is_missing.columns(marked), np.float64))
         homes += [(column, parts[column].bends) for column in marked]
-    standard = {column: part.standard for column, part in enumerate(parts) if part.standard is not None}
-    if standard:
-        mean, deviation = np.array(list(standard.values())).T
-        z = (filled.columns(list(standard)) - mean) / deviation
-        blocks.append(clip(z, -MOST_DEVIATIONS, MOST_DEVIATIONS))
-        homes += [(column, parts[column].bends + parts[column].marks_missing) for column in standard]
+    mean, deviation = np.array([part.standard for part in parts]).T
+    blocks.append(clip((filled - mean) / deviation, -MOST_DEVIATIONS, MOST_DEVIATIONS))
+    homes += [(column, part.bends + part.marks_missing) for column, part in enumerate(parts)]
     return graph.beside(blocks), homes
-
-
-def _of_dates(part: Dates, days: Symbol) -> Symbol:
-    """Return the symbol of the inputs of the calendar, see `calendar_inputs`."""
-    graph = days.graph
-    is_missing = graph.elementwise("IsNaN", days, dtype=bool)
-    (year, month, day), weekday = calendar(where(is_missing, 0.0, days))
-    waves = [day * float(number) for number in range(1, part.day_waves + 1)]
-    angles = 2 * np.pi * graph.beside([year, month, *waves])
-    is_weekday = graph.cast(graph.elementwise("Equal", weekday, np.arange(7.0), dtype=bool), np.float64)
-    # Runtimes have a sine in float64, but not all a cosine.
-    points = graph.elementwise("Sin", graph.beside([angles, angles + np.pi / 2]))
-    return where(is_missing, 0.0, graph.beside([points, is_weekday]))
-
-
-def _of_categories(part: Categories, column: Symbol) -> Symbol:
-    """Return the symbol of the inputs of a column of categories: see `Categories`."""
-    graph, others = column.graph, len(part.names)
-    places = {name: place for place, name in enumerate(part.names.tolist())}
-    missing = places.pop(MISSING, others)
-    places.setdefault("", missing)
-    place = graph.node(
-        "LabelEncoder",
-        [column],
-        column.shape,
-        np.int64,
-        domain="ai.onnx.ml",
-        keys_strings=list(places),
-        values_int64s=list(places.values()),
-        default_int64=others,
-    )
-    return graph.elementwise("Equal", place, graph.constant(np.arange(part.width), np.int64), dtype=bool)

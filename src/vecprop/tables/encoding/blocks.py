@@ -10,14 +10,14 @@ FEWEST_ROWS = 1024
 """A block has a multiple of this number of rows. Tiles of predictions end where it ends, so that bits are equal."""
 
 
-def blocks(rows: int, width: int) -> list[slice]:
+def row_blocks(rows: int, width: int) -> list[slice]:
     """Return the blocks of rows that have a number of inputs each; the last has two rows at least, if there are two.
 
     A row alone would be predicted by other products, whose last bits differ.
 
     Examples
     --------
-    >>> [(block.start, block.stop) for block in blocks(2049, width=4000)]
+    >>> [(block.start, block.stop) for block in row_blocks(2049, width=4000)]
     [(0, 1024), (1024, 2049)]
     """
     size = max(NUMBERS_AT_ONCE // max(width, 1) // FEWEST_ROWS, 1) * FEWEST_ROWS
@@ -33,7 +33,7 @@ def by_blocks(work: Callable[[slice], None], rows: int, width: int) -> None:
     >>> by_blocks(print, 3, width=10)
     slice(0, 3, None)
     """
-    parts = blocks(rows, width)
+    parts = row_blocks(rows, width)
     workers = min(usable_threads(), len(parts))
 
     def own(worker: int) -> None:

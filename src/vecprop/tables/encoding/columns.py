@@ -1,25 +1,26 @@
-"""Columns as inputs: of numbers, of dates, of categories and of short text.
+"""Columns as inputs: of numbers, of dates and of categories; see `Column`."""
 
-Each class below says how one column becomes inputs of a network: made by ``of`` from the column of training and its
-reading, called with any column of that name, and asked with ``missed`` what of a column it does not take as it is.
-"""
-
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import astuple, dataclass
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 from scipy.special import ndtri
 
-from ...core.elementary import Array, namespace
+from ...core.elementary import Array, namespace, where
 from ...train.engines import can_compile
 from ..error import pandas
-from ..kinds.dates import DateReading
-from ..kinds.kinds import CATEGORIES
-from ..kinds.number_formats import NumberReading
-from ..kinds.values import MISSING, as_names, read_days, read_numbers, texts_of
+from ..kinds.dates import ONE_MEANING, DateReading, days_of
+from ..kinds.kinds import CATEGORIES, Kind
+from ..kinds.number_formats import NumberReading, number_of
+from ..kinds.values import MISSING, as_names, category_name, read_days, read_numbers, texts_of
+from .column import Column, Kept, Missed, View, missed_values
+from .source import CATEGORIES_SOURCE, DATES_SOURCE, FORMS_SOURCE, NUMBERS_SOURCE, WORDS_SOURCE
 from .target_means import TargetMeans
 
+PLAIN = NumberReading()
+"""Numbers as Python writes them."""
 PIECES = 4
 """The number of pieces that a column of numbers is divided into by default, each with as many rows."""
 LIMIT = 3.0
@@ -41,37 +42,12 @@ ROWS_OF_MANY = 4
 """Beyond `CATEGORIES` it needs this many rows: of fewer, its mean target tells as much."""
 BUCKETS = 32
 """The number of inputs that all other categories share if some of them have `FEWEST_ROWS`."""
-
-
-@dataclass(frozen=True)
-class Missed:
-    """Values of a column that are not taken as they are; as text it is the end of a sentence.
-
-    Examples
-    --------
-    >>> one, other = Missed("no numbers", 2, "'x' in line 5"), Missed("no numbers", 3, "'y' in line 9")
-    >>> str(one.plus(other))
-    "5 value(s), such as 'x' in line 5, are no numbers"
-    """
-
-    what: str
-    count: int = 0
-    first: str = ""
-    names: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        if self.names:
-            return f"{', '.join(self.names[:3])}{' and others' if len(self.names) > 3 else ''}: {self.what}"
-        return f"{self.count} value(s), such as {self.first}, are {self.what}" if self.count else self.what
-
-    def plus(self, other: "Missed") -> "Missed":
-        """Return the same of both of two parts of a column."""
-        names = tuple(dict.fromkeys(self.names + other.names))[:4]
-        return replace(self, count=self.count + other.count, names=names)
+CALENDAR, MEANS = " calendar", " means"
+"""The ends of the names of kept fields: the inputs that a date has beside those of its days, and mean targets."""
 
 
 @dataclass(frozen=True, eq=False)
-class NumberInputs:
+class NumberInputs(Column):
     """How a column of numbers becomes inputs.
 
     With z = (x - centre) / scale, the first input is z / √(1 + (z / 3)²), which is nearly z for ordinary values and
@@ -97,11 +73,19 @@ class NumberInputs:
     scale: float
     edges: np.ndarray
     marks_missing: bool
-    reading: NumberReading | None = None
-    standard: tuple[float, float] | None = None
+    reading: NumberReading
+    standard: tuple[float, float]
     scores: np.ndarray | None = None
 
     kind = "numbers"
+    holds = "numbers"
+
+    @classmethod
+    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_asked: bool) -> "NumberInputs | str":
+        """Return how a column becomes inputs, or why it says nothing."""
+        assert isinstance(kind.reading, NumberReading)
+        x, is_unread = read_numbers(series, kind.reading)
+        return _uninformative(x, is_unread, kind.reading) or cls.of_array(x, pieces, kind.reading)
 
     @classmethod
     def of(cls, series: Any, pieces: int = PIECES, reading: NumberReading | None = None) -> "NumberInputs":
@@ -110,7 +94,7 @@ class NumberInputs:
         return cls.of_array(read_numbers(series, reading)[0], pieces, reading)
 
     @classmethod
-    def of_array(cls, x: np.ndarray, pieces: int, reading: NumberReading | None = None) -> "NumberInputs":
+    def of_array(cls, x: np.ndarray, pieces: int, reading: NumberReading = PLAIN) -> "NumberInputs":
         """Return how numbers become inputs; nan is missing."""
         finite = ordinary(x[np.isfinite(x)])
         rising = np.sort(finite)  # of which quantiles are found in a fraction of the time
@@ -130,11 +114,7 @@ class NumberInputs:
     @property
     def width(self) -> int:
         """The number of inputs."""
-        return self.bends + self.marks_missing + (self.standard is not None) + (self.scores is not None)
-
-    def __call__(self, series: Any) -> np.ndarray:
-        """Return the inputs of a column, (N, width)."""
-        return self.of_values(self.read(series))
+        return self.bends + self.marks_missing + 1 + (self.scores is not None)
 
     def write(self, series: Any, inputs: np.ndarray) -> None:
         """Write the inputs of a column to columns of an array, (N, width) in float32: of many rows by a kernel."""
@@ -142,18 +122,18 @@ class NumberInputs:
         if len(x) < COMPILED_FROM or not can_compile():
             inputs[:] = self.of_values(x)
             return
-        from ...compiled.number_columns import encode_numbers
+        from .kernels.numbers import encode_numbers
 
         limits = LIMIT, LARGEST_SCALED, MOST_DEVIATIONS
-        how = self.centre, self.scale, *(self.standard or (0.0, 1.0)), *limits
-        encode_numbers(x, self.edges, self.scores, how, self.marks_missing, self.standard is not None, inputs)
+        how = self.centre, self.scale, *self.standard, *limits
+        encode_numbers(x, self.edges, self.scores, how, self.marks_missing, inputs)
 
     def read(self, series: Any) -> np.ndarray:
         """Return a column as numbers, (N,); nan is missing."""
         return self._read(series)[0]
 
     def _read(self, series: Any) -> tuple[np.ndarray, np.ndarray]:
-        return read_numbers(series, self.reading or NumberReading.of(texts_of(series)))
+        return read_numbers(series, self.reading)
 
     def of_values(self, x: np.ndarray) -> np.ndarray:
         """Return the inputs of numbers (N,), (N, width); nan is missing."""
@@ -166,9 +146,8 @@ class NumberInputs:
             inputs.append((np.clip(x, low, high) - low) / (high - low) - 0.5)
         if self.marks_missing:
             inputs.append(is_missing[:, None])
-        if self.standard is not None:
-            mean, deviation = self.standard
-            inputs.append(np.clip((x - mean) / deviation, -MOST_DEVIATIONS, MOST_DEVIATIONS))
+        mean, deviation = self.standard
+        inputs.append(np.clip((x - mean) / deviation, -MOST_DEVIATIONS, MOST_DEVIATIONS))
         if self.scores is not None:
             inputs.append(np.interp(x, self.edges, self.scores))
         return np.hstack(inputs)
@@ -177,55 +156,122 @@ class NumberInputs:
         """Return a note on values that are not finite numbers, or not numbers as training read them, or None."""
         x, is_unread = self._read(series)
         if is_unread.any():
-            how = "" if self.reading in (None, NumberReading()) else f" as training read them ({self.reading})"
-            return _missed(series, is_unread, f"not numbers{how} and count as missing")
+            how = "" if self.reading == NumberReading() else f" as training read them ({self.reading})"
+            return missed_values(series, is_unread, f"not numbers{how} and count as missing")
         is_infinite = np.isinf(x)
         if is_infinite.any():
-            return _missed(series, is_infinite, "infinite and count as the largest there are")
+            return missed_values(series, is_infinite, "infinite and count as the largest there are")
         has_type = pandas().api.types.is_float_dtype(series.dtype)
-        if has_type and self.reading and not self.reading.is_plain and np.any(x % 1 > 0):
+        if has_type and not self.reading.is_plain and np.any(x % 1 > 0):
             how = f"({self.reading}): give a file's path, not its frame"
             return Missed(f"numbers came as such, but training read text {how}")
         return None
 
+    def taken_by(self, view: View) -> np.ndarray:
+        """Return whether a view has each of the inputs: the standardised one lacks the scaled number and its pieces."""
+        return np.arange(self.width) >= (self.bends if view == "standardised" else 0)
 
-def _missed(series: Any, is_meant: np.ndarray, what: str) -> Missed:
-    """Return a note on some values of a column, if there are any."""
-    return Missed(what, int(is_meant.sum()), first_of(series, is_meant))
+    @property
+    def is_read_unlike_it_looks(self) -> bool:
+        """Whether text is not written as Python writes numbers."""
+        return self.reading != NumberReading()
+
+    def for_trees(self, series: Any) -> np.ndarray:
+        """Return the numbers as they are, (N, 1)."""
+        return ordinary(self.read(series))[:, None]
+
+    def kept_types(self, series: Any) -> dict[str, Any]:
+        """Return that the number is kept, in float32 if this is exact."""
+        return {"": np.float32 if _are_exact_in_float32(series) else np.float64}
+
+    def keep(self, series: Any, told: np.ndarray | None) -> dict[str, np.ndarray]:
+        """Return the numbers."""
+        return {"": ordinary(self.read(series))}
+
+    def of_kept(self, kept: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the inputs of kept numbers."""
+        return self.of_values(kept[""].astype(float))
+
+    def entries(self, is_taken: np.ndarray, types: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int]]:
+        """Yield which inputs are taken, and how they are made."""
+        flags = iter(is_taken[self.bends :])
+        mean, deviation = self.standard
+        entries = {
+            "kept": Kept.WIDE_NUMBER if types[""] == np.float64 else Kept.NUMBER,
+            "has_bends": is_taken[0],
+            "marks_missing": self.marks_missing and next(flags),
+            "has_standard": next(flags),
+            "has_scores": self.scores is not None and next(flags),
+            "pieces": max(len(self.edges) - 1, 0),
+            "edges": self._tables(),
+            "centre": self.centre,
+            "scale": self.scale,
+            "mean": mean,
+            "deviation": deviation,
+            "limit": LIMIT,
+            "largest": LARGEST_SCALED,
+            "most": MOST_DEVIATIONS,
+        }
+        yield "", entries, int(is_taken.sum())
+
+    def _tables(self) -> np.ndarray:
+        """Return the tables of the pieces, one after the other; see `Expansion`."""
+        edges = self.edges
+        if not len(edges):
+            return edges
+        scores = np.zeros(len(edges)) if self.scores is None else self.scores
+        widths, slopes = np.diff(edges), np.diff(scores) / np.diff(edges)
+        each = [edges, np.arange(len(edges), dtype=float), np.append(widths, 1), scores, np.append(slopes, 0)]
+        return np.concatenate([np.pad(of, (0, -len(widths) % 4), constant_values=np.inf) for of in each])
+
+    @property
+    def onnx_type(self) -> type:
+        """A graph takes the numbers in its own type; `files.onnx` writes all columns of numbers together."""
+        return float
+
+    def to_source(self, name: str, source: Any) -> str:
+        """Return the call of ``numbers``."""
+        source.helper("WORDS", WORDS_SOURCE)
+        source.helper("numbers", NUMBERS_SOURCE)
+        source.formulas.function(number_of)
+        signs = "" if self.reading == NumberReading() else f", {astuple(self.reading)!r}"
+        return f"numbers(table[{name!r}], {self.settings_in_source(source)}{signs})"
+
+    def settings_in_source(self, source: Any) -> str:
+        """Return the fields as arguments, and add the formula."""
+        fields = ["centre", "scale", "edges", "marks_missing", "standard", "scores"]
+        source.formulas.function(NumberInputs.of_values, "number_inputs", fields)
+        scores = None if self.scores is None else self.scores.tolist()
+        of_pieces = f"{float(self.centre)!r}, {float(self.scale)!r}, {self.edges.tolist()}"
+        return f"{of_pieces}, {self.marks_missing}, {tuple(map(float, self.standard))!r}, {scores}"
+
+    def is_consistent(self) -> bool:
+        """Return whether all numbers are finite, and edges rise."""
+        scores = np.empty(0) if self.scores is None else self.scores
+        values = np.concatenate([self.edges, scores, [self.centre, self.scale, *self.standard]])
+        return (
+            self.edges.ndim == 1
+            and (self.scores is None or self.scores.shape == self.edges.shape)
+            and len(self.standard) == 2
+            and self.standard[1] > 0
+            and bool(np.isfinite(values).all() and (np.diff(self.edges) > 0).all())
+            and self.scale > 0
+        )
 
 
-def first_of(series: Any, is_meant: np.ndarray) -> str:
-    """Return the first of some values of a column, and its row.
-
-    Examples
-    --------
-    >>> first_of(pandas().Series(["a", "b"]), np.array([False, True]))
-    "'b' in row 1"
-    """
-    place = int(np.flatnonzero(is_meant)[0])
-    return f"{shortened(repr(series.iloc[[place]].tolist()[0]))} in {row_named(series.index, place)}"
+def _are_exact_in_float32(series: Any) -> bool:
+    """Return whether float32 has the numbers of a column, as its type tells; infinite ones are kept as large ones."""
+    if not isinstance(series.dtype, np.dtype) or series.dtype.kind not in "biuf":
+        return False
+    return np.can_cast(series.dtype, np.float32) and not np.isinf(series.to_numpy()).any()
 
 
-def shortened(text: str) -> str:
-    """Return a text of at most 40 characters.
-
-    Examples
-    --------
-    >>> shortened("short"), shortened("x" * 50)[-3:]
-    ('short', 'xx…')
-    """
-    return text if len(text) <= 40 else f"{text[:39]}…"
-
-
-def row_named(index: Any, place: int) -> str:
-    """Return the name of the row at a place: its line in a file, or its label in a frame.
-
-    Examples
-    --------
-    >>> row_named(pandas().RangeIndex(3), 2), row_named(pandas().RangeIndex(2, 5, name="line"), 0)
-    ('row 2', 'line 2')
-    """
-    return f"{'line' if index.name == 'line' else 'row'} {index[place]}"
+def _uninformative(x: np.ndarray, is_unread: np.ndarray, reading: NumberReading | DateReading) -> str:
+    """Return why numbers or dates say nothing, if they do not; beside missing values, a constant is informative."""
+    finite = x[np.isfinite(x)]
+    if not len(finite):
+        return f"no value can be read as {reading}" if is_unread.any() else "all values are infinite or missing"
+    return "" if finite.min() < finite.max() or np.isnan(x).any() else "all values are the same"
 
 
 def normal_scores(edges: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -246,7 +292,7 @@ def ordinary(x: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Dates:
+class Dates(Column):
     """How a column of dates becomes inputs.
 
     The inputs are: those of the days since 1970, see `NumberInputs`; a point on a circle, (sin, cos), for the year and
@@ -262,12 +308,18 @@ class Dates:
     """
 
     days: NumberInputs
-    day_first: bool
     has_times: bool
-    reading: DateReading | None = None
-    waves: int = 1
+    reading: DateReading
 
     kind = "dates"
+    holds = "numbers"
+
+    @classmethod
+    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_asked: bool) -> "Dates | str":
+        """Return how a column becomes inputs, or why it says nothing."""
+        assert isinstance(kind.reading, DateReading)
+        reason = _uninformative(*read_days(series, kind.reading), kind.reading)
+        return reason or cls.of(series, pieces, kind.reading)
 
     @classmethod
     def of(cls, series: Any, pieces: int = PIECES, reading: DateReading | None = None) -> "Dates":
@@ -275,28 +327,24 @@ class Dates:
         reading = reading or DateReading.of(texts_of(series)) or DateReading()
         days = read_days(series, reading)[0]
         known = days[~np.isnan(days)]
-        return cls(NumberInputs.of_array(days, pieces), False, bool(np.any(known % 1)), reading, WAVES)
+        return cls(NumberInputs.of_array(days, pieces), bool(np.any(known % 1)), reading)
 
     @property
     def day_waves(self) -> int:
         """The number of circles for the day."""
-        return self.waves if self.has_times else 0
+        return WAVES if self.has_times else 0
 
     @property
     def width(self) -> int:
         """The number of inputs."""
         return self.days.width + 4 + 2 * self.day_waves + 7
 
-    def __call__(self, series: Any) -> np.ndarray:
-        """Return the inputs of a column, (N, width)."""
-        return self.of_values(self.read(series))
-
     def read(self, series: Any) -> np.ndarray:
         """Return a column as days since 1970, (N,); nan is missing."""
         return self._read(series)[0]
 
     def _read(self, series: Any) -> tuple[np.ndarray, np.ndarray]:
-        return read_days(series, self.reading or DateReading.guessing(self.day_first))
+        return read_days(series, self.reading)
 
     def of_values(self, days: np.ndarray) -> np.ndarray:
         """Return the inputs of days since 1970 (N,), (N, width); nan, a missing one, is at each circle's centre."""
@@ -305,8 +353,70 @@ class Dates:
     def missed(self, series: Any) -> Missed | None:
         """Return a note on values that are no dates as training read them, or None."""
         _, is_unread = self._read(series)
-        how = f" as training read them ({self.reading})" if self.reading and self.reading != DateReading() else ""
-        return _missed(series, is_unread, f"not dates{how} and count as missing") if is_unread.any() else None
+        how = f" as training read them ({self.reading})" if self.reading != DateReading() else ""
+        return missed_values(series, is_unread, f"not dates{how} and count as missing") if is_unread.any() else None
+
+    def taken_by(self, view: View) -> np.ndarray:
+        """Return whether a view has each of the inputs: of the days as of numbers, and all of the calendar."""
+        return np.append(self.days.taken_by(view), np.ones(self.width - self.days.width, bool))
+
+    @property
+    def is_read_unlike_it_looks(self) -> bool:
+        """Whether text is written in a form that can have another meaning."""
+        return self.reading not in (DateReading(), *(DateReading((form,)) for form in ONE_MEANING))
+
+    def shown(self, value: Any) -> str:
+        """Return the day of a number of days since 1970."""
+        return str(np.datetime64(int(np.floor(value)), "D"))
+
+    def for_trees(self, series: Any) -> np.ndarray:
+        """Return the days and the inputs of the calendar."""
+        days = self.read(series)
+        return np.hstack([days[:, None], calendar_inputs(days, self.day_waves)])
+
+    def kept_types(self, series: Any) -> dict[str, Any]:
+        """Return that the days are kept, and the inputs of the calendar."""
+        return self.days.kept_types(series) | {CALENDAR: (np.float32, (self.width - self.days.width,))}
+
+    def keep(self, series: Any, told: np.ndarray | None) -> dict[str, np.ndarray]:
+        """Return the days and the inputs of the calendar."""
+        days = self.read(series)
+        return {"": ordinary(days), CALENDAR: calendar_inputs(days, self.day_waves)}
+
+    def of_kept(self, kept: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the inputs of kept days."""
+        return np.hstack([self.days.of_kept(kept), kept[CALENDAR]])
+
+    def entries(self, is_taken: np.ndarray, types: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int]]:
+        """Yield the days as numbers, and the calendar."""
+        yield from self.days.entries(is_taken[: self.days.width], types)
+        yield CALENDAR, {"kept": Kept.INPUTS}, self.width - self.days.width
+
+    @property
+    def onnx_type(self) -> type:
+        """A graph takes days since 1970."""
+        return np.float64
+
+    def to_onnx(self, column: Any) -> Any:
+        """Return the symbol of the inputs of the calendar, see `calendar_inputs`; those of the days are of numbers."""
+        graph = column.graph
+        is_missing = graph.elementwise("IsNaN", column, dtype=bool)
+        (year, month, day), weekday = calendar(where(is_missing, 0.0, column))
+        waves = [day * float(number) for number in range(1, self.day_waves + 1)]
+        angles = 2 * np.pi * graph.beside([year, month, *waves])
+        is_weekday = graph.cast(graph.elementwise("Equal", weekday, np.arange(7.0), dtype=bool), np.float64)
+        # Runtimes have a sine in float64, but not all a cosine.
+        points = graph.elementwise("Sin", graph.beside([angles, angles + np.pi / 2]))
+        return where(is_missing, 0.0, graph.beside([points, is_weekday]))
+
+    def to_source(self, name: str, source: Any) -> str:
+        """Return the call of ``dates``."""
+        source.helper("FORMS", FORMS_SOURCE, module="re")
+        source.helper("dates", DATES_SOURCE, module="datetime")
+        source.formulas.function(calendar_inputs)
+        source.formulas.function(days_of)
+        how = "" if self.reading == DateReading() else f", {list(self.reading.forms)!r}, {self.reading.format!r}"
+        return f"dates(table[{name!r}], {self.days.settings_in_source(source)}, {self.day_waves}{how})"
 
 
 def calendar_inputs(days: np.ndarray, day_waves: int) -> np.ndarray:
@@ -347,7 +457,7 @@ def calendar(days: Array) -> tuple[list[Array], Array]:
 
 
 @dataclass(frozen=True, eq=False)
-class Categories:
+class Categories(Column):
     """How a column of categories becomes inputs of 0 and 1, and if many share inputs, what they tell of the target.
 
     Parameters
@@ -372,6 +482,18 @@ class Categories:
     means: TargetMeans | None = None
 
     kind = "categories"
+    holds = "names"
+
+    @classmethod
+    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_asked: bool) -> "Categories | str":
+        """Return how a column becomes inputs, or why it says nothing."""
+        known = series.dropna()
+        distinct = known.astype(str).nunique()
+        if distinct + (len(known) < len(series)) == 1:
+            return "all values are the same"
+        if distinct == len(known) > 20 and not is_asked:
+            return "each row has a value of its own, which says nothing of other rows"
+        return cls.of(series, categories)
 
     @classmethod
     def of(cls, series: Any, most: int = MOST_CATEGORIES) -> "Categories":
@@ -392,10 +514,6 @@ class Categories:
     def width(self) -> int:
         """The number of inputs."""
         return self.marks + (0 if self.means is None else self.means.width)
-
-    def __call__(self, series: Any) -> np.ndarray:
-        """Return the inputs of a column, (N, width)."""
-        return self.of_values(self.read(series))
 
     def read(self, series: Any) -> np.ndarray:
         """Return the names of a column's categories, (N,)."""
@@ -425,3 +543,75 @@ class Categories:
         names = tuple("missing" if name == MISSING else repr(str(name)) for name in others)
         what = "fewer than 2 rows of training have these; they count as one category"
         return Missed(what, names=names) if names else None
+
+    def taken_by(self, view: View) -> np.ndarray:
+        """Return whether a view has each of the inputs: the standardised one has mean targets alone, if any."""
+        is_without_marks = self.means is not None and view == "standardised"
+        return np.arange(self.width) >= (self.marks if is_without_marks else 0)
+
+    def for_trees(self, series: Any) -> np.ndarray:
+        """Return the number of the category, (N, 1)."""
+        return self(series).argmax(axis=1)[:, None]
+
+    def kept_types(self, series: Any) -> dict[str, Any]:
+        """Return that the place of the category is kept, and its mean targets."""
+        return {"": np.int32} | ({} if self.means is None else {MEANS: (np.float32, (self.means.width,))})
+
+    def keep(self, series: Any, told: np.ndarray | None) -> dict[str, np.ndarray]:
+        """Return the places of the categories, and their mean targets."""
+        names = self.read(series)
+        if self.means is None:
+            return {"": self.places(names)}
+        return {"": self.places(names), MEANS: self.means(names) if told is None else told}
+
+    def of_kept(self, kept: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the inputs of kept places."""
+        marks = kept[""][:, None] == np.arange(self.marks)
+        return marks if self.means is None else np.hstack([marks, kept[MEANS]])
+
+    def entries(self, is_taken: np.ndarray, types: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int]]:
+        """Yield the place, if it is taken, and the mean targets."""
+        if is_taken[0]:
+            yield "", {"kept": Kept.PLACE}, self.marks
+        if self.means is not None:
+            yield MEANS, {"kept": Kept.INPUTS}, self.means.width
+
+    @property
+    def onnx_type(self) -> type | None:
+        """A graph takes text, and cannot compute checksums."""
+        return object if self.buckets == 1 else None
+
+    def to_onnx(self, column: Any) -> Any:
+        """Return the symbol of the inputs of a column of text."""
+        graph, others = column.graph, len(self.names)
+        places = {name: place for place, name in enumerate(self.names.tolist())}
+        missing = places.pop(MISSING, others)
+        places.setdefault("", missing)
+        place = graph.node(
+            "LabelEncoder",
+            [column],
+            column.shape,
+            np.int64,
+            domain="ai.onnx.ml",
+            keys_strings=list(places),
+            values_int64s=list(places.values()),
+            default_int64=others,
+        )
+        return graph.elementwise("Equal", place, graph.constant(np.arange(self.width), np.int64), dtype=bool)
+
+    def to_source(self, name: str, source: Any) -> str:
+        """Return the call of ``categories``."""
+        source.helper("categories", CATEGORIES_SOURCE, module="zlib")
+        source.formulas.function(category_name)
+        names = ", ".join("MISSING" if known == MISSING else repr(known) for known in self.names.tolist())
+        means = ""
+        if self.means is not None:
+            by_name = dict(zip(self.means.names.tolist(), self.means.means.tolist(), strict=True))
+            means = f", {[0.0] * self.means.width}, {by_name}"
+        return f"categories(table[{name!r}], [{names}], {self.buckets}{means})"
+
+    def is_consistent(self) -> bool:
+        """Return whether names are sorted text."""
+        names = self.names
+        is_sorted = names.ndim == 1 and names.dtype.kind == "U" and bool(np.all(names[1:] > names[:-1]))
+        return is_sorted and self.buckets > 0

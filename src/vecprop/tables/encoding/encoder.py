@@ -3,32 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, Literal, get_args
 
 import numpy as np
 
 from ...core.selection import Selection
 from ...train.engines import can_compile
 from ..error import TableError, nearest
-from ..kinds.dates import ONE_MEANING, DateReading
-from ..kinds.kinds import CATEGORIES, Kind, common_decimal, kind_of
-from ..kinds.number_formats import NumberReading
+from ..kinds.kinds import CATEGORIES, common_decimal, kind_of
 from ..kinds.options import NOTHING, Asked
-from ..kinds.values import read_days, read_numbers
 from ..reading.frames import Frame
 from .blocks import by_blocks
-from .columns import MOST_CATEGORIES, Categories, Dates, Missed, NumberInputs
+from .column import VIEWS, Column, Missed, View
+from .columns import MOST_CATEGORIES, Categories
 from .kept_rows import RowFormat
+from .registry import COLUMNS
 from .target_means import MOST_TARGETS, target_means
-from .texts import LatentTexts, Texts
-
-Inputs = NumberInputs | Categories | Dates | Texts
-"""Any of the classes that say how a column becomes inputs."""
-
-View = Literal["pieces", "standardised"]
-"""What networks take of numbers: pieces and all else, or the standardised number and the normal score of its rank
-alone; see `NumberInputs`. Of categories with mean targets the second takes these alone."""
-VIEWS: tuple[View, ...] = get_args(View)
 
 Misfits = dict[tuple[str, str], Missed]
 """What of columns is not used as it is, by the column's name and what is said."""
@@ -58,10 +47,9 @@ class Encoder:
     """
 
     names: list[str]
-    parts: list[Inputs]
+    parts: list[Column]
     dropped: dict[str, str]
     codes: list[str] = field(default_factory=list)
-    is_guessing: bool = True
 
     @classmethod
     def of(cls, frame: Frame, asked: Asked = NOTHING) -> tuple["Encoder", list[str]]:
@@ -72,16 +60,17 @@ class Encoder:
         TableError
             If no column can be used.
         """
-        encoder, doubts = cls([], [], {}, [], is_guessing=False), []
+        encoder, doubts = cls([], [], {}), []
         pieces, categories = pieces_for(*frame.shape), categories_for(*frame.shape)
         decimal = cache(lambda: common_decimal(frame, asked))
         for name in frame.columns:
             kind = kind_of(frame[name], name, asked, decimal) if frame[name].notna().any() else None
-            part = (
-                "all values are missing"
-                if kind is None
-                else inputs_of(frame[name], kind, pieces, categories, name in asked.columns)
-            )
+            if kind is None:
+                part = "all values are missing"
+            elif kind.name == "ignore":
+                part = "it is to be ignored"
+            else:
+                part = COLUMNS[kind.name].learned(frame[name], kind, pieces, categories, name in asked.columns)
             if kind and kind.doubt and (kind.reading is None or not isinstance(part, str)):
                 doubts.append(f"Column {name!r}: {kind.doubt}.")
             if isinstance(part, str):
@@ -106,15 +95,13 @@ class Encoder:
     def readings(self) -> dict[str, str]:
         """How each column that is used is read, in words."""
         parts = zip(self.names, self.parts, strict=True)
-        return {name: "codes" if name in self.codes else _in_words(part) for name, part in parts}
+        return {name: "codes" if name in self.codes else part.in_words for name, part in parts}
 
     def remarkable_readings(self) -> list[str]:
         """Return notes on columns of text that is read as something else than it shows."""
         by_reading: dict[str, list[str]] = {}
         for name, part in zip(self.names, self.parts, strict=True):
-            plain = [NumberReading(), DateReading(), *(DateReading((form,)) for form in ONE_MEANING)]
-            has_signs = isinstance(part, NumberInputs | Dates) and part.reading not in plain
-            if has_signs or name in self.codes:
+            if part.is_read_unlike_it_looks or name in self.codes:
                 by_reading.setdefault(self.readings[name], []).append(name)
         return [f"Read as {how}: {some_of(names)}." for how, names in by_reading.items()]
 
@@ -150,7 +137,7 @@ class Encoder:
 
     def of_view(self, view: View) -> np.ndarray:
         """Return which of the inputs networks take that see numbers in one of the two ways, (I,)."""
-        return np.flatnonzero(np.concatenate([_is_of_view(part, view) for part in self.parts]))
+        return np.flatnonzero(np.concatenate([part.taken_by(view) for part in self.parts]))
 
     def __call__(self, frame: Frame) -> np.ndarray:
         """Return the inputs of a table's rows, (N, width), in float32.
@@ -163,10 +150,7 @@ class Encoder:
         self.require(frame)
         inputs = np.empty((len(frame), self.width), np.float32)
         for part, (name, place) in zip(self.parts, self.places.items(), strict=True):
-            if isinstance(part, NumberInputs):
-                part.write(frame[name], inputs[:, place])
-            else:
-                inputs[:, place] = part(frame[name])
+            part.write(frame[name], inputs[:, place])
         return inputs
 
     def of_views(
@@ -229,32 +213,9 @@ class Encoder:
         ]
 
     def unlike(self, frame: Frame) -> list[str]:
-        """Return notes on columns of a table that training did not have, and on what a model has not kept."""
+        """Return a note on columns of a table that training did not have, if there are any."""
         unknown = [repr(name) for name in frame.columns if name not in self.names and name not in self.dropped]
-        notes = []
-        if unknown:
-            notes.append(f"Not used, since training had none of this name: {', '.join(unknown[:5])}.")
-        if self.is_guessing:
-            notes.append(
-                "The model is of an earlier version, which did not keep how numbers and dates are written: it is "
-                "guessed for this table; train the model again to keep it."
-            )
-        return notes
-
-
-def _is_of_view(part: Inputs, view: View) -> np.ndarray:
-    """Return whether a view has each of a column's inputs, (width,): that of pieces has all of them."""
-    numbers, taken = part.days if isinstance(part, Dates) else part, np.ones(part.width, bool)
-    if isinstance(numbers, NumberInputs) and view == "standardised":
-        taken[: numbers.bends] = False
-    if isinstance(part, Categories) and part.means is not None and view == "standardised":
-        taken[: part.marks] = False
-    return taken
-
-
-def _in_words(part: Inputs) -> str:
-    """Return how a column is read, in words."""
-    return str(part.reading) if isinstance(part, NumberInputs | Dates) and part.reading else part.kind
+        return [f"Not used, since training had none of this name: {', '.join(unknown[:5])}."] if unknown else []
 
 
 def some_of(names: list[str]) -> str:
@@ -289,39 +250,3 @@ def categories_for(rows: int, columns: int) -> int:
     (512, 100, 64)
     """
     return min(max(MOST_ENTRIES // (rows * columns), CATEGORIES), MOST_CATEGORIES)
-
-
-def inputs_of(series: Any, kind: Kind, pieces: int, categories: int, is_asked: bool = False) -> Inputs | str:
-    """Return how a column with values becomes inputs, or the reason why it is not used.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> inputs_of(pd.Series([1, 1]), Kind("number", NumberReading()), pieces=4, categories=64)
-    'all values are the same'
-    """
-    known = series.dropna()
-    if kind.name == "ignore":
-        return "it is to be ignored"
-    if isinstance(kind.reading, NumberReading):
-        x, is_unread = read_numbers(series, kind.reading)
-        return _uninformative(x, is_unread, kind.reading) or NumberInputs.of_array(x, pieces, kind.reading)
-    if isinstance(kind.reading, DateReading):
-        reason = _uninformative(*read_days(series, kind.reading), kind.reading)
-        return reason or Dates.of(series, pieces, kind.reading)
-    distinct = known.astype(str).nunique()
-    if distinct + (len(known) < len(series)) == 1:
-        return "all values are the same"
-    if kind.name == "text":
-        return LatentTexts.of(series)
-    if distinct == len(known) > 20 and not is_asked:
-        return "each row has a value of its own, which says nothing of other rows"
-    return Categories.of(series, categories)
-
-
-def _uninformative(x: np.ndarray, is_unread: np.ndarray, reading: NumberReading | DateReading) -> str:
-    """Return why numbers or dates say nothing, if they do not; beside missing values, a constant is informative."""
-    finite = x[np.isfinite(x)]
-    if not len(finite):
-        return f"no value can be read as {reading}" if is_unread.any() else "all values are infinite or missing"
-    return "" if finite.min() < finite.max() or np.isnan(x).any() else "all values are the same"

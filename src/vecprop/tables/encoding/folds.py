@@ -12,7 +12,7 @@ from ..kinds.number_formats import NumberReading
 from ..kinds.options import NOTHING, Asked
 from ..kinds.values import as_names, read_days, read_numbers
 from ..reading.frames import Frame, column_of, plain_column
-from .columns import first_of
+from .column import first_of
 
 
 def folds(y: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -5,10 +5,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils.extmath import randomized_svd
 
 from ...system.threads import with_single_threaded_blas
+from ..kinds.kinds import Kind
+from .column import Column
 
 TOKEN = r"(?u)\b\w{1,64}\b"
 """A word: letters and digits. More of them are data; an array of words has the room of the longest one for each."""
@@ -24,34 +26,8 @@ MOST_ROWS = 20_000
 """Of more rows than this a random sample tells the words and directions, which bounds the time that they take."""
 
 
-class Texts:
-    """A column of text as inputs, of unit length in each row, and all 0 where there is no text."""
-
-    kind = "text"
-
-    @property
-    def width(self) -> int:
-        """The number of inputs."""
-        raise NotImplementedError
-
-    def __call__(self, series: Any) -> np.ndarray:
-        """Return the inputs of a column, (N, width)."""
-        return self.of_values(self.read(series))
-
-    def read(self, series: Any) -> np.ndarray:
-        """Return a column's text, (N,), empty where it is missing."""
-        return series.astype(object).where(series.notna(), "").astype(str).to_numpy(dtype=object)
-
-    def of_values(self, texts: np.ndarray) -> np.ndarray:
-        """Return the inputs of texts (N,), (N, width)."""
-        raise NotImplementedError
-
-    def missed(self, series: Any) -> None:
-        """Return None: any text is taken."""
-
-
 @dataclass(frozen=True, eq=False)
-class LatentTexts(Texts):
+class LatentTexts(Column):
     """Text by latent semantic analysis (Deerwester et al., 1990).
 
     Words and pairs of words have the weights ``(1 + ln n) idf``, where n is how often a row has the word, and
@@ -71,6 +47,16 @@ class LatentTexts(Texts):
     idf: np.ndarray
     directions: np.ndarray
 
+    kind = "text"
+
+    @classmethod
+    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_asked: bool) -> "LatentTexts | str":
+        """Return how a column becomes inputs, or why it says nothing."""
+        known = series.dropna().astype(str)
+        if known.nunique() + (len(known) < len(series)) == 1:
+            return "all values are the same"
+        return cls.of(series)
+
     @classmethod
     def of(cls, series: Any) -> "LatentTexts | str":
         """Return how a column of text becomes inputs, or the reason why it cannot."""
@@ -87,6 +73,10 @@ class LatentTexts(Texts):
         directions = directions[sizes > NEGLIGIBLE * sizes[0]]
         words = np.array(vectorizer.get_feature_names_out(), str)
         return cls(words, vectorizer.idf_, np.ascontiguousarray(directions.T, np.float32))
+
+    def read(self, series: Any) -> np.ndarray:
+        """Return a column's text, (N,), empty where it is missing."""
+        return series.astype(object).where(series.notna(), "").astype(str).to_numpy(dtype=object)
 
     @property
     def width(self) -> int:
@@ -106,32 +96,19 @@ class LatentTexts(Texts):
         lengths = np.linalg.norm(inputs, axis=1, keepdims=True)
         return np.where(lengths > NEGLIGIBLE, inputs / np.maximum(lengths, NEGLIGIBLE), 0)
 
+    def is_consistent(self) -> bool:
+        """Return whether there is a finite weight and direction for each word."""
+        words, idf, directions = self.words, self.idf, self.directions
+        return (
+            words.dtype.kind == "U"
+            and len(set(words.tolist())) == len(words) > 0
+            and (words.shape, idf.dtype.kind, directions.dtype) == (idf.shape, "f", np.float32)
+            and directions.ndim == 2
+            and directions.shape[0] == len(words)
+            and directions.shape[1] > 0
+            and bool(np.isfinite(idf).all() and np.isfinite(directions).all())
+        )
+
 
 def _vectorizer(**settings: Any) -> TfidfVectorizer:
     return TfidfVectorizer(ngram_range=(1, 2), token_pattern=TOKEN, sublinear_tf=True, **settings)
-
-
-@dataclass(frozen=True, eq=False)
-class HashedTexts(Texts):
-    """Text in models of earlier versions: words and pairs of words are counted by their hash.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> inputs = HashedTexts(16)(pd.Series(["a short text", None]))
-    >>> inputs.shape, float((inputs[0] ** 2).sum().round(6)), float(inputs[1].sum())
-    ((2, 16), 1.0, 0.0)
-    """
-
-    hashes: int = 256
-
-    @property
-    def width(self) -> int:
-        """The number of inputs."""
-        return self.hashes
-
-    def of_values(self, texts: np.ndarray) -> np.ndarray:
-        """Return the inputs of texts (N,), (N, hashes)."""
-        hashing = HashingVectorizer(n_features=self.hashes, ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b")
-        counts: Any = hashing.transform(texts)
-        return counts.toarray()

@@ -11,8 +11,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ..encoding.columns import Categories, Dates, NumberInputs, calendar_inputs, ordinary
-from ..encoding.encoder import Encoder, Inputs
+from ..encoding.encoder import Encoder
 from ..ensemble.intervals import weighted_quantiles
 
 ENTRIES = 2_000_000
@@ -168,15 +167,6 @@ def columns_for_trees(encoder: Encoder, frame: Any) -> tuple[np.ndarray, list[bo
     >>> columns_for_trees(Encoder.of(frame)[0], frame)
     (array([[20.,  0.], [nan,  1.], [40.,  0.]]), [False, True])
     """
-    parts = [(part, _columns(part, frame[name])) for name, part in zip(encoder.names, encoder.parts, strict=True)]
-    is_category = [isinstance(part, Categories) for part, columns in parts for _ in columns.T]
+    parts = [(part, part.for_trees(frame[name])) for name, part in zip(encoder.names, encoder.parts, strict=True)]
+    is_category = [part.holds == "names" for part, columns in parts for _ in columns.T]
     return np.hstack([columns for _, columns in parts]), is_category
-
-
-def _columns(part: Inputs, series: Any) -> np.ndarray:
-    if isinstance(part, NumberInputs):
-        return ordinary(part.read(series))[:, None]
-    if isinstance(part, Dates):
-        days = part.read(series)
-        return np.hstack([days[:, None], calendar_inputs(days, part.day_waves)])
-    return part(series).argmax(axis=1)[:, None] if isinstance(part, Categories) else part(series)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..encoding.columns import first_of
+from ..encoding.column import first_of
 from ..ensemble.threshold import decided, positive_of
 from ..error import RequestError, TableError, first_line, nearest, pandas
 from ..kinds.number_formats import NumberReading

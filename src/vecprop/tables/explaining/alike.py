@@ -4,15 +4,14 @@ from typing import Any
 
 import numpy as np
 
+from ..encoding.column import Column
 from ..encoding.columns import Categories
-from ..encoding.encoder import Inputs
-from ..encoding.texts import Texts
 
 ALIKE = 0.7
 """Columns whose association is at least this, as the mean over pairs of two groups, are one group."""
 
 
-def groups_of(columns: list[tuple[Inputs, Any]]) -> list[list[int]]:
+def groups_of(columns: list[tuple[Column, Any]]) -> list[list[int]]:
     """Return the groups of columns that stand in for each other, by their numbers; most columns are alone.
 
     Columns are joined by average linkage as long as the mean association between two groups is 0.7 or more.
@@ -63,12 +62,10 @@ def associations(bases: list[np.ndarray]) -> np.ndarray:
     return found
 
 
-def _basis(part: Inputs, series: Any) -> np.ndarray:
+def _basis(part: Column, series: Any) -> np.ndarray:
     """Return an orthonormal basis of what a column tells: its ranks, or its categories; nothing of text."""
     from scipy.stats import rankdata
 
-    if isinstance(part, Texts):
-        return np.empty((len(series), 0))
     if isinstance(part, Categories):
         codes = part(series)[:, : part.marks]
         counts = codes.sum(axis=0)
@@ -76,6 +73,8 @@ def _basis(part: Inputs, series: Any) -> np.ndarray:
         # Orthonormal already; a rotation puts the constant, which tells nothing, first.
         rotated, _ = np.linalg.qr(np.column_stack([np.sqrt(counts[counts > 0] / len(codes)), np.eye(told.shape[1])]))
         return told @ rotated[:, 1 : told.shape[1]]
+    if part.holds != "numbers":
+        return np.empty((len(series), 0))
     x = part.read(series)
     ranks = np.where(np.isnan(x), np.nan, rankdata(x, nan_policy="omit"))
     centred = np.nan_to_num(ranks - np.nanmean(ranks)) if not np.isnan(ranks).all() else np.zeros(len(x))

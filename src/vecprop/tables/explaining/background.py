@@ -4,10 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ..encoding.columns import Categories
-from ..encoding.encoder import Inputs
-from ..encoding.texts import Texts
-from ..error import TableError
+from ..encoding.column import Column
+from ..error import pandas
 from ..kinds.values import MISSING
 from ..reading.frames import Frame
 from .drift import QUANTILES, Profile
@@ -29,18 +27,12 @@ def background_inputs(model: Any, frame: Frame | None, count: int, rng: np.rando
     if frame is not None:
         rows = rng.permutation(len(frame))[:count]
         return np.tile(model.encoder_(frame.iloc[rows]), (max(count // len(rows), 1), 1))
-    profiles = getattr(model, "profiles_", [])
-    if not profiles:
-        raise TableError(
-            "The model is of an earlier version, which has not kept how its columns are distributed: give background=, "
-            "rows to compare with (--background), or train it again."
-        )
-    pairs = zip(model.encoder_.parts, profiles, strict=True)
+    pairs = zip(model.encoder_.parts, model.profiles_, strict=True)
     columns = [part.of_values(drawn(part, profile, count, rng)) for part, profile in pairs]
     return np.hstack(columns, dtype=np.float32, casting="same_kind")
 
 
-def drawn(part: Inputs, profile: Profile, count: int, rng: np.random.Generator) -> np.ndarray:
+def drawn(part: Column, profile: Profile, count: int, rng: np.random.Generator) -> np.ndarray:
     r"""Return values of a column as it was distributed in training, in random order: at evenly spaced quantiles.
 
     Text is missing, and so are categories that were too many to be kept.
@@ -49,14 +41,15 @@ def drawn(part: Inputs, profile: Profile, count: int, rng: np.random.Generator) 
     --------
     >>> import pandas as pd
     >>> series = pd.Series(["red", "red", "blue", None])
+    >>> from vecprop.tables.encoding.columns import Categories
     >>> part = Categories.of(series)
     >>> sorted(drawn(part, Profile.of(part, series), 8, np.random.default_rng(0)).tolist())
     ['\x00missing', '\x00missing', 'blue', 'blue', 'red', 'red', 'red', 'red']
     """
-    if isinstance(part, Texts):
-        return np.full(count, "", dtype=object)
+    if part.holds == "other":
+        return part.read(pandas().Series([None] * count, dtype=object))
     rank = (rng.permutation(count) + 0.5) / count * profile.rows
-    if isinstance(part, Categories):
+    if part.holds == "names":
         names, at_most = np.append(profile.values, MISSING), np.cumsum(profile.counts)
         return names[np.searchsorted(at_most, rank, side="right")]
     known = profile.counts[-1]

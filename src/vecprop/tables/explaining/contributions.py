@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..encoding.columns import row_named, shortened
+from ..encoding.column import row_named, shortened
 from ..error import one_line, pandas
 from ..reading.frames import Frame
 from .background import background_inputs

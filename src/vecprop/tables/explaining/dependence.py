@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..encoding.columns import Categories, Dates
-from ..encoding.encoder import Inputs
-from ..encoding.texts import Texts
+from ..encoding.column import Column
+from ..encoding.columns import Dates
 from ..kinds.values import DAY, MISSING
 from .outputs import leading_class, output, output_name
 
@@ -69,19 +68,19 @@ def dependences(model: Any, X: Any, columns: Sequence[str]) -> list[Dependence]:
     return found
 
 
-def _values(part: Inputs, known: np.ndarray) -> np.ndarray:
+def _values(part: Column, known: np.ndarray) -> np.ndarray:
     """Return the values that a column is to take, by those that it has: some quantiles, or the most frequent names."""
-    if isinstance(part, Texts):
+    if part.holds == "other":
         return known[:0]
-    if isinstance(part, Categories):
+    if part.holds == "names":
         names, counts = np.unique(known, return_counts=True)
         return names[np.argsort(-counts, kind="stable")[:NAMES]]
     known = known[np.isfinite(known)]
     return np.unique(np.quantile(known, np.linspace(0, 1, VALUES), method="nearest")) if len(known) else known
 
 
-def _shown(part: Inputs, values: np.ndarray) -> np.ndarray:
+def _shown(part: Column, values: np.ndarray) -> np.ndarray:
     """Return values as they are shown: days since 1970 as dates, missing values by this word."""
     if isinstance(part, Dates):
         return (values * DAY).astype("datetime64[s]")
-    return np.where(values == MISSING, "missing", values) if isinstance(part, Categories) else values
+    return np.where(values == MISSING, "missing", values) if part.holds == "names" else values

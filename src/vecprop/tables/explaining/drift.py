@@ -6,8 +6,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..encoding.columns import Categories, Dates, NumberInputs, ordinary
-from ..encoding.encoder import Encoder, Inputs, Misfits
+from ..encoding.column import Column
+from ..encoding.columns import ordinary
+from ..encoding.encoder import Encoder, Misfits
 from ..error import pandas
 from ..kinds.values import as_names
 from ..reading.frames import Frame, as_frame
@@ -84,22 +85,22 @@ class Profile:
     counts: np.ndarray
 
     @classmethod
-    def of(cls, part: Inputs, series: Any) -> "Profile":
+    def of(cls, part: Column, series: Any) -> "Profile":
         """Return the profile of a column of training."""
         rows, missing, known = len(series), int(series.isna().sum()), _values(part, series)
-        if isinstance(part, Categories):
+        if part.holds == "names":
             values, counts = np.unique(known, return_counts=True)
             return cls(rows, missing, *((values, counts) if len(values) <= MOST_NAMES else (values[:0], counts[:0])))
         known, quantiles = np.sort(known), np.linspace(0, 1, QUANTILES + 1)
         values = np.unique(np.quantile(known, quantiles, method="nearest")) if len(known) else known
         return cls(rows, missing, values, np.searchsorted(known, values, side="right"))
 
-    def tally(self, part: Inputs, series: Any) -> Tally:
+    def tally(self, part: Column, series: Any) -> Tally:
         """Return the counts of a column of another table."""
         known, missing = _values(part, series), int(series.isna().sum())
         if not len(self.values):
             return Tally(len(series), missing, len(known), self.counts)
-        if isinstance(part, Categories):
+        if part.holds == "names":
             places = np.minimum(np.searchsorted(self.values, known), len(self.values) - 1)
             is_known = self.values[places] == known
             counts = np.bincount(places[is_known], minlength=len(self.values))
@@ -121,7 +122,7 @@ class Profile:
         """Return how far numbers are out of training's range; 0 within it."""
         return np.maximum(np.maximum(self.values[0] - x, x - self.values[-1]), 0)
 
-    def notes(self, part: Inputs, tally: Tally, columns: int) -> list[str]:
+    def notes(self, part: Column, tally: Tally, columns: int) -> list[str]:
         """Return the ends of sentences on how a column differs from that of training.
 
         A note is on what training never had: missing values, categories, values far out of its range; or on shares
@@ -135,39 +136,39 @@ class Profile:
         if is_new or _differ(tally.missing, tally.rows, self.missing, self.rows, sure):
             yield f"{tally.missing} of {tally.rows} values are missing, in training {self.missing} of {self.rows}"
 
-    def _on_new(self, part: Inputs, tally: Tally, sure: float) -> list[str]:
+    def _on_new(self, part: Column, tally: Tally, sure: float) -> list[str]:
         if not tally.beyond:
             return []
-        if isinstance(part, Categories):
+        if part.holds == "names":
             how_many = f"{tally.beyond} of {tally.rows} rows"
             return [f"{how_many} are of categories that training never had, such as {tally.farthest!r}"]
         distance, reach = float(self.distance(tally.farthest)), self.values[-1] - self.values[0]
         is_far = distance > FAR * reach
         if not is_far and (tally.rows / (tally.rows + self.rows)) ** tally.beyond > sure:
             return []
-        low, high, farthest = (_shown(part, value) for value in (self.values[0], self.values[-1], tally.farthest))
-        far = f"{distance:.4g} days" if isinstance(part, Dates) else f"{distance:.4g}"
+        low, high, farthest = (part.shown(value) for value in (self.values[0], self.values[-1], tally.farthest))
+        far = f"{distance:.4g} days" if part.kind == "dates" else f"{distance:.4g}"
         return [
             f"{tally.beyond} of {tally.rows} values are out of training's range, {low} to {high}; the farthest, "
             f"{farthest}, is {far} beyond it"
         ]
 
-    def _on_shift(self, part: Inputs, tally: Tally, sure: float) -> Iterator[str]:
+    def _on_shift(self, part: Column, tally: Tally, sure: float) -> Iterator[str]:
         if not len(self.values) or tally.known < FEWEST_ROWS:
             return
-        now, then = tally.known, int(self.counts.sum() if isinstance(part, Categories) else self.counts[-1])
+        now, then = tally.known, int(self.counts.sum() if part.holds == "names" else self.counts[-1])
         place = int(np.abs(tally.counts / now - self.counts / then).argmax())
         if _differ(tally.counts[place], now, self.counts[place], then, sure):
-            value = _shown(part, self.values[place])
-            what = f"are {value}" if isinstance(part, Categories) else f"are at most {value}"
+            value = part.shown(self.values[place])
+            what = f"are {value}" if part.holds == "names" else f"are at most {value}"
             yield f"{tally.counts[place] / now:.0%} of values {what}, in training {self.counts[place] / then:.0%}"
 
 
-def _values(part: Inputs, series: Any) -> np.ndarray:
+def _values(part: Column, series: Any) -> np.ndarray:
     """Return the known values of a column as its part reads them: numbers, days since 1970, names, or none of text."""
-    if isinstance(part, Categories):
+    if part.holds == "names":
         return as_names(series[series.notna()]).astype(str)
-    x = part.read(series) if isinstance(part, NumberInputs | Dates) else np.empty(0)
+    x = part.read(series) if part.holds == "numbers" else np.empty(0)
     return ordinary(x[~np.isnan(x)])
 
 
@@ -183,12 +184,6 @@ def _differ(k: int, n: int, of_training: int, rows: int, sure: float) -> bool:
         return False
     table = [[k, n - k], [of_training, rows - of_training]]
     return bool(fisher_exact(table).pvalue < sure)  # type: ignore[attr-defined]
-
-
-def _shown(part: Inputs, value: Any) -> str:
-    if isinstance(part, Categories):
-        return repr(str(value))
-    return str(np.datetime64(int(np.floor(value)), "D")) if isinstance(part, Dates) else f"{value:.6g}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,11 +238,11 @@ def _digests(encoder: Encoder, frame: Frame, y: np.ndarray) -> np.ndarray:
     return pandas().util.hash_pandas_object(pandas().DataFrame(dict(enumerate([*columns, y]))), index=False).to_numpy()
 
 
-def _as_read(part: Inputs, series: Any) -> np.ndarray:
-    if isinstance(part, NumberInputs | Dates):
+def _as_read(part: Column, series: Any) -> np.ndarray:
+    if part.holds == "numbers":
         x = part.read(series) + 0.0  # no -0
         return np.where(np.isnan(x), np.nan, x)
-    return as_names(series) if isinstance(part, Categories) else series.astype(str).to_numpy()
+    return as_names(series) if part.holds == "names" else series.astype(str).to_numpy()
 
 
 class Watch:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..encoding.columns import row_named
+from ..encoding.column import row_named
 from ..ensemble.threshold import decided
 from .losses import row_losses
 

@@ -83,12 +83,6 @@ class DateReading:
         """
         return Evidence.of(texts).reading(day_first)
 
-    @classmethod
-    def guessing(cls, day_first: bool) -> "DateReading":
-        """Return a reading of all forms, of which one order of day and month."""
-        wrong = [pair[day_first] for pair in _EXCHANGED]
-        return cls(tuple(form for form in FORMS if form not in wrong))
-
     def days(self, text: str) -> float | None:
         """Return the days since 1970 of a text, with the time as their fraction, or None if it is no such date."""
         return days_of(text, self.forms, self.format)

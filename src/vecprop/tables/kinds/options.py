@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from ..error import TableError, nearest
 from .dates import EXCEL
 
-KINDS = ("number", "category", "code", "date", "text", "ignore")
+KINDS = ["number", "category", "code", "date", "text", "ignore"]
+"""The kinds that a column can be called; `encoding.registry` adds further ones."""
 ORDERS = {"day first": True, "month first": False}
 """The names of the orders of day and month, and whether the day comes first."""
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ...core.counter_rng import counter_bits, counter_uniform
-from ..encoding.columns import first_of
+from ..encoding.column import first_of
 from ..encoding.folds import folds_of_time
 from ..error import TableError, pandas
 from ..kinds.dates import DateReading

@@ -8,7 +8,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ....check import Report, check_gradients
-from ...encoding.columns import shortened
+from ...encoding.column import shortened
 from ...error import printable
 from ..measured import Measured
 from ..metrics import Estimate, title

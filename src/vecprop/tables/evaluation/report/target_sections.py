@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ...encoding.columns import shortened
+from ...encoding.column import shortened
 from ...ensemble.threshold import positive_of
 from ...error import printable
 from ..baselines import NAIVE

@@ -1,4 +1,4 @@
-"""Columns of numbers as inputs, by the equations of `tables.encoding.columns.NumberInputs`, and columns as rows."""
+"""Columns of numbers as inputs, by the equations of `NumberInputs`, and columns as rows."""
 
 import ctypes
 from functools import cache
@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from .gemm.products import gather_address
-from .jit import IN_ORDER
-from .jit.addresses import doubles_at, numbers_at
-from .jit.fit_record import address_of_array
-from .jit.machine_code import address_of
+from ....compiled.gemm.products import gather_address
+from ....compiled.jit import IN_ORDER
+from ....compiled.jit.addresses import doubles_at, numbers_at
+from ....compiled.jit.fit_record import address_of_array
+from ....compiled.jit.machine_code import address_of
 
 _ENCODE = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 10)
 _GATHER = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)
@@ -21,7 +21,7 @@ ROWS_AT_ONCE = 2048
 
 
 @njit(**IN_ORDER)
-def _encoded(x, edges, scores, how, marks_missing, has_standard, has_scores, stride, inputs):
+def _encoded(x, edges, scores, how, marks_missing, has_scores, stride, inputs):
     """Compute each input as NumPy does, in double precision and in the same order, so that bits are equal."""
     centre, scale, mean, deviation, limit, largest, most = how[0], how[1], how[2], how[3], how[4], how[5], how[6]
     pieces = edges.size - 1
@@ -49,9 +49,8 @@ def _encoded(x, edges, scores, how, marks_missing, has_standard, has_scores, str
         if marks_missing:
             inputs[at] = is_missing
             at += 1
-        if has_standard:
-            inputs[at] = min(max((value - mean) / deviation, -most), most)
-            at += 1
+        inputs[at] = min(max((value - mean) / deviation, -most), most)
+        at += 1
         if has_scores:
             if below == pieces or value <= edges[below]:
                 inputs[at] = scores[below]
@@ -60,18 +59,14 @@ def _encoded(x, edges, scores, how, marks_missing, has_standard, has_scores, str
                 inputs[at] = slope * (value - edges[below]) + scores[below]
 
 
-def encode(x, rows, edges, count, scores, has_scores, how, flags, stride, inputs):
-    """Write the inputs of ``rows`` numbers; arguments are addresses, counts, and the inputs of a row as the stride.
-
-    The flags are 1 where missing values are marked, plus 2 where there is a standardised number.
-    """
+def encode(x, rows, edges, count, scores, has_scores, how, marks_missing, stride, inputs):
+    """Write the inputs of ``rows`` numbers; arguments are addresses, counts, and the inputs of a row as the stride."""
     _encoded(
         doubles_at(x, rows),
         doubles_at(edges, count),
         doubles_at(scores, count),
         doubles_at(how, 7),
-        flags & 1,
-        flags & 2,
+        marks_missing,
         has_scores,
         stride,
         numbers_at(inputs, rows * stride, np.float32(0)),
@@ -90,7 +85,6 @@ def encode_numbers(
     scores: np.ndarray | None,
     how: tuple[float, ...],
     marks_missing: bool,
-    has_standard: bool,
     inputs: np.ndarray,
 ) -> None:
     """Write the inputs of numbers (N,) to some columns of an array by rows, (N, width) in float32.
@@ -111,7 +105,7 @@ def encode_numbers(
         address_of_array(kept[1]),
         scores is not None,
         address_of_array(settings),
-        marks_missing + 2 * has_standard,
+        marks_missing,
         inputs.strides[0] // inputs.itemsize,
         inputs.ctypes.data,
     )

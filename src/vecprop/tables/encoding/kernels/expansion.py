@@ -1,4 +1,4 @@
-"""The inputs of a tile's rows, computed from what is kept of them; see `core.expansion`.
+"""The inputs of a tile's rows, computed from what is kept of them; see `kept_rows`.
 
 Rows are expanded some at a time, one column after the other, so that each step is a loop over neighbouring numbers of
 these rows::
@@ -13,59 +13,28 @@ these rows::
 Each input is computed as NumPy computes it, in double precision and in the same order, so that bits are equal.
 """
 
+import ctypes
 from functools import cache
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
 
-from ...core.expansion import COLUMN, Kept
-from ..jit import ONCE_IN_ORDER, intrinsic, use_widest_vectors
-from ..jit.addresses import array_of, doubles_at, numbers_at, record_at, words_at
-from ..jit.machine_code import address_of
+from ....compiled.jit import ONCE_IN_ORDER, use_widest_vectors
+from ....compiled.jit.addresses import doubles_at, numbers_at, record_at, words_at
+from ....compiled.jit.fit_record import address_of_array
+from ....compiled.jit.machine_code import address_of
+from ....compiled.lower.conversion import AT_ONCE, LINE_BYTES, prefetch, room
+from ....core.expansion import Expansion
+from ..column import COLUMN, Kept
 
 # Placeholder, filled in by `address_of`: the floating type.
 number: Any = float
-
-AT_ONCE = 64
-"""The rows that are expanded at a time: what is kept of them stays in the first-level cache."""
-
-LINE_BYTES = 64
-"""The bytes that a processor fetches at once."""
 
 _COLUMN_BYTES = COLUMN.itemsize
 _INPUTS, _PLACE, _WIDE = int(Kept.INPUTS), int(Kept.PLACE), int(Kept.WIDE_NUMBER)
 
 column_at = record_at(COLUMN)
-
-
-@intrinsic
-def room(typing, like):
-    """Return room on the stack for a number of each of the rows that are expanded at a time, of the type of another."""
-    array_type, generate = array_of(like, 1)
-
-    def reserve(context, builder, signature, values):
-        size = ir.Constant(ir.IntType(64), AT_ONCE)
-        data = cgutils.alloca_once(builder, context.get_data_type(like), size=size)
-        return generate(context, builder, signature, (data, size))
-
-    return array_type(like), reserve
-
-
-@intrinsic
-def prefetch(typing, address):
-    """Fetch the cache line at an address before it is needed."""
-
-    def generate(context, builder, signature, values):
-        word, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
-        function_type = ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
-        function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
-        builder.call(function, [builder.inttoptr(values[0], pointer), word(0), word(3), word(1)])
-        return context.get_dummy_value()
-
-    return types.void(types.intp), generate
 
 
 @njit(**ONCE_IN_ORDER)
@@ -99,7 +68,7 @@ def _scaled(x, column, scaled):
 def _find_piece(x, pieces, edges, firsts, seconds, edge, first, second):
     """Write the lower edge of the piece in which each number lies, and two more values of this piece.
 
-    Four edges are compared at a time, of which the last may be infinite, see `core.expansion`.
+    Four edges are compared at a time, of which the last may be infinite, see `NumberInputs`.
     """
     for s in range(AT_ONCE):
         edge[s], first[s], second[s] = edges[0], firsts[0], seconds[0]
@@ -240,3 +209,27 @@ def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features
 def expand_address(F: type) -> int:
     """Return the address of `expand` for inputs of type F; see `addresses.call_expand`."""
     return address_of(expand, types.void(*[types.intp] * 11), F.__name__, number=F)
+
+
+EXPAND = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 11)
+"""The type of the kernel, see `addresses.call_expand`."""
+
+
+def expanded(expansion: Expansion, X: np.ndarray) -> np.ndarray:
+    """Return the inputs of rows, (N, I) in float32, from what is kept of them, (N, bytes)."""
+    X, places, columns = np.ascontiguousarray(X), np.arange(len(X)), expansion.columns
+    inputs = np.empty((len(X), expansion.inputs), np.float32)
+    EXPAND(expand_address(np.float32))(
+        address_of_array(X),
+        X.shape[1],
+        address_of_array(places),
+        len(X),
+        columns.ctypes.data,
+        len(columns),
+        address_of_array(expansion.edges),
+        0,
+        inputs.shape[1],
+        1,
+        address_of_array(inputs),
+    )
+    return inputs
