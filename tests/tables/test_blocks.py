@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from vecprop import TabularClassifier, TabularRegressor
-from vecprop.tables.encoding import blocks
 from vecprop.tables.encoding import encoder as tables_encoder
 from vecprop.tables.encoding.columns import COMPILED_FROM, NumberInputs
 from vecprop.tables.encoding.encoder import VIEWS, Encoder
+from vecprop.tables.reading import frames as blocks
 
 N = 9_001
 RNG = np.random.default_rng(0)

@@ -194,10 +194,7 @@ def test_a_column_that_is_the_same_in_all_rows_contributes_nothing(regressor):
     assert abs(of_size.contribution) < 1e-5
 
 
-def test_models_of_earlier_versions_need_rows_to_compare_with(regressor, monkeypatch):
-    monkeypatch.delattr(regressor, "profiles_")
-    with pytest.raises(TableError, match=r"earlier version.*give background="):
-        regressor.explain(TABLE[:1])
+def test_rows_to_compare_with_may_be_given(regressor):
     assert len(regressor.explain(TABLE[:1], background=TABLE)) == 1
     with pytest.raises(TableError, match="no column 'size'"):
         regressor.explain(TABLE[:1], background=TABLE.drop(columns="size"))

@@ -29,7 +29,8 @@ from ..tables.explaining.importance import Importance, importances, influences
 from ..tables.explaining.losses import loss_name
 from ..tables.reading.file_lists import STANDARD_INPUT
 from ..tables.reading.frames import Frame, as_frame
-from ..tables.reading.table_parts import TableParts, may_be_in_parts
+from ..tables.reading.reading import may_be_in_parts
+from ..tables.reading.table_parts import TableParts
 from ..tables.rows import Roles, UsedRows
 from ..tables.table_model import TRAINED_ANEW, TableModel
 from ..terminal.errors import UsageError

@@ -21,7 +21,6 @@ from ..system.threads import at_most_jobs
 from ..system.versions import Versioned
 from ..train.progress import Progress, progress_bar
 from ..train.state import TrainingResult
-from .encoding.blocks import FEWEST_ROWS, by_blocks
 from .encoding.column import VIEWS, Column
 from .encoding.encoder import Encoder
 from .encoding.folds import Dependence
@@ -38,9 +37,9 @@ from .explaining.leaks import leaks
 from .kinds.task import as_whole
 from .kinds.values import as_numbers
 from .reading.file_lists import files_of, is_path
-from .reading.frames import Frame, as_frame, column_of, has_names, names_of_array, twice
-from .reading.reading import is_dataset, read_chunks
-from .reading.table_parts import TableParts, frames_of, may_be_in_parts
+from .reading.frames import FEWEST_AT_ONCE, Frame, as_frame, by_blocks, column_of, has_names, names_of_array, twice
+from .reading.reading import is_dataset, may_be_in_parts, read_chunks
+from .reading.table_parts import TableParts, frames_of
 from .rows import OF_GROUPS, Roles, RowFilter
 from .settings import SharedSettings
 from .streaming.memory_plan import parts_if_larger
@@ -585,7 +584,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             each = read_chunks(X, as_text=True)
             return np.concatenate([self._by_blocks(part, predicted) for part in each])
         frame, parts = self._table(X), {}
-        if len(frame) <= FEWEST_ROWS:
+        if len(frame) <= FEWEST_AT_ONCE:
             return predicted(self.encoder_(twice(frame)))[: len(frame)]
 
         def predict(rows: slice) -> None:

@@ -28,7 +28,6 @@ from ...estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from ...estimators.regressor import MLPRegressor
 from ...estimators.sklearn_compat import require_valid_settings
 from ...tables.classifier import TabularClassifier
-from ...tables.encoding.registry import COLUMNS
 from ...tables.regressor import TabularRegressor
 from ..networks import TrainedNetwork
 from .values import (
@@ -41,7 +40,6 @@ from .values import (
     is_per_column,
     optional,
     stored_estimator,
-    stored_fields,
 )
 from .vecprop_classes import VECPROP_CLASSES
 
@@ -238,25 +236,5 @@ MODELS = (
 """The classes that are models by themselves, and that a pipeline may end with."""
 
 
-class _Entries(dict[Any, StoredClass]):
-    """Entries by name or class; those of columns are made from `encoding.registry`, which may grow."""
-
-    def __missing__(self, named: str | type) -> StoredClass:
-        for cls in COLUMNS.values():
-            if named in (cls, cls.__name__):
-                return self.setdefault(named, stored_fields(cls, cls.is_consistent))
-        raise KeyError(named)
-
-    def get(self, named: Any, default: Any = None) -> Any:
-        """Return an entry, or else the default."""
-        try:
-            return self[named]
-        except KeyError:
-            return default
-
-    def __contains__(self, named: object) -> bool:
-        return self.get(named) is not None
-
-
-BY_NAME = _Entries({stored.name: stored for stored in CLASSES})
-BY_CLASS = _Entries({stored.cls: stored for stored in CLASSES})
+BY_NAME = {stored.name: stored for stored in CLASSES}
+BY_CLASS = {stored.cls: stored for stored in CLASSES}

@@ -16,6 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import numpy as np
 
 from ...estimators.sklearn_compat import require_valid_settings
+from ...tables.encoding.registry import COLUMNS
 from .. import FileError
 
 Check = Callable[[Any, Any], bool]
@@ -62,6 +63,14 @@ def stored_fields(cls: type, check: Callable[[Any], bool] = lambda part: True) -
         return part
 
     return StoredClass(cls.__name__, cls, state, restore)
+
+
+def _of_column(named: Any) -> StoredClass | None:
+    """Return the entry of a further kind of column, by its class or the name of it, or None."""
+    for cls in COLUMNS.values():
+        if named in (cls, cls.__name__):
+            return stored_fields(cls, cls.is_consistent)
+    return None
 
 
 def stored_estimator(
@@ -226,7 +235,7 @@ class Writer:
                 if all(type(key) is str for key in value):
                     return {"dict": dict(parts)}
                 return {"dict": [[self.plain(key, path), of] for key, of in parts]}
-        stored = self.classes.get(type(value))
+        stored = self.classes.get(type(value)) or _of_column(type(value))
         if stored is None:
             raise FileError(
                 f"{path} is {_shown(value)}, which a model file cannot hold: it holds numbers, text and parts of "
@@ -288,8 +297,8 @@ class Reader:
                 return TYPES[of]
             case "slice", [start, stop, step]:
                 return slice(start, stop, step)
-            case _, dict() if kind in self.classes:
-                return self.classes[kind].restore({name: self.value(entry) for name, entry in of.items()})
+            case _, dict() if stored := self.classes.get(kind) or _of_column(kind):
+                return stored.restore({name: self.value(entry) for name, entry in of.items()})
         raise ValueError(f"{kind!r} is no class and no kind of value that it knows")
 
 

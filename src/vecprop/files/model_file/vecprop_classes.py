@@ -20,6 +20,7 @@ from ...optimize.optimizers import AdamHat
 from ...optimize.stopping import EarlyStopping, Stagnation
 from ...tables.classifier import TabularClassifier
 from ...tables.encoding.encoder import Encoder
+from ...tables.encoding.registry import COLUMNS
 from ...tables.encoding.target_means import TargetMeans
 from ...tables.ensemble.ensemble import Ensemble, Networks
 from ...tables.ensemble.intervals import Residuals
@@ -347,6 +348,7 @@ VECPROP_CLASSES = [
     ),
     stored_fields(NumberReading),
     stored_fields(DateReading),
+    *(stored_fields(cls, cls.is_consistent) for cls in dict.fromkeys(COLUMNS.values())),
     stored_fields(TargetMeans, _target_means_are_consistent),
     stored_fields(Encoder, _encoder_is_consistent),
     stored_fields(Profile, _profile_is_consistent),

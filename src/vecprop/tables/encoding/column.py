@@ -94,7 +94,7 @@ class Column(ABC):
 
     def write(self, series: Any, inputs: np.ndarray) -> None:
         """Write the inputs of a column to columns of an array, (N, width) in float32."""
-        inputs[:] = self(series)
+        inputs[:] = self.of_values(self.read(series))
 
     def missed(self, series: Any) -> "Missed | None":
         """Return a note on values that are not taken as they are, or None."""

@@ -130,10 +130,7 @@ class NumberInputs(Column):
 
     def read(self, series: Any) -> np.ndarray:
         """Return a column as numbers, (N,); nan is missing."""
-        return self._read(series)[0]
-
-    def _read(self, series: Any) -> tuple[np.ndarray, np.ndarray]:
-        return read_numbers(series, self.reading)
+        return read_numbers(series, self.reading)[0]
 
     def of_values(self, x: np.ndarray) -> np.ndarray:
         """Return the inputs of numbers (N,), (N, width); nan is missing."""
@@ -154,7 +151,7 @@ class NumberInputs(Column):
 
     def missed(self, series: Any) -> Missed | None:
         """Return a note on values that are not finite numbers, or not numbers as training read them, or None."""
-        x, is_unread = self._read(series)
+        x, is_unread = read_numbers(series, self.reading)
         if is_unread.any():
             how = "" if self.reading == NumberReading() else f" as training read them ({self.reading})"
             return missed_values(series, is_unread, f"not numbers{how} and count as missing")
@@ -341,10 +338,7 @@ class Dates(Column):
 
     def read(self, series: Any) -> np.ndarray:
         """Return a column as days since 1970, (N,); nan is missing."""
-        return self._read(series)[0]
-
-    def _read(self, series: Any) -> tuple[np.ndarray, np.ndarray]:
-        return read_days(series, self.reading)
+        return read_days(series, self.reading)[0]
 
     def of_values(self, days: np.ndarray) -> np.ndarray:
         """Return the inputs of days since 1970 (N,), (N, width); nan, a missing one, is at each circle's centre."""
@@ -352,7 +346,7 @@ class Dates(Column):
 
     def missed(self, series: Any) -> Missed | None:
         """Return a note on values that are no dates as training read them, or None."""
-        _, is_unread = self._read(series)
+        _, is_unread = read_days(series, self.reading)
         how = f" as training read them ({self.reading})" if self.reading != DateReading() else ""
         return missed_values(series, is_unread, f"not dates{how} and count as missing") if is_unread.any() else None
 

@@ -11,8 +11,7 @@ from ...train.engines import can_compile
 from ..error import TableError, nearest
 from ..kinds.kinds import CATEGORIES, common_decimal, kind_of
 from ..kinds.options import NOTHING, Asked
-from ..reading.frames import Frame
-from .blocks import by_blocks
+from ..reading.frames import Frame, by_blocks
 from .column import VIEWS, Column, Missed, View
 from .columns import MOST_CATEGORIES, Categories
 from .kept_rows import RowFormat

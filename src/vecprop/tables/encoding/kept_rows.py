@@ -9,8 +9,7 @@ import numpy as np
 
 from ...core.expansion import Expansion
 from ...train.engines import can_compile
-from ..reading.frames import Frame
-from .blocks import by_blocks
+from ..reading.frames import Frame, by_blocks
 from .column import COLUMN, Column
 
 

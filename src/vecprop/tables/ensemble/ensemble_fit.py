@@ -16,9 +16,9 @@ from ...train.members import Member
 from ...train.population import train_population, workers_or_joblibs
 from ...train.progress import Progress
 from ...train.state import DivergenceError, TrainingResult
-from ..encoding.blocks import by_blocks
 from ..encoding.encoder import View
 from ..encoding.folds import splits, unseen_by
+from ..reading.frames import by_blocks
 from ..streaming.window_fit import StreamedRows, trained_in_windows
 from .ensemble import Ensemble, Networks
 from .out_of_fold import Unseen, at_epochs_of_others, keeps_predictions

@@ -14,7 +14,8 @@ from ..explaining.drift import Watch
 from ..reading.delimited import require_columns
 from ..reading.file_lists import is_path
 from ..reading.frames import Frame, as_frame
-from ..reading.table_parts import frames_of, may_be_in_parts
+from ..reading.reading import may_be_in_parts
+from ..reading.table_parts import frames_of
 from ..rows import Roles, UsedRows
 from ..streaming.memory_plan import require_room
 from ..table_model import TableModel

@@ -72,6 +72,7 @@ class Profile:
     Examples
     --------
     >>> import pandas as pd
+    >>> from vecprop.tables.encoding.columns import NumberInputs
     >>> series = pd.Series([20.0, 30.0, 40.0, 70.0])
     >>> part = NumberInputs.of(series)
     >>> profile = Profile.of(part, series)

@@ -1,12 +1,13 @@
-"""Tables of any kind as pandas data frames: pandas, polars, Arrow, arrays and paths of files."""
+"""Tables of any kind (pandas, polars, Arrow, arrays, paths) as pandas data frames, and blocks of their rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import time
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_array
 
+from ...system.threads import run_together, usable_threads
 from ..error import TableError, pandas
 from .delimited import require_columns
 from .file_lists import is_path
@@ -15,6 +16,10 @@ from .sniffing import require_distinct
 
 Frame = Any
 """A pandas DataFrame."""
+NUMBERS_AT_ONCE = 2**21
+"""A block has this many inputs, 8 MB in float32: more of them than of anything else that a thread computes at once."""
+FEWEST_AT_ONCE = 1024
+"""A block has a multiple of this number of rows. Tiles of predictions end where it ends, so that bits are equal."""
 
 
 def as_frame(table: Any, estimator: Any = None, target: str | None = None, classes: Sequence[str] = ()) -> Frame:
@@ -150,3 +155,36 @@ def twice(frame: Frame) -> Frame:
     read.
     """
     return frame if len(frame) > 1 else pandas().concat([frame, frame])
+
+
+def row_blocks(rows: int, width: int) -> list[slice]:
+    """Return the blocks of rows that have a number of inputs each; the last has two rows at least, if there are two.
+
+    A row alone would be predicted by other products, whose last bits differ.
+
+    Examples
+    --------
+    >>> [(block.start, block.stop) for block in row_blocks(2049, width=4000)]
+    [(0, 1024), (1024, 2049)]
+    """
+    size = max(NUMBERS_AT_ONCE // max(width, 1) // FEWEST_AT_ONCE, 1) * FEWEST_AT_ONCE
+    starts = [*range(0, max(rows - 1, 1), size)]
+    return list(map(slice, starts, [*starts[1:], rows]))
+
+
+def by_blocks(work: Callable[[slice], None], rows: int, width: int) -> None:
+    """Call work(block) for each block of rows, in as many threads as may run.
+
+    Examples
+    --------
+    >>> by_blocks(print, 3, width=10)
+    slice(0, 3, None)
+    """
+    parts = row_blocks(rows, width)
+    workers = min(usable_threads(), len(parts))
+
+    def own(worker: int) -> None:
+        for part in parts[worker::workers]:
+            work(part)
+
+    run_together(own, workers)

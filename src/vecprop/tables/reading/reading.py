@@ -12,10 +12,19 @@ from typing import Any, cast
 from ..error import TableError, pandas
 from ..kinds.task import as_whole
 from . import arrow_files
-from .arrow_files import ARROW, PARQUET
 from .delimited import Separated, known_target, require_columns
 from .excel import EXCEL, read_excel
-from .file_lists import STANDARD_INPUT, Paths, existing, files_of, require_the_same_columns, short_names
+from .file_lists import (
+    ARROW,
+    PARQUET,
+    STANDARD_INPUT,
+    Paths,
+    existing,
+    files_of,
+    is_path,
+    require_the_same_columns,
+    short_names,
+)
 
 Frame = Any
 """A pandas DataFrame."""
@@ -346,3 +355,22 @@ def checked(frame: Frame, path: Path) -> Frame:
     if not frame.shape[1] or not len(frame):
         raise TableError(f"{path} has {frame.shape[1]} columns and {len(frame)} rows: a table needs both.")
     return frame
+
+
+def may_be_in_parts(table: Any) -> bool:
+    """Return whether a table can be read in parts in any order: of Parquet or Arrow, or a data set of all rows."""
+    if is_dataset(table):
+        return not _is_filtered(table)
+    if not is_path(table):
+        return False
+    files = files_of(table)
+    return files[0].suffix.lower() in PARQUET | ARROW and all(file.is_file() for file in files)
+
+
+def _is_filtered(dataset: Any) -> bool:
+    """Return whether a data set is the filtered rows of another, which pyarrow gives as a whole alone."""
+    try:
+        dataset.get_fragments()
+    except ValueError:
+        return True
+    return False

@@ -9,9 +9,9 @@ import numpy as np
 
 from ..error import TableError, pandas
 from . import arrow_files
-from .file_lists import ARROW, PARQUET, files_of, is_path
+from .file_lists import PARQUET, files_of
 from .frames import Frame, as_frame
-from .reading import is_dataset
+from .reading import is_dataset, may_be_in_parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,16 +92,6 @@ class TableParts:
             yield frame
 
 
-def may_be_in_parts(table: Any) -> bool:
-    """Return whether a table can be read in parts in any order: of Parquet or Arrow, or a data set of all rows."""
-    if is_dataset(table):
-        return not _is_filtered(table)
-    if not is_path(table):
-        return False
-    files = files_of(table)
-    return files[0].suffix.lower() in PARQUET | ARROW and all(file.is_file() for file in files)
-
-
 def frames_of(
     table: Any, estimator: Any = None, target: str | None = None, classes: Sequence[str] = ()
 ) -> Iterable[Frame]:
@@ -115,15 +105,6 @@ def frames_of(
     [3]
     """
     return TableParts.of(table) if may_be_in_parts(table) else [as_frame(table, estimator, target, classes)]
-
-
-def _is_filtered(dataset: Any) -> bool:
-    """Return whether a data set is the filtered rows of another, which pyarrow gives as a whole alone."""
-    try:
-        dataset.get_fragments()
-    except ValueError:
-        return True
-    return False
 
 
 def _of_dataset(dataset: Any) -> list[TablePart]:
