@@ -1,11 +1,13 @@
 """The two forms that models are written in for use without vecprop, and what they compute."""
 
+from typing import Any
+
 import numpy as np
 
 from vecprop.export import to_numpy, to_onnx
 
 
-def run(graph, **inputs):
+def run(graph, **inputs) -> dict[str, Any]:
     """Return what onnxruntime computes, by name."""
     import onnx
     import onnxruntime
@@ -23,7 +25,7 @@ def functions(model, **settings):
     return names
 
 
-def predicted(form, model, rows, dtype=np.float64):
+def predicted(form, model, rows, dtype: Any = np.float64) -> list[Any]:
     """Return what a written model predicts: first labels or numbers, then probabilities if it has them."""
     if form == "graph":
         return [*run(to_onnx(model, dtype=dtype), X=rows).values()]

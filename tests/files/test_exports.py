@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -170,7 +171,7 @@ def test_a_graph_takes_the_columns_of_a_table(dtype, indicator):
             ("rooms", SimpleImputer(), ["rooms", "width"]),
         ]
     )
-    table = frame()[["length", "width", "size", "rooms"]].astype({"size": str, "length": dtype, "width": dtype})
+    table: Any = frame()[["length", "width", "size", "rooms"]].astype({"size": str, "length": dtype, "width": dtype})
     model = fitted(make_pipeline(columns, vp.MLPRegressor(**FEW)), table, X[:, 0])
     table.loc[:4, "size"] = "XXL"
     table.loc[3:7, "width"] = np.nan
@@ -183,7 +184,7 @@ def test_a_graph_takes_the_columns_of_a_table(dtype, indicator):
 @pytest.mark.parametrize("unknown", ["error", "ignore"])
 def test_source_takes_the_columns_of_a_table(unknown):
     pytest.importorskip("pandas")
-    table = frame().fillna({"colour": "none"}).astype({"size": str})
+    table: Any = frame().fillna({"colour": "none"}).astype({"size": str})
     columns = ColumnTransformer(
         [
             ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), ["width", "length"]),

@@ -58,7 +58,7 @@ def column(part, series, dtype):
     return part(series).astype(dtype)
 
 
-def of_graph(model, table, dtype=np.float64, **settings):
+def of_graph(model, table, dtype: Any = np.float64, **settings) -> dict[str, Any]:
     return run(to_onnx(model, dtype=dtype, **settings), **columns(model, table, dtype))
 
 
@@ -83,7 +83,7 @@ def in_float64(model, table):
     return model._in_units(np.array(each)).mean(axis=0)
 
 
-def assert_graph(model, *tables, dtype=np.float64):
+def assert_graph(model, *tables, dtype: Any = np.float64):
     """Compare what a graph predicts with what the model does: entry by entry."""
     tolerance, classes = TOLERANCES[dtype], isinstance(model, vp.TabularClassifier)
     graph = to_onnx(model, dtype=dtype, coverage=None if classes else 0.75)
@@ -366,7 +366,7 @@ def test_text_is_read_as_in_training():
 
 
 def test_source_runs_where_there_is_nothing_but_numpy(tmp_path):
-    frame = NEW[["visits", "town", '"""']]
+    frame: Any = NEW[["visits", "town", '"""']]
     model = classifier(TABLE[frame.columns])
     source = to_numpy(model, tmp_path / "model.py")
     assert (tmp_path / "model.py").read_text(encoding="utf-8") == source
