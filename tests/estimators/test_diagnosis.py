@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.preprocessing import StandardScaler
 
 from vecprop import ELU, Adam, MLPClassifier, MLPRegressor
-from vecprop.estimators import fitting
+from vecprop.estimators import base
 from vecprop.estimators.diagnosis import Diagnosis
 from vecprop.extend import Activation
 
@@ -258,7 +258,7 @@ def test_a_loss_that_still_falls_at_the_last_epoch_wants_more():
 )
 def test_nothing_is_looked_for_if_its_warning_is_ignored(monkeypatch, filters, looks):
     looked = []
-    monkeypatch.setattr(fitting, "diagnosis_of_sample", lambda *arguments: looked.append(arguments) or Diagnosis())
+    monkeypatch.setattr(base, "diagnosis_of", lambda *arguments: looked.append(arguments) or Diagnosis())
     with warnings.catch_warnings(record=True):
         warnings.simplefilter("always")
         for filter in filters:

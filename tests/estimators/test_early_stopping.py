@@ -19,7 +19,7 @@ from vecprop import (
     MLPSearchCV,
     SquaredError,
 )
-from vecprop.estimators import data, fitting
+from vecprop.estimators import data, fit
 from vecprop.estimators.data import random_parts
 
 RNG = np.random.default_rng(0)
@@ -129,13 +129,13 @@ def test_its_scores_are_those_of_score(name):
 
 def test_searches_and_fits_need_no_python_between_epochs(monkeypatch):
     """All epochs of a fit are recorded at once, when it has ended."""
-    recorded, epochs = [], fitting.Record.epochs
+    recorded, epochs = [], fit.Recorder.epochs
 
     def counted(self, state, losses, *measured):
         recorded.append(len(losses))
         return epochs(self, state, losses, *measured)
 
-    monkeypatch.setattr(fitting.Record, "epochs", counted)
+    monkeypatch.setattr(fit.Recorder, "epochs", counted)
     for model, y in TARGETS.values():
         model = fresh(model, early_stopping=True, max_iter=30, random_state=0)
         with warnings.catch_warnings():
@@ -187,3 +187,25 @@ def test_one_row_of_validation_has_no_r2_and_one_class_is_always_right():
         assert np.isnan(model.validation_scores_).all()
         model = MLPClassifier(max_iter=2, early_stopping=True, random_state=0).fit(X, np.ones(90))
         assert model.validation_scores_ == [1.0, 1.0]
+
+
+def test_after_restarts_the_same_rows_are_set_aside_again(monkeypatch):
+    aside, split = [], data.Rows.split
+
+    def noted(self, *how):
+        parts: Any = split(self, *how)
+        aside.append(parts[1].numbers.tolist())
+        return parts
+
+    monkeypatch.setattr(data.Rows, "split", noted)
+    random = np.random.RandomState(4)
+    model: Any = MLPClassifier(
+        (4,), n_restarts=4, early_stopping=True, warm_start=True, max_iter=5, random_state=random
+    )
+    _, y = TARGETS["two classes"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(X, y)
+        assert model.best_restart_ > 0
+        model.fit(X, y)
+    assert aside[0] == aside[1]

@@ -9,8 +9,8 @@ from sklearn.utils import check_random_state
 
 from models import fresh
 from vecprop import MLPClassifier, MLPRegressor
-from vecprop.estimators.fitting import Fitting
-from vecprop.estimators.together import Restarts, fit_together, random_states
+from vecprop.estimators.fit import FitOutcome
+from vecprop.estimators.together import fit_together, random_states
 
 X, y = map(np.asarray, make_moons(80, noise=0.2, random_state=0))
 FEW = {"hidden_layer_sizes": (3,), "max_iter": 6, "random_state": 5, "batch_size": 20}
@@ -52,12 +52,9 @@ def test_of_early_stopping_the_best_score_counts_on_the_rows_that_the_first_star
     model.fit(X, y)
     first = fresh(model, n_restarts=1).fit(X, y)
     assert model.best_validation_score_ > first.best_validation_score_
-    rows, random = model._accept(X, y, None, first=True), check_random_state(5)
-    model._prepare(rows, random, first=True)
-    fittings: Any = Restarts(model, rows, None, random).fittings
-    of_first, *of_others = [fitting.validation.numbers for fitting in fittings]
-    assert len(of_first) == 8
-    assert all(np.array_equal(numbers, of_first) for numbers in of_others)
+    spec = model.begin(*model.accept(X, y), check_random_state(5))
+    assert spec.validation is not None
+    assert len(spec.validation) == 8
 
 
 def test_a_start_that_diverges_is_not_kept():
@@ -99,16 +96,13 @@ def test_fits_together_equal_fits_alone(n_jobs):
         {"learning_rate_init": 1e200, "solver": "sgd"},
     ]
     models = [MLPClassifier(**FEW | own) for own in settings]
-    fittings = []
-    for model in models:
-        random = check_random_state(model.random_state)
-        accepted = model._accept(rows, labels, None, first=True)
-        model._prepare(accepted, random, first=True)
-        fittings.append(Fitting(model, accepted, None, random))
-    errors = fit_together(fittings, n_jobs)
-    assert [number for number, error in enumerate(errors) if error] == [7]
-    assert isinstance(errors[7], ValueError)
-    for model in models[:7]:
+    specs = [model.begin(*model.accept(rows, labels), check_random_state(model.random_state)) for model in models]
+    outcomes: Any = fit_together(specs, n_jobs)
+    assert [outcome.diverged for outcome in outcomes] == [*[False] * 7, True]
+    with pytest.raises(ValueError, match="non-finite parameter weights"):
+        models[7].learn(specs[7], outcomes[7])
+    for model, spec, outcome in zip(models[:7], specs, outcomes, strict=False):
+        model.learn(spec, outcome)
         one = fresh(model).fit(rows, labels)
         np.testing.assert_array_equal(model.theta_, one.theta_)
         for name in ("loss_curve_", "validation_scores_", "score_curve_", "n_iter_", "t_", "best_loss_"):
@@ -134,6 +128,7 @@ def test_starts_that_end_before_an_epoch():
 
 
 def test_an_interruption_is_said(monkeypatch):
-    monkeypatch.setattr(Restarts, "interrupted", property(lambda fitting: True))
+    interrupted = property(lambda outcome: True, lambda outcome, value: None)
+    monkeypatch.setattr(FitOutcome, "interrupted", interrupted)
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         MLPClassifier(n_restarts=2, **FEW).fit(X, y)

@@ -32,7 +32,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from models import fresh
 from vecprop import MLPClassifier, MLPEnsembleClassifier, MLPRegressor, MLPSearchCV, SoftmaxCrossEntropy
 from vecprop.estimators import together
-from vecprop.estimators.fitting import Fitting
+from vecprop.estimators.fit import FitOutcome
 
 X, y = map(np.asarray, load_iris(return_X_y=True))
 NAMES = np.array(["setosa", "versicolor", "virginica"])
@@ -400,7 +400,7 @@ def test_interrupts_end_the_search(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         MLPSearchCV(CLASSIFIER, {"callbacks": [[interrupt], None]}, n_jobs=1, cv=2).fit(X, y)
     interrupted = property(lambda fitting: True, lambda fitting, value: None)
-    monkeypatch.setattr(Fitting, "interrupted", interrupted, raising=False)
+    monkeypatch.setattr(FitOutcome, "interrupted", interrupted, raising=False)
     with pytest.raises(KeyboardInterrupt):
         MLPSearchCV(CLASSIFIER, RATES).fit(X, y)
 

@@ -328,8 +328,8 @@ def test_one_activation_with_two_settings():
 def test_labels_that_are_no_names_or_numbers_are_refused():
     days = np.array([datetime.date(2024, 1, 1), datetime.date(2024, 1, 2)])[TWO]
     model = fitted(vp.MLPClassifier(**FEW), X, TWO)
-    model._targets = dataclasses.replace(model._targets, classes=np.unique(days))
-    model.classes_ = model._targets.classes
+    model.targets_ = dataclasses.replace(model.targets_, classes=np.unique(days))
+    model.classes_ = model.targets_.classes
     with pytest.raises(FileError, match=r"datetime.date\(2024, 1, 1\) cannot be written as NumPy source"):
         to_numpy(model)
 

@@ -68,7 +68,7 @@ def test_training_goes_on_with_the_same_bits(kind, tmp_path):
     model, y = ESTIMATORS[kind]
     model = fitted(fresh(model), X, y)
     again = round_trip(model, tmp_path)
-    assert "classes_" not in vars(model) or again.classes_ is again._targets.classes
+    assert "classes_" not in vars(model) or again.classes_ is again.targets_.classes
     for _ in range(3):
         model.partial_fit(X, y)
         again = round_trip(again.partial_fit(X, y), tmp_path)
@@ -268,7 +268,7 @@ def test_numpy_alone_reads_a_file(tmp_path):
             assert hashlib.sha256(values.tobytes()).hexdigest() == said["sha256"]
         said = document["model"]["MLPRegressor"]
         theta = file[said["theta_"]["array"]]
-        targets = {key: file[value["array"]] for key, value in said["_targets"]["Numbers"].items() if key != "outputs"}
+        targets = {key: file[value["array"]] for key, value in said["targets_"]["Numbers"].items() if key != "outputs"}
     W, b, V, c = np.split(theta, np.cumsum([15, 5, 5]))
     Y = np.maximum(X @ W.reshape(3, 5) + b, 0) @ V.reshape(5, 1) + c
     np.testing.assert_allclose((Y * targets["scale"] + targets["shift"]).ravel(), model.predict(X), rtol=1e-12)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import vecprop as vp
-from vecprop.estimators.fitting import Fitting
+from vecprop.estimators.fit import FitSpec
 from vecprop.system import threads
 from vecprop.train.compiled import training_loop
 
@@ -158,16 +158,16 @@ def test_an_exception_that_another_thread_sets_stops_an_epoch():
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_stops_fits_in_other_threads(monkeypatch):
     """Fits with callbacks, each in a thread of its own, of which none waits for the others to be done."""
-    begun, run = [], Fitting.run
+    begun, train = [], FitSpec.train
 
-    def run_and_press(fitting):
-        begun.append(fitting)
+    def train_and_press(spec):
+        begun.append(spec)
         if len(begun) == 1:
             press(after=0.05)
-        run(fitting)
+        return train(spec)
 
     monkeypatch.setenv("VECPROP_NUM_THREADS", "2")
-    monkeypatch.setattr(Fitting, "run", run_and_press)
+    monkeypatch.setattr(FitSpec, "train", train_and_press)
     endless = {"max_iter": 10**6, "n_iter_no_change": 10**6, "callbacks": [lambda state: None]}
     member = vp.MLPRegressor(hidden_layer_sizes=(3,), batch_size=1, **endless)
     with pytest.raises(KeyboardInterrupt), pytest.warns(UserWarning, match="interrupted"):

@@ -32,14 +32,14 @@ from ..system.versions import Versioned
 from ..train.state import TrainingState
 from . import parts
 from .data import Rows, Table
-from .diagnosis import Diagnosis, Ending, diagnosis_of
-from .fitting import Fitting
+from .diagnosis import FEW, SAMPLE, Case, Diagnosis, diagnosis_of, some
+from .fit import ATTRIBUTES, FitOutcome, FitSpec
 from .inspection import Inspection, Predictions
 from .keeping import checkpoint_of, require_no_checkpoint
 from .plots import Plots
 from .settings import Constructor
-from .sklearn_compat import CallbackSupport, available_if, check_sample_weight, fit_context
-from .together import AnyFitting, Restarts
+from .sklearn_compat import CallbackSupport, EpochTasks, available_if, check_sample_weight, fit_context
+from .together import random_states, run_fit
 
 
 def has_partial_fit(model: "MultilayerPerceptron") -> bool:
@@ -52,9 +52,8 @@ def has_partial_fit(model: "MultilayerPerceptron") -> bool:
 class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, BaseEstimator, ABC):
     """The base of `MLPClassifier` and `MLPRegressor`."""
 
-    _targets: Any  # Labels of a classifier, Numbers of a regressor
-    _ending: Ending | None = None
-    _split: np.random.RandomState | None = None  # which models of earlier versions do not have
+    targets_: Any  # Labels of a classifier, Numbers of a regressor
+    _ending: Any = None
     _y_is: ClassVar[dict[str, bool]] = {}
 
     @classmethod
@@ -63,12 +62,12 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         return super()._get_param_names()
 
     @abstractmethod
-    def _loss(self) -> Loss:
+    def network_loss(self) -> Loss:
         """Return the loss that the settings name."""
 
     @abstractmethod
     def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> tuple[Any, np.ndarray]:
-        """Return y in its proper shape and the network's targets for it; if they are new, ``_targets`` describes them.
+        """Return y in its proper shape and the network's targets for it; if they are new, ``targets_`` describes them.
 
         Raises
         ------
@@ -120,14 +119,15 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         checkpoint = checkpoint_of(self) if self.callbacks else None
         if checkpoint is not None and not first:
             require_no_checkpoint(self, "leave it out where warm_start continues an earlier one")
-        rows = self._accept(X, y, sample_weight, first)
-        self._prepare(rows, random, first)
-        validation = self._validation_rows(X_val, y_val, sample_weight_val)
-        fitting = self._fitting(rows, validation, random) if first else Fitting(self, rows, validation, random)
-        fitting.checkpoint = checkpoint
+        rows, validation = self.accept(X, y, sample_weight, X_val, y_val, sample_weight_val, first=first)
+        spec = self.begin(rows, validation, random, first)
+        spec.checkpoint = checkpoint
         with nullcontext() if checkpoint is None else checkpoint.held(is_folder=self.n_restarts > 1):
-            fitting.run()
-        shortfall = fitting.shortfall()
+            outcome = run_fit(spec) if spec.starts else spec.train()
+        if outcome.interrupted:
+            warnings.warn("Training interrupted by user.", stacklevel=3)
+        self.learn(spec, outcome)
+        shortfall = self.shortfall(spec, outcome)
         if shortfall:
             warnings.warn(shortfall, ConvergenceWarning, stacklevel=3)
         return self
@@ -163,14 +163,14 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
             raise ValueError("partial_fit does not support early_stopping=True")
         require_no_checkpoint(self, "leave it out of those of partial_fit, and save the model between its calls")
         random, first = check_random_state(self.random_state), not hasattr(self, "coefs_")
-        rows = self._accept(X, y, sample_weight, first, incremental=True)
+        rows, _ = self.accept(X, y, sample_weight, first=first, incremental=True)
         if has_horizon(parts.schedule(self, len(rows))):
             raise ValueError(
                 f"{self.learning_rate!r} needs to know how many epochs there are, which partial_fit cannot tell: "
                 "use fit, or another learning_rate."
             )
-        self._prepare(rows, random, first)
-        Fitting(self, rows, None, random).train(1, by_python=True)
+        spec = self.begin(rows, None, random, first, starts=1)
+        self.learn(spec, spec.train(epochs=1))
         return self
 
     def initialize(self, X: Any, y: Any) -> Self:
@@ -194,8 +194,9 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         random = check_random_state(self.random_state)
         for name in ("network_", "_given"):
             self.__dict__.pop(name, None)
-        self._prepare(self._accept(X, y, None, first=True), random, first=True)
-        self._draw_seed(random)
+        rows, _ = self.accept(X, y)
+        self._prepare(rows, random, first=True)
+        self._seed = int(random.randint(2**31 - 1))
         self._rows = Predictions(self.network_, self.theta_)
         return self
 
@@ -227,17 +228,53 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         Inputs are unscaled, far from 1 in size: column 1 (2.16e+03): put a StandardScaler before the network.
         """
         check_is_fitted(self)
-        return diagnosis_of(self, self._read(X, y, None))
+        return self._diagnosis(self._read(X, y, None))
+
+    def _diagnosis(self, rows: Rows, few: int | None = None) -> Diagnosis:
+        """Return the diagnosis on rows; hidden units are looked at on few of them."""
+        names = getattr(self, "feature_names_in_", None)
+        curve, ending = self.loss_curve_, self._ending
+        return diagnosis_of(Case(self, self.network_, self.theta_, self.targets_, curve, ending, names, rows, few))
+
+    def _diagnosis_of_sample(self, rows: Rows) -> Diagnosis:
+        """Return the diagnosis on some of the rows, which takes little time compared with training."""
+        return self._diagnosis(some(rows, SAMPLE), FEW)
 
     @property
     def plot(self) -> Plots:
         """Pictures of the model: ``plot.loss()``, ``.decision_boundary(X, y)``, ``.hidden_space(X, y)`` and others."""
         return Plots(self)
 
-    def _accept(
-        self, X: Any, y: Any, sample_weight: Any, first: bool, incremental: bool = False, weighted: bool = True
+    def accept(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        *,
+        first: bool = True,
+        incremental: bool = False,
+    ) -> tuple[Rows, Rows | None]:
+        """Return the rows of training, and of validation if there are any; the first define inputs and targets."""
+        rows = self._read(X, y, sample_weight, first, incremental, weighted=True)
+        if (X_val is None) != (y_val is None):
+            raise ValueError("Of X_val and y_val only one is given: give both, or none.")
+        if X_val is None and sample_weight_val is not None:
+            raise ValueError("sample_weight_val weighs rows of validation, but X_val and y_val are not given.")
+        return rows, None if X_val is None else self._read(X_val, y_val, sample_weight_val)
+
+    def _read(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        first: bool = False,
+        incremental: bool = False,
+        weighted: bool = False,
     ) -> Rows:
-        """Return checked rows, weighted by class if `weighted`; the first define the model's inputs and targets."""
+        """Return checked rows, weighted by class if `weighted`."""
         X = as_numpy(X)
         try:
             checked: Any = validate_data(
@@ -257,69 +294,106 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         X, y = checked
         weight = None if sample_weight is None else check_sample_weight(sample_weight, X)
         y, T = self._read_targets(y, weight, new=first and not incremental)
-        self.n_outputs_ = self._targets.outputs
+        self.n_outputs_ = self.targets_.outputs
         return Rows(Table(X, y, T, self._weighted(y, weight) if weighted else weight))
 
-    def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
-        return self._accept(X, y, sample_weight, first=False, weighted=False)
+    def begin(
+        self,
+        rows: Rows,
+        validation: Rows | None,
+        random: np.random.RandomState,
+        first: bool = True,
+        starts: int | None = None,
+    ) -> FitSpec:
+        """Return what is to be trained: a new network, by default from n_restarts starts, or the one of before."""
+        self._prepare(rows, random, first)
+        known, optimizer, all_rows = vars(self), parts.optimizer(self), rows
+        before = FitOutcome(**{name: known[attribute] for name, attribute in ATTRIBUTES.items() if attribute in known})
+        if self.early_stopping and validation is None and not isinstance(optimizer, LBFGS):
+            drawing = random
+            if self.warm_start:  # calls that continue each other set the same rows aside: others have been trained on
+                if before.split is None:
+                    before.split = copy.deepcopy(random)
+                else:
+                    drawing = copy.deepcopy(before.split)
+            two_classes = self.n_outputs_ == 1 and hasattr(self, "classes_")
+            rows, validation = rows.set_aside(drawing, self.validation_fraction, two_classes)
+        if before.seed is None:  # drawn once for all epochs that continue each other
+            before.seed = int(random.randint(2**31 - 1))
+        others = []
+        if first and (self.n_restarts if starts is None else starts) > 1:
+            for own in map(check_random_state, random_states(self.random_state, self.n_restarts)[1:]):
+                theta = parts.initial_theta(self, self.network_, own, before.theta.dtype)
+                others.append(FitOutcome(theta, int(own.randint(2**31 - 1)), before.split))
+        return FitSpec(
+            settings=self,
+            network=self.network_,
+            before=before,
+            rows=rows,
+            validation=validation,
+            optimizer=optimizer,
+            score=None if validation is None or self.scoring is not None else self._own_score(validation),
+            scorer=self._scorer,
+            constant=self._loss_constant,
+            publish=self._publish,
+            tasks=EpochTasks(self, all_rows) if "_skl_callbacks" in known and starts is None else None,
+            starts=others,
+        )
+
+    def learn(self, spec: FitSpec, outcome: FitOutcome) -> None:
+        """Learn the outcome of a fit.
+
+        Raises
+        ------
+        ValueError
+            If training diverged.
+        """
+        self.__dict__.update(outcome.attributes)
+        self._rows = Predictions(self.network_, self.theta_)
+        if outcome.diverged:
+            message = (
+                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+                "preprocessed."
+            )
+            raise ValueError(" ".join([message, *self._diagnosis_of_sample(spec.rows)])) from outcome.error
+
+    def shortfall(self, spec: FitSpec, outcome: FitOutcome) -> str:
+        """Return scikit-learn's sentence that training has not converged, and the diagnosis; "" if it has.
+
+        The diagnosis takes as long as some epochs of a small network, so it is left out if such warnings are ignored.
+        """
+        message = spec.shortfall(outcome)
+        if not message or _is_ignored(ConvergenceWarning):
+            return message
+        return " ".join([message, *self._diagnosis_of_sample(spec.rows)])
+
+    def _publish(self, outcome: FitOutcome) -> None:
+        """Show callbacks what has been learned so far."""
+        self.__dict__.update(outcome.attributes)
 
     def _prepare(self, rows: Rows, random: np.random.RandomState, first: bool) -> None:
         """Make the network, and its parameters if there are none to continue with, for rows that were accepted."""
         X, penalty = rows.table.X, L2(self.alpha, averaged=True)
-        network = Network(X.shape[1], parts.layers(self, self.n_outputs_), self._loss(), penalty)
-        if first or "network_" not in vars(self):
-            self._begin(network, random, X.dtype if X.dtype.kind == "f" else np.dtype(float), adopt=not first)
-        elif network.layout != self.network_.layout:
+        network = Network(X.shape[1], parts.layers(self, self.n_outputs_), self.network_loss(), penalty)
+        is_new = first or "network_" not in vars(self)
+        if not is_new and network.layout != self.network_.layout:
             raise ValueError(
                 f"The settings now describe {network.layout}, but what was trained is {self.network_.layout}: "
                 "start anew with warm_start=False."
             )
         self.network_ = network
-
-    def _fitting(self, rows: Rows, validation: Rows | None, random: np.random.RandomState) -> AnyFitting:
-        """Return the training of this model with a new network and new parameters: from one start, or from several."""
-        return (Fitting if self.n_restarts == 1 else Restarts)(self, rows, validation, random)
-
-    def _validation_rows(self, X_val: Any = None, y_val: Any = None, sample_weight_val: Any = None) -> Rows | None:
-        """Return the validation rows, checked, or None."""
-        if (X_val is None) != (y_val is None):
-            raise ValueError("Of X_val and y_val only one is given: give both, or none.")
-        if X_val is None and sample_weight_val is not None:
-            raise ValueError("sample_weight_val weighs rows of validation, but X_val and y_val are not given.")
-        return None if X_val is None else self._read(X_val, y_val, sample_weight_val)
-
-    def _begin(self, network: Network, random: np.random.RandomState, dtype: Any, adopt: bool) -> None:
-        """Draw parameters, or adopt those that were set, and reset the attributes of training."""
+        if not is_new:
+            return
         given = self.__dict__.pop("_given", {})
-        self.network_ = network
-        self.theta_ = parts.initial_theta(self, network, random, dtype)
-        if adopt:
+        theta = parts.initial_theta(self, network, random, X.dtype if X.dtype.kind == "f" else np.dtype(float))
+        self.__dict__.update(FitOutcome(theta).attributes)
+        if not first:
             for name, values in given.items():
                 setattr(self, name, values)
         self.n_layers_ = 1 + sum(isinstance(layer, Dense) for layer in network.layers)
         loss = network.loss_function
         links = (link for cls, link in parts.LINKS.items() if isinstance(loss, cls))
         self.out_activation_ = next(links, type(loss).__name__)  # a loss of the user's own has its class's name
-        self.n_iter_, self.t_, self.loss_ = 0, 0, np.inf
-        self.loss_curve_: list[float] = []
-        self.validation_loss_curve_: list[float] | None = None
-        self.validation_scores_: list[float] | None = None
-        self.score_curve_: list[float] | None = None
-        self.best_loss_: float | None = None
-        self.best_validation_score_: float | None = None
-        self.restart_losses_: np.ndarray | None = None
-        self.best_restart_: int | None = None
-        self._no_improvement_count = 0
-        self._state: TrainingState | None = None
-        self._seed: int | None = None
-        self._split = None
-        self._ending = None
-
-    def _draw_seed(self, random: np.random.RandomState) -> int:
-        """Return the seed of shuffles and masks, drawn once for all epochs that continue each other."""
-        if self._seed is None:
-            self._seed = int(random.randint(2**31 - 1))
-        return self._seed
 
     def _weighted(self, y: Any, weight: np.ndarray | None) -> np.ndarray | None:
         """Return the weight of each row."""
@@ -329,7 +403,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         """Return the constant that scikit-learn adds to the network's loss; it does not depend on the parameters."""
         return 0.0
 
-    def _outputs(self, X: Any) -> np.ndarray:
+    def network_outputs(self, X: Any) -> np.ndarray:
         """Return the network's predictions, (N, O), after a check of X."""
         known = self.__dict__
         predictions = known.get("_rows")
@@ -403,6 +477,17 @@ def require_inherited_fit(model: MultilayerPerceptron) -> None:
             f"{cls.__name__} has a fit of its own, which is not called where many models are fitted at once: use "
             "scikit-learn's GridSearchCV or Bagging for it."
         )
+
+
+def _is_ignored(category: type[Warning]) -> bool:
+    """Return whether all warnings of a category are ignored, whatever they say and wherever they come from."""
+    for action, message, of, module, line in warnings.filters:
+        if issubclass(category, of):
+            if action != "ignore":
+                return False
+            if message is None and module is None and line == 0:
+                return True
+    return False
 
 
 def types_of_inputs(X: Any) -> tuple[Any, ...] | None:

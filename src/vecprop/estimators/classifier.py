@@ -129,8 +129,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         -------
         ndarray (N,), or (N, C) of 0 and 1 for several labels a row
         """
-        Y = self._outputs(X)  # refuses a model that is not fitted
-        return self._targets.decode(Y)
+        Y = self.network_outputs(X)  # refuses a model that is not fitted
+        return self.targets_.decode(Y)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy: the share of rows whose label is predicted, or all of whose labels are.
@@ -171,8 +171,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         ndarray (N, C)
             In the order of ``classes_``; with several labels a row, of each label by itself.
         """
-        Y = self._outputs(X)  # refuses a model that is not fitted
-        return self._targets.probabilities(Y)
+        Y = self.network_outputs(X)  # refuses a model that is not fitted
+        return self.targets_.probabilities(Y)
 
     @available_if(_has_probabilities)
     def predict_log_proba(self, X: Any) -> np.ndarray:
@@ -191,10 +191,11 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
-    def _loss(self) -> Loss:
+    def network_loss(self) -> Loss:
+        """Return the loss of the network."""
         if isinstance(self.loss, Loss):
             return self.loss
-        one_of_many = self._targets.outputs > 1 and not self._targets.multilabel
+        one_of_many = self.targets_.outputs > 1 and not self.targets_.multilabel
         return SoftmaxCrossEntropy() if one_of_many else BinaryCrossEntropy()
 
     def _own_score(self, rows: Rows) -> Score | None:
@@ -202,25 +203,25 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         is_own = cls.score is MLPClassifier.score and cls.predict is MLPClassifier.predict
         if not is_own or len(self.classes_) == 1:  # which is predicted whatever Y is
             return None
-        return "subset_accuracy" if self._targets.multilabel else "accuracy"
+        return "subset_accuracy" if self.targets_.multilabel else "accuracy"
 
     def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> tuple[Any, np.ndarray]:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         one_each = getattr(self.loss, "takes_classes", False)
         if new or not hasattr(self, "classes_"):
-            self._targets = Labels.of(y, always_one_each=one_each)
-            self.classes_ = self._targets.classes
+            self.targets_ = Labels.of(y, always_one_each=one_each)
+            self.classes_ = self.targets_.classes
         else:
-            if "_targets" not in vars(self):
-                self._targets = Labels.of(y, self.classes_, one_each)
+            if "targets_" not in vars(self):
+                self.targets_ = Labels.of(y, self.classes_, one_each)
             self._require_known(y)
-        return y, self._targets.encode(y, as_classes=getattr(self._loss(), "takes_classes", False))
+        return y, self.targets_.encode(y, as_classes=getattr(self.network_loss(), "takes_classes", False))
 
     def _require_known(self, y: Any) -> None:
         """Refuse labels other than those that were fitted."""
         classes = unique_labels(y)
-        if (y.ndim == 2) != self._targets.multilabel:
+        if (y.ndim == 2) != self.targets_.multilabel:
             raise ValueError(
                 "y has several labels a row in one call and one label in another: keep to what was fitted."
             )

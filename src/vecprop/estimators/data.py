@@ -96,6 +96,24 @@ class Rows:
         random.set_state(state)
         return first, second
 
+    def set_aside(self, random: np.random.RandomState, share: float, two_classes: bool) -> tuple["Rows", "Rows"]:
+        """Return the rows without those set aside for validation, and these; of two classes the same share of each.
+
+        Raises
+        ------
+        ValueError
+            If there would be fewer than two rows of validation.
+        """
+        strata = self.T[:, 0].astype(bool) if two_classes else None
+        if strata is not None and np.bincount(strata, minlength=2).min() < 2:
+            strata = strata.astype(str)  # scikit-learn's error names them so
+        rows, validation = self.split(random, share, strata)
+        if len(validation) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+            )
+        return rows, validation
+
     def columns(self, features: np.ndarray) -> "Rows":
         """Return the same rows with some of the inputs."""
         return Rows(replace(self.table, X=self.table.X[:, features]), self.numbers)

@@ -1,9 +1,9 @@
 """The diagnosis: what is wrong with a model's training, in sentences that say what to change."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -11,14 +11,13 @@ from scipy import sparse
 from ..core.activations import Logistic, Tanh
 from ..core.layers import Activation
 from ..core.losses import RegressionLoss
+from ..core.network import Network
 from ..core.sparse import SparseNetwork
-from ..train.state import Reason
 from . import parts
-from .data import Rows
+from .data import Labels, Numbers, Rows
+from .fit import Ending
 from .inspection import Predictions
-
-if TYPE_CHECKING:
-    from .base import MultilayerPerceptron
+from .settings import Constructor
 
 LARGE, SMALL = 10.0, 0.01
 """A column is unscaled if its root mean square is above the first, or its largest entry below the second."""
@@ -48,13 +47,6 @@ SAMPLE, FEW = 1_000, 200
 """The largest number of rows in a diagnosis that `fit` makes by itself, and for hidden units, its slowest part."""
 
 
-class Ending(NamedTuple):
-    """Why the last training ended, and after how many steps."""
-
-    reason: Reason
-    step: int
-
-
 class Diagnosis(tuple[str, ...]):
     """The sentences that say what is wrong and what to change; empty if nothing is.
 
@@ -73,40 +65,34 @@ class Diagnosis(tuple[str, ...]):
     __str__ = __repr__
 
 
-def diagnosis_of(model: "MultilayerPerceptron", rows: Rows, few: int | None = None) -> Diagnosis:
-    """Return a model's diagnosis on rows that it has read; hidden units are looked at on few of them."""
-    case = Case(model, rows, few)
-    with np.errstate(all="ignore"):  # overflow is a symptom
-        return Diagnosis(sentence for symptom in SYMPTOMS for sentence in symptom(case))
-
-
-def diagnosis_of_sample(model: "MultilayerPerceptron", rows: Rows) -> Diagnosis:
-    """Return a diagnosis on some of the rows, which takes little time beside training."""
-    return diagnosis_of(model, some(rows, SAMPLE), FEW)
-
-
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A model and the rows that it is looked at on."""
+    """What is known of a model, and the rows that it is looked at on, of which hidden units see few."""
 
-    model: "MultilayerPerceptron"
+    settings: Constructor
+    network: Network
+    theta: np.ndarray
+    targets: Labels | Numbers
+    losses: list[float]
+    ending: Ending | None
+    names: Sequence[str] | None
     rows: Rows
     few: int | None = None
 
     @property
     def outputs(self) -> list[np.ndarray]:
         """The output of each layer, before the link, on few rows."""
-        network, X = self.model.network_, some(self.rows, self.few).chosen.X
+        network, X = self.network, some(self.rows, self.few).chosen.X
         if sparse.issparse(X):
             network, X = SparseNetwork(network), X.tocsr()
-        return network.forward(self.model.theta_, X)[0]
+        return network.forward(self.theta, X)[0]
 
     @cached_property
     def hidden(self) -> list[tuple[int, Activation, np.ndarray]]:
         """Each hidden layer's number, activation, and the mean derivative of its units over few rows."""
-        layers: Any = self.model.network_.layers
+        layers: Any = self.network.layers
         outputs, found = self.outputs, []
-        for number, place in enumerate(self.model.network_.activations):
+        for number, place in enumerate(self.network.activations):
             derivatives = np.abs(layers[place].derivative(outputs[place - 1], outputs[place]))
             found.append((number, layers[place], np.broadcast_to(derivatives, outputs[place].shape).mean(axis=0)))
         return found
@@ -114,16 +100,16 @@ class Case:
     @property
     def rate(self) -> str:
         """The setting that holds the learning rate, with its value; "" if there is none."""
-        rate = getattr(parts.optimizer(self.model), "learning_rate", None)
+        rate = getattr(parts.optimizer(self.settings), "learning_rate", None)
         if rate is None:
             return ""
-        name = "learning_rate_init" if isinstance(self.model.solver, str) else "the solver's learning_rate"
+        name = "learning_rate_init" if isinstance(self.settings.solver, str) else "the solver's learning_rate"
         return f"{name} (now {rate:g})"
 
     @property
     def latest(self) -> np.ndarray:
         """The losses of the last epochs, without those of the first half, in which they should fall fast."""
-        losses = self.model.loss_curve_
+        losses = self.losses
         return np.array(losses[-min(max(len(losses) // 2, 5), WINDOW) :])
 
 
@@ -136,12 +122,12 @@ def some(rows: Rows, most: int | None) -> Rows:
 
 def divergence(case: Case) -> Iterator[str]:
     """Say that training met a loss or gradient that was not finite."""
-    if not _diverged(case):
+    if case.ending is None or case.ending.reason != "diverged":
         return
-    if case.model._ending.step == 0:
+    if case.ending.step == 0:
         yield "The loss is not finite before the first step: scale inputs and targets."
         return
-    found = f"Training diverged: after step {case.model._ending.step} a loss or gradient was not finite"
+    found = f"Training diverged: after step {case.ending.step} a loss or gradient was not finite"
     if case.rate:
         yield f"{found}, so the learning rate is too high for these data: lower {case.rate}."
     else:
@@ -151,7 +137,7 @@ def divergence(case: Case) -> Iterator[str]:
 def unscaled_inputs(case: Case) -> Iterator[str]:
     """Say which columns of X are far from 1."""
     X = case.rows.chosen.X
-    names = getattr(case.model, "feature_names_in_", range(X.shape[1]))
+    names = range(X.shape[1]) if case.names is None else case.names
     columns = _unscaled(X, list(names))
     if columns:
         scaler = "MaxAbsScaler" if sparse.issparse(X) else "StandardScaler"
@@ -160,12 +146,12 @@ def unscaled_inputs(case: Case) -> Iterator[str]:
 
 def unscaled_targets(case: Case) -> Iterator[str]:
     """Say that the targets of a regression, whose link is the identity, are far from 1."""
-    if not isinstance(case.model.network_.loss_function, RegressionLoss):
+    if not isinstance(case.network.loss_function, RegressionLoss):
         return
     T = case.rows.chosen.T
     columns = _unscaled(T, ["y"] if T.shape[1] == 1 else list(range(T.shape[1])))
     if columns:
-        scaled = getattr(case.model, "scale_target", True)
+        scaled = getattr(case.settings, "scale_target", True)
         remedy = "scale y" if scaled else "set scale_target=True, which brings predictions back to the units of y"
         yield f"Targets are unscaled, far from 1 in size: {columns}: {remedy}."
 
@@ -196,7 +182,7 @@ def saturated_units(case: Case) -> Iterator[str]:
     if layers:
         yield (
             f"Units are saturated, nearly flat on the rows: {layers}: scale the inputs, raise alpha (now "
-            f"{case.model.alpha:g}){f', or lower {case.rate}' if case.rate else ''}."
+            f"{case.settings.alpha:g}){f', or lower {case.rate}' if case.rate else ''}."
         )
 
 
@@ -213,30 +199,31 @@ def oscillation(case: Case) -> Iterator[str]:
 
 def slowness(case: Case) -> Iterator[str]:
     """Say that the loss still falls when the epochs are used up."""
-    model, losses = case.model, case.model.loss_curve_[-11:]
-    ending = model._ending
+    settings, losses, ending = case.settings, case.losses[-11:], case.ending
     if not case.rate or ending is None or ending.reason != "epochs" or len(losses) < 2 or _oscillates(case):
         return
     fall = losses[0] - losses[-1]
-    if fall > model.tol:
+    if fall > settings.tol:
         share = fall / abs(losses[0])
         yield (
             f"The learning rate is too low, or the epochs too few: the loss still falls, by {share:.2%} over the last "
-            f"{len(losses) - 1}: raise {case.rate} or max_iter (now {model.max_iter})."
+            f"{len(losses) - 1}: raise {case.rate} or max_iter (now {settings.max_iter})."
         )
 
 
 def missing_classes(case: Case) -> Iterator[str]:
     """Say which classes that rows have are never predicted."""
-    model, rows = case.model, case.rows.chosen
-    if not hasattr(model, "classes_") or not model.loss_curve_:
+    targets, rows = case.targets, case.rows.chosen
+    if not isinstance(targets, Labels) or not case.losses:
         return
     counted = slice(None) if rows.weight is None else rows.weight > 0
-    predicted = model._targets.decode(Predictions(model.network_, model.theta_)(rows.X))
-    present, found = (_classes_in(labels[counted], model.classes_) for labels in (rows.y, predicted))
-    missing = [repr(name) for name in model.classes_[present & ~found].tolist()]
+    predicted = targets.decode(Predictions(case.network, case.theta)(rows.X))
+    present, found = (_classes_in(labels[counted], targets.classes) for labels in (rows.y, predicted))
+    missing = [repr(name) for name in targets.classes[present & ~found].tolist()]
     if missing:
-        remedy = "" if model.class_weight == "balanced" else "set class_weight='balanced', or "
+        remedy = (
+            "" if getattr(case.settings, "class_weight", None) == "balanced" else "set class_weight='balanced', or "
+        )
         which = f"Classes {_listed(missing)} are" if len(missing) > 1 else f"Class {missing[0]} is"
         yield f"{which} never predicted, though there are such rows: {remedy}train longer."
 
@@ -252,6 +239,12 @@ SYMPTOMS: tuple[Callable[[Case], Iterator[str]], ...] = (
     missing_classes,
 )
 """All rules, causes before their effects."""
+
+
+def diagnosis_of(case: Case) -> Diagnosis:
+    """Return the sentences of all symptoms."""
+    with np.errstate(all="ignore"):  # overflow is a symptom
+        return Diagnosis(sentence for symptom in SYMPTOMS for sentence in symptom(case))
 
 
 def _unscaled(X: Any, names: list[Any]) -> str:
@@ -293,7 +286,7 @@ def _crowded(layers: Any) -> str:
 
 
 def _diverged(case: Case) -> bool:
-    return case.model._ending is not None and case.model._ending.reason == "diverged"
+    return case.ending is not None and case.ending.reason == "diverged"
 
 
 def _oscillates(case: Case) -> bool:
@@ -303,7 +296,7 @@ def _oscillates(case: Case) -> bool:
         return False
     moves = np.diff(losses)
     rise, fall = np.maximum(moves, 0).mean(), np.maximum(-moves, 0).mean()
-    return bool(rise > max(JITTER * abs(np.median(losses)), RETURN * fall, case.model.tol))
+    return bool(rise > max(JITTER * abs(np.median(losses)), RETURN * fall, case.settings.tol))
 
 
 def _classes_in(labels: Any, classes: np.ndarray) -> np.ndarray:

@@ -18,11 +18,12 @@ from ..system.versions import Versioned
 from .base import MultilayerPerceptron, as_numpy, require_inherited_fit, types_of_inputs
 from .classifier import MLPClassifier
 from .data import Rows
+from .fit import FitOutcome, FitSpec
 from .keeping import CHECKPOINT, held, require_no_checkpoint, require_repeatable
 from .regressor import MLPRegressor
 from .settings import documented_ensemble
 from .sklearn_compat import HasMethods, Interval, RealNotInt, available_if, fit_context, require_valid_settings
-from .together import AnyFitting, fit_together
+from .together import fit_together
 
 COUNT = Interval(Integral, 1, None, closed="left")
 SHARE = Interval(RealNotInt, 0, 1, closed="right")
@@ -31,8 +32,8 @@ SHARE = Interval(RealNotInt, 0, 1, closed="right")
 class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
     """The base of `MLPEnsembleClassifier` and `MLPEnsembleRegressor`."""
 
-    _kind: Any  # the class of its members
-    _targets: Any  # the targets of its members
+    member_class: Any  # the class of its members
+    targets_: Any  # the targets of its members
     n_features_in_: int
     n_outputs_: int
 
@@ -99,31 +100,36 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
         ValueError
             If data or settings do not fit, or the training of a member diverges.
         """
-        template: Any = clone(self._kind() if self.estimator is None else self.estimator)
-        if not isinstance(template, self._kind):
+        template: Any = clone(self.member_class() if self.estimator is None else self.estimator)
+        if not isinstance(template, self.member_class):
             raise TypeError(
-                f"The members of {type(self).__name__} are vecprop's {self._kind.__name__}, but estimator is a "
+                f"The members of {type(self).__name__} are vecprop's {self.member_class.__name__}, but estimator is a "
                 f"{type(template).__name__}: use scikit-learn's Bagging for others."
             )
         require_inherited_fit(template)
         require_no_checkpoint(template, f'give {type(self).__name__} its own, checkpoint=Checkpoint("folder")')
         require_repeatable(self)
         require_valid_settings(template)
-        rows = template._accept(X, y, sample_weight, first=True)
+        rows, _ = template.accept(X, y, sample_weight)
         names = vars(template).pop("feature_names_in_", None)  # the ensemble checks them; members see bare arrays
         random = check_random_state(self.random_state)
         drawn = [self._member(template, rows, random) for _ in range(self.n_estimators)]
-        members, samples, features, fittings = map(list, zip(*drawn, strict=True))
+        members, samples, features, specs = map(list, zip(*drawn, strict=True))
         with held(self.checkpoint):
-            errors = fit_together(fittings, self.n_jobs, self.checkpoint, self.workers)
-        error = next(filter(None, errors), None)
-        if error is not None:
-            raise error
+            attempts = fit_together(specs, self.n_jobs, self.checkpoint, self.workers)
+        outcomes: list[tuple[MultilayerPerceptron, FitSpec, FitOutcome]] = []
+        for member, spec, attempt in zip(members, specs, attempts, strict=True):
+            if isinstance(attempt, Exception):
+                raise attempt
+            if attempt is not None:
+                member.learn(spec, attempt)
+                outcomes.append((member, spec, attempt))
         self._know(template, names)
         self.estimators_, self.estimators_samples_, self.estimators_features_ = members, samples, features
-        if any(fitting.interrupted for fitting in fittings):
+        if any(outcome.interrupted for _, _, outcome in outcomes):
             warnings.warn("Training interrupted by user.", stacklevel=3)
-        shortfall = next(filter(None, (fitting.shortfall() for fitting in fittings)), None)  # one warning for all
+        shortfalls = (member.shortfall(spec, outcome) for member, spec, outcome in outcomes)
+        shortfall = next(filter(None, shortfalls), None)  # one warning for all
         if shortfall is not None:
             warnings.warn(shortfall, ConvergenceWarning, stacklevel=3)
         for name in [name for name in vars(self) if name.startswith("oob_") and name.endswith("_")]:
@@ -135,14 +141,14 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
     def _know(self, template: MultilayerPerceptron, names: np.ndarray | None) -> None:
         """Take over the attributes of targets and inputs from the members' template, and the names of features."""
         known = vars(template) | ({} if names is None else {"feature_names_in_": names})
-        for name in ("n_features_in_", "feature_names_in_", "classes_", "n_outputs_", "_targets"):
+        for name in ("n_features_in_", "feature_names_in_", "classes_", "n_outputs_", "targets_"):
             vars(self).pop(name, None)
             if name in known:
                 setattr(self, name, known[name])
 
     def _member(
         self, template: MultilayerPerceptron, rows: Rows, random: np.random.RandomState
-    ) -> tuple[MultilayerPerceptron, np.ndarray, np.ndarray, AnyFitting]:
+    ) -> tuple[MultilayerPerceptron, np.ndarray, np.ndarray, FitSpec]:
         """Return a new member, its rows and features, and its training."""
         count, width = len(rows), rows.table.X.shape[1]
         drawn, kept = _number("max_samples", self.max_samples, count), _number("max_features", self.max_features, width)
@@ -159,8 +165,7 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
             samples = random.randint(count, size=drawn) if self.bootstrap else random.permutation(count)[:drawn]
             rows = rows.take(samples)
         own = check_random_state(member.random_state)
-        member._prepare(rows, own, first=True)
-        return member, samples, features, member._fitting(rows, None, own)
+        return member, samples, features, member.begin(rows, None, own)
 
     def _outputs_of_members(self, X: Any) -> Iterator[np.ndarray]:
         """Yield each member's outputs, (N, O), for rows that are checked here."""
@@ -168,7 +173,7 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
         X = as_numpy(X)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=types_of_inputs(X), reset=False)
         for member, features in zip(self.estimators_, self.estimators_features_, strict=True):
-            yield member._outputs(X if len(features) == self.n_features_in_ else X[:, features])
+            yield member.network_outputs(X if len(features) == self.n_features_in_ else X[:, features])
 
     def _score_left_out(self, rows: Rows) -> None:
         """Score each row by the members that were not trained on it."""
@@ -178,7 +183,7 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
         ):
             left_out = np.setdiff1d(np.arange(len(rows)), samples)
             if len(left_out):
-                total[left_out] += member._outputs(rows.table.X[left_out][:, features])
+                total[left_out] += member.network_outputs(rows.table.X[left_out][:, features])
                 votes[left_out] += 1
         has_votes = votes[:, 0] > 0
         if not has_votes.any():
@@ -203,7 +208,7 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
         return "estimators_" in vars(self)
 
     def __sklearn_tags__(self) -> Any:
-        tags, own = super().__sklearn_tags__(), get_tags(self._kind())
+        tags, own = super().__sklearn_tags__(), get_tags(self.member_class())
         tags.input_tags.sparse = own.input_tags.sparse
         tags.target_tags.multi_output = own.target_tags.multi_output
         if tags.classifier_tags is not None:
@@ -249,7 +254,7 @@ class MLPEnsembleClassifier(ClassifierMixin, MLPEnsemble):
     True
     """
 
-    _kind = MLPClassifier
+    member_class = MLPClassifier
 
     def predict(self, X: Any) -> Any:
         """Return the labels of rows, by the mean of the members' outputs.
@@ -264,7 +269,7 @@ class MLPEnsembleClassifier(ClassifierMixin, MLPEnsemble):
         ndarray (N,), or (N, C) of 0 and 1 for several labels a row
         """
         Y, _ = mean_and_deviation(self._outputs_of_members(X))
-        return self._targets.decode(Y)
+        return self.targets_.decode(Y)
 
     def _has_probabilities(self: Any) -> bool:
         return self.estimator is None or hasattr(self.estimator, "predict_proba")
@@ -287,7 +292,7 @@ class MLPEnsembleClassifier(ClassifierMixin, MLPEnsemble):
             In the order of ``classes_``.
         """
         Y, deviation = mean_and_deviation(self._outputs_of_members(X))
-        P = self._targets.probabilities(Y)
+        P = self.targets_.probabilities(Y)
         if not return_std:
             return P
         return P, deviation if deviation.shape == P.shape else np.repeat(deviation, 2, axis=1)
@@ -310,8 +315,8 @@ class MLPEnsembleClassifier(ClassifierMixin, MLPEnsemble):
             return np.log(self.predict_proba(X))
 
     def _note_left_out(self, y: Any, Y: np.ndarray, has_votes: np.ndarray) -> None:
-        self.oob_decision_function_ = self._targets.probabilities(Y)
-        self.oob_score_ = float(accuracy_score(y[has_votes], self._targets.decode(Y[has_votes])))
+        self.oob_decision_function_ = self.targets_.probabilities(Y)
+        self.oob_score_ = float(accuracy_score(y[has_votes], self.targets_.decode(Y[has_votes])))
 
 
 @documented_ensemble
@@ -341,7 +346,7 @@ class MLPEnsembleRegressor(RegressorMixin, MLPEnsemble):
     True
     """
 
-    _kind = MLPRegressor
+    member_class = MLPRegressor
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Return the members' mean prediction, and their standard deviation if asked for.
@@ -359,11 +364,11 @@ class MLPEnsembleRegressor(RegressorMixin, MLPEnsemble):
         ndarray (N,), or (N, O) for several outputs; or two of them
             In the units of y.
         """
-        mean, deviation = mean_and_deviation(self._targets.decode(Y) for Y in self._outputs_of_members(X))
+        mean, deviation = mean_and_deviation(self.targets_.decode(Y) for Y in self._outputs_of_members(X))
         return (mean, deviation) if return_std else mean
 
     def _note_left_out(self, y: Any, Y: np.ndarray, has_votes: np.ndarray) -> None:
-        self.oob_prediction_ = self._targets.decode(Y)
+        self.oob_prediction_ = self.targets_.decode(Y)
         self.oob_score_ = float(r2_score(y[has_votes], self.oob_prediction_[has_votes]))
 
 

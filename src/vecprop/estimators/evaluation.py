@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -17,8 +17,9 @@ from sklearn.exceptions import ConvergenceWarning
 from ..core.selection import Selection
 from ..optimize.lbfgs import LBFGS
 from ..system.threads import at_most_jobs, usable_threads
+from .base import MultilayerPerceptron
 from .classifier import MLPClassifier
-from .data import Rows
+from .fit import FitOutcome, FitSpec
 from .folds import Candidate, Fold, Shared, Split, row_numbers
 from .keeping import checkpoint_of, require_no_checkpoint, require_repeatable
 from .parts import optimizer
@@ -34,11 +35,7 @@ from .sklearn_compat import (
     scorers_of,
     warn_of_failed_fits,
 )
-from .together import AnyFitting, fit_together
-
-if TYPE_CHECKING:
-    from .search import MLPSearchCV
-
+from .together import fit_together, run_fit
 
 Outcome = dict[str, Any]
 """The scores, times and error of a fit, as scikit-learn's searches keep them."""
@@ -46,26 +43,37 @@ Outcome = dict[str, Any]
 
 @dataclass(eq=False)
 class Fit:
-    """A candidate on a fold with a random state."""
+    """A candidate on a fold with a random state: what is trained, the model, and the estimator that ends in it."""
 
-    estimator: BaseEstimator | None = None
-    fitting: AnyFitting | None = None
-    rows: Rows | None = None
+    begun: tuple[FitSpec, MultilayerPerceptron, BaseEstimator] | None = None
     error: Exception | None = None
     seconds: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class SearchSpec:
+    """What a search evaluates, and how."""
+
+    estimator: Any
+    splits: list[Split]
+    scorer: Any
+    fit_params: dict[str, Any]
+    score_params: dict[str, Any]
+    n_seeds: int
+    return_train_score: bool
+    error_score: Any
+    n_jobs: int | None
+    workers: Any
+    checkpoint: Any
 
 
 @dataclass(eq=False)
 class Evaluation:
     """Fits and scores candidates."""
 
-    search: "MLPSearchCV"
+    spec: SearchSpec
     X: Any
     y: Any
-    splits: list[Split]
-    scorer: Any
-    fit_params: dict[str, Any]
-    score_params: dict[str, Any]
     begun: bool = False
 
     def __call__(self, choices: Sequence[dict[str, Any]]) -> list[list[Outcome]]:
@@ -78,43 +86,49 @@ class Evaluation:
         KeyboardInterrupt
             If Ctrl-C has ended training.
         """
-        search = self.search
-        candidates = [Candidate(search.estimator, params, search.n_seeds) for params in choices]
+        spec = self.spec
+        candidates = [Candidate(spec.estimator, params, spec.n_seeds) for params in choices]
         self.require_place(candidates)
         scored: list[list[Outcome]] = []  # by fold, candidate and seed
         at_once = self.folds_at_once(candidates)
-        for first in range(0, len(self.splits), at_once):
-            scored += self.fitted_and_scored(candidates, self.splits[first : first + at_once])
+        for first in range(0, len(spec.splits), at_once):
+            scored += self.fitted_and_scored(candidates, spec.splits[first : first + at_once])
         outcomes = [outcome for fold in scored for outcome in fold]
-        warn_of_failed_fits(outcomes, search.error_score)
-        if callable(search.scoring):
-            insert_error_scores(outcomes, search.error_score)
-        seeds = range(0, len(candidates) * search.n_seeds, search.n_seeds)
-        return [fold[first : first + search.n_seeds] for first in seeds for fold in scored]
+        warn_of_failed_fits(outcomes, spec.error_score)
+        insert_error_scores(outcomes, spec.error_score)
+        seeds = range(0, len(candidates) * spec.n_seeds, spec.n_seeds)
+        return [fold[first : first + spec.n_seeds] for first in seeds for fold in scored]
 
     def fitted_and_scored(self, candidates: Sequence[Candidate], splits: Sequence[Split]) -> list[list[Outcome]]:
         """Return the outcomes of candidates on some folds, whose fits share threads and are gone then."""
         folds = [self.prepared(candidates, split.train) for split in splits]
-        self.fit([fit for fits in folds for fit in fits if fit.fitting is not None])
+        self.fit([fit for fits in folds for fit in fits])
         return [list(self.scored(fits, split)) for fits, split in zip(folds, splits, strict=True)]
 
     def require_place(self, candidates: Sequence[Candidate]) -> None:
         """Refuse candidates with a checkpoint of their own, or whose fits could not go on from the search's."""
         for candidate in candidates:
             require_no_checkpoint(candidate.model, 'give MLPSearchCV its own, checkpoint=Checkpoint("folder")')
-            require_repeatable(candidate.model, self.search.checkpoint)
+            require_repeatable(candidate.model, self.spec.checkpoint)
 
     def fit(self, fits: Sequence[Fit]) -> None:
-        """Run fits that are ready."""
-        fittings: Any = [fit.fitting for fit in fits]
-        checkpoint = self.search.checkpoint and self.search.checkpoint.part("fits", takes_others=self.begun)
+        """Run the fits that are ready."""
+        ready, spec = [(fit, *fit.begun) for fit in fits if fit.begun is not None], self.spec
+        checkpoint = spec.checkpoint and spec.checkpoint.part("fits", takes_others=self.begun)
         self.begun = True
-        errors = fit_together(fittings, self.search.n_jobs, checkpoint, self.search.workers, moments=False)
-        for fit, fitting, error in zip(fits, fittings, errors, strict=True):
-            fit.error = error
-            fit.seconds += fitting.seconds
-        if any(fitting.interrupted for fitting in fittings):
+        each = [own for _, own, _, _ in ready]
+        attempts = fit_together(each, spec.n_jobs, checkpoint, spec.workers, moments=False)
+        if any(isinstance(attempt, FitOutcome) and attempt.interrupted for attempt in attempts):
             raise KeyboardInterrupt
+        for (fit, own, model, _), attempt in zip(ready, attempts, strict=True):
+            if isinstance(attempt, Exception):
+                fit.error = attempt
+            elif attempt is not None:
+                fit.seconds += attempt.seconds
+                try:
+                    model.learn(own, attempt)
+                except ValueError as error:
+                    fit.error = error
 
     def folds_at_once(self, candidates: Sequence[Candidate]) -> int:
         """Return the number of folds that are fitted at once: all, or if X is large, as many as keep threads busy.
@@ -123,21 +137,21 @@ class Evaluation:
         then waits less for the last one. To workers on other machines X goes once then, for all folds.
         """
         if _bytes(self.X) < LARGE:
-            return len(self.splits)
-        only_choose = self.shared is not None and all(each.only_scales(self.fit_params) for each in candidates)
-        if only_choose and self.search.workers is not None:
-            return len(self.splits)
-        with at_most_jobs(self.search.n_jobs):
-            return ceil((2 if only_choose else 1) * usable_threads() / (len(candidates) * self.search.n_seeds))
+            return len(self.spec.splits)
+        only_choose = self.shared is not None and all(each.only_scales(self.spec.fit_params) for each in candidates)
+        if only_choose and self.spec.workers is not None:
+            return len(self.spec.splits)
+        with at_most_jobs(self.spec.n_jobs):
+            return ceil((2 if only_choose else 1) * usable_threads() / (len(candidates) * self.spec.n_seeds))
 
     @cached_property
     def shared(self) -> Shared | None:
         """All rows, if folds can choose theirs from them without a copy."""
-        return Shared.of(self.X, self.y, self.fit_params)
+        return Shared.of(self.X, self.y, self.spec.fit_params)
 
     def fold(self, train: Any) -> Fold:
         """Return a fold with these rows of training."""
-        return Fold(self.search.estimator, self.X, self.y, train, self.fit_params, self.shared)
+        return Fold(self.spec.estimator, self.X, self.y, train, self.spec.fit_params, self.shared)
 
     def prepared(self, candidates: Sequence[Candidate], train: Any) -> list[Fit]:
         """Return the fits of a fold, ready to be trained or with an error."""
@@ -146,7 +160,7 @@ class Evaluation:
             for random_state in candidate.random_states:
                 started, fit = time.perf_counter(), Fit()
                 try:
-                    fit.fitting, fit.estimator, fit.rows = fold.fitting(candidate, random_state)
+                    fit.begun = fold.begun(candidate, random_state)
                 except Exception as error:
                     fit.error = error
                 fit.seconds = time.perf_counter() - started
@@ -156,13 +170,13 @@ class Evaluation:
     def scored(self, fits: Sequence[Fit], split: Split) -> Iterator[Outcome]:
         """Yield the outcome of each fit of a fold."""
         parts = {"test_scores": Scored(self, split.test, split)}
-        if self.search.return_train_score:
+        if self.spec.return_train_score:
             parts["train_scores"] = Scored(self, split.train, split)
         for fit in fits:
             if fit.error is None:
                 yield self.outcome(fit, parts)
-                fit.estimator = fit.fitting = fit.rows = None  # frees memory
-            elif self.search.error_score == "raise":
+                fit.begun = None  # frees memory
+            elif self.spec.error_score == "raise":
                 raise fit.error
             else:
                 text = "".join(traceback.format_exception(fit.error))
@@ -179,11 +193,11 @@ class Evaluation:
 
     def refitted(self, params: dict[str, Any]) -> Any:
         """Return the estimator with a choice of parameters, fitted to all rows."""
-        candidate = Candidate(self.search.estimator, params, seeds=1)
+        candidate = Candidate(self.spec.estimator, params, seeds=1)
         model, own = candidate.model, candidate.model.callbacks
         can_go_on = model.n_restarts > 1 or not isinstance(optimizer(model), LBFGS)
-        if self.search.checkpoint is not None and can_go_on:
-            model.callbacks = [*(own or ()), self.search.checkpoint.part("refit", takes_others=True)]
+        if self.spec.checkpoint is not None and can_go_on:
+            model.callbacks = [*(own or ()), self.spec.checkpoint.part("refit", takes_others=True)]
         estimator = self._refitted(candidate)
         (estimator.steps[-1][1] if candidate.name else estimator).callbacks = own
         return estimator
@@ -191,20 +205,21 @@ class Evaluation:
     def _refitted(self, candidate: Candidate) -> Any:
         shared = self.shared
         reads_in_parts = shared is not None and shared.is_large and shared.is_read_in_place
-        if not (reads_in_parts and candidate.name is not None and candidate.only_scales(self.fit_params)):
+        if not (reads_in_parts and candidate.name is not None and candidate.only_scales(self.spec.fit_params)):
             del self.shared, shared  # which may have a copy of X
-            return candidate.estimator.fit(self.X, self.y, **self.fit_params)
-        fitting, estimator, _ = self.fold(np.arange(len(self.X))).fitting(candidate, *candidate.random_states)
-        fitting.checkpoint = checkpoint_of(fitting.model)
-        fitting.run()
-        shortfall = fitting.shortfall()
+            return candidate.estimator.fit(self.X, self.y, **self.spec.fit_params)
+        spec, model, estimator = self.fold(np.arange(len(self.X))).begun(candidate, *candidate.random_states)
+        spec.checkpoint = checkpoint_of(model)
+        outcome = run_fit(spec)
+        model.learn(spec, outcome)
+        shortfall = model.shortfall(spec, outcome)
         if shortfall:
             warnings.warn(shortfall, ConvergenceWarning, stacklevel=4)
         return estimator
 
     def error_scores(self) -> Any:
         """Return the scores of a fit that failed."""
-        error, scorers = self.search.error_score, scorers_of(self.scorer)
+        error, scorers = self.spec.error_score, scorers_of(self.spec.scorer)
         return error if scorers is None else dict.fromkeys(scorers, error)
 
 
@@ -261,22 +276,21 @@ class Scored:
 
     def __init__(self, evaluation: "Evaluation", part: Any, split: Split) -> None:
         self.evaluation, self.part, self.split = evaluation, part, split
-        self.given = check_method_params(evaluation.X, params=evaluation.score_params, indices=part)
+        self.given = check_method_params(evaluation.X, params=evaluation.spec.score_params, indices=part)
         shared = evaluation.shared
-        reads = shared is not None and shared.is_large and only_predicts(evaluation.scorer)
+        reads = shared is not None and shared.is_large and only_predicts(evaluation.spec.scorer)
         self.X = shared.by_rows if shared is not None and reads else None
 
     def __call__(self, fit: "Fit") -> Any:
         """Return the scores of a fit."""
-        assert fit.rows is not None  # it has none if it failed
-        assert fit.fitting is not None
-        table, model = fit.rows.table, fit.fitting.model
+        assert fit.begun is not None  # it is None if it failed
+        spec, model, estimator = fit.begun
+        table, search = spec.rows.table, self.evaluation.spec
         if table.X is self.X and type(model) in (MLPClassifier, MLPRegressor):
             estimator, (X, y) = model, (Selection(table.X, self.numbers, table.scaling), self.y)
         else:
-            estimator, (X, y) = fit.estimator, self.copied
-        search = self.evaluation.search
-        return score_of_split(estimator, X, y, self.evaluation.scorer, self.given, search.error_score)
+            X, y = self.copied
+        return score_of_split(estimator, X, y, search.scorer, self.given, search.error_score)
 
     @cached_property
     def numbers(self) -> np.ndarray:
@@ -292,4 +306,4 @@ class Scored:
     def copied(self) -> tuple[Any, Any]:
         """A copy of the rows and their targets."""
         own = self.evaluation
-        return safe_split(own.search.estimator, own.X, own.y, self.part, self.split.train)
+        return safe_split(own.spec.estimator, own.X, own.y, self.part, self.split.train)

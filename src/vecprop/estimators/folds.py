@@ -22,6 +22,7 @@ from ..core.network import Network
 from ..core.selection import Scaling
 from .base import MultilayerPerceptron, require_inherited_fit
 from .data import Rows, Table
+from .fit import FitSpec
 from .scaling import LARGE, SOME, fitted_in_parts, scaler_of, scaling_of
 from .sklearn_compat import (
     check_feature_names,
@@ -31,7 +32,7 @@ from .sklearn_compat import (
     safe_indexing,
     safe_split,
 )
-from .together import AnyFitting, random_states
+from .together import random_states
 
 FOLDS = 5
 """The number of folds by default."""
@@ -226,9 +227,9 @@ class Shared:
             with suppress(ValueError, TypeError):
                 whole: Any = clone(template)
                 N = len(self.X)
-                table = whole._accept(self.stand_in(N), self.y, weight, first=True).table
+                table = whole.accept(self.stand_in(N), self.y, weight)[0].table
                 if whole.n_outputs_ == template.n_outputs_:
-                    head = Network(1, [Dense(whole.n_outputs_)], whole._loss())
+                    head = Network(1, [Dense(whole.n_outputs_)], whole.network_loss())
                     head.batch(head.init(0, self.X.dtype), np.zeros((N, 1), self.X.dtype), table.T, table.weight)
                     self.known[key] = table
         return self.known[key]
@@ -273,18 +274,17 @@ class Fold:
         self.known: dict[Any, Any] = {}
         self.generator = np.random.RandomState()
 
-    def fitting(self, candidate: Candidate, random_state: Any) -> tuple[AnyFitting, BaseEstimator, Rows]:
-        """Return the training of a candidate with a random state, the estimator that it fits, and its rows."""
+    def begun(self, candidate: Candidate, random_state: Any) -> tuple[FitSpec, MultilayerPerceptron, BaseEstimator]:
+        """Return the fit of a candidate with a random state, its model, and the estimator that ends in this."""
         template, rows, validation, head = self.read(candidate)
         model: Any = copy.copy(template)
         vars(model).update(candidate.settings, random_state=copy.deepcopy(random_state))
-        random = self.random(model.random_state)
-        model._prepare(rows, random, first=True)
+        spec = model.begin(rows, validation, self.random(model.random_state))
         estimator = model
         if head is not None:
             estimator = copy.copy(head)
             estimator.steps = [*head.steps[:-1], (candidate.name, model)]
-        return model._fitting(rows, validation, random), estimator, rows
+        return spec, model, estimator
 
     def read(self, candidate: Candidate) -> tuple[MultilayerPerceptron, Rows, Rows | None, Pipeline | None]:
         """Return a model that has accepted the rows, the rows, those of validation, and the fitted pipeline."""
@@ -349,9 +349,7 @@ class Fold:
             X, params = self.once("X", self.chosen_inputs), self.params
         else:
             X, params = head.steps[-1][1].X, head.steps[-1][1].params
-        validation_params = dict(params)
-        rows = template._accept(X, self.y, validation_params.pop("sample_weight", None), first=True)
-        validation = template._validation_rows(**validation_params)
+        rows, validation = template.accept(X, self.y, **params)
         if shared is not None:
             weight = candidate.of_the_model(shared.params).get("sample_weight")
             whole = shared.table(template, candidate.targets, weight) if shared.is_large else None

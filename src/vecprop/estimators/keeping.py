@@ -1,12 +1,10 @@
 """Checkpoints of estimators: among the callbacks of one fit, and as a setting of estimators that have many."""
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .settings import Constructor
 from .sklearn_compat import HasMethods
-
-if TYPE_CHECKING:
-    from .base import MultilayerPerceptron
 
 CHECKPOINT = [HasMethods(["members", "fits", "part"]), None]
 """The constraint of the setting."""
@@ -22,12 +20,12 @@ def is_checkpoint(callback: Any) -> bool:
     return callable(getattr(callback, "recording", None))
 
 
-def callbacks_of(model: "MultilayerPerceptron") -> list[Any]:
+def callbacks_of(model: Constructor) -> list[Any]:
     """Return the callbacks of a model that are called after each epoch."""
     return [callback for callback in model.callbacks or () if not is_checkpoint(callback)]
 
 
-def checkpoint_of(model: "MultilayerPerceptron") -> Any:
+def checkpoint_of(model: Constructor) -> Any:
     """Return the checkpoint among a model's callbacks, or None.
 
     Raises

@@ -93,10 +93,11 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         ndarray (N,), or (N, O) for several outputs
             In the units of y.
         """
-        Y = self._outputs(X)  # refuses a model that is not fitted
-        return self._targets.decode(Y)
+        Y = self.network_outputs(X)  # refuses a model that is not fitted
+        return self.targets_.decode(Y)
 
-    def _loss(self) -> Loss:
+    def network_loss(self) -> Loss:
+        """Return the loss of the network."""
         return parts.regression_loss(self.loss, self.quantile)
 
     def _own_score(self, rows: Rows) -> Score | None:
@@ -110,16 +111,16 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         columns = y[:, None] if y.ndim == 1 else y
-        if new or "_targets" not in vars(self):
-            self._targets = Numbers.standard(columns, weight) if self.scale_target else Numbers(columns.shape[1])
-        elif columns.shape[1] != self._targets.outputs:
-            raise ValueError(f"y has {columns.shape[1]} outputs, but was fitted with {self._targets.outputs}.")
-        counts = isinstance(self._loss(), Poisson)
+        if new or "targets_" not in vars(self):
+            self.targets_ = Numbers.standard(columns, weight) if self.scale_target else Numbers(columns.shape[1])
+        elif columns.shape[1] != self.targets_.outputs:
+            raise ValueError(f"y has {columns.shape[1]} outputs, but was fitted with {self.targets_.outputs}.")
+        counts = isinstance(self.network_loss(), Poisson)
         if counts and self.scale_target:
             raise ValueError("scale_target is for losses with an identity link, not for 'poisson': leave it out.")
         if counts and np.any(y < 0):
             raise ValueError("Some value(s) of y are negative, but loss='poisson' takes counts and rates.")
-        return y, self._targets.encode(columns)
+        return y, self.targets_.encode(columns)
 
     def _loss_constant(self, rows: Rows) -> float:
         """Return Σ w (t log t - t) / Σ w for Poisson, which makes its loss half the deviance."""

@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import indexable
 
 from ..system.versions import Versioned
-from .evaluation import Evaluation, Outcome, mean_over_seeds, spread_over_seeds
+from .evaluation import Evaluation, Outcome, SearchSpec, mean_over_seeds, spread_over_seeds
 from .folds import Candidate, Split, splitter_for
 from .keeping import CHECKPOINT, held
 from .sklearn_compat import (
@@ -230,11 +230,23 @@ class MLPSearchCV(Versioned, BaseSearchCV):
         params = check_method_params(X, params=params)
         routed: Any = self._get_routed_params_for_fit(params)
         splits = self._splits(cv, X, y, routed.splitter.split)
-        evaluate = Evaluation(self, X, y, splits, scorer, routed.estimator.fit, routed.scorer.score)
+        spec = SearchSpec(
+            self.estimator,
+            splits,
+            scorer,
+            routed.estimator.fit,
+            routed.scorer.score,
+            self.n_seeds,
+            self.return_train_score,
+            self.error_score,
+            self.n_jobs,
+            self.workers,
+            self.checkpoint,
+        )
         with held(self.checkpoint):
-            return self._fitted(evaluate, scorer, metric)
+            return self._fitted(Evaluation(spec, X, y), scorer, metric)
 
-    def _fitted(self, evaluate: Evaluation, scorer: Any, metric: str) -> Self:
+    def _fitted(self, evaluate: Evaluation, scorer: Any, metric: Any) -> Self:
         """Return itself with the results of all settings, fitted to all rows."""
         results, scores = self._search(evaluate)
         self.multimetric_ = isinstance(scores, dict)

@@ -27,8 +27,6 @@ from ..train.state import TrainingState
 if TYPE_CHECKING:
     from typing import TypeVar
 
-    from .base import MultilayerPerceptron
-
     Method = TypeVar("Method", bound=Callable[..., Any])
 
     def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]: ...  # noqa: D103
@@ -94,21 +92,26 @@ def only_predicts(scorer: Any) -> bool:
 
 
 class EpochTasks:
-    """Reports a fit and each of its epochs to scikit-learn's callbacks."""
+    """Reports a fit of a model to some rows, and each of its epochs, to scikit-learn's callbacks."""
 
-    def __init__(self, model: "MultilayerPerceptron", X: Any, y: Any, metadata: dict[str, Any]) -> None:
-        self.model, self.arguments = model, {"X": X, "y": y, "metadata": metadata}
-        self.fit = model._init_callback_context(max_subtasks=model.max_iter)
-        self.fit.call_on_fit_task_begin(estimator=model, **self.arguments)
+    def __init__(self, model: Any, rows: Any) -> None:
+        self.model, self.rows = model, rows
+        self.fit: Any = None
         self.epoch: Any = None
+        self.arguments: dict[str, Any] = {}
 
     def begin(self) -> None:
         """Begin an epoch."""
         self.epoch = self.fit.subcontext(task_name="epoch")
         self.epoch.call_on_fit_task_begin(estimator=self.model, **self.arguments)
 
-    def watching(self, others: list[Callable[[TrainingState], Any]]) -> Callable[[TrainingState], bool]:
-        """Return one callback that calls others, ends the epoch's task, and begins the next if there is one."""
+    def watching(self, others: list[Callable[[TrainingState], Any]], epochs: int) -> Callable[[TrainingState], bool]:
+        """Begin the fit; return one callback that calls others, ends the epoch's task, and begins the next."""
+        given = self.rows.chosen
+        metadata = {} if given.weight is None else {"sample_weight": given.weight}
+        self.arguments = {"X": given.X, "y": given.y, "metadata": metadata}
+        self.fit = self.model._init_callback_context(max_subtasks=epochs)
+        self.fit.call_on_fit_task_begin(estimator=self.model, **self.arguments)
         self.begin()
 
         def after_epoch(state: TrainingState) -> bool:

@@ -1,12 +1,13 @@
-"""Many fits at once: the restarts of a model, and models that one population trains if none needs Python."""
+"""Fits of a model from one start or several, and of many models, as one population if none needs Python."""
 
 import copy
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from sklearn import config_context, get_config
@@ -16,11 +17,10 @@ from ..system.threads import at_most_jobs, at_most_threads, heeding, stoppable, 
 from ..train.members import Member
 from ..train.population import train_population, workers_or_joblibs
 from ..train.state import TrainingResult
-from .data import Rows
-from .fitting import LEARNED, Fitting
+from .fit import FitOutcome, FitSpec, Recorder
 
-if TYPE_CHECKING:
-    from .base import MultilayerPerceptron
+Attempt = FitOutcome | Exception | None
+"""What became of one of many fits: its outcome, the error that ended it, or None if it was not begun."""
 
 
 def random_states(random_state: Any, count: int) -> list[Any]:
@@ -37,132 +37,92 @@ def random_states(random_state: Any, count: int) -> list[Any]:
     return [random_state, *random.randint(2**31 - 1, size=count - 1).tolist()]
 
 
-class Restarts:
-    """One call of training with restarts; it has the methods of a `Fitting`.
+def run_fit(spec: FitSpec) -> FitOutcome:
+    """Return the outcome of a fit; of several starts the best: by validation score, or without such rows by loss."""
+    if not spec.starts:
+        return spec.train()
+    first = replace(spec, starts=(), checkpoint=None)
+    # Callbacks of scikit-learn, and the attributes of the model, follow the first.
+    others = [replace(first, before=start, tasks=None, publish=lambda outcome: None) for start in spec.starts]
+    attempts = fit_together([first, *others], spec.settings.n_jobs, spec.checkpoint)
+    outcomes = {n: own for n, own in enumerate(attempts) if isinstance(own, FitOutcome) and not own.diverged}
+    if not outcomes:
+        if isinstance(attempts[0], FitOutcome):
+            return attempts[0]
+        raise attempts[0] or AssertionError
 
-    The first start is that of a fit without restarts. All are trained on the same rows. The model keeps the start with
-    the best validation score, or without validation rows the one with the lowest loss.
-    """
+    def quality(number: int) -> Any:
+        own = outcomes[number]
+        if spec.by_score:
+            return own.best_validation_score
+        if spec.validation is None:
+            return -own.loss
+        return own.validation_scores[-1] if own.validation_scores else -np.inf  # it may have ended before an epoch
 
-    def __init__(
-        self, model: "MultilayerPerceptron", rows: Rows, validation: Rows | None, random: np.random.RandomState
-    ) -> None:
-        self.model = model
-        first = Fitting(model, rows, validation, random)
-        self.fittings = [first]
-        for state in random_states(model.random_state, model.n_restarts)[1:]:
-            other, random = copy.copy(model), check_random_state(state)
-            other.random_state = state
-            other.__dict__.pop("_skl_callbacks", None)  # callbacks follow one fit
-            other._prepare(rows, random, first=True)
-            self.fittings.append(Fitting(other, first.rows, first.validation, random))
-        self.kept, self.seconds = first, 0.0
-        self.checkpoint: Any = None
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether Ctrl-C has ended training."""
-        return any(fitting.interrupted for fitting in self.fittings)
-
-    def shortfall(self) -> str:
-        """Return that the training that was kept has not converged; "" if it has."""
-        return self.kept.shortfall()
-
-    def member(self) -> None:
-        """Return None: a member of a population has one start."""
-
-    def identity(self) -> dict[str, Any]:
-        """Return what the bits of these fits depend on, see `Fitting.identity`."""
-        return self.fittings[0].identity() | {"seed": [fitting.seed for fitting in self.fittings]}
-
-    def learned(self) -> dict[str, Any]:
-        """Return what the fits have taught the model, see `Fitting.learned`."""
-        known = {name: vars(self.model)[name] for name in LEARNED if name in vars(self.model)}
-        return {"model": known, "reason": self.kept.reason, "seconds": self.seconds}
-
-    def take_learned(self, learned: dict[str, Any]) -> None:
-        """Take what the same fits have learned before."""
-        self.kept = self.fittings[learned["model"]["best_restart_"]]
-        self.kept.take_learned(learned)
-        self.seconds, random_state = learned["seconds"], self.model.random_state
-        self.model.__dict__.update(vars(self.kept.model) | {"random_state": random_state})
-
-    def run(self) -> None:
-        """Train from each start, and keep the best."""
-        errors = fit_together(self.fittings, self.model.n_jobs, self.checkpoint)
-        good = [fitting for fitting, error in zip(self.fittings, errors, strict=True) if error is None]
-        if not good:
-            raise errors[0] or AssertionError
-        self.kept = max(good, key=_quality)
-        losses = [fitting.model.loss_ if fitting in good else np.inf for fitting in self.fittings]
-        self.seconds = sum(fitting.seconds for fitting in self.fittings)
-        self.model.__dict__.update(vars(self.kept.model) | {"random_state": self.model.random_state})
-        self.model.restart_losses_ = np.array(losses)
-        self.model.best_restart_ = self.fittings.index(self.kept)
-        if self.interrupted:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
-
-
-AnyFitting: TypeAlias = Fitting | Restarts
+    best = max(outcomes, key=quality)
+    losses = [outcomes[number].loss if number in outcomes else np.inf for number in range(len(attempts))]
+    return replace(
+        outcomes[best],
+        restart_losses=np.array(losses),
+        best_restart=best,
+        seconds=sum(own.seconds for own in attempts if isinstance(own, FitOutcome)),
+        interrupted=any(own.interrupted for own in outcomes.values()),
+    )
 
 
 def fit_together(
-    fittings: Sequence[AnyFitting],
+    specs: Sequence[FitSpec],
     n_jobs: int | None,
     checkpoint: Any = None,
     workers: Any = None,
     moments: bool = True,
-) -> list[Exception | None]:
+) -> list[Attempt]:
     """Fit many models, each as it would be fitted alone, bit for bit. After Ctrl-C no other is begun."""
-    errors: list[Exception | None] = [None] * len(fittings)
-
-    def attempt(number: int, action: Callable[..., Any], *arguments: Any) -> None:
-        try:
-            action(*arguments)
-        except Exception as error:
-            errors[number] = error
-
-    members, workers = [fitting.member() for fitting in fittings], workers_or_joblibs(workers)
+    attempts: list[Attempt] = [None] * len(specs)
+    members, workers = [spec.member() for spec in specs], workers_or_joblibs(workers)
     with at_most_jobs(n_jobs):
         several = {number: member for number, member in enumerate(members) if member is not None}
         trained = _trained(several, checkpoint, workers, moments)
         for number, result in trained.items():
-            fitting = fittings[number]
-            assert isinstance(fitting, Fitting)  # which alone is a population's member
-            fitting.seconds = float(result.history.time[-1]) if len(result.history.time) else 0.0
-            attempt(number, fitting.take, result)
-        if any(fittings[number].interrupted for number in trained):
-            return errors
+            attempts[number] = outcome = Recorder(specs[number]).finished(result)
+            outcome.seconds = float(result.history.time[-1]) if len(result.history.time) else 0.0
+        if any(result.reason == "interrupted" for result in trained.values()):
+            return attempts
         threads = usable_threads()
 
-    alone = [number for number in range(len(fittings)) if number not in trained]
+    alone = [number for number in range(len(specs)) if number not in trained]
     kept = None
     if checkpoint is not None and alone:
-        kept = checkpoint.part("alone", checkpoint.takes_others).fits([fittings[number].identity() for number in alone])
-        for place, learned in kept.known.items():
-            fittings[alone[place]].take_learned(learned)
+        kept = checkpoint.part("alone", checkpoint.takes_others).fits([specs[number].identity() for number in alone])
+        for place, known in kept.known.items():
+            attempts[alone[place]] = FitOutcome(**known)
     places = {number: place for place, number in enumerate(alone)}
-    alone = [number for number in alone if kept is None or places[number] not in kept.known]
+    alone = [number for number in alone if attempts[number] is None]
     lock, full = Lock(), []
-
-    def keep(number: int) -> None:
-        if kept is not None and errors[number] is None and not fittings[number].interrupted:
-            with lock:
-                kept.ended(places[number], fittings[number].learned())
-
     jobs = min(threads, len(alone))
     config = get_config()  # scikit-learn keeps it for each thread
-
     asked: list[bool] = []  # not empty if the others are to stop
 
     def run(number: int) -> None:
         with config_context(**config), at_most_threads(max(threads // jobs, 1)), heeding(asked):
-            if not asked and not full:
-                attempt(number, fittings[number].run)
-                try:
-                    keep(number)
-                except Exception as error:  # of a full disk, which ends all
-                    full.append(error)
+            if asked or full:
+                return
+            try:
+                attempts[number] = outcome = run_fit(specs[number])
+                if outcome.interrupted:
+                    warnings.warn("Training interrupted by user.", stacklevel=4)
+            except Exception as error:
+                attempts[number] = attempts[number] or error
+                return
+            if kept is None or outcome.interrupted or outcome.diverged:
+                return
+            try:
+                with lock:
+                    kept.ended(
+                        places[number], {name: value for name, value in vars(outcome).items() if name != "error"}
+                    )
+            except Exception as error:  # of a full disk, which ends all
+                full.append(error)
 
     def run_all() -> None:
         with ThreadPoolExecutor(jobs) as pool:
@@ -174,14 +134,14 @@ def fit_together(
         else:
             for number in alone:
                 run(number)
-                if fittings[number].interrupted:
+                if getattr(attempts[number], "interrupted", False):
                     break
         if full:
             raise full[0]
     finally:
         if kept is not None and not full:
             kept.write()
-    return errors
+    return attempts
 
 
 def _trained(
@@ -207,13 +167,3 @@ def _trained(
                 trained |= _trained(half_of, checkpoint, workers, moments, takes_others=True)
         return trained
     return dict(zip(members, results, strict=True))
-
-
-def _quality(fitting: Fitting) -> Any:
-    """Return the validation score, or the negative loss; larger is better."""
-    model = fitting.model
-    if fitting.by_score:
-        return model.best_validation_score_
-    if fitting.validation is None:
-        return -model.loss_
-    return model.validation_scores_[-1] if model.validation_scores_ else -np.inf  # it may have ended before an epoch

@@ -180,7 +180,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         return float(r2_score(y, Y, sample_weight=sample_weight))
 
     def _in_units(self, Y: np.ndarray) -> np.ndarray:
-        return np.clip(Y * self._targets.scale + self._targets.shift, *self.range_)
+        return np.clip(Y * self.targets_.scale + self.targets_.shift, *self.range_)
 
     def _each_in_units(self, ensemble: Ensemble, inputs: np.ndarray) -> np.ndarray:
         """Return each member's predictions in the units of the target, (M, N)."""
@@ -235,9 +235,9 @@ class TabularRegressor(RegressorMixin, TableModel):
         return rows._replace(target=target)
 
     def _read_target(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, int]:
-        self._targets = Targets.standard(y[:, None], weight)
+        self.targets_ = Targets.standard(y[:, None], weight)
         self.range_ = (float(y.min()), float(y.max()))
-        return self._targets.encode(y[:, None]).astype(np.float32), 1
+        return self.targets_.encode(y[:, None]).astype(np.float32), 1
 
     def _refine_range(self, streamed: Streamed) -> None:
         if streamed.target_range is not None:
@@ -247,7 +247,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None
     ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]:
         def encoded(y: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-            T = self._targets.encode(self._numbers(y)[:, None]).astype(np.float32)
+            T = self.targets_.encode(self._numbers(y)[:, None]).astype(np.float32)
             return T, None if factor is None else np.ones(len(T))
 
         return encoded

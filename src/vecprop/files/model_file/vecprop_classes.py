@@ -107,8 +107,8 @@ _LEARNED: Checks = {
     **COMMON,
     "network_": is_a(Network),
     "theta_": lambda theta, model: is_theta(theta, model.network_) and theta.ndim == 1,
-    "_targets": is_a(Labels | Numbers),
-    "classes_": lambda classes, model: np.array_equal(classes, model._targets.classes),
+    "targets_": is_a(Labels | Numbers),
+    "classes_": lambda classes, model: np.array_equal(classes, model.targets_.classes),
     "n_outputs_": is_count,
     "n_layers_": is_count,
     "out_activation_": is_a(str),
@@ -142,10 +142,10 @@ def _estimator_is_consistent(model: Any) -> bool:
     kind = Labels if isinstance(model, MLPClassifier) else Numbers
     return (
         _LEARNED.keys() - vars(model).keys() <= _NOT_ALWAYS_LEARNED
-        and isinstance(model._targets, kind)
+        and isinstance(model.targets_, kind)
         and (kind is Numbers or "classes_" in vars(model))
         and model.network_.inputs == model.n_features_in_
-        and model.network_.outputs == model.n_outputs_ == model._targets.outputs
+        and model.network_.outputs == model.n_outputs_ == model.targets_.outputs
     )
 
 
@@ -161,7 +161,7 @@ def _are_columns(value: Any, model: Any) -> bool:
 
 _LEARNED_BY_ENSEMBLES: Checks = {
     **COMMON,
-    **{name: _LEARNED[name] for name in ("_targets", "classes_", "n_outputs_")},
+    **{name: _LEARNED[name] for name in ("targets_", "classes_", "n_outputs_")},
     "estimators_": is_a(list[MLPClassifier | MLPRegressor]),
     "estimators_samples_": _are_places,
     "estimators_features_": _are_columns,
@@ -176,9 +176,9 @@ def _ensemble_is_consistent(model: Any) -> bool:
     if "estimators_" not in vars(model):
         return vars(model).keys() <= {*model.get_params(deep=False), *COMMON}
     each = list(zip(model.estimators_, model.estimators_features_, model.estimators_samples_, strict=True))
-    kind = Labels if model._kind is MLPClassifier else Numbers
-    return isinstance(model._targets, kind) and all(
-        type(member) is model._kind
+    kind = Labels if model.member_class is MLPClassifier else Numbers
+    return isinstance(model.targets_, kind) and all(
+        type(member) is model.member_class
         and "network_" in vars(member)
         and (member.n_features_in_, member.n_outputs_) == (len(columns), model.n_outputs_)
         for member, columns, _ in each
@@ -223,7 +223,7 @@ _LEARNED_BY_CLASSIFIERS: Checks = {
 }
 _LEARNED_BY_REGRESSORS: Checks = {
     **_LEARNED_OF_TABLES,
-    "_targets": is_a(Numbers),
+    "targets_": is_a(Numbers),
     "target_reading_": is_a(NumberReading),
     "range_": is_a(tuple[float, ...]),
     "outer_": lambda value, model: (

@@ -122,7 +122,7 @@ def _title(kind: str, have: str, columns: Any) -> str:
 
 def _classifier(model: Any, source: Source) -> None:
     """Add the functions from outputs to labels and probabilities."""
-    one_output, multilabel = model.n_outputs_ == 1, model._targets.multilabel
+    one_output, multilabel = model.n_outputs_ == 1, model.targets_.multilabel
     if hasattr(model, "predict_proba"):
         lines = ["return outputs(X)"]
         if one_output and not multilabel:
@@ -142,7 +142,7 @@ def _regressor(model: Any, source: Source) -> None:
     """Add the function from outputs to predictions in the units of the targets."""
     found = "outputs(X)"
     if not isinstance(model, TrainedNetwork):
-        numbers = model._targets
+        numbers = model.targets_
         if np.any(numbers.scale != 1) or np.any(numbers.shift != 0):
             scale, shift = (source.constant(f"Y_{name.upper()}", getattr(numbers, name)) for name in ("scale", "shift"))
             found = f"{found} * {scale} + {shift}"

@@ -109,7 +109,7 @@ def _classifier(model: TabularClassifier, source: Source) -> None:
 
 def _regressor(model: TabularRegressor, source: Source) -> None:
     """Add the functions from the networks' outputs to predictions in the units of the target."""
-    scale, shift = (np.asarray(value).item() for value in (model._targets.scale, model._targets.shift))
+    scale, shift = (np.asarray(value).item() for value in (model.targets_.scale, model.targets_.shift))
     low, high = model.range_
     source.function(
         "each",

@@ -50,7 +50,7 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     model = operator.raw_operator
     graph, Y = _predicted(scope, operator, container)
     classes = _classes(model)
-    if model._targets.multilabel:
+    if model.targets_.multilabel:
         label = graph.cast(Y > 0.5, np.int64)
     else:
         if Y.shape[-1] == 1:
@@ -68,7 +68,7 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
     """Add a regressor's predictions to skl2onnx's container."""
     graph, Y = _predicted(scope, operator, container)
-    numbers = operator.raw_operator._targets
+    numbers = operator.raw_operator.targets_
     pour(graph, container, [(Y * numbers.scale + numbers.shift, operator.outputs[0])])
 
 
@@ -127,7 +127,7 @@ def _classifier_shapes(operator: Any) -> None:
     model, rows = operator.raw_operator, operator.inputs[0].get_first_dimension()
     count = len(model.classes_)
     label = Int64TensorType if _classes(model).dtype == np.int64 else StringTensorType
-    operator.outputs[0].set_type(label([rows, count] if model._targets.multilabel else [rows]))
+    operator.outputs[0].set_type(label([rows, count] if model.targets_.multilabel else [rows]))
     operator.outputs[1].type.shape = [rows, max(count, 2)]
 
 

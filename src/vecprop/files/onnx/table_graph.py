@@ -84,7 +84,7 @@ def _calibrated(model: Model, Y: Symbol) -> Symbol:
     if isinstance(model, TabularClassifier):
         return _temperature_scaled(Y, model.inverse_temperature_)
     low, high = model.range_
-    return clip(Y * model._targets.scale + model._targets.shift, low, high)
+    return clip(Y * model.targets_.scale + model.targets_.shift, low, high)
 
 
 def _temperature_scaled(P: Symbol, inverse_temperature: float) -> Symbol:

@@ -147,5 +147,5 @@ def check_of_first_network(model: Any, X: Any, y: np.ndarray, **settings: Any) -
     view = model.ensemble_.views[0]
     inputs = np.take(model.encoder_(X), view.inputs, axis=1).astype(float)
     if not hasattr(model, "classes_"):
-        return check_gradients(view.network, view.thetas[0], inputs, model._targets.encode(y[:, None]), **settings)
+        return check_gradients(view.network, view.thetas[0], inputs, model.targets_.encode(y[:, None]), **settings)
     return check_gradients(view.network, view.thetas[0], inputs[y >= 0], y[y >= 0], **settings)

@@ -1,0 +1,443 @@
+"""Fitting: a spec says what is trained and how, and an outcome what a model learns from it; neither knows a model."""
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from math import ulp
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from ..core.network import Network
+from ..core.scores import Score
+from ..core.selection import Selection
+from ..core.sparse import SparseNetwork
+from ..optimize.lbfgs import LBFGS
+from ..optimize.optimizers import Optimizer
+from ..optimize.schedules import Constant, has_horizon
+from ..optimize.stopping import Stagnation, observed
+from ..system.threads import at_most_jobs
+from ..train.engines import engine_for
+from ..train.members import Member
+from ..train.progress import ProgressBar
+from ..train.state import DivergenceError, History, Reason, TrainingResult, TrainingState
+from ..train.trainer import train
+from . import parts
+from .data import Rows
+from .keeping import callbacks_of
+from .settings import Constructor
+from .sklearn_compat import EpochTasks
+
+LBFGS_SHORTFALLS: dict[Reason, str] = {
+    "epochs": "it has used up max_iter or max_fun: increase them, or scale the data",
+    "stalled": "no lower loss was found along its last direction: scale the data, or increase tol",
+}
+"""Why L-BFGS has not converged, by the reason why it ended."""
+
+
+class Ending(NamedTuple):
+    """Why the last training ended, and after how many steps."""
+
+    reason: Reason
+    step: int
+
+
+@dataclass(eq=False)
+class FitOutcome:
+    """What training has taught a model; its curves grow as training goes on."""
+
+    theta: np.ndarray
+    seed: int | None = None
+    split: np.random.RandomState | None = None
+    state: TrainingState | None = None
+    ending: Ending | None = None
+    no_improvement_count: int = 0
+    n_iter: int = 0
+    t: int = 0
+    loss: float = np.inf
+    loss_curve: list[float] = field(default_factory=list)
+    validation_loss_curve: list[float] | None = None
+    validation_scores: list[float] | None = None
+    score_curve: list[float] | None = None
+    best_loss: float | None = None
+    best_validation_score: float | None = None
+    restart_losses: np.ndarray | None = None
+    best_restart: int | None = None
+    seconds: float = 0.0
+    interrupted: bool = False
+    diverged: bool = False
+    error: DivergenceError | None = None
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The attributes of a model that has learned this."""
+        known = vars(self)
+        return {attribute: known[name] for name, attribute in ATTRIBUTES.items()}
+
+
+COUNTED = (
+    *("n_iter", "t", "loss", "loss_curve", "validation_loss_curve", "validation_scores", "score_curve"),
+    *("best_loss", "best_validation_score", "no_improvement_count"),
+)
+"""What is counted and measured after each epoch."""
+_PUBLIC = {name for name in COUNTED if name != "no_improvement_count"} | {"theta", "restart_losses", "best_restart"}
+ATTRIBUTES = {
+    name: f"{name}_" if name in _PUBLIC else f"_{name}"
+    for name in FitOutcome.__dataclass_fields__
+    if name not in ("seconds", "interrupted", "diverged", "error")
+}
+"""The attributes of a model by the names in its outcome."""
+
+
+@dataclass(eq=False)
+class FitSpec:
+    """One call of training.
+
+    Parameters
+    ----------
+    settings : Constructor
+        The settings of the model.
+    before : FitOutcome
+        What earlier calls have learned, which this one continues, or the parameters at the start.
+    score : Score or None
+        The score of validation rows that `train` itself can measure.
+    scorer : callable
+        Makes a function of a state that scores some rows, by a value of the setting ``scoring``.
+    constant : callable
+        Returns the constant that scikit-learn adds to the loss on some rows.
+    publish : callable
+        Is called with the outcome so far after each epoch, if Python runs then.
+    starts : sequence of FitOutcome
+        Other parameters that are trained from as well.
+    """
+
+    settings: Constructor
+    network: Network
+    before: FitOutcome
+    rows: Rows
+    validation: Rows | None
+    optimizer: Optimizer | LBFGS
+    score: Score | None
+    scorer: Callable[[Rows, Any], Callable[[TrainingState], float]]
+    constant: Callable[[Rows], float]
+    publish: Callable[[FitOutcome], object]
+    tasks: EpochTasks | None = None
+    starts: Sequence[FitOutcome] = ()
+    checkpoint: Any = None
+
+    def __post_init__(self) -> None:
+        settings, scoring = self.settings, self.settings.scoring
+        self.is_lbfgs = isinstance(self.optimizer, LBFGS)
+        self.schedule = parts.schedule(settings, len(self.rows))
+        self.by_score = settings.early_stopping and self.validation is not None
+        watched = "loss" if not self.by_score else "validation_score" if self.score else "validation_loss"
+        self.rule = Stagnation(settings.n_iter_no_change + 1, settings.tol, watched)
+        # Without Python after each epoch, `train` applies the rule itself, if it can end training before max_iter.
+        self.early_stopping = self.rule if self.by_score or self.rule.patience <= settings.max_iter else None
+        self.scored: dict[str, Rows] = {}  # what scorers measure after each epoch
+        if self.validation is not None and scoring != "loss" and self.score is None:
+            self.scored["validation_scores"] = self.validation
+        if scoring not in (None, "loss"):
+            self.scored["score_curve"] = self.rows
+        self.needs_python = bool(
+            self.is_lbfgs
+            or self.scored
+            or settings.verbose
+            or self.tasks
+            or isinstance(self.schedule, parts.Cuts)
+            or self.before.loss_curve  # the rule counts epochs of earlier calls
+            or (settings.callbacks and callbacks_of(settings))
+            or (not self.by_score and self.constant(self.rows))  # the loss with the constant rounds differently
+        )
+
+    @property
+    def steps(self) -> dict[str, Any]:
+        """The settings of `train` that only optimizers with steps take."""
+        wished, rows = self.settings.batch_size, len(self.rows)
+        size = min(200, rows) if isinstance(wished, str) else min(int(wished), rows)
+        if not isinstance(wished, str) and wished > rows:
+            message = "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
+            warnings.warn(message, stacklevel=6)
+        return {
+            "batch_size": size,
+            "shuffle": self.settings.shuffle,
+            "seed": self.before.seed,
+            "validation_score": self.score,
+            "training_loss": "running",
+            "schedule": None if isinstance(self.schedule, Constant) else self.schedule,
+        }
+
+    def member(self) -> Member | None:
+        """Return the member of a population that trains what `train` would, or None if Python is needed."""
+        table, validation = self.rows.table, self.validation
+        elsewhere = validation is not None and validation.table is not table
+        if self.needs_python or self.starts or elsewhere:
+            return None
+        if engine_for(self.network, self.before.theta, (), self.optimizer, silent=True).cohort is None:
+            return None
+        return Member(
+            SparseNetwork(self.network) if sparse.issparse(table.X) else self.network,
+            self.before.theta,
+            self.optimizer,
+            rows=self.rows.numbers,
+            validation_rows=None if validation is None else validation.numbers,
+            X=table.inputs,
+            T=table.T,
+            sample_weight=table.weight,
+            epochs=self.settings.max_iter,
+            early_stopping=self.early_stopping,
+            **self.steps,
+        )
+
+    def train(self, epochs: int | None = None) -> FitOutcome:
+        """Train for max_iter epochs, or until something ends it; or for some epochs, with Python after each."""
+        started, recorder, settings = time.perf_counter(), Recorder(self), self.settings
+        by_python = self.needs_python or epochs is not None
+        # A line search needs more digits than float32 has, as in scikit-learn.
+        dtype = np.dtype(float) if self.is_lbfgs else recorder.theta.dtype
+        (X, T, weight), *validation = (_data(part, dtype) for part in (self.rows, self.validation) if part is not None)
+        given: dict[str, Any] = {"optimizer": self.optimizer, "sample_weight": weight}
+        given["epochs"] = settings.max_iter if epochs is None else epochs
+        given |= {"callbacks": self.callbacks(recorder)} if by_python else {"early_stopping": self.early_stopping}
+        if self.checkpoint is not None:
+            given["checkpoint"] = self.checkpoint.recording(recorder) if by_python else self.checkpoint
+        if validation:
+            given["validation"] = validation[0]
+        given |= {"validation_score": self.score} if self.is_lbfgs else {**self.steps, "state": recorder.begun}
+        network, error = SparseNetwork(self.network) if sparse.issparse(X) else self.network, None
+        try:
+            with at_most_jobs(settings.n_jobs):
+                result = train(network, recorder.theta.astype(dtype), X, T, **given)
+        except DivergenceError as caught:
+            error, result = caught, caught.result
+        outcome = recorder.finished(result, by_python)
+        if self.tasks is not None and error is None:
+            self.publish(outcome)
+            self.tasks.end()
+        outcome.error, outcome.seconds = error, time.perf_counter() - started
+        return outcome
+
+    def callbacks(self, recorder: "Recorder") -> list[Any]:
+        """Return the callbacks of an epoch; the recorder is first, so that others see a model that is up to date."""
+        settings = self.settings
+        each: list[Any] = [recorder, *callbacks_of(settings)]
+        if settings.verbose == "bar":
+            each.append(ProgressBar(type(settings).__name__))
+        elif settings.verbose:
+            each.insert(1, recorder.print_epoch)
+        return each if self.tasks is None else [self.tasks.watching(each, settings.max_iter)]
+
+    def identity(self) -> dict[str, Any]:
+        """Return what the bits of this fit depend on, by name; arrays as they are."""
+        estimator: Any = self.settings
+        settings = estimator.get_params(deep=False)
+        for name in ("callbacks", "verbose", "n_jobs", "n_restarts", "warm_start", "random_state"):
+            settings.pop(name)
+        seeds = [start.seed for start in (self.before, *self.starts)]
+        known = {"estimator": type(self.settings).__name__, **settings, "seed": seeds if self.starts else seeds[0]}
+        known["start"] = self.before.theta
+        for prefix, part in {"": self.rows, "validation ": self.validation}.items():
+            if part is not None:
+                table = part.table
+                known |= {f"{prefix}X": table.inputs, f"{prefix}rows": part.numbers}
+                known |= {f"{prefix}T": table.T, f"{prefix}sample_weight": table.weight}
+        return known
+
+    def shortfall(self, outcome: FitOutcome) -> str:
+        """Return scikit-learn's sentence that training has not converged; "" if it has."""
+        settings, reason, loss = self.settings, outcome.ending and outcome.ending.reason, outcome.loss
+        if self.is_lbfgs and reason in LBFGS_SHORTFALLS:
+            return f"lbfgs failed to converge after {outcome.n_iter} iteration(s): {LBFGS_SHORTFALLS[reason]}."
+        if not self.is_lbfgs and reason == "epochs":
+            return (
+                f"Stochastic Optimizer: Maximum iterations ({settings.max_iter}) reached and the optimization hasn't "
+                "converged yet."
+            )
+        if reason in ("callback", "converged") and not self.by_score and 0 < settings.tol < ulp(loss):
+            return (
+                f"The loss, {loss:.3g}, is so large that progress of tol={settings.tol:g} is lost in rounding: "
+                "training ended, and need not have converged."
+            )
+        return ""
+
+
+def _data(rows: Rows, dtype: np.dtype) -> tuple[Any, np.ndarray, np.ndarray | None]:
+    """Return rows as `train` takes them: chosen and scaled as they are read, unless that would need another type."""
+    table = rows.table
+    if sparse.issparse(table.X) or (table.X.dtype != dtype and table.X.dtype.kind == "f"):
+        return rows.chosen.X, rows.chosen.T, rows.chosen.weight
+    if rows.numbers is None and table.scaling is None:
+        return table.X, table.T, table.weight
+    return Selection(table.X, rows.numbers, table.scaling), table.T, table.weight
+
+
+class Recorder:
+    """Records each epoch in the outcome of a fit, and says when training is to end.
+
+    The rule continues from the counts of earlier calls. An adaptive learning rate is divided by 5 before training ends,
+    as long as it is above 1e-6.
+
+    Attributes
+    ----------
+    theta : ndarray (P,)
+        The parameters at the start.
+    begun : TrainingState or None
+        The state of an earlier call, if this one continues it.
+    best_theta : ndarray (P,) or None
+        The parameters with the best score: those at the start if no epoch was better than those of earlier calls. None
+        if the rule watches the training loss.
+    """
+
+    def __init__(self, spec: FitSpec) -> None:
+        self.spec, before, validation = spec, spec.before, spec.validation
+        state = before.state
+        if isinstance(spec.optimizer, LBFGS) or (
+            state is not None
+            and not (
+                state.optimizer.keys() == spec.optimizer.init(before.theta).keys()
+                and state.schedule.keys() == spec.schedule.init().keys()
+            )
+        ):
+            state = None  # it is of another optimizer or schedule
+        # After early stopping the model has the best parameters, but training goes on from the last ones.
+        best = None if state is None else state.early_stopping.get("theta")
+        is_as_left = best is not None and np.array_equal(before.theta, best)
+        self.begun = state
+        self.theta = state.theta if state is not None and is_as_left else before.theta
+        self.best_theta = (before.theta if best is None else best).copy() if spec.by_score else None
+        self.constant = spec.constant(spec.rows)
+        self.constant_val = 0.0 if validation is None else spec.constant(validation)
+        self.goes_on = not (spec.is_lbfgs or has_horizon(spec.schedule))
+        # The lists and best values that this call continues.
+        self.outcome = outcome = FitOutcome(**vars(before))
+        outcome.n_iter = 0
+        if spec.by_score:
+            outcome.best_loss = None
+            if outcome.best_validation_score is None:
+                outcome.best_validation_score = -np.inf
+        elif outcome.best_loss is None:
+            outcome.best_loss = np.inf
+        if validation is not None:
+            outcome.validation_loss_curve = outcome.validation_loss_curve or []
+            outcome.validation_scores = outcome.validation_scores or []
+        if "score_curve" in spec.scored:
+            outcome.score_curve = outcome.score_curve or []
+        self.scores = {name: spec.scorer(rows, spec.settings.scoring) for name, rows in spec.scored.items()}
+
+    def memory(self, epoch: int) -> dict[str, Any] | None:
+        """Return all that it needs to go on from an epoch; None if it has not recorded that, as after an error."""
+        if self.outcome.n_iter != epoch:
+            return None
+        return {"counted": {name: getattr(self.outcome, name) for name in COUNTED}, "best": self.best_theta}
+
+    def remember(self, memory: dict[str, Any]) -> None:
+        """Go on from what was remembered."""
+        vars(self.outcome).update(memory["counted"])
+        self.best_theta = memory["best"]
+
+    @property
+    def interval(self) -> float:
+        """The number of epochs that may run as one: a rule on the training loss cannot end training before."""
+        if self.scores or self.spec.by_score:
+            return 1
+        return max(self.spec.rule.patience - self.outcome.no_improvement_count, 1)
+
+    def __call__(self, state: TrainingState) -> bool:
+        """Record the epochs since the last call; return whether training is to end."""
+        outcome, history = self.outcome, state.history
+        outcome.theta = state.theta
+        for name, measure in self.scores.items():
+            getattr(outcome, name).append(measure(state))
+        over = self.epochs(
+            state, history.latest_losses, history.latest_validation_losses, history.latest_validation_scores
+        )
+        self.keep(state, self.best_theta)  # for callbacks that save the model
+        self.spec.publish(outcome)
+        return over
+
+    def keep(self, state: TrainingState, best: np.ndarray | None) -> None:
+        """Keep what continues the training, if that is possible."""
+        known = {"theta": best} if self.spec.by_score else {}
+        self.outcome.state = (
+            replace(state, history=History(), early_stopping=known, network=None, optimizer_class="")
+            if self.goes_on
+            else None
+        )
+
+    def epochs(
+        self, state: TrainingState, losses: np.ndarray, validation_losses: np.ndarray, scores: np.ndarray
+    ) -> bool:
+        """Record epochs with these losses and scores, as far as there are any; return whether training is to end."""
+        outcome: Any = self.outcome
+        spec, over = self.spec, False
+        rule, by_score = spec.rule, spec.by_score
+        if spec.settings.scoring == "loss":
+            scores = -validation_losses
+        validation_losses, scores = validation_losses.tolist(), scores.tolist()
+        rows = 0 if spec.is_lbfgs else len(spec.rows)
+        for epoch, loss in enumerate(losses.tolist()):
+            if validation_losses:
+                outcome.validation_loss_curve.append(validation_losses[epoch] + self.constant_val)
+            if scores:
+                outcome.validation_scores.append(scores[epoch])
+            outcome.n_iter += 1
+            outcome.t += rows
+            outcome.loss = loss + self.constant
+            outcome.loss_curve.append(outcome.loss)
+            # Compare the epoch with the best so far, and keep the best.
+            watched = -outcome.validation_scores[-1] if by_score else outcome.loss
+            lowest = -outcome.best_validation_score if by_score else outcome.best_loss
+            count = outcome.no_improvement_count
+            best, _, count = observed(watched, lowest, lowest, count, rule.tolerance, rule.from_lowest)
+            outcome.no_improvement_count = int(count)
+            if not by_score:
+                outcome.best_loss = best
+            elif best < lowest:
+                outcome.best_validation_score, self.best_theta = -best, state.theta.copy()
+            has_stalled = count >= rule.patience and (by_score or not spec.is_lbfgs)
+            over = has_stalled and not self.adapts(state)
+        return over
+
+    def adapts(self, state: TrainingState) -> bool:
+        """Return whether the learning rate is divided instead of ending training."""
+        settings, rate = self.spec.settings, getattr(self.spec.optimizer, "learning_rate", 0.0)
+        what = "Validation score" if self.spec.by_score else "Training loss"
+        message = (
+            f"{what} did not improve more than tol={settings.tol:f} for {settings.n_iter_no_change} consecutive epochs."
+        )
+        factor = state.schedule.get("factor") if settings.learning_rate == "adaptive" else None
+        adapts = factor is not None and rate * factor > 1e-6
+        if adapts:
+            parts.Cuts().cut(state.schedule)
+            self.outcome.no_improvement_count = 0
+        if settings.verbose and settings.verbose != "bar":
+            then = f"Setting learning rate to {rate * state.schedule['factor']:f}" if adapts else "Stopping."
+            print(f"{message} {then}")
+        return adapts
+
+    def print_epoch(self, state: TrainingState) -> None:
+        """Print an epoch as scikit-learn does."""
+        print(f"Iteration {self.outcome.n_iter}, loss = {self.outcome.loss:.8f}")
+        if self.outcome.validation_scores:
+            print(f"Validation score: {self.outcome.validation_scores[-1]:f}")
+
+    def finished(self, result: TrainingResult, by_python: bool = False) -> FitOutcome:
+        """Return the outcome, given the result of `train`; without Python after each epoch, record the epochs first."""
+        outcome, history, state = self.outcome, result.history, result.state
+        theta, reason = result.theta, result.reason
+        if by_python and self.best_theta is not None and reason != "diverged":
+            theta = self.best_theta
+        if not by_python:
+            # Validation is measured before the first epoch too; scikit-learn's lists begin after it.
+            self.epochs(state, history.loss, history.validation_loss[1:], history.validation_score[1:])
+            reason = "callback" if reason == "early stopping" else reason
+        if reason == "converged" and not state.epoch:  # L-BFGS at its start, whose loss is all it knows
+            outcome.loss = float(history.loss[0]) + self.constant
+        outcome.theta = theta.astype(self.spec.before.theta.dtype, copy=False)
+        outcome.ending = Ending(reason, state.step)
+        outcome.interrupted, outcome.diverged = reason == "interrupted", reason == "diverged"
+        if not outcome.diverged:
+            self.keep(state, theta)
+        return outcome
