@@ -73,15 +73,15 @@ def test_a_stage_trains_networks_of_its_own_kind(monkeypatch):
     own = Stage("pieces", "tanh", deeper=1, dropout=0.25, patience=3, decay=0.5)
     monkeypatch.setattr(module, "SEQUENCE", [own])
     model = unfitted(TabularClassifier(**FEW), hidden_layer_sizes=(8, 5), dropout=0.1, activation="elu")
-    _, fit = model._prepared(X, CLASSES, None)
-    before: Any = fit.members()[0]
-    after: Any = model._fit_of_stage(fit, 2).members()[0]
+    plan = model.plan(X, CLASSES)
+    before: Any = plan.fit.members()[0]
+    after: Any = plan.fit_of_stage(2).members()[0]
     expected = [Dense(8), Tanh(), Dropout(0.25), Dense(5), Tanh(), Dropout(0.25), Dense(5), Tanh(), Dropout(0.25)]
     assert after.network.layers == (*expected, Dense(2))
     assert after.early_stopping.patience == 3 * before.early_stopping.patience
     assert after.optimizer == replace(before.optimizer, weight_decay=before.optimizer.weight_decay / 2)
-    seeds = [member.seed for number in range(2, 5) for member in model._fit_of_stage(fit, number).members()]
-    assert len({*seeds, *(member.seed for member in fit.members())}) == len(seeds) + 6
+    seeds = [member.seed for number in range(2, 5) for member in plan.fit_of_stage(number).members()]
+    assert len({*seeds, *(member.seed for member in plan.fit.members())}) == len(seeds) + 6
 
 
 @pytest.mark.parametrize("model", [TabularClassifier, TabularRegressor])
@@ -93,9 +93,9 @@ def test_no_stage_repeats_the_first(model):
 def test_a_stage_without_a_good_network_for_each_fold_is_not_kept(monkeypatch):
     monkeypatch.setattr("vecprop.tables.ensemble.staged.PROGRESS", -9.0)
     model = TabularRegressor(**FEW)
-    _, fit = model._prepared(X, NUMBERS, None)
-    (outcome,) = trained([(fit, fit.members())], None)
-    later, begun = model._fit_of_stage(fit, 2), Growing.of(model, fit, outcome)
+    plan = model.plan(X, NUMBERS)
+    (outcome,) = trained([(plan.fit, plan.fit.members())], None)
+    later, begun = plan.fit_of_stage(2), Growing.of(plan, outcome)
     (results,) = results_of([(later, later.members())], None)
     assert begun.grown(later, results) is not begun
     results = [*results[:2], TrainingResult(results[2].theta, results[2].history, results[2].state, "diverged")]

@@ -218,7 +218,7 @@ def prepared(table, **settings: Any) -> Any:
     columns = {name: kind for name, kind in OF_NUMBERS["columns"].items() if name != table.roles.time}
     of_numbers: dict[str, Any] = OF_NUMBERS | {"columns": columns} | settings
     model = TabularRegressor("v", **of_numbers)
-    _, fit = model._prepared(table)
+    fit = model.plan(table).fit
     return fit
 
 

@@ -147,8 +147,8 @@ def test_a_refit_tells_means_as_the_model_does(models):
     ordered = TabularRegressor("y", **FEW).fit(table, time=np.arange(N))
     assert not ordered.refitted(table).encoder_.has_means
     grouped = TabularRegressor("y", **FEW).fit(table, groups="together")
-    rows, fit = TabularRegressor("y", **FEW)._prepared(table, before=grouped.encoder_)
-    assert rows.dependence.count == TOWNS / 4
+    fit = TabularRegressor("y", **FEW).plan(table, before=grouped.encoder_).fit
+    assert fit.rows.groups == TOWNS / 4
     X = fit.views[0].X
     assert isinstance(X, np.ndarray)
     assert not X[:, grouped.encoder_.places["town"]][:, -1].any()  # no town is in other groups

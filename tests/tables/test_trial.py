@@ -37,12 +37,12 @@ def large(several, monkeypatch):
 
 
 def prepared(model: Any) -> Any:
-    return model._prepared(X, CLASSES)[1]
+    return model.plan(X, CLASSES)
 
 
 def planned(monkeypatch, *losses):
     """Let choices have these losses: the standardised views beside pieces, and of large tables one alone."""
-    monkeypatch.setattr(trial, "_losses", lambda model, fit, choices, progress: losses[: len(choices)])
+    monkeypatch.setattr(trial, "_losses", lambda plan, choices, progress: losses[: len(choices)])
 
 
 def interrupted(result):
@@ -59,9 +59,9 @@ def kinds(views: Any) -> list[Any]:
 def test_small_tables_and_regressors_have_no_trial(monkeypatch):
     planned(monkeypatch)
     model = TabularClassifier(**FEW)
-    fit = prepared(model)
-    assert with_views_that_pay(model, fit) is fit
-    assert kinds(fit.views) == [PIECES, USUAL]
+    plan = prepared(model)
+    assert with_views_that_pay(plan) is plan.fit
+    assert kinds(plan.fit.views) == [PIECES, USUAL]
     assert [len(TabularClassifier().first_stages(rows)) for rows in (2499, 2500)] == [2, 3]
     assert [len(TabularRegressor().first_stages(rows)) for rows in (2499, 10**6)] == [2, 2]
 
@@ -80,8 +80,8 @@ def test_small_tables_and_regressors_have_no_trial(monkeypatch):
 def test_other_views_are_chosen_where_they_are_clearly_better(several, monkeypatch, losses, chosen):
     planned(monkeypatch, *losses)
     model = TabularClassifier(**FEW)
-    fit = prepared(model)
-    found = with_views_that_pay(model, fit)
+    plan = prepared(model)
+    found = with_views_that_pay(plan)
     assert kinds(found.views) == chosen
     assert len(found.left_out) == 1
     assert {view.training.epochs for view in found.views} == {16}
@@ -90,24 +90,23 @@ def test_other_views_are_chosen_where_they_are_clearly_better(several, monkeypat
 def test_of_large_tables_a_view_may_be_alone_and_is_trained_longer(large, monkeypatch):
     planned(monkeypatch, 1.0, 1.0, 0.9)
     model = TabularClassifier(n_members=2, random_state=0)
-    fit = prepared(model)
-    usual = fit.views[1].training
-    found = with_views_that_pay(model, fit)
+    plan = prepared(model)
+    usual = plan.fit.views[1].training
+    found = with_views_that_pay(plan)
     assert [(view.view, view.training) for view in found.views] == [("standardised", replace(usual, epochs=20))]
     assert usual.epochs == 10
-    model.set_params(max_iter=10)
-    assert len(with_views_that_pay(model, fit).views) == 2
+    assert len(with_views_that_pay(replace(plan, chooses_epochs=False)).views) == 2
 
 
 def test_a_trial_is_a_short_training_without_the_last_fold(several):
     model = TabularClassifier(**FEW)
-    fit = prepared(model)
-    for view, tried in zip(fit.views, trial._trials(model, fit, fit.views), strict=True):
+    plan = prepared(model)
+    for view, tried in zip(plan.fit.views, trial._trials(plan, plan.fit.views), strict=True):
         assert tried is not None
         ((own, predicted),) = tried.unseen[0]
-        np.testing.assert_array_equal(own, np.flatnonzero(fit.rows.fold == 1))
-        member = replace(fit, views=[view]).members()[1]
-        (result,) = train_population([replace(member, epochs=2)], view.X, fit.rows.T)
+        np.testing.assert_array_equal(own, np.flatnonzero(plan.fit.rows.fold == 1))
+        member = replace(plan.fit, views=[view]).members()[1]
+        (result,) = train_population([replace(member, epochs=2)], view.X, plan.fit.rows.T)
         np.testing.assert_array_equal(tried.networks[0].thetas, [result.theta])
         inputs = view.X.take(own) if isinstance(view.X, Selection) else view.X[own]
         of_last = view.networks[0].predict(result.theta, inputs)
@@ -116,17 +115,17 @@ def test_a_trial_is_a_short_training_without_the_last_fold(several):
 
 def test_a_view_that_diverges_is_not_chosen(several, monkeypatch):
     model = TabularClassifier(**FEW)
-    fit = prepared(model)
-    pieces, usual, wide = fit.views
-    trials = trial._trials(model, fit, fit.views)
+    plan = prepared(model)
+    pieces, usual, wide = plan.fit.views
+    trials = trial._trials(plan, plan.fit.views)
     monkeypatch.setattr(trial, "_trials", lambda *_: [trials[0], None, trials[2]])
-    losses = trial._losses(model, fit, [[pieces, usual], [pieces, wide]])
+    losses = trial._losses(plan, [[pieces, usual], [pieces, wide]])
     assert np.isfinite(losses).tolist() == [False, True]
 
 
 def test_a_trial_that_is_interrupted_ends_the_fit(several, monkeypatch):
     model = TabularClassifier(**FEW)
-    fit = prepared(model)
+    plan = prepared(model)
     train = trial.results_of
     monkeypatch.setattr(
         trial,
@@ -134,7 +133,7 @@ def test_a_trial_that_is_interrupted_ends_the_fit(several, monkeypatch):
         lambda *arguments, **settings: ([interrupted(own) for own in of] for of in train(*arguments, **settings)),
     )
     with pytest.raises(KeyboardInterrupt):
-        with_views_that_pay(model, fit)
+        with_views_that_pay(plan)
 
 
 def test_a_trial_shows_its_progress_and_no_answer_ends_it(several, telling):

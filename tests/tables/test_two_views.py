@@ -69,7 +69,7 @@ def test_one_view_sees_all_inputs_and_the_other_numbers_without_pieces():
 
 def test_networks_of_each_view_have_layers_of_their_own():
     def layers(model, target):
-        _, fit = model._prepared(TABLE, target, None)
+        fit = model.plan(TABLE, target).fit
         return [view.networks[0].layers for view in fit.views]
 
     few = {**FEW, "hidden_layer_sizes": (8, 5)}
@@ -123,7 +123,7 @@ def test_no_other_shares_are_better_on_rows_not_seen(classifier, regressor):
 
 def out_of_fold(model, target, move):
     """Return the loss of out-of-fold predictions, with a share of the standardised view that is moved."""
-    _, fit = model._prepared(TABLE, target, None)
+    fit = model.plan(TABLE, target).fit
     (outcome,) = trained([(fit, fit.members())], None)
     share, loss = float(np.clip(model.ensemble_.views[1].share + move, 0, 1)), 0.0
     by_view = np.array_split(np.arange(len(outcome.results)), 2)
@@ -204,7 +204,7 @@ def replace_result(result, reason, state):
 )
 @pytest.mark.parametrize("reason", ["diverged", "interrupted"])
 def test_as_many_networks_are_kept_as_have_a_partner_or_a_whole_view(classifier, without, views, folds, reason):
-    _, fit = classifier._prepared(TABLE, CLASSES, None)
+    fit = classifier.plan(TABLE, CLASSES).fit
     outcome = fit.outcome(results_with(fit, without, reason))
     (ensemble,) = outcome.ensembles
     assert ([view.view for view in ensemble.views], outcome.folds.tolist()) == (views, folds)
@@ -214,10 +214,8 @@ def test_as_many_networks_are_kept_as_have_a_partner_or_a_whole_view(classifier,
 
 def test_a_model_of_which_one_view_was_trained_works_and_is_trained_anew(classifier, tmp_path):
     model = TabularClassifier(**FEW)
-    _, fit = model._prepared(TABLE, CLASSES, None)
-    outcome = fit.outcome(results_with(fit, {3, 4, 5}, "interrupted"))
-    model._keep(outcome)
-    Growing.of(model, fit, outcome).keep(1, np.ones(len(TABLE), bool))
+    plan = model.plan(TABLE, CLASSES)
+    model.learn(Growing.of(plan, plan.fit.outcome(results_with(plan.fit, {3, 4, 5}, "interrupted"))))
     assert any(note.startswith("3 of 6 networks were not trained") for note in model.notes_)
     save(model, tmp_path / "model.npz")
     np.testing.assert_array_equal(load(tmp_path / "model.npz").predict_proba(TABLE), model.predict_proba(TABLE))

@@ -19,9 +19,9 @@ from .ensemble.calibration import best_inverse_temperature, likeliest_shares, lo
 from .ensemble.ensemble import Ensemble, temperature_scaled
 from .ensemble.ensemble_fit import TrainingRows
 from .ensemble.out_of_fold import Unseen, out_of_fold
-from .ensemble.staged import Calibrated
 from .ensemble.stages import Stage
 from .ensemble.threshold import ThresholdRule, decided, positive_index, positive_of
+from .ensemble.trial import Calibrated
 from .error import TableError, first_line, pandas
 from .reading.reading import as_classes
 from .settings import SharedSettings, documented

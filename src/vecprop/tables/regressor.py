@@ -19,8 +19,8 @@ from .ensemble.ensemble import Ensemble
 from .ensemble.ensemble_fit import Outcome, TrainingRows
 from .ensemble.intervals import Residuals
 from .ensemble.out_of_fold import Unseen, out_of_fold
-from .ensemble.staged import Calibrated
 from .ensemble.stages import Stage
+from .ensemble.trial import Calibrated
 from .error import TableError, pandas
 from .kinds.kinds import target_reading
 from .kinds.number_formats import NumberReading
@@ -268,8 +268,9 @@ class TabularRegressor(RegressorMixin, TableModel):
             )
         return numbers
 
-    def _keep(self, outcome: Outcome) -> None:
-        super()._keep(outcome)
+    def keep(self, outcome: Outcome) -> None:
+        """Keep the networks that were trained, with those of the outer levels."""
+        super().keep(outcome)
         self.outer_ = outcome.ensembles[1:]
 
     def _calibrated(

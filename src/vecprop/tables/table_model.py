@@ -14,7 +14,7 @@ from ..core.layers import Dense, Dropout
 from ..core.losses import Loss
 from ..core.network import Network
 from ..core.selection import Selection
-from ..estimators.keeping import require_repeatable
+from ..estimators.keeping import held, require_repeatable
 from ..estimators.parts import ACTIVATIONS
 from ..estimators.sklearn_compat import check_feature_names, check_n_features, fit_context
 from ..system.threads import at_most_jobs
@@ -24,12 +24,13 @@ from ..train.state import TrainingResult
 from .encoding.column import VIEWS, Column
 from .encoding.encoder import Encoder
 from .encoding.folds import Dependence
-from .ensemble.ensemble import Ensemble, Networks
+from .ensemble.ensemble import Ensemble
 from .ensemble.ensemble_fit import INTERRUPTED, Fit, Outcome, TrainingRows, ViewFit, trained
 from .ensemble.intervals import Residuals
 from .ensemble.out_of_fold import Unseen
-from .ensemble.staged import Calibrated, fit_together
-from .ensemble.stages import Stage, stage_of
+from .ensemble.staged import Growing, fit_in_stages
+from .ensemble.stages import Schedule, Stage
+from .ensemble.trial import Calibrated, Plan
 from .error import TableError, pandas
 from .explaining.contributions import Explanations, explanations
 from .explaining.drift import Profile, Tally, TrainedRows, Watch
@@ -204,8 +205,9 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         model: Any = clone(self)
         names = {"sample_weight": sample_weight, "groups": groups, "time": None}
         X = X if (streamed := self._streamed(X, y, names, memory)) is None else streamed
-        rows, fit = model._prepared(X, y, sample_weight, groups, before=self.encoder_)
-        kept = [model._view_like(fit, networks) for networks in self.ensemble_.views]
+        plan = model.plan(X, y, sample_weight, groups, before=self.encoder_)
+        fit = plan.fit
+        kept = [plan.view_like(fit, networks) for networks in self.ensemble_.views]
         stream = None if fit.stream is None else replace(fit.stream, folds=None)
         fit = replace(fit, views=kept, stream=stream)
         epochs = np.reshape(list(map(_best_epoch, self.validation_loss_curves_)), (len(self.ensembles) * len(kept), -1))
@@ -226,11 +228,11 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             for ensemble in self.ensembles
         ]
         pairs = zip(outcome.ensembles, shares, strict=True)
-        model._keep(outcome._replace(ensembles=[ensemble.with_shares(*of_before) for ensemble, of_before in pairs]))
+        model.keep(outcome._replace(ensembles=[ensemble.with_shares(*of_before) for ensemble, of_before in pairs]))
         for name in self._from_unseen:
             if hasattr(self, name):
                 setattr(model, name, getattr(self, name))
-        count = len(rows.target) if stream is None else stream.rows
+        count = len(fit.rows.T) if stream is None else stream.rows
         many = " and ".join(map(str, sorted(set(until))))
         model.notes_.append(
             f"{TRAINED_ANEW} on {count} rows, for {many} epoch(s), without validation rows: scores and "
@@ -256,7 +258,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
         return Streamed.of(found.parts, roles, seed, found.memory, found.sizes, self.asked)
 
-    def _prepared(
+    def plan(
         self,
         X: Any,
         y: Any = None,
@@ -264,8 +266,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         groups: Any = None,
         time: Any = None,
         before: Encoder | None = None,
-    ) -> tuple[Rows, Fit]:
-        """Return the rows of a table, and the fit to them; learn columns and target.
+    ) -> Plan:
+        """Return what is to be trained of the rows of a table; learn columns and target.
 
         Of a model that is trained anew, the columns are used that were before, and mean targets are told if they were.
         """
@@ -301,29 +303,26 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         inputs = dict(zip(VIEWS, of_views, strict=True))
         for stage in self.first_stages(count):
             own = self.encoder_.of_view(stage.view)
-            networks = [self._network(len(own), outputs, loss, stage) for loss in self._losses()]
+            networks = self._networks(len(own), outputs, stage)
             views.append(ViewFit(stage.view, own, inputs[stage.view], networks, training))
         of_training = TrainingRows(T, weight, fold, rows.dependence.is_time, rows.dependence.count, rows.weight)
-        return rows, Fit(views, of_training, seed, stream=stream)
+        fit = Fit(views, of_training, seed, stream=stream)
+        is_auto = self.max_iter == "auto"
+        return Plan(fit, rows.is_used, self._calibrated, self._networks, self.training, is_auto, self.workers)
 
-    def _fit_of_stage(self, fit: Fit, number: int) -> Fit:
-        """Return the fit of a later stage to the rows of the first."""
-        return replace(fit, views=[self._view_of_stage(fit, number)], first=number, left_out=())
-
-    def _view_like(self, fit: Fit, networks: Networks) -> ViewFit:
-        """Return what is trained of networks like some of another fit, given the fit of the first stage."""
-        if networks.stage > 1:
-            return self._view_of_stage(fit, networks.stage)
-        of_view = [view for view in fit.views if view.view == networks.view]
-        return max(of_view, key=lambda view: view.networks[0].layers[:-1] == networks.network.layers[:-1])
-
-    def _view_of_stage(self, fit: Fit, number: int) -> ViewFit:
-        """Return what is trained in a later stage, given the fit of the first."""
-        stage = stage_of(number)
-        first = next(view for view in (*fit.views, *fit.left_out) if view.view == stage.view)
-        inputs, outputs = len(first.inputs), first.networks[0].outputs
-        networks = [self._network(inputs, outputs, loss, stage) for loss in self._losses()]
-        return replace(first, networks=networks, training=stage.training(first.training), stage=number)
+    def learn(self, growing: Growing) -> None:
+        """Make what was trained the attributes of the model."""
+        self.notes_ += growing.notes
+        self.keep(growing.outcome)
+        if growing.is_interrupted and not growing.outcome.is_interrupted:
+            self.notes_.append(INTERRUPTED)
+        vars(self).update(growing.calibrated.learned, stages_=growing.stages)
+        if growing.stages > 1:
+            self._keep_curves([result for ensemble in growing.results for view in ensemble for result in view])
+        unseen, is_used = growing.calibrated.unseen, growing.plan.is_used
+        self.out_of_fold_ = np.full((len(is_used), *unseen.shape[1:]), np.nan)
+        self.out_of_fold_[is_used] = unseen
+        self._decide(unseen, growing.plan.fit.rows)
 
     def _refine_range(self, streamed: Streamed) -> None:
         """Learn of the targets of all rows what the sample may lack."""
@@ -445,16 +444,17 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         with at_most_jobs(self.n_jobs):
             return self.encoder_.of_views(frame, told, as_arrays=as_arrays)
 
-    def _network(self, inputs: int, outputs: int, loss: Loss, stage: Stage) -> Network:
+    def _networks(self, inputs: int, outputs: int, stage: Stage) -> list[Network]:
+        """Return a network of a stage for each loss."""
         own = self.auto_activations[stage.view] if self.activation == "auto" else self.activation
         name, dropout = stage.activation or own, max(self.dropout, stage.dropout)
         activation = ACTIVATIONS.get(name, name)
         layers = []
         for width in stage.widths(self.widths):
             layers += [Dense(width), activation, *([Dropout(dropout)] if dropout else [])]
-        return Network(inputs, [*layers, Dense(outputs)], loss)
+        return [Network(inputs, [*layers, Dense(outputs)], loss) for loss in self._losses()]
 
-    def _keep(self, outcome: Outcome) -> None:
+    def keep(self, outcome: Outcome) -> None:
         """Keep the networks that were trained, and their curves; note those that do not count."""
         self.ensemble_ = outcome.ensembles[0]
         self._keep_curves(outcome.results)
@@ -636,6 +636,23 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         tags.input_tags.string = True
         tags.target_tags.required = self.target is None
         return tags
+
+
+def fit_together(
+    models: Sequence[TableModel], tables: Sequence[Mapping[str, Any]], progress: Callable[[Progress], object] | None
+) -> None:
+    """Fit models, each to a table of its own; each stage of all of them is one population.
+
+    The first model says how many threads and stages there may be, and where they are kept.
+    """
+    first = models[0]
+    with held(first.checkpoint):
+        schedule = Schedule(first.stages, first.budget, progress, first.checkpoint)
+        plans = [model.plan(**table) for model, table in zip(models, tables, strict=True)]
+        with at_most_jobs(first.n_jobs):
+            each = fit_in_stages(plans, schedule)
+        for model, growing in zip(models, each, strict=True):
+            model.learn(growing)
 
 
 def _best_epoch(validation_curve: Sequence[float]) -> float:

@@ -13,12 +13,12 @@ from ..classifier import factors_of_classes
 from ..encoding.folds import Dependence, group_numbers, splits
 from ..ensemble.ensemble_fit import INTERRUPTED
 from ..ensemble.out_of_fold import out_of_fold
-from ..ensemble.staged import fit_together
 from ..ensemble.threshold import ThresholdRule, positive_of
 from ..error import TableError, pandas
 from ..kinds.number_formats import NumberReading
 from ..reading.frames import Frame
 from ..streaming.streamed import Streamed
+from ..table_model import fit_together
 from .baselines import Baselines
 from .measured import OURS, How, Learned, Measured
 from .targets import Task, as_learned, class_numbers, levels_of, positive_class, predictions_of
