@@ -24,7 +24,7 @@ ENCODER = Encoder.of(TABLE)[0]
 
 
 def model(output, **more):
-    return SimpleNamespace(**{"encoder_": ENCODER, "levels": [], "target": "y", "_of_inputs": output, **more})
+    return SimpleNamespace(**{"encoder_": ENCODER, "levels": [], "target": "y", "of_inputs": output, **more})
 
 
 def test_each_kind_of_column_takes_its_values_and_other_columns_stay():

@@ -32,7 +32,7 @@ def by_first_input(inputs):
     return inputs[:, 0].astype(float)
 
 
-MODEL = SimpleNamespace(encoder_=ENCODER, levels=[], _of_inputs=by_first_input)
+MODEL = SimpleNamespace(encoder_=ENCODER, levels=[], of_inputs=by_first_input)
 TRUTH = by_first_input(ENCODER(TABLE))
 
 
@@ -80,7 +80,7 @@ def test_rows_of_unknown_classes_are_left_out():
     def sure(inputs):
         return np.stack([inputs[:, 0] > 0, inputs[:, 0] <= 0], axis=1).astype(float)
 
-    model = SimpleNamespace(encoder_=ENCODER, classes_=np.array(["p", "q"]), _of_inputs=sure)
+    model = SimpleNamespace(encoder_=ENCODER, classes_=np.array(["p", "q"]), of_inputs=sure)
     truth = sure(ENCODER(TABLE)).argmax(axis=1)
     (first, *_) = importances(model, TABLE, np.where(np.arange(400) < 300, truth, -1))
     assert first.rise == pytest.approx(-0.5 * np.log(1e-15), rel=0.1)

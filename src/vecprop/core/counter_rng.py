@@ -13,12 +13,12 @@ import numpy as np
 
 from .elementary import Array
 
-_GOLDEN = 0x9E3779B97F4A7C15
+GOLDEN = 0x9E3779B97F4A7C15
 _WORD = 0xFFFF_FFFF_FFFF_FFFF
-_SHUFFLE, _DROPOUT, _BLOCKS = 0, 1, 2  # the first count is the purpose of a number
+SHUFFLE, DROPOUT, _BLOCKS = 0, 1, 2  # the first count is the purpose of a number
 
 
-def _mix(x: np.ndarray) -> np.ndarray:
+def mix(x: np.ndarray) -> np.ndarray:
     """Return the numbers of the streams at the states x: SplitMix64's finalizer, on unsigned 64-bit words."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -33,9 +33,9 @@ def counter_bits(seed: int | Array, *counts: int | Array) -> np.ndarray:
     >>> bool(counter_bits(7, 3, np.arange(5))[2] == counter_bits(7, 3, 2)[0])
     True
     """
-    state = _mix(_words(seed))
+    state = mix(_words(seed))
     for count in counts:
-        state = _mix(state + (_words(count) + np.uint64(1)) * np.uint64(_GOLDEN))
+        state = mix(state + (_words(count) + np.uint64(1)) * np.uint64(GOLDEN))
     return state
 
 
@@ -76,7 +76,7 @@ def row_keys(seed: int, epoch: int, rows: Array) -> np.ndarray:
     >>> bool((np.argsort(row_keys(0, 1, np.arange(4))) == permutation(0, 1, 4)).all())
     True
     """
-    return counter_bits(seed, _SHUFFLE, epoch, rows)
+    return counter_bits(seed, SHUFFLE, epoch, rows)
 
 
 def order_of_blocks(seed: int, epoch: int, blocks: int) -> np.ndarray:
@@ -149,4 +149,4 @@ class RandomKey:
         seed = self.seed if isinstance(self.seed, int) else np.asarray(self.seed)[..., None, None]
         row = np.arange(rows) if self.rows is None else np.asarray(self.rows)
         parts = (-1 - part for part in self.parts)  # negative, as no row number is
-        return counter_uniform(seed, _DROPOUT, self.step, self.layer, *parts, row[..., None], np.arange(columns))
+        return counter_uniform(seed, DROPOUT, self.step, self.layer, *parts, row[..., None], np.arange(columns))

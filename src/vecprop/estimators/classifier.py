@@ -12,7 +12,7 @@ from ..core.losses import BinaryCrossEntropy, Loss, Poisson, RegressionLoss, Sof
 from ..core.scores import Score
 from .base import MultilayerPerceptron, has_partial_fit
 from .data import Labels, Rows, class_weights
-from .settings import Constructor, documented
+from .settings import CONSTRAINTS, documented
 from .sklearn_compat import StrOptions, available_if, fit_context
 
 
@@ -73,7 +73,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     class_weight: Any = None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **Constructor._parameter_constraints,
+        **CONSTRAINTS,
         "loss": [StrOptions({"log_loss"}), Loss],
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }

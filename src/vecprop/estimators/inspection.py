@@ -162,7 +162,7 @@ class Inspection(Coefficients, ABC):
         ndarray (N, P)
             In the order of ``theta_``; ``network_.layout.views`` names its parts.
         """
-        X, T = self._checked_rows(X, y)
+        X, T = self.checked_rows(X, y)
         network = Network(self.network_.inputs, self.network_.layers, self.network_.loss_function)
         return network.loss_and_gradient(self.theta_, X[:, None], T[:, None])[1]
 
@@ -187,10 +187,10 @@ class Inspection(Coefficients, ABC):
         """
         from ..check import check_gradients
 
-        X, T = self._checked_rows(X, y)
+        X, T = self.checked_rows(X, y)
         return check_gradients(self.network_, self.theta_, X, T, **options)
 
-    def _checked_rows(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    def checked_rows(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return inputs, dense, and targets."""
         check_is_fitted(self)
         rows = self._read(X, y, None).table

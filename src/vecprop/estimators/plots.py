@@ -169,7 +169,7 @@ class Plots:
     def _classes(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Return the inputs, each row's class by number, and the names of the classes; or say why there are none."""
         model = self.model
-        X, T = model._checked_rows(X, y)
+        X, T = model.checked_rows(X, y)
         if not hasattr(model, "classes_") or model.targets_.multilabel:
             raise ValueError("This picture shows one class a row, which only a classifier of single labels predicts.")
         return X, T, [str(name) for name in model.classes_]

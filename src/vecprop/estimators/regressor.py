@@ -15,7 +15,7 @@ from ..core.scores import Score
 from . import parts
 from .base import MultilayerPerceptron
 from .data import Numbers, Rows
-from .settings import Constructor, documented, names
+from .settings import CONSTRAINTS, documented, names
 from .sklearn_compat import Interval
 
 
@@ -74,7 +74,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
 
     _y_is: ClassVar[dict[str, bool]] = {"y_numeric": True}
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **Constructor._parameter_constraints,
+        **CONSTRAINTS,
         "loss": [names(catalog.LOSSES), Loss],
         "quantile": [Interval(Real, 0, 1, closed="neither")],
         "scale_target": ["boolean"],

@@ -17,6 +17,7 @@ from .evaluation import Evaluation, Outcome, SearchSpec, mean_over_seeds, spread
 from .folds import Candidate, Split, splitter_for
 from .keeping import CHECKPOINT, held
 from .sklearn_compat import (
+    SEARCH_CONSTRAINTS,
     BaseSearchCV,
     HasMethods,
     Interval,
@@ -129,7 +130,7 @@ class MLPSearchCV(Versioned, BaseSearchCV):
     """
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012 (as in the base)
-        **BaseSearchCV._parameter_constraints,
+        **SEARCH_CONSTRAINTS,
         "param_grid": [dict, list, None],
         "param_distributions": [dict, list, None],
         "n_iter": [Interval(Integral, 1, None, closed="left")],

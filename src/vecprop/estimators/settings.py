@@ -25,6 +25,41 @@ def names(parts: Iterable[catalog.Part]) -> StrOptions:
     return StrOptions(set(catalog.named(parts)))
 
 
+CONSTRAINTS: dict[str, list[Any]] = {
+    "hidden_layer_sizes": ["array-like", COUNT],
+    "activation": [names(catalog.ACTIVATIONS), Activation, list, tuple],
+    "solver": [names(catalog.OPTIMIZERS), Optimizer, LBFGS],
+    "alpha": [FROM_ZERO],
+    "batch_size": [StrOptions({"auto"}), COUNT],
+    "learning_rate": [names(catalog.SCHEDULES), Schedule],
+    "learning_rate_init": [POSITIVE],
+    "power_t": [FROM_ZERO],
+    "max_iter": [COUNT],
+    "shuffle": ["boolean"],
+    "random_state": ["random_state"],
+    "tol": [FROM_ZERO],
+    "verbose": ["verbose", StrOptions({"bar"})],
+    "warm_start": ["boolean"],
+    "momentum": [Interval(Real, 0, 1, closed="both")],
+    "nesterovs_momentum": ["boolean"],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [SHARE],
+    "beta_1": [SHARE],
+    "beta_2": [SHARE],
+    "epsilon": [POSITIVE],
+    "n_iter_no_change": [COUNT, Options(Real, {np.inf})],
+    "max_fun": [COUNT],
+    "dropout": [SHARE, list, tuple],
+    "layer_norm": ["boolean"],
+    "initializer": [names(catalog.INITIALIZERS), Initializer, None],
+    "scoring": [str, callable, None],
+    "callbacks": [list, tuple, None],
+    "n_restarts": [COUNT],
+    "n_jobs": [Integral, None],
+}
+"""What each setting may be."""
+
+
 class Positional:
     """The settings that may be given by position, in an order that each estimator has of its own."""
 
@@ -67,38 +102,7 @@ class Constructor(Positional):
     n_restarts: int = 1
     n_jobs: int | None = None
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "hidden_layer_sizes": ["array-like", COUNT],
-        "activation": [names(catalog.ACTIVATIONS), Activation, list, tuple],
-        "solver": [names(catalog.OPTIMIZERS), Optimizer, LBFGS],
-        "alpha": [FROM_ZERO],
-        "batch_size": [StrOptions({"auto"}), COUNT],
-        "learning_rate": [names(catalog.SCHEDULES), Schedule],
-        "learning_rate_init": [POSITIVE],
-        "power_t": [FROM_ZERO],
-        "max_iter": [COUNT],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [FROM_ZERO],
-        "verbose": ["verbose", StrOptions({"bar"})],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [SHARE],
-        "beta_1": [SHARE],
-        "beta_2": [SHARE],
-        "epsilon": [POSITIVE],
-        "n_iter_no_change": [COUNT, Options(Real, {np.inf})],
-        "max_fun": [COUNT],
-        "dropout": [SHARE, list, tuple],
-        "layer_norm": ["boolean"],
-        "initializer": [names(catalog.INITIALIZERS), Initializer, None],
-        "scoring": [str, callable, None],
-        "callbacks": [list, tuple, None],
-        "n_restarts": [COUNT],
-        "n_jobs": [Integral, None],
-    }
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
 
 T = TypeVar("T", bound=type)

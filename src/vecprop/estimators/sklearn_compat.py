@@ -1,7 +1,7 @@
 """The private parts of scikit-learn that vecprop uses, and what differs between its releases."""
 
 from collections.abc import Callable
-from operator import methodcaller
+from operator import attrgetter, methodcaller
 from typing import TYPE_CHECKING, Any
 
 from sklearn.base import _fit_context as fit_context
@@ -34,6 +34,7 @@ else:
     from sklearn.utils.metaestimators import available_if
 
 __all__ = [
+    "SEARCH_CONSTRAINTS",
     "BaseSearchCV",
     "CallbackSupport",
     "EpochTasks",
@@ -48,17 +49,20 @@ __all__ = [
     "check_method_params",
     "check_n_features",
     "check_sample_weight",
+    "columns_of_transformers",
     "fit_context",
     "handle_zeros_in_scale",
     "insert_error_scores",
     "is_constant_feature",
     "num_samples",
     "only_predicts",
+    "places_of_transformers",
     "require_valid_settings",
     "safe_indexing",
     "safe_split",
     "score_of_split",
     "scorers_of",
+    "setting_names",
     "warn_of_failed_fits",
 ]
 
@@ -74,6 +78,18 @@ def _support() -> Any:
 CallbackSupport: Any = _support()
 """The base of a model that takes scikit-learn's callbacks, if scikit-learn has them."""
 
+
+SEARCH_CONSTRAINTS: dict[str, list[Any]] = BaseSearchCV._parameter_constraints
+"""What each setting of a search may be."""
+
+setting_names = methodcaller("_get_param_names")
+"""Returns the names of the settings of a class of estimators."""
+
+places_of_transformers = attrgetter("_transformer_to_input_indices")
+"""Returns the numbers of the columns that each transformer of a fitted ColumnTransformer takes."""
+
+columns_of_transformers = attrgetter("_columns")
+"""Returns the columns of each transformer of a fitted ColumnTransformer, as they are given."""
 
 require_valid_settings = methodcaller("_validate_params")
 """Raises an error if a setting of an estimator is not within its constraints."""

@@ -24,7 +24,7 @@ from .ensemble.threshold import ThresholdRule, decided, positive_index, positive
 from .ensemble.trial import Calibrated
 from .error import TableError, first_line, pandas
 from .reading.reading import as_classes
-from .settings import SharedSettings, documented
+from .settings import CONSTRAINTS, documented
 from .table_model import TableModel
 
 MOST_RARE = 1000
@@ -115,7 +115,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
     fewest_steps: ClassVar[int] = 1500
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **SharedSettings._parameter_constraints,
+        **CONSTRAINTS,
         "label_smoothing": [Interval(Real, 0, 0.5, closed="left")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "threshold": [Real, str, None],
@@ -168,9 +168,10 @@ class TabularClassifier(ClassifierMixin, TableModel):
         ndarray (N, C)
             In the order of ``classes_``.
         """
-        return self._by_blocks(X, self._of_inputs)
+        return self._by_blocks(X, self.of_inputs)
 
-    def _of_inputs(self, inputs: np.ndarray) -> np.ndarray:
+    def of_inputs(self, inputs: np.ndarray) -> np.ndarray:
+        """Return the predictions of rows by the inputs of the networks."""
         return np.mean([temperature_scaled(P, self.inverse_temperature_) for P in self.ensemble_.each(inputs)], axis=0)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:

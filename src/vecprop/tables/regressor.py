@@ -25,7 +25,7 @@ from .error import TableError, pandas
 from .kinds.kinds import target_reading
 from .kinds.number_formats import NumberReading
 from .kinds.values import read_numbers, texts_of
-from .settings import SharedSettings, documented
+from .settings import CONSTRAINTS, documented
 from .streaming.streamed import Streamed
 from .table_model import Rows, TableModel
 
@@ -94,7 +94,7 @@ class TabularRegressor(RegressorMixin, TableModel):
     fewest_steps: ClassVar[int] = 2000
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **SharedSettings._parameter_constraints,
+        **CONSTRAINTS,
         "loss": [StrOptions({"squared_error", "quantile"})],
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
     }
@@ -128,9 +128,10 @@ class TabularRegressor(RegressorMixin, TableModel):
         ndarray (N,)
             In the units of the target.
         """
-        return self._by_blocks(X, self._of_inputs)
+        return self._by_blocks(X, self.of_inputs)
 
-    def _of_inputs(self, inputs: np.ndarray) -> np.ndarray:
+    def of_inputs(self, inputs: np.ndarray) -> np.ndarray:
+        """Return the predictions of rows by the inputs of the networks."""
         return self._each_in_units(self.ensemble_, inputs).mean(axis=0)
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:

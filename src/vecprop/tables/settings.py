@@ -102,6 +102,32 @@ n_features_in_, feature_names_in_ : int and ndarray
     The number of columns without the target, and their names if all are text."""
 
 
+CONSTRAINTS: dict[str, list[Any]] = {
+    "target": [str, None],
+    "columns": [dict, None],
+    "decimal": [StrOptions({".", ","}), None],
+    "date_format": [str, None],
+    "n_members": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
+    "hidden_layer_sizes": ["array-like", COUNT],
+    "activation": [StrOptions({"auto"}), names(catalog.ACTIVATIONS), Activation],
+    "dropout": [SHARE],
+    "weight_decay": [FROM_ZERO],
+    "learning_rate_init": [POSITIVE],
+    "batch_size": [StrOptions({"auto"}), COUNT],
+    "max_iter": [StrOptions({"auto"}), COUNT],
+    "n_iter_no_change": [COUNT],
+    "random_state": ["random_state"],
+    "n_jobs": [Integral, None],
+    "workers": [HasMethods("run"), None],
+    "stages": [COUNT, None],
+    "budget": [Interval(Real, 0, None, closed="neither"), None],
+    "verbose": ["boolean"],
+    "progress": [callable, None],
+    "checkpoint": CHECKPOINT,
+}
+"""What each setting may be."""
+
+
 class OwnDefaults:
     """The settings and numbers that differ between classifier and regressor."""
 
@@ -141,29 +167,7 @@ class SharedSettings(OwnDefaults):
     progress: Callable[[Progress], object] | None = None
     checkpoint: Any = None
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "target": [str, None],
-        "columns": [dict, None],
-        "decimal": [StrOptions({".", ","}), None],
-        "date_format": [str, None],
-        "n_members": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
-        "hidden_layer_sizes": ["array-like", COUNT],
-        "activation": [StrOptions({"auto"}), names(catalog.ACTIVATIONS), Activation],
-        "dropout": [SHARE],
-        "weight_decay": [FROM_ZERO],
-        "learning_rate_init": [POSITIVE],
-        "batch_size": [StrOptions({"auto"}), COUNT],
-        "max_iter": [StrOptions({"auto"}), COUNT],
-        "n_iter_no_change": [COUNT],
-        "random_state": ["random_state"],
-        "n_jobs": [Integral, None],
-        "workers": [HasMethods("run"), None],
-        "stages": [COUNT, None],
-        "budget": [Interval(Real, 0, None, closed="neither"), None],
-        "verbose": ["boolean"],
-        "progress": [callable, None],
-        "checkpoint": CHECKPOINT,
-    }
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
     @property
     def asked(self) -> Asked:

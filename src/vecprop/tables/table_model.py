@@ -110,7 +110,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         """Choose how predictions become decisions, by the predictions of rows that networks have not seen."""
 
     @abstractmethod
-    def _of_inputs(self, inputs: np.ndarray) -> np.ndarray:
+    def of_inputs(self, inputs: np.ndarray) -> np.ndarray:
         """Return the predictions of rows, (N,), or the probabilities of classes, (N, C), by the networks' inputs."""
 
     @abstractmethod
@@ -594,7 +594,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             by_blocks(predict, len(frame), self.encoder_.width)
         return np.concatenate([parts[start] for start in sorted(parts)])
 
-    def _target_of(self, X: Any, y: Any) -> tuple[Any, Any]:
+    def target_of(self, X: Any, y: Any) -> tuple[Any, Any]:
         """Return a table and its target, by default the column that ``target`` names."""
         if y is not None:
             return X, y
@@ -610,7 +610,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             return y, self.predict(X), sample_weight
         each, is_known = [], []
         for part in frames_of(X, self, self.target, self._names_of_classes):
-            frame, y = self._target_of(part, None)
+            frame, y = self.target_of(part, None)
             is_known.append(column_of(part, self.target or "").notna())
             if len(y):
                 each.append((y, self.predict(frame)))

@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from ... import save
+from ...estimators.sklearn_compat import require_valid_settings, setting_names
 from ...files.atomic import written_at_once
 from ...files.checkpoint.store import held
 from ...tables.classifier import MOST_ONCE, TabularClassifier
@@ -111,7 +112,7 @@ class TrainingJob:
     def _estimator(self, workers: Any) -> Any:
         """Return the estimator for the task with the settings, or refuse a setting that it does not have."""
         kind = TabularClassifier if self.parts.task == "classification" else TabularRegressor
-        unknown = self.request.settings.keys() - set(kind._get_param_names())
+        unknown = self.request.settings.keys() - set(setting_names(kind))
         if unknown:
             raise UsageError(
                 f"A {kind.__name__}, which is for {self.parts.task}, has no {min(unknown)}: leave it out, or give "
@@ -121,7 +122,7 @@ class TrainingJob:
         settings = self.request.settings | {"workers": workers, "checkpoint": checkpoint}
         estimator = kind(target=self.request.target, random_state=self.request.split.seed, **settings)
         try:
-            estimator._validate_params()
+            require_valid_settings(estimator)
         except ValueError as error:
             raise UsageError(_about_options(str(error))) from error
         return estimator

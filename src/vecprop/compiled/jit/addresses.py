@@ -39,7 +39,7 @@ def array_of(element, dimensions):
         populate_array(
             array, data=data, shape=cgutils.pack_array(builder, sizes), strides=strides, itemsize=itemsize, meminfo=None
         )
-        return array._getvalue()
+        return array._getvalue()  # noqa: SLF001
 
     return array_type, generate
 

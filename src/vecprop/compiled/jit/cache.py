@@ -70,7 +70,7 @@ def _described(value: Any) -> tuple[str, list[Any]]:
     if isinstance(value, Dispatcher):
         return "compiled", [value.py_func, value.targetoptions]
     if isinstance(value, Intrinsic):
-        return "intrinsic", [value._defn]
+        return "intrinsic", [value._defn]  # noqa: SLF001
     if isinstance(value, ModuleType):
         return f"module {value.__name__}", []
     if isinstance(value, _BY_NAME) or _is_outside(value):

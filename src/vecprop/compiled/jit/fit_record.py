@@ -219,12 +219,12 @@ class Context:
     """The record of a fit, with the arrays and the memory that it points to, which live as long as it does."""
 
     def __init__(self, base: "Context | None" = None, **entries: Any) -> None:
-        self._array = np.zeros(FIT.itemsize // 8, np.int64) if base is None else base._array.copy()
+        self._array = np.zeros(FIT.itemsize // 8, np.int64) if base is None else base._array.copy()  # noqa: SLF001
         self.address = address_of_array(self._array)
         self.reserved = {} if base is None else base.reserved
         self.words = self._array.data  # a memoryview: writing a word into it takes half the time
-        self._arrays = {} if base is None else dict(base._arrays)
-        self._layout, self._memory = None if base is None else base._layout, None
+        self._arrays = {} if base is None else dict(base._arrays)  # noqa: SLF001
+        self._layout, self._memory = None if base is None else base._layout, None  # noqa: SLF001
         if self._layout is not None:
             self._take_memory(*self._layout)
         self.set(**entries)

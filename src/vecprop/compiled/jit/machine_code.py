@@ -187,7 +187,7 @@ class Kernel:
         with forks_wait:  # and the compiler takes one function at a time
             compiler: Any = KernelCompiler  # Numba's annotation says that it has to be Numba's own
             compiled: Any = CFunc(self.function, sigutils.normalize_signature(self.signature), {}, _OPTIONS, compiler)
-            compiled._cache = _Kept(self.name)
+            compiled._cache = _Kept(self.name)  # noqa: SLF001
             if is_kept(self.name):
                 compiled.compile()
             else:
@@ -212,13 +212,13 @@ class _Kept:
         with suppress(Exception):  # of any type, if another version of the compiler has written it
             if code is not None:
                 target.refresh()  # compiling would have done it
-                return CompileResult._rebuild(target, *pickle.loads(code))
+                return CompileResult._rebuild(target, *pickle.loads(code))  # noqa: SLF001
         _say()
         return None
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
         """Save compiled code in the cache."""
-        keep(self.name, serialize.dumps(compiled._reduce()))
+        keep(self.name, serialize.dumps(compiled._reduce()))  # noqa: SLF001
 
 
 def address_of(template: FunctionType, signature: Any, suffix: str, **names: Any) -> int:

@@ -29,8 +29,8 @@ number: Any = None
 half: Any = None
 
 clip, exp, log, sqrt = elementary.clip, elementary.exp, elementary.log, elementary.sqrt
-_GOLDEN, _DROPOUT = np.uint64(counter_rng._GOLDEN), np.uint64(counter_rng._DROPOUT)
-mix: Any = njit(counter_rng._mix, **INNER)
+_GOLDEN, _DROPOUT = np.uint64(counter_rng.GOLDEN), np.uint64(counter_rng.DROPOUT)
+mix: Any = njit(counter_rng.mix, **INNER)
 
 
 @njit(**INNER)

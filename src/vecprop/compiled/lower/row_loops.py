@@ -176,7 +176,7 @@ def scale_address(F: type, of_scaling: type, multiplies: bool) -> int:
     return address_of(scale, types.void(*[types.intp] * 7), kind, **names)
 
 
-_SHUFFLE, _WORD = np.uint64(counter_rng._SHUFFLE), np.uint32(0)
+_SHUFFLE, _WORD = np.uint64(counter_rng.SHUFFLE), np.uint32(0)
 _SHUFFLED = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)
 
 

@@ -188,7 +188,7 @@ class Checkpoint:
         ``remember(memory)`` takes them.
         """
         again = copy(self)
-        again._record = record
+        again._record = record  # noqa: SLF001
         return again
 
     def fits(self, each: Sequence[Mapping[str, Any]]) -> KeptFits:

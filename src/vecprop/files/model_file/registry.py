@@ -26,7 +26,7 @@ from sklearn.preprocessing import (
 from ...estimators.classifier import MLPClassifier
 from ...estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from ...estimators.regressor import MLPRegressor
-from ...estimators.sklearn_compat import require_valid_settings
+from ...estimators.sklearn_compat import columns_of_transformers, places_of_transformers, require_valid_settings
 from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
 from ..networks import TrainedNetwork
@@ -106,13 +106,13 @@ def _is_complete(transformer: ColumnTransformer) -> bool:
     wanted = [columns for _, _, columns in transformer.transformers_ if fits(columns, str | list[str])]
     return (
         names in (given, [*given, "remainder"])
-        and len(transformer._columns) == len(given)
-        and all(name in transformer._transformer_to_input_indices for name in names)
+        and len(columns_of_transformers(transformer)) == len(given)
+        and all(name in places_of_transformers(transformer) for name in names)
         and all(name in transformer.output_indices_ for name in names)
         and all({columns} <= known if isinstance(columns, str) else set(columns) <= known for columns in wanted)
         and all(
             fits(places, list[int]) and all(0 <= place < fitted["n_features_in_"] for place in places)
-            for places in transformer._transformer_to_input_indices.values()
+            for places in places_of_transformers(transformer).values()
         )
     )
 

@@ -18,6 +18,7 @@ from sklearn.preprocessing import (
 
 from ...core.layers import Activation, Dense, Dropout, LayerNorm
 from ...core.network import Network
+from ...estimators.sklearn_compat import places_of_transformers
 from .. import FileError
 from .python_file import Source
 
@@ -191,7 +192,7 @@ def _columns(step: ColumnTransformer, X: str, source: Source) -> str:
     """Return an expression for the outputs of all transformers, side by side."""
     blocks = []
     for name, transformer, _ in step.transformers_:
-        places = step._transformer_to_input_indices[name]
+        places = places_of_transformers(step)[name]
         if places and not (isinstance(transformer, str) and transformer == "drop"):
             block = _expression(transformer, f"{X}[:, {places}]", source)
             blocks.append(_numbers(block) if block.startswith(f"{X}[") and "one_hot" not in block else block)

@@ -62,7 +62,7 @@ class RowFormat:
         offsets = {str(field): entry[1] for field, entry in (self.type.fields or {}).items()}
         for place, part in enumerate(self.parts):
             own, at = is_taken[at : at + part.width], at + part.width
-            types = {end: self.type[f"{place}{end}"] for end in self._ends(place)}
+            types = {end: self.type[f"{place}{end}"] for end in self.ends(place)}
             for end, entries, width in part.entries(own, types):
                 column = np.zeros((), COLUMN)
                 column["at"], column["first"], column["width"] = offsets[f"{place}{end}"], first, width
@@ -74,7 +74,7 @@ class RowFormat:
                 first += width
         return TableExpansion(np.array(columns), np.concatenate([*edges, [0.0]]), self, taken)
 
-    def _ends(self, place: int) -> list[str]:
+    def ends(self, place: int) -> list[str]:
         """Return the ends of the names of a column's fields."""
         return [
             name.removeprefix(str(place)) for name in self.type.names or () if re.fullmatch(rf"{place}(?:\D.*)?", name)
@@ -96,7 +96,7 @@ class TableExpansion(Expansion):
             return expanded(self, X)
         kept = np.ascontiguousarray(X).view(self.rows.type)[:, 0]
         inputs = [
-            part.of_kept({end: kept[f"{place}{end}"] for end in self.rows._ends(place)})
+            part.of_kept({end: kept[f"{place}{end}"] for end in self.rows.ends(place)})
             for place, part in enumerate(self.rows.parts)
         ]
         return np.take(np.hstack(inputs).astype(np.float32), self.taken, axis=1)

@@ -114,7 +114,7 @@ def _chosen(plans: Sequence[Plan], schedule: Schedule) -> list[Growing]:
 
 def _after_all_stages(each: list[Growing], schedule: Schedule, of_all: Sequence[Fit] = ()) -> list[Growing]:
     """Return models after all stages that there are; Ctrl-C undoes the stage in which it comes, and ends them."""
-    if each[0].is_interrupted:
+    if each[0].is_interrupted or not schedule.may_choose:
         return each
 
     def last() -> list[Fit]:

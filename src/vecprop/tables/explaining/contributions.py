@@ -101,10 +101,10 @@ def _each(
     model: Any, frame: Frame, inputs: np.ndarray, background: np.ndarray, rng: np.random.Generator
 ) -> Iterator[Explanation]:
     names, places = model.encoder_.names, list(model.encoder_.places.values())
-    outputs, predicted = model._of_inputs(inputs), model.predict(frame)
+    outputs, predicted = model.of_inputs(inputs), model.predict(frame)
     numbers = np.searchsorted(model.classes_, predicted) if hasattr(model, "classes_") else np.zeros(len(inputs), int)
     for row, (x, number) in enumerate(zip(inputs, numbers.tolist(), strict=True)):
-        shares = shapley_values(lambda X, k=number: output(model._of_inputs(X), k), x, background, places, rng)
+        shares = shapley_values(lambda X, k=number: output(model.of_inputs(X), k), x, background, places, rng)
         values = [_text(frame[name].iloc[row]) for name in names]  # each of its own type
         found = map(Contribution, names, values, shares.values.tolist(), shares.errors.tolist())
         yield Explanation(

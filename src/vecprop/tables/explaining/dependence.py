@@ -54,7 +54,7 @@ def dependences(model: Any, X: Any, columns: Sequence[str]) -> list[Dependence]:
     """
     frame = X.iloc[np.unique(np.linspace(0, len(X) - 1, ROWS).astype(int))]
     inputs, encoder = model.encoder_(frame), model.encoder_
-    number = leading_class(model, model._of_inputs(inputs))
+    number = leading_class(model, model.of_inputs(inputs))
     found = []
     for column in columns:
         part = encoder.parts[encoder.names.index(column)]
@@ -63,7 +63,7 @@ def dependences(model: Any, X: Any, columns: Sequence[str]) -> list[Dependence]:
             continue
         changed = np.repeat(inputs, len(values), axis=0)
         changed[:, encoder.places[column]] = np.tile(part.of_values(values), (len(inputs), 1))
-        curves = output(model._of_inputs(changed), number).reshape(len(inputs), -1)
+        curves = output(model.of_inputs(changed), number).reshape(len(inputs), -1)
         found.append(Dependence(column, _shown(part, values), curves, output_name(model, number)))
     return found
 

@@ -69,13 +69,13 @@ def importances(
     estimate = _Estimator.of(weight[rows], orders, rows if groups is None else groups[rows], rng)
     inputs, places = model.encoder_(frame), list(model.encoder_.places.values())
     chosen = _moving_most(model, inputs, places, orders[0])
-    before = row_losses(model, model._of_inputs(inputs), truth[rows])
+    before = row_losses(model, model.of_inputs(inputs), truth[rows])
 
     def importance(numbers: list[int]) -> Importance:
         shuffled = np.tile(inputs, (SHUFFLES, 1))
         for number in numbers:
             shuffled[:, places[number]] = inputs[orders.ravel(), places[number]]
-        after = row_losses(model, model._of_inputs(shuffled), np.tile(truth[rows], SHUFFLES))
+        after = row_losses(model, model.of_inputs(shuffled), np.tile(truth[rows], SHUFFLES))
         alone = [importance([number]) for number in numbers] if len(numbers) > 1 else []
         names = tuple(model.encoder_.names[number] for number in numbers)
         return Importance(names, *estimate(after - np.tile(before, SHUFFLES)), tuple(_largest_first(alone)))
@@ -101,13 +101,13 @@ def influences(model: Any, X: Any = None, seed: int = 0) -> tuple[str, list[Impo
     inputs, places = background_inputs(model, X, ROWS, rng), list(model.encoder_.places.values())
     orders = np.stack([rng.permutation(len(inputs)) for _ in range(SHUFFLES)])
     estimate = _Estimator.of(np.ones(len(inputs)), orders, np.arange(len(inputs)), rng)
-    predicted = model._of_inputs(inputs)
+    predicted = model.of_inputs(inputs)
     number = leading_class(model, predicted)
     before, found = np.tile(output(predicted, number), SHUFFLES), []
     for place in _moving_most(model, inputs, places, orders[0]):
         shuffled = np.tile(inputs, (SHUFFLES, 1))
         shuffled[:, places[place]] = inputs[orders.ravel(), places[place]]
-        change = np.abs(output(model._of_inputs(shuffled), number) - before)
+        change = np.abs(output(model.of_inputs(shuffled), number) - before)
         found.append(Importance((model.encoder_.names[place],), *estimate(change)))
     return output_name(model, number), _largest_first(found)
 
