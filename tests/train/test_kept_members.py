@@ -18,6 +18,7 @@ from vecprop.system import threads
 from vecprop.train.compiled.cohort import CompiledCohort
 from vecprop.train.members import Data
 from vecprop.train.population import bundles, local
+from vecprop.train.progress import Progress
 from vecprop.train.results import REASONS
 
 
@@ -165,7 +166,7 @@ def test_a_folder_takes_further_members_and_serves_fewer(kind, tmp_path, monkeyp
     whole = vp.train_population(members, of.X, of.T)
     trained = []
     for some in ([1, 3], [3, 0, 1, 4], [1], [4, 3, 2, 1, 0, 4]):
-        shown: list[vp.Progress] = []
+        shown: list[Progress] = []
         own = [members[number] for number in some]
         found = vp.train_population(own, of.X, of.T, checkpoint=checkpoint(tmp_path), progress=shown.append)
         for number, result in zip(some, found, strict=True):

@@ -241,20 +241,14 @@ class TrainingResults(Sequence[TrainingResult]):
             import pandas as pd
         except ImportError:
             raise ImportError('TrainingResults.to_frame needs pandas: pip install "vecprop[tables]".') from None
+        curves = ["loss", "validation_loss", "validation_score"]
         rows = [
-            {
-                "reason": result.reason,
-                "epochs": result.state.epoch,
-                "steps": result.state.step,
-                "loss": result.history.last_loss,
-                "validation_loss": result.history.last_validation_loss,
-                "validation_score": result.history.last_validation_score,
-            }
-            for result in self
+            [of.reason, of.state.epoch, of.state.step, *(getattr(of.history, f"last_{name}") for name in curves)]
+            for of in self
         ]
-        columns = ["reason", "epochs", "steps", "loss", "validation_loss", "validation_score"]
-        frame = pd.DataFrame(rows, columns=columns, index=pd.RangeIndex(len(rows), name="member"))
-        return frame.astype(dict.fromkeys(columns[3:], float))
+        index = pd.RangeIndex(len(rows), name="member")
+        frame = pd.DataFrame(rows, columns=["reason", "epochs", "steps", *curves], index=index)
+        return frame.astype(dict.fromkeys(curves, float))
 
     def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
         """Pickle the results as they are stacked, without what they do not need of the arrays."""

@@ -14,8 +14,7 @@ from ..progress import Progress
 from ..results import Part, TrainingResults, joined
 from ..run import watched
 from .bundles import Bundle, SharedData, Workers, bundles_of, train_bundle
-from .keeping import Keeping, PopulationKeeper
-from .local import Monitor, Shown, check_groups, engine_of, groups_of, not_begun, train_here
+from .local import Keeping, Monitor, PopulationKeeper, Shown, check_groups, engine_of, groups_of, not_begun, train_here
 
 GIVE = {
     "workers": "DaskWorkers(client), or an object whose run(function, bundles, data) trains bundles",
