@@ -2,8 +2,11 @@
 
 import ast
 import ctypes
+import gc
 import inspect
 import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ClassVar
@@ -361,3 +364,29 @@ def test_only_divisions_by_numbers_that_are_never_zero_are_estimated(F):
     update = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int64, *[ctypes.c_double] * 2, *[ctypes.c_int64] * 6)
     update(update_address(Divides(), F))(40, 0.1, 1, *numbers)
     np.testing.assert_array_equal(theta, np.full(40, -np.inf))
+
+
+@pytest.mark.long
+def test_formulas_are_read_in_several_threads_while_garbage_is_collected():
+    """CPython 3.11.7 raises SystemError if finalizers let another thread read a syntax tree."""
+
+    class Garbage:
+        def __init__(self):
+            self.cycle = self
+
+        def __del__(self):
+            time.sleep(1e-5)
+
+    def read(_):
+        for _ in range(40):
+            Garbage()
+            for function in (vp.GELU.derivative, vp.Adam.update, vp.LayerNorm.forward):
+                formulas.definition_of(function)
+
+    thresholds = gc.get_threshold()
+    gc.set_threshold(50, 1, 1)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(read, range(4)))
+    finally:
+        gc.set_threshold(*thresholds)

@@ -16,6 +16,7 @@ import builtins
 import inspect
 import math
 import textwrap
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields
@@ -49,6 +50,9 @@ OF_NUMPY: tuple[tuple[Any, Any], ...] = (
     *((same, same) for same in (np.arctan, np.cos, np.maximum, np.minimum, np.sin, np.square)),
 )
 """Functions that formulas of users call instead of the elementary ones, and what compiled code calls for each."""
+
+_TREES = threading.RLock()
+"""Held while a syntax tree is read or compiled: CPython 3.11.7 counts the depth of the trees of all threads as one."""
 
 OF_A_USER: dict[str, Any] = {**OPTIONS, "fastmath": {"contract"}}
 """Options of a user's own formulas: sums in their order, and divisions as they stand, so that each number is rounded
@@ -125,7 +129,9 @@ def _compiled(owner: type | None, name: str | FunctionType, cls: type | None, F:
     definition = definition_of(function)
     _Scalars(function, owner, cls, F, names).function(definition)
     tree = ast.fix_missing_locations(ast.Module([definition], []))
-    exec(compile(tree, inspect.getsourcefile(function) or "<formula>", "exec"), names)
+    with _TREES:
+        code = compile(tree, inspect.getsourcefile(function) or "<formula>", "exec")
+    exec(code, names)
     return njit(names[function.__name__], forceinline=True, **(OPTIONS if is_of_the_library(function) else OF_A_USER))
 
 
@@ -137,11 +143,11 @@ def definition_of(function: FunctionType) -> ast.FunctionDef:
     RuntimeError
         If it is not what the function does: the file has been edited since its import, and not only in comments.
     """
-    with suppress(OSError, SyntaxError):
+    with _TREES, suppress(OSError, SyntaxError):
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))  # the function's lines, unless they have moved
         if found := _defined_in(tree, [function.__name__], function):
             return found
-    with suppress(OSError, SyntaxError):
+    with _TREES, suppress(OSError, SyntaxError):
         lines, _ = inspect.findsource(inspect.getmodule(function) or function)
         if found := _defined_in(ast.parse("".join(lines)), function.__qualname__.split("."), function):
             return found
