@@ -1,5 +1,8 @@
 """``vecprop train --checkpoint``: the same command goes on after it was killed, and tidies up when it is done."""
 
+import os
+import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +58,58 @@ def test_ctrl_c_leaves_the_rest_to_the_same_command(vecprop, monkeypatch):
         assert "run keeps what was trained, and the same command goes on from there" in stopped.stderr
     assert vecprop(*COMMAND, "--threads", 1).exit_code == 0
     assert not Path("run").exists()
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize("place", ["fit", "measure"])
+def test_sigterm_is_like_ctrl_c_and_the_exit_code_is_143(place, vecprop, monkeypatch):
+    def terminate(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+        return place == "fit"
+
+    before = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        patch.setattr(*((Trained, "measure") if place == "measure" else (fitting, "was_interrupted")), terminate)
+        stopped = vecprop(*COMMAND)
+    assert (stopped.exit_code, Path("people.npz").exists()) == (143, False)
+    if place == "measure":
+        assert "run keeps what was trained, and the same command goes on from there" in stopped.stderr
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert [path.name for path in Path("run", "networks").iterdir()] == ["stage-1"]
+    assert vecprop(*COMMAND).exit_code == 0
+    assert not Path("run").exists()
+
+
+@pytest.mark.usefixtures("table")
+def test_a_second_command_is_told_who_is_the_first(vecprop):
+    begun, end = threading.Event(), threading.Event()
+
+    def hold():
+        with vp.Checkpoint("run").held():
+            begun.set()
+            end.wait(60)
+
+    first = threading.Thread(target=hold)
+    first.start()
+    try:
+        assert begun.wait(60)
+        second = vecprop(*COMMAND)
+    finally:
+        end.set()
+        first.join()
+    assert (second.exit_code, len(second.stderr.splitlines())) == (2, 1)
+    assert f"run is in use by process {os.getpid()} on" in second.stderr
+    assert not Path("run").exists()
+
+
+@pytest.mark.usefixtures("table")
+def test_what_a_kill_leaves_of_files_beside_the_model_is_removed(vecprop):
+    left = [Path(f".people.{kind}.0123456789abcdef.unfinished") for kind in ("npz", "toml", "html")]
+    for path in left:
+        path.write_bytes(b"half")
+        os.utime(path, (2**32, 2**32))
+    assert vecprop(*COMMAND, "--report", "people.html").exit_code == 0
+    assert not list(Path().glob(".*"))
 
 
 @pytest.mark.usefixtures("table")

@@ -117,6 +117,8 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
         members, samples, features, specs = map(list, zip(*drawn, strict=True))
         with held(self.checkpoint):
             attempts = fit_together(specs, self.n_jobs, self.checkpoint, self.workers)
+            if any(getattr(attempt, "interrupted", False) for attempt in attempts):
+                warnings.warn("Training interrupted by user.", stacklevel=3)
         outcomes: list[tuple[MultilayerPerceptron, FitSpec, FitOutcome]] = []
         for member, spec, attempt in zip(members, specs, attempts, strict=True):
             if isinstance(attempt, Exception):
@@ -126,8 +128,6 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
                 outcomes.append((member, spec, attempt))
         self._know(template, names)
         self.estimators_, self.estimators_samples_, self.estimators_features_ = members, samples, features
-        if any(outcome.interrupted for _, _, outcome in outcomes):
-            warnings.warn("Training interrupted by user.", stacklevel=3)
         shortfalls = (member.shortfall(spec, outcome) for member, spec, outcome in outcomes)
         shortfall = next(filter(None, shortfalls), None)  # one warning for all
         if shortfall is not None:

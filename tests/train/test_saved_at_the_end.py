@@ -1,0 +1,233 @@
+"""However training ends, by an exception or SIGTERM, a checkpoint keeps what is done; and one program uses it."""
+
+import os
+import signal
+import threading
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import vecprop as vp
+from vecprop import blocks
+from vecprop.files.checkpoint import store
+from vecprop.system import threads
+from vecprop.train.population import bundles
+
+R = np.random.default_rng(0)
+X = R.normal(size=(90, 4))
+T = np.sin(X[:, 0]) + R.normal(0, 0.3, 90)
+NETWORK = vp.Network(4, [vp.Dense(6), vp.Tanh(), vp.Dense(1)], vp.SquaredError())
+MODEL: dict[str, Any] = {"hidden_layer_sizes": (5,), "max_iter": 12, "n_iter_no_change": 20, "random_state": 0}
+MEMBERS = [vp.Member(NETWORK, NETWORK.init(seed), vp.Adam(), epochs=999, batch_size=9, seed=seed) for seed in range(6)]
+ALONE = [vp.Member(NETWORK, NETWORK.init(seed), vp.LBFGS(), epochs=3) for seed in range(4)]
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:Training interrupted")
+
+
+class Broken(blocks.ArrayBlocks):
+    """Blocks of which one cannot be read the second time."""
+
+    def __init__(self, event):
+        super().__init__(X.astype(np.float32), T.astype(np.float32), rows=10)
+        self.event, self.count = event, 0
+
+    def read(self, number):
+        self.count += 1
+        if self.count == 60:
+            self.event()
+        return super().read(number)
+
+    def digest(self):
+        return "these"
+
+
+def single(path, event, engine="auto"):
+    def strike(state):
+        return event() if state.epoch == 5 else None
+
+    settings: dict[str, Any] = {"optimizer": vp.Adam(), "epochs": 9, "batch_size": 16, "callbacks": [strike]}
+    kept = None if path is None else vp.Checkpoint(path / "run.npz")
+    result = vp.train(NETWORK, NETWORK.init(0), X, T, **settings, engine=engine, checkpoint=kept)
+    return [result.theta, result.history.loss, result.state.optimizer["m"]]
+
+
+def in_blocks(path, event):
+    kept = None if path is None else vp.Checkpoint(path / "run.npz")
+    settings: dict[str, Any] = {"optimizer": vp.Adam(), "epochs": 12, "batch_size": 16, "window": 50}
+    with pytest.warns(UserWarning, match="A window has"):
+        result = blocks.train_blocks(NETWORK, NETWORK.init(0), Broken(event), **settings, checkpoint=kept)
+    return [result.theta, result.history.loss]
+
+
+def population(path, event, members=MEMBERS, workers=None):
+    def strike(now):
+        return event() if now.ended >= 2 else None
+
+    kept = None if path is None else vp.Checkpoint(path / "folder")
+    found = vp.train_population(members, X, T, progress=strike, checkpoint=kept, workers=workers)
+    return [result.theta for result in found]
+
+
+class Lost:
+    """Workers, one bundle each, that are lost after half of them."""
+
+    def run(self, function, bundles, data):
+        for place, bundle in enumerate(bundles):
+            yield place, function(bundle, data)
+
+
+def estimator(path, event, of_score=lambda number: None, every=60.0):
+    def score(model, rows, y):
+        scored.append(y)
+        of_score(len(scored))
+        return model.score(rows, y)
+
+    scored: list[Any] = []
+    kept = [] if path is None else [vp.Checkpoint(path / "run.npz", every)]
+    callbacks = [lambda state: event() if state.epoch == 5 else None, *kept]
+    model = vp.MLPRegressor(**MODEL, scoring=score, callbacks=callbacks, early_stopping=True).fit(X, T)
+    return [model.theta_, model.score_curve_, model.validation_scores_, model.loss_curve_]
+
+
+def table(path, event):
+    def strike(now):
+        return event() if now.stage == 2 else None
+
+    kept = None if path is None else vp.Checkpoint(path / "folder")
+    settings: dict[str, Any] = {
+        "n_members": 3,
+        "hidden_layer_sizes": 32,
+        "n_iter_no_change": 300,
+        "max_iter": 300,
+        "random_state": 0,
+        "stages": 2,
+    }
+    model = vp.TabularRegressor(**settings, progress=strike, checkpoint=kept).fit(pd.DataFrame(X), T)
+    return [view.thetas for view in model.ensemble_.views]
+
+
+WORKS = {
+    "compiled": single,
+    "reference": lambda path, event: single(path, event, "reference"),
+    "blocks": in_blocks,
+    "population": population,
+    "alone": lambda path, event: population(path, event, ALONE),
+    "workers": lambda path, event: population(path, event, workers=Lost()),
+    "estimator": estimator,
+    "table": table,
+}
+
+
+def nothing():
+    """Let training go on."""
+
+
+def error():
+    raise ZeroDivisionError("mine")
+
+
+def leave():
+    raise SystemExit(7)
+
+
+def terminate():
+    signal.raise_signal(signal.SIGTERM)
+
+
+def kept_in(path):
+    """Return the results in folders, and the epochs in a file."""
+    parts = sum(len(store.container.read_document(part)["keys"]) for part in path.rglob("part-*")) / store.WIDTH
+    return parts + sum(vp.load(file).state.epoch for file in path.glob("run.npz"))  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize(
+    ("event", "raised"), [(error, ZeroDivisionError), (leave, SystemExit), (terminate, SystemExit)]
+)
+@pytest.mark.parametrize("work", WORKS)
+def test_what_is_done_is_kept_and_training_goes_on_to_the_bit(work, event, raised, tmp_path, monkeypatch):
+    """Though it is written once a minute."""
+    monkeypatch.setenv("VECPROP_NUM_THREADS", "1")
+    monkeypatch.setattr(bundles, "MOST", 1)
+    monkeypatch.setattr(threads, "LOOK", 1e-4)
+    before, run = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)], WORKS[work]
+    with pytest.raises(raised) as caught:
+        run(tmp_path, event)
+    if raised is SystemExit:
+        assert caught.value.code == (7 if event is leave else 143)  # pyright: ignore[reportAttributeAccessIssue]
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+    assert kept_in(tmp_path) >= 2
+    assert not list(tmp_path.rglob(".*"))
+    for one, other in zip(run(tmp_path, nothing), run(None, nothing), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_epoch_that_could_not_be_scored_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "SHARE", np.inf)
+    with pytest.raises(ZeroDivisionError):
+        estimator(tmp_path, nothing, lambda number: error() if number == 7 else None, every=0)
+    assert kept_in(tmp_path) == 3
+    for one, other in zip(estimator(tmp_path, nothing), estimator(None, nothing), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_handler_of_the_users_own_decides_on_sigterm(tmp_path):
+    def own(number, frame):
+        calls.append(number)
+        if len(calls) == 2:
+            raise InterruptedError("mine")
+
+    calls: list[int] = []
+    before = signal.signal(signal.SIGTERM, own)
+    try:
+        single(tmp_path, terminate)  # goes on
+        assert kept_in(tmp_path) == 9
+        (tmp_path / "run.npz").unlink()
+        with pytest.raises(InterruptedError, match="mine"):
+            single(tmp_path, terminate)
+        assert kept_in(tmp_path) == 5
+        assert signal.getsignal(signal.SIGTERM) is own
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_full_disk_does_not_hide_the_error_that_ends_training(tmp_path, monkeypatch):
+    def full(number):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ZeroDivisionError) as caught:
+        single(tmp_path, error)
+    assert "could not be saved: [Errno 28]" in caught.value.__notes__[0]
+
+
+@contextmanager
+def busy(work, path):
+    """Let another thread be in the middle of a work."""
+    begun, end = threading.Event(), threading.Event()
+
+    def wait():
+        begun.set()
+        end.wait(60)
+
+    other = threading.Thread(target=work, args=(path, wait))
+    other.start()
+    try:
+        assert begun.wait(60)
+        yield
+    finally:
+        end.set()
+        other.join()
+
+
+@pytest.mark.parametrize("work", ["compiled", "alone", "estimator"])
+def test_a_second_user_is_told_who_is_the_first(work, tmp_path):
+    with busy(WORKS[work], tmp_path):
+        files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        with pytest.raises(
+            ValueError, match=rf"(run.npz|folder) is in use by process {os.getpid()} on .* since 20.*: wait"
+        ):
+            WORKS[work](tmp_path, nothing)
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == files
+    assert not list(tmp_path.rglob(".*"))
