@@ -33,8 +33,8 @@ test-all: .venv/ready-dev-all test types
 
 campaigns: .venv/ready-dev-all
 	$(BIN)/python benchmarks/hostile_tables.py
-	$(BIN)/python benchmarks/interruptions.py
-	$(BIN)/python benchmarks/kills.py
+	$(BIN)/python benchmarks/interruptions.py strikes
+	$(BIN)/python benchmarks/interruptions.py kills
 	$(BIN)/python benchmarks/engine_attack.py
 	$(BIN)/python benchmarks/real_tables.py
 	$(BIN)/python benchmarks/cluster.py

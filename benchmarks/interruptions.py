@@ -1,8 +1,9 @@
-"""Ten thousand interruptions at random moments: ``python benchmarks/interruptions.py``.
+"""Ends and interruptions of trainings at random moments: ``python benchmarks/interruptions.py kills|strikes``.
 
-Handlers of signals that raise, Ctrl-C and exceptions that another thread sets strike fits, predictions, searches,
-files, checks and the compiler, see ``tests/interruptions.py``. Each seed runs in a process of its own; what it has
-shown is kept, so that an interrupted run continues.
+``kills``: processes that train with a checkpoint are ended, and the same work goes on, see ``tests/kills.py``.
+``strikes``: handlers of signals that raise, Ctrl-C and exceptions that another thread sets strike fits, predictions,
+searches, files, checks and the compiler, see ``tests/interruptions.py``. Each seed runs in a process of its own; what
+it has shown is kept, so that an interrupted run continues.
 """
 
 import json
@@ -11,16 +12,34 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from campaign import results_of
 from machine import described, machine
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "benchmarks" / "results" / "interruptions.md"
-SEEDS, COUNT = range(100, 150), 200
-"""The seeds, and the number of interruptions of each."""
-KINDS = {
+COUNT = 200
+"""The number of strikes of a seed."""
+
+WORKS = [
+    "small networks",
+    "large networks",
+    "networks with callbacks",
+    "populations",
+    "populations by workers",
+    "estimators",
+    "restarts",
+    "ensembles",
+    "searches",
+    "tables",
+    "the command",
+    "rows in blocks",
+]
+"""The works of ``tests/kills.py``; their seeds begin with hundreds of their places."""
+
+ENDS = ["killed", "killed inside a write", "SIGTERM", "exception", "full disk", "a second process was told"]
+STRIKES = {
     "alarm": "a signal's handler raised",
     "time-out": "a signal's handler raised a TimeoutError",
     "Ctrl-C": "Ctrl-C",
@@ -28,53 +47,79 @@ KINDS = {
 }
 
 
-def interrupted(seed: int) -> dict[str, int]:
-    """Return how often each work was interrupted by what, or say what went wrong."""
+def counted(program: str, *arguments: object) -> dict[str, int]:
+    """Return what a program of the tests has counted, or say what went wrong."""
     environment = os.environ | {"VECPROP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "1"}  # whose own threads spin
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, ROOT / "tests" / "interruptions.py", str(seed), str(COUNT)]
+        command = [sys.executable, ROOT / "tests" / program, *map(str, arguments)]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(f"Seed {seed}: {done.stderr}")
+        sys.exit(f"{arguments}: {done.stderr}")
     return json.loads(done.stdout)
 
 
-def page(found: dict[str, dict[str, int]]) -> str:
-    """Return the results as a page."""
+def table(rows: Mapping[str, Mapping[str, int]], columns: Mapping[str, str]) -> list[str]:
+    """Return counts by work as lines of a page, with the machine."""
+    lines = [f"| {name} | {' | '.join(f'{of.get(kind, 0):,}' for kind in columns)} |" for name, of in rows.items()]
+    head = [f"| work | {' | '.join(columns.values())} |", f"|---|{'---:|' * len(columns)}"]
+    return ["", *described(machine("vecprop", "numba", "scikit-learn")), "", *head, *lines]
+
+
+def of_kills(found: dict[str, dict[str, int]]) -> list[str]:
+    """Return the page of ends."""
+    by_work = {name: Counter[str]() for name in WORKS}
+    for seed, counts in found.items():
+        by_work[WORKS[int(seed) // 100]].update(counts)
+    total = sum(by_work.values(), Counter())
+    return [
+        "# Kills",
+        "",
+        f"{sum(total[kind] for kind in ENDS[:5]):,} ends of {total['trainings']:,} trainings with a checkpoint, in",
+        "processes of their own: `python benchmarks/interruptions.py kills`. Networks have a random optimizer,",
+        "schedule, rule of early stopping, batch size, type and dropout. Each training was ended up to eight times: by",
+        "kill -9 at a moment drawn from its whole length or inside of a write, by SIGTERM, by an exception of a signal's",
+        "handler, by a full disk. Second processes on the same checkpoint were told who uses it. After each end all",
+        "files were read, and none was damaged. The same program went on and, when it was not ended again, had the bits",
+        "of the whole run: parameters, moments, the best parameters, the reason and all curves but the time. No other",
+        "file was left.",
+        *table(by_work | {"all": total}, {kind: kind for kind in ["trainings", *ENDS]}),
+    ]
+
+
+def of_strikes(found: dict[str, dict[str, int]]) -> list[str]:
+    """Return the page of interruptions."""
     total = sum(map(Counter, found.values()), Counter())
-    left = max(of["threads that are left"] for of in found.values())
-    ignored = total["ignored by Python"]
+    left, ignored = max(of["threads that are left"] for of in found.values()), total["ignored by Python"]
     del total["threads that are left"], total["ignored by Python"]
     works = sorted({name.partition(":")[0] for name in total})
-    rows = []
-    for work in works:
-        counts = (f"{total[f'{work}: {kind}']:,}" for kind in KINDS)
-        rows.append(f"| {work.replace('_', ' ')} | {' | '.join(counts)} |")
-    lines = [
+    rows = {work.replace("_", " "): {kind: total[f"{work}: {kind}"] for kind in STRIKES} for work in works}
+    return [
         "# Interruptions",
         "",
         f"{total.total():,} interruptions at random moments, of one to three exceptions each:",
-        "`python benchmarks/interruptions.py`. After each, the exception had reached the caller, or training had",
-        "returned its result, from which it went on to the bit; no thread used the processor, the handler of Ctrl-C",
+        "`python benchmarks/interruptions.py strikes`. After each, the exception had reached the caller, or training",
+        "had returned its result, from which it went on to the bit; no thread used the processor, the handler of Ctrl-C",
         "was in place, locks were free, files were whole, and what was done again had the same bits.",
         f"The exception of {ignored} was raised in a finalizer of another library, where Python ignores it. Checks of",
         "gradients and loading take an Exception for one of the formulas or the file, so others struck them.",
         f"At most {left} threads were parked at the end of {COUNT} interruptions.",
-        "",
-        *described(machine("vecprop", "numba", "scikit-learn")),
-        "",
-        f"| work | {' | '.join(KINDS.values())} |",
-        f"|---|{'---:|' * len(KINDS)}",
-        *rows,
+        *table(rows, STRIKES),
     ]
-    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    found, is_whole = results_of("vecprop-interruptions", __doc__, SEEDS, interrupted)
+    if sys.argv[1:2] == ["kills"]:
+        seeds = [100 * place + number for number in range(8) for place in range(len(WORKS))]
+        name, one, page = "kills", lambda seed: counted("kills.py", WORKS[seed // 100], seed), of_kills
+    else:
+        seeds = list(range(100, 150))
+        name, one, page = "interruptions", lambda seed: counted("interruptions.py", seed, COUNT), of_strikes
+    del sys.argv[1:2]
+    found, is_whole = results_of(f"vecprop-{name}", __doc__, seeds, one)
+    text = "\n".join(page(found)) + "\n"
     if is_whole:
-        PAGE.write_text(page(found))
-    print(page(found), end="")
+        (ROOT / "benchmarks" / "results" / f"{name}.md").write_text(text)
+    print(text, end="")
 
 
 if __name__ == "__main__":

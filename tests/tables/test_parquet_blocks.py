@@ -1,9 +1,6 @@
 """Row groups of Parquet files are blocks of rows, and train the very network that arrays do."""
 
-import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -169,16 +166,6 @@ def test_rows_sorted_on_disk_are_cured_by_a_copy(tmp_path, monkeypatch):
         fit(blocks)
     monkeypatch.setattr(stream, "FEW_BLOCKS", 4)
     fit_quietly(vp.blocks.copy_blocks(blocks, tmp_path / "mixed", shuffle=0, rows=10))
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("seed", [800, 801])
-def test_a_fit_that_is_killed_again_and_again_ends_with_the_bits_of_the_whole(seed, tmp_path):
-    """Of arrays and of Parquet, at random moments, also inside of a write and on a full disk."""
-    program = [sys.executable, str(Path(__file__).parents[1] / "random_kills.py"), "rows in blocks", str(seed)]
-    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["runs"] == 1
 
 
 def test_the_document_on_them_is_true(tmp_path, monkeypatch):
