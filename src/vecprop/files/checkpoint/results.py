@@ -121,7 +121,8 @@ class KeptFits:
         for keys, document, arrays in self.store.begin():
             for key, learned in zip(keys, Reader(BY_NAME, arrays).value(document["fits"]), strict=True):
                 for number in self.store.numbers.get(key, ()):
-                    if _bits(self.known.setdefault(number, learned)) != _bits(learned):
+                    first = self.known.setdefault(number, learned)
+                    if first is not learned and _bits(first) != _bits(learned):
                         self.store.refuse_two(key)
         self.waiting: dict[int, Any] = {}
         self.pace = Pace(every)
