@@ -61,19 +61,16 @@ def test_ctrl_c_leaves_the_rest_to_the_same_command(vecprop, monkeypatch):
 
 
 @pytest.mark.usefixtures("table")
-@pytest.mark.parametrize("place", ["fit", "measure"])
-def test_sigterm_is_like_ctrl_c_and_the_exit_code_is_143(place, vecprop, monkeypatch):
-    def terminate(*arguments):
+def test_sigterm_is_like_ctrl_c_and_the_exit_code_is_143(vecprop, monkeypatch):
+    def terminate(self):
         signal.raise_signal(signal.SIGTERM)
-        return place == "fit"
 
     before = signal.getsignal(signal.SIGTERM)
     with monkeypatch.context() as patch:
-        patch.setattr(*((Trained, "measure") if place == "measure" else (fitting, "was_interrupted")), terminate)
+        patch.setattr(TrainingJob, "measure", terminate)
         stopped = vecprop(*COMMAND)
     assert (stopped.exit_code, Path("people.npz").exists()) == (143, False)
-    if place == "measure":
-        assert "run keeps what was trained, and the same command goes on from there" in stopped.stderr
+    assert "run keeps what was trained, and the same command goes on from there" in stopped.stderr
     assert signal.getsignal(signal.SIGTERM) is before
     assert [path.name for path in Path("run", "networks").iterdir()] == ["stage-1"]
     assert vecprop(*COMMAND).exit_code == 0

@@ -43,7 +43,7 @@ class Broken(blocks.ArrayBlocks):
         return "these"
 
 
-def single(path, event, engine="auto"):
+def single(path, event, engine: Any = "auto"):
     def strike(state):
         return event() if state.epoch == 5 else None
 
