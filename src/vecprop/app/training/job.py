@@ -86,15 +86,16 @@ class TrainingJob:
     def _begun(self, stack: ExitStack) -> RunFolder | None:
         """Return the folder that keeps the run, if any; refuse files that may not be written."""
         config = self.config
-        kept = None if config.checkpoint is None else RunFolder.of(config)
-        if kept is not None:
-            try:
-                stack.enter_context(held(kept.path, is_folder=True))
-            except ValueError as error:  # of another program that uses it
-                raise UsageError(str(error)) from error
-        config.require_writable(config.force or (kept is not None and kept.was_writing(self.files)))
-        if kept is not None:
-            kept.begin()
+        if config.checkpoint is None:
+            config.require_writable(config.force)
+            return None
+        try:  # before the table is read, of which a run is known
+            stack.enter_context(held(config.checkpoint, is_folder=True))
+        except ValueError as error:  # of another program that uses it
+            raise UsageError(str(error)) from error
+        kept = RunFolder.of(config)
+        config.require_writable(config.force or kept.was_writing(self.files))
+        kept.begin()
         return kept
 
     def train(self, workers: Any = None) -> None:
