@@ -10,19 +10,9 @@ FILES = {".".join(file.relative_to(ROOT.parent).with_suffix("").parts): file for
 MODULES = {name.removesuffix(".__init__"): file for name, file in FILES.items()}
 
 
-TANGLED = ["vecprop.estimators", "vecprop.app"]
-"""The packages whose imports for annotations still form circles."""
-
-
 def imported(node, package):
     """Yield the modules that a syntax tree imports."""
     for child in ast.iter_child_nodes(node):
-        if (
-            isinstance(child, ast.If)
-            and ast.unparse(child.test) == "TYPE_CHECKING"
-            and ".".join(package[:2]) in TANGLED
-        ):
-            continue
         if isinstance(child, ast.ImportFrom) and child.level:
             base = package[: len(package) - child.level + 1]
             target = ".".join([*base, *([child.module] if child.module else [])])

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vecprop.core.counter_rng import RandomKey, counter_bits, counter_uniform, permutation
+from vecprop.core.counter_rng import GOLDEN, RandomKey, counter_bits, counter_uniform, mix, permutation
 
 SEEDS = st.integers(-(2**70), 2**70)
 
@@ -45,10 +45,8 @@ def test_uniform_numbers_are_uniform_and_uncorrelated():
 
 def test_bits_of_splitmix64():
     """The first numbers of the reference stream with seed 0 (state 0 advanced by the golden gamma each time)."""
-    from vecprop.core.counter_rng import _GOLDEN, _mix
-
-    states = np.arange(1, 4, dtype=np.uint64) * np.uint64(_GOLDEN)
-    assert [int(x) for x in _mix(states)] == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
+    states = np.arange(1, 4, dtype=np.uint64) * np.uint64(GOLDEN)
+    assert [int(x) for x in mix(states)] == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
 
 
 def test_noise_depends_on_seed_step_layer_and_row_alone():

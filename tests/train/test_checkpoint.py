@@ -130,7 +130,7 @@ def test_epochs_that_run_as_one_go_on_to_the_bit(rule, tmp_path, monkeypatch):
 
 KILLED = """
 import os, sys
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {folders!r}
 import numpy as np
 import test_checkpoint as of
 from vecprop.files import atomic
@@ -151,7 +151,7 @@ of.fit(**of.RUNS[{run!r}], callbacks=[end], checkpoint=of.vp.Checkpoint({path!r}
 
 
 def kill(**how):
-    program = KILLED.format(tests=str(Path(__file__).parent), **how)
+    program = KILLED.format(folders=[str(folder) for folder in Path(__file__).parents[:2]], **how)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 9, done.stderr
 
@@ -160,12 +160,12 @@ def kill(**how):
 @pytest.mark.parametrize("within", [False, True])
 @pytest.mark.parametrize("run", RUNS)
 def test_a_program_that_is_killed_goes_on_to_the_bit(run, within, tmp_path):
-    """Between epochs, or inside of a write, which leaves an unfinished file that the next program removes."""
+    """Between epochs, or within a write, which leaves an unfinished file that the next program removes, and a lock."""
     whole, path = fit(**RUNS[run]), tmp_path / "run.npz"
     epoch = random.Random(f"{run} {within}").randrange(2, whole.state.epoch)
     kill(run=run, path=str(path), epoch=epoch, within=within)
     begun: Any = vp.load(path)
-    assert (begun.state.epoch, len(list(tmp_path.iterdir()))) == (epoch - 1, 1 + within)
+    assert (begun.state.epoch, len(list(tmp_path.iterdir()))) == (epoch - 1, 2 + within)
     require_same(fit(**RUNS[run], checkpoint=vp.Checkpoint(path)), whole)
     assert list(tmp_path.iterdir()) == [path]
 

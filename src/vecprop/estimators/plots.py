@@ -13,8 +13,6 @@ from .inspection import place_of_hidden_layer
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .base import MultilayerPerceptron
-
 
 class Plots:
     """The pictures of a model. Each takes ``ax=None`` and returns the Axes; all need matplotlib.
@@ -33,7 +31,7 @@ class Plots:
     ['no', 'yes']
     """
 
-    def __init__(self, model: "MultilayerPerceptron") -> None:
+    def __init__(self, model: Any) -> None:
         self.model = model
 
     def loss(self, ax: "Axes | None" = None, **curve: Any) -> "Axes":
