@@ -14,7 +14,7 @@ import vecprop as vp
 from draws import Fit, Outcome, fit, one, width
 from vecprop.core import selection
 from vecprop.core.selection import Scaling, Selection
-from vecprop.estimators import evaluation, folds, scaling
+from vecprop.estimators.many import evaluation, folds, scaling
 from vecprop.optimize.settings import EngineName
 from vecprop.system.threads import at_most_threads
 

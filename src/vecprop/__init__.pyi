@@ -37,10 +37,10 @@ from .core.network import Network as Network
 from .core.penalties import L1 as L1
 from .core.penalties import L2 as L2
 from .estimators.classifier import MLPClassifier as MLPClassifier
-from .estimators.ensemble import MLPEnsembleClassifier as MLPEnsembleClassifier
-from .estimators.ensemble import MLPEnsembleRegressor as MLPEnsembleRegressor
+from .estimators.many.ensemble import MLPEnsembleClassifier as MLPEnsembleClassifier
+from .estimators.many.ensemble import MLPEnsembleRegressor as MLPEnsembleRegressor
+from .estimators.many.search import MLPSearchCV as MLPSearchCV
 from .estimators.regressor import MLPRegressor as MLPRegressor
-from .estimators.search import MLPSearchCV as MLPSearchCV
 from .files import FileError as FileError
 from .files.checkpoint import Checkpoint as Checkpoint
 from .files.model_file import load as load

@@ -8,9 +8,9 @@ from sklearn.pipeline import Pipeline
 
 from .estimators.base import MultilayerPerceptron
 from .estimators.classifier import MLPClassifier
-from .estimators.ensemble import MLPEnsemble, MLPEnsembleClassifier, MLPEnsembleRegressor
+from .estimators.many.ensemble import MLPEnsemble, MLPEnsembleClassifier, MLPEnsembleRegressor
+from .estimators.many.search import MLPSearchCV
 from .estimators.regressor import MLPRegressor
-from .estimators.search import MLPSearchCV
 from .tables.classifier import TabularClassifier
 from .tables.regressor import TabularRegressor
 from .tables.table_model import TableModel

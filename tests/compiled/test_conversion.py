@@ -167,8 +167,8 @@ ESTIMATORS = {
 @pytest.mark.parametrize("kind", [np.bool_, np.int64, np.float64])
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_estimators_convert_them_as_they_read_to_the_bit(name, kind, monkeypatch):
-    monkeypatch.setattr("vecprop.estimators.folds.LARGE", 0)
-    monkeypatch.setattr("vecprop.estimators.evaluation.LARGE", 0)
+    monkeypatch.setattr("vecprop.estimators.many.folds.LARGE", 0)
+    monkeypatch.setattr("vecprop.estimators.many.evaluation.LARGE", 0)
     X, y = numbers(90, 6, kind), RNG.integers(0, 2, 90)
     X = X % 9 if kind == np.int64 else X
     if kind == np.float64:  # in place of other numbers, by columns

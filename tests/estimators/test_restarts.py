@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from models import fresh
 from vecprop import MLPClassifier, MLPRegressor
 from vecprop.estimators.fit import FitOutcome
-from vecprop.estimators.together import fit_together, random_states
+from vecprop.estimators.many.together import fit_together, random_states
 
 X, y = map(np.asarray, make_moons(80, noise=0.2, random_state=0))
 FEW = {"hidden_layer_sizes": (3,), "max_iter": 6, "random_state": 5, "batch_size": 20}

@@ -31,8 +31,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from models import fresh
 from vecprop import MLPClassifier, MLPEnsembleClassifier, MLPRegressor, MLPSearchCV, SoftmaxCrossEntropy
-from vecprop.estimators import together
 from vecprop.estimators.fit import FitOutcome
+from vecprop.estimators.many import together
 
 X, y = map(np.asarray, load_iris(return_X_y=True))
 NAMES = np.array(["setosa", "versicolor", "virginica"])

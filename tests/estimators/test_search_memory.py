@@ -17,8 +17,8 @@ from models import fresh
 from sampled import sampled
 from vecprop import MLPClassifier, MLPRegressor, MLPSearchCV
 from vecprop.core import selection
-from vecprop.estimators import evaluation, folds, scaling, together
-from vecprop.estimators.folds import Split
+from vecprop.estimators.many import evaluation, folds, scaling, together
+from vecprop.estimators.many.folds import Split
 
 RNG = np.random.default_rng(0)
 X = 3 * RNG.normal(size=(150, 6)) + RNG.normal(size=6)

@@ -6,7 +6,7 @@ from sklearn.model_selection import GroupKFold, cross_val_score, train_test_spli
 
 from vecprop import MLPClassifier, MLPRegressor, MLPSearchCV
 from vecprop.estimators.data import random_parts
-from vecprop.estimators.folds import splitter_for
+from vecprop.estimators.many.folds import splitter_for
 
 R = np.random.default_rng(0)
 X = R.normal(size=(60, 3))

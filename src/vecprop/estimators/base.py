@@ -35,11 +35,11 @@ from .data import Rows, Table
 from .diagnosis import FEW, SAMPLE, Case, Diagnosis, diagnosis_of, some
 from .fit import ATTRIBUTES, FitOutcome, FitSpec
 from .inspection import Inspection, Predictions
-from .keeping import checkpoint_of, require_no_checkpoint
+from .many.keeping import checkpoint_of, require_no_checkpoint
+from .many.together import random_states, run_fit
 from .plots import Plots
 from .settings import Constructor
 from .sklearn_compat import CallbackSupport, EpochTasks, available_if, check_sample_weight, fit_context
-from .together import random_states, run_fit
 
 
 def has_partial_fit(model: "MultilayerPerceptron") -> bool:

@@ -26,7 +26,7 @@ from ..train.state import DivergenceError, History, Reason, TrainingResult, Trai
 from ..train.trainer import train
 from . import parts
 from .data import Rows
-from .keeping import callbacks_of
+from .many.keeping import callbacks_of
 from .settings import Constructor
 from .sklearn_compat import EpochTasks
 

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..core.network import Network
 from ..estimators.classifier import MLPClassifier
-from ..estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
+from ..estimators.many.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from ..estimators.regressor import MLPRegressor
 from ..tables.ensemble.intervals import require_share
 from ..tables.regressor import TabularRegressor

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import catalog
 from ..core.layers import Activation
-from ..estimators.keeping import CHECKPOINT
+from ..estimators.many.keeping import CHECKPOINT
 from ..estimators.settings import COUNT, FROM_ZERO, POSITIVE, SHARE, names
 from ..estimators.sklearn_compat import HasMethods, Interval, StrOptions
 from ..train.progress import Progress

@@ -14,7 +14,7 @@ from ..core.layers import Dense, Dropout
 from ..core.losses import Loss
 from ..core.network import Network
 from ..core.selection import Selection
-from ..estimators.keeping import held, require_repeatable
+from ..estimators.many.keeping import held, require_repeatable
 from ..estimators.parts import ACTIVATIONS
 from ..estimators.sklearn_compat import check_feature_names, check_n_features, fit_context
 from ..system.threads import at_most_jobs

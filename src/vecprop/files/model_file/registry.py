@@ -24,7 +24,7 @@ from sklearn.preprocessing import (
 )
 
 from ...estimators.classifier import MLPClassifier
-from ...estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
+from ...estimators.many.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from ...estimators.regressor import MLPRegressor
 from ...estimators.sklearn_compat import columns_of_transformers, places_of_transformers, require_valid_settings
 from ...tables.classifier import TabularClassifier

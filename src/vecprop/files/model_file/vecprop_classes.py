@@ -13,7 +13,7 @@ from ...core.penalties import Penalty
 from ...estimators.classifier import MLPClassifier
 from ...estimators.data import Labels, Numbers
 from ...estimators.diagnosis import Ending
-from ...estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
+from ...estimators.many.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from ...estimators.parts import Cuts, SampleScaling
 from ...estimators.regressor import MLPRegressor
 from ...optimize.optimizers import AdamHat

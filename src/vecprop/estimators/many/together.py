@@ -13,11 +13,11 @@ import numpy as np
 from sklearn import config_context, get_config
 from sklearn.utils import check_random_state
 
-from ..system.threads import at_most_jobs, at_most_threads, heeding, stoppable, usable_threads
-from ..train.members import Member
-from ..train.population import train_population, workers_or_joblibs
-from ..train.state import TrainingResult
-from .fit import FitOutcome, FitSpec, Recorder
+from ...system.threads import at_most_jobs, at_most_threads, heeding, stoppable, usable_threads
+from ...train.members import Member
+from ...train.population import train_population, workers_or_joblibs
+from ...train.state import TrainingResult
+from ..fit import FitOutcome, FitSpec, Recorder
 
 Attempt = FitOutcome | Exception | None
 """What became of one of many fits: its outcome, the error that ended it, or None if it was not begun."""

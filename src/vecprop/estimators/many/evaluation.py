@@ -14,18 +14,15 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
-from ..core.selection import Selection
-from ..optimize.lbfgs import LBFGS
-from ..system.threads import at_most_jobs, usable_threads
-from .base import MultilayerPerceptron
-from .classifier import MLPClassifier
-from .fit import FitOutcome, FitSpec
-from .folds import Candidate, Fold, Shared, Split, row_numbers
-from .keeping import checkpoint_of, require_no_checkpoint, require_repeatable
-from .parts import optimizer
-from .regressor import MLPRegressor
-from .scaling import LARGE
-from .sklearn_compat import (
+from ...core.selection import Selection
+from ...optimize.lbfgs import LBFGS
+from ...system.threads import at_most_jobs, usable_threads
+from ..base import MultilayerPerceptron
+from ..classifier import MLPClassifier
+from ..fit import FitOutcome, FitSpec
+from ..parts import optimizer
+from ..regressor import MLPRegressor
+from ..sklearn_compat import (
     check_method_params,
     insert_error_scores,
     only_predicts,
@@ -35,6 +32,9 @@ from .sklearn_compat import (
     scorers_of,
     warn_of_failed_fits,
 )
+from .folds import Candidate, Fold, Shared, Split, row_numbers
+from .keeping import checkpoint_of, require_no_checkpoint, require_repeatable
+from .scaling import LARGE
 from .together import fit_together, run_fit
 
 Outcome = dict[str, Any]

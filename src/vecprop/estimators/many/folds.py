@@ -16,15 +16,14 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import type_of_target
 
-from ..core.inputs import is_converted_as_read
-from ..core.layers import Dense
-from ..core.network import Network
-from ..core.selection import Scaling
-from .base import MultilayerPerceptron, require_inherited_fit
-from .data import Rows, Table
-from .fit import FitSpec
-from .scaling import LARGE, SOME, fitted_in_parts, scaler_of, scaling_of
-from .sklearn_compat import (
+from ...core.inputs import is_converted_as_read
+from ...core.layers import Dense
+from ...core.network import Network
+from ...core.selection import Scaling
+from ..base import MultilayerPerceptron, require_inherited_fit
+from ..data import Rows, Table
+from ..fit import FitSpec
+from ..sklearn_compat import (
     check_feature_names,
     check_method_params,
     num_samples,
@@ -32,6 +31,7 @@ from .sklearn_compat import (
     safe_indexing,
     safe_split,
 )
+from .scaling import LARGE, SOME, fitted_in_parts, scaler_of, scaling_of
 from .together import random_states
 
 FOLDS = 5

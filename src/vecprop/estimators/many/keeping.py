@@ -3,8 +3,8 @@
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from .settings import Constructor
-from .sklearn_compat import HasMethods
+from ..settings import Constructor
+from ..sklearn_compat import HasMethods
 
 CHECKPOINT = [HasMethods(["members", "fits", "part"]), None]
 """The constraint of the setting."""

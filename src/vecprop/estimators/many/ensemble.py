@@ -14,15 +14,15 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..system.versions import Versioned
-from .base import MultilayerPerceptron, as_numpy, require_inherited_fit, types_of_inputs
-from .classifier import MLPClassifier
-from .data import Rows
-from .fit import FitOutcome, FitSpec
+from ...system.versions import Versioned
+from ..base import MultilayerPerceptron, as_numpy, require_inherited_fit, types_of_inputs
+from ..classifier import MLPClassifier
+from ..data import Rows
+from ..fit import FitOutcome, FitSpec
+from ..regressor import MLPRegressor
+from ..settings import documented_ensemble
+from ..sklearn_compat import HasMethods, Interval, RealNotInt, available_if, fit_context, require_valid_settings
 from .keeping import CHECKPOINT, held, require_no_checkpoint, require_repeatable
-from .regressor import MLPRegressor
-from .settings import documented_ensemble
-from .sklearn_compat import HasMethods, Interval, RealNotInt, available_if, fit_context, require_valid_settings
 from .together import fit_together
 
 COUNT = Interval(Integral, 1, None, closed="left")

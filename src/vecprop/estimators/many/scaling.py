@@ -11,8 +11,8 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
-from ..core.selection import Scaling
-from .sklearn_compat import handle_zeros_in_scale, is_constant_feature
+from ...core.selection import Scaling
+from ..sklearn_compat import handle_zeros_in_scale, is_constant_feature
 
 LARGE = 2**23
 """The bytes of X from which rows are scaled as they are read: copies of fewer take little, and are read faster."""

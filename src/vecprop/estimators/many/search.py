@@ -12,11 +12,8 @@ from sklearn.model_selection import ParameterGrid, ParameterSampler
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import indexable
 
-from ..system.versions import Versioned
-from .evaluation import Evaluation, Outcome, SearchSpec, mean_over_seeds, spread_over_seeds
-from .folds import Candidate, Split, splitter_for
-from .keeping import CHECKPOINT, held
-from .sklearn_compat import (
+from ...system.versions import Versioned
+from ..sklearn_compat import (
     SEARCH_CONSTRAINTS,
     BaseSearchCV,
     HasMethods,
@@ -26,6 +23,9 @@ from .sklearn_compat import (
     num_samples,
     scorers_of,
 )
+from .evaluation import Evaluation, Outcome, SearchSpec, mean_over_seeds, spread_over_seeds
+from .folds import Candidate, Split, splitter_for
+from .keeping import CHECKPOINT, held
 
 
 class MLPSearchCV(Versioned, BaseSearchCV):
