@@ -60,3 +60,13 @@ def test_editors_complete_the_names_without_running_anything():
 def test_methods_that_depend_on_settings_have_types():
     model = vp.MLPClassifier(solver="lbfgs").fit([[0.0], [1.0]], [0, 1])
     assert assert_type(model.predict_proba([[0.0]]), np.ndarray).shape == (1, 2)
+
+
+def test_attributes_that_a_fit_sets_have_types():
+    X, y = pytest.importorskip("pandas").DataFrame({"a": [0.0, 1.0] * 10}), ["no", "yes"] * 10
+    ensemble = vp.MLPEnsembleClassifier(vp.MLPClassifier(solver="lbfgs"), 2, random_state=0).fit(X, y)
+    assert assert_type(ensemble.classes_, np.ndarray).tolist() == ["no", "yes"]
+    assert assert_type(ensemble.feature_names_in_, np.ndarray).tolist() == ["a"]
+    table = vp.TabularClassifier(n_members=2, max_iter=1, random_state=0).fit(X, y)
+    assert assert_type(table.feature_names_in_, np.ndarray).tolist() == ["a"]
+    assert assert_type(table.n_features_in_, int) == 1

@@ -2,7 +2,6 @@
 
 import copy
 import warnings
-from typing import Any
 
 import numpy as np
 import pytest
@@ -159,7 +158,7 @@ def test_all_members_know_all_classes():
 
 def test_frames_copies_and_searches():
     frame = pytest.importorskip("pandas").DataFrame(X, columns=list("abcd"))
-    ensemble: Any = MLPEnsembleClassifier(CLASSIFIER, 3, random_state=0).fit(frame, y)
+    ensemble = MLPEnsembleClassifier(CLASSIFIER, 3, random_state=0).fit(frame, y)
     assert ensemble.feature_names_in_.tolist() == list("abcd")
     before = ensemble.predict_proba(frame)
     np.testing.assert_array_equal(copy.deepcopy(ensemble).predict_proba(frame), before)

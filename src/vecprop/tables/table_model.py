@@ -75,6 +75,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
     out_of_fold_: np.ndarray
     stages_: int
     validation_loss_: float
+    n_features_in_: int
+    feature_names_in_: np.ndarray  # if all are text
     # Of classifiers, and of regressors. In these, which are dataclasses, annotations would be settings.
     inverse_temperature_: float
     residuals_: Residuals

@@ -35,6 +35,7 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
     member_class: Any  # the class of its members
     targets_: Any  # the targets of its members
     n_features_in_: int
+    feature_names_in_: np.ndarray  # if all are strings
     n_outputs_: int
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012 (as in the base)
@@ -255,6 +256,7 @@ class MLPEnsembleClassifier(ClassifierMixin, MLPEnsemble):
     """
 
     member_class = MLPClassifier
+    classes_: np.ndarray
 
     def predict(self, X: Any) -> Any:
         """Return the labels of rows, by the mean of the members' outputs.
