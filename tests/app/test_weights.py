@@ -1,6 +1,7 @@
 """Weights of rows are read, refused and reported alike by commands, estimators and streamed tables."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 
 from vecprop import TableError, TabularClassifier
 
-QUICK = {"max_iter": 2, "n_members": 2, "random_state": 0}
+QUICK: dict[str, Any] = {"max_iter": 2, "n_members": 2, "random_state": 0}
 COMMAND = ["--target", "y", "--max-iter", "2", "--ensemble", "2", "--force", "-o", "m.npz"]
 ROWS = 200
 

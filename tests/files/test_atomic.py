@@ -143,7 +143,8 @@ def test_what_killed_programs_have_left_is_removed_and_what_is_being_written_is_
     for file in (*left, *others):
         file.write_bytes(b"half")
         age = int(file.suffixes[-2][1:]) if file in left else 0
-        os.utime(file, (time.time() - age,) * 2)
+        changed = time.time() - age
+        os.utime(file, (changed, changed))
     with subprocess.Popen(
         [sys.executable, "-c", WRITES, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as program:

@@ -1,5 +1,7 @@
 """`vecprop.tables.evaluate`: metrics, baselines, the verdict, and rows that the model was trained on."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,7 @@ import vecprop as vp
 from vecprop.tables import evaluate
 from vecprop.tables.explaining import drift
 
-FEW = {"n_members": 2, "max_iter": 5, "hidden_layer_sizes": 4, "random_state": 0}
+FEW: dict[str, Any] = {"n_members": 2, "max_iter": 5, "hidden_layer_sizes": 4, "random_state": 0}
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,14 @@
 """Which rows count and which columns are inputs is decided alike for estimators, streamed tables and commands."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from vecprop import TableError, TabularClassifier, TabularRegressor
 
-QUICK = {"max_iter": 2, "n_members": 2, "random_state": 0}
+QUICK: dict[str, Any] = {"max_iter": 2, "n_members": 2, "random_state": 0}
 ROWS = 200
 
 

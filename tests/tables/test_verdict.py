@@ -12,11 +12,11 @@ from threadpoolctl import threadpool_limits
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.evaluation import baselines
 from vecprop.tables.evaluation.baselines import Baselines, _of_columns, columns_for_trees
-from vecprop.tables.evaluation.measured import Measured
+from vecprop.tables.evaluation.measured import How, Measured
 from vecprop.tables.evaluation.metrics import Estimate, difference, estimates, metrics_of_classes, metrics_of_numbers
 
 
-def measured(ours, naive, boosting, how="test", **more):
+def measured(ours, naive, boosting, how: How = "test", **more):
     """Return what a verdict is on: losses with their intervals, and margins, all in thousandths."""
     each = {"vecprop": ours, "naive": naive[:3], "gradient boosting": boosting[:3]}
     model: Any = SimpleNamespace(
@@ -25,7 +25,7 @@ def measured(ours, naive, boosting, how="test", **more):
         trained_rows_=SimpleNamespace(rows=400),
         **more.pop("model", {}),
     )
-    fields = {"truth": np.arange(100)} | more
+    fields: dict[str, Any] = {"truth": np.arange(100)} | more
     made = Measured(how, model, None, None, weight=np.ones(100), predictions={}, **fields)
     scores = {name: {"rmse": Estimate(*of)} for name, of in each.items()}
     margins = {"naive": Estimate(*naive[3:]), "gradient boosting": Estimate(*boosting[3:])}
