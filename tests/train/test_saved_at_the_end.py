@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
+from asyncio import CancelledError
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 
 import vecprop as vp
 from vecprop import blocks
+from vecprop.files import atomic
 from vecprop.files.checkpoint import store
 from vecprop.system import threads
 from vecprop.train.population import bundles
@@ -190,6 +194,97 @@ def test_a_handler_of_the_users_own_decides_on_sigterm(tmp_path):
         assert signal.getsignal(signal.SIGTERM) is own
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_sigterm_that_comes_twice_at_once_counts_once(tmp_path):
+    """As `timeout` sends it: to its program, and then to the group."""
+
+    def twice():
+        terminate()
+        terminate()
+
+    with pytest.raises(SystemExit):
+        single(tmp_path, twice)
+    assert kept_in(tmp_path) == 5
+
+
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+from vecprop.files.checkpoint.store import held
+with held(Path(sys.argv[1]), is_folder=True):
+    if not (child := os.fork()):
+        signal.raise_signal(signal.SIGTERM)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), os.listdir(sys.argv[1]), flush=True)
+    if not (child := os.fork()):
+        sys.exit(3)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), os.listdir(sys.argv[1]), flush=True)
+"""
+DEFAULT = """
+import signal, sys
+from pathlib import Path
+from vecprop.files.checkpoint.store import held
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+with held(Path(sys.argv[1]), is_folder=True):
+    signal.raise_signal(signal.SIGINT)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_processes_that_a_holder_forks_end_by_themselves_and_leave_the_lock(tmp_path):
+    """Such as those of a pool, which is ended by SIGTERM."""
+    program = subprocess.run([sys.executable, "-c", CHILD, str(tmp_path)], capture_output=True, text=True)
+    assert program.stdout == f"{-signal.SIGTERM} ['.lock']\n3 ['.lock']\n", program.stderr
+    assert program.returncode == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_ctrl_c_that_ends_a_program_at_once_does_so_in_training_that_is_kept(tmp_path):
+    program = subprocess.run([sys.executable, "-c", DEFAULT, str(tmp_path)])
+    assert program.returncode == -signal.SIGINT
+
+
+def test_a_lock_ends_where_it_cannot_be_written(tmp_path, monkeypatch):
+    with monkeypatch.context() as full:
+        full.setattr(atomic.socket, "gethostname", lambda: error())
+        with pytest.raises(ZeroDivisionError), store.held(tmp_path, is_folder=True):
+            pass
+    with store.held(tmp_path, is_folder=True):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows needs a privilege to make links")
+def test_a_file_is_locked_by_all_its_names(tmp_path):
+    (tmp_path / "link.npz").symlink_to(tmp_path / "run.npz")
+    told = []
+
+    def other():
+        try:
+            vp.train(
+                NETWORK, NETWORK.init(0), X, T, optimizer=vp.Adam(), checkpoint=vp.Checkpoint(tmp_path / "link.npz")
+            )
+        except ValueError as refusal:
+            told.append(str(refusal))
+
+    def wait():
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+
+    single(tmp_path, wait)
+    assert "link.npz is in use by process" in told[0]
+
+
+def test_what_is_done_is_kept_if_a_task_is_cancelled(tmp_path):
+    """By an exception that is no Exception."""
+
+    def cancel():
+        raise CancelledError
+
+    with pytest.raises(CancelledError):
+        single(tmp_path, cancel)
+    assert kept_in(tmp_path) == 5
 
 
 def test_a_full_disk_does_not_hide_the_error_that_ends_training(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
@@ -122,13 +122,13 @@ def sweep(folder: Path, name: str = "*") -> None:
                 raise
 
 
-_held: dict[Path, tuple[int, int]] = {}  # by the lock's path: the thread, and the number of the open file
+_held: dict[Path, tuple[int, IO[bytes]]] = {}  # by the lock's path: the thread, and the open file
 
 
 def _forget() -> None:
     """In a child process, close the locks of its parent, which would otherwise last as long as the child."""
-    for _, number in _held.values():
-        os.close(number)
+    for _, file in _held.values():
+        file.close()
     _held.clear()
 
 
@@ -147,37 +147,39 @@ def locked(path: Path, what: Path) -> Iterator[None]:
     ValueError
         If another program or thread holds it: the sentence names what is locked, and by whom.
     """
-    thread = threading.get_ident()
-    if _held.get(path, (None, 0))[0] == thread:
+    path, thread = Path(os.path.realpath(path)), threading.get_ident()
+    if _held.get(path, (None, None))[0] == thread:
         yield
         return
-    number = _taken(path, what)
-    _held[path] = thread, number
+    file = _taken(path, what)
     try:
+        _held[path] = thread, file
         yield
     finally:
-        ends = [lambda: path.unlink(missing_ok=True), lambda: os.close(number)]
-        for end in ends if os.name != "nt" else ends[::-1]:  # Windows removes no open file
+        ends: list[Callable[[], None]] = [file.close]
+        if _held.pop(path, None) is not None:  # not in a child process that was forked in the block
+            ends.insert(os.name == "nt", path.unlink)  # Windows removes no open file
+        for end in ends:
             with suppress(OSError):
                 end()
-        _held.pop(path, None)
 
 
-def _taken(path: Path, what: Path) -> int:
-    """Lock a file, which is made if need be; return the number of the open file."""
+def _taken(path: Path, what: Path) -> IO[bytes]:
+    """Lock a file, which is made if need be; return it open."""
     while True:
-        number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        if lock(number) is False:
-            os.lseek(number, 0, os.SEEK_SET)
-            holder = os.read(number, 1000).decode("utf-8", "replace") or "another program"
-            os.close(number)
-            raise ValueError(f"{what} is in use by {holder}: wait until that has ended, or give another path.")
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(number), os.stat(path)):
-                break
-        os.close(number)  # the file was removed by the program that held it until now
-    os.ftruncate(number, 0)
-    since = time.strftime("%Y-%m-%d %H:%M:%S")
-    os.lseek(number, 0, os.SEEK_SET)
-    os.write(number, f"process {os.getpid()} on {socket.gethostname()} since {since}".encode())
-    return number
+        file = open(path, "ab+", buffering=0)  # noqa: SIM115 (closed below, or by its holder)
+        try:
+            if lock(file.fileno()) is False:
+                file.seek(0)
+                holder = (file.read(1000) or b"").decode("utf-8", "replace") or "another program"
+                raise ValueError(f"{what} is in use by {holder}: wait until that has ended, or give another path.")
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                    file.truncate(0)
+                    since = time.strftime("%Y-%m-%d %H:%M:%S")
+                    file.write(f"process {os.getpid()} on {socket.gethostname()} since {since}".encode())
+                    return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()  # the file was removed by the program that held it until now

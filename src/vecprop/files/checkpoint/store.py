@@ -125,7 +125,8 @@ def held(path: Path, is_folder: bool) -> Iterator[None]:
 
     Folders are made for it; those that are empty at the end are removed.
     """
-    lock = path / LOCK if is_folder else path.with_name(f".{path.name}{LOCK}")
+    file = Path(os.path.realpath(path))  # which a link replaces too
+    lock = path / LOCK if is_folder else file.parent / f".{file.name}{LOCK}"
     made = make_folder(lock.parent)
     try:
         with locked(lock, path), terminated_as_interrupted():
