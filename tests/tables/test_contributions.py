@@ -10,10 +10,9 @@ import pytest
 from vecprop import TableError, TabularClassifier, TabularRegressor
 from vecprop.tables.encoding.columns import Categories, Dates, NumberInputs
 from vecprop.tables.encoding.texts import LatentTexts
-from vecprop.tables.explaining import shapley
-from vecprop.tables.explaining.background import background_inputs, drawn
+from vecprop.tables.explaining import contributions as shapley
+from vecprop.tables.explaining.contributions import background_inputs, drawn, shapley_values
 from vecprop.tables.explaining.drift import Profile
-from vecprop.tables.explaining.shapley import shapley_values
 
 r = np.random.default_rng(0)
 BACKGROUND = r.normal(size=(300, 4))

@@ -13,7 +13,7 @@ from sampled import sampled
 from vecprop import TableError, TabularRegressor, read_table
 from vecprop.tables import read_chunks
 from vecprop.tables.kinds.dates import DateReading
-from vecprop.tables.kinds.task import as_whole
+from vecprop.tables.kinds.kinds import as_whole
 from vecprop.tables.kinds.values import read_days
 
 N = 60

@@ -13,9 +13,7 @@ from vecprop.tables.encoding.columns import NumberInputs
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.ensemble.ensemble import Ensemble, Networks
 from vecprop.tables.explaining import importance
-from vecprop.tables.explaining.alike import _basis, associations, groups_of
-from vecprop.tables.explaining.importance import importances
-from vecprop.tables.explaining.losses import row_losses
+from vecprop.tables.explaining.importance import _basis, associations, groups_of, importances, row_losses
 
 r = np.random.default_rng(0)
 A = r.normal(size=400)

@@ -14,7 +14,7 @@ from vecprop.tables.encoding import encoder as tables_encoder
 from vecprop.tables.encoding.columns import Categories
 from vecprop.tables.encoding.encoder import VIEWS, Encoder
 from vecprop.tables.encoding.target_means import MOST_SPREADS, ROWS_OF_ALL, target_means
-from vecprop.tables.explaining.alike import groups_of
+from vecprop.tables.explaining.importance import groups_of
 
 N, TOWNS = 1200, 300
 RNG = np.random.default_rng(0)

@@ -25,8 +25,7 @@ from ..tables.evaluation.targets import (
 )
 from ..tables.explaining.contributions import Explanations
 from ..tables.explaining.drift import Watch
-from ..tables.explaining.importance import Importance, importances, influences
-from ..tables.explaining.losses import loss_name
+from ..tables.explaining.importance import Importance, importances, influences, loss_name
 from ..tables.reading.file_lists import STANDARD_INPUT
 from ..tables.reading.frames import Frame, as_frame
 from ..tables.reading.reading import may_be_in_parts

@@ -2,7 +2,7 @@ from .classifier import TabularClassifier as TabularClassifier
 from .error import TableError as TableError
 from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate
-from .kinds.task import guess_task as guess_task
+from .kinds.kinds import guess_task as guess_task
 from .reading.reading import read_chunks as read_chunks
 from .reading.reading import read_table as read_table
 from .regressor import TabularRegressor as TabularRegressor

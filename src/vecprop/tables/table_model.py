@@ -35,7 +35,7 @@ from .error import TableError, pandas
 from .explaining.contributions import Explanations, explanations
 from .explaining.drift import Profile, Tally, TrainedRows, Watch
 from .explaining.leaks import leaks
-from .kinds.task import as_whole
+from .kinds.kinds import as_whole
 from .kinds.values import as_numbers
 from .reading.file_lists import files_of, is_path
 from .reading.frames import FEWEST_AT_ONCE, Frame, as_frame, by_blocks, column_of, has_names, names_of_array, twice

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from ...core.losses import Quantile
-from ..explaining.losses import SMALLEST
+from ..explaining.importance import SMALLEST
 
 T = TypeVar("T")
 ENTRIES = 10_000_000

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..encoding.columns import ordinary
 from ..error import pandas
-from ..kinds.task import MOST_CLASSES
+from ..kinds.kinds import MOST_CLASSES
 from ..kinds.values import as_names, as_numbers
 from ..reading.frames import Frame
 

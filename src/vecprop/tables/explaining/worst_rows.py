@@ -7,7 +7,7 @@ import numpy as np
 
 from ..encoding.column import row_named
 from ..ensemble.threshold import decided
-from .losses import row_losses
+from .importance import row_losses
 
 
 @dataclass(frozen=True)

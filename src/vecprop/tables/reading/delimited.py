@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from ..error import TableError, first_line, nearest, pandas
-from ..kinds.task import guess_task
+from ..kinds.kinds import guess_task
 from .sniffing import SEPARATORS, encoding_of, long_values, names_are_values, require_distinct, rows_of, separator_of
 
 T = TypeVar("T")

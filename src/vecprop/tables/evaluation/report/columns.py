@@ -6,8 +6,7 @@ from typing import Any
 from ....pictures.dependence import plot_dependence
 from ...error import printable
 from ...explaining.dependence import Dependence, dependences
-from ...explaining.importance import Importance
-from ...explaining.losses import loss_name
+from ...explaining.importance import Importance, loss_name
 from ..measured import Measured
 from .markup import Html, bar, drawn, element, figures, join, long_table
 
