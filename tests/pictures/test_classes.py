@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
 from vecprop.pictures import plot_classes
-from vecprop.pictures.data import checked_classes
+from vecprop.pictures.plane import checked_classes
 from vecprop.pictures.style import COLOURS, INK, MARKERS, TINTS, colour, ink, marker, tint
 
 X = np.array([[0.0, 1.0, 9.0], [2.0, 3.0, 8.0], [4.0, 5.0, 7.0], [6.0, 7.0, 6.0]])

@@ -8,7 +8,7 @@ import pandas as pd
 from vecprop import TabularRegressor
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.explaining.dependence import dependences
-from vecprop.tables.explaining.worst_rows import worst_rows
+from vecprop.tables.explaining.importance import worst_rows
 
 r = np.random.default_rng(0)
 TABLE = pd.DataFrame(

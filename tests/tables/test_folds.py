@@ -10,7 +10,7 @@ from sklearn.model_selection import GroupShuffleSplit
 from vecprop import TableError, TabularClassifier, TabularRegressor
 from vecprop.tables.encoding.folds import Dependence, folds_of_groups, folds_of_time, learned_by, times, unseen_by
 from vecprop.tables.ensemble.intervals import Residuals
-from vecprop.tables.kinds.options import Asked
+from vecprop.tables.kinds.ambiguities import Asked
 from vecprop.tables.reading.frames import as_frame
 
 QUICK: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 8, "max_iter": 10, "random_state": 0}

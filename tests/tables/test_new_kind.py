@@ -9,7 +9,7 @@ import pytest
 import vecprop as vp
 from vecprop.tables.encoding.column import Column
 from vecprop.tables.encoding.registry import COLUMNS
-from vecprop.tables.kinds.options import KINDS
+from vecprop.tables.kinds.ambiguities import KINDS
 
 N = 120
 RNG = np.random.default_rng(0)

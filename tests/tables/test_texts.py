@@ -11,7 +11,7 @@ from vecprop import TabularClassifier, load, save
 from vecprop.tables.encoding import texts as module
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.encoding.texts import LatentTexts
-from vecprop.tables.kinds.options import Asked
+from vecprop.tables.kinds.ambiguities import Asked
 
 RNG = np.random.default_rng(0)
 NOUNS = [f"noun{k}" for k in range(40)]

@@ -12,7 +12,7 @@ from models import fresh
 from vecprop import TableError, TabularClassifier, TabularRegressor, load, save
 from vecprop.export import to_numpy
 from vecprop.tables.ensemble.threshold import ThresholdRule
-from vecprop.tables.explaining.worst_rows import worst_rows
+from vecprop.tables.explaining.importance import worst_rows
 
 FEW: dict[str, Any] = {
     "n_members": 3,

@@ -13,9 +13,8 @@ import numpy as np
 
 from ..system.threads import run_together, usable_threads
 from .elementary import Array, is_of, namespace, real
-from .expansion import Expansion
 from .losses import Loss
-from .selection import PART, Scaling, Selection
+from .selection import PART, Expansion, Scaling, Selection
 
 Network: TypeAlias = Any
 """A `network.Network`, whose module imports this one."""

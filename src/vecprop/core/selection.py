@@ -1,5 +1,6 @@
 """Rows that are chosen from X, and columns that are scaled or expanded, only as they are read."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -8,7 +9,32 @@ from typing import Any
 import numpy as np
 
 from .elementary import Array, namespace
-from .expansion import Expansion
+
+
+@dataclass(frozen=True, eq=False)
+class Expansion(ABC):
+    """How rows that are kept as bytes become inputs of a network, in float32.
+
+    Columns tell what is kept of each column of a table and which inputs it becomes; edges are what numbers are compared
+    with.
+    """
+
+    columns: np.ndarray
+    edges: np.ndarray
+
+    @property
+    def inputs(self) -> int:
+        """The number of inputs."""
+        return int(self.columns["width"].sum())
+
+    @abstractmethod
+    def __call__(self, X: np.ndarray) -> np.ndarray:
+        """Return the inputs of rows, (N, inputs)."""
+
+    @abstractmethod
+    def address(self, F: type) -> int:
+        """Return the address of the kernel that computes inputs of type F; see `compiled.jit.addresses.call_expand`."""
+
 
 PART = 2**18
 """The most numbers of a part of a selection, except that it has ROWS rows at least."""

@@ -26,7 +26,7 @@ from .. import (
     train_population,
 )
 from .. import __version__ as version
-from ..pictures.page_template import filled
+from ..pictures.style import filled
 from ..train.progress import progress_bar
 from ..train.state import TrainingResult
 from .pictures import plot_momentum, plot_random_starts

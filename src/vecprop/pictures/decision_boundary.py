@@ -8,16 +8,16 @@ import numpy as np
 from ..core.elementary import Array
 from ..core.losses import BinaryCrossEntropy
 from ..core.network import Network
-from .classes import scatter_classes
-from .data import (
+from .plane import (
     checked_classes,
     checked_numbers,
     checked_rows,
     checked_theta,
     class_labels,
     feature_labels,
+    plane,
+    scatter_classes,
 )
-from .plane import plane
 from .style import axes_or_new, ink, tint
 
 if TYPE_CHECKING:

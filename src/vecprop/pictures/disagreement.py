@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .classes import scatter_classes
-from .data import checked_numbers, checked_rows, feature_labels
-from .plane import plane
+from .plane import checked_numbers, checked_rows, feature_labels, plane, scatter_classes
 from .style import axes_or_new, colour, ink
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from ..core.elementary import Array
 from ..core.layers import Dense
 from ..core.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from ..core.network import Network
-from .classes import scatter_classes
-from .data import checked_classes, checked_numbers, checked_rows, checked_theta, class_labels, symbol
+from .plane import checked_classes, checked_numbers, checked_rows, checked_theta, class_labels, scatter_classes, symbol
 from .style import axes_or_new, ink
 
 if TYPE_CHECKING:

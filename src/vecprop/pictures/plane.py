@@ -1,8 +1,15 @@
 """The plane of two features: a grid of rows over it, with the other features at fixed values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from ..core.elementary import Array
+from .style import add_legend, axes_or_new, colour, marker
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def plane(
@@ -38,3 +45,160 @@ def _grid_lines(column: np.ndarray, resolution: int) -> np.ndarray:
     """Return numbers from a tenth of the column's range below it to a tenth above."""
     margin = 0.1 * np.ptp(column) or 1.0
     return np.linspace(column.min() - margin, column.max() + margin, resolution)
+
+
+def checked_rows(X: Array) -> np.ndarray:
+    """Return X as a matrix of rows, or raise an error."""
+    X = np.asarray(X)
+    if X.ndim != 2 or X.shape[0] == 0 or X.dtype.kind not in "biuf":
+        raise ValueError(
+            f"X has shape {X.shape} and dtype {X.dtype}, but a picture takes numbers (N, I), N at least 1."
+        )
+    finite = np.isfinite(X)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0].tolist()
+        raise ValueError(f"X is not finite: row {row}, column {column} is {X[row, column]}; fill or drop it.")
+    return X.astype(float, copy=False)
+
+
+def checked_classes(t: Array, X: np.ndarray, count: int | None = None) -> np.ndarray:
+    """Return each row's class as an integer, (N,), less than count if that is given, or raise an error."""
+    given = np.asarray(t)
+    takes = "give one class a row, as integers (N,) or one-hot rows (N, C)"
+    if given.dtype.kind not in "biuf":
+        raise TypeError(f"t has dtype {given.dtype}, but classes are the numbers 0, 1, …: encode names first.")
+    if given.ndim not in (1, 2) or given.shape[0] != X.shape[0]:
+        raise ValueError(f"t has shape {given.shape}, but X has shape {X.shape}: {takes}.")
+    if given.ndim == 1 or given.shape[1] == 1:
+        classes = given.reshape(-1)
+        wrong = ~((classes >= 0) & (classes == np.floor(classes)) & np.isfinite(classes))
+    else:
+        classes = given.argmax(axis=1)
+        wrong = (given < 0).any(axis=1) | ~np.isclose(given.sum(axis=1), 1, rtol=0, atol=1e-5)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(f"t names no class in row {row}, which is {given[row].tolist()}: {takes}.")
+    if count is not None and classes.max() >= count:
+        row = int(classes.argmax())
+        raise ValueError(f"t has class {int(classes[row])} in row {row}, but the network has {count} classes, from 0.")
+    return classes.astype(int)
+
+
+def checked_theta(theta: Array) -> Array:
+    """Return theta if it is of one network, or raise an error."""
+    shape = tuple(np.shape(theta))
+    if len(shape) != 1:
+        raise ValueError(f"theta has shape {shape}, but a picture shows one network, (P,): choose one, as theta[0].")
+    return theta
+
+
+def checked_numbers(numbers: Any, name: str, lengths: tuple[int, ...], width: int, of: str) -> tuple[int, ...]:
+    """Return different numbers of columns, if their number is one of the lengths, or raise an error."""
+    try:
+        chosen = tuple(int(number) for number in numbers if number == int(number))
+        good = len(chosen) == len(numbers) == len(set(chosen)) and len(chosen) in lengths
+    except (TypeError, ValueError):
+        chosen, good = (), False
+    if not good or not all(0 <= number < width for number in chosen):
+        count = " or ".join(str(length) for length in lengths)
+        raise ValueError(f"{name}={numbers!r} should be {count} different numbers from 0 to {width - 1}, as {of}.")
+    return chosen
+
+
+def feature_labels(names: Sequence[str] | None, features: Sequence[int], inputs: int) -> list[str]:
+    """Return the labels of the axes of these features: their names, or else x₁, x₂, …."""
+    if names is None:
+        return [symbol("x", number) for number in features]
+    if len(names) != inputs:
+        raise ValueError(f"feature_names has {len(names)} names, but X has {inputs} features: name each.")
+    return [names[number] for number in features]
+
+
+def class_labels(names: Sequence[str] | None, classes: np.ndarray) -> dict[int, str]:
+    """Return the labels of these classes: their names, or else "class 0", "class 1", …."""
+    numbers: list[int] = np.unique(classes).tolist()
+    if names is None:
+        return {number: f"class {number}" for number in numbers}
+    if len(names) <= numbers[-1]:
+        raise ValueError(f"class_names has {len(names)} names, but there are classes 0 to {numbers[-1]}: name each.")
+    return {number: names[number] for number in numbers}
+
+
+def symbol(letter: str, number: int) -> str:
+    """Return the symbol of a feature or unit; the field counts from 1."""
+    return f"${letter}_{{{number + 1}}}$"
+
+
+def plot_classes(
+    X: Array,
+    t: Array,
+    ax: "Axes | None" = None,
+    *,
+    features: tuple[int, int] = (0, 1),
+    feature_names: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
+    **scatter: Any,
+) -> "Axes":
+    """Draw the rows of two features, with a colour and a marker for each class.
+
+    Parameters
+    ----------
+    X : array (N, I)
+        The inputs.
+    t : array (N,) or (N, C)
+        Each row's class, as an integer from 0 or as a one-hot row; in a row of probabilities the largest counts.
+    ax : Axes, optional
+        The axes to draw on; by default those of a new figure.
+    features : tuple of int, default (0, 1)
+        The columns of X on the horizontal and the vertical axis.
+    feature_names : sequence of str, optional
+        A name for each column of X; by default x₁, x₂, ….
+    class_names : sequence of str, optional
+        A name for each class; by default "class 0", "class 1", ….
+    **scatter
+        Passed on to `matplotlib.axes.Axes.scatter`, for example ``s`` or ``alpha``.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError, TypeError
+        If X and t have different numbers of rows, t is not of classes, or a feature does not exist.
+
+    Examples
+    --------
+    >>> X, t = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([0, 0, 1])
+    >>> ax = plot_classes(X, t, class_names=["orange star", "blue circle"])
+    >>> ax.get_xlabel(), [text.get_text() for text in ax.get_legend().get_texts()]
+    ('$x_{1}$', ['orange star', 'blue circle'])
+    """
+    X = checked_rows(X)
+    classes = checked_classes(t, X)
+    chosen = checked_numbers(features, "features", (2,), X.shape[1], f"X has shape {X.shape}")
+    xlabel, ylabel = feature_labels(feature_names, chosen, X.shape[1])
+    labels = class_labels(class_names, classes)
+    ax = axes_or_new(ax)
+    scatter_classes(ax, X[:, chosen], classes, labels, **scatter)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    return ax
+
+
+def scatter_classes(
+    ax: "Axes", points: np.ndarray, classes: np.ndarray, labels: Mapping[int, str], **scatter: Any
+) -> None:
+    """Draw points (N, 2) or (N, 3), class by class, with a legend of the labelled classes."""
+    for number, label in labels.items():
+        look = {
+            "c": colour(number),
+            "marker": marker(number),
+            "s": 90 if marker(number) == "*" else 42,  # a star fills little of its square
+            "edgecolors": "white",
+            "linewidths": 0.5,
+            "label": label,
+        }
+        ax.scatter(*points[classes == number].T, **{**look, **scatter})
+    add_legend(ax)

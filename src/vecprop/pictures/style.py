@@ -3,10 +3,14 @@
 Nothing here changes matplotlib's global settings, and matplotlib is imported only when something is drawn.
 """
 
+from collections.abc import Mapping
+from importlib.resources import files
+from string import Template
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
 
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 """The palette of Okabe and Ito (2008), which colour-blind readers can distinguish; it starts with red and blue."""
@@ -80,3 +84,10 @@ def add_legend(ax: "Axes") -> None:
     else:
         place = {"loc": "best"}
     ax.legend(**place)
+
+
+def filled(package: str, name: str, values: Mapping[str, str]) -> str:
+    """Return a template of a package with HTML for its names, and the shared style for ``$style``."""
+    template = files(package).joinpath(name).read_text(encoding="utf-8")
+    style = files("vecprop.pictures").joinpath("page.css").read_text(encoding="utf-8")
+    return Template(template).substitute(values, style=style)

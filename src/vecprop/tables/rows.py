@@ -9,8 +9,8 @@ import numpy as np
 
 from .encoding.column import first_of
 from .error import TableError, first_line, pandas
+from .kinds.ambiguities import NOTHING, Asked
 from .kinds.kinds import as_whole
-from .kinds.options import NOTHING, Asked
 from .kinds.values import as_numbers
 from .reading.delimited import require_columns
 from .reading.frames import Frame

@@ -16,7 +16,7 @@ from ..train.progress import Progress
 from .encoding.encoder import View
 from .ensemble.ensemble_fit import Training
 from .ensemble.stages import Stage
-from .kinds.options import Asked
+from .kinds.ambiguities import Asked
 
 T = TypeVar("T", bound=type)
 

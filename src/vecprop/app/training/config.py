@@ -10,7 +10,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Self
 
-from ...tables.kinds.options import Asked
+from ...tables.kinds.ambiguities import Asked
 from ...tables.reading.file_lists import existing
 from ...tables.streaming.memory_plan import as_bytes
 from ...terminal.errors import UsageError

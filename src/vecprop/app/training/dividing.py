@@ -14,8 +14,8 @@ from ...tables.error import TableError, pandas
 from ...tables.evaluation.measured import Measured
 from ...tables.evaluation.measuring import Parts
 from ...tables.evaluation.targets import Task, target_of
+from ...tables.kinds.ambiguities import NOTHING, Asked
 from ...tables.kinds.kinds import guess_task, target_doubt, target_reading
-from ...tables.kinds.options import NOTHING, Asked
 from ...tables.kinds.values import as_names, own_reading, read_numbers
 from ...tables.reading.frames import Frame, as_frame, column_of
 from ...tables.rows import Roles, UsedRows

@@ -14,9 +14,8 @@ from llvmlite import binding
 from scipy import sparse
 
 from ... import __version__
-from ...core.expansion import Expansion
 from ...core.inputs import Batch
-from ...core.selection import Scaling, Selection
+from ...core.selection import Expansion, Scaling, Selection
 from ...core.sparse import SparseNetwork
 from .. import FileError
 from ..model_file.registry import BY_CLASS

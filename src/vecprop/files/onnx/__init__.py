@@ -13,9 +13,8 @@ from ...tables.regressor import TabularRegressor
 from .. import FileError
 from ..atomic import written_at_once
 from ..networks import CLASSIFIERS, TrainedNetwork, require_intervals
-from .column_graph import encoded
 from .estimator_graph import convert_imputer, imputer_shape, labels, register, traced
-from .table_graph import decided, interval, predictions
+from .table_graph import decided, encoded, interval, predictions
 from .tracing import Graph
 
 OPSET = 17

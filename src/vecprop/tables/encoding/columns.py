@@ -15,8 +15,18 @@ from ..kinds.dates import ONE_MEANING, DateReading, days_of
 from ..kinds.kinds import CATEGORIES, Kind
 from ..kinds.number_formats import NumberReading, number_of
 from ..kinds.values import MISSING, as_names, category_name, read_days, read_numbers, texts_of
-from .column import Column, Kept, Missed, View, missed_values
-from .source import CATEGORIES_SOURCE, DATES_SOURCE, FORMS_SOURCE, NUMBERS_SOURCE, WORDS_SOURCE
+from .column import (
+    CATEGORIES_SOURCE,
+    DATES_SOURCE,
+    FORMS_SOURCE,
+    NUMBERS_SOURCE,
+    WORDS_SOURCE,
+    Column,
+    Kept,
+    Missed,
+    View,
+    missed_values,
+)
 from .target_means import TargetMeans
 
 PLAIN = NumberReading()

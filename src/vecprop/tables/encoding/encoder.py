@@ -9,8 +9,8 @@ import numpy as np
 from ...core.selection import Selection
 from ...train.engines import can_compile
 from ..error import TableError, nearest
+from ..kinds.ambiguities import NOTHING, Asked
 from ..kinds.kinds import CATEGORIES, common_decimal, kind_of
-from ..kinds.options import NOTHING, Asked
 from ..reading.frames import Frame, by_blocks
 from .column import VIEWS, Column, Missed, View
 from .columns import MOST_CATEGORIES, Categories

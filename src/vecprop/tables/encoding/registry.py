@@ -1,6 +1,6 @@
 """The kinds of columns: one entry for each name that the owner of a table may give, see `Column`."""
 
-from ..kinds.options import KINDS
+from ..kinds.ambiguities import KINDS
 from .column import Column
 from .columns import Categories, Dates, NumberInputs
 from .texts import LatentTexts

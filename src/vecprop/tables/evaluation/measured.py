@@ -9,8 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ..ensemble.threshold import decided, positive_of
-from ..explaining.importance import Importance, importances
-from ..explaining.worst_rows import WorstRow, worst_rows
+from ..explaining.importance import Importance, WorstRow, importances, worst_rows
 from ..table_model import TableModel
 from .baselines import NAIVE
 from .metrics import (

@@ -9,6 +9,8 @@ import numpy as np
 
 from ..error import pandas
 from .ambiguities import (
+    ORDERS,
+    Asked,
     doubt_on_amounts,
     doubt_on_codes,
     doubt_on_digits,
@@ -18,7 +20,6 @@ from .ambiguities import (
 )
 from .dates import EXCEL, DateReading, Evidence, days_of
 from .number_formats import NumberReading, decimal_sign
-from .options import ORDERS, Asked
 from .values import as_numbers, read_days, read_numbers, texts_of
 
 FIRST_DAY, LAST_DAY = 1900_01_01, 2099_12_31

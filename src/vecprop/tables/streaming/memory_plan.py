@@ -12,7 +12,7 @@ import numpy as np
 from ...system.memory import available_memory
 from ..encoding.encoder import PIECES, VIEWS, Encoder, pieces_for
 from ..error import TableError
-from ..kinds.options import Asked
+from ..kinds.ambiguities import Asked
 from ..reading.delimited import SAMPLE, Separated, opened
 from ..reading.file_lists import files_of, opens_as_it_is
 from ..reading.frames import Frame, as_frame

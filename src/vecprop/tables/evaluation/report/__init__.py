@@ -9,7 +9,7 @@ from functools import partial
 from hashlib import file_digest
 from pathlib import Path
 
-from ....pictures.page_template import filled
+from ....pictures.style import filled
 from ...error import printable
 from ...reading.file_lists import files_of
 from ..baselines import NAIVE
