@@ -176,6 +176,20 @@ def test_an_epoch_that_could_not_be_scored_is_not_kept(tmp_path, monkeypatch):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+def test_what_ends_in_the_last_epoch_has_the_reason_of_the_whole_run_when_it_is_run_again(engine, tmp_path):
+    def strike(state):
+        return error() if state.epoch == 9 else None
+
+    settings: dict[str, Any] = {"optimizer": vp.Adam(), "epochs": 9, "engine": engine}
+    settings["checkpoint"] = vp.Checkpoint(tmp_path / "run.npz")
+    with pytest.raises(ZeroDivisionError):
+        vp.train(NETWORK, NETWORK.init(0), X, T, **settings, callbacks=[strike])
+    for _ in range(2):
+        result = vp.train(NETWORK, NETWORK.init(0), X, T, **settings)
+        assert (result.reason, result.state.epoch, len(result.history.loss)) == ("epochs", 9, 10)
+
+
 def test_a_handler_of_the_users_own_decides_on_sigterm(tmp_path):
     def own(number, frame):
         calls.append(number)

@@ -272,7 +272,7 @@ class Run:
             begun = checkpoint.begin(network, theta, batches, settings.epochs, known)
         if begun is not None:
             state = begun.state
-            if begun.reason not in ("interrupted", "epochs") or state.epoch == settings.epochs:
+            if begun.reason != "interrupted" and (begun.reason != "epochs" or state.epoch == settings.epochs):
                 self.ended = begun
         elif state is None:
             state = new_state(network, theta, settings, rows)
