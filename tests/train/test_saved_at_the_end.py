@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-from asyncio import CancelledError
 from contextlib import contextmanager
 from typing import Any
 
@@ -288,17 +287,6 @@ def test_a_file_is_locked_by_all_its_names(tmp_path):
 
     single(tmp_path, wait)
     assert "link.npz is in use by process" in told[0]
-
-
-def test_what_is_done_is_kept_if_a_task_is_cancelled(tmp_path):
-    """By an exception that is no Exception."""
-
-    def cancel():
-        raise CancelledError
-
-    with pytest.raises(CancelledError):
-        single(tmp_path, cancel)
-    assert kept_in(tmp_path) == 5
 
 
 def test_a_full_disk_does_not_hide_the_error_that_ends_training(tmp_path, monkeypatch):

@@ -71,7 +71,7 @@ def watched(training: Any) -> Iterator[None]:
             for hook in training.hooks:
                 stack.enter_context(hook)
             yield
-    except BaseException as error:
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
         for hook in training.hooks:
             try:
                 hook.failed(training, error)
