@@ -370,6 +370,29 @@ def test_divergence_and_interruption_are_said():
     assert all(progress.members == 3 for progress in told)
 
 
+def test_a_fit_that_fails_leaves_the_fit_before():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.normal(size=60), "b": rng.normal(size=60), "y": rng.normal(size=60)})
+    model = TabularRegressor("y", n_members=2, max_iter=2, random_state=0).fit(table)
+    before = model.predict(table)
+    for other in (table[["a", "y"]], table.assign(y=9 * table["y"] + 3)):
+        with pytest.raises(ValueError, match="diverged"), np.errstate(all="ignore"):
+            model.set_params(learning_rate_init=1e300).fit(other)
+        np.testing.assert_array_equal(model.predict(table), before)
+        assert model.feature_names_in_.tolist() == ["a", "b"]
+    new = TabularRegressor("y", n_members=2, max_iter=2, learning_rate_init=1e300)
+    with pytest.raises(ValueError, match="diverged"), np.errstate(all="ignore"):
+        new.fit(table)
+    assert not [name for name in vars(new) if name.endswith("_")]
+
+
+def test_a_table_without_inputs_is_refused():
+    table = pd.DataFrame({"y": np.arange(30.0), "w": 1.0})
+    for of_fit in ({"X": table[["y"]]}, {"X": table, "sample_weight": "w"}):
+        with pytest.raises(TableError, match="no column to learn from: at least one other than the target"):
+            TabularRegressor("y", n_members=2, max_iter=2).fit(**of_fit)
+
+
 def test_few_and_rare_classes():
     frame = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0, 9.0], "y": ["a", "b", "a", "b", "c"]})
     model = TabularClassifier("y", n_members=8, max_iter=5).fit(frame)

@@ -102,6 +102,11 @@ def test_an_index_of_dates_or_several_levels_becomes_columns(table):
     levels = table.set_axis(pd.MultiIndex.from_arrays([towns, range(ROWS)], names=["town", None]))
     model = TabularClassifier("y", **QUICK).fit(levels)
     assert model.feature_names_in_.tolist() == ["town", "a", "b", "w"]
+    half = np.repeat([2.5, 7.5], ROWS // 2)
+    both = table.set_axis(pd.MultiIndex.from_arrays([towns, half], names=["town", "half"]))
+    assert TabularClassifier("y", **QUICK).fit(both).notes_[:1] == [
+        "The levels 'town' and 'half' of the data frame's index are columns: reset_index(drop=True) leaves them out."
+    ]
 
 
 def test_a_column_goes_before_an_index_of_its_name(table):
@@ -113,6 +118,7 @@ def test_an_index_may_be_the_target_the_groups_or_the_weights(months):
     X = months.set_index("y")
     model = TabularRegressor("y", **QUICK).fit(X.assign(month=months.index))
     assert model.feature_names_in_.tolist() == ["a", "month"]
+    assert not [note for note in model.notes_ if "reset_index" in note]  # which would leave out the target
     assert len(model.predict(X.assign(month=months.index))) == ROWS
     grouped = TabularRegressor("y", **QUICK).fit(months, groups="month")
     assert grouped.encoder_.dropped["month"] == "it tells groups apart"

@@ -365,11 +365,12 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         """Return what of a table is learned from: the rows with a target and a weight."""
         frame, self.notes_ = as_frame(X, self, self.target), []
         self.notes_ += frame.attrs.get("notes", [])
-        if index := frame.attrs.get("index"):
-            named = " and ".join(map(repr, index))
-            self.notes_.append(
-                f"The index {named} of the data frame is a column: reset_index(drop=True) leaves it out."
-            )
+        index = [name for name in frame.attrs.get("index", []) if y is not None or name != self.target]
+        if index:
+            named = f"{' and '.join(map(repr, index))} of the data frame"
+            are = f"The index {named} is a column" if len(index) == 1 else f"The levels {named}'s index are columns"
+            leaves = "it" if len(index) == 1 else "them"
+            self.notes_.append(f"{are}: reset_index(drop=True) leaves {leaves} out.")
         if y is None:
             if self.target is None:
                 raise TableError(
@@ -645,16 +646,23 @@ def fit_together(
 ) -> None:
     """Fit models, each to a table of its own; each stage of all of them is one population.
 
-    The first model says how many threads and stages there may be, and where they are kept.
+    The first model says how many threads and stages there may be, and where they are kept. If an exception ends it, the
+    models stay as they were.
     """
-    first = models[0]
-    with held(first.checkpoint):
-        schedule = Schedule(first.stages, first.budget, progress, first.checkpoint)
-        plans = [model.plan(**table) for model, table in zip(models, tables, strict=True)]
-        with at_most_jobs(first.n_jobs):
-            each = fit_in_stages(plans, schedule)
-        for model, growing in zip(models, each, strict=True):
-            model.learn(growing)
+    first, before = models[0], [dict(vars(model)) for model in models]
+    try:
+        with held(first.checkpoint):
+            schedule = Schedule(first.stages, first.budget, progress, first.checkpoint)
+            plans = [model.plan(**table) for model, table in zip(models, tables, strict=True)]
+            with at_most_jobs(first.n_jobs):
+                each = fit_in_stages(plans, schedule)
+            for model, growing in zip(models, each, strict=True):
+                model.learn(growing)
+    except BaseException:
+        for model, attributes in zip(models, before, strict=True):
+            vars(model).clear()
+            vars(model).update(attributes)
+        raise
 
 
 def _best_epoch(validation_curve: Sequence[float]) -> float:

@@ -59,6 +59,8 @@ class Encoder:
         TableError
             If no column can be used.
         """
+        if not frame.shape[1]:
+            raise TableError("The table has no column to learn from: at least one other than the target is required.")
         encoder, doubts = cls([], [], {}), []
         pieces, categories = pieces_for(*frame.shape), categories_for(*frame.shape)
         decimal = cache(lambda: common_decimal(frame, asked))
