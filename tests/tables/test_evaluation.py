@@ -86,6 +86,15 @@ def test_too_few_rows_and_unknown_classes_have_no_baselines_of_their_own(models,
     assert found.metrics["accuracy"].value <= 39 / 50
 
 
+def test_a_page_of_a_row_alone_or_of_unknown_classes_opens(models, people, tmp_path):
+    page = tmp_path / "page.html"
+    for target in models:
+        evaluate(models[target], people[150:151]).report(page)
+        assert "</html>" in page.read_text(encoding="utf-8")
+    evaluate(models["buys"], people[150:].assign(buys="perhaps")).report(page)
+    assert "the model knows none of the classes of these rows" in page.read_text(encoding="utf-8")
+
+
 def test_rows_that_were_trained_on_are_counted(models, people, tmp_path):
     for target in ("buys", "spends"):
         new, mixed = (evaluate(models[target], rows, baselines=False) for rows in (people[150:], people[100:]))

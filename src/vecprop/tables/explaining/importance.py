@@ -59,6 +59,8 @@ def associations(bases: list[np.ndarray]) -> np.ndarray:
            [0., 0., 1.]])
     """
     found = np.eye(len(bases))
+    if len(bases[0]) < 2:
+        return found
     for i, A in enumerate(bases):
         for j, B in enumerate(bases[:i]):
             fewer, more = sorted((A.shape[1], B.shape[1]))

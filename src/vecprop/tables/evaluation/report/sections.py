@@ -134,6 +134,8 @@ def training(measured: Measured, seconds: float | None) -> Html:
 def _gradients(measured: Measured) -> Html:
     """Return the verdict of a gradient check on rows of training as a line, with the whole report behind it."""
     X, y = (measured.X, measured.truth) if measured.learned is None else measured.learned[:2]
+    if measured.is_classifier and (y < 0).all():
+        return element("p", "No gradients are checked: the model knows none of the classes of these rows.")
     with threadpool_limits(1, "blas"):  # which is faster for products this small
         report = check_of_first_network(measured.model, X, y, method="directions").text()
     verdict = report.rpartition("\n\n")[2].partition("\n")[0]
