@@ -189,7 +189,9 @@ def explained_model(model: Any, table: Path | None) -> tuple[ExplainedModel, lis
     notes = [] if frame is None else [*frame.attrs.get("notes", []), *notes_on(model, frame)]
     rows = "rows drawn as in training" if frame is None else f"{len(frame)} rows of {table}"
     output, found = influences(model, frame)
-    return ExplainedModel(f"How much the {output} of {rows} changes on average {shuffled}:", found), notes
+    return ExplainedModel(
+        f"How much the {output.removeprefix('the ')} of {rows} changes on average {shuffled}:", found
+    ), notes
 
 
 def _require_table_model(model: Any) -> None:
