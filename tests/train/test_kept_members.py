@@ -252,6 +252,7 @@ def test_other_versions_are_warned_of(tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match=r"written with numpy .*, now 9.9: the bits may differ") as warned:
         train()
     assert [str(warning.message).split()[0] for warning in warned] == [str(file.path), str(many.path)]
+    assert {warning.filename for warning in warned} == {__file__}
 
 
 def test_many_members_are_few_arrays_of_few_files(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """What a run is, as JSON's values: its settings, and digests of its arrays, files and results."""
 
 import hashlib
+import inspect
 import json
 import platform
 import warnings
@@ -20,6 +21,8 @@ from ...core.sparse import SparseNetwork
 from .. import FileError
 from ..model_file.registry import BY_CLASS
 from ..model_file.values import Writer
+
+PACKAGE = __name__.partition(".")[0]
 
 BLOCK = 2**20
 """The numbers that are hashed at a time, which bounds the copy of an array that does not lie row by row."""
@@ -163,9 +166,12 @@ def warn_of_others(path: Path, known: Any) -> None:
     own = made_with()
     others = [f"{name} {known[name]}, now {own[name]}" for name in own if known.get(name, own[name]) != own[name]]
     if others:
+        level, frame = 1, inspect.currentframe()  # the warning points to the line that calls the library
+        while frame and str(frame.f_globals.get("__name__")).partition(".")[0] == PACKAGE:
+            level, frame = level + 1, frame.f_back
         warnings.warn(
             f"{path} was written with {', and '.join(others)}: the bits may differ from those of the whole run.",
-            stacklevel=4,
+            stacklevel=level,
         )
 
 
