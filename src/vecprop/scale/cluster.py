@@ -1,4 +1,4 @@
-"""What the bits of a training depend on beside the problem: processor, libraries and the sources of this one."""
+"""The client of a Dask cluster, and what bits depend on beside the problem: processor, libraries, own sources."""
 
 import hashlib
 import os
