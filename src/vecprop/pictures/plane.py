@@ -1,4 +1,4 @@
-"""The plane of two features: a grid of rows over it, with the other features at fixed values."""
+"""The plane of two features: its rows and classes, and a grid in which the other features are held fixed."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any

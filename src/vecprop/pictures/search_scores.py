@@ -1,4 +1,4 @@
-"""The scores of a search against its parameters."""
+"""The results of a search: its scores against its parameters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

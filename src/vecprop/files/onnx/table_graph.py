@@ -1,4 +1,4 @@
-"""Models of tables in an ONNX graph: from the networks' inputs to predictions and intervals."""
+"""Models of tables in an ONNX graph: from columns to inputs, predictions and intervals."""
 
 import warnings
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Why a row is predicted so: the contribution of each of its columns."""
+"""The contribution of each column to the prediction of a row, by Shapley values against background rows."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Partial dependence: the predictions of rows as one of their columns takes other values."""
+"""Partial dependence: the predictions of rows when one of their columns takes other values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

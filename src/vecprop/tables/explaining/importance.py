@@ -1,4 +1,4 @@
-"""Importance: how much the loss rises when the values of a column, or of columns alike, are shuffled."""
+"""Importance: how much the loss rises when values of similar columns are shuffled; rows with the largest loss."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

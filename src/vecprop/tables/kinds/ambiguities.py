@@ -1,4 +1,4 @@
-"""What is said of a column that may mean something else than it is read as: ends of sentences, empty if nothing."""
+"""The settings of a column's kind and format, and notes on columns that could be read in several ways."""
 
 import datetime
 import re

@@ -1,4 +1,4 @@
-"""The kind of a column and how its text is read, found from all of its values, or as its owner says."""
+"""The kind of a column and the format of its text, found from all values or set by the user; tasks."""
 
 import re
 from collections.abc import Callable
