@@ -22,8 +22,8 @@ MEMORY = 600_000_000
 
 
 OFTEN = (
-    "import numpy, sys; from vecprop.files import checkpoint as kept; kept.pace.SHARE = numpy.inf; "
-    "kept.Checkpoint.__init__.__defaults__ = (0.0,); from vecprop.app.command_line import app; app(sys.argv[1:])"
+    "import numpy, sys; from vecprop.files.checkpoint import Checkpoint, store; store.SHARE = numpy.inf; "
+    "Checkpoint.__init__.__defaults__ = (0.0,); from vecprop.app.command_line import app; app(sys.argv[1:])"
 )
 """The program, which keeps what it has learned after each window instead of once a minute."""
 

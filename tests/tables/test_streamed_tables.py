@@ -357,7 +357,7 @@ def test_large_tables_are_tried_by_their_sample(folder, little, monkeypatch):
     monkeypatch.setattr(settings, "ROWS_IN_ALL", 10 * ROWS)
     monkeypatch.setattr(TabularRegressor, "fewest_steps", 1)
     losses = iter([[1.0, 0.5], [1.0, 1.0]])
-    monkeypatch.setattr(trial, "_losses", lambda model, fit, choices, progress: next(losses))
+    monkeypatch.setattr(trial, "_losses", lambda plan, choices, progress: next(losses))
     of_numbers: dict[str, Any] = OF_NUMBERS | {"max_iter": "auto", "hidden_layer_sizes": 4}
     for views in (["standardised"], ["pieces", "standardised"]):
         model = TabularRegressor("v", **of_numbers).fit(folder, memory="1GB")
