@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from vecprop import TableError, TabularClassifier, TabularRegressor
+from vecprop.tables import read_table
 
 QUICK: dict[str, Any] = {"max_iter": 2, "n_members": 2, "random_state": 0}
 ROWS = 200
@@ -107,6 +108,28 @@ def test_an_index_of_dates_or_several_levels_becomes_columns(table):
     assert TabularClassifier("y", **QUICK).fit(both).notes_[:1] == [
         "The levels 'town' and 'half' of the data frame's index are columns: reset_index(drop=True) leaves them out."
     ]
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        pd.Index([*"uvwx"] * (ROWS // 4)),
+        pd.date_range("2020-01-01", periods=ROWS),
+        pd.Index(np.random.default_rng(0).permutation(5 * ROWS)[:ROWS]),
+        pd.MultiIndex.from_arrays([["Oslo", "Rome"] * (ROWS // 2), range(ROWS)], names=["town", None]),
+    ],
+    ids=["text", "dates", "drawn", "levels"],
+)
+def test_an_index_in_a_file_of_parquet_is_that_of_the_data_frame(table, index, tmp_path):
+    table, path = table.set_axis(index), tmp_path / "t.parquet"
+    table.to_parquet(path, row_group_size=50)
+    of_frame, of_file = (TabularClassifier("y", **QUICK).fit(X) for X in (table, path))
+    assert of_frame.feature_names_in_.tolist() == of_file.feature_names_in_.tolist()
+    expected = of_frame.predict_proba(table)
+    for model in (of_frame, of_file):
+        for X in (table, path, read_table(path)):
+            np.testing.assert_array_equal(model.predict_proba(X), expected)
+        assert model.score(path) == of_frame.score(table)
 
 
 def test_a_column_goes_before_an_index_of_its_name(table):

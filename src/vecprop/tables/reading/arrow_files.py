@@ -99,13 +99,27 @@ def _tables(path: Path) -> Iterator[Any]:
 
 
 def as_frame(path: Path, table: Any) -> Any:
-    """Return an Arrow table as a data frame; columns that pandas has stored as an index are columns."""
+    """Return an Arrow table as a data frame; what pandas has stored as an index are columns, as of a data frame."""
+    frame = one_line_errors(path, lambda: with_index(_exact(table))).reset_index(drop=True)
+    frame.attrs.pop("index", None)
+    return frame
 
-    def read() -> Any:
-        frame = _exact(table)
-        return frame.reset_index() if any(name is not None for name in frame.index.names) else frame
 
-    return one_line_errors(path, read)
+def with_index(frame: Any) -> Any:
+    """Return a data frame with the levels of its index as columns, unless these number rows or are there already."""
+    index, found = frame.index, {}
+    for number, name in enumerate(index.names):
+        level = index.get_level_values(number)
+        if name is None and level.inferred_type == "integer":
+            continue  # row numbers, or those that are left after rows were drawn
+        own = str(name) if name is not None else "index" if index.nlevels == 1 else f"level_{number}"
+        if own not in frame.columns and own not in found:
+            found[own] = level
+    if not found:
+        return frame
+    whole = frame.assign(**found)[[*found, *frame.columns]]
+    whole.attrs["index"] = list(found)
+    return whole
 
 
 def _exact(table: Any) -> Any:

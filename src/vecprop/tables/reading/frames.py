@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_array
 
 from ...system.threads import run_together, usable_threads
 from ..error import TableError, pandas
+from .arrow_files import with_index
 from .delimited import require_columns
 from .file_lists import is_path
 from .reading import is_dataset, read_table
@@ -57,32 +58,14 @@ def as_frame(table: Any, estimator: Any = None, target: str | None = None, class
     require_distinct(names, "The table")
     if list(frame.columns) != names:
         frame = frame.set_axis(names, axis=1)
-    is_lines = frame.index.name == "line" and frame.attrs  # of a file
-    if not is_lines and (frame.index.names != [None] or frame.index.inferred_type != "integer"):
-        frame = _with_index(frame)
+    if not (frame.index.name == "line" and frame.attrs):  # lines of a file
+        frame = with_index(frame)
     if not len(frame) or not frame.shape[1]:
         raise TableError(
             f"The table has {len(frame)} row(s) and {frame.shape[1]} column(s): at least one of each is required."
         )
     unusual = {name: plain for name in frame.columns if (plain := plain_column(frame[name])) is not None}
     return frame.assign(**unusual) if unusual else frame
-
-
-def _with_index(frame: Frame) -> Frame:
-    """Return a data frame with the levels of its index as columns, unless these number rows or are there already."""
-    index, found = frame.index, {}
-    for number, name in enumerate(index.names):
-        level = index.get_level_values(number)
-        if name is None and level.inferred_type == "integer":
-            continue  # row numbers, or those that are left after rows were drawn
-        own = str(name) if name is not None else "index" if index.nlevels == 1 else f"level_{number}"
-        if own not in frame.columns and own not in found:
-            found[own] = level
-    if not found:
-        return frame
-    whole = frame.assign(**found)[[*found, *frame.columns]]
-    whole.attrs["index"] = list(found)
-    return whole
 
 
 def plain_column(series: Any) -> Any:
