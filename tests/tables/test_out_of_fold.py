@@ -9,7 +9,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from sampled import sampled
 from vecprop import SoftmaxCrossEntropy, SquaredError, TabularClassifier, TabularRegressor
-from vecprop.tables.ensemble.out_of_fold import at_epochs_of_others
+from vecprop.tables.ensemble.ensemble import at_epochs_of_others
 
 FEW: dict[str, Any] = {"n_members": 4, "hidden_layer_sizes": (8,), "max_iter": 60}
 
@@ -83,7 +83,7 @@ def test_tables_whose_predictions_are_not_kept(monkeypatch):
     X, rng = numbers(60, 0)
     y = rng.integers(0, 2, 60)
     kept = TabularClassifier(**FEW, random_state=0).fit(X, y)
-    monkeypatch.setattr("vecprop.tables.ensemble.out_of_fold.MOST_KEPT", 0)
+    monkeypatch.setattr("vecprop.tables.ensemble.ensemble.MOST_KEPT", 0)
     alone = TabularClassifier(**FEW, random_state=0).fit(X, y)
     assert (alone.ensemble_.theta == kept.ensemble_.theta).all()
     assert alone.validation_loss_ < kept.validation_loss_

@@ -10,7 +10,7 @@ from sklearn.metrics import f1_score
 
 from vecprop import TableError, TabularClassifier, load, save
 from vecprop.export import to_numpy, to_onnx
-from vecprop.tables.ensemble.threshold import ThresholdRule, positive_index
+from vecprop.tables.ensemble.calibration import ThresholdRule, positive_index
 from vecprop.tables.explaining.dependence import dependences
 
 FEW: dict[str, Any] = {

@@ -10,7 +10,7 @@ import pytest
 from vecprop import Checkpoint, TableError, TabularClassifier, TabularRegressor
 from vecprop.system.threads import at_most_threads
 from vecprop.tables import settings
-from vecprop.tables.ensemble import trial
+from vecprop.tables.ensemble import stages as trial
 from vecprop.tables.reading.table_parts import TableParts
 from vecprop.tables.rows import Roles
 from vecprop.tables.streaming import memory_plan

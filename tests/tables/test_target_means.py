@@ -13,7 +13,7 @@ from vecprop.export import to_numpy, to_onnx
 from vecprop.tables.encoding import encoder as tables_encoder
 from vecprop.tables.encoding.columns import Categories
 from vecprop.tables.encoding.encoder import VIEWS, Encoder
-from vecprop.tables.encoding.target_means import MOST_SPREADS, ROWS_OF_ALL, target_means
+from vecprop.tables.encoding.folds import MOST_SPREADS, ROWS_OF_ALL, target_means
 from vecprop.tables.explaining.importance import groups_of
 
 N, TOWNS = 1200, 300
@@ -64,7 +64,7 @@ def test_means_are_bounded_and_the_most_frequent_are_kept(monkeypatch):
     names, T = FRAME["town"].to_numpy(str), np.zeros((N, 1))
     T[names == "town 7"] = 1e9
     assert np.abs(target_means(names, T, FOLD)[1]).max() == MOST_SPREADS
-    monkeypatch.setattr("vecprop.tables.encoding.target_means.MOST_NAMES", 3)
+    monkeypatch.setattr("vecprop.tables.encoding.folds.MOST_NAMES", 3)
     means, inputs = target_means(names, Y[:, None], FOLD)
     known, counts = np.unique(names, return_counts=True)
     assert counts[np.isin(known, means.names)].min() >= np.sort(counts)[-3]

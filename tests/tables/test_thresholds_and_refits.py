@@ -11,7 +11,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from models import fresh
 from vecprop import TableError, TabularClassifier, TabularRegressor, load, save
 from vecprop.export import to_numpy
-from vecprop.tables.ensemble.threshold import ThresholdRule
+from vecprop.tables.ensemble.calibration import ThresholdRule
 from vecprop.tables.explaining.importance import worst_rows
 
 FEW: dict[str, Any] = {

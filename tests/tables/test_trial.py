@@ -10,8 +10,8 @@ import pytest
 from vecprop import Dense, TabularClassifier, TabularRegressor, TrainingResult, load, save, train_population
 from vecprop.core.selection import Selection
 from vecprop.tables import settings
-from vecprop.tables.ensemble import trial
-from vecprop.tables.ensemble.trial import with_views_that_pay
+from vecprop.tables.ensemble import stages as trial
+from vecprop.tables.ensemble.stages import with_views_that_pay
 from vecprop.tables.settings import SharedSettings
 from vecprop.train import progress as bar
 from vecprop.train.progress import Progress

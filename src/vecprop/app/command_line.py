@@ -14,9 +14,8 @@ from ..terminal.errors import INTERRUPTED, USAGE, UsageError, code_of, reader_ha
 from ..terminal.output import say
 from ..terminal.usage import sentence_of
 from .commands import learn
-from .commands.model_files import check, export, info
+from .commands.model_files import check, convert, demo, export, info, playground, warmup
 from .commands.rows import evaluate, explain, predict
-from .commands.tools import convert, demo, playground, warmup
 from .commands.train import train
 
 _WrongUsage: Any = typer.BadParameter.__base__  # which typer does not export

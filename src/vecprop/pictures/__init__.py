@@ -1,12 +1,11 @@
 """Figures of data, training, searches, ensembles and columns; matplotlib is imported only when something is drawn."""
 
-from .decision_boundary import plot_decision_boundary
 from .dependence import plot_dependence
 from .disagreement import plot_disagreement
 from .gradient_report import plot_gradient_report, plot_taylor_remainder
 from .hidden_space import plot_hidden_space
 from .loss import plot_loss, plot_restarts
-from .plane import plot_classes
+from .plane import plot_classes, plot_decision_boundary
 from .search_scores import plot_search, plot_search_each
 
 __all__ = [

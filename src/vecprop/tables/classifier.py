@@ -15,13 +15,18 @@ from ..core.losses import Loss, SoftmaxCrossEntropy
 from ..estimators.data import class_weights
 from ..estimators.sklearn_compat import Interval, StrOptions
 from .encoding.encoder import View
-from .ensemble.calibration import best_inverse_temperature, likeliest_shares, log_loss
-from .ensemble.ensemble import Ensemble, temperature_scaled
+from .ensemble.calibration import (
+    ThresholdRule,
+    best_inverse_temperature,
+    decided,
+    likeliest_shares,
+    log_loss,
+    positive_index,
+    positive_of,
+)
+from .ensemble.ensemble import Ensemble, Unseen, out_of_fold, temperature_scaled
 from .ensemble.ensemble_fit import TrainingRows
-from .ensemble.out_of_fold import Unseen, out_of_fold
-from .ensemble.stages import Stage
-from .ensemble.threshold import ThresholdRule, decided, positive_index, positive_of
-from .ensemble.trial import Calibrated
+from .ensemble.stages import Calibrated, Stage
 from .error import TableError, first_line, pandas
 from .reading.reading import as_classes
 from .settings import CONSTRAINTS, documented

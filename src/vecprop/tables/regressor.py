@@ -15,12 +15,10 @@ from ..estimators.sklearn_compat import Interval, StrOptions
 from .encoding.column import first_of
 from .encoding.encoder import View
 from .ensemble.calibration import best_shares
-from .ensemble.ensemble import Ensemble
+from .ensemble.ensemble import Ensemble, Unseen, out_of_fold
 from .ensemble.ensemble_fit import Outcome, TrainingRows
 from .ensemble.intervals import Residuals
-from .ensemble.out_of_fold import Unseen, out_of_fold
-from .ensemble.stages import Stage
-from .ensemble.trial import Calibrated
+from .ensemble.stages import Calibrated, Stage
 from .error import TableError, pandas
 from .kinds.kinds import target_reading
 from .kinds.number_formats import NumberReading

@@ -24,13 +24,11 @@ from ..train.state import TrainingResult
 from .encoding.column import VIEWS, Column
 from .encoding.encoder import Encoder
 from .encoding.folds import Dependence
-from .ensemble.ensemble import Ensemble
+from .ensemble.ensemble import Ensemble, Unseen
 from .ensemble.ensemble_fit import INTERRUPTED, Fit, Outcome, TrainingRows, ViewFit, trained
 from .ensemble.intervals import Residuals
-from .ensemble.out_of_fold import Unseen
 from .ensemble.staged import Growing, fit_in_stages
-from .ensemble.stages import Schedule, Stage
-from .ensemble.trial import Calibrated, Plan
+from .ensemble.stages import Calibrated, Plan, Schedule, Stage
 from .error import TableError, pandas
 from .explaining.contributions import Explanations, explanations
 from .explaining.drift import Profile, Tally, TrainedRows, Watch

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..files.atomic import written_at_once
-from ..tables.reading.file_lists import ARROW, PARQUET, STANDARD_INPUT
-from ..tables.reading.reading import EXCEL
+from ..tables.reading.file_lists import ARROW, EXCEL, PARQUET, STANDARD_INPUT
 from .errors import UsageError
 from .output import to_json
 

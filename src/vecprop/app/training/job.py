@@ -31,8 +31,7 @@ from ..models import WITHOUT_TEST
 from .cluster import workers_of
 from .config import OPTIONS, SETTINGS, TrainConfig, named, toml
 from .dividing import divided, how_chosen
-from .outcome import as_text
-from .run_folder import RunFolder
+from .outcome import RunFolder, as_text
 
 
 class TrainingJob:

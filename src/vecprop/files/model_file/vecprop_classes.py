@@ -20,8 +20,8 @@ from ...optimize.optimizers import AdamHat
 from ...optimize.stopping import EarlyStopping, Stagnation
 from ...tables.classifier import TabularClassifier
 from ...tables.encoding.encoder import Encoder
+from ...tables.encoding.folds import TargetMeans
 from ...tables.encoding.registry import COLUMNS
-from ...tables.encoding.target_means import TargetMeans
 from ...tables.ensemble.ensemble import Ensemble, Networks
 from ...tables.ensemble.intervals import Residuals
 from ...tables.explaining.drift import Profile, TrainedRows

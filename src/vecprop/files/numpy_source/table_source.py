@@ -3,9 +3,9 @@
 import numpy as np
 
 from ...tables.classifier import TabularClassifier
+from ...tables.ensemble.calibration import positive_of
 from ...tables.ensemble.ensemble import temperature_scaled
 from ...tables.ensemble.intervals import Residuals
-from ...tables.ensemble.threshold import positive_of
 from ...tables.regressor import TabularRegressor
 from .. import FileError
 from .network_source import network_function

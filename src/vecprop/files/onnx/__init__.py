@@ -13,8 +13,17 @@ from ...tables.regressor import TabularRegressor
 from .. import FileError
 from ..atomic import written_at_once
 from ..networks import CLASSIFIERS, TrainedNetwork, require_intervals
-from .estimator_graph import convert_imputer, imputer_shape, labels, register, traced
-from .table_graph import decided, encoded, interval, predictions
+from .estimator_graph import (
+    convert_imputer,
+    decided,
+    encoded,
+    imputer_shape,
+    interval,
+    labels,
+    predictions,
+    register,
+    traced,
+)
 from .tracing import Graph
 
 OPSET = 17

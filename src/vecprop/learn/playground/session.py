@@ -17,9 +17,29 @@ from ...train.trainer import train
 from ..tracing.trace import Trace, trace
 from .parts import engine_of, features, network_of, optimizer_of, targets, with_mistake
 from .points import SETS, Points
-from .record import AddPoint, Change, Edit, Epochs, Log, MovePoint, Record, RemovePoint, SetWeight, Steps
+from .record import (
+    LONGEST_PATH,
+    AddPoint,
+    Change,
+    Edge,
+    Edit,
+    Epochs,
+    Log,
+    Map,
+    MovePoint,
+    Record,
+    RemovePoint,
+    SetWeight,
+    Starts,
+    Steps,
+    Surface,
+    edges,
+    loss_surface,
+    many_starts,
+    map_of,
+    units_of,
+)
 from .settings import CLASSES, Settings, SettingsError
-from .shown import LONGEST_PATH, Edge, Map, Starts, Surface, edges, loss_surface, many_starts, map_of, units_of
 from .table import Table
 
 MOST_AT_ONCE = 1_000_000

@@ -16,8 +16,8 @@ from ...tables.kinds.kinds import common_decimal, guess_task, kind_of, target_re
 from ...tables.kinds.number_formats import NumberReading
 from ...tables.kinds.values import MISSING, as_names, read_days, read_numbers
 from ...tables.reading.arrow_files import ARROW, PARQUET, one_line_errors
-from ...tables.reading.file_lists import existing, opens_as_it_is
-from ...tables.reading.reading import EXCEL, read_chunks
+from ...tables.reading.file_lists import EXCEL, existing, opens_as_it_is
+from ...tables.reading.reading import read_chunks
 from .points import Axis, Points
 from .settings import MOST_ROWS
 

@@ -27,7 +27,7 @@ from .column import (
     View,
     missed_values,
 )
-from .target_means import TargetMeans
+from .folds import TargetMeans
 
 PLAIN = NumberReading()
 """Numbers as Python writes them."""

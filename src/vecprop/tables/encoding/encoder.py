@@ -14,9 +14,9 @@ from ..kinds.kinds import CATEGORIES, common_decimal, kind_of
 from ..reading.frames import Frame, by_blocks
 from .column import VIEWS, Column, Missed, View
 from .columns import MOST_CATEGORIES, Categories
+from .folds import MOST_TARGETS, target_means
 from .kept_rows import RowFormat
 from .registry import COLUMNS
-from .target_means import MOST_TARGETS, target_means
 
 Misfits = dict[tuple[str, str], Missed]
 """What of columns is not used as it is, by the column's name and what is said."""

@@ -20,8 +20,7 @@ from ..encoding.encoder import View
 from ..encoding.folds import splits, unseen_by
 from ..reading.frames import by_blocks
 from ..streaming.window_fit import StreamedRows, trained_in_windows
-from .ensemble import Ensemble, Networks
-from .out_of_fold import Unseen, at_epochs_of_others, keeps_predictions
+from .ensemble import Ensemble, Networks, Unseen, at_epochs_of_others, keeps_predictions
 
 INTERRUPTED = "Training was interrupted: the model is what was learned so far."
 """The note on a model whose training has ended early."""

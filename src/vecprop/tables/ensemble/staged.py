@@ -7,11 +7,9 @@ from typing import Self
 import numpy as np
 
 from ...train.state import TrainingResult
-from .ensemble import Ensemble
+from .ensemble import Ensemble, Unseen
 from .ensemble_fit import Fit, Outcome, results_of, trained
-from .out_of_fold import Unseen
-from .stages import Schedule
-from .trial import Calibrated, Plan, with_views_that_pay
+from .stages import Calibrated, Plan, Schedule, with_views_that_pay
 
 PROGRESS = 0.01
 """The part of the loss by which a stage lowers it at least: less is chance, and more networks predict more slowly.

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ..ensemble.threshold import decided, positive_of
+from ..ensemble.calibration import decided, positive_of
 from ..explaining.importance import Importance, WorstRow, importances, worst_rows
 from ..table_model import TableModel
 from .baselines import NAIVE

@@ -11,9 +11,9 @@ from threadpoolctl import threadpool_limits
 from ...train.progress import Progress
 from ..classifier import factors_of_classes
 from ..encoding.folds import Dependence, group_numbers, splits
+from ..ensemble.calibration import ThresholdRule, positive_of
+from ..ensemble.ensemble import out_of_fold
 from ..ensemble.ensemble_fit import INTERRUPTED
-from ..ensemble.out_of_fold import out_of_fold
-from ..ensemble.threshold import ThresholdRule, positive_of
 from ..error import TableError, pandas
 from ..kinds.number_formats import NumberReading
 from ..reading.frames import Frame

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..encoding.column import first_of
-from ..ensemble.threshold import decided, positive_of
+from ..ensemble.calibration import decided, positive_of
 from ..error import RequestError, TableError, first_line, nearest, pandas
 from ..kinds.number_formats import NumberReading
 from ..kinds.values import read_numbers, texts_of

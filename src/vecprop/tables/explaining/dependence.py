@@ -8,7 +8,7 @@ import numpy as np
 
 from ..encoding.column import Column
 from ..encoding.columns import Dates
-from ..ensemble.threshold import positive_of
+from ..ensemble.calibration import positive_of
 from ..kinds.values import DAY, MISSING
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from ...core.losses import Quantile
 from ..encoding.column import Column, row_named
 from ..encoding.columns import Categories
+from ..ensemble.calibration import decided
 from ..ensemble.ensemble import Networks
-from ..ensemble.threshold import decided
 from .contributions import background_inputs
 from .dependence import leading_class, output, output_name
 

@@ -10,7 +10,7 @@ from ..error import TableError, nearest
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """The path of a file or a folder, or those of several files."""
 
-PARQUET, ARROW = {".parquet", ".pq"}, {".feather", ".arrow", ".ipc"}
+PARQUET, ARROW, EXCEL = {".parquet", ".pq"}, {".feather", ".arrow", ".ipc"}, {".xlsx", ".xlsm"}
 """The endings of the names of such files."""
 STANDARD_INPUT = Path("-")
 """The name that stands for standard input."""

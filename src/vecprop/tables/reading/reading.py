@@ -15,6 +15,7 @@ from . import arrow_files
 from .delimited import Separated, known_target, require_columns
 from .file_lists import (
     ARROW,
+    EXCEL,
     PARQUET,
     STANDARD_INPUT,
     Paths,
@@ -25,8 +26,6 @@ from .file_lists import (
     short_names,
 )
 from .sniffing import require_distinct
-
-EXCEL = {".xlsx", ".xlsm"}
 
 
 def read_excel(path: Path) -> Any:

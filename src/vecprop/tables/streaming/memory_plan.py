@@ -14,9 +14,9 @@ from ..encoding.encoder import PIECES, VIEWS, Encoder, pieces_for
 from ..error import TableError
 from ..kinds.ambiguities import Asked
 from ..reading.delimited import SAMPLE, Separated, opened
-from ..reading.file_lists import files_of, opens_as_it_is
+from ..reading.file_lists import EXCEL, files_of, opens_as_it_is
 from ..reading.frames import Frame, as_frame
-from ..reading.reading import EXCEL, is_dataset, may_be_in_parts
+from ..reading.reading import is_dataset, may_be_in_parts
 from ..reading.table_parts import TableParts
 
 SHARE_OF_SAMPLE, SHARE_OF_WINDOWS, SHARE_OF_PARTS = 0.25, 0.3, 0.4

@@ -4,9 +4,8 @@ import numpy as np
 from bokeh.models import DataRange1d
 
 from ....pictures.style import COLOURS, colour
-from ..record import Curves
+from ..record import Curves, Starts
 from ..session import Session
-from ..shown import Starts
 from .style import add_legend, counted, empty, fit_log_axis, log_figure, plain_figure
 
 MOST_OF_LOSSES, MOST_OF_NORMS, MOST_OF_STARTS = 500, 300, 150

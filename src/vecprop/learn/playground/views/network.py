@@ -7,8 +7,8 @@ import numpy as np
 from bokeh.models import TapTool
 
 from ....pictures.style import colour
+from ..record import Edge
 from ..session import Session
-from ..shown import Edge
 from .style import HIGH, INK, LOW, SELECTED, bytes_of, empty, of_numbers, plain_figure, rgba, without_axes
 
 WIDTH, HEIGHT = 600.0, 500.0

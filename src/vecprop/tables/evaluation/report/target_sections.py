@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ...encoding.column import shortened
-from ...ensemble.threshold import positive_of
+from ...ensemble.calibration import positive_of
 from ...error import printable
 from ..baselines import NAIVE
 from ..measured import Measured
