@@ -46,8 +46,10 @@ class Disk:
             def truncate(self, size: Any = None, /) -> int:
                 raise NotImplementedError
 
-        def opened(path: Any, mode: str) -> Any:
-            return io.BufferedWriter(Recorded(path, "x")) if is_own(path) else open(path, mode)
+        def opened(path: Any, mode: str, buffering: int = -1) -> Any:
+            if not is_own(path) or Path(path).suffix == ".lock":  # what a lock says need not outlive the machine
+                return open(path, mode, buffering)
+            return io.BufferedWriter(Recorded(path, "x"))
 
         def fsync(number: int) -> None:
             calls["fsync"](number)

@@ -7,6 +7,7 @@ from typing import Any
 from typer.main import get_command
 
 from vecprop.app.command_line import app
+from vecprop.system.interrupts import TERMINATED
 from vecprop.terminal import errors
 
 PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
@@ -26,4 +27,4 @@ def test_commands_options_and_codes():
         option for command in commands.values() for parameter in command.params for option in parameter.opts
     } | {"--help", "--install-completion"}
     codes = [value for name, value in vars(errors).items() if name.isupper()]
-    assert set(map(int, re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE))) == {0, *codes}
+    assert set(map(int, re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE))) == {0, *codes, TERMINATED}
