@@ -62,6 +62,7 @@ def test_metrics_are_those_of_predictions(models, people):
 @pytest.mark.parametrize("is_given", [False, True])
 def test_baselines_learn_from_training_or_from_other_rows(models, people, target, is_given):
     found = evaluate(models[target], people[150:], training=people[:150] if is_given else None)
+    assert any("and the model from 150: give training" in note for note in found.notes) is not is_given
     linear = "logistic regression" if target == "buys" else "linear regression"
     assert list(found.baselines) == ["naive", linear, "gradient boosting"]
     loss = next(iter(found.metrics))

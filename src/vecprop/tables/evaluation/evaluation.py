@@ -129,7 +129,7 @@ def evaluate(
         The column that tells groups apart, such as patients. Intervals are then for new groups.
     training : table, or pair of table and target, optional
         The rows that the model was trained on: baselines learn from these. By default each row is predicted by
-        baselines that have learned from other rows of ``table``, in five folds.
+        baselines that have learned from other rows of ``table``, in five folds, and a note says so.
     baselines : bool, default True
         Whether to compare with baselines: predictions that ignore the inputs, a linear model, and gradient boosting.
         If False, files of Parquet and Arrow are read part by part, and only predictions are kept.
@@ -250,9 +250,12 @@ def _compared(found: Evaluation, y: np.ndarray, roles: Roles, training: Any) -> 
             note = f"The table has fewer than {FEWEST} rows, from which no baselines learn: give training."
             return replace(found, notes=[*found.notes, note])
         fold = parts.dependence.folds(found.truth, FOLDS, seed)
-        return replace(
-            found, predictions=found.predictions | joined(baselines_by_folds(model, parts, fold, seed), len(y))
+        note = (
+            f"Baselines learned from other rows of this table, {len(y) - len(y) // FOLDS:,} at a time, and the model "
+            f"from {model.trained_rows_.rows:,}: give training to compare them after the same rows."
         )
+        predictions = found.predictions | joined(baselines_by_folds(model, parts, fold, seed), len(y))
+        return replace(found, predictions=predictions, notes=[*found.notes, note])
     frame = with_column(training[0], str(roles.target), training[1]) if isinstance(training, tuple) else training
     frame = as_frame(frame, target=roles.target, classes=classes_of(model))
     weight = roles.weight if roles.weight in frame.columns else None
