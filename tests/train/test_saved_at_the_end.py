@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import vecprop as vp
@@ -107,6 +106,7 @@ def table(path, event):
         "random_state": 0,
         "stages": 2,
     }
+    pd = pytest.importorskip("pandas")
     model = vp.TabularRegressor(**settings, progress=strike, checkpoint=kept).fit(pd.DataFrame(X), T)
     return [view.thetas for view in model.ensemble_.views]
 

@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import vecprop
@@ -14,6 +13,8 @@ from vecprop.learn.playground.session import Session
 from vecprop.learn.playground.settings import ACTIVATIONS, CLASSES, FEATURES, OPTIMIZERS, Settings
 from vecprop.learn.playground.table import Table
 from vecprop.learn.playground.take_away import script
+
+pd = pytest.importorskip("pandas", reason='pip install "vecprop[tables]"')
 
 RUN = """
 import pathlib, runpy, sys

@@ -4,13 +4,14 @@ import gzip
 import io
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from vecprop.learn.playground import table
 from vecprop.learn.playground.session import Session
 from vecprop.learn.playground.settings import Settings
 from vecprop.learn.playground.table import Table
+
+pd = pytest.importorskip("pandas", reason='pip install "vecprop[tables]"')
 
 
 def csv(text):
