@@ -451,7 +451,7 @@ def test_random_formulas_never_give_other_numbers(tmp_path, monkeypatch):
     text = "import numpy as np\nfrom dataclasses import dataclass\nimport vecprop as vp\nSCALE = 1.5\n\n\n"
     text += "def halved(z):\n    return z / 2\n\n\n"
     for number in range(count):
-        text += f"@dataclass(frozen=True)\nclass Own{number}(Activation):\n    a: float = 0.75\n\n"
+        text += f"@dataclass(frozen=True)\nclass Own{number}(vp.extend.Activation):\n    a: float = 0.75\n\n"
         text += f"    def value(self, z):\n        return {written(generator, 3)} + 0 * z\n\n"
         text += "    def derivative(self, z, y):\n        return y\n\n\n"
     (tmp_path / "random_formulas.py").write_text(text)

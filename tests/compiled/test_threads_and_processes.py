@@ -209,6 +209,29 @@ def test_a_child_predicts_while_its_parent_does():
         thread.join()
 
 
+IMPORTING = """
+import os, random, signal, sys, threading
+import numpy as np, vecprop as vp
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+network, X = vp.Network(3, [vp.Dense(1)], vp.SquaredError()), np.ones((2, 3))
+timer = threading.Timer(random.Random(int(sys.argv[1])).uniform(0.02, 0.6), os.kill, (os.getpid(), signal.SIGINT))
+timer.start()
+try:
+    vp.train(network, network.init(0), X, X[:, :1], optimizer=vp.Adam(), epochs=1)
+    timer.join()
+except KeyboardInterrupt:
+    vp.train(network, network.init(0), X, X[:, :1], optimizer=vp.Adam(), epochs=1)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(6))
+def test_ctrl_c_while_numba_is_imported_breaks_nothing(seed):
+    done = subprocess.run([sys.executable, "-c", IMPORTING, str(seed)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
 COMPILING = """
 import os, random, signal, sys, threading
 import numpy as np, vecprop as vp

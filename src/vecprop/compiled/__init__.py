@@ -9,9 +9,11 @@ numbers that kernels read. Below them are four packages::
     jit             Numba's side: options, machine code and its cache, arrays and calls by address, the record of a fit
 """
 
-from ..system.threads import forks_wait
+import importlib
+
+from ..system.threads import apart, forks_wait
 
 with forks_wait:
-    import numba  # noqa: F401 (takes most of the time of importing what is here)
+    apart(lambda: importlib.import_module("numba"))  # which cannot be imported again after Ctrl-C in the middle
 
     from . import compiled_network, member_fits  # noqa: F401
