@@ -215,6 +215,7 @@ def train(
 
     Example: vecprop train visits.csv.gz --target outcome --group patient --budget 300 -o visits.npz
     """
+    options = {name: value for name, value in locals().items() if name != "context"}
     from ..training.config import TrainConfig
     from ..training.job import TrainingJob
 
@@ -223,4 +224,4 @@ def train(
         for name in ("budget", "stages")
         if getattr(context.get_parameter_source(name), "name", "") == "DEFAULT_MAP"
     ]
-    TrainingJob(TrainConfig.from_options(context.params, of_file)).run()
+    TrainingJob(TrainConfig.from_options(options, of_file)).run()
