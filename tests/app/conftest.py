@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from commands import FAST, few_trees
+from shared_commands import FAST, few_trees
 from vecprop.app.command_line import app
 
 __all__ = ["few_trees"]

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from commands import FAST
 from sampled import sampled
+from shared_commands import FAST
 
 ROWS = [(k / 10, "abc"[k % 3], ["yes", "no"][k // 3 % 2]) for k in range(60)]
 NAMES = ["x", "c", "y"]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import vecprop as vp
-from commands import FAST
+from shared_commands import FAST
 from vecprop.app.training.dividing import Request, Split, divided
 
 

@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import f1_score, root_mean_squared_error
 
 import vecprop as vp
-from commands import FAST
+from shared_commands import FAST
 from vecprop import TableError
 from vecprop.app.training.dividing import Request, Split, divided
 from vecprop.app.training.job import TrainingJob

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from commands import FAST
 from sampled import sampled
+from shared_commands import FAST
 from vecprop.tables.streaming import memory_plan
 
 

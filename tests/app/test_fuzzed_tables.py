@@ -13,7 +13,7 @@ import pyarrow
 import pytest
 
 import vecprop as vp
-from commands import FAST
+from shared_commands import FAST
 
 ODD = [
     *[b"", b"\x00", b"\xff", b"\xef\xbb\xbf", b"\r", b"\n", b"\n\n", b"\t", b";", b",", b"|", b'"', b"'", b'""', b"\\"],

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from commands import FAST
+from shared_commands import FAST
 
 COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'vecprop'; from vecprop.app import main; main()"]
 

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner
 
 import vecprop as vp
-from commands import FAST
+from shared_commands import FAST
 from vecprop.app.command_line import app
 from vecprop.app.models import notes_on
 from vecprop.tables.evaluation.targets import predictions

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import vecprop as vp
-from commands import FAST
+from shared_commands import FAST
 from vecprop.app.training.config import TrainConfig
 from vecprop.app.training.dividing import Request, Split, divided, how_chosen
 from vecprop.app.training.job import TrainingJob

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import vecprop as vp
-from commands import FAST
 from killing import Killed, kill_at
+from shared_commands import FAST
 from vecprop.app.training.job import TrainingJob
 
 COMMAND = ("train", "people.csv", "--target", "buys", *FAST, "--checkpoint", "run")

@@ -20,7 +20,7 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss, mean_pinball_loss, r2_score
 
 import vecprop as vp
-from commands import FAST
+from shared_commands import FAST
 from vecprop.app.commands import train as command
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import vecprop as vp
-from commands import FAST
+from shared_commands import FAST
 
 
 @pytest.mark.parametrize("where", ["four", "local:", "local:0", "local:x", "local:-1", "127.0.0.1:8786"])

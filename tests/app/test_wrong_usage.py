@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from typer.main import get_command
 
-from commands import FAST
+from shared_commands import FAST
 from vecprop import load
 from vecprop.app.command_line import app
 from vecprop.terminal.usage import COMMANDS, SYNONYMS

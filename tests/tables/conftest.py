@@ -1,5 +1,5 @@
 """Baselines of a few trees."""
 
-from commands import few_trees
+from shared_commands import few_trees
 
 __all__ = ["few_trees"]
