@@ -388,7 +388,8 @@ def test_a_fit_that_fails_leaves_the_fit_before():
 
 def test_a_table_without_inputs_is_refused():
     table = pd.DataFrame({"y": np.arange(30.0), "w": 1.0})
-    for of_fit in ({"X": table[["y"]]}, {"X": table, "sample_weight": "w"}):
+    cases: list[dict[str, Any]] = [{"X": table[["y"]]}, {"X": table, "sample_weight": "w"}]
+    for of_fit in cases:
         with pytest.raises(TableError, match="no column to learn from: at least one other than the target"):
             TabularRegressor("y", n_members=2, max_iter=2).fit(**of_fit)
 
