@@ -160,17 +160,6 @@ def test_a_budget_or_stages_win_over_the_other_of_a_file(vecprop, table, of_file
     assert vp.load("people.npz").stages_ == stages
 
 
-def test_options_of_an_older_run_without_search_have_no_budget(vecprop, table):
-    Path("old.toml").write_text(
-        f'table = "{table}"\ntarget = "buys"\nensemble = 2\nmax_iter = 2\nsearch = false\nbudget = 60.0\n'
-    )
-    assert vecprop("train", "--config", "old.toml").exit_code == 0
-    assert vp.load("people.npz").stages_ == 1
-    assert vecprop("train", "--config", "old.toml", "--budget", 1e-3, "--stages", 2, "--force").exit_code == 2
-    Path("old.toml").write_text(f'table = "{table}"\ntarget = "buys"\nsearch = true\nbudget = 60.0\n')
-    assert "give --budget 60" in vecprop("train", "--config", "old.toml", "--force").stderr
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("quantile", ["0.75", "0.2,0.5,0.9"])
 def test_quantiles_are_learned_measured_and_predicted(vecprop, table, people, quantile):
@@ -279,7 +268,6 @@ def test_nothing_is_overwritten_unasked(vecprop, table):
         (["--hidden-layer-sizes", "5,x"], "--hidden-layer-sizes is '5,x', but must be whole numbers of at least 1"),
         (["--activation", "step"], "activation"),
         (["--ensemble", 1], "ensemble"),
-        (["--search"], "--search is now --budget alone: give --budget 60"),
         (["--budget", 0], "budget"),
         (["--stages", 0], "stages"),
         (["--stages", 2, "--budget", 60], "budget=60.0 the seconds that decide it: give one of the two"),

@@ -21,7 +21,6 @@ from .sheet import DECIMALS, Worksheet
 from .tracing.output import STYLE, by_stage, equation_html, equation_latex, numbers_html
 from .tracing.values import Value
 
-ENDINGS = (".html", ".ipynb", ".md")
 LARGEST = 10 * 2**20
 
 

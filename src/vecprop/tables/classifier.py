@@ -140,7 +140,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
     @property
     def positive_(self) -> Any:
-        """The positive class of two; in models of earlier versions the second one."""
+        """The positive class of two."""
         if len(self.classes_) != 2:
             raise AttributeError(f"The model has {len(self.classes_)} classes: only two have a positive one.")
         return self.classes_[positive_of(self)]

@@ -143,7 +143,6 @@ def train(
             min=1, metavar="K", help="That many stages of training, as --budget counts them.", rich_help_panel=LEARNING
         ),
     ] = None,
-    search: Annotated[bool | None, typer.Option("--search", hidden=True)] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="Fixes test part and training.", rich_help_panel=RUNNING)
     ] = 0,

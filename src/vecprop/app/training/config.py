@@ -120,11 +120,7 @@ class TrainConfig:
 
 def _settle_time(options: dict[str, Any], of_file: Collection[str]) -> None:
     """Let a budget or a number of stages that is given win over what a file of options has."""
-    if options["search"]:
-        raise UsageError("--search is now --budget alone: give --budget 60 for a minute of training.")
-    if options["search"] is False and "budget" in of_file:
-        options["budget"] = None  # options of a run of an earlier version, whose budget was for a search
-    elif options["budget"] is not None and options["stages"] is not None and len(of_file) == 1:
+    if options["budget"] is not None and options["stages"] is not None and len(of_file) == 1:
         options[next(iter(of_file))] = None  # every run writes its stages
 
 

@@ -191,7 +191,7 @@ class TrainingJob:
         types |= {self.request.target: "classes" if parts.task == "classification" else "numbers"}
         metrics = {} if self.measured is None else self.measured.metrics
         save(model, self.saved.model, columns=types, metrics={name: of.value for name, of in metrics.items()})
-        changed = {"search": None, "output": self.saved.model, "task": parts.task, **_options_of(self.model)}
+        changed = {"output": self.saved.model, "task": parts.task, **_options_of(self.model)}
         changed |= dict.fromkeys(OPTIONS) | {"columns": self.request.split.asked.columns, "checkpoint": None}
         if parts.stream is not None:
             changed["memory"] = str(parts.stream.memory)

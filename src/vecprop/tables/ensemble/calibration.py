@@ -206,7 +206,7 @@ def positive_index(classes: np.ndarray, counts: Sequence[int], asked: Any = None
 
 
 def positive_of(model: Any) -> int:
-    """Return the index of the positive class of two; models of earlier versions and other estimators take the second.
+    """Return the index of the positive class of two; the second one for estimators that do not choose it.
 
     Examples
     --------

@@ -21,11 +21,6 @@ def background_inputs(model: Any, frame: Frame | None, count: int, rng: np.rando
     ----------
     frame : DataFrame or None
         The rows to draw from; None for columns that are drawn one by one, as they are distributed in training.
-
-    Raises
-    ------
-    TableError
-        If no rows are given for a model of an earlier version, which has not kept how its columns are distributed.
     """
     if frame is not None:
         rows = rng.permutation(len(frame))[:count]
