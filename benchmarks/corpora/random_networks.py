@@ -10,7 +10,6 @@ from vecprop.check import Verdict, check_gradients
 from vecprop.core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh
 from vecprop.core.counter_rng import RandomKey
 from vecprop.core.layers import Activation, Dense, Dropout, LayerNorm
-from vecprop.core.layout import L1, L2
 from vecprop.core.losses import (
     AbsoluteError,
     BinaryCrossEntropy,
@@ -21,6 +20,7 @@ from vecprop.core.losses import (
     SquaredError,
 )
 from vecprop.core.network import Network
+from vecprop.core.penalties import L1, L2
 
 ACTIVATIONS = (ELU(), ELU(0.5), GELU(), Identity(), LeakyReLU(0.1), Logistic(), ReLU(), SiLU(), Softplus(), Tanh())
 KINKED = (ReLU(), LeakyReLU(0.1), ELU(0.5))

@@ -26,8 +26,6 @@ from .core.layers import Glorot as Glorot
 from .core.layers import He as He
 from .core.layers import LayerNorm as LayerNorm
 from .core.layers import Normal as Normal
-from .core.layout import L1 as L1
-from .core.layout import L2 as L2
 from .core.losses import AbsoluteError as AbsoluteError
 from .core.losses import BinaryCrossEntropy as BinaryCrossEntropy
 from .core.losses import Huber as Huber
@@ -36,6 +34,8 @@ from .core.losses import Quantile as Quantile
 from .core.losses import SoftmaxCrossEntropy as SoftmaxCrossEntropy
 from .core.losses import SquaredError as SquaredError
 from .core.network import Network as Network
+from .core.penalties import L1 as L1
+from .core.penalties import L2 as L2
 from .estimators.classifier import MLPClassifier as MLPClassifier
 from .estimators.many.ensemble import MLPEnsembleClassifier as MLPEnsembleClassifier
 from .estimators.many.ensemble import MLPEnsembleRegressor as MLPEnsembleRegressor

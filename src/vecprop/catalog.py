@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from .core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh
 from .core.layers import Dense, Dropout, Glorot, He, LayerNorm, Normal
-from .core.layout import L1, L2
 from .core.losses import (
     AbsoluteError,
     BinaryCrossEntropy,
@@ -21,6 +20,7 @@ from .core.losses import (
     SoftmaxCrossEntropy,
     SquaredError,
 )
+from .core.penalties import L1, L2
 from .optimize.lbfgs import LBFGS
 from .optimize.optimizers import Adam, AdamHat, AdamW, GradientDescent, Momentum, Nesterov, RMSProp
 from .optimize.schedules import Adaptive, Constant, Cosine, InverseScaling, OneCycle, WarmUp

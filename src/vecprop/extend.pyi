@@ -4,9 +4,9 @@ from .core.layers import Initializer as Initializer
 from .core.layers import Layer as Layer
 from .core.layout import Layout as Layout
 from .core.layout import Penalized as Penalized
-from .core.layout import Penalty as Penalty
 from .core.losses import ElementwiseLoss as ElementwiseLoss
 from .core.losses import Loss as Loss
+from .core.penalties import Penalty as Penalty
 from .optimize.optimizers import Optimizer as Optimizer
 from .optimize.schedules import Schedule as Schedule
 from .train.progress import Progress as Progress

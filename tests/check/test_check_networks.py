@@ -8,9 +8,9 @@ from vecprop.check.points.network import NetworkPoint
 from vecprop.core.activations import Identity, LeakyReLU, Logistic, ReLU, Tanh
 from vecprop.core.counter_rng import RandomKey
 from vecprop.core.layers import Activation, Dense, Dropout, Layer, LayerNorm
-from vecprop.core.layout import L1, L2
 from vecprop.core.losses import AbsoluteError, Loss, SoftmaxCrossEntropy, SquaredError
 from vecprop.core.network import Network
+from vecprop.core.penalties import L1, L2
 
 rng = np.random.default_rng(0)
 X, T = rng.standard_normal((12, 2)), rng.integers(0, 2, 12)

@@ -10,9 +10,9 @@ from vecprop.check.arithmetic.tangents import Tangent, Ties
 from vecprop.check.points.network import NetworkPoint
 from vecprop.core.activations import ReLU, Tanh
 from vecprop.core.layers import Dense
-from vecprop.core.layout import L1, L2
 from vecprop.core.losses import SquaredError
 from vecprop.core.network import Network
+from vecprop.core.penalties import L1, L2
 
 rng = np.random.default_rng(0)
 relu = ReLU().value

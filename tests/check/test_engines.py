@@ -12,9 +12,9 @@ from vecprop.compiled import compiled_network as step
 from vecprop.core.activations import Tanh
 from vecprop.core.counter_rng import RandomKey
 from vecprop.core.layers import Activation, Dense, Dropout, Layer, LayerNorm
-from vecprop.core.layout import L2
 from vecprop.core.losses import SoftmaxCrossEntropy, SquaredError
 from vecprop.core.network import Network
+from vecprop.core.penalties import L2
 
 rng = np.random.default_rng(0)
 X, T = rng.standard_normal((12, 2)), rng.integers(0, 2, 12)

@@ -9,8 +9,8 @@ from numpy.lib.stride_tricks import as_strided
 from .. import catalog
 from ..core.inputs import Batch
 from ..core.layers import Dense, Dropout, LayerNorm
-from ..core.layout import L1, L2
 from ..core.network import Network
+from ..core.penalties import L1, L2
 from ..core.sparse import SparseBatch, SparseDense
 from .gemm.packed import packing_size
 from .gemm.products import gather_address

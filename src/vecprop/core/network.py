@@ -11,8 +11,9 @@ from .counter_rng import RandomKey
 from .elementary import Array, namespace
 from .inputs import Batch, checked_batch, checked_rows, checked_theta, require_writable
 from .layers import Activation, Layer, fill
-from .layout import Layout, Penalty
+from .layout import Layout
 from .losses import Loss
+from .penalties import Penalty
 from .summary import Summary, summarize
 
 

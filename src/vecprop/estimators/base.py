@@ -20,9 +20,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ..core.elementary import on_host
 from ..core.inputs import AS_READ, is_converted_as_read
 from ..core.layers import Dense
-from ..core.layout import L2
 from ..core.losses import Loss
 from ..core.network import Network
+from ..core.penalties import L2
 from ..core.scores import Score
 from ..core.selection import Selection
 from ..core.sparse import require_entries

@@ -7,9 +7,9 @@ import numpy as np
 
 from ... import catalog
 from ...core.layers import Layer
-from ...core.layout import Penalty
 from ...core.losses import Loss
 from ...core.network import Network
+from ...core.penalties import Penalty
 from ...estimators.classifier import MLPClassifier
 from ...estimators.data import Labels, Numbers
 from ...estimators.diagnosis import Ending

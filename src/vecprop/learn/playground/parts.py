@@ -11,9 +11,9 @@ import numpy as np
 from ... import catalog
 from ...core.activations import Tanh
 from ...core.layers import Activation, Dense, Dropout, Layer, LayerNorm
-from ...core.layout import L1, L2
 from ...core.losses import AbsoluteError, Huber, Loss, SoftmaxCrossEntropy, SquaredError
 from ...core.network import Network
+from ...core.penalties import L1, L2
 from ...optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, Optimizer, RMSProp
 from ...optimize.settings import EngineName
 from .settings import Settings, SettingsError

@@ -1,0 +1,116 @@
+"""The penalties on large weights. They apply to the matrices that a layer declares as `Penalized`, not to biases."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+from .elementary import Array, absolute, is_within, namespace, sign
+
+
+@dataclass(frozen=True)
+class Penalty(ABC):
+    """The contract of a penalty. Derive a frozen dataclass from it to make your own.
+
+    Parameters
+    ----------
+    strength : float
+        The factor λ, at least 0.
+    averaged : bool, default False
+        Whether the penalty is divided, like a mean loss, by the sum of the batch's weights, (Σ w ℓ + penalty) / Σ w, as
+        scikit-learn's ``alpha`` is; with the reduction "sum" nothing is divided.
+
+    Raises
+    ------
+    ValueError
+        If strength is negative or not a number.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class FourthPower(Penalty):
+    ...     def value(self, W):
+    ...         return self.strength / 4 * (W**4).sum(axis=(-2, -1))
+    ...
+    ...     def gradient(self, W):
+    ...         return self.strength * W**3
+    >>> network = Network(2, [Dense(3), Tanh(), Dense(1)], SquaredError(), penalty=FourthPower(0.1))
+    >>> X, T = np.array([[1.0, -2.0], [0.5, 1.5]]), np.array([[1.0], [2.0]])
+    >>> print(check_gradients(network, network.init(seed=0), X, T).verdict)
+    PASS
+    """
+
+    strength: float
+    averaged: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Refuse a negative strength."""
+        if not is_within(self.strength, 0):
+            raise ValueError(f"{type(self).__name__} needs a finite strength of at least 0, not {self.strength!r}.")
+
+    @abstractmethod
+    def value(self, W: Array) -> Array:
+        """Return the penalty of the weights, (*M,) for W of shape (*M, I, O)."""
+
+    @abstractmethod
+    def gradient(self, W: Array) -> Array:
+        """Return the gradient with respect to W."""
+
+
+@dataclass(frozen=True)
+class L2(Penalty):
+    r"""The squared penalty, which shrinks weights; also called ridge or weight decay.
+
+    .. math:: \tfrac{1}{2} λ \sum W^2
+
+    Parameters
+    ----------
+    strength : float
+        The factor λ, at least 0.
+    averaged : bool, default False
+        Whether the penalty is divided, like a mean loss, by the sum of the batch's weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(L2(0.1).value(np.array([[1.0, 2.0]])))
+    0.25
+    """
+
+    def value(self, W: Array) -> Array:
+        """Return ½ λ Σ W²."""
+        return self.strength / 2 * namespace(W).sum(W * W, axis=(-2, -1))
+
+    def gradient(self, W: Array) -> Array:
+        """Return λ W."""
+        return self.strength * W
+
+
+@dataclass(frozen=True)
+class L1(Penalty):
+    r"""The absolute penalty, which makes weights vanish; also called lasso.
+
+    .. math:: λ \sum |W|
+
+    Its derivative at 0 is taken as 0.
+
+    Parameters
+    ----------
+    strength : float
+        The factor λ, at least 0.
+    averaged : bool, default False
+        Whether the penalty is divided, like a mean loss, by the sum of the batch's weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(float(L1(0.1).value(np.array([[1.0, -2.0]]))), 6)
+    0.3
+    """
+
+    def value(self, W: Array) -> Array:
+        """Return λ Σ |W|."""
+        return self.strength * namespace(W).sum(absolute(W), axis=(-2, -1))
+
+    def gradient(self, W: Array) -> Array:
+        """Return λ sign(W)."""
+        return self.strength * sign(W)
