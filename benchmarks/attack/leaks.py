@@ -14,8 +14,8 @@ from sklearn.preprocessing import StandardScaler
 
 import vecprop as vp
 from draws import fit, one
-from vecprop.core.selection import Scaling, Selection
-from vecprop.core.sparse import SparseNetwork
+from vecprop.core.rows.selection import Scaling, Selection
+from vecprop.core.rows.sparse import SparseNetwork
 
 RNG = np.random.default_rng(0)
 X, T = RNG.normal(size=(60, 6)), RNG.normal(size=(60, 2))

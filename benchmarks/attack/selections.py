@@ -12,8 +12,8 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, Stan
 
 import vecprop as vp
 from draws import Fit, Outcome, fit, one, width
-from vecprop.core import selection
-from vecprop.core.selection import Scaling, Selection
+from vecprop.core.rows import selection
+from vecprop.core.rows.selection import Scaling, Selection
 from vecprop.estimators.many import evaluation, folds, scaling
 from vecprop.optimize.settings import EngineName
 from vecprop.system.threads import at_most_threads

@@ -10,7 +10,7 @@ from scipy import sparse
 import vecprop as vp
 from draws import Fit, fit, one, width
 from networks import in_population, near_the_reference
-from vecprop.core.sparse import SparseNetwork
+from vecprop.core.rows.sparse import SparseNetwork
 from vecprop.system.threads import at_most_threads
 
 FORMS: list[Any] = [

@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler
 import vecprop as vp
 from anonymous_memory import MEGABYTE, peak_of, reads_proc
 from vecprop.compiled.jit import fit_record
-from vecprop.core import selection
-from vecprop.core.selection import Scaling, Selection
+from vecprop.core.rows import selection
+from vecprop.core.rows.selection import Scaling, Selection
 from vecprop.core.summary import memory_of_a_fit
 from vecprop.optimize.settings import EngineName
 
@@ -29,8 +29,8 @@ FEW = [np.bool_, np.int64, np.float64]
 @pytest.fixture(autouse=True)
 def all_is_large(monkeypatch):
     """Let small arrays be converted as they are read."""
-    monkeypatch.setattr("vecprop.core.inputs.AS_READ", 0)
-    monkeypatch.setattr("vecprop.core.inputs.PART", 64)
+    monkeypatch.setattr("vecprop.core.rows.inputs.AS_READ", 0)
+    monkeypatch.setattr("vecprop.core.rows.inputs.PART", 64)
 
 
 def numbers(N, I, kind):

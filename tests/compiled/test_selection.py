@@ -11,7 +11,7 @@ import vecprop as vp
 from vecprop.compiled.gemm.products import uses_blocks
 from vecprop.compiled.program import program_of
 from vecprop.compiled.run.parallelism import WeightSplit
-from vecprop.core.selection import Scaling, Selection
+from vecprop.core.rows.selection import Scaling, Selection
 from vecprop.optimize.settings import EngineName
 
 RNG = np.random.default_rng(0)

@@ -9,7 +9,7 @@ from scipy import sparse
 import vecprop as vp
 from vecprop.compiled.compiled_network import BatchLoss, gradient_of_a_step
 from vecprop.compiled.program import program_of
-from vecprop.core.sparse import SparseNetwork
+from vecprop.core.rows.sparse import SparseNetwork
 from vecprop.system.threads import at_most_threads
 from vecprop.train.members import Member
 from vecprop.train.population import train_population

@@ -16,7 +16,7 @@ from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScale
 from models import fresh
 from sampled import sampled
 from vecprop import MLPClassifier, MLPRegressor, MLPSearchCV
-from vecprop.core import selection
+from vecprop.core.rows import selection
 from vecprop.estimators.many import evaluation, folds, scaling, together
 from vecprop.estimators.many.folds import Split
 

@@ -13,7 +13,7 @@ from anonymous_memory import MEGABYTE, peak_of, reads_proc
 from vecprop import TabularClassifier, TabularRegressor
 from vecprop.compiled.jit.fit_record import address_of_array
 from vecprop.compiled.lower.conversion import AT_ONCE
-from vecprop.core.selection import Selection
+from vecprop.core.rows.selection import Selection
 from vecprop.files.checkpoint.identity import digest
 from vecprop.tables.encoding import encoder as tables_encoder
 from vecprop.tables.encoding.encoder import VIEWS, Encoder

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from vecprop import TabularClassifier, TabularRegressor, load, save
-from vecprop.core.selection import Selection
+from vecprop.core.rows.selection import Selection
 from vecprop.export import to_numpy, to_onnx
 from vecprop.tables.encoding import encoder as tables_encoder
 from vecprop.tables.encoding.columns import Categories

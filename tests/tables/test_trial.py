@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from vecprop import Dense, TabularClassifier, TabularRegressor, TrainingResult, load, save, train_population
-from vecprop.core.selection import Selection
+from vecprop.core.rows.selection import Selection
 from vecprop.tables import settings
 from vecprop.tables.ensemble import stages as trial
 from vecprop.tables.ensemble.stages import with_views_that_pay

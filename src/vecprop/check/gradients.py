@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..core.counter_rng import RandomKey
-from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
+from ..core.rows.inputs import Batch, checked_theta
 from .arithmetic.rounding import rounded_to
 from .comparison import Limit
 from .diagnosis.wrong_layers import mixed_rows

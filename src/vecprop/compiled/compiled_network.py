@@ -10,9 +10,9 @@ import numpy as np
 
 from ..core.counter_rng import RandomKey
 from ..core.elementary import Array
-from ..core.inputs import Batch, checked_rows, checked_theta, is_converted_as_read
 from ..core.network import Network
-from ..core.selection import Selection
+from ..core.rows.inputs import Batch, checked_rows, checked_theta, is_converted_as_read
+from ..core.rows.selection import Selection
 from ..optimize.optimizers import Momentum
 from ..optimize.settings import Plan
 from ..system.threads import holding_back_interrupts, run_together, usable_threads, with_single_threaded_blas

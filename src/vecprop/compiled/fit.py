@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..core.inputs import Batch
 from ..core.network import Network
+from ..core.rows.inputs import Batch
 from ..core.scores import Score
 from ..optimize.optimizers import Optimizer
 from ..optimize.settings import Plan

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from ..core.inputs import Batch
 from ..core.network import Network
+from ..core.rows.inputs import Batch
 from ..optimize.optimizers import Optimizer
 from ..optimize.settings import Plan
 from ..system.threads import (

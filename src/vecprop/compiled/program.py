@@ -7,11 +7,11 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from .. import catalog
-from ..core.inputs import Batch
 from ..core.layers import Dense, Dropout, LayerNorm
 from ..core.network import Network
 from ..core.penalties import L1, L2
-from ..core.sparse import SparseBatch, SparseDense
+from ..core.rows.inputs import Batch
+from ..core.rows.sparse import SparseBatch, SparseDense
 from .gemm.packed import packing_size
 from .gemm.products import gather_address
 from .jit import threads

@@ -9,11 +9,11 @@ import numpy as np
 from ..system.versions import Versioned
 from .counter_rng import RandomKey
 from .elementary import Array, namespace
-from .inputs import Batch, checked_batch, checked_rows, checked_theta, require_writable
 from .layers import Activation, Layer, fill
 from .layout import Layout
 from .losses import Loss
 from .penalties import Penalty
+from .rows.inputs import Batch, checked_batch, checked_rows, checked_theta, require_writable
 from .summary import Summary, summarize
 
 

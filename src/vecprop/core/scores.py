@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 from .elementary import Array, namespace, where
-from .inputs import Batch
 from .losses import one_hot
+from .rows.inputs import Batch
 
 Score = Literal["accuracy", "subset_accuracy", "r2"]
 """The names of the scores: those of their functions here, and of their loops in ``compiled`` if they have any."""

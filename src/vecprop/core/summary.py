@@ -7,7 +7,7 @@ import numpy as np
 
 from ..system.threads import usable_threads
 from .elementary import is_within
-from .inputs import Network
+from .rows.inputs import Network
 
 
 class Summary(str):

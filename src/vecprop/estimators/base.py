@@ -18,14 +18,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..core.elementary import on_host
-from ..core.inputs import AS_READ, is_converted_as_read
 from ..core.layers import Dense
 from ..core.losses import Loss
 from ..core.network import Network
 from ..core.penalties import L2
+from ..core.rows.inputs import AS_READ, is_converted_as_read
+from ..core.rows.selection import Selection
+from ..core.rows.sparse import require_entries
 from ..core.scores import Score
-from ..core.selection import Selection
-from ..core.sparse import require_entries
 from ..optimize.lbfgs import LBFGS
 from ..optimize.schedules import has_horizon
 from ..system.versions import Versioned

@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
-from ..core.selection import Scaling, Selection
+from ..core.rows.selection import Scaling, Selection
 from .sklearn_compat import approximate_mode
 
 

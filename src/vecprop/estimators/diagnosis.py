@@ -12,7 +12,7 @@ from ..core.activations import Logistic, Tanh
 from ..core.layers import Activation
 from ..core.losses import RegressionLoss
 from ..core.network import Network
-from ..core.sparse import SparseNetwork
+from ..core.rows.sparse import SparseNetwork
 from . import parts
 from .data import Labels, Numbers, Rows
 from .fit import Ending

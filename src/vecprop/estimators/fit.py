@@ -11,9 +11,9 @@ import numpy as np
 from scipy import sparse
 
 from ..core.network import Network
+from ..core.rows.selection import Selection
+from ..core.rows.sparse import SparseNetwork
 from ..core.scores import Score
-from ..core.selection import Selection
-from ..core.sparse import SparseNetwork
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
 from ..optimize.schedules import Constant, has_horizon

@@ -10,8 +10,8 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.network import Network
-from ..core.selection import Selection
-from ..core.sparse import SparseNetwork
+from ..core.rows.selection import Selection
+from ..core.rows.sparse import SparseNetwork
 from ..train.engines import engine_for
 from .data import Rows
 

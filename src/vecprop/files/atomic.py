@@ -16,22 +16,18 @@ from typing import IO
 
 if sys.platform == "win32":
     import msvcrt
-
-    def _lock(number: int) -> None:
-        os.lseek(number, 2**30, os.SEEK_SET)  # others can read what is before the locked byte
-        msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
-
 else:
     import fcntl
-
-    def _lock(number: int) -> None:
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def lock(number: int) -> bool | None:
     """Lock an open file; return False if another program holds it, and None if its file system has no locks."""
     try:
-        _lock(number)
+        if sys.platform == "win32":
+            os.lseek(number, 2**30, os.SEEK_SET)  # others can read what is before the locked byte
+            msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno is None:  # not of the system: the time-out of a signal's handler
             raise

@@ -6,8 +6,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from ..core.elementary import Array, is_of, is_within, namespace
-from ..core.inputs import Batch, require_writable
 from ..core.network import Network
+from ..core.rows.inputs import Batch, require_writable
 from ..core.scores import SCORES, Score
 from .lbfgs import LBFGS
 from .optimizers import Optimizer

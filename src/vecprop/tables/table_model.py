@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from ..core.layers import Dense, Dropout
 from ..core.losses import Loss
 from ..core.network import Network
-from ..core.selection import Selection
+from ..core.rows.selection import Selection
 from ..estimators.many.keeping import held, require_repeatable
 from ..estimators.parts import ACTIVATIONS
 from ..estimators.sklearn_compat import check_feature_names, check_n_features, fit_context

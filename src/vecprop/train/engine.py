@@ -8,8 +8,8 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 from ..core.counter_rng import RandomKey
 from ..core.elementary import Array
-from ..core.inputs import Batch
 from ..core.network import Network
+from ..core.rows.inputs import Batch
 from .run import Run
 from .state import Reason
 

@@ -11,8 +11,8 @@ from functools import cache
 from typing import Any
 
 from ..core.elementary import Array
-from ..core.inputs import Batch
 from ..core.network import Network
+from ..core.rows.inputs import Batch
 from ..optimize.settings import NAMES, EngineName
 from .engine import Engine
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..core.elementary import Array
-from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
+from ..core.rows.inputs import Batch, checked_theta
+from ..core.rows.selection import Selection
 from ..core.scores import Score
-from ..core.selection import Selection
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
 from ..optimize.schedules import Schedule

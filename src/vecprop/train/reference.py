@@ -9,8 +9,8 @@ import numpy as np
 
 from ..core.counter_rng import RandomKey, permutation
 from ..core.elementary import Array, namespace, on_host
-from ..core.inputs import Batch
 from ..core.network import Network
+from ..core.rows.inputs import Batch
 from ..core.scores import score
 from ..optimize.optimizers import Optimizer
 from ..optimize.schedules import Constant

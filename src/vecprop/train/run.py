@@ -12,8 +12,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from ..core.elementary import Array, namespace, on_host
-from ..core.inputs import Batch
 from ..core.network import Network
+from ..core.rows.inputs import Batch
 from ..optimize.lbfgs import LBFGS
 from ..optimize.schedules import Constant, Schedule
 from ..optimize.settings import TrainingSettings

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..core.elementary import Array, namespace, on_host
-from ..core.inputs import Batch, checked_theta
 from ..core.network import Network
+from ..core.rows.inputs import Batch, checked_theta
 from ..core.scores import Score, meanings, score
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer

@@ -34,8 +34,17 @@ def as_text(result: dict[str, Any], measured: Measured, table: Path) -> str:
         f"columns   {len(result['columns']['used'])} used" + (f", {len(dropped)} dropped: {why}" if dropped else ""),
         f"networks  {result['networks']}, with {result['parameters']} parameters in all"
         + (f", of {result['stages']} stages" if result["stages"] > 1 else ""),
-        *_positive(result),
-        *_refit(result),
+    ]
+    if "positive" in result:
+        above = f"{result['threshold']:.4g}"
+        lines.append(f"positive  {result['positive']!r}, predicted if its probability is above {above}")
+    if "refit" in result:
+        again, rows = result["refit"], result["rows"]["train"]
+        lines.append(
+            f"refit     trained again on all {again['rows']} rows, for {again['epochs']} epochs; the scores are of the "
+            f"first model, of {rows} rows"
+        )
+    lines += [
         "",
         measured.text(_WHERE[measured.how]),
         *(["", folds_as_text(result["folds"], result.get("positive"))] if "folds" in result else []),
@@ -55,19 +64,6 @@ _WHERE: dict[str, str] = {
     "out of fold": "out of fold, without a test",
     "cross-validation": "in cross-validation",
 }
-
-
-def _positive(result: dict[str, Any]) -> list[str]:
-    if "positive" not in result:
-        return []
-    return [f"positive  {result['positive']!r}, predicted if its probability is above {result['threshold']:.4g}"]
-
-
-def _refit(result: dict[str, Any]) -> list[str]:
-    if "refit" not in result:
-        return []
-    again = f"trained anew on all {result['refit']['rows']} rows, for {result['refit']['epochs']} epochs"
-    return [f"refit     {again}; the scores are those of the first model, of {result['rows']['train']} rows"]
 
 
 def folds_as_text(folds: dict[str, dict[str, list[float]]], positive: Any = None) -> str:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...core.inputs import Batch
+from ...core.rows.inputs import Batch
 from .running_error import Arithmetic, Bounded
 
 POINTS = 9

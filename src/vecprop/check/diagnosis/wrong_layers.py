@@ -14,10 +14,10 @@ import numpy as np
 from ... import catalog
 from ...core.activations import Identity, logistic
 from ...core.counter_rng import RandomKey
-from ...core.inputs import Batch
 from ...core.layers import Activation, Layer
 from ...core.losses import Loss, one_hot
 from ...core.network import Network
+from ...core.rows.inputs import Batch
 from ..arithmetic.steps import STEP
 from ..points import random_signs
 from ..points.network import Changed, penalty_divisor

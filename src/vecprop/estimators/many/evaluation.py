@@ -14,7 +14,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
-from ...core.selection import Selection
+from ...core.rows.selection import Selection
 from ...optimize.lbfgs import LBFGS
 from ...system.threads import at_most_jobs, usable_threads
 from ..base import MultilayerPerceptron

@@ -16,10 +16,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import type_of_target
 
-from ...core.inputs import is_converted_as_read
 from ...core.layers import Dense
 from ...core.network import Network
-from ...core.selection import Scaling
+from ...core.rows.inputs import is_converted_as_read
+from ...core.rows.selection import Scaling
 from ..base import MultilayerPerceptron, require_inherited_fit
 from ..data import Rows, Table
 from ..fit import FitSpec

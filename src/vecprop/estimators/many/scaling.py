@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
-from ...core.selection import Scaling
+from ...core.rows.selection import Scaling
 from ..sklearn_compat import handle_zeros_in_scale, is_constant_feature
 
 LARGE = 2**23

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from ...core.elementary import is_within
-from ...core.inputs import Batch
 from ...core.network import Network
-from ...core.sparse import SparseNetwork
+from ...core.rows.inputs import Batch
+from ...core.rows.sparse import SparseNetwork
 from ...optimize.schedules import Schedule
 from ...train.members import Data, Member
 from ...train.state import TrainingResult

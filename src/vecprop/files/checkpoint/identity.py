@@ -15,9 +15,9 @@ from llvmlite import binding
 from scipy import sparse
 
 from ... import __version__
-from ...core.inputs import Batch
-from ...core.selection import Expansion, Scaling, Selection
-from ...core.sparse import SparseNetwork
+from ...core.rows.inputs import Batch
+from ...core.rows.selection import Expansion, Scaling, Selection
+from ...core.rows.sparse import SparseNetwork
 from .. import FileError
 from ..model_file.registry import BY_CLASS
 from ..model_file.values import Writer

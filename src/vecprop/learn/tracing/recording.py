@@ -11,9 +11,9 @@ from typing import Any
 
 from ...core.counter_rng import RandomKey
 from ...core.elementary import Array
-from ...core.inputs import Batch
 from ...core.layers import Layer
 from ...core.network import Network
+from ...core.rows.inputs import Batch
 
 
 @dataclass

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ...core.counter_rng import RandomKey
-from ...core.inputs import Batch, checked_theta
 from ...core.network import Network
+from ...core.rows.inputs import Batch, checked_theta
 from ...optimize.optimizers import Optimizer, State
 from .output import as_html, as_latex, as_text
 from .values import Value, step_values, values_of

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 
 from ...core.counter_rng import RandomKey
-from ...core.inputs import Batch
 from ...core.layers import Dense
 from ...core.losses import one_hot
 from ...core.network import Network
+from ...core.rows.inputs import Batch
 from ...optimize.optimizers import Optimizer, State
 from .equations import DROPOUT, LAYER_NORM, LayerEquations, layer_equations, loss_equations, optimizer_equations
 from .recording import LayerPass, Recording, record

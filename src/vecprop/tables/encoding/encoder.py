@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from ...core.selection import Selection
+from ...core.rows.selection import Selection
 from ...train.engines import can_compile
 from ..error import TableError, nearest
 from ..kinds.ambiguities import NOTHING, Asked

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.selection import Expansion
+from ...core.rows.selection import Expansion
 from ...train.engines import can_compile
 from ..reading.frames import Frame, by_blocks
 from .column import COLUMN, Column

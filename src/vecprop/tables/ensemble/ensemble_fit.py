@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...core.network import Network
-from ...core.selection import Selection
+from ...core.rows.selection import Selection
 from ...optimize.optimizers import AdamW
 from ...optimize.schedules import Cosine
 from ...optimize.stopping import EarlyStopping

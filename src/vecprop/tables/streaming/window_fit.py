@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.inputs import Batch
+from ...core.rows.inputs import Batch
 from ...system.threads import PressedAgain
 from ...train.blocks.windows import Window, Windows
 from ...train.members import Member

@@ -8,8 +8,8 @@ from contextlib import closing, nullcontext
 import numpy as np
 
 from ...core.elementary import Array
-from ...core.inputs import Batch, checked_theta
 from ...core.network import Network
+from ...core.rows.inputs import Batch, checked_theta
 from ...core.scores import Score
 from ...optimize.lbfgs import LBFGS
 from ...optimize.optimizers import Optimizer

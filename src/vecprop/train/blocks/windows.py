@@ -28,8 +28,8 @@ import numpy as np
 
 from ...compiled.lower.row_loops import order_of_part
 from ...core.counter_rng import order_of_blocks
-from ...core.inputs import Batch
 from ...core.network import Network
+from ...core.rows.inputs import Batch
 from .sources import Blocks, place_of
 
 

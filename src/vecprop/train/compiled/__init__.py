@@ -8,9 +8,9 @@ import numpy as np
 
 from ...core.counter_rng import RandomKey
 from ...core.elementary import Array
-from ...core.inputs import Batch
 from ...core.network import Network
-from ...core.sparse import SparseBatch, SparseNetwork
+from ...core.rows.inputs import Batch
+from ...core.rows.sparse import SparseBatch, SparseNetwork
 from ...optimize.lbfgs import LBFGS
 from ..engine import Engine, Refusal
 from ..run import Run

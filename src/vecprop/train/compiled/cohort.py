@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...compiled import member_fits
-from ...core.inputs import Batch, checked_theta, require_weight
+from ...core.rows.inputs import Batch, checked_theta, require_weight
 from ...optimize.optimizers import Optimizer
 from ...optimize.schedules import Constant
 from ...system.threads import PressedAgain

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from ...compiled.fit import EpochResults, Epochs
-from ...core.inputs import Batch
 from ...core.layers import Dense
+from ...core.rows.inputs import Batch
 from ...optimize.schedules import Constant, Schedule
 from ...optimize.settings import Plan
 from ...system.threads import PressedAgain, holding_back_interrupts

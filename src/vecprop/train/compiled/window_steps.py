@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ...compiled.fit import EpochResults
-from ...core.inputs import Batch
+from ...core.rows.inputs import Batch
 from ...system.threads import holding_back_interrupts
 from ..blocks.windows import Window
 from ..run import Run

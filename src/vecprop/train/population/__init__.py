@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.selection import Selection
+from ...core.rows.selection import Selection
 from ...optimize.settings import EngineName
 from ..members import Data, Member
 from ..progress import Progress

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...core.elementary import Array, namespace, on_host
-from ...core.inputs import checked_theta
 from ...core.network import Network
+from ...core.rows.inputs import checked_theta
 from ...optimize.lbfgs import LBFGS
 from ...optimize.settings import EngineName
 from ..engine import Engine

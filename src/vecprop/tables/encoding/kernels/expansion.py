@@ -25,7 +25,7 @@ from ....compiled.jit.addresses import doubles_at, numbers_at, record_at, words_
 from ....compiled.jit.fit_record import address_of_array
 from ....compiled.jit.machine_code import address_of
 from ....compiled.lower.conversion import AT_ONCE, LINE_BYTES, prefetch, room
-from ....core.selection import Expansion
+from ....core.rows.selection import Expansion
 from ..column import COLUMN, Kept
 
 # Placeholder, filled in by `address_of`: the floating type.

@@ -11,9 +11,9 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 
-from ..system.threads import run_together, usable_threads
-from .elementary import Array, is_of, namespace, real
-from .losses import Loss
+from ...system.threads import run_together, usable_threads
+from ..elementary import Array, is_of, namespace, real
+from ..losses import Loss
 from .selection import PART, Expansion, Scaling, Selection
 
 Network: TypeAlias = Any

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .elementary import Array, namespace
+from ..elementary import Array, namespace
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from .elementary import Array
+from ..elementary import Array
+from ..layers import Dense, Parameters, bias_gradient
+from ..network import Network
 from .inputs import Batch
-from .layers import Dense, Parameters, bias_gradient
-from .network import Network
 
 
 @dataclass(frozen=True)
