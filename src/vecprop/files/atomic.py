@@ -14,19 +14,18 @@ from pathlib import Path
 from secrets import token_hex
 from typing import IO
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
 
 def lock(number: int) -> bool | None:
     """Lock an open file; return False if another program holds it, and None if its file system has no locks."""
     try:
         if sys.platform == "win32":
+            import msvcrt
+
             os.lseek(number, 2**30, os.SEEK_SET)  # others can read what is before the locked byte
             msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
         else:
+            import fcntl
+
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno is None:  # not of the system: the time-out of a signal's handler
