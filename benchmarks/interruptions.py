@@ -1,8 +1,8 @@
 """Ends and interruptions of trainings at random moments: ``python benchmarks/interruptions.py kills|strikes``.
 
-``kills``: processes that train with a checkpoint are ended, and the same work goes on, see ``tests/kills.py``.
+``kills``: processes that train with a checkpoint are ended, and the same work goes on, see ``attack/kills.py``.
 ``strikes``: handlers of signals that raise, Ctrl-C and exceptions that another thread sets strike fits, predictions,
-searches, files, checks and the compiler, see ``tests/interruptions.py``. Each seed runs in a process of its own; what
+searches, files, checks and the compiler, see ``attack/strikes.py``. Each seed runs in a process of its own; what
 it has shown is kept, so that an interrupted run continues.
 """
 
@@ -36,7 +36,7 @@ WORKS = [
     "the command",
     "rows in blocks",
 ]
-"""The works of ``tests/kills.py``; their seeds begin with hundreds of their places."""
+"""The works of ``attack/kills.py``; their seeds begin with hundreds of their places."""
 
 ENDS = ["killed", "killed inside a write", "SIGTERM", "exception", "full disk", "a second process was told"]
 STRIKES = {
@@ -48,10 +48,10 @@ STRIKES = {
 
 
 def counted(program: str, *arguments: object) -> dict[str, int]:
-    """Return what a program of the tests has counted, or say what went wrong."""
+    """Return what a program has counted, or say what went wrong."""
     environment = os.environ | {"VECPROP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "1"}  # whose own threads spin
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, ROOT / "tests" / program, *map(str, arguments)]
+        command = [sys.executable, ROOT / "benchmarks" / "attack" / program, *map(str, arguments)]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{arguments}: {done.stderr}")
@@ -113,7 +113,7 @@ def main() -> None:
         name, one, page = "kills", lambda seed: counted("kills.py", WORKS[seed // 100], seed), of_kills
     else:
         seeds = list(range(100, 150))
-        name, one, page = "interruptions", lambda seed: counted("interruptions.py", seed, COUNT), of_strikes
+        name, one, page = "interruptions", lambda seed: counted("strikes.py", seed, COUNT), of_strikes
     del sys.argv[1:2]
     found, is_whole = results_of(f"vecprop-{name}", __doc__, seeds, one)
     text = "\n".join(page(found)) + "\n"

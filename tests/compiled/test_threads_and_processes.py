@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,16 +169,6 @@ def test_a_handler_of_ctrl_c_that_is_not_python_s_stays(monkeypatch):
     monkeypatch.setattr(_signal, "getsignal", lambda number: None)
     monkeypatch.setattr(_signal, "signal", lambda *arguments: pytest.fail("a handler was set"))
     np.testing.assert_array_equal(fit(), expected)
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="for Linux")
-@pytest.mark.long
-@pytest.mark.parametrize("seed", range(3))
-def test_interruptions_at_random_moments(seed, tmp_path):
-    environment = os.environ | {"VECPROP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "1"}  # whose own threads spin
-    command = [sys.executable, str(Path(__file__).parents[1] / "interruptions.py"), str(seed), "150"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")

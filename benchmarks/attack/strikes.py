@@ -1,4 +1,4 @@
-"""Interruptions at random moments of all that takes time: ``python tests/interruptions.py SEED COUNT``.
+"""Interruptions at random moments: ``python benchmarks/attack/strikes.py SEED COUNT``.
 
 Handlers of a signal that raise, Ctrl-C pressed once or several times, and exceptions that another thread sets, one or
 several. After each, the exception must have reached the caller, no thread may run, handlers must be as before, and what

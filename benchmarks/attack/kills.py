@@ -1,4 +1,4 @@
-"""Ends of trainings that are kept, at random moments: ``python tests/kills.py WORK SEED``.
+"""Ends of trainings that are kept, at random moments: ``python benchmarks/attack/kills.py WORK SEED``.
 
 A process of its own trains, and is ended: by kill -9 after a random time or inside of a write, by SIGTERM, by an
 exception of a signal's handler, by a full disk; and sometimes a second process trains on the same checkpoint. The same
