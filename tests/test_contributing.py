@@ -121,32 +121,6 @@ class Mish(Activation):
     ],
     "tests/registry.py": [("    vp.Softplus(),\n", "    vp.Mish(),\n")],
 }  # fmt: skip
-CLOSENESS = {
-    "src/vecprop/core/scores.py": [('"r2"]', '"closeness", '), ("def _share(", '''
-def closeness(Y: Array, T: Array, weight: Array | None = None) -> Array:
-    """Return less the weighted mean of the rows' absolute errors."""
-    xp = namespace(Y)
-    errors = xp.astype(xp.sum(abs(Y - one_hot(T, Y)), axis=-1), xp.float64)
-    w = xp.ones_like(errors) if weight is None else xp.astype(weight, xp.float64)
-    return -xp.sum(w * errors, axis=-1) / xp.sum(w, axis=-1)
-
-
-''')],
-    "src/vecprop/compiled/lower/row_loops.py": [("LOOPS: dict", """def _closeness(context):
-    c, like, total, error = fit_at(context), number(0), 0.0, 0.0
-    for s in range(c.validation.rows):
-        weight = _weight(c, s, like)
-        total += weight
-        for o in range(c.outputs):
-            error += weight * abs(_target(c, s, o, like) - _prediction(c, s, o, like))
-    return -error / total
-
-
-"""), ('"r2": _r2', '"closeness": _closeness, ')],
-    "tests/compiled/test_compiled_training.py": [
-        ('    "r2": (vp.SquaredError(), T),\n', '    "closeness": (vp.SquaredError(), T),\n')
-    ],
-}  # fmt: skip
 """For each file that a new part touches, where its text is inserted, and the text."""
 
 
@@ -224,27 +198,3 @@ def test_an_activation_added_in_four_files_works_everywhere(copy):
     listed = run(*PYTEST, "--collect-only", "-k", "Mish", *every)
     for name in ("gradients", "elementary_and_formulas", "compiled_training", "exports", "model_file"):
         assert f"test_{name}.py: " in listed
-
-
-SCORES_ALIKE = """
-import numpy as np, vecprop as vp, warnings
-warnings.simplefilter({filter!r})
-assert "closeness" in vp.train.__doc__
-X = np.linspace(-1, 1, 40)[:, None]; network = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
-held = {{"validation": (X[::3], X[::3] ** 2), "validation_score": "closeness"}}
-found, expected = (vp.train(network, np.ones(2), X, X**2, optimizer=vp.Adam(0.1), engine=e, **held)
-                   for e in ("auto", "reference"))
-np.testing.assert_allclose(found.history.validation_score, expected.history.validation_score, rtol=1e-9)
-"""
-
-
-@pytest.mark.long
-def test_a_score_added_in_three_files_has_its_loop_and_without_it_runs_on_the_reference(copy):
-    folder, run = copy
-    for number, (path, edits) in enumerate(CLOSENESS.items()):
-        for edit in edits:
-            insert(folder / path, *edit)
-        if number == 0:
-            run("-c", SCORES_ALIKE.format(filter="ignore"))
-    run("-c", SCORES_ALIKE.format(filter="error"))
-    run(*PYTEST, "-k", "closeness or score", "tests/compiled/test_compiled_training.py", "tests/core/test_scores.py")
