@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..error import TableError, first_line, pandas
-from .file_lists import ARROW, PARQUET, require_the_same_columns
+from .file_lists import ARROW, PARQUET, require_equal_columns
 
 T = TypeVar("T")
 
 
-def one_table(files: Sequence[Path]) -> Any:
-    """Return files with the same columns as one Arrow table."""
-    from pyarrow import concat_tables
-
+def tables_of(files: Sequence[Path]) -> Iterator[tuple[Path, Any]]:
+    """Yield each file of a table with its Arrow tables, see `arrow_tables`; all have the columns of the first file."""
     schema = common_schema(files) if len(files) > 1 else None
-    return concat_tables(table for file in files for table in arrow_tables(file, schema))
+    for file in files:
+        for table in arrow_tables(file, schema):
+            yield file, table
 
 
 def common_schema(files: Sequence[Path]) -> Any:
@@ -32,7 +32,7 @@ def common_schema(files: Sequence[Path]) -> Any:
     first = schema = one_line_errors(files[0], lambda: _schema(files[0]))
     for file in files[1:]:
         own = one_line_errors(file, lambda file=file: _schema(file))
-        require_the_same_columns(own.names, file, first.names, files[0])
+        require_equal_columns(own.names, file, first.names, files[0])
         try:
             schema = unify_schemas([schema, own], promote_options="permissive")
         except ArrowException:
@@ -86,7 +86,9 @@ def arrow_tables(path: Path, schema: Any = None) -> Iterator[Any]:
 
 def _tables(path: Path) -> Iterator[Any]:
     if path.suffix.lower() in ARROW:
-        yield one_line_errors(path, lambda: _valid(_feather(path)))
+        from pyarrow import feather
+
+        yield one_line_errors(path, lambda: _valid(feather.read_table(path)))
         return
     from pyarrow.parquet import ParquetFile
 
@@ -140,12 +142,6 @@ def as_stored(path: Path, table: Any, names: list[str]) -> Any:
     return one_line_errors(
         path, lambda: table.select(names).to_pandas(types_mapper=pandas().ArrowDtype, ignore_metadata=True)
     )
-
-
-def _feather(path: Path) -> Any:
-    from pyarrow import feather
-
-    return feather.read_table(path)
 
 
 def _valid(table: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Tables of text: files with any separator, encoding and compression, whole or in parts."""
+"""Tables of text: how a file is laid out, judged by its beginning, and its rows, whole or in parts."""
 
 import csv
 import io
@@ -9,35 +9,34 @@ import zipfile
 import zlib
 from array import array
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
+from math import isfinite
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from ..error import TableError, first_line, nearest, pandas
 from ..kinds.kinds import guess_task
-from .sniffing import SEPARATORS, encoding_of, long_values, names_are_values, require_distinct, rows_of, separator_of
 
 T = TypeVar("T")
 
 SAMPLE = 1 << 20
 """The encoding and the separator of a text file are found from this number of bytes, which take a few ms to read."""
-_BROKEN = (
-    OSError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    zlib.error,
-    lzma.LZMAError,
-    zipfile.BadZipFile,
-    tarfile.TarError,
-)
+_BROKEN = (OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 """The errors of files that are compressed and damaged, or encrypted."""
 MISSING_WORDS = frozenset(
     ("", "?", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "#N/A N/A", "NULL", "null", "NaN", "nan", "-NaN", "-nan")
 )
 """What stands in a text file for a value that is missing; the word None may be a class or a category."""
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_BEGINNINGS = {
+    b"\xef\xbb\xbf": "utf-8-sig",
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
 
 
 @dataclass
@@ -85,13 +84,9 @@ class Separated:
             while block := file.read(SAMPLE):
                 ends, last = ends + block.count(b"\n"), block
         are_lines = ends + (not last.endswith((b"\n", b"\n\0"))) == len(frame) + 1  # none is blank or goes on
-        if frame.iloc[:, -1].isna().any() or not are_lines:  # as in rows too short, or swallowed by a quote
-            frame.index = lines_of(self._look_at_rows())[: len(frame)]
-        else:
-            frame.index = pandas().RangeIndex(2, len(frame) + 2, name="line")
-        self._note_repeated_names(frame)
-        frame.attrs |= {"notes": list(self.notes), "is_text": True}
-        return frame
+        if are_lines and frame.iloc[:, -1].notna().all():  # as they are not if rows are short, or swallowed by a quote
+            return self._as_table(frame, pandas().RangeIndex(2, len(frame) + 2))
+        return self._as_table(frame, self._look_at_rows()[: len(frame)])
 
     def parts(self, rows: int, kept: Sequence[str]) -> Iterator[tuple[Any, Any]]:
         """Yield the table in parts of a number of rows, each with some columns as text.
@@ -99,18 +94,13 @@ class Separated:
         All rows are checked first, so that no part is used if a later one cannot be read; and pandas before 3.1 cuts a
         long row silently if it is the first of a part.
         """
-        lines, first = lines_of(self._one_line_errors(self._look_at_rows)), 0
+        lines, first = self._one_line_errors(self._look_at_rows), 0
         require_columns(self.names(), kept)
-        reader = self._one_line_errors(lambda: self._reader(chunksize=rows))
-        texts = self._one_line_errors(lambda: self._reader(chunksize=rows, usecols=list(kept), na_filter=False))
-        with reader, texts:
-            while (part := self._one_line_errors(lambda: next(reader, None))) is not None:
-                part.index = lines[first : first + len(part)]
-                self._note_repeated_names(part)
-                part.attrs |= {"notes": list(self.notes), "is_text": True}
-                first += len(part)
-                as_stored = self._one_line_errors(lambda: next(texts)) if kept else part[[]]
-                yield part, as_stored[list(kept)].reset_index(drop=True)
+        with self._one_line_errors(lambda: self._reader(chunksize=rows, na_filter=False)) as reader:
+            while (text := self._one_line_errors(lambda: next(reader, None))) is not None:
+                part = self._as_table(text.mask(text.isin(MISSING_WORDS)), lines[first : first + len(text)])
+                first += len(text)
+                yield part, text[list(kept)].reset_index(drop=True)
 
     def pieces(self, rows: int, characters: int, after: int = 0, words: Collection[str] = ()) -> Iterator[Any]:
         """Yield the table in parts that are read one after the other, so that reading can go on after a line.
@@ -122,38 +112,33 @@ class Separated:
             yield part
 
     def _pieces(self, rows: int, characters: int, after: int, words: Collection[str]) -> Iterator[Any]:
-        found = self.rows("strict", after)
-        names = self.names()
-        look, taken, ends, length = RowLook(self.path, self.separator, len(names)), [], array("q"), 0
-
-        def part() -> Any:
-            frame = self._reader(words, io.StringIO("".join(taken), newline=""), header=None)
-            frame.index = lines_of(ends)
-            self._note_repeated_names(frame)
-            frame.attrs |= {"notes": [*self.notes, *look.notes()], "is_text": True}
-            return frame
-
-        with closing(found):
+        columns = len(self.names())
+        with closing(self.rows("strict", after)) as found:
             next(found)
-            for row, numbers, lines in found:
-                look.at(row, numbers, lines)
-                ends.append(numbers[-1])
-                taken += lines
-                length += sum(map(len, lines))
-                if len(ends) == rows or length >= characters:
-                    yield part()
-                    look, taken, ends, length = RowLook(self.path, self.separator, len(names)), [], array("q"), 0
-        if ends:
-            yield part()
+            while True:
+                look, taken, length = RowLook(self.path, self.separator, columns), [], 0
+                for row, numbers, lines in found:
+                    look.at(row, numbers, lines)
+                    taken += lines
+                    length += sum(map(len, lines))
+                    if len(look.ends) == rows or length >= characters:
+                        break
+                if not taken:
+                    return
+                frame = self._reader(words, io.StringIO("".join(taken), newline=""), header=None)
+                yield self._as_table(frame, look.ends, look.notes())
 
-    def _note_repeated_names(self, frame: Any) -> None:
-        """Note rows that are the line of names again, as in files that were joined."""
+    def _as_table(self, frame: Any, lines: Sequence[int], notes: Sequence[str] = ()) -> Any:
+        """Return text whose rows are named by their lines, with notes, also on rows that are the names again."""
+        frame.index = pandas().Index(lines, name="line")
         again = frame.index[frame.iloc[:, 0] == frame.columns[0]]
         again = [line for line in again if (frame.loc[line].str.strip() == frame.columns).all()]
         if again:
             self.notes.append(
                 f"{self.path.name}, {listed(again)}: the columns' names again, which count as a row: remove them."
             )
+        frame.attrs |= {"notes": [*self.notes, *notes], "is_text": True}
+        return frame
 
     def _reader(self, words: Collection[str] = (), text: IO[str] | None = None, **settings: Any) -> Any:
         """Read the file, or some lines of it, as text; in columns of words, only empty values are missing."""
@@ -177,12 +162,18 @@ class Separated:
     ) -> Generator[tuple[list[str], range, list[str]], None, None]:
         """Yield the rows that are not empty, the line of names first, each with the numbers of its lines, and these."""
         taken: list[str] = []
+
+        def noted(lines: IO[str]) -> Iterator[str]:
+            for line in lines:
+                taken.append(line)
+                yield line
+
         with (
             long_values(),
             opened(self.path) as file,
             io.TextIOWrapper(file, self.encoding, newline="", errors=errors) as text,
         ):
-            rows, skipped = csv.reader(_noting(text, taken), delimiter=self.separator, skipinitialspace=True), 0
+            rows, skipped = csv.reader(noted(text), delimiter=self.separator, skipinitialspace=True), 0
             for row in rows:
                 if "".join(taken).strip(" \r\n"):  # pandas skips lines of spaces too
                     last = rows.line_num + skipped
@@ -221,38 +212,36 @@ class Separated:
 
     def _look_at_rows(self) -> "array[int]":
         """Return each row's last line; refuse long rows and those that a quotation mark swallows; note odd ones."""
-        ends = array("q")
         with closing(self.rows()) as rows:
-            names, _, _ = next(rows)
-            look = RowLook(self.path, self.separator, len(names))
-            for row, numbers, lines in rows:
-                ends.append(numbers[-1])
-                look.at(row, numbers, lines)
+            look = RowLook(self.path, self.separator, len(next(rows)[0]))
+            for row in rows:
+                look.at(*row)
         self.notes += look.notes()
-        return ends
+        return look.ends
 
 
 class RowLook:
-    """A look at the rows of a text file, one after the other, which refuses some and notes others.
-
-    Examples
-    --------
-    >>> look = RowLook(Path("table.csv"), ",", 2)
-    >>> look.at(["1"], range(2, 3), ["1"])
-    >>> look.notes()
-    ['table.csv, line 2: fewer values than the 2 columns; those at the end count as missing.']
-    """
+    """A look at the rows of a text file, one after the other, which refuses some and notes others."""
 
     def __init__(self, path: Path, separator: str, columns: int) -> None:
         self.path, self.separator, self.columns = path, separator, columns
+        self.ends = array("q")
         self.short: list[int] = []
         self.swallowed: list[str] = []
 
     def at(self, row: list[str], numbers: range, lines: list[str]) -> None:
         """Look at the next row, with the numbers of its lines, and these."""
+        self.ends.append(numbers[-1])
         if len(lines) > 1:
-            self._require_closed(numbers, lines)
-            if 1 < self.columns == min(map(self._parts_of, lines)) == max(map(self._parts_of, lines)):
+            try:
+                list(csv.reader(lines, delimiter=self.separator, skipinitialspace=True, strict=True))
+            except csv.Error:
+                raise TableError(
+                    f"{self.path}, lines {numbers[0]} to {numbers[-1]}: a quotation mark at the beginning of a value "
+                    "makes one value of these lines: remove the mark, or close the value by another one before the "
+                    "separator."
+                ) from None
+            if self.columns > 1 and all(line.count(self.separator) + 1 == self.columns for line in lines):
                 self.swallowed.append(f"{numbers[0]}-{numbers[-1]}")
         if len(row) > self.columns:
             raise TableError(
@@ -277,19 +266,6 @@ class RowLook:
                 "looks like a row: remove quotation marks that are stray."
             )
         return notes
-
-    def _parts_of(self, line: str) -> int:
-        return line.count(self.separator) + 1
-
-    def _require_closed(self, numbers: range, lines: list[str]) -> None:
-        """Refuse a quoted value that goes on over lines and does not end before a separator or the end of a line."""
-        try:
-            list(csv.reader(lines, delimiter=self.separator, skipinitialspace=True, strict=True))
-        except csv.Error:
-            raise TableError(
-                f"{self.path}, lines {numbers[0]} to {numbers[-1]}: a quotation mark at the beginning of a value makes "
-                "one value of these lines: remove the mark, or close the value by another one before the separator."
-            ) from None
 
 
 def known_target(target: Any, classes: Sequence[str], file: str) -> tuple[Any, list[str]]:
@@ -320,18 +296,6 @@ classes.")
     return target.mask(is_word), [note]
 
 
-def _noting(lines: IO[str], taken: list[str]) -> Iterator[str]:
-    """Yield lines, each of which is added to a list before."""
-    for line in lines:
-        taken.append(line)
-        yield line
-
-
-def lines_of(numbers: Sequence[int]) -> Any:
-    """Return the numbers of lines as an index of rows."""
-    return pandas().Index(numbers, name="line")
-
-
 def listed(numbers: Sequence[Any]) -> str:
     """Return the first of some numbers of lines as text."""
     others = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
@@ -342,13 +306,8 @@ def require_columns(names: Sequence[str], wanted: Sequence[str]) -> None:
     """Refuse names of columns that a table does not have."""
     for name in wanted:
         if name not in names:
-            raise TableError(f"The table has no column {name!r}{nearest(name, names) or _named(names)}")
-
-
-def _named(names: Sequence[str]) -> str:
-    """Return the end of a sentence that names the first columns."""
-    shown = ", ".join(map(repr, names[:10]))
-    return f": it has {shown}{' and others' if len(names) > 10 else ''}."
+            has = f": it has {', '.join(map(repr, names[:10]))}{' and others' if len(names) > 10 else ''}."
+            raise TableError(f"The table has no column {name!r}{nearest(name, names) or has}")
 
 
 def opened(path: Path) -> IO[bytes]:
@@ -361,3 +320,110 @@ def opened(path: Path) -> IO[bytes]:
 
     handles = get_handle(path, "rb", compression="infer", is_text=False)
     return handles.handle  # type: ignore[return-value]
+
+
+def encoding_of(start: bytes) -> str | None:
+    r"""Return the encoding of a text by its first bytes, or None if it is no text."""
+    for mark, encoding in _BEGINNINGS.items():
+        if start.startswith(mark):
+            return encoding
+    if b"\0" in start:
+        return None
+    try:
+        start.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if "end of data" not in error.reason:  # where a character is cut off
+            return "cp1252"
+    return "utf-8"
+
+
+def separator_of(lines: list[str]) -> str:
+    """Return the separator that divides most lines into as many values as the first; of equals, into the most values.
+
+    Where none divides the first line, spaces separate if they divide all lines into as many values, some of them
+    numbers.
+
+    Examples
+    --------
+    >>> separator_of(["a;b", "1,5;2", "3,25;4"]), separator_of(["a"]), separator_of(["a  b", "1  2"])
+    (';', ',', ' ')
+    """
+    lines = lines[:200]
+
+    def worth(separator: str) -> tuple[float, int]:
+        widths = [len(row) for row in csv.reader(lines, delimiter=separator)]
+        alike = sum(width == widths[0] for width in widths) / len(widths)
+        return (alike if widths[0] > 1 else 0.0, widths[0])
+
+    with long_values():
+        best = max(SEPARATORS, key=worth)
+        if worth(best)[1] > 1:
+            return best
+        rows = rows_of(lines, " ")
+    are_equal = len({len(row) for row in rows}) == 1 and len(rows[0]) > 1
+    return " " if are_equal and any(is_number(value) for row in rows[1:] for value in row) else best
+
+
+def names_are_values(rows: list[list[str]]) -> bool:
+    """Return whether the first row of a text table looks like one of its rows rather than like names of columns.
+
+    It does if numbers stand in it above numbers and nowhere else, and are no years or indices, which are whole and
+    evenly spaced; or if its texts are values of their columns.
+
+    Examples
+    --------
+    >>> names_are_values([["5.1", "3", "setosa"], ["4.9", "3", "setosa"]])
+    True
+    >>> names_are_values([["town", "2020", "2021"], ["Rome", "1.5", "2.5"]])
+    False
+    """
+    names, *others = [row for row in rows if len(row) == len(rows[0])]
+    columns = [
+        (name, [value for value in values if value not in MISSING_WORDS])
+        for name, *values in zip(names, *(row for row in others if row != names), strict=True)
+        if name not in MISSING_WORDS and not MISSING_WORDS.issuperset(values)
+    ]
+    if any(is_number(name) != (sum(map(is_number, values)) > 0.9 * len(values)) for name, values in columns):
+        return False
+    numbers = [float(name) for name, _ in columns if is_number(name)]
+    texts = [name in values for name, values in columns if not is_number(name)]
+    return any(texts) if numbers and _are_marks(numbers) else bool(numbers) or (bool(texts) and all(texts))
+
+
+def _are_marks(numbers: list[float]) -> bool:
+    """Return whether numbers are years or indices: whole, and evenly spaced; of two, consecutive."""
+    steps = {b - a for a, b in pairwise(numbers)}
+    are_even = len(steps) < 2 and (len(numbers) != 2 or steps == {1})
+    return are_even and all(number.is_integer() for number in numbers)
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text is a finite number with a decimal point, if any."""
+    try:
+        return isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def rows_of(lines: list[str], separator: str) -> list[list[str]]:
+    """Return the values of lines, without the spaces around them."""
+    rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    return [[value.strip() for value in row] for row in rows]
+
+
+def require_distinct(names: list[Any], where: str) -> None:
+    """Refuse a name that occurs twice."""
+    twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
+    if twice is not None:
+        first, second = [number for number, name in enumerate(names, 1) if name == twice][:2]
+        raise TableError(f"{where} has two columns named {twice!r}, the {first}. and the {second}.: rename one.")
+
+
+@contextmanager
+def long_values() -> Iterator[None]:
+    """Let the module csv read values of any length, as pandas does, instead of at most 131,072 characters."""
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)

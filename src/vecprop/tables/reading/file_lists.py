@@ -39,13 +39,7 @@ def missing(path: Path) -> str:
 
 
 def is_path(table: Any) -> bool:
-    """Return whether a table is the path of a file or folder, or a list of paths.
-
-    Examples
-    --------
-    >>> is_path("a.csv"), is_path([Path("a.csv"), "b.csv"]), is_path([]), is_path([[1.0]])
-    (True, True, False, False)
-    """
+    """Return whether a table is the path of a file or folder, or a list of paths."""
     if isinstance(table, list | tuple):
         return bool(table) and all(isinstance(path, str | os.PathLike) for path in table)
     return isinstance(table, str | os.PathLike)
@@ -71,33 +65,39 @@ def files_of(paths: Paths) -> list[Path]:
     ...     [path.name for path in files_of(folder)]
     ['a.csv', 'b.csv']
     """
-    if not isinstance(paths, str | os.PathLike):
+    if isinstance(paths, str | os.PathLike):
+        folder = Path(paths)
+        if not folder.is_dir():
+            return [existing(folder)]
+        found = ((file, file.relative_to(folder).parts) for file in sorted(folder.rglob("*")) if file.is_file())
+        files = [file for file, parts in found if not any(part.startswith((".", "_")) for part in parts)]
+        if not files:
+            raise TableError(f"{folder} is a folder without files of a table.")
+        for file in files:
+            if not _kind(file):
+                raise TableError(
+                    f"{file} is not named as a table, such as .parquet, .arrow, .csv or .csv.gz: take it out of the "
+                    "folder, begin its name with _, or give a list of the files of the table."
+                )
+            remedy = f'give pyarrow.dataset.dataset({str(folder)!r}, partitioning="hive") instead'
+            require_all_columns(file, folder, remedy)
+        files = [existing(file) for file in files]
+    else:
         files = [existing(path) for path in paths]
         folder = next((path for path in files if path.is_dir() or path == STANDARD_INPUT), None)
         if folder is not None:
             raise TableError(f"{folder} is no file: a list holds the names of files.")
-        _require_one_kind(files)
-        return files
-    path = Path(paths)
-    if not path.is_dir():
-        return [existing(path)]
-    files = [file for file in sorted(path.rglob("*")) if file.is_file() and not _is_hidden(file.relative_to(path))]
-    if not files:
-        raise TableError(f"{path} is a folder without files of a table.")
-    for file in files:
-        _require_table(file, path)
-    _require_one_kind(files)
-    return [existing(file) for file in files]
+    for file in files[1:]:
+        if _kind(file) != _kind(files[0]):
+            raise TableError(
+                f"{files[0]} and {file} are of two kinds, {_kind(files[0]) or 'unknown'} and "
+                f"{_kind(file) or 'unknown'}: the files of one table are of one."
+            )
+    return files
 
 
 def opens_as_it_is(file: Path) -> bool:
-    """Return whether a file is not packed, by the ending of its name.
-
-    Examples
-    --------
-    >>> opens_as_it_is(Path("a.csv")), opens_as_it_is(Path("a.csv.gz"))
-    (True, False)
-    """
+    """Return whether a file is not packed, by the ending of its name."""
     return file.suffix.lower() not in _PACKED
 
 
@@ -129,10 +129,6 @@ def file_and_line(table: Path, line: str) -> tuple[Path, str]:
     return files[short_names(files).index(name)], line
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith((".", "_")) for part in path.parts)
-
-
 def _kind(path: Path) -> str:
     """Return the kind of a file by the ending of its name; empty if that tells none."""
     suffix = path.suffix.lower()
@@ -140,16 +136,6 @@ def _kind(path: Path) -> str:
         return "Parquet" if suffix in PARQUET else "Arrow"
     plain = path.with_suffix("").suffix.lower() if suffix in _PACKED else suffix
     return "text" if plain in _TEXT else ""
-
-
-def _require_table(file: Path, folder: Path) -> None:
-    """Refuse a file in a folder that is no table, or that is in a folder that is named like a value."""
-    if not _kind(file):
-        raise TableError(
-            f"{file} is not named as a table, such as .parquet, .arrow, .csv or .csv.gz: take it out of the folder, "
-            "begin its name with _, or give a list of the files of the table."
-        )
-    require_all_columns(file, folder, f'give pyarrow.dataset.dataset({str(folder)!r}, partitioning="hive") instead')
 
 
 def require_all_columns(file: Path, folder: Path, remedy: str) -> None:
@@ -160,27 +146,8 @@ def require_all_columns(file: Path, folder: Path, remedy: str) -> None:
         raise TableError(f"{file} is in the folder {named!r}, which holds a value of a column {column!r}: {remedy}.")
 
 
-def _require_one_kind(files: Sequence[Path]) -> None:
-    """Refuse files of several kinds."""
-    first = files[0]
-    for file in files[1:]:
-        if _kind(file) != _kind(first):
-            raise TableError(
-                f"{first} and {file} are of two kinds, {_kind(first) or 'unknown'} and {_kind(file) or 'unknown'}: the "
-                "files of one table are of one."
-            )
-
-
-def require_the_same_columns(names: Sequence[str], file: Path, of_first: Sequence[str], first: Path) -> None:
-    """Refuse a file that has not the columns of the first one, in any order.
-
-    Examples
-    --------
-    >>> require_the_same_columns(["a"], Path("2.csv"), ["a", "b"], Path("1.csv"))
-    Traceback (most recent call last):
-    vecprop.tables.error.TableError: 2.csv has no column 'b', which 1.csv has: all files of a table have the same \
-columns.
-    """
+def require_equal_columns(names: Sequence[str], file: Path, of_first: Sequence[str], first: Path) -> None:
+    """Refuse a file that has not the columns of the first one, in any order."""
     for here, there, have, other in ((names, of_first, file, first), (of_first, names, first, file)):
         for name in there:
             if name not in here:

@@ -10,10 +10,9 @@ from sklearn.utils.validation import check_array
 from ...system.threads import run_together, usable_threads
 from ..error import TableError, pandas
 from .arrow_files import with_index
-from .delimited import require_columns
+from .delimited import require_columns, require_distinct
 from .file_lists import is_path
 from .reading import is_dataset, read_table
-from .sniffing import require_distinct
 
 Frame = Any
 """A pandas DataFrame."""
@@ -115,13 +114,7 @@ def _of_array(array: Any, estimator: Any) -> Frame:
 
 
 def names_of_array(columns: int) -> list[str]:
-    """Return the names of the columns of an array.
-
-    Examples
-    --------
-    >>> names_of_array(3)
-    ['x0', 'x1', 'x2']
-    """
+    """Return the names of the columns of an array."""
     return [f"x{number}" for number in range(columns)]
 
 
@@ -156,13 +149,7 @@ def row_blocks(rows: int, width: int) -> list[slice]:
 
 
 def by_blocks(work: Callable[[slice], None], rows: int, width: int) -> None:
-    """Call work(block) for each block of rows, in as many threads as may run.
-
-    Examples
-    --------
-    >>> by_blocks(print, 3, width=10)
-    slice(0, 3, None)
-    """
+    """Call work(block) for each block of rows, in as many threads as may run."""
     parts = row_blocks(rows, width)
     workers = min(usable_threads(), len(parts))
 

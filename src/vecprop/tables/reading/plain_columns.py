@@ -94,13 +94,7 @@ class PlainColumn:
 
 
 def as_type(series: Any, of: Type) -> Any:
-    """Return text as the values of a column of a type.
-
-    Examples
-    --------
-    >>> as_type(pandas().Series(["1", "None"]), "float64").tolist(), as_type(pandas().Series(["True"]), "bool").tolist()
-    ([1.0, nan], [True])
-    """
+    """Return text as the values of a column of a type."""
     if of == "text":
         return series
     series = _without_none(series)

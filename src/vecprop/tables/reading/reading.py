@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,32 +12,25 @@ from typing import Any, cast
 from ..error import TableError, first_line, pandas
 from ..kinds.kinds import as_whole
 from . import arrow_files
-from .delimited import Separated, known_target, require_columns
+from .delimited import Separated, known_target, require_columns, require_distinct
 from .file_lists import (
     ARROW,
     EXCEL,
     PARQUET,
     STANDARD_INPUT,
     Paths,
-    existing,
     files_of,
     is_path,
-    require_the_same_columns,
+    require_equal_columns,
     short_names,
 )
-from .sniffing import require_distinct
 
 
-def read_excel(path: Path) -> Any:
-    """Return the first sheet of a workbook as a data frame; ``attrs["notes"]`` says if there are others.
-
-    The index of rows is their number in the sheet, as lines are of a text file.
-
-    Raises
-    ------
-    TableError
-        If the file is no workbook, or two columns have one name.
-    """
+def _read_excel(files: Sequence[Path]) -> Any:
+    """Return the first sheet of a workbook as a data frame, whose rows are named by their numbers in the sheet."""
+    path = files[0]
+    if len(files) > 1:
+        raise TableError(f"{path} is a workbook, which is read alone: save several as Parquet or CSV.")
     try:
         import openpyxl  # noqa: F401 (pandas reads with it)
     except ImportError:
@@ -121,20 +114,20 @@ def read_table(
     """
     if is_dataset(path):
         named, data = Path("The data set"), cast(Any, path)
-        return checked(arrow_files.as_frame(named, arrow_files.one_line_errors(named, data.to_table)), named)
-    files = files_of(path)
-    with _as_file(files[0]) if len(files) == 1 else nullcontext(_shown(path)) as named:
-        files = [named] if len(files) == 1 else files
+        return _checked(arrow_files.as_frame(named, arrow_files.one_line_errors(named, data.to_table)), named)
+    with _files(path) as (files, named):
         suffix = files[0].suffix.lower()
         if suffix in PARQUET | ARROW:
-            frame = arrow_files.as_frame(named, arrow_files.one_table(files))
+            from pyarrow import concat_tables
+
+            frame = arrow_files.as_frame(named, concat_tables(table for _, table in arrow_files.tables_of(files)))
         elif suffix in EXCEL:
-            frame = read_excel(_alone(files))
+            frame = _read_excel(files)
             frame = frame if as_text else frame.reset_index(drop=True)
         else:
-            frame = checked(_text_of(files, named, target, classes), named)
+            frame = _checked(_text_of(files, named, target, classes), named)
             frame = frame if as_text else typed(frame)
-        return checked(frame, named)
+        return _checked(frame, named)
 
 
 def is_dataset(table: Any) -> bool:
@@ -142,29 +135,16 @@ def is_dataset(table: Any) -> bool:
     return hasattr(table, "get_fragments") and hasattr(table, "to_table")
 
 
-def _shown(path: Any) -> Path:
-    """Return the name of a folder, or of a list of files."""
-    return Path(path) if isinstance(path, str | os.PathLike) else Path(f"The table of {len(path)} files")
-
-
-def _alone(files: Sequence[Path]) -> Path:
-    """Return the only file, or refuse several workbooks."""
-    if len(files) > 1:
-        raise TableError(f"{files[0]} is a workbook, which is read alone: save several as Parquet or CSV.")
-    return files[0]
-
-
 def _text_of(files: Sequence[Path], named: Path, target: str | None, classes: Sequence[str]) -> Frame:
     """Return text files as one table of text, whose rows are named by their lines."""
     texts = list(separated(files))
     frames = [text.read(target) for text in texts]
     notes = list(dict.fromkeys(note for frame in frames for note in frame.attrs["notes"]))
+    frame = frames[0]
     if len(files) > 1:
-        for frame, name in zip(frames, short_names(files), strict=True):
-            frame.index = _lines_of_file(name, frame.index)
-        frames = [pandas().concat([frame[frames[0].columns] for frame in frames])]
-        frames[0].index.name = "line"
-    (frame,) = frames
+        for part, name in zip(frames, short_names(files), strict=True):
+            part.index = _lines_of_file(name, part.index)
+        frame = pandas().concat([part[frame.columns] for part in frames]).rename_axis(index="line")
     if target in frame.columns:
         frame[target], more = known_target(frame[target], classes, named.name)
         notes += more
@@ -180,7 +160,7 @@ def separated(files: Sequence[Path]) -> Iterator[Separated]:
         if len(files) > 1:
             names = text.names()
             of_first = of_first or names
-            require_the_same_columns(names, file, of_first, files[0])
+            require_equal_columns(names, file, of_first, files[0])
         yield text
 
 
@@ -233,17 +213,15 @@ def chunks(path: Paths | Any, rows: int, kept: Sequence[str] = ()) -> Iterator[t
     All values of text files stay text, and those of Parquet and Arrow files have Arrow's types.
     """
     if is_dataset(path):
-        yield from _parts_of_dataset(path, rows, kept)
+        require_columns(cast(Any, path).schema.names, kept)
+        yield from _arrow_parts(_batches(path, rows), rows, kept)
         return
-    files = files_of(path)
-    with _as_file(files[0]) if len(files) == 1 else nullcontext(_shown(path)) as named:
-        files = [named] if len(files) == 1 else files
+    with _files(path) as (files, named):
         suffix = files[0].suffix.lower()
         if suffix in PARQUET | ARROW:
-            schema = arrow_files.common_schema(files) if len(files) > 1 else None
-            parts = (part for file in files for part in _binary_parts(file, rows, kept, schema))
+            parts = _arrow_parts(arrow_files.tables_of(files), rows, kept)
         elif suffix in EXCEL:
-            frame = checked(read_excel(_alone(files)), named)
+            frame = _checked(_read_excel(files), named)
             require_columns(frame.columns, kept)
             parts = _cut(frame, frame[list(kept)].map(_as_in_a_cell, na_action="ignore"), rows)
         else:
@@ -251,7 +229,7 @@ def chunks(path: Paths | Any, rows: int, kept: Sequence[str] = ()) -> Iterator[t
         is_empty = True
         for part, as_stored in parts:
             if len(files) == 1:
-                yield checked(part, named), as_stored
+                yield _checked(part, named), as_stored
             elif len(part):
                 yield part, as_stored
             is_empty = is_empty and not len(part)
@@ -272,29 +250,21 @@ def _text_parts(files: Sequence[Path], rows: int, kept: Sequence[str]) -> Iterat
             yield part[names], as_stored
 
 
-def _parts_of_dataset(dataset: Any, rows: int, kept: Sequence[str]) -> Iterator[tuple[Frame, Frame]]:
-    import pyarrow
+def _batches(dataset: Any, rows: int) -> Iterator[tuple[Path, Any]]:
+    """Yield the batches of a data set that have rows as Arrow tables, and what the data set is called."""
+    from pyarrow import Table
 
-    named = Path("The data set")
-    require_columns(dataset.schema.names, kept)
-    batches, is_empty = dataset.to_batches(batch_size=rows), True
+    named, batches, is_empty = Path("The data set"), dataset.to_batches(batch_size=rows), True
     while (batch := arrow_files.one_line_errors(named, lambda: next(batches, None))) is not None:
         if len(batch):
-            table, is_empty = pyarrow.Table.from_batches([batch]), False
-            yield from _cut(arrow_files.as_frame(named, table), arrow_files.as_stored(named, table, list(kept)), rows)
+            is_empty = False
+            yield named, Table.from_batches([batch])
     if is_empty:
         raise TableError(f"{named} has no rows.")
 
 
 def typed(frame: Frame) -> Frame:
-    """Return a table of text with columns of numbers and of truth values where all values are plain ones.
-
-    Examples
-    --------
-    >>> frame = pandas().DataFrame({"age": ["36", None], "zip": ["01001", "98101"]})
-    >>> typed(frame)["age"].tolist(), typed(frame)["zip"].tolist()
-    ([36.0, nan], ['01001', '98101'])
-    """
+    """Return a table of text with columns of numbers and of truth values where all values are plain ones."""
     columns = {name: plain_values(frame[name].mask(frame[name] == "None")) for name in frame.columns}
     plain = {name: column for name, column in columns.items() if pandas().api.types.is_numeric_dtype(column.dtype)}
     result = frame.assign(**plain).reset_index(drop=True)
@@ -323,21 +293,14 @@ def plain_values(series: Any) -> Any:
 
 
 def as_classes(known: Any) -> Any:
-    """Return known values of a target of classes: the text of a file as `plain_values`, Python objects by their type.
-
-    Examples
-    --------
-    >>> as_classes(pandas().Series(["0", "1"])).tolist(), as_classes(pandas().Series([True, False], dtype=object)).dtype
-    (['0', '1'], dtype('bool'))
-    """
+    """Return known values of a target of classes: text of a file as `plain_values`, Python objects by their type."""
     return as_whole(plain_values(known)) if known.attrs.get("is_text") else known.infer_objects()
 
 
-def _binary_parts(path: Path, rows: int, kept: Sequence[str], schema: Any) -> Iterator[tuple[Frame, Frame]]:
-    for table in arrow_files.arrow_tables(path, schema):
+def _arrow_parts(tables: Iterable[tuple[Path, Any]], rows: int, kept: Sequence[str]) -> Iterator[tuple[Frame, Frame]]:
+    for path, table in tables:
         require_columns(table.column_names, kept)
-        as_stored = arrow_files.as_stored(path, table, list(kept))
-        yield from _cut(arrow_files.as_frame(path, table), as_stored, rows)
+        yield from _cut(arrow_files.as_frame(path, table), arrow_files.as_stored(path, table, list(kept)), rows)
 
 
 def _as_in_a_cell(value: Any) -> str:
@@ -353,38 +316,34 @@ def _cut(frame: Frame, as_stored: Frame, rows: int) -> Iterator[tuple[Frame, Fra
 
 
 @contextmanager
-def _as_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a file that can be read more than once: a stream, such as standard input, is copied first."""
-    path = existing(path)
+def _files(paths: Paths) -> Iterator[tuple[list[Path], Path]]:
+    """Give the files of a table, which can be read more than once, and its name: a stream is copied first."""
+    files = files_of(paths)
+    if len(files) > 1:
+        yield files, Path(paths) if isinstance(paths, str | os.PathLike) else Path(f"The table of {len(files)} files")
+        return
+    path = files[0]
     if path != STANDARD_INPUT and path.is_file():
-        yield path
+        yield files, path
         return
     said = "Standard input" if path == STANDARD_INPUT else str(path)
     with TemporaryDirectory() as folder:
-        copy = _copied(path, Path(folder))
+        copy = Path(folder, "stream")
+        with nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else path.open("rb") as stream:
+            start = stream.read(8)
+            copy = copy.with_suffix(next((end for mark, end in _ENDINGS.items() if start.startswith(mark)), ".csv"))
+            with copy.open("wb") as file:
+                file.write(start)
+                shutil.copyfileobj(stream, file)
         if not copy.stat().st_size:
             raise TableError(f"{said} is empty.")
         try:
-            yield copy
+            yield [copy], copy
         except TableError as error:
             raise TableError(str(error).replace(str(copy), said)) from error
 
 
-def _copied(path: Path, folder: Path) -> Path:
-    """Return a copy of a stream in a folder, with the ending of a name that its first bytes ask for."""
-    copy = folder / "stream"
-    with (
-        nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else path.open("rb") as stream,
-        copy.open("wb") as file,
-    ):
-        shutil.copyfileobj(stream, file)
-    with copy.open("rb") as file:
-        start = file.read(8)
-    ending = next((ending for mark, ending in _ENDINGS.items() if start.startswith(mark)), ".csv")
-    return copy.rename(copy.with_suffix(ending))
-
-
-def checked(frame: Frame, path: Path) -> Frame:
+def _checked(frame: Frame, path: Path) -> Frame:
     """Return a table if it has rows and columns, else refuse it."""
     if not frame.shape[1] or not len(frame):
         raise TableError(f"{path} has {frame.shape[1]} columns and {len(frame)} rows: a table needs both.")
@@ -394,17 +353,12 @@ def checked(frame: Frame, path: Path) -> Frame:
 def may_be_in_parts(table: Any) -> bool:
     """Return whether a table can be read in parts in any order: of Parquet or Arrow, or a data set of all rows."""
     if is_dataset(table):
-        return not _is_filtered(table)
+        try:
+            table.get_fragments()
+        except ValueError:  # the filtered rows of a data set, which pyarrow gives as a whole alone
+            return False
+        return True
     if not is_path(table):
         return False
     files = files_of(table)
     return files[0].suffix.lower() in PARQUET | ARROW and all(file.is_file() for file in files)
-
-
-def _is_filtered(dataset: Any) -> bool:
-    """Return whether a data set is the filtered rows of another, which pyarrow gives as a whole alone."""
-    try:
-        dataset.get_fragments()
-    except ValueError:
-        return True
-    return False
