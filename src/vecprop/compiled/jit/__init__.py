@@ -6,8 +6,6 @@ from typing import Any, Concatenate, ParamSpec
 from llvmlite import ir
 from numba import extending, types
 
-from .numba_internals import InnerCompiler
-
 OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     "fastmath": {"contract", "reassoc", "arcp"},
@@ -22,12 +20,7 @@ become products; infinities and NaN keep their meaning. References are not count
 counting takes the compiler a tenth of its time. Expressions of arrays, which kernels have none of, are not looked for.
 """
 
-INNER: dict[str, Any] = {
-    **OPTIONS,
-    "no_cpython_wrapper": True,
-    "no_cfunc_wrapper": True,
-    "pipeline_class": InnerCompiler,
-}
+INNER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 """Options of functions that only compiled code calls: no wrappers, which take time to compile."""
 
 IN_ORDER: dict[str, Any] = {**INNER, "fastmath": False}

@@ -16,7 +16,6 @@ from llvmlite import ir
 from numba import from_dtype, njit, types
 
 from . import IN_ORDER, INNER, intrinsic
-from .numba_internals import cgutils, make_array, populate_array
 
 
 def array_of(element, dimensions):
@@ -35,10 +34,8 @@ def array_of(element, dimensions):
         strides = [itemsize]
         for size in sizes[:0:-1]:
             strides.insert(0, builder.mul(strides[0], size))
-        array = make_array(array_type)(context, builder)
-        populate_array(
-            array, data=data, shape=cgutils.pack_array(builder, sizes), strides=strides, itemsize=itemsize, meminfo=None
-        )
+        array = context.make_array(array_type)(context, builder)
+        context.populate_array(array, data=data, shape=sizes, strides=strides, itemsize=itemsize, meminfo=None)
         return array._getvalue()  # noqa: SLF001
 
     return array_type, generate
@@ -88,7 +85,7 @@ def part(typing, array, start, end):
     array_type, generate_at = array_of(array.dtype, 1)
 
     def generate(context, builder, signature, values):
-        data = make_array(array)(context, builder, values[0]).data
+        data = context.make_array(array)(context, builder, values[0]).data
         sizes = builder.sub(values[2], values[1])
         return generate_at(context, builder, signature, (builder.gep(data, [values[1]]), sizes))
 

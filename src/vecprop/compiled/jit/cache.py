@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.extending import is_jitted
 
 from ...system.threads import refusals
-from .numba_internals import Dispatcher, Intrinsic
 
 OVERLOADS: dict[Any, tuple[Any, ...]] = {}
 """The implementation that compiled code calls in place of a function, with its options."""
@@ -67,10 +67,8 @@ def _described(value: Any) -> tuple[str, list[Any]]:
         return f"overloaded {value.__qualname__}", [*OVERLOADS[value]]
     if isinstance(value, _PLAIN):
         return f"{type(value).__name__} {value!r}", []
-    if isinstance(value, Dispatcher):
+    if is_jitted(value):
         return "compiled", [value.py_func, value.targetoptions]
-    if isinstance(value, Intrinsic):
-        return "intrinsic", [value._defn]  # noqa: SLF001
     if isinstance(value, ModuleType):
         return f"module {value.__name__}", []
     if isinstance(value, _BY_NAME) or _is_outside(value):
@@ -79,7 +77,7 @@ def _described(value: Any) -> tuple[str, list[Any]]:
         return f"function {_instructions(value.__code__)}", [*_reached(value)]
     if isinstance(value, property | staticmethod | classmethod):
         return type(value).__name__, [value.fget if isinstance(value, property) else value.__func__]
-    if hasattr(value, "__wrapped__"):  # a function with a cache
+    if hasattr(value, "__wrapped__"):  # an intrinsic, or a function with a cache
         return "wrapped", [value.__wrapped__]
     if isinstance(value, EnumType):
         return f"enum {value.__name__}", [

@@ -8,7 +8,6 @@ import atexit
 import gc
 import multiprocessing
 import os
-import pickle
 import subprocess
 import sys
 import threading
@@ -27,7 +26,7 @@ import numpy as np
 from ...system.threads import allowed_threads, apart, forks_wait
 from . import OPTIONS
 from .cache import alone, digest, folder, is_kept, is_shared, keep, kept
-from .numba_internals import CFunc, CompileResult, InnerCompiler, KernelCompiler, serialize, settings, sigutils
+from .numba_internals import compiled, loaded, settings
 
 _CODE = """
 import importlib, os, sys, threading, time
@@ -122,7 +121,6 @@ def wait_for(name: str) -> None:
 
 
 _OPTIONS = {name: value for name, value in OPTIONS.items() if name != "nogil"}
-_kept: list[Any] = []  # all code: an address is valid as long as its code exists
 
 _PAUSE = 5.0
 """Kernels that are compiled within this many seconds after others are of the same fit, and nothing more is said."""
@@ -172,53 +170,30 @@ class Kernel:
 
     def __init__(self, template: FunctionType, signature: Any, suffix: str, **names: Any) -> None:
         self.function, self.signature = filled_in(template, suffix, **names), signature
-        made_of = digest(self.function, str(self.signature), (_OPTIONS, KernelCompiler, InnerCompiler), _compiler())
+        made_of = digest(self.function, str(self.signature), _OPTIONS, _compiler())
         self.name = f"{self.function.__module__.rpartition('.')[2]}.{self.function.__qualname__}-{made_of[:24]}"
 
     def address(self) -> int:
         """Return the address of its machine code, compiled or loaded."""
-        return apart(self._compiled)
+        return apart(self._loaded)
 
-    def _compiled(self) -> int:
-        global _last_said
-        if missing := not is_kept(self.name):
+    def _loaded(self) -> int:
+        if not is_kept(self.name):
             _say()
         wait_for(self.name)
         with forks_wait:  # and the compiler takes one function at a time
-            compiler: Any = KernelCompiler  # Numba's annotation says that it has to be Numba's own
-            compiled: Any = CFunc(self.function, sigutils.normalize_signature(self.signature), {}, _OPTIONS, compiler)
-            compiled._cache = _Kept(self.name)  # noqa: SLF001
-            if is_kept(self.name):
-                compiled.compile()
-            else:
-                with alone(self.name), _no_garbage_collection():
-                    compiled.compile()
-            if missing:
-                _last_said = time.monotonic()
-        _kept.append(compiled)
-        assert compiled.address is not None
-        return compiled.address
+            return loaded(kept(self.name) or self._compiled())
 
-
-class _Kept:
-    """The cache of one kernel, with the methods that Numba calls to load and save its code."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def load_overload(self, signature: Any, target: Any) -> Any:
-        """Return the code in the cache, or None."""
-        code = kept(self.name)
-        with suppress(Exception):  # of any type, if another version of the compiler has written it
-            if code is not None:
-                target.refresh()  # compiling would have done it
-                return CompileResult._rebuild(target, *pickle.loads(code))  # noqa: SLF001
+    def _compiled(self) -> bytes:
+        global _last_said
         _say()
-        return None
-
-    def save_overload(self, signature: Any, compiled: Any) -> None:
-        """Save compiled code in the cache."""
-        keep(self.name, serialize.dumps(compiled._reduce()))  # noqa: SLF001
+        with alone(self.name):
+            if (code := kept(self.name)) is None:  # or else another process has compiled it meanwhile
+                with _no_garbage_collection():
+                    code = compiled(self.function, self.signature, _OPTIONS)
+                keep(self.name, code)
+        _last_said = time.monotonic()
+        return code
 
 
 def address_of(template: FunctionType, signature: Any, suffix: str, **names: Any) -> int:

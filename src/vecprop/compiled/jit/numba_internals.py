@@ -1,195 +1,37 @@
-"""Numba's inner parts, all in one place: other modules import them from here.
+"""What Numba does not export: the object code of a function, and the processor and settings that it compiles for."""
 
-Kernels and the functions that they call are compiled by our own steps, which are those that they need, and no others.
-Numba's are for any Python function. Kernels have no closures, generators, exceptions or counted references, so these
-steps are left out, and with them the analysis of lifetimes that each step repeats. A function that kernels call is
-optimized, linked into their code and inlined there; it never becomes machine code by itself.
+from types import FunctionType
+from typing import Any
 
-The parts may change with each release. So our steps first compile a small function; with a release with which they
-cannot, Numba's own steps take their place, and kernels take half as long again to compile.
-"""
-
-from contextlib import suppress
-from functools import cache
-from typing import Any, Literal
-
-import numba
 from llvmlite import binding
-from numba import types
-from numba.core import cgutils, config, serialize, sigutils
-from numba.core.ccallback import CFunc
-from numba.core.compiler import Compiler, CompileResult
-from numba.core.dispatcher import Dispatcher
-from numba.core.errors import NumbaError
-from numba.core.extending import _Intrinsic as Intrinsic
+from numba import cfunc
+from numba.core import config
 from numba.core.registry import cpu_target
-from numba.np.arrayobj import make_array, populate_array
-
-__all__ = [
-    "CFunc",
-    "CompileResult",
-    "Dispatcher",
-    "InnerCompiler",
-    "Intrinsic",
-    "KernelCompiler",
-    "NumbaError",
-    "cgutils",
-    "make_array",
-    "populate_array",
-    "serialize",
-    "sigutils",
-]
 
 _settings: Any = config  # Numba defines its settings at run time
+_engines: list[Any] = []  # an address is valid as long as the engine that has loaded its code
 
 
-def _our_compilers() -> tuple[Any, Any]:
-    """Return the compilers of kernels, and of functions that kernels call, by our steps."""
-    from numba.core import typed_passes, untyped_passes
-    from numba.core.codegen import JITCodeLibrary
-    from numba.core.compiler import CompilerBase
-    from numba.core.compiler_machinery import PassManager, register_pass
-    from numba.core.ir_utils import build_definitions
-    from numba.core.ssa import reconstruct_ssa
-    from numba.core.transforms import canonicalize_cfg
-
-    class Passes(PassManager):
-        """Passes without Numba's analysis after each of them, which takes a sixth of the time of compiling."""
-
-        def _runPass(self, index: int, passed: Any, state: Any) -> None:  # type: ignore[override]
-            passed.analysis = self._analysis
-            passed.run_pass(state)
-
-    @register_pass(mutates_CFG=True, analysis_only=False)
-    class AssignOnce(untyped_passes.ReconstructSSA):
-        """Gives each assignment a variable of its own, whose type can be found."""
-
-        _name = "vecprop_assign_once"
-
-        def run_pass(self, state: Any) -> Literal[True]:
-            state.func_ir = reconstruct_ssa(state.func_ir)
-            state.func_ir._definitions = build_definitions(state.func_ir.blocks)
-            return True
-
-    @register_pass(mutates_CFG=True, analysis_only=False)
-    class AssignOften(typed_passes.PreLowerStripPhis):
-        """Gives a variable the values of all paths to it, and loops the form that the compiler's loops have."""
-
-        _name = "vecprop_assign_often"
-
-        def run_pass(self, state: Any) -> Literal[True]:
-            state.func_ir = self._strip_phi_nodes(state.func_ir)
-            state.func_ir.blocks = canonicalize_cfg(state.func_ir.blocks)
-            state.func_ir._definitions = build_definitions(state.func_ir.blocks)
-            return True
-
-    class NoEngine:
-        """The engine of code that does not run: compiled code calls no Python function."""
-
-        @staticmethod
-        def set_env(name: str, environment: Any) -> None:
-            pass
-
-    class LinkedLibrary(JITCodeLibrary):
-        """The code of a function that is linked into its callers: there is no engine and no machine code."""
-
-        @property
-        def codegen(self) -> Any:
-            return NoEngine
-
-        def get_pointer_to_function(self, name: str) -> int:
-            return 0
-
-        def _finalize_final_module(self) -> None:
-            self._finalize_dynamic_globals()
-            self._finalized = True
-
-    @register_pass(mutates_CFG=True, analysis_only=False)
-    class LowerToLink(typed_passes.NativeLowering):
-        """Generates the code of a function that is linked into its callers."""
-
-        _name = "vecprop_lower_to_link"
-
-        def run_pass(self, state: Any) -> Literal[True]:
-            state.library = LinkedLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
-            return super().run_pass(state)
-
-    def steps(lowering: type) -> list[PassManager]:
-        chosen = Passes("kernel")
-        for each in (
-            untyped_passes.TranslateByteCode,
-            untyped_passes.FixupArgs,
-            untyped_passes.IRProcessing,
-            untyped_passes.InlineInlinables,
-            AssignOnce,
-            typed_passes.NopythonTypeInference,
-            AssignOften,
-            lowering,
-            typed_passes.NoPythonBackend,
-        ):
-            chosen.add_pass(each, each.__name__)
-        chosen.finalize()
-        return [chosen]
-
-    class KernelSteps(CompilerBase):
-        def define_pipelines(self) -> list[PassManager]:
-            return steps(typed_passes.NativeLowering)
-
-    class InnerSteps(CompilerBase):
-        def define_pipelines(self) -> list[PassManager]:
-            return steps(LowerToLink)
-
-    return KernelSteps, InnerSteps
+def compiled(function: FunctionType, signature: Any, options: dict[str, Any]) -> bytes:
+    """Return the object code of a function that C can call, behind the name that it has there."""
+    made: Any = cfunc(signature, **options)(function)
+    # Numba's own cache keeps code by its source file, and needs twice the time of a warm start.
+    return made.native_name.encode() + b"\0" + made._library._get_compiled_object()
 
 
-_kernel: Any = Compiler
-_inner: Any = Compiler
-with suppress(ImportError, AttributeError, TypeError):  # a release without one of the parts, or with other arguments
-    _kernel, _inner = _our_compilers()
-
-
-@cache
-def _ours_fit() -> bool:
-    """Return whether our steps compile a loop with a call rightly."""
-    options: dict[str, Any] = {"_nrt": False, "no_cpython_wrapper": True}
-    njit: Any = numba.njit
-
-    @njit(pipeline_class=_inner, no_cfunc_wrapper=True, **options)
-    def half(n):
-        return n >> 1
-
-    def halvings(n):
-        count = 0
-        while n > 1:
-            n = half(n)
-            count += 1
-        return count
-
-    try:
-        compiled: Any = CFunc(halvings, ((types.int64,), types.int64), {}, options, _kernel)
-        compiled.compile()
-        return compiled.ctypes(9) == 3
-    except Exception:  # of any type, from the depths of a compiler that is not the one that we know
-        return False
-
-
-class KernelCompiler(Compiler):
-    """Compiles a kernel, by our steps or Numba's."""
-
-    ours = _kernel
-
-    def define_pipelines(self) -> list[Any]:
-        return self.ours.define_pipelines(self) if _ours_fit() else super().define_pipelines()
-
-
-class InnerCompiler(KernelCompiler):
-    """Compiles a function that kernels call."""
-
-    ours = _inner
+def loaded(code: bytes) -> int:
+    """Return the address of a function that `compiled` has returned, in this process or another one."""
+    name, _, made = code.partition(b"\0")
+    machine = binding.Target.from_default_triple().create_target_machine()
+    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)  # of its own: names may be the same
+    engine.add_object_file(binding.ObjectFileRef.from_data(made))
+    engine.finalize_object()
+    _engines.append(engine)
+    return engine.get_function_address(name.decode())
 
 
 def settings() -> tuple[Any, ...]:
-    """Return the processor and Numba's settings, on which machine code depends."""
+    """Return the processor and Numba's settings, on which machine code depends; prepare LLVM for both."""
     target: Any = cpu_target.target_context
     return repr(target.codegen().magic_tuple()), _settings.BOUNDSCHECK, _settings.OPT
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
 
 from ..jit import ONCE_IN_ORDER, intrinsic
 from ..jit.addresses import array_of, numbers_at, words_at
@@ -34,7 +33,8 @@ def room(typing, like):
 
     def reserve(context, builder, signature, values):
         size = ir.Constant(ir.IntType(64), AT_ONCE)
-        data = cgutils.alloca_once(builder, context.get_data_type(like), size=size)
+        with builder.goto_entry_block():  # once, though the call may be in a loop
+            data = builder.alloca(context.get_data_type(like), size)
         return generate(context, builder, signature, (data, size))
 
     return array_type(like), reserve
@@ -47,7 +47,7 @@ def prefetch(typing, address):
     def generate(context, builder, signature, values):
         word, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
         function_type = ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
-        function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+        function = builder.module.declare_intrinsic("llvm.prefetch.p0", (), function_type)
         builder.call(function, [builder.inttoptr(values[0], pointer), word(0), word(3), word(1)])
         return context.get_dummy_value()
 

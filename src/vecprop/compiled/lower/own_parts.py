@@ -15,12 +15,12 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba.core.errors import NumbaError
 
 from ...core.elementary import Array
 from ...core.layers import Activation
 from ...core.losses import ElementwiseLoss
 from ...optimize.optimizers import Optimizer
-from ..jit.numba_internals import NumbaError
 from .formulas import forget, hyperparameters, is_of_the_library, of_formulas
 from .loops import derivative_address, link_address, loss_address, map_address, update_address
 
