@@ -21,6 +21,7 @@ from vecprop.learn.playground import page as page_module
 from vecprop.learn.playground.page import Page
 from vecprop.learn.playground.session import Session
 from vecprop.learn.playground.settings import LABELS, Settings
+from vecprop.learn.playground.shown import hidden
 
 
 class Window:
@@ -38,14 +39,14 @@ class Window:
 
     def shown(self):
         """Return the last answer."""
-        data: Any = self.page.messages.shown.data
+        data: Any = self.page.shown.data
         return json.loads(data["message"][0])
 
     def tell(self, action, **values):
         """Send a message, and return the answer."""
         self.count += 1
         message = json.dumps({"do": action, **values})
-        self.page.messages.sent.data = {"message": [message], "count": [self.count]}
+        self.page.sent.data = {"message": [message], "count": [self.count]}
         later: Any
         for later in self.page.document.session_callbacks:  # what the server does next
             self.page.document.remove_next_tick_callback(later)
@@ -353,7 +354,7 @@ def test_the_cut_of_the_hidden_space_is_where_classes_are_equally_probable():
         window.session.run_epochs(30)
         window.tell("tab", tab="hidden")
         session, view = window.session, window.page.hidden
-        H = session.hidden()
+        H = hidden(session)
         last = session.network.layout.views(session.theta)[-1]
         height = H @ (last["W"][:, 0] - last["W"][:, 1]) + last["b"][0] - last["b"][1]
         assert ((height > 0) == (session.network.predict(session.theta, session.points.XY).argmax(axis=1) == 0)).all()

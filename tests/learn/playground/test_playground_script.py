@@ -10,7 +10,7 @@ import pytest
 import vecprop
 from vecprop.learn.playground.points import SETS
 from vecprop.learn.playground.session import Session
-from vecprop.learn.playground.settings import ACTIVATIONS, CLASSES, FEATURES, OPTIMIZERS, Settings
+from vecprop.learn.playground.settings import CHOICES, CLASSES, FEATURES, Settings
 from vecprop.learn.playground.table import Table
 from vecprop.learn.playground.take_away import script
 
@@ -52,8 +52,8 @@ def wandered(seed, table):
             rows=int(rng.integers(20, 60)),
             layers=one([(3,), (4, 3), ()]),
             features=one([("x", "y"), ("x", "sin(y)"), FEATURES]),
-            activation=one(ACTIVATIONS),
-            optimizer=one(OPTIMIZERS),
+            activation=one(CHOICES["activation"]),
+            optimizer=one(CHOICES["optimizer"]),
             learning_rate=0.01,
             dropout=one([0.0, 0.0, 0.3]),
             normalization=one([False, True]),
@@ -69,8 +69,8 @@ def wandered(seed, table):
     def changed():
         name, values = one(
             [
-                ("optimizer", OPTIMIZERS),
-                ("activation", ACTIVATIONS),
+                ("optimizer", CHOICES["optimizer"]),
+                ("activation", CHOICES["activation"]),
                 ("learning_rate", [0.02, 0.005]),
                 ("batch", [0, 8, 13]),
                 ("penalty", ["none", "L2"]),
@@ -89,10 +89,10 @@ def wandered(seed, table):
         lambda: session.run_epochs(int(rng.integers(1, 9))),
         lambda: session.step(int(rng.integers(1, 9))),
         lambda: session.step(1),
-        lambda: session.set_weight(int(rng.integers(session.size)), float(rng.normal())),
-        lambda: session.add_point(rng.normal(), rng.normal(), target()),
-        lambda: session.move_point(int(rng.integers(len(session.points.t))), rng.normal(), rng.normal()),
-        lambda: session.remove_point(int(rng.integers(len(session.points.t)))),
+        lambda: session.set_weight(int(rng.integers(len(session.theta))), float(rng.normal())),
+        lambda: session.edit("add", rng.normal(), rng.normal(), target()),
+        lambda: session.edit("move", int(rng.integers(len(session.points.t))), rng.normal(), rng.normal()),
+        lambda: session.edit("remove", int(rng.integers(len(session.points.t)))),
         changed,
         changed,
         session.restart,
@@ -154,7 +154,7 @@ def test_the_script_needs_numpy_and_the_public_names_alone(table):
 def test_a_new_start_forgets_what_was_trained():
     session = Session(Settings(rows=30))
     session.run_epochs(20)
-    session.add_point(1, 1, 0)
+    session.edit("add", 1, 1, 0)
     session.restart()
     assert "theta, state = run(" not in script(session)
     assert replayed_here(session) == session.theta.tobytes()
@@ -167,7 +167,7 @@ def test_a_new_start_forgets_what_was_trained():
 def test_other_points_come_without_the_changes_of_earlier_ones(change, is_begun_anew):
     session = Session(Settings(rows=30))
     session.run_epochs(2)
-    session.add_point(1.0, 1.0, 0)
+    session.edit("add", 1.0, 1.0, 0)
     session.change(**change)
     if is_begun_anew:
         session.restart()

@@ -6,7 +6,7 @@ Messages are JSON, in two sources of data that Bokeh keeps the same on both side
 import asyncio
 import json
 import secrets
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from importlib.resources import files
@@ -19,40 +19,101 @@ from bokeh.document import Document
 from bokeh.models import ColumnDataSource, CustomJS
 
 from ...terminal.errors import sentence
-from .session import LARGEST_WEIGHT, MOST_EPOCHS_OF_STARTS, MOST_STARTS, Session
+from .session import LARGEST_WEIGHT, Session
 from .settings import CHOICES, LABELS, RANGES, Settings, SettingsError
+from .shown import MOST_EPOCHS_OF_STARTS, MOST_STARTS, check, losses_of_starts, row
 from .table import MOST_BYTES, Table
-from .take_away import file_of
+from .take_away import model_file, script
 from .views.curves import GradientsView, LossView, StartsView, described
 from .views.map import MapView
 from .views.network import NetworkView
 from .views.spaces import HiddenView, MomentumView
 
-Action = Callable[..., Awaitable[None] | None]
+FRAME_SECONDS = 0.015
+"""The longest time of training between two frames."""
+
+OTHERS_SECONDS = 0.5
+"""The time between two frames in which all pictures are drawn, not the map alone."""
+
+MOST_EPOCHS = 100_000
+"""The largest number of epochs between two frames."""
+
+MOST_CLOSED = 8
+"""The number of windows that were closed whose sessions are kept, since their pages may be loaded again."""
 
 
-class Messages:
-    """The messages of a window."""
+class Page:
+    """A window: a session, its pictures, and its controls, whose messages call the methods that begin with do_.
 
-    def __init__(self, document: Document, page: "Page") -> None:
+    Any method adds to ``told`` what the next answer tells.
+    """
+
+    def __init__(self, document: Document, session: Session, windows: "dict[str, Page] | None" = None) -> None:
+        self.document, self.session = document, session
+        self.windows, self.key = {} if windows is None else windows, secrets.token_hex(8)
+        self.running, self.speed, self.frame = False, 1, 0
+        self.row, self.target, self.tab = 0, 0.0, "numbers"
+        self._drawn = 0.0
+        self.map, self.starts, self.hidden = MapView(self._edited), StartsView(), HiddenView()
+        self.network = NetworkView(lambda: self._answer(self._tell_weight))
+        self.always = {"map": self.map, "loss": LossView(), "network": self.network}
+        self.in_tabs = {"hidden": self.hidden, "gradients": GradientsView(), "momentum": MomentumView()}
         self.told: dict[str, Any] = {}
-        self.sent = ColumnDataSource({"message": []}, name="sent")
-        self.shown = ColumnDataSource({"message": []}, name="shown")
-        self._document, self._page = document, page
-        self.sent.on_change("data", self._receive)
+        self.sent, self.shown = (ColumnDataSource({"message": []}, name=name) for name in ("sent", "shown"))
+        self.sent.on_change("data", lambda attribute, old, new: self._answer(self._act, text=new["message"][0]))
 
-    def answer(self, action: Action, **values: Any) -> None:
+    def fill(self) -> None:
+        """Put the pictures, the messages and the page around them into the document."""
+        self._draw()  # first, since a document looks for new models after each change
+        figures = [view.figure for view in (*self.always.values(), *self.in_tabs.values(), self.starts)]
+        with self.document.models.freeze():
+            for root in (*figures, self.sent, self.shown):
+                self.document.add_root(root)
+        self.document.title = "vecprop playground"
+        self.document.config.update(reconnect_session=False, notify_connection_status=False)  # the page does both
+        folder = files("vecprop.learn.playground")
+        html, style, code = (
+            folder.joinpath(f"page.{ending}").read_text(encoding="utf-8") for ending in ("html", "css", "js")
+        )
+        self.document.template = get_env().from_string(html)
+        self.document.template_variables.update(
+            style=style,
+            choices=CHOICES,
+            labels=LABELS,
+            ranges=RANGES,
+            largest_weight=LARGEST_WEIGHT,
+            most_starts=MOST_STARTS,
+            most_epochs_of_starts=MOST_EPOCHS_OF_STARTS,
+        )
+        arguments = {"sent": self.sent, "shown": self.shown, "figures": figures, "most_bytes": MOST_BYTES}
+        self.document.js_on_event("document_ready", CustomJS(args=arguments, code=code))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a browser shows the window."""
+        context: Any = self.document.session_context
+        return bool(context and context.session and context.session.connection_count)
+
+    # Messages.
+
+    def _act(self, text: str) -> Awaitable[None] | None:
+        message = json.loads(text)
+        action = getattr(self, f"do_{message.pop('do')}", None)
+        if action is None:
+            raise ValueError("The page asks for something that does not exist: load it again.")
+        return action(**message)
+
+    def _answer(self, action: Callable[..., Awaitable[None] | None], **values: Any) -> None:
         """Do something, and tell what follows, or why it is refused."""
         try:
             waiting = action(**values)
         except Exception as error:
-            self.told["said"] = sentence(error)
+            waiting, self.told["said"] = None, sentence(error)
+        if waiting is None:
+            self._tell()
         else:
-            if waiting is not None:
-                later: Any = lambda: self._answer_later(waiting)  # noqa: E731
-                self._document.add_next_tick_callback(later)
-                return
-        self._tell()
+            later: Any = lambda: self._answer_later(waiting)  # noqa: E731
+            self.document.add_next_tick_callback(later)
 
     async def _answer_later(self, waiting: Awaitable[None]) -> None:
         """Wait for something; other windows go on meanwhile, and this one's messages wait."""
@@ -62,85 +123,16 @@ class Messages:
             self.told["said"] = sentence(error)
         self._tell()
 
-    def _receive(self, attribute: str, old: Any, new: Any) -> None:
-        self.answer(self._act, text=new["message"][0])
-
-    def _act(self, text: str) -> Awaitable[None] | None:
-        message = json.loads(text)
-        action = getattr(self._page, f"do_{message.pop('do')}", None)
-        if action is None:
-            raise ValueError("The page asks for something that does not exist: load it again.")
-        return action(**message)
-
     def _tell(self) -> None:
-        self.shown.data = {"message": [json.dumps(self.told | self._page.status())]}
-        self.told = {}
-
-
-FRAME_SECONDS = 0.015
-"""The longest time of training between two frames."""
-OTHERS_SECONDS = 0.5
-"""The time between two frames in which all pictures are drawn, not the map alone."""
-MOST_EPOCHS = 100_000
-"""The largest number of epochs between two frames."""
-MOST_CLOSED = 8
-"""The number of windows that were closed whose sessions are kept, since their pages may be loaded again."""
-FOLDER = files("vecprop.learn.playground")
-
-
-class Page:
-    """A window: a session, its pictures, and its controls, whose messages call the methods that begin with do_."""
-
-    def __init__(self, document: Document, session: Session, windows: "dict[str, Page] | None" = None) -> None:
-        self.document, self.session = document, session
-        self.windows, self.key = {} if windows is None else windows, secrets.token_hex(8)
-        self.running, self.speed, self.frame = False, 1, 0
-        self.row, self.target, self.tab = 0, 0.0, "numbers"
-        self._drawn = 0.0
-        self.map, self.starts, self.hidden = MapView(self._edited), StartsView(), HiddenView()
-        self.network = NetworkView(self._chosen)
-        self.always = {"map": self.map, "loss": LossView(), "network": self.network}
-        self.in_tabs = {"hidden": self.hidden, "gradients": GradientsView(), "momentum": MomentumView()}
-        self.messages = Messages(document, self)
-
-    @property
-    def told(self) -> dict[str, Any]:
-        """What the next answer tells."""
-        return self.messages.told
-
-    def fill(self) -> None:
-        """Put the pictures, the messages and the page around them into the document."""
-        self._draw()  # first, since a document looks for new models after each change
-        figures = [view.figure for view in (*self.always.values(), *self.in_tabs.values(), self.starts)]
-        sources = {"sent": self.messages.sent, "shown": self.messages.shown}
-        with self.document.models.freeze():
-            for root in (*figures, *sources.values()):
-                self.document.add_root(root)
-        self.document.title = "vecprop playground"
-        self.document.config.update(reconnect_session=False, notify_connection_status=False)  # the page does both
-        self.document.template = get_env().from_string(_text("page.html"))
-        self.document.template_variables.update(
-            style=_text("page.css"),
-            choices=CHOICES,
-            labels=LABELS,
-            ranges=RANGES,
-            largest_weight=LARGEST_WEIGHT,
-            most_starts=MOST_STARTS,
-            most_epochs_of_starts=MOST_EPOCHS_OF_STARTS,
-        )
-        arguments = {**sources, "figures": figures, "most_bytes": MOST_BYTES}
-        self.document.js_on_event("document_ready", CustomJS(args=arguments, code=_text("page.js")))
-
-    def status(self) -> dict[str, Any]:
-        """Return what is told with every answer."""
+        """Send what is told, and the status, whose losses are known after an epoch that was just trained."""
         session = self.session
-        history = session.history
-        is_after_epoch = self.running and "frame" in self.told  # whose losses are known
-        losses = (history.train[-1], history.test[-1]) if is_after_epoch else session.losses
+        is_after_epoch = self.running and "frame" in self.told
+        losses = session.history.values[-1] if is_after_epoch else session.losses
         numbers = dict(zip(("train", "test", "right", "right_test"), (*losses, *session.right), strict=True))
         status = {name: float(number) if isfinite(number) else None for name, number in numbers.items()}
         status |= {"epoch": session.epoch, "steps": session.steps, "trouble": session.trouble, "running": self.running}
-        return {"status": status}
+        self.shown.data = {"message": [json.dumps(self.told | {"status": status})]}
+        self.told = {}
 
     def _tell_settings(self) -> None:
         session = self.session
@@ -150,6 +142,10 @@ class Page:
         if session.table is not None:
             chosen = session.table.chosen(session.settings.columns)
             self.told["columns"] = {"names": session.table.columns, "chosen": list(chosen)}
+
+    def _tell_weight(self) -> None:
+        edge = self.network.chosen
+        self.told["weight"] = None if edge is None else asdict(edge)
 
     def do_ready(self, window: str | None = None) -> None:
         """Begin, with the session of a window that was closed if its page is loaded again."""
@@ -163,12 +159,6 @@ class Page:
         self.told["window"] = self.key
         self._tell_settings()
         self._draw()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether a browser shows the window."""
-        context: Any = self.document.session_context
-        return bool(context and context.session and context.session.connection_count)
 
     # Training.
 
@@ -202,18 +192,16 @@ class Page:
         self.told["frame"] = self.frame
 
     def do_step(self) -> None:
-        self._stop_and(self.session.step)
+        self.session.step()
+        self.do_pause()
 
     def do_epoch(self) -> None:
-        self._stop_and(self.session.run_epochs, 1)
+        self.session.run_epochs(1)
+        self.do_pause()
 
     def do_restart(self) -> None:
-        self._stop_and(self.session.restart)
-
-    def _stop_and(self, action: Callable[..., None], *values: Any) -> None:
-        self.running = False
-        action(*values)
-        self._draw()
+        self.session.restart()
+        self.do_pause()
 
     def do_speed(self, epochs: int) -> None:
         if type(epochs) is not int or not 1 <= epochs <= MOST_EPOCHS:
@@ -236,19 +224,19 @@ class Page:
         self._draw()
 
     def do_open(self, text: str) -> None:
-        """Begin anew with settings that were taken away as a text."""
+        """Begin with settings that were taken away as a text."""
         self._begin(Session(Settings.from_text(text), self.session.table))
 
     async def do_upload(self, name: str, content: str) -> None:
-        """Begin anew with a table, whose bytes are base64."""
+        """Begin with a table, whose bytes are base64."""
         table = await asyncio.to_thread(Table.of_file, name, b64decode(content, validate=True))
         self._begin(Session(replace(self.session.settings, data="table", columns=()), table))
 
     def _begin(self, session: Session) -> None:
-        self.session, self.running = session, False
+        self.session = session
         self._forget()
         self._tell_settings()
-        self._draw()
+        self.do_pause()
 
     def _forget(self) -> None:
         """Forget the selected point and the results of earlier data or settings."""
@@ -260,22 +248,21 @@ class Page:
     def _edited(self, kind: str, **where: Any) -> None:
         """Do what the mouse has done on the map."""
         self.told["said"] = ""
-        actions = {"select": self._select, "add": self._add, "move": self._move}
-        self.messages.answer(actions[kind], **where)
+        self._answer({"select": self._select, "add": self._add, "move": self._move}[kind], **where)
 
     def _add(self, x: float, y: float) -> None:
         axis: Any = self.session.points.target
-        self._edit(self.session.add_point, x, y, self.target if self.session.class_count else axis.place(self.target))
+        self._edit("add", x, y, self.target if self.session.class_count else axis.place(self.target))
 
     def _move(self, row: int, x: float, y: float) -> None:
-        self._edit(self.session.move_point, row, x, y, selected=row)
+        self._edit("move", row, x, y, selected=row)
 
     def do_remove(self, row: int) -> None:
-        self._edit(self.session.remove_point, row)
+        self._edit("remove", row)
 
-    def _edit(self, change: Callable[..., None], *values: Any, selected: int | None = None) -> None:
+    def _edit(self, *edit: Any, selected: int | None = None) -> None:
         try:
-            change(*values)
+            self.session.edit(*edit)
             self._forget()
             self.row, self.map.selected = selected or 0, selected
             self.told["selected"] = selected
@@ -291,13 +278,6 @@ class Page:
         self.map.smooth, self.map.shows_test = bool(smooth), bool(test)
         self.map.update(self.session)
 
-    def _chosen(self) -> None:
-        self.messages.answer(self._tell_weight)
-
-    def _tell_weight(self) -> None:
-        edge = self.network.chosen
-        self.told["weight"] = None if edge is None else asdict(edge)
-
     def do_weight(self, index: int, value: float) -> None:
         self.session.set_weight(index, value)
         self._draw()
@@ -310,8 +290,7 @@ class Page:
 
     def do_row(self, row: int) -> None:
         try:
-            self.session.row(row)
-            self.row = row
+            self.row = self.session.points.index(row)
         finally:  # the number of a point that does not exist goes back
             self._draw_tab()
 
@@ -325,18 +304,23 @@ class Page:
 
     async def do_check(self) -> None:
         self.told["report"] = ""
-        report = await asyncio.to_thread(self.session.check)
+        report = await asyncio.to_thread(check, self.session)
         self.told["report"] = f"At step {self.session.steps:,}:\n{report}"
 
     async def do_starts(self, count: int, epochs: int) -> None:
         self.starts.clear()
         self.told["starts"] = ""
-        starts = await asyncio.to_thread(self.session.starts, count, epochs)
-        self.starts.draw(starts)
-        self.told["starts"] = described(starts)
+        losses = await asyncio.to_thread(losses_of_starts, self.session, count, epochs)
+        self.starts.draw(losses)
+        self.told["starts"] = described(losses)
 
     def do_take(self, what: str) -> None:
-        self.told["file"] = file_of(self.session, what)
+        """Give a file, whose bytes are base64."""
+        if what == "script":
+            name, kind, content = "playground.py", "text/x-python", script(self.session).encode()
+        else:
+            name, kind, content = "playground.npz", "application/octet-stream", model_file(self.session)
+        self.told["file"] = {"name": name, "type": kind, "content": b64encode(content).decode()}
 
     # Pictures.
 
@@ -350,16 +334,6 @@ class Page:
 
     def _draw_tab(self) -> None:
         if self.tab == "numbers":
-            self.told["numbers"] = {"row": self.row, "html": self.session.row(self.row).to_html()}
+            self.told["numbers"] = {"row": self.row, "html": row(self.session, self.row).to_html()}
         elif self.tab in self.in_tabs:
             self.in_tabs[self.tab].update(self.session)
-
-
-def _text(name: str) -> str:
-    return FOLDER.joinpath(name).read_text(encoding="utf-8")
-
-
-def page_of(session: Callable[[], Session]) -> Callable[[Document], None]:
-    """Return the function that fills the document of a new window, with a session of its own."""
-    windows: dict[str, Page] = {}
-    return lambda document: Page(document, session(), windows).fill()

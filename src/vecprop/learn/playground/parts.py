@@ -11,10 +11,10 @@ import numpy as np
 from ... import catalog
 from ...core.activations import Tanh
 from ...core.layers import Activation, Dense, Dropout, Layer, LayerNorm
-from ...core.losses import AbsoluteError, Huber, Loss, SoftmaxCrossEntropy, SquaredError
+from ...core.losses import Loss, SoftmaxCrossEntropy
 from ...core.network import Network
 from ...core.penalties import L1, L2
-from ...optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, Optimizer, RMSProp
+from ...optimize.optimizers import Adam, GradientDescent, Momentum, Optimizer
 from ...optimize.settings import EngineName
 from .settings import Settings, SettingsError
 
@@ -24,11 +24,6 @@ def features(names: tuple[str, ...], XY: np.ndarray) -> np.ndarray:
     x, y = XY[:, 0], XY[:, 1]
     made = {"x": x, "y": y, "x*x": x * x, "y*y": y * y, "x*y": x * y, "sin(x)": np.sin(x), "sin(y)": np.sin(y)}
     return np.stack([made[name] for name in names], axis=1)
-
-
-def targets(t: np.ndarray, classes: int) -> np.ndarray:
-    """Return the targets as the losses take them: a one-hot row for each class, or the numbers."""
-    return np.eye(classes)[t] if classes else t
 
 
 def network_of(settings: Settings, classes: int) -> Network:
@@ -42,8 +37,16 @@ def network_of(settings: Settings, classes: int) -> Network:
         if settings.dropout:
             layers.append(Dropout(settings.dropout))
     layers.append(Dense(classes or 1))
+    if settings.loss == "cross_entropy" and not classes:
+        raise SettingsError(
+            "The cross-entropy is a loss for classes, but the targets are numbers: choose auto or squared error."
+        )
+    if settings.loss == "cross_entropy" or (settings.loss == "auto" and classes):
+        loss = SoftmaxCrossEntropy()
+    else:
+        loss = catalog.named(catalog.LOSSES)["squared_error" if settings.loss == "auto" else settings.loss]()
     penalty = None if settings.penalty == "none" else {"L2": L2, "L1": L1}[settings.penalty](settings.strength)
-    return Network(len(settings.features), layers, _loss(settings.loss, classes), penalty)
+    return Network(len(settings.features), layers, loss, penalty)
 
 
 def engine_of(settings: Settings) -> EngineName:
@@ -51,37 +54,10 @@ def engine_of(settings: Settings) -> EngineName:
     return "auto" if settings.mistake == "none" else "reference"
 
 
-LOSSES: dict[str, type[Loss]] = {
-    "cross_entropy": SoftmaxCrossEntropy,
-    "squared_error": SquaredError,
-    "absolute_error": AbsoluteError,
-    "huber": Huber,
-}
-
-
-def _loss(name: str, classes: int) -> Loss:
-    if name == "cross_entropy" and not classes:
-        raise SettingsError(
-            "The cross-entropy is a loss for classes, but the targets are numbers: choose auto or squared error."
-        )
-    if name == "auto":
-        name = "cross_entropy" if classes else "squared_error"
-    return LOSSES[name]()
-
-
-OPTIMIZERS: dict[str, type[Optimizer]] = {
-    "descent": GradientDescent,
-    "momentum": Momentum,
-    "nesterov": Nesterov,
-    "rmsprop": RMSProp,
-    "adam": Adam,
-    "adamw": AdamW,
-}
-
-
 def optimizer_of(settings: Settings) -> Optimizer:
     """Return the optimizer, whose settings have the names that they have in the library."""
-    kind: Any = OPTIMIZERS[settings.optimizer]
+    own = {"descent": GradientDescent, "momentum": Momentum, "adam": Adam}  # of the catalog's, Adam is scikit-learn's
+    kind: Any = (catalog.named(catalog.OPTIMIZERS) | own)[settings.optimizer]
     names = [each.name for each in fields(kind) if hasattr(settings, each.name)]
     return kind(**{name: getattr(settings, name) for name in names})
 
@@ -131,13 +107,8 @@ class SumForMean(Loss):
         return Z.shape[-2] * self.loss.delta(Z, T)
 
 
-PLANTED: dict[str, tuple[type, ...]] = {
-    "none": (),
-    "slope_forgotten": (WithoutSlope,),
-    "no_transpose": (NotTransposed,),
-    "sum_for_mean": (SumForMean,),
-}
-"""The parts of the library that each mistake replaces."""
+PLANTED = {"slope_forgotten": WithoutSlope, "no_transpose": NotTransposed, "sum_for_mean": SumForMean}
+"""The part that stands for one of the library's in each mistake."""
 
 
 def with_mistake(network: Network, mistake: str) -> Network:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from ...core.elementary import is_within
-from .record import AddPoint, Edit, MovePoint, RemovePoint
 from .settings import MOST_ROWS, SettingsError
 
 FARTHEST = 1000
@@ -55,29 +55,21 @@ class Points:
     target: Axis = Axis("t")
 
     @classmethod
-    def drawn(
-        cls,
-        XY: np.ndarray,
-        t: np.ndarray,
-        class_names: tuple[str, ...],
-        test: float,
-        seed: int,
-        axes: tuple[Axis, Axis] = PLAIN_AXES,
-        target: Axis = Axis("t"),
-    ) -> "Points":
-        """Return points in an order drawn by a seed, of which the first, a share of all, are for the test."""
+    def drawn(cls, XY: np.ndarray, t: np.ndarray, *names: Any, test: float, seed: int) -> "Points":
+        """Return points in an order drawn by a seed; the first, a share of all, are for the test, but never all."""
         order = np.random.default_rng(seed).permutation(len(t))
-        return cls(XY[order], t[order], np.arange(len(t)) < tests_of(test, len(t)), class_names, axes, target)
+        tests = min(round(test * len(t)), len(t) - 1)
+        return cls(XY[order], t[order], np.arange(len(t)) < tests, *names)
 
     @property
     def limits(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """The least and the most of x and of y: those of the points and a margin."""
         low, high = self.XY.min(axis=0), self.XY.max(axis=0)
         margin = 0.1 * np.maximum(high - low, 1)
-        (x0, y0), (x1, y1) = (low - margin).tolist(), (high + margin).tolist()
+        (x0, x1), (y0, y1) = zip((low - margin).tolist(), (high + margin).tolist(), strict=True)
         return (x0, x1), (y0, y1)
 
-    def edited(self, edit: Edit) -> "Points":
+    def edited(self, *edit: Any) -> "Points":
         """Return the points after one was added, moved or removed.
 
         Raises
@@ -86,24 +78,19 @@ class Points:
             If the point, its place or its target does not exist, or if no point of training or too many would be left.
         """
         match edit:
-            case AddPoint(x, y, target):
+            case "add", x, y, target:
                 if len(self.t) >= MOST_ROWS:
                     raise SettingsError(f"There are {len(self.t):,} points, and no more than {MOST_ROWS:,} are taken.")
-                return replace(
-                    self,
-                    XY=np.concatenate([self.XY, [self._place(x, y)]]),
-                    t=np.concatenate([self.t, [self._target(target)]]),
-                    is_test=np.concatenate([self.is_test, [False]]),
-                )
-            case MovePoint(index, x, y):
+                XY, t = np.concatenate([self.XY, [_place(x, y)]]), np.append(self.t, self._target(target))
+                return replace(self, XY=XY, t=t, is_test=np.append(self.is_test, False))
+            case "move", index, x, y:
                 XY = self.XY.copy()
-                XY[self.index(index)] = self._place(x, y)
+                XY[self.index(index)] = _place(x, y)
                 return replace(self, XY=XY)
-            case RemovePoint(index):
-                others = np.arange(len(self.t)) != self.index(index)
-                if self.is_test[others].all():
-                    raise SettingsError("This is the last point of training: add another before you remove it.")
-                return replace(self, XY=self.XY[others], t=self.t[others], is_test=self.is_test[others])
+        others = np.arange(len(self.t)) != self.index(edit[1])
+        if self.is_test[others].all():
+            raise SettingsError("This is the last point of training: add another before you remove it.")
+        return replace(self, XY=self.XY[others], t=self.t[others], is_test=self.is_test[others])
 
     def index(self, index: int) -> int:
         """Return the index of a point, or refuse it."""
@@ -111,27 +98,21 @@ class Points:
             raise SettingsError(f"There is no point {index!r}: the points are 0 to {len(self.t) - 1}.")
         return int(index)
 
-    def _place(self, x: float, y: float) -> tuple[float, float]:
-        for name, value in (("x", x), ("y", y)):
-            if not is_within(value, -FARTHEST, FARTHEST, ends="[]"):
-                raise SettingsError(f"{name} is {value!r}, but points lie within -{FARTHEST} and {FARTHEST}.")
-        return float(x), float(y)
-
     def _target(self, target: float) -> float:
         classes = len(self.class_names)
-        if not classes:
-            if not is_within(target, -FARTHEST, FARTHEST, ends="[]"):
-                given, *ends = (f"{self.target.value(place):g}" for place in (target, -FARTHEST, FARTHEST))
-                raise SettingsError(f"The target is {given}, but it is a number within {ends[0]} and {ends[1]}.")
-            return float(target)
-        if not is_within(target, 0, classes) or target != int(target):
+        if classes and (not is_within(target, 0, classes) or target != int(target)):
             raise SettingsError(f"The target is {target!r}, but it is the number of a class, 0 to {classes - 1}.")
-        return int(target)
+        if not classes and not is_within(target, -FARTHEST, FARTHEST, ends="[]"):
+            given, *ends = (f"{self.target.value(place):g}" for place in (target, -FARTHEST, FARTHEST))
+            raise SettingsError(f"The target is {given}, but it is a number within {ends[0]} and {ends[1]}.")
+        return int(target) if classes else float(target)
 
 
-def tests_of(share: float, rows: int) -> int:
-    """Return the number of test points, which leaves at least one point to train on."""
-    return min(round(share * rows), rows - 1)
+def _place(x: float, y: float) -> tuple[float, float]:
+    for name, value in (("x", x), ("y", y)):
+        if not is_within(value, -FARTHEST, FARTHEST, ends="[]"):
+            raise SettingsError(f"{name} is {value!r}, but points lie within -{FARTHEST} and {FARTHEST}.")
+    return float(x), float(y)
 
 
 def circles(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:

@@ -19,16 +19,15 @@ from tornado.ioloop import IOLoop
 from tornado.web import RequestHandler
 
 from ...terminal.errors import UsageError
-from .page import page_of
+from .page import Page
 from .session import Session
 from .settings import Settings, SettingsError
 from .table import Table
 
 HERE: Final = "127.0.0.1"
-MOST_WINDOWS = 4
-"""The largest number of windows at once: each trains in the one process of the server."""
-MOST_KEPT = 12
-"""The largest number of windows that are open, opening, or were closed a few seconds ago."""
+MOST_WINDOWS, MOST_KEPT = 4, 12
+"""The largest number of windows at once, and of those that are open, opening, or were closed a few seconds ago."""
+
 MOST_BYTES = 30_000_000
 """The largest message of the browser: a table of 20 MB as base64."""
 
@@ -70,13 +69,12 @@ class GuardedApplication(BokehTornado):
 
     def find_handler(self, request: HTTPServerRequest, **known: Any) -> Any:
         """Return what answers a request: Bokeh, or a refusal."""
-        refusal = self._refusal(request)
-        if refusal is None:
-            found: Any = super().find_handler(request, **known)
-            if found.handler_class is WSHandler:
-                found.handler_class = PromptSocket
-            return found
-        return self.get_handler_delegate(request, Refusal, {"refusal": refusal})
+        if refusal := self._refusal(request):
+            return self.get_handler_delegate(request, Refusal, {"refusal": refusal})
+        found: Any = super().find_handler(request, **known)
+        if found.handler_class is WSHandler:
+            found.handler_class = PromptSocket
+        return found
 
     def _refusal(self, request: HTTPServerRequest) -> tuple[int, str] | None:
         """Return the status and the sentence of a refusal; None lets the request in."""
@@ -87,14 +85,11 @@ class GuardedApplication(BokehTornado):
         page = f"{self.prefix}/"
         if not (request.path in (page, f"{page}ws") or request.path.startswith(f"{page}static/")):
             return 404, "There is nothing here: open the address that vecprop playground has printed."
-        if request.path in (page, f"{page}ws") and self._is_full():
+        windows = self.get_sessions("/")
+        is_full = sum(window.connection_count > 0 for window in windows) >= MOST_WINDOWS or len(windows) >= MOST_KEPT
+        if is_full and not request.path.startswith(f"{page}static/"):
             return 503, f"{MOST_WINDOWS} windows are open already: close one, and load this page again."
         return None
-
-    def _is_full(self) -> bool:
-        """Return whether no window may be added. One that was closed is kept for seconds: it may be loaded again."""
-        windows = self.get_sessions("/")
-        return sum(window.connection_count > 0 for window in windows) >= MOST_WINDOWS or len(windows) >= MOST_KEPT
 
 
 class PromptSocket(WSHandler):
@@ -134,7 +129,8 @@ def serve(table: Path | None, port: int, text: str | None, *, opens_browser: boo
         raise UsageError(str(error)) from None
 
     async def run() -> None:
-        server = PlaygroundServer(page_of(lambda: Session(settings, own)), port)
+        windows: dict[str, Page] = {}
+        server = PlaygroundServer(lambda document: Page(document, Session(settings, own), windows).fill(), port)
         server.start()
         print(f"The playground is at {server.url}\nCtrl-C ends it.", flush=True)
         if opens_browser:

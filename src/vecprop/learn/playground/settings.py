@@ -1,22 +1,18 @@
 """The settings of a session: all that decides a run, as values that are checked and as a text."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, get_args, get_type_hints
 from urllib.parse import quote, unquote
 
 from ...core.elementary import is_within
 
 CLASSES = {"circles": 2, "moons": 2, "spirals": 2, "xor": 2, "blobs": 3, "wave": 0, "plane": 0, "tutorial": 2}
-"""The number of classes of each set; 0 of those whose targets are numbers."""
-FEATURES = ("x", "y", "x*x", "y*y", "x*y", "sin(x)", "sin(y)")
-ACTIVATIONS = ("logistic", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "identity")
-LOSSES = ("auto", "cross_entropy", "squared_error", "absolute_error", "huber")
-PENALTIES = ("none", "L2", "L1")
-MISTAKES = ("none", "slope_forgotten", "no_transpose", "sum_for_mean")
-OPTIMIZERS = ("descent", "momentum", "nesterov", "rmsprop", "adam", "adamw")
+"""The number of classes of each set; 0 if its targets are numbers."""
 
-MOST_ROWS, MOST_LAYERS, MOST_UNITS = 20_000, 6, 64
+FEATURES = ("x", "y", "x*x", "y*y", "x*y", "sin(x)", "sin(y)")
+MOST_ROWS, MOST_LAYERS, MOST_UNITS, LARGEST_SEED = 20_000, 6, 64, 2**31 - 1
+LONGEST_TEXT = 10_000
+"""The largest number of characters of settings as a text."""
 
 
 class SettingsError(ValueError):
@@ -33,6 +29,11 @@ class SettingsError(ValueError):
             return str(self)
         value = f"{self.value:.10g}" if isinstance(self.value, float) else _shown(self.value)
         return f"{LABELS[self.name]}: {_wanted(self.name)}{'' if self.value is None else f' instead of {value}'}."
+
+
+def _setting(default: Any, label: str, *allowed: Any) -> Any:
+    """Return a setting with its label on the page, and its choices or its least and largest number."""
+    return field(default=default, metadata={"label": label, "allowed": allowed})
 
 
 @dataclass(frozen=True)
@@ -53,57 +54,56 @@ class Settings:
     True
     """
 
-    data: str = "circles"
-    columns: tuple[str, ...] = ()
-    noise: float = 0.1
-    rows: int = 200
-    test: float = 0.3
-    seed: int = 1
-    features: tuple[str, ...] = ("x", "y")
-    layers: tuple[int, ...] = (3,)
-    activation: str = "tanh"
-    loss: str = "auto"
-    penalty: str = "none"
-    strength: float = 0.001
-    dropout: float = 0.0
-    normalization: bool = False
-    optimizer: str = "momentum"
-    learning_rate: float = 0.1
-    momentum: float = 0.9
-    decay: float = 0.9
-    beta1: float = 0.9
-    beta2: float = 0.999
-    weight_decay: float = 0.01
-    batch: int = 0
-    start: int = 0
-    mistake: str = "none"
+    data: str = _setting("circles", "Points", *CLASSES, "table")
+    columns: tuple[str, ...] = _setting((), "Across, Up and Target")
+    noise: float = _setting(0.1, "Noise", 0, 2)
+    rows: int = _setting(200, "Number of points", 4, MOST_ROWS)
+    test: float = _setting(0.3, "Share of the test", 0, 0.9)
+    seed: int = _setting(1, "Seed", 0, LARGEST_SEED)
+    features: tuple[str, ...] = _setting(("x", "y"), "Inputs", *FEATURES)
+    layers: tuple[int, ...] = _setting((3,), "Units of the hidden layers", 1, MOST_UNITS)
+    activation: str = _setting(
+        "tanh",
+        "Activation",
+        *("logistic", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "identity"),
+    )
+    loss: str = _setting("auto", "Loss", "auto", "cross_entropy", "squared_error", "absolute_error", "huber")
+    penalty: str = _setting("none", "Penalty", "none", "L2", "L1")
+    strength: float = _setting(0.001, "Strength of the penalty", 0, 10)
+    dropout: float = _setting(0.0, "Dropout", 0, 0.9)
+    normalization: bool = _setting(False, "Layer normalization")
+    optimizer: str = _setting("momentum", "Optimizer", "descent", "momentum", "nesterov", "rmsprop", "adam", "adamw")
+    learning_rate: float = _setting(0.1, "Learning rate", 0, 100)
+    momentum: float = _setting(0.9, "Momentum", 0, 0.9999)
+    decay: float = _setting(0.9, "Decay", 0, 0.9999)
+    beta1: float = _setting(0.9, "β₁", 0, 0.9999)
+    beta2: float = _setting(0.999, "β₂", 0, 0.99999)
+    weight_decay: float = _setting(0.01, "Weight decay", 0, 10)
+    batch: int = _setting(0, "Batch size (0: all)", 0, MOST_ROWS)
+    start: int = _setting(0, "Seed of the start", 0, LARGEST_SEED)
+    mistake: str = _setting(
+        "none", "Mistake in the backward pass", "none", "slope_forgotten", "no_transpose", "sum_for_mean"
+    )
 
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
-        hints = get_type_hints(type(self))
-        for field in fields(self):
-            value = getattr(self, field.name)
-            object.__setattr__(self, field.name, _typed(field.name, value, hints[field.name]))
-        for name, choices in CHOICES.items():
-            value = getattr(self, name)
+        for name, kind in get_type_hints(type(self)).items():
+            value = _typed(name, getattr(self, name), kind)
+            object.__setattr__(self, name, value)
             for one in value if isinstance(value, tuple) else (value,):
-                if one not in choices:
-                    raise SettingsError(f"{name} is {_shown(one)}, but it is one of {', '.join(choices)}.", name, one)
-        for name, (least, most) in RANGES.items():
-            value = getattr(self, name)
-            for one in value if isinstance(value, tuple) else (value,):
-                if not is_within(one, least, most, ends="[]"):
+                if name in CHOICES and one not in CHOICES[name]:
+                    choices = ", ".join(CHOICES[name])
+                    raise SettingsError(f"{name} is {_shown(one)}, but it is one of {choices}.", name, one)
+                if name in RANGES and not is_within(one, *RANGES[name], ends="[]"):
+                    least, most = RANGES[name]
                     raise SettingsError(f"{name} is {_shown(one)}, but it is {least:,} to {most:,}.", name, one)
         if not self.features or len(set(self.features)) < len(self.features):
             raise SettingsError("features names each input once, and at least one: give some such as x,y.", "features")
         if self.mistake == "slope_forgotten" and not self.layers:
             raise SettingsError("Without hidden layers there is no slope that can be forgotten: add a layer.")
-        if len(self.layers) > MOST_LAYERS:
-            raise SettingsError(
-                f"layers has {len(self.layers)} hidden layers, but there are {MOST_LAYERS} at most.",
-                "layers",
-                self.layers,
-            )
+        if (count := len(self.layers)) > MOST_LAYERS:
+            said = f"layers has {count} hidden layers, but there are {MOST_LAYERS} at most."
+            raise SettingsError(said, "layers", self.layers)
 
     @property
     def of_points(self) -> tuple[Any, ...]:
@@ -112,10 +112,11 @@ class Settings:
         return (self.data, *own, self.test, self.seed)
 
     def to_text(self) -> str:
-        """Return the settings as a short text: the data, and what is not as by default."""
-        plain = Settings()
-        words = [field.name for field in fields(self) if getattr(self, field.name) != getattr(plain, field.name)]
-        return " ".join(f"{name}={_written(getattr(self, name))}" for name in dict.fromkeys(["data", *words]))
+        """Return the settings as a short text: the data, and what differs from the defaults."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        plain = {each.name: each.default for each in fields(self) if each.name != "data"}
+        words = [f"{name}={_written(value)}" for name, value in values.items() if value != plain.get(name)]
+        return " ".join(words)
 
     @classmethod
     def from_text(cls, text: str) -> "Settings":
@@ -124,7 +125,7 @@ class Settings:
         Raises
         ------
         SettingsError
-            If the text names an unknown setting, or a value is not one of that setting.
+            If the text names an unknown setting, or a value does not suit its setting.
         """
         hints = get_type_hints(cls)
         values: dict[str, Any] = {}
@@ -142,69 +143,18 @@ class Settings:
         return cls(**values)
 
 
-LABELS = {
-    "data": "Points",
-    "columns": "Across, Up and Target",
-    "noise": "Noise",
-    "rows": "Number of points",
-    "test": "Share of the test",
-    "seed": "Seed",
-    "features": "Inputs",
-    "layers": "Units of the hidden layers",
-    "activation": "Activation",
-    "loss": "Loss",
-    "penalty": "Penalty",
-    "strength": "Strength of the penalty",
-    "dropout": "Dropout",
-    "normalization": "Layer normalization",
-    "optimizer": "Optimizer",
-    "learning_rate": "Learning rate",
-    "momentum": "Momentum",
-    "decay": "Decay",
-    "beta1": "β₁",
-    "beta2": "β₂",
-    "weight_decay": "Weight decay",
-    "batch": "Batch size (0: all)",
-    "start": "Seed of the start",
-    "mistake": "Mistake in the backward pass",
-}
+LABELS: dict[str, str] = {each.name: each.metadata["label"] for each in fields(Settings)}
 """The labels of settings on the page."""
 
-CHOICES = {
-    "data": (*CLASSES, "table"),
-    "features": FEATURES,
-    "activation": ACTIVATIONS,
-    "loss": LOSSES,
-    "penalty": PENALTIES,
-    "optimizer": OPTIMIZERS,
-    "mistake": MISTAKES,
-}
+_ALLOWED = {each.name: each.metadata["allowed"] for each in fields(Settings) if each.metadata["allowed"]}
+CHOICES = {name: allowed for name, allowed in _ALLOWED.items() if isinstance(allowed[0], str)}
 """What settings that are words may be."""
 
-RANGES = {
-    "noise": (0, 2),
-    "rows": (4, MOST_ROWS),
-    "test": (0, 0.9),
-    "seed": (0, 2**31 - 1),
-    "layers": (1, MOST_UNITS),
-    "strength": (0, 10),
-    "dropout": (0, 0.9),
-    "learning_rate": (0, 100),
-    "momentum": (0, 0.9999),
-    "decay": (0, 0.9999),
-    "beta1": (0, 0.9999),
-    "beta2": (0, 0.99999),
-    "weight_decay": (0, 10),
-    "batch": (0, MOST_ROWS),
-    "start": (0, 2**31 - 1),
-}
+RANGES = {name: allowed for name, allowed in _ALLOWED.items() if name not in CHOICES}
 """The least and the most of settings that are numbers."""
 
-LONGEST_TEXT = 10_000
-"""The largest number of characters of settings as a text."""
-
-SIGNS = "*()"
-"""The signs that stand for themselves in that text; others, but for letters and digits, are written as %20 is."""
+PLAIN: dict[Any, str] = {str: "a word", int: "a whole number", float: "a number", bool: "on or off"}
+SWITCH = {"on": True, "off": False}
 
 
 def _typed(name: str, value: Any, kind: Any) -> Any:
@@ -236,24 +186,15 @@ def _read(name: str, text: str, kind: Any) -> Any:
     if kind not in PLAIN:
         return tuple(_read(name, part, get_args(kind)[0]) for part in text.split(",")) if text else ()
     try:
-        return READERS[kind](text)
+        return {str: unquote, bool: SWITCH.__getitem__}.get(kind, kind)(text)
     except (ValueError, KeyError):
         raise SettingsError(f"{name} is {_shown(text)}, but it is {PLAIN[kind]}.") from None
-
-
-PLAIN: dict[Any, str] = {str: "a word", int: "a whole number", float: "a number", bool: "on or off"}
-READERS: dict[Any, Callable[[str], Any]] = {
-    str: unquote,
-    int: int,
-    float: float,
-    bool: {"on": True, "off": False}.__getitem__,
-}
 
 
 def _written(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(map(_written, value))
-    return {True: "on", False: "off"}[value] if isinstance(value, bool) else quote(str(value), safe=SIGNS)
+    return ("off", "on")[value] if isinstance(value, bool) else quote(str(value), safe="*()")
 
 
 def _shown(value: Any) -> str:

@@ -3,7 +3,7 @@
 import os
 import tempfile
 import zipfile
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,7 @@ from ...tables.reading.reading import read_chunks
 from .points import Axis, Points
 from .settings import MOST_ROWS
 
-MOST_BYTES = 20_000_000
-"""The size of the largest file."""
-
-MOST_COLUMNS = 1_000
-"""The largest number of columns."""
-
+MOST_BYTES, MOST_COLUMNS = 20_000_000, 1_000
 MOST_CLASSES = 50
 """The largest number of classes, and of categories along an axis."""
 
@@ -37,7 +32,6 @@ LOOKED_AT = 30
 """The number of columns among which those of x and y are looked for."""
 
 
-@dataclass(frozen=True, eq=False)
 class Table:
     """A table whose columns may be drawn.
 
@@ -47,11 +41,8 @@ class Table:
         If it has too many rows or too few rows or columns.
     """
 
-    frame: Any
-    columns: list[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        rows, columns = self.frame.shape
+    def __init__(self, frame: Any) -> None:
+        rows, columns = frame.shape
         _require_few(rows)
         if columns > MOST_COLUMNS:
             raise TableError(f"The table has {columns:,} columns, and no more than {MOST_COLUMNS:,} are shown.")
@@ -60,7 +51,7 @@ class Table:
                 f"The table has {rows} rows and {columns} columns, but at least 4 rows and 3 columns are needed: "
                 "two to draw, and the target."
             )
-        object.__setattr__(self, "columns", [str(name) for name in self.frame.columns])
+        self.frame, self.columns = frame, [str(name) for name in frame.columns]
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> "Table":
@@ -85,7 +76,9 @@ class Table:
         """
         shown = _shown(name)
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "table").with_suffix(_ending(name))
+            ending = Path(name).suffix.lower()
+            is_plain = ending[1:].isalnum() and ending.isascii() and len(ending) <= 10
+            path = Path(folder, "table").with_suffix(ending if is_plain else ".csv")
             path.write_bytes(content)
             try:
                 return cls.read(path)
@@ -102,7 +95,11 @@ class Table:
         """
         if not columns:
             *others, target = self.columns
-            axes = {name: axis for name in others[:LOOKED_AT] if (axis := self._axis_or_none(name))}
+            axes: dict[str, Axis] = {}
+            for name in others[:LOOKED_AT]:
+                with suppress(ValueError):  # of a column that cannot be drawn
+                    values, categories = self._values(name)
+                    axes[name] = Axis.of(name, values[np.isfinite(values)], categories)
             numbers = [name for name, axis in axes.items() if not axis.categories]
             x, y, *_ = dict.fromkeys([*numbers, *axes, *others])
             return x, y, target
@@ -123,49 +120,45 @@ class Table:
             If a column cannot be drawn, or is no target.
         """
         x, y, target = self.chosen(columns)
-        read = [self._values(x), self._values(y), self._target(target)]
+        read = [self._values(x), self._values(y), self._values(target, is_target=True)]
         known = np.isfinite([values for values, _ in read]).all(axis=0)
         if known.sum() < 4:
             raise TableError(
                 f"Only {known.sum()} rows have a value in each of {x!r}, {y!r} and {target!r}, but 4 are needed: "
                 "choose other columns."
             )
-        axes = [
-            Axis.of(_shown(name), values[known], categories)
-            for name, (values, categories) in zip((x, y, target), read, strict=True)
-        ]
-        places = [axis.place(values[known]) for axis, (values, _) in zip(axes, read, strict=True)]
+        axes, places = [], []
+        for name, (values, categories) in zip((x, y, target), read, strict=True):
+            axes.append(Axis.of(_shown(name), values[known], categories))
+            places.append(axes[-1].place(values[known]))
         classes = axes[2].categories
         t = read[2][0][known].astype(int) if classes else places[2]
-        return Points.drawn(np.stack(places[:2], axis=1), t, classes, test, seed, (axes[0], axes[1]), axes[2])
+        XY = np.stack(places[:2], axis=1)
+        return Points.drawn(XY, t, classes, (axes[0], axes[1]), axes[2], test=test, seed=seed)
 
-    def _axis_or_none(self, name: str) -> Axis | None:
-        try:
-            values, categories = self._values(name)
-            return Axis.of(name, values[np.isfinite(values)], categories)
-        except ValueError:
-            return None
-
-    def _values(self, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    def _values(self, name: str, is_target: bool = False) -> tuple[np.ndarray, tuple[str, ...]]:
         """Return a column as numbers, and the names of its categories, whose numbers they are then."""
         series = self.frame[name]
         if not series.notna().any():
-            raise TableError(f"Column {name!r} has no values: choose another.")
-        reading = kind_of(series, name, NOTHING, lambda: common_decimal(self.frame, NOTHING)).reading
+            raise TableError(f"Column {name!r} has no values: choose another{' target' if is_target else ''}.")
+        if is_target:
+            is_number = guess_task(series) == "regression"
+            reading = target_reading(series, name, self.frame, NOTHING)[0] if is_number else None
+        else:
+            reading = kind_of(series, name, NOTHING, lambda: common_decimal(self.frame, NOTHING)).reading
         if isinstance(reading, NumberReading):
             return read_numbers(series, reading)[0], ()
         if isinstance(reading, DateReading):
             return read_days(series, reading)[0], ()
-        return _categories(series, name)
-
-    def _target(self, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
-        """Return a column as a target: numbers, or numbers of classes with their names."""
-        series = self.frame[name]
-        if not series.notna().any():
-            raise TableError(f"Column {name!r} has no values: choose another target.")
-        if guess_task(series) == "classification":
-            return _categories(series, name)
-        return read_numbers(series, target_reading(series, name, self.frame, NOTHING)[0])[0], ()
+        names = as_names(series)
+        categories = sorted(set(names) - {MISSING})
+        if len(categories) > MOST_CLASSES:
+            raise TableError(
+                f"Column {name!r} has {len(categories):,} different names, but no more than {MOST_CLASSES} are drawn: "
+                "choose another."
+            )
+        numbers = {category: number for number, category in enumerate(categories)}
+        return np.array([numbers.get(each, np.nan) for each in names], dtype=float), tuple(map(_shown, categories))
 
 
 def _require_small(file: Path) -> None:
@@ -178,9 +171,11 @@ def _require_small(file: Path) -> None:
         with zipfile.ZipFile(file) as parts:
             size = sum(part.file_size for part in parts.infolist())
     if kind in PARQUET and size <= MOST_BYTES:
-        groups = one_line_errors(file, lambda: _row_groups(file))
-        _require_few(sum(rows for rows, _ in groups))
-        size = sum(size for _, size in groups)
+        from pyarrow.parquet import read_metadata
+
+        metadata = one_line_errors(file, lambda: read_metadata(file))
+        _require_few(metadata.num_rows)
+        size = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
     if size > MOST_BYTES:
         raise TableError(f"{file} has {size:,} bytes, but no more than {MOST_BYTES:,} are read.")
 
@@ -188,34 +183,6 @@ def _require_small(file: Path) -> None:
 def _require_few(rows: int) -> None:
     if rows > MOST_ROWS:
         raise TableError(f"The table has more than {MOST_ROWS:,} rows: give a part of it.")
-
-
-def _row_groups(file: Path) -> list[tuple[int, int]]:
-    """Return the numbers of rows and of bytes of a Parquet file's row groups."""
-    from pyarrow.parquet import read_metadata
-
-    metadata = read_metadata(file)
-    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
-    return [(group.num_rows, group.total_byte_size) for group in groups]
-
-
-def _categories(series: Any, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return the number of each row's category, NaN where it is missing, and the categories' names."""
-    names = as_names(series)
-    categories = sorted(set(names) - {MISSING})
-    if len(categories) > MOST_CLASSES:
-        raise TableError(
-            f"Column {name!r} has {len(categories):,} different names, but no more than {MOST_CLASSES} are drawn: "
-            "choose another."
-        )
-    numbers = {category: number for number, category in enumerate(categories)}
-    return np.array([numbers.get(each, np.nan) for each in names], dtype=float), tuple(map(_shown, categories))
-
-
-def _ending(name: str) -> str:
-    """Return the ending of a file's name if it is a plain one, else that of text."""
-    ending = Path(name).suffix.lower()
-    return ending if ending[1:].isalnum() and ending.isascii() and len(ending) <= 10 else ".csv"
 
 
 def _shown(name: str) -> str:

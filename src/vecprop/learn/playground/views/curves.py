@@ -4,9 +4,8 @@ import numpy as np
 from bokeh.models import DataRange1d
 
 from ....pictures.style import COLOURS, colour
-from ..record import Curves, Starts
 from ..session import Session
-from .style import add_legend, counted, empty, fit_log_axis, log_figure, plain_figure
+from .style import counted, empty, fit_log_axis, legend_of, log_figure, plain_figure
 
 MOST_OF_LOSSES, MOST_OF_NORMS, MOST_OF_STARTS = 500, 300, 150
 """The largest number of places of a curve: more than a line has pixels would be drawn for nothing."""
@@ -21,14 +20,13 @@ class LossView:
         line = {"x": "epoch", "source": self._curves, "line_width": 2}
         self.figure.line(y="train", color=COLOURS[1], legend_label="training", **line)
         self.figure.line(y="test", color=COLOURS[0], line_dash="6 3", legend_label="test", **line)
-        add_legend(self.figure)
+        legend_of(self.figure)
 
     def update(self, session: Session) -> None:
         """Draw the curves up to now."""
-        history = session.history
-        some = np.unique(np.linspace(0, len(history.epochs) - 1, MOST_OF_LOSSES).astype(int))
-        curves = {"epoch": history.epochs, "train": history.train, "test": history.test}
-        self._curves.data = {name: values[some] for name, values in curves.items()}
+        epochs, (train, test) = session.history.epochs, session.history.values.T
+        some = _some(len(epochs), MOST_OF_LOSSES)
+        self._curves.data = {"epoch": epochs[some], "train": train[some], "test": test[some]}
 
 
 class GradientsView:
@@ -37,33 +35,23 @@ class GradientsView:
     def __init__(self) -> None:
         self.figure = log_figure("gradients", "step", "norm")
         self._curves = empty("xs ys colour dash name")
-        self.figure.multi_line(
-            "xs", "ys", source=self._curves, line_color="colour", line_dash="dash", line_width=1.8, legend_field="name"
-        )
-        legend = add_legend(self.figure)
+        look = {"line_color": "colour", "line_dash": "dash", "line_width": 1.8, "legend_field": "name"}
+        self.figure.multi_line("xs", "ys", source=self._curves, **look)
+        legend = legend_of(self.figure)
         self.figure.center.remove(legend)
         self.figure.add_layout(legend, "right")  # where it covers nothing
 
     def update(self, session: Session) -> None:
-        """Draw the curves up to now."""
-        history = session.history
-        drawn = [
-            (*_some(curves, layer), colour(layer), dash, f"{what} of layer {layer + 1}")
-            for curves, what, dash in ((history.gradient_norms, "gradient", "solid"), (history.moves, "step", "dashed"))
-            for layer in range(curves.values.shape[1])
-        ]
+        """Draw the curves up to now, without zeros, which a logarithm does not show."""
+        drawn = []
+        for curves, what, dash in ((session.gradient_norms, "gradient", "solid"), (session.moves, "step", "dashed")):
+            for layer, values in enumerate(curves.values.T):
+                places = np.flatnonzero(values > 0)
+                places = places[_some(len(places), MOST_OF_NORMS)]
+                epochs = curves.epochs[places].astype(float)
+                drawn.append((epochs, values[places], colour(layer), dash, f"{what} of layer {layer + 1}"))
         self._curves.data = dict(zip(self._curves.data, map(list, zip(*drawn, strict=True)), strict=True))
         fit_log_axis(self.figure, np.concatenate(self._curves.data["ys"]))
-
-
-def _some(curves: Curves, layer: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return some steps and the values after them, without zeros, which a logarithm does not show."""
-    values = curves.values[:, layer]
-    places = np.flatnonzero(values > 0)
-    if not len(places):
-        return np.empty(0), np.empty(0)
-    places = places[np.unique(np.linspace(0, len(places) - 1, MOST_OF_NORMS).astype(int))]
-    return curves.epochs[places].astype(float), values[places]
 
 
 class StartsView:
@@ -72,14 +60,13 @@ class StartsView:
     def __init__(self) -> None:
         self.figure = log_figure("starts", "epoch", "loss")
         self._curves = empty("xs ys colour width opacity")
-        self.figure.multi_line(
-            "xs", "ys", source=self._curves, line_color="colour", line_width="width", line_alpha="opacity"
-        )
+        look = {"line_color": "colour", "line_width": "width", "line_alpha": "opacity"}
+        self.figure.multi_line("xs", "ys", source=self._curves, **look)
 
-    def draw(self, starts: Starts) -> None:
-        """Draw the losses; the page's own start comes last, above the others."""
-        epochs = np.unique(np.linspace(0, starts.losses.shape[1] - 1, MOST_OF_STARTS).astype(int))
-        losses = starts.losses[::-1, epochs]
+    def draw(self, losses: np.ndarray) -> None:
+        """Draw the losses, (starts, epochs + 1); the page's own start comes last, above the others."""
+        epochs = _some(losses.shape[1], MOST_OF_STARTS)
+        losses = losses[::-1, epochs]
         others = len(losses) - 1
         self._curves.data = {
             "xs": [epochs] * len(losses),
@@ -96,20 +83,25 @@ class StartsView:
         fit_log_axis(self.figure, np.empty(0))
 
 
-def described(starts: Starts) -> str:
+def _some(count: int, most: int) -> np.ndarray:
+    """Return some of the places 0, 1, … of a curve, evenly taken, with the first and the last."""
+    return np.unique(np.linspace(0, count - 1, most).astype(int)) if count else np.empty(0, int)
+
+
+def described(losses: np.ndarray) -> str:
     """Return what has become of many starts, in a sentence.
 
     Examples
     --------
-    >>> described(Starts(np.arange(3), np.array([[1.0, 0.5], [1.0, 0.1], [1.0, np.nan]])))
+    >>> described(np.array([[1.0, 0.5], [1.0, 0.1], [1.0, np.nan]]))
     'Of 3 starts 2 reached the end: the best loss is 0.1, the median 0.3, the worst 0.5.'
     """
-    ends = starts.losses[:, -1]
+    ends = losses[:, -1]
     ends = ends[np.isfinite(ends)]
     if not len(ends):
-        return f"None of {len(starts.losses)} starts reached the end: all diverged, or time was over."
+        return f"None of {len(losses)} starts reached the end: all diverged, or time was over."
     best, median, worst = np.quantile(ends, [0, 0.5, 1])
     return (
-        f"Of {len(starts.losses)} starts {len(ends)} reached the end: "
+        f"Of {len(losses)} starts {len(ends)} reached the end: "
         f"the best loss is {best:.4g}, the median {median:.4g}, the worst {worst:.4g}."
     )

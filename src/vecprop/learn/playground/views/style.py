@@ -11,21 +11,23 @@ from bokeh.models import BasicTicker, ColumnDataSource, DataRange1d, FixedTicker
 from bokeh.plotting import figure
 
 from ....pictures.style import COLOURS, colour
+from ..session import Session
 
 INK = "ink"
-"""The name of what is drawn in the colour of the page's text."""
+"""The name of what is drawn in the color of the page's text."""
+
 SELECTED = "#CC79A7"
-"""The colour of what is selected."""
+"""The color of what is selected."""
+
+MOST_POINTS = 1_000
+"""The number of points above which only a part is drawn, evenly taken: a browser draws no more in a moment."""
 
 
 def plain_figure(name: str, **options: Any) -> Any:
     """Return a figure of Bokeh without toolbar and background, by its name on the page."""
-    made = figure(
-        name=name,
-        **{"toolbar_location": None, "tools": "", "sizing_mode": "stretch_both", "output_backend": "canvas", **options},
-    )
+    options |= {"toolbar_location": None, "tools": "", "sizing_mode": "stretch_both", "output_backend": "canvas"}
+    made = figure(name=name, min_border=4, **options)
     made.background_fill_color = made.border_fill_color = made.outline_line_color = None
-    made.min_border = 4
     made.grid.grid_line_alpha = 0.3
     return made
 
@@ -38,19 +40,12 @@ def empty(names: str) -> Any:
 def add_points(made: Any, size: int, **options: Any) -> Any:
     """Draw points, which have a color, a marker and an opacity each, and return their source."""
     points = empty("x y row colour marker inside")
-    made.scatter(
-        source=points,
-        marker="marker",
-        size=size,
-        fill_color="colour",
-        line_color="colour",
-        fill_alpha="inside",
-        **options,
-    )
+    look = {"fill_color": "colour", "line_color": "colour", "fill_alpha": "inside", **options}
+    made.scatter(source=points, marker="marker", size=size, **look)
     return points
 
 
-def add_legend(made: Any) -> Any:
+def legend_of(made: Any) -> Any:
     """Return the legend of a figure, without a frame."""
     (legend,) = made.legend
     legend.update(border_line_color=None, background_fill_alpha=0, padding=0)
@@ -76,7 +71,6 @@ def without_axes(made: Any) -> Any:
 
 
 FEWEST_TICKS = 3
-"""The smallest number of ticks of an axis."""
 LEAST, MOST = 1e-280, 1e280
 """The smallest and the largest value that is drawn."""
 
@@ -139,23 +133,23 @@ def _label(tick: float) -> str:
     """Return a number without the zeros at its end, by a power of ten if it is very small or large."""
     if 1e-3 <= tick < 1e5:
         return f"{tick:.10g}"
-    digits, _, power = f"{tick:.9e}".partition("e")
-    return f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
+    return np.format_float_scientific(tick, precision=9, trim="-", exp_digits=1).replace("+", "")
 
 
 MARKERS = ("star", "circle", "square", "triangle", "diamond", "inverted_triangle", "plus", "x", "hex")
 """The markers of classes, in Bokeh's words and in the order of those of the library's other pictures."""
+
 LOW, HIGH = COLOURS[1], COLOURS[0]
-"""The colours of low and negative, and of high and positive numbers: blue and orange."""
+"""The colors of low and negative, and of high and positive numbers: blue and orange."""
 
 
 def bytes_of(name: str) -> np.ndarray:
-    """Return red, green and blue, (3,), of a colour such as "#0072B2"."""
-    return np.array([int(name[k : k + 2], 16) for k in (1, 3, 5)], float)
+    """Return red, green and blue, (3,), of a color such as "#0072B2"."""
+    return np.array([*bytes.fromhex(name[1:])], float)
 
 
 def rgba(colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:
-    """Return pixels, as Bokeh draws them, of colours (..., 3), from 0 to 255, and opacities (...) from 0 to 1."""
+    """Return pixels, as Bokeh draws them, of colors (..., 3), from 0 to 255, and opacities (...) from 0 to 1."""
     pixels = np.empty((*opacity.shape, 4), np.uint8)
     pixels[..., :3] = colours
     pixels[..., 3] = np.clip(255 * opacity, 0, 255)
@@ -165,10 +159,8 @@ def rgba(colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:
 def of_classes(P: np.ndarray, smooth: bool = True) -> np.ndarray:
     """Return the pixels of class probabilities (..., C): stronger where the most probable is surer."""
     palette = np.array([bytes_of(colour(k)) for k in range(P.shape[-1])])
-    surest = P.argmax(axis=-1)
-    top = np.take_along_axis(P, surest[..., None], axis=-1)[..., 0]
-    sure = (top * P.shape[-1] - 1) / (P.shape[-1] - 1) if smooth else np.ones_like(top)
-    return rgba(palette[surest], 0.08 + 0.55 * np.nan_to_num(sure))
+    sure = (P.max(axis=-1) * P.shape[-1] - 1) / (P.shape[-1] - 1) if smooth else np.ones(P.shape[:-1])
+    return rgba(palette[P.argmax(axis=-1)], 0.08 + 0.55 * np.nan_to_num(sure))
 
 
 def of_numbers(values: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -177,12 +169,15 @@ def of_numbers(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return rgba(np.where(scaled[..., None] < 0, bytes_of(LOW), bytes_of(HIGH)), 0.75 * np.abs(scaled))
 
 
-def of_points(t: np.ndarray, classes: int, low: float, high: float) -> tuple[list[str], list[str]]:
-    """Return the colour and the marker of each point: of its class, or of its number, see `of_numbers`."""
-    if classes:
-        return [colour(k) for k in t], [MARKERS[k % len(MARKERS)] for k in t]
-    share = np.clip((t - low) / max(high - low, 1e-300), 0, 1)[:, None]
+def columns_of_points(session: Session, rows: np.ndarray) -> dict[str, Any]:
+    """Return the columns of `add_points` of these rows but the places: their class or number, and hollow tests."""
+    points = session.points
+    columns: dict[str, Any] = {"row": rows, "inside": np.where(points.is_test[rows], 0.0, 0.9)}
+    t = points.t[rows]
+    if session.class_count:
+        return columns | {"colour": [colour(k) for k in t], "marker": [MARKERS[k % len(MARKERS)] for k in t]}
+    share = ((t - points.t.min()) / max(np.ptp(points.t), 1e-300))[:, None]
     grey = bytes_of("#B0B0B0")
-    ends = np.where(share < 0.5, bytes_of(LOW), bytes_of(HIGH))
-    mixed = grey + np.abs(2 * share - 1) * (ends - grey)
-    return ["#{:02X}{:02X}{:02X}".format(*row) for row in mixed.astype(int)], ["circle"] * len(t)
+    mixed = grey + np.abs(2 * share - 1) * (np.where(share < 0.5, bytes_of(LOW), bytes_of(HIGH)) - grey)
+    colours = ["#{:02X}{:02X}{:02X}".format(*row) for row in mixed.astype(int)]
+    return columns | {"colour": colours, "marker": ["circle"] * len(t)}

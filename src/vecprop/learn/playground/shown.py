@@ -1,0 +1,147 @@
+"""What the page shows of a session: the network over the plane, its weights, checks, the loss around theta, starts."""
+
+import time
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...check import Report, check_gradients
+from ...compiled.compiled_network import compile
+from ...core.elementary import is_within
+from ...train.members import Member
+from ...train.population import train_population
+from ..tracing.trace import Trace, trace
+from .parts import engine_of, features, optimizer_of
+from .session import Session
+from .settings import SettingsError
+
+MOST_STARTS, MOST_EPOCHS_OF_STARTS = 200, 2_000
+"""The largest number of starts at once, and of their epochs."""
+
+MOST_CHECKED = 200
+"""The number of rows on which gradients are checked, and whose loss makes the surface: few enough not to wait."""
+
+TOGETHER = 64
+"""The number of places of the surface whose loss is computed together."""
+
+LONGEST = 10.0
+"""The number of seconds after which starts that are not done are left as they are."""
+
+
+def _on_grid(session: Session, size: int) -> np.ndarray:
+    """Return the network's inputs on a grid over the plane, row by row, from the least y to the most."""
+    XY = np.stack(np.meshgrid(*(np.linspace(*limit, size) for limit in session.points.limits)), axis=-1)
+    return features(session.settings.features, XY.reshape(-1, 2))
+
+
+def map_of(session: Session, size: int) -> np.ndarray:
+    """Return the network's predictions on a grid over the plane, (size, size, outputs)."""
+    return compile(session.network).predict(session.theta, _on_grid(session, size)).reshape(size, size, -1)
+
+
+def units_of(session: Session, size: int) -> list[np.ndarray]:
+    """Return the inputs, each hidden layer's outputs and the predictions on a grid, (units, size, size) each."""
+    network, X = session.network, _on_grid(session, size)
+    outputs, _ = network.forward(session.theta, X)
+    shown = [X, *(outputs[number] for number in network.activations), network.loss_function.predict(outputs[-1])]
+    return [values.T.reshape(-1, size, size) for values in shown]
+
+
+def hidden(session: Session) -> np.ndarray:
+    """Return the last hidden layer's outputs at all points, (N, units); without a hidden layer, the inputs."""
+    X = features(session.settings.features, session.points.XY)
+    layers = session.network.activations
+    return session.network.hidden(session.theta, X, layers[-1]) if layers else X
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A weight, or a bias, which has no source."""
+
+    layer: int
+    source: int | None
+    target: int
+    index: int
+    value: float
+
+
+def edges(session: Session) -> list[Edge]:
+    """Return the weights and biases of the dense layers as edges between units, in the order of theta."""
+    found, layer = [], -1
+    for tensor in session.network.layout.tensors:
+        if tensor.kind != "Dense":
+            continue
+        layer += tensor.name == "W"
+        for index, place in enumerate(np.ndindex(tensor.shape), tensor.start):
+            source, target = place if tensor.name == "W" else (None, *place)
+            found.append(Edge(layer, source, target, index, float(session.theta[index])))
+    return found
+
+
+def row(session: Session, index: int) -> Trace:
+    """Return every number of the pass of the point of this index alone."""
+    return trace(session.network, session.theta, *session.pairs([session.points.index(index)]))
+
+
+def check(session: Session) -> Report:
+    """Check the gradient that training takes, with the mistake if one is planted."""
+    X, T = (rows[:MOST_CHECKED] for rows in session.rows)
+    noise = session.settings.start if session.network.random else None
+    _, gradient = session.trained.loss_and_gradient(session.theta, X, T, noise=noise)
+    return check_gradients(session.network, session.theta, X, T, noise=noise, gradient=gradient)
+
+
+class Surface(NamedTuple):
+    """The loss, (size, size), in a plane through the parameters, its places along both directions, and the path."""
+
+    loss: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    path: np.ndarray
+
+
+def loss_surface(session: Session, size: int) -> Surface:
+    """Return the loss around theta in the two orthonormal directions of the path's largest moves.
+
+    Moves along a line, or none, leave directions open; the same arbitrary ones are taken then.
+    """
+    X, T = (rows[:MOST_CHECKED] for rows in session.rows)
+    moves = np.array(session.path) - session.theta
+    _, s, Vt = np.linalg.svd(moves, full_matrices=False)
+    known = Vt[:2][s[:2] > 1e-9 * max(s.max(), 1e-300)]
+    others = np.random.default_rng(0).standard_normal((2, moves.shape[1]))
+    axes = np.linalg.qr(np.concatenate([known, others])[:2].T)[0].T
+    path = moves @ axes.T
+    reach = 1.3 * np.abs(path).max(axis=0)
+    reach = np.maximum(reach, max(0.3 * reach.max(), 0.1))
+    first, second = (np.linspace(-most, most, size) for most in reach)
+    places = np.stack(np.meshgrid(first, second), axis=-1).reshape(-1, 2)
+    with np.errstate(over="ignore", invalid="ignore"):
+        parts = np.array_split(session.theta + places @ axes, len(places) // TOGETHER + 1)
+        loss = np.concatenate([session.network.loss(thetas, X, T) for thetas in parts])
+    return Surface(loss.reshape(size, size), first, second, path)
+
+
+def losses_of_starts(session: Session, count: int, epochs: int) -> np.ndarray:
+    """Train from many starts at once, the first of which is the session's, and return their losses.
+
+    Returns
+    -------
+    ndarray (count, epochs + 1)
+        The training loss of each before the first epoch and after each; NaN after it diverged, or time was over.
+    """
+    for what, value, most in (("starts", count, MOST_STARTS), ("epochs", epochs, MOST_EPOCHS_OF_STARTS)):
+        if not isinstance(value, int) or not is_within(value, 1, most, ends="[]"):
+            raise SettingsError(f"The number of {what} is {value!r}, but it is 1 to {most:,}.")
+    settings, network = session.settings, session.trained
+    how: dict[str, Any] = {"epochs": epochs, "batch_size": settings.batch or None, "shuffle": False}
+    how |= {"optimizer": optimizer_of(settings), "training_loss": "exact"}
+    seeds = range(settings.start, settings.start + count)
+    members = [Member(network, network.init(seed), seed=seed, **how) for seed in seeds]
+    end, engine = time.monotonic() + LONGEST, engine_of(settings)
+    results = train_population(members, *session.rows, progress=lambda _: time.monotonic() > end, engine=engine)
+    losses = np.full((count, epochs + 1), np.nan)
+    for curve, result in zip(losses, results, strict=True):
+        curve[: len(result.history.loss)] = result.history.loss
+    return losses
