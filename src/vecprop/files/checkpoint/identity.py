@@ -6,6 +6,7 @@ import json
 import platform
 import warnings
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,7 @@ def require_savable(theta: Any) -> None:
         raise FileError(f"theta has {kind}, but a model file holds NumPy arrays of float32 and float64: convert it.")
 
 
+@cache  # reading versions of packages takes milliseconds
 def made_with() -> dict[str, str]:
     """Return the versions and the processor on which bits depend."""
     versions = {name: version(name) for name in ("numpy", "scipy", "numba")}
