@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 import vecprop as vp
@@ -22,7 +23,7 @@ from vecprop.tables.evaluation.measuring import without_baselines
 from vecprop.tables.evaluation.metrics import Estimate
 from vecprop.tables.evaluation.report import Run, intervals, origin, page_of, verdict_box
 from vecprop.tables.evaluation.report.drawings import begun, draw_coverage, draw_losses, groups_by
-from vecprop.tables.evaluation.report.markup import Html, code_in, drawn
+from vecprop.tables.evaluation.report.markup import code_in, drawn
 from vecprop.tables.evaluation.report.target_sections import confused_pairs, confusion_matrix, each_class
 from vecprop.terminal.errors import held_back_interrupts
 from vecprop.terminal.output_files import RunFiles
@@ -199,7 +200,7 @@ def test_names_are_drawn_as_they_are():
         ax.set(xlabel="$10-$20 a$_$b^ 東京", ylabel="<b> & #d55e00")
 
     text = drawn('"<東京>"', draw)
-    assert 'aria-label="&quot;&lt;東京&gt;&quot;"' in text
+    assert 'aria-label="&#34;&lt;東京&gt;&#34;"' in text
     assert ">$10-$20 a$_$b^ 東京</text>" in text
     assert ">&lt;b&gt; &amp; #d55e00</text>" in text
 
@@ -222,7 +223,7 @@ def test_losses_end_where_networks_end(made):
 
 def test_a_page_is_written_after_ctrl_c_too(made, monkeypatch):
     interrupts = []
-    monkeypatch.setattr(report, "columns", lambda _: interrupts.append(2) or Html("columns so far"))
+    monkeypatch.setattr(report, "columns", lambda _: interrupts.append(2) or Markup("columns so far"))
     job = made["buys"][0]
     measured = without_baselines(job.model, job.parts, 0)
     run = Run("buys", files={"data": job.request.table}, is_measured=False)
@@ -249,7 +250,7 @@ def test_ctrl_c_is_held_back_once():
 def test_ctrl_c_while_the_page_is_written_leaves_it(vecprop, table, monkeypatch):
     def interrupted(*_):
         signal.raise_signal(signal.SIGINT)
-        return Html("columns so far")
+        return Markup("columns so far")
 
     monkeypatch.setattr(report, "columns", interrupted)
     done = vecprop("train", table, "--target", "buys", "--report", "page.html", *FAST)

@@ -8,7 +8,7 @@ from ...error import printable
 from ...explaining.dependence import Dependence, dependences
 from ...explaining.importance import Importance, loss_name
 from ..measured import Measured
-from .markup import Html, bar, drawn, element, figures, join, long_table
+from .markup import Html, drawn, figures, parts
 
 MOST_COLUMNS = 15
 """After this many columns, the most important ones, others are folded."""
@@ -18,56 +18,37 @@ LONGEST, LONGEST_NUMBER = 24, 10
 """The largest numbers of characters of a value that are shown."""
 LEADING = 6
 """The number of columns whose effect is drawn."""
-HEADS = {
-    "column": "name",
-    "kind": "",
-    "read as": "",
-    "missing": "number",
-    "distinct": "number",
-    "such as": "examples",
-    "importance": "bars",
-}
+HEADS = {"column": "name", "kind": "", "read as": "", "missing": "number", "distinct": "number"}
+HEADS |= {"such as": "examples", "importance": "bars"}
 
 
 def columns(measured: Measured) -> Html:
-    """Return the table of columns, and how predictions depend on the leading ones."""
-    found = measured.importances
-    told = (
-        f"A column's importance is how much the {loss_name(measured.model)} of {_rows(measured)} rises when its values "
-        "are shuffled, with its 95 % interval. Columns that stand in for each other are shuffled together too (paler "
-        "bars), since each of them alone can seem unimportant."
-    )
-    return join(
-        [
-            element("p", told),
-            table_of_columns(measured, found),
-            _dependences(measured, [(each.alone or (each,))[0].columns[0] for each in found]),
-        ]
-    )
+    """Return the table of columns, and how predictions depend on the leading ones.
 
+    Columns whose importance is known come first, the most important before others, then those that are not used.
+    """
+    model, found = measured.model, measured.importances
+    encoder, bars, drifts = model.encoder_, dict(_bars(found)), drift_of_columns(measured)
+    kinds, readings = encoder.kinds | dict.fromkeys(encoder.codes, "codes"), encoder.readings
 
-def _dependences(measured: Measured, names: list[str]) -> Html:
-    """Return pictures of how predictions depend on each of some columns, the most important first."""
-    found = dependences(measured.model, measured.X, names[:LEADING])
-    if not found:
-        return Html()
-    told = (
-        f"Thick lines and points are the mean {found[0].output} over {_rows(measured)} if all of them had this value "
-        "in the column; thin lines are single rows."
+    def row(name: str) -> list[Html]:
+        if name in encoder.dropped:
+            return [*_described(measured, name, "not used", encoder.dropped[name]), "", ""]
+        read = "" if readings[name] == kinds[name] else readings[name]
+        return [*_described(measured, name, kinds[name], read), bars.get(name, "not measured"), drifts.get(name, "")]
+
+    names = [*bars, *encoder.dropped, *(name for name in encoder.names if name not in bars)]
+    leading = dependences(model, measured.X, [(each.alone or (each,))[0].columns[0] for each in found][:LEADING])
+    return parts().columns(
+        loss_name(model),
+        {"table": "rows of the table", "test": "rows of the test"}.get(measured.how, "rows of training"),
+        HEADS | {"drift" if measured.how == "table" else "drift of the test": "drift"},
+        list(map(row, names[:LISTED])),
+        MOST_COLUMNS,
+        len(names) - LISTED,
+        leading[0].output if leading else "",
+        [(name := printable(of.column), drawn(f"{of.output} by {name}", _draw_dependence, of)) for of in leading],
     )
-    pictures = (_picture_of(each, printable(each.column)) for each in found)
-    return join(
-        [
-            element("h3", "How predictions depend on the leading columns"),
-            element("p", told),
-            element("div", *pictures, class_="pictures"),
-        ]
-    )
-
-
-def _picture_of(dependence: Dependence, name: str) -> Html:
-    title = element("figcaption", element("strong", name))
-    return element("figure", title, drawn(f"{dependence.output} by {name}", _draw_dependence, dependence))
 
 
 def _draw_dependence(ax: Any, dependence: Dependence) -> None:
@@ -75,48 +56,24 @@ def _draw_dependence(ax: Any, dependence: Dependence) -> None:
     ax.set(xlabel="", ylabel="")  # which the page says
 
 
-def _rows(measured: Measured) -> str:
-    return {"table": "rows of the table", "test": "rows of the test"}.get(measured.how, "rows of training")
-
-
-def table_of_columns(measured: Measured, found: list[Importance]) -> Html:
-    """Return the table of columns: those whose importance is known, the largest first, those not used, and others."""
-    encoder, bars, drifts = measured.model.encoder_, dict(_bars(found)), drift_of_columns(measured)
-    kinds, readings = encoder.kinds | dict.fromkeys(encoder.codes, "codes"), encoder.readings
-
-    def row(name: str) -> list[Html | str]:
-        if name in encoder.dropped:
-            return [*_described(measured, name, "not used", encoder.dropped[name]), "", ""]
-        read = "" if readings[name] == kinds[name] else readings[name]
-        return [*_described(measured, name, kinds[name], read), bars.get(name, "not measured"), drifts.get(name, "")]
-
-    names = [*bars, *encoder.dropped, *(name for name in encoder.names if name not in bars)]
-    told = element("p", f"{len(names) - LISTED:,} more columns are not listed.") if len(names) > LISTED else Html()
-    heads = HEADS | {"drift" if measured.how == "table" else "drift of the test": "drift"}
-    return join([long_table(heads, list(map(row, names[:LISTED])), MOST_COLUMNS, "columns"), told])
-
-
 def _bars(found: list[Importance]) -> Iterator[tuple[str, Html]]:
     """Yield each column with its importance as a bar and in words: with others, also that of all together."""
-    most = max((each.high for each in found), default=0.0) or 1.0
+    most, bar = max((each.high for each in found), default=0.0) or 1.0, parts().bar
     for importance in found:
         if not importance.alone:
             yield importance.columns[0], bar(importance.rise / most, _in_words(importance))
         for own in importance.alone:
             others = [printable(name) for name in importance.columns if name not in own.columns]
-            together = element("small", f"with {_some(others)}: {_in_words(importance)}", class_="together")
-            yield own.columns[0], bar(own.rise / most, _in_words(own), together, behind=importance.rise / most)
+            some = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+            together = f"with {some}: {_in_words(importance)}"
+            yield own.columns[0], bar(own.rise / most, _in_words(own), together, importance.rise / most)
 
 
 def _in_words(importance: Importance) -> str:
     return f"{figures(importance.rise, 3)} ({figures(importance.low, 2)} to {figures(importance.high, 2)})"
 
 
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _described(measured: Measured, name: str, kind: str, reading: str) -> list[Html | str]:
+def _described(measured: Measured, name: str, kind: str, reading: str) -> list[Html]:
     """Return the cells of a column on its values in training."""
     series = (measured.learned or measured).X.get(name)
     if series is None:  # which is not used
@@ -124,13 +81,9 @@ def _described(measured: Measured, name: str, kind: str, reading: str) -> list[H
     missing, known = int(series.isna().sum()), series.dropna()
     empty = f"{missing:,} ({missing / len(series):.1%})" if missing else "0"
     longest = LONGEST_NUMBER if kind == "numbers" else LONGEST
-    some = [element("span", _short(value, longest)) for value in known.drop_duplicates().iloc[:EXAMPLES]]
-    return [printable(str(name)), kind, reading, empty, f"{known.nunique():,}", join(some, " ")]
-
-
-def _short(value: object, longest: int) -> str:
-    text = printable(str(value))
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    texts = [printable(str(value)) for value in known.drop_duplicates().iloc[:EXAMPLES]]
+    some = parts().examples([text if len(text) <= longest else f"{text[: longest - 1]}…" for text in texts])
+    return [printable(str(name)), kind, reading, empty, f"{known.nunique():,}", some]
 
 
 def drift_of_columns(measured: Measured) -> dict[str, str]:

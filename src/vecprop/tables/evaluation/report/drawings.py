@@ -8,20 +8,6 @@ import numpy as np
 from ....pictures.style import INK, colour
 
 
-def interval(count: int, rows: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share.
-
-    Examples
-    --------
-    >>> [round(end, 2) for end in interval(9, 10)]
-    [0.6, 0.98]
-    """
-    from scipy.stats import binomtest
-
-    found = binomtest(count, rows).proportion_ci(method="wilson")
-    return float(found.low), float(found.high)
-
-
 def groups_by(x: np.ndarray, most: int) -> list[np.ndarray]:
     """Return the indices of rows in groups by a number, of about equal sizes; equal numbers are in one group.
 
@@ -38,11 +24,13 @@ def groups_by(x: np.ndarray, most: int) -> list[np.ndarray]:
     return [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
 
 
-def draw_shares(ax: Any, x: Sequence[float], counts: Sequence[int], rows: Sequence[int]) -> None:
-    """Draw shares of rows as points with error bars."""
-    shares = np.array(counts) / rows
-    low, high = np.array([interval(count, of) for count, of in zip(counts, rows, strict=True)]).T
-    ends = np.maximum([shares - low, high - shares], 0)
+def draw_shares(ax: Any, x: Sequence[float], groups: Sequence[np.ndarray]) -> None:
+    """Draw the share of rows of each group that are true as points, with Wilson's 95 % intervals as error bars."""
+    from scipy.stats import binomtest
+
+    shares = np.array([rows.mean() for rows in groups])
+    found = [binomtest(int(rows.sum()), len(rows)).proportion_ci(method="wilson") for rows in groups]
+    ends = np.maximum([shares - [of.low for of in found], [of.high for of in found] - shares], 0)
     ax.errorbar(x, shares, ends, marker="o", markersize=4, color=colour(1), linewidth=1.2, elinewidth=1)
 
 
@@ -84,16 +72,12 @@ def _style(number: int) -> dict[str, Any]:
 
 def draw_calibration(ax: Any, chance: np.ndarray, is_so: np.ndarray, what: str) -> None:
     """Draw the share of rows in which something is so, against the mean of the probabilities that were given for it."""
-    groups = groups_by(chance, GROUPS)
-    means = [float(chance[group].mean()) for group in groups]
+    groups, edges = groups_by(chance, GROUPS), np.linspace(0, 1, 21)
     ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
-    ax.hist(chance, np.linspace(0, 1, 21), weights=np.full(len(chance), 0.25 / _most(chance)), color=INK, alpha=0.25)
-    draw_shares(ax, means, [int(is_so[group].sum()) for group in groups], list(map(len, groups)))
+    weights = np.full(len(chance), 0.25 / np.histogram(chance, edges)[0].max())
+    ax.hist(chance, edges, weights=weights, color=INK, alpha=0.25)
+    draw_shares(ax, [float(chance[group].mean()) for group in groups], [is_so[group] for group in groups])
     ax.set(xlabel=what, ylabel="share that is so", xlim=(0, 1), ylim=(0, 1.03), aspect="equal")
-
-
-def _most(chance: np.ndarray) -> int:
-    return int(np.histogram(chance, np.linspace(0, 1, 21))[0].max())
 
 
 MOST_POINTS = 1_000
@@ -103,11 +87,6 @@ TICKS = 5
 """At most this many distances between marks of an axis, so that large numbers have room."""
 SIZES = 5
 """The number of groups of rows, by size, whose intervals are judged."""
-
-
-def some_rows(rows: int) -> np.ndarray:
-    """Return the indices of the rows that are drawn, evenly spaced."""
-    return np.linspace(0, rows - 1, min(rows, MOST_POINTS)).astype(int)
 
 
 def draw_predicted(ax: Any, predicted: np.ndarray, truth: np.ndarray) -> None:
@@ -128,16 +107,14 @@ def draw_residuals(ax: Any, predicted: np.ndarray, truth: np.ndarray) -> None:
 
 
 def _draw_rows(ax: Any, x: np.ndarray, y: np.ndarray) -> None:
-    rows = some_rows(len(x))
+    rows = np.linspace(0, len(x) - 1, min(len(x), MOST_POINTS)).astype(int)
     ax.scatter(x[rows], y[rows], s=9, alpha=0.5, color=colour(1), linewidths=0)
 
 
 def draw_kept(ax: Any, within: dict[float, np.ndarray]) -> None:
     """Draw the shares of rows that lie within intervals, against the shares that these promise."""
     ax.plot([0.45, 1], [0.45, 1], color=INK, linewidth=1, linestyle=":")
-    draw_shares(
-        ax, list(within), [int(rows.sum()) for rows in within.values()], [len(rows) for rows in within.values()]
-    )
+    draw_shares(ax, list(within), list(within.values()))
     ax.set(xlabel="promised", ylabel="share within", xlim=(0.45, 1), ylim=(None, 1.02))
 
 
@@ -145,8 +122,7 @@ def draw_coverage(ax: Any, size: np.ndarray, within: np.ndarray, coverage: float
     """Draw the share of rows within their intervals, in groups of rows by a size: the smallest rows come first."""
     groups = groups_by(size, SIZES)
     ax.axhline(coverage, color=INK, linewidth=1, linestyle=":")
-    middles = [float(np.median(size[group])) for group in groups]
-    draw_shares(ax, middles, [int(within[group].sum()) for group in groups], list(map(len, groups)))
+    draw_shares(ax, [float(np.median(size[group])) for group in groups], [within[group] for group in groups])
     ax.set(xlabel=what, ylabel="share within", ylim=(None, 1.02))
     ax.locator_params(axis="x", nbins=TICKS)
 

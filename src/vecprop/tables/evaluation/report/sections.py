@@ -11,10 +11,10 @@ from ....check import Report, check_gradients
 from ...encoding.column import shortened
 from ...error import printable
 from ..measured import Measured
-from ..metrics import Estimate, title
+from ..metrics import title
 from ..targets import positive_class
 from .drawings import begun, draw_losses
-from .markup import Html, code_in, element, figures, folded, join, picture, table
+from .markup import Html, code_in, figures, parts, picture
 
 ROWS = 200
 """The largest number of rows that a gradient check takes, evenly spaced: an error in a gradient shows on few rows."""
@@ -22,45 +22,27 @@ ROWS = 200
 
 def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -> Html:
     """Return the metrics of the model and of the baselines, and which rows they are measured on."""
-    how = element("p", code_in(chosen)) if chosen else _how(measured)
+    how = f"The metrics are of {len(measured.truth):,} rows."
+    if chosen:
+        how = code_in(chosen)
+    elif measured.margins and measured.learned is None:
+        how += " Each is predicted by baselines that have learned from other rows of the table."
+    elif measured.learned is not None and measured.margins:
+        how += f" Baselines have learned from the {measured.learned.rows:,} rows of training."
     if not is_measured:
-        return join([element("p", "Nothing was measured, since Ctrl-C came before."), how])
-    scores, positive = measured.scores, positive_class(measured.model)
-    heads = {"": ""} | dict.fromkeys(scores, "number")
-    rows = [
-        [title(metric, positive), *(_stacked(of_model[metric]) for of_model in scores.values())]
-        for metric in measured.metrics
-    ]
-    told = "Below each value is its 95 % interval, from bootstrap samples of the rows."
-    told += " Naive ignores the inputs." if measured.margins else ""
-    parts = [how, table(heads, rows), element("p", told)]
+        return parts().metrics(how)
+    scores, folds, positive = measured.scores, measured.metrics_of_folds, positive_class(measured.model)
+
+    def table_of(each: dict[str, dict[str, Any]], cell: Any) -> tuple[dict[str, str], list[list[Any]]]:
+        of_metrics = [[title(of, positive), *(cell(each[name][of]) for name in each)] for of in measured.metrics]
+        return {"": ""} | dict.fromkeys(each, "number"), of_metrics
+
+    decided = ""
     if positive is not None:
         above = figures(getattr(measured.model, "threshold_", 0.5))
-        parts.append(element("p", f"The class {positive} is predicted if its probability is above {above}."))
-    return join([*parts, element("p", refit) if refit else Html(), _folds(measured, positive)])
-
-
-def _how(measured: Measured) -> Html:
-    """Return a sentence on the rows of a table that may be any."""
-    rows = f"The metrics are of {len(measured.truth):,} rows"
-    if not measured.margins:
-        return element("p", f"{rows}.")
-    if measured.learned is None:
-        return element("p", f"{rows}. Each is predicted by baselines that have learned from other rows of the table.")
-    return element("p", f"{rows}. Baselines have learned from the {measured.learned.rows:,} rows of training.")
-
-
-def _folds(measured: Measured, positive: object) -> Html:
-    """Return the mean and the spread of the metrics over the folds of a cross-validation."""
-    if not measured.folds:
-        return Html()
-    folds = measured.metrics_of_folds
-    rows = [
-        [title(metric, positive), *(_spread(of_model[metric]) for of_model in folds.values())]
-        for metric in next(iter(folds.values()))
-    ]
-    head = element("h3", "The folds: mean and standard deviation")
-    return join([head, table({"": ""} | dict.fromkeys(folds, "number"), rows)])
+        decided = f"The class {positive} is predicted if its probability is above {above}."
+    of_folds = table_of(folds, _spread) if folds else None
+    return parts().metrics(how, table_of(scores, parts().stacked), bool(measured.margins), decided, refit, of_folds)
 
 
 def _spread(values: list[float]) -> str:
@@ -87,37 +69,29 @@ def spread(values: list[float]) -> tuple[float, float] | None:
     return middle, deviation if deviation > 1e-12 * abs(middle) else 0.0
 
 
-def _stacked(score: Estimate) -> Html:
-    return join([figures(score.value), element("small", f"{figures(score.low)} to {figures(score.high)}")])
-
-
-def table_of_worst_rows(measured: Measured, explain: str) -> Html:
+def worst_rows(measured: Measured, explain: str) -> Html:
     """Return a table of the ten rows with the largest loss, and the command that tells why they are predicted so."""
     found = measured.worst_rows
     if not found:
-        return Html()
+        return ""
     if measured.is_classifier:
         told, kind, last = "The rows whose class had the lowest probabilities.", "name", "its probability"
-        rows = [[each.row, *_names(each.truth, each.predicted), f"{exp(-each.loss):.2%}"] for each in found]
+        rows = [[each.row, *map(name_of, (each.truth, each.predicted)), f"{exp(-each.loss):.2%}"] for each in found]
     else:
         told, kind, last = "The rows with the largest errors, true − predicted.", "number", "error"
         numbers = [(each.row, each.truth, each.predicted, each.truth - each.predicted) for each in found]
         rows = [[row, *map(figures, of_row)] for row, *of_row in numbers]
-    parts = [
-        element("p", f"{told} Look at them first: either the model has not learned them, or the table is wrong."),
-        table({"": "row", "true": kind, "predicted": kind, last: "number"}, rows),
-    ]
-    if explain:
-        parts.append(element("p", "This tells why the first of them is predicted so: ", element("code", explain)))
-    return join(parts)
+    heads = {"": "row", "true": kind, "predicted": kind, last: "number"}
+    return parts().worst_rows(told, heads, rows, explain)
 
 
-def _names(*classes: object) -> list[str]:
-    return [printable(shortened(str(name))) for name in classes]
+def name_of(of_class: object) -> str:
+    """Return the name of a class as it is shown."""
+    return printable(shortened(str(of_class)))
 
 
 def training(measured: Measured, seconds: float | None) -> Html:
-    """Return the sizes and times of training, its losses, and a gradient check."""
+    """Return the sizes and times of training, its losses, and the verdict of a gradient check on rows of training."""
     model = measured.model
     networks, parameters = sum(map(len, model.ensembles)), sum(each.theta.size for each in model.ensembles)
     time = "" if seconds is None else f" in {seconds:.1f} s"
@@ -127,19 +101,14 @@ def training(measured: Measured, seconds: float | None) -> Html:
         "is lowest."
     )
     curves = begun(model)
-    drawn = [picture("The losses of each network, up to its last epoch.", draw_losses, curves)] if curves else []
-    return join([element("p", told), *drawn, _gradients(measured)])
-
-
-def _gradients(measured: Measured) -> Html:
-    """Return the verdict of a gradient check on rows of training as a line, with the whole report behind it."""
+    losses = picture("The losses of each network, up to its last epoch.", draw_losses, curves) if curves else ""
     X, y = (measured.X, measured.truth) if measured.learned is None else measured.learned[:2]
     if measured.is_classifier and (y < 0).all():
-        return element("p", "No gradients are checked: the model knows none of the classes of these rows.")
+        unknown = "No gradients are checked: the model knows none of the classes of these rows."
+        return parts().training(told, losses, unknown, "")
     with threadpool_limits(1, "blas"):  # which is faster for products this small
-        report = check_of_first_network(measured.model, X, y, method="directions").text()
-    verdict = report.rpartition("\n\n")[2].partition("\n")[0]
-    return folded(f"The gradients of the first network: {verdict}", element("pre", report))
+        report = check_of_first_network(model, X, y, method="directions").text()
+    return parts().training(told, losses, report.rpartition("\n\n")[2].partition("\n")[0], report)
 
 
 def check_of_first_network(model: Any, X: Any, y: np.ndarray, **settings: Any) -> Report:

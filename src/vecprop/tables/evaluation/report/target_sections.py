@@ -5,9 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ...encoding.column import shortened
 from ...ensemble.calibration import positive_of
-from ...error import printable
 from ..baselines import NAIVE
 from ..measured import Measured
 from .drawings import (
@@ -22,11 +20,14 @@ from .drawings import (
     draw_roc,
     draw_targets,
 )
-from .markup import Html, bar, element, figures, join, long_table, picture, table
+from .markup import Html, figures, parts, picture
+from .sections import name_of
 
 MOST_CLASSES = 20
 """With more classes than this, a matrix of all pairs cannot be read."""
 MOST_PAIRS = 15
+JUDGED = 0.9
+"""The coverage of the intervals that are judged by the size of rows."""
 
 
 def target_of_classes(measured: Measured) -> Html:
@@ -35,49 +36,41 @@ def target_of_classes(measured: Measured) -> Html:
     measured_rows = np.bincount(measured.truth[measured.truth >= 0], minlength=count)
     counts = measured_rows if learned is None else np.bincount(learned.y[learned.y >= 0], minlength=count)
     shown = [f"{count:,} ({count / max(counts.sum(), 1):.1%})" for count in counts]
-    most = max(counts.max(), 1)
-    rows = [[name, bar(count / most, of)] for name, count, of in zip(_names(measured), counts, shown, strict=True)]
+    shares = counts / max(counts.max(), 1)
+    rows = [list(row) for row in zip(_names(measured), map(parts().bar, shares, shown), strict=True)]
     heads = {"class": "name", "rows" if learned is None else "rows to train": "bars"}
     if learned is not None and measured.has_test:
         rows = [[*row, f"{of:,}"] for row, of in zip(rows, measured_rows, strict=True)]
         heads |= {"rows to test": "number"}
-    return long_table(heads, [rows[k] for k in np.argsort(-counts, kind="stable")], MOST_CLASSES)
+    return parts().long_table(heads, [rows[k] for k in np.argsort(-counts, kind="stable")], MOST_CLASSES)
 
 
 def errors_of_classes(measured: Measured) -> Html:
     """Return which classes are confused, how well each is found, and for two classes the curves of all thresholds."""
     known = measured.truth >= 0
     if not known.any():
-        return element("p", "No row of the test is of a class that training had.")
+        return parts().paragraph("No row of the test is of a class that training had.")
     truth, decided = measured.truth[known], measured.decided[known]
-    names = _names(measured)
-    are_few = len(names) <= MOST_CLASSES
-    parts = [confusion_matrix(truth, decided, names) if are_few else confused_pairs(truth, decided, names)]
-    parts += [element("h3", "Each class"), each_class(truth, decided, names)]
+    names, curves = _names(measured), []
     if len(names) == 2 and len(np.unique(truth)) == 2:
-        parts += [element("h3", "All thresholds"), _curves(measured, known, positive_of(measured.model))]
-    return join(parts)
+        positive = positive_of(measured.model)
+        predictions = {of: P[known, positive] for of, P in measured.predictions.items() if of != NAIVE}
+        both = truth == positive, predictions, decided == positive
+        guess = f"of {names[positive]}. A guess is on the dotted line; the point is at the model's threshold."
+        curves = [
+            picture(f"ROC curves {guess}", draw_roc, *both),
+            picture(f"Precision against recall {guess}", draw_precision, *both),
+        ]
+    confused = confusion_matrix if len(names) <= MOST_CLASSES else confused_pairs
+    of_truth = truth, decided, names
+    return parts().errors_of_classes(confused(*of_truth), each_class(*of_truth), curves)
 
 
 def confusion_matrix(truth: np.ndarray, decided: np.ndarray, names: Sequence[str]) -> Html:
     """Return the share of each true class that was predicted as each class, and the number of rows."""
     counts = np.zeros((len(names), len(names)), int)
     np.add.at(counts, (truth, decided), 1)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    head = element("tr", element("th", "true ↓ predicted →"), *(element("th", name, scope="col") for name in names))
-    body = (
-        element("tr", element("th", name, scope="row"), *map(_cell, of_row, shares_of_row))
-        for name, of_row, shares_of_row in zip(names, counts, shares, strict=True)
-    )
-    matrix = element("table", element("thead", head), element("tbody", join(body, "\n")), class_="matrix")
-    told = "Each row shows what became of one true class: the share of its rows, and their number."
-    return join([element("p", told), element("div", matrix, class_="wide")])
-
-
-def _cell(count: int, share: float) -> Html:
-    if not count:
-        return element("td")
-    return element("td", f"{share:.0%}", element("small", f"{count:,}"), style=f"--share: {share:.3f}")
+    return parts().confusion_matrix(names, counts, counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
 
 
 def confused_pairs(truth: np.ndarray, decided: np.ndarray, names: Sequence[str]) -> Html:
@@ -87,15 +80,11 @@ def confused_pairs(truth: np.ndarray, decided: np.ndarray, names: Sequence[str])
     of_class = np.bincount(truth, minlength=len(names))
     order = np.argsort(-counts, kind="stable")[:MOST_PAIRS]
     rows = [
-        [names[true], names[other], bar(count / of_class[true], f"{count:,} of {of_class[true]:,}")]
+        [names[true], names[other], parts().bar(count / of_class[true], f"{count:,} of {of_class[true]:,}")]
         for (true, other), count in zip(found[order], counts[order], strict=True)
     ]
-    if not rows:
-        return element("p", "No row of the test was taken for another class.")
-    told = f"Of {len(found):,} pairs that are confused, these are the most frequent ones."
-    return join(
-        [element("p", told), table({"true": "name", "predicted": "name", "rows of the true class": "bars"}, rows)]
-    )
+    heads = {"true": "name", "predicted": "name", "rows of the true class": "bars"}
+    return parts().confused_pairs(len(found), heads, rows)
 
 
 def each_class(truth: np.ndarray, decided: np.ndarray, names: Sequence[str]) -> Html:
@@ -104,39 +93,20 @@ def each_class(truth: np.ndarray, decided: np.ndarray, names: Sequence[str]) -> 
 
     undefined: Any = np.nan
     found = precision_recall_fscore_support(truth, decided, labels=range(len(names)), zero_division=undefined)
-    precision, recall, f1, support = map(np.asarray, found)
+    *shares, support = map(np.asarray, found)
     rows = [
-        [names[k], *(_share(float(of[k])) for of in (precision, recall, f1)), f"{support[k]:,}"]
+        [names[k], *("–" if np.isnan(of[k]) else f"{of[k]:.1%}" for of in shares), f"{support[k]:,}"]
         for k in np.argsort(-support, kind="stable")
     ]
-    heads = {"class": "name", "precision": "number", "recall": "number", "F1": "number", "rows": "number"}
-    told = "Precision is the share of the rows predicted so that are so, recall the share of the rows that are so that "
-    return join([element("p", f"{told}are predicted so."), long_table(heads, rows, MOST_CLASSES)])
-
-
-def _share(share: float) -> str:
-    return "–" if np.isnan(share) else f"{share:.1%}"
-
-
-def _curves(measured: Measured, known: np.ndarray, positive: int) -> Html:
-    """Return the curves of the model and of the baselines that do not guess, with points at the model's threshold."""
-    predictions = {of: P[known, positive] for of, P in measured.predictions.items() if of != NAIVE}
-    name = _names(measured)[positive]
-    both = measured.truth[known] == positive, predictions, measured.decided[known] == positive
-    guess = "A guess is on the dotted line; the point is at the model's threshold."
-    return element(
-        "div",
-        picture(f"ROC curves of {name}. {guess}", draw_roc, *both),
-        picture(f"Precision against recall of {name}. {guess}", draw_precision, *both),
-        class_="pictures",
-    )
+    heads = {"class": "name"} | dict.fromkeys(("precision", "recall", "F1", "rows"), "number")
+    return parts().each_class(heads, rows, MOST_CLASSES)
 
 
 def calibration_of_classes(measured: Measured) -> Html:
     """Return a picture of how right the probabilities are."""
     known = measured.truth >= 0
     if not known.any():
-        return Html()
+        return ""
     if len(measured.model.classes_) == 2:
         positive = positive_of(measured.model)
         what = f"probability of {_names(measured)[positive]}"
@@ -153,11 +123,7 @@ def calibration_of_classes(measured: Measured) -> Html:
 
 
 def _names(measured: Measured) -> list[str]:
-    return [printable(shortened(str(name))) for name in measured.model.classes_]
-
-
-JUDGED = 0.9
-"""The coverage of the intervals that are judged by the size of rows."""
+    return list(map(name_of, measured.model.classes_))
 
 
 def target_of_numbers(measured: Measured) -> Html:
@@ -175,37 +141,30 @@ def errors_of_numbers(measured: Measured) -> Html:
     """Return pictures of predictions and of their errors."""
     rows = len(measured.truth)
     some = f" {MOST_POINTS:,} of {rows:,} rows are drawn." if rows > MOST_POINTS else ""
+    predicted = f"True numbers against predicted ones; right ones are on the dotted line.{some}"
+    errors = "Errors against predictions. A trend or a funnel shows what was not learned."
     both = measured.predicted, measured.truth
-    return element(
-        "div",
-        picture(
-            f"True numbers against predicted ones; right ones are on the dotted line.{some}", draw_predicted, *both
-        ),
-        picture("Errors against predictions. A trend or a funnel shows what was not learned.", draw_residuals, *both),
-        class_="pictures",
-    )
+    return parts().pictures([picture(predicted, draw_predicted, *both), picture(errors, draw_residuals, *both)])
 
 
 def calibration_of_numbers(measured: Measured) -> Html:
     """Return pictures of the shares of rows that lie within their intervals: of all rows, and by their size."""
     if not measured.has_test:
-        return element("p", "Intervals are judged on a test only, since they were made by the rows of training.")
+        return parts().paragraph("Intervals are judged on a test only, since they were made by the rows of training.")
     ends = {share: measured.model.predict_interval(measured.X, share).T for share in COVERAGES}
     within = {share: (low <= measured.truth) & (measured.truth <= high) for share, (low, high) in ends.items()}
     low, high = ends[JUDGED]
-    by_size = f"The share of rows within {JUDGED:.0%} intervals, in groups of rows"
+    of_all = (
+        "The share of rows that intervals are to hold, and the share that they do, with 95 % intervals. Below the "
+        "dotted line the model is too sure."
+    )
+    by_size = f"The share of rows within {JUDGED:.0%} intervals, in groups of rows by"
     judged = within[JUDGED], JUDGED
-    return element(
-        "div",
-        picture(
-            "The share of rows that intervals are to hold, and the share that they do, with 95 % intervals. Below the "
-            "dotted line the model is too sure.",
-            draw_kept,
-            within,
-        ),
-        picture(f"{by_size} by what is predicted.", draw_coverage, measured.predicted, *judged, "predicted"),
-        picture(
-            f"{by_size} by the width of the interval.", draw_coverage, high - low, *judged, "width of the interval"
-        ),
-        class_="pictures",
+    width = "width of the interval"
+    return parts().pictures(
+        [
+            picture(of_all, draw_kept, within),
+            picture(f"{by_size} what is predicted.", draw_coverage, measured.predicted, *judged, "predicted"),
+            picture(f"{by_size} the {width}.", draw_coverage, high - low, *judged, width),
+        ]
     )
