@@ -17,7 +17,7 @@ from vecprop import TableError
 from vecprop.app.training.dividing import Request, Split, divided
 from vecprop.app.training.job import TrainingJob
 from vecprop.tables.encoding.folds import learned_by
-from vecprop.tables.evaluation.measuring import cross_validated, unseen_in_training
+from vecprop.tables.evaluation.measuring import cross_validated, measured_unseen
 from vecprop.tables.evaluation.metrics import metrics_of_numbers
 
 FEW: dict[str, Any] = {"n_members": 2, "max_iter": 1, "hidden_layer_sizes": 4, "random_state": 0}
@@ -82,7 +82,7 @@ def test_folds_of_a_cross_validation_are_predicted_by_models_that_have_not_seen_
         np.ones((1, sum(fold == 1)))
     )
     assert scores["vecprop"]["rmse"][1] == pytest.approx(rmse[0])
-    out_of_fold = unseen_in_training(model, parts, seed=0)
+    out_of_fold = measured_unseen(model, parts, seed=0)
     assert list(out_of_fold.predictions) == list(found.predictions)
     np.testing.assert_array_equal(out_of_fold.predicted, model.out_of_fold_[~np.isnan(model.out_of_fold_)])
 

@@ -19,7 +19,7 @@ from vecprop.app.training.config import TrainConfig
 from vecprop.app.training.dividing import Request, Split, divided, how_chosen
 from vecprop.app.training.job import TrainingJob
 from vecprop.tables.evaluation import report
-from vecprop.tables.evaluation.measuring import without_baselines
+from vecprop.tables.evaluation.measuring import measured_unseen
 from vecprop.tables.evaluation.metrics import Estimate
 from vecprop.tables.evaluation.report import Run, intervals, origin, page_of, verdict_box
 from vecprop.tables.evaluation.report.drawings import begun, draw_coverage, draw_losses, groups_by
@@ -225,7 +225,7 @@ def test_a_page_is_written_after_ctrl_c_too(made, monkeypatch):
     interrupts = []
     monkeypatch.setattr(report, "columns", lambda _: interrupts.append(2) or Markup("columns so far"))
     job = made["buys"][0]
-    measured = without_baselines(job.model, job.parts, 0)
+    measured = measured_unseen(job.model, job.parts, 0, baselines=False)
     run = Run("buys", files={"data": job.request.table}, is_measured=False)
     text = Page(page_of(measured, run, interrupts)).text
     assert "The columns columns so far The target Ctrl-C came before this was computed" in text
@@ -289,7 +289,7 @@ def test_a_test_may_have_none_of_the_classes(made):
 def test_without_a_test_nothing_is_said_of_one(made, target):
     job = made[target][0]
     parts = replace(job.parts, X_test=job.parts.X_test[:0], y_test=job.parts.y_test[:0])
-    measured = replace(without_baselines(job.model, parts, 0), folds=[np.arange(50), np.arange(50, 160)])
+    measured = replace(measured_unseen(job.model, parts, 0, baselines=False), folds=[np.arange(50), np.arange(50, 160)])
     run = Run(chosen=how_chosen(job.request, parts, measured), refit="It is of all rows.")
     page = Page(page_of(measured, run)).text
     assert "There is no test" in page

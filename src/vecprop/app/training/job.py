@@ -18,7 +18,7 @@ from ...files.checkpoint.store import held
 from ...tables.classifier import MOST_ONCE, TabularClassifier
 from ...tables.ensemble.ensemble_fit import INTERRUPTED as CUT
 from ...tables.evaluation.measured import Measured
-from ...tables.evaluation.measuring import Parts, cross_validated, on_test, unseen_in_training, without_baselines
+from ...tables.evaluation.measuring import Parts, cross_validated, measured_unseen
 from ...tables.evaluation.report import Run, page_of
 from ...tables.evaluation.targets import levels_of, positive_class
 from ...tables.reading.file_lists import file_and_line
@@ -138,10 +138,8 @@ class TrainingJob:
     def measure(self) -> None:
         """Measure the model and the baselines on rows that they have not seen."""
         began, seed, folds = time.perf_counter(), self.request.split.seed, self.request.folds
-        if self.parts.has_test:
-            measured = on_test(self.model, self.parts, seed)
-        elif folds is None:
-            measured = unseen_in_training(self.model, self.parts, seed)
+        if self.parts.has_test or folds is None:
+            measured = measured_unseen(self.model, self.parts, seed)
         else:
             with self._bar("cross-validation") as progress:
                 measured = cross_validated(self.model, self.parts, folds, seed, progress)
@@ -270,7 +268,7 @@ class TrainingJob:
         with held_back_interrupts() as interrupts:
             self.save()
             say(f"Interrupted while measuring: what was trained is saved in {self.saved.model}, without metrics.")
-            measured = without_baselines(self.model, self.parts, self.request.split.seed)
+            measured = measured_unseen(self.model, self.parts, self.request.split.seed, baselines=False)
             self.report(measured, self.result(), interrupts)
         raise typer.Exit(INTERRUPTED)
 

@@ -1,6 +1,6 @@
 """What a model and baselines predict of rows: their metrics with intervals, and the verdict on the model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -17,12 +17,13 @@ from .metrics import (
     Estimate,
     Metric,
     Scores,
+    columns_of_text,
     difference,
     estimates,
     metrics_of_classes,
     metrics_of_numbers,
     metrics_of_quantiles,
-    scores_as_text,
+    title,
 )
 from .targets import levels_of, positive_class
 
@@ -143,15 +144,15 @@ class Measured:
 
     def _metrics_of(self, rows: Any = slice(None)) -> dict[str, dict[str, Metric]]:
         """Return the metrics of the model and of each baseline on all or some of the rows; the first is the loss."""
-        return {name: self._of_predictions(Y, rows) for name, Y in self.predictions.items()}
+        truth, weight, levels = self.truth[rows], self.weight[rows], levels_of(self.model)
+        thresholds = None if self.thresholds is None else self.thresholds[rows]
 
-    def _of_predictions(self, Y: np.ndarray, rows: Any) -> dict[str, Metric]:
-        truth, Y, weight = self.truth[rows], Y[rows], self.weight[rows]
-        if self.is_classifier:
-            thresholds = None if self.thresholds is None else self.thresholds[rows]
-            return metrics_of_classes(truth, Y, decided(Y, thresholds, self.model), weight, positive_of(self.model))
-        levels = levels_of(self.model)
-        return metrics_of_quantiles(truth, Y, levels) if levels else metrics_of_numbers(truth, Y)
+        def of(Y: np.ndarray) -> dict[str, Metric]:
+            if self.is_classifier:
+                return metrics_of_classes(truth, Y, decided(Y, thresholds, self.model), weight, positive_of(self.model))
+            return metrics_of_quantiles(truth, Y, levels) if levels else metrics_of_numbers(truth, Y)
+
+        return {name: of(Y[rows]) for name, Y in self.predictions.items()}
 
     @cached_property
     def _estimates(self) -> tuple[Scores, dict[str, Estimate]]:
@@ -213,14 +214,24 @@ class Measured:
         """Whether the model is better than its baselines, and what to worry about; None without baselines."""
         if not self.margins:
             return None
-        metric, (ours, *others) = next(iter(self.scores[OURS])), self.scores.items()
-        losses = {name: of[metric] for name, of in others}
-        baseline = decisive({name: loss.value for name, loss in losses.items()}, self.margins)
-        overlaps = [name for name, loss in losses.items() if ours[1][metric].overlaps(loss)]
-        level, margin = _level(self.margins, baseline, overlaps), self.margins[baseline]
-        both = ours[1][metric], baseline, losses[baseline]
-        says = _says(level, TITLES[metric], *both, margin)
-        return Verdict(level, metric, *both, margin, overlaps, says, self.worries)
+        metric, margins = next(iter(self.metrics)), self.margins
+        ours, losses = self.metrics[metric], {name: of[metric] for name, of in self.baselines.items()}
+        baseline = decisive({name: loss.value for name, loss in losses.items()}, margins)
+        overlaps = [name for name, loss in losses.items() if ours.overlaps(loss)]
+        values = f"the {TITLES[metric]} is {ours.value:.4g}, that of {baseline} {losses[baseline].value:.4g}"
+        margin = margins[baseline]
+        apart = _apart(margin)
+        level: Level
+        if margin.high < 0:
+            level, says = "worse", f"Not the best choice, which is {baseline}: {values}; ours is {apart}."
+        elif not all(of.low > 0 for of in margins.values()):
+            level, says = "no better", f"No better than {baseline}, as far as can be told: {values}; ours is {apart}."
+        elif overlaps:
+            level = "slightly better"
+            says = f"Slightly better than {baseline}: {values}; ours is {apart}, but intervals overlap."
+        else:
+            level, says = "better", f"Better than all baselines: {values}, the best of them; ours is {apart}."
+        return Verdict(level, metric, ours, baseline, losses[baseline], margin, overlaps, says, self.worries)
 
     @property
     def worries(self) -> list[str]:
@@ -229,9 +240,11 @@ class Measured:
 
     def text(self, where: str, name: str = OURS) -> str:
         """Return the metrics of the model and the baselines as a table of text."""
-        names = {OURS: name}
-        scores = {names.get(of, of): scores for of, scores in self.scores.items()}
-        return scores_as_text(scores, where, positive_class(self.model))
+        scores = {name if of == OURS else of: metrics for of, metrics in self.scores.items()}
+        positive = positive_class(self.model)
+        rows = [[f"{where} (95 % interval)", *scores]]
+        rows += [[title(metric, positive), *(str(of[metric]) for of in scores.values())] for metric in self.metrics]
+        return columns_of_text(rows)
 
 
 def decisive(losses: dict[str, float], margins: dict[str, Estimate]) -> str:
@@ -246,26 +259,6 @@ def decisive(losses: dict[str, float], margins: dict[str, Estimate]) -> str:
     best = min(losses, key=lambda name: losses[name])
     closest = min(margins, key=lambda name: margins[name].low)
     return closest if margins[best].low > 0 >= margins[closest].low else best
-
-
-def _level(margins: dict[str, Estimate], best: str, overlaps: Sequence[str]) -> Level:
-    if margins[best].high < 0:
-        return "worse"
-    if not all(margin.low > 0 for margin in margins.values()):
-        return "no better"
-    return "slightly better" if overlaps else "better"
-
-
-def _says(level: Level, loss: str, ours: Estimate, baseline: str, theirs: Estimate, margin: Estimate) -> str:
-    """Return a verdict as a sentence."""
-    values = f"the {loss} is {ours.value:.4g}, that of {baseline} {theirs.value:.4g}"
-    apart = _apart(margin)
-    return {
-        "better": f"Better than all baselines: {values}, the best of them; ours is {apart}.",
-        "slightly better": f"Slightly better than {baseline}: {values}; ours is {apart}, but intervals overlap.",
-        "no better": f"No better than {baseline}, as far as can be told: {values}; ours is {apart}.",
-        "worse": f"Not the best choice, which is {baseline}: {values}; ours is {apart}.",
-    }[level]
 
 
 def _apart(margin: Estimate) -> str:

@@ -1,6 +1,6 @@
 """Models that have been trained on a table, and baselines, measured on rows that they have not seen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -79,36 +79,28 @@ class Parts:
             return {"X": self.stream.whole()}
         X = pandas().concat([self.X, self.X_test])
         X.attrs["aside"] = self.X.attrs["aside"]
-        y, weight = (np.concatenate(both) for both in ((self.y, self.y_test), (self.weight, self.weight_test)))
+        y, weight = np.append(self.y, self.y_test), np.append(self.weight, self.weight_test)
         return {"X": X, "y": y, "sample_weight": weight}
 
 
-def without_baselines(model: Any, parts: Parts, seed: int) -> Measured:
-    """Return a model's predictions of the test, or of rows of training by networks that have not seen them."""
+def measured_unseen(model: Any, parts: Parts, seed: int, *, baselines: bool = True) -> Measured:
+    """Return predictions of the test, or of rows of training by networks, and by baselines, that have not seen them."""
     if parts.has_test:
-        return _measured("test", model, parts, {OURS: predictions_of(model, parts.X_test)}, seed)
-    return _of_training("out of fold", model, parts, model.out_of_fold_, [], seed)
-
-
-def on_test(model: Any, parts: Parts, seed: int) -> Measured:
-    """Return a model's predictions of the test, and those of baselines that have learned from training."""
-    ours = without_baselines(model, parts, seed)
-    baselines = of_baselines(model, parts, np.arange(len(parts.y)), parts.X_test, seed)
-    return replace(ours, predictions=ours.predictions | baselines)
-
-
-def unseen_in_training(model: Any, parts: Parts, seed: int) -> Measured:
-    """Return predictions of the rows of training by networks, and by baselines, that have not seen them."""
+        rows, X = np.arange(len(parts.y)), parts.X_test
+        theirs = of_baselines(model, parts, rows, X, seed) if baselines else {}
+        return _measured("test", model, parts, predictions_of(model, X), theirs, seed)
+    if not baselines:
+        return _measured("out of fold", model, parts, model.out_of_fold_, {}, seed)
     y = as_learned(model, parts.y)
     fold = parts.dependence.folds(y, model.members(len(y)), seed)
-    baselines = baselines_by_folds(model, parts, fold, seed)
+    theirs = joined(baselines_by_folds(model, parts, fold, seed), len(y))
     thresholds = thresholds_of(model, len(y))
     if thresholds is not None:  # a row has no say in the threshold by which it is decided
         positive = positive_of(model)
         p, is_positive = model.out_of_fold_[:, positive], y == positive
         of_others = ThresholdRule.of(model.threshold).of_other_half(p, is_positive, parts.weight, fold)
         thresholds = np.where(np.isnan(of_others), thresholds, of_others)
-    return _of_training("out of fold", model, parts, model.out_of_fold_, baselines, seed, thresholds=thresholds)
+    return _measured("out of fold", model, parts, model.out_of_fold_, theirs, seed, thresholds=thresholds)
 
 
 def cross_validated(
@@ -143,18 +135,16 @@ def cross_validated(
     if any(INTERRUPTED in of_fold.notes_ for of_fold in models):
         raise KeyboardInterrupt
     ours = [predictions_of(of_fold, parts.X.iloc[rows]) for of_fold, rows in zip(models, folds, strict=True)]
-    if is_classifier(model):
-        ours = [_of_classes(model, of_fold, P) for of_fold, P in zip(models, ours, strict=True)]
-    baselines = [
-        (rows, of_baselines(model, parts, of_fold, parts.X.iloc[rows], seed))
-        for rows, of_fold in zip(folds, learned, strict=True)
-    ]
     thresholds = thresholds_of(model, len(parts.y))
-    if thresholds is not None:
-        for rows, of_fold in zip(folds, models, strict=True):
+    for number, (rows, of_fold) in enumerate(zip(folds, models, strict=True)):
+        if thresholds is not None:
             thresholds[rows] = of_fold.threshold_
+        if is_classifier(model):  # which may know fewer classes
+            P, ours[number] = ours[number], np.zeros((len(rows), len(model.classes_)))
+            ours[number][:, class_numbers(of_fold.classes_, model.classes_)] = P
+    baselines = joined(baselines_by_folds(model, parts, fold, seed), len(parts.y))
     of_rows = out_of_fold(zip(folds, ours, strict=True), len(parts.y))
-    return _of_training("cross-validation", model, parts, of_rows, baselines, seed, folds, thresholds)
+    return _measured("cross-validation", model, parts, of_rows, baselines, seed, folds, thresholds)
 
 
 def of_baselines(model: Any, parts: Parts, rows: np.ndarray, X_test: Any, seed: int) -> dict[str, np.ndarray]:
@@ -194,50 +184,35 @@ def thresholds_of(model: Any, count: int) -> np.ndarray | None:
     return None if threshold is None else np.full(count, threshold)
 
 
-def _of_classes(model: Any, of_fold: Any, P: np.ndarray) -> np.ndarray:
-    """Return the probabilities of a model's classes by one that may know fewer."""
-    all_classes = np.zeros((len(P), len(model.classes_)))
-    all_classes[:, class_numbers(of_fold.classes_, model.classes_)] = P
-    return all_classes
-
-
-def _of_training(
+def _measured(
     how: How,
     model: Any,
     parts: Parts,
     ours: np.ndarray,
-    baselines: Unseen,
+    baselines: dict[str, np.ndarray],
     seed: int,
-    folds: list[np.ndarray] | None = None,
+    folds: Sequence[np.ndarray] = (),
     thresholds: np.ndarray | None = None,
 ) -> Measured:
-    """Return the rows of training that were predicted by all."""
-    each = {OURS: ours} | joined(baselines, len(parts.y))
-    is_known = np.all([~np.isnan(Y.reshape(len(Y), -1)[:, 0]) for Y in each.values()], axis=0)
+    """Return predictions of the rows of the test, or of the rows of training that were predicted by all."""
+    of_test = parts.X_test, parts.y_test, parts.weight_test
+    X, y, weight = of_test if how == "test" else (parts.X, parts.y, parts.weight)
+    thresholds = thresholds_of(model, len(y)) if thresholds is None else thresholds
+    predictions = {OURS: ours} | baselines
+    is_known = np.all([~np.isnan(Y.reshape(len(Y), -1)[:, 0]) for Y in predictions.values()], axis=0)
     rows, places = np.flatnonzero(is_known), np.cumsum(is_known) - 1
-    thresholds = thresholds_of(model, len(parts.y)) if thresholds is None else thresholds
-    seen = replace(parts, X_test=parts.X.iloc[rows], y_test=parts.y[rows], weight_test=parts.weight[rows])
-    measured = _measured(how, model, seen, {name: Y[rows] for name, Y in each.items()}, seed)
-    return replace(
-        measured,
-        folds=[places[of_fold[is_known[of_fold]]] for of_fold in folds or []],
-        thresholds=None if thresholds is None else thresholds[rows],
-    )
-
-
-def _measured(how: How, model: Any, parts: Parts, predictions: dict[str, np.ndarray], seed: int) -> Measured:
-    """Return predictions of the rows of the test, or of rows that stand for them."""
-    X, group = parts.X_test, parts.group
+    X = X.iloc[rows]
     return Measured(
         how,
         model,
         X,
         X.index,
-        as_learned(model, parts.y_test),
-        parts.weight_test,
-        predictions,
+        as_learned(model, y[rows]),
+        weight[rows],
+        {name: Y[rows] for name, Y in predictions.items()},
         Learned(parts.X, as_learned(model, parts.y), parts.rows),
-        thresholds=thresholds_of(model, len(X)),
-        groups=group_numbers(X[group]) if group in X.columns else None,
+        folds=[places[of_fold[is_known[of_fold]]] for of_fold in folds],
+        thresholds=None if thresholds is None else thresholds[rows],
+        groups=group_numbers(X[parts.group]) if parts.group in X.columns else None,
         seed=seed,
     )

@@ -161,7 +161,11 @@ def metrics_of_classes(
     chance = np.where(y < 0, 0.0, P[np.arange(len(y)), known])
     decided = P.argmax(axis=1) if predicted is None else predicted
     right = decided == y
-    log_loss, null = _remembered(mean(-np.log(np.clip(chance, SMALLEST, 1)))), _loss_of_frequencies(y, weight)
+    log_loss = _remembered(mean(-np.log(np.clip(chance, SMALLEST, 1))))
+    numbers = np.unique(y, return_inverse=True)[1]
+    sums = np.bincount(numbers, weight)[numbers]
+    frequency = np.where(sums > 0, sums, 1) / (len(y) if weight is None else weight.sum())
+    null = mean(-np.log(frequency))
     metrics: dict[str, Metric] = {
         "log_loss": log_loss,
         "d2_log_loss": lambda counts: np.round(1 - log_loss(counts) / _if_any(null(counts)), 12) + 0.0,  # no -0
@@ -185,10 +189,15 @@ def metrics_of_numbers(y: np.ndarray, prediction: np.ndarray) -> dict[str, Metri
     """
     error = y - prediction
     squares = mean(error**2)
+
+    def variance(counts: np.ndarray) -> np.ndarray:
+        middle = mean(y)(counts)[:, None]
+        return (counts * (y - middle) ** 2).sum(axis=1) / counts.sum(axis=1)
+
     return {
         "rmse": lambda counts: np.sqrt(squares(counts)),
         "mae": mean(np.abs(error)),
-        "r2": lambda counts: 1 - squares(counts) / _if_any(_variance(y, counts)),
+        "r2": lambda counts: 1 - squares(counts) / _if_any(variance(counts)),
     }
 
 
@@ -224,10 +233,8 @@ def metrics_of_quantiles(y: np.ndarray, Y: np.ndarray, levels: Sequence[float]) 
 MOST_DENSE = 32
 """Rows of more labels than this are summed by a sparse matrix."""
 
-Sums = Callable[[np.ndarray], np.ndarray]
 
-
-def _sums(labels: np.ndarray, count: int) -> Sums:
+def _sums(labels: np.ndarray, count: int) -> Metric:
     """Return the function from counts of rows (B, N) to their sums over the rows of each label, (B, count)."""
     if count <= MOST_DENSE:
         is_of = (labels[:, None] == np.arange(count)).astype(float)
@@ -247,13 +254,6 @@ def _remembered(function: Callable[[np.ndarray], T]) -> Callable[[np.ndarray], T
         return latest[1]
 
     return value
-
-
-def _loss_of_frequencies(y: np.ndarray, weight: np.ndarray | None) -> Metric:
-    """Return the metric that is the log loss of predicting the frequencies of the classes in all rows."""
-    _, numbers = np.unique(y, return_inverse=True)
-    sums = np.bincount(numbers, weight)[numbers]
-    return mean(-np.log(np.where(sums > 0, sums, 1) / (len(y) if weight is None else weight.sum())))
 
 
 def _mean_of_classes(right: np.ndarray, y: np.ndarray) -> Metric:
@@ -284,15 +284,12 @@ def _of_decisions(y: np.ndarray, predicted: np.ndarray) -> dict[str, Metric]:
 
         return value
 
-    return {name: metric(of) for name, of in _DECIDED.items()}
-
-
-_DECIDED = {
-    "f1": lambda right, there, said: 2 * right / (there + said),
-    "precision": lambda right, there, said: right / said,
-    "recall": lambda right, there, said: right / there,
-}
-"""Metrics of a class from the sums of the rows that are right, of its rows, and of those predicted so; 0 for 0 / 0."""
+    # From the sums of the rows of a class that are right, of its rows, and of those predicted so; 0 for 0 / 0.
+    return {
+        "f1": metric(lambda right, there, said: 2 * right / (there + said)),
+        "precision": metric(lambda right, there, said: right / said),
+        "recall": metric(lambda right, there, said: right / there),
+    }
 
 
 def _of_ranks(score: np.ndarray, is_positive: np.ndarray) -> dict[str, Metric]:
@@ -308,33 +305,26 @@ def _of_ranks(score: np.ndarray, is_positive: np.ndarray) -> dict[str, Metric]:
         return positive, np.add.reduceat(counts, starts, axis=1) - positive
 
     both = _remembered(by_score)
-    return {
-        "roc_auc": lambda counts: _area_under_roc(*both(counts)),
-        "average_precision": lambda counts: _average_precision(*both(counts)),
-    }
 
+    def area_under_roc(counts: np.ndarray) -> np.ndarray:
+        """Return the chance that a positive row scores above a negative one, ties halved."""
+        positive, negative = both(counts)
+        above = np.cumsum(positive, axis=1) - positive / 2
+        return (above * negative).sum(axis=1) / (positive.sum(axis=1) * negative.sum(axis=1))
 
-def _area_under_roc(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-    """Return the chance that a positive row scores above a negative one, ties halved."""
-    above = np.cumsum(positive, axis=1) - positive / 2
-    return (above * negative).sum(axis=1) / (positive.sum(axis=1) * negative.sum(axis=1))
+    def average_precision(counts: np.ndarray) -> np.ndarray:
+        """Return the mean over positive rows of the share of positive ones among rows that score as high or higher."""
+        positive, negative = both(counts)
+        above = np.cumsum(positive, axis=1)
+        share = np.nan_to_num(above / (above + np.cumsum(negative, axis=1)))
+        return (positive * share).sum(axis=1) / above[:, -1]
 
-
-def _average_precision(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-    """Return the mean over positive rows of the share of positive ones among all rows that score as high or higher."""
-    above = np.cumsum(positive, axis=1)
-    share = np.nan_to_num(above / (above + np.cumsum(negative, axis=1)))
-    return (positive * share).sum(axis=1) / above[:, -1]
+    return {"roc_auc": area_under_roc, "average_precision": average_precision}
 
 
 def _if_any(values: np.ndarray) -> np.ndarray:
     """Return what is to be explained; nan if there is nothing, so that no share of it is defined."""
     return np.where(values > 0, values, np.nan)
-
-
-def _variance(y: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    middle = mean(y)(counts)[:, None]
-    return (counts * (y - middle) ** 2).sum(axis=1) / counts.sum(axis=1)
 
 
 def title(metric: str, positive: Any = None) -> str:
@@ -346,15 +336,6 @@ def title(metric: str, positive: Any = None) -> str:
     ("F1 of 'fraud'", 'accuracy', 'F1')
     """
     return TITLES[metric] + (f" of {positive!r}" if positive is not None and metric in OF_POSITIVE else "")
-
-
-def scores_as_text(scores: Scores, where: str, positive: Any = None) -> str:
-    """Return a table of text with a row for each metric and a column for each model or baseline."""
-    names = list(scores)
-    first = next(iter(scores.values()))
-    rows = [[f"{where} (95 % interval)", *names]]
-    rows += [[title(metric, positive), *(str(scores[name][metric]) for name in names)] for metric in first]
-    return columns_of_text(rows)
 
 
 def columns_of_text(rows: list[list[str]]) -> str:
