@@ -70,7 +70,7 @@ def test_a_callback_with_an_interval_is_called_once_in_that_number_of_epochs():
 
         def __call__(self, state):
             self.calls += 1
-            self.losses += len(state.history.latest_losses)
+            self.losses += len(state.history.latest("loss"))
             return state.epoch >= 12
 
     for engine, least in (("compiled", 3), ("reference", 12)):

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple
 
 from ..core.counter_rng import RandomKey
 from ..core.elementary import Array
@@ -21,21 +21,9 @@ class Refusal(NamedTuple):
     warns: bool
 
 
-class Evaluation(Protocol):
-    """The loss of one batch, ready to be evaluated at many parameters."""
-
-    def loss(self, theta: Array) -> Array:
-        """Return the loss."""
-        ...
-
-    def loss_and_gradient(self, theta: Array) -> tuple[Array, Array]:
-        """Return the loss and its gradient."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
 class Formulas:
-    """The loss of one batch of rows that have been checked, by the formulas of ``core``."""
+    """The loss of one batch of checked rows at many parameters, by the formulas of ``core``."""
 
     network: Network
     batch: Batch
@@ -78,7 +66,7 @@ class Engine(ABC):
         """The class that trains many at once, see `CompiledCohort`; None if it trains each by itself."""
         return None
 
-    def evaluation(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> Evaluation:
+    def evaluation(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> Any:
         """Return the loss of a batch, and its gradient, as functions of parameters like these."""
         return Formulas(self.network, batch, noise)
 

@@ -79,30 +79,16 @@ class ProgressBar:
     """
 
     def __init__(self, description: str = "training") -> None:
-        try:
-            import rich.progress
-        except ImportError:
-            raise ImportError('ProgressBar needs rich: pip install "vecprop[cli]".') from None
+        self._rich = _rich("ProgressBar")
         self._description = description
-        self._progress: Any = None
-        self._before: int | None = None  # the rows that were trained on before the bar was shown
-        self._rich = rich.progress
 
     def __enter__(self) -> Self:
         """Show the bar; `train` does it before the first epoch."""
-        from rich.console import Console
-
-        self._progress = self._rich.Progress(
-            self._rich.TextColumn("{task.description}"),
-            self._rich.BarColumn(),
-            self._rich.MofNCompleteColumn(),
-            self._rich.TextColumn("{task.fields[losses]}"),
-            self._rich.TextColumn("{task.fields[pace]}"),
-            self._rich.TimeElapsedColumn(),
-            console=Console(stderr=True),
-        )
+        texts = ["{task.fields[losses]}", "{task.fields[pace]}"]
+        self._progress = _bar(self._rich, [self._rich.BarColumn(), self._rich.MofNCompleteColumn()], texts)
         self._task = self._progress.add_task(self._description, total=None, losses="", pace="")
-        self._began, self._before = time.perf_counter(), None
+        self._began = time.perf_counter()
+        self._before: int | None = None  # the rows that were trained on before the bar was shown
         self._progress.start()
         return self
 
@@ -120,6 +106,22 @@ class ProgressBar:
     def __exit__(self, *error: object) -> None:
         """Stop the bar, which stays visible; `train` does it at the end."""
         self._progress.stop()
+
+
+def _rich(user: str) -> Any:
+    try:
+        import rich.progress
+    except ImportError:
+        raise ImportError(f'{user} needs rich: pip install "vecprop[cli]".') from None
+    return rich.progress
+
+
+def _bar(rich: Any, bars: list[Any], texts: list[str]) -> Any:
+    """Return a bar on standard error, between its description, and texts and the time."""
+    from rich.console import Console
+
+    before, *after = map(rich.TextColumn, ["{task.description}", *texts])
+    return rich.Progress(before, *bars, *after, rich.TimeElapsedColumn(), console=Console(stderr=True))
 
 
 WIDTH = 8
@@ -145,22 +147,12 @@ def progress_bar(description: str, quiet: bool) -> Iterator[Show | None]:
     if quiet:
         yield None
         return
-    try:
-        from rich import progress as rich_progress
-        from rich.console import Console
-    except ImportError:
-        raise ImportError('A progress bar needs rich: pip install "vecprop[cli]".') from None
-    console = Console(stderr=True)
-    if not (console.is_terminal or console.is_jupyter):
+    rich = _rich("A progress bar")
+    bar = _bar(rich, [rich.BarColumn(WIDTH)], ["{task.fields[said]}"])
+    if not (bar.console.is_terminal or bar.console.is_jupyter):
         yield None
         return
-    columns = (
-        rich_progress.TextColumn("{task.description}"),
-        rich_progress.BarColumn(WIDTH),
-        rich_progress.TextColumn("{task.fields[said]}"),
-        rich_progress.TimeElapsedColumn(),
-    )
-    with rich_progress.Progress(*columns, console=console) as progress:
+    with bar as progress:
         task, rows = progress.add_task(description, total=1, said=""), 0
         started = before = time.perf_counter()
 
@@ -195,12 +187,6 @@ def progress_as_text(now: Progress, seconds: float) -> str:
     if now.stage > 1:
         known = [f"stage {now.stage}, best {now.best:.4g} so far"]
     if now.epochs:
-        left = seconds / now.share * (1 - now.share) if now.share else float("nan")
-        known = [*known[:2], f"epoch {now.epoch} of {now.epochs}"]
-        return ", ".join([*known, f"{now.rows:,.0f} rows", f"{_time(left)} left"])
+        left = timedelta(seconds=round(seconds / now.share * (1 - now.share))) if now.share else "some time"
+        return ", ".join([*known[:2], f"epoch {now.epoch} of {now.epochs}", f"{now.rows:,.0f} rows", f"{left} left"])
     return ", ".join([*known, f"{now.rows / seconds:,.0f} rows/s", f"{now.ended} of {now.members} done"])
-
-
-def _time(seconds: float) -> str:
-    """Return a time in hours, minutes and seconds."""
-    return str(timedelta(seconds=round(seconds))) if seconds == seconds else "some time"

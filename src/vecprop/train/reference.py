@@ -9,7 +9,6 @@ import numpy as np
 
 from ..core.counter_rng import RandomKey, permutation
 from ..core.elementary import Array, namespace, on_host
-from ..core.network import Network
 from ..core.rows.inputs import Batch
 from ..core.scores import score
 from ..optimize.optimizers import Optimizer
@@ -30,34 +29,6 @@ class Reference(Engine):
         return ReferenceTrainingLoop(run, batch, validation_batch).descend
 
 
-class RunningLoss:
-    """The sum of an epoch's rows' losses so far, divided as the loss of all rows is, and the penalties' mean."""
-
-    def __init__(self, network: Network, batch: Batch) -> None:
-        self.network = network
-        self.whole = batch
-        self.total: Array | None = None  # no batch met yet
-
-    def meet(self, loss: Array, theta: Array, batch: Batch) -> None:
-        """Add the loss of a batch at theta."""
-        mean = self.network.reduction == "mean"
-        share = batch.rows / self.whole.rows
-        if mean and batch.weight is not None:
-            xp = namespace(batch.weight)
-            share = xp.sum(batch.weight, axis=-1) / xp.sum(self.whole.weight, axis=-1)
-        penalty = self.network.penalty(theta, batch) if self.network.penalties else 0.0
-        part = (loss - penalty) * (share if mean else 1) + penalty * share
-        self.total = part if self.total is None else self.total + part
-
-    def close(self, theta: Array) -> Array | None:
-        """Return the epoch's loss, NaN if theta is not finite, and start the next sum; None before the first epoch."""
-        total, self.total = self.total, None
-        if total is None:
-            return None
-        xp = namespace(theta)
-        return xp.where(xp.all(xp.isfinite(theta), axis=-1), total, xp.nan)
-
-
 class ReferenceTrainingLoop:
     """The steps of an optimizer, taken one by one in Python."""
 
@@ -69,7 +40,7 @@ class ReferenceTrainingLoop:
         self.batch.require_finite_inputs()
         self.full = self.plan.batch_size == self.batch.rows
         self.gradient: Array = None  # of the full batch at the current parameters, if it was computed with the loss
-        self.running = RunningLoss(self.network, self.batch) if self.plan.running else None
+        self.running: Array | None = None  # the sum of the epoch's losses so far
         self.norms: list[np.ndarray] = []  # of the steps of the current epoch
         self.sizes: list[np.ndarray] = []
         self.kept: dict[str, Any] = {}
@@ -98,7 +69,8 @@ class ReferenceTrainingLoop:
 
     def record(self, *measured: Array | None) -> Reason | None:
         """Count an epoch and record what was measured after it; return a reason to stop, if there is one."""
-        self.run.require_finite_losses(*measured[:2])
+        for what, loss in zip(("loss", "validation loss"), measured, strict=False):
+            self.run.require_finite(what, loss)
         self.state.history.measure(gradient_norm=np.mean(self.norms, axis=0), step_size=np.mean(self.sizes, axis=0))
         self.norms, self.sizes = [], []
         self.state.epoch += 1
@@ -138,10 +110,13 @@ class ReferenceTrainingLoop:
     def loss(self) -> Array | None:
         """Return the loss that the history records: the latest epoch's running loss, or that of all rows.
 
-        On full batches the gradient that comes with it is the next step's.
+        A running loss is None before the first epoch, and NaN if theta is not finite. On full batches the gradient that
+        comes with the loss of all rows is the next step's.
         """
-        if self.running is not None:
-            return self.running.close(self.state.theta)
+        if self.plan.running:
+            total, self.running, theta = self.running, None, self.state.theta
+            xp = namespace(theta)
+            return None if total is None else xp.where(xp.all(xp.isfinite(theta), axis=-1), total, xp.nan)
         if self.full and not self.network.random:
             loss, self.gradient = self.network.batch_loss_and_gradient(self.state.theta, self.batch)
             return loss
@@ -172,16 +147,26 @@ class ReferenceTrainingLoop:
         batch = self.batch if rows is None else self.batch.take(rows)
         noise = RandomKey(self.plan.seed, self.state.step, rows) if self.network.random else None
         loss, gradient = self.network.batch_loss_and_gradient(self.state.theta, batch, noise)
-        if self.running is not None:
-            self.running.meet(loss, self.state.theta, batch)
+        if self.plan.running:
+            part = self.part_of_loss(loss, batch)
+            self.running = part if self.running is None else self.running + part
         return gradient
+
+    def part_of_loss(self, loss: Array, batch: Batch) -> Array:
+        """Return the part of a batch's loss in that of all rows."""
+        mean, share = self.network.reduction == "mean", batch.rows / self.batch.rows
+        if mean and batch.weight is not None:
+            xp = namespace(batch.weight)
+            share = xp.sum(batch.weight, axis=-1) / xp.sum(self.batch.weight, axis=-1)
+        penalty = self.network.penalty(self.state.theta, batch) if self.network.penalties else 0.0
+        return (loss - penalty) * (share if mean else 1) + penalty * share
 
     def step(self, gradient: Array) -> None:
         """Take one step along a gradient, clipped."""
         state = self.state
         xp = namespace(state.theta)
         length = norm(gradient)
-        self.run.require_finite("gradient's norm", on_host(length))
+        self.run.require_finite("gradient's norm", length)
         if self.plan.clip is not None and self.plan.clip < xp.finfo(gradient.dtype).max:
             gradient = gradient * (self.plan.clip / xp.clip(length, self.plan.clip, None))[..., None]
         before = xp.asarray(state.theta, copy=True)

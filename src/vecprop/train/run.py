@@ -6,8 +6,10 @@ Callbacks, early stopping, schedules that watch the loss, checkpoints, and the p
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from copy import deepcopy
+from dataclasses import replace
 from math import inf
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -31,10 +33,8 @@ class Hook:
     reasons to end training that hooks return, the last one counts.
     """
 
-    @property
-    def interval(self) -> float:
-        """The number of epochs after which it is called at the latest."""
-        return inf
+    interval: float = inf
+    """The number of epochs after which it is called at the latest."""
 
     def __enter__(self) -> Self:
         return self
@@ -80,6 +80,11 @@ def watched(training: Any) -> Iterator[None]:
         raise
 
 
+def assumed_seconds(operations: float, steps: float) -> float:
+    """Return the seconds that a core takes, about, for arithmetic and for steps; no bit of a result depends on them."""
+    return operations / 5e10 + steps / 1e6
+
+
 def is_true(answer: Any) -> bool:
     """Return whether a function of the user has answered True, and not another value."""
     return isinstance(answer, bool | np.bool_) and bool(answer)
@@ -91,10 +96,7 @@ class Observation(Hook):
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
 
-    @property
-    def interval(self) -> float:
-        """One epoch: the schedule watches each."""
-        return 1
+    interval = 1
 
     def after_epoch(self, run: "Run") -> None:
         """Let the schedule see the latest loss."""
@@ -108,7 +110,7 @@ class Call(Hook):
         self.callback = callback
 
     @property
-    def interval(self) -> float:
+    def interval(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The number of epochs after which it is called at the latest."""
         return getattr(self.callback, "interval", 1)
 
@@ -128,32 +130,10 @@ class Call(Hook):
     after_window = after_epoch
 
 
-class Keeper(Protocol):
-    """The contract of a checkpoint, see `vecprop.Checkpoint`."""
-
-    def held(self, is_folder: bool = True) -> AbstractContextManager[None]:
-        """Return a block in which no other program uses it."""
-        ...
-
-    def begin(
-        self, network: Network, theta: Array, batches: Sequence[Batch | None], epochs: int, settings: Mapping[str, Any]
-    ) -> TrainingResult | None:
-        """Return how far a run has come, or None if it has not begun."""
-        ...
-
-    def after_epoch(self, result: TrainingResult) -> None:
-        """Keep the result of training until now, if it is time."""
-        ...
-
-    def write(self, result: TrainingResult) -> None:
-        """Keep a result of training."""
-        ...
-
-
 class Keep(Hook):
     """Keeps training in a checkpoint."""
 
-    def __init__(self, checkpoint: Keeper) -> None:
+    def __init__(self, checkpoint: Any) -> None:
         self.checkpoint = checkpoint
 
     def after_epoch(self, run: "Run") -> None:
@@ -258,7 +238,7 @@ class Run:
         rows: int,
         callbacks: Sequence[Callback] = (),
         state: TrainingState | None = None,
-        checkpoint: Keeper | None = None,
+        checkpoint: Any = None,
         batches: Sequence[Batch | None] = (),
         more: Mapping[str, Any] | None = None,
     ) -> None:
@@ -266,7 +246,7 @@ class Run:
         self.network, self.settings, self.plan = network, settings, settings.plan(rows)
         self.schedule, self.callbacks, rule = settings.schedule or Constant(), callbacks, settings.early_stopping
         self.ended: TrainingResult | None = None  # by an earlier program
-        begun = None
+        begun: TrainingResult | None = None
         if checkpoint is not None:
             known = settings.identity(rows) | dict(more or {})
             begun = checkpoint.begin(network, theta, batches, settings.epochs, known)
@@ -278,7 +258,7 @@ class Run:
             state = new_state(network, theta, settings, rows)
         else:
             state = continued(state, network, theta, settings, rows)
-        self.state = state
+        self.state: TrainingState = state
         self.best, self.reason = None if rule is None else Best(rule, state), None
         self.is_whole = True  # the state is that of a whole epoch or window
         self.hooks: list[Hook] = [] if self.best is None else [self.best]
@@ -299,16 +279,11 @@ class Run:
 
     def measure(self, loss: Array | None, validation_loss: Array | None, score: Array | None) -> None:
         """Record the losses and the validation score at the current parameters; the losses have to be finite."""
-        self.require_finite_losses(loss, validation_loss)
+        self.require_finite("loss", loss)
+        self.require_finite("validation loss", validation_loss)
         measured = {"loss": loss, "validation_loss": validation_loss, "validation_score": score}
         known = {name: on_host(value) for name, value in measured.items() if value is not None}
         self.state.history.measure(**known, time=self.seconds)
-
-    def require_finite_losses(self, loss: Array | None, validation_loss: Array | None) -> None:
-        """Raise a DivergenceError if a loss that is known is not finite."""
-        for what, values in (("loss", loss), ("validation loss", validation_loss)):
-            if values is not None:
-                self.require_finite(what, on_host(values))
 
     def start(self, loss: Array | None, validation_loss: Array | None, score: Array | None) -> Reason | None:
         """Measure before the first epoch, as far as the losses are known; return a reason to take no step."""
@@ -349,8 +324,9 @@ class Run:
         xp = namespace(self.last_finite)
         return bool(xp.any(self.state.theta != self.last_finite))
 
-    def require_finite(self, what: str, values: np.ndarray) -> None:
-        """Raise a DivergenceError if a value, of one member or of each, is not finite."""
+    def require_finite(self, what: str, values: Array | None) -> None:
+        """Raise a DivergenceError if a value that is known, of one member or of each, is not finite."""
+        values = np.zeros(0) if values is None else on_host(values)
         wrong = np.argwhere(~np.isfinite(values))
         if not len(wrong):
             return
@@ -410,7 +386,9 @@ def continued(
     ):
         if own != given:
             raise ValueError(f"The state comes from {part} {own}, not {given}: continue with what it came from.")
-    return state.continued(theta, needed.epochs, rows)
+    names = ("optimizer", "schedule", "early_stopping", "under_way")
+    own = {name: deepcopy(getattr(state, name)) for name in names}
+    return replace(state, theta=theta, epochs=state.epoch + needed.epochs, rows=rows, history=History(), **own)
 
 
 def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -1,7 +1,6 @@
 """The state of training after an epoch, its result, and the error if it diverges."""
 
-from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -13,6 +12,18 @@ from ..system.versions import Versioned
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def _curve(name: str) -> property:
+    return property(lambda history: _joined(getattr(history, f"_{name}")), doc="See the attributes of the class.")
+
+
+def _last(name: str, doc: str) -> property:
+    return property(lambda history: parts[-1][-1] if (parts := getattr(history, f"_{name}")) else None, doc=doc)
 
 
 @dataclass(eq=False)
@@ -68,70 +79,20 @@ class History(Versioned):
         """Return a copy that holds each of its curves as one array, however many epochs were recorded one by one."""
         return type(self)(**{name: [_joined(parts)] if parts else [] for name, parts in vars(self).items()})
 
-    @property
-    def loss(self) -> np.ndarray:
-        """The training loss, ``(epochs + 1, *M)``, or ``(epochs, *M)`` if it is running."""
-        return _joined(self._loss)
+    loss = _curve("loss")
+    validation_loss = _curve("validation_loss")
+    validation_score = _curve("validation_score")
+    validation_predictions = _curve("validation_predictions")
+    gradient_norm = _curve("gradient_norm")
+    step_size = _curve("step_size")
+    time = _curve("time")
+    last_loss = _last("loss", "The latest training loss, (*M,), or None before there is one.")
+    last_validation_loss = _last("validation_loss", "The latest validation loss, (*M,), or None without such rows.")
+    last_validation_score = _last("validation_score", "The latest validation score, (*M,), or None if there is none.")
 
-    @property
-    def validation_loss(self) -> np.ndarray:
-        """The validation loss, ``(epochs + 1, *M)``, or ``(0,)`` without validation data."""
-        return _joined(self._validation_loss)
-
-    @property
-    def validation_score(self) -> np.ndarray:
-        """The validation score, ``(epochs + 1, *M)``, or ``(0,)`` if nothing is scored."""
-        return _joined(self._validation_score)
-
-    @property
-    def validation_predictions(self) -> np.ndarray:
-        """The predictions of the validation rows, ``(epochs + 1, n, O)``, or ``(0,)`` if they are not kept."""
-        return _joined(self._validation_predictions)
-
-    @property
-    def gradient_norm(self) -> np.ndarray:
-        """The norm of the gradient, the mean over each epoch's steps, ``(epochs, *M)``."""
-        return _joined(self._gradient_norm)
-
-    @property
-    def step_size(self) -> np.ndarray:
-        """The length of the steps, the mean over each epoch's steps, ``(epochs, *M)``."""
-        return _joined(self._step_size)
-
-    @property
-    def time(self) -> np.ndarray:
-        """Seconds since training began, (epochs + 1,)."""
-        return _joined(self._time)
-
-    @property
-    def last_loss(self) -> np.ndarray | None:
-        """The latest training loss, (*M,), or None before there is one."""
-        return self._loss[-1][-1] if self._loss else None
-
-    @property
-    def latest_losses(self) -> np.ndarray:
-        """The training losses that were recorded together last, of one epoch or of several that ran as one, (E, *M)."""
-        return self._loss[-1]
-
-    @property
-    def latest_validation_losses(self) -> np.ndarray:
-        """The validation losses that were recorded together last, (E, *M), or (0,) without validation data."""
-        return _joined(self._validation_loss[-1:])
-
-    @property
-    def latest_validation_scores(self) -> np.ndarray:
-        """The validation scores that were recorded together last, (E, *M), or (0,) if nothing is scored."""
-        return _joined(self._validation_score[-1:])
-
-    @property
-    def last_validation_loss(self) -> np.ndarray | None:
-        """The latest validation loss, (*M,), or None without validation data."""
-        return self._validation_loss[-1][-1] if self._validation_loss else None
-
-    @property
-    def last_validation_score(self) -> np.ndarray | None:
-        """The latest validation score, (*M,), or None if nothing is scored."""
-        return self._validation_score[-1][-1] if self._validation_score else None
+    def latest(self, name: str) -> np.ndarray:
+        """Return the values that were recorded together last, of one epoch or of several that ran as one, (E, *M)."""
+        return _joined(getattr(self, f"_{name}")[-1:])
 
     def to_frame(self) -> "pd.DataFrame":
         """Return the history as a DataFrame: a row per epoch, or per epoch and member, in that order.
@@ -162,10 +123,6 @@ class History(Versioned):
         if not members:
             index = pd.RangeIndex(len(self.time), name="epoch")
         return pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()}, index=index)
-
-
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate(parts) if parts else np.empty(0)
 
 
 NO_WAY: dict[str, Any] = {
@@ -229,20 +186,6 @@ class TrainingState(Versioned):
     network: Network | None = None
     optimizer_class: str = ""
     under_way: dict[str, Any] = field(default_factory=dict)
-
-    def continued(self, theta: Array, epochs: int, rows: int) -> Self:
-        """Return a copy to continue from, with arrays of its own and a new history."""
-        return replace(
-            self,
-            theta=theta,
-            optimizer=deepcopy(self.optimizer),
-            schedule=deepcopy(self.schedule),
-            epochs=self.epoch + epochs,
-            rows=rows,
-            history=History(),
-            early_stopping=deepcopy(self.early_stopping),
-            under_way=dict(self.under_way),
-        )
 
 
 @dataclass(frozen=True, eq=False)

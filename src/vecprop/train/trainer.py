@@ -18,7 +18,7 @@ from ..optimize.stopping import StoppingRule
 from ..system.threads import PressedAgain, holding_back_interrupts
 from .engine import Engine
 from .engines import engine_for
-from .run import Callback, Keeper, Run
+from .run import Callback, Run
 from .state import Reason, TrainingResult, TrainingState
 
 
@@ -43,7 +43,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     engine: EngineName = "auto",
     state: TrainingState | None = None,
-    checkpoint: Keeper | None = None,
+    checkpoint: Any = None,
 ) -> TrainingResult:
     """Train a network, or all members of theta at once.
 

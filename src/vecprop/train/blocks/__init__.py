@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from ...optimize.stopping import StoppingRule
 from ...system.memory import available_memory
 from ...system.threads import PressedAgain
 from ..engines import engine_class
-from ..run import Callback, Keeper, Run
+from ..run import Callback, Run
 from ..state import Reason, TrainingResult, TrainingState
 from ..trainer import check_what_watches, checked_validation
 from .sources import Blocks, digest_of
@@ -46,7 +47,7 @@ def train_blocks(
     early_stopping: StoppingRule | None = None,
     clip: float | None = None,
     callbacks: Sequence[Callback] = (),
-    checkpoint: Keeper | None = None,
+    checkpoint: Any = None,
     state: TrainingState | None = None,
 ) -> TrainingResult:
     """Train a network on rows that are read block by block, so that they need not fit into memory.

@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -52,17 +52,6 @@ class Window:
         return replace(self, seen=seen, own=np.sort(order), order=order)
 
 
-class _Memory(NamedTuple):
-    """The arrays of a window."""
-
-    batches: list[Batch]
-    numbers: np.ndarray
-
-
-class _Closed(Exception):
-    """Nobody waits for what is read."""
-
-
 class Windows:
     """The windows of epochs."""
 
@@ -88,7 +77,7 @@ class Windows:
                 "smaller blocks."
             )
         self.window, self.shuffle, self.seed, self.room = min(window, self.rows), shuffle, int(seed), room
-        self.memories: list[_Memory | None] = [None, None]
+        self.memories: list[tuple[list[Batch], np.ndarray] | None] = [None, None]  # batches, and numbers of rows
         self.is_closed = False
 
     def identity(self) -> dict[str, Any]:
@@ -136,7 +125,7 @@ class Windows:
                 yield epoch, number, windows[number], seen[number]
 
     def _next(self, todo: Iterator[tuple[int, int, np.ndarray, int]], before: Window | None) -> Window | None:
-        """Return the next window to do, which takes turns in memory with the one before; None after the last."""
+        """Return the next window, which takes turns in memory with the one before; None after the last."""
         coming = next(todo, None)
         if coming is None:
             return None
@@ -151,19 +140,18 @@ class Windows:
             self.expect(blocks.tolist())
         for block in blocks.tolist():
             if self.is_closed:
-                raise _Closed
+                return None
             batches, start = self.read(block), end
             end += int(self.sizes[block])
             memory = self.memories[0] = self.memories[0] or self._memory_like(batches)
-            for mine, read in zip(memory.batches, batches, strict=True):
+            for mine, read in zip(memory[0], batches, strict=True):
                 mine.X[start:end], mine.T[start:end] = read.X, read.T
                 if mine.weight is not None:
                     mine.weight[start:end] = read.weight
-            memory.numbers[start:end] = self.starts[block] + np.arange(end - start)
+            memory[1][start:end] = self.starts[block] + np.arange(end - start)
         memory = self.memories[0]
         assert memory is not None  # a window has blocks
-        order = self._order(epoch, memory.numbers, own)
-        return Window(epoch, number, seen, seen == self.rows, memory.batches, memory.numbers, own, order)
+        return Window(epoch, number, seen, seen == self.rows, *memory, own, self._order(epoch, memory[1], own))
 
     def _order(self, epoch: int, numbers: np.ndarray, own: slice) -> np.ndarray:
         if not self.shuffle:
@@ -172,7 +160,7 @@ class Windows:
         order += self.room
         return order
 
-    def _memory_like(self, batches: list[Batch]) -> _Memory:
+    def _memory_like(self, batches: list[Batch]) -> tuple[list[Batch], np.ndarray]:
         """Return memory for a window, of the types of these batches; classes are words, as kernels read them."""
         rows = self.room + self.window
         views = []
@@ -180,7 +168,7 @@ class Windows:
             X, T = (np.empty((rows, *array.shape[1:]), array.dtype) for array in (batch.X, batch.T))
             weight = None if batch.weight is None else np.empty(rows, batch.weight.dtype)
             views.append(Batch(X, T.astype(np.int64) if batch.of_classes else T, weight))
-        return _Memory(views, np.empty(rows, np.int64))
+        return views, np.empty(rows, np.int64)
 
 
 SAMPLE = 16

@@ -10,7 +10,7 @@ from ...core.rows.inputs import Batch
 from ...optimize.schedules import Constant, Schedule
 from ...optimize.settings import Plan
 from ...system.threads import PressedAgain, holding_back_interrupts
-from ..run import Run
+from ..run import Run, assumed_seconds
 from ..state import Reason
 
 SECONDS = 0.05
@@ -22,10 +22,6 @@ thread that runs them while this one looks for Ctrl-C."""
 
 MUCH = 2**16
 """The size of X from which it is not checked before training: a check of fewer numbers takes some microseconds."""
-
-OPERATIONS_A_SECOND, STEPS_A_SECOND = 5e10, 1e6
-"""The assumed speed of an epoch until one has been timed: of its arithmetic on one core of a laptop, and of steps with
-next to no arithmetic."""
 
 
 def rates_of(
@@ -94,9 +90,8 @@ class CompiledTrainingLoop(CompiledSteps):
         self.batch = batch
         if (best := self.run.best) is not None:
             self.epochs.stop_early(best.rule.as_numbers(), best.memory, best.theta)
-        # The seconds of an epoch, assumed until one has been timed.
         rows = self.batch.rows + (self.validation_batch.rows if self.validation_batch else 0)
-        self.pace = rows * self.epochs.operations / OPERATIONS_A_SECOND + self.run.per_epoch / STEPS_A_SECOND
+        self.pace = assumed_seconds(rows * self.epochs.operations, self.run.per_epoch)  # until an epoch has been timed
 
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return the reason."""

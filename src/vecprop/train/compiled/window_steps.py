@@ -9,9 +9,9 @@ from ...compiled.fit import EpochResults
 from ...core.rows.inputs import Batch
 from ...system.threads import holding_back_interrupts
 from ..blocks.windows import Window
-from ..run import Run
+from ..run import Run, assumed_seconds
 from ..state import NO_WAY, Reason
-from .training_loop import OPERATIONS_A_SECOND, STEPS_A_SECOND, CompiledSteps, rates_of
+from .training_loop import CompiledSteps, rates_of
 
 
 class WindowSteps(CompiledSteps):
@@ -117,7 +117,7 @@ class WindowSteps(CompiledSteps):
         epochs.take(batch, places, numbers, own, rows)
         validated = self.validation_batch.rows if self.validation_batch and window.is_last else 0
         epochs.let_validate(validated)
-        seconds = (len(places) + validated) * epochs.operations / OPERATIONS_A_SECOND + steps / STEPS_A_SECOND
+        seconds = assumed_seconds((len(places) + validated) * epochs.operations, steps)
         state = self.state
         rates = rates_of(self.optimizer, self.schedule, self.run.steps, steps, state.step, state.schedule)
         return self.run_epochs(1, seconds, rates, interrupts)
@@ -132,16 +132,14 @@ class WindowSteps(CompiledSteps):
         way["rows"] += rows
         way["steps"] += steps
         way["weight"] += weight
-        loss, norm, size = (
-            (0.0, 0.0, 0.0) if results is None else (results.losses[0], results.norms[0], results.sizes[0])
-        )
         by_weight = weight / way["weight"] if way["weight"] else 0.0
         by_steps = steps / max(way["steps"], 1)
-        for name, own, share in (
-            ("loss", loss, by_weight),
-            ("gradient_norm", norm, by_steps),
-            ("step_size", size, by_steps),
+        for name, curve, share in (
+            ("loss", "losses", by_weight),
+            ("gradient_norm", "norms", by_steps),
+            ("step_size", "sizes", by_steps),
         ):
+            own = 0.0 if results is None else float(getattr(results, curve)[0])
             is_sum = name == "loss" and self.network.reduction == "sum"
-            way[name] = way[name] + float(own) if is_sum else way[name] * (1 - share) + float(own) * share
+            way[name] = way[name] + own if is_sum else way[name] * (1 - share) + own * share
         return way

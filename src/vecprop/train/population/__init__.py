@@ -14,7 +14,7 @@ from ..progress import Progress
 from ..results import Part, TrainingResults, joined
 from ..run import watched
 from .bundles import Bundle, SharedData, Workers, bundles_of, train_bundle
-from .local import Keeping, Monitor, PopulationKeeper, Shown, check_groups, engine_of, groups_of, not_begun, train_here
+from .local import Keeping, Monitor, Shown, check_groups, engine_of, groups_of, not_begun, train_here
 
 GIVE = {
     "workers": "DaskWorkers(client), or an object whose run(function, bundles, data) trains bundles",
@@ -32,7 +32,7 @@ def train_population(
     progress: Callable[[Progress], object] | None = None,
     engine: EngineName = "auto",
     moments: bool = True,
-    checkpoint: PopulationKeeper | None = None,
+    checkpoint: Any = None,
     workers: Workers | None = None,
 ) -> TrainingResults:
     """Train many networks, each with settings and rows of its own.

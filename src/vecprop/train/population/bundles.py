@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, NamedTuple, Protocol
 
-from ...core.network import Network
+import numpy as np
+
 from ..members import Data, Member
 from ..results import Part
+from ..run import assumed_seconds
 from .local import Monitor, train_here
 
 SECONDS = 1.0
@@ -16,44 +18,25 @@ SECONDS = 1.0
 MOST = 256
 """The most members of a bundle, which bounds what is lost with its worker."""
 
-OPERATIONS_A_SECOND, STEPS_A_SECOND, MEMBERS_A_SECOND = 5e10, 1e6, 1e4
-"""The assumed speed of a core: of arithmetic, of steps with next to none, and of members with next to no steps.
-
-They decide how a population is cut, which is the same everywhere, and never a bit of a result.
-"""
-
-
-class Group(NamedTuple):
-    """Members that differ in their initial parameters and seeds alone, without the arrays that others may share."""
-
-    numbers: list[int]
-    member: Member
-    arrays: tuple[int | None, ...]
-    thetas: list[Any]
-    seeds: list[int]
-
-    def members(self, data: "SharedData") -> list[Member]:
-        """Return the members, with their arrays."""
-        own = {name: None if k is None else data.arrays[k] for name, k in zip(ARRAYS, self.arrays, strict=True)}
-        each = zip(self.thetas, self.seeds, strict=True)
-        return [replace(self.member, theta=theta, seed=seed, **own) for theta, seed in each]
-
+MEMBERS_A_SECOND = 1e4
+"""The assumed speed of a core of members with next to no steps."""
 
 ARRAYS = ("rows", "validation_rows", "X", "T", "sample_weight")
 """The arrays of a member that others may share."""
 
 
 class Bundle(NamedTuple):
-    """Members that one process trains, as small as it can be sent there."""
+    """Members that one process trains. In place of arrays they have the places of these in `SharedData.arrays`."""
 
-    groups: list[Group]
+    groups: list[list[int]]
+    members: dict[int, Member]
     engine: Any
     moments: bool
 
     @property
     def numbers(self) -> list[int]:
         """The numbers of its members in the population."""
-        return [number for group in self.groups for number in group.numbers]
+        return list(self.members)
 
 
 @dataclass(eq=False)
@@ -88,70 +71,47 @@ def bundles_of(
     groups: Iterable[list[int]], members: Sequence[Member], data: Data, engine: Any, moments: bool
 ) -> tuple[list[Bundle], SharedData]:
     """Return bundles, those with the most work first, and the arrays that they need."""
-    shared = SharedData(data.X, data.T, data.sample_weight, [])
-    places: dict[int, int] = {}
-    bundles: list[tuple[float, Bundle]] = []
-    work, own = 0.0, []
-
-    def close() -> None:
-        nonlocal work, own
-        if own:
-            bundles.append((work, Bundle(own, engine, moments)))
-        work, own = 0.0, []
-
+    shared, places = SharedData(data.X, data.T, data.sample_weight, []), {}
+    bundles: list[Bundle] = []
+    work: list[float] = []  # the seconds of each bundle
     for numbers in groups:
         first = members[numbers[0]]
-        of_member = seconds_of(first, data)
-        for some in _cut(numbers, of_member):
-            count = len(some) + sum(len(group.numbers) for group in own)
-            if work + len(some) * of_member > SECONDS or count > MOST:
-                close()
-            own.append(_group(some, members, shared, places))
-            work += len(some) * of_member
-    close()
-    return [bundle for _, bundle in sorted(bundles, key=lambda each: -each[0])], shared
+        bare: dict[str, Any] = dict.fromkeys(ARRAYS)
+        for name in ARRAYS:
+            array = getattr(first, name)
+            if array is not None and id(array) not in places:
+                places[id(array)] = len(shared.arrays)
+                shared.arrays.append(array)
+            bare[name] = None if array is None else places[id(array)]
+        seconds = _seconds_of(first, data)
+        most = int(min(max(SECONDS / seconds, 1), MOST))
+        for some in np.array_split(numbers, ceil(len(numbers) / most)):
+            count, own = len(some), len(some) * seconds
+            if not bundles or work[-1] + own > SECONDS or len(bundles[-1].members) + count > MOST:
+                bundles.append(Bundle([], {}, engine, moments))
+                work.append(0.0)
+            bundles[-1].groups.append(some.tolist())
+            bundles[-1].members.update({number: replace(members[number], **bare) for number in some.tolist()})
+            work[-1] += own
+    order = sorted(range(len(bundles)), key=lambda place: -work[place])
+    return [bundles[place] for place in order], shared
 
 
-def _cut(numbers: list[int], seconds: float) -> list[list[int]]:
-    """Return a group's members in the fewest equal parts that bundles can take, by the seconds of a member."""
-    most = int(min(max(SECONDS / seconds, 1), MOST))
-    parts = ceil(len(numbers) / most)
-    ends = [len(numbers) * k // parts for k in range(parts + 1)]
-    return [numbers[ends[k] : ends[k + 1]] for k in range(parts)]
-
-
-def _group(numbers: list[int], members: Sequence[Member], shared: SharedData, places: dict[int, int]) -> Group:
-    """Return members as a group, whose arrays are put among the shared ones."""
-    own, first, kept = [members[number] for number in numbers], members[numbers[0]], []
-    for name in ARRAYS:
-        array = getattr(first, name)
-        if array is not None and id(array) not in places:
-            places[id(array)] = len(shared.arrays)
-            shared.arrays.append(array)
-        kept.append(None if array is None else places[id(array)])
-    bare = replace(first, theta=None, **dict.fromkeys(ARRAYS))
-    return Group(numbers, bare, tuple(kept), [member.theta for member in own], [member.seed for member in own])
-
-
-def seconds_of(member: Member, data: Data) -> float:
+def _seconds_of(member: Member, data: Data) -> float:
     """Return the seconds that a member takes one core, about; early stopping may end it sooner."""
-    rows = data.rows(member)
+    rows, network = data.rows(member), member.network
     steps = 1 if member.batch_size is None else ceil(rows / member.batch_size)
-    an_epoch = rows * operations_of(member.network) / OPERATIONS_A_SECOND + steps / STEPS_A_SECOND
-    return int(member.epochs) * an_epoch + 1 / MEMBERS_A_SECOND
-
-
-def operations_of(network: Network) -> int:
-    """Return the number of operations of a row's gradient, about: three products for each weight, and activations."""
-    return 6 * network.layout.size + 40 * sum(network.widths)
+    # The operations of a row's gradient: three products for each weight, and activations.
+    operations = 6 * network.layout.size + 40 * sum(network.widths)
+    return int(member.epochs) * assumed_seconds(rows * operations, steps) + 1 / MEMBERS_A_SECOND
 
 
 def train_bundle(bundle: Bundle, data: SharedData) -> Part:
     """Train the members of a bundle, and return their results as they are stacked."""
-    groups = bundle.groups
-    members = {
-        number: member for group in groups for number, member in zip(group.numbers, group.members(data), strict=True)
-    }
-    monitor = Monitor(len(members))
-    part = train_here([group.numbers for group in groups], members, data.data, bundle.engine, monitor)
+    members = {}
+    for number, member in bundle.members.items():
+        places = {name: getattr(member, name) for name in ARRAYS}
+        own = {name: data.arrays[place] for name, place in places.items() if place is not None}
+        members[number] = replace(member, **own)
+    part = train_here(bundle.groups, members, data.data, bundle.engine, Monitor(len(members)))
     return part.taken(bundle.moments)

@@ -2,9 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -57,11 +56,10 @@ class Monitor:
     def latest(self) -> Progress:
         """Return the progress of training."""
         each = [*(cohort.progress() for cohort in self.cohorts), np.array(self._alone).reshape(-1, 5).T]
-        ended, share, rows, losses, validation_losses = np.concatenate(each, axis=1)
-        done = share.sum() / self.total
-        return Progress(
-            int(ended.sum()), self.total, done, int(rows.sum()), _middle(losses), _middle(validation_losses)
-        )
+        ended, share, rows, *losses = np.concatenate(each, axis=1)
+        known = [of[~np.isnan(of)] for of in losses]
+        loss, validation_loss = (float(np.median(of)) if len(of) else float("nan") for of in known)
+        return Progress(int(ended.sum()), self.total, share.sum() / self.total, int(rows.sum()), loss, validation_loss)
 
 
 class Shown(Hook):
@@ -74,12 +72,6 @@ class Shown(Hook):
         """Show the progress."""
         answer = self.progress(monitor.latest())
         return "callback" if is_true(answer) else None
-
-
-def _middle(losses: np.ndarray) -> float:
-    """Return the median of the losses that are known."""
-    known = losses[~np.isnan(losses)]
-    return float(np.median(known)) if len(known) else float("nan")
 
 
 Members = Sequence[Member] | Mapping[int, Member]
@@ -215,44 +207,10 @@ def in_member(number: int, error: TypeError | ValueError) -> TypeError | ValueEr
     return told
 
 
-class MembersKeeper(Protocol):
-    """The contract of what keeps members, see `vecprop.Checkpoint`."""
-
-    part: Part
-
-    @property
-    def is_due(self) -> bool:
-        """Whether it is time to keep those that have ended."""
-        ...
-
-    def keep(self, part: Part) -> None:
-        """Keep results."""
-        ...
-
-
-class PopulationKeeper(Protocol):
-    """The contract of a checkpoint of a population, see `vecprop.Checkpoint`."""
-
-    def held(self) -> AbstractContextManager[None]:
-        """Return a block in which no other program uses it."""
-        ...
-
-    def members(
-        self,
-        members: Sequence[Member],
-        groups: Sequence[list[int]],
-        engines: Sequence[str],
-        data: Data,
-        moments: bool,
-    ) -> MembersKeeper:
-        """Return what keeps members, and knows those that were kept before."""
-        ...
-
-
 class Keeping(Hook):
     """Hands members that have ended to their keeper, when it is time."""
 
-    def __init__(self, keeper: MembersKeeper, moments: bool) -> None:
+    def __init__(self, keeper: Any, moments: bool) -> None:
         self.keeper, self.moments = keeper, moments
         self._waiting: list[Part] = []
         self._kept: dict[int, Any] = {}  # which members of a cohort are kept, by the cohort's address
