@@ -1,9 +1,11 @@
 """The settings that classifier and regressor share: names, defaults, constraints and documentation, written once."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
+from inspect import cleandoc
 from numbers import Integral, Real
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -60,17 +62,86 @@ CONSTRAINTS: dict[str, list[Any]] = {
 """What each setting may be."""
 
 
-class Positional:
-    """The settings that may be given by position, in an order that each estimator has of its own."""
-
-    hidden_layer_sizes: Any
-    activation: Any
-    loss: Any
-
-
 @dataclass(eq=False, repr=False)
-class Constructor(Positional):
-    """Takes scikit-learn's settings, and those beyond them, as they are."""
+class Constructor:
+    """Takes scikit-learn's settings, and those beyond them, as they are.
+
+    Parameters
+    ----------
+    solver : str, Optimizer or LBFGS, default "adam"
+        How the parameters move: {optimizers},
+        or an optimizer, which has its own learning rate: ``AdamW(0.01, weight_decay=0.1)``. "sgd" has momentum; "lbfgs"
+        takes all rows at once, for small tables.
+    alpha : float, default 0.0001
+        The strength α of the penalty ½ α Σ W² on weights, which is divided by the sum of a batch's weights.
+    batch_size : int or "auto", default "auto"
+        The number of rows of a step; "auto" is at most 200. All of them for "lbfgs".
+    learning_rate : str or Schedule, default "constant"
+        How the learning rate changes: {schedules},
+        or a schedule. "invscaling" divides it after each epoch by (1 + rows seen) to the power ``power_t``; "adaptive"
+        divides it by 5 when training would end, until it is below 1e-6. As in scikit-learn, these two do nothing with
+        "adam" and "adamw".
+    learning_rate_init : float, default 0.001
+        The learning rate at the start.
+    power_t : float, default 0.5
+        The power of "invscaling".
+    max_iter : int, default 200
+        The largest number of epochs, or of iterations of "lbfgs".
+    shuffle : bool, default True
+        Whether each epoch has its own order of rows.
+    random_state : int, RandomState or None, default None
+        Fixes initial parameters, rows set aside, order of rows and dropout: an integer gives the same bits each time,
+        with any number of threads.
+    tol : float, default 1e-4
+        The smallest progress that counts, in units of the loss or score. "lbfgs" has converged if no entry of the
+        gradient is larger.
+    verbose : bool, int or "bar", default False
+        Whether to print a line for each epoch, or to show a progress bar.
+    warm_start : bool, default False
+        Whether `fit` continues where the last one ended; see Notes.
+    momentum : float, default 0.9
+        The momentum of "sgd" and "nesterov", between 0 and 1.
+    nesterovs_momentum : bool, default True
+        Whether the momentum of "sgd" is Nesterov's.
+    early_stopping : bool, default False
+        Whether a validation score that no longer rises ends training, and the best parameters are restored. The rows
+        are X_val, or a part of X that is set aside (not for "lbfgs").
+    validation_fraction : float, default 0.1
+        The share of rows that is set aside; if there are two classes, the same share of each.
+    beta_1, beta_2 : float, default 0.9 and 0.999
+        The decay of the two means of "adam" and "adamw".
+    epsilon : float, default 1e-8
+        Keeps divisions finite in "adam", "adamw" and "rmsprop".
+    n_iter_no_change : int or inf, default 10
+        Training ends after more epochs in a row than this without progress.
+    max_fun : int, default 15000
+        The largest number of losses that "lbfgs" computes.
+    dropout : float or list of float, default 0
+        The share of each hidden layer's outputs that is left out in each step: one for all layers, or one for each.
+    layer_norm : bool, default False
+        Whether each hidden layer is normalized before its activation.
+    initializer : str, Initializer or None, default None
+        How weights are drawn: {initializers}, or an initializer. None draws weights and biases as scikit-learn does,
+        the same numbers for the same seed.
+    scoring : str, callable or None, default None
+        The score that is measured after each epoch and that early stopping watches: a scikit-learn scorer, which is
+        given the rows' weights if it takes them; "loss" for the negative validation loss; None for `score`.
+    callbacks : list of callable or None, default None
+        Called after each epoch with a `TrainingState`; one that returns True ends training. A `Checkpoint` among them
+        keeps the training of `fit` in its file, or in its folder if there are restarts, from which the same `fit` goes
+        on.
+    n_restarts : int, default 1
+        The number of initial parameters that a new `fit` trains from; it keeps the start with the best validation
+        score, or without validation rows the one with the lowest loss. The first start is that of a fit without
+        restarts.
+    n_jobs : int or None, default None
+        The largest number of threads; None for the number of processors.
+    """
+
+    if TYPE_CHECKING:  # these may be given by position, in an order that each estimator has of its own
+        hidden_layer_sizes: Any
+        activation: Any
+        loss: Any
 
     _: KW_ONLY
     solver: Any = "adam"
@@ -107,174 +178,21 @@ class Constructor(Positional):
 
 T = TypeVar("T", bound=type)
 
-SHARED = """\
-solver : str, Optimizer or LBFGS, default "adam"
-    How the parameters move: {solvers},
-    or an optimizer, which has its own learning rate: ``AdamW(0.01, weight_decay=0.1)``. "sgd" has momentum; "lbfgs"
-    takes all rows at once, for small tables.
-alpha : float, default 0.0001
-    The strength α of the penalty ½ α Σ W² on weights, which is divided by the sum of a batch's weights.
-batch_size : int or "auto", default "auto"
-    The number of rows of a step; "auto" is at most 200. All of them for "lbfgs".
-learning_rate : str or Schedule, default "constant"
-    How the learning rate changes: {schedules},
-    or a schedule. "invscaling" divides it after each epoch by (1 + rows seen) to the power ``power_t``; "adaptive"
-    divides it by 5 when training would end, until it is below 1e-6. As in scikit-learn, these two do nothing with
-    "adam" and "adamw".
-learning_rate_init : float, default 0.001
-    The learning rate at the start.
-power_t : float, default 0.5
-    The power of "invscaling".
-max_iter : int, default 200
-    The largest number of epochs, or of iterations of "lbfgs".
-shuffle : bool, default True
-    Whether each epoch has its own order of rows.
-random_state : int, RandomState or None, default None
-    Fixes initial parameters, rows set aside, order of rows and dropout: an integer gives the same bits each time, with
-    any number of threads.
-tol : float, default 1e-4
-    The smallest progress that counts, in units of the loss or score. "lbfgs" has converged if no entry of the gradient
-    is larger.
-verbose : bool, int or "bar", default False
-    Whether to print a line for each epoch, or to show a progress bar.
-warm_start : bool, default False
-    Whether `fit` continues where the last one ended; see Notes.
-momentum : float, default 0.9
-    The momentum of "sgd" and "nesterov", between 0 and 1.
-nesterovs_momentum : bool, default True
-    Whether the momentum of "sgd" is Nesterov's.
-early_stopping : bool, default False
-    Whether a validation score that no longer rises ends training, and the best parameters are restored. The rows are
-    X_val, or a part of X that is set aside (not for "lbfgs").
-validation_fraction : float, default 0.1
-    The share of rows that is set aside; if there are two classes, the same share of each.
-beta_1, beta_2 : float, default 0.9 and 0.999
-    The decay of the two means of "adam" and "adamw".
-epsilon : float, default 1e-8
-    Keeps divisions finite in "adam", "adamw" and "rmsprop".
-n_iter_no_change : int or inf, default 10
-    Training ends after more epochs in a row than this without progress.
-max_fun : int, default 15000
-    The largest number of losses that "lbfgs" computes.
-dropout : float or list of float, default 0
-    The share of each hidden layer's outputs that is left out in each step: one for all layers, or one for each.
-layer_norm : bool, default False
-    Whether each hidden layer is normalized before its activation.
-initializer : str, Initializer or None, default None
-    How weights are drawn: {initializers}, or an initializer. None draws weights and biases as scikit-learn does, the
-    same numbers for the same seed.
-scoring : str, callable or None, default None
-    The score that is measured after each epoch and that early stopping watches: a scikit-learn scorer, which is given
-    the rows' weights if it takes them; "loss" for the negative validation loss; None for `score`.
-callbacks : list of callable or None, default None
-    Called after each epoch with a `TrainingState`; one that returns True ends training. A `Checkpoint` among them keeps
-    the training of `fit` in its file, or in its folder if there are restarts, from which the same `fit` goes on.
-n_restarts : int, default 1
-    The number of initial parameters that a new `fit` trains from; it keeps the start with the best validation score,
-    or without validation rows the one with the lowest loss. The first start is that of a fit without restarts.
-n_jobs : int or None, default None
-    The largest number of threads; None for the number of processors."""
-
-ATTRIBUTES = """\
-coefs_, intercepts_ : list of ndarray
-    The weights (inputs, outputs) and biases (outputs,) of each dense layer: views of ``theta_``, which may be written
-    into and assigned. `partial_fit` starts from them.
-theta_ : ndarray (P,)
-    All parameters, layer by layer.
-network_ : Network
-    The network, which other functions of vecprop take.
-n_iter_ : int
-    The number of epochs of the last call.
-t_ : int
-    The number of rows that training has seen, over all epochs; 0 with "lbfgs".
-loss_, best_loss_ : float
-    The loss of the last epoch, and the lowest; best_loss_ is None with early stopping.
-loss_curve_ : list of float
-    The loss of each epoch: the mean over its batches as they were met; for "lbfgs", of all rows after each iteration.
-validation_loss_curve_ : list of float or None
-    The validation loss after each epoch, if there are validation rows.
-validation_scores_, best_validation_score_ : list of float and float, or None
-    The validation score after each epoch, if there are validation rows; the best, with early stopping.
-score_curve_ : list of float or None
-    The score of the training rows after each epoch, if ``scoring`` is given.
-restart_losses_, best_restart_ : ndarray (n_restarts,) and int, or None
-    If there are several starts, the last loss of each, infinite if it diverged, and the number of the best.
-n_features_in_, feature_names_in_ : int and ndarray
-    The number of X's columns, and their names if all are strings.
-n_layers_, n_outputs_, out_activation_ : int, int and str
-    The number of layers with that of the inputs, the number of outputs, and the name of the loss's link."""
-
-NOTES = """\
-With ``warm_start=True``, and with `partial_fit`, training continues exactly: optimizer, schedule, order of rows and
-dropout continue, so that 50 epochs in one call and 50 calls of one epoch give the same bits, also if the model is
-pickled in between. Three fits begin anew from the present parameters: "lbfgs", which has no memory of
-earlier searches; schedules that depend on ``max_iter``, which `partial_fit` refuses; and early stopping, which has gone
-back to the best parameters. Losses are summed over several outputs, as their gradients are.
-
-With scikit-learn 1.9 or newer, ``set_callbacks`` takes its callbacks, such as a progress bar."""
-
-
-ENSEMBLE = """\
-n_estimators : int, default 10
-    The number of members.
-bootstrap : bool, default False
-    Whether each member has rows drawn with replacement. If not, members differ only in their seeds, which is often
-    enough.
-max_samples : int or float, default 1.0
-    The number of a member's rows, or their share; drawn without replacement unless ``bootstrap`` says otherwise.
-max_features : int or float, default 1.0
-    The number of a member's features, or their share, drawn without replacement.
-oob_score : bool, default False
-    Whether each row is predicted by the members that were not trained on it, for a score without a test set.
-n_jobs : int or None, default None
-    The largest number of threads; None for the number of processors.
-workers : DaskWorkers or None, default None
-    Trains the members on a cluster, with the bits that they have here. In a block of ``joblib.parallel_config("dask")``
-    its cluster does, without being given.
-random_state : int, RandomState or None, default None
-    Fixes the members' seeds, rows and features. The estimator's own is not used.
-checkpoint : Checkpoint or None, default None
-    Keeps the members whose training has ended in a folder, ``Checkpoint("folder")``. If the program is killed, the same
-    `fit` goes on with the others, to the bit. It needs an integer as random_state."""
-
-MEMBERS = """\
-estimators_ : list
-    The members, fitted. Their classes, balanced weights and scale of targets are those of all rows.
-estimators_samples_, estimators_features_ : list of ndarray
-    The numbers of each member's rows, and of its features.
-n_features_in_, feature_names_in_ : int and ndarray
-    The number of X's columns, and their names if all are strings.
-oob_score_ : float
-    With ``oob_score``, the score of the rows by the members that were not trained on them."""
-
 
 def documented(cls: T) -> T:
-    """Fill ``{settings}``, ``{attributes}`` and ``{notes}`` in a docstring with the shared text.
+    """Fill ``{settings}``, ``{attributes}`` and ``{notes}`` in a docstring with sections of those of its bases.
 
     ``{activations}``, ``{losses}`` and so on become the names that such a setting may have.
     """
-    names = {
-        "activations": _names(catalog.ACTIVATIONS),
-        "losses": _names(catalog.LOSSES),
-        "solvers": _names(catalog.OPTIMIZERS),
-        "schedules": _names(catalog.SCHEDULES),
-        "initializers": _names(catalog.INITIALIZERS),
-    }
-    return _filled(cls, {"settings": SHARED, "attributes": ATTRIBUTES, "notes": NOTES, **names})
-
-
-def documented_ensemble(cls: T) -> T:
-    """Fill ``{settings}`` and ``{attributes}`` in a docstring with the text that ensembles share."""
-    return _filled(cls, {"settings": ENSEMBLE, "attributes": MEMBERS})
-
-
-def _names(parts: Iterable[catalog.Part]) -> str:
-    return ", ".join(f'"{name}"' for name in catalog.named(parts))
-
-
-def _filled(cls: T, parts: dict[str, str]) -> T:
-    text = cls.__doc__ or ""
-    for name, part in parts.items():
-        text = text.replace("{" + name + "}", part.replace("\n", "\n    "))
+    text, filled = cleandoc(cls.__doc__ or ""), {}
+    for base in cls.__mro__[1:]:
+        if base.__module__.startswith(__package__):
+            _, *sections = re.split(r"\n*^(\w+)\n-+\n", cleandoc(base.__doc__ or ""), flags=re.MULTILINE)
+            filled |= dict(zip(sections[::2], sections[1::2], strict=True))
+    for name, section in {"settings": "Parameters", "attributes": "Attributes", "notes": "Notes"}.items():
+        text = text.replace("{" + name + "}", filled.get(section, ""))
+    for name in ("activations", "losses", "optimizers", "schedules", "initializers"):
+        known = catalog.named(getattr(catalog, name.upper()))
+        text = text.replace("{" + name + "}", ", ".join(f'"{part}"' for part in known))
     cls.__doc__ = text
     return cls

@@ -33,51 +33,12 @@ if TYPE_CHECKING:
 else:
     from sklearn.utils.metaestimators import available_if
 
-__all__ = [
-    "SEARCH_CONSTRAINTS",
-    "BaseSearchCV",
-    "CallbackSupport",
-    "EpochTasks",
-    "HasMethods",
-    "Interval",
-    "Options",
-    "RealNotInt",
-    "StrOptions",
-    "approximate_mode",
-    "available_if",
-    "check_feature_names",
-    "check_method_params",
-    "check_n_features",
-    "check_sample_weight",
-    "columns_of_transformers",
-    "fit_context",
-    "handle_zeros_in_scale",
-    "insert_error_scores",
-    "is_constant_feature",
-    "num_samples",
-    "only_predicts",
-    "places_of_transformers",
-    "require_valid_settings",
-    "safe_indexing",
-    "safe_split",
-    "score_of_split",
-    "scorers_of",
-    "setting_names",
-    "warn_of_failed_fits",
-]
-
-
-def _support() -> Any:
-    try:
-        from sklearn.callback import CallbackSupportMixin
-    except ImportError:  # an older scikit-learn
-        return type("CallbackSupportMixin", (), {})
-    return CallbackSupportMixin
-
-
-CallbackSupport: Any = _support()
+try:
+    from sklearn.callback import CallbackSupportMixin as Support
+except ImportError:  # an older scikit-learn
+    Support = type("CallbackSupportMixin", (), {})
+CallbackSupport: Any = Support
 """The base of a model that takes scikit-learn's callbacks, if scikit-learn has them."""
-
 
 SEARCH_CONSTRAINTS: dict[str, list[Any]] = BaseSearchCV._parameter_constraints
 """What each setting of a search may be."""

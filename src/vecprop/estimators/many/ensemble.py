@@ -2,13 +2,13 @@
 
 import copy
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin, clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_random_state, get_tags
@@ -18,27 +18,76 @@ from ...system.versions import Versioned
 from ..base import MultilayerPerceptron, as_numpy, require_inherited_fit, types_of_inputs
 from ..classifier import MLPClassifier
 from ..data import Rows
-from ..fit import FitOutcome, FitSpec
+from ..fit import FitSpec
 from ..regressor import MLPRegressor
-from ..settings import documented_ensemble
+from ..settings import COUNT, documented
 from ..sklearn_compat import HasMethods, Interval, RealNotInt, available_if, fit_context, require_valid_settings
 from .keeping import CHECKPOINT, held, require_no_checkpoint, require_repeatable
 from .together import fit_together
 
-COUNT = Interval(Integral, 1, None, closed="left")
 SHARE = Interval(RealNotInt, 0, 1, closed="right")
 
 
-class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
-    """The base of `MLPEnsembleClassifier` and `MLPEnsembleRegressor`."""
+@dataclass(eq=False, repr=False)
+class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator):
+    """The base of `MLPEnsembleClassifier` and `MLPEnsembleRegressor`.
 
-    member_class: Any  # the class of its members
-    targets_: Any  # the targets of its members
-    n_features_in_: int
-    feature_names_in_: np.ndarray  # if all are strings
-    n_outputs_: int
+    Parameters
+    ----------
+    n_estimators : int, default 10
+        The number of members.
+    bootstrap : bool, default False
+        Whether each member has rows drawn with replacement. If not, members differ only in their seeds, which is often
+        enough.
+    max_samples : int or float, default 1.0
+        The number of a member's rows, or their share; drawn without replacement unless ``bootstrap`` says otherwise.
+    max_features : int or float, default 1.0
+        The number of a member's features, or their share, drawn without replacement.
+    oob_score : bool, default False
+        Whether each row is predicted by the members that were not trained on it, for a score without a test set.
+    n_jobs : int or None, default None
+        The largest number of threads; None for the number of processors.
+    workers : DaskWorkers or None, default None
+        Trains the members on a cluster, with the bits that they have here. In a block of
+        ``joblib.parallel_config("dask")`` its cluster does, without being given.
+    random_state : int, RandomState or None, default None
+        Fixes the members' seeds, rows and features. The estimator's own is not used.
+    checkpoint : Checkpoint or None, default None
+        Keeps the members whose training has ended in a folder, ``Checkpoint("folder")``. If the program is killed, the
+        same `fit` goes on with the others, to the bit. It needs an integer as random_state.
 
-    _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012 (as in the base)
+    Attributes
+    ----------
+    estimators_ : list
+        The members, fitted. Their classes, balanced weights and scale of targets are those of all rows.
+    estimators_samples_, estimators_features_ : list of ndarray
+        The numbers of each member's rows, and of its features.
+    n_features_in_, feature_names_in_ : int and ndarray
+        The number of X's columns, and their names if all are strings.
+    oob_score_ : float
+        With ``oob_score``, the score of the rows by the members that were not trained on them.
+    """
+
+    if TYPE_CHECKING:
+        member_class: Any  # the class of its members
+        targets_: Any  # the targets of its members
+        n_features_in_: int
+        feature_names_in_: np.ndarray  # if all are strings
+        n_outputs_: int
+
+    estimator: Any = None
+    n_estimators: int = 10
+    _: KW_ONLY
+    bootstrap: bool = False
+    max_samples: float = 1.0
+    max_features: float = 1.0
+    oob_score: bool = False
+    n_jobs: int | None = None
+    workers: Any = None
+    random_state: Any = None
+    checkpoint: Any = None
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "estimator": [HasMethods(["fit", "predict"]), None],
         "n_estimators": [COUNT],
         "bootstrap": ["boolean"],
@@ -50,31 +99,6 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
         "random_state": ["random_state"],
         "checkpoint": CHECKPOINT,
     }
-
-    def __init__(
-        self,
-        estimator: Any = None,
-        n_estimators: int = 10,
-        *,
-        bootstrap: bool = False,
-        max_samples: float = 1.0,
-        max_features: float = 1.0,
-        oob_score: bool = False,
-        n_jobs: int | None = None,
-        workers: Any = None,
-        random_state: Any = None,
-        checkpoint: Any = None,
-    ) -> None:
-        self.estimator = estimator
-        self.n_estimators = n_estimators
-        self.bootstrap = bootstrap
-        self.max_samples = max_samples
-        self.max_features = max_features
-        self.oob_score = oob_score
-        self.n_jobs = n_jobs
-        self.workers = workers
-        self.random_state = random_state
-        self.checkpoint = checkpoint
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -120,32 +144,25 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
             attempts = fit_together(specs, self.n_jobs, self.checkpoint, self.workers)
             if any(getattr(attempt, "interrupted", False) for attempt in attempts):
                 warnings.warn("Training interrupted by user.", stacklevel=3)
-        outcomes: list[tuple[MultilayerPerceptron, FitSpec, FitOutcome]] = []
-        for member, spec, attempt in zip(members, specs, attempts, strict=True):
+        trained = [own for own in zip(members, specs, attempts, strict=True) if own[2] is not None]
+        for member, spec, attempt in trained:
             if isinstance(attempt, Exception):
                 raise attempt
-            if attempt is not None:
-                member.learn(spec, attempt)
-                outcomes.append((member, spec, attempt))
-        self._know(template, names)
+            member.learn(spec, attempt)
+        known = vars(template) | ({} if names is None else {"feature_names_in_": names})
+        for name in ("n_features_in_", "feature_names_in_", "classes_", "n_outputs_", "targets_"):
+            vars(self).pop(name, None)
+            if name in known:
+                setattr(self, name, known[name])
         self.estimators_, self.estimators_samples_, self.estimators_features_ = members, samples, features
-        shortfalls = (member.shortfall(spec, outcome) for member, spec, outcome in outcomes)
-        shortfall = next(filter(None, shortfalls), None)  # one warning for all
-        if shortfall is not None:
+        shortfalls = (member.shortfall(spec, attempt) for member, spec, attempt in trained)
+        if shortfall := next(filter(None, shortfalls), None):  # one warning for all
             warnings.warn(shortfall, ConvergenceWarning, stacklevel=3)
         for name in [name for name in vars(self) if name.startswith("oob_") and name.endswith("_")]:
             delattr(self, name)  # of an earlier fit
         if self.oob_score:
             self._score_left_out(rows)
         return self
-
-    def _know(self, template: MultilayerPerceptron, names: np.ndarray | None) -> None:
-        """Take over the attributes of targets and inputs from the members' template, and the names of features."""
-        known = vars(template) | ({} if names is None else {"feature_names_in_": names})
-        for name in ("n_features_in_", "feature_names_in_", "classes_", "n_outputs_", "targets_"):
-            vars(self).pop(name, None)
-            if name in known:
-                setattr(self, name, known[name])
 
     def _member(
         self, template: MultilayerPerceptron, rows: Rows, random: np.random.RandomState
@@ -199,11 +216,12 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator, ABC):
                 stacklevel=4,
             )
         with np.errstate(invalid="ignore"):
-            self._note_left_out(rows.table.y, total / votes, has_votes)
-
-    @abstractmethod
-    def _note_left_out(self, y: Any, Y: np.ndarray, has_votes: np.ndarray) -> None:
-        """Store the predictions Y for the rows that at least one member has left out, and their score."""
+            Y, measure = total / votes, r2_score
+            if is_classifier(self):
+                self.oob_decision_function_, measure = self.targets_.probabilities(Y), accuracy_score
+            else:
+                self.oob_prediction_ = self.targets_.decode(Y)
+            self.oob_score_ = float(measure(rows.table.y[has_votes], self.targets_.decode(Y[has_votes])))
 
     def __sklearn_is_fitted__(self) -> bool:
         return "estimators_" in vars(self)
@@ -225,7 +243,7 @@ def _number(name: str, given: float, most: int) -> int:
     return number
 
 
-@documented_ensemble
+@documented
 class MLPEnsembleClassifier(ClassifierMixin, MLPEnsemble):
     """Networks whose probabilities are averaged, all trained at once.
 
@@ -270,7 +288,7 @@ class MLPEnsembleClassifier(ClassifierMixin, MLPEnsemble):
         -------
         ndarray (N,), or (N, C) of 0 and 1 for several labels a row
         """
-        Y, _ = mean_and_deviation(self._outputs_of_members(X))
+        Y, _ = mean_and_deviation(self._outputs_of_members(X))  # refuses an ensemble that is not fitted
         return self.targets_.decode(Y)
 
     def _has_probabilities(self: Any) -> bool:
@@ -316,12 +334,8 @@ class MLPEnsembleClassifier(ClassifierMixin, MLPEnsemble):
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
-    def _note_left_out(self, y: Any, Y: np.ndarray, has_votes: np.ndarray) -> None:
-        self.oob_decision_function_ = self.targets_.probabilities(Y)
-        self.oob_score_ = float(accuracy_score(y[has_votes], self.targets_.decode(Y[has_votes])))
 
-
-@documented_ensemble
+@documented
 class MLPEnsembleRegressor(RegressorMixin, MLPEnsemble):
     """Networks whose predictions are averaged, all trained at once.
 
@@ -368,10 +382,6 @@ class MLPEnsembleRegressor(RegressorMixin, MLPEnsemble):
         """
         mean, deviation = mean_and_deviation(self.targets_.decode(Y) for Y in self._outputs_of_members(X))
         return (mean, deviation) if return_std else mean
-
-    def _note_left_out(self, y: Any, Y: np.ndarray, has_votes: np.ndarray) -> None:
-        self.oob_prediction_ = self.targets_.decode(Y)
-        self.oob_score_ = float(r2_score(y[has_votes], self.oob_prediction_[has_votes]))
 
 
 def mean_and_deviation(values: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -3,9 +3,9 @@
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from math import ceil
 from typing import Any
 
@@ -50,30 +50,17 @@ class Fit:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, eq=False)
-class SearchSpec:
-    """What a search evaluates, and how."""
+@dataclass(eq=False)
+class Evaluation:
+    """Fits and scores candidates by the settings of a search."""
 
-    estimator: Any
+    search: Any
+    X: Any
+    y: Any
     splits: list[Split]
     scorer: Any
     fit_params: dict[str, Any]
     score_params: dict[str, Any]
-    n_seeds: int
-    return_train_score: bool
-    error_score: Any
-    n_jobs: int | None
-    workers: Any
-    checkpoint: Any
-
-
-@dataclass(eq=False)
-class Evaluation:
-    """Fits and scores candidates."""
-
-    spec: SearchSpec
-    X: Any
-    y: Any
     begun: bool = False
 
     def __call__(self, choices: Sequence[dict[str, Any]]) -> list[list[Outcome]]:
@@ -86,38 +73,31 @@ class Evaluation:
         KeyboardInterrupt
             If Ctrl-C has ended training.
         """
-        spec = self.spec
-        candidates = [Candidate(spec.estimator, params, spec.n_seeds) for params in choices]
-        self.require_place(candidates)
-        scored: list[list[Outcome]] = []  # by fold, candidate and seed
-        at_once = self.folds_at_once(candidates)
-        for first in range(0, len(spec.splits), at_once):
-            scored += self.fitted_and_scored(candidates, spec.splits[first : first + at_once])
-        outcomes = [outcome for fold in scored for outcome in fold]
-        warn_of_failed_fits(outcomes, spec.error_score)
-        insert_error_scores(outcomes, spec.error_score)
-        seeds = range(0, len(candidates) * spec.n_seeds, spec.n_seeds)
-        return [fold[first : first + spec.n_seeds] for first in seeds for fold in scored]
-
-    def fitted_and_scored(self, candidates: Sequence[Candidate], splits: Sequence[Split]) -> list[list[Outcome]]:
-        """Return the outcomes of candidates on some folds, whose fits share threads and are gone then."""
-        folds = [self.prepared(candidates, split.train) for split in splits]
-        self.fit([fit for fits in folds for fit in fits])
-        return [list(self.scored(fits, split)) for fits, split in zip(folds, splits, strict=True)]
-
-    def require_place(self, candidates: Sequence[Candidate]) -> None:
-        """Refuse candidates with a checkpoint of their own, or whose fits could not go on from the search's."""
+        search, splits = self.search, self.splits
+        candidates = [Candidate(search.estimator, params, search.n_seeds) for params in choices]
         for candidate in candidates:
             require_no_checkpoint(candidate.model, 'give MLPSearchCV its own, checkpoint=Checkpoint("folder")')
-            require_repeatable(candidate.model, self.spec.checkpoint)
+            require_repeatable(candidate.model, search.checkpoint)
+        scored: list[list[Outcome]] = []  # by fold, candidate and seed
+        at_once = self.folds_at_once(candidates)
+        for first in range(0, len(splits), at_once):
+            some = splits[first : first + at_once]  # whose fits share threads, and are gone then
+            folds = [self.prepared(candidates, split.train) for split in some]
+            self.fit([fit for fits in folds for fit in fits])
+            scored += [list(self.scored(fits, split)) for fits, split in zip(folds, some, strict=True)]
+        outcomes = [outcome for fold in scored for outcome in fold]
+        warn_of_failed_fits(outcomes, search.error_score)
+        insert_error_scores(outcomes, search.error_score)
+        seeds = range(0, len(candidates) * search.n_seeds, search.n_seeds)
+        return [fold[first : first + search.n_seeds] for first in seeds for fold in scored]
 
     def fit(self, fits: Sequence[Fit]) -> None:
         """Run the fits that are ready."""
-        ready, spec = [(fit, *fit.begun) for fit in fits if fit.begun is not None], self.spec
-        checkpoint = spec.checkpoint and spec.checkpoint.part("fits", takes_others=self.begun)
+        ready, search = [(fit, *fit.begun) for fit in fits if fit.begun is not None], self.search
+        checkpoint = search.checkpoint and search.checkpoint.part("fits", takes_others=self.begun)
         self.begun = True
         each = [own for _, own, _, _ in ready]
-        attempts = fit_together(each, spec.n_jobs, checkpoint, spec.workers, moments=False)
+        attempts = fit_together(each, search.n_jobs, checkpoint, search.workers, moments=False)
         if any(isinstance(attempt, FitOutcome) and attempt.interrupted for attempt in attempts):
             raise KeyboardInterrupt
         for (fit, own, model, _), attempt in zip(ready, attempts, strict=True):
@@ -136,22 +116,22 @@ class Evaluation:
         If folds copy rows, these are as few as give each thread a fit. If they choose them, they give it two: a thread
         then waits less for the last one. To workers on other machines X goes once then, for all folds.
         """
-        if _bytes(self.X) < LARGE:
-            return len(self.spec.splits)
-        only_choose = self.shared is not None and all(each.only_scales(self.spec.fit_params) for each in candidates)
-        if only_choose and self.spec.workers is not None:
-            return len(self.spec.splits)
-        with at_most_jobs(self.spec.n_jobs):
-            return ceil((2 if only_choose else 1) * usable_threads() / (len(candidates) * self.spec.n_seeds))
+        X, search = self.X, self.search
+        only_choose = self.shared is not None and all(each.only_scales(self.fit_params) for each in candidates)
+        about = 12 * X.nnz if sparse.issparse(X) else 8 * np.prod(np.shape(X))  # bytes
+        if about < LARGE or (only_choose and search.workers is not None):
+            return len(self.splits)
+        with at_most_jobs(search.n_jobs):
+            return ceil((2 if only_choose else 1) * usable_threads() / (len(candidates) * search.n_seeds))
 
     @cached_property
     def shared(self) -> Shared | None:
         """All rows, if folds can choose theirs from them without a copy."""
-        return Shared.of(self.X, self.y, self.spec.fit_params)
+        return Shared.of(self.X, self.y, self.fit_params)
 
     def fold(self, train: Any) -> Fold:
         """Return a fold with these rows of training."""
-        return Fold(self.spec.estimator, self.X, self.y, train, self.spec.fit_params, self.shared)
+        return Fold(self.search.estimator, self.X, self.y, train, self.fit_params, self.shared)
 
     def prepared(self, candidates: Sequence[Candidate], train: Any) -> list[Fit]:
         """Return the fits of a fold, ready to be trained or with an error."""
@@ -169,63 +149,70 @@ class Evaluation:
 
     def scored(self, fits: Sequence[Fit], split: Split) -> Iterator[Outcome]:
         """Yield the outcome of each fit of a fold."""
-        parts = {"test_scores": Scored(self, split.test, split)}
-        if self.spec.return_train_score:
-            parts["train_scores"] = Scored(self, split.train, split)
+        search, scorers = self.search, scorers_of(self.scorer)
+        parts = {"test_scores": self.scores_on(split.test, split)}
+        if search.return_train_score:
+            parts["train_scores"] = self.scores_on(split.train, split)
         for fit in fits:
             if fit.error is None:
-                yield self.outcome(fit, parts)
+                started, outcome = time.perf_counter(), {"fit_time": fit.seconds, "fit_error": None}
+                for name, scores in parts.items():
+                    outcome[name] = scores(fit)
+                    outcome.setdefault("score_time", time.perf_counter() - started)  # of the test, which comes first
+                yield outcome
                 fit.begun = None  # frees memory
-            elif self.spec.error_score == "raise":
+            elif search.error_score == "raise":
                 raise fit.error
             else:
                 text = "".join(traceback.format_exception(fit.error))
-                scores = {name: self.error_scores() for name in parts}
-                yield {"fit_time": fit.seconds, "score_time": 0.0, "fit_error": text} | scores
+                failed = search.error_score if scorers is None else dict.fromkeys(scorers, search.error_score)
+                yield {"fit_time": fit.seconds, "score_time": 0.0, "fit_error": text, **dict.fromkeys(parts, failed)}
 
-    def outcome(self, fit: Fit, parts: "dict[str, Scored]") -> Outcome:
-        """Return the scores of a fit."""
-        started, outcome = time.perf_counter(), {"fit_time": fit.seconds, "fit_error": None}
-        for name, score in parts.items():
-            outcome[name] = score(fit)
-            outcome.setdefault("score_time", time.perf_counter() - started)  # of the rows of test, which come first
-        return outcome
+    def scores_on(self, part: Any, split: Split) -> Callable[[Fit], Any]:
+        """Return a function that scores fits of a fold on some rows.
+
+        If scorers do nothing with large X but have a model predict it, the model reads some rows at a time, and no copy
+        of all is made.
+        """
+        given = check_method_params(self.X, params=self.score_params, indices=part)
+        shared, whole, numbers, y = self.shared, None, None, None
+        if shared is not None and shared.is_large and only_predicts(self.scorer):
+            whole, numbers, y = shared.by_rows, row_numbers(part, len(shared.X)), safe_indexing(self.y, part)
+        copied = cache(lambda: safe_split(self.search.estimator, self.X, self.y, part, split.train))
+
+        def scores(fit: Fit) -> Any:
+            assert fit.begun is not None  # it is None if it failed
+            spec, model, estimator = fit.begun
+            if whole is not None and spec.rows.table.X is whole and type(model) in (MLPClassifier, MLPRegressor):
+                rows: Any = model, Selection(whole, numbers, spec.rows.table.scaling), y
+            else:
+                rows = estimator, *copied()
+            more: Any = self.scorer, given, self.search.error_score
+            return score_of_split(*rows, *more)
+
+        return scores
 
     def refitted(self, params: dict[str, Any]) -> Any:
         """Return the estimator with a choice of parameters, fitted to all rows."""
-        candidate = Candidate(self.spec.estimator, params, seeds=1)
-        model, own = candidate.model, candidate.model.callbacks
-        can_go_on = model.n_restarts > 1 or not isinstance(optimizer(model), LBFGS)
-        if self.spec.checkpoint is not None and can_go_on:
-            model.callbacks = [*(own or ()), self.spec.checkpoint.part("refit", takes_others=True)]
-        estimator = self._refitted(candidate)
-        (estimator.steps[-1][1] if candidate.name else estimator).callbacks = own
-        return estimator
-
-    def _refitted(self, candidate: Candidate) -> Any:
+        candidate = Candidate(self.search.estimator, params, seeds=1)
+        estimator: Any = candidate.estimator
+        model, own, checkpoint = candidate.model, candidate.model.callbacks, self.search.checkpoint
+        if checkpoint is not None and (model.n_restarts > 1 or not isinstance(optimizer(model), LBFGS)):
+            model.callbacks = [*(own or ()), checkpoint.part("refit", takes_others=True)]
         shared = self.shared
         reads_in_parts = shared is not None and shared.is_large and shared.is_read_in_place
-        if not (reads_in_parts and candidate.name is not None and candidate.only_scales(self.spec.fit_params)):
+        if reads_in_parts and candidate.name is not None and candidate.only_scales(self.fit_params):
+            spec, model, estimator = self.fold(np.arange(len(self.X))).begun(candidate, *candidate.random_states)
+            spec.checkpoint = checkpoint_of(model)
+            outcome = run_fit(spec)
+            model.learn(spec, outcome)
+            if shortfall := model.shortfall(spec, outcome):
+                warnings.warn(shortfall, ConvergenceWarning, stacklevel=5)
+        else:
             del self.shared, shared  # which may have a copy of X
-            return candidate.estimator.fit(self.X, self.y, **self.spec.fit_params)
-        spec, model, estimator = self.fold(np.arange(len(self.X))).begun(candidate, *candidate.random_states)
-        spec.checkpoint = checkpoint_of(model)
-        outcome = run_fit(spec)
-        model.learn(spec, outcome)
-        shortfall = model.shortfall(spec, outcome)
-        if shortfall:
-            warnings.warn(shortfall, ConvergenceWarning, stacklevel=4)
+            estimator = estimator.fit(self.X, self.y, **self.fit_params)
+        (estimator.steps[-1][1] if candidate.name else estimator).callbacks = own
         return estimator
-
-    def error_scores(self) -> Any:
-        """Return the scores of a fit that failed."""
-        error, scorers = self.spec.error_score, scorers_of(self.spec.scorer)
-        return error if scorers is None else dict.fromkeys(scorers, error)
-
-
-def _bytes(X: Any) -> int:
-    """Return about the bytes of X."""
-    return int(12 * X.nnz if sparse.issparse(X) else 8 * np.prod(np.shape(X)))
 
 
 def mean_over_seeds(outcomes: Sequence[Outcome]) -> Outcome:
@@ -265,45 +252,3 @@ def spread_over_seeds(outcomes: Sequence[Sequence[Outcome]]) -> dict[str, float]
         columns |= {f"seed{seed}_test_{name}": float(score) for seed, score in enumerate(scores)}
         columns[f"std_seed_test_{name}"] = float(np.std(scores, ddof=1))
     return columns
-
-
-class Scored:
-    """The rows of a part of a fold, on which its fits are scored.
-
-    If scorers do nothing with large X but have a model predict it, the model reads some rows at a time, and no copy of
-    all is made.
-    """
-
-    def __init__(self, evaluation: "Evaluation", part: Any, split: Split) -> None:
-        self.evaluation, self.part, self.split = evaluation, part, split
-        self.given = check_method_params(evaluation.X, params=evaluation.spec.score_params, indices=part)
-        shared = evaluation.shared
-        reads = shared is not None and shared.is_large and only_predicts(evaluation.spec.scorer)
-        self.X = shared.by_rows if shared is not None and reads else None
-
-    def __call__(self, fit: "Fit") -> Any:
-        """Return the scores of a fit."""
-        assert fit.begun is not None  # it is None if it failed
-        spec, model, estimator = fit.begun
-        table, search = spec.rows.table, self.evaluation.spec
-        if table.X is self.X and type(model) in (MLPClassifier, MLPRegressor):
-            estimator, (X, y) = model, (Selection(table.X, self.numbers, table.scaling), self.y)
-        else:
-            X, y = self.copied
-        return score_of_split(estimator, X, y, search.scorer, self.given, search.error_score)
-
-    @cached_property
-    def numbers(self) -> np.ndarray:
-        """The numbers of the rows."""
-        return row_numbers(self.part, len(self.evaluation.X))
-
-    @cached_property
-    def y(self) -> Any:
-        """The targets of the rows."""
-        return safe_indexing(self.evaluation.y, self.part)
-
-    @cached_property
-    def copied(self) -> tuple[Any, Any]:
-        """A copy of the rows and their targets."""
-        own = self.evaluation
-        return safe_split(own.spec.estimator, own.X, own.y, self.part, self.split.train)

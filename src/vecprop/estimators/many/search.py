@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
 from math import ceil
-from numbers import Integral, Real
-from typing import Any, Self
+from numbers import Real
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import is_classifier
@@ -13,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import indexable
 
 from ...system.versions import Versioned
+from ..settings import COUNT
 from ..sklearn_compat import (
     SEARCH_CONSTRAINTS,
     BaseSearchCV,
@@ -23,11 +25,12 @@ from ..sklearn_compat import (
     num_samples,
     scorers_of,
 )
-from .evaluation import Evaluation, Outcome, SearchSpec, mean_over_seeds, spread_over_seeds
+from .evaluation import Evaluation, Outcome, mean_over_seeds, spread_over_seeds
 from .folds import Candidate, Split, splitter_for
 from .keeping import CHECKPOINT, held
 
 
+@dataclass(eq=False, repr=False)
 class MLPSearchCV(Versioned, BaseSearchCV):
     """A search over settings of a network by cross-validation, as scikit-learn's searches, with all fits at once.
 
@@ -129,56 +132,36 @@ class MLPSearchCV(Versioned, BaseSearchCV):
     {'learning_rate_init': 0.1}
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012 (as in the base)
+    estimator: Any
+    param_grid: Any = None
+    _: KW_ONLY
+    param_distributions: Any = None
+    n_iter: int = 10
+    scoring: Any = None
+    cv: Any = None
+    refit: Any = True
+    return_train_score: bool = False
+    n_seeds: int = 1
+    halving: float | None = None
+    n_jobs: int | None = None
+    workers: Any = None
+    random_state: Any = None
+    error_score: Any = np.nan
+    verbose: int = 0
+    pre_dispatch: Any = "2*n_jobs"
+    checkpoint: Any = None
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {  # pyright: ignore[reportIncompatibleVariableOverride]
         **SEARCH_CONSTRAINTS,
         "param_grid": [dict, list, None],
         "param_distributions": [dict, list, None],
-        "n_iter": [Interval(Integral, 1, None, closed="left")],
-        "n_seeds": [Interval(Integral, 1, None, closed="left")],
+        "n_iter": [COUNT],
+        "n_seeds": [COUNT],
         "halving": [Interval(Real, 1, None, closed="neither"), None],
         "workers": [HasMethods("run"), None],
         "random_state": ["random_state"],
         "checkpoint": CHECKPOINT,
     }
-
-    def __init__(
-        self,
-        estimator: Any,
-        param_grid: Any = None,
-        *,
-        param_distributions: Any = None,
-        n_iter: int = 10,
-        scoring: Any = None,
-        cv: Any = None,
-        refit: Any = True,
-        return_train_score: bool = False,
-        n_seeds: int = 1,
-        halving: float | None = None,
-        n_jobs: int | None = None,
-        workers: Any = None,
-        random_state: Any = None,
-        error_score: Any = np.nan,
-        verbose: int = 0,
-        pre_dispatch: Any = "2*n_jobs",
-        checkpoint: Any = None,
-    ) -> None:
-        self.estimator = estimator
-        self.param_grid = param_grid
-        self.param_distributions = param_distributions
-        self.n_iter = n_iter
-        self.scoring = scoring
-        self.cv = cv
-        self.refit = refit
-        self.return_train_score = return_train_score
-        self.n_seeds = n_seeds
-        self.halving = halving
-        self.n_jobs = n_jobs
-        self.workers = workers
-        self.random_state = random_state
-        self.error_score = error_score
-        self.verbose = verbose
-        self.pre_dispatch = pre_dispatch
-        self.checkpoint = checkpoint
 
     def set_callbacks(self, *callbacks: Any) -> Self:
         """Refuse scikit-learn's callbacks: fits that run as one program have no tasks that could call them.
@@ -231,24 +214,14 @@ class MLPSearchCV(Versioned, BaseSearchCV):
         params = check_method_params(X, params=params)
         routed: Any = self._get_routed_params_for_fit(params)
         splits = self._splits(cv, X, y, routed.splitter.split)
-        spec = SearchSpec(
-            self.estimator,
-            splits,
-            scorer,
-            routed.estimator.fit,
-            routed.scorer.score,
-            self.n_seeds,
-            self.return_train_score,
-            self.error_score,
-            self.n_jobs,
-            self.workers,
-            self.checkpoint,
-        )
+        evaluate = Evaluation(self, X, y, splits, scorer, routed.estimator.fit, routed.scorer.score)
         with held(self.checkpoint):
-            return self._fitted(Evaluation(spec, X, y), scorer, metric)
+            self._fit(evaluate, metric)
+        self.scorer_ = scorers_of(scorer) or scorer
+        return self
 
-    def _fitted(self, evaluate: Evaluation, scorer: Any, metric: Any) -> Self:
-        """Return itself with the results of all settings, fitted to all rows."""
+    def _fit(self, evaluate: Evaluation, metric: Any) -> None:
+        """Evaluate all settings, choose the best, and fit it to all rows."""
         results, scores = self._search(evaluate)
         self.multimetric_ = isinstance(scores, dict)
         if callable(self.scoring) and self.multimetric_:
@@ -257,10 +230,12 @@ class MLPSearchCV(Versioned, BaseSearchCV):
         if self.refit or not self.multimetric_:
             self._choose(results, metric)
         if self.refit:
-            self._refit(evaluate)
-        self.scorer_ = scorers_of(scorer) or scorer
+            started = time.perf_counter()
+            self.best_estimator_ = evaluate.refitted(self.best_params_)
+            self.refit_time_ = time.perf_counter() - started
+            if hasattr(self.best_estimator_, "feature_names_in_"):
+                self.feature_names_in_ = self.best_estimator_.feature_names_in_
         self.cv_results_ = results
-        return self
 
     def _splits(self, cv: Any, X: Any, y: Any, params: dict[str, Any]) -> list[Split]:
         """Return the rows of training and test of each fold."""
@@ -363,11 +338,3 @@ class MLPSearchCV(Versioned, BaseSearchCV):
         if not callable(self.refit):
             self.best_score_ = results[f"mean_test_{metric}"][self.best_index_]
         self.best_params_ = results["params"][self.best_index_]
-
-    def _refit(self, evaluate: Evaluation) -> None:
-        """Fit the best setting to all rows."""
-        started = time.perf_counter()
-        self.best_estimator_ = evaluate.refitted(self.best_params_)
-        self.refit_time_ = time.perf_counter() - started
-        if hasattr(self.best_estimator_, "feature_names_in_"):
-            self.feature_names_in_ = self.best_estimator_.feature_names_in_

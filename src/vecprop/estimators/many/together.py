@@ -45,11 +45,12 @@ def run_fit(spec: FitSpec) -> FitOutcome:
     # Callbacks of scikit-learn, and the attributes of the model, follow the first.
     others = [replace(first, before=start, tasks=None, publish=lambda outcome: None) for start in spec.starts]
     attempts = fit_together([first, *others], spec.settings.n_jobs, spec.checkpoint)
-    outcomes = {n: own for n, own in enumerate(attempts) if isinstance(own, FitOutcome) and not own.diverged}
+    ended = {number: own for number, own in enumerate(attempts) if isinstance(own, FitOutcome)}
+    outcomes = {number: own for number, own in ended.items() if not own.diverged}
     if not outcomes:
-        if isinstance(attempts[0], FitOutcome):
-            return attempts[0]
-        raise attempts[0] or AssertionError
+        if 0 in ended:
+            return ended[0]
+        raise attempts[0] or AssertionError  # pyright: ignore[reportGeneralTypeIssues]
 
     def quality(number: int) -> Any:
         own = outcomes[number]
@@ -65,7 +66,7 @@ def run_fit(spec: FitSpec) -> FitOutcome:
         outcomes[best],
         restart_losses=np.array(losses),
         best_restart=best,
-        seconds=sum(own.seconds for own in attempts if isinstance(own, FitOutcome)),
+        seconds=sum(own.seconds for own in ended.values()),
         interrupted=any(own.interrupted for own in outcomes.values()),
     )
 
@@ -90,20 +91,18 @@ def fit_together(
             return attempts
         threads = usable_threads()
 
-    alone = [number for number in range(len(specs)) if number not in trained]
-    kept = None
+    alone, kept = [number for number in range(len(specs)) if number not in trained], None
     if checkpoint is not None and alone:
         kept = checkpoint.part("alone", checkpoint.takes_others).fits([specs[number].identity() for number in alone])
         for place, known in kept.known.items():
             attempts[alone[place]] = FitOutcome(**known)
-    places = {number: place for place, number in enumerate(alone)}
-    alone = [number for number in alone if attempts[number] is None]
-    lock, full = Lock(), []
-    jobs = min(threads, len(alone))
+    left = [(place, number) for place, number in enumerate(alone) if attempts[number] is None]
+    lock, jobs = Lock(), min(threads, len(left))
     config = get_config()  # scikit-learn keeps it for each thread
     asked: list[bool] = []  # not empty if the others are to stop
+    full: list[Exception] = []  # of a disk, which ends all
 
-    def run(number: int) -> None:
+    def run(place: int, number: int) -> None:
         with config_context(**config), at_most_threads(max(threads // jobs, 1)), heeding(asked):
             if asked or full:
                 return
@@ -118,22 +117,20 @@ def fit_together(
                 return
             try:
                 with lock:
-                    kept.ended(
-                        places[number], {name: value for name, value in vars(outcome).items() if name != "error"}
-                    )
-            except Exception as error:  # of a full disk, which ends all
+                    kept.ended(place, {name: value for name, value in vars(outcome).items() if name != "error"})
+            except Exception as error:
                 full.append(error)
 
     def run_all() -> None:
         with ThreadPoolExecutor(jobs) as pool:
-            list(pool.map(run, alone))
+            list(pool.map(run, *zip(*left, strict=True)))
 
     try:
         if jobs > 1:
             stoppable(run_all, lambda: False, partial(asked.append, True))
         else:
-            for number in alone:
-                run(number)
+            for place, number in left:
+                run(place, number)
                 if getattr(attempts[number], "interrupted", False):
                     break
         if full:
