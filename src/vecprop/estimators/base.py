@@ -50,7 +50,49 @@ def has_partial_fit(model: "MultilayerPerceptron") -> bool:
 
 
 class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, BaseEstimator, ABC):
-    """The base of `MLPClassifier` and `MLPRegressor`."""
+    """The base of `MLPClassifier` and `MLPRegressor`.
+
+    Attributes
+    ----------
+    coefs_, intercepts_ : list of ndarray
+        The weights (inputs, outputs) and biases (outputs,) of each dense layer: views of ``theta_``, which may be
+        written into and assigned. `partial_fit` starts from them.
+    theta_ : ndarray (P,)
+        All parameters, layer by layer.
+    network_ : Network
+        The network, which other functions of vecprop take.
+    n_iter_ : int
+        The number of epochs of the last call.
+    t_ : int
+        The number of rows that training has seen, over all epochs; 0 with "lbfgs".
+    loss_, best_loss_ : float
+        The loss of the last epoch, and the lowest; best_loss_ is None with early stopping.
+    loss_curve_ : list of float
+        The loss of each epoch: the mean over its batches as they were met; for "lbfgs", of all rows after each
+        iteration.
+    validation_loss_curve_ : list of float or None
+        The validation loss after each epoch, if there are validation rows.
+    validation_scores_, best_validation_score_ : list of float and float, or None
+        The validation score after each epoch, if there are validation rows; the best, with early stopping.
+    score_curve_ : list of float or None
+        The score of the training rows after each epoch, if ``scoring`` is given.
+    restart_losses_, best_restart_ : ndarray (n_restarts,) and int, or None
+        If there are several starts, the last loss of each, infinite if it diverged, and the number of the best.
+    n_features_in_, feature_names_in_ : int and ndarray
+        The number of X's columns, and their names if all are strings.
+    n_layers_, n_outputs_, out_activation_ : int, int and str
+        The number of layers with that of the inputs, the number of outputs, and the name of the loss's link.
+
+    Notes
+    -----
+    With ``warm_start=True``, and with `partial_fit`, training continues exactly: optimizer, schedule, order of rows and
+    dropout continue, so that 50 epochs in one call and 50 calls of one epoch give the same bits, also if the model is
+    pickled in between. Three fits begin anew from the present parameters: "lbfgs", which has no memory of
+    earlier searches; schedules that depend on ``max_iter``, which `partial_fit` refuses; and early stopping, which has
+    gone back to the best parameters. Losses are summed over several outputs, as their gradients are.
+
+    With scikit-learn 1.9 or newer, ``set_callbacks`` takes its callbacks, such as a progress bar.
+    """
 
     targets_: Any  # Labels of a classifier, Numbers of a regressor
     _ending: Any = None
@@ -232,9 +274,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
 
     def _diagnosis(self, rows: Rows, few: int | None = None) -> Diagnosis:
         """Return the diagnosis on rows; hidden units are looked at on few of them."""
-        names = getattr(self, "feature_names_in_", None)
-        curve, ending = self.loss_curve_, self._ending
-        return diagnosis_of(Case(self, self.network_, self.theta_, self.targets_, curve, ending, names, rows, few))
+        return diagnosis_of(Case(self, self._ending, rows, few))
 
     def _diagnosis_of_sample(self, rows: Rows) -> Diagnosis:
         """Return the diagnosis on some of the rows, which takes little time compared with training."""

@@ -11,13 +11,11 @@ from scipy import sparse
 from ..core.activations import Logistic, Tanh
 from ..core.layers import Activation
 from ..core.losses import RegressionLoss
-from ..core.network import Network
 from ..core.rows.sparse import SparseNetwork
 from . import parts
-from .data import Labels, Numbers, Rows
+from .data import Labels, Rows
 from .fit import Ending
 from .inspection import Predictions
-from .settings import Constructor
 
 LARGE, SMALL = 10.0, 0.01
 """A column is unscaled if its root mean square is above the first, or its largest entry below the second."""
@@ -67,32 +65,22 @@ class Diagnosis(tuple[str, ...]):
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """What is known of a model, and the rows that it is looked at on, of which hidden units see few."""
+    """A model, and the rows that it is looked at on, of which hidden units see few."""
 
-    settings: Constructor
-    network: Network
-    theta: np.ndarray
-    targets: Labels | Numbers
-    losses: list[float]
+    model: Any
     ending: Ending | None
-    names: Sequence[str] | None
     rows: Rows
     few: int | None = None
-
-    @property
-    def outputs(self) -> list[np.ndarray]:
-        """The output of each layer, before the link, on few rows."""
-        network, X = self.network, some(self.rows, self.few).chosen.X
-        if sparse.issparse(X):
-            network, X = SparseNetwork(network), X.tocsr()
-        return network.forward(self.theta, X)[0]
 
     @cached_property
     def hidden(self) -> list[tuple[int, Activation, np.ndarray]]:
         """Each hidden layer's number, activation, and the mean derivative of its units over few rows."""
-        layers: Any = self.network.layers
-        outputs, found = self.outputs, []
-        for number, place in enumerate(self.network.activations):
+        network, X = self.model.network_, some(self.rows, self.few).chosen.X
+        layers, places = network.layers, network.activations
+        if sparse.issparse(X):
+            network, X = SparseNetwork(network), X.tocsr()
+        outputs, found = network.forward(self.model.theta_, X)[0], []  # of each layer, before the link
+        for number, place in enumerate(places):
             derivatives = np.abs(layers[place].derivative(outputs[place - 1], outputs[place]))
             found.append((number, layers[place], np.broadcast_to(derivatives, outputs[place].shape).mean(axis=0)))
         return found
@@ -100,17 +88,29 @@ class Case:
     @property
     def rate(self) -> str:
         """The setting that holds the learning rate, with its value; "" if there is none."""
-        rate = getattr(parts.optimizer(self.settings), "learning_rate", None)
-        if rate is None:
-            return ""
-        name = "learning_rate_init" if isinstance(self.settings.solver, str) else "the solver's learning_rate"
-        return f"{name} (now {rate:g})"
+        rate = getattr(parts.optimizer(self.model), "learning_rate", None)
+        name = "learning_rate_init" if isinstance(self.model.solver, str) else "the solver's learning_rate"
+        return "" if rate is None else f"{name} (now {rate:g})"
+
+    @property
+    def or_lower(self) -> str:
+        """The advice to lower the learning rate, after others."""
+        return f", or lower {self.rate}" if self.rate else ""
 
     @property
     def latest(self) -> np.ndarray:
         """The losses of the last epochs, without those of the first half, in which they should fall fast."""
-        losses = self.losses
+        losses = self.model.loss_curve_
         return np.array(losses[-min(max(len(losses) // 2, 5), WINDOW) :])
+
+    @property
+    def oscillates(self) -> bool:
+        """Whether the latest losses rise by much, relative to their size and to their fall."""
+        moves = np.diff(self.latest)
+        if len(moves) < 4:
+            return False
+        rise, fall = np.maximum(moves, 0).mean(), np.maximum(-moves, 0).mean()
+        return bool(rise > max(JITTER * abs(np.median(self.latest)), RETURN * fall, self.model.tol))
 
 
 def some(rows: Rows, most: int | None) -> Rows:
@@ -137,58 +137,46 @@ def divergence(case: Case) -> Iterator[str]:
 def unscaled_inputs(case: Case) -> Iterator[str]:
     """Say which columns of X are far from 1."""
     X = case.rows.chosen.X
-    names = range(X.shape[1]) if case.names is None else case.names
-    columns = _unscaled(X, list(names))
-    if columns:
+    if columns := _unscaled(X, getattr(case.model, "feature_names_in_", range(X.shape[1]))):
         scaler = "MaxAbsScaler" if sparse.issparse(X) else "StandardScaler"
         yield f"Inputs are unscaled, far from 1 in size: {columns}: put a {scaler} before the network."
 
 
 def unscaled_targets(case: Case) -> Iterator[str]:
     """Say that the targets of a regression, whose link is the identity, are far from 1."""
-    if not isinstance(case.network.loss_function, RegressionLoss):
-        return
     T = case.rows.chosen.T
-    columns = _unscaled(T, ["y"] if T.shape[1] == 1 else list(range(T.shape[1])))
-    if columns:
-        scaled = getattr(case.settings, "scale_target", True)
+    if not isinstance(case.model.network_.loss_function, RegressionLoss):
+        return
+    if columns := _unscaled(T, ["y"] if T.shape[1] == 1 else range(T.shape[1])):
+        scaled = getattr(case.model, "scale_target", True)
         remedy = "scale y" if scaled else "set scale_target=True, which brings predictions back to the units of y"
         yield f"Targets are unscaled, far from 1 in size: {columns}: {remedy}."
 
 
 def dead_units(case: Case) -> Iterator[str]:
     """Say which layers have many units with a derivative of 0 on every row, so that no gradient passes them."""
-    dead = (
-        (number, derivatives < 1e-6)
-        for number, activation, derivatives in case.hidden
-        if not isinstance(activation, BOUNDED)
-    )
-    layers = _crowded(dead)
-    if layers:
-        yield (
-            f"Units are dead, with a derivative of 0 on every row: {layers}: use activation='leaky_relu', scale the "
-            f"inputs{f', or lower {case.rate}' if case.rate else ''}."
-        )
+    dead = ((number, flow < 1e-6) for number, activation, flow in case.hidden if not isinstance(activation, BOUNDED))
+    if layers := _crowded(dead):
+        remedy = f"use activation='leaky_relu', scale the inputs{case.or_lower}"
+        yield f"Units are dead, with a derivative of 0 on every row: {layers}: {remedy}."
 
 
 def saturated_units(case: Case) -> Iterator[str]:
     """Say which layers have many units with a derivative near 0 of a bounded activation, which pass little gradient."""
     flat = (
-        (number, derivatives < SATURATED * float(activation.derivative(0.0, activation.value(0.0))))
-        for number, activation, derivatives in case.hidden
+        (number, flow < SATURATED * float(activation.derivative(0.0, activation.value(0.0))))
+        for number, activation, flow in case.hidden
         if isinstance(activation, BOUNDED)
     )
-    layers = _crowded(flat)
-    if layers:
-        yield (
-            f"Units are saturated, nearly flat on the rows: {layers}: scale the inputs, raise alpha (now "
-            f"{case.settings.alpha:g}){f', or lower {case.rate}' if case.rate else ''}."
-        )
+    if layers := _crowded(flat):
+        remedy = f"scale the inputs, raise alpha (now {case.model.alpha:g}){case.or_lower}"
+        yield f"Units are saturated, nearly flat on the rows: {layers}: {remedy}."
 
 
 def oscillation(case: Case) -> Iterator[str]:
     """Say that the loss rises and falls from epoch to epoch, or only rises."""
-    if case.rate and not _diverged(case) and _oscillates(case):
+    has_diverged = case.ending is not None and case.ending.reason == "diverged"
+    if case.rate and not has_diverged and case.oscillates:
         moves = np.diff(case.latest)
         share = np.maximum(moves, 0).mean() / abs(np.median(case.latest))
         yield (
@@ -199,33 +187,35 @@ def oscillation(case: Case) -> Iterator[str]:
 
 def slowness(case: Case) -> Iterator[str]:
     """Say that the loss still falls when the epochs are used up."""
-    settings, losses, ending = case.settings, case.losses[-11:], case.ending
-    if not case.rate or ending is None or ending.reason != "epochs" or len(losses) < 2 or _oscillates(case):
+    model, losses, ending = case.model, case.model.loss_curve_[-11:], case.ending
+    if not case.rate or ending is None or ending.reason != "epochs" or len(losses) < 2 or case.oscillates:
         return
     fall = losses[0] - losses[-1]
-    if fall > settings.tol:
+    if fall > model.tol:
         share = fall / abs(losses[0])
         yield (
             f"The learning rate is too low, or the epochs too few: the loss still falls, by {share:.2%} over the last "
-            f"{len(losses) - 1}: raise {case.rate} or max_iter (now {settings.max_iter})."
+            f"{len(losses) - 1}: raise {case.rate} or max_iter (now {model.max_iter})."
         )
 
 
 def missing_classes(case: Case) -> Iterator[str]:
     """Say which classes that rows have are never predicted."""
-    targets, rows = case.targets, case.rows.chosen
-    if not isinstance(targets, Labels) or not case.losses:
+    model, rows = case.model, case.rows.chosen
+    targets = model.targets_
+    if not isinstance(targets, Labels) or not model.loss_curve_:
         return
     counted = slice(None) if rows.weight is None else rows.weight > 0
-    predicted = targets.decode(Predictions(case.network, case.theta)(rows.X))
-    present, found = (_classes_in(labels[counted], targets.classes) for labels in (rows.y, predicted))
+    predicted = targets.decode(Predictions(model.network_, model.theta_)(rows.X))
+    present, found = (
+        _row(labels.sum(axis=0)) > 0 if labels.ndim == 2 else np.isin(targets.classes, labels)
+        for labels in (rows.y[counted], predicted[counted])
+    )
     missing = [repr(name) for name in targets.classes[present & ~found].tolist()]
     if missing:
-        remedy = (
-            "" if getattr(case.settings, "class_weight", None) == "balanced" else "set class_weight='balanced', or "
-        )
+        balance = "" if model.class_weight == "balanced" else "set class_weight='balanced', or "
         which = f"Classes {_listed(missing)} are" if len(missing) > 1 else f"Class {missing[0]} is"
-        yield f"{which} never predicted, though there are such rows: {remedy}train longer."
+        yield f"{which} never predicted, though there are such rows: {balance}train longer."
 
 
 SYMPTOMS: tuple[Callable[[Case], Iterator[str]], ...] = (
@@ -247,7 +237,7 @@ def diagnosis_of(case: Case) -> Diagnosis:
         return Diagnosis(sentence for symptom in SYMPTOMS for sentence in symptom(case))
 
 
-def _unscaled(X: Any, names: list[Any]) -> str:
+def _unscaled(X: Any, names: Sequence[Any]) -> str:
     """Return the columns that are far from 1, with their sizes, the farthest first; "" if there are none."""
     largest = _row(abs(X).max(axis=0)).astype(float)
     unit = np.where(largest > 0, largest, 1)  # squares of shares neither overflow nor vanish
@@ -256,12 +246,9 @@ def _unscaled(X: Any, names: list[Any]) -> str:
     size = unit * np.sqrt(_row(squares.mean(axis=0)))
     size = np.where(largest < SMALL, largest, size)
     wrong = np.flatnonzero((size > LARGE) | ((largest > 0) & (largest < SMALL)))
+    shown = [f"column {name}" if isinstance(name, int) else name if name == "y" else repr(str(name)) for name in names]
     farthest = sorted(wrong.tolist(), key=lambda column: -abs(np.log(size[column])))
-    return _listed([f"{_column(names[column])} ({size[column]:.3g})" for column in farthest])
-
-
-def _column(name: Any) -> str:
-    return f"column {name}" if isinstance(name, int) else name if name == "y" else repr(str(name))
+    return _listed([f"{shown[column]} ({size[column]:.3g})" for column in farthest])
 
 
 def _row(values: Any) -> np.ndarray:
@@ -283,24 +270,3 @@ def _crowded(layers: Any) -> str:
         for number, marked in layers
         if marked.mean() > CROWDED
     )
-
-
-def _diverged(case: Case) -> bool:
-    return case.ending is not None and case.ending.reason == "diverged"
-
-
-def _oscillates(case: Case) -> bool:
-    """Return whether the latest losses rise by much, relative to their size and to their fall."""
-    losses = case.latest
-    if len(losses) < 5:
-        return False
-    moves = np.diff(losses)
-    rise, fall = np.maximum(moves, 0).mean(), np.maximum(-moves, 0).mean()
-    return bool(rise > max(JITTER * abs(np.median(losses)), RETURN * fall, case.settings.tol))
-
-
-def _classes_in(labels: Any, classes: np.ndarray) -> np.ndarray:
-    """Return which classes are among the labels: (N,), or (N, C) of 0 and 1."""
-    if labels.ndim == 2:
-        return _row(labels.sum(axis=0)) > 0
-    return np.isin(classes, labels)

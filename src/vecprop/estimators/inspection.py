@@ -38,50 +38,31 @@ class Views(list):
         view[...] = given
 
 
-class Coefficients:
-    """The parameters of a model: the network and theta, and weights and biases as views of theta.
+def _views(attribute: str, name: str, doc: str) -> property:
+    """Return the property of a parameter of all dense layers, as views of theta.
 
-    Weights and biases that are set before the first training are those that `partial_fit` starts from.
+    What is set before the first training is what `partial_fit` starts from.
     """
 
-    network_: Network
-    theta_: np.ndarray
-
-    @property
-    def coefs_(self) -> list[np.ndarray]:
-        """The weights of each dense layer, (inputs, outputs), views of ``theta_``, which may be written into."""
-        return self._parameters("coefs_", "W")
-
-    @coefs_.setter
-    def coefs_(self, values: Sequence[Any]) -> None:
-        self._set_parameters("coefs_", values)
-
-    @property
-    def intercepts_(self) -> list[np.ndarray]:
-        """The biases of each dense layer, (outputs,), views of ``theta_``, which may be written into."""
-        return self._parameters("intercepts_", "b")
-
-    @intercepts_.setter
-    def intercepts_(self, values: Sequence[Any]) -> None:
-        self._set_parameters("intercepts_", values)
-
-    def _parameters(self, attribute: str, name: str) -> Any:
-        if "network_" in vars(self):
-            return Views(p[name] for p in self.network_.layout.views(self.theta_) if "W" in p)
+    def get(model: Any) -> Any:
+        if "network_" in vars(model):
+            return Views(p[name] for p in model.network_.layout.views(model.theta_) if "W" in p)
         try:
-            return vars(self)["_given"][attribute]
+            return vars(model)["_given"][attribute]
         except KeyError:
-            raise AttributeError(f"{type(self).__name__} has no {attribute} before it is fitted.") from None
+            raise AttributeError(f"{type(model).__name__} has no {attribute} before it is fitted.") from None
 
-    def _set_parameters(self, attribute: str, values: Sequence[Any]) -> None:
-        if "network_" in vars(self):
-            views = getattr(self, attribute)
-            if len(values) != len(views):
-                raise ValueError(f"{attribute} has {len(views)} arrays, but {len(values)} are set.")
-            for number, own in enumerate(values):
-                views[number] = own
-        else:
-            vars(self).setdefault("_given", {})[attribute] = list(values)
+    def put(model: Any, values: Sequence[Any]) -> None:
+        if "network_" not in vars(model):
+            vars(model).setdefault("_given", {})[attribute] = list(values)
+            return
+        views = get(model)
+        if len(values) != len(views):
+            raise ValueError(f"{attribute} has {len(views)} arrays, but {len(values)} are set.")
+        for number, own in enumerate(values):
+            views[number] = own
+
+    return property(get, put, doc=doc)
 
 
 @dataclass(eq=False)
@@ -114,8 +95,13 @@ class Predictions:
         return {"network": self.network, "theta": self.theta, "_of_dense_rows": None}
 
 
-class Inspection(Coefficients, ABC):
+class Inspection(ABC):
     """A model whose network can be inspected."""
+
+    network_: Network
+    theta_: np.ndarray
+    coefs_ = _views("coefs_", "W", "The weights of each dense layer, (inputs, outputs), views of ``theta_``.")
+    intercepts_ = _views("intercepts_", "b", "The biases of each dense layer, (outputs,), views of ``theta_``.")
 
     @abstractmethod
     def _checked_inputs(self, X: Any) -> Any:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class Plots:
-    """The pictures of a model. Each takes ``ax=None`` and returns the Axes; all need matplotlib.
+    """The pictures of a model, which take its rows X and labels y. All need matplotlib.
+
+    Each takes ``ax``, the Axes to draw on, by default those of a new figure, and returns it. Other options are passed
+    on.
 
     Parameters
     ----------
@@ -35,19 +38,7 @@ class Plots:
         self.model = model
 
     def loss(self, ax: "Axes | None" = None, **curve: Any) -> "Axes":
-        """Draw the loss of each epoch, and the validation loss if there were validation rows.
-
-        Parameters
-        ----------
-        ax : Axes, optional
-            The axes to draw on; by default those of a new figure.
-        **curve
-            Passed on to `matplotlib.axes.Axes.plot`.
-
-        Returns
-        -------
-        Axes
-        """
+        """Draw the loss of each epoch, and the validation loss if there is one; see `vecprop.pictures.plot_loss`."""
         check_is_fitted(self.model)
         loss, validation = self.model.loss_curve_, self.model.validation_loss_curve_
         if validation is not None:  # there may have been epochs without validation rows before
@@ -57,73 +48,24 @@ class Plots:
     def decision_boundary(self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any) -> "Axes":
         """Draw the regions of the predicted classes, and the rows; see `vecprop.pictures.plot_decision_boundary`.
 
-        Parameters
-        ----------
-        X : array or sparse matrix (N, I)
-            The inputs.
-        y : array (N,)
-            The labels.
-        ax : Axes, optional
-            The axes to draw on; by default those of a new figure.
-        **options
-            Passed on: ``features=(0, 1)`` chooses the two columns that are drawn; ``held={2: 0.5}`` the values of
-            the other columns, by default their medians.
-
-        Returns
-        -------
-        Axes
+        ``features=(0, 1)`` chooses the two columns that are drawn; ``held={2: 0.5}`` the values of the other columns,
+        by default their medians.
         """
-        X, classes, names = self._classes(X, y)
-        options.setdefault("feature_names", getattr(self.model, "feature_names_in_", None))
-        return plot_decision_boundary(
-            self.model.network_, self.model.theta_, X, classes, ax, **{"class_names": names, **options}
-        )
+        names = {"feature_names": getattr(self.model, "feature_names_in_", None)}
+        return self._of_classes(plot_decision_boundary, X, y, ax, **{**names, **options})
 
     def hidden_space(self, X: Any, y: Any, ax: "Axes | None" = None, *, layer: int = -1, **options: Any) -> "Axes":
         """Draw the rows as a hidden layer sees them; see `vecprop.pictures.plot_hidden_space`.
 
-        Parameters
-        ----------
-        X : array or sparse matrix (N, I)
-            The inputs.
-        y : array (N,)
-            The labels.
-        ax : Axes, optional
-            The axes to draw on; by default those of a new figure.
-        layer : int, default -1
-            Which hidden layer, from 0; negative numbers count from the last.
-        **options
-            Passed on: ``axes`` chooses units by number, or "principal".
-
-        Returns
-        -------
-        Axes
-            In three dimensions if the layer has more than two units.
+        ``layer`` is the number of the hidden layer, from 0; negative numbers count from the last. ``axes`` chooses
+        units by number, or "principal". The Axes have three dimensions if the layer has more than two units.
         """
-        X, classes, names = self._classes(X, y)
+        check_is_fitted(self.model)
         place = place_of_hidden_layer(self.model.network_, layer)
-        return plot_hidden_space(
-            self.model.network_, self.model.theta_, X, classes, ax, layer=place, **{"class_names": names, **options}
-        )
+        return self._of_classes(plot_hidden_space, X, y, ax, layer=place, **options)
 
     def confusion(self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any) -> "Axes":
-        """Draw the number of rows of each class by predicted class, by scikit-learn's ``ConfusionMatrixDisplay``.
-
-        Parameters
-        ----------
-        X : array or sparse matrix (N, I)
-            The inputs.
-        y : array (N,)
-            The labels.
-        ax : Axes, optional
-            The axes to draw on; by default those of a new figure.
-        **options
-            Passed on, for example ``normalize="true"``.
-
-        Returns
-        -------
-        Axes
-        """
+        """Draw the number of rows of each class by predicted class, by scikit-learn's ``ConfusionMatrixDisplay``."""
         from sklearn.metrics import ConfusionMatrixDisplay
 
         check_is_fitted(self.model)
@@ -135,21 +77,6 @@ class Plots:
         """Draw the frequency of a class by its predicted probability, by ``CalibrationDisplay``.
 
         There is one curve for two classes, that of the second; of more, or of several labels a row, one for each.
-
-        Parameters
-        ----------
-        X : array or sparse matrix (N, I)
-            The inputs.
-        y : array (N,) or (N, C)
-            The labels.
-        ax : Axes, optional
-            The axes to draw on; by default those of a new figure.
-        **options
-            Passed on, for example ``n_bins=10`` and ``strategy="quantile"``.
-
-        Returns
-        -------
-        Axes
         """
         from sklearn.calibration import CalibrationDisplay
 
@@ -164,10 +91,10 @@ class Plots:
         ax.set(xlabel="mean predicted probability", ylabel="share of rows of the class")
         return ax
 
-    def _classes(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, list[str]]:
-        """Return the inputs, each row's class by number, and the names of the classes; or say why there are none."""
+    def _of_classes(self, plot: Any, X: Any, y: Any, ax: Any, **options: Any) -> "Axes":
+        """Draw rows with the class of each, or say why there are none."""
         model = self.model
         X, T = model.checked_rows(X, y)
         if not hasattr(model, "classes_") or model.targets_.multilabel:
             raise ValueError("This picture shows one class a row, which only a classifier of single labels predicts.")
-        return X, T, [str(name) for name in model.classes_]
+        return plot(model.network_, model.theta_, X, T, ax, **{"class_names": [*map(str, model.classes_)], **options})
