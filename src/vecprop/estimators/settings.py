@@ -186,7 +186,7 @@ def documented(cls: T) -> T:
     """
     text, filled = cleandoc(cls.__doc__ or ""), {}
     for base in cls.__mro__[1:]:
-        if base.__module__.startswith(__package__):
+        if base.__module__.startswith("vecprop."):
             _, *sections = re.split(r"\n*^(\w+)\n-+\n", cleandoc(base.__doc__ or ""), flags=re.MULTILINE)
             filled |= dict(zip(sections[::2], sections[1::2], strict=True))
     for name, section in {"settings": "Parameters", "attributes": "Attributes", "notes": "Notes"}.items():
