@@ -9,22 +9,18 @@ equal, so that errors cannot cancel by symmetry.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .arithmetic.rounding import EPS
-from .derivatives import Derivatives, Method, derivatives_along, exact_derivatives
-from .points import Point, random_signs
+from .arithmetic.rounding import EPS, SAFETY
+from .derivatives import Derivatives, Method, derivatives_along
+from .points.function import Point, random_signs
 from .points.parameters import NamedPart
 from .report import Row, Verdict
 
-SAFETY = 4
-"""The factor on the rounding bound. The bound is of first order and of one gradient, but two are compared, and foreign
-code may round more often than vecprop's."""
 
-
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(NamedTuple):
     """Derivatives along K directions, given and expected; all arrays have shape (outputs, K)."""
 
     given: np.ndarray
@@ -34,22 +30,39 @@ class Comparison:
     wrong: np.ndarray
 
     @property
+    def errors(self) -> np.ndarray:
+        """The distances of the given from the expected derivatives."""
+        return np.abs(self.given - self.expected)
+
+    @property
+    def ratios(self) -> np.ndarray:
+        """The errors as multiples of their tolerances."""
+        infinite = np.where(self.errors > 0, np.inf, 0.0)
+        return np.divide(self.errors, self.tolerance, out=infinite, where=self.tolerance > 0)
+
+    @property
     def worst(self) -> tuple[int, int]:
         """The output and the direction of the largest wrong error."""
-        errors = np.abs(self.given - self.expected) * self.wrong
+        errors = self.errors * self.wrong
         output, direction = np.unravel_index(np.argmax(errors), errors.shape)
         return int(output), int(direction)
 
-    @property
-    def unknown(self) -> np.ndarray:
-        """Whether no derivative could be found, so that nothing can be said."""
-        return ~np.isfinite(self.tolerance) & ~self.wrong
+    def shown(self, output: int, direction: int) -> dict[str, Any]:
+        """Return what a row shows of one derivative."""
+        arrays = {"error": self.errors, "tolerance": self.tolerance, "given": self.given, "expected": self.expected}
+        return {name: float(values[output, direction]) for name, values in arrays.items()}
 
     @property
-    def verdict(self) -> Verdict:
-        """The worst verdict of all."""
-        found = ((self.wrong, Verdict.FAIL), (self.unknown, Verdict.INCONCLUSIVE), (self.kink, Verdict.KINK))
-        return next((verdict for mask, verdict in found if mask.any()), Verdict.PASS)
+    def ranks(self) -> np.ndarray:
+        """How bad each verdict is."""
+        unknown = ~np.isfinite(self.tolerance) & ~self.wrong  # no derivative could be found
+        return np.select([self.wrong, unknown, self.kink], [3, 2, 1])
+
+    def row(self, point: Point, part: NamedPart, hidden: float, output: int, direction: int) -> Row:
+        """Return the row of a part, which shows one derivative."""
+        verdict = (Verdict.PASS, Verdict.KINK, Verdict.INCONCLUSIVE, Verdict.FAIL)[self.ranks.max()]
+        shape, shown = (*point.outputs, *part.shape), self.shown(output, direction)
+        return Row(part.name, shape, verdict, index=None, hidden=hidden, **shown)
 
 
 @dataclass(frozen=True)
@@ -83,14 +96,6 @@ Given = tuple[np.ndarray, Criteria]
 """A gradient to judge, (outputs, size), and its criteria."""
 
 
-def _jitter(point: Point, part: NamedPart, U: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Return the change of complex-step derivatives when parameters move by a few units in the last place, times 16."""
-    spread = np.zeros(expected.shape)
-    for other in point.jittered:
-        spread = np.fmax(spread, np.abs(other.stepped(part, U).T - expected))
-    return 16 * spread
-
-
 def compare(
     point: Point,
     part: NamedPart,
@@ -101,7 +106,7 @@ def compare(
     criteria: Criteria,
 ) -> Comparison:
     """Compare the derivatives given along the rows of U with the expected ones, within a tolerance for rounding."""
-    expected, error, jump = found
+    expected, error, jump, _ = found
     error = np.where(np.isfinite(expected + error), error, np.inf)
     expected = np.where(np.isfinite(expected), expected, 0)
     tolerance = tolerance + SAFETY * 8 * EPS * np.abs(expected) + error + criteria.limit.of(expected, U)
@@ -121,7 +126,10 @@ def compare(
 
     agrees = within()
     if criteria.method == "complex step" and not point.is_followed and not agrees.all():
-        tolerance = np.where(kink, tolerance, tolerance + _jitter(point, part, U, expected))
+        # The derivatives may change when parameters move by a few units in the last place.
+        spread = [np.abs(other.stepped(part, U).T - expected) for other in point.jittered]
+        jitter = 16 * np.fmax.reduce([np.zeros(expected.shape), *spread])
+        tolerance = np.where(kink, tolerance, tolerance + jitter)
         agrees = within()
     return Comparison(given, expected, tolerance, kink & agrees, ~agrees)
 
@@ -139,53 +147,38 @@ def hidden_share(tolerance: np.ndarray, expected: np.ndarray, sizes: np.ndarray)
 
 
 def entries(point: Point, part: NamedPart, givens: list[Given], chosen: np.ndarray | None = None) -> list[Comparison]:
-    """Compare every entry of a part, or the chosen ones, for each of the given gradients."""
+    """Compare every entry of a part, or the chosen ones, for each of the given gradients, (outputs, P)."""
     chosen = np.arange(part.size) if chosen is None else chosen
-    tolerance = SAFETY * point.bound.gradient[:, part.span]
     pieces: list[list[Comparison]] = [[] for _ in givens]
     for some in np.array_split(chosen, max(1, -(-chosen.size // point.at_once(part)))):
         U = np.zeros((some.size, part.size))
         U[np.arange(some.size), some] = 1
-        found = derivatives_along(point, part, U, givens[0][1].method)
+        [found] = derivatives_along(point, [(part, U)], givens[0][1].method)
+        places = part.start + some
         for own, (given, criteria) in zip(pieces, givens, strict=True):
-            own.append(compare(point, part, U, given[:, some], tolerance[:, some], found, criteria))
-    return [_joined(own) for own in pieces]
+            tolerance = SAFETY * point.bound.gradient[:, places]
+            own.append(compare(point, part, U, given[:, places], tolerance, found, criteria))
+    return [Comparison(*(np.concatenate(arrays, axis=1) for arrays in zip(*own, strict=True))) for own in pieces]
 
 
-def _joined(pieces: list[Comparison]) -> Comparison:
-    names = Comparison.__annotations__
-    return Comparison(*(np.concatenate([getattr(piece, name) for piece in pieces], axis=1) for name in names))
+def _index(point: Point, part: NamedPart, output: int, entry: int) -> tuple[int, ...]:
+    return (*(int(i) for i in np.unravel_index(output, point.outputs)), *part.index(entry))
 
 
 def judge_entries(point: Point, part: NamedPart, givens: list[Given]) -> list[tuple[Row, Comparison]]:
     """Judge a part by all of its entries, for each of the given gradients."""
-    found = entries(point, part, givens)
-    return [
-        (_row(point, part, given, own, criteria), own) for (given, criteria), own in zip(givens, found, strict=True)
-    ]
-
-
-def _row(point: Point, part: NamedPart, given: np.ndarray, found: Comparison, criteria: Criteria) -> Row:
-    error = np.abs(given - found.expected)
-    ratio = np.divide(error, found.tolerance, out=np.where(error > 0, np.inf, 0.0), where=found.tolerance > 0)
-    # The row shows the entry with the worst verdict, and among those the one with the largest ratio.
-    rank = np.select([found.wrong, found.unknown, found.kink], [3.0, 2.0, 1.0], 0.0)
-    worst = np.lexsort((ratio.ravel(), rank.ravel()))[-1]
-    output, entry = np.unravel_index(worst, ratio.shape)
-    rounding = found.tolerance - criteria.limit.of(found.expected, np.ones((part.size, 1)))
-    return Row(
-        part.name,
-        (*point.outputs, *part.shape),
-        found.verdict,
-        float(error.flat[worst]),
-        float(found.tolerance.flat[worst]),
-        (*(int(i) for i in np.unravel_index(output, point.outputs)), *part.index(int(entry))),
-        float(given.flat[worst]),
-        float(found.expected.flat[worst]),
-        hidden_share(rounding, found.expected, point.sizes(part)),
-        int(found.wrong.sum()),
-        largest_error=float(error.max()),
-    )
+    judged = []
+    for found, (_, criteria) in zip(entries(point, part, givens), givens, strict=True):
+        rounding = found.tolerance - criteria.limit.of(found.expected, np.ones((part.size, 1)))
+        hidden = hidden_share(rounding, found.expected, point.sizes(part))
+        # The row shows the entry with the worst verdict and, among several, the one with the largest ratio.
+        place = np.lexsort((found.ratios.ravel(), found.ranks.ravel()))[-1]
+        output, entry = (int(i) for i in np.unravel_index(place, found.given.shape))
+        row = found.row(point, part, hidden, output, entry)
+        wrong, largest = int(found.wrong.sum()), float(found.errors.max())
+        row = replace(row, index=_index(point, part, output, entry), wrong=wrong, largest_error=largest)
+        judged.append((row, found))
+    return judged
 
 
 DIRECTIONS = 3
@@ -200,7 +193,7 @@ so |Σ u e| exceeds 8 √Σ (u e)² with a probability of less than 2 exp(-8²/2
 
 
 def _along(
-    point: Point, part: NamedPart, given: np.ndarray, U: np.ndarray, found: Derivatives, tied: bool, criteria: Criteria
+    point: Point, part: NamedPart, given: np.ndarray, U: np.ndarray, found: Derivatives, criteria: Criteria
 ) -> Comparison:
     """Compare <g, u> with the derivative along each row of U.
 
@@ -209,59 +202,41 @@ def _along(
     """
     product = given @ U.T
     tolerance = np.abs(given) @ (_DEVIATIONS * EPS * np.abs(U.T))
-    expected, error, _ = found
-    if not tied and given.any() and (np.abs(product - expected) <= tolerance).all() and not error.any():
+    agree = (np.abs(product - found.value) <= tolerance).all() and not found.error.any()
+    if not found.tied and given.any() and agree:
         none = np.zeros(product.shape, bool)
-        return Comparison(product, expected, tolerance, none, none)
+        return Comparison(product, found.value, tolerance, none, none)
     deviations = _DEVIATIONS if point.bound.running else 1  # a measured error includes such a factor
-    tolerance += deviations * _root_of_squares(SAFETY * point.bound.gradient[:, part.span], U)
+    bound = SAFETY * point.bound.gradient[:, part.span]
+    size = np.max(np.abs(bound), initial=0) or 1.0  # scaled so that no square underflows
+    tolerance += deviations * (size * np.sqrt((bound / size) ** 2 @ (U * U).T))
     return compare(point, part, U, product, tolerance, found, criteria)
 
 
-def _root_of_squares(terms: np.ndarray, U: np.ndarray) -> np.ndarray:
-    """Return √Σ (term u)² for each output and direction, scaled so that no square underflows."""
-    size = np.max(np.abs(terms), initial=0) or 1.0
-    return size * np.sqrt((terms / size) ** 2 @ (U * U).T)
-
-
 def judge_directions(point: Point, parts: Sequence[NamedPart], givens: list[Given]) -> list[list[Row]]:
-    """Judge parts along three random directions each, for each of the given gradients."""
+    """Judge parts along three random directions each, for each of the given gradients.
+
+    The last direction moves each parameter in proportion to its size.
+    """
     draw = np.random.default_rng(0)
     rows: list[list[Row]] = [[] for _ in givens]
-    for group in _together(point, parts) if point.is_followed else ([part] for part in parts):
-        moves = [(part, _directions(draw, point.sizes(part))) for part in group]
-        for part, U, found, tied in _derivatives_of(point, moves, givens[0][1].method):
-            for own, (given, criteria) in zip(rows, givens, strict=True):
-                own.append(_judged(point, part, given[:, part.span], U, found, tied, criteria))
+    for group in _together(point, parts):
+        moves = []
+        for part in group:
+            U, sizes = random_signs(draw, (DIRECTIONS, part.size)), point.sizes(part)
+            U[-1] *= sizes / sizes.max()
+            moves.append((part, U))
+        for (part, U), found in zip(moves, derivatives_along(point, moves, givens[0][1].method), strict=True):
+            for own, given in zip(rows, givens, strict=True):
+                own.append(_judged(point, part, U, found, given))
     return rows
-
-
-def _directions(draw: np.random.Generator, sizes: np.ndarray) -> np.ndarray:
-    """Return the directions of a part. The last one moves each parameter in proportion to its size."""
-    U = random_signs(draw, (DIRECTIONS, sizes.size))
-    U[-1] *= sizes / sizes.max()
-    return U
-
-
-def _derivatives_of(
-    point: Point, moves: list[tuple[NamedPart, np.ndarray]], method: Method
-) -> Iterator[tuple[NamedPart, np.ndarray, Derivatives, bool]]:
-    """Yield each part with its directions, the derivatives along them, and whether there may be ties."""
-    if method != "complex step":
-        for part, U in moves:
-            yield part, U, derivatives_along(point, part, U, method), True
-        return
-    expected, tied = exact_derivatives(point, moves)
-    for (part, U), along in zip(moves, np.split(expected, len(moves), axis=1), strict=True):
-        zero = np.zeros(along.shape)
-        yield part, U, (along, zero, zero), tied
 
 
 def _together(point: Point, parts: Sequence[NamedPart]) -> Iterator[list[NamedPart]]:
     """Yield the parts in groups, as large as memory allows, whose derivatives are computed in one pass."""
     group: list[NamedPart] = []
     for part in parts:
-        if group and DIRECTIONS * (len(group) + 1) > point.at_once(group[0]):
+        if group and (not point.is_followed or DIRECTIONS * (len(group) + 1) > point.at_once(group[0])):
             yield group
             group = []
         group.append(part)
@@ -269,36 +244,22 @@ def _together(point: Point, parts: Sequence[NamedPart]) -> Iterator[list[NamedPa
         yield group
 
 
-def _judged(
-    point: Point, part: NamedPart, given: np.ndarray, U: np.ndarray, found: Derivatives, tied: bool, criteria: Criteria
-) -> Row:
+def _judged(point: Point, part: NamedPart, U: np.ndarray, found: Derivatives, judged: Given) -> Row:
     """Judge a part along directions and, if one of them fails, by a wrong entry."""
-    along = _along(point, part, given, U, found, tied, criteria)
-    error = np.abs(along.given - along.expected)
-    ratio = error / np.maximum(along.tolerance, np.finfo(np.float64).tiny)
-    output, worst = np.unravel_index(_worst(ratio, along.wrong), ratio.shape)
+    given, criteria = judged[0][:, part.span], judged[1]
+    along = _along(point, part, given, U, found, criteria)
     rounding = along.tolerance - criteria.limit.of(along.expected, U)
-    row = Row(
-        part.name,
-        (*point.outputs, *part.shape),
-        along.verdict,
-        float(error[output, worst]),
-        float(along.tolerance[output, worst]),
-        None,
-        float(along.given[output, worst]),
-        float(along.expected[output, worst]),
-        max(hidden_share(along, given * u, np.ones(1)) for along, u in zip(rounding.T, U, strict=True)),
-        largest_error=float(error[along.wrong].max(initial=0)),
-    )
+    hidden = max(hidden_share(own, given * u, np.ones(1)) for own, u in zip(rounding.T, U, strict=True))
+    output, worst = (int(i) for i in np.unravel_index(_worst(along.ratios, along.wrong), along.given.shape))
+    largest = float(along.errors[along.wrong].max(initial=0))
+    row = replace(along.row(point, part, hidden, output, worst), largest_error=largest)
     if row.verdict is not Verdict.FAIL:
         return row
-    entry = wrong_entry(point, part, given, U[worst], int(output), criteria)
-    [at] = entries(point, part, [(given, criteria)], np.array([entry]))
+    entry = wrong_entry(point, part, given, U[worst], output, criteria)
+    [at] = entries(point, part, [judged], np.array([entry]))
     if not at.wrong[output, 0]:
         return row  # many errors add up along u, each of them within the tolerance
-    index = (*(int(i) for i in np.unravel_index(output, point.outputs)), *part.index(entry))
-    g, n, tolerance = (float(values[output, 0]) for values in (at.given, at.expected, at.tolerance))
-    return replace(row, error=abs(g - n), tolerance=tolerance, index=index, given=g, expected=n)
+    return replace(row, index=_index(point, part, output, entry), **at.shown(output, 0))
 
 
 def wrong_entry(
@@ -314,14 +275,13 @@ def wrong_entry(
         U = np.zeros((len(edges) - 1, part.size))
         for row, (start, end) in enumerate(pairwise(edges)):
             U[row, start:end] = u[start:end]
-        [(_, _, found, tied)] = _derivatives_of(point, [(part, U)], criteria.method)
-        along = _along(point, part, given, U, found, tied, criteria)
-        error = np.abs(along.given - along.expected)[output]
-        keep = _worst(error / np.maximum(along.tolerance[output], np.finfo(np.float64).tiny), along.wrong[output])
+        [found] = derivatives_along(point, [(part, U)], criteria.method)
+        along = _along(point, part, given, U, found, criteria)
+        keep = _worst(along.ratios[output], along.wrong[output])
         low, high = int(edges[keep]), int(edges[keep + 1])
     return low
 
 
-def _worst(ratio: np.ndarray, wrong: np.ndarray) -> int:
+def _worst(ratios: np.ndarray, wrong: np.ndarray) -> int:
     """Return the index of the largest ratio, among the wrong ones if there are any."""
-    return int(np.argmax(np.where(wrong, ratio, -1.0) if wrong.any() else ratio))
+    return int(np.argmax(np.where(wrong, ratios, -1.0) if wrong.any() else ratios))

@@ -5,15 +5,15 @@ absolute value of a complex number is real, so its imaginary part is gone, and a
 terms would pass.
 """
 
+from collections.abc import Iterator, Sequence
 from functools import partial
-from math import prod
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from .arithmetic.rounding import PLATEAU
 from .arithmetic.steps import LONG_STEPS, STEP, Difference, central_differences, ladder, largest_of, ridders
-from .points import Point, random_signs, typical_size
+from .points.function import Point, random_signs, typical_size
 from .points.parameters import NamedPart
 
 Method = Literal["complex step", "ridders", "central differences"]
@@ -28,58 +28,72 @@ CENTRAL = 1e-4
 DISTRUST = 10
 """The factor on the error that a difference estimates of itself, which is no bound."""
 
-Derivatives = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""The derivatives along K directions, their error, and the right derivative less the left one, each (outputs, K)."""
+Moves = Sequence[tuple[NamedPart, np.ndarray]]
+"""Parts, each with the directions in which it is moved, the rows of U."""
 
 
-def derivatives_along(point: Point, part: NamedPart, U: np.ndarray, method: Method) -> Derivatives:
-    """Return the derivatives along the rows of U, with their error and their jump at theta."""
-    zero = np.zeros((prod(point.outputs), len(U)))
-    if method == "ridders":
-        found = differences(point, part, U)
-        error = DISTRUST * found.error + BELIEVED * largest_of(found.value, _scale(point, part, U))
-        return found.value.T, error.T, found.jump.T
-    if method == "central differences":
-        own, size = _scale(point, part, U)[:, None], typical_size(point.sizes(part))
-        # A function may vary within a small share of a parameter, or of the others.
-        shorter = [CENTRAL * size] + ([1e-8 * size] if point.may_vary_at_once else [])
-        shorter += [own] if (own < 1e-3 * size).any() else []
-        (value, error), *others = (
-            central_differences(partial(_moved, point, part), U, point.noise.near, CENTRAL * length)
-            for length in (size, *shorter)
-        )
-        for other, unsure in others:
-            apart = np.abs(value - other)
-            error = np.where(apart <= error + unsure, error, error + 2 * apart)
-        return value.T, error.T, zero
-    return exact_derivatives(point, [(part, U)])[0], zero, zero
+class Derivatives(NamedTuple):
+    """The derivatives along K directions, their errors, and the right ones less the left ones, each (outputs, K).
+
+    If none is tied, there are no jumps.
+    """
+
+    value: np.ndarray
+    error: np.ndarray
+    jump: np.ndarray
+    tied: bool = True
+
+
+def derivatives_along(point: Point, moves: Moves, method: Method) -> Iterator[Derivatives]:
+    """Yield the derivatives of each part along its directions."""
+    if method == "complex step":
+        values, tied = exact_derivatives(point, moves)
+        for along in np.split(values, np.cumsum([len(U) for _, U in moves])[:-1], axis=1):
+            zero = np.zeros(along.shape)
+            yield Derivatives(along, zero, zero, tied)
+        return
+    for part, U in moves:
+        if method == "ridders":
+            found = differences(point, part, U)
+            error = DISTRUST * found.error + BELIEVED * largest_of(found.value, _scale(point, part, U))
+            yield Derivatives(found.value.T, error.T, found.jump.T)
+        else:
+            value, error = _central(point, part, U)
+            yield Derivatives(value.T, error.T, np.zeros(value.T.shape))
+
+
+def _central(point: Point, part: NamedPart, U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the derivatives along the rows of U by central differences, and their errors."""
+    own, size = _scale(point, part, U)[:, None], typical_size(point.sizes(part))
+    # A function may vary within a small share of a parameter, or of the others.
+    shorter = [CENTRAL * size] + ([1e-8 * size] if point.may_vary_at_once else [])
+    shorter += [own] if (own < 1e-3 * size).any() else []
+    (value, error), *others = (
+        central_differences(partial(_moved, point, part), U, point.noise.near, CENTRAL * length)
+        for length in (size, *shorter)
+    )
+    for other, unsure in others:
+        apart = np.abs(value - other)
+        error = np.where(apart <= error + unsure, error, error + 2 * apart)
+    return value, error
 
 
 def differences(point: Point, part: NamedPart, U: np.ndarray) -> Difference:
     """Return the derivatives along the rows of U by Ridders' differences."""
-    typical, reach = typical_size(point.sizes(part)), np.abs(U).max(axis=1)
-    scale = _scale(point, part, U)
-    with np.errstate(divide="ignore"):
-        smallest = (point.sizes(part) / np.abs(U)).min(axis=1)
-    others = [np.full(len(U), other) / reach for other in dict.fromkeys((typical, 1.0))]
+    moved, scale = partial(_moved, point, part), _scale(point, part, U)
+    smallest = (point.sizes(part) / np.abs(U)).min(axis=1)
+    sizes = dict.fromkeys((typical_size(point.sizes(part)), 1.0))
+    others = [size / np.abs(U).max(axis=1) for size in sizes]
     others = np.stack([*others, smallest] if (smallest < 1e-3 * scale).any() else others)
-
-    def found(noise: np.ndarray) -> Difference:
-        with np.errstate(all="ignore"):
-            return ridders(partial(_moved, point, part), U, scale, noise, others)
-
-    near = found(point.noise.near)
+    near = ridders(moved, U, scale, point.noise.near, others)
     if point.may_vary_at_once:
-        with np.errstate(all="ignore"):
-            here, steps = point.moved(part, np.zeros_like(U[:1])), 1e-8 * LONG_STEPS[:, None] * scale
-            short = ladder(partial(_moved, point, part), here, U, steps, point.noise.nearest)
-        near = _reconciled(near, short)
+        near = _reconciled(near, ladder(moved, U, 1e-8 * LONG_STEPS[:, None] * scale, point.noise.nearest))
     rounding = np.fmax(point.noise.farther, point.value_bound)
     if (rounding <= PLATEAU * point.noise.near).all():
         return near
     # A function that has lost its digits looks smooth over short steps, with another derivative than over long ones. If
     # the two disagree, either may be right.
-    return _reconciled(near, found(rounding))
+    return _reconciled(near, ridders(moved, U, scale, rounding, others))
 
 
 def _reconciled(one: Difference, other: Difference) -> Difference:
@@ -94,10 +108,7 @@ def differences_over_long_steps(point: Point, part: NamedPart, U: np.ndarray) ->
 
     Over short steps such a value may be smooth, with another derivative.
     """
-    steps = LONG_STEPS[:, None] * _scale(point, part, U)
-    here = point.moved(part, np.zeros_like(U[:1]))
-    with np.errstate(all="ignore"):
-        return ladder(partial(_moved, point, part), here, U, steps, point.noise.near)
+    return ladder(partial(_moved, point, part), U, LONG_STEPS[:, None] * _scale(point, part, U), point.noise.near)
 
 
 def is_independent_of(point: Point, part: NamedPart, u: np.ndarray) -> np.ndarray:
@@ -106,9 +117,8 @@ def is_independent_of(point: Point, part: NamedPart, u: np.ndarray) -> np.ndarra
     It is if it changes by no more than rounding when the part moves along u by its own size, or not at all when the
     part moves by a tenth of that.
     """
-    with np.errstate(all="ignore"):
-        far = np.abs(point.moved(part, np.array([[1.0], [-1.0], [0.5]]) * u) - point.value)
-        near = np.abs(point.moved(part, np.array([[0.1], [-0.1], [0.01], [-0.01]]) * u) - point.value)
+    far = np.abs(point.moved(part, np.array([[1.0], [-1.0], [0.5]]) * u) - point.value)
+    near = np.abs(point.moved(part, np.array([[0.1], [-0.1], [0.01], [-0.01]]) * u) - point.value)
     return (far <= 8 * point.noise.nearest).all(axis=0) | (near == 0).all(axis=0)
 
 
@@ -123,7 +133,7 @@ def _moved(point: Point, part: NamedPart, steps: np.ndarray) -> np.ndarray:
     return np.concatenate([point.moved(part, piece) for piece in pieces])
 
 
-def exact_derivatives(point: Point, moves: list[tuple[NamedPart, np.ndarray]]) -> tuple[np.ndarray, bool]:
+def exact_derivatives(point: Point, moves: Moves) -> tuple[np.ndarray, bool]:
     """Return the derivatives along the rows of each part's U, part by part, (outputs, K), and whether ties may be met.
 
     The directions of one part are computed in pieces if they do not fit into memory; several parts are known to fit.
@@ -179,8 +189,8 @@ def unsuited(point: Point) -> str:
             for number in group:
                 u[0, parts[number].span] = U[parts[number].span]
             part = parts[group[0]] if len(group) == 1 else everything
-            reason = unconfirmed(point, part, u[:, part.span], point.stepped(part, u[:, part.span]))
-            if reason:
+            u = u[:, part.span]
+            if reason := unconfirmed(point, part, u, point.stepped(part, u)):
                 return reason
     return ""
 
@@ -206,7 +216,11 @@ def _alike(derivatives: list[float]) -> list[list[int]]:
 def unconfirmed(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray) -> str:
     """Return why differences along u, (1, size), do not confirm the complex step, (1, outputs); empty if they do."""
     found = differences(point, part, u)
-    return contradiction(point, part, u, stepped, found) or _ignorance(point, part, u, stepped, found)
+    reason = contradiction(point, part, u, stepped, found)
+    known = _margin(found) <= CONFIRMED * np.abs(stepped)
+    if reason or known.all() or (known | is_independent_of(point, part, u)).all():
+        return reason
+    return f"differences know too little to confirm it (along a random direction of {part.name})"
 
 
 def contradiction(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray, found: Difference) -> str:
@@ -220,14 +234,6 @@ def contradiction(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndar
         return ""
     lost = "its imaginary part is not the derivative" if stepped.any() else "its imaginary part vanishes"
     return f"{lost} (compared with differences along a random direction of {part.name})"
-
-
-def _ignorance(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray, found: Difference) -> str:
-    """Return a reason if differences are too inexact to confirm a complex step; empty if they are not."""
-    known = _margin(found) <= CONFIRMED * np.abs(stepped)
-    if known.all() or (known | is_independent_of(point, part, u)).all():
-        return ""
-    return f"differences know too little to confirm it (along a random direction of {part.name})"
 
 
 def _margin(found: Difference) -> np.ndarray:

@@ -14,9 +14,12 @@ import numpy as np
 from .arithmetic.rounding import EPS
 from .comparison import Comparison, Limit
 from .derivatives import Method, derivatives_along, exact_derivatives, is_independent_of
-from .points import Point, random_signs
-from .points.parameters import NamedPart
+from .points.function import Point, random_signs
+from .points.parameters import NamedPart, named_entry
 from .report import Row, Taylor, Verdict
+
+Judgements = list[tuple[list[Row], dict[str, Comparison]]]
+"""For each gradient, its rows and the comparisons of the parts whose entries were compared."""
 
 HIDDEN, HIDDEN_IN_FLOAT32 = 1e-4, 1e-3
 """The shares of a part's largest entry that rounding may hide before the verdict is INCONCLUSIVE, in float64 and in
@@ -61,21 +64,17 @@ class Doubts:
     def __init__(self, point: Point, number: int, given: np.ndarray, method: Method, limit: Limit) -> None:
         self.point, self.number, self.given, self.limit = point, number, given, limit
         self.method: Method = method
+        self.resolution = _resolution(point)
 
     @cached_property
     def scale(self) -> np.ndarray:
         """The largest of all entries in the unit of each, (outputs, P)."""
         return self.point.scale(self.given)
 
-    def _least(self, row: Row) -> float:
-        """Return the smallest error in a part that is believed."""
-        of_outputs = self.scale[:, self.point.part(row.name).span].max(axis=1)
-        return 0.0 if self.point.is_followed else TRUSTED[self.method] * min(of_outputs[of_outputs > 0], default=0.0)
-
     def asks(self, row: Row) -> bool:
         """Return whether a part has to be judged at a second point."""
         if row.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE):
-            return row.hidden > _resolution(self.point)
+            return row.hidden > self.resolution
         return self._is_slight(row)
 
     def _is_seen(self, row: Row) -> bool:
@@ -99,15 +98,17 @@ class Doubts:
         """Return a row, given that of the second point; it is INCONCLUSIVE if rounding hides errors at both points."""
         if there and there.verdict is Verdict.PASS and self._is_seen(there) and self._is_slight(here):
             return _open(here, "it fails by little here, and passes nearby")
-        if here.verdict is Verdict.FAIL and here.largest_error <= self._least(here):
-            return _open(here, "so small an error may be rounding")
+        if here.verdict is Verdict.FAIL and not self.point.is_followed:
+            of_outputs = self.scale[:, self.point.part(here.name).span].max(axis=1)
+            if here.largest_error <= TRUSTED[self.method] * min(of_outputs[of_outputs > 0], default=0.0):
+                return _open(here, "so small an error may be rounding")
         if here.verdict not in (Verdict.PASS, Verdict.INCONCLUSIVE):
             return here
         if there and there.verdict is Verdict.FAIL:
             if self._is_slight(there):
                 return _open(here, "rounding hides errors here, and it fails by little nearby")
             return replace(here, verdict=Verdict.FAIL, note="rounding hides errors here, but it fails nearby")
-        if here.verdict is Verdict.INCONCLUSIVE or here.hidden <= _resolution(self.point):
+        if here.verdict is Verdict.INCONCLUSIVE or here.hidden <= self.resolution:
             return here
         return self._of_hidden(here, there)
 
@@ -115,10 +116,10 @@ class Doubts:
         """Return the row of a part that passes, but in which rounding hides much."""
         if there and self._is_seen(there):
             why = "all its entries are 0 here" if not here.given and not here.expected else "rounding hides errors here"
-            said = _visible(min(here.hidden, there.hidden), self.point)
+            said = self._visible(min(here.hidden, there.hidden))
             return replace(here, note=f"{why}; a random point nearby settles it{said}")
         if self._is_seen(here):
-            return replace(here, note=f"rounding hides errors here{_visible(here.hidden, self.point)}")
+            return replace(here, note=f"rounding hides errors here{self._visible(here.hidden)}")
         part = self.point.part(here.name)
         given = float(np.nan_to_num(np.abs(self.given[:, part.span])).max())
         tolerance = here.tolerance - self.limit.atol - self.limit.rtol * abs(here.expected)
@@ -131,9 +132,12 @@ class Doubts:
         if still and tolerance <= 1e-12 * self._size(here):
             return replace(here, note="it is 0 up to rounding")
         largest = self.scale[:, part.span].max()
-        if max(given, tolerance) <= (_resolution(self.point) if there else 1e-12) * largest:
+        if max(given, tolerance) <= (self.resolution if there else 1e-12) * largest:
             return replace(here, note="it is 0 up to the rounding of the other entries")
-        return _open(here, "")
+        return _open(here, here.note)
+
+    def _visible(self, hidden: float) -> str:
+        return f", except those below {hidden:.0e} of its largest entry" if hidden > self.resolution else ""
 
     def _is_not_zero(self, part: NamedPart) -> bool:
         """Return whether a derivative by a part is a number that the parameters next to theta confirm.
@@ -142,25 +146,20 @@ class Doubts:
         """
         draw = np.random.default_rng(2)
         U = self.point.sizes(part) * random_signs(draw, (3, part.size))
-        near = [
-            self.point.at(self.point.theta * (1 + 1e-9 * draw.uniform(-1, 1, self.point.theta.shape))) for _ in LENGTHS
-        ]
+        theta = self.point.theta
+        near = [self.point.at(theta * (1 + 1e-9 * draw.uniform(-1, 1, theta.shape))) for _ in LENGTHS]
         if self.method == "complex step":
             along = [exact_derivatives(other, [(part, c * U)])[0] / c for other, c in zip(near, LENGTHS, strict=True)]
         else:
-            value, error, _ = derivatives_along(self.point, part, U, self.method)
-            if (np.abs(value) > error).any():
+            [found] = derivatives_along(self.point, [(part, U)], self.method)
+            if (np.abs(found.value) > found.error).any():
                 return True
             along = [other.evaluated()[self.number][:, part.span] @ U.T for other in near]
         return bool((np.abs(np.mean(along, axis=0)) > STEADY * np.std(along, axis=0)).any())
 
 
 def _open(row: Row, note: str) -> Row:
-    return replace(row, verdict=Verdict.INCONCLUSIVE, note=note or row.note)
-
-
-def _visible(hidden: float, point: Point) -> str:
-    return f", except those below {hidden:.0e} of its largest entry" if hidden > _resolution(point) else ""
+    return replace(row, verdict=Verdict.INCONCLUSIVE, note=note)
 
 
 def _resolution(point: Point) -> float:
@@ -169,7 +168,7 @@ def _resolution(point: Point) -> float:
 
 def nearby(
     point: Point,
-    judge: Callable[[Point, dict[int, np.ndarray], list[NamedPart]], list[tuple[list[Row], dict[str, Comparison]]]],
+    judge: Callable[[Point, dict[int, np.ndarray], list[NamedPart]], Judgements],
     doubtful: list[set[str]],
     here: list[dict[str, Comparison]],
 ) -> list[dict[str, Row]]:
@@ -192,7 +191,17 @@ def nearby(
         parts = [part for part in point.parts if part.name in names]
         for number, (rows, found) in zip(asked, judge(other, {n: givens[n] for n in asked}, parts), strict=True):
             rows = [row if _shows(here[number], found, row.name) else replace(row, hidden=np.inf) for row in rows]
-            doubtful[number] -= _settled_by(rows, judged[number], doubtful[number], _resolution(point))
+            for row in rows:  # the best is kept, a failure above all
+                known = judged[number].get(row.name)
+                failed = known is not None and known.verdict is Verdict.FAIL
+                better = known is None or row.hidden < known.hidden or row.verdict is Verdict.FAIL
+                if row.name in doubtful[number] and better and not failed:
+                    judged[number][row.name] = row
+            doubtful[number] -= {
+                row.name
+                for row in judged[number].values()
+                if row.hidden <= _resolution(point) or row.verdict is Verdict.FAIL
+            }
     return judged
 
 
@@ -211,27 +220,12 @@ def _shows(here: dict[str, Comparison], there: dict[str, Comparison], name: str)
     return not (asked & (tolerance_there > VISIBLE * size_there)).any()
 
 
-def _settled_by(rows: list[Row], judged: dict[str, Row], doubtful: set[str], resolution: float) -> set[str]:
-    """Keep the rows that are better than the known ones, a failure above all; return the names of the settled parts."""
-    for row in rows:
-        known = judged.get(row.name)
-        failed = known is not None and known.verdict is Verdict.FAIL
-        better = known is None or row.hidden < known.hidden or row.verdict is Verdict.FAIL
-        if row.name in doubtful and better and not failed:
-            judged[row.name] = row
-    return {row.name for row in judged.values() if row.hidden <= resolution or row.verdict is Verdict.FAIL}
-
-
 def require_finite(point: Point, values: np.ndarray, what: str) -> None:
     """Raise a ValueError that names the first value or entry of a gradient that is not finite."""
     wrong = np.argwhere(~np.isfinite(values))
-    if not wrong.size:
-        return
-    place = ""
-    if values.ndim == 2:
-        part = next(part for part in point.parts if part.start <= wrong[0][1] < part.start + part.size)
-        place = f" of {part.name}{list(part.index(int(wrong[0][1] - part.start))) or ''}"
-    raise ValueError(f"{what}{place} is {values[tuple(wrong[0])]} at theta: check it where it is finite.")
+    if wrong.size:
+        place = f" of {named_entry(point.parts, int(wrong[0][1]))}" if values.ndim == 2 else ""
+        raise ValueError(f"{what}{place} is {values[tuple(wrong[0])]} at theta: check it where it is finite.")
 
 
 STEPS = 10.0 ** np.arange(-1.0, -6.0, -1.0)

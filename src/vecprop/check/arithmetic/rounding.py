@@ -46,6 +46,10 @@ PLATEAU = 10
 
 EPS = float(np.finfo(np.float64).eps)
 
+SAFETY = 4
+"""The factor on the rounding bound. The bound is of first order and of one gradient, but two are compared, and foreign
+code may round more often than vecprop's."""
+
 
 class Noise(NamedTuple):
     """The standard deviation of the rounding errors of a function's values, each (n,).
@@ -105,35 +109,26 @@ def _near(line: Callable[[np.ndarray], np.ndarray], may_be_coarse: bool) -> tupl
         values = line(distance * np.arange(POINTS))
         every = np.concatenate([every, values])
         # Values that do not change show no noise.
-        now = _moves(values)
-        found[distance] = np.where(now, _noise(values), np.nan)
-        noise = np.where(needed & ~moves, _noise(values), noise)
+        now, own = (np.diff(values, axis=0) != 0).mean(axis=0) > 0.7, _noise(values)
+        found[distance] = np.where(now, own, np.nan)
+        noise = np.where(needed & ~moves, own, noise)
         moves = moves | now
     # Noise is the same at all distances. Differences that are larger at longer distances are the function's.
     noise = np.fmax(noise, np.fmin.reduce([found[distance] for distance in FAR]))
     constant = (every == every[0]).all(axis=0)
     largest = np.nan_to_num(np.fmax.reduce(np.abs(every)))
-    # Steps of three units in the last place of float32 look smooth, so the noise is at least that of rounding.
-    least = np.where(moves & may_be_coarse, _spacing(every) * largest / 12**0.5, 0)
+    # Steps of three units in the last place of float32 look smooth, so the noise is at least that of rounding to the
+    # shortest type that holds all of these values.
+    types = (np.float16, np.float32)
+    spacing = np.select([_are(every, dtype) for dtype in types], [np.finfo(dtype).eps for dtype in types], EPS)
+    least = np.where(moves & may_be_coarse, spacing * largest / 12**0.5, 0)
     noise = np.where(constant, 0, np.fmax(np.nan_to_num(noise) + EPS * largest, least))
     return noise, np.fmin(noise, found[NEAR[0]] + EPS * largest)
 
 
 def _are(values: np.ndarray, dtype: type) -> np.ndarray:
     """Return whether a type can hold all of these values exactly, (n,)."""
-    with np.errstate(all="ignore"):
-        return (values == values.astype(dtype)).all(axis=0)
-
-
-def _spacing(values: np.ndarray) -> np.ndarray:
-    """Return the relative spacing of the shortest type that holds all of these values, (n,)."""
-    types = (np.float16, np.float32)
-    return np.select([_are(values, dtype) for dtype in types], [np.finfo(dtype).eps for dtype in types], EPS)
-
-
-def _moves(values: np.ndarray) -> np.ndarray:
-    """Return whether most neighbouring values differ, (n,)."""
-    return (np.diff(values, axis=0) != 0).mean(axis=0) > 0.7
+    return (values == values.astype(dtype)).all(axis=0)
 
 
 def _noise(values: np.ndarray) -> np.ndarray:
@@ -194,27 +189,21 @@ def rounding_bound(loss_and_gradient: LossAndGradient, theta: np.ndarray, batch:
     TypeError
         If the network has a part whose arithmetic has no rule here.
     """
+
+    def running(arithmetic: Arithmetic) -> tuple[np.ndarray, float]:
+        loss, gradient = loss_and_gradient(Bounded(theta.copy(), np.zeros(theta.shape), arithmetic), batch)
+        return finite_bound(gradient.companion), float(finite_bound(loss.companion))
+
     # Bounds are computed in float64, so longer types are treated as float64.
     arithmetic = Arithmetic(dtype if np.dtype(dtype).itemsize < 8 else np.float64)
-    bound, value = _running_bound(loss_and_gradient, theta, batch, arithmetic)
+    bound, value = running(arithmetic)
     if arithmetic.dtype.itemsize < 8:
         # In float32 the bound would hide too much, so it is scaled to the errors that are measured. The part of it that
         # comes from comparisons is not scaled: rounding either changes the outcome of a comparison or does not.
-        smooth, _ = _running_bound(loss_and_gradient, theta, batch, Arithmetic(dtype, branching=False))
+        smooth, _ = running(Arithmetic(dtype, branching=False))
         measured = smooth * _tightness(loss_and_gradient, theta, batch, smooth, arithmetic.dtype)
-        reference, _ = _running_bound(loss_and_gradient, theta, batch, Arithmetic(np.float64))
-        bound = (bound - smooth) + measured + reference
+        bound = (bound - smooth) + measured + running(Arithmetic(np.float64))[0]
     return Bound(bound[None], arithmetic.tied, value=value)
-
-
-def _running_bound(
-    loss_and_gradient: LossAndGradient, theta: np.ndarray, batch: Batch, arithmetic: Arithmetic
-) -> tuple[np.ndarray, float]:
-    """Return the bounds of the gradient, (P,), and of the loss."""
-    bounded = Bounded(theta.copy(), np.zeros(theta.shape), arithmetic)
-    with np.errstate(all="ignore"):
-        loss, gradient = loss_and_gradient(bounded, batch)
-    return finite_bound(gradient.companion), float(finite_bound(loss.companion))
 
 
 def _tightness(
@@ -230,10 +219,9 @@ def _tightness(
     share = 0.0
     for distance in (0, 1e-6, 1e-6, 1e-6, 1e-6):
         near = (theta * (1 + distance * generator.uniform(-1, 1, theta.shape))).astype(dtype)
-        with np.errstate(all="ignore"):
-            rounded = loss_and_gradient(near, single)[1]
-            exact = loss_and_gradient(near.astype(np.float64), batch)[1]
-            filled = np.abs(rounded - exact) / np.maximum(bound, np.finfo(dtype).tiny)
+        rounded = loss_and_gradient(near, single)[1]
+        exact = loss_and_gradient(near.astype(np.float64), batch)[1]
+        filled = np.abs(rounded - exact) / np.maximum(bound, np.finfo(dtype).tiny)
         share = max(share, float(np.nan_to_num(filled, nan=1).max()))
     return float(np.clip(3 * share, 2e-3, 1))
 
@@ -253,11 +241,8 @@ def rounding_experiment(
 ) -> Bound:
     """Measure the rounding error of a gradient whose arithmetic cannot be followed, as its noise along lines."""
     here = gradient(theta)
-
-    def values(t: np.ndarray, v: np.ndarray) -> np.ndarray:
-        return np.stack([gradient(theta + distance * v).ravel() for distance in t])
-
-    noise = noise_along([lambda t, v=v: values(t, v) for v in lines], may_be_coarse).near.reshape(here.shape)
+    along = [lambda t, v=v: np.stack([gradient(theta + distance * v).ravel() for distance in t]) for v in lines]
+    noise = noise_along(along, may_be_coarse).near.reshape(here.shape)
     # Special functions have errors of 1e-13 or so that are not random, so they do not show as noise.
     bound = 16 * noise + max(3e-13, eps) * np.abs(here) + 3e-14 * scale(here)
     return Bound(bound, tied=True, running=False)

@@ -84,8 +84,7 @@ def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, o
     >>> bool(abs(found.value - np.cos(1.0)) <= found.error), bool(found.error < 1e-10)
     (True, True)
     """
-    here = moved(np.zeros_like(U[:1]))
-    found = ladder(moved, here, U, STEPS[:, None] * scale, noise)
+    found = ladder(moved, U, STEPS[:, None] * scale, noise)
     unclear = (found.error > UNCLEAR * largest_of(found.value, scale)).any(axis=1) | (found.jump != 0).any(axis=1)
     some = np.flatnonzero(unclear)
     if some.size:
@@ -97,7 +96,7 @@ def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, o
             if shares is MORE_STEPS or (sizes != scale[some]).any():
                 steps = shares[:, None] * sizes
                 steps = steps[: max(4, int((steps.max(axis=1) >= least).sum()))]
-                ladders.append((steps.min(axis=0), ladder(moved, here, U[some], steps, noise)))
+                ladders.append((steps.min(axis=0), ladder(moved, U[some], steps, noise)))
         for old, new in zip(found, _best(ladders, noise), strict=True):
             old[some] = new
     return found
@@ -131,8 +130,9 @@ def _best(ladders: list[tuple[np.ndarray, Difference]], noise: np.ndarray) -> Di
     return best
 
 
-def ladder(moved: Moved, here: np.ndarray, U: np.ndarray, steps: np.ndarray, noise: np.ndarray) -> Difference:
+def ladder(moved: Moved, U: np.ndarray, steps: np.ndarray, noise: np.ndarray) -> Difference:
     """Return the derivatives along the rows of U from a ladder of step lengths, (steps, K); see `ridders`."""
+    here = moved(np.zeros_like(U[:1]))
     right = np.stack([moved(h[:, None] * U) - here for h in steps])  # (steps, K, outputs)
     left = np.stack([here - moved(-h[:, None] * U) for h in steps])
     h = steps[:, :, None]

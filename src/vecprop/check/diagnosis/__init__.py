@@ -35,7 +35,7 @@ def diagnosed(
     if not failed:
         return rows
     is_network = isinstance(point, NetworkPoint)
-    own = is_network and point.judged[number].is_own
+    own = is_network and point.engines[number] == "reference"
     expected = {name: _expected(point, part, given, found, own, method) for name, part in parts.items()}
     least = 1e-8 if point.is_followed else TRUSTED[method]
     precision = max(
@@ -94,7 +94,7 @@ def _expected(
     expected = np.full((given.shape[0], part.size), np.nan)
     count = SAMPLE if method == "complex step" else SAMPLE // 8  # a difference needs many values
     chosen = np.sort(np.random.default_rng(3).permutation(part.size)[:count])
-    [some] = entries(point, part, [(given[:, part.span], Criteria(method))], chosen)
+    [some] = entries(point, part, [(given, Criteria(method))], chosen)
     expected[:, chosen] = some.expected
     if chosen.size == part.size:
         found[part.name] = some

@@ -19,7 +19,7 @@ from ...core.losses import Loss, one_hot
 from ...core.network import Network
 from ...core.rows.inputs import Batch
 from ..arithmetic.steps import STEP
-from ..points import random_signs
+from ..points.function import random_signs
 from ..points.network import Changed, penalty_divisor
 
 KNOWN: tuple[Activation, ...] = tuple(part.cls() for part in catalog.ACTIVATIONS)

@@ -1,6 +1,7 @@
 """Any function at a point: its gradient, the bound on its rounding, and its values nearby."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -8,11 +9,20 @@ from typing import Any
 import numpy as np
 
 from ..adapters import Differentiable
-from ..arithmetic.rounding import EPS, Bound, finite_bound, rounding_experiment, tightened
+from ..arithmetic.rounding import (
+    EPS,
+    PLATEAU,
+    SAFETY,
+    Bound,
+    Noise,
+    finite_bound,
+    noise_along,
+    rounding_experiment,
+    tightened,
+)
 from ..arithmetic.running_error import Arithmetic, Bounded
+from ..arithmetic.steps import STEP, complex_step
 from ..arithmetic.tangents import OneSided
-from ..comparison import SAFETY
-from . import Point, random_signs
 from .parameters import NamedPart, Structure, flattened, gathered
 
 VALUES_AT_ONCE = 1 << 18
@@ -22,8 +32,10 @@ UNITS = 10.0 ** np.arange(-13, 14)
 """The possible units of parameters of 0."""
 
 
-class FunctionPoint(Point):
-    """A function at parameters theta."""
+class Point:
+    """A function at parameters theta, (P,) in float64, with one or more gradients to judge."""
+
+    engines: tuple[str, ...] = ("",)
 
     def __init__(
         self,
@@ -40,16 +52,14 @@ class FunctionPoint(Point):
         self.parts = structure.parts
         self.eps = EPS  # the spacing of the gradient's type, once it is known
 
-    def at(self, theta: np.ndarray, dtype: Any = np.float64) -> "FunctionPoint":
-        """Return the same function at other parameters, in float64 by default."""
-        return FunctionPoint(self._value, self._gradient, self.structure, theta, self.outputs, dtype, self.rows)
+    def at(self, theta: np.ndarray) -> "Point":
+        """Return the same function at other parameters, in float64."""
+        return Point(self._value, self._gradient, self.structure, theta, self.outputs, np.float64, self.rows)
 
-    def gradient(self) -> np.ndarray:
-        """Return the gradient to judge, (outputs, P)."""
-        theta = self.structure.rebuilt(self.theta.astype(self.dtype))
-        columns = [_plain(c) for c in gathered(self._gradient(theta), self.structure, self.outputs)]
-        self.eps = max(float(np.finfo(c.dtype).eps) if c.dtype.kind == "f" else EPS for c in columns)
-        return np.concatenate(columns, axis=1).astype(np.float64)
+    def _columns(self, theta: np.ndarray) -> list[np.ndarray]:
+        """Return the gradient of each part, (outputs, size)."""
+        theta = self.structure.rebuilt(theta.astype(self.dtype))
+        return [_plain(column) for column in gathered(self._gradient(theta), self.structure.tree, self.outputs)]
 
     @cached_property
     def value(self) -> np.ndarray:
@@ -57,9 +67,11 @@ class FunctionPoint(Point):
         return self._values(self.theta)
 
     def evaluated(self) -> list[np.ndarray]:
-        """Return the gradient to judge, and keep the value."""
+        """Return each gradient to judge, (outputs, P), and keep the value."""
         self.value = self._values(self.theta)
-        return [self.gradient()]
+        columns = self._columns(self.theta)
+        self.eps = max(float(np.finfo(c.dtype).eps) if c.dtype.kind == "f" else EPS for c in columns)
+        return [np.concatenate(columns, axis=1).astype(np.float64)]
 
     def _values(self, theta: np.ndarray) -> np.ndarray:
         # Both are copied: a function may overwrite its argument, and return the same buffer each time.
@@ -69,17 +81,11 @@ class FunctionPoint(Point):
         return value.reshape(-1).astype(complex if value.dtype.kind == "c" else float)
 
     def values(self, thetas: np.ndarray) -> np.ndarray:
-        """Return the values, (K, outputs), at each row of thetas; NaN if the function raises."""
-        values = np.full((len(thetas), prod(self.outputs)), np.nan, thetas.dtype)
-        for row, theta in zip(values, thetas, strict=True):
-            try:
-                row[...] = self._values(theta)
-            except Exception:  # foreign code may raise anything outside its domain
-                continue
-        return values
+        """Return the values, flattened, at each row of thetas, (K, outputs); NaN if the function raises."""
+        return values_at(self._values, thetas, prod(self.outputs))
 
     def at_once(self, part: NamedPart) -> int:
-        """Return the number of points whose values are kept until they are judged."""
+        """Return the number of moved points whose values are computed in one call."""
         return max(1, min(64, VALUES_AT_ONCE // prod(self.outputs)))
 
     def moved(self, part: NamedPart, steps: np.ndarray) -> np.ndarray:
@@ -88,8 +94,17 @@ class FunctionPoint(Point):
         thetas[:, part.span] += steps
         return self.values(thetas)
 
+    def stepped(self, part: NamedPart, U: np.ndarray) -> np.ndarray:
+        """Return the derivatives along the rows of U by complex step, (K, outputs)."""
+        size = typical_size(self.sizes(part))
+        step = STEP if 1e-9 < size < 1e9 else STEP * 2.0 ** np.round(np.log2(size))
+        return complex_step(lambda steps: self.moved(part, steps), U, step)
+
     def derivatives(self, moves: Sequence[tuple[NamedPart, np.ndarray]]) -> tuple[np.ndarray, bool]:
-        """Return the derivatives along the rows of each part's U, part by part, (K, outputs); ties may be met."""
+        """Return the derivatives along the rows of each part's U, (K, outputs), and whether ties were met.
+
+        A tie is a comparison of equal numbers, at which there may be several derivatives.
+        """
         return np.concatenate([self.stepped(part, U) for part, U in moves]), True
 
     def one_sided(self, part: NamedPart, U: np.ndarray) -> OneSided:
@@ -103,63 +118,36 @@ class FunctionPoint(Point):
         return OneSided(right, low, high, low, high)
 
     @cached_property
-    def all_sizes(self) -> np.ndarray:
-        """The sizes of all parameters, (P,): of parts of 0 as the values show it."""
-        sizes = super().all_sizes
-        signs = random_signs(np.random.default_rng(7), (1, self.theta.size))
-        for part in self.parts:
-            if part.size and not self.theta[part.span].any():
-                sizes[part.span] = self._unit(part, signs)
-        return sizes
-
-    def _unit(self, part: NamedPart, signs: np.ndarray) -> float:
-        """Return the size that parameters of 0 can be expected to have: 1, unless the values show another one.
-
-        Steps of a tenth of it change the values about as much as steps of a tenth of the other parameters.
-        """
-        with np.errstate(all="ignore"):
-            change = np.abs(self.values(self.theta * (1 + 0.1 * signs)) - self.value).max()
-            least = 0.1 * (change if change > 0 else np.abs(self.value).max())
-            values = self.moved(part, 0.1 * UNITS[:, None] * signs[:, part.span])
-            enough = (np.abs(values - self.value) >= least).any(axis=1)
-        unit = UNITS[np.argmax(enough)] if least and enough.any() else 1.0
-        return 1.0 if 1e-3 <= unit <= 1e3 else unit
-
-    @cached_property
     def is_followed(self) -> bool:
-        """Never: foreign code is differentiated by complex step."""
+        """Whether derivatives are computed by tangents, in real arithmetic, so that none can be lost."""
         return False
 
     @cached_property
     def may_be_random(self) -> bool:
-        """Always: foreign code may draw random numbers."""
+        """Whether two runs may differ: foreign code may draw random numbers."""
         return True
 
     @cached_property
     def bound(self) -> Bound:
         """The bound on the gradient's rounding error: carried through its arithmetic if possible, else measured."""
         try:
-            bound = self._running_bound()
+            gradient = self._gradient(self._bounded_theta(self.dtype))
+            columns = gathered(gradient, self.structure.tree, self.outputs)
+            errors = np.concatenate([column.companion for column in columns], axis=1)
         except Exception:  # foreign code may raise anything when its argument is no plain array
             return self._experiment()
-        return tightened(bound, self.largest(self.gradient()), self._experiment)
+        own = np.concatenate(self._columns(self.theta), axis=1).astype(np.float64)
+        return tightened(Bound(finite_bound(errors), tied=True), self.largest(own), self._experiment)
 
     def _experiment(self) -> Bound:
         def gradient(theta: np.ndarray) -> np.ndarray:
             try:
-                return self.at(theta, self.dtype).gradient()
+                return np.concatenate(self._columns(theta), axis=1).astype(np.float64)
             except Exception:  # outside the function's domain
                 return np.full((prod(self.outputs), theta.size), np.nan)
 
         is_coarse = bool((self.noise.near > 1e-5 * np.abs(self.value)).any())
         return rounding_experiment(gradient, self.theta, self.lines, self.scale, self.eps, is_coarse)
-
-    def _running_bound(self) -> Bound:
-        with np.errstate(all="ignore"):
-            columns = gathered(self._gradient(self._bounded_theta(self.dtype)), self.structure, self.outputs)
-        if not all(isinstance(c, Bounded) for c in columns):
-            raise TypeError("A gradient that was not computed from theta tells nothing of its rounding.")
-        return Bound(finite_bound(np.concatenate([c.companion for c in columns], axis=1)), tied=True)
 
     def _bounded_theta(self, dtype: Any) -> Any:
         """Return the parameters in the user's structure, as numbers that carry a bound of their error."""
@@ -169,8 +157,7 @@ class FunctionPoint(Point):
     def value_bound(self) -> np.ndarray:
         """The bound on the rounding errors of the values, (outputs,), if their arithmetic can be followed; else 0."""
         try:
-            with np.errstate(all="ignore"):
-                bound = self._value(self._bounded_theta(np.float64)).companion.reshape(-1)
+            bound = self._value(self._bounded_theta(np.float64)).companion.reshape(-1)
         except Exception:  # as in `bound`
             return np.zeros(1)
         return np.nan_to_num(bound, nan=0.0, posinf=0.0)
@@ -183,38 +170,160 @@ class FunctionPoint(Point):
         bound = np.fmax(self.value_bound, 4 * self.noise.farther)
         return SAFETY * bound[:, None] / (0.1 * self.sizes(part))
 
+    def part(self, name: str) -> NamedPart:
+        """Return the part with a name."""
+        return next(part for part in self.parts if part.name == name)
 
-def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], gradient: Any) -> FunctionPoint:
+    def sizes(self, part: NamedPart) -> np.ndarray:
+        """Return the absolute value of each parameter of a part; for a 0, the typical size of the part."""
+        return self.all_sizes[part.span]
+
+    @cached_property
+    def all_sizes(self) -> np.ndarray:
+        """The sizes of all parameters, (P,)."""
+        sizes = np.abs(self.theta)
+        for part in self.parts:
+            own = sizes[part.span]
+            own[own == 0] = typical_size(own) if own.any() else self._unit(part)
+        return sizes
+
+    def _unit(self, part: NamedPart) -> float:
+        """Return the size that parameters of 0 can be expected to have: 1, unless the values show another one.
+
+        Steps of a tenth of it change the values about as much as steps of a tenth of the other parameters.
+        """
+        signs = random_signs(np.random.default_rng(7), (1, self.theta.size))
+        change = np.abs(self.values(self.theta * (1 + 0.1 * signs)) - self.value).max()
+        least = 0.1 * (change if change > 0 else np.abs(self.value).max())
+        values = self.moved(part, 0.1 * UNITS[:, None] * signs[:, part.span])
+        enough = (np.abs(values - self.value) >= least).any(axis=1)
+        unit = UNITS[np.argmax(enough)] if least and enough.any() else 1.0
+        return 1.0 if 1e-3 <= unit <= 1e3 else unit
+
+    def largest(self, gradient: np.ndarray) -> np.ndarray:
+        """Return for each entry the size that entries of its part can be expected to have, (outputs, P).
+
+        It is their largest absolute value or, if larger, as near an optimum, the value divided by the part's largest
+        parameter.
+        """
+        largest = np.zeros(gradient.shape)
+        for part in self.parts:
+            own = np.nan_to_num(np.abs(gradient[:, part.span])).max(axis=1, initial=0)
+            by_value = np.abs(self.value) / self.sizes(part).max(initial=EPS)
+            largest[:, part.span] = np.fmax(own, by_value)[:, None]
+        return largest
+
+    def scale(self, gradient: np.ndarray) -> np.ndarray:
+        """Return the largest entry of the gradient in the unit of each entry, (outputs, P), to judge rounding.
+
+        Entries of parameters with different units are compared by their products with the sizes of the parameters.
+        """
+        entries = np.nan_to_num(np.abs(gradient))
+        largest = np.nan_to_num(entries * self.all_sizes).max(axis=1, keepdims=True)
+        return np.minimum(entries.max(axis=1, keepdims=True), largest / self.all_sizes)
+
+    @cached_property
+    def noise(self) -> Noise:
+        """The rounding errors of the values, (outputs,): the measured ones, or their bound if it is smaller.
+
+        A function that varies within a small share of a parameter, as a short period of a Unix time, looks like noise.
+        """
+        measured, bound = self.measured_noise, np.fmax(self.value_bound, EPS * np.abs(self.value))
+        return Noise(*(np.where(self.value_bound > 0, np.fmin(noise, bound), noise) for noise in measured))
+
+    @cached_property
+    def measured_noise(self) -> Noise:
+        """The measured rounding errors of the values, (outputs,)."""
+        found = noise_along([lambda t, v=v: self.values(self.theta + t[:, None] * v) for v in self.lines])
+        if found.near.all():
+            return found
+        # A value may be nothing but rounding here, as log(cosh(w)) near 0. Its noise shows farther away.
+        far = self.values(self.theta + random_signs(np.random.default_rng(6), (4, 1)) * np.fmax(self.lines[0], 1))
+        least = np.where((far == self.values(self.theta[None])).all(axis=0), 0, EPS * np.fmin.reduce(np.abs(far)))
+        return Noise(*(np.fmax(noise, least) for noise in found))
+
+    @cached_property
+    def may_vary_at_once(self) -> bool:
+        """Whether values may vary within a small share of a parameter, so that long steps miss it.
+
+        Then they look like noise over all but the shortest distances, and as large as all of their changes.
+        """
+        noise = self.measured_noise
+        if not (noise.near > PLATEAU * noise.nearest).any():
+            return False
+        changes = np.ptp(self.values(self.theta + np.linspace(-0.1, 0.1, 6)[:, None] * self.lines[0]), axis=0)
+        return bool((noise.near > np.fmax(PLATEAU * noise.nearest, 1e-4 * np.nan_to_num(changes))).any())
+
+    @property
+    def rounding(self) -> np.ndarray:
+        """The rounding errors of the values that the Taylor remainder leaves out, (outputs,)."""
+        return self.noise.farther
+
+    @property
+    def lines(self) -> np.ndarray:
+        """Two random directions in which every parameter moves by about its own size, (2, P)."""
+        return self.all_sizes * random_signs(np.random.default_rng(5), (2, self.theta.size))
+
+    @cached_property
+    def jittered(self) -> tuple["Point", ...]:
+        """The function at three points where every parameter is moved by a few units in the last place."""
+        draw = np.random.default_rng(0)
+        moves = [EPS / 2 * self.all_sizes * draw.choice([-4, -2, 2, 4], self.theta.shape) for _ in range(3)]
+        return tuple(self.at(self.theta + move) for move in moves)
+
+
+def typical_size(theta: np.ndarray) -> float:
+    """Return the root mean square of parameters, or 1 if all are 0."""
+    largest = float(np.abs(theta).max(initial=0))
+    return largest * float(np.sqrt(np.mean((theta / largest) ** 2))) if largest else 1.0
+
+
+def random_signs(draw: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Return numbers ±U(0.5, 1): none is small, so that no error is missed, and no two cancel by symmetry.
+
+    Examples
+    --------
+    >>> U = random_signs(np.random.default_rng(0), (3, 5))
+    >>> U.shape, bool((abs(U) >= 0.5).all() and (abs(U) <= 1).all())
+    ((3, 5), True)
+    """
+    u = draw.uniform(-0.5, 0.5, shape)
+    return u + np.copysign(0.5, u)
+
+
+def values_at(f: Callable[[np.ndarray], Any], thetas: np.ndarray, count: int) -> np.ndarray:
+    """Return the values of foreign code at each row of thetas, (K, count); NaN where it raises."""
+    values = np.full((len(thetas), count), np.nan, thetas.dtype)
+    for row, theta in zip(values, thetas, strict=True):
+        with suppress(Exception):  # it may raise anything outside its domain
+            row[...] = f(theta)
+    return values
+
+
+def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], gradient: Any) -> Point:
     """Return a function at a point, with all arguments checked."""
     vector, structure = flattened(theta)
+    of, gradient_of, name = f, gradient, "The gradient function"
     here = structure.rebuilt(vector.astype(structure.dtype))
     result = called(f, here, args, "The function")
+    is_pair = isinstance(result, tuple) and len(result) == 2
     if gradient is None:
-        if not (isinstance(result, tuple) and len(result) == 2):
+        if not is_pair:
             raise TypeError(
                 f"The function returned {type(result).__name__}, but (value, gradient) is needed: return both, "
                 "or give the gradient as gradient=."
             )
-
-        def value(at: Any) -> Any:
-            of = f.value if isinstance(f, Differentiable) else lambda *arguments: f(*arguments)[0]
-            return called(of, at, args, "The function")
-
-        def gradient_at(at: Any) -> Any:
-            return called(lambda *arguments: f(*arguments)[1], at, args, "The function")
-
+        of = f.value if isinstance(f, Differentiable) else lambda *arguments: f(*arguments)[0]
+        gradient_of, name = lambda *arguments: f(*arguments)[1], "The function"
         result = result[0]
-    else:
-        if isinstance(result, tuple) and len(result) == 2:
-            raise TypeError("The function returned (value, gradient), and gradient= is given too: give one of them.")
+    elif is_pair:
+        raise TypeError("The function returned (value, gradient), and gradient= is given too: give one of them.")
+    elif callable(gradient):
+        called(gradient, structure.rebuilt(vector.astype(structure.dtype)), args, name)
 
-        def value(at: Any) -> Any:
-            return called(f, at, args, "The function")
+    def gradient_at(at: Any) -> Any:
+        return called(gradient_of, at, args, name) if callable(gradient_of) else gradient_of
 
-        def gradient_at(at: Any) -> Any:
-            return called(gradient, at, args, "The gradient function") if callable(gradient) else gradient
-
-        gradient_at(structure.rebuilt(vector.astype(structure.dtype)))
     try:
         first = np.asarray(result)
     except ValueError:  # rows of unequal length
@@ -226,7 +335,15 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
     counts = [n for n in map(_rows, args) if n]
     often = [n for n in counts if counts.count(n) == max(map(counts.count, counts))]
     rows = tuple(dict.fromkeys(counts[:1] + often))
-    return FunctionPoint(value, gradient_at, structure, vector, first.shape, structure.dtype, rows)
+    return Point(
+        lambda at: called(of, at, args, "The function"),
+        gradient_at,
+        structure,
+        vector,
+        first.shape,
+        structure.dtype,
+        rows,
+    )
 
 
 def called(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], what: str) -> Any:
@@ -234,7 +351,9 @@ def called(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], what: str) 
     try:
         return f(theta, *args)
     except Exception as error:
-        words = " ".join(_words(error).split())
+        words = ""
+        with suppress(Exception):  # an exception of foreign code may fail to print
+            words = " ".join(str(error).split())
         ending = f": {words}" if words else "."
         raise ValueError(f"{what} raised {type(error).__name__} at theta{ending}") from error
 
@@ -242,13 +361,6 @@ def called(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], what: str) 
 def _plain(numbers: Any) -> Any:
     """Return plain numbers in place of those with a bound, which a function may have kept from an earlier call."""
     return numbers.value if isinstance(numbers, Bounded) else numbers
-
-
-def _words(error: Exception) -> str:
-    try:
-        return str(error)
-    except Exception:  # an exception of foreign code may fail to print
-        return ""
 
 
 def _rows(argument: Any) -> int:

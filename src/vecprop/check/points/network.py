@@ -17,8 +17,7 @@ from ..arithmetic.rounding import EPS, Bound, rounding_bound, rounding_experimen
 from ..arithmetic.steps import complex_step
 from ..arithmetic.tangents import BY_TANGENT, GREATER, LESS, OneSided, Tangent, Tied, Ties
 from ..derivatives import unconfirmed
-from . import Point, random_signs, typical_size
-from .function import called
+from .function import Point, called, random_signs, typical_size, values_at
 from .parameters import NamedPart
 
 Engine = Literal["both", "reference", "compiled"]
@@ -48,18 +47,15 @@ def penalty_divisor(network: Network, penalty: Penalty, batch: Batch) -> float:
 
 @dataclass(frozen=True)
 class JudgedGradient:
-    """A gradient to judge."""
+    """A gradient to judge: of an engine, or the user's own."""
 
     gradient: Callable[[np.ndarray], tuple[Any, np.ndarray]]
     engine: str = ""
-    is_own: bool = False
     name: str = ""
 
 
 class NetworkPoint(Point):
     """A network with its rows and random masks, at parameters theta."""
-
-    outputs: tuple[int, ...] = ()
 
     def __init__(
         self,
@@ -71,7 +67,8 @@ class NetworkPoint(Point):
         dtype: Any,
         elsewhere: Batch | None = None,
     ) -> None:
-        self._elsewhere, self.judged = elsewhere or batch, judged
+        self._elsewhere, self.judged, self.outputs = elsewhere or batch, judged, ()
+        self.engines = tuple(own.engine for own in judged)
         self.network, self.theta, self.batch, self.noise_key, self.dtype = network, theta, batch, noise, np.dtype(dtype)
         self.parts = tuple(NamedPart(str(t), t.start, t.shape, t.layer) for t in network.layout.tensors)
         self.rows, self.eps = (batch.rows,), EPS  # eps: of the gradients' types
@@ -82,16 +79,12 @@ class NetworkPoint(Point):
         """Return the same network at other parameters, in float64."""
         return NetworkPoint(self.network, theta, self._elsewhere, self.noise_key, self.judged, np.float64)
 
-    def breaks_ties_anew(self, number: int) -> bool:
-        """Return whether a gradient is the compiled engine's, whose sums have another order."""
-        return self.judged[number].engine == "compiled"
-
     def _loss_and_gradient(self, theta: Any, batch: Batch) -> tuple[Any, Any]:
         """Return the network's own loss and gradient, by backpropagation, with the random masks held fixed."""
         return self.network.batch_loss_and_gradient(theta, batch, self.noise_key)
 
     def evaluated(self) -> list[np.ndarray]:
-        """Return the gradients to judge, and keep their losses; the network's own loss is the value."""
+        """Return each gradient to judge, and keep their losses; the network's own is the value."""
         self.losses, gradients = [], []
         for judged in self.judged:
             theta = self.theta.astype(self.dtype)
@@ -101,7 +94,7 @@ class NetworkPoint(Point):
                 loss, gradient = judged.gradient(theta)
             if np.shape(gradient) != self.theta.shape:
                 raise ValueError(f"The gradient has shape {np.shape(gradient)}, but theta has {self.theta.shape}.")
-            if judged.is_own and self.dtype == np.float64:
+            if judged.engine == "reference" and self.dtype == np.float64:
                 self.value = np.atleast_1d(loss)
             self.losses.append(loss)
             if gradient.dtype.kind == "f":
@@ -116,8 +109,16 @@ class NetworkPoint(Point):
 
     @cached_property
     def may_be_random(self) -> bool:
-        """Whether a user's gradient, or a part of the user's own, may differ from run to run."""
-        return not (self.is_of_the_library and self.judged[0].engine)
+        """Whether a gradient or a part of the network is the user's own."""
+        return not (self.is_of_the_library and self.engines[0])
+
+    @cached_property
+    def value_bound(self) -> np.ndarray:
+        """No bound on the rounding error of the loss."""
+        return np.zeros(1)
+
+    def _unit(self, part: NamedPart) -> float:
+        return 1.0
 
     @cached_property
     def own_gradient(self) -> np.ndarray:
@@ -145,8 +146,7 @@ class NetworkPoint(Point):
         def scale(both: np.ndarray) -> np.ndarray:
             return np.concatenate([np.abs(both[:, :1]), self.scale(both[:, 1:])], axis=1)
 
-        with np.errstate(all="ignore"):
-            found = rounding_experiment(loss_and_gradient, self.theta, self.lines, scale, self.eps, may_be_coarse=True)
+        found = rounding_experiment(loss_and_gradient, self.theta, self.lines, scale, self.eps, may_be_coarse=True)
         return replace(found, gradient=found.gradient[:, 1:], value=float(found.gradient[0, 0]))
 
     def values(self, thetas: np.ndarray) -> np.ndarray:
@@ -163,13 +163,7 @@ class NetworkPoint(Point):
         """
         if self.is_of_the_library:
             return network.batch_loss(thetas, batch, self.noise_key)[:, None]
-        losses = np.full((len(thetas), 1), np.nan, thetas.dtype)
-        for loss, theta in zip(losses, thetas, strict=True):
-            try:
-                loss[...] = network.batch_loss(theta, batch, self.noise_key)
-            except Exception:  # a user's own layer may raise anything
-                continue
-        return losses
+        return values_at(lambda theta: network.batch_loss(theta, batch, self.noise_key), thetas, 1)
 
     @cached_property
     def is_of_the_library(self) -> bool:
@@ -180,7 +174,7 @@ class NetworkPoint(Point):
 
     @property
     def rounding(self) -> np.ndarray:
-        """The rounding error of the loss that the Taylor remainder leaves out, (1,): some units in the last place."""
+        """The rounding error of the loss, (1,): some units in the last place."""
         return 4 * EPS * np.abs(self.value) if self.is_of_the_library else super().rounding
 
     @cached_property
@@ -191,23 +185,15 @@ class NetworkPoint(Point):
         draw = np.random.default_rng(4)
         moves = [(part, self.sizes(part).reshape(1, -1) * random_signs(draw, (1, part.size))) for part in self.parts]
         try:
-            with np.errstate(all="ignore"):
-                derivatives = self._summands(moves, partial(Tangent, ties=Ties())).sum(axis=1)
+            derivatives = self._summands(moves, partial(Tangent, ties=Ties())).sum(axis=1)
         except Exception:  # as in `bound`
             return False
         return not any(unconfirmed(self, part, U, derivatives[k : k + 1, None]) for k, (part, U) in enumerate(moves))
 
     @cached_property
-    def _outputs(self) -> list[np.ndarray]:
-        return self.network.forward(self.theta, self.batch.X, self.noise_key)[0]
-
-    def _reaching(self, layer: int) -> np.ndarray:
-        """Return the inputs of a layer."""
-        return self._outputs[layer - 1] if layer else self.batch.X
-
-    @cached_property
-    def _views(self) -> list[dict[str, np.ndarray]]:
-        return self.network.layout.views(self.theta)
+    def _inputs(self) -> list[np.ndarray]:
+        """The inputs of each layer, and the outputs of the last one."""
+        return [self.batch.X, *self.network.forward(self.theta, self.batch.X, self.noise_key)[0]]
 
     def _tail(self, layer: int) -> tuple[Network, int, Batch]:
         """Return the network from a layer on, the start of its parameters and the activations that reach it.
@@ -215,8 +201,7 @@ class NetworkPoint(Point):
         Its loss is the whole network's without the penalties of the layers before, which do not move.
         """
         if layer not in self._tails:
-            network = self.network
-            X = self._reaching(layer)
+            network, X = self.network, self._inputs[layer]
 
             def at(number: int, part: Layer) -> Any:  # draws the random numbers of its place in the whole network
                 return Changed(part, forward=lambda p, X, noise: part.forward(p, X, noise and noise.at_layer(number)))
@@ -232,19 +217,16 @@ class NetworkPoint(Point):
         return max(1, NUMBERS_AT_ONCE // (self.batch.rows * max(widths) + self.network.layout.size - part.start))
 
     def moved(self, part: NamedPart, steps: np.ndarray) -> np.ndarray:
-        """Return the losses, (K, 1), when each row of steps, (K, size), is added to a part of the parameters.
-
-        Only the layers from the part's own on are run, since nothing before them moves.
-        """
+        """Return the losses of moved networks, (K, 1). Only the layers from the part's own on are run."""
         tail, start, batch = self._tail(part.layer or 0)
         thetas = np.repeat(self.theta[None, start:].astype(steps.dtype), len(steps), axis=0)
         thetas[:, part.start - start : part.start - start + part.size] += steps
         return self._losses(tail, thetas, batch)
 
     def derivatives(self, moves: Sequence[tuple[NamedPart, np.ndarray]]) -> tuple[np.ndarray, bool]:
-        """Return the derivatives along the rows of each part's U, part by part, (K, 1), and whether ties were met."""
+        """Return the derivatives, (K, 1), and whether ties were met."""
         if not self.is_followed:
-            return np.concatenate([self.stepped(part, U) for part, U in moves]), True
+            return super().derivatives(moves)
         ties = Ties()
         return self._summands(moves, partial(Tangent, ties=ties)).sum(axis=1)[:, None], ties.met
 
@@ -256,9 +238,10 @@ class NetworkPoint(Point):
         network, batch = self.network, self.batch
         summands = np.zeros((sum(len(U) for _, U in moves), batch.rows + len(network.penalties)))
         start = min(part.layer or 0 for part, _ in moves)
-        X: Any = self._reaching(start)
+        X: Any = self._inputs[start]
+        views = network.layout.views(self.theta)
         for number, layer in enumerate(network.layers[start:], start):
-            p: dict[str, Any] = dict(self._views[number])
+            p: dict[str, Any] = dict(views[number])
             first = 0
             for part, U in moves:
                 along = slice(first, first + len(U))
@@ -324,11 +307,7 @@ def judged_gradients(
         refusal = cls.refusal(network, np.zeros(network.layout.size, dtype), [batch], None, noise)
         if refusal is None:
             for of, gradient in cls(network).gradients(noise).items():
-                judged.append(JudgedGradient(_at(gradient, batch_at), name, is_own=name == "reference", name=of))
+                judged.append(JudgedGradient(lambda at, gradient=gradient: gradient(at, batch_at(at)), name, of))
         elif engine == name:
             raise ValueError(f'The {name} engine cannot be checked: {refusal.reason}; take engine="reference".')
     return tuple(judged)
-
-
-def _at(gradient: Callable[[np.ndarray, Batch], Any], batch_at: Callable[[np.ndarray], Batch]) -> Any:
-    return lambda theta: gradient(theta, batch_at(theta))

@@ -1,6 +1,6 @@
 """Parameters of any shape as one vector with named parts: a number, an array, or lists and dicts of them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, count
 from math import prod
@@ -39,6 +39,12 @@ class NamedPart:
         return tuple(int(i) for i in np.unravel_index(entry, self.shape))
 
 
+def named_entry(parts: Iterable[NamedPart], place: int) -> str:
+    """Return the name of the part that contains a place of the vector, with the index in the part."""
+    part = next(part for part in parts if part.start <= place < part.start + part.size)
+    return f"{part.name}{list(part.index(place - part.start)) or ''}"
+
+
 @dataclass(frozen=True)
 class Structure:
     """How a vector is divided into arrays, and how they were nested."""
@@ -73,13 +79,12 @@ def flattened(theta: Any) -> tuple[np.ndarray, Structure]:
 
     def part_of(name: str, leaf: Any) -> NamedPart:
         array = as_array(leaf)
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"{name or 'theta'} has dtype {array.dtype}, but parameters are real numbers.")
-        start = parts[-1].start + parts[-1].size if parts else 0
         name, taken = name or "theta", {part.name for part in parts}
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"{name} has dtype {array.dtype}, but parameters are real numbers.")
         names = chain([name], (f"{name} ({number})" for number in count(2)))  # the keys may be 1 and "1"
         unique = next(candidate for candidate in names if candidate not in taken)
-        parts.append(NamedPart(unique, start, array.shape))
+        parts.append(NamedPart(unique, parts[-1].span.stop if parts else 0, array.shape))
         values.append(array)
         return parts[-1]
 
@@ -89,11 +94,8 @@ def flattened(theta: Any) -> tuple[np.ndarray, Structure]:
     dtype = np.result_type(*values)
     vector = np.concatenate([array.ravel() for array in values]).astype(np.float64)
     if not np.isfinite(vector).all():
-        wrong = int(np.flatnonzero(~np.isfinite(vector))[0])
-        part = next(part for part in parts if part.start <= wrong < part.start + part.size)
-        raise ValueError(
-            f"theta is not finite: {part.name}{list(part.index(wrong - part.start)) or ''} is {vector[wrong]}."
-        )
+        wrong = int(np.argmin(np.isfinite(vector)))
+        raise ValueError(f"theta is not finite: {named_entry(parts, wrong)} is {vector[wrong]}.")
     return vector, Structure(tuple(parts), dtype if dtype.kind == "f" else np.dtype(np.float64), tree)
 
 
@@ -107,64 +109,50 @@ def is_tree(theta: Any) -> bool:
     return isinstance(theta, Mapping | list | tuple)
 
 
-def _put_together(tree: Any, children: list[Any]) -> Any:
-    """Return children in a container like tree."""
-    if isinstance(tree, Mapping):
-        return dict(zip(tree, children, strict=True))
-    return type(tree)(*children) if hasattr(tree, "_fields") else type(tree)(children)
-
-
-def mapped(tree: Any, function: Callable[[Any], Any]) -> Any:
-    """Return a list, tuple, dict or array with a function applied to each of its arrays."""
-    if not is_tree(tree):
-        return function(tree)
-    return _put_together(tree, [mapped(child, function) for child in _children(tree)])
-
-
 def _children(tree: Any) -> Iterable[Any]:
     return tree.values() if isinstance(tree, Mapping) else tree
 
 
+def mapped(tree: Any, function: Callable[[Any], Any]) -> Any:
+    """Return a list, tuple, dict or array with a function applied to each of its arrays."""
+    return _named(tree, "", lambda _, leaf: function(leaf))
+
+
 def _named(tree: Any, name: str, function: Callable[[str, Any], Any]) -> Any:
+    """Return a tree with a function applied to the name and the array of each leaf."""
     if not is_tree(tree):
         return function(name, tree)
     of_mapping = isinstance(tree, Mapping)
-    keys = list(tree) if of_mapping else getattr(tree, "_fields", range(len(tree)))
-    named = [_child(name, key, isinstance(key, int) and not of_mapping) for key in keys]
-    return _put_together(tree, [_named(child, n, function) for n, child in zip(named, _children(tree), strict=True)])
+    children = []
+    for key, child in zip(tree if of_mapping else getattr(tree, "_fields", count()), _children(tree), strict=False):
+        by_key = f"{name}.{key}" if name else str(key)
+        by_place = isinstance(key, int) and not of_mapping
+        children.append(_named(child, f"{name or 'theta'}[{key}]" if by_place else by_key, function))
+    if of_mapping:
+        return dict(zip(tree, children, strict=True))
+    return type(tree)(*children) if hasattr(tree, "_fields") else type(tree)(children)
 
 
-def _child(name: str, key: Any, by_place: bool) -> str:
-    if by_place:
-        return f"{name or 'theta'}[{key}]"
-    return f"{name}.{key}" if name else str(key)
-
-
-def gathered(gradient: Any, structure: Structure, outputs: tuple[int, ...]) -> list[Any]:
-    """Return a gradient in the structure of the parameters as arrays (outputs, size), or raise an error."""
-    columns: list[Any] = []
-    _gather(gradient, structure.tree, "the gradient", outputs, columns)
-    return columns
-
-
-def _gather(gradient: Any, tree: Any, name: str, outputs: tuple[int, ...], columns: list[Any]) -> None:
-    if not is_tree(tree):
-        columns.append(_column(gradient, tree, outputs))
+def gathered(gradient: Any, tree: Any, outputs: tuple[int, ...]) -> Iterator[Any]:
+    """Yield the arrays (outputs, size) of a gradient in the structure of the parameters, or raise an error."""
+    if isinstance(tree, NamedPart):
+        yield _column(gradient, tree, outputs)
         return
-    for child, own in zip(_matched(gradient, tree, name, outputs), _children(tree), strict=True):
-        _gather(child, own, name, outputs, columns)
+    for child, own in zip(_matched(gradient, tree, outputs), _children(tree), strict=True):
+        yield from gathered(child, own, outputs)
 
 
-def _matched(gradient: Any, tree: Any, name: str, outputs: tuple[int, ...]) -> list[Any]:
+def _matched(gradient: Any, tree: Any, outputs: tuple[int, ...]) -> list[Any]:
     """Return the children of a gradient in the order of the parameters: by key if they have keys."""
     if isinstance(tree, Mapping):
         if not isinstance(gradient, Mapping):
-            raise ValueError(f"{name} is {type(gradient).__name__}, but theta is a dict: return a dict with its keys.")
+            kind = type(gradient).__name__
+            raise ValueError(f"the gradient is {kind}, but theta is a dict: return a dict with its keys.")
         missing, extra = [k for k in tree if k not in gradient], [k for k in gradient if k not in tree]
         if missing or extra:
             words = [f"{what} {', '.join(map(repr, keys))}" for what, keys in (("lacks", missing), ("has", extra))
                      if keys]  # fmt: skip
-            raise ValueError(f"{name} {' and '.join(words)}, unlike theta: return a dict with theta's keys.")
+            raise ValueError(f"the gradient {' and '.join(words)}, unlike theta: return a dict with theta's keys.")
         return [gradient[key] for key in tree]
     if isinstance(gradient, Mapping) and hasattr(tree, "_fields") and set(gradient) == set(tree._fields):
         return [gradient[field] for field in tree._fields]
@@ -172,9 +160,9 @@ def _matched(gradient: Any, tree: Any, name: str, outputs: tuple[int, ...]) -> l
         gradient = _as_numbers(gradient)
         if outputs and gradient.shape == (*outputs, len(tree)):
             return [gradient[..., k] for k in range(len(tree))]
-        gradient = list(gradient) if getattr(gradient, "ndim", 0) else [gradient]
+        gradient = gradient if getattr(gradient, "ndim", 0) else [gradient]
     if len(gradient) != len(tree):
-        raise ValueError(f"{name} has {len(gradient)} arrays, but theta has {len(tree)}.")
+        raise ValueError(f"the gradient has {len(gradient)} arrays, but theta has {len(tree)}.")
     return list(gradient)
 
 
