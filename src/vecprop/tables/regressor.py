@@ -21,8 +21,8 @@ from .ensemble.intervals import Residuals
 from .ensemble.stages import Calibrated, Stage
 from .error import TableError, pandas
 from .kinds.kinds import target_reading
-from .kinds.number_formats import NumberReading
 from .kinds.values import read_numbers, texts_of
+from .kinds.written import NumberReading
 from .settings import CONSTRAINTS, documented
 from .streaming.streamed import Streamed
 from .table_model import Rows, TableModel

@@ -25,8 +25,7 @@ from ...tables.encoding.registry import COLUMNS
 from ...tables.ensemble.ensemble import Ensemble, Networks
 from ...tables.ensemble.intervals import Residuals
 from ...tables.explaining.drift import Profile, TrainedRows
-from ...tables.kinds.dates import DateReading
-from ...tables.kinds.number_formats import NumberReading
+from ...tables.kinds.written import DateReading, NumberReading
 from ...tables.regressor import TabularRegressor
 from ...train.state import NO_WAY, History, TrainingState
 from ..networks import TrainedNetwork

@@ -11,10 +11,9 @@ import numpy as np
 
 from ...tables.error import TableError, nearest, printable
 from ...tables.kinds.ambiguities import NOTHING
-from ...tables.kinds.dates import DateReading
 from ...tables.kinds.kinds import common_decimal, guess_task, kind_of, target_reading
-from ...tables.kinds.number_formats import NumberReading
 from ...tables.kinds.values import MISSING, as_names, read_days, read_numbers
+from ...tables.kinds.written import DateReading, NumberReading
 from ...tables.reading.arrow_files import ARROW, PARQUET, one_line_errors
 from ...tables.reading.file_lists import EXCEL, existing, opens_as_it_is
 from ...tables.reading.reading import read_chunks

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from ..kinds.dates import FORMS, MONTHS, ONE_MEANING, TIME
 from ..kinds.kinds import Kind
+from ..kinds.written import FORMS, MONTHS, ONE_MEANING, TIME
 
 View = Literal["pieces", "standardised"]
 """What networks take of numbers: pieces and all else, or the standardised number and the normal score of its rank

@@ -11,10 +11,9 @@ from scipy.special import ndtri
 from ...core.elementary import Array, namespace, where
 from ...train.engines import can_compile
 from ..error import pandas
-from ..kinds.dates import ONE_MEANING, DateReading, days_of
 from ..kinds.kinds import CATEGORIES, Kind
-from ..kinds.number_formats import NumberReading, number_of
 from ..kinds.values import MISSING, as_names, category_name, read_days, read_numbers, texts_of
+from ..kinds.written import ONE_MEANING, DateReading, NumberReading, days_of, number_of
 from .column import (
     CATEGORIES_SOURCE,
     DATES_SOURCE,

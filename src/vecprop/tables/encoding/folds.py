@@ -7,10 +7,9 @@ import numpy as np
 
 from ..error import TableError, pandas
 from ..kinds.ambiguities import NOTHING, Asked
-from ..kinds.dates import DateReading
 from ..kinds.kinds import kind_of
-from ..kinds.number_formats import NumberReading
 from ..kinds.values import as_names, read_days, read_numbers
+from ..kinds.written import DateReading, NumberReading
 from ..reading.frames import Frame, column_of, plain_column
 from .column import first_of
 

@@ -15,7 +15,7 @@ from ..ensemble.calibration import ThresholdRule, positive_of
 from ..ensemble.ensemble import out_of_fold
 from ..ensemble.ensemble_fit import INTERRUPTED
 from ..error import TableError, pandas
-from ..kinds.number_formats import NumberReading
+from ..kinds.written import NumberReading
 from ..reading.frames import Frame
 from ..streaming.streamed import Streamed
 from ..table_model import fit_together

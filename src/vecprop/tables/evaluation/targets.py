@@ -9,8 +9,8 @@ import numpy as np
 from ..encoding.column import first_of
 from ..ensemble.calibration import decided, positive_of
 from ..error import RequestError, TableError, first_line, nearest, pandas
-from ..kinds.number_formats import NumberReading
 from ..kinds.values import read_numbers, texts_of
+from ..kinds.written import NumberReading
 from ..reading.frames import Frame, as_frame, twice
 from ..reading.reading import as_classes, typed
 from ..rows import Roles, UsedRows

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..error import TableError, nearest, pandas
-from .dates import EXCEL, DateReading, Evidence
-from .number_formats import NumberReading, units_of
+from .written import EXCEL, DateReading, Evidence, NumberReading, units_of
 
 _SHORT_YEARS = re.compile(r"(\d\d)([-/.])(\d\d?)\2(\d\d)(?!\d).*")
 _PLACES = (
@@ -40,20 +39,16 @@ _FEWEST_DATES = 10
 def doubt_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers: int, name: str) -> str:
     """Return the end of a sentence on names that may be dates or numbers; some of them can be read as numbers."""
     texts = texts[:_SAMPLE]
-
-    def most_are(what: Callable[[str], object]) -> bool:
-        return bool(texts) and sum(bool(what(text)) for text in texts) >= 0.9 * len(texts)
-
     dates = Evidence.of(texts[:_FEW_TEXTS], are_declared=True).reading(share=0.5)
     unread = [] if dates is None else [text for text in texts if dates.days(text) is None]
     if dates is not None and not any(_UNKNOWN_DATE.fullmatch(text) and _LETTER.search(text) for text in unread):
         date = next(text for text in texts if dates.days(text) is not None)
         return f"{date!r} may be a date: settle it with columns={{{name!r}: 'date'}} (--dates)"
-    if most_are(_UNKNOWN_DATE.fullmatch):
+    if _most_are(_UNKNOWN_DATE.fullmatch, texts):
         form = _format_of(texts)
         settled = f"give its format, as in columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
         return f"{texts[0]!r} may be a date: {settled if form else 'write it as 2024-01-31 is'}"
-    if most_are(_CLOCK.fullmatch):
+    if _most_are(_CLOCK.fullmatch, texts):
         return f"{texts[0]!r} may be a time of the day: write it as a number, such as one of hours, if it is an amount"
     if numbers > is_unread.sum():
         return (
@@ -78,14 +73,19 @@ def _format_of(texts: list[str]) -> str:
             signs = iter(order)
             parts[1::2] = ["%Y" if len(number) == 4 else next(signs) for number in re.findall(r"\d+", texts[0])]
             forms.append("".join(parts))
-    return next((form for form in forms if sum(_fits(text, form) for text in texts) >= 0.9 * len(texts)), "")
+    return next((form for form in forms if _most_are(lambda text, form=form: _moment(text, form), texts)), "")
 
 
-def _fits(text: str, form: str) -> bool:
+def _most_are(what: Callable[[str], object], texts: list[str]) -> bool:
+    """Return whether something is found in nine of ten texts."""
+    return bool(texts) and sum(what(text) is not None for text in texts) >= 0.9 * len(texts)
+
+
+def _moment(text: str, form: str) -> datetime.datetime | None:
     try:
-        return bool(datetime.datetime.strptime(text, form))
+        return datetime.datetime.strptime(text, form)
     except ValueError:
-        return False
+        return None
 
 
 def doubt_on_amounts(texts: list[str]) -> str:
@@ -97,8 +97,7 @@ def doubt_on_amounts(texts: list[str]) -> str:
     ("'1.5 kg' may be a number: without 'kg' it will be read as one", '')
     """
     texts = texts[:_SAMPLE]
-    are_numbers = [NumberReading.of([text]).value(text) is not None for text in texts]  # each by its own signs
-    if texts and sum(are_numbers) >= 0.9 * len(texts):
+    if _most_are(lambda text: NumberReading.of([text]).value(text), texts):  # each by its own signs
         return f"they are numbers with several signs or units, such as {texts[0]!r}: write all of them in one way"
     if units := units_of(texts):
         several = ", all in one unit," if len(units) > 1 else ""
@@ -118,13 +117,21 @@ def doubt_on_digits(series: Any, x: np.ndarray, name: str) -> str:
     x = x[np.isfinite(x)]
     if (x != np.floor(x)).any() or not len(x := np.unique(x)) or x[0] < 0:
         return ""
-    if x[-1] >= 2**53 and len(long := _longest(series)) > 15:
-        settled = f"if it is a name, say so with columns={{{name!r}: 'code'}} (--codes)"
-        return f"{long} has more digits than numbers keep: {settled}"
+    if x[-1] >= 2**53:
+        long = [value for value in series.dropna().unique() if isinstance(value, str) and value.strip().isdecimal()]
+        long = [str(series.max())] if pandas().api.types.is_integer_dtype(series.dtype) else long  # and not 1e20
+        if len(long := max(long, key=len, default="")) > 15:
+            settled = f"if it is a name, say so with columns={{{name!r}: 'code'}} (--codes)"
+            return f"{long} has more digits than numbers keep: {settled}"
     if len(x) < _FEWEST_DATES:
         return ""
     texts = [f"{value:.0f}" for value in x[:: len(x) // 100 + 1]]
-    form = next((form for form in _DIGITS if all(_is_date(text, form) for text in texts)), "")
+
+    def are_dates(form: str) -> bool:
+        count, digits = _DIGITS[form], (text.zfill(_DIGITS[form]) for text in texts)
+        return all(len(text) == count and (of := _moment(text, form)) and 1900 <= of.year < 2100 for text in digits)
+
+    form = next(filter(are_dates, _DIGITS), "")
     if not form or min(map(len, texts)) < _DIGITS[form]:
         return f"{texts[0]} may be a date: write it as 2024-01-31 is" if form else ""
     return f"{texts[0]} may be a date: settle it with columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
@@ -145,23 +152,6 @@ def doubt_on_codes(texts: list[str], name: str) -> str:
     decimals = set(filter(_DECIMAL.fullmatch, texts))
     twin = next((text for text in texts if text[-1:] == "0" and text[:-1] in decimals), "")
     return f"{twin!r} is read as {twin[:-1]!r} is: {settled}" if twin else ""
-
-
-def _longest(series: Any) -> str:
-    """Return the longest whole number of a column that is written as one, and not as 1e20."""
-    if pandas().api.types.is_integer_dtype(series.dtype):
-        return str(series.max())
-    texts = (value for value in series.dropna().unique() if isinstance(value, str) and value.strip().isdecimal())
-    return max(texts, key=len, default="")
-
-
-def _is_date(text: str, form: str) -> bool:
-    """Return whether digits are a date of a format, and of a year from 1900 on."""
-    try:
-        digits = text.zfill(_DIGITS[form])
-        return len(digits) == _DIGITS[form] and 1900 <= datetime.datetime.strptime(digits, form).year < 2100
-    except ValueError:
-        return False
 
 
 def doubt_on_order(texts: list[str], reading: DateReading) -> str:

@@ -18,9 +18,8 @@ from .ambiguities import (
     doubt_on_order,
     doubt_on_short_years,
 )
-from .dates import EXCEL, DateReading, Evidence, days_of
-from .number_formats import NumberReading, decimal_sign
 from .values import as_numbers, read_days, read_numbers, texts_of
+from .written import EXCEL, DateReading, Evidence, NumberReading, days_of, decimal_sign
 
 FIRST_DAY, LAST_DAY = 1900_01_01, 2099_12_31
 """Whole numbers between these may be dates that are written without signs."""
@@ -57,7 +56,11 @@ def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = l
     if kind == "number":
         return _number(texts, not plain[1].any(), asked.decimal_of(name), decimal)
     if kind == "date":
-        return _date(series, texts, asked.format_of(name), are_declared=True) or _declared_date(series)
+        if date := _date(series, texts, asked.format_of(name), are_declared=True):
+            return date
+        return Kind(
+            "date", DateReading(("yearmonthday",)) if _are_eight_digits(plain[0]) else DateReading(format=EXCEL)
+        )
     if kind or isinstance(series.dtype, pandas().CategoricalDtype):
         return Kind(kind or ("text" if are_texts(series) else "category"))
     if are_codes(texts):
@@ -68,7 +71,7 @@ def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = l
     if is_unread.sum() <= 0.1 * (is_unread | ~np.isnan(x)).sum():
         if _are_eight_digits(x):
             return Kind("date", DateReading(("yearmonthday",)))
-        if _are_months(texts):
+        if all(map(_MONTH_OF_YEAR.fullmatch, texts)) and len({text.split(".")[0] for text in texts}) > 2:
             return Kind("date", DateReading(("month/year",)))
         doubt = number.doubt or doubt_on_digits(series, x, name) or doubt_on_codes(texts, name)
         return replace(number, doubt=doubt)
@@ -80,14 +83,18 @@ def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = l
 
 def _number(texts: list[str], are_plain: bool, given: str | None, decimal: Callable[[], str]) -> Kind:
     """Return how numbers are read, whose texts may all be plain ones."""
-    sign = _decimal_sign(texts, are_plain)
+    with_points = [text for text in texts if "." in text] if are_plain else texts
+    is_told_by_one = are_plain and any(decimal_sign([text]) == "." for text in with_points)
+    sign = "." if is_told_by_one else decimal_sign(with_points)
     if not sign.startswith("?") or given:
         return Kind("number", NumberReading() if are_plain and not given else NumberReading.of(texts, given))
     of_others = decimal()
     reading = NumberReading.of(texts, of_others)
     example = next(text for text in texts if decimal_sign([text]).startswith("?"))
-    if reading == NumberReading() and not _may_be_thousands(texts):
-        return Kind("number", reading)
+    if reading == NumberReading() and not any(text.lstrip("+-").isdecimal() for text in texts):
+        are_all = len(texts) >= FEW and all(decimal_sign([text]) == "?." for text in texts)
+        if not are_all:  # points before three digits may be between thousands in all of many texts
+            return Kind("number", reading)
     other = "," if of_others == "." else "."
     either = NumberReading.of([example], other).value(example)
     doubt = (
@@ -95,13 +102,6 @@ def _number(texts: list[str], are_plain: bool, given: str | None, decimal: Calla
         f"decimal={of_others!r} or {other!r} (--decimal)"
     )
     return Kind("number", reading, doubt)
-
-
-def _may_be_thousands(texts: list[str]) -> bool:
-    """Return whether points before three digits may be between thousands: beside whole numbers, or in all of many."""
-    if any(text.lstrip("+-").isdecimal() for text in texts):
-        return True
-    return len(texts) >= FEW and all(decimal_sign([text]) == "?." for text in texts)
 
 
 def target_reading(y: Any, name: str, frame: Any, asked: Asked) -> tuple[NumberReading, str]:
@@ -120,14 +120,6 @@ def target_doubt(y: Any) -> str:
         return ""
     doubt = doubt_on_amounts(texts_of(y))
     return f"is read as classes, but {doubt}" if doubt else ""
-
-
-def _decimal_sign(texts: list[str], are_plain: bool) -> str:
-    """Return the decimal sign of a column, see `decimal_sign`: of plain numbers, the first of one meaning tells it."""
-    if not are_plain:
-        return decimal_sign(texts)
-    with_points = [text for text in texts if "." in text]
-    return "." if any(decimal_sign([text]) == "." for text in with_points) else decimal_sign(with_points)
 
 
 def common_decimal(frame: Any, asked: Asked) -> str:
@@ -154,22 +146,8 @@ def _date(series: Any, texts: list[str], given: str | None, are_declared: bool =
     reading = evidence.reading(ORDERS.get(given or ""), share=0.0 if are_declared else 0.9)
     if reading is None:
         return None
-    doubts = [
-        doubt_on_order(texts, reading) if evidence.is_unclear and given not in ORDERS else "",
-        doubt_on_short_years(texts, reading),
-    ]
-    return Kind("date", reading, "; ".join(filter(None, doubts)))
-
-
-def _declared_date(series: Any) -> Kind:
-    """Return how a column is read that holds dates because its owner says so: numbers are Excel's."""
-    x, _ = read_numbers(series, NumberReading())
-    return Kind("date", DateReading(("yearmonthday",)) if _are_eight_digits(x) else DateReading(format=EXCEL))
-
-
-def _are_months(texts: list[str]) -> bool:
-    """Return whether numbers are months of years, such as 08.2023: three months or more, and all."""
-    return all(map(_MONTH_OF_YEAR.fullmatch, texts)) and len({text.split(".")[0] for text in texts}) > 2
+    order = doubt_on_order(texts, reading) if evidence.is_unclear and given not in ORDERS else ""
+    return Kind("date", reading, "; ".join(filter(None, (order, doubt_on_short_years(texts, reading)))))
 
 
 def _are_eight_digits(x: np.ndarray) -> bool:

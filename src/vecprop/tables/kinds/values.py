@@ -1,14 +1,12 @@
 """The values of a column of any type: numbers, days since 1970, or names, as a reading says."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from ..error import pandas
-from .dates import EXCEL, DateReading
-from .number_formats import NumberReading
+from .written import EXCEL, DateReading, NumberReading
 
 DAY = 86_400
 MISSING = "\0missing"
@@ -60,21 +58,19 @@ def _numbers_of(values: Any, reading: NumberReading) -> list[float | None]:
     plain = values if reading.is_plain else np.array([None if isinstance(v, str) else v for v in values], object)
     try:
         numbers = pd.to_numeric(plain, errors="coerce")
-    except OverflowError:
-        numbers = pd.to_numeric(np.array([_not_too_large(value) for value in plain], object), errors="coerce")
-    numbers = np.asarray(numbers, float)
-    return [
-        reading.value(str(value)) if is_left else _exact(value, number)
-        for value, number, is_left in zip(values, numbers.tolist(), np.isnan(numbers), strict=True)
-    ]
+    except OverflowError:  # of whole numbers that are larger than any floating-point number
+        bounded = [np.inf * (v > 0 or -1) if isinstance(v, int) and abs(v) >= 2**1023 else v for v in plain]
+        numbers = pd.to_numeric(np.array(bounded, object), errors="coerce")
 
+    def exact(value: Any, number: float) -> float | None:
+        if np.isnan(number):
+            return reading.value(str(value))
+        try:
+            return float(value) if isinstance(value, str) else number  # releases before 3 get the last bit wrong
+        except ValueError:
+            return number
 
-def _exact(value: Any, number: float) -> float:
-    """Return the number of a value that pandas has read: releases before 3 get the last bit of some texts wrong."""
-    if isinstance(value, str):
-        with suppress(ValueError):
-            return float(value)
-    return number
+    return list(map(exact, values, np.asarray(numbers, float).tolist()))
 
 
 def _by_distinct(series: Any, read: Callable[[Any], list[float | None]]) -> Values:
@@ -95,13 +91,6 @@ def _plain_numbers(series: Any) -> np.ndarray | None:
         return np.array(pa.array(series).cast(pa.float64()).to_numpy(zero_copy_only=False))
     except pa.ArrowInvalid:  # not all of it
         return None
-
-
-def _not_too_large(value: Any) -> Any:
-    """Return a value, or infinity instead of a whole number that is larger than any floating-point number."""
-    if isinstance(value, int) and abs(value) >= 2**1023:
-        return np.inf if value > 0 else -np.inf
-    return value
 
 
 def own_reading(series: Any) -> NumberReading:
@@ -171,18 +160,6 @@ def _day_of(value: Any, reading: DateReading) -> float | None:
         return reading.days(value)
     text = str(int(value)) if float(value).is_integer() else str(value)
     return None if isinstance(value, bool) else reading.days(text)
-
-
-def as_days(series: Any) -> np.ndarray:
-    """Return a column as days since 1970, read as its own values tell, with nan for values that are no dates.
-
-    Examples
-    --------
-    >>> as_days(pandas().Series(["2.1.1970 12:00", "31.1.1970"]))
-    array([ 1.5, 30. ])
-    """
-    reading = DateReading.of(texts_of(series)) or DateReading()
-    return read_days(series, reading)[0]
 
 
 def as_names(series: Any) -> np.ndarray:

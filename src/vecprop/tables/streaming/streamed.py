@@ -10,10 +10,9 @@ from ..encoding.column import first_of
 from ..encoding.folds import folds_of_time
 from ..error import TableError, pandas
 from ..kinds.ambiguities import Asked
-from ..kinds.dates import DateReading
 from ..kinds.kinds import as_whole, kind_of
-from ..kinds.number_formats import NumberReading
 from ..kinds.values import as_names, read_days, read_numbers
+from ..kinds.written import DateReading, NumberReading
 from ..reading.delimited import require_columns
 from ..reading.frames import Frame
 from ..reading.table_parts import TableParts

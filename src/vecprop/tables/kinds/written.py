@@ -1,4 +1,4 @@
-"""Dates that are written as text: the forms of a column, found once, and the day of a text by them."""
+"""Numbers and dates that are written as text: the form of a column, found once, and the value of a text by it."""
 
 import datetime
 import re
@@ -6,20 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-MONTHS = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-]
+MONTHS = ["january", "february", "march", "april", "may", "june"]
+MONTHS += ["july", "august", "september", "october", "november", "december"]
 _YEAR, _SHORT = r"(?P<year>[1-9]\d{3})", r"(?P<year>[1-9]\d{3}|\d\d)"
 _MONTH, _DAY, _NAME = r"(?P<month>\d{1,2})", r"(?P<day>\d{1,2})", r"(?P<month>[a-z]{3,9})\.?"
 ONE_MEANING = {
@@ -116,7 +104,13 @@ class Evidence:
         count, forms, exchangeable, last = 0, Counter[str](), Counter[str](), _FAMILIES[0]
         are_seasons = True
         for count, text in enumerate(map(small_letters, texts), 1):
-            last, own = _family_of(text, last) if are_declared or not _NO_DATES.fullmatch(text) else (last, [])
+            own: list[str] = []
+            for family in (last, *_FAMILIES) if are_declared or not _NO_DATES.fullmatch(text) else ():
+                matches = ((form, re.fullmatch(FORMS[form] + TIME, text)) for form in family)
+                own = [form for form, match in matches if match and moment_of(match.groupdict()) is not None]
+                if own:
+                    last = family
+                    break
             if len(own) > 1:
                 exchangeable[own[0]] += 1
             elif own:
@@ -132,34 +126,17 @@ class Evidence:
         dates = self.forms.total() + self.exchangeable.total()
         for pair in _EXCHANGED:
             if self.exchangeable[pair[0]] or self.forms[pair[0]] or self.forms[pair[1]]:
-                right, wrong = pair if self._is_day_first(pair, day_first) else pair[::-1]
+                days, months = (self.forms[form] for form in pair)
+                is_day_first = (days > months if days != months else "." in pair[0]) if day_first is None else day_first
+                right, wrong = pair if is_day_first else pair[::-1]
                 dates -= self.forms[wrong]
                 forms = [form for form in forms if form != wrong and form != right] + [right]
         return DateReading(tuple(forms)) if dates and dates >= share * self.texts else None
-
-    def _is_day_first(self, pair: list[str], given: bool | None) -> bool:
-        days, months = self.forms[pair[0]], self.forms[pair[1]]
-        if given is not None:
-            return given
-        return days > months if days != months else "." in pair[0]
 
     @property
     def is_unclear(self) -> bool:
         """Whether there are dates in which day and month can be exchanged, and none of the same sign tells."""
         return any(self.exchangeable[a] and not self.forms[a] + self.forms[b] for a, b in _EXCHANGED)
-
-
-def _family_of(text: str, likely: list[str]) -> tuple[list[str], list[str]]:
-    """Return the forms that are alike, of which a text may be, and those of them in which it is a date."""
-    for family in (likely, *_FAMILIES):
-        if own := [form for form in family if _day_in(text, form) is not None]:
-            return family, own
-    return likely, []
-
-
-def _day_in(text: str, form: str) -> float | None:
-    match = re.fullmatch(FORMS[form] + TIME, text)
-    return None if match is None else moment_of(match.groupdict())
 
 
 def small_letters(text: str) -> str:
@@ -209,3 +186,169 @@ def moment_of(part: dict[str, str | None]) -> float | None:
     except ValueError:
         return None
     return (day * 86_400_000 + round(((hour * 60 + minute - away) * 60 + second) * 1000)) / 86_400_000
+
+
+WORDS = {"true": 1.0, "false": 0.0, "none": float("nan")}
+"""The values of words among numbers: truth values, and a word for what is missing."""
+
+_UNIT = (
+    r"(?:US|CA?|AU?|NZ|HK|NT|MX|R|S)?\$|[€£¥₹₩₽₺₴₫₱฿%]|Rs\.?|kr\.?|zł|Kč|"
+    "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR"
+)
+_NUMERAL = re.compile(
+    rf"[+-]?\s*({_UNIT})?\s*[+-]?((?:\d[\d.,' ]*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*({_UNIT})?",
+)
+_FOLLOWED = re.compile(rf"[<>≤≥~]?\s*(?:{_UNIT})?\s*[+-]?\d[\d.,' ]*?\s*([^\d.,' ][^\d]*)")
+MOST_UNITS = 3
+"""Numbers may be followed by this many units, such as K and M, to be taken for numbers."""
+
+
+@dataclass(frozen=True)
+class NumberReading:
+    """How the text of a column of numbers is read.
+
+    Examples
+    --------
+    >>> reading = NumberReading.of(["1.234,5", "1.234", "2.000"])
+    >>> reading, reading.value("6.733"), reading.value("1,234.5")
+    (NumberReading(decimal=',', thousands='.', unit=''), 6733.0, None)
+    """
+
+    decimal: str = "."
+    thousands: str = ""
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        if self.decimal not in (".", ",") or self.thousands not in ("", ",", ".", " ", "'"):
+            raise ValueError(f"{self.decimal!r} and {self.thousands!r} are no signs of numbers")
+
+    @classmethod
+    def of(cls, texts: Iterable[str], decimal: str | None = None) -> "NumberReading":
+        """Return the signs that most of some texts have; a decimal sign is taken as given."""
+        parts = [match.groups() for text in texts if (match := _NUMERAL.fullmatch(one_of_each(text)))]
+        bodies = [body for _, body, _ in parts]
+        decimal = decimal or _told(bodies).removeprefix("?") or "."
+        between = Counter(sign for body in bodies for sign in {",", ".", " ", "'"} - {decimal} if sign in body.strip())
+        units = Counter(unit for before, _, after in parts for unit in (before, after) if unit)
+
+        def most(counts: "Counter[str]") -> str:  # of equals the same one whatever their order
+            return max(counts, key=lambda text: (counts[text], text), default="")
+
+        return cls(decimal, most(between), most(units))
+
+    def value(self, text: str) -> float | None:
+        """Return the number that a text is, nan for a word that says there is none, and None for other text."""
+        return number_of(text, self.decimal, self.thousands, self.unit)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether numbers are written as Python writes them, except for signs between thousands and currencies."""
+        return self.decimal == "." and self.unit != "%"
+
+    def __str__(self) -> str:
+        decimal = "" if self.decimal == "." and not self.thousands else f"decimal sign {self.decimal!r}"
+        thousands = f"{self.thousands!r} between thousands" if self.thousands else ""
+        return ", ".join(filter(None, ["numbers", decimal, thousands, self.unit]))
+
+
+def decimal_sign(texts: Iterable[str]) -> str:
+    """Return the decimal sign that some texts tell; with "?" before it if they can be read in two ways, or "" for none.
+
+    One sign with three digits behind it may be decimal or stand between thousands. A comma is then assumed to stand
+    between thousands, and a point to be decimal.
+
+    Examples
+    --------
+    >>> [decimal_sign(texts) for texts in (["1,5", "1,234"], ["1,234", "5,678"], ["1.234"], ["7", "many"])]
+    [',', '?.', '?.', '']
+    """
+    return _told(match[2] for text in texts if (match := _NUMERAL.fullmatch(one_of_each(text))))
+
+
+def _told(bodies: Iterable[str]) -> str:
+    """Return what most of some numbers without units tell, see `decimal_sign`."""
+    counts = Counter(map(_told_by_one, bodies))
+    if counts[","] or counts["."]:
+        return "," if counts[","] > counts["."] else "."
+    return "?." if counts["?"] else ""
+
+
+def _told_by_one(body: str) -> str:
+    """Return the decimal sign that a number tells, "?" if it can be read in two ways, or "" if it has no sign."""
+    comma, point = body.count(","), body.count(".")
+    if comma and point:
+        return max(",.", key=body.rindex)
+    if comma + point == 0:
+        return ""
+    sign, other = ",." if comma else ".,"
+    if comma + point > 1:
+        return other
+    head, tail = body.strip().split(sign)
+    may_be_thousands = len(tail) == 3 and tail.isdigit() and len(head) <= 3 and head[:1] not in ("", "0")
+    return "?" if may_be_thousands else sign
+
+
+def units_of(texts: Sequence[str]) -> list[str]:
+    """Return the texts that follow the numbers in nine of ten texts, such as units that are not known; else none.
+
+    There are at most `MOST_UNITS`; more than one only if the texts are more than twenty.
+
+    Examples
+    --------
+    >>> units_of(["1.5 kg", "12 kg"]), units_of(["1.5 kg", "12 m"]), units_of(["1", "2"])
+    (['kg'], [], [])
+    """
+    after = Counter(match[1] for text in texts if (match := _FOLLOWED.fullmatch(one_of_each(text))))
+    units = sorted(after, key=lambda unit: (-after[unit], unit))[: MOST_UNITS if len(texts) > 20 else 1]
+    return units if sum(after[unit] for unit in units) >= 0.9 * len(texts) else []
+
+
+def one_of_each(text: str) -> str:
+    """Return a text with one kind of space, minus and apostrophe, and zeros for the dash of a price without cents.
+
+    Examples
+    --------
+    >>> one_of_each("($1’000)"), one_of_each("5 -"), one_of_each("1.250,-")
+    ("-$1'000", '-5', '1.250,00')
+    """
+    text = " ".join(text.split()).replace("−", "-").replace("–", "-").replace("’", "'")
+    if text.endswith("-") and (price := text.rstrip("-")).endswith((",", ".")):  # without cents
+        return price + "00"
+    if (text.endswith(")") and "(" in text) or text.endswith("-"):  # an accountant's minus
+        text = "-" + text.removesuffix("-").replace("(", "").replace(")", "").strip()
+    return text[0] + text[2:] if text.startswith(("- ", "+ ")) else text
+
+
+def number_of(text: str, decimal: str, thousands: str, unit: str) -> float | None:
+    """Return the number that a text is by a column's signs, nan for a word that says there is none, else None.
+
+    Examples
+    --------
+    >>> number_of("$1,234.50", ".", ",", "$"), number_of("45 %", ".", "", "%"), number_of("1,5", ".", ",", "")
+    (1234.5, 45.0, None)
+    """
+    text = one_of_each(text)
+    if text.lower() in WORDS:
+        return WORDS[text.lower()]
+    if unit:
+        sign = text[:1] if text[:1] in ("+", "-") else ""
+        marked = text.removeprefix(sign).strip()
+        bare = marked.removeprefix(unit).removesuffix(unit).strip()
+        if unit == "%" and bare == marked:
+            return None
+        text = sign + bare
+    whole, point, rest = text.partition(decimal)
+    if thousands and thousands in whole:
+        first, *groups = whole.lstrip("+-").split(thousands)
+        size = 2 if thousands == "," and len(groups[0]) == 2 else 3  # 12,34,567 is 1234567 in India
+        sizes = [*[size] * (len(groups) - 1), 3]
+        are_digits = "".join(groups).isdigit() and 0 < len(first) <= size and first[0] != "0"
+        if not are_digits or [len(group) for group in groups] != sizes:
+            return None
+        whole = whole.replace(thousands, "")
+    if "_" in text or "." in whole + rest:
+        return None
+    try:
+        return float(f"{whole}.{rest}" if point else whole)
+    except ValueError:
+        return None
