@@ -16,7 +16,7 @@ from shared_commands import FAST
 from vecprop import TableError
 from vecprop.app.training.dividing import Request, Split, divided
 from vecprop.app.training.job import TrainingJob
-from vecprop.tables.encoding.folds import learned_by
+from vecprop.tables.encoding.folds import splits
 from vecprop.tables.evaluation.measuring import cross_validated, measured_unseen
 from vecprop.tables.evaluation.metrics import metrics_of_numbers
 
@@ -74,7 +74,7 @@ def test_folds_of_a_cross_validation_are_predicted_by_models_that_have_not_seen_
     fold = parts.dependence.folds(parts.y, 3, seed=0)
     if group:
         assert len(set(zip(parts.X["patient"], fold, strict=True))) == 20
-    rows = learned_by(fold, 1, is_time=time is not None)
+    rows, _ = splits(fold, is_time=time is not None)[1]
     alone = vp.TabularRegressor("y", **FEW).fit(**parts.training_of(rows))
     np.testing.assert_array_equal(found.predicted[found.folds[1]], alone.predict(parts.X[fold == 1]))
     scores = found.metrics_of_folds

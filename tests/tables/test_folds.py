@@ -8,7 +8,7 @@ import pytest
 from sklearn.model_selection import GroupShuffleSplit
 
 from vecprop import TableError, TabularClassifier, TabularRegressor
-from vecprop.tables.encoding.folds import Dependence, folds_of_groups, folds_of_time, learned_by, times, unseen_by
+from vecprop.tables.encoding.folds import Dependence, folds_of_groups, folds_of_time, splits, times
 from vecprop.tables.ensemble.intervals import Residuals
 from vecprop.tables.kinds.ambiguities import Asked
 from vecprop.tables.reading.frames import as_frame
@@ -40,9 +40,7 @@ def test_a_group_is_in_one_fold_and_folds_share_rows_and_targets():
 def test_networks_learn_what_is_earlier_than_their_validation_rows():
     time = np.random.default_rng(0).integers(0, 30, 200).astype(float)
     fold = folds_of_time(time, 4)
-    for number in range(4):
-        learned = learned_by(fold, number, is_time=True)
-        later = unseen_by(fold, number, is_time=True)
+    for learned, later in splits(fold, is_time=True):
         assert time[learned].max() < time[later].min()
         assert len(learned) + len(later) == 200
     assert (fold == -1).sum() > 80

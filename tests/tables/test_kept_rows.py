@@ -60,13 +60,11 @@ def kept_and_inputs():
     return encoder, rows, rows(FRAME), encoder(FRAME)
 
 
-@pytest.mark.parametrize("engine", ["auto", "reference"])
-def test_kept_rows_become_the_inputs_to_the_bit(engine, monkeypatch):
+def test_kept_rows_become_the_inputs_to_the_bit():
     encoder, rows, kept, inputs = kept_and_inputs()
     assert rows.type["0"] == np.float64
     assert {rows.type[f"{place}"] for place in (7, 9, 10)} == {np.dtype(np.float32)}
     assert kept.shape[1] < inputs.nbytes // N
-    monkeypatch.setenv("VECPROP_ENGINE", engine)
     for taken in (*(encoder.of_view(view) for view in VIEWS), np.arange(encoder.width)):
         expansion = rows.expansion(taken)
         assert expansion.inputs == len(taken)

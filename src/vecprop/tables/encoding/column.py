@@ -124,19 +124,18 @@ class Column(ABC):
         return self.read(series)[:, None] if self.holds == "numbers" else self(series)
 
     def kept_types(self, series: Any) -> dict[str, Any]:
-        """Return the types of what is kept of a row, by the ends of the names of fields; see `kept_rows`."""
+        """Return the type and shape of what is kept of a row, by the ends of the names of fields; see `kept_rows`."""
         return {"": (np.float32, (self.width,))}
 
     def keep(self, series: Any, told: np.ndarray | None) -> dict[str, np.ndarray]:
         """Return what is kept of rows; what is told of rows of training takes the place of mean targets."""
         return {"": self(series)}
 
-    def of_kept(self, kept: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the inputs of what is kept of rows, (N, width)."""
-        return kept[""]
-
     def entries(self, is_taken: np.ndarray, types: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int]]:
-        """Yield for each field of the taken inputs its end, its entries of `COLUMN`, and its inputs."""
+        """Yield for each field of the taken inputs its end, its entries of `COLUMN`, and its inputs.
+
+        The types are those of `kept_types`.
+        """
         yield "", {"kept": Kept.INPUTS}, self.width
 
     @property
@@ -173,6 +172,11 @@ class Missed:
     first: str = ""
     names: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, series: Any, is_meant: np.ndarray, what: str) -> "Missed":
+        """Return a note on some values of a column."""
+        return cls(what, int(is_meant.sum()), first_of(series, is_meant))
+
     def __str__(self) -> str:
         if self.names:
             return f"{', '.join(self.names[:3])}{' and others' if len(self.names) > 3 else ''}: {self.what}"
@@ -182,11 +186,6 @@ class Missed:
         """Return the same of both of two parts of a column."""
         names = tuple(dict.fromkeys(self.names + other.names))[:4]
         return replace(self, count=self.count + other.count, names=names)
-
-
-def missed_values(series: Any, is_meant: np.ndarray, what: str) -> Missed:
-    """Return a note on some values of a column, if there are any."""
-    return Missed(what, int(is_meant.sum()), first_of(series, is_meant))
 
 
 def first_of(series: Any, is_meant: np.ndarray) -> str:
@@ -203,13 +202,7 @@ def first_of(series: Any, is_meant: np.ndarray) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return a text of at most 40 characters.
-
-    Examples
-    --------
-    >>> shortened("short"), shortened("x" * 50)[-3:]
-    ('short', 'xx…')
-    """
+    """Return a text of at most 40 characters."""
     return text if len(text) <= 40 else f"{text[:39]}…"
 
 

@@ -24,7 +24,6 @@ from .column import (
     Kept,
     Missed,
     View,
-    missed_values,
 )
 from .folds import TargetMeans
 
@@ -91,7 +90,6 @@ class NumberInputs(Column):
 
     @classmethod
     def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_asked: bool) -> "NumberInputs | str":
-        """Return how a column becomes inputs, or why it says nothing."""
         assert isinstance(kind.reading, NumberReading)
         x, is_unread = read_numbers(series, kind.reading)
         return _uninformative(x, is_unread, kind.reading) or cls.of_array(x, pieces, kind.reading)
@@ -122,23 +120,19 @@ class NumberInputs(Column):
 
     @property
     def width(self) -> int:
-        """The number of inputs."""
         return self.bends + self.marks_missing + 1 + (self.scores is not None)
 
     def write(self, series: Any, inputs: np.ndarray) -> None:
-        """Write the inputs of a column to columns of an array, (N, width) in float32: of many rows by a kernel."""
         x = self.read(series)
         if len(x) < COMPILED_FROM or not can_compile():
             inputs[:] = self.of_values(x)
             return
         from .kernels.numbers import encode_numbers
 
-        limits = LIMIT, LARGEST_SCALED, MOST_DEVIATIONS
-        how = self.centre, self.scale, *self.standard, *limits
+        how = self.centre, self.scale, *self.standard, LIMIT, LARGEST_SCALED, MOST_DEVIATIONS
         encode_numbers(x, self.edges, self.scores, how, self.marks_missing, inputs)
 
     def read(self, series: Any) -> np.ndarray:
-        """Return a column as numbers, (N,); nan is missing."""
         return read_numbers(series, self.reading)[0]
 
     def of_values(self, x: np.ndarray) -> np.ndarray:
@@ -159,14 +153,12 @@ class NumberInputs(Column):
         return np.hstack(inputs)
 
     def missed(self, series: Any) -> Missed | None:
-        """Return a note on values that are not finite numbers, or not numbers as training read them, or None."""
         x, is_unread = read_numbers(series, self.reading)
         if is_unread.any():
             how = "" if self.reading == NumberReading() else f" as training read them ({self.reading})"
-            return missed_values(series, is_unread, f"not numbers{how} and count as missing")
-        is_infinite = np.isinf(x)
-        if is_infinite.any():
-            return missed_values(series, is_infinite, "infinite and count as the largest there are")
+            return Missed.of(series, is_unread, f"not numbers{how} and count as missing")
+        if (is_infinite := np.isinf(x)).any():
+            return Missed.of(series, is_infinite, "infinite and count as the largest there are")
         has_type = pandas().api.types.is_float_dtype(series.dtype)
         if has_type and not self.reading.is_plain and np.any(x % 1 > 0):
             how = f"({self.reading}): give a file's path, not its frame"
@@ -179,36 +171,29 @@ class NumberInputs(Column):
 
     @property
     def is_read_unlike_it_looks(self) -> bool:
-        """Whether text is not written as Python writes numbers."""
         return self.reading != NumberReading()
 
     def for_trees(self, series: Any) -> np.ndarray:
-        """Return the numbers as they are, (N, 1)."""
         return ordinary(self.read(series))[:, None]
 
     def kept_types(self, series: Any) -> dict[str, Any]:
-        """Return that the number is kept, in float32 if this is exact."""
-        return {"": np.float32 if _are_exact_in_float32(series) else np.float64}
+        is_plain = isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf"
+        is_exact = is_plain and np.can_cast(series.dtype, np.float32) and not np.isinf(series.to_numpy()).any()
+        return {"": (np.float32 if is_exact else np.float64, ())}  # infinite numbers are kept as large ones
 
     def keep(self, series: Any, told: np.ndarray | None) -> dict[str, np.ndarray]:
-        """Return the numbers."""
         return {"": ordinary(self.read(series))}
 
-    def of_kept(self, kept: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the inputs of kept numbers."""
-        return self.of_values(kept[""].astype(float))
-
     def entries(self, is_taken: np.ndarray, types: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int]]:
-        """Yield which inputs are taken, and how they are made."""
         flags = iter(is_taken[self.bends :])
         mean, deviation = self.standard
         entries = {
-            "kept": Kept.WIDE_NUMBER if types[""] == np.float64 else Kept.NUMBER,
+            "kept": Kept.WIDE_NUMBER if types[""][0] is np.float64 else Kept.NUMBER,
             "has_bends": is_taken[0],
             "marks_missing": self.marks_missing and next(flags),
             "has_standard": next(flags),
             "has_scores": self.scores is not None and next(flags),
-            "pieces": max(len(self.edges) - 1, 0),
+            "pieces": self.bends - 1,
             "edges": self._tables(),
             "centre": self.centre,
             "scale": self.scale,
@@ -236,7 +221,6 @@ class NumberInputs(Column):
         return float
 
     def to_source(self, name: str, source: Any) -> str:
-        """Return the call of ``numbers``."""
         source.helper("WORDS", WORDS_SOURCE)
         source.helper("numbers", NUMBERS_SOURCE)
         source.formulas.function(number_of)
@@ -247,29 +231,20 @@ class NumberInputs(Column):
         """Return the fields as arguments, and add the formula."""
         fields = ["centre", "scale", "edges", "marks_missing", "standard", "scores"]
         source.formulas.function(NumberInputs.of_values, "number_inputs", fields)
-        scores = None if self.scores is None else self.scores.tolist()
+        scores, standard = None if self.scores is None else self.scores.tolist(), tuple(map(float, self.standard))
         of_pieces = f"{float(self.centre)!r}, {float(self.scale)!r}, {self.edges.tolist()}"
-        return f"{of_pieces}, {self.marks_missing}, {tuple(map(float, self.standard))!r}, {scores}"
+        return f"{of_pieces}, {self.marks_missing}, {standard!r}, {scores}"
 
     def is_consistent(self) -> bool:
-        """Return whether all numbers are finite, and edges rise."""
-        scores = np.empty(0) if self.scores is None else self.scores
+        scores = np.zeros(len(self.edges)) if self.scores is None else self.scores
         values = np.concatenate([self.edges, scores, [self.centre, self.scale, *self.standard]])
         return (
             self.edges.ndim == 1
-            and (self.scores is None or self.scores.shape == self.edges.shape)
+            and scores.shape == self.edges.shape
             and len(self.standard) == 2
-            and self.standard[1] > 0
             and bool(np.isfinite(values).all() and (np.diff(self.edges) > 0).all())
-            and self.scale > 0
+            and min(self.scale, self.standard[1]) > 0
         )
-
-
-def _are_exact_in_float32(series: Any) -> bool:
-    """Return whether float32 has the numbers of a column, as its type tells; infinite ones are kept as large ones."""
-    if not isinstance(series.dtype, np.dtype) or series.dtype.kind not in "biuf":
-        return False
-    return np.can_cast(series.dtype, np.float32) and not np.isinf(series.to_numpy()).any()
 
 
 def _uninformative(x: np.ndarray, is_unread: np.ndarray, reading: NumberReading | DateReading) -> str:
@@ -322,7 +297,6 @@ class Dates(Column):
 
     @classmethod
     def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_asked: bool) -> "Dates | str":
-        """Return how a column becomes inputs, or why it says nothing."""
         assert isinstance(kind.reading, DateReading)
         reason = _uninformative(*read_days(series, kind.reading), kind.reading)
         return reason or cls.of(series, pieces, kind.reading)
@@ -342,11 +316,9 @@ class Dates(Column):
 
     @property
     def width(self) -> int:
-        """The number of inputs."""
         return self.days.width + 4 + 2 * self.day_waves + 7
 
     def read(self, series: Any) -> np.ndarray:
-        """Return a column as days since 1970, (N,); nan is missing."""
         return read_days(series, self.reading)[0]
 
     def of_values(self, days: np.ndarray) -> np.ndarray:
@@ -354,10 +326,9 @@ class Dates(Column):
         return np.hstack([self.days.of_values(days), calendar_inputs(days, self.day_waves)])
 
     def missed(self, series: Any) -> Missed | None:
-        """Return a note on values that are no dates as training read them, or None."""
         _, is_unread = read_days(series, self.reading)
         how = f" as training read them ({self.reading})" if self.reading != DateReading() else ""
-        return missed_values(series, is_unread, f"not dates{how} and count as missing") if is_unread.any() else None
+        return Missed.of(series, is_unread, f"not dates{how} and count as missing") if is_unread.any() else None
 
     def taken_by(self, view: View) -> np.ndarray:
         """Return whether a view has each of the inputs: of the days as of numbers, and all of the calendar."""
@@ -365,33 +336,23 @@ class Dates(Column):
 
     @property
     def is_read_unlike_it_looks(self) -> bool:
-        """Whether text is written in a form that can have another meaning."""
         return self.reading not in (DateReading(), *(DateReading((form,)) for form in ONE_MEANING))
 
     def shown(self, value: Any) -> str:
-        """Return the day of a number of days since 1970."""
         return str(np.datetime64(int(np.floor(value)), "D"))
 
     def for_trees(self, series: Any) -> np.ndarray:
-        """Return the days and the inputs of the calendar."""
         days = self.read(series)
         return np.hstack([days[:, None], calendar_inputs(days, self.day_waves)])
 
     def kept_types(self, series: Any) -> dict[str, Any]:
-        """Return that the days are kept, and the inputs of the calendar."""
         return self.days.kept_types(series) | {CALENDAR: (np.float32, (self.width - self.days.width,))}
 
     def keep(self, series: Any, told: np.ndarray | None) -> dict[str, np.ndarray]:
-        """Return the days and the inputs of the calendar."""
         days = self.read(series)
         return {"": ordinary(days), CALENDAR: calendar_inputs(days, self.day_waves)}
 
-    def of_kept(self, kept: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the inputs of kept days."""
-        return np.hstack([self.days.of_kept(kept), kept[CALENDAR]])
-
     def entries(self, is_taken: np.ndarray, types: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int]]:
-        """Yield the days as numbers, and the calendar."""
         yield from self.days.entries(is_taken[: self.days.width], types)
         yield CALENDAR, {"kept": Kept.INPUTS}, self.width - self.days.width
 
@@ -413,7 +374,6 @@ class Dates(Column):
         return where(is_missing, 0.0, graph.beside([points, is_weekday]))
 
     def to_source(self, name: str, source: Any) -> str:
-        """Return the call of ``dates``."""
         source.helper("FORMS", FORMS_SOURCE, module="re")
         source.helper("dates", DATES_SOURCE, module="datetime")
         source.formulas.function(calendar_inputs)
@@ -489,7 +449,6 @@ class Categories(Column):
 
     @classmethod
     def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_asked: bool) -> "Categories | str":
-        """Return how a column becomes inputs, or why it says nothing."""
         known = series.dropna()
         distinct = known.astype(str).nunique()
         if distinct + (len(known) < len(series)) == 1:
@@ -515,11 +474,9 @@ class Categories(Column):
 
     @property
     def width(self) -> int:
-        """The number of inputs."""
         return self.marks + (0 if self.means is None else self.means.width)
 
     def read(self, series: Any) -> np.ndarray:
-        """Return the names of a column's categories, (N,)."""
         return as_names(series).astype(str)
 
     def of_values(self, names: np.ndarray) -> np.ndarray:
@@ -539,7 +496,6 @@ class Categories(Column):
         return np.where(is_known, places, shared)[codes]
 
     def missed(self, series: Any) -> Missed | None:
-        """Return a note on categories that have no input of their own, or None."""
         if self.buckets > 1:
             return None
         others = np.setdiff1d(as_names(series).astype(str), self.names)[:4]
@@ -553,27 +509,17 @@ class Categories(Column):
         return np.arange(self.width) >= (self.marks if is_without_marks else 0)
 
     def for_trees(self, series: Any) -> np.ndarray:
-        """Return the number of the category, (N, 1)."""
         return self(series).argmax(axis=1)[:, None]
 
     def kept_types(self, series: Any) -> dict[str, Any]:
-        """Return that the place of the category is kept, and its mean targets."""
-        return {"": np.int32} | ({} if self.means is None else {MEANS: (np.float32, (self.means.width,))})
+        return {"": (np.int32, ())} | ({} if self.means is None else {MEANS: (np.float32, (self.means.width,))})
 
     def keep(self, series: Any, told: np.ndarray | None) -> dict[str, np.ndarray]:
-        """Return the places of the categories, and their mean targets."""
         names = self.read(series)
-        if self.means is None:
-            return {"": self.places(names)}
-        return {"": self.places(names), MEANS: self.means(names) if told is None else told}
-
-    def of_kept(self, kept: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the inputs of kept places."""
-        marks = kept[""][:, None] == np.arange(self.marks)
-        return marks if self.means is None else np.hstack([marks, kept[MEANS]])
+        means = {} if self.means is None else {MEANS: self.means(names) if told is None else told}
+        return {"": self.places(names)} | means
 
     def entries(self, is_taken: np.ndarray, types: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int]]:
-        """Yield the place, if it is taken, and the mean targets."""
         if is_taken[0]:
             yield "", {"kept": Kept.PLACE}, self.marks
         if self.means is not None:
@@ -603,7 +549,6 @@ class Categories(Column):
         return graph.elementwise("Equal", place, graph.constant(np.arange(self.width), np.int64), dtype=bool)
 
     def to_source(self, name: str, source: Any) -> str:
-        """Return the call of ``categories``."""
         source.helper("categories", CATEGORIES_SOURCE, module="zlib")
         source.formulas.function(category_name)
         names = ", ".join("MISSING" if known == MISSING else repr(known) for known in self.names.tolist())
@@ -614,7 +559,6 @@ class Categories(Column):
         return f"categories(table[{name!r}], [{names}], {self.buckets}{means})"
 
     def is_consistent(self) -> bool:
-        """Return whether names are sorted text."""
         names = self.names
         is_sorted = names.ndim == 1 and names.dtype.kind == "U" and bool(np.all(names[1:] > names[:-1]))
         return is_sorted and self.buckets > 0

@@ -77,18 +77,6 @@ def folds_of_time(time: np.ndarray, count: int) -> np.ndarray:
     return np.searchsorted(starts[starts > time.min()], time, side="right") - 1
 
 
-def learned_by(fold: np.ndarray, number: int, *, is_time: bool) -> np.ndarray:
-    """Return the indices of the rows that the member of a fold is trained on: those of other folds, or of earlier ones.
-
-    Examples
-    --------
-    >>> fold = np.array([-1, 0, 1, 2])
-    >>> learned_by(fold, 1, is_time=False), learned_by(fold, 1, is_time=True)
-    (array([0, 1, 3]), array([0, 1]))
-    """
-    return np.flatnonzero(fold < number if is_time else fold != number)
-
-
 def unseen_by(fold: np.ndarray, number: int, *, is_time: bool) -> np.ndarray:
     """Return the indices of the rows that the member of a fold is validated on: all that it is not trained on.
 
@@ -108,9 +96,13 @@ def splits(fold: np.ndarray, *, is_time: bool) -> list[tuple[np.ndarray, np.ndar
     --------
     >>> splits(np.array([1, 0, 1]), is_time=False)
     [(array([0, 2]), array([1])), (array([1]), array([0, 2]))]
+    >>> splits(np.array([-1, 0, 1]), is_time=True)
+    [(array([0]), array([1, 2])), (array([0, 1]), array([2]))]
     """
-    folds = range(fold.max() + 1)
-    return [(learned_by(fold, of, is_time=is_time), unseen_by(fold, of, is_time=is_time)) for of in folds]
+    return [
+        (np.flatnonzero(fold < number if is_time else fold != number), unseen_by(fold, number, is_time=is_time))
+        for number in range(fold.max() + 1)
+    ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,5 @@
 """A large table's rows as training keeps them: numbers as such, which become inputs when a network reads their row."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from ...core.rows.selection import Expansion
-from ...train.engines import can_compile
 from ..reading.frames import Frame, by_blocks
 from .column import COLUMN, Column
 
@@ -31,16 +29,16 @@ class RowFormat:
 
     names: Sequence[str]
     parts: Sequence[Column]
+    types: Sequence[Mapping[str, Any]]
     type: np.dtype
 
     @classmethod
     def of(cls, names: Sequence[str], parts: Sequence[Column], frame: Frame) -> "RowFormat":
         """Return how the rows of a table are kept; wide numbers come first, so that all are aligned."""
-        fields: list[Any] = []
-        for place, (name, part) in enumerate(zip(names, parts, strict=True)):
-            for end, kept in part.kept_types(frame[name]).items():
-                fields.append((f"{place}{end}", *kept) if isinstance(kept, tuple) else (f"{place}{end}", kept))
-        return cls(names, parts, np.dtype(sorted(fields, key=lambda field: -np.dtype(field[1]).itemsize), align=True))
+        types = [part.kept_types(frame[name]) for name, part in zip(names, parts, strict=True)]
+        fields = [(f"{place}{end}", *kept) for place, of in enumerate(types) for end, kept in of.items()]
+        fields.sort(key=lambda field: -np.dtype(field[1]).itemsize)
+        return cls(names, parts, types, np.dtype(fields, align=True))
 
     def __call__(self, frame: Frame, told: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
         """Return a table's rows as they are kept, (N, bytes); see `Encoder.of_views` on what is told."""
@@ -62,8 +60,7 @@ class RowFormat:
         offsets = {str(field): entry[1] for field, entry in (self.type.fields or {}).items()}
         for place, part in enumerate(self.parts):
             own, at = is_taken[at : at + part.width], at + part.width
-            types = {end: self.type[f"{place}{end}"] for end in self.ends(place)}
-            for end, entries, width in part.entries(own, types):
+            for end, entries, width in part.entries(own, self.types[place]):
                 column = np.zeros((), COLUMN)
                 column["at"], column["first"], column["width"] = offsets[f"{place}{end}"], first, width
                 for name, value in entries.items():
@@ -72,34 +69,18 @@ class RowFormat:
                     column[name] = value
                 columns.append(column)
                 first += width
-        return TableExpansion(np.array(columns), np.concatenate([*edges, [0.0]]), self, taken)
-
-    def ends(self, place: int) -> list[str]:
-        """Return the ends of the names of a column's fields."""
-        return [
-            name.removeprefix(str(place)) for name in self.type.names or () if re.fullmatch(rf"{place}(?:\D.*)?", name)
-        ]
+        return TableExpansion(np.array(columns), np.concatenate([*edges, [0.0]]))
 
 
 @dataclass(frozen=True, eq=False)
 class TableExpansion(Expansion):
     """How kept rows of a table become some of its inputs."""
 
-    rows: RowFormat
-    taken: np.ndarray
-
     def __call__(self, X: np.ndarray) -> np.ndarray:
         """Return the inputs of rows, (N, I) in float32, from what is kept of them, (N, bytes)."""
-        if can_compile():
-            from .kernels.expansion import expanded
+        from .kernels.expansion import expanded
 
-            return expanded(self, X)
-        kept = np.ascontiguousarray(X).view(self.rows.type)[:, 0]
-        inputs = [
-            part.of_kept({end: kept[f"{place}{end}"] for end in self.rows.ends(place)})
-            for place, part in enumerate(self.rows.parts)
-        ]
-        return np.take(np.hstack(inputs).astype(np.float32), self.taken, axis=1)
+        return expanded(self, X)
 
     def address(self, F: type) -> int:
         """Return the address of the kernel that computes inputs of type F."""

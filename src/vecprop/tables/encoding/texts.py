@@ -51,7 +51,6 @@ class LatentTexts(Column):
 
     @classmethod
     def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_asked: bool) -> "LatentTexts | str":
-        """Return how a column becomes inputs, or why it says nothing."""
         known = series.dropna().astype(str)
         if known.nunique() + (len(known) < len(series)) == 1:
             return "all values are the same"
@@ -75,12 +74,10 @@ class LatentTexts(Column):
         return cls(words, vectorizer.idf_, np.ascontiguousarray(directions.T, np.float32))
 
     def read(self, series: Any) -> np.ndarray:
-        """Return a column's text, (N,), empty where it is missing."""
         return series.astype(object).where(series.notna(), "").astype(str).to_numpy(dtype=object)
 
     @property
     def width(self) -> int:
-        """The number of inputs."""
         return self.directions.shape[1]
 
     @cached_property
@@ -90,14 +87,12 @@ class LatentTexts(Column):
         return vectorizer
 
     def of_values(self, texts: np.ndarray) -> np.ndarray:
-        """Return the inputs of texts (N,), (N, width)."""
         weights: Any = self._weights.transform(texts)
         inputs = weights.astype(np.float32) @ self.directions
         lengths = np.linalg.norm(inputs, axis=1, keepdims=True)
         return np.where(lengths > NEGLIGIBLE, inputs / np.maximum(lengths, NEGLIGIBLE), 0)
 
     def is_consistent(self) -> bool:
-        """Return whether there is a finite weight and direction for each word."""
         words, idf, directions = self.words, self.idf, self.directions
         return (
             words.dtype.kind == "U"
