@@ -4,11 +4,9 @@ import importlib.metadata
 import platform
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -35,41 +33,32 @@ if TYPE_CHECKING:
     from ..check import Report
 
 NETWORK = Network(2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy(reduction="sum"))
-CLASSES = ("orange star", "blue circle")
 LEARNING_RATE, MOMENTUM, STEPS = 0.02, 0.9, 300
-STARTS, PATIENT_STARTS, SUCCESS = 200, 50, 5.0
-LIGHT = dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), "#fdfdfb")
-DARK = dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), "#1b1c1e")
-"""The page's own background, in light and dark mode."""
-_EQUATIONS = re.compile(r"\\\[(?P<block>.+?)\\\]|\\\((?P<inline>.+?)\\\)", re.DOTALL)
+STARTS, PATIENT_STARTS = 200, 50
+SUCCESS = 5.0
+"""The largest loss that separates the classes."""
+
+GROUNDS = {"default": "#fdfdfb", "dark_background": "#1b1c1e"}
+"""The page's own background in light and dark mode, by matplotlib's style."""
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """The test of the tutorial's claim with one method: the losses that random starts end at."""
 
-    method: str
     steps: int
     losses: np.ndarray
-
-    @property
-    def successes(self) -> int:
-        """The number of starts that ended at a loss that separates the classes."""
-        return int((self.losses <= SUCCESS).sum())
+    successes: int
 
 
-@dataclass(frozen=True)
-class Story:
-    """The data, results and figures of the demo, for its pictures and its page."""
+class Story(NamedTuple):
+    """The data and results of the demo, for its pictures and its page."""
 
-    seed: int
     X: np.ndarray
     t: np.ndarray
     report: "Report"
     result: TrainingResult
     right: int
-    claims: list[Claim]
-    versions: dict[str, str]
+    claims: dict[str, Claim]
 
 
 def run(out: Path, seed: int) -> None:
@@ -78,18 +67,23 @@ def run(out: Path, seed: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     story = tell(seed)
     draw(story, out)
-    page = write_page(story, out)
-    print(f"\nPictures and page: {page.resolve()}")
-    print("Versions: " + ", ".join(f"{name} {number}" for name, number in story.versions.items()))
+    numbers = {"Python": platform.python_version(), "vecprop": version}
+    numbers |= {name: importlib.metadata.version(name) for name in ("numpy", "scipy", "scikit-learn", "matplotlib")}
+    versions = ", ".join(f"{name} {number}" for name, number in numbers.items())
+    page = out / "index.html"
+    page.write_text(page_of(story, seed, versions), encoding="utf-8")
+    print(f"\nPictures and page: {page.resolve()}\nVersions: {versions}")
     print(f"Done in {time.perf_counter() - started:.1f} s.")
 
 
 def tell(seed: int) -> Story:
     """Generate the data, check the gradients, train and test the claim."""
+    from sklearn.datasets import make_circles
+
     # The tutorial draws everything from one legacy stream, in this order; its figures come back only so.
     generator = np.random.RandomState(seed)
-    X, t = circles(generator)
-    checked, theta = draw_parameters(generator, 1.0), draw_parameters(generator, 0.1)
+    X, t = make_circles(n_samples=100, shuffle=False, factor=0.3, noise=0.1, random_state=generator)
+    checked, theta = (_parameters(generator, scale) for scale in (1.0, 0.1))
     T = np.eye(2)[t]
 
     print("The data: two classes, a circle around a disc.")
@@ -104,36 +98,27 @@ def tell(seed: int) -> Story:
     first, last = result.history.loss[0], result.history.loss[-1]
     print(f"Training, {STEPS} steps of momentum: loss {first:.6f} to {last:.6f}, {right} of {len(t)} points right.\n")
 
-    claims = try_claim(X, T, seed)
     print(f"The claim that gradient descent stays behind, from random starts (success: a loss of at most {SUCCESS:g}):")
-    for claim in claims:
-        print(f"  {claim.method}, {claim.steps} steps: {claim.successes} of {len(claim.losses)} starts")
-    return Story(seed, X, t, report, result, right, claims, versions())
+    claims = try_claim(X, T, seed)
+    for method, claim in claims.items():
+        print(f"  {method}, {claim.steps} steps: {claim.successes} of {len(claim.losses)} starts")
+    return Story(X, t, report, result, right, claims)
 
 
-def circles(generator: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
-    """Return the tutorial's points (100, 2) and their classes (100,): 0 the outer circle, 1 the inner."""
-    from sklearn.datasets import make_circles
-
-    X, t = make_circles(n_samples=100, shuffle=False, factor=0.3, noise=0.1, random_state=generator)
-    return np.asarray(X), np.asarray(t)
-
-
-def draw_parameters(generator: np.random.RandomState, scale: float) -> np.ndarray:
+def _parameters(generator: np.random.RandomState, scale: float) -> np.ndarray:
     """Return theta with normal parameters, each layer's bias drawn before its weights as in the tutorial."""
     theta = np.empty(NETWORK.layout.size)
     for p in NETWORK.layout.views(theta):
-        for name in ("b", "W"):
-            if name in p:
-                p[name][...] = scale * generator.standard_normal(p[name].shape)
+        for name in sorted(p, reverse=True):
+            p[name][...] = scale * generator.standard_normal(p[name].shape)
     return theta
 
 
-def try_claim(X: np.ndarray, T: np.ndarray, seed: int) -> list[Claim]:
+def try_claim(X: np.ndarray, T: np.ndarray, seed: int) -> dict[str, Claim]:
     """Train random starts, as one population, by gradient descent and momentum; some also with ten times the steps."""
     thetas = 0.1 * np.random.default_rng(seed).standard_normal((STARTS, NETWORK.layout.size))
     descent, momentum = GradientDescent(LEARNING_RATE), Momentum(LEARNING_RATE, MOMENTUM)
-    claims = []
+    claims = {}
     for method, optimizer, steps, starts in (
         ("gradient descent", descent, STEPS, STARTS),
         ("momentum", momentum, STEPS, STARTS),
@@ -141,98 +126,77 @@ def try_claim(X: np.ndarray, T: np.ndarray, seed: int) -> list[Claim]:
     ):
         members = [Member(NETWORK, theta, optimizer, epochs=steps) for theta in thetas[:starts]]
         with progress_bar(method, quiet=False) as show:
-            results = train_population(members, X, T, progress=show)
-        claims.append(Claim(method, steps, results.last_loss))
+            losses = train_population(members, X, T, progress=show).last_loss
+        claims[method] = Claim(steps, losses, int((losses <= SUCCESS).sum()))
     return claims
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the packages that the figures were made with."""
-    packages = ("numpy", "scipy", "scikit-learn", "matplotlib")
-    return {
-        "Python": platform.python_version(),
-        "vecprop": version,
-        **{package: importlib.metadata.version(package) for package in packages},
-    }
-
-
 def draw(story: Story, out: Path) -> None:
-    """Draw all pictures into the folder."""
+    """Draw all pictures into the folder, and once more for dark pages."""
     import matplotlib
+    from matplotlib import pyplot as plt
 
     from .. import pictures
 
     matplotlib.use("agg")
     theta, X, t = story.result.theta, story.X, story.t
-    losses = {claim.method: claim.losses for claim in story.claims}
-    save(out / "classes.png", pictures.plot_classes, X, t, class_names=CLASSES)
-    save(out / "loss.png", pictures.plot_loss, story.result.history)
-    save(out / "boundary.png", pictures.plot_decision_boundary, NETWORK, theta, X, t, class_names=CLASSES)
-    save(out / "hidden.png", pictures.plot_hidden_space, NETWORK, theta, X, t, layer=1, class_names=CLASSES)
-    save(out / "gradients.png", story.report.plot)
-    save(out / "momentum.png", plot_momentum)
-    save(out / "starts.png", plot_random_starts, losses, threshold=SUCCESS)
+    losses = {method: claim.losses for method, claim in story.claims.items()}
+    names: dict[str, Any] = {"class_names": ("orange star", "blue circle")}
+    for ground, colour in GROUNDS.items():
+        dark = "-dark" if ground == "dark_background" else ""
+        look = dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), colour)
+        for name, plot in {
+            "classes": lambda: pictures.plot_classes(X, t, **names),
+            "loss": lambda: pictures.plot_loss(story.result.history),
+            "boundary": lambda: pictures.plot_decision_boundary(NETWORK, theta, X, t, **names),
+            "hidden": lambda: pictures.plot_hidden_space(NETWORK, theta, X, t, layer=1, **names),
+            "gradients": story.report.plot,
+            "momentum": plot_momentum,
+            "starts": lambda: plot_random_starts(losses, threshold=SUCCESS),
+        }.items():
+            with plt.style.context([ground, look]):
+                figure: Any = plot().figure
+                figure.savefig(out / f"{name}{dark}.png", dpi=120)
+            plt.close(figure)
 
 
-def save(path: Path, plot: Callable[..., Any], *arguments: Any, **options: Any) -> None:
-    """Draw one picture into a file, and once more for dark pages into another."""
-    from matplotlib import pyplot as plt
-
-    for target, look in ((path, ["default", LIGHT]), (path.with_stem(f"{path.stem}-dark"), ["dark_background", DARK])):
-        with plt.style.context(look):
-            ax = plot(*arguments, **options)
-            ax.figure.savefig(target, dpi=120)
-        plt.close(ax.figure)
-
-
-def write_page(story: Story, out: Path) -> Path:
-    """Write index.html beside the pictures, and return its path."""
-    page = _EQUATIONS.sub(_mathml, filled("vecprop.learn", "demo.html", _figures(story)))
-    path = out / "index.html"
-    path.write_text(page, encoding="utf-8")
-    return path
-
-
-def _mathml(equation: re.Match[str]) -> str:
+def page_of(story: Story, seed: int, versions: str) -> str:
+    """Return the page: the template with its values as HTML, and the equations as MathML."""
     from latex2mathml.converter import convert
 
-    block = equation["block"]
-    return convert(block.strip(), display="block") if block else convert(equation["inline"])
-
-
-def _figures(story: Story) -> dict[str, str]:
-    """Return the values of the template's names, as HTML."""
     loss = story.result.history.loss
-    return {
-        "seed": str(story.seed),
-        "points": str(len(story.t)),
-        "shape_X": str(story.X.shape),
-        "shape_T": str((len(story.t), NETWORK.outputs)),
+    rows = []
+    for method, claim in story.claims.items():
+        numbers = (claim.steps, len(claim.losses), claim.successes, f"{np.median(claim.losses):.3f}")
+        cells = "".join(f'<td class="number">{number}</td>' for number in numbers)
+        rows.append(f"<tr><td>{escape(method)}</td>{cells}</tr>")
+    values = {
+        "seed": seed,
+        "points": len(story.t),
+        "shape_X": story.X.shape,
+        "shape_T": (len(story.t), NETWORK.outputs),
         "summary": escape(str(NETWORK.summary())),
         "report": escape(str(story.report)),
         "momentum_is": f" = {MOMENTUM}",
         "rate_is": f" = {LEARNING_RATE}",
-        "steps": str(STEPS),
+        "steps": STEPS,
         "first_loss": f"{loss[0]:.6f}",
         "last_loss": f"{loss[-1]:.6f}",
-        "right": str(story.right),
-        "starts": str(STARTS),
+        "right": story.right,
+        "starts": STARTS,
         "success": f"{SUCCESS:g}",
-        "claims": "\n".join(_row(claim) for claim in story.claims),
+        "claims": "\n".join(rows),
         "finding": _finding(story.claims),
-        "versions": escape(", ".join(f"{name} {number}" for name, number in story.versions.items())),
+        "versions": escape(versions),
     }
+    page = filled("vecprop.learn", "demo.html", {name: str(value) for name, value in values.items()})
+    page = re.sub(r"\\\[(.+?)\\\]", lambda found: convert(found[1].strip(), display="block"), page, flags=re.DOTALL)
+    return re.sub(r"\\\((.+?)\\\)", lambda found: convert(found[1]), page, flags=re.DOTALL)
 
 
-def _row(claim: Claim) -> str:
-    numbers = (str(claim.steps), str(len(claim.losses)), str(claim.successes), f"{np.median(claim.losses):.3f}")
-    cells = "".join(f'<td class="number">{number}</td>' for number in numbers)
-    return f"<tr><td>{escape(claim.method)}</td>{cells}</tr>"
-
-
-def _finding(claims: list[Claim]) -> str:
+def _finding(claims: dict[str, Claim]) -> str:
     """Return the conclusion of the trial, which its own figures decide."""
-    descent, momentum, patient = (claim.successes / len(claim.losses) for claim in claims)
+    descent, momentum, patient = (claim.successes / len(claim.losses) for claim in claims.values())
     sooner = (
         "The claim holds: within these steps momentum arrives far more often."
         if momentum > descent + 0.1

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import make_circles
 
-from vecprop.learn.demo import circles as tutorial_circles
 from vecprop.learn.playground.points import SETS
 from vecprop.learn.playground.settings import CLASSES
 
@@ -31,6 +31,6 @@ def test_noise_moves_points_or_numbers(name):
 
 def test_the_tutorial_s_own_points_are_there():
     XY, t = SETS["tutorial"](seed=1, rows=100, noise=0.1)
-    expected, classes = tutorial_circles(np.random.RandomState(1))
+    expected, classes = make_circles(100, shuffle=False, factor=0.3, noise=0.1, random_state=np.random.RandomState(1))
     np.testing.assert_allclose(XY, expected, rtol=1e-14, atol=1e-15)
     assert t.tolist() == classes.tolist()
