@@ -101,4 +101,4 @@ def test_a_gradient_check():
 
 def test_a_training_on_the_command_line(table):
     few = ("--target", "y", "--max-iter", "5", "--ensemble", "2")
-    assert_passes(command("train", table, *few), files=78, functions=534)
+    assert_passes(command("train", table, *few), files=74, functions=523)

@@ -153,15 +153,15 @@ def test_folders_of_something_else_are_left_alone(vecprop, tmp_path):
 def test_an_interrupted_conversion_goes_on(vecprop, tmp_path, small_parts, monkeypatch):
     (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{k},x{k}\n" for k in range(22)) + '"2\n3",y\n')
     assert vecprop("convert", "t.csv", "whole").exit_code == 0
-    keep, written = converting._Work._keep, []
+    keep, written = converting._keep, []
 
-    def interrupted(self, path, *rest):
+    def interrupted(path, *rest):
         written.append(path.name)
         if len(written) % 3 == 0:
             raise KeyboardInterrupt
-        keep(self, path, *rest)
+        keep(path, *rest)
 
-    monkeypatch.setattr(converting._Work, "_keep", interrupted)
+    monkeypatch.setattr(converting, "_keep", interrupted)
     codes = [vecprop("convert", "t.csv", "t").exit_code for _ in range(6)]
     assert codes == [130] * 5 + [0]
     assert digests(tmp_path / "t") == digests(tmp_path / "whole")

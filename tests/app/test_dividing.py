@@ -9,7 +9,7 @@ import pytest
 
 import vecprop as vp
 from shared_commands import FAST
-from vecprop.app.training.dividing import Request, Split, divided
+from vecprop.app.training.dividing import Request, divided, rows_of_parts
 
 
 def result_of(done):
@@ -17,8 +17,8 @@ def result_of(done):
     return json.loads(done.stdout)
 
 
-def request(path, group=None, time=None):
-    return Request(path, "y", Split(0.25, group, time, 0))
+def request(path, group=None, time=None, size=0.25):
+    return Request(path, "y", size, group, time)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_too_few_groups(vecprop, visits, column, said):
 @pytest.mark.parametrize(("size", "count"), [(1e-9, 0), (20, 20), (float("inf"), 20)])
 def test_a_part_without_rows_is_refused(size, count):
     with pytest.raises(vp.TableError, match=f"A test part of {count} out of 20 rows leaves one part empty"):
-        Split(size, None, None, 0).numbers(noise(20), np.zeros(20), True)
+        rows_of_parts(request(None, size=size), noise(20), np.zeros(20), True)
 
 
 def noise(rows, seed=0):

@@ -8,7 +8,7 @@ from typer.main import get_command
 
 from vecprop.app.command_line import app
 from vecprop.system.interrupts import TERMINATED
-from vecprop.terminal import errors
+from vecprop.terminal import messages as errors
 
 PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
 

@@ -14,7 +14,7 @@ from sklearn.metrics import f1_score, root_mean_squared_error
 import vecprop as vp
 from shared_commands import FAST
 from vecprop import TableError
-from vecprop.app.training.dividing import Request, Split, divided
+from vecprop.app.training.dividing import Request, divided
 from vecprop.app.training.job import TrainingJob
 from vecprop.tables.encoding.folds import splits
 from vecprop.tables.evaluation.measuring import cross_validated, measured_unseen
@@ -66,7 +66,7 @@ def visits(tmp_path):
 
 @pytest.mark.parametrize(("group", "time"), [(None, None), ("patient", None), (None, "day")])
 def test_folds_of_a_cross_validation_are_predicted_by_models_that_have_not_seen_them(tmp_path, group, time):
-    parts = divided(Request(visits(tmp_path), "y", Split(0, group, time, 0)))
+    parts = divided(Request(visits(tmp_path), "y", 0, group, time))
     model = vp.TabularRegressor("y", **FEW).fit(**parts.training)
     found = cross_validated(model, parts, 3, seed=0, progress=None)
     assert len(found.folds) == 3
@@ -89,7 +89,7 @@ def test_folds_of_a_cross_validation_are_predicted_by_models_that_have_not_seen_
 
 def test_models_of_a_cross_validation_have_as_many_stages(tmp_path, monkeypatch):
     monkeypatch.setattr("vecprop.tables.ensemble.staged.PROGRESS", -9.0)  # so that all are kept
-    parts = divided(Request(visits(tmp_path), "y", Split(0, None, None, 0)))
+    parts = divided(Request(visits(tmp_path), "y", 0))
     model = vp.TabularRegressor("y", **FEW, stages=3).fit(**parts.training).set_params(stages=None, budget=1e-9)
     found = cross_validated(model, parts, 3, seed=0, progress=None)
     unseen = parts.dependence.folds(parts.y, 3, seed=0) == 1
@@ -100,10 +100,10 @@ def test_models_of_a_cross_validation_have_as_many_stages(tmp_path, monkeypatch)
 def test_too_few_rows_for_the_folds_are_said(tmp_path):
     table = visits(tmp_path)
     with pytest.raises(TableError, match="There are 120 rows, fewer than the 121 folds of --cv: lower it"):
-        divided(Request(table, "y", Split(0, None, None, 0), folds=121))
+        divided(Request(table, "y", 0, folds=121))
     frame = pd.DataFrame({"x": range(30), "y": ["a"] * 29 + ["b"]})
     frame.to_csv(tmp_path / "rare.csv", index=False)
-    parts = divided(Request(tmp_path / "rare.csv", "y", Split(0, None, None, 0)))
+    parts = divided(Request(tmp_path / "rare.csv", "y", 0))
     with pytest.raises(TableError, match=r"In a fold of the cross-validation: .* one class only, .* Lower --cv"):
         cross_validated(vp.TabularClassifier("y", **FEW).fit(**parts.training), parts, 3, seed=0, progress=None)
 
@@ -112,7 +112,7 @@ def test_rows_of_weight_0_are_left_out(tmp_path):
     frame = pd.DataFrame({"x": range(30), "y": list("abc") * 10, "w": [1, 1, 0] * 10})
     frame.to_csv(tmp_path / "table.csv", index=False)
     frame.assign(x=99, w=[1, 0, 0] * 10).to_csv(tmp_path / "test.csv", index=False)
-    request = Request(tmp_path / "table.csv", "y", Split(0.2, None, None, 0), weight="w")
+    request = Request(tmp_path / "table.csv", "y", 0.2, weight="w")
     parts = divided(request)
     assert (sorted({*parts.y, *parts.y_test}), len(parts.y) + len(parts.y_test)) == (["a", "b"], 20)
     assert parts.notes[0] == "10 of 30 rows have the weight 0 and are left out."
@@ -122,7 +122,7 @@ def test_rows_of_weight_0_are_left_out(tmp_path):
 
 def test_a_threshold_of_a_cross_validation_has_not_seen_the_row(tmp_path, people):
     people[["age", "buys"]][:60].to_csv(tmp_path / "people.csv", index=False)
-    parts = divided(Request(tmp_path / "people.csv", "buys", Split(0, None, None, 0)))
+    parts = divided(Request(tmp_path / "people.csv", "buys", 0))
     model = vp.TabularClassifier("buys", **FEW, threshold="f1").fit(**parts.training)
     found = cross_validated(model, parts, 2, seed=0, progress=None)
     thresholds = found.thresholds
@@ -140,7 +140,7 @@ def test_classes_that_a_fold_lacks_have_no_probability_there(tmp_path):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.normal(size=60), "y": np.where(np.arange(60) == 7, "c", rng.choice(["a", "b"], 60))})
     frame.to_csv(tmp_path / "rare.csv", index=False)
-    parts = divided(Request(tmp_path / "rare.csv", "y", Split(0, None, None, 0)))
+    parts = divided(Request(tmp_path / "rare.csv", "y", 0))
     model = vp.TabularClassifier("y", **FEW, class_weight="balanced").fit(**parts.training)
     found = cross_validated(model, parts, 2, seed=0, progress=None)
     assert found.thresholds is None
@@ -248,7 +248,7 @@ def test_a_failed_training_anew_leaves_the_model_that_was_measured(vecprop, tabl
 def test_groups_and_times_reach_training_beside_a_test_file(tmp_path, group, time):
     table = visits(tmp_path)
     pd.read_csv(table)[:9].assign(x=0).drop(columns=["patient", "day"][time is not None]).to_csv(tmp_path / "t.csv")
-    parts = divided(Request(table, "y", Split(0.2, group, time, 0), test=tmp_path / "t.csv"))
+    parts = divided(Request(table, "y", 0.2, group, time, test=tmp_path / "t.csv"))
     assert (len(parts.y), len(parts.y_test)) == (120, 9)
     of_rows = parts.dependence.groups if group else parts.dependence.time
     assert of_rows is not None
@@ -260,7 +260,7 @@ def test_groups_of_a_test_file_that_training_has_are_noted(tmp_path):
     table = visits(tmp_path)
     frame = pd.read_csv(table)[:8].assign(x=0)
     frame.assign(patient=[0, 0, 1, 90, 91, 92, 93, 94]).to_csv(tmp_path / "t.csv")
-    (note,) = divided(Request(table, "y", Split(0.2, "patient", None, 0), test=tmp_path / "t.csv")).notes
+    (note,) = divided(Request(table, "y", 0.2, "patient", None, test=tmp_path / "t.csv")).notes
     assert note.startswith("3 of the test's 8 rows are of groups (column 'patient') that training has")
 
 

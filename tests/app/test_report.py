@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 
 import vecprop as vp
 from shared_commands import FAST
-from vecprop.app.training.config import TrainConfig
-from vecprop.app.training.dividing import Request, Split, divided, how_chosen
+from vecprop.app.training.dividing import Request, divided, how_chosen
 from vecprop.app.training.job import TrainingJob
 from vecprop.tables.evaluation import report
 from vecprop.tables.evaluation.measuring import measured_unseen
@@ -25,7 +24,7 @@ from vecprop.tables.evaluation.report import Run, intervals, origin, page_of, ve
 from vecprop.tables.evaluation.report.drawings import begun, draw_coverage, draw_losses, groups_by
 from vecprop.tables.evaluation.report.markup import code_in, drawn
 from vecprop.tables.evaluation.report.target_sections import confused_pairs, confusion_matrix, each_class
-from vecprop.terminal.errors import held_back_interrupts
+from vecprop.terminal.messages import held_back_interrupts
 from vecprop.terminal.output_files import RunFiles
 
 SMALL = {"max_iter": 2, "n_members": 2, "hidden_layer_sizes": (4,)}
@@ -67,11 +66,10 @@ def made(people, tmp_path_factory):
     people.assign(**{"<b>": 1, "zip": codes}).to_csv(folder / "people.csv", index=False)
     pages = {}
     for target in ("buys", "spends"):
-        request = Request(folder / "people.csv", target, Split(0.2, None, None, 0), settings=SMALL)
+        request = Request(folder / "people.csv", target, settings=SMALL)
         files = RunFiles(folder / "a & b.npz", folder / "people.toml", folder / "page.html")
-        passing = {"checkpoint": None, "workers": None, "threads": None, "refit": False, "replace_interrupted": False}
-        config = TrainConfig({"target": "$x"}, request, files, **passing, force=True, as_json=True, quiet=True)
-        job = TrainingJob(config)
+        options = dict.fromkeys(("checkpoint", "workers", "refit", "replace_interrupted"))
+        job = TrainingJob(options | {"target": "$x", "force": True, "as_json": True, "quiet": True}, request, files)
         job.run()
         pages[target] = job, (folder / "page.html").read_text()
     return pages
@@ -138,7 +136,7 @@ def test_the_choice_of_the_test_is_told(made, people, tmp_path):
     people.assign(day=days, buyer=people.index // 4).to_csv(tmp_path / "people.csv", index=False)
 
     def chosen(how="test", folds=(), **columns):
-        request = Request(tmp_path / "people.csv", "buys", replace(Split(0.2, None, None, 3), **columns))
+        request = Request(tmp_path / "people.csv", "buys", seed=3, **columns)
         measured = replace(made["buys"][0].measured, how=how, folds=folds)
         return Page(code_in(how_chosen(request, divided(request), measured))).text
 

@@ -12,6 +12,7 @@ import vecprop as vp
 from killing import Killed, kill_at
 from shared_commands import FAST
 from vecprop.app.training.job import TrainingJob
+from vecprop.tables.ensemble.ensemble_fit import INTERRUPTED
 
 COMMAND = ("train", "people.csv", "--target", "buys", *FAST, "--checkpoint", "run")
 
@@ -47,10 +48,16 @@ def test_a_command_that_is_killed_anywhere_goes_on(kills, vecprop, monkeypatch):
 
 @pytest.mark.usefixtures("table")
 def test_ctrl_c_leaves_the_rest_to_the_same_command(vecprop, monkeypatch):
-    def press(self):
+    train = TrainingJob.train
+
+    def press(job):
         raise KeyboardInterrupt
 
-    for name, value in (("measure", press), ("is_trained_in_part", True)):
+    def train_in_part(job, workers):
+        train(job, workers)
+        job.model.notes_.append(INTERRUPTED)
+
+    for name, value in (("measure", press), ("train", train_in_part)):
         with monkeypatch.context() as patch:
             patch.setattr(TrainingJob, name, value)
             stopped = vecprop(*COMMAND)

@@ -10,8 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ..terminal.errors import INTERRUPTED, USAGE, UsageError, code_of, reader_has_ended, sentence
-from ..terminal.output import say
+from ..terminal.messages import INTERRUPTED, USAGE, UsageError, code_of, reader_has_ended, say, sentence
 from ..terminal.usage import sentence_of
 from .commands import learn
 from .commands.model_files import check, convert, demo, export, info, playground, warmup
@@ -32,11 +31,8 @@ class Commands(TyperGroup):
         try:
             code = super().main(args, *names, standalone_mode=False, **settings)
             sys.stdout.flush()
-        except UsageError as error:
-            say(str(error))
-            code = USAGE
-        except _WrongUsage as error:
-            say(sentence_of(error, self, args))
+        except (UsageError, _WrongUsage) as error:
+            say(str(error) if isinstance(error, UsageError) else sentence_of(error, self, args))
             code = USAGE
         except BrokenPipeError:
             code = int(not reader_has_ended())
@@ -59,7 +55,7 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
     def run(**options: Any) -> None:
         try:
             with warnings.catch_warnings():
-                warnings.showwarning = _say_warning
+                warnings.showwarning = lambda message, *_: say(f"Note: {message}")
                 command(**options)
         except (typer.Exit, typer.Abort):
             raise
@@ -75,10 +71,6 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(code_of(error)) from None
 
     return run
-
-
-def _say_warning(message: Warning | str, *_: Any) -> None:
-    say(f"Note: {message}")
 
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)

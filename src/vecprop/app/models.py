@@ -32,7 +32,7 @@ from ..tables.reading.reading import may_be_in_parts
 from ..tables.reading.table_parts import TableParts
 from ..tables.rows import Roles, UsedRows
 from ..tables.table_model import TRAINED_ANEW, TableModel
-from ..terminal.errors import UsageError
+from ..terminal.messages import UsageError
 
 WITHOUT_TEST = "There was no test"
 """The beginning of the note on a model whose metrics are of rows of training."""
@@ -59,24 +59,15 @@ def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:
         said["threshold"] = last.threshold_
     if notes := [note for note in getattr(last, "notes_", []) if note.startswith((TRAINED_ANEW, WITHOUT_TEST))]:
         said["note"] = notes[-1]
-    if document.get("columns"):
-        said["columns"] = dict(document["columns"])
-    if document.get("metrics"):
-        said["metrics"] = document["metrics"]
-    said["network"] = str(network_of(last)[0].summary())
+    said |= {name: dict(document[name]) for name in ("columns", "metrics") if document.get(name)}
+    if isinstance(last, TableModel):
+        network = last.ensemble_.views[0].network
+    else:
+        network = last.network if isinstance(last, TrainedNetwork) else last.network_
+    said["network"] = str(network.summary())
     if document.get("written by"):
         said["written by"] = document["written by"]
     return said
-
-
-def network_of(model: Any) -> tuple[Any, Any]:
-    """Return the network and parameters of a model; of an ensemble, those of the first member."""
-    if isinstance(model, TrainedNetwork):
-        return model.network, model.theta
-    if isinstance(model, TableModel):
-        view, *_ = model.ensemble_.views
-        return view.network, view.thetas[0]
-    return model.network_, model.theta_
 
 
 def check_model(model: Any, table: Path, target: str | None) -> Report:
@@ -143,11 +134,22 @@ def explained_rows(
     """
     _require_table_model(model)
     numbers = list(dict.fromkeys(numbers))
-    if table.is_dir():
-        rows = _rows_of_folder(table, numbers)
-    else:
+    if not table.is_dir():
         frame = as_frame(table)
         rows = frame.iloc[[place_of(frame.index, number, table) for number in numbers]]
+    elif not may_be_in_parts(table):
+        raise UsageError(f"{table} is a folder: name the file in it that has the rows.")
+    else:
+        parts = TableParts.of(table)  # no other parts are read
+        ends = np.cumsum(parts.sizes)
+        if max(numbers) >= ends[-1]:
+            raise _no_row(str(table), max(numbers), ends[-1] - 1)
+        found = []
+        for number in numbers:
+            part = int(np.searchsorted(ends, number, side="right"))
+            frame = parts.parts[part].frame(is_checked=True)
+            found.append(frame.iloc[[number - ends[part]]].set_axis([number]))  # counted from the end of the part
+        rows = pandas().concat(found)
     return model.explain(rows, background), notes_on(model, rows.drop(columns=model.target or [], errors="ignore"))
 
 
@@ -200,22 +202,6 @@ def _require_table_model(model: Any) -> None:
             f"The file holds a {type(model).__name__}: only models of tables, as `vecprop train` writes them, are "
             "explained."
         )
-
-
-def _rows_of_folder(table: Path, numbers: Sequence[int]) -> Any:
-    """Return rows of a folder, of which no other parts are read."""
-    if not may_be_in_parts(table):
-        raise UsageError(f"{table} is a folder: name the file in it that has the rows.")
-    parts = TableParts.of(table)
-    ends = np.cumsum(parts.sizes)
-    if max(numbers) >= ends[-1]:
-        raise _no_row(str(table), max(numbers), ends[-1] - 1)
-    found = []
-    for number in numbers:
-        part = int(np.searchsorted(ends, number, side="right"))
-        frame = parts.parts[part].frame(is_checked=True)
-        found.append(frame.iloc[[number - ends[part]]].set_axis([number]))  # counted from the end of the part
-    return pandas().concat(found)
 
 
 def _no_row(said: str, number: int, last: int) -> TableError:

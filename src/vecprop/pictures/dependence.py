@@ -34,11 +34,6 @@ def plot_dependence(dependence: Any, ax: "Axes | None" = None) -> "Axes":
     -------
     Axes
 
-    Raises
-    ------
-    ImportError
-        If matplotlib is not installed.
-
     Examples
     --------
     >>> from types import SimpleNamespace
@@ -54,9 +49,10 @@ def plot_dependence(dependence: Any, ax: "Axes | None" = None) -> "Axes":
     if names is None:
         ax.plot(x, np.zeros(len(x)), "|", color=ink(), transform=ax.get_xaxis_transform(), clip_on=False)
         if dependence.values.dtype.kind == "M":
-            _few_dates(ax, x)
+            few = np.unique([x[0], x[0] + (x[-1] - x[0]) // 2, x[-1]])  # more dates could overlap
+            ax.set_xticks(few, [str(date)[:10] for date in few])
         else:
-            ax.locator_params(axis="x", nbins=5)  # more could overlap
+            ax.locator_params(axis="x", nbins=5)
     else:
         shown = [name if len(name) < 20 else f"{name[:18]}…" for name in names]
         ax.set_xticks(x, shown, parse_math=False, rotation=90 if sum(map(len, shown)) + 2 * len(shown) > ROOM else 0)
@@ -66,9 +62,3 @@ def plot_dependence(dependence: Any, ax: "Axes | None" = None) -> "Axes":
     ax.set_xlabel(dependence.column, parse_math=False)
     ax.set_ylabel(dependence.output, parse_math=False)
     return ax
-
-
-def _few_dates(ax: "Axes", dates: np.ndarray) -> None:
-    """Name the first date, the last and their middle: more could overlap."""
-    named = np.unique([dates[0], dates[0] + (dates[-1] - dates[0]) // 2, dates[-1]])
-    ax.set_xticks(named, [str(date)[:10] for date in named])

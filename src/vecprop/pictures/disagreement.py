@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .plane import checked_numbers, checked_rows, feature_labels, plane, scatter_classes
+from .plane import checked_rows, drawn_features, plane, scatter_classes
 from .style import axes_or_new, colour, ink
 
 if TYPE_CHECKING:
@@ -54,8 +54,6 @@ def plot_disagreement(
 
     Raises
     ------
-    ImportError
-        If matplotlib is not installed.
     ValueError
         If X does not suit the ensemble, or a feature does not exist.
 
@@ -72,8 +70,7 @@ def plot_disagreement(
     X = checked_rows(X)
     if X.shape[1] != ensemble.n_features_in_:
         raise ValueError(f"X has shape {X.shape}, but the ensemble takes (N, {ensemble.n_features_in_}).")
-    drawn = checked_numbers(features, "features", (2,), X.shape[1], f"X has shape {X.shape}")
-    xlabel, ylabel = feature_labels(names, drawn, X.shape[1])
+    drawn, axis_labels = drawn_features(features, names, X)
     lines_x, lines_y, grid = plane(X, drawn, held or {}, resolution)
     is_classifier = hasattr(ensemble, "classes_")
     with warnings.catch_warnings():
@@ -98,7 +95,7 @@ def plot_disagreement(
         scatter_classes(ax, X[:, drawn], np.searchsorted(ensemble.classes_, y), labels)
     elif y is not None:
         ax.scatter(*X[:, drawn].T, s=16, c=colour(0), edgecolors="white", linewidths=0.5)
-    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=lines_x[[0, -1]], ylim=lines_y[[0, -1]])
+    ax.set(**axis_labels, xlim=lines_x[[0, -1]], ylim=lines_y[[0, -1]])
     return ax
 
 

@@ -66,8 +66,6 @@ def plot_hidden_space(
 
     Raises
     ------
-    ImportError
-        If matplotlib is not installed.
     IndexError
         If the layer does not exist.
     ValueError, TypeError
@@ -142,13 +140,9 @@ def _draw_cut(ax: Any, points: np.ndarray, n: np.ndarray, c: float) -> None:
     ax.add_collection3d(Poly3DCollection([polygon], facecolor=ink(), alpha=0.2, edgecolor=ink()))
     normal = n * (high - low) / (np.linalg.norm(n * (high - low)) or 1)  # in the picture, whose box is a cube
     turns = np.arange(-180, 180, 5)
-    views = np.stack(np.broadcast_arrays(*_direction(ELEVATION, turns)), axis=1)
+    up, around = np.deg2rad(ELEVATION), np.deg2rad(turns)
+    views = np.stack([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), 0 * around + np.sin(up)], axis=1)
     ax.view_init(ELEVATION, turns[np.abs(np.abs(views @ normal) - TILT).argmin()])
-
-
-def _direction(elevation: float, turn: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    e, t = np.deg2rad(elevation), np.deg2rad(turn)
-    return np.cos(e) * np.cos(t), np.cos(e) * np.sin(t), float(np.sin(e))
 
 
 def _corners(n: np.ndarray, c: float) -> np.ndarray:

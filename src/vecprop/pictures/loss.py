@@ -34,8 +34,6 @@ def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve
 
     Raises
     ------
-    ImportError
-        If matplotlib is not installed.
     ValueError
         If there are no losses, or the validation loss and the loss have different shapes.
 
@@ -66,7 +64,7 @@ def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve
             members = losses.reshape(len(losses), -1)
             ax.plot(epochs, members, color=look["color"], linestyle=look["linestyle"], linewidth=0.5, alpha=0.3)
             look = {"linewidth": 2.5, **look, "label": f"{look['label']}, median of {members.shape[1]}"}
-            losses = _median(members)
+            losses = np.median(np.where(np.isnan(members), np.inf, members), axis=1)  # NaN has diverged
         ax.plot(epochs, losses, **look)
     ax.set(xlabel="epoch" if hasattr(history, "loss") else "iteration", ylabel=r"loss $\xi$")
     ax.margins(x=0)
@@ -75,11 +73,6 @@ def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve
     if len(curves) > 1 or loss.ndim > 1:
         ax.legend(loc="upper right")  # a falling loss leaves room there
     return ax
-
-
-def _median(members: np.ndarray) -> np.ndarray:
-    """Return the median over the members; one that has diverged to NaN counts as infinite."""
-    return np.median(np.where(np.isnan(members), np.inf, members), axis=1)
 
 
 def plot_restarts(model: Any, ax: "Axes | None" = None) -> "Axes":
@@ -101,8 +94,6 @@ def plot_restarts(model: Any, ax: "Axes | None" = None) -> "Axes":
 
     Raises
     ------
-    ImportError
-        If matplotlib is not installed.
     ValueError
         If the model has no restarts.
 

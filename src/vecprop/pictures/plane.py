@@ -24,14 +24,10 @@ def plane(
     ValueError
         If a column of held does not exist, or is drawn.
     """
-    x, y = (_grid_lines(X[:, number], resolution) for number in drawn)
-    grid = np.tile(_held_row(X, held, drawn), (resolution * resolution, 1))
-    grid[:, drawn] = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    return x, y, grid
-
-
-def _held_row(X: np.ndarray, held: Mapping[int, float], drawn: tuple[int, ...]) -> np.ndarray:
-    """Return the row of medians, with the values of held in place of some, or raise an error."""
+    low, high = X[:, drawn].min(axis=0), X[:, drawn].max(axis=0)
+    margin = 0.1 * (high - low)
+    margin[margin == 0] = 1.0
+    x, y = np.linspace(low - margin, high + margin, resolution, axis=1)
     row = np.median(X, axis=0)
     for number, value in held.items():
         if number in drawn or number not in range(len(row)):
@@ -40,13 +36,9 @@ def _held_row(X: np.ndarray, held: Mapping[int, float], drawn: tuple[int, ...]) 
                 "drawn: hold others."
             )
         row[number] = value
-    return row
-
-
-def _grid_lines(column: np.ndarray, resolution: int) -> np.ndarray:
-    """Return numbers from a tenth of the column's range below it to a tenth above."""
-    margin = 0.1 * np.ptp(column) or 1.0
-    return np.linspace(column.min() - margin, column.max() + margin, resolution)
+    grid = np.tile(row, (resolution * resolution, 1))
+    grid[:, drawn] = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    return x, y, grid
 
 
 def checked_rows(X: Array) -> np.ndarray:
@@ -107,13 +99,13 @@ def checked_numbers(numbers: Any, name: str, lengths: tuple[int, ...], width: in
     return chosen
 
 
-def feature_labels(names: Sequence[str] | None, features: Sequence[int], inputs: int) -> list[str]:
-    """Return the labels of the axes of these features: their names, or else x₁, x₂, …."""
-    if names is None:
-        return [symbol("x", number) for number in features]
-    if len(names) != inputs:
+def drawn_features(features: Any, names: Sequence[str] | None, X: np.ndarray) -> tuple[tuple[int, ...], dict[str, str]]:
+    """Return the columns of two features, and the labels of their axes: their names, or else x₁, x₂, …."""
+    drawn, inputs = checked_numbers(features, "features", (2,), X.shape[1], f"X has shape {X.shape}"), X.shape[1]
+    if names is not None and len(names) != inputs:
         raise ValueError(f"feature_names has {len(names)} names, but X has {inputs} features: name each.")
-    return [names[number] for number in features]
+    xlabel, ylabel = (symbol("x", number) if names is None else names[number] for number in drawn)
+    return drawn, {"xlabel": xlabel, "ylabel": ylabel}
 
 
 def class_labels(names: Sequence[str] | None, classes: np.ndarray) -> dict[int, str]:
@@ -166,8 +158,6 @@ def plot_classes(
 
     Raises
     ------
-    ImportError
-        If matplotlib is not installed.
     ValueError, TypeError
         If X and t have different numbers of rows, t is not of classes, or a feature does not exist.
 
@@ -180,12 +170,11 @@ def plot_classes(
     """
     X = checked_rows(X)
     classes = checked_classes(t, X)
-    chosen = checked_numbers(features, "features", (2,), X.shape[1], f"X has shape {X.shape}")
-    xlabel, ylabel = feature_labels(feature_names, chosen, X.shape[1])
+    drawn, axis_labels = drawn_features(features, feature_names, X)
     labels = class_labels(class_names, classes)
     ax = axes_or_new(ax)
-    scatter_classes(ax, X[:, chosen], classes, labels, **scatter)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
+    scatter_classes(ax, X[:, drawn], classes, labels, **scatter)
+    ax.set(**axis_labels)
     return ax
 
 
@@ -256,8 +245,6 @@ def plot_decision_boundary(
 
     Raises
     ------
-    ImportError
-        If matplotlib is not installed.
     ValueError, TypeError
         If the network is not a classifier, theta is of several members, X does not suit the network, t does not suit
         X, or a feature does not exist.
@@ -271,13 +258,19 @@ def plot_decision_boundary(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('$x_{1}$', '$x_{2}$')
     """
-    count = _number_of_classes(network)
+    loss, count = network.loss_function, network.outputs
+    if isinstance(loss, BinaryCrossEntropy) and count == 1:
+        count = 2
+    elif not getattr(loss, "takes_classes", False):
+        raise ValueError(
+            f"A decision boundary needs a classifier, but this network's loss is {type(loss).__name__} on {count} "
+            "outputs: use SoftmaxCrossEntropy, or BinaryCrossEntropy with one output."
+        )
     X = checked_rows(X)
     if X.shape[1] != network.inputs:
         raise ValueError(f"X has shape {X.shape}, but the network takes (N, {network.inputs}).")
     classes = checked_classes(t, X, count)
-    drawn = checked_numbers(features, "features", (2,), X.shape[1], f"X has shape {X.shape}")
-    xlabel, ylabel = feature_labels(feature_names, drawn, X.shape[1])
+    drawn, axis_labels = drawn_features(features, feature_names, X)
     x, y, grid = plane(X, drawn, held or {}, resolution)
     Y = np.asarray(network.predict(checked_theta(theta), grid))
     if network.outputs < count:  # one output is the probability of class 1
@@ -286,30 +279,12 @@ def plot_decision_boundary(
     labels = class_labels(class_names, np.union1d(classes, Y.argmax(axis=-1)))
 
     ax = axes_or_new(ax)
-    _draw_regions(ax, x, y, Y)
-    scatter_classes(ax, X[:, drawn], classes, labels, **scatter)
-    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
-    return ax
-
-
-def _number_of_classes(network: Network) -> int:
-    """Return C, or raise an error if the network is not a classifier."""
-    loss = network.loss_function
-    if getattr(loss, "takes_classes", False):
-        return network.outputs
-    if isinstance(loss, BinaryCrossEntropy) and network.outputs == 1:
-        return 2
-    raise ValueError(
-        f"A decision boundary needs a classifier, but this network's loss is {type(loss).__name__} on "
-        f"{network.outputs} outputs: use SoftmaxCrossEntropy, or BinaryCrossEntropy with one output."
-    )
-
-
-def _draw_regions(ax: "Axes", x: np.ndarray, y: np.ndarray, Y: np.ndarray) -> None:
-    """Paint each class where it is above all classes before it, so that the last one painted is the argmax."""
-    for number in range(Y.shape[-1]):
+    for number in range(count):  # each where it is above all classes before it: the last one painted is the argmax
         lead = Y[..., number] - Y[..., :number].max(axis=-1, initial=0)
         if lead.max() > 0:
             ax.contourf(x, y, lead, levels=[0, np.inf], colors=[tint(number)], zorder=0)
             if lead.min() < 0:
                 ax.contour(x, y, lead, levels=[0], colors=[ink()], linewidths=1, zorder=0)
+    scatter_classes(ax, X[:, drawn], classes, labels, **scatter)
+    ax.set(**axis_labels, xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
+    return ax

@@ -1,7 +1,6 @@
 """The results of a search: its scores against its parameters."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,33 +11,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True, eq=False)
 class SearchResults:
-    """The scores of the settings of a search.
+    """The scores of the settings of a fitted search, or of its ``cv_results_``, and the parameters that vary."""
 
-    Examples
-    --------
-    >>> table = {"mean_test_score": [0.5, 1.0], "std_test_score": [0.1, 0.2], "params": [{"a": 1}, {"a": 2}]}
-    >>> results = SearchResults.of(table, "score")
-    >>> results.parameters, results.score
-    ({'a': [1, 2]}, array([0.5, 1. ]))
-    """
-
-    score: np.ndarray
-    over_folds: np.ndarray
-    over_seeds: np.ndarray | None
-    parameters: dict[str, list[Any]]
-    name: str
-
-    @classmethod
-    def of(cls, search: Any, score: str) -> "SearchResults":
-        """Return the results of a fitted search, or of its ``cv_results_``.
-
-        Raises
-        ------
-        ValueError
-            If the score does not exist, or no parameter varies.
-        """
+    def __init__(self, search: Any, score: str) -> None:
         table = getattr(search, "cv_results_", search)
         if f"mean_test_{score}" not in table:
             scores = [name.removeprefix("mean_test_") for name in table if name.startswith("mean_test_")]
@@ -51,27 +27,17 @@ class SearchResults:
             varying = {name: of for name, of in varying.items() if list(table["n_resources"]) != of}
         if not varying:
             raise ValueError("No parameter varies in this search: there is nothing to draw its scores against.")
+        self.parameters, self.name = varying, score
+        self.score = np.asarray(table[f"mean_test_{score}"], float)
+        self.over_folds = np.asarray(table[f"std_test_{score}"], float)
         seeds = table.get(f"std_seed_test_{score}")
-        return cls(
-            np.asarray(table[f"mean_test_{score}"], float),
-            np.asarray(table[f"std_test_{score}"], float),
-            None if seeds is None else np.asarray(seeds, float),
-            varying,
-            score,
-        )
+        self.over_seeds = None if seeds is None else np.asarray(seeds, float)
 
     def values(self, parameter: str) -> list[Any]:
-        """Return the different values of a parameter; numbers are sorted.
-
-        Raises
-        ------
-        ValueError
-            If the parameter does not vary.
-        """
+        """Return the different values of a parameter that varies; numbers are sorted."""
         if parameter not in self.parameters:
             raise ValueError(f"{parameter!r} does not vary in this search: {', '.join(self.parameters)} do.")
-        different = {label(value): value for value in self.parameters[parameter] if value is not None}
-        found = list(different.values())
+        found = list({label(value): value for value in self.parameters[parameter] if value is not None}.values())
         return sorted(found) if all(map(is_number, found)) else found
 
     def best(self, settings: dict[str, Any]) -> int | None:
@@ -93,12 +59,6 @@ def is_number(value: Any) -> bool:
 def label(value: Any) -> str:
     """Return the text of a value, with three digits for a float."""
     return f"{value:.3g}" if isinstance(value, float | np.floating) else str(value)
-
-
-def is_logarithmic(values: Sequence[Any]) -> bool:
-    """Return whether values belong on a logarithmic axis: positive, and spread over a factor of 20."""
-    numbers = np.asarray(values, float)
-    return bool(numbers.min() > 0 and numbers.max() >= 20 * numbers.min())
 
 
 def plot_search(
@@ -131,8 +91,6 @@ def plot_search(
 
     Raises
     ------
-    ImportError
-        If matplotlib is not installed.
     ValueError
         If a parameter or the score does not exist, or more than two parameters vary and none is named.
 
@@ -146,7 +104,7 @@ def plot_search(
     >>> ax.get_xlabel(), ax.get_ylabel(), ax.get_xscale()
     ('alpha', 'test score', 'log')
     """
-    results = SearchResults.of(search, score)
+    results = SearchResults(search, score)
     names = [parameters] if isinstance(parameters, str) else list(parameters or results.parameters)
     if len(names) > 2:
         raise ValueError(
@@ -180,8 +138,6 @@ def plot_search_each(search: Any, axes: "Sequence[Axes] | None" = None, *, score
 
     Raises
     ------
-    ImportError
-        If matplotlib is not installed.
     ValueError
         If the score does not exist, or the number of axes is not that of the parameters.
 
@@ -192,7 +148,7 @@ def plot_search_each(search: Any, axes: "Sequence[Axes] | None" = None, *, score
     >>> [ax.get_xlabel() for ax in plot_search_each(table)]
     ['alpha', 'activation']
     """
-    names = list(SearchResults.of(search, score).parameters)
+    names = list(SearchResults(search, score).parameters)
     if axes is None:
         size = {"figsize": (3.6 * len(names), 3.6), "layout": "constrained"}
         axes = list(pyplot().subplots(1, len(names), sharey=True, squeeze=False, **size)[1][0])
@@ -224,7 +180,7 @@ def _draw_curve(ax: "Axes", results: SearchResults, name: str, values: list[Any]
         ax.plot(x, results.score[others], ".", color=ink(), alpha=0.5, label="other settings")
     if not numeric:
         ax.set_xticks(range(len(values)), [label(value) for value in values])
-    elif is_logarithmic(values):
+    elif min(values) > 0 and max(values) >= 20 * min(values):
         ax.set_xscale("log")
     ax.set(xlabel=name, ylabel=f"test {results.name}")
     add_legend(ax)

@@ -5,13 +5,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..files.atomic import written_at_once
 from ..tables.reading.file_lists import ARROW, EXCEL, PARQUET, STANDARD_INPUT
-from .errors import UsageError
-from .output import to_json
+from .messages import UsageError, to_json
 
 SEPARATORS = {"": ",", ".csv": ",", ".txt": ",", ".tsv": "\t", ".tab": "\t"}
 """The separator of the values in text files, by the endings of their names."""
@@ -24,9 +24,6 @@ FOREIGN |= {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".h5", ".keras"}
 STANDARD_OUTPUT = Path("-")
 """The name that stands for standard output."""
 
-Write = Callable[[Any], None]
-"""Takes the next part of a table, a DataFrame."""
-
 
 def writable(path: Path, force: bool, *read: Path | None, option: str = "-o") -> Path:
     """Return a path if a command can write a file there, or refuse it before the work begins.
@@ -37,23 +34,21 @@ def writable(path: Path, force: bool, *read: Path | None, option: str = "-o") ->
         If there is a file already and ``force`` is not set, if it is a file that the command reads, or if no file can
         be made there.
     """
-    if path == STANDARD_OUTPUT:
-        raise UsageError(f"Only tables go to standard output: give the name of a file with {option}.")
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: give the name of a file in it with {option}.")
-    if path.exists() and not path.is_file():
-        raise UsageError(f"{path} is no file: give the name of one with {option}.")
-    if path.exists() and any(file is not None and file.exists() and path.samefile(file) for file in read):
-        raise UsageError(f"{path} is what is read: give another name with {option}.")
-    for folder in read:
-        if folder is not None and folder.is_dir() and folder.absolute() in path.absolute().parents:
-            raise UsageError(f"{path} is in the folder {folder}, which is read: give another name with {option}.")
-    if path.exists() and not force:
-        raise UsageError(f"{path} exists: give another name with {option}, or allow to overwrite it with --force.")
-    if not path.parent.is_dir():
-        raise UsageError(f"There is no folder {path.parent}: make it, or give another name with {option}.")
-    if not os.access(path.parent, os.W_OK):
-        raise UsageError(f"Nothing may be written in the folder {path.parent}: give another name with {option}.")
+    exists, folder, files = path.exists(), path.parent, [file for file in read if file is not None and file.exists()]
+    above = [file for file in files if file.is_dir() and file.absolute() in path.absolute().parents]
+    another = f"give another name with {option}"
+    for is_wrong, said in (
+        (path == STANDARD_OUTPUT, f"Only tables go to standard output: give the name of a file with {option}."),
+        (path.is_dir(), f"{path} is a folder: give the name of a file in it with {option}."),
+        (exists and not path.is_file(), f"{path} is no file: give the name of one with {option}."),
+        (exists and any(path.samefile(file) for file in files), f"{path} is what is read: {another}."),
+        (above, f"{path} is in the folder {next(iter(above), None)}, which is read: {another}."),
+        (exists and not force, f"{path} exists: {another}, or allow to overwrite it with --force."),
+        (not folder.is_dir(), f"There is no folder {folder}: make it, or {another}."),
+        (not os.access(folder, os.W_OK), f"Nothing may be written in the folder {folder}: {another}."),
+    ):
+        if is_wrong:
+            raise UsageError(said)
     return path
 
 
@@ -113,25 +108,20 @@ class RunFiles(NamedTuple):
 
 
 @contextmanager
-def table_writer(path: Path | None, as_json: bool = False) -> Iterator[Write]:
-    """Give a function that writes the next part of a table; the file appears when all of it is written."""
-    if path is None and as_json:
-        with _records(sys.stdout) as write:
-            yield write
-        return
+def table_writer(path: Path | None, as_json: bool = False) -> Iterator[Callable[[Any], None]]:
+    """Give a function that writes the next part of a table, a DataFrame; the file appears when all is written."""
     if path is None:
-        yield _separated(sys.stdout, ",")
+        yield from _records() if as_json else _separated(sys.stdout, ",")
         return
-    suffix = path.suffix.lower()
+    suffix, plain = path.suffix.lower(), path.with_suffix("").suffix.lower()
     with written_at_once(path) as file:
         if suffix in PARQUET | ARROW:
-            with _binary(file, suffix) as write:
-                yield write
+            yield from _binary(file, suffix)
         elif suffix == ".gz":
             with gzip.open(file, "wt", encoding="utf-8", newline="") as text:
-                yield _separated(text, SEPARATORS[path.with_suffix("").suffix.lower()])
+                yield from _separated(text, SEPARATORS[plain])
         else:
-            yield _separated(file, SEPARATORS[suffix])
+            yield from _separated(file, SEPARATORS[suffix])
 
 
 def require_format(path: Path) -> None:
@@ -144,34 +134,24 @@ def require_format(path: Path) -> None:
         )
 
 
-def _separated(file: Any, separator: str) -> Write:
-    is_first = True
-
-    def write(frame: Any) -> None:
-        nonlocal is_first
-        frame.to_csv(file, sep=separator, index=False, header=is_first)
-        is_first = False
-
-    return write
+def _separated(file: Any, separator: str) -> Iterator[Callable[[Any], None]]:
+    headers = chain([True], repeat(False))
+    yield lambda frame: frame.to_csv(file, sep=separator, index=False, header=next(headers))
 
 
-@contextmanager
-def _records(file: Any) -> Iterator[Write]:
+def _records() -> Iterator[Callable[[Any], None]]:
     """Give a function that writes rows as JSON: a list of objects, one in each line."""
-    before = "[\n"
+    before = chain(["[\n"], repeat(",\n"))
 
     def write(frame: Any) -> None:
-        nonlocal before
         for record in frame.astype(object).where(frame.notna(), None).to_dict("records"):
-            file.write(before + to_json(record, indent=None))
-            before = ",\n"
+            sys.stdout.write(next(before) + to_json(record, indent=None))
 
     yield write
-    file.write("\n]\n")
+    sys.stdout.write("\n]\n")
 
 
-@contextmanager
-def _binary(file: Any, suffix: str) -> Iterator[Write]:
+def _binary(file: Any, suffix: str) -> Iterator[Callable[[Any], None]]:
     import pyarrow
     from pyarrow import ipc, parquet
 
@@ -181,11 +161,9 @@ def _binary(file: Any, suffix: str) -> Iterator[Write]:
         nonlocal writer
         table = pyarrow.Table.from_pandas(frame, schema=None if writer is None else writer.schema, preserve_index=False)
         if writer is None:
-            writer = (
-                parquet.ParquetWriter(file, table.schema, write_page_checksum=True)
-                if suffix in PARQUET
-                else ipc.new_file(file, table.schema)
-            )
+            is_parquet = suffix in PARQUET
+            how: dict[str, Any] = {"write_page_checksum": True} if is_parquet else {}
+            writer = (parquet.ParquetWriter if is_parquet else ipc.new_file)(file, table.schema, **how)
             writer.schema = table.schema
         writer.write_table(table)
 

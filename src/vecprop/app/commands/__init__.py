@@ -1,1 +1,18 @@
-"""The commands, one file each: their options, and calls of the rooms beside this one, which do the work."""
+"""The commands, one file for a few of them: their options, and calls of what does the work. Here: shared options."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no notes.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file that `vecprop train` or `save` wrote.")]
+Table = Annotated[
+    Path,
+    typer.Argument(
+        metavar="TABLE", help="A CSV, Parquet, Arrow or Excel file, or a folder of such; - reads standard input."
+    ),
+]

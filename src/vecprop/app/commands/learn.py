@@ -10,10 +10,9 @@ from typing import Annotated, Any, Literal, TextIO
 
 import typer
 
-from ...terminal.errors import WRONG_GRADIENT, UsageError
-from ...terminal.output import show, to_json
+from ...terminal.messages import WRONG_GRADIENT, UsageError, show, to_json
 from ...terminal.output_files import require_ending, writable
-from .options import Debug, Force, Json
+from . import Debug, Force, Json
 
 ActivationName = Annotated[str, typer.Option(help="The activation of the hidden layers.")]
 LossName = Annotated[str, typer.Option(help="softmax, logistic or squared_error, summed over the rows.")]

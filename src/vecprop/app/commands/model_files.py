@@ -5,10 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from ...terminal.errors import WRONG_GRADIENT, UsageError
-from ...terminal.output import say, say_notes, show, to_json
+from ...terminal.messages import WRONG_GRADIENT, UsageError, rows_bar, say, say_notes, show, to_json
 from ...terminal.output_files import beside, require_ending, writable
-from .options import Debug, Force, Json, Model, Quiet
+from . import Debug, Force, Json, Model, Quiet
 
 
 def check(
@@ -73,13 +72,11 @@ def export(
     from ...files.numpy_source import to_numpy
     from ...files.onnx import to_onnx
 
-    if output is not None:
-        require_ending(output, "-o", {"numpy": ".py", "onnx": ".onnx"}[to])
-    output = writable(output or beside(model, {"numpy": ".py", "onnx": ".onnx"}[to]), force, model)
-    if to == "numpy":
-        to_numpy(load(model), output, coverage=interval)
-    else:
-        to_onnx(load(model), output, coverage=interval)
+    ending, write = (".py", to_numpy) if to == "numpy" else (".onnx", to_onnx)
+    output = output or beside(model, ending)
+    require_ending(output, "-o", ending)
+    writable(output, force, model)
+    write(load(model), output, coverage=interval)
     show(f"{model} is written as {to} in {output}.")
 
 
@@ -93,16 +90,11 @@ def info(model: Model, as_json: Json = False, debug: Debug = False) -> None:
     from ..models import described
 
     said = described(load(model), information(model))
-    show(to_json(said) if as_json else "\n".join(f"{name:<12}{value}" for name, value in _lines(said)))
-
-
-def _lines(said: dict[str, object]) -> list[tuple[str, object]]:
-    """Return a line for each value, and for each of several values."""
-    lines: list[tuple[str, object]] = []
+    lines = []
     for name, value in said.items():
         several = [f"{key}: {of}" for key, of in value.items()] if isinstance(value, dict) else str(value).splitlines()
-        lines += [(name if number == 0 else "", line) for number, line in enumerate(several)]
-    return lines
+        lines += [f"{name if number == 0 else '':<12}{line}" for number, line in enumerate(several)]
+    show(to_json(said) if as_json else "\n".join(lines))
 
 
 def convert(
@@ -127,7 +119,6 @@ def convert(
 
     Example: vecprop convert logs/ logs-parquet --words country
     """
-    from ...terminal.output import rows_bar
     from ..converting import converted
     from ..training.config import several_names
 

@@ -6,10 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ...terminal.errors import UsageError
-from ...terminal.output import say, say_notes, show, to_json
-from ...terminal.output_files import writable
-from .options import Debug, Force, Json, Model, Quiet, Table
+from ...terminal.messages import UsageError, say, say_notes, show, to_json
+from ...terminal.output_files import STANDARD_OUTPUT, require_format, table_writer, writable
+from . import Debug, Force, Json, Model, Quiet, Table
 
 
 def predict(
@@ -44,7 +43,6 @@ def predict(
     from ...tables.explaining.drift import Watch
     from ...tables.reading.file_lists import ARROW, PARQUET, files_of
     from ...tables.reading.reading import chunks
-    from ...terminal.output_files import STANDARD_OUTPUT, require_format, table_writer
 
     suffix = files_of(table)[0].suffix
     if as_json and output is not None:
@@ -136,7 +134,6 @@ def explain(
     Example: vecprop explain titanic.npz passengers.csv --row 17
     """
     from ... import load
-    from ...terminal.output_files import STANDARD_OUTPUT, require_format, table_writer
     from ..models import explained_model, explained_rows
 
     if row and table is None:
@@ -150,14 +147,13 @@ def explain(
     explanations: Any
     if row and table is not None:
         explanations, notes = explained_rows(load(model), table, row, background)
-        result = {"rows": explanations}
     else:
         explanations, notes = explained_model(load(model), table)
-        result = explanations._asdict()
     if output is not None:
         with table_writer(None if output == STANDARD_OUTPUT else output) as write:
             write(explanations.to_frame())
     if as_json:
+        result = {"rows": explanations} if row else explanations._asdict()
         print(to_json({**result, "notes": notes}))
     elif output is None:
         show(repr(explanations))

@@ -1,14 +1,46 @@
 """``vecprop train``: a table in, a model out."""
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from .options import Debug, Force, Json, Quiet, Table, read_configuration
+from ...tables.error import nearest
+from ...terminal.messages import UsageError
+from . import Debug, Force, Json, Quiet, Table
 
-TEST_PART, LEARNING, RUNNING = "Test part", "Settings of the estimator", "Running"
-COLUMNS = "What columns mean"
+Columns, Test, Learning, Running = (
+    partial(typer.Option, rich_help_panel=panel)
+    for panel in ("What columns mean", "Test part", "Settings of the estimator", "Running")
+)
+
+
+def read_configuration(context: typer.Context, path: Path | None) -> Path | None:
+    """Make a file's values the defaults of the command's options: the callback of ``--config``, called first."""
+    if path is None:
+        return None
+    from ..training.config import PASSING, read_toml
+
+    values = read_toml(path)
+    known = {str(parameter.name) for parameter in context.command.params} - PASSING
+    for name, value in values.items():
+        if name not in known:
+            raise UsageError(f"{path} has the unknown name {name!r}{nearest(name, known) or '.'}")
+        if isinstance(value, Mapping) and name != "columns":
+            raise UsageError(f"{path} has a table [{name}], but all names stand at the top.")
+    given = {name: value if isinstance(value, bool) else _as_text(value) for name, value in values.items()}
+    given |= {"columns": str(path)} if isinstance(values.get("columns"), Mapping) else {}
+    context.default_map = {**(context.default_map or {}), **given}
+    return path
+
+
+def _as_text(value: Any) -> str:
+    """Return a value as it would be typed, lists with commas, and entries with commas in quotes."""
+    if not isinstance(value, list):
+        return str(value)
+    return ",".join(f'"{entry}"' if "," in str(entry) else str(entry) for entry in value)
 
 
 def train(
@@ -30,167 +62,95 @@ def train(
         str | None, typer.Option(help="Classes of the target, such as NA, that else mean a missing value.")
     ] = None,
     columns: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.toml", help='A section \\[columns] with lines such as zip = "code".', rich_help_panel=COLUMNS
-        ),
+        Path | None, Columns(metavar="FILE.toml", help='A section \\[columns] with lines such as zip = "code".')
     ] = None,
-    numbers: Annotated[str | None, typer.Option(help="Columns of numbers: a,b.", rich_help_panel=COLUMNS)] = None,
-    categories: Annotated[str | None, typer.Option(help="Columns of categories.", rich_help_panel=COLUMNS)] = None,
-    codes: Annotated[str | None, typer.Option(help="Columns of digits that name.", rich_help_panel=COLUMNS)] = None,
-    dates: Annotated[str | None, typer.Option(help="Columns of dates.", rich_help_panel=COLUMNS)] = None,
-    text: Annotated[str | None, typer.Option(help="Columns of free text.", rich_help_panel=COLUMNS)] = None,
-    ignore: Annotated[
-        str | None, typer.Option(help="Columns that are not used as inputs.", rich_help_panel=COLUMNS)
-    ] = None,
-    decimal: Annotated[
-        str | None, typer.Option(help="The decimal sign, . or a comma, of numbers.", rich_help_panel=COLUMNS)
-    ] = None,
+    numbers: Annotated[str | None, Columns(help="Columns of numbers: a,b.")] = None,
+    categories: Annotated[str | None, Columns(help="Columns of categories.")] = None,
+    codes: Annotated[str | None, Columns(help="Columns of digits that name.")] = None,
+    dates: Annotated[str | None, Columns(help="Columns of dates.")] = None,
+    text: Annotated[str | None, Columns(help="Columns of free text.")] = None,
+    ignore: Annotated[str | None, Columns(help="Columns that are not used as inputs.")] = None,
+    decimal: Annotated[str | None, Columns(help="The decimal sign, . or a comma, of numbers.")] = None,
     date_format: Annotated[
-        str | None,
-        typer.Option(help='"day first", "month first", "excel", or such as %d.%m.%Y.', rich_help_panel=COLUMNS),
+        str | None, Columns(help='"day first", "month first", "excel", or such as %d.%m.%Y.')
     ] = None,
     test_size: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of the rows, or their number, that is the test: 0.2 by default, 0 for none.",
-            rich_help_panel=TEST_PART,
-        ),
+        float | None, Test(help="Share of the rows, or their number, that is the test: 0.2 by default, 0 for none.")
     ] = None,
-    test: Annotated[Path | None, typer.Option(help="A file of test rows.", rich_help_panel=TEST_PART)] = None,
+    test: Annotated[Path | None, Test(help="A file of test rows.")] = None,
     group: Annotated[
-        str | None,
-        typer.Option(
-            help="A column: rows of one value stay together, and it is not used as an input.", rich_help_panel=TEST_PART
-        ),
+        str | None, Test(help="A column: rows of one value stay together, and it is not used as an input.")
     ] = None,
-    time: Annotated[
-        str | None, typer.Option(help="A column of times: the latest rows are the test.", rich_help_panel=TEST_PART)
-    ] = None,
+    time: Annotated[str | None, Test(help="A column of times: the latest rows are the test.")] = None,
     cv: Annotated[
-        int | None,
-        typer.Option(
-            min=2,
-            metavar="K",
-            help="No test: each of K folds is predicted by a model of the others.",
-            rich_help_panel=TEST_PART,
-        ),
+        int | None, Test(min=2, metavar="K", help="No test: each of K folds is predicted by a model of the others.")
     ] = None,
-    refit: Annotated[
-        bool,
-        typer.Option(
-            "--refit", help="Train anew on all rows, the test's too, once measured.", rich_help_panel=TEST_PART
-        ),
-    ] = False,
+    refit: Annotated[bool, Test("--refit", help="Train anew on all rows, the test's too, once measured.")] = False,
     class_weight: Annotated[
-        Literal["balanced"] | None,
-        typer.Option(help="Let rare classes weigh as much as others.", rich_help_panel=LEARNING),
+        Literal["balanced"] | None, Learning(help="Let rare classes weigh as much as others.")
     ] = None,
     threshold: Annotated[
-        str | None,
-        typer.Option(
-            help="When the positive class is predicted: above 0.3, or f1, recall:0.9, cost:5,1.",
-            rich_help_panel=LEARNING,
-        ),
+        str | None, Learning(help="When the positive class is predicted: above 0.3, or f1, recall:0.9, cost:5,1.")
     ] = None,
     positive: Annotated[
         str | None,
-        typer.Option(
+        Learning(
             metavar="CLASS",
             help="The positive class of two; by default 1, True or yes, else the class with fewer rows.",
-            rich_help_panel=LEARNING,
         ),
     ] = None,
     loss: Annotated[
         Literal["squared_error", "quantile"] | None,
-        typer.Option(help="The loss of numbers: to predict a mean, or quantiles.", rich_help_panel=LEARNING),
+        Learning(help="The loss of numbers: to predict a mean, or quantiles."),
     ] = None,
-    quantile: Annotated[
-        str | None,
-        typer.Option(help="The level of --loss quantile; or three, of intervals too.", rich_help_panel=LEARNING),
-    ] = None,
-    hidden_layer_sizes: Annotated[
-        str | None, typer.Option(help="Widths of the hidden layers, such as 64,64.", rich_help_panel=LEARNING)
-    ] = None,
-    activation: Annotated[str | None, typer.Option(help="relu, silu, tanh, …", rich_help_panel=LEARNING)] = None,
-    dropout: Annotated[float | None, typer.Option(help="Share of outputs dropped.", rich_help_panel=LEARNING)] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="Decay of AdamW.", rich_help_panel=LEARNING)] = None,
-    label_smoothing: Annotated[
-        float | None, typer.Option(help="Part of a target that all classes share.", rich_help_panel=LEARNING)
-    ] = None,
-    learning_rate_init: Annotated[
-        float | None, typer.Option(help="Learning rate at the start.", rich_help_panel=LEARNING)
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Rows in a batch.", rich_help_panel=LEARNING)] = None,
-    max_iter: Annotated[int | None, typer.Option(min=1, help="Epochs at most.", rich_help_panel=LEARNING)] = None,
-    n_iter_no_change: Annotated[
-        int | None, typer.Option(min=1, help="Epochs without progress that end training.", rich_help_panel=LEARNING)
-    ] = None,
-    ensemble: Annotated[
-        int | None, typer.Option(min=2, metavar="N", help="Networks that are averaged.", rich_help_panel=LEARNING)
-    ] = None,
+    quantile: Annotated[str | None, Learning(help="The level of --loss quantile; or three, of intervals too.")] = None,
+    hidden_layer_sizes: Annotated[str | None, Learning(help="Widths of the hidden layers, such as 64,64.")] = None,
+    activation: Annotated[str | None, Learning(help="relu, silu, tanh, …")] = None,
+    dropout: Annotated[float | None, Learning(help="Share of outputs dropped.")] = None,
+    weight_decay: Annotated[float | None, Learning(help="Decay of AdamW.")] = None,
+    label_smoothing: Annotated[float | None, Learning(help="Part of a target that all classes share.")] = None,
+    learning_rate_init: Annotated[float | None, Learning(help="Learning rate at the start.")] = None,
+    batch_size: Annotated[int | None, Learning(min=1, help="Rows in a batch.")] = None,
+    max_iter: Annotated[int | None, Learning(min=1, help="Epochs at most.")] = None,
+    n_iter_no_change: Annotated[int | None, Learning(min=1, help="Epochs without progress that end training.")] = None,
+    ensemble: Annotated[int | None, Learning(min=2, metavar="N", help="Networks that are averaged.")] = None,
     budget: Annotated[
         float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="Seconds for training: more networks, with other settings, where they help.",
-            rich_help_panel=LEARNING,
-        ),
+        Learning(metavar="SECONDS", help="Seconds for training: more networks, with other settings, where they help."),
     ] = None,
     stages: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="K", help="That many stages of training, as --budget counts them.", rich_help_panel=LEARNING
-        ),
+        int | None, Learning(min=1, metavar="K", help="That many stages of training, as --budget counts them.")
     ] = None,
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Fixes test part and training.", rich_help_panel=RUNNING)
-    ] = 0,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads at most; all processors by default.", rich_help_panel=RUNNING)
-    ] = None,
+    seed: Annotated[int, Running(min=0, max=2**32 - 1, help="Fixes test part and training.")] = 0,
+    threads: Annotated[int | None, Running(min=1, help="Threads at most; all processors by default.")] = None,
     workers: Annotated[
         str | None,
-        typer.Option(
+        Running(
             metavar="WHERE",
             help="Train on a Dask cluster, tcp://HOST:8786, or in processes, local:4, with the same bits.",
-            rich_help_panel=RUNNING,
         ),
     ] = None,
     memory: Annotated[
         str | None,
-        typer.Option(
+        Running(
             metavar="SIZE",
             help="Memory that the program may take, such as 4GB: of a larger table a block is read at a time.",
-            rich_help_panel=RUNNING,
         ),
     ] = None,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Write a page about the model.", rich_help_panel=RUNNING)
-    ] = None,
+    report: Annotated[Path | None, Running(metavar="FILE.html", help="Write a page about the model.")] = None,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Keep what is trained there: the same command goes on if it was killed.",
-            rich_help_panel=RUNNING,
-        ),
+        Running(metavar="FOLDER", help="Keep what is trained there: the same command goes on if it was killed."),
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(
-            callback=read_configuration,
-            is_eager=True,
-            help="Options from a TOML file; those given here win.",
-            rich_help_panel=RUNNING,
-        ),
+        Running(callback=read_configuration, is_eager=True, help="Options from a TOML file; those given here win."),
     ] = None,
     replace_interrupted: Annotated[
         bool,
-        typer.Option(
+        Running(
             "--replace-interrupted",
             help="With --force, let Ctrl-C replace an older model too, instead of saving beside it.",
-            rich_help_panel=RUNNING,
         ),
     ] = False,
     as_json: Json = False,
@@ -215,12 +175,9 @@ def train(
     Example: vecprop train visits.csv.gz --target outcome --group patient --budget 300 -o visits.npz
     """
     options = {name: value for name, value in locals().items() if name != "context"}
-    from ..training.config import TrainConfig
+    from ..training.config import requested
     from ..training.job import TrainingJob
 
-    of_file = [
-        name
-        for name in ("budget", "stages")
-        if getattr(context.get_parameter_source(name), "name", "") == "DEFAULT_MAP"
-    ]
-    TrainingJob(TrainConfig.from_options(options, of_file)).run()
+    sources = {name: context.get_parameter_source(name) for name in ("budget", "stages")}
+    of_file = [name for name, source in sources.items() if getattr(source, "name", "") == "DEFAULT_MAP"]
+    TrainingJob(*requested(options, of_file)).run()

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...scale.workers import DaskWorkers
 from ...system.threads import at_most_jobs, usable_threads
-from ...terminal.errors import UsageError
+from ...terminal.messages import UsageError
 
 SECONDS = 10
 """The seconds in which a scheduler has to answer."""
@@ -21,11 +21,8 @@ SETTINGS_OF_DASK = {
 
 
 @contextmanager
-def workers_of(text: str | None, threads: int | None) -> Iterator[DaskWorkers | None]:
+def workers_of(text: str, threads: int | None) -> Iterator[DaskWorkers]:
     """Give the workers that an option asks for, and end those that were started."""
-    if text is None:
-        yield None
-        return
     kind, _, rest = text.partition(":")
     count = int(rest) if kind == "local" and rest.isdecimal() else 0
     if not count and (kind == "local" or "://" not in text):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -21,81 +22,37 @@ from ...tables.reading.frames import Frame, as_frame, column_of
 from ...tables.rows import Roles, UsedRows
 from ...tables.streaming.memory_plan import parts_if_larger
 from ...tables.streaming.streamed import Streamed
-from ...terminal.errors import UsageError
+from ...terminal.messages import UsageError
 
 FEWEST = 10
 """The smallest number of rows for a training and a test part."""
 
 
 @dataclass(frozen=True)
-class Split:
-    """The division of rows into training and test.
+class Request:
+    """The request to train a model on a table.
 
     Parameters
     ----------
+    size : float
+        The share of the rows, or their number, that is the test.
     group : str or None
         A column: rows with the same value are all in training or all in the test, and in one fold of training; the
         column is not used as an input.
     time : str or None
         A column of dates or numbers: the latest rows are the test, and networks are validated on later rows than those
         that they are trained on.
+    test : Path or None
+        A file of test rows.
     """
-
-    size: float
-    group: str | None
-    time: str | None
-    seed: int
-    asked: Asked = NOTHING
-
-    def numbers(self, frame: Frame, y: np.ndarray, is_classes: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Return the indices of the rows of training, and of the test.
-
-        Raises
-        ------
-        TableError
-            If there are too few rows, groups or times.
-
-        Examples
-        --------
-        >>> from vecprop.tables.error import pandas
-        >>> frame = pandas().DataFrame({"day": range(20, 0, -1)})
-        >>> Split(0.1, None, "day", 0).numbers(frame, np.zeros(20), True)[1]
-        array([0, 1])
-        """
-        rows = len(y)
-        if rows < FEWEST:
-            raise TableError(
-                f"There are {rows} row(s) with a target: at least {FEWEST} are needed to train and to test."
-            )
-        if self.size == 0:
-            return np.arange(rows), np.arange(0)
-        count = round(self.size * rows) if self.size < 1 else int(min(self.size, rows))
-        if not 1 <= count < rows:
-            raise TableError(f"A test part of {count} out of {rows} rows leaves one part empty: change --test-size.")
-        if self.time is not None:
-            return _latest(times(column_of(frame, self.time), self.time, self.asked), count, self.time)
-        if self.group is not None:
-            groups = group_numbers(column_of(frame, self.group))
-            if groups.max() < 2:
-                raise TableError(
-                    f"Column {self.group!r} has {groups.max() + 1} group(s): three are needed at least, one to "
-                    "test, and two to train and to validate."
-                )
-            split = GroupShuffleSplit(1, test_size=count / rows, random_state=self.seed)
-            return next(split.split(groups, groups=groups))
-        drawn = train_test_split(
-            np.arange(rows), test_size=count, random_state=self.seed, stratify=_strata(y, count) if is_classes else None
-        )
-        return np.sort(drawn[0]), np.sort(drawn[1])
-
-
-@dataclass(frozen=True)
-class Request:
-    """The request to train a model on a table."""
 
     table: Path
     target: str
-    split: Split
+    size: float = 0.2
+    group: str | None = None
+    time: str | None = None
+    seed: int = 0
+    asked: Asked = NOTHING
     test: Path | None = None
     task: Task | None = None
     weight: str | None = None
@@ -105,27 +62,76 @@ class Request:
     memory: str | None = None
 
 
+def rows_of_parts(request: Request, frame: Frame, y: np.ndarray, is_classes: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of the rows of training, and of the test.
+
+    Raises
+    ------
+    TableError
+        If there are too few rows, groups or times.
+
+    Examples
+    --------
+    >>> from vecprop.tables.error import pandas
+    >>> frame = pandas().DataFrame({"day": range(20, 0, -1)})
+    >>> rows_of_parts(Request(Path("sales.csv"), "price", 0.1, time="day"), frame, np.zeros(20), True)[1]
+    array([0, 1])
+    """
+    rows, size, name = len(y), request.size, request.time
+    if rows < FEWEST:
+        raise TableError(f"There are {rows} row(s) with a target: at least {FEWEST} are needed to train and to test.")
+    if size == 0:
+        return np.arange(rows), np.arange(0)
+    count = round(size * rows) if size < 1 else int(min(size, rows))
+    if not 1 <= count < rows:
+        raise TableError(f"A test part of {count} out of {rows} rows leaves one part empty: change --test-size.")
+    if name is not None:
+        time = times(column_of(frame, name), name, request.asked)
+        is_late = time >= np.sort(time)[-count]  # rows of the same time stay together
+        if is_late.all():
+            raise TableError(
+                f"Column {name!r} does not tell the latest {count} rows from the others: change --test-size, or do "
+                "without."
+            )
+        return np.flatnonzero(~is_late), np.flatnonzero(is_late)
+    if request.group is not None:
+        groups = group_numbers(column_of(frame, request.group))
+        if groups.max() < 2:
+            raise TableError(
+                f"Column {request.group!r} has {groups.max() + 1} group(s): three are needed at least, one to test, "
+                "and two to train and to validate."
+            )
+        split = GroupShuffleSplit(1, test_size=count / rows, random_state=request.seed)
+        return next(split.split(groups, groups=groups))
+    sizes = np.unique(y, return_counts=True)[1]
+    is_stratified = is_classes and sizes.min() > 1 and min(count, rows - count) >= len(sizes)
+    how = {"random_state": request.seed, "stratify": y if is_stratified else None}
+    train, test = train_test_split(np.arange(rows), test_size=count, **how)
+    return np.sort(train), np.sort(test)
+
+
 def divided(request: Request) -> Parts:
     """Return the rows of a table for training and for the test; of one that does not fit into memory, samples."""
-    split, target = request.split, request.target
-    roles = Roles(target, request.weight, split.group, split.time, 0.0 if request.test is not None else split.size)
-    larger = parts_if_larger(request.table, request.memory, split.asked, [target, *roles.reasons])
+    target, asked = request.target, request.asked
+    size = 0.0 if request.test is not None else request.size
+    roles = Roles(target, request.weight, request.group, request.time, size)
+    larger = parts_if_larger(request.table, request.memory, asked, [target, *roles.reasons])
     if larger is not None:
         if request.folds is not None:
             raise UsageError(
                 "--cv trains a model of each fold in memory, into which the table does not fit: leave it out, and a "
                 "test is set aside."
             )
-        stream = Streamed.of(larger.parts, roles, split.seed, larger.memory, larger.sizes, split.asked)
+        stream = Streamed.of(larger.parts, roles, request.seed, larger.memory, larger.sizes, asked)
         used, aside = UsedRows.of(stream.frame, roles), stream.aside
     else:
         whole = _frame(request, request.table)
-        stream, used, aside = None, UsedRows.of(whole, roles), roles.set_aside(whole, split.asked)
+        stream, used, aside = None, UsedRows.of(whole, roles), roles.set_aside(whole, asked)
     frame, notes = used.frame, used.notes
     task = request.task or guess_task(frame[target])
     reading, note = None, ""
     if task == "regression":
-        reading, note = target_reading(frame[target], target, frame, split.asked)
+        reading, note = target_reading(frame[target], target, frame, asked)
     elif request.task is None:
         note = target_doubt(frame[target])
     notes += [f"Column {target!r}, the target, {note}."] if note else []
@@ -137,9 +143,12 @@ def divided(request: Request) -> Parts:
     if unknown := set(request.classes) - set(map(str, np.unique(y))):
         raise UsageError(f"--classes names {min(unknown)!r}, but the target {target!r} has no such value.")
     X.attrs["aside"] = aside
-    dependence = Dependence.of(frame, split.group, split.time, split.asked)
+    dependence = Dependence.of(frame, request.group, request.time, asked)
     if request.test is not None:
-        refuse_the_same_file(request.table, request.test)
+        if request.table.exists() and request.test.exists() and request.table.samefile(request.test):
+            raise UsageError(
+                f"--test {request.test} is the table of training itself: give other rows, or leave --test out."
+            )
         other = UsedRows.of(_frame(request, request.test), replace(roles, group=None, time=None))
         notes += other.notes
         of_test = rows_of(other)
@@ -147,21 +156,28 @@ def divided(request: Request) -> Parts:
         if roles.test and not len(stream.test):
             raise TableError("A test part without rows: change --test-size.")
         of_test = rows_of(UsedRows.of(stream.test, roles)) if len(stream.test) else (X[:0], y[:0], weight[:0])
-        asked = round(roles.test * stream.parts.sizes.sum()) if roles.test < 1 else roles.test
-        if len(stream.test) < 0.9 * asked:
+        wanted = round(roles.test * stream.parts.sizes.sum()) if roles.test < 1 else roles.test
+        if len(stream.test) < 0.9 * wanted:
             notes.append(
-                f"The test has {len(stream.test)} rows instead of {asked:.0f}, as many as fit into memory; no network "
+                f"The test has {len(stream.test)} rows instead of {wanted:.0f}, as many as fit into memory; no network "
                 "is trained on them."
             )
     else:
-        train, test = split.numbers(frame, y, task == "classification")
+        train, test = rows_of_parts(request, frame, y, task == "classification")
         of_test = X.iloc[test], y[test], weight[test]
         X, y, weight, dependence = X.iloc[train], y[train], weight[train], dependence[train]
-    parts = Parts(task, X, y, weight, *of_test, notes, dependence, reading, stream, split.group)
+    parts = Parts(task, X, y, weight, *of_test, notes, dependence, reading, stream, request.group)
     if request.folds is not None and request.folds > len(parts.y):
         raise TableError(f"There are {len(parts.y)} rows, fewer than the {request.folds} folds of --cv: lower it.")
     if parts.has_test and stream is None:
-        parts = replace(parts, notes=notes + repeated_rows(parts, request) + known_groups(parts, split.group))
+        notes += repeated_rows(parts, request)
+        if request.group is not None and request.group in parts.X_test.columns:
+            groups = pandas().Series(as_names(parts.X_test[request.group]))
+            if count := int(groups.isin(as_names(X[request.group])).sum()):
+                notes.append(
+                    f"{count} of the test's {len(parts.y_test)} rows are of groups (column {request.group!r}) that "
+                    "training has: the test is easier for these than for those of new groups."
+                )
     return parts
 
 
@@ -171,48 +187,22 @@ def _frame(request: Request, path: Path) -> Frame:
     return frame if frame.index.name == "line" else frame.reset_index(drop=True)
 
 
-def _latest(time: np.ndarray, count: int, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the indices of all rows but the latest, and of the latest; rows of the same time stay together."""
-    is_late = time >= np.sort(time)[-count]
-    if is_late.all():
-        raise TableError(
-            f"Column {name!r} does not tell the latest {count} rows from the others: change --test-size, or do without."
-        )
-    return np.flatnonzero(~is_late), np.flatnonzero(is_late)
-
-
-def _strata(y: np.ndarray, count: int) -> np.ndarray | None:
-    """Return the classes to stratify a draw by, if each has enough rows for both parts, else None."""
-    _, sizes = np.unique(y, return_counts=True)
-    return y if sizes.min() > 1 and min(count, len(y) - count) >= len(sizes) else None
-
-
-def refuse_the_same_file(table: Path, test: Path) -> None:
-    """Refuse a file of test rows that is the table of training."""
-    if table.exists() and test.exists() and table.samefile(test):
-        raise UsageError(f"--test {test} is the table of training itself: give other rows, or leave --test out.")
-
-
 def repeated_rows(parts: Parts, request: Request) -> list[str]:
     """Return a note on rows of the test that are alike in training, with all values and the target, if there are any.
 
     Columns that are set aside, such as row numbers and weights, do not count.
-
-    Parameters
-    ----------
-    parts : Parts
-        The table, divided; the index of its rows is their lines in a text file, else it counts them from 0.
 
     Raises
     ------
     TableError
         If a file of test rows holds the rows of training and no others.
     """
-    table, test, aside = request.table, request.test, parts.X.attrs["aside"].keys() - {request.split.group}
+    table, test, aside = request.table, request.test, parts.X.attrs["aside"].keys() - {request.group}
     names = [name for name in parts.X.columns if name not in aside and name in parts.X_test.columns]
     pairs = [(parts.X[name], parts.X_test[name]) for name in names]
     pairs.append((pandas().Series(parts.y), pandas().Series(parts.y_test)))
-    train, tested = map(_digests, zip(*(_in_like_terms(*pair) for pair in pairs), strict=True))
+    frames = [pandas().DataFrame(dict(enumerate(part))) for part in zip(*starmap(_in_like_terms, pairs), strict=True)]
+    train, tested = (pandas().util.hash_pandas_object(frame, index=False).to_numpy() for frame in frames)
     again = np.isin(tested, train)
     if not again.any():
         return []
@@ -231,25 +221,6 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
     ]
 
 
-def known_groups(parts: Parts, name: str | None) -> list[str]:
-    """Return a note on rows of the test whose group training has, if there are any; the name is that of the column."""
-    if name is None or name not in parts.X_test.columns:
-        return []
-    groups, of_training = (pandas().Series(as_names(part[name])) for part in (parts.X_test, parts.X))
-    count = int(groups.isin(of_training).sum())
-    if not count:
-        return []
-    return [
-        f"{count} of the test's {len(parts.y_test)} rows are of groups (column {name!r}) that training has: the test "
-        "is easier for these than for those of new groups."
-    ]
-
-
-def _digests(columns: tuple[np.ndarray, ...]) -> np.ndarray:
-    """Return a number for each row that is equal for rows that are alike."""
-    return pandas().util.hash_pandas_object(pandas().DataFrame(dict(enumerate(columns))), index=False).to_numpy()
-
-
 def _in_like_terms(train: Any, test: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return a column of both parts as numbers, by the signs of training, or else as text, whatever its types."""
     reading = own_reading(train)
@@ -261,47 +232,42 @@ def _in_like_terms(train: Any, test: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def how_chosen(request: Request, parts: Parts, measured: Measured) -> str:
     """Return sentences on which rows a model is measured on, and whether they are as hard as what it is for."""
-    split = request.split
-    if measured.how == "test":
-        return _how_test_is_chosen(request, parts)
+    group, time, rows = request.group, request.time, f"{len(parts.y_test):,} rows"
+    share = f"{rows}, {len(parts.y_test) / (parts.rows + len(parts.y_test)):.0%} of all"
     together = ""
-    if split.group is not None:
-        together = f" Rows of one group of the column {split.group!r} are in one fold."
-    elif split.time is not None:
-        together = f" Each fold is predicted from what is earlier by the column {split.time!r}."
+    if group is not None:
+        together = f" Rows of one group of the column {group!r} are in one fold."
+    elif time is not None:
+        together = f" Each fold is predicted from what is earlier by the column {time!r}."
     if measured.how == "cross-validation":
         return (
             f"There is no test: each of {len(measured.folds)} folds of the rows was predicted by a whole model that "
             f"was trained on others.{together}"
         )
-    return (
-        f"There is no test: {len(measured.truth):,} training rows were predicted by networks that were neither "
-        f"trained on them nor stopped by them.{together}"
-    )
-
-
-def _how_test_is_chosen(request: Request, parts: Parts) -> str:
-    split, rows = request.split, f"{len(parts.y_test):,} rows"
-    share = f"{rows}, {len(parts.y_test) / (parts.rows + len(parts.y_test)):.0%} of all"
+    if measured.how != "test":
+        return (
+            f"There is no test: {len(measured.truth):,} training rows were predicted by networks that were neither "
+            f"trained on them nor stopped by them.{together}"
+        )
     if request.test is not None:
         return f"The test is the file {request.test} with {rows}; training has the {parts.rows:,} rows of the table."
-    if split.time is not None:
-        both = pandas().concat([parts.X[split.time], parts.X_test[split.time]])  # which are read as one column
-        of_test = times(both, split.time, split.asked)[len(parts.X) :]
+    if time is not None:
+        both = pandas().concat([parts.X[time], parts.X_test[time]])  # which are read as one column
+        of_test = times(both, time, request.asked)[len(parts.X) :]
         return (
-            f"The test is the latest {share}, by the column {split.time!r}: those from "
-            f"{parts.X_test[split.time].iloc[int(np.argmin(of_test))]} on. Training ends before them, as it does when "
-            "later rows are predicted."
+            f"The test is the latest {share}, by the column {time!r}: those from "
+            f"{parts.X_test[time].iloc[int(np.argmin(of_test))]} on. Training ends before them, as it does when later "
+            "rows are predicted."
         )
-    if split.group is not None:
-        groups = parts.X_test[split.group].nunique(dropna=False)
+    if group is not None:
+        groups = parts.X_test[group].nunique(dropna=False)
         return (
-            f"The test is {share}: those of {groups:,} groups of the column {split.group!r}, drawn at random (seed "
-            f"{split.seed}). No group is in both parts, so that the metrics are for new groups."
+            f"The test is {share}: those of {groups:,} groups of the column {group!r}, drawn at random (seed "
+            f"{request.seed}). No group is in both parts, so that the metrics are for new groups."
         )
     how = ", stratified by class where each class has enough rows" if parts.task == "classification" else ""
     return (
-        f"The test is {share}, drawn at random (seed {split.seed}){how}. Such a test is too easy if rows belong "
+        f"The test is {share}, drawn at random (seed {request.seed}){how}. Such a test is too easy if rows belong "
         "together, as those of one patient do, or if later rows are to be predicted: choose it by `--group` or "
         "`--time` then."
     )

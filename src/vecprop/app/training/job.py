@@ -6,12 +6,13 @@ import time
 import warnings
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import typer
 
-from ... import save
+from ... import Checkpoint, save
 from ...estimators.sklearn_compat import require_valid_settings, setting_names
 from ...files.atomic import written_at_once
 from ...files.checkpoint.store import held
@@ -19,32 +20,35 @@ from ...tables.classifier import MOST_ONCE, TabularClassifier
 from ...tables.ensemble.ensemble_fit import INTERRUPTED as CUT
 from ...tables.evaluation.measured import Measured
 from ...tables.evaluation.measuring import Parts, cross_validated, measured_unseen
+from ...tables.evaluation.metrics import columns_of_text, title
 from ...tables.evaluation.report import Run, page_of
+from ...tables.evaluation.report.sections import spread
 from ...tables.evaluation.targets import levels_of, positive_class
 from ...tables.reading.file_lists import file_and_line
 from ...tables.regressor import TabularRegressor
-from ...terminal.errors import INTERRUPTED, UsageError, held_back_interrupts
-from ...terminal.output import say, say_notes, show, to_json
-from ...terminal.output_files import RunFiles
+from ...terminal.messages import INTERRUPTED, UsageError, held_back_interrupts, say, say_notes, show, to_json
+from ...terminal.output_files import RunFiles, writable
 from ...train.progress import progress_bar
 from ..models import WITHOUT_TEST
 from .cluster import workers_of
-from .config import OPTIONS, SETTINGS, TrainConfig, named, toml
-from .dividing import divided, how_chosen
-from .outcome import RunFolder, as_text
+from .config import OPTIONS, SETTINGS, named, toml
+from .dividing import Request, divided, how_chosen
+from .run_folder import RunFolder
 
 
 class TrainingJob:
-    """A run of ``vecprop train``, with what it has come to."""
+    """A run of ``vecprop train`` with these options, with what it has come to."""
 
-    model: Any
     parts: Parts
+    model: Any
+    final: Any
+    """The model to keep: the one that is measured, or the one that was trained anew."""
 
-    def __init__(self, config: TrainConfig) -> None:
-        self.config, self.request, self.files = config, config.request, config.files
+    def __init__(self, options: dict[str, Any], request: Request, files: RunFiles) -> None:
+        self.options, self.request, self.files = options, request, files
+        self.bar = partial(progress_bar, quiet=options["quiet"])
         self.kept: RunFolder | None = None
         self.measured: Measured | None = None
-        self.refitted: Any = None
         self.was_cut = False
         self.seconds: dict[str, float] = {}
 
@@ -55,15 +59,17 @@ class TrainingJob:
         beside it; a run that is kept in a folder is left to the next time.
         """
         with ExitStack() as stack:
-            self.kept = self._begun(stack)
-            workers = stack.enter_context(workers_of(self.config.workers, self.config.threads))
+            self._begin(stack)
+            where, workers = self.options["workers"], None
+            if where is not None:
+                workers = stack.enter_context(workers_of(where, self.options["threads"]))
             self.train(workers)
-            self.was_cut = self.is_trained_in_part
+            self.was_cut = CUT in self.model.notes_
             if self.was_cut:
                 self.leave()
             try:
                 self.measure()
-                if self.config.refit and not self.was_cut:
+                if self.options["refit"] and not self.was_cut:
                     self.refit()
             except KeyboardInterrupt:
                 self.leave()
@@ -82,66 +88,62 @@ class TrainingJob:
                 raise
             self.finish()
 
-    def _begun(self, stack: ExitStack) -> RunFolder | None:
-        """Return the folder that keeps the run, if any; refuse files that may not be written."""
-        config = self.config
-        if config.checkpoint is None:
-            config.require_writable(config.force)
-            return None
-        try:  # before the table is read, of which a run is known
-            stack.enter_context(held(config.checkpoint, is_folder=True))
-        except ValueError as error:  # of another program that uses it
-            raise UsageError(str(error)) from error
-        kept = RunFolder.of(config)
-        config.require_writable(config.force or kept.was_writing(self.files))
-        kept.begin()
-        return kept
+    def _begin(self, stack: ExitStack) -> None:
+        """Take the folder that keeps the run, if any; refuse files that may not be written, or that are read."""
+        folder, force = self.options["checkpoint"], self.options["force"]
+        if folder is not None:
+            try:  # before the table is read, of which a run is known
+                stack.enter_context(held(folder, is_folder=True))
+            except ValueError as error:  # of another program that uses it
+                raise UsageError(str(error)) from error
+            self.kept = RunFolder(self.options)
+            force = force or self.kept.was_writing(self.files)
+        *others, page = self.files
+        for path in others:
+            writable(path, force, self.request.table, self.request.test)
+        if page in others:
+            raise UsageError(f"{page} is written twice: give another name with --report.")
+        if page is not None:
+            writable(page, force, self.request.table, self.request.test, option="--report")
+        if self.kept is not None:
+            self.kept.begin()
 
     def train(self, workers: Any = None) -> None:
         """Divide the table, and train a model on its rows of training."""
         started = time.perf_counter()
         self.parts = divided(self.request)
-        estimator = self._estimator(workers)
-        read = time.perf_counter()
-        warnings.filterwarnings("ignore", f".*{MOST_ONCE}")  # which is a note too
-        with self._bar("training") as show_progress:
-            model = estimator.set_params(progress=show_progress).fit(**self.parts.training).set_params(progress=None)
-        self.model = self._with_reading(model)
-        self.seconds |= {"reading": read - started, "training": time.perf_counter() - read}
-
-    def _estimator(self, workers: Any) -> Any:
-        """Return the estimator for the task with the settings, or refuse a setting that it does not have."""
         kind = TabularClassifier if self.parts.task == "classification" else TabularRegressor
-        unknown = self.request.settings.keys() - set(setting_names(kind))
-        if unknown:
+        if unknown := self.request.settings.keys() - set(setting_names(kind)):
             raise UsageError(
                 f"A {kind.__name__}, which is for {self.parts.task}, has no {min(unknown)}: leave it out, or give "
                 "another --task."
             )
-        checkpoint = None if self.kept is None else self.kept.checkpoint
+        checkpoint = None if self.kept is None else Checkpoint(self.kept.networks)
         settings = self.request.settings | {"workers": workers, "checkpoint": checkpoint}
-        estimator = kind(target=self.request.target, random_state=self.request.split.seed, **settings)
+        estimator = kind(target=self.request.target, random_state=self.request.seed, **settings)
         try:
             require_valid_settings(estimator)
         except ValueError as error:
             raise UsageError(_about_options(str(error))) from error
-        return estimator
+        read = time.perf_counter()
+        warnings.filterwarnings("ignore", f".*{MOST_ONCE}")  # which is a note too
+        with self.bar("training") as show_progress:
+            model = estimator.set_params(progress=show_progress).fit(**self.parts.training)
+        self.final = self.model = self._with_reading(model.set_params(progress=None))
+        self.seconds |= {"reading": read - started, "training": time.perf_counter() - read}
 
     def _with_reading(self, model: Any) -> Any:
         if self.parts.reading is not None:
             model.target_reading_ = self.parts.reading
         return model
 
-    def _bar(self, name: str) -> Any:
-        return progress_bar(name, quiet=self.config.quiet)
-
     def measure(self) -> None:
         """Measure the model and the baselines on rows that they have not seen."""
-        began, seed, folds = time.perf_counter(), self.request.split.seed, self.request.folds
+        began, seed, folds = time.perf_counter(), self.request.seed, self.request.folds
         if self.parts.has_test or folds is None:
             measured = measured_unseen(self.model, self.parts, seed)
         else:
-            with self._bar("cross-validation") as progress:
+            with self.bar("cross-validation") as progress:
                 measured = cross_validated(self.model, self.parts, folds, seed, progress)
         _ = measured.scores
         if not self.parts.has_test:
@@ -152,19 +154,9 @@ class TrainingJob:
     def refit(self) -> None:
         """Train a model anew on all rows, the test's too."""
         began = time.perf_counter()
-        with self._bar("training anew") as progress:
-            self.refitted = self._with_reading(self.model.refitted(**self.parts.training_of_all, progress=progress))
+        with self.bar("training anew") as progress:
+            self.final = self._with_reading(self.model.refitted(**self.parts.training_of_all, progress=progress))
         self.seconds["training anew"] = time.perf_counter() - began
-
-    @property
-    def is_trained_in_part(self) -> bool:
-        """Whether Ctrl-C has ended training early."""
-        return CUT in self.model.notes_
-
-    @property
-    def final(self) -> Any:
-        """The model to keep: the one that was trained anew, or else the one that is measured."""
-        return self.model if self.refitted is None else self.refitted
 
     @cached_property
     def notes(self) -> list[str]:
@@ -172,40 +164,43 @@ class TrainingJob:
         model, X_test = self.model, self.parts.X_test
         unlike = [*model.encoder_.missed(X_test), *model.drift(model.tallies(X_test))] if self.parts.has_test else []
         in_test = [f"In the test: {note}" for note in unlike]
-        anew = [] if self.refitted is None else [self.refitted.notes_[-1]]
+        anew = [] if self.final is model else [self.final.notes_[-1]]
         return list(dict.fromkeys([*self.parts.notes, *model.notes_, *anew, *in_test]))
 
     @cached_property
     def saved(self) -> RunFiles:
         """The files to write: beside an older model, if the run was cut short."""
-        is_beside = self.was_cut and not self.config.replace_interrupted
+        is_beside = self.was_cut and not self.options["replace_interrupted"]
         return self.files.beside_older() if is_beside else self.files
 
     def save(self) -> None:
         """Write the model, and all options of the run, as TOML."""
-        model, parts = self.final, self.parts
-        readings = model.encoder_.readings
+        parts, readings = self.parts, self.final.encoder_.readings
         types = {name: readings.get(name, "not used") for name in parts.X.columns}
         types |= {self.request.target: "classes" if parts.task == "classification" else "numbers"}
         metrics = {} if self.measured is None else self.measured.metrics
-        save(model, self.saved.model, columns=types, metrics={name: of.value for name, of in metrics.items()})
-        changed = {"output": self.saved.model, "task": parts.task, **_options_of(self.model)}
-        changed |= dict.fromkeys(OPTIONS) | {"columns": self.request.split.asked.columns, "checkpoint": None}
+        save(self.final, self.saved.model, columns=types, metrics={name: of.value for name, of in metrics.items()})
+        # The options for the model's settings, without those that it chooses by the number of rows or by time.
+        settings = self.model.get_params() | {"stages": self.model.stages_, "budget": None}
+        settings["hidden_layer_sizes"] = ",".join(map(str, self.model.widths))
+        settings["quantile"] = ",".join(map(str, levels_of(self.model))) or None
+        chosen = {name: settings.get(setting) for name, setting in SETTINGS.items()}
+        changed = {name: None if value == "auto" else value for name, value in chosen.items()}
+        changed |= {"output": self.saved.model, "task": parts.task, "checkpoint": None}
+        changed |= dict.fromkeys(OPTIONS) | {"columns": self.request.asked.columns}
         if parts.stream is not None:
             changed["memory"] = str(parts.stream.memory)
         with written_at_once(self.saved.options) as file:
-            file.write(toml(self.config.options | changed).encode())
+            file.write(toml(self.options | changed).encode())
 
     def report(self, measured: Measured, result: dict[str, Any], interrupts: list[int]) -> None:
-        """Name the files in a result, and write the page if one is asked for."""
-        files = self.saved
-        result |= {"model": str(files.model), "config": str(files.options)}
-        result["command"] = shlex.join(["vecprop", "train", "--config", str(files.options), "--force"])
-        if files.page is not None:
+        """Write the page if one is asked for, and name it in the result."""
+        page = self.saved.page
+        if page is not None:
             text = page_of(replace(measured, notes=self.notes), self._run(measured, result), interrupts)
-            with written_at_once(files.page) as file:
+            with written_at_once(page) as file:
                 file.write(text.encode())
-            result["report"] = str(files.page)
+            result["report"] = str(page)
 
     def _run(self, measured: Measured, result: dict[str, Any]) -> Run:
         request, refit = self.request, result.get("refit")
@@ -233,7 +228,7 @@ class TrainingJob:
 
     def result(self) -> dict[str, Any]:
         """Return the outcome as values for JSON."""
-        parts, model, measured = self.parts, self.final, self.measured
+        parts, model, measured, options = self.parts, self.final, self.measured, str(self.saved.options)
         result = {
             "task": parts.task,
             "target": self.request.target,
@@ -249,13 +244,14 @@ class TrainingJob:
             result["classes"] = model.classes_.tolist()
         if (positive := positive_class(model)) is not None:
             result |= {"positive": positive, "threshold": getattr(model, "threshold_", 0.5)}
-        if self.refitted is not None:
+        if model is not self.model:
             result["refit"] = {"rows": parts.rows + len(parts.y_test), "epochs": model.n_iter_}
         if measured is not None:
             result["measured"] = {"how": measured.how, "rows": len(measured.truth)}
             result |= {"scores": measured.scores, "verdict": measured.verdict}
             result |= {"folds": measured.metrics_of_folds} if measured.folds else {}
-        return result
+        command = shlex.join(["vecprop", "train", "--config", options, "--force"])
+        return result | {"model": str(self.saved.model), "config": options, "command": command}
 
     def leave(self) -> None:
         """Leave the rest of an interrupted run that is kept to the next time."""
@@ -268,7 +264,7 @@ class TrainingJob:
         with held_back_interrupts() as interrupts:
             self.save()
             say(f"Interrupted while measuring: what was trained is saved in {self.saved.model}, without metrics.")
-            measured = measured_unseen(self.model, self.parts, self.request.split.seed, baselines=False)
+            measured = measured_unseen(self.model, self.parts, self.request.seed, baselines=False)
             self.report(measured, self.result(), interrupts)
         raise typer.Exit(INTERRUPTED)
 
@@ -285,21 +281,70 @@ class TrainingJob:
                 if self.kept is not None:
                     self.kept.remove()
             finally:  # without the page too
-                if not self.config.quiet:
+                if not self.options["quiet"]:
                     say_notes(self.notes)
-                show(to_json(result) if self.config.as_json else as_text(result, self.measured, self.request.table))
+                is_json = self.options["as_json"]
+                show(to_json(result) if is_json else as_text(result, self.measured, self.request.table))
         if self.was_cut or interrupts:
             say(f"Interrupted: what was trained is saved in {self.saved.model}.")
             raise typer.Exit(INTERRUPTED)
 
 
-def _options_of(model: Any) -> dict[str, Any]:
-    """Return the options for a model's settings, without those that it chooses by the number of rows or by time."""
-    settings = model.get_params() | {"stages": model.stages_, "budget": None}
-    values = {name: settings.get(setting) for name, setting in SETTINGS.items()}
-    values["hidden_layer_sizes"] = ",".join(map(str, model.widths))
-    values["quantile"] = ",".join(map(str, levels_of(model))) or None
-    return {name: None if value == "auto" else value for name, value in values.items()}
+def as_text(result: dict[str, Any], measured: Measured, table: Path) -> str:
+    """Return the outcome of a training as text."""
+    seconds, rows, dropped = result["seconds"], result["rows"], result["columns"]["dropped"]
+    whole, levels = sum(seconds.values()), levels_of(measured.model)
+    why = ", ".join(f"{name} ({reason})" for name, reason in list(dropped.items())[:5])
+    kind = {0: "numbers", 1: "quantile "}.get(len(levels), "quantiles ") + ", ".join(map(str, levels))
+    what = f"{len(result['classes'])} classes" if measured.is_classifier else kind
+    where = {"test": "on the test part", "out of fold": "out of fold, without a test"}
+    lines = [
+        f"{result['task']} of {result['target']!r} ({what}) in {table}",
+        f"rows      {rows['train']} to train, {rows['test'] or 'none'} to test",
+        f"columns   {len(result['columns']['used'])} used" + (f", {len(dropped)} dropped: {why}" if dropped else ""),
+        f"networks  {result['networks']}, with {result['parameters']} parameters in all"
+        + (f", of {result['stages']} stages" if result["stages"] > 1 else ""),
+    ]
+    if "positive" in result:
+        above = f"{result['threshold']:.4g}"
+        lines.append(f"positive  {result['positive']!r}, predicted if its probability is above {above}")
+    if "refit" in result:
+        again = result["refit"]
+        lines.append(
+            f"refit     trained again on all {again['rows']} rows, for {again['epochs']} epochs; the scores are of the "
+            f"first model, of {rows['train']} rows"
+        )
+    lines += ["", measured.text(where.get(measured.how, "in cross-validation"))]
+    if "folds" in result:
+        lines += ["", folds_as_text(result["folds"], result.get("positive"))]
+    lines += [
+        "",
+        *result["verdict"].sentences,
+        "",
+        f"time      {whole:.1f} s, {seconds['training'] / whole:.0%} of it training",
+        f"model     {result['model']}, made again by: {result['command']}",
+    ]
+    if "report" in result:
+        lines.append(f"report    {result['report']}")
+    return "\n".join(lines)
+
+
+def folds_as_text(folds: dict[str, dict[str, list[float]]], positive: Any = None) -> str:
+    """Return the scores of folds as a table of text: their mean and standard deviation.
+
+    Examples
+    --------
+    >>> print(folds_as_text({"vecprop": {"rmse": [1.0, 2.0, 3.0]}}))
+    mean and spread of 3 folds  vecprop
+    RMSE                        2 ± 1
+    """
+    first = next(iter(folds.values()))
+    count = len(next(iter(first.values())))
+    rows = [[f"mean and spread of {count} folds", *folds]]
+    for metric in first:
+        spreads = (spread(of[metric]) for of in folds.values())
+        rows.append([title(metric, positive), *(f"{of[0]:.4g} ± {of[1]:.4g}" if of else "undefined" for of in spreads)])
+    return columns_of_text(rows)
 
 
 def _about_options(message: str) -> str:

@@ -18,7 +18,7 @@ from bokeh.core.templates import get_env
 from bokeh.document import Document
 from bokeh.models import ColumnDataSource, CustomJS
 
-from ...terminal.errors import sentence
+from ...terminal.messages import sentence
 from .session import LARGEST_WEIGHT, Session
 from .settings import CHOICES, LABELS, RANGES, Settings, SettingsError
 from .shown import MOST_EPOCHS_OF_STARTS, MOST_STARTS, check, losses_of_starts, row

@@ -18,7 +18,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.ioloop import IOLoop
 from tornado.web import RequestHandler
 
-from ...terminal.errors import UsageError
+from ...terminal.messages import UsageError
 from .page import Page
 from .session import Session
 from .settings import Settings, SettingsError

@@ -1,14 +1,19 @@
-"""Errors of commands: one sentence and an exit code; readers that have ended, and Ctrl-C while results are written."""
+"""What commands say: results as text or JSON, notes, a progress bar for rows, errors as one sentence; and Ctrl-C."""
 
+import json
 import os
 import select
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from math import isfinite
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
+from ..tables.error import one_line, printable
 from ..tables.reading.file_lists import missing
 
 FAILURE, USAGE, BAD_DATA, DIVERGED, WRONG_GRADIENT, INTERRUPTED = 1, 2, 3, 4, 5, 130
@@ -34,9 +39,7 @@ def code_of(error: Exception) -> int:
         return USAGE
     if isinstance(error, TableError | FileError | FileNotFoundError | IsADirectoryError):
         return BAD_DATA
-    if isinstance(error.__cause__, DivergenceError):
-        return DIVERGED
-    return FAILURE
+    return DIVERGED if isinstance(error.__cause__, DivergenceError) else FAILURE
 
 
 def sentence(error: Exception) -> str:
@@ -97,3 +100,62 @@ def held_back_interrupts() -> Iterator[list[int]]:
         yield received
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def say(text: str) -> None:
+    """Write a message to standard error, as one printable line of at most 500 characters."""
+    print(one_line(text), file=sys.stderr)
+
+
+def show(text: str) -> None:
+    """Write a result to standard output, with what would steer a terminal as escapes."""
+    print(printable(text))
+
+
+def say_notes(notes: Iterable[str]) -> None:
+    """Write notes to standard error, the first 20 of them."""
+    notes = list(notes)
+    for note in notes[:20]:
+        say(f"Note: {note}")
+    if len(notes) > 20:
+        say(f"Note: and {len(notes) - 20} more; --json lists all.")
+
+
+def to_json(value: Any, indent: int | None = 2) -> str:
+    """Return a result as JSON; dataclasses become objects, and numbers that are not finite become null.
+
+    Examples
+    --------
+    >>> to_json({"r2": float("nan"), "rows": [1]}, indent=None)
+    '{"r2": null, "rows": [1]}'
+    """
+    return json.dumps(_finite(value), indent=indent, allow_nan=False, default=str)
+
+
+def _finite(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return _finite(asdict(value))
+    if isinstance(value, dict):
+        return {name: _finite(of) for name, of in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(of) for of in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+@contextmanager
+def rows_bar(description: str, quiet: bool) -> Iterator[Callable[[int, float], object] | None]:
+    """Give a function that shows the number of rows and the share of the work that are done; None to show nothing."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    columns = (
+        *(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rows]:,} rows")),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(description, total=1, rows=0)
+        yield lambda rows, share: progress.update(task, completed=share, rows=rows)
