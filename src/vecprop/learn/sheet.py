@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,7 @@ from .. import catalog
 from ..core.layers import Dense, Layer
 from ..core.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, SquaredError
 from ..core.network import Network
-from .grading.grade import Grade, Grades
+from .grading.grades import Grade, Grades
 from .tracing.equations import computed
 from .tracing.trace import Trace, trace
 from .tracing.values import Value
@@ -64,29 +64,37 @@ DECIMALS = 3
 
 @dataclass(frozen=True)
 class Worksheet:
-    """A worksheet; see `worksheet`.
+    """A worksheet on one pass of a small network with round numbers.
 
     Parameters
     ----------
-    shape : str
-        The shape of the network, such as "2-3-2".
-    rows : int
-        The number of rows, N.
-    activation, loss : str
-        The activation of the hidden layers, and the loss.
-    seed : int
-        What draws the numbers.
-    name : str
+    shape : str, default "2-3-2"
+        The numbers of inputs, of units of each hidden layer, and of outputs.
+    rows : int, default 4
+        The number of rows.
+    activation : str, default "logistic"
+        The activation of the hidden layers, by its name, such as "tanh" or "relu".
+    loss : {"softmax", "logistic", "squared_error"}, default "softmax"
+        The loss, summed over the rows.
+    seed : int, default 0
+        Draws the numbers: other sheets have other seeds.
+    name : str, optional
         Whose sheet it is.
+
+    Raises
+    ------
+    ValueError
+        If there is no such network, or it is too large for a sheet.
 
     Examples
     --------
-    >>> sheet = Worksheet("2-2", rows=1, seed=3)
-    >>> sheet.to_dict()["seed"], sheet.network.widths
-    (3, (2,))
+    >>> sheet = learn.worksheet("2-3-2", seed=7)
+    >>> [value.name for value in sheet.blanks][:4]
+    ['Z1', 'H1', 'Z2', 'Y']
     """
 
-    shape: str
+    shape: str = "2-3-2"
+    _: KW_ONLY
     rows: int = 4
     activation: str = "logistic"
     loss: str = "softmax"
@@ -112,25 +120,27 @@ class Worksheet:
     @cached_property
     def trace(self) -> Trace:
         """All values: the solution."""
-        network = self.network
         for attempt in range(ATTEMPTS):
-            drawn = trace(network, *self._draw(network, np.random.default_rng([self.seed, attempt])))
+            drawn = self._drawn(np.random.default_rng([self.seed, attempt]))
             if _is_worth_it(drawn):
                 break
         return drawn  # pyright: ignore[reportPossiblyUnboundVariable]
 
-    def _draw(self, network: Network, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return theta, X and T: multiples of a half, weights not 0; classes in turn."""
-        theta = rng.integers(-2, 3, network.layout.size) / 2
+    def _drawn(self, rng: np.random.Generator) -> Trace:
+        """Return the trace of multiples of a half, with weights that are not 0, and classes in turn."""
+        network = self.network
+        theta, O = rng.integers(-2, 3, network.layout.size) / 2, network.outputs
         for tensor in network.layout.tensors:
             if tensor.name == "W":
                 theta[tensor.span] = rng.choice([-1.5, -1.0, -0.5, 0.5, 1.0, 1.5], tensor.size)
-        X, O = rng.integers(-4, 5, (self.rows, network.inputs)) / 2, network.outputs
+        X = rng.integers(-4, 5, (self.rows, network.inputs)) / 2
         if self.loss == "softmax":
-            return theta, X, np.eye(O)[rng.permutation(np.arange(self.rows) % O)]
-        if self.loss == "logistic":
-            return theta, X, rng.integers(0, 2, (self.rows, O)).astype(float)
-        return theta, X, rng.integers(-4, 5, (self.rows, O)) / 2
+            T = np.eye(O)[rng.permutation(np.arange(self.rows) % O)]
+        elif self.loss == "logistic":
+            T = rng.integers(0, 2, (self.rows, O)).astype(float)
+        else:
+            T = rng.integers(-4, 5, (self.rows, O)) / 2
+        return trace(network, theta, X, T)
 
     @property
     def given(self) -> list[Value]:
@@ -156,7 +166,7 @@ class Worksheet:
 
         Examples
         --------
-        >>> sheet = worksheet("2-2", rows=1)
+        >>> sheet = learn.worksheet("2-2", rows=1)
         >>> print(sheet.check({"Z1": sheet.trace["Z1"]}, "Z1"))
         Z1: right.
         1 of 1 points.
@@ -175,12 +185,8 @@ class Worksheet:
         found, name = known[value.name], value.name
         if found is None:
             hint = f"It should have the shape {value.array.shape}." if value.array.ndim else "It is one number."
-            return Grade(
-                name,
-                0,
-                mistake="it is not filled in, or of another shape",
-                hints=(f"Nothing of its shape is filled in. {hint}",) * 3,
-            )
+            hints = (f"Nothing of its shape is filled in. {hint}",) * 3
+            return Grade(name, 0, mistake="it is not filled in, or of another shape", hints=hints)
         wrong = ~close(found, value.array)
         if not wrong.any():
             return Grade(name, 1)
@@ -191,67 +197,23 @@ class Worksheet:
             if follows.shape == found.shape and close(found, follows).all():
                 hint = f"It follows from {' and '.join(sorted(used))}, of which something is wrong."
                 return Grade(name, 0.5, mistake="it follows from a value that is wrong", hints=(hint,) * 3)
-        places = [list(map(int, place)) for place in np.argwhere(wrong)]
-        some = ", ".join(map(str, places[:3])) + (", …" if len(places) > 3 else "")
-        where = f"Look at the entries {some}." if places and places[0] else "Look at its equation."
-        place = tuple(places[0])
-        entry = f"entry {places[0]}" if places[0] else "it"
+        places = np.argwhere(wrong).tolist()
+        where, entry, place = "Look at its equation.", "it", tuple(places[0])
+        if place:
+            some = ", ".join(map(str, places[:3])) + (", …" if len(places) > 3 else "")
+            where, entry = f"Look at the entries {some}.", f"entry {places[0]}"
+        equation = value.equation.replace("{", "").replace("}", "")
+        second = f"{where} {name} = {equation}, as Python computes it."
         last = f"Now {entry} is {found[place]:.6g}, but should be {value.array[place]:.6g}."
-        hints = (
-            where,
-            f"{where} {name} = {value.equation.replace('{', '').replace('}', '')}, as Python computes it.",
-            last,
-        )
-        return Grade(name, 0, mistake=f"{wrong.sum()} of {wrong.size} entries are wrong", hints=hints)
+        mistake = f"{wrong.sum()} of {wrong.size} entries are wrong"
+        return Grade(name, 0, mistake=mistake, hints=(where, second, last))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the sheet is drawn from."""
-        return {name: getattr(self, name) for name in ("shape", "rows", "activation", "loss", "seed", "name")}
+        return asdict(self)
 
 
-def worksheet(
-    shape: str = "2-3-2",
-    *,
-    rows: int = 4,
-    activation: str = "logistic",
-    loss: str = "softmax",
-    seed: int = 0,
-    name: str = "",
-) -> Worksheet:
-    """Return a worksheet on one pass of a small network with round numbers.
-
-    Parameters
-    ----------
-    shape : str, default "2-3-2"
-        The numbers of inputs, of units of each hidden layer, and of outputs.
-    rows : int, default 4
-        The number of rows.
-    activation : str, default "logistic"
-        The activation of the hidden layers, by its name, such as "tanh" or "relu".
-    loss : {"softmax", "logistic", "squared_error"}, default "softmax"
-        The loss, summed over the rows.
-    seed : int, default 0
-        Draws the numbers: other sheets have other seeds.
-    name : str, optional
-        Whose sheet it is.
-
-    Returns
-    -------
-    Worksheet
-        With ``check`` for what is filled in, and ``trace``, the solution.
-
-    Raises
-    ------
-    ValueError
-        If there is no such network, or it is too large for a sheet.
-
-    Examples
-    --------
-    >>> sheet = worksheet("2-3-2", seed=7)
-    >>> [value.name for value in sheet.blanks][:4]
-    ['Z1', 'H1', 'Z2', 'Y']
-    """
-    return Worksheet(shape, rows, activation, loss, seed, name)
+worksheet = Worksheet
 
 
 def _is_worth_it(drawn: Trace) -> bool:

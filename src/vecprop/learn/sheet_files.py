@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -15,23 +16,26 @@ from typing import Any
 
 import numpy as np
 
-from .grading.grade import Grades
+from .grading.grades import Grades
 from .grading.student_process import StudentProcess, read_source
 from .sheet import DECIMALS, Worksheet
 from .tracing.output import STYLE, by_stage, equation_html, equation_latex, numbers_html
 from .tracing.values import Value
 
-LARGEST = 10 * 2**20
+COLUMNS = ("file", "name", "shape", "rows", "seed", "points", "out_of", "wrong", "notes")
 
 
 def written(sheet: Worksheet, ending: str, solution: bool = False) -> str:
     """Return a worksheet as the content of a file with an ending."""
     if ending == ".html":
-        return as_page(sheet, solution)
+        return _page(sheet, solution)
     if ending == ".ipynb":
-        return json.dumps(as_notebook(sheet, solution), indent=1, ensure_ascii=False)
+        return json.dumps(_notebook(sheet, solution), indent=1, ensure_ascii=False)
     if ending == ".md":
-        return as_markdown(sheet, solution)
+        blocks = [
+            content if kind == "markdown" else f"```python\n{content}\n```" for kind, content in _parts(sheet, solution)
+        ]
+        return "\n\n".join(blocks) + "\n"
     raise ValueError(f"A worksheet is a page (.html), a notebook (.ipynb) or Markdown (.md), not {ending!r}.")
 
 
@@ -59,11 +63,8 @@ def sheets_of(sheet: Worksheet, names: list[str]) -> Iterator[tuple[str, Workshe
     taken: set[str] = set()
     for number, name in enumerate(names):
         plain = re.sub(r"\W+", "-", name).strip("-")[:100] or "sheet"
-        count = 1
-        stem = plain
-        while stem.lower() in taken:
-            count += 1
-            stem = f"{plain}-{count}"
+        stems = itertools.chain([plain], (f"{plain}-{count}" for count in itertools.count(2)))
+        stem = next(stem for stem in stems if stem.lower() not in taken)
         taken.add(stem.lower())
         yield stem, replace(sheet, seed=sheet.seed + number, name=name[:200])
 
@@ -78,7 +79,7 @@ def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet,
     """
     if path.suffix.lower() == ".json":
         with path.open("rb") as file:
-            content = _object(file.read(LARGEST), path)
+            content = _object(file.read(10 * 2**20), path)
         sheet, answers = _sheet(content.get("worksheet"), path), content.get("answers")
         shapes = {value.name: value.array.shape for value in sheet.blanks}
         if not isinstance(answers, dict):
@@ -156,72 +157,55 @@ def rows_of_grades(folder: Path, seconds: float, megabytes: int) -> Iterator[dic
         yield {**row, **about, "points": grades.points, "out_of": grades.out_of, "wrong": wrong, "notes": notes}
 
 
-COLUMNS = ("file", "name", "shape", "rows", "seed", "points", "out_of", "wrong", "notes")
+def _about(sheet: Worksheet) -> tuple[str, str]:
+    """Return the title of a sheet, and what it is about."""
+    whose, about = f" of {sheet.name}" if sheet.name else "", f"{sheet.rows} rows, activation {sheet.activation}"
+    about = f"{about}, loss {sheet.loss} (summed over the rows), seed {sheet.seed}."
+    return f"Worksheet{whose}: one pass of a network {sheet.shape}", about
 
 
-Part = tuple[str, str]
-"""A kind, "text" or "code", and its content."""
-
-
-def parts(sheet: Worksheet, solution: bool) -> list[Part]:
-    """Return the parts of a sheet in order."""
+def _parts(sheet: Worksheet, solution: bool) -> list[tuple[str, str]]:
+    """Return the parts of a sheet in order: the kind, "markdown" or "code", and the content of each."""
     arrays = dict(sheet.trace)
     given = [f"{value.name} = np.array({np.array2string(value.array, separator=', ')})" for value in sheet.given]
     options = ", ".join(f"{name}={value!r}" for name, value in sheet.to_dict().items() if name != "shape")
     start = f"import numpy as np\nfrom vecprop import learn\n\nsheet = learn.worksheet({sheet.shape!r}, {options})"
-    found: list[Part] = [("text", title(sheet)), ("code", "\n".join([start, *given]))]
+    title, about = _about(sheet)
+    task = "Put an array, or code that computes it, in the place of each `None`, and run the cell below it."
+    found = [("markdown", f"# {title}\n\n{about} {task}"), ("code", "\n".join([start, *given]))]
     for head, value in by_stage(sheet.blanks):
-        found += [("text", f"## {head}")] if head else []
-        shape = f"of shape {value.array.shape}" if value.array.ndim else "one number"
-        filled = f"np.array({np.array2string(value.array.round(6), separator=', ')})" if solution else "None"
-        found.append(("text", f"$${equation_latex(value, arrays)}$$"))
-        found.append(("code", f"{value.name} = {filled}" if solution else f"{value.name} = {filled}  # {shape}"))
+        found += [("markdown", f"## {head}")] if head else []
+        filled = f"None  # of shape {value.array.shape}" if value.array.ndim else "None  # one number"
+        if solution:
+            filled = f"np.array({np.array2string(value.array.round(6), separator=', ')})"
+        found.append(("markdown", f"$${equation_latex(value, arrays)}$$"))
+        found.append(("code", f"{value.name} = {filled}"))
         found.append(("code", f'print(sheet.check(globals(), "{value.name}"))'))
     return found
 
 
-def title(sheet: Worksheet) -> str:
-    """Return the head of a sheet in Markdown."""
-    whose = f" of {sheet.name}" if sheet.name else ""
-    return (
-        f"# Worksheet{whose}: one pass of a network {sheet.shape}\n\n"
-        f"{sheet.rows} rows, activation {sheet.activation}, loss {sheet.loss} (summed over rows), seed {sheet.seed}. "
-        "Put an array, or code that computes it, in the place of each `None`, and run the cell below it."
-    )
-
-
-def as_notebook(sheet: Worksheet, solution: bool = False) -> dict[str, Any]:
+def _notebook(sheet: Worksheet, solution: bool) -> dict[str, Any]:
     """Return a worksheet as a notebook of version 4."""
     cells = []
-    for number, (kind, content) in enumerate(parts(sheet, solution)):
-        cell: dict[str, Any] = {"cell_type": "markdown" if kind == "text" else "code", "id": f"cell-{number}"}
+    for number, (kind, content) in enumerate(_parts(sheet, solution)):
         code = {"execution_count": None, "outputs": []} if kind == "code" else {}
-        cells.append({**cell, "metadata": {}, "source": content, **code})
+        cells.append({"cell_type": kind, "id": f"cell-{number}", "metadata": {}, "source": content, **code})
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     metadata = {"kernelspec": kernel, "vecprop_worksheet": sheet.to_dict()}
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
 
 
-def as_markdown(sheet: Worksheet, solution: bool = False) -> str:
-    """Return a worksheet as Markdown."""
-    blocks = [content if kind == "text" else f"```python\n{content}\n```" for kind, content in parts(sheet, solution)]
-    return "\n\n".join(blocks) + "\n"
-
-
-def as_page(sheet: Worksheet, solution: bool = False) -> str:
+def _page(sheet: Worksheet, solution: bool) -> str:
     """Return a worksheet as an HTML page that needs nothing else."""
-    arrays = dict(sheet.trace)
+    arrays, (title, about) = dict(sheet.trace), _about(sheet)
     blocks = ["<h2>Given</h2>", *(_block(equation_html(value, arrays), numbers_html(value)) for value in sheet.given)]
     for head, value in by_stage(sheet.blanks):
         blocks += [f"<h2>{head}</h2>"] if head else []
         blocks.append(_block(equation_html(value, arrays), numbers_html(value) if solution else _fields(value)))
     template = files("vecprop.learn").joinpath("worksheet.html").read_text(encoding="utf-8")
     return Template(template).substitute(
-        title=escape(f"Worksheet{f' of {sheet.name}' if sheet.name else ''}: one pass of a network {sheet.shape}"),
-        about=escape(
-            f"{sheet.rows} rows, activation {sheet.activation}, loss {sheet.loss} (summed over the rows), "
-            f"seed {sheet.seed}."
-        ),
+        title=escape(title),
+        about=escape(about),
         task="The solution." if solution else f"Fill in every number to {DECIMALS} decimals.",
         style=STYLE,
         blocks="\n".join(blocks),
@@ -236,17 +220,11 @@ def _block(equation: str, numbers: str) -> str:
 
 def _fields(value: Value) -> str:
     """Return a table of fields, one for each number."""
-    shape = value.array.shape
-    lines: Any = np.arange(value.array.size).reshape(
-        -1, 1 if value.of_rows and len(shape) == 1 else (shape or (1,))[-1]
-    )
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{_field(value, int(place))}</td>" for place in line) + "</tr>" for line in lines
-    )
-    return f"<table>{rows}</table>"
-
-
-def _field(value: Value, place: int) -> str:
-    index = [int(k) for k in np.unravel_index(place, value.array.shape)] if value.array.ndim else []
-    label = escape(f"{value.name} {index}" if index else value.name)
-    return f'<input inputmode="decimal" autocomplete="off" data-name="{value.name}" aria-label="{label}">'
+    fields = []
+    for index in np.ndindex(value.array.shape):
+        label = escape(f"{value.name} {[*index]}" if index else value.name)
+        settings = f'inputmode="decimal" autocomplete="off" data-name="{value.name}" aria-label="{label}"'
+        fields.append(f"<td><input {settings}></td>")
+    columns = 1 if value.of_rows and value.array.ndim == 1 else np.atleast_1d(value.array).shape[-1]
+    rows = (f"<tr>{''.join(line)}</tr>" for line in np.array(fields).reshape(-1, columns))
+    return f"<table>{''.join(rows)}</table>"
