@@ -59,14 +59,14 @@ def test_code_is_found_in_notebooks_and_markdown():
         {"cell_type": "code", "source": "y = ("},
         {"cell_type": "code", "source": "z = y + 1\nw = 1 / 0\nv = 5"},
     ]
-    names, errors = load(chunks_of(json.dumps({"cells": cells}), ".ipynb"), ".ipynb", False)
+    names, errors = load(chunks_of(json.dumps({"cells": cells}), ".ipynb"), ".ipynb", False, (), print, {})
     assert (names["x"], names["y"], names["z"], names["v"]) == (1, 2, 3, 5)
     assert errors[0].startswith("code cell 3, line 1: SyntaxError")
     assert errors[1:] == ["code cell 4, line 2: ZeroDivisionError: division by zero"]
     page = (
         "Words\n\n```python\nx = 1\n```\n```text\nx = 2\n```\n~~~{python}\ny = x\n~~~\n```{code-cell} i\nz = y\n```\n"
     )
-    names, errors = load(chunks_of(page, ".md"), ".md", False)
+    names, errors = load(chunks_of(page, ".md"), ".md", False, (), print, {})
     assert (names["x"], names["z"], errors) == (1, 1, [])
 
 

@@ -16,7 +16,7 @@ import pytest
 from learn.students import RIGHT
 from sampled import sampled
 from vecprop import learn
-from vecprop.learn.grading import supervisor
+from vecprop.learn.grading import student
 from vecprop.learn.grading.tasks import TASKS
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -67,9 +67,9 @@ if os.fork() == 0:
 @pytest.mark.parametrize("start", DETACHED.values(), ids=DETACHED)
 def test_nothing_that_a_file_starts_outlives_the_grading(graded, monkeypatch, tmp_path, start, isolated):
     if not isolated:  # as where the system does not allow namespaces
-        source = Path(supervisor.__file__).read_text()
-        (tmp_path / "supervisor.py").write_text(source.replace("system.unshare", "(lambda flags: -1)"))
-        monkeypatch.setattr(supervisor, "__file__", str(tmp_path / "supervisor.py"))
+        source = Path(student.__file__).read_text()
+        (tmp_path / "student.py").write_text(source.replace("system.unshare", "(lambda flags: -1)"))
+        monkeypatch.setattr(student, "__file__", str(tmp_path / "student.py"))
     mark = secrets.token_hex(8)
     assert graded(f"import os, subprocess, sys\nMARK = {mark!r}\n{start}\n").right
     assert running(mark) == []

@@ -5,13 +5,13 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
 
 from .mistakes import Mistake, named
-from .mutations import any_of, changed_result, inherited, mutated, rows_of, said, with_numbers
+from .mutations import any_of, changed_result, in_parts, inherited, mutated, rows_of, said, with_numbers
 from .student import Outcome
 from .tasks import CASES, PRECISION, Task, as_list, functions, right, same
 
@@ -31,10 +31,7 @@ ROWS = ("z", "X", "T", "Y", "H", "Eo", "Eh")
 
 @dataclass(frozen=True)
 class Trial:
-    """One call of a student's function.
-
-    The precision is the largest difference of equal values, relative to the largest.
-    """
+    """One call of a student's function; equal values differ by at most its precision times the largest."""
 
     task: Task
     case: int
@@ -50,38 +47,48 @@ class Trial:
         expected = functions()[task.name](*arguments.values())
         return cls(task, case, arguments, outcome, expected, least if CASES[case].size > 1 else PRECISION)
 
-    @cached_property
+    @property
     def arguments(self) -> tuple[Any, ...]:
-        """The arguments in their order."""
         return tuple(self.named.values())
 
     @property
     def found(self) -> Any:
-        """What the function returned."""
         return self.outcome.get("value")
 
     @property
     def has_value(self) -> bool:
-        """Whether it returned something."""
         return self.outcome["kind"] == "value"
 
     @cached_property
     def right(self) -> bool:
-        """Whether that is right."""
         return self.has_value and right(self.found, self.expected, self.task.result, self.precision)
+
+    @property
+    def parts(self) -> list[tuple[Any, Any]]:
+        """The parts of a list, or the result as its one part, each with the right one."""
+        if self.task.result != "list":
+            return [(self.found, self.expected)]
+        return list(zip(as_list(self.found) or [], self.expected, strict=False))
 
     def agrees(self, value: Any) -> bool:
         """Return whether a value is what the function returned, with numbers and shape."""
-        found = self.found
-        if isinstance(found, np.ndarray) and not found.ndim and isinstance(value, np.ndarray) and value.size:
-            found = np.full_like(value, found)  # the sum of nothing is 0
-        if isinstance(found, np.ndarray) and not self.right and same(found, self.expected, self.precision):
-            return found.shape == np.shape(value) and same(found, value, self.precision)  # only the shape is wrong
-        return same(found, value, self.precision) and _alike(found, value)
+        found, shape = self.found, np.shape(value) if not isinstance(value, list) else ()
+        if not isinstance(found, np.ndarray) or isinstance(value, list):
+            return same(found, value, self.precision)
+        if not found.ndim and np.size(value):
+            found = np.full(shape, found)  # the sum of nothing is 0
+        is_of_shape = not self.right and same(found, self.expected, self.precision)  # only the shape is wrong
+        if (is_of_shape or min(found.ndim, len(shape)) >= 2) and found.shape != shape:
+            return False
+        return same(found, value, self.precision)
 
     def differs(self, value: Any) -> bool:
         """Return whether a value is not the right one, or has another shape."""
-        pairs = zip(value, self.expected, strict=False) if isinstance(value, list) else [(value, self.expected)]
+        pairs = [(value, self.expected)]
+        if isinstance(value, list):
+            if len(value) != len(self.expected):
+                return True
+            pairs = zip(value, self.expected, strict=True)
         return any(np.shape(a) != np.shape(b) or not same(np.asarray(a), b, self.precision) for a, b in pairs)
 
 
@@ -91,58 +98,63 @@ def explained(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callable[
     if not trials or trials[0].right:
         return None
 
-    def explains(made: Callable[..., Any]) -> bool:
+    def explains(mistake: Mistake) -> bool:
         for trial in trials:
             try:
-                value = made(*trial.arguments)
+                value = mistake.made(*trial.arguments)
             except Exception:  # a mistake may raise on shapes that do not fit
                 return False
             if not trial.agrees(value) or not (trial.right or trial.differs(value)):
                 return False
         return True
 
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        candidates = _candidates(task, trials, wrong)
+        found = next((mistake for mistake in candidates if mistake.made is len or explains(mistake)), None)
+        if not found or not found.words:
+            return found
+        # another number, or the same change of another factor, may come to the same results
+        simple = {said(found.words, name) for name in (*task.arguments, "M", "P", "J")}
+        is_number = "some number" in found.words
+        others = [one for one in chain(mutated(task), with_numbers(task)) if one.words == found.words]
+        equal = [one.name for one in others if (is_number or one.name in simple) and explains(one)]
+        names = list(dict.fromkeys([found.name, *equal]))
+        return replace(found, name=found.words if is_number and names[1:] else " or ".join(names))
+
+
+def _candidates(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callable[..., Any]]) -> Iterator[Mistake]:
+    """Yield what may explain results, the likely first."""
     exact = functions()[task.name]
     names = trials[0].outcome.get("parameters", [])
     order = [names.index(name) for name in task.arguments if name in names]
-    called = [name for name in task.calls if name in wrong]
+    if sorted(order) == list(range(len(task.arguments))) != order:
+        words = f"its arguments are in another order: ({', '.join(names)}), not ({', '.join(task.arguments)})"
+        yield Mistake(words, "argument", lambda *args: exact(*(args[k] for k in order)))
+    if called := [name for name in task.calls if name in wrong]:
+        words = f"{FOLLOWS}{' and '.join(called)}, which it calls and which is not right yet"
+        yield Mistake(words, "argument", functions({name: wrong[name] for name in called})[task.name])
     parts = len(trials[0].expected) if task.result == "list" else 0
+    part_numbers = _wrong_parts(trials) if parts else []
+    changes = list(changed_result(task, parts, part_numbers))
+    yield from chain(changes[:2] if parts else (), named(task), inherited(task, named, part_numbers), changes)
+    for words, rows in OF_ROWS:
 
-    def candidates() -> Iterator[Mistake]:
-        if sorted(order) == list(range(len(task.arguments))) != order:
-            words = f"its arguments are in another order: ({', '.join(names)}), not ({', '.join(task.arguments)})"
-            yield Mistake(words, "argument", lambda *args: exact(*(args[k] for k in order)))
-        if called:
-            words = f"{FOLLOWS}{' and '.join(called)}, which it calls and which is not right yet"
-            yield Mistake(words, "argument", functions({name: wrong[name] for name in called})[task.name])
-        part_numbers = _wrong_parts(trials) if parts else ()
-        changes = list(changed_result(task, parts, part_numbers))
-        yield from chain(changes[:2] if parts else (), named(task), inherited(task, named, part_numbers))
-        yield from chain(changes, _of_rows(task, exact))
-        if parts:
-            yield Mistake("the list is in reverse order", "list", lambda *args: exact(*args)[::-1])
-        yield from mutated(task)
-        if relation := fitted(trials):
-            yield relation
-        yield from chain(inherited(task, any_of, part_numbers), with_numbers(task))
-        for mistake in named(task):
-            for words, change in OFTEN.items():
-                if words not in mistake.name:
-                    both = lambda *args, made=mistake.made, change=change: change(made(*args), args)  # noqa: E731
-                    yield Mistake(f"{mistake.name}; and {words}", mistake.look, both)
+        def of_rows(*args: Any, rows: slice = rows) -> Any:
+            return exact(*(a[rows] if name in ROWS else a for name, a in zip(task.arguments, args, strict=True)))
 
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = next((mistake for mistake in candidates() if mistake.made is len or explains(mistake.made)), None)
-        if found and found.words:  # another number, or the same change of another factor, may come to the same results
-            same_words = [one for one in chain(mutated(task), with_numbers(task)) if one.words == found.words]
-            simple = {said(found.words, name) for name in (*task.arguments, "M", "P", "J")}
-            is_number = "some number" in found.words
-            equal = [one.name for one in same_words if (is_number or one.name in simple) and explains(one.made)]
-            names = list(dict.fromkeys([found.name, *equal]))
-            return replace(
-                found, name=found.words if "some number" in found.words and names[1:] else " or ".join(names)
-            )
-        return found
+        yield Mistake(words, "axis", of_rows)
+    if parts:
+        yield Mistake("the list is in reverse order", "list", lambda *args: exact(*args)[::-1])
+    yield from mutated(task)
+    if relation := _fitted(trials):
+        yield relation
+    yield from chain(inherited(task, any_of, part_numbers), with_numbers(task))
+    often = [mistake for mistake in changes if mistake.name in OFTEN]
+    for mistake, (words, change) in product([*named(task), *often], OFTEN.items()):
+        if words not in mistake.name:
+            both = lambda *args, made=mistake.made, change=change: change(made(*args), args)  # noqa: E731
+            yield Mistake(f"{mistake.name}; and {words}", mistake.look, both)
 
 
 def _finite(found: Any) -> bool:
@@ -151,21 +163,10 @@ def _finite(found: Any) -> bool:
     return not isinstance(found, np.ndarray) or bool(np.isfinite(found).all())
 
 
-def _alike(found: Any, value: Any) -> bool:
-    """Return whether shapes agree where they tell mistakes apart: matrices, and the columns that vectors are not."""
-    if not isinstance(found, np.ndarray) or isinstance(value, list):
-        return True
-    return found.ndim < 2 or np.ndim(value) < 2 or found.shape == np.shape(value)
-
-
-def _wrong_parts(trials: Sequence[Trial]) -> tuple[int, ...]:
+def _wrong_parts(trials: Sequence[Trial]) -> list[int]:
     """Return the numbers of the parts of a list that are wrong in some trial."""
-    wrong = set()
-    for trial in trials:
-        parts = as_list(trial.found) or []
-        pairs = enumerate(zip(parts, trial.expected, strict=False))
-        wrong |= {k for k, (part, whole) in pairs if not same(part, whole, trial.precision)}
-    return tuple(sorted(wrong))
+    pairs = [(k, trial, *pair) for trial in trials for k, pair in enumerate(trial.parts)]
+    return sorted({k for k, trial, found, expected in pairs if not same(found, expected, trial.precision)})
 
 
 OF_ROWS = [
@@ -179,39 +180,29 @@ OF_ROWS = [
 """The rows that a function uses, if it does not use all."""
 
 
-def _of_rows(task: Task, exact: Callable[..., Any]) -> Iterator[Mistake]:
-    """Yield the mistakes of functions that use only some of the rows."""
-    for words, rows in OF_ROWS:
-
-        def made(*args: Any, rows: slice = rows) -> Any:
-            return exact(*(a[rows] if name in ROWS else a for name, a in zip(task.arguments, args, strict=True)))
-
-        yield Mistake(words, "axis", made)
-
-
-def kept(trials: Sequence[Any]) -> str:
+def kept(trials: Sequence[Trial]) -> str:
     """Return what a function keeps between calls, in words, if equal arguments come to different results."""
     first, last = trials[0], trials[-1]
     if not (first.has_value and last.has_value):
         return ""
-    again = same(last.found, first.found) if isinstance(first.found, np.ndarray | list) else True
-    for number, trial in enumerate(trials[:-1]) if again else ():
-        if trial.has_value and not trial.right:
-            for earlier in trials[:number]:
+    if not isinstance(first.found, np.ndarray | list) or same(last.found, first.found):
+        for number, trial in enumerate(trials[:-1]):
+            for earlier in trials[:number] if trial.has_value and not trial.right else ():
                 cached = earlier.right and _shape(earlier.arguments) == _shape(trial.arguments)
                 if cached and same(trial.found, earlier.found) and not same(earlier.found, trial.expected):
-                    return (
-                        "results of an earlier call are returned for other arguments: something is kept between calls"
-                    )
-    if again:
+                    words = "results of an earlier call are returned for other arguments"
+                    return f"{words}: something is kept between calls"
         return ""
-    before: dict[Any, Any] = {}
+    before: dict[Any, list[Any]] = {}
     for trial in trials:
-        shape = _shape(trial.expected)
-        total = _added(before[shape], trial.expected) if shape in before else trial.found
-        if not (trial.has_value and same(trial.found, total, trial.precision)):
+        totals = before.get(_shape(trial.expected), [])
+        pairs = zip(trial.parts, totals, strict=False)
+        if not trial.has_value or not all(
+            same(found, np.reshape(total, np.shape(expected)) + expected, trial.precision)
+            for (found, expected), total in pairs
+        ):
             return "a second call with the same arguments comes to another result: something is kept or drawn at random"
-        before[shape] = trial.found
+        before[_shape(trial.expected)] = [found for found, _ in trial.parts]
     return "results of earlier calls are added to it: something is kept between calls"
 
 
@@ -219,39 +210,27 @@ def _shape(value: Any) -> Any:
     return str([_shape(one) for one in value]) if isinstance(value, list | tuple) else np.shape(np.squeeze(value))
 
 
-def _added(found: Any, expected: Any) -> Any:
-    if isinstance(expected, list):
-        return [_added(x, y) for x, y in zip(as_list(found) or [], expected, strict=False)]
-    return np.reshape(found, np.shape(expected)) + expected
-
-
 Pair = tuple[Trial, int, np.ndarray, np.ndarray]
 """A call, the number of a part of its list, and this part or the whole result, returned and right."""
 
 
-def fitted(trials: Sequence[Trial]) -> Mistake | None:
+def _fitted(trials: Sequence[Trial]) -> Mistake | None:
     """Return the mistake of a function whose results have a simple relation to the right ones, if there is one."""
-    pairs, where, parts = list[Pair](), "", [0]
-    if trials[0].task.result == "list":
+    task, parts, where = trials[0].task, [0], ""
+    if task.result == "list":
         parts = _wrong_parts(trials)
-        where = f"in part{'s' * (len(parts) > 1)} {' and '.join(map(str, parts))} of the list "
-        where = "in each part of the list " if len(parts) == len(trials[0].expected) else where
-    for trial in trials:
-        found, expected = trial.found, trial.expected
-        if trial.task.result != "list":
-            found, expected = [found], [expected]
-        for k in parts:
-            parts_ = as_list(found) or [] if trial.task.result == "list" else found
-            f, e = parts_[k] if k < len(parts_) else None, np.asarray(expected[k], float)
-            if not isinstance(f, np.ndarray) or np.squeeze(f).shape != np.squeeze(e).shape:
-                return None
-            pairs.append((trial, k, f.reshape(e.shape), e))
+        where = "in each part of the list " if len(parts) == len(trials[0].expected) else in_parts(parts)
+    pairs = list[Pair]()
+    for trial, k in product(trials, parts):
+        found, expected = trial.parts[k] if k < len(trial.parts) else (None, None)
+        if not isinstance(found, np.ndarray) or np.squeeze(found).shape != np.squeeze(expected).shape:
+            return None
+        pairs.append((trial, k, found.reshape(np.shape(expected)), np.asarray(expected, float)))
     if all(same(f, e, trial.precision) for trial, _, f, e in pairs):
         return None  # only shapes are wrong
-    if trials[0].task.name == "update_momentum" and (words := _sums_of_moments(pairs)):
+    if task.name == "update_momentum" and (words := _sums_of_moments(pairs)):
         return Mistake(where.replace("in each part of the list ", "") + words, "factors")
-    names = (*trials[0].task.arguments, "the parameter")
-    words, look = next(relations(pairs, names, _argument), ("", ""))
+    words, look = next(relations(pairs, (*task.arguments, "the parameter"), _argument), ("", ""))
     return Mistake(where + words, look) if words else None
 
 
@@ -259,19 +238,17 @@ def _coefficients(pairs: Sequence[Pair], columns: Callable[[Pair], Sequence[Any]
     """Return the factors of a sum of columns that leads to all results, or None."""
     sums = []
     for pair in pairs:
-        f, e = pair[2:]
+        trial, _, f, e = pair
         terms = columns(pair)
         if any(term is None or np.shape(term) not in ((), e.shape) for term in terms):
             return None
-        sums.append((np.stack([np.broadcast_to(term, e.shape).ravel() for term in terms], axis=1), f.ravel()))
-    sizes = [1 / max(np.abs(f).max(), 1e-300) for _, f in sums]
-    A = np.concatenate([size * terms for size, (terms, _) in zip(sizes, sums, strict=True)])
-    b = np.concatenate([size * f for size, (_, f) in zip(sizes, sums, strict=True)])
+        A = np.stack([np.broadcast_to(term, e.shape).ravel() for term in terms], axis=1)
+        sums.append((trial.precision, 1 / max(np.abs(f).max(), 1e-300), A, f.ravel()))
+    A, b = (np.concatenate([one[1] * one[k] for one in sums]) for k in (2, 3))
     if not (np.isfinite(A).all() and len(b) > A.shape[1]):
         return None
     x = np.linalg.lstsq(A, b, rcond=None)[0]
-    right = all(same(f, terms @ x, pair[0].precision) for pair, (terms, f) in zip(pairs, sums, strict=True))
-    return x if right else None
+    return x if all(same(f, A @ x, precision) for precision, _, A, f in sums) else None
 
 
 def _sums_of_moments(pairs: Sequence[Pair]) -> str:

@@ -1,202 +1,19 @@
-"""Grades of functions: right, or what is wrong, in as many hints as are asked for."""
+"""Grading of a student's functions, one by one, all of a module, or those of a file; and cells for courses."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from html import escape
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...core.network import Network
-from .judging import MISSING, Caller, Judgement, each_task, judged, missing, not_own, unset
-from .student import Outcome, call, is_own, plain
+from .grades import MISSING, Grade, Grades
+from .judging import Caller, absent, each_task, judged
+from .student import Outcome, call, is_own
 from .student_process import StudentProcess, read_source
-from .tasks import TASKS, Task, arguments_of
+from .tasks import TASKS, Task
 
-
-@dataclass(frozen=True, repr=False)
-class Grade:
-    """The grade of one function; ``print`` it for a sentence.
-
-    Parameters
-    ----------
-    name : str
-        The function.
-    points, out_of : float
-        Its points, and the most that it can have: half of them for right numbers with a fault beside them.
-    mistake : str
-        What is wrong, in words; empty if nothing is.
-    hints : tuple of str
-        What to look at, which step of the derivation it is, the entry with both values; empty if nothing is wrong.
-    notes : tuple of str
-        Further sentences.
-    shown : int
-        The number of hints that are printed.
-    judged : bool
-        Whether the function could be judged: not if it does not end, or if the file does not come to define it.
-    case : int
-        The number of the arguments that the last hint is about.
-
-    Examples
-    --------
-    >>> found = grade(lambda Y, T: T - Y, "error_output")
-    >>> found.right, found.points, found.mistake
-    (False, 0, 'the sign is wrong')
-    >>> print(found.hint(3))
-    Entry [0, 0] is 0.126346, but should be -0.126346, for arguments of the shapes Y (5, 2), T (5, 2).
-    >>> list(found.arguments)
-    ['Y', 'T']
-    """
-
-    name: str
-    points: float
-    out_of: float = 1.0
-    mistake: str = ""
-    hints: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    shown: int = 1
-    judged: bool = True
-    case: int = 0
-
-    @property
-    def right(self) -> bool:
-        """Whether the function is right."""
-        return not self.mistake
-
-    @property
-    def status(self) -> str:
-        """The grade in a word or two: "right", "not right yet", "missing" or "not judged"."""
-        if not self.judged:
-            return "not judged"
-        return "right" if self.right else "missing" if self.mistake == MISSING else "not right yet"
-
-    def hint(self, level: int) -> str:
-        """Return a hint: 1 is what to look at, 2 which step of the derivation it is, 3 the entry with both values."""
-        if level not in (1, 2, 3):
-            raise ValueError(f"There are the hints 1, 2 and 3, not {level!r}.")
-        return self.hints[level - 1] if self.hints else f"{self.name} is right."
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The arguments that the last hint is about, by their names, to call the function again."""
-        return {} if self.name not in TASKS else _given(arguments_of(TASKS[self.name], self.case), False)
-
-    def solution(self) -> str:
-        """Return the solution, a formula in NumPy."""
-        if self.name not in TASKS:
-            raise ValueError(f"There is no solution of {self.name}, only of the tutorial's functions.")
-        return TASKS[self.name].solution
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return points and message as plain numbers and strings, with the hints that are shown."""
-        return {
-            "name": self.name,
-            "right": self.right,
-            "status": self.status,
-            "points": self.points,
-            "out_of": self.out_of,
-            "message": self.message,
-            "notes": list(self.notes),
-        }
-
-    @property
-    def message(self) -> str:
-        """The judgement in a sentence, with the hints that are shown."""
-        if self.right:
-            return "right."
-        return " ".join([f"{self.status if not self.judged else 'not right yet'}.", *self.hints[: self.shown]])
-
-    def __str__(self) -> str:
-        points = "" if self.right else f" ({self.points:g} of {self.out_of:g})"
-        return " ".join([f"{self.name}: {self.message}{points}", *self.notes])
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        return f"<p>{_line(self)}</p>"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Grades(Mapping[str, Grade]):
-    """The grades of several functions, by their names; ``print`` it for a line each.
-
-    Parameters
-    ----------
-    grades : tuple of Grade
-        The grades.
-    notes : tuple of str
-        Sentences on the file as a whole.
-    flags : tuple of str
-        Sentences for the teacher: the file uses this library, which has the solutions.
-
-    Examples
-    --------
-    >>> grades = grade_all({"error_output": lambda Y, T: Y - T}, ["error_output", "loss"])
-    >>> grades.points, grades["loss"].mistake
-    (1.0, 'it is missing')
-    """
-
-    grades: tuple[Grade, ...]
-    notes: tuple[str, ...] = ()
-    flags: tuple[str, ...] = ()
-
-    def __getitem__(self, name: str) -> Grade:
-        for grade in self.grades:
-            if grade.name == name:
-                return grade
-        raise KeyError(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return (grade.name for grade in self.grades)
-
-    def __len__(self) -> int:
-        return len(self.grades)
-
-    @property
-    def points(self) -> float:
-        """The sum of the points."""
-        return sum(grade.points for grade in self.grades)
-
-    @property
-    def out_of(self) -> float:
-        """The most points that there are."""
-        return sum(grade.out_of for grade in self.grades)
-
-    @property
-    def right(self) -> bool:
-        """Whether all functions are right."""
-        return all(grade.right for grade in self.grades)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return points and messages as plain numbers, strings and lists."""
-        return {
-            "right": self.right,
-            "points": self.points,
-            "out_of": self.out_of,
-            "functions": [grade.to_dict() for grade in self.grades],
-            "notes": list(self.notes),
-            "flags": list(self.flags),
-        }
-
-    @property
-    def total(self) -> str:
-        """The points in words."""
-        return f"{self.points:g} of {self.out_of:g} points."
-
-    def __str__(self) -> str:
-        return "\n".join([*map(str, self.grades), *self.notes, *self.flags, self.total])
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        lines = [_line(grade) for grade in self.grades] + [escape(note) for note in (*self.notes, *self.flags)]
-        return "".join(f"<li>{line}</li>" for line in lines).join(("<ul>", f"</ul><p><b>{escape(self.total)}</b></p>"))
-
-
-def _line(grade: Grade) -> str:
-    mark = "✓" if grade.right else "✗"
-    return f"{mark} <code>{escape(grade.name)}</code>" + escape(str(grade).removeprefix(grade.name))
+Judge = Callable[[Task, Caller, Mapping[str, Callable[..., Any]]], Grade]
 
 
 def grade(function: Any, name: str | None = None, *, network: Network | None = None, hints: int = 1) -> Grade:
@@ -237,14 +54,10 @@ def grade(function: Any, name: str | None = None, *, network: Network | None = N
     >>> grade(lambda Y, T: Y - T, "error_output")
     error_output: right.
     """
-    _require_hints(hints)
-    if network is not None:
-        from .network_task import NAME, judged_network
-
-        judgement = judged_network(network, _in_process({NAME: function}))
-        return _graded(name or getattr(function, "__name__", NAME), judgement, hints)
-    (task,) = each_task([name or getattr(function, "__name__", "")])
-    return _grade_of(task, _in_process({task.name: function}), {task.name: function}, {}, hints)
+    name = name or getattr(function, "__name__", "")
+    (task,), judge = _tasks([name], network)
+    found = _graded({task.name: function}, [task], judge, hints).grades[0]
+    return replace(found, name=name or task.name)
 
 
 def grade_all(module: Any, names: Sequence[str] | None = None, *, hints: int = 1) -> Grades:
@@ -273,10 +86,9 @@ def grade_all(module: Any, names: Sequence[str] | None = None, *, hints: int = 1
     error_output: not right yet. It is missing. (0 of 1)
     0 of 2 points.
     """
-    _require_hints(hints)
     known = module if isinstance(module, Mapping) else {name: getattr(module, name, None) for name in TASKS}
-    functions: dict[str, Any] = {name: known[name] for name in TASKS if callable(known.get(name))}
-    return _graded_all(_in_process(functions), functions, names, hints)
+    functions = {name: known[name] for name in TASKS if callable(known.get(name))}
+    return _graded(functions, *_tasks(names), hints)
 
 
 def grade_file(
@@ -324,87 +136,66 @@ def grade_file(
     the rights of the user who starts it, and may read files and use the network. What nobody knows should run in a
     container.
     """
-    _require_hints(hints)
     text, ending = read_source(Path(path))
+    tasks, judge = _tasks(names, network)
+    with StudentProcess(text, ending, seconds, megabytes, [task.name for task in tasks]) as student:
+        grades = _judged(tasks, judge, student.call, student.functions, student.unset, hints)
+        return replace(grades, notes=tuple(student.notes), flags=student.flags)
+
+
+def _tasks(names: Sequence[str] | None, network: Network | None = None) -> tuple[list[Task], Judge]:
+    """Return what is graded, and how."""
     if network is None:
-        wanted = [task.name for task in each_task(names)]
-        with StudentProcess(text, ending, seconds, megabytes, wanted) as student:
-            grades = _graded_all(student.call, student.functions, names, hints, student.notes, student.unset)
-            return replace(grades, flags=student.flags)
-    from .network_task import NAME, TASK, judged_network
+        return list(each_task(names)), judged
+    from .network_task import TASK, judged_network
 
-    with StudentProcess(text, ending, seconds, megabytes, [NAME]) as student:
-        if NAME in student.functions:
-            judgement = judged_network(network, student.call)
-        else:
-            judgement = unset(TASK, student.unset[NAME]) if NAME in student.unset else missing(TASK)
-        return Grades((_graded(NAME, judgement, hints),), tuple(student.notes), student.flags)
+    return [TASK], partial(judged_network, network)
 
 
-def _graded_all(
-    caller: Caller,
-    there: Mapping[str, Any],
-    names: Sequence[str] | None,
-    hints: int,
-    notes: Sequence[str] = (),
-    not_set: Mapping[str, str] | None = None,
-) -> Grades:
-    """Grade functions that a caller calls; `there` has them, or whether each is the student's own."""
-    grades, wrong = [], {}
-    for task in each_task(names):
-        if task.name not in there and not_set and task.name in not_set:
-            grades.append(_graded(task.name, unset(task, not_set[task.name]), hints))
-            continue
-        graded = _grade_of(task, caller, there, wrong, hints)
-        grades.append(graded)
-        if not graded.right and task.name in there:
-            wrong[task.name] = _as_function(task, caller)
-    return Grades(tuple(grades), tuple(notes))
-
-
-def _grade_of(
-    task: Task, caller: Caller, there: Mapping[str, Any], wrong: Mapping[str, Callable[..., Any]], hints: int
-) -> Grade:
-    if task.name not in there:
-        return _graded(task.name, missing(task), hints)
-    if there[task.name] is False or not is_own(there[task.name]):
-        return _graded(task.name, not_own(task), hints)
-    return _graded(task.name, judged(task, caller, wrong), hints)
-
-
-def _graded(name: str, judgement: Judgement, hints: int) -> Grade:
-    found = Grade(name, judgement.share, mistake=judgement.mistake, hints=judgement.hints, notes=judgement.notes)
-    return replace(found, shown=hints, judged=judgement.judged, case=judgement.case)
-
-
-def _in_process(functions: Mapping[str, Callable[..., Any]]) -> Caller:
+def _graded(functions: Mapping[str, Callable[..., Any]], tasks: Sequence[Task], judge: Judge, hints: int) -> Grades:
+    """Grade functions in this process."""
     buffers: dict[Any, Any] = {}
 
-    def called(name: str, arguments: Mapping[str, Any], lists: bool) -> Outcome:
-        return call(functions[name], _given(arguments, lists), buffers)
+    def caller(name: str, arguments: Mapping[str, Any], lists: bool) -> Outcome:
+        return call(functions[name], arguments, lists, buffers)
 
-    return called
-
-
-def _given(arguments: Mapping[str, Any], lists: bool) -> dict[str, Any]:
-    return {name: plain(value, lists) for name, value in arguments.items()}
+    own = {name: is_own(function) for name, function in functions.items()}
+    return _judged(tasks, judge, caller, own, {}, hints)
 
 
-def _as_function(task: Task, caller: Caller) -> Callable[..., Any]:
-    """Return a student's function, as one that others call; it raises if there is no value."""
-
-    def function(*values: Any) -> Any:
-        outcome = caller(task.name, dict(zip(task.arguments, values, strict=True)), False)
-        if outcome["kind"] != "value":
-            raise ValueError(outcome["kind"])
-        return outcome["value"]
-
-    return function
-
-
-def _require_hints(hints: int) -> None:
+def _judged(
+    tasks: Sequence[Task],
+    judge: Judge,
+    caller: Caller,
+    own: Mapping[str, bool],
+    unset: Mapping[str, str],
+    hints: int,
+) -> Grades:
+    """Grade functions that a caller calls: `own` has those that there are, `unset` why others are not."""
     if hints not in (0, 1, 2, 3):
         raise ValueError(f"There are 3 hints, so that hints is 0 to 3, not {hints!r}.")
+    grades, wrong = list[Grade](), dict[str, Callable[..., Any]]()
+    for task in tasks:
+        if task.name in unset:
+            found = absent(task, f"it is not defined: {unset[task.name].rstrip('.')}", "Mend that first.", False)
+        elif task.name not in own:
+            found = absent(task, MISSING, "Write it, under this name.")
+        elif task.name in TASKS and not own[task.name]:
+            found = absent(task, "it is the library's own function", "Write your own.")
+        else:
+            found = judge(task, caller, wrong)
+            if not found.right:
+                wrong[task.name] = partial(_called, caller, task)
+        grades.append(replace(found, shown=hints))
+    return Grades(tuple(grades))
+
+
+def _called(caller: Caller, task: Task, *values: Any) -> Any:
+    """Return what a student's function returns when another calls it."""
+    outcome = caller(task.name, dict(zip(task.arguments, values, strict=True)), False)
+    if outcome["kind"] != "value":
+        raise ValueError(outcome["kind"])
+    return outcome["value"]
 
 
 def nbgrader_cell(name: str, points: float = 1) -> dict[str, Any]:
@@ -430,22 +221,16 @@ def nbgrader_cell(name: str, points: float = 1) -> dict[str, Any]:
     print(grades["error_hidden"])
     2 * grades.points
     """
-    (task,) = each_task([name])
-    source = (
-        "from vecprop import learn\n\n"
-        f'grades = learn.grade_all(globals(), ["{task.name}"])\n'
-        f'print(grades["{task.name}"])\n'
-        f"{points:g} * grades.points"
-    )
-    details = {"grade": True, "grade_id": f"test-{task.name}", "locked": True, "points": points, "schema_version": 3}
-    return {
-        "cell_type": "code",
-        "execution_count": None,
-        "id": f"test-{task.name}".replace("_", "-"),
-        "metadata": {"nbgrader": {**details, "solution": False, "task": False, "cell_type": "code"}},
-        "outputs": [],
-        "source": source,
-    }
+    list(each_task([name]))
+    source = f"""from vecprop import learn
+
+grades = learn.grade_all(globals(), ["{name}"])
+print(grades["{name}"])
+{points:g} * grades.points"""
+    details = {"grade": True, "grade_id": f"test-{name}", "locked": True, "points": points, "schema_version": 3}
+    metadata = {"nbgrader": {**details, "solution": False, "task": False, "cell_type": "code"}}
+    cell = {"cell_type": "code", "id": f"test-{name}".replace("_", "-"), "metadata": metadata, "source": source}
+    return {**cell, "execution_count": None, "outputs": []}
 
 
 def otter_test(name: str, points: float = 1) -> str:
@@ -465,13 +250,12 @@ def otter_test(name: str, points: float = 1) -> str:
     >>> names["test"]["points"]
     2
     """
-    (task,) = each_task([name])
-    code = (
-        ">>> from vecprop import learn\n"
-        f'>>> print(learn.grade_all(globals(), ["{task.name}"])["{task.name}"].message)\n'
-        "right."
-    )
+    list(each_task([name]))
+    code = f"""\
+>>> from vecprop import learn
+>>> print(learn.grade_all(globals(), ["{name}"])["{name}"].message)
+right."""
     case = {"code": code, "hidden": False, "locked": False}
     suite = {"cases": [case], "scored": True, "setup": "", "teardown": "", "type": "doctest"}
-    test = {"name": task.name, "points": points, "suites": [suite]}
+    test = {"name": name, "points": points, "suites": [suite]}
     return f"OK_FORMAT = True\n\ntest = {test!r}\n"

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
 
 from .explaining import FOLLOWS, Trial, explained, kept
+from .grades import Grade
 from .mistakes import LOOK, Mistake
 from .student import Outcome
 from .tasks import AGAIN, CASES, TASKS, Task, arguments_of, as_list, difference, fits, same, shown
@@ -22,97 +23,66 @@ ENDED = ("time", "blocked", "crash", "untried")
 UNJUDGED = ("time", "blocked", "untried", "unset")
 """The kinds of outcomes that say nothing about whether a function is right."""
 
-MISSING = "it is missing"
 
-
-@dataclass(frozen=True)
-class Judgement:
-    """What is wrong with a function."""
-
-    mistake: str = ""
-    hints: tuple[str, ...] = ()
-    share: float = 1.0
-    notes: tuple[str, ...] = ()
-    judged: bool = True
-    case: int = 0
-
-
-def judged(task: Task, caller: Caller, wrong: Mapping[str, Callable[..., Any]] | None = None) -> Judgement:
-    """Return the judgement on a function."""
+def judged(task: Task, caller: Caller, wrong: Mapping[str, Callable[..., Any]]) -> Grade:
+    """Return the grade of a function."""
     best: list[Trial] = []
     has_biases = {"bh", "bo", "ls_of_params"} & set(task.arguments)
     for clothes in ("arrays", *(["vectors"] if has_biases else []), "lists"):
         trials = []
         for case in range(len(CASES)):
             arguments = arguments_of(task, case)
-            outcome = caller(task.name, *_given(arguments, clothes))
+            given = {name: _flat_bias(name, value) for name, value in arguments.items()}
+            outcome = caller(task.name, given if clothes == "vectors" else arguments, clothes == "lists")
             if outcome["kind"] in ENDED:
                 return replace(problem(task, outcome, arguments), case=case)
             trials.append(Trial.of(task, case, arguments, outcome))
         if all(trial.right for trial in trials):
             return _right(task, trials)
         best = max(best or trials, trials, key=lambda tried: sum(trial.right for trial in tried))
-    found = _wrong(task, caller, best, wrong or {})
-    changed = [name for name in task.arguments if any(name in trial.outcome["changed"] for trial in best)]
+    found, changed = _wrong(task, caller, best, wrong), _changed(task, best)
     if changed and "in place" not in found.mistake:
-        return replace(found, notes=(f"It also changes {' and '.join(changed)} in place.",))
+        return replace(found, notes=(f"It also changes {changed} in place.",))
     return found
 
 
-def _given(arguments: Mapping[str, Any], clothes: str) -> tuple[dict[str, Any], bool]:
-    """Return arguments in one of three forms, and whether as lists; as "vectors", biases have no axis of rows."""
-
-    def dressed(name: str, value: Any) -> Any:
-        if isinstance(value, list):
-            return [dressed("b" if len(part) == 1 else "W", part) for part in value]
-        return value[0] if clothes == "vectors" and name.startswith("b") else value
-
-    return {name: dressed(name, value) for name, value in arguments.items()}, clothes == "lists"
+def _flat_bias(name: str, value: Any) -> Any:
+    """Return an argument; biases without their axis of rows."""
+    if isinstance(value, list):
+        return [_flat_bias("b" if len(part) == 1 else "W", part) for part in value]
+    return value[0] if name.startswith("b") else value
 
 
-def _right(task: Task, trials: list[Trial]) -> Judgement:
+def _changed(task: Task, trials: Sequence[Trial]) -> str:
+    """Return the names of the arguments that are changed in place."""
+    return " and ".join(name for name in task.arguments if any(name in trial.outcome["changed"] for trial in trials))
+
+
+def _right(task: Task, trials: list[Trial]) -> Grade:
     notes = ("It prints something; the result is what it returns.",) if trials[0].outcome["printed"].strip() else ()
-    changed = [name for name in task.arguments if any(name in trial.outcome["changed"] for trial in trials)]
-    if not changed:
-        return Judgement(notes=notes)
-    names = " and ".join(changed)
+    if not (names := _changed(task, trials)):
+        return Grade(task.name, 1.0, notes=notes)
     hints = (
         "The numbers are right. Look at what happens to the arguments.",
-        f"{names} {'is' if len(changed) == 1 else 'are'} changed in place: whoever calls the function has "
+        f"{names} {'are' if ' and ' in names else 'is'} changed in place: whoever calls the function has "
         "other numbers after it than before. Compute a new array instead, or work on a copy.",
         f"After the call {names} of the caller has other values than before.",
     )
-    return Judgement(f"{names} is changed in place", hints, 0.5, notes)
+    return Grade(task.name, 0.5, mistake=f"{names} is changed in place", hints=hints, notes=notes)
 
 
-def _wrong(task: Task, caller: Caller, trials: list[Trial], wrong: Mapping[str, Callable[..., Any]]) -> Judgement:
-    """Return the judgement on a function that is not right, from all its calls."""
+def _wrong(task: Task, caller: Caller, trials: list[Trial], wrong: Mapping[str, Callable[..., Any]]) -> Grade:
+    """Return the grade of a function that is not right, from all its calls."""
     first = next(trial for trial in trials if not trial.right)
     valued = [trial for trial in trials if trial.has_value]
     bad = next((trial for trial in trials if not trial.has_value), None)
     if bad and (bad is trials[0] or bad.outcome["kind"] not in ("error", "exit")):
-        raised = replace(problem(task, bad.outcome, bad.named), case=bad.case)
-        explained_ = explained(task, valued, wrong) if _is_of_shapes(bad.outcome) else None
-        if explained_ is None:
-            return raised
-        last = f"{_capital(bad.outcome['error'])}{_at(bad.outcome)}; {_shapes(bad.named)}"
-        return replace(_with_hints(task, explained_, last), case=bad.case)
-    found = first.found
-    if first.has_value and found is None:
-        name = "nothing is returned"
-        if first.outcome["printed"].strip():
-            name = "the result is printed, not returned"
-        elif first.outcome["changed"]:
-            name = f"{' and '.join(first.outcome['changed'])} is changed in place, and nothing is returned"
-        last = f"It returns None, but should return {task.shape}."
-        return _explained(task, "Look at the end of the function: what does it give back?", name, last)
-    is_list = as_list(found) is not None if task.result == "list" else not isinstance(found, list)
-    if first.has_value and (isinstance(found, tuple) or not is_list):
-        what = shown(found) if not isinstance(found, np.ndarray) else "a single array"
-        if isinstance(found, list) and len(found) == 1 and same(found[0], first.expected):
-            what = "a list or tuple that holds the array; the array itself is needed"
-        name = f"the result is {what}"
-        return _explained(task, "Look at the type of what is returned.", name, f"It should be {task.shape}.")
+        mistake = explained(task, valued, wrong) if _is_of_shapes(bad.outcome) else None
+        last = f"{_capital(bad.outcome.get('error', ''))}{_at(bad.outcome)}; {_shapes(bad.named)}"
+        found = with_hints(task, mistake, last) if mistake else problem(task, bad.outcome, bad.named)
+        return replace(found, case=bad.case)
+    if first.has_value and (about := _of_type(first)):
+        return _explained(task, *about)
     keeps = kept(trials)
     mistake = Mistake(keeps, "kept") if keeps else explained(task, valued, wrong)
     if not mistake and task.name == "loss":  # log(0) is infinite, so a T of 0 and 1 hides which mistake it is
@@ -123,52 +93,68 @@ def _wrong(task: Task, caller: Caller, trials: list[Trial], wrong: Mapping[str, 
             soft.append(Trial.of(task, case, given, caller(task.name, given, False)))
         mistake = explained(task, soft, wrong) if all(trial.has_value for trial in soft) else None
     if not mistake:
-        called = " and ".join(name for name in task.calls if name in wrong)
         mistake = _unknown(task, trials)
-        if called:
+        if called := " and ".join(name for name in task.calls if name in wrong):
             mistake = replace(mistake, name=f"{mistake.name}; if it calls {called}: that is not right yet")
-    share = 0.5 if mistake.name.startswith(FOLLOWS) else 0
-    return replace(_with_hints(task, mistake, _last(first)), case=first.case, share=share)
+    points = 0.5 if mistake.name.startswith(FOLLOWS) else 0
+    return replace(with_hints(task, mistake, _last(first)), case=first.case, points=points)
+
+
+def _of_type(trial: Trial) -> tuple[str, str, str] | None:
+    """Return what to look at, the mistake and the last hint if a result has a wrong type."""
+    task, found = trial.task, trial.found
+    if found is None:
+        name = "nothing is returned"
+        if trial.outcome["printed"].strip():
+            name = "the result is printed, not returned"
+        elif trial.outcome["changed"]:
+            name = f"{' and '.join(trial.outcome['changed'])} is changed in place, and nothing is returned"
+        look = "Look at the end of the function: what does it give back?"
+        return look, name, f"It returns None, but should return {task.shape}."
+    is_list = as_list(found) is not None if task.result == "list" else not isinstance(found, list)
+    if is_list and not isinstance(found, tuple):
+        return None
+    what = shown(found) if not isinstance(found, np.ndarray) else "a single array"
+    if isinstance(found, list) and len(found) == 1 and same(found[0], trial.expected):
+        what = "a list or tuple that holds the array; the array itself is needed"
+    return "Look at the type of what is returned.", f"the result is {what}", f"It should be {task.shape}."
 
 
 def _last(trial: Trial) -> str:
     """Return the last hint: the entry with both values, or the error."""
-    about = f", for {CASES[trial.case].words}" if trial.case else ""
+    about = f": {CASES[trial.case].words}" if trial.case else ""
     if trial.has_value:
-        what = _capital(difference(trial.found, trial.expected, trial.task.result, trial.precision))
+        what = difference(trial.found, trial.expected, trial.task.result, trial.precision)
     else:
-        what = f"{_capital(trial.outcome['error'])}{_at(trial.outcome)}"
-    return f"{what}, for arguments of the shapes {_shapes(trial.named)}{about.replace(', for', ':')}"
+        what = f"{trial.outcome['error']}{_at(trial.outcome)}"
+    return f"{_capital(what)}, for arguments of the shapes {_shapes(trial.named)}{about}"
 
 
 def _unknown(task: Task, trials: list[Trial]) -> Mistake:
     """Return what can be said of a mistake that is not known."""
     valued = [trial for trial in trials if trial.has_value]
     wrong = [trial for trial in trials if not trial.right]
-    first, errors = wrong[0], [trial for trial in trials if not trial.has_value]
-    if len(wrong) < len(trials) and trials[0].right:
-        cases = [CASES[trial.case].words for trial in wrong]
-        some = listed(cases)
-        if first in errors:
+    first = wrong[0]
+    unlike = not fits(first.found, first.expected, task.result) and task.result != "list"
+    if trials[0].right:
+        right_for, some = f"it is right for {CASES[0].words}", listed([CASES[trial.case].words for trial in wrong])
+        if not first.has_value:
             why = first.outcome["error"].partition(":")[0]
-            return Mistake(f"it is right for {CASES[0].words}, but raises {why} for {some}", "cases")
+            return Mistake(f"{right_for}, but raises {why} for {some}", "cases")
         number = [trial.case for trial in wrong]
         for axes in chain.from_iterable(combinations(range(4), count) for count in (4, 3, 2, 1)):
             keys = [tuple(case.shape[axis] for axis in axes) for case in CASES]
             if number == [k for k in range(AGAIN) if keys[k] in keys[:k]]:
-                words = "it is right for the first arguments of each shape, but wrong for the next"
-                return Mistake(f"{words}: something is kept between calls", "kept")
-        if first.has_value and not fits(first.found, first.expected, task.result) and task.result != "list":
-            words = f"it is right for {CASES[0].words}, but has the shape {np.shape(first.found)} for {some}"
-            return Mistake(words, "shape")
-        return Mistake(f"it is right for {CASES[0].words}, but wrong for {some}", "cases")
-    arrays = [trial.found for trial in valued if isinstance(trial.found, np.ndarray)]
-    if len(valued) > 2 and len(arrays) == len(valued):
-        if not np.isfinite(arrays[0]).all():
+                return Mistake(LATER, "kept")
+        if unlike:
+            return Mistake(f"{right_for}, but has the shape {np.shape(first.found)} for {some}", "shape")
+        return Mistake(f"{right_for}, but wrong for {some}", "cases")
+    if len(valued) > 2 and all(isinstance(trial.found, np.ndarray) for trial in valued):
+        if not np.isfinite(valued[0].found).all():
             return Mistake("the result is not finite", "argument")
         if same(valued[0].found, valued[1].found) and same(valued[0].found, valued[-2].found):
             return Mistake("the result is the same for other arguments: they are not used", "argument")
-    if not fits(first.found, first.expected, task.result) and task.result != "list":
+    if unlike:
         return Mistake(f"the shape of the result is wrong: it is {np.shape(first.found)}", "shape")
     shaped = [trial for trial in valued if not fits(trial.found, trial.expected, task.result)]
     if shaped and task.result in ("array", "bias"):
@@ -180,11 +166,12 @@ def _unknown(task: Task, trials: list[Trial]) -> Mistake:
     return Mistake(f"the numbers are wrong{_share(first)}", "entry")
 
 
+LATER = "it is right for the first arguments of each shape, but wrong for the next: something is kept between calls"
+
+
 def _share(trial: Trial) -> str:
     """Return how near results are to the right ones, if they are near, or how many entries are wrong, and the first."""
-    pairs = [(trial.found, trial.expected)]
-    if trial.task.result == "list":
-        pairs = list(zip(as_list(trial.found) or [], trial.expected, strict=False))
+    pairs = trial.parts
     if trial.task.result == "number" or any(isinstance(f, list) or np.size(f) != np.size(e) for f, e in pairs):
         return ""
     errors = np.concatenate([np.abs(np.ravel(f) - np.ravel(e)) / max(np.abs(e).max(), 1e-300) for f, e in pairs])
@@ -194,15 +181,22 @@ def _share(trial: Trial) -> str:
     return f": {difference(trial.found, trial.expected, trial.task.result, trial.precision)}; {words}"
 
 
-def _with_hints(task: Task, mistake: Mistake, last: str) -> Judgement:
+def with_hints(task: Task, mistake: Mistake, last: str) -> Grade:
+    """Return the grade of a function with a mistake; the last hint is without its full stop."""
     first = f"{last.partition(', for arg')[0]}." if mistake.look == "entry" else LOOK[mistake.look]
     return _explained(task, first, mistake.name, f"{last}.")
 
 
-def _explained(task: Task, first: str, name: str, last: str) -> Judgement:
-    """Return a judgement with its hints: a function that is called comes with the step of its own derivation."""
-    of = next((called for called in TASKS if name.startswith(f"{called}: ")), task.name)
-    return Judgement(name, (first, f"{TASKS[of].step} Here, {name}.", last), 0)
+def _explained(task: Task, first: str, name: str, last: str) -> Grade:
+    """Return a grade with its hints: a function that is called comes with the step of its own derivation."""
+    of = next((TASKS[called] for called in TASKS if name.startswith(f"{called}: ")), task)
+    return Grade(task.name, 0, mistake=name, hints=(first, f"{of.step} Here, {name}.", last))
+
+
+def absent(task: Task, mistake: str, advice: str, judged: bool = True) -> Grade:
+    """Return the grade of a function that is not there to be called."""
+    hints = (f"{_capital(mistake)}.", f"{advice} {task.step}", f"It should return {task.shape}.")
+    return Grade(task.name, 0, mistake=mistake, hints=hints, judged=judged)
 
 
 def listed(words: Sequence[str]) -> str:
@@ -216,10 +210,9 @@ def _capital(text: str) -> str:
 
 def _shapes(arguments: Mapping[str, Any]) -> str:
     """Return the shapes of arguments in words."""
-    words = [f"{name} {value.shape}" for name, value in arguments.items() if getattr(value, "ndim", 0)]
-    return ", ".join(
-        [*words, *(f"{name} with four arrays" for name, value in arguments.items() if isinstance(value, list))]
-    )
+    arrays = [f"{name} {value.shape}" for name, value in arguments.items() if getattr(value, "ndim", 0)]
+    lists = [f"{name} with four arrays" for name, value in arguments.items() if isinstance(value, list)]
+    return ", ".join(arrays + lists)
 
 
 def _at(outcome: Outcome) -> str:
@@ -231,14 +224,13 @@ def _at(outcome: Outcome) -> str:
 
 def _is_of_shapes(outcome: Outcome) -> bool:
     words = "matmul|broadcast|shapes|aligned|dimension|core dim|axis|size|out of bounds|sequence"
-    of_shapes = ("ValueError", "IndexError", "AxisError", "TypeError")
-    text = outcome.get("error", "")
-    return outcome["kind"] == "error" and text.startswith(of_shapes) and re.search(words, text) is not None
+    errors = "ValueError|IndexError|AxisError|TypeError"
+    return re.search(f"^error ({errors}).*({words})", f"{outcome['kind']} {outcome.get('error', '')}") is not None
 
 
-def problem(task: Task, outcome: Outcome, arguments: Mapping[str, Any] | None = None) -> Judgement:
-    """Return the judgement on a call that did not come to a value."""
-    error, at = outcome.get("error", ""), _at(outcome)
+def problem(task: Task, outcome: Outcome, arguments: Mapping[str, Any]) -> Grade:
+    """Return the grade of a function from a call that did not come to a value."""
+    error = outcome.get("error", "")
     name, advice = next(
         ((name, advice) for pattern, name, advice in _PROBLEMS if re.search(pattern, f"{outcome['kind']} {error}")),
         ("it raises an error", "The sentence of the error says what does not fit."),
@@ -247,17 +239,10 @@ def problem(task: Task, outcome: Outcome, arguments: Mapping[str, Any] | None = 
         advice = advice.format(", ".join(task.arguments))
         if outcome.get("line"):  # the error is of a call in it
             name, advice = "it calls a function with other arguments", "Look at the call in the line of the error."
-    first = f"{_capital(name)}" + (f": {error}{at}." if error else ".")
-    return Judgement(
-        name,
-        (
-            first,
-            f"{advice} {task.step}",
-            f"The arguments were {_shapes(arguments or arguments_of(task, 0))}; it should return {task.shape}.",
-        ),
-        0,
-        judged=outcome["kind"] not in UNJUDGED,
-    )
+    first = f"{_capital(name)}" + (f": {error}{_at(outcome)}." if error else ".")
+    last = f"The arguments were {_shapes(arguments)}; it should return {task.shape}."
+    hints = (first, f"{advice} {task.step}", last)
+    return Grade(task.name, 0, mistake=name, hints=hints, judged=outcome["kind"] not in UNJUDGED)
 
 
 _PROBLEMS = [
@@ -286,26 +271,6 @@ NotImplementedError ; it is not written yet ; Write it.
 """.strip().splitlines()
 ]
 """What an outcome and its error contain, what is wrong, and what to do."""
-
-
-def missing(task: Task) -> Judgement:
-    """Return the judgement on a function that is not there."""
-    return Judgement(
-        MISSING, ("It is missing.", f"Write it, under this name. {task.step}", f"It should return {task.shape}."), 0
-    )
-
-
-def unset(task: Task, why: str) -> Judgement:
-    """Return the judgement on a function that a file contains but does not come to define."""
-    name = f"it is not defined: {why.rstrip('.')}"
-    first = f"{_capital(name)}."
-    return Judgement(name, (first, f"Mend that first. {task.step}", f"It should return {task.shape}."), 0, judged=False)
-
-
-def not_own(task: Task) -> Judgement:
-    """Return the judgement on the library's function that is given in place of one's own."""
-    name = "it is the library's own function"
-    return Judgement(name, (f"{_capital(name)}: write your own.", task.step, f"It should return {task.shape}."), 0)
 
 
 def each_task(names: Any) -> Iterator[Task]:

@@ -3,6 +3,7 @@
 Each line has what to look at, the mistake, and the wrong formula. The mistakes of any formula are in `mutations`.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -61,11 +62,9 @@ size | it is divided by N, the number of rows | A.T @ E / len(A)
 shape | the result is transposed | E.T @ A
 shape | A is not transposed | A @ E
 shape | the error is transposed instead | A @ E.T
-shape | the factors are in the wrong order | E @ A
-shape | the factors are in the wrong order | E @ A.T
+shape | the factors are in the wrong order | E @ [A|A.T]
 axis | it is not summed over the rows | A[:, :, None] * E[:, None, :]
-shape | the factors are multiplied entry by entry | A * E
-shape | the factors are multiplied entry by entry | A.T * E
+shape | the factors are multiplied entry by entry | [A|A.T] * E
 order | factors are averaged over the rows before they are multiplied | np.outer(A.mean(0), E.mean(0))
 factors | the slope A (1 - A) is multiplied, which belongs to the error | slope(A).T @ E
 """
@@ -73,7 +72,6 @@ _BIAS_GRADIENT = """
 size | it is divided by N, the number of rows | E.mean(axis=0)
 axis | it is not summed over the rows | E
 axis | it is summed along the wrong axis | E.sum(axis=1)
-axis | it is summed along the wrong axis | E.sum(axis=1, keepdims=True)
 axis | it is summed over everything, not only over the rows | E.sum()
 shape | the result is transposed | E.sum(axis=0)[:, None]
 axis | the rows are added up step by step: the sum is the last one | E.cumsum(axis=0)
@@ -85,19 +83,15 @@ NAMED = {
     "logistic": """
 sign | the sign in the exponent is wrong | 1 / (1 + np.exp(z))
 terms | the 1 in the denominator is missing | 1 / np.exp(-z)
-order | the parentheses of the denominator are missing | 1 / 1 + np.exp(-z)
-order | the parentheses of the denominator are missing | 1 / np.exp(-z) + 1
+order | the parentheses of the denominator are missing | 1 / [1 + np.exp(-z)|np.exp(-z) + 1]
 numbers | // rounds down to whole numbers | 1 // (1 + np.exp(-z))
 function | the hyperbolic tangent is taken instead | np.tanh(z)
 function | the derivative is returned instead of the function | slope(logistic(z))
 function | the step function is taken instead | np.round(logistic(z))
-function | a line that is cut off at 0 and 1 is taken instead | np.clip(0.2 * z + 0.5, 0, 1)
-function | a line that is cut off at 0 and 1 is taken instead | np.clip(z / 6 + 0.5, 0, 1)
-function | a line that is cut off at 0 and 1 is taken instead | np.clip(z / 4 + 0.5, 0, 1)
+function | a line that is cut off at 0 and 1 is taken instead | np.clip(z / [4|5|6] + 0.5, 0, 1)
 function | the arctangent is taken instead | 0.5 + np.arctan(z) / np.pi
 function | z / (1 + abs(z)) is taken instead | z / (1 + np.abs(z))
-function | the first terms of a series are taken instead | 0.5 + z / 4 - z**3 / 48
-function | the first terms of a series are taken instead | 0.5 + z / 4
+function | the first terms of a series are taken instead | 0.5 + z / 4 - [z**3 / 48|0]
 """,
     "softmax": """
 axis | the sum is along the wrong axis, over the rows | softmax(z, 0)
@@ -123,7 +117,6 @@ sign | the bias is subtracted | logistic(X @ Wh - bh)
 function | the hyperbolic tangent is taken instead of the logistic function | np.tanh(X @ Wh + bh)
 shape | the weights are transposed | logistic(X @ Wh.T + bh)
 shape | the factors are in the wrong order | logistic(Wh @ X + bh)
-shape | the result is transposed | logistic(Wh.T @ X.T + bh.T)
 shape | the product is one of entries, not of matrices | logistic(X * Wh + bh)
 order | the logistic function is applied before the product | logistic(X) @ Wh + bh
 order | the bias is added before the product | logistic((X + bh) @ Wh)
@@ -137,53 +130,43 @@ sign | the bias is subtracted | softmax(H @ Wo - bo)
 function | the logistic function is taken instead of the softmax | logistic(H @ Wo + bo)
 shape | the weights are transposed | softmax(H @ Wo.T + bo)
 shape | the factors are in the wrong order | softmax(Wo @ H + bo)
-shape | the result is transposed | softmax(H @ Wo + bo).T
 shape | the product is one of entries, not of matrices | softmax(H * Wo + bo)
 order | the bias is added before the product | softmax((H + bo) @ Wo)
 """,
     "loss": """
-size | it is divided by N, the number of rows | -(T * np.log(Y)).sum() / len(Y)
 size | it is the mean over all entries instead of the sum | -(T * np.log(Y)).mean()
 size | it is averaged over the classes | -(T * np.log(Y)).sum() / Y.shape[1]
-sign | the sign is wrong | (T * np.log(Y)).sum()
-shape | a product of matrices is taken instead of one of entries | -(T @ np.log(Y)).sum()
-shape | a product of matrices is taken instead of one of entries | -(T @ np.log(Y).T).sum()
+shape | a product of matrices is taken instead of one of entries | -(T @ np.log([Y|Y.T])).sum()
 order | the parentheses around the product are missing | -T * np.log(Y).sum()
 function | the logarithm is missing | -(T * Y).sum()
-argument | T and Y are swapped | -(Y * np.log(T)).sum()
-argument | T and Y are swapped | -(Y * np.log(np.clip(T, 1e-12, 1))).sum()
+argument | T and Y are swapped | -(Y * np.log([T|np.clip(T, 1e-12, 1)])).sum()
 terms | T is left out | -np.log(Y).sum()
 terms | the logarithm of Y is left out: only T is summed | T.sum()
 axis | it is not summed over the rows | -(T * np.log(Y)).sum(axis=1)
 axis | it is summed over the rows only, not over the classes | -(T * np.log(Y)).sum(axis=0)
 axis | it is not summed | -(T * np.log(Y))
-function | the squared error is taken instead | ((Y - T) ** 2).sum()
-function | the squared error is taken instead | ((Y - T) ** 2).mean()
-function | the squared error is taken instead | ((Y - T) ** 2).sum() ** 0.5
+function | the squared error is taken instead | ((Y - T) ** 2).[sum()|mean()|sum() ** 0.5]
 function | the absolute error is taken instead | np.abs(Y - T).sum()
 terms | the terms of the other classes, (1 - T) log(1 - Y), are added | -(T * np.log(Y) + (1 - T) * np.log(1 - Y)).sum()
 terms | only the terms of the other classes, (1 - T) log(1 - Y), are taken | -((1 - T) * np.log(1 - Y)).sum()
 argument | log(1 - Y) is taken instead of log(Y) | -(T * np.log(1 - Y)).sum()
-function | the logarithm is to the base 10 | -(T * np.log10(Y)).sum()
-function | the logarithm is to the base 2 | -(T * np.log2(Y)).sum()
+function | the logarithm is to the base [10|2] | -(T * np.log[10|2](Y)).sum()
 function | 1 - Y is taken instead of the logarithm | (T * (1 - Y)).sum()
 order | the logarithm is taken of the sum, not of each probability | -np.log((T * Y).sum())
 order | the logarithm is taken of the mean, not of each probability | -len(Y) * np.log((T * Y).sum() / len(Y))
 order | the logarithm is taken of the product | -np.log(T * Y).sum()
 function | the number of wrong classes is returned instead | (Y.argmax(1) != T.argmax(1)).sum()
-function | the share of right classes is returned | (Y.argmax(1) == T.argmax(1)).mean()
-function | the number of right classes is returned | (Y.argmax(1) == T.argmax(1)).sum()
+function | the [share|number] of right classes is returned | (Y.argmax(1) == T.argmax(1)).[mean|sum]()
 function | the exponential of the mean loss is returned | np.exp(-(T * np.log(Y)).sum() / len(Y))
 axis | the median of the rows is taken, not the sum | np.median(-(T * np.log(Y)).sum(axis=1))
 factors | each term has the factor (1 - Y)², as in the focal loss | -(T * (1 - Y) ** 2 * np.log(Y)).sum()
 """,
     "error_output": """
 sign | the sign is wrong | T - Y
-terms | T is left out | Y
 size | it is divided by N, the number of rows | (Y - T) / len(Y)
+terms | T is left out | Y
 factors | the slope Y (1 - Y) is multiplied although it has cancelled | (Y - T) * slope(Y)
-argument | it is the derivative with respect to Y, not to Z_o | -T / Y
-argument | it is the derivative with respect to Y, not to Z_o | (Y - T) / slope(Y)
+argument | it is the derivative with respect to Y, not to Z_o | [-T / Y|(Y - T) / slope(Y)]
 numbers | Y is cut to whole numbers | np.trunc(Y) - T
 numbers | the probabilities are rounded to classes | np.round(Y) - T
 terms | only the true classes are kept | T * (Y - T)
@@ -199,15 +182,11 @@ argument | the slope is taken at H instead of Z_h | slope(logistic(H)) * (Eo @ W
 factors | the slope is that of the hyperbolic tangent | (1 - H**2) * (Eo @ Wo.T)
 factors | the slope is that of the hyperbolic tangent, taken at H | (1 - np.tanh(H) ** 2) * (Eo @ Wo.T)
 argument | the slope is taken at Z_h, as if it were H | slope(np.log(H / (1 - H))) * (Eo @ Wo.T)
-factors | the slope lacks its factor 1 - H | H * (Eo @ Wo.T)
-factors | the slope lacks its factor H | (1 - H) * (Eo @ Wo.T)
-order | the parentheses around 1 - H are missing | (H * 1 - H) * (Eo @ Wo.T)
-order | the parentheses around 1 - H are missing | H * 1 - H * (Eo @ Wo.T)
+factors | the slope lacks its factor [1 - H|H] | [H|(1 - H)] * (Eo @ Wo.T)
+order | the parentheses around 1 - H are missing | [(H * 1 - H)|H * 1 - H] * (Eo @ Wo.T)
 order | the parentheses around the product of matrices are missing | slope(H) * Eo @ Wo.T
 factors | only the slope is returned | slope(H)
-shape | Wo is not transposed | slope(H) * (Eo @ Wo)
-shape | the factors Wo and Eo are in the wrong order | slope(H) * (Wo @ Eo)
-shape | the factors Wo and Eo are in the wrong order | slope(H) * (Wo.T @ Eo)
+shape | the factors Wo and Eo are in the wrong order | slope(H) * ([Wo|Wo.T] @ Eo)
 shape | the slope is multiplied by a product of matrices instead of entry by entry | slope(H) @ (Eo @ Wo.T)
 factors | the step function's slope is taken, as of max(z, 0) | (H > 0.5) * (Eo @ Wo.T)
 argument | the slope is taken at the error that comes back | (Eo @ Wo.T) * slope(Eo @ Wo.T)
@@ -216,9 +195,7 @@ axis | it is summed over the rows | (slope(H) * (Eo @ Wo.T)).sum(axis=0)
     "gradient_weight_hidden": _WEIGHT_GRADIENT.rpartition("factors |")[0].replace("A", "X").replace("E", "Eh"),
     "gradient_bias_hidden": _BIAS_GRADIENT.replace("E", "Eh"),
     "backprop_gradients": """
-list | only the gradients of the weights are returned | JS[::2]
-list | only the gradients of the output layer are returned | JS[2:]
-list | only the gradients of the hidden layer are returned | JS[:2]
+list | only the gradients of the [weights|output layer|hidden layer] are returned | JS[[::2|2:|:2]]
 list | the new parameters are returned, not the gradients | [P - 0.02 * J for P, J in zip([Wh, bh, Wo, bo], JS)]
 """.replace("JS", "backprop_gradients(X, T, Wh, bh, Wo, bo)"),
     "update_momentum": f"""
@@ -244,16 +221,21 @@ list | the two lists are joined instead of added | [*ls_of_params, *Ms]
 
 _SCOPE = {**functions(), "logistic": logistic, "softmax": softmax, "slope": slope}
 _BACKPROP = _SCOPE["backprop_gradients"]
+_ONE_OF = re.compile(r"\[([^][]*\|[^][]*)\]")
 
 
 def table(arguments: str, text: str, around: str = "…", **names: Any) -> list[tuple[str, str, Callable[..., Any]]]:
     """Return for each line of a text the words, what to look at, and its formula as a function.
 
-    The formula takes the place of … in the text around; it uses the tutorial's functions, and others by their names.
+    A line with alternatives, such as [first|last], stands for a line with each. The formula takes the place of … in the
+    text around.
     """
-    lines = (line.split(" | ") for line in text.strip().splitlines())
-    scope = {**_SCOPE, **names}
-    return [(words, look, eval(f"lambda {arguments}: {around.replace('…', it)}", scope)) for look, words, it in lines]
+    scope, found = {**_SCOPE, **names}, []
+    for line in text.strip().splitlines():
+        for k in range(max([each.count("|") + 1 for each in _ONE_OF.findall(line)], default=1)):
+            look, words, formula = _ONE_OF.sub(lambda each, k=k: each[1].split("|")[k], line).split(" | ")
+            found.append((words, look, eval(f"lambda {arguments}: {around.replace('…', formula)}", scope)))
+    return found
 
 
 @cache

@@ -9,15 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .mistakes import Mistake, table
-from .tasks import TASKS, Task, functions, source_of
+from .tasks import TASKS, Task, functions
 
 Change = Callable[[Any, int], Any]
 """A changed array, of the array and of the number of rows of data."""
-
-
-def unit(A: Any, axis: int | None = None) -> Any:
-    """Return an array divided by its norms along an axis."""
-    return A / np.linalg.norm(A, axis=axis, keepdims=True)
 
 
 def only(A: Any, place: Any) -> Any:
@@ -37,18 +32,13 @@ def normal(A: Any) -> Any:
 CHANGES = table(
     "A, N",
     """
-factors | {} is 0 everywhere | 0 * A
-factors | {} is 1 everywhere | 0 * A + 1
+factors | {} is [0|1] everywhere | 0 * A + [0|1]
 sign | the sign of {} is wrong | -A
-size | {} is doubled | 2 * A
-size | {} is halved | A / 2
-size | {} is divided by N, the number of rows | A / N
-size | {} is multiplied by N, the number of rows | A * N
+size | {} is [doubled|halved] | [2|0.5] * A
+size | {} is [divided|multiplied] by N, the number of rows | A [/|*] N
 size | {} is divided by the square root of N, the number of rows | A / np.sqrt(N)
 size | {} is divided by N - 1, with N the number of rows | A / max(N - 1, 1)
-size | {} is divided by its number of rows | A / len(A)
-size | {} is divided by its number of columns | A / A.shape[1]
-size | {} is divided by its number of entries | A / A.size
+size | {} is divided by its number of [rows|columns|entries] | A / [len(A)|len(A.T)|A.size]
 size | {} is divided by the square root of its number of columns | A / np.sqrt(A.shape[1])
 shape | {} is transposed | A.T
 shape | the transpose of {} is reshaped | A.T.reshape(A.shape)
@@ -60,86 +50,52 @@ function | {} is multiplied by its absolute value | A * np.abs(A)
 sign | only the sign of {} is kept | np.sign(A)
 sign | 1 - {0} is taken instead of {0} | 1 - A
 function | 1 / {0} is taken instead of {0} | 1 / A
-function | negative numbers in {} are set to 0 | np.maximum(A, 0)
-function | positive numbers in {} are set to 0 | np.minimum(A, 0)
-function | {} goes through the logistic function | logistic(A)
-function | {} goes through the softmax | softmax(A)
-function | {} goes through the hyperbolic tangent | np.tanh(A)
+function | [negative|positive] numbers in {} are set to 0 | np.[maximum|minimum](A, 0)
+function | {} goes through the [logistic function|softmax|hyperbolic tangent] | [logistic|softmax|np.tanh](A)
 function | {} goes through log(1 + exp(z)) | np.log1p(np.exp(A))
 function | {} goes through the normal distribution function | normal(A)
 function | {} is multiplied by e | np.e * A
-function | the exponential of {} is taken | np.exp(A)
-function | the logarithm of {} is taken | np.log(A)
-factors | the slope y (1 - y) is taken at {} | slope(A)
-factors | the slope 1 - y² is taken at {} | 1 - A**2
-numbers | {} is rounded to whole numbers | np.round(A)
-numbers | {} is cut to whole numbers | np.trunc(A)
-numbers | {} is rounded down to whole numbers | np.floor(A)
-numbers | {} is rounded up to whole numbers | np.ceil(A)
+function | the [exponential|logarithm] of {} is taken | np.[exp|log](A)
+factors | the slope [y (1 - y)|1 - y²] is taken at {} | [slope(A)|1 - A**2]
+numbers | {} is [rounded|cut|rounded down|rounded up] to whole numbers | np.[round|trunc|floor|ceil](A)
 numbers | {} is rounded to 1 decimal | np.round(A, 1)
-numbers | {} is rounded to 2 decimals | np.round(A, 2)
-numbers | {} is rounded to 3 decimals | np.round(A, 3)
-numbers | {} is rounded to 4 decimals | np.round(A, 4)
-numbers | {} is rounded to 5 decimals | np.round(A, 5)
-numbers | {} is rounded to 6 decimals | np.round(A, 6)
+numbers | {} is rounded to [2|3|4|5|6] decimals | np.round(A, [2|3|4|5|6])
 numbers | {} has only three digits, as float16 has | np.float64(np.float16(A))
 size | {} is divided by its largest absolute value | A / np.abs(A).max()
-size | {} is divided by its Euclidean norm | unit(A)
-size | {} is divided by its Euclidean norm if that is above 1 | A / max(1, np.linalg.norm(A))
-size | the columns of {} are divided by their norms | unit(A, 0)
-size | the rows of {} are divided by their norms | unit(A, 1)
-size | {} is divided by the sums of its rows | A / A.sum(axis=1, keepdims=True)
-size | {} is divided by the sums of its columns | A / A.sum(axis=0)
+size | {} is divided by its Euclidean norm[| if that is above 1] | A / max([0|1], np.linalg.norm(A))
+size | the [columns|rows] of {} are divided by their norms | A / np.linalg.norm(A, axis=[0|1], keepdims=True)
+size | {} is divided by the sums of its [rows|columns] | A / A.sum(axis=[1|0], keepdims=True)
 argument | the mean of all entries is subtracted from {} | A - A.mean()
-argument | the means of its columns are subtracted from {} | A - A.mean(axis=0)
-argument | the means of its rows are subtracted from {} | A - A.mean(axis=1, keepdims=True)
+argument | the means of its [columns|rows] are subtracted from {} | A - A.mean(axis=[0|1], keepdims=True)
 argument | the columns of {} are standardized | (A - A.mean(axis=0)) / (A.std(axis=0) + 1e-12)
 argument | the rows of {} are standardized | ((A.T - A.mean(1)) / A.std(1)).T
-axis | {} is replaced by the mean of each column | 0 * A + A.mean(axis=0, keepdims=True)
-axis | {} is replaced by the sum of each column | 0 * A + A.sum(axis=0, keepdims=True)
-axis | {} is replaced by the largest entry of each column | 0 * A + A.max(axis=0, keepdims=True)
-axis | {} is replaced by the mean of each row | 0 * A + A.mean(axis=1, keepdims=True)
-axis | {} is replaced by the sum of each row | 0 * A + A.sum(axis=1, keepdims=True)
-axis | {} is replaced by the largest entry of each row | 0 * A + A.max(axis=1, keepdims=True)
-axis | {} is replaced by its mean | 0 * A + A.mean()
-axis | {} is replaced by its sum | 0 * A + A.sum()
+axis | {} is replaced by the [mean|sum|largest entry] of each column | 0 * A + A.[mean|sum|max](0, keepdims=True)
+axis | {} is replaced by the [mean|sum|largest entry] of each row | 0 * A + A.[mean|sum|max](1, keepdims=True)
+axis | {} is replaced by its [mean|sum] | 0 * A + A.[mean|sum]()
 argument | the first entry of {} stands for all | 0 * A + A.flat[0]
-argument | the first row of {} stands for all | 0 * A + A[0]
-argument | the last row of {} stands for all | 0 * A + A[-1]
-axis | only the first row of {} is used | only(A, 0)
-axis | only the last row of {} is used | only(A, -1)
-axis | the first row of {} is left out | A - only(A, 0)
-axis | the last row of {} is left out | A - only(A, -1)
-axis | only the first column of {} is used | only(A, np.s_[:, 0])
-axis | only the second column of {} is used | only(A, np.s_[:, 1])
-axis | only the last column of {} is used | only(A, np.s_[:, -1])
-axis | the first column of {} is left out | A - only(A, np.s_[:, 0])
-axis | the last column of {} is left out | A - only(A, np.s_[:, -1])
+argument | the [first|last] row of {} stands for all | 0 * A + A[[0|-1]]
+axis | only the [first|last] row of {} is used | only(A, [0|-1])
+axis | the [first|last] row of {} is left out | A - only(A, [0|-1])
+axis | only the [first|second|last] column of {} is used | only(A, np.s_[:, [0|1|-1]])
+axis | the [first|last] column of {} is left out | A - only(A, np.s_[:, [0|-1]])
 axis | every other column of {} is left out | only(A, np.s_[:, 1::2])
-order | the rows of {} are in reverse order | A[::-1]
-order | the columns of {} are in reverse order | A[:, ::-1]
-order | the rows of {} are moved by one | np.roll(A, 1, axis=0)
-order | the rows of {} are moved by one | np.roll(A, -1, axis=0)
-order | the columns of {} are moved by one | np.roll(A, 1, axis=1)
-order | the columns of {} are moved by one | np.roll(A, -1, axis=1)
-order | the columns of {} are sorted | np.sort(A, axis=0)
-order | the rows of {} are sorted | np.sort(A, axis=1)
-axis | the columns of {} are added up step by step | np.cumsum(A, axis=0)
-axis | the rows of {} are added up step by step | np.cumsum(A, axis=1)
+order | the [rows|columns] of {} are in reverse order | np.flip(A, [0|1])
+order | the rows of {} are moved by one | np.roll(A, [1|-1], axis=0)
+order | the columns of {} are moved by one | np.roll(A, [1|-1], axis=1)
+order | the [columns|rows] of {} are sorted | np.sort(A, axis=[0|1])
+axis | the [columns|rows] of {} are added up step by step | np.cumsum(A, axis=[0|1])
 argument | the numbers of the classes are taken instead of {} | A.argmax(axis=1)[:, None]
 numbers | only the largest entry of each row of {} counts, as 1 | np.eye(A.shape[1])[A.argmax(axis=1)]
-axis | the entries of {} below the diagonal are left out | np.triu(A)
-axis | the entries of {} above the diagonal are left out | np.tril(A)
+axis | the entries of {} [below|above] the diagonal are left out | np.[triu|tril](A)
 shape | the pseudoinverse of {} is taken instead of the transpose | np.linalg.pinv(A).T
 """,
-    unit=unit,
     only=only,
     normal=normal,
 )
 """Changes of a part of a formula, or of the result."""
 
-_POWERS = [f"function | the power of {c:g} by {{}} is taken | {c}**A" for c in (2, 2.7, 2.71, 2.718, 2.72, 3, 10)]
-BASES = table("A, N", "\n".join(_POWERS))
+_NUMBERS = "[2|2.7|2.71|2.718|2.72|3|10]"
+BASES = table("A, N", f"function | the power of {_NUMBERS} by {{}} is taken | {_NUMBERS}**A")
 OF_RESULTS = {
     "{} is doubled": "a factor 2 is too many",
     "{} is halved": "a factor 2 is missing",
@@ -152,13 +108,10 @@ NUMBERS = (*NUMBERS, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15
 OF_NUMBERS = table(
     "A, c",
     """
-size | {0} is multiplied by {1:g} | A * c
-size | {0} is divided by {1:g} | A / c
+size | {0} is [multiplied|divided] by {1:g} | A [*|/] c
 argument | {0} is always {1:g} | 0 * A + c
-terms | {1:g} is added to {0} | A + c
-terms | {1:g} is subtracted from {0} | A - c
-function | {0} is at least {1:g} | np.maximum(A, c)
-function | {0} is at most {1:g} | np.minimum(A, c)
+terms | {1:g} is [added to|subtracted from] {0} | A [+|-] c
+function | {0} is at [least|most] {1:g} | np.[maximum|minimum](A, c)
 function | {0} is at least -{1:g} | np.maximum(A, -c)
 function | {0} is cut off at -{1:g} and {1:g} | np.clip(A, -c, c)
 function | {0} is cut off at {1:g} and 1 - {1:g} | np.clip(A, c, 1 - c) if c < 0.5 else None
@@ -203,7 +156,7 @@ class Part(NamedTuple):
 
 def _parts(task: Task) -> list[Part]:
     """Return the parts of a formula, the shortest first: all occurrences of equal ones, and each one of several."""
-    source = source_of(task)
+    source = task.source
     starts = [0, *(found.end() for found in re.finditer("\n", source))]
     groups: dict[str, list[tuple[Any, Any]]] = {}
 
@@ -243,7 +196,7 @@ def _said(text: str) -> str:
 
 def _with(task: Task, part: Part, new: str) -> Callable[..., Callable[..., Any]]:
     """Return the function with a text in the place of a part; the text may call a change, which is given later."""
-    source, names = source_of(task), functions()
+    source, names = task.source, functions()
     for start, end in reversed(part.places):
         source = f"{source[:start]}({new}){source[end:]}"
     exec(source, names)
@@ -299,13 +252,17 @@ def with_numbers(task: Task) -> Iterator[Mistake]:
     parts = sorted(_parts(task), key=lambda part: bool(part.name))  # the whole formula first
     for part, name in product(parts if "backprop_gradients" not in task.calls else (), task.arguments):
         whole = part.name or "it"
-        if name not in whole.split():
-            yield Mistake(f"{whole} is multiplied by {name}", "factors", _with(task, part, f"({part.text}) * {name}")())
-            yield Mistake(f"{whole} is divided by {name}", "factors", _with(task, part, f"({part.text}) / {name}")())
-            yield Mistake(f"{name} is added to {whole}", "terms", _with(task, part, f"({part.text}) + {name}")())
-            yield Mistake(f"{name} is subtracted from {whole}", "terms", _with(task, part, f"({part.text}) - {name}")())
+        for words, look, symbol in _WITH_ARGUMENT if name not in whole.split() else ():
+            made = _with(task, part, f"({part.text}) {symbol} {name}")()
+            yield Mistake(words.format(whole, name), look, made)
 
 
+_WITH_ARGUMENT = (
+    ("{} is multiplied by {}", "factors", "*"),
+    ("{} is divided by {}", "factors", "/"),
+    ("{1} is added to {0}", "terms", "+"),
+    ("{1} is subtracted from {0}", "terms", "-"),
+)
 OPERATORS = {"+": "added", "-": "subtracted", "*": "multiplied", "/": "divided", "@": "multiplied as matrices"}
 SYMBOLS: dict[Any, str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.MatMult: "@"}
 
@@ -341,7 +298,7 @@ def _replacements(task: Task, part: Part) -> Iterator[tuple[str, str, str]]:
                 keep = f", {other}, keepdims=True" if other else ""
                 yield f"{words} is taken instead of the sum", "function", f"np.{name}({inside}{keep})"
     if isinstance(node, ast.Name):
-        for other in dict.fromkeys(re.findall(r"\b[A-Z]\w*|\bls_\w+|\bb[ho]\b", source_of(task))):
+        for other in dict.fromkeys(re.findall(r"\b[A-Z]\w*|\bls_\w+|\bb[ho]\b", task.source)):
             if other != node.id:
                 yield f"{other} is taken instead of {part.name}", "argument", other
 
@@ -359,8 +316,12 @@ def changed_result(task: Task, parts: int, wrong: Sequence[int]) -> Iterator[Mis
                     return change(np.asarray(right), N)
                 return [change(part, N) if k in some else part for k, part in enumerate(right)]
 
-            where = f"in part{'s' * (len(some) > 1)} {' and '.join(map(str, some))} of the list "
-            yield Mistake((where if 0 < len(some) < parts else "") + name, look, made)
+            yield Mistake((in_parts(some) if 0 < len(some) < parts else "") + name, look, made)
+
+
+def in_parts(numbers: Sequence[int]) -> str:
+    """Return in words which parts of a list are meant."""
+    return f"in part{'s' * (len(numbers) > 1)} {' and '.join(map(str, numbers))} of the list "
 
 
 AFFECTED = {"error_hidden": (0, 1), "gradient_weight_hidden": (0,), "gradient_bias_hidden": (1,)}

@@ -11,7 +11,8 @@ from ...check.diagnosis.error_patterns import ratio, ratio_in_words
 from ...core.losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy
 from ...core.network import Network
 from .explaining import Trial, kept
-from .judging import Caller, Judgement, listed, problem
+from .grades import Grade
+from .judging import LATER, Caller, listed, problem
 from .network_mistakes import explained
 from .student import Outcome
 from .tasks import PRECISION, Task, as_list, same, shown
@@ -57,13 +58,15 @@ def arguments_for(network: Network, case: int = 0) -> dict[str, Any]:
     if case == LARGE and first is not None:
         X *= 100
         first /= 100
+
+    def largest(X: np.ndarray) -> float:
+        return np.abs(network.forward(theta, X)[0][-1]).max()
+
     if case == SATURATED:
-        X *= next(
-            size for size in (8, 4, 2, 1) if size == 1 or np.abs(network.forward(theta, size * X)[0][-1]).max() < 8
-        )
+        X *= next(size for size in (8, 4, 2, 1) if size == 1 or largest(size * X) < 8)
     last = network.layout.views(theta)[-1].get("W")
     if case == FAR and last is not None:
-        last *= 6 / np.abs(network.forward(theta, X)[0][-1]).max()
+        last *= 6 / largest(X)
     if isinstance(loss, SoftmaxCrossEntropy):
         T = np.eye(O)[rng.integers(0, O, rows)]
     elif isinstance(loss, BinaryCrossEntropy | Poisson):
@@ -73,10 +76,10 @@ def arguments_for(network: Network, case: int = 0) -> dict[str, Any]:
     return {"theta": theta, "X": X, "T": T}
 
 
-def judged_network(network: Network, caller: Caller) -> Judgement:
-    """Return the judgement on a function of (theta, X, T)."""
+def judged_network(network: Network, task: Task, caller: Caller, wrong: object) -> Grade:
+    """Return the grade of a function of (theta, X, T)."""
     losses, gradients = list[Trial](), list[Trial]()
-    faults: list[Judgement | None] = []
+    faults: list[Grade | None] = []
     changed: dict[str, None] = {}
     for case in range(len(CASES)):
         arguments = arguments_for(network, case)
@@ -90,35 +93,30 @@ def judged_network(network: Network, caller: Caller) -> Judgement:
             trials.append(Trial(PART, case, arguments, part, np.asarray(expected), _precision(case)))
         changed |= dict.fromkeys(outcome["changed"])
         faults.append(fault)
-    first = next((fault for fault in faults if fault), None)
+    wrong = [fault for fault in faults if fault]
     if changed:
         names = " and ".join(changed)
         hint = f"{names} of the caller has other values after the call."
-        share = 0 if first else 0.5
-        return _wrong(f"{names} is changed in place", "Look at what happens to the arguments.", hint, share)
-    if first is None:
-        return Judgement()
+        points = 0 if wrong else 0.5
+        return _wrong(f"{names} is changed in place", "Look at what happens to the arguments.", hint, points)
+    if not wrong:
+        return Grade(NAME, 1.0)
+    name, look, last = wrong[0].mistake, wrong[0].hints[0], wrong[0].hints[-1]
     for what, trials in (("losses", losses), ("gradients", gradients)):
         if keeps := kept(trials):
-            words = keeps.replace("results", what)
-            return _wrong(
-                words, "Look at what the function keeps between calls, such as global names.", first.hints[-1]
-            )
-    wrong = [fault for fault in faults if fault]
+            look = "Look at what the function keeps between calls, such as global names."
+            return _wrong(keeps.replace("results", what), look, last)
     loss_is_wrong = any("loss is wrong" in fault.mistake for fault in wrong)
     is_vague = faults[0] is None or any(re.search(VAGUE, fault.mistake) for fault in wrong)
-    name = first.mistake
     if loss_is_wrong or (is_vague and all(trial.found is not None for trial in gradients)):
         name = explained(network, losses if loss_is_wrong else gradients, loss_is_wrong) or name
-    if faults == [*faults[:LAST], faults[LAST], None] and not any(faults[:LAST]):
-        name = (
-            "it is right for the first arguments of each shape, but wrong for the next: something is kept between calls"
-        )
-    if faults[0] is None and name == first.mistake:
-        words = [CASES[case][0] for case, fault in enumerate(faults) if fault]
-        name = f"it is right for {CASES[0][0]}, but not for {listed(words)}: {first.mistake}"
-        return _wrong(name, "Look at the assumptions of the function: rows, bounds of numbers.", first.hints[-1])
-    return replace(_wrong(name, first.hints[0], first.hints[-1]), judged=first.judged)
+    if wrong == [faults[LAST]]:
+        name = LATER
+    elif faults[0] is None and name == wrong[0].mistake:
+        words = listed([CASES[case][0] for case, fault in enumerate(faults) if fault])
+        name = f"it is right for {CASES[0][0]}, but not for {words}: {name}"
+        return _wrong(name, "Look at the assumptions of the function: rows, bounds of numbers.", last)
+    return replace(_wrong(name, look, last), judged=wrong[0].judged)
 
 
 def _precision(case: int) -> float:
@@ -134,40 +132,34 @@ def _pair(outcome: Outcome) -> tuple[Any, Any]:
     return loss.reshape(()) if isinstance(loss, np.ndarray) and loss.size == 1 else None, _flat(gradient)
 
 
-def _fault(network: Network, case: int, arguments: dict[str, Any], outcome: Outcome) -> Judgement | None:
+def _fault(network: Network, case: int, arguments: dict[str, Any], outcome: Outcome) -> Grade | None:
     """Return what is wrong with one call."""
     if outcome["kind"] != "value":
         found = problem(TASK, outcome, arguments)
         return replace(found, mistake=f"{found.mistake} for {CASES[case][0]}") if case else found
     precision, parts = _precision(case), as_list(outcome["value"])
     if parts is None or len(parts) != 2:
-        what = (
-            "None" if outcome["value"] is None else shown(outcome["value"]) if parts is None else f"{len(parts)} parts"
-        )
+        what = shown(outcome["value"]) if parts is None else f"{len(parts)} parts"
         return _wrong("it does not return two values", "Look at what is returned.", f"It is {what}.")
-    loss, gradient = np.asarray(network.loss(**arguments)), _flat(parts[1])
-    if not isinstance(parts[0], np.ndarray) or parts[0].size != 1:
+    loss, gradient = _pair(outcome)
+    right, expected = network.loss_and_gradient(**arguments)
+    if loss is None:
         if np.size(parts[0]) == network.layout.size and np.size(parts[1]) == 1:
             name = "the gradient is returned before the loss"
             return _wrong(name, "Look at the order of what is returned.", "It should be the loss, then the gradient.")
         return _wrong("the loss is not one number", "Look at the loss: it is reduced over all rows.", "It is an array.")
-    found = float(parts[0].ravel()[0])
-    if not abs(found - loss) <= precision * abs(loss):
-        return _wrong_loss(network, arguments, found, float(loss))
+    if not abs(loss - right) <= precision * abs(right):
+        return _wrong_loss(network, arguments, float(loss), float(right))
     if gradient is None or gradient.size != network.layout.size:
         size = "no array" if gradient is None else f"{gradient.size} numbers"
         name = "the gradient does not have an entry for each parameter"
         return _wrong(name, "Look at the shape of the gradient.", f"It has {size}; theta has {network.layout.size}.")
-    expected = network.loss_and_gradient(**arguments)[1]
     if case and same(gradient, expected, precision):
         return None
     if not np.isfinite(gradient).all():
         bad = next(t for t in network.layout.tensors if not np.isfinite(gradient[t.span]).all())
-        return _wrong(
-            f"the gradient of {bad} is not finite",
-            f"The loss is right. Look at the gradient of {bad}.",
-            "Some of it is nan or infinite.",
-        )
+        look = f"The loss is right. Look at the gradient of {bad}."
+        return _wrong(f"the gradient of {bad} is not finite", look, "Some of it is nan or infinite.")
     report = check_gradients(network, *arguments.values(), gradient=gradient)
     wrong = [row for row in report.rows if np.abs(row.given - row.expected) > precision * max(abs(row.expected), 1e-3)]
     if not wrong:
@@ -185,26 +177,22 @@ def _fault(network: Network, case: int, arguments: dict[str, Any], outcome: Outc
 
 def _flat(gradient: Any) -> np.ndarray | None:
     """Return a gradient as a vector; a list of one array for each parameter is joined."""
-    if isinstance(gradient, np.ndarray):
-        return gradient.ravel()
-    if isinstance(gradient, list) and all(isinstance(part, np.ndarray) for part in gradient):
-        return np.concatenate([part.ravel() for part in gradient]) if gradient else None
-    return None
+    parts = gradient if isinstance(gradient, list) else [gradient]
+    if not parts or not all(isinstance(part, np.ndarray) for part in parts):
+        return None
+    return np.concatenate([part.ravel() for part in parts])
 
 
-def _wrong_loss(network: Network, arguments: dict[str, Any], found: float, loss: float) -> Judgement:
+def _wrong_loss(network: Network, arguments: dict[str, Any], found: float, loss: float) -> Grade:
     last = f"The loss is {found:.6g}, but should be {loss:.6g}."
-    name = "the loss is wrong"
-    if network.penalties:
-        bare = Network(network.inputs, network.layers, network.loss_function).loss(**arguments)
-        if abs(found - bare) <= PRECISION * abs(bare):
-            name = "the penalty is left out of the loss"
-    r = ratio(np.array([found]), np.array([loss]), 1e-9)
-    if name == "the loss is wrong" and r is not None:
-        words = ratio_in_words(r, [len(arguments["X"])], PRECISION, 1).replace("the gradient given", "the loss")
-        name = words or name
+    name, bare = "", Network(network.inputs, network.layers, network.loss_function).loss(**arguments)
+    if network.penalties and abs(found - bare) <= PRECISION * abs(bare):
+        name = "the penalty is left out of the loss"
+    elif (r := ratio(np.array([found]), np.array([loss]), 1e-9)) is not None:
+        name = ratio_in_words(r, [len(arguments["X"])], PRECISION, 1).replace("the gradient given", "the loss")
+    name = name or "the loss is wrong"
     return _wrong(name, "Look at the loss: what is summed over, is it a mean, and is there a penalty?", last)
 
 
-def _wrong(name: str, first: str, last: str, share: float = 0) -> Judgement:
-    return Judgement(name, (first, f"{STEP} Here, {name}.", last), share)
+def _wrong(name: str, first: str, last: str, points: float = 0) -> Grade:
+    return Grade(NAME, points, mistake=name, hints=(first, f"{STEP} Here, {name}.", last))

@@ -1,22 +1,26 @@
-"""The side of the student: a call of their function, and the process that runs their file.
+"""The side of the student: a call of their function, and the processes that run their file.
 
-This module is also a program of its own, in which nothing of vecprop is imported: it reads requests from standard input
-and answers on standard output, a line of JSON each. What the student's code prints or reads goes elsewhere.
+This module is also a program, in which nothing of vecprop is imported: it reads requests from standard input and
+answers on standard output, a line of JSON each. What the student's code prints or reads goes elsewhere. Where the
+system has fork, two processes stand between the grader's and the student's: see `supervised`.
 """
 
 import ast
-import contextlib
+import ctypes
 import inspect
 import io
 import json
 import os
 import re
+import select
+import signal
 import sys
 import traceback
 import types
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,8 +29,12 @@ LONGEST, LARGEST = 2_000, 100_000
 
 IMPORTS = (ast.Import, ast.ImportFrom)
 DEFINITIONS = (*IMPORTS, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 LIBRARY = re.compile(r"(?:import|from|-m)['\", ]+vecprop\b")
 """A use of this library in the command of another process."""
+
+SUBREAPER, NEW_USERS, NEW_PROCESSES = 36, 0x10000000, 0x20000000
+"""The constants of Linux: PR_SET_CHILD_SUBREAPER, CLONE_NEWUSER and CLONE_NEWPID."""
 
 Outcome = dict[str, Any]
 
@@ -34,25 +42,18 @@ asarray, array_equal, new_array, dumps, loads = np.asarray, np.array_equal, np.a
 """Kept under names of this module, since the student's code may put others into the places of NumPy's and json's."""
 
 
-def call(function: Callable[..., Any], arguments: Mapping[str, Any], buffers: dict[Any, Any] | None = None) -> Outcome:
+def call(function: Callable[..., Any], arguments: Mapping[str, Any], lists: bool, buffers: dict[Any, Any]) -> Outcome:
     """Return what a call comes to: a value or an error, what it printed, and which arguments it changed.
 
-    Parameters
-    ----------
-    buffers : dict, optional
-        Arrays of earlier calls: each second time, one of the same name and shape is filled again, as in a loop.
-
-    Returns
-    -------
-    dict
-        With "kind", which is "value", "error" or "exit", and "printed" and "changed"; with "value", or with "error" and
-        the "line" and "code" where it was raised.
+    The "kind" is "value", "error" or "exit"; an error has the "line" and "code" where it was raised. Buffers are arrays
+    of earlier calls: each second time, one of the same name and shape is filled again, as in a loop.
     """
-    given = {name: _copied(value, {} if buffers is None else buffers, (name,)) for name, value in arguments.items()}
+    arguments = {name: plain(value, lists) for name, value in arguments.items()}
+    given = {name: _copied(value, buffers, (name,)) for name, value in arguments.items()}
     printed = io.StringIO()
     outcome: Outcome
     try:
-        with contextlib.redirect_stdout(printed), warnings.catch_warnings(), np.errstate(all="ignore"):
+        with redirect_stdout(printed), warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             outcome = {"kind": "value", "value": simple(function(*given.values()))}
     except KeyboardInterrupt:
@@ -61,7 +62,7 @@ def call(function: Callable[..., Any], arguments: Mapping[str, Any], buffers: di
         outcome = described(error, getattr(getattr(function, "__code__", None), "co_filename", ""))
     changed = [name for name, value in arguments.items() if not _same(value, given[name])]
     found = {"printed": printed.getvalue()[:LONGEST], "changed": changed}
-    with contextlib.suppress(Exception):  # not every callable has a signature
+    with suppress(Exception):  # not every callable has a signature
         found["parameters"] = list(inspect.signature(function).parameters)
     return {**outcome, **found}
 
@@ -119,11 +120,11 @@ def simple(value: Any) -> Any:
     except (TypeError, ValueError, RuntimeError):
         array = None
     is_list = isinstance(value, Sequence) or (isinstance(value, np.ndarray) and value.dtype == object)
-    if array is None or (is_list and array.ndim == 3):  # a list of arrays whose shapes may differ
-        if not is_list or len(value) > 100:
-            return (type(value).__name__,)
-        return [simple(part) for part in value]
-    return array
+    if array is not None and not (is_list and array.ndim == 3):
+        return array
+    if not is_list or len(value) > 100:
+        return (type(value).__name__,)
+    return [simple(part) for part in value]  # a list of arrays whose shapes may differ
 
 
 def is_own(function: Any) -> bool:
@@ -153,14 +154,12 @@ def chunks_of(text: str, ending: str) -> list[str]:
     """Return the Python code of a file: of a notebook its cells, of Markdown its blocks, each with its own lines."""
     if ending == ".ipynb":
         cells = json.loads(text).get("cells", [])
-        chunks = ["".join(cell.get("source", "")) for cell in cells if cell.get("cell_type") == "code"]
-    elif ending == ".md":
+        return ["".join(cell.get("source", "")) for cell in cells if cell.get("cell_type") == "code"]
+    if ending == ".md":
         fence = r"^[ ]{0,3}(?:```|~~~)"
         head = r"[ ]*(?:\{?\.?python3?\b[^\n]*|\{code-cell\}[^\n]*|py[ ]*)\n"
-        chunks = re.findall(f"{fence}{head}(.*?){fence}", text, re.MULTILINE | re.DOTALL)
-    else:
-        chunks = [text]
-    return chunks
+        return re.findall(f"{fence}{head}(.*?){fence}", text, re.MULTILINE | re.DOTALL)
+    return [text]
 
 
 def _parsed(chunk: str) -> list[ast.stmt]:
@@ -177,7 +176,7 @@ def outline(chunks: Sequence[str]) -> set[str]:
     for chunk in chunks:
         try:
             names.update(_defined(ast.Module(_parsed(chunk), [])))
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+        except UNREADABLE:
             head = r"^(?:[ \t]*(?:async +)?def +(?=\w+ *\()|(?=\w+ *=[^=]))(\w+)"
             names.update(re.findall(head, chunk, re.MULTILINE))
     return names
@@ -199,31 +198,31 @@ def load(
     chunks: Sequence[str],
     ending: str,
     only_definitions: bool,
-    wanted: Sequence[str] = (),
-    starting: Callable[[str, bool], None] = lambda place, imports: None,
-    unset: dict[str, str] | None = None,
+    wanted: Sequence[str],
+    starting: Callable[[str, bool], None],
+    unset: dict[str, str],
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the names that a file defines, and its errors; each statement is run, also after one that failed.
 
-    Parameters
-    ----------
-    only_definitions : bool
-        Whether only imports, functions, classes, simple values and the wanted names are set, since the whole file did
-        not come to an end.
+    If the whole file did not come to an end, only imports, functions, classes, simple values and the wanted names are
+    set. Names that an error keeps from being set come into `unset`, with the reason.
     """
     module = types.ModuleType("homework")  # no main program, so that what is for one does not run
     sys.modules["homework"], names = module, vars(module)
     errors: list[str] = []
-    unset = {} if unset is None else unset
+
+    def failed(error: str, lost: Iterable[str]) -> None:
+        errors.append(error)
+        unset.update(dict.fromkeys(lost, f"the file has an error in {error}"))
+
     for number, chunk in enumerate(chunks, 1):
         before = {".ipynb": f"code cell {number}, ", ".md": f"block {number}, "}.get(ending, "")
         file = f"<student {number}>"
         try:
             statements = _parsed(chunk)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        except UNREADABLE as error:
             found = described(error, file)
-            errors.append(f"{before}line {found['line']}: {found['error'].split(' (<')[0]}")
-            unset |= dict.fromkeys(outline([chunk]), f"the file has an error in {errors[-1]}")
+            failed(f"{before}line {found['line']}: {found['error'].split(' (<')[0]}", outline([chunk]))
             continue
         for statement in statements:
             if only_definitions and not isinstance(statement, DEFINITIONS):
@@ -233,14 +232,13 @@ def load(
                 if not isinstance(statement.value, simple) and not set(_defined(statement)) & set(wanted):
                     continue
             starting(f"{before}line {statement.lineno}", isinstance(statement, IMPORTS))
+            alone = ast.Module([statement], [])
             try:
-                exec(compile(ast.Module([statement], []), file, "exec"), names)
+                exec(compile(alone, file, "exec"), names)
             except BaseException as error:  # a student's file may raise anything
                 found = described(error, file)
                 what = "it ends itself by exit()" if found["kind"] == "exit" else found["error"]
-                errors.append(f"{before}line {found['line'] or statement.lineno}: {what}")
-                reason = f"the file has an error in {errors[-1]}"
-                unset |= dict.fromkeys(_defined(ast.Module([statement], [])), reason)
+                failed(f"{before}line {found['line'] or statement.lineno}: {what}", _defined(alone))
     return names, errors
 
 
@@ -257,7 +255,7 @@ def limit(seconds: float, megabytes: int) -> None:
         resource.RLIMIT_CORE: 0,
     }
     for kind, most in wanted.items():
-        with contextlib.suppress(ValueError, OSError):
+        with suppress(ValueError, OSError):
             resource.setrlimit(kind, (most, most))
 
 
@@ -288,7 +286,7 @@ def serve() -> None:
     answer({"contained": sorted(contained)})
     watch(start["package"], used)
     printed, unset = io.StringIO(), dict[str, str]()
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+    with redirect_stdout(printed), redirect_stderr(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         begin = lambda place, imports: answer({"place": place, "imports": imports})  # noqa: E731
         names, found = load(chunks, start["ending"], start["only_definitions"], start["wanted"], begin, unset)
@@ -305,9 +303,9 @@ def serve() -> None:
         if "values" in request:
             answer({"values": {name: encoded(simple(names.get(name))) for name in request["values"]}, "used": used})
             continue
-        arguments = {name: plain(decoded(value), request["lists"]) for name, value in request["arguments"].items()}
+        arguments = {name: decoded(value) for name, value in request["arguments"].items()}
         sys.stdin = io.StringIO()  # exit() closes it
-        outcome = call(names[request["name"]], arguments, buffers)
+        outcome = call(names[request["name"]], arguments, request["lists"], buffers)
         answer({**outcome, "value": encoded(outcome.get("value")), "number": request["number"], "used": used})
 
 
@@ -338,5 +336,86 @@ def plain(value: Any, as_lists: bool) -> Any:
     return value.tolist() if as_lists or value.ndim == 0 else value
 
 
+class Process(NamedTuple):
+    """A process: its parent, its state ("R" if it runs or waits for a processor), and its processor time."""
+
+    parent: int
+    state: str
+    seconds: float
+
+
+def descendants(root: int) -> dict[int, Process]:
+    """Return the processes that a process has started, directly or not; none where the system has no /proc."""
+    known: dict[int, Process] = {}
+    with suppress(OSError):
+        if os.readlink("/proc/self") != str(os.getpid()):  # its numbers belong to another namespace
+            return {}
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            with suppress(OSError, IndexError), open(f"/proc/{name}/stat", "rb") as file:
+                details = file.read().rpartition(b")")[2].split()
+                ticks = sum(map(int, details[11:15])) / os.sysconf("SC_CLK_TCK")
+                known[int(name)] = Process(int(details[1]), details[0].decode(), ticks)
+    found: dict[int, Process] = {}
+    added = {root}
+    while added:
+        added = {pid for pid, process in known.items() if process.parent in added and pid not in found}
+        found |= {pid: known[pid] for pid in added}
+    return found
+
+
+def kill(processes: Iterable[int]) -> None:
+    """Kill processes."""
+    for pid in processes:
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def supervised() -> None:
+    """Return in a process of its own, and in this one kill all that it has started, whatever ends first.
+
+    This process, which the grader starts, starts a second one, and that the student's. The second one is the student's
+    parent, so killing the parent harms nobody. Where the system allows it, the second process and all below it see no
+    process outside of theirs. Processes that detach themselves become children of this one. All are killed when the
+    student's process ends, and when the pipe of requests closes, as it does at the end of the grader.
+    """
+    with suppress(OSError, AttributeError):  # not on every system
+        system = ctypes.CDLL(None)
+        system.prctl(SUBREAPER, 1, 0, 0, 0)
+        user = os.getuid()
+        if system.unshare(NEW_PROCESSES) and not system.unshare(NEW_USERS | NEW_PROCESSES):
+            with open("/proc/self/uid_map", "w") as file:
+                file.write(f"{user} {user} 1")
+    ended, held = os.pipe()  # the second process holds one end: its end closes it
+    parent = os.fork()
+    if not parent:
+        os.setsid()
+        student = os.fork()
+        if not student:
+            os.close(ended)
+            os.close(held)
+            return
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, 0)
+        os.dup2(nothing, 1)
+        while os.wait()[0] != student:
+            pass
+        os._exit(0)
+    os.close(held)
+    os.close(1)
+    hangups = select.poll()
+    hangups.register(0, 0)
+    hangups.register(ended, 0)
+    hangups.poll()
+    with suppress(OSError):
+        os.killpg(parent, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        while True:
+            kill(descendants(os.getpid()))
+            os.wait()
+    os._exit(0)
+
+
 if __name__ == "__main__":
+    if hasattr(os, "fork"):
+        supervised()
     serve()

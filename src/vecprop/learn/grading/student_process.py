@@ -3,7 +3,6 @@
 import json
 import os
 import queue
-import re
 import subprocess
 import sys
 import tempfile
@@ -11,16 +10,14 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import student, supervisor
+from . import student
 from .judging import ENDED
-from .student import Outcome, decoded, encoded
-from .supervisor import descendants, kill
+from .student import Outcome, Process, decoded, descendants, encoded, kill
 
 LARGEST_FILE, LONGEST_ANSWERS = 10 * 2**20, 50 * 2**20
 STARTING, ENDING = 300, 10
@@ -42,8 +39,10 @@ class StudentProcess:
     """
 
     def __init__(self, text: str, ending: str, seconds: float, megabytes: int, wanted: Sequence[str] = ()) -> None:
+        path = [str(Path(entry).resolve()) for entry in sys.path if entry]
+        package = str(Path(student.__file__).parents[2])
         self.start = {"text": text, "ending": ending, "seconds": 20 * seconds, "megabytes": megabytes}
-        self.start["wanted"] = list(wanted)
+        self.start |= {"wanted": list(wanted), "path": path, "package": package}
         self.seconds = seconds
         self.functions: dict[str, bool] = {}
         self.unset: dict[str, str] = {}
@@ -91,7 +90,7 @@ class StudentProcess:
         values = {key: encoded(_arrays(value)) for key, value in arguments.items()}
         self.calls += 1
         request = {"name": name, "arguments": values, "lists": lists, "number": self.calls}
-        outcome = self._ask(request, self.seconds)
+        outcome = self._ask(request)
         self.endless += outcome["kind"] in ("time", "blocked")
         if outcome["kind"] in ENDED:
             return outcome
@@ -122,7 +121,7 @@ class StudentProcess:
         """Return the values of variables, of those that are there, as arrays or lists of them."""
         if self.process is None and self._load()["kind"] != "value":
             return {}
-        found = self._ask({"values": list(names)}, self.seconds).get("values")
+        found = self._ask({"values": list(names)}).get("values")
         try:
             return {name: decoded(found[name]) for name in names if found[name] is not None} if found else {}
         except (ValueError, TypeError, KeyError):  # the student's code has written into the pipe
@@ -132,18 +131,14 @@ class StudentProcess:
         """Start the process, and return the functions that it has found."""
         self._end()
         self.folder = tempfile.TemporaryDirectory(prefix="student-", ignore_cleanup_errors=True)
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "SYSTEMROOT") if name in os.environ}
-        home = self.folder.name
+        home, python = self.folder.name, [sys.executable, "-I", "-X", "utf8"]
+        names = ("PATH", "LANG", "SYSTEMROOT", "MPLCONFIGDIR")
+        kept = {name: os.environ[name] for name in names if name in os.environ}
+        kept["XDG_CACHE_HOME"] = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")  # matplotlib's fonts
         single = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL")}
         settings = {"HOME": home, "TMPDIR": home, "TEMP": home, "MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": "1"}
-        if re.search("matplotlib|pylab|seaborn", str(self.start["text"])):
-            settings["MPLCONFIGDIR"] = home
-            for name, content in _font_list().items():
-                Path(home, name).write_text(content, encoding="utf-8")
-        python = [sys.executable, "-I", "-X", "utf8"]
-        before = [*python, "-S", supervisor.__file__] if hasattr(os, "fork") else []
         self.process = subprocess.Popen(
-            [*before, *python, student.__file__],
+            [*python, student.__file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -156,28 +151,21 @@ class StudentProcess:
         )
         self.answers: queue.Queue[str] = queue.Queue()
         threading.Thread(target=_read, args=(self.process, self.answers), daemon=True).start()
-        path = [str(Path(entry).resolve()) for entry in sys.path if entry]
-        package = str(Path(student.__file__).parents[2])
-        start = {**self.start, "path": path, "package": package, "only_definitions": self.only_definitions}
         with suppress(queue.Empty):
             self.answers.get(timeout=STARTING)
-        answer = self._ask(start, self.seconds)
-        if answer["kind"] == "value" and not (
-            isinstance(answer.get("functions"), dict)
-            and isinstance(answer.get("unset"), dict)
-            and isinstance(answer.get("errors"), list)
-        ):
-            return _nothing("crash")
-        return answer
+        answer = self._ask({**self.start, "only_definitions": self.only_definitions})
+        types = {"functions": dict, "unset": dict, "errors": list}
+        is_one = all(isinstance(answer.get(name), kind) for name, kind in types.items())
+        return answer if is_one or answer["kind"] != "value" else _nothing("crash")
 
-    def _ask(self, request: Any, seconds: float) -> Outcome:
+    def _ask(self, request: Any) -> Outcome:
         """Return the answer to a request; the process is ended if there is none."""
         assert self.process is not None
         assert self.process.stdin is not None
         with suppress(OSError, ValueError):  # it has ended: there is no answer
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
-        watch = _Watch(self.process.pid, seconds)
+        watch = _Watch(self.process.pid, self.seconds)
         while not (kind := watch.verdict()):
             try:
                 line = self.answers.get(timeout=LOOK)
@@ -226,7 +214,7 @@ class _Watch:
         self.since: float | None = None
         self.imports = False
 
-    def _look(self) -> dict[int, supervisor.Process]:
+    def _look(self) -> dict[int, Process]:
         processes = descendants(self.root)
         self.used = sum(process.seconds for process in processes.values())
         self.since = self.used if self.since is None else self.since
@@ -266,16 +254,6 @@ def _read(process: "subprocess.Popen[str]", answers: "queue.Queue[str]") -> None
             left -= len(line)
             answers.put(line)
     answers.put("")
-
-
-@cache
-def _font_list() -> dict[str, str]:
-    """Return matplotlib's list of fonts, as the name and text of its file: making it takes seconds."""
-    code = "import matplotlib as m, matplotlib.font_manager; print(m.get_cachedir())"
-    found = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
-    with suppress(OSError):
-        return {path.name: path.read_text("utf-8") for path in Path(found.stdout.strip()).glob("fontlist*.json")}
-    return {}
 
 
 def _nothing(kind: str) -> Outcome:

@@ -4,13 +4,10 @@ import ast
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
-
-Functions = Mapping[str, Callable[..., Any]]
-"""Functions by their names; those that a composed one calls may be faulty ones."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +23,14 @@ class Task:
 
     @cached_property
     def calls(self) -> tuple[str, ...]:
-        """The functions that it calls."""
         return tuple(name for name in TASKS if re.search(rf"\b{name}\(", self.solution))
+
+    @cached_property
+    def source(self) -> str:
+        """The definition of the function."""
+        lines, start = self.solution.splitlines(), ast.parse(self.solution).body[-1].lineno - 1
+        body = [*lines[:start], f"return {lines[start]}", *lines[start + 1 :]]
+        return "\n    ".join([f"def {self.name}({', '.join(self.arguments)}):", *body])
 
 
 def _tasks(text: str) -> dict[str, Task]:
@@ -106,18 +109,11 @@ The parameters move by their moments, which point downhill already.
 """)
 
 
-def source_of(task: Task) -> str:
-    """Return the definition of a function: its solution."""
-    lines, start = task.solution.splitlines(), ast.parse(task.solution).body[-1].lineno - 1
-    body = [*lines[:start], f"return {lines[start]}", *lines[start + 1 :]]
-    return "\n    ".join([f"def {task.name}({', '.join(task.arguments)}):", *body])
+_CODE = [compile(task.source, task.name, "exec") for task in TASKS.values()]
 
 
-_CODE = [compile(source_of(task), task.name, "exec") for task in TASKS.values()]
-
-
-def functions(faulty: Functions | None = None) -> dict[str, Any]:
-    """Return all functions, right ones or faulty ones, as a namespace: each calls those of the same one."""
+def functions(faulty: Mapping[str, Callable[..., Any]] | None = None) -> dict[str, Any]:
+    """Return all functions, right or faulty ones, as a namespace, in which they call each other."""
     found: dict[str, Any] = {"np": np}
     for code in _CODE:
         exec(code, found)
@@ -210,14 +206,11 @@ def same(found: Any, expected: Any, precision: float = PRECISION) -> bool:
     (True, False)
     """
     if isinstance(expected, list):
-        pairs = _pairs(found, expected)
-        return pairs is not None and all(same(part, whole, precision) for part, whole, _ in pairs)
-    if not isinstance(found, np.ndarray):
+        parts = as_list(found) or []
+        return len(parts) == len(expected) and all(map(partial(same, precision=precision), parts, expected))
+    if not isinstance(found, np.ndarray) or np.squeeze(found).shape != np.squeeze(expected).shape:
         return False
-    expected = np.asarray(expected, float)
-    if np.squeeze(found).shape != np.squeeze(expected).shape:
-        return False
-    found, expected = found.ravel(), expected.ravel()
+    found, expected = found.ravel(), np.asarray(expected, float).ravel()
     known = np.isfinite(expected)
     size = np.max(np.abs(expected[known]), initial=0)
     return bool(
@@ -227,24 +220,21 @@ def same(found: Any, expected: Any, precision: float = PRECISION) -> bool:
 
 
 def right(found: Any, expected: Any, result: str, precision: float = PRECISION) -> bool:
-    """Return whether a result is right, with its shape: a bias may be (3,) or (1, 3), a number may have any shape."""
+    """Return whether a result is right, with its shape."""
     return same(found, expected, precision) and fits(found, expected, result)
 
 
 def fits(found: Any, expected: Any, result: str) -> bool:
-    """Return whether a result has the right shape."""
+    """Return whether a result has the right shape: a bias may be (3,) or (1, 3), a number may have any shape."""
     if result == "list":
-        pairs = _pairs(found, expected)
-        return pairs is not None and all(fits(*pair) for pair in pairs)
+        parts = as_list(found) or []
+        return len(parts) == len(expected) and all(map(partial(fits, result="bias"), parts, expected))
     if not isinstance(found, np.ndarray):
         return False
     if result == "number":
         return found.size == 1
-    shapes = {np.shape(expected)}
-    if result == "bias":
-        length = np.shape(expected)[-1]
-        shapes |= {(length,), (1, length)}
-    return found.shape in shapes
+    shape = np.shape(expected)
+    return found.shape == shape or (result == "bias" and shape[0] == 1 and found.shape == shape[1:])
 
 
 def as_list(found: Any) -> list[Any] | None:
@@ -252,15 +242,6 @@ def as_list(found: Any) -> list[Any] | None:
     if isinstance(found, np.ndarray):
         return list(found) if found.ndim else None
     return found if isinstance(found, list) else None
-
-
-def _pairs(found: Any, expected: list[Any]) -> list[tuple[Any, Any, str]] | None:
-    """Return the parts of a list, each with the right one and the kind of its shape; None if their number is wrong."""
-    parts = as_list(found)
-    if parts is None or len(parts) != len(expected):
-        return None
-    kinds = ["bias" if np.shape(whole)[:1] == (1,) or np.ndim(whole) == 1 else "array" for whole in expected]
-    return list(zip(parts, expected, kinds, strict=True))
 
 
 def difference(found: Any, expected: Any, result: str, precision: float = PRECISION) -> str:
@@ -272,35 +253,26 @@ def difference(found: Any, expected: Any, result: str, precision: float = PRECIS
     'entry [0, 1] is 2, but should be 3'
     """
     if result == "list":
-        pairs = _pairs(found, expected)
-        if pairs is None:
-            parts = as_list(found)
+        parts = as_list(found)
+        if parts is None or len(parts) != len(expected):
             count = f"{len(parts)} parts" if parts is not None else shown(found)
             return f"the result is {count}, but should be a list of {len(expected)} arrays"
-        for number, (part, whole, kind) in enumerate(pairs):
-            if not right(part, whole, kind, precision):
-                return f"in part {number} of the list, {difference(part, whole, kind, precision)}"
-        return "the parts are right"
-    should = f"but should be {shape_in_words(expected, result)}"
+        pairs = enumerate(zip(parts, expected, strict=True))
+        number, wrong = next(one for one in pairs if not right(*one[1], "bias", precision))
+        return f"in part {number} of the list, {difference(*wrong, 'bias', precision)}"
+    shape = np.shape(expected)
+    should = "one number" if result == "number" else f"an array of shape {shape}"
+    should += f" or {shape[1:]}" if result == "bias" and shape[0] == 1 else ""
     if not isinstance(found, np.ndarray):
-        return f"the result is {shown(found)}, {should}"
-    expected = np.asarray(expected, float)
+        return f"the result is {shown(found)}, but should be {should}"
     if np.squeeze(found).shape != np.squeeze(expected).shape or same(found, expected, precision):
-        return f"the result has shape {found.shape}, {should}"
-    flat, whole = found.ravel(), expected.ravel()
+        return f"the result has shape {found.shape}, but should be {should}"
+    flat, whole = found.ravel(), np.ravel(expected)
     with np.errstate(invalid="ignore"):
         error = np.where(np.isfinite(flat), np.abs(flat - whole), np.inf)
     worst = int(np.argmax(error > precision * np.max(np.abs(whole))))
-    place = [int(k) for k in np.unravel_index(worst, expected.shape)]
+    place = [int(k) for k in np.unravel_index(worst, shape)]
     return f"{f'entry {place}' if place else 'the result'} is {flat[worst]:.6g}, but should be {whole[worst]:.6g}"
-
-
-def shape_in_words(expected: Any, result: str) -> str:
-    """Return the shape that a result should have."""
-    if result == "number":
-        return "one number"
-    shape = np.shape(expected)
-    return f"an array of shape {shape}" + (f" or {shape[-1:]}" if result == "bias" else "")
 
 
 def shown(found: Any) -> str:
