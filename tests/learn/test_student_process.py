@@ -68,8 +68,8 @@ if os.fork() == 0:
 def test_nothing_that_a_file_starts_outlives_the_grading(graded, monkeypatch, tmp_path, start, isolated):
     if not isolated:  # as where the system does not allow namespaces
         source = Path(student.__file__).read_text()
-        (tmp_path / "student.py").write_text(source.replace("system.unshare", "(lambda flags: -1)"))
-        monkeypatch.setattr(student, "__file__", str(tmp_path / "student.py"))
+        (tmp_path / "program.py").write_text(source.replace("system.unshare", "(lambda flags: -1)"))
+        monkeypatch.setattr(student, "__file__", str(tmp_path / "program.py"))
     mark = secrets.token_hex(8)
     assert graded(f"import os, subprocess, sys\nMARK = {mark!r}\n{start}\n").right
     assert running(mark) == []

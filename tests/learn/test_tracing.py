@@ -8,7 +8,6 @@ import vecprop as vp
 from core.test_composite_layer import INSIDE, Residual
 from vecprop import learn
 from vecprop.learn.tracing.equations import computed
-from vecprop.learn.tracing.values import with_names
 
 RNG = np.random.default_rng(0)
 TUTORIAL = vp.Network(2, [vp.Dense(3), vp.Logistic(), vp.Dense(2)], vp.SoftmaxCrossEntropy(reduction="sum"))
@@ -164,7 +163,3 @@ def test_shown_as_text_html_latex_and_frame():
         == 2
     )
     assert repr(traced).startswith("Trace(X, T, W1")
-
-
-def test_names_take_the_place_of_roles():
-    assert with_names("{X}.T @ {dY}", {"X": "H1", "dY": "delta_Z2"}) == "{H1}.T @ {delta_Z2}"

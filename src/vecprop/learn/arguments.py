@@ -74,21 +74,21 @@ def _agree(name: str, array: Array, axes: tuple[str, ...], known: dict[str, tupl
             )
 
 
-def checked_lists(**lists: Any) -> list[list[Array]]:
-    """Return lists of parameters and of moments, of the same shapes, as lists of arrays; or say what does not fit."""
-    for name, values in lists.items():
+def checked_lists(ls_of_params: Any, Ms: Any) -> tuple[list[Array], list[Array]]:
+    """Return parameters and moments, of the same shapes, as lists of arrays; or say what does not fit."""
+    arrays = []
+    for name, values in (("ls_of_params", ls_of_params), ("Ms", Ms)):
         if not isinstance(values, Iterable):
             raise TypeError(f"{name} is a list of arrays, such as [Wh, bh, Wo, bo], not {type(values).__name__}.")
-    lists = {name: list(values) for name, values in lists.items()}
-    (first, parameters), *_ = lists.items()
-    for name, values in lists.items():
-        if len(values) != len(parameters):
-            raise ValueError(f"{name} has {len(values)} arrays, but {first} has {len(parameters)}: give one for each.")
-    arrays = [[as_array(value, f"{name}[{k}]") for k, value in enumerate(values)] for name, values in lists.items()]
-    for k, (P, M) in enumerate(zip(arrays[0], arrays[-1], strict=True)):
+        arrays.append([as_array(value, f"{name}[{k}]") for k, value in enumerate(values)])
+    parameters, moments = arrays
+    if len(moments) != len(parameters):
+        count = f"ls_of_params has {len(parameters)}"
+        raise ValueError(f"Ms has {len(moments)} arrays, but {count}: give one for each.")
+    for k, (P, M) in enumerate(zip(parameters, moments, strict=True)):
         if any(p != m and 1 not in (p, m) for p, m in zip(reversed(P.shape), reversed(M.shape), strict=False)):
             raise ValueError(
-                f"{list(lists)[-1]}[{k}] has shape {tuple(M.shape)}, but {first}[{k}] has {tuple(P.shape)}: a "
-                "parameter and its moment have the same shape."
+                f"Ms[{k}] has shape {tuple(M.shape)}, but ls_of_params[{k}] has {tuple(P.shape)}: a parameter and its "
+                "moment have the same shape."
             )
-    return arrays
+    return parameters, moments

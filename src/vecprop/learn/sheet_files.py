@@ -19,7 +19,7 @@ import numpy as np
 from .grading.grades import Grades
 from .grading.student_process import StudentProcess, read_source
 from .sheet import DECIMALS, Worksheet
-from .tracing.output import STYLE, by_stage, equation_html, equation_latex, numbers_html
+from .tracing.output import STYLE, block_html, by_stage, equation_latex, numbers_html
 from .tracing.values import Value
 
 COLUMNS = ("file", "name", "shape", "rows", "seed", "points", "out_of", "wrong", "notes")
@@ -198,10 +198,10 @@ def _notebook(sheet: Worksheet, solution: bool) -> dict[str, Any]:
 def _page(sheet: Worksheet, solution: bool) -> str:
     """Return a worksheet as an HTML page that needs nothing else."""
     arrays, (title, about) = dict(sheet.trace), _about(sheet)
-    blocks = ["<h2>Given</h2>", *(_block(equation_html(value, arrays), numbers_html(value)) for value in sheet.given)]
+    blocks = ["<h2>Given</h2>", *(block_html(value, arrays, numbers_html(value)) for value in sheet.given)]
     for head, value in by_stage(sheet.blanks):
         blocks += [f"<h2>{head}</h2>"] if head else []
-        blocks.append(_block(equation_html(value, arrays), numbers_html(value) if solution else _fields(value)))
+        blocks.append(block_html(value, arrays, numbers_html(value) if solution else _fields(value)))
     template = files("vecprop.learn").joinpath("worksheet.html").read_text(encoding="utf-8")
     return Template(template).substitute(
         title=escape(title),
@@ -212,10 +212,6 @@ def _page(sheet: Worksheet, solution: bool) -> str:
         hidden="hidden" if solution else "",
         sheet=json.dumps(sheet.to_dict()).replace("<", "\\u003c"),
     )
-
-
-def _block(equation: str, numbers: str) -> str:
-    return f'<div class="value"><div class="equation">{equation}</div><div class="numbers">{numbers}</div></div>'
 
 
 def _fields(value: Value) -> str:

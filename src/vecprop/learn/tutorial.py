@@ -228,7 +228,7 @@ def update_momentum(
     >>> Ms[3]
     array([[ 0.2, -0.2]])
     """
-    parameters, moments = checked_lists(ls_of_params=ls_of_params, Ms=Ms)
+    parameters, moments = checked_lists(ls_of_params, Ms)
     if len(parameters) != 4:
         raise ValueError(f"ls_of_params has {len(parameters)} arrays, but it is [Wh, bh, Wo, bo].")
     Js = backprop_gradients(X, T, *parameters)
@@ -243,7 +243,7 @@ def update_params(ls_of_params: Sequence[Array], Ms: Sequence[Array]) -> list[Ar
     >>> update_params([np.array([[1.0, 2.0]])], [np.array([[0.5, -0.5]])])
     [array([[1.5, 1.5]])]
     """
-    parameters, moments = checked_lists(ls_of_params=ls_of_params, Ms=Ms)
+    parameters, moments = checked_lists(ls_of_params, Ms)
     return [P + M for P, M in zip(parameters, moments, strict=True)]
 
 

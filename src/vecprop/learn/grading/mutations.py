@@ -148,11 +148,6 @@ class Part(NamedTuple):
     node: Any
     places: list[tuple[int, int]]
 
-    @property
-    def is_number(self) -> bool:
-        """Whether it is one number."""
-        return isinstance(self.node, ast.Constant) or self.name in ("momentum_term", "learning_rate")
-
 
 def _parts(task: Task) -> list[Part]:
     """Return the parts of a formula, the shortest first: all occurrences of equal ones, and each one of several."""
@@ -163,12 +158,8 @@ def _parts(task: Task) -> list[Part]:
     def visit(node: Any, parent: Any) -> None:
         if isinstance(node, ast.BinOp | ast.UnaryOp | ast.Call | ast.Attribute | ast.Constant | ast.Name):
             groups.setdefault(ast.get_source_segment(source, node) or "", []).append((node, parent))
-        children = list(ast.iter_child_nodes(node))
-        if isinstance(node, ast.Call):
-            children = node.args
-        if isinstance(node, ast.ListComp):
-            children = [node.elt, node.generators[0].iter]
-        for child in children:
+        children = node.args if isinstance(node, ast.Call) else ast.iter_child_nodes(node)
+        for child in [node.elt, node.generators[0].iter] if isinstance(node, ast.ListComp) else children:
             visit(child, node)
 
     body: Any = ast.parse(source).body[0]
@@ -176,17 +167,14 @@ def _parts(task: Task) -> list[Part]:
         visit(statement.value, statement)
     found = []
     for text, nodes in sorted(groups.items(), key=lambda one: len(one[0])):
-        places = [
-            (starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset)
-            for node, _ in nodes
-        ]
+        places, alone = [], []
+        for node, parent in nodes:
+            start, end = starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset
+            places.append((start, end))
+            alone.append(Part(f"{_said(text)} in {_said(ast.unparse(parent))}", text, node, [(start, end)]))
         is_whole = isinstance(nodes[0][1], ast.Return)
         found.append(Part("" if is_whole else _said(text), text, nodes[0][0], places))
-        if len(nodes) > 1:
-            found += [
-                Part(f"{_said(text)} in {_said(ast.unparse(parent))}", text, node, [place])
-                for (node, parent), place in zip(nodes, places, strict=True)
-            ]
+        found += alone if len(alone) > 1 else []
     return found
 
 
@@ -219,13 +207,12 @@ def mutated(task: Task) -> Iterator[Mistake]:
     for part in parts:
         for words, look, new in _left_out(part):
             yield Mistake(words, look, _with(task, part, new)())
-    changeable = [
-        part for part in parts if part.name and (task.name != "backprop_gradients" or part.name in task.arguments)
-    ]
-    for part in changeable:
-        made = _with(task, part, f"changed({part.text})")
-        for words, look, change in OF_ONE_NUMBER if part.is_number else CHANGES:
-            yield Mistake(said(words, part.name), look, made(change), words)
+    for part in parts:
+        if part.name in task.arguments if is_list else part.name:
+            made = _with(task, part, f"changed({part.text})")
+            is_number = isinstance(part.node, ast.Constant) or part.name in ("momentum_term", "learning_rate")
+            for words, look, change in OF_ONE_NUMBER if is_number else CHANGES:
+                yield Mistake(said(words, part.name), look, made(change), words)
     for part in parts if not is_list else ():
         inside = part.text[part.text.index("(") + 1 : -1] if isinstance(part.node, ast.Call) else ""
         if not part.name and len(task.arguments) == 1:
@@ -287,7 +274,8 @@ def _replacements(task: Task, part: Part) -> Iterator[tuple[str, str, str]]:
     if isinstance(node, ast.BinOp):
         left, right, symbol = ast.unparse(node.left), ast.unparse(node.right), SYMBOLS[type(node.op)]
         yield f"{_said(left)} and {_said(right)} are swapped", "order", f"({right}) {symbol} ({left})"
-        for other, (one, two) in product(set(OPERATORS) - {symbol}, ((left, right), (right, left))):
+        others = [other for other in OPERATORS if other != symbol]
+        for other, (one, two) in product(others, ((left, right), (right, left))):
             words = f"{_said(one)} and {_said(two)} are {OPERATORS[other]}, not {OPERATORS[symbol]}"
             yield words, "order", f"({one}) {other} ({two})"
     if part.text.startswith("np.sum("):

@@ -7,7 +7,7 @@ of the part, in the place of which their numbers are shown.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,24 +28,21 @@ from ...optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Neste
 
 @dataclass(frozen=True)
 class LayerEquations:
-    """The equations of a layer.
+    """The equation of each role of a layer, in order.
 
-    Parameters
-    ----------
-    forward, backward : dict of str to str
-        The equation of each role, in order. Roles are X and Y, dX and dY for the gradients with respect to them, the
-        names of parameters, J_ and such a name for its gradient, and those of `saved`.
+    Roles are X and Y, dX and dY for the gradients with respect to them, the names of parameters, J_ and such a name for
+    its gradient, and those that are saved. A layer of one's own has names for its functions.
     """
 
-    letter: str
-    forward: Mapping[str, str]
-    backward: Mapping[str, str]
+    letter: str = "F"
+    forward: Mapping[str, str] = field(default_factory=dict)
+    backward: Mapping[str, str] = field(default_factory=dict)
     saved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class LossEquations:
-    """The equations of a loss: of the predictions Y, the row losses l, and the error d = ∂l/∂Z of each row."""
+    """The equations of the predictions Y, the row losses l, and the error d = ∂l/∂Z of each row."""
 
     Y: str = "link({Z})"
     l: str = "loss({Z}, {T})"
@@ -56,11 +53,7 @@ def _activation(value: str, slope: str) -> LayerEquations:
     return LayerEquations("H", {"Y": value}, {"S": slope, "dX": "{S} * {dY}"})
 
 
-DENSE = LayerEquations(
-    "Z",
-    {"Y": "{X} @ {W} + {b}"},
-    {"J_W": "{X}.T @ {dY}", "J_b": "sum({dY})", "dX": "{dY} @ {W}.T"},
-)
+DENSE = LayerEquations("Z", {"Y": "{X} @ {W} + {b}"}, {"J_W": "{X}.T @ {dY}", "J_b": "sum({dY})", "dX": "{dY} @ {W}.T"})
 LAYER_NORM = LayerEquations(
     "N",
     {"s": "sqrt(mean(({X} - mean({X}))**2) + epsilon)", "U": "({X} - mean({X})) / {s}", "Y": "{g} * {U} + {b}"},
@@ -105,10 +98,7 @@ OPTIMIZERS: dict[type, dict[str, str]] = {
     GradientDescent: {"theta": "{old} - rate * {J}"},
     Momentum: {"M": "momentum * {M_old} - rate * {J}", "theta": "{old} + {M}"},
     Nesterov: {"M": "momentum * {M_old} - rate * {J}", "theta": "{old} + momentum * {M} - rate * {J}"},
-    RMSProp: {
-        "v": "decay * {v_old} + (1 - decay) * {J}**2",
-        "theta": "{old} - rate * {J} / (sqrt({v}) + epsilon)",
-    },
+    RMSProp: {"v": "decay * {v_old} + (1 - decay) * {J}**2", "theta": "{old} - rate * {J} / (sqrt({v}) + epsilon)"},
     Adam: {
         "m": "beta1 * {m_old} + (1 - beta1) * {J}",
         "v": "beta2 * {v_old} + (1 - beta2) * {J}**2",
@@ -121,29 +111,15 @@ OPTIMIZERS[AdamW] = OPTIMIZERS[Adam] | {
 
 
 def layer_equations(layer: Any, p: Mapping[str, Any], saved: Any) -> LayerEquations:
-    """Return the equations of a layer; of a layer of one's own, names for its functions."""
-    if type(layer) is Dense:
-        return DENSE
-    if type(layer) is LayerNorm:
-        return LAYER_NORM
-    if type(layer) is Dropout:
-        return NO_DROPOUT if saved is None else DROPOUT
+    """Return the equations of a layer in a pass."""
+    known = {Dense: DENSE, LayerNorm: LAYER_NORM, Dropout: NO_DROPOUT if saved is None else DROPOUT}
+    if equations := (known | ACTIVATIONS).get(type(layer)):
+        return equations
     if isinstance(layer, Activation):
-        return ACTIVATIONS.get(type(layer), _activation("f({X})", "f′({X})"))
+        return _activation("f({X})", "f′({X})")
     parameters = "".join(f", {{{name}}}" for name in p)
-    backward = f"backward({{dY}}{parameters})"
-    return LayerEquations("F", {"Y": f"f({{X}}{parameters})"}, {**{f"J_{name}": "" for name in p}, "dX": backward})
-
-
-def loss_equations(loss: Any) -> LossEquations:
-    """Return the equations of a loss; of a loss of one's own, names for its functions."""
-    return LOSSES.get(type(loss), LossEquations())
-
-
-def optimizer_equations(optimizer: Any) -> Mapping[str, str]:
-    """Return the equations of an optimizer's moments and of theta; of one of one's own, names for its functions."""
-    unknown = {**dict.fromkeys(optimizer.moments, ""), "theta": "update({old}, {J})"}
-    return OPTIMIZERS.get(type(optimizer), unknown)
+    backward = {**{f"J_{name}": "" for name in p}, "dX": f"backward({{dY}}{parameters})"}
+    return LayerEquations("F", {"Y": f"f({{X}}{parameters})"}, backward)
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {

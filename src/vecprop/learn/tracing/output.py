@@ -12,6 +12,7 @@ from .values import Value
 ROWS, COLUMNS = 8, 10
 """The most rows and columns of an array that a page or LaTeX shows."""
 
+POWERS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 LEGEND = "∘ multiplies entry by entry, Σₙ sums over the rows, Σₒ over the outputs of each row."
 
 
@@ -48,18 +49,13 @@ def pieces(name: str, equation: str, arrays: Mapping[str, np.ndarray]) -> list[S
     >>> pieces("J_b1", "sum({delta_Z1})", arrays)[1:]
     [' = Σₙ(', Symbol(name='delta_Z1', shape=(4, 3), is_transposed=False), ')']
     """
-    left = Symbol(name, arrays[name].shape)
-    if not equation:
-        return [left]
-    found: list[Symbol | str] = [left]
-    signs = " = "
-    for text, of, transposed in re.findall(r"([^{]*)(?:\{([^}]+)\}(\.T)?)?", equation):
-        signs += text
+    found: list[Symbol | str] = [Symbol(name, arrays[name].shape)]
+    whole = f" = {equation}" if equation else ""
+    for text, of, transposed in re.findall(r"([^{]*)(?:\{([^}]+)\}(\.T)?)?", whole):
+        found += [_signs(text)] if text else []
         if of:
-            shape = arrays[of].shape
-            found += [_signs(signs), Symbol(of, shape[::-1] if transposed else shape, bool(transposed))]
-            signs = ""
-    return [*found, _signs(signs)] if signs else found
+            found.append(Symbol(of, arrays[of].shape[:: -1 if transposed else 1], bool(transposed)))
+    return found
 
 
 def _signs(code: str) -> str:
@@ -70,29 +66,19 @@ def _signs(code: str) -> str:
     >>> _signs(" @ "), _signs("0.9 * "), _signs(" * "), _signs("**2")
     (' ', '0.9 ', ' ∘ ', '²')
     """
-    powers = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-    code = re.sub(r"\*\*(\d+)", lambda power: power[1].translate(powers), code)
+    code = re.sub(r"\*\*(\d+)", lambda power: power[1].translate(str.maketrans("0123456789", POWERS)), code)
     code = re.sub(r"(\d\)?) \* ", r"\1 ", code).replace("total(", "Σₒ(").replace("sum(", "Σₙ(")
     code = re.sub(r"(?<!e)-", "−", code)  # but not in 1e-05
     return code.replace(" @ ", " ").replace(" * ", " ∘ ").replace("sqrt(", "√(")
 
 
-def number(value: float) -> str:
-    """Return a number to four figures."""
-    return f"{float(value) + 0.0:.4g}"
-
-
-def shape_text(shape: tuple[int, ...]) -> str:
-    """Return a shape as text; empty for a single number."""
-    return str(shape) if shape else ""
-
-
-def grid(array: np.ndarray, is_column: bool) -> tuple[list[list[str]], int, int]:
-    """Return the first rows and columns of an array as numbers, and how many more there are of each."""
-    matrix = array.reshape(-1, 1) if array.ndim == 1 and is_column else np.atleast_2d(array)
+def _grid(value: Value) -> tuple[list[list[str]], int, int]:
+    """Return the first rows and columns of an array, to four figures, and how many more there are of each."""
+    array = value.array
+    matrix = array.reshape(-1, 1) if array.ndim == 1 and value.of_rows else np.atleast_2d(array)
     matrix = matrix.reshape(-1, matrix.shape[-1])
     rows, columns = (n if n <= most + 2 else most for n, most in zip(matrix.shape, (ROWS, COLUMNS), strict=True))
-    cells = [[number(value) for value in row[:columns]] for row in matrix[:rows]]
+    cells = [[f"{number + 0.0:.4g}" for number in row[:columns]] for row in matrix[:rows]]
     return cells, matrix.shape[0] - rows, matrix.shape[1] - columns
 
 
@@ -104,37 +90,31 @@ def by_stage(values: Iterable[Value]) -> Iterator[tuple[str, Value]]:
         stage = value.stage
 
 
+def _head(row: int | None) -> str:
+    return f"{'All rows' if row is None else f'Row {row}, and its part in each gradient'}. {LEGEND}"
+
+
 def as_text(values: Sequence[Value], row: int | None) -> str:
     """Return the values as text."""
     arrays = {value.name: value.array for value in values}
-    lines = [f"{'All rows' if row is None else f'Row {row}, and its part in each gradient'}. {LEGEND}"]
+    lines = [_head(row)]
     for head, value in by_stage(values):
+        above, below = "", ""
+        for part in pieces(value.name, value.equation, arrays):
+            name = part if isinstance(part, str) else part.name + "ᵀ" * part.is_transposed
+            shape = "" if isinstance(part, str) or not part.shape else str(part.shape)
+            width = max(len(name), len(shape))
+            above, below = above + name.ljust(width), below + shape.ljust(width)
         lines += ["", head, "-" * len(head)] if head else []
-        equation, shapes = _equation(pieces(value.name, value.equation, arrays))
-        if value.array.ndim:
-            lines += ["", equation, shapes, *_numbers(value)]
-        else:
-            lines += ["", f"{equation} = {float(value.array):.6g}", *([shapes] if shapes.strip() else [])]
+        if not value.array.ndim:
+            lines += ["", f"{above} = {float(value.array):.6g}", *([below] if below.strip() else [])]
+            continue
+        cells, more_rows, more_columns = _grid(value)
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        rows = ["  ".join(map(str.rjust, line, widths)) for line in cells]
+        lines += ["", above, below, *(f"    [ {line}{'  …' if more_columns else ''} ]" for line in rows)]
+        lines += [f"    … {more_rows} more rows"] if more_rows else []
     return "\n".join(line.rstrip() for line in lines)
-
-
-def _equation(parts: Sequence[Symbol | str]) -> tuple[str, str]:
-    """Return an equation, and the shapes under it."""
-    above, below = "", ""
-    for part in parts:
-        name = part if isinstance(part, str) else part.name + "ᵀ" * part.is_transposed
-        shape = "" if isinstance(part, str) else shape_text(part.shape)
-        width = max(len(name), len(shape))
-        above, below = above + name.ljust(width), below + shape.ljust(width)
-    return above, below
-
-
-def _numbers(value: Value) -> list[str]:
-    cells, more_rows, more_columns = grid(value.array, value.of_rows and value.array.ndim == 1)
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    rows = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
-    lines = [f"    [ {row}{'  …' if more_columns else ''} ]" for row in rows]
-    return lines + ([f"    … {more_rows} more rows"] if more_rows else [])
 
 
 # Colours are those of the page around it, so that light and dark notebooks are served alike.
@@ -155,44 +135,36 @@ STYLE = """
 .vecprop-trace td { text-align: right; padding: 0.05rem 0.55rem; border: 0; background: none; color: inherit; }
 .vecprop-trace .note { opacity: 0.75; font-size: 0.85rem; margin: 0.2rem 0; }
 """
-_HTML_LETTERS = {"delta": "δ", "l": "ℓ"}
 
 
 def as_html(values: Sequence[Value], row: int | None) -> str:
     """Return the values as HTML."""
     arrays = {value.name: value.array for value in values}
-    which = "All rows" if row is None else f"Row {row}, and its part in each gradient"
-    blocks = [f'<div class="vecprop-trace"><style>{STYLE}</style><p class="note">{which}. {escape(LEGEND)}</p>']
+    blocks = [f'<div class="vecprop-trace"><style>{STYLE}</style><p class="note">{escape(_head(row))}</p>']
     for head, value in by_stage(values):
         blocks += [f"<h4>{head}</h4>"] if head else []
-        equation = equation_html(value, arrays)
-        numbers = f'<div class="numbers">{numbers_html(value)}</div>'
-        blocks.append(f'<div class="value"><div class="equation">{equation}</div>{numbers}</div>')
+        blocks.append(block_html(value, arrays, numbers_html(value)))
     return "\n".join([*blocks, "</div>"])
 
 
-def equation_html(value: Value, arrays: Mapping[str, np.ndarray]) -> str:
-    """Return a value's equation, with the shapes under it."""
-    return "".join(_piece_html(part) for part in pieces(value.name, value.equation, arrays))
-
-
-def _piece_html(part: Symbol | str) -> str:
-    if isinstance(part, str):
-        return escape(part)
-    name = symbol_html(part) + "<sup>⊤</sup>" * part.is_transposed
-    return f'<span class="symbol"><span>{name}</span><small>{shape_text(part.shape) or "&nbsp;"}</small></span>'
-
-
-def symbol_html(part: Symbol) -> str:
-    """Return a symbol as HTML."""
-    letter, index, when = part.parts
-    below = f"<sub>{escape(index)}</sub>" if index else ""
-    return f"<i>{escape(_HTML_LETTERS.get(letter, letter))}</i>{below}" + (f"<sup>{when}</sup>" if when else "")
+def block_html(value: Value, arrays: Mapping[str, np.ndarray], numbers: str) -> str:
+    """Return a value's equation, with the shapes under it and numbers beside it."""
+    equation = ""
+    for part in pieces(value.name, value.equation, arrays):
+        if isinstance(part, str):
+            equation += escape(part)
+            continue
+        letter, index, when = part.parts
+        name = f"<i>{escape({'delta': 'δ', 'l': 'ℓ'}.get(letter, letter))}</i>"
+        name += f"<sub>{escape(index)}</sub>" if index else ""
+        name += (f"<sup>{when}</sup>" if when else "") + "<sup>⊤</sup>" * part.is_transposed
+        equation += f'<span class="symbol"><span>{name}</span><small>{part.shape or "&nbsp;"}</small></span>'
+    return f'<div class="value"><div class="equation">{equation}</div><div class="numbers">{numbers}</div></div>'
 
 
 def numbers_html(value: Value) -> str:
     """Return a value's numbers as a table; one number as text."""
-    cells, more_rows, more_columns = grid(value.array, value.of_rows and value.array.ndim == 1)
+    cells, more_rows, more_columns = _grid(value)
     if not value.array.ndim:
         return cells[0][0]
     rows = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in cells)
@@ -209,65 +181,54 @@ _SIGNS = {
     "ᵀ": r"^\top",
     "′": "'",
 }
-_POWERS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True))
-_LATEX_LETTERS = {"delta": r"\delta", "l": r"\ell"}
 
 
 def as_latex(values: Sequence[Value]) -> str:
     """Return the values as one block of aligned equations."""
     arrays = {value.name: value.array for value in values}
-    lines = [f"{equation_latex(value, arrays, ' &')} = {numbers_latex(value)}" for value in values]
+    lines = [f"{equation_latex(value, arrays, ' &')} = {_numbers_latex(value)}" for value in values]
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
 
 def equation_latex(value: Value, arrays: Mapping[str, np.ndarray], after_name: str = "") -> str:
     """Return a value's equation, with the shapes under it."""
-    first, *others = (_piece_latex(part) for part in pieces(value.name, value.equation, arrays))
+    first, *others = map(_piece_latex, pieces(value.name, value.equation, arrays))
     return first + after_name + "".join(others)
 
 
 def _piece_latex(part: Symbol | str) -> str:
-    if isinstance(part, str):
-        return _signs_latex(part)
-    name = symbol_latex(part) + r"^\top" * part.is_transposed
-    shape = shape_text(part.shape)
-    return rf"\underset{{{shape}}}{{{name}}}" if shape else name
+    if not isinstance(part, str):
+        name = _symbol_latex(part) + r"^\top" * part.is_transposed
+        return rf"\underset{{{part.shape}}}{{{name}}}" if part.shape else name
+    text = re.sub(f"[{POWERS}]+", lambda power: f"^{{{''.join(str(POWERS.index(k)) for k in power[0])}}}", part)
+    for sign, latex in _SIGNS.items():
+        text = text.replace(sign, latex)
+    text = re.sub(r"\b(exp|log|max|tanh)\(", r"\\\1(", text)
+    functions = "where|mean|softmax|logistic|abs|sign|clip|huber|gelu|link|loss|backward|update"
+    text = re.sub(rf"(?<!\\)\b({functions})\b", r"\\mathrm{\1}", text)
+    return text if text.strip() else text.replace(" ", r"\,")
 
 
-def symbol_latex(part: Symbol) -> str:
+def _symbol_latex(part: Symbol) -> str:
     r"""Return a symbol as LaTeX.
 
     Examples
     --------
-    >>> symbol_latex(Symbol("delta_Z2", (4, 2))), symbol_latex(Symbol("W1_new", (2, 3)))
+    >>> _symbol_latex(Symbol("delta_Z2", (4, 2))), _symbol_latex(Symbol("W1_new", (2, 3)))
     ('\\delta_{Z_{2}}', 'W_{1}^{\\mathrm{new}}')
     """
     letter, index, when = part.parts
-    shown = _LATEX_LETTERS.get(letter, letter if len(letter) == 1 else rf"\mathrm{{{letter}}}")
-    if index:
-        below = index if index.isalnum() and index[0].isdigit() else symbol_latex(Symbol(index, ()))
-        shown += f"_{{{below}}}"
+    roman = letter if len(letter) == 1 else rf"\mathrm{{{letter}}}"
+    below = index if index.isalnum() and index[0].isdigit() else index and _symbol_latex(Symbol(index, ()))
+    shown = {"delta": r"\delta", "l": r"\ell"}.get(letter, roman) + (f"_{{{below}}}" if below else "")
     return shown + (rf"^{{\mathrm{{{when}}}}}" if when else "")
 
 
-def _signs_latex(text: str) -> str:
-    text = re.sub(f"[{''.join(_POWERS)}]+", lambda power: f"^{{{''.join(_POWERS[digit] for digit in power[0])}}}", text)
-    for sign, latex in _SIGNS.items():
-        text = text.replace(sign, latex)
-    text = re.sub(r"\b(exp|log|max|tanh)\(", r"\\\1(", text)
-    text = re.sub(
-        r"(?<!\\)\b(where|mean|softmax|logistic|abs|sign|clip|huber|gelu|link|loss|backward|update)\b",
-        r"\\mathrm{\1}",
-        text,
-    )
-    return text.replace(" ", r"\,") if text.strip() == "" else text
-
-
-def numbers_latex(value: Value) -> str:
+def _numbers_latex(value: Value) -> str:
     """Return a value's numbers as a matrix; one number as it is."""
+    cells, more_rows, more_columns = _grid(value)
     if not value.array.ndim:
-        return grid(value.array, False)[0][0][0]
-    cells, more_rows, more_columns = grid(value.array, value.of_rows and value.array.ndim == 1)
+        return cells[0][0]
     rows = [" & ".join([*row, r"\cdots"] if more_columns else row) for row in cells]
     rows += [" & ".join([r"\vdots"] * (len(cells[0]) + bool(more_columns)))] if more_rows else []
     return r"\begin{bmatrix} " + r" \\ ".join(rows) + r" \end{bmatrix}"

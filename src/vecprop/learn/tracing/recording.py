@@ -3,7 +3,6 @@
 The network itself computes; each of its layers, and its loss, is a twin of the given one that keeps what passes by.
 """
 
-from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from types import new_class
@@ -14,11 +13,12 @@ from ...core.elementary import Array
 from ...core.layers import Layer
 from ...core.network import Network
 from ...core.rows.inputs import Batch
+from .equations import LayerEquations
 
 
 @dataclass
 class LayerPass:
-    """The values of one layer in a forward and backward pass."""
+    """The values of one layer in a forward and backward pass, and the names of its roles in its equations."""
 
     layer: Layer
     p: dict[str, Array]
@@ -29,44 +29,32 @@ class LayerPass:
     delta_X: Array = None
     J: dict[str, Array] = field(default_factory=dict)
     inside: list["LayerPass"] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Recording:
-    """One forward and backward pass of a network."""
-
-    layers: list[LayerPass]
-    row_losses: Array
-    loss: Array
-    gradient: Array
+    title: str = ""
+    names: dict[str, str] = field(default_factory=dict)
+    equations: LayerEquations = field(default_factory=LayerEquations)
 
 
 def record(
     network: Network, theta: Array, batch: Batch, noise: RandomKey | None = None, row: int | None = None
-) -> Recording:
-    """Return the values of a forward and backward pass on a batch that has been checked.
+) -> tuple[list[LayerPass], Array, Array, Array]:
+    """Return the passes of the layers, the rows' losses, the loss and the gradient of a batch that has been checked.
 
-    Parameters
-    ----------
-    row : int, optional
-        The row whose part in the gradient is sought: all others pass a delta of 0 back. By default all rows.
+    With a row, the gradient is the part of this one: all others pass a delta of 0 back.
 
     Examples
     --------
-    >>> from vecprop import Dense, Logistic, Network, SquaredError
     >>> network = Network(2, [Dense(3), Logistic(), Dense(1)], SquaredError())
     >>> theta = network.init(0)
-    >>> recording = record(network, theta, network.batch(theta, np.ones((4, 2)), np.zeros(4)))
-    >>> [step.Y.shape for step in recording.layers]
+    >>> layers, *_ = record(network, theta, network.batch(theta, np.ones((4, 2)), np.zeros(4)))
+    >>> [step.Y.shape for step in layers]
     [(4, 3), (4, 3), (4, 1)]
     """
     top: list[LayerPass] = []
     row_losses: list[Array] = []
     layers = [_twin(layer, [top]) for layer in network.layers]
-    loss_function = _loss_twin(network.loss_function, row_losses, row)
-    twin = Network(network.inputs, layers, loss_function, network.penalties)
+    twin = Network(network.inputs, layers, _loss_twin(network.loss_function, row_losses, row), network.penalties)
     loss, gradient = twin.batch_loss_and_gradient(theta, batch, noise)
-    return Recording(top, row_losses[0], loss, gradient)
+    return top, row_losses[0], loss, gradient
 
 
 def _twin(layer: Any, places: list[list[LayerPass]]) -> Any:
@@ -80,10 +68,8 @@ def _twin(layer: Any, places: list[list[LayerPass]]) -> Any:
         step = LayerPass(layer, p, X)
         places[-1].append(step)
         places.append(step.inside)
-        try:
-            step.Y, step.saved = cls.forward(self, p, X, noise)
-        finally:
-            places.pop()
+        step.Y, step.saved = cls.forward(self, p, X, noise)
+        places.pop()
         passes.append(step)
         return step.Y, step.saved
 
@@ -94,21 +80,18 @@ def _twin(layer: Any, places: list[list[LayerPass]]) -> Any:
         step.J = {name: copy(gradient) for name, gradient in J.items()}  # penalties are added to it later
         return step.delta_X
 
+    def inside(value: Any) -> Any:
+        """Return an attribute with twins in the place of the layers in it."""
+        if isinstance(value, Layer):
+            return _twin(value, places)
+        if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+            return type(value)(map(inside, value))
+        return {name: inside(part) for name, part in value.items()} if type(value) is dict else value
+
     twin = _of_class(layer, {"forward": forward, "backward": backward})
     for name, value in vars(layer).items():
-        object.__setattr__(twin, name, _inside(value, places))  # the dataclass may be frozen
+        object.__setattr__(twin, name, inside(value))  # the dataclass may be frozen
     return twin
-
-
-def _inside(value: Any, places: list[list[LayerPass]]) -> Any:
-    """Return an attribute of a layer, with twins in the place of the layers in it."""
-    if isinstance(value, Layer):
-        return _twin(value, places)
-    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
-        return type(value)(_inside(part, places) for part in value)
-    if isinstance(value, Mapping) and type(value) is dict:
-        return {name: _inside(part, places) for name, part in value.items()}
-    return value
 
 
 def _loss_twin(loss: Any, row_losses: list[Array], row: int | None) -> Any:

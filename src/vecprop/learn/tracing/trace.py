@@ -15,12 +15,7 @@ from .values import Value, step_values, values_of
 
 
 def trace(
-    network: Network,
-    theta: Any,
-    X: Any,
-    T: Any,
-    sample_weight: Any = None,
-    noise: RandomKey | int | None = None,
+    network: Network, theta: Any, X: Any, T: Any, sample_weight: Any = None, noise: RandomKey | int | None = None
 ) -> "Trace":
     """Return every value of one forward and backward pass, by its name in the equations.
 
@@ -81,8 +76,7 @@ def trace(
 
 def _traced(network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None, row: int | None) -> "Trace":
     values, parameters, gradient = values_of(network, theta, batch, noise, row)
-    arrays = tuple(replace(value, array=np.array(value.array)) for value in values)
-    return Trace(arrays, theta, gradient, None, (network, batch, noise, parameters), row)
+    return Trace(tuple(values), theta, gradient, None, (network, batch, noise, parameters), row)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -120,10 +114,10 @@ class Trace(Mapping[str, np.ndarray]):
     row_number: int | None
 
     def __getitem__(self, name: str) -> np.ndarray:
-        for value in self.values_in_order:
-            if value.name == name:
-                return value.array
-        raise KeyError(f"There is no {name!r} here, only {', '.join(self)}.")
+        arrays = {value.name: value.array for value in self.values_in_order}
+        if name not in arrays:
+            raise KeyError(f"There is no {name!r} here, only {', '.join(self)}.")
+        return arrays[name]
 
     def __iter__(self) -> Iterator[str]:
         return (value.name for value in self.values_in_order)
@@ -222,5 +216,4 @@ class Trace(Mapping[str, np.ndarray]):
     def __repr__(self) -> str:
         return f"Trace({', '.join(self)})"
 
-    def _repr_html_(self) -> str:
-        return self.to_html()
+    _repr_html_ = to_html
