@@ -302,9 +302,7 @@ WRONG = {
         + "Eo = Y - T\nEh = H * (1 - H) * (Eo @ Wo.T)\nreturn [X.T @ Eh, Eh.mean(0), H.T @ Eo, Eo.sum(0)]": "gradient_bias_hidden: it is divided by N, the number of rows",
         _FORWARD
         + "Eo = Y - T\nWo = Wo - 0.02 * H.T @ Eo\nEh = H * (1 - H) * (Eo @ Wo.T)\n"
-        + _ENDS.replace(
-            "H.T @ Eo", "H.T @ Eo"
-        ): "updated weights are used: δ_o comes back through output weights that have moved",
+        + _ENDS: "error_hidden: updated weights are used: the output weights have moved",
         _FORWARD
         + "Eo = Y - T\nEh = H * (1 - H) * (Eo @ Wo.T)\nreturn {'JWh': X.T @ Eh, 'JWo': H.T @ Eo}": "the result is of type dict",
         "H = hidden_activations(X, Wh, 0)\nY = output_activations(H, Wo, bo)\nEo = Y - T\nEh = H * (1 - H) * (Eo @ Wo.T)\n"

@@ -212,12 +212,7 @@ def backprop_gradients(X: Array, T: Array, Wh: Array, bh: Array, Wo: Array, bo: 
 
 @takes_arrays
 def update_momentum(
-    X: Array,
-    T: Array,
-    ls_of_params: Sequence[Array],
-    Ms: Sequence[Array],
-    momentum_term: float,
-    learning_rate: float,
+    X: Array, T: Array, ls_of_params: Sequence[Array], Ms: Sequence[Array], momentum_term: float, learning_rate: float
 ) -> list[Array]:
     """Return the new moments, momentum_term M - learning_rate J for each parameter.
 

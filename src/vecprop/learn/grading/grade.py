@@ -164,12 +164,7 @@ def _graded(functions: Mapping[str, Callable[..., Any]], tasks: Sequence[Task], 
 
 
 def _judged(
-    tasks: Sequence[Task],
-    judge: Judge,
-    caller: Caller,
-    own: Mapping[str, bool],
-    unset: Mapping[str, str],
-    hints: int,
+    tasks: Sequence[Task], judge: Judge, caller: Caller, own: Mapping[str, bool], unset: Mapping[str, str], hints: int
 ) -> Grades:
     """Grade functions that a caller calls: `own` has those that there are, `unset` why others are not."""
     if hints not in (0, 1, 2, 3):

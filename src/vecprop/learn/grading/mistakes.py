@@ -6,8 +6,8 @@ Each line has what to look at, the mistake, and the wrong formula. The mistakes 
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, partial
-from itertools import permutations
+from functools import cache
+from itertools import islice, permutations
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,30 @@ axis | the rows are added up step by step: the sum is the last one | E.cumsum(ax
 axis | the result is repeated for each row | E.sum(axis=0) + 0 * E
 """
 _STEP = "[momentum_term * M - learning_rate * J for M, J in zip(Ms, Js)]"
+_AHEAD = "updated parameters are used: the gradient is"
+_EACH = "updated parameters are used: each moves before the next gradient is taken"
+
+
+def _at(P: str) -> str:
+    """Return the formula of the moments with gradients at other parameters P."""
+    moved = f"({P} for P, M, J in zip(ls_of_params, Ms, Js))"
+    return _STEP.replace("Js", f"backprop_gradients(X, T, *{moved})")
+
+
+def one_by_one(X: Any, T: Any, params: Any, Ms: Any, m: Any, r: Any) -> list[Any]:
+    """Return moments whose gradients are taken after the parameters before have moved."""
+    params, moments = list(params), []
+    for k in range(4):
+        moments.append(m * Ms[k] - r * functions()["backprop_gradients"](X, T, *params)[k])
+        params[k] = params[k] + moments[k]
+    return moments
+
+
+def passed(arguments: Any, logistic: Any, derivative: Any) -> list[Any]:
+    """Return the gradients of a network with another function in the hidden layer."""
+    made = {"logistic": logistic, "error_hidden": lambda H, Wo, Eo: derivative(H) * (Eo @ Wo.T)}
+    return functions(made)["backprop_gradients"](*arguments)
+
 
 NAMED = {
     "logistic": """
@@ -190,14 +214,20 @@ shape | the factors Wo and Eo are in the wrong order | slope(H) * ([Wo|Wo.T] @ E
 shape | the slope is multiplied by a product of matrices instead of entry by entry | slope(H) @ (Eo @ Wo.T)
 factors | the step function's slope is taken, as of max(z, 0) | (H > 0.5) * (Eo @ Wo.T)
 argument | the slope is taken at the error that comes back | (Eo @ Wo.T) * slope(Eo @ Wo.T)
+point | updated weights are used: the output weights have moved | slope(H) * (Eo @ (Wo - [RATES] * H.T @ Eo).T)
 axis | it is summed over the rows | (slope(H) * (Eo @ Wo.T)).sum(axis=0)
-""",
+""".replace("RATES", "0.001|0.01|0.02|0.05|0.1|0.5|1"),
     "gradient_weight_hidden": _WEIGHT_GRADIENT.rpartition("factors |")[0].replace("A", "X").replace("E", "Eh"),
     "gradient_bias_hidden": _BIAS_GRADIENT.replace("E", "Eh"),
     "backprop_gradients": """
 list | only the gradients of the [weights|output layer|hidden layer] are returned | JS[[::2|2:|:2]]
 list | the new parameters are returned, not the gradients | [P - 0.02 * J for P, J in zip([Wh, bh, Wo, bo], JS)]
-""".replace("JS", "backprop_gradients(X, T, Wh, bh, Wo, bo)"),
+function | the hyperbolic tangent is taken WITH_SLOPE | passed(np.tanh, lambda H: 1 - H**2)
+function | max(z, 0) is taken WITH_SLOPE | passed(lambda Z: np.maximum(Z, 0), lambda H: H > 0)
+function | z itself is taken WITH_SLOPE | passed(lambda Z: Z, np.ones_like)
+""".replace("JS", "backprop_gradients(X, T, Wh, bh, Wo, bo)")
+    .replace("WITH_SLOPE", "instead of the logistic function, with its own slope")
+    .replace("slope | passed(", "slope | passed((X, T, Wh, bh, Wo, bo), "),
     "update_momentum": f"""
 sign | the sign of the gradient is wrong | {_STEP.replace("- l", "+ l")}
 sign | the sign of the momentum is wrong | {_STEP.replace("m", "-m", 1)}
@@ -210,6 +240,10 @@ factors | the gradient has the factor 1 - momentum | {_STEP.replace("- learning_
 size | the gradient is divided by N, the number of rows | {_STEP.replace("* J", "* J / len(X)")}
 list | the parameters after the step are returned, not the moments | update_params(ls_of_params, {_STEP})
 list | the new parameters are returned | [P - learning_rate * J for P, J in zip(ls_of_params, Js)]
+point | {_AHEAD} taken ahead, after the old moments | {_at("P + [momentum_term * M|M]")}
+point | the gradient is taken behind, at the parameters before the old moments | {_at("P - momentum_term * M")}
+point | {_AHEAD} taken after a step | {_at("P + [0|momentum_term] * M - learning_rate * J")}
+point | {_EACH} | one_by_one(X, T, ls_of_params, Ms, momentum_term, learning_rate)
 """,
     "update_params": """
 sign | the moments are subtracted | [P - M for P, M in zip(ls_of_params, Ms)]
@@ -219,8 +253,8 @@ list | the two lists are joined instead of added | [*ls_of_params, *Ms]
 """,
 }
 
-_SCOPE = {**functions(), "logistic": logistic, "softmax": softmax, "slope": slope}
-_BACKPROP = _SCOPE["backprop_gradients"]
+_SCOPE = {**functions(), "logistic": logistic, "softmax": softmax, "slope": slope, "passed": passed}
+_SCOPE["one_by_one"] = one_by_one
 _ONE_OF = re.compile(r"\[([^][]*\|[^][]*)\]")
 
 
@@ -244,64 +278,16 @@ def named(task: Task) -> list[Mistake]:
     around = "(lambda Js: …)(backprop_gradients(X, T, *ls_of_params))" if task.name == "update_momentum" else "…"
     lines = table(", ".join(task.arguments), NAMED[task.name], around)
     found = [Mistake(words, look, made) for words, look, made in lines]
-    return [*found, *{"backprop_gradients": _of_gradients, "update_momentum": _of_moments}.get(task.name, list)()]
+    return [*found, *(_of_gradients() if task.name == "backprop_gradients" else [])]
 
 
 def _of_gradients() -> Iterator[Mistake]:
-    names = TASKS["backprop_gradients"].shape.partition("]")[0].strip("[").split(", ")
-    for order in permutations(range(4)):
-        if order != (0, 1, 2, 3):
-            shown = ", ".join(names[k] for k in order)
-            made = lambda *args, order=order: [_BACKPROP(*args)[k] for k in order]  # noqa: E731
-            yield Mistake(f"the order is [{shown}]", "list", made)
-    for one, other in (
-        ("gradient_bias_out", "gradient_bias_hidden"),
-        ("gradient_weight_out", "gradient_weight_hidden"),
-    ):
+    names, exact = TASKS["backprop_gradients"].shape.partition("]")[0].strip("[").split(", "), functions()
+    for order in islice(permutations(range(4)), 1, None):
+        made = lambda *args, order=order: [exact["backprop_gradients"](*args)[k] for k in order]  # noqa: E731
+        yield Mistake(f"the order is [{', '.join(names[k] for k in order)}]", "list", made)
+    for of in ("gradient_bias", "gradient_weight"):
+        one, other = f"{of}_out", f"{of}_hidden"
         for mistake, second in zip(named(TASKS[one]), named(TASKS[other]), strict=False):
             both = functions({one: mistake.made, other: second.made})
             yield Mistake(f"{one} and {other}: {mistake.name}", mistake.look, both["backprop_gradients"])
-    for words, value, derivative in (
-        ("the hyperbolic tangent", np.tanh, lambda H: 1 - H**2),
-        ("max(z, 0)", lambda Z: np.maximum(Z, 0), lambda H: H > 0),
-        ("z itself", lambda Z: Z, np.ones_like),
-    ):
-        made = {"logistic": value, "error_hidden": lambda H, W, E, derivative=derivative: derivative(H) * (E @ W.T)}
-        name = f"{words} is taken instead of the logistic function, with its own slope"
-        yield Mistake(name, "function", functions(made)["backprop_gradients"])
-    words = "updated weights are used: δ_o comes back through output weights that have moved"
-    for rate in (0.001, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0):
-        yield Mistake(words, "point", partial(_through_moved_weights, rate))
-
-
-def _through_moved_weights(rate: float, X: Any, T: Any, Wh: Any, bh: Any, Wo: Any, bo: Any) -> list[Any]:
-    J, H = _BACKPROP(X, T, Wh, bh, Wo, bo), _SCOPE["hidden_activations"](X, Wh, bh)
-    Eh = _SCOPE["error_hidden"](H, Wo - rate * J[2], _SCOPE["output_activations"](H, Wo, bo) - T)
-    return [X.T @ Eh, Eh.sum(axis=0, keepdims=True), *J[2:]]
-
-
-def _of_moments() -> Iterator[Mistake]:
-    ahead = "updated parameters are used: the gradient is taken ahead, after the old moments"
-    for words, where in (
-        (ahead, lambda P, M, J, m, r: P + m * M),
-        (ahead, lambda P, M, J, m, r: P + M),
-        ("the gradient is taken behind, at the parameters before the old moments", lambda P, M, J, m, r: P - m * M),
-        ("updated parameters are used: the gradient is taken after a step", lambda P, M, J, m, r: P - r * J),
-        ("updated parameters are used: the gradient is taken after a step", lambda P, M, J, m, r: P + m * M - r * J),
-    ):
-        yield Mistake(words, "point", partial(_at_other_parameters, where))
-    yield Mistake("updated parameters are used: each moves before the next gradient is taken", "point", _one_by_one)
-
-
-def _at_other_parameters(where: Any, X: Any, T: Any, params: Any, Ms: Any, m: Any, r: Any) -> list[Any]:
-    Js = _BACKPROP(X, T, *params)
-    Js = _BACKPROP(X, T, *(where(P, M, J, m, r) for P, M, J in zip(params, Ms, Js, strict=True)))
-    return [m * M - r * J for M, J in zip(Ms, Js, strict=True)]
-
-
-def _one_by_one(X: Any, T: Any, params: Any, Ms: Any, m: Any, r: Any) -> list[Any]:
-    params, moments = list(params), []
-    for k in range(4):
-        moments.append(m * Ms[k] - r * _BACKPROP(X, T, *params)[k])
-        params[k] = params[k] + moments[k]
-    return moments
