@@ -56,26 +56,17 @@ class ReferenceTrainingLoop:
                 measured = self.measured()
                 reason = holding_back_interrupts(lambda received: self.record(*measured))  # noqa: B023
             return reason or "epochs"
-        except PressedAgain:
-            raise
-        except KeyboardInterrupt:
-            self.undo_epoch()
-            return "interrupted"
-        except Exception as error:  # such as one of a layer of the user's own
-            if not (self.run.is_whole or isinstance(error, DivergenceError)):
+        except (KeyboardInterrupt, Exception) as error:  # such as one of a layer of the user's own
+            if not isinstance(error, PressedAgain | DivergenceError):
                 self.undo_epoch()
-                self.run.is_whole = True
             raise
 
     def record(self, *measured: Array | None) -> Reason | None:
-        """Count an epoch and record what was measured after it; return a reason to stop, if there is one."""
-        for what, loss in zip(("loss", "validation loss"), measured, strict=False):
-            self.run.require_finite(what, loss)
-        self.state.history.measure(gradient_norm=np.mean(self.norms, axis=0), step_size=np.mean(self.sizes, axis=0))
+        """Record what was measured after an epoch; return a reason to stop, if there is one."""
+        steps = {"gradient_norm": np.mean(self.norms, axis=0), "step_size": np.mean(self.sizes, axis=0)}
         self.norms, self.sizes = [], []
-        self.state.epoch += 1
         try:
-            reason = self.run.after_epoch(*measured)
+            reason = self.run.after_epoch(*measured, **steps)
         finally:  # a callback may have moved theta, and raise KeyboardInterrupt, which ends training with a result
             self.keep()
         if self.run.callbacks and self.run.was_moved():
@@ -97,6 +88,7 @@ class ReferenceTrainingLoop:
         theta = self.kept.pop("theta")
         self.state.theta[...] = theta
         self.state.optimizer, self.state.step = self.kept, self.kept_step
+        self.run.is_whole = True
 
     def measured(self) -> tuple[Array | None, Array | None, Array | None]:
         """Return the losses of training and validation and the validation score at the current parameters."""

@@ -85,10 +85,16 @@ class CohortResults(Versioned):
         return np.where(known, self.losses[np.arange(len(latest)), latest], np.nan)
 
     def progress(self) -> np.ndarray:
-        """Return the progress of members that have ended, (5, M); see `CompiledCohort.progress`."""
-        every, ones = np.arange(len(self.numbers)), np.ones(len(self.numbers))
-        validation_losses = self.validation_losses[every, self.done] if self.validation_losses.size else np.nan * ones
-        return np.stack([ones, ones, self.done * self.rows, self.last_losses(), validation_losses])
+        """Return the progress of members, perhaps still under way, (5, M).
+
+        That is: whether each has ended, the share of its epochs that is done, the number of rows it has seen, and its
+        latest losses of training and of validation; nan if they are not known.
+        """
+        every, ended, known = np.arange(len(self.numbers)), self.seconds > 0, self.done > 0
+        share = np.where(ended, 1, self.done / max(self.epochs, 1))
+        validated = self.validation_losses[every, self.done] if self.validation_losses.size else np.nan
+        losses = (np.where(known, of, np.nan) for of in (self.losses[every, self.done - self.running], validated))
+        return np.stack([ended, share, self.done * self.rows, *losses])
 
     def taken(self, places: Any = slice(None), moments: bool = True) -> Self:
         """Return the results of some members, copied without what results do not need."""
@@ -253,10 +259,6 @@ class TrainingResults(Sequence[TrainingResult]):
     def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
         """Pickle the results as they are stacked, without what they do not need of the arrays."""
         return type(self), ([cohort.taken() for cohort in self._cohorts], self._others)
-
-    def parts(self) -> tuple[Sequence[CohortResults], Mapping[int, TrainingResult]]:
-        """Return the results as they are stacked, and those of the other members by their numbers."""
-        return self._cohorts, self._others
 
     @property
     def last_loss(self) -> np.ndarray:

@@ -261,6 +261,7 @@ class Run:
         self.state: TrainingState = state
         self.best, self.reason = None if rule is None else Best(rule, state), None
         self.is_whole = True  # the state is that of a whole epoch or window
+        self.has_begun = False
         self.hooks: list[Hook] = [] if self.best is None else [self.best]
         self.hooks += [Observation(self.schedule)] if state.schedule else []
         self.hooks += map(Call, callbacks)
@@ -277,23 +278,25 @@ class Run:
         """Seconds since training began."""
         return time.perf_counter() - self.started
 
-    def measure(self, loss: Array | None, validation_loss: Array | None, score: Array | None) -> None:
+    def measure(self, loss: Array | None, validation_loss: Array | None, score: Array | None, **steps: Any) -> None:
         """Record the losses and the validation score at the current parameters; the losses have to be finite."""
         self.require_finite("loss", loss)
         self.require_finite("validation loss", validation_loss)
         measured = {"loss": loss, "validation_loss": validation_loss, "validation_score": score}
         known = {name: on_host(value) for name, value in measured.items() if value is not None}
-        self.state.history.measure(**known, time=self.seconds)
+        self.state.history.measure(**known, **steps, time=self.seconds)
 
     def start(self, loss: Array | None, validation_loss: Array | None, score: Array | None) -> Reason | None:
         """Measure before the first epoch, as far as the losses are known; return a reason to take no step."""
         if not self.goes_on:
             self.measure(loss, validation_loss, score)
+        self.has_begun = True
         return self.ask("start")
 
-    def after_epoch(self, loss: Array, validation_loss: Array | None, score: Array | None) -> Reason | None:
-        """Measure, and return a reason to stop, if there is one."""
-        self.measure(loss, validation_loss, score)
+    def after_epoch(self, *measured: Any, **steps: Any) -> Reason | None:
+        """Measure an epoch, with the norms and sizes of its steps, and count it; return a reason to stop, or None."""
+        self.measure(*measured, **steps)
+        self.state.epoch += 1
         self.last_finite[...] = self.state.theta
         return self.ask()
 
@@ -314,7 +317,13 @@ class Run:
         errors = np.errstate(over="ignore", invalid="ignore", divide="ignore")
         with errors, watched(self) if self.hooks else nullcontext():
             # Overflow ends in a loss that is not finite, for which there is an error.
-            result = self.result(move())
+            try:
+                reason = move()
+            except KeyboardInterrupt as error:
+                if isinstance(error, PressedAgain) or not self.has_begun:
+                    raise
+                reason = "interrupted"
+            result = self.result(reason)
             for hook in self.hooks:
                 hook.end(self, result)
         return result

@@ -15,7 +15,7 @@ from ..optimize.optimizers import Optimizer
 from ..optimize.schedules import Schedule
 from ..optimize.settings import EngineName, TrainingLoss, TrainingSettings
 from ..optimize.stopping import StoppingRule
-from ..system.threads import PressedAgain, holding_back_interrupts
+from ..system.threads import holding_back_interrupts
 from .engine import Engine
 from .engines import engine_for
 from .run import Callback, Run
@@ -226,13 +226,8 @@ class LBFGSTraining:
         self.point, self.length = start, np.linalg.norm(self.loss_and_gradient(start)[1])
         if self.state.epochs == 0:
             return "epochs"
-        try:
-            ended = self.optimizer.minimize(self.loss_and_gradient, start, self.state.epochs, self.after_iteration)[1]
-            return self.reason or ended
-        except PressedAgain:
-            raise
-        except KeyboardInterrupt:
-            return "interrupted"
+        ended = self.optimizer.minimize(self.loss_and_gradient, start, self.state.epochs, self.after_iteration)[1]
+        return self.reason or ended
 
     def loss_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
         """Return loss and gradient at a point, in float64, remembering the latest."""
@@ -254,12 +249,11 @@ class LBFGSTraining:
 
     def record(self, point: np.ndarray, theta: Array, gradient: np.ndarray, *measured: Array | None) -> None:
         """Move theta to the end of an iteration, and record what was measured there."""
-        state = self.state
-        state.theta[...] = theta
-        state.epoch, state.step = state.epoch + 1, state.step + 1
-        state.history.measure(gradient_norm=self.length, step_size=np.linalg.norm(point - self.point))
+        self.state.theta[...] = theta
+        self.state.step += 1
+        steps = {"gradient_norm": self.length, "step_size": np.linalg.norm(point - self.point)}
         self.point, self.length = point.copy(), np.linalg.norm(gradient)
-        self.reason = self.run.after_epoch(*measured)
+        self.reason = self.run.after_epoch(*measured, **steps)
 
     def validated(self, theta: Array) -> tuple[Array | None, Array | None]:
         """Return the loss and the score of the validation rows at theta, None for one that is not measured."""

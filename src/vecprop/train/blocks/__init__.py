@@ -18,7 +18,6 @@ from ...optimize.schedules import Schedule
 from ...optimize.settings import TrainingSettings
 from ...optimize.stopping import StoppingRule
 from ...system.memory import available_memory
-from ...system.threads import PressedAgain
 from ..engines import engine_class
 from ..run import Callback, Run
 from ..state import Reason, TrainingResult, TrainingState
@@ -167,31 +166,23 @@ def _descend(run: Run, validation_batch: Batch | None, windows: Windows, first: 
 
     state, steps, reason = run.state, None, None
     done = state.epoch, state.under_way.get("windows", 0)
-    try:
-        with closing(windows.passes(range(state.epoch, state.epochs), first)) as coming:
-            for window in coming:
-                if steps is None:
-                    steps = WindowSteps(run, window.batches[0], validation_batch)
-                    reason = steps.start()
-                if reason is None and (window.epoch, window.number) < done:
-                    steps.skip(window)
-                elif reason is None:
-                    source.warn_if_sorted(windows)
-                    reason = steps.take(window)
-                if reason is not None:
-                    return reason
-        if steps is None and validation_batch is not None:
-            steps = WindowSteps(run, validation_batch, validation_batch)
-            reason = steps.start()
-        elif steps is None:
-            reason = run.start(None, None, None)
-        return reason or "epochs"
-    except PressedAgain:
-        raise
-    except KeyboardInterrupt:
-        if steps is None:  # nothing is measured yet
-            raise
-        return "interrupted"
+    with closing(windows.passes(range(state.epoch, state.epochs), first)) as coming:
+        for window in coming:
+            if steps is None:
+                steps = WindowSteps(run, window.batches[0], validation_batch)
+                reason = steps.start()
+            if reason is None and (window.epoch, window.number) < done:
+                steps.skip(window)
+            elif reason is None:
+                source.warn_if_sorted(windows)
+                reason = steps.take(window)
+            if reason is not None:
+                return reason
+    if steps is None and validation_batch is not None:
+        reason = WindowSteps(run, validation_batch, validation_batch).start()
+    elif steps is None:
+        reason = run.start(None, None, None)
+    return reason or "epochs"
 
 
 def _first_window(state: TrainingState, windows: Windows, batch_size: int) -> int:
@@ -209,18 +200,13 @@ def _first_window(state: TrainingState, windows: Windows, batch_size: int) -> in
     return first
 
 
-def _needed(windows: Windows, inputs: int, outputs: int, itemsize: int) -> int:
-    """Return the most bytes that windows and a block take, with numbers of ``itemsize`` bytes."""
-    row, block = itemsize * (inputs + outputs + 1), int(windows.sizes.max())
-    places, count = windows.window + windows.room, 1 if windows.rows <= windows.window else 2
-    numbers_and_order, keys_and_places = 16, 24
-    return places * (count * (row + numbers_and_order) + keys_and_places) + 2 * block * row
-
-
 def _announce(windows: Windows, inputs: int, outputs: int, itemsize: int) -> None:
     """Tell how much memory is taken, refuse what the machine does not have, and warn of few blocks."""
-    count, needed = len(windows.of_epoch(0)), _needed(windows, inputs, outputs, itemsize)
-    what = "one window" if count == 1 else "two windows"
+    count, row, block = len(windows.of_epoch(0)), itemsize * (inputs + outputs + 1), int(windows.sizes.max())
+    what, several = ("one window", 1) if count == 1 else ("two windows", 2)
+    numbers_and_order, keys_and_places = 16, 24  # bytes
+    places = windows.window + windows.room
+    needed = places * (several * (row + numbers_and_order) + keys_and_places) + 2 * block * row
     what = f"{what} of {windows.window:,} rows x {inputs} inputs and a block take {needed / 1e6:,.0f} MB"
     available = available_memory()
     if available is not None and needed > available:

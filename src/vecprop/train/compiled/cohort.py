@@ -76,30 +76,14 @@ class CompiledCohort:
             cohort.fits.release()
 
     def progress(self) -> np.ndarray:
-        """Return the progress of each member while they run, (5, M).
-
-        That is: whether it has ended, the share of its epochs that is done, the number of rows it has seen, and its
-        latest losses of training and of validation; nan if they are not known.
-        """
-        fits, every = self.fits, np.arange(len(self.numbers))
-        ended, epochs = fits.seconds > 0, fits.done[:, 0].copy()
-        losses = fits.losses[every, epochs - self.running]
-        validation_losses = np.nan if self.member.validation_rows is None else fits.validation_losses[every, epochs]
-        return np.stack(
-            [
-                ended,
-                np.where(ended, 1, epochs / max(fits.epochs, 1)),
-                epochs * self.rows,
-                np.where(epochs > 0, losses, np.nan),
-                np.where(epochs > 0, validation_losses, np.nan),
-            ]
-        )
+        """Return the progress of each member while they run, (5, M); see `CohortResults.progress`."""
+        return self.results().progress()
 
     def results(self) -> CohortResults:
         """Return the results, with views of the arrays in which members are trained, perhaps still."""
         member, fits = self.member, self.fits
         seconds = fits.seconds.copy()  # read first: one that ends now would count as ended, with a reason from before
-        done, steps, why = fits.done[:, 0], fits.done[:, 1], fits.done[:, 3]
+        done, steps, why = fits.done[:, [0, 1, 3]].T
         reasons = np.where((why == 0) & (done == fits.epochs), EPOCHS, OF_END[why])
         return CohortResults(
             self.numbers,

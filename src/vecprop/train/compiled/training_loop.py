@@ -9,7 +9,7 @@ from ...core.layers import Dense
 from ...core.rows.inputs import Batch
 from ...optimize.schedules import Constant, Schedule
 from ...optimize.settings import Plan
-from ...system.threads import PressedAgain, holding_back_interrupts
+from ...system.threads import holding_back_interrupts
 from ..run import Run, assumed_seconds
 from ..state import Reason
 
@@ -97,18 +97,13 @@ class CompiledTrainingLoop(CompiledSteps):
         """Move theta until the epochs are done or something ends them; return the reason."""
         state = self.state
         reason: Reason | None = self.measure()
-        try:
-            while reason is None and state.epoch < state.epochs:
-                intervals = (hook.interval for hook in self.run.hooks)
-                count = int(min(max(SECONDS / self.pace, 1), state.epochs - state.epoch, *intervals))
-                steps = count * self.run.per_epoch
-                rates = rates_of(self.optimizer, self.schedule, self.run.steps, steps, state.step, state.schedule)
-                reason = holding_back_interrupts(lambda received: self.some_epochs(count, rates, received))  # noqa: B023
-            return reason or "epochs"
-        except PressedAgain:
-            raise
-        except KeyboardInterrupt:
-            return "interrupted"
+        while reason is None and state.epoch < state.epochs:
+            intervals = (hook.interval for hook in self.run.hooks)
+            count = int(min(max(SECONDS / self.pace, 1), state.epochs - state.epoch, *intervals))
+            steps = count * self.run.per_epoch
+            rates = rates_of(self.optimizer, self.schedule, self.run.steps, steps, state.step, state.schedule)
+            reason = holding_back_interrupts(lambda received: self.some_epochs(count, rates, received))  # noqa: B023
+        return reason or "epochs"
 
     def measure(self) -> Reason | None:
         """Record the losses and the score before the first epoch, if the history has them; return a reason to stop."""

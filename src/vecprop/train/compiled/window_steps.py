@@ -99,14 +99,14 @@ class WindowSteps(CompiledSteps):
         state.step, state.optimizer["t"] = state.step + steps, state.optimizer["t"] + steps
         if not window.is_last:
             return True, self.run.ask("after_window")
-        state.under_way, state.epoch = {}, state.epoch + 1
+        state.under_way = {}
         if not way["weight"] and self.network.reduction == "mean":
             raise ValueError("sample_weight is 0 in every row, so a weighted mean does not exist: weigh one.")
         F = state.theta.dtype.type
-        state.history.measure(gradient_norm=F(way["gradient_norm"]), step_size=F(way["step_size"]))
+        steps = {name: F(way[name]) for name in ("gradient_norm", "step_size")}
         validation_loss = measured.validation_losses[0] if measured and self.validation_batch else None
         score = measured.validation_scores[0] if measured and self.plan.score else None
-        return True, self.run.after_epoch(F(way["loss"]), validation_loss, score)
+        return True, self.run.after_epoch(F(way["loss"]), validation_loss, score, **steps)
 
     def _run(self, window: Window, places: np.ndarray, steps: int, interrupts: list[Any]) -> EpochResults:
         """Run the steps along these places."""
