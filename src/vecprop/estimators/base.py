@@ -10,28 +10,20 @@ from inspect import signature, unwrap
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..core.elementary import on_host
-from ..core.layers import Dense
 from ..core.losses import Loss
-from ..core.network import Network
-from ..core.penalties import L2
 from ..core.rows.inputs import AS_READ, is_converted_as_read
 from ..core.rows.selection import Selection
-from ..core.rows.sparse import require_entries
-from ..core.scores import Score
-from ..optimize.lbfgs import LBFGS
 from ..optimize.schedules import has_horizon
 from ..system.versions import Versioned
 from ..train.state import TrainingState
 from . import parts
-from .data import Rows, Table
+from .data import Rows, Table, as_numpy, types_of_inputs
 from .diagnosis import FEW, SAMPLE, Case, Diagnosis, diagnosis_of, some
 from .fit import ATTRIBUTES, FitOutcome, FitSpec
 from .inspection import Inspection, Predictions
@@ -44,7 +36,7 @@ from .sklearn_compat import CallbackSupport, EpochTasks, available_if, check_sam
 
 def has_partial_fit(model: "MultilayerPerceptron") -> bool:
     """Return True, or say why the solver has no partial_fit."""
-    if isinstance(parts.optimizer(model), LBFGS):
+    if not parts.has_steps(model):
         raise AttributeError(f"partial_fit is only available for stochastic optimizers, and {model.solver} is not one.")
     return True
 
@@ -118,7 +110,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         """
 
     @abstractmethod
-    def _own_score(self, rows: Rows) -> Score | None:
+    def _own_score(self, rows: Rows) -> str | None:
         """Return the name of the score in `core.scores` that equals `score` of this model on these rows, or None."""
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -347,9 +339,9 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
     ) -> FitSpec:
         """Return what is to be trained: a new network, by default from n_restarts starts, or the one of before."""
         self._prepare(rows, random, first)
-        known, optimizer, all_rows = vars(self), parts.optimizer(self), rows
+        known, all_rows = vars(self), rows
         before = FitOutcome(**{name: known[attribute] for name, attribute in ATTRIBUTES.items() if attribute in known})
-        if self.early_stopping and validation is None and not isinstance(optimizer, LBFGS):
+        if self.early_stopping and validation is None and parts.has_steps(self):
             drawing = random
             if self.warm_start:  # calls that continue each other set the same rows aside: others have been trained on
                 if before.split is None:
@@ -371,7 +363,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
             before=before,
             rows=rows,
             validation=validation,
-            optimizer=optimizer,
+            optimizer=parts.optimizer(self),
             score=None if validation is None or self.scoring is not None else self._own_score(validation),
             scorer=self._scorer,
             constant=self._loss_constant,
@@ -413,8 +405,8 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
 
     def _prepare(self, rows: Rows, random: np.random.RandomState, first: bool) -> None:
         """Make the network, and its parameters if there are none to continue with, for rows that were accepted."""
-        X, penalty = rows.table.X, L2(self.alpha, averaged=True)
-        network = Network(X.shape[1], parts.layers(self, self.n_outputs_), self.network_loss(), penalty)
+        X, loss = rows.table.X, self.network_loss()
+        network = parts.network(self, X.shape[1], self.n_outputs_, loss)
         is_new = first or "network_" not in vars(self)
         if not is_new and network.layout != self.network_.layout:
             raise ValueError(
@@ -430,8 +422,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         if not first:
             for name, values in given.items():
                 setattr(self, name, values)
-        self.n_layers_ = 1 + sum(isinstance(layer, Dense) for layer in network.layers)
-        loss = network.loss_function
+        self.n_layers_ = 1 + len(self.coefs_)
         links = (link for cls, link in parts.LINKS.items() if isinstance(loss, cls))
         self.out_activation_ = next(links, type(loss).__name__)  # a loss of the user's own has its class's name
 
@@ -442,6 +433,22 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
     def _loss_constant(self, rows: Rows) -> float:
         """Return the constant that scikit-learn adds to the network's loss; it does not depend on the parameters."""
         return 0.0
+
+    def predict(self, X: Any) -> Any:
+        """Return the labels of rows, or the predicted numbers.
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, I)
+            The inputs.
+
+        Returns
+        -------
+        ndarray (N,), or (N, O) for several outputs
+            Numbers are in the units of y. Several labels a row are columns of 0 and 1.
+        """
+        Y = self.network_outputs(X)  # refuses a model that is not fitted
+        return self.targets_.decode(Y)
 
     def network_outputs(self, X: Any) -> np.ndarray:
         """Return the network's predictions, (N, O), after a check of X."""
@@ -528,26 +535,3 @@ def _is_ignored(category: type[Warning]) -> bool:
             if message is None and module is None and line == 0:
                 return True
     return False
-
-
-def types_of_inputs(X: Any) -> tuple[Any, ...] | None:
-    """Return the types that scikit-learn's check converts X to, unless it has one; None if X stays as it is.
-
-    A large array of whole numbers or truth values does, since it is converted as it is read.
-    """
-    stays = isinstance(X, np.ndarray) and X.dtype.kind in "biu" and is_converted_as_read(X, np.dtype(float))
-    return None if stays else (np.float64, np.float32)
-
-
-def as_numpy(values: Any) -> Any:
-    """Return an array of another library or byte order as NumPy's in this machine's, and anything else as it is.
-
-    Damaged sparse matrices are refused before SciPy converts them.
-    """
-    if sparse.issparse(values):
-        require_entries(values)
-    elif isinstance(values, np.ndarray):
-        return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
-    elif hasattr(values, "__array_namespace__") or type(values).__module__.partition(".")[0] in ("torch", "cupy"):
-        return on_host(values)
-    return values

@@ -9,7 +9,6 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import unique_labels
 
 from ..core.losses import BinaryCrossEntropy, Loss, Poisson, RegressionLoss, SoftmaxCrossEntropy
-from ..core.scores import Score
 from .base import MultilayerPerceptron, has_partial_fit
 from .data import Labels, Rows, class_weights
 from .settings import CONSTRAINTS, documented
@@ -22,9 +21,30 @@ def _has_probabilities(model: "MLPClassifier") -> bool:
     return True
 
 
+class LogProbabilities:
+    """Returns the logarithms of probabilities, where there are any."""
+
+    @available_if(lambda model: model.predict_proba)
+    def predict_log_proba(self: Any, X: Any) -> np.ndarray:
+        """Return the logarithm of the probability of each class, minus infinity if it is 0.
+
+        Parameters
+        ----------
+        X : array or sparse matrix (N, I)
+            The inputs.
+
+        Returns
+        -------
+        ndarray (N, C)
+            In the order of ``classes_``.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+
 @documented
 @dataclass(eq=False, repr=False)
-class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
+class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
     """A classifier that is a dense network, with scikit-learn's interface and more.
 
     Change ``from sklearn.neural_network import MLPClassifier`` to ``from vecprop import MLPClassifier``: settings,
@@ -117,21 +137,6 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
             raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}")
         return self._partial_fit(X, y, sample_weight)
 
-    def predict(self, X: Any) -> Any:
-        """Return the labels of rows.
-
-        Parameters
-        ----------
-        X : array or sparse matrix (N, I)
-            The inputs.
-
-        Returns
-        -------
-        ndarray (N,), or (N, C) of 0 and 1 for several labels a row
-        """
-        Y = self.network_outputs(X)  # refuses a model that is not fitted
-        return self.targets_.decode(Y)
-
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy: the share of rows whose label is predicted, or all of whose labels are.
 
@@ -174,23 +179,6 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         Y = self.network_outputs(X)  # refuses a model that is not fitted
         return self.targets_.probabilities(Y)
 
-    @available_if(_has_probabilities)
-    def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Return the logarithm of the probability of each class, minus infinity if it is 0.
-
-        Parameters
-        ----------
-        X : array or sparse matrix (N, I)
-            The inputs.
-
-        Returns
-        -------
-        ndarray (N, C)
-            In the order of ``classes_``.
-        """
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
-
     def network_loss(self) -> Loss:
         """Return the loss of the network."""
         if isinstance(self.loss, Loss):
@@ -198,9 +186,9 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         one_of_many = self.targets_.outputs > 1 and not self.targets_.multilabel
         return SoftmaxCrossEntropy() if one_of_many else BinaryCrossEntropy()
 
-    def _own_score(self, rows: Rows) -> Score | None:
+    def _own_score(self, rows: Rows) -> str | None:
         cls = type(self)
-        is_own = cls.score is MLPClassifier.score and cls.predict is MLPClassifier.predict
+        is_own = cls.score is MLPClassifier.score and cls.predict is MultilayerPerceptron.predict
         if not is_own or len(self.classes_) == 1:  # which is predicted whatever Y is
             return None
         return "subset_accuracy" if self.targets_.multilabel else "accuracy"

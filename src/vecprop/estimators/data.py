@@ -13,7 +13,10 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
+from ..core.elementary import on_host
+from ..core.rows.inputs import is_converted_as_read
 from ..core.rows.selection import Scaling, Selection
+from ..core.rows.sparse import require_entries
 from .sklearn_compat import approximate_mode
 
 
@@ -285,3 +288,26 @@ def class_weights(class_weight: Any, y: Any, weight: np.ndarray | None) -> np.nd
     with np.errstate(divide="ignore"):
         balanced = np.where(sums > 0, sums.sum() / (len(classes) * sums), 0.0)
     return balanced[numbers]
+
+
+def types_of_inputs(X: Any) -> tuple[Any, ...] | None:
+    """Return the types that scikit-learn's check converts X to, unless it has one; None if X stays as it is.
+
+    A large array of whole numbers or truth values does, since it is converted as it is read.
+    """
+    stays = isinstance(X, np.ndarray) and X.dtype.kind in "biu" and is_converted_as_read(X, np.dtype(float))
+    return None if stays else (np.float64, np.float32)
+
+
+def as_numpy(values: Any) -> Any:
+    """Return an array of another library or byte order as NumPy's in this machine's, and anything else as it is.
+
+    Damaged sparse matrices are refused before SciPy converts them.
+    """
+    if sparse.issparse(values):
+        require_entries(values)
+    elif isinstance(values, np.ndarray):
+        return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+    elif hasattr(values, "__array_namespace__") or type(values).__module__.partition(".")[0] in ("torch", "cupy"):
+        return on_host(values)
+    return values

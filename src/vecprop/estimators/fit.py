@@ -10,12 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from ..core.network import Network
 from ..core.rows.selection import Selection
 from ..core.rows.sparse import SparseNetwork
-from ..core.scores import Score
 from ..optimize.lbfgs import LBFGS
-from ..optimize.optimizers import Optimizer
 from ..optimize.schedules import Constant, has_horizon
 from ..optimize.stopping import Stagnation, observed
 from ..system.threads import at_most_jobs
@@ -101,7 +98,7 @@ class FitSpec:
         The settings of the model.
     before : FitOutcome
         What earlier calls have learned, which this one continues, or the parameters at the start.
-    score : Score or None
+    score : str or None
         The score of validation rows that `train` itself can measure.
     scorer : callable
         Makes a function of a state that scores some rows, by a value of the setting ``scoring``.
@@ -114,12 +111,12 @@ class FitSpec:
     """
 
     settings: Constructor
-    network: Network
+    network: Any
     before: FitOutcome
     rows: Rows
     validation: Rows | None
-    optimizer: Optimizer | LBFGS
-    score: Score | None
+    optimizer: Any
+    score: Any
     scorer: Callable[[Rows, Any], Callable[[TrainingState], float]]
     constant: Callable[[Rows], float]
     publish: Callable[[FitOutcome], object]

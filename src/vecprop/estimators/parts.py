@@ -11,6 +11,7 @@ from ..core.activations import Logistic
 from ..core.layers import Activation, Dense, Dropout, Initializer, Layer, LayerNorm
 from ..core.losses import BinaryCrossEntropy, Loss, Poisson, Quantile, RegressionLoss, SoftmaxCrossEntropy
 from ..core.network import Network
+from ..core.penalties import L2
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import AdamHat, Momentum, Nesterov, Optimizer
 from ..optimize.schedules import Adaptive, Constant, InverseScaling, Schedule, State
@@ -115,6 +116,11 @@ def layers(settings: Constructor, outputs: int) -> list[Layer]:
     return [*stack, Dense(outputs, **drawn)]
 
 
+def network(settings: Constructor, inputs: int, outputs: int, loss: Loss) -> Network:
+    """Return the network that settings describe."""
+    return Network(inputs, layers(settings, outputs), loss, L2(settings.alpha, averaged=True))
+
+
 def initial_theta(settings: Constructor, network: Network, random: np.random.RandomState, dtype: Any) -> np.ndarray:
     """Return initial parameters, (P,): the initializer's, or as scikit-learn draws them (Glorot and Bengio, 2010).
 
@@ -159,6 +165,11 @@ def optimizer(settings: Constructor) -> Optimizer | LBFGS:
         "max_evaluations": settings.max_fun,
     }
     return cls(**{field.name: settings_of[field.name] for field in fields(cls) if field.name in settings_of})
+
+
+def has_steps(settings: Constructor) -> bool:
+    """Return whether the optimizer takes steps on batches, as all but L-BFGS do."""
+    return not isinstance(optimizer(settings), LBFGS)
 
 
 def schedule(settings: Constructor, rows: int) -> Schedule:

@@ -11,7 +11,6 @@ from sklearn.utils import column_or_1d
 
 from .. import catalog
 from ..core.losses import Loss, Poisson
-from ..core.scores import Score
 from . import parts
 from .base import MultilayerPerceptron
 from .data import Numbers, Rows
@@ -80,29 +79,13 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         "scale_target": ["boolean"],
     }
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the predictions for rows.
-
-        Parameters
-        ----------
-        X : array or sparse matrix (N, I)
-            The inputs.
-
-        Returns
-        -------
-        ndarray (N,), or (N, O) for several outputs
-            In the units of y.
-        """
-        Y = self.network_outputs(X)  # refuses a model that is not fitted
-        return self.targets_.decode(Y)
-
     def network_loss(self) -> Loss:
         """Return the loss of the network."""
         return parts.regression_loss(self.loss, self.quantile)
 
-    def _own_score(self, rows: Rows) -> Score | None:
+    def _own_score(self, rows: Rows) -> str | None:
         cls = type(self)
-        is_own = cls.score is RegressorMixin.score and cls.predict is MLPRegressor.predict
+        is_own = cls.score is RegressorMixin.score and cls.predict is MultilayerPerceptron.predict
         return "r2" if is_own and len(rows) > 1 else None
 
     def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> tuple[Any, np.ndarray]:

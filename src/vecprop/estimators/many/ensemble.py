@@ -15,9 +15,9 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ...system.versions import Versioned
-from ..base import MultilayerPerceptron, as_numpy, require_inherited_fit, types_of_inputs
-from ..classifier import MLPClassifier
-from ..data import Rows
+from ..base import MultilayerPerceptron, require_inherited_fit
+from ..classifier import LogProbabilities, MLPClassifier
+from ..data import Rows, as_numpy, types_of_inputs
 from ..fit import FitSpec
 from ..regressor import MLPRegressor
 from ..settings import COUNT, documented
@@ -244,7 +244,7 @@ def _number(name: str, given: float, most: int) -> int:
 
 
 @documented
-class MLPEnsembleClassifier(ClassifierMixin, MLPEnsemble):
+class MLPEnsembleClassifier(LogProbabilities, ClassifierMixin, MLPEnsemble):
     """Networks whose probabilities are averaged, all trained at once.
 
     Parameters
@@ -316,23 +316,6 @@ class MLPEnsembleClassifier(ClassifierMixin, MLPEnsemble):
         if not return_std:
             return P
         return P, deviation if deviation.shape == P.shape else np.repeat(deviation, 2, axis=1)
-
-    @available_if(_has_probabilities)
-    def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Return the logarithm of the mean probability of each class, minus infinity if it is 0.
-
-        Parameters
-        ----------
-        X : array or sparse matrix (N, I)
-            The inputs.
-
-        Returns
-        -------
-        ndarray (N, C)
-            In the order of ``classes_``.
-        """
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
 
 
 @documented

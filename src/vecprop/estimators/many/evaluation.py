@@ -15,12 +15,11 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
 from ...core.rows.selection import Selection
-from ...optimize.lbfgs import LBFGS
 from ...system.threads import at_most_jobs, usable_threads
 from ..base import MultilayerPerceptron
 from ..classifier import MLPClassifier
 from ..fit import FitOutcome, FitSpec
-from ..parts import optimizer
+from ..parts import has_steps
 from ..regressor import MLPRegressor
 from ..sklearn_compat import (
     check_method_params,
@@ -197,7 +196,7 @@ class Evaluation:
         candidate = Candidate(self.search.estimator, params, seeds=1)
         estimator: Any = candidate.estimator
         model, own, checkpoint = candidate.model, candidate.model.callbacks, self.search.checkpoint
-        if checkpoint is not None and (model.n_restarts > 1 or not isinstance(optimizer(model), LBFGS)):
+        if checkpoint is not None and (model.n_restarts > 1 or has_steps(model)):
             model.callbacks = [*(own or ()), checkpoint.part("refit", takes_others=True)]
         shared = self.shared
         reads_in_parts = shared is not None and shared.is_large and shared.is_read_in_place

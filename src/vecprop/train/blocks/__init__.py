@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ...core.elementary import Array
 from ...core.network import Network
 from ...core.rows.inputs import Batch, checked_theta
 from ...core.scores import Score
@@ -31,7 +30,7 @@ FEW_BLOCKS = 16
 
 def train_blocks(
     network: Network,
-    theta: Array,
+    theta: np.ndarray,
     blocks: Blocks,
     *,
     optimizer: Optimizer,
@@ -40,7 +39,7 @@ def train_blocks(
     window: int = 2**20,
     shuffle: bool = True,
     seed: int = 0,
-    validation: tuple[Array, ...] | None = None,
+    validation: tuple[np.ndarray, ...] | None = None,
     validation_score: Score | None = None,
     schedule: Schedule | None = None,
     early_stopping: StoppingRule | None = None,
@@ -62,7 +61,7 @@ def train_blocks(
         The network, of parts that have kernels.
     theta : ndarray (P,)
         The parameters to start from; they are not changed.
-    blocks : ArrayBlocks, ParquetBlocks or another object of `Blocks`
+    blocks : np.ndarrayBlocks, ParquetBlocks or another object of `Blocks`
         The rows.
     optimizer : Optimizer
         The optimizer.
