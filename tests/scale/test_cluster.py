@@ -16,7 +16,6 @@ from sklearn.preprocessing import StandardScaler
 import alike_members as of
 import vecprop as vp
 from vecprop.scale import cluster as client_module
-from vecprop.scale import delivery
 from vecprop.train.population import bundles
 
 dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
@@ -203,8 +202,13 @@ def table(workers=None):
 @pytest.mark.parametrize("make", [search, ensemble, table])
 @pytest.mark.parametrize("way", ["given", "joblib"])
 def test_estimators_train_on_the_cluster_with_the_same_bits(client, make, way, monkeypatch):
-    ran = []
-    monkeypatch.setattr(delivery.Delivery, "call_off", lambda self: ran.append(len(self.bundles)))
+    ran, run = [], vp.cluster.DaskWorkers.run
+
+    def counted(self, function, bundles, data):
+        ran.append(len(bundles))
+        return run(self, function, bundles, data)
+
+    monkeypatch.setattr(vp.cluster.DaskWorkers, "run", counted)
     here = make().fit(X, y)
     assert not ran
     if way == "given":

@@ -1,7 +1,6 @@
 """The partitions of Dask data as blocks of rows: loaded by the workers of a cluster, trained on here."""
 
 import threading
-import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +14,7 @@ from .cluster import connected, require_open, threads_of
 AHEAD = 2
 """The blocks that are loaded ahead for each thread of the cluster."""
 
-LOOK = 0.5
+LOOK = 2.0
 """The seconds after which a reader looks whether the cluster is still there."""
 
 RETRIES = 3
@@ -78,11 +77,10 @@ class DaskBlocks:
             parts, work, counts = self._of_array(frame, target, inputs, weight)
         else:
             raise TypeError(f"frame is a {type(frame).__name__}, but a data frame or an array of Dask is needed.")
-        known = [number for number, count in enumerate(counts) if count]
+        self._numbers = known = np.flatnonzero(counts).tolist()
         if not known:
             raise TableError("The data have no rows.")
         self._parts, self._work = [parts[number] for number in known], work
-        self._numbers = known
         self.sizes = np.array([counts[number] for number in known], np.int64)
         self._expected: deque[int] = deque()
         self._coming: dict[int, Any] = {}
@@ -100,16 +98,12 @@ class DaskBlocks:
                 raise TableError(f"The data have no column {name!r}{nearest(str(name), map(str, names)) or '.'}")
             if names.count(name) > 1:
                 raise TableError(f"The data have {names.count(name)} columns that are named {name!r}: rename them.")
-            if not _is_numeric(frame.dtypes[name]):
+            if getattr(frame.dtypes[name], "kind", "O") not in "biuf":
                 raise TableError(f"Column {name!r} is {frame.dtypes[name]}, but blocks are of numbers: leave it out.")
         self.inputs = len(columns)
-        counts = self._client.compute(frame.map_partitions(len))
-        own = frame[[*dict.fromkeys([*columns, *others])]]
-        return (
-            own.to_delayed(),
-            (columns, targets, isinstance(target, str | int), weight),
-            self._result(counts, "").tolist(),
-        )
+        counts = self._result(self._client.compute(frame.map_partitions(len)), "").tolist()
+        parts = frame[[*dict.fromkeys([*columns, *others])]].to_delayed()
+        return parts, (columns, targets, isinstance(target, str | int), weight), counts
 
     def _of_array(self, X: Any, T: Any, inputs: Any, weight: Any) -> tuple[list[Any], Any, list[int]]:
         """Return the chunks of rows of arrays, None, and their numbers of rows."""
@@ -182,13 +176,11 @@ class DaskBlocks:
 
     def _result(self, future: Any, where: str) -> Any:
         """Return the result of a future, while the cluster has workers."""
-        ended, looked = threading.Event(), time.monotonic()
+        ended = threading.Event()
         future.add_done_callback(lambda _: ended.set())
         while future.status in ("pending", "lost"):
-            ended.wait(LOOK)
-            if time.monotonic() - looked > 10 * LOOK:
+            if not ended.wait(LOOK):
                 threads_of(self._client)
-                looked = time.monotonic()
         if future.status == "error":
             error = future.exception()
             if hasattr(error, "allowed_failures"):  # as Dask's KilledWorker has
@@ -205,17 +197,12 @@ class _Lost(Exception):
     """A result that has died with its workers."""
 
 
-def _is_numeric(dtype: Any) -> bool:
-    return getattr(dtype, "kind", "O") in "biuf"
-
-
 def _arrays(
     frame: Any, columns: list[str], targets: list[str], is_single: bool, weight: str | None
 ) -> tuple[np.ndarray, ...]:
     """In a worker, return the inputs and targets of a part of a data frame, and its weights."""
-    values = {
-        name: _numbers(frame[name], name) for name in dict.fromkeys([*columns, *targets, weight]) if name is not None
-    }
+    names = dict.fromkeys([*columns, *targets, *([] if weight is None else [weight])])
+    values = {name: _numbers(frame[name], name) for name in names}
     X = columns_as_array([values[name] for name in columns], np.float32)
     T = values[targets[0]] if is_single else columns_as_array([values[name] for name in targets])
     return (X, T) if weight is None else (X, T, values[weight])

@@ -6,7 +6,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
 from ..system.threads import at_most_threads, heeding
@@ -30,10 +30,8 @@ FULL = "worker-restart-memory"
 _asked: dict[str, list[bool]] = {}  # in a worker, for each delivery: not empty once it is called off
 
 
-class Unlike(NamedTuple):
-    """What a worker returns instead of a result if it would compute other bits."""
-
-    difference: str
+class Unlike(str):
+    """What a worker returns instead of a result if it would compute other bits: how it differs."""
 
 
 def work(
@@ -41,7 +39,7 @@ def work(
 ) -> Any:
     """In a worker, return function(bundle, data), or how the worker differs from the machine that has to be equal.
 
-    When the delivery is called off, it returns the result up to the last whole epoch, or None if it has not begun.
+    When the delivery is called off, return the result up to the last whole epoch, or None if it has not begun.
     """
     asked = _asked.setdefault(token, [])
     if asked:
@@ -77,8 +75,8 @@ class Delivery:
         self.waiting, self.pending = deque(range(len(bundles))), {}
         self.placed: Any = None
         self.losses, self.deaths = 0, dict.fromkeys(range(len(bundles)), 0)
-        self.unlike: dict[str, str] = {}
-        self.came, self.threads, self.looked, self.known_events = threading.Event(), {}, 0.0, 0
+        self.unlike: set[str] = set()
+        self.came = threading.Event()
 
     def results(self) -> Iterator[tuple[int, Any]]:
         """Yield the place of each bundle and its result, as they come.
@@ -89,17 +87,23 @@ class Delivery:
             If a worker would compute other bits or does not have vecprop, if there is none for a minute or they are
             lost too often, or if the scheduler does not answer.
         """
-        self.look()
+        self.threads, looked = threads_of(self.client), time.monotonic()
         self.require_alike()
         self.known_events = len(self.client.get_events(FULL) or ())
         try:
             while self.waiting or self.pending:
                 self.give_out()
                 yield from self.taken(self.ended())
-                self.look(every=LOOK)
+                if time.monotonic() - looked >= LOOK:
+                    self.threads, looked = threads_of(self.client), time.monotonic()
         except KeyboardInterrupt:
             yield from self.stopped()
             raise
+        finally:
+            if self.pending:  # call them off, unless the cluster is gone
+                with suppress(Exception):
+                    self.client.cancel(list(self.pending))
+                    self.client.run(stop, self.token, on_error="ignore")
 
     def ended(self) -> list[Any]:
         """Return the tasks that have ended, at the latest after a moment."""
@@ -118,12 +122,6 @@ class Delivery:
             for place, result in found.items():
                 if result is not None and not isinstance(result, Unlike):
                     yield place, result
-
-    def look(self, every: float = 0.0) -> None:
-        """Look for workers, if the last look is `every` seconds ago; wait for one if there is none."""
-        if time.monotonic() - self.looked < every:
-            return
-        self.threads, self.looked = threads_of(self.client), time.monotonic()
 
     def require_alike(self) -> None:
         """Refuse workers that would compute other bits, before anything is trained."""
@@ -148,9 +146,7 @@ class Delivery:
             self.place()
         places = [self.waiting.popleft() for _ in range(count)]
         of_each = max(1, min(*self.threads.values(), total // len(self.bundles)))
-        options: dict[str, Any] = {}
-        if self.unlike:
-            options = {"workers": [address for address in self.threads if address not in self.unlike]}
+        use = {"workers": [address for address in self.threads if address not in self.unlike]} if self.unlike else {}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sending large graph")  # bundles are small beside their work
             futures = self.client.map(
@@ -162,7 +158,7 @@ class Delivery:
                 threads=of_each,
                 here=self.here,
                 pure=False,
-                **options,
+                **use,
             )
         for place, future in zip(places, futures, strict=True):
             self.pending[future] = place
@@ -180,7 +176,7 @@ class Delivery:
                         f"The data could not be placed on the cluster at {address_of(self.client)}: {error} "
                         "Look at the memory of its workers."
                     ) from error
-                self.look()
+                self.threads = threads_of(self.client)
 
     def taken(self, done: list[Any]) -> Iterator[tuple[int, Any]]:
         """Yield what has come, and see to what was lost."""
@@ -237,19 +233,18 @@ class Delivery:
     def lost(self, places: list[int]) -> None:
         """Give bundles out anew that were lost with the data, of which all holders have died."""
         self.losses += 1
-        if self.losses > self.retries and (full := self.full()):
+        if self.losses > self.retries:
+            full = self.full()
             raise RuntimeError(
                 f"Workers were ended {len(full)} times since they used more than their memory, {full[-1]} last: give "
                 "them more, or fewer threads each."
-            )
-        if self.losses > self.retries:
-            raise RuntimeError(
-                f"All workers that had the data were lost, {self.losses} times in a row: look at their logs and "
+                if full
+                else f"All workers that had the data were lost, {self.losses} times in a row: look at their logs and "
                 "memory, or give more retries."
             )
         self.placed = None
         self.waiting.extendleft(reversed(places))
-        self.look()
+        self.threads = threads_of(self.client)
 
     def exclude(self, place: int, result: Unlike) -> None:
         """Give a bundle out anew that came to a worker which has come later and differs, and use that one no more."""
@@ -259,15 +254,6 @@ class Delivery:
             if isinstance(there, dict) and address not in self.unlike and difference(self.here or {}, there)
         }
         for address in new:
-            self.unlike[address] = result.difference
-            warnings.warn(f"Worker {address} has come and is not used: {result.difference}.", stacklevel=2)
+            self.unlike.add(address)
+            warnings.warn(f"Worker {address} has come and is not used: {result}.", stacklevel=2)
         self.waiting.appendleft(place)
-
-    def call_off(self) -> None:
-        """Stop what is still given out."""
-        if self.pending:
-            with suppress(Exception):  # a cluster that is gone has nothing to call off
-                self.client.cancel(list(self.pending))
-                self.client.run(stop, self.token, on_error="ignore")
-        self.pending.clear()
-        self.placed = None

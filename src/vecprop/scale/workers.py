@@ -76,13 +76,8 @@ class DaskWorkers:
             What all bundles need.
         """
         with _beside_its_task():
-            delivery = Delivery(
-                connected(self.client, type(self).__name__), function, bundles, data, self.retries, self.same_bits
-            )
-            try:
-                yield from delivery.results()
-            finally:
-                delivery.call_off()
+            client = connected(self.client, type(self).__name__)
+            yield from Delivery(client, function, bundles, data, self.retries, self.same_bits).results()
 
 
 @contextmanager
