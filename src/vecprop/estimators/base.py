@@ -101,13 +101,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
 
     @abstractmethod
     def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> tuple[Any, np.ndarray]:
-        """Return y in its proper shape and the network's targets for it; if they are new, ``targets_`` describes them.
-
-        Raises
-        ------
-        ValueError
-            If y does not fit the settings, or the targets of an earlier fit.
-        """
+        """Return y in its proper shape, and the network's targets; if they are new, ``targets_`` describes them."""
 
     @abstractmethod
     def _own_score(self, rows: Rows) -> str | None:
@@ -373,13 +367,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         )
 
     def learn(self, spec: FitSpec, outcome: FitOutcome) -> None:
-        """Learn the outcome of a fit.
-
-        Raises
-        ------
-        ValueError
-            If training diverged.
-        """
+        """Learn the outcome of a fit; refuse one that has diverged after that."""
         self.__dict__.update(outcome.attributes)
         self._rows = Predictions(self.network_, self.theta_)
         if outcome.diverged:
@@ -422,7 +410,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         if not first:
             for name, values in given.items():
                 setattr(self, name, values)
-        self.n_layers_ = 1 + len(self.coefs_)
+        self.n_layers_ = 1 + sum("W" in p for p in network.layout.views(theta))
         links = (link for cls, link in parts.LINKS.items() if isinstance(loss, cls))
         self.out_activation_ = next(links, type(loss).__name__)  # a loss of the user's own has its class's name
 

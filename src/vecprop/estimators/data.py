@@ -38,15 +38,7 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Some rows of a table, which are copied only if they are asked for.
-
-    Examples
-    --------
-    >>> rows = Rows(Table(np.eye(3), np.arange(3), np.arange(3), None))
-    >>> few = rows.take(np.array([2, 1])).take(np.array([0]))
-    >>> few.chosen.X, len(few), few.table is rows.table
-    (array([[0., 0., 1.]]), 1, True)
-    """
+    """Some rows of a table, which are copied only if they are asked for."""
 
     table: Table
     numbers: np.ndarray | None = None
@@ -100,13 +92,7 @@ class Rows:
         return first, second
 
     def set_aside(self, random: np.random.RandomState, share: float, two_classes: bool) -> tuple["Rows", "Rows"]:
-        """Return the rows without those set aside for validation, and these; of two classes the same share of each.
-
-        Raises
-        ------
-        ValueError
-            If there would be fewer than two rows of validation.
-        """
+        """Return the rows without those set aside for validation, and these; of two classes the same share of each."""
         strata = self.T[:, 0].astype(bool) if two_classes else None
         if strata is not None and np.bincount(strata, minlength=2).min() < 2:
             strata = strata.astype(str)  # scikit-learn's error names them so
@@ -193,11 +179,6 @@ class Labels:
         """Return the labels of y, or of the classes if they are given.
 
         With `always_one_each` two classes have two outputs.
-
-        Raises
-        ------
-        ValueError
-            If y holds no labels.
         """
         kind = type_of_target(y, input_name="y")
         if "multioutput" in kind:
@@ -268,13 +249,7 @@ class Numbers:
 
 
 def class_weights(class_weight: Any, y: Any, weight: np.ndarray | None) -> np.ndarray:
-    """Return the factor by which each row's class multiplies its weight.
-
-    Parameters
-    ----------
-    class_weight : dict, list of dict or "balanced"
-        A weight for each class, 1 where it is missing (a dict for each label if a row has several); or "balanced",
-        Σ w / (C Σ_c w), with the sum over all rows and over those of the class.
+    """Return the factor by which each row's class multiplies its weight; "balanced" is Σ w / (C Σ_c w).
 
     Examples
     --------

@@ -46,16 +46,7 @@ SAMPLE, FEW = 1_000, 200
 
 
 class Diagnosis(tuple[str, ...]):
-    """The sentences that say what is wrong and what to change; empty if nothing is.
-
-    Examples
-    --------
-    >>> Diagnosis(["Inputs are unscaled.", "Targets are unscaled."])
-    Inputs are unscaled.
-    Targets are unscaled.
-    >>> Diagnosis(), len(Diagnosis())
-    (Nothing seems wrong., 0)
-    """
+    """The sentences that say what is wrong and what to change; empty if nothing is."""
 
     def __repr__(self) -> str:
         return "\n".join(self) or "Nothing seems wrong."

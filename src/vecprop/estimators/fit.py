@@ -90,38 +90,20 @@ ATTRIBUTES = {
 
 @dataclass(eq=False)
 class FitSpec:
-    """One call of training.
-
-    Parameters
-    ----------
-    settings : Constructor
-        The settings of the model.
-    before : FitOutcome
-        What earlier calls have learned, which this one continues, or the parameters at the start.
-    score : str or None
-        The score of validation rows that `train` itself can measure.
-    scorer : callable
-        Makes a function of a state that scores some rows, by a value of the setting ``scoring``.
-    constant : callable
-        Returns the constant that scikit-learn adds to the loss on some rows.
-    publish : callable
-        Is called with the outcome so far after each epoch, if Python runs then.
-    starts : sequence of FitOutcome
-        Other parameters that are trained from as well.
-    """
+    """One call of training."""
 
     settings: Constructor
     network: Any
-    before: FitOutcome
+    before: FitOutcome  # what earlier calls have learned, which this one continues, or the parameters at the start
     rows: Rows
     validation: Rows | None
     optimizer: Any
-    score: Any
-    scorer: Callable[[Rows, Any], Callable[[TrainingState], float]]
-    constant: Callable[[Rows], float]
-    publish: Callable[[FitOutcome], object]
+    score: str | None  # of validation rows, that `train` itself can measure
+    scorer: Callable[[Rows, Any], Callable[[TrainingState], float]]  # by a value of the setting ``scoring``
+    constant: Callable[[Rows], float]  # that scikit-learn adds to the loss on some rows
+    publish: Callable[[FitOutcome], object]  # is called after each epoch, if Python runs then
     tasks: EpochTasks | None = None
-    starts: Sequence[FitOutcome] = ()
+    starts: Sequence[FitOutcome] = ()  # other parameters that are trained from as well
     checkpoint: Any = None
 
     def __post_init__(self) -> None:
@@ -274,17 +256,8 @@ class Recorder:
     """Records each epoch in the outcome of a fit, and says when training is to end.
 
     The rule continues from the counts of earlier calls. An adaptive learning rate is divided by 5 before training ends,
-    as long as it is above 1e-6.
-
-    Attributes
-    ----------
-    theta : ndarray (P,)
-        The parameters at the start.
-    begun : TrainingState or None
-        The state of an earlier call, if this one continues it.
-    best_theta : ndarray (P,) or None
-        The parameters with the best score: those at the start if no epoch was better than those of earlier calls. None
-        if the rule watches the training loss.
+    as long as it is above 1e-6. If the rule watches a score, ``best_theta`` has the parameters with the best: those at
+    the start if no epoch was better than those of earlier calls.
     """
 
     def __init__(self, spec: FitSpec) -> None:

@@ -20,16 +20,7 @@ if TYPE_CHECKING:
 
 
 class Views(list):
-    """A list of views; to set an item is to write into its view.
-
-    Examples
-    --------
-    >>> theta = np.zeros(3)
-    >>> views = Views([theta[:2], theta[2:]])
-    >>> views[0] = [1.0, 2.0]
-    >>> theta
-    array([1., 2., 0.])
-    """
+    """A list of views; to set an item is to write into its view."""
 
     def __setitem__(self, index: Any, values: Any) -> None:
         view, given = self[index], np.asarray(values)
@@ -67,14 +58,7 @@ def _views(attribute: str, name: str, doc: str) -> property:
 
 @dataclass(eq=False)
 class Predictions:
-    """Predicts rows with a network's parameters, following their changes.
-
-    Examples
-    --------
-    >>> predictions = Predictions(Network(2, [Dense(1)], SquaredError()), np.array([2.0, 3.0, 1.0]))
-    >>> predictions(np.array([[1.0, 1.0]]))
-    array([[6.]])
-    """
+    """Predicts rows with a network's parameters, following their changes."""
 
     network: Network
     theta: np.ndarray

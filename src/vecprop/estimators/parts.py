@@ -20,16 +20,7 @@ from .settings import Constructor
 
 @dataclass(frozen=True)
 class SampleScaling(Schedule):
-    """A learning rate that falls as a power of the number of rows seen before the epoch, 1 / (1 + rows)^power.
-
-    Examples
-    --------
-    >>> schedule = SampleScaling(rows=3, power=0.5)
-    >>> state = schedule.init()
-    >>> schedule.observe(1.0, state)
-    >>> schedule.factor(step=1, steps=10, state=state)
-    0.5
-    """
+    """A learning rate that falls as a power of the number of rows seen before the epoch, 1 / (1 + rows)^power."""
 
     rows: int
     power: float
@@ -49,15 +40,7 @@ class SampleScaling(Schedule):
 
 @dataclass(frozen=True)
 class Cuts(Schedule):
-    """A learning rate that is cut from outside, by a callback.
-
-    Examples
-    --------
-    >>> state = Cuts().init()
-    >>> Cuts().cut(state)
-    >>> Cuts().factor(step=1, steps=10, state=state)
-    0.2
-    """
+    """A learning rate that is cut from outside, by a callback."""
 
     def init(self) -> State:
         """Return a state without cuts."""
@@ -85,13 +68,7 @@ LINKS: dict[type, str] = {
 
 
 def layers(settings: Constructor, outputs: int) -> list[Layer]:
-    """Return the layers: for each hidden one Dense, LayerNorm if set, its activation, and Dropout if set.
-
-    Raises
-    ------
-    ValueError
-        If a width is not positive, or an activation is unknown.
-    """
+    """Return the layers: for each hidden one Dense, LayerNorm if set, its activation, and Dropout if set."""
     given, initializer = settings.hidden_layer_sizes, settings.initializer
     sizes = list(given) if np.iterable(given) else [given]
     if not all(size > 0 for size in sizes):

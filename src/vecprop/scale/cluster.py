@@ -16,17 +16,7 @@ PATIENCE = 60.0
 
 
 def connected(client: Any, user: str) -> Any:
-    """Return a client, or the latest one that was made if it is None, for a class of this name.
-
-    Raises
-    ------
-    ImportError
-        If Dask is not installed.
-    RuntimeError
-        If there is no client, or one that is closed or cannot be waited for.
-    TypeError
-        If it is no client.
-    """
+    """Return a client, or the latest one that was made if it is None, for a class of this name."""
     if client is None:
         try:
             from distributed import get_client  # pyright: ignore[reportMissingImports]
@@ -60,13 +50,7 @@ def address_of(client: Any) -> str:
 
 
 def threads_of(client: Any) -> dict[str, int]:
-    """Return the number of threads of each worker; wait for one if there is none.
-
-    Raises
-    ------
-    RuntimeError
-        If there is none for a minute, the scheduler does not answer, or the client is closed.
-    """
+    """Return the number of threads of each worker; wait for one if there is none."""
     began, task = time.monotonic(), None
     require_open(client)
     try:
@@ -89,13 +73,7 @@ SETTINGS = ("VECPROP_ENGINE", "VECPROP_PRODUCTS", "NUMBA_OPT", "NUMBA_BOUNDSCHEC
 
 @cache
 def machine() -> dict[str, str]:
-    """Return what training here depends on, by name; where all is equal, bits are.
-
-    Examples
-    --------
-    >>> machine()["Python"] == platform.python_version()
-    True
-    """
+    """Return what training here depends on, by name; where all is equal, bits are."""
     import llvmlite
     import numba
     import numpy

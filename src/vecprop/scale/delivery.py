@@ -79,14 +79,7 @@ class Delivery:
         self.came = threading.Event()
 
     def results(self) -> Iterator[tuple[int, Any]]:
-        """Yield the place of each bundle and its result, as they come.
-
-        Raises
-        ------
-        RuntimeError
-            If a worker would compute other bits or does not have vecprop, if there is none for a minute or they are
-            lost too often, or if the scheduler does not answer.
-        """
+        """Yield the place of each bundle and its result, as they come."""
         self.threads, looked = threads_of(self.client), time.monotonic()
         self.require_alike()
         self.known_events = len(self.client.get_events(FULL) or ())

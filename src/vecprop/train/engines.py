@@ -30,11 +30,6 @@ def engine_for(
     """Return the fastest engine that takes a network with such parameters, rows, optimizer and score, or a named one.
 
     If a part of the user's own needs a slower engine, there is a notice, unless `silent` is set.
-
-    Raises
-    ------
-    ValueError
-        If the engine of that name does not take it, or VECPROP_ENGINE is not a choice.
     """
     chosen = os.environ.get("VECPROP_ENGINE") or "auto"
     if chosen not in ("auto", "reference"):

@@ -102,12 +102,6 @@ class Alike:
     """Numbers parts, so that equal parts have the same number; a part without a hash equals itself alone.
 
     A part that has come before is recognized by its address, without the hashes of all the parts that it consists of.
-
-    Examples
-    --------
-    >>> alike = Alike()
-    >>> alike(Momentum(0.1)) == alike(Momentum(0.1)), alike(Momentum(0.1)) == alike(Momentum(0.2))
-    (True, False)
     """
 
     def __init__(self) -> None:

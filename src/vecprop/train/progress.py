@@ -134,15 +134,7 @@ Show = Callable[[Progress], object]
 def progress_bar(description: str, quiet: bool) -> Iterator[Show | None]:
     """Give a function that shows the progress of training: losses, rows per second, and networks that have ended.
 
-    Parameters
-    ----------
-    quiet : bool
-        Whether to show no bar. None is shown either if standard error is neither a terminal nor in a notebook.
-
-    Raises
-    ------
-    ImportError
-        If a bar is to be shown, and rich is not installed.
+    There is no bar if it is to be quiet, or if standard error is neither a terminal nor in a notebook.
     """
     if quiet:
         yield None

@@ -156,17 +156,9 @@ class Keep(Hook):
 class Best(Hook):
     """The best parameters so far of each member, and how long ago they were found.
 
-    Parameters
-    ----------
-    state : TrainingState
-        The state of training. Its `early_stopping` holds what is known: that of earlier calls, if their rule watched
-        the same, and else nothing yet.
-
-    Attributes
-    ----------
-    memory : ndarray (3, *M)
-        The lowest loss, the loss of the latest progress, and the number of epochs since then. The compiled engine
-        updates it in place; see `compiled.run.epochs`.
+    They go on from those in the state, if the rule of earlier calls watched the same. The ``memory``, (3, *M), has the
+    lowest loss, the loss of the latest progress, and the number of epochs since then. The compiled engine updates it in
+    place; see `compiled.run.epochs`.
     """
 
     stalled: bool | None = None

@@ -63,15 +63,7 @@ class Evaluation:
     begun: bool = False
 
     def __call__(self, choices: Sequence[dict[str, Any]]) -> list[list[Outcome]]:
-        """Return the outcomes of each choice of parameters on each fold, one for each seed, by choice and fold.
-
-        Raises
-        ------
-        ValueError
-            If all fits fail, or one does and ``error_score`` is "raise".
-        KeyboardInterrupt
-            If Ctrl-C has ended training.
-        """
+        """Return the outcomes of each choice of parameters on each fold, one for each seed, by choice and fold."""
         search, splits = self.search, self.splits
         candidates = [Candidate(search.estimator, params, search.n_seeds) for params in choices]
         for candidate in candidates:

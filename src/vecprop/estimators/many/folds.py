@@ -43,13 +43,6 @@ class Split:
     """The rows of training and test of a fold; most splitters train on all rows that are not tested, in their order.
 
     The numbers of such rows are found when they are needed: those of ten folds take as much memory as 18 columns.
-
-    Examples
-    --------
-    >>> Split.of(np.array([0, 2]), np.array([1]), 3).own_train is None
-    True
-    >>> Split.of(np.array([2, 0]), np.array([1]), 3).train
-    array([2, 0])
     """
 
     own_train: Any
@@ -75,11 +68,6 @@ class Split:
 
 def splitter_for(cv: Any, y: Any, *, is_classes: bool, groups: Any, time: Any) -> Any:
     """Return the splitter that a setting ``cv`` means.
-
-    Raises
-    ------
-    ValueError
-        If there are times beside groups or beside a splitter, or not one for each row.
 
     Examples
     --------
@@ -113,13 +101,7 @@ def _splits_of_time(time: np.ndarray, count: int, rows: int) -> list[tuple[np.nd
 
 
 class Candidate:
-    """An estimator with one choice of parameters.
-
-    Raises
-    ------
-    TypeError
-        If the estimator is of another class.
-    """
+    """An estimator with one choice of parameters."""
 
     def __init__(self, estimator: Any, params: dict[str, Any], seeds: int) -> None:
         self.params = params

@@ -26,13 +26,7 @@ def callbacks_of(model: Constructor) -> list[Any]:
 
 
 def checkpoint_of(model: Constructor) -> Any:
-    """Return the checkpoint among a model's callbacks, or None.
-
-    Raises
-    ------
-    ValueError
-        If there are two, or if the same fit would not be the same again.
-    """
+    """Return the checkpoint among a model's callbacks, or None."""
     found = [callback for callback in model.callbacks or () if is_checkpoint(callback)]
     if len(found) > 1:
         raise ValueError("callbacks has two checkpoints, but one training is kept in one place: leave out one.")

@@ -33,15 +33,7 @@ _MAPS: dict[type, tuple[str, str, bool]] = {
 
 
 def scaler_of(pipeline: Pipeline) -> tuple[int, Any] | None:
-    """Return the place of a pipeline's scaler and the scaler, if it is all that is before the model.
-
-    Examples
-    --------
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
-    >>> scaler_of(make_pipeline("passthrough", StandardScaler(), MLPClassifier()))
-    (1, StandardScaler())
-    """
+    """Return the place of a pipeline's scaler and the scaler, if it is all that is before the model."""
     steps = [(place, step) for place, (_, step) in enumerate(pipeline.steps[:-1]) if step not in (None, "passthrough")]
     if len(steps) != 1 or type(steps[0][1]) not in _MAPS:
         return None

@@ -24,13 +24,7 @@ Attempt = FitOutcome | Exception | None
 
 
 def random_states(random_state: Any, count: int) -> list[Any]:
-    """Return a random state for each of several fits: the given one for the first, and integers drawn from its copy.
-
-    Examples
-    --------
-    >>> random_states(7, 3)
-    [7, 327741615, 976413892]
-    """
+    """Return a random state for each of several fits: the given one for the first, and integers drawn from its copy."""
     if count == 1:
         return [random_state]
     random = check_random_state(copy.deepcopy(random_state))

@@ -19,14 +19,8 @@ class WindowSteps(CompiledSteps):
 
     Batches are cut from an epoch's whole sequence of rows: those that a window leaves over, fewer than a batch, go to
     the front of the next. The state is that of training after a whole window: between windows it goes on from there, by
-    another object too, which has skipped the windows that hold what is left over.
-
-    Parameters
-    ----------
-    batch : Batch
-        Arrays like those of windows.
-    front : int, default 0
-        The start of its part of the room in front of a window's rows, of as many places as a batch has rows.
+    another object too, which has skipped the windows that hold what is left over. What is left over has ``front`` as
+    the start of its places in the room in front of a window's rows.
     """
 
     def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None, view: int = 0, front: int = 0) -> None:
