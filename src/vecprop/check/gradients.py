@@ -103,22 +103,29 @@ def check_gradients(
         raise ValueError(f"There is no method {method!r}: take one of {', '.join(METHODS)}.")
     if not isinstance(engine, str) or engine not in ENGINES:
         raise ValueError(f"There is no engine {engine!r}: take one of {', '.join(ENGINES)}.")
-    limit = _limit(rtol, atol)
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if not (isinstance(value, int | float | np.number) and 0 <= value < np.inf):
+            raise ValueError(f"{name} is {value!r}: give a finite number of at least 0.")
     if not isinstance(args, Sequence) or isinstance(args, str):
         raise TypeError(f"args is of type {type(args).__name__}: give a tuple of arguments, such as (X, T).")
     kernels = sys.modules.get("vecprop.compiled.compiled_network")  # if it is not imported, there is no such network
     if kernels and isinstance(network, kernels.CompiledNetwork):
         network, engine = network.network, "compiled" if engine == "both" else engine
+    rows, notes = (X, T, sample_weight), []
     if isinstance(network, Network):
         if args:
             raise TypeError("args are for functions; a network takes X, T, sample_weight and noise.")
-        return _check_network(network, theta, X, T, sample_weight, noise, gradient, method, engine, limit)
-    if not callable(network):
+        point, notes = _network_at(network, theta, rows, noise, gradient, engine)
+        if method == "auto" and float(point.theta.size) ** 2 * point.batch.rows > WORK:
+            method = "directions"
+    elif not callable(network):
         raise TypeError(f"check_gradients takes a network or a function, not {type(network).__name__}.")
-    if any(argument is not None for argument in (X, T, sample_weight, noise)):
+    elif any(argument is not None for argument in (*rows, noise)):
         raise TypeError("X, T, sample_weight and noise are for networks; give a function its arguments as args=(…).")
-    point = checked_function(network, theta, tuple(args), gradient)
-    return judged_report(point, method, [], gradient is None or callable(gradient), limit)
+    else:
+        point = checked_function(network, theta, tuple(args), gradient)
+    movable = gradient is None or callable(gradient)
+    return judged_report(point, method, notes, movable, Limit(float(rtol), float(atol)))
 
 
 def assert_gradients(*arguments: Any, **options: Any) -> Report:
@@ -135,25 +142,10 @@ def assert_gradients(*arguments: Any, **options: Any) -> Report:
     return report
 
 
-def _limit(rtol: float, atol: float) -> Limit:
-    for name, value in (("rtol", rtol), ("atol", atol)):
-        if not (isinstance(value, int | float | np.number) and 0 <= value < np.inf):
-            raise ValueError(f"{name} is {value!r}: give a finite number of at least 0.")
-    return Limit(float(rtol), float(atol))
-
-
-def _check_network(
-    network: Network,
-    theta: Any,
-    X: Any,
-    T: Any,
-    sample_weight: Any,
-    noise: Any,
-    gradient: Any,
-    method: str,
-    engine: Engine,
-    limit: Limit,
-) -> Report:
+def _network_at(
+    network: Network, theta: Any, rows: tuple[Any, Any, Any], noise: Any, gradient: Any, engine: Engine
+) -> tuple[NetworkPoint, list[str]]:
+    """Return a network at a point, with all arguments checked, and notes for the report."""
     theta = np.asarray(checked_theta(network, theta))
     if theta.ndim != 1:
         raise ValueError(f"theta has shape {theta.shape}: check one member at a time, for example theta[0].")
@@ -161,7 +153,7 @@ def _check_network(
         raise TypeError(f"theta has dtype {theta.dtype}, but the parameters to check are real numbers.")
     if network.layout.size == 0:
         raise ValueError("This network has no parameters: there is no gradient to check.")
-    batch = network.batch(theta, X, T, sample_weight)  # in the precision that is checked
+    batch = network.batch(theta, *rows)  # in the precision that is checked
     if batch.X.ndim != 2:
         raise ValueError(f"X has shape {batch.X.shape}: check one member at a time, for example X[0].")
     notes = []
@@ -172,24 +164,18 @@ def _check_network(
         noise = RandomKey(0)
         notes.append("Dropout was checked with the masks of noise=0, held fixed")
     exact = Batch(*(rounded_to(array, np.float64) for array in (batch.X, batch.T, batch.weight)))
-    float64 = theta.dtype == np.float64
-    unrounded = exact if float64 else network.batch(theta.astype(np.float64), X, T, sample_weight)
+    unrounded = exact if theta.dtype == np.float64 else network.batch(theta.astype(np.float64), *rows)
 
     def batch_at(at: np.ndarray) -> Batch:
         return batch if at.dtype == theta.dtype else unrounded
 
+    def given(at: np.ndarray) -> tuple[None, np.ndarray]:
+        return None, real_numbers(called(gradient, at, (), "The gradient function") if callable(gradient) else gradient)
+
+    judged = (JudgedGradient(given),)
     if gradient is None:
         judged = judged_gradients(network, batch_at, noise, theta.dtype, engine)
-    else:
-        judged = (JudgedGradient(lambda at: (None, _given(gradient, at))),)
     point = NetworkPoint(network, theta.astype(np.float64), exact, noise, judged, theta.dtype, unrounded)
     if not point.is_of_the_library and (mixed := mixed_rows(network, point.theta, exact, noise)):
         notes.append(f"{mixed[0].upper()}{mixed[1:]}: weights, batches and members take a sum over rows")
-    if method == "auto" and float(theta.size) ** 2 * batch.rows > WORK:
-        method = "directions"
-    return judged_report(point, method, notes, gradient is None or callable(gradient), limit)
-
-
-def _given(gradient: Any, at: np.ndarray) -> np.ndarray:
-    """Return the gradient that the user gives in place of the network's own, at parameters theta."""
-    return real_numbers(called(gradient, at, (), "The gradient function") if callable(gradient) else gradient)
+    return point, notes

@@ -1,6 +1,7 @@
 """The report of a gradient check: a row for each named part, and the verdict on all of them."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from html import escape
@@ -32,8 +33,7 @@ class Verdict(StrEnum):
     @classmethod
     def worst(cls, verdicts: "list[Verdict]") -> "Verdict":
         """Return the worst of several verdicts."""
-        order = list(cls)
-        return min(verdicts, key=order.index, default=cls.PASS)
+        return min(verdicts, key=list(cls).index, default=cls.PASS)
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,19 @@ class Taylor:
         return f"Taylor remainder: slope {self.slope:.2f} (2.00 when right, towards 1 when wrong)."
 
 
-COLUMNS = ("parameters", "shape", "verdict", "largest error", "tolerance", "ratio", "where", "given", "expected")
+_COLUMNS: dict[str, Callable[[Row], str]] = {
+    "parameters": lambda row: row.name,
+    "shape": lambda row: str(row.shape),
+    "verdict": lambda row: str(row.verdict),
+    "engine": lambda row: row.engine,
+    "largest error": lambda row: f"{row.error:.1e}",
+    "tolerance": lambda row: f"{row.tolerance:.1e}",
+    "ratio": lambda row: f"{row.ratio:.2g}",
+    "where": lambda row: "a direction" if row.index is None else str(list(row.index)),
+    "given": lambda row: f"{row.given:.6g}",
+    "expected": lambda row: f"{row.expected:.6g}",
+}
+_ON_THE_RIGHT = ("largest error", "tolerance", "ratio", "given", "expected")
 
 _SUMMARY = {
     Verdict.FAIL: "The gradient is wrong",
@@ -211,7 +223,7 @@ class Report:
         """Return the rows as a pandas DataFrame."""
         import pandas as pd
 
-        points = [("here", self.rows), ("nearby", self.nearby)] if self.nearby else [("here", self.rows)]
+        points = (("here", self.rows), ("nearby", self.nearby))
         return pd.DataFrame([{"point": point, **_plain(row)} for point, rows in points for row in rows])
 
     def plot(self, ax: Any = None) -> Any:
@@ -233,40 +245,31 @@ class Report:
     def _lines(self) -> list[str]:
         """Return the lines below the table."""
         lines = [f"{self.verdict}: {_SUMMARY[self.verdict]} ({self.method})."]
-        for diagnosis in self.diagnoses:
-            names = [row.name for row in self.rows if row.diagnosis == diagnosis]
-            lines.append(f"Diagnosis, {_few(names)}: {diagnosis}.")
-        for note in dict.fromkeys(row.note for row in self.rows if row.note):
-            lines.append(f"Note, {_few([row.name for row in self.rows if row.note == note])}: {note}.")
+        for kind in ("diagnosis", "note"):
+            for text in dict.fromkeys(getattr(row, kind) for row in self.rows):
+                names = [row.name for row in self.rows if getattr(row, kind) == text]
+                few = ", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} others"
+                lines += [f"{kind.capitalize()}, {few}: {text}."] if text else []
         if self.taylor:
             lines.append(str(self.taylor))
         return lines + [f"{note}." for note in self.notes]
 
-    @property
-    def _columns(self) -> tuple[str, ...]:
-        """The columns of the table, with the engine for networks."""
-        return (*COLUMNS[:3], "engine", *COLUMNS[3:]) if any(row.engine for row in self.rows) else COLUMNS
-
-    def _cells(self, row: Row) -> tuple[str, ...]:
-        where = "a direction" if row.index is None else f"[{', '.join(map(str, row.index))}]"
-        numbers = (f"{row.error:.1e}", f"{row.tolerance:.1e}", f"{row.ratio:.2g}")
-        engine = (row.engine,) if "engine" in self._columns else ()
-        ends = (where, f"{row.given:.6g}", f"{row.expected:.6g}")
-        return row.name, str(row.shape), str(row.verdict), *engine, *numbers, *ends
-
-    def _table(self, rows: tuple[Row, ...]) -> str:
-        cells = [self._columns, *(self._cells(row) for row in rows)]
-        widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
-        )
-
-    def _tables(self) -> list[tuple[str, tuple[Row, ...]]]:
-        return [("", self.rows), *([("At a random point nearby:", self.nearby)] if self.nearby else [])]
+    def _tables(self) -> list[tuple[str, tuple[Row, ...], list[list[str]]]]:
+        """Return the title of each table, its rows, and its cells with the names of the columns above."""
+        found = []
+        for title, rows in (("", self.rows), ("At a random point nearby:", self.nearby)):
+            columns = [name for name in _COLUMNS if name != "engine" or any(row.engine for row in self.rows)]
+            if rows or not title:
+                found.append((title, rows, [columns, *([_COLUMNS[name](row) for name in columns] for row in rows)]))
+        return found
 
     def text(self) -> str:
         """Return the report as plain text."""
-        blocks = [f"{title}\n{self._table(rows)}".lstrip() for title, rows in self._tables()]
+        blocks = []
+        for title, _, cells in self._tables():
+            widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+            lines = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
+            blocks.append("\n".join([title, *lines]).lstrip())
         return "\n\n".join([*blocks, "\n".join(self._lines())])
 
     def __str__(self) -> str:
@@ -286,34 +289,28 @@ class Report:
         from rich.text import Text
 
         parts: list[Any] = []
-        for title, rows in self._tables():
+        for title, rows, (columns, *cells) in self._tables():
             table = Table(title=title or None, title_justify="left", pad_edge=False, box=None)
-            for column in self._columns:
-                table.add_column(column, justify="right" if column in COLUMNS[3:6] + COLUMNS[7:] else "left")
-            for row in rows:
-                cells = [Text(cell) for cell in self._cells(row)]
-                cells[2].stylize(_COLOURS[row.verdict])
-                table.add_row(*cells)
+            for column in columns:
+                table.add_column(column, justify="right" if column in _ON_THE_RIGHT else "left")
+            for row, line in zip(rows, cells, strict=True):
+                styles = [_COLOURS[row.verdict] if column == "verdict" else "" for column in columns]
+                table.add_row(*map(Text, line, styles))
             parts += [table, Text()]
         first, *others = self._lines()
-        return Group(*parts, Text(first, style=_COLOURS[self.verdict]), *(Text(line) for line in others))
+        return Group(*parts, Text(first, style=_COLOURS[self.verdict]), *map(Text, others))
 
     def _repr_html_(self) -> str:
         html = []
-        for title, rows in self._tables():
-            head = "".join(f"<th>{escape(column)}</th>" for column in self._columns)
-            body = "".join(
-                "<tr>"
-                + "".join(
-                    f'<td style="color:{_COLOURS[row.verdict]}">{cell}</td>'
-                    if place == 2
-                    else f"<td>{escape(cell)}</td>"
-                    for place, cell in enumerate(self._cells(row))
-                )
-                + "</tr>"
-                for row in rows
-            )
-            html.append(f"<p>{escape(title)}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        for title, rows, (columns, *cells) in self._tables():
+            body = []
+            for row, line in zip(rows, cells, strict=True):
+                styles = [f' style="color:{_COLOURS[row.verdict]}"' * (column == "verdict") for column in columns]
+                entries = (f"<td{style}>{escape(cell)}</td>" for style, cell in zip(styles, line, strict=True))
+                body.append(f"<tr>{''.join(entries)}</tr>")
+            head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+            table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+            html.append(f"<p>{escape(title)}</p>{table}")
         return "".join(html) + "".join(f"<p>{escape(line)}</p>" for line in self._lines())
 
     def __repr__(self) -> str:
@@ -329,7 +326,3 @@ def _plain(row: Row) -> dict[str, Any]:
         "ratio": row.ratio,
     }
     return {key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in plain.items()}
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} others"

@@ -11,6 +11,10 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 
+def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, *args, **kwargs: function(self, *args, **kwargs)
+
+
 class ArrayPair(NDArrayOperatorsMixin):
     """A real array and its companion of the same shape.
 
@@ -93,33 +97,11 @@ class ArrayPair(NDArrayOperatorsMixin):
         """Return the pair in another shape."""
         return self.like(self.value.reshape(*shape), self.companion.reshape(*shape))
 
-    def ravel(self) -> Self:
-        """Return the pair as a vector."""
-        return self.each(np.ravel)
-
-    def copy(self) -> Self:
-        """Return a copy of both."""
-        return self.each(np.copy)
-
     def astype(self, dtype: Any, copy: bool = True) -> Self:
         """Return the pair itself: it is computed in float64, whatever type it represents."""
         return self
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
-        """Return the sum over an axis."""
-        return np.sum(self, axis=axis, keepdims=keepdims)
-
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
-        """Return the mean over an axis."""
-        return np.mean(self, axis=axis, keepdims=keepdims)
-
-    def max(self, axis: Any = None, keepdims: bool = False) -> Any:
-        """Return the maximum over an axis."""
-        return np.max(self, axis=axis, keepdims=keepdims)
-
-    def dot(self, other: Any) -> Any:
-        """Return the matrix product."""
-        return np.matmul(self, other)
+    ravel, copy, sum, mean, max, dot = map(_method, (np.ravel, np.copy, np.sum, np.mean, np.max, np.matmul))
 
 
 class Namespace:
@@ -133,33 +115,37 @@ class Namespace:
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)
 
-    def reshape(self, array: Any, shape: Any) -> Any:
-        """Return an array in another shape."""
-        return array.reshape(shape)
-
     def zeros(self, shape: Any, dtype: Any = None, device: Any = None) -> ArrayPair:
         """Return zeros whose companions are 0."""
         return self._like.like(np.zeros(shape), np.zeros(shape))
 
 
-def moving(function: Callable[..., np.ndarray]) -> Callable[..., Any]:
+def _moving(function: Callable[..., np.ndarray]) -> Callable[..., Any]:
     """Return the rule for a function that only moves entries of its first argument."""
     return lambda like, array, *args, **kwargs: array.each(lambda part: function(part, *args, **kwargs))
 
 
-def mean(like: ArrayPair, array: ArrayPair, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return the mean: the sum, divided by the number of terms."""
+def _mean(like: ArrayPair, array: ArrayPair, axis: Any = None, keepdims: bool = False) -> Any:
     total = np.sum(array, axis=axis, keepdims=keepdims)
     return total / (array.size // max(total.size, 1))
 
 
+COMPARISONS = (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
+
+SHARED_UFUNCS: dict[Any, Callable[..., Any]] = {
+    np.positive: lambda like, x: x,
+    np.absolute: lambda like, x: np.where(x < 0, -x, x),
+    np.maximum: lambda like, x, y: np.where(np.greater(x, y), x, y),
+    np.minimum: lambda like, x, y: np.where(np.less(x, y), x, y),
+    np.isfinite: lambda like, x: np.isfinite(x.value),
+}
 SHARED_FUNCTIONS: dict[Any, Callable[..., Any]] = {
-    **{f: moving(f) for f in (np.reshape, np.ravel, np.transpose, np.matrix_transpose, np.squeeze, np.expand_dims)},
-    **{f: moving(f) for f in (np.broadcast_to, np.take, np.copy, np.swapaxes, np.moveaxis)},
+    **{f: _moving(f) for f in (np.reshape, np.ravel, np.transpose, np.matrix_transpose, np.squeeze, np.expand_dims)},
+    **{f: _moving(f) for f in (np.broadcast_to, np.take, np.copy, np.swapaxes, np.moveaxis)},
     np.real: lambda like, array: array,
     np.ones_like: lambda like, array, **kwargs: np.ones(array.shape),
     np.zeros_like: lambda like, array, **kwargs: like.like(np.zeros(array.shape), np.zeros(array.shape)),
-    np.mean: mean,
+    np.mean: _mean,
     np.dot: lambda like, a, b: np.matmul(a, b),
     np.shape: lambda like, array: array.shape,
     np.ndim: lambda like, array: array.ndim,

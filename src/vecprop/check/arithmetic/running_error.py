@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import SHARED_FUNCTIONS, ArrayPair
+from . import COMPARISONS, SHARED_FUNCTIONS, SHARED_UFUNCS, ArrayPair
 from .steps import STEP
 
 
@@ -188,13 +188,13 @@ def _max(like: Bounded, x: Bounded, axis: Any = None, keepdims: bool = False, **
 
 
 Bounded.ufuncs = {
+    **SHARED_UFUNCS,
     np.add: _add,
     np.subtract: lambda like, x, y: _add(like, x, y, sign=-1),
     np.multiply: _multiply,
     np.divide: _divide,
     np.matmul: _matmul,
     np.negative: lambda like, x: like.like(-x.value, x.companion),
-    np.positive: lambda like, x: x,
     np.square: lambda like, x: x * x,
     np.power: _power,
     np.sqrt: _sqrt,
@@ -205,14 +205,9 @@ Bounded.ufuncs = {
     np.tanh: _tanh,
     np.sin: lambda like, x: like.rounded(np.sin(x.value), np.minimum(x.companion, 2), units=4),
     np.cos: lambda like, x: like.rounded(np.cos(x.value), np.minimum(x.companion, 2), units=4),
-    np.absolute: lambda like, x: np.where(x < 0, -x, x),
     np.sign: _sign,
-    np.maximum: lambda like, x, y: np.where(np.greater(x, y), x, y),
-    np.minimum: lambda like, x, y: np.where(np.less(x, y), x, y),
-    **{f: _compare(f) for f in (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)},
+    **{f: _compare(f) for f in COMPARISONS},
     **{f: _logical(f) for f in (np.logical_and, np.logical_or, np.bitwise_and, np.bitwise_or)},
-    np.invert: lambda like, x: like.like(~x.value, x.companion),
-    np.logical_not: lambda like, x: like.like(~x.value, x.companion),
-    np.isfinite: lambda like, x: np.isfinite(x.value),
+    **dict.fromkeys((np.invert, np.logical_not), lambda like, x: like.like(~x.value, x.companion)),
 }
 Bounded.functions = {**SHARED_FUNCTIONS, np.sum: _sum, np.where: _where, np.max: _max}

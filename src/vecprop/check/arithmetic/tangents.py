@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from . import SHARED_FUNCTIONS, ArrayPair
+from . import COMPARISONS, SHARED_FUNCTIONS, SHARED_UFUNCS, ArrayPair
 
 
 @dataclass
@@ -100,16 +100,6 @@ def _value(operand: Any) -> Any:
     return operand.value if isinstance(operand, Tangent) else operand
 
 
-def _elementwise(function: Any, derivative: Any) -> Any:
-    """Return the rule of a function with its derivative at (x, y), y = function(x)."""
-
-    def rule(like: Tangent, x: Tangent) -> Any:
-        y = function(x.value)
-        return like.chained(y, (x, derivative(x.value, y)))
-
-    return rule
-
-
 def _multiply(like: Tangent, x: Any, y: Any) -> Any:
     a, b = _value(x), _value(y)
     return like.chained(a * b, (x, b), (y, a))
@@ -154,10 +144,6 @@ def _where(like: Tangent, condition: np.ndarray, x: Any, y: Any) -> Any:
     return like.chained(np.where(condition, _value(x), _value(y)), *terms)
 
 
-def _sum(like: Tangent, x: Tangent, axis: Any = None, keepdims: bool = False, **_: Any) -> Any:
-    return x.each(lambda part: np.asarray(np.sum(part, axis=axis, keepdims=keepdims)))
-
-
 def _compare(function: Any) -> Any:
     def rule(like: Tangent, x: Any, y: Any) -> np.ndarray:
         a, b = _value(x), _value(y)
@@ -178,26 +164,20 @@ def _max(like: Tangent, x: Tangent, **options: Any) -> Any:
     return NotImplemented if len(x.companion) else np.max(x.value, **options)
 
 
-COMPARISONS = (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
-
 Tangent.ufuncs = {
+    **SHARED_UFUNCS,
     np.add: lambda like, x, y: like.chained(_value(x) + _value(y), (x, 1.0), (y, 1.0)),
     np.subtract: lambda like, x, y: like.chained(_value(x) - _value(y), (x, 1.0), (y, -1.0)),
     np.multiply: _multiply,
     np.divide: _divide,
     np.matmul: _matmul,
     np.negative: lambda like, x: like.chained(-x.value, (x, -1.0)),
-    np.positive: lambda like, x: x,
     np.power: _power,
-    np.absolute: lambda like, x: np.where(x < 0, -x, x),
     np.sign: _sign,
-    np.maximum: lambda like, x, y: np.where(np.greater(x, y), x, y),
-    np.minimum: lambda like, x, y: np.where(np.less(x, y), x, y),
     **{f: _compare(f) for f in COMPARISONS},
-    np.isfinite: lambda like, x: np.isfinite(x.value),
     **{
-        function: _elementwise(function, derivative)
-        for function, derivative in (
+        f: lambda like, x, f=f, derivative=derivative: like.chained(y := f(x.value), (x, derivative(x.value, y)))
+        for f, derivative in (  # the derivatives at (x, y), y = f(x)
             (np.square, lambda x, y: 2 * x),
             (np.sqrt, lambda x, y: 0.5 / y),
             (np.exp, lambda x, y: y),
@@ -215,7 +195,9 @@ Tangent.functions = {
     np.reshape: lambda like, array, shape: array.reshape(shape),
     np.real: lambda like, array: array.real,
     np.max: _max,
-    np.sum: _sum,
+    np.sum: lambda like, x, axis=None, keepdims=False, **_: x.each(
+        lambda part: np.asarray(np.sum(part, axis=axis, keepdims=keepdims))
+    ),
     np.where: _where,
 }
 
@@ -238,10 +220,7 @@ class OneSided:
 class Tied(Tangent):
     """Tangents that decide comparisons of equal numbers. In one computation all move along the same directions."""
 
-    @property
-    def real(self) -> Any:
-        """The numbers with their tangents, which decide ties."""
-        return self
+    real = property(lambda self: self)
 
 
 def _order(like: Tied, x: Any, y: Any) -> np.ndarray:
@@ -249,10 +228,6 @@ def _order(like: Tied, x: Any, y: Any) -> np.ndarray:
     (a, da), (b, db) = like.pair(x), like.pair(y)
     broken = like.ties.broken or np.sign(da - db)
     return np.where(a == b, broken, np.sign(a - b))
-
-
-def _decide(function: Any) -> Any:
-    return lambda like, x, y: function(_order(like, x, y), 0)
 
 
 def _max_with_ties(like: Tied, x: Tied, axis: Any = None, keepdims: bool = False, **_: Any) -> Any:
@@ -263,5 +238,9 @@ def _max_with_ties(like: Tied, x: Tied, axis: Any = None, keepdims: bool = False
     return like.like(np.max(x.value, axis=axis, keepdims=keepdims), tangent)
 
 
-Tied.ufuncs = {**Tangent.ufuncs, np.sign: lambda like, x: _order(like, x, 0), **{f: _decide(f) for f in COMPARISONS}}
+Tied.ufuncs = {
+    **Tangent.ufuncs,
+    np.sign: lambda like, x: _order(like, x, 0),
+    **{f: lambda like, x, y, f=f: f(_order(like, x, y), 0) for f in COMPARISONS},
+}
 Tied.functions = {**Tangent.functions, np.real: lambda like, array: array, np.max: _max_with_ties}

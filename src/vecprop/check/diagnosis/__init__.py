@@ -3,25 +3,25 @@
 from contextlib import suppress
 from dataclasses import replace
 from math import prod
-from typing import Any
 
 import numpy as np
 
 from ..comparison import Comparison, Criteria, entries, judge_directions
 from ..derivatives import Method
+from ..points.function import Point
 from ..points.network import NetworkPoint
 from ..points.parameters import NamedPart
 from ..report import Row, Verdict
 from ..second_point import TRUSTED
 from .error_patterns import COARSE, pattern, ratio, ratio_in_words, same
-from .wrong_layers import mixed_rows, planted_faults, wrong_layers
+from .wrong_layers import layer_names, mixed_rows, planted_faults, wrong_layers
 
 SAMPLE = 64
 """The number of entries whose derivatives are computed for the diagnosis of a part that was judged along directions."""
 
 
 def diagnosed(
-    point: Any,
+    point: Point,
     number: int,
     given: np.ndarray,
     rows: list[Row],
@@ -30,64 +30,47 @@ def diagnosed(
     method: Method,
 ) -> list[Row]:
     """Return the rows, with a diagnosis of those that failed."""
-    failed = {row.name for row in rows if row.verdict is Verdict.FAIL} & candidates
-    parts = {part.name: part for part in point.parts if part.name in failed}
+    failed = {row.name: row for row in rows if row.verdict is Verdict.FAIL and row.name in candidates}
     if not failed:
         return rows
-    is_network = isinstance(point, NetworkPoint)
-    own = is_network and point.engines[number] == "reference"
-    expected = {name: _expected(point, part, given, found, own, method) for name, part in parts.items()}
-    least = 1e-8 if point.is_followed else TRUSTED[method]
-    precision = max(
-        least, 2 * max(_unsure(row, expected[row.name], found.get(row.name)) for row in rows if row.name in failed)
-    )
-    texts = {
-        name: pattern(
-            given[:, part.span].ravel(),
-            expected[name].ravel(),
-            _shape(point, part),
-            point.rows,
-            precision,
-            found[name].wrong.ravel() if name in found else None,
-        )
-        for name, part in parts.items()
-    }
-    named = ""
-    if is_network:
+    parts = [part for part in point.parts if part.name in failed]
+    own = point.engines[number] == "reference"
+    expected = {part.name: _expected(point, part, given, found, own, method) for part in parts}
+    precision = 1e-8 if point.is_followed else TRUSTED[method]
+    for name, row in failed.items():
+        tolerance = float(np.max(found[name].tolerance)) if name in found else row.tolerance
+        largest = np.max(np.abs(expected[name][np.isfinite(expected[name])]), initial=0)
+        precision = max(precision, 2 * min(tolerance / largest, 1e-2) if largest else 0.0)
+    named = where = ""
+    if isinstance(point, NetworkPoint):
+        of = point.network, point.theta, point.batch, point.noise_key
         if own:
-            of = point.network, point.theta, point.batch, point.noise_key
             named = mixed_rows(*of) or "; ".join(wrong_layers(*of))
-        else:
+        elif precision <= COARSE:
             with suppress(Exception):  # a user's own layer may raise anything beside a faulty one
-                named = "" if precision > COARSE else _fault(point, given[0], expected, parts, precision)
-    common = named or _common(point, given, expected, parts, rows, precision)
-    where = _where(point, rows) if is_network and not named else ""
+                named = _fault(point, given[0], expected, parts, precision)
+        where = "" if named else _where(point, rows)
+    some_are_right = any(row.verdict is not Verdict.FAIL and row.hidden < np.inf for row in rows)
+    if not named and precision <= COARSE and len(parts) > 1 and not some_are_right:
+        named = _common(point, given, expected, parts, precision)
     diagnoses = {}
-    for name, text in texts.items():
-        said = common or text
-        diagnoses[name] = f"{said}; {where}" if said and where else said or where
+    for part in parts:
+        # A Jacobian is a matrix (outputs, entries).
+        shape = (prod(point.outputs), part.size) if point.outputs else part.shape
+        wrong = found[part.name].wrong.ravel() if part.name in found else None
+        numbers = given[:, part.span].ravel(), expected[part.name].ravel()
+        text = named or pattern(*numbers, shape, point.rows, precision, wrong)
+        diagnoses[part.name] = "; ".join(filter(None, (text, where)))
     return [replace(row, diagnosis=diagnoses.get(row.name, "")) for row in rows]
 
 
-def _shape(point: Any, part: NamedPart) -> tuple[int, ...]:
-    """Return the shape in which patterns of a part's gradient are sought: a Jacobian is (outputs, entries)."""
-    return (int(np.prod(point.outputs)), part.size) if point.outputs else part.shape
-
-
-def _unsure(row: Row, expected: np.ndarray, found: Comparison | None) -> float:
-    """Return the uncertainty of the entries of a part, as a share of the largest."""
-    largest = np.max(np.abs(expected[np.isfinite(expected)]), initial=0)
-    tolerance = row.tolerance if found is None else float(np.max(found.tolerance))
-    return min(tolerance / largest, 1e-2) if largest else 0.0
-
-
 def _expected(
-    point: Any, part: NamedPart, given: np.ndarray, found: dict[str, Comparison], own: bool, method: Method
+    point: Point, part: NamedPart, given: np.ndarray, found: dict[str, Comparison], own: bool, method: Method
 ) -> np.ndarray:
     """Return the expected gradient of a part, (outputs, size); NaN for unknown entries."""
     if part.name in found:
         return found[part.name].expected
-    if hasattr(point, "own_gradient") and not own:
+    if isinstance(point, NetworkPoint) and not own:
         [[row]] = judge_directions(point, [part], [(point.own_gradient, Criteria(method))])
         if row.verdict is not Verdict.FAIL:
             return point.own_gradient[:, part.span]
@@ -102,18 +85,10 @@ def _expected(
 
 
 def _common(
-    point: Any,
-    given: np.ndarray,
-    expected: dict[str, np.ndarray],
-    parts: dict[str, NamedPart],
-    rows: list[Row],
-    precision: float,
+    point: Point, given: np.ndarray, expected: dict[str, np.ndarray], parts: list[NamedPart], precision: float
 ) -> str:
-    """Return the constant ratio that all parts have in common, in words, if every part has failed."""
-    some_are_right = any(row.verdict is not Verdict.FAIL and row.hidden < np.inf for row in rows)
-    if precision > COARSE or len(parts) < 2 or some_are_right:
-        return ""
-    ratios = [ratio(given[:, part.span], expected[name], precision) for name, part in parts.items()]
+    """Return the constant ratio that all parts have in common, in words; empty if there is none."""
+    ratios = [ratio(given[:, part.span], expected[part.name], precision) for part in parts]
     known = [r for r in ratios if r is not None]
     if len(known) == len(ratios) and np.ptp(known) <= max(precision, 1e-9) * np.abs(known).max():
         count = sum(int((np.abs(e) > 1e-3 * np.abs(e).max()).sum()) for e in expected.values())
@@ -122,19 +97,13 @@ def _common(
 
 
 def _fault(
-    point: NetworkPoint,
-    given: np.ndarray,
-    expected: dict[str, np.ndarray],
-    parts: dict[str, NamedPart],
-    precision: float,
+    point: NetworkPoint, given: np.ndarray, expected: dict[str, np.ndarray], parts: list[NamedPart], precision: float
 ) -> str:
     """Return the known fault that turns the network's gradient into the given one; empty if there is none."""
-    with np.errstate(all="ignore"):
-        for words, faulty in planted_faults(point.network, point.theta, point.batch, point.noise_key):
-            explains = all(same(given[part.span], faulty[part.span], precision) for part in point.parts)
-            changes = any(not same(faulty[part.span], expected[name][0], precision) for name, part in parts.items())
-            if explains and changes:
-                return words
+    for words, faulty in planted_faults(point.network, point.theta, point.batch, point.noise_key):
+        explains = all(same(given[part.span], faulty[part.span], precision) for part in point.parts)
+        if explains and any(not same(faulty[part.span], expected[part.name][0], precision) for part in parts):
+            return words
     return ""
 
 
@@ -143,17 +112,16 @@ def _where(point: NetworkPoint, rows: list[Row]) -> str:
     judged = {row.name: row.verdict is Verdict.FAIL for row in rows}
     wrong = [part for part in point.parts if judged.get(part.name)]
     right = [part for part in point.parts if not judged.get(part.name, True)]
-    layers = point.network.layers
-    last, first_right = max(p.layer or 0 for p in wrong), min((p.layer or 0 for p in right), default=None)
-    if all(part.name.endswith(" b") for part in wrong) and len(wrong) > 0 and any(p.name.endswith(" W") for p in right):
+    if all(part.name.endswith(" b") for part in wrong) and any(part.name.endswith(" W") for part in right):
         return "only biases are wrong" if len(wrong) > 1 else "only this bias is wrong"
+    last = max(part.layer or 0 for part in wrong)
+    first_right = min((part.layer or 0 for part in right), default=0)
     # Most entries of a part are wrong if a wrong delta has reached its layer.
     throughout = all(row.wrong is None or 2 * row.wrong > prod(row.shape) for row in rows if judged[row.name])
-    if first_right is not None and first_right > last and throughout:
-        between = [f"layer {n} ({type(layers[n]).__name__})" for n in range(last + 1, first_right)]
-        start = between[-1] if between else f"layer {last} ({type(layers[last]).__name__})"
-        return (
-            f"the backward pass is right down to layer {first_right} ({type(layers[first_right]).__name__}) and wrong "
-            f"from {start} on: look at its derivative, or at the delta that layer {first_right} passes back"
-        )
-    return ""
+    if first_right <= last or not throughout:
+        return ""
+    names = layer_names(point.network)
+    return (
+        f"the backward pass is right down to {names[first_right]} and wrong from {names[max(first_right - 1, last)]} "
+        f"on: look at its derivative, or at the delta that layer {first_right} passes back"
+    )

@@ -25,6 +25,11 @@ from ..points.network import Changed, penalty_divisor
 KNOWN: tuple[Activation, ...] = tuple(part.cls() for part in catalog.ACTIVATIONS)
 
 
+def layer_names(network: Network) -> list[str]:
+    """Return the number and class of each layer."""
+    return [f"layer {number} ({type(layer).__name__})" for number, layer in enumerate(network.layers)]
+
+
 def planted_faults(
     network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None
 ) -> Iterator[tuple[str, np.ndarray]]:
@@ -40,8 +45,8 @@ def planted_faults(
     if hasattr(loss, "__dataclass_fields__") and hasattr(loss, "reduction"):
         other = "sum" if network.reduction == "mean" else "mean"
         by = f"N = {rows}" if batch.weight is None else "the sum of the weights"
-        word = f"the rows' sum is not divided by {by}" if other == "sum" else f"the rows' sum is divided by {by}"
-        yield word, gradient(network_with(loss=replace(loss, reduction=other)))
+        word = "is not" if other == "sum" else "is"
+        yield f"the rows' sum {word} divided by {by}", gradient(network_with(loss=replace(loss, reduction=other)))
     if batch.weight is not None:
         yield "the rows' weights are left out", gradient(network, None)
         yield "the rows are weighted, but divided by their number", gradient(network) * batch.weight.mean()
@@ -52,13 +57,19 @@ def planted_faults(
         bare = gradient(network_with(penalty=[]))
         yield "the penalty is left out", bare
         yield "the penalty is added twice", 2 * own - bare
-        yield "the penalty is applied to biases too", own + _on_biases(network, theta, batch)
+        on_biases = np.zeros_like(theta)
+        for tensor in network.layout.tensors:
+            if tensor.name == "b":
+                on_biases[tensor.span] = sum(
+                    penalty.gradient(theta[tensor.span]) / penalty_divisor(network, penalty, batch)
+                    for penalty in network.penalties
+                )
+        yield "the penalty is applied to biases too", own + on_biases
         yield "the penalty's sign is wrong", 2 * bare - own
         yield f"the penalty is divided by N = {rows}", bare + (own - bare) / rows
         yield f"the penalty is multiplied by N = {rows}", bare + (own - bare) * rows
     known = dict.fromkeys((*KNOWN, *(layer for layer in network.layers if isinstance(layer, Activation))))
-    for number, layer in enumerate(network.layers):
-        name = f"layer {number} ({type(layer).__name__})"
+    for number, (layer, name) in enumerate(zip(network.layers, layer_names(network), strict=True)):
         for words, backward in _wrong_backwards(layer, name, known):
             layers: list[Any] = [*network.layers]
             layers[number] = Changed(layer, backward=lambda p, saved, delta, J, wrong=backward: wrong(saved, delta))
@@ -67,40 +78,28 @@ def planted_faults(
         yield f"{words} (delta, the error at the output)", gradient(network_with(loss=Changed(loss, delta=delta)))
 
 
-def _on_biases(network: Network, theta: np.ndarray, batch: Batch) -> np.ndarray:
-    added = np.zeros_like(theta)
-    for tensor in network.layout.tensors:
-        if tensor.name == "b":
-            added[tensor.span] = sum(
-                penalty.gradient(theta[tensor.span]) / penalty_divisor(network, penalty, batch)
-                for penalty in network.penalties
-            )
-    return added
-
-
 def _wrong_backwards(
     layer: Layer, name: str, known: Iterable[Activation]
 ) -> Iterator[tuple[str, Callable[[Any, np.ndarray], np.ndarray]]]:
-    if isinstance(layer, Activation):
-        yield f"the derivative of {name} is missing", lambda saved, delta: delta
-        yield f"{name} passes its output back instead of its derivative", lambda saved, delta: saved[1] * delta
-        for other in known:
-            if other != layer and type(other) is not Identity:
-                yield (
-                    f"{name} has the derivative of {type(other).__name__}",
-                    lambda saved, delta, other=other: other.derivative(saved[0], other.value(saved[0])) * delta,
-                )
-                yield (
-                    f"{name} has the derivative of {type(other).__name__} (as a function of its own output)",
-                    lambda saved, delta, other=other: other.derivative(*saved) * delta,
-                )
-        yield (
-            f"the derivative of {name} is taken at its output y instead of z",
-            lambda saved, delta: layer.derivative(saved[1], layer.value(saved[1])) * delta,
-        )
-        yield f"the derivative of {name} is applied twice", lambda saved, delta: layer.derivative(*saved) ** 2 * delta
-    elif getattr(layer, "random", False):
+    if getattr(layer, "random", False):
         yield f"the mask of {name} is missing in the backward pass", lambda saved, delta: delta
+    if not isinstance(layer, Activation):
+        return
+    yield f"the derivative of {name} is missing", lambda saved, delta: delta
+    yield f"{name} passes its output back instead of its derivative", lambda saved, delta: saved[1] * delta
+    for other in known:
+        if other != layer and type(other) is not Identity:
+            words = f"{name} has the derivative of {type(other).__name__}"
+            yield words, lambda saved, delta, own=other: own.derivative(saved[0], own.value(saved[0])) * delta
+            yield (
+                f"{words} (as a function of its own output)",
+                lambda saved, delta, own=other: own.derivative(*saved) * delta,
+            )
+    yield (
+        f"the derivative of {name} is taken at its output y instead of z",
+        lambda saved, delta: layer.derivative(saved[1], layer.value(saved[1])) * delta,
+    )
+    yield f"the derivative of {name} is applied twice", lambda saved, delta: layer.derivative(*saved) ** 2 * delta
 
 
 def wrong_deltas(loss: Loss) -> Iterator[tuple[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]]:
@@ -109,14 +108,10 @@ def wrong_deltas(loss: Loss) -> Iterator[tuple[str, Callable[[np.ndarray, np.nda
     def target(Z: np.ndarray, T: np.ndarray) -> np.ndarray:
         return one_hot(T, Z) if T.ndim < Z.ndim or T.dtype.kind in "iub" else T
 
-    def derivative(Z: np.ndarray) -> np.ndarray:
-        Y = loss.predict(Z)
-        return Y * (1 - Y)
-
     yield "the targets T are left out", lambda Z, T: loss.delta(Z, T) + target(Z, T)
     yield (
         "the link's derivative Y (1 - Y) is applied although the loss contains it",
-        lambda Z, T: derivative(Z) * loss.delta(Z, T),
+        lambda Z, T: (Y := loss.predict(Z)) * (1 - Y) * loss.delta(Z, T),
     )
     yield "the softmax is taken over the rows instead of the classes", lambda Z, T: _softmax(Z, 0) - target(Z, T)
     yield "the softmax is not divided by its sum", lambda Z, T: np.exp(Z) - target(Z, T)
@@ -139,14 +134,13 @@ def wrong_layers(network: Network, theta: np.ndarray, batch: Batch, noise: Rando
     found = []
     draw = np.random.default_rng(0)
     outputs, saved = network.forward(theta, batch.X, noise)
-    views = network.layout.views(theta)
+    views, names = network.layout.views(theta), layer_names(network)
     for number in reversed(range(len(network.layers))):
-        layer, p = network.layers[number], views[number]
+        layer, p, name = network.layers[number], views[number], names[number]
         X = outputs[number - 1] if number else batch.X
         key = noise and noise.at_layer(number)
         D = draw.standard_normal(outputs[number].shape)
-        J = {name: np.zeros_like(values) for name, values in p.items()}
-        name = f"layer {number} ({type(layer).__name__})"
+        J = {parameter: np.zeros_like(values) for parameter, values in p.items()}
 
         def along(U: Any, V: dict[str, Any], layer: Any = layer, p: Any = p, X: Any = X, key: Any = key) -> np.ndarray:
             """Return the derivative of the layer's outputs along a direction of its inputs and parameters."""
@@ -186,9 +180,8 @@ def mixed_rows(network: Network, theta: np.ndarray, batch: Batch, noise: RandomK
             losses = [network.loss_function.value(Z[-1], batch.T[: len(Z[-1])]) for Z in (whole, some)]
     except Exception:  # a user-defined layer may raise anything
         return ""
-    names = [f"layer {number} ({type(layer).__name__})" for number, layer in enumerate(network.layers)]
-    computed = zip([*whole, losses[0]], [*some, losses[1]], strict=True)
-    for name, (every, own) in zip([*names, type(network.loss_function).__name__], computed, strict=True):
+    names = [*layer_names(network), type(network.loss_function).__name__]
+    for name, every, own in zip(names, [*whole, losses[0]], [*some, losses[1]], strict=True):
         if (np.abs(every[:half] - own) > 1e-5 * np.abs(own).max(initial=0)).any():
             return f"{name} computes a row's numbers from other rows too, but rows have to be independent of each other"
     return ""
@@ -206,9 +199,7 @@ def derivative_at_0(f: Callable[[Any], np.ndarray]) -> np.ndarray:
     near, far = f(h) - f(-h), f(2 * h) - f(-2 * h)
     differences = (8 * near - far) / (12 * h)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
-            stepped = np.imag(f(1j * STEP)) / STEP
+        stepped = np.imag(f(1j * STEP)) / STEP
     except Exception:  # foreign code may raise anything when it is given complex numbers
         return differences
     return stepped if _agree(stepped, differences, 1e-5) else differences
@@ -221,10 +212,8 @@ def _size(values: np.ndarray) -> float:
 def _of_layer(layer: Layer, X: np.ndarray, D: np.ndarray, saved: Any, delta_X: np.ndarray) -> str:
     """Return the mistake in an activation's derivative, or in the Jacobian of a layer that mixes a row's entries."""
     size = _size(X)
-    true = (
-        derivative_at_0(lambda t: layer.forward({}, X + size * t)[0]) / size if isinstance(layer, Activation) else None
-    )
-    if true is not None:
+    if isinstance(layer, Activation):
+        true = derivative_at_0(lambda t: layer.forward({}, X + size * t)[0]) / size
         derivative = delta_X / np.where(D == 0, 1, D)
         if _agree(derivative, np.ones_like(derivative)):
             return ": its derivative is missing"
