@@ -102,7 +102,9 @@ def save_with_notes(
     if memory is not None:
         notes["memory"] = writer.plain(memory, "memory")
     _made(described, writer.arrays, "The model cannot be saved")  # nothing is written that could not be read
-    columns = _columns(model) if columns is None else {str(name): str(kind) for name, kind in columns.items()}
+    if columns is None and (names := getattr(model, "feature_names_in_", None)) is not None:
+        columns = dict.fromkeys(names, "")  # of unknown types
+    columns = columns if columns is None else {str(name): str(kind) for name, kind in columns.items()}
     document = {
         "written by": {
             "vecprop": __version__,
@@ -161,16 +163,19 @@ def load(path: str | os.PathLike[str]) -> Model:
     >>> bool((again.predict_proba(X) == model.predict_proba(X)).all())
     True
     """
-    document, arrays = container.read(path)
-    model = _made(document.get("model"), arrays, f"{path} describes no model that this version of vecprop makes")
-    _warn_of_another_scikit_learn(model, document)
-    return model
+    return load_with_memory(path)[0]
 
 
 def load_with_memory(path: str | os.PathLike[str]) -> tuple[Model, Any]:
     """Return the model of a file, and the values that `save_with_notes` has written beside it, or None."""
     document, arrays = container.read(path)
     model = _made(document.get("model"), arrays, f"{path} describes no model that this version of vecprop makes")
+    written = str(document.get("written by", {}).get("scikit-learn"))
+    if type(model) is Pipeline and written.split(".")[:2] != sklearn.__version__.split(".")[:2]:
+        warning = InconsistentVersionWarning(
+            estimator_name="Pipeline", current_sklearn_version=sklearn.__version__, original_sklearn_version=written
+        )
+        warnings.warn(warning, stacklevel=3)
     return model, Reader(BY_NAME, arrays).value(document.get("memory"))
 
 
@@ -218,20 +223,3 @@ def _require_model(model: Model) -> None:
         )
     if type(last) is not TrainedNetwork:
         check_is_fitted(last)
-
-
-def _columns(model: Model) -> dict[str, str] | None:
-    """Return the columns that a model was fitted to, of unknown types, or None if it knows no names."""
-    names = getattr(model, "feature_names_in_", None)
-    return None if names is None else {str(name): "" for name in names}
-
-
-def _warn_of_another_scikit_learn(model: Model, document: dict[str, Any]) -> None:
-    written = str(document.get("written by", {}).get("scikit-learn"))
-    if type(model) is Pipeline and written.split(".")[:2] != sklearn.__version__.split(".")[:2]:
-        warnings.warn(
-            InconsistentVersionWarning(
-                estimator_name="Pipeline", current_sklearn_version=sklearn.__version__, original_sklearn_version=written
-            ),
-            stacklevel=3,
-        )

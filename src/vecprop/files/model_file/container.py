@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -38,17 +38,14 @@ _MOST_ENTRIES = 2**16
 """The largest number of arrays, for the same reason."""
 _DAMAGE = (
     zipfile.BadZipFile,
-    zipfile.LargeZipFile,
     struct.error,
     EOFError,
     KeyError,
-    NotImplementedError,
     OSError,
-    OverflowError,
-    RecursionError,
     RuntimeError,
     TypeError,
     ValueError,
+    OverflowError,
 )
 """The errors of zipfile, NumPy and json for damaged bytes."""
 
@@ -114,7 +111,11 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[zipfile.ZipFile, dic
     if Path(path).is_dir():
         raise FileError(f"{path} is a folder, not a model file.")
     with open(path, "rb") as file:
-        _require_zip(path, file)
+        start = file.read(4)
+        if not start:
+            raise FileError(f"{path} is empty, not a model file.")
+        if start != b"PK\x03\x04":
+            raise FileError(f"{path} is not a model file: it does not begin as an .npz file does.")
         try:
             with zipfile.ZipFile(file) as archive:
                 yield archive, _sizes(path, archive, os.fstat(file.fileno()).st_size)
@@ -122,14 +123,6 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[zipfile.ZipFile, dic
             raise
         except _DAMAGE as error:
             raise FileError(f"{path} is damaged or cut off: {first_line(error)}.") from error
-
-
-def _require_zip(path: str | os.PathLike[str], file: IO[bytes]) -> None:
-    start = file.read(4)
-    if not start:
-        raise FileError(f"{path} is empty, not a model file.")
-    if start != b"PK\x03\x04":
-        raise FileError(f"{path} is not a model file: it does not begin as an .npz file does.")
 
 
 def _sizes(path: str | os.PathLike[str], archive: zipfile.ZipFile, available: int) -> dict[str, int]:

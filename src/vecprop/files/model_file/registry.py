@@ -5,6 +5,7 @@ scikit-learn's are the steps of a pipeline before a vecprop estimator.
 
 import os
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,9 @@ from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
 from ..networks import TrainedNetwork
 from .values import (
-    COMMON,
     StoredClass,
     fits,
+    has_shape,
     is_a,
     is_count,
     is_numeric_per_column,
@@ -46,6 +47,7 @@ from .vecprop_classes import VECPROP_CLASSES
 MOST_PROCESSES = 16
 """The largest number of processes that a step may start on any machine: a file is loaded on smaller ones too."""
 
+_numeric = is_numeric_per_column
 _vector = optional(is_numeric_per_column)
 
 
@@ -53,29 +55,16 @@ def _is_seen(value: Any, model: Any) -> bool:
     return fits(value, float) or is_numeric_per_column(value, model)
 
 
-def _is_quantile_table(value: Any, model: Any) -> bool:
-    return fits(value, np.ndarray) and value.shape == (model.n_quantiles_, model.n_features_in_)
-
-
-def _is_quantile_grid(value: Any, model: Any) -> bool:
-    return fits(value, np.ndarray) and value.shape == (model.n_quantiles_,)
-
-
 def _is_list_per_column(value: Any, model: Any) -> bool:
     """Return whether a value is a list with an array, or nothing, for each column of the input."""
     return (
-        isinstance(value, list)
+        fits(value, list[np.ndarray | None])
         and len(value) == model.n_features_in_
-        and all(entry is None or (isinstance(entry, np.ndarray) and entry.ndim == 1) for entry in value)
+        and all(entry is None or entry.ndim == 1 for entry in value)
     )
 
 
-def _are_columns(value: Any, model: Any) -> bool:
-    return fits(value, np.ndarray) and value.dtype.kind in "iu" and bool(np.all(value < model.n_features_in_))
-
-
 _ENCODER = {
-    **COMMON,
     "_infrequent_enabled": is_a(bool),
     "categories_": _is_list_per_column,
     "_infrequent_indices": _is_list_per_column,
@@ -93,7 +82,9 @@ def _are_transformers(value: Any, model: Any) -> bool:
 
 def _is_complete(transformer: ColumnTransformer) -> bool:
     """Return whether the parts of a transformer of columns belong together, and columns that it names exist."""
-    _require_few_processes(transformer.n_jobs)
+    n_jobs, most = transformer.n_jobs, max(os.cpu_count() or 1, MOST_PROCESSES)
+    if n_jobs is not None and n_jobs > most:
+        raise ValueError(f"a step asks for n_jobs={n_jobs}, but {most} processes are the most here")
     if not _are_transformers(transformer.transformers, transformer):
         return False
     fitted = vars(transformer)
@@ -102,26 +93,19 @@ def _is_complete(transformer: ColumnTransformer) -> bool:
     if not {"_columns", "_remainder", "output_indices_", "_transformer_to_input_indices"} <= fitted.keys():
         return False
     given, names = ([name for name, _, _ in parts] for parts in (transformer.transformers, transformer.transformers_))
-    known = set(fitted.get("feature_names_in_", ()))
-    wanted = [columns for _, _, columns in transformer.transformers_ if fits(columns, str | list[str])]
+    places, width = places_of_transformers(transformer), fitted["n_features_in_"]
+    columns = [own for _, _, own in transformer.transformers_]
+    wanted = {
+        *(name for name in columns if isinstance(name, str)),
+        *chain(*(own for own in columns if fits(own, list[str]))),
+    }
     return (
         names in (given, [*given, "remainder"])
         and len(columns_of_transformers(transformer)) == len(given)
-        and all(name in places_of_transformers(transformer) for name in names)
-        and all(name in transformer.output_indices_ for name in names)
-        and all({columns} <= known if isinstance(columns, str) else set(columns) <= known for columns in wanted)
-        and all(
-            fits(places, list[int]) and all(0 <= place < fitted["n_features_in_"] for place in places)
-            for places in places_of_transformers(transformer).values()
-        )
+        and set(names) <= places.keys() & transformer.output_indices_.keys()
+        and wanted <= set(fitted.get("feature_names_in_", ()))
+        and all(fits(own, list[int]) and all(0 <= place < width for place in own) for own in places.values())
     )
-
-
-def _require_few_processes(n_jobs: int | None) -> None:
-    """Refuse a step that would start more processes than machines have processors."""
-    most = max(os.cpu_count() or 1, MOST_PROCESSES)
-    if n_jobs is not None and n_jobs > most:
-        raise ValueError(f"a step asks for n_jobs={n_jobs}, but {most} processes are the most here")
 
 
 def _pipeline(state: dict[str, Any]) -> Pipeline:
@@ -140,30 +124,29 @@ def _named(*names: str) -> Callable[[Any], dict[str, Any]]:
 
 SCIKIT_LEARN_CLASSES = [
     stored_estimator(
-        StandardScaler, {**COMMON, "n_samples_seen_": _is_seen, "mean_": _vector, "var_": _vector, "scale_": _vector}
+        StandardScaler, {"n_samples_seen_": _is_seen, "mean_": _vector, "var_": _vector, "scale_": _vector}
     ),
     stored_estimator(
         MinMaxScaler,
         {
-            **COMMON,
             "n_samples_seen_": _is_seen,
-            **dict.fromkeys(("scale_", "min_", "data_min_", "data_max_", "data_range_"), is_numeric_per_column),
+            **dict.fromkeys(("scale_", "min_", "data_min_", "data_max_", "data_range_"), _numeric),
         },
     ),
-    stored_estimator(
-        MaxAbsScaler,
-        {**COMMON, "n_samples_seen_": _is_seen, "max_abs_": is_numeric_per_column, "scale_": is_numeric_per_column},
-    ),
-    stored_estimator(RobustScaler, {**COMMON, "center_": _vector, "scale_": _vector}),
+    stored_estimator(MaxAbsScaler, {"n_samples_seen_": _is_seen, "max_abs_": _numeric, "scale_": _numeric}),
+    stored_estimator(RobustScaler, {"center_": _vector, "scale_": _vector}),
     stored_estimator(
         QuantileTransformer,
-        {**COMMON, "n_quantiles_": is_count, "references_": _is_quantile_grid, "quantiles_": _is_quantile_table},
+        {
+            "n_quantiles_": is_count,
+            "references_": has_shape("n_quantiles_"),
+            "quantiles_": has_shape("n_quantiles_", "n_features_in_"),
+        },
     ),
-    stored_estimator(PowerTransformer, {**COMMON, "lambdas_": is_numeric_per_column, "_scaler": is_a(StandardScaler)}),
+    stored_estimator(PowerTransformer, {"lambdas_": _numeric, "_scaler": is_a(StandardScaler)}),
     stored_estimator(
         SimpleImputer,
         {
-            **COMMON,
             "_fit_dtype": is_a(np.dtype),
             "_fill_dtype": is_a(np.dtype),
             "indicator_": is_a(MissingIndicator | None),
@@ -171,7 +154,14 @@ SCIKIT_LEARN_CLASSES = [
         },
     ),
     stored_estimator(
-        MissingIndicator, {**COMMON, "_precomputed": is_a(bool), "_n_features": is_count, "features_": _are_columns}
+        MissingIndicator,
+        {
+            "_precomputed": is_a(bool),
+            "_n_features": is_count,
+            "features_": lambda value, model: (
+                fits(value, np.ndarray) and value.dtype.kind in "iu" and bool(np.all(value < model.n_features_in_))
+            ),
+        },
     ),
     stored_estimator(
         OneHotEncoder,
@@ -183,13 +173,10 @@ SCIKIT_LEARN_CLASSES = [
         },
     ),
     stored_estimator(OrdinalEncoder, {**_ENCODER, "_missing_indices": is_a(dict[int, int])}),
-    stored_estimator(
-        FunctionTransformer, COMMON, lambda transformer: transformer.func is transformer.inverse_func is None
-    ),
+    stored_estimator(FunctionTransformer, {}, lambda transformer: transformer.func is transformer.inverse_func is None),
     stored_estimator(
         ColumnTransformer,
         {
-            **COMMON,
             "_columns": is_a(list),
             "_transformer_to_input_indices": is_a(dict),
             "_remainder": lambda value, model: _are_transformers([value], model),

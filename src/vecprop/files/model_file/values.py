@@ -67,40 +67,36 @@ def stored_fields(cls: type, check: Callable[[Any], bool] = lambda part: True) -
 
 def _of_column(named: Any) -> StoredClass | None:
     """Return the entry of a further kind of column, by its class or the name of it, or None."""
-    for cls in COLUMNS.values():
-        if named in (cls, cls.__name__):
-            return stored_fields(cls, cls.is_consistent)
-    return None
+    found = (stored_fields(cls, cls.is_consistent) for cls in COLUMNS.values() if named in (cls, cls.__name__))
+    return next(found, None)
 
 
 def stored_estimator(
     cls: type, fitted: Checks, check: Callable[[Any], bool] = lambda model: True, made_anew: tuple[str, ...] = ()
 ) -> StoredClass:
     """Return the entry of an estimator with scikit-learn's interface."""
+    fitted = {**COMMON, **fitted}
 
     def state(model: Any) -> dict[str, Any]:
         settings = model.get_params(deep=False)
         learned = {name: value for name, value in vars(model).items() if name not in (*settings, *made_anew)}
-        for name in ("callbacks", "checkpoint", "workers"):  # who watches, keeps and does training is no part of it
-            settings.pop(name, None)
-        for name in learned:
-            if name not in fitted:
-                raise FileError(f"{cls.__name__} has the attribute {name!r}, for which a model file has no place.")
-        return settings | learned
+        unknown = [name for name in learned if name not in fitted]
+        if unknown:
+            raise FileError(f"{cls.__name__} has the attribute {unknown[0]!r}, for which a model file has no place.")
+        others = ("callbacks", "checkpoint", "workers")  # who watches, keeps and does training is no part of it
+        return {name: value for name, value in settings.items() if name not in others} | learned
 
     def restore(state: dict[str, Any]) -> Any:
-        state = dict(state)
-        settings = {name: state.pop(name) for name in state.keys() & set(cls._get_param_names())}  # type: ignore[attr-defined]
-        unknown = state.keys() - fitted.keys()
+        settings = state.keys() & set(cls._get_param_names())  # type: ignore[attr-defined]
+        unknown = state.keys() - settings - fitted.keys()
         if unknown:
             raise ValueError(f"{cls.__name__} of this version knows no {min(unknown)!r}")
-        model: Any = cls(**settings)
+        model: Any = cls(**{name: state[name] for name in settings})
         require_valid_settings(model)
-        for name, is_right in fitted.items():
-            if name in state:
-                if not is_right(state[name], model):
-                    raise ValueError(f"{cls.__name__} cannot have such a value for {name!r}")
-                setattr(model, name, state[name])
+        for name in (name for name in fitted if name in state):
+            if not fitted[name](state[name], model):
+                raise ValueError(f"{cls.__name__} cannot have such a value for {name!r}")
+            setattr(model, name, state[name])
         if not check(model):
             raise ValueError(f"the attributes of {cls.__name__} do not belong together")
         return model
@@ -157,9 +153,14 @@ def is_count(value: Any, model: Any) -> bool:
     return fits(value, int) and value >= 0
 
 
-def is_per_column(value: Any, model: Any) -> bool:
-    """Return whether a value is an array with an entry for each column of the input."""
-    return isinstance(value, np.ndarray) and value.shape == (model.n_features_in_,)
+def has_shape(*names: str) -> Check:
+    """Return the check for an array whose lengths are attributes of the model."""
+    return lambda value, model: (
+        isinstance(value, np.ndarray) and value.shape == tuple(getattr(model, name) for name in names)
+    )
+
+
+is_per_column = has_shape("n_features_in_")
 
 
 def is_numeric_per_column(value: Any, model: Any) -> bool:
@@ -167,14 +168,9 @@ def is_numeric_per_column(value: Any, model: Any) -> bool:
     return is_per_column(value, model) and value.dtype.kind in "iuf"
 
 
-def are_names(value: Any, model: Any) -> bool:
-    """Return whether a value names each column of the input."""
-    return is_per_column(value, model) and all(isinstance(name, str) for name in value.tolist())
-
-
 COMMON: Checks = {
     "n_features_in_": is_count,
-    "feature_names_in_": are_names,
+    "feature_names_in_": lambda value, model: is_per_column(value, model) and fits(value.tolist(), list[str]),
     "_sklearn_output_config": is_a(dict[str, str]),
 }
 """The attributes that any estimator may have."""
@@ -290,7 +286,9 @@ class Reader:
             case "array", str():
                 return self.arrays[of]
             case "objects", [list(shape), list(entries)]:
-                return _objects([self.value(entry) for entry in entries], shape)
+                array = np.empty(len(entries), object)
+                array[:] = [self.value(entry) for entry in entries]
+                return array.reshape(shape)
             case "dtype", str():
                 return _checked_dtype(of)
             case "type", str():
@@ -300,12 +298,6 @@ class Reader:
             case _, dict() if stored := self.classes.get(kind) or _of_column(kind):
                 return stored.restore({name: self.value(entry) for name, entry in of.items()})
         raise ValueError(f"{kind!r} is no class and no kind of value that it knows")
-
-
-def _objects(entries: list[Any], shape: list[int]) -> np.ndarray:
-    array = np.empty(len(entries), object)
-    array[:] = entries
-    return array.reshape(shape)
 
 
 def _checked_dtype(text: str) -> np.dtype[Any]:

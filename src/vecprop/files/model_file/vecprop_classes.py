@@ -32,23 +32,11 @@ from ..networks import TrainedNetwork
 from .values import COMMON, Checks, StoredClass, fits, is_a, is_count, optional, stored_estimator, stored_fields
 
 
-def _network_state(network: Network) -> dict[str, Any]:
-    return {
-        "inputs": network.inputs,
-        "layers": list(network.layers),
-        "loss": network.loss_function,
-        "penalties": list(network.penalties),
-    }
-
-
-def _restored_network(state: dict[str, Any]) -> Network:
-    if not (
-        fits(state["layers"], list[Layer])
-        and isinstance(state["loss"], Loss)
-        and fits(state["penalties"], list[Penalty])
-    ):
+def _network(state: dict[str, Any]) -> Network:
+    layers, loss, penalties = (state[name] for name in ("layers", "loss", "penalties"))
+    if not (fits(layers, list[Layer]) and isinstance(loss, Loss) and fits(penalties, list[Penalty])):
         raise ValueError("a network has other parts than layers, a loss and penalties")
-    return Network(state["inputs"], state["layers"], state["loss"], state["penalties"])
+    return Network(state["inputs"], layers, loss, penalties)
 
 
 def _state_is_consistent(state: TrainingState) -> bool:
@@ -57,27 +45,17 @@ def _state_is_consistent(state: TrainingState) -> bool:
     if not (isinstance(theta, np.ndarray) and theta.ndim and theta.dtype.kind == "f"):
         return False
     moments = [value for value in state.optimizer.values() if not fits(value, int)]
-    watched = state.schedule.values()
-    best = state.early_stopping.get("theta", theta)
+    arrays = (*moments, state.early_stopping.get("theta", theta))
+    way = state.under_way  # an epoch that is under way has all its counts and means
     return (
-        all(
-            isinstance(moment, np.ndarray) and (moment.shape, moment.dtype) == (theta.shape, theta.dtype)
-            for moment in (*moments, best)
-        )
-        and all(fits(value, float) or np.shape(value) == theta.shape[:-1] for value in watched)
-        and _is_way(state)
+        all(isinstance(own, np.ndarray) and (own.shape, own.dtype) == (theta.shape, theta.dtype) for own in arrays)
+        and all(fits(value, float) or np.shape(value) == theta.shape[:-1] for value in state.schedule.values())
+        and way.keys() in (set(), NO_WAY.keys())
+        and all(fits(value, type(NO_WAY[name])) for name, value in way.items())
     )
 
 
-def _is_way(state: TrainingState) -> bool:
-    """Return whether an epoch that is under way has all its counts and means."""
-    way = state.under_way
-    return not way or (
-        way.keys() == NO_WAY.keys() and all(fits(way[name], type(none)) for name, none in NO_WAY.items())
-    )
-
-
-def is_theta(theta: Any, network: Network) -> bool:
+def _is_theta(theta: Any, network: Network) -> bool:
     """Return whether a value is the parameters of a network, with any number of axes for members."""
     return (
         isinstance(theta, np.ndarray)
@@ -94,7 +72,7 @@ def _are_finite(numbers: np.ndarray) -> bool:
     return True
 
 
-def continues(state: TrainingState | None, theta: np.ndarray) -> bool:
+def _continues(state: TrainingState | None, theta: np.ndarray) -> bool:
     """Return whether a state can continue the training of these parameters."""
     return state is None or state.theta.shape == theta.shape
 
@@ -105,7 +83,7 @@ _is_curve = optional(is_a(list[float]))
 _LEARNED: Checks = {
     **COMMON,
     "network_": is_a(Network),
-    "theta_": lambda theta, model: is_theta(theta, model.network_) and theta.ndim == 1,
+    "theta_": lambda theta, model: _is_theta(theta, model.network_) and theta.ndim == 1,
     "targets_": is_a(Labels | Numbers),
     "classes_": lambda classes, model: np.array_equal(classes, model.targets_.classes),
     "n_outputs_": is_count,
@@ -126,20 +104,20 @@ _LEARNED: Checks = {
     "_seed": optional(is_count),
     "_split": is_a(np.random.RandomState | None),
     "_ending": is_a(Ending | None),
-    "_state": lambda state, model: fits(state, TrainingState | None) and continues(state, model.theta_),
+    "_state": lambda state, model: fits(state, TrainingState | None) and _continues(state, model.theta_),
 }
 _NOT_ALWAYS = {"feature_names_in_", "_sklearn_output_config"}
 _NOT_ALWAYS_LEARNED = {*_NOT_ALWAYS, "classes_", "restart_losses_", "best_restart_", "_ending", "_split"}
-_MADE_ANEW = ("_rows",)
-"""The attribute that an estimator makes by itself when it next predicts."""
+
+
+def _is_unfitted(model: Any) -> bool:
+    return vars(model).keys() <= {*model.get_params(deep=False), *COMMON}
 
 
 def _estimator_is_consistent(model: Any) -> bool:
     """Return whether a fitted estimator's network has its inputs and outputs."""
-    if "network_" not in vars(model):
-        return vars(model).keys() <= {*model.get_params(deep=False), *COMMON}
     kind = Labels if isinstance(model, MLPClassifier) else Numbers
-    return (
+    return _is_unfitted(model) or (
         _LEARNED.keys() - vars(model).keys() <= _NOT_ALWAYS_LEARNED
         and isinstance(model.targets_, kind)
         and (kind is Numbers or "classes_" in vars(model))
@@ -153,17 +131,14 @@ def _are_places(value: Any, model: Any) -> bool:
     return fits(value, list[np.ndarray]) and all(places.ndim == 1 and places.dtype.kind in "iu" for places in value)
 
 
-def _are_columns(value: Any, model: Any) -> bool:
-    """Return whether a value is a list of indices of existing columns for each member."""
-    return _are_places(value, model) and all(np.all((p >= 0) & (p < model.n_features_in_)) for p in value)
-
-
 _LEARNED_BY_ENSEMBLES: Checks = {
     **COMMON,
     **{name: _LEARNED[name] for name in ("targets_", "classes_", "n_outputs_")},
     "estimators_": is_a(list[MLPClassifier | MLPRegressor]),
     "estimators_samples_": _are_places,
-    "estimators_features_": _are_columns,
+    "estimators_features_": lambda value, model: (
+        _are_places(value, model) and all(np.all((p >= 0) & (p < model.n_features_in_)) for p in value)
+    ),
     "oob_decision_function_": is_a(np.ndarray),
     "oob_prediction_": is_a(np.ndarray),
     "oob_score_": _is_number,
@@ -172,11 +147,10 @@ _LEARNED_BY_ENSEMBLES: Checks = {
 
 def _ensemble_is_consistent(model: Any) -> bool:
     """Return whether a fitted ensemble's members are fitted to its columns and targets."""
-    if "estimators_" not in vars(model):
-        return vars(model).keys() <= {*model.get_params(deep=False), *COMMON}
+    if _is_unfitted(model):
+        return True
     each = list(zip(model.estimators_, model.estimators_features_, model.estimators_samples_, strict=True))
-    kind = Labels if model.member_class is MLPClassifier else Numbers
-    return isinstance(model.targets_, kind) and all(
+    return isinstance(model.targets_, Labels if model.member_class is MLPClassifier else Numbers) and all(
         type(member) is model.member_class
         and "network_" in vars(member)
         and (member.n_features_in_, member.n_outputs_) == (len(columns), model.n_outputs_)
@@ -185,19 +159,15 @@ def _ensemble_is_consistent(model: Any) -> bool:
 
 
 def _labels_are_consistent(labels: Labels) -> bool:
-    """Return whether there is an output for each class, or one output for two classes."""
     count = len(labels.classes)
     return labels.classes.ndim == 1 and (labels.outputs == count or (labels.outputs == 1 and 1 <= count <= 2))
 
 
 def _targets_are_consistent(numbers: Numbers) -> bool:
-    """Return whether shift and scale are one number for each output, or one for all."""
-    both = (numbers.shift, numbers.scale)
-    return all(np.shape(values) in ((), (numbers.outputs,)) and _are_finite(np.asarray(values)) for values in both)
+    both = map(np.asarray, (numbers.shift, numbers.scale))
+    return all(values.shape in ((), (numbers.outputs,)) and _are_finite(values) for values in both)
 
 
-_NOT_STORED = ("out_of_fold_",)
-"""The attribute of models of tables that is about the rows of training alone."""
 _LEARNED_OF_TABLES: Checks = {
     **COMMON,
     "notes_": is_a(list[str]),
@@ -246,10 +216,6 @@ def _target_means_are_consistent(means: TargetMeans) -> bool:
     )
 
 
-def _encoder_is_consistent(encoder: Encoder) -> bool:
-    return len(encoder.names) == len(encoder.parts) == len(set(encoder.names))
-
-
 def _profile_is_consistent(profile: Profile) -> bool:
     values, counts = profile.values, profile.counts
     is_known = values.dtype.kind == "U" or (values.dtype.kind == "f" and bool(np.isfinite(values).all()))
@@ -272,7 +238,7 @@ def _trained_rows_are_consistent(rows: TrainedRows) -> bool:
 def _networks_are_consistent(networks: Networks) -> bool:
     inputs, scale = networks.inputs, networks.inverse_temperature
     return (
-        is_theta(networks.thetas, networks.network)
+        _is_theta(networks.thetas, networks.network)
         and networks.thetas.ndim == 2
         and len(networks.thetas) > 0
         and 0 <= networks.share <= 1
@@ -309,19 +275,15 @@ def _residuals_are_consistent(residuals: Residuals) -> bool:
 
 def _table_model_is_consistent(model: Any) -> bool:
     """Return whether a fitted model's networks take the encoder's inputs and give its outputs."""
-    fitted = vars(model)
-    if "ensemble_" not in fitted:
-        return fitted.keys() <= {*model.get_params(deep=False), *COMMON}
-    is_classifier, views, width = type(model) is TabularClassifier, model.ensemble_.views, model.encoder_.width
+    fitted, is_classifier = vars(model), type(model) is TabularClassifier
     declared = _LEARNED_BY_CLASSIFIERS if is_classifier else _LEARNED_BY_REGRESSORS
     not_always = {*_NOT_ALWAYS, "target_reading_", "threshold_", "_positive"}
-    if not is_classifier and len(model.levels) < 2:
-        not_always.add("outer_")
-    return (
+    not_always |= {"outer_"} if is_classifier or len(model.levels) < 2 else set()
+    return _is_unfitted(model) or (
         declared.keys() - fitted.keys() <= not_always
-        and all(np.all(view.inputs < width) for view in views)
-        and (views[0].network.outputs == (len(fitted["classes_"]) if is_classifier else 1))
-        and (is_classifier or len(fitted["range_"]) == 2)
+        and all(np.all(view.inputs < model.encoder_.width) for view in model.ensemble_.views)
+        and model.ensemble_.views[0].network.outputs == (len(model.classes_) if is_classifier else 1)
+        and (is_classifier or len(model.range_) == 2)
     )
 
 
@@ -335,12 +297,23 @@ VECPROP_CLASSES = [
     stored_fields(SampleScaling),
     stored_fields(Cuts),
     stored_fields(TrainingState, _state_is_consistent),
-    StoredClass("Network", Network, _network_state, _restored_network),
-    stored_fields(TrainedNetwork, lambda own: is_theta(own.theta, own.network) and continues(own.state, own.theta)),
+    StoredClass(
+        "Network",
+        Network,
+        lambda network: {
+            "inputs": network.inputs,
+            "layers": list(network.layers),
+            "loss": network.loss_function,
+            "penalties": list(network.penalties),
+        },
+        _network,
+    ),
+    stored_fields(TrainedNetwork, lambda own: _is_theta(own.theta, own.network) and _continues(own.state, own.theta)),
     stored_fields(Ending),
     stored_fields(Labels, _labels_are_consistent),
     stored_fields(Numbers, _targets_are_consistent),
-    *(stored_estimator(cls, _LEARNED, _estimator_is_consistent, _MADE_ANEW) for cls in (MLPClassifier, MLPRegressor)),
+    # An estimator makes its rows when it next predicts.
+    *(stored_estimator(cls, _LEARNED, _estimator_is_consistent, ("_rows",)) for cls in (MLPClassifier, MLPRegressor)),
     *(
         stored_estimator(cls, _LEARNED_BY_ENSEMBLES, _ensemble_is_consistent)
         for cls in (MLPEnsembleClassifier, MLPEnsembleRegressor)
@@ -349,12 +322,15 @@ VECPROP_CLASSES = [
     stored_fields(DateReading),
     *(stored_fields(cls, cls.is_consistent) for cls in dict.fromkeys(COLUMNS.values())),
     stored_fields(TargetMeans, _target_means_are_consistent),
-    stored_fields(Encoder, _encoder_is_consistent),
+    stored_fields(Encoder, lambda own: len(own.names) == len(own.parts) == len(set(own.names))),
     stored_fields(Profile, _profile_is_consistent),
     stored_fields(TrainedRows, _trained_rows_are_consistent),
     stored_fields(Networks, _networks_are_consistent),
     stored_fields(Ensemble, _views_are_consistent),
     stored_fields(Residuals, _residuals_are_consistent),
-    stored_estimator(TabularClassifier, _LEARNED_BY_CLASSIFIERS, _table_model_is_consistent, _NOT_STORED),
-    stored_estimator(TabularRegressor, _LEARNED_BY_REGRESSORS, _table_model_is_consistent, _NOT_STORED),
+    # What was predicted out of fold is about the rows of training alone.
+    *(
+        stored_estimator(cls, learned, _table_model_is_consistent, ("out_of_fold_",))
+        for cls, learned in ((TabularClassifier, _LEARNED_BY_CLASSIFIERS), (TabularRegressor, _LEARNED_BY_REGRESSORS))
+    ),
 ]
