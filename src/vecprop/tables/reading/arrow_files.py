@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -77,27 +78,23 @@ def arrow_tables(path: Path, schema: Any = None) -> Iterator[Any]:
     TableError
         If the file is no such file, or is damaged.
     """
-    for table in _tables(path):
-        if schema is None:
-            yield table
-        else:
-            yield one_line_errors(path, lambda table=table: table.select(schema.names).cast(schema))
 
+    def of_schema(table: Any) -> Any:
+        return table if schema is None else table.select(schema.names).cast(schema)
 
-def _tables(path: Path) -> Iterator[Any]:
     if path.suffix.lower() in ARROW:
         from pyarrow import feather
 
-        yield one_line_errors(path, lambda: _valid(feather.read_table(path)))
+        yield one_line_errors(path, lambda: of_schema(_valid(feather.read_table(path))))
         return
     from pyarrow.parquet import ParquetFile
 
     with one_line_errors(path, lambda: ParquetFile(path, page_checksum_verification=True)) as file:
         one_line_errors(path, lambda: _require_one_name(file))
         if not file.num_row_groups:
-            yield file.schema_arrow.empty_table()
+            yield one_line_errors(path, lambda: of_schema(file.schema_arrow.empty_table()))
         for number in range(file.num_row_groups):
-            yield one_line_errors(path, lambda number=number: _row_group(file, number))
+            yield one_line_errors(path, lambda number=number: of_schema(_row_group(file, number)))
 
 
 def as_frame(path: Path, table: Any) -> Any:
@@ -214,42 +211,36 @@ Read = Callable[[bool], Any]
 """Reads a part of a file; its argument says whether that is compared with the file's footer before."""
 
 
-def row_groups(path: Path, schema: Any) -> list[tuple[int, Read]]:
-    """Return the number of rows of each row group of a Parquet file, and what reads it with the columns of a schema."""
+def groups_of(path: Path, schema: Any) -> list[tuple[int, Read]]:
+    """Return the rows of each row group of a Parquet file, or batch of an Arrow file, and what reads it by a schema."""
+    from pyarrow import Table, ipc, memory_map
     from pyarrow.parquet import ParquetFile, read_metadata
 
-    metadata = one_line_errors(path, lambda: read_metadata(path))
+    if path.suffix.lower() in PARQUET:
+        metadata = one_line_errors(path, lambda: read_metadata(path))
+        sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
 
-    def read(number: int, is_checked: bool) -> Any:
-        with ParquetFile(path, metadata=metadata, page_checksum_verification=True) as file:
-            if is_checked:
+        def group(number: int, is_checked: bool) -> Any:
+            with ParquetFile(path, metadata=metadata, page_checksum_verification=True) as file:
+                if not is_checked:
+                    return file.read_row_group(number)
                 _require_one_name(file)
-                table = _row_group(file, number)
-            else:
-                table = file.read_row_group(number)
-        return table.select(schema.names).cast(schema)
+                return _row_group(file, number)
+    else:
 
-    return [
-        (metadata.row_group(number).num_rows, lambda is_checked, number=number: read(number, is_checked))
-        for number in range(metadata.num_row_groups)
-    ]
+        def batch_sizes() -> list[int]:
+            with memory_map(str(path)) as file:
+                batches = ipc.open_file(file)
+                return [batches.get_batch(number).num_rows for number in range(batches.num_record_batches)]
 
+        sizes = one_line_errors(path, batch_sizes)
 
-def record_batches(path: Path, schema: Any) -> list[tuple[int, Read]]:
-    """Return the number of rows of each batch of an Arrow or Feather file, and what reads it."""
-    from pyarrow import Table, ipc, memory_map
+        def group(number: int, is_checked: bool) -> Any:
+            with memory_map(str(path)) as file:
+                table = Table.from_batches([ipc.open_file(file).get_batch(number)])
+                return _valid(table) if is_checked else table
 
     def read(number: int, is_checked: bool) -> Any:
-        with memory_map(str(path)) as file:
-            table = Table.from_batches([ipc.open_file(file).get_batch(number)])
-            return (_valid(table) if is_checked else table).select(schema.names).cast(schema)
+        return group(number, is_checked).select(schema.names).cast(schema)
 
-    def sizes() -> list[int]:
-        with memory_map(str(path)) as file:
-            batches = ipc.open_file(file)
-            return [batches.get_batch(number).num_rows for number in range(batches.num_record_batches)]
-
-    return [
-        (rows, lambda is_checked, number=number: read(number, is_checked))
-        for number, rows in enumerate(one_line_errors(path, sizes))
-    ]
+    return [(rows, partial(read, number)) for number, rows in enumerate(sizes)]

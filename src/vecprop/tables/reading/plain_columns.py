@@ -1,6 +1,6 @@
 """What a column of text is, found part by part as `reading.plain_values` finds it from the whole column."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..error import pandas
@@ -45,37 +45,29 @@ class PlainColumn:
         """Return the same with the values of the next part."""
         if self.wrong < 0:
             return self
-        pd = pandas()
         series = _without_none(series)
         known = series.dropna()  # its text is in Arrow's memory, where patterns are found fast
-        numbers = pd.to_numeric(known.astype(object), errors="coerce")
+        numbers = pandas().to_numeric(known.astype(object), errors="coerce")
         is_wrong = numbers.isna()
-        wrong = int(is_wrong.sum())
-        are_truths = self.are_truths and bool(known.str.lower().isin(["true", "false"]).all() if len(known) else True)
-        whole = numbers.dtype.kind if not wrong and len(known) else ""
-        are_digits = self.are_digits and not bool(len(known) and known.str.match(r"[+-]?0\d").any())
-        if wrong and not self.example:
-            first = known.index[is_wrong.to_numpy().argmax()]
-            example, place = str(known[is_wrong].iloc[0]), named(first)
-        else:
-            example, place = self.example, self.place
-        values, missing = self.values + len(series), self.missing + len(series) - len(known)
-        wrong += self.wrong
-        is_text = not (are_digits or are_truths)
-        is_text |= wrong > max(ENOUGH, MOST_WRONG * (values - missing)) and not are_truths
-        return PlainColumn(
-            values,
-            missing,
-            are_truths,
-            are_digits,
-            self.is_unsigned or whole == "u",
-            self.is_signed or bool(whole == "i" and (numbers < 0).any()),
-            self.is_float or whole == "f",
-            self.is_long or bool(len(known) and known.str.fullmatch(r"[+-]?\d{16,}").any()),
-            -1 if is_text else wrong,
-            example,
-            place,
+        kind = numbers.dtype.kind if len(known) and not is_wrong.any() else ""
+        found = replace(
+            self,
+            values=self.values + len(series),
+            missing=self.missing + len(series) - len(known),
+            are_truths=self.are_truths and bool(known.str.lower().isin(["true", "false"]).all()),
+            are_digits=self.are_digits and not known.str.match(r"[+-]?0\d").any(),
+            is_unsigned=self.is_unsigned or kind == "u",
+            is_signed=self.is_signed or bool(kind == "i" and (numbers < 0).any()),
+            is_float=self.is_float or kind == "f",
+            is_long=self.is_long or bool(known.str.fullmatch(r"[+-]?\d{16,}").any()),
+            wrong=self.wrong + int(is_wrong.sum()),
         )
+        if is_wrong.any() and not self.example:
+            first = known.index[is_wrong.to_numpy().argmax()]
+            found = replace(found, example=str(known[is_wrong].iloc[0]), place=named(first))
+        many = max(ENOUGH, MOST_WRONG * (found.values - found.missing))
+        is_text = not found.are_truths and (not found.are_digits or found.wrong > many)
+        return replace(found, wrong=-1) if is_text else found
 
     @property
     def type(self) -> Type:

@@ -228,11 +228,9 @@ def chunks(path: Paths | Any, rows: int, kept: Sequence[str] = ()) -> Iterator[t
             parts = _text_parts(files, rows, kept)
         is_empty = True
         for part, as_stored in parts:
-            if len(files) == 1:
+            if len(files) == 1 or len(part):
                 yield _checked(part, named), as_stored
-            elif len(part):
-                yield part, as_stored
-            is_empty = is_empty and not len(part)
+                is_empty = False
         if is_empty:
             raise TableError(f"{named} has no rows.")
 
@@ -266,7 +264,7 @@ def _batches(dataset: Any, rows: int) -> Iterator[tuple[Path, Any]]:
 def typed(frame: Frame) -> Frame:
     """Return a table of text with columns of numbers and of truth values where all values are plain ones."""
     columns = {name: plain_values(frame[name].mask(frame[name] == "None")) for name in frame.columns}
-    plain = {name: column for name, column in columns.items() if pandas().api.types.is_numeric_dtype(column.dtype)}
+    plain = {name: column for name, column in columns.items() if column.dtype.kind in "biuf"}
     result = frame.assign(**plain).reset_index(drop=True)
     result.attrs = {"notes": frame.attrs.get("notes", [])}
     return result

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from ..error import TableError, pandas
 from . import arrow_files
-from .file_lists import PARQUET, files_of
+from .file_lists import files_of
 from .frames import Frame, as_frame
 from .reading import is_dataset, may_be_in_parts
 
@@ -61,21 +62,23 @@ class TableParts:
             If files do not go together, or there are no rows.
         """
         if is_dataset(table):
-            parts, names = _of_dataset(table), list(table.schema.names)
+            schema, parts = table.schema, []
+            for fragment in table.get_fragments():
+                place = f"{getattr(fragment, 'path', 'A table in memory')} of the data set"
+                groups = fragment.split_by_row_group() if hasattr(fragment, "split_by_row_group") else [fragment]
+                parts += [TablePart(place, of.count_rows(), partial(_of_group, of, schema)) for of in groups]
         else:
             files = files_of(table)
             schema = arrow_files.common_schema(files)
-            each = arrow_files.row_groups if files[0].suffix.lower() in PARQUET else arrow_files.record_batches
             parts = [
                 TablePart(f"{file}, row group {number}", rows, read)
                 for file in files
-                for number, (rows, read) in enumerate(each(file, schema))
+                for number, (rows, read) in enumerate(arrow_files.groups_of(file, schema))
             ]
-            names = list(schema.names)
         parts = [part for part in parts if part.rows]
         if not parts:
             raise TableError("The table has no rows.")
-        return cls(parts, names)
+        return cls(parts, list(schema.names))
 
     @property
     def sizes(self) -> np.ndarray:
@@ -107,17 +110,5 @@ def frames_of(
     return TableParts.of(table) if may_be_in_parts(table) else [as_frame(table, estimator, target, classes)]
 
 
-def _of_dataset(dataset: Any) -> list[TablePart]:
-    fragments = [
-        part
-        for fragment in dataset.get_fragments()
-        for part in (fragment.split_by_row_group() if hasattr(fragment, "split_by_row_group") else [fragment])
-    ]
-    return [
-        TablePart(
-            f"{getattr(fragment, 'path', 'A table in memory')} of the data set",
-            fragment.count_rows(),
-            lambda is_checked, fragment=fragment: fragment.to_table(schema=dataset.schema),
-        )
-        for fragment in fragments
-    ]
+def _of_group(fragment: Any, schema: Any, is_checked: bool) -> Any:
+    return fragment.to_table(schema=schema)
