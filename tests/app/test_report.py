@@ -21,7 +21,7 @@ from vecprop.tables.evaluation import report
 from vecprop.tables.evaluation.measuring import measured_unseen
 from vecprop.tables.evaluation.metrics import Estimate
 from vecprop.tables.evaluation.report import Run, intervals, origin, page_of, verdict_box
-from vecprop.tables.evaluation.report.drawings import begun, draw_coverage, draw_losses, groups_by
+from vecprop.tables.evaluation.report.drawings import begun, coverage, groups_by, losses
 from vecprop.tables.evaluation.report.markup import code_in, drawn
 from vecprop.tables.evaluation.report.target_sections import confused_pairs, confusion_matrix, each_class
 from vecprop.terminal.messages import held_back_interrupts
@@ -189,7 +189,7 @@ def test_equal_numbers_are_in_one_group():
     assert [group.tolist() for group in groups_by(x, 10)] == [[*range(40, 80)], [*range(40)], [*range(80, 120)]]
     assert [group.tolist() for group in groups_by(np.arange(20.0), 9)] == [[*range(10)], [*range(10, 20)]]
     ax = Figure().subplots()
-    draw_coverage(ax, x, np.arange(120) >= 40, 0.9, "x")
+    coverage(ax, x, np.arange(120) >= 40, 0.9, "x")
     assert np.asarray(ax.lines[1].get_xydata()).tolist() == [[0.1, 1], [0.5, 0], [0.9, 1]]
 
 
@@ -206,7 +206,7 @@ def test_names_are_drawn_as_they_are():
 def test_losses_end_where_networks_end(made):
     curves = [([3.0, 2.0, 1.0], [9.0, 3.0, 1.0, 2.0]), ([3.0], [9.0, 3.0])]
     ax = Figure().subplots()
-    draw_losses(ax, curves)
+    losses(ax, curves)
     assert [len(np.asarray(line.get_xdata())) for line in ax.lines] == [3, 4, 1, 1, 2, 1]
     assert np.asarray(ax.lines[2].get_xydata()).tolist() == [[2, 1]]
     assert ax.get_xlim() == (0, 3)

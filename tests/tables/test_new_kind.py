@@ -8,7 +8,7 @@ import pytest
 
 import vecprop as vp
 from vecprop.tables.encoding.column import Column
-from vecprop.tables.encoding.registry import COLUMNS
+from vecprop.tables.encoding.encoder import COLUMNS
 from vecprop.tables.kinds.ambiguities import KINDS
 
 N = 120

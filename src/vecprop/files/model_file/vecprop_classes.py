@@ -19,9 +19,8 @@ from ...estimators.regressor import MLPRegressor
 from ...optimize.optimizers import AdamHat
 from ...optimize.stopping import EarlyStopping, Stagnation
 from ...tables.classifier import TabularClassifier
-from ...tables.encoding.encoder import Encoder
+from ...tables.encoding.encoder import COLUMNS, Encoder
 from ...tables.encoding.folds import TargetMeans
-from ...tables.encoding.registry import COLUMNS
 from ...tables.ensemble.ensemble import Ensemble, Networks
 from ...tables.ensemble.intervals import Residuals
 from ...tables.explaining.drift import Profile, TrainedRows

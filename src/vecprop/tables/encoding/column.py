@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 
 from ..kinds.kinds import Kind
-from ..kinds.written import FORMS, MONTHS, ONE_MEANING, TIME
 
 View = Literal["pieces", "standardised"]
 """What networks take of numbers: pieces and all else, or the standardised number and the normal score of its rank
@@ -216,75 +215,3 @@ def row_named(index: Any, place: int) -> str:
     ('row 2', 'line 2')
     """
     return f"{'line' if index.name == 'line' else 'row'} {index[place]}"
-
-
-WORDS_SOURCE = 'WORDS = {"true": 1.0, "false": 0.0, "none": np.nan}\n'
-FORMS_SOURCE = "\n".join(
-    [
-        "FORMS = {",
-        *(f"    {form!r}: {pattern!r}," for form, pattern in FORMS.items()),
-        "}",
-        f"ONE_MEANING = {list(ONE_MEANING)!r}",
-        f"TIME = {TIME!r}",
-        f"MONTHS = {MONTHS!r}\n",
-    ]
-)
-NUMBERS_SOURCE = '''\
-def number(value, signs):
-    """Return a number, of a number, a truth value, or text of them; empty text is missing."""
-    if is_missing(value) or value == "":
-        return np.nan
-    x = number_of(value, *signs) if isinstance(value, str) else float(value)
-    if x is None:
-        raise ValueError(f"{value!r} is no number as training read them, with the signs {signs}.")
-    return x
-
-
-def numbers(column, centre, scale, edges, marks_missing, standard, scores, signs=(".", "", "")):
-    """Return the inputs of a column of numbers; signs are those of text: decimal, between thousands, and the unit."""
-    x = np.asarray(column)
-    if x.dtype.kind in "mM":
-        raise TypeError("This column holds times, not numbers.")
-    if x.dtype.kind not in "biuf":
-        x = [number(value, signs) for value in x.astype(object)]
-    return number_inputs(np.asarray(x, float), centre, scale, np.array(edges), marks_missing, standard, scores)
-'''
-DATES_SOURCE = '''\
-def day(value, forms, format):
-    """Return the days since 1970 of a date, a time, or text as in training; empty text is missing."""
-    if is_missing(value) or value == "":
-        return np.nan
-    if hasattr(value, "isoformat") or isinstance(value, np.datetime64):
-        return np.datetime64(value, "ms").astype(float) / 86_400_000
-    days = days_of(str(value), forms, format)
-    if days is None:
-        raise ValueError(f"{value!r} is no date that is written as {format or ' or '.join([*forms, *ONE_MEANING])} is.")
-    return days
-
-
-def dates(column, centre, scale, edges, marks_missing, standard, scores, day_waves, forms=(), format=None):
-    """Return the inputs of a column of dates."""
-    times = np.asarray(column)
-    if times.dtype.kind == "M":
-        days = np.where(np.isnat(times), np.nan, times.astype("datetime64[ms]").astype(float) / 86_400_000)
-    else:
-        days = np.array([day(value, forms, format) for value in times.astype(object)], float)
-    numbers = number_inputs(days, centre, scale, np.array(edges), marks_missing, standard, scores)
-    return np.hstack([numbers, calendar_inputs(days, day_waves)])
-'''
-CATEGORIES_SOURCE = '''\
-MISSING = "\\0missing"
-
-
-def categories(column, names, buckets, others=(), means=None):
-    """Return an input of 0 or 1 for each name, and inputs that other names share by checksum; empty text is a name.
-
-    Then come mean targets by name, if there are any, and those of all others.
-    """
-    known = {name: place for place, name in enumerate(names)}
-    values = np.asarray(column, object)
-    column = [MISSING if is_missing(value) else category_name(value) for value in values]
-    places = [known.get(name, len(names) + zlib.crc32(name.encode()) % buckets) for name in column]
-    told = np.reshape([(means or {}).get(name, others) for name in column], (len(column), len(others)))
-    return np.hstack([np.equal.outer(places, np.arange(len(names) + buckets)), told])
-'''

@@ -14,17 +14,8 @@ from ..error import pandas
 from ..kinds.kinds import CATEGORIES, Kind
 from ..kinds.values import MISSING, as_names, category_name, read_days, read_numbers, texts_of
 from ..kinds.written import ONE_MEANING, DateReading, NumberReading, days_of, number_of
-from .column import (
-    CATEGORIES_SOURCE,
-    DATES_SOURCE,
-    FORMS_SOURCE,
-    NUMBERS_SOURCE,
-    WORDS_SOURCE,
-    Column,
-    Kept,
-    Missed,
-    View,
-)
+from . import helper_sources as helpers
+from .column import Column, Kept, Missed, View
 from .folds import TargetMeans
 
 PLAIN = NumberReading()
@@ -210,9 +201,9 @@ class NumberInputs(Column):
         edges = self.edges
         if not len(edges):
             return edges
-        scores = np.zeros(len(edges)) if self.scores is None else self.scores
-        widths, slopes = np.diff(edges), np.diff(scores) / np.diff(edges)
-        each = [edges, np.arange(len(edges), dtype=float), np.append(widths, 1), scores, np.append(slopes, 0)]
+        scores, widths = np.zeros(len(edges)) if self.scores is None else self.scores, np.diff(edges)
+        numbers, slopes = np.arange(len(edges), dtype=float), np.append(np.diff(scores) / widths, 0)
+        each = [edges, numbers, np.append(widths, 1), scores, slopes]
         return np.concatenate([np.pad(of, (0, -len(widths) % 4), constant_values=np.inf) for of in each])
 
     @property
@@ -221,8 +212,8 @@ class NumberInputs(Column):
         return float
 
     def to_source(self, name: str, source: Any) -> str:
-        source.helper("WORDS", WORDS_SOURCE)
-        source.helper("numbers", NUMBERS_SOURCE)
+        source.helper("WORDS", helpers.WORDS)
+        source.helper("numbers", helpers.NUMBERS)
         source.formulas.function(number_of)
         signs = "" if self.reading == NumberReading() else f", {astuple(self.reading)!r}"
         return f"numbers(table[{name!r}], {self.settings_in_source(source)}{signs})"
@@ -366,7 +357,7 @@ class Dates(Column):
         graph = column.graph
         is_missing = graph.elementwise("IsNaN", column, dtype=bool)
         (year, month, day), weekday = calendar(where(is_missing, 0.0, column))
-        waves = [day * float(number) for number in range(1, self.day_waves + 1)]
+        waves = (day * float(number) for number in range(1, self.day_waves + 1))
         angles = 2 * np.pi * graph.beside([year, month, *waves])
         is_weekday = graph.cast(graph.elementwise("Equal", weekday, np.arange(7.0), dtype=bool), np.float64)
         # Runtimes have a sine in float64, but not all a cosine.
@@ -374,8 +365,8 @@ class Dates(Column):
         return where(is_missing, 0.0, graph.beside([points, is_weekday]))
 
     def to_source(self, name: str, source: Any) -> str:
-        source.helper("FORMS", FORMS_SOURCE, module="re")
-        source.helper("dates", DATES_SOURCE, module="datetime")
+        source.helper("FORMS", helpers.FORMS, module="re")
+        source.helper("dates", helpers.DATES, module="datetime")
         source.formulas.function(calendar_inputs)
         source.formulas.function(days_of)
         how = "" if self.reading == DateReading() else f", {list(self.reading.forms)!r}, {self.reading.format!r}"
@@ -549,7 +540,7 @@ class Categories(Column):
         return graph.elementwise("Equal", place, graph.constant(np.arange(self.width), np.int64), dtype=bool)
 
     def to_source(self, name: str, source: Any) -> str:
-        source.helper("categories", CATEGORIES_SOURCE, module="zlib")
+        source.helper("categories", helpers.CATEGORIES, module="zlib")
         source.formulas.function(category_name)
         names = ", ".join("MISSING" if known == MISSING else repr(known) for known in self.names.tolist())
         means = ""

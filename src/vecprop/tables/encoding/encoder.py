@@ -13,11 +13,19 @@ from ..kinds.ambiguities import NOTHING, Asked
 from ..kinds.kinds import CATEGORIES, common_decimal, kind_of
 from ..reading.frames import Frame, by_blocks
 from .column import VIEWS, Column, Missed, View
-from .columns import MOST_CATEGORIES, Categories
+from .columns import MOST_CATEGORIES, Categories, Dates, NumberInputs
 from .folds import MOST_TARGETS, target_means
 from .kept_rows import RowFormat
-from .registry import COLUMNS
+from .texts import LatentTexts
 
+COLUMNS: dict[str, type[Column]] = {
+    "number": NumberInputs,
+    "category": Categories,
+    "code": Categories,
+    "date": Dates,
+    "text": LatentTexts,
+}
+"""The class of each kind of column that the owner of a table may name; one is added here and to `KINDS`."""
 Misfits = dict[tuple[str, str], Missed]
 """What of columns is not used as it is, by the column's name and what is said."""
 PIECES = 16
@@ -84,27 +92,28 @@ class Encoder:
         if not encoder.names:
             reasons = ", ".join(f"{name!r}: {reason}" for name, reason in list(encoder.dropped.items())[:5])
             raise TableError(f"No column can be learned from: in {reasons}.")
-        unused = [f"Column {name!r} is not used: {reason}." for name, reason in encoder.dropped.items()]
-        return encoder, unused + encoder.remarkable_readings() + doubts + encoder.missed(frame)
+        notes = [f"Column {name!r} is not used: {reason}." for name, reason in encoder.dropped.items()]
+        unlike: dict[str, list[str]] = {}  # text that is read as something else than it shows
+        for name, part in encoder.columns:
+            if part.is_read_unlike_it_looks or name in encoder.codes:
+                unlike.setdefault(encoder.readings[name], []).append(name)
+        notes += [f"Read as {how}: {some_of(names)}." for how, names in unlike.items()]
+        return encoder, notes + doubts + encoder.missed(frame)
+
+    @property
+    def columns(self) -> list[tuple[str, Column]]:
+        """Each column that is used, with its name."""
+        return list(zip(self.names, self.parts, strict=True))
 
     @property
     def kinds(self) -> dict[str, str]:
         """The kind of each column that is used."""
-        return {name: part.kind for name, part in zip(self.names, self.parts, strict=True)}
+        return {name: part.kind for name, part in self.columns}
 
     @property
     def readings(self) -> dict[str, str]:
         """How each column that is used is read, in words."""
-        parts = zip(self.names, self.parts, strict=True)
-        return {name: "codes" if name in self.codes else part.in_words for name, part in parts}
-
-    def remarkable_readings(self) -> list[str]:
-        """Return notes on columns of text that is read as something else than it shows."""
-        by_reading: dict[str, list[str]] = {}
-        for name, part in zip(self.names, self.parts, strict=True):
-            if part.is_read_unlike_it_looks or name in self.codes:
-                by_reading.setdefault(self.readings[name], []).append(name)
-        return [f"Read as {how}: {some_of(names)}." for how, names in by_reading.items()]
+        return {name: "codes" if name in self.codes else part.in_words for name, part in self.columns}
 
     @property
     def width(self) -> int:
@@ -130,7 +139,7 @@ class Encoder:
         The arrays are these inputs of the rows of training, by the targets of other folds, for `of_views`.
         """
         parts, told = list(self.parts), {}
-        for place, (name, part) in enumerate(zip(self.names, self.parts, strict=True)):
+        for place, (name, part) in enumerate(self.columns):
             if isinstance(part, Categories) and part.buckets > 1 and T.shape[1] <= MOST_TARGETS:
                 means, told[name] = target_means(part.read(frame[name]), T, fold, weight)
                 parts[place] = replace(part, means=means)
@@ -200,7 +209,7 @@ class Encoder:
     def misfits(self, frame: Frame, before: Misfits | None = None) -> Misfits:
         """Return what of each column of a table is not used as it is, added to that of earlier parts of the table."""
         found = dict(before or {})
-        for name, part in zip(self.names, self.parts, strict=True):
+        for name, part in self.columns:
             if missed := part.missed(frame[name]):
                 known = found.get((name, missed.what))
                 found[name, missed.what] = known.plus(missed) if known else missed

@@ -27,10 +27,9 @@ def folds(y: np.ndarray, count: int, seed: int) -> np.ndarray:
     >>> [sorted(y[fold == k].tolist()) for k in range(3)]
     [[0, 1], [0, 1], [0, 1]]
     """
-    hands = np.tile(np.arange(count), (-(-len(y) // count), 1))
-    dealt = np.random.default_rng(seed).permuted(hands, axis=1).ravel()[: len(y)]
-    fold = np.empty(len(y), np.intp)
-    fold[np.argsort(y, kind="stable")] = dealt
+    hands, fold = np.tile(np.arange(count), (-(-len(y) // count), 1)), np.empty(len(y), np.intp)
+    dealt = np.random.default_rng(seed).permuted(hands, axis=1).ravel()
+    fold[np.argsort(y, kind="stable")] = dealt[: len(y)]
     return fold
 
 
@@ -47,10 +46,9 @@ def folds_of_groups(y: np.ndarray, groups: np.ndarray, count: int, seed: int) ->
     >>> (fold[::2] == fold[1::2]).all(), np.bincount(fold)
     (np.True_, array([4, 4]))
     """
-    sizes, level = np.bincount(groups), np.unique(y, return_inverse=True)[1]
-    means = np.bincount(groups, level) / sizes
-    count = min(count, len(sizes))
-    order = np.argsort(means, kind="stable")
+    sizes = np.bincount(groups)
+    means = np.bincount(groups, np.unique(y, return_inverse=True)[1]) / sizes
+    count, order = min(count, len(sizes)), np.argsort(means, kind="stable")
     rng, rows, fold = np.random.default_rng(seed), np.zeros(count), np.empty(len(sizes), np.intp)
     for first in range(0, len(order), count):
         hand = rng.permutation(order[first : first + count])
@@ -131,19 +129,16 @@ class Dependence:
         """
         if groups is not None and time is not None:
             raise TableError("Rows are kept together by groups or divided by time: give one of the two.")
-        return cls(
-            None if groups is None else group_numbers(_column(frame, groups, "groups")),
-            None
-            if time is None
-            else times(_column(frame, time, "time"), time if isinstance(time, str) else None, asked),
-        )
+        if groups is not None:
+            groups = group_numbers(_column(frame, groups, "groups"))
+        if time is not None:
+            time = times(_column(frame, time, "time"), time if isinstance(time, str) else None, asked)
+        return cls(groups, time)
 
     def __getitem__(self, rows: np.ndarray) -> "Dependence":
         """Return that of some of the rows."""
-        return Dependence(
-            None if self.groups is None else np.unique(self.groups[rows], return_inverse=True)[1],
-            None if self.time is None else self.time[rows],
-        )
+        groups = None if self.groups is None else np.unique(self.groups[rows], return_inverse=True)[1]
+        return Dependence(groups, None if self.time is None else self.time[rows])
 
     @property
     def is_time(self) -> bool:
@@ -279,7 +274,7 @@ def target_means(
         return np.clip(means / spread, -MOST_SPREADS, MOST_SPREADS)
 
     of_others = (sums.sum(axis=0) - sums) / (rows.sum(axis=0) - rows + ROWS_OF_ALL)[..., None]
-    kept = np.sort(np.argsort(-rows.sum(axis=0), kind="stable")[:MOST_NAMES])
     is_kept = np.zeros(len(known), bool)
-    is_kept[kept] = True
-    return TargetMeans(known[kept], bounded(means[kept])), bounded(of_others[fold, codes] * is_kept[codes, None])
+    is_kept[np.argsort(-rows.sum(axis=0), kind="stable")[:MOST_NAMES]] = True
+    of_rows = bounded(of_others[fold, codes] * is_kept[codes, None])
+    return TargetMeans(known[is_kept], bounded(means[is_kept])), of_rows

@@ -11,20 +11,9 @@ from threadpoolctl import threadpool_limits
 from ..ensemble.calibration import decided, positive_of
 from ..explaining.importance import Importance, WorstRow, importances, worst_rows
 from ..table_model import TableModel
+from . import metrics as of_rows
 from .baselines import NAIVE
-from .metrics import (
-    TITLES,
-    Estimate,
-    Metric,
-    Scores,
-    columns_of_text,
-    difference,
-    estimates,
-    metrics_of_classes,
-    metrics_of_numbers,
-    metrics_of_quantiles,
-    title,
-)
+from .metrics import TITLES, Estimate, Metric, Scores, columns_of_text, title
 from .targets import levels_of, positive_class
 
 OURS = "vecprop"
@@ -149,8 +138,10 @@ class Measured:
 
         def of(Y: np.ndarray) -> dict[str, Metric]:
             if self.is_classifier:
-                return metrics_of_classes(truth, Y, decided(Y, thresholds, self.model), weight, positive_of(self.model))
-            return metrics_of_quantiles(truth, Y, levels) if levels else metrics_of_numbers(truth, Y)
+                return of_rows.metrics_of_classes(
+                    truth, Y, decided(Y, thresholds, self.model), weight, positive_of(self.model)
+                )
+            return of_rows.metrics_of_quantiles(truth, Y, levels) if levels else of_rows.metrics_of_numbers(truth, Y)
 
         return {name: of(Y[rows]) for name, Y in self.predictions.items()}
 
@@ -158,10 +149,12 @@ class Measured:
     def _estimates(self) -> tuple[Scores, dict[str, Estimate]]:
         each = self._metrics_of()
         loss = next(iter(each[OURS]))
-        margins = {(name, None): difference(of[loss], each[OURS][loss]) for name, of in each.items() if name != OURS}
+        margins = {
+            (name, None): of_rows.difference(of[loss], each[OURS][loss]) for name, of in each.items() if name != OURS
+        }
         of_all = {(name, metric): of[metric] for name, of in each.items() for metric in of}
         with threadpool_limits(1):
-            found = estimates(of_all | margins, self.weight, self.seed, self.groups)
+            found = of_rows.estimates(of_all | margins, self.weight, self.seed, self.groups)
         scores = {name: {metric: found[name, metric] for metric in of} for name, of in each.items()}
         return scores, {name: found[name, None] for name, _ in margins}
 
@@ -236,7 +229,7 @@ class Measured:
     @property
     def worries(self) -> list[str]:
         """Reasons not to trust the model or its metrics, as sentences."""
-        return [*_worries_of_losses(self), *_worries_of_rows(self)]
+        return list(_worries(self))
 
     def text(self, where: str, name: str = OURS) -> str:
         """Return the metrics of the model and the baselines as a table of text."""
@@ -265,11 +258,12 @@ def _apart(margin: Estimate) -> str:
     return f"lower by {margin}" if margin.value >= 0 else f"higher by {-margin}"
 
 
-def _worries_of_losses(measured: Measured) -> Iterator[str]:
-    """Yield what is wrong with the rows or the loss, unless that is what the verdict is about."""
+def _worries(measured: Measured) -> Iterator[str]:
+    """Yield what is wrong with the loss, unless the verdict is about that, with the rows, and with training."""
+    model, truth, groups = measured.model, measured.truth, measured.groups
     scores, margins = measured.scores[OURS], measured.margins
     if measured.trained_on:
-        yield f"{measured.trained_on} of {len(measured.truth)} rows are in training too: metrics of these are too good."
+        yield f"{measured.trained_on} of {len(truth)} rows are in training too: metrics of these are too good."
     if measured.how == "out of fold":
         yield (
             "There is no test: each training row is predicted by networks that were neither trained on it nor stopped "
@@ -284,16 +278,11 @@ def _worries_of_losses(measured: Measured) -> Iterator[str]:
         )
     explained = scores.get("d2_log_loss")
     if explained is not None and explained.high < 0:
-        weighted = ", since classes have weights: use them to rank and to decide" if measured.model.class_weight else ""
+        weighted = ", since classes have weights: use them to rank and to decide" if model.class_weight else ""
         yield (
             "The probabilities tell less than how frequent the classes are in these rows (D² of log loss is "
             f"{explained}){weighted}."
         )
-
-
-def _worries_of_rows(measured: Measured) -> Iterator[str]:
-    """Yield what is wrong with the rows, with training, and with decisions."""
-    model, truth, groups = measured.model, measured.truth, measured.groups
     if len(truth) < FEW:
         yield f"The scores are of {len(truth)} rows only: see how wide the intervals are."
     if groups is not None and (count := len(np.unique(groups))) < FEW_GROUPS:

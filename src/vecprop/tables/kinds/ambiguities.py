@@ -182,7 +182,7 @@ def doubt_on_short_years(texts: list[str], reading: DateReading) -> str:
 
 
 KINDS = ["number", "category", "code", "date", "text", "ignore"]
-"""The kinds that a column can be called; `encoding.registry` adds further ones."""
+"""The kinds that a column can be called; `encoding.encoder` adds further ones."""
 ORDERS = {"day first": True, "month first": False}
 """The names of the orders of day and month, and whether the day comes first."""
 

@@ -15,17 +15,10 @@ from ...reading.file_lists import files_of
 from ..baselines import NAIVE
 from ..measured import Measured
 from ..metrics import TITLES, Scores
+from . import target_sections as target
 from .columns import columns
 from .markup import Html, parts, template
 from .sections import metrics, training, worst_rows
-from .target_sections import (
-    calibration_of_classes,
-    calibration_of_numbers,
-    errors_of_classes,
-    errors_of_numbers,
-    target_of_classes,
-    target_of_numbers,
-)
 
 SAID = {
     "better": "Better than all baselines",
@@ -61,18 +54,15 @@ class Run:
 def page_of(measured: Measured, run: Run | None = None, interrupts: Sequence[int] = ()) -> str:
     """Return a page about a model as HTML; sections that have not begun when Ctrl-C comes are left out."""
     run = run or Run(f"{measured.model.target or 'The target'}, predicted by a {type(measured.model).__name__}")
-    if measured.is_classifier:
-        title, of_task = "Which classes are confused", (errors_of_classes, calibration_of_classes, target_of_classes)
-    else:
-        title, of_task = "Errors", (errors_of_numbers, calibration_of_numbers, target_of_numbers)
-    errors, calibration, target = of_task
+    is_classifier = measured.is_classifier
+    errors = "Which classes are confused" if is_classifier else "Errors"
     sections: dict[str, Callable[[Measured], Html]] = {
         "Metrics": partial(metrics, chosen=run.chosen, refit=run.refit, is_measured=run.is_measured),
         "The columns": columns,
-        "The target": target,
-        title: errors,
+        "The target": target.target_of_classes if is_classifier else target.target_of_numbers,
+        errors: target.errors_of_classes if is_classifier else target.errors_of_numbers,
         "The rows predicted worst": partial(worst_rows, explain=run.explain),
-        "Calibration": calibration,
+        "Calibration": target.calibration_of_classes if is_classifier else target.calibration_of_numbers,
         "Training": partial(training, seconds=run.seconds),
     }
     return template("report.html").render(

@@ -24,7 +24,7 @@ def groups_by(x: np.ndarray, most: int) -> list[np.ndarray]:
     return [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
 
 
-def draw_shares(ax: Any, x: Sequence[float], groups: Sequence[np.ndarray]) -> None:
+def shares(ax: Any, x: Sequence[float], groups: Sequence[np.ndarray]) -> None:
     """Draw the share of rows of each group that are true as points, with Wilson's 95 % intervals as error bars."""
     from scipy.stats import binomtest
 
@@ -38,7 +38,7 @@ GROUPS = 10
 """The number of groups of rows, by their probabilities."""
 
 
-def draw_roc(ax: Any, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray) -> None:
+def roc(ax: Any, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray) -> None:
     """Draw the share of positive rows that are found against that of negative rows that are taken for positive."""
     from sklearn.metrics import roc_curve
 
@@ -51,8 +51,8 @@ def draw_roc(ax: Any, is_positive: np.ndarray, chances: dict[str, np.ndarray], d
     ax.legend(loc="lower right")
 
 
-def draw_precision(ax: Any, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray) -> None:
-    """Draw precision against recall, and the precision of a guess; see `draw_roc`."""
+def precision(ax: Any, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray) -> None:
+    """Draw precision against recall, and the precision of a guess; see `roc`."""
     from sklearn.metrics import precision_recall_curve
 
     ax.axhline(is_positive.mean(), color=INK, linewidth=1, linestyle=":")
@@ -70,13 +70,13 @@ def _style(number: int) -> dict[str, Any]:
     return {"color": colour((1, 0, 2)[number]), "linewidth": 2 if number == 0 else 1, "zorder": 3 - number}
 
 
-def draw_calibration(ax: Any, chance: np.ndarray, is_so: np.ndarray, what: str) -> None:
+def calibration(ax: Any, chance: np.ndarray, is_so: np.ndarray, what: str) -> None:
     """Draw the share of rows in which something is so, against the mean of the probabilities that were given for it."""
     groups, edges = groups_by(chance, GROUPS), np.linspace(0, 1, 21)
     ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
     weights = np.full(len(chance), 0.25 / np.histogram(chance, edges)[0].max())
     ax.hist(chance, edges, weights=weights, color=INK, alpha=0.25)
-    draw_shares(ax, [float(chance[group].mean()) for group in groups], [is_so[group] for group in groups])
+    shares(ax, [float(chance[group].mean()) for group in groups], [is_so[group] for group in groups])
     ax.set(xlabel=what, ylabel="share that is so", xlim=(0, 1), ylim=(0, 1.03), aspect="equal")
 
 
@@ -89,7 +89,7 @@ SIZES = 5
 """The number of groups of rows, by size, whose intervals are judged."""
 
 
-def draw_predicted(ax: Any, predicted: np.ndarray, truth: np.ndarray) -> None:
+def predicted(ax: Any, predicted: np.ndarray, truth: np.ndarray) -> None:
     """Draw true numbers against predicted ones."""
     ends = [min(predicted.min(), truth.min()), max(predicted.max(), truth.max())]
     ax.plot(ends, ends, color=INK, linewidth=1, linestyle=":")
@@ -98,7 +98,7 @@ def draw_predicted(ax: Any, predicted: np.ndarray, truth: np.ndarray) -> None:
     ax.locator_params(nbins=TICKS)
 
 
-def draw_residuals(ax: Any, predicted: np.ndarray, truth: np.ndarray) -> None:
+def residuals(ax: Any, predicted: np.ndarray, truth: np.ndarray) -> None:
     """Draw the error of each prediction."""
     ax.axhline(0, color=INK, linewidth=1, linestyle=":")
     _draw_rows(ax, predicted, truth - predicted)
@@ -111,23 +111,23 @@ def _draw_rows(ax: Any, x: np.ndarray, y: np.ndarray) -> None:
     ax.scatter(x[rows], y[rows], s=9, alpha=0.5, color=colour(1), linewidths=0)
 
 
-def draw_kept(ax: Any, within: dict[float, np.ndarray]) -> None:
+def kept(ax: Any, within: dict[float, np.ndarray]) -> None:
     """Draw the shares of rows that lie within intervals, against the shares that these promise."""
     ax.plot([0.45, 1], [0.45, 1], color=INK, linewidth=1, linestyle=":")
-    draw_shares(ax, list(within), list(within.values()))
+    shares(ax, list(within), list(within.values()))
     ax.set(xlabel="promised", ylabel="share within", xlim=(0.45, 1), ylim=(None, 1.02))
 
 
-def draw_coverage(ax: Any, size: np.ndarray, within: np.ndarray, coverage: float, what: str) -> None:
+def coverage(ax: Any, size: np.ndarray, within: np.ndarray, coverage: float, what: str) -> None:
     """Draw the share of rows within their intervals, in groups of rows by a size: the smallest rows come first."""
     groups = groups_by(size, SIZES)
     ax.axhline(coverage, color=INK, linewidth=1, linestyle=":")
-    draw_shares(ax, [float(np.median(size[group])) for group in groups], [within[group] for group in groups])
+    shares(ax, [float(np.median(size[group])) for group in groups], [within[group] for group in groups])
     ax.set(xlabel=what, ylabel="share within", ylim=(None, 1.02))
     ax.locator_params(axis="x", nbins=TICKS)
 
 
-def draw_targets(ax: Any, targets: dict[str, np.ndarray]) -> None:
+def targets(ax: Any, targets: dict[str, np.ndarray]) -> None:
     """Draw the distribution of targets, in training and in the test, as shares of the rows."""
     edges = np.histogram_bin_edges(np.concatenate(list(targets.values())), 30)
     styles: tuple[dict[str, Any], ...] = ({"color": colour(1), "alpha": 0.5}, {"color": colour(0), "histtype": "step"})
@@ -148,7 +148,7 @@ def begun(model: Any) -> list[tuple[list[float], list[float]]]:
     return [curves for curves in both if curves[0]]
 
 
-def draw_losses(ax: Any, curves: list[tuple[list[float], list[float]]]) -> None:
+def losses(ax: Any, curves: list[tuple[list[float], list[float]]]) -> None:
     """Draw the losses of each network up to its own last epoch, and a point where the parameters that it keeps are."""
     for number, (loss, validation) in enumerate(curves):
         first = number == 0

@@ -13,7 +13,7 @@ from ...error import printable
 from ..measured import Measured
 from ..metrics import title
 from ..targets import positive_class
-from .drawings import begun, draw_losses
+from . import drawings as draw
 from .markup import Html, code_in, figures, parts, picture
 
 ROWS = 200
@@ -100,8 +100,8 @@ def training(measured: Measured, seconds: float | None) -> Html:
         f"{time}. Each leaves out some rows, whose loss is its validation loss, and keeps the parameters with which it "
         "is lowest."
     )
-    curves = begun(model)
-    losses = picture("The losses of each network, up to its last epoch.", draw_losses, curves) if curves else ""
+    curves = draw.begun(model)
+    losses = picture("The losses of each network, up to its last epoch.", draw.losses, curves) if curves else ""
     X, y = (measured.X, measured.truth) if measured.learned is None else measured.learned[:2]
     if measured.is_classifier and (y < 0).all():
         unknown = "No gradients are checked: the model knows none of the classes of these rows."

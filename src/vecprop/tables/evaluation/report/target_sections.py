@@ -8,18 +8,7 @@ import numpy as np
 from ...ensemble.calibration import positive_of
 from ..baselines import NAIVE
 from ..measured import Measured
-from .drawings import (
-    COVERAGES,
-    MOST_POINTS,
-    draw_calibration,
-    draw_coverage,
-    draw_kept,
-    draw_precision,
-    draw_predicted,
-    draw_residuals,
-    draw_roc,
-    draw_targets,
-)
+from . import drawings as draw
 from .markup import Html, figures, parts, picture
 from .sections import name_of
 
@@ -58,8 +47,8 @@ def errors_of_classes(measured: Measured) -> Html:
         both = truth == positive, predictions, decided == positive
         guess = f"of {names[positive]}. A guess is on the dotted line; the point is at the model's threshold."
         curves = [
-            picture(f"ROC curves {guess}", draw_roc, *both),
-            picture(f"Precision against recall {guess}", draw_precision, *both),
+            picture(f"ROC curves {guess}", draw.roc, *both),
+            picture(f"Precision against recall {guess}", draw.precision, *both),
         ]
     confused = confusion_matrix if len(names) <= MOST_CLASSES else confused_pairs
     of_truth = truth, decided, names
@@ -119,7 +108,7 @@ def calibration_of_classes(measured: Measured) -> Html:
         f"The {what}, and the share of rows in which it is so, with 95 % intervals. On the dotted line both are equal; "
         "below it the model is too sure. Grey bars show how many rows have such a probability."
     )
-    return picture(told, draw_calibration, chance[known], is_so[known], what, height=3.5)
+    return picture(told, draw.calibration, chance[known], is_so[known], what, height=3.5)
 
 
 def _names(measured: Measured) -> list[str]:
@@ -134,24 +123,24 @@ def target_of_numbers(measured: Measured) -> Html:
     told = f"From {low} to {high}; half of the rows lie between {first} and {third}, around {middle}."
     targets = {"table" if learned is None else "training": y}
     targets |= {"test": measured.truth} if learned is not None and measured.has_test else {}
-    return picture(told, draw_targets, targets)
+    return picture(told, draw.targets, targets)
 
 
 def errors_of_numbers(measured: Measured) -> Html:
     """Return pictures of predictions and of their errors."""
     rows = len(measured.truth)
-    some = f" {MOST_POINTS:,} of {rows:,} rows are drawn." if rows > MOST_POINTS else ""
+    some = f" {draw.MOST_POINTS:,} of {rows:,} rows are drawn." if rows > draw.MOST_POINTS else ""
     predicted = f"True numbers against predicted ones; right ones are on the dotted line.{some}"
     errors = "Errors against predictions. A trend or a funnel shows what was not learned."
     both = measured.predicted, measured.truth
-    return parts().pictures([picture(predicted, draw_predicted, *both), picture(errors, draw_residuals, *both)])
+    return parts().pictures([picture(predicted, draw.predicted, *both), picture(errors, draw.residuals, *both)])
 
 
 def calibration_of_numbers(measured: Measured) -> Html:
     """Return pictures of the shares of rows that lie within their intervals: of all rows, and by their size."""
     if not measured.has_test:
         return parts().paragraph("Intervals are judged on a test only, since they were made by the rows of training.")
-    ends = {share: measured.model.predict_interval(measured.X, share).T for share in COVERAGES}
+    ends = {share: measured.model.predict_interval(measured.X, share).T for share in draw.COVERAGES}
     within = {share: (low <= measured.truth) & (measured.truth <= high) for share, (low, high) in ends.items()}
     low, high = ends[JUDGED]
     of_all = (
@@ -163,8 +152,8 @@ def calibration_of_numbers(measured: Measured) -> Html:
     width = "width of the interval"
     return parts().pictures(
         [
-            picture(of_all, draw_kept, within),
-            picture(f"{by_size} what is predicted.", draw_coverage, measured.predicted, *judged, "predicted"),
-            picture(f"{by_size} the {width}.", draw_coverage, high - low, *judged, width),
+            picture(of_all, draw.kept, within),
+            picture(f"{by_size} what is predicted.", draw.coverage, measured.predicted, *judged, "predicted"),
+            picture(f"{by_size} the {width}.", draw.coverage, high - low, *judged, width),
         ]
     )
