@@ -15,15 +15,8 @@ from .tables.classifier import TabularClassifier
 from .tables.regressor import TabularRegressor
 from .tables.table_model import TableModel
 
-ESTIMATORS = [
-    MLPClassifier,
-    MLPRegressor,
-    MLPEnsembleClassifier,
-    MLPEnsembleRegressor,
-    MLPSearchCV,
-    TabularClassifier,
-    TabularRegressor,
-]
+ESTIMATORS = [MLPClassifier, MLPRegressor, MLPEnsembleClassifier, MLPEnsembleRegressor, MLPSearchCV]
+ESTIMATORS += [TabularClassifier, TabularRegressor]
 
 
 def autolog(**settings: Any) -> None:
@@ -87,10 +80,10 @@ def autolog(**settings: Any) -> None:
 def _curves(model: Any, member: str = "") -> Iterator[tuple[str, int, list[float]]]:
     """Yield the measurements of a fitted model's epochs: a name, the step of the first value, the values."""
     if isinstance(model, MultilayerPerceptron):
-        yield f"loss{member}", 1, model.loss_curve_
-        yield f"validation_loss{member}", 1, model.validation_loss_curve_ or []
-        yield f"validation_score{member}", 1, model.validation_scores_ or []
-        yield f"score{member}", 1, model.score_curve_ or []
+        curves = {"loss": model.loss_curve_, "validation_loss": model.validation_loss_curve_}
+        curves |= {"validation_score": model.validation_scores_, "score": model.score_curve_}
+        for name, values in curves.items():
+            yield f"{name}{member}", 1, values or []
     elif isinstance(model, TableModel):
         for number, losses in enumerate(model.loss_curves_):
             yield f"loss/{number}", 1, losses

@@ -4,7 +4,7 @@ import importlib.metadata
 import platform
 import re
 import time
-from html import escape
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,7 +24,6 @@ from .. import (
     train_population,
 )
 from .. import __version__ as version
-from ..pictures.style import filled
 from ..train.progress import progress_bar
 from ..train.state import TrainingResult
 from .pictures import plot_momentum, plot_random_starts
@@ -48,6 +47,8 @@ class Claim(NamedTuple):
     steps: int
     losses: np.ndarray
     successes: int
+    share: float
+    median: float
 
 
 class Story(NamedTuple):
@@ -82,7 +83,8 @@ def tell(seed: int) -> Story:
 
     # The tutorial draws everything from one legacy stream, in this order; its figures come back only so.
     generator = np.random.RandomState(seed)
-    X, t = make_circles(n_samples=100, shuffle=False, factor=0.3, noise=0.1, random_state=generator)
+    points = make_circles(n_samples=100, shuffle=False, factor=0.3, noise=0.1, random_state=generator)
+    X, t = map(np.asarray, points)
     checked, theta = (_parameters(generator, scale) for scale in (1.0, 0.1))
     T = np.eye(2)[t]
 
@@ -127,7 +129,8 @@ def try_claim(X: np.ndarray, T: np.ndarray, seed: int) -> dict[str, Claim]:
         members = [Member(NETWORK, theta, optimizer, epochs=steps) for theta in thetas[:starts]]
         with progress_bar(method, quiet=False) as show:
             losses = train_population(members, X, T, progress=show).last_loss
-        claims[method] = Claim(steps, losses, int((losses <= SUCCESS).sum()))
+        is_success = losses <= SUCCESS
+        claims[method] = Claim(steps, losses, is_success.sum(), is_success.mean(), np.median(losses))
     return claims
 
 
@@ -144,7 +147,7 @@ def draw(story: Story, out: Path) -> None:
     names: dict[str, Any] = {"class_names": ("orange star", "blue circle")}
     for ground, colour in GROUNDS.items():
         dark = "-dark" if ground == "dark_background" else ""
-        look = dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), colour)
+        look: dict[str, Any] = dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), colour)
         for name, plot in {
             "classes": lambda: pictures.plot_classes(X, t, **names),
             "loss": lambda: pictures.plot_loss(story.result.history),
@@ -161,51 +164,17 @@ def draw(story: Story, out: Path) -> None:
 
 
 def page_of(story: Story, seed: int, versions: str) -> str:
-    """Return the page: the template with its values as HTML, and the equations as MathML."""
+    """Return the page: the template with its values, and the equations as MathML."""
+    from jinja2 import StrictUndefined, Template
     from latex2mathml.converter import convert
 
-    loss = story.result.history.loss
-    rows = []
-    for method, claim in story.claims.items():
-        numbers = (claim.steps, len(claim.losses), claim.successes, f"{np.median(claim.losses):.3f}")
-        cells = "".join(f'<td class="number">{number}</td>' for number in numbers)
-        rows.append(f"<tr><td>{escape(method)}</td>{cells}</tr>")
-    values = {
-        "seed": seed,
-        "points": len(story.t),
-        "shape_X": story.X.shape,
-        "shape_T": (len(story.t), NETWORK.outputs),
-        "summary": escape(str(NETWORK.summary())),
-        "report": escape(str(story.report)),
-        "momentum_is": f" = {MOMENTUM}",
-        "rate_is": f" = {LEARNING_RATE}",
-        "steps": STEPS,
-        "first_loss": f"{loss[0]:.6f}",
-        "last_loss": f"{loss[-1]:.6f}",
-        "right": story.right,
-        "starts": STARTS,
-        "success": f"{SUCCESS:g}",
-        "claims": "\n".join(rows),
-        "finding": _finding(story.claims),
-        "versions": escape(versions),
-    }
-    page = filled("vecprop.learn", "demo.html", {name: str(value) for name, value in values.items()})
+    template = Template(_text("vecprop.learn", "demo.html"), autoescape=True, undefined=StrictUndefined)
+    values = {"network": NETWORK, "momentum": MOMENTUM, "learning_rate": LEARNING_RATE, "steps": STEPS}
+    values |= {"starts": STARTS, "success": SUCCESS, "style": _text("vecprop.pictures", "page.css")}
+    page = template.render(values, story=story, seed=seed, versions=versions)
     page = re.sub(r"\\\[(.+?)\\\]", lambda found: convert(found[1].strip(), display="block"), page, flags=re.DOTALL)
     return re.sub(r"\\\((.+?)\\\)", lambda found: convert(found[1]), page, flags=re.DOTALL)
 
 
-def _finding(claims: dict[str, Claim]) -> str:
-    """Return the conclusion of the trial, which its own figures decide."""
-    descent, momentum, patient = (claim.successes / len(claim.losses) for claim in claims.values())
-    sooner = (
-        "The claim holds: within these steps momentum arrives far more often."
-        if momentum > descent + 0.1
-        else "The claim does not hold here: within these steps gradient descent arrives about as often."
-    )
-    later = (
-        "But the minimum was never out of reach: with ten times the steps gradient descent arrives as well. "
-        "What it lacked is speed on the plateau at the start, which is what momentum gives."
-        if patient > momentum - 0.1
-        else "Ten times the steps do not make up for it: gradient descent ends in worse places."
-    )
-    return f"{sooner} {later}"
+def _text(package: str, name: str) -> str:
+    return files(package).joinpath(name).read_text(encoding="utf-8")

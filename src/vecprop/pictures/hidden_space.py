@@ -128,7 +128,7 @@ def _cut(network: Network, theta: Array, layer: int, units: Any) -> tuple[np.nda
 def _draw_cut(ax: Any, points: np.ndarray, n: np.ndarray, c: float) -> None:
     """Draw the points h with ``n h + c = 0`` inside the box of the rows' points."""
     low, high = points.min(axis=0), points.max(axis=0)
-    corners = _corners(n * (high - low), n @ low + c)
+    corners = corners_of_cut(n * (high - low), n @ low + c)
     if len(corners) < len(n):
         return  # the cut does not pass between the rows
     polygon = low + corners * (high - low)
@@ -145,7 +145,7 @@ def _draw_cut(ax: Any, points: np.ndarray, n: np.ndarray, c: float) -> None:
     ax.view_init(ELEVATION, turns[np.abs(np.abs(views @ normal) - TILT).argmin()])
 
 
-def _corners(n: np.ndarray, c: float) -> np.ndarray:
+def corners_of_cut(n: np.ndarray, c: float) -> np.ndarray:
     """Return the corners, in order, where ``n x + c = 0`` cuts the edges of the unit square or cube, (K, D)."""
     found = []
     for axis in np.flatnonzero(n):

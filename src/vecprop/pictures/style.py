@@ -3,9 +3,6 @@
 Nothing here changes matplotlib's global settings, and matplotlib is imported only when something is drawn.
 """
 
-from collections.abc import Mapping
-from importlib.resources import files
-from string import Template
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -84,10 +81,3 @@ def add_legend(ax: "Axes") -> None:
     else:
         place = {"loc": "best"}
     ax.legend(**place)
-
-
-def filled(package: str, name: str, values: Mapping[str, str]) -> str:
-    """Return a template of a package with HTML for its names, and the shared style for ``$style``."""
-    template = files(package).joinpath(name).read_text(encoding="utf-8")
-    style = files("vecprop.pictures").joinpath("page.css").read_text(encoding="utf-8")
-    return Template(template).substitute(values, style=style)

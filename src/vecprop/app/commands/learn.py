@@ -2,33 +2,32 @@
 
 import csv
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal, TextIO
+from typing import Annotated, Any, Literal
 
 import typer
+from typer import Argument, Option
 
 from ...terminal.messages import WRONG_GRADIENT, UsageError, show, to_json
 from ...terminal.output_files import require_ending, writable
 from . import Debug, Force, Json
 
-ActivationName = Annotated[str, typer.Option(help="The activation of the hidden layers.")]
-LossName = Annotated[str, typer.Option(help="softmax, logistic or squared_error, summed over the rows.")]
-Seconds = Annotated[float, typer.Option(min=0.1, max=86_400, help="The processor time for a file, and for each call.")]
-Memory = Annotated[int, typer.Option(min=256, help="The memory of a file's process, in MB.")]
+ActivationName = Annotated[str, Option(help="The activation of the hidden layers.")]
+LossName = Annotated[str, Option(help="softmax, logistic or squared_error, summed over the rows.")]
+Seconds = Annotated[float, Option(min=0.1, max=86_400, help="The processor time for a file, and for each call.")]
+Memory = Annotated[int, Option(min=256, help="The memory of a file's process, in MB.")]
 
 
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A Python file, a notebook, or Markdown with Python.")],
-    only: Annotated[
-        str | None, typer.Option(help="The functions to check, such as softmax,loss; all by default.")
-    ] = None,
-    hints: Annotated[int, typer.Option(min=0, max=3, help="How many of the three hints are shown.")] = 1,
-    solution: Annotated[bool, typer.Option("--solution", help="Show the solution of what is wrong.")] = False,
+    file: Annotated[Path, Argument(metavar="FILE", help="A Python file, a notebook, or Markdown with Python.")],
+    only: Annotated[str | None, Option(help="The functions to check, such as softmax,loss; all by default.")] = None,
+    hints: Annotated[int, Option(min=0, max=3, help="How many of the three hints are shown.")] = 1,
+    solution: Annotated[bool, Option("--solution", help="Show the solution of what is wrong.")] = False,
     shape: Annotated[
-        str | None, typer.Option(help="Check loss_and_gradient(theta, X, T) of the network of this shape instead.")
+        str | None, Option(help="Check loss_and_gradient(theta, X, T) of the network of this shape instead.")
     ] = None,
     activation: ActivationName = "logistic",
     loss: LossName = "softmax",
@@ -76,18 +75,18 @@ def _usage() -> Iterator[None]:
 
 def worksheet(
     out: Annotated[
-        Path, typer.Option("-o", "--output", help="The sheet, a page (.html), notebook (.ipynb) or Markdown (.md).")
+        Path, Option("-o", "--output", help="The sheet, a page (.html), notebook (.ipynb) or Markdown (.md).")
     ],
-    shape: Annotated[str, typer.Option(help="The numbers of inputs, hidden units and outputs.")] = "2-3-2",
-    rows: Annotated[int, typer.Option(min=1, help="The number of rows.")] = 4,
+    shape: Annotated[str, Option(help="The numbers of inputs, hidden units and outputs.")] = "2-3-2",
+    rows: Annotated[int, Option(min=1, help="The number of rows.")] = 4,
     activation: ActivationName = "logistic",
     loss: LossName = "softmax",
-    seed: Annotated[int, typer.Option(min=0, help="Draws the numbers; of a class the first sheet's.")] = 0,
-    names: Annotated[Path | None, typer.Option(help="A CSV file of names: a sheet for each, in the folder -o.")] = None,
+    seed: Annotated[int, Option(min=0, help="Draws the numbers; of a class the first sheet's.")] = 0,
+    names: Annotated[Path | None, Option(help="A CSV file of names: a sheet for each, in the folder -o.")] = None,
     kind: Annotated[
-        Literal["html", "ipynb", "md"], typer.Option("--format", help="html, ipynb or md, for the sheets of a class.")
+        Literal["html", "ipynb", "md"], Option("--format", help="html, ipynb or md, for the sheets of a class.")
     ] = "html",
-    solution: Annotated[bool, typer.Option("--solution", help="Fill the sheet in.")] = False,
+    solution: Annotated[bool, Option("--solution", help="Fill the sheet in.")] = False,
     force: Force = False,
     debug: Debug = False,
 ) -> None:
@@ -119,8 +118,8 @@ def worksheet(
 
 
 def grade(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Saved answers (.json), notebooks and Markdown.")],
-    out: Annotated[Path | None, typer.Option("-o", "--output", help="A CSV file; by default standard output.")] = None,
+    folder: Annotated[Path, Argument(metavar="FOLDER", help="Saved answers (.json), notebooks and Markdown.")],
+    out: Annotated[Path | None, Option("-o", "--output", help="A CSV file; by default standard output.")] = None,
     seconds: Seconds = 30,
     memory: Memory = 2048,
     force: Force = False,
@@ -137,28 +136,18 @@ def grade(
     if out is not None:
         require_ending(writable(out, force), "-o", ".csv")
     rows = rows_of_grades(folder, seconds, memory)
-    first = next(rows, None)
+    first, written = next(rows, None), 0
     if first is None:
         raise UsageError(f"{folder} has no worksheets: no .json, .ipynb or .md.")
-    rows = chain([first], rows)
-    if out is None:
-        _write_rows(sys.stdout, COLUMNS, rows)
-        return
-    with out.open("w", encoding="utf-8", newline="") as file:
-        count = _write_rows(file, COLUMNS, rows)
-    print(f"{count} worksheet{'s' if count > 1 else ''} graded in {out}.")
-
-
-def _write_rows(file: TextIO, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> int:
-    """Write each row as it comes, so that an end in between leaves those before, and return their number."""
-    writer = csv.DictWriter(file, columns, lineterminator="\n")
-    writer.writeheader()
-    written = 0
-    for row in rows:
-        writer.writerow({name: _plain(cell) for name, cell in row.items()})
-        file.flush()
-        written += 1
-    return written
+    with nullcontext(sys.stdout) if out is None else out.open("w", encoding="utf-8", newline="") as file:
+        writer: Any = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for row in chain([first], rows):  # each as it comes: an end leaves those before
+            writer.writerow({name: _plain(cell) for name, cell in row.items()})
+            file.flush()
+            written += 1
+    if out is not None:
+        print(f"{written} worksheet{'s' if written > 1 else ''} graded in {out}.")
 
 
 def _plain(cell: Any) -> Any:

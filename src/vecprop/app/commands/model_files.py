@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from typer import Argument, Option
 
 from ...terminal.messages import WRONG_GRADIENT, UsageError, rows_bar, say, say_notes, show, to_json
 from ...terminal.output_files import beside, require_ending, writable
@@ -11,13 +12,13 @@ from . import Debug, Force, Json, Model, Quiet
 
 
 def check(
-    subject: Annotated[str, typer.Argument(metavar="MODEL|MODULE:FUNCTION", help="A model file, or a function.")],
+    subject: Annotated[str, Argument(metavar="MODEL|MODULE:FUNCTION", help="A model file, or a function.")],
     table: Annotated[
-        Path | None, typer.Argument(metavar="[TABLE]", help="Rows on which a model's gradients are checked.")
+        Path | None, Argument(metavar="[TABLE]", help="Rows on which a model's gradients are checked.")
     ] = None,
-    target: Annotated[str | None, typer.Option(help="The column of the target; by default the model's own.")] = None,
-    size: Annotated[int | None, typer.Option(min=1, help="Number of parameters of a function.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Fixes the parameters that a function is checked at.")] = 0,
+    target: Annotated[str | None, Option(help="The column of the target; by default the model's own.")] = None,
+    size: Annotated[int | None, Option(min=1, help="Number of parameters of a function.")] = None,
+    seed: Annotated[int, Option(min=0, help="Fixes the parameters that a function is checked at.")] = 0,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -48,14 +49,12 @@ def check(
 
 def export(
     model: Model,
-    to: Annotated[
-        Literal["numpy", "onnx"], typer.Option(help="Python source that needs NumPy only, or an ONNX graph.")
-    ],
+    to: Annotated[Literal["numpy", "onnx"], Option(help="Python source that needs NumPy only, or an ONNX graph.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The output file; by default MODEL's name with .py or .onnx.")
+        Path | None, Option("--output", "-o", help="The output file; by default MODEL's name with .py or .onnx.")
     ] = None,
     interval: Annotated[
-        float | None, typer.Option(min=0.5, max=0.999, help="Write intervals too, which contain this share of targets.")
+        float | None, Option(min=0.5, max=0.999, help="Write intervals too, which contain this share of targets.")
     ] = None,
     force: Force = False,
     debug: Debug = False,
@@ -98,14 +97,14 @@ def info(model: Model, as_json: Json = False, debug: Debug = False) -> None:
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A text file such as a CSV, or a folder of such.")],
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of Parquet files that is made.")],
+    source: Annotated[Path, Argument(metavar="SOURCE", help="A text file such as a CSV, or a folder of such.")],
+    folder: Annotated[Path, Argument(metavar="FOLDER", help="The folder of Parquet files that is made.")],
     words: Annotated[
         list[str] | None,
-        typer.Option(help="A column in which words such as NA are values, not missing; may be repeated."),
+        Option(help="A column in which words such as NA are values, not missing; may be repeated."),
     ] = None,
     numbers: Annotated[
-        str | None, typer.Option(help="Columns whose values must all be plain numbers: a,b. Others are refused.")
+        str | None, Option(help="Columns whose values must all be plain numbers: a,b. Others are refused.")
     ] = None,
     quiet: Quiet = False,
     force: Force = False,
@@ -149,10 +148,8 @@ def warmup() -> None:
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Where the pictures and the page go.")] = Path("vecprop-demo"),
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Fixes data and parameters; 1 is the tutorial's.")
-    ] = 1,
+    out: Annotated[Path, Option(help="Where the pictures and the page go.")] = Path("vecprop-demo"),
+    seed: Annotated[int, Option(min=0, max=2**32 - 1, help="Fixes data and parameters; 1 is the tutorial's.")] = 1,
 ) -> None:
     """Follow one network from data to pictures: the founding tutorial, checked and drawn.
 
@@ -171,13 +168,11 @@ def demo(
 
 
 def playground(
-    table: Annotated[
-        Path | None, typer.Argument(metavar="TABLE", help="A table of your own: CSV, Parquet or Excel.")
-    ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port of the page; 0 takes a free one.")] = 0,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address, and open no browser.")] = False,
+    table: Annotated[Path | None, Argument(metavar="TABLE", help="A table of your own: CSV, Parquet or Excel.")] = None,
+    port: Annotated[int, Option(min=0, max=65535, help="The port of the page; 0 takes a free one.")] = 0,
+    no_browser: Annotated[bool, Option("--no-browser", help="Print the address, and open no browser.")] = False,
     text: Annotated[
-        str | None, typer.Option("--open", metavar="TEXT", help="Settings that the page has given as a text.")
+        str | None, Option("--open", metavar="TEXT", help="Settings that the page has given as a text.")
     ] = None,
     debug: Debug = False,
 ) -> None:

@@ -4,7 +4,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from ...terminal.messages import UsageError, say, say_notes, show, to_json
 from ...terminal.output_files import STANDARD_OUTPUT, require_format, table_writer, writable
@@ -15,16 +15,14 @@ def predict(
     model: Model,
     table: Table,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The output file; by default or as -, CSV on standard output.")
+        Path | None, Option("--output", "-o", help="The output file; by default or as -, CSV on standard output.")
     ] = None,
-    keep: Annotated[
-        list[str] | None, typer.Option(help="A column of TABLE to write too, as it is; may be repeated.")
-    ] = None,
+    keep: Annotated[list[str] | None, Option(help="A column of TABLE to write too, as it is; may be repeated.")] = None,
     interval: Annotated[
-        float | None, typer.Option(min=0.5, max=0.999, help="Write the ends of intervals that contain this share.")
+        float | None, Option(min=0.5, max=0.999, help="Write the ends of intervals that contain this share.")
     ] = None,
     as_json: Json = False,
-    chunk: Annotated[int, typer.Option(min=1, help="Rows that are read at once.")] = 100_000,
+    chunk: Annotated[int, Option(min=1, help="Rows that are read at once.")] = 100_000,
     quiet: Quiet = False,
     force: Force = False,
     debug: Debug = False,
@@ -74,8 +72,8 @@ def predict(
 def evaluate(
     model: Model,
     table: Table,
-    target: Annotated[str | None, typer.Option(help="The column of the target; by default the model's own.")] = None,
-    weight: Annotated[str | None, typer.Option(help="The column of the rows' weights.")] = None,
+    target: Annotated[str | None, Option(help="The column of the target; by default the model's own.")] = None,
+    weight: Annotated[str | None, Option(help="The column of the rows' weights.")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -103,19 +101,17 @@ def explain(
     model: Model,
     table: Annotated[
         Path | None,
-        typer.Argument(metavar="[TABLE]", help="A table; with its target, importances are rises of the loss."),
+        Argument(metavar="[TABLE]", help="A table; with its target, importances are rises of the loss."),
     ] = None,
     row: Annotated[
         list[int] | None,
-        typer.Option(
-            min=0, help="The line of a row in TABLE (of Parquet and Arrow its number from 0); may be repeated."
-        ),
+        Option(min=0, help="The line of a row in TABLE (of Parquet and Arrow its number from 0); may be repeated."),
     ] = None,
     background: Annotated[
-        Path | None, typer.Option(help="A table of rows to compare with; by default what columns had in training.")
+        Path | None, Option(help="A table of rows to compare with; by default what columns had in training.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="A file for the explanation, such as why.csv.")
+        Path | None, Option("--output", "-o", help="A file for the explanation, such as why.csv.")
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,

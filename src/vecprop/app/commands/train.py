@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from typer import Option
 
 from ...tables.error import nearest
 from ...terminal.messages import UsageError
 from . import Debug, Force, Json, Quiet, Table
 
 Columns, Test, Learning, Running = (
-    partial(typer.Option, rich_help_panel=panel)
+    partial(Option, rich_help_panel=panel)
     for panel in ("What columns mean", "Test part", "Settings of the estimator", "Running")
 )
 
@@ -46,20 +47,20 @@ def _as_text(value: Any) -> str:
 def train(
     context: typer.Context,
     table: Table,
-    target: Annotated[str, typer.Option(help="The column to predict.")],
+    target: Annotated[str, Option(help="The column to predict.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="MODEL", help="The model file; by default TABLE's name with .npz."),
+        Option("--output", "-o", metavar="MODEL", help="The model file; by default TABLE's name with .npz."),
     ] = None,
     task: Annotated[
         Literal["classification", "regression"] | None,
-        typer.Option(help="The task; by default guessed from the target."),
+        Option(help="The task; by default guessed from the target."),
     ] = None,
     weight: Annotated[
-        str | None, typer.Option(help="The column of the rows' weights, which is not used as an input.")
+        str | None, Option(help="The column of the rows' weights, which is not used as an input.")
     ] = None,
     classes: Annotated[
-        str | None, typer.Option(help="Classes of the target, such as NA, that else mean a missing value.")
+        str | None, Option(help="Classes of the target, such as NA, that else mean a missing value.")
     ] = None,
     columns: Annotated[
         Path | None, Columns(metavar="FILE.toml", help='A section \\[columns] with lines such as zip = "code".')

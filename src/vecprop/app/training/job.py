@@ -129,13 +129,10 @@ class TrainingJob:
         warnings.filterwarnings("ignore", f".*{MOST_ONCE}")  # which is a note too
         with self.bar("training") as show_progress:
             model = estimator.set_params(progress=show_progress).fit(**self.parts.training)
-        self.final = self.model = self._with_reading(model.set_params(progress=None))
-        self.seconds |= {"reading": read - started, "training": time.perf_counter() - read}
-
-    def _with_reading(self, model: Any) -> Any:
+        self.final = self.model = model.set_params(progress=None)
         if self.parts.reading is not None:
-            model.target_reading_ = self.parts.reading
-        return model
+            self.model.target_reading_ = self.parts.reading
+        self.seconds |= {"reading": read - started, "training": time.perf_counter() - read}
 
     def measure(self) -> None:
         """Measure the model and the baselines on rows that they have not seen."""
@@ -155,7 +152,9 @@ class TrainingJob:
         """Train a model anew on all rows, the test's too."""
         began = time.perf_counter()
         with self.bar("training anew") as progress:
-            self.final = self._with_reading(self.model.refitted(**self.parts.training_of_all, progress=progress))
+            self.final = self.model.refitted(**self.parts.training_of_all, progress=progress)
+        if self.parts.reading is not None:
+            self.final.target_reading_ = self.parts.reading
         self.seconds["training anew"] = time.perf_counter() - began
 
     @cached_property

@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 from bokeh.models import LinearColorMapper
 
+from ....pictures.hidden_space import corners_of_cut
 from ..session import Session
 from ..shown import hidden, loss_surface
 from .style import INK, MOST_POINTS, add_points, columns_of_points, empty, plain_figure, without_axes
@@ -45,7 +46,7 @@ class HiddenView:
         edges = [(a, b) for a in range(len(corners)) for b in range(a) if np.sum(corners[a] != corners[b]) == 1]
         flat = self._flat(corners)
         self._box.data = {name: [[flat[a, k], flat[b, k]] for a, b in edges] for k, name in enumerate(("xs", "ys"))}
-        cut = self._flat(_cut(session, corners, edges, low, high))
+        cut = self._flat(_cut(session, units, low, high))
         self._cut.data = {"xs": [cut[:, 0]], "ys": [cut[:, 1]]}
         x, y = self._flat((H - low) / max(high - low, 1e-300) * 2 - 1).T
         self._points.data = {"x": x, "y": y, **columns_of_points(session, rows)}
@@ -61,25 +62,13 @@ class HiddenView:
         return np.column_stack([cos * x - sin * y, up * (sin * x + cos * y) + across * z])
 
 
-def _cut(session: Session, corners: np.ndarray, edges: list[tuple[int, int]], low: float, high: float) -> np.ndarray:
+def _cut(session: Session, units: int, low: float, high: float) -> np.ndarray:
     """Return the corners, in order, of the plane in the box on which two classes are equally probable; or none."""
-    units, last = corners.shape[1], session.network.layout.views(session.theta)[-1]
-    W, b = last["W"], last["b"]
-    if session.network.outputs != 2 or len(W) != units or units < 2:
+    last = session.network.layout.views(session.theta)[-1]
+    if session.network.outputs != 2 or len(last["W"]) != units or units < 2:
         return np.empty((0, units))
-    heights = (low + (corners + 1) / 2 * (high - low)) @ (W[:, 0] - W[:, 1]) + b[0] - b[1]
-    places = [
-        corners[a] + heights[a] / (heights[a] - heights[c]) * (corners[c] - corners[a])
-        for a, c in edges
-        if heights[a] * heights[c] < 0
-    ]
-    if len(places) < 2:
-        return np.empty((0, units))
-    around = np.array(places)
-    centred = around - around.mean(axis=0)
-    axes = np.linalg.svd(centred, full_matrices=False)[2][:2]
-    flat = centred @ axes.T
-    return around[np.argsort(np.arctan2(flat[:, 1] if len(axes) > 1 else 0 * flat[:, 0], flat[:, 0]))]
+    n, c = last["W"] @ [1, -1], float(last["b"] @ [1, -1])
+    return 2 * corners_of_cut(n * (high - low), low * n.sum() + c) - 1
 
 
 class MomentumView:
