@@ -71,10 +71,6 @@ def require_intervals(model: Any, coverage: float) -> None:
     require_share(coverage)
 
 
-_LEARNED = ("n_iter_", "t_", "validation_scores_", "best_validation_score_", "feature_names_in_")
-_LOSSES = ("loss_", "loss_curve_", "best_loss_")
-
-
 def from_scikit_learn(model: scikit.MLPClassifier | scikit.MLPRegressor) -> MLPClassifier | MLPRegressor:
     """Return vecprop's estimator with the weights, classes and settings of one that scikit-learn has fitted.
 
@@ -112,24 +108,20 @@ def from_scikit_learn(model: scikit.MLPClassifier | scikit.MLPRegressor) -> MLPC
         raise TypeError(f"from_scikit_learn takes scikit-learn's MLPClassifier or MLPRegressor, not {model!r}.")
     check_is_fitted(model)
     ours = (MLPClassifier if isinstance(model, scikit.MLPClassifier) else MLPRegressor)(**deepcopy(model.get_params()))
-    y = _targets(model)
+    if isinstance(model, scikit.MLPRegressor):
+        y = np.zeros(1 if model.n_outputs_ == 1 else (1, model.n_outputs_))
+    elif model.out_activation_ == "logistic" and model.n_outputs_ > 1:
+        y = np.eye(model.n_outputs_, dtype=int)
+    else:
+        y = np.repeat(model.classes_, 3)
     ours.initialize(np.zeros((len(y), len(model.coefs_[0])), model.coefs_[0].dtype), y)
     ours.coefs_, ours.intercepts_ = model.coefs_, model.intercepts_
-    for name in _LEARNED:
+    for name in ("n_iter_", "t_", "validation_scores_", "best_validation_score_", "feature_names_in_"):
         if hasattr(model, name):
             setattr(ours, name, deepcopy(getattr(model, name)))
     # scikit-learn takes the mean of the squared error over outputs, where vecprop takes the sum.
     outputs = model.n_outputs_ if model.loss == "squared_error" else 1
-    for name in _LOSSES:
+    for name in ("loss_", "loss_curve_", "best_loss_"):
         if getattr(model, name, None) is not None:
             setattr(ours, name, (outputs * np.asarray(getattr(model, name))).tolist())
     return ours
-
-
-def _targets(model: Any) -> np.ndarray:
-    """Return targets with the classes or outputs that a model was fitted to."""
-    if not isinstance(model, scikit.MLPClassifier):
-        return np.zeros(1 if model.n_outputs_ == 1 else (1, model.n_outputs_))
-    if model.out_activation_ == "logistic" and model.n_outputs_ > 1:
-        return np.eye(model.n_outputs_, dtype=int)
-    return np.repeat(model.classes_, 3)

@@ -20,7 +20,7 @@ from ..atomic import sweep
 from ..model_file import information, load_with_memory, save_with_notes
 from ..networks import TrainedNetwork
 from .identity import Identity, differing, made_with, require_savable, warn_of_others
-from .results import KeptFits, KeptMembers
+from .results import Groups, KeptFits, KeptMembers
 from .store import Pace, held
 
 
@@ -100,18 +100,8 @@ class Checkpoint:
     ) -> TrainingResult | None:
         """Return how far a run has come, or None if it has not begun.
 
-        Parameters
-        ----------
-        network : Network
-            The network.
-        theta : ndarray (*M, P)
-            The parameters at the start.
-        batches : sequence of Batch
-            The training rows and, if there are any, the validation rows; None for rows that the settings tell.
-        epochs : int
-            The number of epochs of the whole run.
-        settings : mapping of str to anything
-            All other settings on which its bits depend, with the optimizer's ``schedule`` and the ``batch_size``.
+        The batches are the training rows and, if there are any, the validation rows; None for rows that the settings
+        tell. The settings are all others on which its bits depend, with the ``schedule`` and the ``batch_size``.
         """
         self.network = network.dense if isinstance(network, SparseNetwork) else network
         require_savable(theta)
@@ -168,16 +158,15 @@ class Checkpoint:
     def _refuse(self, why: str) -> None:
         raise ValueError(f"{self.path} is the checkpoint of another run: {why}. Give another path, or remove the file.")
 
+    @property
+    def _place(self) -> tuple[Path, float, bool]:
+        return self.path, self.every, self.takes_others
+
     def members(
-        self,
-        members: Sequence[Member],
-        groups: Sequence[list[int]],
-        engines: Sequence[str],
-        data: Data,
-        moments: bool,
+        self, members: Sequence[Member], groups: Groups, engines: Sequence[str], data: Data, moments: bool
     ) -> KeptMembers:
         """Return what keeps a population's members in the folder; see `KeptMembers`."""
-        kept = KeptMembers((self.path, self.every, self.takes_others), members, groups, engines, data, moments)
+        kept = KeptMembers(self._place, members, groups, engines, data, moments)
         self.seconds = kept.seconds
         return kept
 
@@ -193,7 +182,7 @@ class Checkpoint:
 
     def fits(self, each: Sequence[Mapping[str, Any]]) -> KeptFits:
         """Return what keeps fits of estimators in the folder; see `KeptFits`."""
-        return KeptFits((self.path, self.every, self.takes_others), each)
+        return KeptFits(self._place, each)
 
     @property
     def is_begun(self) -> bool:

@@ -17,13 +17,11 @@ from scipy import sparse
 
 from ... import __version__
 from ...core.rows.inputs import Batch
-from ...core.rows.selection import Expansion, Scaling, Selection
+from ...core.rows.selection import Selection
 from ...core.rows.sparse import SparseNetwork
 from .. import FileError
 from ..model_file.registry import BY_CLASS
 from ..model_file.values import Writer
-
-PACKAGE = __name__.partition(".")[0]
 
 BLOCK = 2**20
 """The numbers that are hashed at a time, which bounds the copy of an array that does not lie row by row."""
@@ -48,8 +46,7 @@ class Identity:
             return f"{value.__module__}.{value.__qualname__}"
         if isinstance(value, Path):
             return digest_of_file(value)
-        if isinstance(value, np.generic):
-            value = value.item()
+        value = value.item() if isinstance(value, np.generic) else value
         if isinstance(value, dict):
             return {key: self.plain(of, f"{name} {key}") for key, of in value.items()}
         if hasattr(value, "shape") or hasattr(value, "scaling"):
@@ -71,17 +68,28 @@ def digest(value: Any) -> str | None:
     >>> digest(np.zeros(3)) == digest([0.0, 0.0, 0.0]), digest(np.zeros(3)) == digest(np.zeros(3, np.float32))
     (True, False)
     """
-    match value:
-        case None:
-            return None
-        case Selection():
-            return _of_rows(value.X, value.rows, value.scaling, value.expansion)
-        case Batch():
-            return _of_rows(value.X, value.chosen, value.scaling, value.expansion)
+    if value is None:
+        return None
+    if isinstance(value, Selection | Batch):
+        rows = value.rows if isinstance(value, Selection) else value.chosen
+        scaling, expansion = value.scaling, value.expansion
+        if rows is None and scaling is None and expansion is None:
+            return digest(value.X)
+        how = [None] if scaling is None else [digest(scaling.shift), digest(scaling.scale), bool(scaling.multiplies)]
+        how += [] if expansion is None else [digest(expansion.columns), digest(expansion.edges)]
+        return of_all([digest(value.X), digest(rows), *how])
     if sparse.issparse(value):
         X: Any = value.tocsr()
         return of_all([str(X.shape), *map(digest, (X.data, X.indices, X.indptr))])
-    return _of_array(np.asarray(value))
+    array = np.asarray(value)
+    found = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
+    if array.ndim == 0 or array.dtype.hasobject:
+        found.update(repr(array.tolist()).encode("utf-8", "surrogatepass"))
+        return found.hexdigest()
+    step = max(1, BLOCK * len(array) // max(array.size, 1))
+    for first in range(0, len(array), step):
+        found.update(np.ascontiguousarray(array[first : first + step]).reshape(-1).view(np.uint8).data)
+    return found.hexdigest()
 
 
 def of_all(values: Any) -> str:
@@ -169,28 +177,9 @@ def warn_of_others(path: Path, known: Any) -> None:
     others = [f"{name} {known[name]}, now {own[name]}" for name in own if known.get(name, own[name]) != own[name]]
     if others:
         level, frame = 1, inspect.currentframe()  # the warning points to the line that calls the library
-        while frame and str(frame.f_globals.get("__name__")).partition(".")[0] == PACKAGE:
+        while frame and str(frame.f_globals.get("__name__")).partition(".")[0] == __name__.partition(".")[0]:
             level, frame = level + 1, frame.f_back
         warnings.warn(
             f"{path} was written with {', and '.join(others)}: the bits may differ from those of the whole run.",
             stacklevel=level,
         )
-
-
-def _of_rows(X: Any, rows: np.ndarray | None, scaling: Scaling | None, expansion: Expansion | None) -> str | None:
-    if rows is None and scaling is None and expansion is None:
-        return digest(X)
-    how = [None] if scaling is None else [digest(scaling.shift), digest(scaling.scale), bool(scaling.multiplies)]
-    how += [] if expansion is None else [digest(expansion.columns), digest(expansion.edges)]
-    return of_all([digest(X), digest(rows), *how])
-
-
-def _of_array(array: np.ndarray) -> str:
-    found = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
-    if array.ndim == 0 or array.dtype.hasobject:
-        found.update(repr(array.tolist()).encode("utf-8", "surrogatepass"))
-        return found.hexdigest()
-    step = max(1, BLOCK * len(array) // max(array.size, 1))
-    for first in range(0, len(array), step):
-        found.update(np.ascontiguousarray(array[first : first + step]).reshape(-1).view(np.uint8).data)
-    return found.hexdigest()

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,12 @@ MOST_ALONE = 2_000
 MOST_FITS = 1_000
 """The most fits in one file, of about twenty arrays each."""
 
+Place = tuple[Path, float, bool]
+"""The folder of a checkpoint, after how many seconds it is written, and whether it takes others."""
+
+Groups = Sequence[list[int]]
+"""The numbers of members that differ in their starts alone."""
+
 NUMBERS = ("epochs", "rows", "per_epoch", "running")
 CURVES = ("loss", "validation_loss", "validation_score", "validation_predictions", "gradient_norm", "step_size")
 
@@ -36,30 +43,18 @@ class KeptMembers:
     """Keeps the results of a population's members."""
 
     def __init__(
-        self,
-        place: tuple[Any, float, bool],
-        members: Sequence[Member],
-        groups: Sequence[list[int]],
-        engines: Sequence[str],
-        data: Data,
-        moments: bool,
+        self, place: Place, members: Sequence[Member], groups: Groups, engines: Sequence[str], data: Data, moments: bool
     ) -> None:
         path, every, takes_others = place
         self.store = Store(path, *_identity(members, groups, engines, data, moments), takes_others)
-        self.seconds, self.part, known = 0.0, Part([], {}), {}
+        self.members, self.seconds, self.part = members, 0.0, Part([], {})
+        self.known: dict[str, Any] = {}
         for keys, document, arrays in self.store.begin():
             self.seconds += document["seconds"]
-            self._take(keys, document, arrays, members, known)
+            self._take(keys, document, arrays)
         self.pace = Pace(every)
 
-    def _take(
-        self,
-        keys: list[str],
-        document: Mapping[str, Any],
-        arrays: Mapping[str, np.ndarray],
-        members: Sequence[Member],
-        known: dict[str, Any],
-    ) -> None:
+    def _take(self, keys: list[str], document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Take the results of this run's members from a file; see `_plain`."""
         others, starts = Reader(BY_NAME, arrays).value(document["others"]), dict[str, int]()
         left = iter(keys)
@@ -67,26 +62,26 @@ class KeptMembers:
             if numbers := self.store.numbers.get(key):
                 state = each["state"]
                 if state.optimizer_class:  # L-BFGS has no state, and no network in it
-                    state = replace(state, network=members[numbers[0]].network)
+                    state = replace(state, network=self.members[numbers[0]].network)
                 result = TrainingResult(each["theta"], state.history, state, each["reason"])
-                self.part.others.update(dict.fromkeys(self._new(key, result, known), result))
+                self.part.others.update(dict.fromkeys(self._new(key, result), result))
         for plain in document["cohorts"]:
             own = dict(_split(plain["shapes"], arrays, starts))
             of_cohort = enumerate(islice(left, len(plain["numbers"])))
             ours = [(place, key) for place, key in of_cohort if key in self.store.numbers]
             if not ours:
                 continue
-            cohort = _cohort(plain, own, members[self.store.numbers[ours[0][1]][0]])
-            new = [(place, number) for place, key in ours for number in self._new(key, (cohort, place), known)]
+            cohort = _cohort(plain, own, self.members[self.store.numbers[ours[0][1]][0]])
+            new = [(place, number) for place, key in ours for number in self._new(key, (cohort, place))]
             if new:
                 places, numbers = map(list, zip(*new, strict=True))
                 self.part.cohorts.append(replace(cohort.taken(places), numbers=numbers))
 
-    def _new(self, key: str, result: Any, known: dict[str, Any]) -> list[int]:
+    def _new(self, key: str, result: Any) -> list[int]:
         """Return the numbers of the members with a key, if this is the first result of it."""
-        if key in known and _bits(known[key]) != _bits(result):
+        if key in self.known and _bits(self.known[key]) != _bits(result):
             self.store.refuse_two(key)
-        return self.store.numbers[key] if known.setdefault(key, result) is result else []
+        return self.store.numbers[key] if self.known.setdefault(key, result) is result else []
 
     @property
     def is_due(self) -> bool:
@@ -105,15 +100,9 @@ class KeptMembers:
 
 
 class KeptFits:
-    """Keeps what fits of estimators have learned.
+    """Keeps what fits of estimators have learned, given what each depends on, see `Identity`."""
 
-    Parameters
-    ----------
-    each : sequence of mapping
-        What each fit depends on, see `Identity`.
-    """
-
-    def __init__(self, place: tuple[Any, float, bool], each: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, place: Place, each: Sequence[Mapping[str, Any]]) -> None:
         path, every, takes_others = place
         known = list(map(Identity(), each))
         self.store = Store(path, in_common(known), [of_all([of]) for of in known], takes_others)
@@ -155,7 +144,7 @@ def _bits(result: Any) -> str:
 
 
 def _identity(
-    members: Sequence[Member], groups: Sequence[list[int]], engines: Sequence[str], data: Data, moments: bool
+    members: Sequence[Member], groups: Groups, engines: Sequence[str], data: Data, moments: bool
 ) -> tuple[dict[str, Any], list[str]]:
     """Return what a population is, and the digest of what each member's result depends on."""
     identity, each, keys, starts = Identity(), [], [""] * len(members), []

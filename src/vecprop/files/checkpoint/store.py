@@ -46,15 +46,8 @@ class Pace:
 class Store:
     """The results in a folder.
 
-    Parameters
-    ----------
-    run : mapping
-        What the run is, by which a refusal names what differs.
-    keys : sequence of str
-        The digest of what each of its results depends on.
-    takes_others : bool
-        Whether results of another run may lie in the folder already. A folder of one with which this run has no key in
-        common is refused otherwise.
+    The run is described by the mapping, by which a refusal names what differs, and by a key for each result: the digest
+    of what it depends on. A folder of another run that has no key in common is refused, unless others are taken.
     """
 
     def __init__(self, path: Path, run: Mapping[str, Any], keys: Sequence[str], takes_others: bool = False) -> None:
@@ -65,13 +58,7 @@ class Store:
             self.numbers.setdefault(key, []).append(number)
 
     def begin(self) -> Iterator[tuple[list[str], dict[str, Any], dict[str, np.ndarray]]]:
-        """Yield the keys, the document and the arrays of each file that holds results of this run.
-
-        Raises
-        ------
-        ValueError
-            If the folder belongs to something else. It stays as it is.
-        """
+        """Yield the keys, the document and the arrays of each file with results of this run, or refuse the folder."""
         make_folder(self.path)
         manifest, parts = self.path / RUN, {path: _keys(path) for path in self._parts()}
         if manifest.exists():
@@ -85,7 +72,12 @@ class Store:
             warn_of_others(self.path, document.get("made with", {}))
             is_new = document["run"] != self.run or _keys(manifest, document) != self.keys
         else:
-            require_own(self.path)
+            ours = re.compile(r"\.lock|\.run\.npz\..*\.unfinished")
+            others = sorted(entry.name for entry in self.path.iterdir() if not ours.fullmatch(entry.name))
+            if others:
+                raise ValueError(
+                    f"{self.path} holds other files, such as {others[0]}: give the checkpoint a folder of its own."
+                )
             is_new = True
         sweep(self.path)
         if is_new:
@@ -139,22 +131,15 @@ def held(path: Path, is_folder: bool) -> Iterator[None]:
 
 def make_folder(path: Path) -> list[Path]:
     """Make a folder and those above it, so that they are there after a power cut; return those that were missing."""
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    file = next((folder for folder in (path, *path.parents) if folder.exists() and not folder.is_dir()), None)
-    if file is not None:
-        raise ValueError(f"{file} is a file, where the checkpoint has a folder: give another path.")
+    missing = []
+    for folder in (path, *path.parents):
+        if not folder.exists():
+            missing.append(folder)
+        elif not folder.is_dir():
+            raise ValueError(f"{folder} is a file, where the checkpoint has a folder: give another path.")
     path.mkdir(parents=True, exist_ok=True)
     for folder in missing:
         settle(folder.parent)
     if not os.access(path, os.W_OK):  # which writing would tell, but not before the first minute of training
         raise PermissionError(f"Nothing may be written in the folder {path}: give the checkpoint another path.")
     return missing
-
-
-def require_own(path: Path) -> None:
-    """Refuse a folder that holds files which no checkpoint has written."""
-    others = sorted(
-        entry.name for entry in path.iterdir() if not re.fullmatch(r"\.lock|\.run\.npz\..*\.unfinished", entry.name)
-    )
-    if others:
-        raise ValueError(f"{path} holds other files, such as {others[0]}: give the checkpoint a folder of its own.")

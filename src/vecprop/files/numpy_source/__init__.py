@@ -101,16 +101,15 @@ def _outputs(before: list[str], networks: Averaged, source: Source) -> None:
     """Add the function of a network's outputs, or of the mean of many networks', after the lines of preprocessing."""
     network, thetas, columns = networks
     if len(thetas) == 1 and columns is None:
-        lines = [*before, *layers(network, thetas[0], source), "return X"]
+        lines = [*before, *layers(network, thetas[0], source)[0], "return X"]
         source.function("outputs", '"""Return the network\'s outputs, (N, O), for rows of inputs."""', *lines)
         return
     parameters = network_function("network", network, thetas, source)
-    mean = f"return np.mean([network(X, *theta) for theta in zip({parameters})], axis=0)"
+    each = f"network(X, *theta) for theta in zip({parameters})"
     if columns is not None:
         own = source.constant("COLUMNS", columns)
         each = f"network(X[:, columns], *theta) for columns, *theta in zip({own}, {parameters})"
-        mean = f"return np.mean([{each}], axis=0)"
-    lines = [*(before or ["X = np.asarray(X)"]), mean]
+    lines = [*(before or ["X = np.asarray(X)"]), f"return np.mean([{each}], axis=0)"]
     source.function("outputs", '"""Return the mean of the networks\' outputs, (N, O), for rows of inputs."""', *lines)
 
 

@@ -30,34 +30,26 @@ def layer_norm(X, g, b, epsilon):
 '''
 
 
-_FINITE = [
+_FINITE = (
     "if not np.isfinite(X).all():",
     '    raise ValueError("X is not finite: fill or drop missing and infinite values.")',
-]
+)
 
 
-def layers(network: Network, theta: np.ndarray, source: Source) -> list[str]:
-    """Return the lines that turn inputs X into outputs; parameters, with axes of members in front, become constants.
+def layers(network: Network, theta: np.ndarray, source: Source) -> tuple[list[str], str]:
+    """Return the lines that turn inputs X into outputs, and the names of the parameters, which become constants.
+
+    Parameters may have axes of members in front.
 
     Raises
     ------
     FileError
         If a layer is the user's own.
     """
-    return _lines(network, _constants(network, theta, source), theta.dtype, source)
-
-
-def _constants(network: Network, theta: np.ndarray, source: Source) -> list[dict[str, str]]:
-    """Add the parameters of each layer as constants, and return their names in the source by their own names."""
-    return [
-        {name: source.constant(f"{name}{number}", values) for name, values in p.items()}
-        for number, p in enumerate(network.layout.views(theta))
-    ]
-
-
-def _lines(network: Network, constants: list[dict[str, str]], dtype: np.dtype, source: Source) -> list[str]:
-    lines = [f"X = np.asarray(X, np.{dtype})", *_FINITE]
-    for number, (layer, named) in enumerate(zip(network.layers, constants, strict=True)):
+    lines, names = [f"X = np.asarray(X, np.{theta.dtype})", *_FINITE], []
+    for number, (layer, p) in enumerate(zip(network.layers, network.layout.views(theta), strict=True)):
+        named = {name: source.constant(f"{name}{number}", values) for name, values in p.items()}
+        names += named.values()
         match layer:
             case Dense() if type(layer) is Dense:
                 lines.append(f"X = X @ {named['W']} + {named['b']}")
@@ -70,20 +62,14 @@ def _lines(network: Network, constants: list[dict[str, str]], dtype: np.dtype, s
                 pass
             case _:
                 raise FileError(f"Layer {number}, {layer!r}, is not one of vecprop's own, which alone become source.")
-    return lines + _applied(source.formulas.method(network.loss_function, "predict"))
+    return [*lines, *_applied(source.formulas.method(network.loss_function, "predict"))], ", ".join(names)
 
 
 def network_function(name: str, network: Network, thetas: np.ndarray, source: Source) -> str:
     """Add a function of one of many networks with parameters (M, P); return the names of the parameters."""
-    constants = _constants(network, thetas, source)
-    parameters = ", ".join(name for of_layer in constants for name in of_layer.values())
-    source.function(
-        name,
-        '"""Return the outputs of one network, (N, O)."""',
-        *_lines(network, constants, thetas.dtype, source),
-        "return X",
-        arguments=f"X, {parameters}",
-    )
+    lines, parameters = layers(network, thetas, source)
+    said = '"""Return the outputs of one network, (N, O)."""'
+    source.function(name, said, *lines, "return X", arguments=f"X, {parameters}")
     return parameters
 
 
@@ -127,7 +113,7 @@ def _expression(step: Any, X: str, source: Source) -> str:
     match step:
         case None | "passthrough":
             return X
-        case FunctionTransformer() if step.func is None:
+        case FunctionTransformer(func=None):
             return X
         case Pipeline():
             for _, inner in step.steps:

@@ -8,7 +8,8 @@ import inspect
 import re
 import textwrap
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -50,12 +51,15 @@ class Formulas:
         function = getattr(type(part), name)
         if not type(part).__module__.startswith("vecprop.") or not function.__module__.startswith("vecprop."):
             raise FileError(f"{part!r} is not one of vecprop's own parts, which alone become NumPy source.")
-        return self._written(function, _snake(type(part).__name__), part)
+        return self.function(function, _snake(type(part).__name__), part=part)
 
-    def _written(
-        self, function: Callable[..., Any], name: str, part: Any = None, attributes: Sequence[str] = ()
+    def function(
+        self, function: Callable[..., Any], name: str | None = None, attributes: Sequence[str] = (), part: Any = None
     ) -> str | None:
-        """Add a function and return its name; if all that it does is call another, return that one's name."""
+        """Add a function and return its name in the source; a method takes its object's attributes as arguments.
+
+        If all that it does is call another, that one's name is returned.
+        """
         definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
         assert isinstance(definition, ast.FunctionDef)
         _Rewriting(self, function.__globals__, part, attributes).visit(definition)
@@ -66,23 +70,18 @@ class Formulas:
                 return None
             if isinstance(last.value, ast.Call) and [ast.unparse(value) for value in last.value.args] == arguments:
                 return ast.unparse(last.value.func)
-        return self._kept(definition, name)
-
-    def _kept(self, definition: ast.FunctionDef, name: str) -> str:
-        """Keep a definition, and return its name, which gets a number if another function has it."""
-        number = 0
-        while True:
-            definition.name = name if number == 0 else f"{name}_{number}"
+        name = name or function.__name__.lstrip("_")
+        for unique in _numbered(name, 1):  # another function may have the name
+            definition.name = unique
             text = ast.unparse(ast.fix_missing_locations(definition))
-            if self.texts.setdefault(definition.name, text) == text:
-                return definition.name
-            number += 1
+            if self.texts.setdefault(unique, text) == text:
+                break
+        return definition.name
 
-    def function(
-        self, function: Callable[..., Any], name: str | None = None, attributes: Sequence[str] = ()
-    ) -> str | None:
-        """Add a function and return its name in the source; a method takes its object's attributes as arguments."""
-        return self._written(function, name or function.__name__.lstrip("_"), attributes=attributes)
+
+def _numbered(name: str, first: int) -> Iterator[str]:
+    """Yield a name, then the name with numbers."""
+    return chain([name], (f"{name}_{number}" for number in count(first)))
 
 
 class _Rewriting(ast.NodeTransformer):
@@ -183,9 +182,7 @@ class Source:
 
     def constant(self, name: str, values: Any) -> str:
         """Add a constant with all its bits; return its name, which gets a number if another constant has it."""
-        number = 1
-        while (unique := name if number == 1 else f"{name}_{number}") in self._constants:
-            number += 1
+        unique = next(candidate for candidate in _numbered(name, 2) if candidate not in self._constants)
         self._constants[unique] = self.literal(values)
         return unique
 
@@ -193,11 +190,9 @@ class Source:
         """Return an array as an expression."""
         array = np.asarray(values)
         if array.dtype.kind not in "iuf":
-            wrong = [
-                value for value in array.ravel().tolist() if not isinstance(value, str | bool | int | float | None)
-            ]
-            if wrong:
-                raise FileError(f"{wrong[0]!r} cannot be written as NumPy source, which holds numbers and text.")
+            for value in array.ravel().tolist():
+                if not isinstance(value, str | bool | int | float | None):
+                    raise FileError(f"{value!r} cannot be written as NumPy source, which holds numbers and text.")
             return f"np.array({array.tolist()!r}{', object' if array.dtype.kind == 'O' else ''})"
         if array.size <= _READABLE and np.isfinite(array).all():
             return f"np.array({array.tolist()!r}, np.{array.dtype.name})"
@@ -218,27 +213,15 @@ class Source:
 
     def text(self, title: str) -> str:
         """Return the whole file."""
-        quotes = '"' * 3
+        # What cannot be between quotes is escaped.
+        plain = (c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in title)
+        title = "".join(plain).replace('"', '\\"')
         imports = "\n".join(f"import {module}" for module in sorted(self._modules))
-        head = [f"{quotes}{_in_quotes(title)}{quotes}", imports, "import numpy as np\n"]
-        formulas = [f"{text}\n" for text in self.formulas.texts.values()]
         blocks = [
-            "\n\n".join(filter(None, head)),
+            "\n\n".join(filter(None, (f'"""{title}"""', imports, "import numpy as np\n"))),
             *self._helpers.values(),
             "".join(f"{name} = {literal}\n" for name, literal in self._constants.items()),
-            *formulas,
+            *(f"{text}\n" for text in self.formulas.texts.values()),
             *self._functions,
         ]
         return "\n\n".join(blocks)
-
-
-def _in_quotes(text: str) -> str:
-    r"""Return a text with all that cannot be between quotes escaped.
-
-    Examples
-    --------
-    >>> print(_in_quotes('a "b" \\ c'))
-    a \"b\" \\ c
-    """
-    plain = (c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in text)
-    return "".join(plain).replace('"', '\\"')

@@ -30,10 +30,10 @@ def table_functions(model: TabularClassifier | TabularRegressor, source: Source,
     _together(model, source)
     if isinstance(model, TabularClassifier):
         _classifier(model, source)
-    else:
-        _regressor(model, source)
-        if coverage is not None:
-            _intervals(model, source, coverage)
+        return
+    _regressor(model, source)
+    if coverage is not None:
+        _intervals(model, source, coverage)
 
 
 def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None:
@@ -64,8 +64,7 @@ def _together(model: TabularClassifier | TabularRegressor, source: Source) -> No
         thetas = np.concatenate([ensemble.views[place].thetas for ensemble in ensembles])
         name = view.view if view.stage == 1 else f"{view.view}_{view.stage}"
         parameters = network_function(f"network_of_{name}", view.network, thetas, source).split(", ")
-        own = source.constant(name.upper(), view.inputs)
-        Y = f"network_of_{name}(X[:, {own}], *theta).astype(float)"
+        Y = f"network_of_{name}(X[:, {source.constant(name.upper(), view.inputs)}], *theta).astype(float)"
         if view.inverse_temperature is not None:
             Y = f"{source.formulas.function(temperature_scaled)}({Y}, {view.inverse_temperature!r})"
         own = ", ".join(f"{name}[folds]" for name in parameters)
@@ -99,12 +98,7 @@ def _classifier(model: TabularClassifier, source: Source) -> None:
             f"{threshold:.4g}, else the other one"
         )
         number = f"np.where(predict_proba(table)[:, {positive}] > {threshold!r}, {positive}, {1 - positive})"
-    source.function(
-        "predict",
-        f'"""Return {said}."""',
-        f"return {classes}[{number}]",
-        arguments="table",
-    )
+    source.function("predict", f'"""Return {said}."""', f"return {classes}[{number}]", arguments="table")
 
 
 def _regressor(model: TabularRegressor, source: Source) -> None:

@@ -1,7 +1,7 @@
 """ONNX: networks, estimators and whole pipelines as graphs that other programs run."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from .estimator_graph import (
     register,
     traced,
 )
-from .tracing import Graph
+from .tracing import Graph, Symbol
 
 OPSET = 17
 """The version of ONNX's operations in graphs of a network, and the newest in those of pipelines."""
@@ -99,7 +99,13 @@ def to_onnx(
     if coverage is not None:
         require_intervals(model, coverage)
     if isinstance(model, TrainedNetwork):
-        made = _of_network(model, dtype)
+        network, theta, _ = model
+        if np.ndim(theta) != 1:
+            members = np.shape(theta)[:-1]
+            raise FileError(f"theta has the members {members}, but a graph is of one network: give one row.")
+        graph = Graph(dtype, OPSET)
+        graph.output(traced(network, theta, graph.input("X", network.inputs)), "Y")
+        made = _model(graph)
     elif isinstance(model, TabularClassifier | TabularRegressor):
         made = _of_table(model, dtype, coverage)
     else:
@@ -110,54 +116,38 @@ def to_onnx(
     return made
 
 
-def _of_network(trained: TrainedNetwork, dtype: Any) -> Any:
-    """Return the graph of a network alone."""
-    network, theta, _ = trained
-    if np.ndim(theta) != 1:
-        raise FileError(f"theta has the members {np.shape(theta)[:-1]}, but a graph is of one network: give one row.")
-    graph = Graph(dtype, OPSET)
-    graph.output(traced(network, theta, graph.input("X", network.inputs)), "Y")
-    return _model(graph)
-
-
 def _of_table(model: TabularClassifier | TabularRegressor, dtype: Any, coverage: float | None) -> Any:
     """Return the graph of a model of tables."""
     check_is_fitted(model)
-    columns = model.encoder_.names
-    graph = Graph(dtype, OPSET, prefix=_apart("vecprop_", columns, str.startswith))
+
+    def apart(name: str, clashes: Callable[[str, str], bool] = str.__eq__) -> str:
+        """Return a name, with underscores at its end until it clashes with no column's name."""
+        while any(clashes(column, name) for column in model.encoder_.names):
+            name += "_"
+        return name
+
+    graph = Graph(dtype, OPSET, prefix=apart("vecprop_", str.startswith))
     inputs = graph.cast(encoded(model.encoder_, graph), graph.dtype)
     Y = predictions(model, inputs)
     if isinstance(model, TabularClassifier):
-        graph.output(labels(model, graph, decided(model, Y)), _apart("label", columns, str.__eq__))
-    name = "probabilities" if isinstance(model, TabularClassifier) else "variable"
-    graph.output(Y, _apart(name, columns, str.__eq__))
+        graph.output(labels(model, graph, decided(model, Y)), apart("label"))
+    graph.output(Y, apart("probabilities" if isinstance(model, TabularClassifier) else "variable"))
     if coverage is not None and isinstance(model, TabularRegressor):
         for end, name in zip(interval(model, inputs, Y, coverage), ("low", "high"), strict=True):
-            graph.output(end, _apart(name, columns, str.__eq__))
+            graph.output(end, apart(name))
     return _model(graph)
-
-
-def _apart(name: str, columns: Sequence[str], clashes: Callable[[str, str], bool]) -> str:
-    """Return a name, with underscores at its end until it clashes with no column's name."""
-    while any(clashes(column, name) for column in columns):
-        name += "_"
-    return name
 
 
 def _model(graph: Graph) -> Any:
     """Return a graph in ONNX's own form."""
     from onnx import helper
 
-    inputs, outputs = (
-        [
-            helper.make_tensor_value_info(
-                symbol.name, helper.np_dtype_to_tensor_dtype(symbol.dtype), ["N", *symbol.shape[1:]]
-            )
-            for symbol in symbols
-        ]
-        for symbols in (graph.inputs, graph.outputs)
-    )
+    def described(symbol: Symbol) -> Any:
+        dtype = helper.np_dtype_to_tensor_dtype(symbol.dtype)
+        return helper.make_tensor_value_info(symbol.name, dtype, ["N", *symbol.shape[1:]])
+
     nodes = [helper.make_node(kind, inputs, outputs, **to) for kind, inputs, outputs, to in graph.nodes]
+    inputs, outputs = (list(map(described, symbols)) for symbols in (graph.inputs, graph.outputs))
     made = helper.make_graph(nodes, "vecprop", inputs, outputs, graph.tensors())
     domains = sorted({node.domain for node in nodes})
     versions = [helper.make_opsetid(domain, {"": OPSET, "ai.onnx.ml": 3}[domain]) for domain in domains]
@@ -174,19 +164,17 @@ def _of_estimator(model: Any, X: Any, dtype: Any) -> Any:
     last = model.steps[-1][1] if hasattr(model, "steps") else model
     options = {id(last): {"zipmap": False}} if isinstance(last, CLASSIFIERS) else None
     # One row tells the types; floating columns take the type that the graph computes in.
-    row = np.zeros((1, model.n_features_in_), dtype) if X is None else _in_type(X[:1], dtype)
+    row: Any = np.zeros((1, model.n_features_in_)) if X is None else X[:1]
+    types = dtype
+    if hasattr(row, "dtypes"):
+        types = {name: dtype for name, kind in row.dtypes.items() if getattr(kind, "kind", "") == "f"}
+    else:
+        row = np.asarray(row)
     return convert_sklearn(
         model,
-        initial_types=guess_initial_types(row, None),
+        initial_types=guess_initial_types(row.astype(types), None),
         options=options,
         target_opset=OPSET,
         custom_conversion_functions={SimpleImputer: convert_imputer},
         custom_shape_calculators={SimpleImputer: imputer_shape},
     )
-
-
-def _in_type(X: Any, dtype: Any) -> Any:
-    """Return rows with their floating columns in a type."""
-    if not hasattr(X, "dtypes"):
-        return np.asarray(X).astype(dtype)
-    return X.astype({name: dtype for name, kind in X.dtypes.items() if getattr(kind, "kind", "") == "f"})

@@ -5,6 +5,8 @@ So does SimpleImputer: skl2onnx's own converter makes no float64 that onnxruntim
 
 import warnings
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,6 @@ from sklearn.impute import SimpleImputer
 from ...core.elementary import clip, sqrt, where
 from ...core.network import Network
 from ...tables.classifier import TabularClassifier
-from ...tables.encoding.column import Column
 from ...tables.encoding.columns import LARGEST_SCALED, LIMIT, MOST_DEVIATIONS, Categories, Dates, NumberInputs
 from ...tables.encoding.encoder import Encoder
 from ...tables.ensemble.calibration import positive_of
@@ -64,22 +65,21 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
         label = graph.cast(Y > 0.5, np.int64)
     else:
         if Y.shape[-1] == 1:
-            is_second = graph.cast(Y > 0.5, np.int64)
-            number = graph.node("Squeeze", [is_second, graph.constant([1], np.int64)], (1,), np.int64)
             # A single class is all that can be predicted.
+            number = _as_numbers(Y > 0.5)
             number = graph.node("Min", [number, graph.constant(len(classes) - 1, np.int64)], (1,), np.int64)
             Y = graph.node("Concat", [1 - Y, Y], (1, 2), axis=1)
         else:
-            number = graph.node("ArgMax", [Y], (1,), np.int64, axis=1, keepdims=0)
+            number = graph.argmax(Y)
         label = labels(model, graph, number)
-    pour(graph, container, zip((label, Y), operator.outputs, strict=True))
+    _pour(graph, container, zip((label, Y), operator.outputs, strict=True))
 
 
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
     """Add a regressor's predictions to skl2onnx's container."""
     graph, Y = _predicted(scope, operator, container)
     numbers = operator.raw_operator.targets_
-    pour(graph, container, [(Y * numbers.scale + numbers.shift, operator.outputs[0])])
+    _pour(graph, container, [(Y * numbers.scale + numbers.shift, operator.outputs[0])])
 
 
 def _predicted(scope: Any, operator: Any, container: Any) -> tuple[Graph, Symbol]:
@@ -88,22 +88,15 @@ def _predicted(scope: Any, operator: Any, container: Any) -> tuple[Graph, Symbol
 
     model, given = operator.raw_operator, operator.inputs[0]
     dtype = np.float64 if isinstance(given.type, DoubleTensorType) else np.float32
-    graph = graph_among(scope, container, dtype)
+    graph = Graph(dtype, container.target_opset, scope.get_unique_operator_name("vecprop") + "_")
     X = graph.cast(graph.input(given.full_name, model.n_features_in_), dtype)
     network, thetas, columns = averaged(model)
     each = [X] * len(thetas) if columns is None else [X.columns(own) for own in columns]
-    Y, *others = (traced(network, theta, own) for theta, own in zip(thetas, each, strict=True))
-    for other in others:
-        Y = Y + other
-    return graph, Y / len(thetas) if others else Y
+    Y = reduce(add, (traced(network, theta, own) for theta, own in zip(thetas, each, strict=True)))
+    return graph, Y / len(thetas) if len(thetas) > 1 else Y
 
 
-def graph_among(scope: Any, container: Any, dtype: Any) -> Graph:
-    """Return a graph whose names are its own among those of skl2onnx."""
-    return Graph(dtype, container.target_opset, scope.get_unique_operator_name("vecprop") + "_")
-
-
-def pour(graph: Graph, container: Any, outputs: Any) -> None:
+def _pour(graph: Graph, container: Any, outputs: Any) -> None:
     """Add a graph's operations and constants to skl2onnx's container, with the names that it gives to the outputs."""
     for symbol, output in outputs:
         graph.output(symbol, output.full_name)
@@ -169,7 +162,7 @@ def convert_imputer(scope: Any, operator: Any, container: Any) -> None:
     if dtype is None:
         get_converter("SklearnSimpleImputer")(scope, operator, container)
         return
-    graph = graph_among(scope, container, dtype)
+    graph = Graph(dtype, container.target_opset, scope.get_unique_operator_name("vecprop") + "_")
     given = [graph.input(column.full_name, column.get_second_dimension()) for column in operator.inputs]
     x = graph.beside([graph.cast(column, dtype) for column in given])
     is_missing = graph.elementwise("IsNaN", x, dtype=bool)
@@ -177,7 +170,7 @@ def convert_imputer(scope: Any, operator: Any, container: Any) -> None:
     blocks = [where(is_missing, operator.raw_operator.statistics_, x).columns(kept)]
     if marked:
         blocks.append(graph.cast(is_missing.columns(marked), dtype))
-    pour(graph, container, [(graph.beside(blocks), operator.outputs[0])])
+    _pour(graph, container, [(graph.beside(blocks), operator.outputs[0])])
 
 
 def _filled_in(operator: Any) -> Any:
@@ -207,22 +200,24 @@ def predictions(model: Model, X: Symbol) -> Symbol:
     They are the probabilities of the classes, (N, C), or numbers in the units of the target, (N, 1). The networks
     compute in the graph's type, and all after them, as in the model, in float64.
     """
-    total, *others = members = _each(model, model.ensemble_, X)
-    for other in others:
-        total = total + other
-    return X.graph.cast(total / len(members), X.graph.dtype)
+    members = _each(model, model.ensemble_, X)
+    return X.graph.cast(reduce(add, members) / len(members), X.graph.dtype)
 
 
 def decided(model: TabularClassifier, Y: Symbol) -> Symbol:
     """Add the decision between classes, and return the symbol of the number of each row's class."""
     graph, threshold = Y.graph, getattr(model, "threshold_", None)
     if threshold is None:
-        return graph.node("ArgMax", [Y], (1,), np.int64, axis=1, keepdims=0)
+        return graph.argmax(Y)
     positive = positive_of(model)
-    P = Y.columns([positive])
-    above = P.__gt__ if positive == 1 else P.__le__
-    is_second = graph.cast(above(threshold), np.int64)
-    return graph.node("Squeeze", [is_second, graph.constant([1], np.int64)], (1,), np.int64)
+    share = Y.columns([positive])
+    return _as_numbers(share > threshold if positive == 1 else share <= threshold)
+
+
+def _as_numbers(is_second: Symbol) -> Symbol:
+    """Return a column of truth values, (N, 1), as the numbers of two classes, (N,)."""
+    graph = is_second.graph
+    return graph.node("Squeeze", [graph.cast(is_second, np.int64), graph.constant([1], np.int64)], (1,), np.int64)
 
 
 def interval(model: TabularRegressor, X: Symbol, Y: Symbol, coverage: float) -> tuple[Symbol, Symbol]:
@@ -245,44 +240,31 @@ def _quantile(each: list[Symbol], moves: np.ndarray, level: float) -> Symbol:
 
 
 def _each(model: Model, ensemble: Ensemble, X: Symbol) -> list[Symbol]:
-    """Return the symbol of the prediction for each fold, by the networks that have not seen it."""
-    members = []
-    for predictions in zip(*(_of_view(view, X) for view in ensemble.views), strict=True):
-        Y, *others = predictions
-        for other in others:
-            Y = Y + other
-        members.append(_calibrated(model, Y))
-    return members
+    """Return the symbol of the prediction for each fold, by the networks that have not seen it.
+
+    It is of probabilities at the model's temperature, or of numbers in the target's units and range.
+    """
+    folds = [reduce(add, parts) for parts in zip(*(_of_view(view, X) for view in ensemble.views), strict=True)]
+    if isinstance(model, TabularClassifier):
+        return [_temperature_scaled(Y, model.inverse_temperature_) for Y in folds]
+    return [clip(Y * model.targets_.scale + model.targets_.shift, *model.range_) for Y in folds]
 
 
 def _of_view(view: Networks, X: Symbol) -> list[Symbol]:
     """Return the symbol of what each network of a view is part of the prediction."""
-    network, graph = view.network, X.graph
     own, parts = X.columns(view.inputs.tolist()), []
     for theta in view.thetas:
-        outputs, _ = network.forward(theta.astype(graph.dtype), own)
-        Y = graph.cast(network.loss_function.predict(outputs[-1]), np.float64)
+        outputs, _ = view.network.forward(theta.astype(X.graph.dtype), own)
+        Y = X.graph.cast(view.network.loss_function.predict(outputs[-1]), np.float64)
         scale = view.inverse_temperature
         parts.append((Y if scale is None else _temperature_scaled(Y, scale)) * view.share)
     return parts
-
-
-def _calibrated(model: Model, Y: Symbol) -> Symbol:
-    """Return probabilities at the model's temperature, or numbers in the target's units and range."""
-    if isinstance(model, TabularClassifier):
-        return _temperature_scaled(Y, model.inverse_temperature_)
-    low, high = model.range_
-    return clip(Y * model.targets_.scale + model.targets_.shift, low, high)
 
 
 def _temperature_scaled(P: Symbol, inverse_temperature: float) -> Symbol:
     """Return probabilities p^s / Σ p^s."""
     powers = where(P < SMALLEST_PROBABILITY, SMALLEST_PROBABILITY, P) ** inverse_temperature
     return powers / P.graph.over_columns("ReduceSum", powers)
-
-
-Home = tuple[int, int]
-"""The place of an input: the index of its column, and its index among that column's inputs."""
 
 
 def encoded(encoder: Encoder, graph: Graph) -> Symbol:
@@ -303,10 +285,24 @@ def encoded(encoder: Encoder, graph: Graph) -> Symbol:
     UserWarning
         If a column is an input of the encoder's numbers.
     """
-    _warn_of_what_comes_in_as_numbers(encoder)
-    columns = [_column(name, part, graph) for name, part in zip(encoder.names, encoder.parts, strict=True)]
+    columns, unread = [], []
+    for name, part in zip(encoder.names, encoder.parts, strict=True):
+        if not name:
+            raise FileError("A column has no name, which each input of a graph has: name it before training.")
+        if part.onnx_type is None:
+            unread.append(f"{name!r} ({'too many categories' if isinstance(part, Categories) else part.kind})")
+            columns.append(graph.input(name, part.width))
+        else:
+            columns.append(graph.input(name, 1, None if isinstance(part, NumberInputs) else part.onnx_type))
+    if unread:
+        more = f" and {len(unread) - 5} more" if len(unread) > 5 else ""
+        warnings.warn(
+            f"A graph cannot read the column(s) {', '.join(unread[:5])}{more}: its inputs of these names are the "
+            "numbers that model.encoder_ makes of them.",
+            stacklevel=4,
+        )
     blocks: list[Symbol] = []
-    homes: list[Home] = []
+    homes: list[tuple[int, int]] = []  # the index of each input's column, and its index among that column's inputs
     numbers = {place: part for place, part in enumerate(encoder.parts) if isinstance(part, NumberInputs)}
     days = {place: part.days for place, part in enumerate(encoder.parts) if isinstance(part, Dates)}
     for group in (numbers, days):
@@ -325,31 +321,7 @@ def encoded(encoder: Encoder, graph: Graph) -> Symbol:
     return graph.beside(blocks).columns(sorted(range(len(homes)), key=homes.__getitem__))
 
 
-def _column(name: str, part: Column, graph: Graph) -> Symbol:
-    """Return the symbol of a column as an input of the graph."""
-    if not name:
-        raise FileError("A column has no name, which each input of a graph has: name it before training.")
-    if part.onnx_type is None:
-        return graph.input(name, part.width)
-    return graph.input(name, 1, None if isinstance(part, NumberInputs) else part.onnx_type)
-
-
-def _warn_of_what_comes_in_as_numbers(encoder: Encoder) -> None:
-    unread = [
-        f"{name!r} ({'too many categories' if isinstance(part, Categories) else part.kind})"
-        for name, part in zip(encoder.names, encoder.parts, strict=True)
-        if part.onnx_type is None
-    ]
-    if unread:
-        more = f" and {len(unread) - 5} more" if len(unread) > 5 else ""
-        warnings.warn(
-            f"A graph cannot read the column(s) {', '.join(unread[:5])}{more}: its inputs of these names are the "
-            "numbers that model.encoder_ makes of them.",
-            stacklevel=5,
-        )
-
-
-def _of_numbers(parts: Sequence[NumberInputs], x: Symbol) -> tuple[Symbol, list[Home]]:
+def _of_numbers(parts: Sequence[NumberInputs], x: Symbol) -> tuple[Symbol, list[tuple[int, int]]]:
     """Return the symbol of the inputs (N, K) of all columns of numbers, see `NumberInputs`, and their places."""
     graph = x.graph
     centre, scale = (np.array([getattr(part, name) for part in parts]) for name in ("centre", "scale"))

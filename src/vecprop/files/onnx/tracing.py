@@ -90,6 +90,10 @@ class Graph:
             return self.node(kind, [z, self.constant([-1], np.int64)], shape, keepdims=1)
         return self.node(kind, [z], shape, axes=[-1], keepdims=1)
 
+    def argmax(self, z: "Symbol") -> "Symbol":
+        """Add the number of the largest column of each row, (N,)."""
+        return self.node("ArgMax", [z], (1,), np.int64, axis=1, keepdims=0)
+
     def beside(self, blocks: Sequence["Symbol"]) -> "Symbol":
         """Add a concatenation of blocks of columns."""
         width = sum(block.shape[1] for block in blocks)
@@ -127,10 +131,7 @@ class Symbol:
 
     __array_ufunc__ = None  # a NumPy array leaves its operations with a symbol to the symbol
 
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return len(self.shape)
+    ndim = property(lambda self: len(self.shape))
 
     def columns(self, numbers: Sequence[int]) -> "Symbol":
         """Return the symbol of some columns, by index."""
@@ -161,24 +162,24 @@ def _where(condition: Symbol, a: Any, b: Any) -> Symbol:
     return condition.graph.elementwise("Where", condition, a, b)
 
 
+def _where_1(y: Symbol, a: Symbol, b: Symbol) -> Symbol:
+    """Return a where y is 1, else b."""
+    return _where(y.graph.elementwise("Equal", y, 1.0, dtype=bool), a, b)
+
+
 def _expm1(z: Symbol) -> Symbol:
     """Return exp(z) - 1 to full precision, for which ONNX has no operation (Kahan; Higham, 2002, section 1.14.1)."""
-    y = _elementwise("Exp")(z)
-    difference = y - 1
-    exact = difference * z / _elementwise("Log")(y)
+    y = _NAMESPACE.exp(z)
     # If y is 1, exp(z) - 1 is z. If y is 0 or infinite, its logarithm is infinite, and y - 1 is right.
-    plain = _where(_equal(y, 1.0), z, exact)
-    return _where(_elementwise("Abs")(z) < 1, plain, difference)
+    difference = y - 1
+    plain = _where_1(y, z, difference * z / _NAMESPACE.log(y))
+    return _where(_NAMESPACE.abs(z) < 1, plain, difference)
 
 
 def _log1p(z: Symbol) -> Symbol:
     """Return log(1 + z) to full precision, in the same way."""
     y = z + 1
-    return _where(_equal(y, 1.0), z, _elementwise("Log")(y) * z / (y - 1))
-
-
-def _equal(a: Symbol, b: float) -> Symbol:
-    return a.graph.elementwise("Equal", a, b, dtype=bool)
+    return _where_1(y, z, _NAMESPACE.log(y) * z / (y - 1))
 
 
 def _elementwise(kind: str) -> Any:
@@ -195,13 +196,7 @@ def _reduction(kind: str) -> Any:
 
 
 _NAMESPACE = SimpleNamespace(
-    exp=_elementwise("Exp"),
-    log=_elementwise("Log"),
-    tanh=_elementwise("Tanh"),
-    sqrt=_elementwise("Sqrt"),
-    floor=_elementwise("Floor"),
-    sign=_elementwise("Sign"),
-    abs=_elementwise("Abs"),
+    **{name: _elementwise(name.capitalize()) for name in ("exp", "log", "tanh", "sqrt", "floor", "sign", "abs")},
     expm1=_expm1,
     log1p=_log1p,
     real=lambda z: z,
