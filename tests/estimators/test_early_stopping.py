@@ -11,14 +11,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import GridSearchCV
 
 from models import fresh
-from vecprop import (
-    MLPClassifier,
-    MLPEnsembleClassifier,
-    MLPEnsembleRegressor,
-    MLPRegressor,
-    MLPSearchCV,
-    SquaredError,
-)
+from vecprop import MLPClassifier, MLPEnsembleClassifier, MLPEnsembleRegressor, MLPRegressor, MLPSearchCV, SquaredError
 from vecprop.estimators import data, fit
 from vecprop.estimators.data import random_parts
 

@@ -35,9 +35,7 @@ def checkpoint(path, every: float = 0):
 
 
 @pytest.mark.parametrize(
-    ("workers", "each"),
-    [(None, ([1], [2])), (Elsewhere(), ([0], [2, 1, 3]))],
-    ids=["here", "workers"],
+    ("workers", "each"), [(None, ([1], [2])), (Elsewhere(), ([0], [2, 1, 3]))], ids=["here", "workers"]
 )
 def test_a_population_that_is_killed_anywhere_goes_on_to_the_bit(workers, each, tmp_path, monkeypatch):
     whole = vp.train_population(of.MEMBERS, of.X, of.T)

@@ -301,18 +301,9 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         weighted: bool = False,
     ) -> Rows:
         """Return checked rows, weighted by class if `weighted`."""
-        X = as_numpy(X)
+        X, how = as_numpy(X), {"accept_sparse": ["csr", "csc"], "multi_output": True, "reset": first, **self._y_is}
         try:
-            checked: Any = validate_data(
-                self,
-                X,
-                as_numpy(y),
-                accept_sparse=["csr", "csc"],
-                multi_output=True,
-                dtype=types_of_inputs(X),
-                reset=first,
-                **self._y_is,
-            )
+            checked: Any = validate_data(self, X, as_numpy(y), dtype=types_of_inputs(X), **how)
         except ValueError:
             if self._y_is:
                 _refuse_text(y)
@@ -368,7 +359,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
 
     def learn(self, spec: FitSpec, outcome: FitOutcome) -> None:
         """Learn the outcome of a fit; refuse one that has diverged after that."""
-        self.__dict__.update(outcome.attributes)
+        self._publish(outcome)
         self._rows = Predictions(self.network_, self.theta_)
         if outcome.diverged:
             message = (
@@ -406,7 +397,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
             return
         given = self.__dict__.pop("_given", {})
         theta = parts.initial_theta(self, network, random, X.dtype if X.dtype.kind == "f" else np.dtype(float))
-        self.__dict__.update(FitOutcome(theta).attributes)
+        self._publish(FitOutcome(theta))
         if not first:
             for name, values in given.items():
                 setattr(self, name, values)

@@ -135,12 +135,12 @@ class FitSpec:
     def steps(self) -> dict[str, Any]:
         """The settings of `train` that only optimizers with steps take."""
         wished, rows = self.settings.batch_size, len(self.rows)
-        size = min(200, rows) if isinstance(wished, str) else min(int(wished), rows)
-        if not isinstance(wished, str) and wished > rows:
+        size = 200 if isinstance(wished, str) else int(wished)
+        if wished == size > rows:
             message = "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
             warnings.warn(message, stacklevel=6)
         return {
-            "batch_size": size,
+            "batch_size": min(size, rows),
             "shuffle": self.settings.shuffle,
             "seed": self.before.seed,
             "validation_score": self.score,
@@ -262,13 +262,10 @@ class Recorder:
 
     def __init__(self, spec: FitSpec) -> None:
         self.spec, before, validation = spec, spec.before, spec.validation
-        state = before.state
-        if isinstance(spec.optimizer, LBFGS) or (
-            state is not None
-            and not (
-                state.optimizer.keys() == spec.optimizer.init(before.theta).keys()
-                and state.schedule.keys() == spec.schedule.init().keys()
-            )
+        state = None if spec.is_lbfgs else before.state
+        if state is not None and (
+            state.optimizer.keys() != spec.optimizer.init(before.theta).keys()
+            or state.schedule.keys() != spec.schedule.init().keys()
         ):
             state = None  # it is of another optimizer or schedule
         # After early stopping the model has the best parameters, but training goes on from the last ones.
@@ -327,12 +324,9 @@ class Recorder:
 
     def keep(self, state: TrainingState, best: np.ndarray | None) -> None:
         """Keep what continues the training, if that is possible."""
-        known = {"theta": best} if self.spec.by_score else {}
-        self.outcome.state = (
-            replace(state, history=History(), early_stopping=known, network=None, optimizer_class="")
-            if self.goes_on
-            else None
-        )
+        known: dict[str, Any] = {"early_stopping": {"theta": best} if self.spec.by_score else {}}
+        own = replace(state, history=History(), network=None, optimizer_class="", **known)
+        self.outcome.state = own if self.goes_on else None
 
     def epochs(
         self, state: TrainingState, losses: np.ndarray, validation_losses: np.ndarray, scores: np.ndarray

@@ -128,19 +128,8 @@ def train(
     201
     """
     theta = checked_theta(network, theta)
-    settings = TrainingSettings(
-        optimizer,
-        epochs,
-        batch_size,
-        shuffle,
-        seed,
-        validation_score,
-        training_loss,
-        schedule,
-        early_stopping,
-        clip,
-        engine,
-    )
+    own = (validation_score, training_loss, schedule, early_stopping, clip, engine)
+    settings = TrainingSettings(optimizer, epochs, batch_size, shuffle, seed, *own)
     settings.check(network, theta, validation is not None)
     check_what_watches(callbacks, state, checkpoint)
     batch = network.batch(theta, X, T, sample_weight, finite=False, as_read=True)  # training checks whether X is finite

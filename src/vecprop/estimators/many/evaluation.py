@@ -16,21 +16,12 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ...core.rows.selection import Selection
 from ...system.threads import at_most_jobs, usable_threads
+from .. import sklearn_compat as compat
 from ..base import MultilayerPerceptron
 from ..classifier import MLPClassifier
 from ..fit import FitOutcome, FitSpec
 from ..parts import has_steps
 from ..regressor import MLPRegressor
-from ..sklearn_compat import (
-    check_method_params,
-    insert_error_scores,
-    only_predicts,
-    safe_indexing,
-    safe_split,
-    score_of_split,
-    scorers_of,
-    warn_of_failed_fits,
-)
 from .folds import Candidate, Fold, Shared, Split, row_numbers
 from .keeping import checkpoint_of, require_no_checkpoint, require_repeatable
 from .scaling import LARGE
@@ -77,8 +68,8 @@ class Evaluation:
             self.fit([fit for fits in folds for fit in fits])
             scored += [list(self.scored(fits, split)) for fits, split in zip(folds, some, strict=True)]
         outcomes = [outcome for fold in scored for outcome in fold]
-        warn_of_failed_fits(outcomes, search.error_score)
-        insert_error_scores(outcomes, search.error_score)
+        compat.warn_of_failed_fits(outcomes, search.error_score)
+        compat.insert_error_scores(outcomes, search.error_score)
         seeds = range(0, len(candidates) * search.n_seeds, search.n_seeds)
         return [fold[first : first + search.n_seeds] for first in seeds for fold in scored]
 
@@ -140,7 +131,7 @@ class Evaluation:
 
     def scored(self, fits: Sequence[Fit], split: Split) -> Iterator[Outcome]:
         """Yield the outcome of each fit of a fold."""
-        search, scorers = self.search, scorers_of(self.scorer)
+        search, scorers = self.search, compat.scorers_of(self.scorer)
         parts = {"test_scores": self.scores_on(split.test, split)}
         if search.return_train_score:
             parts["train_scores"] = self.scores_on(split.train, split)
@@ -165,11 +156,11 @@ class Evaluation:
         If scorers do nothing with large X but have a model predict it, the model reads some rows at a time, and no copy
         of all is made.
         """
-        given = check_method_params(self.X, params=self.score_params, indices=part)
+        given = compat.check_method_params(self.X, params=self.score_params, indices=part)
         shared, whole, numbers, y = self.shared, None, None, None
-        if shared is not None and shared.is_large and only_predicts(self.scorer):
-            whole, numbers, y = shared.by_rows, row_numbers(part, len(shared.X)), safe_indexing(self.y, part)
-        copied = cache(lambda: safe_split(self.search.estimator, self.X, self.y, part, split.train))
+        if shared is not None and shared.is_large and compat.only_predicts(self.scorer):
+            whole, numbers, y = shared.by_rows, row_numbers(part, len(shared.X)), compat.safe_indexing(self.y, part)
+        copied = cache(lambda: compat.safe_split(self.search.estimator, self.X, self.y, part, split.train))
 
         def scores(fit: Fit) -> Any:
             assert fit.begun is not None  # it is None if it failed
@@ -179,7 +170,7 @@ class Evaluation:
             else:
                 rows = estimator, *copied()
             more: Any = self.scorer, given, self.search.error_score
-            return score_of_split(*rows, *more)
+            return compat.score_of_split(*rows, *more)
 
         return scores
 

@@ -20,17 +20,10 @@ from ...core.layers import Dense
 from ...core.network import Network
 from ...core.rows.inputs import is_converted_as_read
 from ...core.rows.selection import Scaling
+from .. import sklearn_compat as compat
 from ..base import MultilayerPerceptron, require_inherited_fit
 from ..data import Rows, Table
 from ..fit import FitSpec
-from ..sklearn_compat import (
-    check_feature_names,
-    check_method_params,
-    num_samples,
-    require_valid_settings,
-    safe_indexing,
-    safe_split,
-)
 from .scaling import LARGE, SOME, fitted_in_parts, scaler_of, scaling_of
 from .together import random_states
 
@@ -123,7 +116,7 @@ class Candidate:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The model's settings, validated."""
-        require_valid_settings(self.model)
+        compat.require_valid_settings(self.model)
         return self.model.get_params(deep=False)
 
     @cached_property
@@ -251,8 +244,8 @@ class Fold:
         self, estimator: Any, X: Any, y: Any, train: Any, params: dict[str, Any], shared: Shared | None
     ) -> None:
         self.estimator, self.all_X, self.all_y, self.train, self.shared = estimator, X, y, train, shared
-        self.numbers = row_numbers(train, num_samples(X))
-        self.params = check_method_params(X, params=params, indices=train)
+        self.numbers = row_numbers(train, compat.num_samples(X))
+        self.params = compat.check_method_params(X, params=params, indices=train)
         self.known: dict[Any, Any] = {}
         self.generator = np.random.RandomState()
 
@@ -277,11 +270,11 @@ class Fold:
     @cached_property
     def y(self) -> Any:
         """The labels or numbers of the rows."""
-        return None if self.all_y is None else safe_indexing(self.all_y, self.train)
+        return None if self.all_y is None else compat.safe_indexing(self.all_y, self.train)
 
     def chosen_inputs(self) -> Any:
         """Return a copy of the rows."""
-        return safe_split(self.estimator, self.all_X, None, self.train)[0]
+        return compat.safe_split(self.estimator, self.all_X, None, self.train)[0]
 
     def random(self, random_state: Any) -> np.random.RandomState:
         """Return the generator of a random state, which is used before the next is asked for.
@@ -313,7 +306,7 @@ class Fold:
             fitted = fitted_in_parts(scaler, shared.X, self.numbers)
             scaling = scaling_of(fitted, np.vstack([shared.ends, shared.X[self.numbers[:SOME]]]))
             if scaling is not None:
-                check_feature_names(fitted, self.all_X, reset=True)
+                compat.check_feature_names(fitted, self.all_X, reset=True)
                 head.steps[place] = (head.steps[place][0], fitted)
                 return head, scaling
         head.steps[-1] = (candidate.name, KeptRows(candidate.model))

@@ -14,24 +14,15 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import indexable
 
 from ...system.versions import Versioned
+from .. import sklearn_compat as compat
 from ..settings import COUNT
-from ..sklearn_compat import (
-    SEARCH_CONSTRAINTS,
-    BaseSearchCV,
-    HasMethods,
-    Interval,
-    check_method_params,
-    fit_context,
-    num_samples,
-    scorers_of,
-)
 from .evaluation import Evaluation, Outcome, mean_over_seeds, spread_over_seeds
 from .folds import Candidate, Split, splitter_for
 from .keeping import CHECKPOINT, held
 
 
 @dataclass(eq=False, repr=False)
-class MLPSearchCV(Versioned, BaseSearchCV):
+class MLPSearchCV(Versioned, compat.BaseSearchCV):
     """A search over settings of a network by cross-validation, as scikit-learn's searches, with all fits at once.
 
     Every setting is trained on every fold with every seed in one program, which threads share; each fit is what it
@@ -152,13 +143,13 @@ class MLPSearchCV(Versioned, BaseSearchCV):
     checkpoint: Any = None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {  # pyright: ignore[reportIncompatibleVariableOverride]
-        **SEARCH_CONSTRAINTS,
+        **compat.SEARCH_CONSTRAINTS,
         "param_grid": [dict, list, None],
         "param_distributions": [dict, list, None],
         "n_iter": [COUNT],
         "n_seeds": [COUNT],
-        "halving": [Interval(Real, 1, None, closed="neither"), None],
-        "workers": [HasMethods("run"), None],
+        "halving": [compat.Interval(Real, 1, None, closed="neither"), None],
+        "workers": [compat.HasMethods("run"), None],
         "random_state": ["random_state"],
         "checkpoint": CHECKPOINT,
     }
@@ -176,7 +167,7 @@ class MLPSearchCV(Versioned, BaseSearchCV):
             "fits then run one by one."
         )
 
-    @fit_context(prefer_skip_nested_validation=False)
+    @compat.fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Fit all settings on all folds, and the best one on all rows.
 
@@ -204,20 +195,15 @@ class MLPSearchCV(Versioned, BaseSearchCV):
         """
         scorer, metric = self._get_scorers()
         X, y = indexable(X, y)
-        cv = splitter_for(
-            self.cv,
-            y,
-            is_classes=is_classifier(self.estimator),
-            groups=params.get("groups"),
-            time=params.pop("time", None),
-        )
-        params = check_method_params(X, params=params)
+        how = {"groups": params.get("groups"), "time": params.pop("time", None)}
+        cv = splitter_for(self.cv, y, is_classes=is_classifier(self.estimator), **how)
+        params = compat.check_method_params(X, params=params)
         routed: Any = self._get_routed_params_for_fit(params)
         splits = self._splits(cv, X, y, routed.splitter.split)
         evaluate = Evaluation(self, X, y, splits, scorer, routed.estimator.fit, routed.scorer.score)
         with held(self.checkpoint):
             self._fit(evaluate, metric)
-        self.scorer_ = scorers_of(scorer) or scorer
+        self.scorer_ = compat.scorers_of(scorer) or scorer
         return self
 
     def _fit(self, evaluate: Evaluation, metric: Any) -> None:
@@ -239,7 +225,7 @@ class MLPSearchCV(Versioned, BaseSearchCV):
 
     def _splits(self, cv: Any, X: Any, y: Any, params: dict[str, Any]) -> list[Split]:
         """Return the rows of training and test of each fold."""
-        splits = [Split.of(train, test, num_samples(X)) for train, test in cv.split(X, y, **params)]
+        splits = [Split.of(train, test, compat.num_samples(X)) for train, test in cv.split(X, y, **params)]
         self.n_splits_ = cv.get_n_splits(X, y, **params)
         if not splits:
             raise ValueError("cv yields no split: give one that does, or a number of folds.")
@@ -252,13 +238,13 @@ class MLPSearchCV(Versioned, BaseSearchCV):
         if (self.param_grid is None) == (self.param_distributions is None):
             raise ValueError("Settings come from param_grid or from param_distributions: give one of the two.")
         if self.param_grid is not None:
-            for grid in [self.param_grid] if isinstance(self.param_grid, dict) else self.param_grid:
-                for name, values in grid.items():
-                    if hasattr(values, "rvs"):
-                        raise TypeError(
-                            f"param_grid lists values, but {name!r} is a distribution: give param_distributions=, and "
-                            "n_iter= for the number of settings that are drawn."
-                        )
+            grids = [self.param_grid] if isinstance(self.param_grid, dict) else self.param_grid
+            drawn = [name for grid in grids for name, values in grid.items() if hasattr(values, "rvs")]
+            if drawn:
+                raise TypeError(
+                    f"param_grid lists values, but {drawn[0]!r} is a distribution: give param_distributions=, and "
+                    "n_iter= for the number of settings that are drawn."
+                )
             choices = list(ParameterGrid(self.param_grid))
         else:
             choices = list(ParameterSampler(self.param_distributions, self.n_iter, random_state=self.random_state))

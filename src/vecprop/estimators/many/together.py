@@ -66,11 +66,7 @@ def run_fit(spec: FitSpec) -> FitOutcome:
 
 
 def fit_together(
-    specs: Sequence[FitSpec],
-    n_jobs: int | None,
-    checkpoint: Any = None,
-    workers: Any = None,
-    moments: bool = True,
+    specs: Sequence[FitSpec], n_jobs: int | None, checkpoint: Any = None, workers: Any = None, moments: bool = True
 ) -> list[Attempt]:
     """Fit many models, each as it would be fitted alone, bit for bit. After Ctrl-C no other is begun."""
     attempts: list[Attempt] = [None] * len(specs)
