@@ -18,7 +18,6 @@ from vecprop.app.training.dividing import Request, divided
 from vecprop.app.training.job import TrainingJob
 from vecprop.tables.encoding.folds import splits
 from vecprop.tables.evaluation.measuring import cross_validated, measured_unseen
-from vecprop.tables.evaluation.metrics import metrics_of_numbers
 
 FEW: dict[str, Any] = {"n_members": 2, "max_iter": 1, "hidden_layer_sizes": 4, "random_state": 0}
 
@@ -78,10 +77,8 @@ def test_folds_of_a_cross_validation_are_predicted_by_models_that_have_not_seen_
     alone = vp.TabularRegressor("y", **FEW).fit(**parts.training_of(rows))
     np.testing.assert_array_equal(found.predicted[found.folds[1]], alone.predict(parts.X[fold == 1]))
     scores = found.metrics_of_folds
-    rmse = metrics_of_numbers(parts.y[fold == 1], alone.predict(parts.X[fold == 1]))["rmse"](
-        np.ones((1, sum(fold == 1)))
-    )
-    assert scores["vecprop"]["rmse"][1] == pytest.approx(rmse[0])
+    rmse = root_mean_squared_error(parts.y[fold == 1], alone.predict(parts.X[fold == 1]))
+    assert scores["vecprop"]["rmse"][1] == pytest.approx(rmse)
     out_of_fold = measured_unseen(model, parts, seed=0)
     assert list(out_of_fold.predictions) == list(found.predictions)
     np.testing.assert_array_equal(out_of_fold.predicted, model.out_of_fold_[~np.isnan(model.out_of_fold_)])

@@ -13,7 +13,7 @@ from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.evaluation import baselines
 from vecprop.tables.evaluation.baselines import Baselines, _of_columns, columns_for_trees
 from vecprop.tables.evaluation.measured import How, Measured
-from vecprop.tables.evaluation.metrics import Estimate, difference, estimates, metrics_of_classes, metrics_of_numbers
+from vecprop.tables.evaluation.metrics import Estimate, estimates, metrics_of_classes, metrics_of_numbers
 
 
 def measured(ours, naive, boosting, how: How = "test", **more):
@@ -92,7 +92,7 @@ def test_what_to_worry_about():
 def test_groups_are_drawn_whole():
     groups = np.arange(200) // 10
     errors = np.random.default_rng(0).normal(size=20)[groups]
-    metrics = {"mae": metrics_of_numbers(errors, np.zeros(200))["mae"]}
+    metrics = metrics_of_numbers(errors, np.zeros(200))
     rows, whole = (estimates(metrics, np.ones(200), groups=of)["mae"] for of in (None, groups))
     assert rows.value == whole.value
     assert (whole.high - whole.low) / (rows.high - rows.low) == pytest.approx(np.sqrt(10), rel=0.1)
@@ -102,11 +102,12 @@ def test_a_margin_is_that_of_the_same_draws():
     rng = np.random.default_rng(0)
     y = rng.normal(size=300)
     hard = rng.normal(size=300)
-    one, other = (metrics_of_numbers(y, y + hard + shift)["rmse"] for shift in (0, 0.1 * hard))
-    found = estimates({"one": one, "other": other, "margin": difference(other, one)}, np.ones(300))
-    assert found["one"].overlaps(found["other"])
-    assert found["margin"].value == pytest.approx(found["other"].value - found["one"].value)
-    assert 0 < found["margin"].low < found["margin"].value == pytest.approx(0.1 * found["one"].value)
+    predictions = {"vecprop": y + hard, "other": y + 1.1 * hard}
+    found = Measured("test", SimpleNamespace(), None, None, y, np.ones(300), predictions)
+    ours, theirs, margin = found.metrics["rmse"], found.baselines["other"]["rmse"], found.margins["other"]
+    assert ours.overlaps(theirs)
+    assert margin.value == pytest.approx(theirs.value - ours.value)
+    assert 0 < margin.low < margin.value == pytest.approx(0.1 * ours.value)
 
 
 def test_a_draw_without_a_class_says_nothing():

@@ -13,11 +13,12 @@ from ..explaining.importance import Importance, WorstRow, importances, worst_row
 from ..table_model import TableModel
 from . import metrics as of_rows
 from .baselines import NAIVE
-from .metrics import TITLES, Estimate, Metric, Scores, columns_of_text, title
+from .metrics import TITLES, Estimate, Metrics, Scores, columns_of_text, title
 from .targets import levels_of, positive_class
 
 OURS = "vecprop"
 """The name of the model among its baselines."""
+MARGIN = "margin"
 FEW, FEW_GROUPS = 50, 20
 """With fewer rows or groups than this, a test is too imprecise to judge a model."""
 
@@ -131,12 +132,12 @@ class Measured:
         """The index of the class that is predicted for each row, (N,)."""
         return decided(self.predicted, self.thresholds, self.model)
 
-    def _metrics_of(self, rows: Any = slice(None)) -> dict[str, dict[str, Metric]]:
+    def _metrics_of(self, rows: Any = slice(None)) -> dict[str, Metrics[str]]:
         """Return the metrics of the model and of each baseline on all or some of the rows; the first is the loss."""
         truth, weight, levels = self.truth[rows], self.weight[rows], levels_of(self.model)
         thresholds = None if self.thresholds is None else self.thresholds[rows]
 
-        def of(Y: np.ndarray) -> dict[str, Metric]:
+        def of(Y: np.ndarray) -> Metrics[str]:
             if self.is_classifier:
                 return of_rows.metrics_of_classes(
                     truth, Y, decided(Y, thresholds, self.model), weight, positive_of(self.model)
@@ -147,16 +148,19 @@ class Measured:
 
     @cached_property
     def _estimates(self) -> tuple[Scores, dict[str, Estimate]]:
-        each = self._metrics_of()
-        loss = next(iter(each[OURS]))
-        margins = {
-            (name, None): of_rows.difference(of[loss], each[OURS][loss]) for name, of in each.items() if name != OURS
-        }
-        of_all = {(name, metric): of[metric] for name, of in each.items() for metric in of}
+        of_each = self._metrics_of()
+
+        def metrics(counts: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+            each = {name: of(counts) for name, of in of_each.items()}
+            loss = next(iter(each[OURS]))
+            margins = {(name, MARGIN): of[loss] - each[OURS][loss] for name, of in each.items() if name != OURS}
+            return {(name, metric): values for name, of in each.items() for metric, values in of.items()} | margins
+
+        scores: Scores = {name: {} for name in of_each}
         with threadpool_limits(1):
-            found = of_rows.estimates(of_all | margins, self.weight, self.seed, self.groups)
-        scores = {name: {metric: found[name, metric] for metric in of} for name, of in each.items()}
-        return scores, {name: found[name, None] for name, _ in margins}
+            for (name, metric), found in of_rows.estimates(metrics, self.weight, self.seed, self.groups).items():
+                scores[name][metric] = found
+        return scores, {name: of.pop(MARGIN) for name, of in scores.items() if MARGIN in of}
 
     @property
     def scores(self) -> Scores:
@@ -185,9 +189,8 @@ class Measured:
         for rows in self.folds:
             with np.errstate(divide="ignore", invalid="ignore"):  # a fold may lack a class
                 for name, metrics in self._metrics_of(rows).items():
-                    for metric, of in metrics.items():
-                        value = float(of(self.weight[None, rows])[0])
-                        found.setdefault(name, {}).setdefault(metric, []).append(value)
+                    for metric, (value,) in metrics(self.weight[None, rows]).items():
+                        found.setdefault(name, {}).setdefault(metric, []).append(float(value))
         return found
 
     @cached_property
