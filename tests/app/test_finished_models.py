@@ -85,7 +85,7 @@ def test_folds_of_a_cross_validation_are_predicted_by_models_that_have_not_seen_
 
 
 def test_models_of_a_cross_validation_have_as_many_stages(tmp_path, monkeypatch):
-    monkeypatch.setattr("vecprop.tables.ensemble.staged.PROGRESS", -9.0)  # so that all are kept
+    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # so that all are kept
     parts = divided(Request(visits(tmp_path), "y", 0))
     model = vp.TabularRegressor("y", **FEW, stages=3).fit(**parts.training).set_params(stages=None, budget=1e-9)
     found = cross_validated(model, parts, 3, seed=0, progress=None)

@@ -194,7 +194,7 @@ def test_intervals_that_cannot_be_are_refused():
 
 
 def test_stages(monkeypatch):
-    monkeypatch.setattr("vecprop.tables.ensemble.staged.PROGRESS", -9.0)  # so that all are kept
+    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # so that all are kept
     model = classifier(y=THREE, stages=4)
     assert len(model.ensemble_.views) == 5
     assert_same(model, NEW)

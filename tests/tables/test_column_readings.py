@@ -404,7 +404,7 @@ def test_a_target_is_read_as_in_training(electricity, tmp_path):
     assert model.range_[1] <= 30
     few = read_table(path, as_text=True)
     few = few[few.ziel.str.endswith(",0")]
-    np.testing.assert_array_equal(model._numbers(few.ziel.to_numpy()), few.ziel.str.slice(stop=-2).astype(float))
+    np.testing.assert_array_equal(model._values(few.ziel.to_numpy()), few.ziel.str.slice(stop=-2).astype(float))
 
 
 def test_spaces_behind_a_class_do_not_make_another_one(tmp_path):

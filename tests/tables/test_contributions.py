@@ -11,8 +11,8 @@ from vecprop import TableError, TabularClassifier, TabularRegressor
 from vecprop.tables.encoding.columns import Categories, Dates, NumberInputs
 from vecprop.tables.encoding.texts import LatentTexts
 from vecprop.tables.explaining import contributions as shapley
+from vecprop.tables.explaining.column_notes import Profile
 from vecprop.tables.explaining.contributions import background_inputs, drawn, shapley_values
-from vecprop.tables.explaining.drift import Profile
 
 r = np.random.default_rng(0)
 BACKGROUND = r.normal(size=(300, 4))

@@ -8,7 +8,7 @@ import pytest
 
 from vecprop import TabularRegressor, load, save
 from vecprop.tables.encoding.columns import Categories, NumberInputs
-from vecprop.tables.explaining.drift import Profile
+from vecprop.tables.explaining.column_notes import Profile, drift_notes, tallies
 
 
 def sold(rows=800, seed=0):
@@ -80,11 +80,11 @@ def test_parts_of_a_table_are_told_of_as_one(model):
     table = MANY.assign(
         age=np.r_[MANY["age"][:290], np.linspace(80, 200, 10)], town=MANY["town"].mask(MANY.index > 280)
     )
-    whole, parts = model.tallies(table), None
+    whole, parts = tallies(model, table), None
     for first in range(0, 300, 37):
-        parts = model.tallies(table[first : first + 37], parts)
-    assert model.drift(whole) == model.drift(parts)
-    assert any("10 of 300 values are out of training's range" in note for note in model.drift(parts))
+        parts = tallies(model, table[first : first + 37], parts)
+    assert drift_notes(model, whole) == drift_notes(model, parts)
+    assert any("10 of 300 values are out of training's range" in note for note in drift_notes(model, parts))
 
 
 def test_values_are_compared_as_training_reads_them(tmp_path):

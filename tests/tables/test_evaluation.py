@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 import vecprop as vp
 from vecprop.tables import evaluate
-from vecprop.tables.explaining import drift
+from vecprop.tables.explaining import column_notes as drift
 
 FEW: dict[str, Any] = {"n_members": 2, "max_iter": 5, "hidden_layer_sizes": 4, "random_state": 0}
 

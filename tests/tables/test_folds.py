@@ -9,7 +9,7 @@ from sklearn.model_selection import GroupShuffleSplit
 
 from vecprop import TableError, TabularClassifier, TabularRegressor
 from vecprop.tables.encoding.folds import Dependence, folds_of_groups, folds_of_time, splits, times
-from vecprop.tables.ensemble.intervals import Residuals
+from vecprop.tables.ensemble.calibration import Residuals
 from vecprop.tables.kinds.ambiguities import Asked
 from vecprop.tables.reading.frames import as_frame
 

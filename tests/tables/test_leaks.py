@@ -8,7 +8,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 
 from vecprop import TabularClassifier, TabularRegressor
-from vecprop.tables.explaining.leaks import leaks
+from vecprop.tables.explaining.column_notes import leaks
 from vecprop.tables.rows import row_numbers
 
 R = np.random.default_rng(0)

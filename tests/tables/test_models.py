@@ -20,10 +20,8 @@ from models import fresh
 from sampled import sampled
 from vecprop import TableError, TabularClassifier, TabularRegressor
 from vecprop.tables.encoding.folds import folds
-from vecprop.tables.ensemble.calibration import best_inverse_temperature
+from vecprop.tables.ensemble.calibration import Residuals, best_inverse_temperature
 from vecprop.tables.ensemble.ensemble import temperature_scaled
-from vecprop.tables.ensemble.ensemble_fit import Training
-from vecprop.tables.ensemble.intervals import Residuals
 
 SMALL: dict[str, Any] = {
     "n_members": 3,
@@ -177,7 +175,7 @@ def test_weights_say_how_much_rows_count():
 
 
 def test_targets_are_smoothed_toward_the_shares_of_the_weight():
-    T, _ = TabularClassifier(label_smoothing=0.2)._read_target(np.array(["a", "b"]), np.array([3.0, 1.0]))
+    T = TabularClassifier(label_smoothing=0.2)._read_target(np.array(["a", "b"]), np.array([3.0, 1.0]))
     np.testing.assert_allclose(T, [[0.95, 0.05], [0.15, 0.85]], rtol=1e-6)
 
 
@@ -402,8 +400,9 @@ def test_few_and_rare_classes():
 
 
 def test_weights_decay_by_the_epoch():
-    training = Training(epochs=1, batch_size=10, patience=1, learning_rate=0.1, weight_decay=6.0)
-    assert training.optimizer(rows=25).weight_decay == 2.0
+    model = TabularRegressor(n_members=2, max_iter=1, batch_size=10, weight_decay=6.0)
+    optimizer: Any = model.plan(np.arange(50.0)[:, None] % 7, np.arange(50.0)).fit.members()[0].optimizer
+    assert optimizer.weight_decay == 2.0  # of 25 rows, in 3 steps
 
 
 def test_folds_share_targets():
@@ -452,10 +451,9 @@ def test_identifiers_are_refused_without_memory():
 def test_classes_of_many_rows_make_no_square():
     y = np.repeat(np.arange(1500), 2)
     model = TabularClassifier(n_members=2, hidden_layer_sizes=2, max_iter=1, random_state=0)
-    T, outputs = model._read_target(y, None)
+    T = model._read_target(y, None)
     shares = np.full(1500, 1 / 1500)
     expected = (0.1 * shares + 0.9 * np.eye(1500)[y]).astype(np.float32)
     np.testing.assert_array_equal(T, expected)
-    assert outputs == 1500
     with pytest.raises(TableError, match="too many for memory"):
         model._read_target(np.repeat(np.arange(20_000), 2), None)

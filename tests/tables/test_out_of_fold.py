@@ -9,7 +9,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from sampled import sampled
 from vecprop import SoftmaxCrossEntropy, SquaredError, TabularClassifier, TabularRegressor
-from vecprop.tables.ensemble.ensemble import at_epochs_of_others
+from vecprop.tables.ensemble.ensemble import TrainingRows, at_epochs_of_others
 
 FEW: dict[str, Any] = {"n_members": 4, "hidden_layer_sizes": (8,), "max_iter": 60}
 
@@ -50,7 +50,7 @@ def test_each_row_is_predicted_after_the_epochs_of_the_other_networks():
     # Three networks, each with one validation row of target 0: the squared errors are lowest after epochs 2, 1 and 0.
     fold, T = np.array([0, 1, 2]), np.zeros((3, 1))
     kept = [np.array([[[y]] for y in path]) for path in ([3.0, 2.0, 1.0], [4.0, 0.0, 5.0], [0.5, 6.0])]
-    found = at_epochs_of_others(kept, [fold[:1], fold[1:2], fold[2:]], SquaredError(), T, None, fold)
+    found = at_epochs_of_others(kept, [fold[:1], fold[1:2], fold[2:]], SquaredError(), TrainingRows(T, None, fold))
     assert [own.tolist() for own, _ in found] == [[0], [1], [2]]
     # The first after epochs 1 and 0, the second after 0 and 2, the third after 2, which is its last epoch 1, and 1.
     assert [predicted[0, :, 0].tolist() for _, predicted in found] == [[2.0, 3.0], [4.0, 5.0], [6.0, 6.0]]
@@ -61,20 +61,21 @@ def test_rows_of_later_times_are_predicted_after_epochs_that_other_rows_choose()
     fold, T = np.array([0, 1]), np.zeros((2, 1))
     first = np.array([[[1.0], [5.0]], [[2.0], [0.0]]])  # row 0 is best before the first epoch, row 1 after it
     second = np.array([[[7.0]], [[8.0]], [[0.0]]])
-    found = at_epochs_of_others([first, second], [np.array([0, 1]), np.array([1])], SquaredError(), T, None, fold)
+    found = at_epochs_of_others(
+        [first, second], [np.array([0, 1]), np.array([1])], SquaredError(), TrainingRows(T, None, fold)
+    )
     assert found[0][1][0, :, 0].tolist() == [2.0]  # the second network is best after 2 epochs, the first had but 1
     assert found[0][1][1, :, 0].tolist() == [0.0]  # row 1 has no say, and no other network has another row: the last
     assert found[1][1][0, :, 0].tolist() == [7.0]  # the first network by row 0 alone
-    weighed = at_epochs_of_others(
-        [first, second], [np.array([0, 1]), np.array([1])], SquaredError(), T, np.array([0.0, 1.0]), fold
-    )
+    rows = TrainingRows(T, np.array([0.0, 1.0]), fold)
+    weighed = at_epochs_of_others([first, second], [np.array([0, 1]), np.array([1])], SquaredError(), rows)
     assert weighed[1][1][0, :, 0].tolist() == [0.0]  # no row with a weight chooses: the last
 
 
 def test_classes_choose_epochs_by_the_log_loss():
     fold, T = np.array([0, 1]), np.eye(2)
     kept = [np.array([[[0.5, 0.5]], [[0.9, 0.1]]]), np.array([[[0.6, 0.4]], [[0.8, 0.2]]])]
-    found = at_epochs_of_others(kept, [fold[:1], fold[1:]], SoftmaxCrossEntropy(), T, None, fold)
+    found = at_epochs_of_others(kept, [fold[:1], fold[1:]], SoftmaxCrossEntropy(), TrainingRows(T, None, fold))
     assert found[0][1].tolist() == [[[0.5, 0.5]]]  # the second network is best before its first epoch
     assert found[1][1].tolist() == [[[0.8, 0.2]]]
 

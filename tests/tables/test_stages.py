@@ -12,9 +12,8 @@ from sklearn.base import clone
 
 from vecprop import Dense, Dropout, TabularClassifier, TabularRegressor, Tanh, TrainingResult, load, save
 from vecprop.tables.ensemble import stages as module
-from vecprop.tables.ensemble.ensemble_fit import INTERRUPTED, results_of, trained
-from vecprop.tables.ensemble.staged import Growing
-from vecprop.tables.ensemble.stages import SEQUENCE, Schedule, Stage
+from vecprop.tables.ensemble.ensemble import INTERRUPTED, results_of
+from vecprop.tables.ensemble.stages import SEQUENCE, Growing, Schedule, Stage
 
 FEW: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 8, "max_iter": 12, "random_state": 0}
 R = np.random.default_rng(5)
@@ -91,12 +90,12 @@ def test_no_stage_repeats_the_first(model):
 
 
 def test_a_stage_without_a_good_network_for_each_fold_is_not_kept(monkeypatch):
-    monkeypatch.setattr("vecprop.tables.ensemble.staged.PROGRESS", -9.0)
+    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)
     model = TabularRegressor(**FEW)
     plan = model.plan(X, NUMBERS)
-    (outcome,) = trained([(plan.fit, plan.fit.members())], None)
-    later, begun = plan.fit_of_stage(2), Growing.of(plan, outcome)
-    (results,) = results_of([(later, later.members())], None)
+    (results,) = results_of([plan.fit], None)
+    later, begun = plan.fit_of_stage(2), Growing.of(plan, plan.fit.outcome(results))
+    (results,) = results_of([later], None)
     assert begun.grown(later, results) is not begun
     results = [*results[:2], TrainingResult(results[2].theta, results[2].history, results[2].state, "diverged")]
     assert begun.grown(later, results) is begun
@@ -105,7 +104,7 @@ def test_a_stage_without_a_good_network_for_each_fold_is_not_kept(monkeypatch):
 def test_stages_that_help_nothing_are_not_kept(monkeypatch):
     model, y = MODELS["classifier"]
     one = unfitted(model).fit(X, y)
-    monkeypatch.setattr("vecprop.tables.ensemble.staged.PROGRESS", 0.9)
+    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", 0.9)
     more = unfitted(model, stages=3).fit(X, y)
     assert (more.stages_, more.validation_loss_, stages_of(more)) == (3, one.validation_loss_, stages_of(one))
     np.testing.assert_array_equal(predicted(more), predicted(one))

@@ -11,10 +11,9 @@ from vecprop import Checkpoint, TableError, TabularClassifier, TabularRegressor
 from vecprop.system.threads import at_most_threads
 from vecprop.tables import settings
 from vecprop.tables.ensemble import stages as trial
-from vecprop.tables.reading.table_parts import TableParts
 from vecprop.tables.rows import Roles
 from vecprop.tables.streaming import memory_plan
-from vecprop.tables.streaming.memory_plan import RowSizes, as_bytes
+from vecprop.tables.streaming.memory_plan import as_bytes
 from vecprop.tables.streaming.streamed import Streamed, StreamedFolds
 from vecprop.tables.streaming.window_fit import trained_in_windows
 
@@ -161,7 +160,7 @@ def stages_of(model):
 @pytest.mark.long
 def test_the_sample_chooses_stages_with_workers_and_all_rows_train_those_that_are_kept(folder, little, monkeypatch):
     settings: dict[str, Any] = OF_NUMBERS | {"stages": 3, "hidden_layer_sizes": 8}
-    monkeypatch.setattr("vecprop.tables.ensemble.staged.PROGRESS", -9.0)  # so that all stages are kept
+    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # so that all stages are kept
     workers = Here()
     one, other = (TabularRegressor("v", workers=w, **settings).fit(folder, memory="1GB") for w in (None, workers))
     assert workers.bundles > 0
@@ -170,7 +169,7 @@ def test_the_sample_chooses_stages_with_workers_and_all_rows_train_those_that_ar
     assert (one.stages_, len(one.loss_curves_)) == (3, 8)
     assert one.notes_ == other.notes_
     assert "Of 3 stage(s), the sample tells which are kept." in one.notes_
-    monkeypatch.setattr("vecprop.tables.ensemble.staged.PROGRESS", 1.0)  # so that none is
+    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", 1.0)  # so that none is
     settings.pop("stages")
     alone = TabularRegressor("v", stages=2, **settings).fit(folder, memory="1GB")
     first = TabularRegressor("v", stages=1, **settings).fit(folder, memory="1GB")
@@ -179,7 +178,7 @@ def test_the_sample_chooses_stages_with_workers_and_all_rows_train_those_that_ar
 
 @pytest.mark.long
 def test_a_budget_ends_stages_in_time_for_the_last_fit(folder, little, monkeypatch):
-    monkeypatch.setattr("vecprop.tables.ensemble.staged.PROGRESS", -9.0)
+    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)
     now = iter(range(10_000))
     monkeypatch.setattr("vecprop.tables.ensemble.stages.perf_counter", lambda: next(now))
     settings: dict[str, Any] = OF_NUMBERS | {"hidden_layer_sizes": 8}
@@ -192,8 +191,7 @@ def test_three_quantiles_and_training_anew(frame, folder, little):
     settings: dict[str, Any] = OF_NUMBERS | {"loss": "quantile", "quantile": (0.05, 0.5, 0.95)}
     model = TabularRegressor("v", **settings).fit(folder, memory="1GB")
     assert len(model.outer_) == 2
-    parts = TableParts.of(folder)
-    table = Streamed.of(parts, Roles("v", test=0.1), 0, SMALL, sizes(frame), model.asked)
+    table = streamed(folder, Roles("v", test=0.1))
     assert 0 < len(table.test) < 0.2 * ROWS
     assert table.rows + len(table.test) == ROWS - 120
     anew = TabularRegressor("v", **settings).fit(table).refitted(table.whole())
@@ -201,8 +199,8 @@ def test_three_quantiles_and_training_anew(frame, folder, little):
     assert table.whole().rows == ROWS - 120
     anew = model.refitted(folder, memory="1GB")
     names: dict[str, Any] = dict.fromkeys(("sample_weight", "groups", "time"))
-    streamed: Any = model._streamed(folder, None, names, "1GB")
-    of_all = model.refitted(streamed.whole())
+    larger: Any = model._streamed(folder, None, names, "1GB")
+    of_all = model.refitted(larger.whole())
     np.testing.assert_array_equal(anew.ensemble_.theta, of_all.ensemble_.theta)
     assert f"trained anew on {ROWS - 120} rows, for" in anew.notes_[-1]
     assert any("trained on its" in note for note in anew.notes_)
@@ -210,8 +208,8 @@ def test_three_quantiles_and_training_anew(frame, folder, little):
         model.refitted(folder, sample_weight=np.ones(ROWS), memory="1GB")
 
 
-def sizes(frame):
-    return RowSizes.of(frame, ["v"], TabularRegressor().asked)
+def streamed(folder, roles) -> Any:
+    return Streamed.of(folder, roles, lambda: 0, "1GB", TabularRegressor().asked)
 
 
 def prepared(table, **settings: Any) -> Any:
@@ -224,9 +222,8 @@ def prepared(table, **settings: Any) -> Any:
 
 def thetas_of(fit):
     members = [replace(member, early_stopping=None, validation_rows=None) for member in fit.members()]
-    views, folds = [view.view for view in fit.views], [0, 1, 0, 1]
-    results = trained_in_windows(fit.stream, members, folds, views, [0, 0, 1, 1], fit.seed, None)
-    return [result.theta for result in results]
+    views: list[Any] = [view.view for view in fit.views]
+    return [result.theta for result in trained_in_windows(fit.stream, members, views, 1, fit.seed, None)]
 
 
 @pytest.mark.parametrize(
@@ -236,10 +233,8 @@ def thetas_of(fit):
         *(pytest.param(of, marks=pytest.mark.long) for of in (Roles("v", group="person"), Roles("v", time="day"))),
     ],
 )
-def test_no_member_is_trained_on_rows_of_its_fold(frame, folder, roles):
-    parts = TableParts.of(folder)
-    table = Streamed.of(parts, roles, 0, SMALL, sizes(frame), TabularRegressor().asked)
-    fit = prepared(table)
+def test_no_member_is_trained_on_rows_of_its_fold(folder, roles, little):
+    fit = prepared(streamed(folder, roles))
     before = thetas_of(fit)
     stream, targets = fit.stream, fit.stream.targets
     numbers = iter(())
@@ -267,10 +262,8 @@ def test_no_member_is_trained_on_rows_of_its_fold(frame, folder, roles):
     assert same == ([True, True, True, True] if roles.time else [True, False, True, False])
 
 
-def test_the_sample_knows_its_folds(frame, folder):
-    table = Streamed.of(
-        TableParts.of(folder), Roles("v", group="person"), 0, SMALL, sizes(frame), TabularRegressor().asked
-    )
+def test_the_sample_knows_its_folds(frame, folder, little):
+    table = streamed(folder, Roles("v", group="person"))
     fold = table.folds(4).of(table.numbers)
     assert (
         table.frame.groupby("person")
@@ -292,7 +285,7 @@ def test_a_fit_that_is_cut_off_after_any_window_goes_on_to_the_bit(
     folder, little, tmp_path, monkeypatch, setting, stages
 ):
     monkeypatch.setattr("vecprop.files.checkpoint.store.SHARE", np.inf)
-    monkeypatch.setattr("vecprop.tables.ensemble.staged.PROGRESS", -9.0)  # so that all stages are kept
+    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # so that all stages are kept
     columns = {name: "ignore" for name in (*IGNORED, "v") if name not in setting.values()}
     settings = OF_CLASSES | {"columns": columns, "stages": stages}
     whole = TabularClassifier("y", **settings).fit(folder, memory="1GB", **setting)
@@ -349,7 +342,6 @@ def test_memory_is_an_amount():
 def test_folds_in_time_follow_each_other():
     folds = StreamedFolds(0, 2, np.array([0, 5, 7, 9], np.uint16), np.array([5, 9]))
     assert folds.of(np.arange(4)).tolist() == [-1, 0, 0, 1]
-    assert folds.learns(np.arange(4), 1).tolist() == [True, True, True, False]
 
 
 @pytest.mark.long

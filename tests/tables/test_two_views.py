@@ -13,9 +13,8 @@ from vecprop import ELU, Dense, ReLU, SiLU, TabularClassifier, TabularRegressor,
 from vecprop.tables import table_model
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.ensemble.calibration import ROWS_OF_ITS_OWN, best_shares
-from vecprop.tables.ensemble.ensemble import Ensemble, temperature_scaled
-from vecprop.tables.ensemble.ensemble_fit import Fit, trained
-from vecprop.tables.ensemble.staged import Growing
+from vecprop.tables.ensemble.ensemble import Ensemble, Fit, results_of, temperature_scaled
+from vecprop.tables.ensemble.stages import Growing
 
 FEW: dict[str, Any] = {
     "n_members": 3,
@@ -124,13 +123,11 @@ def test_no_other_shares_are_better_on_rows_not_seen(classifier, regressor):
 def out_of_fold(model, target, move):
     """Return the loss of out-of-fold predictions, with a share of the standardised view that is moved."""
     fit = model.plan(TABLE, target).fit
-    (outcome,) = trained([(fit, fit.members())], None)
+    (results,) = results_of([fit], None)
+    outcome = fit.outcome(results)
     share, loss = float(np.clip(model.ensemble_.views[1].share + move, 0, 1)), 0.0
-    by_view = np.array_split(np.arange(len(outcome.results)), 2)
-    unseen = [
-        fit.unseen(view, [outcome.results[place] for place in places], outcome.folds)
-        for view, places in zip(model.ensemble_.views, by_view, strict=True)
-    ]
+    pairs = zip(model.ensemble_.views, outcome.results[0], strict=True)
+    unseen = [fit.unseen(view, own, outcome.folds) for view, own in pairs]
     for (own, pieces), (_, standardised) in zip(*unseen, strict=True):
         pieces, standardised = (
             (Y if view.inverse_temperature is None else temperature_scaled(Y, view.inverse_temperature)).mean(axis=1)
@@ -176,20 +173,15 @@ def test_a_model_trained_anew_keeps_shares_and_temperatures(classifier):
         assert (new.thetas != old.thetas).any()
 
 
-def results_with(fit: Fit, without: set[int], reason: str, members=None):
+def results_with(fit: Fit, without: set[int], reason: str, members=()):
     """Return the results of a fit's members, of which some have diverged or had not begun."""
-    (outcome,) = trained([(fit, members or fit.members())], None)
-    results = list(outcome.results)
+    (results,) = results_of([fit], None, members=members)
+    results = list(results)
     for number in without:
-        state = results[number].state
-        if reason == "interrupted":
-            state = replace(state, epoch=0)
-        results[number] = replace_result(results[number], reason, state)
+        result = results[number]
+        state = replace(result.state, epoch=0) if reason == "interrupted" else result.state
+        results[number] = type(result)(result.theta, result.history, state, reason)
     return results
-
-
-def replace_result(result, reason, state):
-    return type(result)(result.theta, result.history, state, reason)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +200,7 @@ def test_as_many_networks_are_kept_as_have_a_partner_or_a_whole_view(classifier,
     outcome = fit.outcome(results_with(fit, without, reason))
     (ensemble,) = outcome.ensembles
     assert ([view.view for view in ensemble.views], outcome.folds.tolist()) == (views, folds)
-    assert len(outcome.results) + len(outcome.others) == 6
+    assert outcome.results.size + outcome.others.size == 6
     assert sum(view.share for view in ensemble.views) == 1
 
 
@@ -227,10 +219,9 @@ def test_a_model_of_which_one_view_was_trained_works_and_is_trained_anew(classif
     [("interrupted", KeyboardInterrupt, None), ("diverged", ValueError, "lower learning_rate_init")],
 )
 def test_a_training_anew_without_one_view_is_no_model(classifier, monkeypatch, reason, error, told):
-    def without_second_view(fits, *_):
-        ((fit, members),) = fits
-        return [fit.outcome(results_with(fit, {3, 4, 5}, reason, members))]
+    def without_second_view(fits, _, checkpoint, workers, members):
+        return [results_with(fits[0], {3, 4, 5}, reason, members)]
 
-    monkeypatch.setattr(table_model, "trained", without_second_view)
+    monkeypatch.setattr(table_model, "results_of", without_second_view)
     with pytest.raises(error, match=told):
         classifier.refitted(TABLE, CLASSES)

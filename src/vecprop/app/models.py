@@ -23,8 +23,8 @@ from ..tables.evaluation.targets import (
     positive_class,
     rows_for,
 )
+from ..tables.explaining.column_notes import Watch
 from ..tables.explaining.contributions import Explanations
-from ..tables.explaining.drift import Watch
 from ..tables.explaining.importance import Importance, importances, influences, loss_name
 from ..tables.reading.file_lists import STANDARD_INPUT
 from ..tables.reading.frames import Frame, as_frame

@@ -11,7 +11,7 @@ from ..core.network import Network
 from ..estimators.classifier import MLPClassifier
 from ..estimators.many.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from ..estimators.regressor import MLPRegressor
-from ..tables.ensemble.intervals import require_share
+from ..tables.ensemble.calibration import require_share
 from ..tables.regressor import TabularRegressor
 from ..train.state import TrainingState
 from . import FileError

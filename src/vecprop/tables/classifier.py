@@ -24,8 +24,7 @@ from .ensemble.calibration import (
     positive_index,
     positive_of,
 )
-from .ensemble.ensemble import Ensemble, Unseen, out_of_fold, temperature_scaled
-from .ensemble.ensemble_fit import TrainingRows
+from .ensemble.ensemble import Ensemble, TrainingRows, Unseen, out_of_fold, temperature_scaled
 from .ensemble.stages import Calibrated, Stage
 from .error import TableError, first_line, pandas
 from .reading.reading import as_classes
@@ -104,10 +103,8 @@ class TabularClassifier(ClassifierMixin, TableModel):
     True
     """
 
-    target: str | None = None
     _: KW_ONLY
     weight_decay: float = 10.0
-    n_iter_no_change: int = 20
     label_smoothing: float = 0.1
     class_weight: Any = None
     threshold: float | str | None = None
@@ -192,16 +189,17 @@ class TabularClassifier(ClassifierMixin, TableModel):
             The rows' weights.
         """
         y, predicted, sample_weight = self._scored(X, y, sample_weight)
-        y = as_classes(pandas().Series(y)).to_numpy() if np.ndim(y) == 1 else y
+        y = self._values(pandas().Series(y)) if np.ndim(y) == 1 else y
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
-    def _plain(self, y: Any) -> Any:
-        return as_classes(y)
+    def _values(self, y: Any) -> np.ndarray:
+        return as_classes(y).to_numpy()
 
-    def _losses(self) -> list[Loss]:
+    def losses(self) -> list[Loss]:
+        """Return the loss of the networks."""
         return [SoftmaxCrossEntropy()]
 
-    def _read_target(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, int]:
+    def _read_target(self, y: np.ndarray, weight: np.ndarray | None, ends: Any = None) -> np.ndarray:
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise TableError(f"{self._named_target} contains infinity, which is no class: fix it.")
         self._require_labels(y)
@@ -215,7 +213,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         shares = counts / counts.sum()
         T = np.tile((self.label_smoothing * shares).astype(np.float32), (len(y), 1))
         T[np.arange(len(y)), numbers] = self.label_smoothing * shares[numbers] + (1 - self.label_smoothing)
-        return T, len(self.classes_)
+        return T
 
     def _encoding(
         self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None
@@ -299,30 +297,30 @@ class TabularClassifier(ClassifierMixin, TableModel):
         )
         return factors * (1.0 if weight is None else weight)
 
-    def _calibrated(
+    def calibrated(
         self, ensembles: list[Ensemble], unseen: Sequence[Sequence[Unseen]], rows: TrainingRows
     ) -> Calibrated:
+        """Choose the views' shares and temperatures, and that of all, by rows that networks have not seen."""
         (ensemble,), (of_ensemble,) = ensembles, unseen
         of_views = [out_of_fold(each, len(rows.T)) for each in of_ensemble]  # (N, J, C)
         known, classes = np.flatnonzero(~np.isnan(of_views[0][:, 0, 0])), rows.T.argmax(axis=1)
+        weights = np.ones(len(classes)) if rows.weight is None else rows.weight
 
-        def calibrated(own: np.ndarray) -> tuple[Ensemble, float]:
-            weight = None if rows.weight is None else rows.weight[own]
-            return _calibrated(ensemble, [P[own] for P in of_views], classes[own], weight)
+        def best(own: np.ndarray) -> tuple[Ensemble, float]:
+            each, of, weight = [P[own] for P in of_views], classes[own], None if rows.weight is None else weights[own]
+            scales = [best_inverse_temperature(P, of, weight) for P in each]
+            scaled = [temperature_scaled(P, scale).mean(axis=1) for P, scale in zip(each, scales, strict=True)]
+            shared = ensemble.with_shares(likeliest_shares(scaled, of, weight), scales)
+            return shared, best_inverse_temperature(shared.together(each), of, weight, MOST_AGAIN)
 
         P, half = np.full((len(rows.T), of_views[0].shape[2]), np.nan), rows.fold[known] % 2
         for number in np.unique(half):  # the rows of one half of the folds calibrate the predictions of the other
             own, others = known[half == number], known[half != number]
-            of_others, scale = calibrated(others if len(others) else own)
+            of_others, scale = best(others if len(others) else own)
             P[own] = temperature_scaled(of_others.together([Y[own] for Y in of_views]), scale).mean(axis=1)
-        ensemble, inverse_temperature = calibrated(known)
-        weight = None if rows.weight is None else rows.weight[known]
-        learned = {
-            "ensemble_": ensemble,
-            "inverse_temperature_": inverse_temperature,
-            "validation_loss_": log_loss(P[known], classes[known], weight),
-        }
-        return Calibrated(learned, P)
+        shared, inverse_temperature = best(known)
+        loss = log_loss(P[known], classes[known], None if rows.weight is None else weights[known])
+        return Calibrated({"ensemble_": shared, "inverse_temperature_": inverse_temperature}, P, loss)
 
     def _decide(self, unseen: np.ndarray, rows: TrainingRows) -> None:
         vars(self).pop("threshold_", None)  # of an earlier fit
@@ -344,19 +342,6 @@ class TabularClassifier(ClassifierMixin, TableModel):
             f"are of the class {named}."
         )
         return 0.5
-
-
-def _calibrated(
-    ensemble: Ensemble, of_views: list[np.ndarray], classes: np.ndarray, weight: np.ndarray | None
-) -> tuple[Ensemble, float]:
-    """Return an ensemble with the best temperature and share of each view, and the best inverse temperature of all.
-
-    ``of_views`` are the out-of-fold predictions of each view, (n, J, C).
-    """
-    scales = [best_inverse_temperature(P, classes, weight) for P in of_views]
-    scaled = [temperature_scaled(P, scale).mean(axis=1) for P, scale in zip(of_views, scales, strict=True)]
-    ensemble = ensemble.with_shares(likeliest_shares(scaled, classes, weight), scales)
-    return ensemble, best_inverse_temperature(ensemble.together(of_views), classes, weight, MOST_AGAIN)
 
 
 def factors_of_classes(model: Any, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:

@@ -1,7 +1,8 @@
 """The regressor of tables."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -14,18 +15,15 @@ from ..estimators.data import Numbers as Targets
 from ..estimators.sklearn_compat import Interval, StrOptions
 from .encoding.column import first_of
 from .encoding.encoder import View
-from .ensemble.calibration import best_shares
-from .ensemble.ensemble import Ensemble, Unseen, out_of_fold
-from .ensemble.ensemble_fit import Outcome, TrainingRows
-from .ensemble.intervals import Residuals
+from .ensemble.calibration import Residuals, best_shares
+from .ensemble.ensemble import Ensemble, Outcome, TrainingRows, Unseen, out_of_fold
 from .ensemble.stages import Calibrated, Stage
 from .error import TableError, pandas
 from .kinds.kinds import target_reading
 from .kinds.values import read_numbers, texts_of
 from .kinds.written import NumberReading
 from .settings import CONSTRAINTS, documented
-from .streaming.streamed import Streamed
-from .table_model import Rows, TableModel
+from .table_model import TableModel
 
 LARGEST_SPREAD = 1e150
 """The largest difference between two targets, and its inverse the least one, so that squares are ordinary numbers."""
@@ -78,10 +76,7 @@ class TabularRegressor(RegressorMixin, TableModel):
     True
     """
 
-    target: str | None = None
     _: KW_ONLY
-    weight_decay: float = 1.0
-    n_iter_no_change: int = 20
     loss: str = "squared_error"
     quantile: Any = 0.5
 
@@ -173,10 +168,8 @@ class TabularRegressor(RegressorMixin, TableModel):
             The rows' weights.
         """
         y, Y, sample_weight = self._scored(X, y, sample_weight)
-        y = self._numbers(y)
-        if self.levels:
-            return float(d2_pinball_score(y, Y, alpha=self.level, sample_weight=sample_weight))
-        return float(r2_score(y, Y, sample_weight=sample_weight))
+        score = partial(d2_pinball_score, alpha=self.level) if self.levels else r2_score
+        return float(score(self._values(y), Y, sample_weight=sample_weight))
 
     def _in_units(self, Y: np.ndarray) -> np.ndarray:
         return np.clip(Y * self.targets_.scale + self.targets_.shift, *self.range_)
@@ -209,19 +202,17 @@ class TabularRegressor(RegressorMixin, TableModel):
             raise AttributeError('TabularRegressor predicts a mean: only with loss="quantile" it has a level.')
         return self.levels[len(self.levels) // 2]
 
-    def _losses(self) -> list[Loss]:
+    def losses(self) -> list[Loss]:
+        """Return the loss of the networks that predict, and those of the outer levels."""
         if not self.levels:
             return [SquaredError()]
         return [Quantile(self.level), *(Quantile(level) for level in self.levels if level != self.level)]
 
-    def _rows(
-        self, X: Any, y: Any, sample_weight: Any, groups: Any, time: Any, aside: Mapping[str, str] | None
-    ) -> Rows:
-        rows = super()._rows(X, y, sample_weight, groups, time, aside)
-        y = pandas().Series(rows.target)
-        self.target_reading_, note = target_reading(y, self.target or "", rows.frame, self.asked)
+    def _learned(self, y: Any, frame: Any) -> np.ndarray:
+        y = pandas().Series(y.to_numpy(), frame.index)
+        self.target_reading_, note = target_reading(y, self.target or "", frame, self.asked)
         self.notes_ += [f"{self._named_target} {note}."] if note else []
-        target = self._numbers(pandas().Series(rows.target, rows.frame.index))
+        target = self._values(y)
         with np.errstate(over="ignore"):  # which the check is of
             spread = float(np.ptp(target))
         if spread > 0 and not 1 / LARGEST_SPREAD <= spread <= LARGEST_SPREAD:
@@ -231,27 +222,21 @@ class TabularRegressor(RegressorMixin, TableModel):
             )
         if target.min() == target.max():
             self.notes_ += [f"{self._named_target} is {target[0]:.6g} in all rows: there is nothing to learn."]
-        return rows._replace(target=target)
+        return target
 
-    def _read_target(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, int]:
-        self.targets_ = Targets.standard(y[:, None], weight)
-        self.range_ = (float(y.min()), float(y.max()))
-        return self.targets_.encode(y[:, None]).astype(np.float32), 1
+    def _read_target(
+        self, y: np.ndarray, weight: np.ndarray | None, ends: tuple[float, float] | None = None
+    ) -> np.ndarray:
+        self.targets_, self.range_ = Targets.standard(y[:, None], weight), ends or (float(y.min()), float(y.max()))
+        return self.targets_.encode(y[:, None]).astype(np.float32)
 
-    def _refine_range(self, streamed: Streamed) -> None:
-        if streamed.target_range is not None:
-            self.range_ = streamed.target_range
-
-    def _encoding(
-        self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None
-    ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]:
+    def _encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
         def encoded(y: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-            T = self.targets_.encode(self._numbers(y)[:, None]).astype(np.float32)
-            return T, None if factor is None else np.ones(len(T))
+            return self.targets_.encode(y[:, None]).astype(np.float32), None if factor is None else np.ones(len(y))
 
         return encoded
 
-    def _numbers(self, y: Any) -> np.ndarray:
+    def _values(self, y: Any) -> np.ndarray:
         """Return targets as numbers, or refuse those that are none."""
         series = pandas().Series(y)
         reading = getattr(self, "target_reading_", NumberReading.of(texts_of(series)))
@@ -272,26 +257,23 @@ class TabularRegressor(RegressorMixin, TableModel):
         super().keep(outcome)
         self.outer_ = outcome.ensembles[1:]
 
-    def _calibrated(
+    def calibrated(
         self, ensembles: list[Ensemble], unseen: Sequence[Sequence[Unseen]], rows: TrainingRows
     ) -> Calibrated:
+        """Choose the views' shares, and keep residuals, by rows that networks have not seen."""
         y = self._in_units(rows.T[:, 0])
         weight = np.ones(len(y)) if rows.weight is None else rows.weight
-        of_all = zip(ensembles, self._losses(), unseen, strict=True)
+        of_all = zip(ensembles, self.losses(), unseen, strict=True)
         shared, each = zip(*(self._shared(*of_ensemble, rows) for of_ensemble in of_all), strict=True)
         ends = each[1:] or each * 2
         distances = [np.maximum(low - y[own], y[own] - high) for (own, low), (_, high) in zip(*ends, strict=True)]
-        learned = {
-            "ensemble_": shared[0],
-            "outer_": list(shared[1:]),
-            "residuals_": Residuals.of(distances, [weight[own] for own, _ in each[0]], rows.groups),
-        }
+        residuals = Residuals.of(distances, [weight[own] for own, _ in each[0]], rows.groups)
+        learned = {"ensemble_": shared[0], "outer_": list(shared[1:]), "residuals_": residuals}
         Y, *outer = (out_of_fold(of_members, len(y)) for of_members in each)
         known = ~np.isnan(Y)
         if not self.levels:
             loss = float(np.sqrt(np.average((Y - y)[known] ** 2, weights=weight[known])))
-            return Calibrated(learned | {"validation_loss_": loss}, Y)
+            return Calibrated(learned, Y, loss)
         Y = np.stack([outer[0], Y, outer[1]] if outer else [Y], axis=1)
         losses = np.mean([Quantile(level).element(of, y) for of, level in zip(Y.T, self.levels, strict=True)], axis=0)
-        loss = float(np.average(losses[known], weights=weight[known]))
-        return Calibrated(learned | {"validation_loss_": loss}, Y)
+        return Calibrated(learned, Y, float(np.average(losses[known], weights=weight[known])))

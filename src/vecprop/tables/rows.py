@@ -6,21 +6,22 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.utils.validation import column_or_1d
 
+from ..estimators.sklearn_compat import check_feature_names, check_n_features
 from .encoding.column import first_of
+from .encoding.folds import Dependence
 from .error import TableError, first_line, pandas
 from .kinds.ambiguities import NOTHING, Asked
 from .kinds.kinds import as_whole
 from .kinds.values import as_numbers
 from .reading.delimited import require_columns
-from .reading.frames import Frame
+from .reading.frames import Frame, as_frame, column_of, has_names
 
 LARGEST_WEIGHT = 1e30
 """The largest weight of a row, with room for sums in float32; weights below its inverse count as 0."""
 OF_GROUPS = "it tells groups apart"
 """Why a column of groups is no input."""
-OF_WEIGHTS = "it weighs rows"
-"""Why a column of weights is no input."""
 COUNTS_ROWS = "it counts the rows; call it a number if it is one"
 """Why a column of row numbers is no input."""
 FEWEST_ROWS = 20
@@ -41,11 +42,17 @@ class Roles:
     time: str | None = None
     test: float = 0.0
 
+    @classmethod
+    def named(cls, target: str | None, weight: Any, group: Any, time: Any) -> "Roles":
+        """Return the roles of columns, as far as they are given by name."""
+        weight, group, time = (name if isinstance(name, str) else None for name in (weight, group, time))
+        return cls(target, weight, group, time)
+
     @property
     def reasons(self) -> dict[str, str]:
         """The columns besides the target that are no inputs, each with the reason."""
-        of_groups = {} if self.group is None else {self.group: OF_GROUPS}
-        return of_groups if self.weight is None else of_groups | {self.weight: OF_WEIGHTS}
+        roles = {self.group: OF_GROUPS, self.weight: "it weighs rows"}
+        return {name: reason for name, reason in roles.items() if name is not None}
 
     def require(self, names: Sequence[str]) -> None:
         """Refuse a table without one of the columns, and the target in another role."""
@@ -113,10 +120,10 @@ class RowFilter:
         return counts, values
 
     def _checked(self, weight: Any, is_meant: np.ndarray) -> np.ndarray:
-        series = weight if isinstance(weight, pandas().Series) else None
         if self.weight is not None:
-            values = as_numbers(series)[0]
+            values, named = as_numbers(weight)[0], f"Column {self.weight!r}, the weights,"
         else:
+            named = "sample_weight"
             try:
                 values = np.asarray(weight, float)
             except ValueError as error:
@@ -128,11 +135,10 @@ class RowFilter:
                 )
         wrong = is_meant & ~((values >= 0) & (values <= LARGEST_WEIGHT))
         if wrong.any():
-            named = "sample_weight" if self.weight is None else f"Column {self.weight!r}, the weights,"
+            series = weight if isinstance(weight, pandas().Series) else pandas().Series(values)
             raise TableError(
-                f"{named} has {int(wrong.sum())} value(s) that are no weights, such as "
-                f"{first_of(pandas().Series(values) if series is None else series, wrong)}: weights are numbers from 0 "
-                f"to {LARGEST_WEIGHT:g}; fix or drop them."
+                f"{named} has {int(wrong.sum())} value(s) that are no weights, such as {first_of(series, wrong)}: "
+                f"weights are numbers from 0 to {LARGEST_WEIGHT:g}; fix or drop them."
             )
         return values
 
@@ -150,15 +156,12 @@ class RowFilter:
             named = "sample_weight" if self.weight is None else f"Column {self.weight!r}, the weights,"
             tiny = f", or below {1 / LARGEST_WEIGHT:g}," if self.of_tiny else ""
             raise TableError(f"{named} is zero{tiny} in all rows, so that none counts: weigh at least two rows.")
-        found = []
-        for count, why in (
+        reasons = (
             (self.without_target, "have no target"),
             (self.of_zero, "have the weight 0"),
             (self.of_tiny, f"have a weight below {1 / LARGEST_WEIGHT:g}, which counts as 0,"),
-        ):
-            if count:
-                found.append(f"{count} of {self.total} rows {why} and are left out.")
-        return found
+        )
+        return [f"{count} of {self.total} rows {why} and are left out." for count, why in reasons if count]
 
 
 class UsedRows(NamedTuple):
@@ -180,8 +183,70 @@ class UsedRows(NamedTuple):
         used = frame if counts.all() else frame[counts]
         if rows.without_target:
             used = used.assign(**{str(target): as_whole(used[target])})
-        weight = np.ones(len(used)) if weight is None else weight[counts]
-        return cls(used, weight, counts, notes)
+        return cls(used, np.ones(len(used)) if weight is None else weight[counts], counts, notes)
+
+
+class LearnedRows(NamedTuple):
+    """The rows that a model learns from, where they are in its table, the columns set aside, and why, and notes."""
+
+    frame: Frame
+    target: Any
+    weight: np.ndarray | None
+    dependence: Dependence
+    aside: dict[str, str]
+    is_used: np.ndarray
+    notes: list[str]
+
+    @classmethod
+    def of(
+        cls, model: Any, X: Any, y: Any, sample_weight: Any, groups: Any, time: Any, aside: dict[str, str] | None
+    ) -> "LearnedRows":
+        """Return the rows with a target and a weight of the table that a model is fitted to."""
+        frame, name = as_frame(X, model, model.target), type(model).__name__
+        notes = list(frame.attrs.get("notes", []))
+        index = [level for level in frame.attrs.get("index", []) if y is not None or level != model.target]
+        if index:
+            named = f"{' and '.join(map(repr, index))} of the data frame"
+            one, more = f"The index {named} is a column", f"The levels {named}'s index are columns"
+            are, leaves = (one, "it") if len(index) == 1 else (more, "them")
+            notes.append(f"{are}: reset_index(drop=True) leaves {leaves} out.")
+        if y is None:
+            if model.target is None:
+                raise TableError(
+                    f"{name} requires y to be passed, but the target y is None: give y, or the setting target=, the "
+                    "name of a column."
+                )
+            y = column_of(frame, model.target)
+        if isinstance(y, str):
+            raise TableError(
+                f"y is the text {y!r}, but must hold the targets: name their column when the model is made, "
+                f"{name}(target={y!r})."
+            )
+        roles = Roles.named(model.target, sample_weight, groups, time)
+        roles.require(frame.columns)
+        frame = frame.drop(columns=model.target) if model.target in frame.columns else frame
+        if groups is None and aside is not None:  # of a model that is trained anew: its groups stay together
+            of_groups = (name for name, reason in aside.items() if reason == OF_GROUPS and name in frame.columns)
+            groups = next(of_groups, None)
+        dependence = Dependence.of(frame, groups, time, model.asked)
+        aside = frame.attrs.get("aside") if aside is None else aside  # of who has seen the whole file
+        aside = roles.set_aside(frame, model.asked) if aside is None else aside
+        check_feature_names(model, frame if has_names(X) else X, reset=True)
+        check_n_features(model, frame, reset=True)
+        y = y if isinstance(y, pandas().Series) else pandas().Series(column_or_1d(y, warn=True))
+        if len(y) != len(frame):
+            raise TableError(f"The table has {len(frame)} rows, but y has {len(y)}: give one target a row.")
+        rows = RowFilter(model.target, roles.weight)
+        counts, weight = rows.see(y, sample_weight if roles.weight is None else frame[roles.weight])
+        notes += rows.notes()
+        if counts.sum() < 2:
+            raise TableError("There is one sample only: a model needs two rows with a target at least that count.")
+        if not counts.all():
+            frame, y, dependence = frame[counts], y[counts], dependence[counts]
+        y = as_whole(y) if rows.without_target else y
+        weight = None if weight is None or rows.are_equal else weight[counts]
+        aside = {name: reason for name, reason in aside.items() if name in frame.columns}
+        return cls(frame, y, weight, dependence, aside, counts, notes)
 
 
 def row_numbers(frame: Frame, but: Container[Any] = ()) -> dict[str, str]:
@@ -202,8 +267,7 @@ def row_numbers(frame: Frame, but: Container[Any] = ()) -> dict[str, str]:
         series = frame[name]
         if name in but or len(series) < FEWEST_ROWS or _rising(series.iloc[:_FIRST]) is None:
             continue
-        rising = _rising(series)
-        if rising is None:
+        if (rising := _rising(series)) is None:
             continue
         if rising[0] + len(rising) - 1 == rising[-1]:
             found[name] = COUNTS_ROWS

@@ -1,49 +1,34 @@
 """The base of both estimators of tables: from a table to a fitted ensemble, and to the networks' inputs."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
-from ..core.layers import Dense, Dropout
-from ..core.losses import Loss
-from ..core.network import Network
-from ..core.rows.selection import Selection
 from ..estimators.many.keeping import held, require_repeatable
-from ..estimators.parts import ACTIVATIONS
 from ..estimators.sklearn_compat import check_feature_names, check_n_features, fit_context
 from ..system.threads import at_most_jobs
-from ..system.versions import Versioned
 from ..train.progress import Progress, progress_bar
-from ..train.state import TrainingResult
-from .encoding.column import VIEWS, Column
-from .encoding.encoder import Encoder
-from .encoding.folds import Dependence
-from .ensemble.ensemble import Ensemble, Unseen
-from .ensemble.ensemble_fit import INTERRUPTED, Fit, Outcome, TrainingRows, ViewFit, trained
-from .ensemble.intervals import Residuals
-from .ensemble.staged import Growing, fit_in_stages
-from .ensemble.stages import Calibrated, Plan, Schedule, Stage
-from .error import TableError, pandas
+from .encoding.encoder import VIEWS, Encoder
+from .ensemble.ensemble import INTERRUPTED, Ensemble, Fit, Outcome, TrainingRows, Unseen, ViewFit, results_of
+from .ensemble.stages import Calibrated, Growing, Plan, Schedule, fit_in_stages
+from .error import TableError
+from .explaining.column_notes import Profile, TrainedRows, Watch, leaks
 from .explaining.contributions import Explanations, explanations
-from .explaining.drift import Profile, Tally, TrainedRows, Watch
-from .explaining.leaks import leaks
 from .kinds.kinds import as_whole
 from .kinds.values import as_numbers
 from .reading.file_lists import files_of, is_path
 from .reading.frames import FEWEST_AT_ONCE, Frame, as_frame, by_blocks, column_of, has_names, names_of_array, twice
-from .reading.reading import is_dataset, may_be_in_parts, read_chunks
-from .reading.table_parts import TableParts, frames_of
-from .rows import OF_GROUPS, Roles, RowFilter
+from .reading.reading import may_be_in_parts, read_chunks
+from .reading.table_parts import frames_of
+from .rows import LearnedRows, Roles
 from .settings import SharedSettings
-from .streaming.memory_plan import parts_if_larger
-from .streaming.streamed import Streamed
-from .streaming.window_fit import StreamedRows
+from .streaming.streamed import Streamed, StreamedRows
 
 TRAINED_ANEW = "The model was trained anew"
 """The beginning of the note on a model that is `refitted`."""
@@ -55,29 +40,19 @@ OWN_ROWS = (
 """The note on a streamed table where there are workers, and one stage."""
 
 
-class Rows(NamedTuple):
-    """The rows that a model learns from, where they are in its table, and the columns set aside, with the reasons."""
-
-    frame: Frame
-    target: np.ndarray
-    weight: np.ndarray | None
-    dependence: Dependence
-    aside: dict[str, str]
-    is_used: np.ndarray
-
-
-class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
+class TableModel(SharedSettings):
     """The base of `TabularClassifier` and `TabularRegressor`."""
 
     ensemble_: Ensemble
     out_of_fold_: np.ndarray
     stages_: int
     validation_loss_: float
+    notes_: list[str]
     n_features_in_: int
     feature_names_in_: np.ndarray  # if all are text
     # Of classifiers, and of regressors. In these, which are dataclasses, annotations would be settings.
     inverse_temperature_: float
-    residuals_: Residuals
+    residuals_: Any
     outer_: list[Ensemble]
     _from_unseen: ClassVar[tuple[str, ...]]
     """The attributes that come from the members' predictions of rows that they have not seen."""
@@ -93,15 +68,21 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             require_repeatable(self)
 
     @abstractmethod
-    def _losses(self) -> list[Loss]:
-        """Return the loss of the networks that predict, and then the losses of other ensembles beside them."""
+    def _values(self, y: Any) -> np.ndarray:
+        """Return known values of a target as they are learned, which may be the text of a file."""
+
+    def _learned(self, y: Any, frame: Frame) -> np.ndarray:
+        """Return the target of training as it is learned, given the other columns too."""
+        return self._values(y)
 
     @abstractmethod
-    def _read_target(self, y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, int]:
-        """Learn the classes or the scale of the targets; return the networks' targets and number of outputs."""
+    def _read_target(
+        self, y: np.ndarray, weight: np.ndarray | None, ends: tuple[float, float] | None = None
+    ) -> np.ndarray:
+        """Learn the classes or the scale of the targets, whose ends may be known; return the networks' targets."""
 
     @abstractmethod
-    def _calibrated(
+    def calibrated(
         self, ensembles: list[Ensemble], unseen: Sequence[Sequence[Unseen]], rows: TrainingRows
     ) -> Calibrated:
         """Choose the views' shares, and calibrate predictions, by predictions of rows that networks have not seen."""
@@ -204,31 +185,32 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         check_is_fitted(self)
         model: Any = clone(self)
         names = {"sample_weight": sample_weight, "groups": groups, "time": None}
-        X = X if (streamed := self._streamed(X, y, names, memory)) is None else streamed
-        plan = model.plan(X, y, sample_weight, groups, before=self.encoder_)
-        fit = plan.fit
-        kept = [plan.view_like(fit, networks) for networks in self.ensemble_.views]
-        stream = None if fit.stream is None else replace(fit.stream, folds=None)
-        fit = replace(fit, views=kept, stream=stream)
-        epochs = np.reshape(list(map(_best_epoch, self.validation_loss_curves_)), (len(self.ensembles) * len(kept), -1))
-        until = [max(round(float(np.nanmedian(own))), 1) for own in epochs]
+        streamed = self._streamed(X, y, names, memory)
+        plan = model.plan(X if streamed is None else streamed, y, sample_weight, groups, before=self.encoder_)
+        views = [plan.view_like(plan.fit, networks) for networks in self.ensemble_.views]
+        stream = None if plan.fit.stream is None else replace(plan.fit.stream, folds=None)
+        fit = replace(plan.fit, views=views, stream=stream)
+        # The first loss of a curve is before the first epoch; curves of networks that were not trained are empty.
+        best = [float(np.nanargmin(curve)) if curve else np.nan for curve in self.validation_loss_curves_]
+        of_views = np.reshape(best, (len(self.ensembles) * len(views), -1))
+        until = [max(round(float(np.nanmedian(own))), 1) for own in of_views]
         with at_most_jobs(self.n_jobs):
-            members = fit.members_of_all_rows(self.ensemble_.folds, until)
+            members = fit.members(self.ensemble_.folds, until)
             checkpoint = None if self.checkpoint is None else self.checkpoint.part("anew")
-            (outcome,) = trained([(fit, members)], progress, checkpoint, self.workers)
+            (results,) = results_of([fit], progress, checkpoint, self.workers, [members])
+            outcome = fit.outcome(results)
         if outcome.is_interrupted:
             raise KeyboardInterrupt
-        if outcome.others:
+        if outcome.others.size:
             raise ValueError(
                 "Training anew diverged in each network of a view: lower learning_rate_init (now "
                 f"{self.learning_rate_init})."
             )
-        shares = [
-            ([view.share for view in ensemble.views], [view.inverse_temperature for view in ensemble.views])
-            for ensemble in self.ensembles
+        ensembles = [
+            new.with_shares([view.share for view in old.views], [view.inverse_temperature for view in old.views])
+            for new, old in zip(outcome.ensembles, self.ensembles, strict=True)
         ]
-        pairs = zip(outcome.ensembles, shares, strict=True)
-        model.keep(outcome._replace(ensembles=[ensemble.with_shares(*of_before) for ensemble, of_before in pairs]))
+        model.keep(outcome._replace(ensembles=ensembles))
         for name in self._from_unseen:
             if hasattr(self, name):
                 setattr(model, name, getattr(self, name))
@@ -242,21 +224,21 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
 
     def _streamed(self, X: Any, y: Any, names: dict[str, Any], memory: int | str | None) -> Streamed | None:
         """Return files or a data set that do not fit into memory; None for others, and tables of other kinds."""
-        if not (is_path(X) or is_dataset(X)):
-            return None
-        weight, group, time = (name if isinstance(name, str) else None for name in names.values())
-        roles = Roles(self.target, weight, group, time)
-        if (found := parts_if_larger(X, memory, self.asked, [str(self.target), *roles.reasons])) is None:
-            return None
         wrong = [setting for setting, name in names.items() if not isinstance(name, str | None)]
-        if y is not None or self.target is None or wrong:
-            setting = wrong[0] if wrong else "target"
-            raise TableError(
-                f"The table does not fit into memory, so that {setting} must be the name of a column of it: an array "
+        if y is not None or self.target is None:
+            wrong.append("target")
+        refusal = (
+            TableError(
+                f"The table does not fit into memory, so that {wrong[0]} must be the name of a column of it: an array "
                 "has a value for each row."
             )
-        seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
-        return Streamed.of(found.parts, roles, seed, found.memory, found.sizes, self.asked)
+            if wrong
+            else None
+        )
+        return Streamed.of(X, Roles.named(self.target, *names.values()), self._seed, memory, self.asked, refusal)
+
+    def _seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(2**31 - 2**16))
 
     def plan(
         self,
@@ -271,44 +253,48 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
 
         Of a model that is trained anew, the columns are used that were before, and mean targets are told if they were.
         """
-        streamed, aside = X if isinstance(X, Streamed) else None, None if before is None else before.dropped
+        streamed = X if isinstance(X, Streamed) else None
         if streamed is not None:
             roles = streamed.roles
             X, y, sample_weight, groups, time = streamed.frame, None, roles.weight, roles.group, roles.time
-            aside = streamed.aside if aside is None else aside
-        rows = self._rows(X, y, sample_weight, groups, time, aside)
-        if streamed is not None and not streamed.are_equal and rows.weight is None:
-            rows = rows._replace(weight=as_numbers(streamed.frame[streamed.roles.weight])[0])
-        count, weight = len(rows.target), self._weighted(rows.target, rows.weight)
-        count = count if streamed is None else streamed.rows
-        T, outputs = self._read_target(rows.target, weight)
-        stream = None
+        rows = LearnedRows.of(self, X, y, sample_weight, groups, time, None if before is None else before.dropped)
+        self.notes_ = rows.notes
+        target, raw = self._learned(rows.target, rows.frame), rows.weight
+        if streamed is not None and not streamed.are_equal and raw is None:
+            raw = as_numbers(streamed.frame[streamed.roles.weight])[0]
+        weight, ends = self._weighted(target, raw), None if streamed is None else streamed.target_range
+        T, told, stream = self._read_target(target, weight, ends), None, None
+        count = len(target) if streamed is None else streamed.rows
         if streamed is None:
-            seed = int(check_random_state(self.random_state).randint(2**31 - 2**16))
-            fold = rows.dependence.folds(rows.target, self.members(count), seed)
-            is_told = not rows.dependence.is_time if before is None else before.has_means
-            known = TrainingRows(T, weight, fold) if is_told else None
-            of_views = self._learn_columns(rows.frame, rows.target, rows.aside, known)
+            seed, folds = self._seed(), None
+            fold = rows.dependence.folds(target, self.members(count), seed)
         else:
-            of_views = self._learn_columns(rows.frame, rows.target, rows.aside, as_arrays=True)
             seed, folds = streamed.seed, streamed.folds(self.members(count))
             fold = folds.of(streamed.numbers)
-            self._refine_range(streamed)
-            targets = self._targets_of_parts(streamed, rows.target, T, weight)
-            stream = StreamedRows(streamed, self.encoder_, targets, outputs, folds)
+        self.asked.require([*rows.frame.columns, *([] if self.target is None else [self.target])])
+        self.encoder_, notes = Encoder.of(rows.frame.drop(columns=list(rows.aside)), self.asked)
+        self.encoder_.dropped.update(rows.aside)
+        self.notes_ += notes + [f"Column {name!r} is not used: {reason}." for name, reason in rows.aside.items()]
+        self.notes_ += leaks(rows.frame[self.encoder_.names], target)
+        columns = zip(self.encoder_.names, self.encoder_.parts, strict=True)
+        self.profiles_ = [Profile.of(part, rows.frame[name]) for name, part in columns]
+        if streamed is not None:
+            targets = self._targets_of_parts(streamed, target, T, weight)
+            stream = StreamedRows(streamed, self.encoder_, targets, T.shape[1], folds)
             is_alone = (self.stages or 1) == 1 and self.budget is None
             self.notes_ += streamed.notes + [OWN_ROWS] * (is_alone and self.workers is not None)
-        self.trained_rows_ = TrainedRows.of(self.encoder_, rows.frame, rows.target, count)
-        views, training = [], self.training(count)
-        inputs = dict(zip(VIEWS, of_views, strict=True))
+        elif not rows.dependence.is_time if before is None else before.has_means:
+            self.encoder_, told = self.encoder_.with_means(rows.frame, T, fold, weight)
+        with at_most_jobs(self.n_jobs):
+            of_views = self.encoder_.of_views(rows.frame, told, as_arrays=streamed is not None)
+        self.trained_rows_ = TrainedRows.of(self.encoder_, rows.frame, target, count)
+        views, inputs = [], dict(zip(VIEWS, of_views, strict=True))
         for stage in self.first_stages(count):
             own = self.encoder_.of_view(stage.view)
-            networks = self._networks(len(own), outputs, stage)
-            views.append(ViewFit(stage.view, own, inputs[stage.view], networks, training))
-        of_training = TrainingRows(T, weight, fold, rows.dependence.is_time, rows.dependence.count, rows.weight)
-        fit = Fit(views, of_training, seed, stream=stream)
-        is_auto = self.max_iter == "auto"
-        return Plan(fit, rows.is_used, self._calibrated, self._networks, self.training, is_auto, self.workers)
+            networks = self.networks(len(own), T.shape[1], stage)
+            views.append(ViewFit(stage.view, own, inputs[stage.view], networks, self.training(count)))
+        of_training = TrainingRows(T, weight, fold, rows.dependence.is_time, rows.dependence.count, raw)
+        return Plan(self, Fit(views, of_training, seed, stream=stream), rows.is_used)
 
     def learn(self, growing: Growing) -> None:
         """Make what was trained the attributes of the model."""
@@ -316,16 +302,13 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         self.keep(growing.outcome)
         if growing.is_interrupted and not growing.outcome.is_interrupted:
             self.notes_.append(INTERRUPTED)
-        vars(self).update(growing.calibrated.learned, stages_=growing.stages)
-        if growing.stages > 1:
-            self._keep_curves([result for ensemble in growing.results for view in ensemble for result in view])
-        unseen, is_used = growing.calibrated.unseen, growing.plan.is_used
+        learned, unseen, loss = growing.calibrated
+        vars(self).update(learned, validation_loss_=loss, stages_=growing.stages)
+        self._keep_curves(growing.results)
+        is_used = growing.plan.is_used
         self.out_of_fold_ = np.full((len(is_used), *unseen.shape[1:]), np.nan)
         self.out_of_fold_[is_used] = unseen
         self._decide(unseen, growing.plan.fit.rows)
-
-    def _refine_range(self, streamed: Streamed) -> None:
-        """Learn of the targets of all rows what the sample may lack."""
 
     def _targets_of_parts(
         self, streamed: Streamed, target: np.ndarray, T: np.ndarray, weight: np.ndarray | None
@@ -334,16 +317,13 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
 
         The arrays are those of the sample.
         """
-        raw = np.ones(len(target))
-        if streamed.roles.weight is not None:
-            raw = as_numbers(streamed.frame[streamed.roles.weight])[0]
+        name = streamed.roles.weight
+        raw = 1.0 if name is None else as_numbers(streamed.frame[name])[0]
         encoded = self._encoding(target, T, None if weight is None else weight / raw)
 
         def of_part(frame: Frame) -> tuple[np.ndarray, np.ndarray | None]:
-            T, factor = encoded(self._plain(as_whole(frame[streamed.roles.target])).to_numpy())
-            if factor is not None and streamed.roles.weight is not None:
-                factor = factor * as_numbers(frame[streamed.roles.weight])[0]
-            return T, factor
+            T, factor = encoded(self._values(as_whole(frame[streamed.roles.target])))
+            return T, factor if factor is None or name is None else factor * as_numbers(frame[name])[0]
 
         return of_part
 
@@ -357,109 +337,15 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         """Return the weights of the rows in training."""
         return weight
 
-    def _rows(
-        self, X: Any, y: Any, sample_weight: Any, groups: Any, time: Any, aside: Mapping[str, str] | None
-    ) -> Rows:
-        """Return what of a table is learned from: the rows with a target and a weight."""
-        frame, self.notes_ = as_frame(X, self, self.target), []
-        self.notes_ += frame.attrs.get("notes", [])
-        index = [name for name in frame.attrs.get("index", []) if y is not None or name != self.target]
-        if index:
-            named = f"{' and '.join(map(repr, index))} of the data frame"
-            are = f"The index {named} is a column" if len(index) == 1 else f"The levels {named}'s index are columns"
-            leaves = "it" if len(index) == 1 else "them"
-            self.notes_.append(f"{are}: reset_index(drop=True) leaves {leaves} out.")
-        if y is None:
-            if self.target is None:
-                raise TableError(
-                    f"{type(self).__name__} requires y to be passed, but the target y is None: give y, or the "
-                    "setting target=, the name of a column."
-                )
-            y = column_of(frame, self.target)
-        if isinstance(y, str):
-            raise TableError(
-                f"y is the text {y!r}, but must hold the targets: name their column when the model is made, "
-                f"{type(self).__name__}(target={y!r})."
-            )
-        weight, group, moment = (name if isinstance(name, str) else None for name in (sample_weight, groups, time))
-        roles = Roles(self.target, weight, group, moment)
-        roles.require(frame.columns)
-        frame = self._without_target(frame)
-        if groups is None and aside is not None:  # of a model that is trained anew: its groups stay together
-            of_groups = (name for name, reason in aside.items() if reason == OF_GROUPS and name in frame.columns)
-            groups = next(of_groups, None)
-        dependence = Dependence.of(frame, groups, time, self.asked)
-        aside = frame.attrs.get("aside") if aside is None else aside  # of who has seen the whole file
-        aside = roles.set_aside(frame, self.asked) if aside is None else aside
-        aside = {name: reason for name, reason in aside.items() if name in frame.columns}
-        check_feature_names(self, frame if has_names(X) else X, reset=True)
-        check_n_features(self, frame, reset=True)
-        y = pandas().Series(column_or_1d(y, warn=True)) if not isinstance(y, pandas().Series) else y
-        if len(y) != len(frame):
-            raise TableError(f"The table has {len(frame)} rows, but y has {len(y)}: give one target a row.")
-        rows = RowFilter(self.target, roles.weight)
-        counts, weight = rows.see(y, sample_weight if roles.weight is None else frame[roles.weight])
-        self.notes_ += rows.notes()
-        if counts.sum() < 2:
-            raise TableError("There is one sample only: a model needs two rows with a target at least that count.")
-        if not counts.all():
-            frame, y, dependence = frame[counts], y[counts], dependence[counts]
-        if rows.without_target:
-            y = as_whole(y)
-        weight = None if weight is None or rows.are_equal else weight[counts]
-        return Rows(frame, self._plain(y).to_numpy(), weight, dependence, aside, counts)
-
-    def _plain(self, y: Any) -> Any:
-        """Return the values of a target as they are learned, which may be the text of a file."""
-        return y
-
-    def _without_target(self, frame: Frame) -> Frame:
-        return frame.drop(columns=self.target) if self.target in frame.columns else frame
-
     @property
     def _named_target(self) -> str:
         return "The target" if self.target is None else f"The target {self.target!r}"
-
-    def _learn_columns(
-        self,
-        frame: Frame,
-        target: np.ndarray,
-        aside: dict[str, str],
-        known: TrainingRows | None = None,
-        *,
-        as_arrays: bool = False,
-    ) -> list[np.ndarray] | list[Selection]:
-        """Learn how the columns become inputs, without those set aside, and return each view's inputs of the rows.
-
-        Mean targets of categories are learned where the rows' targets and folds are known.
-        """
-        self.asked.require([*frame.columns, *([] if self.target is None else [self.target])])
-        self.encoder_, notes = Encoder.of(frame.drop(columns=list(aside)), self.asked)
-        self.encoder_.dropped.update(aside)
-        notes += [f"Column {name!r} is not used: {reason}." for name, reason in aside.items()]
-        self.notes_ += notes + leaks(frame[self.encoder_.names], target)
-        self.profiles_ = [Profile.of(part, frame[name]) for name, part in self._columns]
-        told = None
-        if known is not None:
-            self.encoder_, told = self.encoder_.with_means(frame, known.T, known.fold, known.weight)
-        with at_most_jobs(self.n_jobs):
-            return self.encoder_.of_views(frame, told, as_arrays=as_arrays)
-
-    def _networks(self, inputs: int, outputs: int, stage: Stage) -> list[Network]:
-        """Return a network of a stage for each loss."""
-        own = self.auto_activations[stage.view] if self.activation == "auto" else self.activation
-        name, dropout = stage.activation or own, max(self.dropout, stage.dropout)
-        activation = ACTIVATIONS.get(name, name)
-        layers = []
-        for width in stage.widths(self.widths):
-            layers += [Dense(width), activation, *([Dropout(dropout)] if dropout else [])]
-        return [Network(inputs, [*layers, Dense(outputs)], loss) for loss in self._losses()]
 
     def keep(self, outcome: Outcome) -> None:
         """Keep the networks that were trained, and their curves; note those that do not count."""
         self.ensemble_ = outcome.ensembles[0]
         self._keep_curves(outcome.results)
-        results = [*outcome.results, *outcome.others]
+        results = [*outcome.results.flat, *outcome.others.flat]
         self.n_iter_ = max(result.state.epoch for result in results)
         ended = [result.reason for result in results if result.reason == "diverged" or not result.state.epoch]
         if ended:
@@ -468,8 +354,8 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         if outcome.is_interrupted:
             self.notes_.append(INTERRUPTED)
 
-    def _keep_curves(self, results: Sequence[TrainingResult]) -> None:
-        histories = [result.history for result in results]
+    def _keep_curves(self, results: np.ndarray) -> None:
+        histories = [result.history for result in results.flat]
         self.loss_curves_ = [np.asarray(history.loss, float).tolist() for history in histories]
         self.validation_loss_curves_ = [np.asarray(history.validation_loss, float).tolist() for history in histories]
 
@@ -495,7 +381,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             If a column is missing.
         """
         watch = Watch(self)
-        for part in TableParts.of(X) if may_be_in_parts(X) else [X]:
+        for part in frames_of(X) if may_be_in_parts(X) else [X]:
             watch.see(self._table(part))
         return watch.notes()
 
@@ -540,27 +426,6 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         """
         return explanations(self, self._table(X), None if background is None else self._table(background))
 
-    @property
-    def _columns(self) -> list[tuple[str, Column]]:
-        """The name of each column that is used, and how it becomes inputs."""
-        return list(zip(self.encoder_.names, self.encoder_.parts, strict=True))
-
-    def tallies(self, frame: Frame, before: list[Tally] | None = None) -> list[Tally]:
-        """Return the counts of each column of a table in the terms of training, added to those of earlier parts."""
-        pairs = zip(self.profiles_, self._columns, strict=True)
-        new = [profile.tally(part, frame[name]) for profile, (name, part) in pairs]
-        if before is None:
-            return new
-        return [profile.plus(*both) for profile, *both in zip(self.profiles_, before, new, strict=True)]
-
-    def drift(self, tallies: list[Tally]) -> list[str]:
-        """Return sentences on how the columns of a table differ from those of training, given its counts."""
-        return [
-            f"Column {name!r}: {note}."
-            for profile, (name, part), tally in zip(self.profiles_, self._columns, tallies, strict=True)
-            for note in profile.notes(part, tally, len(tallies))
-        ]
-
     def _table(self, X: Any) -> Frame:
         """Return a table for prediction, without its target, with the column names of training.
 
@@ -570,7 +435,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         check_is_fitted(self)
         frame = as_frame(X, self)
         if has_names(X) and (hasattr(self, "feature_names_in_") or set(self.encoder_.names) <= set(frame.columns)):
-            return self._without_target(frame)
+            return frame.drop(columns=self.target) if self.target in frame.columns else frame
         frame = frame.drop(columns=frame.attrs.get("index", []))
         check_feature_names(self, frame if has_names(X) else X, reset=False)
         check_n_features(self, frame, reset=False)
@@ -601,16 +466,16 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
             return X, y
         if self.target is None:
             raise TableError("There is no target to score by: give y, or the setting target=, the name of a column.")
-        frame = as_frame(X, self, self.target, self._names_of_classes)
+        frame = as_frame(X, self, self.target, self._classes)
         y = column_of(frame, self.target)
-        return frame[y.notna()], self._plain(y.dropna()).to_numpy()
+        return frame[y.notna()], self._values(y.dropna())
 
     def _scored(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, Any]:
         """Return target, predictions and weights of a table's rows, by default of those whose target is known."""
         if y is not None:
             return y, self.predict(X), sample_weight
         each, is_known = [], []
-        for part in frames_of(X, self, self.target, self._names_of_classes):
+        for part in frames_of(X, self, self.target, self._classes):
             frame, y = self.target_of(part, None)
             is_known.append(column_of(part, self.target or "").notna())
             if len(y):
@@ -624,7 +489,7 @@ class TableModel(SharedSettings, Versioned, BaseEstimator, ABC):
         return np.concatenate(targets), np.concatenate(predictions), sample_weight
 
     @property
-    def _names_of_classes(self) -> list[str]:
+    def _classes(self) -> list[str]:
         return [str(name) for name in getattr(self, "classes_", ())]
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -661,11 +526,3 @@ def fit_together(
             vars(model).clear()
             vars(model).update(attributes)
         raise
-
-
-def _best_epoch(validation_curve: Sequence[float]) -> float:
-    """Return the number of epochs after which the validation loss was lowest; nan of a network that was not trained.
-
-    The first value is before the first epoch.
-    """
-    return float(np.nanargmin(validation_curve)) if len(validation_curve) else np.nan

@@ -20,7 +20,6 @@ from ...tables.kinds.kinds import guess_task, target_doubt, target_reading
 from ...tables.kinds.values import as_names, own_reading, read_numbers
 from ...tables.reading.frames import Frame, as_frame, column_of
 from ...tables.rows import Roles, UsedRows
-from ...tables.streaming.memory_plan import parts_if_larger
 from ...tables.streaming.streamed import Streamed
 from ...terminal.messages import UsageError
 
@@ -115,18 +114,14 @@ def divided(request: Request) -> Parts:
     target, asked = request.target, request.asked
     size = 0.0 if request.test is not None else request.size
     roles = Roles(target, request.weight, request.group, request.time, size)
-    larger = parts_if_larger(request.table, request.memory, asked, [target, *roles.reasons])
-    if larger is not None:
-        if request.folds is not None:
-            raise UsageError(
-                "--cv trains a model of each fold in memory, into which the table does not fit: leave it out, and a "
-                "test is set aside."
-            )
-        stream = Streamed.of(larger.parts, roles, request.seed, larger.memory, larger.sizes, asked)
-        used, aside = UsedRows.of(stream.frame, roles), stream.aside
-    else:
-        whole = _frame(request, request.table)
-        stream, used, aside = None, UsedRows.of(whole, roles), roles.set_aside(whole, asked)
+    refusal = UsageError(
+        "--cv trains a model of each fold in memory, into which the table does not fit: leave it out, and a test is "
+        "set aside."
+    )
+    refusal = None if request.folds is None else refusal
+    stream = Streamed.of(request.table, roles, lambda: request.seed, request.memory, asked, refusal)
+    whole = _frame(request, request.table) if stream is None else stream.frame
+    used, aside = UsedRows.of(whole, roles), whole.attrs["aside"] if stream else roles.set_aside(whole, asked)
     frame, notes = used.frame, used.notes
     task = request.task or guess_task(frame[target])
     reading, note = None, ""

@@ -17,13 +17,14 @@ from ...estimators.sklearn_compat import require_valid_settings, setting_names
 from ...files.atomic import written_at_once
 from ...files.checkpoint.store import held
 from ...tables.classifier import MOST_ONCE, TabularClassifier
-from ...tables.ensemble.ensemble_fit import INTERRUPTED as CUT
+from ...tables.ensemble.ensemble import INTERRUPTED as CUT
 from ...tables.evaluation.measured import Measured
 from ...tables.evaluation.measuring import Parts, cross_validated, measured_unseen
 from ...tables.evaluation.metrics import columns_of_text, title
 from ...tables.evaluation.report import Run, page_of
 from ...tables.evaluation.report.sections import spread
 from ...tables.evaluation.targets import levels_of, positive_class
+from ...tables.explaining.column_notes import drift_notes, tallies
 from ...tables.reading.file_lists import file_and_line
 from ...tables.regressor import TabularRegressor
 from ...terminal.messages import INTERRUPTED, UsageError, held_back_interrupts, say, say_notes, show, to_json
@@ -161,7 +162,9 @@ class TrainingJob:
     def notes(self) -> list[str]:
         """The notes on the table, in training and in the test."""
         model, X_test = self.model, self.parts.X_test
-        unlike = [*model.encoder_.missed(X_test), *model.drift(model.tallies(X_test))] if self.parts.has_test else []
+        unlike = (
+            [*model.encoder_.missed(X_test), *drift_notes(model, tallies(model, X_test))] if self.parts.has_test else []
+        )
         in_test = [f"In the test: {note}" for note in unlike]
         anew = [] if self.final is model else [self.final.notes_[-1]]
         return list(dict.fromkeys([*self.parts.notes, *model.notes_, *anew, *in_test]))

@@ -21,9 +21,9 @@ from ...optimize.stopping import EarlyStopping, Stagnation
 from ...tables.classifier import TabularClassifier
 from ...tables.encoding.encoder import COLUMNS, Encoder
 from ...tables.encoding.folds import TargetMeans
+from ...tables.ensemble.calibration import Residuals
 from ...tables.ensemble.ensemble import Ensemble, Networks
-from ...tables.ensemble.intervals import Residuals
-from ...tables.explaining.drift import Profile, TrainedRows
+from ...tables.explaining.column_notes import Profile, TrainedRows
 from ...tables.kinds.written import DateReading, NumberReading
 from ...tables.regressor import TabularRegressor
 from ...train.state import NO_WAY, History, TrainingState

@@ -3,9 +3,8 @@
 import numpy as np
 
 from ...tables.classifier import TabularClassifier
-from ...tables.ensemble.calibration import positive_of
+from ...tables.ensemble.calibration import Residuals, positive_of
 from ...tables.ensemble.ensemble import temperature_scaled
-from ...tables.ensemble.intervals import Residuals
 from ...tables.regressor import TabularRegressor
 from .. import FileError
 from .network_source import network_function

@@ -17,9 +17,8 @@ from ...core.network import Network
 from ...tables.classifier import TabularClassifier
 from ...tables.encoding.columns import LARGEST_SCALED, LIMIT, MOST_DEVIATIONS, Categories, Dates, NumberInputs
 from ...tables.encoding.encoder import Encoder
-from ...tables.ensemble.calibration import positive_of
+from ...tables.ensemble.calibration import level_for, place_of, positive_of
 from ...tables.ensemble.ensemble import SMALLEST_PROBABILITY, Ensemble, Networks
-from ...tables.ensemble.intervals import level_for, place_of
 from ...tables.regressor import TabularRegressor
 from .. import FileError
 from ..networks import CLASSIFIERS, REGRESSORS, averaged

@@ -171,17 +171,20 @@ def group_numbers(series: Any) -> np.ndarray:
     return pandas().factorize(as_names(series))[0]
 
 
-def times(series: Any, name: str | None, asked: Asked = NOTHING) -> np.ndarray:
+def times(
+    series: Any, name: str | None, asked: Asked = NOTHING, reading: NumberReading | DateReading | None = None
+) -> np.ndarray:
     """Return times as numbers that rise with them, or refuse values that are no times.
 
-    They are read as all other columns of numbers or dates are: see `kind_of`. The name is None if they are no column.
+    They are read as all other columns of numbers or dates are, if the reading is not known: see `kind_of`. The name is
+    None if they are no column.
 
     Examples
     --------
     >>> times(pandas().Series(["31.12.2023", "01.02.2024"]), "day")
     array([19722., 19754.])
     """
-    reading, found = kind_of(series, name or "", asked).reading, np.full(len(series), np.nan)
+    reading, found = reading or kind_of(series, name or "", asked).reading, np.full(len(series), np.nan)
     if isinstance(reading, NumberReading):
         found, _ = read_numbers(series, reading)
     elif isinstance(reading, DateReading):

@@ -1,6 +1,7 @@
-"""Calibration on rows that networks have not seen: the temperature, shares of views and thresholds of classes."""
+"""Calibration on rows that networks have not seen: temperatures, shares of views, thresholds and intervals."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,7 @@ def best_inverse_temperature(
 ) -> float:
     """Return the most probable inverse temperature s between e^-2 and a largest one (Guo et al., 2017).
 
-    The prior of log s is normal with mean -2 and variance 1. It matters in small tables, where random labels can look
+    The prior of log s, normal with mean -2 and variance 1, matters in small tables, whose random labels can look
     predictable.
 
     Examples
@@ -47,8 +48,13 @@ def best_inverse_temperature(
         scaled = (powers[right] / powers.sum(axis=2)).mean(axis=1)
         return float(np.average(-np.log(scaled), weights=weight)) + (a + 2) ** 2 / (2 * len(P))
 
-    found: Any = minimize_scalar(loss, bounds=(-2, np.log(most)), method="bounded", options={"xatol": 1e-3})
-    return float(np.exp(found.x))
+    return float(np.exp(_lowest(loss, -2, np.log(most), xatol=1e-3)))
+
+
+def _lowest(loss: Callable[[float], float], low: float, high: float, **options: float) -> float:
+    """Return where a function of one number is lowest."""
+    found: Any = minimize_scalar(loss, bounds=(low, high), method="bounded", options=options)
+    return float(found.x)
 
 
 def likeliest_shares(
@@ -83,21 +89,117 @@ def best_shares(predictions: Sequence[np.ndarray], loss: Callable[[np.ndarray], 
     """
     total, shares = predictions[0], np.ones(1)
     for Y in predictions[1:]:
-        share = _best_share(total, Y, loss)
-        total, shares = total + share * (Y - total), np.append((1 - share) * shares, share)
+        change = Y - total
+        share = _lowest(lambda share, one=total, change=change: loss(one + share * change), 0, 1)
+        total, shares = total + share * change, np.append((1 - share) * shares, share)
     return shares.tolist()
 
 
-def _best_share(one: np.ndarray, other: np.ndarray, loss: Callable[[np.ndarray], float]) -> float:
-    """Return the share of the other prediction with the lowest loss."""
-    change = other - one
-    found: Any = minimize_scalar(lambda share: loss(one + share * change), bounds=(0, 1), method="bounded")
-    return float(found.x)
+QUANTILES = 200
+"""At most this many residuals of a member are kept: enough for intervals of up to 99 %, small enough for a file."""
+_ROWS_AT_ONCE = 4096
+"""Intervals are made for this many rows at a time, which bounds the memory of (rows, M, R) moved predictions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Residuals:
+    """The residuals of each member on rows that it has not seen, from which CV+ makes intervals.
+
+    If members predict one number y, a residual is |t - y| (Barber et al., 2021). If they predict two ends, it is
+    max(low - t, t - high), which is negative between them (Romano et al., 2019).
+
+    Examples
+    --------
+    >>> residuals = Residuals.of([np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0])], [np.ones(3), np.ones(3)])
+    >>> each = np.array([[10.0], [10.0]])
+    >>> residuals.interval(each, each, coverage=0.5)
+    array([[ 8., 12.]])
+    """
+
+    sizes: np.ndarray
+    groups: float = float("inf")
+
+    @classmethod
+    def of(cls, distances: list[np.ndarray], weights: list[np.ndarray], groups: float = float("inf")) -> "Residuals":
+        """Return quantiles of each member's residuals, given the weights of their rows."""
+        count = min(QUANTILES, *map(len, distances))
+        levels = (np.arange(count) + 0.5) / count
+        each = zip(distances, weights, strict=True)
+        return cls(np.stack([weighted_quantiles(of_member, levels, weight) for of_member, weight in each]), groups)
+
+    def interval(self, low: np.ndarray, high: np.ndarray, coverage: float) -> np.ndarray:
+        """Return the ends of intervals, (N, 2), given the members' predictions low and high, (M, N) each.
+
+        If R_i is the residual of row i, and low_i and high_i are the predictions of the member that has not seen row i,
+        the ends are the quantile of all low_i - R_i at 1 - level and that of all high_i + R_i at this level, see
+        `level_for`. The targets of about the share ``coverage`` of new rows of the same kind lie between them, and at
+        least 2 coverage - 1 of them, whatever the distribution.
+        """
+        level = level_for(coverage, self.groups)
+        ends = [_quantiles(low, -self.sizes, 1 - level), _quantiles(high, self.sizes, level)]
+        return np.stack(ends, axis=1)
+
+
+def level_for(coverage: float, groups: float) -> float:
+    """Return the level of the quantile of residuals for a coverage: (1 + 1/G) coverage with G groups, at most 1.
+
+    A new group is one more beside the G whose residuals are known (Dunn et al., 2022; split conformal prediction).
+
+    Examples
+    --------
+    >>> level_for(0.75, groups=3), level_for(0.75, groups=float("inf")), level_for(0.9, groups=2)
+    (1.0, 0.75, 1.0)
+    """
+    require_share(coverage)
+    return min(coverage * (1 + 1 / groups), 1.0)
+
+
+def require_share(coverage: float) -> None:
+    """Refuse a coverage that intervals cannot have."""
+    if not (isinstance(coverage, float | np.floating) and 0.5 <= coverage < 1):
+        raise ValueError(f"coverage={coverage!r} is not a share of at least ½ and less than 1.")
+
+
+def _quantiles(each: np.ndarray, moves: np.ndarray, level: float) -> np.ndarray:
+    """Return a quantile, for each row, of all sums of a member's prediction (M, N) and one of its moves (M, R)."""
+    place, of_rows = place_of(level, moves.size), np.ascontiguousarray(each.T)
+    found = np.empty(len(of_rows))
+    for first in range(0, len(of_rows), _ROWS_AT_ONCE):
+        part = slice(first, first + _ROWS_AT_ONCE)
+        moved = (of_rows[part, :, None] + moves).reshape(-1, moves.size)
+        moved.partition(place, axis=1)
+        found[part] = moved[:, place]
+    return found
+
+
+def place_of(level: float, count: int) -> int:
+    """Return the index of a quantile among ``count`` sorted numbers: the first i with (i + 1) / count >= level.
+
+    Examples
+    --------
+    >>> place_of(0.5, 4), place_of(0.51, 4), place_of(0.0, 4)
+    (1, 2, 0)
+    """
+    return max(int(np.ceil(level * count)), 1) - 1
+
+
+def weighted_quantiles(values: np.ndarray, levels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return quantiles of weighted values, interpolated between the middles of the weights: Hazen's if all are equal.
+
+    Examples
+    --------
+    >>> weighted_quantiles(np.array([1.0, 2.0, 3.0]), np.array([0.5]), weights=np.array([1.0, 1.0, 2.0]))
+    array([2.33333333])
+    """
+    order = np.argsort(values)
+    cumulative = np.cumsum(weights[order])
+    return np.interp(levels, (cumulative - weights[order] / 2) / cumulative[-1], values[order])
 
 
 YES = {"1", "true", "yes", "y"}
 """A class with one of these names, in upper or lower case, is positive by default."""
-FORMS = 'a probability between 0 and 1, "f1", a recall such as "recall:0.9", or costs such as "cost:5,1"'
+_LIMITS = {"probability": [1.0], "f1": [], "recall": [np.nextafter(1, 2)], "cost": [np.inf, np.inf]}
+"""What the numbers of a rule for a threshold are below; they are above 0."""
 
 
 @dataclass(frozen=True)
@@ -117,23 +219,14 @@ class ThresholdRule:
         (ThresholdRule(goal='cost', numbers=(5.0, 1.0)), ThresholdRule(goal='probability', numbers=(0.3,)))
         """
         goal, _, text = setting.partition(":") if isinstance(setting, str) else ("probability", "", str(setting))
-        try:
-            rule = cls(goal, tuple(float(number) for number in text.split(",")) if text else ())
-        except ValueError:
-            rule = cls("")
-        if not rule._is_right:
-            raise ValueError(f"The threshold is {setting!r}, but it must be {FORMS}.")
-        return rule
-
-    @property
-    def _is_right(self) -> bool:
-        numbers = self.numbers
-        return {
-            "probability": len(numbers) == 1 and all(0 < number < 1 for number in numbers),
-            "f1": not numbers,
-            "recall": len(numbers) == 1 and all(0 < number <= 1 for number in numbers),
-            "cost": len(numbers) == 2 and all(0 < number < np.inf for number in numbers),
-        }.get(self.goal, False)
+        with suppress(KeyError, ValueError):
+            numbers = tuple(map(float, text.split(","))) if text else ()
+            if all(0 < number < limit for number, limit in zip(numbers, _LIMITS[goal], strict=True)):
+                return cls(goal, numbers)
+        raise ValueError(
+            f'The threshold is {setting!r}, but it must be a probability between 0 and 1, "f1", a recall such as '
+            '"recall:0.9", or costs such as "cost:5,1".'
+        )
 
     def best(self, p: np.ndarray, is_positive: np.ndarray, weight: np.ndarray) -> float:
         """Return the best threshold on some rows: a row is predicted positive if its probability is above it.
@@ -191,12 +284,14 @@ def positive_index(classes: np.ndarray, counts: Sequence[int], asked: Any = None
     (0, 1, 1)
     """
     names = classes.tolist()
-    texts = [_as_text(name) for name in names]
+    *texts, wanted = (
+        (f"{name:.17g}" if isinstance(name, float) else str(name)).strip().casefold() for name in (*names, asked)
+    )
     if asked is None:
         said = [index for index, text in enumerate(texts) if text in YES]
         return said[0] if len(said) == 1 else int(counts[1] <= counts[0])
     found = [index for index, name in enumerate(names) if name == asked]
-    found = found or [index for index, text in enumerate(texts) if text == _as_text(asked)]
+    found = found or [index for index, text in enumerate(texts) if text == wanted]
     if len(found) != 1:
         raise TableError(
             f"{target} has the classes {names[0]!r} and {names[1]!r}, but positive is {asked!r}: give one of the two "
@@ -215,10 +310,6 @@ def positive_of(model: Any) -> int:
     """
     last = model.steps[-1][1] if hasattr(model, "steps") else model
     return getattr(last, "_positive", 1)
-
-
-def _as_text(name: Any) -> str:
-    return (f"{name:.17g}" if isinstance(name, float) else str(name)).strip().casefold()
 
 
 def decided(P: np.ndarray, threshold: float | np.ndarray | None, model: Any = None) -> np.ndarray:

@@ -1,17 +1,38 @@
-"""Ensembles: networks that see a table in different ways, their shares, and out-of-fold predictions."""
+"""Ensembles: networks that see a table in different ways, each trained without one fold of the rows."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, repeat
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...core.losses import Loss, SoftmaxCrossEntropy
+from ...core.losses import SoftmaxCrossEntropy
 from ...core.network import Network
+from ...core.rows.selection import Selection
+from ...optimize.optimizers import AdamW
+from ...optimize.schedules import Cosine
+from ...optimize.stopping import EarlyStopping
 from ...train.engines import engine_for
+from ...train.members import Member
+from ...train.population import train_population, workers_or_joblibs
+from ...train.progress import Progress
+from ...train.state import DivergenceError, TrainingResult
 from ..encoding.encoder import View
+from ..encoding.folds import splits, unseen_by
+from ..reading.frames import by_blocks
+from ..streaming.streamed import StreamedRows
+from ..streaming.window_fit import trained_in_windows
 
+INTERRUPTED = "Training was interrupted: the model is what was learned so far."
+"""The note on a model whose training has ended early."""
 SMALLEST_PROBABILITY = 1e-30
 """Probabilities are at least this, so that their logarithms and powers are finite."""
+PREDICTIONS = 10_000
+"""The number of out-of-fold predictions of a table with fewer rows: several of each row, for several epochs."""
+MOST_KEPT = 2**24
+"""The largest number of validation predictions that training keeps for a view: 64 MB in float32. In larger tables the
+choice of the epoch has no visible effect on the loss of the rows that choose it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +56,7 @@ class Networks:
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """Networks whose predictions are averaged.
-
-    Parameters
-    ----------
-    views : list of Networks
-        Those that see a table in the same way and were trained with the same settings. In each view the networks are in
-        the order of the folds that they have not seen, which are the same.
-    """
+    """Networks whose predictions are averaged: in each view they are in the order of the folds they have not seen."""
 
     views: list[Networks]
 
@@ -62,8 +76,7 @@ class Ensemble:
 
     def each(self, X: np.ndarray) -> Iterator[np.ndarray]:
         """Yield for each fold what the networks that have not seen it predict together, (N, O), for all inputs."""
-        for predictions in zip(*(view.each(X) for view in self.views), strict=True):
-            yield self.together(predictions)
+        return map(self.together, zip(*(view.each(X) for view in self.views), strict=True))
 
     def together(self, predictions: Sequence[np.ndarray]) -> np.ndarray:
         """Return the prediction that those of one network of each view make together."""
@@ -93,43 +106,55 @@ def temperature_scaled(P: np.ndarray, inverse_temperature: float) -> np.ndarray:
     return powers
 
 
+@dataclass(frozen=True)
+class Training:
+    """How members are trained: by AdamW with β₂ = 0.95, a learning rate that falls along a cosine, and early stopping.
+
+    ``patience`` is the number of epochs without progress that ends training.
+    """
+
+    epochs: int
+    batch_size: int
+    patience: int
+    learning_rate: float
+    weight_decay: float
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRows:
+    """The rows that an ensemble is trained on."""
+
+    T: np.ndarray
+    weight: np.ndarray | None
+    fold: np.ndarray
+    is_time: bool = False
+    groups: float = float("inf")
+    counts: np.ndarray | None = None
+
+
 Unseen = list[tuple[np.ndarray, np.ndarray]]
 """For each fold the indices of its rows, and predictions of them, (n, J, O), by a network that was not trained on them.
 
 There are J predictions of each row, for J stopping epochs.
 """
 
-PREDICTIONS = 10_000
-"""The number of out-of-fold predictions of a table with fewer rows: several of each row, for several epochs."""
-
-MOST_KEPT = 2**24
-"""The largest number of validation predictions that training keeps for a view: 64 MB in float32. In larger tables the
-choice of the epoch has no visible effect on the loss of the rows that choose it."""
-
-
-def keeps_predictions(rows: int, outputs: int, epochs: int) -> bool:
-    """Return whether training keeps the predictions of validation rows after each epoch."""
-    return rows * outputs * (epochs + 1) <= MOST_KEPT
-
 
 def at_epochs_of_others(
-    kept: Sequence[np.ndarray],
-    rows: Sequence[np.ndarray],
-    loss: Loss,
-    T: np.ndarray,
-    weight: np.ndarray | None,
-    fold: np.ndarray,
+    kept: Sequence[np.ndarray], owned: Sequence[np.ndarray], loss: Any, rows: TrainingRows
 ) -> Unseen:
-    """Return predictions of validation rows after the epochs that other rows choose."""
-    count, blocks = len(kept), range(fold.max() + 1)
-    alternatives = int(np.clip(PREDICTIONS // len(T), 1, count - 1))
+    """Return predictions of validation rows after the epochs that other rows choose, (n, J, O) for each network."""
+    fold, count, blocks = rows.fold, len(kept), range(rows.fold.max() + 1)
+    alternatives = int(np.clip(PREDICTIONS // len(rows.T), 1, count - 1))
     stops = []  # of each network, by the rows outside each block
-    for Y, own in zip(kept, rows, strict=True):
-        losses = _losses(loss, Y, T[own])
-        weights = np.ones(len(own)) if weight is None else weight[own]
-        stops.append([_stop(losses, np.where(fold[own] == block, 0, weights)) for block in blocks])
+    for Y, own in zip(kept, owned, strict=True):
+        if isinstance(loss, SoftmaxCrossEntropy):  # whose value takes logits
+            Y = np.log(np.maximum(Y, SMALLEST_PROBABILITY))
+        losses = np.asarray(loss.value(Y, rows.T[own]))  # (epochs + 1, n)
+        weight = np.ones(len(own)) if rows.weight is None else rows.weight[own]
+        of_blocks = [np.where(fold[own] == block, 0, weight) for block in blocks]
+        stops.append([int(np.argmin(losses @ others)) if others.any() else None for others in of_blocks])
     unseen = []
-    for number, (Y, own) in enumerate(zip(kept, rows, strict=True)):
+    for number, (Y, own) in enumerate(zip(kept, owned, strict=True)):
         predicted = np.empty((len(own), alternatives, Y.shape[2]))
         for block in np.unique(fold[own]):
             of_others = [stops[other % count][block] for other in range(number + 1, number + count)]
@@ -139,18 +164,6 @@ def at_epochs_of_others(
             predicted[mine] = Y[epochs][:, mine].swapaxes(0, 1)
         unseen.append((own, predicted))
     return unseen
-
-
-def _losses(loss: Loss, Y: np.ndarray, T: np.ndarray) -> np.ndarray:
-    """Return the loss of each row at each epoch, (epochs + 1, n)."""
-    if isinstance(loss, SoftmaxCrossEntropy):  # whose value takes logits
-        Y = np.log(np.maximum(Y, SMALLEST_PROBABILITY))
-    return np.asarray(loss.value(Y, T))
-
-
-def _stop(losses: np.ndarray, weight: np.ndarray) -> int | None:
-    """Return the epoch with the lowest weighted loss; None if no row has a weight."""
-    return int(np.argmin(losses @ weight)) if weight.any() else None
 
 
 def out_of_fold(each: Iterable[tuple[np.ndarray, np.ndarray]], count: int) -> np.ndarray:
@@ -167,3 +180,186 @@ def out_of_fold(each: Iterable[tuple[np.ndarray, np.ndarray]], count: int) -> np
         Y[own] += predicted
         members[own] += 1
     return (Y.T / np.where(members > 0, members, np.nan)).T
+
+
+@dataclass(frozen=True, eq=False)
+class ViewFit:
+    """What is to be trained of networks that see a table in one way."""
+
+    view: View
+    inputs: np.ndarray
+    X: np.ndarray | Selection
+    networks: list[Network]
+    training: Training
+    stage: int = 1
+
+    def of_epochs(self, epochs: int) -> "ViewFit":
+        """Return this with another number of epochs."""
+        return replace(self, training=replace(self.training, epochs=epochs))
+
+
+class Outcome(NamedTuple):
+    """What training has made of a fit: the results are those of each ensemble, of views that are kept, and fold."""
+
+    ensembles: list[Ensemble]
+    folds: np.ndarray
+    results: np.ndarray
+    others: np.ndarray
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the training of some network was interrupted, of a view that is left out too."""
+        return any(result.reason == "interrupted" for result in (*self.results.flat, *self.others.flat))
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Ensembles to be trained: each has a network of each view for each fold of the rows.
+
+    ``first`` is the number of the first view among all that are ever trained on these rows, so that each has its seeds.
+    """
+
+    views: list[ViewFit]
+    rows: TrainingRows
+    seed: int
+    first: int = 0
+    stream: StreamedRows | None = None
+    left_out: Sequence[ViewFit] = ()
+
+    def members(self, count: int = 0, until: Sequence[int] = ()) -> list[Member]:
+        """Return the members of each ensemble, the views of the first before those of others.
+
+        They are validated on rows that they are not trained on; or for each view `count` members are trained on all
+        rows until some epoch.
+        """
+        divided = [(None, None)] * count if until else splits(self.rows.fold, is_time=self.rows.is_time)
+        groups = [
+            (view, view.networks[of], self.first + place)
+            for of in range(len(self.views[0].networks))
+            for place, view in enumerate(self.views)
+        ]
+        members = []
+        for (view, network, place), end in zip(groups, until or repeat(None), strict=False):
+            training, seed = view.training, self.seed + place * len(divided)
+            size = self.rows.T.size * (training.epochs + 1)
+            for number, (learned, unseen) in enumerate(divided):
+                rows = self.stream.rows_of(number) if self.stream else len(self.rows.T if learned is None else learned)
+                decay = training.weight_decay / -(-rows // training.batch_size)
+                members.append(
+                    Member(
+                        network,
+                        network.init(seed + number, np.float32),
+                        AdamW(training.learning_rate, beta2=0.95, weight_decay=decay),
+                        rows=learned,
+                        validation_rows=unseen,
+                        X=view.X,
+                        T=self.rows.T,
+                        sample_weight=self.rows.weight,
+                        epochs=end or training.epochs,
+                        batch_size=training.batch_size,
+                        seed=seed + number,
+                        training_loss="running",
+                        schedule=Cosine(),
+                        early_stopping=None if end else EarlyStopping(training.patience),
+                        keeps_predictions=not end and self.stream is None and size <= MOST_KEPT,
+                    )
+                )
+        return members
+
+    def outcome(self, results: Sequence[TrainingResult]) -> Outcome:
+        """Return the ensembles that are the results of members; all diverged, or none begun, are errors.
+
+        Not every network may be good. Views and folds are left out so that most are kept of those that have a good
+        network in each view of each ensemble.
+        """
+        grouped = self._grouped(results)
+        is_good = _are_good(grouped).all(axis=0)
+        choices = [list(range(len(self.views))), *([place] for place in range(len(self.views)))]
+        kept = max(choices, key=lambda places: len(places) * is_good[places].all(axis=0).sum())
+        good = np.flatnonzero(is_good[kept].all(axis=0))
+        if not len(good) and any(result.reason == "interrupted" for result in results):
+            raise KeyboardInterrupt
+        if not len(good):
+            rate = self.views[0].training.learning_rate
+            raise ValueError(
+                f"Training diverged in each of {len(results)} members: lower learning_rate_init (now {rate})."
+            ) from DivergenceError("No member stayed finite.", results[0])
+        ensembles = [
+            Ensemble([self._networks(of, place, own[place, good], 1 / len(kept)) for place in kept])
+            for of, own in enumerate(grouped)
+        ]
+        return Outcome(ensembles, good, grouped[:, kept], np.delete(grouped, kept, axis=1))
+
+    def added(self, results: Sequence[TrainingResult], folds: np.ndarray) -> tuple[list[Networks], np.ndarray] | None:
+        """Return the networks that the members of one view add to each ensemble; None if one of them is not good.
+
+        The results are those of each ensemble, of the view, and fold.
+        """
+        grouped = self._grouped(results)
+        if not _are_good(grouped[..., folds]).all():
+            return None
+        return [self._networks(of, 0, own[0, folds], 0.0) for of, own in enumerate(grouped)], grouped
+
+    def _grouped(self, results: Sequence[TrainingResult]) -> np.ndarray:
+        """Return the results of members by their ensemble, view and fold."""
+        several = np.empty(len(results), object)
+        several[:] = results
+        return several.reshape(len(self.views[0].networks), len(self.views), -1)
+
+    def _networks(self, of: int, place: int, results: np.ndarray, share: float) -> Networks:
+        view, thetas = self.views[place], np.stack([result.theta for result in results])
+        return Networks(view.networks[of], thetas, view.view, view.inputs, share, stage=view.stage)
+
+    def unseen(self, networks: Networks, results: Sequence[TrainingResult], folds: np.ndarray) -> Unseen:
+        """Return what each network of a view predicts of the rows that it was not trained on."""
+        owned = [unseen_by(self.rows.fold, number, is_time=self.rows.is_time) for number in folds]
+        kept = [result.history.validation_predictions for result in results]
+        network = networks.network
+        if len(kept) > 1 and all(map(len, kept)):
+            return at_epochs_of_others(kept, owned, network.loss_function, self.rows)
+        (X,) = [view.X for view in self.views if (view.view, view.stage) == (networks.view, networks.stage)]
+        each = zip(owned, networks.thetas, strict=True)
+        return [(own, _predicted(network, theta, X, own)[:, None]) for own, theta in each]
+
+
+def _predicted(network: Network, theta: np.ndarray, X: np.ndarray | Selection, own: np.ndarray) -> np.ndarray:
+    """Return the predictions of some rows, (n, O): no copy of all their inputs is made."""
+    engine, Y = engine_for(network, theta, silent=True), np.empty((len(own), network.outputs))
+
+    def predict(rows: slice) -> None:
+        Y[rows] = engine.predict(theta, X.take(own[rows]) if isinstance(X, Selection) else X[own[rows]])
+
+    by_blocks(predict, len(own), network.inputs)
+    return Y
+
+
+_are_good = np.vectorize(lambda result: result.reason != "diverged" and result.state.epoch > 0, otypes=[bool])
+"""Whether each of some results is of a network that counts."""
+
+
+def results_of(
+    fits: Sequence[Fit],
+    progress: Callable[[Progress], object] | None,
+    checkpoint: Any = None,
+    workers: Any = None,
+    members: Sequence[list[Member]] = (),
+) -> Iterator[Sequence[TrainingResult]]:
+    """Train the members of several fits as one population, by default all, and yield the results of each fit.
+
+    Members whose rows do not fit into memory are trained in passes over these.
+    """
+    members = members or [fit.members() for fit in fits]
+    streams = [fit.stream for fit in fits if fit.stream is not None]
+    if streams:
+        for fit, stream, own in zip(fits, streams, members, strict=True):
+            views: list[View] = [view.view for view in fit.views]
+            yield trained_in_windows(stream, own, views, len(fit.views[0].networks), fit.seed, progress, checkpoint)
+        return
+    first, settings = 0, {"checkpoint": checkpoint, "workers": workers_or_joblibs(workers)}
+    together = list(chain(*members))
+    results = train_population(
+        together, fits[0].views[0].X, fits[0].rows.T, progress=progress, moments=False, **settings
+    )
+    for own in members:
+        yield results[first : first + len(own)]
+        first += len(own)

@@ -1,17 +1,33 @@
-"""The stages of a fit: trials of views and widths, further networks, and the number of stages."""
+"""The fit of models of tables in stages: each trains more networks, which stay if unseen rows are predicted better."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from ...core.network import Network
 from ...train.progress import Progress
+from ...train.state import TrainingResult
 from ..encoding.encoder import View
-from .ensemble import Ensemble, Networks, Unseen
-from .ensemble_fit import Fit, Training, TrainingRows, ViewFit, results_of
+from .ensemble import Ensemble, Fit, Networks, Outcome, Training, Unseen, ViewFit, results_of
+
+PROGRESS = 0.01
+"""The part of the loss by which a stage lowers it at least: less is chance, and more networks predict more slowly.
+
+Of each view one network predicts an unseen row. So any further view lowers the loss on these rows, but hardly that on
+new ones, which all networks of a view predict.
+"""
+PROGRESS_OF_TRIAL = 0.03
+"""The part of the loss by which other networks than the usual ones lower it at least: less is chance."""
+SHORTER = 8
+"""A trial takes the epochs of a training divided by this: the order of losses is then as after all epochs."""
+FEW_EPOCHS = 10
+"""A table is so large that networks learn too little if "auto" is this number of epochs, the least."""
+LONGER = 2
+"""The factor of epochs of a view that is alone, which still takes less time than two."""
+MOST_STAGES = 16
+"""The largest number of stages of a budget: what more gain on the rows that choose them, they lose on others."""
 
 
 @dataclass(frozen=True)
@@ -51,28 +67,12 @@ SEQUENCE = [
     Stage("pieces", deeper=1, dropout=0.1, patience=2),
 ]
 """The stages after the first, which are repeated without end, with other seeds."""
-MOST_STAGES = 16
-"""The largest number of stages of a budget: what more gain on the rows that choose them, they lose on others."""
-
-
-def stage_of(number: int) -> Stage:
-    """Return a stage after the first, by its number.
-
-    Examples
-    --------
-    >>> stage_of(2) == stage_of(2 + len(SEQUENCE))
-    True
-    """
-    return SEQUENCE[(number - 2) % len(SEQUENCE)]
 
 
 class Schedule:
     """How many stages there are, a number or as many as fit into a time, and the progress over them.
 
-    Parameters
-    ----------
-    budget : float or None
-        The seconds from now in which there are as many stages as are likely to end, from one to `MOST_STAGES`.
+    The budget is in seconds from now: there are as many stages as are likely to end in them, up to `MOST_STAGES`.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class Schedule:
         self._kept = checkpoint
         self._of_stage: dict[int, Any] = {}
         self.stages, self.budget, self.progress = stages or 1, budget, progress
+        self.may_choose = budget is not None or self.stages > 1
         self.began, self.stages_done, self.loss = perf_counter(), 0, float("nan")
         self._work, self._rows, self._rows_of_stage = 0, 0, 0
 
@@ -110,11 +111,6 @@ class Schedule:
         """What keeps the networks that are trained on all rows once stages are chosen; None without a checkpoint."""
         return None if self._kept is None else self._kept.part("all-rows")
 
-    @property
-    def may_choose(self) -> bool:
-        """Whether there may be a stage after the first."""
-        return self.budget is not None or self.stages > 1
-
     def goes_on(self, fits: Sequence[Fit], last: Sequence[Fit] = ()) -> bool:
         """Return whether there is another stage, of these fits, which are taken to be as fast as those before.
 
@@ -135,87 +131,50 @@ class Schedule:
         self.stages_done, self.loss, self._work = self.stage, loss, self._work + _work(fits)
         self._rows, self._rows_of_stage = self._rows + self._rows_of_stage, 0
 
-    @property
-    def report(self) -> Callable[[Progress], object] | None:
-        """What to call with the progress of a stage."""
-        return None if self.progress is None else self._report
+    def report(self, *, is_trial: bool = False) -> Callable[[Progress], object] | None:
+        """Return what to call with the progress of a stage, or of a trial before the first.
 
-    @property
-    def report_of_trial(self) -> Callable[[Progress], object] | None:
-        """What to call with the progress of a trial before the first stage.
-
-        It is stage 0, and no part of what is to be done. It only ends by itself: there is no model that it could leave.
+        A trial is stage 0, and no part of what is to be done. No answer ends it: there is no model that it could leave.
         """
-        return None if self.progress is None else self._report_trial
+        progress = self.progress
+        if progress is None:
+            return None
 
-    def _report(self, now: Progress) -> object:
-        self._rows_of_stage = now.rows
-        return self._say(now, (self.stages_done + now.share) / self.stages, self.stage)
+        def say(now: Progress) -> object:
+            done = 0.0 if is_trial else (self.stages_done + now.share) / self.stages
+            share = min(done if self.budget is None else self.seconds / self.budget, 1.0)
+            self._rows_of_stage = 0 if is_trial else now.rows
+            stage = 0 if is_trial else self.stage
+            answer = progress(replace(now, share=share, rows=self._rows + now.rows, stage=stage, best=self.loss))
+            return None if is_trial else answer
 
-    def _report_trial(self, now: Progress) -> None:
-        self._say(now, 0.0, 0)
-
-    def _say(self, now: Progress, done: float, stage: int) -> object:
-        share = done if self.budget is None else self.seconds / self.budget
-        rows = self._rows + now.rows
-        assert self.progress is not None
-        return self.progress(replace(now, share=min(share, 1.0), rows=rows, stage=stage, best=self.loss))
+        return say
 
 
 def _work(fits: Sequence[Fit]) -> float:
     """Return the numbers of parameters times epochs and rows, to which the time of training is about proportional."""
     return sum(
-        fit.rows_a_sampled_row * view.training.epochs * view.networks[0].layout.size
+        (fit.stream.rows / len(fit.rows.T) if fit.stream else 1.0) * view.training.epochs * view.networks[0].layout.size
         for fit in fits
         for view in fit.views
     )
 
 
-SHORTER = 8
-"""A trial takes the epochs of a training divided by this: the order of losses is then as after all epochs."""
-PROGRESS = 0.03
-"""The part of the loss by which other networks lower it at least: less is chance."""
-FEW_EPOCHS = 10
-"""A table is so large that networks learn too little if "auto" is this number of epochs, the least."""
-LONGER = 2
-"""The factor of epochs of a view that is alone, which still takes less time than two."""
-
-
 class Calibrated(NamedTuple):
-    """What a model learns from predictions of rows that networks have not seen."""
+    """What a model learns from predictions of rows that networks have not seen, these, and their loss."""
 
     learned: dict[str, Any]
     unseen: np.ndarray
-
-    @property
-    def loss(self) -> float:
-        """The loss on rows that networks have not seen."""
-        return self.learned["validation_loss_"]
+    loss: float
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What is to be trained of a model of a table, and how its settings make networks and calibrate them.
+    """What is to be trained of a model of a table, and which rows of the table it is learned from."""
 
-    Parameters
-    ----------
-    is_used : ndarray of bool
-        Which rows of the table are learned from.
-    networks : callable
-        Makes a network for each loss, given the numbers of inputs and outputs and the stage.
-    training : callable
-        Returns how networks are trained on a number of rows.
-    chooses_epochs : bool
-        Whether the number of epochs is chosen by the number of rows.
-    """
-
+    model: Any
     fit: Fit
     is_used: np.ndarray
-    calibrate: Callable[[list[Ensemble], Sequence[Sequence[Unseen]], TrainingRows], Calibrated]
-    networks: Callable[[int, int, Stage], list[Network]]
-    training: Callable[[int], Training]
-    chooses_epochs: bool
-    workers: Any
 
     def fit_of_stage(self, number: int) -> Fit:
         """Return the fit of a later stage to the rows of the first."""
@@ -230,9 +189,9 @@ class Plan:
 
     def view_of_stage(self, fit: Fit, number: int) -> ViewFit:
         """Return what is trained in a later stage, given the fit of the first."""
-        stage = stage_of(number)
+        stage = SEQUENCE[(number - 2) % len(SEQUENCE)]
         first = next(view for view in (*fit.views, *fit.left_out) if view.view == stage.view)
-        networks = self.networks(len(first.inputs), first.networks[0].outputs, stage)
+        networks = self.model.networks(len(first.inputs), first.networks[0].outputs, stage)
         return replace(first, networks=networks, training=stage.training(first.training), stage=number)
 
 
@@ -250,65 +209,152 @@ def with_views_that_pay(plan: Plan, progress: Callable[[Progress], object] | Non
     fit = plan.fit
     pieces, *standardised = fit.views
     choices = [[pieces, own] for own in standardised]
-    if plan.chooses_epochs and pieces.training.epochs <= FEW_EPOCHS:
-        choices.append([_of_epochs(standardised[0], LONGER * pieces.training.epochs)])
+    if plan.model.max_iter == "auto" and pieces.training.epochs <= FEW_EPOCHS:
+        choices.append([standardised[0].of_epochs(LONGER * pieces.training.epochs)])
     if len(choices) == 1:
         return fit
     losses = _losses(plan, choices, progress)
     best = int(np.argmin(losses))
-    chosen = choices[best if losses[best] < (1 - PROGRESS) * losses[0] else 0]
+    chosen = choices[best if losses[best] < (1 - PROGRESS_OF_TRIAL) * losses[0] else 0]
     return replace(fit, views=chosen, left_out=[view for view in fit.views if view not in chosen])
-
-
-def _of_epochs(view: ViewFit, epochs: int) -> ViewFit:
-    return replace(view, training=replace(view.training, epochs=epochs))
-
-
-@dataclass(frozen=True, eq=False)
-class _Tried:
-    """Networks of one view after a trial, one for each ensemble, and what they predict of rows not seen."""
-
-    networks: list[Networks]
-    unseen: list[Unseen]
 
 
 def _losses(plan: Plan, choices: Sequence[list[ViewFit]], progress: Any = None) -> list[float]:
     """Return the calibrated loss of choices of views on the rows of the last fold, infinite without good networks."""
     views = list(dict.fromkeys(view for choice in choices for view in choice))
     tried = dict(zip(views, _trials(plan, views, progress), strict=True))
-    return [_loss(plan, [tried[view] for view in views]) for views in choices]
+    losses = []
+    for choice in choices:
+        good = [own for own in map(tried.get, choice) if own is not None]
+        if len(good) < len(choice):
+            losses.append(float("inf"))
+            continue
+        networks, unseen = (list(zip(*each, strict=True)) for each in zip(*good, strict=True))
+        ensembles = [Ensemble(list(views)) for views in networks]
+        losses.append(plan.model.calibrated(ensembles, unseen, plan.fit.rows).loss)
+    return losses
 
 
-def _loss(plan: Plan, views: Sequence[_Tried | None]) -> float:
-    good = [view for view in views if view is not None]
-    if len(good) < len(views):
-        return float("inf")
-    ensembles = [Ensemble(list(each)) for each in zip(*(view.networks for view in good), strict=True)]
-    unseen = list(zip(*(view.unseen for view in good), strict=True))
-    return plan.calibrate(ensembles, unseen, plan.fit.rows).loss
+def _trials(
+    plan: Plan, views: Sequence[ViewFit], progress: Any = None
+) -> list[tuple[list[Networks], list[Unseen]] | None]:
+    """Return networks for each ensemble that a short training of each view without the last fold makes, and Unseen.
 
-
-def _trials(plan: Plan, views: Sequence[ViewFit], progress: Any = None) -> list[_Tried | None]:
-    """Return for each view what a short training without the last fold makes of it; None if it diverges.
-
-    Of rows that do not fit into memory the sample is trained on, in as many epochs as if it were the table.
+    Of a view that diverges it is None. Of rows that do not fit into memory the sample is trained on, in as many epochs
+    as if it were the table.
     """
-    fit = plan.fit
+    fit, model = plan.fit, plan.model
     last, share = int(fit.rows.fold.max()), 1 / SHORTER
     if fit.stream is not None:
-        share *= plan.training(len(fit.rows.T)).epochs / plan.training(fit.stream.rows).epochs
-    short = [_of_epochs(view, max(round(share * view.training.epochs), 1)) for view in views]
+        share *= model.training(len(fit.rows.T)).epochs / model.training(fit.stream.rows).epochs
+    short = [view.of_epochs(max(round(share * view.training.epochs), 1)) for view in views]
     fits = [replace(fit, views=[view], stream=None) for view in short]
-    members = [(own, own.members()[last :: last + 1]) for own in fits]
-    found, workers = [], plan.workers if fit.stream is None else None
-    for own, results in zip(fits, results_of(members, progress, workers=workers), strict=True):
+    members = [own.members()[last :: last + 1] for own in fits]
+    found, workers = [], model.workers if fit.stream is None else None
+    for own, results in zip(fits, results_of(fits, progress, workers=workers, members=members), strict=True):
         if any(result.reason == "interrupted" for result in results):
             raise KeyboardInterrupt
-        added = own.added(results, np.zeros(1, int))
-        unseen = (
-            []
-            if added is None
-            else [own.unseen(networks, of, np.array([last])) for networks, of in zip(*added, strict=True)]
-        )
-        found.append(None if added is None else _Tried(added[0], unseen))
+        if (added := own.added(results, np.zeros(1, int))) is None:
+            found.append(None)
+            continue
+        each = zip(added[0], added[1][:, 0], strict=True)
+        found.append((added[0], [own.unseen(networks, of, np.array([last])) for networks, of in each]))
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class Growing:
+    """What is trained of a model of a table so far: the outcome of its first stage, and all networks."""
+
+    plan: Plan
+    outcome: Outcome
+    ensembles: list[Ensemble]
+    unseen: list[list[Unseen]]
+    results: np.ndarray
+    calibrated: Calibrated
+    stages: int = 1
+    is_interrupted: bool = False
+    notes: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, plan: Plan, outcome: Outcome) -> Self:
+        """Return what there is after the first stage."""
+        ensembles, folds, results, _ = outcome
+        unseen = [
+            [plan.fit.unseen(view, own[folds], folds) for view, own in zip(ensemble.views, of, strict=True)]
+            for ensemble, of in zip(ensembles, results, strict=True)
+        ]
+        calibrated = plan.model.calibrated(ensembles, unseen, plan.fit.rows)
+        return cls(plan, outcome, ensembles, unseen, results, calibrated, is_interrupted=outcome.is_interrupted)
+
+    def grown(self, fit: Fit, results: Sequence[TrainingResult]) -> Self:
+        """Return this with the networks of a later stage, or as it is if its loss is then hardly lower."""
+        folds = self.outcome.folds
+        if (added := fit.added(results, folds)) is None:
+            return self
+        networks, grouped = added
+        ensembles = [Ensemble([*of.views, own]) for of, own in zip(self.ensembles, networks, strict=True)]
+        unseen = [
+            [*of, fit.unseen(own, of_view[folds], folds)]
+            for of, own, of_view in zip(self.unseen, networks, grouped[:, 0], strict=True)
+        ]
+        calibrated = self.plan.model.calibrated(ensembles, unseen, self.plan.fit.rows)
+        if not calibrated.loss < (1 - PROGRESS) * self.calibrated.loss:
+            return self
+        results_of_all = np.concatenate([self.results, grouped], axis=1)
+        return replace(self, ensembles=ensembles, unseen=unseen, results=results_of_all, calibrated=calibrated)
+
+    def of_all_rows(self, fit: Fit, *further: int) -> Fit:
+        """Return the fit to all rows of the views that are kept, and of further stages."""
+        kept = [self.plan.view_like(fit, networks) for networks in self.ensembles[0].views]
+        return replace(fit, views=kept + [self.plan.view_of_stage(fit, number) for number in further])
+
+
+def fit_in_stages(plans: Sequence[Plan], schedule: Schedule) -> list[Growing]:
+    """Return what is trained of several models; each stage of all of them is one population.
+
+    If a table does not fit into memory and there may be several stages, they are chosen by networks of its sample, and
+    those that are kept are then trained on all rows together. Ctrl-C leaves the networks of the sample.
+    """
+    of_all = [plan.fit for plan in plans] if schedule.may_choose and all(plan.fit.stream for plan in plans) else []
+    if of_all:
+        plans = [replace(plan, fit=_of_sample(plan)) for plan in plans]
+    plans = [replace(plan, fit=with_views_that_pay(plan, schedule.report(is_trial=True))) for plan in plans]
+    each = _begun(plans, schedule.report(), schedule.checkpoint, plans[0].model.workers)
+    schedule.end_stage([plan.fit for plan in plans], each[0].calibrated.loss)
+    if schedule.may_choose and not each[0].is_interrupted:
+        each = _after_all_stages(each, schedule, of_all)
+    if of_all and not each[0].is_interrupted:
+        notes = [f"Of {schedule.stages_done} stage(s), the sample tells which are kept."]
+        plans = [replace(of.plan, fit=of.of_all_rows(fit)) for of, fit in zip(each, of_all, strict=True)]
+        each = [replace(of, notes=notes) for of in _begun(plans, schedule.progress, schedule.checkpoint_of_last)]
+    return [replace(of, stages=schedule.stages_done) for of in each]
+
+
+def _of_sample(plan: Plan) -> Fit:
+    """Return the fit to the sample of rows alone, with the training for so many."""
+    training = plan.model.training(len(plan.fit.rows.T))
+    return replace(plan.fit, views=[replace(view, training=training) for view in plan.fit.views], stream=None)
+
+
+def _begun(plans: Sequence[Plan], progress: Any, checkpoint: Any, workers: Any = None) -> list[Growing]:
+    """Return models after one training of all their networks together."""
+    each = zip(plans, results_of([plan.fit for plan in plans], progress, checkpoint, workers), strict=True)
+    return [Growing.of(plan, plan.fit.outcome(results)) for plan, results in each]
+
+
+def _after_all_stages(each: list[Growing], schedule: Schedule, of_all: Sequence[Fit]) -> list[Growing]:
+    """Return models after all further stages; Ctrl-C undoes the stage in which it comes, and ends them."""
+    try:
+        while True:
+            fits = [of.plan.fit_of_stage(schedule.stage) for of in each]
+            last = [of.of_all_rows(fit, schedule.stage) for of, fit in zip(each, of_all, strict=bool(of_all))]
+            if not schedule.goes_on(fits, last):
+                return each
+            found = list(results_of(fits, schedule.report(), schedule.checkpoint, each[0].plan.model.workers))
+            if any(result.reason == "interrupted" for results in found for result in results):
+                raise KeyboardInterrupt
+            each = [of.grown(fit, results) for of, fit, results in zip(each, fits, found, strict=True)]
+            schedule.end_stage(fits, each[0].calibrated.loss)
+    except KeyboardInterrupt:
+        return [replace(of, is_interrupted=True) for of in each]

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ..encoding.encoder import Encoder
-from ..ensemble.intervals import weighted_quantiles
+from ..ensemble.calibration import weighted_quantiles
 
 ENTRIES = 2_000_000
 """A baseline is fitted to at most this many numbers: more would change little, and take longer."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..encoding.folds import Dependence, group_numbers
 from ..error import RequestError, TableError, pandas
-from ..explaining.drift import Watch
+from ..explaining.column_notes import Watch
 from ..reading.delimited import require_columns
 from ..reading.file_lists import is_path
 from ..reading.frames import Frame, as_frame

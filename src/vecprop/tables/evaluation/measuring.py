@@ -12,8 +12,7 @@ from ...train.progress import Progress
 from ..classifier import factors_of_classes
 from ..encoding.folds import Dependence, group_numbers, splits
 from ..ensemble.calibration import ThresholdRule, positive_of
-from ..ensemble.ensemble import out_of_fold
-from ..ensemble.ensemble_fit import INTERRUPTED
+from ..ensemble.ensemble import INTERRUPTED, out_of_fold
 from ..error import TableError, pandas
 from ..kinds.written import NumberReading
 from ..reading.frames import Frame

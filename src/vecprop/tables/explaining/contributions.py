@@ -10,8 +10,8 @@ from ..encoding.column import Column, row_named, shortened
 from ..error import one_line, pandas
 from ..kinds.values import MISSING
 from ..reading.frames import Frame
+from .column_notes import QUANTILES, Profile
 from .dependence import output, output_name
-from .drift import QUANTILES, Profile
 
 
 def background_inputs(model: Any, frame: Frame | None, count: int, rng: np.random.Generator) -> np.ndarray:

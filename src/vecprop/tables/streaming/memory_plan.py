@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -76,83 +76,57 @@ class RowSizes:
         return rows * (1.5 * self.raw + 1.15 * max(fewer * self.encoded, 16.0 * self.columns)) + 1e8
 
 
-class Larger(NamedTuple):
-    """A table that does not fit into memory.
-
-    Parameters
-    ----------
-    memory : int
-        The bytes that the program may take. If they are not asked for, they are a power of two, so that they and the
-        bits of a model are the same if hardly less memory is left the next time.
-    """
-
-    parts: TableParts
-    memory: int
-    sizes: RowSizes
-
-
 def memory_of(memory: int | str | None) -> int | None:
-    """Return the bytes that the program may take: those asked for, or by default what is left; None if that is unknown.
-
-    Raises
-    ------
-    TableError
-        If those asked for are too few.
-    """
-    left = available_memory() if memory is None else None
-    if memory is None and left is None:
-        return None
-    found = PROGRAM + int(SAFE * (left or 0)) if memory is None else as_bytes(memory)
-    if memory is not None and found < LEAST:
+    """Return the bytes that the program may take: those asked for, or by default what is left; None if unknown."""
+    if memory is None:
+        left = available_memory()
+        return None if left is None else PROGRAM + int(SAFE * left)
+    asked = as_bytes(memory)
+    if asked < LEAST:
         raise TableError(
-            f"{found / 1e9:.2g} GB of memory are too little: the program itself takes {PROGRAM / 1e9:.2g} GB; give "
+            f"{asked / 1e9:.2g} GB of memory are too little: the program itself takes {PROGRAM / 1e9:.2g} GB; give "
             f"memory=, {LEAST / 1e9:.2g} GB at least."
         )
-    return found
+    return asked
 
 
-def parts_if_larger(table: Any, memory: int | str | None, asked: Asked, aside: Sequence[str]) -> Larger | None:
+def parts_if_larger(
+    table: Any, memory: int | str | None, asked: Asked, aside: Sequence[str]
+) -> tuple[TableParts, int, RowSizes] | None:
     """Return a table in parts, the memory for it, and the sizes of its rows; None if it fits into memory as a whole.
+
+    Memory that is not asked for is a power of two, so that it and the bits of a model are the same if hardly less is
+    left the next time.
 
     Raises
     ------
     TableError
         If it does not fit, and is text or a filtered data set, which cannot be read in any order.
     """
-    whole = memory_of(memory)
-    if whole is None or (not is_dataset(table) and not all(file.is_file() for file in files_of(table))):
+    whole, files = memory_of(memory), [] if is_dataset(table) else files_of(table)
+    if whole is None or not all(file.is_file() for file in files):
         return None
     limit = whole - PROGRAM
-    on_disk = None if is_dataset(table) else sum(file.stat().st_size for file in files_of(table))
-    if on_disk is not None and 60 * on_disk < limit:
+    if files and 60 * sum(file.stat().st_size for file in files) < limit:
         return None
     _reserve_nothing()
-    if not may_be_in_parts(table):
-        if is_dataset(table):
-            _require_room_for_filtered(table, limit, aside, asked)
-        else:
-            require_room_for_text(table, limit)
-        return None
-    parts = TableParts.of(table)
-    rows = int(parts.sizes.sum())
-    sizes = RowSizes.of(parts.parts[0].frame(), aside, asked)
-    if sizes.of_fit(rows) <= limit:
-        return None
-    return Larger(parts, whole if memory is not None else max(2 ** int(np.log2(whole)), LEAST), sizes)
-
-
-def _require_room_for_filtered(dataset: Any, limit: int, aside: Sequence[str], asked: Asked) -> None:
-    """Refuse a filtered data set that does not fit into memory, and tell what to do."""
-    rows = dataset.count_rows()
-    if not rows:
-        return  # which is said where it is read
-    needed = RowSizes.of(as_frame(dataset.head(LOOKED_AT)), aside, asked).of_fit(rows)
-    if needed > limit:
-        raise TableError(
-            f"The data set is filtered, and a fit of its {rows} rows needs about {needed / 1e9:.2g} GB of memory, of "
-            f"which {limit / 1e9:.2g} GB are free: write it to a folder, which is read part by part, with "
-            'pyarrow.dataset.write_dataset(data, folder, format="parquet").'
-        )
+    if may_be_in_parts(table):
+        parts = TableParts.of(table)
+        sizes = RowSizes.of(parts.parts[0].frame(), aside, asked)
+        if sizes.of_fit(int(parts.sizes.sum())) <= limit:
+            return None
+        return parts, whole if memory is not None else max(2 ** int(np.log2(whole)), LEAST), sizes
+    if files:
+        require_room_for_text(files, limit)
+    elif rows := table.count_rows():  # of none something is said where it is read
+        needed = RowSizes.of(as_frame(table.head(LOOKED_AT)), aside, asked).of_fit(rows)
+        if needed > limit:
+            raise TableError(
+                f"The data set is filtered, and a fit of its {rows} rows needs about {needed / 1e9:.2g} GB of memory, "
+                f"of which {limit / 1e9:.2g} GB are free: write it to a folder, which is read part by part, with "
+                'pyarrow.dataset.write_dataset(data, folder, format="parquet").'
+            )
+    return None
 
 
 def _reserve_nothing() -> None:
@@ -170,12 +144,11 @@ def require_room(table: Any) -> None:
     """Refuse files of text that are larger than the memory that is left."""
     left = memory_of(None)
     if left is not None and not may_be_in_parts(table) and all(file.is_file() for file in files_of(table)):
-        require_room_for_text(table, left - PROGRAM)
+        require_room_for_text(files_of(table), left - PROGRAM)
 
 
-def require_room_for_text(table: Any, limit: int) -> None:
+def require_room_for_text(files: Sequence[Path], limit: int) -> None:
     """Refuse text that is larger than memory, and tell what to do; workbooks are not text."""
-    files = files_of(table)
     if files[0].suffix.lower() in EXCEL:
         return
     size = sum(file.stat().st_size * (1 if opens_as_it_is(file) else PACKED) for file in files)
@@ -210,20 +183,3 @@ def sampled_rows(limit: int, sizes: RowSizes, parts: TableParts) -> int:
             f"The memory holds a sample of {int(most)} rows alone, and {FEWEST_SAMPLED} are needed: give more memory."
         )
     return min(int(most), MOST_SAMPLED)
-
-
-def slices_of(parts: TableParts, window: int) -> list[tuple[int, int, int]]:
-    """Return the blocks that windows are made of: parts, or slices of large ones, as part, first row and end.
-
-    Examples
-    --------
-    >>> from vecprop.tables.reading.table_parts import TablePart
-    >>> slices_of(TableParts([TablePart("a", 10, None), TablePart("b", 5000, None)], []), window=40_000)
-    [(0, 0, 10), (1, 0, 2500), (1, 2500, 5000)]
-    """
-    slices = []
-    for number, rows in enumerate(parts.sizes.tolist()):
-        count = -(-rows // max(window // 16, min(-(-rows // 8), window // 4), 1024))
-        cuts = np.linspace(0, rows, count + 1).astype(int).tolist()
-        slices += [(number, first, end) for first, end in pairwise(cuts)]
-    return slices

@@ -1,29 +1,37 @@
-"""Tables whose rows do not fit into memory: one look at all rows, and a sample of them from which a model learns."""
+"""Tables whose rows do not fit into memory: one look at all rows, a sample to learn from, and blocks to train on."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from ...core.counter_rng import counter_bits, counter_uniform
-from ..encoding.column import first_of
-from ..encoding.folds import folds_of_time
+from ...core.rows.inputs import Batch
+from ..encoding.encoder import VIEWS, Encoder, View
+from ..encoding.folds import folds_of_time, times
 from ..error import TableError, pandas
 from ..kinds.ambiguities import Asked
 from ..kinds.kinds import as_whole, kind_of
-from ..kinds.values import as_names, read_days, read_numbers
+from ..kinds.values import as_names
 from ..kinds.written import DateReading, NumberReading
 from ..reading.delimited import require_columns
+from ..reading.file_lists import is_path
 from ..reading.frames import Frame
+from ..reading.reading import is_dataset
 from ..reading.table_parts import TableParts
 from ..rows import COUNTS_ROWS, Roles, RowFilter
-from .memory_plan import PROGRAM, RowSizes, sampled_rows
+from .memory_plan import PROGRAM, SHARE_OF_WINDOWS, parts_if_larger, sampled_rows
 
 SAMPLE, TEST, TEST_OF_GROUP, FOLD, TIME = 16, 17, 18, 19, 20
 """The purposes of counted random numbers, unlike those of training."""
 BUCKETS = 2**16
 MOST_VALUES = 1000
 """Of a target with at most this many values, the first two rows of each are in the sample."""
+AT_ONCE = 2**20
+"""The rows whose folds are counted at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,31 +49,43 @@ class Streamed:
     numbers: np.ndarray
     test: Frame
     of_rows: list[str]
-    aside: dict[str, str]
     target_range: tuple[float, float] | None
     are_equal: bool
 
     @classmethod
-    def of(cls, parts: TableParts, roles: Roles, seed: int, memory: int, sizes: RowSizes, asked: Asked) -> "Streamed":
-        """Return a table after a look at all of its rows.
+    def of(
+        cls,
+        table: Any,
+        roles: Roles,
+        seed: Callable[[], int],
+        memory: int | str | None,
+        asked: Asked,
+        refusal: Exception | None = None,
+    ) -> "Streamed | None":
+        """Return files or a data set after a look at all rows; None if they fit into memory, and for other tables.
 
         Raises
         ------
         TableError
             If a column is missing, a weight or a time cannot be read, or no row has a target.
+        Exception
+            The refusal, if one is given and the table does not fit.
         """
+        if not (is_path(table) or is_dataset(table)):
+            return None
+        if (found := parts_if_larger(table, memory, asked, [str(roles.target), *roles.reasons])) is None:
+            return None
+        if refusal is not None:
+            raise refusal
+        parts, limit, sizes = found
         require_columns(parts.names, [str(roles.target)])
         roles.require(parts.names)
-        return _Look(parts, roles, seed, memory, sizes, asked).streamed()
+        return _Look(parts, roles, seed(), limit, sampled_rows(limit - PROGRAM, sizes, parts), asked).streamed()
 
     @property
     def rows(self) -> int:
         """The number of rows that are trained on."""
         return int(sum(np.bitwise_count(bits).sum() for bits in self.used))
-
-    def used_of(self, number: int) -> np.ndarray:
-        """Return whether each row of a part is trained on."""
-        return np.unpackbits(self.used[number], count=self.parts.parts[number].rows).astype(bool)
 
     @property
     def notes(self) -> list[str]:
@@ -79,32 +99,26 @@ class Streamed:
 
     def folds(self, count: int) -> "StreamedFolds":
         """Return the folds of rows, by their number, their group or their time, of which there are as many or fewer."""
-        starts = None
-        if self.roles.time is not None:
-            assert self.buckets is not None
-            time = self.buckets[self.numbers].astype(float)
-            fold = folds_of_time(time, count)
-            starts = np.array([time[fold == number].min() for number in range(fold.max() + 1)])
-            if not len(starts):
-                raise TableError("All rows to train on are of one time: networks are validated on those of others.")
-            count = len(starts)
-        return StreamedFolds(self.seed, count, self.buckets, starts)
+        if self.roles.time is None or self.buckets is None:
+            return StreamedFolds(self.seed, count, self.buckets, None)
+        time = self.buckets[self.numbers].astype(float)
+        fold = folds_of_time(time, count)
+        starts = np.array([time[fold == number].min() for number in range(fold.max() + 1)])
+        if not len(starts):
+            raise TableError("All rows to train on are of one time: networks are validated on those of others.")
+        return StreamedFolds(self.seed, len(starts), self.buckets, starts)
 
     def whole(self) -> "Streamed":
-        """Return the table with the rows of the test among those that are trained on."""
-        used = [own | test for own, test in zip(self.used, self.in_test, strict=True)]
-        none = [np.zeros_like(test) for test in self.in_test]
+        """Return the table with the rows of the test among those that are trained on, and without folds."""
         frame = pandas().concat([self.frame, self.test])
-        roles = replace(self.roles, group=None, time=None)  # which tell folds apart, of which there are none
-        numbers = np.arange(len(frame))
         return replace(
             self,
-            roles=roles,
-            used=used,
-            in_test=none,
+            roles=replace(self.roles, group=None, time=None),
+            used=[own | test for own, test in zip(self.used, self.in_test, strict=True)],
+            in_test=list(map(np.zeros_like, self.in_test)),
             buckets=None,
             frame=frame,
-            numbers=numbers,
+            numbers=np.arange(len(frame)),
             test=self.test[:0],
         )
 
@@ -138,53 +152,52 @@ class StreamedFolds:
             return buckets.astype(np.intp) * self.count // BUCKETS
         return np.searchsorted(self.starts, buckets, side="right") - 1
 
-    def learns(self, numbers: np.ndarray, fold: int) -> np.ndarray:
-        """Return whether the member of a fold is trained on each of these rows."""
-        own = self.of(numbers)
-        return own < fold if self.is_time else own != fold
-
 
 class _Look:
     """One look at all rows of a table."""
 
-    def __init__(self, parts: TableParts, roles: Roles, seed: int, memory: int, sizes: RowSizes, asked: Asked) -> None:
+    def __init__(self, parts: TableParts, roles: Roles, seed: int, memory: int, sampled: int, asked: Asked) -> None:
         self.parts, self.roles, self.seed, self.memory, self.asked = parts, roles, seed, memory, asked
-        self.target, self.weight = str(roles.target), roles.weight
-        self.total = int(parts.sizes.sum())
-        sampled = sampled_rows(memory - PROGRAM, sizes, parts)
+        self.target, self.total = str(roles.target), int(parts.sizes.sum())
         self.share = sampled / self.total
         self.test_share = min(roles.test, sampled / 4 / self.total) if roles.test < 1 else roles.test / self.total
         self.reading: NumberReading | DateReading | None = None
         self.values: dict[Any, int] | None = {}
-        self.whole: dict[str, list[int]] = {}
-        self.target_range = [np.inf, -np.inf]
+        self.whole: dict[str, tuple[int, int]] = {}
+        self.target_range = np.inf, -np.inf
         self.rows = RowFilter(roles.target, roles.weight)
 
     def streamed(self) -> Streamed:
-        edges = self._edges()
+        """Return the table after the look."""
+        roles, edges = self.roles, self._edges()
         frames, tests, used, in_test, buckets, numbers, start, trained = [], [], [], [], [], [], 0, 0
         for part in self.parts.parts:
             frame = part.frame(is_checked=True).reset_index(drop=True)  # errors name a part, and the row in it
             try:
-                counts, _ = self.rows.see(frame[self.target], None if self.weight is None else frame[self.weight])
-                times = None if edges is None else self._times(frame[self.roles.time])
+                counts, _ = self.rows.see(frame[self.target], None if roles.weight is None else frame[roles.weight])
+                time = None if edges is None else self._times(frame)
             except TableError as error:
                 raise TableError(f"In {part.place}: {error}") from None
             frame.index = pandas().RangeIndex(start, start + len(frame))
-            of_test = counts & self._is_test(frame, times, edges)
-            learned = counts & ~of_test
+            if time is not None and edges is not None:
+                is_test = time >= edges[-1]
+            elif roles.group is not None:
+                is_test = (self._of_groups(frame, TEST_OF_GROUP) >> np.uint64(11)) * 2.0**-53 < self.test_share
+            else:
+                is_test = counter_uniform(self.seed, TEST, frame.index.to_numpy()) < self.test_share
+            of_test, learned = counts & is_test, counts & ~is_test
             chosen = learned & (counter_uniform(self.seed, SAMPLE, frame.index.to_numpy()) < self.share)
             chosen |= self._first_of_values(frame[self.target], learned)
             frames.append(frame[chosen])
             tests.append(frame[of_test])
             numbers.append(trained + np.cumsum(learned)[chosen] - 1)
-            if times is not None and edges is not None:
-                buckets.append(np.searchsorted(edges[:-1], times[learned], side="right").astype(np.uint16))
-            elif self.roles.group is not None:
+            if time is not None and edges is not None:
+                buckets.append(np.searchsorted(edges[:-1], time[learned], side="right").astype(np.uint16))
+            elif roles.group is not None:
                 buckets.append((self._of_groups(frame, FOLD)[learned] >> np.uint64(48)).astype(np.uint16))
             used.append(np.packbits(learned))
             in_test.append(np.packbits(of_test))
-            self._count(frame, counts)
+            self._keep_ends(frame, counts)
             start, trained = start + len(frame), trained + int(learned.sum())
         notes = self.rows.notes()
         if not trained:
@@ -192,9 +205,10 @@ class _Look:
         sample, test = pandas().concat(frames), pandas().concat(tests)
         if self.rows.without_target:  # which have made whole numbers floats, as in a frame
             sample, test = (own.assign(**{self.target: as_whole(own[self.target])}) for own in (sample, test))
+        sample.attrs["aside"] = self._aside(sample)
         return Streamed(
             self.parts,
-            self.roles,
+            roles,
             self.seed,
             self.memory,
             used,
@@ -204,8 +218,7 @@ class _Look:
             np.concatenate(numbers),
             test,
             notes,
-            self._aside(sample),
-            (self.target_range[0], self.target_range[1]) if np.isfinite(self.target_range).all() else None,
+            self.target_range if np.isfinite(self.target_range).all() else None,
             self.rows.are_equal,
         )
 
@@ -217,51 +230,28 @@ class _Look:
         found, start = [], 0
         for part in self.parts.parts:
             frame = part.frame()
-            if self.reading is None:
-                self.reading = kind_of(frame[name], name, self.asked).reading
+            self.reading = self.reading or kind_of(frame[name], name, self.asked).reading
             is_chosen = counter_uniform(self.seed, TIME, np.arange(start, start + len(frame))) < 10 * self.share
-            found.append(self._times(frame[name][is_chosen]))
+            found.append(self._times(frame[is_chosen]))
             start += len(frame)
         known = np.sort(np.concatenate(found))
         edges = np.unique(np.quantile(known, np.linspace(0, 1, 1025)[1:-1], method="higher"))
         late = known[-max(round(self.test_share * len(known)), 1)] if self.test_share else np.inf
         return np.append(edges, late)
 
-    def _times(self, series: Any) -> np.ndarray:
-        reading = self.reading
-        if isinstance(reading, NumberReading):
-            found, _ = read_numbers(series, reading)
-        else:
-            found, _ = read_days(series, reading or DateReading())
-        wrong = np.isnan(found)
-        if wrong.any():
-            raise TableError(
-                f"Column {self.roles.time!r} has {int(wrong.sum())} value(s) that are no time, such as "
-                f"{first_of(series, wrong)}: fix or drop them, or give the format of dates (--date-format)."
-            )
-        return found
+    def _times(self, frame: Frame) -> np.ndarray:
+        return times(frame[self.roles.time], self.roles.time, self.asked, self.reading)
 
     def _of_groups(self, frame: Frame, purpose: int) -> np.ndarray:
         """Return random bits for each row that are those of its group."""
         names = as_names(frame[self.roles.group])
         return counter_bits(self.seed, purpose, pandas().util.hash_array(names, categorize=True))
 
-    def _is_test(self, frame: Frame, times: np.ndarray | None, edges: np.ndarray | None) -> np.ndarray:
-        if times is not None:
-            assert edges is not None
-            return times >= edges[-1]
-        if self.roles.group is not None:
-            return (self._of_groups(frame, TEST_OF_GROUP) >> np.uint64(11)) * 2.0**-53 < self.test_share
-        return counter_uniform(self.seed, TEST, frame.index.to_numpy()) < self.test_share
-
     def _first_of_values(self, target: Any, learned: np.ndarray) -> np.ndarray:
         """Return which rows are the first two of a value of the target, if there are few values."""
-        chosen = np.zeros(len(target), bool)
-        if self.values is None:
-            return chosen
-        places = np.flatnonzero(learned)
+        chosen, places = np.zeros(len(target), bool), np.flatnonzero(learned)
         codes, values = pandas().factorize(target[learned])
-        if len(values) + len(self.values) > 2 * MOST_VALUES:
+        if self.values is None or len(values) + len(self.values) > 2 * MOST_VALUES:
             self.values = None
             return chosen
         for code, value in enumerate(values):
@@ -271,24 +261,108 @@ class _Look:
                 self.values[value] = count + len(first)
         return chosen
 
-    def _count(self, frame: Frame, counts: np.ndarray) -> None:
+    def _keep_ends(self, frame: Frame, counts: np.ndarray) -> None:
         """Keep the ends of columns of whole numbers, and of the target."""
         for name in frame.columns:
-            if frame[name].dtype.kind in "iu" and isinstance(frame[name].dtype, np.dtype):
-                low, high = int(frame[name].min()), int(frame[name].max())
-                ends = self.whole.setdefault(name, [low, high])
-                self.whole[name] = [min(ends[0], low), max(ends[1], high)]
+            if isinstance(frame[name].dtype, np.dtype) and frame[name].dtype.kind in "iu":
+                own = int(frame[name].min()), int(frame[name].max())
+                low, high = self.whole.get(name, own)
+                self.whole[name] = min(low, own[0]), max(high, own[1])
         target = frame[self.target][counts]
         if pandas().api.types.is_numeric_dtype(target.dtype) and len(target):
-            low, high = float(target.min()), float(target.max())
-            self.target_range = [min(self.target_range[0], low), max(self.target_range[1], high)]
+            low, high = self.target_range
+            self.target_range = min(low, float(target.min())), max(high, float(target.max()))
 
     def _aside(self, sample: Frame) -> dict[str, str]:
         """Return the columns that are no inputs: also those of whole numbers over a range of as many as the rows."""
         inputs = [name for name in self.parts.names if name != self.target and name not in self.roles.reasons]
-        meant = [self.roles.time, *self.asked.columns]
-        ends = {name: self.whole[name] for name in inputs if name in self.whole and name not in meant}
-        counting = [
-            name for name, (low, high) in ends.items() if high - low + 1 == self.total and sample[name].is_unique
-        ]
+        counting = []
+        for name, (low, high) in self.whole.items():
+            is_meant = name not in inputs or name == self.roles.time or name in self.asked.columns
+            if not is_meant and high - low + 1 == self.total and sample[name].is_unique:
+                counting.append(name)
         return self.roles.reasons | (dict.fromkeys(counting, COUNTS_ROWS) if len(counting) < len(inputs) else {})
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedRows:
+    """All rows that an ensemble is trained on, which are encoded block by block.
+
+    ``targets`` returns the networks' targets, (n, O), and the rows' weights, (n,), or None if all are equal, of a part
+    of the table.
+    """
+
+    table: Streamed
+    encoder: Encoder
+    targets: Callable[[Frame], tuple[np.ndarray, np.ndarray | None]]
+    outputs: int
+    folds: StreamedFolds | None
+    _last: dict[int, Frame] = field(default_factory=dict, init=False)
+    """The part that was read last, since its slices are read one after the other."""
+
+    @cached_property
+    def window(self) -> int:
+        """The most rows of a window, of which two are in memory."""
+        width = sum(len(self.encoder.of_view(view)) for view in VIEWS)
+        row = 4 * (width + len(VIEWS) * (self.outputs + 1)) + 8 + 24
+        return max(int(SHARE_OF_WINDOWS * (self.table.memory - PROGRAM) / (2 * row)), 4096)
+
+    @cached_property
+    def slices(self) -> list[tuple[int, int, int]]:
+        """The blocks that have rows, parts or slices of large ones: the part, the first row in it, and the end."""
+        slices = []
+        for part, rows in enumerate(self.table.parts.sizes.tolist()):
+            count = -(-rows // max(self.window // 16, min(-(-rows // 8), self.window // 4), 1024))
+            cuts = np.linspace(0, rows, count + 1).astype(int).tolist()
+            slices += [(part, first, end) for first, end in pairwise(cuts) if self._used(part, first, end).any()]
+        return slices
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """The number of rows of each block."""
+        return np.array([int(self._used(*each).sum()) for each in self.slices])
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return int(self.sizes.sum())
+
+    def _used(self, part: int, first: int, end: int) -> np.ndarray:
+        return np.unpackbits(self.table.used[part])[first:end].astype(bool)
+
+    @cached_property
+    def _rows_of_folds(self) -> np.ndarray:
+        """The number of rows of each fold, after that of the rows before all of them."""
+        assert self.folds is not None
+        counts = np.zeros(self.folds.count + 1, np.int64)
+        for first in range(0, self.rows, AT_ONCE):
+            fold = self.folds.of(np.arange(first, min(first + AT_ONCE, self.rows)))
+            counts += np.bincount(fold + 1, minlength=len(counts))
+        return counts
+
+    def rows_of(self, fold: int) -> int:
+        """Return the number of rows that the member of a fold is trained on."""
+        if self.folds is None:
+            return self.rows
+        counts = self._rows_of_folds
+        return int(counts[: fold + 1].sum() if self.folds.is_time else counts.sum() - counts[fold + 1])
+
+    def batches(self, number: int, views: Sequence[View]) -> list[Batch]:
+        """Return the rows of a block as views see them."""
+        number, first, end = self.slices[number]
+        part = self.table.parts.parts[number]
+        try:
+            if number not in self._last:
+                self._last.clear()  # before the next is in memory
+                frame = part.frame()
+                if len(frame) != part.rows:
+                    raise TableError("its rows have changed while it was trained on.")
+                self._last[number] = frame
+            frame = self._last[number].iloc[first:end]
+            frame = frame[self._used(number, first, end)]
+            T, weight = self.targets(frame)
+            encoded = dict(zip(VIEWS, self.encoder.of_views(frame, as_arrays=True), strict=True))
+        except TableError as error:
+            raise TableError(f"In {part.place}: {error}") from None
+        weight = None if weight is None else weight.astype(np.float32)
+        return [Batch(encoded[view], T, weight) for view in views]

@@ -5,6 +5,7 @@ from typing import Any
 
 from ....pictures.dependence import plot_dependence
 from ...error import printable
+from ...explaining.column_notes import drift, tallies
 from ...explaining.dependence import Dependence, dependences
 from ...explaining.importance import Importance, loss_name
 from ..measured import Measured
@@ -90,9 +91,5 @@ def drift_of_columns(measured: Measured) -> dict[str, str]:
     """Return how the test's values of each column differ from those of training; nothing without a test."""
     if not measured.has_test:
         return {}
-    model: Any = measured.model
-    tallies = model.tallies(measured.X)
-    each = zip(model.encoder_.names, model.encoder_.parts, model.profiles_, tallies, strict=True)
-    return {
-        name: "; ".join(profile.notes(part, tally, len(tallies))) or "none found" for name, part, profile, tally in each
-    }
+    found = drift(measured.model, tallies(measured.model, measured.X))
+    return {name: "; ".join(notes) or "none found" for name, notes in found.items()}

@@ -1,8 +1,7 @@
-"""Drift: how far the columns of a table are from those of training."""
+"""Notes on columns: how far those of a table are from those of training, and which of these leak the target."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -10,7 +9,8 @@ from ..encoding.column import Column
 from ..encoding.columns import ordinary
 from ..encoding.encoder import Encoder, Misfits
 from ..error import pandas
-from ..kinds.values import as_names
+from ..kinds.kinds import MOST_CLASSES
+from ..kinds.values import as_names, as_numbers
 from ..reading.frames import Frame, as_frame
 
 QUANTILES = 20
@@ -29,14 +29,11 @@ CHANCE = 0.001
 """The probability of a note on a table of training's distribution, by chance."""
 
 
-@dataclass(frozen=True, eq=False)
-class Tally:
+class Tally(NamedTuple):
     """Counts of a column's values in the terms of training, which are summed over the parts of a table.
 
-    Parameters
-    ----------
-    counts : ndarray of int (V,)
-        The number of rows at each of the values of a `Profile`: at most it, for numbers, or it, for categories.
+    ``counts``, (V,), are the numbers of rows at each of the values of a `Profile`: at most it, for numbers, or it, for
+    categories.
     """
 
     rows: int
@@ -46,28 +43,13 @@ class Tally:
     beyond: int = 0
     farthest: Any = None
 
-    def plus(self, other: "Tally", farther: Callable[[Any, Any], Any]) -> "Tally":
-        """Return the tally of both parts."""
-        ends = [tally.farthest for tally in (self, other) if tally.farthest is not None]
-        return Tally(
-            self.rows + other.rows,
-            self.missing + other.missing,
-            self.known + other.known,
-            self.counts + other.counts,
-            self.beyond + other.beyond,
-            farther(*ends) if len(ends) == 2 else ends[0] if ends else None,
-        )
-
 
 @dataclass(frozen=True, eq=False)
 class Profile:
     """What a column of training had: its missing values, and its distribution.
 
-    Parameters
-    ----------
-    values : ndarray (V,)
-        Of numbers and dates some quantiles, the smallest and the largest among them; of categories their names, sorted;
-        none of text.
+    The values, (V,), are some quantiles of numbers and dates, the smallest and the largest among them; the names of
+    categories, sorted; and none of text.
 
     Examples
     --------
@@ -107,17 +89,18 @@ class Profile:
             counts = np.bincount(places[is_known], minlength=len(self.values))
             new = known[~is_known]
             return Tally(len(series), missing, len(known), counts, len(new), str(new[0]) if len(new) else None)
-        distance = self.distance(known)
+        distance, counts = self.distance(known), np.searchsorted(np.sort(known), self.values, side="right")
         beyond = int((distance > 0).sum())
         farthest = float(known[distance.argmax()]) if beyond else None
-        return Tally(len(series), missing, len(known), _at_most(self.values, known), beyond, farthest)
+        return Tally(len(series), missing, len(known), counts, beyond, farthest)
 
     def plus(self, one: Tally, other: Tally) -> Tally:
         """Return the tally of both of two parts of a table."""
-        return one.plus(other, self._farther)
-
-    def _farther(self, one: Any, other: Any) -> Any:
-        return one if isinstance(one, str) or self.distance(one) >= self.distance(other) else other
+        sums: list[Any] = [here + there for here, there in zip(one[:-1], other[:-1], strict=True)]
+        ends = [tally.farthest for tally in (one, other) if tally.farthest is not None]
+        if len(ends) == 2 and not isinstance(ends[0], str):
+            ends = [max(ends, key=self.distance)]
+        return Tally(*sums, farthest=ends[0] if ends else None)
 
     def distance(self, x: Any) -> Any:
         """Return how far numbers are out of training's range; 0 within it."""
@@ -129,13 +112,11 @@ class Profile:
         A note is on what training never had: missing values, categories, values far out of its range; or on shares
         that differ by a tenth or more, and by more than chance (Fisher's exact test, for all columns together).
         """
-        sure = CHANCE / columns
-        return [*self._on_missing(tally, sure), *(self._on_new(part, tally, sure) or self._on_shift(part, tally, sure))]
-
-    def _on_missing(self, tally: Tally, sure: float) -> Iterator[str]:
+        sure, notes = CHANCE / columns, []
         is_new = tally.missing > self.missing == 0
         if is_new or _differ(tally.missing, tally.rows, self.missing, self.rows, sure):
-            yield f"{tally.missing} of {tally.rows} values are missing, in training {self.missing} of {self.rows}"
+            notes = [f"{tally.missing} of {tally.rows} values are missing, in training {self.missing} of {self.rows}"]
+        return notes + (self._on_new(part, tally, sure) or self._on_shift(part, tally, sure))
 
     def _on_new(self, part: Column, tally: Tally, sure: float) -> list[str]:
         if not tally.beyond:
@@ -154,15 +135,16 @@ class Profile:
             f"{farthest}, is {far} beyond it"
         ]
 
-    def _on_shift(self, part: Column, tally: Tally, sure: float) -> Iterator[str]:
+    def _on_shift(self, part: Column, tally: Tally, sure: float) -> list[str]:
         if not len(self.values) or tally.known < FEWEST_ROWS:
-            return
+            return []
         now, then = tally.known, int(self.counts.sum() if part.holds == "names" else self.counts[-1])
         place = int(np.abs(tally.counts / now - self.counts / then).argmax())
-        if _differ(tally.counts[place], now, self.counts[place], then, sure):
-            value = part.shown(self.values[place])
-            what = f"are {value}" if part.holds == "names" else f"are at most {value}"
-            yield f"{tally.counts[place] / now:.0%} of values {what}, in training {self.counts[place] / then:.0%}"
+        if not _differ(tally.counts[place], now, self.counts[place], then, sure):
+            return []
+        what = "are" if part.holds == "names" else "are at most"
+        shares = tally.counts[place] / now, self.counts[place] / then
+        return [f"{shares[0]:.0%} of values {what} {part.shown(self.values[place])}, in training {shares[1]:.0%}"]
 
 
 def _values(part: Column, series: Any) -> np.ndarray:
@@ -173,30 +155,21 @@ def _values(part: Column, series: Any) -> np.ndarray:
     return ordinary(x[~np.isnan(x)])
 
 
-def _at_most(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    return np.searchsorted(np.sort(known), values, side="right")
-
-
 def _differ(k: int, n: int, of_training: int, rows: int, sure: float) -> bool:
     """Return whether a share k / n is a tenth or more from that of training, and not by chance."""
     from scipy.stats import fisher_exact
 
     if abs(k / n - of_training / rows) < SHIFT:
         return False
-    table = [[k, n - k], [of_training, rows - of_training]]
-    return bool(fisher_exact(table).pvalue < sure)  # type: ignore[attr-defined]
+    found: Any = fisher_exact([[k, n - k], [of_training, rows - of_training]])
+    return bool(found.pvalue < sure)
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedRows:
     """Digests of rows of training, by which they are recognized in another table.
 
-    Parameters
-    ----------
-    digests : ndarray of uint64 (M,)
-        Sorted; of at most 10,000 rows, evenly spaced.
-    rows : int
-        The number of all rows of training.
+    The digests are sorted, of at most 10,000 rows, evenly spaced; ``rows`` is the number of all.
 
     Examples
     --------
@@ -235,15 +208,33 @@ class TrainedRows:
 
 def _digests(encoder: Encoder, frame: Frame, y: np.ndarray) -> np.ndarray:
     """Return a number for each row that is equal for rows with the same values, as the model reads them, and target."""
-    columns = [_as_read(part, frame[name]) for name, part in zip(encoder.names, encoder.parts, strict=True)]
+    columns = []
+    for name, part in zip(encoder.names, encoder.parts, strict=True):
+        if part.holds == "numbers":
+            x = part.read(frame[name]) + 0.0  # no -0
+            columns.append(np.where(np.isnan(x), np.nan, x))
+        else:
+            columns.append(as_names(frame[name]) if part.holds == "names" else frame[name].astype(str).to_numpy())
     return pandas().util.hash_pandas_object(pandas().DataFrame(dict(enumerate([*columns, y]))), index=False).to_numpy()
 
 
-def _as_read(part: Column, series: Any) -> np.ndarray:
-    if part.holds == "numbers":
-        x = part.read(series) + 0.0  # no -0
-        return np.where(np.isnan(x), np.nan, x)
-    return as_names(series) if part.holds == "names" else series.astype(str).to_numpy()
+def tallies(model: Any, frame: Frame, before: list[Tally] | None = None) -> list[Tally]:
+    """Return the counts of each column of a table in the terms of a model's training, added to those before."""
+    encoder, profiles = model.encoder_, model.profiles_
+    columns = zip(profiles, encoder.names, encoder.parts, strict=True)
+    new = [profile.tally(part, frame[name]) for profile, name, part in columns]
+    return new if before is None else [of.plus(*both) for of, *both in zip(profiles, before, new, strict=True)]
+
+
+def drift(model: Any, tallies: list[Tally]) -> dict[str, list[str]]:
+    """Return the ends of sentences on how each column of a table differs from that of training, by its counts."""
+    columns = zip(model.encoder_.names, model.encoder_.parts, model.profiles_, tallies, strict=True)
+    return {name: profile.notes(part, tally, len(tallies)) for name, part, profile, tally in columns}
+
+
+def drift_notes(model: Any, tallies: list[Tally]) -> list[str]:
+    """Return sentences on how the columns of a table differ from those of training, by its counts."""
+    return [f"Column {name!r}: {note}." for name, notes in drift(model, tallies).items() for note in notes]
 
 
 class Watch:
@@ -266,9 +257,109 @@ class Watch:
         self.of_tables |= dict.fromkeys(frame.attrs.get("notes", []))
         self.unlike |= dict.fromkeys(encoder.unlike(frame))
         self.misfits = encoder.misfits(frame, self.misfits)
-        self.tallies = self.model.tallies(frame, self.tallies)
+        self.tallies = tallies(self.model, frame, self.tallies)
 
     def notes(self) -> list[str]:
         """Return sentences on the parts that were seen."""
         misfits = self.model.encoder_.notes_on(self.misfits) if self.misfits else []
-        return [*self.of_tables, *misfits, *self.unlike, *(self.model.drift(self.tallies) if self.tallies else [])]
+        return [
+            *self.of_tables,
+            *misfits,
+            *self.unlike,
+            *(drift_notes(self.model, self.tallies) if self.tallies else []),
+        ]
+
+
+LEAKS_FROM = 50
+"""In fewer rows than this, a column may tell the target by chance."""
+MOST_JUDGED = 100_000
+"""Of more rows than this a random sample is judged."""
+EXPLAINED = 0.98
+"""A column that explains this share of the target's variance tells it almost exactly."""
+NO_LEAK = 1e-6
+"""What would happen by chance with a smaller probability than this is no chance."""
+
+
+def leaks(frame: Frame, target: np.ndarray) -> list[str]:
+    """Return a note for each column that alone tells the target, or is filled for one class only; from 50 rows on.
+
+    A column tells the target if it explains 98 % of its variance, see `explained`, so that noise or another scale hides
+    no copy. Columns of text count if they have a fifth as many values as rows, or fewer.
+
+    Examples
+    --------
+    >>> frame = pandas().DataFrame({"age": np.arange(60) % 7, "pounds": 2.2 * np.arange(60)})
+    >>> leaks(frame, np.arange(60.0))
+    ["Column 'pounds' tells the target almost exactly: leave it out if it would not be known when predicting."]
+    """
+    if len(frame) < LEAKS_FROM:
+        return []
+    rows = np.random.default_rng(0).permutation(len(frame))[:MOST_JUDGED]
+    of_rows = np.asarray(target)[rows]
+    classes, codes = np.unique(of_rows, return_inverse=True)
+    is_classes = of_rows.dtype.kind not in "iuf" or len(classes) <= MOST_CLASSES
+    y = codes.astype(float) if is_classes else ordinary(of_rows.astype(float))
+    if y.min() == y.max():
+        return []
+    notes = []
+    for name in frame.columns:
+        series = frame[name].iloc[rows]
+        x = _as_values(series)
+        if x is not None and explained(x, y, is_classes=is_classes) >= EXPLAINED:
+            notes.append(
+                f"Column {name!r} tells the target almost exactly: leave it out if it would not be known when "
+                "predicting."
+            )
+        elif is_classes and (what := _filled_for(series.isna().to_numpy(), y)):
+            number, is_missing = what
+            state, label = "is missing" if is_missing else "has values", classes[number]
+            notes.append(
+                f"Column {name!r} {state} only where the target is {label}: leave it out if it is filled in when the "
+                "target is known."
+            )
+    return notes
+
+
+def explained(x: np.ndarray, y: np.ndarray, *, is_classes: bool) -> float:
+    """Return the share of a target's variance that is not between rows whose values of a column are neighbours.
+
+    Rows are sorted by the column. Half the mean squared difference of neighbours estimates the variance that a function
+    of the column would leave (von Neumann, 1941); of classes, numbered from 0, it is the share of neighbours that
+    differ, beyond the borders that each order of classes has. Missing values are neighbours of each other. Values that
+    are few are sorted by their mean target.
+
+    Examples
+    --------
+    >>> x = np.arange(100.0)
+    >>> explained(x, np.sin(x / 20), is_classes=False) > 0.99, explained(x, x % 2, is_classes=True)
+    (True, 0.0)
+    """
+    values, codes = np.unique(x, return_inverse=True)
+    if 5 * len(values) <= len(x):
+        means = np.bincount(codes, y) / np.bincount(codes)
+        codes = means[codes]
+    y = y[np.argsort(codes, kind="stable")]
+    if not is_classes:
+        return max(1 - float(np.mean(np.diff(y) ** 2) / (2 * y.var())), 0.0)
+    shares = np.bincount(y.astype(int)) / len(y)
+    borders = np.count_nonzero(np.diff(y)) - (np.count_nonzero(shares) - 1)
+    return max(1 - float(borders / (len(y) - 1) / (1 - shares @ shares)), 0.0)
+
+
+def _as_values(series: Any) -> np.ndarray | None:
+    """Return a column as numbers, in which equal values are equal, or None if they say nothing of other rows."""
+    x, unread = as_numbers(series)
+    if not unread:
+        return ordinary(x)
+    codes, names = pandas().factorize(as_names(series))
+    return codes.astype(float) if 5 * len(names) <= len(codes) else None
+
+
+def _filled_for(is_missing: np.ndarray, y: np.ndarray) -> tuple[int, bool] | None:
+    """Return the class that all rows with values have, or all without, if that is no chance, and whether without."""
+    for rows, what in ((~is_missing, False), (is_missing, True)):
+        if rows.any() and not rows.all() and np.ptp(y[rows]) == 0:
+            number = int(y[rows][0])
+            if np.mean(y == number) ** rows.sum() < NO_LEAK:
+                return number, what
+    return None
