@@ -73,17 +73,17 @@ class SharedSettings(Versioned, BaseEstimator, ABC):
         The name of the column to predict, if it is part of the table that `fit` takes.
     columns : dict of str to str or None, default None
         What columns are, by name: "number", "category", "code", "date", "text" or "ignore"; see docs/tables.md. After
-        "number" may stand its decimal sign, as in "number ,", and after "date" a format, as in "date %d.%m.%Y" or "date day
-        first". The kinds of all other columns are found from their values.
+        "number" may stand its decimal sign, as in "number ,", and after "date" a format, as in "date %d.%m.%Y" or "date
+        day first". The kinds of all other columns are found from their values.
     decimal : "." or "," or None, default None
         The decimal sign of numbers that are text; None to find it from the values of each column.
     date_format : str or None, default None
         The format of dates that are text, as in ``datetime.strptime``; or "day first", "month first", or "excel" for
         Excel's serial numbers. None to find it from the values of each column.
     n_members : int or "auto", default "auto"
-        The number of networks of each view, at least 2, each trained without another part of the rows; "auto" is 8, 6 from
-        2,500 rows on, and 4 from 20,000. There are two views, which both see standardised numbers and ranks, and one of
-        them also pieces; of some tables of 190,000 rows and more there is one view without pieces.
+        The number of networks of each view, at least 2, each trained without another part of the rows; "auto" is 8, 6
+        from 2,500 rows on, and 4 from 20,000. There are two views, which both see standardised numbers and ranks, and
+        one of them also pieces; of some tables of 190,000 rows and more there is one view without pieces.
     hidden_layer_sizes : int or sequence of int, default (64, 64)
         The width of each hidden layer.{deeper}
     activation : str or Activation, default "auto"
@@ -91,29 +91,30 @@ class SharedSettings(Versioned, BaseEstimator, ABC):
     dropout : float, default 0
         The share of each hidden layer's outputs that is dropped in each step.
     weight_decay : float, default {weight_decay}
-        The decay of AdamW over an epoch, divided among its steps, so that its effect does not depend on the number of rows.
+        The decay of AdamW over an epoch, divided among its steps, so that its effect does not depend on the number of
+        rows.
     learning_rate_init : float, default 0.01
         The learning rate at the start; it falls to 0 along a cosine.
     batch_size : int or "auto", default "auto"
         The number of rows in a batch; "auto" is a hundredth of all rows, from 64 to 256.
     max_iter : int or "auto", default "auto"
-        The largest number of epochs; "auto" is {epochs}, but so few that at most two million rows are trained on, and at
-        least 10; in small tables more, up to 400, until they have {steps} steps, with the same decay in all; and twice as
-        many if there is one view.
+        The largest number of epochs; "auto" is {epochs}, but so few that at most two million rows are trained on, and
+        at least 10; in small tables more, up to 400, until they have {steps} steps, with the same decay in all; and
+        twice as many if there is one view.
     n_iter_no_change : int, default 20
-        A network's training ends after this number of epochs in a row without progress on its validation rows, those that
-        it is not trained on; its best parameters are restored.
+        A network's training ends after this number of epochs in a row without progress on its validation rows, those
+        that it is not trained on; its best parameters are restored.
     random_state : int, RandomState or None, default None
-        Fixes the members' validation rows, initial parameters, order of rows and dropout: an integer gives the same bits
-        each time, with any number of threads.
+        Fixes the members' validation rows, initial parameters, order of rows and dropout: an integer gives the same
+        bits each time, with any number of threads.
     n_jobs : int or None, default None
         The largest number of threads; None for the number of processors.
     workers : DaskWorkers or None, default None
-        Trains the networks on a cluster, with the bits that they have here. The table is read and encoded here. In a block
-        of ``joblib.parallel_config("dask")`` its cluster does, without being given.
+        Trains the networks on a cluster, with the bits that they have here. The table is read and encoded here. In a
+        block of ``joblib.parallel_config("dask")`` its cluster does, without being given.
     stages : int or None, default None
-        The number of stages of training; None for one. Each stage after the first trains one more network for each part of
-        the rows, with other settings, and they are kept if the loss on rows that they have not seen is then lower.
+        The number of stages of training; None for one. Each stage after the first trains one more network for each part
+        of the rows, with other settings, and they are kept if the loss on rows that they have not seen is then lower.
     budget : float or None, default None
         The seconds in which there are as many stages as are likely to end, instead of a number; the first is always
         trained, and there are 16 at most. With ``stages=model.stages_`` and the same integer as random_state the same
@@ -122,8 +123,8 @@ class SharedSettings(Versioned, BaseEstimator, ABC):
         Whether to show a progress bar on the error stream of a terminal or notebook, from the second stage on with the
         lowest loss so far on rows that networks have not seen.
     progress : callable or None, default None
-        Called several times a second with a `Progress`: the number of networks that have ended, the rows trained on, the
-        losses, the stage. If it returns True, the others are stopped, of a later stage all.
+        Called several times a second with a `Progress`: the number of networks that have ended, the rows trained on,
+        the losses, the stage. If it returns True, the others are stopped, of a later stage all.
     checkpoint : Checkpoint or None, default None
         Keeps the networks whose training has ended in a folder, ``Checkpoint("folder")``. If the program is killed, the
         same `fit` goes on at the stage it was in, and makes the same model to the bit. It needs an integer as
@@ -138,8 +139,8 @@ class SharedSettings(Versioned, BaseEstimator, ABC):
     profiles_ : list of Profile
         What each column had in training, which `check` compares other tables with.
     ensemble_ : Ensemble
-        The networks: each of ``ensemble_.views`` has a ``network``, the parameters ``thetas``, (M, P), and its ``share`` of
-        the prediction.
+        The networks: each of ``ensemble_.views`` has a ``network``, the parameters ``thetas``, (M, P), and its
+        ``share`` of the prediction.
     loss_curves_, validation_loss_curves_ : list of list of float
         The loss of each network after each epoch, and its loss on its validation rows before the first epoch and after
         each; those that see pieces are the first.
