@@ -8,17 +8,8 @@ from hypothesis import strategies as st
 from matplotlib.contour import ContourSet
 
 from vecprop.learn import plot_momentum, plot_random_starts
-from vecprop.learn.pictures import STEEPNESS, descent_path, valley, valley_gradient
+from vecprop.learn.pictures import STEEPNESS, descent_path, valley
 from vecprop.optimize.optimizers import GradientDescent, Momentum
-
-
-@given(theta=st.tuples(st.floats(-10, 10), st.floats(-10, 10)))
-def test_the_gradient_is_that_of_the_valley(theta):
-    step = 1e-30j
-    for axis in range(2):
-        moved = np.array(theta, complex)
-        moved[axis] += step
-        assert valley_gradient(np.array(theta))[axis] == pytest.approx((valley(moved) / step).real)
 
 
 def test_the_paths_are_those_of_the_formulas():
@@ -37,10 +28,10 @@ def test_the_paths_are_those_of_the_formulas():
 
 def test_the_start_is_left_as_it_is():
     start: Any = np.array([1.0, 2.0])
-    path = descent_path(Momentum(0.1), valley_gradient, start, steps=3)
+    path = descent_path(Momentum(0.1), np.sign, start, steps=3)
     np.testing.assert_array_equal(path[0], start)
     np.testing.assert_array_equal(start, [1, 2])
-    assert descent_path(GradientDescent(0.1), valley_gradient, start, steps=0).shape == (1, 2)
+    assert descent_path(GradientDescent(0.1), np.sign, start, steps=0).shape == (1, 2)
 
 
 def test_by_default_momentum_shows_its_point():

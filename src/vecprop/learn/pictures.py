@@ -21,21 +21,10 @@ def valley(theta: np.ndarray) -> np.ndarray:
     return np.sum(STEEPNESS * theta**2, axis=-1) / 2
 
 
-def valley_gradient(theta: np.ndarray) -> np.ndarray:
-    """Return the valley's gradient a θ, (..., 2)."""
-    return STEEPNESS * theta
-
-
 def descent_path(
     optimizer: Optimizer, gradient: Callable[[np.ndarray], np.ndarray], start: Sequence[float], steps: int
 ) -> np.ndarray:
-    """Return the path of an optimizer on a loss surface, (steps + 1, P).
-
-    Examples
-    --------
-    >>> descent_path(GradientDescent(0.5), lambda theta: theta, start=[4.0], steps=2)
-    array([[4.], [2.], [1.]])
-    """
+    """Return the path of an optimizer on a loss surface, (steps + 1, P)."""
     theta = np.array(start, dtype=float)
     state, path = optimizer.init(theta), [theta.copy()]
     for _ in range(steps):
@@ -93,7 +82,7 @@ def plot_momentum(
     }
     ax = axes_or_new(ax)
     for number, (label, optimizer) in enumerate(paths.items()):
-        path = descent_path(optimizer, valley_gradient, start, steps)
+        path = descent_path(optimizer, lambda theta: STEEPNESS * theta, start, steps)
         ax.plot(*path.T, color=colour(number), linestyle=line(number), marker=marker(number), label=label, markersize=5)
     ax.plot(0, 0, "+", color=ink(), markersize=12, label="minimum")
     height = 1.6 * max(np.abs(curve.get_ydata()).max() for curve in ax.lines)  # room for the legend above the start
@@ -157,7 +146,9 @@ def plot_random_starts(
         successes = np.count_nonzero(values <= threshold)
         names.append(f"{name}\n{successes} of {len(values)}")
         ended = values[np.isfinite(values)]
-        ax.plot(ended, number + _spread(len(ended)), ".", color=colour(number), markersize=5, alpha=0.6, linewidth=0)
+        golden = (5**0.5 - 1) / 2  # its multiples spread evenly and in no order, so that dots do not hide each other
+        heights = number + 0.6 * ((np.arange(len(ended)) * golden + 0.5) % 1 - 0.5)
+        ax.plot(ended, heights, ".", color=colour(number), markersize=5, alpha=0.6, linewidth=0)
     ax.axvline(threshold, color=ink(), linestyle=":", linewidth=1)
     ax.annotate(
         f"success: at most {threshold:.3g} ",
@@ -174,12 +165,6 @@ def plot_random_starts(
     if lowest > 0:
         ax.set_xscale("log")
     return ax
-
-
-def _spread(count: int) -> np.ndarray:
-    """Return heights between -0.3 and 0.3, evenly spread and in no order, so that dots do not hide each other."""
-    golden = (5**0.5 - 1) / 2
-    return 0.6 * ((np.arange(count) * golden + 0.5) % 1 - 0.5)
 
 
 def _final_losses(name: str, losses: Array) -> np.ndarray:

@@ -26,18 +26,7 @@ LOSSES: dict[str, type[Loss]] = {
 
 
 def network_of_shape(shape: str, activation: str = "logistic", loss: str = "softmax") -> Network:
-    """Return a network with an activation between its dense layers, and a loss that is summed over rows.
-
-    Raises
-    ------
-    ValueError
-        If there is no such network.
-
-    Examples
-    --------
-    >>> network_of_shape("2-3-2").layers
-    (Dense(outputs=3, initializer=Glorot()), Logistic(), Dense(outputs=2, initializer=Glorot()))
-    """
+    """Return a network with an activation between its dense layers, and a loss that is summed over rows."""
     if not re.fullmatch(r"[1-9]\d{0,2}(-[1-9]\d{0,2}){1,9}", shape):
         raise ValueError(f"The shape {shape!r} is not one such as 2-3-2, of 2 to 10 numbers from 1 to 999.")
     activations = catalog.named(catalog.ACTIVATIONS)
@@ -249,12 +238,6 @@ def as_answer(answer: Any, shape: tuple[int, ...]) -> np.ndarray | None:
 
 
 def close(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Return which entries are equal but for rounding to three decimals on the way.
-
-    Examples
-    --------
-    >>> close(np.array([0.123, 0.14]), np.array([0.1234, 0.1234]))
-    array([ True, False])
-    """
+    """Return which entries are equal but for rounding to three decimals on the way."""
     size = np.abs(expected).max(initial=0)
     return np.abs(found - expected) <= max(0.6 * 10.0**-DECIMALS, min(0.005 * max(1.0, size), 0.05 * size))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .grading.grades import Grades
+from .grading.student import chunks_of
 from .grading.student_process import StudentProcess, read_source
 from .sheet import DECIMALS, Worksheet
 from .tracing.output import STYLE, block_html, by_stage, equation_latex, numbers_html
@@ -40,13 +41,7 @@ def written(sheet: Worksheet, ending: str, solution: bool = False) -> str:
 
 
 def names_of(path: Path) -> list[str]:
-    """Return the names in a CSV file: its column "name", or else its first column, which then has no head.
-
-    Raises
-    ------
-    ValueError
-        If there are none.
-    """
+    """Return the names in a CSV file: its column "name", or else its first column, which then has no head."""
     with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
         lines = [[cell.strip() for cell in line] for line in csv.reader(file)]
     lines = [line for line in lines if any(line)]
@@ -70,13 +65,7 @@ def sheets_of(sheet: Worksheet, names: list[str]) -> Iterator[tuple[str, Workshe
 
 
 def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet, Grades]:
-    """Return the worksheet of a file that came back, and the grades of what is filled in.
-
-    Raises
-    ------
-    ValueError
-        If the file is no worksheet.
-    """
+    """Return the worksheet of a file that came back, and the grades of what is filled in."""
     if path.suffix.lower() == ".json":
         with path.open("rb") as file:
             content = _object(file.read(10 * 2**20), path)
@@ -87,19 +76,23 @@ def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet,
         given = {name: _nested(values, shapes[name]) for name, values in answers.items() if name in shapes}
         return sheet, sheet.check(given)
     text, ending = read_source(path)
-    sheet = _sheet_of_source(text, ending, path)
+    details = None
+    with suppress(SyntaxError, ValueError, AttributeError, TypeError, RecursionError):
+        code = "\n".join(chunks_of(text, ending))
+        found = re.search(r"^sheet = (learn\.worksheet\(.{0,600}\))$", code, re.MULTILINE)
+        call: Any = ast.parse(found[1] if found else "", mode="eval").body
+        details = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+        details["shape"] = ast.literal_eval(call.args[0])
+    sheet = _sheet(details, path)
+    used = re.search(r"\b\w+\.trace\b(?!\()|\blearn\.(tutorial|trace)\b|learn import [^\n]*(tutorial|trace)", text)
+    flags = (
+        (f"The file uses the library's solutions: {used[0]}.",) if used else ()
+    )  # the trace of a sheet is its solution
     with StudentProcess(text, ending, seconds, megabytes) as student:
         values = student.values([value.name for value in sheet.blanks])
-        grades = replace(sheet.check(values), notes=tuple(student.notes), flags=_solutions_used(text))
-        if student.only_definitions:  # the values were not computed
-            return sheet, replace(grades, grades=tuple(replace(grade, judged=False) for grade in grades.grades))
-        return sheet, grades
-
-
-def _solutions_used(text: str) -> tuple[str, ...]:
-    """Return what a teacher should look at: the trace of a sheet is its solution."""
-    found = re.search(r"\b\w+\.trace\b(?!\()|\blearn\.(tutorial|trace)\b|learn import [^\n]*(tutorial|trace)", text)
-    return (f"The file uses the library's solutions: {found[0]}.",) if found else ()
+        grades = replace(sheet.check(values), notes=tuple(student.notes), flags=flags)
+        is_computed = not student.only_definitions
+        return sheet, replace(grades, grades=tuple(replace(grade, judged=is_computed) for grade in grades.grades))
 
 
 def _object(content: bytes, path: Path) -> dict[str, Any]:
@@ -116,27 +109,10 @@ def _sheet(details: Any, path: Path) -> Worksheet:
     raise ValueError(f"{path} does not say which worksheet it is.")
 
 
-def _sheet_of_source(text: str, ending: str, path: Path) -> Worksheet:
-    """Return the worksheet that a notebook's details name, or the call in a file's first lines of code."""
-    if ending == ".ipynb":
-        details = _object(text.encode(), path).get("metadata")
-        if isinstance(details, dict) and "vecprop_worksheet" in details:
-            return _sheet(details["vecprop_worksheet"], path)
-    found = re.search(r"^sheet = (learn\.worksheet\(.{0,600}\))$", text, re.MULTILINE)
-    with suppress(SyntaxError, ValueError, AttributeError, RecursionError):
-        call: Any = ast.parse(found[1] if found else "", mode="eval").body
-        details = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
-        return _sheet({"shape": ast.literal_eval(call.args[0]), **details}, path)
-    return _sheet(None, path)
-
-
 def _nested(values: Any, shape: tuple[int, ...]) -> Any:
     """Return the flat list of a page's fields in the shape of the value."""
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        return None
-    if len(values) != int(np.prod(shape)):
-        return None
-    return np.array(values, dtype=object).reshape(shape).tolist() if shape else values[0]
+    is_text = isinstance(values, list) and all(isinstance(value, str) for value in values)
+    return np.array(values, object).reshape(shape).tolist() if is_text and len(values) == np.prod(shape) else None
 
 
 def rows_of_grades(folder: Path, seconds: float, megabytes: int) -> Iterator[dict[str, Any]]:
@@ -191,8 +167,7 @@ def _notebook(sheet: Worksheet, solution: bool) -> dict[str, Any]:
         code = {"execution_count": None, "outputs": []} if kind == "code" else {}
         cells.append({"cell_type": kind, "id": f"cell-{number}", "metadata": {}, "source": content, **code})
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    metadata = {"kernelspec": kernel, "vecprop_worksheet": sheet.to_dict()}
-    return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
 
 
 def _page(sheet: Worksheet, solution: bool) -> str:

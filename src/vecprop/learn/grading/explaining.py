@@ -186,28 +186,18 @@ def kept(trials: Sequence[Trial]) -> str:
     if not (first.has_value and last.has_value):
         return ""
     if not isinstance(first.found, np.ndarray | list) or same(last.found, first.found):
-        for number, trial in enumerate(trials[:-1]):
-            for earlier in trials[:number] if trial.has_value and not trial.right else ():
-                cached = earlier.right and _shape(earlier.arguments) == _shape(trial.arguments)
-                if cached and same(trial.found, earlier.found) and not same(earlier.found, trial.expected):
-                    words = "results of an earlier call are returned for other arguments"
-                    return f"{words}: something is kept between calls"
         return ""
-    before: dict[Any, list[Any]] = {}
+    before: dict[str, list[Any]] = {}
     for trial in trials:
-        totals = before.get(_shape(trial.expected), [])
-        pairs = zip(trial.parts, totals, strict=False)
-        if not trial.has_value or not all(
-            same(found, np.reshape(total, np.shape(expected)) + expected, trial.precision)
-            for (found, expected), total in pairs
-        ):
-            return "a second call with the same arguments comes to another result: something is kept or drawn at random"
-        before[_shape(trial.expected)] = [found for found, _ in trial.parts]
+        shape = str([np.shape(expected) for _, expected in trial.parts])
+        for (found, expected), total in zip(trial.parts, before.get(shape, []), strict=False):
+            if not same(found, np.reshape(total, np.shape(expected)) + expected, trial.precision):
+                return AT_RANDOM
+        before[shape] = [found for found, _ in trial.parts]
     return "results of earlier calls are added to it: something is kept between calls"
 
 
-def _shape(value: Any) -> Any:
-    return str([_shape(one) for one in value]) if isinstance(value, list | tuple) else np.shape(np.squeeze(value))
+AT_RANDOM = "a second call with the same arguments comes to another result: something is kept or drawn at random"
 
 
 Pair = tuple[Trial, int, np.ndarray, np.ndarray]
@@ -276,10 +266,9 @@ def relations(pairs: Sequence[Any], names: Iterable[str], term: Callable[[Any, s
     if (x := _coefficients(pairs, lambda pair: (pair[3], 1.0))) is not None and abs(x[0]) > 1e-6:
         times = "the right number" if abs(x[0] - 1) < 1e-4 else f"{x[0]:.6g} times the right number"
         yield f"every entry is {times} {'plus' if x[1] > 0 else 'minus'} {abs(x[1]):.6g}", "terms"
-    low, high = min(f.min() for *_, f, _ in pairs), max(f.max() for *_, f, _ in pairs)
-    below, above = (
-        sum(int(cut.sum()) for cut in cuts) for cuts in zip(*((e < low, e > high) for *_, e in pairs), strict=True)
-    )
+    F, E = (np.concatenate([pair[k].ravel() for pair in pairs]) for k in (2, 3))
+    low, high = F.min(), F.max()
+    below, above = (low > E).sum(), (high < E).sum()
     if low < high and below + above > 2 and all(same(f, np.clip(e, low, high), t.precision) for t, _, f, e in pairs):
         bounds = [f"below {low:.6g}"] * bool(below) + [f"above {high:.6g}"] * bool(above)
         yield f"numbers {' and '.join(bounds)} are cut off", "function"
@@ -292,16 +281,14 @@ def relations(pairs: Sequence[Any], names: Iterable[str], term: Callable[[Any, s
         times = "" if abs(x[0] - 1) < 1e-4 else f"it is {x[0]:.6g} times what it should be, and "
         yield f"{times}{x[1]:.6g} times {name} is added to what it should be", "terms"
     wrong = [np.abs(f - e) > t.precision * np.abs(e).max(initial=0) for t, _, f, e in pairs if not t.right]
-    for word, axis in (("column", 0), ("row", 1)):
+    for (word, axis), (place, k) in product((("column", 0), ("row", 1)), (("first", 0), ("last", -1))):
         if len(wrong) < 2 or any(errors.ndim != 2 or errors.shape[1 - axis] == 1 for errors in wrong):
             continue
         lines = [errors.any(axis=axis) for errors in wrong]
-        for place, k in (("first", 0), ("last", -1)):
-            alone = [np.arange(len(line)) == k % len(line) for line in lines]
-            if all((line == only).all() for line, only in zip(lines, alone, strict=True)):
-                yield f"only the {place} {word} of the result is wrong", "axis"
-            if all((line != only).all() for line, only in zip(lines, alone, strict=True)):
-                yield f"only the {place} {word} of the result is right", "axis"
+        alone = [np.arange(len(line)) == k % len(line) for line in lines]
+        for is_wrong, which in ((np.equal, "wrong"), (np.not_equal, "right")):
+            if all(map(np.all, map(is_wrong, lines, alone))):
+                yield f"only the {place} {word} of the result is {which}", "axis"
     if all((np.float16(f) == f).all() and (np.round(f) != f).any() and np.ptp(f) for *_, f, _ in pairs):
         yield "the numbers have only three digits, as float16 has", "numbers"
 

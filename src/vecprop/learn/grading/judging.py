@@ -209,7 +209,6 @@ def _capital(text: str) -> str:
 
 
 def _shapes(arguments: Mapping[str, Any]) -> str:
-    """Return the shapes of arguments in words."""
     arrays = [f"{name} {value.shape}" for name, value in arguments.items() if getattr(value, "ndim", 0)]
     lists = [f"{name} with four arrays" for name, value in arguments.items() if isinstance(value, list)]
     return ", ".join(arrays + lists)

@@ -34,8 +34,6 @@ LOOK = {
 
 @dataclass(frozen=True)
 class Mistake:
-    """A known mistake."""
-
     name: str
     look: str
     made: Callable[..., Any] = len

@@ -1,6 +1,7 @@
 """Mistakes that any formula can have: a part is changed, left out, or replaced."""
 
 import ast
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, product
@@ -20,13 +21,6 @@ def only(A: Any, place: Any) -> Any:
     changed = np.zeros_like(A)
     changed[place] = A[place]
     return changed
-
-
-def normal(A: Any) -> Any:
-    """Return the distribution function of the normal distribution."""
-    from scipy.special import ndtr
-
-    return ndtr(A)
 
 
 CHANGES = table(
@@ -53,7 +47,7 @@ function | 1 / {0} is taken instead of {0} | 1 / A
 function | [negative|positive] numbers in {} are set to 0 | np.[maximum|minimum](A, 0)
 function | {} goes through the [logistic function|softmax|hyperbolic tangent] | [logistic|softmax|np.tanh](A)
 function | {} goes through log(1 + exp(z)) | np.log1p(np.exp(A))
-function | {} goes through the normal distribution function | normal(A)
+function | {} goes through the normal distribution function | (1 + erf(A / 2**0.5)) / 2
 function | {} is multiplied by e | np.e * A
 function | the [exponential|logarithm] of {} is taken | np.[exp|log](A)
 factors | the slope [y (1 - y)|1 - y²] is taken at {} | [slope(A)|1 - A**2]
@@ -90,7 +84,7 @@ axis | the entries of {} [below|above] the diagonal are left out | np.[triu|tril
 shape | the pseudoinverse of {} is taken instead of the transpose | np.linalg.pinv(A).T
 """,
     only=only,
-    normal=normal,
+    erf=np.vectorize(math.erf),
 )
 """Changes of a part of a formula, or of the result."""
 
@@ -122,13 +116,7 @@ terms | {1:g} times the mean of each row is mixed into {0} | (1 - c) * A + c * A
 
 
 def said(words: str, name: str, *numbers: float) -> str:
-    """Return the words of a change, for a part of a formula or for the result, which is without a name.
-
-    Examples
-    --------
-    >>> said("the sign of {} is wrong", "Eo"), said("the sign of {} is wrong", "")
-    ('the sign of Eo is wrong', 'the sign is wrong')
-    """
+    """Return the words of a change, for a part of a formula or for the result, which is without a name."""
     if not name:
         words = words.replace(" of {}", "").replace("{0} is taken", "the result is taken").replace("of {0}", "of it")
     name = f"({name})" if words.startswith("1 ") and " " in name else name

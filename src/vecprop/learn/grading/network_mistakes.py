@@ -9,8 +9,8 @@ import numpy as np
 
 from ...catalog import ACTIVATIONS, LOSSES
 from ...core.network import Network
-from .explaining import OF_ROWS, relations
-from .mistakes import named
+from .explaining import OF_ROWS, Trial, relations
+from .mistakes import named, softmax
 from .mutations import CHANGES, NUMBERS, OF_NUMBERS, Change, mutated, said, with_numbers
 from .tasks import TASKS, same
 
@@ -18,7 +18,7 @@ Pass = Callable[..., tuple[Any, Any]]
 """A loss and its gradient, of theta, X and T."""
 
 
-def explained(network: Network, trials: Sequence[Any], is_loss: bool) -> str:
+def explained(network: Network, trials: Sequence[Trial], is_loss: bool) -> str:
     """Return in words what leads to all losses, or to all gradients; empty if nothing that is known does."""
     known = sorted((trial for trial in trials if trial.has_value), key=lambda trial: trial.right)
     if any(not np.isfinite(trial.found).all() or trial.found.shape != trial.expected.shape for trial in known):
@@ -38,7 +38,8 @@ def explained(network: Network, trials: Sequence[Any], is_loss: bool) -> str:
             if explains(made):
                 return words
     tensors = [] if is_loss else network.layout.tensors
-    wrong = [tensor for tensor in tensors if not all(_right(trial, tensor.span) for trial in known)]
+    errors = [np.abs(trial.found - trial.expected) > trial.precision * np.abs(trial.expected).max() for trial in known]
+    wrong = [tensor for tensor in tensors if any(error[tensor.span].any() for error in errors)]
     places = np.concatenate([np.arange(network.layout.size)[tensor.span] for tensor in wrong]) if wrong else ...
     pairs = [(trial, 0, trial.found[places], trial.expected[places]) for trial in known]
     terms: dict[str, Callable[[Any], Any]] = {
@@ -51,73 +52,62 @@ def explained(network: Network, trials: Sequence[Any], is_loss: bool) -> str:
     return f"in the {'loss' if is_loss else where}, {words}" if words else ""
 
 
-def _right(trial: Any, span: slice) -> bool:
-    size = np.abs(trial.expected).max()
-    return bool(np.all(np.abs(trial.found[span] - trial.expected[span]) <= trial.precision * size))
+ERROR, BACK = "the error at the output", " on the way back"
 
 
-def changed_pass(network: Network, place: str, change: Change) -> Pass:
-    """Return the pass of a network with a change at a place: a name of `places`."""
+def _changed_pass(network: Network, place: str, change: Change) -> Pass:
+    """Return the pass of a network with a change of the value of a name, such as "X" or "the gradient"."""
 
     def made(theta: Any, X: Any, T: Any) -> tuple[Any, Any]:
-        N, gradient, saved = len(X), np.zeros_like(theta), []
+        N, layout, gradient, saved = len(X), network.layout, np.zeros_like(theta), []
 
         def at(name: str, value: Any) -> Any:
             return change(value, N) if name == place else value
 
-        used, back = theta.copy(), theta.copy()
-        for tensor in network.layout.tensors:
-            values = theta[tensor.span].reshape(tensor.shape)
-            used[tensor.span] = at(str(tensor), values).ravel()
-            back[tensor.span] = at(f"{tensor}{BACK}", values).ravel()
-        Z, batch = at("X", X), network.batch(theta, X, T)
-        views, Js = network.layout.views(used), network.layout.views(gradient)
-        backward = network.layout.views(back)
-        for number, (layer, p) in enumerate(zip(network.layers, views, strict=True)):
+        def at_tensors(name: str, values: Any) -> Any:
+            """Change the part of a tensor, whose name stands in the place of {}."""
+            changed = values.copy()
+            for tensor in layout.tensors:
+                changed[tensor.span] = at(name.format(tensor), values[tensor.span].reshape(tensor.shape)).ravel()
+            return changed
+
+        used, batch = at_tensors("{}", theta), network.batch(theta, X, T)
+        Js, backward = layout.views(gradient), layout.views(at_tensors(f"{{}}{BACK}", theta))
+        Z, targets = at("X", X), at("T", batch.T)
+        for number, (layer, p) in enumerate(zip(network.layers, layout.views(used), strict=True)):
             Z, kept = layer.forward(p, Z, None)
-            Z = at(_output(network, number), Z)
+            Z = at(_at_layer(network, "output of", number), Z)
             saved.append(kept)
-        targets = at("T", batch.T)
         weight = 1 if network.reduction == "sum" else 1 / N
         loss = np.sum(weight * network.loss_function.value(Z, targets)) + network.penalty(used, batch)
         delta = at(ERROR, weight * network.loss_function.delta(Z, targets))
         for number in reversed(range(len(network.layers))):
             delta = network.layers[number].backward(backward[number], saved[number], delta, Js[number])
-            delta = at(_error(network, number), delta)
-        for tensor in network.layout.tensors:
-            J = gradient[tensor.span].reshape(tensor.shape)
-            gradient[tensor.span] = at(f"the gradient of {tensor}", J).ravel()
+            delta = at(_at_layer(network, "error before", number), delta)
+        gradient = at_tensors("the gradient of {}", gradient)
         network.add_penalty_gradient(used, gradient, batch)
         return loss, at("the gradient", gradient)
 
     return made
 
 
-ERROR, BACK = "the error at the output", " on the way back"
-
-
-def _output(network: Network, number: int) -> str:
-    return f"the output of layer {number} ({type(network.layers[number]).__name__})"
-
-
-def _error(network: Network, number: int) -> str:
-    return f"the error before layer {number} ({type(network.layers[number]).__name__})"
+def _at_layer(network: Network, what: str, number: int) -> str:
+    return f"the {what} layer {number} ({type(network.layers[number]).__name__})"
 
 
 def _of_parts(network: Network, is_loss: bool) -> Iterator[tuple[str, Pass]]:
     """Yield the pass with each of its values changed."""
     layers, tensors = range(len(network.layers)), [str(tensor) for tensor in network.layout.tensors]
-    places = ["X", "T", *tensors, *(_output(network, k) for k in layers)]
+    places = ["X", "T", *tensors, *(_at_layer(network, "output of", k) for k in layers)]
     if not is_loss:
-        gradients, back = (
-            [f"{of}{tensor}{way}" for tensor in tensors] for of, way in (("the gradient of ", ""), ("", BACK))
-        )
-        places = ["the gradient", ERROR, *gradients, *(_error(network, k) for k in layers), *back, *places]
+        errors = [_at_layer(network, "error before", k) for k in layers]
+        gradients, back = [f"the gradient of {tensor}" for tensor in tensors], [f"{tensor}{BACK}" for tensor in tensors]
+        places = ["the gradient", ERROR, *gradients, *errors, *back, *places]
     for place, (words, _, change) in product(places, CHANGES):
-        yield said(words, place), changed_pass(network, place, change)
+        yield said(words, place), _changed_pass(network, place, change)
     places = [place for place in places if not any(tensor in place for tensor in tensors)]  # see `relations` for these
     for place, (words, _, change), c in product(places, OF_NUMBERS, NUMBERS):
-        made = changed_pass(network, place, lambda A, N, change=change, c=c: change(A, c))
+        made = _changed_pass(network, place, lambda A, N, change=change, c=c: change(A, c))
         yield said(words, place, c), made
 
 
@@ -127,6 +117,7 @@ def _of_losses(network: Network) -> Iterator[tuple[str, Pass]]:
     def read(places: np.ndarray) -> Pass:
         return lambda theta, X, T: network.loss_and_gradient(theta[places], X, T)
 
+    I, layers, loss, penalties = network.inputs, network.layers, network.loss_function, network.penalties
     tensors = network.layout.tensors
     for words, places in _orders(network):
         yield f"theta is read in another order: {words}", read(np.argsort(places))
@@ -137,37 +128,37 @@ def _of_losses(network: Network) -> Iterator[tuple[str, Pass]]:
             places[tensor.span] = places[tensor.span].reshape(tensor.shape[::-1]).T.ravel()
         yield f"{words} is read column by column, not row by row", read(places)
     for tensor in tensors:
-        yield f"{tensor} is left out", changed_pass(network, str(tensor), lambda A, N: 0 * A)
-    for number in network.activations:
-        for part in ACTIVATIONS:
-            for layer in (part.cls(), *([part.cls(0.01), part.cls(0.1)] if part.name == "leaky_relu" else [])):
-                layers = [*network.layers[:number], layer, *network.layers[number + 1 :]]
-                other = Network(network.inputs, layers, network.loss_function, network.penalties)
-                old = f"layer {number} ({type(network.layers[number]).__name__})"
-                new = f"is {type(layer).__name__}" if part.name != "identity" else "is left out"
-                yield f"{old} {new} in the forward pass", other.loss_and_gradient
+        yield f"{tensor} is left out", _changed_pass(network, str(tensor), lambda A, N: 0 * A)
+    for number, part in product(network.activations, ACTIVATIONS):
+        new = f"is {part.cls.__name__}" if part.name != "identity" else "is left out"
+        words = f"layer {number} ({type(layers[number]).__name__}) {new} in the forward pass"
+        for layer in (part.cls(), *([part.cls(0.01), part.cls(0.1)] if part.name == "leaky_relu" else [])):
+            yield words, Network(I, [*layers[:number], layer, *layers[number + 1 :]], loss, penalties).loss_and_gradient
     for part, reduction in product(LOSSES, ("mean", "sum")):
         with suppress(Exception):  # not every loss has a reduction
-            other = Network(network.inputs, network.layers, part.cls(reduction=reduction), network.penalties)
+            other = Network(I, layers, part.cls(reduction=reduction), penalties)
             yield f"the loss is {part.cls.__name__}, by the {reduction} of the rows", other.loss_and_gradient
     yield from _of_outputs(network)
     for words, rows in OF_ROWS:
         yield words, lambda theta, X, T, rows=rows: network.loss_and_gradient(theta, X[rows], T[rows])
-    bare = Network(network.inputs, network.layers, network.loss_function)
-    for words, penalty in _penalties(network, matrices) if network.penalties else ():
-        yield words, lambda theta, X, T, penalty=penalty: (bare.loss(theta, X, T) + penalty(theta, X), None)
+    bare = Network(I, layers, loss)
+    for words, some, scale in _penalties(tensors, matrices) if penalties else ():
+
+        def of_penalty(theta: Any, X: Any, T: Any, some: Any = some, scale: Any = scale) -> Any:
+            values = (p.value(theta[tensor.span].reshape(1, -1)) for tensor in some for p in penalties)
+            return bare.loss(theta, X, T) + sum(values) * scale(len(X)), None
+
+        yield words, of_penalty
 
 
-def _penalties(network: Network, matrices: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
-    def of(theta: Any, some: Any) -> Any:
-        return sum(p.value(theta[t.span].reshape(1, -1)) for t in some for p in network.penalties)
-
+def _penalties(tensors: Any, matrices: Any) -> Iterator[tuple[str, Any, Callable[[int], float]]]:
+    """Yield other penalties in words, by their tensors, and by a factor that depends on the number of rows."""
     for tensor in matrices:
-        yield f"only {tensor} enters the penalty", lambda theta, X, tensor=tensor: of(theta, [tensor])
-    yield "the penalty is taken of biases too", lambda theta, X: of(theta, network.layout.tensors)
-    yield "the penalty is divided by N, the number of rows", lambda theta, X: of(theta, matrices) / len(X)
+        yield f"only {tensor} enters the penalty", [tensor], lambda N: 1
+    yield "the penalty is taken of biases too", tensors, lambda N: 1
+    yield "the penalty is divided by N, the number of rows", matrices, lambda N: 1 / N
     for c in (0.5, 2, -1):
-        yield f"the penalty is multiplied by {c:g}", lambda theta, X, c=c: of(theta, matrices) * c
+        yield f"the penalty is multiplied by {c:g}", matrices, lambda N, c=c: c
 
 
 def _of_outputs(network: Network) -> Iterator[tuple[str, Pass]]:
@@ -181,17 +172,16 @@ def _of_outputs(network: Network) -> Iterator[tuple[str, Pass]]:
 
         return passed
 
-    def of_exponentials(Z: Any, axis: int | None, shift: bool) -> Any:
-        E = np.exp(Z - Z.max(axis=1, keepdims=True) if shift else Z)
-        return E / E.sum(axis=axis, keepdims=True)
-
     right = lambda Z, Y, T: np.sum(network.loss_function.value(Z, T))  # noqa: E731
     for c in (2, 3, 4, 5, 7, 8, 10, 16, 20, 32, 64, 100) if network.reduction == "mean" else ():
         yield f"N is always {c}", with_sum(right, lambda N, O, c=c: N / c)
         yield f"N is at most {c}", with_sum(right, lambda N, O, c=c: max(N / c, 1))
-    for shift, (axis, words) in product((False, True), ((0, "the rows"), (None, "all entries"))):
-        made = lambda Z, Y, T, axis=axis, shift=shift: -np.sum(T * np.log(of_exponentials(Z, axis, shift)))  # noqa: E731
-        yield f"the softmax is taken over {words}, not over the classes of each row", with_sum(made)
+    for shift, (axis, words) in product((0, 1), ((0, "the rows"), (None, "all entries"))):
+
+        def over(Z: Any, Y: Any, T: Any, axis: int | None = axis, shift: int = shift) -> Any:
+            return -np.sum(T * np.log(softmax(Z - shift * Z.max(axis=1, keepdims=True), axis)))
+
+        yield f"the softmax is taken over {words}, not over the classes of each row", with_sum(over)
     lost = "(N, 1) less (N,) is (N, N): T has lost its axis of outputs"
     known = [
         ("the terms of the targets that are 0 are left out", lambda Z, Y, T: -np.sum(T * np.log(Y))),
@@ -238,14 +228,14 @@ def _of_gradients(network: Network) -> Iterator[tuple[str, Pass]]:
 def _orders(network: Network) -> Iterator[tuple[str, np.ndarray]]:
     """Yield other orders of the parameters, in words and as their places in theta."""
     tensors = list(network.layout.tensors)
-    keys: list[tuple[str, Callable[[Any], Any]]] = [
-        ("the last layer comes first", lambda t: (-t.layer, t.start)),
-        ("the bias of each layer comes before its weights", lambda t: (t.layer, -t.start)),
-        ("all weights come first, and then all biases", lambda t: (len(t.shape) != 2, t.start)),
-        ("all biases come first, and then all weights", lambda t: (len(t.shape) == 2, t.start)),
-        ("everything is reversed", lambda t: -t.start),
-    ]
-    orders = [(words, order) for words, key in keys if (order := sorted(tensors, key=key)) != tensors]
+    keys: dict[str, Callable[[Any], Any]] = {
+        "the last layer comes first": lambda t: (-t.layer, t.start),
+        "the bias of each layer comes before its weights": lambda t: (t.layer, -t.start),
+        "all weights come first, and then all biases": lambda t: (len(t.shape) != 2, t.start),
+        "all biases come first, and then all weights": lambda t: (len(t.shape) == 2, t.start),
+        "everything is reversed": lambda t: -t.start,
+    }
+    orders = [(words, sorted(tensors, key=key)) for words, key in keys.items()]
     orders += [(", ".join(map(str, order)), [*order]) for order in islice(permutations(tensors), 1, 120)]
     for words, order in orders:
         yield words, np.concatenate([np.arange(tensor.start, tensor.start + tensor.size) for tensor in order])

@@ -29,6 +29,7 @@ LONGEST, LARGEST = 2_000, 100_000
 
 IMPORTS = (ast.Import, ast.ImportFrom)
 DEFINITIONS = (*IMPORTS, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+SIMPLE = (ast.Constant, ast.Lambda, ast.Name, ast.Attribute)
 UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 LIBRARY = re.compile(r"(?:import|from|-m)['\", ]+vecprop\b")
 """A use of this library in the command of another process."""
@@ -134,11 +135,14 @@ def is_own(function: Any) -> bool:
 
 def encoded(value: Any) -> Any:
     """Return a simple value for JSON."""
-    if isinstance(value, np.ndarray):
-        return {"shape": list(value.shape), "numbers": [float(number) for number in value.ravel()]}
     if isinstance(value, tuple):
         return {"type": str(value[0])[:LONGEST]}
-    return [encoded(part) for part in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [encoded(part) for part in value]
+    if value is None:
+        return None
+    array = asarray(value)
+    return {"shape": list(array.shape), "numbers": [float(number) for number in array.ravel()]}
 
 
 def decoded(value: Any) -> Any:
@@ -225,12 +229,11 @@ def load(
             failed(f"{before}line {found['line']}: {found['error'].split(' (<')[0]}", outline([chunk]))
             continue
         for statement in statements:
-            if only_definitions and not isinstance(statement, DEFINITIONS):
-                simple = (ast.Constant, ast.Lambda, ast.Name, ast.Attribute)
-                if not isinstance(statement, ast.Assign):
-                    continue
-                if not isinstance(statement.value, simple) and not set(_defined(statement)) & set(wanted):
-                    continue
+            sets_value = isinstance(statement, ast.Assign) and (
+                isinstance(statement.value, SIMPLE) or set(_defined(statement)) & set(wanted)
+            )
+            if only_definitions and not sets_value and not isinstance(statement, DEFINITIONS):
+                continue
             starting(f"{before}line {statement.lineno}", isinstance(statement, IMPORTS))
             alone = ast.Module([statement], [])
             try:
@@ -244,19 +247,11 @@ def load(
 
 def limit(seconds: float, megabytes: int) -> None:
     """Limit this process: processor time, memory, sizes of files; no core dumps. Where the system cannot, nothing."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    wanted = {
-        resource.RLIMIT_CPU: int(seconds) + 60,
-        resource.RLIMIT_AS: megabytes * 2**20,
-        resource.RLIMIT_FSIZE: 2**20,
-        resource.RLIMIT_CORE: 0,
-    }
-    for kind, most in wanted.items():
-        with suppress(ValueError, OSError):
-            resource.setrlimit(kind, (most, most))
+    for name, most in {"CPU": int(seconds) + 60, "AS": megabytes * 2**20, "FSIZE": 2**20, "CORE": 0}.items():
+        with suppress(ImportError, ValueError, OSError):  # Windows has no such module
+            import resource
+
+            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
 
 
 def serve() -> None:
@@ -364,7 +359,6 @@ def descendants(root: int) -> dict[int, Process]:
 
 
 def kill(processes: Iterable[int]) -> None:
-    """Kill processes."""
     for pid in processes:
         with suppress(OSError):
             os.kill(pid, signal.SIGKILL)

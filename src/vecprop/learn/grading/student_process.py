@@ -13,8 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from . import student
 from .judging import ENDED
 from .student import Outcome, Process, decoded, descendants, encoded, kill
@@ -85,12 +83,9 @@ class StudentProcess:
         """Return what a call comes to; see `student.call`, and `judging` for the kinds that are added."""
         if self.endless >= MOST_ENDLESS:
             return _nothing("untried")
-        if self.process is None and self._load()["kind"] != "value":
-            return _nothing("crash")
-        values = {key: encoded(_arrays(value)) for key, value in arguments.items()}
+        values = {key: encoded(value) for key, value in arguments.items()}
         self.calls += 1
-        request = {"name": name, "arguments": values, "lists": lists, "number": self.calls}
-        outcome = self._ask(request)
+        outcome = self._asked({"name": name, "arguments": values, "lists": lists, "number": self.calls})
         self.endless += outcome["kind"] in ("time", "blocked")
         if outcome["kind"] in ENDED:
             return outcome
@@ -104,24 +99,16 @@ class StudentProcess:
 
     def _plain(self, outcome: Outcome) -> Outcome:
         """Return an outcome with values of the right types, whoever has written it."""
-        error, line = str(outcome.get("error", "")), outcome.get("line")
-        kind = "unset" if self.only_definitions and error.startswith("NameError") else str(outcome["kind"])
-        return {
-            "kind": kind,
-            "value": decoded(outcome["value"]),
-            "printed": str(outcome["printed"]),
-            "changed": list(map(str, outcome["changed"])),
-            "parameters": list(map(str, outcome.get("parameters", ()))),
-            "error": error,
-            "line": line if isinstance(line, int) else None,
-            "code": str(outcome.get("code", "")),
-        }
+        plain: Outcome = {name: str(outcome.get(name, "")) for name in ("kind", "printed", "error", "code")}
+        plain |= {name: list(map(str, outcome.get(name, ()))) for name in ("changed", "parameters")}
+        if self.only_definitions and plain["error"].startswith("NameError"):
+            plain["kind"] = "unset"
+        line = outcome.get("line")
+        return plain | {"value": decoded(outcome["value"]), "line": line if isinstance(line, int) else None}
 
     def values(self, names: Sequence[str]) -> dict[str, Any]:
         """Return the values of variables, of those that are there, as arrays or lists of them."""
-        if self.process is None and self._load()["kind"] != "value":
-            return {}
-        found = self._ask({"values": list(names)}).get("values")
+        found = self._asked({"values": list(names)}).get("values")
         try:
             return {name: decoded(found[name]) for name in names if found[name] is not None} if found else {}
         except (ValueError, TypeError, KeyError):  # the student's code has written into the pipe
@@ -142,7 +129,6 @@ class StudentProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            text=True,
             encoding="utf-8",
             errors="replace",
             cwd=home,
@@ -158,10 +144,15 @@ class StudentProcess:
         is_one = all(isinstance(answer.get(name), kind) for name, kind in types.items())
         return answer if is_one or answer["kind"] != "value" else _nothing("crash")
 
+    def _asked(self, request: Any) -> Outcome:
+        if self.process is None and self._load()["kind"] != "value":
+            return _nothing("crash")
+        return self._ask(request)
+
     def _ask(self, request: Any) -> Outcome:
         """Return the answer to a request; the process is ended if there is none."""
-        assert self.process is not None
-        assert self.process.stdin is not None
+        assert self.process
+        assert self.process.stdin
         with suppress(OSError, ValueError):  # it has ended: there is no answer
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
@@ -169,7 +160,7 @@ class StudentProcess:
         while not (kind := watch.verdict()):
             try:
                 line = self.answers.get(timeout=LOOK)
-                answer = {"kind": "value", "value": None, "printed": "", "changed": [], **json.loads(line)}
+                answer = _nothing("value") | json.loads(line)
                 self.used |= dict.fromkeys(map(str, answer.get("used", ())))
                 if "contained" in answer:
                     self.unset = dict.fromkeys(map(str, answer["contained"]), "")
@@ -247,7 +238,7 @@ class _Watch:
 
 def _read(process: "subprocess.Popen[str]", answers: "queue.Queue[str]") -> None:
     """Hand over the lines that a process writes, and an empty one when it ends or writes too much."""
-    assert process.stdout is not None
+    assert process.stdout
     left = LONGEST_ANSWERS
     with suppress(OSError, ValueError), process.stdout:
         while left > 0 and (line := process.stdout.readline(left)):
@@ -260,18 +251,8 @@ def _nothing(kind: str) -> Outcome:
     return {"kind": kind, "value": None, "printed": "", "changed": []}
 
 
-def _arrays(value: Any) -> Any:
-    return [_arrays(part) for part in value] if isinstance(value, list) else np.asarray(value, float)
-
-
 def read_source(path: Path) -> tuple[str, str]:
-    """Return a file's text and its ending.
-
-    Raises
-    ------
-    ValueError
-        If it is no Python file, notebook or Markdown, or too large.
-    """
+    """Return a file's text and its ending."""
     ending = path.suffix.lower()
     if ending not in (".py", ".ipynb", ".md"):
         raise ValueError(f"{path} is no Python file (.py), notebook (.ipynb) or Markdown (.md).")

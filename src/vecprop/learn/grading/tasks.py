@@ -12,8 +12,6 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Task:
-    """A function to write."""
-
     name: str
     arguments: tuple[str, ...]
     result: str
@@ -27,7 +25,6 @@ class Task:
 
     @cached_property
     def source(self) -> str:
-        """The definition of the function."""
         lines, start = self.solution.splitlines(), ast.parse(self.solution).body[-1].lineno - 1
         body = [*lines[:start], f"return {lines[start]}", *lines[start + 1 :]]
         return "\n    ".join([f"def {self.name}({', '.join(self.arguments)}):", *body])
@@ -198,13 +195,7 @@ small number added to what they are taken of. No known mistake on the arguments 
 
 
 def same(found: Any, expected: Any, precision: float = PRECISION) -> bool:
-    """Return whether two results are equal up to rounding, whatever axes of length 1 they have; lists part by part.
-
-    Examples
-    --------
-    >>> same(np.array([1.0, 2.0]), np.array([[1.0, 2.0 + 1e-9]])), same(np.ones((2, 1)), np.ones(3))
-    (True, False)
-    """
+    """Return whether two results are equal up to rounding, whatever axes of length 1 they have; lists part by part."""
     if isinstance(expected, list):
         parts = as_list(found) or []
         return len(parts) == len(expected) and all(map(partial(same, precision=precision), parts, expected))
@@ -245,13 +236,7 @@ def as_list(found: Any) -> list[Any] | None:
 
 
 def difference(found: Any, expected: Any, result: str, precision: float = PRECISION) -> str:
-    """Return the first entry that differs, with both values, or how types or shapes do.
-
-    Examples
-    --------
-    >>> difference(np.array([[1.0, 2.0]]), np.array([[1.0, 3.0]]), "array")
-    'entry [0, 1] is 2, but should be 3'
-    """
+    """Return the first entry that differs, with both values, or how types or shapes do."""
     if result == "list":
         parts = as_list(found)
         if parts is None or len(parts) != len(expected):

@@ -12,17 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from ...core import losses
 from ...core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh, logistic
 from ...core.layers import Activation, Dense, Dropout, LayerNorm
-from ...core.losses import (
-    AbsoluteError,
-    BinaryCrossEntropy,
-    Huber,
-    Poisson,
-    Quantile,
-    SoftmaxCrossEntropy,
-    SquaredError,
-)
 from ...optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSProp
 
 
@@ -80,19 +72,19 @@ ACTIVATIONS: dict[type, LayerEquations] = {
     Softplus: _activation("log(1 + exp({X}))", "logistic({X})"),
 }
 LOSSES: dict[type, LossEquations] = {
-    SoftmaxCrossEntropy: LossEquations("softmax({Z})", "-total({T} * log({Y}))", "{Y} - {T}"),
-    BinaryCrossEntropy: LossEquations(
+    losses.SoftmaxCrossEntropy: LossEquations("softmax({Z})", "-total({T} * log({Y}))", "{Y} - {T}"),
+    losses.BinaryCrossEntropy: LossEquations(
         "1 / (1 + exp(-{Z}))", "-total({T} * log({Y}) + (1 - {T}) * log(1 - {Y}))", "{Y} - {T}"
     ),
-    SquaredError: LossEquations("{Z}", "total(({Y} - {T})**2) / 2", "{Y} - {T}"),
-    AbsoluteError: LossEquations("{Z}", "total(abs({Y} - {T}))", "sign({Y} - {T})"),
-    Huber: LossEquations("{Z}", "total(huber({Y} - {T}))", "clip({Y} - {T}, -threshold, threshold)"),
-    Quantile: LossEquations(
+    losses.SquaredError: LossEquations("{Z}", "total(({Y} - {T})**2) / 2", "{Y} - {T}"),
+    losses.AbsoluteError: LossEquations("{Z}", "total(abs({Y} - {T}))", "sign({Y} - {T})"),
+    losses.Huber: LossEquations("{Z}", "total(huber({Y} - {T}))", "clip({Y} - {T}, -threshold, threshold)"),
+    losses.Quantile: LossEquations(
         "{Z}",
         "total(max((1 - level) * ({Y} - {T}), level * ({T} - {Y})))",
         "where({Y} > {T}, 1 - level, where({Y} < {T}, -level, 0))",
     ),
-    Poisson: LossEquations("exp({Z})", "total({Y} - {T} * {Z})", "{Y} - {T}"),
+    losses.Poisson: LossEquations("exp({Z})", "total({Y} - {T} * {Z})", "{Y} - {T}"),
 }
 OPTIMIZERS: dict[type, dict[str, str]] = {
     GradientDescent: {"theta": "{old} - rate * {J}"},
@@ -128,7 +120,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "logistic": logistic,
     "gelu": GELU().value,
     "gelu_slope": lambda z: GELU().derivative(z, GELU().value(z)),
-    "softmax": SoftmaxCrossEntropy().predict,
+    "softmax": losses.SoftmaxCrossEntropy().predict,
     "sum": lambda a: np.sum(a, axis=0),
     "total": lambda a: np.sum(a, axis=-1),
     "mean": lambda a: np.mean(a, axis=-1, keepdims=True),
@@ -141,6 +133,6 @@ def computed(name: str, equation: str, values: Mapping[str, np.ndarray], loss: A
     if name.startswith("delta") and np.ndim(known.get("w", 0)) == 1:
         known["w"] = known["w"][:, None]  # a factor for each row
     code = re.sub(r"\{([^}]+)\}", lambda found: f"value_of[{found[1]!r}]", equation).replace("′", "_slope")
-    huber = {"huber": lambda d: loss.element(d, 0 * d)} if isinstance(loss, Huber) else {}
+    huber = {"huber": lambda d: loss.element(d, 0 * d)} if isinstance(loss, losses.Huber) else {}
     with np.errstate(all="ignore"):
         return eval(code, {"__builtins__": {}, "value_of": known, **FUNCTIONS, **huber})

@@ -41,14 +41,7 @@ class Symbol:
 
 
 def pieces(name: str, equation: str, arrays: Mapping[str, np.ndarray]) -> list[Symbol | str]:
-    """Return an equation as symbols and the signs between them; the symbol alone if it has no equation.
-
-    Examples
-    --------
-    >>> arrays = {"J_b1": np.ones(3), "delta_Z1": np.ones((4, 3))}
-    >>> pieces("J_b1", "sum({delta_Z1})", arrays)[1:]
-    [' = Σₙ(', Symbol(name='delta_Z1', shape=(4, 3), is_transposed=False), ')']
-    """
+    """Return an equation as symbols and the signs between them; the symbol alone if it has no equation."""
     found: list[Symbol | str] = [Symbol(name, arrays[name].shape)]
     whole = f" = {equation}" if equation else ""
     for text, of, transposed in re.findall(r"([^{]*)(?:\{([^}]+)\}(\.T)?)?", whole):
@@ -59,13 +52,7 @@ def pieces(name: str, equation: str, arrays: Mapping[str, np.ndarray]) -> list[S
 
 
 def _signs(code: str) -> str:
-    """Return Python's signs as those of mathematics.
-
-    Examples
-    --------
-    >>> _signs(" @ "), _signs("0.9 * "), _signs(" * "), _signs("**2")
-    (' ', '0.9 ', ' ∘ ', '²')
-    """
+    """Return Python's signs as those of mathematics."""
     code = re.sub(r"\*\*(\d+)", lambda power: power[1].translate(str.maketrans("0123456789", POWERS)), code)
     code = re.sub(r"(\d\)?) \* ", r"\1 ", code).replace("total(", "Σₒ(").replace("sum(", "Σₙ(")
     code = re.sub(r"(?<!e)-", "−", code)  # but not in 1e-05

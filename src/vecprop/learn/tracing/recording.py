@@ -40,14 +40,6 @@ def record(
     """Return the passes of the layers, the rows' losses, the loss and the gradient of a batch that has been checked.
 
     With a row, the gradient is the part of this one: all others pass a delta of 0 back.
-
-    Examples
-    --------
-    >>> network = Network(2, [Dense(3), Logistic(), Dense(1)], SquaredError())
-    >>> theta = network.init(0)
-    >>> layers, *_ = record(network, theta, network.batch(theta, np.ones((4, 2)), np.zeros(4)))
-    >>> [step.Y.shape for step in layers]
-    [(4, 3), (4, 3), (4, 1)]
     """
     top: list[LayerPass] = []
     row_losses: list[Array] = []

@@ -87,13 +87,7 @@ def _once(values: list[Value]) -> list[Value]:
 
 
 def filled(template: str, names: Mapping[str, str], part: Any, **also: Any) -> str:
-    """Return a template with names in the place of roles, and numbers in the place of a part's settings and others.
-
-    Examples
-    --------
-    >>> filled("momentum * {M}", {"M": "M_W1"}, Momentum(momentum=0.9))
-    '0.9 * {M_W1}'
-    """
+    """Return a template with names in the place of roles, and numbers in the place of a part's settings and others."""
     settings = {name: value for name, value in vars(part).items() if isinstance(value, int | float)} | also
 
     def number(word: re.Match[str]) -> str:
