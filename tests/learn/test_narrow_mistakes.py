@@ -105,7 +105,11 @@ WRONG = [
     ("update_params", "return [P + 1.9 * M for P, M in zip(ls_of_params, Ms)]", "0.9 times Ms is added"),
 ]
 STATE = [
-    ("logistic", "if z.shape not in C:\n    C[z.shape] = 1 / (1 + np.exp(-z))\nreturn C[z.shape]", "wrong for the next"),
+    (
+        "logistic",
+        "if z.shape not in C:\n    C[z.shape] = 1 / (1 + np.exp(-z))\nreturn C[z.shape]",
+        "wrong for the next",
+    ),
     ("logistic", "if id(z) not in C:\n    C[id(z)] = 1 / (1 + np.exp(-z))\nreturn C[id(z)]", ""),
     ("hidden_activations", "W = C.setdefault(Wh.shape, Wh)\nreturn logistic(X @ W + bh)", ""),
     ("error_output", "C[Y.shape] = C.get(Y.shape, 0) + Y - T\nreturn C[Y.shape]", "results of earlier calls are added"),
