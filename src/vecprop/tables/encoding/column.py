@@ -31,24 +31,12 @@ class Kept(IntEnum):
 
 COLUMN = np.dtype(
     [
-        ("kept", np.int64),  # one of `Kept`
-        ("at", np.int64),  # where in a row, in bytes
-        ("first", np.int64),  # the first input, and their number
-        ("width", np.int64),
-        # Of numbers: which inputs of `NumberInputs` there are, and how they are made.
-        ("has_bends", np.int64),
-        ("marks_missing", np.int64),
-        ("has_standard", np.int64),
-        ("has_scores", np.int64),
-        ("pieces", np.int64),
-        ("edges", np.int64),  # where the tables of the pieces begin in `Expansion.edges`
-        ("centre", np.float64),
-        ("scale", np.float64),
-        ("mean", np.float64),
-        ("deviation", np.float64),
-        ("limit", np.float64),  # of the scaled number
-        ("largest", np.float64),  # of the scaled number before it is squared
-        ("most", np.float64),  # of the standardised number
+        # One of `Kept`, where it is in a row, in bytes, the first of its inputs, and their number.
+        *((name, np.int64) for name in ("kept", "at", "first", "width")),
+        # Of numbers: which inputs of `NumberInputs` there are, and where their tables begin in `Expansion.edges`.
+        *((name, np.int64) for name in ("has_bends", "marks_missing", "has_standard", "has_scores", "pieces", "edges")),
+        # How they are made; the limits are of the scaled number, of it before it is squared, and of the standardised.
+        *((name, np.float64) for name in ("centre", "scale", "mean", "deviation", "limit", "largest", "most")),
     ],
     align=True,
 )

@@ -176,24 +176,13 @@ class NumberInputs(Column):
         return {"": ordinary(self.read(series))}
 
     def entries(self, is_taken: np.ndarray, types: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int]]:
-        flags = iter(is_taken[self.bends :])
-        mean, deviation = self.standard
-        entries = {
-            "kept": Kept.WIDE_NUMBER if types[""][0] is np.float64 else Kept.NUMBER,
-            "has_bends": is_taken[0],
-            "marks_missing": self.marks_missing and next(flags),
-            "has_standard": next(flags),
-            "has_scores": self.scores is not None and next(flags),
-            "pieces": self.bends - 1,
-            "edges": self._tables(),
-            "centre": self.centre,
-            "scale": self.scale,
-            "mean": mean,
-            "deviation": deviation,
-            "limit": LIMIT,
-            "largest": LARGEST_SCALED,
-            "most": MOST_DEVIATIONS,
-        }
+        flags, (mean, deviation) = iter(is_taken[self.bends :]), self.standard
+        kept = Kept.WIDE_NUMBER if types[""][0] is np.float64 else Kept.NUMBER
+        entries = {"kept": kept, "has_bends": is_taken[0], "marks_missing": self.marks_missing and next(flags)}
+        entries |= {"has_standard": next(flags), "has_scores": self.scores is not None and next(flags)}
+        entries |= {"pieces": self.bends - 1, "edges": self._tables(), "centre": self.centre, "scale": self.scale}
+        entries |= {"mean": mean, "deviation": deviation}
+        entries |= {"limit": LIMIT, "largest": LARGEST_SCALED, "most": MOST_DEVIATIONS}
         yield "", entries, int(is_taken.sum())
 
     def _tables(self) -> np.ndarray:

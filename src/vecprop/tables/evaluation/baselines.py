@@ -78,11 +78,7 @@ class Baselines:
     def of_numbers(self) -> dict[str, np.ndarray]:
         """Return the predictions of the test's rows by each baseline, (N,); "naive" is the mean."""
         mean = np.average(self.y, weights=self.weight)
-        return {
-            NAIVE: np.full(len(self.X_test), mean),
-            LINEAR: self._linear[0],
-            BOOSTING: self._boosted(),
-        }
+        return {NAIVE: np.full(len(self.X_test), mean), LINEAR: self._linear[0], BOOSTING: self._boosted()}
 
     def of_quantiles(self, levels: Sequence[float]) -> dict[str, np.ndarray]:
         """Return the quantiles of the test's rows by each baseline, (N, L).

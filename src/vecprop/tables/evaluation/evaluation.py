@@ -172,7 +172,13 @@ def evaluate(
     if is_compared and is_in_parts:
         frames = [pandas().concat(list(frames))]
     roles = Roles(target, weight, groups)
-    used, is_in = _used(frames, roles), [target] if weight is None else [target, weight]
+    names, is_in = [target, *roles.reasons], [target] if weight is None else [target, weight]
+    of_rows = []
+    for frame in frames:
+        require_columns(frame.columns, names)
+        roles.require(frame.columns)
+        of_rows.append(frame[names])
+    used = UsedRows.of(pandas().concat(of_rows), roles)
     plain, watch, Y, kept, trained_on = plain_target(model, used.frame, target), Watch(model), [], [], 0.0
     truth, first = as_learned(model, plain), 0
     for rows in _inputs(frames, is_in, used.counts):
@@ -194,20 +200,10 @@ def evaluate(
             f"{about}{known} of {len(truth)} rows are in training too, with all values and the target: metrics of "
             "these are too good.",
         )
-    found = Evaluation(
-        "table",
-        model,
-        kept[0] if kept else None,
-        used.frame.index,
-        truth,
-        used.weight,
-        {OURS: np.concatenate(Y)},
-        thresholds=thresholds_of(model, len(truth)),
-        groups=None if groups is None else group_numbers(used.frame[groups]),
-        seed=seed,
-        trained_on=known,
-        notes=notes,
-    )
+    of_rows = kept[0] if kept else None, used.frame.index, truth, used.weight, {OURS: np.concatenate(Y)}
+    group = None if groups is None else group_numbers(used.frame[groups])
+    more = {"thresholds": thresholds_of(model, len(truth)), "groups": group, "trained_on": known, "notes": notes}
+    found = Evaluation("table", model, *of_rows, seed=seed, **more)
     return _compared(found, plain, roles, training) if is_compared else found
 
 
@@ -217,16 +213,6 @@ def with_column(table: Any, name: str, y: Any) -> Frame:
     if len(y) != len(frame):
         raise TableError(f"The table has {len(frame)} rows, but y has {len(y)}: give one target a row.")
     return frame.assign(**{name: np.asarray(y)})
-
-
-def _used(frames: Iterable[Frame], roles: Roles) -> UsedRows:
-    """Return the rows that count, with the columns that say something of them."""
-    names, each = [str(roles.target), *roles.reasons], []
-    for frame in frames:
-        require_columns(frame.columns, names)
-        roles.require(frame.columns)
-        each.append(frame[names])
-    return UsedRows.of(pandas().concat(each), roles)
 
 
 def _inputs(frames: Iterable[Frame], columns: Sequence[str], is_used: np.ndarray) -> Iterator[Frame]:

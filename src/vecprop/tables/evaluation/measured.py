@@ -13,7 +13,7 @@ from ..explaining.importance import Importance, WorstRow, importances, worst_row
 from ..table_model import TableModel
 from . import metrics as of_rows
 from .baselines import NAIVE
-from .metrics import TITLES, Estimate, Metrics, Scores, columns_of_text, title
+from .metrics import Estimate, Metrics, Scores, columns_of_text, title
 from .targets import levels_of, positive_class
 
 OURS = "vecprop"
@@ -214,7 +214,7 @@ class Measured:
         ours, losses = self.metrics[metric], {name: of[metric] for name, of in self.baselines.items()}
         baseline = decisive({name: loss.value for name, loss in losses.items()}, margins)
         overlaps = [name for name, loss in losses.items() if ours.overlaps(loss)]
-        values = f"the {TITLES[metric]} is {ours.value:.4g}, that of {baseline} {losses[baseline].value:.4g}"
+        values = f"the {title(metric)} is {ours.value:.4g}, that of {baseline} {losses[baseline].value:.4g}"
         margin = margins[baseline]
         apart = _apart(margin)
         level: Level
@@ -276,7 +276,7 @@ def _worries(measured: Measured) -> Iterator[str]:
     losses = {name: of[metric].value for name, of in measured.scores.items() if name != OURS}
     if margins and margins[NAIVE].low <= 0 and decisive(losses, margins) != NAIVE:
         yield (
-            f"The {TITLES[metric]} may be no better than without inputs, which is {losses[NAIVE]:.4g}: ours is "
+            f"The {title(metric)} may be no better than without inputs, which is {losses[NAIVE]:.4g}: ours is "
             f"{_apart(margins[NAIVE])}."
         )
     explained = scores.get("d2_log_loss")

@@ -200,18 +200,11 @@ def _measured(
     predictions = {OURS: ours} | baselines
     is_known = np.all([~np.isnan(Y.reshape(len(Y), -1)[:, 0]) for Y in predictions.values()], axis=0)
     rows, places = np.flatnonzero(is_known), np.cumsum(is_known) - 1
-    X = X.iloc[rows]
-    return Measured(
-        how,
-        model,
-        X,
-        X.index,
-        as_learned(model, y[rows]),
-        weight[rows],
-        {name: Y[rows] for name, Y in predictions.items()},
-        Learned(parts.X, as_learned(model, parts.y), parts.rows),
-        folds=[places[of_fold[is_known[of_fold]]] for of_fold in folds],
-        thresholds=None if thresholds is None else thresholds[rows],
-        groups=group_numbers(X[parts.group]) if parts.group in X.columns else None,
-        seed=seed,
-    )
+    thresholds = None if thresholds is None else thresholds[rows]
+    folds = [places[of_fold[is_known[of_fold]]] for of_fold in folds]
+    predictions = {name: Y[rows] for name, Y in predictions.items()}
+    learned = Learned(parts.X, as_learned(model, parts.y), parts.rows)
+    X, truth = X.iloc[rows], as_learned(model, y[rows])
+    groups = group_numbers(X[parts.group]) if parts.group in X.columns else None
+    of_rows = X, X.index, truth, weight[rows], predictions
+    return Measured(how, model, *of_rows, learned, folds, thresholds, groups, seed)

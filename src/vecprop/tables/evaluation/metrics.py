@@ -95,24 +95,9 @@ def estimates(
     return found
 
 
-TITLES = {
-    "log_loss": "log loss",
-    "d2_log_loss": "D² of log loss",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "roc_auc": "ROC AUC",
-    "average_precision": "PR AUC",
-    "f1": "F1",
-    "precision": "precision",
-    "recall": "recall",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "r2": "R²",
-    "pinball_loss": "quantile loss",
-    "share_below": "share below",
-    "coverage": "coverage",
-    "width": "width",
-}
+TITLES = {"d2_log_loss": "D² of log loss", "roc_auc": "ROC AUC", "average_precision": "PR AUC", "f1": "F1"}
+TITLES |= {"rmse": "RMSE", "mae": "MAE", "r2": "R²", "pinball_loss": "quantile loss"}
+"""The titles of metrics that are not their names."""
 OF_POSITIVE = {"average_precision", "f1", "precision", "recall"}
 """The metrics that are about the positive class of two."""
 
@@ -279,7 +264,8 @@ def title(metric: str, positive: Any = None) -> str:
     >>> title("f1", "fraud"), title("accuracy", "fraud"), title("f1")
     ("F1 of 'fraud'", 'accuracy', 'F1')
     """
-    return TITLES[metric] + (f" of {positive!r}" if positive is not None and metric in OF_POSITIVE else "")
+    told = TITLES.get(metric, metric.replace("_", " "))
+    return told + (f" of {positive!r}" if positive is not None and metric in OF_POSITIVE else "")
 
 
 def columns_of_text(rows: list[list[str]]) -> str:

@@ -195,9 +195,7 @@ _UNIT = (
     r"(?:US|CA?|AU?|NZ|HK|NT|MX|R|S)?\$|[€£¥₹₩₽₺₴₫₱฿%]|Rs\.?|kr\.?|zł|Kč|"
     "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR"
 )
-_NUMERAL = re.compile(
-    rf"[+-]?\s*({_UNIT})?\s*[+-]?((?:\d[\d.,' ]*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*({_UNIT})?",
-)
+_NUMERAL = re.compile(rf"[+-]?\s*({_UNIT})?\s*[+-]?((?:\d[\d.,' ]*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*({_UNIT})?")
 _FOLLOWED = re.compile(rf"[<>≤≥~]?\s*(?:{_UNIT})?\s*[+-]?\d[\d.,' ]*?\s*([^\d.,' ][^\d]*)")
 MOST_UNITS = 3
 """Numbers may be followed by this many units, such as K and M, to be taken for numbers."""

@@ -219,17 +219,7 @@ def expanded(expansion: Expansion, X: np.ndarray) -> np.ndarray:
     """Return the inputs of rows, (N, I) in float32, from what is kept of them, (N, bytes)."""
     X, places, columns = np.ascontiguousarray(X), np.arange(len(X)), expansion.columns
     inputs = np.empty((len(X), expansion.inputs), np.float32)
-    EXPAND(expand_address(np.float32))(
-        address_of_array(X),
-        X.shape[1],
-        address_of_array(places),
-        len(X),
-        columns.ctypes.data,
-        len(columns),
-        address_of_array(expansion.edges),
-        0,
-        inputs.shape[1],
-        1,
-        address_of_array(inputs),
-    )
+    kept = address_of_array(X), X.shape[1], address_of_array(places), len(X)
+    how = columns.ctypes.data, len(columns), address_of_array(expansion.edges)
+    EXPAND(expand_address(np.float32))(*kept, *how, 0, inputs.shape[1], 1, address_of_array(inputs))
     return inputs

@@ -2,7 +2,6 @@
 
 import ctypes
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numba import njit, types
@@ -95,20 +94,11 @@ def encode_numbers(
         The centre and scale; the mean and deviation; the limits of the scaled number, before it is squared, and of the
         standardised number.
     """
-    values, settings = np.ascontiguousarray(x, float), np.array(how)
-    kept: tuple[Any, ...] = np.ascontiguousarray(edges, float), np.zeros(0) if scores is None else scores
-    _ENCODE(encode_address())(
-        address_of_array(values),
-        len(values),
-        address_of_array(kept[0]),
-        len(kept[0]),
-        address_of_array(kept[1]),
-        scores is not None,
-        address_of_array(settings),
-        marks_missing,
-        inputs.strides[0] // inputs.itemsize,
-        inputs.ctypes.data,
-    )
+    values, edges, settings = np.ascontiguousarray(x, float), np.ascontiguousarray(edges, float), np.array(how)
+    kept = np.zeros(0) if scores is None else scores
+    numbers = address_of_array(values), len(values), address_of_array(edges), len(edges)
+    made = address_of_array(kept), scores is not None, address_of_array(settings), marks_missing
+    _ENCODE(encode_address())(*numbers, *made, inputs.strides[0] // inputs.itemsize, inputs.ctypes.data)
 
 
 def side_by_side(columns: list[np.ndarray]) -> np.ndarray:

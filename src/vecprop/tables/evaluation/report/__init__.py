@@ -14,7 +14,7 @@ from ...error import printable
 from ...reading.file_lists import files_of
 from ..baselines import NAIVE
 from ..measured import Measured
-from ..metrics import TITLES, Scores
+from ..metrics import Scores, title
 from . import target_sections as target
 from .columns import columns
 from .markup import Html, parts, template
@@ -81,7 +81,7 @@ def verdict_box(measured: Measured, run: Run) -> Html:
         why = "Not compared with baselines" if run.is_measured else "Not measured, since Ctrl-C came before"
         return parts().verdict(why, measured.notes)
     said, scale = SAID[found.level].format(baseline=found.baseline), intervals(measured.scores, found.metric)
-    return parts().verdict(said, measured.notes, found, TITLES[found.metric], scale)
+    return parts().verdict(said, measured.notes, found, title(found.metric), scale)
 
 
 def intervals(scores: Scores, metric: str) -> Html:
