@@ -152,7 +152,7 @@ class Encoder:
         TableError
             If a column is missing.
         """
-        self.require(frame)
+        require_inputs(self.names, frame)
         inputs = np.empty((len(frame), self.width), np.float32)
         for part, (name, place) in zip(self.parts, self.places.items(), strict=True):
             part.write(frame[name], inputs[:, place])
@@ -186,19 +186,9 @@ class Encoder:
         by_blocks(encode, len(frame), self.width)
         return of_views
 
-    def require(self, frame: Frame) -> None:
-        """Refuse a table in which columns are missing."""
-        missing = [name for name in self.names if name not in frame.columns]
-        if missing:
-            more = f" (nor {len(missing) - 1} more)" if len(missing) > 1 else ""
-            raise TableError(
-                f"The table has no column {missing[0]!r}{more}, which the model needs"
-                f"{nearest(missing[0], set(frame.columns) - set(self.names)) or '.'}"
-            )
-
     def missed(self, frame: Frame) -> list[str]:
         """Return notes on columns and values of a table that are not used, or not as they are."""
-        self.require(frame)
+        require_inputs(self.names, frame)
         return [*self.notes_on(self.misfits(frame)), *self.unlike(frame)]
 
     def misfits(self, frame: Frame, before: Misfits | None = None) -> Misfits:
@@ -221,6 +211,17 @@ class Encoder:
         """Return a note on columns of a table that training did not have, if there are any."""
         unknown = [repr(name) for name in frame.columns if name not in self.names and name not in self.dropped]
         return [f"Not used, since training had none of this name: {', '.join(unknown[:5])}."] if unknown else []
+
+
+def require_inputs(names: list[str], frame: Frame) -> None:
+    """Refuse a table in which columns are missing."""
+    missing = [name for name in names if name not in frame.columns]
+    if missing:
+        more = f" (nor {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise TableError(
+            f"The table has no column {missing[0]!r}{more}, which the model needs"
+            f"{nearest(missing[0], set(frame.columns) - set(names)) or '.'}"
+        )
 
 
 def some_of(names: list[str]) -> str:

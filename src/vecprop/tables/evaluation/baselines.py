@@ -163,6 +163,6 @@ def columns_for_trees(encoder: Encoder, frame: Any) -> tuple[np.ndarray, list[bo
     >>> columns_for_trees(Encoder.of(frame)[0], frame)
     (array([[20.,  0.], [nan,  1.], [40.,  0.]]), [False, True])
     """
-    parts = [(part, part.for_trees(frame[name])) for name, part in zip(encoder.names, encoder.parts, strict=True)]
+    parts = [(part, part.for_trees(frame[name])) for name, part in encoder.columns]
     is_category = [part.holds == "names" for part, columns in parts for _ in columns.T]
     return np.hstack([columns for _, columns in parts]), is_category

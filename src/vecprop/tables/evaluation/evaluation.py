@@ -194,12 +194,9 @@ def evaluate(
     known = min(round(trained_on), len(truth))
     known = 0 if known and model.trained_rows_.are_expected(known, len(truth)) else known
     if known:
+        said = f"{known} of {len(truth)} rows are in training too, with all values and the target"
         about = "" if model.trained_rows_.are_all else "About "
-        notes.insert(
-            0,
-            f"{about}{known} of {len(truth)} rows are in training too, with all values and the target: metrics of "
-            "these are too good.",
-        )
+        notes.insert(0, f"{about}{said}: metrics of these are too good.")
     of_rows = kept[0] if kept else None, used.frame.index, truth, used.weight, {OURS: np.concatenate(Y)}
     group = None if groups is None else group_numbers(used.frame[groups])
     more = {"thresholds": thresholds_of(model, len(truth)), "groups": group, "trained_on": known, "notes": notes}

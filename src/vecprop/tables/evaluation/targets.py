@@ -7,8 +7,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ..encoding.column import first_of
+from ..encoding.encoder import require_inputs
 from ..ensemble.calibration import decided, positive_of
-from ..error import RequestError, TableError, first_line, nearest, pandas
+from ..error import RequestError, TableError, first_line, pandas
 from ..kinds.values import read_numbers, texts_of
 from ..kinds.written import NumberReading
 from ..reading.frames import Frame, as_frame, twice
@@ -49,26 +50,18 @@ def positive_class(model: Any) -> Any:
 
 def target_of(frame: Frame, target: str, task: Task, reading: NumberReading | None = None) -> np.ndarray:
     """Return the target: numbers for regression; for classification numbers and truth values as they are, else text."""
-    if task == "regression":
-        return numbers_of(frame[target], target, reading)
-    y = as_classes(frame[target])
-    types = pandas().api.types
-    is_plain = types.is_numeric_dtype(y.dtype) or types.is_bool_dtype(y.dtype)
-    return y.to_numpy() if is_plain else y.astype(str).to_numpy(dtype=str)
-
-
-def numbers_of(y: Any, target: str, reading: NumberReading | None = None) -> np.ndarray:
-    """Return a target as numbers, read as in training or as its own values tell, or refuse values that are none."""
-    y = pandas().Series(y)
+    y = frame[target]
+    if task == "classification":
+        y = as_classes(y)
+        is_plain = pandas().api.types.is_numeric_dtype(y.dtype)  # truth values are too
+        return y.to_numpy() if is_plain else y.astype(str).to_numpy(dtype=str)
     reading = reading or NumberReading.of(texts_of(y))
     numbers, is_unread = read_numbers(y, reading)
-    wrong = ~np.isfinite(numbers)
-    if wrong.any():
+    if (wrong := ~np.isfinite(numbers)).any():
         what = f"not {reading}" if is_unread.any() else "infinite"
         raise TableError(
             f"Column {target!r}, the target, has {int(wrong.sum())} value(s) that are {what}, such as "
-            f"{first_of(y, wrong)}: fix them, or "
-            "give --task classification if they are classes."
+            f"{first_of(y, wrong)}: fix them, or give --task classification if they are classes."
         )
     return numbers
 
@@ -161,11 +154,7 @@ def rows_for(model: Any, frame: Frame) -> Any:
     names = getattr(model, "feature_names_in_", None)
     if names is None:
         return frame.to_numpy()
-    missing = [name for name in names if name not in frame.columns]
-    if missing:
-        raise TableError(
-            f"The table has no column {missing[0]!r}, which the model needs{nearest(missing[0], frame.columns) or '.'}"
-        )
+    require_inputs(list(names), frame)
     return frame[list(names)]
 
 
@@ -195,20 +184,18 @@ def predictions(model: Any, frame: Frame, coverage: float | None = None) -> Fram
     """
     rows = rows_for(model, twice(frame))
     with errors_of_steps(model):
-        return _predicted(model, rows, coverage).iloc[: len(frame)]
-
-
-def _predicted(model: Any, rows: Any, coverage: float | None) -> Frame:
-    if hasattr(model, "predict_proba"):
+        if hasattr(model, "predict_proba"):
+            if coverage is not None:
+                raise RequestError(
+                    "Intervals are of numbers, but this model predicts classes with their probabilities."
+                )
+            P = model.predict_proba(rows)
+            columns = {"prediction": model.classes_[decided(P, getattr(model, "threshold_", None), model)]}
+            columns |= {f"probability of {name}": P[:, number] for number, name in enumerate(model.classes_)}
+        else:
+            columns = {"prediction": np.asarray(model.predict(rows)).reshape(len(rows), -1)[:, 0]}
         if coverage is not None:
-            raise RequestError("Intervals are of numbers, but this model predicts classes with their probabilities.")
-        P = model.predict_proba(rows)
-        columns = {f"probability of {name}": P[:, number] for number, name in enumerate(model.classes_)}
-        numbers = decided(P, getattr(model, "threshold_", None), model)
-        return pandas().DataFrame({"prediction": np.asarray(model.classes_)[numbers], **columns})
-    columns = {"prediction": np.asarray(model.predict(rows)).reshape(len(rows), -1)[:, 0]}
-    if coverage is not None:
-        if not hasattr(model, "predict_interval"):
-            raise RequestError(f"A {type(model).__name__} knows no intervals: train one with `vecprop train`.")
-        columns["low"], columns["high"] = model.predict_interval(rows, coverage).T
-    return pandas().DataFrame(columns)
+            if not hasattr(model, "predict_interval"):
+                raise RequestError(f"A {type(model).__name__} knows no intervals: train one with `vecprop train`.")
+            columns["low"], columns["high"] = model.predict_interval(rows, coverage).T
+        return pandas().DataFrame(columns).iloc[: len(frame)]

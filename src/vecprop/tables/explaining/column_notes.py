@@ -7,7 +7,7 @@ import numpy as np
 
 from ..encoding.column import Column
 from ..encoding.columns import ordinary
-from ..encoding.encoder import Encoder, Misfits
+from ..encoding.encoder import Encoder, Misfits, require_inputs
 from ..error import pandas
 from ..kinds.kinds import MOST_CLASSES
 from ..kinds.values import as_names, as_numbers
@@ -253,7 +253,7 @@ class Watch:
             return
         frame = as_frame(frame).drop(columns=self.model.target or [], errors="ignore")
         encoder = self.model.encoder_
-        encoder.require(frame)
+        require_inputs(encoder.names, frame)
         self.of_tables |= dict.fromkeys(frame.attrs.get("notes", []))
         self.unlike |= dict.fromkeys(encoder.unlike(frame))
         self.misfits = encoder.misfits(frame, self.misfits)

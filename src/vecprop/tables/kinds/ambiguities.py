@@ -182,7 +182,7 @@ def doubt_on_short_years(texts: list[str], reading: DateReading) -> str:
 
 
 KINDS = ["number", "category", "code", "date", "text", "ignore"]
-"""The kinds that a column can be called; `encoding.encoder` adds further ones."""
+"""The kinds that a column can be called, see `encoding.encoder`."""
 ORDERS = {"day first": True, "month first": False}
 """The names of the orders of day and month, and whether the day comes first."""
 
@@ -246,12 +246,9 @@ class Asked:
     def require(self, names: Iterable[str]) -> None:
         """Refuse the names of columns that are not among those of a table."""
         known = set(names)
-        for name in self.columns:
-            if name not in known:
-                raise TableError(
-                    f"The table has no column {name!r}, which is to be read as {self.columns[name]!r}"
-                    f"{nearest(name, known) or '.'}"
-                )
+        if name := next((name for name in self.columns if name not in known), None):
+            said = f"which is to be read as {self.columns[name]!r}{nearest(name, known) or '.'}"
+            raise TableError(f"The table has no column {name!r}, {said}")
 
 
 def _is_format(text: str) -> bool:

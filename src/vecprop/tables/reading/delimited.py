@@ -30,13 +30,8 @@ MISSING_WORDS = frozenset(
 )
 """What stands in a text file for a value that is missing; the word None may be a class or a category."""
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-_BEGINNINGS = {
-    b"\xef\xbb\xbf": "utf-8-sig",
-    b"\xff\xfe\0\0": "utf-32",
-    b"\0\0\xfe\xff": "utf-32",
-    b"\xff\xfe": "utf-16",
-    b"\xfe\xff": "utf-16",
-}
+_BEGINNINGS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32"}
+_BEGINNINGS |= {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
 @dataclass
@@ -185,8 +180,7 @@ class Separated:
     def names(self) -> list[str]:
         """Return the columns' names, or refuse a name that occurs twice."""
         with closing(self.rows()) as rows:
-            names, _, _ = next(rows)
-        names = [name.strip() or f"column {number}" for number, name in enumerate(names, 1)]
+            names = [name.strip() or f"column {number}" for number, name in enumerate(next(rows)[0], 1)]
         require_distinct(names, str(self.path))
         return names
 
@@ -254,18 +248,13 @@ class RowLook:
 
     def notes(self) -> list[str]:
         """Return sentences on odd rows."""
-        notes = []
-        if self.short:
-            notes.append(
-                f"{self.path.name}, {listed(self.short)}: fewer values than the {self.columns} columns; those at the "
-                "end count as missing."
-            )
-        if self.swallowed:
-            notes.append(
-                f"{self.path.name}, {listed(self.swallowed)}: a quoted value goes on over these lines, each of which "
-                "looks like a row: remove quotation marks that are stray."
-            )
-        return notes
+        short = f"fewer values than the {self.columns} columns; those at the end count as missing."
+        swallowed = (
+            "a quoted value goes on over these lines, each of which looks like a row: remove quotation marks that are "
+            "stray."
+        )
+        each = (self.short, short), (self.swallowed, swallowed)
+        return [f"{self.path.name}, {listed(lines)}: {said}" for lines, said in each if lines]
 
 
 def known_target(target: Any, classes: Sequence[str], file: str) -> tuple[Any, list[str]]:
@@ -281,19 +270,15 @@ classes.")
     stripped = target.str.strip()
     target = stripped.mask(stripped == "")
     words = (MISSING_WORDS | {"None"}) - {"", *classes}
-    others = target[~target.isin(words)]
-    if guess_task(others) == "classification":
+    if guess_task(target[~target.isin(words)]) == "classification":
         words -= {"None"}
     is_word = target.isin(words)
     counts = target[is_word].value_counts()
     if not len(counts):
         return target, []
     shown = ", ".join(f"{word!r} ({count})" for word, count in counts.head(5).items())
-    note = (
-        f"{file}: in the target {target.name!r} these count as missing: {shown}; name in --classes those that are "
-        "classes."
-    )
-    return target.mask(is_word), [note]
+    said = f"{file}: in the target {target.name!r} these count as missing: {shown}"
+    return target.mask(is_word), [f"{said}; name in --classes those that are classes."]
 
 
 def listed(numbers: Sequence[Any]) -> str:
@@ -324,11 +309,9 @@ def opened(path: Path) -> IO[bytes]:
 
 def encoding_of(start: bytes) -> str | None:
     r"""Return the encoding of a text by its first bytes, or None if it is no text."""
-    for mark, encoding in _BEGINNINGS.items():
-        if start.startswith(mark):
-            return encoding
-    if b"\0" in start:
-        return None
+    known = next((encoding for mark, encoding in _BEGINNINGS.items() if start.startswith(mark)), None)
+    if known or b"\0" in start:
+        return known
     try:
         start.decode("utf-8")
     except UnicodeDecodeError as error:

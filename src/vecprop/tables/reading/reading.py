@@ -56,14 +56,8 @@ def _read_excel(files: Sequence[Path]) -> Any:
 Frame = Any
 """A pandas DataFrame."""
 
-_ENDINGS = {
-    b"PAR1": ".parquet",
-    b"ARROW1": ".arrow",
-    b"\x1f\x8b": ".csv.gz",
-    b"BZh": ".csv.bz2",
-    b"\xfd7zXZ": ".csv.xz",
-    b"(\xb5/\xfd": ".csv.zst",
-}
+_ENDINGS = {b"PAR1": ".parquet", b"ARROW1": ".arrow", b"\x1f\x8b": ".csv.gz", b"BZh": ".csv.bz2"}
+_ENDINGS |= {b"\xfd7zXZ": ".csv.xz", b"(\xb5/\xfd": ".csv.zst"}
 """The endings of names of files that begin so; a stream has no name."""
 
 
