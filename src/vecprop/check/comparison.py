@@ -31,12 +31,10 @@ class Comparison(NamedTuple):
 
     @property
     def errors(self) -> np.ndarray:
-        """The distances of the given from the expected derivatives."""
         return np.abs(self.given - self.expected)
 
     @property
     def ratios(self) -> np.ndarray:
-        """The errors as multiples of their tolerances."""
         infinite = np.where(self.errors > 0, np.inf, 0.0)
         return np.divide(self.errors, self.tolerance, out=infinite, where=self.tolerance > 0)
 
@@ -48,7 +46,6 @@ class Comparison(NamedTuple):
         return int(output), int(direction)
 
     def shown(self, output: int, direction: int) -> dict[str, Any]:
-        """Return what a row shows of one derivative."""
         arrays = {"error": self.errors, "tolerance": self.tolerance, "given": self.given, "expected": self.expected}
         return {name: float(values[output, direction]) for name, values in arrays.items()}
 
@@ -59,7 +56,6 @@ class Comparison(NamedTuple):
         return np.select([self.wrong, unknown, self.kink], [3, 2, 1])
 
     def row(self, point: Point, part: NamedPart, hidden: float, output: int, direction: int) -> Row:
-        """Return the row of a part, which shows one derivative."""
         verdict = (Verdict.PASS, Verdict.KINK, Verdict.INCONCLUSIVE, Verdict.FAIL)[self.ranks.max()]
         shape, shown = (*point.outputs, *part.shape), self.shown(output, direction)
         return Row(part.name, shape, verdict, index=None, hidden=hidden, **shown)

@@ -63,7 +63,6 @@ def derivatives_along(point: Point, moves: Moves, method: Method) -> Iterator[De
 
 
 def _central(point: Point, part: NamedPart, U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the derivatives along the rows of U by central differences, and their errors."""
     own, size = _scale(point, part, U)[:, None], typical_size(point.sizes(part))
     # A function may vary within a small share of a parameter, or of the others.
     shorter = [CENTRAL * size] + ([1e-8 * size] if point.may_vary_at_once else [])
@@ -79,7 +78,6 @@ def _central(point: Point, part: NamedPart, U: np.ndarray) -> tuple[np.ndarray, 
 
 
 def differences(point: Point, part: NamedPart, U: np.ndarray) -> Difference:
-    """Return the derivatives along the rows of U by Ridders' differences."""
     moved, scale = partial(_moved, point, part), _scale(point, part, U)
     smallest = (point.sizes(part) / np.abs(U)).min(axis=1)
     sizes = dict.fromkeys((typical_size(point.sizes(part)), 1.0))

@@ -31,7 +31,6 @@ class ArrayPair(NDArrayOperatorsMixin):
         self.value, self.companion = value, companion
 
     def like(self, value: np.ndarray, companion: np.ndarray) -> Self:
-        """Return another pair that follows the same rules."""
         return type(self)(value, companion)
 
     def each(self, function: Callable[[np.ndarray], np.ndarray]) -> Self:
@@ -94,7 +93,6 @@ class ArrayPair(NDArrayOperatorsMixin):
         self.value[index], self.companion[index] = self.pair(operand)
 
     def reshape(self, *shape: Any) -> Self:
-        """Return the pair in another shape."""
         return self.like(self.value.reshape(*shape), self.companion.reshape(*shape))
 
     def astype(self, dtype: Any, copy: bool = True) -> Self:
@@ -116,7 +114,6 @@ class Namespace:
         return getattr(np, name)
 
     def zeros(self, shape: Any, dtype: Any = None, device: Any = None) -> ArrayPair:
-        """Return zeros whose companions are 0."""
         return self._like.like(np.zeros(shape), np.zeros(shape))
 
 

@@ -150,8 +150,6 @@ LossAndGradient = Callable[[Any, Batch], tuple[Any, Any]]
 
 @dataclass(frozen=True)
 class Bound:
-    """The bound on the rounding error of a gradient."""
-
     gradient: np.ndarray
     tied: bool
     running: bool = True

@@ -41,7 +41,6 @@ class Bounded(ArrayPair):
         self.arithmetic = arithmetic
 
     def like(self, value: np.ndarray, companion: np.ndarray) -> "Bounded":
-        """Return another pair in the same arithmetic."""
         return Bounded(value, companion, self.arithmetic)
 
     def pair(self, operand: Any) -> tuple[np.ndarray, Any]:

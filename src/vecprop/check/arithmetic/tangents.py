@@ -40,11 +40,9 @@ class Tangent(ArrayPair):
         self.outer, self.first, self.ties = outer, first, ties or Ties()
 
     def made(self, value: np.ndarray, seed: np.ndarray, outer: Any = 1.0, first: int = 0) -> Self:
-        """Return other numbers that follow the same rules."""
         return type(self)(value, seed, outer, first, self.ties)
 
     def like(self, value: np.ndarray, companion: np.ndarray) -> Self:
-        """Return other numbers with their derivatives along the same directions."""
         return self.made(value, companion, first=self.first)
 
     @property
@@ -60,7 +58,6 @@ class Tangent(ArrayPair):
         return self.made(self.value, np.empty((0, *self.value.shape[1:])))
 
     def pair(self, operand: Any) -> tuple[np.ndarray, Any]:
-        """Return an operand's value and derivatives."""
         return (operand.value, operand.tangent) if isinstance(operand, Tangent) else super().pair(operand)
 
     def each(self, function: Callable[[np.ndarray], np.ndarray]) -> Self:

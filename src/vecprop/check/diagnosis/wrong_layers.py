@@ -26,7 +26,6 @@ KNOWN: tuple[Activation, ...] = tuple(part.cls() for part in catalog.ACTIVATIONS
 
 
 def layer_names(network: Network) -> list[str]:
-    """Return the number and class of each layer."""
     return [f"layer {number} ({type(layer).__name__})" for number, layer in enumerate(network.layers)]
 
 

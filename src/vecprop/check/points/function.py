@@ -53,17 +53,14 @@ class Point:
         self.eps = EPS  # the spacing of the gradient's type, once it is known
 
     def at(self, theta: np.ndarray) -> "Point":
-        """Return the same function at other parameters, in float64."""
         return Point(self._value, self._gradient, self.structure, theta, self.outputs, np.float64, self.rows)
 
     def _columns(self, theta: np.ndarray) -> list[np.ndarray]:
-        """Return the gradient of each part, (outputs, size)."""
         theta = self.structure.rebuilt(theta.astype(self.dtype))
         return [_plain(column) for column in gathered(self._gradient(theta), self.structure.tree, self.outputs)]
 
     @cached_property
     def value(self) -> np.ndarray:
-        """The function's value, flattened, (outputs,)."""
         return self._values(self.theta)
 
     def evaluated(self) -> list[np.ndarray]:
@@ -171,7 +168,6 @@ class Point:
         return SAFETY * bound[:, None] / (0.1 * self.sizes(part))
 
     def part(self, name: str) -> NamedPart:
-        """Return the part with a name."""
         return next(part for part in self.parts if part.name == name)
 
     def sizes(self, part: NamedPart) -> np.ndarray:

@@ -47,8 +47,6 @@ def penalty_divisor(network: Network, penalty: Penalty, batch: Batch) -> float:
 
 @dataclass(frozen=True)
 class JudgedGradient:
-    """A gradient to judge: of an engine, or the user's own."""
-
     gradient: Callable[[np.ndarray], tuple[Any, np.ndarray]]
     engine: str = ""
     name: str = ""
@@ -76,7 +74,6 @@ class NetworkPoint(Point):
         self._tails: dict[int, tuple[Network, int, Batch]] = {}
 
     def at(self, theta: np.ndarray) -> "NetworkPoint":
-        """Return the same network at other parameters, in float64."""
         return NetworkPoint(self.network, theta, self._elsewhere, self.noise_key, self.judged, np.float64)
 
     def _loss_and_gradient(self, theta: Any, batch: Batch) -> tuple[Any, Any]:
@@ -84,7 +81,6 @@ class NetworkPoint(Point):
         return self.network.batch_loss_and_gradient(theta, batch, self.noise_key)
 
     def evaluated(self) -> list[np.ndarray]:
-        """Return each gradient to judge, and keep their losses; the network's own is the value."""
         self.losses, gradients = [], []
         for judged in self.judged:
             theta = self.theta.astype(self.dtype)
@@ -104,7 +100,6 @@ class NetworkPoint(Point):
 
     @cached_property
     def value(self) -> np.ndarray:
-        """The loss, (1,)."""
         return np.atleast_1d(self.network.batch_loss(self.theta, self.batch, self.noise_key))
 
     @cached_property
@@ -114,7 +109,6 @@ class NetworkPoint(Point):
 
     @cached_property
     def value_bound(self) -> np.ndarray:
-        """No bound on the rounding error of the loss."""
         return np.zeros(1)
 
     def _unit(self, part: NamedPart) -> float:
@@ -122,12 +116,10 @@ class NetworkPoint(Point):
 
     @cached_property
     def own_gradient(self) -> np.ndarray:
-        """The network's own gradient, by backpropagation in float64, (1, P)."""
         return self._loss_and_gradient(self.theta, self.batch)[1][None]
 
     @cached_property
     def bound(self) -> Bound:
-        """The bound on the rounding errors of the loss and the gradient."""
         try:
             bound = rounding_bound(self._loss_and_gradient, self.theta, self.batch, self.dtype)
         except Exception:  # a user's own layer may raise anything when its argument is no plain array
@@ -150,7 +142,6 @@ class NetworkPoint(Point):
         return replace(found, gradient=found.gradient[:, 1:], value=float(found.gradient[0, 0]))
 
     def values(self, thetas: np.ndarray) -> np.ndarray:
-        """Return the losses, (K, 1), at each row of thetas."""
         size = max(1, NUMBERS_AT_ONCE // (self.batch.rows * max(self.network.widths) + self.theta.size))
         pieces = np.array_split(thetas, -(-len(thetas) // size))
         return np.concatenate([self._losses(self.network, piece, self.batch) for piece in pieces])
@@ -174,7 +165,6 @@ class NetworkPoint(Point):
 
     @property
     def rounding(self) -> np.ndarray:
-        """The rounding error of the loss, (1,): some units in the last place."""
         return 4 * EPS * np.abs(self.value) if self.is_of_the_library else super().rounding
 
     @cached_property
@@ -212,7 +202,6 @@ class NetworkPoint(Point):
         return self._tails[layer]
 
     def at_once(self, part: NamedPart) -> int:
-        """Return the number of moved networks that are run at once."""
         widths = (self.network.inputs, *self.network.widths)[part.layer or 0 :]
         return max(1, NUMBERS_AT_ONCE // (self.batch.rows * max(widths) + self.network.layout.size - part.start))
 
@@ -224,7 +213,6 @@ class NetworkPoint(Point):
         return self._losses(tail, thetas, batch)
 
     def derivatives(self, moves: Sequence[tuple[NamedPart, np.ndarray]]) -> tuple[np.ndarray, bool]:
-        """Return the derivatives, (K, 1), and whether ties were met."""
         if not self.is_followed:
             return super().derivatives(moves)
         ties = Ties()

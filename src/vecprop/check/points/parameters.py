@@ -22,12 +22,10 @@ class NamedPart:
 
     @property
     def size(self) -> int:
-        """The number of entries."""
         return prod(self.shape)
 
     @property
     def span(self) -> slice:
-        """Its place in the vector."""
         return slice(self.start, self.start + self.size)
 
     def unit(self, entry: int) -> np.ndarray:

@@ -37,11 +37,9 @@ class Identity:
         self._known: dict[int, Any] = {}  # by address; arrays are kept, so that no other gets the address
 
     def __call__(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values as JSON's values."""
         return {name: self.plain(value, name) for name, value in values.items()}
 
     def plain(self, value: Any, name: str) -> Any:
-        """Return a value of this name as JSON's value."""
         if callable(value) and hasattr(value, "__qualname__"):
             return f"{value.__module__}.{value.__qualname__}"
         if isinstance(value, Path):
@@ -165,7 +163,6 @@ def require_savable(theta: Any) -> None:
 
 @cache  # reading versions of packages takes milliseconds
 def made_with() -> dict[str, str]:
-    """Return the versions and the processor on which bits depend."""
     versions = {name: version(name) for name in ("numpy", "scipy", "numba")}
     processor = f"{platform.machine()} {binding.get_host_cpu_name()}"
     return {"vecprop": __version__, "Python": platform.python_version(), **versions, "processor": processor}

@@ -40,8 +40,6 @@ CURVES = ("loss", "validation_loss", "validation_score", "validation_predictions
 
 
 class KeptMembers:
-    """Keeps the results of a population's members."""
-
     def __init__(
         self, place: Place, members: Sequence[Member], groups: Groups, engines: Sequence[str], data: Data, moments: bool
     ) -> None:
@@ -85,11 +83,9 @@ class KeptMembers:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to keep those that have ended."""
         return self.pace.is_due
 
     def keep(self, part: Part) -> None:
-        """Keep results."""
         began, since = time.perf_counter(), self.pace.written
         alone = list(part.others.items())
         for first in range(0, max(len(alone), 1), MOST_ALONE):
@@ -123,7 +119,6 @@ class KeptFits:
             self.write()
 
     def write(self) -> None:
-        """Write what fits have learned since the last time."""
         began, numbers = time.perf_counter(), list(self.waiting)
         for first in range(0, len(numbers), MOST_FITS):
             some, writer = numbers[first : first + MOST_FITS], Writer(BY_CLASS)

@@ -34,11 +34,9 @@ class Pace:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to write."""
         return time.perf_counter() - self.written >= max(self.every, self.cost / SHARE)
 
     def wrote(self, began: float) -> None:
-        """Note that what was begun at a time is written."""
         self.written = time.perf_counter()
         self.cost = self.written - began
 
@@ -88,7 +86,6 @@ class Store:
                 yield keys, *container.read(path)
 
     def write(self, numbers: Sequence[int], document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Write a further file, with the results of these numbers."""
         parts = self._parts()
         number = 1 + int(parts[-1].stem.partition("-")[2]) if parts else 0
         keys = "".join(self.keys[number] for number in numbers)
@@ -104,7 +101,6 @@ class Store:
 
 
 def _keys(path: Path, document: Mapping[str, Any] | None = None) -> list[str]:
-    """Return the keys that a file lists."""
     keys = (container.read_document(path) if document is None else document).get("keys")
     if not isinstance(keys, str):
         raise FileError(f"{path} is not what a checkpoint has in its place: give another folder.")

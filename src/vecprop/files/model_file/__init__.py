@@ -202,7 +202,6 @@ def fingerprint(columns: Mapping[str, str]) -> str:
 
 
 def _made(described: Any, arrays: Mapping[str, np.ndarray], complaint: str) -> Model:
-    """Return the model that a document describes."""
     try:
         model = Reader(BY_NAME, arrays).value(described)
         _require_model(model)

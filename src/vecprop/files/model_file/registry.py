@@ -9,20 +9,10 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+from sklearn import preprocessing
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import (
-    FunctionTransformer,
-    MaxAbsScaler,
-    MinMaxScaler,
-    OneHotEncoder,
-    OrdinalEncoder,
-    PowerTransformer,
-    QuantileTransformer,
-    RobustScaler,
-    StandardScaler,
-)
 
 from ...estimators.classifier import MLPClassifier
 from ...estimators.many.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
@@ -32,6 +22,7 @@ from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
 from ..networks import TrainedNetwork
 from .values import (
+    Checks,
     StoredClass,
     fits,
     has_shape,
@@ -47,9 +38,6 @@ from .vecprop_classes import VECPROP_CLASSES
 MOST_PROCESSES = 16
 """The largest number of processes that a step may start on any machine: a file is loaded on smaller ones too."""
 
-_numeric = is_numeric_per_column
-_vector = optional(is_numeric_per_column)
-
 
 def _is_seen(value: Any, model: Any) -> bool:
     return fits(value, float) or is_numeric_per_column(value, model)
@@ -57,18 +45,13 @@ def _is_seen(value: Any, model: Any) -> bool:
 
 def _is_list_per_column(value: Any, model: Any) -> bool:
     """Return whether a value is a list with an array, or nothing, for each column of the input."""
-    return (
-        fits(value, list[np.ndarray | None])
-        and len(value) == model.n_features_in_
-        and all(entry is None or entry.ndim == 1 for entry in value)
-    )
+    is_list = fits(value, list[np.ndarray | None]) and len(value) == model.n_features_in_
+    return is_list and all(entry is None or entry.ndim == 1 for entry in value)
 
 
 _ENCODER = {
     "_infrequent_enabled": is_a(bool),
-    "categories_": _is_list_per_column,
-    "_infrequent_indices": _is_list_per_column,
-    "_default_to_infrequent_mappings": _is_list_per_column,
+    **dict.fromkeys(("categories_", "_infrequent_indices", "_default_to_infrequent_mappings"), _is_list_per_column),
 }
 
 
@@ -94,11 +77,8 @@ def _is_complete(transformer: ColumnTransformer) -> bool:
         return False
     given, names = ([name for name, _, _ in parts] for parts in (transformer.transformers, transformer.transformers_))
     places, width = places_of_transformers(transformer), fitted["n_features_in_"]
-    columns = [own for _, _, own in transformer.transformers_]
-    wanted = {
-        *(name for name in columns if isinstance(name, str)),
-        *chain(*(own for own in columns if fits(own, list[str]))),
-    }
+    columns = ([own] if isinstance(own, str) else own for _, _, own in transformer.transformers_)
+    wanted = set(chain(*(own for own in columns if fits(own, list[str]))))
     return (
         names in (given, [*given, "remainder"])
         and len(columns_of_transformers(transformer)) == len(given)
@@ -122,72 +102,66 @@ def _named(*names: str) -> Callable[[Any], dict[str, Any]]:
     return lambda part: {name: getattr(part, name) for name in names}
 
 
+_FITTED: dict[type, Checks] = {
+    preprocessing.StandardScaler: {
+        "n_samples_seen_": _is_seen,
+        **dict.fromkeys(("mean_", "var_", "scale_"), optional(is_numeric_per_column)),
+    },
+    preprocessing.MinMaxScaler: {
+        "n_samples_seen_": _is_seen,
+        **dict.fromkeys(("scale_", "min_", "data_min_", "data_max_", "data_range_"), is_numeric_per_column),
+    },
+    preprocessing.MaxAbsScaler: {
+        "n_samples_seen_": _is_seen,
+        **dict.fromkeys(("max_abs_", "scale_"), is_numeric_per_column),
+    },
+    preprocessing.RobustScaler: dict.fromkeys(("center_", "scale_"), optional(is_numeric_per_column)),
+    preprocessing.QuantileTransformer: {
+        "n_quantiles_": is_count,
+        "references_": has_shape("n_quantiles_"),
+        "quantiles_": has_shape("n_quantiles_", "n_features_in_"),
+    },
+    preprocessing.PowerTransformer: {
+        "lambdas_": is_numeric_per_column,
+        "_scaler": is_a(preprocessing.StandardScaler),
+    },
+    SimpleImputer: {
+        **dict.fromkeys(("_fit_dtype", "_fill_dtype"), is_a(np.dtype)),
+        "indicator_": is_a(MissingIndicator | None),
+        "statistics_": is_per_column,
+    },
+    MissingIndicator: {
+        "_precomputed": is_a(bool),
+        "_n_features": is_count,
+        "features_": lambda value, model: (
+            fits(value, np.ndarray) and value.dtype.kind in "iu" and bool(np.all(value < model.n_features_in_))
+        ),
+    },
+    preprocessing.OneHotEncoder: {
+        **_ENCODER,
+        **dict.fromkeys(("drop_idx_", "_drop_idx_after_grouping"), optional(is_per_column)),
+        "_n_features_outs": is_a(list[int]),
+    },
+    preprocessing.OrdinalEncoder: {**_ENCODER, "_missing_indices": is_a(dict[int, int])},
+    preprocessing.FunctionTransformer: {},
+    ColumnTransformer: {
+        "_columns": is_a(list),
+        "_transformer_to_input_indices": is_a(dict),
+        "_remainder": lambda value, model: _are_transformers([value], model),
+        "_n_features": is_count,
+        "sparse_output_": is_a(bool),
+        "transformers_": _are_transformers,
+        "output_indices_": is_a(dict[str, slice]),
+        "_transformers_feature_names_out": is_a(np.ndarray),
+    },
+}
+_COMPLETE: dict[type, Callable[[Any], bool]] = {
+    preprocessing.FunctionTransformer: lambda transformer: transformer.func is transformer.inverse_func is None,
+    ColumnTransformer: _is_complete,
+}
+
 SCIKIT_LEARN_CLASSES = [
-    stored_estimator(
-        StandardScaler, {"n_samples_seen_": _is_seen, "mean_": _vector, "var_": _vector, "scale_": _vector}
-    ),
-    stored_estimator(
-        MinMaxScaler,
-        {
-            "n_samples_seen_": _is_seen,
-            **dict.fromkeys(("scale_", "min_", "data_min_", "data_max_", "data_range_"), _numeric),
-        },
-    ),
-    stored_estimator(MaxAbsScaler, {"n_samples_seen_": _is_seen, "max_abs_": _numeric, "scale_": _numeric}),
-    stored_estimator(RobustScaler, {"center_": _vector, "scale_": _vector}),
-    stored_estimator(
-        QuantileTransformer,
-        {
-            "n_quantiles_": is_count,
-            "references_": has_shape("n_quantiles_"),
-            "quantiles_": has_shape("n_quantiles_", "n_features_in_"),
-        },
-    ),
-    stored_estimator(PowerTransformer, {"lambdas_": _numeric, "_scaler": is_a(StandardScaler)}),
-    stored_estimator(
-        SimpleImputer,
-        {
-            "_fit_dtype": is_a(np.dtype),
-            "_fill_dtype": is_a(np.dtype),
-            "indicator_": is_a(MissingIndicator | None),
-            "statistics_": is_per_column,
-        },
-    ),
-    stored_estimator(
-        MissingIndicator,
-        {
-            "_precomputed": is_a(bool),
-            "_n_features": is_count,
-            "features_": lambda value, model: (
-                fits(value, np.ndarray) and value.dtype.kind in "iu" and bool(np.all(value < model.n_features_in_))
-            ),
-        },
-    ),
-    stored_estimator(
-        OneHotEncoder,
-        {
-            **_ENCODER,
-            "drop_idx_": optional(is_per_column),
-            "_drop_idx_after_grouping": optional(is_per_column),
-            "_n_features_outs": is_a(list[int]),
-        },
-    ),
-    stored_estimator(OrdinalEncoder, {**_ENCODER, "_missing_indices": is_a(dict[int, int])}),
-    stored_estimator(FunctionTransformer, {}, lambda transformer: transformer.func is transformer.inverse_func is None),
-    stored_estimator(
-        ColumnTransformer,
-        {
-            "_columns": is_a(list),
-            "_transformer_to_input_indices": is_a(dict),
-            "_remainder": lambda value, model: _are_transformers([value], model),
-            "_n_features": is_count,
-            "sparse_output_": is_a(bool),
-            "transformers_": _are_transformers,
-            "output_indices_": is_a(dict[str, slice]),
-            "_transformers_feature_names_out": is_a(np.ndarray),
-        },
-        _is_complete,
-    ),
+    *(stored_estimator(cls, fitted, _COMPLETE.get(cls, lambda model: True)) for cls, fitted in _FITTED.items()),
     # A memory is a folder of pickles, which nobody else should be made to open.
     StoredClass("Pipeline", Pipeline, _named("steps", "transform_input", "verbose"), _pipeline),
     StoredClass(

@@ -66,7 +66,6 @@ def stored_fields(cls: type, check: Callable[[Any], bool] = lambda part: True) -
 
 
 def _of_column(named: Any) -> StoredClass | None:
-    """Return the entry of a further kind of column, by its class or the name of it, or None."""
     found = (stored_fields(cls, cls.is_consistent) for cls in COLUMNS.values() if named in (cls, cls.__name__))
     return next(found, None)
 
@@ -144,12 +143,10 @@ def is_a(hint: Any) -> Check:
 
 
 def optional(check: Check) -> Check:
-    """Return a check that None passes too."""
     return lambda value, model: value is None or check(value, model)
 
 
 def is_count(value: Any, model: Any) -> bool:
-    """Return whether a value is a whole number of at least 0."""
     return fits(value, int) and value >= 0
 
 
@@ -163,9 +160,19 @@ def has_shape(*names: str) -> Check:
 is_per_column = has_shape("n_features_in_")
 
 
+def is_array(value: Any, kinds: str, *shape: int | None) -> bool:
+    """Return whether a value is an array of some kinds of types, and of a shape in which None is any length."""
+    return (
+        isinstance(value, np.ndarray)
+        and value.dtype.kind in kinds
+        and value.ndim == len(shape)
+        and all(wanted in (None, length) for wanted, length in zip(shape, value.shape, strict=True))
+    )
+
+
 def is_numeric_per_column(value: Any, model: Any) -> bool:
     """Return whether a value is an array with a number for each column of the input."""
-    return is_per_column(value, model) and value.dtype.kind in "iuf"
+    return is_array(value, "iuf", model.n_features_in_)
 
 
 COMMON: Checks = {

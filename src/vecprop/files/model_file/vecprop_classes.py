@@ -28,7 +28,18 @@ from ...tables.kinds.written import DateReading, NumberReading
 from ...tables.regressor import TabularRegressor
 from ...train.state import NO_WAY, History, TrainingState
 from ..networks import TrainedNetwork
-from .values import COMMON, Checks, StoredClass, fits, is_a, is_count, optional, stored_estimator, stored_fields
+from .values import (
+    COMMON,
+    Checks,
+    StoredClass,
+    fits,
+    is_a,
+    is_array,
+    is_count,
+    optional,
+    stored_estimator,
+    stored_fields,
+)
 
 
 def _network(state: dict[str, Any]) -> Network:
@@ -65,10 +76,13 @@ def _is_theta(theta: Any, network: Network) -> bool:
 
 
 def _are_finite(numbers: np.ndarray) -> bool:
-    """Return whether all numbers are finite, or say that parameters are not."""
     if not np.isfinite(numbers).all():
         raise ValueError("parameters are not finite")
     return True
+
+
+def _rise(values: np.ndarray) -> bool:
+    return bool(np.all(values[1:] > values[:-1]))
 
 
 def _continues(state: TrainingState | None, theta: np.ndarray) -> bool:
@@ -85,22 +99,13 @@ _LEARNED: Checks = {
     "theta_": lambda theta, model: _is_theta(theta, model.network_) and theta.ndim == 1,
     "targets_": is_a(Labels | Numbers),
     "classes_": lambda classes, model: np.array_equal(classes, model.targets_.classes),
-    "n_outputs_": is_count,
-    "n_layers_": is_count,
+    **dict.fromkeys(("n_outputs_", "n_layers_", "n_iter_", "t_", "_no_improvement_count"), is_count),
+    **dict.fromkeys(("loss_curve_", "validation_loss_curve_", "validation_scores_", "score_curve_"), _is_curve),
+    **dict.fromkeys(("best_loss_", "best_validation_score_"), optional(_is_number)),
+    **dict.fromkeys(("best_restart_", "_seed"), optional(is_count)),
     "out_activation_": is_a(str),
-    "n_iter_": is_count,
-    "t_": is_count,
     "loss_": _is_number,
-    "loss_curve_": _is_curve,
-    "validation_loss_curve_": _is_curve,
-    "validation_scores_": _is_curve,
-    "score_curve_": _is_curve,
-    "best_loss_": optional(_is_number),
-    "best_validation_score_": optional(_is_number),
     "restart_losses_": is_a(np.ndarray | None),
-    "best_restart_": optional(is_count),
-    "_no_improvement_count": is_count,
-    "_seed": optional(is_count),
     "_split": is_a(np.random.RandomState | None),
     "_ending": is_a(Ending | None),
     "_state": lambda state, model: fits(state, TrainingState | None) and _continues(state, model.theta_),
@@ -127,7 +132,7 @@ def _estimator_is_consistent(model: Any) -> bool:
 
 def _are_places(value: Any, model: Any) -> bool:
     """Return whether a value is a list of indices of rows or columns for each member."""
-    return fits(value, list[np.ndarray]) and all(places.ndim == 1 and places.dtype.kind in "iu" for places in value)
+    return isinstance(value, list | tuple) and all(is_array(places, "iu", None) for places in value)
 
 
 _LEARNED_BY_ENSEMBLES: Checks = {
@@ -148,12 +153,13 @@ def _ensemble_is_consistent(model: Any) -> bool:
     """Return whether a fitted ensemble's members are fitted to its columns and targets."""
     if _is_unfitted(model):
         return True
-    each = list(zip(model.estimators_, model.estimators_features_, model.estimators_samples_, strict=True))
-    return isinstance(model.targets_, Labels if model.member_class is MLPClassifier else Numbers) and all(
-        type(member) is model.member_class
-        and "network_" in vars(member)
-        and (member.n_features_in_, member.n_outputs_) == (len(columns), model.n_outputs_)
-        for member, columns, _ in each
+    kind, widths = Labels if model.member_class is MLPClassifier else Numbers, map(len, model.estimators_features_)
+    return (
+        isinstance(model.targets_, kind)
+        and all(type(member) is model.member_class and not _is_unfitted(member) for member in model.estimators_)
+        and [member.n_features_in_ for member in model.estimators_] == list(widths)
+        and {member.n_outputs_ for member in model.estimators_} <= {model.n_outputs_}
+        and len(model.estimators_samples_) == len(model.estimators_)
     )
 
 
@@ -203,49 +209,36 @@ _LEARNED_BY_REGRESSORS: Checks = {
 }
 
 
-def _target_means_are_consistent(means: TargetMeans) -> bool:
-    names = means.names
+def _target_means_are_consistent(own: TargetMeans) -> bool:
+    is_named = is_array(own.names, "U", None) and len(own.names) > 0 and _rise(own.names)
+    return is_named and is_array(own.means, "biuf", len(own.names), None) and bool(np.isfinite(own.means).all())
+
+
+def _profile_is_consistent(own: Profile) -> bool:
     return (
-        names.ndim == 1
-        and names.dtype.kind == "U"
-        and bool(np.all(names[1:] > names[:-1]))
-        and means.means.ndim == 2
-        and len(means.means) == len(names) > 0
-        and bool(np.isfinite(means.means).all())
+        0 <= own.missing <= own.rows > 0
+        and is_array(own.values, "Uf", None)
+        and is_array(own.counts, "i", len(own.values))
+        and (own.values.dtype.kind == "U" or bool(np.isfinite(own.values).all()))
+        and _rise(own.values)
     )
 
 
-def _profile_is_consistent(profile: Profile) -> bool:
-    values, counts = profile.values, profile.counts
-    is_known = values.dtype.kind == "U" or (values.dtype.kind == "f" and bool(np.isfinite(values).all()))
+def _trained_rows_are_consistent(own: TrainedRows) -> bool:
+    is_sorted = is_array(own.digests, "u", None) and bool(np.all(own.digests[1:] >= own.digests[:-1]))
+    return is_sorted and own.digests.itemsize == 8 and 0 < len(own.digests) <= own.rows
+
+
+def _networks_are_consistent(own: Networks) -> bool:
     return (
-        0 <= profile.missing <= profile.rows > 0
-        and values.ndim == 1
-        and values.shape == counts.shape
-        and counts.dtype.kind == "i"
-        and is_known
-        and bool(np.all(values[1:] > values[:-1]))
-    )
-
-
-def _trained_rows_are_consistent(rows: TrainedRows) -> bool:
-    digests = rows.digests
-    is_sorted = digests.dtype == np.uint64 and digests.ndim == 1 and bool(np.all(digests[1:] >= digests[:-1]))
-    return is_sorted and 0 < len(digests) <= rows.rows
-
-
-def _networks_are_consistent(networks: Networks) -> bool:
-    inputs, scale = networks.inputs, networks.inverse_temperature
-    return (
-        _is_theta(networks.thetas, networks.network)
-        and networks.thetas.ndim == 2
-        and len(networks.thetas) > 0
-        and 0 <= networks.share <= 1
-        and (scale is None or 0 < scale < np.inf)
-        and inputs.dtype.kind == "i"
-        and inputs.shape == (networks.network.inputs,)
-        and bool(np.all(inputs >= 0))
-        and networks.stage > 0
+        _is_theta(own.thetas, own.network)
+        and own.thetas.ndim == 2
+        and len(own.thetas) > 0
+        and 0 <= own.share <= 1
+        and (own.inverse_temperature is None or 0 < own.inverse_temperature < np.inf)
+        and is_array(own.inputs, "i", own.network.inputs)
+        and bool(np.all(own.inputs >= 0))
+        and own.stage > 0
     )
 
 
@@ -267,9 +260,8 @@ def _are_alike(one: Ensemble, other: Ensemble) -> bool:
     )
 
 
-def _residuals_are_consistent(residuals: Residuals) -> bool:
-    sizes, groups = residuals.sizes, residuals.groups
-    return sizes.ndim == 2 and sizes.dtype.kind == "f" and sizes.size > 0 and _are_finite(sizes) and groups > 0
+def _residuals_are_consistent(own: Residuals) -> bool:
+    return is_array(own.sizes, "f", None, None) and own.sizes.size > 0 and _are_finite(own.sizes) and own.groups > 0
 
 
 def _table_model_is_consistent(model: Any) -> bool:
@@ -287,15 +279,35 @@ def _table_model_is_consistent(model: Any) -> bool:
 
 
 _HISTORY = stored_fields(History)
+_AS_THEY_ARE = (EarlyStopping, Stagnation, AdamHat, SampleScaling, Cuts, Ending, NumberReading, DateReading)
+_IF_CONSISTENT = {
+    TrainingState: _state_is_consistent,
+    TrainedNetwork: lambda own: _is_theta(own.theta, own.network) and _continues(own.state, own.theta),
+    Labels: _labels_are_consistent,
+    Numbers: _targets_are_consistent,
+    **{cls: cls.is_consistent for cls in COLUMNS.values()},
+    TargetMeans: _target_means_are_consistent,
+    Encoder: lambda own: len(own.names) == len(own.parts) == len(set(own.names)),
+    Profile: _profile_is_consistent,
+    TrainedRows: _trained_rows_are_consistent,
+    Networks: _networks_are_consistent,
+    Ensemble: _views_are_consistent,
+    Residuals: _residuals_are_consistent,
+}
+_ESTIMATORS = {
+    MLPClassifier: (_LEARNED, _estimator_is_consistent),
+    MLPRegressor: (_LEARNED, _estimator_is_consistent),
+    MLPEnsembleClassifier: (_LEARNED_BY_ENSEMBLES, _ensemble_is_consistent),
+    MLPEnsembleRegressor: (_LEARNED_BY_ENSEMBLES, _ensemble_is_consistent),
+    TabularClassifier: (_LEARNED_BY_CLASSIFIERS, _table_model_is_consistent),
+    TabularRegressor: (_LEARNED_BY_REGRESSORS, _table_model_is_consistent),
+}
+_NOT_KEPT = ("_rows", "out_of_fold_")
+"""The attributes that an estimator makes when it next predicts, and that are about the rows of training alone."""
+
 VECPROP_CLASSES = [
     *(stored_fields(part.cls) for part in catalog.PARTS if part.savable),
     replace(_HISTORY, state=lambda history: _HISTORY.state(history.joined())),  # else entries by the epoch
-    stored_fields(EarlyStopping),
-    stored_fields(Stagnation),
-    stored_fields(AdamHat),  # which estimators alone use, as the two schedules below
-    stored_fields(SampleScaling),
-    stored_fields(Cuts),
-    stored_fields(TrainingState, _state_is_consistent),
     StoredClass(
         "Network",
         Network,
@@ -307,29 +319,7 @@ VECPROP_CLASSES = [
         },
         _network,
     ),
-    stored_fields(TrainedNetwork, lambda own: _is_theta(own.theta, own.network) and _continues(own.state, own.theta)),
-    stored_fields(Ending),
-    stored_fields(Labels, _labels_are_consistent),
-    stored_fields(Numbers, _targets_are_consistent),
-    # An estimator makes its rows when it next predicts.
-    *(stored_estimator(cls, _LEARNED, _estimator_is_consistent, ("_rows",)) for cls in (MLPClassifier, MLPRegressor)),
-    *(
-        stored_estimator(cls, _LEARNED_BY_ENSEMBLES, _ensemble_is_consistent)
-        for cls in (MLPEnsembleClassifier, MLPEnsembleRegressor)
-    ),
-    stored_fields(NumberReading),
-    stored_fields(DateReading),
-    *(stored_fields(cls, cls.is_consistent) for cls in dict.fromkeys(COLUMNS.values())),
-    stored_fields(TargetMeans, _target_means_are_consistent),
-    stored_fields(Encoder, lambda own: len(own.names) == len(own.parts) == len(set(own.names))),
-    stored_fields(Profile, _profile_is_consistent),
-    stored_fields(TrainedRows, _trained_rows_are_consistent),
-    stored_fields(Networks, _networks_are_consistent),
-    stored_fields(Ensemble, _views_are_consistent),
-    stored_fields(Residuals, _residuals_are_consistent),
-    # What was predicted out of fold is about the rows of training alone.
-    *(
-        stored_estimator(cls, learned, _table_model_is_consistent, ("out_of_fold_",))
-        for cls, learned in ((TabularClassifier, _LEARNED_BY_CLASSIFIERS), (TabularRegressor, _LEARNED_BY_REGRESSORS))
-    ),
+    *map(stored_fields, _AS_THEY_ARE),
+    *(stored_fields(cls, check) for cls, check in _IF_CONSISTENT.items()),
+    *(stored_estimator(cls, learned, check, _NOT_KEPT) for cls, (learned, check) in _ESTIMATORS.items()),
 ]

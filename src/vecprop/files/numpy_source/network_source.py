@@ -153,7 +153,6 @@ def _scaled(X: str, shift: Any, scale: Any, source: Source) -> str:
 
 
 def _one_hot(step: OneHotEncoder, X: str, source: Source) -> str:
-    """Return an expression with a column for each category."""
     known = [category for categories in step.categories_ for category in categories.tolist()]
     has_missing = any(category is None or category != category for category in known)
     is_plain = step.drop is None and not getattr(step, "_infrequent_enabled", False)
@@ -175,7 +174,6 @@ def _is_plain(step: SimpleImputer) -> bool:
 
 
 def _columns(step: ColumnTransformer, X: str, source: Source) -> str:
-    """Return an expression for the outputs of all transformers, side by side."""
     blocks = []
     for name, transformer, _ in step.transformers_:
         places = places_of_transformers(step)[name]

@@ -85,8 +85,6 @@ def _numbered(name: str, first: int) -> Iterator[str]:
 
 
 class _Rewriting(ast.NodeTransformer):
-    """Rewrites a formula for NumPy."""
-
     def __init__(self, formulas: Formulas, names: dict[str, Any], part: Any, attributes: Sequence[str]) -> None:
         self.formulas, self.names, self.part, self.attributes = formulas, names, part, attributes
 
@@ -187,7 +185,6 @@ class Source:
         return unique
 
     def literal(self, values: Any) -> str:
-        """Return an array as an expression."""
         array = np.asarray(values)
         if array.dtype.kind not in "iuf":
             for value in array.ravel().tolist():
@@ -208,11 +205,9 @@ class Source:
             self._modules.add(module)
 
     def function(self, name: str, *lines: str, arguments: str = "X") -> None:
-        """Add a function with these lines."""
         self._functions.append(f"def {name}({arguments}):\n" + "".join(f"    {line}\n" for line in lines))
 
     def text(self, title: str) -> str:
-        """Return the whole file."""
         # What cannot be between quotes is escaped.
         plain = (c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in title)
         title = "".join(plain).replace('"', '\\"')

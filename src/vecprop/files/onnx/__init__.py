@@ -117,7 +117,6 @@ def to_onnx(
 
 
 def _of_table(model: TabularClassifier | TabularRegressor, dtype: Any, coverage: float | None) -> Any:
-    """Return the graph of a model of tables."""
     check_is_fitted(model)
 
     def apart(name: str, clashes: Callable[[str, str], bool] = str.__eq__) -> str:
@@ -155,7 +154,6 @@ def _model(graph: Graph) -> Any:
 
 
 def _of_estimator(model: Any, X: Any, dtype: Any) -> Any:
-    """Return the graph of an estimator or a pipeline."""
     from skl2onnx import convert_sklearn
     from skl2onnx.algebra.type_helper import guess_initial_types
 

@@ -56,7 +56,6 @@ def traced(network: Network, theta: np.ndarray, X: Symbol) -> Symbol:
 
 
 def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
-    """Add a classifier's labels and probabilities to skl2onnx's container."""
     model = operator.raw_operator
     graph, Y = _predicted(scope, operator, container)
     classes = _classes(model)
@@ -75,7 +74,6 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
-    """Add a regressor's predictions to skl2onnx's container."""
     graph, Y = _predicted(scope, operator, container)
     numbers = operator.raw_operator.targets_
     _pour(graph, container, [(Y * numbers.scale + numbers.shift, operator.outputs[0])])
@@ -123,7 +121,6 @@ def _classes(model: Any) -> np.ndarray:
 
 
 def _classifier_shapes(operator: Any) -> None:
-    """Set the types and shapes of a classifier's outputs."""
     from skl2onnx.common.data_types import Int64TensorType, StringTensorType
 
     model, rows = operator.raw_operator, operator.inputs[0].get_first_dimension()
@@ -134,13 +131,11 @@ def _classifier_shapes(operator: Any) -> None:
 
 
 def _regressor_shapes(operator: Any) -> None:
-    """Set the shape of a regressor's output."""
     rows = operator.inputs[0].get_first_dimension()
     operator.outputs[0].type.shape = [rows, operator.raw_operator.n_outputs_]
 
 
 def imputer_shape(operator: Any) -> None:
-    """Set the type and shape of an imputer's output."""
     from skl2onnx.common._registration import get_shape_calculator
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
@@ -261,7 +256,6 @@ def _of_view(view: Networks, X: Symbol) -> list[Symbol]:
 
 
 def _temperature_scaled(P: Symbol, inverse_temperature: float) -> Symbol:
-    """Return probabilities p^s / Σ p^s."""
     powers = where(P < SMALLEST_PROBABILITY, SMALLEST_PROBABILITY, P) ** inverse_temperature
     return powers / P.graph.over_columns("ReduceSum", powers)
 

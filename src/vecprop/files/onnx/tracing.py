@@ -75,12 +75,10 @@ class Graph:
         return Symbol(self, output, shape, np.dtype(dtype or floating))
 
     def output(self, z: "Symbol", name: str) -> None:
-        """Make z an output of the graph with a name."""
         self.nodes.append(Node("Identity", [z.name], [name], {}))
         self.outputs.append(Symbol(self, name, z.shape, z.dtype))
 
     def elementwise(self, kind: str, *inputs: Any, dtype: Any = None) -> "Symbol":
-        """Add an elementwise operation."""
         return self.node(kind, inputs, np.broadcast_shapes(*map(np.shape, inputs)), dtype)
 
     def over_columns(self, kind: str, z: "Symbol") -> "Symbol":
@@ -95,18 +93,15 @@ class Graph:
         return self.node("ArgMax", [z], (1,), np.int64, axis=1, keepdims=0)
 
     def beside(self, blocks: Sequence["Symbol"]) -> "Symbol":
-        """Add a concatenation of blocks of columns."""
         width = sum(block.shape[1] for block in blocks)
         return self.node("Concat", blocks, (1, width), blocks[0].dtype, axis=1)
 
     def cast(self, z: "Symbol", dtype: Any) -> "Symbol":
-        """Add a change of type."""
         from onnx.helper import np_dtype_to_tensor_dtype
 
         return self.node("Cast", [z], z.shape, dtype, to=np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
     def tensors(self) -> list[Any]:
-        """Return the constants in ONNX's own form."""
         from onnx import numpy_helper
 
         return [numpy_helper.from_array(array, name) for name, array in self.constants.items()]
@@ -163,7 +158,6 @@ def _where(condition: Symbol, a: Any, b: Any) -> Symbol:
 
 
 def _where_1(y: Symbol, a: Symbol, b: Symbol) -> Symbol:
-    """Return a where y is 1, else b."""
     return _where(y.graph.elementwise("Equal", y, 1.0, dtype=bool), a, b)
 
 
