@@ -1,13 +1,42 @@
 # ruff: noqa: E501 (lines as they are written)
 """What students write: right functions in many styles, and functions with one mistake each, as source code."""
 
+import math
+
+import numpy as np
+
+import vecprop as vp
+from vecprop.learn import tutorial
+from vecprop.learn.grading.tasks import TASKS
+
+NETWORK = vp.Network(2, [vp.Dense(3), vp.Logistic(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
+
+
+def source(name, body, arguments=None):
+    """Return the definition of a function."""
+    arguments = arguments or (TASKS[name].arguments if name in TASKS else ("theta", "X", "T"))
+    lines = "\n".join(f"    {line}" for line in body.splitlines())
+    return f"def {name}({', '.join(arguments)}):\n{lines}\n"
+
+
+def written(name, body, arguments=None):
+    """Return a student's function, with right ones beside it and a name that keeps something between calls."""
+    names = {"np": np, "math": math, "C": {}, **{other: getattr(tutorial, other) for other in TASKS if other != name}}
+    exec(source(name, body, arguments), names)
+    return names[name]
+
+
+def changed(body, changes):
+    """Return mistakes by a body in which, in the place of what is before an arrow, what follows it is written."""
+    pairs = [change.split(" → ") for change in changes]
+    assert all(body.count(old) == 1 for old, _ in pairs)
+    return {body.replace(old, new): mistake for (old, new), mistake in zip(pairs, changes.values(), strict=True)}
+
+
 RIGHT = {
     "logistic": [
         "return 1. / (1. + np.exp(-z))",
-        "return np.exp(z) / (np.exp(z) + 1)",
         "return 0.5 * (1 + np.tanh(z / 2))",
-        "return np.reciprocal(1 + np.exp(np.negative(z)))",
-        "return (1 + np.exp(-z)) ** -1",
         "from scipy.special import expit\nreturn expit(z)",
         "return np.array([[1 / (1 + math.exp(-x)) for x in row] for row in z])",
         "return [[1 / (1 + math.exp(-x)) for x in row] for row in z]",
@@ -21,7 +50,6 @@ RIGHT = {
         "return np.exp(z) / np.sum(np.exp(z), axis=1, keepdims=True)",
         "E = np.exp(z - z.max(axis=1, keepdims=True))\nreturn E / E.sum(axis=1)[:, None]",
         "E = np.exp(z - np.max(z))\nreturn E / E.sum(axis=-1, keepdims=True)",
-        "return (np.exp(z).T / np.exp(z).sum(1)).T",
         "return np.stack([np.exp(row) / np.exp(row).sum() for row in z])",
         "out = []\nfor row in z:\n    e = [math.exp(x) for x in row]\n    out.append([x / sum(e) for x in e])\nreturn out",
         "from scipy.special import softmax as s\nreturn s(z, axis=1)",
@@ -32,12 +60,10 @@ RIGHT = {
     "hidden_activations": [
         "return logistic((X @ Wh) + bh)",
         "return 1 / (1 + np.exp(-(np.dot(X, Wh) + bh)))",
-        "return 1 / (1 + np.exp(-X.dot(Wh) - bh))",
         "return logistic(np.matmul(X, Wh) + np.repeat(bh, len(X), axis=0))",
         "return logistic(np.einsum('ni,ih->nh', X, Wh) + bh)",
         "return logistic(np.hstack([np.ones((len(X), 1)), X]) @ np.vstack([bh, Wh]))",
         "return logistic((Wh.T @ X.T + bh.T).T)",
-        "return logistic(np.add(bh, X @ Wh))",
         "return np.stack([logistic(x @ Wh + bh) for x in X])",
         "H = np.zeros((len(X), len(bh)))\nfor n in range(len(X)):\n    for j in range(len(bh)):\n        H[n, j] = logistic(sum(X[n][i] * Wh[i][j] for i in range(len(Wh))) + bh[j])\nreturn H",
     ],
@@ -48,7 +74,6 @@ RIGHT = {
     ],
     "loss": [
         "return - (T * np.log(Y)).sum()",
-        "return -np.sum(np.multiply(T, np.log(Y)))",
         "return -np.log(Y[T == 1]).sum()",
         "return -np.sum(np.log((T * Y).sum(axis=1)))",
         "return -np.log(Y[np.arange(len(Y)), T.argmax(axis=1)]).sum()",
@@ -63,15 +88,12 @@ RIGHT = {
     ],
     "error_output": [
         "return Y - T",
-        "return -(T - Y)",
-        "return np.subtract(Y, T)",
         "return [[y - t for y, t in zip(a, b)] for a, b in zip(Y, T)]",
         "E = Y.copy()\nE -= T\nreturn E",
         "E = np.array(Y)\nE[np.arange(len(Y)), T.argmax(1)] -= 1\nreturn E",
     ],
     "gradient_weight_out": [
         "return H.T @ Eo",
-        "return np.dot(H.T, Eo)",
         "return (Eo.T @ H).T",
         "return np.einsum('nh,no->ho', H, Eo)",
         "return sum(np.outer(h, e) for h, e in zip(H, Eo))",
@@ -84,16 +106,12 @@ RIGHT = {
         "return Eo.sum(axis=0)",
         "return Eo.sum(0).reshape(1, -1)",
         "return np.ones((1, len(Eo))) @ Eo",
-        "return np.ones(len(Eo)) @ Eo",
         "return [sum(column) for column in zip(*Eo)]",
         "return np.mean(Eo, axis=0) * len(Eo)",
-        "return np.add.reduce(Eo)",
     ],
     "error_hidden": [
         "return np.multiply(np.multiply(H, (1 - H)), (Eo @ Wo.T))",
         "return H * (1 - H) * (Eo @ Wo.T)",
-        "return (H - H**2) * np.dot(Eo, Wo.T)",
-        "return Eo.dot(Wo.T) * H * (1.0 - H)",
         "return (Wo @ Eo.T).T * H * (1 - H)",
         "return np.einsum('no,ho,nh->nh', Eo, Wo, H * (1 - H))",
         "return np.array([h * (1 - h) * (Wo @ e) for h, e in zip(H, Eo)])",
@@ -102,58 +120,28 @@ RIGHT = {
     "gradient_weight_hidden": ["return X.T @ Eh", "return np.transpose(X).dot(Eh)", "return (np.array(Eh).T @ X).T"],
     "gradient_bias_hidden": ["return np.sum(Eh, axis=0, keepdims=True)", "return Eh.sum(axis=0)", "return sum(Eh)"],
     "backprop_gradients": [
-        """H = hidden_activations(X, Wh, bh)
-Y = output_activations(H, Wo, bo)
-Eo = error_output(Y, T)
-JWo = gradient_weight_out(H, Eo)
-Jbo = gradient_bias_out(Eo)
-Eh = error_hidden(H, Wo, Eo)
-return [gradient_weight_hidden(X, Eh), gradient_bias_hidden(Eh), JWo, Jbo]""",
-        """H = 1 / (1 + np.exp(-(X @ Wh + bh)))
-E = np.exp(H @ Wo + bo)
-d = E / E.sum(1, keepdims=True) - T
-e = d @ Wo.T * H * (1 - H)
-return X.T @ e, e.sum(0), H.T @ d, d.sum(0)""",
-        """def f(*P):
-    Wh, bh, Wo, bo = P
-    E = np.exp(1 / (1 + np.exp(-(X @ Wh + bh))) @ Wo + bo)
-    return -(T * np.log(E / E.sum(axis=1, keepdims=True))).sum()
-Js = []
-for k, P in enumerate((Wh, bh, Wo, bo)):
-    J = np.zeros_like(P)
-    for i in np.ndindex(P.shape):
-        near = []
-        for e in (1e-5, -1e-5):
-            Q = [p.copy() for p in (Wh, bh, Wo, bo)]
-            Q[k][i] += e
-            near.append(f(*Q))
-        J[i] = (near[0] - near[1]) / 2e-5
-    Js.append(J)
-return Js""",
+        "H = hidden_activations(X, Wh, bh)\nY = output_activations(H, Wo, bo)\nEo = error_output(Y, T)\nJWo = gradient_weight_out(H, Eo)\nJbo = gradient_bias_out(Eo)\nEh = error_hidden(H, Wo, Eo)\nreturn [gradient_weight_hidden(X, Eh), gradient_bias_hidden(Eh), JWo, Jbo]",
+        "H = 1 / (1 + np.exp(-(X @ Wh + bh)))\nE = np.exp(H @ Wo + bo)\nd = E / E.sum(1, keepdims=True) - T\ne = d @ Wo.T * H * (1 - H)\nreturn X.T @ e, e.sum(0), H.T @ d, d.sum(0)",
+        "def f(*P):\n    Wh, bh, Wo, bo = P\n    E = np.exp(1 / (1 + np.exp(-(X @ Wh + bh))) @ Wo + bo)\n    return -(T * np.log(E / E.sum(axis=1, keepdims=True))).sum()\nJs = []\nfor k, P in enumerate((Wh, bh, Wo, bo)):\n    J = np.zeros_like(P)\n    for i in np.ndindex(P.shape):\n        near = []\n        for e in (1e-5, -1e-5):\n            Q = [p.copy() for p in (Wh, bh, Wo, bo)]\n            Q[k][i] += e\n            near.append(f(*Q))\n        J[i] = (near[0] - near[1]) / 2e-5\n    Js.append(J)\nreturn Js",
     ],
     "update_momentum": [
-        """Js = backprop_gradients(X, T, *ls_of_params)
-return [momentum_term * M - learning_rate * J for M, J in zip(Ms, Js)]""",
-        """Wh, bh, Wo, bo = ls_of_params
-new = []
-for M, J in zip(Ms, backprop_gradients(X, T, Wh, bh, Wo, bo)):
-    V = M.copy()
-    V *= momentum_term
-    V -= J * learning_rate
-    new.append(V)
-return tuple(new)""",
+        "Js = backprop_gradients(X, T, *ls_of_params)\nreturn [momentum_term * M - learning_rate * J for M, J in zip(Ms, Js)]",
+        "Wh, bh, Wo, bo = ls_of_params\nnew = []\nfor M, J in zip(Ms, backprop_gradients(X, T, Wh, bh, Wo, bo)):\n    V = M.copy()\n    V *= momentum_term\n    V -= J * learning_rate\n    new.append(V)\nreturn tuple(new)",
     ],
     "update_params": [
         "return [P + M for P,M in zip(ls_of_params, Ms)]",
         "return list(map(np.add, ls_of_params, Ms))",
-        "return tuple(ls_of_params[i] + Ms[i] for i in range(4))",
         "a, b, c, d = ls_of_params\nreturn a + Ms[0], b + Ms[1], c + Ms[2], d + Ms[3]",
     ],
 }
 
-_FORWARD = "H = hidden_activations(X, Wh, bh)\nY = output_activations(H, Wo, bo)\n"
-_ENDS = "return [X.T @ Eh, Eh.sum(0), H.T @ Eo, Eo.sum(0)]"
-_UPDATE = "Js = backprop_gradients(X, T, *ls_of_params)\n"
+_PASS = """H = hidden_activations(X, Wh, bh)
+Y = output_activations(H, Wo, bo)
+Eo = Y - T
+Eh = H * (1 - H) * (Eo @ Wo.T)
+return [X.T @ Eh, Eh.sum(0), H.T @ Eo, Eo.sum(0)]"""
+_STEP = """Js = backprop_gradients(X, T, *ls_of_params)
+return [momentum_term * M - learning_rate * J for M, J in zip(Ms, Js)]"""
 
 WRONG = {
     "logistic": {
@@ -173,7 +161,6 @@ WRONG = {
     },
     "softmax": {
         "return np.exp(z) / np.sum(np.exp(z), axis=0, keepdims=True)": "the sum is along the wrong axis, over the rows",
-        "return np.exp(z) / np.exp(z).sum(axis=0)": "the sum is along the wrong axis, over the rows",
         "return np.exp(z) / np.sum(np.exp(z))": "the sum is over all entries instead of those of each row",
         "return z / np.sum(z, axis=1, keepdims=True)": "the exponential is missing",
         "E = np.exp(z - z.max(axis=1))\nreturn E / E.sum(axis=1, keepdims=True)": "keepdims is missing: the largest entries stand for columns",
@@ -207,7 +194,6 @@ WRONG = {
     },
     "loss": {
         "return -np.sum(T * np.log(Y)) / len(Y)": "it is divided by N, the number of rows",
-        "return -np.mean(np.sum(T * np.log(Y), axis=1))": "it is divided by N, the number of rows",
         "return -np.mean(T * np.log(Y))": "it is the mean over all entries instead of the sum",
         "return np.sum(T * np.log(Y))": "the sign is wrong",
         "return -np.dot(T, np.log(Y)).sum()": "a product of matrices is taken instead of one of entries",
@@ -222,6 +208,19 @@ WRONG = {
         "return -np.sum(T * np.log10(Y))": "the logarithm is to the base 10",
         "for i in range(len(Y)):\n    return -np.sum(T[i] * np.log(Y[i]))": "",
         "return -np.log(np.sum(T * Y))": "the logarithm is taken of the sum, not of each probability",
+        "raise SystemExit(3)": "it ends the program by exit()",
+        "return 1 / 0": "it raises an error",
+        "raise ValueError": "it raises an error",
+        "raise MemoryError": "it needs too much memory",
+        "raise EOFError('EOF when reading a line')": "it asks for input",
+        "raise NotImplementedError": "it is not written yet",
+        "yield Y": "the result is of type generator",
+        "return '12'": "the result is of type str",
+        "return object()": "the result is of type object",
+        "return np.nan": "the result is not finite",
+        "return 3.25": "the result is the same for other arguments: they are not used",
+        "return 1.7 * -(T * np.log(Y)).sum()": "every entry is 1.7 times what it should be",
+        "return 1 if Y > T else 0": "an array is used as a condition",
     },
     "error_output": {
         "return T - Y": "the sign is wrong",
@@ -276,63 +275,49 @@ WRONG = {
         "H *= 1 - H\nreturn H * (Eo @ Wo.T)": "H is changed in place",
     },
     "gradient_weight_hidden": {
-        "return X.T @ Eh / X.shape[0]": "it is divided by N, the number of rows",
         "return Eh.T @ X": "the result is transposed",
         "return X @ Eh": "X is not transposed",
         "return np.mean(X.T @ Eh)": "",
     },
     "gradient_bias_hidden": {
-        "return Eh.mean(axis=0, keepdims=True)": "it is divided by N, the number of rows",
         "return Eh.sum(axis=1, keepdims=True)": "it is summed along the wrong axis",
         "pass": "nothing is returned",
     },
-    "backprop_gradients": {
-        _FORWARD
-        + "Eo = Y - T\nEh = Eo @ Wo.T\n"
-        + _ENDS: "error_hidden: the slope of the logistic function is missing",
-        _FORWARD + "Eo = T - Y\nEh = H * (1 - H) * (Eo @ Wo.T)\n" + _ENDS: "error_output: the sign is wrong",
-        _FORWARD
-        + "Eo = (Y - T) / len(X)\nEh = H * (1 - H) * (Eo @ Wo.T)\n"
-        + _ENDS: "error_output: it is divided by N, the number of rows",
-        _FORWARD
-        + "Eo = Y - T\nEh = H * (1 - H) * (Eo @ Wo.T)\nreturn [H.T @ Eo, Eo.sum(0), X.T @ Eh, Eh.sum(0)]": "the order is [JWo, Jbo, JWh, Jbh]",
-        _FORWARD
-        + "Eo = Y - T\nEh = H * (1 - H) * (Eo @ Wo.T)\nreturn [X.T @ Eh, Eh.sum(0), Eo.T @ H, Eo.sum(0)]": "gradient_weight_out: the result is transposed",
-        _FORWARD
-        + "Eo = Y - T\nEh = H * (1 - H) * (Eo @ Wo.T)\nreturn [X.T @ Eh, Eh.mean(0), H.T @ Eo, Eo.sum(0)]": "gradient_bias_hidden: it is divided by N, the number of rows",
-        _FORWARD
-        + "Eo = Y - T\nWo = Wo - 0.02 * H.T @ Eo\nEh = H * (1 - H) * (Eo @ Wo.T)\n"
-        + _ENDS: "error_hidden: updated weights are used: the output weights have moved",
-        _FORWARD
-        + "Eo = Y - T\nEh = H * (1 - H) * (Eo @ Wo.T)\nreturn {'JWh': X.T @ Eh, 'JWo': H.T @ Eo}": "the result is of type dict",
-        "H = hidden_activations(X, Wh, 0)\nY = output_activations(H, Wo, bo)\nEo = Y - T\nEh = H * (1 - H) * (Eo @ Wo.T)\n"
-        + _ENDS: "hidden_activations: the bias is forgotten",
-        _FORWARD
-        + "Eo = Y - T\nEh = H * (1 - H) * (Eo @ Wo.T)\nreturn [X.T @ Eh, H.T @ Eo]": "only the gradients of the weights are returned",
-        _FORWARD
-        + "Eo = (Y - T) * Y * (1 - Y)\nEh = H * (1 - H) * (Eo @ Wo.T)\n"
-        + _ENDS: "error_output: the slope Y (1 - Y) is multiplied although it has cancelled",
-    },
+    "backprop_gradients": changed(
+        _PASS,
+        {
+            "H * (1 - H) * (Eo @ Wo.T) → Eo @ Wo.T": "error_hidden: the slope of the logistic function is missing",
+            "Y - T → T - Y": "error_output: the sign is wrong",
+            "Y - T → (Y - T) / len(X)": "error_output: it is divided by N, the number of rows",
+            "[X.T @ Eh, Eh.sum(0), H.T @ Eo, Eo.sum(0)] → [H.T @ Eo, Eo.sum(0), X.T @ Eh, Eh.sum(0)]": "the order is [JWo, Jbo, JWh, Jbh]",
+            "H.T @ Eo → Eo.T @ H": "gradient_weight_out: the result is transposed",
+            "Eh.sum(0) → Eh.mean(0)": "gradient_bias_hidden: it is divided by N, the number of rows",
+            "Y - T → Y - T\nWo = Wo - 0.02 * H.T @ Eo": "error_hidden: updated weights are used: the output weights have moved",
+            "[X.T @ Eh, Eh.sum(0), H.T @ Eo, Eo.sum(0)] → {'JWh': X.T @ Eh, 'JWo': H.T @ Eo}": "the result is of type dict",
+            "Wh, bh → Wh, 0": "hidden_activations: the bias is forgotten",
+            "[X.T @ Eh, Eh.sum(0), H.T @ Eo, Eo.sum(0)] → [X.T @ Eh, H.T @ Eo]": "only the gradients of the weights are returned",
+            "[X.T @ Eh, Eh.sum(0), H.T @ Eo, Eo.sum(0)] → [X.T @ Eh, Eh.sum(0)]": "only the gradients of the hidden layer are returned",
+            "Y - T → (Y - T) * Y * (1 - Y)": "error_output: the slope Y (1 - Y) is multiplied although it has cancelled",
+        },
+    ),
     "update_momentum": {
         "return backprop_gradients(X, T, ls_of_params)": "it calls a function with other arguments",
-        _UPDATE
-        + "return [momentum_term * M + learning_rate * J for M, J in zip(Ms, Js)]": "the sign of the gradient is wrong",
-        _UPDATE
-        + "return [-momentum_term * M - learning_rate * J for M, J in zip(Ms, Js)]": "the sign of the momentum is wrong",
-        _UPDATE + "return [-learning_rate * J for M, J in zip(Ms, Js)]": "the momentum is forgotten",
-        _UPDATE + "return [momentum_term * M - J for M, J in zip(Ms, Js)]": "the learning rate is forgotten",
-        _UPDATE
-        + "return [learning_rate * M - momentum_term * J for M, J in zip(Ms, Js)]": "momentum and learning rate are swapped",
-        _UPDATE
-        + "return [momentum_term * M - (1 - momentum_term) * learning_rate * J for M, J in zip(Ms, Js)]": "the gradient has the factor 1 - momentum",
-        _UPDATE
-        + "for M, J in zip(Ms, Js):\n    M *= momentum_term\n    M -= learning_rate * J\nreturn Ms": "Ms is changed in place",
-        "P = [p + momentum_term * m for p, m in zip(ls_of_params, Ms)]\nJs = backprop_gradients(X, T, *P)\nreturn [momentum_term * M - learning_rate * J for M, J in zip(Ms, Js)]": "updated parameters are used: the gradient is taken ahead, after the old moments",
+        **changed(
+            _STEP,
+            {
+                "M -  → M + ": "the sign of the gradient is wrong",
+                "[momentum → [-momentum": "the sign of the momentum is wrong",
+                "momentum_term * M  → ": "the momentum is forgotten",
+                "learning_rate *  → ": "the learning rate is forgotten",
+                "momentum_term * M - learning_rate → learning_rate * M - momentum_term": "momentum and learning rate are swapped",
+                "learning_rate → (1 - momentum_term) * learning_rate": "the gradient has the factor 1 - momentum",
+                "*ls_of_params → *[p + momentum_term * m for p, m in zip(ls_of_params, Ms)]": "updated parameters are used: the gradient is taken ahead, after the old moments",
+                "[momentum_term * M - learning_rate * J for M, J in zip( → [P + momentum_term * M - learning_rate * J for P, M, J in zip(ls_of_params, ": "the parameters after the step are returned, not the moments",
+                "* J → * J / len(X)": "the gradient is divided by N, the number of rows",
+            },
+        ),
+        "for M, J in zip(Ms, backprop_gradients(X, T, *ls_of_params)):\n    M *= momentum_term\n    M -= learning_rate * J\nreturn Ms": "Ms is changed in place",
         "P, new = list(ls_of_params), []\nfor k in range(4):\n    new.append(momentum_term * Ms[k] - learning_rate * backprop_gradients(X, T, *P)[k])\n    P[k] = P[k] + new[k]\nreturn new": "updated parameters are used: each moves before the next gradient is taken",
-        _UPDATE
-        + "return [P + momentum_term * M - learning_rate * J for P, M, J in zip(ls_of_params, Ms, Js)]": "the parameters after the step are returned, not the moments",
-        _UPDATE
-        + "return [momentum_term * M - learning_rate * J / len(X) for M, J in zip(Ms, Js)]": "the gradient is divided by N, the number of rows",
     },
     "update_params": {
         "return [P - M for P, M in zip(ls_of_params, Ms)]": "the moments are subtracted",
@@ -345,6 +330,92 @@ WRONG = {
     },
 }
 """Mistakes by the body of the function; those without a name are not classic, and any sentence will do."""
+
+NARROW = {
+    "logistic": {
+        "z = np.clip(z, -5, 5)\nreturn 1 / (1 + np.exp(-z))": "numbers below 0.00669285 and above 0.993307 are cut off",
+        "z = np.clip(z, -10, 10)\nreturn 1 / (1 + np.exp(-z))": "numbers below 4.53979e-05",
+        "return (1 / (1 + np.exp(-z))).squeeze()": "has the shape (2,) for one row",
+        "return 2 / (1 + np.exp(-z)) - 1": "2 times the right number minus 1",
+        "return np.round(1 / (1 + np.exp(-z)), 2)": "rounded to 2 decimals",
+        "return z / (1 + np.exp(-z))": "it is multiplied by z",
+        "return 1 / (1 + 2.7 ** -z)": "the power of 2.7 by -z is taken instead of exp(-z)",
+        "if z.shape not in C:\n    C[z.shape] = 1 / (1 + np.exp(-z))\nreturn C[z.shape]": "wrong for the next: something is kept",
+        "if id(z) not in C:\n    C[id(z)] = 1 / (1 + np.exp(-z))\nreturn C[id(z)]": "something is kept",
+    },
+    "softmax": {
+        "z = np.clip(z, -20, 20)\nreturn np.exp(z) / np.exp(z).sum(1)[:, None]": "z is at most some number",
+        "return np.exp(z) / (np.exp(z[:, :1]) + np.exp(z[:, 1:2]))": "three classes",
+        "E = np.exp(z / 2)\nreturn E / E.sum(1)[:, None]": "z is halved",
+        "return z**2 / (z**2).sum(1, keepdims=True)": "z is squared instead of exp(z)",
+    },
+    "hidden_activations": {
+        "return logistic(np.clip(X @ Wh + bh, -5, 5))": "numbers below 0.00669285",
+        "return logistic((X - X.mean(0)) @ Wh + bh)": "means of its columns are subtracted from X",
+        "W = C.setdefault(Wh.shape, Wh)\nreturn logistic(X @ W + bh)": "something is kept",
+    },
+    "output_activations": {"return softmax(H @ Wo + bo)[:, ::-1]": "the columns are in reverse order"},
+    "loss": {
+        "return -(T * np.log(np.clip(Y, 0.1, 0.9))).sum()": "Y is cut off at 0.1 and 1 - 0.1",
+        "return -(T * np.log(np.minimum(Y, 0.9))).sum()": "Y is at most 0.9",
+        "return -0.5 * (T * np.log(Y)).sum()": "a factor 2 is missing",
+        "return -((1 - T) * np.log(Y)).sum()": "1 - T is taken instead of T",
+        "return -np.log(T * Y).sum()": "the logarithm is taken of the product",
+        "return -(T * np.log(Y)).mean(0).sum() * 5": "it is right for 5 rows, but wrong for 4 rows",
+        "return -(Y * np.log(T + 1e-9)).sum()": "T and Y are swapped",
+        "T = 0.9 * T + 0.1 / T.shape[1]\nreturn -(T * np.log(Y)).sum()": "0.1 times the mean of each row is mixed into T",
+    },
+    "error_output": {
+        "return Y - T.T": "T is transposed",
+        "return (Y - T,)": "holds the array",
+        "return (Y - T) * (1 + 1j)": "complex numbers",
+        "return (Y - T).astype(str)": "texts",
+        "return np.squeeze(Y - T)": "has the shape (2,) for one row",
+        "E = Y - T\nE[np.abs(E) < 1e-3] = 0\nreturn E": "for large numbers",
+        "C[Y.shape] = C.get(Y.shape, 0) + Y - T\nreturn C[Y.shape]": "results of earlier calls are added to it: something is kept",
+        "C[len(C)] = 1\nreturn Y - T if len(C) % 2 else T - Y": "a second call with the same arguments comes to another result: something is kept",
+    },
+    "gradient_weight_out": {
+        "return np.clip(H.T @ Eo, -5, 5)": "numbers below -5 and above 5 are cut off",
+        "return np.clip(H.T @ Eo, -100, 100)": "below -100 and above 100 are cut off",
+        "return 1 + H.T @ Eo": "the right number plus 1",
+        "return np.round(H.T @ Eo, 4)": "rounded to 4 decimals",
+        "return H[:32].T @ Eo[:32]": "only the first 32 rows are used",
+        "return H[::-1].T @ Eo": "the rows of H are in reverse order or the rows of Eo are in reverse",
+    },
+    "gradient_bias_out": {
+        "return np.clip(Eo.sum(0), -1, 1)": "numbers below -1 and above 1 are cut off",
+        "return np.squeeze(Eo).sum(0)": "has the shape () for one row",
+        "return np.median(Eo, axis=0)": "median is taken instead of the sum",
+    },
+    "error_hidden": {
+        "return np.maximum(H * (1 - H), 0.01) * (Eo @ Wo.T)": "H * (1 - H) is at least 0.01",
+        "return H * (1 - H) * (Eo @ Wo[::-1].T)": "the rows of Wo are in reverse order",
+        "return (H * (1 - H) + 0.1) * (Eo @ Wo.T)": "0.1 is added to H * (1 - H)",
+    },
+    "gradient_weight_hidden": {"return X.reshape(X.shape[::-1]) @ Eh": "reshaped where it should be transposed"},
+    "backprop_gradients": changed(
+        _PASS,
+        {
+            "[X.T @ Eh, Eh.sum(0), H.T @ Eo, Eo.sum(0)] → [np.clip(J, -5, 5) for J in (X.T @ Eh, Eh.sum(0), H.T @ Eo, Eo.sum(0))]": "are cut off",
+            "[X.T @ Eh, Eh.sum(0), → [X.T @ Eh / len(X), Eh.sum(0) / len(X),": "parts 0 and 1 of the",
+            "Eh.sum(0), H.T @ Eo, Eo.sum(0) → Eh.mean(0), H.T @ Eo, Eo.mean(0)": "divided by N",
+            "(X, Wh, bh)\n → (X, Wh, bh)\nH = C.setdefault((X.shape, H.shape), H)\n": "something is kept",
+        },
+    ),
+    "update_momentum": changed(
+        _STEP,
+        {
+            "momentum_term * M - learning_rate → 0.9 * M - 0.02": "for each momentum_term and learning_rate it is 0.9 M -0.02 J",
+            "momentum_term * M - learning_rate → 0.95 * M - 0.03": "it is 0.95 M -0.03 J",
+            "momentum_term → (momentum_term or 0.9)": "with momentum_term 0 and learning_rate 0.001 it is 0.9 M",
+            "learning_rate → min(learning_rate, 0.9)": "learning_rate 1 it is 0.6 M -0.9 J",
+            "return → Ms = C.get(Js[2].shape, Ms)\nC[Js[2].shape] = Ms\nreturn": "something is kept",
+        },
+    ),
+    "update_params": {"return [P + 1.9 * M for P, M in zip(ls_of_params, Ms)]": "0.9 times Ms is added"},
+}
+"""Mistakes that show in some cases only, or that need a general sentence, which contains the words."""
 
 _FORWARD_2_3_2 = """Wh, bh, Wo, bo = theta[:6].reshape(2, 3), theta[6:9], theta[9:15].reshape(3, 2), theta[15:]
 N = len(X)
@@ -359,29 +430,40 @@ return loss, np.concatenate([(X.T @ e).ravel(), e.sum(axis=0), (H.T @ d).ravel()
 RIGHT_NETWORK = _FORWARD_2_3_2 + _BACK_2_3_2
 """The loss and gradient of the network 2-3-2 with a mean loss."""
 
-WRONG_NETWORK = {
-    ("/ N\ne", "\ne"): "the rows' sum is not divided by N = 7",
-    ("H * (1 - H) * (d", "(d"): "the derivative of layer 1 (Logistic) is missing",
-    ("H * (1 - H) * (d", "(1 - H**2) * (d"): "layer 1 (Logistic) has the derivative of Tanh",
-    ("H * (1 - H) * (d", "H * (d"): "passes its output back instead of its derivative",
-    ("(Y - T) / N", "(T - Y) / N"): "its sign is wrong",
-    ("(Y - T) / N", "Y / N"): "the targets T are left out",
-    (
-        "(Y - T) / N",
-        "(Y - T) * Y * (1 - Y) / N",
-    ): "the link's derivative Y (1 - Y) is applied although the loss contains it",
-    ("(X.T @ e)", "(e.T @ X)"): "it is transposed",
-    ("(H.T @ d)", "(d.T @ H)"): "it is transposed",
-    ("e.sum(axis=0)", "e.mean(axis=0)"): "1/N = 1/7",
-    ("d.sum(axis=0)", "0 * d[0]"): "0 everywhere",
-    ("d.sum(axis=0)", "d[0]"): "only this bias is wrong",
-    ("(Y - T) / N", "2 * (Y - T) / N"): "2 times",
-    ("np.log(Y)) / N", "np.log(Y))"): "the loss is N = 7 times what it should be",
-    ("-np.sum(T * np.log(Y)) / N", "-np.mean(T * np.log(Y))"): "the loss is 1/2 of what it should be",
-    ("-np.sum(T * np.log(Y)) / N", "np.sum(T * np.log(Y)) / N"): "its sign is wrong",
-    ("return loss, np", "return np"): "it does not return two values",
-    ("(X.T @ e).ravel(), ", ""): "the gradient does not have an entry for each parameter",
-    ("d = (Y - T) / N", "X /= 2\nd = (Y - T) / N"): "X is changed in place",
-    ("axis=1, keepdims=True", "axis=0"): "",
+_LOSS = "-np.sum(T * np.log(Y)) / N"
+_END = "[(X.T @ e).ravel(), e.sum(axis=0), (H.T @ d).ravel(), d.sum(axis=0)]"
+_WRONG_NETWORK = {
+    "/ N\ne → \ne": "the rows' sum is not divided by N = 7",
+    "H * (1 - H) * (d → (d": "the derivative of layer 1 (Logistic) is missing",
+    "H * (1 - H) * (d → (1 - H**2) * (d": "layer 1 (Logistic) has the derivative of Tanh",
+    "H * (1 - H) * (d → H * (d": "passes its output back instead of its derivative",
+    "(Y - T) / N → (T - Y) / N": "its sign is wrong",
+    "(Y - T) / N → Y / N": "the targets T are left out",
+    "(Y - T) / N → (Y - T) * Y * (1 - Y) / N": "the link's derivative Y (1 - Y) is applied although the loss contains it",
+    "(X.T @ e) → (e.T @ X)": "it is transposed",
+    "(H.T @ d) → (d.T @ H)": "it is transposed",
+    "e.sum(axis=0) → e.mean(axis=0)": "1/N = 1/7",
+    "d.sum(axis=0) → 0 * d[0]": "0 everywhere",
+    "d.sum(axis=0) → d[0]": "only this bias is wrong",
+    "(Y - T) / N → 2 * (Y - T) / N": "2 times",
+    "np.log(Y)) / N → np.log(Y))": "the loss is N = 7 times what it should be",
+    f"{_LOSS} → -np.mean(T * np.log(Y))": "the loss is 1/2 of what it should be",
+    f"{_LOSS} → {_LOSS[1:]}": "its sign is wrong",
+    "return loss, np → return np": "it does not return two values",
+    "(X.T @ e).ravel(),  → ": "the gradient does not have an entry for each parameter",
+    "d = (Y - T) / N → X /= 2\nd = (Y - T) / N": "X is changed in place",
+    "axis=1, keepdims=True → axis=0": "the softmax is taken over the rows",
+    "N = len(X) → N = 7": "N is always 7",
+    "np.log(Y) → np.log(np.clip(Y, 0.1, 0.9))": "Y is cut off at 0.1 and 1 - 0.1",
+    "-(X @ Wh + bh) → -np.clip(X @ Wh + bh, -5, 5)": "the output of layer 0 (Dense) is cut off at -5 and 5",
+    f"np.concatenate({_END}) → np.clip(np.concatenate({_END}), -1, 1)": "the gradient is cut off at -1 and 1",
+    "theta[:6].reshape(2, 3) → theta[:6].reshape(3, 2).T": "layer 0 (Dense) W is read column by column",
+    "X @ Wh + bh → X @ Wh": "layer 0 (Dense) b is left out",
+    "1 / (1 + np.exp(-(X @ Wh + bh))) → np.tanh(X @ Wh + bh)": "layer 1 (Logistic) is Tanh in the forward pass",
+    f"{_END} → [e.sum(axis=0), (X.T @ e).ravel(), d.sum(axis=0), (H.T @ d).ravel()]": "bias of each layer comes before",
+    f"{_END} → [e.sum(axis=0), (X.T @ e).ravel(), (H.T @ d).ravel(), d.sum(axis=0)]": "another order than theta: layer 0",
+    f"({_END}) → ({_END}) + 0.01 * theta": "0.01 times theta is added",
+    "(d @ Wo.T) → (d @ np.abs(Wo).T)": "the absolute value of layer 2 (Dense) W on the way back is taken",
+    f"loss, np.concatenate({_END}) → np.concatenate({_END}), loss": "before the loss",
 }
-"""Mistakes by what is written in the place of what."""
+WRONG_NETWORK = changed(RIGHT_NETWORK, _WRONG_NETWORK)

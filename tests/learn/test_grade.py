@@ -1,6 +1,7 @@
 """Grades: right functions are right in any style, and each planted mistake has its name."""
 
 import doctest
+import functools
 import math
 from itertools import pairwise
 
@@ -8,19 +9,11 @@ import numpy as np
 import pytest
 
 import vecprop as vp
-from learn.students import RIGHT, RIGHT_NETWORK, WRONG, WRONG_NETWORK
+from learn.students import NARROW, NETWORK, RIGHT, RIGHT_NETWORK, WRONG, WRONG_NETWORK, written
 from sampled import sampled
 from vecprop import learn
 from vecprop.learn import tutorial
-from vecprop.learn.grading.tasks import TASKS
-
-
-def written(name, body, arguments=None):
-    """Return a student's function, with right ones beside it."""
-    lines = "\n".join(f"    {line}" for line in body.splitlines())
-    names = {"np": np, "math": math, **{other: getattr(tutorial, other) for other in TASKS if other != name}}
-    exec(f"def {name}({', '.join(arguments or TASKS[name].arguments)}):\n{lines}", names)
-    return names[name]
+from vecprop.learn.grading.tasks import CASES, TASKS, arguments_of, functions
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -46,11 +39,6 @@ def test_each_mistake_is_named(name):
         assert not any(formula in hint for hint in found.hints if len(formula) > len("Y - T"))
 
 
-def test_enough_mistakes_are_planted():
-    assert sum(1 for bodies in WRONG.values() for name in bodies.values() if name) >= 100
-    assert set(RIGHT) == set(WRONG) == set(TASKS)
-
-
 def test_solutions_are_right_and_given_on_request_only():
     for name, task in TASKS.items():
         *before, last = task.solution.replace(",\n", ", ").replace("\n for", " for").splitlines()
@@ -59,19 +47,21 @@ def test_solutions_are_right_and_given_on_request_only():
         assert found.solution() == task.solution
 
 
-NETWORK = vp.Network(2, [vp.Dense(3), vp.Logistic(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
+@pytest.mark.parametrize(
+    ("name", "body", "mistake"),
+    sampled((name, body, mistake) for name, bodies in NARROW.items() for body, mistake in bodies.items()),
+)
+def test_functions_that_are_right_in_some_cases_are_wrong(name, body, mistake):
+    found = learn.grade(written(name, body))
+    assert found.points == 0
+    assert mistake in found.mistake
 
 
-def of_network(body):
-    return written("loss_and_gradient", body, ("theta", "X", "T"))
-
-
-@pytest.mark.parametrize("change", sampled(((change,) for change in WRONG_NETWORK), 4))
-def test_each_mistake_in_a_networks_gradient_is_named(change):
-    assert RIGHT_NETWORK.count(change[0]) == 1
-    found = learn.grade(of_network(RIGHT_NETWORK.replace(*change)), network=NETWORK)
+@pytest.mark.parametrize(("body", "mistake"), sampled(WRONG_NETWORK.items(), 3), ids=range(len(WRONG_NETWORK)))
+def test_each_mistake_in_a_networks_gradient_is_named(body, mistake):
+    found = learn.grade(written("loss_and_gradient", body), network=NETWORK)
     assert not found.right
-    assert WRONG_NETWORK[change] in found.mistake
+    assert mistake in found.mistake
     assert len(found.hints) == 3
 
 
@@ -97,7 +87,7 @@ def test_right_gradients_of_networks_are_right(network):
         bare = vp.Network(network.inputs, network.layers, network.loss_function)
         assert learn.grade(bare.loss_and_gradient, network=network).mistake == "the penalty is left out of the loss"
     if network is NETWORK:
-        assert learn.grade(of_network(RIGHT_NETWORK), network=network).right
+        assert learn.grade(written("loss_and_gradient", RIGHT_NETWORK), network=network).right
 
 
 def test_all_functions_of_a_module_with_what_follows_from_a_mistake():
@@ -111,10 +101,8 @@ def test_all_functions_of_a_module_with_what_follows_from_a_mistake():
     assert (grades.points, grades.out_of, grades.right) == (10.5, 14, False)
     assert grades["error_output"].mistake == "it is missing"
     assert grades["loss"].mistake == "it is the library's own function"
-    assert (
-        grades["hidden_activations"].mistake
-        == "it is right but for logistic, which it calls and which is not right yet"
-    )
+    follows = "it is right but for logistic, which it calls and which is not right yet"
+    assert grades["hidden_activations"].mistake == follows
     assert str(grades).endswith("10.5 of 14 points.")
     assert grades.to_dict()["functions"][0]["message"].startswith("not right yet. ")
     assert "<li>✓ <code>softmax</code>: right.</li>" in grades._repr_html_()
@@ -122,49 +110,12 @@ def test_all_functions_of_a_module_with_what_follows_from_a_mistake():
     assert module.right
 
 
-def raising(error):
-    def loss(Y, T):
-        raise error
-
-    return loss
-
-
-@pytest.mark.parametrize(
-    ("function", "mistake"),
-    [
-        (raising(SystemExit(3)), "it ends the program by exit()"),
-        (raising(ZeroDivisionError("division by zero")), "it raises an error"),
-        (raising(MemoryError()), "it needs too much memory"),
-        (raising(EOFError("EOF when reading a line")), "it asks for input"),
-        (raising(NotImplementedError()), "it is not written yet"),
-        (raising(ValueError("")), "it raises an error"),
-        (lambda Y: Y, "it takes other arguments"),
-        (lambda Y, T: (yield Y), "the result is of type generator"),
-        (lambda Y, T: "12", "the result is of type str"),
-        (lambda Y, T: np.nan, "the result is not finite"),
-        (lambda Y, T: 3.25, "the result is the same for other arguments: they are not used"),
-        (lambda Y, T: 1.7 * -(T * np.log(Y)).sum(), "every entry is 1.7 times what it should be"),
-        (lambda Y, T: 1 if Y > T else 0, "an array is used as a condition"),
-        (lambda Y, T: object(), "the result is of type object"),
-    ],
-)
-def test_whatever_a_function_does_becomes_a_sentence(function, mistake):
-    found = learn.grade(function, "loss", hints=3)
-    assert found.mistake == mistake
-    assert "Traceback" not in str(found)
-    assert found.points == 0
-
-
-def test_what_is_printed_is_noted():
-    found = learn.grade(written("error_output", "print('here')\nreturn Y - T"))
-    assert found.right
-    assert str(found) == "error_output: right. It prints something; the result is what it returns."
-
-
 def test_hints_come_one_by_one():
     function = written("error_hidden", "return Eo @ Wo.T")
     texts = [str(learn.grade(function, hints=count)) for count in range(4)]
     assert texts[0] == "error_hidden: not right yet. (0 of 1)"
+    printed = learn.grade(written("error_output", "print('here')\nreturn Y - T"))
+    assert str(printed) == "error_output: right. It prints something; the result is what it returns."
     assert all(len(more) > len(less) for less, more in pairwise(texts))
     found = learn.grade(function)
     assert found.hint(1).startswith("Look at the factors")
@@ -198,3 +149,106 @@ def test_cells_of_nbgrader_and_otter(capsys):
     assert "mean" not in capsys.readouterr().out  # the second hint
     with pytest.raises(ValueError, match="There is no function 'nn' in the tutorial"):
         learn.otter_test("nn")
+
+
+def test_arguments_in_another_order_are_no_wrong_sign():
+    found = learn.grade(written("error_output", "return Y - T", arguments=("T", "Y")))
+    assert found.mistake == "its arguments are in another order: (T, Y), not (Y, T)"
+    assert learn.grade(lambda Y: Y, "loss").mistake == "it takes other arguments"
+
+
+def test_the_first_hint_has_the_entry_if_nothing_explains_it():
+    found = learn.grade(written("error_output", "E = Y - T\nE[Y.argmax(1) == T.argmax(1)] = 0\nreturn E"))
+    value = found.arguments["Y"] - found.arguments["T"]
+    assert found.hint(1) == f"Entry [0, 0] is 0, but should be {value[0, 0]:.6g}."
+    assert "6 of 10 entries are wrong" in found.mistake
+
+
+def test_the_arguments_are_those_of_the_last_hint():
+    found = learn.grade(written("gradient_bias_out", "return np.squeeze(Eo).sum(0)"))
+    assert found.arguments["Eo"].shape == (1, 2)
+    assert "for arguments of the shapes Eo (1, 2): one row" in found.hint(3)
+
+
+def test_cases_are_varied_and_all_right_results_are_finite():
+    assert len(CASES) >= 8
+    for name, task in TASKS.items():
+        for case in range(len(CASES)):
+            result = functions()[name](*arguments_of(task, case).values())
+            assert all(np.isfinite(part).all() for part in (result if isinstance(result, list) else [result]))
+        first, last = arguments_of(task, 0), arguments_of(task, len(CASES) - 1)
+        assert str(first) == str(last)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        functools.partial(lambda k, z: 1 / (1 + np.exp(-k * z)), 1.0),
+        np.vectorize(lambda x: 1 / (1 + math.exp(-x))),
+        lambda z, *, steepness=1.0: 1 / (1 + np.exp(-steepness * z)),
+        lambda *z: np.matrix(1 / (1 + np.exp(-z[0]))),
+        lambda z: 1 / (1 + np.exp(-np.clip(z, -20, 20))),
+        lambda z: 1 / (1 + np.exp(-z.astype(complex))),
+        lambda z: np.float32(1) / (1 + np.exp(-z.astype(np.float32))),
+    ],
+)
+def test_any_callable_and_any_type_of_number(function):
+    assert learn.grade(function, "logistic").points == 1
+
+
+@pytest.mark.parametrize("small", [1e-6, 1e-7, 1e-8, 1e-12])
+def test_small_numbers_against_zeros_are_right(small):
+    assert learn.grade(lambda Y, T: -(T * np.log(Y + small)).sum(), "loss").right
+    assert learn.grade(lambda Y, T: -(T * np.log(np.clip(Y, small, 1 - small))).sum(), "loss").right
+    if small < 1e-7:
+        assert learn.grade(lambda z: np.exp(z) / (np.exp(z).sum(1, keepdims=True) + small), "softmax").right
+
+
+@pytest.mark.long
+def test_tensors_with_gradients_are_right():
+    torch = pytest.importorskip("torch")
+
+    def backprop_gradients(X, T, *parameters):
+        P = [torch.tensor(parameter, requires_grad=True) for parameter in parameters]
+        Z = torch.sigmoid(torch.tensor(X) @ P[0] + P[1]) @ P[2] + P[3]
+        (-(torch.tensor(T) * torch.log_softmax(Z, 1)).sum()).backward()
+        return [p.grad for p in P]
+
+    assert learn.grade(backprop_gradients).right
+    assert learn.grade(lambda Y, T: torch.tensor(Y, requires_grad=True) - torch.tensor(T), "error_output").right
+
+
+def test_gradients_that_accumulate_and_penalties():
+    total = np.zeros(NETWORK.layout.size)
+
+    def accumulating(theta, X, T):
+        loss, gradient = NETWORK.loss_and_gradient(theta, X, T)
+        np.add(total, gradient, out=total)
+        return loss, total
+
+    for _ in range(2):
+        assert "gradients of earlier calls are added" in learn.grade(accumulating, network=NETWORK).mistake
+    layers = [vp.Dense(4), vp.Tanh(), vp.Dense(2)]
+    bare, penalized = (vp.Network(3, layers, vp.SquaredError(), *penalty) for penalty in ((), (vp.L2(0.1),)))
+
+    def with_penalty(share):
+        def loss_and_gradient(theta, X, T):
+            loss, gradient = penalized.loss_and_gradient(theta, X, T)
+            without = bare.loss(theta, X, T)
+            return without + share(theta, X) * (loss - without), gradient
+
+        return learn.grade(loss_and_gradient, network=penalized).mistake
+
+    assert with_penalty(lambda theta, X: 1 / len(X)) == "the penalty is divided by N, the number of rows"
+    of_first = with_penalty(lambda theta, X: np.sum(theta[:12] ** 2) / np.sum(np.r_[theta[:12], theta[16:24]] ** 2))
+    assert of_first == "only layer 0 (Dense) W enters the penalty"
+
+
+def test_a_gradient_that_is_not_finite_is_no_error_of_the_grader():
+    def loss_and_gradient(theta, X, T):
+        loss, gradient = NETWORK.loss_and_gradient(theta, X, T)
+        gradient[7] = np.nan
+        return loss, gradient
+
+    found = learn.grade(loss_and_gradient, network=NETWORK)
+    assert found.mistake == "the gradient of layer 0 (Dense) b is not finite"

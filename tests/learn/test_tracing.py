@@ -106,30 +106,28 @@ def test_rows_sum_to_the_whole():
     assert "L" not in parts[0]
 
 
-def test_what_is_no_trace_is_said():
-    theta, X, T = TUTORIAL.init(0), np.ones((2, 2)), np.array([0, 1])
-    with pytest.raises(TypeError, match="trace takes a Network, not str"):
-        learn.trace("2-3-2", theta, X, T)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="one member at a time"):
-        learn.trace(TUTORIAL, TUTORIAL.init([0, 1]), X, T)
-    with pytest.raises(ValueError, match="one member at a time"):
-        learn.trace(TUTORIAL, theta, X[None], T)
-    traced = learn.trace(TUTORIAL, theta, X, T)
-    with pytest.raises(IndexError, match="There is no row 2: the rows are 0 to 1"):
-        traced.row(2)
-    with pytest.raises(TypeError, match="A step is made by an optimizer"):
-        traced.step(0.1)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="one learning rate"):
-        traced.step(vp.Momentum([0.1, 0.2]))
-    with pytest.raises(ValueError, match="of all rows"):
-        traced.row(0).step(vp.Momentum(0.1))
-    moved = traced.step(vp.Momentum(0.1))
-    with pytest.raises(ValueError, match="take the row of the trace before it"):
-        moved.row(0)
-    with pytest.raises(ValueError, match="This trace has a step"):
-        moved.step(vp.Momentum(0.1))
-    with pytest.raises(KeyError, match="There is no 'Z9' here, only X, T, W1"):
-        moved["Z9"]
+STEP = vp.Momentum(0.1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        (lambda traced, *values: learn.trace(3, *values), TypeError, "trace takes a Network, not int"),  # pyright: ignore
+        (lambda traced, theta, X, T: learn.trace(TUTORIAL, [theta] * 2, X, T), ValueError, "one member at a time"),
+        (lambda traced, theta, X, T: learn.trace(TUTORIAL, theta, X[None], T), ValueError, "one member at a time"),
+        (lambda traced, *_: traced.row(2), IndexError, "There is no row 2: the rows are 0 to 1"),
+        (lambda traced, *_: traced.step(0.1), TypeError, "A step is made by an optimizer"),
+        (lambda traced, *_: traced.step(vp.Momentum([0.1, 0.2])), ValueError, "one learning rate"),
+        (lambda traced, *_: traced.row(0).step(STEP), ValueError, "of all rows"),
+        (lambda traced, *_: traced.step(STEP).row(0), ValueError, "take the row of the trace before it"),
+        (lambda traced, *_: traced.step(STEP).step(STEP), ValueError, "This trace has a step"),
+        (lambda traced, *_: traced["Z9"], KeyError, "There is no 'Z9' here, only X, T, W1"),
+    ],
+)
+def test_what_is_no_trace_is_said(wrong, error, message):
+    values = TUTORIAL.init(0), np.ones((2, 2)), np.array([0, 1])
+    with pytest.raises(error, match=message):
+        wrong(learn.trace(TUTORIAL, *values), *values)
 
 
 def test_the_trace_is_a_copy():
@@ -158,8 +156,6 @@ def test_shown_as_text_html_latex_and_frame():
     assert len(frame) == sum(array.size for array in traced.values())
     entry = frame[(frame.name == "J_W1") & (frame.row == 4) & (frame.column == 2)]
     assert entry["value"].item() == traced["J_W1"][4, 2]
-    assert (
-        learn.trace(network, traced.theta, np.ones((3, 14)), np.ones(3)).row(2).to_frame().query("name=='l'").row.item()
-        == 2
-    )
+    alone = learn.trace(network, traced.theta, np.ones((3, 14)), np.ones(3)).row(2).to_frame()
+    assert alone.query("name == 'l'").row.item() == 2
     assert repr(traced).startswith("Trace(X, T, W1")

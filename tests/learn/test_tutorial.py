@@ -51,18 +51,6 @@ def test_train_gives_the_same_losses(circles, trained):
     np.testing.assert_allclose(result.history.loss, trained[1], rtol=1e-9)
 
 
-def test_central_differences_of_the_tutorial(circles):
-    X, T, parameters, _ = circles
-    for number, gradient in enumerate(tutorial.backprop_gradients(X, T, *parameters)):
-        for index in np.ndindex(gradient.shape):
-            losses = []
-            for change in (1e-4, -1e-4):
-                moved = [P.copy() for P in parameters]
-                moved[number][index] += change
-                losses.append(tutorial.loss(tutorial.nn(X, *moved), T))
-            assert np.isclose((losses[0] - losses[1]) / 2e-4, gradient[index])
-
-
 def test_against_plain_formulas(circles):
     X, T, (Wh, bh, Wo, bo), _ = circles
     H = 1 / (1 + np.exp(-(X @ Wh + bh)))
@@ -112,12 +100,7 @@ def test_stable_where_the_plain_formulas_overflow():
     Y = tutorial.softmax(np.array([[1000.0, -1000.0]]))
     assert tutorial.loss(Y, np.array([[1.0, 0.0]])) == 0
     assert 700 < tutorial.loss(Y, np.array([[0.0, 1.0]])) < 710  # -log of the smallest positive number
-
-
-def test_the_loss_is_that_of_any_outputs():
-    assert tutorial.loss(np.array([[0.5, 0.25]]), np.array([[0.0, 1.0]])) == pytest.approx(
-        np.log(4)
-    )  # not of a softmax
+    assert tutorial.loss(np.array([[0.5, 0.25]]), np.array([[0.0, 1.0]])) == pytest.approx(np.log(4))  # no softmax
     np.testing.assert_allclose(tutorial.softmax(np.array([[1, 1]])), [[0.5, 0.5]])
 
 
@@ -149,20 +132,17 @@ def test_lists_and_biases_without_an_axis_of_rows(circles):
     [
         (
             {"Wh": np.ones((3, 2))},
-            r"Wh has shape \(3, 2\), and X \(4, 2\): Wh is \(inputs, hidden units\), X \(rows, inp",
+            r"Wh has shape \(3, 2\), and X \(4, 2\): Wh is \(inputs, hidden units\), X \(rows",
         ),
-        (
-            {"bh": np.ones((3, 1))},
-            r"bh has shape \(3, 1\), and X \(4, 2\): bh is \(1, hidden units\).*they have 3 and 4 rows",
-        ),
+        ({"bh": np.ones((3, 1))}, r"bh has shape \(3, 1\), and X \(4, 2\): bh is \(1, hidden.*they have 3 and 4 rows"),
         ({"bo": np.ones(3)}, r"bo has shape \(3,\), and T \(4, 2\).*they have 3 and 2 outputs"),
         ({"T": np.ones((5, 2))}, r"T has shape \(5, 2\), and X \(4, 2\).*they have 5 and 4 rows"),
         ({"Wo": np.ones(3)}, r"Wo has shape \(3,\), but it is \(hidden units, outputs\)"),
     ],
 )
 def test_wrong_shapes_are_said(change, message):
-    right = {"X": np.ones((4, 2)), "T": np.ones((4, 2)), "Wh": np.ones((2, 3)), "bh": np.ones((1, 3))}
-    right |= {"Wo": np.ones((3, 2)), "bo": np.ones((1, 2))}
+    shapes = {"X": (4, 2), "T": (4, 2), "Wh": (2, 3), "bh": (1, 3), "Wo": (3, 2), "bo": (1, 2)}
+    right = {name: np.ones(shape) for name, shape in shapes.items()}
     assert len(tutorial.backprop_gradients(**right)) == 4
     with pytest.raises(ValueError, match=message):
         tutorial.backprop_gradients(**right | change)
@@ -200,11 +180,11 @@ def test_wrong_lists_are_said(parameters, moments, message):
     lists = [[np.ones(shape) for shape in shapes] for shapes in (parameters, moments)]
     with pytest.raises(ValueError, match=message):
         tutorial.update_momentum(np.ones((4, 2)), np.ones((4, 2)), lists[0], lists[1], 0.9, 0.1)
-    with pytest.raises(TypeError, match="Ms is a list of arrays"):
-        tutorial.update_params(lists[0], 3.0)  # pyright: ignore[reportArgumentType]
 
 
 def test_what_is_no_array_is_said():
+    with pytest.raises(TypeError, match="Ms is a list of arrays"):
+        tutorial.update_params([np.ones(3)], 3.0)  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match=r"z is no array of numbers.*None"):
         tutorial.softmax(None)
     with pytest.raises(TypeError, match="X is no array of numbers, with rows of equal length"):
