@@ -93,11 +93,6 @@ class Column(ABC):
         return np.ones(self.width, bool)
 
     @property
-    def in_words(self) -> str:
-        """How the column is read."""
-        return str(getattr(self, "reading", self.kind))
-
-    @property
     def is_read_unlike_it_looks(self) -> bool:
         """Whether its text is read as something else than it shows, which is noted."""
         return False

@@ -101,7 +101,8 @@ class NumberInputs(Column):
         edges = np.unique(np.quantile(rising, np.linspace(0, 1, pieces + 1)))
         standard = float(finite.mean()), float(finite.std()) if low < high else 1.0
         edges = edges if len(edges) > 2 else edges[:0]
-        scores = normal_scores(edges, rising) if len(edges) else None
+        ranks = (np.searchsorted(rising, edges, "left") + np.searchsorted(rising, edges, "right")) / (2 * len(rising))
+        scores = np.clip(ndtri(ranks), -LIMIT, LIMIT) if len(edges) else None
         return cls(centre, scale, edges, bool(np.isnan(x).any()), reading, standard, scores)
 
     @property
@@ -233,18 +234,6 @@ def _uninformative(x: np.ndarray, is_unread: np.ndarray, reading: NumberReading 
     if not len(finite):
         return f"no value can be read as {reading}" if is_unread.any() else "all values are infinite or missing"
     return "" if finite.min() < finite.max() or np.isnan(x).any() else "all values are the same"
-
-
-def normal_scores(edges: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Return the quantiles of the standard normal distribution at the mean ranks of edges among rising numbers.
-
-    Examples
-    --------
-    >>> normal_scores(np.array([1.0, 2.0, 8.0]), np.array([1.0, 2.0, 2.0, 8.0])).round(2)
-    array([-1.15,  0.  ,  1.15])
-    """
-    ranks = (np.searchsorted(x, edges, "left") + np.searchsorted(x, edges, "right")) / (2 * len(x))
-    return np.clip(ndtri(ranks), -LIMIT, LIMIT)
 
 
 def ordinary(x: np.ndarray) -> np.ndarray:

@@ -108,7 +108,8 @@ class Encoder:
     @property
     def readings(self) -> dict[str, str]:
         """How each column that is used is read, in words."""
-        return {name: "codes" if name in self.codes else part.in_words for name, part in self.columns}
+        each = {name: str(getattr(part, "reading", part.kind)) for name, part in self.columns}
+        return each | dict.fromkeys(self.codes, "codes")
 
     @property
     def width(self) -> int:

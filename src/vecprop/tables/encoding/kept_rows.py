@@ -53,8 +53,10 @@ class RowFormat:
         by_blocks(keep, len(frame), sum(part.width for part in self.parts))
         return kept.view(np.uint8).reshape(len(frame), self.type.itemsize)
 
-    def expansion(self, taken: np.ndarray) -> "TableExpansion":
+    def expansion(self, taken: np.ndarray) -> Expansion:
         """Return how kept rows become a view's inputs, given their numbers among all; see `Encoder.of_view`."""
+        from .kernels.expansion import TableExpansion
+
         is_taken, edges, columns, first, at = np.zeros(sum(part.width for part in self.parts), bool), [], [], 0, 0
         is_taken[taken] = True
         offsets = {str(field): entry[1] for field, entry in (self.type.fields or {}).items()}
@@ -70,20 +72,3 @@ class RowFormat:
                 columns.append(column)
                 first += width
         return TableExpansion(np.array(columns), np.concatenate([*edges, [0.0]]))
-
-
-@dataclass(frozen=True, eq=False)
-class TableExpansion(Expansion):
-    """How kept rows of a table become some of its inputs."""
-
-    def __call__(self, X: np.ndarray) -> np.ndarray:
-        """Return the inputs of rows, (N, I) in float32, from what is kept of them, (N, bytes)."""
-        from .kernels.expansion import expanded
-
-        return expanded(self, X)
-
-    def address(self, F: type) -> int:
-        """Return the address of the kernel that computes inputs of type F."""
-        from .kernels.expansion import expand_address
-
-        return expand_address(F)

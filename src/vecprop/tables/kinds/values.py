@@ -146,20 +146,21 @@ def _days_of(values: Any, reading: DateReading) -> list[float | None]:
     for place in np.flatnonzero(np.isnan(days)):
         days[place] = _days_of_moments(pd.to_datetime(others.iloc[[place]], errors="coerce", utc=True))[0]
     found = iter([None if np.isnan(day) else day for day in days.tolist()])
-    return [_day_of(value, reading) if isinstance(value, WRITTEN) else next(found) for value in values]
+
+    def day_of(value: Any) -> float | None:
+        if not isinstance(value, WRITTEN):
+            return next(found)
+        if isinstance(value, bool):
+            return None
+        is_whole = not isinstance(value, str) and float(value).is_integer()
+        return reading.days(str(int(value) if is_whole else value))
+
+    return list(map(day_of, values))
 
 
 def _days_of_moments(series: Any) -> np.ndarray:
     moments = pandas().to_datetime(series, utc=True).dt.tz_localize(None).to_numpy(_MOMENT)
     return np.where(np.isnat(moments), np.nan, moments.astype(float) / (1000 * DAY))
-
-
-def _day_of(value: Any, reading: DateReading) -> float | None:
-    """Return the days since 1970 of one text or number."""
-    if isinstance(value, str):
-        return reading.days(value)
-    text = str(int(value)) if float(value).is_integer() else str(value)
-    return None if isinstance(value, bool) else reading.days(text)
 
 
 def as_names(series: Any) -> np.ndarray:

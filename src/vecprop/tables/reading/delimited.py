@@ -370,14 +370,10 @@ def names_are_values(rows: list[list[str]]) -> bool:
         return False
     numbers = [float(name) for name, _ in columns if is_number(name)]
     texts = [name in values for name, values in columns if not is_number(name)]
-    return any(texts) if numbers and _are_marks(numbers) else bool(numbers) or (bool(texts) and all(texts))
-
-
-def _are_marks(numbers: list[float]) -> bool:
-    """Return whether numbers are years or indices: whole, and evenly spaced; of two, consecutive."""
     steps = {b - a for a, b in pairwise(numbers)}
     are_even = len(steps) < 2 and (len(numbers) != 2 or steps == {1})
-    return are_even and all(number.is_integer() for number in numbers)
+    are_marks = numbers and are_even and all(number.is_integer() for number in numbers)
+    return any(texts) if are_marks else bool(numbers) or (bool(texts) and all(texts))
 
 
 def is_number(text: str) -> bool:

@@ -215,11 +215,17 @@ EXPAND = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 11)
 """The type of the kernel, see `addresses.call_expand`."""
 
 
-def expanded(expansion: Expansion, X: np.ndarray) -> np.ndarray:
-    """Return the inputs of rows, (N, I) in float32, from what is kept of them, (N, bytes)."""
-    X, places, columns = np.ascontiguousarray(X), np.arange(len(X)), expansion.columns
-    inputs = np.empty((len(X), expansion.inputs), np.float32)
-    kept = address_of_array(X), X.shape[1], address_of_array(places), len(X)
-    how = columns.ctypes.data, len(columns), address_of_array(expansion.edges)
-    EXPAND(expand_address(np.float32))(*kept, *how, 0, inputs.shape[1], 1, address_of_array(inputs))
-    return inputs
+class TableExpansion(Expansion):
+    """How kept rows of a table become some of its inputs."""
+
+    def __call__(self, X: np.ndarray) -> np.ndarray:
+        """Return the inputs of rows, (N, I) in float32, from what is kept of them, (N, bytes)."""
+        X, places, columns = np.ascontiguousarray(X), np.arange(len(X)), self.columns
+        inputs = np.empty((len(X), self.inputs), np.float32)
+        kept = address_of_array(X), X.shape[1], address_of_array(places), len(X)
+        how = columns.ctypes.data, len(columns), address_of_array(self.edges)
+        EXPAND(expand_address(np.float32))(*kept, *how, 0, inputs.shape[1], 1, address_of_array(inputs))
+        return inputs
+
+    def address(self, F: type) -> int:
+        return expand_address(F)

@@ -29,7 +29,9 @@ def columns(measured: Measured) -> Html:
     Columns whose importance is known come first, the most important before others, then those that are not used.
     """
     model, found = measured.model, measured.importances
-    encoder, bars, drifts = model.encoder_, dict(_bars(found)), drift_of_columns(measured)
+    encoder, bars = model.encoder_, dict(_bars(found))
+    drifts = drift(model, tallies(model, measured.X)) if measured.has_test else {}
+    drifts = {name: "; ".join(notes) or "none found" for name, notes in drifts.items()}
     kinds, readings = encoder.kinds | dict.fromkeys(encoder.codes, "codes"), encoder.readings
 
     def row(name: str) -> list[Html]:
@@ -85,11 +87,3 @@ def _described(measured: Measured, name: str, kind: str, reading: str) -> list[H
     texts = [printable(str(value)) for value in known.drop_duplicates().iloc[:EXAMPLES]]
     some = parts().examples([text if len(text) <= longest else f"{text[: longest - 1]}…" for text in texts])
     return [printable(str(name)), kind, reading, empty, f"{known.nunique():,}", some]
-
-
-def drift_of_columns(measured: Measured) -> dict[str, str]:
-    """Return how the test's values of each column differ from those of training; nothing without a test."""
-    if not measured.has_test:
-        return {}
-    found = drift(measured.model, tallies(measured.model, measured.X))
-    return {name: "; ".join(notes) or "none found" for name, notes in found.items()}
