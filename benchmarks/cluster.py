@@ -32,7 +32,7 @@ from sklearn.datasets import load_digits
 
 import vecprop as vp
 from vecprop.app.training.cluster import local_cluster
-from vecprop.scale import delivery
+from vecprop.scale import workers as delivery
 from vecprop.train.population import bundles
 
 PAGE = Path(__file__).parent / "results" / "cluster.md"

@@ -14,7 +14,7 @@ import alike_members as of
 import vecprop as vp
 from scale.fake_client import FakeClient, KilledWorker
 from vecprop.scale import cluster as client_module
-from vecprop.scale import delivery
+from vecprop.scale import workers
 from vecprop.scale.cluster import machine
 from vecprop.train.population import bundles
 
@@ -25,8 +25,8 @@ MEMBERS = [of.member(seed=seed, batch_size=40) for seed in range(12)]
 def small(monkeypatch):
     """Bundles of two members, and no waiting."""
     monkeypatch.setattr(bundles, "MOST", 2)
-    monkeypatch.setattr(delivery, "LAST", 0.0)
-    monkeypatch.setattr(delivery, "LOOK", 0.0)
+    monkeypatch.setattr(workers, "LAST", 0.0)
+    monkeypatch.setattr(workers, "LOOK", 0.0)
     monkeypatch.setattr(client_module, "PATIENCE", 0.0)
 
 
@@ -179,18 +179,18 @@ def test_work_that_is_called_off_ends_within_its_epochs():
 
     results, members = [], [of.member(epochs=10**7)]
     with ThreadPoolExecutor(1) as pool:  # as the threads of a worker are not its main one
-        running = pool.submit(delivery.work, members, train, None, "called off", 1, None)
+        running = pool.submit(workers.work, members, train, None, "called off", 1, None)
         time.sleep(0.05)
-        delivery.stop("called off")
+        workers.stop("called off")
         running.result(20)
-        assert pool.submit(delivery.work, members, train, None, "called off", 1, None).result(20) is None
+        assert pool.submit(workers.work, members, train, None, "called off", 1, None).result(20) is None
     assert [result.reason for each in results for result in each] == ["interrupted"]
 
 
 def test_settings_are_copied_and_pickled_without_the_connection():
-    workers = vp.cluster.DaskWorkers(FakeClient(), retries=5, same_bits=False)
-    assert copy.deepcopy(workers) is clone(workers, safe=False) is workers
-    other = pickle.loads(pickle.dumps(workers))
+    own = vp.cluster.DaskWorkers(FakeClient(), retries=5, same_bits=False)
+    assert copy.deepcopy(own) is clone(own, safe=False) is own
+    other = pickle.loads(pickle.dumps(own))
     assert (other.client, other.retries, other.same_bits) == (None, 5, False)
     for retries in (-1, 1.5, "3"):
         with pytest.raises(ValueError, match="retries is"):

@@ -27,10 +27,8 @@ from .data import Rows, Table, as_numpy, types_of_inputs
 from .diagnosis import FEW, SAMPLE, Case, Diagnosis, diagnosis_of, some
 from .fit import ATTRIBUTES, FitOutcome, FitSpec
 from .inspection import Inspection, Predictions
-from .many.keeping import checkpoint_of, require_no_checkpoint
 from .many.together import random_states, run_fit
-from .plots import Plots
-from .settings import Constructor
+from .settings import Constructor, checkpoint_of, require_no_checkpoint
 from .sklearn_compat import CallbackSupport, EpochTasks, available_if, check_sample_weight, fit_context
 
 
@@ -266,11 +264,6 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         """Return the diagnosis on some of the rows, which takes little time compared with training."""
         return self._diagnosis(some(rows, SAMPLE), FEW)
 
-    @property
-    def plot(self) -> Plots:
-        """Pictures of the model: ``plot.loss()``, ``.decision_boundary(X, y)``, ``.hidden_space(X, y)`` and others."""
-        return Plots(self)
-
     def accept(
         self,
         X: Any,
@@ -304,9 +297,12 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         X, how = as_numpy(X), {"accept_sparse": ["csr", "csc"], "multi_output": True, "reset": first, **self._y_is}
         try:
             checked: Any = validate_data(self, X, as_numpy(y), dtype=types_of_inputs(X), **how)
-        except ValueError:
-            if self._y_is:
-                _refuse_text(y)
+        except ValueError:  # perhaps of text among objects, which NumPy tries to read as numbers
+            texts = (value for value in np.ravel(np.asarray(y, object)) if isinstance(value, str))
+            if self._y_is and (text := next(texts, None)) is not None:
+                raise ValueError(
+                    f"y has the text {text!r}, but a regressor predicts numbers: use MLPClassifier for names."
+                ) from None
             raise
         X, y = checked
         weight = None if sample_weight is None else check_sample_weight(sample_weight, X)
@@ -484,15 +480,6 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _refuse_text(y: Any) -> None:
-    """Refuse targets of a regressor that are text among objects, which NumPy tries to read as numbers."""
-    text = next((value for value in np.ravel(np.asarray(y, object)) if isinstance(value, str)), None)
-    if text is not None:
-        raise ValueError(
-            f"y has the text {text!r}, but a regressor predicts numbers: use MLPClassifier for names."
-        ) from None
 
 
 def require_inherited_fit(model: MultilayerPerceptron) -> None:

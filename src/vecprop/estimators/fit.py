@@ -23,8 +23,7 @@ from ..train.state import DivergenceError, History, Reason, TrainingResult, Trai
 from ..train.trainer import train
 from . import parts
 from .data import Rows
-from .many.keeping import callbacks_of
-from .settings import Constructor
+from .settings import Constructor, callbacks_of
 from .sklearn_compat import EpochTasks
 
 LBFGS_SHORTFALLS: dict[Reason, str] = {

@@ -9,7 +9,7 @@ import numpy as np
 from .. import catalog
 from ..core.activations import Logistic
 from ..core.layers import Activation, Dense, Dropout, Initializer, Layer, LayerNorm
-from ..core.losses import BinaryCrossEntropy, Loss, Poisson, Quantile, RegressionLoss, SoftmaxCrossEntropy
+from ..core.losses import BinaryCrossEntropy, Loss, Poisson, RegressionLoss, SoftmaxCrossEntropy
 from ..core.network import Network
 from ..core.penalties import L2
 from ..optimize.lbfgs import LBFGS
@@ -116,13 +116,6 @@ def initial_theta(settings: Constructor, network: Network, random: np.random.Ran
         for name in ("W", "b"):
             p[name][...] = random.uniform(-bound, bound, p[name].shape)
     return theta.astype(dtype)
-
-
-def regression_loss(loss: str | Loss, quantile: float) -> Loss:
-    """Return the loss that a regressor's settings name."""
-    if isinstance(loss, Loss):
-        return loss
-    return Quantile(quantile) if LOSSES[loss] is Quantile else LOSSES[loss]()
 
 
 def optimizer(settings: Constructor) -> Optimizer | LBFGS:

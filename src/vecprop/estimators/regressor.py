@@ -10,7 +10,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import column_or_1d
 
 from .. import catalog
-from ..core.losses import Loss, Poisson
+from ..core.losses import Loss, Poisson, Quantile
 from . import parts
 from .base import MultilayerPerceptron
 from .data import Numbers, Rows
@@ -81,7 +81,9 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
 
     def network_loss(self) -> Loss:
         """Return the loss of the network."""
-        return parts.regression_loss(self.loss, self.quantile)
+        if isinstance(self.loss, Loss):
+            return self.loss
+        return Quantile(self.quantile) if self.loss == "quantile" else parts.LOSSES[self.loss]()
 
     def _own_score(self, rows: Rows) -> str | None:
         cls = type(self)

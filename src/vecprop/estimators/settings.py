@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import KW_ONLY, dataclass
 from inspect import cleandoc
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from ..core.layers import Activation, Initializer
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
 from ..optimize.schedules import Schedule
-from .sklearn_compat import Interval, Options, StrOptions
+from .sklearn_compat import HasMethods, Interval, Options, StrOptions
 
 SHARE = Interval(Real, 0, 1, closed="left")
 FROM_ZERO = Interval(Real, 0, None, closed="left")
@@ -51,8 +52,16 @@ CONSTRAINTS: dict[str, list[Any]] = {
 """What each setting may be."""
 
 
+class Positional:
+    """The settings that may be given by position, in an order that each estimator has of its own."""
+
+    hidden_layer_sizes: Any
+    activation: Any
+    loss: Any
+
+
 @dataclass(eq=False, repr=False)
-class Constructor:
+class Constructor(Positional):
     """Takes scikit-learn's settings, and those beyond them, as they are.
 
     Parameters
@@ -127,11 +136,6 @@ class Constructor:
         The largest number of threads; None for the number of processors.
     """
 
-    if TYPE_CHECKING:  # these may be given by position, in an order that each estimator has of its own
-        hidden_layer_sizes: Any
-        activation: Any
-        loss: Any
-
     _: KW_ONLY
     solver: Any = "adam"
     alpha: float = 0.0001
@@ -163,6 +167,49 @@ class Constructor:
     n_jobs: int | None = None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
+
+
+CHECKPOINT = [HasMethods(["members", "fits", "part"]), None]
+"""The constraint of the setting."""
+
+
+def held(checkpoint: Any) -> AbstractContextManager[None]:
+    """Return a block in which no other program uses a checkpoint, if there is one, and SIGTERM acts as Ctrl-C."""
+    return nullcontext() if checkpoint is None else checkpoint.held()
+
+
+def is_checkpoint(callback: Any) -> bool:
+    """Return whether one of a model's callbacks is a checkpoint."""
+    return callable(getattr(callback, "recording", None))
+
+
+def callbacks_of(model: Constructor) -> list[Any]:
+    """Return the callbacks of a model that are called after each epoch."""
+    return [callback for callback in model.callbacks or () if not is_checkpoint(callback)]
+
+
+def checkpoint_of(model: Constructor) -> Any:
+    """Return the checkpoint among a model's callbacks, or None."""
+    found = [callback for callback in model.callbacks or () if is_checkpoint(callback)]
+    if len(found) > 1:
+        raise ValueError("callbacks has two checkpoints, but one training is kept in one place: leave out one.")
+    require_repeatable(model, found[0] if found else None)
+    return found[0] if found else None
+
+
+def require_repeatable(model: Any, checkpoint: Any = None) -> None:
+    """Refuse a checkpoint, by default that of the setting, if the same fit would not be the same again."""
+    if (checkpoint or getattr(model, "checkpoint", None)) is not None and model.random_state is None:
+        raise ValueError(
+            "random_state is None, so that each call of fit trains other networks, but a checkpoint goes on with the "
+            "same: give random_state=0, or another integer."
+        )
+
+
+def require_no_checkpoint(model: Any, instead: str) -> None:
+    """Refuse a checkpoint among the callbacks of a model of which there are many fits."""
+    if any(map(is_checkpoint, getattr(model, "callbacks", None) or ())):
+        raise ValueError(f"callbacks has a checkpoint, which keeps one fit, but here are many: {instead}.")
 
 
 T = TypeVar("T", bound=type)

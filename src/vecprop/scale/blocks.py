@@ -201,7 +201,7 @@ def _arrays(
     frame: Any, columns: list[str], targets: list[str], is_single: bool, weight: str | None
 ) -> tuple[np.ndarray, ...]:
     """In a worker, return the inputs and targets of a part of a data frame, and its weights."""
-    names = dict.fromkeys([*columns, *targets, *([] if weight is None else [weight])])
+    names: dict[str, Any] = dict.fromkeys([*columns, *targets, *([] if weight is None else [weight])])
     values = {name: _numbers(frame[name], name) for name in names}
     X = columns_as_array([values[name] for name in columns], np.float32)
     T = values[targets[0]] if is_single else columns_as_array([values[name] for name in targets])

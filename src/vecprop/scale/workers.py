@@ -1,13 +1,257 @@
 """The workers of a Dask cluster, on which populations are trained with the bits that they have here."""
 
+import threading
+import time
+import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Self
+from uuid import uuid4
 
 from ..core.elementary import is_within
+from ..system.threads import at_most_threads, heeding
 from ..train.population import is_in_a_task
-from .cluster import connected
-from .delivery import Delivery
+from .cluster import address_of, connected, difference, machine, threads_of
+
+LOOK = 0.5
+"""The seconds after which the delivery looks at the cluster though nothing has come."""
+
+LAST = 5.0
+"""The seconds after Ctrl-C in which workers can return what was under way."""
+
+AHEAD = 4
+"""The bundles that are given out for each thread of the cluster: the others wait here, where they cost it nothing."""
+
+LOST = (OSError, TimeoutError, KeyError)
+"""What Dask raises when a worker goes while it is asked, or is given data."""
+
+FULL = "worker-restart-memory"
+"""What Dask calls the event that a worker is ended since it uses more than its memory."""
+
+_asked: dict[str, list[bool]] = {}  # in a worker, for each delivery: not empty once it is called off
+
+
+class Unlike(str):
+    """What a worker returns instead of a result if it would compute other bits: how it differs."""
+
+
+def work(
+    bundle: Any, function: Callable[[Any, Any], Any], data: Any, token: str, threads: int, here: dict[str, str] | None
+) -> Any:
+    """In a worker, return function(bundle, data), or how the worker differs from the machine that has to be equal.
+
+    When the delivery is called off, return the result up to the last whole epoch, or None if it has not begun.
+    """
+    asked = _asked.setdefault(token, [])
+    if asked:
+        return None
+    if here is not None and (unlike := difference(here, machine())):
+        return Unlike(unlike)
+    try:
+        with at_most_threads(threads), heeding(asked):
+            return function(bundle, data)
+    except KeyboardInterrupt:  # which would end the worker
+        return None
+
+
+def stop(token: str) -> None:
+    """In a worker, stop the trainings of a delivery within their epochs, and begin no others."""
+    _asked.setdefault(token, []).append(True)
+
+
+class Delivery:
+    """The delivery of bundles to the workers of a client."""
+
+    def __init__(
+        self,
+        client: Any,
+        function: Callable[[Any, Any], Any],
+        bundles: Sequence[Any],
+        data: Any,
+        retries: int,
+        same_bits: bool,
+    ) -> None:
+        self.client, self.function, self.bundles, self.data = client, function, bundles, data
+        self.retries, self.here, self.token = retries, machine() if same_bits else None, uuid4().hex
+        self.waiting, self.pending = deque(range(len(bundles))), {}
+        self.placed: Any = None
+        self.losses, self.deaths = 0, dict.fromkeys(range(len(bundles)), 0)
+        self.unlike: set[str] = set()
+        self.came = threading.Event()
+
+    def results(self) -> Iterator[tuple[int, Any]]:
+        """Yield the place of each bundle and its result, as they come."""
+        self.threads, looked = threads_of(self.client), time.monotonic()
+        self.require_alike()
+        self.known_events = len(self.client.get_events(FULL) or ())
+        try:
+            while self.waiting or self.pending:
+                self.give_out()
+                yield from self.taken(self.ended())
+                if time.monotonic() - looked >= LOOK:
+                    self.threads, looked = threads_of(self.client), time.monotonic()
+        except KeyboardInterrupt:
+            yield from self.stopped()
+            raise
+        finally:
+            if self.pending:  # call them off, unless the cluster is gone
+                with suppress(Exception):
+                    self.client.cancel(list(self.pending))
+                    self.client.run(stop, self.token, on_error="ignore")
+
+    def ended(self) -> list[Any]:
+        """Return the tasks that have ended, at the latest after a moment."""
+        self.came.wait(LOOK)
+        self.came.clear()
+        return [future for future in self.pending if future.status not in ("pending", "lost")]
+
+    def stopped(self) -> Iterator[tuple[int, Any]]:
+        """Yield what was under way, up to its last whole epoch."""
+        self.client.run(stop, self.token, on_error="ignore")
+        self.waiting.clear()
+        until = time.monotonic() + LAST
+        while self.pending and time.monotonic() < until:
+            good = {self.pending.pop(future): future for future in self.ended()}
+            found = self.client.gather(good, errors="skip") if good else {}
+            for place, result in found.items():
+                if result is not None and not isinstance(result, Unlike):
+                    yield place, result
+
+    def require_alike(self) -> None:
+        """Refuse workers that would compute other bits, before anything is trained."""
+        for address, there in self.client.run(machine, on_error="return").items():
+            if isinstance(there, LOST):  # it has ended since
+                continue
+            if isinstance(there, BaseException):
+                raise RuntimeError(
+                    f"Worker {address} cannot train: {type(there).__name__}: {there}. "
+                    "Install the same version of vecprop there."
+                ) from there
+            if self.here is not None and (unlike := difference(self.here, there)):
+                raise RuntimeError(f"Worker {address} differs: {unlike}. Give same_bits=False to accept it.")
+
+    def give_out(self) -> None:
+        """Give bundles out, as many as the workers have room for."""
+        total = sum(self.threads.values())
+        count = min(len(self.waiting), AHEAD * total - len(self.pending))
+        if count <= 0:
+            return
+        if self.placed is None:
+            self.place()
+        places = [self.waiting.popleft() for _ in range(count)]
+        of_each = max(1, min(*self.threads.values(), total // len(self.bundles)))
+        use = {"workers": [address for address in self.threads if address not in self.unlike]} if self.unlike else {}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sending large graph")  # bundles are small beside their work
+            futures = self.client.map(
+                work,
+                [self.bundles[place] for place in places],
+                function=self.function,
+                data=self.placed,
+                token=self.token,
+                threads=of_each,
+                here=self.here,
+                pure=False,
+                **use,
+            )
+        for place, future in zip(places, futures, strict=True):
+            self.pending[future] = place
+            future.add_done_callback(lambda _: self.came.set())
+
+    def place(self) -> None:
+        """Have the data on all workers; those that come later get them from these."""
+        for left in range(self.retries, -1, -1):
+            try:
+                (self.placed,) = self.client.scatter([self.data], broadcast=True, hash=False)
+                return
+            except LOST as error:
+                if not left:
+                    raise RuntimeError(
+                        f"The data could not be placed on the cluster at {address_of(self.client)}: {error} "
+                        "Look at the memory of its workers."
+                    ) from error
+                self.threads = threads_of(self.client)
+
+    def taken(self, done: list[Any]) -> Iterator[tuple[int, Any]]:
+        """Yield what has come, and see to what was lost."""
+        lost = []
+        for future in done:
+            if future.status != "finished":
+                place = self.pending.pop(future)
+                if future.status == "error":
+                    self.failed(place, future.exception())
+                else:
+                    lost.append(place)
+        good = {self.pending[future]: future for future in done if future in self.pending}
+        results = self.client.gather(good, errors="skip") if good else {}
+        for place, future in good.items():
+            del self.pending[future]
+            result = results.get(place)
+            if isinstance(result, Unlike):
+                self.exclude(place, result)
+            elif result is None:  # its worker has gone, and all data with it
+                lost.append(place)
+            else:
+                self.losses = 0
+                yield place, result
+        if lost:
+            self.lost(lost)
+
+    def failed(self, place: int, error: Any) -> None:
+        """Give a bundle out anew whose workers have died, or raise the error of its training."""
+        numbers = self.bundles[place].numbers
+        those = f"member {numbers[0]}" if len(numbers) == 1 else f"{len(numbers)} members from member {numbers[0]} on"
+        if isinstance(error, MemoryError):
+            raise RuntimeError(f"A worker has too little memory to train {those}: give workers more.") from error
+        if not hasattr(error, "allowed_failures"):  # as Dask's KilledWorker has
+            raise error
+        self.deaths[place] += 1
+        address = error.last_worker.address
+        if address in self.full():
+            raise RuntimeError(
+                f"Worker {address} was ended while it trained {those} since it used more than its memory: give workers "
+                "more, or fewer threads each."
+            ) from error
+        if self.deaths[place] > self.retries:
+            count = self.deaths[place] * (error.allowed_failures + 1)
+            raise RuntimeError(
+                f"The workers that trained {those} died {count} times: look at their logs and memory, or give more "
+                "retries."
+            ) from error
+        self.waiting.appendleft(place)
+
+    def full(self) -> list[str]:
+        """Return the addresses of workers that have been ended since they used more than their memory."""
+        return [event["worker"] for _, event in (self.client.get_events(FULL) or ())[self.known_events :]]
+
+    def lost(self, places: list[int]) -> None:
+        """Give bundles out anew that were lost with the data, of which all holders have died."""
+        self.losses += 1
+        if self.losses > self.retries:
+            full = self.full()
+            raise RuntimeError(
+                f"Workers were ended {len(full)} times since they used more than their memory, {full[-1]} last: give "
+                "them more, or fewer threads each."
+                if full
+                else f"All workers that had the data were lost, {self.losses} times in a row: look at their logs and "
+                "memory, or give more retries."
+            )
+        self.placed = None
+        self.waiting.extendleft(reversed(places))
+        self.threads = threads_of(self.client)
+
+    def exclude(self, place: int, result: Unlike) -> None:
+        """Give a bundle out anew that came to a worker which has come later and differs, and use that one no more."""
+        new = {
+            address: there
+            for address, there in self.client.run(machine, on_error="return").items()
+            if isinstance(there, dict) and address not in self.unlike and difference(self.here or {}, there)
+        }
+        for address in new:
+            self.unlike.add(address)
+            warnings.warn(f"Worker {address} has come and is not used: {result}.", stacklevel=2)
+        self.waiting.appendleft(place)
 
 
 class DaskWorkers:

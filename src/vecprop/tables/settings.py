@@ -13,9 +13,8 @@ from .. import catalog
 from ..core.layers import Activation, Dense, Dropout
 from ..core.losses import Loss
 from ..core.network import Network
-from ..estimators.many.keeping import CHECKPOINT
 from ..estimators.parts import ACTIVATIONS
-from ..estimators.settings import COUNT, FROM_ZERO, POSITIVE, SHARE, names
+from ..estimators.settings import CHECKPOINT, COUNT, FROM_ZERO, POSITIVE, SHARE, names
 from ..estimators.settings import documented as filled
 from ..estimators.sklearn_compat import HasMethods, Interval, StrOptions
 from ..system.versions import Versioned

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ..estimators.many.keeping import held, require_repeatable
+from ..estimators.settings import held, require_repeatable
 from ..estimators.sklearn_compat import check_feature_names, check_n_features, fit_context
 from ..system.threads import at_most_jobs
 from ..train.progress import Progress, progress_bar

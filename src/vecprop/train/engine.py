@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 
 from ..core.counter_rng import RandomKey
@@ -19,23 +20,6 @@ class Refusal(NamedTuple):
 
     reason: str
     warns: bool
-
-
-@dataclass(frozen=True, eq=False)
-class Formulas:
-    """The loss of one batch of checked rows at many parameters, by the formulas of ``core``."""
-
-    network: Network
-    batch: Batch
-    noise: RandomKey | None
-
-    def loss(self, theta: Array) -> Array:
-        """Return the loss."""
-        return self.network.batch_loss(theta, self.batch, self.noise)
-
-    def loss_and_gradient(self, theta: Array) -> tuple[Array, Array]:
-        """Return the loss and its gradient."""
-        return self.network.batch_loss_and_gradient(theta, self.batch, self.noise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +52,10 @@ class Engine(ABC):
 
     def evaluation(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> Any:
         """Return the loss of a batch, and its gradient, as functions of parameters like these."""
-        return Formulas(self.network, batch, noise)
+        return SimpleNamespace(
+            loss=lambda theta: self.network.batch_loss(theta, batch, noise),
+            loss_and_gradient=lambda theta: self.network.batch_loss_and_gradient(theta, batch, noise),
+        )
 
     def predictor(self, theta: Array) -> Callable[[Array], Array]:
         """Return a function that predicts rows with these parameters, and follows changes of them in place."""

@@ -11,7 +11,6 @@ from ..core.counter_rng import RandomKey, permutation
 from ..core.elementary import Array, namespace, on_host
 from ..core.rows.inputs import Batch
 from ..core.scores import score
-from ..optimize.optimizers import Optimizer
 from ..optimize.schedules import Constant
 from ..system.threads import PressedAgain, heed, holding_back_interrupts
 from .engine import Engine
@@ -58,7 +57,10 @@ class ReferenceTrainingLoop:
             return reason or "epochs"
         except (KeyboardInterrupt, Exception) as error:  # such as one of a layer of the user's own
             if not isinstance(error, PressedAgain | DivergenceError):
-                self.undo_epoch()
+                # Go back to where an epoch began that is not done, so that training continues from there to the bit.
+                self.state.theta[...] = self.kept.pop("theta")
+                self.state.optimizer, self.state.step = self.kept, self.kept_step
+                self.run.is_whole = True
             raise
 
     def record(self, *measured: Array | None) -> Reason | None:
@@ -82,13 +84,6 @@ class ReferenceTrainingLoop:
             else:
                 self.kept[name] = deepcopy(value)
         self.kept_step = self.state.step
-
-    def undo_epoch(self) -> None:
-        """Go back to where an epoch began that is not done, so that training continues from there to the bit."""
-        theta = self.kept.pop("theta")
-        self.state.theta[...] = theta
-        self.state.optimizer, self.state.step = self.kept, self.kept_step
-        self.run.is_whole = True
 
     def measured(self) -> tuple[Array | None, Array | None, Array | None]:
         """Return the losses of training and validation and the validation score at the current parameters."""
@@ -161,18 +156,14 @@ class ReferenceTrainingLoop:
         self.run.require_finite("gradient's norm", length)
         if self.plan.clip is not None and self.plan.clip < xp.finfo(gradient.dtype).max:
             gradient = gradient * (self.plan.clip / xp.clip(length, self.plan.clip, None))[..., None]
-        before = xp.asarray(state.theta, copy=True)
-        self.scheduled().step(state.theta, gradient, state.optimizer)
+        before, optimizer = xp.asarray(state.theta, copy=True), self.optimizer
+        if not isinstance(self.run.schedule, Constant):
+            factor = self.run.schedule.factor(state.step, self.run.steps, state.schedule)
+            optimizer = replace(optimizer, learning_rate=np.asarray(optimizer.learning_rate) * factor)
+        optimizer.step(state.theta, gradient, state.optimizer)
         state.step += 1
         self.norms.append(on_host(length))
         self.sizes.append(on_host(norm(state.theta - before)))
-
-    def scheduled(self) -> Optimizer:
-        """Return the optimizer with this step's learning rate."""
-        if isinstance(self.run.schedule, Constant):
-            return self.optimizer
-        factor = self.run.schedule.factor(self.state.step, self.run.steps, self.state.schedule)
-        return replace(self.optimizer, learning_rate=np.asarray(self.optimizer.learning_rate) * factor)
 
 
 def norm(vectors: Array) -> Array:

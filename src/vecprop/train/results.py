@@ -78,12 +78,6 @@ class CohortResults(Versioned):
             theta = self.best[place]
         return TrainingResult(theta, history, state, reason)
 
-    def last_losses(self) -> np.ndarray:
-        """Return each member's latest training loss, (M,); nan if none is known."""
-        latest = self.done - self.running
-        known = self.measured & (latest >= 0)
-        return np.where(known, self.losses[np.arange(len(latest)), latest], np.nan)
-
     def progress(self) -> np.ndarray:
         """Return the progress of members, perhaps still under way, (5, M).
 
@@ -139,7 +133,10 @@ class Part(NamedTuple):
 
     def without_moments(self) -> "Part":
         """Return the results without the optimizers' moments, and no copies."""
-        others = {number: _without_moments(each) for number, each in self.others.items()}
+        others = {}
+        for number, each in self.others.items():
+            known = {name: value for name, value in each.state.optimizer.items() if not np.ndim(value)}
+            others[number] = replace(each, state=replace(each.state, optimizer=known))
         return Part([replace(cohort, moments={}) for cohort in self.cohorts], others)
 
     def of(self, members: Sequence[Member]) -> "Part":
@@ -150,11 +147,6 @@ class Part(NamedTuple):
             for number, each in self.others.items()
         }
         return Part(cohorts, others)
-
-
-def _without_moments(result: TrainingResult) -> TrainingResult:
-    known = {name: value for name, value in result.state.optimizer.items() if not np.ndim(value)}
-    return replace(result, state=replace(result.state, optimizer=known))
 
 
 def joined(parts: Iterable[Part]) -> Part:
@@ -265,7 +257,9 @@ class TrainingResults(Sequence[TrainingResult]):
         """Each member's latest training loss, (M,); nan if none is known."""
         losses = np.full(len(self), np.nan)
         for cohort in self._cohorts:
-            losses[cohort.numbers] = cohort.last_losses()
+            latest = cohort.done - cohort.running
+            own = cohort.losses[np.arange(len(latest)), latest]
+            losses[cohort.numbers] = np.where(cohort.measured & (latest >= 0), own, np.nan)
         for number, result in self._asked_for.items():
             loss = result.history.last_loss
             losses[number] = np.nan if loss is None else loss

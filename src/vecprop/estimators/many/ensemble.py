@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin, clone, is_classifier
@@ -20,9 +20,8 @@ from ..classifier import LogProbabilities, MLPClassifier
 from ..data import Rows, as_numpy, types_of_inputs
 from ..fit import FitSpec
 from ..regressor import MLPRegressor
-from ..settings import COUNT, documented
+from ..settings import CHECKPOINT, COUNT, documented, held, require_no_checkpoint, require_repeatable
 from ..sklearn_compat import HasMethods, Interval, RealNotInt, available_if, fit_context, require_valid_settings
-from .keeping import CHECKPOINT, held, require_no_checkpoint, require_repeatable
 from .together import fit_together
 
 SHARE = Interval(RealNotInt, 0, 1, closed="right")
@@ -68,12 +67,11 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator):
         With ``oob_score``, the score of the rows by the members that were not trained on them.
     """
 
-    if TYPE_CHECKING:
-        member_class: Any  # the class of its members
-        targets_: Any  # the targets of its members
-        n_features_in_: int
-        feature_names_in_: np.ndarray  # if all are strings
-        n_outputs_: int
+    member_class: ClassVar[Any]
+    targets_: ClassVar[Any]  # those of its members
+    n_features_in_: ClassVar[Any]
+    feature_names_in_: ClassVar[Any]  # if all are strings
+    n_outputs_: ClassVar[Any]
 
     estimator: Any = None
     n_estimators: int = 10

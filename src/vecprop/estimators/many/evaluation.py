@@ -22,8 +22,8 @@ from ..classifier import MLPClassifier
 from ..fit import FitOutcome, FitSpec
 from ..parts import has_steps
 from ..regressor import MLPRegressor
+from ..settings import checkpoint_of, require_no_checkpoint, require_repeatable
 from .folds import Candidate, Fold, Shared, Split, row_numbers
-from .keeping import checkpoint_of, require_no_checkpoint, require_repeatable
 from .scaling import LARGE
 from .together import fit_together, run_fit
 

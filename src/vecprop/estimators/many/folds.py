@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from numbers import Integral
 from typing import Any
 
@@ -272,10 +272,6 @@ class Fold:
         """The labels or numbers of the rows."""
         return None if self.all_y is None else compat.safe_indexing(self.all_y, self.train)
 
-    def chosen_inputs(self) -> Any:
-        """Return a copy of the rows."""
-        return compat.safe_split(self.estimator, self.all_X, None, self.train)[0]
-
     def random(self, random_state: Any) -> np.random.RandomState:
         """Return the generator of a random state, which is used before the next is asked for.
 
@@ -310,7 +306,8 @@ class Fold:
                 head.steps[place] = (head.steps[place][0], fitted)
                 return head, scaling
         head.steps[-1] = (candidate.name, KeptRows(candidate.model))
-        return head.fit(self.chosen_inputs(), self.y, **self.params), None
+        X = compat.safe_split(self.estimator, self.all_X, None, self.train)[0]
+        return head.fit(X, self.y, **self.params), None
 
     def accepted(
         self, candidate: Candidate, head: Any, scaling: Scaling | None
@@ -321,7 +318,8 @@ class Fold:
         if shared is not None:
             X, params = shared.stand_in(len(self.numbers), named=head is None), candidate.of_the_model(self.params)
         elif head is None:
-            X, params = self.once("X", self.chosen_inputs), self.params
+            split = partial(compat.safe_split, self.estimator, self.all_X, None, self.train)
+            X, params = self.once("X", split)[0], self.params
         else:
             X, params = head.steps[-1][1].X, head.steps[-1][1].params
         rows, validation = template.accept(X, self.y, **params)

@@ -15,10 +15,9 @@ from sklearn.utils.validation import indexable
 
 from ...system.versions import Versioned
 from .. import sklearn_compat as compat
-from ..settings import COUNT
+from ..settings import CHECKPOINT, COUNT, held
 from .evaluation import Evaluation, Outcome, mean_over_seeds, spread_over_seeds
 from .folds import Candidate, Split, splitter_for
-from .keeping import CHECKPOINT, held
 
 
 @dataclass(eq=False, repr=False)
@@ -214,7 +213,14 @@ class MLPSearchCV(Versioned, compat.BaseSearchCV):
             self._check_refit_for_multimetric(scores)
             metric = self.refit
         if self.refit or not self.multimetric_:
-            self._choose(results, metric)
+            if self.halving is None or callable(self.refit):
+                self.best_index_ = self._select_best_index(self.refit, metric, results)
+            else:
+                last = np.flatnonzero(results["iter"] == results["iter"].max())
+                self.best_index_ = last[results[f"rank_test_{metric}"][last].argmin()]
+            if not callable(self.refit):
+                self.best_score_ = results[f"mean_test_{metric}"][self.best_index_]
+            self.best_params_ = results["params"][self.best_index_]
         if self.refit:
             started = time.perf_counter()
             self.best_estimator_ = evaluate.refitted(self.best_params_)
@@ -313,14 +319,3 @@ class MLPSearchCV(Versioned, compat.BaseSearchCV):
         scores = results[column][-len(choices) :]
         order = np.argsort(np.where(np.isnan(scores), -np.inf, scores), kind="stable")
         return [choices[number] for number in order[-ceil(len(choices) / self.halving) :]]
-
-    def _choose(self, results: dict[str, Any], metric: Any) -> None:
-        """Note which setting is best."""
-        if self.halving is None or callable(self.refit):
-            self.best_index_ = self._select_best_index(self.refit, metric, results)
-        else:
-            last = np.flatnonzero(results["iter"] == results["iter"].max())
-            self.best_index_ = last[results[f"rank_test_{metric}"][last].argmin()]
-        if not callable(self.refit):
-            self.best_score_ = results[f"mean_test_{metric}"][self.best_index_]
-        self.best_params_ = results["params"][self.best_index_]

@@ -228,14 +228,27 @@ def copy_blocks(
         raise TypeError(f"shuffle is {shuffle!r}, but it is a seed, a whole number, or None.")
     require_count_of_rows(rows)
     folder = Path(folder)
-    for left in _left_unfinished(folder):
-        left.unlink()  # weights of other rows would be taken for those of these
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file: give the name of a folder for the copy.")
     folder.mkdir(parents=True, exist_ok=True)
+    left = {path.name: path for path in folder.iterdir()}  # by a copy that was not finished
+    if MANIFEST in left:
+        raise FileExistsError(f"{folder} holds a copy of blocks: give another folder, or ArrayBlocks.open(folder).")
+    foreign = sorted(left.keys() - {f"{name}.npy" for name in (*NAMES, NUMBERS)} - {UNFINISHED})
+    if foreign:
+        raise FileExistsError(f"{folder} holds {foreign[0]}: give a folder of its own for the copy.")
+    for path in left.values():
+        path.unlink()  # weights of other rows would be taken for those of these
     copy = _Copy(source, folder, shuffle)
     for block in range(len(source.sizes)):
         copy.scatter(block)
     copy.mix()
-    _declare_whole(folder, rows, shuffle)
+    unfinished = folder / UNFINISHED
+    with unfinished.open("w", encoding="utf-8") as file:  # without the manifest, a copy is not whole
+        json.dump({"rows": int(rows), "shuffle": None if shuffle is None else int(shuffle)}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, folder / MANIFEST)
     return ArrayBlocks.open(folder)
 
 
@@ -305,26 +318,3 @@ class _Copy:
             return np.zeros(len(numbers), np.int64)
         keys = row_keys(self.seed, 0, numbers) >> np.uint64(32)
         return (keys * np.uint64(self.buckets) >> np.uint64(32)).astype(np.int64)
-
-
-def _left_unfinished(folder: Path) -> list[Path]:
-    """Return the files of a copy that was not finished, or refuse a folder with others."""
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file: give the name of a folder for the copy.")
-    there = {path.name: path for path in folder.iterdir()} if folder.exists() else {}
-    if MANIFEST in there:
-        raise FileExistsError(f"{folder} holds a copy of blocks: give another folder, or ArrayBlocks.open(folder).")
-    foreign = sorted(there.keys() - {f"{name}.npy" for name in (*NAMES, NUMBERS)} - {UNFINISHED})
-    if foreign:
-        raise FileExistsError(f"{folder} holds {foreign[0]}: give a folder of its own for the copy.")
-    return list(there.values())
-
-
-def _declare_whole(folder: Path, rows: int, shuffle: int | None) -> None:
-    """Write the manifest, without which a copy is not whole."""
-    unfinished = folder / UNFINISHED
-    with unfinished.open("w", encoding="utf-8") as file:
-        json.dump({"rows": int(rows), "shuffle": None if shuffle is None else int(shuffle)}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, folder / MANIFEST)
