@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from scipy import sparse
-from sklearn.datasets import load_diabetes, load_iris, make_classification, make_moons
+from sklearn.datasets import load_diabetes, load_iris, make_moons
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, r2_score
@@ -223,13 +223,6 @@ def test_every_check_passes(estimator, check):
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", ".* rows are among those of every member")
         check(estimator)
-
-
-def test_a_large_ensemble_of_one_table_shares_it():
-    rows, labels = map(np.asarray, make_classification(200, 6, random_state=0))
-    ensemble = MLPEnsembleClassifier(CLASSIFIER, 200, bootstrap=True, random_state=0).fit(rows, labels)
-    assert len(ensemble.estimators_) == 200
-    assert ensemble.predict(rows).shape == (200,)
 
 
 def test_a_fit_that_fails_leaves_what_was_fitted():

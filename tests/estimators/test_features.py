@@ -147,13 +147,6 @@ def test_layers_are_what_the_settings_say():
         assert np.isfinite(model.set_params(max_iter=2).fit(X2, y2).loss_)
 
 
-def test_an_activation_of_ones_own_is_that_of_the_library():
-    same(
-        MLPClassifier(activation=vecprop.Tanh(), **SMALL).fit(X2, y2),
-        MLPClassifier(activation=["tanh"], **SMALL).fit(X2, y2),
-    )
-
-
 def test_dropout_acts_in_training_only_and_is_fixed_by_the_seed():
     one, two = (MLPClassifier(dropout=0.5, **SMALL).fit(X2, y2) for _ in range(2))
     assert (one.theta_ == two.theta_).all()

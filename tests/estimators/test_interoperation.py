@@ -46,20 +46,6 @@ def test_frames(library, early_stopping):
         model.predict(X_frame[NAMES[::-1]])
 
 
-def test_a_pipeline_sets_the_output_of_what_comes_before():
-    pipeline = make_pipeline(StandardScaler(), MLPClassifier(**FEW)).set_output(transform="pandas")
-    pipeline.fit(frame("pandas"), y)
-    assert pipeline.steps[-1][1].feature_names_in_.tolist() == NAMES
-    assert pipeline.predict(frame("pandas")).shape == y.shape
-
-
-def test_searches_and_scores():
-    grid = {"activation": ["relu", ["tanh"]], "learning_rate_init": [1e-9, 0.1]}
-    search = GridSearchCV(MLPClassifier(**FEW), grid, cv=2).fit(X, y)
-    assert search.best_score_ > 0.6
-    assert search.best_params_["learning_rate_init"] == 0.1
-
-
 @pytest.mark.long
 def test_scores_in_other_processes():
     scores = cross_val_score(MLPRegressor(**FEW), X, y, cv=2, n_jobs=2)

@@ -5,14 +5,11 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.datasets import load_iris, make_moons
 from sklearn.exceptions import NotFittedError
 from sklearn.inspection import DecisionBoundaryDisplay
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from vecprop import MLPClassifier, MLPRegressor
 
@@ -81,16 +78,6 @@ def test_scikit_learns_own_display_of_the_boundary(model, method):
     grid = np.column_stack([display.xx0.ravel(), display.xx1.ravel()])
     expected = model.predict(grid) == "out" if method == "predict" else model.predict_proba(grid)[:, 1]
     np.testing.assert_allclose(display.response.ravel(), expected, atol=1e-12)
-
-
-def test_scikit_learns_display_takes_frames_and_pipelines_and_more_classes():
-    frame: Any = load_iris(as_frame=True)
-    two = frame.data.iloc[:, 2:]
-    pipeline = make_pipeline(StandardScaler(), MLPClassifier((4,), max_iter=20, random_state=0)).fit(two, frame.target)
-    display = DecisionBoundaryDisplay.from_estimator(pipeline, two, response_method="predict", grid_resolution=20)
-    grid = pd.DataFrame(np.column_stack([display.xx0.ravel(), display.xx1.ravel()]), columns=two.columns)
-    np.testing.assert_array_equal(display.response.ravel(), pipeline.predict(grid))
-    assert display.ax_.get_xlabel() == "petal length (cm)"
 
 
 @pytest.mark.parametrize("layer", [-1, 0])

@@ -216,20 +216,12 @@ def random_rows(rng):
     return np.asfortranarray(X) if rng.random() < 0.2 else X, rng.permutation(N)[: int(rng.integers(1, N + 1))]
 
 
+@pytest.mark.parametrize("count", [3, pytest.param(200, marks=pytest.mark.long)])
 @pytest.mark.parametrize("scaler", SCALERS.values(), ids=SCALERS)
-def test_scalers_are_fitted_in_parts(scaler, monkeypatch):
-    monkeypatch.setattr(scaling, "PART", 5000)
-    rng = np.random.default_rng(1)
-    for _ in range(3):
-        assert_fitted_alike(scaler, random_rows(rng))
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("scaler", SCALERS.values(), ids=SCALERS)
-def test_scalers_are_fitted_in_parts_at_random(scaler, monkeypatch):
-    rng = np.random.default_rng(2)
-    for _ in range(200):
-        monkeypatch.setattr(scaling, "PART", int(rng.integers(100, 100_000)))
+def test_scalers_are_fitted_in_parts(scaler, count, monkeypatch):
+    rng = np.random.default_rng(count)
+    for _ in range(count):
+        monkeypatch.setattr(scaling, "PART", 5000 if count == 3 else int(rng.integers(100, 100_000)))
         assert_fitted_alike(scaler, random_rows(rng))
 
 

@@ -10,6 +10,7 @@ from test_bundles import Elsewhere
 
 import alike_members as of
 import vecprop as vp
+from fits import Cube
 from killing import Killed, kill_at
 from vecprop.files.checkpoint import identity, store
 from vecprop.files.checkpoint import results as kept_results
@@ -190,14 +191,6 @@ def test_two_results_of_a_member_must_have_equal_bits(tmp_path):
     again.write_bytes(part.read_bytes()[:-50])
     with pytest.raises(ValueError, match="damaged or cut off"):
         vp.train_population(FEW, of.X, of.T, checkpoint=kept)
-
-
-class Cube(vp.extend.Activation):
-    def value(self, z):
-        return z**3
-
-    def derivative(self, z, y):
-        return 3 * z**2
 
 
 @pytest.mark.parametrize(

@@ -56,15 +56,6 @@ def test_a_start_that_is_not_finite_harms_no_other():
     assert_equal(good, alone(member()))
 
 
-def test_members_go_on_exactly():
-    first = vp.train_population([member(batch_size=16)], X, T)[0]
-    onward = vp.train(
-        member().network, first.theta, X, T, optimizer=vp.Momentum(0.05), epochs=4, batch_size=16, state=first.state
-    )
-    whole = vp.train_population([member(batch_size=16, epochs=10)], X, T)[0]
-    np.testing.assert_array_equal(onward.theta, whole.theta)
-
-
 def test_progress_and_stopping():
     seen = []
 

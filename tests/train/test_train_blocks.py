@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import vecprop as vp
+from fits import require_same
+from killing import Killed
 from vecprop.core.counter_rng import permutation
 from vecprop.files.checkpoint import store as pace
 from vecprop.system.threads import at_most_threads
@@ -22,7 +24,6 @@ X = RNG.normal(size=(330, 4))
 T = (X[:, 0] + RNG.normal(0, 0.3, 330) > 0).astype(int)
 W = RNG.uniform(0, 2, 330) * (RNG.random(330) < 0.7)
 VALIDATION: dict[str, Any] = {"validation": (X[:60], T[:60]), "validation_score": "accuracy"}
-CURVES = ("loss", "validation_loss", "validation_score", "gradient_norm", "step_size")
 
 
 def network(*layers, reduction: Any = "mean"):
@@ -58,23 +59,6 @@ def in_memory(network=PLAIN, weight=None, dtype=np.float64, **changes):
     settings: dict[str, Any] = {"optimizer": vp.Adam(0.01), "epochs": 3, "batch_size": 50, "seed": 3}
     settings |= {"sample_weight": weight, "training_loss": "running"}
     return vp.train(network, start(network, dtype), X, T, **settings | changes)
-
-
-def require_same(one, whole):
-    assert (one.reason, one.state.epoch, one.state.step) == (whole.reason, whole.state.epoch, whole.state.step)
-    assert one.state.under_way == whole.state.under_way
-    assert one.state.schedule == whole.state.schedule
-    np.testing.assert_array_equal(one.theta, whole.theta, strict=True)
-    np.testing.assert_array_equal(one.state.theta, whole.state.theta, strict=True)
-    for states in ("optimizer", "early_stopping"):
-        known, own = getattr(one.state, states), getattr(whole.state, states)
-        assert known.keys() == own.keys()
-        for name in own:
-            np.testing.assert_array_equal(known[name], own[name])
-    for curve in CURVES:
-        np.testing.assert_array_equal(getattr(one.history, curve), getattr(whole.history, curve), strict=True)
-    assert len(one.history.time) == len(whole.history.time)
-    assert (np.diff(one.history.time) >= 0).all()
 
 
 def mixed(**changes):
@@ -177,10 +161,6 @@ def wait_until(is_so, seconds=10):
     while not is_so() and time.monotonic() < end:
         time.sleep(0.001)
     return is_so()
-
-
-class Killed(BaseException):
-    """The end of the program, as far as training can see."""
 
 
 @pytest.mark.parametrize("settings", ["dropout", "weights", "early stopping"])
