@@ -4,6 +4,7 @@ import ctypes
 import math
 import os
 import threading
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from .program import batch_fields, program_of, require_kernels
 from .run.tiles import gradient_address, predict_address
 
 _WORD = ctypes.c_int64
-_GRADIENT = ctypes.CFUNCTYPE(ctypes.c_double, _WORD, _WORD, _WORD, _WORD, _WORD, ctypes.c_double, _WORD, _WORD)
+_GRADIENT = ctypes.CFUNCTYPE(ctypes.c_double, *[_WORD] * 5, ctypes.c_double, _WORD, _WORD)
 
 THREADED = 20_000_000
 """The operations above which a call uses several threads: waking them takes about a tenth of a millisecond."""
@@ -58,33 +59,25 @@ class BatchLoss:
 
     def evaluate(self, theta: np.ndarray, gradient: np.ndarray) -> float:
         """Return the loss, and write its gradient unless that is empty. The bits do not depend on the threads."""
-        gradients, partial = np.empty((self.shards, gradient.size), self.F), np.empty(self.shards)
+        gradients, losses = np.empty((self.shards, gradient.size), self.F), np.empty(self.shards)
         self.context.set(theta=theta)
 
         def work(worker: int) -> None:
             for shard in range(worker, self.shards, self.workers):
-                some, own = self.rows[self.cuts[shard] : self.cuts[shard + 1]], gradients[shard]
-                partial[shard] = self.gradient_of_rows(
-                    self.context.address,
-                    worker,
-                    0,
-                    some.ctypes.data,
-                    some.size,
-                    self.scale,
-                    self.step,
-                    own.ctypes.data if gradient.size else 0,
+                some = self.rows[self.cuts[shard] : self.cuts[shard + 1]]
+                rows, own = (some.ctypes.data, some.size), gradients[shard].ctypes.data if gradient.size else 0
+                losses[shard] = self.gradient_of_rows(
+                    self.context.address, worker, 0, *rows, self.scale, self.step, own
                 )
 
-        def all_work(received: list[Any]) -> None:
-            with_single_threaded_blas(lambda: run_together(work, self.workers), self.uses_blas)
-
-        holding_back_interrupts(all_work)
+        together = partial(run_together, work, self.workers)
+        holding_back_interrupts(lambda received: with_single_threaded_blas(together, self.uses_blas))
         if gradient.size:
             gradient[...] = gradients[0]
             for own in gradients[1:]:
                 gradient += own
             self.network.add_penalty_gradient(theta, gradient, self.batch)
-        return float(sum(partial) + self.network.penalty(theta, self.batch))
+        return float(sum(losses) + self.network.penalty(theta, self.batch))
 
 
 _OPTIMIZER = Momentum(learning_rate=1.0, momentum=0.0)
@@ -96,18 +89,9 @@ def gradient_of_a_step(
     """Return the loss and the gradient of a step of training on a full batch, as the kernels compute them.
 
     The gradient has the kernels' own bits, also of numbers that are tiny, huge or not finite; only -0 becomes 0. It is
-    that of a fit's first step, on all rows in order, before it is clipped. Later steps may use the rows that are still
-    in their tile, and mini-batches gather theirs.
-
-    `BatchLoss` computes the same layers. But in a step of training threads split wide layers, sum shards and add
-    penalties block by block. The gradient J is read from its moment, which is -J with momentum 0 and a learning rate of
-    1: a product with 1 changes no bit.
-
-    Parameters
-    ----------
-    noise : RandomKey, optional
-        The key of random layers, with a whole number as its seed and the number of the step. None is no noise, with
-        which the kernels can compute random layers, but training never does.
+    that of a fit's first step, on all rows in order, before it is clipped. In such a step threads split wide layers,
+    sum shards and add penalties block by block, as `BatchLoss` does not. The gradient J is read from its moment, which
+    is -J with momentum 0 and a learning rate of 1.
 
     Examples
     --------
@@ -124,13 +108,11 @@ def gradient_of_a_step(
     holding_back_interrupts(lambda received: epochs.run(1, 0, step, steps_before=0, rates=np.ones(1)))
     record = epochs.context.record[0]
     # The recorded loss is the same sum, but is missing if the gradient is not finite.
-    loss = _sum(record["partial_losses"], record["shards"]) + _sum(record["penalties"], record["block_count"])
-    return theta.dtype.type(loss), 0 - moment
-
-
-def _sum(address: np.int64, count: np.int64) -> float:
-    """Return the sum of ``count`` doubles at an address."""
-    return sum((ctypes.c_double * int(count)).from_address(int(address)))
+    losses, shards, penalties, blocks = (
+        int(record[name]) for name in ("partial_losses", "shards", "penalties", "block_count")
+    )
+    parts = (ctypes.c_double * shards).from_address(losses), (ctypes.c_double * blocks).from_address(penalties)
+    return theta.dtype.type(sum(map(sum, parts))), 0 - moment
 
 
 _PREDICT = ctypes.CFUNCTYPE(None, _WORD, _WORD, _WORD)
@@ -219,10 +201,7 @@ class CompiledNetwork:
         if not _has_kernels(theta, X):
             return self.network.predict(theta, X)
         members = np.broadcast_shapes(theta.shape[:-1], X.shape[:-2])
-        thetas, rows = (
-            np.broadcast_to(theta, (*members, theta.shape[-1])),
-            np.broadcast_to(X, (*members, *X.shape[-2:])),
-        )
+        thetas, rows = np.broadcast_to(theta, members + theta.shape[-1:]), np.broadcast_to(X, members + X.shape[-2:])
         Y = np.empty((*members, X.shape[-2], self.network.outputs), theta.dtype)
         for member in np.ndindex(members):
             Y[member] = Predictor(self.network, np.array(thetas[member]))(rows[member])
@@ -262,12 +241,8 @@ class CompiledNetwork:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the loss and gradient of each member, one after the other."""
         weight = np.zeros(0) if batch.weight is None else batch.weight
-        leads = (
-            theta.shape[:-1],
-            batch.X.shape[:-2],
-            batch.T.shape[: -1 if batch.of_classes else -2],
-            weight.shape[:-1],
-        )
+        of_targets = batch.T.shape[: -1 if batch.of_classes else -2]
+        leads = theta.shape[:-1], batch.X.shape[:-2], of_targets, weight.shape[:-1]
         members = np.broadcast_shapes(*leads)
         thetas, X, T, weights = (
             np.broadcast_to(array, members + array.shape[len(lead) :])
@@ -299,9 +274,7 @@ class Predictor:
     """Predicts rows with a network's parameters; see `CompiledNetwork.predictor`."""
 
     def __init__(self, network: Network, theta: np.ndarray) -> None:
-        self.network = network
-        self._theta = theta
-        self._type = theta.dtype
+        self.network, self._theta, self._type = network, theta, theta.dtype
         program = program_of(network, theta.dtype.type)
         self._context, self._uses_blas, self._tile = program.context(workers=1), program.uses_blas, program.tile
         self._context.set(link=program.link, theta=self._theta)

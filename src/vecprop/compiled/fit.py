@@ -3,13 +3,12 @@
 import ctypes
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.network import Network
 from ..core.rows.inputs import Batch
-from ..core.scores import Score
 from ..optimize.optimizers import Optimizer
 from ..optimize.settings import Plan
 from ..system.threads import run_together, stoppable, usable_threads, with_single_threaded_blas
@@ -31,14 +30,14 @@ class EpochResults(NamedTuple):
 
     epochs: int
     steps: int
+    gradient_diverged: bool
+    stalled: bool
+    stopped: bool
     losses: np.ndarray
     validation_losses: np.ndarray
     norms: np.ndarray
     sizes: np.ndarray
     validation_scores: np.ndarray
-    gradient_diverged: bool
-    stalled: bool
-    stopped: bool
 
 
 class Epochs:
@@ -60,46 +59,22 @@ class Epochs:
         precompile(epochs_kernel, F)
         program = program_of(network, F).for_batches(plan.batch_size)
         data = batch_fields(batch, F)
-        validation_data = {}
+        validation_data = {"rows": 0}
         if validation_batch is not None:
             validation_data = batch_fields(validation_batch, F, data if validation_batch.X is batch.X else None)
-        N, validation_N = data["rows"], validation_data.get("rows", 0)
+        rows = data["rows"], validation_data["rows"]
         self.workers = min(usable_threads(), program.workers(plan.batch_size))
         self.F, self.uses_blas, self.operations = F, program.uses_blas, program.operations
-        shuffled = plan.shuffle and plan.batch_size < N
-        clip = 0.0 if plan.clip is None else float(plan.clip)
         words = np.zeros(BARRIER_WORDS + 2 * LINE // 8, np.int64)
         first = -address_of_array(words) % LINE // 8  # lines of its own: threads would wait for writes beside it
         self.barrier, self.stop = words[first : first + BARRIER_WORDS], words[first + BARRIER_WORDS :]
-        self.context = context = Context(
-            _template(
-                program,
-                self.workers,
-                N,
-                validation_N,
-                plan.batch_size,
-                shuffled,
-                clip,
-                plan.running,
-                plan.score,
-                keeps_predictions,
-                len(moments),
-            )
-        )
+        template = _template(program, self.workers, *rows, plan, keeps_predictions, len(moments))
+        self.context = context = Context(template)
         context.clear("tile_contents")
-        context.set(training=data, validation=validation_data)
         update, update_h = _update_of(optimizer, F)
-        context.set(
-            theta=theta,
-            update=update,
-            update_h=update_h,
-            seed=as_word(plan.seed),
-            all_rows=np.arange(max(N, validation_N)),
-            last_finite=last_finite,
-            barrier=self.barrier,
-            stop=self.stop,
-            **dict(zip(("first", "second"), moments, strict=False)),
-        )
+        context.set(training=data, validation=validation_data, all_rows=np.arange(max(rows)), seed=as_word(plan.seed))
+        context.set(theta=theta, last_finite=last_finite, update=update, update_h=update_h)
+        context.set(barrier=self.barrier, stop=self.stop, **dict(zip(("first", "second"), moments, strict=False)))
         self.run_epochs = _RUN(epochs_address(F))  # last: another process may be compiling it
 
     def stop_early(self, rule: tuple[float, ...], memory: np.ndarray, best: np.ndarray) -> None:
@@ -145,32 +120,16 @@ class Epochs:
         If ``is_stopped`` is given, this thread only watches: it asks that several times a second, and lets the others
         stop between two batches. An epoch that is not done then is as if it had not begun.
         """
-        losses, validation_losses, norms, sizes = np.zeros((4, max(count, 1)), self.F)
-        validation_scores = np.zeros(max(count, 1))
-        done = np.zeros(4, np.int64)
-        self.context.set(
-            epochs=count,
-            first_epoch=first_epoch,
-            first_step=first_step,
-            steps_before=steps_before,
-            rates=rates,
-            rate_stride=int(rates.size > 1),
-            losses=losses,
-            validation_losses=validation_losses,
-            validation_scores=validation_scores,
-            norms=norms,
-            sizes=sizes,
-            done=done,
-        )
-
-        def work(worker: int) -> None:
-            self.run_epochs(self.context.address, worker)
+        names, done = ("losses", "validation_losses", "norms", "sizes"), np.zeros(4, np.int64)
+        results: dict[str, Any] = dict(zip(names, np.zeros((4, max(count, 1)), self.F), strict=True))
+        results["validation_scores"] = np.zeros(max(count, 1))
+        self.context.set(epochs=count, first_epoch=first_epoch, first_step=first_step, steps_before=steps_before)
+        self.context.set(rates=rates, rate_stride=int(rates.size > 1), done=done, **results)
 
         # Without a line of Python, in which the handler of a signal could raise another exception.
         abandon = partial(self.barrier.__setitem__, ROUND, ABANDONED)
-        all_work = partial(
-            with_single_threaded_blas, partial(run_together, work, self.workers, abandon), self.uses_blas
-        )
+        together = partial(run_together, partial(self.run_epochs, self.context.address), self.workers, abandon)
+        all_work = partial(with_single_threaded_blas, together, self.uses_blas)
         if is_stopped is None:
             all_work()
         else:
@@ -178,18 +137,8 @@ class Epochs:
             self.stop[0] = self.barrier[STOPPED] = 0  # the next run goes on, if the handler of Ctrl-C lets it
         # As Python's integers: NumPy asks an enum for attributes, and ignores what a signal's handler raises meanwhile.
         epochs, steps, gradient_diverged, ended = done.tolist()
-        return EpochResults(
-            epochs=epochs,
-            steps=steps,
-            losses=losses,
-            validation_losses=validation_losses,
-            norms=norms,
-            sizes=sizes,
-            validation_scores=validation_scores,
-            gradient_diverged=bool(gradient_diverged),
-            stalled=ended == Ended.STALLED,
-            stopped=ended == Ended.INTERRUPTED,
-        )
+        ends = ended == Ended.STALLED, ended == Ended.INTERRUPTED
+        return EpochResults(epochs, steps, bool(gradient_diverged), *ends, **results)
 
 
 @of_formulas
@@ -205,46 +154,34 @@ def _template(
     workers: int,
     rows: int,
     validation_rows: int,
-    batch_size: int,
-    shuffled: bool,
-    clip: float,
-    running: bool,
-    score: Score | None,
+    plan: Plan,
     keeps_predictions: bool,
     moments: int,
 ) -> Context:
-    """Return the template context of all fits with the same shapes and settings.
-
-    It has released its memory, so nothing can run with it: each fit's context reserves its own.
-    """
-    number, shards, blocks = np.dtype(program.F).itemsize, program.shards(batch_size), len(program.blocks)
-    kept = number * program.network.layout.size if batch_size < rows else 0
+    """Return the template context of all fits with the same shapes and settings, which has released its memory."""
+    number, shards, blocks = np.dtype(program.F).itemsize, program.shards(plan.batch_size), len(program.blocks)
+    parameters, in_batches = number * program.network.layout.size, plan.batch_size < rows
+    predicts, shuffled = plan.score is not None or keeps_predictions, plan.shuffle and in_batches
     context = program.training_context(
         workers,
-        gradients=number * shards * program.network.layout.size,
+        gradients=shards * parameters,
         partial_losses=8 * max(-(-max(rows, validation_rows) // CHUNK), shards),
         squares=8 * blocks,
         moves=8 * blocks,
         penalties=8 * blocks,
         moved=number * workers * BLOCK,
-        first_kept=kept * (moments > 0),
-        second_kept=kept * (moments > 1),
+        first_kept=parameters * (in_batches and moments > 0),
+        second_kept=parameters * (in_batches and moments > 1),
         keys=4 * rows * shuffled,
         places=4 * (rows + 1) * shuffled,
         order=8 * rows * shuffled,
-        predictions=number * validation_rows * program.network.outputs if score or keeps_predictions else 0,
+        predictions=number * validation_rows * program.network.outputs * predicts,
     )
-    context.set(
-        shards=shards,
-        clip=clip,
-        batch_size=batch_size,
-        running=running,
-        full=batch_size == rows,
-        shuffle=shuffle_address() if shuffled else 0,
-    )
-    if score or keeps_predictions:
+    context.set(shards=shards, clip=plan.clip or 0.0, batch_size=plan.batch_size, running=plan.running)
+    context.set(full=plan.batch_size == rows, shuffle=shuffle_address() if shuffled else 0)
+    if predicts:
         context.set(link=program.link)
-    if score:
-        context.set(validation_score=score_address(score, program.F))
+    if plan.score:
+        context.set(validation_score=score_address(plan.score, program.F))
     context.release()
     return context

@@ -1,15 +1,9 @@
 """The fits of a population: threads take one after the other from a queue, without Python in between.
 
-Each fit has a record, and each thread memory for one fit, which serves all fits that the thread takes::
-
-      records    | fit 0 | fit 1 | fit 2 | ...          queue   [ fits taken | whether to stop ]
-                     |
-                     v  a thread that takes fit 0 writes its own addresses into the record
-      memory     | thread 0: tile, workspace, ... | thread 1: tile, workspace, ... | ...
+Each fit has a record. A thread that takes a fit writes the addresses of its own memory, for one fit, into the record.
 """
 
 import ctypes
-import time
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any
@@ -34,7 +28,7 @@ from .jit import INNER
 from .jit.addresses import call_epochs, doubles_at, words_at
 from .jit.fit_record import FIT, LINE, OFFSETS, KeptMemory, aligned, as_word, fit_at, starts_of
 from .jit.machine_code import address_of
-from .jit.threads import CLOCK, IS_WINDOWS, atomic_add, clock_frequency
+from .jit.threads import atomic_add, now
 from .run.epochs import MEMORY, Ended, Watched, epochs_address, stopping_at
 
 NOT_STARTED = -1
@@ -46,28 +40,6 @@ _RUN = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 8)
 _RECORD_BYTES = FIT.itemsize
 
 
-if IS_WINDOWS:
-    _clock = types.ExternalFunction(CLOCK, types.int32(types.intp))
-    _TICKS = clock_frequency()
-
-    @njit(**INNER)
-    def _now(place):
-        """Return the seconds of a clock; place is the address of two words for it to write."""
-        _clock(place)
-        return words_at(place, 2)[0] / _TICKS
-
-else:
-    _clock = types.ExternalFunction(CLOCK, types.int32(types.int32, types.intp))
-    _MONOTONIC = np.int32(time.CLOCK_MONOTONIC)
-
-    @njit(**INNER)
-    def _now(place):
-        """Return the seconds of a clock; place is the address of two words for it to write."""
-        _clock(_MONOTONIC, place)
-        time = words_at(place, 2)
-        return time[0] + 1e-9 * time[1]
-
-
 @njit(**INNER)
 def _fit(context, c, run_epochs, size):
     """Measure the initial losses, and run the epochs."""
@@ -75,8 +47,10 @@ def _fit(context, c, run_epochs, size):
     done[3] = 0
     if not c.running or c.validation.rows:
         c.epochs = 0  # which measures the losses
-        if stopping and _is_blind_at_start(c):
-            c.stopping = 0
+        if stopping:
+            rule = stopping_at(stopping)
+            if rule.from_lowest != 0 or (c.running and np.int64(rule.watched) == Watched.LOSS):
+                c.stopping = 0  # it ignores the initial parameters, or their loss is not measured
         call_epochs(run_epochs, (context, 0))
         c.epochs, c.stopping = epochs, stopping
         if done[3] == Ended.INTERRUPTED:
@@ -97,13 +71,6 @@ def _fit(context, c, run_epochs, size):
         call_epochs(run_epochs, (context, 0))
 
 
-@njit(**INNER)
-def _is_blind_at_start(c):
-    """Return whether early stopping ignores the initial parameters, or their loss is not measured."""
-    rule = stopping_at(c.stopping)
-    return rule.from_lowest != 0 or (c.running and np.int64(rule.watched) == Watched.LOSS)
-
-
 def run_members(contexts, numbers, count, queue, scratch, fields, offsets, run_epochs):
     """Run fits until all are taken or the queue says to stop.
 
@@ -121,9 +88,9 @@ def run_members(contexts, numbers, count, queue, scratch, fields, offsets, run_e
             words[offsets[field]] = own[field]
         words_at(c.tile_contents, 2)[0] = 0  # the tile may hold rows of the fit before
         seconds = doubles_at(c.seconds, 1)
-        seconds[0] = -_now(clock)
+        seconds[0] = -now(clock)
         _fit(context, c, run_epochs, size)
-        seconds[0] += _now(clock)
+        seconds[0] += now(clock)
 
 
 class MemberFits:
@@ -172,11 +139,10 @@ class MemberFits:
         self.done = _apart(M, 4, np.int64)
         self.done[:, 3] = NOT_STARTED
         self.seconds, self.epochs = np.zeros(M), epochs
+        start = network, self.thetas[0], batch, validation_batch, optimizer
+        moments = [moment[0] for moment in self.moments.values()]
         with at_most_threads(1):
-            moments = [moment[0] for moment in self.moments.values()]
-            finite = self.last_finite[0]
-            data = batch, validation_batch
-            fit = Epochs(network, self.thetas[0], *data, optimizer, moments, finite, plan, keeps_predictions)
+            fit = Epochs(*start, moments, self.last_finite[0], plan, keeps_predictions)
         self.uses_blas = fit.uses_blas
         self.work = epochs * batch.rows * fit.operations
         self.needed = fit.context.reserved
@@ -189,18 +155,9 @@ class MemberFits:
         fit.context.release()
         self.context = fit.context
         self.records = np.repeat(fit.context.record, M)
-        each = {
-            "theta": self.thetas,
-            "last_finite": self.last_finite,
-            "losses": self.losses,
-            "validation_losses": self.validation_losses,
-            "validation_scores": self.validation_scores,
-            "norms": self.norms,
-            "sizes": self.sizes,
-            "done": self.done,
-            "seconds": self.seconds,
-            **dict(zip(("first", "second"), self.moments.values(), strict=False)),
-        }
+        results = "losses", "validation_losses", "validation_scores", "norms", "sizes", "done", "seconds", "last_finite"
+        each = {"theta": self.thetas, **{name: getattr(self, name) for name in results}}
+        each |= dict(zip(("first", "second"), self.moments.values(), strict=False))
         if stopping:
             each |= {"memory": self.memory, "best": self.best}
         if keeps_predictions:
@@ -230,7 +187,7 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], bool]) -> None:
         A function that is called several times a second; all fits are stopped between two batches when it returns True.
     """
     F = cohorts[0].F
-    # As words: NumPy compares all fields of each pair of records before it joins them, 70 us a cohort.
+    # as words, since NumPy compares all fields of each pair of records before it joins them
     contexts = np.concatenate([cohort.records.view(np.int64) for cohort in cohorts]).view(cohorts[0].records.dtype)
     work = np.repeat([cohort.work for cohort in cohorts], [len(cohort.records) for cohort in cohorts])
     numbers = np.argsort(-work, kind="stable")
@@ -246,26 +203,15 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], bool]) -> None:
     all_rows = np.arange(max(contexts[rows]["rows"].max() for rows in ("training", "validation")))
     contexts["all_rows"] = all_rows.ctypes.data
     contexts["stop"] = queue[1:].ctypes.data
-    run_members = _RUN(members_address(F))
-    run_epochs = epochs_address(F)
-
+    run_members, run_epochs = _RUN(members_address(F)), epochs_address(F)
     kept = [(cohort.context, cohort.kept, memory, all_rows) for cohort in cohorts]
 
     def work_on(worker: int, kept: Any = kept) -> None:  # kept lives as long as a thread works
-        run_members(
-            contexts.ctypes.data,
-            numbers.ctypes.data,
-            len(contexts),
-            queue.ctypes.data,
-            scratch[worker].ctypes.data,
-            len(needed),
-            offsets.ctypes.data,
-            run_epochs,
-        )
-
-    uses_blas = any(cohort.uses_blas for cohort in cohorts)
+        fits, own = (contexts.ctypes.data, numbers.ctypes.data, len(contexts)), scratch[worker].ctypes.data
+        run_members(*fits, queue.ctypes.data, own, len(needed), offsets.ctypes.data, run_epochs)
 
     def all_work() -> None:
+        uses_blas = any(cohort.uses_blas for cohort in cohorts)
         with_single_threaded_blas(lambda: run_together(work_on, workers), uses_blas)
 
     # stop() has no line of Python, in which the handler of a signal could raise.

@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import as_strided
 from .. import catalog
 from ..core.layers import Dense, Dropout, LayerNorm
 from ..core.network import Network
-from ..core.penalties import L1, L2
+from ..core.penalties import L2
 from ..core.rows.inputs import Batch
 from ..core.rows.sparse import SparseBatch, SparseDense
 from .gemm.packed import packing_size
@@ -104,31 +104,32 @@ class Program:
         self.split_layers: list[SplitLayer] = []
         self.table = np.zeros(len(network.layers), LAYER)
         self.h = np.zeros((len(network.layers), H_SIZE))
-        self.operations = self._count_operations()
-        algorithms = [algorithm_of(I, O, batch, is_sparse) for I, O, is_sparse in self._dense_sizes()]
-        self.uses_blas = Algorithm.BLAS in algorithms
+        inputs = network.inputs, *network.widths
+        dense = [number for number, layer in enumerate(network.layers) if isinstance(layer, Dense)]
+        self.dense_sizes = [(inputs[n], inputs[n + 1], isinstance(network.layers[n], SparseDense)) for n in dense]
+        # Multiplications and additions of three products for each weight, and about 40 of each activation.
+        self.operations = 6 * sum(I * O for I, O, _ in self.dense_sizes) + 40 * sum(network.widths)
+        algorithms = [algorithm_of(I, O, batch, is_sparse) for I, O, is_sparse in self.dense_sizes]
+        self.uses_blas, self.number = Algorithm.BLAS in algorithms, np.dtype(F).itemsize
         self.by_rows = isinstance(network.layers[0], Dense) and algorithms[0] is Algorithm.BLAS
         self.large = self.by_rows or Algorithm.PACKED in algorithms
         self.workspace_size = 0  # for one row, until the tile's rows are known
         self.packing_at = self._reserve(-(-packing_size(F) // LARGE_TILE)) if Algorithm.PACKED in algorithms else 0
-        starts = {tensor.layer: tensor.start for tensor in reversed(network.layout.tensors)}
-        inputs = network.inputs
-        for number, (layer, outputs) in enumerate(zip(network.layers, network.widths, strict=True)):
-            row = self.table[number]
-            row["inputs"], row["outputs"] = inputs, outputs
-            row["start"] = starts.get(number, 0)
-            row["output_at"] = self._reserve(outputs + 1)  # a dense layer's inputs end with ones
+        self.table["inputs"], self.table["outputs"] = (network.inputs, *network.widths[:-1]), network.widths
+        for tensor in reversed(network.layout.tensors):
+            self.table["start"][tensor.layer] = tensor.start
+        for row, h, layer in zip(self.table, self.h, network.layers, strict=True):
+            row["output_at"] = self._reserve(int(row["outputs"]) + 1)  # a dense layer's inputs end with ones
             if not isinstance(layer, Dense):
-                self.h[number] = hyperparameters(layer)
+                h[:] = hyperparameters(layer)
             self._describe(layer, row)
-            inputs = outputs
         self.tile = self._rows_of_tile()
         self.workspace_size *= self.tile
         self.table["output_at"] *= self.tile
         self.table["extra_at"] *= self.tile
         self.width, self.tile_features = max(network.inputs, *network.widths), network.inputs + 1
         if algorithms[:1] == [Algorithm.SPARSE]:  # no tile has as many features as there are columns
-            self.width, self.tile_features = max(network.widths), SPARSE_ROW_WORDS * 8 // np.dtype(F).itemsize
+            self.width, self.tile_features = max(network.widths), SPARSE_ROW_WORDS * 8 // self.number
 
     def _describe(self, layer: Any, row: np.ndarray) -> None:
         """Fill in a layer's type and the addresses of its loops, and reserve memory for what it keeps."""
@@ -162,30 +163,12 @@ class Program:
 
     def _rows_of_tile(self) -> int:
         """Return the most rows of a tile, when the workspace of a row is known."""
-        tile, bytes_a_row = LARGE_TILE if self.large else TILE, self.workspace_size * np.dtype(self.F).itemsize
+        tile, bytes_a_row = LARGE_TILE if self.large else TILE, self.workspace_size * self.number
         while not self.large and tile < LARGEST_TILE and 2 * tile * bytes_a_row <= TILE_BYTES:
             tile *= 2
         if self.batch:  # a shard is one tile
             tile = max(tile, -(-self.batch // self.shards(self.batch)))
         return tile
-
-    def _multiple(self) -> int:
-        """Return the number of which the rows of a training tile are a multiple."""
-        small = self.tile > TILE and not (self.large or self.batch)
-        if not small or self.network.random:  # rows of padding would need masks
-            return 1
-        return VECTOR_BYTES // np.dtype(self.F).itemsize
-
-    def _count_operations(self) -> int:
-        """Count multiplications and additions of three products for each weight, and about 40 of each activation."""
-        products = 6 * sum(I * O for I, O, _ in self._dense_sizes())
-        return products + 40 * sum(self.network.widths)
-
-    def _dense_sizes(self) -> list[tuple[int, int, bool]]:
-        """Return the inputs and outputs of dense layers, and whether their inputs are sparse."""
-        inputs = (self.network.inputs, *self.network.widths)
-        layers = zip(self.network.layers, inputs, self.network.widths, strict=False)
-        return [(I, O, isinstance(layer, SparseDense)) for layer, I, O in layers if isinstance(layer, Dense)]
 
     def shards(self, rows: int) -> int:
         """Return the number of shards of a batch: it depends on the problem alone, never on the threads.
@@ -201,7 +184,7 @@ class Program:
         """Return the program for batches of this number of rows, where threads may split layers; see `parallelism`."""
         if rows * self.operations < 2 * SHARD_OPERATIONS:
             return self
-        if all(split_of(I, O, rows, is_sparse) is WeightSplit.NONE for I, O, is_sparse in self._dense_sizes()):
+        if all(split_of(I, O, rows, is_sparse) is WeightSplit.NONE for I, O, is_sparse in self.dense_sizes):
             return self
         return program_of(self.network, self.F, rows)
 
@@ -240,18 +223,15 @@ class Program:
     @lru_cache(maxsize=256)  # noqa: B019
     def _training_template(self) -> Context:
         """Return the template context of all losses and gradients."""
-        network, spans = self.network, self._weight_spans()
-        strengths = {
-            field: float(
-                sum(p.strength for p in network.penalties if isinstance(p, penalty) and p.averaged == averaged)
-            )
-            for field, penalty, averaged in (
-                ("l2", L2, False),
-                ("l2_averaged", L2, True),
-                ("l1", L1, False),
-                ("l1_averaged", L1, True),
-            )
-        }
+        network = self.network
+        penalized = [t for t in network.layout.tensors if t.penalized and network.penalties]
+        spans = np.array([(t.start, t.start + t.size) for t in penalized], np.int64)
+        strengths = dict.fromkeys(("l2", "l2_averaged", "l1", "l1_averaged"), 0.0)
+        for penalty in network.penalties:
+            kind = "l2" if isinstance(penalty, L2) else "l1"
+            strengths[f"{kind}_averaged" if penalty.averaged else kind] += penalty.strength
+        # A small tile has whole vectors, unless rows of padding would need masks.
+        is_padded = self.tile > TILE and not (self.large or self.batch or network.random)
         return Context(
             self._prediction_template(),
             loss=loss_address(network.loss_function, self.F),
@@ -260,7 +240,7 @@ class Program:
             spans=spans,
             weight_spans=len(spans),
             **strengths,
-            row_multiple=self._multiple(),
+            row_multiple=VECTOR_BYTES // self.number if is_padded else 1,
             delta_size=(self.width + 3) * self.tile,  # the softmax loss needs three features more
             gradient_of_rows=gradient_address(self.F),
             gradient_of_batch=batch_address(self.F) if self.split_layers else 0,
@@ -274,26 +254,19 @@ class Program:
         """The blocks in which parameters are summed and moved; see `parallelism.blocks_of`."""
         return blocks_of(self.network.layout.size, BLOCK, self.split_layers)
 
-    def _weight_spans(self) -> np.ndarray:
-        """Return where penalized weights start and end."""
-        penalized = [t for t in self.network.layout.tensors if t.penalized and self.network.penalties]
-        return np.array([(t.start, t.start + t.size) for t in penalized], np.int64)
-
     def context(self, workers: int) -> Context:
         """Return a context for predictions, with memory for a tile of each worker."""
         context = Context(self._prediction_template(), workers=workers)
-        context.reserve(**self._tile_memory(workers))
+        context.reserve(**self._tile_memory(workers * self.number))
         return context
 
     def training_context(self, workers: int, **memory: int) -> Context:
         """Return a context for losses and gradients, with memory for each worker or shard and for more fields."""
         context = Context(self._training_template(), workers=workers)
-        places = max(self.shards(self.batch), workers) if self.split_layers else workers
-        numbers = places * np.dtype(self.F).itemsize
+        numbers = self.number * (max(self.shards(self.batch), workers) if self.split_layers else workers)
         delta_bytes = numbers * (self.width + 3) * self.tile
         context.reserve(
-            True,
-            **self._tile_memory(places),
+            **self._tile_memory(numbers),
             row_weights=numbers * self.tile,
             row_losses=numbers * self.tile,
             deltas=2 * delta_bytes,
@@ -304,13 +277,10 @@ class Program:
         )
         return context
 
-    def _tile_memory(self, places: int) -> dict[str, int]:
-        size = np.dtype(self.F).itemsize
-        return {
-            "tile": places * size * self.tile_features * self.tile,
-            "targets": places * size * self.network.outputs * self.tile,
-            "workspace": places * size * self.workspace_size,
-        }
+    def _tile_memory(self, numbers: int) -> dict[str, int]:
+        features = {"tile": self.tile_features, "targets": self.network.outputs}
+        rows = {name: numbers * count * self.tile for name, count in features.items()}
+        return {**rows, "workspace": numbers * self.workspace_size}
 
 
 def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> dict[str, Any]:

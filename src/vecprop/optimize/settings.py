@@ -1,6 +1,6 @@
 """The settings of training, and the plan of an epoch that follows from them."""
 
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -36,7 +36,7 @@ class Plan:
 
     batch_size: int
     shuffle: bool
-    seed: int
+    seed: int = field(compare=False)  # plans that differ in it alone have the same kernels and memory
     clip: float | None
     running: bool
     score: Score | None = None
@@ -68,11 +68,11 @@ class TrainingSettings:
                 f"The optimizer is {optimizer!r}: give one such as Momentum(learning_rate=0.01) or LBFGS()."
             )
         smallest = float(namespace(theta).finfo(theta.dtype).smallest_normal)
-        for field in getattr(optimizer, "positive", ()):
-            if getattr(optimizer, field) < smallest:
+        for setting in getattr(optimizer, "positive", ()):
+            if (value := getattr(optimizer, setting)) < smallest:
                 raise ValueError(
-                    f"The {field} of {name} is {getattr(optimizer, field)}, but theta has dtype {theta.dtype}, whose "
-                    f"smallest normal number is {smallest:.2g}."
+                    f"The {setting} of {name} is {value}, but theta has dtype {theta.dtype}, whose smallest normal "
+                    f"number is {smallest:.2g}."
                 )
         if not isinstance(theta, np.ndarray):
             require_writable(theta)
@@ -85,9 +85,9 @@ class TrainingSettings:
                 "LBFGS needs a loss that stays the same, but this network has dropout: use another optimizer."
             )
         size = 1 if self.batch_size is None else self.batch_size
-        for field, value, least in (("epochs", self.epochs, 0), ("batch_size", size, 1)):
+        for setting, value, least in (("epochs", self.epochs, 0), ("batch_size", size, 1)):
             if not isinstance(value, int | np.integer) or not is_within(value, least):
-                raise ValueError(f"{field} is {value!r}, but a whole number of at least {least} is needed.")
+                raise ValueError(f"{setting} is {value!r}, but a whole number of at least {least} is needed.")
         if not isinstance(self.seed, int | np.integer):
             raise TypeError(f"seed is {self.seed!r}, but a whole number is needed.")
         clip: Any = self.clip

@@ -1,12 +1,18 @@
-"""Products of large matrices, packed as a BLAS packs them; `gemm` draws the panels.
+"""Products of large matrices, packed as a BLAS packs them.
 
-A block of C is the product of one panel of A and one panel of B, and its sums stay in registers. The workspace holds
-the two packed pieces, one behind the other::
+In large matrices a row lies a page of memory apart from the next. So pieces of A and B, of at most `PIECE_DEPTH`, are
+copied into panels that are read from front to back, and a block of C is the product of one panel of each::
 
-      workspace
-      +--------------------------------------+--------------------------------------+
-      | piece of A: PIECE_ROWS * PIECE_DEPTH | piece of B: PIECE_PANELS panels      |
-      +--------------------------------------+--------------------------------------+
+      A, 38 panels of 14 rows                 B, 32 panels of two vectors' columns
+      +-----------------------------+         +------+------+---
+      | k=0: a a a ... a (14 rows)  |         | k=0  | k=0  |
+      | k=1: a a a ... a            |  panel  | k=1  | k=1  |   each panel: K rows of two vectors
+      | ...                         |         | ...  | ...  |
+      +-----------------------------+         +------+------+---
+      | next 14 rows                |           ^
+                                                one of these stays in the first-level cache while all of A is read
+
+Both pieces share the second-level cache; the workspace holds them, one behind the other.
 """
 
 from functools import cache

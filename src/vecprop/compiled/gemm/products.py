@@ -1,7 +1,7 @@
-"""Products and transposes of the matrices of a tile, block by block, without packing; `gemm` draws a block.
+"""Products and transposes of the matrices of a tile, block by block, without packing.
 
-A BLAS packs its operands and plans each call. That pays for large matrices, but costs as much as the product itself for
-the matrices of one tile. SciPy's BLAS is called on processors without the wide vectors that blocks are made for.
+A BLAS packs its operands and plans each call, which costs as much as the product itself for the matrices of one tile.
+SciPy's BLAS is called on processors without the wide vectors that blocks are made for.
 """
 
 import os
@@ -185,11 +185,7 @@ def _gemm(typing, address, transposed, sizes, beta, like, A, B, C):
             return builder.bitcast(place, letter.as_pointer())
 
         def flag(place):  # 84 is "T", 78 is "N"
-            return stored(
-                builder.select(
-                    builder.extract_value(transposed, place), ir.Constant(letter, 84), ir.Constant(letter, 78)
-                )
-            )
+            return stored(builder.select(builder.extract_value(transposed, place), letter(84), letter(78)))
 
         def size(place):
             return stored(builder.trunc(builder.extract_value(sizes, place), integer))
@@ -202,17 +198,8 @@ def _gemm(typing, address, transposed, sizes, beta, like, A, B, C):
         builder.call(builder.inttoptr(address, function), arguments)
         return context.get_dummy_value()
 
-    signature = types.void(
-        types.intp,
-        types.UniTuple(types.boolean, 2),
-        types.UniTuple(types.intp, 6),
-        like,
-        like,
-        types.intp,
-        types.intp,
-        types.intp,
-    )
-    return signature, generate
+    tuples = types.UniTuple(types.boolean, 2), types.UniTuple(types.intp, 6)
+    return types.void(types.intp, *tuples, like, like, *[types.intp] * 3), generate
 
 
 @njit(nogil=True, error_model="numpy")
@@ -220,13 +207,6 @@ def blas_product(blas, A, A_by_columns, B, B_by_columns, add, C, M, N, K):
     """C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N): flat arrays by rows, or A and B by columns."""
     zero = A.dtype.type(0)
     # BLAS reads matrices by columns, and a matrix by rows is then its transpose: so it computes Cᵀ = Bᵀ Aᵀ.
-    _gemm(
-        blas,
-        (B_by_columns != 0, A_by_columns != 0),
-        (N, M, K, K if B_by_columns else N, M if A_by_columns else K, N),
-        zero + add,
-        zero,
-        B.ctypes.data,
-        A.ctypes.data,
-        C.ctypes.data,
-    )
+    sizes = N, M, K, K if B_by_columns else N, M if A_by_columns else K, N
+    matrices = B.ctypes.data, A.ctypes.data, C.ctypes.data
+    _gemm(blas, (B_by_columns != 0, A_by_columns != 0), sizes, zero + add, zero, *matrices)

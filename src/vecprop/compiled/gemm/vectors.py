@@ -1,14 +1,8 @@
 """Instructions on the processor's vectors, for blocks of matrices that stay in its registers.
 
 Numba compiles no loop to a block of sums in registers, nor to a transpose inside them. So each instruction is written
-here. Masks cut off the part of a block that lies beyond the edges of a matrix::
-
-      vector 0     vector 1              N = 6 columns, vectors of 4 lanes
-    [ x x x x ]  [ x x . . ]   row 0
-    [ x x x x ]  [ x x . . ]   row 1     a column beyond N: its lane is masked, so it is neither loaded nor stored
-    [ x x x x ]  [ x x . . ]   row 1     a row beyond M: the last row is computed and stored once more
-
-Masks of rows would take instructions in the inner loop; the last row's address, used again, takes none.
+here. A column beyond the edge of a matrix is masked, so it is neither loaded nor stored. A row beyond it is the last
+row, computed and stored once more: masks of rows would take instructions in the inner loop.
 """
 
 from collections.abc import Callable, Sequence
@@ -401,7 +395,7 @@ def transposed_block(F: type, lanes: int, indexed: bool) -> Any:
         rows = [v.load(row, columns) for row in rows_of(A, A_m, lanes, M, *indices)]
         for row in v.indexed_rows(A, A_m, lanes, M, *indices, first=lanes) if indexed else ():
             v.prefetch(row)  # the processor cannot guess where the next block's rows lie
-        # Halves are exchanged first, then quarters, and single elements last; `gemm` draws it.
+        # Halves are exchanged first, then quarters, and single elements last.
         part = lanes // 2
         while part:
             for m in [m for m in range(lanes) if not m & part]:

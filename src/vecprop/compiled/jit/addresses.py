@@ -1,12 +1,8 @@
 """Addresses as arrays, which kernels read and write, and as functions, which they call.
 
-Numba has `carray` for this. It counts references, which takes the compiler a tenth of its time, and kernels own nothing
-that could be counted.
-
-Numba has no expression for calls through addresses; here each is named after what it calls. A loop over a formula is
-compiled by itself and called by its address. So the kernels around it are compiled once and serve every choice of
-activation, loss and optimizer. Each signature is written twice: here for the caller, and with the function that is
-called.
+Numba's `carray` counts references, which takes the compiler a tenth of its time. Numba has no expression for calls
+through addresses; here each is named after what it calls. So a loop over a formula is compiled by itself, and the
+kernels around it once for every choice of activation, loss and optimizer.
 """
 
 from typing import Any
@@ -26,16 +22,15 @@ def array_of(element, dimensions):
         number = context.get_data_type(element)
         address, sizes = values[0], list(values[1 : 1 + dimensions])
         pointer = number.as_pointer()
-        if isinstance(address.type, type(pointer)):
-            data = builder.bitcast(address, pointer)
-        else:
-            data = builder.inttoptr(address, pointer)
+        cast = builder.bitcast if isinstance(address.type, type(pointer)) else builder.inttoptr
         itemsize = context.get_constant(types.intp, context.get_abi_sizeof(number))
         strides = [itemsize]
         for size in sizes[:0:-1]:
             strides.insert(0, builder.mul(strides[0], size))
         array = context.make_array(array_type)(context, builder)
-        context.populate_array(array, data=data, shape=sizes, strides=strides, itemsize=itemsize, meminfo=None)
+        context.populate_array(
+            array, data=cast(address, pointer), shape=sizes, strides=strides, itemsize=itemsize, meminfo=None
+        )
         return array._getvalue()  # noqa: SLF001
 
     return array_type, generate
@@ -62,18 +57,13 @@ def numbers_at(typing, address, size, like):
     return array_type(types.intp, types.intp, like), generate
 
 
-@intrinsic
-def words_at(typing, address, size):
-    """Return the ``size`` words at an address, as an array."""
-    array_type, generate = array_of(types.int64, 1)
-    return array_type(types.intp, types.intp), generate
+def _reader(element):
+    """Return a function that returns the numbers at an address, given their count, as an array."""
+    array_type, generate = array_of(element, 1)
+    return intrinsic(lambda typing, address, size: (array_type(types.intp, types.intp), generate))
 
 
-@intrinsic
-def doubles_at(typing, address, size):
-    """Return the ``size`` doubles at an address, as an array."""
-    array_type, generate = array_of(types.float64, 1)
-    return array_type(types.intp, types.intp), generate
+words_at, doubles_at = _reader(types.int64), _reader(types.float64)
 
 
 @intrinsic
@@ -161,10 +151,9 @@ def _caller(*arguments, result=None):
             returned = ir.VoidType() if result is None else _TYPES[result]
             function = ir.FunctionType(returned, [_TYPES[name] for name in arguments]).as_pointer()
             parts = [builder.extract_value(operands[1], place) for place in range(len(arguments))]
-            parts = [
-                builder.inttoptr(part, _TYPES[name]) if name == "address" else part
-                for part, name in zip(parts, arguments, strict=True)
-            ]
+            for place, name in enumerate(arguments):
+                if name == "address":
+                    parts[place] = builder.inttoptr(parts[place], _TYPES[name])
             value = builder.call(builder.inttoptr(operands[0], function), parts)
             return context.get_dummy_value() if result is None else value
 

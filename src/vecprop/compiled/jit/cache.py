@@ -1,8 +1,7 @@
 """The cache of compiled kernels: a folder of the user's with one file for each kernel, named after its code.
 
-Kernels that reach the same code have the same machine code, whatever else has changed in their files. So the name of a
-kernel has a digest of the code that it reaches: its own and that of all functions it calls, without comments and
-docstrings. A file is a checksum of 32 bytes and the machine code behind it.
+The name of a kernel has a digest of the code that it reaches: its own and that of all functions it calls, without
+comments and docstrings. A file is a checksum of 32 bytes and the machine code behind it.
 """
 
 import dis
@@ -33,7 +32,7 @@ _OUTSIDE = {"numba", "numpy", "llvmlite", "builtins", "math", "typing"}
 """Packages whose functions and classes are identified by name: their versions are part of a kernel's name too."""
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), range, np.generic, np.dtype)
-_BY_NAME = (BuiltinFunctionType, np.ufunc)
+_BY_NAME = (BuiltinFunctionType, ModuleType, np.ufunc)
 _BY_TEXT = (types.Type, ir.Type, ir.Constant)
 _CONSTANTS = frozenset(dis.hasconst)
 
@@ -56,49 +55,38 @@ def digest(*roots: Any) -> str:
     return made.hexdigest()
 
 
-def same_code(first: CodeType, second: CodeType) -> bool:
-    """Return whether two code objects do the same; comments, docstrings and line numbers do not count."""
-    return _instructions(first) == _instructions(second)
-
-
 def _described(value: Any) -> tuple[str, list[Any]]:
     """Return a description of a value, and the values that it consists of or reaches."""
+    kind = type(value).__name__
     if isinstance(value, FunctionType) and value in OVERLOADS:
         return f"overloaded {value.__qualname__}", [*OVERLOADS[value]]
     if isinstance(value, _PLAIN):
-        return f"{type(value).__name__} {value!r}", []
+        return f"{kind} {value!r}", []
     if is_jitted(value):
         return "compiled", [value.py_func, value.targetoptions]
-    if isinstance(value, ModuleType):
-        return f"module {value.__name__}", []
     if isinstance(value, _BY_NAME) or _is_outside(value):
-        return f"{value.__module__ if hasattr(value, '__module__') else ''} {value.__name__}", []
+        return f"{getattr(value, '__module__', kind)} {value.__name__}", []
     if isinstance(value, FunctionType):
-        return f"function {_instructions(value.__code__)}", [*_reached(value)]
+        return f"function {instructions(value.__code__)}", [*_reached(value)]
     if isinstance(value, property | staticmethod | classmethod):
-        return type(value).__name__, [value.fget if isinstance(value, property) else value.__func__]
+        return kind, [value.fget if isinstance(value, property) else value.__func__]
     if hasattr(value, "__wrapped__"):  # an intrinsic, or a function with a cache
         return "wrapped", [value.__wrapped__]
     if isinstance(value, EnumType):
-        return f"enum {value.__name__}", [
-            (name, member.value) for name, member in dict[str, Any](value.__members__).items()
-        ]
+        members: Any = value.__members__
+        return f"enum {value.__name__}", [(name, member.value) for name, member in members.items()]
     if isinstance(value, type):
         unsaid = "__", "_abc"  # what Python itself keeps there
-        own = [
-            part for name, part in vars(value).items() if isinstance(part, FunctionType) or not name.startswith(unsaid)
-        ]
+        own = [own for name, own in vars(value).items() if isinstance(own, FunctionType) or not name.startswith(unsaid)]
         return f"class {value.__qualname__}", [*value.__bases__, *own]
     if isinstance(value, np.ndarray):
         return f"array {value.dtype} {value.shape} {value.tobytes().hex()}", []
     if isinstance(value, _BY_TEXT):
-        return f"{type(value).__name__} {value}", []
+        return f"{kind} {value}", []
     if isinstance(value, set | frozenset):
-        return "set", sorted(value, key=repr)
-    if isinstance(value, tuple | list):
-        return type(value).__name__, [*value]
-    if isinstance(value, dict):
-        return "dict", [part for pair in value.items() for part in pair]
+        return kind, sorted(value, key=repr)
+    if isinstance(value, tuple | list | dict):
+        return kind, [*(value.items() if isinstance(value, dict) else value)]
     raise TypeError(f"A kernel reaches {value!r}, of which nobody can say whether it has changed.")
 
 
@@ -115,9 +103,8 @@ def _reached(function: FunctionType) -> Iterator[Any]:
     for name in names:
         if name in function.__globals__:
             yield (value := function.__globals__[name])
-            modules += (
-                [value] if isinstance(value, ModuleType) and value.__name__.partition(".")[0] not in _OUTSIDE else []
-            )
+            if isinstance(value, ModuleType) and value.__name__.partition(".")[0] not in _OUTSIDE:
+                modules.append(value)
     for module in modules:  # any of the names may be an attribute of it
         yield [vars(module)[name] for name in names if name in vars(module)]
     for cell in function.__closure__ or ():
@@ -134,7 +121,7 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 @lru_cache(maxsize=2048)
-def _instructions(code: CodeType) -> str:
+def instructions(code: CodeType) -> str:
     """Return the instructions of a code object with the constants that they load, which leaves out its docstring."""
     raw = bytearray(code.co_code)
     loaded, extended = [], 0
@@ -142,7 +129,7 @@ def _instructions(code: CodeType) -> str:
         operation, argument = raw[at], raw[at + 1] | extended << 8
         if operation in _CONSTANTS:
             raw[at + 1], constant = 0, code.co_consts[argument]
-            loaded.append(_instructions(constant) if isinstance(constant, CodeType) else _constant(constant))
+            loaded.append(instructions(constant) if isinstance(constant, CodeType) else _constant(constant))
         extended = argument if operation == dis.EXTENDED_ARG else 0
     arguments = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount
     names = code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars
@@ -151,10 +138,9 @@ def _instructions(code: CodeType) -> str:
 
 def _constant(value: Any) -> str:
     """Return a constant's type and value; the elements of a set are sorted."""
-    if isinstance(value, frozenset):
-        return f"frozenset {sorted(map(_constant, value))}"
-    if isinstance(value, tuple):
-        return f"tuple {list(map(_constant, value))}"
+    if isinstance(value, frozenset | tuple):
+        parts = [_constant(part) for part in value]
+        return f"{type(value).__name__} {sorted(parts) if isinstance(value, frozenset) else parts}"
     return f"{type(value).__name__} {value!r}"
 
 
@@ -164,8 +150,6 @@ except ImportError:  # on Windows
     fcntl = None
 
 _SUFFIX = ".kernel"
-_CHECKSUM = hashlib.sha256
-_CHECKSUM_BYTES = _CHECKSUM().digest_size
 
 
 @lru_cache(maxsize=1)
@@ -174,7 +158,7 @@ def folder() -> Path | None:
 
     A folder that can only be read is used if it has kernels. ``VECPROP_CACHE_DIR`` chooses another folder.
     """
-    for place in _places():
+    if place := _place():
         with refusals():
             place.mkdir(parents=True, exist_ok=True)
         if _is_writable(place) or any(place.glob(f"*{_SUFFIX}")):
@@ -193,25 +177,22 @@ def _is_writable(place: Path) -> bool:
     return False
 
 
-def _places() -> Iterator[Path]:
-    """Yield the folders that may hold the cache, the best one first."""
+def _place() -> Path | None:
+    """Return the folder that is to hold the cache, or None if the user has no home."""
     if chosen := os.environ.get("VECPROP_CACHE_DIR"):
-        yield Path(os.path.abspath(os.path.expanduser(chosen)))
-        return
+        return Path(os.path.abspath(os.path.expanduser(chosen)))
     if sys.platform == "win32":
-        home = os.environ.get("LOCALAPPDATA")
+        home = os.environ.get("LOCALAPPDATA", "~")
     elif sys.platform == "darwin":
         home = os.path.expanduser("~/Library/Caches")
     else:
         home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    if home and not home.startswith("~"):  # "~" stays if the user has no home
-        yield Path(home) / "vecprop"
+    return None if home.startswith("~") else Path(home) / "vecprop"
 
 
 def is_shared() -> bool:
     """Return whether this process can write kernels that other processes will find."""
-    path = folder()
-    return path is not None and _is_writable(path)
+    return (path := folder()) is not None and _is_writable(path)
 
 
 def _file(name: str) -> Path | None:
@@ -249,8 +230,8 @@ def kept(name: str) -> bytes | None:
     file = _file(name)
     with refusals():
         content = b"" if file is None else file.read_bytes()
-        checksum, code = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
-        if checksum == _CHECKSUM(code).digest():
+        checksum, code = content[:32], content[32:]
+        if checksum == hashlib.sha256(code).digest():
             return code
     return None
 
@@ -262,7 +243,7 @@ def keep(name: str, code: bytes) -> None:
         return
     with refusals():  # a full disk, or a read-only folder: the next process compiles it anew
         with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as made:
-            made.write(_CHECKSUM(code).digest() + code)
+            made.write(hashlib.sha256(code).digest() + code)
         try:
             os.replace(made.name, file)
         except OSError:

@@ -1,18 +1,7 @@
 """The record of a fit: named fields with all that a kernel reads and writes.
 
-Kernels are compiled once and take nothing but the address of this record. So a call costs the same however many fields
-there are, and nothing is unpacked on the way. Arrays belong to Python, or are parts of one block of memory that the
-context reserves; the record points to both::
-
-      Context._array: the record                     arrays that Python made
-      +-----------+----------+-------------+         +------------------+
-      | theta   o-|----------|-------------|-------> | parameters       |
-      | epochs  3 | clip 0.5 | tile      o-|---+     +------------------+
-      +-----------+----------+-------------+   |
-                                               |     reserved memory, each part from a multiple of LINE bytes on
-                                               |     +------------------+-----------+-------+-----
-                                               +---> | tile             | workspace | delta | ...
-                                                     +------------------+-----------+-------+-----
+Kernels take nothing but the address of this record, so a call costs the same however many fields there are. Arrays
+belong to Python, or are parts of one block of memory that the context reserves; the record points to both.
 """
 
 import ctypes
@@ -34,152 +23,77 @@ LINE = 128
 Threads that write within the same lines take them from each other at each write.
 """
 
-_WORD, _DOUBLE = np.int64, np.float64
-_ADDRESS = np.int64
 
+def _fields(names: str, kind: Any = np.int64) -> list[tuple[str, Any]]:
+    return [(name, kind) for name in names.split()]
+
+
+# Chosen are the numbers of the rows that are chosen from data_rows rows; starts are where each of sparse rows starts,
+# whose values are x. The scaler scales inputs as they are gathered, see `lower.row_loops`; the expander makes them from
+# rows of row_bytes, see `lower.conversion`, and kept, kept_count and edges are what it needs; kept_count is the bytes
+# between the columns of X if numbers are converted.
 ROWS = np.dtype(
-    [
-        ("x", _ADDRESS),
-        ("columns", _ADDRESS),  # of sparse rows, whose values are x, and where each row starts; an address of 0 is no
-        ("starts", _ADDRESS),  # array, here and below
-        ("t", _ADDRESS),
-        ("classes", _ADDRESS),  # instead of t
-        ("weight", _ADDRESS),
-        ("data_rows", _WORD),  # the rows of these arrays
-        ("chosen", _ADDRESS),  # the numbers of the rows that are chosen from them; 0 for all
-        ("rows", _WORD),  # the number of chosen rows
-        ("scaler", _ADDRESS),  # scales inputs as they are gathered, see `lower.row_loops`; 0 for not at all
-        ("shift", _ADDRESS),  # for each input
-        ("scale", _ADDRESS),
-        ("expander", _ADDRESS),  # makes inputs as they are gathered, see `lower.expansion` and `lower.conversion`; or 0
-        ("row_bytes", _WORD),  # between the rows of X
-        ("kept", _ADDRESS),  # the columns that are kept, their number, and the edges of their pieces
-        ("kept_count", _WORD),  # if numbers are converted, the bytes between the columns of X
-        ("edges", _ADDRESS),
-    ],
+    _fields(
+        "x columns starts t classes weight data_rows chosen rows "
+        "scaler shift scale expander row_bytes kept kept_count edges"
+    ),
     align=True,
 )
-"""Rows of data: the arrays, and which of their rows count."""
+"""Rows of data: addresses of the arrays, and which of their rows count. Classes stand instead of t."""
 
 FIT = np.dtype(
     [
-        # The network: its table of layers, their hyperparameters and the loss's.
-        ("table", _ADDRESS),
-        ("layers", _WORD),
-        ("h", _ADDRESS),
-        ("by_rows", _WORD),  # whether the first layer reads rows x features instead of features x rows
-        ("gather", _ADDRESS),
-        ("loss", _ADDRESS),
-        ("loss_h", _ADDRESS),
-        ("link", _ADDRESS),
-        ("theta", _ADDRESS),
-        ("p", _WORD),  # the number of parameters
-        ("outputs", _WORD),
-        ("inputs", _WORD),
-        # The data.
-        ("training", ROWS),
-        ("validation", ROWS),
-        ("whole", ROWS),  # whose mean the running loss is, if the training rows are a part of an epoch
-        ("numbers", _ADDRESS),  # of such a part among all rows, for their noise
-        ("validation_score", _ADDRESS),
-        # How losses of rows become the loss.
-        ("mean", _WORD),
-        ("spans", _ADDRESS),  # where penalized weights start and end in theta
-        ("weight_spans", _WORD),  # the number of spans
-        ("l2", _DOUBLE),
-        ("l2_averaged", _DOUBLE),
-        ("l1", _DOUBLE),
-        ("l1_averaged", _DOUBLE),
-        # Memory for a tile: one for each worker, or for each shard if layers are model parallel.
-        ("tile", _ADDRESS),
-        ("tile_features", _WORD),  # the numbers of a row in the tile
-        ("tile_rows", _WORD),  # the most rows of a tile
-        ("row_multiple", _WORD),  # the rows of a training tile are padded to a multiple of it
-        ("tile_contents", _ADDRESS),  # see `tiles.TILE_CONTENTS`
-        ("tile_places", _ADDRESS),  # the row numbers of a tile in the data
-        ("targets", _ADDRESS),
-        ("row_weights", _ADDRESS),
-        ("row_losses", _ADDRESS),
-        ("workspace", _ADDRESS),  # outputs of layers, what they keep for backward, and packed matrices
-        ("workspace_size", _WORD),
-        ("deltas", _ADDRESS),  # two for each tile: a dense layer reads one and writes the other
-        ("delta_size", _WORD),
-        ("transposed", _ADDRESS),  # a delta, transposed to rows x features
-        ("moved", _ADDRESS),  # a block's step of the optimizer
-        # Memory that workers share.
-        ("workers", _WORD),
-        ("barrier", _ADDRESS),
-        ("shards", _WORD),
-        ("gradients", _ADDRESS),  # one for each shard
-        ("partial_losses", _ADDRESS),  # one for each shard, or for each part of the rows that are measured
-        ("squares", _ADDRESS),  # for each block of parameters: its gradient's squared norm, its step's, its penalty
-        ("moves", _ADDRESS),
-        ("penalties", _ADDRESS),
-        ("blocks", _ADDRESS),
-        ("block_count", _WORD),
-        # The optimizer and the plan of the epochs.
-        ("gradient_of_rows", _ADDRESS),
-        ("gradient_of_batch", _ADDRESS),  # instead of it if layers are model parallel
-        ("update", _ADDRESS),
-        ("update_h", _ADDRESS),
-        ("first", _ADDRESS),  # the optimizer's first and second moments
-        ("second", _ADDRESS),
-        ("first_kept", _ADDRESS),  # the moments at the start of an epoch of several batches
-        ("second_kept", _ADDRESS),
-        ("clip", _DOUBLE),
-        ("rates", _ADDRESS),
-        ("rate_stride", _WORD),  # 1 for a learning rate of each step, 0 for one of all steps
-        ("steps_before", _WORD),
-        ("batch_size", _WORD),
-        ("epochs", _WORD),
-        ("stopping", _ADDRESS),
-        ("memory", _ADDRESS),  # of early stopping
-        ("best", _ADDRESS),
-        ("stop", _ADDRESS),  # a word that becomes 1 when the fit has to stop
-        ("first_epoch", _WORD),
-        ("first_step", _WORD),
-        ("noisy", _WORD),
-        ("full", _WORD),  # whether a batch is all rows
-        ("running", _WORD),  # whether the training loss is the mean over batches as they are met
-        ("shuffle", _ADDRESS),
-        ("seed", _WORD),
-        ("keys", _ADDRESS),
-        ("places", _ADDRESS),
-        ("order", _ADDRESS),
-        ("all_rows", _ADDRESS),  # 0, 1, 2, ...
-        # Results.
-        ("losses", _ADDRESS),
-        ("validation_losses", _ADDRESS),
-        ("validation_scores", _ADDRESS),
-        ("norms", _ADDRESS),
-        ("sizes", _ADDRESS),
-        ("done", _ADDRESS),
-        ("last_finite", _ADDRESS),
-        ("seconds", _ADDRESS),
-        ("predictions", _ADDRESS),
-        ("kept_predictions", _ADDRESS),  # of the validation rows after each epoch
+        # The network: its table of layers, their hyperparameters and the loss's. Its first layer reads rows x features
+        # if by_rows is set, else features x rows. There are p parameters.
+        *_fields("table layers h by_rows gather loss loss_h link theta p outputs inputs"),
+        # The data. Whole are all rows, whose mean the running loss is, if the training rows are a part of an epoch;
+        # numbers are those of the part's rows among all, for their noise.
+        *_fields("training validation whole", ROWS),
+        *_fields("numbers validation_score"),
+        # How losses of rows become the loss; spans are where penalized weights start and end in theta.
+        *_fields("mean spans weight_spans"),
+        *_fields("l2 l2_averaged l1 l1_averaged", np.float64),
+        # Memory for a tile: one for each worker, or for each shard if layers are model parallel. It has tile_features
+        # numbers for each of tile_rows rows, padded to a multiple. The workspace has outputs of layers, what they keep
+        # for backward, and packed matrices. There are two deltas: a dense layer reads one and writes the other.
+        *_fields("tile tile_features tile_rows row_multiple tile_contents tile_places targets row_weights row_losses"),
+        *_fields("workspace workspace_size deltas delta_size transposed moved"),
+        # Memory that workers share: gradients and partial losses of shards, and what is summed of blocks of parameters:
+        # squares of their gradients and moves, and penalties.
+        *_fields("workers barrier shards gradients partial_losses squares moves penalties blocks block_count"),
+        # The optimizer: its moments, now and at the start of an epoch of several batches. If layers are model parallel,
+        # gradient_of_batch takes the place of gradient_of_rows.
+        *_fields("gradient_of_rows gradient_of_batch update update_h first second first_kept second_kept"),
+        ("clip", np.float64),
+        # The plan of the epochs. The stride is 1 for a learning rate of each step, 0 for one of all steps. Stopping and
+        # memory are the rule of early stopping and its state; stop is a word that becomes 1 when the fit has to stop.
+        # Full says that a batch is all rows, running that the training loss is the mean over batches as they are met.
+        *_fields("rates rate_stride steps_before batch_size epochs stopping memory best stop first_epoch first_step"),
+        *_fields("noisy full running shuffle seed keys places order all_rows"),
+        # Results; kept_predictions are those of the validation rows after each epoch.
+        *_fields("losses validation_losses validation_scores norms sizes done last_finite seconds"),
+        *_fields("predictions kept_predictions"),
     ],
     align=True,
 )
-"""The fields of a fit's record: addresses of arrays and functions, numbers of rows, switches (0 or 1) and doubles."""
+"""The fields of a fit's record: addresses of arrays and functions, 0 for none; numbers; switches, 0 or 1; doubles."""
 
 fit_at = record_at(FIT)
 """Return the record at an address, in compiled code, where its fields are read and written by their names."""
 
 
 def _offsets(record: np.dtype, start: int = 0) -> dict[str, Any]:
-    """Return the offset of each field in words of eight bytes; those of a group are a dict of their own."""
-    fields = (record.fields or {}).items()
+    fields: Any = record.fields
     return {
         name: _offsets(own, start + offset) if own.fields else (start + offset) // 8
-        for name, (own, offset, *_) in fields
+        for name, (own, offset) in fields.items()
     }
 
 
 OFFSETS = _offsets(FIT)
 """The offset of each field in words of eight bytes: ``OFFSETS["epochs"]``, ``OFFSETS["training"]["x"]``."""
 
-_DOUBLES = {OFFSETS[name] for name in FIT.names or () if FIT[name] == _DOUBLE}
+_DOUBLES = {OFFSETS[name] for name in FIT.names or () if FIT[name] == np.float64}
 _AS_DOUBLE, _AS_WORD = Struct("d"), Struct("q")
 
 
@@ -251,22 +165,17 @@ class Context:
         """The record itself, as an array of one."""
         return self._array.view(FIT)
 
-    def reserve(self, kept: bool = False, /, **sizes: int) -> None:
-        """Reserve uninitialized memory for fields, by the number of bytes of each, once for each context.
-
-        If ``kept`` is true, the next context may recycle it when this one is gone; see `KeptMemory`.
-        """
+    def reserve(self, **sizes: int) -> None:
+        """Reserve uninitialized memory for fields, by the number of bytes of each, once for each context."""
         assert self._layout is None, "memory is reserved once"
         *starts, total = starts_of(sizes.values())
         self.reserved = sizes
-        self._layout = np.array([OFFSETS[name] for name in sizes]), np.array(starts), total + LINE, kept
+        self._layout = np.array([OFFSETS[name] for name in sizes]), np.array(starts), total + LINE
         self._take_memory(*self._layout)
 
-    def _take_memory(self, offsets: np.ndarray, starts: np.ndarray, size: int, kept: bool) -> None:
-        owner = KeptMemory(size) if kept else None
-        memory = np.empty(size, np.uint8) if owner is None else owner.bytes
-        self._array[offsets] = starts + aligned(address_of_array(memory))
-        self._memory = owner or memory
+    def _take_memory(self, offsets: np.ndarray, starts: np.ndarray, size: int) -> None:
+        self._memory = KeptMemory(size)
+        self._array[offsets] = starts + aligned(address_of_array(self._memory.bytes))
 
     def clear(self, name: str) -> None:
         """Fill the memory of a field with zeros."""

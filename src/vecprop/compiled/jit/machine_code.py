@@ -5,23 +5,18 @@ another process compiles it (`precompile`), while this one compiles those that a
 """
 
 import atexit
-import gc
 import multiprocessing
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import FunctionType
-from typing import Any, Protocol
-
-import llvmlite
-import numba
-import numpy as np
+from typing import Any
 
 from ...system.threads import allowed_threads, apart, forks_wait
 from . import OPTIONS
@@ -29,24 +24,12 @@ from .cache import alone, digest, folder, is_kept, is_shared, keep, kept
 from .numba_internals import compiled, loaded, settings
 
 _CODE = """
-import importlib, os, sys, threading, time
-_, parent, module, kernel, kind, *sys.path = sys.argv
-def end_with_parent():
-    while os.getppid() == int(parent):
-        time.sleep(0.2)
-    os._exit(1)
-if hasattr(os, "fork"):  # elsewhere a process keeps the number of a parent that has ended
-    threading.Thread(target=end_with_parent, daemon=True).start()
+import importlib, sys
+_, module, kernel, kind, *sys.path = sys.argv
 sys.modules["scipy.linalg"] = None  # Numba would import it for products of arrays, which the kernel has none of
 import numpy
 getattr(importlib.import_module(module), kernel)(getattr(numpy, kind)).address()
 """
-
-
-class _Named(Protocol):
-    @property
-    def name(self) -> str: ...
-
 
 _LONGEST = 60
 """The most seconds to wait for the other process: it takes about three, and many more on a busy machine."""
@@ -68,31 +51,22 @@ if hasattr(os, "register_at_fork"):
 
 
 @cache
-def precompile(kernel: Callable[[type], _Named], F: type) -> None:
-    """Start to compile a kernel in another process, unless the cache has it or cannot be written.
-
-    Later calls do nothing. `wait_for` waits until the kernel is there.
-    """
+def precompile(kernel: Callable[[type], "Kernel"], F: type) -> None:
+    """Start to compile a kernel in another process, unless the cache has it or cannot be written; see `wait_for`."""
     name = kernel(F).name
     with _one_at_a_time:
-        if name not in _running and is_shared() and not is_kept(name) and _can_start():
-            _start(name, kernel.__module__, kernel.__name__, F.__name__)
-
-
-def _start(name: str, *arguments: str) -> None:
-    """Start a process that compiles a kernel, with the same import path as this one."""
-    path, nothing = folder(), subprocess.DEVNULL
-    assert path is not None
-    places = [place for place in sys.path if isinstance(place, str)]
-    with suppress(OSError, ValueError):  # no process can be started: the kernel will be compiled here
-        _running[name] = subprocess.Popen(
-            [sys.executable, "-I", "-c", _CODE, str(os.getpid()), *arguments, *places],
-            env={**os.environ, "VECPROP_CACHE_DIR": str(path)},
-            stdin=nothing,
-            stdout=nothing,
-            stderr=nothing,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
+        if name in _running or is_kept(name) or not (is_shared() and _can_start()):
+            return
+        places = [place for place in sys.path if isinstance(place, str)]
+        with suppress(OSError, ValueError):  # no process can be started: the kernel will be compiled here
+            _running[name] = subprocess.Popen(
+                [sys.executable, "-I", "-c", _CODE, kernel.__module__, kernel.__name__, F.__name__, *places],
+                env={**os.environ, "VECPROP_CACHE_DIR": str(folder())},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
 
 
 def _can_start() -> bool:
@@ -112,11 +86,10 @@ def _end() -> None:
 def wait_for(name: str) -> None:
     """Wait for the process that compiles a kernel of this name, if one was started here."""
     if process := _running.get(name):
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(_LONGEST)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()
+        process.wait()
         _running.pop(name, None)
 
 
@@ -135,30 +108,8 @@ def _say() -> None:
         print("vecprop: compiling for this processor, once", file=sys.stderr, flush=True)
 
 
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Pause garbage collection, which would take up to a fifth of the time of compiling."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-@cache
-def _compiler() -> tuple[Any, ...]:
-    """Return all that machine code depends on in addition to its source: libraries, processor, and Numba's settings."""
-    return numba.__version__, llvmlite.__version__, np.__version__, sys.version, *settings()
-
-
 def filled_in(template: FunctionType, suffix: str, **names: Any) -> FunctionType:
-    """Return a copy of a template function whose global names have these values.
-
-    The suffix becomes part of the copy's name. It has to be unique among the copies of a template: the linker takes
-    code of one name for the same code, even if two processes have compiled it.
-    """
+    """Return a copy of a template function, named with a suffix, whose global names have these values."""
     function = FunctionType(template.__code__, {**template.__globals__, **names}, template.__name__)
     function.__qualname__ = f"{template.__name__}_{suffix}"
     function.__module__ = template.__module__
@@ -170,7 +121,7 @@ class Kernel:
 
     def __init__(self, template: FunctionType, signature: Any, suffix: str, **names: Any) -> None:
         self.function, self.signature = filled_in(template, suffix, **names), signature
-        made_of = digest(self.function, str(self.signature), _OPTIONS, _compiler())
+        made_of = digest(self.function, str(self.signature), _OPTIONS, settings())
         self.name = f"{self.function.__module__.rpartition('.')[2]}.{self.function.__qualname__}-{made_of[:24]}"
 
     def address(self) -> int:
@@ -189,8 +140,7 @@ class Kernel:
         _say()
         with alone(self.name):
             if (code := kept(self.name)) is None:  # or else another process has compiled it meanwhile
-                with _no_garbage_collection():
-                    code = compiled(self.function, self.signature, _OPTIONS)
+                code = compiled(self.function, self.signature, _OPTIONS)
                 keep(self.name, code)
         _last_said = time.monotonic()
         return code

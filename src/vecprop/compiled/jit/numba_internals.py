@@ -1,10 +1,15 @@
 """What Numba does not export: the object code of a function, and the processor and settings that it compiles for."""
 
+import gc
+import sys
+from functools import cache
 from types import FunctionType
 from typing import Any
 
+import llvmlite
+import numba
+import numpy as np
 from llvmlite import binding
-from numba import cfunc
 from numba.core import config
 from numba.core.registry import cpu_target
 
@@ -14,7 +19,13 @@ _engines: list[Any] = []  # an address is valid as long as the engine that has l
 
 def compiled(function: FunctionType, signature: Any, options: dict[str, Any]) -> bytes:
     """Return the object code of a function that C can call, behind the name that it has there."""
-    made: Any = cfunc(signature, **options)(function)
+    collects = gc.isenabled()
+    gc.disable()  # or a fifth of the time would go there
+    try:
+        made: Any = numba.cfunc(signature, **options)(function)
+    finally:
+        if collects:
+            gc.enable()
     # Numba's own cache keeps code by its source file, and needs twice the time of a warm start.
     return made.native_name.encode() + b"\0" + made._library._get_compiled_object()
 
@@ -30,10 +41,12 @@ def loaded(code: bytes) -> int:
     return engine.get_function_address(name.decode())
 
 
+@cache
 def settings() -> tuple[Any, ...]:
-    """Return the processor and Numba's settings, on which machine code depends; prepare LLVM for both."""
-    target: Any = cpu_target.target_context
-    return repr(target.codegen().magic_tuple()), _settings.BOUNDSCHECK, _settings.OPT
+    """Return what machine code depends on beside its source: libraries, processor, settings; and prepare LLVM."""
+    processor: Any = cpu_target.target_context.codegen()
+    versions = numba.__version__, llvmlite.__version__, np.__version__, sys.version
+    return *versions, repr(processor.magic_tuple()), _settings.BOUNDSCHECK, _settings.OPT
 
 
 def processor_name() -> str:

@@ -1,9 +1,4 @@
-"""What the threads of a fit call: functions of the operating system, and the barrier at which they wait.
-
-Each platform has other functions of the system. Compiled code has names of our own for them, and each process says at
-import where the functions are.
-
-The barrier, at which the threads of a fit wait for each other, and the atomic words it is made of.
+"""What the threads of a fit call: functions of the system, under names of our own, and the barrier.
 
 ::
 
@@ -20,6 +15,7 @@ between two barriers, and all read it behind the second: so they leave at the sa
 
 import ctypes
 import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -27,29 +23,20 @@ from llvmlite import binding, ir
 from numba import njit, types
 
 from . import INNER, intrinsic
+from .addresses import words_at
 
 YIELD, CLOCK = "vecprop_yield", "vecprop_clock"
 IS_WINDOWS = sys.platform == "win32"
-
-_FUNCTIONS = {YIELD: "SwitchToThread", CLOCK: "QueryPerformanceCounter"}
-if not IS_WINDOWS:
-    _FUNCTIONS = {YIELD: "sched_yield", CLOCK: "clock_gettime"}
+_NAMES = ("SwitchToThread", "QueryPerformanceCounter") if IS_WINDOWS else ("sched_yield", "clock_gettime")
+_library: Any = ctypes.CDLL("kernel32" if IS_WINDOWS else None)
 
 
-def _library() -> Any:
-    """Return the library that has the functions: Windows's kernel, or what this process has loaded."""
-    return ctypes.CDLL("kernel32" if IS_WINDOWS else None)
-
-
-def made_known() -> str | None:
+def made_known(names: tuple[str, ...] = _NAMES) -> str | None:
     """Make the functions known to compiled code; return the name of one that the system does not have, or None."""
-    for name, function in _FUNCTIONS.items():
-        try:
-            address = ctypes.cast(getattr(_library(), function), ctypes.c_void_p).value
-        except (AttributeError, OSError):
-            return function
-        assert address is not None
-        binding.add_symbol(name, address)
+    for symbol, name in zip((YIELD, CLOCK), names, strict=True):
+        if not hasattr(_library, name):
+            return name
+        binding.add_symbol(symbol, ctypes.cast(_library[name], ctypes.c_void_p).value or 0)
     return None
 
 
@@ -57,11 +44,28 @@ MISSING = made_known()
 """The name of a function that the system does not have, so that no kernel can run; None if it has all."""
 
 
-def clock_frequency() -> float:
-    """Return the ticks of Windows's clock in a second."""
-    ticks = ctypes.c_int64()
-    _library().QueryPerformanceFrequency(ctypes.byref(ticks))
-    return float(ticks.value)
+if IS_WINDOWS:
+    _clock = types.ExternalFunction(CLOCK, types.int32(types.intp))
+    _frequency = ctypes.c_int64()
+    _library.QueryPerformanceFrequency(ctypes.byref(_frequency))
+    _TICKS = float(_frequency.value)  # in a second
+
+    @njit(**INNER)
+    def now(place):
+        """Return the seconds of a clock; place is the address of two words for it to write."""
+        _clock(place)
+        return words_at(place, 2)[0] / _TICKS
+
+else:
+    _clock = types.ExternalFunction(CLOCK, types.int32(types.int32, types.intp))
+    _MONOTONIC = np.int32(time.CLOCK_MONOTONIC)
+
+    @njit(**INNER)
+    def now(place):
+        """Return the seconds of a clock; place is the address of two words for it to write."""
+        _clock(_MONOTONIC, place)
+        words = words_at(place, 2)
+        return words[0] + 1e-9 * words[1]
 
 
 _WORD = ir.IntType(64)

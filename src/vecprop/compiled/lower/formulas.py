@@ -30,7 +30,7 @@ from numba import njit
 from ...core import elementary as core_elementary
 from ...optimize.optimizers import Optimizer
 from ..jit import OPTIONS
-from ..jit.cache import same_code
+from ..jit.cache import instructions
 from . import scalar_functions
 
 H_SIZE = 8
@@ -167,7 +167,8 @@ def _defined_in(tree: ast.Module, path: list[str], function: FunctionType) -> as
     codes = [compile(tree, "<formula>", "exec")]
     for code in codes:
         codes += [each for each in code.co_consts if isinstance(each, CodeType)]
-    is_same = any(code.co_qualname == ".".join(path) and same_code(code, function.__code__) for code in codes)
+    same = ".".join(path), instructions(function.__code__)
+    is_same = any((code.co_qualname, instructions(code)) == same for code in codes)
     return node if is_same and isinstance(node, ast.FunctionDef) else None
 
 

@@ -1,11 +1,11 @@
 """The loops over formulas: each activation, loss and optimizer becomes a function that kernels call by its address.
 
-Tiles hold features x rows, with the rows as the fast axis. So every inner loop runs over contiguous numbers and is
-vectorized, however narrow a layer is. Parts that mix features, the softmax and the normalization, keep their values of
-a row (its maximum, mean or deviation) as one more feature behind the others.
+Inner loops run over the rows of a tile, which are contiguous. Parts that mix features, the softmax and the
+normalization, keep their values of a row (its maximum, mean or deviation) as one more feature behind the others.
 """
 
 from functools import cache
+from inspect import signature
 from types import FunctionType
 from typing import Any
 
@@ -242,26 +242,15 @@ def _drop(I, rows, x, y, mask, numbers, h, seed, step, layer):
 UPDATES = (_update0, _update1, _update2)
 """The loops over an optimizer's formula, by the number of its moments; there are none for more of them."""
 
-_INTEGER, _H = types.intp, types.CPointer(types.float64)
-
 
 def _signature(template: FunctionType, F: type) -> Any:
-    """Return the signature of a template for numbers of type F; `addresses` has the same for its callers."""
-    a = types.CPointer(from_dtype(np.dtype(F)))
-    arguments = {
-        "_map": (_INTEGER, a, a, _H),
-        "_derivative": (_INTEGER, a, a, a, _H),
-        "_elementwise_link": (_INTEGER, _INTEGER, a, a, _H),
-        "_softmax_link": (_INTEGER, _INTEGER, a, a, _H),
-        "_elementwise_loss": (_INTEGER, _INTEGER, a, a, a, a, a, _H),
-        "_softmax_loss": (_INTEGER, _INTEGER, a, a, a, a, a, _H),
-        "_norm": (_INTEGER, _INTEGER, a, a, a, a, _H),
-        "_norm_back": (_INTEGER, _INTEGER, a, a, a, a, _INTEGER),
-        "_drop": (_INTEGER, _INTEGER, a, a, a, types.CPointer(_INTEGER), _H, _INTEGER, _INTEGER, _INTEGER),
-    }.get(template.__name__)
-    if arguments is None:
-        return types.float64(_INTEGER, types.float64, types.float64, a, a, a, a, a, _H)
-    return types.void(*arguments)
+    """Return the signature of a template, by the names of its arguments; `addresses` has the same for its callers."""
+    a, is_update = types.CPointer(from_dtype(np.dtype(F))), template.__name__.startswith("_update")
+    kinds: dict[str, Any] = {"h": types.CPointer(types.float64), "numbers": types.CPointer(types.intp)}
+    kinds |= dict.fromkeys(("n", "rows", "outputs", "I", "seed", "step", "layer", "add"), types.intp)
+    kinds |= dict.fromkeys(("rate", "t"), types.float64) if is_update else {}
+    arguments = [kinds.get(name, a) for name in signature(template).parameters]
+    return (types.float64 if is_update else types.void)(*arguments)
 
 
 @of_formulas

@@ -9,7 +9,6 @@ from math import factorial
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import njit, types
 from numba.extending import overload
 from numpy.polynomial import Chebyshev, Polynomial
@@ -26,15 +25,11 @@ _EXACT: Any = {**INNER, "fastmath": {"contract"}, "forceinline": True}
 
 
 @intrinsic
-def _float_of_bits(typing, bits):
-    made, kind = {types.int32: (types.float32, ir.FloatType()), types.int64: (types.float64, ir.DoubleType())}[bits]
-    return made(bits), lambda context, builder, signature, arguments: builder.bitcast(arguments[0], kind)
-
-
-@intrinsic
-def _bits_of_float(typing, x):
-    made, kind = {types.float32: (types.int32, ir.IntType(32)), types.float64: (types.int64, ir.IntType(64))}[x]
-    return made(x), lambda context, builder, signature, arguments: builder.bitcast(arguments[0], kind)
+def _reinterpreted(typing, x):
+    """Return the number of the bits of an integer, or the bits of a number as an integer."""
+    pairs = {types.int32: types.float32, types.int64: types.float64}
+    made = (pairs | {number: bits for bits, number in pairs.items()})[x]
+    return made(x), lambda context, builder, signature, values: builder.bitcast(values[0], context.get_value_type(made))
 
 
 @intrinsic
@@ -101,7 +96,7 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
         rounded = bounded * log2_e + rounding
         k = rounded - rounding
         r = (bounded - k * ln2_high) - k * ln2_low
-        power = _float_of_bits(I((_bits_of_float(rounded) + bias_of_half) << shift))
+        power = _reinterpreted(I((_reinterpreted(rounded) + bias_of_half) << shift))
         return exponential(r) * r * r + r, power
 
     @njit(**_EXACT)
@@ -118,9 +113,9 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
     @njit(**_EXACT)
     def log(x):
         small = x < lowest_normal
-        bits = _bits_of_float(x * many if small else x)
+        bits = _reinterpreted(x * many if small else x)
         k = I(I(bits - root_half_bits) >> shift)  # Numba subtracts in 64 bits, so the result is cast
-        m = _float_of_bits(I(bits - (k << shift)))  # between √½ and √2
+        m = _reinterpreted(I(bits - (k << shift)))  # between √½ and √2
         s = (m - one) / (m + one)
         e = F(k) - (digits if small else zero)
         s2 = s * s
@@ -177,38 +172,15 @@ for _function in OWN:
     _overload_for_scalars(_function)
 
 
-@_overload(elementary.sqrt)
-def _sqrt(z):
-    return lambda z: np.sqrt(z)
+def _replace(function, implementation):
+    """Have compiled code call an implementation in place of a function."""
+    _overload(function, strict=False)(lambda *types: implementation)
 
 
-@_overload(elementary.real)
-def _real(z):
-    return lambda z: z
-
-
-@_overload(elementary.where)
-def _where(condition, a, b):
-    return lambda condition, a, b: a if condition else b
-
-
-@_overload(elementary.one)
-def _one(z):
-    F = {types.float32: np.float32, types.float64: np.float64}[z]
-    return lambda z: F(1)
-
-
-@_overload(elementary.absolute)
-def _absolute(z):
-    return lambda z: abs(z)
-
-
-@_overload(elementary.sign)
-def _sign(z):
-    F = {types.float32: np.float32, types.float64: np.float64}[z]
-    return lambda z: F(np.sign(z))
-
-
-@_overload(elementary.clip)
-def _clip(z, low, high):
-    return lambda z, low, high: min(max(z, low), high)  # in this order NaN stays NaN
+_replace(elementary.sqrt, lambda z: np.sqrt(z))
+_replace(elementary.real, lambda z: z)
+_replace(elementary.where, lambda condition, a, b: a if condition else b)
+_replace(elementary.one, lambda z: type(z)(1))
+_replace(elementary.absolute, lambda z: abs(z))
+_replace(elementary.sign, lambda z: type(z)(np.sign(z)))
+_replace(elementary.clip, lambda z, low, high: min(max(z, low), high))  # in this order NaN stays NaN

@@ -1,35 +1,16 @@
 """The gradient of a whole batch if threads split the weights of some layers; `parallelism` says which these are.
 
 All workers compute a split layer together, for the rows of all shards. Other layers are computed shard by shard: worker
-w has the shards w, w + workers, and so on. Barriers are in the functions of split layers alone.
+w has the shards w, w + workers, and so on. There is one gradient of a split layer, in the first shard's. What other
+workers write is read behind a barrier only; barriers are in the functions of split layers alone.
 
-**Split by inputs.** Each worker multiplies some quarters of the inputs. The parts of a shard's outputs are kept one
-behind the other, and the shard's worker sums them in one order. In a first layer each worker then reads its own columns
-of the data alone::
+- Split by inputs: each worker multiplies some quarters of the inputs, Z = (W0ᵀ A0 + W1ᵀ A1) + (W2ᵀ A2 + [W3; b]ᵀ [A3;
+  1]), and the shard's worker sums the parts in this order. In a first layer each worker reads its own columns alone.
+- Split by columns: of a layer on sparse rows each worker computes the gradient of some quarters of the columns.
+- Split by results: each worker computes some rows of each product: outputs in the forward pass, inputs in the backward
+  pass and in the gradient. The weights that it packs serve the rows of all shards. Rows are shared in whole panels.
 
-      Z  =  (W0ᵀ A0  +  W1ᵀ A1)  +  (W2ᵀ A2  +  [W3; b]ᵀ [A3; 1])
-
-             worker 0                worker 1                         with two workers
-             quarters 0 and 1        quarters 2 and 3
-
-**Split by columns.** A layer on sparse rows: outputs are computed shard by shard, and each worker computes the gradient
-of some quarters of the columns, from the rows of all shards; see `dense`.
-
-**Split by results.** Each worker computes some rows of each product: outputs in the forward pass, inputs in the
-backward pass and in the gradient. The weights that it packs serve the rows of all shards, and nothing is summed across
-workers. Rows are shared in whole panels, as `gemm` packs them::
-
-      Z  =  [W; b]ᵀ [A; 1]              before  =  W delta              [J_W; J_b]  =  [A; 1] deltaᵀ
-      [ worker 0: outputs 0 .. ]        [ worker 0: inputs 0 .. ]       [ worker 0: inputs 0 .. ]
-      [ worker 1: the others   ]        [ worker 1: the others  ]       [ worker 1: the others  ]
-
-In all there is one gradient of the layer, in the first shard's, instead of one for each shard. What other workers
-write is read behind a barrier only; comments at the barriers say what they order.
-
-A layer reads its delta from one buffer of the shard, and a dense layer writes the delta before it to the other::
-
-      delta 0   <- loss       Dense 2 reads                      Dense 1 writes     ...
-      delta 1                 Dense 2 writes      Dense 1 reads                     ...
+A layer reads its delta from one buffer of the shard, and a dense layer writes the delta before it to the other.
 """
 
 from functools import cache
@@ -339,11 +320,8 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
             backward_by_results(c, layer, worker, rows, current, theta)
         else:
             for shard in range(worker, shards, workers):
-                S, tile, workspace = (
-                    rows_of(c, rows, shard).size,
-                    tile_of(c, shard, theta),
-                    workspace_of(c, shard, theta),
-                )
+                S, tile = rows_of(c, rows, shard).size, tile_of(c, shard, theta)
+                workspace = workspace_of(c, shard, theta)
                 delta, before = delta_of(c, shard, current, theta), delta_of(c, shard, 1 - current, theta)
                 gradient = c.gradients + shard * size * c.p
                 backward(c, layer, tile, S, noisy, workspace, delta, before, transposed, gradient, np.int64(0))

@@ -1,18 +1,8 @@
-"""Dense layers, forward and back, by four algorithms: loops, blocks in registers, packed blocks, and BLAS.
+"""Dense layers, forward and back, by loops, blocks in registers, packed blocks or BLAS, and on sparse rows.
 
 A tile holds features x rows. Behind a layer's inputs there is one feature more, which is always 1 and whose weight is
-the bias. So Z = [W; b]ᵀ [A; 1] and [J_W; J_b] = [A; 1] deltaᵀ are one product each::
-
-      [W; b] in theta                [A; 1] in a tile
-      +----------------+             +------------------+
-      | W  (I, O)      |             | A  (I, S)        |   S rows, the fast axis
-      +----------------+             +------------------+
-      | b  (O)         |             | 1 1 1 ... 1      |   written before each product
-      +----------------+             +------------------+
-
-BLAS may read the rows where they lie in the data, which has no such feature: it adds biases in a loop.
-
-A fifth algorithm is for a first layer on sparse rows: its products skip the zeros, and nothing is made dense.
+the bias. So Z = [W; b]ᵀ [A; 1] and [J_W; J_b] = [A; 1] deltaᵀ are one product each. The ones are written before each
+product. BLAS may read the rows where they lie in the data, which has no such feature: it adds biases in a loop.
 
 A tile of sparse rows holds no numbers, but says where each row lies in the data: three words for each row::
 
@@ -20,9 +10,6 @@ A tile of sparse rows holds no numbers, but says where each row lies in the data
 
       values    | 0.5  1.0  0.2 | 0.7 | ...        the data, by rows
       columns   |   3    8   21 |   8 | ...        rising in each row
-
-Rows of W are then read, and rows of J_W written, where a column names them; each is contiguous. Threads share the
-outputs by rows, and the gradient by columns, so each writes rows of its own, in one order.
 """
 
 from enum import Enum
@@ -111,12 +98,8 @@ def _put_weighted_rows(out, rows, weights, stride, count):
         out[s] = a * A[s]
     k = 1
     while k + 4 <= count:
-        a, b, c, d = (
-            weights[k * stride],
-            weights[(k + 1) * stride],
-            weights[(k + 2) * stride],
-            weights[(k + 3) * stride],
-        )
+        a, b = weights[k * stride], weights[(k + 1) * stride]
+        c, d = weights[(k + 2) * stride], weights[(k + 3) * stride]
         A, B, C, D = rows[k], rows[k + 1], rows[k + 2], rows[k + 3]
         for s in range(out.size):
             out[s] += (a * A[s] + b * B[s]) + (c * C[s] + d * D[s])
@@ -234,10 +217,8 @@ def _through_blas_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows
 @njit(**ONCE)
 def find_sparse_rows(data, places, tile):
     """Write where rows lie in the data into a tile."""
-    starts, words = (
-        words_at(data.starts, data.data_rows + 1),
-        words_at(tile.ctypes.data, SPARSE_ROW_WORDS * places.size),
-    )
+    starts = words_at(data.starts, data.data_rows + 1)
+    words = words_at(tile.ctypes.data, SPARSE_ROW_WORDS * places.size)
     for s in range(places.size):
         start, end = starts[places[s]], starts[places[s] + 1]
         words[SPARSE_ROW_WORDS * s] = data.x + tile.itemsize * start

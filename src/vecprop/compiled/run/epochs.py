@@ -1,14 +1,7 @@
 """Whole epochs without Python: batches, shards, the optimizer's steps and the losses between epochs.
 
-Each thread runs `run_epochs` under its number, a worker. A batch's rows are cut into shards, whose number depends on
-the problem alone. One worker computes a shard, and the shards' gradients are summed in one order, block of parameters
-by block. So the bits are the same whatever the number of threads. A step with two workers and four shards::
-
-      worker 0   [ shuffle ] | shards 0, 1 | quarters 0, 1: sum, add penalties ( move ) | ( move )  |  next step
-      worker 1               | shards 2, 3 | quarters 2, 3: sum, add penalties ( move ) | ( move )  |  next step
-                             A             B                                            C           D
-
-Barriers order what one worker writes and another reads:
+Each thread runs `run_epochs` under its number, a worker. One worker computes a shard, and the shards' gradients are
+summed in one order, block of parameters by block. Barriers order what one worker writes and another reads:
 
 A  the order of the rows is written before anyone reads a batch;
 B  the gradients and losses of all shards are written before a block sums them;
@@ -18,8 +11,7 @@ C  the blocks' squared norms and penalties are written before anyone clips by th
 D  theta is written before the next step reads it, if it moves after C.
 
 A fit that is to stop does so behind C or behind a measurement. An epoch of several batches that is not done then is
-undone: theta and the moments go back to where it began, so that training continues from there to the bit. A full batch
-is an epoch, which ends with its measurement.
+undone, so that training continues from there to the bit. A full batch is an epoch, which ends with its measurement.
 """
 
 from enum import IntEnum
@@ -48,7 +40,7 @@ from ..jit.fit_record import fit_at
 from ..jit.machine_code import Kernel
 from ..jit.threads import BARRIER_WORDS, STOPPED, is_abandoned, wait_for_all
 from .parallelism import QUARTERS, quarters_of
-from .steps import BLOCK, block_at, in_pairs, length, move_block, penalty_of, sum_block
+from .steps import BLOCK, are_finite, block_at, in_pairs, length, move_block, penalty_of, sum_block
 
 CHUNK = 1024
 """The rows of a part in a measurement. Parts depend on the number of rows alone, so threads do not change the sum."""
@@ -104,13 +96,6 @@ def _scale(c, data, rows, like):
 
 
 @njit(**ONCE)
-def _shards_of(c, worker):
-    """Return a worker's first shard and that of the next worker, if no layers are split."""
-    first, end = quarters_of(worker, c.workers)
-    return first * c.shards // QUARTERS, end * c.shards // QUARTERS
-
-
-@njit(**ONCE)
 def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, gradients):
     """Compute the losses and gradients of a worker's shards of rows, from its first to the next worker's."""
     B, P, shards = rows.size, c.p, c.shards
@@ -144,7 +129,7 @@ def run_epochs(context, worker):
     losses = numbers_at(c.losses, recorded, zero)
     norms, sizes = numbers_at(c.norms, recorded, zero), numbers_at(c.sizes, recorded, zero)
     first, end = quarters_of(worker, workers)
-    first_shard, end_shard = _shards_of(c, worker)
+    first_shard, end_shard = first * shards // QUARTERS, end * shards // QUARTERS  # if no layers are split
     own = 0 if c.gradient_of_batch else first_shard  # the shard in which the worker sums gradients; see `steps`
     J = part(gradients, own * P, gradients.size)
     done = words_at(c.done, 4)  # epochs with a finite loss; steps; whether a gradient diverged; an `Ended`
@@ -224,7 +209,7 @@ def run_epochs(context, worker):
             moved = length(moves)
             if running:
                 running_loss += _running(c, loss, penalty, scale_of_all, scale, B, N_all)
-                if not (np.isfinite(moved) or _is_finite(theta)):
+                if not (np.isfinite(moved) or are_finite(theta)):
                     running_loss = np.nan
             norm += slope
             size += moved
@@ -325,14 +310,6 @@ def _running(c, loss, penalty, scale_of_all, scale, rows, N_all):
     return (loss + penalty) * (scale_of_all / scale) if scale > 0 else 0.0
 
 
-@njit(**INNER)
-def _is_finite(values):
-    for value in values:  # noqa: SIM110 (Numba knows no all() of a generator)
-        if not np.isfinite(value):
-            return False
-    return True
-
-
 @njit(**ONCE)
 def _measured(context, c, worker, epoch, known, theta):
     """Record the losses and the score at theta, without the training loss if that is known.
@@ -341,10 +318,9 @@ def _measured(context, c, worker, epoch, known, theta):
     """
     finite = True
     for is_validation in range(2):
-        N, losses = (
-            (c.validation.rows if is_validation else c.training.rows),
-            (c.validation_losses if is_validation else c.losses),
-        )
+        N, losses = c.training.rows, c.losses
+        if is_validation:
+            N, losses = c.validation.rows, c.validation_losses
         if N == 0 or (known and not is_validation):
             continue
         parts = (N + CHUNK - 1) // CHUNK

@@ -1,21 +1,10 @@
 """Who computes what: rows by shards (data parallelism), or a layer's weights by threads (model parallelism).
 
 Data parallelism is the rule: each thread takes some shards of the rows, with all weights. If a layer has many more
-weights than a batch has rows, that is slow: each thread reads all of its weights and writes a gradient for each of
-them, and has to read much of what another thread has written. So threads split such a layer's weights instead. A thread
-has the same weights from step to step, with their gradient, which it computes from all rows, and their moments. Threads
-then exchange only outputs and their deltas.
-
-`WeightSplit` has the ways to split a layer; `batches` draws them.
-
-Parameters are cut into four quarters, of a split layer's inputs or of the parameters between such layers::
-
-      theta   | parameters of shards          | split layer: (I + 1) x O      | parameters of shards
-              | q 0   | q 1   | q 2   | q 3   | q 0   | q 1   | q 2   | q 3   | q 0 ...
-
-      with 2 workers, worker 0 sums and moves q 0 and q 1 of each, and worker 1 has q 2 and q 3
-
-The cuts never depend on the number of workers, so neither do the bits.
+weights than a batch has rows, threads split its weights instead: a thread has the same weights from step to step, with
+their gradient and moments, and threads exchange only outputs and deltas. Parameters are cut into four quarters, of a
+split layer's inputs or of the parameters between such layers. The cuts never depend on the number of workers, so
+neither do the bits.
 """
 
 from collections.abc import Iterable, Iterator
@@ -60,15 +49,12 @@ LINE_NUMBERS = LINE // 4
 
 
 class WeightSplit(IntEnum):
-    """How threads split a dense layer's weights."""
+    """How threads split a dense layer's weights; see `batches`."""
 
     NONE = 0
     INPUTS = 1
-    """Each thread has some quarters of the inputs; their partial products are summed."""
     RESULTS = 2
-    """Each thread computes some rows of each product: outputs in the forward pass, inputs in the backward pass."""
     COLUMNS = 3
-    """Each thread computes outputs of some sparse rows, and the gradient of some columns."""
 
 
 def split_of(inputs: int, outputs: int, rows: int, is_sparse: bool = False) -> WeightSplit:

@@ -1,17 +1,8 @@
-r"""A step of the optimizer, block of parameters by block: sum the shards' gradients, add penalties, and move.
+"""A step of the optimizer, block of parameters by block: sum the shards' gradients, add penalties, and move.
 
-All that is done to a block is done while it is in the cache. The gradients lie one behind the other, and a block is
-summed in pairs of shards::
-
-      gradients   | shard 0: P    | shard 1: P    | shard 2: P    | shard 3: P    |
-                      [block]         [block]         [block]         [block]
-                         \               /               \               /
-                          g0    +     g1                  g2    +     g3
-                                 \                              /
-                                  (g0 + g1)       +      (g2 + g3)
-
-Each worker adds up in a shard of its own, which starts the sum from another place; since a + b has the bits of b + a,
-the result is the same. `parallelism` says which blocks a worker has.
+All that is done to a block is done while it is in the cache. Four shards are summed as (g0 + g1) + (g2 + g3). Each
+worker adds up in a shard of its own, which starts the sum from another place; since a + b has the bits of b + a, the
+result is the same.
 """
 
 import numpy as np
@@ -91,6 +82,15 @@ def sum_block(c, theta, gradients, is_single, low, high, scale, own):
         for i in range(W.size if l1 else 0):
             J_W[i] += l1 * F(np.sign(W[i]))
     return _long(part(J, low, high), _squares(part(J, low, high)))
+
+
+@njit(**INNER)
+def are_finite(values):
+    """Return whether all numbers are finite: their differences from themselves are 0 then, and else NaN."""
+    zero = values.dtype.type(0)
+    for i in range(values.size):
+        zero += values[i] - values[i]
+    return zero == 0
 
 
 @njit(**INNER)

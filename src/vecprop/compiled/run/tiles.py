@@ -10,21 +10,9 @@ activation. The workspace of a tile has each layer's output, and behind it what 
                     ^                                               ^
                     output_at of layer 0                            extra_at of layer 1
 
-The ones behind an output are the feature whose weights are the biases, in case the next layer is dense.
-
-A tile holds features x rows, with the rows as the fast axis: elementwise formulas, the softmax and the normalization
-all run along contiguous rows, and are vectorized however few features there are. Its rows are gathered from the data,
-which hold rows x features, and scaled if that is asked for::
-
-                  S rows                    padding
-      feature 0   [ x  x  x  x  ...  x  x | x  x  x ]      contiguous
-      feature 1   [ x  x  x  x  ...  x  x | x  x  x ]
-      ...
-      ones        [ 1  1  1  1  ...  1  1 | 1  1  1 ]      the feature whose weights are the biases
-
-A small network's tile is padded to whole vectors with copies of its last row, of weight 0: the remainders of loops,
-row by row, took up to a fifth of its time. If BLAS computes the first layer, its rows are not copied but read where
-they lie in the data (``by_rows``), if they are neighbours there.
+A tile holds features x rows, so that all formulas run along contiguous rows, and are vectorized however few features
+there are. A small network's tile is padded to whole vectors with copies of its last row, of weight 0. If BLAS computes
+the first layer, its rows are read where they lie in the data (``by_rows``), if they are neighbours there.
 """
 
 from enum import IntEnum
@@ -61,6 +49,7 @@ from ..jit.machine_code import address_of
 from ..lower.formulas import H_SIZE
 from .dense import find_sparse_rows
 from .parallelism import QUARTERS, WeightSplit, multiply_quarter, sum_quarters
+from .steps import are_finite
 
 LAYER = np.dtype(
     [
@@ -212,13 +201,6 @@ def _one_hot(classes, rows, O, tile):
 
 
 @njit(**ONCE)
-def _in_order(c, rows_address, n):
-    """Return whether the row numbers are part of the record's list of all rows, so that the rows are neighbours."""
-    all_rows, count = c.all_rows, max(c.training.rows, c.validation.rows)
-    return all_rows <= rows_address and rows_address < all_rows + 8 * count
-
-
-@njit(**ONCE)
 def _store_predictions(c, data, workspace, rows, Y):
     """Store the predictions of rows in the record's array of them; Y is a tile to write on."""
     O, S, Z = c.outputs, rows.size, inputs_at(c, c.layers, workspace, workspace)
@@ -227,15 +209,6 @@ def _store_predictions(c, data, workspace, rows, Y):
     for s in range(S):
         for o in range(O):
             predictions[rows[s] * O + o] = Y[o * S + s]
-
-
-@njit(**INNER)
-def _are_finite(inputs):
-    """Return whether all inputs are finite: their differences from themselves are 0 then, and else NaN."""
-    zero = inputs.dtype.type(0)
-    for i in range(inputs.size):
-        zero += inputs[i] - inputs[i]
-    return zero == 0
 
 
 @njit(**INNER)
@@ -316,15 +289,6 @@ def loss_of_tile(c, S, rows, workspace, targets, weights, delta, losses):
     return total
 
 
-@njit(**ONCE)
-def _padded(rows, multiple):
-    """Return the number of rows rounded up to a multiple; tiles of fewer rows than that are not padded.
-
-    The multiple is a power of two, so that no division is needed, which takes as long as a small layer.
-    """
-    return (rows + multiple - 1) & -multiple if rows > multiple else rows
-
-
 def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, step, gradient):
     """Return Σ scale weight ℓ over n rows, and store its gradient at an address, unless that is 0.
 
@@ -345,12 +309,16 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
     deltas = numbers_at(c.deltas + worker * size * twice, twice, zero)
     transposed = c.transposed + worker * size * c.delta_size
     all_rows, all_places = words_at(rows_address, n), words_at(c.tile_places + 8 * worker * most, most)
-    in_order, contents = _in_order(c, rows_address, n), words_at(c.tile_contents + TILE_CONTENTS * worker, 2)
+    # Rows are neighbours if their numbers are a part of the record's list of all rows.
+    in_order = c.all_rows <= rows_address < c.all_rows + 8 * max(c.training.rows, c.validation.rows)
+    multiple, contents = c.row_multiple, words_at(c.tile_contents + TILE_CONTENTS * worker, 2)
     scale_of_contents = doubles_at(c.tile_contents + TILE_CONTENTS * worker + 16, 1)
     total, start = 0.0, 0
     while start < n:
         rows = part(all_rows, start, min(start + most, n))
-        S = rows.size if is_validation else _padded(rows.size, c.row_multiple)
+        S = rows.size
+        if not is_validation and multiple < S:  # a power of two, since a division takes as long as a small layer
+            S = (S + multiple - 1) & -multiple
         places, inputs, fill = part(all_places, np.int64(0), S), tile, True
         if in_order and c.by_rows and not (data.chosen or data.scaler or data.expander):
             N = data.data_rows
@@ -358,12 +326,8 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
         else:
             # The tile is filled unless it has these very rows from the step before. Validation always fills it, and
             # leaves it marked as unknown, since its rows have the same numbers as those of training.
-            fill = (
-                is_validation
-                or contents[0] != rows.ctypes.data
-                or contents[1] != rows.size
-                or scale_of_contents[0] != scale
-            )
+            same = contents[0] == rows.ctypes.data and contents[1] == rows.size and scale_of_contents[0] == scale
+            fill = is_validation or not same
             contents[0], contents[1] = rows.ctypes.data if in_order and not is_validation else 0, rows.size
             scale_of_contents[0] = scale
         if fill:
@@ -408,7 +372,7 @@ def predict_rows(context, rows_address, n):
         for layer in range(c.layers):
             forward(c, layer, tile, rows.size, False, 0, rows, workspace)
         _store_predictions(c, c.training, workspace, rows, Y)
-        if not _are_finite(tile[: I * rows.size]):
+        if not are_finite(tile[: I * rows.size]):
             _spoil_predictions(c, c.training, tile, rows, Y)
 
 
