@@ -129,14 +129,14 @@ def test_a_user_without_a_home(monkeypatch):
     for name in ("VECPROP_CACHE_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(cache.os.path, "expanduser", lambda path: path)
-    assert list(cache._places()) == []
+    assert cache._place() is None
 
 
 def test_a_relative_folder_does_not_follow_the_working_directory(monkeypatch):
     monkeypatch.setenv("VECPROP_CACHE_DIR", os.path.join("~", "kept"))
-    assert list(cache._places()) == [Path.home() / "kept"]
+    assert cache._place() == Path.home() / "kept"
     monkeypatch.setenv("VECPROP_CACHE_DIR", "kept")
-    assert list(cache._places()) == [Path.cwd() / "kept"]
+    assert cache._place() == Path.cwd() / "kept"
 
 
 @pytest.mark.long

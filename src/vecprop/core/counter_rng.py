@@ -1,9 +1,7 @@
-"""Randomness that is counted, not drawn.
+"""Randomness that is counted, not drawn: every random number is a function of a seed and of counts.
 
-Every random number is a function of a seed and of counts (which epoch or step, which layer, which row, which column),
-so that it does not depend on the order in which numbers are asked for, nor on engine, batch, thread or worker. The
-function is a chain of SplitMix64 streams (Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
-2014): each count picks a number of the stream that the counts before it have seeded.
+So it does not depend on engine, batch, thread or worker. The function is a chain of SplitMix64 streams (Steele, Lea and
+Flood, 2014): each count picks a number of the stream that the counts before it have seeded.
 """
 
 from dataclasses import dataclass, replace
@@ -26,13 +24,7 @@ def mix(x: np.ndarray) -> np.ndarray:
 
 
 def counter_bits(seed: int | Array, *counts: int | Array) -> np.ndarray:
-    """Return 64 random bits for a seed and each combination of counts.
-
-    Examples
-    --------
-    >>> bool(counter_bits(7, 3, np.arange(5))[2] == counter_bits(7, 3, 2)[0])
-    True
-    """
+    """Return 64 random bits for a seed and each combination of counts."""
     state = mix(_words(seed))
     for count in counts:
         state = mix(state + (_words(count) + np.uint64(1)) * np.uint64(GOLDEN))
@@ -46,47 +38,22 @@ def _words(count: int | Array) -> np.ndarray:
 
 
 def counter_uniform(seed: int | Array, *counts: int | Array) -> np.ndarray:
-    """Return the same as `counter_bits` as float64 numbers, uniform in [0, 1).
-
-    Examples
-    --------
-    >>> u = counter_uniform(7, np.arange(1000))
-    >>> bool(0 <= u.min() and u.max() < 1 and abs(u.mean() - 0.5) < 0.05)
-    True
-    """
+    """Return the same as `counter_bits` as float64 numbers, uniform in [0, 1)."""
     return (counter_bits(seed, *counts) >> np.uint64(11)) * 2.0**-53
 
 
 def permutation(seed: int, epoch: int, rows: int) -> np.ndarray:
-    """Return the order of the rows in an epoch: the row numbers sorted by a random number each.
-
-    Examples
-    --------
-    >>> sorted(permutation(0, 1, 4).tolist())
-    [0, 1, 2, 3]
-    """
+    """Return the order of the rows in an epoch: the row numbers sorted by a random number each."""
     return np.argsort(row_keys(seed, epoch, np.arange(rows)), kind="stable")
 
 
 def row_keys(seed: int, epoch: int, rows: Array) -> np.ndarray:
-    """Return the random numbers by which `permutation` sorts rows of these numbers.
-
-    Examples
-    --------
-    >>> bool((np.argsort(row_keys(0, 1, np.arange(4))) == permutation(0, 1, 4)).all())
-    True
-    """
+    """Return the random numbers by which `permutation` sorts rows of these numbers."""
     return counter_bits(seed, SHUFFLE, epoch, rows)
 
 
 def order_of_blocks(seed: int, epoch: int, blocks: int) -> np.ndarray:
-    """Return the order in which an epoch takes blocks of rows, as `permutation` has that of rows.
-
-    Examples
-    --------
-    >>> sorted(order_of_blocks(0, 1, 4).tolist())
-    [0, 1, 2, 3]
-    """
+    """Return the order in which an epoch takes blocks of rows, as `permutation` has that of rows."""
     return np.argsort(counter_bits(seed, _BLOCKS, epoch, np.arange(blocks)), kind="stable")
 
 

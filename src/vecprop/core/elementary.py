@@ -1,13 +1,13 @@
-"""Elementary functions for arrays of any library, real or complex.
+"""Elementary functions for arrays of any library that follows the array API standard, real or complex.
 
-Every formula of the library is written with these names. They call the array's own library (NumPy, CuPy, PyTorch or any
-other that follows the array API standard). On complex arrays they are the analytic continuations that the complex step
-needs: comparisons use the real part alone, so that ``absolute`` and ``clip`` have a derivative.
+Every formula of the library is written with them. On complex arrays they are the analytic continuations that the
+complex step needs: comparisons use the real part alone, so that ``absolute`` and ``clip`` have a derivative.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 from math import inf
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
@@ -74,19 +74,36 @@ def real(z: Array) -> Array:
 
 
 def is_within(value: Any, low: float, high: float = inf, ends: Literal["[]", "[)", "(]", "()"] = "[)") -> bool:
-    """Return whether a setting is a number between two ends, which brackets include and parentheses do not.
-
-    Text, truth values and lists are no numbers.
-
-    Examples
-    --------
-    >>> is_within(0, 0, 1), is_within(1, 0, 1), is_within(float("nan"), 0), is_within("0.5", 0, 1), is_within(True, 0)
-    (True, False, False, False, False)
-    """
+    """Return whether a setting is a number, no text or truth value, between ends that brackets include."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
         return False
     is_above = low <= value if ends[0] == "[" else low < value
     return bool(is_above and (value <= high if ends[1] == "]" else value < high))
+
+
+Range: TypeAlias = tuple[str, float, float, Literal["[]", "[)", "(]", "()"]]
+"""The range of a setting: what an error says, with braces for its name, and the arguments of `is_within`."""
+
+FINITE: Range = ("a finite {}", -inf, inf, "()")
+POSITIVE: Range = ("a positive {}", 0, inf, "()")
+SHARE: Range = ("a {} of at least 0 and less than 1", 0, 1, "[)")
+
+
+def require_ranges(part: Any, ranges: Mapping[str, Range]) -> None:
+    """Refuse a part whose settings, by their names, are not in these ranges."""
+    for name, (words, *ends) in ranges.items():
+        if not is_within(value := getattr(part, name), *ends):
+            raise ValueError(f"{type(part).__name__} needs {words.format(name)}, not {value!r}.")
+
+
+class Ranged:
+    """The base of frozen dataclasses some of whose fields have ranges."""
+
+    _ranges: ClassVar[Mapping[str, Range]] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse settings out of range."""
+        require_ranges(self, self._ranges)
 
 
 def where(condition: Array, a: Array, b: Array) -> Array:

@@ -1,9 +1,7 @@
 """The layers: frozen descriptions that compute outputs from explicit parameters and inputs, and gradients from outputs.
 
-A layer holds no parameters and no state. ``forward`` returns its output and the values that ``backward`` needs.
-``backward`` takes delta, the gradient with respect to the output, writes the gradients of the parameters into J, and
-returns the gradient with respect to the input. Both work row by row on arrays of shape (*M, N, width). An initializer
-is a distribution of the initial weights of a layer.
+``forward`` returns the output and the values that ``backward`` needs. ``backward`` takes delta, the gradient with
+respect to the output, writes those of the parameters into J, and returns that with respect to the input.
 """
 
 from abc import ABC, abstractmethod
@@ -13,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .counter_rng import RandomKey
-from .elementary import Array, is_within, namespace, real, sqrt
+from .elementary import POSITIVE, SHARE, Array, Range, Ranged, namespace, real, sqrt
 from .layout import Penalized
 
 
@@ -111,7 +109,7 @@ Parameters = dict[str, Array]
 Shapes = dict[str, tuple[int, ...]]
 
 
-class Layer(ABC):
+class Layer(Ranged, ABC):
     """The contract of a layer. Derive a frozen dataclass from it to make your own.
 
     Examples
@@ -304,11 +302,7 @@ class Dropout(Layer):
 
     rate: float = 0.5
     random: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        """Refuse a rate out of range."""
-        if not is_within(self.rate, 0, 1):
-            raise ValueError(f"Dropout needs a rate of at least 0 and less than 1, not {self.rate!r}.")
+    _ranges: ClassVar[dict[str, Range]] = {"rate": SHARE}
 
     def forward(self, p: Parameters, X: Array, noise: RandomKey | None = None) -> tuple[Array, Array | None]:
         """Return X times a mask of 0 and 1 / (1 - rate), and the mask; X itself in prediction."""
@@ -351,11 +345,7 @@ class LayerNorm(Layer):
     """
 
     epsilon: float = 1e-5
-
-    def __post_init__(self) -> None:
-        """Refuse an epsilon that is not positive."""
-        if not is_within(self.epsilon, 0, ends="()"):
-            raise ValueError(f"LayerNorm needs a positive epsilon, not {self.epsilon!r}.")
+    _ranges: ClassVar[dict[str, Range]] = {"epsilon": POSITIVE}
 
     def parameters(self, inputs: int) -> tuple[Shapes, int]:
         """Return the shapes of g and b, and the number of outputs, the same as of inputs."""

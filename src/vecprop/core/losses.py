@@ -1,20 +1,15 @@
-"""The losses, each composed with its link, so that the gradient is simple, and finite for any logits.
-
-A loss takes Z, the network's output before the link, of shape (*M, N, O), and targets T. ``predict(Z)`` applies the
-link, ``value(Z, T)`` returns each row's loss, (*M, N), and ``delta(Z, T)`` the gradient of each row's loss with respect
-to Z, (*M, N, O). The network weights and reduces the rows, in one place for all losses.
-"""
+"""The losses, each composed with its link, so that the gradient is simple, and finite for any logits."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from .activations import logistic, softplus
-from .elementary import Array, absolute, clip, exp, is_of, is_within, log, namespace, real, sign, where
+from .elementary import POSITIVE, Array, Range, Ranged, absolute, clip, exp, is_of, log, namespace, real, sign, where
 
 
 @dataclass(frozen=True)
-class Loss(ABC):
+class Loss(Ranged, ABC):
     """The contract of a loss. Derive a frozen dataclass from it to make your own.
 
     Parameters
@@ -53,7 +48,8 @@ class Loss(ABC):
     """Whether targets may be integer classes, one a row."""
 
     def __post_init__(self) -> None:
-        """Refuse an unknown reduction."""
+        """Refuse an unknown reduction, and numbers out of range."""
+        super().__post_init__()
         if self.reduction not in ("mean", "sum"):
             raise ValueError(f'{type(self).__name__} takes reduction="mean" or "sum", not {self.reduction!r}.')
 
@@ -141,10 +137,7 @@ class SoftmaxCrossEntropy(Loss):
 
 
 def _shifted(Z: Array) -> Array:
-    """Return Z less each row's largest entry: the softmax stays the same, and all entries are at most 0.
-
-    Entries are clipped to half the type's range first, so that their differences do not overflow.
-    """
+    """Return Z, clipped so that differences do not overflow, less each row's largest entry: its softmax is the same."""
     xp = namespace(Z)
     half = float(xp.finfo(Z.dtype).max) / 2
     Z = clip(Z, -half, half)
@@ -319,12 +312,7 @@ class Huber(RegressionLoss):
     """
 
     threshold: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuse a threshold that is not positive."""
-        super().__post_init__()
-        if not is_within(self.threshold, 0, ends="()"):
-            raise ValueError(f"Huber needs a positive threshold, not {self.threshold!r}.")
+    _ranges: ClassVar[dict[str, Range]] = {"threshold": POSITIVE}
 
     def element(self, Z: Array, T: Array) -> Array:
         """Return c (d - ½ c)."""
@@ -363,12 +351,7 @@ class Quantile(RegressionLoss):
     """
 
     level: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Refuse a level that is not between 0 and 1."""
-        super().__post_init__()
-        if not is_within(self.level, 0, 1, "()"):
-            raise ValueError(f"Quantile needs a level between 0 and 1, not {self.level!r}.")
+    _ranges: ClassVar[dict[str, Range]] = {"level": ("a {} between 0 and 1", 0, 1, "()")}
 
     def element(self, Z: Array, T: Array) -> Array:
         """Return delta (y - t)."""

@@ -2,12 +2,14 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from math import inf
+from typing import ClassVar
 
-from .elementary import Array, absolute, is_within, namespace, sign
+from .elementary import Array, Range, Ranged, absolute, namespace, sign
 
 
 @dataclass(frozen=True)
-class Penalty(ABC):
+class Penalty(Ranged, ABC):
     """The contract of a penalty. Derive a frozen dataclass from it to make your own.
 
     Parameters
@@ -41,11 +43,7 @@ class Penalty(ABC):
 
     strength: float
     averaged: bool = field(default=False, kw_only=True)
-
-    def __post_init__(self) -> None:
-        """Refuse a negative strength."""
-        if not is_within(self.strength, 0):
-            raise ValueError(f"{type(self).__name__} needs a finite strength of at least 0, not {self.strength!r}.")
+    _ranges: ClassVar[dict[str, Range]] = {"strength": ("a finite {} of at least 0", 0, inf, "[)")}
 
     @abstractmethod
     def value(self, W: Array) -> Array:

@@ -1,8 +1,4 @@
-"""The scores of predictions, by which models are compared and training may be stopped; larger is better.
-
-A score takes predictions Y, (*M, N, O), targets T as a loss takes them, and the rows' weights, (*M, N), or None. It
-returns a float64 number for each member, (*M,). The definitions are scikit-learn's.
-"""
+"""The scores of predictions Y, (*M, N, O), for targets T and weights, as scikit-learn defines them."""
 
 from collections.abc import Callable
 from typing import Any, Literal, get_args
@@ -16,13 +12,7 @@ Score = Literal["accuracy", "subset_accuracy", "r2"]
 
 
 def accuracy(Y: Array, T: Array, weight: Array | None = None) -> Array:
-    """Return the weighted share of rows whose largest output is that of the target; of one output, its side of ½.
-
-    Examples
-    --------
-    >>> float(accuracy(np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1]]), np.array([0, 2])))
-    0.5
-    """
+    """Return the weighted share of rows whose largest output is that of the target; of one output, its side of ½."""
     if Y.shape[-1] == 1:
         return subset_accuracy(Y, T, weight)
     xp = namespace(Y)
@@ -30,13 +20,7 @@ def accuracy(Y: Array, T: Array, weight: Array | None = None) -> Array:
 
 
 def subset_accuracy(Y: Array, T: Array, weight: Array | None = None) -> Array:
-    """Return the weighted share of rows all of whose outputs are on the same side of ½ as the targets.
-
-    Examples
-    --------
-    >>> float(subset_accuracy(np.array([[0.7, 0.6], [0.1, 0.8]]), np.array([[1.0, 1.0], [1.0, 1.0]])))
-    0.5
-    """
+    """Return the weighted share of rows all of whose outputs are on the same side of ½ as the targets."""
     return _share(namespace(Y).all((Y > 0.5) == (one_hot(T, Y) > 0.5), axis=-1), weight)
 
 
@@ -44,12 +28,6 @@ def r2(Y: Array, T: Array, weight: Array | None = None) -> Array:
     """Return the coefficient of determination, 1 - Σ w (t - y)² / Σ w (t - t̄)², its mean over outputs.
 
     For an output whose targets are all equal it is 1 if the predictions are exact, else 0.
-
-    Examples
-    --------
-    >>> T = np.array([[1.0], [2.0], [3.0]])
-    >>> float(r2(T, T)), float(r2(np.full((3, 1), 2.0), T))
-    (1.0, 0.0)
     """
     xp = namespace(Y)
     Y, T = xp.astype(Y, xp.float64), xp.astype(one_hot(T, Y), xp.float64)
@@ -78,13 +56,7 @@ SCORES: dict[str, Callable[[Array, Array, Array | None], Array]] = {name: global
 
 
 def meanings() -> list[str]:
-    """Return a sentence for each score, from the docstring of its function.
-
-    Examples
-    --------
-    >>> meanings()[1]
-    '"subset_accuracy" is the weighted share of rows all of whose outputs are on the same side of ½ as the targets'
-    """
+    """Return a sentence for each score, from the docstring of its function."""
     first_lines = {name: (score.__doc__ or "").partition("\n")[0] for name, score in SCORES.items()}
     return [f'"{name}" is {line.removeprefix("Return ").rstrip(".")}' for name, line in first_lines.items()]
 

@@ -42,15 +42,7 @@ def summarize(network: Network, rows: int | None = None, batch_size: int | None 
 
 
 def memory_of_a_fit(network: Network, rows: int, batch_size: int | None, itemsize: int) -> int:
-    """Return about the most bytes that a fit takes beside X, T and weights, with Adam and early stopping.
-
-    Examples
-    --------
-    >>> from vecprop import Dense, Network, SquaredError
-    >>> network = Network(30, [Dense(1)], SquaredError())
-    >>> memory_of_a_fit(network, 2_000_000, 256, 4) - memory_of_a_fit(network, 1_000_000, 256, 4)
-    24000000
-    """
+    """Return about the most bytes that a fit takes beside X, T and weights, with Adam and early stopping."""
     batch, widths = min(batch_size or rows, rows), (network.inputs, *network.widths)
     at_once = min(usable_threads(), MOST_THREADS) * ROWS_AT_ONCE
     if batch <= 4 * max(widths):  # threads may split weights, and then keep the outputs of all rows of a batch

@@ -2,18 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from math import inf
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from ..core.elementary import is_within
+from ..core.elementary import Range, Ranged
 
 Outcome = Literal["converged", "epochs", "stalled", "callback"]
 _OUTCOMES: dict[int, Outcome] = {0: "converged", 1: "epochs", 2: "stalled", 99: "callback"}  # by SciPy's status
 
 
 @dataclass(frozen=True)
-class LBFGS:
+class LBFGS(Ranged):
     """Limited-memory BFGS (Liu and Nocedal, 1989), for full batches; SciPy's L-BFGS-B.
 
     It needs no learning rate. It trains one network at a time, and none with dropout, whose loss is random.
@@ -42,12 +43,9 @@ class LBFGS:
     memory: int = 10
     tolerance: float = 1e-5
     max_evaluations: int = 15_000
-
-    def __post_init__(self) -> None:
-        """Refuse values that are not positive."""
-        for name in ("memory", "tolerance", "max_evaluations"):
-            if not is_within(getattr(self, name), 0, ends="(]"):
-                raise ValueError(f"LBFGS needs a positive {name}, not {getattr(self, name)!r}.")
+    _ranges: ClassVar[dict[str, Range]] = dict.fromkeys(
+        ("memory", "tolerance", "max_evaluations"), ("a positive {}", 0, inf, "(]")
+    )
 
     def minimize(
         self,

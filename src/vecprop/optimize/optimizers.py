@@ -1,24 +1,20 @@
-"""The optimizers: frozen hyperparameters and one formula each, applied to the whole flat vector.
-
-``update`` is the formula. It takes theta, the gradient J, the learning rate, the number of the step t = 1, 2, … and the
-optimizer's moments, and returns theta and the moments after the step. It is elementwise. ``init`` and ``step``, the
-same for all optimizers, keep the moments and write in place.
-"""
+"""The optimizers: frozen hyperparameters and one elementwise formula each, ``update``."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ..core.elementary import Array, is_within, namespace, real, sqrt
+from ..core.elementary import SHARE, Array, Range, Ranged, namespace, real, require_ranges, sqrt
 
 State = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Optimizer(ABC):
+class Optimizer(Ranged, ABC):
     """The contract of an optimizer. Derive a frozen dataclass from it to make your own.
 
     Parameters
@@ -65,14 +61,9 @@ class Optimizer(ABC):
             raise ValueError(
                 f"{type(self).__name__} needs a finite learning_rate of at least 0, not {self.learning_rate!r}."
             )
-        for name in self.shares:
-            value = getattr(self, name)
-            if not is_within(value, 0, 1):
-                raise ValueError(f"{type(self).__name__} needs a {name} of at least 0 and less than 1, not {value!r}.")
-        for name in self.positive:
-            value = getattr(self, name)
-            if not is_within(value, 0, ends="()"):
-                raise ValueError(f"{type(self).__name__} needs a finite positive {name}, not {value!r}.")
+        require_ranges(self, dict.fromkeys(self.shares, SHARE))
+        require_ranges(self, dict.fromkeys(self.positive, ("a finite positive {}", 0, inf, "()")))
+        super().__post_init__()
         object.__setattr__(self, "learning_rate", _tuples(rates.tolist()))
 
     @abstractmethod
@@ -155,13 +146,7 @@ class GradientDescent(Optimizer):
 
 
 def next_moment(M: Array, J: Array, momentum: float, rate: Array | float) -> Array:
-    """Return the moment after a step, λ M - μ J.
-
-    Examples
-    --------
-    >>> float(next_moment(M=1.0, J=2.0, momentum=0.5, rate=0.25))
-    0.0
-    """
+    """Return the moment after a step, λ M - μ J."""
     return momentum * M - rate * J
 
 
@@ -349,12 +334,7 @@ class AdamW(Adam):
     """
 
     weight_decay: float = 0.01
-
-    def __post_init__(self) -> None:
-        """Refuse a negative decay."""
-        super().__post_init__()
-        if not is_within(self.weight_decay, 0):
-            raise ValueError(f"AdamW needs a weight_decay of at least 0, not {self.weight_decay!r}.")
+    _ranges: ClassVar[dict[str, Range]] = {"weight_decay": ("a {} of at least 0", 0, inf, "[)")}
 
     def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
         """Return Adam's step from (1 - μ d) theta."""
@@ -365,16 +345,7 @@ class AdamW(Adam):
 class AdamHat(Adam):
     """Adam whose ε is added before the bias correction of the means (Kingma and Ba, 2015, end of section 2).
 
-    theta ← theta - μ_t m / (√v + ε̂) with μ_t = μ √(1 - β₂ᵗ) / (1 - β₁ᵗ). It differs from `Adam` if gradients are
-    about as small as ε̂: its first steps are then smaller.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> theta, optimizer = np.array([1.0]), AdamHat(learning_rate=0.1)
-    >>> optimizer.step(theta, np.array([4.0]), optimizer.init(theta))
-    >>> theta.round(6)
-    array([0.9])
+    Its first steps are smaller than those of `Adam` if gradients are about as small as ε.
     """
 
     def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:

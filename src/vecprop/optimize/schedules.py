@@ -1,9 +1,4 @@
-"""The schedules: factors of the learning rate from step to step.
-
-``factor(step, steps, state)`` returns the factor for step 0, 1, … of steps. Most schedules are functions of the step
-alone. One that watches the loss has a state: ``init()`` makes it, and ``observe(loss, state)`` updates it after each
-epoch.
-"""
+"""The schedules: factors of the learning rate from step to step."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -271,13 +266,7 @@ def _half_cosine(start: float, end: float, share: float) -> float:
 
 
 def has_horizon(schedule: Schedule) -> bool:
-    """Return whether a schedule depends on the number of steps in all.
-
-    Examples
-    --------
-    >>> has_horizon(Cosine()), has_horizon(WarmUp(2)), has_horizon(WarmUp(1000, Cosine()))
-    (True, False, True)
-    """
+    """Return whether a schedule depends on the number of steps in all."""
     state, steps = schedule.init(), 2**20
     looked_at = [0, *(2**k for k in range(20)), steps - 1]  # beyond any rise of fewer than half a million steps
     return any(schedule.factor(step, steps, state) != schedule.factor(step, 2 * steps, state) for step in looked_at)

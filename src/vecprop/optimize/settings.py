@@ -25,14 +25,7 @@ NAMES = get_args(EngineName)[1:]
 
 @dataclass(frozen=True)
 class Plan:
-    """The mini-batches of the epochs of one fit, the same on every engine.
-
-    Parameters
-    ----------
-    running : bool
-        Whether the training loss is the mean over the mini-batches during the epoch, instead of the loss on all rows
-        after it.
-    """
+    """The mini-batches of the epochs of one fit. If it is running, the training loss is the mean over them."""
 
     batch_size: int
     shuffle: bool
@@ -129,7 +122,8 @@ class TrainingSettings:
         """Return the plan of an epoch over this many rows."""
         size = int(min(self.batch_size or rows, rows))
         running = self.training_loss == "running" or (self.training_loss == "auto" and size < rows)
-        return Plan(size, self.shuffle, self.seed, self.clip, running, self.validation_score)
+        clip = None if self.clip is None else float(self.clip)
+        return Plan(size, self.shuffle, self.seed, clip, running, self.validation_score)
 
     def identity(self, rows: int) -> dict[str, Any]:
         """Return all but the epochs on which the bits of training on this many rows depend, by name."""

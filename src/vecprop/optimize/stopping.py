@@ -1,16 +1,17 @@
 """The rules of early stopping, and the formula by which both count epochs without progress."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import ClassVar, Literal, get_args
 
-from ..core.elementary import is_within
+from ..core.elementary import Range, Ranged
 
 Watched = Literal["loss", "validation_loss", "validation_score"]
 """The quantities that a rule can watch, by their names in `train.state.History`."""
 
 
 @dataclass(frozen=True)
-class StoppingRule:
+class StoppingRule(Ranged):
     """Ends training after a number of epochs in a row without progress."""
 
     patience: float
@@ -21,15 +22,15 @@ class StoppingRule:
     """Whether the loss of the initial parameters counts too."""
     from_lowest: ClassVar[bool]
     """Whether a loss is compared with the lowest one, not with that of the latest progress."""
+    _ranges: ClassVar[dict[str, Range]] = {
+        "patience": ("a {} of at least 1 epoch", 1, inf, "[]"),
+        "tolerance": ("a {} of at least 0", 0, inf, "[)"),
+    }
 
     def __post_init__(self) -> None:
-        name = type(self).__name__
-        if not is_within(self.patience, 1, ends="[]"):
-            raise ValueError(f"{name} needs a patience of at least 1 epoch, not {self.patience!r}.")
-        if not is_within(self.tolerance, 0):
-            raise ValueError(f"{name} needs a tolerance of at least 0, not {self.tolerance!r}.")
+        super().__post_init__()
         if self.on not in get_args(Watched):
-            raise ValueError(f"{name} watches one of {', '.join(get_args(Watched))}, not {self.on!r}.")
+            raise ValueError(f"{type(self).__name__} watches one of {', '.join(get_args(Watched))}, not {self.on!r}.")
 
     @property
     def restores(self) -> bool:
@@ -117,20 +118,8 @@ def observed(
 ) -> tuple[float, float, float]:
     """Return the lowest loss, the loss at the latest progress, and the number of epochs since then.
 
-    The kernels of `compiled.run.epochs` are compiled from this source, so all its arguments are numbers.
-
-    Parameters
-    ----------
-    from_lowest : bool
-        Whether the loss is compared with the lowest one, as in scikit-learn: there a decrease by exactly the tolerance
-        is progress, and so is a loss of NaN. Else it is compared with the loss at the latest progress.
-
-    Examples
-    --------
-    >>> observed(2.0, lowest=3.0, progress_at=3.0, stalled=4.0, tolerance=0.5, from_lowest=False)
-    (2.0, 2.0, 0.0)
-    >>> observed(2.8, lowest=3.0, progress_at=3.0, stalled=4.0, tolerance=0.5, from_lowest=False)
-    (2.8, 3.0, 5.0)
+    From the lowest loss, as in scikit-learn, a decrease by exactly the tolerance is progress, and so is a loss of NaN.
+    Kernels are compiled from this source, so all its arguments are numbers.
     """
     progresses = not loss > lowest - tolerance if from_lowest else loss < progress_at - tolerance
     if loss < lowest:

@@ -6,16 +6,7 @@ from pathlib import Path
 
 
 def available_memory(root: str = "/") -> int | None:
-    """Return the bytes that this process may still take, by the system and its limits; None if they are not known.
-
-    The limits are those of its cgroup and of ``ulimit``, as far as the files of Linux tell them.
-
-    Examples
-    --------
-    >>> known = available_memory()
-    >>> known is None or known > 0
-    True
-    """
+    """Return the bytes that this process may still take, by the system, its cgroup and ``ulimit``; None if unknown."""
     return min(_known(Path(root)), default=None)
 
 

@@ -95,11 +95,6 @@ class refusals(suppress):
     """A block in which the system may refuse what is asked of it: its errors are ignored, which have a number.
 
     A handler of a signal may raise a TimeoutError there, which is an OSError too, and must reach the caller.
-
-    Examples
-    --------
-    >>> with refusals():
-    ...     open("/not/there")
     """
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> bool:
@@ -198,14 +193,22 @@ class _Helper:
 forks_wait = threading.RLock()
 """Held while modules are imported or kernels compiled: a fork waits, since a child would find them half done, and locks
 of Python, Numba and LLVM taken by threads that it does not have."""
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=forks_wait.acquire, after_in_parent=forks_wait.release, after_in_child=forks_wait.release
-    )
 
 _idle: list[_Helper] = []  # helpers of earlier calls, for later ones
+_guard, _users = threading.Lock(), 0  # how many use BLAS, and the numbers of its threads before
+_before: list[int] = []
+
+
+def _start_child() -> None:
+    """In a child process, forget the threads of its parent, which do not exist here."""
+    global _guard, _users
+    _idle.clear()
+    _guard, _users = threading.Lock(), 0
+    forks_wait.release()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_idle.clear)  # a child has none of its parent's threads
+    os.register_at_fork(before=forks_wait.acquire, after_in_parent=forks_wait.release, after_in_child=_start_child)
 
 
 def _helpers(count: int) -> list[_Helper]:
@@ -240,15 +243,10 @@ def run_together(work: Callable[[int], None], workers: int, abandon: Callable[[]
     except BaseException:
         if abandon is not None:
             abandon()
-        _park(helpers)
+        for helper in helpers:
+            helper.wait()
+        _idle.extend(helpers)
         raise
-    _idle.extend(helpers)
-
-
-def _park(helpers: list[_Helper]) -> None:
-    """Wait for the works of helpers, and keep them for later."""
-    for helper in helpers:
-        helper.wait()
     _idle.extend(helpers)
 
 
@@ -257,12 +255,16 @@ LOOK = 0.05
 exception that another thread has set, does not end a longer wait."""
 
 
-def stoppable(work: Callable[[], Result], is_stopped: Callable[[], object], stop: Callable[[], object]) -> Result:
+def stoppable(
+    work: Callable[[], Result],
+    is_stopped: Callable[[], object] = lambda: False,
+    stop: Callable[[], object] | None = None,
+) -> Result:
     """Return work(), done in another thread, while this one notices signals and what other threads raise in it.
 
     stop() is called when is_stopped() is true, which is asked several times a second, or when an exception comes here;
-    the work then has to end soon. The exception is raised when it has ended, a second one at once. So the work must
-    hold references to its memory.
+    the work then has to end soon. The exception is raised when it has ended, a second one at once. Without stop(), it
+    is raised at once, and the work goes on to its end. So the work must hold references to its memory.
     """
     results: list[Result] = []
     try:
@@ -272,13 +274,14 @@ def stoppable(work: Callable[[], Result], is_stopped: Callable[[], object], stop
     try:
         helper.begin(lambda worker: results.append(work()), 0, [])
         while not helper.wait(LOOK):
-            if is_stopped():
+            if stop is not None and is_stopped():
                 stop()
         helper.end()
     except BaseException as error:
-        stop()
-        while not (isinstance(error, PressedAgain) or helper.wait(LOOK)):
-            pass
+        if stop is not None:
+            stop()
+            while not (isinstance(error, PressedAgain) or helper.wait(LOOK)):
+                pass
         _idle.extend([helper] * helper.wait(0))  # the thread of one that is left alone ends after its work
         raise
     _idle.append(helper)
@@ -286,13 +289,9 @@ def stoppable(work: Callable[[], Result], is_stopped: Callable[[], object], stop
 
 
 def undisturbed(work: Callable[[], Result]) -> Result:
-    """Return work(), in which no handler of a signal raises.
-
-    So none raises where an OSError is taken for one of the system, as in Python's own functions of files.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return work()
-    return stoppable(work, lambda: False, lambda: None)
+    """Return work(), in which no handler of a signal raises, where it might be taken for an OSError of the system."""
+    is_main = threading.current_thread() is threading.main_thread()
+    return stoppable(work, stop=lambda: None) if is_main else work()
 
 
 def apart(work: Callable[[], Result]) -> Result:
@@ -300,19 +299,8 @@ def apart(work: Callable[[], Result]) -> Result:
 
     Such an exception leaves here at once, and the work goes on to its end: for what may not be left half done.
     """
-    if threading.current_thread() is not threading.main_thread():
-        return work()
-    results: list[Result] = []
-    try:
-        helper = _helpers(1)[0]
-    except RuntimeError:  # no thread starts when Python is shutting down
-        return work()
-    helper.begin(lambda worker: results.append(work()), 0, [])
-    while not helper.wait(LOOK):
-        pass
-    helper.end()
-    _idle.append(helper)
-    return results[0]
+    is_main = threading.current_thread() is threading.main_thread()
+    return stoppable(work) if is_main else work()
 
 
 class PressedAgain(KeyboardInterrupt):
@@ -413,21 +401,6 @@ def _set_blas(counts: list[int]) -> list[int]:
         library.set_num_threads(count)
     release(force=True)
     return before
-
-
-_guard = threading.Lock()
-_users = 0
-_before: list[int] = []
-
-
-def _forget_users() -> None:
-    """In a child process, forget the users of BLAS in its parent: their threads do not exist here."""
-    global _guard, _users
-    _guard, _users = threading.Lock(), 0
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_users)
 
 
 def with_single_threaded_blas(work: Callable[[], Result], used: bool = True) -> Result:

@@ -12,7 +12,7 @@ from dataclasses import fields
 from functools import lru_cache
 from itertools import product
 from types import FunctionType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numba.core.errors import NumbaError
@@ -43,14 +43,8 @@ ROUNDINGS = 64
 """The largest difference of a kernel from its formula, in units of rounding of their arguments and results."""
 
 
-class _Comparison(NamedTuple):
-    """A formula, its kernel, and the arrays on which the two are compared."""
-
-    part: Any
-    name: str
-    kernel: Callable[..., np.ndarray]
-    formula: Callable[..., Any]
-    arguments: tuple[np.ndarray, ...]
+_Comparison: TypeAlias = tuple[str, Callable[..., np.ndarray], Callable[..., Any], tuple[np.ndarray, ...]]
+"""The name of a formula, its kernel, the formula, and the arrays on which the two are compared."""
 
 
 class _Reading(NamedTuple):
@@ -132,7 +126,8 @@ def _compared(part: Any, F: type) -> tuple[str | None, _Reading]:
     reading = _reading_of(type(part))
     try:
         with np.errstate(all="ignore"):
-            return next(filter(None, map(_difference, _comparisons(part, F))), None), reading
+            found = (_difference(type(part).__name__, *comparison) for comparison in _comparisons(part, F))
+            return next(filter(None, found), None), reading
     except (ValueError, RuntimeError, TypeError, ArithmeticError, AttributeError, NumbaError) as error:
         message = str(error).strip().partition("\n")[0].rstrip(".")
         return message[:1].lower() + message[1:], reading
@@ -179,8 +174,8 @@ def _comparisons(part: Any, F: type) -> Iterator[_Comparison]:
             return delta
 
         z = GRID.astype(F)
-        yield _Comparison(part, "value", value, part.value, (z,))
-        yield _Comparison(part, "derivative", derivative, part.derivative, (z, _as(part.value(z), z)))
+        yield ("value", value, part.value, (z,))
+        yield ("derivative", derivative, part.derivative, (z, _as(part.value(z), z)))
     elif isinstance(part, ElementwiseLoss):
 
         def predict(Z: np.ndarray) -> np.ndarray:
@@ -193,9 +188,9 @@ def _comparisons(part: Any, F: type) -> Iterator[_Comparison]:
             return delta, loss
 
         pairs = _each_with_each(GRID, FEW, F=F)
-        yield _Comparison(part, "predict", predict, part.predict, (GRID.astype(F),))
-        yield _Comparison(part, "element", lambda Z, T: both(Z, T)[1], part.element, pairs)
-        yield _Comparison(part, "delta", lambda Z, T: both(Z, T)[0], part.delta, pairs)
+        yield ("predict", predict, part.predict, (GRID.astype(F),))
+        yield ("element", lambda Z, T: both(Z, T)[1], part.element, pairs)
+        yield ("delta", lambda Z, T: both(Z, T)[0], part.delta, pairs)
     else:
         rate, none = 0.5, np.zeros(0, F)
         for t in (1, 1000):
@@ -212,7 +207,7 @@ def _comparisons(part: Any, F: type) -> Iterator[_Comparison]:
                 return np.stack([_as(array, theta) for array in moved])
 
             axes = (FEW, FEW, *[np.abs(FEW)] * len(part.moments))
-            yield _Comparison(part, "update", update, formula, _each_with_each(*axes, F=F))
+            yield ("update", update, formula, _each_with_each(*axes, F=F))
 
 
 def _each_with_each(*axes: np.ndarray, F: type) -> tuple[np.ndarray, ...]:
@@ -224,10 +219,14 @@ def _as(values: Any, like: np.ndarray) -> np.ndarray:
     return np.array(np.broadcast_to(np.asarray(values), like.shape), like.dtype)
 
 
-def _difference(comparison: _Comparison) -> str | None:
+def _difference(
+    cls: str,
+    name: str,
+    kernel: Callable[..., np.ndarray],
+    formula: Callable[..., Any],
+    arguments: tuple[np.ndarray, ...],
+) -> str | None:
     """Return where a kernel differs from its formula by more than rounding, or from itself on single numbers."""
-    part, name, kernel, formula, arguments = comparison
-    cls = type(part).__name__
     found = kernel(*arguments)
     expected = _as(formula(*arguments), found)
     eps = np.finfo(found.dtype).eps

@@ -1,7 +1,4 @@
-"""The checks of theta, inputs, targets and weights. An error is one sentence.
-
-Checks take a pass over the data, so they are made once, at the entrances; inside, a `Batch` is known to be good.
-"""
+"""The checks of theta, inputs, targets and weights, once at the entrances. An error is one sentence."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -35,14 +32,7 @@ AS_READ = 2**24
 
 
 def is_converted_as_read(X: Any, dtype: np.dtype) -> bool:
-    """Return whether X is converted only as it is read: a large array of another type, by columns, or a part of one.
-
-    Examples
-    --------
-    >>> X = np.broadcast_to(np.int8(1), (AS_READ, 1))
-    >>> is_converted_as_read(X, np.dtype(float)), is_converted_as_read(X.copy(), np.dtype(float))
-    (False, True)
-    """
+    """Return whether X is converted only as it is read: a large array of another type, by columns, or a part of one."""
     if not isinstance(X, np.ndarray) or X.ndim != 2 or X.size < AS_READ:
         return False
     is_number = X.dtype.kind in "biu" or (X.dtype.kind == "f" and X.dtype.itemsize in (4, 8))

@@ -13,11 +13,7 @@ from ..elementary import Array, namespace
 
 @dataclass(frozen=True, eq=False)
 class Expansion(ABC):
-    """How rows that are kept as bytes become inputs of a network, in float32.
-
-    Columns tell what is kept of each column of a table and which inputs it becomes; edges are what numbers are compared
-    with.
-    """
+    """How rows that are kept as bytes become inputs in float32, by what columns tell of each column of a table."""
 
     columns: np.ndarray
     edges: np.ndarray
@@ -45,22 +41,7 @@ ROWS = 512
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """An affine map of each column: (x - shift) / scale, or x scale + shift.
-
-    Each operation is rounded to the type of X, as NumPy's operations in place are.
-
-    Parameters
-    ----------
-    shift, scale : ndarray (I,)
-        The offset and the factor or divisor of each column, both in the type of X or both in float64.
-
-    Examples
-    --------
-    >>> Scaling(np.array([1.0, 2.0]), np.array([2.0, 4.0]))(np.array([[3.0, 4.0]]))
-    array([[1. , 0.5]])
-    >>> Scaling(np.array([1.0, 2.0]), np.array([2.0, 4.0]), multiplies=True)(np.array([[3.0, 4.0]]))
-    array([[ 7., 18.]])
-    """
+    """An affine map of each column: (x - shift) / scale, or x scale + shift, each operation rounded to X's type."""
 
     shift: np.ndarray
     scale: np.ndarray
@@ -80,16 +61,7 @@ class Scaling:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Rows of X, chosen, and scaled or expanded, only as they are read; it stands for X where a `Batch` is made.
-
-    Targets and weights beside it are those of all rows of X.
-
-    Examples
-    --------
-    >>> selection = Selection(np.eye(3), np.array([2, 0]), Scaling(np.ones(3), np.ones(3)))
-    >>> len(selection), [part.tolist() for part in selection.parts()]
-    (2, [[[-1.0, -1.0, 0.0], [0.0, -1.0, -1.0]]])
-    """
+    """Rows of X, chosen, and scaled or expanded, only as they are read; it stands for X where a `Batch` is made."""
 
     X: Array
     rows: np.ndarray | None = None

@@ -13,10 +13,7 @@ from .inputs import Batch
 
 @dataclass(frozen=True)
 class SparseDense(Dense):
-    """A dense layer on sparse rows: Y = X W + b and J_W = Xᵀ delta with X in compressed rows.
-
-    It is the first layer, so the gradient with respect to X, which would not be sparse, is left out.
-    """
+    """A dense layer on sparse rows, the first one: the gradient with respect to X is left out."""
 
     def forward(self, p: Parameters, X: Any, noise: Any = None) -> tuple[Array, Any]:
         """Return X W + b, and X for the backward pass."""
@@ -47,15 +44,7 @@ class SparseBatch(Batch):
 
 
 class SparseNetwork(Network):
-    """A network on sparse inputs, with the parameters of the same network on dense ones.
-
-    Examples
-    --------
-    >>> from scipy import sparse
-    >>> network = Network(2, [Dense(1)], SquaredError())
-    >>> SparseNetwork(network).predict(np.array([2.0, 3.0, 1.0]), sparse.csr_matrix([[0.0, 1.0]]))
-    array([[4.]])
-    """
+    """A network on sparse inputs, with the parameters of the same network on dense ones."""
 
     def __init__(self, network: Network) -> None:
         first, *others = network.layers
@@ -101,19 +90,7 @@ class SparseNetwork(Network):
 
 
 def require_entries(X: Any) -> None:
-    """Refuse a compressed matrix whose entries lie outside of it, which SciPy does not look for.
-
-    Products and selections of rows would read and write memory of others.
-
-    Examples
-    --------
-    >>> from scipy import sparse
-    >>> X = sparse.csr_matrix([[0.0, 1.0]])
-    >>> X.indices[0] = 2
-    >>> require_entries(X)
-    Traceback (most recent call last):
-    ValueError: X has 2 columns, but an entry in column 2: make the sparse matrix anew.
-    """
+    """Refuse a compressed matrix with entries outside of it, by which products would read and write other memory."""
     if X.format not in ("csr", "csc"):
         return
     word, count = ("column", X.shape[-1]) if X.format == "csr" else ("row", X.shape[0])
