@@ -196,7 +196,7 @@ class Works:
         from numba import types
 
         name = f"attack_{os.getpid()}_{time.monotonic_ns()}"
-        address = Kernel(_twice, types.float64(types.float64), name, factor=2.0).address()
+        address = Kernel(_twice, float, name, types.float64(types.float64), factor=2.0).address()
         return [np.array(ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(address)(21.0))], False
 
 

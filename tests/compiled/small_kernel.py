@@ -10,4 +10,4 @@ def twice(n):
 
 
 def small_kernel(F):
-    return Kernel(twice, types.int64(types.int64), F.__name__)
+    return Kernel(twice, F, signature=types.int64(types.int64))

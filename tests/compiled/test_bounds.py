@@ -16,7 +16,7 @@ from vecprop.compiled.jit.machine_code import address_of
 def beyond(address):
     words_at(address, 1)[1] = 1
 words = (ctypes.c_int64 * 2)()
-ctypes.CFUNCTYPE(None, ctypes.c_int64)(address_of(beyond, types.void(types.intp), "test"))(ctypes.addressof(words))
+ctypes.CFUNCTYPE(None, ctypes.c_int64)(address_of(beyond, float))(ctypes.addressof(words))
 """
 
 

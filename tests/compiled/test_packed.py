@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numba import cfunc
+from numba import cfunc, types
 
 from vecprop.compiled.gemm import packed
 from vecprop.compiled.gemm.vectors import vector_bytes
@@ -21,8 +21,8 @@ def compiled(patch, F, width, **constants):
     """Return a product for vectors of one width, with these constants in place of the module's."""
     kept = []
 
-    def address_of(template, signature, suffix, **names):
-        kept.append(cfunc(signature)(filled_in(template, suffix, **names)))
+    def address_of(template, F, **names):
+        kept.append(cfunc(types.void(*[types.intp] * 14))(filled_in(template, F, **names)))
         return kept[-1].address
 
     patch.setattr(packed, "address_of", address_of)

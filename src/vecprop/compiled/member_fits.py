@@ -9,7 +9,7 @@ from functools import cache, partial
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import njit
 
 from ..core.network import Network
 from ..core.rows.inputs import Batch
@@ -222,4 +222,4 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], bool]) -> None:
 @cache
 def members_address(F: type) -> int:
     """Return the address of `run_members` for numbers of type F."""
-    return address_of(run_members, types.void(*[types.intp] * 8), F.__name__, size=np.dtype(F).itemsize)
+    return address_of(run_members, F)

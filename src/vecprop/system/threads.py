@@ -330,15 +330,9 @@ def holding_back_interrupts(work: Callable[[list[Any]], Result]) -> Result:
     """Return work(received), and delay Ctrl-C until it is done: threads that wait at a barrier cannot stop alone.
 
     The list that work receives is no longer empty once Ctrl-C has been pressed; in other threads it is that of
-    `heeding`. A second Ctrl-C is not delayed.
-
-    It is no context manager, since the handler of another signal may raise an exception between any two calls: before a
-    generator has come to its ``finally``, but not between ``finally`` and the call behind it.
-
-    Raises
-    ------
-    PressedAgain
-        At the second Ctrl-C, if its handler raises KeyboardInterrupt.
+    `heeding`. A second Ctrl-C is not delayed: it raises PressedAgain. This is no context manager, since the handler of
+    another signal may raise before a generator has come to its ``finally``, but not between ``finally`` and the call
+    behind it.
     """
     if threading.current_thread() is not threading.main_thread() or _signal.getsignal(signal.SIGINT) is None:
         asked = _asked.get()  # signals go to the main thread; None is not Python's and could not be restored

@@ -19,7 +19,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import njit
 
 from ..jit import INNER
 from ..jit.addresses import numbers_at
@@ -74,7 +74,7 @@ def pack(M, K, A, A_m, A_k, out):
         for i in range(0, min(width, M - m), lanes):
             for k in range(0, K, lanes):
                 rows, place = min(width, M - m) - i, out + (m * K + k * width + i) * size
-                transposed(rows, K - k, A + (m + i) * A_m + k * size, A_m, place, np.int64(width * size))
+                transposed(rows, K - k, A + (m + i) * A_m + k * size, A_m, place, np.int64(width * size), np.int64(0))
 
 
 def multiply(M, N, K, A, A_m, A_k, B, B_k, B_n, C, C_m, add, workspace, is_packed):
@@ -119,23 +119,13 @@ def packing_size(F: type) -> int:
 def _pack_of(F: type, width: int) -> Any:
     """Return `pack` for panels of ``width`` rows of type F, for compiled code."""
     lanes = _columns(F) // 2
-    names: dict[str, Any] = {"number": F, "size": np.dtype(F).itemsize, "width": width, "lanes": lanes}
     blocks = {"copied": copied_block(F, lanes, width), "transposed": transposed_block(F, lanes, indexed=False)}
-    return njit(filled_in(pack, f"{F.__name__}_{width}", **names, **blocks), **INNER)
+    return njit(filled_in(pack, F, width=width, lanes=lanes, **blocks), **INNER)
 
 
 @cache
 def packed_address(F: type) -> int:
     """Return the address of `multiply` for numbers of type F; see `addresses.call_packed`."""
     whole, edge = (packed_block(F, _columns(F) // 2, PANEL_ROWS, 2, whole=whole) for whole in (True, False))
-    return address_of(
-        multiply,
-        types.void(*[types.intp] * 14),
-        f"packed_{F.__name__}_{vector_bytes()}",
-        whole=whole,
-        edge=edge,
-        pack_left=_pack_of(F, PANEL_ROWS),
-        pack_right=_pack_of(F, _columns(F)),
-        columns=_columns(F),
-        size=np.dtype(F).itemsize,
-    )
+    packs = {"pack_left": _pack_of(F, PANEL_ROWS), "pack_right": _pack_of(F, _columns(F))}
+    return address_of(multiply, F, whole=whole, edge=edge, columns=_columns(F), **packs)

@@ -6,7 +6,6 @@ SciPy's BLAS is called on processors without the wide vectors that blocks are ma
 
 import os
 from functools import cache
-from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -78,7 +77,7 @@ def transpose(M, N, A, A_m, B, B_n):
     """B = Aᵀ, for A (M, N) and B (N, M): addresses, and strides from row to row in bytes."""
     for m in range(0, M, rows):
         for n in range(0, N, columns):
-            block(M - m, N - n, A + m * A_m + n * size, A_m, B + n * B_n + m * size, B_n)
+            block(M - m, N - n, A + m * A_m + n * size, A_m, B + n * B_n + m * size, B_n, np.int64(0))
 
 
 def gather(M, N, A, A_m, B, B_n, indices):
@@ -110,10 +109,6 @@ def _lanes(F: type) -> int:
     return vector_bytes() // np.dtype(F).itemsize
 
 
-def _compiled(template: FunctionType, F: type, **names: Any) -> Any:
-    return njit(filled_in(template, F.__name__, size=np.dtype(F).itemsize, **names), **INNER)
-
-
 def _names_of_multiply(F: type) -> dict[str, Any]:
     lanes, rows = _lanes(F), 8 if vector_bytes() == 64 else 4  # 16 or 8 sums fill half of the registers
     return {
@@ -128,14 +123,13 @@ def _names_of_multiply(F: type) -> dict[str, Any]:
 @cache
 def multiply_of(F: type) -> Any:
     """Return `multiply` for numbers of type F, for compiled code."""
-    return _compiled(multiply, F, **_names_of_multiply(F))
+    return njit(filled_in(multiply, F, **_names_of_multiply(F)), **INNER)
 
 
 @cache
 def multiply_address(F: type) -> int:
     """Return the address of `multiply` for numbers of type F; see `addresses.call_product`."""
-    names, kind = _names_of_multiply(F) | {"size": np.dtype(F).itemsize}, f"{F.__name__}_{vector_bytes()}"
-    return address_of(multiply, types.void(*[types.intp] * 11), kind, **names)
+    return address_of(multiply, F, **_names_of_multiply(F))
 
 
 @cache
@@ -143,24 +137,22 @@ def dots_of(F: type) -> Any:
     """Return `dots` for numbers of type F, for compiled code."""
     lanes = _lanes(F)
     one, two, four = (dots_block(F, lanes, columns) for columns in (1, 2, 4))
-    return _compiled(dots, F, one=one, two=two, four=four, lanes=lanes)
+    return njit(filled_in(dots, F, one=one, two=two, four=four, lanes=lanes), **INNER)
 
 
 @cache
 def transpose_of(F: type) -> Any:
     """Return `transpose` for numbers of type F, for compiled code."""
     lanes = _lanes(F)
-    return _compiled(transpose, F, block=transposed_block(F, lanes, indexed=False), rows=lanes, columns=lanes)
+    block = transposed_block(F, lanes, indexed=False)
+    return njit(filled_in(transpose, F, block=block, rows=lanes, columns=lanes), **INNER)
 
 
 @cache
 def gather_address(F: type) -> int:
     """Return the address of `gather` for numbers of type F; see `addresses.call_gather`."""
     lanes = _lanes(F)
-    names = {"rows": lanes, "columns": lanes, "size": np.dtype(F).itemsize}
-    block = transposed_block(F, lanes, indexed=True)
-    kind = f"{F.__name__}_{vector_bytes()}"
-    return address_of(gather, types.void(*[types.intp] * 7), kind, block=block, **names)
+    return address_of(gather, F, block=transposed_block(F, lanes, indexed=True), rows=lanes, columns=lanes)
 
 
 def blas_address(F):

@@ -7,6 +7,7 @@ row, computed and stored once more: masks of rows would take instructions in the
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from inspect import signature
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -180,220 +181,177 @@ class _Vectors:
         return self.repeat(K, [A, B, *sums], add_column_times_row)[2:]
 
 
-def product_block(F: type, lanes: int, rows: int, vectors: int) -> Any:
-    """Return a function that stores A B into a block of C or adds it: at most ``rows`` rows of ``vectors`` vectors.
+def _block(F: type, lanes: int, generate: Any) -> Any:
+    """Return a function on words, whose instructions generate(vectors, *words) writes."""
 
-    It is called with M, N, K, A, A_m, A_k, B, B_k, C, C_m, add, for C (M, N), A (M, K) and B (K, N): addresses and
-    strides in bytes.
-    """
-
-    @intrinsic
-    def block(typing, M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
-        def generate(context, builder, signature, arguments):
-            M, N, K, A, A_m, A_k, B, B_k, C, C_m, add = arguments
-            v, places = _Vectors(builder, F, lanes), [(m, n) for m in range(rows) for n in range(vectors)]
-            inside = [v.mask_below(lanes * n, N) for n in range(vectors)]
-            A_rows, C_rows = v.rows(A, A_m, rows, M), v.rows(C, C_m, rows, M)
-            C_at = [v.after(row, n) for row in C_rows for n in range(vectors)]
-            adds = v.broadcast(builder.icmp_signed("!=", add, _WORD(0)))
-            if_adding = [builder.and_(mask, adds) for mask in inside]
-            sums = [v.load(at, if_adding[n]) for at, (_, n) in zip(C_at, places, strict=True)]
-
-            sums = v.add_products(K, _WORD(0), A_rows, A_k, B, B_k, inside, sums)
-            for sum, at, (_, n) in zip(sums, C_at, places, strict=True):
-                v.store(sum, at, inside[n])
+    def block(typing: Any, *words: Any) -> Any:
+        def instructions(context: Any, builder: ir.IRBuilder, called: Any, values: Sequence[Value]) -> Value:
+            generate(_Vectors(builder, F, lanes), *values)
             return context.get_dummy_value()
 
-        return types.void(*[types.intp] * 11), generate
+        return types.void(*[types.intp] * len(words)), instructions
 
-    return block
+    block.__signature__ = signature(generate)  # Numba would make a tuple of the words
+    return intrinsic(block)
+
+
+def product_block(F: type, lanes: int, rows: int, vectors: int) -> Any:
+    """Return a function that stores A B into a block of C or adds it, given addresses, and strides in bytes."""
+
+    def generate(v, M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
+        builder, places = v.builder, [(m, n) for m in range(rows) for n in range(vectors)]
+        inside = [v.mask_below(lanes * n, N) for n in range(vectors)]
+        A_rows, C_rows = v.rows(A, A_m, rows, M), v.rows(C, C_m, rows, M)
+        C_at = [v.after(row, n) for row in C_rows for n in range(vectors)]
+        adds = v.broadcast(builder.icmp_signed("!=", add, _WORD(0)))
+        if_adding = [builder.and_(mask, adds) for mask in inside]
+        sums = [v.load(at, if_adding[n]) for at, (_, n) in zip(C_at, places, strict=True)]
+
+        sums = v.add_products(K, _WORD(0), A_rows, A_k, B, B_k, inside, sums)
+        for sum, at, (_, n) in zip(sums, C_at, places, strict=True):
+            v.store(sum, at, inside[n])
+
+    return _block(F, lanes, generate)
 
 
 def packed_block(F: type, lanes: int, rows: int, vectors: int, whole: bool) -> Any:
-    """Return a function as `product_block` does, for packed panels of ``rows`` rows of A and ``vectors`` vectors of B.
+    """Return such a function for packed panels; a whole block has all rows and vectors, and needs no masks."""
 
-    It is called with M, N, K, A, B, C, C_m, add. A whole block has all rows and vectors, and needs no masks.
-    """
+    def generate(v, M, N, K, A, B, C, C_m, add):
+        builder, places = v.builder, [(m, n) for m in range(rows) for n in range(vectors)]
+        C_at = [v.after(builder.add(C, builder.mul(_WORD(m), C_m)), n) for m, n in places]
+        for at in C_at:
+            v.prefetch(at, to_write=True)
+        A_offsets = [_WORD(m * v.size) for m in range(rows)]
+        strides = _WORD(rows * v.size), B, _WORD(vectors * lanes * v.size)
+        every, zeros = [v.all_lanes] * vectors, [v.zero] * len(places)
+        sums = v.add_products(K, A, A_offsets, *strides, every, zeros, PREFETCH_BYTES)
+        masks = [v.all_lanes] * len(places)
+        if not whole:  # here rows are masked too: what a panel has beyond the last row is not initialized
+            there = [v.broadcast(builder.icmp_signed("<", _WORD(m), M)) for m in range(rows)]
+            inside = [v.mask_below(lanes * n, N) for n in range(vectors)]
+            masks = [builder.and_(there[m], inside[n]) for m, n in places]
+        with builder.if_else(builder.icmp_signed("!=", add, _WORD(0))) as (to_add, to_put):
+            with to_add:
+                for sum, at, mask in zip(sums, C_at, masks, strict=True):
+                    v.store(builder.fadd(v.load(at, mask), sum), at, mask)
+            with to_put:
+                for sum, at, mask in zip(sums, C_at, masks, strict=True):
+                    v.store(sum, at, mask)
 
-    @intrinsic
-    def block(typing, M, N, K, A, B, C, C_m, add):
-        def generate(context, builder, signature, arguments):
-            M, N, K, A, B, C, C_m, add = arguments
-            v, places = _Vectors(builder, F, lanes), [(m, n) for m in range(rows) for n in range(vectors)]
-            C_at = [v.after(builder.add(C, builder.mul(_WORD(m), C_m)), n) for m, n in places]
-            for at in C_at:
-                v.prefetch(at, to_write=True)
-            A_offsets = [_WORD(m * v.size) for m in range(rows)]
-            strides = _WORD(rows * v.size), B, _WORD(vectors * lanes * v.size)
-            every, zeros = [v.all_lanes] * vectors, [v.zero] * len(places)
-            sums = v.add_products(K, A, A_offsets, *strides, every, zeros, PREFETCH_BYTES)
-            masks = [v.all_lanes] * len(places)
-            if not whole:  # here rows are masked too: what a panel has beyond the last row is not initialized
-                there = [v.broadcast(builder.icmp_signed("<", _WORD(m), M)) for m in range(rows)]
-                inside = [v.mask_below(lanes * n, N) for n in range(vectors)]
-                masks = [builder.and_(there[m], inside[n]) for m, n in places]
-            with builder.if_else(builder.icmp_signed("!=", add, _WORD(0))) as (to_add, to_put):
-                with to_add:
-                    for sum, at, mask in zip(sums, C_at, masks, strict=True):
-                        v.store(builder.fadd(v.load(at, mask), sum), at, mask)
-                with to_put:
-                    for sum, at, mask in zip(sums, C_at, masks, strict=True):
-                        v.store(sum, at, mask)
-            return context.get_dummy_value()
-
-        return types.void(*[types.intp] * 8), generate
-
-    return block
+    return _block(F, lanes, generate)
 
 
 def copied_block(F: type, lanes: int, count: int) -> Any:
     """Return a function that copies ``count`` numbers from one address to another."""
 
-    @intrinsic
-    def block(typing, place, to):
-        def generate(context, builder, signature, arguments):
-            v = _Vectors(builder, F, lanes)
-            for n in range(-(-count // lanes)):
-                mask = v.mask_below(lanes * n, _WORD(count))
-                place, to = (v.after(argument, n) for argument in arguments)
-                v.store(v.load(place, mask), to, mask)
-            return context.get_dummy_value()
+    def generate(v, source, target):
+        for n in range(-(-count // lanes)):
+            mask = v.mask_below(lanes * n, _WORD(count))
+            place, to = (v.after(argument, n) for argument in (source, target))
+            v.store(v.load(place, mask), to, mask)
 
-        return types.void(types.intp, types.intp), generate
-
-    return block
+    return _block(F, lanes, generate)
 
 
 def dots_block(F: type, lanes: int, columns: int) -> Any:
     """Return a function that stores A Bᵀ into a block of C or adds it: a vector's elements, in ``columns`` columns.
 
-    It is called with M, N, K, A, A_m, B, B_n, C, C_m, add, for C (M, N), A (M, K) and B (N, K): addresses and strides
-    in bytes. If there is one column, it is all of C, so that C is contiguous.
+    If there is one column, it is all of C, so that C is contiguous.
     """
 
-    @intrinsic
-    def block(typing, M, N, K, A, A_m, B, B_n, C, C_m, add):
-        def generate(context, builder, signature, arguments):
-            M, N, K, A, A_m, B, B_n, C, C_m, add = arguments
-            v, rows = _Vectors(builder, F, lanes), lanes // columns
-            A_rows, B_rows, C_rows = v.rows(A, A_m, rows, M), v.rows(B, B_n, columns, N), v.rows(C, C_m, rows, M)
+    def generate(v, M, N, K, A, A_m, B, B_n, C, C_m, add):
+        builder, rows = v.builder, lanes // columns
+        A_rows, B_rows, C_rows = v.rows(A, A_m, rows, M), v.rows(B, B_n, columns, N), v.rows(C, C_m, rows, M)
 
-            def add_parts(values):
-                at, left, *sums = values
-                inside = v.mask_below(0, left)
-                A_parts, B_parts = (
-                    [v.load(builder.add(row, at), inside) for row in rows_of] for rows_of in (A_rows, B_rows)
-                )
-                pairs = [(a, b) for a in A_parts for b in B_parts]
-                sums = [v.multiply_add(a, b, sum) for (a, b), sum in zip(pairs, sums, strict=True)]
-                return [v.after(at, 1), builder.sub(left, _WORD(lanes)), *sums]
+        def add_parts(values):
+            at, left, *sums = values
+            inside = v.mask_below(0, left)
+            A_parts = [v.load(builder.add(row, at), inside) for row in A_rows]
+            B_parts = [v.load(builder.add(row, at), inside) for row in B_rows]
+            pairs = [(a, b) for a in A_parts for b in B_parts]
+            sums = [v.multiply_add(a, b, sum) for (a, b), sum in zip(pairs, sums, strict=True)]
+            return [v.after(at, 1), builder.sub(left, _WORD(lanes)), *sums]
 
-            times = builder.sdiv(builder.add(K, _WORD(lanes - 1)), _WORD(lanes))
-            _, _, *sums = v.repeat(times, [_WORD(0), K, *[v.zero] * lanes], add_parts)
-            # Each vector of sums becomes one number, all of them at once. Two vectors exchange halves and are added,
-            # which leaves one vector with the half sums of both, until one vector holds all totals:
-            #   [a0 a1 a2 a3] [b0 b1 b2 b3]  ->  [a0 a1 b0 b1] + [a2 a3 b2 b3]
-            while len(sums) > 1:
-                half = len(sums) // 2
-                sums = [
-                    builder.fadd(*v.exchange(first, second, half))
-                    for first, second in zip(sums[:half], sums[half:], strict=True)
-                ]
-            (total,) = sums
-            if columns == 1:  # C is contiguous
-                inside = v.mask_below(0, M)
-                if_adding = builder.and_(inside, v.broadcast(builder.icmp_signed("!=", add, _WORD(0))))
-                v.store(builder.fadd(v.load(C, if_adding), total), C, inside)
-                return context.get_dummy_value()
-            inside = builder.and_(v.mask_below(0, N), v.mask_below(0, _WORD(columns)))
+        times = builder.sdiv(builder.add(K, _WORD(lanes - 1)), _WORD(lanes))
+        _, _, *sums = v.repeat(times, [_WORD(0), K, *[v.zero] * lanes], add_parts)
+        # Each vector of sums becomes one number, all of them at once. Two vectors exchange halves and are added,
+        # which leaves one vector with the half sums of both, until one vector holds all totals:
+        #   [a0 a1 a2 a3] [b0 b1 b2 b3]  ->  [a0 a1 b0 b1] + [a2 a3 b2 b3]
+        while len(sums) > 1:
+            half = len(sums) // 2
+            pairs = zip(sums[:half], sums[half:], strict=True)
+            sums = [builder.fadd(*v.exchange(first, second, half)) for first, second in pairs]
+        (total,) = sums
+        if columns == 1:  # C is contiguous
+            inside = v.mask_below(0, M)
             if_adding = builder.and_(inside, v.broadcast(builder.icmp_signed("!=", add, _WORD(0))))
-            before = [v.load(row, if_adding) for row in C_rows]
-            for m, (row, old) in enumerate(zip(C_rows, before, strict=True)):
-                places = [(m * columns + place) % lanes for place in range(lanes)]
-                v.store(builder.fadd(old, v.shuffle(total, total, places)), row, inside)
-            return context.get_dummy_value()
+            v.store(builder.fadd(v.load(C, if_adding), total), C, inside)
+            return
+        inside = builder.and_(v.mask_below(0, N), v.mask_below(0, _WORD(columns)))
+        if_adding = builder.and_(inside, v.broadcast(builder.icmp_signed("!=", add, _WORD(0))))
+        before = [v.load(row, if_adding) for row in C_rows]
+        for m, (row, old) in enumerate(zip(C_rows, before, strict=True)):
+            places = [(m * columns + place) % lanes for place in range(lanes)]
+            v.store(builder.fadd(old, v.shuffle(total, total, places)), row, inside)
 
-        return types.void(*[types.intp] * 10), generate
-
-    return block
+    return _block(F, lanes, generate)
 
 
 def summed_rows_block(F: type, lanes: int, vectors: int) -> Any:
-    """Return a function that adds Σ_k a[k] B[columns[k]] to a part of a row y, of ``vectors`` vectors.
+    """Return a function that adds Σ_k a[k] B[columns[k]] to the N numbers of a row y, or to a part of several vectors.
 
-    It is called with N, K, a, columns, B, B_k, y: the numbers that are left of y, the number of columns, which are
-    integers of 4 bytes, and the stride of B in bytes.
+    Columns are K integers of 4 bytes.
     """
 
-    @intrinsic
-    def block(typing, N, K, a, columns, B, B_k, y):
-        def generate(context, builder, signature, arguments):
-            N, K, a, columns, B, B_k, y = arguments
-            v = _Vectors(builder, F, lanes)
-            places = [v.after(y, n) for n in range(vectors)]
-            masks = [v.mask_below(lanes * n, N) for n in range(vectors)]
+    def generate(v, N, K, a, columns, B, B_k, y):
+        builder = v.builder
+        places = [v.after(y, n) for n in range(vectors)]
+        masks = [v.mask_below(lanes * n, N) for n in range(vectors)]
 
-            def add_row(values):
-                a_at, column_at, *sums = values
-                element, row = v.broadcast_from(a_at), v.row_of_column(B, B_k, column_at)
-                parts = [v.load(v.after(row, n), mask) for n, mask in enumerate(masks)]
-                sums = [v.multiply_add(element, part, sum) for part, sum in zip(parts, sums, strict=True)]
-                return [builder.add(a_at, _WORD(v.size)), builder.add(column_at, _WORD(4)), *sums]
+        def add_row(values):
+            a_at, column_at, *sums = values
+            element, row = v.broadcast_from(a_at), v.row_of_column(B, B_k, column_at)
+            parts = [v.load(v.after(row, n), mask) for n, mask in enumerate(masks)]
+            sums = [v.multiply_add(element, part, sum) for part, sum in zip(parts, sums, strict=True)]
+            return [builder.add(a_at, _WORD(v.size)), builder.add(column_at, _WORD(4)), *sums]
 
-            sums = [v.load(place, mask) for place, mask in zip(places, masks, strict=True)]
-            for sum, place, mask in zip(v.repeat(K, [a, columns, *sums], add_row)[2:], places, masks, strict=True):
-                v.store(sum, place, mask)
-            return context.get_dummy_value()
+        sums = [v.load(place, mask) for place, mask in zip(places, masks, strict=True)]
+        for sum, place, mask in zip(v.repeat(K, [a, columns, *sums], add_row)[2:], places, masks, strict=True):
+            v.store(sum, place, mask)
 
-        return types.void(*[types.intp] * 7), generate
-
-    return block
+    return _block(F, lanes, generate)
 
 
 def added_row_block(F: type, lanes: int, vectors: int) -> Any:
-    """Return a function that adds a[k] y to B[columns[k]] for each k, where y is a part of a row, as above.
+    """Return a function that adds a[k] y to B[columns[k]] for each k; y is a part of a row, and columns may repeat."""
 
-    It is called with N, K, a, columns, B, B_k, y, as `summed_rows_block`'s is. A column may come several times.
-    """
+    def generate(v, N, K, a, columns, B, B_k, y):
+        builder = v.builder
+        masks = [v.mask_below(lanes * n, N) for n in range(vectors)]
+        parts = [v.load(v.after(y, n), mask) for n, mask in enumerate(masks)]
 
-    @intrinsic
-    def block(typing, N, K, a, columns, B, B_k, y):
-        def generate(context, builder, signature, arguments):
-            N, K, a, columns, B, B_k, y = arguments
-            v = _Vectors(builder, F, lanes)
-            masks = [v.mask_below(lanes * n, N) for n in range(vectors)]
-            parts = [v.load(v.after(y, n), mask) for n, mask in enumerate(masks)]
+        def add_to_row(values):
+            a_at, column_at = values
+            element, row = v.broadcast_from(a_at), v.row_of_column(B, B_k, column_at)
+            for n, (part, mask) in enumerate(zip(parts, masks, strict=True)):
+                place = v.after(row, n)
+                v.store(v.multiply_add(element, part, v.load(place, mask)), place, mask)
+            return [builder.add(a_at, _WORD(v.size)), builder.add(column_at, _WORD(4))]
 
-            def add_to_row(values):
-                a_at, column_at = values
-                element, row = v.broadcast_from(a_at), v.row_of_column(B, B_k, column_at)
-                for n, (part, mask) in enumerate(zip(parts, masks, strict=True)):
-                    place = v.after(row, n)
-                    v.store(v.multiply_add(element, part, v.load(place, mask)), place, mask)
-                return [builder.add(a_at, _WORD(v.size)), builder.add(column_at, _WORD(4))]
+        v.repeat(K, [a, columns], add_to_row)
 
-            v.repeat(K, [a, columns], add_to_row)
-            return context.get_dummy_value()
-
-        return types.void(*[types.intp] * 7), generate
-
-    return block
+    return _block(F, lanes, generate)
 
 
 def transposed_block(F: type, lanes: int, indexed: bool) -> Any:
-    """Return a function that stores the transpose of a block of A into B, at most ``lanes`` rows and columns.
+    """Return a function that stores the transpose of a block of A (M, N) into B, maybe of rows with these indices."""
 
-    It is called with M, N, A, A_m, B, B_n and, if rows are indexed, the address of their indices: for A (M, N) and
-    B (N, M), addresses and strides in bytes.
-    """
-
-    def generate(context, builder, signature, arguments):
-        M, N, A, A_m, B, B_n, *indices = arguments
-        v = _Vectors(builder, F, lanes)
-        rows_of = v.indexed_rows if indexed else v.rows
+    def generate(v, M, N, A, A_m, B, B_n, indices):
         columns = v.mask_below(0, N)
-        rows = [v.load(row, columns) for row in rows_of(A, A_m, lanes, M, *indices)]
-        for row in v.indexed_rows(A, A_m, lanes, M, *indices, first=lanes) if indexed else ():
+        places = v.indexed_rows(A, A_m, lanes, M, indices) if indexed else v.rows(A, A_m, lanes, M)
+        rows = [v.load(place, columns) for place in places]
+        for row in v.indexed_rows(A, A_m, lanes, M, indices, first=lanes) if indexed else ():
             v.prefetch(row)  # the processor cannot guess where the next block's rows lie
         # Halves are exchanged first, then quarters, and single elements last.
         part = lanes // 2
@@ -405,18 +363,5 @@ def transposed_block(F: type, lanes: int, indexed: bool) -> Any:
         # From the last row to the first: addresses beyond the last row are its own, and its right value is stored last.
         for row, address in reversed(list(zip(rows, v.rows(B, B_n, lanes, N), strict=True))):
             v.store(row, address, columns)
-        return context.get_dummy_value()
 
-    if indexed:
-
-        @intrinsic
-        def indexed_block(typing, M, N, A, A_m, B, B_n, indices):
-            return types.void(*[types.intp] * 7), generate
-
-        return indexed_block
-
-    @intrinsic
-    def block(typing, M, N, A, A_m, B, B_n):
-        return types.void(*[types.intp] * 6), generate
-
-    return block
+    return _block(F, lanes, generate)

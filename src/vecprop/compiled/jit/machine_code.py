@@ -18,6 +18,9 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+import numpy as np
+from numba import types
+
 from ...system.threads import allowed_threads, apart, forks_wait
 from . import OPTIONS
 from .cache import alone, digest, folder, is_kept, is_shared, keep, kept
@@ -108,19 +111,24 @@ def _say() -> None:
         print("vecprop: compiling for this processor, once", file=sys.stderr, flush=True)
 
 
-def filled_in(template: FunctionType, suffix: str, **names: Any) -> FunctionType:
-    """Return a copy of a template function, named with a suffix, whose global names have these values."""
+def filled_in(template: FunctionType, F: type, suffix: str = "", **names: Any) -> FunctionType:
+    """Return a copy of a template whose placeholders have these values: ``number`` is F, and ``size`` its bytes."""
+    names = {"number": F, "size": np.dtype(F).itemsize, **names}
     function = FunctionType(template.__code__, {**template.__globals__, **names}, template.__name__)
-    function.__qualname__ = f"{template.__name__}_{suffix}"
+    function.__qualname__ = f"{template.__name__}_{F.__name__}{suffix}"
     function.__module__ = template.__module__
     return function
 
 
 class Kernel:
-    """A function that is compiled for the processor, or loaded from the cache."""
+    """A template that is compiled for the processor, or loaded from the cache; see `filled_in`.
 
-    def __init__(self, template: FunctionType, signature: Any, suffix: str, **names: Any) -> None:
-        self.function, self.signature = filled_in(template, suffix, **names), signature
+    Without a signature it takes words, and returns nothing.
+    """
+
+    def __init__(self, template: FunctionType, F: type, suffix: str = "", signature: Any = None, **names: Any) -> None:
+        self.function = filled_in(template, F, suffix, **names)
+        self.signature = signature or types.void(*[types.intp] * template.__code__.co_argcount)
         made_of = digest(self.function, str(self.signature), _OPTIONS, settings())
         self.name = f"{self.function.__module__.rpartition('.')[2]}.{self.function.__qualname__}-{made_of[:24]}"
 
@@ -146,6 +154,6 @@ class Kernel:
         return code
 
 
-def address_of(template: FunctionType, signature: Any, suffix: str, **names: Any) -> int:
-    """Return the address of a template compiled with these values of its placeholders; see `Kernel`."""
-    return Kernel(template, signature, suffix, **names).address()
+def address_of(template: FunctionType, F: type, suffix: str = "", signature: Any = None, **names: Any) -> int:
+    """Return the address of a template's `Kernel`."""
+    return Kernel(template, F, suffix, signature, **names).address()

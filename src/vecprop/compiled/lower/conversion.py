@@ -89,5 +89,4 @@ def convert(X, row_bytes, places_at, n, nothing, column_bytes, none, first, feat
 def convert_address(F: type, of_numbers: np.dtype) -> int:
     """Return the address of `convert` for inputs of type F and numbers of another type; see `addresses.call_expand`."""
     kind = np.uint8 if of_numbers == np.bool_ else of_numbers.type
-    names = {"number": F, "given": kind}
-    return address_of(convert, types.void(*[types.intp] * 11), f"{F.__name__}_of_{kind.__name__}", **names)
+    return address_of(convert, F, f"_of_{kind.__name__}", given=kind)

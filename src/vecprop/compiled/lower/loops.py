@@ -262,14 +262,8 @@ def _address(template: FunctionType, cls: type, F: type, *methods: str) -> int:
     )
     # Classes of users may have the same name, and a class another formula later.
     version = "" if is_of_the_library(cls) else f"_{digest(*formulas.values())[:16]}"
-    return address_of(
-        template,
-        _signature(template, F),
-        f"{cls.__name__}_{F.__name__}{version}",
-        half=F(np.finfo(F).max / 2),
-        number=F,
-        **formulas,
-    )
+    suffix, half = f"_{cls.__name__}{version}", F(np.finfo(F).max / 2)
+    return address_of(template, F, suffix, _signature(template, F), half=half, **formulas)
 
 
 def norm_addresses(F: type) -> tuple[int, int]:

@@ -125,7 +125,7 @@ Fits with another score run on the reference engine, by its formula.
 @cache
 def score_address(name: str, F: type) -> int:
     """Return the address of a score's loop for numbers of type F."""
-    return address_of(LOOPS[name], types.float64(types.intp), F.__name__, number=F)
+    return address_of(LOOPS[name], F, signature=types.float64(types.intp))
 
 
 @njit(**IN_ORDER)
@@ -171,9 +171,8 @@ def scale(first, features, rows, by_rows, shifts, scales, tile):
 @cache
 def scale_address(F: type, of_scaling: type, multiplies: bool) -> int:
     """Return the address of `scale` for inputs of type F and a scaling of its own type; see `addresses.call_scale`."""
-    kind = f"{F.__name__}_{of_scaling.__name__}_{'multiplied' if multiplies else 'divided'}"
-    names = {"number": F, "of_scaling": of_scaling, "multiplies": multiplies}
-    return address_of(scale, types.void(*[types.intp] * 7), kind, **names)
+    suffix = f"_{of_scaling.__name__}_{'multiplied' if multiplies else 'divided'}"
+    return address_of(scale, F, suffix, of_scaling=of_scaling, multiplies=multiplies)
 
 
 _SHUFFLE, _WORD = np.uint64(counter_rng.SHUFFLE), np.uint32(0)
@@ -252,4 +251,4 @@ def order_of_part(seed: int, epoch: int, numbers: np.ndarray) -> np.ndarray:
 @cache
 def shuffle_address() -> int:
     """Return the address of `shuffle`."""
-    return address_of(shuffle, types.void(*[types.intp] * 7), "rows")
+    return address_of(shuffle, float)

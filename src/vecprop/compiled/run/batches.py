@@ -332,6 +332,4 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
 @cache
 def batch_address(F: type) -> int:
     """Return the address of `gradient_of_batch` for numbers of type F; see `addresses.call_batch`."""
-    word = types.intp
-    signature = types.void(word, word, word, word, types.float64, word)
-    return address_of(gradient_of_batch, signature, F.__name__, number=F, size=np.dtype(F).itemsize)
+    return address_of(gradient_of_batch, F, signature=types.void(*[types.intp] * 4, types.float64, types.intp))

@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import njit
 
 from ..gemm.packed import packed_address
 from ..gemm.products import (
@@ -298,24 +298,20 @@ def names_of_sparse(F: type) -> dict[str, Any]:
 @cache
 def columns_address(F: type) -> int:
     """Return the address of `gradient_of_columns` for numbers of type F; see `addresses.call_columns`."""
-    names = {"number": F, "size": np.dtype(F).itemsize, **names_of_sparse(F)}
-    return address_of(gradient_of_columns, types.void(*[types.intp] * 10), F.__name__, **names)
+    return address_of(gradient_of_columns, F, **names_of_sparse(F))
 
 
 @cache
 def dense_addresses(algorithm: Algorithm, F: type) -> tuple[int, int]:
     """Return the addresses of a dense layer's forward and backward functions; see `addresses.call_dense`."""
-    names: dict[str, Any] = {"number": F, "size": np.dtype(F).itemsize}
-    if algorithm is Algorithm.SPARSE:
-        names |= names_of_sparse(F)
-    suffix = F.__name__
+    names: dict[str, Any] = names_of_sparse(F) if algorithm is Algorithm.SPARSE else {}
     if algorithm in (Algorithm.BLOCKS, Algorithm.PACKED):
-        names["few_outputs"] = max(FEW_OUTPUTS, vector_bytes() // names["size"])
+        names["few_outputs"] = max(FEW_OUTPUTS, vector_bytes() // np.dtype(F).itemsize)
         names |= {"multiply": call_product, "dots": dots_of(F), "transpose": transpose_of(F)}
     if algorithm is Algorithm.PACKED:
-        here = filled_in(_multiply_here, suffix, multiply_blocks=multiply_of(F))
+        here = filled_in(_multiply_here, F, multiply_blocks=multiply_of(F))
         names["multiply"] = njit(here, **ONCE)
-        blocks, blocks_back = (njit(filled_in(each, suffix, **names), **INNER) for each in (_blocks, _blocks_back))
+        blocks, blocks_back = (njit(filled_in(each, F, **names), **INNER) for each in (_blocks, _blocks_back))
         names |= {"blocks": blocks, "blocks_back": blocks_back}
     forward, back = {
         Algorithm.LOOPS: (_loops, _loops_back),
@@ -324,10 +320,7 @@ def dense_addresses(algorithm: Algorithm, F: type) -> tuple[int, int]:
         Algorithm.BLAS: (_through_blas, _through_blas_back),
         Algorithm.SPARSE: (multiply_sparse, multiply_sparse_back),
     }[algorithm]
-    return (
-        address_of(forward, types.void(*[types.intp] * 9), suffix, **names),
-        address_of(back, types.void(*[types.intp] * 13), suffix, **names),
-    )
+    return address_of(forward, F, **names), address_of(back, F, **names)
 
 
 def product_address(algorithm: Algorithm, F: type) -> int:

@@ -18,7 +18,7 @@ from enum import IntEnum
 from functools import cache
 
 import numpy as np
-from numba import njit, types
+from numba import njit
 
 from ...optimize.stopping import observed
 from ..jit import INNER, ONCE
@@ -366,7 +366,7 @@ def _loss(context, c, worker, is_validation, N, parts, theta):
 
 def epochs_kernel(F: type) -> Kernel:
     """Return `run_epochs` for numbers of type F."""
-    return Kernel(run_epochs, types.void(types.intp, types.intp), F.__name__, number=F)
+    return Kernel(run_epochs, F)
 
 
 @cache

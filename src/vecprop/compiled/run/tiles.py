@@ -379,13 +379,11 @@ def predict_rows(context, rows_address, n):
 @cache
 def gradient_address(F: type) -> int:
     """Return the address of `gradient_of_rows` for numbers of type F."""
-    word = types.intp
-    signature = types.float64(word, word, word, word, word, types.float64, word, word)
-    return address_of(gradient_of_rows, signature, F.__name__, number=F, size=np.dtype(F).itemsize)
+    words = [types.intp] * 5, [types.intp] * 2
+    return address_of(gradient_of_rows, F, signature=types.float64(*words[0], types.float64, *words[1]))
 
 
 @cache
 def predict_address(F: type) -> int:
     """Return the address of `predict_rows` for numbers of type F."""
-    word = types.intp
-    return address_of(predict_rows, types.void(word, word, word), F.__name__, number=F, size=np.dtype(F).itemsize)
+    return address_of(predict_rows, F)

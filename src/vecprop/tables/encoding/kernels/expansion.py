@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import njit
 
 from ....compiled.jit import ONCE_IN_ORDER, use_widest_vectors
 from ....compiled.jit.addresses import doubles_at, numbers_at, record_at, words_at
@@ -208,7 +208,7 @@ def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features
 @cache
 def expand_address(F: type) -> int:
     """Return the address of `expand` for inputs of type F; see `addresses.call_expand`."""
-    return address_of(expand, types.void(*[types.intp] * 11), F.__name__, number=F)
+    return address_of(expand, F)
 
 
 EXPAND = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 11)

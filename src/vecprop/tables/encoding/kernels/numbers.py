@@ -4,7 +4,7 @@ import ctypes
 from functools import cache
 
 import numpy as np
-from numba import njit, types
+from numba import njit
 
 from ....compiled.gemm.products import gather_address
 from ....compiled.jit import IN_ORDER
@@ -75,7 +75,7 @@ def encode(x, rows, edges, count, scores, has_scores, how, marks_missing, stride
 @cache
 def encode_address() -> int:
     """Return the address of `encode`."""
-    return address_of(encode, types.void(*[types.intp] * 10), "numbers")
+    return address_of(encode, float)
 
 
 def encode_numbers(
