@@ -131,7 +131,7 @@ class Program:
         if algorithms[:1] == [Algorithm.SPARSE]:  # no tile has as many features as there are columns
             self.width, self.tile_features = max(network.widths), SPARSE_ROW_WORDS * 8 // self.number
 
-    def _describe(self, layer: Any, row: np.ndarray) -> None:
+    def _describe(self, layer: Any, row: Any) -> None:
         """Fill in a layer's type and the addresses of its loops, and reserve memory for what it keeps."""
         if isinstance(layer, Dense):
             I, O = int(row["inputs"]), int(row["outputs"])
@@ -226,7 +226,7 @@ class Program:
         network = self.network
         penalized = [t for t in network.layout.tensors if t.penalized and network.penalties]
         spans = np.array([(t.start, t.start + t.size) for t in penalized], np.int64)
-        strengths = dict.fromkeys(("l2", "l2_averaged", "l1", "l1_averaged"), 0.0)
+        strengths: dict[str, Any] = dict.fromkeys(("l2", "l2_averaged", "l1", "l1_averaged"), 0.0)
         for penalty in network.penalties:
             kind = "l2" if isinstance(penalty, L2) else "l1"
             strengths[f"{kind}_averaged" if penalty.averaged else kind] += penalty.strength

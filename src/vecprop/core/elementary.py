@@ -91,15 +91,15 @@ SHARE: Range = ("a {} of at least 0 and less than 1", 0, 1, "[)")
 
 def require_ranges(part: Any, ranges: Mapping[str, Range]) -> None:
     """Refuse a part whose settings, by their names, are not in these ranges."""
-    for name, (words, *ends) in ranges.items():
-        if not is_within(value := getattr(part, name), *ends):
+    for name, (words, low, high, ends) in ranges.items():
+        if not is_within(value := getattr(part, name), low, high, ends):
             raise ValueError(f"{type(part).__name__} needs {words.format(name)}, not {value!r}.")
 
 
 class Ranged:
     """The base of frozen dataclasses some of whose fields have ranges."""
 
-    _ranges: ClassVar[Mapping[str, Range]] = {}
+    _ranges: ClassVar[dict[str, Range]] = {}
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""

@@ -44,9 +44,9 @@ def loaded(code: bytes) -> int:
 @cache
 def settings() -> tuple[Any, ...]:
     """Return what machine code depends on beside its source: libraries, processor, settings; and prepare LLVM."""
-    processor: Any = cpu_target.target_context.codegen()
+    target: Any = cpu_target.target_context
     versions = numba.__version__, llvmlite.__version__, np.__version__, sys.version
-    return *versions, repr(processor.magic_tuple()), _settings.BOUNDSCHECK, _settings.OPT
+    return *versions, repr(target.codegen().magic_tuple()), _settings.BOUNDSCHECK, _settings.OPT
 
 
 def processor_name() -> str:
