@@ -43,7 +43,7 @@ def fit(engine="auto", theta=THETA, X=X, T=T, **changes):
         (lambda: vp.Stagnation(3, "x"), "Stagnation needs a tolerance of at least 0, not 'x'"),
         (lambda: vp.Adaptive("x"), "Adaptive needs a cut between 0 and 1"),
         (lambda: vp.Cosine("x"), "Cosine needs a final factor between 0 and 1"),
-        (lambda: vp.OneCycle(start="x"), "OneCycle needs a start and a final factor between 0 and 1"),
+        (lambda: vp.OneCycle(start="x"), "OneCycle needs a start factor between 0 and 1"),
         (lambda: fit(clip="x"), "clip is 'x'"),
         (lambda: fit(epochs=None), "epochs is None, but a whole number"),
         (lambda: fit(epochs=True), "epochs is True, but a whole number"),

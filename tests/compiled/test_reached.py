@@ -80,13 +80,13 @@ def test_only_code_that_a_kernel_reaches_is_part_of_its_name(tmp_path):
     assert len(names) == len(set(names)) > 100
     assert of_reworded == names
     changed = {name.split("-")[0] for name in set(of_another) - set(names)}
-    assert changed == {"loops._derivative_Logistic_float32", "loops._derivative_Logistic_float64"}
+    assert changed == {"loops._derivative_float32_Logistic", "loops._derivative_float64_Logistic"}
 
 
 def test_a_session_goes_on_after_an_edit_of_words_but_not_of_a_formula(tmp_path):
     package = copy(tmp_path)
     name, error = lines_of(started(package, LIVE))
-    assert name.startswith("loops._derivative_Logistic_float32-")
+    assert name.startswith("loops._derivative_float32_Logistic-")
     file = package / "core" / "activations.py"
     assert error == f"Logistic.derivative in {file} has changed since it was imported: restart Python."
 

@@ -60,13 +60,14 @@ def test_warm_up_passes_the_loss_on():
         (vp.Adaptive, {"tolerance": -1}, "a tolerance of at least 0"),
         (vp.Cosine, {"final": 2}, "a final factor between 0 and 1"),
         (vp.OneCycle, {"rise": 0}, "a rise between 0 and 1"),
-        (vp.OneCycle, {"start": 2}, "a start and a final factor between 0 and 1"),
-        (vp.WarmUp, {"steps": 0}, "at least 1 step"),
+        (vp.OneCycle, {"start": 2}, "a start factor between 0 and 1"),
+        (vp.WarmUp, {"steps": 0}, "a number of steps of at least 1"),
         (vp.WarmUp, {"steps": 3, "after": "cosine"}, "a schedule to follow after"),
     ],
 )
 def test_out_of_range(schedule, options, wanted):
-    with pytest.raises(ValueError, match=f"^{schedule.__name__} needs {wanted}, not {schedule.__name__}\\("):
+    value = [*options.values()][-1]
+    with pytest.raises(ValueError, match=f"^{schedule.__name__} needs {wanted}, not {value!r}."):
         schedule(**options)
 
 

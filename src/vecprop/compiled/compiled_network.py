@@ -244,10 +244,8 @@ class CompiledNetwork:
         of_targets = batch.T.shape[: -1 if batch.of_classes else -2]
         leads = theta.shape[:-1], batch.X.shape[:-2], of_targets, weight.shape[:-1]
         members = np.broadcast_shapes(*leads)
-        thetas, X, T, weights = (
-            np.broadcast_to(array, members + array.shape[len(lead) :])
-            for array, lead in zip((theta, batch.X, batch.T, weight), leads, strict=True)
-        )
+        given = zip((theta, batch.X, batch.T, weight), leads, strict=True)
+        thetas, X, T, weights = (np.broadcast_to(array, members + array.shape[len(lead) :]) for array, lead in given)
         loss = np.empty(members, theta.dtype)
         gradient = np.empty((*members, theta.shape[-1] if with_gradient else 0), theta.dtype)
         for member in np.ndindex(members):
@@ -255,19 +253,6 @@ class CompiledNetwork:
             batch_loss = BatchLoss(self.network, theta.dtype.type, own, noise)
             loss[member] = batch_loss.evaluate(np.ascontiguousarray(thetas[member]), gradient[member])
         return loss[()], gradient
-
-
-_forks = 0
-"""The number of forks between the first process and this one."""
-
-
-def _count_fork() -> None:
-    global _forks
-    _forks += 1
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_count_fork)
 
 
 class Predictor:
@@ -281,7 +266,7 @@ class Predictor:
         self._predict = _PREDICT(predict_address(program.F))
         self._at_once = program.tile * (AT_ONCE // (program.tile * program.operations) + 1)
         self._numbers = np.arange(1)
-        self._guard, self._forks = threading.Lock(), _forks
+        self._guard, self._process = threading.Lock(), os.getpid()
 
     def __reduce__(self) -> tuple[type, tuple[Network, np.ndarray]]:
         """Pickle network and parameters: machine code belongs to this process."""
@@ -295,8 +280,8 @@ class Predictor:
             X = np.ascontiguousarray(checked_rows(self.network, self._theta, X))
         if X.shape[1] != self.network.inputs:
             checked_rows(self.network, self._theta, X)
-        if self._forks != _forks:  # a thread of the parent may have locked it, which does not exist here
-            self._guard, self._forks = threading.Lock(), _forks
+        if self._process != os.getpid():  # a thread of the parent may have locked it, which does not exist here
+            self._guard, self._process = threading.Lock(), os.getpid()
         N, words = len(X), self._context.words
         Y = np.empty((N, self.network.outputs), self._type)
         with self._guard:

@@ -24,8 +24,8 @@ from ..system.threads import (
     with_single_threaded_blas,
 )
 from .fit import Epochs
-from .jit import INNER
-from .jit.addresses import call_epochs, doubles_at, words_at
+from .jit import INNER, calls
+from .jit.addresses import doubles_at, words_at
 from .jit.fit_record import FIT, LINE, OFFSETS, KeptMemory, aligned, as_word, fit_at, starts_of
 from .jit.machine_code import address_of
 from .jit.threads import atomic_add, now
@@ -51,7 +51,7 @@ def _fit(context, c, run_epochs, size):
             rule = stopping_at(stopping)
             if rule.from_lowest != 0 or (c.running and np.int64(rule.watched) == Watched.LOSS):
                 c.stopping = 0  # it ignores the initial parameters, or their loss is not measured
-        call_epochs(run_epochs, (context, 0))
+        calls.epochs(run_epochs, (context, 0))
         c.epochs, c.stopping = epochs, stopping
         if done[3] == Ended.INTERRUPTED:
             done[3] = NOT_STARTED
@@ -68,7 +68,7 @@ def _fit(context, c, run_epochs, size):
         if not c.running:
             c.losses += size
     if epochs:
-        call_epochs(run_epochs, (context, 0))
+        calls.epochs(run_epochs, (context, 0))
 
 
 def run_members(contexts, numbers, count, queue, scratch, fields, offsets, run_epochs):

@@ -1,6 +1,7 @@
 """All kernels, compiled in advance so that no fit has to wait."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -28,29 +29,30 @@ from .run.tiles import gradient_address, predict_address
 def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield each kernel's name, and a function that compiles it or loads it from the cache."""
     yield "shuffle", shuffle_address
+    every: dict[str, Callable[[type], object]] = {
+        "gradient": gradient_address,
+        "gradient of split layers": batch_address,
+        "epochs": epochs_address,
+        "populations": members_address,
+        "gather": gather_address,
+        "predictions": predict_address,
+        "LayerNorm": norm_addresses,
+        "Dropout": drop_address,
+        **{score: partial(score_address, score) for score in LOOPS},
+    }
     for F in (np.float32, np.float64):
         name = F.__name__
-        yield f"{name} gradient", lambda F=F: gradient_address(F)
-        yield f"{name} gradient of split layers", lambda F=F: batch_address(F)
-        yield f"{name} epochs", lambda F=F: epochs_address(F)
-        yield f"{name} populations", lambda F=F: members_address(F)
-        for score in LOOPS:
-            yield f"{name} {score}", lambda F=F, score=score: score_address(score, F)
-        yield f"{name} gather", lambda F=F: gather_address(F)
-        own = (Algorithm.BLOCKS, Algorithm.PACKED) if uses_blocks() else (Algorithm.LOOPS, Algorithm.BLAS)
-        for algorithm in (*own, Algorithm.SPARSE):
-            yield (
-                f"{name} Dense by {algorithm.value}",
-                lambda F=F, each=algorithm: (dense_addresses(each, F), product_address(each, F)),
-            )
-        yield f"{name} predictions", lambda F=F: predict_address(F)
-        yield f"{name} LayerNorm", lambda F=F: norm_addresses(F)
-        yield f"{name} Dropout", lambda F=F: drop_address(F)
+        for kind, address in every.items():
+            yield f"{name} {kind}", partial(address, F)
+        by = (Algorithm.BLOCKS, Algorithm.PACKED) if uses_blocks() else (Algorithm.LOOPS, Algorithm.BLAS)
+        for each in (*by, Algorithm.SPARSE):
+            yield f"{name} Dense by {each.value}", partial(dense_addresses, each, F)
+            yield f"{name} product by {each.value}", partial(product_address, each, F)
         for own, way in product({F, np.float64}, (False, True)):
             kind = f"{own.__name__} {'factors' if way else 'divisors'}"
-            yield f"{name} scaling by {kind}", lambda F=F, own=own, way=way: scale_address(F, own, way)
+            yield f"{name} scaling by {kind}", partial(scale_address, F, own, way)
         for given in map(np.dtype, (np.float32, np.float64, np.int64, np.uint8)):
-            yield f"{name} conversion of {given}", lambda F=F, given=given: convert_address(F, given)
+            yield f"{name} conversion of {given}", partial(convert_address, F, given)
         for activation in catalog.compiled(catalog.ACTIVATIONS):
             yield (
                 f"{name} {activation.__name__}",
@@ -59,4 +61,4 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
         for loss in catalog.compiled(catalog.LOSSES):
             yield f"{name} {loss.__name__}", lambda F=F, a=loss: (loss_address(a(), F), link_address(a(), F))
         for optimizer in catalog.compiled(catalog.OPTIMIZERS):
-            yield f"{name} {optimizer.__name__}", lambda F=F, a=optimizer: update_address(a(), F)
+            yield f"{name} {optimizer.__name__}", partial(update_address, optimizer(), F)

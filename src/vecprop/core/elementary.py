@@ -86,6 +86,8 @@ Range: TypeAlias = tuple[str, float, float, Literal["[]", "[)", "(]", "()"]]
 
 FINITE: Range = ("a finite {}", -inf, inf, "()")
 POSITIVE: Range = ("a positive {}", 0, inf, "()")
+AT_LEAST_0: Range = ("a {} of at least 0", 0, inf, "[)")
+PATIENCE: Range = ("a {} of at least 1 epoch", 1, inf, "[]")
 SHARE: Range = ("a {} of at least 0 and less than 1", 0, 1, "[)")
 
 

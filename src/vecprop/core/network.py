@@ -93,15 +93,9 @@ class Network(Versioned):
             named, width = layer.parameters(widths[-1])
             shapes.append(named)
             widths.append(width)
-        for name, value in {
-            "inputs": int(inputs),
-            "layers": layers,
-            "loss_function": loss,
-            "penalties": penalties,
-            "widths": tuple(widths[1:]),
-            "layout": Layout(shapes, [type(layer).__name__ for layer in layers]),
-        }.items():
-            object.__setattr__(self, name, value)  # the dataclass is frozen
+        layout = Layout(shapes, [type(layer).__name__ for layer in layers])
+        parts = {"layers": layers, "loss_function": loss, "penalties": penalties}
+        vars(self).update(inputs=int(inputs), **parts, widths=tuple(widths[1:]), layout=layout)  # though it is frozen
 
     def _restore(self, state: dict[str, Any]) -> None:
         """Restore layers, loss and penalties, and compute the layout again: older commits may have stored another."""
@@ -356,11 +350,8 @@ class Network(Versioned):
     def penalty(self, theta: Array, batch: Batch) -> Array:
         """Return the penalty that is added to the loss of a batch, (*M,) for theta of shape (*M, P)."""
         divisor = self.divisor(batch)
-        return sum(
-            penalty.value(W) / divisor if _is_averaged(penalty) else penalty.value(W)
-            for W in self._weights(theta)
-            for penalty in self.penalties
-        )
+        pairs = [(penalty, W) for W in self._weights(theta) for penalty in self.penalties]
+        return sum(p.value(W) / divisor if _is_averaged(p) else p.value(W) for p, W in pairs)
 
     def add_penalty_gradient(self, theta: Array, gradient: Array, batch: Batch) -> None:
         """Add the penalties' gradient at theta to a batch's gradient, in place."""

@@ -86,13 +86,6 @@ def _call(part: Any) -> str:
 
 
 def _table(rows: list[tuple[str, ...]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    right = {len(widths) - 1, len(widths) - 2}
-    lines = [
-        "  ".join(
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
+    formats = [f"{side}{max(map(len, column))}" for side, column in zip("<<<>>", zip(*rows, strict=True), strict=True)]
+    lines = ["  ".join(map(format, row, formats)) for row in rows]
     return "\n".join(line.rstrip() for line in lines)

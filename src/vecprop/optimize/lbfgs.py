@@ -77,22 +77,8 @@ class LBFGS(Ranged):
         """
         from scipy.optimize import minimize
 
-        def after_iteration(intermediate_result: Any) -> None:
-            if callback is not None:
-                callback(intermediate_result.x)
-
-        found = minimize(
-            loss_and_gradient,
-            theta,
-            jac=True,
-            method="L-BFGS-B",
-            callback=after_iteration,
-            options={
-                "maxcor": self.memory,
-                "gtol": self.tolerance,
-                "ftol": 64 * np.finfo(float).eps,
-                "maxiter": iterations,
-                "maxfun": self.max_evaluations,
-            },
-        )
+        options = {"maxcor": self.memory, "gtol": self.tolerance, "ftol": 64 * np.finfo(float).eps}
+        options |= {"maxiter": iterations, "maxfun": self.max_evaluations}
+        method: Any = {"method": "L-BFGS-B", "jac": True, "options": options, "callback": callback}
+        found = minimize(loss_and_gradient, theta, **method)
         return found.x, _OUTCOMES[found.status]

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..core.elementary import SHARE, Array, Range, Ranged, namespace, real, require_ranges, sqrt
+from ..core.elementary import AT_LEAST_0, SHARE, Array, Range, Ranged, namespace, real, require_ranges, sqrt
 
 State = dict[str, Any]
 
@@ -334,7 +334,7 @@ class AdamW(Adam):
     """
 
     weight_decay: float = 0.01
-    _ranges: ClassVar[dict[str, Range]] = {"weight_decay": ("a {} of at least 0", 0, inf, "[)")}
+    _ranges: ClassVar[dict[str, Range]] = {"weight_decay": AT_LEAST_0}
 
     def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
         """Return Adam's step from (1 - μ d) theta."""

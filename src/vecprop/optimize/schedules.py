@@ -2,17 +2,17 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from math import cos, pi
-from typing import Any
+from math import cos, inf, pi
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ..core.elementary import is_within
+from ..core.elementary import AT_LEAST_0, PATIENCE, Range, Ranged
 
 State = dict[str, Any]
 
 
-class Schedule(ABC):
+class Schedule(Ranged, ABC):
     """The contract of a schedule. Derive a frozen dataclass from it to make your own.
 
     Examples
@@ -46,13 +46,12 @@ class Schedule(ABC):
         """Return the state before training."""
         return {}
 
-    def observe(self, loss: Any, state: State) -> None:  # noqa: B027 (most schedules do not watch the loss)
+    def observe(self, loss: Any, state: State) -> None:
         """Update the state with the training loss after an epoch, (*M,)."""
 
 
-def _require(ok: bool, schedule: Schedule, what: str) -> None:
-    if not ok:
-        raise ValueError(f"{type(schedule).__name__} needs {what}, not {schedule!r}.")
+_BETWEEN: Range = ("a {} between 0 and 1", 0, 1, "()")
+_FACTOR: Range = ("a {} factor between 0 and 1", 0, 1, "[]")
 
 
 @dataclass(frozen=True)
@@ -90,10 +89,7 @@ class InverseScaling(Schedule):
     """
 
     power: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Refuse a negative power."""
-        _require(is_within(self.power, 0), self, "a power of at least 0")
+    _ranges: ClassVar[dict[str, Range]] = {"power": AT_LEAST_0}
 
     def factor(self, step: int, steps: int, state: State) -> float:
         """Return 1 / (1 + step)^power."""
@@ -129,12 +125,7 @@ class Adaptive(Schedule):
     cut: float = 0.2
     patience: int = 2
     tolerance: float = 1e-4
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range."""
-        _require(is_within(self.cut, 0, 1, "()"), self, "a cut between 0 and 1")
-        _require(is_within(self.patience, 1, ends="[]"), self, "a patience of at least 1 epoch")
-        _require(is_within(self.tolerance, 0), self, "a tolerance of at least 0")
+    _ranges: ClassVar[dict[str, Range]] = {"cut": _BETWEEN, "patience": PATIENCE, "tolerance": AT_LEAST_0}
 
     def init(self) -> State:
         """Return a state that has seen no loss."""
@@ -174,10 +165,7 @@ class Cosine(Schedule):
     """
 
     final: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse a final factor out of range."""
-        _require(is_within(self.final, 0, 1, "[]"), self, "a final factor between 0 and 1")
+    _ranges: ClassVar[dict[str, Range]] = {"final": _FACTOR}
 
     def factor(self, step: int, steps: int, state: State) -> float:
         """Return final + (1 - final) (1 + cos(π step / steps)) / 2."""
@@ -206,12 +194,7 @@ class OneCycle(Schedule):
     rise: float = 0.3
     start: float = 0.04
     final: float = 4e-6
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range."""
-        _require(is_within(self.rise, 0, 1, "()"), self, "a rise between 0 and 1")
-        are_factors = is_within(self.start, 0, 1, "[]") and is_within(self.final, 0, 1, "[]")
-        _require(are_factors, self, "a start and a final factor between 0 and 1")
+    _ranges: ClassVar[dict[str, Range]] = {"rise": _BETWEEN, "start": _FACTOR, "final": _FACTOR}
 
     def factor(self, step: int, steps: int, state: State) -> float:
         """Return the factor of the rising or the falling half cosine."""
@@ -240,11 +223,13 @@ class WarmUp(Schedule):
 
     steps: int
     after: Schedule = field(default_factory=Constant)
+    _ranges: ClassVar[dict[str, Range]] = {"steps": ("a number of {} of at least 1", 1, inf, "[)")}
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        _require(is_within(self.steps, 1), self, "at least 1 step")
-        _require(isinstance(self.after, Schedule), self, "a schedule to follow after")
+        super().__post_init__()
+        if not isinstance(self.after, Schedule):
+            raise ValueError(f"WarmUp needs a schedule to follow after, not {self.after!r}.")
 
     def init(self) -> State:
         """Return the state of the schedule that follows."""

@@ -1,10 +1,9 @@
 """The rules of early stopping, and the formula by which both count epochs without progress."""
 
 from dataclasses import dataclass
-from math import inf
 from typing import ClassVar, Literal, get_args
 
-from ..core.elementary import Range, Ranged
+from ..core.elementary import AT_LEAST_0, PATIENCE, Range, Ranged
 
 Watched = Literal["loss", "validation_loss", "validation_score"]
 """The quantities that a rule can watch, by their names in `train.state.History`."""
@@ -22,10 +21,7 @@ class StoppingRule(Ranged):
     """Whether the loss of the initial parameters counts too."""
     from_lowest: ClassVar[bool]
     """Whether a loss is compared with the lowest one, not with that of the latest progress."""
-    _ranges: ClassVar[dict[str, Range]] = {
-        "patience": ("a {} of at least 1 epoch", 1, inf, "[]"),
-        "tolerance": ("a {} of at least 0", 0, inf, "[)"),
-    }
+    _ranges: ClassVar[dict[str, Range]] = {"patience": PATIENCE, "tolerance": AT_LEAST_0}
 
     def __post_init__(self) -> None:
         super().__post_init__()

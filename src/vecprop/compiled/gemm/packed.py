@@ -125,7 +125,7 @@ def _pack_of(F: type, width: int) -> Any:
 
 @cache
 def packed_address(F: type) -> int:
-    """Return the address of `multiply` for numbers of type F; see `addresses.call_packed`."""
+    """Return the address of `multiply` for numbers of type F; see `calls.packed`."""
     whole, edge = (packed_block(F, _columns(F) // 2, PANEL_ROWS, 2, whole=whole) for whole in (True, False))
     packs = {"pack_left": _pack_of(F, PANEL_ROWS), "pack_right": _pack_of(F, _columns(F))}
     return address_of(multiply, F, whole=whole, edge=edge, columns=_columns(F), **packs)

@@ -128,7 +128,7 @@ def multiply_of(F: type) -> Any:
 
 @cache
 def multiply_address(F: type) -> int:
-    """Return the address of `multiply` for numbers of type F; see `addresses.call_product`."""
+    """Return the address of `multiply` for numbers of type F; see `calls.product`."""
     return address_of(multiply, F, **_names_of_multiply(F))
 
 
@@ -150,7 +150,7 @@ def transpose_of(F: type) -> Any:
 
 @cache
 def gather_address(F: type) -> int:
-    """Return the address of `gather` for numbers of type F; see `addresses.call_gather`."""
+    """Return the address of `gather` for numbers of type F; see `calls.gather`."""
     lanes = _lanes(F)
     return address_of(gather, F, block=transposed_block(F, lanes, indexed=True), rows=lanes, columns=lanes)
 

@@ -1,14 +1,8 @@
-"""Addresses as arrays, which kernels read and write, and as functions, which they call.
-
-Numba's `carray` counts references, which takes the compiler a tenth of its time. Numba has no expression for calls
-through addresses; here each is named after what it calls. So a loop over a formula is compiled by itself, and the
-kernels around it once for every choice of activation, loss and optimizer.
-"""
+"""Addresses as arrays: Numba's `carray` counts references, which takes the compiler a tenth of its time."""
 
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import from_dtype, njit, types
 
 from . import IN_ORDER, INNER, intrinsic
@@ -136,98 +130,3 @@ def total(values):
     for i in range(values.size):
         result += values[i]
     return result
-
-
-_TYPES = {"address": ir.IntType(8).as_pointer(), "integer": ir.IntType(64), "double": ir.DoubleType()}
-
-
-def _caller(*arguments, result=None):
-    """Return an intrinsic that calls an address with a tuple of arguments of these types."""
-    expected = types.Tuple([types.float64 if name == "double" else types.intp for name in arguments])
-
-    @intrinsic
-    def call(typing, address, values):
-        def generate(context, builder, signature, operands):
-            returned = ir.VoidType() if result is None else _TYPES[result]
-            function = ir.FunctionType(returned, [_TYPES[name] for name in arguments]).as_pointer()
-            parts = [builder.extract_value(operands[1], place) for place in range(len(arguments))]
-            for place, name in enumerate(arguments):
-                if name == "address":
-                    parts[place] = builder.inttoptr(parts[place], _TYPES[name])
-            value = builder.call(builder.inttoptr(operands[0], function), parts)
-            return context.get_dummy_value() if result is None else value
-
-        return (types.void if result is None else types.float64)(types.intp, expected), generate
-
-    return call
-
-
-call_map = _caller("integer", "address", "address", "address")
-"""Call f(n, z, y, h): y = value(z) for n numbers."""
-
-call_derivative = _caller("integer", "address", "address", "address", "address")
-"""Call f(n, z, y, delta, h): delta *= derivative(z, y) for n numbers."""
-
-call_norm = _caller("integer", "integer", "address", "address", "address", "address", "address")
-"""Call f(I, rows, p, X, extra, Y, h): layer normalization of a tile."""
-
-call_norm_back = _caller("integer", "integer", "address", "address", "address", "address", "integer")
-"""Call f(I, rows, p, extra, delta, J, add): back through layer normalization."""
-
-call_drop = _caller(
-    "integer", "integer", "address", "address", "address", "address", "address", "integer", "integer", "integer"
-)
-"""Call f(I, rows, X, Y, mask, row numbers, h, seed, step, layer): dropout of a tile."""
-
-call_link = _caller("integer", "integer", "address", "address", "address")
-"""Call f(rows, outputs, Z, Y, h): the predictions of a tile."""
-
-call_loss = _caller("integer", "integer", "address", "address", "address", "address", "address", "address")
-"""Call f(rows, outputs, Z, T, weight, delta, loss, h): each row's loss, and its weighted gradient."""
-
-call_update = _caller("integer", "double", "double", *["address"] * 6, result="double")
-"""Call f(n, rate, t, theta, J, first moment, second moment, moved, h): a step of the optimizer for n parameters.
-
-It writes how far each has moved into moved, and returns the square of the step's length.
-"""
-
-call_rows = _caller(
-    "address", "integer", "integer", "address", "integer", "double", "integer", "address", result="double"
-)
-"""Call f(context, worker, validation, rows, n, scale, step, gradient): the loss of n rows, and its gradient."""
-
-call_batch = _caller("integer", "integer", "address", "integer", "double", "integer")
-"""Call f(context, worker, rows, n, scale, step): a worker's part of the gradient of a batch."""
-
-call_scale = _caller(*["integer"] * 7)
-"""Call f(first, features, rows, by_rows, shifts, scales, tile): a tile is scaled."""
-
-call_expand = _caller(*["integer"] * 11)
-"""Call f(X, row bytes, places, n, columns, count, edges, first, features, by_rows, tile): rows become inputs."""
-
-call_shuffle = _caller(*["integer"] * 7)
-"""Call f(seed, epoch, n, row numbers, keys, places, order): the order of n rows in an epoch."""
-
-call_score = _caller("integer", result="double")
-"""Call f(context): the score of the validation rows."""
-
-call_epochs = _caller("integer", "integer")
-"""Call f(context, worker): a worker's part of the epochs."""
-
-call_dense = _caller(*["integer"] * 9)
-"""Call f(I, O, rows, p, A, Z, by_rows, product, workspace): a dense layer of a tile; see `dense`."""
-
-call_dense_back = _caller(*["integer"] * 13)
-"""Call f(I, O, rows, p, A, delta, J, add, before, transposed, by_rows, product, workspace): back through it."""
-
-call_columns = _caller(*["integer"] * 10)
-"""Call f(low, high, I, O, rows, A, delta, J, add, transposed): the gradient of some columns; see `dense`."""
-
-call_packed = _caller(*["integer"] * 14)
-"""Call f(M, N, K, A, A_m, A_k, B, B_k, B_n, C, C_m, add, workspace, is_packed): a product; see `packed.multiply`."""
-
-call_product = _caller(*["integer"] * 11)
-"""Call f(M, N, K, A, A_m, A_k, B, B_k, C, C_m, add): a product; see `products.multiply`."""
-
-call_gather = _caller(*["integer"] * 7)
-"""Call f(M, N, A, A_m, B, B_n, row numbers): some rows, transposed; see `products.gather`."""

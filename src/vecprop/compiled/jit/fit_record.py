@@ -24,7 +24,8 @@ Threads that write within the same lines take them from each other at each write
 """
 
 
-def _fields(names: str, kind: Any = np.int64) -> list[tuple[str, Any]]:
+def fields(names: str, kind: Any = np.int64) -> list[tuple[str, Any]]:
+    """Return the fields of a record with these names, all of one type."""
     return [(name, kind) for name in names.split()]
 
 
@@ -33,7 +34,7 @@ def _fields(names: str, kind: Any = np.int64) -> list[tuple[str, Any]]:
 # rows of row_bytes, see `lower.conversion`, and kept, kept_count and edges are what it needs; kept_count is the bytes
 # between the columns of X if numbers are converted.
 ROWS = np.dtype(
-    _fields(
+    fields(
         "x columns starts t classes weight data_rows chosen rows "
         "scaler shift scale expander row_bytes kept kept_count edges"
     ),
@@ -45,34 +46,34 @@ FIT = np.dtype(
     [
         # The network: its table of layers, their hyperparameters and the loss's. Its first layer reads rows x features
         # if by_rows is set, else features x rows. There are p parameters.
-        *_fields("table layers h by_rows gather loss loss_h link theta p outputs inputs"),
+        *fields("table layers h by_rows gather loss loss_h link theta p outputs inputs"),
         # The data. Whole are all rows, whose mean the running loss is, if the training rows are a part of an epoch;
         # numbers are those of the part's rows among all, for their noise.
-        *_fields("training validation whole", ROWS),
-        *_fields("numbers validation_score"),
+        *fields("training validation whole", ROWS),
+        *fields("numbers validation_score"),
         # How losses of rows become the loss; spans are where penalized weights start and end in theta.
-        *_fields("mean spans weight_spans"),
-        *_fields("l2 l2_averaged l1 l1_averaged", np.float64),
+        *fields("mean spans weight_spans"),
+        *fields("l2 l2_averaged l1 l1_averaged", np.float64),
         # Memory for a tile: one for each worker, or for each shard if layers are model parallel. It has tile_features
         # numbers for each of tile_rows rows, padded to a multiple. The workspace has outputs of layers, what they keep
         # for backward, and packed matrices. There are two deltas: a dense layer reads one and writes the other.
-        *_fields("tile tile_features tile_rows row_multiple tile_contents tile_places targets row_weights row_losses"),
-        *_fields("workspace workspace_size deltas delta_size transposed moved"),
+        *fields("tile tile_features tile_rows row_multiple tile_contents tile_places targets row_weights row_losses"),
+        *fields("workspace workspace_size deltas delta_size transposed moved"),
         # Memory that workers share: gradients and partial losses of shards, and what is summed of blocks of parameters:
         # squares of their gradients and moves, and penalties.
-        *_fields("workers barrier shards gradients partial_losses squares moves penalties blocks block_count"),
+        *fields("workers barrier shards gradients partial_losses squares moves penalties blocks block_count"),
         # The optimizer: its moments, now and at the start of an epoch of several batches. If layers are model parallel,
         # gradient_of_batch takes the place of gradient_of_rows.
-        *_fields("gradient_of_rows gradient_of_batch update update_h first second first_kept second_kept"),
+        *fields("gradient_of_rows gradient_of_batch update update_h first second first_kept second_kept"),
         ("clip", np.float64),
         # The plan of the epochs. The stride is 1 for a learning rate of each step, 0 for one of all steps. Stopping and
         # memory are the rule of early stopping and its state; stop is a word that becomes 1 when the fit has to stop.
         # Full says that a batch is all rows, running that the training loss is the mean over batches as they are met.
-        *_fields("rates rate_stride steps_before batch_size epochs stopping memory best stop first_epoch first_step"),
-        *_fields("noisy full running shuffle seed keys places order all_rows"),
+        *fields("rates rate_stride steps_before batch_size epochs stopping memory best stop first_epoch first_step"),
+        *fields("noisy full running shuffle seed keys places order all_rows"),
         # Results; kept_predictions are those of the validation rows after each epoch.
-        *_fields("losses validation_losses validation_scores norms sizes done last_finite seconds"),
-        *_fields("predictions kept_predictions"),
+        *fields("losses validation_losses validation_scores norms sizes done last_finite seconds"),
+        *fields("predictions kept_predictions"),
     ],
     align=True,
 )
@@ -83,10 +84,10 @@ fit_at = record_at(FIT)
 
 
 def _offsets(record: np.dtype, start: int = 0) -> dict[str, Any]:
-    fields: Any = record.fields
+    own: Any = record.fields
     return {
-        name: _offsets(own, start + offset) if own.fields else (start + offset) // 8
-        for name, (own, offset) in fields.items()
+        name: _offsets(part, start + offset) if part.fields else (start + offset) // 8
+        for name, (part, offset) in own.items()
     }
 
 

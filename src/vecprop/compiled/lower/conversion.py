@@ -87,6 +87,6 @@ def convert(X, row_bytes, places_at, n, nothing, column_bytes, none, first, feat
 
 @cache
 def convert_address(F: type, of_numbers: np.dtype) -> int:
-    """Return the address of `convert` for inputs of type F and numbers of another type; see `addresses.call_expand`."""
+    """Return the address of `convert` for inputs of type F and numbers of another type; see `calls.expand`."""
     kind = np.uint8 if of_numbers == np.bool_ else of_numbers.type
     return address_of(convert, F, f"_of_{kind.__name__}", given=kind)

@@ -267,39 +267,39 @@ def _address(template: FunctionType, cls: type, F: type, *methods: str) -> int:
 
 
 def norm_addresses(F: type) -> tuple[int, int]:
-    """Return the addresses of layer normalization, forward and back; see `addresses.call_norm`."""
+    """Return the addresses of layer normalization, forward and back; see `calls.norm`."""
     return _address(_norm, LayerNorm, F), _address(_norm_back, LayerNorm, F)
 
 
 def drop_address(F: type) -> int:
-    """Return the address of dropout; see `addresses.call_drop`."""
+    """Return the address of dropout; see `calls.drop`."""
     return _address(_drop, Dropout, F)
 
 
 def map_address(activation: Any, F: type) -> int:
-    """Return the address of y = value(z); see `addresses.call_map`."""
+    """Return the address of y = value(z); see `calls.map`."""
     return _address(_map, type(activation), F, "value")
 
 
 def derivative_address(activation: Any, F: type) -> int:
-    """Return the address of delta *= derivative(z, y); see `addresses.call_derivative`."""
+    """Return the address of delta *= derivative(z, y); see `calls.derivative`."""
     return _address(_derivative, type(activation), F, "derivative")
 
 
 def link_address(loss: Any, F: type) -> int:
-    """Return the address of a loss's link; see `addresses.call_link`."""
+    """Return the address of a loss's link; see `calls.link`."""
     if isinstance(loss, SoftmaxCrossEntropy):
         return _address(_softmax_link, type(loss), F)
     return _address(_elementwise_link, type(loss), F, "predict")
 
 
 def loss_address(loss: Any, F: type) -> int:
-    """Return the address of a loss and its gradient; see `addresses.call_loss`."""
+    """Return the address of a loss and its gradient; see `calls.loss`."""
     if isinstance(loss, SoftmaxCrossEntropy):
         return _address(_softmax_loss, type(loss), F)
     return _address(_elementwise_loss, type(loss), F, "element", "delta")
 
 
 def update_address(optimizer: Any, F: type) -> int:
-    """Return the address of an optimizer's step; see `addresses.call_update`."""
+    """Return the address of an optimizer's step; see `calls.update`."""
     return _address(UPDATES[len(optimizer.moments)], type(optimizer), F, "update")

@@ -126,7 +126,7 @@ def _compared(part: Any, F: type) -> tuple[str | None, _Reading]:
     reading = _reading_of(type(part))
     try:
         with np.errstate(all="ignore"):
-            found = (_difference(type(part).__name__, *comparison) for comparison in _comparisons(part, F))
+            found = (_difference(type(part).__name__, comparison) for comparison in _comparisons(part, F))
             return next(filter(None, found), None), reading
     except (ValueError, RuntimeError, TypeError, ArithmeticError, AttributeError, NumbaError) as error:
         message = str(error).strip().partition("\n")[0].rstrip(".")
@@ -158,39 +158,37 @@ def _comparisons(part: Any, F: type) -> Iterator[_Comparison]:
     """Yield each formula of a part with its kernel, and the numbers on which they are compared."""
     h = hyperparameters(part)
 
-    def call(address: int, *arguments: Any, result: Any = None) -> None:
+    def call(address: int, *arguments: Any, result: Any = None) -> Any:
+        """Call a kernel, and return its last argument, which it writes on."""
         given = [a.ctypes.data if isinstance(a, np.ndarray) else a for a in (*arguments, h)]
         kinds = [ctypes.c_double if isinstance(a, float) else ctypes.c_int64 for a in given]
         ctypes.CFUNCTYPE(result, *kinds)(address)(*given)
+        return arguments[-1]
 
+    z = GRID.astype(F)
     if isinstance(part, Activation):
 
         def value(z: np.ndarray) -> np.ndarray:
-            call(map_address(part, F), z.size, z, y := np.empty_like(z))
-            return y
+            return call(map_address(part, F), z.size, z, np.empty_like(z))
 
         def derivative(z: np.ndarray, y: np.ndarray) -> np.ndarray:
-            call(derivative_address(part, F), z.size, z, y, delta := np.ones_like(z))
-            return delta
+            return call(derivative_address(part, F), z.size, z, y, np.ones_like(z))
 
-        z = GRID.astype(F)
-        yield ("value", value, part.value, (z,))
-        yield ("derivative", derivative, part.derivative, (z, _as(part.value(z), z)))
+        yield "value", value, part.value, (z,)
+        yield "derivative", derivative, part.derivative, (z, _as(part.value(z), z))
     elif isinstance(part, ElementwiseLoss):
 
         def predict(Z: np.ndarray) -> np.ndarray:
-            call(link_address(part, F), Z.size, 1, Z, Y := np.empty_like(Z))
-            return Y
+            return call(link_address(part, F), Z.size, 1, Z, np.empty_like(Z))
 
         def both(Z: np.ndarray, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            delta, loss = np.empty((2, Z.size), F)
-            call(loss_address(part, F), Z.size, 1, Z, T, np.ones_like(Z), delta, loss)
-            return delta, loss
+            delta = np.empty_like(Z)
+            return delta, call(loss_address(part, F), Z.size, 1, Z, T, np.ones_like(Z), delta, np.empty_like(Z))
 
         pairs = _each_with_each(GRID, FEW, F=F)
-        yield ("predict", predict, part.predict, (GRID.astype(F),))
-        yield ("element", lambda Z, T: both(Z, T)[1], part.element, pairs)
-        yield ("delta", lambda Z, T: both(Z, T)[0], part.delta, pairs)
+        yield "predict", predict, part.predict, (z,)
+        yield "element", lambda Z, T: both(Z, T)[1], part.element, pairs
+        yield "delta", lambda Z, T: both(Z, T)[0], part.delta, pairs
     else:
         rate, none = 0.5, np.zeros(0, F)
         for t in (1, 1000):
@@ -219,14 +217,9 @@ def _as(values: Any, like: np.ndarray) -> np.ndarray:
     return np.array(np.broadcast_to(np.asarray(values), like.shape), like.dtype)
 
 
-def _difference(
-    cls: str,
-    name: str,
-    kernel: Callable[..., np.ndarray],
-    formula: Callable[..., Any],
-    arguments: tuple[np.ndarray, ...],
-) -> str | None:
+def _difference(cls: str, comparison: _Comparison) -> str | None:
     """Return where a kernel differs from its formula by more than rounding, or from itself on single numbers."""
+    name, kernel, formula, arguments = comparison
     found = kernel(*arguments)
     expected = _as(formula(*arguments), found)
     eps = np.finfo(found.dtype).eps

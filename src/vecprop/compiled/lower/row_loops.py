@@ -170,7 +170,7 @@ def scale(first, features, rows, by_rows, shifts, scales, tile):
 
 @cache
 def scale_address(F: type, of_scaling: type, multiplies: bool) -> int:
-    """Return the address of `scale` for inputs of type F and a scaling of its own type; see `addresses.call_scale`."""
+    """Return the address of `scale` for inputs of type F and a scaling of its own type; see `calls.scale`."""
     suffix = f"_{of_scaling.__name__}_{'multiplied' if multiplies else 'divided'}"
     return address_of(scale, F, suffix, of_scaling=of_scaling, multiplies=multiplies)
 

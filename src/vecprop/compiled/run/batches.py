@@ -20,17 +20,8 @@ import numpy as np
 from numba import njit, types
 
 from ..gemm.packed import PANEL_ROWS, PIECE_ROWS, piece_depth
-from ..jit import INNER, ONCE
-from ..jit.addresses import (
-    call_columns,
-    call_dense_back,
-    call_gather,
-    call_packed,
-    doubles_at,
-    numbers_at,
-    put_ones,
-    words_at,
-)
+from ..jit import INNER, ONCE, calls
+from ..jit.addresses import doubles_at, numbers_at, put_ones, words_at
 from ..jit.fit_record import fit_at
 from ..jit.machine_code import address_of
 from ..jit.threads import BARRIER_WORDS, wait_for_all
@@ -105,7 +96,7 @@ def gather_own_inputs(c, worker, shard, places, like):
         expand_inputs(c.training, places, low, high - low, np.int64(0), tile[low * S :])
     else:
         to = tile[low * S :].ctypes.data
-        call_gather(c.gather, (S, high - low, c.training.x + low * size, I * size, to, S * size, places.ctypes.data))
+        calls.gather(c.gather, (S, high - low, c.training.x + low * size, I * size, to, S * size, places.ctypes.data))
     scale_inputs(c.training, low, high - low, S, np.int64(0), tile[low * S :])
 
 
@@ -144,11 +135,11 @@ def backward_by_inputs(c, layer, worker, rows, current, transposed, like):
         A = _layer_inputs(c, layer, shard, like) + low * S * size
         # The quarters are a dense layer of high - low features. Its last feature is taken for the ones of the biases.
         operands, add = (O, S, none, A, delta, c.gradients + start), np.int64(shard > 0)
-        call_dense_back(row.backward, (high - low - 1, *operands, add, none, transposed, none, row.product, none))
+        calls.dense_back(row.backward, (high - low - 1, *operands, add, none, transposed, none, row.product, none))
         if layer:
             before = delta_of(c, shard, 1 - current, like)[low * S :].ctypes.data
             operands = O, S, c.theta + start, A, delta, none, none, before
-            call_dense_back(row.backward, (min(high, I) - low, *operands, transposed, none, row.product, none))
+            calls.dense_back(row.backward, (min(high, I) - low, *operands, transposed, none, row.product, none))
     if layer:
         wait_for_all(barrier, c.workers)  # the layer before overwrites this delta, and reads all parts of its own
 
@@ -167,7 +158,7 @@ def backward_by_columns(c, layer, worker, rows, current, transposed, like):
     for shard in range(c.shards):
         S, delta = rows_of(c, rows, shard).size, delta_of(c, shard, current, like).ctypes.data
         A, add = tile_of(c, shard, like).ctypes.data, np.int64(shard > 0)
-        call_columns(row.product, (low, high, I, O, S, A, delta, J, add, transposed))
+        calls.columns(row.product, (low, high, I, O, S, A, delta, J, add, transposed))
 
 
 # Layers that are split by results.
@@ -214,7 +205,7 @@ def _multiply_weights(c, layer, worker, rows, current, back, like):
                 S, (right, out) = rows_of(c, rows, shard).size, _operands(c, layer, shard, current, back, like)
                 sizes = min(PIECE_ROWS, high - first), S, min(depth, K - k)
                 operands = W, stride_m, stride_k, right + k * S * size, S * size, size, out + first * S * size, S * size
-                call_packed(row.product, (*sizes, *operands, np.int64(k > 0), workspace, np.int64(is_packed)))
+                calls.packed(row.product, (*sizes, *operands, np.int64(k > 0), workspace, np.int64(is_packed)))
                 is_packed = is_packed or S > 0
 
 
@@ -230,7 +221,7 @@ def _put_gradient(c, layer, worker, rows, current, like):
             S, delta = rows_of(c, rows, shard).size, delta_of(c, shard, current, like).ctypes.data
             sizes, A = (min(PIECE_ROWS, high - first), O, S), _layer_inputs(c, layer, shard, like)
             operands = A + first * S * size, S * size, size, delta, size, S * size, J + first * O * size, O * size
-            call_packed(row.product, (*sizes, *operands, np.int64(shard > 0), workspace, np.int64(0)))
+            calls.packed(row.product, (*sizes, *operands, np.int64(shard > 0), workspace, np.int64(0)))
 
 
 @njit(**ONCE)
@@ -331,5 +322,5 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
 
 @cache
 def batch_address(F: type) -> int:
-    """Return the address of `gradient_of_batch` for numbers of type F; see `addresses.call_batch`."""
+    """Return the address of `gradient_of_batch` for numbers of type F; see `calls.batch`."""
     return address_of(gradient_of_batch, F, signature=types.void(*[types.intp] * 4, types.float64, types.intp))

@@ -30,8 +30,8 @@ from ..gemm.products import (
     uses_blocks,
 )
 from ..gemm.vectors import added_row_block, summed_rows_block, vector_bytes
-from ..jit import INNER, ONCE
-from ..jit.addresses import call_columns, call_packed, call_product, copy, numbers_at, put_ones, total, words_at
+from ..jit import INNER, ONCE, calls
+from ..jit.addresses import copy, numbers_at, put_ones, total, words_at
 from ..jit.machine_code import address_of, filled_in
 
 # Placeholders, filled in for a floating type: the type, the bytes of an element, `FEW_OUTPUTS`, products by blocks; for
@@ -140,7 +140,7 @@ def _loops_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, produ
 
 
 def _multiply_here(product, operands):
-    """Multiply as `addresses.call_product` does where the address of a product is another's."""
+    """Multiply as `calls.product` does where the address of a product is another's."""
     multiply_blocks(*operands)
 
 
@@ -174,7 +174,7 @@ def _packed(I, O, S, p, A, Z, by_rows, product, workspace):
         blocks(I, O, S, p, A, Z, by_rows, product, workspace)
         return
     put_ones(A + I * row, S, number(0))
-    call_packed(product, (O, S, I + 1, p, one, O * size, A, row, one, Z, row, none, workspace, none))
+    calls.packed(product, (O, S, I + 1, p, one, O * size, A, row, one, Z, row, none, workspace, none))
 
 
 def _packed_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, product, workspace):
@@ -184,9 +184,9 @@ def _packed_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, prod
         blocks_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, product, workspace)
         return
     if J:
-        call_packed(product, (I + 1, O, S, A, row, one, delta, one, row, J, column, add, workspace, none))
+        calls.packed(product, (I + 1, O, S, A, row, one, delta, one, row, J, column, add, workspace, none))
     if before:
-        call_packed(product, (I, S, O, p, column, one, delta, row, one, before, row, none, workspace, none))
+        calls.packed(product, (I, S, O, p, column, one, delta, row, one, before, row, none, workspace, none))
 
 
 def _through_blas(I, O, S, p, A, Z, by_rows, product, workspace):
@@ -260,7 +260,7 @@ def multiply_sparse(I, O, S, p, A, Z, by_rows, product, workspace):
 
 def multiply_sparse_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, product, workspace):
     """J = [J_W; J_b] = [A; 1] deltaᵀ, or J += it."""
-    call_columns(product, (np.int64(0), I + 1, I, O, S, A, delta, J, add, transposed))
+    calls.columns(product, (np.int64(0), I + 1, I, O, S, A, delta, J, add, transposed))
 
 
 def gradient_of_columns(low, high, I, O, S, A, delta, J, add, transposed):
@@ -297,17 +297,17 @@ def names_of_sparse(F: type) -> dict[str, Any]:
 
 @cache
 def columns_address(F: type) -> int:
-    """Return the address of `gradient_of_columns` for numbers of type F; see `addresses.call_columns`."""
+    """Return the address of `gradient_of_columns` for numbers of type F; see `calls.columns`."""
     return address_of(gradient_of_columns, F, **names_of_sparse(F))
 
 
 @cache
 def dense_addresses(algorithm: Algorithm, F: type) -> tuple[int, int]:
-    """Return the addresses of a dense layer's forward and backward functions; see `addresses.call_dense`."""
+    """Return the addresses of a dense layer's forward and backward functions; see `calls.dense`."""
     names: dict[str, Any] = names_of_sparse(F) if algorithm is Algorithm.SPARSE else {}
     if algorithm in (Algorithm.BLOCKS, Algorithm.PACKED):
         names["few_outputs"] = max(FEW_OUTPUTS, vector_bytes() // np.dtype(F).itemsize)
-        names |= {"multiply": call_product, "dots": dots_of(F), "transpose": transpose_of(F)}
+        names |= {"multiply": calls.product, "dots": dots_of(F), "transpose": transpose_of(F)}
     if algorithm is Algorithm.PACKED:
         here = filled_in(_multiply_here, F, multiply_blocks=multiply_of(F))
         names["multiply"] = njit(here, **ONCE)

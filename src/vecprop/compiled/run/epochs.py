@@ -21,22 +21,9 @@ import numpy as np
 from numba import njit
 
 from ...optimize.stopping import observed
-from ..jit import INNER, ONCE
-from ..jit.addresses import (
-    add,
-    call_batch,
-    call_rows,
-    call_score,
-    call_shuffle,
-    copy,
-    doubles_at,
-    numbers_at,
-    part,
-    record_at,
-    total,
-    words_at,
-)
-from ..jit.fit_record import fit_at
+from ..jit import INNER, ONCE, calls
+from ..jit.addresses import add, copy, doubles_at, numbers_at, part, record_at, total, words_at
+from ..jit.fit_record import fields, fit_at
 from ..jit.machine_code import Kernel
 from ..jit.threads import BARRIER_WORDS, STOPPED, is_abandoned, wait_for_all
 from .parallelism import QUARTERS, quarters_of
@@ -57,9 +44,7 @@ class Ended(IntEnum):
     AT_START = 3
 
 
-STOPPING = np.dtype(
-    [("patience", np.float64), ("tolerance", np.float64), ("from_lowest", np.float64), ("watched", np.float64)]
-)
+STOPPING = np.dtype(fields("patience tolerance from_lowest watched", np.float64))
 """A rule of early stopping, as a record of doubles; see `optimize.stopping.StoppingRule.as_numbers`."""
 
 stopping_at = record_at(STOPPING)
@@ -73,7 +58,7 @@ class Watched(IntEnum):
     VALIDATION_SCORE = 2
 
 
-MEMORY = np.dtype([("lowest", np.float64), ("at", np.float64), ("stalled", np.float64)])
+MEMORY = np.dtype(fields("lowest at stalled", np.float64))
 """The state of early stopping, as a record of doubles; see `train.run.Best`."""
 
 _memory_at = record_at(MEMORY)
@@ -107,7 +92,7 @@ def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, grad
         if not some.size:
             for p in range(P):
                 own[p] = 0
-        partial[shard] = call_rows(
+        partial[shard] = calls.rows(
             c.gradient_of_rows, (context, worker, 0, some.ctypes.data, some.size, scale, step, own.ctypes.data)
         )
     if in_pairs(c):
@@ -149,7 +134,7 @@ def run_epochs(context, worker):
     _keep_moments(c, worker, theta)
     for epoch in range(recorded):
         if c.shuffle and worker == 0:
-            call_shuffle(c.shuffle, (c.seed, c.first_epoch + epoch, N, np.int64(0), c.keys, c.places, c.order))
+            calls.shuffle(c.shuffle, (c.seed, c.first_epoch + epoch, N, np.int64(0), c.keys, c.places, c.order))
         wait_for_all(barrier, workers)  # A
         if workers > 1 and is_abandoned(barrier):
             return
@@ -160,7 +145,7 @@ def run_epochs(context, worker):
             step_number = c.first_step + step if noisy else -1
             # The gradients of the shards.
             if c.gradient_of_batch:
-                call_batch(c.gradient_of_batch, (context, worker, rows.ctypes.data, B, scale, step_number))
+                calls.batch(c.gradient_of_batch, (context, worker, rows.ctypes.data, B, scale, step_number))
             else:
                 own_shards = first_shard, end_shard
                 _gradients_of_shards(context, c, worker, own_shards, rows, scale, step_number, gradients)
@@ -332,7 +317,7 @@ def _measured(context, c, worker, epoch, known, theta):
             numbers_at(losses, epoch + 1, theta)[epoch] = loss
             if is_validation and c.validation_score:
                 scores = doubles_at(c.validation_scores, epoch + 1)
-                scores[epoch] = call_score(c.validation_score, (context,))
+                scores[epoch] = calls.score(c.validation_score, (context,))
             if is_validation and c.kept_predictions:
                 size = N * c.outputs
                 kept = numbers_at(c.kept_predictions, (epoch + 1) * size, theta)
@@ -351,7 +336,7 @@ def _loss(context, c, worker, is_validation, N, parts, theta):
         if not c.full and _heed(c, barrier):
             break
         some = part(rows, number * N // parts, (number + 1) * N // parts)
-        partial[number] = call_rows(
+        partial[number] = calls.rows(
             c.gradient_of_rows, (context, worker, is_validation, some.ctypes.data, some.size, scale, -1, 0)
         )
     blocks, penalties = c.block_count, doubles_at(c.penalties, c.block_count)

@@ -15,8 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numba import njit
 
-from ..jit import INNER
-from ..jit.addresses import call_product
+from ..jit import INNER, calls
 from ..jit.fit_record import LINE
 from .dense import Algorithm
 
@@ -156,7 +155,7 @@ def multiply_quarter(product, quarter, sizes, p, A, products, size):
     low, high = inputs_of(quarter, I), inputs_of(quarter + 1, I)
     out = products + quarter * O * S * size
     operands = p + low * O * size, np.int64(size), O * size, A + low * S * size, S * size, out, S * size
-    call_product(product, (O, S, high - low, *operands, np.int64(0)))
+    calls.product(product, (O, S, high - low, *operands, np.int64(0)))
 
 
 @njit(**INNER)

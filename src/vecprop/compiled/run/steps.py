@@ -8,8 +8,8 @@ result is the same.
 import numpy as np
 from numba import njit
 
-from ..jit import IN_ORDER, INNER, ONCE
-from ..jit.addresses import add, add_pair, call_update, part, total, words_at
+from ..jit import IN_ORDER, INNER, ONCE, calls
+from ..jit.addresses import add, add_pair, part, total, words_at
 
 BLOCK = 2048
 """The parameters of a block: four gradients, theta, two moments and the step take 64 kB in float32, and stay cached."""
@@ -140,7 +140,7 @@ def move_block(c, theta, J, low, high, rate, t, shorten, moved):
             own[p] *= theta.dtype.type(shorten)
     at = low * theta.itemsize
     addresses = theta.ctypes.data + at, J.ctypes.data + at, c.first + at, c.second + at, moved.ctypes.data
-    square = call_update(c.update, (high - low, rate, t, *addresses, c.update_h))
+    square = calls.update(c.update, (high - low, rate, t, *addresses, c.update_h))
     if np.isfinite(square):
         return square
     own = part(moved, np.int64(0), high - low)

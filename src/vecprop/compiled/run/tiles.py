@@ -22,50 +22,18 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from ..jit import INNER, ONCE
-from ..jit.addresses import (
-    call_dense,
-    call_dense_back,
-    call_derivative,
-    call_drop,
-    call_expand,
-    call_gather,
-    call_link,
-    call_loss,
-    call_map,
-    call_norm,
-    call_norm_back,
-    call_scale,
-    copy,
-    doubles_at,
-    numbers_at,
-    part,
-    put_ones,
-    record_at,
-    words_at,
-)
-from ..jit.fit_record import LINE, fit_at
+from ..jit import INNER, ONCE, calls
+from ..jit.addresses import copy, doubles_at, numbers_at, part, put_ones, record_at, words_at
+from ..jit.fit_record import LINE, fields, fit_at
 from ..jit.machine_code import address_of
 from ..lower.formulas import H_SIZE
 from .dense import find_sparse_rows
 from .parallelism import QUARTERS, WeightSplit, multiply_quarter, sum_quarters
 from .steps import are_finite
 
-LAYER = np.dtype(
-    [
-        ("type", np.int64),  # see `LayerType`
-        ("inputs", np.int64),
-        ("outputs", np.int64),
-        ("start", np.int64),  # of its parameters in theta
-        ("product", np.int64),  # addresses: the product that a dense layer calls, the layer forward and back
-        ("forward", np.int64),
-        ("backward", np.int64),
-        ("output_at", np.int64),  # offsets in the workspace: its output, and what it keeps beside it
-        ("extra_at", np.int64),
-        ("split", np.int64),  # see `parallelism.WeightSplit`
-    ],
-    align=True,
-)
+# A layer starts at its parameters in theta. Product, forward and backward are addresses; output_at and extra_at are
+# offsets in the workspace, of its output and of what it keeps beside it.
+LAYER = np.dtype(fields("type inputs outputs start product forward backward output_at extra_at split"), align=True)
 """A row of a network's table: one layer."""
 
 H_BYTES = 8 * H_SIZE
@@ -117,17 +85,17 @@ def forward(c, number, tile, S, noisy, step, rows, workspace):
                 multiply_quarter(layer.product, quarter, (I, O, S), p, A, extra, tile.itemsize)
             sum_quarters(part(workspace, layer.extra_at, workspace.size), out)
         else:
-            call_dense(layer.forward, (I, O, S, p, A, out.ctypes.data, by_rows, layer.product, extra))
+            calls.dense(layer.forward, (I, O, S, p, A, out.ctypes.data, by_rows, layer.product, extra))
     elif type == LayerType.ACTIVATION:
-        call_map(layer.forward, (I * S, A, out.ctypes.data, h))
+        calls.map(layer.forward, (I * S, A, out.ctypes.data, h))
     elif type == LayerType.LAYER_NORM:
         p = c.theta + tile.itemsize * layer.start
-        call_norm(layer.forward, (I, S, p, A, extra, out.ctypes.data, h))
+        calls.norm(layer.forward, (I, S, p, A, extra, out.ctypes.data, h))
     elif noisy:
         mask, seed = extra, c.seed
         # Rows that have numbers of their own lie in the record's list of all rows.
         numbers = rows.ctypes.data + (c.numbers - c.all_rows if c.numbers else np.int64(0))
-        call_drop(layer.forward, (I, S, A, out.ctypes.data, mask, numbers, h, seed, step, number))
+        calls.drop(layer.forward, (I, S, A, out.ctypes.data, mask, numbers, h, seed, step, number))
     else:
         copy(numbers_at(A, I * S, tile), out)
 
@@ -146,13 +114,13 @@ def backward(c, number, tile, S, noisy, workspace, delta, before, transposed, gr
         start = tile.itemsize * layer.start
         by_rows, before_at = (0, before.ctypes.data) if number else (c.by_rows, 0)
         operands = c.theta + start, A, delta.ctypes.data, gradient + start, add, before_at, transposed
-        call_dense_back(layer.backward, (I, O, S, *operands, by_rows, layer.product, extra.ctypes.data))
+        calls.dense_back(layer.backward, (I, O, S, *operands, by_rows, layer.product, extra.ctypes.data))
     elif type == LayerType.ACTIVATION:
         out = workspace.ctypes.data + workspace.itemsize * layer.output_at
-        call_derivative(layer.backward, (O * S, A, out, delta.ctypes.data, h))
+        calls.derivative(layer.backward, (O * S, A, out, delta.ctypes.data, h))
     elif type == LayerType.LAYER_NORM:
         start = tile.itemsize * layer.start
-        call_norm_back(
+        calls.norm_back(
             layer.backward, (I, S, c.theta + start, extra.ctypes.data, delta.ctypes.data, gradient + start, add)
         )
     elif noisy:
@@ -183,7 +151,7 @@ def _gather(gather, X, I, rows, by_rows, tile):
         for s in range(S):
             copy(part(X, rows[s] * I, (rows[s] + 1) * I), part(tile, s * I, (s + 1) * I))
     elif I >= MIN_GATHERED_FEATURES:
-        call_gather(gather, (S, I, X.ctypes.data, I * size, tile.ctypes.data, S * size, rows.ctypes.data))
+        calls.gather(gather, (S, I, X.ctypes.data, I * size, tile.ctypes.data, S * size, rows.ctypes.data))
     else:
         for s in range(S):
             for k in range(I):
@@ -205,7 +173,7 @@ def _store_predictions(c, data, workspace, rows, Y):
     """Store the predictions of rows in the record's array of them; Y is a tile to write on."""
     O, S, Z = c.outputs, rows.size, inputs_at(c, c.layers, workspace, workspace)
     predictions = numbers_at(c.predictions, data.rows * O, Y)
-    call_link(c.link, (S, O, Z, Y.ctypes.data, c.loss_h))
+    calls.link(c.link, (S, O, Z, Y.ctypes.data, c.loss_h))
     for s in range(S):
         for o in range(O):
             predictions[rows[s] * O + o] = Y[o * S + s]
@@ -235,14 +203,14 @@ def find_in_data(data, rows, places):
 def scale_inputs(data, first, features, rows, by_rows, tile):
     """Scale a tile's inputs, of features from the first on, if the data are to be scaled."""
     if data.scaler:
-        call_scale(data.scaler, (first, features, rows, by_rows, data.shift, data.scale, tile.ctypes.data))
+        calls.scale(data.scaler, (first, features, rows, by_rows, data.shift, data.scale, tile.ctypes.data))
 
 
 @njit(**ONCE)
 def expand_inputs(data, places, first, features, by_rows, tile):
     """Compute or convert the inputs of rows, of features from the first on, from what X has of them."""
     kept = data.x, data.row_bytes, places.ctypes.data, places.size, data.kept, data.kept_count, data.edges
-    call_expand(data.expander, (*kept, first, features, by_rows, tile.ctypes.data))
+    calls.expand(data.expander, (*kept, first, features, by_rows, tile.ctypes.data))
 
 
 @njit(**ONCE)
@@ -282,7 +250,7 @@ def loss_of_tile(c, S, rows, workspace, targets, weights, delta, losses):
     """Return the weighted loss of a tile's first rows, without its padding, and store the delta of all S rows."""
     Z = inputs_at(c, c.layers, workspace, workspace)
     addresses = targets.ctypes.data, weights.ctypes.data, delta.ctypes.data, losses.ctypes.data
-    call_loss(c.loss, (S, c.outputs, Z, *addresses, c.loss_h))
+    calls.loss(c.loss, (S, c.outputs, Z, *addresses, c.loss_h))
     total = 0.0
     for s in range(rows):
         total += np.float64(weights[s] * losses[s])

@@ -319,14 +319,12 @@ def _without_missing(values: Any) -> np.ndarray:
 def _common_members(first: str, a: tuple[int, ...], second: str, b: tuple[int, ...]) -> tuple[int, ...]:
     if a == b:
         return tuple(a)
-    for m, n in zip(reversed(a), reversed(b), strict=False):
-        if m != n and 1 not in (m, n):
-            raise ValueError(
-                f"{first} has the leading axes {tuple(a)} and {second} {tuple(b)}: they must be equal, 1 or absent."
-            )
-    longer, shorter = (tuple(a), tuple(b)) if len(a) >= len(b) else (tuple(b), tuple(a))
-    shorter = (1,) * (len(longer) - len(shorter)) + shorter
-    return tuple(n if m == 1 else m for m, n in zip(longer, shorter, strict=True))
+    try:
+        return np.broadcast_shapes(tuple(a), tuple(b))
+    except ValueError:
+        raise ValueError(
+            f"{first} has the leading axes {tuple(a)} and {second} {tuple(b)}: they must be equal, 1 or absent."
+        ) from None
 
 
 def _first_non_finite(array: Array) -> tuple[tuple[int, ...], Any] | None:

@@ -29,7 +29,7 @@ class Expansion(ABC):
 
     @abstractmethod
     def address(self, F: type) -> int:
-        """Return the address of the kernel that computes inputs of type F; see `compiled.jit.addresses.call_expand`."""
+        """Return the address of the kernel that computes inputs of type F; see `compiled.jit.calls.expand`."""
 
 
 PART = 2**18

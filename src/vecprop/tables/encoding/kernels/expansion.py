@@ -207,12 +207,12 @@ def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features
 
 @cache
 def expand_address(F: type) -> int:
-    """Return the address of `expand` for inputs of type F; see `addresses.call_expand`."""
+    """Return the address of `expand` for inputs of type F; see `calls.expand`."""
     return address_of(expand, F)
 
 
 EXPAND = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 11)
-"""The type of the kernel, see `addresses.call_expand`."""
+"""The type of the kernel, see `calls.expand`."""
 
 
 class TableExpansion(Expansion):
