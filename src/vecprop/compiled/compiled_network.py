@@ -86,20 +86,10 @@ _OPTIMIZER = Momentum(learning_rate=1.0, momentum=0.0)
 def gradient_of_a_step(
     network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None = None
 ) -> tuple[Any, np.ndarray]:
-    """Return the loss and the gradient of a step of training on a full batch, as the kernels compute them.
+    """Return the loss and the gradient, before it is clipped, of a fit's first step on a full batch, with its own bits.
 
-    The gradient has the kernels' own bits, also of numbers that are tiny, huge or not finite; only -0 becomes 0. It is
-    that of a fit's first step, on all rows in order, before it is clipped. In such a step threads split wide layers,
-    sum shards and add penalties block by block, as `BatchLoss` does not. The gradient J is read from its moment, which
-    is -J with momentum 0 and a learning rate of 1.
-
-    Examples
-    --------
-    >>> network = Network(1, [Dense(1)], SquaredError())
-    >>> theta, X = np.array([2.0, 1.0]), np.array([[1.0], [3.0]])
-    >>> loss, gradient = gradient_of_a_step(network, theta, network.batch(theta, X, X))
-    >>> float(loss), gradient
-    (5.0, array([7., 3.]))
+    In such a step threads split wide layers, sum shards and add penalties block by block, as `BatchLoss` does not. The
+    gradient J is read from its moment, which is -J with momentum 0 and a learning rate of 1; only -0 becomes 0.
     """
     moment, seed, step = np.zeros_like(theta), int(noise.seed) if noise else 0, noise.step if noise else 0
     plan = Plan(batch.rows, shuffle=False, seed=seed, clip=None, running=True)  # a running loss is the step's own
@@ -323,13 +313,8 @@ class Predictor:
 def whole_tiles(N: int, tile: int) -> np.ndarray:
     """Return the numbers of N rows, with the last one repeated up to a multiple of a tile's rows.
 
-    BLAS has other kernels for small products and for what is left of large ones, which round otherwise: the last bits
-    of a row's prediction would depend on how many rows there are.
-
-    Examples
-    --------
-    >>> whole_tiles(5, tile=4)
-    array([0, 1, 2, 3, 4, 4, 4, 4])
+    BLAS has other kernels for small products, which round otherwise: a prediction would depend on how many rows there
+    are.
     """
     return np.minimum(np.arange(-(-N // tile) * tile), N - 1)
 

@@ -162,21 +162,13 @@ def _template(
     number, shards, blocks = np.dtype(program.F).itemsize, program.shards(plan.batch_size), len(program.blocks)
     parameters, in_batches = number * program.network.layout.size, plan.batch_size < rows
     predicts, shuffled = plan.score is not None or keeps_predictions, plan.shuffle and in_batches
-    context = program.training_context(
-        workers,
-        gradients=shards * parameters,
-        partial_losses=8 * max(-(-max(rows, validation_rows) // CHUNK), shards),
-        squares=8 * blocks,
-        moves=8 * blocks,
-        penalties=8 * blocks,
-        moved=number * workers * BLOCK,
-        first_kept=parameters * (in_batches and moments > 0),
-        second_kept=parameters * (in_batches and moments > 1),
-        keys=4 * rows * shuffled,
-        places=4 * (rows + 1) * shuffled,
-        order=8 * rows * shuffled,
-        predictions=number * validation_rows * program.network.outputs * predicts,
-    )
+    parts = max(-(-max(rows, validation_rows) // CHUNK), shards)
+    memory = {"gradients": shards * parameters, "partial_losses": 8 * parts, "moved": number * workers * BLOCK}
+    memory |= dict.fromkeys(("squares", "moves", "penalties"), 8 * blocks)
+    memory |= {name: parameters * in_batches * (moments > k) for k, name in enumerate(("first_kept", "second_kept"))}
+    memory |= {"keys": 4 * rows * shuffled, "places": 4 * (rows + 1) * shuffled, "order": 8 * rows * shuffled}
+    memory["predictions"] = number * validation_rows * program.network.outputs * predicts
+    context = program.training_context(workers, **memory)
     context.set(shards=shards, clip=plan.clip or 0.0, batch_size=plan.batch_size, running=plan.running)
     context.set(full=plan.batch_size == rows, shuffle=shuffle_address() if shuffled else 0)
     if predicts:

@@ -15,14 +15,7 @@ from ..core.network import Network
 from ..core.rows.inputs import Batch
 from ..optimize.optimizers import Optimizer
 from ..optimize.settings import Plan
-from ..system.threads import (
-    at_most_threads,
-    holding_back_interrupts,
-    run_together,
-    stoppable,
-    usable_threads,
-    with_single_threaded_blas,
-)
+from ..system import threads
 from .fit import Epochs
 from .jit import INNER, calls
 from .jit.addresses import doubles_at, words_at
@@ -96,19 +89,10 @@ def run_members(contexts, numbers, count, queue, scratch, fields, offsets, run_e
 class MemberFits:
     """Fits that differ only in their initial parameters and seeds.
 
-    Attributes
-    ----------
-    losses, validation_losses : ndarray (M, epochs + 1)
-        The losses before each epoch and at the end; running losses are those of each epoch. Here and below, entries
-        beyond the epochs that are done are not initialized.
-    validation_scores : ndarray (M, epochs + 1)
-        The scores of the validation rows, at the same parameters as their losses. Without validation rows both are
-        (M, 0).
-    validation_predictions : ndarray (M, epochs + 1, n, O)
-        The predictions of the n validation rows at the same parameters; (M, 0, n, O) if they are not kept.
-    done : ndarray (M, 4)
-        The number of epochs that ended with a finite loss, the number of steps, whether a gradient was not finite, and
-        why the fit ended: `epochs.Ended`, or NOT_STARTED.
+    Losses and scores, (M, epochs + 1), and predictions of validation rows, (M, epochs + 1, n, O), are those before each
+    epoch and at the end; running losses are those of each epoch. Entries beyond the epochs that are done are not
+    initialized. ``done``, (M, 4), has the number of epochs that ended with a finite loss, the number of steps, whether
+    a gradient was not finite, and why the fit ended: `epochs.Ended`, or NOT_STARTED.
     """
 
     def __init__(
@@ -141,7 +125,7 @@ class MemberFits:
         self.seconds, self.epochs = np.zeros(M), epochs
         start = network, self.thetas[0], batch, validation_batch, optimizer
         moments = [moment[0] for moment in self.moments.values()]
-        with at_most_threads(1):
+        with threads.at_most_threads(1):
             fit = Epochs(*start, moments, self.last_finite[0], plan, keeps_predictions)
         self.uses_blas = fit.uses_blas
         self.work = epochs * batch.rows * fit.operations
@@ -191,7 +175,7 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], bool]) -> None:
     contexts = np.concatenate([cohort.records.view(np.int64) for cohort in cohorts]).view(cohorts[0].records.dtype)
     work = np.repeat([cohort.work for cohort in cohorts], [len(cohort.records) for cohort in cohorts])
     numbers = np.argsort(-work, kind="stable")
-    workers = min(usable_threads(), len(contexts))
+    workers = min(threads.usable_threads(), len(contexts))
     queue = np.zeros(2, np.int64)  # the number of fits that are taken; whether to stop
     needed = {name: max(cohort.needed[name] for cohort in cohorts) for name in cohorts[0].needed}
     starts = starts_of(needed.values())
@@ -212,11 +196,12 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], bool]) -> None:
 
     def all_work() -> None:
         uses_blas = any(cohort.uses_blas for cohort in cohorts)
-        with_single_threaded_blas(lambda: run_together(work_on, workers), uses_blas)
+        threads.with_single_threaded_blas(lambda: threads.run_together(work_on, workers), uses_blas)
 
     # stop() has no line of Python, in which the handler of a signal could raise.
     stop = partial(queue.__setitem__, 1, 1)
-    holding_back_interrupts(lambda received: stoppable(all_work, lambda: bool(received) or monitor(), stop))
+    watched = threads.stoppable
+    threads.holding_back_interrupts(lambda received: watched(all_work, lambda: bool(received) or monitor(), stop))
 
 
 @cache

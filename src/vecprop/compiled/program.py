@@ -16,17 +16,9 @@ from .gemm.packed import packing_size
 from .gemm.products import gather_address
 from .jit import threads
 from .jit.fit_record import Context
+from .lower import loops
 from .lower.conversion import convert_address
 from .lower.formulas import H_SIZE, has_sources, hyperparameters, of_formulas
-from .lower.loops import (
-    UPDATES,
-    derivative_address,
-    drop_address,
-    link_address,
-    loss_address,
-    map_address,
-    norm_addresses,
-)
 from .lower.own_parts import reason_against
 from .lower.row_loops import LOOPS, scale_address
 from .run.batches import batch_address
@@ -69,8 +61,8 @@ def unsupported(network: Network, F: type, optimizer: Any = None, score: str | N
     if reason := missing():
         return reason
     optimizers, moments = [] if optimizer is None else [optimizer], getattr(optimizer, "moments", ())
-    if len(moments) >= len(UPDATES):
-        return f"{type(optimizer).__name__} has {len(moments)} moments, and kernels know {len(UPDATES) - 1}"
+    if len(moments) >= len(loops.UPDATES):
+        return f"{type(optimizer).__name__} has {len(moments)} moments, and kernels know {len(loops.UPDATES) - 1}"
     for part in (*network.layers, network.loss_function, *network.penalties, *optimizers):
         own = catalog.BY_CLASS.get(Dense if type(part) is SparseDense else type(part))
         if own is None:
@@ -148,13 +140,13 @@ class Program:
                 row["extra_at"] = self._reserve(O)
         elif isinstance(layer, LayerNorm):
             row["type"], row["extra_at"] = LayerType.LAYER_NORM.value, self._reserve(int(row["inputs"]) + 3)
-            row["forward"], row["backward"] = norm_addresses(self.F)
+            row["forward"], row["backward"] = loops.norm_addresses(self.F)
         elif isinstance(layer, Dropout):
             row["type"], row["extra_at"] = LayerType.DROPOUT.value, self._reserve(int(row["inputs"]))
-            row["forward"] = drop_address(self.F)
+            row["forward"] = loops.drop_address(self.F)
         else:
             row["type"] = LayerType.ACTIVATION.value
-            row["forward"], row["backward"] = map_address(layer, self.F), derivative_address(layer, self.F)
+            row["forward"], row["backward"] = loops.map_address(layer, self.F), loops.derivative_address(layer, self.F)
 
     def _reserve(self, features: int) -> int:
         """Reserve features of the workspace; return their offset, for tiles of one row."""
@@ -199,26 +191,18 @@ class Program:
     @lru_cache(maxsize=256)  # noqa: B019
     def link(self) -> int:
         """The address of the loss's link, which turns the last layer's outputs into predictions."""
-        return link_address(self.network.loss_function, self.F)
+        return loops.link_address(self.network.loss_function, self.F)
 
     @lru_cache(maxsize=256)  # noqa: B019
     def _prediction_template(self) -> Context:
         """Return the template context of all predictions."""
         network = self.network
-        return Context(
-            table=self.table,
-            layers=len(self.table),
-            h=self.h,
-            by_rows=self.by_rows,
-            gather=gather_address(self.F) if max(network.inputs, network.outputs) >= MIN_GATHERED_FEATURES else 0,
-            loss_h=hyperparameters(network.loss_function),
-            p=network.layout.size,
-            inputs=network.inputs,
-            outputs=network.outputs,
-            workspace_size=self.workspace_size,
-            tile_features=self.tile_features,
-            tile_rows=self.tile,
-        )
+        gather = gather_address(self.F) if max(network.inputs, network.outputs) >= MIN_GATHERED_FEATURES else 0
+        context = Context(table=self.table, layers=len(self.table), h=self.h, by_rows=self.by_rows, gather=gather)
+        context.set(loss_h=hyperparameters(network.loss_function), p=network.layout.size)
+        context.set(inputs=network.inputs, outputs=network.outputs, workspace_size=self.workspace_size)
+        context.set(tile_features=self.tile_features, tile_rows=self.tile)
+        return context
 
     @lru_cache(maxsize=256)  # noqa: B019
     def _training_template(self) -> Context:
@@ -232,21 +216,13 @@ class Program:
             strengths[f"{kind}_averaged" if penalty.averaged else kind] += penalty.strength
         # A small tile has whole vectors, unless rows of padding would need masks.
         is_padded = self.tile > TILE and not (self.large or self.batch or network.random)
-        return Context(
-            self._prediction_template(),
-            loss=loss_address(network.loss_function, self.F),
-            mean=network.reduction == "mean",
-            noisy=network.random,
-            spans=spans,
-            weight_spans=len(spans),
-            **strengths,
-            row_multiple=VECTOR_BYTES // self.number if is_padded else 1,
-            delta_size=(self.width + 3) * self.tile,  # the softmax loss needs three features more
-            gradient_of_rows=gradient_address(self.F),
-            gradient_of_batch=batch_address(self.F) if self.split_layers else 0,
-            blocks=self.blocks,
-            block_count=len(self.blocks),
-        )
+        context = Context(self._prediction_template(), spans=spans, weight_spans=len(spans), **strengths)
+        context.set(loss=loops.loss_address(network.loss_function, self.F), mean=network.reduction == "mean")
+        context.set(noisy=network.random, row_multiple=VECTOR_BYTES // self.number if is_padded else 1)
+        context.set(delta_size=(self.width + 3) * self.tile)  # the softmax loss needs three features more
+        context.set(gradient_of_rows=gradient_address(self.F), blocks=self.blocks, block_count=len(self.blocks))
+        context.set(gradient_of_batch=batch_address(self.F) if self.split_layers else 0)
+        return context
 
     @property
     @lru_cache(maxsize=256)  # noqa: B019
@@ -264,17 +240,10 @@ class Program:
         """Return a context for losses and gradients, with memory for each worker or shard and for more fields."""
         context = Context(self._training_template(), workers=workers)
         numbers = self.number * (max(self.shards(self.batch), workers) if self.split_layers else workers)
-        delta_bytes = numbers * (self.width + 3) * self.tile
-        context.reserve(
-            **self._tile_memory(numbers),
-            row_weights=numbers * self.tile,
-            row_losses=numbers * self.tile,
-            deltas=2 * delta_bytes,
-            transposed=delta_bytes,
-            tile_contents=workers * TILE_CONTENTS,
-            tile_places=workers * self.tile * 8,
-            **memory,
-        )
+        features = {"row_weights": 1, "row_losses": 1, "deltas": 2 * (self.width + 3), "transposed": self.width + 3}
+        memory |= {name: numbers * count * self.tile for name, count in features.items()}
+        memory |= {"tile_contents": workers * TILE_CONTENTS, "tile_places": workers * self.tile * 8}
+        context.reserve(**self._tile_memory(numbers), **memory)
         return context
 
     def _tile_memory(self, numbers: int) -> dict[str, int]:

@@ -8,16 +8,8 @@ import numpy as np
 
 from .. import catalog
 from .gemm.products import gather_address, uses_blocks
+from .lower import loops
 from .lower.conversion import convert_address
-from .lower.loops import (
-    derivative_address,
-    drop_address,
-    link_address,
-    loss_address,
-    map_address,
-    norm_addresses,
-    update_address,
-)
 from .lower.row_loops import LOOPS, scale_address, score_address, shuffle_address
 from .member_fits import members_address
 from .run.batches import batch_address
@@ -36,8 +28,8 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
         "populations": members_address,
         "gather": gather_address,
         "predictions": predict_address,
-        "LayerNorm": norm_addresses,
-        "Dropout": drop_address,
+        "LayerNorm": loops.norm_addresses,
+        "Dropout": loops.drop_address,
         **{score: partial(score_address, score) for score in LOOPS},
     }
     for F in (np.float32, np.float64):
@@ -54,11 +46,10 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
         for given in map(np.dtype, (np.float32, np.float64, np.int64, np.uint8)):
             yield f"{name} conversion of {given}", partial(convert_address, F, given)
         for activation in catalog.compiled(catalog.ACTIVATIONS):
-            yield (
-                f"{name} {activation.__name__}",
-                lambda F=F, a=activation: (map_address(a(), F), derivative_address(a(), F)),
-            )
+            yield f"{name} {activation.__name__}", partial(loops.map_address, activation(), F)
+            yield f"{name} derivative of {activation.__name__}", partial(loops.derivative_address, activation(), F)
         for loss in catalog.compiled(catalog.LOSSES):
-            yield f"{name} {loss.__name__}", lambda F=F, a=loss: (loss_address(a(), F), link_address(a(), F))
+            yield f"{name} {loss.__name__}", partial(loops.loss_address, loss(), F)
+            yield f"{name} link of {loss.__name__}", partial(loops.link_address, loss(), F)
         for optimizer in catalog.compiled(catalog.OPTIMIZERS):
-            yield f"{name} {optimizer.__name__}", partial(update_address, optimizer(), F)
+            yield f"{name} {optimizer.__name__}", partial(loops.update_address, optimizer(), F)

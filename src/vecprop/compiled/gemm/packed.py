@@ -56,8 +56,7 @@ def piece_depth(K):
 def pack(M, K, A, A_m, A_k, out):
     """Copy A (M, K) into panels of ``width`` rows, column by column within a panel.
 
-    A and out are addresses; A_m and A_k are strides in bytes, and one of them is an element's size. What lies beyond
-    the last row is not initialized: blocks at the edge compute with it, but their masks keep it out of C.
+    One of the strides is an element's size. What lies beyond the last row is not initialized: masks keep it out of C.
     """
     complete = M // width * width
     if A_m == size:  # a column of A is contiguous, so a panel takes whole vectors of it

@@ -74,14 +74,14 @@ def dots(M, N, K, A, A_m, B, B_n, C, C_m, add):
 
 
 def transpose(M, N, A, A_m, B, B_n):
-    """B = Aᵀ, for A (M, N) and B (N, M): addresses, and strides from row to row in bytes."""
+    """Store B = Aᵀ, for A (M, N) and B (N, M)."""
     for m in range(0, M, rows):
         for n in range(0, N, columns):
             block(M - m, N - n, A + m * A_m + n * size, A_m, B + n * B_n + m * size, B_n, np.int64(0))
 
 
 def gather(M, N, A, A_m, B, B_n, indices):
-    """B = A[indices]ᵀ, for M indices, which are words of 8 bytes at an address."""
+    """Store B = A[indices]ᵀ, for M indices, which are words at an address."""
     for m in range(0, M, rows):
         for n in range(0, N, columns):
             block(M - m, N - n, A + n * size, A_m, B + n * B_n + m * size, B_n, indices + 8 * m)
@@ -89,15 +89,10 @@ def gather(M, N, A, A_m, B, B_n, indices):
 
 @cache
 def uses_blocks() -> bool:
-    """Return whether products are computed by blocks, rather than by loops and BLAS.
+    """Return whether products are computed by blocks, rather than by loops and BLAS, as VECPROP_PRODUCTS may choose.
 
     Blocks are faster on processors with wide vectors. The processor alone decides, not a timing: the two ways round
-    differently, and a fit would not be repeatable. ``VECPROP_PRODUCTS`` decides otherwise if it is "blocks" or "BLAS".
-
-    Raises
-    ------
-    ValueError
-        If VECPROP_PRODUCTS is something else.
+    differently, and a fit would not be repeatable.
     """
     chosen = os.environ.get("VECPROP_PRODUCTS") or "auto"
     if chosen not in ("auto", "blocks", "BLAS"):
@@ -111,13 +106,9 @@ def _lanes(F: type) -> int:
 
 def _names_of_multiply(F: type) -> dict[str, Any]:
     lanes, rows = _lanes(F), 8 if vector_bytes() == 64 else 4  # 16 or 8 sums fill half of the registers
-    return {
-        "block": product_block(F, lanes, rows, 2),
-        "half": product_block(F, lanes, rows // 2, 4),
-        "quarter": product_block(F, lanes, rows // 4, 4),
-        "rows": rows,
-        "columns": 2 * lanes,
-    }
+    sizes = {"block": (rows, 2), "half": (rows // 2, 4), "quarter": (rows // 4, 4)}
+    blocks = {name: product_block(F, lanes, *size) for name, size in sizes.items()}
+    return {**blocks, "rows": rows, "columns": 2 * lanes}
 
 
 @cache

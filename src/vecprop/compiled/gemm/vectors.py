@@ -91,10 +91,7 @@ class _Vectors:
         return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INTEGER, self.lanes), list(places)))
 
     def exchange(self, a: Value, b: Value, part: int) -> tuple[Value, Value]:
-        """Return two vectors with the odd parts of a and the even parts of b exchanged, each of ``part`` elements.
-
-        With parts of 2 of 4 elements: [a0 a1 a2 a3], [b0 b1 b2 b3] -> [a0 a1 b0 b1], [a2 a3 b2 b3].
-        """
+        """Return [a0 a1 b0 b1], [a2 a3 b2 b3] for [a0 a1 a2 a3], [b0 b1 b2 b3], with parts of 2 of 4 elements."""
         lanes, odd = range(self.lanes), [bool(lane & part) for lane in range(self.lanes)]
         first = [lane + (self.lanes - part) * odd[lane] for lane in lanes]
         return self.shuffle(a, b, first), self.shuffle(a, b, [place + part for place in first])
@@ -299,10 +296,7 @@ def dots_block(F: type, lanes: int, columns: int) -> Any:
 
 
 def summed_rows_block(F: type, lanes: int, vectors: int) -> Any:
-    """Return a function that adds Σ_k a[k] B[columns[k]] to the N numbers of a row y, or to a part of several vectors.
-
-    Columns are K integers of 4 bytes.
-    """
+    """Return a function that adds Σ_k a[k] B[columns[k]] to a part of a row y; columns are K integers of 4 bytes."""
 
     def generate(v, N, K, a, columns, B, B_k, y):
         builder = v.builder

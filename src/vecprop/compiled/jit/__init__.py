@@ -39,21 +39,17 @@ Arguments = ParamSpec("Arguments")
 
 
 def intrinsic(written: Callable[Concatenate[Any, Arguments], Any]) -> Callable[Arguments, Any]:
-    """Return Numba's intrinsic, a function whose instructions are written out, with the types of its calls.
-
-    Calls leave out its first argument, which is Numba's own typing context.
-    """
+    """Return Numba's intrinsic, with the types of its calls, which leave out its first argument, the typing context."""
     made: Any = extending.intrinsic(written)
     return made
 
 
 @intrinsic
 def use_widest_vectors(typing):
-    """Have a function's loops use the processor's widest vectors, where the compiler would rather use half of them.
+    """Have a function's loops use the processor's widest vectors; call it at the start of the function.
 
-    Call it at the start of a function. Wide vectors pay if much is done to each number; not if a short loop ends in a
-    sum over a vector's lanes, nor if divisions take the time. The estimates of
-    `scalar_functions.quotient` are refined twice in such a function.
+    They pay if much is done to each number; not if a short loop ends in a sum over a vector's lanes, nor if divisions
+    take the time. The estimates of `scalar_functions.quotient` are refined twice in such a function.
     """
 
     def generate(context, builder, signature, arguments):
@@ -66,10 +62,7 @@ def use_widest_vectors(typing):
 
 @intrinsic
 def without_overlaps(typing):
-    """Promise that the arrays of a function's arguments do not overlap, so that its loops need not test it.
-
-    Call it at the start of a function.
-    """
+    """Promise that the arrays of a function's arguments do not overlap; call it at the start of the function."""
 
     def generate(context, builder, signature, arguments):
         for argument in builder.function.args:

@@ -145,10 +145,7 @@ class Context:
         self.set(**entries)
 
     def set(self, offsets: dict[str, Any] = OFFSETS, /, **entries: Any) -> None:
-        """Set fields by name, to a number, the address of an array, or a dict of the fields of a group.
-
-        The context keeps the array alive.
-        """
+        """Set fields by name to a number, an array, which is kept alive, or a dict of the fields of a group."""
         for name, value in entries.items():
             offset = offsets[name]
             if isinstance(value, np.ndarray):
@@ -193,13 +190,7 @@ def aligned(number: int) -> int:
 
 
 def starts_of(sizes: Iterable[int]) -> list[int]:
-    """Return the start of each part, given their sizes in bytes, and the end of the last; no two share a cache line.
-
-    Examples
-    --------
-    >>> starts_of([100, 300])
-    [0, 128, 512]
-    """
+    """Return where parts of these sizes in bytes start, and the end of the last; no two share a cache line."""
     return list(accumulate(map(aligned, sizes), initial=0))
 
 

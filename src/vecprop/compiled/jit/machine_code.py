@@ -121,10 +121,7 @@ def filled_in(template: FunctionType, F: type, suffix: str = "", **names: Any) -
 
 
 class Kernel:
-    """A template that is compiled for the processor, or loaded from the cache; see `filled_in`.
-
-    Without a signature it takes words, and returns nothing.
-    """
+    """A template that is compiled, or loaded; without a signature it takes words, and returns nothing."""
 
     def __init__(self, template: FunctionType, F: type, suffix: str = "", signature: Any = None, **names: Any) -> None:
         self.function = filled_in(template, F, suffix, **names)

@@ -67,10 +67,7 @@ def _convert(rows, count, at, like, inputs, first, stride):
 
 
 def convert(X, row_bytes, places_at, n, nothing, column_bytes, none, first, features, by_rows, tile):
-    """Write some inputs of rows to a tile of features x rows, or of rows x features if ``by_rows``.
-
-    X, the places of the rows and the tile are addresses; the strides of X are in bytes.
-    """
+    """Write some inputs of rows to a tile of features x rows, or of rows x features if ``by_rows``."""
     places, inputs = words_at(places_at, n), numbers_at(tile, n * features, number(0))
     step, stride = (1, features) if by_rows else (n, 1)
     rows = room(np.int64(0))

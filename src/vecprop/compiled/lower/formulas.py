@@ -81,7 +81,7 @@ def is_of_the_library(value: Any) -> bool:
 
 def compiled_method(cls: type, name: str, F: type) -> Callable[..., Any]:
     """Return a class's method for scalars of type F, with the vector h in place of self."""
-    return _compiled(_owner(cls, name), name, cls, F)
+    return _compiled(next(base for base in cls.__mro__ if name in vars(base)), name, cls, F)
 
 
 @cache
@@ -109,13 +109,6 @@ def _numbers(cls: type) -> list[str]:
     return names
 
 
-def _owner(cls: type, name: str) -> type:
-    owner = next((base for base in cls.__mro__ if name in vars(base)), None)
-    if owner is None:
-        raise ValueError(f"{cls.__name__} has no formula {name!r}, which its kernel would be compiled from.")
-    return owner
-
-
 @of_formulas
 @cache
 def _compiled(owner: type | None, name: str | FunctionType, cls: type | None, F: type) -> Callable[..., Any]:
@@ -136,13 +129,7 @@ def _compiled(owner: type | None, name: str | FunctionType, cls: type | None, F:
 
 
 def definition_of(function: FunctionType) -> ast.FunctionDef:
-    """Return a function's definition from its file.
-
-    Raises
-    ------
-    RuntimeError
-        If it is not what the function does: the file has been edited since its import, and not only in comments.
-    """
+    """Return a function's definition from its file, or raise a RuntimeError if it has been edited since its import."""
     with _TREES, suppress(OSError, SyntaxError):
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))  # the function's lines, unless they have moved
         if found := _defined_in(tree, [function.__name__], function):

@@ -169,11 +169,7 @@ def _update2(n, rate, t, theta, J, first, second, moved, h):
 
 
 def _norm(I, rows, p, x, extra, y, h):
-    """Normalize rows; see `core.layers.LayerNorm`.
-
-    For the backward pass, extra keeps x̂ and, behind its I features, the rows' deviations and two features of
-    workspace.
-    """
+    """Normalize rows; extra keeps x̂ and, behind its I features, the rows' deviations and two features of workspace."""
     g, b = vector(p, 2 * I)[:I], vector(p, 2 * I)[I:]
     x, y, h = matrix(x, I, rows), matrix(y, I, rows), unpacked(h)
     kept = matrix(extra, I + 3, rows)
@@ -200,10 +196,7 @@ def _norm(I, rows, p, x, extra, y, h):
 
 
 def _norm_back(I, rows, p, extra, delta, J, add):
-    """Turn delta into (d - mean(d) - x̂ mean(d x̂)) / deviation with d = g delta, and compute the gradients of g and b.
-
-    See `core.layers.LayerNorm`.
-    """
+    """Turn delta into (d - mean(d) - x̂ mean(d x̂)) / deviation with d = g delta; compute the gradients of g and b."""
     g, J, delta, kept = vector(p, I), vector(J, 2 * I), matrix(delta, I, rows), matrix(extra, I + 3, rows)
     deviation, mean, slant, n = kept[I], kept[I + 1], kept[I + 2], number(I)
     for s in range(rows):

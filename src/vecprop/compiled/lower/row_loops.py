@@ -130,11 +130,7 @@ def score_address(name: str, F: type) -> int:
 
 @njit(**IN_ORDER)
 def _scale_row(inputs, shift, scale, multiplies):
-    """Scale a row, each input by its own shift and scale.
-
-    Each operation is rounded, here and below: with a multiplication and an addition in one, or the inverse of a scale,
-    bits would be others than NumPy's.
-    """
+    """Scale a row, each input by its own shift and scale; here and below each operation is rounded, as in NumPy."""
     rounded = inputs.dtype.type
     for k in range(inputs.size):
         if multiplies:
@@ -192,19 +188,11 @@ def _key(state, numbers, row):
 
 
 def shuffle(seed, epoch, n, numbers, keys, places, order):
-    """Fill order with `core.counter_rng.permutation`: the rows, sorted by a random key of each.
-
-    If there are numbers, the rows are a part of the epoch's, and their keys are those of these numbers.
+    """Fill order with `core.counter_rng.permutation`: the rows, sorted by a random key of each, or of its number.
 
     Keys are uniform. So they are counted into n buckets by their leading digits, and the few keys of a bucket are
-    sorted by insertion::
-
-        places   start of bucket 0 | start of bucket 1 | ...      each moves on as its bucket fills
-        keys     [ keys of bucket 0 | keys of bucket 1 | ... ]
-        order    [ their rows       | their rows       | ... ]
-
-    A key is computed twice, which takes less time than to keep it and find it again, and once more where two are equal
-    in the leading 32 bits that are kept. These bits tell buckets apart too, so rows are fewer than 2**32.
+    sorted by insertion. A key is computed twice, which takes less time than to keep it, and once more where two are
+    equal in the leading 32 bits that are kept. These bits tell buckets apart too, so rows are fewer than 2**32.
     """
     keys, places, order = numbers_at(keys, n, _WORD), numbers_at(places, n + 1, _WORD), words_at(order, n)
     state = count(count(mix(np.uint64(seed)), _SHUFFLE), epoch)
@@ -231,16 +219,7 @@ def shuffle(seed, epoch, n, numbers, keys, places, order):
 
 
 def order_of_part(seed: int, epoch: int, numbers: np.ndarray) -> np.ndarray:
-    """Return the order of a part of an epoch's rows, by the keys that they have among all: indices of their numbers.
-
-    Examples
-    --------
-    >>> numbers = np.array([6, 1, 3])
-    >>> order = order_of_part(0, 5, numbers)
-    >>> every = counter_rng.permutation(0, 5, rows=8)
-    >>> bool((numbers[order] == every[np.isin(every, numbers)]).all())
-    True
-    """
+    """Return the order of a part of an epoch's rows, by the keys that they have among all: indices of their numbers."""
     n = len(numbers)
     keys, places, order = np.empty(n, np.uint32), np.empty(n + 1, np.uint32), np.empty(n, np.int64)
     arrays = (array.ctypes.data for array in (np.ascontiguousarray(numbers, np.int64), keys, places, order))

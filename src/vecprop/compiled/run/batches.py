@@ -274,10 +274,7 @@ def _gather(c, worker, rows, scale, like):
 
 
 def gradient_of_batch(context, worker, rows_address, B, scale, step):
-    """Store each shard's Σ scale weight ℓ in the record's partial_losses, and the gradients in its gradients.
-
-    The gradients of split layers are in the first shard's, for all rows. A step of -1 has no noise.
-    """
+    """Store each shard's Σ scale weight ℓ in partial_losses, and gradients, of split layers in the first shard's."""
     c, rows = fit_at(context), words_at(rows_address, B)
     workers, shards, noisy = c.workers, c.shards, step >= 0
     theta, partial = numbers_at(c.theta, c.p, number(0)), doubles_at(c.partial_losses, shards)

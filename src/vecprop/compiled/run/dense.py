@@ -287,12 +287,8 @@ def gradient_of_columns(low, high, I, O, S, A, delta, J, add, transposed):
 def names_of_sparse(F: type) -> dict[str, Any]:
     """Return the blocks for numbers of type F and their width, by the names of the placeholders."""
     lanes = vector_bytes() // np.dtype(F).itemsize
-    return {
-        "width": VECTORS * lanes,
-        "transpose": transpose_of(F),
-        "sum_rows": summed_rows_block(F, lanes, VECTORS),
-        "add_row": added_row_block(F, lanes, VECTORS),
-    }
+    blocks = {"sum_rows": summed_rows_block(F, lanes, VECTORS), "add_row": added_row_block(F, lanes, VECTORS)}
+    return {"width": VECTORS * lanes, "transpose": transpose_of(F), **blocks}
 
 
 @cache

@@ -297,10 +297,7 @@ def _running(c, loss, penalty, scale_of_all, scale, rows, N_all):
 
 @njit(**ONCE)
 def _measured(context, c, worker, epoch, known, theta):
-    """Record the losses and the score at theta, without the training loss if that is known.
-
-    Return whether the losses are finite.
-    """
+    """Record the losses, but a known one, and the score at theta; return whether the losses are finite."""
     finite = True
     for is_validation in range(2):
         N, losses = c.training.rows, c.losses

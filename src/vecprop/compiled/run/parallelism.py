@@ -57,13 +57,7 @@ class WeightSplit(IntEnum):
 
 
 def split_of(inputs: int, outputs: int, rows: int, is_sparse: bool = False) -> WeightSplit:
-    """Return how threads split a dense layer, for batches of this number of rows, which may be sparse.
-
-    Examples
-    --------
-    >>> split_of(784, 128, rows=1000).name
-    'NONE'
-    """
+    """Return how threads split a dense layer, for batches of this number of rows, which may be sparse."""
     if is_sparse:
         return WeightSplit.COLUMNS if rows else WeightSplit.NONE
     algorithm = Algorithm.of(inputs, outputs)
@@ -105,12 +99,7 @@ def blocks_of(P: int, size: int, layers: Iterable[SplitLayer]) -> np.ndarray:
     """Return the blocks in which P parameters are summed and moved, four words for each.
 
     The words are its start and end in theta, its quarter, and whether there is a single gradient of it, as of a split
-    layer, instead of one for each shard.
-
-    Examples
-    --------
-    >>> blocks_of(100, 40, [SplitLayer(0, inputs=9, outputs=6)]).tolist()
-    [[0, 12, 0, 1], [12, 30, 1, 1], [30, 42, 2, 1], [42, 60, 3, 1], [60, 100, 0, 0]]
+    layer.
     """
     blocks, end = [], 0
     for layer in layers:

@@ -104,8 +104,7 @@ def forward(c, number, tile, S, noisy, step, rows, workspace):
 def backward(c, number, tile, S, noisy, workspace, delta, before, transposed, gradient, add):
     """Store or add a layer's gradient, and turn its delta into the delta of the layer before it.
 
-    A dense layer writes the delta before it into another buffer, or not at all if it is the first: the gradient of the
-    network's inputs is not needed.
+    A dense layer writes the delta before it into another buffer, or not at all if it is the first.
     """
     layer, A = layer_at(c, number), inputs_at(c, number, tile, workspace)
     h, I, O, type = c.h + H_BYTES * number, layer.inputs, layer.outputs, layer.type
@@ -258,10 +257,7 @@ def loss_of_tile(c, S, rows, workspace, targets, weights, delta, losses):
 
 
 def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, step, gradient):
-    """Return Σ scale weight ℓ over n rows, and store its gradient at an address, unless that is 0.
-
-    A step of -1 has no noise.
-    """
+    """Return Σ scale weight ℓ over n rows, and store its gradient at an address, unless that is 0."""
     c, zero = fit_at(context), number(0)
     most = c.tile_rows
     data = c.validation if is_validation else c.training
