@@ -204,6 +204,7 @@ def test_what_scikit_learn_checks_is_checked_of_whole_numbers_too():
 
 ON_A_DISK = """
     import sys, tempfile
+    from functools import partial
     import numpy as np, vecprop as vp
     from sklearn.model_selection import ShuffleSplit
     rows, inputs, path = 1_000_000, 32, tempfile.NamedTemporaryFile(suffix=".npy")
@@ -218,32 +219,21 @@ ON_A_DISK = """
     stopping = vp.EarlyStopping(5, on="loss")
     compiled, model = vp.compile(network), vp.MLPClassifier((64, 64), max_iter=1, random_state=0)
 
-    def train(rows=rows):
-        return vp.train(network, theta, X[:rows], t[:rows], early_stopping=stopping, **settings)
-
-    def population(rows=rows):
-        return vp.train_population([vp.Member(network, theta, **settings)], X[:rows], t[:rows])[0]
-
-    def predict(rows=rows):
-        return compiled.predict(theta, X[:rows])
-
-    def proba(rows=rows):
-        return model.predict_proba(X[:rows])
-
-    def fit(rows=rows):
-        return vp.MLPClassifier((64, 64), batch_size=256, max_iter=1, random_state=0).fit(X[:rows], t[:rows])
-
-    def stopped(rows=rows):
-        return vp.MLPClassifier((64, 64), batch_size=256, max_iter=1, early_stopping=True, random_state=0).fit(
-            X[:rows], t[:rows]
-        )
-
-    def search(rows=rows):
-        network = vp.MLPClassifier((64, 64), batch_size=256, max_iter=1, random_state=0)
-        return vp.MLPSearchCV(network, {{"alpha": [0.0]}}, cv=ShuffleSplit(1, test_size=0.1)).fit(X[:rows], t[:rows])
-
+    network_of = partial(vp.MLPClassifier, (64, 64), batch_size=256, max_iter=1, random_state=0)
+    call = {{
+        "train": lambda X, t: vp.train(network, theta, X, t, early_stopping=stopping, **settings),
+        "population": lambda X, t: vp.train_population([vp.Member(network, theta, **settings)], X, t),
+        "predict": lambda X, t: compiled.predict(theta, X),
+        "proba": lambda X, t: model.predict_proba(X),
+        "fit": network_of().fit,
+        "stopped": network_of(early_stopping=True).fit,
+        "search": lambda X, t: vp.MLPSearchCV(
+            network_of(), {{"alpha": [0.0]}}, cv=ShuffleSplit(1, test_size=0.1)
+        ).fit(X, t),
+    }}["{call}"]
     model.fit(np.asarray(X[:1000], np.float32), t[:1000])
-    {call}(500_000 if {by_columns} else 530_000)  # so that nothing is compiled or imported later
+    few = 500_000 if {by_columns} else 530_000
+    call(X[:few], t[:few])  # so that nothing is compiled or imported later
 """
 
 
@@ -272,7 +262,7 @@ def told(rows, batch_size):
     ],
 )
 def test_a_memory_map_is_not_copied(call, kind, by_columns, of_a_row):
-    peak = peak_of(f"{call}()", ON_A_DISK.format(call=call, kind=kind, by_columns=by_columns))
+    peak = peak_of("call(X, t)", ON_A_DISK.format(call=call, kind=kind, by_columns=by_columns))
     assert peak < told(1_000_000, 256) + 10 * MEGABYTE + 1_000_000 * of_a_row
 
 

@@ -7,7 +7,7 @@ import inspect
 import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from functools import wraps
 from typing import Any, ClassVar
 
@@ -320,30 +320,11 @@ def test_unknown_syntax_is_refused(method):
         compiled_method(Odd, method, np.float64)
 
 
-def test_a_class_without_the_formula_has_no_kernel():
-    with pytest.raises(ValueError, match="SoftmaxCrossEntropy has no formula 'element', which its kernel"):
-        compiled_method(vp.SoftmaxCrossEntropy, "element", np.float64)
-
-
-@dataclass(frozen=True)
-class TooMany(OwnFormula):
-    a: float = 1.0
-    b: float = 1.0
-    c: float = 1.0
-    d: float = 1.0
-    e: float = 1.0
-    f: float = 1.0
-    g: float = 1.0
-    h: float = 1.0
-    i: float = 1.0
-
-    def value(self, z):
-        return self.i * z
-
-
 def test_more_hyperparameters_than_a_kernel_takes():
+    numbers: list[Any] = [(name, float, 1.0) for name in "abcdefghi"]
+    many = make_dataclass("TooMany", numbers, bases=(ByDefault,), frozen=True)
     with pytest.raises(ValueError, match="TooMany has 9 hyperparameters, and a kernel takes 8 at most"):
-        compiled_method(TooMany, "value", np.float64)
+        hyperparameters(many())
 
 
 @dataclass(frozen=True)

@@ -179,16 +179,7 @@ def test_a_number_in_x_that_is_not_finite_shows_in_the_gradient(network, value, 
     X, t = data(network, 300)
     X[257, 19] = value
     with pytest.raises(ValueError, match="X is not finite: row 257, column 19"):
-        vp.train(
-            network,
-            network.init(seed=0),
-            X,
-            t,
-            optimizer=vp.Momentum(0.01),
-            epochs=1,
-            batch_size=128,
-            engine="compiled",
-        )
+        vp.train(network, network.init(seed=0), X, t, optimizer=vp.Momentum(0.01), batch_size=128, engine="compiled")
 
 
 def test_continues_where_it_stopped():
@@ -227,22 +218,13 @@ def test_blocks_cover_all_parameters(size, P):
 
 
 def test_when_layers_are_split():
-    by_inputs, by_results, none = (
-        (WeightSplit.INPUTS, WeightSplit.RESULTS, WeightSplit.NONE) if uses_blocks() else [WeightSplit.NONE] * 3
-    )
-    assert split_of(784, 128, rows=128) == by_inputs
-    assert split_of(784, 128, rows=522) == by_inputs
-    assert split_of(784, 128, rows=523) == none
-    assert split_of(784, 31, rows=128) == none
-    assert split_of(191, 1000, rows=16) == none
-    assert split_of(784, 128, rows=1) == none
-    assert split_of(1024, 100, rows=128) == by_inputs
-    assert split_of(1024, 1024, rows=128) == by_results
-    assert split_of(1024, 1024, rows=31) == by_inputs
-    assert split_of(100, 10_000, rows=31) == by_results
-    assert split_of(1024, 1024, rows=4096) == by_results
-    assert split_of(1024, 1024, rows=4097) == none
-    assert split_of(1024, 1024, rows=1) == none
+    cases = {
+        WeightSplit.INPUTS: [(784, 128, 128), (784, 128, 522), (1024, 100, 128), (1024, 1024, 31)],
+        WeightSplit.RESULTS: [(1024, 1024, 128), (100, 10_000, 31), (1024, 1024, 4096)],
+        WeightSplit.NONE: [(784, 128, 523), (784, 31, 128), (191, 1000, 16), (784, 128, 1), (1024, 1024, 4097)],
+    }
+    for split, sizes in cases.items():
+        assert {split_of(*each) for each in sizes} == {split if uses_blocks() else WeightSplit.NONE}
     assert not program_of(WIDE, np.float64).for_batches(2).split_layers
 
 

@@ -106,13 +106,10 @@ def trained(net, engine, F: Any = np.float64, optimizer=None, **settings):
 def test_an_own_tanh_is_the_library_s(F):
     own, known = network(MyTanh()), network(vp.Tanh())
     theta, data = own.init(1, F), (X.astype(F), T.astype(F))
-    for found, expected in zip(
-        vp.compile(own).loss_and_gradient(theta, *data), vp.compile(known).loss_and_gradient(theta, *data), strict=True
-    ):
-        np.testing.assert_allclose(found, expected, rtol=100 * np.finfo(F).eps, atol=10 * np.finfo(F).eps)
-    np.testing.assert_allclose(
-        trained(own, "auto", F), trained(known, "compiled", F), rtol=0, atol=100 * np.finfo(F).eps
-    )
+    eps = np.finfo(F).eps
+    own_gradient, gradient = (vp.compile(net).loss_and_gradient(theta, *data)[1] for net in (own, known))
+    np.testing.assert_allclose(own_gradient, gradient, rtol=100 * eps, atol=10 * eps)
+    np.testing.assert_allclose(trained(own, "auto", F), trained(known, "compiled", F), rtol=0, atol=100 * eps)
 
 
 @pytest.mark.parametrize("F", [np.float64, pytest.param(np.float32, marks=pytest.mark.long)])
@@ -235,21 +232,9 @@ class Forward(Base):
         return X, (X, X)
 
 
-class Loops(Base):
-    def value(self, z):
-        for _ in range(2):
-            z = z / 2
-        return z
-
-
 class Remainder(Base):
     def value(self, z):
         return z % 2
-
-
-class Calls(Base):
-    def value(self, z):
-        return np.cumsum(z)
 
 
 class Reads(Base):
@@ -288,10 +273,6 @@ class Equal(Base):
 class Intercepted(Base):
     def __getattribute__(self, name):
         return super().__getattribute__(name)
-
-
-class Unreadable(Base):
-    exec("def value(self, z):\n    return z")
 
 
 NOWHERE: dict[str, Any] = {"Base": Base}
@@ -352,16 +333,13 @@ def enclosed(factor):
     ("part", "reason"),
     [
         (Forward(), "Forward is a part of your own that replaces 'forward'"),
-        (Loops(), "Loops.value cannot be compiled: `for _ in range.2.:` is not what a formula is made of"),
         (Remainder(), "Remainder.value cannot be compiled: `z % 2` is not what"),
-        (Calls(), "Calls.value cannot be compiled: `np.cumsum.z.` calls what is no function"),
         (Reads(), "Reads.value cannot be compiled: `self.factor` is none of the hyperparameters"),
         (Attribute(), "Attribute is a part of your own whose attribute 'factor' is no field"),
         (Text(), "Text is a part of your own whose field 'mode' is no number"),
         (Uncompared(), "Uncompared is a part of your own whose field 'a' is not compared"),
         (Equal(), "Equal is a part of your own that replaces '__eq__'"),
         (Intercepted(), "Intercepted is a part of your own that replaces '__getattribute__'"),
-        (Unreadable(), "the source of value cannot be read, or has changed"),
         (NOWHERE["Nowhere"](), "the source of Nowhere.value cannot be read"),
         (Lambda(), "the source of Lambda.<lambda> cannot be read"),
         (OneTrueTwo(), "value of OneTrueTwo is 2e-08 in machine code and 1e-08 by the formula at 1e-08, in float64"),
@@ -396,25 +374,27 @@ def test_a_kernel_that_differs_from_its_formula_is_not_used(monkeypatch, F):
     assert reason == f"the value of MyTanh is 0.5 in machine code and 0 by the formula at 0, in {np.dtype(F)}"
 
 
+OWN = """
+def made{k}():
+    class Own(vp.extend.Activation):
+        def value(self, z):
+            return {k} * z
+        def derivative(self, z, y):
+            return {k}
+    return Own()
+"""
+
+
 @pytest.mark.long
 def test_kernels_of_classes_of_one_name_that_several_processes_compile(tmp_path):
     """The linker takes code of one name for the same code."""
-    (tmp_path / "parts.py").write_text(
-        "import vecprop as vp\n"
-        + "".join(
-            f"def made{k}():\n    class Own(vp.extend.Activation):\n"
-            f"        def value(self, z):\n            return {k} * z\n"
-            f"        def derivative(self, z, y):\n            return {k}\n    return Own()\n"
-            for k in (2, 3)
-        )
-    )
-    code = (
-        "import sys, numpy as np, vecprop as vp, parts\n"
-        "for k in sys.argv[1:]:\n"
-        "    part = getattr(parts, 'made' + k)()\n"
-        "    net = vp.Network(1, [part], vp.SquaredError())\n"
-        "    assert vp.compile(net).predict(np.empty(0), np.ones((1, 1))) == int(k), k\n"
-    )
+    (tmp_path / "parts.py").write_text("import vecprop as vp\n" + OWN.format(k=2) + OWN.format(k=3))
+    code = """
+import sys, numpy as np, vecprop as vp, parts
+for k in sys.argv[1:]:
+    net = vp.Network(1, [getattr(parts, "made" + k)()], vp.SquaredError())
+    assert vp.compile(net).predict(np.empty(0), np.ones((1, 1))) == int(k), k
+"""
     for factors in ("2", "3", "23", "32"):
         environment = {"VECPROP_CACHE_DIR": str(tmp_path), "PATH": "", "PYTHONPATH": str(tmp_path)}
         subprocess.run([sys.executable, "-c", code, *factors], check=True, env=environment, cwd=tmp_path)
@@ -424,36 +404,23 @@ def written(generator, depth):
     """Return a random expression of z."""
     if not depth:
         return generator.choice(["z", "z", "z", "self.a", "SCALE", "0.5", "2", "np.pi"])
-    one, two, three = (written(generator, depth - 1) for _ in range(3))
-    return generator.choice(
-        [
-            f"({one} + {two})",
-            f"({one} - {two})",
-            f"({one} * {two})",
-            f"({one}) / (1 + abs({two} * z))",
-            f"np.tanh({one} + z)",
-            f"np.exp(-abs({one} * z))",
-            f"np.where({one} * z > {two}, {three}, {one} - z)",
-            f"np.maximum({one} * z, {two})",
-            f"np.clip({one} + z, -1.5, 2)",
-            f"(z - {one}) ** 2",
-            f"np.sqrt(1 + abs(z * {one}))",
-            f"halved({one} - z)",
-            f"-({one})",
-        ]
-    )
+    forms = """({0} + {1}); ({0} - {1}); ({0} * {1}); ({0}) / (1 + abs({1} * z)); np.tanh({0} + z);
+    np.exp(-abs({0} * z)); np.where({0} * z > {1}, {2}, {0} - z); np.maximum({0} * z, {1}); np.clip({0} + z, -1.5, 2);
+    (z - {0}) ** 2; np.sqrt(1 + abs(z * {0})); halved({0} - z); -({0})"""
+    parts = [written(generator, depth - 1) for _ in range(3)]
+    return generator.choice(forms.split(";")).strip().format(*parts)
 
 
 @pytest.mark.long
 def test_random_formulas_never_give_other_numbers(tmp_path, monkeypatch):
     """Those that are compiled are equal to rounding on numbers that the comparison has not seen; most are compiled."""
     generator, count = np.random.default_rng(1), 60
-    text = "import numpy as np\nfrom dataclasses import dataclass\nimport vecprop as vp\nSCALE = 1.5\n\n\n"
-    text += "def halved(z):\n    return z / 2\n\n\n"
+    text = "import numpy as np\nfrom dataclasses import dataclass\nimport vecprop as vp\nSCALE = 1.5\n"
+    text += "def halved(z):\n    return z / 2\n"
     for number in range(count):
-        text += f"@dataclass(frozen=True)\nclass Own{number}(vp.extend.Activation):\n    a: float = 0.75\n\n"
-        text += f"    def value(self, z):\n        return {written(generator, 3)} + 0 * z\n\n"
-        text += "    def derivative(self, z, y):\n        return y\n\n\n"
+        text += f"@dataclass(frozen=True)\nclass Own{number}(vp.extend.Activation):\n    a: float = 0.75\n"
+        text += f"    def value(self, z):\n        return {written(generator, 3)} + 0 * z\n"
+        text += "    def derivative(self, z, y):\n        return y\n"
     (tmp_path / "random_formulas.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     import random_formulas  # pyright: ignore[reportMissingImports]

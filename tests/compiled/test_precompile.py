@@ -66,21 +66,23 @@ def test_a_kept_kernel_is_not_compiled_again(empty, monkeypatch):
     assert begin() is None
 
 
-@pytest.mark.parametrize("why", ["one thread", "no Python", "nowhere", "frozen", "child", "read only"])
-def test_no_process_if_it_cannot_help(empty, monkeypatch, why):
-    if why == "one thread":
-        monkeypatch.setenv("VECPROP_NUM_THREADS", "1")
-    elif why == "no Python":
-        monkeypatch.setattr(sys, "executable", "/usr/bin/true")
-    elif why == "nowhere":
-        monkeypatch.setattr(sys, "executable", "")
-    elif why == "frozen":
-        monkeypatch.setattr(sys, "frozen", True, raising=False)
-    elif why == "child":
-        monkeypatch.setattr(multiprocessing, "parent_process", lambda: "a process")
+@pytest.mark.parametrize(
+    ("of", "name", "value"),
+    [
+        (os.environ, "VECPROP_NUM_THREADS", "1"),
+        (sys, "executable", "/usr/bin/true"),
+        (sys, "executable", ""),
+        (sys, "frozen", True),
+        (multiprocessing, "parent_process", lambda: "a process"),
+        (cache, "_is_writable", lambda place: False),
+    ],
+)
+def test_no_process_if_it_cannot_help(empty, monkeypatch, of, name, value):
+    assert folder()
+    if of is os.environ:
+        monkeypatch.setenv(name, value)
     else:
-        assert folder()
-        monkeypatch.setattr(cache, "_is_writable", lambda place: False)
+        monkeypatch.setattr(of, name, value, raising=False)
     assert begin() is None
 
 

@@ -74,9 +74,8 @@ def test_only_code_that_a_kernel_reaches_is_part_of_its_name(tmp_path):
     file = other_formula / "core" / "activations.py"
     assert file.read_text().count("return y * (1 - y)") == 1  # the derivative of the logistic
     file.write_text(file.read_text().replace("return y * (1 - y)", "return y * (1 - y) * 2"))
-    names, of_reworded, of_another = map(
-        lines_of, [started(package) for package in (PACKAGE, other_words, other_formula)]
-    )
+    processes = [started(package) for package in (PACKAGE, other_words, other_formula)]
+    names, of_reworded, of_another = map(lines_of, processes)
     assert len(names) == len(set(names)) > 100
     assert of_reworded == names
     changed = {name.split("-")[0] for name in set(of_another) - set(names)}
@@ -144,19 +143,8 @@ def test_code_that_does_not(other):
 
 def test_different_values_have_different_digests():
     values = [1, 1.0, True, "1", np.float32(1), np.int64(1), (1,), [1], None, np.float32, types.float32, np.ones(1)]
-    values += [
-        np.ones(2),
-        np.zeros(1),
-        -0.0,
-        0.0,
-        {1: 2},
-        {1: 3},
-        frozenset([1]),
-        helper,
-        other_helper,
-        (1, (2,)),
-        (1, 2),
-    ]
+    values += [np.ones(2), np.zeros(1), -0.0, 0.0, {1: 2}, {1: 3}, frozenset([1]), (1, (2,)), (1, 2)]
+    values += [helper, other_helper]
     assert len({digest(value) for value in values}) == len(values)
 
 

@@ -43,12 +43,8 @@ def trained(network, X, T, F: type = np.float64, engine: Any = "compiled", **opt
 def test_trains_as_dense_rows_do(network, F, batch_size):
     X, T = data(network, 310, F)
     weight = np.random.default_rng(1).uniform(0.5, 2, 310)
-    options: dict[str, Any] = {
-        "batch_size": batch_size,
-        "sample_weight": weight,
-        "validation": (X[:90], T[:90]),
-        "clip": 0.5,
-    }
+    options: dict[str, Any] = {"batch_size": batch_size, "sample_weight": weight, "clip": 0.5}
+    options["validation"] = X[:90], T[:90]
     found = trained(SparseNetwork(network), X, T, F, **options)
     options["validation"] = X[:90].toarray(), T[:90]
     expected = trained(network, X.toarray(), T, F, engine="reference", **options)
@@ -73,20 +69,6 @@ def test_gradients_are_those_of_dense_rows(columns, outputs, F):
     for found in (BatchLoss(own, F, batch).loss_and_gradient(theta), gradient_of_a_step(own, theta, batch)):
         np.testing.assert_allclose(found[0], loss, rtol=tolerance)
         np.testing.assert_allclose(found[1], gradient, rtol=tolerance, atol=tolerance)
-
-
-def test_gradients_by_complex_step():
-    X, t = data(DEEP, 130)
-    network = vp.Network(300, [vp.Dense(37), vp.Tanh(), vp.Dense(3)], vp.SoftmaxCrossEntropy(), vp.L2(1e-3))
-    own, theta = SparseNetwork(network), network.init(seed=0)
-    v = np.random.default_rng(0).normal(size=theta.shape)
-    derivative = network.loss(theta + 1e-20j * v, X.toarray(), t).imag / 1e-20
-    batch = own.batch(theta, X, t)
-    for gradient in (
-        BatchLoss(own, np.float64, batch).loss_and_gradient(theta)[1],
-        gradient_of_a_step(own, theta, batch)[1],
-    ):
-        assert gradient @ v == pytest.approx(derivative, rel=1e-11)
 
 
 def test_columns_out_of_order_or_twice_and_wide_numbers():

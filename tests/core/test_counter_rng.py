@@ -35,11 +35,8 @@ def test_a_number_does_not_depend_on_which_others_are_asked_for(seed, counts, n)
 def test_uniform_numbers_are_uniform_and_uncorrelated():
     u = counter_uniform(3, np.arange(300)[:, None], np.arange(300))
     assert np.abs(np.histogram(u, 20)[0] / 4500 - 1).max() < 0.1
-    for a, b in [
-        (u[1:], u[:-1]),
-        (u[:, 1:], u[:, :-1]),
-        (u, counter_uniform(4, np.arange(300)[:, None], np.arange(300))),
-    ]:
+    other = counter_uniform(4, np.arange(300)[:, None], np.arange(300))
+    for a, b in [(u[1:], u[:-1]), (u[:, 1:], u[:, :-1]), (u, other)]:
         assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 0.02
 
 
@@ -56,13 +53,8 @@ def test_noise_depends_on_seed_step_layer_and_row_alone():
     assert (noise.uniform(3, 2) == u[:3, :2]).all()
     for other in (RandomKey(2, 2, layer=3), RandomKey(1, 3, layer=3), noise.at_layer(2)):
         assert not (other.uniform(5, 4) == u).any()
-    split = [
-        noise.split(0),
-        noise.split(1),
-        noise.split(0).split(0),
-        noise.split(0).split(1),
-        noise.at_layer(2).split(0),
-    ]
+    split = [noise.split(0), noise.split(1), noise.split(0).split(0), noise.split(0).split(1)]
+    split.append(noise.at_layer(2).split(0))
     of_part = counter_uniform(1, 1, 2, 3, -1 - 6, np.arange(5)[:, None], np.arange(4))  # no row has such a number
     assert (noise.split(6).uniform(5, 4) == of_part).all()
     drawn = [key.uniform(5, 4) for key in (noise, *split)]

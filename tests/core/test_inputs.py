@@ -20,127 +20,92 @@ def changed(array, index, value):
     return array
 
 
-BAD = {
-    "theta too short": ((NETWORK, np.zeros(16), X, T), ValueError, r"theta has shape \(16,\).*\(\*M, 17\).*layer 0"),
-    "theta a number": ((NETWORK, 1.0, X, T), ValueError, r"theta has shape \(\)"),
-    "theta of integers": ((NETWORK, np.zeros(17, int), X, T), TypeError, "theta has dtype int64"),
-    "theta NaN": (
-        (NETWORK, changed(THETA, 12, np.nan), X, T),
-        ValueError,
-        r"layer 2 \(Dense\) W\[1, 1\] is nan",
-    ),
-    "theta NaN in a member": (
-        (NETWORK, changed(np.zeros((3, 17)), (1, 8), np.inf), X, T),
-        ValueError,
-        r"layer 0 \(Dense\) b\[2\] of member 1 is inf",
-    ),
-    "X too wide": ((NETWORK, THETA, np.ones((4, 3)), T), ValueError, r"X has shape \(4, 3\).*layer 0 \(Dense\) takes"),
-    "X one row": ((NETWORK, THETA, np.ones(2), T), ValueError, r"X\[None, :\]"),
-    "X empty": ((NETWORK, THETA, np.ones((0, 2)), T[:0]), ValueError, "X has no rows"),
-    "X NaN": ((NETWORK, THETA, changed(X, (3, 1), np.nan), T), ValueError, "row 3, column 1 is nan"),
-    "X text": ((NETWORK, THETA, np.array([["a", "b"]] * 4), T), TypeError, "X has dtype <U1"),
-    "X ragged": ((NETWORK, THETA, [[1.0, 2.0], [3.0]], T), ValueError, "X is not an array"),
-    "X with other members": (
-        (NETWORK, np.zeros((3, 17)), np.ones((2, 4, 2)), T),
-        ValueError,
-        r"theta has the leading axes \(3,\) and X \(2,\)",
-    ),
-    "T too short": ((NETWORK, THETA, X, T[:3]), ValueError, r"T has shape \(3,\).*4 rows takes \(\*M, 4, 2\)"),
-    "T class too high": ((NETWORK, THETA, X, np.array([0, 2, 1, 0])), ValueError, "class 2 in row 1.*0 to 1"),
-    "T class negative": ((NETWORK, THETA, X, np.array([0, 1, 1, -1])), ValueError, "class -1 in row 3"),
-    "T real classes": ((NETWORK, THETA, X, T.astype(float)), ValueError, r"dtype float64.*or integer classes"),
-    "T not a distribution": (
-        (NETWORK, THETA, X, changed(np.full((4, 2), 0.5), (2, 0), 0.7)),
-        ValueError,
-        r"sum to 1.*row 2 of T is \[0\.7, 0\.5\]",
-    ),
-    "T NaN": ((REGRESSION, np.zeros(3), X, changed(np.ones(4), 2, np.nan)), ValueError, "T is not finite: row 2"),
-    "T 1-D for two outputs": (
-        (vp.Network(2, [vp.Dense(2)], vp.SquaredError()), np.zeros(6), X, np.ones(4)),
-        ValueError,
-        r"T has shape \(4,\).*takes \(\*M, 4, 2\)",
-    ),
-    "T too short for one output": (
-        (REGRESSION, np.zeros(3), X, np.ones(3)),
-        ValueError,
-        r"on 1 outputs and 4 rows takes \(\*M, 4, 1\) or \(4,\)\.$",
-    ),
-    "T out of [0, 1]": (
-        (vp.Network(2, [vp.Dense(1)], vp.BinaryCrossEntropy()), np.zeros(3), X, np.array([0, 1, 2, 0])),
-        ValueError,
-        "between 0 and 1, but row 2",
-    ),
-    "T negative counts": (
-        (vp.Network(2, [vp.Dense(1)], vp.Poisson()), np.zeros(3), X, np.array([0, 1, -2, 0])),
-        ValueError,
-        "at least 0, but row 2",
-    ),
-    "weights too short": ((NETWORK, THETA, X, T, np.ones(3)), ValueError, r"sample_weight has shape \(3,\).*4 rows"),
-    "weights negative": ((NETWORK, THETA, X, T, [1, -1, 1, 1]), ValueError, "sample_weight is -1.0 in row 1"),
-    "weights NaN": ((NETWORK, THETA, X, T, [1, np.nan, 1, 1]), ValueError, "sample_weight is nan in row 1"),
-    "weights 0": ((NETWORK, THETA, X, T, np.zeros(4)), ValueError, "0 in every row"),
-}
+def bad(pattern, network=NETWORK, theta=THETA, X=X, T=T, weight=None):
+    return pattern, network, theta, X, T, weight
 
 
-@pytest.mark.parametrize("case", BAD)
+OF = {loss: vp.Network(2, [vp.Dense(1)], loss) for loss in (vp.BinaryCrossEntropy(), vp.Poisson())}
+TWO_OUTPUTS, T2 = vp.Network(2, [vp.Dense(2)], vp.SquaredError()), changed(np.full((4, 2), 0.5), (2, 0), 0.7)
+BAD = [
+    bad(r"theta has shape \(16,\).*\(\*M, 17\).*layer 0", theta=np.zeros(16)),
+    bad(r"theta has shape \(\)", theta=1.0),
+    bad("theta has dtype int64", theta=np.zeros(17, int)),
+    bad(r"layer 2 \(Dense\) W\[1, 1\] is nan", theta=changed(THETA, 12, np.nan)),
+    bad(r"layer 0 \(Dense\) b\[2\] of member 1 is inf", theta=changed(np.zeros((3, 17)), (1, 8), np.inf)),
+    bad(r"X has shape \(4, 3\).*layer 0 \(Dense\) takes", X=np.ones((4, 3))),
+    bad(r"X\[None, :\]", X=np.ones(2)),
+    bad("X has no rows", X=np.ones((0, 2)), T=T[:0]),
+    bad("row 3, column 1 is nan", X=changed(X, (3, 1), np.nan)),
+    bad("X has dtype <U1", X=np.array([["a", "b"]] * 4)),
+    bad("X is not an array", X=[[1.0, 2.0], [3.0]]),
+    bad(r"theta has the leading axes \(3,\) and X \(2,\)", theta=np.zeros((3, 17)), X=np.ones((2, 4, 2))),
+    bad(r"T has shape \(3,\).*4 rows takes \(\*M, 4, 2\)", T=T[:3]),
+    bad("class 2 in row 1.*0 to 1", T=np.array([0, 2, 1, 0])),
+    bad("class -1 in row 3", T=np.array([0, 1, 1, -1])),
+    bad(r"dtype float64.*or integer classes", T=T.astype(float)),
+    bad(r"sum to 1.*row 2 of T is \[0\.7, 0\.5\]", T=T2),
+    bad("T is not finite: row 2", REGRESSION, np.zeros(3), T=changed(np.ones(4), 2, np.nan)),
+    bad(r"T has shape \(4,\).*takes \(\*M, 4, 2\)", TWO_OUTPUTS, np.zeros(6), T=np.ones(4)),
+    bad(r"on 1 outputs and 4 rows takes \(\*M, 4, 1\) or \(4,\)\.$", REGRESSION, np.zeros(3), T=np.ones(3)),
+    bad("between 0 and 1, but row 2", OF[vp.BinaryCrossEntropy()], np.zeros(3), T=np.array([0, 1, 2, 0])),
+    bad("at least 0, but row 2", OF[vp.Poisson()], np.zeros(3), T=np.array([0, 1, -2, 0])),
+    bad(r"sample_weight has shape \(3,\).*4 rows", weight=np.ones(3)),
+    bad("sample_weight is -1.0 in row 1", weight=[1, -1, 1, 1]),
+    bad("sample_weight is nan in row 1", weight=[1, np.nan, 1, 1]),
+    bad("0 in every row", weight=np.zeros(4)),
+]
+
+
+@pytest.mark.parametrize(("pattern", "network", "theta", "X", "T", "weight"), BAD, ids=[case[0] for case in BAD])
 @pytest.mark.parametrize("method", ["loss", "loss_and_gradient"])
-def test_bad_input_is_named(case, method):
-    (network, *arguments), error, pattern = BAD[case]
+def test_bad_input_is_named(pattern, network, theta, X, T, weight, method):
+    error = TypeError if pattern.startswith(("theta has dtype", "X has dtype")) else ValueError
     with pytest.raises(error, match=pattern) as caught:
-        getattr(network, method)(*arguments)
+        getattr(network, method)(theta, X, T, weight)
     assert "\n" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
+ONE, LOSS = [vp.Dense(1)], vp.SquaredError()
+DESCRIPTIONS: dict[type[Exception], dict[str, Any]] = {
+    TypeError: {
+        "layers are a list": lambda: ANY.Network(2, vp.Dense(1), LOSS),
+        "layers are a list, not SquaredError": lambda: ANY.Network(2, LOSS, ONE),
+        r"Layer 0 is the class Tanh, not an object of it: write Tanh\(…\)": lambda: ANY.Network(2, [vp.Tanh], LOSS),
+        r"Layer 0 is 'relu', which lacks the method parameters of a layer: give one such as Dense\(3\) or": (
+            lambda: ANY.Network(2, ["relu"], LOSS)
+        ),
+        "The loss is 'mse', which lacks the method predict of a loss": lambda: ANY.Network(2, ONE, "mse"),
+        "The penalty is 0.1, which lacks the method value of a penalty": lambda: ANY.Network(2, ONE, LOSS, 0.1),
+        "A seed is a whole number, not '12'": lambda: ANY.Network.init(NETWORK, "12"),
+        "dtype cannot be int64": lambda: NETWORK.init(0, int),
+    },
+    ValueError: {
+        "positive whole number of inputs, not 0": lambda: vp.Network(0, ONE, LOSS),
+        "at least one layer": lambda: vp.Network(2, [], LOSS),
+        "not 0": lambda: vp.Dense(0),
+        "not 2.5": lambda: ANY.Dense(2.5),
+        "not 1.0": lambda: vp.Dropout(1.0),
+        "positive epsilon": lambda: vp.LayerNorm(0.0),
+        "not 'max'": lambda: ANY.SquaredError(reduction="max"),
+        "positive threshold": lambda: vp.Huber(threshold=0),
+        "between 0 and 1": lambda: vp.Quantile(level=1),
+        "at least 0, not -1.0": lambda: vp.L2(-1.0),
+        "its sum could overflow": lambda: NETWORK.loss(THETA, X, T, np.full(4, 1e308)),
+    },
+    IndexError: {
+        "no layer 3": lambda: NETWORK.hidden(THETA, X, 3),
+        "no parameter 17": lambda: NETWORK.layout.locate(17),
+    },
+}
+
+
 @pytest.mark.parametrize(
-    ("build", "error", "pattern"),
-    [
-        (lambda: vp.Network(0, [vp.Dense(1)], vp.SquaredError()), ValueError, "positive whole number of inputs, not 0"),
-        (lambda: vp.Network(2, [], vp.SquaredError()), ValueError, "at least one layer"),
-        (lambda: ANY.Network(2, vp.Dense(1), vp.SquaredError()), TypeError, "layers are a list"),
-        (
-            lambda: ANY.Network(2, [vp.Tanh], vp.SquaredError()),
-            TypeError,
-            r"Layer 0 is the class Tanh, not an object of it: write Tanh\(…\)",
-        ),
-        (
-            lambda: ANY.Network(2, ["relu"], vp.SquaredError()),
-            TypeError,
-            r"Layer 0 is 'relu', which lacks the method parameters of a layer: give one such as Dense\(3\) or",
-        ),
-        (
-            lambda: ANY.Network(2, [vp.Dense(1)], "mse"),
-            TypeError,
-            "The loss is 'mse', which lacks the method predict of a loss",
-        ),
-        (
-            lambda: ANY.Network(2, [vp.Dense(1)], vp.SquaredError(), 0.1),
-            TypeError,
-            "The penalty is 0.1, which lacks the method value of a penalty",
-        ),
-        (lambda: vp.Dense(0), ValueError, "not 0"),
-        (lambda: ANY.Dense(2.5), ValueError, "not 2.5"),
-        (lambda: vp.Dropout(1.0), ValueError, "not 1.0"),
-        (lambda: vp.LayerNorm(0.0), ValueError, "positive epsilon"),
-        (lambda: ANY.SquaredError(reduction="max"), ValueError, "not 'max'"),
-        (lambda: vp.Huber(threshold=0), ValueError, "positive threshold"),
-        (lambda: vp.Quantile(level=1), ValueError, "between 0 and 1"),
-        (lambda: vp.L2(-1.0), ValueError, "at least 0, not -1.0"),
-        (
-            lambda: ANY.Network(2, vp.SquaredError(), [vp.Dense(2)]),
-            TypeError,
-            "layers are a list, not SquaredError",
-        ),
-        (lambda: ANY.Network.init(NETWORK, "12"), TypeError, "A seed is a whole number, not '12'"),
-        (lambda: NETWORK.init(0, int), TypeError, "dtype cannot be int64"),
-        (lambda: NETWORK.loss(THETA, X, T, np.full(4, 1e308)), ValueError, "its sum could overflow"),
-        (lambda: NETWORK.hidden(THETA, X, 3), IndexError, "no layer 3"),
-        (lambda: NETWORK.layout.locate(17), IndexError, "no parameter 17"),
-    ],
+    ("error", "pattern"), [(error, pattern) for error in DESCRIPTIONS for pattern in DESCRIPTIONS[error]]
 )
-def test_bad_descriptions_are_named(build, error, pattern):
+def test_bad_descriptions_are_named(error, pattern):
     with pytest.raises(error, match=pattern):
-        build()
+        DESCRIPTIONS[error][pattern]()
 
 
 def test_a_layer_that_breaks_its_promise_is_named():

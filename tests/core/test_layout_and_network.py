@@ -93,6 +93,7 @@ def test_init_gives_each_seed_what_it_gets_alone():
     for row, seed in zip(thetas, [3, 1, 4], strict=True):
         np.testing.assert_array_equal(row, SEED.init(seed, dtype=np.float32))
         np.testing.assert_array_equal(row, SEED.init(seed).astype(np.float32))
+    assert SEED.init([]).shape == (0, SEED.layout.size)
     numbers: Any = np.arange(3)
     np.testing.assert_array_equal(SEED.init(numbers), SEED.init(range(3)))
 
@@ -215,26 +216,5 @@ def test_a_layer_and_a_loss_of_ones_own_without_a_base_class():
     np.testing.assert_allclose(gradient, network.loss(theta + 1e-20j * np.eye(5), X, T).imag / 1e-20, rtol=1e-12)
     assert network.init(0).shape == (5,)
     assert "Scale" in network.summary()
-
-
-def test_no_seeds_are_no_members():
-    assert SEED.init([]).shape == (0, SEED.layout.size)
-
-
-def test_a_layer_that_does_not_say_that_it_is_random_is_not():
-    class Twice:
-        def parameters(self, inputs):
-            return {}, inputs
-
-        def init(self, rng, p):
-            pass
-
-        def forward(self, p, X, noise=None):
-            return 2 * X, ()
-
-        def backward(self, p, saved, delta, J):
-            return 2 * delta
-
-    layers: list[Any] = [Twice()]
-    assert not vp.Network(2, layers, vp.SquaredError()).random
-    assert vp.Network(2, [*layers, vp.Dropout(0.5)], vp.SquaredError()).random
+    assert not network.random
+    assert vp.Network(2, [own[0], vp.Dropout(0.5)], vp.SquaredError()).random

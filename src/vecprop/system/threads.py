@@ -10,7 +10,7 @@ import signal
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from functools import lru_cache
 from math import ceil
@@ -24,25 +24,26 @@ _most: ContextVar[int | None] = ContextVar("most", default=None)
 
 
 @contextmanager
-def at_most_threads(count: int) -> Iterator[None]:
-    """Limit the number of threads in the block to count."""
-    before = _most.set(count)
+def _set(variable: ContextVar[Any], value: Any) -> Iterator[None]:
+    before = variable.set(value)
     try:
         yield
     finally:
-        _most.reset(before)
+        variable.reset(before)
 
 
-@contextmanager
-def at_most_jobs(n_jobs: int | None) -> Iterator[None]:
-    """Use at most ``n_jobs`` threads in the block, as joblib counts them: -1 is all processors, None no limit."""
+def at_most_threads(count: int) -> AbstractContextManager[None]:
+    """Limit the number of threads in a block to count."""
+    return _set(_most, count)
+
+
+def at_most_jobs(n_jobs: int | None) -> AbstractContextManager[None]:
+    """Use at most ``n_jobs`` threads in a block, as joblib counts them: -1 is all processors, None no limit."""
     if n_jobs is None:
-        yield
-        return
+        return nullcontext()
     from joblib import effective_n_jobs
 
-    with at_most_threads(effective_n_jobs(n_jobs)):
-        yield
+    return at_most_threads(effective_n_jobs(n_jobs))
 
 
 def usable_threads() -> int:
@@ -310,14 +311,9 @@ class PressedAgain(KeyboardInterrupt):
 _asked: ContextVar[list[Any]] = ContextVar("asked", default=[])  # noqa: B039 (nobody changes the default)
 
 
-@contextmanager
-def heeding(asked: list[Any]) -> Iterator[None]:
-    """Let the trainings in the block stop as by Ctrl-C, though it is not the main thread, once a list is not empty."""
-    before = _asked.set(asked)
-    try:
-        yield
-    finally:
-        _asked.reset(before)
+def heeding(asked: list[Any]) -> AbstractContextManager[None]:
+    """Let the trainings in a block stop as by Ctrl-C, though it is not the main thread, once a list is not empty."""
+    return _set(_asked, asked)
 
 
 def heed() -> None:

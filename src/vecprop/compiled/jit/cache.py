@@ -11,7 +11,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import EnumType
 from functools import lru_cache
 from pathlib import Path
@@ -213,16 +213,12 @@ def alone(name: str) -> Iterator[None]:
     The system unlocks the file of a process that ends, however it ends. Without a folder, or such locks, none waits.
     """
     file = _file(name)
-    descriptor = None
-    if file is not None and fcntl is not None:
-        with refusals():
-            descriptor = os.open(file.with_suffix(".lock"), os.O_CREAT | os.O_RDWR)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-    try:
+    with ExitStack() as stack:
+        if file is not None and fcntl is not None:
+            with refusals():
+                lock = stack.enter_context(file.with_suffix(".lock").open("wb"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
 
 
 def kept(name: str) -> bytes | None:
