@@ -7,7 +7,7 @@ import pandas as pd
 
 from vecprop import TabularRegressor
 from vecprop.tables.encoding.encoder import Encoder
-from vecprop.tables.explaining.dependence import dependences
+from vecprop.tables.explaining.contributions import dependences
 from vecprop.tables.explaining.importance import worst_rows
 
 r = np.random.default_rng(0)

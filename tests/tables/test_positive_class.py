@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score
 from vecprop import TableError, TabularClassifier, load, save
 from vecprop.export import to_numpy, to_onnx
 from vecprop.tables.ensemble.calibration import ThresholdRule, positive_index
-from vecprop.tables.explaining.dependence import dependences
+from vecprop.tables.explaining.contributions import dependences
 
 FEW: dict[str, Any] = {
     "n_members": 3,

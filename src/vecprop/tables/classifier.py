@@ -123,7 +123,6 @@ class TabularClassifier(ClassifierMixin, TableModel):
         "threshold": [Real, str, None],
         "positive": [Real, str, "boolean", None],
     }
-    _from_unseen = ("inverse_temperature_", "validation_loss_", "threshold_", "_positive", "stages_")
 
     def _validate_params(self) -> None:
         super()._validate_params()
@@ -253,26 +252,23 @@ class TabularClassifier(ClassifierMixin, TableModel):
 
     def _require_classes(self, classes: int, rows: int) -> None:
         """Refuse a target of one class, of identifiers, or of too many classes for memory; note one of many classes."""
-        if classes < 2:
-            raise TableError(
-                f"{self._named_target} has one class only, {self.classes_.tolist()[0]!r}: a classifier needs two."
-            )
-        for setting, what in (
-            ("threshold", "a threshold is between two"),
-            ("positive", "a positive class is one of two"),
+        few = f"{classes} classes, but"
+        for is_wrong, what in (
+            (classes < 2, f"one class only, {self.classes_.tolist()[0]!r}: a classifier needs two"),
+            (classes > 2 and self.threshold is not None, f"{few} a threshold is between two: leave threshold out"),
+            (classes > 2 and self.positive is not None, f"{few} a positive class is one of two: leave positive out"),
+            (
+                2 * classes > rows and classes > MOST_RARE,
+                f"{classes} distinct values in {rows} rows: it looks like an identifier, which cannot be learned; name "
+                "another column",
+            ),
+            (
+                rows * classes > MOST_ENTRIES,
+                f"{classes} classes in {rows} rows, which are too many for memory: put rare ones together",
+            ),
         ):
-            if getattr(self, setting) is not None and classes > 2:
-                raise TableError(f"{self._named_target} has {classes} classes, but {what}: leave {setting} out.")
-        if 2 * classes > rows and classes > MOST_RARE:
-            raise TableError(
-                f"{self._named_target} has {classes} distinct values in {rows} rows: it looks like an identifier, "
-                "which cannot be learned; name another column."
-            )
-        if rows * classes > MOST_ENTRIES:
-            raise TableError(
-                f"{self._named_target} has {classes} classes in {rows} rows, which are too many for memory: put rare "
-                "ones together."
-            )
+            if is_wrong:
+                raise TableError(f"{self._named_target} has {what}.")
         if 2 * classes > rows > 20:
             many = f"{self._named_target} has {classes} classes in {rows} rows{MOST_ONCE}: "
             if self.classes_.dtype.kind in "iuf":
@@ -329,19 +325,14 @@ class TabularClassifier(ClassifierMixin, TableModel):
         known = ~np.isnan(unseen[:, 0])
         counts = np.ones(len(known)) if rows.counts is None else rows.counts
         is_positive = rows.T[known].argmax(axis=1) == self._positive
-        self.threshold_ = self._best_threshold(unseen[known, self._positive], is_positive, counts[known])
-
-    def _best_threshold(self, p: np.ndarray, is_positive: np.ndarray, counts: np.ndarray) -> float:
-        """Return the best threshold for rows that networks have not seen; ½ if a rule needs classes that these lack."""
-        rule = ThresholdRule.of(self.threshold)
-        if rule.goal == "probability" or 0 < is_positive.sum() < len(is_positive):
-            return rule.best(p, is_positive, counts)
-        named = repr(self.classes_.tolist()[self._positive if is_positive[0] else 1 - self._positive])
-        self.notes_.append(
-            f"The threshold is ½, not chosen by {self.threshold!r}: all {len(p)} rows that networks are validated on "
-            f"are of the class {named}."
-        )
-        return 0.5
+        best = ThresholdRule.of(self.threshold).best(unseen[known, self._positive], is_positive, counts[known])
+        self.threshold_ = 0.5 if np.isnan(best) else best
+        if np.isnan(best):
+            named = self.classes_.tolist()[self._positive if is_positive[0] else 1 - self._positive]
+            self.notes_.append(
+                f"The threshold is ½, not chosen by {self.threshold!r}: all {len(is_positive)} rows that networks are "
+                f"validated on are of the class {named!r}."
+            )
 
 
 def factors_of_classes(model: Any, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:

@@ -16,7 +16,7 @@ from ..estimators.sklearn_compat import Interval, StrOptions
 from .encoding.column import first_of
 from .encoding.encoder import View
 from .ensemble.calibration import Residuals, best_shares
-from .ensemble.ensemble import Ensemble, Outcome, TrainingRows, Unseen, out_of_fold
+from .ensemble.ensemble import Ensemble, TrainingRows, Unseen, out_of_fold
 from .ensemble.stages import Calibrated, Stage
 from .error import TableError, pandas
 from .kinds.kinds import target_reading
@@ -91,7 +91,6 @@ class TabularRegressor(RegressorMixin, TableModel):
         "loss": [StrOptions({"squared_error", "quantile"})],
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
     }
-    _from_unseen = ("residuals_", "validation_loss_", "stages_")
 
     def _validate_params(self) -> None:
         super()._validate_params()
@@ -251,11 +250,6 @@ class TabularRegressor(RegressorMixin, TableModel):
                 "them, or use TabularClassifier for classes."
             )
         return numbers
-
-    def keep(self, outcome: Outcome) -> None:
-        """Keep the networks that were trained, with those of the outer levels."""
-        super().keep(outcome)
-        self.outer_ = outcome.ensembles[1:]
 
     def calibrated(
         self, ensembles: list[Ensemble], unseen: Sequence[Sequence[Unseen]], rows: TrainingRows

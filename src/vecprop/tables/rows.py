@@ -48,6 +48,14 @@ class Roles:
         weight, group, time = (name if isinstance(name, str) else None for name in (weight, group, time))
         return cls(target, weight, group, time)
 
+    def targets(self, frame: Frame) -> Any:
+        """Return the target of rows of a table, as whole numbers if all are whole."""
+        return as_whole(frame[self.target])
+
+    def weights(self, frame: Frame) -> np.ndarray | None:
+        """Return the weights of rows of a table as numbers; None without a column that tells them."""
+        return None if self.weight is None else as_numbers(frame[self.weight])[0]
+
     @property
     def reasons(self) -> dict[str, str]:
         """The columns besides the target that are no inputs, each with the reason."""
@@ -182,7 +190,7 @@ class UsedRows(NamedTuple):
         notes = [*frame.attrs.get("notes", []), *rows.notes()]
         used = frame if counts.all() else frame[counts]
         if rows.without_target:
-            used = used.assign(**{str(target): as_whole(used[target])})
+            used = used.assign(**{str(target): roles.targets(used)})
         return cls(used, np.ones(len(used)) if weight is None else weight[counts], counts, notes)
 
 

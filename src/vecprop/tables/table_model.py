@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import clone
@@ -20,11 +20,8 @@ from .ensemble.stages import Calibrated, Growing, Plan, Schedule, fit_in_stages
 from .error import TableError
 from .explaining.column_notes import Profile, TrainedRows, Watch, leaks
 from .explaining.contributions import Explanations, explanations
-from .kinds.kinds import as_whole
-from .kinds.values import as_numbers
-from .reading.file_lists import files_of, is_path
 from .reading.frames import FEWEST_AT_ONCE, Frame, as_frame, by_blocks, column_of, has_names, names_of_array, twice
-from .reading.reading import may_be_in_parts, read_chunks
+from .reading.reading import chunks_if_several, may_be_in_parts
 from .reading.table_parts import frames_of
 from .rows import LearnedRows, Roles
 from .settings import SharedSettings
@@ -32,6 +29,9 @@ from .streaming.streamed import Streamed, StreamedRows
 
 TRAINED_ANEW = "The model was trained anew"
 """The beginning of the note on a model that is `refitted`."""
+
+FROM_UNSEEN = {"inverse_temperature_", "residuals_", "validation_loss_", "threshold_", "_positive", "stages_"}
+"""The attributes that come from the members' predictions of rows that they have not seen."""
 
 OWN_ROWS = (
     "The table is larger than memory, so its rows are read and trained on by this machine: workers are not used, which "
@@ -54,8 +54,6 @@ class TableModel(SharedSettings):
     inverse_temperature_: float
     residuals_: Any
     outer_: list[Ensemble]
-    _from_unseen: ClassVar[tuple[str, ...]]
-    """The attributes that come from the members' predictions of rows that they have not seen."""
 
     def _validate_params(self) -> None:
         super()._validate_params()
@@ -210,10 +208,11 @@ class TableModel(SharedSettings):
             new.with_shares([view.share for view in old.views], [view.inverse_temperature for view in old.views])
             for new, old in zip(outcome.ensembles, self.ensembles, strict=True)
         ]
-        model.keep(outcome._replace(ensembles=ensembles))
-        for name in self._from_unseen:
-            if hasattr(self, name):
-                setattr(model, name, getattr(self, name))
+        model.keep(outcome, outcome.results)
+        vars(model).update({name: value for name, value in vars(self).items() if name in FROM_UNSEEN})
+        model.ensemble_, *outer = ensembles
+        if hasattr(self, "outer_"):
+            model.outer_ = outer
         count = len(fit.rows.T) if stream is None else stream.rows
         many = " and ".join(map(str, sorted(set(until))))
         model.notes_.append(
@@ -261,7 +260,7 @@ class TableModel(SharedSettings):
         self.notes_ = rows.notes
         target, raw = self._learned(rows.target, rows.frame), rows.weight
         if streamed is not None and not streamed.are_equal and raw is None:
-            raw = as_numbers(streamed.frame[streamed.roles.weight])[0]
+            raw = streamed.roles.weights(streamed.frame)
         weight, ends = self._weighted(target, raw), None if streamed is None else streamed.target_range
         T, told, stream = self._read_target(target, weight, ends), None, None
         count = len(target) if streamed is None else streamed.rows
@@ -299,12 +298,11 @@ class TableModel(SharedSettings):
     def learn(self, growing: Growing) -> None:
         """Make what was trained the attributes of the model."""
         self.notes_ += growing.notes
-        self.keep(growing.outcome)
+        self.keep(growing.outcome, growing.results)
         if growing.is_interrupted and not growing.outcome.is_interrupted:
             self.notes_.append(INTERRUPTED)
         learned, unseen, loss = growing.calibrated
         vars(self).update(learned, validation_loss_=loss, stages_=growing.stages)
-        self._keep_curves(growing.results)
         is_used = growing.plan.is_used
         self.out_of_fold_ = np.full((len(is_used), *unseen.shape[1:]), np.nan)
         self.out_of_fold_[is_used] = unseen
@@ -317,13 +315,12 @@ class TableModel(SharedSettings):
 
         The arrays are those of the sample.
         """
-        name = streamed.roles.weight
-        raw = 1.0 if name is None else as_numbers(streamed.frame[name])[0]
-        encoded = self._encoding(target, T, None if weight is None else weight / raw)
+        roles, raw = streamed.roles, streamed.roles.weights(streamed.frame)
+        encoded = self._encoding(target, T, weight if weight is None or raw is None else weight / raw)
 
         def of_part(frame: Frame) -> tuple[np.ndarray, np.ndarray | None]:
-            T, factor = encoded(self._values(as_whole(frame[streamed.roles.target])))
-            return T, factor if factor is None or name is None else factor * as_numbers(frame[name])[0]
+            T, factor = encoded(self._values(roles.targets(frame)))
+            return T, factor if factor is None or raw is None else factor * roles.weights(frame)
 
         return of_part
 
@@ -341,23 +338,19 @@ class TableModel(SharedSettings):
     def _named_target(self) -> str:
         return "The target" if self.target is None else f"The target {self.target!r}"
 
-    def keep(self, outcome: Outcome) -> None:
-        """Keep the networks that were trained, and their curves; note those that do not count."""
-        self.ensemble_ = outcome.ensembles[0]
-        self._keep_curves(outcome.results)
-        results = [*outcome.results.flat, *outcome.others.flat]
-        self.n_iter_ = max(result.state.epoch for result in results)
-        ended = [result.reason for result in results if result.reason == "diverged" or not result.state.epoch]
-        if ended:
-            reason = "diverged" if "diverged" in ended else "were not trained"
-            self.notes_.append(f"{len(ended)} of {len(results)} networks {reason} and do not count.")
-        if outcome.is_interrupted:
-            self.notes_.append(INTERRUPTED)
-
-    def _keep_curves(self, results: np.ndarray) -> None:
+    def keep(self, outcome: Outcome, results: np.ndarray) -> None:
+        """Keep the curves of the networks that were trained, and note those of the first stage that do not count."""
         histories = [result.history for result in results.flat]
         self.loss_curves_ = [np.asarray(history.loss, float).tolist() for history in histories]
         self.validation_loss_curves_ = [np.asarray(history.validation_loss, float).tolist() for history in histories]
+        first = [*outcome.results.flat, *outcome.others.flat]
+        self.n_iter_ = max(result.state.epoch for result in first)
+        ended = [result.reason for result in first if result.reason == "diverged" or not result.state.epoch]
+        if ended:
+            reason = "diverged" if "diverged" in ended else "were not trained"
+            self.notes_.append(f"{len(ended)} of {len(first)} networks {reason} and do not count.")
+        if outcome.is_interrupted:
+            self.notes_.append(INTERRUPTED)
 
     @property
     def ensembles(self) -> list[Ensemble]:
@@ -446,9 +439,8 @@ class TableModel(SharedSettings):
 
         Files of Parquet or Arrow are read part by part, and several files one after the other.
         """
-        if may_be_in_parts(X) or (is_path(X) and len(files_of(X)) > 1):
-            each = read_chunks(X, as_text=True)
-            return np.concatenate([self._by_blocks(part, predicted) for part in each])
+        if (several := chunks_if_several(X)) is not None:
+            return np.concatenate([self._by_blocks(part, predicted) for part in several])
         frame, parts = self._table(X), {}
         if len(frame) <= FEWEST_AT_ONCE:
             return predicted(self.encoder_(twice(frame)))[: len(frame)]

@@ -229,7 +229,7 @@ class ThresholdRule:
         )
 
     def best(self, p: np.ndarray, is_positive: np.ndarray, weight: np.ndarray) -> float:
-        """Return the best threshold on some rows: a row is predicted positive if its probability is above it.
+        """Return the best threshold on some rows, above which a probability is positive; nan if all are of one class.
 
         Examples
         --------
@@ -239,6 +239,8 @@ class ThresholdRule:
         """
         if self.goal == "probability":
             return self.numbers[0]
+        if not 0 < is_positive.sum() < len(is_positive):
+            return np.nan
         order = np.argsort(-p, kind="stable")
         p, is_positive, weight = p[order], is_positive[order], weight[order]
         ends = np.flatnonzero(np.append(np.diff(p) != 0, True))  # of rows of one probability
@@ -260,8 +262,7 @@ class ThresholdRule:
         found, half = np.full(len(p), np.nan), fold % 2
         for number in (0, 1):
             others = (half != number) & ~np.isnan(p)
-            if self.goal == "probability" or 0 < is_positive[others].sum() < others.sum():
-                found[half == number] = self.best(p[others], is_positive[others], weight[others])
+            found[half == number] = self.best(p[others], is_positive[others], weight[others])
         return found
 
     def _worth(self, right: np.ndarray, alarms: np.ndarray, there: float) -> np.ndarray:

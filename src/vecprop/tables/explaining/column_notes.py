@@ -73,7 +73,8 @@ class Profile:
         rows, missing, known = len(series), int(series.isna().sum()), _values(part, series)
         if part.holds == "names":
             values, counts = np.unique(known, return_counts=True)
-            return cls(rows, missing, *((values, counts) if len(values) <= MOST_NAMES else (values[:0], counts[:0])))
+            kept = slice(len(values) if len(values) <= MOST_NAMES else 0)
+            return cls(rows, missing, values[kept], counts[kept])
         known, quantiles = np.sort(known), np.linspace(0, 1, QUANTILES + 1)
         values = np.unique(np.quantile(known, quantiles, method="nearest")) if len(known) else known
         return cls(rows, missing, values, np.searchsorted(known, values, side="right"))
@@ -305,18 +306,21 @@ def leaks(frame: Frame, target: np.ndarray) -> list[str]:
     for name in frame.columns:
         series = frame[name].iloc[rows]
         x = _as_values(series)
+        found, if_known = "", "it is filled in when the target is known"
         if x is not None and explained(x, y, is_classes=is_classes) >= EXPLAINED:
-            notes.append(
-                f"Column {name!r} tells the target almost exactly: leave it out if it would not be known when "
-                "predicting."
-            )
-        elif is_classes and (what := _filled_for(series.isna().to_numpy(), y)):
-            number, is_missing = what
-            state, label = "is missing" if is_missing else "has values", classes[number]
-            notes.append(
-                f"Column {name!r} {state} only where the target is {label}: leave it out if it is filled in when the "
-                "target is known."
-            )
+            found, if_known = "tells the target almost exactly", "it would not be known when predicting"
+        elif is_classes:
+            is_missing = series.isna().to_numpy()
+            for own, what in ((is_missing, "is missing"), (~is_missing, "has values")):
+                if (
+                    own.any()
+                    and not own.all()
+                    and np.ptp(y[own]) == 0
+                    and np.mean(y == y[own][0]) ** own.sum() < NO_LEAK
+                ):
+                    found = f"{what} only where the target is {classes[int(y[own][0])]}"
+        if found:
+            notes.append(f"Column {name!r} {found}: leave it out if {if_known}.")
     return notes
 
 
@@ -336,8 +340,7 @@ def explained(x: np.ndarray, y: np.ndarray, *, is_classes: bool) -> float:
     """
     values, codes = np.unique(x, return_inverse=True)
     if 5 * len(values) <= len(x):
-        means = np.bincount(codes, y) / np.bincount(codes)
-        codes = means[codes]
+        codes = (np.bincount(codes, y) / np.bincount(codes))[codes]
     y = y[np.argsort(codes, kind="stable")]
     if not is_classes:
         return max(1 - float(np.mean(np.diff(y) ** 2) / (2 * y.var())), 0.0)
@@ -353,13 +356,3 @@ def _as_values(series: Any) -> np.ndarray | None:
         return ordinary(x)
     codes, names = pandas().factorize(as_names(series))
     return codes.astype(float) if 5 * len(names) <= len(codes) else None
-
-
-def _filled_for(is_missing: np.ndarray, y: np.ndarray) -> tuple[int, bool] | None:
-    """Return the class that all rows with values have, or all without, if that is no chance, and whether without."""
-    for rows, what in ((~is_missing, False), (is_missing, True)):
-        if rows.any() and not rows.all() and np.ptp(y[rows]) == 0:
-            number = int(y[rows][0])
-            if np.mean(y == number) ** rows.sum() < NO_LEAK:
-                return number, what
-    return None

@@ -1,27 +1,49 @@
-"""The contribution of each column to the prediction of a row, by Shapley values against background rows."""
+"""How predictions depend on columns: contributions of their values, which are Shapley values, and other values."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..encoding.column import Column, row_named, shortened
+from ..encoding.columns import Dates
+from ..ensemble.calibration import positive_of
 from ..error import one_line, pandas
-from ..kinds.values import MISSING
+from ..kinds.values import DAY, MISSING
 from ..reading.frames import Frame
 from .column_notes import QUANTILES, Profile
-from .dependence import output, output_name
+
+
+def output(predicted: np.ndarray, number: int) -> np.ndarray:
+    """Return the number that is explained for each row: the prediction, or the probability of a class, (N,)."""
+    return predicted if predicted.ndim == 1 else predicted[:, number]
+
+
+def output_name(model: Any, number: int) -> str:
+    """Return what the number is.
+
+    Examples
+    --------
+    >>> from vecprop import TabularRegressor
+    >>> output_name(TabularRegressor("price"), 0), output_name(TabularRegressor("price", loss="quantile"), 0)
+    ('price', 'quantile 0.5 of price')
+    """
+    if hasattr(model, "classes_"):
+        return f"probability of {str(model.classes_[number])!r}"
+    target = "the target" if model.target is None else model.target
+    return f"quantile {model.level} of {target}" if model.levels else target
+
+
+def leading_class(model: Any, predicted: np.ndarray) -> int:
+    """Return the class whose probability is shown: the positive one of two, or the most probable on average."""
+    if predicted.ndim == 1 or predicted.shape[1] == 2:
+        return positive_of(model)
+    return int(predicted.mean(axis=0).argmax())
 
 
 def background_inputs(model: Any, frame: Frame | None, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the inputs of about `count` background rows.
-
-    Parameters
-    ----------
-    frame : DataFrame or None
-        The rows to draw from; None for columns that are drawn one by one, as they are distributed in training.
-    """
+    """Return the inputs of about `count` rows of a frame; without one, of columns drawn one by one as in training."""
     if frame is not None:
         rows = rng.permutation(len(frame))[:count]
         return np.tile(model.encoder_(frame.iloc[rows]), (max(count // len(rows), 1), 1))
@@ -84,33 +106,14 @@ AT_ONCE = 4_000_000
 """The number of inputs that are in memory at once."""
 
 
-class Shares(NamedTuple):
-    """A prediction, divided."""
-
-    values: np.ndarray
-    errors: np.ndarray
-    base: float
-
-
-def draws_for(columns: int, inputs: int) -> int:
-    """Return the number of background rows to draw, given the numbers of columns and of inputs.
-
-    Examples
-    --------
-    >>> draws_for(30, 250), draws_for(200, 2000), draws_for(2000, 4000)
-    (512, 74, 10)
-    """
-    return int(np.clip(INPUTS // (2 * (columns + 1) * inputs), FEWEST_DRAWS, DRAWS))
-
-
 def shapley_values(
     predict: Callable[[np.ndarray], np.ndarray],
     x: np.ndarray,
     background: np.ndarray,
     places: Sequence[slice],
     rng: np.random.Generator,
-) -> Shares:
-    """Return the Shapley value of each column for one row, with its standard error.
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return the Shapley value of each column for one row, their standard errors, and the mean over the background.
 
     A column's value is the mean change of the prediction when the column takes the row's inputs instead of those of a
     background row, while columns before it in a random order have taken them already (interventional Shapley values;
@@ -120,10 +123,8 @@ def shapley_values(
     Examples
     --------
     >>> background = np.array([[0.0, 0.0], [0.0, 2.0]])
-    >>> shares = shapley_values(
-    ...     lambda X: X @ [3, 1], np.array([1.0, 5.0]), background, [slice(0, 1), slice(1, 2)], np.random.default_rng(0)
-    ... )
-    >>> shares.values, shares.errors, shares.base
+    >>> x, places, rng = np.array([1.0, 5.0]), [slice(0, 1), slice(1, 2)], np.random.default_rng(0)
+    >>> shapley_values(lambda X: X @ [3, 1], x, background, places, rng)
     (array([3., 4.]), array([0., 1.]), 1.0)
     """
     columns, draws = len(places), len(background)
@@ -142,7 +143,7 @@ def shapley_values(
             np.put_along_axis(changed[own], order, np.diff(predicted, axis=1), axis=1)
     of_draws = changes.mean(axis=0)
     errors = of_draws.std(axis=0, ddof=1) / np.sqrt(draws) if draws > 1 else np.full(columns, np.nan)
-    return Shares(of_draws.mean(axis=0), errors, float(bases.mean()))
+    return of_draws.mean(axis=0), errors, float(bases.mean())
 
 
 SHOWN = 20
@@ -171,28 +172,16 @@ class Explanation:
     contributions: tuple[Contribution, ...]
 
     def __repr__(self) -> str:
-        few, more = self.contributions[:SHOWN], self.contributions[SHOWN:]
         rows = [("column", "value", "contribution", "standard error")]
-        rows += [(_short(each.column), _short(each.value), *_numbers(each.contribution, each.error)) for each in few]
-        if more:
+        for each in self.contributions[:SHOWN]:
+            value = "(missing)" if each.value is None else shortened(one_line(each.value))
+            rows.append((shortened(one_line(each.column)), value, f"{each.contribution:+.4g}", f"{each.error:.1g}"))
+        if more := self.contributions[SHOWN:]:
             rows.append((f"{len(more)} more", "", f"{sum(each.contribution for each in more):+.4g}", ""))
         rows.append(("sum", "", f"{self.explained - self.base:+.4g}", ""))
-        widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-        signs = ("<", "<", ">", ">")
-        return "\n".join(
-            [
-                f"{self.row}: {self.output} is {self.explained:.4g}, and {self.base:.4g} on average",
-                *("  ".join(map(format, row, map("{}{}".format, signs, widths))).rstrip() for row in rows),
-            ]
-        )
-
-
-def _short(text: str | None) -> str:
-    return "(missing)" if text is None else shortened(one_line(text))
-
-
-def _numbers(contribution: float, error: float) -> tuple[str, str]:
-    return f"{contribution:+.4g}", f"{error:.1g}"
+        widths = [f"{sign}{max(map(len, cells))}" for sign, cells in zip("<<>>", zip(*rows, strict=True), strict=True)]
+        title = f"{self.row}: {self.output} is {self.explained:.4g}, and {self.base:.4g} on average"
+        return "\n".join([title, *("  ".join(map(format, row, widths)).rstrip() for row in rows)])
 
 
 class Explanations(tuple[Explanation, ...]):
@@ -203,51 +192,105 @@ class Explanations(tuple[Explanation, ...]):
 
     def to_frame(self) -> Frame:
         """Return the contributions as a data frame with a row for each column of each row."""
-        return pandas().DataFrame(
-            [
-                {
-                    "row": of.row,
-                    "output": of.output,
-                    "explained": of.explained,
-                    "base": of.base,
-                    "column": each.column,
-                    "value": each.value,
-                    "contribution": each.contribution,
-                    "standard error": each.error,
-                }
-                for of in self
-                for each in of.contributions
-            ]
-        )
+        rows = [
+            {"row": of.row, "output": of.output, "explained": of.explained, "base": of.base, **vars(each)}
+            for of in self
+            for each in of.contributions
+        ]
+        return pandas().DataFrame(rows).rename(columns={"error": "standard error"})
 
 
 def explanations(model: Any, frame: Frame, background: Frame | None = None, seed: int = 0) -> Explanations:
     """Return the contributions of columns to the prediction of each row; see `TableModel.explain`."""
     rng, encoder = np.random.default_rng(seed), model.encoder_
-    inputs = encoder(frame)
-    behind = background_inputs(model, background, draws_for(len(encoder.names), encoder.width), rng)
-    return Explanations(_each(model, frame, inputs, behind, rng))
-
-
-def _each(
-    model: Any, frame: Frame, inputs: np.ndarray, background: np.ndarray, rng: np.random.Generator
-) -> Iterator[Explanation]:
-    names, places = model.encoder_.names, list(model.encoder_.places.values())
+    names, places, inputs = encoder.names, list(encoder.places.values()), encoder(frame)
+    draws = int(np.clip(INPUTS // (2 * (len(names) + 1) * encoder.width), FEWEST_DRAWS, DRAWS))
+    behind = background_inputs(model, background, draws, rng)
     outputs, predicted = model.of_inputs(inputs), model.predict(frame)
     numbers = np.searchsorted(model.classes_, predicted) if hasattr(model, "classes_") else np.zeros(len(inputs), int)
+    found = []
     for row, (x, number) in enumerate(zip(inputs, numbers.tolist(), strict=True)):
-        shares = shapley_values(lambda X, k=number: output(model.of_inputs(X), k), x, background, places, rng)
-        values = [_text(frame[name].iloc[row]) for name in names]  # each of its own type
-        found = map(Contribution, names, values, shares.values.tolist(), shares.errors.tolist())
-        yield Explanation(
-            row_named(frame.index, row),
-            predicted.tolist()[row],
-            output_name(model, number),
-            output(outputs[[row]], number).item(),
-            shares.base,
-            tuple(sorted(found, key=lambda each: -abs(each.contribution))),
+        shares, errors, base = shapley_values(lambda X, k=number: output(model.of_inputs(X), k), x, behind, places, rng)
+        values = [frame[name].iloc[row] for name in names]  # each of its own type
+        texts = [None if pandas().isna(value) else str(value) for value in values]
+        of_row = map(Contribution, names, texts, shares.tolist(), errors.tolist())
+        found.append(
+            Explanation(
+                row_named(frame.index, row),
+                predicted.tolist()[row],
+                output_name(model, number),
+                output(outputs[[row]], number).item(),
+                base,
+                tuple(sorted(of_row, key=lambda each: -abs(each.contribution))),
+            )
         )
+    return Explanations(found)
 
 
-def _text(value: Any) -> str | None:
-    return None if pandas().isna(value) else str(value)
+ROWS = 200
+"""The largest number of rows whose predictions are averaged."""
+VALUES = 20
+"""The largest number of values of a column of numbers or dates: quantiles of those that it has."""
+NAMES = 10
+"""The largest number of categories: the most frequent ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dependence:
+    """The predictions of rows as one of their columns takes other values and the others stay."""
+
+    column: str
+    values: np.ndarray
+    curves: np.ndarray
+    output: str
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The mean prediction of the rows with each value, (V,): the partial dependence."""
+        return self.curves.mean(axis=0)
+
+
+def dependences(model: Any, X: Any, columns: Sequence[str]) -> list[Dependence]:
+    """Return how predictions depend on each of some columns, but for columns of text.
+
+    The output of a classifier is the probability of the positive class of two, or of the most probable class of more.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from vecprop import TabularRegressor
+    >>> table = pd.DataFrame({"x": [1, 2, 5, 7] * 10, "town": ["Rome", "Oslo", "Rome", "Rome"] * 10})
+    >>> model = TabularRegressor(n_members=2, max_iter=1, random_state=0).fit(table, table["x"])
+    >>> of_town, of_x = dependences(model, table, ["town", "x"])
+    >>> of_town.values.tolist(), of_town.curves.shape, of_x.values.tolist()
+    (['Rome', 'Oslo'], (40, 2), [1.0, 2.0, 5.0, 7.0])
+    """
+    frame = X.iloc[np.unique(np.linspace(0, len(X) - 1, ROWS).astype(int))]
+    inputs, encoder = model.encoder_(frame), model.encoder_
+    number = leading_class(model, model.of_inputs(inputs))
+    found = []
+    for column in columns:
+        part = encoder.parts[encoder.names.index(column)]
+        values = shown = _values(part, part.read(frame[column]))
+        if not len(values):
+            continue
+        changed = np.repeat(inputs, len(values), axis=0)
+        changed[:, encoder.places[column]] = np.tile(part.of_values(values), (len(inputs), 1))
+        curves = output(model.of_inputs(changed), number).reshape(len(inputs), -1)
+        if isinstance(part, Dates):
+            shown = (values * DAY).astype("datetime64[s]")
+        elif part.holds == "names":
+            shown = np.where(values == MISSING, "missing", values)
+        found.append(Dependence(column, shown, curves, output_name(model, number)))
+    return found
+
+
+def _values(part: Column, known: np.ndarray) -> np.ndarray:
+    """Return the values that a column is to take, by those that it has: some quantiles, or the most frequent names."""
+    if part.holds == "other":
+        return known[:0]
+    if part.holds == "names":
+        names, counts = np.unique(known, return_counts=True)
+        return names[np.argsort(-counts, kind="stable")[:NAMES]]
+    known = known[np.isfinite(known)]
+    return np.unique(np.quantile(known, np.linspace(0, 1, VALUES), method="nearest")) if len(known) else known

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +10,7 @@ from ...core.losses import Quantile
 from ..encoding.column import Column, row_named
 from ..encoding.columns import Categories
 from ..ensemble.calibration import decided
-from ..ensemble.ensemble import Networks
-from .contributions import background_inputs
-from .dependence import leading_class, output, output_name
+from .contributions import background_inputs, leading_class, output, output_name
 
 ALIKE = 0.7
 """Columns whose association is at least this, as the mean over pairs of two groups, are one group."""
@@ -39,8 +37,7 @@ def groups_of(columns: list[tuple[Column, Any]]) -> list[list[int]]:
         return [[number] for number in range(len(columns))]
     distances = squareform(1 - associations([_basis(*column) for column in columns]), checks=False)
     labels = fcluster(linkage(distances, "average"), 1 - ALIKE, "distance")
-    groups = [np.flatnonzero(labels == label).tolist() for label in np.unique(labels)]
-    return sorted(groups)
+    return sorted(np.flatnonzero(labels == label).tolist() for label in np.unique(labels))
 
 
 def associations(bases: list[np.ndarray]) -> np.ndarray:
@@ -110,14 +107,7 @@ def loss_name(model: Any) -> str:
 
 
 def row_losses(model: Any, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return the loss of each row, (N,).
-
-    Parameters
-    ----------
-    truth : ndarray (N,)
-        The indices of the rows' classes, or the numbers. The loss of an index of -1, a class that the model does not
-        know, is nan.
-    """
+    """Return the loss of each row, (N,), by its number or the index of its class; nan of -1, a class not known."""
     if hasattr(model, "classes_"):
         chance = np.where(truth < 0, np.nan, predicted[np.arange(len(truth)), truth])
         return -np.log(np.maximum(chance, SMALLEST))
@@ -141,10 +131,7 @@ DRAWS = 1000
 class Importance:
     """How much the mean loss of rows rises when columns are shuffled together.
 
-    Parameters
-    ----------
-    alone : tuple of Importance
-        Of several columns, the importance of each when it is shuffled alone: it is small if others tell the same.
+    Several columns have each an importance ``alone``, when no other is shuffled: it is small if others tell the same.
     """
 
     columns: tuple[str, ...]
@@ -178,23 +165,18 @@ def importances(
     if not len(known):
         return []
     rows = known[np.unique(np.linspace(0, len(known) - 1, ROWS).astype(int))]
-    frame, rng = X.iloc[rows], np.random.default_rng(seed)
-    orders = np.stack([rng.permutation(len(rows)) for _ in range(SHUFFLES)])
-    estimate = _Estimator.of(weight[rows], orders, rows if groups is None else groups[rows], rng)
-    inputs, places = model.encoder_(frame), list(model.encoder_.places.values())
-    chosen = _moving_most(model, inputs, places, orders[0])
-    before = row_losses(model, model.of_inputs(inputs), truth[rows])
+    frame, encoder = X.iloc[rows], model.encoder_
+    units = rows if groups is None else groups[rows]
+    shuffles = _Shuffles(model, encoder(frame), weight[rows], units, np.random.default_rng(seed))
+    before, truths = row_losses(model, model.of_inputs(shuffles.inputs), truth[rows]), np.tile(truth[rows], SHUFFLES)
 
     def importance(numbers: list[int]) -> Importance:
-        shuffled = np.tile(inputs, (SHUFFLES, 1))
-        for number in numbers:
-            shuffled[:, places[number]] = inputs[orders.ravel(), places[number]]
-        after = row_losses(model, model.of_inputs(shuffled), np.tile(truth[rows], SHUFFLES))
+        rise = row_losses(model, shuffles.predicted(numbers), truths) - np.tile(before, SHUFFLES)
         alone = [importance([number]) for number in numbers] if len(numbers) > 1 else []
-        names = tuple(model.encoder_.names[number] for number in numbers)
-        return Importance(names, *estimate(after - np.tile(before, SHUFFLES)), tuple(_largest_first(alone)))
+        return shuffles.importance(numbers, rise, tuple(_largest_first(alone)))
 
-    columns = [(model.encoder_.parts[number], frame[model.encoder_.names[number]]) for number in chosen]
+    chosen = shuffles.moving_most()
+    columns = [(encoder.parts[number], frame[encoder.names[number]]) for number in chosen]
     return _largest_first(importance([chosen[place] for place in alike]) for alike in groups_of(columns))
 
 
@@ -212,17 +194,14 @@ def influences(model: Any, X: Any = None, seed: int = 0) -> tuple[str, list[Impo
     ('y', ('a',))
     """
     rng = np.random.default_rng(seed)
-    inputs, places = background_inputs(model, X, ROWS, rng), list(model.encoder_.places.values())
-    orders = np.stack([rng.permutation(len(inputs)) for _ in range(SHUFFLES)])
-    estimate = _Estimator.of(np.ones(len(inputs)), orders, np.arange(len(inputs)), rng)
+    inputs = background_inputs(model, X, ROWS, rng)
+    shuffles = _Shuffles(model, inputs, np.ones(len(inputs)), np.arange(len(inputs)), rng)
     predicted = model.of_inputs(inputs)
     number = leading_class(model, predicted)
     before, found = np.tile(output(predicted, number), SHUFFLES), []
-    for place in _moving_most(model, inputs, places, orders[0]):
-        shuffled = np.tile(inputs, (SHUFFLES, 1))
-        shuffled[:, places[place]] = inputs[orders.ravel(), places[place]]
-        change = np.abs(output(model.of_inputs(shuffled), number) - before)
-        found.append(Importance((model.encoder_.names[place],), *estimate(change)))
+    for column in shuffles.moving_most():
+        change = np.abs(output(shuffles.predicted([column]), number) - before)
+        found.append(shuffles.importance([column], change))
     return output_name(model, number), _largest_first(found)
 
 
@@ -230,46 +209,47 @@ def _largest_first(found: Iterable[Importance]) -> list[Importance]:
     return sorted(found, key=lambda each: -each.rise)
 
 
-def _moving_most(model: Any, inputs: np.ndarray, places: list[slice], order: np.ndarray) -> list[int]:
-    """Return the columns that move the outputs of the networks' first layer most when they are shuffled."""
-    most = min(COLUMNS, max(INPUTS // inputs.shape[1], 10))
-    if len(places) <= most:
-        return list(range(len(places)))
-    change = inputs[order] - inputs
-    moved = [sum(_moved(view, change, own) for view in model.ensemble_.views) for own in places]
-    return sorted(np.argsort(moved)[-most:].tolist())
+class _Shuffles:
+    """Rows whose columns are shuffled, and the mean of what that changes, with its interval.
 
-
-def _moved(view: Networks, change: np.ndarray, column: slice) -> float:
-    """Return how far a change of a column's inputs moves the outputs of the first layers of a view's networks."""
-    own = (view.inputs >= column.start) & (view.inputs < column.stop)
-    W = view.network.layout.views(view.thetas)[0]["W"]
-    return float(np.square(change[:, view.inputs[own]] @ W[:, own]).sum())
-
-
-class _Estimator(NamedTuple):
-    """The mean rise of rows in some shuffles, and its interval.
-
-    A rise depends on the row and on the one whose values it gets, so that both count as often as a bootstrap sample has
-    them (as in a U-statistic).
+    A change depends on the row and on the one whose values it gets, so that both count as often as a bootstrap sample
+    has them (as in a U-statistic). Rows are drawn by their unit.
     """
 
-    weight: np.ndarray  # of each rise, (S·N,)
-    counts: np.ndarray  # by bootstrap sample and rise, (DRAWS, S·N)
-
-    @classmethod
-    def of(cls, weight: np.ndarray, orders: np.ndarray, units: np.ndarray, rng: np.random.Generator) -> "_Estimator":
-        """Return the estimator of rows that are drawn by their unit, for shuffles in these orders (S, N)."""
+    def __init__(
+        self, model: Any, inputs: np.ndarray, weight: np.ndarray, units: np.ndarray, rng: np.random.Generator
+    ) -> None:
+        self.model, self.inputs, self.places = model, inputs, list(model.encoder_.places.values())
+        self.orders = np.stack([rng.permutation(len(inputs)) for _ in range(SHUFFLES)])
         numbers = np.unique(units, return_inverse=True)[1]
         count = numbers.max() + 1
         drawn = rng.multinomial(count, np.full(count, 1 / count), size=DRAWS)[:, numbers].astype(float)
-        counts = ((drawn * weight)[:, None] * drawn[:, orders]).reshape(DRAWS, -1)
-        return cls(np.tile(weight, len(orders)), counts[counts.any(axis=1)])
+        counts = ((drawn * weight)[:, None] * drawn[:, self.orders]).reshape(DRAWS, -1)
+        self.weight, self.counts = np.tile(weight, SHUFFLES), counts[counts.any(axis=1)]  # (S·N,), (DRAWS, S·N)
 
-    def __call__(self, rises: np.ndarray) -> tuple[float, float, float]:
-        """Return the mean of rises (S·N,), and the ends of its 95 % interval."""
-        low, high = np.quantile(self.counts @ rises / self.counts.sum(axis=1), (0.025, 0.975)).tolist()
-        return float(np.average(rises, weights=self.weight)), low, high
+    def moving_most(self) -> list[int]:
+        """Return the columns that move the outputs of the networks' first layer most when they are shuffled."""
+        most = min(COLUMNS, max(INPUTS // self.inputs.shape[1], 10))
+        change, moved = self.inputs[self.orders[0]] - self.inputs, np.zeros(len(self.places))
+        for view in self.model.ensemble_.views if len(moved) > most else ():
+            W = view.network.layout.views(view.thetas)[0]["W"]
+            for number, column in enumerate(self.places):
+                own = (view.inputs >= column.start) & (view.inputs < column.stop)
+                moved[number] += float(np.square(change[:, view.inputs[own]] @ W[:, own]).sum())
+        return sorted(np.argsort(moved)[-most:].tolist())
+
+    def predicted(self, numbers: list[int]) -> np.ndarray:
+        """Return the predictions of all shuffles of some columns together."""
+        shuffled = np.tile(self.inputs, (SHUFFLES, 1))
+        for place in (self.places[number] for number in numbers):
+            shuffled[:, place] = self.inputs[self.orders.ravel(), place]
+        return self.model.of_inputs(shuffled)
+
+    def importance(self, numbers: list[int], changes: np.ndarray, alone: tuple[Importance, ...] = ()) -> Importance:
+        """Return the importance of columns, by the change of each row in each shuffle, (S·N,)."""
+        low, high = np.quantile(self.counts @ changes / self.counts.sum(axis=1), (0.025, 0.975)).tolist()
+        names = tuple(self.model.encoder_.names[number] for number in numbers)
+        return Importance(names, float(np.average(changes, weights=self.weight)), low, high, alone)
 
 
 @dataclass(frozen=True)
@@ -283,13 +263,7 @@ class WorstRow:
 
 
 def worst_rows(model: Any, index: Any, truth: np.ndarray, predicted: np.ndarray, count: int = 10) -> list[WorstRow]:
-    """Return the rows with the largest loss, the worst first.
-
-    Parameters
-    ----------
-    truth : ndarray (N,)
-        The indices of the rows' classes, or the numbers. Rows of classes that the model does not know, -1, are left
-        out.
+    """Return the rows with the largest loss, the worst first; see `row_losses`, without rows of classes not known.
 
     Examples
     --------

@@ -354,3 +354,9 @@ def may_be_in_parts(table: Any) -> bool:
         return False
     files = files_of(table)
     return files[0].suffix.lower() in PARQUET | ARROW and all(file.is_file() for file in files)
+
+
+def chunks_if_several(table: Any) -> Iterator[Frame] | None:
+    """Return the parts of a table, with text as it is, if it can be read in parts or has several files; else None."""
+    is_several = may_be_in_parts(table) or (is_path(table) and len(files_of(table)) > 1)
+    return read_chunks(table, as_text=True) if is_several else None

@@ -130,8 +130,7 @@ class ParquetBlocks:
         wanted = {*self.columns, *self.targets, self.weight}
         for file, group in self._groups:
             described = self._footers[file].row_group(group)
-            for place in range(described.num_columns):
-                column = described.column(place)
+            for column in map(described.column, range(described.num_columns)):
                 if column.path_in_schema in wanted:
                     known = column.statistics
                     extremes = None if known is None else (known.min, known.max, known.null_count)
@@ -141,15 +140,15 @@ class ParquetBlocks:
 
     def _numbers(self, column: Any, name: str, number: int) -> np.ndarray:
         """Return a column as an array, or refuse one with a value that is no finite number."""
+        values, is_wrong = column.to_numpy(), np.zeros(1, bool)
         if column.null_count:
-            row = int(np.argmax(column.is_null().to_numpy()))
-            raise TableError(f"In {self.place(number)}: column {name!r} is missing in row {row}; fill or drop it.")
-        values = column.to_numpy()
-        if values.dtype.kind == "f" and not np.isfinite(values.sum()) and not (finite := np.isfinite(values)).all():
-            row = int(np.argmin(finite))
-            raise TableError(
-                f"In {self.place(number)}: column {name!r} is {values[row]} in row {row}; fill or drop it."
-            )
+            is_wrong = column.is_null().to_numpy()
+        elif values.dtype.kind == "f" and not np.isfinite(values.sum()):
+            is_wrong = ~np.isfinite(values)
+        if is_wrong.any():
+            row = int(np.argmax(is_wrong))
+            what = "missing" if column.null_count else values[row]
+            raise TableError(f"In {self.place(number)}: column {name!r} is {what} in row {row}; fill or drop it.")
         return values.astype(np.int64) if values.dtype.kind == "b" else values
 
 
@@ -158,19 +157,14 @@ def parquet_files(source: Any) -> list[Path]:
 
     Files and folders whose names begin with a dot or an underscore are what other programs write beside their data.
     """
-    if not isinstance(source, str | os.PathLike):
-        files = [Path(path) for path in source]
-    elif Path(source).is_dir():
-        folder = Path(source)
-        every = (path for path in folder.rglob("*") if path.suffix.lower() in PARQUET and path.is_file())
-        parts = {path: path.relative_to(folder).parts for path in every}
-        files = sorted(
-            (path for path, own in parts.items() if not any(p[0] in "._" for p in own)), key=parts.__getitem__
-        )
+    is_one = isinstance(source, str | os.PathLike)
+    files = [Path(path) for path in ([source] if is_one else source)]
+    if is_one and files[0].is_dir():
+        (folder,) = files
+        files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in PARQUET and path.is_file()]
+        files = [path for path in files if not any(part[0] in "._" for part in path.relative_to(folder).parts)]
         for path in files:
             require_all_columns(path, folder, "write it into the files, or list them to leave it out")
-    else:
-        files = [Path(source)]
     if not files:
         raise TableError(f"{source} holds no Parquet files, whose names end in {' or '.join(sorted(PARQUET))}.")
     for path in files:

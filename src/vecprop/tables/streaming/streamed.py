@@ -206,21 +206,11 @@ class _Look:
         if self.rows.without_target:  # which have made whole numbers floats, as in a frame
             sample, test = (own.assign(**{self.target: as_whole(own[self.target])}) for own in (sample, test))
         sample.attrs["aside"] = self._aside(sample)
-        return Streamed(
-            self.parts,
-            roles,
-            self.seed,
-            self.memory,
-            used,
-            in_test,
-            np.concatenate(buckets) if buckets else None,
-            sample,
-            np.concatenate(numbers),
-            test,
-            notes,
-            self.target_range if np.isfinite(self.target_range).all() else None,
-            self.rows.are_equal,
-        )
+        ends = self.target_range if np.isfinite(self.target_range).all() else None
+        places = np.concatenate(numbers)
+        buckets = np.concatenate(buckets) if buckets else None
+        whole = self.parts, roles, self.seed, self.memory, used, in_test, buckets
+        return Streamed(*whole, sample, places, test, notes, ends, self.rows.are_equal)
 
     def _edges(self) -> np.ndarray | None:
         """Return the ends of buckets of times, and at last the first time of the test, by a look at times alone."""

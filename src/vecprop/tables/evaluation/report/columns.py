@@ -6,7 +6,7 @@ from typing import Any
 from ....pictures.dependence import plot_dependence
 from ...error import printable
 from ...explaining.column_notes import drift, tallies
-from ...explaining.dependence import Dependence, dependences
+from ...explaining.contributions import Dependence, dependences
 from ...explaining.importance import Importance, loss_name
 from ..measured import Measured
 from .markup import Html, drawn, figures, parts
