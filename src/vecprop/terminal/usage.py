@@ -93,16 +93,21 @@ def sentence_of(error: Any, command: Any, args: Sequence[str]) -> str:
         return f"{path} has no option {given}: {f'did you mean {meant}? S' if meant else 's'}{see[1:]}"
     if option:
         parameter = next(each for each in command.params if option in each.opts)
-        said = (
-            "takes no value" if getattr(parameter, "is_flag", False) else f"needs a value: {_help(command, parameter)}"
-        )
-        return f"{option} {said.rstrip('.')}."
-    if kind == "MissingParameter":
-        return f"{path} needs {_shown(parameter)}: {_help(command, parameter)}"
     if parameter is not None:
-        return (
-            f"{_shown(parameter)} is {_given(args, parameter, error.ctx)}, but must be {_allowed(command, parameter)}."
-        )
+        annotated, info, *_ = get_args(get_type_hints(command.callback, include_extras=True)[parameter.name])
+        needed = info.help.replace("\\[", "[")  # typer 0.19 loses the help of arguments with click 8.5
+        needed = needed if needed[1:2].isupper() else needed[:1].lower() + needed[1:]
+        if option and getattr(parameter, "is_flag", False):
+            return f"{option} takes no value."
+        if option:
+            return f"{option} needs a value: {needed.rstrip('.')}."
+        if kind == "MissingParameter":
+            return f"{path} needs {_shown(parameter)}: {needed}"
+        after = [after for option, after in pairwise(args) if option in parameter.opts]
+        after += [arg.partition("=")[2] for arg in args if arg.partition("=")[0] in parameter.opts and "=" in arg]
+        of_file = (getattr(error.ctx, "default_map", None) or {}).get(parameter.name)
+        given = ", ".join(map(repr, after if parameter.multiple else after[-1:])) or repr(of_file)
+        return f"{_shown(parameter)} is {given}, but must be {_allowed(annotated, info)}."
     found = re.search(r"'(.*?)'|arguments?(?:\(s\))? \((.*)\)", error.message)
     if found is None:
         return error.message
@@ -136,30 +141,8 @@ def _shown(parameter: Any) -> str:
     return parameter.opts[0] if parameter.opts[0].startswith("-") else (parameter.metavar or parameter.name).strip("[]")
 
 
-def _declared(command: Any, parameter: Any) -> tuple[Any, Any]:
-    """Return the type of a parameter of a command's function, and its declaration as an option or argument."""
-    annotated, info, *_ = get_args(get_type_hints(command.callback, include_extras=True)[parameter.name])
-    return annotated, info
-
-
-def _help(command: Any, parameter: Any) -> str:
-    """Return a parameter's help to follow a colon; typer 0.19 loses the help of arguments with click 8.5."""
-    text = _declared(command, parameter)[1].help.replace("\\[", "[")
-    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
-
-
-def _given(args: Sequence[str], parameter: Any, context: Any) -> str:
-    """Return the values of an option on the command line, or the one in a file of options."""
-    after = [after for option, after in pairwise(args) if option in parameter.opts]
-    after += [arg.partition("=")[2] for arg in args if arg.partition("=")[0] in parameter.opts and "=" in arg]
-    after = after if parameter.multiple else after[-1:]
-    of_file = getattr(context, "default_map", None) or {}
-    return ", ".join(map(repr, after)) or repr(of_file.get(parameter.name))
-
-
-def _allowed(command: Any, parameter: Any) -> str:
-    """Return what values an option may have, by the annotation of the command's function."""
-    annotated, info = _declared(command, parameter)
+def _allowed(annotated: Any, info: Any) -> str:
+    """Return what values an option may have, by its annotation and its declaration."""
     kinds = [annotated, *get_args(annotated)]
     for kind in kinds:
         if get_origin(kind) is Literal:
