@@ -22,14 +22,8 @@ SETTINGS = dict(zip(SAME, SAME, strict=True))
 SETTINGS |= {"ensemble": "n_members", "threads": "n_jobs", "stages": "stages", "budget": "budget"}
 """The estimator's setting for each option."""
 
-OPTIONS = {
-    "numbers": "number",
-    "categories": "category",
-    "codes": "code",
-    "dates": "date",
-    "text": "text",
-    "ignore": "ignore",
-}
+OPTIONS = {"numbers": "number", "categories": "category", "codes": "code", "dates": "date"}
+OPTIONS |= {"text": "text", "ignore": "ignore"}
 """The kind of the columns that each option names."""
 
 PASSING = {"config", "force", "replace_interrupted", "debug", "quiet", "as_json", "workers"}

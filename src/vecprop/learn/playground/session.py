@@ -258,19 +258,9 @@ class Session:
                 self.actions.append(action)
 
     def _call(self, X: np.ndarray, T: np.ndarray, epochs: int, **options: Any) -> TrainingResult:
-        return train(
-            self.trained,
-            self.theta,
-            X,
-            T,
-            optimizer=optimizer_of(self.settings),
-            epochs=epochs,
-            shuffle=False,
-            seed=self.settings.start,
-            engine=engine_of(self.settings),
-            state=self.state,
-            **options,
-        )
+        options |= {"optimizer": optimizer_of(self.settings), "engine": engine_of(self.settings), "state": self.state}
+        seed = self.settings.start
+        return train(self.trained, self.theta, X, T, epochs=epochs, shuffle=False, seed=seed, **options)
 
     def _train(self, epochs: int) -> None:
         options: dict[str, Any] = {"batch_size": self.settings.batch or None, "training_loss": "exact"}

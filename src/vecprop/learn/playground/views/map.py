@@ -4,15 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from bokeh import models
 from bokeh.events import DoubleTap, Pan, PanEnd, PanStart, Tap
-from bokeh.models import (
-    BasicTicker,
-    BasicTickFormatter,
-    ColumnDataSource,
-    CustomJSTickFormatter,
-    FixedTicker,
-    PlainText,
-)
 
 from ..points import PLAIN_AXES
 from ..session import Session
@@ -32,7 +25,7 @@ class MapView:
     def __init__(self, on_edit: Callable[..., None]) -> None:
         self.figure = plain_figure("map", x_range=(0, 1), y_range=(0, 1))
         self.figure.grid.visible = False
-        self._image = ColumnDataSource({"image": [np.zeros((2, 2), np.uint32)]})
+        self._image = models.ColumnDataSource({"image": [np.zeros((2, 2), np.uint32)]})
         self._area = self.figure.image_rgba("image", source=self._image, x=0, y=0, dw=1, dh=1, name="ground").glyph
         look = {"selection_line_color": SELECTED, "selection_line_width": 4, "nonselection_alpha": 1}
         self._points = add_points(self.figure, 9, line_width=1.5, **look)
@@ -87,12 +80,12 @@ class MapView:
             strict=True,
         ):
             names = list(axis.categories)
-            drawn.axis_label = PlainText(text=axis.name)  # other text could be a formula
-            drawn.ticker = FixedTicker(ticks=list(range(len(names)))) if names else BasicTicker()
+            drawn.axis_label = models.PlainText(text=axis.name)  # other text could be a formula
+            drawn.ticker = models.FixedTicker(ticks=list(range(len(names)))) if names else models.BasicTicker()
             drawn.formatter = (
-                CustomJSTickFormatter(args={"names": names}, code="return names[tick]")
+                models.CustomJSTickFormatter(args={"names": names}, code="return names[tick]")
                 if names
-                else BasicTickFormatter(use_scientific=True)
+                else models.BasicTickFormatter(use_scientific=True)
             )
             ends.append([axis.value(end) for end in limits])
             drawn_range.update(start=ends[-1][0], end=ends[-1][1])
