@@ -1,5 +1,6 @@
 """The commands as a user runs them, in this process; and tables to run them on."""
 
+import json
 from functools import cache
 
 import numpy as np
@@ -19,9 +20,28 @@ if hasattr(testing, "_get_command"):  # building all commands for each run takes
 
 @pytest.fixture
 def vecprop(tmp_path, monkeypatch):
-    """Run a command in a folder of its own; its result has exit_code, stdout and stderr."""
+    """Run a command in a folder of its own and check its exit code; its result has stdout and stderr.
+
+    A command that is refused writes nothing to stdout, and one sentence after its notes.
+    """
     monkeypatch.chdir(tmp_path)
-    return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
+
+    def run(*arguments, code=0, text=None):
+        done = CliRunner().invoke(app, list(map(str, arguments)), input=text)
+        assert code in (None, done.exit_code), done.output
+        if code in (2, 3, 4) and "--debug" not in arguments:
+            *notes, _ = done.stderr.splitlines()
+            assert done.stdout == ""
+            assert all(note.startswith("Note: ") for note in notes)
+        return done
+
+    return run
+
+
+@pytest.fixture
+def result_of(vecprop):
+    """Run a command with --json, and return its result."""
+    return lambda *arguments: json.loads(vecprop(*arguments, "--json").stdout)
 
 
 @pytest.fixture(scope="session")

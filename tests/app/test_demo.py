@@ -76,15 +76,13 @@ def test_the_page_is_whole(told):
 def test_another_seed_tells_another_story(vecprop, monkeypatch):
     monkeypatch.setattr("vecprop.learn.demo.draw", lambda story, out: None)
     done = vecprop("demo", "--out", "there", "--seed", 3)
-    assert done.exit_code == 0, done.output
     assert "100 of 100 points right" in done.stdout
     assert "69.474040" not in done.stdout
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(vecprop):
     Path("taken").write_text("a file")
-    done = vecprop("demo", "--out", "taken")
-    assert done.exit_code == 1
+    done = vecprop("demo", "--out", "taken", code=1)
     assert done.stdout == ""
     assert done.stderr.startswith("Cannot write to ")
     assert "--out" in done.stderr
@@ -94,8 +92,8 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(vecprop):
 def test_usage(vecprop):
     assert vecprop("--version").stdout == f"vecprop {vp.__version__}\n"
     assert "demo" in vecprop("--help").stdout
-    assert vecprop("demo", "--seed", -1).exit_code == 2
-    assert vecprop("dance").exit_code == 2
+    vecprop("demo", "--seed", -1, code=2)
+    vecprop("dance", code=2)
 
 
 def test_missing_extras_are_one_sentence():

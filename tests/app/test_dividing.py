@@ -12,11 +12,6 @@ from shared_commands import FAST
 from vecprop.app.training.dividing import Request, divided, rows_of_parts
 
 
-def result_of(done):
-    assert done.exit_code == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 def request(path, group=None, time=None, size=0.25):
     return Request(path, "y", size, group, time)
 
@@ -55,9 +50,7 @@ def test_times_reach_the_fit(visits):
 def test_too_few_groups(vecprop, visits, column, said):
     frame = pd.read_csv(visits)
     frame.assign(two=frame.index % 2, one=1).to_csv("few.csv", index=False)
-    done = vecprop("train", "few.csv", "--target", "y", "--group", column, *FAST)
-    assert done.exit_code == 3
-    assert said in done.stderr
+    assert said in vecprop("train", "few.csv", "--target", "y", "--group", column, *FAST, code=3).stderr
 
 
 @pytest.mark.parametrize(("size", "count"), [(1e-9, 0), (20, 20), (float("inf"), 20)])
@@ -77,7 +70,6 @@ def test_rows_in_both_parts_are_noted_with_their_lines(vecprop, tmp_path):
     text = twice.to_csv(index=False).replace("\n", "\n\n", 1)  # an empty line is no row
     (tmp_path / "twice.csv").write_text(text)
     done = vecprop("train", "twice.csv", "--target", "y", *FAST)
-    assert done.exit_code == 0, done.stderr
     found = re.search(r"(\d+) of the test's 24 rows are in training too.* line (\d+) of .* line (\d+) of", done.stderr)
     assert found is not None
     assert int(found[1]) > 12
@@ -99,14 +91,13 @@ def test_rows_in_both_parts_are_noted_with_the_numbers_that_explain_takes(vecpro
 
 def test_a_test_of_the_rows_of_training_is_refused(vecprop, tmp_path):
     noise(60).to_csv("t.csv", index=False)
-    done = vecprop("train", "t.csv", "--target", "y", "--test", "t.csv", *FAST)
-    assert (done.exit_code, "is the table of training itself" in done.stderr) == (2, True)
+    done = vecprop("train", "t.csv", "--target", "y", "--test", "t.csv", *FAST, code=2)
+    assert "is the table of training itself" in done.stderr
     noise(60).sample(frac=1, random_state=0).to_parquet("copy.parquet")
-    done = vecprop("train", "t.csv", "--target", "y", "--test", "copy.parquet", *FAST)
-    assert (done.exit_code, "has the rows of t.csv and no others" in done.stderr) == (3, True)
+    done = vecprop("train", "t.csv", "--target", "y", "--test", "copy.parquet", *FAST, code=3)
+    assert "has the rows of t.csv and no others" in done.stderr
     pd.concat([noise(60)[:9], noise(20, 1)]).to_csv("some.csv", index=False)
     done = vecprop("train", "t.csv", "--target", "y", "--test", "some.csv", *FAST)
-    assert done.exit_code == 0
     assert "9 of the test's 29 rows are in training too" in done.stderr
     assert "such as line 2 of some.csv, which is line 2 of t.csv there" in done.stderr
 
@@ -142,14 +133,13 @@ def test_row_numbers_of_the_whole_file_are_no_inputs(vecprop):
     table["y"] = table["y"].mask(table["id"] % 20 == 7)  # rows without a target are left out, but are counted
     table.to_csv("t.csv")
     done = vecprop("train", "t.csv", "--target", "y", "--json", *FAST)
-    assert sorted(result_of(done)["columns"]["dropped"]) == ["column 1", "id"]
+    assert sorted(json.loads(done.stdout)["columns"]["dropped"]) == ["column 1", "id"]
     assert "Column 'id' is not used: it counts the rows" in done.stderr
-    again = vecprop("predict", "t.npz", "t.csv", "-o", "p.csv")
-    assert "id" not in again.stderr
+    assert "id" not in vecprop("predict", "t.npz", "t.csv", "-o", "p.csv").stderr
     timed = vecprop("train", "t.csv", "--target", "y", "--json", "--time", "id", "--force", *FAST)
-    assert list(result_of(timed)["columns"]["dropped"]) == ["column 1"]
+    assert list(json.loads(timed.stdout)["columns"]["dropped"]) == ["column 1"]
     declared = vecprop("train", "t.csv", "--target", "y", "--json", "--numbers", "id", "--force", *FAST)
-    assert list(result_of(declared)["columns"]["dropped"]) == ["column 1"]
+    assert list(json.loads(declared.stdout)["columns"]["dropped"]) == ["column 1"]
 
 
 def test_rows_are_alike_whatever_their_signs_and_types(vecprop):

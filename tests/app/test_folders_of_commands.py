@@ -24,8 +24,8 @@ def folder(people, tmp_path):
 
 def test_a_folder_is_evaluated_and_predicted_as_its_rows_are(vecprop, trained, folder):
     model, whole = trained / "buys.npz", trained / "people.csv"
-    assert vecprop("predict", model, "people", "-o", "parts.csv", "--keep", "age").exit_code == 0
-    assert vecprop("predict", model, whole, "-o", "whole.csv", "--keep", "age").exit_code == 0
+    vecprop("predict", model, "people", "-o", "parts.csv", "--keep", "age")
+    vecprop("predict", model, whole, "-o", "whole.csv", "--keep", "age")
     assert pd.read_csv("parts.csv").equals(pd.read_csv("whole.csv"))
     parts, of_all = (json.loads(vecprop("evaluate", model, table, "--json").stdout) for table in ("people", whole))
     assert parts["scores"] == of_all["scores"]
@@ -35,28 +35,24 @@ def test_parquet_folders_keep_types(vecprop, trained, people, tmp_path):
     (tmp_path / "people").mkdir()
     people[:120].to_parquet("people/a.parquet")
     people[120:].astype({"visits": float}).to_parquet("people/b.parquet")
-    done = vecprop("predict", trained / "buys.npz", "people")
-    assert (done.exit_code, done.stderr) == (
-        2,
-        "Give -o, the name of a file for the predictions, such as predictions.parquet.\n",
-    )
-    assert vecprop("predict", trained / "buys.npz", "people", "-o", "p.parquet", "--keep", "visits").exit_code == 0
+    done = vecprop("predict", trained / "buys.npz", "people", code=2)
+    assert done.stderr == "Give -o, the name of a file for the predictions, such as predictions.parquet.\n"
+    vecprop("predict", trained / "buys.npz", "people", "-o", "p.parquet", "--keep", "visits")
     assert pd.read_parquet("p.parquet")["visits"].tolist() == people["visits"].tolist()
 
 
 def test_a_model_of_a_folder_is_that_of_the_table(vecprop, folder, trained):
-    assert vecprop("train", "people", "--target", "buys", *FAST).exit_code == 0
+    vecprop("train", "people", "--target", "buys", *FAST)
     assert (folder.parent / "people.npz").exists()
     ours, theirs = (vecprop("predict", model, "people").stdout for model in ("people.npz", trained / "buys.npz"))
     assert ours == theirs
 
 
 def test_nothing_is_written_into_a_folder_that_is_read(vecprop, folder, trained):
-    done = vecprop("predict", trained / "buys.npz", "people", "-o", "people/out.csv")
-    assert done.exit_code == 2
+    done = vecprop("predict", trained / "buys.npz", "people", "-o", "people/out.csv", code=2)
     assert "is in the folder people, which is read" in done.stderr
-    done = vecprop("explain", trained / "buys.npz", "people", "--row", 3)
-    assert (done.exit_code, done.stderr) == (2, "people is a folder: name the file in it that has the rows.\n")
+    done = vecprop("explain", trained / "buys.npz", "people", "--row", 3, code=2)
+    assert done.stderr == "people is a folder: name the file in it that has the rows.\n"
 
 
 @pytest.mark.parametrize("kind", sampled(["csv", "parquet"]))
@@ -65,12 +61,11 @@ def test_the_page_of_a_folder_names_a_row_that_explain_finds(vecprop, folder, pe
         for file, part in (("a", people[:120]), ("b", people[120:])):
             (folder / f"{file}.csv").unlink()
             part.to_parquet(folder / f"{file}.parquet", row_group_size=50)
-    assert vecprop("train", "people", "--target", "buys", *FAST, "--report", "page.html").exit_code == 0
+    vecprop("train", "people", "--target", "buys", *FAST, "--report", "page.html")
     page = unescape(Path("page.html").read_text(encoding="utf-8"))
     found = re.search(r"vecprop explain people.npz (\S+) --row (\d+)", page)
     assert found is not None
-    done = vecprop("explain", "people.npz", found[1], "--row", found[2])
-    assert done.exit_code == 0, done.stderr
+    vecprop("explain", "people.npz", found[1], "--row", found[2])
     named = re.search(r"<td[^>]*>(?:row|line) (?:(.\.csv):)?(\d+)</td>", page)
     assert named is not None
     assert (Path(found[1]).name, found[2]) == (named[1] or "people", named[2])
@@ -87,7 +82,7 @@ def test_rows_of_a_parquet_folder_are_explained_as_those_of_a_table(vecprop, tra
     )
     assert parts == whole
     last = len(people) - 1
-    done = vecprop("explain", model, "people", "--row", last + 1)
+    done = vecprop("explain", model, "people", "--row", last + 1, code=3)
     assert done.stderr == f"people has no row {last + 1}: its rows are counted from 0 to {last}.\n"
 
 
@@ -108,7 +103,6 @@ def large(tmp_path, monkeypatch):
 @pytest.mark.long
 def test_a_folder_that_is_larger_than_memory_is_trained_on(vecprop, large):
     done = vecprop("train", "large", "--target", "y", "--memory", "4GB", "--ignore", "group,day,w", *FAST, "--json")
-    assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
     rows = result["rows"]
     assert rows["train"] + rows["test"] == len(large)
@@ -116,9 +110,8 @@ def test_a_folder_that_is_larger_than_memory_is_trained_on(vecprop, large):
     assert any("instead of 2400, as many as fit into memory" in note for note in result["notes"])
     assert any("rows block by block" in note for note in result["notes"])
     assert f'memory = "{memory_plan.PROGRAM + 8_000_000}"' in Path("large.toml").read_text()
-    before = vecprop("predict", "large.npz", "large", "-o", "before.csv")
-    assert before.exit_code == 0
-    assert vecprop("train", "--config", "large.toml", "--force").exit_code == 0
+    vecprop("predict", "large.npz", "large", "-o", "before.csv")
+    vecprop("train", "--config", "large.toml", "--force")
     vecprop("predict", "large.npz", "large", "-o", "after.csv")
     assert pd.read_csv("before.csv").equals(pd.read_csv("after.csv"))
 
@@ -136,7 +129,6 @@ def test_a_folder_that_is_larger_than_memory_is_trained_on(vecprop, large):
 )
 def test_options_hold_for_folders_that_are_larger_than_memory(vecprop, large, options):
     done = vecprop("train", "large", "--target", "y", *options, *FAST, "--json")
-    assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
     if "--refit" in options:
         assert result["refit"]["rows"] == len(large)
@@ -145,16 +137,12 @@ def test_options_hold_for_folders_that_are_larger_than_memory(vecprop, large, op
 
 
 def test_what_needs_all_rows_in_memory_is_refused(vecprop, large):
-    done = vecprop("train", "large", "--target", "y", "--cv", 3, *FAST)
-    assert (
-        done.exit_code,
-        "--cv trains a model of each fold in memory, into which the table does not fit" in done.stderr,
-    ) == (2, True)
-    done = vecprop("train", "large", "--target", "y", "--memory", "much", *FAST)
-    assert (done.exit_code, done.stderr) == (2, "--memory much is no amount of memory: give one such as 4GB.\n")
+    done = vecprop("train", "large", "--target", "y", "--cv", 3, *FAST, code=2)
+    assert "--cv trains a model of each fold in memory, into which the table does not fit" in done.stderr
+    done = vecprop("train", "large", "--target", "y", "--memory", "much", *FAST, code=2)
+    assert done.stderr == "--memory much is no amount of memory: give one such as 4GB.\n"
     Path("large.csv").write_text("x,y\n" + "0.25,yes\n" * 300_000)
-    done = vecprop("train", "large.csv", "--target", "y", *FAST)
-    assert done.exit_code == 3
+    done = vecprop("train", "large.csv", "--target", "y", *FAST, code=3)
     assert "make a folder of Parquet, `vecprop convert large.csv large-parquet`" in done.stderr
 
 
@@ -177,7 +165,7 @@ def test_a_folder_is_measured_on_part_by_part(vecprop, trained, measured, monkey
     whole = vecprop("evaluate", trained / f"{target}.npz", "whole.csv", "--weight", "w", "--json")
     monkeypatch.setattr("vecprop.tables.reading.frames.read_table", None)  # which reads all rows
     parts = vecprop("evaluate", trained / f"{target}.npz", "parts", "--weight", "w", "--json")
-    assert (parts.exit_code, json.loads(parts.stdout)) == (0, json.loads(whole.stdout))
+    assert json.loads(parts.stdout) == json.loads(whole.stdout)
     assert json.loads(parts.stdout)["rows"] == int((measured[target].notna() & (measured["w"] > 0)).sum())
 
 
@@ -186,18 +174,14 @@ def test_what_parts_lack_is_said_of_all_rows(vecprop, trained, measured):
     bad.to_parquet("parts/1.parquet", row_group_size=100)
     (Path("parts") / "0.parquet").unlink()
     model, known = trained / "buys.npz", measured["buys"].notna()
-    done = vecprop("evaluate", model, "parts", "--weight", "w")
-    assert done.exit_code == 3
+    done = vecprop("evaluate", model, "parts", "--weight", "w", code=3)
     assert f"has {int(known[2001:].sum())} value(s) that are no weights, such as -1 in row 2001" in done.stderr
-    done = vecprop("evaluate", model, "parts", "--target", "age2")
-    assert (done.exit_code, "The table has no column 'age2'" in done.stderr) == (3, True)
+    assert "The table has no column 'age2'" in vecprop("evaluate", model, "parts", "--target", "age2", code=3).stderr
     measured.assign(buys=None).to_parquet("parts/1.parquet", row_group_size=100)
-    done = vecprop("evaluate", model, "parts")
-    assert (done.exit_code, "has no values: all 2200 are missing" in done.stderr) == (3, True)
+    assert "has no values: all 2200 are missing" in vecprop("evaluate", model, "parts", code=3).stderr
 
 
 def test_text_that_is_larger_than_memory_is_not_measured_on(vecprop, trained, monkeypatch):
     monkeypatch.setattr(memory_plan, "available_memory", lambda: 1000)
-    done = vecprop("evaluate", trained / "buys.npz", trained / "people.csv")
-    assert done.exit_code == 3
+    done = vecprop("evaluate", trained / "buys.npz", trained / "people.csv", code=3)
     assert "people-parquet`, which is read part by part." in done.stderr

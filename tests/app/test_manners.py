@@ -1,14 +1,16 @@
 """The commands as a user runs them, in a process of their own: streams, exit codes, time to start."""
 
 import os
-import shlex
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from shared_commands import FAST
+from vecprop.app.command_line import app
 
 COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'vecprop'; from vecprop.app import main; main()"]
 
@@ -35,28 +37,28 @@ def test_nothing_heavy_is_imported_for_it():
     assert done.stdout == "set()\n"
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "train",
-        "predict",
-        "evaluate",
-        "convert",
-        "check",
-        "export",
-        "info",
-        "warmup",
-        "demo",
-        "playground",
-        "learn check",
-        "learn worksheet",
-        "learn grade",
-    ],
-)
-def test_help_has_an_example(vecprop, command):
-    done = vecprop(*command.split(), "--help")
-    assert done.exit_code == 0
-    assert f"Example: vecprop {command}" in done.stdout
+COMMANDS = [
+    "train",
+    "predict",
+    "evaluate",
+    "explain",
+    "convert",
+    "check",
+    "export",
+    "info",
+    "warmup",
+    "demo",
+    "playground",
+]
+
+
+def test_help_has_an_example(vecprop):
+    group: Any = get_command(app)
+    for command in [
+        *group.commands.keys() - {"learn"},
+        *(f"learn {name}" for name in group.commands["learn"].commands),
+    ]:
+        assert f"Example: vecprop {command}" in vecprop(*command.split(), "--help").stdout
 
 
 @pytest.mark.long
@@ -71,19 +73,6 @@ def test_a_run_from_outside(table):
 
 
 def test_errors_are_one_sentence_and_traced_with_debug(vecprop):
-    done = vecprop("train", "none.csv", "--target", "y")
-    assert (done.exit_code, done.stdout, done.stderr) == (3, "", "There is no file none.csv.\n")
-    done = vecprop("train", "none.csv", "--target", "y", "--debug")
-    assert done.exit_code == 3
-    assert "Traceback" in done.stderr
-    assert vecprop("train").exit_code == 2
-
-
-@pytest.mark.long
-def test_a_reader_that_stops_early_is_no_failure_of_ours(trained):
-    command = shlex.join([*COMMAND, "predict", str(trained / "buys.npz"), str(trained / "people.csv")])
-    done = subprocess.run(f"{command} --chunk 1 | head -1", shell=True, capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("prediction")
-    assert done.stdout.count("\n") == 1
-    assert "Traceback" not in done.stderr
-    assert "fault" not in done.stderr
+    assert vecprop("train", "none.csv", "--target", "y", code=3).stderr == "There is no file none.csv.\n"
+    assert "Traceback" in vecprop("train", "none.csv", "--target", "y", "--debug", code=3).stderr
+    vecprop("train", code=2)

@@ -18,10 +18,7 @@ pytest.importorskip("bokeh", reason='pip install "vecprop[playground]"')
 )
 def test_errors_are_one_sentence(vecprop, tmp_path, arguments, code, sentence):
     (tmp_path / "small.csv").write_text("a,b\n1,2\n")
-    done = vecprop("playground", "--no-browser", *arguments)
-    assert (done.exit_code, done.stdout) == (code, "")
-    assert done.stderr.startswith(sentence)
-    assert done.stderr.count("\n") == 1
+    assert vecprop("playground", "--no-browser", *arguments, code=code).stderr.startswith(sentence)
 
 
 def test_without_bokeh_it_says_what_to_install(vecprop, monkeypatch):
@@ -30,5 +27,4 @@ def test_without_bokeh_it_says_what_to_install(vecprop, monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "bokeh"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "bokeh", None)
-    done = vecprop("playground")
-    assert (done.exit_code, done.stderr) == (1, 'The playground needs bokeh: pip install "vecprop[playground]".\n')
+    assert vecprop("playground", code=1).stderr == 'The playground needs bokeh: pip install "vecprop[playground]".\n'

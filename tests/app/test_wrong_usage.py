@@ -22,11 +22,10 @@ FOREIGN_WORDING = ("Usage:", "Invalid value", "Input should", "Value error", "No
 
 def refused(vecprop, *arguments, code=2):
     """Return the sentence with which a command is refused."""
-    done = vecprop(*arguments)
-    assert (done.exit_code, done.stdout) == (code, ""), done.output
-    assert done.stderr.count("\n") == 1
-    assert not any(words in done.stderr for words in FOREIGN_WORDING)
-    return done.stderr.strip()
+    said = vecprop(*arguments, code=code).stderr
+    assert said.count("\n") == 1
+    assert not any(words in said for words in FOREIGN_WORDING)
+    return said.strip()
 
 
 @pytest.mark.parametrize(
@@ -35,14 +34,11 @@ def refused(vecprop, *arguments, code=2):
         ("train t.csv --target y --epochs 3", "--max-iter"),
         ("train t.csv --target y --lr 0.1", "--learning-rate-init"),
         ("train t.csv --target y --hidden 3", "--hidden-layer-sizes"),
-        ("train t.csv --target y --layers 3", "--hidden-layer-sizes"),
         ("train t.csv --target y --random_state 3", "--seed"),
         ("train t.csv --target y --test_size 0.2", "--test-size"),
         ("train t.csv --target y --validation-size=0.2", "--test-size"),
         ("train t.csv --target y --folds 3", "--cv"),
         ("train t.csv --target y --out m.npz", "--output"),
-        ("train t.csv --target y --model m.npz", "--output"),
-        ("train t.csv --label y", "--target"),
         ("train t.csv --target-column y", "--target"),
         ("train t.csv -target y", "--target"),
         ("train t.csv --target y --pos-label yes", "--positive"),
@@ -57,7 +53,6 @@ def refused(vecprop, *arguments, code=2):
         ("demo --output x", "--out"),
         ("demo -h", "--help"),
         ("fit t.csv", "vecprop train"),
-        ("score m.npz", "vecprop evaluate"),
         ("test m.npz", "vecprop evaluate"),
         ("trian t.csv", "vecprop train"),
         ("learn grades x", "vecprop learn grade"),
@@ -81,11 +76,10 @@ def test_synonyms_are_of_options_that_there_are():
     [
         ("--task foo", "--task is 'foo', but must be classification or regression."),
         ("--cv 1", "--cv is '1', but must be a whole number of at least 2."),
-        ("--cv=x", "--cv is 'x', but must be a whole number of at least 2."),
         ("--seed -1", "--seed is '-1', but must be a whole number from 0 to 4294967295."),
         ("--max-iter 0", "--max-iter is '0', but must be a whole number of at least 1."),
-        ("--batch-size 0", "--batch-size is '0', but must be a whole number of at least 1."),
         ("--dropout x", "--dropout is 'x', but must be a number."),
+        ("--activation foo", "--activation is 'foo', but must be auto, elu, gelu, "),
         ("--dropout 1", "--dropout is 1.0, but must be a number of at least 0 and less than 1."),
         ("--label-smoothing 0.5", "--label-smoothing is 0.5, but must be a number of at least 0 and less than 0.5."),
         ("--learning-rate-init 0", "--learning-rate-init is 0.0, but must be a number above 0."),
@@ -108,23 +102,9 @@ def test_values_that_make_no_sense_are_refused(vecprop, table, arguments, said):
     assert refused(vecprop, "train", table.name, "--target", "buys", *arguments.split()).startswith(said)
 
 
-def test_an_activation_that_there_is_not_is_refused_with_all_that_there_are(vecprop, table):
-    said = refused(vecprop, "train", table, "--target", "buys", "--activation", "foo")
-    assert said.startswith("--activation is 'foo', but must be auto, elu, gelu, ")
-
-
 def test_what_is_missing_is_described(vecprop, table):
     assert refused(vecprop, "train", table) == "vecprop train needs --target: the column to predict."
     assert refused(vecprop, "train").startswith("vecprop train needs TABLE: a CSV, Parquet")
-    table.with_name("options.toml").write_text("cv = 1\n")
-    said = refused(vecprop, "train", table, "--target", "buys", "--config", "options.toml")
-    assert said == "--cv is '1', but must be a whole number of at least 2."
-
-
-def test_a_file_of_options_with_mistakes(vecprop, table):
-    table.with_name("options.toml").write_text("epochs = 1\n")
-    said = refused(vecprop, "train", table, "--target", "buys", "--config", "options.toml")
-    assert said.startswith("options.toml has the unknown name 'epochs'")
 
 
 def test_the_positive_class_of_a_command(vecprop, people, table):
@@ -134,8 +114,7 @@ def test_the_positive_class_of_a_command(vecprop, people, table):
     assert "positive  'fraud', predicted if" in done.stdout
     assert "F1 of 'fraud'" in done.stdout
     assert "PR AUC of &#x27;fraud&#x27;" in Path("page.html").read_text(encoding="utf-8").replace("&#39;", "&#x27;")
-    done = vecprop("evaluate", "people.npz", table)
-    assert "recall of 'fraud'" in done.stdout
+    assert "recall of 'fraud'" in vecprop("evaluate", "people.npz", table).stdout
     found = json.loads(vecprop("evaluate", "people.npz", table, "--json").stdout)
     assert found["positive"] == "fraud"
     predicted, truth = load("people.npz").predict(rare) == "fraud", rare["buys"] == "fraud"
@@ -150,7 +129,6 @@ def test_the_positive_class_of_a_command(vecprop, people, table):
 
 def test_predictions_as_json(vecprop, trained, people):
     done = vecprop("predict", trained / "buys.npz", trained / "people.csv", "--json", "--keep", "town", "--chunk", 70)
-    assert done.exit_code == 0
     rows = json.loads(done.stdout)
     assert [row["town"] for row in rows] == people["town"].tolist()
     model = load(trained / "buys.npz")
@@ -169,8 +147,7 @@ def test_a_model_is_explained_with_and_without_a_table(vecprop, trained, people)
     assert {name for each in found for name in each["columns"]} == {"age", "town", "visits", "buys"}
     assert found[0]["low"] <= found[0]["rise"] <= found[0]["high"]
     for arguments in ([model], [trained / "buys.npz"]):
-        done = vecprop("explain", *arguments)
-        assert "of rows drawn as in training changes on average" in done.stdout
+        assert "of rows drawn as in training changes on average" in vecprop("explain", *arguments).stdout
     people.drop(columns="spends").to_csv("new.csv", index=False)
     done = vecprop("explain", model, "new.csv", "-o", "importances.csv")
     assert pd.read_csv("importances.csv").columns.tolist() == ["column", "importance", "low", "high"]
@@ -183,7 +160,7 @@ def test_a_model_is_explained_with_and_without_a_table(vecprop, trained, people)
     [
         "predict M T --chunk 20",
         "train --help",
-        *(pytest.param(long, marks=pytest.mark.long) for long in ("predict M T --json", "evaluate M T", "info M")),
+        *(pytest.param(long, marks=pytest.mark.long) for long in ("predict M T --json", "evaluate M T")),
     ],
 )
 def test_a_closed_pipe_is_no_error(trained, arguments):
