@@ -1,6 +1,7 @@
 """The commands as a user runs them, in this process; and tables to run them on."""
 
 import json
+import shutil
 from functools import cache
 
 import numpy as np
@@ -61,7 +62,7 @@ def table(people, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def trained(people, tmp_path_factory):
+def models(people, tmp_path_factory):
     """A folder with people.csv and two models of it."""
     folder = tmp_path_factory.mktemp("trained")
     people.to_csv(folder / "people.csv", index=False)
@@ -70,3 +71,11 @@ def trained(people, tmp_path_factory):
         done = CliRunner().invoke(app, list(map(str, arguments)))
         assert done.exit_code == 0, done.output
     return folder
+
+
+@pytest.fixture
+def trained(models, tmp_path):
+    """The folder of the test, with people.csv and two models of it: buys.npz and spends.npz."""
+    for name in ("people.csv", "buys.npz", "spends.npz"):
+        shutil.copyfile(models / name, tmp_path / name)
+    return tmp_path

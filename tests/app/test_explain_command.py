@@ -11,18 +11,16 @@ import vecprop as vp
 
 
 def explained(vecprop, trained, table, row, *options):
-    done = vecprop("explain", trained / "buys.npz", table, "--row", row, "--json", *options)
+    done = vecprop("explain", "buys.npz", table, "--row", row, "--json", *options)
     return json.loads(done.stdout)["rows"]
 
 
 def test_a_row_is_the_line_of_the_file(vecprop, trained, people):
-    done = vecprop(
-        "explain", trained / "spends.npz", trained / "people.csv", "--row", 17, "--row", 2, "--row", 17, "--json"
-    )
+    done = vecprop("explain", "spends.npz", "people.csv", "--row", 17, "--row", 2, "--row", 17, "--json")
     assert done.stderr == ""
     first, second = json.loads(done.stdout)["rows"]
     assert (first["row"], second["row"]) == ("line 17", "line 2")
-    model = vp.load(trained / "spends.npz")
+    model = vp.load("spends.npz")
     for found, place in ((first, 15), (second, 0)):
         row = people.iloc[place]
         assert {each["column"]: each["value"] for each in found["contributions"]} == {
@@ -38,17 +36,17 @@ def test_a_row_is_the_line_of_the_file(vecprop, trained, people):
 
 
 def test_the_probability_of_the_predicted_class_is_shown(vecprop, trained, people):
-    done = vecprop("explain", trained / "buys.npz", trained / "people.csv", "--row", 2, "-q")
+    done = vecprop("explain", "buys.npz", "people.csv", "--row", 2, "-q")
     assert done.stderr == ""
     title, names, *rows = done.stdout.splitlines()
-    predicted = vp.load(trained / "buys.npz").predict(people[:1])[0]
+    predicted = vp.load("buys.npz").predict(people[:1])[0]
     assert title.startswith(f"line 2: probability of {str(predicted)!r} is ")
     assert names.split() == ["column", "value", "contribution", "standard", "error"]
     assert {row.split()[0] for row in rows} == {"age", "town", "visits", "spends", "sum"}
 
 
 def test_blank_lines_and_rows_of_several_lines_count(vecprop, trained):
-    lines = (trained / "people.csv").read_text().splitlines()[:6]
+    lines = Path("people.csv").read_text().splitlines()[:6]
     lines[2] = '33,"Ro\nme",4,no,66'  # lines 3 and 4
     lines.insert(4, "")  # line 6
     Path("odd.csv").write_text("\n".join(lines) + "\n")
@@ -57,27 +55,26 @@ def test_blank_lines_and_rows_of_several_lines_count(vecprop, trained):
         (value,) = [each["value"] for each in found["contributions"] if each["column"] == "age"]
         assert value == (age or lines[{2: 1, 5: 3, 7: 5}[line]].split(",")[0])
     for line, around in ((3, "2 and 4"), (6, "5 and 7")):
-        done = vecprop("explain", trained / "buys.npz", "odd.csv", "--row", line, code=3)
+        done = vecprop("explain", "buys.npz", "odd.csv", "--row", line, code=3)
         assert f"no row that ends in line {line}, which is blank or goes on" in done.stderr
         assert f"the lines {around}." in done.stderr
 
 
 @pytest.mark.parametrize("line", [0, 1, 202])
 def test_lines_without_a_row_are_one_sentence(vecprop, trained, line):
-    done = vecprop("explain", trained / "buys.npz", trained / "people.csv", "--row", line, code=3)
+    done = vecprop("explain", "buys.npz", "people.csv", "--row", line, code=3)
     assert done.stderr == (
-        f"{trained / 'people.csv'} has no row in line {line}: its rows are in the lines 2 to 201, after the line of "
-        "names.\n"
+        f"people.csv has no row in line {line}: its rows are in the lines 2 to 201, after the line of names.\n"
     )
 
 
 def test_other_files_count_their_rows(vecprop, trained, people):
     people.to_parquet("people.parquet")
-    (in_text,) = explained(vecprop, trained, trained / "people.csv", 17)
+    (in_text,) = explained(vecprop, trained, "people.csv", 17)
     (in_parquet,) = explained(vecprop, trained, "people.parquet", 15)
     assert in_parquet["row"] == "row 15"
     assert in_parquet["contributions"] == in_text["contributions"]
-    done = vecprop("explain", trained / "buys.npz", "people.parquet", "--row", 200, code=3)
+    done = vecprop("explain", "buys.npz", "people.parquet", "--row", 200, code=3)
     assert done.stderr == "people.parquet has no row 200: its rows are counted from 0 to 199.\n"
 
 
@@ -85,24 +82,24 @@ def test_other_files_count_their_rows(vecprop, trained, people):
 def test_a_row_of_a_sheet_is_that_of_the_spreadsheet(vecprop, trained, people):
     sheet = people.astype(object)
     pd.concat([sheet[:5], pd.DataFrame([[None] * 5], columns=sheet.columns), sheet[5:]]).to_excel("s.xlsx", index=False)
-    (in_text,) = explained(vecprop, trained, trained / "people.csv", 17)
+    (in_text,) = explained(vecprop, trained, "people.csv", 17)
     (in_sheet,) = explained(vecprop, trained, "s.xlsx", 18)  # row 7 is blank
     assert in_sheet["row"] == "line 18"
     columns = [(each["column"], each["contribution"]) for each in in_text["contributions"]]
     assert [(each["column"], each["contribution"]) for each in in_sheet["contributions"]] == columns
-    vecprop("explain", trained / "buys.npz", "s.xlsx", "--row", 7, code=3)
+    vecprop("explain", "buys.npz", "s.xlsx", "--row", 7, code=3)
     table = vp.read_table("s.xlsx")
     assert table.index.tolist() == list(range(200))
     chunks = list(vp.tables.read_chunks("s.xlsx", rows=150))
     assert [chunk.index[0] for chunk in chunks] == [0, 0]
     pd.concat([sheet, sheet[:1].assign(age="old")]).to_excel("odd.xlsx", index=False)
-    assert "in line 202" in vecprop("predict", trained / "buys.npz", "odd.xlsx", "--chunk", 150).stderr
+    assert "in line 202" in vecprop("predict", "buys.npz", "odd.xlsx", "--chunk", 150).stderr
 
 
 @pytest.mark.long
 def test_standard_input_and_a_file_of_contributions(vecprop, trained):
-    data = (trained / "people.csv").read_bytes()
-    arguments = ["explain", str(trained / "buys.npz"), "-", "--row", "17", "--row", "20", "-o", "why.csv"]
+    data = Path("people.csv").read_bytes()
+    arguments = ["explain", "buys.npz", "-", "--row", "17", "--row", "20", "-o", "why.csv"]
     done = vecprop(*arguments, text=data)
     assert done.stdout == ""
     assert done.stderr.endswith("Contributions are in why.csv.\n")
@@ -114,21 +111,19 @@ def test_standard_input_and_a_file_of_contributions(vecprop, trained):
     vecprop(*arguments, text=data, code=2)  # it exists
     said = vecprop(*arguments[:4], "300", text=data, code=3).stderr
     assert said.startswith("standard input has no row in line 300")
-    done = vecprop("explain", trained / "buys.npz", trained / "people.csv", "--row", 2, "-o", "-", "-q")
+    done = vecprop("explain", "buys.npz", "people.csv", "--row", 2, "-o", "-", "-q")
     assert done.stdout.startswith("row,output,explained,base,column,value,contribution,standard error\n")
-    vecprop("explain", trained / "buys.npz", trained / "people.csv", "--row", 2, "-o", "-", "--json", code=2)
+    vecprop("explain", "buys.npz", "people.csv", "--row", 2, "-o", "-", "--json", code=2)
 
 
 def test_rows_to_compare_with_may_be_given(vecprop, trained, people):
     people[people.age > 60].to_csv("old.csv", index=False)
-    (of_all,) = explained(vecprop, trained, trained / "people.csv", 2)
-    (of_old,) = explained(vecprop, trained, trained / "people.csv", 2, "--background", "old.csv")
+    (of_all,) = explained(vecprop, trained, "people.csv", 2)
+    (of_old,) = explained(vecprop, trained, "people.csv", 2, "--background", "old.csv")
     assert of_all["base"] != of_old["base"]
-    P = vp.load(trained / "buys.npz").predict_proba(people)
+    P = vp.load("buys.npz").predict_proba(people)
     assert of_old["base"] == pytest.approx(P[people.age > 60, P[0].argmax()].mean(), rel=1e-5)
-    done = vecprop(
-        "explain", trained / "buys.npz", trained / "people.csv", "--row", 2, "--background", "none.csv", code=3
-    )
+    done = vecprop("explain", "buys.npz", "people.csv", "--row", 2, "--background", "none.csv", code=3)
     assert "There is no file none.csv" in done.stderr
 
 

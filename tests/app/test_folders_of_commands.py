@@ -23,7 +23,7 @@ def folder(people, tmp_path):
 
 
 def test_a_folder_is_evaluated_and_predicted_as_its_rows_are(vecprop, trained, folder):
-    model, whole = trained / "buys.npz", trained / "people.csv"
+    model, whole = "buys.npz", "people.csv"
     vecprop("predict", model, "people", "-o", "parts.csv", "--keep", "age")
     vecprop("predict", model, whole, "-o", "whole.csv", "--keep", "age")
     assert pd.read_csv("parts.csv").equals(pd.read_csv("whole.csv"))
@@ -35,23 +35,23 @@ def test_parquet_folders_keep_types(vecprop, trained, people, tmp_path):
     (tmp_path / "people").mkdir()
     people[:120].to_parquet("people/a.parquet")
     people[120:].astype({"visits": float}).to_parquet("people/b.parquet")
-    done = vecprop("predict", trained / "buys.npz", "people", code=2)
+    done = vecprop("predict", "buys.npz", "people", code=2)
     assert done.stderr == "Give -o, the name of a file for the predictions, such as predictions.parquet.\n"
-    vecprop("predict", trained / "buys.npz", "people", "-o", "p.parquet", "--keep", "visits")
+    vecprop("predict", "buys.npz", "people", "-o", "p.parquet", "--keep", "visits")
     assert pd.read_parquet("p.parquet")["visits"].tolist() == people["visits"].tolist()
 
 
 def test_a_model_of_a_folder_is_that_of_the_table(vecprop, folder, trained):
     vecprop("train", "people", "--target", "buys", *FAST)
     assert (folder.parent / "people.npz").exists()
-    ours, theirs = (vecprop("predict", model, "people").stdout for model in ("people.npz", trained / "buys.npz"))
+    ours, theirs = (vecprop("predict", model, "people").stdout for model in ("people.npz", "buys.npz"))
     assert ours == theirs
 
 
 def test_nothing_is_written_into_a_folder_that_is_read(vecprop, folder, trained):
-    done = vecprop("predict", trained / "buys.npz", "people", "-o", "people/out.csv", code=2)
+    done = vecprop("predict", "buys.npz", "people", "-o", "people/out.csv", code=2)
     assert "is in the folder people, which is read" in done.stderr
-    done = vecprop("explain", trained / "buys.npz", "people", "--row", 3, code=2)
+    done = vecprop("explain", "buys.npz", "people", "--row", 3, code=2)
     assert done.stderr == "people is a folder: name the file in it that has the rows.\n"
 
 
@@ -76,7 +76,7 @@ def test_rows_of_a_parquet_folder_are_explained_as_those_of_a_table(vecprop, tra
     people.to_parquet("people.parquet")
     for number in range(0, len(people), 70):
         people[number : number + 70].to_parquet(f"people/{number:03}.parquet", row_group_size=30)
-    model, rows = trained / "buys.npz", ("--row", 140, "--row", 3, "--row", 139, "--json")
+    model, rows = "buys.npz", ("--row", 140, "--row", 3, "--row", 139, "--json")
     whole, parts = (
         json.loads(vecprop("explain", model, table, *rows).stdout) for table in ("people.parquet", "people")
     )
@@ -162,9 +162,9 @@ def measured(people, trained, tmp_path):
 
 @pytest.mark.parametrize("target", ["buys", pytest.param("spends", marks=pytest.mark.long)])
 def test_a_folder_is_measured_on_part_by_part(vecprop, trained, measured, monkeypatch, target):
-    whole = vecprop("evaluate", trained / f"{target}.npz", "whole.csv", "--weight", "w", "--json")
+    whole = vecprop("evaluate", f"{target}.npz", "whole.csv", "--weight", "w", "--json")
     monkeypatch.setattr("vecprop.tables.reading.frames.read_table", None)  # which reads all rows
-    parts = vecprop("evaluate", trained / f"{target}.npz", "parts", "--weight", "w", "--json")
+    parts = vecprop("evaluate", f"{target}.npz", "parts", "--weight", "w", "--json")
     assert json.loads(parts.stdout) == json.loads(whole.stdout)
     assert json.loads(parts.stdout)["rows"] == int((measured[target].notna() & (measured["w"] > 0)).sum())
 
@@ -173,7 +173,7 @@ def test_what_parts_lack_is_said_of_all_rows(vecprop, trained, measured):
     bad = measured.assign(w=measured["w"].mask(measured.index > 2000, -1.0))
     bad.to_parquet("parts/1.parquet", row_group_size=100)
     (Path("parts") / "0.parquet").unlink()
-    model, known = trained / "buys.npz", measured["buys"].notna()
+    model, known = "buys.npz", measured["buys"].notna()
     done = vecprop("evaluate", model, "parts", "--weight", "w", code=3)
     assert f"has {int(known[2001:].sum())} value(s) that are no weights, such as -1 in row 2001" in done.stderr
     assert "The table has no column 'age2'" in vecprop("evaluate", model, "parts", "--target", "age2", code=3).stderr
@@ -183,5 +183,5 @@ def test_what_parts_lack_is_said_of_all_rows(vecprop, trained, measured):
 
 def test_text_that_is_larger_than_memory_is_not_measured_on(vecprop, trained, monkeypatch):
     monkeypatch.setattr(memory_plan, "available_memory", lambda: 1000)
-    done = vecprop("evaluate", trained / "buys.npz", trained / "people.csv", code=3)
+    done = vecprop("evaluate", "buys.npz", "people.csv", code=3)
     assert "people-parquet`, which is read part by part." in done.stderr

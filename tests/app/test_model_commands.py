@@ -25,52 +25,52 @@ def read(text):
 
 
 def test_predictions_are_the_models_row_by_row(vecprop, trained, people):
-    done = vecprop("predict", trained / "buys.npz", trained / "people.csv", "--chunk", 33)
+    done = vecprop("predict", "buys.npz", "people.csv", "--chunk", 33)
     found = read(done.stdout)
-    model = vp.load(trained / "buys.npz")
+    model = vp.load("buys.npz")
     assert list(found) == ["prediction", "probability of no", "probability of yes"]
     assert found.prediction.tolist() == model.predict(people).tolist()
     np.testing.assert_allclose(found.iloc[:, 1:], model.predict_proba(people), rtol=1e-12)
 
 
 def test_intervals_and_kept_columns(vecprop, trained, people):
-    done = vecprop("predict", trained / "spends.npz", trained / "people.csv", "--interval", 0.8, "--keep", "town")
+    done = vecprop("predict", "spends.npz", "people.csv", "--interval", 0.8, "--keep", "town")
     found = read(done.stdout)
     assert list(found) == ["town", "prediction", "low", "high"]
     assert found.town.tolist() == people.town.tolist()
-    np.testing.assert_allclose(found[["low", "high"]], vp.load(trained / "spends.npz").predict_interval(people, 0.8))
+    np.testing.assert_allclose(found[["low", "high"]], vp.load("spends.npz").predict_interval(people, 0.8))
 
 
 @pytest.mark.parametrize("name", ["p.parquet", "p.feather", "p.csv.gz", "p.tsv"])
 @pytest.mark.parametrize("chunk", [37, 1000])
 def test_the_format_is_that_of_the_name(vecprop, trained, people, name, chunk):
     people.to_parquet("in.parquet")
-    done = vecprop("predict", trained / "spends.npz", "in.parquet", "-o", name, "--chunk", chunk)
+    done = vecprop("predict", "spends.npz", "in.parquet", "-o", name, "--chunk", chunk)
     read = {"parquet": pd.read_parquet, "feather": pd.read_feather, "gz": pd.read_csv, "tsv": pd.read_table}
     found = read[name.split(".")[-1]](name)
-    np.testing.assert_allclose(found.prediction, vp.load(trained / "spends.npz").predict(people), rtol=1e-6)
+    np.testing.assert_allclose(found.prediction, vp.load("spends.npz").predict(people), rtol=1e-6)
     assert done.stdout == ""
-    vecprop("predict", trained / "spends.npz", "in.parquet", "-o", name, code=2)  # it exists
-    vecprop("predict", trained / "spends.npz", "in.parquet", code=2)  # Parquet on a terminal
+    vecprop("predict", "spends.npz", "in.parquet", "-o", name, code=2)  # it exists
+    vecprop("predict", "spends.npz", "in.parquet", code=2)  # Parquet on a terminal
 
 
 def test_names_of_other_formats_and_of_no_file_are_said(vecprop, trained):
     for name in ("p.xlsx", "p.csv.bz2", "p.parquet.gz"):
-        done = vecprop("predict", trained / "buys.npz", trained / "people.csv", "-o", name, code=2)
+        done = vecprop("predict", "buys.npz", "people.csv", "-o", name, code=2)
         assert done.stderr.startswith(f"{name} has the ending of no table: name it .csv")
         assert not Path(name).exists()
     for command in ("predict", "evaluate", "check"):
-        done = vecprop(command, trained / "bys.npz", trained / "people.csv", code=3)
-        assert done.stderr == f"There is no file {trained / 'bys.npz'}: did you mean 'buys.npz'?\n"
+        done = vecprop(command, "bys.npz", "people.csv", code=3)
+        assert done.stderr == "There is no file bys.npz: did you mean 'buys.npz'?\n"
 
 
 def test_columns_may_be_reordered_missing_and_of_other_types(vecprop, trained, people):
     people[["spends", "town", "visits", "age"]].astype({"age": str}).assign(more=1).to_csv("other.csv", index=False)
-    done = vecprop("predict", trained / "buys.npz", "other.csv")
+    done = vecprop("predict", "buys.npz", "other.csv")
     assert "'more'" in done.stderr
-    assert read(done.stdout).prediction.tolist() == vp.load(trained / "buys.npz").predict(people).tolist()
+    assert read(done.stdout).prediction.tolist() == vp.load("buys.npz").predict(people).tolist()
     people.rename(columns={"age": "Age "}).to_csv("renamed.csv", index=False)
-    done = vecprop("predict", trained / "buys.npz", "renamed.csv", "-o", "out.csv", code=3)
+    done = vecprop("predict", "buys.npz", "renamed.csv", "-o", "out.csv", code=3)
     assert "no column 'age', which the model needs: did you mean 'Age" in done.stderr
     assert not Path("out.csv").exists()
 
@@ -79,8 +79,7 @@ def test_a_failure_halfway_leaves_no_file(vecprop, trained, people):
     pd.concat([people] * 2).to_csv("long.csv", index=False)
     with Path("long.csv").open("a") as file:
         file.write("1,2,3,4,5,6,7\n")
-    done = vecprop("predict", trained / "buys.npz", "long.csv", "-o", "out.csv", "--chunk", 100, code=3)
-    assert "line 402" in done.stderr
+    assert "line 402" in vecprop("predict", "buys.npz", "long.csv", "-o", "out.csv", "--chunk", 100, code=3).stderr
     assert not Path("out.csv").exists()
 
 
@@ -104,29 +103,29 @@ def test_models_saved_in_python_predict_tables_too(vecprop, people):
 
 @pytest.mark.parametrize("target", ["buys", "spends"])
 def test_models_of_tables_are_exported(vecprop, trained, people, target):
-    model = vp.load(trained / f"{target}.npz")
-    vecprop("export", trained / f"{target}.npz", "--to", "numpy", "-o", "model.py")
+    model = vp.load(f"{target}.npz")
+    vecprop("export", f"{target}.npz", "--to", "numpy", "-o", "model.py")
     names = runpy.run_path("model.py")
     if target == "buys":
         assert names["predict"](people).tolist() == model.predict(people).tolist()
     else:
         np.testing.assert_allclose(names["predict"](people), model.predict(people), rtol=1e-6)
     pytest.importorskip("skl2onnx")
-    assert vecprop("export", trained / f"{target}.npz", "--to", "onnx", "-o", "model.onnx").stderr == ""
+    assert vecprop("export", f"{target}.npz", "--to", "onnx", "-o", "model.onnx").stderr == ""
     session = pytest.importorskip("onnxruntime").InferenceSession("model.onnx")
     assert {given.name for given in session.get_inputs()} == set(model.encoder_.names)
 
 
 def test_intervals_go_elsewhere(vecprop, trained, people):
-    done = vecprop("export", trained / "spends.npz", "--to", "numpy", "--interval", 0.8, "-o", "model.py")
+    done = vecprop("export", "spends.npz", "--to", "numpy", "--interval", 0.8, "-o", "model.py")
     names = runpy.run_path("model.py")
-    expected = vp.load(trained / "spends.npz").predict_interval(people, 0.8)
+    expected = vp.load("spends.npz").predict_interval(people, 0.8)
     np.testing.assert_allclose(names["predict_interval"](people), expected, rtol=1e-5)
     pytest.importorskip("skl2onnx")
-    done = vecprop("export", trained / "spends.npz", "--to", "onnx", "--interval", 0.9, "-o", "model.onnx")
+    done = vecprop("export", "spends.npz", "--to", "onnx", "--interval", 0.9, "-o", "model.onnx")
     session = pytest.importorskip("onnxruntime").InferenceSession("model.onnx")
     assert [given.name for given in session.get_outputs()] == ["variable", "low", "high"]
-    done = vecprop("export", trained / "buys.npz", "--to", "onnx", "--interval", 0.9, "-o", "buys.onnx", code=3)
+    done = vecprop("export", "buys.npz", "--to", "onnx", "--interval", 0.9, "-o", "buys.onnx", code=3)
     assert "knows no intervals" in done.stderr
 
 
@@ -149,7 +148,7 @@ def test_classes_of_another_type_are_matched_by_their_names(vecprop, trained, pe
     people.assign(buys=np.where(people.buys == "yes", "1", "0.0")).to_parquet("text.parquet")  # not a class: "0.0"
     done = vecprop("evaluate", "numbers.npz", "text.parquet", "--json")
     assert f"{(people.buys == 'no').sum()} rows are of classes that the model does not know" in done.stdout
-    done = vecprop("check", trained / "buys.npz", "numbers.csv", code=3)
+    done = vecprop("check", "buys.npz", "numbers.csv", code=3)
     assert "none of the classes that the model knows, such as 'no', 'yes'" in done.stderr
 
 
@@ -170,18 +169,18 @@ def test_what_is_noted_of_a_table_is_noted_once(vecprop, trained, people):
 
 def test_evaluation_measures_rows_whose_target_is_known(vecprop, trained, people):
     people.assign(buys=people.buys.where(people.index % 2 == 0)).to_csv("half.csv", index=False)
-    done = vecprop("evaluate", trained / "buys.npz", "half.csv", "--json")
+    done = vecprop("evaluate", "buys.npz", "half.csv", "--json")
     result, half = json.loads(done.stdout), people[::2]
     assert result["rows"] == 100
-    expected = log_loss(half.buys, vp.load(trained / "buys.npz").predict_proba(half))
+    expected = log_loss(half.buys, vp.load("buys.npz").predict_proba(half))
     assert result["scores"]["log_loss"]["value"] == pytest.approx(expected)
-    shown = vecprop("evaluate", trained / "spends.npz", trained / "people.csv").stdout
+    shown = vecprop("evaluate", "spends.npz", "people.csv").stdout
     assert shown.startswith("on 200 rows of people.csv (95 % interval)  spends.npz\nRMSE ")
 
 
 def test_json_has_no_numbers_that_are_not_finite(vecprop, trained, people):
     people[:1].to_csv("one.csv", index=False)
-    done = vecprop("evaluate", trained / "spends.npz", "one.csv", "--json")
+    done = vecprop("evaluate", "spends.npz", "one.csv", "--json")
     scores = json.loads(done.stdout, parse_constant=pytest.fail)["scores"]
     assert scores["r2"] == {"value": None, "low": None, "high": None}  # one row has no variance
     assert scores["mae"]["value"] > 0
@@ -189,8 +188,7 @@ def test_json_has_no_numbers_that_are_not_finite(vecprop, trained, people):
 
 @pytest.mark.parametrize("target", ["buys", "spends"])
 def test_gradients_of_a_model_are_proved(vecprop, trained, target):
-    done = vecprop("check", trained / f"{target}.npz", trained / "people.csv")
-    assert "PASS: No gradient errors found" in done.stdout
+    assert "PASS: No gradient errors found" in vecprop("check", f"{target}.npz", "people.csv").stdout
 
 
 def test_gradients_of_a_function_are_judged(vecprop):
@@ -206,14 +204,14 @@ def test_gradients_of_a_function_are_judged(vecprop):
 
 
 def test_information(vecprop, trained):
-    said = json.loads(vecprop("info", trained / "buys.npz", "--json").stdout)
+    said = json.loads(vecprop("info", "buys.npz", "--json").stdout)
     assert said["model"] == "TabularClassifier"
     assert said["target"] == "buys"
     assert said["classes"] == ["no", "yes"]
     assert (said["columns"]["age"], said["columns"]["buys"]) == ("numbers", "classes")
     assert 0 < said["metrics"]["accuracy"] <= 1
     assert said["written by"]["vecprop"] == vp.__version__
-    text = vecprop("info", trained / "spends.npz").stdout
+    text = vecprop("info", "spends.npz").stdout
     assert "TabularRegressor" in text
     assert "Dense(4)" in text
 
@@ -233,7 +231,7 @@ def test_kept_columns_are_as_the_file_has_them(vecprop, trained, people, ending,
     write = {"csv": lambda name: kept.to_csv(name, index=False), "parquet": kept.to_parquet, "feather": kept.to_feather}
     write[ending](f"in.{ending}")
     options = [*("--keep", "zip", "--keep", "id", "--keep", "day"), "-o", output, "--chunk", 66]
-    vecprop("predict", trained / "spends.npz", f"in.{ending}", *options)
+    vecprop("predict", "spends.npz", f"in.{ending}", *options)
     if output == "p.csv":
         found = pd.read_csv(output, dtype=str, keep_default_na=False)
     else:
@@ -260,38 +258,39 @@ def test_durations_and_the_target_are_nothing_to_say_of_a_table():
 def test_kept_columns_may_change_their_type(vecprop, trained, people):
     people.assign(id=[*range(150), *("x" * 50)]).to_csv("in.csv", index=False)
     options = ("--keep", "id", "-o", "p.parquet", "--chunk", 100)
-    vecprop("predict", trained / "spends.npz", "in.csv", *options)
+    vecprop("predict", "spends.npz", "in.csv", *options)
     assert pd.read_parquet("p.parquet").id.tolist() == [*map(str, range(150)), *("x" * 50)]
 
 
 def test_predictions_are_not_overwritten_by_what_is_kept(vecprop, trained, people):
     people.assign(prediction=7).to_csv("in.csv", index=False)
-    done = vecprop("predict", trained / "spends.npz", "in.csv", "--keep", "prediction", "-o", "p.csv", code=2)
+    done = vecprop("predict", "spends.npz", "in.csv", "--keep", "prediction", "-o", "p.csv", code=2)
     assert done.stderr.startswith("--keep 'prediction' has the name of a column of predictions")
     assert not Path("p.csv").exists()
-    done = vecprop("predict", trained / "spends.npz", "in.csv", "--keep", "twon", code=3)
+    done = vecprop("predict", "spends.npz", "in.csv", "--keep", "twon", code=3)
     assert done.stderr == "The table has no column 'twon': did you mean 'town'?\n"
 
 
 def test_streams_are_read_and_written(vecprop, trained, people):
-    expected = vecprop("predict", trained / "spends.npz", trained / "people.csv").stdout
-    assert vecprop("predict", trained / "spends.npz", trained / "people.csv", "-o", "-").stdout == expected
+    expected = vecprop("predict", "spends.npz", "people.csv").stdout
+    assert vecprop("predict", "spends.npz", "people.csv", "-o", "-").stdout == expected
     people.to_parquet("in.parquet")
-    assert vecprop("predict", trained / "spends.npz", "in.parquet", "-o", "-").stdout == expected
-    text = (trained / "people.csv").read_bytes()
-    assert vecprop("predict", trained / "spends.npz", "-", text=text).stdout == expected
-    vecprop("evaluate", trained / "spends.npz", "-", text=text)
+    assert vecprop("predict", "spends.npz", "in.parquet", "-o", "-").stdout == expected
+    text = Path("people.csv").read_bytes()
+    assert vecprop("predict", "spends.npz", "-", text=text).stdout == expected
+    vecprop("evaluate", "spends.npz", "-", text=text)
     done = vecprop("train", "-", "--target", "buys", *FAST, text=text, code=2)
     assert done.stderr == "The table is standard input: name the model's file with -o.\n"
     vecprop("train", "-", "--target", "buys", "-o", "m.npz", *FAST, text=text)
     vecprop("export", "m.npz", "--to", "numpy", "-o", "-", code=2)
-    assert set(map(str, Path().iterdir())) == {"in.parquet", "m.npz", "m.toml"}
+    written = {"in.parquet", "m.npz", "m.toml"}
+    assert set(map(str, Path().iterdir())) == {"people.csv", "buys.npz", "spends.npz"} | written
 
 
 def test_a_model_is_not_written_over(vecprop, trained):
-    content = (trained / "spends.npz").read_bytes()
+    content = Path("spends.npz").read_bytes()
     Path("model.csv").write_bytes(content)
-    done = vecprop("predict", "model.csv", trained / "people.csv", "-o", "model.csv", "--force", code=2)
+    done = vecprop("predict", "model.csv", "people.csv", "-o", "model.csv", "--force", code=2)
     assert done.stderr == "model.csv is what is read: give another name with -o.\n"
     assert Path("model.csv").read_bytes() == content
 

@@ -128,25 +128,25 @@ def test_the_positive_class_of_a_command(vecprop, people, table):
 
 
 def test_predictions_as_json(vecprop, trained, people):
-    done = vecprop("predict", trained / "buys.npz", trained / "people.csv", "--json", "--keep", "town", "--chunk", 70)
+    done = vecprop("predict", "buys.npz", "people.csv", "--json", "--keep", "town", "--chunk", 70)
     rows = json.loads(done.stdout)
     assert [row["town"] for row in rows] == people["town"].tolist()
-    model = load(trained / "buys.npz")
+    model = load("buys.npz")
     assert [row["prediction"] for row in rows] == model.predict(people).tolist()
     np.testing.assert_array_equal([row["probability of yes"] for row in rows], model.predict_proba(people)[:, 1])
-    said = refused(vecprop, "predict", trained / "buys.npz", trained / "people.csv", "--json", "-o", "p.csv")
+    said = refused(vecprop, "predict", "buys.npz", "people.csv", "--json", "-o", "p.csv")
     assert said == "--json writes the predictions to standard output, and -o to p.csv: give one of the two."
 
 
 def test_a_model_is_explained_with_and_without_a_table(vecprop, trained, people):
-    model, table = trained / "spends.npz", trained / "people.csv"
+    model, table = "spends.npz", "people.csv"
     done = vecprop("explain", model, table)
     assert done.stdout.startswith(f"How much the squared error of 200 rows of {table} rises when")
     assert done.stdout.splitlines()[2].split()[0] == "age"
     found = json.loads(vecprop("explain", model, table, "--json").stdout)["importances"]
     assert {name for each in found for name in each["columns"]} == {"age", "town", "visits", "buys"}
     assert found[0]["low"] <= found[0]["rise"] <= found[0]["high"]
-    for arguments in ([model], [trained / "buys.npz"]):
+    for arguments in ([model], ["buys.npz"]):
         assert "of rows drawn as in training changes on average" in vecprop("explain", *arguments).stdout
     people.drop(columns="spends").to_csv("new.csv", index=False)
     done = vecprop("explain", model, "new.csv", "-o", "importances.csv")
@@ -155,19 +155,14 @@ def test_a_model_is_explained_with_and_without_a_table(vecprop, trained, people)
     refused(vecprop, "explain", model, table, "--background", table)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        "predict M T --chunk 20",
-        "train --help",
-        *(pytest.param(long, marks=pytest.mark.long) for long in ("predict M T --json", "evaluate M T")),
-    ],
-)
+LONG = [pytest.param(f"{name} buys.npz people.csv", marks=pytest.mark.long) for name in ("predict --json", "evaluate")]
+
+
+@pytest.mark.parametrize("arguments", ["predict buys.npz people.csv --chunk 20", "train --help", *LONG])
 def test_a_closed_pipe_is_no_error(trained, arguments):
     command = "import sys; sys.argv[0] = 'vecprop'; from vecprop.app import main; main()"
-    arguments = arguments.replace("M", str(trained / "buys.npz")).replace("T", str(trained / "people.csv"))
     line = f"{shlex.join([sys.executable, '-c', command])} {arguments} | true; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True, cwd=trained)
     assert done.stdout == "0\n"
     assert all(line.startswith("Note: ") for line in done.stderr.splitlines())
 
