@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -49,24 +48,10 @@ def test_the_page_is_whole(told):
     out, _ = told
     page = (out / "index.html").read_text(encoding="utf-8")
 
-    class Pictures(HTMLParser):
-        found: set = set()  # noqa: RUF012
-        dark: set = set()  # noqa: RUF012
-        math = 0
-
-        def handle_starttag(self, tag, attrs):
-            if tag == "img":
-                self.found.add(dict(attrs)["src"])
-                assert dict(attrs)["alt"]
-            if tag == "source":
-                self.dark.add(dict(attrs)["srcset"])
-            self.math += tag == "math"
-
-    parser = Pictures()
-    parser.feed(page)
-    assert parser.found == PICTURES
-    assert parser.dark == DARK
-    assert parser.math > 10
+    assert set(re.findall(r'<img src="(.+?)" alt="[^"]', page)) == PICTURES
+    assert set(re.findall(r'<source srcset="(.+?)"', page)) == DARK
+    assert page.count("<img") == len(PICTURES)
+    assert page.count("<math") > 10
     assert "69.474040" in page
     assert "0.380753" in page
     for left_over in ("$", r"\(", r"\[", r"\delta"):
@@ -89,11 +74,8 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(vecprop):
     assert done.stderr.count("\n") == 1
 
 
-def test_usage(vecprop):
+def test_the_version(vecprop):
     assert vecprop("--version").stdout == f"vecprop {vp.__version__}\n"
-    assert "demo" in vecprop("--help").stdout
-    vecprop("demo", "--seed", -1, code=2)
-    vecprop("dance", code=2)
 
 
 def test_missing_extras_are_one_sentence():

@@ -197,15 +197,6 @@ def test_a_column_of_weights(vecprop, people):
     assert "In the test: Column 'w'" not in vecprop("train", "weighed.csv", *options).stderr
 
 
-@pytest.mark.parametrize(
-    ("weight", "said"),
-    [("many", "200 value(s) that are no weights"), (-1, "weights are numbers from 0 to"), (0, "is zero in all rows")],
-)
-def test_weights_that_are_none(vecprop, people, weight, said):
-    people.assign(w=weight).to_csv("weighed.csv", index=False)
-    assert said in vecprop("train", "weighed.csv", "--target", "buys", "--weight", "w", *FAST, code=3).stderr
-
-
 def test_results_are_text_on_stdout_and_notes_on_stderr(vecprop, table, people):
     people.assign(constant=1).to_csv("more.csv", index=False)
     done = vecprop("train", "more.csv", "--target", "buys", *FAST)
@@ -306,14 +297,6 @@ def test_a_run_is_made_again_by_the_command_as_printed(vecprop, table, people):
     np.testing.assert_array_equal(vp.load("my people.npz").ensemble_.theta, theta)
 
 
-def test_tables_of_other_years_become_other_models(vecprop, people):
-    for year in (2023, 2024):
-        people.to_csv(f"sales.{year}.csv", index=False)
-        vecprop("train", f"sales.{year}.csv", "--target", "buys", *FAST)
-    assert {path.name for path in Path().glob("*.npz")} == {"sales.2023.npz", "sales.2024.npz"}
-    assert {path.name for path in Path().glob("*.toml")} == {"sales.2023.toml", "sales.2024.toml"}
-
-
 def test_no_file_that_is_read_is_written_and_none_twice(vecprop, table, people):
     people.to_csv("test.csv", index=False)
     done = vecprop("train", table, "--target", "buys", "--test", "test.csv", "-o", "test.csv", "--force", *FAST, code=2)
@@ -341,11 +324,6 @@ def test_an_interrupted_run_replaces_an_old_model_only_if_asked(vecprop, table, 
     assert f"what was trained is saved in {name}." in done.stderr
     assert vp.load(name).random_state == 1
     assert Path("page.interrupted.html").exists() == (not asked)
-
-
-def test_a_column_of_that_name_interrupts_nothing(vecprop, people):
-    people.assign(interrupted=1).to_csv("in.csv", index=False)
-    vecprop("train", "in.csv", "--target", "buys", *FAST)
 
 
 def test_whole_numbers_with_missing_values_are_whole_classes(vecprop, result_of, people):

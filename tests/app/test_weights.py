@@ -39,7 +39,9 @@ def test_a_wrong_weight_is_named_by_its_line_wherever_its_row_goes(vecprop, weig
     assert str(raised.value).startswith(said)
 
 
-def test_a_weight_too_large_is_refused_in_a_file_of_test_rows(vecprop, weighed):
+def test_weights_of_zero_alone_and_too_large_ones_of_test_rows_are_refused(vecprop, weighed):
+    weighed.assign(w=0).to_csv("w.csv", index=False)
+    assert "is zero in all rows" in vecprop("train", "w.csv", "--weight", "w", *COMMAND, code=3).stderr
     weighed.to_csv("w.csv", index=False)
     weighed[:50].assign(a=lambda own: own["a"] + 1, w=[1.0] * 49 + [1e31]).to_csv("test.csv", index=False)
     done = vecprop("train", "w.csv", "--test", "test.csv", "--weight", "w", *COMMAND, code=3)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
-from vecprop.pictures import plot_classes
+from vecprop.pictures import plot_classes, plot_decision_boundary, plot_hidden_space
 from vecprop.pictures.plane import checked_classes
 from vecprop.pictures.style import COLOURS, INK, MARKERS, TINTS, colour, ink, marker, tint
 
@@ -31,11 +31,13 @@ def test_any_two_features_with_names(legend):
     assert (ax.get_xlabel(), ax.get_ylabel(), legend(ax)) == ("c", "a", ["no", "yes"])
 
 
-def test_the_artist_takes_arguments_and_the_axes_are_those_given():
-    ax: Any = plt.subplots()[1]
-    assert plot_classes(X, T, ax, s=7, alpha=0.5) is ax
-    assert ax.collections[0].get_sizes() == [7]
-    assert ax.collections[0].get_alpha() == 0.5
+@pytest.mark.parametrize("solid", [False, True])
+def test_the_artist_takes_arguments_and_the_axes_are_those_given(circles, solid):
+    for plot in [plot_hidden_space] if solid else [plot_classes, plot_decision_boundary]:
+        ax: Any = plt.subplots(subplot_kw={"projection": "3d"} if solid else {})[1]
+        assert plot(*circles[2 if plot is plot_classes else 0 :], ax=ax, s=7, alpha=0.5) is ax
+        rows = ax.collections[0 if solid else -1]
+        assert (rows.get_sizes()[0], rows.get_alpha()) == (7, 0.5)
 
 
 def test_the_legend_of_a_figure_of_our_own_hides_no_data():
