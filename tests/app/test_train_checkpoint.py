@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from vecprop.tables.ensemble.ensemble_fit import INTERRUPTED
+from vecprop.tables.ensemble.ensemble import INTERRUPTED
 
 import vecprop as vp
 from killing import Killed, kill_at

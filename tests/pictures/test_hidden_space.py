@@ -131,7 +131,7 @@ def test_principal_axes_do_not_depend_on_the_sign_that_the_svd_happens_to_choose
 
 def test_two_units_have_two_principal_axes_and_equal_rows_no_shares():
     network, t = Network(2, [Dense(2), Dense(3)], SoftmaxCrossEntropy()), np.zeros(8, int)
-    ax: Any = plot_hidden_space(network, network.init(0), np.ones((8, 2)), t, axes="principal")
+    ax: Any = plot_hidden_space(network, network.init(0), np.zeros((8, 2)), t, axes="principal")
     assert labels(ax) == ["principal axis 1 (0%)", "principal axis 2 (0%)"]
 
 
