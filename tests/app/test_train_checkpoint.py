@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from vecprop.tables.ensemble.ensemble import INTERRUPTED
 
 import vecprop as vp
 from killing import Killed, kill_at
 from shared_commands import FAST
 from vecprop.app.training.job import TrainingJob
+from vecprop.tables.ensemble.ensemble import INTERRUPTED
 
 COMMAND = ("train", "people.csv", "--target", "buys", *FAST, "--checkpoint", "run")
 
