@@ -505,16 +505,8 @@ class Categories(Column):
         places = {name: place for place, name in enumerate(self.names.tolist())}
         missing = places.pop(MISSING, others)
         places.setdefault("", missing)
-        place = graph.node(
-            "LabelEncoder",
-            [column],
-            column.shape,
-            np.int64,
-            domain="ai.onnx.ml",
-            keys_strings=list(places),
-            values_int64s=list(places.values()),
-            default_int64=others,
-        )
+        labels = {"keys_strings": list(places), "values_int64s": list(places.values()), "default_int64": others}
+        place = graph.node("LabelEncoder", [column], column.shape, np.int64, domain="ai.onnx.ml", **labels)
         return graph.elementwise("Equal", place, graph.constant(np.arange(self.width), np.int64), dtype=bool)
 
     def to_source(self, name: str, source: Any) -> str:

@@ -63,16 +63,14 @@ class Baselines:
         """
         shares = np.bincount(self.y, self.weight, minlength=count) / self.weight.sum()
         linear = [("scaler", StandardScaler()), ("model", LogisticRegression(max_iter=200))]
-        each = {
-            NAIVE: np.tile(shares, (len(self.X_test), 1)),
-            LOGISTIC: self._probabilities(linear, *self._for_linear, count),
-        }
+        each = {NAIVE: np.tile(shares, (len(self.X_test), 1))}
+        each |= {LOGISTIC: self._probabilities(linear, *self._for_linear, count)}
         if count > MOST_CLASSES:
             return each
         rows, columns, columns_test, is_category = self._for_trees(count)
         stops = "auto" if np.unique(self.y[rows], return_counts=True)[1].min() > 1 else False  # on rows of each class
-        trees = HistGradientBoostingClassifier(random_state=self.seed)
-        trees.set_params(early_stopping=stops, **_of_columns(columns, is_category))
+        settings = {"early_stopping": stops, "random_state": self.seed} | _of_columns(columns, is_category)
+        trees = HistGradientBoostingClassifier(**settings)
         return each | {BOOSTING: self._probabilities([("model", trees)], rows, columns, columns_test, count)}
 
     def of_numbers(self) -> dict[str, np.ndarray]:
@@ -87,11 +85,9 @@ class Baselines:
         """
         wanted, (linear, errors, weight) = np.array(levels), self._linear
         boosted = [self._boosted(loss="quantile", quantile=level) for level in levels]
-        return {
-            NAIVE: np.tile(weighted_quantiles(self.y, wanted, self.weight), (len(self.X_test), 1)),
-            LINEAR: linear[:, None] + weighted_quantiles(errors, wanted, weight),
-            BOOSTING: np.stack(boosted, axis=1),
-        }
+        naive = np.tile(weighted_quantiles(self.y, wanted, self.weight), (len(self.X_test), 1))
+        linear = linear[:, None] + weighted_quantiles(errors, wanted, weight)
+        return {NAIVE: naive, LINEAR: linear, BOOSTING: np.stack(boosted, axis=1)}
 
     @property
     def _for_linear(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -131,8 +127,7 @@ class Baselines:
     def _boosted(self, **loss: Any) -> np.ndarray:
         """Return gradient boosting's predictions of the test."""
         rows, columns, columns_test, is_category = self._for_trees()
-        trees = HistGradientBoostingRegressor(random_state=self.seed, **loss)
-        trees.set_params(**_of_columns(columns, is_category))
+        trees = HistGradientBoostingRegressor(random_state=self.seed, **loss | _of_columns(columns, is_category))
         return _fitted([("model", trees)], columns, self.y[rows], self.weight[rows]).predict(columns_test)
 
 

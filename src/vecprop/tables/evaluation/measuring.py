@@ -121,12 +121,9 @@ def cross_validated(
     learned = [learned for learned, _ in splits(fold, is_time=parts.dependence.is_time)]
     models: list[Any] = [clone(model) for _ in folds]
     for of_fold in models:
-        of_fold.set_params(
-            **({"positive": positive_class(model)} if is_classifier(model) else {}),
-            stages=model.stages_,
-            budget=None,
-            checkpoint=model.checkpoint and model.checkpoint.part("cv"),
-        )
+        positive = {"positive": positive_class(model)} if is_classifier(model) else {}
+        checkpoint = model.checkpoint and model.checkpoint.part("cv")
+        of_fold.set_params(stages=model.stages_, budget=None, checkpoint=checkpoint, **positive)
     try:
         fit_together(models, [parts.training_of(rows) for rows in learned], progress)
     except TableError as error:

@@ -51,10 +51,9 @@ def doubt_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers
     if _most_are(_CLOCK.fullmatch, texts):
         return f"{texts[0]!r} may be a time of the day: write it as a number, such as one of hours, if it is an amount"
     if numbers > is_unread.sum():
-        return (
-            f"{numbers} values are numbers and {is_unread.sum()}, such as {series[is_unread].iloc[0]!r}, are not: if "
-            f"these are missing values, say so with columns={{{name!r}: 'number'}} (--numbers)"
-        )
+        unread = f"{is_unread.sum()}, such as {series[is_unread].iloc[0]!r}, are not"
+        settled = f"if these are missing values, say so with columns={{{name!r}: 'number'}} (--numbers)"
+        return f"{numbers} values are numbers and {unread}: {settled}"
     return doubt_on_amounts(texts)
 
 
@@ -158,10 +157,8 @@ def doubt_on_order(texts: list[str], reading: DateReading) -> str:
     """Return a sentence's end on dates in which day and month can be exchanged."""
     order = "day first" if any(form.startswith("day") and form[3] in "-/." for form in reading.forms) else "month first"
     other = "month first" if order == "day first" else "day first"
-    return (
-        f"no date such as {texts[0]!r} tells day from month, and they are read {order}: settle it with "
-        f"date_format={order!r} or {other!r} (--date-format)"
-    )
+    settled = f"settle it with date_format={order!r} or {other!r} (--date-format)"
+    return f"no date such as {texts[0]!r} tells day from month, and they are read {order}: {settled}"
 
 
 def doubt_on_short_years(texts: list[str], reading: DateReading) -> str:
@@ -223,10 +220,8 @@ class Asked:
         if self.decimal not in (None, ".", ","):
             raise ValueError(f"{self.decimal!r} is no decimal sign: give '.' or ','.")
         if self.date_format and not _is_format(self.date_format):
-            raise ValueError(
-                f"{self.date_format!r} is no format of dates: give one such as %d.%m.%Y, or 'day first', 'month first' "
-                "or 'excel'."
-            )
+            formats = "one such as %d.%m.%Y, or 'day first', 'month first' or 'excel'"
+            raise ValueError(f"{self.date_format!r} is no format of dates: give {formats}.")
 
     def kind(self, name: str) -> str | None:
         """Return the kind of a column, or None if it is not given."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -54,64 +54,59 @@ def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = l
     kind, texts = asked.kind(name), texts_of(series)
     plain = read_numbers(series, NumberReading())
     if kind == "number":
-        return _number(texts, not plain[1].any(), asked.decimal_of(name), decimal)
+        return Kind(kind, *_number(texts, not plain[1].any(), asked.decimal_of(name), decimal))
     if kind == "date":
         if date := _date(series, texts, asked.format_of(name), are_declared=True):
             return date
-        return Kind(
-            "date", DateReading(("yearmonthday",)) if _are_eight_digits(plain[0]) else DateReading(format=EXCEL)
-        )
+        digits = DateReading(("yearmonthday",))
+        return Kind("date", digits if _are_eight_digits(plain[0]) else DateReading(format=EXCEL))
     if kind or isinstance(series.dtype, pandas().CategoricalDtype):
         return Kind(kind or ("text" if are_texts(series) else "category"))
     if are_codes(texts):
         return Kind("code")
-    number = _number(texts, not plain[1].any(), asked.decimal_of(name), decimal)
-    assert isinstance(number.reading, NumberReading)
-    x, is_unread = plain if number.reading == NumberReading() else read_numbers(series, number.reading)
+    reading, doubt = _number(texts, not plain[1].any(), asked.decimal_of(name), decimal)
+    x, is_unread = plain if reading == NumberReading() else read_numbers(series, reading)
     if is_unread.sum() <= 0.1 * (is_unread | ~np.isnan(x)).sum():
         if _are_eight_digits(x):
             return Kind("date", DateReading(("yearmonthday",)))
         if all(map(_MONTH_OF_YEAR.fullmatch, texts)) and len({text.split(".")[0] for text in texts}) > 2:
             return Kind("date", DateReading(("month/year",)))
-        doubt = number.doubt or doubt_on_digits(series, x, name) or doubt_on_codes(texts, name)
-        return replace(number, doubt=doubt)
+        return Kind("number", reading, doubt or doubt_on_digits(series, x, name) or doubt_on_codes(texts, name))
     if date := _date(series, texts, asked.format_of(name)):
         return date
     doubt = doubt_on_names(series, texts, is_unread, int((~np.isnan(x)).sum()), name)
     return Kind("text" if are_texts(series) else "category", doubt=f"read as names, but {doubt}" if doubt else "")
 
 
-def _number(texts: list[str], are_plain: bool, given: str | None, decimal: Callable[[], str]) -> Kind:
-    """Return how numbers are read, whose texts may all be plain ones."""
+def _number(
+    texts: list[str], are_plain: bool, given: str | None, decimal: Callable[[], str]
+) -> tuple[NumberReading, str]:
+    """Return how numbers are read, whose texts may all be plain ones, and a doubt."""
     with_points = [text for text in texts if "." in text] if are_plain else texts
     is_told_by_one = are_plain and any(decimal_sign([text]) == "." for text in with_points)
     sign = "." if is_told_by_one else decimal_sign(with_points)
     if not sign.startswith("?") or given:
-        return Kind("number", NumberReading() if are_plain and not given else NumberReading.of(texts, given))
+        return NumberReading() if are_plain and not given else NumberReading.of(texts, given), ""
     of_others = decimal()
     reading = NumberReading.of(texts, of_others)
     example = next(text for text in texts if decimal_sign([text]).startswith("?"))
     if reading == NumberReading() and not any(text.lstrip("+-").isdecimal() for text in texts):
         are_all = len(texts) >= FEW and all(decimal_sign([text]) == "?." for text in texts)
         if not are_all:  # points before three digits may be between thousands in all of many texts
-            return Kind("number", reading)
+            return reading, ""
     other = "," if of_others == "." else "."
     either = NumberReading.of([example], other).value(example)
-    doubt = (
-        f"{example!r} is read as {reading.value(example):g}, but may be {either:g} too: settle it with "
-        f"decimal={of_others!r} or {other!r} (--decimal)"
-    )
-    return Kind("number", reading, doubt)
+    doubt = f"{example!r} is read as {reading.value(example):g}, but may be {either:g} too"
+    return reading, f"{doubt}: settle it with decimal={of_others!r} or {other!r} (--decimal)"
 
 
 def target_reading(y: Any, name: str, frame: Any, asked: Asked) -> tuple[NumberReading, str]:
     """Return how a target of numbers is read, in doubt with the sign of the table's columns; and a note on it."""
     texts = texts_of(y)
     are_plain = not read_numbers(y, NumberReading())[1].any()
-    kind = _number(texts, are_plain, asked.decimal_of(name), lambda: common_decimal(frame, asked))
-    assert isinstance(kind.reading, NumberReading)
-    note = f"is read as {kind.reading}" if kind.reading != NumberReading() else ""
-    return kind.reading, "; ".join(filter(None, (note, kind.doubt)))
+    reading, doubt = _number(texts, are_plain, asked.decimal_of(name), lambda: common_decimal(frame, asked))
+    note = f"is read as {reading}" if reading != NumberReading() else ""
+    return reading, "; ".join(filter(None, (note, doubt)))
 
 
 def target_doubt(y: Any) -> str:

@@ -1,6 +1,7 @@
 """Parquet, Arrow and Feather files as Arrow tables, which are checked as far as the files allow it."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -183,18 +184,17 @@ def _fits(column: Any, statistics: Any) -> bool:
         return False
     if types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    texts = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
-    numbers = (types.is_integer, types.is_float32, types.is_float64, types.is_boolean, types.is_decimal)
-    times = (types.is_date32, types.is_timestamp)
-    is_text = any(is_kind(column.type) for is_kind in texts)
-    if not statistics.has_min_max or not (is_text or any(is_kind(column.type) for is_kind in numbers + times)):
+    is_text = str(column.type) in ("string", "large_string", "binary", "large_binary")
+    is_number = re.match(r"u?int\d|float|double|bool|decimal|date32|timestamp", str(column.type))
+    if not statistics.has_min_max or not (is_text or is_number):
         return True
     found = compute.min_max(column)  # type: ignore[attr-defined]
     low, high = found["min"].as_py(), found["max"].as_py()
     if low is None:
         return False
-    least, most = statistics.min, statistics.max
-    return (least <= low and high <= most) if is_text else (low, high) == (least, most)
+    if is_text:
+        return statistics.min <= low and high <= statistics.max
+    return (low, high) == (statistics.min, statistics.max)
 
 
 def one_line_errors(path: Path, read: Callable[[], T]) -> T:

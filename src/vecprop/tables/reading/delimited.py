@@ -139,18 +139,11 @@ class Separated:
         """Read the file, or some lines of it, as text; in columns of words, only empty values are missing."""
         names = self.names()
         is_packed = self.path.suffix.lower() == ".zst"  # for which pandas needs another package
-        return pandas().read_csv(
-            text or (opened(self.path) if is_packed else self.path),
-            sep=self.separator,
-            encoding=self.encoding,
-            index_col=False,
-            dtype=str,
-            names=names,
-            skipinitialspace=True,
-            keep_default_na=False,
-            na_values={name: [""] if name in words else list(MISSING_WORDS) for name in names},
-            **{"header": 0, **settings},
-        )
+        source = text or (opened(self.path) if is_packed else self.path)
+        missing = {name: [""] if name in words else list(MISSING_WORDS) for name in names}
+        plain = {"header": 0, "index_col": False, "dtype": str, "skipinitialspace": True, "keep_default_na": False}
+        of_file = {"sep": self.separator, "encoding": self.encoding, "names": names, "na_values": missing}
+        return pandas().read_csv(source, **plain | of_file | settings)
 
     def rows(
         self, errors: str = "replace", after: int = 0
@@ -198,9 +191,8 @@ class Separated:
         except pd.errors.EmptyDataError as error:
             raise TableError(f"{self.path} is empty.") from error
         except UnicodeError as error:
-            raise TableError(
-                f"{self.path} begins as {self.encoding} and does not go on so ({first_line(error)}): save it as UTF-8."
-            ) from error
+            said = f"begins as {self.encoding} and does not go on so ({first_line(error)}): save it as UTF-8"
+            raise TableError(f"{self.path} {said}.") from error
         except _BROKEN as error:
             raise TableError(f"{self.path} cannot be read to its end: {first_line(error)}.") from error
 

@@ -102,13 +102,8 @@ def _of_array(array: Any, estimator: Any) -> Frame:
         made = "call its collect()" if hasattr(array, "collect") else "make it one, pandas.DataFrame(X)"
         raise TableError(f"X is a {type(array).__name__}, not a data frame: {made}.")
     is_object = np.asarray(array).dtype.kind in "OUS" if isinstance(array, np.ndarray | list) else False
-    X: Any = check_array(
-        array,
-        dtype=object if is_object else "numeric",  # type: ignore[arg-type]
-        ensure_all_finite=False,
-        estimator=estimator,
-        input_name="X",
-    )
+    settings: Any = {"dtype": object if is_object else "numeric", "ensure_all_finite": False, "input_name": "X"}
+    X: Any = check_array(array, estimator=estimator, **settings)
     frame = pandas().DataFrame(X, columns=names_of_array(X.shape[1]))
     return frame.infer_objects() if is_object else frame
 

@@ -90,9 +90,8 @@ class TableParts:
         start = 0
         for part in self.parts:
             frame = part.frame(is_checked=True)
-            frame.index = pandas().RangeIndex(start, start + len(frame))
+            yield frame.set_axis(pandas().RangeIndex(start, start + len(frame)))
             start += len(frame)
-            yield frame
 
 
 def frames_of(

@@ -60,16 +60,10 @@ def _encoded(x, edges, scores, how, marks_missing, has_scores, stride, inputs):
 
 def encode(x, rows, edges, count, scores, has_scores, how, marks_missing, stride, inputs):
     """Write the inputs of ``rows`` numbers; arguments are addresses, counts, and the inputs of a row as the stride."""
-    _encoded(
-        doubles_at(x, rows),
-        doubles_at(edges, count),
-        doubles_at(scores, count),
-        doubles_at(how, 7),
-        marks_missing,
-        has_scores,
-        stride,
-        numbers_at(inputs, rows * stride, np.float32(0)),
-    )
+    numbers, table = doubles_at(x, rows), doubles_at(edges, count)
+    kept, settings = doubles_at(scores, count), doubles_at(how, 7)
+    to = numbers_at(inputs, rows * stride, np.float32(0))
+    _encoded(numbers, table, kept, settings, marks_missing, has_scores, stride, to)
 
 
 @cache

@@ -18,13 +18,8 @@ def template(name: str) -> Any:
     """Return a template of this folder."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    pages = Environment(
-        loader=PackageLoader("vecprop.tables.evaluation.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    settings: Any = {"autoescape": True, "undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    pages = Environment(loader=PackageLoader("vecprop.tables.evaluation.report", ""), **settings)
     pages.filters |= {
         "figures": figures,
         "interval": lambda of: f"{figures(of.value)} ({figures(of.low)} to {figures(of.high)})",
@@ -94,9 +89,8 @@ def drawn(alt: str, draw: Callable[..., Any], *arguments: Any, height: float = 2
         warnings.filterwarnings("ignore", "Glyph")  # which the fonts of the page have
         figure = Figure((WIDTH, height), layout="constrained")
         draw(figure.subplots(), *arguments)
-        figure.savefig(
-            stream, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        )
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(stream, format="svg", transparent=True, metadata=nothing)
     text = stream.getvalue()
     (size,), body = re.findall(r'viewBox="[^"]*"', text), text.partition("</style>")[2].partition("</defs>")[2]
     body = re.sub(r"<[^>]*>", lambda tag: _of_the_page(tag[0]), body.strip())

@@ -62,8 +62,7 @@ def spread(values: list[float]) -> tuple[float, float] | None:
     >>> spread([0.1, 0.1 + 2e-17, 0.3 - 0.2])
     (0.1, 0.0)
     """
-    finite = [value for value in values if isfinite(value)]
-    if len(finite) < 2:
+    if len(finite := list(filter(isfinite, values))) < 2:
         return None
     middle, deviation = mean(finite), stdev(finite)
     return middle, deviation if deviation > 1e-12 * abs(middle) else 0.0
