@@ -1,7 +1,5 @@
 """A real cluster, of processes on this machine, some of which are killed: the bits of training here."""
 
-import os
-import random
 import signal
 import threading
 import time
@@ -21,7 +19,6 @@ from vecprop.train.population import bundles
 dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
 
-KILLS = 2
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(400, 6)).astype(np.float32)
 y = (X[:, 0] * X[:, 1] > 0).astype(int)
@@ -74,31 +71,6 @@ def assert_bits(results, expected):
         of.assert_equal(found, own)
 
 
-class Killer:
-    """Kills workers with -9 while a block runs: one at a time, or all at once."""
-
-    def __init__(self, cluster, all_at_once):
-        self.cluster, self.all_at_once, self.kills = cluster, all_at_once, 0
-        self.over, self.thread = threading.Event(), threading.Thread(target=self.kill, daemon=True)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def kill(self):
-        while not self.over.wait(0.2) and self.kills < KILLS:
-            nannies = [nanny for nanny in self.cluster.workers.values() if nanny.process is not None]
-            # For one that is only starting, Dask starts no other.
-            pids = [nanny.pid for nanny in nannies if nanny.status.name == nanny.process.status.name == "running"]
-            for pid in pids if self.all_at_once else random.Random(self.kills).sample(pids, min(len(pids), 1)):
-                os.kill(pid, signal.SIGKILL)
-            self.kills += bool(pids)
-
-    def __exit__(self, *error):
-        self.over.set()
-        self.thread.join()
-
-
 def test_bits_are_those_of_training_here_with_one_two_and_four_workers(cluster, client):
     members = [*population(60), *of.MEMBERS]
     expected = vp.train_population(members, of.X, of.T)
@@ -110,15 +82,6 @@ def test_bits_are_those_of_training_here_with_one_two_and_four_workers(cluster, 
         workers = vp.cluster.DaskWorkers(client)
         assert_bits(vp.train_population(members, of.X, of.T, workers=workers, progress=seen.append), expected)
         assert seen[-1].ended == len(members)
-
-
-@pytest.mark.parametrize("all_at_once", [False, True], ids=["one by one", "all at once"])
-def test_bits_stay_when_workers_are_killed(cluster, client, all_at_once):
-    members = population(1000)
-    with Killer(cluster, all_at_once) as killer:
-        results = vp.train_population(members, of.X, of.T, workers=vp.cluster.DaskWorkers(client))
-    assert killer.kills
-    assert_bits(results, vp.train_population(members, of.X, of.T))
 
 
 def test_a_cluster_that_has_gone_is_said(cluster, client, monkeypatch):

@@ -84,17 +84,9 @@ def test_bundles_are_given_out_when_there_is_room():
     [
         ([KilledWorker()] * 20, (), r"The workers that trained 2 members from member \d+ on died 8 times: look"),
         (["lost"] * 20, (), "All workers that had the data were lost, 2 times in a row: look at"),
-        (
-            ["lost"] * 20,
-            [(1.0, {"worker": "tcp://b"})],
-            "ended 1 times since they used more than their memory, tcp://b last",
-        ),
+        (["lost"] * 20, [(1.0, {"worker": "tcp://b"})], "ended 1 times since they .*, tcp://b last"),
         ([MemoryError()], (), "A worker has too little memory to train 2 members from member 0 on: give"),
-        (
-            [KilledWorker()],
-            [(1.0, {"worker": "tcp://a"})],
-            "Worker tcp://a was ended while it trained 2 members from member 0 on since it used more than its memory",
-        ),
+        ([KilledWorker()], [(1.0, {"worker": "tcp://a"})], "tcp://a was ended .* since it used more than its memory"),
     ],
 )
 def test_what_is_lost_too_often_is_said(cues, events, sentence):

@@ -181,6 +181,7 @@ class DaskBlocks:
         while future.status in ("pending", "lost"):
             if not ended.wait(LOOK):
                 threads_of(self._client)
+            ended.clear()
         if future.status == "error":
             error = future.exception()
             if hasattr(error, "allowed_failures"):  # as Dask's KilledWorker has

@@ -6,6 +6,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Self
 from uuid import uuid4
 
@@ -60,25 +61,23 @@ def stop(token: str) -> None:
     _asked.setdefault(token, []).append(True)
 
 
+@dataclass(eq=False)
 class Delivery:
-    """The delivery of bundles to the workers of a client."""
+    """The delivery of bundles to the workers of a client, which have to be like `here`, if that is given."""
 
-    def __init__(
-        self,
-        client: Any,
-        function: Callable[[Any, Any], Any],
-        bundles: Sequence[Any],
-        data: Any,
-        retries: int,
-        same_bits: bool,
-    ) -> None:
-        self.client, self.function, self.bundles, self.data = client, function, bundles, data
-        self.retries, self.here, self.token = retries, machine() if same_bits else None, uuid4().hex
-        self.waiting, self.pending = deque(range(len(bundles))), {}
+    client: Any
+    function: Callable[[Any, Any], Any]
+    bundles: Sequence[Any]
+    data: Any
+    retries: int
+    here: dict[str, str] | None
+
+    def __post_init__(self) -> None:
+        self.token, self.came = uuid4().hex, threading.Event()
+        self.waiting, self.pending = deque(range(len(self.bundles))), {}
         self.placed: Any = None
-        self.losses, self.deaths = 0, dict.fromkeys(range(len(bundles)), 0)
+        self.losses, self.deaths = 0, [0] * len(self.bundles)
         self.unlike: set[str] = set()
-        self.came = threading.Event()
 
     def results(self) -> Iterator[tuple[int, Any]]:
         """Yield the place of each bundle and its result, as they come."""
@@ -321,7 +320,8 @@ class DaskWorkers:
         """
         with _beside_its_task():
             client = connected(self.client, type(self).__name__)
-            yield from Delivery(client, function, bundles, data, self.retries, self.same_bits).results()
+            here = machine() if self.same_bits else None
+            yield from Delivery(client, function, bundles, data, self.retries, here).results()
 
 
 @contextmanager

@@ -96,7 +96,17 @@ class CompiledTrainingLoop(CompiledSteps):
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return the reason."""
         state = self.state
-        reason: Reason | None = self.measure()
+        if self.plan.running and not self.validation_batch:
+            reason: Reason | None = self.run.start(None, None, None)
+        else:
+            known = self.first_losses(self.pace > LONG)
+            if not np.isfinite([known.losses, known.validation_losses]).all():
+                self.batch.require_finite_inputs()
+            reason = self.run.start(
+                None if self.plan.running else known.losses[0],
+                known.validation_losses[0] if self.validation_batch else None,
+                known.validation_scores[0] if self.plan.score else None,
+            )
         while reason is None and state.epoch < state.epochs:
             intervals = (hook.interval for hook in self.run.hooks)
             count = int(min(max(SECONDS / self.pace, 1), state.epochs - state.epoch, *intervals))
@@ -104,19 +114,6 @@ class CompiledTrainingLoop(CompiledSteps):
             rates = rates_of(self.optimizer, self.schedule, self.run.steps, steps, state.step, state.schedule)
             reason = holding_back_interrupts(lambda received: self.some_epochs(count, rates, received))  # noqa: B023
         return reason or "epochs"
-
-    def measure(self) -> Reason | None:
-        """Record the losses and the score before the first epoch, if the history has them; return a reason to stop."""
-        if self.plan.running and not self.validation_batch:
-            return self.run.start(None, None, None)
-        known = self.first_losses(self.pace > LONG)
-        if not np.isfinite([known.losses, known.validation_losses]).all():
-            self.batch.require_finite_inputs()
-        return self.run.start(
-            None if self.plan.running else known.losses[0],
-            known.validation_losses[0] if self.validation_batch else None,
-            known.validation_scores[0] if self.plan.score else None,
-        )
 
     def some_epochs(self, count: int, rates: np.ndarray, interrupts: list[Any]) -> Reason | None:
         """Run some epochs and record those that are done; return a reason to stop, if there is one."""
