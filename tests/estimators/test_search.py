@@ -409,11 +409,7 @@ def test_interrupts_end_the_search(monkeypatch):
     ("arguments", "error", "says"),
     [
         ({}, ValueError, "give one of the two"),
-        (
-            {"param_grid": {"alpha": loguniform(0.1, 1)}},
-            TypeError,
-            "'alpha' is a distribution: give param_distributions=",
-        ),
+        ({"param_grid": {"alpha": loguniform(0.1, 1)}}, TypeError, "'alpha' is a distribution: give param_distributio"),
         ({"param_grid": RATES, "param_distributions": RATES}, ValueError, "give one of the two"),
         ({"estimator": LogisticRegression(), "param_grid": {}}, TypeError, "this is LogisticRegression: use scikit-"),
         ({"param_grid": []}, ValueError, "There is no setting to try"),

@@ -1,10 +1,7 @@
 """The memory of searches and of early stopping: rows are chosen and scaled as they are read, to the bit as ever."""
 
-import subprocess
-import sys
 import tracemalloc
 import warnings
-from textwrap import dedent
 
 import numpy as np
 import pytest
@@ -291,57 +288,11 @@ def test_what_a_row_takes(fit, most):
     assert peak(fit, (narrow, (narrow[:, 0] > 0).astype(int))) < most * rows
 
 
-ON_A_DISK = """
-    import sys, threading, time, warnings
-    warnings.simplefilter("ignore")
-    import numpy as np
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import MinMaxScaler, StandardScaler
-    from vecprop import MLPClassifier, MLPSearchCV
-
-    def anonymous():
-        with open("/proc/self/status") as status:
-            return 1024 * next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
-
-    model = MLPClassifier((16,), max_iter=1, batch_size=1024, random_state=0, n_jobs=2)
-    X = np.load(sys.argv[1], mmap_mode="r")
-    y = (np.asarray(X[:, 0]) > 0).astype(int)
-    fit = {call}
-    fit(X[:33_000], y[:33_000])  # so that nothing is compiled or imported later
-    before, most, ended = anonymous(), [0], []
-
-    def look():
-        while not ended:
-            most[0] = max(most[0], anonymous())
-            time.sleep(0.002)
-
-    watch = threading.Thread(target=look)
-    watch.start()
-    fit(X, y)
-    ended.append(True)
-    watch.join()
-    print((most[0] - before) / X.nbytes)
-"""
-
-
-@pytest.mark.long
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize(
-    "call",
-    [
-        'MLPSearchCV(model, {"alpha": [1e-4, 1e-2]}, cv=10).fit',
-        'MLPSearchCV(make_pipeline(StandardScaler(), model), {"mlpclassifier__alpha": [1e-4, 1e-2]}, cv=10).fit',
-        'MLPSearchCV(make_pipeline(MinMaxScaler(), model), {"mlpclassifier__alpha": [1e-4, 1e-2]}, cv=10).fit',
-        "model.set_params(early_stopping=True).fit",
-    ],
-)
-def test_rows_on_a_disk_stay_there(call, tmp_path):
-    rows, path = np.random.default_rng(0), tmp_path / "X.npy"
-    X = np.lib.format.open_memmap(path, "w+", np.float32, (200_000, 256))
-    for start in range(0, len(X), 4000):
-        X[start : start + 4000] = rows.normal(3, 2, size=(4000, 256))
-    X.flush()
-    script = dedent(ON_A_DISK).format(call=call)
-    ran = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
-    assert float(ran.stdout) < 0.1
+@pytest.mark.parametrize("scaler", [StandardScaler(), None, MinMaxScaler()])
+def test_rows_on_a_disk_stay_there(scaler, table, tmp_path):
+    np.save(tmp_path / "X.npy", table[0])
+    estimator = MODEL if scaler is None else make_pipeline(scaler, MODEL)
+    on_disk = np.load(tmp_path / "X.npy", mmap_mode="r"), table[1]
+    assert peak(searched(estimator), on_disk) < ROW_NUMBERS + TILES
+    if scaler is None:
+        assert peak(fresh(MODEL, early_stopping=True).fit, on_disk) < ROW_NUMBERS + TILES

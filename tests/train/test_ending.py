@@ -171,12 +171,6 @@ def test_divergence_of_the_validation_loss_is_named():
         fit(validation=(VALIDATION[0], 1e300 * VALIDATION[1]))
 
 
-@pytest.mark.parametrize("rule", [{"patience": 0}, {"tolerance": -1}])
-def test_bad_early_stopping(rule):
-    with pytest.raises(ValueError, match="EarlyStopping needs"):
-        vp.EarlyStopping(**rule)
-
-
 def test_a_callback_may_answer_with_a_numpy_bool():
     assert fit(epochs=10, callbacks=[lambda state: state.history.last_loss < 100]).reason == "callback"
 
@@ -239,10 +233,7 @@ def test_stagnation_of_the_score_is_scikit_learns_rule(engine):
 @pytest.mark.parametrize(
     ("arguments", "pattern"),
     [
-        (
-            {"validation_score": "f1", "validation": VALIDATION},
-            "validation_score is 'f1', but it is one of accuracy, su",
-        ),
+        ({"validation_score": "f1", "validation": VALIDATION}, "validation_score is 'f1', but it is one of accuracy,"),
         ({"validation_score": "r2"}, "no rows of validation"),
         (
             {"validation_score": "r2", "validation": (*VALIDATION, np.zeros(10)), "network": SUMMED},

@@ -295,17 +295,7 @@ def test_the_progress_bar_shows_the_pace(monkeypatch):
         ({"schedule": vp.Cosine}, TypeError, "schedule is <class"),
         ({"callbacks": print}, TypeError, "a list of functions"),
         ({"state": fit()}, TypeError, r"result\.state of an earlier call"),
-        (
-            {"state": fit().state, "schedule": vp.Adaptive()},
-            ValueError,
-            r"The state comes from a schedule with \[\], not \['best'",
-        ),
         ({"validation": (np.stack([X, X]), T)}, ValueError, r"validation data have the members \(2,\)"),
-        (
-            {"optimizer": vp.Adam(), "state": fit().state},
-            ValueError,
-            "The state comes from the optimizer Momentum, not Adam",
-        ),
     ],
 )
 def test_bad_arguments(arguments, error, pattern):
