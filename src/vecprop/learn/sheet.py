@@ -43,10 +43,6 @@ def network_of_shape(shape: str, activation: str = "logistic", loss: str = "soft
     return Network(inputs, layers[:-1], LOSSES[loss](reduction="sum"))
 
 
-MOST_ROWS, MOST_UNITS = 50, 50
-ATTEMPTS = 100
-"""The most draws of numbers until no unit is without error, which would leave nothing to compute."""
-
 DECIMALS = 3
 """The number of decimals that are asked for."""
 
@@ -93,9 +89,9 @@ class Worksheet:
     def __post_init__(self) -> None:
         """Refuse what makes no sheet."""
         network_of_shape(self.shape, self.activation, self.loss)
-        if max(map(int, self.shape.split("-"))) > MOST_UNITS:
-            raise ValueError(f"A worksheet has at most {MOST_UNITS} units in a layer, not {self.shape}.")
-        for what, value, least, most in (("rows", self.rows, 1, MOST_ROWS), ("seed", self.seed, 0, 2**53)):
+        if max(map(int, self.shape.split("-"))) > 50:
+            raise ValueError(f"A worksheet has at most 50 units in a layer, not {self.shape}.")
+        for what, value, least, most in (("rows", self.rows, 1, 50), ("seed", self.seed, 0, 2**53)):
             if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
                 raise ValueError(f"A worksheet takes {what} from {least} to {most}, not {value!r}.")
         if not isinstance(self.name, str) or len(self.name) > 200:
@@ -109,7 +105,7 @@ class Worksheet:
     @cached_property
     def trace(self) -> Trace:
         """All values: the solution."""
-        for attempt in range(ATTEMPTS):
+        for attempt in range(100):  # until no unit is without error, which would leave nothing to compute
             drawn = self._drawn(np.random.default_rng([self.seed, attempt]))
             if _is_worth_it(drawn):
                 break

@@ -25,9 +25,6 @@ OFTEN: dict[str, Callable[[Any, Any], Any]] = {
 }
 """The changes that are looked for together with a known mistake."""
 
-ROWS = ("z", "X", "T", "Y", "H", "Eo", "Eh")
-"""The arguments that have a row for each row of data."""
-
 
 @dataclass(frozen=True)
 class Trial:
@@ -141,7 +138,8 @@ def _candidates(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callabl
     for words, rows in OF_ROWS:
 
         def of_rows(*args: Any, rows: slice = rows) -> Any:
-            return exact(*(a[rows] if name in ROWS else a for name, a in zip(task.arguments, args, strict=True)))
+            has_rows = [name in ("z", "X", "T", "Y", "H", "Eo", "Eh") for name in task.arguments]
+            return exact(*(a[rows] if has else a for has, a in zip(has_rows, args, strict=True)))
 
         yield Mistake(words, "axis", of_rows)
     if parts:

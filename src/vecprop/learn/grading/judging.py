@@ -154,14 +154,11 @@ def _unknown(task: Task, trials: list[Trial]) -> Mistake:
             return Mistake("the result is not finite", "argument")
         if same(valued[0].found, valued[1].found) and same(valued[0].found, valued[-2].found):
             return Mistake("the result is the same for other arguments: they are not used", "argument")
-    if unlike:
-        return Mistake(f"the shape of the result is wrong: it is {np.shape(first.found)}", "shape")
-    shaped = [trial for trial in valued if not fits(trial.found, trial.expected, task.result)]
-    if shaped and task.result in ("array", "bias"):
-        shape, words = np.shape(shaped[0].found), CASES[shaped[0].case].words
-        return Mistake(f"the shape of the result is wrong: for {words} it is {shape}", "shape")
-    if task.result == "list" and len(as_list(first.found) or ()) != len(first.expected):
-        count = len(as_list(first.found) or ())
+    shaped = next((trial for trial in valued if not fits(trial.found, trial.expected, task.result)), None)
+    if shaped and task.result != "list":
+        where = f"for {CASES[shaped.case].words} " if shaped.case else ""
+        return Mistake(f"the shape of the result is wrong: {where}it is {np.shape(shaped.found)}", "shape")
+    if task.result == "list" and (count := len(as_list(first.found) or ())) != len(first.expected):
         return Mistake(f"the list has {count} parts, but should have {len(first.expected)}", "list")
     return Mistake(f"the numbers are wrong{_share(first)}", "entry")
 

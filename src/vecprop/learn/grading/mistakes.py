@@ -45,11 +45,6 @@ def softmax(z: Any, axis: int | None = 1) -> Any:
     return np.exp(z) / np.sum(np.exp(z), axis=axis, keepdims=True)
 
 
-def logistic(z: Any) -> Any:
-    """Return the plain logistic function."""
-    return 1 / (1 + np.exp(-z))
-
-
 def slope(y: Any) -> Any:
     """Return the logistic function's slope where its value is y."""
     return y * (1 - y)
@@ -251,8 +246,7 @@ list | the two lists are joined instead of added | [*ls_of_params, *Ms]
 """,
 }
 
-_SCOPE = {**functions(), "logistic": logistic, "softmax": softmax, "slope": slope, "passed": passed}
-_SCOPE["one_by_one"] = one_by_one
+_SCOPE = {**functions(), "softmax": softmax, "slope": slope, "passed": passed, "one_by_one": one_by_one}
 _ONE_OF = re.compile(r"\[([^][]*\|[^][]*)\]")
 
 

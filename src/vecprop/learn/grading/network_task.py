@@ -18,9 +18,8 @@ from .student import Outcome
 from .tasks import PRECISION, Task, as_list, same, shown
 
 NAME = "loss_and_gradient"
-ROWS = 7
 CASES = (
-    ("7 rows", ROWS),
+    ("7 rows", 7),
     ("4 rows", 4),
     ("one row", 1),
     ("two rows", 2),
@@ -28,8 +27,8 @@ CASES = (
     ("large inputs", 6),
     ("inputs that saturate the first layer", 9),
     ("outputs far from 0", 12),
-    ("other numbers in the same shapes", ROWS),
-    ("the first numbers again", ROWS),
+    ("other numbers in the same shapes", 7),
+    ("the first numbers again", 7),
 )
 """The arguments that a function is tried on: a description, and the number of rows. The last repeat the first."""
 

@@ -31,11 +31,6 @@ IMPORTS = (ast.Import, ast.ImportFrom)
 DEFINITIONS = (*IMPORTS, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 SIMPLE = (ast.Constant, ast.Lambda, ast.Name, ast.Attribute)
 UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
-LIBRARY = re.compile(r"(?:import|from|-m)['\", ]+vecprop\b")
-"""A use of this library in the command of another process."""
-
-SUBREAPER, NEW_USERS, NEW_PROCESSES = 36, 0x10000000, 0x20000000
-"""The constants of Linux: PR_SET_CHILD_SUBREAPER, CLONE_NEWUSER and CLONE_NEWPID."""
 
 Outcome = dict[str, Any]
 
@@ -317,7 +312,8 @@ def watch(package: str, used: list[str]) -> None:
             found = inside and ("it imports vecprop" if name.endswith(".pyc") else f"it reads {name}")
         else:
             command = event in ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
-            found = command and LIBRARY.search(str(details)) and "it starts a program that imports vecprop"
+            found = command and re.search(r"(?:import|from|-m)['\", ]+vecprop\b", str(details))
+            found = found and "it starts a program that imports vecprop"
         if found and found not in used and len(used) < 10:
             used.append(found)
 
@@ -373,10 +369,9 @@ def supervised() -> None:
     student's process ends, and when the pipe of requests closes, as it does at the end of the grader.
     """
     with suppress(OSError, AttributeError):  # not on every system
-        system = ctypes.CDLL(None)
-        system.prctl(SUBREAPER, 1, 0, 0, 0)
-        user = os.getuid()
-        if system.unshare(NEW_PROCESSES) and not system.unshare(NEW_USERS | NEW_PROCESSES):
+        system, user, new_users, new_processes = ctypes.CDLL(None), os.getuid(), 0x10000000, 0x20000000
+        system.prctl(36, 1, 0, 0, 0)  # what has lost its parent becomes a child of this process
+        if system.unshare(new_processes) and not system.unshare(new_users | new_processes):
             with open("/proc/self/uid_map", "w") as file:
                 file.write(f"{user} {user} 1")
     ended, held = os.pipe()  # the second process holds one end: its end closes it

@@ -17,16 +17,8 @@ from . import student
 from .judging import ENDED
 from .student import Outcome, Process, decoded, descendants, encoded, kill
 
-LARGEST_FILE, LONGEST_ANSWERS = 10 * 2**20, 50 * 2**20
-STARTING, ENDING = 300, 10
-"""The most seconds of Python and NumPy to start, and of the processes to end."""
-
-LOOK, LONGEST_WAIT = 0.2, 100
-"""The seconds between looks at the processes, and the time by the clock that a call may take, per processor time."""
-
-MOST_PROCESSES = 200
-MOST_ENDLESS = 3
-"""The number of functions that do not end after which no others are tried."""
+STARTING, LOOK = 300, 0.2
+"""The most seconds of Python and NumPy to start, and the seconds between looks at the processes."""
 
 
 class StudentProcess:
@@ -81,7 +73,7 @@ class StudentProcess:
 
     def call(self, name: str, arguments: Mapping[str, Any], lists: bool) -> Outcome:
         """Return what a call comes to; see `student.call`, and `judging` for the kinds that are added."""
-        if self.endless >= MOST_ENDLESS:
+        if self.endless >= 3:  # functions that do not end
             return _nothing("untried")
         values = {key: encoded(value) for key, value in arguments.items()}
         self.calls += 1
@@ -187,7 +179,7 @@ class StudentProcess:
         with suppress(OSError, ValueError):  # what is left to be written has no reader
             process.stdin.close()  # pyright: ignore[reportOptionalMemberAccess]
         with suppress(subprocess.TimeoutExpired):
-            process.wait(ENDING)
+            process.wait(10)
         kill(descendants(process.pid))
         process.kill()
         process.wait()
@@ -226,10 +218,10 @@ class _Watch:
             return ""
         self.looked, processes = now, self._look()
         counted, most = (0, STARTING) if self.imports else (self.counted, self.seconds)
-        longest = LONGEST_WAIT if processes else 10  # nothing is known about them
+        longest = 100 if processes else 10  # by the clock; without processes nothing is known about them
         if counted + self.used - (self.since or 0) > most or now - self.started > longest * max(self.seconds, 1):
             return "time"
-        if len(processes) > MOST_PROCESSES:
+        if len(processes) > 200:
             return "crash"
         if processes and self.used - before < elapsed / 10 and not any(p.state in "RD" for p in processes.values()):
             self.waited += elapsed
@@ -239,7 +231,7 @@ class _Watch:
 def _read(process: "subprocess.Popen[str]", answers: "queue.Queue[str]") -> None:
     """Hand over the lines that a process writes, and an empty one when it ends or writes too much."""
     assert process.stdout
-    left = LONGEST_ANSWERS
+    left = 50 * 2**20
     with suppress(OSError, ValueError), process.stdout:
         while left > 0 and (line := process.stdout.readline(left)):
             left -= len(line)
@@ -257,7 +249,7 @@ def read_source(path: Path) -> tuple[str, str]:
     if ending not in (".py", ".ipynb", ".md"):
         raise ValueError(f"{path} is no Python file (.py), notebook (.ipynb) or Markdown (.md).")
     with path.open("rb") as file:
-        content = file.read(LARGEST_FILE + 1)
-    if len(content) > LARGEST_FILE:
+        content = file.read(10 * 2**20 + 1)
+    if len(content) > 10 * 2**20:
         raise ValueError(f"{path} is larger than 10 MB.")
     return content.decode("utf-8-sig", "replace"), ending

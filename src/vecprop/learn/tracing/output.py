@@ -9,9 +9,6 @@ import numpy as np
 
 from .values import Value
 
-ROWS, COLUMNS = 8, 10
-"""The most rows and columns of an array that a page or LaTeX shows."""
-
 POWERS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 LEGEND = "∘ multiplies entry by entry, Σₙ sums over the rows, Σₒ over the outputs of each row."
 
@@ -64,7 +61,7 @@ def _grid(value: Value) -> tuple[list[list[str]], int, int]:
     array = value.array
     matrix = array.reshape(-1, 1) if array.ndim == 1 and value.of_rows else np.atleast_2d(array)
     matrix = matrix.reshape(-1, matrix.shape[-1])
-    rows, columns = (n if n <= most + 2 else most for n, most in zip(matrix.shape, (ROWS, COLUMNS), strict=True))
+    rows, columns = (n if n <= most + 2 else most for n, most in zip(matrix.shape, (8, 10), strict=True))
     cells = [[f"{number + 0.0:.4g}" for number in row[:columns]] for row in matrix[:rows]]
     return cells, matrix.shape[0] - rows, matrix.shape[1] - columns
 
