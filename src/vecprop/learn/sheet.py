@@ -105,9 +105,11 @@ class Worksheet:
     @cached_property
     def trace(self) -> Trace:
         """All values: the solution."""
-        for attempt in range(100):  # until no unit is without error, which would leave nothing to compute
+        for attempt in range(100):  # until no unit is without error, or at a kink, where two derivatives are right
             drawn = self._drawn(np.random.default_rng([self.seed, attempt]))
-            if _is_worth_it(drawn):
+            errors = [array for name, array in drawn.items() if name.startswith("delta_") and name != "delta_X"]
+            inputs = [array for name, array in drawn.items() if re.fullmatch(r"Z\d+", name)]
+            if all((np.abs(array).max(axis=0) > 0.02).all() for array in errors) and all(map(np.all, inputs)):
                 break
         return drawn  # pyright: ignore[reportPossiblyUnboundVariable]
 
@@ -199,13 +201,6 @@ class Worksheet:
 
 
 worksheet = Worksheet
-
-
-def _is_worth_it(drawn: Trace) -> bool:
-    """Return whether no unit is without error, and none is at a kink, where two derivatives are right."""
-    errors = [array for name, array in drawn.items() if name.startswith("delta_") and name != "delta_X"]
-    inputs = [array for name, array in drawn.items() if re.fullmatch(r"Z\d+", name)]
-    return all((np.abs(array).max(axis=0) > 0.02).all() for array in errors) and all(map(np.all, inputs))
 
 
 def as_answer(answer: Any, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -9,13 +9,17 @@ or (2,); H (*M, N, 3) hidden activations; Y and T (*M, N, 2) outputs and targets
 and at the hidden layer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from inspect import signature
+from typing import Any, TypeVar
+
+import numpy as np
 
 from ..core import activations, layers
 from ..core.elementary import Array, clip, log, namespace
 from ..core.losses import SoftmaxCrossEntropy
 from ..optimize.optimizers import next_moment
-from .arguments import checked_lists, takes_arrays
 
 __all__ = [
     "backprop_gradients",
@@ -36,10 +40,75 @@ __all__ = [
     "update_params",
 ]
 
-logistic = takes_arrays(activations.logistic)
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_AXES = {
+    "X": ("rows", "inputs"),
+    "Wh": ("inputs", "hidden units"),
+    "bh": ("1", "hidden units"),
+    "H": ("rows", "hidden units"),
+    "Eh": ("rows", "hidden units"),
+    "Wo": ("hidden units", "outputs"),
+    "bo": ("1", "outputs"),
+    "Y": ("rows", "outputs"),
+    "T": ("rows", "outputs"),
+    "Eo": ("rows", "outputs"),
+}
+"""The last axes of each argument; a single row may be without its axis. Biases are added as NumPy adds them: (3,), a
+number, or one for each row too."""
 
 
-@takes_arrays
+def _as_array(values: Any, name: str) -> Array:
+    """Return an array as it is, and lists, data frames and matrices as NumPy arrays."""
+    known = hasattr(values, "__array_namespace__") or type(values).__module__.partition(".")[0] in ("torch", "cupy")
+    if known and not isinstance(values, np.ndarray):
+        return values
+    try:
+        if values is None:
+            raise TypeError
+        return np.asarray(values) if known else np.asarray(values, float)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} is no array of numbers, with rows of equal length: {values!r}.") from None
+
+
+def _takes_arrays(function: _Function) -> _Function:
+    """Return a function that checks its arguments by `_AXES`, and takes lists too."""
+    names = signature(function)
+
+    @wraps(function)
+    def checked(*arguments: Any, **named: Any) -> Any:
+        bound, known = names.bind(*arguments, **named), {}
+        for name, value in bound.arguments.items():
+            if name in _AXES or name == "z":
+                bound.arguments[name] = array = _as_array(value, name)
+                _agree(name, array, _AXES.get(name, ()), known)
+        return function(*bound.args, **bound.kwargs)
+
+    return checked  # type: ignore[return-value]
+
+
+def _agree(name: str, array: Array, axes: tuple[str, ...], known: dict[str, tuple[str, Array, int]]) -> None:
+    """Raise a ValueError if an axis of an array has another length than in an array before."""
+    shape = tuple(array.shape)
+    is_bias, is_weight = name in ("bh", "bo"), name in ("Wh", "Wo")
+    if len(shape) < (2 if is_weight else 0 if is_bias else min(len(axes), 1)):
+        raise ValueError(f"{name} has shape {shape}, but it is ({', '.join(axes)}).")
+    for axis, length in zip(reversed(axes), reversed(shape), strict=False):
+        axis = "rows" if axis == "1" else axis
+        if is_bias and length == 1:
+            continue
+        other, before, expected = known.setdefault(axis, (name, array, length))
+        if length != expected and not (axis == "rows" and 1 in (length, expected)):
+            raise ValueError(
+                f"{name} has shape {shape}, and {other} {tuple(before.shape)}: {name} is ({', '.join(axes)}), "
+                f"{other} ({', '.join(_AXES[other])}), and they have {length} and {expected} {axis}."
+            )
+
+
+logistic = _takes_arrays(activations.logistic)
+
+
+@_takes_arrays
 def softmax(z: Array) -> Array:
     """Return exp(z) / Σ exp(z) along the last axis.
 
@@ -52,7 +121,7 @@ def softmax(z: Array) -> Array:
     return SoftmaxCrossEntropy().predict(1.0 * z)  # whole numbers too
 
 
-@takes_arrays
+@_takes_arrays
 def hidden_activations(X: Array, Wh: Array, bh: Array) -> Array:
     """Return H = logistic(X Wh + bh), (*M, N, 3).
 
@@ -64,7 +133,7 @@ def hidden_activations(X: Array, Wh: Array, bh: Array) -> Array:
     return logistic(_affine(X, Wh, bh))
 
 
-@takes_arrays
+@_takes_arrays
 def output_activations(H: Array, Wo: Array, bo: Array) -> Array:
     """Return Y = softmax(H Wo + bo), (*M, N, 2).
 
@@ -76,7 +145,7 @@ def output_activations(H: Array, Wo: Array, bo: Array) -> Array:
     return softmax(_affine(H, Wo, bo))
 
 
-@takes_arrays
+@_takes_arrays
 def nn(X: Array, Wh: Array, bh: Array, Wo: Array, bo: Array) -> Array:
     """Return the network's output Y, (*M, N, 2).
 
@@ -88,7 +157,7 @@ def nn(X: Array, Wh: Array, bh: Array, Wo: Array, bo: Array) -> Array:
     return output_activations(hidden_activations(X, Wh, bh), Wo, bo)
 
 
-@takes_arrays
+@_takes_arrays
 def nn_predict(X: Array, Wh: Array, bh: Array, Wo: Array, bo: Array) -> Array:
     """Return the output rounded to 0 or 1, (*M, N, 2).
 
@@ -101,7 +170,7 @@ def nn_predict(X: Array, Wh: Array, bh: Array, Wo: Array, bo: Array) -> Array:
     return namespace(Y).round(Y)
 
 
-@takes_arrays
+@_takes_arrays
 def loss(Y: Array, T: Array) -> Array:
     """Return the cross-entropy -Σ T log(Y), summed over rows, (*M,).
 
@@ -116,7 +185,7 @@ def loss(Y: Array, T: Array) -> Array:
     return -xp.sum(T * log(clip(Y, float(xp.finfo(Y.dtype).smallest_normal), 1.0)), axis=(-2, -1))
 
 
-@takes_arrays
+@_takes_arrays
 def error_output(Y: Array, T: Array) -> Array:
     """Return the error at the output, Eo = Y - T, (*M, N, 2).
 
@@ -128,7 +197,7 @@ def error_output(Y: Array, T: Array) -> Array:
     return Y - T
 
 
-@takes_arrays
+@_takes_arrays
 def gradient_weight_out(H: Array, Eo: Array) -> Array:
     """Return the gradient of the output weights, JWo = Hᵀ Eo, (*M, 3, 2).
 
@@ -142,7 +211,7 @@ def gradient_weight_out(H: Array, Eo: Array) -> Array:
     return layers.weight_gradient(_rows(H), _rows(Eo))
 
 
-@takes_arrays
+@_takes_arrays
 def gradient_bias_out(Eo: Array) -> Array:
     """Return the gradient of the output bias, Jbo = Σ Eo over the rows, (*M, 1, 2).
 
@@ -154,7 +223,7 @@ def gradient_bias_out(Eo: Array) -> Array:
     return layers.bias_gradient(_rows(Eo))[..., None, :]
 
 
-@takes_arrays
+@_takes_arrays
 def error_hidden(H: Array, Wo: Array, Eo: Array) -> Array:
     """Return the error at the hidden layer, Eh = H (1 - H) (Eo Woᵀ), (*M, N, 3).
 
@@ -166,7 +235,7 @@ def error_hidden(H: Array, Wo: Array, Eo: Array) -> Array:
     return activations.Logistic().derivative(None, H) * layers.input_gradient(Eo, Wo)
 
 
-@takes_arrays
+@_takes_arrays
 def gradient_weight_hidden(X: Array, Eh: Array) -> Array:
     """Return the gradient of the hidden weights, JWh = Xᵀ Eh, (*M, 2, 3).
 
@@ -179,7 +248,7 @@ def gradient_weight_hidden(X: Array, Eh: Array) -> Array:
     return layers.weight_gradient(_rows(X), _rows(Eh))
 
 
-@takes_arrays
+@_takes_arrays
 def gradient_bias_hidden(Eh: Array) -> Array:
     """Return the gradient of the hidden bias, Jbh = Σ Eh over the rows, (*M, 1, 3).
 
@@ -191,7 +260,7 @@ def gradient_bias_hidden(Eh: Array) -> Array:
     return layers.bias_gradient(_rows(Eh))[..., None, :]
 
 
-@takes_arrays
+@_takes_arrays
 def backprop_gradients(X: Array, T: Array, Wh: Array, bh: Array, Wo: Array, bo: Array) -> list[Array]:
     """Return the gradients [JWh, Jbh, JWo, Jbo] of the loss.
 
@@ -210,7 +279,7 @@ def backprop_gradients(X: Array, T: Array, Wh: Array, bh: Array, Wo: Array, bo: 
     return [gradient_weight_hidden(X, Eh), gradient_bias_hidden(Eh), gradient_weight_out(H, Eo), gradient_bias_out(Eo)]
 
 
-@takes_arrays
+@_takes_arrays
 def update_momentum(
     X: Array, T: Array, ls_of_params: Sequence[Array], Ms: Sequence[Array], momentum_term: float, learning_rate: float
 ) -> list[Array]:
@@ -223,7 +292,7 @@ def update_momentum(
     >>> Ms[3]
     array([[ 0.2, -0.2]])
     """
-    parameters, moments = checked_lists(ls_of_params, Ms)
+    parameters, moments = _checked_lists(ls_of_params, Ms)
     if len(parameters) != 4:
         raise ValueError(f"ls_of_params has {len(parameters)} arrays, but it is [Wh, bh, Wo, bo].")
     Js = backprop_gradients(X, T, *parameters)
@@ -238,7 +307,7 @@ def update_params(ls_of_params: Sequence[Array], Ms: Sequence[Array]) -> list[Ar
     >>> update_params([np.array([[1.0, 2.0]])], [np.array([[0.5, -0.5]])])
     [array([[1.5, 1.5]])]
     """
-    parameters, moments = checked_lists(ls_of_params, Ms)
+    parameters, moments = _checked_lists(ls_of_params, Ms)
     return [P + M for P, M in zip(parameters, moments, strict=True)]
 
 
@@ -253,3 +322,23 @@ def _affine(X: Array, W: Array, b: Array) -> Array:
     if b.ndim > 1 and b.shape[-2] > 1:  # each row is a network of its own
         return layers.affine(X[..., None, :], W, b)[..., 0, :]
     return layers.affine(X, W, b[..., 0, :] if b.ndim > 1 else b[None] if b.ndim == 0 else b)
+
+
+def _checked_lists(ls_of_params: Any, Ms: Any) -> tuple[list[Array], list[Array]]:
+    """Return parameters and moments, of the same shapes, as lists of arrays; or say what does not fit."""
+    arrays = []
+    for name, values in (("ls_of_params", ls_of_params), ("Ms", Ms)):
+        if not isinstance(values, Iterable):
+            raise TypeError(f"{name} is a list of arrays, such as [Wh, bh, Wo, bo], not {type(values).__name__}.")
+        arrays.append([_as_array(value, f"{name}[{k}]") for k, value in enumerate(values)])
+    parameters, moments = arrays
+    if len(moments) != len(parameters):
+        count = f"ls_of_params has {len(parameters)}"
+        raise ValueError(f"Ms has {len(moments)} arrays, but {count}: give one for each.")
+    for k, (P, M) in enumerate(zip(parameters, moments, strict=True)):
+        if any(p != m and 1 not in (p, m) for p, m in zip(reversed(P.shape), reversed(M.shape), strict=False)):
+            raise ValueError(
+                f"Ms[{k}] has shape {tuple(M.shape)}, but ls_of_params[{k}] has {tuple(P.shape)}: a parameter and its "
+                "moment have the same shape."
+            )
+    return parameters, moments

@@ -210,7 +210,7 @@ def _fitted(trials: Sequence[Trial]) -> Mistake | None:
         where = "in each part of the list " if len(parts) == len(trials[0].expected) else in_parts(parts)
     pairs = list[Pair]()
     for trial, k in product(trials, parts):
-        found, expected = trial.parts[k] if k < len(trial.parts) else (None, None)
+        found, expected = trial.parts[k] if k < len(trial.parts) else (None, 0)
         if not isinstance(found, np.ndarray) or np.squeeze(found).shape != np.squeeze(expected).shape:
             return None
         pairs.append((trial, k, found.reshape(np.shape(expected)), np.asarray(expected, float)))

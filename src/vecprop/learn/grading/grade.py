@@ -54,7 +54,7 @@ def grade(function: Any, name: str | None = None, *, network: Network | None = N
     >>> grade(lambda Y, T: Y - T, "error_output")
     error_output: right.
     """
-    name = name or getattr(function, "__name__", "")
+    name = name or str(getattr(function, "__name__", ""))
     (task,), judge = _tasks([name], network)
     found = _graded({task.name: function}, [task], judge, hints).grades[0]
     return replace(found, name=name or task.name)
@@ -87,7 +87,7 @@ def grade_all(module: Any, names: Sequence[str] | None = None, *, hints: int = 1
     0 of 2 points.
     """
     known = module if isinstance(module, Mapping) else {name: getattr(module, name, None) for name in TASKS}
-    functions = {name: known[name] for name in TASKS if callable(known.get(name))}
+    functions: dict[str, Any] = {name: known[name] for name in TASKS if callable(known.get(name))}
     return _graded(functions, *_tasks(names), hints)
 
 

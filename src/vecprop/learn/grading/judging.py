@@ -77,12 +77,15 @@ def _wrong(task: Task, caller: Caller, trials: list[Trial], wrong: Mapping[str, 
     valued = [trial for trial in trials if trial.has_value]
     bad = next((trial for trial in trials if not trial.has_value), None)
     if bad and (bad is trials[0] or bad.outcome["kind"] not in ("error", "exit")):
-        mistake = explained(task, valued, wrong) if _is_of_shapes(bad.outcome) else None
+        words = "matmul|broadcast|shapes|aligned|dimension|core dim|axis|size|out of bounds|sequence"
+        of_shapes = rf"^error (ValueError|IndexError|AxisError|TypeError).*({words})"
+        is_of_shapes = re.search(of_shapes, f"{bad.outcome['kind']} {bad.outcome.get('error')}")
+        mistake = explained(task, valued, wrong) if is_of_shapes else None
         last = f"{_capital(bad.outcome.get('error', ''))}{_at(bad.outcome)}; {_shapes(bad.named)}"
-        found = with_hints(task, mistake, last) if mistake else problem(task, bad.outcome, bad.named)
+        found = _with_hints(task, mistake, last) if mistake else problem(task, bad.outcome, bad.named)
         return replace(found, case=bad.case)
     if first.has_value and (about := _of_type(first)):
-        return _explained(task, *about)
+        return with_step(task, *about)
     keeps = kept(trials)
     mistake = Mistake(keeps, "kept") if keeps else explained(task, valued, wrong)
     if not mistake and task.name == "loss":  # log(0) is infinite, so a T of 0 and 1 hides which mistake it is
@@ -97,7 +100,7 @@ def _wrong(task: Task, caller: Caller, trials: list[Trial], wrong: Mapping[str, 
         if called := " and ".join(name for name in task.calls if name in wrong):
             mistake = replace(mistake, name=f"{mistake.name}; if it calls {called}: that is not right yet")
     points = 0.5 if mistake.name.startswith(FOLLOWS) else 0
-    return replace(with_hints(task, mistake, _last(first)), case=first.case, points=points)
+    return replace(_with_hints(task, mistake, _last(first)), case=first.case, points=points)
 
 
 def _of_type(trial: Trial) -> tuple[str, str, str] | None:
@@ -178,13 +181,13 @@ def _share(trial: Trial) -> str:
     return f": {difference(trial.found, trial.expected, trial.task.result, trial.precision)}; {words}"
 
 
-def with_hints(task: Task, mistake: Mistake, last: str) -> Grade:
+def _with_hints(task: Task, mistake: Mistake, last: str) -> Grade:
     """Return the grade of a function with a mistake; the last hint is without its full stop."""
     first = f"{last.partition(', for arg')[0]}." if mistake.look == "entry" else LOOK[mistake.look]
-    return _explained(task, first, mistake.name, f"{last}.")
+    return with_step(task, first, mistake.name, f"{last}.")
 
 
-def _explained(task: Task, first: str, name: str, last: str) -> Grade:
+def with_step(task: Task, first: str, name: str, last: str) -> Grade:
     """Return a grade with its hints: a function that is called comes with the step of its own derivation."""
     of = next((TASKS[called] for called in TASKS if name.startswith(f"{called}: ")), task)
     return Grade(task.name, 0, mistake=name, hints=(first, f"{of.step} Here, {name}.", last))
@@ -216,12 +219,6 @@ def _at(outcome: Outcome) -> str:
     if not outcome.get("line"):
         return ""
     return f", in line {outcome['line']}" + (f": {outcome['code']}" if outcome.get("code") else "")
-
-
-def _is_of_shapes(outcome: Outcome) -> bool:
-    words = "matmul|broadcast|shapes|aligned|dimension|core dim|axis|size|out of bounds|sequence"
-    errors = "ValueError|IndexError|AxisError|TypeError"
-    return re.search(f"^error ({errors}).*({words})", f"{outcome['kind']} {outcome.get('error', '')}") is not None
 
 
 def problem(task: Task, outcome: Outcome, arguments: Mapping[str, Any]) -> Grade:

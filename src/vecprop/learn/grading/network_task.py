@@ -12,9 +12,8 @@ from ...core.losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy
 from ...core.network import Network
 from .explaining import Trial, kept
 from .grades import Grade
-from .judging import LATER, Caller, listed, problem
+from .judging import LATER, Caller, listed, problem, with_step
 from .network_mistakes import explained
-from .student import Outcome
 from .tasks import PRECISION, Task, as_list, same, shown
 
 NAME = "loss_and_gradient"
@@ -83,28 +82,33 @@ def judged_network(network: Network, task: Task, caller: Caller, wrong: object) 
     for case in range(len(CASES)):
         arguments = arguments_for(network, case)
         outcome = caller(NAME, arguments, False)
-        fault = _fault(network, case, arguments, outcome)
-        if not case and fault and outcome["kind"] != "value":
-            return fault
+        if outcome["kind"] == "value":
+            found = _fault(network, case, arguments, outcome["value"])
+            faults.append(with_step(TASK, *found) if found else None)
+        else:
+            raised = problem(TASK, outcome, arguments)
+            if not case:
+                return raised
+            faults.append(replace(raised, mistake=f"{raised.mistake} for {CASES[case][0]}"))
         right = network.loss_and_gradient(**arguments)
-        for trials, found, expected in zip((losses, gradients), _pair(outcome), right, strict=True):
+        for trials, found, expected in zip((losses, gradients), _pair(outcome.get("value")), right, strict=True):
             part = {"kind": "nothing" if found is None else "value", "value": found}
             trials.append(Trial(PART, case, arguments, part, np.asarray(expected), _precision(case)))
         changed |= dict.fromkeys(outcome["changed"])
-        faults.append(fault)
     wrong = [fault for fault in faults if fault]
     if changed:
         names = " and ".join(changed)
         hint = f"{names} of the caller has other values after the call."
         points = 0 if wrong else 0.5
-        return _wrong(f"{names} is changed in place", "Look at what happens to the arguments.", hint, points)
+        found = with_step(TASK, "Look at what happens to the arguments.", f"{names} is changed in place", hint)
+        return replace(found, points=points)
     if not wrong:
         return Grade(NAME, 1.0)
     name, look, last = wrong[0].mistake, wrong[0].hints[0], wrong[0].hints[-1]
     for what, trials in (("losses", losses), ("gradients", gradients)):
         if keeps := kept(trials):
             look = "Look at what the function keeps between calls, such as global names."
-            return _wrong(keeps.replace("results", what), look, last)
+            return with_step(TASK, look, keeps.replace("results", what), last)
     loss_is_wrong = any("loss is wrong" in fault.mistake for fault in wrong)
     is_vague = faults[0] is None or any(re.search(VAGUE, fault.mistake) for fault in wrong)
     if loss_is_wrong or (is_vague and all(trial.found is not None for trial in gradients)):
@@ -114,51 +118,49 @@ def judged_network(network: Network, task: Task, caller: Caller, wrong: object) 
     elif faults[0] is None and name == wrong[0].mistake:
         words = listed([CASES[case][0] for case, fault in enumerate(faults) if fault])
         name = f"it is right for {CASES[0][0]}, but not for {words}: {name}"
-        return _wrong(name, "Look at the assumptions of the function: rows, bounds of numbers.", last)
-    return replace(_wrong(name, look, last), judged=wrong[0].judged)
+        return with_step(TASK, "Look at the assumptions of the function: rows, bounds of numbers.", name, last)
+    return replace(with_step(TASK, look, name, last), judged=wrong[0].judged)
 
 
 def _precision(case: int) -> float:
     return 1e-3 if case in (LARGE, SATURATED, FAR) else PRECISION
 
 
-def _pair(outcome: Outcome) -> tuple[Any, Any]:
-    """Return the loss and the gradient of an outcome, or None."""
-    parts = as_list(outcome.get("value"))
-    if outcome["kind"] != "value" or parts is None or len(parts) != 2:
-        return None, None
-    loss, gradient = parts
-    return loss.reshape(()) if isinstance(loss, np.ndarray) and loss.size == 1 else None, _flat(gradient)
+def _pair(value: Any) -> tuple[Any, Any]:
+    """Return the loss and the gradient of a result, as a number and a vector, or None."""
+    loss, gradient, *more = [*(as_list(value) or ()), None, None]
+    parts = gradient if isinstance(gradient, list) else [gradient]  # an array for each parameter
+    is_gradient = len(more) == 2 and parts and all(isinstance(part, np.ndarray) for part in parts)
+    is_loss = len(more) == 2 and isinstance(loss, np.ndarray) and loss.size == 1
+    flat = np.concatenate([part.ravel() for part in parts]) if is_gradient else None
+    return loss.reshape(()) if is_loss else None, flat
 
 
-def _fault(network: Network, case: int, arguments: dict[str, Any], outcome: Outcome) -> Grade | None:
-    """Return what is wrong with one call."""
-    if outcome["kind"] != "value":
-        found = problem(TASK, outcome, arguments)
-        return replace(found, mistake=f"{found.mistake} for {CASES[case][0]}") if case else found
-    precision, parts = _precision(case), as_list(outcome["value"])
+def _fault(network: Network, case: int, arguments: dict[str, Any], value: Any) -> tuple[str, str, str] | None:
+    """Return what to look at, what is wrong with a result, and the last hint."""
+    precision, parts = _precision(case), as_list(value)
     if parts is None or len(parts) != 2:
-        what = shown(outcome["value"]) if parts is None else f"{len(parts)} parts"
-        return _wrong("it does not return two values", "Look at what is returned.", f"It is {what}.")
-    loss, gradient = _pair(outcome)
+        what = shown(value) if parts is None else f"{len(parts)} parts"
+        return "Look at what is returned.", "it does not return two values", f"It is {what}."
+    loss, gradient = _pair(value)
     right, expected = network.loss_and_gradient(**arguments)
     if loss is None:
         if np.size(parts[0]) == network.layout.size and np.size(parts[1]) == 1:
             name = "the gradient is returned before the loss"
-            return _wrong(name, "Look at the order of what is returned.", "It should be the loss, then the gradient.")
-        return _wrong("the loss is not one number", "Look at the loss: it is reduced over all rows.", "It is an array.")
+            return "Look at the order of what is returned.", name, "It should be the loss, then the gradient."
+        return "Look at the loss: it is reduced over all rows.", "the loss is not one number", "It is an array."
     if not abs(loss - right) <= precision * abs(right):
         return _wrong_loss(network, arguments, float(loss), float(right))
     if gradient is None or gradient.size != network.layout.size:
         size = "no array" if gradient is None else f"{gradient.size} numbers"
         name = "the gradient does not have an entry for each parameter"
-        return _wrong(name, "Look at the shape of the gradient.", f"It has {size}; theta has {network.layout.size}.")
+        return "Look at the shape of the gradient.", name, f"It has {size}; theta has {network.layout.size}."
     if case and same(gradient, expected, precision):
         return None
     if not np.isfinite(gradient).all():
         bad = next(t for t in network.layout.tensors if not np.isfinite(gradient[t.span]).all())
         look = f"The loss is right. Look at the gradient of {bad}."
-        return _wrong(f"the gradient of {bad} is not finite", look, "Some of it is nan or infinite.")
+        return look, f"the gradient of {bad} is not finite", "Some of it is nan or infinite."
     report = check_gradients(network, *arguments.values(), gradient=gradient)
     wrong = [row for row in report.rows if np.abs(row.given - row.expected) > precision * max(abs(row.expected), 1e-3)]
     if not wrong:
@@ -171,18 +173,10 @@ def _fault(network: Network, case: int, arguments: dict[str, Any], outcome: Outc
     worst = wrong[-1]
     place = list(worst.index) if worst.index is not None else ""
     entry = f"In the gradient of {worst.name}, entry {place} is {worst.given:.6g}, but should be {worst.expected:.6g}."
-    return _wrong(diagnosis, f"The loss is right. Look at the gradient of {names}.", entry)
+    return f"The loss is right. Look at the gradient of {names}.", diagnosis, entry
 
 
-def _flat(gradient: Any) -> np.ndarray | None:
-    """Return a gradient as a vector; a list of one array for each parameter is joined."""
-    parts = gradient if isinstance(gradient, list) else [gradient]
-    if not parts or not all(isinstance(part, np.ndarray) for part in parts):
-        return None
-    return np.concatenate([part.ravel() for part in parts])
-
-
-def _wrong_loss(network: Network, arguments: dict[str, Any], found: float, loss: float) -> Grade:
+def _wrong_loss(network: Network, arguments: dict[str, Any], found: float, loss: float) -> tuple[str, str, str]:
     last = f"The loss is {found:.6g}, but should be {loss:.6g}."
     name, bare = "", Network(network.inputs, network.layers, network.loss_function).loss(**arguments)
     if network.penalties and abs(found - bare) <= PRECISION * abs(bare):
@@ -190,8 +184,4 @@ def _wrong_loss(network: Network, arguments: dict[str, Any], found: float, loss:
     elif (r := ratio(np.array([found]), np.array([loss]), 1e-9)) is not None:
         name = ratio_in_words(r, [len(arguments["X"])], PRECISION, 1).replace("the gradient given", "the loss")
     name = name or "the loss is wrong"
-    return _wrong(name, "Look at the loss: what is summed over, is it a mean, and is there a penalty?", last)
-
-
-def _wrong(name: str, first: str, last: str, points: float = 0) -> Grade:
-    return Grade(NAME, points, mistake=name, hints=(first, f"{STEP} Here, {name}.", last))
+    return "Look at the loss: what is summed over, is it a mean, and is there a penalty?", name, last

@@ -1,22 +1,27 @@
-"""The values of a pass by their names: X, T, Z1, H1, …, Y, l, L, then delta_Z2, J_W2, … down to the first layer."""
+"""The values of a pass by their names: X, T, Z1, H1, …, Y, l, L, then delta_Z2, J_W2, … down to the first layer.
+
+The network itself computes; each of its layers, also inside layers, and its loss is a twin of the given one that keeps
+what passes by.
+"""
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from copy import copy
+from dataclasses import dataclass, field, replace
 from string import ascii_lowercase
+from types import new_class
 from typing import Any, Literal
 
 import numpy as np
 
 from ...core.counter_rng import RandomKey
-from ...core.layers import Dense
+from ...core.elementary import Array
+from ...core.layers import Dense, Layer
 from ...core.losses import one_hot
 from ...core.network import Network
 from ...core.rows.inputs import Batch
 from ...optimize.optimizers import Optimizer, State
-from .equations import DROPOUT, LAYER_NORM, LOSSES, OPTIMIZERS, LossEquations, layer_equations
-from .recording import LayerPass, record
+from .equations import DROPOUT, LAYER_NORM, LOSSES, OPTIMIZERS, LayerEquations, LossEquations, layer_equations
 
 Stage = Literal["given", "forward", "loss", "backward", "step"]
 Place = tuple[str, slice, tuple[int, ...]]
@@ -33,6 +38,24 @@ class Value:
     stage: Stage
     layer: str = ""
     of_rows: bool = False
+
+
+@dataclass
+class LayerPass:
+    """The values of one layer in a forward and backward pass, and the names of its roles in its equations."""
+
+    layer: Layer
+    p: dict[str, Array]
+    X: Array
+    Y: Array = None
+    saved: Any = None
+    delta: Array = None
+    delta_X: Array = None
+    J: dict[str, Array] = field(default_factory=dict)
+    inside: list["LayerPass"] = field(default_factory=list)
+    title: str = ""
+    names: dict[str, str] = field(default_factory=dict)
+    equations: LayerEquations = field(default_factory=LayerEquations)
 
 
 def values_of(
@@ -70,20 +93,14 @@ def values_of(
     values.append(Value(last.names["dY"], last.delta, error, "backward", last.title, True))
     for layer, J in zip(reversed(layers), reversed(Js), strict=True):
         values += _backward(layer, J, added)
-    if row is not None:
-        values = [replace(value, array=value.array[row : row + 1]) if value.of_rows else value for value in values]
-    return _once(values), parameters, gradient
-
-
-def _once(values: list[Value]) -> list[Value]:
-    """Return the values without those that are there before, and other ones of the same name with another name."""
     found: dict[str, Value] = {}
-    for value in values:
+    for value in values:  # without those that are there before; other ones of the same name get another name
+        array = np.array(value.array if row is None or not value.of_rows else value.array[row : row + 1])
         before = found.get(value.name)
-        if before is None or not np.array_equal(before.array, value.array, equal_nan=True):
+        if before is None or not np.array_equal(before.array, array, equal_nan=True):
             name = _free(value.name, found)
-            found[name] = replace(value, name=name, array=np.array(value.array))
-    return list(found.values())
+            found[name] = replace(value, name=name, array=array)
+    return list(found.values()), parameters, gradient
 
 
 def filled(template: str, names: Mapping[str, str], part: Any, **also: Any) -> str:
@@ -127,9 +144,8 @@ def _free(name: str, taken: Collection[str]) -> str:
 def _forward(step: LayerPass) -> Iterator[Value]:
     for inner in step.inside:
         for name, array in inner.p.items():
-            same = (own for own, p in step.p.items() if array.shape == p.shape and np.shares_memory(array, p))
-            equation = "".join(f"{{{step.names[own]}}}" for own in islice(same, 1))
-            yield Value(inner.names[name], array, equation, "forward", inner.title)
+            own = [own for own, p in step.p.items() if array.shape == p.shape and np.shares_memory(array, p)]
+            yield Value(inner.names[name], array, f"{{{step.names[own[0]]}}}" if own else "", "forward", inner.title)
         yield from _forward(inner)
     arrays = {"Y": step.Y}
     if step.equations is LAYER_NORM:
@@ -151,7 +167,9 @@ def _backward(step: LayerPass, J: Mapping[str, np.ndarray], added: Mapping[str, 
         name, equation = names[role], filled(template, names, step.layer)
         if role.startswith("J_"):
             parameter = role.removeprefix("J_")
-            equation = equation or _same_inside(step, step.J[parameter])
+            inside = [(inner.names[f"J_{own}"], array) for inner in step.inside for own, array in inner.J.items()]
+            same = (f"{{{own}}}" for own, array in inside if np.array_equal(array, step.J[parameter]))
+            equation = equation or next(same, "")
             if (part := added.get(names[parameter])) is not None:
                 yield Value(f"R_{names[parameter]}", part, "", "backward", step.title)
                 equation = equation and f"{equation} + {{R_{names[parameter]}}}"
@@ -162,15 +180,6 @@ def _backward(step: LayerPass, J: Mapping[str, np.ndarray], added: Mapping[str, 
         else:
             array = step.p["g"] * step.delta if role == "dU" else step.delta_X
         yield Value(name, array, equation, "backward", step.title, True)
-
-
-def _same_inside(step: LayerPass, array: np.ndarray) -> str:
-    """Return the name of the gradient of a layer inside that is this one, in braces; empty if there is none."""
-    for inner in step.inside:
-        for role, gradient in inner.J.items():
-            if gradient.shape == array.shape and np.array_equal(gradient, array):
-                return f"{{{inner.names[f'J_{role}']}}}"
-    return ""
 
 
 def step_values(
@@ -192,3 +201,82 @@ def step_values(
             equation = filled(equations.get(role, ""), names, optimizer, rate=optimizer.learning_rate, t=state["t"])
             values.append(Value(names[role], arrays[role][place].reshape(shape), equation, "step"))
     return theta, state, values
+
+
+def record(
+    network: Network, theta: Array, batch: Batch, noise: RandomKey | None = None, row: int | None = None
+) -> tuple[list[LayerPass], Array, Array, Array]:
+    """Return the passes of the layers, the rows' losses, the loss and the gradient of a batch that has been checked.
+
+    With a row, the gradient is the part of this one: all others pass a delta of 0 back.
+    """
+    top: list[LayerPass] = []
+    row_losses: list[Array] = []
+    layers = [_twin(layer, [top]) for layer in network.layers]
+    twin = Network(network.inputs, layers, _loss_twin(network.loss_function, row_losses, row), network.penalties)
+    loss, gradient = twin.batch_loss_and_gradient(theta, batch, noise)
+    return top, row_losses[0], loss, gradient
+
+
+def _twin(layer: Any, places: list[list[LayerPass]]) -> Any:
+    """Return a layer that computes as the given one, of a class derived from its own, and keeps its passes.
+
+    The last of the places is the list that the pass is appended to: that of the layer around it.
+    """
+    cls, passes = type(layer), []
+
+    def forward(self: Any, p: dict[str, Array], X: Array, noise: RandomKey | None = None) -> tuple[Array, Any]:
+        step = LayerPass(layer, p, X)
+        places[-1].append(step)
+        places.append(step.inside)
+        step.Y, step.saved = cls.forward(self, p, X, noise)
+        places.pop()
+        passes.append(step)
+        return step.Y, step.saved
+
+    def backward(self: Any, p: dict[str, Array], saved: Any, delta: Array, J: dict[str, Array]) -> Array:
+        step = passes.pop()  # a layer that is passed twice goes back in reverse order
+        step.delta = delta
+        step.delta_X = cls.backward(self, p, saved, delta, J)
+        step.J = {name: copy(gradient) for name, gradient in J.items()}  # penalties are added to it later
+        return step.delta_X
+
+    def inside(value: Any) -> Any:
+        """Return an attribute with twins in the place of the layers in it."""
+        if isinstance(value, Layer):
+            return _twin(value, places)
+        if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+            return type(value)(map(inside, value))
+        return {name: inside(part) for name, part in value.items()} if type(value) is dict else value
+
+    twin = _of_class(layer, {"forward": forward, "backward": backward})
+    for name, value in vars(layer).items():
+        object.__setattr__(twin, name, inside(value))  # the dataclass may be frozen
+    return twin
+
+
+def _loss_twin(loss: Any, row_losses: list[Array], row: int | None) -> Any:
+    """Return a loss that keeps the rows' losses, and whose delta is 0 in all rows but one if a row is given."""
+    cls = type(loss)
+
+    def value(self: Any, Z: Array, T: Array) -> Array:
+        row_losses.append(cls.value(self, Z, T))
+        return row_losses[-1]
+
+    def delta(self: Any, Z: Array, T: Array) -> Array:
+        whole = cls.delta(self, Z, T)
+        if row is None:
+            return whole
+        part = 0 * whole
+        part[..., row, :] = whole[..., row, :]
+        return part
+
+    return _of_class(loss, {"value": value, "delta": delta})
+
+
+def _of_class(part: Any, methods: dict[str, Any]) -> Any:
+    """Return a copy of an object, of a class that is derived from its own and has other methods."""
+    cls, twin = type(part), copy(part)
+    derived = new_class(cls.__name__, (cls,), exec_body=lambda names: names.update(methods, __module__=cls.__module__))
+    object.__setattr__(twin, "__class__", derived)
+    return twin
