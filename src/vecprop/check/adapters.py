@@ -96,27 +96,23 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
         tensors: list[Any] = []
 
         def variable(values: Any, dtype: Any) -> Any:
+            if tensors and tensors[0].dtype != dtype:  # f has refused float64
+                tensors.clear()
             tensors.append(constant(values, dtype).requires_grad_())
             return tensors[-1]
 
-        def variables(values: Any, dtype: Any) -> Any:
-            if tensors and tensors[0].dtype != dtype:  # f has refused float64
-                tensors.clear()
-            return variable(values, dtype)
-
         with torch.inference_mode(False), torch.enable_grad():  # even if the caller has turned gradients off
-            value = computed(theta, args, variables)
+            value = computed(theta, args, variable)
             outputs = list(value.reshape(-1))
         if not value.requires_grad:  # it depends on no parameter
             zero = mapped(theta, lambda leaf: np.zeros((*value.shape, *np.shape(leaf))))
             return array(value), zero
         gradients = [torch.autograd.grad(out, tensors, retain_graph=True, allow_unused=True) for out in outputs]
-        columns = [
-            np.stack([np.zeros(tuple(t.shape)) if g[k] is None else array(g[k]) for g in gradients])
-            for k, t in enumerate(tensors)
-        ]
-        gradients_of = iter([c.reshape((*value.shape, *t.shape)) for c, t in zip(columns, tensors, strict=True)])
-        return array(value), mapped(theta, lambda _: next(gradients_of))
+        arrays = []
+        for tensor, of_outputs in zip(tensors, zip(*gradients, strict=True), strict=True):
+            each = [np.zeros(tuple(tensor.shape)) if own is None else array(own) for own in of_outputs]
+            arrays.append(np.stack(each).reshape((*value.shape, *tensor.shape)))
+        return array(value), mapped(theta, lambda _: arrays.pop(0))
 
     return Differentiable(value, value_and_gradient)
 

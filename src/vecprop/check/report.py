@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from html import escape
-from io import StringIO
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -138,14 +138,7 @@ _SUMMARY = {
     Verdict.KINK: "No gradient errors found, but there is a kink here: the gradient given is one of several",
     Verdict.PASS: "No gradient errors found",
 }
-
-_COLOURS = {
-    Verdict.FAIL: "red",
-    Verdict.NONDETERMINISTIC: "magenta",
-    Verdict.INCONCLUSIVE: "yellow",
-    Verdict.KINK: "cyan",
-    Verdict.PASS: "green",
-}
+_COLOURS = dict(zip(Verdict, ("red", "magenta", "yellow", "cyan", "green"), strict=True))
 
 
 class GradientError(AssertionError):
@@ -273,15 +266,14 @@ class Report:
         return "\n\n".join([*blocks, "\n".join(self._lines())])
 
     def __str__(self) -> str:
-        if not sys.stdout.isatty():
+        if not sys.stdout.isatty() or find_spec("rich") is None:
             return self.text()
-        try:
-            from rich.console import Console
-        except ImportError:
-            return self.text()
-        console = Console(file=StringIO(), force_terminal=True)
-        console.print(self)
-        return console.file.getvalue().rstrip("\n")  # pyright: ignore[reportAttributeAccessIssue]
+        from rich.console import Console
+
+        console = Console(force_terminal=True)
+        with console.capture() as capture:
+            console.print(self)
+        return capture.get().rstrip("\n")
 
     def __rich__(self) -> Any:
         from rich.console import Group
@@ -318,11 +310,7 @@ class Report:
 
 
 def _plain(row: Row) -> dict[str, Any]:
-    plain = {
-        **asdict(row),
-        "shape": list(row.shape),
-        "index": None if row.index is None else list(row.index),
-        "verdict": str(row.verdict),
-        "ratio": row.ratio,
-    }
+    index = None if row.index is None else list(row.index)
+    changed = {"shape": list(row.shape), "index": index, "verdict": str(row.verdict), "ratio": row.ratio}
+    plain = asdict(row) | changed
     return {key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in plain.items()}

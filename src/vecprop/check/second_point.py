@@ -104,9 +104,9 @@ class Doubts:
                 return _open(here, "so small an error may be rounding")
         if here.verdict not in (Verdict.PASS, Verdict.INCONCLUSIVE):
             return here
+        if there and there.verdict is Verdict.FAIL and self._is_slight(there):
+            return _open(here, "rounding hides errors here, and it fails by little nearby")
         if there and there.verdict is Verdict.FAIL:
-            if self._is_slight(there):
-                return _open(here, "rounding hides errors here, and it fails by little nearby")
             return replace(here, verdict=Verdict.FAIL, note="rounding hides errors here, but it fails nearby")
         if here.verdict is Verdict.INCONCLUSIVE or here.hidden <= self.resolution:
             return here
@@ -212,12 +212,10 @@ def _shows(here: dict[str, Comparison], there: dict[str, Comparison], name: str)
     """
     if name not in here or name not in there:
         return True
-    (size, tolerance), (size_there, tolerance_there) = (
-        (np.fmax(np.abs(found.given), np.abs(found.expected)), found.tolerance) for found in (here[name], there[name])
-    )
+    size, size_there = (np.fmax(np.abs(own.given), np.abs(own.expected)) for own in (here[name], there[name]))
     least = HIDDEN * np.nan_to_num(size).max()
-    asked = (tolerance > least) & (size > least)
-    return not (asked & (tolerance_there > VISIBLE * size_there)).any()
+    asked = (here[name].tolerance > least) & (size > least)
+    return not (asked & (there[name].tolerance > VISIBLE * size_there)).any()
 
 
 def require_finite(point: Point, values: np.ndarray, what: str) -> None:
@@ -258,11 +256,11 @@ def reconciled(opinion: Taylor, verdict: Verdict) -> Taylor:
     The verdict rests on better evidence. Its slope differs if there are kinks between the steps, or if an error is too
     small to show at them; the remark then says so.
     """
-    remark, slope = "", opinion.slope
+    slope, why = opinion.slope, ""
     if verdict is Verdict.PASS and slope is not None and slope < BETWEEN:
-        remark = "it says nothing, since the function bends between its steps"
+        why = ", since the function bends between its steps"
     elif verdict is Verdict.FAIL and (slope is None or slope > BETWEEN):
-        remark = "it says nothing, since the error is too small to show in it"
+        why = ", since the error is too small to show in it"
     elif verdict not in (Verdict.PASS, Verdict.FAIL):
-        remark = "it says nothing" + (", since there is a kink" if verdict is Verdict.KINK else " here")
-    return replace(opinion, slope=None, remark=remark) if remark else opinion
+        why = ", since there is a kink" if verdict is Verdict.KINK else " here"
+    return replace(opinion, slope=None, remark=f"it says nothing{why}") if why else opinion

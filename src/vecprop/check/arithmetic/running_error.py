@@ -5,6 +5,7 @@ factor's bound is multiplied by the other factor's absolute value; and if roundi
 comparison, both branches are possible.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -107,12 +108,6 @@ def _sum(like: Bounded, x: Bounded, axis: Any = None, keepdims: bool = False, **
     return like.like(np.asarray(total), np.asarray(np.sum(errors, axis=axis, keepdims=keepdims)))
 
 
-def _exp(like: Bounded, x: Bounded) -> Any:
-    y = np.exp(x.value)
-    error = y * x.companion * np.exp(x.companion)  # at least exp(x + e) - exp(x), and faster than by expm1
-    return like.rounded(y, error, units=4)
-
-
 def _logarithm(like: Bounded, y: np.ndarray, argument: np.ndarray, error: np.ndarray) -> Any:
     share = error / argument
     return like.rounded(y, np.where(share < 1, -np.log1p(-np.minimum(share, 0.9999)), np.inf), units=4)
@@ -129,11 +124,6 @@ def _tanh(like: Bounded, x: Bounded) -> Any:
     return like.like(y, np.where(away < like.arithmetic.unit / 64, np.minimum(rounded, error + away), rounded))
 
 
-def _sqrt(like: Bounded, x: Bounded) -> Any:
-    y = np.sqrt(x.value)
-    return like.rounded(y, x.companion / np.where(y > 0, y, np.sqrt(like.arithmetic.tiny)))
-
-
 def _power(like: Bounded, x: Any, exponent: Any) -> Any:
     if isinstance(exponent, Bounded):
         return NotImplemented
@@ -142,26 +132,20 @@ def _power(like: Bounded, x: Any, exponent: Any) -> Any:
     return like.rounded(y, error, units=4)
 
 
-def _compare(function: Any) -> Any:
-    def rule(like: Bounded, x: Any, y: Any) -> Any:
-        (a, ea), (b, eb) = like.pair(x), like.pair(y)
-        close = np.abs(a - b) <= ea + eb
-        if not close.any():
-            return function(a, b)
-        equal = a == b  # exact equality is a tie, not a matter of rounding
-        like.arithmetic.tied |= bool(equal.any())
-        return like.like(function(a, b), close & ~equal & like.arithmetic.branching)
-
-    return rule
+def _compare(function: Any, like: Bounded, x: Any, y: Any) -> Any:
+    (a, ea), (b, eb) = like.pair(x), like.pair(y)
+    close = np.abs(a - b) <= ea + eb
+    if not close.any():
+        return function(a, b)
+    equal = a == b  # exact equality is a tie, not a matter of rounding
+    like.arithmetic.tied |= bool(equal.any())
+    return like.like(function(a, b), close & ~equal & like.arithmetic.branching)
 
 
-def _logical(function: Any) -> Any:
-    def rule(like: Bounded, x: Any, y: Any) -> Any:
-        (a, unsure_a), (b, unsure_b) = like.pair(x), like.pair(y)
-        truth = function(a, b)
-        return like.like(truth, np.broadcast_to((unsure_a != 0) | (unsure_b != 0), truth.shape))
-
-    return rule
+def _logical(function: Any, like: Bounded, x: Any, y: Any) -> Any:
+    (a, unsure_a), (b, unsure_b) = like.pair(x), like.pair(y)
+    truth = function(a, b)
+    return like.like(truth, np.broadcast_to((unsure_a != 0) | (unsure_b != 0), truth.shape))
 
 
 def _where(like: Bounded, condition: Any, x: Any, y: Any) -> Any:
@@ -170,7 +154,7 @@ def _where(like: Bounded, condition: Any, x: Any, y: Any) -> Any:
     value, error = np.where(chosen, a, b), np.where(chosen, ea, eb)
     if isinstance(condition, Bounded):
         error = np.where(condition.companion, np.maximum(ea, eb) + np.abs(a - b), error)
-    return like.like(value, error if error.shape == value.shape else np.broadcast_to(error, value.shape))
+    return like.like(value, np.broadcast_to(error, value.shape))
 
 
 def _sign(like: Bounded, x: Bounded) -> Any:
@@ -196,8 +180,11 @@ Bounded.ufuncs = {
     np.negative: lambda like, x: like.like(-x.value, x.companion),
     np.square: lambda like, x: x * x,
     np.power: _power,
-    np.sqrt: _sqrt,
-    np.exp: _exp,
+    np.sqrt: lambda like, x: like.rounded(
+        y := np.sqrt(x.value), x.companion / np.where(y > 0, y, np.sqrt(like.arithmetic.tiny))
+    ),
+    # The error is at least exp(x + e) - exp(x), and faster than by expm1.
+    np.exp: lambda like, x: like.rounded(y := np.exp(x.value), y * x.companion * np.exp(x.companion), units=4),
     np.expm1: lambda like, x: like.rounded(np.expm1(x.value), np.exp(x.value) * np.expm1(x.companion), units=4),
     np.log: lambda like, x: _logarithm(like, np.log(x.value), x.value, x.companion),
     np.log1p: lambda like, x: _logarithm(like, np.log1p(x.value), 1 + x.value, x.companion),
@@ -205,8 +192,8 @@ Bounded.ufuncs = {
     np.sin: lambda like, x: like.rounded(np.sin(x.value), np.minimum(x.companion, 2), units=4),
     np.cos: lambda like, x: like.rounded(np.cos(x.value), np.minimum(x.companion, 2), units=4),
     np.sign: _sign,
-    **{f: _compare(f) for f in COMPARISONS},
-    **{f: _logical(f) for f in (np.logical_and, np.logical_or, np.bitwise_and, np.bitwise_or)},
+    **{f: partial(_compare, f) for f in COMPARISONS},
+    **{f: partial(_logical, f) for f in (np.logical_and, np.logical_or, np.bitwise_and, np.bitwise_or)},
     **dict.fromkeys((np.invert, np.logical_not), lambda like, x: like.like(~x.value, x.companion)),
 }
 Bounded.functions = {**SHARED_FUNCTIONS, np.sum: _sum, np.where: _where, np.max: _max}

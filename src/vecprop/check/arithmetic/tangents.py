@@ -15,18 +15,22 @@ alike, as less or as greater.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import partial
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from . import COMPARISONS, SHARED_FUNCTIONS, SHARED_UFUNCS, ArrayPair
+
+LESS, BY_TANGENT, GREATER = -1, 0, 1
+"""How a comparison of equal numbers is decided: as if the first were less or greater, or by the tangents."""
 
 
 @dataclass
 class Ties:
     """Comparisons of equal numbers: how they are decided, and whether there was one."""
 
-    broken: int = 0
+    broken: int = BY_TANGENT
     met: bool = False
 
 
@@ -97,11 +101,6 @@ def _value(operand: Any) -> Any:
     return operand.value if isinstance(operand, Tangent) else operand
 
 
-def _multiply(like: Tangent, x: Any, y: Any) -> Any:
-    a, b = _value(x), _value(y)
-    return like.chained(a * b, (x, b), (y, a))
-
-
 def _divide(like: Tangent, x: Any, y: Any) -> Any:
     a, b = _value(x), _value(y)
     q = a / b
@@ -112,17 +111,15 @@ def _matmul(like: Tangent, x: Any, y: Any) -> Any:
     a, b = _value(x), _value(y)
     terms = []
     if isinstance(x, Tangent):
-        terms.append((like.made(x.value, _rows_times(x.tangent, b), first=x.first), 1.0))
+        A = x.tangent
+        if b.size == b.shape[-1] * b.shape[-2]:  # one matrix
+            product = (A.reshape(-1, A.shape[-1]) @ b.reshape(b.shape[-2:])).reshape(*A.shape[:-1], b.shape[-1])
+        else:
+            product = A @ b
+        terms.append((like.made(x.value, product, first=x.first), 1.0))
     if isinstance(y, Tangent):
         terms.append((like.made(y.value, a @ y.tangent, first=y.first), 1.0))
     return like.chained(a @ b, *terms)
-
-
-def _rows_times(A: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return A @ b; as one product of matrices if b is one matrix."""
-    if b.size != b.shape[-1] * b.shape[-2]:
-        return A @ b
-    return (A.reshape(-1, A.shape[-1]) @ b.reshape(b.shape[-2:])).reshape(*A.shape[:-1], b.shape[-1])
 
 
 def _power(like: Tangent, x: Any, exponent: Any) -> Any:
@@ -141,13 +138,10 @@ def _where(like: Tangent, condition: np.ndarray, x: Any, y: Any) -> Any:
     return like.chained(np.where(condition, _value(x), _value(y)), *terms)
 
 
-def _compare(function: Any) -> Any:
-    def rule(like: Tangent, x: Any, y: Any) -> np.ndarray:
-        a, b = _value(x), _value(y)
-        like.ties.met |= bool(np.equal(a, b).any())
-        return function(a, b)
-
-    return rule
+def _compare(function: Any, like: Tangent, x: Any, y: Any) -> np.ndarray:
+    a, b = _value(x), _value(y)
+    like.ties.met |= bool(np.equal(a, b).any())
+    return function(a, b)
 
 
 def _sign(like: Tangent, x: Tangent) -> np.ndarray:
@@ -156,22 +150,17 @@ def _sign(like: Tangent, x: Tangent) -> np.ndarray:
     return sign
 
 
-def _max(like: Tangent, x: Tangent, **options: Any) -> Any:
-    # Two largest numbers may have different derivatives.
-    return NotImplemented if len(x.companion) else np.max(x.value, **options)
-
-
 Tangent.ufuncs = {
     **SHARED_UFUNCS,
     np.add: lambda like, x, y: like.chained(_value(x) + _value(y), (x, 1.0), (y, 1.0)),
     np.subtract: lambda like, x, y: like.chained(_value(x) - _value(y), (x, 1.0), (y, -1.0)),
-    np.multiply: _multiply,
+    np.multiply: lambda like, x, y: like.chained(_value(x) * _value(y), (x, _value(y)), (y, _value(x))),
     np.divide: _divide,
     np.matmul: _matmul,
     np.negative: lambda like, x: like.chained(-x.value, (x, -1.0)),
     np.power: _power,
     np.sign: _sign,
-    **{f: _compare(f) for f in COMPARISONS},
+    **{f: partial(_compare, f) for f in COMPARISONS},
     **{
         f: lambda like, x, f=f, derivative=derivative: like.chained(y := f(x.value), (x, derivative(x.value, y)))
         for f, derivative in (  # the derivatives at (x, y), y = f(x)
@@ -191,7 +180,8 @@ Tangent.functions = {
     **SHARED_FUNCTIONS,
     np.reshape: lambda like, array, shape: array.reshape(shape),
     np.real: lambda like, array: array.real,
-    np.max: _max,
+    # Two largest numbers may have different derivatives.
+    np.max: lambda like, x, **options: NotImplemented if len(x.companion) else np.max(x.value, **options),
     np.sum: lambda like, x, axis=None, keepdims=False, **_: x.each(
         lambda part: np.asarray(np.sum(part, axis=axis, keepdims=keepdims))
     ),
@@ -199,12 +189,7 @@ Tangent.functions = {
 }
 
 
-LESS, BY_TANGENT, GREATER = -1, 0, 1
-"""How a comparison of equal numbers is decided: as if the first were less or greater, or by the tangents."""
-
-
-@dataclass(frozen=True)
-class OneSided:
+class OneSided(NamedTuple):
     """The derivatives along K directions from both sides of ties, each (K, outputs)."""
 
     usual: np.ndarray
@@ -217,7 +202,7 @@ class OneSided:
 class Tied(Tangent):
     """Tangents that decide comparisons of equal numbers. In one computation all move along the same directions."""
 
-    real = property(lambda self: self)
+    real = property(lambda self: self)  # type: ignore[assignment]
 
 
 def _order(like: Tied, x: Any, y: Any) -> np.ndarray:

@@ -53,7 +53,10 @@ class JudgedGradient:
 
 
 class NetworkPoint(Point):
-    """A network with its rows and random masks, at parameters theta."""
+    """A network with its rows and random masks, at parameters theta.
+
+    The losses of its gradients are kept when they are computed; the network's own loss is the value.
+    """
 
     def __init__(
         self,
@@ -72,22 +75,17 @@ class NetworkPoint(Point):
         self.rows, self.eps = (batch.rows,), EPS  # eps: of the gradients' types
         self._tensors = {t.start: t for t in network.layout.tensors if t.size}
         self._tails: dict[int, tuple[Network, int, Batch]] = {}
+        self._loss_and_gradient = partial(network.batch_loss_and_gradient, noise=noise)
 
     def at(self, theta: np.ndarray) -> "NetworkPoint":
         return NetworkPoint(self.network, theta, self._elsewhere, self.noise_key, self.judged, np.float64)
 
-    def _loss_and_gradient(self, theta: Any, batch: Batch) -> tuple[Any, Any]:
-        """Return the network's own loss and gradient, by backpropagation, with the random masks held fixed."""
-        return self.network.batch_loss_and_gradient(theta, batch, self.noise_key)
-
     def evaluated(self) -> list[np.ndarray]:
         self.losses, gradients = [], []
         for judged in self.judged:
-            theta = self.theta.astype(self.dtype)
-            if judged.engine and not self.is_of_the_library:
-                loss, gradient = called(judged.gradient, theta, (), "The network")
-            else:
-                loss, gradient = judged.gradient(theta)
+            theta, is_foreign = self.theta.astype(self.dtype), judged.engine and not self.is_of_the_library
+            of = judged.gradient
+            loss, gradient = called(of, theta, (), "The network") if is_foreign else of(theta)
             if np.shape(gradient) != self.theta.shape:
                 raise ValueError(f"The gradient has shape {np.shape(gradient)}, but theta has {self.theta.shape}.")
             if judged.engine == "reference" and self.dtype == np.float64:
