@@ -34,6 +34,16 @@ def lock(number: int) -> bool | None:
     return True
 
 
+@contextmanager
+def _despite_errors() -> Iterator[None]:
+    """Ignore errors of the system; one without a number is the time-out of a signal's handler."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+
+
 DAY = 86_400
 
 
@@ -87,15 +97,12 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 def settle(folder: Path) -> None:
     """Write the names in a folder to disk too, on systems on which a folder can be opened for that."""
-    try:
+    with _despite_errors():
         number = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(number)
         finally:
             os.close(number)
-    except OSError as error:
-        if error.errno is None:  # not of the system: the time-out of a signal's handler
-            raise
 
 
 def sweep(folder: Path, name: str = "*") -> None:
@@ -104,17 +111,14 @@ def sweep(folder: Path, name: str = "*") -> None:
     Who writes a file holds a lock on it. Where the file system has no locks, a day tells.
     """
     for left in folder.glob(f".{name if name == '*' else escape(name)}.*.unfinished"):
-        try:
+        with _despite_errors():
             with open(left, "r+b") as file:
                 state = lock(file.fileno())
                 is_left = state or (state is None and abs(time.time() - left.stat().st_mtime) >= DAY)
-                if is_left and os.name != "nt":
+                if is_left and os.name != "nt":  # Windows removes no open file
                     left.unlink()
-            if is_left and os.name == "nt":  # which removes no open file
-                left.unlink()
-        except OSError as error:
-            if error.errno is None:
-                raise
+            if is_left:
+                left.unlink(missing_ok=True)
 
 
 _held: dict[Path, tuple[int, IO[bytes]]] = {}  # by the lock's path: the thread, and the open file

@@ -39,18 +39,34 @@ NUMBERS = ("epochs", "rows", "per_epoch", "running")
 CURVES = ("loss", "validation_loss", "validation_score", "validation_predictions", "gradient_norm", "step_size")
 
 
-class KeptMembers:
+class _Kept:
+    """Results in a folder, each under the key of what it is the result of."""
+
+    def __init__(self, place: Place, run: Mapping[str, Any], keys: Sequence[str]) -> None:
+        path, every, takes_others = place
+        self.store, self.pace = Store(path, run, keys, takes_others), Pace(every)
+        self._first: dict[str, Any] = {}
+
+    def _new(self, key: str, result: Any) -> list[int]:
+        """Return the numbers of this run with a key, if this is the first result of it."""
+        if key not in self.store.numbers:
+            return []
+        first = self._first.setdefault(key, result)
+        if first is not result and _bits(first) != _bits(result):
+            self.store.refuse_two(key)
+        return self.store.numbers[key] if first is result else []
+
+
+class KeptMembers(_Kept):
     def __init__(
         self, place: Place, members: Sequence[Member], groups: Groups, engines: Sequence[str], data: Data, moments: bool
     ) -> None:
-        path, every, takes_others = place
-        self.store = Store(path, *_identity(members, groups, engines, data, moments), takes_others)
+        super().__init__(place, *_identity(members, groups, engines, data, moments))
         self.members, self.seconds, self.part = members, 0.0, Part([], {})
-        self.known: dict[str, Any] = {}
         for keys, document, arrays in self.store.begin():
             self.seconds += document["seconds"]
             self._take(keys, document, arrays)
-        self.pace = Pace(every)
+        self.pace.written = time.perf_counter()
 
     def _take(self, keys: list[str], document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Take the results of this run's members from a file; see `_plain`."""
@@ -75,12 +91,6 @@ class KeptMembers:
                 places, numbers = map(list, zip(*new, strict=True))
                 self.part.cohorts.append(replace(cohort.taken(places), numbers=numbers))
 
-    def _new(self, key: str, result: Any) -> list[int]:
-        """Return the numbers of the members with a key, if this is the first result of it."""
-        if key in self.known and _bits(self.known[key]) != _bits(result):
-            self.store.refuse_two(key)
-        return self.store.numbers[key] if self.known.setdefault(key, result) is result else []
-
     @property
     def is_due(self) -> bool:
         return self.pace.is_due
@@ -95,22 +105,18 @@ class KeptMembers:
         self.pace.wrote(began)
 
 
-class KeptFits:
+class KeptFits(_Kept):
     """Keeps what fits of estimators have learned, given what each depends on, see `Identity`."""
 
     def __init__(self, place: Place, each: Sequence[Mapping[str, Any]]) -> None:
-        path, every, takes_others = place
         known = list(map(Identity(), each))
-        self.store = Store(path, in_common(known), [of_all([of]) for of in known], takes_others)
+        super().__init__(place, in_common(known), [of_all([of]) for of in known])
         self.known: dict[int, Any] = {}
+        self.waiting: dict[int, Any] = {}
         for keys, document, arrays in self.store.begin():
             for key, learned in zip(keys, Reader(BY_NAME, arrays).value(document["fits"]), strict=True):
-                for number in self.store.numbers.get(key, ()):
-                    first = self.known.setdefault(number, learned)
-                    if first is not learned and _bits(first) != _bits(learned):
-                        self.store.refuse_two(key)
-        self.waiting: dict[int, Any] = {}
-        self.pace = Pace(every)
+                self.known.update(dict.fromkeys(self._new(key, learned), learned))
+        self.pace.written = time.perf_counter()
 
     def ended(self, number: int, learned: Any) -> None:
         """Take what a fit has learned, and write it with others, if it is time."""

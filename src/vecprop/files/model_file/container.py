@@ -67,8 +67,8 @@ def write(path: str | os.PathLike[str], document: Mapping[str, Any], arrays: Map
     }
     whole = {"format": FORMAT, "version": VERSION, **document, "arrays": listed}
     text = json.dumps(whole, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
-    checksum = hashlib.sha256(text).digest()
-    entries = {"document": np.frombuffer(text, np.uint8), "checksum": np.frombuffer(checksum, np.uint8), **little}
+    own = {"document": text, "checksum": hashlib.sha256(text).digest()}
+    entries = {name: np.frombuffer(content, np.uint8) for name, content in own.items()} | little
     for count, most, of in ((len(entries), _MOST_ENTRIES, "arrays"), (len(text), _LARGEST_DOCUMENT, "bytes of JSON")):
         if count > most:
             raise FileError(

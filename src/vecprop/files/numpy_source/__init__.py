@@ -4,7 +4,6 @@ import os
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from ... import __version__
 from ...tables.classifier import TabularClassifier
@@ -62,7 +61,6 @@ def to_numpy(model: Any, path: str | os.PathLike[str] | None = None, *, coverage
         require_intervals(model, coverage)
     source = Source()
     if isinstance(model, TabularClassifier | TabularRegressor):
-        check_is_fitted(model)
         table_functions(model, source, coverage)
         title = _title(type(model).__name__, "A table has", model.encoder_.names)
     else:
@@ -91,7 +89,7 @@ def _network_functions(model: Any, source: Source) -> str:
             "TabularClassifier or TabularRegressor."
         )
     _outputs(prepared(steps, source), networks, source)
-    _classifier(last, source) if isinstance(last, CLASSIFIERS) else _regressor(last, source)
+    (_classifier if isinstance(last, CLASSIFIERS) else _regressor)(last, source)
     kind = type(last.network if isinstance(last, TrainedNetwork) else last).__name__
     inputs = getattr(model, "n_features_in_", networks.network.inputs)
     return _title(kind, "Rows have", getattr(model, "feature_names_in_", inputs))

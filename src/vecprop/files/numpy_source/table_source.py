@@ -1,6 +1,7 @@
 """Models of tables as NumPy source: columns, networks, and predictions."""
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from ...tables.classifier import TabularClassifier
 from ...tables.ensemble.calibration import Residuals, positive_of
@@ -25,6 +26,7 @@ def table_functions(model: TabularClassifier | TabularRegressor, source: Source,
     FileError
         If a column is text, or a layer is the user's own.
     """
+    check_is_fitted(model)
     _inputs(model, source)
     _together(model, source)
     if isinstance(model, TabularClassifier):
@@ -69,25 +71,17 @@ def _together(model: TabularClassifier | TabularRegressor, source: Source) -> No
         own = ", ".join(f"{name}[folds]" for name in parameters)
         names.append(name)
         lines.append(f"{name} = {shares}[ensemble, {place}] * np.stack([{Y} for theta in zip({own})])")
-    source.function(
-        "together",
-        '"""Return what the networks of each fold predict together, (M, N, O), for inputs (N, I)."""',
-        f"folds = slice({folds} * ensemble, {folds} * (ensemble + 1))",
-        *lines,
-        f"return {' + '.join(names)}",
-        arguments="X, ensemble=0",
-    )
+    said = '"""Return what the networks of each fold predict together, (M, N, O), for inputs (N, I)."""'
+    chosen = f"folds = slice({folds} * ensemble, {folds} * (ensemble + 1))"
+    source.function("together", said, chosen, *lines, f"return {' + '.join(names)}", arguments="X, ensemble=0")
 
 
 def _classifier(model: TabularClassifier, source: Source) -> None:
     """Add the functions from the networks' outputs to probabilities and classes."""
     scaled = source.formulas.function(temperature_scaled)
-    source.function(
-        "predict_proba",
-        '"""Return the probability of each class, (N, C), for a table: a data frame, or a dict of columns."""',
-        f"return np.mean([{scaled}(P, {model.inverse_temperature_!r}) for P in together(inputs(table))], axis=0)",
-        arguments="table",
-    )
+    said = '"""Return the probability of each class, (N, C), for a table: a data frame, or a dict of columns."""'
+    each = f"{scaled}(P, {model.inverse_temperature_!r}) for P in together(inputs(table))"
+    source.function("predict_proba", said, f"return np.mean([{each}], axis=0)", arguments="table")
     classes, threshold = source.constant("CLASSES", model.classes_), getattr(model, "threshold_", None)
     positive = positive_of(model)
     said, number = "the most probable class of each row of a table", "predict_proba(table).argmax(axis=1)"
@@ -110,12 +104,8 @@ def _regressor(model: TabularRegressor, source: Source) -> None:
         f"return np.clip(together(X, ensemble)[:, :, 0] * {scale!r} + {shift!r}, {low!r}, {high!r})",
         arguments="X, ensemble=0",
     )
-    source.function(
-        "predict",
-        '"""Return the prediction for each row of a table: a data frame, or a dict of columns."""',
-        "return each(inputs(table)).mean(axis=0)",
-        arguments="table",
-    )
+    said = '"""Return the prediction for each row of a table: a data frame, or a dict of columns."""'
+    source.function("predict", said, "return each(inputs(table)).mean(axis=0)", arguments="table")
 
 
 def _intervals(model: TabularRegressor, source: Source, coverage: float) -> None:

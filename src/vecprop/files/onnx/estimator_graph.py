@@ -10,7 +10,6 @@ from operator import add
 from typing import Any
 
 import numpy as np
-from sklearn.impute import SimpleImputer
 
 from ...core.elementary import clip, sqrt, where
 from ...core.network import Network
@@ -171,9 +170,8 @@ def _filled_in(operator: Any) -> Any:
     """Return the floating type in which an imputer replaces nan; None if it does something else."""
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType
 
-    step: SimpleImputer = operator.raw_operator
-    kinds = {type(column.type) for column in operator.inputs}
-    is_nan = isinstance(step.missing_values, float) and np.isnan(step.missing_values)
+    missing, kinds = operator.raw_operator.missing_values, {type(column.type) for column in operator.inputs}
+    is_nan = isinstance(missing, float) and np.isnan(missing)
     if not is_nan or kinds == {Int64TensorType} or not kinds <= {DoubleTensorType, FloatTensorType, Int64TensorType}:
         return None
     return np.float64 if DoubleTensorType in kinds else np.float32
@@ -218,8 +216,7 @@ def interval(model: TabularRegressor, X: Symbol, Y: Symbol, coverage: float) -> 
     """Add the operations of ``predict_interval``, and return the symbols of both ends, (N, 1) each."""
     graph, sizes, level = X.graph, model.residuals_.sizes, level_for(coverage, model.residuals_.groups)
     below, above = [_each(model, outer, X) for outer in model.ensembles[1:]] or [_each(model, model.ensemble_, X)] * 2
-    low = graph.cast(_quantile(below, -sizes, 1 - level), graph.dtype)
-    high = graph.cast(_quantile(above, sizes, level), graph.dtype)
+    low, high = _quantile(below, -sizes, 1 - level), _quantile(above, sizes, level)
     return graph.elementwise("Min", low, Y), graph.elementwise("Max", high, Y)
 
 
@@ -230,7 +227,7 @@ def _quantile(each: list[Symbol], moves: np.ndarray, level: float) -> Symbol:
     taken = place + 1 if level < 0.5 else moves.size - place
     count = graph.constant([taken], np.int64)
     found = graph.node("TopK", [moved, count], (1, taken), beside=1, largest=int(level >= 0.5))
-    return found.columns([taken - 1])
+    return graph.cast(found.columns([taken - 1]), graph.dtype)
 
 
 def _each(model: Model, ensemble: Ensemble, X: Symbol) -> list[Symbol]:
