@@ -77,10 +77,7 @@ class Limit:
 class Criteria:
     """How the expected derivatives are computed, and how far a given gradient may be from them.
 
-    Parameters
-    ----------
-    any_side : bool, default False
-        Whether ties may have been broken either way, as by an engine that rounds differently and may not meet them.
+    On any side, ties may have been broken either way, as by an engine that rounds differently and may not meet them.
     """
 
     method: Method

@@ -102,10 +102,7 @@ def _reconciled(one: Difference, other: Difference) -> Difference:
 
 
 def differences_over_long_steps(point: Point, part: NamedPart, U: np.ndarray) -> Difference:
-    """Return the derivatives along the rows of U by long steps alone, over which lost digits of a value show.
-
-    Over short steps such a value may be smooth, with another derivative.
-    """
+    """Return the derivatives by long steps alone: over short ones, a value that has lost its digits may be smooth."""
     return ladder(partial(_moved, point, part), U, LONG_STEPS[:, None] * _scale(point, part, U), point.noise.near)
 
 

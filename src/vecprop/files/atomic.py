@@ -139,12 +139,7 @@ if hasattr(os, "register_at_fork"):
 def locked(path: Path, what: Path) -> Iterator[None]:
     """Hold a lock file in the block; blocks of the same thread may be nested.
 
-    The file tells who holds it. A killed program leaves the file, and no lock.
-
-    Raises
-    ------
-    ValueError
-        If another program or thread holds it: the sentence names what is locked, and by whom.
+    The file tells who holds it, which a refusal names. A killed program leaves the file, and no lock.
     """
     path, thread = Path(os.path.realpath(path)), threading.get_ident()
     if _held.get(path, (None, None))[0] == thread:

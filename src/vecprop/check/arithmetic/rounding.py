@@ -52,16 +52,10 @@ code may round more often than vecprop's."""
 
 
 class Noise(NamedTuple):
-    """The standard deviation of the rounding errors of a function's values, each (n,).
+    """The standard deviation of the rounding errors of a function's values, each (n,), over different distances.
 
-    Attributes
-    ----------
-    farther : ndarray
-        The noise over longer distances, if it is larger: digits are lost, or the function has structure that is finer
-        than those distances.
-    nearest : ndarray
-        The noise over only the shortest distances. It is smaller if the function computes in float32, or varies within
-        a small share of its parameters.
+    It is larger farther away if digits are lost, or if the function has structure that is finer than those distances.
+    It is smaller nearest if the function computes in float32, or varies within a small share of its parameters.
     """
 
     near: np.ndarray
@@ -70,13 +64,9 @@ class Noise(NamedTuple):
 
 
 def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]], may_be_coarse: bool = True) -> Noise:
-    """Return the rounding noise of a function's values along several lines through one point.
+    """Return the rounding noise of values along lines through one point: functions of distances, (T,), to (T, n).
 
-    Parameters
-    ----------
-    lines : list of callable
-        For each line, a function of distances, (T,), that returns the values, (T, n). At a distance of 1 the
-        parameters change by their own size.
+    At a distance of 1 the parameters change by their own size.
 
     Examples
     --------
@@ -145,7 +135,6 @@ def _noise(values: np.ndarray) -> np.ndarray:
 
 
 LossAndGradient = Callable[[Any, Batch], tuple[Any, Any]]
-"""A network's loss and gradient, as a function of theta and a batch."""
 
 
 @dataclass(frozen=True)
@@ -180,13 +169,7 @@ def tightened(bound: Bound, largest: np.ndarray, experiment: Callable[[], Bound]
 
 
 def rounding_bound(loss_and_gradient: LossAndGradient, theta: np.ndarray, batch: Batch, dtype: Any) -> Bound:
-    """Bound the rounding error of each entry of a network's gradient.
-
-    Raises
-    ------
-    TypeError
-        If the network has a part whose arithmetic has no rule here.
-    """
+    """Bound the rounding error of a network's gradient; raise a TypeError if a part's arithmetic has no rule here."""
 
     def running(arithmetic: Arithmetic) -> tuple[np.ndarray, float]:
         loss, gradient = loss_and_gradient(Bounded(theta.copy(), np.zeros(theta.shape), arithmetic), batch)

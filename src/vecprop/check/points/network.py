@@ -279,13 +279,7 @@ class NetworkPoint(Point):
 def judged_gradients(
     network: Network, batch_at: Callable[[np.ndarray], Batch], noise: RandomKey | None, dtype: np.dtype, engine: Engine
 ) -> tuple[JudgedGradient, ...]:
-    """Return the gradients of the engines to check.
-
-    Raises
-    ------
-    ValueError
-        If only the compiled engine is to be checked, and it does not take the network.
-    """
+    """Return the gradients of the engines to check; refuse a network that the one engine asked for does not take."""
     batch = batch_at(np.zeros(0, dtype))
     judged = []
     for name in EACH if engine == BOTH else [engine]:

@@ -173,8 +173,7 @@ class Checkpoint:
     def recording(self, record: Any) -> Self:
         """Return a checkpoint that keeps the memory of a callback too.
 
-        Its ``memory(epoch)`` returns values that a model file holds, or None if it does not know this epoch yet, and
-        ``remember(memory)`` takes them.
+        Its ``memory(epoch)`` returns what ``remember(memory)`` takes, or None if it does not know this epoch yet.
         """
         again = copy(self)
         again._record = record  # noqa: SLF001

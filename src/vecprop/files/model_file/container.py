@@ -53,12 +53,7 @@ _DAMAGE = (
 def write(path: str | os.PathLike[str], document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Write a document and arrays; an old file stays until the new one is complete.
 
-    Raises
-    ------
-    FileError
-        If `read` would refuse the file for its size; nothing is written.
-    OSError
-        If the file cannot be written.
+    Nothing is written if `read` would refuse the file for its size.
     """
     little = {name: np.asarray(array, array.dtype.newbyteorder("<"), order="C") for name, array in arrays.items()}
     listed = {
@@ -82,15 +77,7 @@ def write(path: str | os.PathLike[str], document: Mapping[str, Any], arrays: Map
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the document and the arrays of a file, after every check.
-
-    Raises
-    ------
-    FileError
-        If the file is no model file, is damaged, or was written in a newer format.
-    OSError
-        If the file does not exist or may not be read.
-    """
+    """Return the document and the arrays of a file, after every check."""
     with _opened(path) as (archive, sizes):
         document = _document(path, archive, sizes)
         listed = document["arrays"]

@@ -192,12 +192,9 @@ TYPES: dict[str, type] = {
 
 @dataclass
 class Writer:
-    """Turns values into JSON's values, and collects arrays.
+    """Turns values into JSON's values, and collects arrays by name.
 
-    Attributes
-    ----------
-    arrays : dict of ndarray
-        The arrays by name. An array that occurs twice is written once, and is one array again when it is read.
+    An array that occurs twice is written once, and is one array again when it is read.
 
     Examples
     --------

@@ -39,12 +39,7 @@ _FINITE = (
 def layers(network: Network, theta: np.ndarray, source: Source) -> tuple[list[str], str]:
     """Return the lines that turn inputs X into outputs, and the names of the parameters, which become constants.
 
-    Parameters may have axes of members in front.
-
-    Raises
-    ------
-    FileError
-        If a layer is the user's own.
+    Parameters may have axes of members in front. A user's own layer is refused.
     """
     lines, names = [f"X = np.asarray(X, np.{theta.dtype})", *_FINITE], []
     for number, (layer, p) in enumerate(zip(network.layers, network.layout.views(theta), strict=True)):
@@ -94,13 +89,7 @@ def imputed(X, values):
 
 
 def prepared(steps: Sequence[Any], source: Source) -> list[str]:
-    """Return the lines that turn the rows X into the network's inputs.
-
-    Raises
-    ------
-    FileError
-        If a step cannot be written as source.
-    """
+    """Return the lines that turn the rows X into the network's inputs; refuse steps that cannot be written."""
     expressions = [_expression(step, "X", source) for step in steps]
     lines = [f"X = {expression}" for expression in expressions if expression != "X"]
     # Numbers beside text stay numbers only among objects.

@@ -41,13 +41,7 @@ class Formulas:
         self.texts: dict[str, str] = {}
 
     def method(self, part: Any, name: str) -> str | None:
-        """Add a method of a layer or loss, and return its name in the source; None if it is the identity.
-
-        Raises
-        ------
-        FileError
-            If the part is the user's own.
-        """
+        """Add a method of a layer or loss, and return its name in the source; None if it is the identity."""
         function = getattr(type(part), name)
         if not type(part).__module__.startswith("vecprop.") or not function.__module__.startswith("vecprop."):
             raise FileError(f"{part!r} is not one of vecprop's own parts, which alone become NumPy source.")

@@ -19,13 +19,7 @@ def is_missing(value):
 
 
 def table_functions(model: TabularClassifier | TabularRegressor, source: Source, coverage: float | None) -> None:
-    """Add the functions of a fitted model of tables; that of intervals if coverage is given.
-
-    Raises
-    ------
-    FileError
-        If a column is text, or a layer is the user's own.
-    """
+    """Add the functions of a fitted model of tables; that of intervals if coverage is given."""
     check_is_fitted(model)
     _inputs(model, source)
     _together(model, source)

@@ -263,17 +263,7 @@ def encoded(encoder: Encoder, graph: Graph) -> Symbol:
     A column of numbers is an input of the graph's type, with nan for missing values. A column of dates is an input of
     days since 1970 in float64, with the time as their fraction. A column of categories is an input of text, without
     spaces around it, and empty for missing values. A column that a graph cannot read is an input of the encoder's
-    numbers.
-
-    Raises
-    ------
-    FileError
-        If a column has no name.
-
-    Warns
-    -----
-    UserWarning
-        If a column is an input of the encoder's numbers.
+    numbers, of which a warning tells.
     """
     columns, unread = [], []
     for name, part in zip(encoder.names, encoder.parts, strict=True):
