@@ -13,7 +13,6 @@ from ...core.elementary import is_within
 from ...core.network import Network
 from ...core.rows.inputs import Batch
 from ...core.rows.sparse import SparseNetwork
-from ...optimize.schedules import Schedule
 from ...train.members import Data, Member
 from ...train.state import TrainingResult
 from ..atomic import sweep
@@ -131,8 +130,11 @@ class Checkpoint:
         state = trained.state
         if state.epoch > epochs:
             self._refuse(f"it has come to epoch {state.epoch}, beyond the {epochs} of this one")
-        per_epoch = -(-state.rows // settings["batch_size"])
-        if not _are_alike(settings["schedule"], state.step, per_epoch, state.epochs, epochs):
+        schedule, per_epoch = settings["schedule"], -(-state.rows // settings["batch_size"])
+        start, known, whole = schedule.init(), state.epochs * per_epoch, epochs * per_epoch
+        # A longer or shorter run has to have had the same rates in the steps taken so far.
+        steps = range(0 if known == whole else state.step)
+        if any(schedule.factor(step, known, start) != schedule.factor(step, whole, start) for step in steps):
             self._refuse(f"its schedule is one of {state.epochs} epochs, not of {epochs}")
         state = replace(state, epochs=epochs, network=network)
         if self._record is not None:
@@ -196,14 +198,3 @@ class Checkpoint:
         part = type(self)(self.path / name, self.every)
         part.takes_others = takes_others
         return part
-
-
-def _are_alike(schedule: Schedule, step: int, per_epoch: int, epochs: int, other: int) -> bool:
-    """Return whether a longer or shorter run would have had the same rates in the steps taken so far."""
-    if epochs == other:
-        return True
-    state = schedule.init()
-    return all(
-        schedule.factor(number, epochs * per_epoch, state) == schedule.factor(number, other * per_epoch, state)
-        for number in range(step)
-    )
