@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from html import escape
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -266,10 +265,12 @@ class Report:
         return "\n\n".join([*blocks, "\n".join(self._lines())])
 
     def __str__(self) -> str:
-        if not sys.stdout.isatty() or find_spec("rich") is None:
+        if not sys.stdout.isatty():
             return self.text()
-        from rich.console import Console
-
+        try:
+            from rich.console import Console
+        except ImportError:
+            return self.text()
         console = Console(force_terminal=True)
         with console.capture() as capture:
             console.print(self)
