@@ -25,7 +25,7 @@ from sklearn.preprocessing import (
 )
 
 import vecprop as vp
-from exports import assert_close, functions, predicted, run
+from exports import Cube, assert_close, functions, predicted, run
 from models import ENSEMBLES, ESTIMATORS, FEW, ODD_NAMES, THREE, TWO, X, fitted, frame
 from registry import LAYERS, LOSSES, name, problem
 from vecprop import FileError, load, save
@@ -37,12 +37,8 @@ pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 DTYPES = {np.float64: 1e-6, np.float32: 1e-5}
-FORMS = {
-    ("graph", np.float64): 1e-6,
-    ("graph", np.float32): 1e-5,
-    ("source", np.float64): 1e-11,
-    ("source", np.float32): 1e-5,
-}
+FORMS = {("graph", dtype): tolerance for dtype, tolerance in DTYPES.items()}
+FORMS |= {("source", np.float64): 1e-11, ("source", np.float32): 1e-5}
 NAMES = [f"{form}-{np.dtype(dtype)}" for form, dtype in FORMS]
 OF_PARTS = pytest.mark.parametrize(("form", "dtype"), FORMS, ids=NAMES)
 OF_MODELS = pytest.mark.parametrize(("form", "dtype"), list(FORMS)[:3], ids=NAMES[:3])
@@ -117,22 +113,13 @@ def test_a_single_class_and_a_loss_without_probabilities():
 
 # Pipelines.
 
-FILLED = [
-    SimpleImputer(),
-    SimpleImputer(strategy="median", add_indicator=True),
-    SimpleImputer(add_indicator=True, keep_empty_features=True),
-]
+FILLED = [SimpleImputer(), SimpleImputer(strategy="median", add_indicator=True)]
+FILLED.append(SimpleImputer(add_indicator=True, keep_empty_features=True))
 IN_GRAPHS = [StandardScaler(), RobustScaler(), make_pipeline(StandardScaler(), PCA(2)), *FILLED]
 IN_SOURCE = [
-    StandardScaler(),
-    StandardScaler(with_mean=False),
-    StandardScaler(with_std=False),
-    MinMaxScaler((-1, 1), clip=True),
-    MinMaxScaler(),
-    MaxAbsScaler(),
-    RobustScaler(quantile_range=(10, 90)),
-    RobustScaler(with_centering=False),
-    FunctionTransformer(),
+    *(StandardScaler(with_mean=mean, with_std=std) for mean, std in ((True, True), (False, True), (True, False))),
+    *(MinMaxScaler((-1, 1), clip=True), MinMaxScaler(), MaxAbsScaler(), FunctionTransformer()),
+    *(RobustScaler(quantile_range=(10, 90)), RobustScaler(with_centering=False)),
     make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), "passthrough"),
     ColumnTransformer([("a", StandardScaler(), [2]), ("b", "drop", [0])], remainder="passthrough"),
 ]
@@ -164,13 +151,11 @@ def test_source_of_pipelines(step, tmp_path):
 @pytest.mark.parametrize("indicator", [False, True])
 def test_a_graph_takes_the_columns_of_a_table(dtype, indicator):
     pytest.importorskip("pandas")
-    columns = ColumnTransformer(
-        [
-            ("numbers", make_pipeline(SimpleImputer(add_indicator=indicator), StandardScaler()), ["length", "width"]),
-            ("sizes", OneHotEncoder(handle_unknown="ignore"), ["size"]),
-            ("rooms", SimpleImputer(), ["rooms", "width"]),
-        ]
-    )
+    columns = ColumnTransformer([
+        ("numbers", make_pipeline(SimpleImputer(add_indicator=indicator), StandardScaler()), ["length", "width"]),
+        ("sizes", OneHotEncoder(handle_unknown="ignore"), ["size"]),
+        ("rooms", SimpleImputer(), ["rooms", "width"]),
+    ])  # fmt: skip
     table: Any = frame()[["length", "width", "size", "rooms"]].astype({"size": str, "length": dtype, "width": dtype})
     model = fitted(make_pipeline(columns, vp.MLPRegressor(**FEW)), table, X[:, 0])
     table.loc[:4, "size"] = "XXL"
@@ -185,13 +170,11 @@ def test_a_graph_takes_the_columns_of_a_table(dtype, indicator):
 def test_source_takes_the_columns_of_a_table(unknown):
     pytest.importorskip("pandas")
     table: Any = frame().fillna({"colour": "none"}).astype({"size": str})
-    columns = ColumnTransformer(
-        [
-            ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), ["width", "length"]),
-            ("names", OneHotEncoder(handle_unknown=unknown), ["size", "colour", "rooms"]),
-            ("rest", "passthrough", ["rooms"]),
-        ]
-    )
+    columns = ColumnTransformer([
+        ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), ["width", "length"]),
+        ("names", OneHotEncoder(handle_unknown=unknown), ["size", "colour", "rooms"]),
+        ("rest", "passthrough", ["rooms"]),
+    ])  # fmt: skip
     model = fitted(make_pipeline(columns, vp.MLPClassifier(**FEW)), table, TWO)
     source = functions(model)
     predict, expected = source["predict_proba"], model.predict_proba(table)
@@ -240,14 +223,6 @@ def test_pipelines_that_are_given_to_skl2onnx():
 # What a person reads, and what cannot be written.
 
 
-class Cube(vp.extend.Activation):
-    def value(self, z):
-        return z**3
-
-    def derivative(self, z, y):
-        return 3 * z**2
-
-
 def test_a_graph_of_a_layer_of_ones_own():
     p = problem(Cube(), vp.SquaredError())
     (Y,) = predicted("graph", TrainedNetwork(p.network, p.theta), p.X)
@@ -278,9 +253,7 @@ print(model.predict(np.zeros((1, 3)))[0], [name for name in ("sklearn", "scipy",
 def test_a_small_network_can_be_read():
     network = vp.Network(2, [vp.Dense(1), vp.LeakyReLU(0.1)], vp.SquaredError())
     source = to_numpy(TrainedNetwork(network, np.array([1.0, 2.0, 0.5])))
-    assert (
-        source.partition("\n\n")[2]
-        == '''\
+    expected = '''\
 import numpy as np
 
 
@@ -307,7 +280,7 @@ def predict(X):
     """Return the prediction for each row."""
     return outputs(X)
 '''
-    )
+    assert source.partition("\n\n")[2] == expected
 
 
 def test_numbers_that_are_not_finite_stay_as_they_are():

@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import vecprop as vp
+from exports import Cube
 from models import ESTIMATORS, FEW, NUMBERS, REGRESSORS, SCALERS, TWO, X, fitted, frame, fresh, table_pipeline
 from registry import LAYERS, LOSSES, PARTS, name, problem
 from sampled import sampled
@@ -36,12 +37,8 @@ def round_trip(model, tmp_path, **notes) -> Any:
 def state_of(value):
     """Return all that a value holds, as something that can be compared."""
     if isinstance(value, np.ndarray):
-        return (
-            "array",
-            value.dtype,
-            value.shape,
-            state_of(value.tolist()) if value.dtype == object else value.tobytes(),
-        )
+        entries = state_of(value.tolist()) if value.dtype == object else value.tobytes()
+        return "array", value.dtype, value.shape, entries
     if isinstance(value, list | tuple):
         return type(value), [state_of(entry) for entry in value]
     if isinstance(value, dict):
@@ -83,15 +80,11 @@ def test_a_random_state_goes_on_too(tmp_path):
     assert (fitted(again, X, NUMBERS).theta_ == fitted(model, X, NUMBERS).theta_).all()
 
 
-@pytest.mark.parametrize(
-    ("model", "y"),
-    [
-        (vp.MLPEnsembleClassifier(MLPClassifier(**FEW), 3), np.array(["no", "yes"])[TWO]),
-        (vp.MLPEnsembleClassifier(MLPClassifier(**FEW), 3, bootstrap=True, oob_score=True), TWO),
-        (vp.MLPEnsembleRegressor(MLPRegressor(**FEW, scale_target=True), 3, max_samples=0.5, max_features=2), NUMBERS),
-    ],
-    ids=["text", "bootstrap", "numbers"],
-)
+@pytest.mark.parametrize(("model", "y"), [
+    (vp.MLPEnsembleClassifier(MLPClassifier(**FEW), 3), np.array(["no", "yes"])[TWO]),
+    (vp.MLPEnsembleClassifier(MLPClassifier(**FEW), 3, bootstrap=True, oob_score=True), TWO),
+    (vp.MLPEnsembleRegressor(MLPRegressor(**FEW, scale_target=True), 3, max_samples=0.5, max_features=2), NUMBERS),
+], ids=["text", "bootstrap", "numbers"])  # fmt: skip
 def test_ensembles_come_back_as_they_were(model, y, tmp_path):
     model = fitted(fresh(model), X, y)
     again = round_trip(model, tmp_path)
@@ -205,28 +198,9 @@ def test_every_public_part_is_on_the_list(part):
     assert Reader(BY_NAME, {}).value(written) == part
 
 
-VALUES = [
-    None,
-    True,
-    -3,
-    0.1,
-    np.inf,
-    -np.inf,
-    "ä\ud800",
-    [1, [2.5]],
-    (1, "a", ()),
-    {"a": (1,), "tuple": 2},
-    {1: "a", (1, 2): None, None: 2.0},
-    np.float32(0.1),
-    np.int8(3),
-    np.bool_(True),
-    np.str_("x"),
-    np.dtype("float32"),
-    np.dtype("<U3"),
-    np.float64,
-    str,
-    slice(1, None, 2),
-]
+VALUES = [None, True, -3, 0.1, np.inf, -np.inf, "ä\ud800", [1, [2.5]], (1, "a", ()), {"a": (1,), "tuple": 2}]
+VALUES += [{1: "a", (1, 2): None, None: 2.0}, np.float32(0.1), np.int8(3), np.bool_(True), np.str_("x")]
+VALUES += [np.dtype("float32"), np.dtype("<U3"), np.float64, str, slice(1, None, 2)]
 
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
@@ -284,24 +258,14 @@ def test_the_folder_in_which_a_pipeline_remembers_is_left_out(tmp_path):
     assert state_of(fitted(again, X, TWO)) == state_of(fitted(fresh(model, memory=None), X, TWO))
 
 
-class Cube(vp.extend.Activation):
-    def value(self, z):
-        return z**3
-
-    def derivative(self, z, y):
-        return 3 * z**2
-
-
 def test_what_cannot_be_saved_is_named(tmp_path):
     def refused(model, message):
         with pytest.raises(FileError, match=message):
             save(model, tmp_path / "model")
         assert not list(tmp_path.iterdir())
 
-    refused(
-        fitted(MLPClassifier(**FEW | {"activation": Cube()}), X, TWO),
-        r"^activation is of the class \w+.*Cube, which.*and no code; pickle or joblib keep",
-    )
+    own = fitted(MLPClassifier(**FEW | {"activation": Cube()}), X, TWO)
+    refused(own, r"^activation is of the class \w+.*Cube, which.*and no code; pickle or joblib keep")
     scaler = FunctionTransformer(np.tanh)
     refused(fitted(make_pipeline(scaler, MLPClassifier(**FEW)), X, TWO), r"^steps.0.1.func is the function tanh")
     refused(fitted(make_pipeline(PCA(), MLPClassifier(**FEW)), X, TWO), r"^steps.0.1 is of the class sklearn.PCA")
