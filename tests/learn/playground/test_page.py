@@ -99,13 +99,10 @@ def test_a_divergence_ends_the_run_and_is_said():
 @pytest.mark.parametrize(
     ("action", "values", "sentence"),
     [
-        ("change", {"settings": {"data": "table"}}, "none was given"),
         ("open", {"text": "data=moons layers=a"}, "layers is 'a', but it is a whole number."),
-        ("weight", {"index": 99, "value": 0}, "There is no parameter 99"),
         ("weight", {"index": 0, "value": "x"}, "The weight is 'x'"),
         ("speed", {"epochs": 10**9}, "The speed is 1000000000, but it is 1 to 100,000 epochs a frame."),
         ("row", {"row": 40}, "There is no point 40"),
-        ("remove", {"row": -1}, "There is no point -1"),
         ("starts", {"count": 10**6, "epochs": 1}, "The number of starts is 1000000, but it is 1 to 200."),
         ("upload", {"name": "a.csv", "content": b64encode(b"a,b\n1,2\n").decode()}, "at least 4 rows"),
         ("upload", {"name": "a.csv", "content": "not base64!"}, "base64"),

@@ -1,6 +1,7 @@
 """The gate of the playground's server, tried by a client without a browser."""
 
 import asyncio
+from inspect import Signature, signature
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,18 +15,23 @@ from vecprop.learn.playground import server as playground_server
 from vecprop.learn.playground.server import PlaygroundServer
 
 
-def visited(visit):
-    """Return what a visit, a coroutine function of the server's address, returns."""
+def served(visit):
+    """Return a test that runs a coroutine function of a server's address, and of what the test is parametrized by."""
 
-    async def run():
+    async def run(**given):
         server = PlaygroundServer(lambda document: None)
         server.start()
         try:
-            return await visit(server.url)
+            await visit(server.url, **given)
         finally:
             server.stop()
 
-    return asyncio.run(run())
+    def test(**given):
+        asyncio.run(run(**given))
+
+    test.__name__ = visit.__name__
+    test.__signature__ = Signature([*signature(visit).parameters.values()][1:])  # pyright: ignore[reportFunctionMemberAccess]
+    return test
 
 
 async def status(url, **headers):
@@ -52,124 +58,96 @@ async def ended(socket):
         pass
 
 
-def test_it_listens_on_this_machine_only():
-    async def visit(url):
-        return url
-
-    parts = urlsplit(visited(visit))
+@served
+async def test_who_does_not_know_the_address_finds_nothing(url):
+    parts = urlsplit(url)
     assert parts.hostname == "127.0.0.1"
     assert len(parts.path.strip("/")) == 32
-
-
-def test_who_does_not_know_the_address_finds_nothing():
-    async def visit(url):
-        origin, token = url.rsplit("/", 2)[:2]
-        paths = ["", "static/js/bokeh.min.js", "0" * 32 + "/", f"{token}/metadata", f"{token}/autoload.js", "..%2f"]
-        assert (await status(url))[0] == 200
-        assert (await status(url + "static/js/bokeh.min.js"))[0] == 200
-        return [await status(f"{origin}/{path}") for path in paths]
-
-    for code, text in visited(visit):
+    origin, token = url.rsplit("/", 2)[:2]
+    assert (await status(url))[0] == 200
+    assert (await status(url + "static/js/bokeh.min.js"))[0] == 200
+    paths = ["", "static/js/bokeh.min.js", "0" * 32 + "/", f"{token}/metadata", f"{token}/autoload.js", "..%2f"]
+    for path in paths:
+        code, text = await status(f"{origin}/{path}")
         assert (code, text.count(".")) == (404, 1)
         assert "open the address" in text
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "localhost", ""])
-def test_foreign_names_of_this_machine_are_refused(host):
-    async def visit(url):
-        return await status(url, Host=host)
-
-    code, text = visited(visit)
+@served
+async def test_foreign_names_of_this_machine_are_refused(url, host):
+    code, text = await status(url, Host=host)
     assert code in (400, 403)
     if host:
         assert "by the address that it has printed" in text
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "http://127.0.0.1:1", "null", "https://localhost"])
-def test_foreign_origins_are_refused(origin):
-    async def visit(url):
-        with pytest.raises(HTTPClientError, match="403"):
-            await opened(url, Origin=origin)
-        return await status(url, Origin=origin)
-
-    code, text = visited(visit)
+@served
+async def test_foreign_origins_are_refused(url, origin):
+    with pytest.raises(HTTPClientError, match="403"):
+        await opened(url, Origin=origin)
+    code, text = await status(url, Origin=origin)
     assert code == 403
     assert "pages of others" in text
 
 
-def test_its_own_page_and_programs_are_let_in():
-    async def visit(url):
-        for headers in ({}, {"Origin": url.rsplit("/", 2)[0]}):
-            socket = await opened(url, **headers)
-            assert "ACK" in str(await socket.read_message())
-            await closed(socket)
-
-    visited(visit)
-
-
-def test_a_window_that_the_server_has_not_made_is_refused():
-    async def visit(url):
-        return await status(f"{url}?bokeh-session-id=mine")
-
-    assert visited(visit)[0] == 403
+@served
+async def test_its_own_page_and_programs_are_let_in(url):
+    for headers in ({}, {"Origin": url.rsplit("/", 2)[0]}):
+        socket = await opened(url, **headers)
+        assert "ACK" in str(await socket.read_message())
+        await closed(socket)
+    assert (await status(f"{url}?bokeh-session-id=mine"))[0] == 403  # a window that the server has not made
 
 
-def test_the_fifth_window_is_refused_until_one_is_closed():
-    async def visit(url):
-        sockets = [await opened(url) for _ in range(4)]
-        for socket in sockets:
-            await socket.read_message()
-        full = await status(url)
-        await closed(sockets.pop())
-        for _ in range(100):
-            if (await status(url))[0] == 200:
-                break
-            await asyncio.sleep(0.02)
-        else:
-            pytest.fail("The window that was closed still counts.")
-        for socket in sockets:
-            await closed(socket)
-        return full
-
-    code, text = visited(visit)
-    assert code == 503
-    assert text == "4 windows are open already: close one, and load this page again."
+@served
+async def test_the_fifth_window_is_refused_until_one_is_closed(url):
+    sockets = [await opened(url) for _ in range(4)]
+    for socket in sockets:
+        await socket.read_message()
+    said = "4 windows are open already: close one, and load this page again."
+    assert await status(url) == (503, said)
+    await closed(sockets.pop())
+    for _ in range(100):
+        if (await status(url))[0] == 200:
+            break
+        await asyncio.sleep(0.02)
+    else:
+        pytest.fail("The window that was closed still counts.")
+    for socket in sockets:
+        await closed(socket)
 
 
-def test_pages_that_are_never_opened_are_limited_too():
-    async def visit(url):
-        return [(await status(url))[0] for _ in range(14)]
-
-    assert visited(visit) == [200] * 12 + [503] * 2
+@served
+async def test_pages_that_are_never_opened_are_limited_too(url):
+    assert [(await status(url))[0] for _ in range(14)] == [200] * 12 + [503] * 2
 
 
-def test_a_message_that_is_too_long_ends_the_connection(monkeypatch):
+@pytest.fixture
+def short_messages(monkeypatch):
     monkeypatch.setattr(playground_server, "MOST_BYTES", 1000)
 
-    async def visit(url):
-        socket = await opened(url)
-        await socket.write_message("x" * 2000)
-        await ended(socket)
-        socket.close()  # here too
-        return socket.close_code
 
-    assert visited(visit) == 1009  # too big
-
-
-def test_a_port_in_use_is_one_sentence():
-    async def visit(url):
-        with pytest.raises(OSError, match=r"Port \d+ cannot be used \(.*\): give another with --port\."):
-            PlaygroundServer(lambda document: None, urlsplit(url).port)
-
-    visited(visit)
+@pytest.mark.usefixtures("short_messages")
+@served
+async def test_a_message_that_is_too_long_ends_the_connection(url):
+    socket = await opened(url)
+    await socket.write_message("x" * 2000)
+    await ended(socket)
+    socket.close()  # here too
+    assert socket.close_code == 1009  # too big
 
 
-def test_parts_of_a_message_do_not_wait_for_acknowledgements(monkeypatch):
+@served
+async def test_a_port_in_use_is_one_sentence(url):
+    with pytest.raises(OSError, match=r"Port \d+ cannot be used \(.*\): give another with --port\."):
+        PlaygroundServer(lambda document: None, urlsplit(url).port)
+
+
+@served
+async def test_parts_of_a_message_do_not_wait_for_acknowledgements(url, monkeypatch):
     sent_at_once = []
     monkeypatch.setattr(playground_server.PromptSocket, "set_nodelay", lambda socket, value: sent_at_once.append(value))
-
-    async def visit(url):
-        await closed(await opened(url))
-
-    visited(visit)
+    await closed(await opened(url))
     assert sent_at_once == [True]
