@@ -5,6 +5,7 @@ import json
 import re
 from base64 import b64decode, b64encode
 from dataclasses import fields
+from functools import cache
 from importlib.resources import files
 from types import SimpleNamespace
 from typing import Any
@@ -61,14 +62,23 @@ class Window:
         return self.shown()
 
 
-@pytest.fixture(scope="module")
-def refusing():
-    """One window for all messages that are refused: none of them changes it."""
+@cache
+def shared():
+    """Return a window that tests share, since the models of a page take Bokeh most of a second."""
     return Window()
 
 
+def opened(**settings):
+    """Return the shared window as it is when it opens, with a session of its own."""
+    window, page = shared(), shared().page
+    page.tab, page.speed, page.map.adds = "numbers", 1, False
+    page._begin(Session(Settings(**{"rows": 40, **settings})))
+    window.tell("ready")
+    return window
+
+
 def test_training_by_steps_epochs_and_frames():
-    window = Window(batch=7)
+    window = opened(batch=7)
     assert window.tell("step")["status"]["steps"] == 1
     answer = window.tell("epoch")
     assert (answer["status"]["epoch"], answer["status"]["steps"]) == (1, 4)
@@ -87,7 +97,7 @@ def test_training_by_steps_epochs_and_frames():
 
 
 def test_a_divergence_ends_the_run_and_is_said():
-    window = Window(data="wave", loss="squared_error", activation="relu", optimizer="descent", learning_rate=100.0)
+    window = opened(data="wave", loss="squared_error", activation="relu", optimizer="descent", learning_rate=100.0)
     answer = window.tell("run")
     for _ in range(100):
         answer = window.tell("painted", frame=answer["frame"]) if answer["status"]["running"] else answer
@@ -109,8 +119,8 @@ def test_a_divergence_ends_the_run_and_is_said():
         ("nothing", {}, "The page asks for something that does not exist: load it again."),
     ],
 )
-def test_what_is_refused_is_said_and_changes_nothing(refusing, action, values, sentence):
-    window = refusing
+def test_what_is_refused_is_said_and_changes_nothing(action, values, sentence):
+    window = opened()
     before, theta = window.session.settings, window.session.theta.copy()
     answer = window.tell(action, **values)
     assert sentence in answer["said"]
@@ -125,7 +135,7 @@ WRONG: list[object] = [None, "", "abc", "ünï", "1" * 999, -1, 1e300, 2.5, True
 
 @pytest.mark.parametrize("value", sampled(WRONG, 3), ids=lambda value: str(value)[:9])
 def test_an_error_of_a_setting_starts_with_its_label(value):
-    window = Window()
+    window = opened()
     for name, label in LABELS.items():
         before = window.session.settings
         said = window.tell("change", settings={name: value}).get("said")
@@ -154,8 +164,8 @@ def test_an_error_of_a_setting_starts_with_its_label(value):
         ({"features": []}, "Inputs: tick at least one of x, y, x*x, y*y, x*y, sin(x), sin(y), each once."),
     ],
 )
-def test_an_error_of_a_setting_says_what_to_type(refusing, settings, said):
-    assert said in refusing.tell("change", settings=settings)["said"]
+def test_an_error_of_a_setting_says_what_to_type(settings, said):
+    assert said in opened().tell("change", settings=settings)["said"]
 
 
 def test_the_labels_of_errors_are_on_the_page():
@@ -166,7 +176,7 @@ def test_the_labels_of_errors_are_on_the_page():
 
 
 def test_every_number_of_the_status_is_of_the_frame():
-    window = Window(rows=100)
+    window = opened(rows=100)
     answer = window.tell("run")
     seen = []
     for _ in range(40):
@@ -181,7 +191,7 @@ def test_every_number_of_the_status_is_of_the_frame():
 
 
 def test_the_loss_is_of_the_settings_while_training_runs():
-    window = Window()
+    window = opened()
     window.tell("run")
     status = window.tell("change", settings={"loss": "squared_error"})["status"]
     assert status["running"]
@@ -217,7 +227,7 @@ def test_a_window_that_is_open_is_left_alone(monkeypatch):
 
 
 def test_points_that_are_drawn_again_are_said():
-    window = Window()
+    window = opened()
     window.page._add(0.5, 0.25)
     assert "said" not in window.tell("change", settings={"layers": [4]})
     assert "without the 1 changes" in window.tell("change", settings={"noise": 0.2})["said"]
@@ -225,7 +235,7 @@ def test_points_that_are_drawn_again_are_said():
 
 
 def test_what_was_found_with_other_settings_is_forgotten():
-    window = Window(test=0.0)
+    window = opened(test=0.0)
     window.tell("check")
     window.tell("starts", count=2, epochs=3)
     window.mouse("tap", *window.session.points.XY[7])
@@ -239,16 +249,16 @@ def test_what_was_found_with_other_settings_is_forgotten():
 
 
 def test_settings_change_and_come_back_as_a_text():
-    window = Window()
+    window = opened()
     answer = window.tell("change", settings={"data": "spirals", "layers": [4, 4], "features": ["x", "y", "x*y"]})
     assert answer["settings"]["layers"] == [4, 4]
     text = answer["text"]
-    other = Window()
+    other = opened()
     assert other.tell("open", text=text)["settings"] == answer["settings"]
 
 
 def test_the_mouse_adds_moves_and_selects_points():
-    window = Window(test=0.0)
+    window = opened(test=0.0)
     assert window.mouse("tap", 3.3, 3.3)["status"]["epoch"] == 0
     assert len(window.session.points.t) == 40  # a click beside the points does nothing
     window.tell("mouse", adds=True, target=1)
@@ -273,7 +283,7 @@ def test_the_mouse_adds_moves_and_selects_points():
 
 
 def test_places_of_a_table_are_in_its_units():
-    window = Window()
+    window = opened()
     rows = "".join(f"{age},{'ab'[age % 2]},{age * 10}\n" for age in range(20, 60))
     table = b64encode(f"age,town,pay\n{rows}".encode()).decode()
     answer = window.tell("upload", name="people.csv", content=table)
@@ -294,7 +304,7 @@ def test_places_of_a_table_are_in_its_units():
 
 
 def test_the_check_names_a_planted_mistake():
-    window = Window()
+    window = opened()
     window.tell("step")
     report = window.tell("check")["report"]
     assert report.startswith("At step 1:\n")
@@ -307,7 +317,7 @@ def test_the_check_names_a_planted_mistake():
 def test_every_view_draws_every_network():
     wide = {"layers": (20, 20), "data": "wave"}
     for settings in ({"layers": ()}, {"layers": (1,)}, {"layers": (2,), "data": "blobs"}, wide):
-        window = Window(**settings)
+        window = opened(**settings)
         for tab in ("hidden", "gradients", "momentum", "numbers"):
             window.tell("epoch")
             answer = window.tell("tab", tab=tab)
@@ -317,7 +327,7 @@ def test_every_view_draws_every_network():
 
 
 def test_a_chosen_weight_is_told_and_set():
-    window = Window()
+    window = opened()
     view = window.page.always["network"]
     view._edges.selected.indices = [2]
     answer = window.shown()
@@ -332,7 +342,7 @@ def test_a_chosen_weight_is_told_and_set():
 
 @pytest.mark.parametrize("settings", [{}, {"data": "wave", "learning_rate": 1e-6}, {"layers": (8, 8), "batch": 5}])
 def test_log_axes_have_ticks_within_their_ends(settings):
-    window = Window(**settings)
+    window = opened(**settings)
     window.tell("tab", tab="gradients")
     for _ in range(3):
         for name in ("gradients", "starts"):
@@ -347,7 +357,7 @@ def test_log_axes_have_ticks_within_their_ends(settings):
 
 def test_the_cut_of_the_hidden_space_is_where_classes_are_equally_probable():
     for layers in ((2,), (3,)):
-        window = Window(layers=layers)
+        window = opened(layers=layers)
         window.session.run_epochs(30)
         window.tell("tab", tab="hidden")
         session, view = window.session, window.page.hidden
@@ -359,7 +369,7 @@ def test_the_cut_of_the_hidden_space_is_where_classes_are_equally_probable():
 
 
 def test_files_are_whole(tmp_path):
-    window = Window()
+    window = opened()
     window.tell("epoch")
     for what, start in (("script", b'"""'), ("model", b"PK")):
         file = window.tell("take", what=what)["file"]
@@ -367,7 +377,7 @@ def test_files_are_whole(tmp_path):
 
 
 def test_long_curves_are_drawn_at_as_many_places_as_a_screen_shows():
-    window = Window()
+    window = opened()
     window.session.run_epochs(1000)
     loss = window.page.always["loss"]
     loss.update(window.session)

@@ -7,7 +7,6 @@ import numpy as np
 from bokeh import models
 from bokeh.events import DoubleTap, Pan, PanEnd, PanStart, Tap
 
-from ..points import PLAIN_AXES
 from ..session import Session
 from ..shown import map_of
 from .style import MOST_POINTS, SELECTED, add_points, columns_of_points, of_classes, of_numbers, plain_figure
@@ -39,7 +38,7 @@ class MapView:
             self.figure.on_event(event, action)
         self._held: int | None = None
         self._on_edit = on_edit
-        self._axes: Any = PLAIN_AXES
+        self._axes: Any = None
         self._drawn: tuple[Any, bool] = (None, True)
         self.smooth = self.shows_test = True
         self.adds = False
@@ -70,15 +69,16 @@ class MapView:
 
     def _place(self, session: Session) -> None:
         """Give the map its limits and axes, in the units of the table's columns if there are such."""
-        figure, self._axes = self.figure, session.points.axes
-        ends = []
-        for axis, limits, drawn, drawn_range in zip(
-            self._axes,
-            session.points.limits,
-            (*figure.xaxis, *figure.yaxis),
-            (figure.x_range, figure.y_range),
-            strict=True,
-        ):
+        axes, figure, ends = session.points.axes, self.figure, []
+        for axis, limits, drawn in zip(axes, session.points.limits, (figure.x_range, figure.y_range), strict=True):
+            ends.append([axis.value(end) for end in limits])
+            drawn.update(start=ends[-1][0], end=ends[-1][1])
+        (x0, x1), (y0, y1) = ends
+        self._area.update(x=x0, y=y0, dw=x1 - x0, dh=y1 - y0)
+        if axes == self._axes:
+            return  # since new models take Bokeh a third of a second
+        self._axes = axes
+        for axis, drawn in zip(axes, (*figure.xaxis, *figure.yaxis), strict=True):
             names = list(axis.categories)
             drawn.axis_label = models.PlainText(text=axis.name)  # other text could be a formula
             drawn.ticker = models.FixedTicker(ticks=list(range(len(names)))) if names else models.BasicTicker()
@@ -87,10 +87,6 @@ class MapView:
                 if names
                 else models.BasicTickFormatter(use_scientific=True)
             )
-            ends.append([axis.value(end) for end in limits])
-            drawn_range.update(start=ends[-1][0], end=ends[-1][1])
-        (x0, x1), (y0, y1) = ends
-        self._area.update(x=x0, y=y0, dw=x1 - x0, dh=y1 - y0)
 
     def _nearest(self, x: float, y: float) -> int | None:
         """Return the place, among the points drawn, of the one at the mouse."""
