@@ -179,13 +179,9 @@ def test_statistics_of_all_types_fit_what_was_written(tmp_path):
     path = tmp_path / "table.parquet"
     frame = pd.DataFrame({name: values for name, (values, _) in UNUSUAL.items() if name not in ("complex", "mixed")})
     nested = ["Arrow's lists", "Arrow's structs"]  # pandas cannot read the types that it writes
-    frame = frame.drop(columns=["beyond", "intervals", "periods", *nested], errors="ignore").assign(
-        nan=np.nan,
-        none=None,
-        zero=[-0.0, 0.0] * 30,
-        category=pd.Categorical(["a", "b", None] * 20),
-        text=["é" * 5000] * N,
-    )
+    more = {"nan": np.nan, "none": None, "zero": [-0.0, 0.0] * 30, "text": ["é" * 5000] * N}
+    frame = frame.drop(columns=["beyond", "intervals", "periods", *nested], errors="ignore").assign(**more)
+    frame["category"] = pd.Categorical(["a", "b", None] * 20)
     frame.to_parquet(path, row_group_size=7)
     assert len(read_table(path)) == N
     assert [len(part) for part in read_chunks(path, 5)] == [5, 2] * 8 + [4]
