@@ -45,7 +45,6 @@ def test_metrics_are_those_of_predictions(models, people):
     found = evaluate(models["buys"], new, baselines=False)
     assert found.metrics["log_loss"].value == pytest.approx(log_loss(new.buys, models["buys"].predict_proba(new)))
     assert found.metrics["accuracy"].value == accuracy_score(new.buys, models["buys"].predict(new))
-    assert found.metrics["accuracy"].low <= found.metrics["accuracy"].value <= found.metrics["accuracy"].high
     assert (found.baselines, found.verdict) == ({}, None)
     found = evaluate(models["spends"], new.drop(columns="spends"), new.spends, baselines=False)
     assert found.metrics["r2"].value == pytest.approx(r2_score(new.spends, models["spends"].predict(new)))
@@ -64,13 +63,12 @@ def test_baselines_learn_from_training_or_from_other_rows(models, people, target
     found = evaluate(models[target], people[150:], training=people[:150] if is_given else None)
     assert any("and the model from 150: give training" in note for note in found.notes) is not is_given
     linear = "logistic regression" if target == "buys" else "linear regression"
-    assert list(found.baselines) == ["naive", linear, "gradient boosting"]
+    assert list(found.baselines) == list(found.margins) == ["naive", linear, "gradient boosting"]
     loss = next(iter(found.metrics))
     assert all(not np.isnan(of[loss].value) for of in found.scores.values())
     assert found.verdict is not None
     assert found.verdict.metric == loss
     assert found.verdict.says in repr(found)
-    assert set(found.margins) == set(found.baselines)
     if target == "spends":
         learned_from = people.spends[:150] if is_given else people.spends[150:]
         naive = found.predictions["naive"]
@@ -166,18 +164,16 @@ def test_parts_are_read_one_by_one_without_baselines(models, people, tmp_path):
 
 
 def test_other_estimators_have_metrics_alone(people, tmp_path):
-    model = make_pipeline(
-        StandardScaler(), vp.MLPRegressor(hidden_layer_sizes=(4,), solver="lbfgs", max_iter=500, random_state=0)
-    )
-    model.fit(people[["age"]], people.spends)
+    network = vp.MLPRegressor(hidden_layer_sizes=(4,), solver="lbfgs", max_iter=500, random_state=0)
+    model = make_pipeline(StandardScaler(), network).fit(people[["age"]], people.spends)
     found = evaluate(model, people[["age", "town"]], people.spends)
     assert found.metrics["r2"].value == pytest.approx(r2_score(people.spends, model.predict(people[["age"]])))
     assert (found.baselines, found.trained_on, found.worst_rows) == ({}, 0, [])
-    with pytest.raises(vp.TableError, match="only models of tables"):
-        found.report(tmp_path / "page.html")
-    with pytest.raises(vp.TableError, match="which column is its target"):
-        evaluate(model, people)
-    with pytest.raises(vp.TableError, match="has this column as an input"):
-        evaluate(model, people, target="age")
-    with pytest.raises(vp.TableError, match="200 rows, but y has 9"):
-        evaluate(model, people, people.spends[:9])
+    for call, said in {
+        lambda: found.report(tmp_path / "page.html"): "only models of tables",
+        lambda: evaluate(model, people): "which column is its target",
+        lambda: evaluate(model, people, target="age"): "has this column as an input",
+        lambda: evaluate(model, people, people.spends[:9]): "200 rows, but y has 9",
+    }.items():
+        with pytest.raises(vp.TableError, match=said):
+            call()

@@ -50,9 +50,8 @@ def test_networks_learn_what_is_earlier_than_their_validation_rows():
 def test_what_drifts_is_promised_no_better_than_it_will_be():
     r, rows = np.random.default_rng(0), 600
     x, slope = r.normal(size=rows), np.cumsum(r.normal(0, 0.08, rows))
-    frame = pd.DataFrame(
-        {"day": pd.date_range("2024-01-01", periods=rows), "x": x, "y": slope * x + r.normal(0, 0.3, rows)}
-    )
+    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=rows), "x": x})
+    frame["y"] = slope * x + r.normal(0, 0.3, rows)
     train, test = frame[:480], frame[480:]
     by_row, by_time = (TabularRegressor("y", random_state=0).fit(train, time=time) for time in (None, "day"))
 
@@ -71,15 +70,12 @@ def test_day_first_dates_are_times():
 
 
 def test_times_are_read_as_is_said_of_their_column():
-    frame = pd.DataFrame(
-        {"day": [f"{1 + k % 12:02d}/{1 + k // 12:02d}/2024" for k in range(120)], "x": np.arange(120.0)}
-    )
-    y = np.arange(120.0) % 7
-    day_first = TabularRegressor(columns={"day": "date day first"}, **QUICK).fit(frame, y, time="day")
-    in_order = TabularRegressor(columns={"day": "date day first"}, **QUICK).fit(frame, y, time=np.arange(120.0))
-    np.testing.assert_array_equal(day_first.ensemble_.theta, in_order.ensemble_.theta)
-    commas = times(pd.Series(["1,250", "1,5"]), "hour", Asked(decimal=","))
-    assert commas.tolist() == [1.25, 1.5]
+    days = [f"{1 + k % 12:02d}/{1 + k // 12:02d}/2024" for k in range(120)]
+    frame, y = pd.DataFrame({"day": days, "x": np.arange(120.0)}), np.arange(120.0) % 7
+    model = TabularRegressor(columns={"day": "date day first"}, **QUICK)
+    day_first, in_order = (model.fit(frame, y, time=time).ensemble_.theta for time in ("day", np.arange(120.0)))
+    np.testing.assert_array_equal(day_first, in_order)
+    assert times(pd.Series(["1,250", "1,5"]), "hour", Asked(decimal=",")).tolist() == [1.25, 1.5]
 
 
 @pytest.mark.parametrize(
@@ -169,9 +165,3 @@ def test_rows_without_a_target_take_their_groups_with_them():
 def test_groups_and_times_that_are_none(arguments, said):
     with pytest.raises(TableError, match=said):
         TabularRegressor("y", **QUICK).fit(panel(groups=6), **arguments)
-
-
-def test_a_dependence_of_some_rows():
-    kept = Dependence(groups=np.array([0, 1, 1, 2]))[np.array([1, 2, 3])]
-    assert kept.groups is not None
-    assert kept.groups.tolist() == [0, 0, 1]

@@ -24,29 +24,21 @@ def fitted(values, **settings):
     return TabularRegressor("y", **FEW, **settings).fit(table)
 
 
+FORMS = ["%d %m %Y", "%Y.%d.%m", "%d_%m_%Y", "%m|%d|%Y", "%d of %B %Y", "%a %b %d 00:00:00 %Y", "%G-W%V-%u", "%d-%m-%y"]
+SETTLED = [
+    *(([day.strftime(form) for day in DAYS], "dates") for form in (*FORMS, "%y-%m-%d")),
+    *(([int(day.strftime(form)) for day in DAYS], "dates") for form in ("%Y%m", "%Y%j", "%y%m%d")),
+    ([["-", "n.a.", "7", "8", "9"][i % 5] for i in range(ROWS)], "numbers"),
+    ([f"1.{i % 12}" if i % 12 else "1.10" for i in range(ROWS)], "categories"),
+    ([f"{i % 5}E0{i % 4}" for i in range(ROWS)], "categories"),
+    ([9007199254740993 + i % 20 for i in range(ROWS)], "categories"),
+    ([f"{i % 12 + 1}/{i % 11 + 1}/2021" for i in range(ROWS)], "dates"),
+    ([f"{i % 9 + 1},{100 + i * 7}" for i in range(ROWS)], "numbers"),
+]
+
+
 @pytest.mark.parametrize(
-    ("values", "kind"),
-    sampled(
-        [
-            *(
-                ([day.strftime(form) for day in DAYS], "dates")
-                for form in ("%d %m %Y", "%Y.%d.%m", "%d_%m_%Y", "%m|%d|%Y")
-            ),
-            *(
-                ([day.strftime(form) for day in DAYS], "dates")
-                for form in ("%d of %B %Y", "%a %b %d 00:00:00 %Y", "%G-W%V-%u")
-            ),
-            *(([day.strftime(form) for day in DAYS], "dates") for form in ("%d-%m-%y", "%y-%m-%d")),
-            *(([int(day.strftime(form)) for day in DAYS], "dates") for form in ("%Y%m", "%Y%j", "%y%m%d")),
-            ([["-", "n.a.", "7", "8", "9"][i % 5] for i in range(ROWS)], "numbers"),
-            ([f"1.{i % 12}" if i % 12 else "1.10" for i in range(ROWS)], "categories"),
-            ([f"{i % 5}E0{i % 4}" for i in range(ROWS)], "categories"),
-            ([9007199254740993 + i % 20 for i in range(ROWS)], "categories"),
-            ([f"{i % 12 + 1}/{i % 11 + 1}/2021" for i in range(ROWS)], "dates"),
-            ([f"{i % 9 + 1},{100 + i * 7}" for i in range(ROWS)], "numbers"),
-        ]
-    ),
-    ids=lambda value: str(value[0]) if isinstance(value, list) else "",
+    ("values", "kind"), sampled(SETTLED), ids=lambda of: str(of[0]) if isinstance(of, list) else ""
 )
 def test_settings_in_notes_settle_what_they_are_about(values, kind):
     (note,) = [note for note in fitted(values).notes_ if re.search(r"columns=|date_format=|decimal=", note)]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from test_blocks import COLUMNS
 
 from anonymous_memory import MEGABYTE, peak_of, reads_proc
 from vecprop import TabularClassifier, TabularRegressor
@@ -21,17 +22,11 @@ from vecprop.tables.encoding.kept_rows import RowFormat
 
 N = 3 * AT_ONCE + 5
 RNG = np.random.default_rng(0)
-NUMBERS = RNG.normal(size=N)
+NUMBERS = COLUMNS["ordinary"][:N]
 WORDS = [f"{colour} {thing}" for colour in ("red", "blue", "green") for thing in ("car", "hat", "door", "sea")]
 FRAME = pd.DataFrame(
     {
-        "ordinary": NUMBERS,
-        "missing": np.where(RNG.random(N) < 0.1, np.nan, NUMBERS),
-        "few values": NUMBERS.round(),
-        "two values": (NUMBERS > 0).astype(float),
-        "skewed": np.exp(4 * NUMBERS),
-        "large": np.where(NUMBERS > 2, 1e300, 1e8 + NUMBERS),
-        "infinite": np.where(NUMBERS > 2, np.inf, np.where(NUMBERS < -2, -1e-200, NUMBERS)),
+        **{name: column[:N] for name, column in COLUMNS.items()},
         "float32": NUMBERS.astype(np.float32),
         "infinite float32": np.where(NUMBERS > 2, np.inf, NUMBERS).astype(np.float32),
         "small": (5 * NUMBERS).astype(np.int8),

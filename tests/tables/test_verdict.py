@@ -116,14 +116,9 @@ def test_a_draw_without_a_class_says_nothing():
     assert found["average_precision"] == found["recall"] == Estimate(1, 1, 1)
 
 
-TABLE = pd.DataFrame(
-    {
-        "x": np.where(np.arange(90) % 8 == 0, np.nan, np.sin(np.arange(90.0))),
-        "town": np.array(list("abc"))[np.arange(90) % 3],
-        "day": pd.date_range("2024-01-01", periods=90),
-        "words": [f"word{k % 11} and word{k % 13}" for k in range(90)],
-    }
-)
+TABLE = pd.DataFrame({"x": np.where(np.arange(90) % 8 == 0, np.nan, np.sin(np.arange(90.0))), "town": list("abc") * 30})
+TABLE["day"] = pd.date_range("2024-01-01", periods=90)
+TABLE["words"] = [f"word{k % 11} and word{k % 13}" for k in range(90)]
 
 
 def test_trees_have_missing_values_categories_dates_and_words():
