@@ -227,8 +227,8 @@ def test_a_score_without_a_kernel_is_computed_by_its_formula(monkeypatch):
     theta, notice = network().init(0), "the score 'largest_error' has no kernel"
     found = assert_reference_takes(network(), notice, early_stopping=stopping, **settings)
     assert found.history.validation_score[0] == largest_error(network().predict(theta, VALIDATION[0]), VALIDATION[1])
-    rows = {"rows": np.arange(100), "validation_rows": np.arange(100, 150)}
-    member = vp.Member(network(), theta, vp.Momentum(0.05), epochs=4, validation_score="largest_error", **rows)
+    scored: dict[str, Any] = {"validation_score": "largest_error", "validation_rows": np.arange(100, 150)}
+    member = vp.Member(network(), theta, vp.Momentum(0.05), epochs=4, rows=np.arange(100), **scored)
     with pytest.warns(UserWarning, match=notice):
         (of_population,) = vp.train_population([member], X, T)
     settings |= {"validation": (X[100:], T[100:]), "engine": "reference"}

@@ -20,7 +20,7 @@ def changed(array, index, value):
     return array
 
 
-def bad(pattern, network=NETWORK, theta=THETA, X=X, T=T, weight=None):
+def bad(pattern, network=NETWORK, theta: Any = THETA, X: Any = X, T: Any = T, weight: Any = None):
     return pattern, network, theta, X, T, weight
 
 
