@@ -4,7 +4,6 @@ Every formula of the library is written with them. On complex arrays they are th
 complex step needs: comparisons use the real part alone, so that ``absolute`` and ``clip`` have a derivative.
 """
 
-from collections.abc import Mapping
 from functools import lru_cache
 from math import inf
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -91,11 +90,11 @@ PATIENCE: Range = ("a {} of at least 1 epoch", 1, inf, "[]")
 SHARE: Range = ("a {} of at least 0 and less than 1", 0, 1, "[)")
 
 
-def require_ranges(part: Any, ranges: Mapping[str, Range]) -> None:
-    """Refuse a part whose settings, by their names, are not in these ranges."""
-    for name, (words, low, high, ends) in ranges.items():
-        if not is_within(value := getattr(part, name), low, high, ends):
-            raise ValueError(f"{type(part).__name__} needs {words.format(name)}, not {value!r}.")
+def require_range(part: Any, name: str, within: Range) -> None:
+    """Refuse a part whose setting of this name is out of range."""
+    words, low, high, ends = within
+    if not is_within(value := getattr(part, name), low, high, ends):
+        raise ValueError(f"{type(part).__name__} needs {words.format(name)}, not {value!r}.")
 
 
 class Ranged:
@@ -105,7 +104,8 @@ class Ranged:
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
-        require_ranges(self, self._ranges)
+        for name, within in self._ranges.items():
+            require_range(self, name, within)
 
 
 def where(condition: Array, a: Array, b: Array) -> Array:

@@ -327,10 +327,9 @@ class Run:
 
     def require_finite(self, what: str, values: Array | None) -> None:
         """Raise a DivergenceError if a value that is known, of one member or of each, is not finite."""
-        values = np.zeros(0) if values is None else on_host(values)
-        wrong = np.argwhere(~np.isfinite(values))
-        if not len(wrong):
+        if values is None or np.isfinite(values := on_host(values)).all():
             return
+        wrong = np.argwhere(~np.isfinite(values))  # which takes as long as a small epoch
         value = values[tuple(wrong[0])]
         members = ""
         if values.ndim:

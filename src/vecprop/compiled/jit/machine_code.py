@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -38,26 +37,13 @@ _LONGEST = 60
 """The most seconds to wait for the other process: it takes about three, and many more on a busy machine."""
 
 _running: dict[str, subprocess.Popen[bytes]] = {}
-_one_at_a_time = threading.Lock()
-
-
-def _leave_to_parent() -> None:
-    """Mark the parent's processes as ended in a forked child: only the parent can wait for them."""
-    global _one_at_a_time
-    _one_at_a_time = threading.Lock()
-    for process in _running.values():
-        process.returncode = 0
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 @cache
 def precompile(kernel: Callable[[type], "Kernel"], F: type) -> None:
     """Start to compile a kernel in another process, unless the cache has it or cannot be written; see `wait_for`."""
     name = kernel(F).name
-    with _one_at_a_time:
+    with forks_wait:
         if name in _running or is_kept(name) or not (is_shared() and _can_start()):
             return
         places, nothing = [place for place in sys.path if isinstance(place, str)], subprocess.DEVNULL

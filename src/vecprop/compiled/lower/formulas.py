@@ -40,15 +40,10 @@ WEAK = {"rate", "t"}
 """The arguments of an optimizer's methods that are Python numbers in its formula; all others are arrays."""
 
 
-OF_NUMPY: tuple[tuple[Any, Any], ...] = (
-    (abs, core_elementary.absolute),
-    (np.ones_like, core_elementary.one),
-    *(
-        (getattr(np, name), getattr(core_elementary, name))
-        for name in ("absolute", "clip", "exp", "expm1", "log", "log1p", "real", "sign", "sqrt", "tanh", "where")
-    ),
-    *((same, same) for same in (np.arctan, np.cos, np.maximum, np.minimum, np.sin, np.square)),
-)
+_SHARED = "absolute", "clip", "exp", "expm1", "log", "log1p", "real", "sign", "sqrt", "tanh", "where"
+OF_NUMPY: dict[Any, Any] = {abs: core_elementary.absolute, np.ones_like: core_elementary.one}
+OF_NUMPY |= {getattr(np, name): getattr(core_elementary, name) for name in _SHARED}
+OF_NUMPY |= {same: same for same in (np.arctan, np.cos, np.maximum, np.minimum, np.sin, np.square)}
 """Functions that formulas of users call instead of the elementary ones, and what compiled code calls for each."""
 
 _TREES = threading.RLock()
@@ -300,7 +295,7 @@ class _Scalars(ast.NodeTransformer):
 
     def call_of(self, node: ast.Call, name: str, called: Any) -> ast.expr:
         """Return the call of a function, which the compiled formula knows by a name."""
-        of_numpy = next((own for known, own in OF_NUMPY if known is called), None)
+        of_numpy = next((own for known, own in OF_NUMPY.items() if known is called), None)
         called = called if of_numpy is None else of_numpy
         if isinstance(of_numpy, np.ufunc):
             given = [("", self.visit(argument)) for argument in node.args]
