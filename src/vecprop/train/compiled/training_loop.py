@@ -52,6 +52,11 @@ class CompiledSteps:
             known = holding_back_interrupts(lambda received: self.epochs.measure(received.__len__ if is_long else None))
         return known
 
+    def validated(self, results: EpochResults) -> tuple[Any, Any]:
+        """Return the first loss and score of the validation rows, None for one that is not measured."""
+        score = results.validation_scores[0] if self.plan.score else None
+        return results.validation_losses[0] if self.validation_batch else None, score
+
     def run_epochs(self, count: int, seconds: float, rates: np.ndarray, interrupts: list[Any]) -> EpochResults:
         """Run some epochs, which can be stopped between batches if they take longer than some milliseconds."""
         state, is_stopped = self.state, interrupts.__len__ if seconds > LONG else None
@@ -102,11 +107,7 @@ class CompiledTrainingLoop(CompiledSteps):
             known = self.first_losses(self.pace > LONG)
             if not np.isfinite([known.losses, known.validation_losses]).all():
                 self.batch.require_finite_inputs()
-            reason = self.run.start(
-                None if self.plan.running else known.losses[0],
-                known.validation_losses[0] if self.validation_batch else None,
-                known.validation_scores[0] if self.plan.score else None,
-            )
+            reason = self.run.start(None if self.plan.running else known.losses[0], *self.validated(known))
         while reason is None and state.epoch < state.epochs:
             intervals = (hook.interval for hook in self.run.hooks)
             count = int(min(max(SECONDS / self.pace, 1), state.epochs - state.epoch, *intervals))

@@ -32,9 +32,7 @@ class WindowSteps(CompiledSteps):
         """Measure before the first window; return a reason to take no step."""
         if self.validation_batch is None or self.run.goes_on:
             return self.run.start(None, None, None)
-        known = self.first_losses(is_long=True)
-        score = known.validation_scores[0] if self.plan.score else None
-        return self.run.start(None, known.validation_losses[0], score)
+        return self.run.start(None, *self.validated(self.first_losses(is_long=True)))
 
     def skip(self, window: Window) -> None:
         """Pass over a window that was trained on before, and keep what it has left over."""
@@ -97,10 +95,9 @@ class WindowSteps(CompiledSteps):
         if not way["weight"] and self.network.reduction == "mean":
             raise ValueError("sample_weight is 0 in every row, so a weighted mean does not exist: weigh one.")
         F = state.theta.dtype.type
-        steps = {name: F(way[name]) for name in ("gradient_norm", "step_size")}
-        validation_loss = measured.validation_losses[0] if measured and self.validation_batch else None
-        score = measured.validation_scores[0] if measured and self.plan.score else None
-        return True, self.run.after_epoch(F(way["loss"]), validation_loss, score, **steps)
+        of_steps = {name: F(way[name]) for name in ("gradient_norm", "step_size")}
+        validated = self.validated(measured) if measured else (None, None)
+        return True, self.run.after_epoch(F(way["loss"]), *validated, **of_steps)
 
     def _run(self, window: Window, places: np.ndarray, steps: int, interrupts: list[Any]) -> EpochResults:
         """Run the steps along these places."""
