@@ -52,14 +52,6 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
-@pytest.mark.parametrize("case", BAD)
-def test_refusals(kind, case):
-    fit, message = BAD[case]
-    with pytest.raises(ValueError, match=message):
-        fit(kind(**FEW))
-
-
 CLASSIFIER = {
     "numbers": (lambda m: m.fit(X, X[:, 0]), "Unknown label type: continuous"),
     "two columns of labels": (lambda m: m.fit(X, np.column_stack([y + 1, y + 5])), "Multioutput target data"),
@@ -79,13 +71,6 @@ CLASSIFIER = {
 }
 
 
-@pytest.mark.parametrize("case", CLASSIFIER)
-def test_refusals_of_the_classifier(case):
-    fit, message = CLASSIFIER[case]
-    with pytest.raises(ValueError, match=message):
-        fit(MLPClassifier(**FEW))
-
-
 REGRESSOR = {
     "negative counts": (lambda m: m.set_params(loss="poisson").fit(X, -np.ones(40)), "y are negative"),
     "scaled counts": (lambda m: m.set_params(loss="poisson", scale_target=True).fit(X, y), "not for 'poisson'"),
@@ -94,11 +79,14 @@ REGRESSOR = {
 }
 
 
-@pytest.mark.parametrize("case", REGRESSOR)
-def test_refusals_of_the_regressor(case):
-    fit, message = REGRESSOR[case]
+CASES = [(MLPClassifier, *case) for case in (*BAD.values(), *CLASSIFIER.values())]
+CASES += [(MLPRegressor, *case) for case in (*BAD.values(), *REGRESSOR.values())]
+
+
+@pytest.mark.parametrize(("kind", "fit", "message"), CASES, ids=[*BAD, *CLASSIFIER, *BAD, *REGRESSOR])
+def test_refusals(kind, fit, message):
     with pytest.raises(ValueError, match=message):
-        fit(MLPRegressor(**FEW))
+        fit(kind(**FEW))
 
 
 @pytest.mark.parametrize(

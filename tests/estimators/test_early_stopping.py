@@ -1,6 +1,5 @@
 """Early stopping by a model's own score is the same alone, in company, in searches, and with Python in each epoch."""
 
-import warnings
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +14,7 @@ from vecprop import MLPClassifier, MLPEnsembleClassifier, MLPEnsembleRegressor, 
 from vecprop.estimators import data, fit
 from vecprop.estimators.data import random_parts
 
+pytestmark = pytest.mark.filterwarnings("ignore")
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(90, 4))
 Z = X @ RNG.normal(size=(4, 3)) + 0.3 * RNG.normal(size=(90, 3))
@@ -62,8 +62,7 @@ def problems(draw):
 
 def fitted(model, *rows):
     """Return the model as `fit` leaves it, even if training diverges."""
-    with warnings.catch_warnings(), suppress(ValueError):
-        warnings.simplefilter("ignore")
+    with suppress(ValueError):
         model.fit(*rows)
     return model
 
@@ -94,10 +93,8 @@ def test_it_is_the_same_in_a_search_as_in_grid_search(problem):
         return model.score(X, y)
 
     grid = {"alpha": [1e-4, 1.0], "hidden_layer_sizes": [(3,), (6,)]}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        searches = [kind(model, grid, cv=2, scoring=keep) for kind in (MLPSearchCV, GridSearchCV)]
-        ours, theirs = (search.fit(rows, y, sample_weight=weight).cv_results_ for search in searches)
+    searches = [kind(model, grid, cv=2, scoring=keep) for kind in (MLPSearchCV, GridSearchCV)]
+    ours, theirs = (search.fit(rows, y, sample_weight=weight).cv_results_ for search in searches)
     np.testing.assert_array_equal(ours["mean_test_score"], theirs["mean_test_score"])
     half = len(fitted) // 2
     named = [
@@ -112,12 +109,10 @@ def test_it_is_the_same_in_a_search_as_in_grid_search(problem):
 def test_its_scores_are_those_of_score(name):
     model, y = TARGETS[name]
     model = fresh(model, hidden_layer_sizes=(5,), max_iter=3, random_state=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for fit in ({}, {"sample_weight_val": W[60:]}):
-            model.fit(X[:60], y[:60], X_val=X[60:], y_val=y[60:], **fit)
-            expected = model.score(X[60:], y[60:], *fit.values())
-            np.testing.assert_allclose(model.validation_scores_[-1], expected, rtol=1e-12)
+    for weights in ({}, {"sample_weight_val": W[60:]}):
+        model.fit(X[:60], y[:60], X_val=X[60:], y_val=y[60:], **weights)
+        expected = model.score(X[60:], y[60:], *weights.values())
+        np.testing.assert_allclose(model.validation_scores_[-1], expected, rtol=1e-12)
 
 
 def test_searches_and_fits_need_no_python_between_epochs(monkeypatch):
@@ -131,12 +126,10 @@ def test_searches_and_fits_need_no_python_between_epochs(monkeypatch):
     monkeypatch.setattr(fit.Recorder, "epochs", counted)
     for model, y in TARGETS.values():
         model = fresh(model, early_stopping=True, max_iter=30, random_state=0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model.fit(X, y)
-            assert recorded == [model.n_iter_] != [1]
-            recorded.clear()
-            search = MLPSearchCV(model, {"alpha": [0.1]}, cv=2, error_score="raise", refit=False).fit(X, y)
+        model.fit(X, y)
+        assert recorded == [model.n_iter_] != [1]
+        recorded.clear()
+        search = MLPSearchCV(model, {"alpha": [0.1]}, cv=2, error_score="raise", refit=False).fit(X, y)
         assert len(recorded) == search.n_splits_
         assert min(recorded) > 1
         recorded.clear()
@@ -147,12 +140,10 @@ def test_settings_of_a_search_share_the_rows_that_are_set_aside(monkeypatch):
     monkeypatch.setattr(data, "random_parts", lambda *a: drawn.append(a) or random_parts(*a))
     model = MLPClassifier(early_stopping=True, max_iter=2, random_state=0)
     grid = {"alpha": [0.1, 0.2, 0.3], "validation_fraction": [0.1, 0.3]}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        MLPSearchCV(model, grid, cv=2, refit=False).fit(X, Z[:, 0] > 0)
-        assert len(drawn) == 2 * 2
-        MLPSearchCV(model.set_params(random_state=None), grid, cv=2, refit=False).fit(X, Z[:, 0] > 0)
-        assert len(drawn) == 2 * 2 + 2 * 6
+    MLPSearchCV(model, grid, cv=2, refit=False).fit(X, Z[:, 0] > 0)
+    assert len(drawn) == 2 * 2
+    MLPSearchCV(model.set_params(random_state=None), grid, cv=2, refit=False).fit(X, Z[:, 0] > 0)
+    assert len(drawn) == 2 * 2 + 2 * 6
 
 
 def test_scores_and_predictions_of_ones_own_count():
@@ -164,22 +155,18 @@ def test_scores_and_predictions_of_ones_own_count():
         def predict(self, X):
             return np.zeros(len(X))
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model: Any = Contrary(early_stopping=True, max_iter=4, random_state=0).fit(X, Z[:, 0] > 0)
-        other: Any = Constant(early_stopping=True, max_iter=4, random_state=0).fit(X, Z[:, 0])
+    model: Any = Contrary(early_stopping=True, max_iter=4, random_state=0).fit(X, Z[:, 0] > 0)
+    other: Any = Constant(early_stopping=True, max_iter=4, random_state=0).fit(X, Z[:, 0])
     assert max(model.validation_scores_) <= 0
     assert len(set(other.validation_scores_)) == 1
 
 
 def test_one_row_of_validation_has_no_r2_and_one_class_is_always_right():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = MLPRegressor(max_iter=2, random_state=0).fit(X, Z[:, 0], X_val=X[:1], y_val=Z[:1, 0])
-        assert model.validation_scores_ is not None
-        assert np.isnan(model.validation_scores_).all()
-        model = MLPClassifier(max_iter=2, early_stopping=True, random_state=0).fit(X, np.ones(90))
-        assert model.validation_scores_ == [1.0, 1.0]
+    model = MLPRegressor(max_iter=2, random_state=0).fit(X, Z[:, 0], X_val=X[:1], y_val=Z[:1, 0])
+    assert model.validation_scores_ is not None
+    assert np.isnan(model.validation_scores_).all()
+    model = MLPClassifier(max_iter=2, early_stopping=True, random_state=0).fit(X, np.ones(90))
+    assert model.validation_scores_ == [1.0, 1.0]
 
 
 def test_after_restarts_the_same_rows_are_set_aside_again(monkeypatch):
@@ -196,9 +183,7 @@ def test_after_restarts_the_same_rows_are_set_aside_again(monkeypatch):
         (4,), n_restarts=4, early_stopping=True, warm_start=True, max_iter=5, random_state=random
     )
     _, y = TARGETS["two classes"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.fit(X, y)
-        assert model.best_restart_ > 0
-        model.fit(X, y)
+    model.fit(X, y)
+    assert model.best_restart_ > 0
+    model.fit(X, y)
     assert aside[0] == aside[1]

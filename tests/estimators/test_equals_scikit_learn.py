@@ -1,13 +1,11 @@
 """The same numbers as scikit-learn's networks, from the same parameters and with the same batches."""
 
-import warnings
 from inspect import signature
 
 import numpy as np
 import pytest
 import sklearn.neural_network as scikit
 from sklearn.datasets import make_classification, make_multilabel_classification, make_regression
-from sklearn.exceptions import ConvergenceWarning
 
 import vecprop
 
@@ -29,9 +27,7 @@ def pair(name, X, y, *weights, **settings):
     """Return scikit-learn's model and vecprop's, fitted."""
     settings = {"shuffle": False, "random_state": 0, "max_iter": 25, "hidden_layer_sizes": (7, 5)} | settings
     models = [getattr(library, name)(**settings) for library in (scikit, vecprop)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return [model.fit(X, y, *weights) for model in models]
+    return [model.fit(X, y, *weights) for model in models]
 
 
 def assert_same(theirs, ours, tolerance=1e-9):
@@ -160,10 +156,8 @@ def test_warm_start_and_partial_fit_after_it():
         )
         for library in (scikit, vecprop)
     ]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        for model in models:
-            model.fit(X2, y2).fit(X2, y2).partial_fit(X2[:40], y2[:40])
+    for model in models:
+        model.fit(X2, y2).fit(X2, y2).partial_fit(X2[:40], y2[:40])
     assert_same(*models)
     np.testing.assert_allclose(models[1].loss_curve_, models[0].loss_curve_, rtol=1e-9)
 

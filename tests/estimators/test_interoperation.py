@@ -3,8 +3,6 @@
 import copy
 import io
 import pickle
-import subprocess
-import sys
 from typing import Any
 
 import joblib
@@ -82,18 +80,6 @@ def test_copies_predict_the_same_and_are_their_own():
         assert set(other.predict(X)) == {0}
     np.testing.assert_array_equal(model.predict_proba(X), before)
     assert not hasattr(clone(model), "theta_")
-
-
-@pytest.mark.long
-def test_a_pickle_predicts_in_another_process(tmp_path):
-    model = MLPClassifier(**FEW).fit(X, y)
-    joblib.dump(model, tmp_path / "model")
-    program = "import sys, joblib, sklearn.datasets as d; m = joblib.load(sys.argv[1])"
-    program += "; print(m.predict(d.load_iris().data).sum())"
-    out = subprocess.run(
-        [sys.executable, "-c", program, tmp_path / "model"], capture_output=True, text=True, check=True
-    )
-    assert int(out.stdout) == model.predict(X).sum()
 
 
 def test_arrays_of_other_libraries_become_numpy():

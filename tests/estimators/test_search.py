@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import sklearn
 from scipy.stats import loguniform
+from sklearn import model_selection as selection
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_diabetes, load_iris, make_classification
 from sklearn.decomposition import PCA
@@ -15,16 +16,7 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import get_scorer, make_scorer, recall_score
-from sklearn.model_selection import (
-    GridSearchCV,
-    GroupKFold,
-    HalvingGridSearchCV,
-    RandomizedSearchCV,
-    ShuffleSplit,
-    StratifiedKFold,
-    cross_val_predict,
-    cross_val_score,
-)
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -68,29 +60,14 @@ def both(estimator, grid, rows=(X, y), fit=None, **settings):
 
 
 GRIDS = {
-    "widths, activations and momentum": {
-        "hidden_layer_sizes": [(3,), (4, 2)],
-        "activation": ["tanh", "relu"],
-        "solver": ["sgd"],
-        "momentum": [0.5, 0.9],
-    },
-    "two grids with other parameters": [
-        {"alpha": [0.1, 0.2], "batch_size": [16, "auto"]},
-        {"dropout": [0.2], "max_iter": [3, 9]},
-    ],
+    "widths": {"hidden_layer_sizes": [(3,), (4, 2)], "activation": ["tanh", "relu"]},
+    "momentum": {"solver": ["sgd"], "momentum": [0.5, 0.9]},
+    "two grids": [{"alpha": [0.1, 0.2], "batch_size": [16, "auto"]}, {"dropout": [0.2], "max_iter": [3, 9]}],
     "rules that end training": {"tol": [0.05, 0.2], "n_iter_no_change": [1, 2], "max_iter": [20]},
-    "rules that cut the learning rate": {
-        "tol": [0.05, 0.2],
-        "n_iter_no_change": [1],
-        "max_iter": [20],
-        "solver": ["sgd"],
-        "learning_rate": ["adaptive"],
-    },
-    "Python after each epoch": {
-        "early_stopping": [True, False],
-        "solver": ["lbfgs", "sgd"],
-        "learning_rate": ["adaptive", "invscaling"],
-    },
+    "cuts": {"tol": [0.05, 0.2], "n_iter_no_change": [1], "max_iter": [20], "solver": ["sgd"]}
+    | {"learning_rate": ["adaptive"]},
+    "Python after each epoch": {"early_stopping": [True, False], "solver": ["lbfgs", "sgd"]}
+    | {"learning_rate": ["adaptive", "invscaling"]},
     "class weights": {"class_weight": [None, "balanced", {0: 5, 1: 1, 2: 1}]},
     "restarts": {"n_restarts": [1, 3]},
     "one setting": {},
@@ -134,18 +111,15 @@ def test_types_of_rows():
     search, _ = both(CLASSIFIER, RATES, (frame, y), cv=3)
     assert search.feature_names_in_.tolist() == list("abcd")
     sparse = pytest.importorskip("scipy.sparse").csr_matrix(X)
-    both(CLASSIFIER, RATES, (sparse, y), cv=3)
-    both(CLASSIFIER, RATES, (X.astype(np.float32), y), cv=3)
-    both(CLASSIFIER, RATES, ((10 * X).astype(int), y), cv=3)
-    both(CLASSIFIER, RATES, (X.tolist(), y.tolist()), cv=3)
-    several, labels = X, np.eye(3, dtype=int)[y]
-    both(CLASSIFIER, RATES, (several, labels), cv=3)
+    for rows in (sparse, X.astype(np.float32), (10 * X).astype(int), X.tolist()):
+        both(CLASSIFIER, RATES, (rows, y.tolist()), cv=3)
+    both(CLASSIFIER, RATES, (X, np.eye(3, dtype=int)[y]), cv=3)
 
 
 def test_groups_weights_and_rows_of_validation():
     groups = np.arange(150) % 7
     weight = np.linspace(0, 2, 150)
-    both(CLASSIFIER, RATES, fit={"groups": groups}, cv=GroupKFold(4))
+    both(CLASSIFIER, RATES, fit={"groups": groups}, cv=selection.GroupKFold(4))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         both(CLASSIFIER, RATES, fit={"sample_weight": weight}, cv=3)
@@ -159,7 +133,7 @@ def test_groups_weights_and_rows_of_validation():
         pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), model)
         for estimator, choices in ((model, RATES), (pipeline, grid)):
             fit = {"groups": groups, "sample_weight": weight}
-            both(estimator, choices, fit=fit, cv=GroupKFold(3), scoring=scoring)
+            both(estimator, choices, fit=fit, cv=selection.GroupKFold(3), scoring=scoring)
 
 
 def test_preprocessing_is_fitted_once_a_fold_for_all_settings_that_share_it():
@@ -195,7 +169,7 @@ SCORINGS = {
 }
 
 
-FOLDS = [3, ShuffleSplit(2, random_state=0), StratifiedKFold(2)]
+FOLDS = [3, selection.ShuffleSplit(2, random_state=0), selection.StratifiedKFold(2)]
 
 
 @pytest.mark.parametrize("scoring", SCORINGS)
@@ -277,7 +251,7 @@ def test_distributions():
     draws = {"alpha": loguniform(1e-5, 1), "hidden_layer_sizes": [(3,), (4,), (5,)]}
     settings: dict[str, Any] = {"n_iter": 4, "random_state": 3, "cv": 2}
     search = MLPSearchCV(CLASSIFIER, param_distributions=draws, **settings).fit(X, y)
-    assert_same(search, RandomizedSearchCV(CLASSIFIER, draws, **settings).fit(X, y))
+    assert_same(search, selection.RandomizedSearchCV(CLASSIFIER, draws, **settings).fit(X, y))
 
 
 MANY_RATES = [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7]
@@ -296,7 +270,7 @@ def test_halving(pipeline, rates):
     settings = {"cv": 3, "scoring": "neg_log_loss"}  # without ties
     search = MLPSearchCV(estimator, grid, halving=3, **settings).fit(X, y)
     resources: dict[str, Any] = {"resource": f"{name}max_iter", "max_resources": 18, "min_resources": "exhaust"}
-    reference = HalvingGridSearchCV(estimator, grid, **settings, **resources, factor=3).fit(X, y)
+    reference = selection.HalvingGridSearchCV(estimator, grid, **settings, **resources, factor=3).fit(X, y)
     assert set(search.cv_results_) == set(reference.cv_results_) - {"mean_train_score", "std_train_score"} - {
         f"split{n}_train_score" for n in range(3)
     }
@@ -375,7 +349,7 @@ def test_vecprops_estimators_inside_scikit_learns():
     assert BaggingClassifier(model, 4, random_state=0).fit(rows, labels).score(rows, labels) > 0.85
     calibrated = CalibratedClassifierCV(model, cv=3).fit(rows, labels)
     assert calibrated.score(rows, labels) > 0.85
-    probabilities: Any = cross_val_predict(model, rows, labels, method="predict_proba")
+    probabilities: Any = selection.cross_val_predict(model, rows, labels, method="predict_proba")
     assert probabilities.shape == (120, 2)
 
 

@@ -22,12 +22,12 @@ def calls(monkeypatch):
     return counted
 
 
-def in_train(**options):
-    vp.train(NETWORK, NETWORK.init(0), X, X[:, 0], optimizer=vp.Momentum(0.1), epochs=2, **options)
+def in_train(optimizer=vp.Momentum(0.1), **options):  # noqa: B008 (frozen)
+    vp.train(NETWORK, NETWORK.init(0), X, X[:, 0], optimizer=optimizer, epochs=2, **options)
 
 
 def in_lbfgs():
-    vp.train(NETWORK, NETWORK.init(0), X, X[:, 0], optimizer=vp.LBFGS(), epochs=2)
+    in_train(vp.LBFGS())
 
 
 def in_a_population():
@@ -35,10 +35,8 @@ def in_a_population():
 
 
 def in_an_estimator():
-    model = vp.MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, tol=0, random_state=0, early_stopping=True).fit(
-        X, X[:, 0]
-    )
-    model.predict(X)
+    model = vp.MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, tol=0, random_state=0, early_stopping=True)
+    model.fit(X, X[:, 0]).predict(X)
 
 
 EVERYWHERE = pytest.mark.parametrize("run", [in_train, in_lbfgs, in_a_population, in_an_estimator])

@@ -40,13 +40,6 @@ def test_classes_and_shared_weights():
         assert_equal(found, alone(one, X, t, W))
 
 
-def test_the_reference_engine_agrees_to_rounding():
-    members = [member(seed=seed, rows=HALF, batch_size=16) for seed in range(2)]
-    compiled, reference = (vp.train_population(members, X, T, engine=engine) for engine in ("compiled", "reference"))
-    for one, other in zip(compiled, reference, strict=True):
-        np.testing.assert_allclose(one.theta, other.theta, rtol=1e-9)
-
-
 def test_a_start_that_is_not_finite_harms_no_other():
     huge = replace(member(), theta=np.full(member().theta.size, 1e200))
     bad, good = vp.train_population([huge, member()], X, T)
@@ -130,14 +123,6 @@ def test_a_member_that_has_ended_is_a_share_of_one():
     assert 0.5 <= seen[-1].share < 0.6
 
 
-def test_scores_need_validation_rows_that_weigh_something():
-    weight = np.where(np.arange(N) < 9, 0.0, 1.0)
-    summed = vp.Network(network().inputs, network().layers, vp.SquaredError(reduction="sum"))
-    one = member(summed, validation_rows=np.arange(9), validation_score="r2")
-    with pytest.raises(ValueError, match="The rows of validation all have weight 0, so that they have no score"):
-        vp.train_population([one], X, T, sample_weight=weight)
-
-
 def test_stopping_a_population_stops_all_of_it():
     long: dict[str, Any] = {"epochs": 10**6}
     adaptive = member(schedule=vp.Adaptive(), seed=3)  # watches the loss, so it is trained by itself
@@ -192,10 +177,6 @@ def test_progress_counts_members_that_are_trained_by_themselves():
 def test_histories_that_end_before_they_begin(settings, training_loss):
     short = member(F=np.float32, training_loss=training_loss, **settings)
     assert_equal(vp.train_population([short], X, T)[0], alone(short))
-
-
-def test_no_members():
-    assert vp.train_population([], X, T) == []
 
 
 @pytest.mark.parametrize(
