@@ -66,7 +66,10 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
 
     def computed(theta: Any, args: tuple[Any, ...], tensor: Callable[[Any, Any], Any]) -> Any:
         """Return the value; in float32 if f refuses the type of theta."""
-        dtype = torch.from_numpy(np.empty(0, _dtype(theta))).dtype
+        types: list[np.dtype] = []
+        mapped(theta, lambda leaf: types.append(np.asarray(leaf).dtype))
+        common = np.result_type(*types)  # whole numbers become float64
+        dtype = torch.from_numpy(np.empty(0, common if common.kind in "fc" else np.float64)).dtype
         if fixed and not dtype.is_complex:
             dtype = fixed["dtype"]
         try:
@@ -156,11 +159,3 @@ def jax_function(f: Callable[..., Any]) -> Differentiable:
         return value(theta, *args), mapped(called(jacobian, theta, args), np.asarray)
 
     return Differentiable(value, value_and_gradient)
-
-
-def _dtype(theta: Any) -> np.dtype:
-    """Return the common type of the arrays of a tree; whole numbers count as float64."""
-    leaves: list[np.dtype] = []
-    mapped(theta, lambda leaf: leaves.append(np.asarray(leaf).dtype))
-    dtype = np.result_type(*leaves)
-    return dtype if dtype.kind in "fc" else np.dtype(np.float64)

@@ -169,27 +169,18 @@ def _extrapolated(differences: np.ndarray, rounding: np.ndarray, x: np.ndarray) 
         levels.append(np.arange(order, len(differences)))
         row = finer
     entries, level = np.concatenate(tableau), np.concatenate(levels)
-    error = np.concatenate(errors)
-    error[~np.isfinite(error) | ~np.isfinite(entries)] = np.inf
-    entries = np.where(np.isfinite(error), entries, 0)
-    error = _as_finer_steps_allow(entries, error, level, rounding)
+    own_error = np.concatenate(errors)
+    own_error[~np.isfinite(own_error) | ~np.isfinite(entries)] = np.inf
+    entries, error = np.where(np.isfinite(own_error), entries, 0), own_error.copy()
+    # An error is raised to the distance from the best entry of smaller steps, less what rounding explains.
+    for step in range(1, len(differences)):
+        own, coarser = np.flatnonzero(level == step), level < step
+        best = np.argmin(own_error[own], axis=0)[None]
+        value, unsure = (np.take_along_axis(part[own], best, 0)[0] for part in (entries, own_error))
+        apart = np.abs(entries[coarser] - value) - _excused(unsure, rounding[step])
+        error[coarser] = np.maximum(error[coarser], apart)
     first, second, third = np.argsort(error, axis=0, kind="stable")[:3]
     best, *next_best = (np.take_along_axis(entries, place[None], 0)[0] for place in (first, second, third))
     least = np.take_along_axis(error, first[None], 0)[0]
     # An entry may agree with the two that it was made of by chance, but not with the next best ones too.
     return best, np.maximum(least, np.max([np.abs(best - other) for other in next_best], axis=0))
-
-
-def _as_finer_steps_allow(
-    entries: np.ndarray, error: np.ndarray, level: np.ndarray, rounding: np.ndarray
-) -> np.ndarray:
-    """Return the errors, raised to the distance from the best entry of smaller steps, less what rounding explains."""
-    allowed = error.copy()
-    for step in range(1, int(level.max()) + 1):
-        own = np.flatnonzero(level == step)
-        best = np.argmin(error[own], axis=0)[None]
-        value, unsure = (np.take_along_axis(part[own], best, 0)[0] for part in (entries, error))
-        coarser = level < step
-        apart = np.abs(entries[coarser] - value) - _excused(unsure, rounding[step])
-        allowed[coarser] = np.maximum(allowed[coarser], apart)
-    return allowed

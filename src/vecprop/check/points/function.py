@@ -317,9 +317,6 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
     elif callable(gradient):
         called(gradient, structure.rebuilt(vector.astype(structure.dtype)), args, name)
 
-    def gradient_at(at: Any) -> Any:
-        return called(gradient_of, at, args, name) if callable(gradient_of) else gradient_of
-
     try:
         first = np.asarray(result)
     except ValueError:  # rows of unequal length
@@ -333,7 +330,7 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
     rows = tuple(dict.fromkeys(counts[:1] + often))
     return Point(
         lambda at: called(of, at, args, "The function"),
-        gradient_at,
+        lambda at: called(gradient_of, at, args, name) if callable(gradient_of) else gradient_of,
         structure,
         vector,
         first.shape,

@@ -102,11 +102,6 @@ def as_array(leaf: Any) -> np.ndarray:
     return np.asarray(leaf.detach().cpu() if hasattr(leaf, "detach") else leaf)
 
 
-def is_tree(theta: Any) -> bool:
-    """Return whether parameters are several arrays in a list, tuple or dict."""
-    return isinstance(theta, Mapping | list | tuple)
-
-
 def _children(tree: Any) -> Iterable[Any]:
     return tree.values() if isinstance(tree, Mapping) else tree
 
@@ -118,7 +113,7 @@ def mapped(tree: Any, function: Callable[[Any], Any]) -> Any:
 
 def _named(tree: Any, name: str, function: Callable[[str, Any], Any]) -> Any:
     """Return a tree with a function applied to the name and the array of each leaf."""
-    if not is_tree(tree):
+    if not isinstance(tree, Mapping | list | tuple):
         return function(name, tree)
     of_mapping = isinstance(tree, Mapping)
     children = []

@@ -163,16 +163,6 @@ def _ensemble_is_consistent(model: Any) -> bool:
     )
 
 
-def _labels_are_consistent(labels: Labels) -> bool:
-    count = len(labels.classes)
-    return labels.classes.ndim == 1 and (labels.outputs == count or (labels.outputs == 1 and 1 <= count <= 2))
-
-
-def _targets_are_consistent(numbers: Numbers) -> bool:
-    both = map(np.asarray, (numbers.shift, numbers.scale))
-    return all(values.shape in ((), (numbers.outputs,)) and _are_finite(values) for values in both)
-
-
 _LEARNED_OF_TABLES: Checks = {
     **COMMON,
     "notes_": is_a(list[str]),
@@ -224,11 +214,6 @@ def _profile_is_consistent(own: Profile) -> bool:
     )
 
 
-def _trained_rows_are_consistent(own: TrainedRows) -> bool:
-    is_sorted = is_array(own.digests, "u", None) and bool(np.all(own.digests[1:] >= own.digests[:-1]))
-    return is_sorted and own.digests.itemsize == 8 and 0 < len(own.digests) <= own.rows
-
-
 def _networks_are_consistent(own: Networks) -> bool:
     return (
         _is_theta(own.thetas, own.network)
@@ -260,10 +245,6 @@ def _are_alike(one: Ensemble, other: Ensemble) -> bool:
     )
 
 
-def _residuals_are_consistent(own: Residuals) -> bool:
-    return is_array(own.sizes, "f", None, None) and own.sizes.size > 0 and _are_finite(own.sizes) and own.groups > 0
-
-
 def _table_model_is_consistent(model: Any) -> bool:
     """Return whether a fitted model's networks take the encoder's inputs and give its outputs."""
     fitted, is_classifier = vars(model), type(model) is TabularClassifier
@@ -283,16 +264,29 @@ _AS_THEY_ARE = (EarlyStopping, Stagnation, AdamHat, SampleScaling, Cuts, Ending,
 _IF_CONSISTENT = {
     TrainingState: _state_is_consistent,
     TrainedNetwork: lambda own: _is_theta(own.theta, own.network) and _continues(own.state, own.theta),
-    Labels: _labels_are_consistent,
-    Numbers: _targets_are_consistent,
+    # Two classes may share one output.
+    Labels: lambda own: (
+        own.classes.ndim == 1 and (own.outputs == len(own.classes) or (own.outputs == 1 and 1 <= len(own.classes) <= 2))
+    ),
+    Numbers: lambda own: all(
+        values.shape in ((), (own.outputs,)) and _are_finite(values)
+        for values in map(np.asarray, (own.shift, own.scale))
+    ),
     **{cls: cls.is_consistent for cls in COLUMNS.values()},
     TargetMeans: _target_means_are_consistent,
     Encoder: lambda own: len(own.names) == len(own.parts) == len(set(own.names)),
     Profile: _profile_is_consistent,
-    TrainedRows: _trained_rows_are_consistent,
+    TrainedRows: lambda own: (
+        is_array(own.digests, "u", None)
+        and own.digests.itemsize == 8
+        and bool(np.all(own.digests[1:] >= own.digests[:-1]))
+        and 0 < len(own.digests) <= own.rows
+    ),
     Networks: _networks_are_consistent,
     Ensemble: _views_are_consistent,
-    Residuals: _residuals_are_consistent,
+    Residuals: lambda own: (
+        is_array(own.sizes, "f", None, None) and own.sizes.size > 0 and _are_finite(own.sizes) and own.groups > 0
+    ),
 }
 _ESTIMATORS = {
     MLPClassifier: (_LEARNED, _estimator_is_consistent),
