@@ -9,15 +9,7 @@ import numpy as np
 
 from .arithmetic.rounding import SAFETY, coarse_type
 from .comparison import DIRECTIONS, Comparison, Criteria, Limit, hidden_share, judge_directions, judge_entries
-from .derivatives import (
-    BELIEVED,
-    DISTRUST,
-    Method,
-    contradiction,
-    differences,
-    differences_over_long_steps,
-    unsuited,
-)
+from .derivatives import BELIEVED, DISTRUST, Method, contradiction, differences, differences_over_long_steps, unsuited
 from .diagnosis import diagnosed
 from .points.function import Point
 from .points.network import BOTH, NetworkPoint

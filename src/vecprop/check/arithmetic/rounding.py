@@ -11,7 +11,7 @@ For the bound on its rounding error, the gradient's own code is run on numbers t
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import comb
 from typing import Any, NamedTuple
 
@@ -152,20 +152,6 @@ UNBOUNDED = np.finfo(np.float64).max / 2**64
 def finite_bound(error: np.ndarray) -> np.ndarray:
     """Return bounds of errors, `UNBOUNDED` where they are unknown or infinite."""
     return np.nan_to_num(error, nan=UNBOUNDED, posinf=UNBOUNDED)
-
-
-ABSURD = 2e-4
-"""The share of a part's largest entry above which a bound is useless, as after many steps of a recurrence: it takes all
-errors to add up."""
-
-
-def tightened(bound: Bound, largest: np.ndarray, experiment: Callable[[], Bound]) -> Bound:
-    """Return a bound whose absurd entries are replaced by the measured error times 16."""
-    absurd = bound.gradient > ABSURD * largest
-    if not absurd.any():
-        return bound
-    shown = 16 * experiment().gradient
-    return replace(bound, gradient=np.where(absurd, np.minimum(bound.gradient, shown), bound.gradient), running=False)
 
 
 def rounding_bound(loss_and_gradient: LossAndGradient, theta: np.ndarray, batch: Batch, dtype: Any) -> Bound:

@@ -9,17 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..adapters import Differentiable
-from ..arithmetic.rounding import (
-    EPS,
-    PLATEAU,
-    SAFETY,
-    Bound,
-    Noise,
-    finite_bound,
-    noise_along,
-    rounding_experiment,
-    tightened,
-)
+from ..arithmetic.rounding import EPS, PLATEAU, SAFETY, Bound, Noise, finite_bound, noise_along, rounding_experiment
 from ..arithmetic.running_error import Arithmetic, Bounded
 from ..arithmetic.steps import STEP, complex_step
 from ..arithmetic.tangents import OneSided
@@ -27,6 +17,10 @@ from .parameters import NamedPart, Structure, flattened, gathered
 
 VALUES_AT_ONCE = 1 << 18
 """The number of values that are kept until they are judged: 2 MB, so that they stay in a processor's cache."""
+
+ABSURD = 2e-4
+"""The share of a part's largest entry above which a bound is useless, as after many steps of a recurrence: it takes all
+errors to add up. It is then replaced by the measured error."""
 
 UNITS = 10.0 ** np.arange(-13, 14)
 """The possible units of parameters of 0."""
@@ -133,8 +127,11 @@ class Point:
             errors = np.concatenate([column.companion for column in columns], axis=1)
         except Exception:  # foreign code may raise anything when its argument is no plain array
             return self._experiment()
-        own = np.concatenate(self._columns(self.theta), axis=1).astype(np.float64)
-        return tightened(Bound(finite_bound(errors), tied=True), self.largest(own), self._experiment)
+        errors, own = finite_bound(errors), np.concatenate(self._columns(self.theta), axis=1).astype(np.float64)
+        absurd = errors > ABSURD * self.largest(own)
+        if absurd.any():
+            errors = np.where(absurd, np.minimum(errors, 16 * self._experiment().gradient), errors)
+        return Bound(errors, tied=True, running=not absurd.any())
 
     def _experiment(self) -> Bound:
         def gradient(theta: np.ndarray) -> np.ndarray:

@@ -21,18 +21,7 @@ from ...estimators.sklearn_compat import columns_of_transformers, places_of_tran
 from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
 from ..networks import TrainedNetwork
-from .values import (
-    Checks,
-    StoredClass,
-    fits,
-    has_shape,
-    is_a,
-    is_count,
-    is_numeric_per_column,
-    is_per_column,
-    optional,
-    stored_estimator,
-)
+from .values import StoredClass, fits, has_shape, is_a, is_count, is_numeric, is_per_column, optional, stored_estimator
 from .vecprop_classes import VECPROP_CLASSES
 
 MOST_PROCESSES = 16
@@ -40,7 +29,7 @@ MOST_PROCESSES = 16
 
 
 def _is_seen(value: Any, model: Any) -> bool:
-    return fits(value, float) or is_numeric_per_column(value, model)
+    return fits(value, float) or is_numeric(value, model)
 
 
 def _is_list_per_column(value: Any, model: Any) -> bool:
@@ -102,27 +91,27 @@ def _named(*names: str) -> Callable[[Any], dict[str, Any]]:
     return lambda part: {name: getattr(part, name) for name in names}
 
 
-_FITTED: dict[type, Checks] = {
+_FITTED: dict[type, dict[str, Any]] = {
     preprocessing.StandardScaler: {
         "n_samples_seen_": _is_seen,
-        **dict.fromkeys(("mean_", "var_", "scale_"), optional(is_numeric_per_column)),
+        **dict.fromkeys(("mean_", "var_", "scale_"), optional(is_numeric)),
     },
     preprocessing.MinMaxScaler: {
         "n_samples_seen_": _is_seen,
-        **dict.fromkeys(("scale_", "min_", "data_min_", "data_max_", "data_range_"), is_numeric_per_column),
+        **dict.fromkeys(("scale_", "min_", "data_min_", "data_max_", "data_range_"), is_numeric),
     },
     preprocessing.MaxAbsScaler: {
         "n_samples_seen_": _is_seen,
-        **dict.fromkeys(("max_abs_", "scale_"), is_numeric_per_column),
+        **dict.fromkeys(("max_abs_", "scale_"), is_numeric),
     },
-    preprocessing.RobustScaler: dict.fromkeys(("center_", "scale_"), optional(is_numeric_per_column)),
+    preprocessing.RobustScaler: dict.fromkeys(("center_", "scale_"), optional(is_numeric)),
     preprocessing.QuantileTransformer: {
         "n_quantiles_": is_count,
         "references_": has_shape("n_quantiles_"),
         "quantiles_": has_shape("n_quantiles_", "n_features_in_"),
     },
     preprocessing.PowerTransformer: {
-        "lambdas_": is_numeric_per_column,
+        "lambdas_": is_numeric,
         "_scaler": is_a(preprocessing.StandardScaler),
     },
     SimpleImputer: {

@@ -170,7 +170,7 @@ def is_array(value: Any, kinds: str, *shape: int | None) -> bool:
     )
 
 
-def is_numeric_per_column(value: Any, model: Any) -> bool:
+def is_numeric(value: Any, model: Any) -> bool:
     """Return whether a value is an array with a number for each column of the input."""
     return is_array(value, "iuf", model.n_features_in_)
 

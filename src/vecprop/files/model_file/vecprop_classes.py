@@ -28,18 +28,7 @@ from ...tables.kinds.written import DateReading, NumberReading
 from ...tables.regressor import TabularRegressor
 from ...train.state import NO_WAY, History, TrainingState
 from ..networks import TrainedNetwork
-from .values import (
-    COMMON,
-    Checks,
-    StoredClass,
-    fits,
-    is_a,
-    is_array,
-    is_count,
-    optional,
-    stored_estimator,
-    stored_fields,
-)
+from .values import COMMON, StoredClass, fits, is_a, is_array, is_count, optional, stored_estimator, stored_fields
 
 
 def _network(state: dict[str, Any]) -> Network:
@@ -93,7 +82,7 @@ def _continues(state: TrainingState | None, theta: np.ndarray) -> bool:
 _is_number = is_a(float)
 _is_curve = optional(is_a(list[float]))
 
-_LEARNED: Checks = {
+_LEARNED = {
     **COMMON,
     "network_": is_a(Network),
     "theta_": lambda theta, model: _is_theta(theta, model.network_) and theta.ndim == 1,
@@ -135,7 +124,7 @@ def _are_places(value: Any, model: Any) -> bool:
     return isinstance(value, list | tuple) and all(is_array(places, "iu", None) for places in value)
 
 
-_LEARNED_BY_ENSEMBLES: Checks = {
+_LEARNED_BY_ENSEMBLES = {
     **COMMON,
     **{name: _LEARNED[name] for name in ("targets_", "classes_", "n_outputs_")},
     "estimators_": is_a(list[MLPClassifier | MLPRegressor]),
@@ -163,7 +152,7 @@ def _ensemble_is_consistent(model: Any) -> bool:
     )
 
 
-_LEARNED_OF_TABLES: Checks = {
+_LEARNED_OF_TABLES = {
     **COMMON,
     "notes_": is_a(list[str]),
     "encoder_": is_a(Encoder),
@@ -176,7 +165,7 @@ _LEARNED_OF_TABLES: Checks = {
     "stages_": lambda value, model: is_count(value, model) and value > 0,
     "validation_loss_": is_a(float),
 }
-_LEARNED_BY_CLASSIFIERS: Checks = {
+_LEARNED_BY_CLASSIFIERS = {
     **_LEARNED_OF_TABLES,
     "classes_": lambda classes, model: (
         fits(classes, np.ndarray) and classes.shape == (model.ensemble_.views[0].network.outputs,)
@@ -185,7 +174,7 @@ _LEARNED_BY_CLASSIFIERS: Checks = {
     "threshold_": lambda value, model: is_a(float)(value, model) and 0 < value < 1 and len(model.classes_) == 2,
     "_positive": lambda value, model: is_a(int)(value, model) and value in (0, 1),
 }
-_LEARNED_BY_REGRESSORS: Checks = {
+_LEARNED_BY_REGRESSORS = {
     **_LEARNED_OF_TABLES,
     "targets_": is_a(Numbers),
     "target_reading_": is_a(NumberReading),

@@ -4,17 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn import preprocessing
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import (
-    FunctionTransformer,
-    MaxAbsScaler,
-    MinMaxScaler,
-    OneHotEncoder,
-    RobustScaler,
-    StandardScaler,
-)
 
 from ...core.layers import Activation, Dense, Dropout, LayerNorm
 from ...core.network import Network
@@ -102,7 +95,7 @@ def _expression(step: Any, X: str, source: Source) -> str:
     match step:
         case None | "passthrough":
             return X
-        case FunctionTransformer(func=None):
+        case preprocessing.FunctionTransformer(func=None):
             return X
         case Pipeline():
             for _, inner in step.steps:
@@ -110,18 +103,18 @@ def _expression(step: Any, X: str, source: Source) -> str:
             return X
         case ColumnTransformer() if not step.transformer_weights:
             return _columns(step, X, source)
-        case OneHotEncoder():
+        case preprocessing.OneHotEncoder():
             return _one_hot(step, X, source)
         case SimpleImputer() if _is_plain(step):
             source.helper("imputed", _IMPUTED)
             return f"imputed({_numbers(X)}, {source.constant('FILL', step.statistics_)})"
-        case StandardScaler():
+        case preprocessing.StandardScaler():
             return _scaled(X, step.with_mean and step.mean_, step.with_std and step.scale_, source)
-        case RobustScaler():
+        case preprocessing.RobustScaler():
             return _scaled(X, step.with_centering and step.center_, step.with_scaling and step.scale_, source)
-        case MaxAbsScaler() if not getattr(step, "clip", False):
+        case preprocessing.MaxAbsScaler() if not getattr(step, "clip", False):
             return _scaled(X, False, step.scale_, source)
-        case MinMaxScaler():
+        case preprocessing.MinMaxScaler():
             scale, least = source.constant("SCALE", step.scale_), source.constant("SHIFT", step.min_)
             scaled = f"{_numbers(X)} * {scale} + {least}"
             return f"np.clip({scaled}, {step.feature_range[0]}, {step.feature_range[1]})" if step.clip else scaled
@@ -141,7 +134,7 @@ def _scaled(X: str, shift: Any, scale: Any, source: Source) -> str:
     return X if scale is False else f"{X} / {source.constant('SCALE', scale)}"
 
 
-def _one_hot(step: OneHotEncoder, X: str, source: Source) -> str:
+def _one_hot(step: preprocessing.OneHotEncoder, X: str, source: Source) -> str:
     known = [category for categories in step.categories_ for category in categories.tolist()]
     has_missing = any(category is None or category != category for category in known)
     is_plain = step.drop is None and not getattr(step, "_infrequent_enabled", False)

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.impute import SimpleImputer
 from sklearn.utils.validation import check_is_fitted
 
 from ...tables.classifier import TabularClassifier
@@ -13,17 +12,7 @@ from ...tables.regressor import TabularRegressor
 from .. import FileError
 from ..atomic import written_at_once
 from ..networks import CLASSIFIERS, TrainedNetwork, require_intervals
-from .estimator_graph import (
-    convert_imputer,
-    decided,
-    encoded,
-    imputer_shape,
-    interval,
-    labels,
-    predictions,
-    register,
-    traced,
-)
+from .estimator_graph import IMPUTERS, decided, encoded, interval, labels, predictions, register, traced
 from .tracing import Graph, Symbol
 
 OPSET = 17
@@ -168,11 +157,5 @@ def _of_estimator(model: Any, X: Any, dtype: Any) -> Any:
         types = {name: dtype for name, kind in row.dtypes.items() if getattr(kind, "kind", "") == "f"}
     else:
         row = np.asarray(row)
-    return convert_sklearn(
-        model,
-        initial_types=guess_initial_types(row.astype(types), None),
-        options=options,
-        target_opset=OPSET,
-        custom_conversion_functions={SimpleImputer: convert_imputer},
-        custom_shape_calculators={SimpleImputer: imputer_shape},
-    )
+    kinds = guess_initial_types(row.astype(types), None)
+    return convert_sklearn(model, initial_types=kinds, options=options, target_opset=OPSET, **IMPUTERS)

@@ -10,6 +10,7 @@ from operator import add
 from typing import Any
 
 import numpy as np
+from sklearn.impute import SimpleImputer
 
 from ...core.elementary import clip, sqrt, where
 from ...core.network import Network
@@ -134,7 +135,7 @@ def _regressor_shapes(operator: Any) -> None:
     operator.outputs[0].type.shape = [rows, operator.raw_operator.n_outputs_]
 
 
-def imputer_shape(operator: Any) -> None:
+def _imputer_shape(operator: Any) -> None:
     from skl2onnx.common._registration import get_shape_calculator
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
@@ -147,7 +148,7 @@ def imputer_shape(operator: Any) -> None:
     operator.outputs[0].set_type(kind([operator.inputs[0].get_first_dimension(), len(kept) + len(marked)]))
 
 
-def convert_imputer(scope: Any, operator: Any, container: Any) -> None:
+def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:
     """Add the operations that fill in and mark missing numbers to skl2onnx's container."""
     from skl2onnx.common._registration import get_converter
 
@@ -182,6 +183,12 @@ def _columns(step: Any) -> tuple[list[int], list[int]]:
     kept = np.flatnonzero(~np.isnan(step.statistics_.astype(float))).tolist()
     return kept, step.indicator_.features_.tolist() if step.add_indicator else []
 
+
+IMPUTERS = {
+    "custom_conversion_functions": {SimpleImputer: _convert_imputer},
+    "custom_shape_calculators": {SimpleImputer: _imputer_shape},
+}
+"""What skl2onnx is given for imputers."""
 
 Model = TabularClassifier | TabularRegressor
 
