@@ -1,6 +1,6 @@
 """Pictures of the tutorial: descent with and without momentum, and the final losses of many random starts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,18 +19,6 @@ STEEPNESS = np.array([1.0, 40.0])
 def valley(theta: np.ndarray) -> np.ndarray:
     """Return the loss ξ = ½ Σ a θ² of a valley, where a is its curvature along each axis: (...,) for theta (..., 2)."""
     return np.sum(STEEPNESS * theta**2, axis=-1) / 2
-
-
-def descent_path(
-    optimizer: Optimizer, gradient: Callable[[np.ndarray], np.ndarray], start: Sequence[float], steps: int
-) -> np.ndarray:
-    """Return the path of an optimizer on a loss surface, (steps + 1, P)."""
-    theta = np.array(start, dtype=float)
-    state, path = optimizer.init(theta), [theta.copy()]
-    for _ in range(steps):
-        optimizer.step(theta, gradient(theta), state)
-        path.append(theta.copy())
-    return np.array(path)
 
 
 def plot_momentum(
@@ -76,14 +64,19 @@ def plot_momentum(
     >>> ax.lines[0].get_xydata().shape
     (31, 2)
     """
-    paths = {
+    optimizers: dict[str, Optimizer] = {
         rf"gradient descent, $\mu$ = {learning_rate:g}": GradientDescent(learning_rate),
         rf"momentum, $\mu$ = {learning_rate:g}, $\lambda$ = {momentum:g}": Momentum(learning_rate, momentum),
     }
     ax = axes_or_new(ax)
-    for number, (label, optimizer) in enumerate(paths.items()):
-        path = descent_path(optimizer, lambda theta: STEEPNESS * theta, start, steps)
-        ax.plot(*path.T, color=colour(number), linestyle=line(number), marker=marker(number), label=label, markersize=5)
+    for number, (label, optimizer) in enumerate(optimizers.items()):
+        theta = np.array(start, dtype=float)
+        state, path = optimizer.init(theta), [theta.copy()]
+        for _ in range(steps):
+            optimizer.step(theta, STEEPNESS * theta, state)
+            path.append(theta.copy())
+        points = np.transpose(path)
+        ax.plot(*points, color=colour(number), linestyle=line(number), marker=marker(number), label=label, markersize=5)
     ax.plot(0, 0, "+", color=ink(), markersize=12, label="minimum")
     height = 1.6 * max(np.abs(curve.get_ydata()).max() for curve in ax.lines)  # room for the legend above the start
     ax.set_ylim(-height, height)
@@ -130,7 +123,12 @@ def plot_random_starts(
     >>> [text.get_text() for text in ax.get_yticklabels()]
     ['gradient descent\n1 of 2', 'momentum\n2 of 2']
     """
-    final = {name: _final_losses(name, method) for name, method in losses.items()}
+    final: dict[str, np.ndarray] = {}
+    for name, method in losses.items():
+        values = np.asarray(method, dtype=float)
+        if values.ndim not in (1, 2) or values.size == 0:
+            raise ValueError(f'The losses of "{name}" have shape {values.shape}: give (M,) or (steps + 1, M).')
+        final[name] = values if values.ndim == 1 else values[-1]
     reached = np.concatenate([values[np.isfinite(values)] for values in final.values()] or [np.empty(0)])
     if reached.size == 0:
         raise ValueError("No start ended at a finite loss, so there is nothing to draw: give methods that converge.")
@@ -143,9 +141,8 @@ def plot_random_starts(
     ax = axes_or_new(ax)
     names = []
     for number, (name, values) in enumerate(final.items()):
-        successes = np.count_nonzero(values <= threshold)
-        names.append(f"{name}\n{successes} of {len(values)}")
         ended = values[np.isfinite(values)]
+        names.append(f"{name}\n{np.count_nonzero(ended <= threshold)} of {len(values)}")
         golden = (5**0.5 - 1) / 2  # its multiples spread evenly and in no order, so that dots do not hide each other
         heights = number + 0.6 * ((np.arange(len(ended)) * golden + 0.5) % 1 - 0.5)
         ax.plot(ended, heights, ".", color=colour(number), markersize=5, alpha=0.6, linewidth=0)
@@ -165,12 +162,3 @@ def plot_random_starts(
     if lowest > 0:
         ax.set_xscale("log")
     return ax
-
-
-def _final_losses(name: str, losses: Array) -> np.ndarray:
-    """Return the last loss of each start, (M,); that of a start that diverged is infinite."""
-    losses = np.asarray(losses, dtype=float)
-    if losses.ndim not in (1, 2) or losses.size == 0:
-        raise ValueError(f'The losses of "{name}" have shape {losses.shape}: give (M,) or (steps + 1, M).')
-    final = losses if losses.ndim == 1 else losses[-1]
-    return np.where(np.isfinite(final), final, np.inf)

@@ -9,19 +9,15 @@ from typing import Any
 import numpy as np
 
 from .. import catalog
-from ..core.layers import Dense, Layer
-from ..core.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, SquaredError
+from ..core.layers import Dense
+from ..core.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, SquaredError
 from ..core.network import Network
 from .grading.grades import Grade, Grades
 from .tracing.equations import computed
 from .tracing.trace import Trace, trace
 from .tracing.values import Value
 
-LOSSES: dict[str, type[Loss]] = {
-    "softmax": SoftmaxCrossEntropy,
-    "logistic": BinaryCrossEntropy,
-    "squared_error": SquaredError,
-}
+LOSSES = {"softmax": SoftmaxCrossEntropy, "logistic": BinaryCrossEntropy, "squared_error": SquaredError}
 """The losses by the name of their link."""
 
 
@@ -37,14 +33,8 @@ def network_of_shape(shape: str, activation: str = "logistic", loss: str = "soft
     inputs, *widths = map(int, shape.split("-"))
     if loss == "softmax" and widths[-1] == 1:
         raise ValueError("A softmax needs at least 2 outputs: for one take the loss logistic.")
-    layers: list[Layer] = []
-    for width in widths:
-        layers += [Dense(width), activations[activation]()]
+    layers = [layer for width in widths for layer in (Dense(width), activations[activation]())]
     return Network(inputs, layers[:-1], LOSSES[loss](reduction="sum"))
-
-
-DECIMALS = 3
-"""The number of decimals that are asked for."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +77,6 @@ class Worksheet:
     name: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sheet."""
         network_of_shape(self.shape, self.activation, self.loss)
         if max(map(int, self.shape.split("-"))) > 50:
             raise ValueError(f"A worksheet has at most 50 units in a layer, not {self.shape}.")
@@ -204,15 +193,7 @@ worksheet = Worksheet
 
 
 def as_answer(answer: Any, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Return an answer as an array of a shape; None if it is none, or not all of it is there.
-
-    Text of numbers is taken, with a decimal comma too.
-
-    Examples
-    --------
-    >>> as_answer([["0,5", "1"]], (1, 2)), as_answer([["0.5", ""]], (1, 2))
-    (array([[0.5, 1. ]]), None)
-    """
+    """Return an answer, of numbers or of texts of numbers, as an array; None if it is none or lacks some."""
 
     def number(part: Any) -> Any:
         if isinstance(part, list | tuple):
@@ -231,4 +212,4 @@ def as_answer(answer: Any, shape: tuple[int, ...]) -> np.ndarray | None:
 def close(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """Return which entries are equal but for rounding to three decimals on the way."""
     size = np.abs(expected).max(initial=0)
-    return np.abs(found - expected) <= max(0.6 * 10.0**-DECIMALS, min(0.005 * max(1.0, size), 0.05 * size))
+    return np.abs(found - expected) <= max(0.6e-3, min(0.005 * max(1.0, size), 0.05 * size))

@@ -19,7 +19,7 @@ import numpy as np
 from .grading.grades import Grades
 from .grading.student import chunks_of
 from .grading.student_process import StudentProcess, read_source
-from .sheet import DECIMALS, Worksheet
+from .sheet import Worksheet
 from .tracing.output import STYLE, block_html, by_stage, equation_latex, numbers_html
 from .tracing.values import Value
 
@@ -67,13 +67,20 @@ def sheets_of(sheet: Worksheet, names: list[str]) -> Iterator[tuple[str, Workshe
 def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet, Grades]:
     """Return the worksheet of a file that came back, and the grades of what is filled in."""
     if path.suffix.lower() == ".json":
-        with path.open("rb") as file:
-            content = _object(file.read(10 * 2**20), path)
+        content = None
+        with path.open("rb") as file, suppress(ValueError, RecursionError):
+            content = json.loads(file.read(10 * 2**20))
+        if not isinstance(content, dict):
+            raise ValueError(f"{path} is no file of answers.")
         sheet, answers = _sheet(content.get("worksheet"), path), content.get("answers")
-        shapes = {value.name: value.array.shape for value in sheet.blanks}
         if not isinstance(answers, dict):
             raise ValueError(f"{path} has no answers.")
-        given = {name: _nested(values, shapes[name]) for name, values in answers.items() if name in shapes}
+        given = {}
+        for value in sheet.blanks:  # a page has a flat list of texts, one for each number
+            texts: Any = answers.get(value.name)
+            is_text = isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+            if is_text and np.size(texts) == value.array.size:
+                given[value.name] = np.array(texts, object).reshape(value.array.shape).tolist()
         return sheet, sheet.check(given)
     text, ending = read_source(path)
     details = None
@@ -95,24 +102,10 @@ def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet,
         return sheet, replace(grades, grades=tuple(replace(grade, judged=is_computed) for grade in grades.grades))
 
 
-def _object(content: bytes, path: Path) -> dict[str, Any]:
-    with suppress(ValueError, RecursionError):
-        found = json.loads(content)
-        if isinstance(found, dict):
-            return found
-    raise ValueError(f"{path} is no file of answers.")
-
-
 def _sheet(details: Any, path: Path) -> Worksheet:
     with suppress(TypeError, ValueError):
         return Worksheet(**details)
     raise ValueError(f"{path} does not say which worksheet it is.")
-
-
-def _nested(values: Any, shape: tuple[int, ...]) -> Any:
-    """Return the flat list of a page's fields in the shape of the value."""
-    is_text = isinstance(values, list) and all(isinstance(value, str) for value in values)
-    return np.array(values, object).reshape(shape).tolist() if is_text and len(values) == np.prod(shape) else None
 
 
 def rows_of_grades(folder: Path, seconds: float, megabytes: int) -> Iterator[dict[str, Any]]:
@@ -181,7 +174,7 @@ def _page(sheet: Worksheet, solution: bool) -> str:
     return Template(template).substitute(
         title=escape(title),
         about=escape(about),
-        task="The solution." if solution else f"Fill in every number to {DECIMALS} decimals.",
+        task="The solution." if solution else "Fill in every number to 3 decimals.",
         style=STYLE,
         blocks="\n".join(blocks),
         hidden="hidden" if solution else "",

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain, product
+from itertools import chain, compress, product
 from typing import Any
 
 import numpy as np
@@ -91,7 +91,9 @@ class Trial:
 
 def explained(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callable[..., Any]]) -> Mistake | None:
     """Return the mistake that leads to all results, if there is one."""
-    trials = sorted((trial for trial in trials if _finite(trial.found)), key=lambda trial: trial.right)
+    arrays = [[found for found, _ in trial.parts if isinstance(found, np.ndarray)] for trial in trials]
+    finite = [all(np.isfinite(array).all() for array in each) for each in arrays]
+    trials = sorted(compress(trials, finite), key=lambda trial: trial.right)
     if not trials or trials[0].right:
         return None
 
@@ -153,12 +155,6 @@ def _candidates(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callabl
         if words not in mistake.name:
             both = lambda *args, made=mistake.made, change=change: change(made(*args), args)  # noqa: E731
             yield Mistake(f"{mistake.name}; and {words}", mistake.look, both)
-
-
-def _finite(found: Any) -> bool:
-    if isinstance(found, list):
-        return all(map(_finite, found))
-    return not isinstance(found, np.ndarray) or bool(np.isfinite(found).all())
 
 
 def _wrong_parts(trials: Sequence[Trial]) -> list[int]:

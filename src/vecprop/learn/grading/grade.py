@@ -8,7 +8,7 @@ from typing import Any
 
 from ...core.network import Network
 from .grades import MISSING, Grade, Grades
-from .judging import Caller, absent, each_task, judged
+from .judging import Caller, absent, judged
 from .student import Outcome, call, is_own
 from .student_process import StudentProcess, read_source
 from .tasks import TASKS, Task
@@ -145,11 +145,14 @@ def grade_file(
 
 def _tasks(names: Sequence[str] | None, network: Network | None = None) -> tuple[list[Task], Judge]:
     """Return what is graded, and how."""
-    if network is None:
-        return list(each_task(names)), judged
-    from .network_task import TASK, judged_network
+    if network is not None:
+        from .network_task import TASK, judged_network
 
-    return [TASK], partial(judged_network, network)
+        return [TASK], partial(judged_network, network)
+    for name in names or ():
+        if name not in TASKS:
+            raise ValueError(f"There is no function {name!r} in the tutorial, only {', '.join(TASKS)}.")
+    return [TASKS[name] for name in (TASKS if names is None else names)], judged
 
 
 def _graded(functions: Mapping[str, Callable[..., Any]], tasks: Sequence[Task], judge: Judge, hints: int) -> Grades:
@@ -216,7 +219,7 @@ def nbgrader_cell(name: str, points: float = 1) -> dict[str, Any]:
     print(grades["error_hidden"])
     2 * grades.points
     """
-    list(each_task([name]))
+    _tasks([name])
     source = f"""from vecprop import learn
 
 grades = learn.grade_all(globals(), ["{name}"])
@@ -245,7 +248,7 @@ def otter_test(name: str, points: float = 1) -> str:
     >>> names["test"]["points"]
     2
     """
-    list(each_task([name]))
+    _tasks([name])
     code = f"""\
 >>> from vecprop import learn
 >>> print(learn.grade_all(globals(), ["{name}"])["{name}"].message)

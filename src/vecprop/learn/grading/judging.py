@@ -1,7 +1,7 @@
 """The judgement on one function: right, or the mistake that explains all that it returned."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, combinations
 from typing import Any
@@ -264,11 +264,3 @@ NotImplementedError ; it is not written yet ; Write it.
 """.strip().splitlines()
 ]
 """What an outcome and its error contain, what is wrong, and what to do."""
-
-
-def each_task(names: Any) -> Iterator[Task]:
-    """Yield the tasks of these names; of all if there are none."""
-    for name in TASKS if names is None else names:
-        if name not in TASKS:
-            raise ValueError(f"There is no function {name!r} in the tutorial, only {', '.join(TASKS)}.")
-        yield TASKS[name]

@@ -142,23 +142,19 @@ def _of_losses(network: Network) -> Iterator[tuple[str, Pass]]:
     for words, rows in OF_ROWS:
         yield words, lambda theta, X, T, rows=rows: network.loss_and_gradient(theta, X[rows], T[rows])
     bare = Network(I, layers, loss)
-    for words, some, scale in _penalties(tensors, matrices) if penalties else ():
+    others: list[tuple[str, Any, Callable[[int], float]]] = [
+        *((f"only {tensor} enters the penalty", [tensor], lambda N: 1) for tensor in matrices),
+        ("the penalty is taken of biases too", tensors, lambda N: 1),
+        ("the penalty is divided by N, the number of rows", matrices, lambda N: 1 / N),
+        *((f"the penalty is multiplied by {c:g}", matrices, lambda N, c=c: c) for c in (0.5, 2, -1)),
+    ]
+    for words, some, scale in others if penalties else ():
 
         def of_penalty(theta: Any, X: Any, T: Any, some: Any = some, scale: Any = scale) -> Any:
             values = (p.value(theta[tensor.span].reshape(1, -1)) for tensor in some for p in penalties)
             return bare.loss(theta, X, T) + sum(values) * scale(len(X)), None
 
         yield words, of_penalty
-
-
-def _penalties(tensors: Any, matrices: Any) -> Iterator[tuple[str, Any, Callable[[int], float]]]:
-    """Yield other penalties in words, by their tensors, and by a factor that depends on the number of rows."""
-    for tensor in matrices:
-        yield f"only {tensor} enters the penalty", [tensor], lambda N: 1
-    yield "the penalty is taken of biases too", tensors, lambda N: 1
-    yield "the penalty is divided by N, the number of rows", matrices, lambda N: 1 / N
-    for c in (0.5, 2, -1):
-        yield f"the penalty is multiplied by {c:g}", matrices, lambda N, c=c: c
 
 
 def _of_outputs(network: Network) -> Iterator[tuple[str, Pass]]:

@@ -1,8 +1,7 @@
-"""The equations of layers, losses and optimizers as they are shown: templates with the roles of names in braces.
+"""The equations of layers, losses and optimizers, as Python computes them, with the roles of names in braces.
 
-They are written as Python computes them, and a test computes them: ``@`` is a product of matrices, ``*`` one of
-entries, ``sum`` a sum over the rows, ``total`` and ``mean`` those over each row. Words such as ``epsilon`` are settings
-of the part, in the place of which their numbers are shown.
+``sum`` is over the rows, ``total`` and ``mean`` are over each row. Words such as ``epsilon`` are settings of the part,
+in the place of which their numbers are shown.
 """
 
 import re

@@ -61,8 +61,14 @@ class LayerPass:
 def values_of(
     network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None, row: int | None
 ) -> tuple[list[Value], list[Place], np.ndarray]:
-    """Return the values of a pass, the parameters, and the gradient."""
-    layers, row_losses, loss, gradient = record(network, theta, batch, noise, row)
+    """Return the values of a pass, the parameters, and the gradient.
+
+    With a row, the gradient is the part of this one: all others pass a delta of 0 back.
+    """
+    layers, row_losses = list[LayerPass](), list[Array]()
+    twins = [_twin(layer, [layers]) for layer in network.layers]
+    twin = Network(network.inputs, twins, _loss_twin(network.loss_function, row_losses, row), network.penalties)
+    loss, gradient = twin.batch_loss_and_gradient(theta, batch, noise)
     _give_names(layers, [(batch.X, "X")], "")
     parameters = [(layers[t.layer].names[t.name], t.span, t.shape) for t in network.layout.tensors]
     T = one_hot(batch.T, layers[-1].Y) if batch.of_classes else batch.T
@@ -75,7 +81,7 @@ def values_of(
     equations, names = LOSSES.get(type(part), LossEquations()), {"Y": "Y", "T": "T", "Z": last.names["Y"]}
     error, total = filled(equations.d, names, part), "sum({l})"
     values.append(Value("Y", part.predict(last.Y), filled(equations.Y, names, part), "loss", of_rows=True))
-    values.append(Value("l", row_losses, filled(equations.l, names, part), "loss", of_rows=True))
+    values.append(Value("l", row_losses[0], filled(equations.l, names, part), "loss", of_rows=True))
     if network.reduction == "mean" or batch.weight is not None:
         error, total, weight = f"{{w}} * ({error})", "sum({w} * {l})", np.asarray(network.row_weight(batch))
         values.append(Value("w", weight, "" if weight.ndim else f"1 / {batch.rows}", "loss", of_rows=weight.ndim > 0))
@@ -201,21 +207,6 @@ def step_values(
             equation = filled(equations.get(role, ""), names, optimizer, rate=optimizer.learning_rate, t=state["t"])
             values.append(Value(names[role], arrays[role][place].reshape(shape), equation, "step"))
     return theta, state, values
-
-
-def record(
-    network: Network, theta: Array, batch: Batch, noise: RandomKey | None = None, row: int | None = None
-) -> tuple[list[LayerPass], Array, Array, Array]:
-    """Return the passes of the layers, the rows' losses, the loss and the gradient of a batch that has been checked.
-
-    With a row, the gradient is the part of this one: all others pass a delta of 0 back.
-    """
-    top: list[LayerPass] = []
-    row_losses: list[Array] = []
-    layers = [_twin(layer, [top]) for layer in network.layers]
-    twin = Network(network.inputs, layers, _loss_twin(network.loss_function, row_losses, row), network.penalties)
-    loss, gradient = twin.batch_loss_and_gradient(theta, batch, noise)
-    return top, row_losses[0], loss, gradient
 
 
 def _twin(layer: Any, places: list[list[LayerPass]]) -> Any:
