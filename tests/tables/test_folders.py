@@ -66,17 +66,14 @@ def test_data_sets_that_are_filtered_or_in_memory_are_tables(tmp_path, monkeypat
         np.testing.assert_array_equal(model.ensemble_.theta, like.ensemble_.theta)
         assert model.score(data) == like.score(rows)
     monkeypatch.setattr(memory_plan, "memory_of", lambda memory: memory_plan.PROGRAM + 1000)
-    with pytest.raises(
-        TableError, match=r"is filtered, and a fit of its 90 rows needs about 0.1 GB of memory, .* write"
-    ):
+    said = r"is filtered, and a fit of its 90 rows needs about 0.1 GB of memory, .* write"
+    with pytest.raises(TableError, match=said):
         TabularClassifier("y", **settings).fit(filtered)
 
 
 def test_a_frame_of_dask_is_a_table():
     frames = pytest.importorskip("dask.dataframe")
-    frame = pd.DataFrame(
-        {"x": np.tile([1.0, 2.0, 3.0, 4.0], 30), "town": "Oslo", "y": np.tile(["a", "a", "b", "b"], 30)}
-    )
+    frame = pd.DataFrame({"x": np.tile([1.0, 2.0, 3.0, 4.0], 30), "town": "Oslo", "y": ["a", "a", "b", "b"] * 30})
     lazy, settings = frames.from_pandas(frame, npartitions=3), {"n_members": 2, "max_iter": 2, "random_state": 0}
     model, like = (TabularClassifier("y", **settings).fit(table) for table in (lazy, frame))  # pyright: ignore
     assert model.encoder_.names == like.encoder_.names == ["x"]
@@ -110,6 +107,7 @@ def write(folder, name, frame):
     frame.to_parquet(path) if path.suffix == ".parquet" else path.write_text(frame.to_csv(index=False))
 
 
+MUCH = FRAME.assign(size="much")
 REFUSED = {
     "a column less": (
         {"a.csv": FRAME, "b.csv": FRAME[["size", "id"]]},
@@ -120,8 +118,8 @@ REFUSED = {
         r"a.parquet has no column 'size', which .*b.par",
     ),
     "another type": (
-        {"a.parquet": FRAME, "b.parquet": FRAME.assign(size="much")},
-        r"b.parquet: the column 'size' has the type (large_)?string, but double in .*a.parquet",
+        {"a.parquet": FRAME, "b.parquet": MUCH},
+        r"b.parquet: the column 'size' has the .*string, but double",
     ),
     "two kinds": ({"a.csv": FRAME, "b.parquet": FRAME}, r"a.csv and .*b.parquet are of two kinds, text and Parquet"),
     "no table": ({"a.csv": FRAME, "b.md": FRAME}, r"b.md is not named as a table"),

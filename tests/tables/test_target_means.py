@@ -162,11 +162,9 @@ def test_groups_of_an_array_are_those_of_a_column_in_a_refit():
 
 
 def test_no_means_along_time_of_many_classes_and_of_few_categories():
-    ordered: dict[str, Any] = {"time": np.arange(N)}
-    for settings in (ordered, {}):
-        y = Y if settings else TOWN % 11
-        model = (TabularRegressor if settings else TabularClassifier)(**FEW).fit(FRAME, y, **settings)
-        assert all(part.means is None for part in model.encoder_.parts if isinstance(part, Categories))
-    few = FRAME.assign(town=[f"town {k % 100}" for k in TOWN])
-    model = TabularRegressor(**FEW).fit(few, Y)
-    assert all(part.means is None for part in model.encoder_.parts if isinstance(part, Categories))
+    for model in (
+        TabularRegressor(**FEW).fit(FRAME, Y, time=np.arange(N)),
+        TabularClassifier(**FEW).fit(FRAME, TOWN % 11),
+        TabularRegressor(**FEW).fit(FRAME.assign(town=[f"town {k % 100}" for k in TOWN]), Y),
+    ):
+        assert not model.encoder_.has_means
