@@ -153,12 +153,12 @@ def checked_rows(network: Network, theta: Array, X: Array, finite: bool = True) 
     return X
 
 
-def _require_finite(X: Array, first: int = 0) -> None:
+def _require_finite(X: Array, first: int = 0, name: str = "X") -> None:
     wrong = _first_non_finite(X)
     if wrong is not None:
         index, value = wrong
         index = (*index[:-2], index[-2] + first, index[-1])
-        raise ValueError(f"X is not finite: {_row(index[:-1])}, column {index[-1]} is {value}; fill or drop it.")
+        raise ValueError(f"{name} is not finite: {_row(index[:-1])}, column {index[-1]} is {value}; fill or drop it.")
 
 
 def _what_is_taken(network: Network) -> str:
@@ -215,7 +215,13 @@ def _checked_targets(loss: Loss, T: Array, X: Array, outputs: int, theta: Array)
         raw = _without_missing(T)
     is_row_each = raw.shape[-1:] == (rows,) and tuple(raw.shape[-2:]) != (rows, outputs)
     if of_classes and is_row_each and is_of("integral", raw):
-        return _checked_classes(raw, outputs)
+        index = _first_false((raw >= 0) & (outputs > raw))
+        if index is None:
+            return raw
+        raise ValueError(
+            f"T has class {int(raw[index])} in {_row(index)}, but {outputs} outputs take the classes 0 to "
+            f"{outputs - 1}."
+        )
     T = _as_numbers(raw, "T", theta)
     if T.ndim == 1 and outputs == 1:
         T = T[:, None]
@@ -225,25 +231,13 @@ def _checked_targets(loss: Loss, T: Array, X: Array, outputs: int, theta: Array)
             f"T has shape {tuple(raw.shape)} and dtype {raw.dtype}, but {kind} on {outputs} outputs and {rows} rows "
             f"takes (*M, {rows}, {outputs}){also}."
         )
-    wrong = _first_non_finite(T)
-    if wrong is not None:
-        index, value = wrong
-        raise ValueError(f"T is not finite: {_row(index[:-1])}, column {index[-1]} is {value}; fill or drop it.")
+    _require_finite(T, name="T")
     unfit = loss.wrong_targets(T) if isinstance(loss, Loss) else None
     if unfit is not None:
         index = _first_false(~unfit[0])
         if index is not None:
             raise ValueError(f"{unfit[1]}, but {_row(index[:-1])} of T is {_plain(T[(*index[:-1], ...)])}.")
     return loss.exact_targets(T) if isinstance(loss, Loss) else T
-
-
-def _checked_classes(T: Array, outputs: int) -> Array:
-    index = _first_false((T >= 0) & (outputs > T))
-    if index is not None:
-        raise ValueError(
-            f"T has class {int(T[index])} in {_row(index)}, but {outputs} outputs take the classes 0 to {outputs - 1}."
-        )
-    return T
 
 
 def _checked_weight(sample_weight: Array, X: Array, theta: Array, reduction: str) -> Array:
@@ -253,18 +247,14 @@ def _checked_weight(sample_weight: Array, X: Array, theta: Array, reduction: str
         raise ValueError(
             f"sample_weight has shape {tuple(weight.shape)}, but X has {X.shape[-2]} rows: give (*M, {X.shape[-2]})."
         )
-    index = _first_false(xp.isfinite(weight) & (weight >= 0))
-    if index is not None:
-        raise ValueError(
-            f"sample_weight is {float(weight[index])} in {_row(index)}: weights are finite and at least 0."
-        )
-    tiny = float(xp.finfo(weight.dtype).smallest_normal)
-    index = _first_false((weight == 0) | (weight >= tiny))
-    if index is not None:  # whose inverse would be infinite
-        raise ValueError(
-            f"sample_weight is {float(weight[index])} in {_row(index)}: weights are 0 or at least {tiny:.2g}, the "
-            f"smallest normal number of {weight.dtype}."
-        )
+    tiny = float(xp.finfo(weight.dtype).smallest_normal)  # the inverse of smaller numbers would be infinite
+    for is_right, needed in (
+        (xp.isfinite(weight) & (weight >= 0), "finite and at least 0"),
+        ((weight == 0) | (weight >= tiny), f"0 or at least {tiny:.2g}, the smallest normal number of {weight.dtype}"),
+    ):
+        index = _first_false(is_right)
+        if index is not None:
+            raise ValueError(f"sample_weight is {float(weight[index])} in {_row(index)}: weights are {needed}.")
     largest = float(xp.max(weight))
     if largest > float(xp.finfo(weight.dtype).max) / weight.shape[-1]:
         raise ValueError(f"sample_weight is up to {largest}, so that its sum could overflow: scale the weights.")
