@@ -44,12 +44,6 @@ def begin():
     return machine_code._running.get(NAME)
 
 
-def test_compiled_by_another_process(empty):
-    begin()
-    machine_code.wait_for(NAME)
-    assert is_kept(NAME)
-
-
 @pytest.mark.long
 @pytest.mark.parametrize(("threads", "here"), [("1", True), ("2", False)])
 def test_a_first_fit_leaves_the_epochs_to_another_process(tmp_path, threads, here):
@@ -110,7 +104,7 @@ def test_several_threads_start_one_process(empty, monkeypatch):
     assert machine_code._running == {}
 
 
-def test_it_imports_nothing_from_where_it_is_started(empty, monkeypatch, tmp_path):
+def test_another_process_compiles_and_imports_nothing_from_where_it_is_started(empty, monkeypatch, tmp_path):
     (tmp_path / "importlib.py").write_text("raise SystemExit(3)")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
