@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import reduce
 from types import ModuleType
 from typing import Any
 
@@ -51,25 +52,15 @@ class Point:
     noise: vp.extend.RandomKey | None = None
 
     def in_type(self, F: type) -> "Point":
-        """Return the point with its parameters in a floating type, in which the network then computes."""
         return replace(self, theta=self.theta.astype(F))
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault in a kernel or a formula.
+    """A fault in a function of the compiled engine, or in a formula that it compiles, named from `vecprop` on.
 
-    Parameters
-    ----------
-    function : str
-        The function that has it, named from `vecprop` on: one of the compiled engine, or a formula that this engine
-        compiles. The reference engine stays right.
-    right, wrong : str
-        The expression, which occurs once, and the one that replaces it.
-    at : Point or dict
-        A network that shows it; for a fault in an optimizer's step, the options of `trains_alike`.
-    algorithm : str
-        The algorithm of dense layers' products.
+    The reference engine stays right. The right expression occurs once. A network shows the fault; for one in an
+    optimizer's step, the options of `trains_alike`. The algorithm is the one of dense layers' products.
     """
 
     function: str
@@ -80,9 +71,6 @@ class Fault:
 
     def __str__(self) -> str:
         return f"{self.function}: {self.right} -> {self.wrong}, {self.algorithm}"
-
-
-# How a fault is planted.
 
 
 @contextmanager
@@ -107,7 +95,6 @@ def computing(algorithm: str) -> Iterator[pytest.MonkeyPatch]:
 
 
 def faulty_source(fault: Fault) -> str:
-    """Return the source of a function with a fault planted in it."""
     function = _function(fault.function)
     source = textwrap.dedent(inspect.getsource(getattr(function, "py_func", function)))
     assert source.count(fault.right) == 1, f"{fault.right!r} occurs {source.count(fault.right)} times in:\n{source}"
@@ -127,7 +114,9 @@ def _alter(fault: Fault, patch: pytest.MonkeyPatch) -> None:
     stale = [function]
     for old in stale:
         text = source if old is function else inspect.getsource(old.py_func)
-        new = _made(text, old.__name__, sys.modules[old.__module__])
+        module, made = sys.modules[old.__module__], {}
+        exec(compile(text, FAULTY, "exec"), vars(module), made)
+        new = made[old.__name__]
         for module in _modules():
             for name in [name for name, value in vars(module).items() if value is old]:
                 patch.setattr(module, name, new)
@@ -137,23 +126,13 @@ def _alter(fault: Fault, patch: pytest.MonkeyPatch) -> None:
                     patch.setattr(module, name, tuple(new if each is old else each for each in value))
 
 
-def _made(source: str, name: str, module: ModuleType) -> Any:
-    """Return the function that a source defines, with its decorators, in the namespace of a module."""
-    made: dict[str, Any] = {}
-    exec(compile(source, FAULTY, "exec"), vars(module), made)
-    return made[name]
-
-
 def _function(name: str) -> Any:
     """Return a function by its name: that of its module, of its class if it is a method, and its own."""
     *modules, last = name.split(".")
     path = [last]
     while (module := sys.modules.get(".".join(["vecprop", *modules]))) is None:
         path.insert(0, modules.pop())
-    found: Any = module
-    for part in path:
-        found = vars(found)[part]
-    return found
+    return reduce(lambda found, part: vars(found)[part], path, module)
 
 
 def _modules() -> list[ModuleType]:
@@ -161,7 +140,6 @@ def _modules() -> list[ModuleType]:
 
 
 def _callers(module: ModuleType, name: str) -> Iterator[Any]:
-    """Yield a module's own compiled functions that call one of this name and have not been made again."""
     for value in vars(module).values():
         if isinstance(value, Dispatcher) and value.__module__ == module.__name__:
             code = value.py_func.__code__
@@ -170,7 +148,6 @@ def _callers(module: ModuleType, name: str) -> Iterator[Any]:
 
 
 def _forget() -> None:
-    """Forget the compiled programs and their addresses."""
     for module in _modules():
         for value in vars(module).values() if ".jit." not in module.__name__ else ():
             if hasattr(value, "cache_clear"):
@@ -185,9 +162,6 @@ def _address(kernel: Kernel) -> int:
     if kernel.name not in _addresses:
         _addresses[kernel.name] = address_of_kernel(kernel)
     return _addresses[kernel.name]
-
-
-# The results.
 
 
 def found(point: Point) -> bool:

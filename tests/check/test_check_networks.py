@@ -35,9 +35,8 @@ def test_every_method_passes_a_right_gradient_and_fails_a_wrong_one(method):
 
 
 def test_it_checks_what_is_trained():
-    network = Network(
-        2, [Dense(5), Dropout(0.4), LayerNorm(), Tanh(), Dense(2)], SoftmaxCrossEntropy(), [L1(0.1), L2(0.2)]
-    )
+    layers = [Dense(5), Dropout(0.4), LayerNorm(), Tanh(), Dense(2)]
+    network = Network(2, layers, SoftmaxCrossEntropy(), [L1(0.1), L2(0.2)])
     weight = rng.uniform(0, 2, 12)
     of_chosen_rows = RandomKey(seed=2, step=5, rows=np.arange(12) + 7)  # which only the reference engine takes
     for noise, engine in ((None, "both"), (3, "both"), (of_chosen_rows, "reference")):
@@ -114,11 +113,9 @@ def test_cancellation_is_no_failure_and_hides_none():
     network = Network(3, [Dense(2)], SoftmaxCrossEntropy())
     inputs = 100 * rng.standard_normal((200, 3)) + 50
     classes = (inputs[:, 0] + 100 * rng.standard_normal(200) > 50).astype(int)
-    found = minimize(
-        lambda at: tuple(network.loss_and_gradient(at, inputs, classes)), network.init(0), jac=True, method="BFGS"
-    )
-    report = check_gradients(network, found.x, inputs, classes)
-    assert report.passed
+    loss = lambda at: tuple(network.loss_and_gradient(at, inputs, classes))  # noqa: E731
+    found = minimize(loss, network.init(0), jac=True, method="BFGS")
+    assert check_gradients(network, found.x, inputs, classes).passed
     assert check_gradients(network, found.x, inputs, classes, method="directions").passed
 
     def wrong(theta):
@@ -141,14 +138,11 @@ def test_hidden_errors_are_inconclusive_if_the_gradient_cannot_be_computed_elsew
     assert report.nearby
 
 
-@pytest.mark.parametrize(
-    "network",
-    [
-        Network(2, [Dense(3), ReLU(), Dense(1)], SquaredError()),
-        Network(2, [Dense(3), LeakyReLU(), Dense(1)], SquaredError()),
-        Network(2, [Dense(1)], AbsoluteError()),
-    ],
-)
+@pytest.mark.parametrize("network", [
+    Network(2, [Dense(3), ReLU(), Dense(1)], SquaredError()),
+    Network(2, [Dense(3), LeakyReLU(), Dense(1)], SquaredError()),
+    Network(2, [Dense(1)], AbsoluteError()),
+])  # fmt: skip
 @pytest.mark.parametrize("method", ["complex step", "directions"])
 def test_kink(network, method):
     theta = np.round(2 * network.init(1))
@@ -267,9 +261,8 @@ def test_a_layer_whose_arithmetic_cannot_be_followed_is_judged_all_the_same():
         def derivative(self, z, y):
             return 1 - y
 
-    assert (
-        check_gradients(Network(2, [Dense(3), Wrong(), Dense(2)], SoftmaxCrossEntropy()), THETA, X, T).verdict == "FAIL"
-    )
+    wrong = Network(2, [Dense(3), Wrong(), Dense(2)], SoftmaxCrossEntropy())
+    assert check_gradients(wrong, THETA, X, T).verdict is Verdict.FAIL
 
 
 def given(change):
@@ -281,35 +274,30 @@ def given(change):
     return gradient
 
 
-def _sign(J, theta):
-    J[0]["W"] *= -1
-
-
 def _on_biases(J, theta):
     for views, p in zip(J, NETWORK.layout.views(theta), strict=True):
         if "b" in views:
             views["b"] += 0.01 * p["b"]
 
 
-def _bias(J, theta):
-    J[0]["b"] *= 12
-
-
 def _swap(J, theta):
     J[2]["W"].flat[[0, 3]] = J[2]["W"].flat[[3, 0]]
 
 
-def _onwards(J, theta):
-    J[0]["W"] *= 0.5
-    J[0]["b"] *= 0.5
+def times(factor, *names):
+    def change(J, theta):
+        for name in names:
+            J[0][name] *= factor
+
+    return change
 
 
 @pytest.mark.parametrize(("change", "words"), [
-    (_sign, "its sign is wrong"),
+    (times(-1, "W"), "its sign is wrong"),
     (_on_biases, "the penalty is applied to biases too"),
-    (_bias, "N = 12 times what it should be: the sum over the rows is not divided by N; only this bias is wrong"),
+    (times(12, "b"), "times what it should be: the sum over the rows is not divided by N; only this bias is wrong"),
     (_swap, "the entries [0, 0] and [1, 1] are swapped"),
-    (_onwards, "right down to layer 2 (Dense) and wrong from layer 1 (Logistic) on"),
+    (times(0.5, "W", "b"), "right down to layer 2 (Dense) and wrong from layer 1 (Logistic) on"),
 ])  # fmt: skip
 def test_faults_in_a_given_gradient_are_named(change, words):
     theta = THETA + 0.1

@@ -56,42 +56,29 @@ DENSE = [
     Fault("compiled.run.dense._put_weighted_rows", "+ d * D[s])", "- d * D[s])", SMALL, "loops"),
     Fault("compiled.run.dense._loops_back", "A_k[s] * delta_o[s]", "A_k[s] * delta_o[s] * (k < I)", SMALL, "loops"),
     Fault("compiled.run.dense._blocks", "I + 1, left", "I, left", SMALL),
-    Fault("compiled.run.dense._blocks_back", "multiply(product, (I + 1, O, S",
-          "multiply(product, (I + 1, O, S - 1", SMALL),
     Fault("compiled.run.dense._blocks_back", "delta, row, J, column, add",
           "delta, row, J, column, 0 * one", SEVERAL_TILES),
     Fault("compiled.gemm.products.multiply", "add != 0 or k > 0", "add != 0", DEEP_PRODUCTS),
     Fault("compiled.gemm.products.dots", "B + n * B_n", "B", hidden(vp.Tanh())),
-    Fault("compiled.gemm.products.transpose", "A + m * A_m + n * size", "A + m * A_m", SMALL),
-    Fault("compiled.gemm.products.gather", "indices + 8 * m", "indices", SMALL),
     Fault("compiled.gemm.vectors.dots_block", "builder.fadd(old, v.shuffle(total, total, places))", "old", SMALL),
-    Fault("compiled.gemm.vectors.product_block", "v.load(at, if_adding[n])", "v.zero", SEVERAL_TILES),
     Fault("compiled.run.dense._packed", "S, I + 1, p", "S, I, p", LARGE, "packed"),
-    Fault("compiled.run.dense._packed_back", "(I + 1, O, S", "(I + 1, O, S - 1", LARGE, "packed"),
     Fault("compiled.gemm.packed.multiply", "add != 0 or k > 0", "add != 0", LARGE, "packed"),
-    Fault("compiled.gemm.packed.pack", "target[m] = source[m]", "target[m] = source[0]", LARGE, "packed"),
     Fault("compiled.gemm.vectors.packed_block", "builder.fadd(v.load(at, mask), sum)", "sum", LARGE, "packed"),
     Fault("compiled.run.dense._through_blas", "p[I * O + o]", "p[o]", SMALL, "BLAS"),
     Fault("compiled.run.dense._through_blas_back", "J_o = total", "J_o = -total", SMALL, "BLAS"),
     Fault("compiled.run.parallelism.sum_quarters", "[2 * n + i] + products", "[2 * n + i] - products", BY_INPUTS),
     Fault("compiled.run.batches.backward_by_inputs", "np.int64(shard > 0)", "np.int64(0)", BY_INPUTS),
     Fault("compiled.run.batches._multiply_weights", "row.inputs + 1", "row.inputs", BY_RESULTS, "packed"),
-    Fault("compiled.run.batches._put_gradient", "np.int64(shard > 0)", "np.int64(0)", BY_RESULTS, "packed"),
 ]  # fmt: skip
 
 ACTIVATIONS = [
     Fault("compiled.lower.loops._map", "formula(h, z[i])", "formula(h, z[0])", SMALL),
     Fault("compiled.lower.loops._derivative", "delta[i] *= formula", "delta[i] = formula", SMALL),
     Fault("core.activations.Identity.value", "return z", "return z + z", hidden(vp.Identity())),
-    Fault("core.activations.Logistic.derivative", "y * (1 - y)", "y * (1 + y)", hidden(vp.Logistic())),
     Fault("core.activations.Tanh.derivative", "1 - y * y", "1 - y", SMALL),
     Fault("core.activations.ReLU.value", "real(z) > 0, z, 0)", "real(z) > 0, z, -z)", hidden(vp.ReLU())),
-    Fault("core.activations.LeakyReLU.derivative", "one(z), self.leak", "one(z), 0", hidden(vp.LeakyReLU())),
     Fault("core.activations.ELU.value", "self.alpha * expm1", "expm1", hidden(vp.ELU(0.7))),
-    Fault("core.activations.GELU.derivative", "s + 2 * y * (1 - s)", "s + y * (1 - s)", hidden(vp.GELU())),
     Fault("core.activations._gelu_u", "0.044715 * c * c * c", "0.044715 * c * c", hidden(vp.GELU())),
-    Fault("core.activations.SiLU.value", "return z * logistic(z)", "return logistic(z)", hidden(vp.SiLU())),
-    Fault("core.activations.Softplus.derivative", "return logistic(z)", "return logistic(y)", hidden(vp.Softplus())),
 ]  # fmt: skip
 
 
@@ -105,16 +92,12 @@ LOSSES = [
     Fault("core.losses.BinaryCrossEntropy.element", "(1 - T) * softplus(Z)",
           "T * softplus(Z)", scored(vp.BinaryCrossEntropy())),
     Fault("core.losses.SquaredError.delta", "return Z - T", "return T - Z", scored(vp.SquaredError())),
-    Fault("core.losses.AbsoluteError.element", "absolute(Z - T)", "absolute(Z + T)", scored(vp.AbsoluteError())),
-    Fault("core.losses.Huber.delta", "-self.threshold, self", "-1, self", scored(vp.Huber(0.3))),
-    Fault("core.losses.Quantile.element", "* (Z - T)", "* (Z + T)", scored(vp.Quantile(0.9))),
     Fault("core.losses.Poisson.delta", "exp(Z) - T", "exp(Z)", scored(vp.Poisson())),
 ]  # fmt: skip
 
 NORMALIZATION = [
     Fault("compiled.lower.loops._norm", "* kept[k, s] + b[k]", "* kept[k, s]", NORM),
     Fault("compiled.lower.loops._norm_back", "delta[k, s] *= g[k]", "delta[k, s] *= g[k] * g[k]", NORM),
-    Fault("compiled.lower.loops._norm_back", "J[k] + scale if add", "scale if add", NORM_TILES),
 ]  # fmt: skip
 
 DROPPING = [
@@ -148,37 +131,27 @@ SAMPLE = [
 """One fault of each type of kernel that compiles quickly: a dense layer, a derivative, a loss, a backward pass."""
 
 
-def stepping(optimizer, **options):
-    return {"optimizer": optimizer, **options}
-
-
-ADAM, CLIPPED = stepping(vp.Adam(0.05, epsilon=0.1)), stepping(vp.Momentum(0.05), clip=0.1)
+ADAM, CLIPPED = {"optimizer": vp.Adam(0.05, epsilon=0.1)}, {"optimizer": vp.Momentum(0.05), "clip": 0.1}
 OF_STEPS = [
     Fault("optimize.optimizers.GradientDescent.update", "theta - rate * J,",
-          "theta + rate * J,", stepping(vp.GradientDescent(0.1))),
+          "theta + rate * J,", {"optimizer": vp.GradientDescent(0.1)}),
     Fault("optimize.optimizers.next_moment", "momentum * M - rate * J",
-          "momentum * M - J", stepping(vp.Momentum(0.05))),
-    Fault("optimize.optimizers.Momentum.update", "return theta + M, M",
-          "return theta - M, M", stepping(vp.Momentum(0.05))),
-    Fault("optimize.optimizers.Nesterov.update", "theta + self.momentum * M", "theta + M", stepping(vp.Nesterov(0.05))),
-    Fault("optimize.optimizers.RMSProp.update", "(1 - self.decay) * J * J",
-          "self.decay * J * J", stepping(vp.RMSProp(0.02))),
+          "momentum * M - J", {"optimizer": vp.Momentum(0.05)}),
+    Fault("optimize.optimizers.Nesterov.update", "theta + self.momentum * M",
+          "theta + M", {"optimizer": vp.Nesterov(0.05)}),
     Fault("optimize.optimizers.Adam.update", "(1 - self.beta1) * J", "self.beta1 * J", ADAM),
-    Fault("optimize.optimizers.Adam.update", "1 - self.beta1**t", "1 - self.beta1", ADAM),
     Fault("optimize.optimizers.AdamHat.update", "(1 - self.beta2**t) ** 0.5",
-          "(1 - self.beta2**t)", stepping(AdamHat(0.05))),
+          "(1 - self.beta2**t)", {"optimizer": AdamHat(0.05)}),
     Fault("optimize.optimizers.AdamW.update", "1 - rate * self.weight_decay",
-          "1 - self.weight_decay", stepping(vp.AdamW(0.05))),
+          "1 - self.weight_decay", {"optimizer": vp.AdamW(0.05)}),
     Fault("compiled.lower.loops._update0", "(theta[i],) = formula(h, before, J[i]",
-          "(theta[i],) = formula(h, before, J[0]", stepping(vp.GradientDescent(0.1))),
+          "(theta[i],) = formula(h, before, J[0]", {"optimizer": vp.GradientDescent(0.1)}),
     Fault("compiled.lower.loops._update1", "theta[i], first[i] = formula",
-          "theta[i], first[0] = formula", stepping(vp.Momentum(0.05))),
+          "theta[i], first[0] = formula", {"optimizer": vp.Momentum(0.05)}),
     Fault("compiled.lower.loops._update2", "t, first[i], second[i])", "t, first[0], second[i])", ADAM),
     Fault("compiled.run.steps.move_block", "theta.dtype.type(shorten)", "theta.dtype.type(1)", CLIPPED),
     Fault("compiled.run.epochs.run_epochs", "clip / slope", "clip / slope**2", CLIPPED),
 ]  # fmt: skip
-
-# Without faults.
 
 SUMMED = point(*LAYERS, loss=vp.SquaredError(reduction="sum"), penalty=vp.L2(0.3, averaged=True), weighted=True)
 POINTS = [SUMMED, FILLED_TILE, BY_INPUTS_LATER, point(*LAYERS, noise=vp.extend.RandomKey(1)), FOUR_SHARDS]
@@ -206,19 +179,13 @@ def test_random_networks(first, end):
 
 
 def test_points_are_split_as_they_are_meant_to_be():
-    for at, algorithm, splits in (
-        (BY_INPUTS, "blocks", [1]),
-        (BY_INPUTS_LATER, "blocks", [1]),
-        (BY_RESULTS, "packed", [2, 2]),
-    ):
+    points = (BY_INPUTS, "blocks", [1]), (BY_INPUTS_LATER, "blocks", [1]), (BY_RESULTS, "packed", [2, 2])
+    for at, algorithm, splits in points:
         with computing(algorithm):
             program = program_of(at.network, np.float64).for_batches(len(at.X))
             assert [split for split in program.table["split"] if split] == splits
     with computing("blocks"):
         assert [program_of(at.network, np.float64).shards(len(at.X)) for at in (TWO_SHARDS, FOUR_SHARDS)] == [2, 4]
-
-
-# With a fault.
 
 
 @pytest.mark.parametrize("fault", [*OF_GRADIENTS, *OF_STEPS], ids=str)
@@ -277,9 +244,6 @@ def test_faulty_code_is_not_kept_on_disk():
     with planted(fault):
         assert found(SMALL)
     assert set(place.glob("loops._derivative_Tanh_float64-*.kernel")) == kept
-
-
-# The gradient of a step itself.
 
 
 def step(network, theta, X, T, F=np.float64, noise=None):
@@ -345,32 +309,15 @@ class Own(vp.Tanh):
         return super().forward(p, X, noise)
 
 
-@pytest.mark.parametrize(
-    ("network", "F", "noise", "reason"),
-    [
-        (vp.Network(2, [vp.Dense(1), Own()], vp.SquaredError()), np.float64, None, "Own is a part of your own"),
-        (vp.Network(2, [vp.Dense(1)], vp.SquaredError()), np.float16, None, "float32 and float64"),
-        (
-            vp.Network(2, [vp.Dense(1)], vp.SquaredError()),
-            np.float64,
-            vp.extend.RandomKey(rows=np.arange(5)),
-            "rows as they lie",
-        ),
-        (
-            vp.Network(2, [vp.Dense(1)], vp.SquaredError()),
-            np.float64,
-            vp.extend.RandomKey([1, 2]),
-            "one whole number as its seed",
-        ),
-        (
-            vp.Network(2, [vp.Dense(1)], vp.SquaredError()),
-            np.float64,
-            vp.extend.RandomKey(step=-1),
-            "a step of at least 0",
-        ),
-    ],
-)
-def test_refusals_of_the_compiled_engine_name_their_reason(network, F, noise, reason):
+@pytest.mark.parametrize(("layers", "F", "noise", "reason"), [
+    ([vp.Dense(1), Own()], np.float64, None, "Own is a part of your own"),
+    ([vp.Dense(1)], np.float16, None, "float32 and float64"),
+    ([vp.Dense(1)], np.float64, vp.extend.RandomKey(rows=np.arange(5)), "rows as they lie"),
+    ([vp.Dense(1)], np.float64, vp.extend.RandomKey([1, 2]), "one whole number as its seed"),
+    ([vp.Dense(1)], np.float64, vp.extend.RandomKey(step=-1), "a step of at least 0"),
+])  # fmt: skip
+def test_refusals_of_the_compiled_engine_name_their_reason(layers, F, noise, reason):
+    network = vp.Network(2, layers, vp.SquaredError())
     theta = network.init(0, F)
     with pytest.raises(ValueError, match=f"The compiled engine cannot be checked: .*{reason}"):
         vp.check_gradients(network, theta, np.ones((5, 2)), np.ones((5, 1)), noise=noise, engine="compiled")

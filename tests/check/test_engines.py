@@ -84,12 +84,8 @@ def test_a_compiled_network_may_be_given_itself():
 def test_the_reference_alone_is_checked_if_there_are_no_kernels():
     assert engines(assert_gradients(OWN, OWN.init(0), X, T)) == {"reference"}
     assert engines(assert_gradients(NETWORK, THETA, X, T, noise=RandomKey(1, rows=np.arange(12)))) == {"reference"}
-    for network, noise, reason in (
-        (OWN, None, "Own is a part of your own"),
-        (NETWORK, RandomKey(1, rows=np.arange(12)), "noise"),
-    ):
-        with pytest.raises(ValueError, match=reason):
-            check_gradients(network, network.init(0), X, T, noise=noise, engine="compiled")
+    with pytest.raises(ValueError, match="Own is a part of your own"):
+        check_gradients(OWN, OWN.init(0), X, T, engine="compiled")
     with pytest.raises(ValueError, match="There is no engine 'fast'"):
         check_gradients(NETWORK, THETA, X, T, engine="fast")  # pyright: ignore[reportArgumentType]
 

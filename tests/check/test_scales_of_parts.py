@@ -1,9 +1,8 @@
 """Each part of a gradient is judged on its own scale, whatever the sizes of the others."""
 
-import re
-
 import numpy as np
 import pytest
+from judging import RIGHT, WRONG, verdict
 
 from sampled import sampled
 from vecprop.check import Verdict, check_gradients
@@ -11,12 +10,6 @@ from vecprop.check import Verdict, check_gradients
 rng = np.random.default_rng(0)
 X, W, v = rng.normal(size=(8, 4)), rng.normal(size=(4, 3)), rng.normal(size=3)
 t = np.sort(rng.uniform(0, 600, 40))
-
-
-def verdict(*arguments, **options):
-    report = check_gradients(*arguments, **options)
-    str(report)  # it may not fail either
-    return report.verdict
 
 
 def product(scale):
@@ -56,7 +49,7 @@ def test_a_part_that_matters_little_never_passes_unseen(share, factor, method):
     gradient = lambda p, k=factor: {"a": np.cos(p["a"]), "b": k * share * np.exp(p["b"])}  # noqa: E731
     theta = {"a": np.array([0.3, -0.7]), "b": np.array([0.5, 1.2])}
     found = verdict(f, theta, gradient=gradient, method=method)
-    assert found in (Verdict.FAIL, Verdict.INCONCLUSIVE) or (factor == 0 and method == "ridders" and share < 1e-15)
+    assert found in WRONG or (factor == 0 and method == "ridders" and share < 1e-15)
 
 
 def test_derivatives_of_0_that_are_computed_as_rounding_pass():
@@ -85,9 +78,9 @@ def test_entries_of_different_units_in_one_array(method, entry, factor):
         return J
 
     f = lambda w: np.sum(np.sin(w / units))  # noqa: E731
-    assert verdict(f, w, gradient=gradient, method=method) in (Verdict.PASS, Verdict.INCONCLUSIVE)
+    assert verdict(f, w, gradient=gradient, method=method) in RIGHT
     wrong = lambda w: gradient(w, factor)  # noqa: E731
-    assert verdict(f, w, gradient=wrong, method=method) in (Verdict.FAIL, Verdict.INCONCLUSIVE)
+    assert verdict(f, w, gradient=wrong, method=method) in WRONG
 
 
 @pytest.mark.parametrize(("distance", "period", "method"), [
@@ -110,10 +103,10 @@ def test_a_short_period_of_a_unix_time(distance, period, method):
         return np.array([-factor * np.sum(d * height * w * np.cos(w * (times - start))), np.sum(d * s)])
 
     theta = np.array([1.7e9 + 0.3 * period, 0.8])
-    assert verdict(f, theta, gradient=gradient, method=method) in (Verdict.PASS, Verdict.INCONCLUSIVE)
+    assert verdict(f, theta, gradient=gradient, method=method) in RIGHT
     for factor in (0, -1, 2):
         wrong = lambda theta, factor=factor: gradient(theta, factor)  # noqa: E731
-        assert verdict(f, theta, gradient=wrong, method=method) in (Verdict.FAIL, Verdict.INCONCLUSIVE)
+        assert verdict(f, theta, gradient=wrong, method=method) in WRONG
     if method == "auto":
         assert verdict(f, theta, gradient=lambda theta: gradient(theta, 0)) is Verdict.FAIL
 
@@ -154,12 +147,14 @@ def test_parts_of_0_whose_units_only_the_values_show(unit, method):
                 assert verdict(f, theta, gradient=wrong, method=method) is Verdict.FAIL
 
 
-def test_differences_alone_do_not_prove_a_factor_of_almost_1_below_a_large_value():
-    f = lambda w: 1e9 + np.sum(w**3)  # noqa: E731
-    theta = np.array([1.8, -0.4, -2.9])
-    for factor in (1, 1.0001):
-        found = verdict(f, theta, gradient=lambda w, k=factor: 3 * k * w**2, method="central differences")
-        assert found is Verdict.INCONCLUSIVE
+@pytest.mark.parametrize(("f", "gradient"), [
+    (lambda w: 1e9 + np.sum(w**3), lambda w: 3 * w**2),
+    (lambda w: 1e9 + np.sum(w**3), lambda w: 3.0003 * w**2),
+    (lambda w: 1e13 + np.sum(np.sin(w)), lambda w: 0 * w),
+])  # fmt: skip
+def test_differences_alone_prove_little_below_a_large_value(f, gradient):
+    found = verdict(f, np.array([1.8, -0.4, -2.9]), gradient=gradient, method="central differences")
+    assert found is Verdict.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("unit", [1.0, 1e10])
@@ -172,14 +167,7 @@ def test_a_day_in_a_unix_time_in_any_unit(unit):
         return {"t0": np.sum(slope), "a": np.sum(np.sin(angle(p)))}
 
     found = verdict(f, {"t0": 1.70004e9 / unit, "a": 0.8}, gradient=gradient, method="central differences")
-    assert found in (Verdict.PASS, Verdict.INCONCLUSIVE)
-
-
-def test_differences_alone_do_not_prove_a_derivative_of_0_below_a_large_value():
-    f = lambda w: 1e13 + np.sum(np.sin(w))  # noqa: E731
-    zero = lambda w: 0 * w  # noqa: E731
-    theta = np.array([0.3, -0.7])
-    assert verdict(f, theta, gradient=zero, method="central differences") is Verdict.INCONCLUSIVE
+    assert found in RIGHT
 
 
 def rounded(p):
@@ -236,15 +224,11 @@ def test_steps_outside_the_domain_are_no_failure():
     assert found is not Verdict.FAIL
 
 
-@pytest.mark.parametrize(
-    ("rows", "said"), [(2, "the sum over the N = 2 rows is not divided by N"), (3, "which is N for")]
-)
+@pytest.mark.parametrize(("rows", "said"), [(2, "sum over the N = 2 rows is not divided by N"), (3, "which is N for")])
 def test_a_few_rows_are_named_too(rows, said):
-    f = lambda w, X: np.mean(np.exp(X @ w))  # noqa: E731
-    [diagnosis] = check_gradients(
-        f, np.full(4, 0.1), args=(X[:rows],), gradient=lambda w, X: X.T @ np.exp(X @ w)
-    ).diagnoses
-    assert re.match(rf"the gradient given is {rows} times", diagnosis)
+    f, summed = lambda w, X: np.mean(np.exp(X @ w)), lambda w, X: X.T @ np.exp(X @ w)
+    [diagnosis] = check_gradients(f, np.full(4, 0.1), args=(X[:rows],), gradient=summed).diagnoses
+    assert diagnosis.startswith(f"the gradient given is {rows} times")
     assert said in diagnosis
 
 
