@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from altered import refused, rewritten
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -30,21 +31,6 @@ def good(tmp_path_factory):
     path = tmp_path_factory.mktemp("good") / "model.npz"
     save(MODEL, path)
     return path.read_bytes()
-
-
-def rewritten(path, change=lambda document, arrays: None, model: Any = MODEL):
-    """Write a file whose document and arrays are changed, with checksums that are right: no accident, but intent."""
-    save(model, path)
-    document, arrays = container.read(path)
-    change(document, arrays)
-    container.write(path, {name: document[name] for name in document if name != "arrays"}, arrays)
-
-
-def refused(path, message):
-    """Assert that a file is refused with a message; return it."""
-    with pytest.raises(FileError, match=message) as caught:
-        load(path)
-    return str(caught.value)
 
 
 def damaged(data, rng):
@@ -170,7 +156,7 @@ def test_a_pickle_inside_is_not_opened(tmp_path):
     with zipfile.ZipFile(tmp_path / "model", "a") as archive, archive.open("harm.npy", "w") as entry:
         np.lib.format.write_array(entry, np.array([Harm()], object), allow_pickle=True)
     refused(tmp_path / "model", "does not hold the arrays that it lists")
-    rewritten(tmp_path / "model", lambda document, arrays: arrays.update(harm=np.array([0])))
+    rewritten(MODEL, tmp_path / "model", lambda document, arrays: arrays.update(harm=np.array([0])))
     data = (tmp_path / "model").read_bytes()
     plain = b"'descr': '<i8', 'fortran_order': False, 'shape': (1,), }"
     (tmp_path / "model").write_bytes(data.replace(plain, plain.replace(b"<i8", b"|O") + b" "))
@@ -266,13 +252,13 @@ PARTS = (*NETWORK, "network_", "Network")
     ],
 )
 def test_hostile_descriptions(change, message, tmp_path):
-    rewritten(tmp_path / "model", change)
+    rewritten(MODEL, tmp_path / "model", change)
     said = refused(tmp_path / "model", message)
     assert said.startswith(f"{tmp_path / 'model'} describes no model that this version of vecprop makes: ")
 
 
 def test_arrays_of_other_types_are_refused(tmp_path):
-    rewritten(tmp_path / "model", lambda document, arrays: arrays.update(other=np.zeros(2, complex)))
+    rewritten(MODEL, tmp_path / "model", lambda document, arrays: arrays.update(other=np.zeros(2, complex)))
     refused(tmp_path / "model", r"has the array 'other' of type '<c16', which model files do not hold")
 
 
@@ -290,7 +276,7 @@ def test_a_state_of_other_parameters_is_refused(tmp_path):
     result = vp.train(network, network.init(0), X, X[:, :2], optimizer=vp.Adam(), epochs=2)
     model = vp.export.TrainedNetwork(network, result.theta, result.state)
 
-    rewritten(tmp_path / "model", lambda document, arrays: arrays.update({"state.optimizer.m": np.zeros(5)}), model)
+    rewritten(model, tmp_path / "model", lambda document, arrays: arrays.update({"state.optimizer.m": np.zeros(5)}))
     refused(tmp_path / "model", "the values of TrainingState do not belong together")
 
 
@@ -313,15 +299,15 @@ def columns_model():
 ])  # fmt: skip
 def test_transformers_that_do_not_fit_are_refused(value, keys, tmp_path):
     model, frame = columns_model()
-    rewritten(tmp_path / "model", model=model)
+    rewritten(model, tmp_path / "model")
     np.testing.assert_array_equal(load(tmp_path / "model").predict(frame), model.predict(frame))
-    rewritten(tmp_path / "model", set_in(value, 0, "tuple", 1, "ColumnTransformer", *keys), model)
+    rewritten(model, tmp_path / "model", set_in(value, 0, "tuple", 1, "ColumnTransformer", *keys))
     refused(tmp_path / "model", "a step asks for n_jobs=2000" if value == 2000 else "do not belong together")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_parameters_that_are_not_finite_are_refused(value, tmp_path):
-    rewritten(tmp_path / "model", lambda document, arrays: arrays["steps.1.1.theta_"].fill(value))
+    rewritten(MODEL, tmp_path / "model", lambda document, arrays: arrays["steps.1.1.theta_"].fill(value))
     refused(tmp_path / "model", "parameters are not finite")
     network = vp.Network(3, [vp.Dense(2)], vp.SquaredError())
     with pytest.raises(FileError, match="The model cannot be saved: parameters are not finite"):

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from altered import refused, rewritten
 
 import vecprop as vp
 from vecprop import FileError, load, save
-from vecprop.files.model_file import container
 
 FRAME = pd.DataFrame(
     {
@@ -74,52 +74,43 @@ def test_scores_belong_to_edges(models, tmp_path, monkeypatch):
         save(model, tmp_path / "model.npz")
 
 
-@pytest.mark.parametrize(
-    ("name", "attribute", "value"),
-    [
-        ("NumberInputs", "scale", 0.0),
-        ("NumberInputs", "centre", {"float": "nan"}),
-        ("Categories", "buckets", 0),
-        ("LatentTexts", "idf", [1.0]),
-        ("Encoder", "names", ["number"]),
-        ("Encoder", "parts", []),
-        ("TabularClassifier", "inverse_temperature_", -1.0),
-        ("TabularClassifier", "classes_", [1, 2]),
-        ("TabularClassifier", "stages_", 0),
-        ("Networks", "stage", 0),
-        ("TabularClassifier", "notes_", [1]),
-        ("TabularClassifier", "n_members", 0),
-    ],
-)
+@pytest.mark.parametrize(("name", "attribute", "value"), [
+    ("NumberInputs", "scale", 0.0),
+    ("NumberInputs", "centre", {"float": "nan"}),
+    ("Categories", "buckets", 0),
+    ("LatentTexts", "idf", [1.0]),
+    ("Encoder", "names", ["number"]),
+    ("Encoder", "parts", []),
+    ("TabularClassifier", "inverse_temperature_", -1.0),
+    ("TabularClassifier", "classes_", [1, 2]),
+    ("TabularClassifier", "stages_", 0),
+    ("Networks", "stage", 0),
+    ("TabularClassifier", "notes_", [1]),
+    ("TabularClassifier", "n_members", 0),
+])  # fmt: skip
 def test_values_that_do_not_belong_are_refused(models, tmp_path, name, attribute, value):
-    path = tmp_path / "model.npz"
-    save(models["classes"], path)
-    document, arrays = container.read(path)
-    described(document["model"], name)[attribute] = value
-    container.write(path, {key: document[key] for key in document if key != "arrays"}, arrays)
-    with pytest.raises(FileError, match="describes no model"):
-        load(path)
+    def change(document, arrays):
+        described(document["model"], name)[attribute] = value
+
+    rewritten(models["classes"], tmp_path / "model.npz", change)
+    refused(tmp_path / "model.npz", "describes no model")
 
 
 @pytest.mark.parametrize("kept", [0, 1])
 def test_a_level_without_its_ensemble_is_refused(models, tmp_path, kept):
-    path = tmp_path / "model.npz"
-    save(models["quantiles"], path)
-    document, arrays = container.read(path)
-    state = described(document["model"], "TabularRegressor")
-    state["outer_"] = state["outer_"][:kept]
-    container.write(path, {key: document[key] for key in document if key != "arrays"}, arrays)
-    with pytest.raises(FileError, match="describes no model"):
-        load(path)
+    def change(document, arrays):
+        state = described(document["model"], "TabularRegressor")
+        state["outer_"] = state["outer_"][:kept]
+
+    rewritten(models["quantiles"], tmp_path / "model.npz", change)
+    refused(tmp_path / "model.npz", "describes no model")
 
 
-@pytest.mark.parametrize("change", [lambda theta: theta[:, 1:], lambda theta: theta[0], lambda theta: theta[:0]])
-def test_parameters_of_another_shape_are_refused(models, tmp_path, change):
-    path = tmp_path / "model.npz"
-    save(models["numbers"], path)
-    document, arrays = container.read(path)
-    name, _ = [name for name in arrays if name.endswith("thetas")]
-    arrays[name] = np.ascontiguousarray(change(arrays[name]))
-    container.write(path, {key: document[key] for key in document if key != "arrays"}, arrays)
-    with pytest.raises(FileError, match="describes no model"):
-        load(path)
+@pytest.mark.parametrize("shaped", [lambda theta: theta[:, 1:], lambda theta: theta[0], lambda theta: theta[:0]])
+def test_parameters_of_another_shape_are_refused(models, tmp_path, shaped):
+    def change(document, arrays):
+        name, _ = [name for name in arrays if name.endswith("thetas")]
+        arrays[name] = np.ascontiguousarray(shaped(arrays[name]))
+
+    rewritten(models["numbers"], tmp_path / "model.npz", change)
+    refused(tmp_path / "model.npz", "describes no model")
