@@ -140,20 +140,13 @@ class Delivery:
             self.place()
         places = [self.waiting.popleft() for _ in range(count)]
         of_each = max(1, min(*self.threads.values(), total // len(self.bundles)))
-        use = {"workers": [address for address in self.threads if address not in self.unlike]} if self.unlike else {}
+        how = {"function": self.function, "data": self.placed, "token": self.token, "threads": of_each}
+        how |= {"here": self.here, "pure": False}
+        if self.unlike:
+            how["workers"] = [address for address in self.threads if address not in self.unlike]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sending large graph")  # bundles are small beside their work
-            futures = self.client.map(
-                work,
-                [self.bundles[place] for place in places],
-                function=self.function,
-                data=self.placed,
-                token=self.token,
-                threads=of_each,
-                here=self.here,
-                pure=False,
-                **use,
-            )
+            futures = self.client.map(work, [self.bundles[place] for place in places], **how)
         for place, future in zip(places, futures, strict=True):
             self.pending[future] = place
             future.add_done_callback(lambda _: self.came.set())

@@ -87,12 +87,10 @@ class ReferenceTrainingLoop:
 
     def measured(self) -> tuple[Array | None, Array | None, Array | None]:
         """Return the losses of training and validation and the validation score at the current parameters."""
-        theta, validation_batch, name = self.state.theta, self.validation_batch, self.plan.score
-        validation_loss = None if validation_batch is None else self.network.batch_loss(theta, validation_batch)
-        validation_score = (
-            None if validation_batch is None or name is None else score(name, self.network, theta, validation_batch)
-        )
-        return self.loss(), validation_loss, validation_score
+        theta, rows, name = self.state.theta, self.validation_batch, self.plan.score
+        if rows is None:
+            return self.loss(), None, None
+        return self.loss(), self.network.batch_loss(theta, rows), name and score(name, self.network, theta, rows)
 
     def loss(self) -> Array | None:
         """Return the loss that the history records: the latest epoch's running loss, or that of all rows.

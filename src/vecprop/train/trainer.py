@@ -246,9 +246,7 @@ class LBFGSTraining:
 
     def validated(self, theta: Array) -> tuple[Array | None, Array | None]:
         """Return the loss and the score of the validation rows at theta, None for one that is not measured."""
-        validation_batch, name = self.validation_batch, self.run.plan.score
-        if validation_batch is None or self.on_validation is None:
+        rows, name = self.validation_batch, self.run.plan.score
+        if rows is None or self.on_validation is None:
             return None, None
-        return self.on_validation.loss(theta), None if name is None else score(
-            name, self.engine, theta, validation_batch
-        )
+        return self.on_validation.loss(theta), name and score(name, self.engine, theta, rows)

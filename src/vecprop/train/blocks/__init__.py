@@ -140,15 +140,9 @@ def train_blocks(
     validation_batch = None if validation is None else checked_validation(network, theta, validation, settings)
     source = CheckedBlocks(network, theta, blocks)
     rows, size = source.rows, settings.plan(source.rows).batch_size
-    windows = Windows(
-        source.sizes,
-        source.read,
-        window=int(window),
-        shuffle=bool(shuffle) and size < rows,
-        seed=int(seed),
-        room=size,
-        expect=getattr(blocks, "expect", None),
-    )
+    how: dict[str, Any] = {"window": int(window), "seed": int(seed), "room": size}
+    how |= {"shuffle": bool(shuffle) and size < rows, "expect": getattr(blocks, "expect", None)}
+    windows = Windows(source.sizes, source.read, **how)
     more = {} if checkpoint is None else {**windows.identity(), "rows": digest_of(blocks)}
     with nullcontext() if checkpoint is None else checkpoint.held(is_folder=False):
         run = Run(network, theta, settings, rows, callbacks, state, checkpoint, [None, validation_batch], more)

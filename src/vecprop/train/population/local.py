@@ -173,7 +173,6 @@ def not_begun(member: Member, data: Data) -> TrainingResult:
 def _train_alone(member: Member, data: Data, engine: EngineName) -> TrainingResult:
     X, T, weight = data.chosen(member, member.rows)
     validation_batch = None if member.validation_rows is None else data.chosen(member, member.validation_rows)
-    settings: dict[str, Any] = {**vars(member.settings), "engine": engine}
     kept: list[Array] = []
 
     def keep(theta: Array) -> None:
@@ -182,17 +181,10 @@ def _train_alone(member: Member, data: Data, engine: EngineName) -> TrainingResu
 
     if member.keeps_predictions:
         keep(member.theta)
+    given: dict[str, Any] = {**vars(member.settings), "engine": engine, "sample_weight": weight}
+    given |= {"validation": validation_batch, "callbacks": [lambda state: keep(state.theta)] if kept else ()}
     try:
-        result = train(
-            member.network,
-            member.theta,
-            X,
-            T,
-            sample_weight=weight,
-            validation=validation_batch,
-            callbacks=[lambda state: keep(state.theta)] if kept else (),
-            **settings,
-        )
+        result = train(member.network, member.theta, X, T, **given)
     except DivergenceError as error:
         result = error.result
     result.history.extend(validation_predictions=np.stack(kept) if kept else None)
