@@ -46,8 +46,7 @@ def with_curve(model, losses, reason="epochs"):
     ("table", "kind", "settings"),
     [
         pytest.param(load_breast_cancer, MLPClassifier, {"max_iter": 1000}, marks=pytest.mark.long),
-        (load_digits, MLPClassifier, {}),
-        pytest.param(load_digits, MLPClassifier, {"activation": "tanh"}, marks=pytest.mark.long),
+        *(pytest.param(load_digits, MLPClassifier, of, marks=pytest.mark.long) for of in ({}, {"activation": "tanh"})),
         (load_digits, MLPClassifier, {"solver": "sgd", "learning_rate_init": 0.1}),
         (load_iris, MLPClassifier, {"max_iter": 1000}),
         (load_iris, MLPClassifier, {"learning_rate_init": 0.1}),
