@@ -223,7 +223,7 @@ def prepared(table, **settings: Any) -> Any:
 def thetas_of(fit):
     members = [replace(member, early_stopping=None, validation_rows=None) for member in fit.members()]
     views: list[Any] = [view.view for view in fit.views]
-    return [result.theta for result in trained_in_windows(fit.stream, members, views, 1, fit.seed, None)]
+    return [result.theta for result in trained_in_windows(fit.stream, members, views, 1, fit.seed, None, None)]
 
 
 @pytest.mark.parametrize(
@@ -236,18 +236,18 @@ def thetas_of(fit):
 def test_no_member_is_trained_on_rows_of_its_fold(folder, roles, little):
     fit = prepared(streamed(folder, roles))
     before = thetas_of(fit)
-    stream, targets = fit.stream, fit.stream.targets
+    stream, encoded = fit.stream, fit.stream.encoded
     numbers = iter(())
 
-    def spoiled(part):
-        T, weight = targets(part)
+    def spoiled(targets):
+        T, weight = encoded(targets)
         nonlocal numbers
         own = stream.folds.of(next(numbers))
         T[~np.isin(own, (-1, 0)) if roles.time else own == 0] += 100
         return T, weight
 
     starts = np.concatenate([[0], np.cumsum(stream.sizes)])
-    spoiling = replace(stream, targets=spoiled)
+    spoiling = replace(stream, encoded=spoiled)
     read = spoiling.batches
 
     def batches(number, views):

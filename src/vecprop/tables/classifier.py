@@ -1,7 +1,6 @@
 """The classifier of tables."""
 
 import warnings
-from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import Any, ClassVar
@@ -214,14 +213,13 @@ class TabularClassifier(ClassifierMixin, TableModel):
         T[np.arange(len(y)), numbers] = self.label_smoothing * shares[numbers] + (1 - self.label_smoothing)
         return T
 
-    def _encoding(
-        self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None
-    ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]:
+    def _encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
         _, first = np.unique(target, return_index=True)
         T, factor = T[first], None if factor is None else factor[first]  # of each class
         classes = pandas().Index(self.classes_)
 
-        def encoded(y: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        def encoded(target: Any) -> tuple[np.ndarray, np.ndarray | None]:
+            y = self._values(target)
             numbers = classes.get_indexer(y)
             if (numbers < 0).any():
                 raise TableError(
@@ -293,9 +291,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         )
         return factors * (1.0 if weight is None else weight)
 
-    def calibrated(
-        self, ensembles: list[Ensemble], unseen: Sequence[Sequence[Unseen]], rows: TrainingRows
-    ) -> Calibrated:
+    def calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibrated:
         """Choose the views' shares and temperatures, and that of all, by rows that networks have not seen."""
         (ensemble,), (of_ensemble,) = ensembles, unseen
         of_views = [out_of_fold(each, len(rows.T)) for each in of_ensemble]  # (N, J, C)

@@ -36,12 +36,8 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(sign if sign == "\n" or not _steers(sign) else ascii(sign)[1:-1] for sign in text)
-
-
-def _steers(sign: str) -> bool:
-    """Return whether a character controls, formats or stands alone, so that a terminal does not merely show it."""
-    return category(sign)[0] == "C" or category(sign) in ("Zl", "Zp")
+    steering = {sign for sign in text if sign != "\n" and (category(sign)[0] == "C" or category(sign) in ("Zl", "Zp"))}
+    return text.translate({ord(sign): ascii(sign)[1:-1] for sign in steering})
 
 
 def one_line(text: str) -> str:

@@ -230,8 +230,9 @@ class TabularRegressor(RegressorMixin, TableModel):
         return self.targets_.encode(y[:, None]).astype(np.float32)
 
     def _encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
-        def encoded(y: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-            return self.targets_.encode(y[:, None]).astype(np.float32), None if factor is None else np.ones(len(y))
+        def encoded(y: Any) -> tuple[np.ndarray, np.ndarray | None]:
+            T = self.targets_.encode(self._values(y)[:, None]).astype(np.float32)
+            return T, None if factor is None else np.ones(len(T))
 
         return encoded
 
@@ -251,9 +252,7 @@ class TabularRegressor(RegressorMixin, TableModel):
             )
         return numbers
 
-    def calibrated(
-        self, ensembles: list[Ensemble], unseen: Sequence[Sequence[Unseen]], rows: TrainingRows
-    ) -> Calibrated:
+    def calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibrated:
         """Choose the views' shares, and keep residuals, by rows that networks have not seen."""
         y = self._in_units(rows.T[:, 0])
         weight = np.ones(len(y)) if rows.weight is None else rows.weight

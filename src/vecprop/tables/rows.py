@@ -102,13 +102,7 @@ class RowFilter:
     """The smallest and the largest weight of rows that count."""
 
     def see(self, y: Any, weight: Any = None) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return whether each row counts, and the weights, with 0 for rows that do not; None without weights.
-
-        Raises
-        ------
-        TableError
-            If weights of rows with a target are no numbers from 0 to 1e30.
-        """
+        """Return whether each row counts, and the weights, with 0 for rows that do not; None without weights."""
         counts = y.notna().to_numpy()
         self.total += len(y)
         self.without_target += int((~counts).sum())
@@ -207,7 +201,7 @@ class LearnedRows(NamedTuple):
 
     @classmethod
     def of(
-        cls, model: Any, X: Any, y: Any, sample_weight: Any, groups: Any, time: Any, aside: dict[str, str] | None
+        cls, model: Any, X: Any, y: Any, aside: Any, sample_weight: Any = None, groups: Any = None, time: Any = None
     ) -> "LearnedRows":
         """Return the rows with a target and a weight of the table that a model is fitted to."""
         frame, name = as_frame(X, model, model.target), type(model).__name__

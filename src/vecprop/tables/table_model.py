@@ -13,9 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 from ..estimators.settings import held, require_repeatable
 from ..estimators.sklearn_compat import check_feature_names, check_n_features, fit_context
 from ..system.threads import at_most_jobs
-from ..train.progress import Progress, progress_bar
+from ..train.progress import progress_bar
 from .encoding.encoder import VIEWS, Encoder
-from .ensemble.ensemble import INTERRUPTED, Ensemble, Fit, Outcome, TrainingRows, Unseen, ViewFit, results_of
+from .ensemble.ensemble import INTERRUPTED, Ensemble, Fit, Outcome, Report, TrainingRows, Unseen, ViewFit, results_of
 from .ensemble.stages import Calibrated, Growing, Plan, Schedule, fit_in_stages
 from .error import TableError
 from .explaining.column_notes import Profile, TrainedRows, Watch, leaks
@@ -80,9 +80,7 @@ class TableModel(SharedSettings):
         """Learn the classes or the scale of the targets, whose ends may be known; return the networks' targets."""
 
     @abstractmethod
-    def calibrated(
-        self, ensembles: list[Ensemble], unseen: Sequence[Sequence[Unseen]], rows: TrainingRows
-    ) -> Calibrated:
+    def calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibrated:
         """Choose the views' shares, and calibrate predictions, by predictions of rows that networks have not seen."""
 
     def _decide(self, unseen: np.ndarray, rows: TrainingRows) -> None:
@@ -156,7 +154,7 @@ class TableModel(SharedSettings):
         X: Any,
         y: Any = None,
         sample_weight: Any = None,
-        progress: Callable[[Progress], object] | None = None,
+        progress: Report = None,
         memory: int | str | None = None,
         groups: Any = None,
     ) -> Self:
@@ -184,7 +182,7 @@ class TableModel(SharedSettings):
         model: Any = clone(self)
         names = {"sample_weight": sample_weight, "groups": groups, "time": None}
         streamed = self._streamed(X, y, names, memory)
-        plan = model.plan(X if streamed is None else streamed, y, sample_weight, groups, before=self.encoder_)
+        plan = model.plan(X if streamed is None else streamed, y, self.encoder_, **names)
         views = [plan.view_like(plan.fit, networks) for networks in self.ensemble_.views]
         stream = None if plan.fit.stream is None else replace(plan.fit.stream, folds=None)
         fit = replace(plan.fit, views=views, stream=stream)
@@ -226,28 +224,18 @@ class TableModel(SharedSettings):
         wrong = [setting for setting, name in names.items() if not isinstance(name, str | None)]
         if y is not None or self.target is None:
             wrong.append("target")
-        refusal = (
-            TableError(
+        refusal = None
+        if wrong:
+            refusal = TableError(
                 f"The table does not fit into memory, so that {wrong[0]} must be the name of a column of it: an array "
                 "has a value for each row."
             )
-            if wrong
-            else None
-        )
         return Streamed.of(X, Roles.named(self.target, *names.values()), self._seed, memory, self.asked, refusal)
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 2**16))
 
-    def plan(
-        self,
-        X: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        groups: Any = None,
-        time: Any = None,
-        before: Encoder | None = None,
-    ) -> Plan:
+    def plan(self, X: Any, y: Any = None, before: Encoder | None = None, **names: Any) -> Plan:
         """Return what is to be trained of the rows of a table; learn columns and target.
 
         Of a model that is trained anew, the columns are used that were before, and mean targets are told if they were.
@@ -255,8 +243,8 @@ class TableModel(SharedSettings):
         streamed = X if isinstance(X, Streamed) else None
         if streamed is not None:
             roles = streamed.roles
-            X, y, sample_weight, groups, time = streamed.frame, None, roles.weight, roles.group, roles.time
-        rows = LearnedRows.of(self, X, y, sample_weight, groups, time, None if before is None else before.dropped)
+            X, names = streamed.frame, {"sample_weight": roles.weight, "groups": roles.group, "time": roles.time}
+        rows = LearnedRows.of(self, X, y, None if before is None else before.dropped, **names)
         self.notes_ = rows.notes
         target, raw = self._learned(rows.target, rows.frame), rows.weight
         if streamed is not None and not streamed.are_equal and raw is None:
@@ -278,8 +266,9 @@ class TableModel(SharedSettings):
         columns = zip(self.encoder_.names, self.encoder_.parts, strict=True)
         self.profiles_ = [Profile.of(part, rows.frame[name]) for name, part in columns]
         if streamed is not None:
-            targets = self._targets_of_parts(streamed, target, T, weight)
-            stream = StreamedRows(streamed, self.encoder_, targets, T.shape[1], folds)
+            told_weight = streamed.roles.weights(streamed.frame)
+            factor = weight if weight is None or told_weight is None else weight / told_weight
+            stream = StreamedRows(streamed, self.encoder_, self._encoding(target, T, factor), T.shape[1], folds)
             is_alone = (self.stages or 1) == 1 and self.budget is None
             self.notes_ += streamed.notes + [OWN_ROWS] * (is_alone and self.workers is not None)
         elif not rows.dependence.is_time if before is None else before.has_means:
@@ -308,27 +297,9 @@ class TableModel(SharedSettings):
         self.out_of_fold_[is_used] = unseen
         self._decide(unseen, growing.plan.fit.rows)
 
-    def _targets_of_parts(
-        self, streamed: Streamed, target: np.ndarray, T: np.ndarray, weight: np.ndarray | None
-    ) -> Callable[[Frame], tuple[np.ndarray, np.ndarray | None]]:
-        """Return what makes the networks' targets and the weights of training of a part of a table.
-
-        The arrays are those of the sample.
-        """
-        roles, raw = streamed.roles, streamed.roles.weights(streamed.frame)
-        encoded = self._encoding(target, T, weight if weight is None or raw is None else weight / raw)
-
-        def of_part(frame: Frame) -> tuple[np.ndarray, np.ndarray | None]:
-            T, factor = encoded(self._values(roles.targets(frame)))
-            return T, factor if factor is None or raw is None else factor * roles.weights(frame)
-
-        return of_part
-
     @abstractmethod
-    def _encoding(
-        self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None
-    ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]:
-        """Return what makes the networks' targets and the factors of weights of rows, given those of the sample."""
+    def _encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
+        """Return what makes the networks' targets of a part and the factors of its weights, by those of the sample."""
 
     def _weighted(self, target: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
         """Return the weights of the rows in training."""
@@ -466,19 +437,18 @@ class TableModel(SharedSettings):
         """Return target, predictions and weights of a table's rows, by default of those whose target is known."""
         if y is not None:
             return y, self.predict(X), sample_weight
-        each, is_known = [], []
+        each, known = [], []
         for part in frames_of(X, self, self.target, self._classes):
             frame, y = self.target_of(part, None)
-            is_known.append(column_of(part, self.target or "").notna())
-            if len(y):
-                each.append((y, self.predict(frame)))
+            known.append(column_of(part, self.target or "").notna())
+            each += [(y, self.predict(frame))] if len(y) else []
         if not each:
             raise TableError(f"{self._named_target} has no values, so there is nothing to score by: all are missing.")
-        targets, predictions = zip(*each, strict=True)
-        known = np.concatenate(is_known)
+        targets, predictions = map(np.concatenate, zip(*each, strict=True))
+        known = np.concatenate(known)
         if sample_weight is not None and len(sample_weight) == len(known):
             sample_weight = np.asarray(sample_weight)[known]
-        return np.concatenate(targets), np.concatenate(predictions), sample_weight
+        return targets, predictions, sample_weight
 
     @property
     def _classes(self) -> list[str]:
@@ -496,9 +466,7 @@ class TableModel(SharedSettings):
         return tags
 
 
-def fit_together(
-    models: Sequence[TableModel], tables: Sequence[Mapping[str, Any]], progress: Callable[[Progress], object] | None
-) -> None:
+def fit_together(models: Sequence[TableModel], tables: Sequence[Mapping[str, Any]], progress: Report) -> None:
     """Fit models, each to a table of its own; each stage of all of them is one population.
 
     The first model says how many threads and stages there may be, and where they are kept. If an exception ends it, the

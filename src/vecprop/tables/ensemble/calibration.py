@@ -302,13 +302,7 @@ def positive_index(classes: np.ndarray, counts: Sequence[int], asked: Any = None
 
 
 def positive_of(model: Any) -> int:
-    """Return the index of the positive class of two; the second one for estimators that do not choose it.
-
-    Examples
-    --------
-    >>> positive_of(TabularClassifier())
-    1
-    """
+    """Return the index of the positive class of two; the second one for estimators that do not choose it."""
     last = model.steps[-1][1] if hasattr(model, "steps") else model
     return getattr(last, "_positive", 1)
 

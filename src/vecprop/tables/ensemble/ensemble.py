@@ -1,6 +1,6 @@
 """Ensembles: networks that see a table in different ways, each trained without one fold of the rows."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from typing import Any, NamedTuple
@@ -16,13 +16,12 @@ from ...optimize.stopping import EarlyStopping
 from ...train.engines import engine_for
 from ...train.members import Member
 from ...train.population import train_population, workers_or_joblibs
-from ...train.progress import Progress
 from ...train.state import DivergenceError, TrainingResult
 from ..encoding.encoder import View
 from ..encoding.folds import splits, unseen_by
 from ..reading.frames import by_blocks
 from ..streaming.streamed import StreamedRows
-from ..streaming.window_fit import trained_in_windows
+from ..streaming.window_fit import Report, trained_in_windows
 
 INTERRUPTED = "Training was interrupted: the model is what was learned so far."
 """The note on a model whose training has ended early."""
@@ -338,11 +337,7 @@ _are_good = np.vectorize(lambda result: result.reason != "diverged" and result.s
 
 
 def results_of(
-    fits: Sequence[Fit],
-    progress: Callable[[Progress], object] | None,
-    checkpoint: Any = None,
-    workers: Any = None,
-    members: Sequence[list[Member]] = (),
+    fits: Sequence[Fit], progress: Report, checkpoint: Any = None, workers: Any = None, members: Any = ()
 ) -> Iterator[Sequence[TrainingResult]]:
     """Train the members of several fits as one population, by default all, and yield the results of each fit.
 
@@ -356,7 +351,7 @@ def results_of(
             yield trained_in_windows(stream, own, views, len(fit.views[0].networks), fit.seed, progress, checkpoint)
         return
     first, settings = 0, {"checkpoint": checkpoint, "workers": workers_or_joblibs(workers)}
-    together = list(chain(*members))
+    together: list[Member] = list(chain(*members))
     results = train_population(
         together, fits[0].views[0].X, fits[0].rows.T, progress=progress, moments=False, **settings
     )

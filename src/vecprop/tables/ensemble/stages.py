@@ -1,6 +1,6 @@
 """The fit of models of tables in stages: each trains more networks, which stay if unseen rows are predicted better."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, NamedTuple, Self
@@ -10,7 +10,7 @@ import numpy as np
 from ...train.progress import Progress
 from ...train.state import TrainingResult
 from ..encoding.encoder import View
-from .ensemble import Ensemble, Fit, Networks, Outcome, Training, Unseen, ViewFit, results_of
+from .ensemble import Ensemble, Fit, Networks, Outcome, Report, Training, Unseen, ViewFit, results_of
 
 PROGRESS = 0.01
 """The part of the loss by which a stage lowers it at least: less is chance, and more networks predict more slowly.
@@ -75,13 +75,7 @@ class Schedule:
     The budget is in seconds from now: there are as many stages as are likely to end in them, up to `MOST_STAGES`.
     """
 
-    def __init__(
-        self,
-        stages: int | None,
-        budget: float | None,
-        progress: Callable[[Progress], object] | None,
-        checkpoint: Any = None,
-    ) -> None:
+    def __init__(self, stages: int | None, budget: float | None, progress: Report, checkpoint: Any = None) -> None:
         self._kept = checkpoint
         self._of_stage: dict[int, Any] = {}
         self.stages, self.budget, self.progress = stages or 1, budget, progress
@@ -131,7 +125,7 @@ class Schedule:
         self.stages_done, self.loss, self._work = self.stage, loss, self._work + _work(fits)
         self._rows, self._rows_of_stage = self._rows + self._rows_of_stage, 0
 
-    def report(self, *, is_trial: bool = False) -> Callable[[Progress], object] | None:
+    def report(self, *, is_trial: bool = False) -> Report:
         """Return what to call with the progress of a stage, or of a trial before the first.
 
         A trial is stage 0, and no part of what is to be done. No answer ends it: there is no model that it could leave.
@@ -195,16 +189,11 @@ class Plan:
         return replace(first, networks=networks, training=stage.training(first.training), stage=number)
 
 
-def with_views_that_pay(plan: Plan, progress: Callable[[Progress], object] | None = None) -> Fit:
+def with_views_that_pay(plan: Plan, progress: Report = None) -> Fit:
     """Return the fit of a first stage with the views that predict unseen rows best.
 
     They are pieces and a standardised view, and if no others are clearly better, the first of these. Of a table of
     which there are few epochs the first standardised view may be alone, which then is trained longer, in less time.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If the trial is interrupted.
     """
     fit = plan.fit
     pieces, *standardised = fit.views
@@ -229,9 +218,8 @@ def _losses(plan: Plan, choices: Sequence[list[ViewFit]], progress: Any = None) 
         if len(good) < len(choice):
             losses.append(float("inf"))
             continue
-        networks, unseen = (list(zip(*each, strict=True)) for each in zip(*good, strict=True))
-        ensembles = [Ensemble(list(views)) for views in networks]
-        losses.append(plan.model.calibrated(ensembles, unseen, plan.fit.rows).loss)
+        networks, unseen = ([list(own) for own in zip(*each, strict=True)] for each in zip(*good, strict=True))
+        losses.append(plan.model.calibrated(list(map(Ensemble, networks)), unseen, plan.fit.rows).loss)
     return losses
 
 

@@ -142,12 +142,7 @@ class Importance:
 
 
 def importances(
-    model: Any,
-    X: Any,
-    truth: np.ndarray,
-    weight: np.ndarray | None = None,
-    groups: np.ndarray | None = None,
-    seed: int = 0,
+    model: Any, X: Any, truth: np.ndarray, weight: Any = None, groups: Any = None, seed: int = 0
 ) -> list[Importance]:
     """Return the importance of each column, the largest first; columns that stand in for each other are one.
 

@@ -63,7 +63,7 @@ class RowSizes:
         """Return them as the first rows of a table tell."""
         frame = frame.iloc[:LOOKED_AT]
         raw = float(frame.memory_usage(deep=True, index=False).sum()) / len(frame)
-        columns = frame.drop(columns=[name for name in aside if name in frame.columns])
+        columns = frame.drop(columns=list(aside), errors="ignore")
         width = PIECES * columns.shape[1]
         with suppress(TableError, ValueError):
             encoder, _ = Encoder.of(columns, Asked({n: k for n, k in asked.columns.items() if n in columns.columns}))
@@ -96,12 +96,7 @@ def parts_if_larger(
     """Return a table in parts, the memory for it, and the sizes of its rows; None if it fits into memory as a whole.
 
     Memory that is not asked for is a power of two, so that it and the bits of a model are the same if hardly less is
-    left the next time.
-
-    Raises
-    ------
-    TableError
-        If it does not fit, and is text or a filtered data set, which cannot be read in any order.
+    left the next time. Text and filtered data sets that do not fit are refused: they cannot be read in any order.
     """
     whole, files = memory_of(memory), [] if is_dataset(table) else files_of(table)
     if whole is None or not all(file.is_file() for file in files):

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,26 +72,28 @@ class ParquetBlocks:
         inputs: Sequence[str] | None = None,
         weight: str | None = None,
     ) -> None:
-        self.files = parquet_files(source)
-        self.is_single = isinstance(target, str | int)
-        self.targets, self.weight = names_of_targets(target), weight
-        self.columns = [] if inputs is None else list(inputs)
-        others = [*self.targets, *([] if weight is None else [weight])]
-        self._groups: list[tuple[int, int]] = []
-        self._footers, sizes = [], []
-        for number, path in enumerate(self.files):
-            footer = _footer(path)
+        try:
+            from pyarrow.parquet import read_metadata
+        except ImportError:
+            raise ImportError('Parquet files are read with pyarrow: pip install "vecprop[tables]".') from None
+        self.files, self.targets, self.weight = parquet_files(source), names_of_targets(target), weight
+        self.is_single, self.columns = isinstance(target, str | int), list(inputs or [])
+        self._others = [*self.targets, *([] if weight is None else [weight])]
+        self._groups: list[tuple[Path, Any, int]] = []
+        sizes = []
+        for path in self.files:
+            footer = one_line_errors(path, partial(read_metadata, path))
             schema = footer.schema.to_arrow_schema()
-            if number == 0 and inputs is None:
-                self.columns = [name for name in schema.names if name not in others]
-            for name in (*self.columns, *others):
+            if path == self.files[0] and inputs is None:
+                self.columns = [name for name in schema.names if name not in self._others]
+            for name in (*self.columns, *self._others):
                 _require_numbers(path, schema, name)
-            self._footers.append(footer)
             counts = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
-            self._groups += [(number, group) for group, rows in enumerate(counts) if rows]
+            self._groups += [(path, footer, group) for group, rows in enumerate(counts) if rows]
             sizes += [rows for rows in counts if rows]
         if not self.columns:
-            raise TableError(f"{self.files[0]} has no columns beside {', '.join(map(repr, others))}: name the inputs.")
+            named = ", ".join(map(repr, self._others))
+            raise TableError(f"{self.files[0]} has no columns beside {named}: name the inputs.")
         if not sizes:
             raise TableError(f"{source} has no rows.")
         self.sizes = np.array(sizes)
@@ -102,21 +105,21 @@ class ParquetBlocks:
 
     def place(self, number: int) -> str:
         """Return the file and row group of a block."""
-        file, group = self._groups[number]
-        return f"{self.files[file]}, row group {group}"
+        path, _, group = self._groups[number]
+        return f"{path}, row group {group}"
 
     def read(self, number: int) -> tuple[Any, ...]:
         """Return a block's inputs and targets, and its weights if there are any."""
-        file, group = self._groups[number]
-        names = [*self.columns, *self.targets, *([] if self.weight is None else [self.weight])]
+        from pyarrow.parquet import ParquetFile
+
+        path, footer, group = self._groups[number]
+        names = [*self.columns, *self._others]
 
         def read() -> Any:
-            from pyarrow.parquet import ParquetFile
+            with ParquetFile(path, metadata=footer, page_checksum_verification=True) as file:
+                return file.read_row_group(group, columns=names, use_threads=usable_threads() > 1)
 
-            with ParquetFile(self.files[file], metadata=self._footers[file], page_checksum_verification=True) as opened:
-                return opened.read_row_group(group, columns=names, use_threads=usable_threads() > 1)
-
-        table = one_line_errors(self.files[file], read)
+        table = one_line_errors(path, read)
         if len(table) != self.sizes[number]:
             raise TableError(f"{self.place(number)} has {len(table)} rows, not the {self.sizes[number]} of before.")
         values = {name: self._numbers(table.column(name), name, number) for name in names}
@@ -127,11 +130,10 @@ class ParquetBlocks:
     def digest(self) -> str:
         """Return a text that differs for other rows: a digest of what the files' footers say of the columns."""
         digest = hashlib.sha256(repr((self.columns, self.targets, self.weight)).encode())
-        wanted = {*self.columns, *self.targets, self.weight}
-        for file, group in self._groups:
-            described = self._footers[file].row_group(group)
+        for _, footer, group in self._groups:
+            described = footer.row_group(group)
             for column in map(described.column, range(described.num_columns)):
-                if column.path_in_schema in wanted:
+                if column.path_in_schema in (*self.columns, *self._others):
                     known = column.statistics
                     extremes = None if known is None else (known.min, known.max, known.null_count)
                     size = column.total_compressed_size, column.total_uncompressed_size, column.physical_type
@@ -182,26 +184,14 @@ def names_of_targets(target: Any) -> list[Any]:
     return names
 
 
-def _footer(path: Path) -> Any:
-    def read() -> Any:
-        try:
-            from pyarrow.parquet import read_metadata
-        except ImportError:
-            raise ImportError('Parquet files are read with pyarrow: pip install "vecprop[tables]".') from None
-        return read_metadata(path)
-
-    return one_line_errors(path, read)
-
-
 def _require_numbers(path: Path, schema: Any, name: str) -> None:
     """Refuse a file that does not have a column, or has it not as numbers."""
     from pyarrow import types
 
-    if schema.names.count(name) > 1:
-        raise TableError(
-            f"{path} has {schema.names.count(name)} columns that are named {name!r}: give them other names."
-        )
-    if name not in schema.names:
+    count = schema.names.count(name)
+    if count > 1:
+        raise TableError(f"{path} has {count} columns that are named {name!r}: give them other names.")
+    if not count:
         some = ", ".join(schema.names[:20]) + (", …" if len(schema.names) > 20 else "")
         raise TableError(
             f"{path} has no column {name!r}{nearest(str(name), schema.names) or f'; its columns are {some}'}."

@@ -58,18 +58,13 @@ class Streamed:
         table: Any,
         roles: Roles,
         seed: Callable[[], int],
-        memory: int | str | None,
+        memory: Any,
         asked: Asked,
         refusal: Exception | None = None,
     ) -> "Streamed | None":
         """Return files or a data set after a look at all rows; None if they fit into memory, and for other tables.
 
-        Raises
-        ------
-        TableError
-            If a column is missing, a weight or a time cannot be read, or no row has a target.
-        Exception
-            The refusal, if one is given and the table does not fit.
+        If they do not fit, a refusal that is given is raised.
         """
         if not (is_path(table) or is_dataset(table)):
             return None
@@ -278,13 +273,13 @@ class _Look:
 class StreamedRows:
     """All rows that an ensemble is trained on, which are encoded block by block.
 
-    ``targets`` returns the networks' targets, (n, O), and the rows' weights, (n,), or None if all are equal, of a part
-    of the table.
+    ``encoded`` returns the networks' targets, (n, O), of the targets of a part, and factors of the rows' weights, (n,),
+    or None if all are equal.
     """
 
     table: Streamed
     encoder: Encoder
-    targets: Callable[[Frame], tuple[np.ndarray, np.ndarray | None]]
+    encoded: Callable[[Any], tuple[np.ndarray, np.ndarray | None]]
     outputs: int
     folds: StreamedFolds | None
     _last: dict[int, Frame] = field(default_factory=dict, init=False)
@@ -350,7 +345,9 @@ class StreamedRows:
                 self._last[number] = frame
             frame = self._last[number].iloc[first:end]
             frame = frame[self._used(number, first, end)]
-            T, weight = self.targets(frame)
+            T, weight = self.encoded(self.table.roles.targets(frame))
+            told = self.table.roles.weights(frame)
+            weight = weight if weight is None or told is None else weight * told
             encoded = dict(zip(VIEWS, self.encoder.of_views(frame, as_arrays=True), strict=True))
         except TableError as error:
             raise TableError(f"In {part.place}: {error}") from None

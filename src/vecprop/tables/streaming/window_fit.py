@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from ...train.compiled.window_steps import WindowSteps
 
 
+Report = Callable[[Progress], object] | None
+"""What is called with the progress of training, if anything."""
+
+
 class _Trainer:
     """One member, on its way along the windows."""
 
@@ -81,20 +85,14 @@ class _Trainer:
 
 
 def trained_in_windows(
-    rows: StreamedRows,
-    members: Sequence[Member],
-    views: Sequence[View],
-    ensembles: int,
-    seed: int,
-    progress: Callable[[Progress], object] | None,
-    checkpoint: Any = None,
+    rows: StreamedRows, members: list[Member], views: list[View], ensembles: int, seed: int, progress: Report, kept: Any
 ) -> list[TrainingResult]:
     """Train members on all rows, each without those of its fold, in passes that feed all of them.
 
     The members are those of the folds of each view, of each ensemble. Ctrl-C ends their training.
     """
-    if checkpoint is not None:
-        checkpoint.path.mkdir(parents=True, exist_ok=True)
+    if kept is not None:
+        kept.path.mkdir(parents=True, exist_ok=True)
     room, folds = max(int(member.batch_size or 0) for member in members), len(members) // (ensembles * len(views))
     windows = Windows(
         rows.sizes,
@@ -106,8 +104,8 @@ def trained_in_windows(
     )
     trainers = []
     for number, member in enumerate(members):
-        kept = checkpoint and checkpoint.part(f"network-{number}.npz")
-        trainers.append(_Trainer(member, number % folds, rows, kept, windows.identity()))
+        checkpoint = kept and kept.part(f"network-{number}.npz")
+        trainers.append(_Trainer(member, number % folds, rows, checkpoint, windows.identity()))
     epochs = max(member.epochs for member in members)
     begun = min((trainer.run.state.epoch for trainer in trainers if trainer.result is None), default=epochs)
     with ExitStack() as stack:
