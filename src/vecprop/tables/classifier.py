@@ -19,11 +19,10 @@ from .ensemble.calibration import (
     best_inverse_temperature,
     decided,
     likeliest_shares,
-    log_loss,
     positive_index,
     positive_of,
 )
-from .ensemble.ensemble import Ensemble, TrainingRows, Unseen, out_of_fold, temperature_scaled
+from .ensemble.ensemble import SMALLEST_PROBABILITY, Ensemble, TrainingRows, Unseen, out_of_fold, temperature_scaled
 from .ensemble.stages import Calibrated, Stage
 from .error import TableError, first_line, pandas
 from .reading.reading import as_classes
@@ -237,16 +236,15 @@ class TabularClassifier(ClassifierMixin, TableModel):
                 warnings.simplefilter("ignore", UserWarning)  # many classes are noted later
                 check_classification_targets(y)
         except (ValueError, TypeError) as error:
-            if y.dtype.kind == "f":
-                raise TableError(
-                    f"{self._named_target} has numbers such as {y[y % 1 != 0][0]:g}, not classes (Unknown label type: "
-                    "continuous): use TabularRegressor (--task regression)."
-                ) from error
             kinds = " and ".join(dict.fromkeys(type(value).__name__ for value in y.tolist()))
-            raise TableError(
-                f"{self._named_target} has values of the type {kinds}, such as {y.tolist()[0]!r} (Unknown label type): "
-                "make all of them text, whole numbers or truth values."
-            ) from error
+            what = (
+                f"values of the type {kinds}, such as {y.tolist()[0]!r} (Unknown label type): make all of them text, "
+                "whole numbers or truth values"
+            )
+            if y.dtype.kind == "f":
+                use = "use TabularRegressor (--task regression)"
+                what = f"numbers such as {y[y % 1 != 0][0]:g}, not classes (Unknown label type: continuous): {use}"
+            raise TableError(f"{self._named_target} has {what}.") from error
 
     def _require_classes(self, classes: int, rows: int) -> None:
         """Refuse a target of one class, of identifiers, or of too many classes for memory; note one of many classes."""
@@ -296,10 +294,10 @@ class TabularClassifier(ClassifierMixin, TableModel):
         (ensemble,), (of_ensemble,) = ensembles, unseen
         of_views = [out_of_fold(each, len(rows.T)) for each in of_ensemble]  # (N, J, C)
         known, classes = np.flatnonzero(~np.isnan(of_views[0][:, 0, 0])), rows.T.argmax(axis=1)
-        weights = np.ones(len(classes)) if rows.weight is None else rows.weight
 
         def best(own: np.ndarray) -> tuple[Ensemble, float]:
-            each, of, weight = [P[own] for P in of_views], classes[own], None if rows.weight is None else weights[own]
+            each, of = [P[own] for P in of_views], classes[own]
+            weight = None if rows.weight is None else rows.weight[own]
             scales = [best_inverse_temperature(P, of, weight) for P in each]
             scaled = [temperature_scaled(P, scale).mean(axis=1) for P, scale in zip(each, scales, strict=True)]
             shared = ensemble.with_shares(likeliest_shares(scaled, of, weight), scales)
@@ -311,8 +309,9 @@ class TabularClassifier(ClassifierMixin, TableModel):
             of_others, scale = best(others if len(others) else own)
             P[own] = temperature_scaled(of_others.together([Y[own] for Y in of_views]), scale).mean(axis=1)
         shared, inverse_temperature = best(known)
-        loss = log_loss(P[known], classes[known], None if rows.weight is None else weights[known])
-        return Calibrated({"ensemble_": shared, "inverse_temperature_": inverse_temperature}, P, loss)
+        right = np.maximum(P[known, classes[known]], SMALLEST_PROBABILITY)
+        loss = np.average(-np.log(right), weights=None if rows.weight is None else rows.weight[known])
+        return Calibrated({"ensemble_": shared, "inverse_temperature_": inverse_temperature}, P, float(loss))
 
     def _decide(self, unseen: np.ndarray, rows: TrainingRows) -> None:
         vars(self).pop("threshold_", None)  # of an earlier fit

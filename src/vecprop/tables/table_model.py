@@ -33,12 +33,6 @@ TRAINED_ANEW = "The model was trained anew"
 FROM_UNSEEN = {"inverse_temperature_", "residuals_", "validation_loss_", "threshold_", "_positive", "stages_"}
 """The attributes that come from the members' predictions of rows that they have not seen."""
 
-OWN_ROWS = (
-    "The table is larger than memory, so its rows are read and trained on by this machine: workers are not used, which "
-    "train the networks that choose stages."
-)
-"""The note on a streamed table where there are workers, and one stage."""
-
 
 class TableModel(SharedSettings):
     """The base of `TabularClassifier` and `TabularRegressor`."""
@@ -202,13 +196,12 @@ class TableModel(SharedSettings):
                 "Training anew diverged in each network of a view: lower learning_rate_init (now "
                 f"{self.learning_rate_init})."
             )
-        ensembles = [
-            new.with_shares([view.share for view in old.views], [view.inverse_temperature for view in old.views])
-            for new, old in zip(outcome.ensembles, self.ensembles, strict=True)
-        ]
         model.keep(outcome, outcome.results)
         vars(model).update({name: value for name, value in vars(self).items() if name in FROM_UNSEEN})
-        model.ensemble_, *outer = ensembles
+        model.ensemble_, *outer = (
+            new.with_shares([view.share for view in old.views], [view.inverse_temperature for view in old.views])
+            for new, old in zip(outcome.ensembles, self.ensembles, strict=True)
+        )
         if hasattr(self, "outer_"):
             model.outer_ = outer
         count = len(fit.rows.T) if stream is None else stream.rows
@@ -269,8 +262,12 @@ class TableModel(SharedSettings):
             told_weight = streamed.roles.weights(streamed.frame)
             factor = weight if weight is None or told_weight is None else weight / told_weight
             stream = StreamedRows(streamed, self.encoder_, self._encoding(target, T, factor), T.shape[1], folds)
-            is_alone = (self.stages or 1) == 1 and self.budget is None
-            self.notes_ += streamed.notes + [OWN_ROWS] * (is_alone and self.workers is not None)
+            self.notes_ += streamed.notes
+            if self.workers is not None and self.budget is None and (self.stages or 1) == 1:
+                self.notes_.append(
+                    "The table is larger than memory, so its rows are read and trained on by this machine: workers are "
+                    "not used, which train the networks that choose stages."
+                )
         elif not rows.dependence.is_time if before is None else before.has_means:
             self.encoder_, told = self.encoder_.with_means(rows.frame, T, fold, weight)
         with at_most_jobs(self.n_jobs):

@@ -15,18 +15,6 @@ ROWS_OF_ITS_OWN = 16
 """Of classifiers, each view is granted this many rows that it alone predicts, so that few rows rule no view out."""
 
 
-def log_loss(P: np.ndarray, classes: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """Return the weighted mean of -log p of the right classes.
-
-    Examples
-    --------
-    >>> round(log_loss(np.array([[0.5, 0.5], [0.25, 0.75]]), np.array([0, 1])), 3)
-    0.49
-    """
-    right = np.maximum(P[np.arange(len(P)), classes], SMALLEST_PROBABILITY)
-    return float(np.average(-np.log(right), weights=weight))
-
-
 def best_inverse_temperature(
     P: np.ndarray, classes: np.ndarray, weight: np.ndarray | None = None, most: float = 4.0
 ) -> float:
@@ -247,7 +235,15 @@ class ThresholdRule:
         right = np.append(0, np.cumsum(weight * is_positive)[ends])
         alarms = np.append(0, np.cumsum(weight * ~is_positive)[ends])
         bounds = np.concatenate([[1.0], p[ends], [0.0]])
-        place = int(np.argmax(self._worth(right, alarms, right[-1])))
+        there = right[-1]
+        if self.goal == "f1":
+            worth = 2 * right / (right + alarms + there)
+        elif self.goal == "recall":
+            worth = right >= self.numbers[0] * there - 1e-9 * there
+        else:
+            missed, alarm = self.numbers
+            worth = -(missed * (there - right) + alarm * alarms)
+        place = int(np.argmax(worth))
         return float((bounds[place] + bounds[place + 1]) / 2)
 
     def of_other_half(self, p: np.ndarray, is_positive: np.ndarray, weight: np.ndarray, fold: np.ndarray) -> np.ndarray:
@@ -264,15 +260,6 @@ class ThresholdRule:
             others = (half != number) & ~np.isnan(p)
             found[half == number] = self.best(p[others], is_positive[others], weight[others])
         return found
-
-    def _worth(self, right: np.ndarray, alarms: np.ndarray, there: float) -> np.ndarray:
-        """Return how good thresholds are, the highest first, from the rows above them, right ones and false alarms."""
-        if self.goal == "f1":
-            return 2 * right / (right + alarms + there)
-        if self.goal == "recall":
-            return right >= self.numbers[0] * there - 1e-9 * there
-        missed, alarm = self.numbers
-        return -(missed * (there - right) + alarm * alarms)
 
 
 def positive_index(classes: np.ndarray, counts: Sequence[int], asked: Any = None, target: str = "The target") -> int:

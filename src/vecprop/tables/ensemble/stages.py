@@ -10,7 +10,7 @@ import numpy as np
 from ...train.progress import Progress
 from ...train.state import TrainingResult
 from ..encoding.encoder import View
-from .ensemble import Ensemble, Fit, Networks, Outcome, Report, Training, Unseen, ViewFit, results_of
+from .ensemble import Ensemble, Fit, Networks, Outcome, Report, Unseen, ViewFit, results_of
 
 PROGRESS = 0.01
 """The part of the loss by which a stage lowers it at least: less is chance, and more networks predict more slowly.
@@ -51,11 +51,6 @@ class Stage:
     def widths(self, widths: Sequence[int]) -> list[int]:
         """Return the widths of hidden layers, given those of the settings."""
         return [self.wider * width for width in (*widths, *list(widths[-1:]) * self.deeper)]
-
-    def training(self, training: Training) -> Training:
-        """Return how the networks are trained, given how those of the first stage are."""
-        patience, decay = self.patience * training.patience, self.decay * training.weight_decay
-        return replace(training, patience=patience, weight_decay=decay)
 
 
 SEQUENCE = [
@@ -185,8 +180,10 @@ class Plan:
         """Return what is trained in a later stage, given the fit of the first."""
         stage = SEQUENCE[(number - 2) % len(SEQUENCE)]
         first = next(view for view in (*fit.views, *fit.left_out) if view.view == stage.view)
-        networks = self.model.networks(len(first.inputs), first.networks[0].outputs, stage)
-        return replace(first, networks=networks, training=stage.training(first.training), stage=number)
+        networks, usual = self.model.networks(len(first.inputs), first.networks[0].outputs, stage), first.training
+        patience, decay = stage.patience * usual.patience, stage.decay * usual.weight_decay
+        training = replace(usual, patience=patience, weight_decay=decay)
+        return replace(first, networks=networks, training=training, stage=number)
 
 
 def with_views_that_pay(plan: Plan, progress: Report = None) -> Fit:
@@ -223,9 +220,7 @@ def _losses(plan: Plan, choices: Sequence[list[ViewFit]], progress: Any = None) 
     return losses
 
 
-def _trials(
-    plan: Plan, views: Sequence[ViewFit], progress: Any = None
-) -> list[tuple[list[Networks], list[Unseen]] | None]:
+def _trials(plan: Plan, views: Sequence[ViewFit], progress: Any = None) -> list[Any]:
     """Return networks for each ensemble that a short training of each view without the last fold makes, and Unseen.
 
     Of a view that diverges it is None. Of rows that do not fit into memory the sample is trained on, in as many epochs

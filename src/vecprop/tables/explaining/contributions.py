@@ -214,16 +214,10 @@ def explanations(model: Any, frame: Frame, background: Frame | None = None, seed
         values = [frame[name].iloc[row] for name in names]  # each of its own type
         texts = [None if pandas().isna(value) else str(value) for value in values]
         of_row = map(Contribution, names, texts, shares.tolist(), errors.tolist())
-        found.append(
-            Explanation(
-                row_named(frame.index, row),
-                predicted.tolist()[row],
-                output_name(model, number),
-                output(outputs[[row]], number).item(),
-                base,
-                tuple(sorted(of_row, key=lambda each: -abs(each.contribution))),
-            )
-        )
+        name, explained = row_named(frame.index, row), output(outputs[[row]], number).item()
+        largest_first = tuple(sorted(of_row, key=lambda each: -abs(each.contribution)))
+        what = predicted.tolist()[row], output_name(model, number)
+        found.append(Explanation(name, *what, explained, base, largest_first))
     return Explanations(found)
 
 

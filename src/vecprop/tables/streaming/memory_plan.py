@@ -104,7 +104,13 @@ def parts_if_larger(
     limit = whole - PROGRAM
     if files and 60 * sum(file.stat().st_size for file in files) < limit:
         return None
-    _reserve_nothing()
+    import pyarrow
+
+    with suppress(ImportError, ValueError):  # where `ulimit -d` counts what Arrow reserves, which is 1 GB at once
+        import resource
+
+        if resource.getrlimit(resource.RLIMIT_DATA)[0] != resource.RLIM_INFINITY:
+            pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     if may_be_in_parts(table):
         parts = TableParts.of(table)
         sizes = RowSizes.of(parts.parts[0].frame(), aside, asked)
@@ -122,17 +128,6 @@ def parts_if_larger(
                 'pyarrow.dataset.write_dataset(data, folder, format="parquet").'
             )
     return None
-
-
-def _reserve_nothing() -> None:
-    """Let Arrow take memory as it needs it where ``ulimit -d`` counts what is reserved: it reserves 1 GB at once."""
-    import pyarrow
-
-    with suppress(ImportError, ValueError):
-        import resource
-
-        if resource.getrlimit(resource.RLIMIT_DATA)[0] != resource.RLIM_INFINITY:
-            pyarrow.set_memory_pool(pyarrow.system_memory_pool())
 
 
 def require_room(table: Any) -> None:

@@ -54,13 +54,7 @@ class Streamed:
 
     @classmethod
     def of(
-        cls,
-        table: Any,
-        roles: Roles,
-        seed: Callable[[], int],
-        memory: Any,
-        asked: Asked,
-        refusal: Exception | None = None,
+        cls, table: Any, roles: Roles, seed: Callable[[], int], memory: Any, asked: Asked, refusal: Any = None
     ) -> "Streamed | None":
         """Return files or a data set after a look at all rows; None if they fit into memory, and for other tables.
 
@@ -175,21 +169,20 @@ class _Look:
                 raise TableError(f"In {part.place}: {error}") from None
             frame.index = pandas().RangeIndex(start, start + len(frame))
             if time is not None and edges is not None:
-                is_test = time >= edges[-1]
+                is_test, bucket = time >= edges[-1], np.searchsorted(edges[:-1], time, side="right")
             elif roles.group is not None:
                 is_test = (self._of_groups(frame, TEST_OF_GROUP) >> np.uint64(11)) * 2.0**-53 < self.test_share
+                bucket = self._of_groups(frame, FOLD) >> np.uint64(48)
             else:
-                is_test = counter_uniform(self.seed, TEST, frame.index.to_numpy()) < self.test_share
+                is_test, bucket = counter_uniform(self.seed, TEST, frame.index.to_numpy()) < self.test_share, None
             of_test, learned = counts & is_test, counts & ~is_test
             chosen = learned & (counter_uniform(self.seed, SAMPLE, frame.index.to_numpy()) < self.share)
             chosen |= self._first_of_values(frame[self.target], learned)
             frames.append(frame[chosen])
             tests.append(frame[of_test])
             numbers.append(trained + np.cumsum(learned)[chosen] - 1)
-            if time is not None and edges is not None:
-                buckets.append(np.searchsorted(edges[:-1], time[learned], side="right").astype(np.uint16))
-            elif roles.group is not None:
-                buckets.append((self._of_groups(frame, FOLD)[learned] >> np.uint64(48)).astype(np.uint16))
+            if bucket is not None:
+                buckets.append(bucket[learned].astype(np.uint16))
             used.append(np.packbits(learned))
             in_test.append(np.packbits(of_test))
             self._keep_ends(frame, counts)
