@@ -84,7 +84,7 @@ def test_the_latest_days_are_the_test_in_any_order_of_day_and_month(vecprop, tmp
     assert scores == scores[:1] * 3
 
 
-def test_words_for_missing_values_are_classes_if_they_are_named(vecprop, tmp_path):
+def test_words_for_missing_values_are_classes_if_they_are_named(vecprop, result_of, tmp_path):
     frame = pd.DataFrame({"x": np.arange(N) % 7, "y": np.array(["NA", "None", "mild"])[np.arange(N) % 3]})
     frame.to_csv("c.csv", index=False)
     done = vecprop("train", "c.csv", "--target", "y", "--json", *FAST)
@@ -92,15 +92,15 @@ def test_words_for_missing_values_are_classes_if_they_are_named(vecprop, tmp_pat
     assert "these count as missing: 'NA' (20); name in --classes those that are classes." in done.stderr
     done = vecprop("train", "c.csv", "--target", "y", "--json", "--classes", "NA", "--force", *FAST)
     assert json.loads(done.stdout)["classes"] == ["NA", "None", "mild"]
-    assert json.loads(vecprop("evaluate", "c.npz", "c.csv", "--json").stdout)["rows"] == N
+    assert result_of("evaluate", "c.npz", "c.csv")["rows"] == N
 
 
-def test_an_evaluated_target_is_read_as_in_training(vecprop, tmp_path):
+def test_an_evaluated_target_is_read_as_in_training(vecprop, result_of, tmp_path):
     target = [f"{k % 9},{k % 10}25" for k in range(N)]
     pd.DataFrame({"x": np.arange(N) % 9, "y": ["1,5", *target[1:]]}).to_csv("t.csv", index=False, sep=";")
     vecprop("train", "t.csv", "--target", "y", *FAST)
     pd.DataFrame({"x": np.arange(3), "y": target[1:4]}).to_csv("new.csv", index=False, sep=";")
-    scores = json.loads(vecprop("evaluate", "t.npz", "new.csv", "--json").stdout)["scores"]
+    scores = result_of("evaluate", "t.npz", "new.csv")["scores"]
     assert scores["rmse"]["value"] < 10
     pd.DataFrame({"x": [1], "y": ["1.5"]}).to_csv("other.csv", index=False, sep=";")
     done = vecprop("evaluate", "t.npz", "other.csv", code=3)

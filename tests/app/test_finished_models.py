@@ -31,7 +31,7 @@ def test_without_a_test_scores_are_those_out_of_fold(vecprop, result_of, table, 
     assert result["measured"] == {"how": "out of fold", "rows": 200}
     assert "There is no test" in result["verdict"]["worries"][0]
     said = "There was no test: the metrics are of rows of training (out of fold)."
-    assert json.loads(vecprop("info", "people.npz", "--json").stdout)["note"] == said
+    assert result_of("info", "people.npz")["note"] == said
     model = vp.TabularRegressor("spends", n_members=2, max_iter=2, hidden_layer_sizes=4, random_state=0).fit(people)
     expected = root_mean_squared_error(people["spends"], model.out_of_fold_)
     assert result["scores"]["vecprop"]["rmse"]["value"] == pytest.approx(expected, rel=1e-4)
@@ -186,7 +186,7 @@ def test_a_threshold_decides_in_all_commands(vecprop, result_of, table, people):
     np.testing.assert_array_equal(found["prediction"] == "yes", found["probability of yes"] > 0.2)
     evaluated = result_of("evaluate", "people.npz", table)["scores"]
     assert evaluated["f1"]["value"] == pytest.approx(f1_score(people["buys"] == "yes", model.predict(people) == "yes"))
-    assert json.loads(vecprop("info", "people.npz", "--json").stdout)["threshold"] == 0.2
+    assert result_of("info", "people.npz")["threshold"] == 0.2
     done = vecprop("train", table, "--target", "spends", "--threshold", "f1", "-o", "x.npz", *FAST, code=2)
     assert "has no threshold" in done.stderr
 

@@ -22,12 +22,12 @@ def folder(people, tmp_path):
     return tmp_path / "people"
 
 
-def test_a_folder_is_evaluated_and_predicted_as_its_rows_are(vecprop, trained, folder):
+def test_a_folder_is_evaluated_and_predicted_as_its_rows_are(vecprop, result_of, trained, folder):
     model, whole = "buys.npz", "people.csv"
     vecprop("predict", model, "people", "-o", "parts.csv", "--keep", "age")
     vecprop("predict", model, whole, "-o", "whole.csv", "--keep", "age")
     assert pd.read_csv("parts.csv").equals(pd.read_csv("whole.csv"))
-    parts, of_all = (json.loads(vecprop("evaluate", model, table, "--json").stdout) for table in ("people", whole))
+    parts, of_all = (result_of("evaluate", model, table) for table in ("people", whole))
     assert parts["scores"] == of_all["scores"]
 
 

@@ -203,8 +203,8 @@ def test_gradients_of_a_function_are_judged(vecprop):
     assert "There is no module 'nothing_here'" in vecprop("check", "nothing_here:f", "--size", 3, code=2).stderr
 
 
-def test_information(vecprop, trained):
-    said = json.loads(vecprop("info", "buys.npz", "--json").stdout)
+def test_information(vecprop, result_of, trained):
+    said = result_of("info", "buys.npz")
     assert said["model"] == "TabularClassifier"
     assert said["target"] == "buys"
     assert said["classes"] == ["no", "yes"]

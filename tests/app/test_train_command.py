@@ -151,14 +151,14 @@ def test_quantiles_are_learned_measured_and_predicted(vecprop, result_of, table,
     model, levels = vp.load("people.npz"), [float(level) for level in quantile.split(",")]
     assert model.levels == levels
     assert result["networks"] == 4 * len(levels)
-    assert json.loads(vecprop("info", "people.npz", "--json").stdout)["networks"] == 4 * len(levels)
+    assert result_of("info", "people.npz")["networks"] == 4 * len(levels)
     assert "quantile loss" in Path("page.html").read_text()
     for metric in ["pinball_loss", *(["share_below"] if len(levels) == 1 else ["mae", "coverage", "width"])]:
         assert set(result["scores"]) == {"vecprop", "naive", "linear regression", "gradient boosting"}
         assert result["scores"]["naive"][metric]["value"] > 0
     assert tomllib.loads(Path("people.toml").read_text())["quantile"] == quantile
     vecprop("train", "--config", "people.toml", "--force")
-    evaluated = json.loads(vecprop("evaluate", "people.npz", table, "--json").stdout)["scores"]
+    evaluated = result_of("evaluate", "people.npz", table)["scores"]
     assert evaluated["pinball_loss"]["value"] > 0
     vecprop("predict", "people.npz", table, "--interval", 0.8, "-o", "p.csv")
     found = pd.read_csv("p.csv")
@@ -169,7 +169,7 @@ def test_quantiles_are_learned_measured_and_predicted(vecprop, result_of, table,
         assert evaluated["pinball_loss"]["value"] == pytest.approx(loss)
 
 
-def test_a_column_of_weights(vecprop, people):
+def test_a_column_of_weights(vecprop, result_of, people):
     weight = np.where(people.index % 3 == 0, 0, np.where(people.town == "Rome", 5, 1))
     people.assign(w=weight).to_csv("weighed.csv", index=False)
 
@@ -189,7 +189,7 @@ def test_a_column_of_weights(vecprop, people):
     shares = np.bincount(people.buys[~late] == "yes", weight[~late]) / weight[~late].sum()
     naive = loss(np.tile(shares, (late.sum(), 1)))
     assert result["scores"]["naive"]["log_loss"]["value"] == pytest.approx(naive)
-    evaluated = json.loads(vecprop("evaluate", "weighed.npz", "weighed.csv", "--weight", "w", "--json").stdout)
+    evaluated = result_of("evaluate", "weighed.npz", "weighed.csv", "--weight", "w")
     expected = accuracy_score(people.buys, model.predict(people), sample_weight=weight)
     assert evaluated["scores"]["accuracy"]["value"] == pytest.approx(expected)
     people[:40].assign(w=1, visits=0).to_csv("test.csv", index=False)

@@ -48,7 +48,9 @@ def test_weights_of_zero_alone_and_too_large_ones_of_test_rows_are_refused(vecpr
     assert "'1e+31' in line 51: weights are numbers from 0 to 1e+30" in done.stderr
 
 
-def test_rows_left_out_are_reported_alike_by_estimators_streams_and_commands(vecprop, weighed, tmp_path, monkeypatch):
+def test_rows_left_out_are_reported_alike_by_estimators_streams_and_commands(
+    vecprop, result_of, weighed, tmp_path, monkeypatch
+):
     weighed.loc[:9, "w"] = 0
     weighed.loc[10:29, "w"] = 1e-40
     weighed.loc[30:34, "y"] = None
@@ -62,7 +64,7 @@ def test_rows_left_out_are_reported_alike_by_estimators_streams_and_commands(vec
     result = json.loads(done.stdout)
     assert left_out(result["notes"]) == said
     assert sum(result["rows"].values()) == ROWS - 35
-    evaluated = json.loads(vecprop("evaluate", "m.npz", "w.csv", "--weight", "w", "--json").stdout)
+    evaluated = result_of("evaluate", "m.npz", "w.csv", "--weight", "w")
     assert (evaluated["rows"], left_out(evaluated["notes"])) == (ROWS - 35, said)
     for own in ({"sample_weight": "w"}, {"sample_weight": weighed["w"].to_numpy()}):
         assert left_out(TabularClassifier("y", **QUICK).fit(weighed, **own).notes_) == said

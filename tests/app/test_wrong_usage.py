@@ -107,7 +107,7 @@ def test_what_is_missing_is_described(vecprop, table):
     assert refused(vecprop, "train").startswith("vecprop train needs TABLE: a CSV, Parquet")
 
 
-def test_the_positive_class_of_a_command(vecprop, people, table):
+def test_the_positive_class_of_a_command(vecprop, result_of, people, table):
     rare = people.assign(buys=np.where(people["age"] > 70, "fraud", "ok"))
     rare.to_csv(table, index=False)
     done = vecprop("train", table, "--target", "buys", "--threshold", "f1", "--report", "page.html", *FAST)
@@ -115,11 +115,11 @@ def test_the_positive_class_of_a_command(vecprop, people, table):
     assert "F1 of 'fraud'" in done.stdout
     assert "PR AUC of &#x27;fraud&#x27;" in Path("page.html").read_text(encoding="utf-8").replace("&#39;", "&#x27;")
     assert "recall of 'fraud'" in vecprop("evaluate", "people.npz", table).stdout
-    found = json.loads(vecprop("evaluate", "people.npz", table, "--json").stdout)
+    found = result_of("evaluate", "people.npz", table)
     assert found["positive"] == "fraud"
     predicted, truth = load("people.npz").predict(rare) == "fraud", rare["buys"] == "fraud"
     assert found["scores"]["recall"]["value"] == pytest.approx((predicted & truth).sum() / truth.sum())
-    assert json.loads(vecprop("info", "people.npz", "--json").stdout)["positive"] == "fraud"
+    assert result_of("info", "people.npz")["positive"] == "fraud"
     done = vecprop("train", table, "--target", "buys", "--positive", "OK", "--cv", 2, "--force", *FAST)
     assert "F1 of 'ok'" in done.stdout
     said = refused(vecprop, "train", table, "--target", "buys", "--positive", "x", "--force", *FAST, code=3)
@@ -138,12 +138,12 @@ def test_predictions_as_json(vecprop, trained, people):
     assert said == "--json writes the predictions to standard output, and -o to p.csv: give one of the two."
 
 
-def test_a_model_is_explained_with_and_without_a_table(vecprop, trained, people):
+def test_a_model_is_explained_with_and_without_a_table(vecprop, result_of, trained, people):
     model, table = "spends.npz", "people.csv"
     done = vecprop("explain", model, table)
     assert done.stdout.startswith(f"How much the squared error of 200 rows of {table} rises when")
     assert done.stdout.splitlines()[2].split()[0] == "age"
-    found = json.loads(vecprop("explain", model, table, "--json").stdout)["importances"]
+    found = result_of("explain", model, table)["importances"]
     assert {name for each in found for name in each["columns"]} == {"age", "town", "visits", "buys"}
     assert found[0]["low"] <= found[0]["rise"] <= found[0]["high"]
     for arguments in ([model], ["buys.npz"]):
