@@ -326,12 +326,12 @@ def test_many_classes_are_told_by_their_worst_pairs(vecprop, people):
 
 @pytest.mark.long
 def test_networks_that_have_not_begun_are_not_drawn(vecprop, table, monkeypatch):
-    keep_curves = vp.TabularClassifier._keep_curves
+    learn = vp.TabularClassifier.learn
 
-    def interrupted(self, results):
-        keep_curves(self, results)
+    def interrupted(self, growing):
+        learn(self, growing)
         self.loss_curves_[1], self.validation_loss_curves_[1] = [], self.validation_loss_curves_[1][:1]
 
-    monkeypatch.setattr(vp.TabularClassifier, "_keep_curves", interrupted)
+    monkeypatch.setattr(vp.TabularClassifier, "learn", interrupted)
     vecprop("train", table, "--target", "buys", "--report", "page.html", *FAST)
     assert Path("page.html").exists()
