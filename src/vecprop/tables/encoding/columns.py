@@ -513,11 +513,10 @@ class Categories(Column):
         source.helper("categories", helpers.CATEGORIES, module="zlib")
         source.formulas.function(category_name)
         names = ", ".join("MISSING" if known == MISSING else repr(known) for known in self.names.tolist())
-        means = ""
-        if self.means is not None:
-            by_name = dict(zip(self.means.names.tolist(), self.means.means.tolist(), strict=True))
-            means = f", {[0.0] * self.means.width}, {by_name}"
-        return f"categories(table[{name!r}], [{names}], {self.buckets}{means})"
+        if self.means is None:
+            return f"categories(table[{name!r}], [{names}], {self.buckets})"
+        means = dict(zip(self.means.names.tolist(), self.means.means.tolist(), strict=True))
+        return f"categories(table[{name!r}], [{names}], {self.buckets}, {[0.0] * self.means.width}, {means})"
 
     def is_consistent(self) -> bool:
         names = self.names

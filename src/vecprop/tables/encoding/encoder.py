@@ -69,10 +69,8 @@ class Encoder:
         decimal = cache(lambda: common_decimal(frame, asked))
         for name in frame.columns:
             kind = kind_of(frame[name], name, asked, decimal) if frame[name].notna().any() else None
-            if kind is None:
-                part = "all values are missing"
-            elif kind.name == "ignore":
-                part = "it is to be ignored"
+            if kind is None or kind.name == "ignore":
+                part = "all values are missing" if kind is None else "it is to be ignored"
             else:
                 part = COLUMNS[kind.name].learned(frame[name], kind, pieces, categories, name in asked.columns)
             if kind and kind.doubt and (kind.reading is None or not isinstance(part, str)):

@@ -1,7 +1,6 @@
 """The evaluation of a model on a table: `evaluate`, and what it returns."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -181,7 +180,11 @@ def evaluate(
     used = UsedRows.of(pandas().concat(of_rows), roles)
     plain, watch, Y, kept, trained_on = plain_target(model, used.frame, target), Watch(model), [], [], 0.0
     truth, first = as_learned(model, plain), 0
-    for rows in _inputs(frames, is_in, used.counts):
+    each = np.split(used.counts, np.cumsum([len(of) for of in of_rows])[:-1])
+    for frame, is_used in zip(frames, each, strict=True):
+        if not is_used.any():
+            continue
+        rows = frame[is_used].drop(columns=is_in)
         watch.see(rows)
         Y.append(predictions_of(model, rows))
         if isinstance(model, TableModel):
@@ -210,16 +213,6 @@ def with_column(table: Any, name: str, y: Any) -> Frame:
     if len(y) != len(frame):
         raise TableError(f"The table has {len(frame)} rows, but y has {len(y)}: give one target a row.")
     return frame.assign(**{name: np.asarray(y)})
-
-
-def _inputs(frames: Iterable[Frame], columns: Sequence[str], is_used: np.ndarray) -> Iterator[Frame]:
-    """Yield the other columns of the rows that are used."""
-    first = 0
-    for frame in frames:
-        own = is_used[first : first + len(frame)]
-        first += len(frame)
-        if own.any():
-            yield frame[own].drop(columns=columns)
 
 
 def _compared(found: Evaluation, y: np.ndarray, roles: Roles, training: Any) -> Evaluation:

@@ -268,17 +268,13 @@ def _worries(measured: Measured) -> Iterator[str]:
     if measured.trained_on:
         yield f"{measured.trained_on} of {len(truth)} rows are in training too: metrics of these are too good."
     if measured.how == "out of fold":
-        yield (
-            "There is no test: each training row is predicted by networks that were neither trained on it nor stopped "
-            "by it."
-        )
+        unseen = "neither trained on it nor stopped by it"
+        yield f"There is no test: each training row is predicted by networks that were {unseen}."
     metric = next(iter(scores))
     losses = {name: of[metric].value for name, of in measured.scores.items() if name != OURS}
     if margins and margins[NAIVE].low <= 0 and decisive(losses, margins) != NAIVE:
-        yield (
-            f"The {title(metric)} may be no better than without inputs, which is {losses[NAIVE]:.4g}: ours is "
-            f"{_apart(margins[NAIVE])}."
-        )
+        said = f"The {title(metric)} may be no better than without inputs, which is {losses[NAIVE]:.4g}"
+        yield f"{said}: ours is {_apart(margins[NAIVE])}."
     explained = scores.get("d2_log_loss")
     if explained is not None and explained.high < 0:
         weighted = ", since classes have weights: use them to rank and to decide" if model.class_weight else ""

@@ -125,10 +125,8 @@ def predictions_of(model: Any, frame: Frame) -> np.ndarray:
         if hasattr(model, "predict_proba"):
             return model.predict_proba(rows)[: len(frame)]
         predicted = np.asarray(model.predict(rows)).reshape(len(rows), -1)[: len(frame), 0]
-        if not levels:
-            return predicted
-        if len(levels) == 1:
-            return predicted[:, None]
+        if len(levels) < 2:
+            return predicted[:, None] if levels else predicted
         low, high = model.predict_interval(rows, levels[2] - levels[0])[: len(frame)].T
         return np.stack([low, predicted, high], axis=1)
 

@@ -65,10 +65,8 @@ class Separated:
             rows = rows_of(lines[:200], separator)
         if names_are_values(rows):
             shown = ", ".join(map(repr, rows[0][:5]))
-            notes.append(
-                f"{path.name}, line 1: {shown} look like values, but are taken for the columns' names: if they are a "
-                "row, write a line of names above it."
-            )
+            said = f"{shown} look like values, but are taken for the columns' names"
+            notes.append(f"{path.name}, line 1: {said}: if they are a row, write a line of names above it.")
         return cls(path, separator, encoding, notes)
 
     def read(self, target: str | None = None) -> Any:
@@ -129,9 +127,8 @@ class Separated:
         again = frame.index[frame.iloc[:, 0] == frame.columns[0]]
         again = [line for line in again if (frame.loc[line].str.strip() == frame.columns).all()]
         if again:
-            self.notes.append(
-                f"{self.path.name}, {listed(again)}: the columns' names again, which count as a row: remove them."
-            )
+            said = "the columns' names again, which count as a row: remove them."
+            self.notes.append(f"{self.path.name}, {listed(again)}: {said}")
         frame.attrs |= {"notes": [*self.notes, *notes], "is_text": True}
         return frame
 
@@ -230,11 +227,10 @@ class RowLook:
             if self.columns > 1 and all(line.count(self.separator) + 1 == self.columns for line in lines):
                 self.swallowed.append(f"{numbers[0]}-{numbers[-1]}")
         if len(row) > self.columns:
-            raise TableError(
-                f"{self.path}, line {numbers[-1]}: the row has {len(row)} values, but the first line names "
-                f"{self.columns} columns; fix the row, or quote values that contain the separator "
-                f"({SEPARATORS.get(self.separator, 'space')})."
-            )
+            said = f"the row has {len(row)} values, but the first line names {self.columns} columns; fix the row"
+            sign = SEPARATORS.get(self.separator, "space")
+            said = f"{said}, or quote values that contain the separator ({sign})."
+            raise TableError(f"{self.path}, line {numbers[-1]}: {said}")
         if len(row) < self.columns:
             self.short.append(numbers[-1])
 

@@ -89,10 +89,8 @@ def files_of(paths: Paths) -> list[Path]:
             raise TableError(f"{folder} is no file: a list holds the names of files.")
     for file in files[1:]:
         if _kind(file) != _kind(files[0]):
-            raise TableError(
-                f"{files[0]} and {file} are of two kinds, {_kind(files[0]) or 'unknown'} and "
-                f"{_kind(file) or 'unknown'}: the files of one table are of one."
-            )
+            kinds = f"{_kind(files[0]) or 'unknown'} and {_kind(file) or 'unknown'}"
+            raise TableError(f"{files[0]} and {file} are of two kinds, {kinds}: the files of one table are of one.")
     return files
 
 

@@ -12,10 +12,8 @@ from ..error import TableError, pandas
 from .arrow_files import with_index
 from .delimited import require_columns, require_distinct
 from .file_lists import is_path
-from .reading import is_dataset, read_table
+from .reading import Frame, is_dataset, read_table
 
-Frame = Any
-"""A pandas DataFrame."""
 NUMBERS_AT_ONCE = 2**21
 """A block has this many inputs, 8 MB in float32: more of them than of anything else that a thread computes at once."""
 FEWEST_AT_ONCE = 1024
@@ -60,9 +58,8 @@ def as_frame(table: Any, estimator: Any = None, target: str | None = None, class
     if not (frame.index.name == "line" and frame.attrs):  # lines of a file
         frame = with_index(frame)
     if not len(frame) or not frame.shape[1]:
-        raise TableError(
-            f"The table has {len(frame)} row(s) and {frame.shape[1]} column(s): at least one of each is required."
-        )
+        sizes = f"{len(frame)} row(s) and {frame.shape[1]} column(s)"
+        raise TableError(f"The table has {sizes}: at least one of each is required.")
     unusual = {name: plain for name in frame.columns if (plain := plain_column(frame[name])) is not None}
     return frame.assign(**unusual) if unusual else frame
 

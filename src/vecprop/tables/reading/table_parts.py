@@ -66,7 +66,9 @@ class TableParts:
             for fragment in table.get_fragments():
                 place = f"{getattr(fragment, 'path', 'A table in memory')} of the data set"
                 groups = fragment.split_by_row_group() if hasattr(fragment, "split_by_row_group") else [fragment]
-                parts += [TablePart(place, of.count_rows(), partial(_of_group, of, schema)) for of in groups]
+                for of in groups:
+                    read = partial(of.to_table, schema=schema)
+                    parts.append(TablePart(place, of.count_rows(), lambda is_checked, read=read: read()))
         else:
             files = files_of(table)
             schema = arrow_files.common_schema(files)
@@ -107,7 +109,3 @@ def frames_of(
     [3]
     """
     return TableParts.of(table) if may_be_in_parts(table) else [as_frame(table, estimator, target, classes)]
-
-
-def _of_group(fragment: Any, schema: Any, is_checked: bool) -> Any:
-    return fragment.to_table(schema=schema)

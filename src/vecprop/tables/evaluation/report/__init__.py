@@ -10,6 +10,8 @@ from hashlib import file_digest
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
+
 from ...error import printable
 from ...reading.file_lists import files_of
 from ..baselines import NAIVE
@@ -89,11 +91,10 @@ def intervals(scores: Scores, metric: str) -> Html:
     each = {name: of_model[metric] for name, of_model in scores.items()}
     near = [of for name, of in each.items() if name != NAIVE]
     start, end = min(of.low for of in near), max(of.high for of in near)
-    lines = []
+    length, lines = (end - start) or 1.0, []
     for name, of in each.items():
-        ends = (of.low, of.value, of.high)
-        left, middle, right = (min(max((at - start) / ((end - start) or 1.0), 0.0), 1.0) for at in ends)
-        lines.append((name, of.value, of.low > start + ((end - start) or 1.0), left, middle, right - left))
+        left, middle, right = np.clip([(at - start) / length for at in (of.low, of.value, of.high)], 0, 1)
+        lines.append((name, of.value, of.low > start + length, left, middle, right - left))
     return parts().intervals(lines)
 
 

@@ -34,10 +34,6 @@ def shares(ax: Any, x: Sequence[float], groups: Sequence[np.ndarray]) -> None:
     ax.errorbar(x, shares, ends, marker="o", markersize=4, color=colour(1), linewidth=1.2, elinewidth=1)
 
 
-GROUPS = 10
-"""The number of groups of rows, by their probabilities."""
-
-
 def roc(ax: Any, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray) -> None:
     """Draw the share of positive rows that are found against that of negative rows that are taken for positive."""
     from sklearn.metrics import roc_curve
@@ -72,7 +68,7 @@ def _style(number: int) -> dict[str, Any]:
 
 def calibration(ax: Any, chance: np.ndarray, is_so: np.ndarray, what: str) -> None:
     """Draw the share of rows in which something is so, against the mean of the probabilities that were given for it."""
-    groups, edges = groups_by(chance, GROUPS), np.linspace(0, 1, 21)
+    groups, edges = groups_by(chance, 10), np.linspace(0, 1, 21)
     ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
     weights = np.full(len(chance), 0.25 / np.histogram(chance, edges)[0].max())
     ax.hist(chance, edges, weights=weights, color=INK, alpha=0.25)
@@ -85,8 +81,6 @@ MOST_POINTS = 1_000
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 TICKS = 5
 """At most this many distances between marks of an axis, so that large numbers have room."""
-SIZES = 5
-"""The number of groups of rows, by size, whose intervals are judged."""
 
 
 def predicted(ax: Any, predicted: np.ndarray, truth: np.ndarray) -> None:
@@ -120,7 +114,7 @@ def kept(ax: Any, within: dict[float, np.ndarray]) -> None:
 
 def coverage(ax: Any, size: np.ndarray, within: np.ndarray, coverage: float, what: str) -> None:
     """Draw the share of rows within their intervals, in groups of rows by a size: the smallest rows come first."""
-    groups = groups_by(size, SIZES)
+    groups = groups_by(size, 5)
     ax.axhline(coverage, color=INK, linewidth=1, linestyle=":")
     shares(ax, [float(np.median(size[group])) for group in groups], [within[group] for group in groups])
     ax.set(xlabel=what, ylabel="share within", ylim=(None, 1.02))
