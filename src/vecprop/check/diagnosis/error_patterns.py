@@ -145,7 +145,9 @@ def pattern(
     if precision > COARSE_COUNT:
         return ""
     places = np.flatnonzero(errors > precision * size if wrong is None else wrong)
-    return _of_places(given, expected, shape, places, precision) or _of_offset(given - expected, precision * size)
+    text, offsets, tolerance = _of_places(given, expected, shape, places, precision), given - expected, precision * size
+    is_one = offsets.size >= FEW and np.ptp(offsets) <= tolerance and np.abs(offsets).min() >= 100 * tolerance
+    return text or (f"every entry is off by the same {float(offsets[0]):.6g}" if is_one else "")
 
 
 def _of_places(
@@ -166,10 +168,3 @@ def _of_places(
     if r is not None:
         return f"{wrong.size} of {given.size} entries are wrong, all of them {number(r)} times what they should be"
     return ""
-
-
-def _of_offset(difference: np.ndarray, tolerance: float) -> str:
-    """Return the one number by which all entries are off, in words; empty if there is none."""
-    if difference.size < FEW or np.ptp(difference) > tolerance or np.abs(difference).min() < 100 * tolerance:
-        return ""
-    return f"every entry is off by the same {float(difference[0]):.6g}"

@@ -76,14 +76,25 @@ def write(path: str | os.PathLike[str], document: Mapping[str, Any], arrays: Map
                 npy.write_array(entry, array, version=(1, 0), allow_pickle=False)
 
 
+def _require(path: str | os.PathLike[str], is_right: Any, wrong: str) -> None:
+    if not is_right:
+        raise FileError(f"{path} {wrong}.")
+
+
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the document and the arrays of a file, after every check."""
     with _opened(path) as (archive, sizes):
-        document = _document(path, archive, sizes)
-        listed = document["arrays"]
-        if set(sizes) != {"document", "checksum", *listed}:
-            raise FileError(f"{path} is damaged: it does not hold the arrays that it lists.")
-        return document, {name: _array(path, archive, name, sizes[name], **listed[name]) for name in listed}
+        document, arrays = _document(path, archive, sizes), {}
+        is_listed = set(sizes) == {"document", "checksum", *document["arrays"]}
+        _require(path, is_listed, "is damaged: it does not hold the arrays that it lists")
+        for name, said in document["arrays"].items():
+            dtype = said["dtype"]
+            is_held = _TYPES.fullmatch(dtype)
+            _require(path, is_held, f"has the array {name!r} of type {dtype!r}, which model files do not hold")
+            array = arrays[name] = _content(archive, name, sizes[name], dtype)
+            is_same = (list(array.shape), _digest(array)) == (said["shape"], said["sha256"])
+            _require(path, is_same, f"is damaged: the array {name!r} is not the one that was written")
+        return document, arrays
 
 
 def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -95,14 +106,11 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[zipfile.ZipFile, dict[str, int]]]:
     """Open a file as an archive; give it and the sizes of its entries, which are together no larger than the file."""
-    if Path(path).is_dir():
-        raise FileError(f"{path} is a folder, not a model file.")
+    _require(path, not Path(path).is_dir(), "is a folder, not a model file")
     with open(path, "rb") as file:
         start = file.read(4)
-        if not start:
-            raise FileError(f"{path} is empty, not a model file.")
-        if start != b"PK\x03\x04":
-            raise FileError(f"{path} is not a model file: it does not begin as an .npz file does.")
+        _require(path, start, "is empty, not a model file")
+        _require(path, start == b"PK\x03\x04", "is not a model file: it does not begin as an .npz file does")
         try:
             with zipfile.ZipFile(file) as archive:
                 yield archive, _sizes(path, archive, os.fstat(file.fileno()).st_size)
@@ -113,57 +121,36 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[zipfile.ZipFile, dic
 
 
 def _sizes(path: str | os.PathLike[str], archive: zipfile.ZipFile, available: int) -> dict[str, int]:
-    """Return the sizes of the entries by name; together they are no larger than the file."""
-    entries = archive.infolist()
-    if len(entries) > _MOST_ENTRIES:
-        raise FileError(f"{path} has {len(entries)} entries, but a model file has at most {_MOST_ENTRIES}.")
-    names = [entry.filename.removesuffix(".npy") for entry in entries]
-    if not {"document", "checksum"} <= set(names):
-        raise FileError(f"{path} is not a vecprop model file: it is an archive without a document and a checksum.")
+    entries, most = archive.infolist(), _MOST_ENTRIES
+    _require(path, len(entries) <= most, f"has {len(entries)} entries, but a model file has at most {most}")
+    sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in entries}
+    is_ours = {"document", "checksum"} <= sizes.keys()
+    _require(path, is_ours, "is not a vecprop model file: it is an archive without a document and a checksum")
     for entry in entries:
-        if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
-            raise FileError(f"{path} has the compressed entry {entry.filename!r}, but model files are not compressed.")
-    if len(set(names)) < len(names) or sum(entry.file_size for entry in entries) > available:
-        raise FileError(f"{path} has entries that overlap.")
-    return {name: entry.file_size for name, entry in zip(names, entries, strict=True)}
+        is_plain = entry.compress_type == zipfile.ZIP_STORED and entry.compress_size == entry.file_size
+        wrong = f"has the compressed entry {entry.filename!r}, but model files are not compressed"
+        _require(path, is_plain, wrong)
+    is_apart = len(sizes) == len(entries) and sum(sizes.values()) <= available
+    _require(path, is_apart, "has entries that overlap")
+    return sizes
 
 
 def _document(path: str | os.PathLike[str], archive: zipfile.ZipFile, sizes: dict[str, int]) -> dict[str, Any]:
     """Return the document, or refuse one that is damaged or of an unknown version."""
-    if sizes["document"] > _LARGEST_DOCUMENT + _HEADER:
-        raise FileError(f"{path} has a document of {sizes['document']} bytes, but {_LARGEST_DOCUMENT} are the most.")
+    size, most = sizes["document"], _LARGEST_DOCUMENT
+    _require(path, size <= most + _HEADER, f"has a document of {size} bytes, but {most} are the most")
     text, checksum = (_content(archive, name, sizes[name], "|u1").tobytes() for name in ("document", "checksum"))
-    if hashlib.sha256(text).digest() != checksum:
-        raise FileError(f"{path} is damaged: its document does not have the checksum that it should have.")
+    is_whole = hashlib.sha256(text).digest() == checksum
+    _require(path, is_whole, "is damaged: its document does not have the checksum that it should have")
     document = json.loads(text.decode("utf-8", "surrogatepass"))
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise FileError(f"{path} is not a vecprop model file: its document says nothing of the kind.")
+    is_ours = isinstance(document, dict) and document.get("format") == FORMAT
+    _require(path, is_ours, "is not a vecprop model file: its document says nothing of the kind")
     version = document.get("version")
-    if type(version) is not int or version < 1:
-        raise FileError(f"{path} has the format version {version!r}, which there is not.")
-    if version > VERSION:
-        raise FileError(
-            f"{path} has format version {version}, but this vecprop reads versions up to {VERSION}: update vecprop."
-        )
+    is_version = type(version) is int and version >= 1
+    _require(path, is_version, f"has the format version {version!r}, which there is not")
+    too_new = f"has format version {version}, but this vecprop reads versions up to {VERSION}: update vecprop"
+    _require(path, version <= VERSION, too_new)
     return document
-
-
-def _array(
-    path: str | os.PathLike[str],
-    archive: zipfile.ZipFile,
-    name: str,
-    size: int,
-    dtype: str,
-    shape: list[int],
-    sha256: str,
-) -> np.ndarray:
-    """Return an array, or refuse it if it differs from the entry of the document."""
-    if not _TYPES.fullmatch(dtype):
-        raise FileError(f"{path} has the array {name!r} of type {dtype!r}, which model files do not hold.")
-    content = _content(archive, name, size, dtype)
-    if list(content.shape) != shape or _digest(content) != sha256:
-        raise FileError(f"{path} is damaged: the array {name!r} is not the one that was written.")
-    return content
 
 
 def _content(archive: zipfile.ZipFile, name: str, size: int, dtype: str) -> np.ndarray:

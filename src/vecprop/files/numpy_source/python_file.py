@@ -45,7 +45,8 @@ class Formulas:
         function = getattr(type(part), name)
         if not type(part).__module__.startswith("vecprop.") or not function.__module__.startswith("vecprop."):
             raise FileError(f"{part!r} is not one of vecprop's own parts, which alone become NumPy source.")
-        return self.function(function, _snake(type(part).__name__), part=part)
+        words = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])|(?<=[a-z])(?=ReLU)", "_", type(part).__name__)
+        return self.function(function, words.lower(), part=part)
 
     def function(
         self, function: Callable[..., Any], name: str | None = None, attributes: Sequence[str] = (), part: Any = None
@@ -121,17 +122,6 @@ class _Rewriting(ast.NodeTransformer):
         else:
             node.func = ast.Name(self.formulas.function(called) or "", ast.Load())
         return node
-
-
-def _snake(name: str) -> str:
-    """Return a class's name in the form of a function's name.
-
-    Examples
-    --------
-    >>> _snake("LeakyReLU"), _snake("GELU"), _snake("SoftmaxCrossEntropy")
-    ('leaky_relu', 'gelu', 'softmax_cross_entropy')
-    """
-    return re.sub(r"(?<=[a-z])(?=[A-Z][a-z])|(?<=[a-z])(?=ReLU)", "_", name).lower()
 
 
 _UNPACKED = '''\
