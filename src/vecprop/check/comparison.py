@@ -128,10 +128,8 @@ def compare(
 
 
 def hidden_share(tolerance: np.ndarray, expected: np.ndarray, sizes: np.ndarray) -> float:
-    """Return the share of the largest entry that the tolerance hides; infinite if all entries are 0.
-
-    The share is computed of the entries, and of their products with the parameters' sizes. The larger one counts.
-    """
+    """Return the share of the largest entry that the tolerance hides; infinite if all entries are 0."""
+    # The share is computed of the entries, and of their products with the parameters' sizes. The larger one counts.
     shares = []
     for unit in (1.0, sizes):
         largest = float(np.abs(expected * unit).max(initial=0))
@@ -207,10 +205,8 @@ def _along(
 
 
 def judge_directions(point: Point, parts: Sequence[NamedPart], givens: list[Given]) -> list[list[Row]]:
-    """Judge parts along three random directions each, for each of the given gradients.
-
-    The last direction moves each parameter in proportion to its size.
-    """
+    """Judge parts along three random directions each, for each of the given gradients."""
+    # The last direction moves each parameter in proportion to its size.
     draw = np.random.default_rng(0)
     rows: list[list[Row]] = [[] for _ in givens]
     for group in _together(point, parts):

@@ -142,10 +142,8 @@ def _report(
 
 
 def _with_precision(point: Point, given: np.ndarray, row: Row, found: Comparison | None, method: Method) -> Row:
-    """Return a row with a note if a gradient in float64 has the precision of a shorter type.
-
-    Differences have errors of that size too, so they show it only if float32 or float16 holds all numbers exactly.
-    """
+    """Return a row with a note if a gradient in float64 has the precision of a shorter type."""
+    # Differences have errors of that size too, so they show it only if float32 or float16 holds all numbers exactly.
     if point.dtype != np.float64:
         return row
     own = given[:, point.part(row.name).span]
@@ -239,10 +237,8 @@ def _unconfirmed(point: Point, judged: Judgements) -> str:
 def merged(
     point: Point, judged: list[list[Row]], nearby: list[dict[str, Row]]
 ) -> tuple[tuple[Row, ...], tuple[Row, ...], int]:
-    """Return the worst row for each part, the rows nearby, and the number of the gradient that is the worst of all.
-
-    If the engines have the same verdict on a part, its row says "both".
-    """
+    """Return the worst row for each part, the rows nearby, and the number of the gradient that is the worst of all."""
+    # If the engines have the same verdict on a part, its row says "both".
     if not isinstance(point, NetworkPoint) or not point.engines[0]:
         return tuple(judged[0]), tuple(nearby[0].values()), 0
 

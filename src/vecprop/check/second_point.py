@@ -206,10 +206,8 @@ def nearby(
 
 
 def _shows(here: dict[str, Comparison], there: dict[str, Comparison], name: str) -> bool:
-    """Return whether each entry of a part that rounding hides here, and that is not 0, can be seen at another point.
-
-    At the other point an entry may be 0, and so stay hidden, although the largest entry is not.
-    """
+    """Return whether each entry of a part that rounding hides here, and that is not 0, can be seen at another point."""
+    # At the other point an entry may be 0, and so stay hidden, although the largest entry is not.
     if name not in here or name not in there:
         return True
     size, size_there = (np.fmax(np.abs(own.given), np.abs(own.expected)) for own in (here[name], there[name]))

@@ -106,10 +106,8 @@ def settle(folder: Path) -> None:
 
 
 def sweep(folder: Path, name: str = "*") -> None:
-    """Remove what killed programs have left of the files of a folder, or of one, and nothing that is being written.
-
-    Who writes a file holds a lock on it. Where the file system has no locks, a day tells.
-    """
+    """Remove what killed programs have left of the files of a folder, or of one, and nothing that is being written."""
+    # Who writes a file holds a lock on it. Where the file system has no locks, a day tells.
     for left in folder.glob(f".{name if name == '*' else escape(name)}.*.unfinished"):
         with _despite_errors():
             with open(left, "r+b") as file:
@@ -137,10 +135,8 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def locked(path: Path, what: Path) -> Iterator[None]:
-    """Hold a lock file in the block; blocks of the same thread may be nested.
-
-    The file tells who holds it, which a refusal names. A killed program leaves the file, and no lock.
-    """
+    """Hold a lock file in the block; blocks of the same thread may be nested."""
+    # The file tells who holds it, which a refusal names. A killed program leaves the file, and no lock.
     path, thread = Path(os.path.realpath(path)), threading.get_ident()
     if _held.get(path, (None, None))[0] == thread:
         yield

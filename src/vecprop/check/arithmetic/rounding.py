@@ -122,10 +122,8 @@ def _are(values: np.ndarray, dtype: type) -> np.ndarray:
 
 
 def _noise(values: np.ndarray) -> np.ndarray:
-    """Return the standard deviation of the noise, (n,), from the median of differences of several orders.
-
-    The median absolute value of a normal distribution is 0.674 standard deviations. A kink moves few differences.
-    """
+    """Return the standard deviation of the noise, (n,), from the median of differences of several orders."""
+    # The median absolute value of a normal distribution is 0.674 standard deviations. A kink moves few differences.
     left = []
     difference = np.diff(values, ORDERS[0] - 1, axis=0)
     for order in ORDERS:

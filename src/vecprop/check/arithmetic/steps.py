@@ -114,10 +114,8 @@ def _excused(error: np.ndarray, rounding: np.ndarray) -> np.ndarray:
 
 
 def _best(ladders: list[tuple[np.ndarray, Difference]], noise: np.ndarray) -> Difference:
-    """Return the derivatives with the smallest error of all ladders, each with its shortest steps, (K,).
-
-    A ladder is believed only as far as the one with the shortest steps confirms it, up to the rounding of that one.
-    """
+    """Return the derivatives with the smallest error of all ladders, each with its shortest steps, (K,)."""
+    # A ladder is believed only as far as the one with the shortest steps confirms it, up to the rounding of that one.
     ladders = sorted(ladders, key=lambda one: (one[0].min(), one[1].error.max()))
     shortest, fine = ladders[0]
     excused = _excused(fine.error, 4 * noise / shortest[:, None])

@@ -165,10 +165,8 @@ def wrong_layers(network: Network, theta: np.ndarray, batch: Batch, noise: Rando
 
 
 def mixed_rows(network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None) -> str:
-    """Return which part of a network computes a row's numbers from other rows, in words; empty if none does.
-
-    The first half of the rows is computed by itself.
-    """
+    """Return which part of a network computes a row's numbers from other rows, in words; empty if none does."""
+    # The first half of the rows is computed by itself.
     half = batch.rows // 2
     if not half:
         return ""

@@ -92,10 +92,8 @@ class Point:
         return complex_step(lambda steps: self.moved(part, steps), U, step)
 
     def derivatives(self, moves: Sequence[tuple[NamedPart, np.ndarray]]) -> tuple[np.ndarray, bool]:
-        """Return the derivatives along the rows of each part's U, (K, outputs), and whether ties were met.
-
-        A tie is a comparison of equal numbers, at which there may be several derivatives.
-        """
+        """Return the derivatives along the rows of each part's U, (K, outputs), and whether ties were met."""
+        # A tie is a comparison of equal numbers, at which there may be several derivatives.
         return np.concatenate([self.stepped(part, U) for part, U in moves]), True
 
     def one_sided(self, part: NamedPart, U: np.ndarray) -> OneSided:
@@ -181,10 +179,8 @@ class Point:
         return sizes
 
     def _unit(self, part: NamedPart) -> float:
-        """Return the size that parameters of 0 can be expected to have: 1, unless the values show another one.
-
-        Steps of a tenth of it change the values about as much as steps of a tenth of the other parameters.
-        """
+        """Return the size that parameters of 0 can be expected to have: 1, unless the values show another one."""
+        # Steps of a tenth of it change the values about as much as steps of a tenth of the other parameters.
         signs = random_signs(np.random.default_rng(7), (1, self.theta.size))
         change = np.abs(self.values(self.theta * (1 + 0.1 * signs)) - self.value).max()
         least = 0.1 * (change if change > 0 else np.abs(self.value).max())
@@ -207,10 +203,8 @@ class Point:
         return largest
 
     def scale(self, gradient: np.ndarray) -> np.ndarray:
-        """Return the largest entry of the gradient in the unit of each entry, (outputs, P), to judge rounding.
-
-        Entries of parameters with different units are compared by their products with the sizes of the parameters.
-        """
+        """Return the largest entry of the gradient in the unit of each entry, (outputs, P), to judge rounding."""
+        # Entries of parameters with different units are compared by their products with the sizes of the parameters.
         entries = np.nan_to_num(np.abs(gradient))
         largest = np.nan_to_num(entries * self.all_sizes).max(axis=1, keepdims=True)
         return np.minimum(entries.max(axis=1, keepdims=True), largest / self.all_sizes)
@@ -237,10 +231,8 @@ class Point:
 
     @cached_property
     def may_vary_at_once(self) -> bool:
-        """Whether values may vary within a small share of a parameter, so that long steps miss it.
-
-        Then they look like noise over all but the shortest distances, and as large as all of their changes.
-        """
+        """Whether values may vary within a small share of a parameter, so that long steps miss it."""
+        # Then they look like noise over all but the shortest distances, and as large as all of their changes.
         noise = self.measured_noise
         if not (noise.near > PLATEAU * noise.nearest).any():
             return False

@@ -184,10 +184,8 @@ class NetworkPoint(Point):
         return [self.batch.X, *self.network.forward(self.theta, self.batch.X, self.noise_key)[0]]
 
     def _tail(self, layer: int) -> tuple[Network, int, Batch]:
-        """Return the network from a layer on, the start of its parameters and the activations that reach it.
-
-        Its loss is the whole network's without the penalties of the layers before, which do not move.
-        """
+        """Return the network from a layer on, the start of its parameters and the activations that reach it."""
+        # Its loss is the whole network's without the penalties of the layers before, which do not move.
         if layer not in self._tails:
             network, X = self.network, self._inputs[layer]
 
@@ -217,10 +215,8 @@ class NetworkPoint(Point):
         return self._summands(moves, partial(Tangent, ties=ties)).sum(axis=1)[:, None], ties.met
 
     def _summands(self, moves: Sequence[tuple[NamedPart, np.ndarray]], tangent: Callable[..., Tangent]) -> np.ndarray:
-        """Return the derivatives of the loss's summands, the rows' and then the penalties', (K, N + penalties).
-
-        A part begins to move at its own layer.
-        """
+        """Return the derivatives of the loss's summands, the rows' and then the penalties', (K, N + penalties)."""
+        # A part begins to move at its own layer.
         network, batch = self.network, self.batch
         summands = np.zeros((sum(len(U) for _, U in moves), batch.rows + len(network.penalties)))
         start = min(part.layer or 0 for part, _ in moves)

@@ -173,10 +173,8 @@ class Checkpoint:
         return kept
 
     def recording(self, record: Any) -> Self:
-        """Return a checkpoint that keeps the memory of a callback too.
-
-        Its ``memory(epoch)`` returns what ``remember(memory)`` takes, or None if it does not know this epoch yet.
-        """
+        """Return a checkpoint that keeps the memory of a callback too."""
+        # Its ``memory(epoch)`` returns what ``remember(memory)`` takes, or None if it does not know this epoch yet.
         again = copy(self)
         again._record = record  # noqa: SLF001
         return again
@@ -191,10 +189,8 @@ class Checkpoint:
         return self.path.exists()
 
     def part(self, name: str, takes_others: bool = False) -> Self:
-        """Return the checkpoint of a part of the run, a file or a folder in this folder.
-
-        One that takes others does not refuse what another run has left there: a file is replaced.
-        """
+        """Return the checkpoint of a part of the run, a file or a folder in this folder."""
+        # One that takes others does not refuse what another run has left there: a file is replaced.
         part = type(self)(self.path / name, self.every)
         part.takes_others = takes_others
         return part

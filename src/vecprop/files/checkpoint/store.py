@@ -109,10 +109,8 @@ def _keys(path: Path, document: Mapping[str, Any] | None = None) -> list[str]:
 
 @contextmanager
 def held(path: Path, is_folder: bool) -> Iterator[None]:
-    """Keep other programs from a file or folder in the block, and let SIGTERM end it as Ctrl-C does.
-
-    Folders are made for it; those that are empty at the end are removed.
-    """
+    """Keep other programs from a file or folder in the block, and let SIGTERM end it as Ctrl-C does."""
+    # Folders are made for it; those that are empty at the end are removed.
     file = Path(os.path.realpath(path))  # which a link replaces too
     lock = path / LOCK if is_folder else file.parent / f".{file.name}{LOCK}"
     made = make_folder(lock.parent)

@@ -51,10 +51,8 @@ _DAMAGE = (
 
 
 def write(path: str | os.PathLike[str], document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a document and arrays; an old file stays until the new one is complete.
-
-    Nothing is written if `read` would refuse the file for its size.
-    """
+    """Write a document and arrays; an old file stays until the new one is complete."""
+    # Nothing is written if `read` would refuse the file for its size.
     little = {name: np.asarray(array, array.dtype.newbyteorder("<"), order="C") for name, array in arrays.items()}
     listed = {
         name: {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": _digest(array)}

@@ -51,10 +51,8 @@ class Formulas:
     def function(
         self, function: Callable[..., Any], name: str | None = None, attributes: Sequence[str] = (), part: Any = None
     ) -> str | None:
-        """Add a function and return its name in the source; a method takes its object's attributes as arguments.
-
-        If all that it does is call another, that one's name is returned.
-        """
+        """Add a function and return its name in the source; a method takes its object's attributes as arguments."""
+        # If all that it does is call another, that one's name is returned.
         definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
         assert isinstance(definition, ast.FunctionDef)
         _Rewriting(self, function.__globals__, part, attributes).visit(definition)

@@ -46,10 +46,8 @@ def register() -> None:
 
 
 def traced(network: Network, theta: np.ndarray, X: Symbol) -> Symbol:
-    """Add the operations of a network, and return the symbol of its predictions; those of X not finite are NaN.
-
-    A graph can raise no error, and ReLU makes 0 of NaN.
-    """
+    """Add the operations of a network, and return the symbol of its predictions; those of X not finite are NaN."""
+    # A graph can raise no error, and ReLU makes 0 of NaN.
     outputs, _ = network.forward(theta.astype(X.dtype), X)
     zero_or_nan = X.graph.over_columns("ReduceSum", X * 0)
     return network.loss_function.predict(outputs[-1]) + zero_or_nan
@@ -238,10 +236,8 @@ def _quantile(each: list[Symbol], moves: np.ndarray, level: float) -> Symbol:
 
 
 def _each(model: Model, ensemble: Ensemble, X: Symbol) -> list[Symbol]:
-    """Return the symbol of the prediction for each fold, by the networks that have not seen it.
-
-    It is of probabilities at the model's temperature, or of numbers in the target's units and range.
-    """
+    """Return the symbol of the prediction for each fold, by the networks that have not seen it."""
+    # It is of probabilities at the model's temperature, or of numbers in the target's units and range.
     folds = [reduce(add, parts) for parts in zip(*(_of_view(view, X) for view in ensemble.views), strict=True)]
     if isinstance(model, TabularClassifier):
         return [_temperature_scaled(Y, model.inverse_temperature_) for Y in folds]
