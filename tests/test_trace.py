@@ -85,7 +85,7 @@ def test_a_training(engine, files, functions):
 
 def test_a_prediction_on_the_command_line(table):
     vp.save(vp.TabularClassifier("y", n_members=3, max_iter=3, random_state=0).fit(table), "model.npz")
-    assert_passes(command("predict", "model.npz", table, "-o", "predictions.csv"), files=36, functions=160)
+    assert_passes(command("predict", "model.npz", table, "-o", "predictions.csv"), files=36, functions=159)
 
 
 # The goals of the simplification are 46, 31 and 63 files.
@@ -101,4 +101,4 @@ def test_a_gradient_check():
 
 def test_a_training_on_the_command_line(table):
     few = ("--target", "y", "--max-iter", "5", "--ensemble", "2")
-    assert_passes(command("train", table, *few), files=68, functions=484)
+    assert_passes(command("train", table, *few), files=67, functions=482)

@@ -46,7 +46,7 @@ def test_members_are_thin_lines_and_their_median_a_thick_one(legend):
     assert legend(ax) == ["training, median of 3"]
     ax = plot_loss(SimpleNamespace(loss=np.ones((4, 2, 3)), validation_loss=np.ones((4, 2, 3))), first=1)
     assert legend(ax) == ["training, median of 6", "validation, median of 6"]
-    assert [line.get_xdata().tolist() for line in ax.lines] == [[1, 2, 3, 4]] * 2 * 7
+    assert [np.asarray(line.get_xdata()).tolist() for line in ax.lines] == [[1, 2, 3, 4]] * 2 * 7
 
 
 def test_two_runs_fit_in_the_same_axes():

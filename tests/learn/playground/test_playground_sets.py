@@ -31,6 +31,8 @@ def test_noise_moves_points_or_numbers(name):
 
 def test_the_tutorial_s_own_points_are_there():
     XY, t = SETS["tutorial"](seed=1, rows=100, noise=0.1)
-    expected, classes = make_circles(100, shuffle=False, factor=0.3, noise=0.1, random_state=np.random.RandomState(1))
+    generator = np.random.RandomState(1)
+    points = make_circles(100, shuffle=False, factor=0.3, noise=0.1, random_state=generator)
+    expected, classes = map(np.asarray, points)
     np.testing.assert_allclose(XY, expected, rtol=1e-14, atol=1e-15)
     assert t.tolist() == classes.tolist()
