@@ -39,7 +39,7 @@ def network_of_shape(shape: str, activation: str = "logistic", loss: str = "soft
 
 @dataclass(frozen=True)
 class Worksheet:
-    """A worksheet on one pass of a small network with round numbers.
+    """A worksheet on one pass of a small network with round numbers; ``learn.worksheet`` is another name of the class.
 
     Parameters
     ----------

@@ -154,7 +154,6 @@ def _parts(sheet: Worksheet, solution: bool) -> list[tuple[str, str]]:
 
 
 def _notebook(sheet: Worksheet, solution: bool) -> dict[str, Any]:
-    """Return a worksheet as a notebook of version 4."""
     cells = []
     for number, (kind, content) in enumerate(_parts(sheet, solution)):
         code = {"execution_count": None, "outputs": []} if kind == "code" else {}

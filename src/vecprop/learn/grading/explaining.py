@@ -266,12 +266,8 @@ def relations(pairs: Sequence[Any], names: Iterable[str], term: Callable[[Any, s
     if low < high and below + above > 2 and all(same(f, np.clip(e, low, high), t.precision) for t, _, f, e in pairs):
         bounds = [f"below {low:.6g}"] * bool(below) + [f"above {high:.6g}"] * bool(above)
         yield f"numbers {' and '.join(bounds)} are cut off", "function"
-    added = [
-        (x, name)
-        for name in names
-        if (x := _coefficients(pairs, lambda pair, name=name: (pair[3], term(pair, name)))) is not None
-    ]
-    for x, name in sorted(added, key=lambda one: abs(one[0][0] - 1) > 1e-4):
+    added = [(_coefficients(pairs, lambda pair, name=name: (pair[3], term(pair, name))), name) for name in names]
+    for x, name in sorted((one for one in added if one[0] is not None), key=lambda one: abs(one[0][0] - 1) > 1e-4):
         times = "" if abs(x[0] - 1) < 1e-4 else f"it is {x[0]:.6g} times what it should be, and "
         yield f"{times}{x[1]:.6g} times {name} is added to what it should be", "terms"
     wrong = [np.abs(f - e) > t.precision * np.abs(e).max(initial=0) for t, _, f, e in pairs if not t.right]

@@ -156,7 +156,6 @@ def _tasks(names: Sequence[str] | None, network: Network | None = None) -> tuple
 
 
 def _graded(functions: Mapping[str, Callable[..., Any]], tasks: Sequence[Task], judge: Judge, hints: int) -> Grades:
-    """Grade functions in this process."""
     buffers: dict[Any, Any] = {}
 
     def caller(name: str, arguments: Mapping[str, Any], lists: bool) -> Outcome:

@@ -25,7 +25,6 @@ UNJUDGED = ("time", "blocked", "untried", "unset")
 
 
 def judged(task: Task, caller: Caller, wrong: Mapping[str, Callable[..., Any]]) -> Grade:
-    """Return the grade of a function."""
     best: list[Trial] = []
     has_biases = {"bh", "bo", "ls_of_params"} & set(task.arguments)
     for clothes in ("arrays", *(["vectors"] if has_biases else []), "lists"):

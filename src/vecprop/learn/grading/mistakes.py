@@ -41,7 +41,6 @@ class Mistake:
 
 
 def softmax(z: Any, axis: int | None = 1) -> Any:
-    """Return the plain softmax along an axis."""
     return np.exp(z) / np.sum(np.exp(z), axis=axis, keepdims=True)
 
 
@@ -166,7 +165,6 @@ function | the squared error is taken instead | ((Y - T) ** 2).[sum()|mean()|sum
 function | the absolute error is taken instead | np.abs(Y - T).sum()
 terms | the terms of the other classes, (1 - T) log(1 - Y), are added | -(T * np.log(Y) + (1 - T) * np.log(1 - Y)).sum()
 terms | only the terms of the other classes, (1 - T) log(1 - Y), are taken | -((1 - T) * np.log(1 - Y)).sum()
-argument | log(1 - Y) is taken instead of log(Y) | -(T * np.log(1 - Y)).sum()
 function | the logarithm is to the base [10|2] | -(T * np.log[10|2](Y)).sum()
 function | 1 - Y is taken instead of the logarithm | (T * (1 - Y)).sum()
 order | the logarithm is taken of the sum, not of each probability | -np.log((T * Y).sum())
@@ -224,7 +222,6 @@ function | z itself is taken WITH_SLOPE | passed(lambda Z: Z, np.ones_like)
     "update_momentum": f"""
 sign | the sign of the gradient is wrong | {_STEP.replace("- l", "+ l")}
 sign | the sign of the momentum is wrong | {_STEP.replace("m", "-m", 1)}
-sign | all signs are wrong: the moments point uphill | {_STEP.replace("m", "-m", 1).replace("- l", "+ l")}
 terms | the momentum is forgotten | {_STEP.replace("momentum_term * M ", "")}
 factors | the learning rate is forgotten | {_STEP.replace("learning_rate * ", "")}
 argument | momentum and learning rate are swapped | [learning_rate * M - momentum_term * J for M, J in zip(Ms, Js)]
@@ -266,7 +263,6 @@ def table(arguments: str, text: str, around: str = "…", **names: Any) -> list[
 
 @cache
 def named(task: Task) -> list[Mistake]:
-    """Return the common mistakes in a function."""
     around = "(lambda Js: …)(backprop_gradients(X, T, *ls_of_params))" if task.name == "update_momentum" else "…"
     lines = table(", ".join(task.arguments), NAMED[task.name], around)
     found = [Mistake(words, look, made) for words, look, made in lines]

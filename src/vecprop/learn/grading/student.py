@@ -129,7 +129,6 @@ def is_own(function: Any) -> bool:
 
 
 def encoded(value: Any) -> Any:
-    """Return a simple value for JSON."""
     if isinstance(value, tuple):
         return {"type": str(value[0])[:LONGEST]}
     if isinstance(value, list):
@@ -141,7 +140,6 @@ def encoded(value: Any) -> Any:
 
 
 def decoded(value: Any) -> Any:
-    """Return a simple value from JSON."""
     if isinstance(value, dict):
         if "type" in value:
             return (str(value["type"]),)
@@ -382,6 +380,8 @@ def supervised() -> None:
         if not student:
             os.close(ended)
             os.close(held)
+            if sys.platform == "darwin":  # what NumPy computes with there does not survive a fork
+                os.execv(sys.executable, [sys.executable, "-I", "-X", "utf8", __file__, "serve"])
             return
         nothing = os.open(os.devnull, os.O_RDWR)
         os.dup2(nothing, 0)
@@ -405,6 +405,6 @@ def supervised() -> None:
 
 
 if __name__ == "__main__":
-    if hasattr(os, "fork"):
+    if hasattr(os, "fork") and "serve" not in sys.argv:
         supervised()
     serve()

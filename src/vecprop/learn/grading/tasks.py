@@ -152,7 +152,6 @@ LARGE_Z = np.array([[30, -30], [6, 8], [-12, -9], [12, -12], [61, 60], [-7, 3]],
 
 
 def arguments_of(task: Task, case: int) -> dict[str, Any]:
-    """Return the arguments of a case."""
     case %= AGAIN
     rng, (N, I, H, O), size = np.random.default_rng(case), CASES[case].shape, CASES[case].size
     errors = 1000 if size > 1 else size
@@ -211,7 +210,6 @@ def same(found: Any, expected: Any, precision: float = PRECISION) -> bool:
 
 
 def right(found: Any, expected: Any, result: str, precision: float = PRECISION) -> bool:
-    """Return whether a result is right, with its shape."""
     return same(found, expected, precision) and fits(found, expected, result)
 
 

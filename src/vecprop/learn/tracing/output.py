@@ -15,8 +15,6 @@ LEGEND = "∘ multiplies entry by entry, Σₙ sums over the rows, Σₒ over th
 
 @dataclass(frozen=True)
 class Symbol:
-    """A name in an equation."""
-
     name: str
     shape: tuple[int, ...]
     is_transposed: bool = False
@@ -79,7 +77,6 @@ def _head(row: int | None) -> str:
 
 
 def as_text(values: Sequence[Value], row: int | None) -> str:
-    """Return the values as text."""
     arrays = {value.name: value.array for value in values}
     lines = [_head(row)]
     for head, value in by_stage(values):
@@ -122,7 +119,6 @@ STYLE = """
 
 
 def as_html(values: Sequence[Value], row: int | None) -> str:
-    """Return the values as HTML."""
     arrays = {value.name: value.array for value in values}
     blocks = [f'<div class="vecprop-trace"><style>{STYLE}</style><p class="note">{escape(_head(row))}</p>']
     for head, value in by_stage(values):

@@ -93,10 +93,8 @@ class Trace(Mapping[str, np.ndarray]):
         The gradient of the loss.
     state : dict or None
         The optimizer's state after `step`.
-    point : tuple
-        The network, the rows, the noise, and the name of each parameter.
-    row_number : int or None
-        The row that is traced; None if all are.
+    point, row_number : tuple, int or None
+        What is traced, and its row; None if all rows are.
 
     Examples
     --------
