@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import re
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -111,11 +113,11 @@ class StudentProcess:
         self._end()
         self.folder = tempfile.TemporaryDirectory(prefix="student-", ignore_cleanup_errors=True)
         home, python = self.folder.name, [sys.executable, "-I", "-X", "utf8"]
-        names = ("PATH", "LANG", "SYSTEMROOT", "MPLCONFIGDIR")
-        kept = {name: os.environ[name] for name in names if name in os.environ}
-        kept["XDG_CACHE_HOME"] = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")  # matplotlib's fonts
+        kept = {name: os.environ[name] for name in ("PATH", "LANG", "SYSTEMROOT") if name in os.environ}
         single = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL")}
         settings = {"HOME": home, "TMPDIR": home, "TEMP": home, "MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": "1"}
+        if re.search("matplotlib|pylab|seaborn", str(self.start["text"])):
+            settings["MPLCONFIGDIR"] = _font_folder()
         self.process = subprocess.Popen(
             [*python, student.__file__],
             stdin=subprocess.PIPE,
@@ -237,6 +239,14 @@ def _read(process: "subprocess.Popen[str]", answers: "queue.Queue[str]") -> None
             left -= len(line)
             answers.put(line)
     answers.put("")
+
+
+@cache
+def _font_folder() -> str:
+    """Return the folder of matplotlib's list of fonts, which is made if there is none: that takes seconds."""
+    code = "import matplotlib as m, matplotlib.font_manager; print(m.get_cachedir())"
+    found = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    return found.stdout.strip()
 
 
 def _nothing(kind: str) -> Outcome:
