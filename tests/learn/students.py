@@ -82,7 +82,6 @@ RIGHT = {
         "return -np.sum(T * np.log(np.clip(Y, 1e-12, 1)))",
         "return sum(-math.log(y) for row, ts in zip(Y, T) for y, t in zip(row, ts) if t)",
         "total = 0\nfor i in range(len(Y)):\n    for c in range(len(Y[0])):\n        total -= T[i][c] * np.log(Y[i][c])\nreturn total",
-        "return -np.einsum('nc,nc', T, np.log(Y))",
         "return np.array([-(T * np.log(Y)).sum()])",
         "return np.float32(-(T * np.log(Y)).sum())",
     ],
@@ -98,7 +97,6 @@ RIGHT = {
         "return np.einsum('nh,no->ho', H, Eo)",
         "return sum(np.outer(h, e) for h, e in zip(H, Eo))",
         "return np.sum(H[:, :, None] * Eo[:, None, :], axis=0)",
-        "return np.tensordot(H, Eo, axes=(0, 0))",
         "return (H.astype(np.float32).T @ Eo.astype(np.float32))",
     ],
     "gradient_bias_out": [
@@ -107,7 +105,6 @@ RIGHT = {
         "return Eo.sum(0).reshape(1, -1)",
         "return np.ones((1, len(Eo))) @ Eo",
         "return [sum(column) for column in zip(*Eo)]",
-        "return np.mean(Eo, axis=0) * len(Eo)",
     ],
     "error_hidden": [
         "return np.multiply(np.multiply(H, (1 - H)), (Eo @ Wo.T))",
