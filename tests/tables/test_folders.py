@@ -1,5 +1,6 @@
 """Tables in several files: folders, lists of files and data sets of pyarrow."""
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -23,13 +24,9 @@ def in_parts(frame, folder, ending, cuts=(0, 2, 3, 6)):
     """Write a table as files of a folder, in the order of its rows."""
     folder.mkdir(exist_ok=True)
     for number, (first, end) in enumerate(pairwise(cuts)):
-        part, path = frame.iloc[first:end].reset_index(drop=True), folder / f"part-{number}{ending}"
-        if ending == ".parquet":
-            part.to_parquet(path)
-        elif ending == ".arrow":
-            part.to_feather(path)
-        else:
-            part.to_csv(path, index=False)
+        part = frame.iloc[first:end].reset_index(drop=True)
+        write = {".parquet": part.to_parquet, ".arrow": part.to_feather}.get(ending, partial(part.to_csv, index=False))
+        write(folder / f"part-{number}{ending}")
     return folder
 
 

@@ -9,6 +9,7 @@ import pytest
 import vecprop as vp
 from vecprop.tables.encoding.column import Column
 from vecprop.tables.encoding.encoder import COLUMNS
+from vecprop.tables.encoding.kept_rows import RowFormat
 from vecprop.tables.kinds.ambiguities import KINDS
 
 N = 120
@@ -60,22 +61,24 @@ def colors(monkeypatch):
     KINDS.remove("color")
 
 
-def test_it_trains_predicts_and_is_explained(colors):
-    model = vp.TabularClassifier("y", **colors).fit(TABLE)
+@pytest.fixture
+def model(colors):
+    return vp.TabularClassifier("y", **colors).fit(TABLE)
+
+
+def test_it_trains_predicts_and_is_explained(model):
     assert model.encoder_.kinds == {"hue": "colors", "x": "numbers"}
     assert model.score(TABLE) > 0.8
     assert model.check(X) == []
     assert {each.column for each in model.explain(X[:1], X)[0].contributions} == {"hue", "x"}
 
 
-def test_it_is_saved_and_loaded(colors, tmp_path):
-    model = vp.TabularClassifier("y", **colors).fit(TABLE)
+def test_it_is_saved_and_loaded(model, tmp_path):
     vp.save(model, tmp_path / "model.npz")
     np.testing.assert_array_equal(vp.load(tmp_path / "model.npz").predict_proba(X), model.predict_proba(X))
 
 
-def test_it_is_exported(colors, tmp_path):
-    model = vp.TabularClassifier("y", **colors).fit(TABLE)
+def test_it_is_exported(model, tmp_path):
     vp.export.to_numpy(model, tmp_path / "model.py")
     written: dict = {}
     exec((tmp_path / "model.py").read_text(), written)
@@ -89,10 +92,8 @@ def test_it_is_exported(colors, tmp_path):
     np.testing.assert_array_equal(session.run(None, inputs)[0], model.predict(X))
 
 
-def test_rows_of_a_large_table_keep_its_inputs(colors):
-    from vecprop.tables.encoding.kept_rows import RowFormat
-
-    encoder = vp.TabularClassifier("y", **colors).fit(TABLE).encoder_
+def test_rows_of_a_large_table_keep_its_inputs(model):
+    encoder = model.encoder_
     rows = RowFormat.of(encoder.names, encoder.parts, X)
     every = np.arange(encoder.width)
     np.testing.assert_array_equal(rows.expansion(every)(rows(X)), encoder(X))
