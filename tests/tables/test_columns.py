@@ -86,8 +86,6 @@ def test_numbers_by_hand():
     np.testing.assert_allclose(numbers(pd.Series([3.5])), [expected])
     np.testing.assert_allclose(numbers(pd.Series([-99.0]))[0, 1:], [-0.5] * 4 + [-8, float(norm.ppf(0.1))])
 
-
-def test_two_values_and_rare_values_keep_a_scale():
     halves = NumberInputs.of(pd.Series([0] * 90 + [1] * 10))
     assert (halves.scale, halves.scores) == (0.5, None)  # two values make no pieces, and no score beside them
     assert NumberInputs.of(pd.Series([7.0, np.nan])).scale == 1.0
