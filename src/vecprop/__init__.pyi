@@ -58,8 +58,8 @@ from .optimize.schedules import Cosine as Cosine
 from .optimize.schedules import InverseScaling as InverseScaling
 from .optimize.schedules import OneCycle as OneCycle
 from .optimize.schedules import WarmUp as WarmUp
-from .optimize.stopping import EarlyStopping as EarlyStopping
-from .optimize.stopping import Stagnation as Stagnation
+from .optimize.settings import EarlyStopping as EarlyStopping
+from .optimize.settings import Stagnation as Stagnation
 from .system.versions import VersionWarning as VersionWarning
 from .tables.classifier import TabularClassifier as TabularClassifier
 from .tables.error import TableError as TableError

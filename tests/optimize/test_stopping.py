@@ -3,7 +3,7 @@
 import pytest
 
 import vecprop as vp
-from vecprop.optimize.stopping import observed
+from vecprop.optimize.settings import observed
 
 
 def watched(rule, losses):

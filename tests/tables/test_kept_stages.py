@@ -12,7 +12,7 @@ from killing import Killed, kill_at
 from vecprop import Checkpoint, TabularClassifier, TabularRegressor, load, save
 from vecprop.files.checkpoint import store as pace
 from vecprop.tables.ensemble import stages as module
-from vecprop.train.compiled.cohort import CompiledCohort
+from vecprop.train.compiled.training_loop import CompiledCohort
 
 FEW: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 6, "max_iter": 8, "random_state": 0}
 R = np.random.default_rng(5)

@@ -10,7 +10,7 @@ import pytest
 import vecprop as vp
 from vecprop.core.scores import score
 from vecprop.optimize.settings import NAMES
-from vecprop.train.engines import engine_class, engine_for
+from vecprop.train.trainer import engine_class, engine_for
 
 RNG = np.random.default_rng(0)
 X, T = RNG.normal(size=(30, 4)), RNG.normal(size=(30, 2))

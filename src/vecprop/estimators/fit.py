@@ -14,13 +14,12 @@ from ..core.rows.selection import Selection
 from ..core.rows.sparse import SparseNetwork
 from ..optimize.lbfgs import LBFGS
 from ..optimize.schedules import Constant, has_horizon
-from ..optimize.stopping import Stagnation, observed
+from ..optimize.settings import Stagnation, observed
 from ..system.threads import at_most_jobs
-from ..train.engines import engine_for
 from ..train.members import Member
 from ..train.progress import ProgressBar
 from ..train.state import DivergenceError, History, Reason, TrainingResult, TrainingState
-from ..train.trainer import train
+from ..train.trainer import engine_for, train
 from . import parts
 from .data import Rows
 from .settings import Constructor, callbacks_of

@@ -15,7 +15,7 @@ from ..core.rows.selection import Selection
 from ..core.rows.sparse import SparseNetwork
 from ..pictures import plot_decision_boundary, plot_hidden_space, plot_loss
 from ..pictures.style import axes_or_new, colour, marker
-from ..train.engines import engine_for
+from ..train.trainer import engine_for
 from .data import Rows
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ from ..core.scores import Score
 from ..optimize.lbfgs import LBFGS
 from ..optimize.optimizers import Optimizer
 from ..optimize.schedules import Schedule
-from ..optimize.settings import TrainingLoss, TrainingSettings
-from ..optimize.stopping import StoppingRule
+from ..optimize.settings import StoppingRule, TrainingLoss, TrainingSettings
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, get_args, overload
 import numpy as np
 
 from ..core.network import Network
-from ..optimize.stopping import StoppingRule
+from ..optimize.settings import StoppingRule
 from ..system.versions import Versioned
 from .members import Member
 from .state import History, Reason, TrainingResult, TrainingState

@@ -18,8 +18,7 @@ from ..core.network import Network
 from ..core.rows.inputs import Batch
 from ..optimize.lbfgs import LBFGS
 from ..optimize.schedules import Constant, Schedule
-from ..optimize.settings import TrainingSettings
-from ..optimize.stopping import StoppingRule, observed
+from ..optimize.settings import StoppingRule, TrainingSettings, observed
 from ..system.threads import PressedAgain
 from .state import DivergenceError, History, Reason, TrainingResult, TrainingState
 

@@ -12,7 +12,7 @@ from ...core.layers import Layer
 from ...core.network import Network
 from ...core.penalties import Penalty
 from ...core.rows.inputs import Batch
-from ...train.engines import engine_class
+from ...train.trainer import engine_class
 from ..arithmetic.rounding import EPS, Bound, rounding_bound, rounding_experiment
 from ..arithmetic.steps import complex_step
 from ..arithmetic.tangents import BY_TANGENT, GREATER, LESS, OneSided, Tangent, Tied, Ties

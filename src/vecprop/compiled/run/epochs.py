@@ -20,7 +20,7 @@ from functools import cache
 import numpy as np
 from numba import njit
 
-from ...optimize.stopping import observed
+from ...optimize.settings import observed
 from ..jit import INNER, ONCE, calls
 from ..jit.addresses import add, copy, doubles_at, numbers_at, part, record_at, total, words_at
 from ..jit.fit_record import fields, fit_at

@@ -17,7 +17,7 @@ from ...estimators.many.ensemble import MLPEnsembleClassifier, MLPEnsembleRegres
 from ...estimators.parts import Cuts, SampleScaling
 from ...estimators.regressor import MLPRegressor
 from ...optimize.optimizers import AdamHat
-from ...optimize.stopping import EarlyStopping, Stagnation
+from ...optimize.settings import EarlyStopping, Stagnation
 from ...tables.classifier import TabularClassifier
 from ...tables.encoding.encoder import COLUMNS, Encoder
 from ...tables.encoding.folds import TargetMeans

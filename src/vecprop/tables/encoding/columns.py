@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from ...core.elementary import Array, namespace, where
-from ...train.engines import can_compile
+from ...train.trainer import can_compile
 from ..error import pandas
 from ..kinds.kinds import CATEGORIES, Kind
 from ..kinds.values import MISSING, as_names, category_name, read_days, read_numbers, texts_of

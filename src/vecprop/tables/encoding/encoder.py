@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from ...core.rows.selection import Selection
-from ...train.engines import can_compile
+from ...train.trainer import can_compile
 from ..error import TableError, nearest
 from ..kinds.ambiguities import NOTHING, Asked
 from ..kinds.kinds import CATEGORIES, common_decimal, kind_of

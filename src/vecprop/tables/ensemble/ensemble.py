@@ -12,11 +12,11 @@ from ...core.network import Network
 from ...core.rows.selection import Selection
 from ...optimize.optimizers import AdamW
 from ...optimize.schedules import Cosine
-from ...optimize.stopping import EarlyStopping
-from ...train.engines import engine_for
+from ...optimize.settings import EarlyStopping
 from ...train.members import Member
 from ...train.population import train_population, workers_or_joblibs
 from ...train.state import DivergenceError, TrainingResult
+from ...train.trainer import engine_for
 from ..encoding.encoder import View
 from ..encoding.folds import splits, unseen_by
 from ..reading.frames import by_blocks

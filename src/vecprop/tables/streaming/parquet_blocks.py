@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...system.threads import usable_threads
-from ...train.engines import can_compile
+from ...train.trainer import can_compile
 from ..error import TableError, nearest
 from ..reading.arrow_files import PARQUET, one_line_errors
 from ..reading.file_lists import require_all_columns

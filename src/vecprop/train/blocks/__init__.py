@@ -14,13 +14,11 @@ from ...core.scores import Score
 from ...optimize.lbfgs import LBFGS
 from ...optimize.optimizers import Optimizer
 from ...optimize.schedules import Schedule
-from ...optimize.settings import TrainingSettings
-from ...optimize.stopping import StoppingRule
+from ...optimize.settings import StoppingRule, TrainingSettings
 from ...system.memory import available_memory
-from ..engines import engine_class
 from ..run import Callback, Run
 from ..state import Reason, TrainingResult, TrainingState
-from ..trainer import check_what_watches, checked_validation
+from ..trainer import check_what_watches, checked_validation, engine_class
 from .sources import Blocks, digest_of
 from .windows import CURE, CheckedBlocks, Windows
 

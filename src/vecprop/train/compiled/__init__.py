@@ -18,7 +18,7 @@ from ..state import Reason
 
 if TYPE_CHECKING:
     from ...compiled.compiled_network import BatchLoss
-    from .cohort import CompiledCohort
+    from .training_loop import CompiledCohort
 
 
 class Compiled(Engine):
@@ -66,7 +66,7 @@ class Compiled(Engine):
     @property
     def cohort(self) -> "type[CompiledCohort]":
         """The class that trains many at once."""
-        from .cohort import CompiledCohort
+        from .training_loop import CompiledCohort
 
         return CompiledCohort
 
