@@ -320,11 +320,7 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
     return Point(
         lambda at: called(of, at, args, "The function"),
         lambda at: called(gradient_of, at, args, name) if callable(gradient_of) else gradient_of,
-        structure,
-        vector,
-        first.shape,
-        structure.dtype,
-        rows,
+        *(structure, vector, first.shape, structure.dtype, rows),
     )
 
 

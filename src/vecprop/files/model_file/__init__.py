@@ -26,12 +26,9 @@ from . import container
 from .registry import BY_CLASS, BY_NAME, MODELS
 from .values import Reader, Writer
 
-Model = Any
-"""A `TrainedNetwork`, a vecprop estimator, or a pipeline that ends with one."""
-
 
 def save(
-    model: Model,
+    model: Any,
     path: str | os.PathLike[str],
     *,
     columns: Mapping[str, Any] | None = None,
@@ -88,7 +85,7 @@ def save(
 
 
 def save_with_notes(
-    model: Model,
+    model: Any,
     path: str | os.PathLike[str],
     columns: Mapping[str, Any] | None = None,
     metrics: Mapping[str, float] | None = None,
@@ -121,7 +118,7 @@ def save_with_notes(
     container.write(path, document, writer.arrays)
 
 
-def load(path: str | os.PathLike[str]) -> Model:
+def load(path: str | os.PathLike[str]) -> Any:
     """Return the model that `save` has written to a file.
 
     Nothing in a file is executed: it holds no pickle, and only classes on a fixed list are made, from numbers, text and
@@ -166,7 +163,7 @@ def load(path: str | os.PathLike[str]) -> Model:
     return load_with_memory(path)[0]
 
 
-def load_with_memory(path: str | os.PathLike[str]) -> tuple[Model, Any]:
+def load_with_memory(path: str | os.PathLike[str]) -> tuple[Any, Any]:
     """Return the model of a file, and the values that `save_with_notes` has written beside it, or None."""
     document, arrays = container.read(path)
     model = _made(document.get("model"), arrays, f"{path} describes no model that this version of vecprop makes")
@@ -201,7 +198,7 @@ def fingerprint(columns: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(list(columns.items())).encode()).hexdigest()
 
 
-def _made(described: Any, arrays: Mapping[str, np.ndarray], complaint: str) -> Model:
+def _made(described: Any, arrays: Mapping[str, np.ndarray], complaint: str) -> Any:
     try:
         model = Reader(BY_NAME, arrays).value(described)
         _require_model(model)
@@ -211,7 +208,7 @@ def _made(described: Any, arrays: Mapping[str, np.ndarray], complaint: str) -> M
     return model
 
 
-def _require_model(model: Model) -> None:
+def _require_model(model: Any) -> None:
     """Refuse objects of classes that are on the list but are no models."""
     last = model.steps[-1][1] if type(model) is Pipeline else model
     if type(last) not in MODELS:

@@ -143,9 +143,8 @@ def _document(path: str | os.PathLike[str], archive: zipfile.ZipFile, sizes: dic
     document = json.loads(text.decode("utf-8", "surrogatepass"))
     is_ours = isinstance(document, dict) and document.get("format") == FORMAT
     _require(path, is_ours, "is not a vecprop model file: its document says nothing of the kind")
-    version = document.get("version")
-    is_version = type(version) is int and version >= 1
-    _require(path, is_version, f"has the format version {version!r}, which there is not")
+    version: Any = document.get("version")
+    _require(path, type(version) is int and version >= 1, f"has the format version {version!r}, which there is not")
     too_new = f"has format version {version}, but this vecprop reads versions up to {VERSION}: update vecprop"
     _require(path, version <= VERSION, too_new)
     return document
