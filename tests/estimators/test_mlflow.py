@@ -124,5 +124,5 @@ def test_models_are_kept(mlflow, tmp_path, name, form):
     )
     again = mlflow.sklearn.load_model(tmp_path / "model")
     np.testing.assert_array_equal(again.predict(X), model.predict(X))
-    if hasattr(model, "partial_fit"):  # the state from which training continues is kept too
+    if name == "regressor":  # the state from which training continues is kept too
         np.testing.assert_array_equal(again.partial_fit(X, Y).theta_, model.partial_fit(X, Y).theta_)
