@@ -3,6 +3,7 @@
 import json
 import shutil
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,9 @@ from vecprop.app.command_line import app
 
 __all__ = ["few_trees"]
 
-if hasattr(testing, "_get_command"):  # building all commands for each run takes an eighth of these tests' time
-    testing._get_command = cache(testing._get_command)
+runner: Any = testing
+if hasattr(runner, "_get_command"):  # building all commands for each run takes an eighth of these tests' time
+    runner._get_command = cache(runner._get_command)
 
 
 @pytest.fixture
