@@ -1,4 +1,4 @@
-"""Importances of columns, their intervals, and the groups of columns that stand in for each other."""
+"""Importances of columns and groups of them, partial dependence, and the rows that are predicted worst."""
 
 from types import SimpleNamespace
 
@@ -13,7 +13,8 @@ from vecprop.tables.encoding.columns import NumberInputs
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.ensemble.ensemble import Ensemble, Networks
 from vecprop.tables.explaining import importance
-from vecprop.tables.explaining.importance import _basis, associations, groups_of, importances, row_losses
+from vecprop.tables.explaining.contributions import dependences
+from vecprop.tables.explaining.importance import _basis, associations, groups_of, importances, row_losses, worst_rows
 
 r = np.random.default_rng(0)
 A = r.normal(size=400)
@@ -155,3 +156,78 @@ def test_losses_are_those_of_the_task():
     assert row_losses(TabularRegressor(), Y, y).tolist() == [1.0, 9.0]
     outer = TabularRegressor(loss="quantile", quantile=(0.1, 0.6, 0.9))
     np.testing.assert_allclose(row_losses(outer, Y, y), Quantile(0.6).element(Y, y))
+
+
+OF_KINDS = pd.DataFrame(
+    {
+        "x": np.arange(300.0) % 100,
+        "town": r.choice(["Rome", "Oslo", "Lima"], 300, p=[0.6, 0.3, 0.1]),
+        "when": pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(300) % 90, unit="D"),
+        "said": [f"a text of number {number}" for number in range(300)],
+    }
+)
+OF_KINDS.loc[::3, "town"] = None
+ALL_KINDS = Encoder.of(OF_KINDS)[0]
+
+
+def model(output, **more):
+    return SimpleNamespace(**{"encoder_": ALL_KINDS, "levels": [], "target": "y", "of_inputs": output, **more})
+
+
+def test_each_kind_of_column_takes_its_values_and_other_columns_stay():
+    places = ALL_KINDS.places
+
+    def output(inputs):
+        weekdays = inputs[:, places["when"]][:, -7:]
+        return inputs[:, 0] + 100 * inputs[:, places["town"].start] + 1000 * weekdays[:, 0].astype(float)
+
+    x, town, when = dependences(model(output), OF_KINDS, ["x", "town", "said", "when"])
+    assert [each.column for each in (x, town, when)] == ["x", "town", "when"]
+    assert {each.output for each in (x, town, when)} == {"y"}
+    assert (len(x.values), x.values.min(), x.values.max()) == (20, 0, 99)
+    alone = ALL_KINDS.parts[0].of_values(x.values)[:, 0]
+    sample = OF_KINDS.iloc[np.unique(np.linspace(0, 299, 200).astype(int))]
+    others = output(ALL_KINDS(sample)) - ALL_KINDS(sample)[:, 0]
+    np.testing.assert_allclose(x.curves, others[:, None] + alone, atol=1e-4)
+    np.testing.assert_allclose(x.mean, x.curves.mean(axis=0))
+    assert town.values.tolist() == ["missing", "Rome", "Oslo", "Lima"]
+    at_first = town.values == "missing"  # whose name begins with \0
+    np.testing.assert_allclose(town.curves[:, at_first] - town.curves[:, ~at_first][:, :1], 100, atol=1e-4)
+    assert when.values.dtype == "datetime64[s]"
+    mondays = np.array([pd.Timestamp(day).day_of_week == 0 for day in when.values])
+    assert 0 < mondays.sum() < len(mondays)
+    assert (when.curves[:, mondays] - when.curves[:, ~mondays][:, :1] > 900).all()
+
+
+def test_of_two_classes_the_second_is_shown_and_of_more_the_most_probable():
+    def two(inputs):
+        return np.stack([1 - inputs[:, 0], inputs[:, 0]], axis=1).astype(float)
+
+    def three(inputs):
+        return np.tile([0.2, 0.7, 0.1], (len(inputs), 1))
+
+    (found,) = dependences(model(two, classes_=np.array([False, True])), OF_KINDS, ["x"])
+    assert found.output == "probability of 'True'"
+    np.testing.assert_allclose(found.mean, ALL_KINDS.parts[0].of_values(found.values)[:, 0], rtol=1e-6)
+    (found,) = dependences(model(three, classes_=np.array(["a", "b", "c"])), OF_KINDS, ["x"])
+    assert (found.output, set(found.curves.ravel())) == ("probability of 'b'", {0.7})
+
+
+def test_a_column_without_values_has_no_dependence():
+    assert dependences(model(lambda inputs: np.zeros(len(inputs))), OF_KINDS.assign(x=np.nan), ["x"]) == []
+
+
+def test_the_worst_rows_are_those_of_the_largest_loss_by_their_lines():
+    classes = SimpleNamespace(classes_=np.array(["no", "yes"], dtype=object))
+    P = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.0, 1.0]])
+    lines = pd.Index([2, 3, 7, 8], name="line")
+    first, second, _ = worst_rows(classes, lines, np.array([1, 1, 0, -1]), P)
+    assert (first.row, first.truth, first.predicted) == ("line 2", "yes", "no")
+    assert (second.row, second.truth, second.predicted) == ("line 7", "no", "yes")
+    np.testing.assert_allclose([first.loss, second.loss], -np.log([0.1, 0.4]))
+    rows = worst_rows(TabularRegressor(), pd.RangeIndex(3), np.array([1.0, 2.0, 3.0]), np.array([1.0, 0.0, 4.0]))
+    assert [(row.row, row.truth, row.predicted, row.loss) for row in rows] == [
+        ("row 1", 2.0, 0.0, 4.0),
+        ("row 2", 3.0, 4.0, 1.0),
+        ("row 0", 1.0, 1.0, 0.0),
+    ]

@@ -9,12 +9,12 @@ from scipy.stats import norm
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine, make_friedman1
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import NotFittedError
-from sklearn.inspection import permutation_importance
 from sklearn.metrics import d2_pinball_score, log_loss, mean_pinball_loss
 from sklearn.model_selection import cross_val_score
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from models import fresh
 from sampled import sampled
@@ -23,24 +23,15 @@ from vecprop.tables.encoding.folds import folds
 from vecprop.tables.ensemble.calibration import Residuals, best_inverse_temperature
 from vecprop.tables.ensemble.ensemble import temperature_scaled
 
-SMALL: dict[str, Any] = {
-    "n_members": 3,
-    "hidden_layer_sizes": 16,
-    "max_iter": 30,
-    "learning_rate_init": 0.02,
-    "random_state": 0,
-}
+SMALL: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 16, "max_iter": 30, "random_state": 0}
+SMALL |= {"learning_rate_init": 0.02}
 
 
 def people(rows=240, seed=0):
     rng = np.random.default_rng(seed)
-    frame = pd.DataFrame(
-        {
-            "age": rng.integers(18, 90, rows).astype(float),
-            "town": rng.choice(["Rome", "Oslo", "Lima"], rows, p=[0.5, 0.3, 0.2]),
-            "since": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, rows), unit="D"),
-        }
-    )
+    frame = pd.DataFrame({"age": rng.integers(18, 90, rows).astype(float)})
+    frame["town"] = rng.choice(["Rome", "Oslo", "Lima"], rows, p=[0.5, 0.3, 0.2])
+    frame["since"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, rows), unit="D")
     score = (frame["age"] - 50) / 20 + 2 * (frame["town"] == "Oslo") + rng.normal(size=rows) / 4
     frame = frame.mask(rng.random(frame.shape) < 0.05)
     return frame.assign(buys=np.where(score > 0.5, "yes", "no"), spends=10 * score + 100)
@@ -218,12 +209,6 @@ def test_scores_weigh_the_rows_whose_target_is_known(classifier, regressor):
         assert model.score(holes, sample_weight=weight) == expected != model.score(new[known])
 
 
-def test_weights_that_fade_away_leave_rows_out():
-    rows = np.arange(240)
-    model = TabularRegressor("spends", **SMALL).fit(people(), sample_weight=np.exp(-rows.astype(float)))
-    assert np.isnan(model.out_of_fold_).tolist() == (np.exp(-rows.astype(float)) < 1e-30).tolist()
-
-
 @pytest.mark.parametrize("scale", [1e200, 1e308, 1e-200])
 def test_targets_whose_squares_are_no_numbers_are_refused(scale):
     with pytest.raises(TableError, match="whose squares are beyond floating-point numbers: multiply it"):
@@ -289,13 +274,9 @@ def test_tables_of_all_kinds_are_the_same(tmp_path, classifier):
         new.drop(columns="buys")[["town", "since", "age"]],
     ):
         np.testing.assert_allclose(classifier.predict_proba(table), expected, rtol=1e-5)
-
-
-def test_a_path_and_a_target_are_enough(tmp_path, classifier):
     people().drop(columns="spends").to_csv(tmp_path / "people.csv", index=False)
     model = TabularClassifier("buys", **SMALL).fit(tmp_path / "people.csv")
-    new = people(seed=1)
-    np.testing.assert_allclose(model.predict_proba(new), classifier.predict_proba(new), rtol=1e-5)
+    np.testing.assert_allclose(model.predict_proba(new), expected, rtol=1e-5)
     assert vars(model)["feature_names_in_"].tolist() == ["age", "town", "since"]
 
 
@@ -304,18 +285,8 @@ def test_arrays_are_tables_too():
     model = TabularRegressor(**SMALL).fit(X, y)
     assert not hasattr(model, "feature_names_in_")
     mixed = np.array([["a", 1], ["b", 2]] * 20, dtype=object)
-    assert TabularClassifier(**SMALL).fit(mixed, ["x", "y"] * 20).encoder_.kinds == {
-        "x0": "categories",
-        "x1": "numbers",
-    }
-
-
-def test_importances_by_permutation(classifier):
-    new = people(seed=1)
-    X, y = new[["age", "town", "since"]], new["buys"]
-    found: Any = permutation_importance(classifier, X, y, n_repeats=2, random_state=0)
-    importances = found.importances_mean
-    assert importances.argmin() == 2
+    kinds = TabularClassifier(**SMALL).fit(mixed, ["x", "y"] * 20).encoder_.kinds
+    assert kinds == {"x0": "categories", "x1": "numbers"}
 
 
 def test_notes_say_what_is_not_as_it_seems():
@@ -334,47 +305,41 @@ def test_check_says_how_another_table_differs(classifier):
         classifier.check(people()[["town", "since"]])
 
 
-def test_what_is_wrong_with_a_target_is_said():
+@pytest.mark.parametrize(
+    ("model", "changes", "said"),
+    [
+        (TabularClassifier("buy"), {}, r"no column 'buy': did you mean 'buys'\?"),
+        (TabularClassifier("buys"), {"buys": "no"}, "'buys' has one class only, 'no'"),
+        (TabularClassifier("buys"), {"buys": None}, "'buys' has no values: all 240 are missing"),
+        (TabularRegressor("buys"), {}, r"'buys' is to be numbers, but .*240 value.* are not numbers, such as 'yes'"),
+        (TabularRegressor("spends"), {"spends": np.inf}, "infinite"),
+    ],
+)
+def test_what_is_wrong_with_a_target_is_said(model, changes, said):
+    with pytest.raises(TableError, match=said):
+        model.fit(people().assign(**changes))
+
+
+def test_what_is_wrong_with_a_table_is_said():
     frame = people()
-    with pytest.raises(TableError, match=r"no column 'buy': did you mean 'buys'\?"):
-        TabularClassifier("buy").fit(frame)
-    with pytest.raises(TableError, match="'buys' has one class only, 'no'"):
-        TabularClassifier("buys").fit(frame.assign(buys="no"))
-    with pytest.raises(TableError, match="'buys' has no values: all 240 are missing"):
-        TabularClassifier("buys").fit(frame.assign(buys=None))
-    with pytest.raises(TableError, match=r"'buys' is to be numbers, but .*240 value.* are not numbers, such as 'yes'"):
-        TabularRegressor("buys").fit(frame)
-    with pytest.raises(TableError, match="infinite"):
-        TabularRegressor("spends").fit(frame.assign(spends=np.inf))
-    with pytest.raises(TableError, match="one sample only"):
-        TabularRegressor("spends").fit(frame[:1])
-    with pytest.raises(TableError, match="has 240 rows, but y has 3"):
-        TabularRegressor().fit(frame, [1, 2, 3])
-    with pytest.raises(TableError, match=r"y is the text 'spends'.* TabularRegressor\(target='spends'\)"):
-        TabularRegressor().fit(frame, "spends")
-    with pytest.raises(TableError, match="two columns named 'age'"):
-        TabularRegressor("spends").fit(pd.concat([frame, frame[["age"]]], axis=1))
+    for X, y, said in (
+        (frame[:1], frame["spends"][:1], "one sample only"),
+        (frame, [1, 2, 3], "has 240 rows, but y has 3"),
+        (frame, "spends", r"y is the text 'spends'.* TabularRegressor\(target='spends'\)"),
+        (pd.concat([frame, frame[["age"]]], axis=1), None, "two columns named 'age'"),
+    ):
+        with pytest.raises(TableError, match=said):
+            TabularRegressor().fit(X, y)
     with pytest.raises(NotFittedError):
         TabularRegressor().predict(frame)
 
 
-def test_divergence_and_interruption_are_said():
-    frame = people().drop(columns="buys")
-    with pytest.raises(ValueError, match="lower learning_rate_init"):
-        TabularRegressor("spends", **{**SMALL, "learning_rate_init": 1e30}).fit(frame)
-    told = []
-    model = TabularRegressor("spends", **SMALL, progress=told.append)
-    model.fit(frame)
-    assert all(progress.members == 3 for progress in told)
-
-
 def test_a_fit_that_fails_leaves_the_fit_before():
-    rng = np.random.default_rng(0)
-    table = pd.DataFrame({"a": rng.normal(size=60), "b": rng.normal(size=60), "y": rng.normal(size=60)})
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=["a", "b", "y"])
     model = TabularRegressor("y", n_members=2, max_iter=2, random_state=0).fit(table)
     before = model.predict(table)
     for other in (table[["a", "y"]], table.assign(y=9 * table["y"] + 3)):
-        with pytest.raises(ValueError, match="diverged"), np.errstate(all="ignore"):
+        with pytest.raises(ValueError, match="lower learning_rate_init"), np.errstate(all="ignore"):
             model.set_params(learning_rate_init=1e300).fit(other)
         np.testing.assert_array_equal(model.predict(table), before)
         assert model.feature_names_in_.tolist() == ["a", "b"]
@@ -386,10 +351,9 @@ def test_a_fit_that_fails_leaves_the_fit_before():
 
 def test_a_table_without_inputs_is_refused():
     table = pd.DataFrame({"y": np.arange(30.0), "w": 1.0})
-    cases: list[dict[str, Any]] = [{"X": table[["y"]]}, {"X": table, "sample_weight": "w"}]
-    for of_fit in cases:
+    for X, weight in ((table[["y"]], None), (table, "w")):
         with pytest.raises(TableError, match="no column to learn from: at least one other than the target"):
-            TabularRegressor("y", n_members=2, max_iter=2).fit(**of_fit)
+            TabularRegressor("y", n_members=2, max_iter=2).fit(X, sample_weight=weight)
 
 
 def test_few_and_rare_classes():
@@ -457,3 +421,26 @@ def test_classes_of_many_rows_make_no_square():
     np.testing.assert_array_equal(T, expected)
     with pytest.raises(TableError, match="too many for memory"):
         model._read_target(np.repeat(np.arange(20_000), 2), None)
+
+
+FEW = {"n_members": 2, "hidden_layer_sizes": (16,), "max_iter": 30, "random_state": 0}
+ESTIMATORS = [TabularClassifier(**FEW), TabularRegressor(**FEW)]
+
+
+def expected_to_fail(estimator):
+    return {
+        "check_sample_weight_equivalence_on_dense_data": "a row twice may be in two folds and two batches",
+        "check_dataframe_column_names_consistency": "columns are found by name, in any order, and others are ignored",
+    }
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_to_fail)
+def test_checks_pass(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("model", [TabularClassifier(), TabularRegressor()])
+def test_models_are_shown_in_notebooks(model):
+    assert type(model).__name__ in model._repr_html_()
+    assert "predict" in dir(model)

@@ -33,10 +33,14 @@ def write(folder, table, name="part-{}.parquet", files=3, rows=20):
     return folder
 
 
-def fit(blocks, **changes):
+def fit_quietly(blocks, **changes):
     settings: dict[str, Any] = {"optimizer": vp.Adam(0.01), "epochs": 2, "batch_size": 32, "window": 110}
+    return vp.blocks.train_blocks(NETWORK, NETWORK.init(0, dtype=np.float32), blocks, **settings | changes)
+
+
+def fit(blocks, **changes):
     with pytest.warns(UserWarning, match="A window has"):
-        return vp.blocks.train_blocks(NETWORK, NETWORK.init(0, dtype=np.float32), blocks, **settings | changes)
+        return fit_quietly(blocks, **changes)
 
 
 def test_bits_are_those_of_arrays_whatever_the_files(tmp_path):
@@ -92,11 +96,6 @@ def test_a_fit_goes_on_elsewhere_but_not_on_other_row_groups(tmp_path):
             fit_quietly(vp.blocks.ParquetBlocks(other, "y", weight="w"), checkpoint=checkpoint)
 
 
-def fit_quietly(blocks, **changes):
-    settings: dict[str, Any] = {"optimizer": vp.Adam(0.01), "epochs": 2, "batch_size": 32, "window": 110}
-    return vp.blocks.train_blocks(NETWORK, NETWORK.init(0, dtype=np.float32), blocks, **settings | changes)
-
-
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -119,15 +118,15 @@ def read_all(folder):
 
 def test_files_that_do_not_fit_are_named(tmp_path):
     folder = write(tmp_path / "t", frame())
-    with pytest.raises(vp.TableError, match=r"part-0.parquet has no column 'Y': did you mean 'y'"):
-        vp.blocks.ParquetBlocks(folder, "Y")
-    with pytest.raises(vp.TableError, match=r"part-0.parquet has no column 'price'; its columns are a, b, c, y, w"):
-        vp.blocks.ParquetBlocks(folder, "price")
-    with pytest.raises(vp.TableError, match=r"other.parquet is not there"):
-        vp.blocks.ParquetBlocks([folder / "other.parquet"], "y")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(vp.TableError, match=r"empty holds no Parquet files, whose names end in .parquet or .pq"):
-        vp.blocks.ParquetBlocks(tmp_path / "empty", "y")
+    for source, target, said in (
+        (folder, "Y", r"part-0.parquet has no column 'Y': did you mean 'y'"),
+        (folder, "price", r"part-0.parquet has no column 'price'; its columns are a, b, c, y, w"),
+        ([folder / "other.parquet"], "y", r"other.parquet is not there"),
+        (tmp_path / "empty", "y", r"empty holds no Parquet files, whose names end in .parquet or .pq"),
+    ):
+        with pytest.raises(vp.TableError, match=said):
+            vp.blocks.ParquetBlocks(source, target)
     (folder / "part-3.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(vp.TableError, match=r"part-3.parquet cannot be read as a parquet file"):
         vp.blocks.ParquetBlocks(folder, "y")

@@ -1,4 +1,4 @@
-"""Stages: further networks that are kept where unseen rows are predicted better, as many as a budget allows."""
+"""Stages: further networks that are kept where unseen rows are predicted better; a fit that is killed goes on."""
 
 import pickle
 from dataclasses import replace
@@ -10,10 +10,13 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from vecprop import Dense, Dropout, TabularClassifier, TabularRegressor, Tanh, TrainingResult, load, save
+from killing import Killed, kill_at
+from vecprop import Checkpoint, Dense, Dropout, TabularClassifier, TabularRegressor, Tanh, TrainingResult, load, save
+from vecprop.files.checkpoint import store as pace
 from vecprop.tables.ensemble import stages as module
 from vecprop.tables.ensemble.ensemble import INTERRUPTED, results_of
 from vecprop.tables.ensemble.stages import SEQUENCE, Growing, Schedule, Stage
+from vecprop.train.compiled.training_loop import CompiledCohort
 
 FEW: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 8, "max_iter": 12, "random_state": 0}
 R = np.random.default_rng(5)
@@ -52,6 +55,14 @@ def clock(monkeypatch, seconds):
     """Let time pass at each look at the clock."""
     times = (seconds * number for number in count())
     monkeypatch.setattr(module, "perf_counter", lambda: next(times))
+
+
+def frozen(monkeypatch):
+    """Let time be what a list holds, and the work of fits be a number."""
+    now = [0.0]
+    monkeypatch.setattr(module, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(module, "_work", lambda fits: fits)
+    return now
 
 
 def test_more_stages_predict_unseen_rows_no_worse(both):
@@ -124,9 +135,7 @@ def test_a_budget_only_decides_how_many_stages_there_are(both, monkeypatch):
 
 @pytest.mark.parametrize(("budget", "stages"), [(0.5, 1), (19.0, 1), (21.0, 2), (41.0, 6), (10.0**9, 16)])
 def test_a_stage_begins_only_if_it_is_likely_to_end_in_time(monkeypatch, budget, stages):
-    now = [0.0]
-    monkeypatch.setattr(module, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(module, "_work", lambda fits: fits)
+    now = frozen(monkeypatch)
     schedule: Any = Schedule(None, budget, None)
     now[0] += 10
     schedule.end_stage(2, 0.5)  # five seconds for a work of one
@@ -140,9 +149,7 @@ def test_a_stage_begins_only_if_it_is_likely_to_end_in_time(monkeypatch, budget,
 
 
 def test_what_follows_the_stages_is_to_end_in_time_too(monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr(module, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(module, "_work", lambda fits: fits)
+    now = frozen(monkeypatch)
     schedules: list[Any] = [Schedule(None, budget, None) for budget in (29.9, 30.1)]
     now[0] += 10
     for schedule in schedules:
@@ -206,9 +213,10 @@ def test_models_of_several_stages_are_kept_and_trained_anew(both, tmp_path):
         np.testing.assert_array_equal(predicted(other), predicted(more))
     anew = more.refitted(X, y)
     assert (anew.stages_, stages_of(anew)) == (7, stages_of(more))
-    assert [view.share for view in anew.ensemble_.views] == [view.share for view in more.ensemble_.views]
     for own, before in zip(anew.ensemble_.views, more.ensemble_.views, strict=True):
         assert (own.network, own.thetas.shape) == (before.network, before.thetas.shape)
+        assert (own.share, own.inverse_temperature) == (before.share, before.inverse_temperature)
+        assert (own.thetas != before.thetas).any()
 
 
 @pytest.mark.parametrize(
@@ -231,3 +239,101 @@ def test_groups_times_and_weights_hold_for_all_stages(argument: Any):
     model = TabularRegressor(**FEW, stages=3).fit(X, NUMBERS, sample_weight=weight, **argument)
     assert np.isnan(model.out_of_fold_[weight == 0]).all()
     assert np.isfinite(predicted(model)).all()
+
+
+@pytest.fixture
+def kept_often(monkeypatch):
+    monkeypatch.setattr(pace, "SHARE", np.inf)
+
+
+def assert_same(one, whole):
+    assert one.stages_ == whole.stages_
+    assert one.validation_loss_ == whole.validation_loss_
+    assert one.loss_curves_ == whole.loss_curves_
+    assert one.validation_loss_curves_ == whole.validation_loss_curves_
+    np.testing.assert_array_equal(one.out_of_fold_, whole.out_of_fold_)
+    for own, of in zip(one.ensembles, whole.ensembles, strict=True):
+        for view, of_whole in zip(own.views, of.views, strict=True):
+            assert (view.view, view.stage, view.share) == (of_whole.view, of_whole.stage, of_whole.share)
+            np.testing.assert_array_equal(view.thetas, of_whole.thetas)
+
+
+@pytest.mark.parametrize(
+    ("model", "y"),
+    [
+        (TabularClassifier(**FEW, stages=3), CLASSES),
+        pytest.param(
+            TabularRegressor(**FEW, stages=2, loss="quantile", quantile=(0.1, 0.5, 0.9)),
+            NUMBERS,
+            marks=pytest.mark.long,
+        ),
+    ],
+    ids=["classes", "quantiles"],
+)
+def test_a_fit_that_is_killed_anywhere_goes_on_to_the_bit(model, y, tmp_path, kept_often, monkeypatch):
+    whole = unfitted(model).fit(X, y)
+    kept = unfitted(model, checkpoint=Checkpoint(tmp_path / "folder", every=0))
+    for kill in (1, 1, 0, 1):  # in the first stage, then as the second begins, as its networks are kept, in the third
+        with monkeypatch.context() as patch:
+            kill_at(patch, kill)
+            try:
+                unfitted(kept).fit(X, y)
+            except Killed:
+                continue
+            assert model.stages < 3
+    assert_same(kept.fit(X, y), whole)
+    monkeypatch.setattr(CompiledCohort, "run", lambda cohorts, monitor: pytest.fail("it is trained"))
+    assert_same(unfitted(kept).fit(X, y), whole)
+    save(kept, tmp_path / "model.npz")
+    assert load(tmp_path / "model.npz").checkpoint is None
+
+
+def test_a_model_that_is_trained_anew_is_kept_too(tmp_path, kept_often, monkeypatch):
+    kept: Any = TabularRegressor(**FEW, checkpoint=Checkpoint(tmp_path, every=0)).fit(X, NUMBERS)
+    whole = unfitted(kept, checkpoint=None).fit(X, NUMBERS).refitted(X, NUMBERS)
+    with monkeypatch.context() as patch:
+        kill_at(patch, 1)
+        with pytest.raises(Killed):
+            kept.refitted(X, NUMBERS)
+    np.testing.assert_array_equal(kept.refitted(X, NUMBERS).predict(X), whole.predict(X))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["anew", "stage-1"]
+
+
+def test_a_budget_counts_the_seconds_before_and_ends_stages_that_were_begun(tmp_path, kept_often, monkeypatch):
+    clock(monkeypatch, 0.01)
+    kept: Any = TabularRegressor(**FEW, budget=1e9, checkpoint=Checkpoint(tmp_path, every=0))
+    monkeypatch.setattr(module, "MOST_STAGES", 4)
+    with monkeypatch.context() as patch:
+        kill_at(patch, 5)  # the networks of the third stage
+        with pytest.raises(Killed):
+            unfitted(kept).fit(X, NUMBERS)
+    again = unfitted(kept, budget=1e-9).fit(X, NUMBERS)
+    assert again.stages_ == 3
+    assert_same(again, unfitted(kept, checkpoint=None, budget=None, stages=3).fit(X, NUMBERS))
+    schedule = module.Schedule(None, 9.0, None, Checkpoint(tmp_path))
+    schedule.checkpoint.seconds = 5.0
+    assert schedule.seconds > 5
+
+
+@pytest.mark.parametrize(
+    ("changed", "y", "named"),
+    [
+        ({}, NUMBERS**3, "its T differs"),
+        ({"random_state": 1}, NUMBERS, "its .*seed and its start differ"),
+        ({"dropout": 0.5}, NUMBERS, "its network differs"),
+        ({"learning_rate_init": 0.02}, NUMBERS, "its optimizer differs"),
+    ],
+    ids=["target", "seed", "network", "optimizer"],
+)
+def test_the_folder_of_another_fit_is_refused(changed, y, named, tmp_path):
+    kept: Any = TabularRegressor(**FEW, checkpoint=Checkpoint(tmp_path / "folder")).fit(X, NUMBERS)
+    with pytest.raises(ValueError, match=f"stage-1 is the checkpoint of another run: {named}"):
+        unfitted(kept, **changed).fit(X, y)
+
+
+def test_what_cannot_be_kept_is_said_before_training(tmp_path):
+    with pytest.raises(ValueError, match="random_state is None, so that each call of fit trains other networks"):
+        TabularRegressor(checkpoint=Checkpoint(tmp_path)).fit(X, NUMBERS)
+    with pytest.raises(ValueError, match="The 'checkpoint' parameter"):
+        TabularRegressor(random_state=0, checkpoint="folder").fit(X, NUMBERS)
+    assert not list(tmp_path.iterdir())

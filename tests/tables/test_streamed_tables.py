@@ -113,19 +113,14 @@ def test_a_wrong_weight_is_named_by_its_part_and_the_row_in_it(frame, tmp_path, 
 
 
 @pytest.mark.long
-def test_bits_do_not_depend_on_threads_nor_on_files(frame, folder, little, tmp_path):
+def test_bits_do_not_depend_on_threads_nor_on_files(folder, little, tmp_path):
     thetas = []
     for threads in (1, 2):
         with at_most_threads(threads):
             thetas.append(TabularClassifier("y", **OF_CLASSES).fit(folder, memory="1GB").ensemble_.theta)
-    frame.to_parquet(
-        tmp_path / "one.parquet", row_group_size=700
-    )  # of 3,000 rows, a file has four parts and one of 200
     assert np.array_equal(*thetas)
-    files = [pd.read_parquet(path) for path in sorted(folder.iterdir())]
-    for number, rows in enumerate(files):
-        rows.to_parquet(tmp_path / f"{number}.parquet", row_group_size=700, compression="zstd")
-    (tmp_path / "one.parquet").unlink()
+    for path in folder.iterdir():
+        pd.read_parquet(path).to_parquet(tmp_path / path.name, row_group_size=700, compression="zstd")
     again = TabularClassifier("y", **OF_CLASSES).fit(sorted(tmp_path.iterdir()), memory="1GB")
     assert np.array_equal(thetas[0], again.ensemble_.theta)
 
@@ -147,10 +142,14 @@ def test_a_folder_that_fits_is_read_as_a_frame(frame, folder):
     ],
 )
 def test_what_a_fit_of_rows_takes_blocks_take_too(frame, folder, little, setting, settings):
-    columns = {name: "ignore" for name in (*IGNORED, "v") if name not in setting.values()}
-    model = TabularClassifier("y", **OF_CLASSES | settings | {"columns": columns}).fit(folder, memory="1GB", **setting)
+    of_classes = OF_CLASSES | settings | {"columns": ignored(setting)}
+    model = TabularClassifier("y", **of_classes).fit(folder, memory="1GB", **setting)
     assert model.score(frame[frame["y"].notna()]) > 0.9
     assert model.encoder_.dropped.keys() >= {"number", *(setting.values() if "time" not in setting else ())}
+
+
+def ignored(setting):
+    return {name: "ignore" for name in (*IGNORED, "v") if name not in setting.values()}
 
 
 def stages_of(model):
@@ -212,14 +211,6 @@ def streamed(folder, roles) -> Any:
     return Streamed.of(folder, roles, lambda: 0, "1GB", TabularRegressor().asked)
 
 
-def prepared(table, **settings: Any) -> Any:
-    columns = {name: kind for name, kind in OF_NUMBERS["columns"].items() if name != table.roles.time}
-    of_numbers: dict[str, Any] = OF_NUMBERS | {"columns": columns} | settings
-    model = TabularRegressor("v", **of_numbers)
-    fit = model.plan(table).fit
-    return fit
-
-
 def thetas_of(fit):
     members = [replace(member, early_stopping=None, validation_rows=None) for member in fit.members()]
     views: list[Any] = [view.view for view in fit.views]
@@ -234,7 +225,8 @@ def thetas_of(fit):
     ],
 )
 def test_no_member_is_trained_on_rows_of_its_fold(folder, roles, little):
-    fit = prepared(streamed(folder, roles))
+    columns = {name: kind for name, kind in OF_NUMBERS["columns"].items() if name != roles.time}
+    fit = TabularRegressor("v", **OF_NUMBERS | {"columns": columns}).plan(streamed(folder, roles)).fit
     before = thetas_of(fit)
     stream, encoded = fit.stream, fit.stream.encoded
     numbers = iter(())
@@ -246,13 +238,13 @@ def test_no_member_is_trained_on_rows_of_its_fold(folder, roles, little):
         T[~np.isin(own, (-1, 0)) if roles.time else own == 0] += 100
         return T, weight
 
-    starts = np.concatenate([[0], np.cumsum(stream.sizes)])
+    ends = np.cumsum(stream.sizes)
     spoiling = replace(stream, encoded=spoiled)
     read = spoiling.batches
 
     def batches(number, views):
         nonlocal numbers
-        numbers = iter([np.arange(int(starts[number]), int(starts[number + 1]))])
+        numbers = iter([np.arange(ends[number] - stream.sizes[number], ends[number])])
         return read(number, views)
 
     vars(spoiling)["batches"] = batches
@@ -265,12 +257,7 @@ def test_no_member_is_trained_on_rows_of_its_fold(folder, roles, little):
 def test_the_sample_knows_its_folds(frame, folder, little):
     table = streamed(folder, Roles("v", group="person"))
     fold = table.folds(4).of(table.numbers)
-    assert (
-        table.frame.groupby("person")
-        .apply(lambda rows: len(set(fold[table.frame.index.get_indexer(rows.index)])))
-        .max()
-        == 1
-    )
+    assert pd.Series(fold).groupby(table.frame["person"].to_numpy()).nunique().max() == 1
     known = frame[frame["v"].notna()].reset_index(drop=True)
     assert known["a"][table.numbers].tolist() == table.frame["a"].tolist()
 
@@ -286,8 +273,7 @@ def test_a_fit_that_is_cut_off_after_any_window_goes_on_to_the_bit(
 ):
     monkeypatch.setattr("vecprop.files.checkpoint.store.SHARE", np.inf)
     monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # so that all stages are kept
-    columns = {name: "ignore" for name in (*IGNORED, "v") if name not in setting.values()}
-    settings = OF_CLASSES | {"columns": columns, "stages": stages}
+    settings = OF_CLASSES | {"columns": ignored(setting), "stages": stages}
     whole = TabularClassifier("y", **settings).fit(folder, memory="1GB", **setting)
     crashes = iter([2, 1, 3, 5, 4, *range(2, 99)])
 
@@ -313,14 +299,14 @@ def test_a_fit_that_is_cut_off_after_any_window_goes_on_to_the_bit(
 
 
 def test_settings_are_names_of_columns(frame, folder, little):
-    with pytest.raises(TableError, match="so that sample_weight must be the name of a column"):
-        TabularClassifier("y").fit(folder, sample_weight=np.ones(ROWS), memory="1GB")
-    with pytest.raises(TableError, match="so that target must be the name"):
-        TabularClassifier().fit(folder, y=frame["y"], memory="1GB")
-    with pytest.raises(TableError, match=r"In .*0.parquet, row group 0: Column 'v', the weights, has .* no weights"):
-        TabularClassifier("y").fit(folder, sample_weight="v", memory="1GB")
-    with pytest.raises(TableError, match="has no column 'z'"):
-        TabularClassifier("y").fit(folder, time="z", memory="1GB")
+    for given, said in (
+        ({"sample_weight": np.ones(ROWS)}, "so that sample_weight must be the name of a column"),
+        ({"y": frame["y"]}, "so that target must be the name"),
+        ({"sample_weight": "v"}, r"In .*0.parquet, row group 0: Column 'v', the weights, has .* no weights"),
+        ({"time": "z"}, "has no column 'z'"),
+    ):
+        with pytest.raises(TableError, match=said):
+            TabularClassifier("y").fit(folder, memory="1GB", **given)
 
 
 def test_text_that_is_larger_than_memory_names_the_command(tmp_path, little):

@@ -1,5 +1,6 @@
-"""Weights of classes, thresholds, predictions out of fold, and models that are trained anew on all rows."""
+"""Positive classes, thresholds, weights of classes, predictions out of fold, and models that are trained anew."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,13 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from models import fresh
 from vecprop import TableError, TabularClassifier, TabularRegressor, load, save
-from vecprop.export import to_numpy
-from vecprop.tables.ensemble.calibration import ThresholdRule
+from vecprop.export import to_numpy, to_onnx
+from vecprop.tables.ensemble.calibration import ThresholdRule, positive_index
+from vecprop.tables.explaining.contributions import dependences
 from vecprop.tables.explaining.importance import worst_rows
 
-FEW: dict[str, Any] = {
-    "n_members": 3,
-    "hidden_layer_sizes": 8,
-    "max_iter": 8,
-    "learning_rate_init": 0.05,
-    "random_state": 0,
-}
+FEW: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 8, "max_iter": 8, "random_state": 0}
+FEW |= {"learning_rate_init": 0.05}
 
 
 def rare(rows, seed):
@@ -77,18 +74,13 @@ def test_thresholds_that_are_none_are_refused(threshold):
         TabularClassifier("y", threshold=threshold).fit(TABLE)
 
 
-def test_a_threshold_is_chosen_on_rows_that_networks_have_not_seen(classifier, tmp_path):
+def test_a_threshold_is_chosen_on_rows_that_networks_have_not_seen(classifier):
     P, is_rare = classifier.out_of_fold_, TABLE["y"].to_numpy() == "yes"
     assert classifier.threshold_ == ThresholdRule("f1").best(P[:, 1], is_rare, np.ones(300))
     assert 0 < classifier.threshold_ < 0.5
     predicted = classifier.predict_proba(TABLE)[:, 1] > classifier.threshold_
     np.testing.assert_array_equal(classifier.predict(TABLE) == "yes", predicted)
     assert predicted.sum() > (classifier.predict_proba(TABLE)[:, 1] > 0.5).sum()
-    save(classifier, tmp_path / "model.npz")
-    again = load(tmp_path / "model.npz")
-    assert (again.threshold, again.threshold_) == ("f1", classifier.threshold_)
-    np.testing.assert_array_equal(again.predict(TABLE), classifier.predict(TABLE))
-    assert not hasattr(again, "out_of_fold_")
 
 
 def test_a_threshold_is_not_chosen_without_rows_of_both_classes():
@@ -103,27 +95,6 @@ def test_a_threshold_of_an_earlier_fit_is_forgotten():
     model = TabularClassifier("y", **FEW, threshold=0.9).fit(TABLE)
     assert model.threshold_ == 0.9
     assert not hasattr(model.set_params(threshold=None).fit(TABLE), "threshold_")
-
-
-def test_exports_decide_by_the_threshold(classifier):
-    names: dict[str, Any] = {}
-    exec(to_numpy(classifier), names)
-    np.testing.assert_array_equal(names["predict"](TABLE), classifier.predict(TABLE))
-
-
-def test_a_graph_decides_by_the_threshold(classifier):
-    runtime = pytest.importorskip("onnxruntime")
-    from vecprop.export import to_onnx
-
-    session = runtime.InferenceSession(to_onnx(classifier).SerializeToString())
-    label, P = session.run(None, {"x": TABLE[["x"]].to_numpy(np.float32)})
-    np.testing.assert_array_equal(label == "yes", P[:, 1] > np.float32(classifier.threshold_))
-    assert (label == classifier.predict(TABLE)).mean() > 0.99
-
-
-def test_a_threshold_is_between_two_classes():
-    with pytest.raises(TableError, match="has 3 classes, but a threshold is between two"):
-        TabularClassifier("y", **FEW, threshold=0.3).fit(TABLE.assign(y=np.arange(300) % 3))
 
 
 def test_weights_of_classes_are_weights_of_their_rows():
@@ -210,12 +181,6 @@ def test_a_model_that_is_trained_anew_has_the_same_columns(regressor, together):
     )
 
 
-def test_quantiles_are_trained_anew_too(regressor):
-    model = fresh(regressor, loss="quantile", quantile=(0.1, 0.5, 0.9)).fit(TABLE[["x", "z"]])
-    low, high = model.refitted(TABLE[["x", "z"]]).predict_interval(TABLE, 0.8).T
-    assert (low < high).all()
-
-
 def test_an_interrupted_training_anew_is_no_model(regressor):
     model = fresh(regressor).fit(TABLE[["x", "z"]])
     model.validation_loss_curves_ = [list(range(100_000, 0, -1))] * 6
@@ -236,3 +201,133 @@ def test_the_worst_rows_are_predicted_by_the_threshold(classifier):
     P = np.array([[1 - p, p]] * 2)
     (worst,) = worst_rows(classifier, TABLE.index[:2], np.array([0, 1]), P, count=1)
     assert (worst.truth, worst.predicted) == ("yes", "yes")
+
+
+RNG = np.random.default_rng(0)
+X = pd.DataFrame({"x": RNG.normal(size=300)})
+IS_FRAUD = (X["x"] + RNG.normal(size=300) > 1.8).to_numpy()
+Y = pd.Series(np.where(IS_FRAUD, "fraud", "ok"))
+
+
+@pytest.fixture(scope="module")
+def fraud():
+    return TabularClassifier(**FEW, threshold="f1").fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("classes", "counts", "expected"),
+    [
+        (["fraud", "ok"], [3, 90], "fraud"),
+        (["fraud", "ok"], [90, 3], "ok"),
+        (["a", "b"], [5, 5], "b"),
+        (["Yes", "no"], [90, 3], "Yes"),
+        (["N", "Y"], [3, 90], "Y"),
+        ([0, 1], [3, 90], 1),
+        ([1, 2], [90, 3], 1),
+        ([False, True], [3, 90], True),
+        (["1", "yes"], [90, 3], "yes"),  # both would do: the rarer one
+    ],
+)
+def test_the_default_is_yes_or_the_rarer_class(classes, counts, expected):
+    assert classes[positive_index(np.array(classes), counts)] == expected
+
+
+@pytest.mark.parametrize(
+    ("classes", "asked"), [(["a", "b"], "a"), ([0, 1], 0), ([0.0, 1.0], "0"), ([False, True], "false")]
+)
+def test_a_class_is_named_by_its_value_or_text(classes, asked):
+    assert positive_index(np.array(classes), [3, 90], asked) == 0
+
+
+def test_names_that_no_class_or_not_two_have_are_refused():
+    with pytest.raises(
+        TableError, match=r"has the classes 'fraud' and 'ok', but positive is 'scam': give one of the two"
+    ):
+        TabularClassifier(**FEW, positive="scam").fit(X, Y)
+    for setting, said in (("positive", "a positive class is one of"), ("threshold", "a threshold is between")):
+        with pytest.raises(TableError, match=f"has 3 classes, but {said} two: leave {setting} out"):
+            TabularClassifier(**FEW, **{setting: 0.5}).fit(X, np.arange(300) % 3)
+    three = TabularClassifier(**FEW).fit(X, np.arange(300) % 3)
+    assert not hasattr(three, "positive_")
+
+
+def test_thresholds_are_on_the_positive_class(fraud, tmp_path):
+    assert fraud.positive_ == "fraud"
+    P = fraud.out_of_fold_[:, 0]
+    assert fraud.threshold_ == ThresholdRule("f1").best(P, IS_FRAUD, np.ones(300))
+    predicted = fraud.predict(X)
+    np.testing.assert_array_equal(predicted == "fraud", fraud.predict_proba(X)[:, 0] > fraud.threshold_)
+    assert f1_score(IS_FRAUD, predicted == "fraud") > 0.3
+    save(fraud, tmp_path / "model.npz")
+    again = load(tmp_path / "model.npz")
+    assert (again.positive_, again.threshold, again.threshold_) == ("fraud", "f1", fraud.threshold_)
+    assert not hasattr(again, "out_of_fold_")
+    np.testing.assert_array_equal(again.predict(X), predicted)
+    names: dict[str, Any] = {}
+    exec(to_numpy(fraud), names)
+    np.testing.assert_array_equal(names["predict"](X), predicted)
+    assert dependences(fraud, X, ["x"])[0].output == "probability of 'fraud'"
+
+
+def test_a_graph_decides_by_the_positive_class(fraud):
+    runtime = pytest.importorskip("onnxruntime")
+    session = runtime.InferenceSession(to_onnx(fraud).SerializeToString())
+    label, P = session.run(None, {"x": X[["x"]].to_numpy(np.float32)})
+    np.testing.assert_array_equal(label == "fraud", P[:, 0] > np.float32(fraud.threshold_))
+
+
+def test_costs_are_those_of_the_positive_class():
+    costs = {}
+    for positive in ("fraud", "ok"):
+        found = TabularClassifier(**FEW, threshold="cost:20,1", positive=positive).fit(X, Y)
+        costs[positive] = (found.predict(X) == "fraud").mean()
+    assert costs["fraud"] > 0.2 > 0.05 > costs["ok"]
+
+
+def test_a_model_of_an_earlier_version_has_the_second_class(tmp_path):
+    before = TabularClassifier(**FEW, threshold=0.3).fit(X, Y)
+    del before._positive
+    save(before, tmp_path / "old.npz")
+    again = load(tmp_path / "old.npz")
+    assert again.positive_ == "ok"
+    np.testing.assert_array_equal(again.predict(X) == "ok", again.predict_proba(X)[:, 1] > 0.3)
+
+
+def test_a_model_that_is_trained_anew_keeps_the_class():
+    few = TabularClassifier(**FEW, threshold="f1").fit(X[:200], Y[:200])
+    more = np.append(Y[:200], ["fraud"] * 200)
+    assert few.refitted(pd.concat([X[:200], X[:200]]), more).positive_ == "fraud"
+
+
+@pytest.mark.parametrize(
+    "values", [(True, False, None), (1, 0, None), (True, False), (True, False, float("nan"))], ids=str
+)
+def test_classes_may_be_objects_of_which_some_are_missing(values):
+    y = np.array([values[i % len(values)] for i in range(300)], dtype=object)
+    found = TabularClassifier(**FEW).fit(X, y)
+    assert found.classes_.tolist() == [0, 1]
+    assert found.positive_ == 1
+    known = pd.Series(y).notna().to_numpy()
+    assert ("rows have no target and are left out" in " ".join(found.notes_)) == (not known.all())
+    assert 0 <= found.score(X[known], y[known]) <= 1
+
+
+@pytest.mark.parametrize(
+    ("y", "said"),
+    [
+        ([1, "a"], "has values of the type int and str, such as 1 .*: make all of them text"),
+        ([b"x", b"y"], "has values of the type bytes"),
+        ([0.5, 1.25], r"has numbers such as 0.5, not classes .*: use TabularRegressor \(--task regression\)"),
+    ],
+)
+def test_values_that_are_not_classes_are_named(y, said):
+    with pytest.raises(TableError, match=said):
+        TabularClassifier(**FEW).fit(X, np.array(y * 150, dtype=object if y[0] != 0.5 else float))
+
+
+def test_nearly_as_many_classes_as_rows_raise_a_warning():
+    with pytest.warns(UserWarning, match=r"has 300 classes in 300 rows.*use TabularRegressor \(--task regression\)"):
+        TabularClassifier(n_members=2, max_iter=1, random_state=0).fit(X, np.arange(300))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        TabularClassifier(n_members=2, max_iter=1, random_state=0).fit(X, np.arange(300) % 20)

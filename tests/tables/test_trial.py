@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
 from vecprop import Dense, TabularClassifier, TabularRegressor, TrainingResult, load, save, train_population
 from vecprop.core.rows.selection import Selection
@@ -36,8 +37,8 @@ def large(several, monkeypatch):
     monkeypatch.setattr(SharedSettings, "training", lambda model, rows: replace(training(model, rows), epochs=10))
 
 
-def prepared(model: Any) -> Any:
-    return model.plan(X, CLASSES)
+def prepared(**settings: Any) -> Any:
+    return TabularClassifier(**FEW | settings).plan(X, CLASSES)
 
 
 def planned(monkeypatch, *losses):
@@ -58,8 +59,7 @@ def kinds(views: Any) -> list[Any]:
 
 def test_small_tables_and_regressors_have_no_trial(monkeypatch):
     planned(monkeypatch)
-    model = TabularClassifier(**FEW)
-    plan = prepared(model)
+    plan = prepared()
     assert with_views_that_pay(plan) is plan.fit
     assert kinds(plan.fit.views) == [PIECES, USUAL]
     assert [len(TabularClassifier().first_stages(rows)) for rows in (2499, 2500)] == [2, 3]
@@ -79,8 +79,7 @@ def test_small_tables_and_regressors_have_no_trial(monkeypatch):
 )
 def test_other_views_are_chosen_where_they_are_clearly_better(several, monkeypatch, losses, chosen):
     planned(monkeypatch, *losses)
-    model = TabularClassifier(**FEW)
-    plan = prepared(model)
+    plan = prepared()
     found = with_views_that_pay(plan)
     assert kinds(found.views) == chosen
     assert len(found.left_out) == 1
@@ -89,19 +88,17 @@ def test_other_views_are_chosen_where_they_are_clearly_better(several, monkeypat
 
 def test_of_large_tables_a_view_may_be_alone_and_is_trained_longer(large, monkeypatch):
     planned(monkeypatch, 1.0, 1.0, 0.9)
-    model = TabularClassifier(n_members=2, random_state=0)
-    plan = prepared(model)
+    plan = prepared(max_iter="auto")
     usual = plan.fit.views[1].training
     found = with_views_that_pay(plan)
     assert [(view.view, view.training) for view in found.views] == [("standardised", replace(usual, epochs=20))]
     assert usual.epochs == 10
-    model.set_params(max_iter=10)
+    plan.model.set_params(max_iter=10)
     assert len(with_views_that_pay(plan).views) == 2
 
 
 def test_a_trial_is_a_short_training_without_the_last_fold(several):
-    model = TabularClassifier(**FEW)
-    plan = prepared(model)
+    plan = prepared()
     for view, tried in zip(plan.fit.views, trial._trials(plan, plan.fit.views), strict=True):
         assert tried is not None
         ((networks,), (((own, predicted),),)) = tried
@@ -115,8 +112,7 @@ def test_a_trial_is_a_short_training_without_the_last_fold(several):
 
 
 def test_a_view_that_diverges_is_not_chosen(several, monkeypatch):
-    model = TabularClassifier(**FEW)
-    plan = prepared(model)
+    plan = prepared()
     pieces, usual, wide = plan.fit.views
     trials = trial._trials(plan, plan.fit.views)
     monkeypatch.setattr(trial, "_trials", lambda *_: [trials[0], None, trials[2]])
@@ -125,8 +121,7 @@ def test_a_view_that_diverges_is_not_chosen(several, monkeypatch):
 
 
 def test_a_trial_that_is_interrupted_ends_the_fit(several, monkeypatch):
-    model = TabularClassifier(**FEW)
-    plan = prepared(model)
+    plan = prepared()
     train = trial.results_of
     monkeypatch.setattr(
         trial,
@@ -190,17 +185,14 @@ def test_models_of_chosen_views_are_kept_and_refitted(chosen, tmp_path):
     assert [view.stage for view in again.ensemble_.views] == [view.stage for view in chosen.ensemble_.views]
 
 
-def test_wide_networks_are_chosen_where_they_predict_better(monkeypatch):
-    monkeypatch.setattr(settings, "SEVERAL_ROWS", 100)
-    model = TabularClassifier(n_members=2, hidden_layer_sizes=2, random_state=0)
+def test_wide_networks_are_chosen_where_they_predict_better(several, monkeypatch):
     centers = 3 * R.normal(size=(9, 3))
     of_class = R.integers(0, 9, 600)
     table = centers[of_class] + R.normal(size=(600, 3))
-    fitted = model.fit(table, of_class)
+    fitted = TabularClassifier(n_members=2, hidden_layer_sizes=2, random_state=0).fit(table, of_class)
     assert kinds(fitted.ensemble_.views)[1] == ("standardised", [4])
-    usual = TabularClassifier(n_members=2, hidden_layer_sizes=2, random_state=0)
     monkeypatch.setattr(settings, "SEVERAL_ROWS", 1000)
-    assert fitted.validation_loss_ < usual.fit(table, of_class).validation_loss_
+    assert fitted.validation_loss_ < clone(fitted).fit(table, of_class).validation_loss_
 
 
 @pytest.mark.parametrize("are_steps", [False, True])

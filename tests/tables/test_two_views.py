@@ -1,4 +1,4 @@
-"""A model is two views of a table: their inputs, shares and temperatures, which come from rows not seen."""
+"""A model is two views of a table: their inputs, shares and temperatures, and predictions of rows not seen."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,22 +7,37 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import kurtosis, rankdata
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, roc_auc_score
 
-from vecprop import ELU, Dense, ReLU, SiLU, TabularClassifier, TabularRegressor, Tanh, load, save
+from sampled import sampled
+from vecprop import (
+    ELU,
+    Dense,
+    ReLU,
+    SiLU,
+    SoftmaxCrossEntropy,
+    SquaredError,
+    TabularClassifier,
+    TabularRegressor,
+    Tanh,
+    load,
+    save,
+)
 from vecprop.tables import table_model
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.ensemble.calibration import ROWS_OF_ITS_OWN, best_shares
-from vecprop.tables.ensemble.ensemble import Ensemble, Fit, results_of, temperature_scaled
+from vecprop.tables.ensemble.ensemble import (
+    Ensemble,
+    Fit,
+    TrainingRows,
+    at_epochs_of_others,
+    results_of,
+    temperature_scaled,
+)
 from vecprop.tables.ensemble.stages import Growing
 
-FEW: dict[str, Any] = {
-    "n_members": 3,
-    "hidden_layer_sizes": (8,),
-    "max_iter": 40,
-    "learning_rate_init": 0.03,
-    "random_state": 0,
-}
+FEW: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": (8,), "max_iter": 40, "random_state": 0}
+FEW |= {"learning_rate_init": 0.03}
 r = np.random.default_rng(0)
 x = r.normal(size=240)
 TABLE = pd.DataFrame({"x": np.where(r.random(240) < 0.1, np.nan, x), "town": r.choice(["Oslo", "Rome"], 240)})
@@ -115,12 +130,12 @@ def test_predictions_by_hand(regressor):
 
 def test_no_other_shares_are_better_on_rows_not_seen(classifier, regressor):
     for model, target in ((classifier, CLASSES), (regressor, Y)):
-        found = [out_of_fold(model, target, move) for move in (-0.2, -0.02, 0.0, 0.02, 0.2)]
+        found = [loss_out_of_fold(model, target, move) for move in (-0.2, -0.02, 0.0, 0.02, 0.2)]
         assert found[2] <= min(found) * (1 + 1e-5), found
         assert max(found) > found[2] * 1.002, found
 
 
-def out_of_fold(model, target, move):
+def loss_out_of_fold(model, target, move):
     """Return the loss of out-of-fold predictions, with a share of the standardised view that is moved."""
     fit = model.plan(TABLE, target).fit
     (results,) = results_of([fit], None)
@@ -155,22 +170,6 @@ def test_one_view_alone_is_an_ensemble_of_its_networks(regressor):
     alone = Ensemble([replace(view, share=1.0)])
     inputs = regressor.encoder_(TABLE)
     np.testing.assert_allclose(np.stack(list(alone.each(inputs))), of_view(regressor, view), rtol=1e-5, atol=1e-6)
-
-
-def test_views_are_kept_in_files(classifier, regressor, tmp_path):
-    quantiles = TabularRegressor(**FEW, loss="quantile", quantile=(0.1, 0.5, 0.9)).fit(TABLE, Y)
-    for model in (classifier, regressor, quantiles):
-        save(model, tmp_path / "model.npz")
-        again = load(tmp_path / "model.npz")
-        np.testing.assert_array_equal(again.predict(TABLE), model.predict(TABLE))
-        assert [view.share for view in again.ensemble_.views] == [view.share for view in model.ensemble_.views]
-
-
-def test_a_model_trained_anew_keeps_shares_and_temperatures(classifier):
-    again = classifier.refitted(TABLE, CLASSES)
-    for old, new in zip(classifier.ensemble_.views, again.ensemble_.views, strict=True):
-        assert (new.share, new.inverse_temperature) == (old.share, old.inverse_temperature)
-        assert (new.thetas != old.thetas).any()
 
 
 def results_with(fit: Fit, without: set[int], reason: str, members=()):
@@ -214,14 +213,89 @@ def test_a_model_of_which_one_view_was_trained_works_and_is_trained_anew(classif
     assert [view.view for view in model.refitted(TABLE, CLASSES).ensemble_.views] == ["pieces"]
 
 
-@pytest.mark.parametrize(
-    ("reason", "error", "told"),
-    [("interrupted", KeyboardInterrupt, None), ("diverged", ValueError, "lower learning_rate_init")],
-)
-def test_a_training_anew_without_one_view_is_no_model(classifier, monkeypatch, reason, error, told):
+def test_a_training_anew_without_one_view_is_no_model(classifier, monkeypatch):
     def without_second_view(fits, _, checkpoint, workers, members):
-        return [results_with(fits[0], {3, 4, 5}, reason, members)]
+        return [results_with(fits[0], {3, 4, 5}, "diverged", members)]
 
     monkeypatch.setattr(table_model, "results_of", without_second_view)
-    with pytest.raises(error, match=told):
+    with pytest.raises(ValueError, match="lower learning_rate_init"):
         classifier.refitted(TABLE, CLASSES)
+
+
+OF_FOUR: dict[str, Any] = {"n_members": 4, "hidden_layer_sizes": (8,), "max_iter": 60}
+
+
+def numbers(rows, seed):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(rng.normal(size=(rows, 8))).add_prefix("x"), rng
+
+
+@pytest.mark.parametrize("rows", sampled([50, 150]))
+def test_random_labels_are_not_predictable(rows):
+    losses, areas = [], []
+    for seed in range(12):
+        X, rng = numbers(rows + 500, seed)
+        y = rng.integers(0, 2, len(X))
+        model = TabularClassifier(**OF_FOUR, random_state=seed).fit(X[:rows], y[:rows])
+        losses.append([model.validation_loss_, log_loss(y[rows:], model.predict_proba(X[rows:]))])
+        areas.append(roc_auc_score(y[:rows], model.out_of_fold_[:, 1]))
+        assert model.validation_loss_ == pytest.approx(log_loss(y[:rows], model.out_of_fold_))
+    seen, new = np.mean(losses, axis=0)
+    assert -0.03 < new - seen < 0.012
+    assert new < 0.72
+    assert np.mean(areas) < 0.53
+
+
+def test_intervals_of_few_rows_contain_nine_of_ten_targets():
+    covered = []
+    for seed in range(12):
+        X, rng = numbers(430, seed)
+        y = X["x0"] + rng.normal(size=len(X))
+        model = TabularRegressor(**OF_FOUR, random_state=seed).fit(X[:30], y[:30])
+        low, high = model.predict_interval(X[30:]).T
+        covered.append(((low <= y[30:]) & (y[30:] <= high)).mean())
+    assert 0.87 < np.mean(covered) < 0.95
+
+
+def test_each_row_is_predicted_after_the_epochs_of_the_other_networks():
+    # Three networks, each with one validation row of target 0: the squared errors are lowest after epochs 2, 1 and 0.
+    fold, T = np.array([0, 1, 2]), np.zeros((3, 1))
+    kept = [np.array([[[y]] for y in path]) for path in ([3.0, 2.0, 1.0], [4.0, 0.0, 5.0], [0.5, 6.0])]
+    found = at_epochs_of_others(kept, [fold[:1], fold[1:2], fold[2:]], SquaredError(), TrainingRows(T, None, fold))
+    assert [own.tolist() for own, _ in found] == [[0], [1], [2]]
+    # The first after epochs 1 and 0, the second after 0 and 2, the third after 2, which is its last epoch 1, and 1.
+    assert [predicted[0, :, 0].tolist() for _, predicted in found] == [[2.0, 3.0], [4.0, 5.0], [6.0, 6.0]]
+
+
+def test_rows_of_later_times_are_predicted_after_epochs_that_other_rows_choose():
+    # The first network is validated on rows 0 and 1, of two times, the second on row 1 alone.
+    fold, T = np.array([0, 1]), np.zeros((2, 1))
+    first = np.array([[[1.0], [5.0]], [[2.0], [0.0]]])  # row 0 is best before the first epoch, row 1 after it
+    second = np.array([[[7.0]], [[8.0]], [[0.0]]])
+    found = at_epochs_of_others(
+        [first, second], [np.array([0, 1]), np.array([1])], SquaredError(), TrainingRows(T, None, fold)
+    )
+    assert found[0][1][0, :, 0].tolist() == [2.0]  # the second network is best after 2 epochs, the first had but 1
+    assert found[0][1][1, :, 0].tolist() == [0.0]  # row 1 has no say, and no other network has another row: the last
+    assert found[1][1][0, :, 0].tolist() == [7.0]  # the first network by row 0 alone
+    rows = TrainingRows(T, np.array([0.0, 1.0]), fold)
+    weighed = at_epochs_of_others([first, second], [np.array([0, 1]), np.array([1])], SquaredError(), rows)
+    assert weighed[1][1][0, :, 0].tolist() == [0.0]  # no row with a weight chooses: the last
+
+
+def test_classes_choose_epochs_by_the_log_loss():
+    fold, T = np.array([0, 1]), np.eye(2)
+    kept = [np.array([[[0.5, 0.5]], [[0.9, 0.1]]]), np.array([[[0.6, 0.4]], [[0.8, 0.2]]])]
+    found = at_epochs_of_others(kept, [fold[:1], fold[1:]], SoftmaxCrossEntropy(), TrainingRows(T, None, fold))
+    assert found[0][1].tolist() == [[[0.5, 0.5]]]  # the second network is best before its first epoch
+    assert found[1][1].tolist() == [[[0.8, 0.2]]]
+
+
+def test_tables_whose_predictions_are_not_kept(monkeypatch):
+    X, rng = numbers(60, 0)
+    y = rng.integers(0, 2, 60)
+    kept = TabularClassifier(**OF_FOUR, random_state=0).fit(X, y)
+    monkeypatch.setattr("vecprop.tables.ensemble.ensemble.MOST_KEPT", 0)
+    alone = TabularClassifier(**OF_FOUR, random_state=0).fit(X, y)
+    assert (alone.ensemble_.theta == kept.ensemble_.theta).all()
+    assert alone.validation_loss_ < kept.validation_loss_
