@@ -244,9 +244,12 @@ def test_names_that_no_class_or_not_two_have_are_refused():
         TableError, match=r"has the classes 'fraud' and 'ok', but positive is 'scam': give one of the two"
     ):
         TabularClassifier(**FEW, positive="scam").fit(X, Y)
-    for setting, said in (("positive", "a positive class is one of"), ("threshold", "a threshold is between")):
-        with pytest.raises(TableError, match=f"has 3 classes, but {said} two: leave {setting} out"):
-            TabularClassifier(**FEW, **{setting: 0.5}).fit(X, np.arange(300) % 3)
+    for wrong, said in (
+        (TabularClassifier(**FEW, positive=1), "a positive class is one of two: leave positive out"),
+        (TabularClassifier(**FEW, threshold=0.5), "a threshold is between two: leave threshold out"),
+    ):
+        with pytest.raises(TableError, match=f"has 3 classes, but {said}"):
+            wrong.fit(X, np.arange(300) % 3)
     three = TabularClassifier(**FEW).fit(X, np.arange(300) % 3)
     assert not hasattr(three, "positive_")
 

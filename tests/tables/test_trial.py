@@ -189,10 +189,11 @@ def test_wide_networks_are_chosen_where_they_predict_better(several, monkeypatch
     centers = 3 * R.normal(size=(9, 3))
     of_class = R.integers(0, 9, 600)
     table = centers[of_class] + R.normal(size=(600, 3))
-    fitted = TabularClassifier(n_members=2, hidden_layer_sizes=2, random_state=0).fit(table, of_class)
+    fitted: Any = TabularClassifier(n_members=2, hidden_layer_sizes=2, random_state=0).fit(table, of_class)
     assert kinds(fitted.ensemble_.views)[1] == ("standardised", [4])
     monkeypatch.setattr(settings, "SEVERAL_ROWS", 1000)
-    assert fitted.validation_loss_ < clone(fitted).fit(table, of_class).validation_loss_
+    usual: Any = clone(fitted)
+    assert fitted.validation_loss_ < usual.fit(table, of_class).validation_loss_
 
 
 @pytest.mark.parametrize("are_steps", [False, True])

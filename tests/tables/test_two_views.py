@@ -172,7 +172,7 @@ def test_one_view_alone_is_an_ensemble_of_its_networks(regressor):
     np.testing.assert_allclose(np.stack(list(alone.each(inputs))), of_view(regressor, view), rtol=1e-5, atol=1e-6)
 
 
-def results_with(fit: Fit, without: set[int], reason: str, members=()):
+def results_with(fit: Fit, without: set[int], reason: Any, members=()):
     """Return the results of a fit's members, of which some have diverged or had not begun."""
     (results,) = results_of([fit], None, members=members)
     results = list(results)
