@@ -66,9 +66,9 @@ from .tables.error import TableError as TableError
 from .tables.reading.reading import read_table as read_table
 from .tables.regressor import TabularRegressor as TabularRegressor
 from .train.members import Member as Member
+from .train.members import TrainingResults as TrainingResults
 from .train.population import train_population as train_population
 from .train.progress import ProgressBar as ProgressBar
-from .train.results import TrainingResults as TrainingResults
 from .train.state import DivergenceError as DivergenceError
 from .train.state import History as History
 from .train.state import TrainingResult as TrainingResult

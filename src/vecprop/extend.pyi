@@ -2,8 +2,8 @@ from .core.counter_rng import RandomKey as RandomKey
 from .core.layers import Activation as Activation
 from .core.layers import Initializer as Initializer
 from .core.layers import Layer as Layer
-from .core.layout import Layout as Layout
-from .core.layout import Penalized as Penalized
+from .core.layers import Layout as Layout
+from .core.layers import Penalized as Penalized
 from .core.losses import ElementwiseLoss as ElementwiseLoss
 from .core.losses import Loss as Loss
 from .core.penalties import Penalty as Penalty

@@ -163,7 +163,7 @@ def test_more_rows_than_a_chunk():
 
 @pytest.mark.parametrize("rows", [2, 3, 100, 1000, 4097, 300_000])  # of 300,000 keys some share their first 32 bits
 def test_the_order_of_rows_is_that_of_the_permutation(rows):
-    from vecprop.compiled.fit import Epochs
+    from vecprop.compiled.fits import Epochs
 
     single = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
     batch = single.batch(np.zeros(2), np.ones((rows, 1)), np.zeros(rows))
@@ -288,7 +288,7 @@ def test_early_stopping_ends_several_threads_at_the_same_epoch(monkeypatch):
 
 @pytest.mark.parametrize("width", [3, 200])
 def test_rows_in_the_order_of_the_data_are_recognized_at_any_address(width):
-    from vecprop.compiled.fit import Epochs
+    from vecprop.compiled.fits import Epochs
 
     any_width = network(width=width)
     batch, found = any_width.batch(any_width.init(0), X[:60], T[:60]), []
@@ -360,7 +360,7 @@ def test_any_number_clips(clip):
 
 @pytest.mark.parametrize(("validation_rows", "most"), [(0, 50), (10**6, 30)])  # a step takes a microsecond at least
 def test_python_can_see_ctrl_c_every_twentieth_of_a_second(monkeypatch, validation_rows, most):
-    from vecprop.compiled.fit import Epochs
+    from vecprop.compiled.fits import Epochs
 
     def run(self, count, *arguments):
         counts.append(count)

@@ -17,10 +17,9 @@ from vecprop.files.checkpoint import results as kept_results
 from vecprop.files.model_file import container
 from vecprop.system import threads
 from vecprop.train.compiled.training_loop import CompiledCohort
-from vecprop.train.members import Data
+from vecprop.train.members import REASONS, Data
 from vecprop.train.population import bundles, local
 from vecprop.train.progress import Progress
-from vecprop.train.results import REASONS
 
 
 @pytest.fixture(autouse=True)

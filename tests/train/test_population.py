@@ -13,7 +13,7 @@ import pytest
 
 import vecprop as vp
 from alike_members import HALF, MEMBERS, TWICE, N, T, W, X, alone, assert_equal, member, network, t
-from vecprop.compiled import member_fits
+from vecprop.compiled import fits
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -264,11 +264,11 @@ def test_whole_numbers_of_numpy(kind):
 
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_that_comes_when_all_are_done_is_raised(monkeypatch):
-    def run(cohorts, look, run=member_fits.run):
+    def run(cohorts, look, run=fits.run):
         run(cohorts, look)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(member_fits, "run", run)
+    monkeypatch.setattr(fits, "run", run)
     with pytest.raises(KeyboardInterrupt):
         vp.train_population([member()], X, T)
 

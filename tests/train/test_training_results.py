@@ -86,7 +86,7 @@ def test_the_data_are_let_go():
 
 def test_a_fit_that_was_not_begun_has_no_loss(monkeypatch):
     """Ctrl-C before a fit has begun: its losses hold what the memory happens to hold."""
-    monkeypatch.setattr("vecprop.compiled.member_fits.run", lambda fits, look: [of.losses.fill(7) for of in fits])
+    monkeypatch.setattr("vecprop.compiled.fits.run", lambda fits, look: [of.losses.fill(7) for of in fits])
     found = results(optimizers=[vp.Momentum(0.1)])
     assert np.isnan(found.last_loss).all()
     assert [result.reason for result in found] == ["interrupted"] * 2

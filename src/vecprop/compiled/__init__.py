@@ -1,7 +1,7 @@
 """The same networks as fused machine code: formulas of core and optimize, compiled by Numba for this processor.
 
 The modules here are called from outside: the losses, gradients and predictions of a network (`compiled_network`), a fit
-(`fit`), many fits (`member_fits`), and all kernels compiled in advance (`warm_up`). `program` is a network as the
+and many fits (`fits`), and all kernels compiled in advance (`warm_up`). `program` is a network as the
 numbers that kernels read. Below them are four packages::
 
     run             the loops over layers, tiles, steps and epochs, by one thread or several
@@ -16,4 +16,4 @@ from ..system.threads import apart, forks_wait
 with forks_wait:
     apart(lambda: importlib.import_module("numba"))  # which cannot be imported again after Ctrl-C in the middle
 
-    from . import compiled_network, member_fits  # noqa: F401
+    from . import compiled_network, fits  # noqa: F401

@@ -17,7 +17,7 @@ from ..core.rows.selection import Selection
 from ..optimize.optimizers import Momentum
 from ..optimize.settings import Plan
 from ..system.threads import holding_back_interrupts, run_together, usable_threads, with_single_threaded_blas
-from .fit import Epochs
+from .fits import Epochs
 from .jit.fit_record import OFFSETS, address_of_array, as_word
 from .program import batch_fields, program_of, require_kernels
 from .run.tiles import gradient_address, predict_address

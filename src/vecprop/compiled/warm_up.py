@@ -7,11 +7,11 @@ from itertools import product
 import numpy as np
 
 from .. import catalog
+from .fits import members_address
 from .gemm.products import gather_address, uses_blocks
 from .lower import loops
 from .lower.conversion import convert_address
 from .lower.row_loops import LOOPS, scale_address, score_address, shuffle_address
-from .member_fits import members_address
 from .run.batches import batch_address
 from .run.dense import Algorithm, dense_addresses, product_address
 from .run.epochs import epochs_address

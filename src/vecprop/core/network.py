@@ -9,8 +9,7 @@ import numpy as np
 from ..system.versions import Versioned
 from .counter_rng import RandomKey
 from .elementary import Array, namespace
-from .layers import Activation, Layer, fill
-from .layout import Layout
+from .layers import Activation, Layer, Layout, fill
 from .losses import Loss
 from .penalties import Penalty
 from .rows.inputs import Batch, checked_batch, checked_rows, checked_theta, require_writable

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...train.members import Data, Member
-from ...train.results import ARRAYS, CohortResults, Part
+from ...train.members import ARRAYS, CohortResults, Data, Member, Part
 from ...train.state import TrainingResult
 from .. import FileError
 from ..model_file.registry import BY_CLASS, BY_NAME

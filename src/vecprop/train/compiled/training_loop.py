@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from ...compiled import member_fits
-from ...compiled.fit import EpochResults, Epochs
+from ...compiled import fits
+from ...compiled.fits import EpochResults, Epochs
 from ...core.layers import Dense
 from ...core.rows.inputs import Batch, checked_theta, require_weight
 from ...optimize.optimizers import Optimizer
 from ...optimize.schedules import Constant, Schedule
 from ...optimize.settings import Plan
 from ...system.threads import PressedAgain, holding_back_interrupts
-from ..members import Data, Member, checked_row_numbers
-from ..results import CURVES, REASONS, CohortResults
+from ..members import CURVES, REASONS, CohortResults, Data, Member, checked_row_numbers
 from ..run import Run, assumed_seconds
 from ..state import Reason
 
@@ -153,8 +152,8 @@ class CompiledTrainingLoop(CompiledSteps):
 EPOCHS = REASONS.index("epochs")
 OF_END = np.full(5, REASONS.index("diverged"))
 """The place in `REASONS` of each end of a fit; all epochs done are no end of their own."""
-OF_END[member_fits.Ended.STALLED] = REASONS.index("early stopping")
-OF_END[[member_fits.Ended.INTERRUPTED, member_fits.NOT_STARTED]] = REASONS.index("interrupted")
+OF_END[fits.Ended.STALLED] = REASONS.index("early stopping")
+OF_END[[fits.Ended.INTERRUPTED, fits.NOT_STARTED]] = REASONS.index("interrupted")
 
 
 OF_FITS = ("thetas", "last_finite", "best", "memory", *CURVES)
@@ -181,7 +180,7 @@ class CompiledCohort:
         plan = settings.plan(batch.rows)
         self.rows, self.per_epoch, self.running = batch.rows, -(-batch.rows // plan.batch_size), plan.running
         steps = max(int(member.epochs) * self.per_epoch, 1)
-        self.fits = member_fits.MemberFits(
+        self.fits = fits.MemberFits(
             member.network,
             checked_theta(member.network, np.concatenate([each.theta for each in members]).reshape(len(members), -1)),
             batch,
@@ -202,7 +201,7 @@ class CompiledCohort:
             for F in (np.float64, np.float32):
                 own = [cohort.fits for cohort in cohorts if cohort.fits.F is F]
                 if own and not monitor.stopped:
-                    member_fits.run(own, monitor.look)
+                    fits.run(own, monitor.look)
         except PressedAgain:
             raise
         except KeyboardInterrupt:  # the results of the others have "interrupted" as their reason
@@ -216,26 +215,26 @@ class CompiledCohort:
 
     def results(self) -> CohortResults:
         """Return the results, with views of the arrays in which members are trained, perhaps still."""
-        member, fits = self.member, self.fits
-        seconds = fits.seconds.copy()  # read first: one that ends now would count as ended, with a reason from before
-        done, steps, why = fits.done[:, [0, 1, 3]].T
-        reasons = np.where((why == 0) & (done == fits.epochs), EPOCHS, OF_END[why])
+        member, own = self.member, self.fits
+        seconds = own.seconds.copy()  # read first: one that ends now would count as ended, with a reason from before
+        done, steps, why = own.done[:, [0, 1, 3]].T
+        reasons = np.where((why == 0) & (done == own.epochs), EPOCHS, OF_END[why])
         return CohortResults(
             self.numbers,
             member.network,
             type(self.optimizer).__name__,
             member.early_stopping,
-            fits.epochs,
+            own.epochs,
             self.rows,
             self.per_epoch,
             self.running,
-            fits.moments,
+            own.moments,
             done=done,
             steps=steps,
             reasons=reasons,
-            measured=(why != member_fits.NOT_STARTED) & (why != member_fits.Ended.AT_START),
+            measured=(why != fits.NOT_STARTED) & (why != fits.Ended.AT_START),
             seconds=seconds,
-            **{name: getattr(fits, name) for name in OF_FITS},
+            **{name: getattr(own, name) for name in OF_FITS},
         )
 
 

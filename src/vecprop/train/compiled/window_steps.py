@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ...compiled.fit import EpochResults
+from ...compiled.fits import EpochResults
 from ...core.rows.inputs import Batch
 from ...system.threads import holding_back_interrupts
 from ..blocks.windows import Window

@@ -9,9 +9,8 @@ import numpy as np
 
 from ...core.rows.selection import Selection
 from ...optimize.settings import EngineName
-from ..members import Data, Member
+from ..members import Data, Member, Part, TrainingResults, joined
 from ..progress import Progress
-from ..results import Part, TrainingResults, joined
 from ..run import watched
 from .bundles import Bundle, SharedData, Workers, bundles_of, train_bundle
 from .local import Keeping, Monitor, Shown, check_groups, engine_of, groups_of, not_begun, train_here

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..members import Data, Member
-from ..results import Part
+from ..members import Data, Member, Part
 from ..run import assumed_seconds
 from .local import Monitor, train_here
 

@@ -13,9 +13,8 @@ from ...core.rows.inputs import checked_theta
 from ...optimize.lbfgs import LBFGS
 from ...optimize.settings import EngineName
 from ..engine import Engine
-from ..members import Alike, Data, Member, checked_row_numbers, row_count
+from ..members import REASONS, Alike, CohortResults, Data, Member, Part, checked_row_numbers, joined, row_count
 from ..progress import Progress
-from ..results import REASONS, CohortResults, Part, joined
 from ..run import Hook, is_true, new_state
 from ..state import DivergenceError, Reason, TrainingResult
 from ..trainer import engine_for, train
