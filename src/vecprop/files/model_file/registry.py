@@ -21,6 +21,7 @@ from ...estimators.sklearn_compat import columns_of_transformers, places_of_tran
 from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
 from ..networks import TrainedNetwork
+from .table_classes import TABLE_CLASSES
 from .values import StoredClass, fits, has_shape, is_a, is_count, is_numeric, is_per_column, optional, stored_estimator
 from .vecprop_classes import VECPROP_CLASSES
 
@@ -170,6 +171,7 @@ def _random_state(state: dict[str, Any]) -> np.random.RandomState:
 
 CLASSES = [
     *VECPROP_CLASSES,
+    *TABLE_CLASSES,
     *SCIKIT_LEARN_CLASSES,
     StoredClass("RandomState", np.random.RandomState, lambda random: {"state": random.get_state()}, _random_state),
 ]

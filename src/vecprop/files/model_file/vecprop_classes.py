@@ -1,4 +1,4 @@
-"""vecprop's own classes that model files may hold: networks, estimators, and models of tables."""
+"""vecprop's own classes that model files may hold: networks and estimators."""
 
 from dataclasses import replace
 from typing import Any
@@ -18,14 +18,6 @@ from ...estimators.parts import Cuts, SampleScaling
 from ...estimators.regressor import MLPRegressor
 from ...optimize.optimizers import AdamHat
 from ...optimize.settings import EarlyStopping, Stagnation
-from ...tables.classifier import TabularClassifier
-from ...tables.encoding.encoder import COLUMNS, Encoder
-from ...tables.encoding.folds import TargetMeans
-from ...tables.ensemble.calibration import Residuals
-from ...tables.ensemble.ensemble import Ensemble, Networks
-from ...tables.explaining.column_notes import Profile, TrainedRows
-from ...tables.kinds.written import DateReading, NumberReading
-from ...tables.regressor import TabularRegressor
 from ...train.state import NO_WAY, History, TrainingState
 from ..networks import TrainedNetwork
 from .values import COMMON, StoredClass, fits, is_a, is_array, is_count, optional, stored_estimator, stored_fields
@@ -54,24 +46,20 @@ def _state_is_consistent(state: TrainingState) -> bool:
     )
 
 
-def _is_theta(theta: Any, network: Network) -> bool:
+def is_theta(theta: Any, network: Network) -> bool:
     """Return whether a value is the parameters of a network, with any number of axes for members."""
     return (
         isinstance(theta, np.ndarray)
         and theta.dtype in (np.float32, np.float64)
         and theta.shape[-1:] == (network.layout.size,)
-        and _are_finite(theta)
+        and are_finite(theta)
     )
 
 
-def _are_finite(numbers: np.ndarray) -> bool:
+def are_finite(numbers: np.ndarray) -> bool:
     if not np.isfinite(numbers).all():
         raise ValueError("parameters are not finite")
     return True
-
-
-def _rise(values: np.ndarray) -> bool:
-    return bool(np.all(values[1:] > values[:-1]))
 
 
 def _continues(state: TrainingState | None, theta: np.ndarray) -> bool:
@@ -85,7 +73,7 @@ _is_curve = optional(is_a(list[float]))
 _LEARNED = {
     **COMMON,
     "network_": is_a(Network),
-    "theta_": lambda theta, model: _is_theta(theta, model.network_) and theta.ndim == 1,
+    "theta_": lambda theta, model: is_theta(theta, model.network_) and theta.ndim == 1,
     "targets_": is_a(Labels | Numbers),
     "classes_": lambda classes, model: np.array_equal(classes, model.targets_.classes),
     **dict.fromkeys(("n_outputs_", "n_layers_", "n_iter_", "t_", "_no_improvement_count"), is_count),
@@ -99,18 +87,18 @@ _LEARNED = {
     "_ending": is_a(Ending | None),
     "_state": lambda state, model: fits(state, TrainingState | None) and _continues(state, model.theta_),
 }
-_NOT_ALWAYS = {"feature_names_in_", "_sklearn_output_config"}
-_NOT_ALWAYS_LEARNED = {*_NOT_ALWAYS, "classes_", "restart_losses_", "best_restart_", "_ending", "_split"}
+NOT_ALWAYS = {"feature_names_in_", "_sklearn_output_config"}
+_NOT_ALWAYS_LEARNED = {*NOT_ALWAYS, "classes_", "restart_losses_", "best_restart_", "_ending", "_split"}
 
 
-def _is_unfitted(model: Any) -> bool:
+def is_unfitted(model: Any) -> bool:
     return vars(model).keys() <= {*model.get_params(deep=False), *COMMON}
 
 
 def _estimator_is_consistent(model: Any) -> bool:
     """Return whether a fitted estimator's network has its inputs and outputs."""
     kind = Labels if isinstance(model, MLPClassifier) else Numbers
-    return _is_unfitted(model) or (
+    return is_unfitted(model) or (
         _LEARNED.keys() - vars(model).keys() <= _NOT_ALWAYS_LEARNED
         and isinstance(model.targets_, kind)
         and (kind is Numbers or "classes_" in vars(model))
@@ -140,141 +128,30 @@ _LEARNED_BY_ENSEMBLES = {
 
 def _ensemble_is_consistent(model: Any) -> bool:
     """Return whether a fitted ensemble's members are fitted to its columns and targets."""
-    if _is_unfitted(model):
+    if is_unfitted(model):
         return True
     kind, widths = Labels if model.member_class is MLPClassifier else Numbers, map(len, model.estimators_features_)
     return (
         isinstance(model.targets_, kind)
-        and all(type(member) is model.member_class and not _is_unfitted(member) for member in model.estimators_)
+        and all(type(member) is model.member_class and not is_unfitted(member) for member in model.estimators_)
         and [member.n_features_in_ for member in model.estimators_] == list(widths)
         and {member.n_outputs_ for member in model.estimators_} <= {model.n_outputs_}
         and len(model.estimators_samples_) == len(model.estimators_)
     )
 
 
-_LEARNED_OF_TABLES = {
-    **COMMON,
-    "notes_": is_a(list[str]),
-    "encoder_": is_a(Encoder),
-    "profiles_": lambda value, model: is_a(list[Profile])(value, model) and len(value) == len(model.encoder_.parts),
-    "trained_rows_": is_a(TrainedRows),
-    "ensemble_": is_a(Ensemble),
-    "loss_curves_": is_a(list[list[float]]),
-    "validation_loss_curves_": is_a(list[list[float]]),
-    "n_iter_": is_count,
-    "stages_": lambda value, model: is_count(value, model) and value > 0,
-    "validation_loss_": is_a(float),
-}
-_LEARNED_BY_CLASSIFIERS = {
-    **_LEARNED_OF_TABLES,
-    "classes_": lambda classes, model: (
-        fits(classes, np.ndarray) and classes.shape == (model.ensemble_.views[0].network.outputs,)
-    ),
-    "inverse_temperature_": lambda value, model: is_a(float)(value, model) and 0 < value < np.inf,
-    "threshold_": lambda value, model: is_a(float)(value, model) and 0 < value < 1 and len(model.classes_) == 2,
-    "_positive": lambda value, model: is_a(int)(value, model) and value in (0, 1),
-}
-_LEARNED_BY_REGRESSORS = {
-    **_LEARNED_OF_TABLES,
-    "targets_": is_a(Numbers),
-    "target_reading_": is_a(NumberReading),
-    "range_": is_a(tuple[float, ...]),
-    "outer_": lambda value, model: (
-        is_a(list[Ensemble])(value, model)
-        and len(value) == max(len(model.levels) - 1, 0)
-        and all(_are_alike(ensemble, model.ensemble_) for ensemble in value)
-    ),
-    "residuals_": lambda value, model: is_a(Residuals)(value, model) and len(value.sizes) == model.ensemble_.folds,
-}
-
-
-def _target_means_are_consistent(own: TargetMeans) -> bool:
-    is_named = is_array(own.names, "U", None) and len(own.names) > 0 and _rise(own.names)
-    return is_named and is_array(own.means, "biuf", len(own.names), None) and bool(np.isfinite(own.means).all())
-
-
-def _profile_is_consistent(own: Profile) -> bool:
-    return (
-        0 <= own.missing <= own.rows > 0
-        and is_array(own.values, "Uf", None)
-        and is_array(own.counts, "i", len(own.values))
-        and (own.values.dtype.kind == "U" or bool(np.isfinite(own.values).all()))
-        and _rise(own.values)
-    )
-
-
-def _networks_are_consistent(own: Networks) -> bool:
-    return (
-        _is_theta(own.thetas, own.network)
-        and own.thetas.ndim == 2
-        and len(own.thetas) > 0
-        and 0 <= own.share <= 1
-        and (own.inverse_temperature is None or 0 < own.inverse_temperature < np.inf)
-        and is_array(own.inputs, "i", own.network.inputs)
-        and bool(np.all(own.inputs >= 0))
-        and own.stage > 0
-    )
-
-
-def _views_are_consistent(ensemble: Ensemble) -> bool:
-    """Return whether an ensemble has different views or stages, with networks of the same folds and outputs."""
-    shapes = {(len(view.thetas), view.network.outputs) for view in ensemble.views}
-    return len(shapes) == 1 and len({(view.view, view.stage) for view in ensemble.views}) == len(ensemble.views)
-
-
-def _are_alike(one: Ensemble, other: Ensemble) -> bool:
-    """Return whether two ensembles differ in their losses, shares and parameters at most."""
-    return len(one.views) == len(other.views) and all(
-        a.thetas.shape == b.thetas.shape
-        and (a.view, a.stage) == (b.view, b.stage)
-        and np.array_equal(a.inputs, b.inputs)
-        and a.network.inputs == b.network.inputs
-        and a.network.layers == b.network.layers
-        for a, b in zip(one.views, other.views, strict=True)
-    )
-
-
-def _table_model_is_consistent(model: Any) -> bool:
-    """Return whether a fitted model's networks take the encoder's inputs and give its outputs."""
-    fitted, is_classifier = vars(model), type(model) is TabularClassifier
-    declared = _LEARNED_BY_CLASSIFIERS if is_classifier else _LEARNED_BY_REGRESSORS
-    not_always = {*_NOT_ALWAYS, "target_reading_", "threshold_", "_positive"}
-    not_always |= {"outer_"} if is_classifier or len(model.levels) < 2 else set()
-    return _is_unfitted(model) or (
-        declared.keys() - fitted.keys() <= not_always
-        and all(np.all(view.inputs < model.encoder_.width) for view in model.ensemble_.views)
-        and model.ensemble_.views[0].network.outputs == (len(model.classes_) if is_classifier else 1)
-        and (is_classifier or len(model.range_) == 2)
-    )
-
-
 _HISTORY = stored_fields(History)
-_AS_THEY_ARE = (EarlyStopping, Stagnation, AdamHat, SampleScaling, Cuts, Ending, NumberReading, DateReading)
+_AS_THEY_ARE = (EarlyStopping, Stagnation, AdamHat, SampleScaling, Cuts, Ending)
 _IF_CONSISTENT = {
     TrainingState: _state_is_consistent,
-    TrainedNetwork: lambda own: _is_theta(own.theta, own.network) and _continues(own.state, own.theta),
+    TrainedNetwork: lambda own: is_theta(own.theta, own.network) and _continues(own.state, own.theta),
     # Two classes may share one output.
     Labels: lambda own: (
         own.classes.ndim == 1 and (own.outputs == len(own.classes) or (own.outputs == 1 and 1 <= len(own.classes) <= 2))
     ),
     Numbers: lambda own: all(
-        values.shape in ((), (own.outputs,)) and _are_finite(values)
+        values.shape in ((), (own.outputs,)) and are_finite(values)
         for values in map(np.asarray, (own.shift, own.scale))
-    ),
-    **{cls: cls.is_consistent for cls in COLUMNS.values()},
-    TargetMeans: _target_means_are_consistent,
-    Encoder: lambda own: len(own.names) == len(own.parts) == len(set(own.names)),
-    Profile: _profile_is_consistent,
-    TrainedRows: lambda own: (
-        is_array(own.digests, "u", None)
-        and own.digests.itemsize == 8
-        and bool(np.all(own.digests[1:] >= own.digests[:-1]))
-        and 0 < len(own.digests) <= own.rows
-    ),
-    Networks: _networks_are_consistent,
-    Ensemble: _views_are_consistent,
-    Residuals: lambda own: (
-        is_array(own.sizes, "f", None, None) and own.sizes.size > 0 and _are_finite(own.sizes) and own.groups > 0
     ),
 }
 _ESTIMATORS = {
@@ -282,10 +159,8 @@ _ESTIMATORS = {
     MLPRegressor: (_LEARNED, _estimator_is_consistent),
     MLPEnsembleClassifier: (_LEARNED_BY_ENSEMBLES, _ensemble_is_consistent),
     MLPEnsembleRegressor: (_LEARNED_BY_ENSEMBLES, _ensemble_is_consistent),
-    TabularClassifier: (_LEARNED_BY_CLASSIFIERS, _table_model_is_consistent),
-    TabularRegressor: (_LEARNED_BY_REGRESSORS, _table_model_is_consistent),
 }
-_NOT_KEPT = ("_rows", "out_of_fold_")
+NOT_KEPT = ("_rows", "out_of_fold_")
 """The attributes that an estimator makes when it next predicts, and that are about the rows of training alone."""
 
 VECPROP_CLASSES = [
@@ -304,5 +179,5 @@ VECPROP_CLASSES = [
     ),
     *map(stored_fields, _AS_THEY_ARE),
     *(stored_fields(cls, check) for cls, check in _IF_CONSISTENT.items()),
-    *(stored_estimator(cls, learned, check, _NOT_KEPT) for cls, (learned, check) in _ESTIMATORS.items()),
+    *(stored_estimator(cls, learned, check, NOT_KEPT) for cls, (learned, check) in _ESTIMATORS.items()),
 ]
