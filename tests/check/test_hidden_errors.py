@@ -16,7 +16,7 @@ from vecprop.core.network import Network
 rng = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("constant", [27.3, 1e3])
+@pytest.mark.parametrize("constant", sampled([27.3, 1e3]))
 def test_values_in_float32_that_hardly_change(constant):
     """Their steps may all have one size, or be 0, when a parameter moves by a millionth of itself."""
 
@@ -99,7 +99,7 @@ def smeared(center, width):
     return f, gradient, np.array([center + 0.123 * width, 0.7])
 
 
-@pytest.mark.parametrize("width", [600.0, 60.0, 0.1, 1e-3])
+@pytest.mark.parametrize("width", sampled([600.0, 60.0, 0.1, 1e-3]))
 @pytest.mark.parametrize("factor", sampled([0, 2, -1], 3))
 def test_a_second_point_proves_no_entry_that_is_0_there(width, factor):
     """A Unix time moved by a tenth of itself is far from all data, where only another entry has a derivative."""
@@ -122,7 +122,7 @@ def test_what_complex_numbers_lose_on_top_of_a_large_value(f, theta):
     assert verdict(f, theta) in WRONG
 
 
-@pytest.mark.parametrize("center", [2000.0, 2454833.5])
+@pytest.mark.parametrize("center", sampled([2454833.5, 2000.0]))
 def test_kinks_between_short_steps(center):
     t, k = center + 1e-3 * np.linspace(-3, 3, 31), np.arange(31)
 
@@ -169,6 +169,6 @@ class TanhInFloat32(Activation):
 
 @pytest.mark.parametrize("seed", sampled(range(4), 4))
 def test_an_own_layer_in_float32(seed):
-    network = Network(3, [Dense(4), Tanh(), Dense(4), TanhInFloat32(), Dense(2)], SquaredError())
-    right = verdict(network, network.init(seed) + 0.1, rng.normal(size=(8, 3)), rng.normal(size=(8, 2)))
+    network = Network(3, [Dense(2), Tanh(), Dense(2), TanhInFloat32(), Dense(1)], SquaredError())
+    right = verdict(network, network.init(seed) + 0.1, rng.normal(size=(8, 3)), rng.normal(size=(8, 1)))
     assert right in RIGHT

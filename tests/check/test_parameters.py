@@ -38,7 +38,7 @@ def squares(tree):
     return sum(total)
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(TREES)
 def test_any_nesting(theta):
     vector, structure = flattened(theta)

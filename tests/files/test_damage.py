@@ -87,9 +87,9 @@ def read_damaged(kind, path, tries, seed):
 
 @pytest.mark.parametrize("kind", FUZZED)
 def test_damaged_files(kind, tmp_path):
-    found = read_damaged(kind, tmp_path / "model", 300, seed=0)
-    assert found.keys() == {"error", "same"}, found
-    assert found["error"] > 200
+    found = read_damaged(kind, tmp_path / "model", 120, seed=0)
+    assert found.keys() <= {"error", "same"}, found
+    assert found["error"] > 80
 
 
 @pytest.mark.long
@@ -179,7 +179,7 @@ def test_no_file_takes_more_memory_than_it_is_large(how, good, tmp_path, monkeyp
     path.write_bytes(good)
     if how == "compressed":
         with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("bomb.npy", bytes(2**28))
+            archive.writestr("bomb.npy", bytes(2**26))
     elif how == "claimed":
         with zipfile.ZipFile(io.BytesIO(good)) as old, zipfile.ZipFile(path, "w") as new:
             for entry in old.infolist():
@@ -201,7 +201,7 @@ def test_no_file_takes_more_memory_than_it_is_large(how, good, tmp_path, monkeyp
                 archive.writestr(f"{number}.npy", b"")
     tracemalloc.start()
     refused(path, HOW[how])
-    assert tracemalloc.get_traced_memory()[1] < 2**27
+    assert tracemalloc.get_traced_memory()[1] < 2**25
     tracemalloc.stop()
 
 
@@ -280,7 +280,8 @@ def test_a_state_of_other_parameters_is_refused(tmp_path):
     refused(tmp_path / "model", "the values of TrainingState do not belong together")
 
 
-def columns_model():
+@pytest.fixture(scope="module")
+def of_columns():
     frame = pd.DataFrame({"a": np.arange(30.0), "b": np.arange(30) % 3, "c": ["x", "y", "z"] * 10})
     steps = [("n", StandardScaler(), ["a"]), ("o", OneHotEncoder(), ["c"])]
     columns = ColumnTransformer(steps, remainder="passthrough", n_jobs=2)
@@ -297,8 +298,8 @@ def columns_model():
     ([99], ["_transformer_to_input_indices", "dict", "n"]),
     ({"dict": {}}, ["output_indices_"]),
 ])  # fmt: skip
-def test_transformers_that_do_not_fit_are_refused(value, keys, tmp_path):
-    model, frame = columns_model()
+def test_transformers_that_do_not_fit_are_refused(value, keys, of_columns, tmp_path):
+    model, frame = of_columns
     rewritten(model, tmp_path / "model")
     np.testing.assert_array_equal(load(tmp_path / "model").predict(frame), model.predict(frame))
     rewritten(model, tmp_path / "model", set_in(value, 0, "tuple", 1, "ColumnTransformer", *keys))

@@ -28,6 +28,7 @@ import vecprop as vp
 from exports import Cube, assert_close, functions, predicted, run
 from models import ENSEMBLES, ESTIMATORS, FEW, ODD_NAMES, THREE, TWO, X, fitted, frame
 from registry import LAYERS, LOSSES, name, problem
+from sampled import sampled
 from vecprop import FileError, load, save
 from vecprop.export import TrainedNetwork, to_numpy, to_onnx
 
@@ -41,7 +42,7 @@ FORMS = {("graph", dtype): tolerance for dtype, tolerance in DTYPES.items()}
 FORMS |= {("source", np.float64): 1e-11, ("source", np.float32): 1e-5}
 NAMES = [f"{form}-{np.dtype(dtype)}" for form, dtype in FORMS]
 OF_PARTS = pytest.mark.parametrize(("form", "dtype"), FORMS, ids=NAMES)
-OF_MODELS = pytest.mark.parametrize(("form", "dtype"), list(FORMS)[:3], ids=NAMES[:3])
+OF_MODELS = pytest.mark.parametrize(("form", "dtype"), [("graph", np.float32), ("source", np.float64)])
 
 
 @OF_PARTS
@@ -125,7 +126,7 @@ IN_SOURCE = [
 ]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", sampled(DTYPES))
 @pytest.mark.parametrize("step", IN_GRAPHS, ids=str)
 @pytest.mark.filterwarnings("ignore:Skipping features")
 def test_graphs_of_pipelines(step, dtype):
@@ -147,8 +148,7 @@ def test_source_of_pipelines(step, tmp_path):
     assert_same(load(tmp_path / "model"), 2 * rows[::-1], "source", np.float64)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("indicator", [False, True])
+@pytest.mark.parametrize(("dtype", "indicator"), [(np.float32, False), (np.float64, True)])
 def test_a_graph_takes_the_columns_of_a_table(dtype, indicator):
     pytest.importorskip("pandas")
     columns = ColumnTransformer([
@@ -223,31 +223,20 @@ def test_pipelines_that_are_given_to_skl2onnx():
 # What a person reads, and what cannot be written.
 
 
-def test_a_graph_of_a_layer_of_ones_own():
+def test_a_graph_of_a_layer_of_ones_own_is_written_to_a_file(tmp_path):
     p = problem(Cube(), vp.SquaredError())
-    (Y,) = predicted("graph", TrainedNetwork(p.network, p.theta), p.X)
-    assert_close(Y, p.network.predict(p.theta, p.X), 1e-12)
-
-
-def test_a_graph_is_written_to_a_file(tmp_path):
-    p = problem(vp.ReLU(), vp.SquaredError())
     made = to_onnx(TrainedNetwork(p.network, p.theta), tmp_path / "network.onnx")
     assert onnx.load(tmp_path / "network.onnx") == made
+    assert_close(run(made, X=p.X)["variable"], p.network.predict(p.theta, p.X), 1e-12)
 
 
-def test_source_runs_where_there_is_nothing_but_numpy(tmp_path):
+def test_source_needs_nothing_but_numpy(tmp_path):
     model = fitted(make_pipeline(StandardScaler(), vp.MLPClassifier(**FEW)), X, np.array(["no", "yes"])[TWO])
     source = to_numpy(model, tmp_path / "model.py")
     assert (tmp_path / "model.py").read_text(encoding="utf-8") == source
     assert len(source.splitlines()) < 50
-    code = """
-import sys
-import numpy as np
-import model
-print(model.predict(np.zeros((1, 3)))[0], [name for name in ("sklearn", "scipy", "vecprop") if name in sys.modules])
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True)
-    assert done.stdout.split() == [model.predict(np.zeros((1, 3)))[0], "[]"]
+    assert [line for line in source.splitlines() if "import" in line] == ["import numpy as np"]
+    assert functions(model)["predict"](np.zeros((1, 3))) == model.predict(np.zeros((1, 3)))
 
 
 def test_a_small_network_can_be_read():

@@ -135,7 +135,7 @@ def test_networks_come_back_as_they_were(layer, members, tmp_path):
 
 @pytest.mark.parametrize("schedule", [None, vp.Adaptive(), vp.WarmUp(2, vp.Adaptive())], ids=str)
 @pytest.mark.parametrize("members", [(), (2,)])
-@pytest.mark.parametrize("loss", sampled(LOSSES, 3), ids=name)
+@pytest.mark.parametrize("loss", sampled(LOSSES, 6), ids=name)
 def test_training_of_a_network_goes_on_with_the_same_bits(loss, members, schedule, tmp_path):
     p = problem(vp.Tanh(), loss, members)
     how = {"optimizer": vp.Adam(0.01), "schedule": schedule, "epochs": 4, "engine": "reference"}

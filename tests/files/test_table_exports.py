@@ -13,6 +13,7 @@ import pytest
 import vecprop as vp
 from exports import functions, run
 from models import raw_table
+from sampled import sampled
 from vecprop import FileError
 from vecprop.export import to_numpy, to_onnx
 from vecprop.tables.encoding import columns as tables_columns
@@ -138,21 +139,21 @@ def days(frequency):
     return DAYS.assign(day=pd.date_range("1898-02-27", periods=90, freq=frequency, unit="s"))
 
 
-FEW_COLUMNS = (["stamp"], ["town"], ["member"], ["town", "floor"], ['say "hi"', "visits"])
+FEW_COLUMNS = (["stamp"], ["member"], ["town", "floor"], ['say "hi"', "visits"])
 MODELS = {
-    **{y.dtype.str: lambda y=y: classifier(y=y) for y in (TWO, THREE, THREE > 0, THREE * 2.0)},
+    **{y.dtype.str: lambda y=y: classifier(y=y) for y in (TWO, THREE, THREE * 2.0)},
     "one column of times": lambda: classifier(days("57D")[["day"]][10:], TWO[10:]),
     "other widths": lambda: classifier(n_members=5, hidden_layer_sizes=(8, 4, 3)),
-    **{name: lambda name=name: regressor(activation=name, dropout=0.1) for name in ("silu", "relu", "tanh", "gelu")},
+    **{name: lambda name=name: regressor(activation=name, dropout=0.1) for name in ("silu", "gelu")},
     "own activation": lambda: regressor(activation=vp.LeakyReLU(0.3)),
     "quantiles": lambda: regressor(**QUANTILES),
     **{" ".join(names): lambda names=names: classifier(TABLE[names]) for names in FEW_COLUMNS},
 }
 
 
-@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
-def test_both_forms_predict_what_the_model_does(make):
-    model = make()
+@pytest.mark.parametrize("name", sampled(MODELS))
+def test_both_forms_predict_what_the_model_does(name):
+    model = MODELS[name]()
     tables = (TABLE, NEW) if "day" not in model.encoder_.names else (days("57D"),)
     if "gelu" in str(model.activation):
         assert_graph(model, *tables)
@@ -169,10 +170,10 @@ def test_labels_that_are_objects():
     assert_source(classifier(y=TWO.astype(object)), TABLE, NEW)
 
 
-@pytest.mark.parametrize("coverage", [0.5, 0.999])
-def test_intervals_of_any_share(coverage):
-    for settings in ({}, QUANTILES):
-        model = regressor(**settings)
+@pytest.mark.parametrize("settings", [{}, QUANTILES], ids=["one", "quantiles"])
+def test_intervals_of_any_share(settings):
+    model = regressor(**settings)
+    for coverage in (0.5, 0.999):
         found = of_graph(model, NEW, coverage=coverage)
         ends = np.hstack([found["low"], found["high"]])
         np.testing.assert_allclose(ends, model.predict_interval(NEW, coverage), rtol=1e-6, atol=2e-5)
@@ -195,10 +196,10 @@ def test_intervals_that_cannot_be_are_refused():
 
 def test_stages(monkeypatch):
     monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # so that all are kept
-    model = classifier(y=THREE, stages=4)
-    assert len(model.ensemble_.views) == 5
+    model = classifier(y=THREE, stages=2)
+    assert len(model.ensemble_.views) == 3
     assert_same(model, NEW)
-    assert_same(regressor(stages=3, **QUANTILES), NEW)
+    assert_source(regressor(stages=2, **QUANTILES), NEW)
 
 
 @pytest.mark.long
@@ -225,7 +226,7 @@ def test_probabilities_that_underflow():
 # Columns.
 
 
-@pytest.mark.parametrize("frequency", ["9h", pytest.param("57D", marks=pytest.mark.long), "31QS"], ids=str)
+@pytest.mark.parametrize("frequency", sampled(["31QS", "9h", "57D"], 3))
 def test_dates_come_in_as_days(frequency):
     table = days(frequency)
     model = classifier(table)

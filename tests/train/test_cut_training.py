@@ -42,7 +42,7 @@ def test_it_goes_on_to_the_bit(engine, rule, schedule, others):
     whole = fit(callbacks=[lambda state: checkpoints.append(copy.deepcopy(state))], **settings)
     last = whole.state.epoch
     assert last < EPOCHS or rule is None or rule.on == "loss"
-    for epochs in (1, last // 2, last - 1, last):
+    for epochs in (1, last - 1, last):
         for state in (checkpoints[epochs - 1], pickle.loads(pickle.dumps(fit(epochs, **settings).state))):
             rest = fit(EPOCHS - epochs, state.theta, state=state, **settings)
             assert (rest.state.epoch, rest.reason) == (last, whole.reason)

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 
 import vecprop as vp
+from sampled import sampled
 from vecprop import blocks
 from vecprop.files import atomic
 from vecprop.files.checkpoint import store
@@ -139,12 +141,10 @@ def kept_in(path):
     return parts + sum(vp.load(file).state.epoch for file in path.glob("run.npz"))  # pyright: ignore[reportAttributeAccessIssue]
 
 
-@pytest.mark.parametrize(
-    ("event", "raised"), [(error, ZeroDivisionError), (leave, SystemExit), (terminate, SystemExit)]
-)
-@pytest.mark.parametrize("work", WORKS)
-def test_what_is_done_is_kept_and_training_goes_on_to_the_bit(work, event, raised, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("work", "event"), sampled(product(WORKS, (error, leave, terminate))))
+def test_what_is_done_is_kept_and_training_goes_on_to_the_bit(work, event, tmp_path, monkeypatch):
     """Though it is written once a minute."""
+    raised = ZeroDivisionError if event is error else SystemExit
     monkeypatch.setenv("VECPROP_NUM_THREADS", "1")
     monkeypatch.setattr(bundles, "MOST", 1)
     monkeypatch.setattr(threads, "LOOK", 1e-4)
