@@ -351,7 +351,7 @@ def many(P):
 
 
 def test_many_parameters_take_few_calls_and_hide_no_entry():
-    P = 10_000
+    P = 5_000
     value, gradient = many(P)
     calls = []
 

@@ -39,9 +39,11 @@ def assert_same(ours, theirs, rows, kind):
         np.testing.assert_allclose(ours.predict_proba(rows), theirs.predict_proba(rows), atol=tolerance)
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
+@pytest.mark.parametrize(
+    ("kind", "activation"),
+    [*((kind, "relu") for kind in TARGETS), *(("two", name) for name in ("tanh", "logistic", "identity"))],
+)
 @pytest.mark.parametrize("dtype", sampled([np.float64, np.float32]))
-@pytest.mark.parametrize("kind", TARGETS)
 def test_classifiers(kind, dtype, activation, tmp_path):
     rows = X.astype(dtype)
     theirs = fitted(scikit.MLPClassifier(**FEW, activation=activation), rows, TARGETS[kind])
