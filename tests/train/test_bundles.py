@@ -83,6 +83,9 @@ def test_a_bundle_and_its_results_are_small():
     results = vp.train_population(members, of.X, of.T, workers=bare, moments=False)
     vp.train_population(members, of.X, of.T, workers=whole)
     size = members[0].theta.nbytes
+    data = Data(of.X, of.T, None)
+    found, _ = bundles_of(groups_of(members, data, "auto"), members, data, "auto", moments=True)
+    assert len(pickle.dumps(found)) < 200 * (size + 250)  # equal networks and optimizers only once
     assert bare.sizes[0][1] < 200 * (size + 900)
     assert whole.sizes[0][1] - bare.sizes[0][1] == pytest.approx(2 * 200 * size, rel=0.02)
     with pytest.raises(ValueError, match="The state comes from an optimizer with"):

@@ -90,7 +90,9 @@ def bundles_of(
                 bundles.append(Bundle([], {}, engine, moments))
                 work.append(0.0)
             bundles[-1].groups.append(some.tolist())
-            bundles[-1].members.update({number: replace(members[number], **bare) for number in some.tolist()})
+            for number in some.tolist():  # whose equal parts are pickled once
+                own_start = {"theta": members[number].theta, "seed": members[number].seed}
+                bundles[-1].members[number] = replace(first, **own_start, **bare)
             work[-1] += own
     order = sorted(range(len(bundles)), key=lambda place: -work[place])
     return [bundles[place] for place in order], shared
