@@ -3,6 +3,7 @@
 import collections
 import hashlib
 import io
+import json
 import pickle
 import random
 import tracemalloc
@@ -260,6 +261,25 @@ def test_hostile_descriptions(change, message, tmp_path):
 def test_arrays_of_other_types_are_refused(tmp_path):
     rewritten(MODEL, tmp_path / "model", lambda document, arrays: arrays.update(other=np.zeros(2, complex)))
     refused(tmp_path / "model", r"has the array 'other' of type '<c16', which model files do not hold")
+
+
+@pytest.mark.parametrize("change", [list, lambda listed: {name: listed[name] | {"other": 1} for name in listed}])
+def test_a_list_of_arrays_of_another_form_is_refused(change, good, tmp_path):
+    entries: dict[str, Any] = dict(np.load(io.BytesIO(good)))
+    document = json.loads(entries["document"].tobytes())
+    text = json.dumps(document | {"arrays": change(document["arrays"])}).encode()
+    entries["document"] = np.frombuffer(text, np.uint8)
+    entries["checksum"] = np.frombuffer(hashlib.sha256(text).digest(), np.uint8)
+    with open(tmp_path / "model", "wb") as file:
+        np.savez(file, **entries)
+    refused(tmp_path / "model", "is damaged")
+
+
+def test_a_memory_of_a_callback_is_read_by_who_asks_for_it(tmp_path):
+    rewritten(MODEL, tmp_path / "model", lambda document, arrays: document.update(memory={"Harm": "x"}))
+    load(tmp_path / "model")
+    with pytest.raises(FileError, match=r"model has a memory that cannot be read: 'Harm' is no class .*\.$"):
+        model_file.load_with_memory(tmp_path / "model")
 
 
 def test_a_description_without_an_end(tmp_path):

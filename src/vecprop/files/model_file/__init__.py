@@ -160,11 +160,17 @@ def load(path: str | os.PathLike[str]) -> Any:
     >>> bool((again.predict_proba(X) == model.predict_proba(X)).all())
     True
     """
-    return load_with_memory(path)[0]
+    return _loaded(path)[0]
 
 
 def load_with_memory(path: str | os.PathLike[str]) -> tuple[Any, Any]:
     """Return the model of a file, and the values that `save_with_notes` has written beside it, or None."""
+    model, document, arrays = _loaded(path)
+    return model, _made(document.get("memory"), arrays, f"{path} has a memory that cannot be read", lambda memory: None)
+
+
+def _loaded(path: str | os.PathLike[str]) -> tuple[Any, dict[str, Any], dict[str, np.ndarray]]:
+    """Return the model, the document and the arrays of a file."""
     document, arrays = container.read(path)
     model = _made(document.get("model"), arrays, f"{path} describes no model that this version of vecprop makes")
     written = str(document.get("written by", {}).get("scikit-learn"))
@@ -173,7 +179,7 @@ def load_with_memory(path: str | os.PathLike[str]) -> tuple[Any, Any]:
             estimator_name="Pipeline", current_sklearn_version=sklearn.__version__, original_sklearn_version=written
         )
         warnings.warn(warning, stacklevel=3)
-    return model, Reader(BY_NAME, arrays).value(document.get("memory"))
+    return model, document, arrays
 
 
 def information(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -198,14 +204,14 @@ def fingerprint(columns: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(list(columns.items())).encode()).hexdigest()
 
 
-def _made(described: Any, arrays: Mapping[str, np.ndarray], complaint: str) -> Any:
+def _made(described: Any, arrays: Mapping[str, np.ndarray], complaint: str, require: Any = None) -> Any:
     try:
-        model = Reader(BY_NAME, arrays).value(described)
-        _require_model(model)
+        made = Reader(BY_NAME, arrays).value(described)
+        (require or _require_model)(made)
     except Exception as error:  # a description may be wrong in any way
         reason = f"{error} is not known" if isinstance(error, KeyError) else str(error)
         raise FileError(f"{complaint}: {reason.rstrip('.')}.") from error
-    return model
+    return made
 
 
 def _require_model(model: Any) -> None:

@@ -32,6 +32,8 @@ VERSION = 1
 _TYPES = re.compile(r"\|[biu]1|<[iu][248]|<f[248]|<U[0-9]{1,7}")
 _LARGEST_DOCUMENT = 2**26
 """The largest size of a document in bytes, far above any real one, which bounds the memory and time of a bad file."""
+_LISTED = {"dtype", "shape", "sha256"}
+"""What the document tells of each array."""
 _HEADER = 128
 """The size of the header of the document's entry in bytes."""
 _MOST_ENTRIES = 2**16
@@ -39,6 +41,7 @@ _MOST_ENTRIES = 2**16
 _DAMAGE = (
     zipfile.BadZipFile,
     struct.error,
+    AttributeError,
     EOFError,
     KeyError,
     OSError,
@@ -86,6 +89,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
         is_listed = set(sizes) == {"document", "checksum", *document["arrays"]}
         _require(path, is_listed, "is damaged: it does not hold the arrays that it lists")
         for name, said in document["arrays"].items():
+            _require(path, set(said) == _LISTED, f"is damaged: the array {name!r} is not listed as arrays are")
             dtype = said["dtype"]
             is_held = _TYPES.fullmatch(dtype)
             _require(path, is_held, f"has the array {name!r} of type {dtype!r}, which model files do not hold")
