@@ -2,6 +2,7 @@
 
 import os
 import time
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,27 @@ def test_epochs_that_run_as_one_go_on_to_the_bit(rule, tmp_path, monkeypatch):
     begun: Any = vp.load(checkpoint.path)
     assert 0 < begun.state.epoch < 400
     require_same(fit(**settings, checkpoint=checkpoint), whole)
+
+
+def train_and_die(path):
+    """Train until the fifth write, and end the process within it."""
+    rename, count = os.replace, iter(range(100))
+    os.replace = lambda *names: os._exit(9) if next(count) == 4 else rename(*names)
+    pace.SHARE = np.inf
+    fit(callbacks=[lambda state: False], checkpoint=vp.Checkpoint(path, every=0))
+
+
+@pytest.mark.long
+def test_a_program_that_is_killed_as_it_writes_goes_on_to_the_bit(tmp_path):
+    """It leaves an unfinished file, which the next program removes, and a lock."""
+    path = tmp_path / "run.npz"
+    program = get_context("spawn").Process(target=train_and_die, args=(path,))
+    program.start()
+    program.join()
+    begun: Any = vp.load(path)
+    assert (program.exitcode, begun.state.epoch, len(list(tmp_path.iterdir()))) == (9, 4, 3)
+    require_same(fit(checkpoint=vp.Checkpoint(path)), fit())
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_finished_run_returns_at_once_and_more_epochs_go_on(tmp_path):

@@ -1,6 +1,7 @@
 """A population that is killed goes on with the members that had not ended, and its folder belongs to it alone."""
 
 import os
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -173,6 +174,18 @@ def test_a_folder_takes_further_members_and_serves_fewer(kind, tmp_path, monkeyp
         monkeypatch.undo()
         trained.append(len(list((tmp_path / "folder").glob("part-*"))))
     assert trained[2] == trained[1] > trained[0]
+
+
+def test_results_are_in_memory_once_while_others_are_trained(tmp_path):
+    members, held = [of.member(of.network(width=2000), seed, epochs=1) for seed in range(10)], []
+    settings: dict[str, Any] = {"checkpoint": checkpoint(tmp_path), "moments": False, "workers": Elsewhere()}
+    vp.train_population(members, of.X, of.T, **settings)
+    size = sum(member.theta.nbytes for member in members)
+    settings["progress"] = lambda _: held.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.start()
+    vp.train_population([*members, of.member(epochs=1)], of.X, of.T, **settings)
+    tracemalloc.stop()
+    assert held[0] < 1.5 * size
 
 
 def test_two_results_of_a_member_must_have_equal_bits(tmp_path):

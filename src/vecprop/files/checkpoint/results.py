@@ -55,6 +55,11 @@ class _Kept:
             self.store.refuse_two(key)
         return self.store.numbers[key] if first is result else []
 
+    def _begun(self) -> None:
+        """Let go of the files' arrays, which are known, as training begins."""
+        self._first.clear()
+        self.pace.written = time.perf_counter()
+
 
 class KeptMembers(_Kept):
     def __init__(
@@ -65,7 +70,7 @@ class KeptMembers(_Kept):
         for keys, document, arrays in self.store.begin():
             self.seconds += document["seconds"]
             self._take(keys, document, arrays)
-        self.pace.written = time.perf_counter()
+        self._begun()
 
     def _take(self, keys: list[str], document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Take the results of this run's members from a file; see `_plain`."""
@@ -115,7 +120,7 @@ class KeptFits(_Kept):
         for keys, document, arrays in self.store.begin():
             for key, learned in zip(keys, Reader(BY_NAME, arrays).value(document["fits"]), strict=True):
                 self.known.update(dict.fromkeys(self._new(key, learned), learned))
-        self.pace.written = time.perf_counter()
+        self._begun()
 
     def ended(self, number: int, learned: Any) -> None:
         """Take what a fit has learned, and write it with others, if it is time."""
