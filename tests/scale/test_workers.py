@@ -4,6 +4,7 @@ import copy
 import pickle
 import sys
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -162,6 +163,20 @@ def test_ctrl_c_and_errors_call_off_what_is_given_out_and_what_has_come_is_kept(
     with pytest.raises(ZeroDivisionError):
         trained(client)
     assert client.calls[-2:] == ["cancel 5", "run stop"]
+
+
+def test_data_on_workers_are_let_go_though_an_error_is_kept():
+    class Watched(FakeClient):
+        def scatter(self, each, broadcast, hash):
+            futures = super().scatter(each, broadcast, hash)
+            self.placed = weakref.ref(futures[0])
+            return futures
+
+    client = Watched("running", ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError) as caught:
+        trained(client)
+    assert caught.tb
+    assert client.placed() is None
 
 
 def test_work_that_is_called_off_ends_within_its_epochs():

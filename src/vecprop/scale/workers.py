@@ -98,6 +98,8 @@ class Delivery:
                 with suppress(Exception):
                     self.client.cancel(list(self.pending))
                     self.client.run(stop, self.token, on_error="ignore")
+            self.pending.clear()  # workers keep data as long as these are held, as a traceback may hold them
+            self.placed = None
 
     def ended(self) -> list[Any]:
         """Return the tasks that have ended, at the latest after a moment."""
