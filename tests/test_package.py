@@ -15,6 +15,7 @@ def test_all_public_names_exist_and_are_documented():
     for name, documented in [(name, getattr(package, name)) for package in packages for name in package.__all__]:
         assert documented.__doc__, name
         assert not documented.__doc__.startswith(f"{name}("), f"{name} has no docstring of its own"
+        assert "np.ndarray" not in documented.__doc__, name
 
 
 @pytest.mark.parametrize("module", ["scipy", "sklearn", "matplotlib", "pandas", "rich", "typer", "array_api_compat"])
@@ -60,6 +61,8 @@ def test_editors_complete_the_names_without_running_anything():
 def test_methods_that_depend_on_settings_have_types():
     model = vp.MLPClassifier(solver="lbfgs").fit([[0.0], [1.0]], [0, 1])
     assert assert_type(model.predict_proba([[0.0]]), np.ndarray).shape == (1, 2)
+    assert len(assert_type(model.coefs_, list[np.ndarray])) == len(assert_type(model.intercepts_, list[np.ndarray]))
+    assert assert_type(vp.History().loss, np.ndarray).shape == (0,)
 
 
 def test_attributes_that_a_fit_sets_have_types():

@@ -40,6 +40,8 @@ def test_they_are_a_sequence():
     assert repr(found).startswith("<TrainingResults of 6 member(s), ended 6 by 'epochs'; lowest loss 0.")
     assert repr(vp.train_population([], X, T)) == "<TrainingResults of 0 member(s), ended by nothing>"
     assert vp.train_population([], X, T) == []
+    cohorts, others = found.parts()
+    assert sorted([*others, *(number for cohort in cohorts for number in cohort.numbers)]) == list(range(6))
 
 
 @pytest.mark.parametrize(

@@ -315,7 +315,9 @@ class Recorder:
         outcome.theta = state.theta
         for name, measure in self.scores.items():
             getattr(outcome, name).append(measure(state))
-        over = self.epochs(state, *map(history.latest, ("loss", "validation_loss", "validation_score")))
+        over = self.epochs(
+            state, history.latest_losses, history.latest_validation_losses, history.latest_validation_scores
+        )
         self.keep(state, self.best_theta)  # for callbacks that save the model
         self.spec.publish(outcome)
         return over

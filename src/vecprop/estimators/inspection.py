@@ -34,31 +34,25 @@ class Views(list):
         view[...] = given
 
 
-def _views(attribute: str, name: str, doc: str) -> property:
-    """Return the property of a parameter of all dense layers, as views of theta.
+def _views(model: Any, attribute: str, name: str) -> Any:
+    """Return a parameter of all dense layers as views of theta, or what `partial_fit` starts from."""
+    if "network_" in vars(model):
+        return Views(p[name] for p in model.network_.layout.views(model.theta_) if "W" in p)
+    try:
+        return vars(model)["_given"][attribute]
+    except KeyError:
+        raise AttributeError(f"{type(model).__name__} has no {attribute} before it is fitted.") from None
 
-    What is set before the first training is what `partial_fit` starts from.
-    """
 
-    def get(model: Any) -> Any:
-        if "network_" in vars(model):
-            return Views(p[name] for p in model.network_.layout.views(model.theta_) if "W" in p)
-        try:
-            return vars(model)["_given"][attribute]
-        except KeyError:
-            raise AttributeError(f"{type(model).__name__} has no {attribute} before it is fitted.") from None
-
-    def put(model: Any, values: Sequence[Any]) -> None:
-        if "network_" not in vars(model):
-            vars(model).setdefault("_given", {})[attribute] = list(values)
-            return
-        views = get(model)
-        if len(values) != len(views):
-            raise ValueError(f"{attribute} has {len(views)} arrays, but {len(values)} are set.")
-        for number, own in enumerate(values):
-            views[number] = own
-
-    return property(get, put, doc=doc)
+def _set_views(model: Any, attribute: str, values: Sequence[Any]) -> None:
+    if "network_" not in vars(model):
+        vars(model).setdefault("_given", {})[attribute] = list(values)
+        return
+    views = getattr(model, attribute)
+    if len(values) != len(views):
+        raise ValueError(f"{attribute} has {len(views)} arrays, but {len(values)} are set.")
+    for number, own in enumerate(values):
+        views[number] = own
 
 
 @dataclass(eq=False)
@@ -89,8 +83,24 @@ class Inspection(ABC):
 
     network_: Network
     theta_: np.ndarray
-    coefs_ = _views("coefs_", "W", "The weights of each dense layer, (inputs, outputs), views of ``theta_``.")
-    intercepts_ = _views("intercepts_", "b", "The biases of each dense layer, (outputs,), views of ``theta_``.")
+
+    @property
+    def coefs_(self) -> list[np.ndarray]:
+        """The weights of each dense layer, (inputs, outputs), views of ``theta_``, which may be written into."""
+        return _views(self, "coefs_", "W")
+
+    @coefs_.setter
+    def coefs_(self, values: Sequence[Any]) -> None:
+        _set_views(self, "coefs_", values)
+
+    @property
+    def intercepts_(self) -> list[np.ndarray]:
+        """The biases of each dense layer, (outputs,), views of ``theta_``, which may be written into."""
+        return _views(self, "intercepts_", "b")
+
+    @intercepts_.setter
+    def intercepts_(self, values: Sequence[Any]) -> None:
+        _set_views(self, "intercepts_", values)
 
     @abstractmethod
     def _checked_inputs(self, X: Any) -> Any:

@@ -413,6 +413,10 @@ class TrainingResults(Sequence[TrainingResult]):
         """Pickle the results as they are stacked, without what they do not need of the arrays."""
         return type(self), ([cohort.taken() for cohort in self._cohorts], self._others)
 
+    def parts(self) -> tuple[Sequence[CohortResults], Mapping[int, TrainingResult]]:
+        """Return the results as they are stacked, and those of the other members by their numbers."""
+        return self._cohorts, self._others
+
     @property
     def last_loss(self) -> np.ndarray:
         """Each member's latest training loss, (M,); nan if none is known."""

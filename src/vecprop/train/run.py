@@ -6,8 +6,6 @@ Callbacks, early stopping, schedules that watch the loss, checkpoints, and the p
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from copy import deepcopy
-from dataclasses import replace
 from math import inf
 from typing import Any, Self
 
@@ -385,9 +383,7 @@ def continued(
     ):
         if own != given:
             raise ValueError(f"The state comes from {part} {own}, not {given}: continue with what it came from.")
-    names = ("optimizer", "schedule", "early_stopping", "under_way")
-    own = {name: deepcopy(getattr(state, name)) for name in names}
-    return replace(state, theta=theta, epochs=state.epoch + needed.epochs, rows=rows, history=History(), **own)
+    return state.continued(theta, needed.epochs, rows)
 
 
 def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -1,6 +1,7 @@
 """The state of training after an epoch, its result, and the error if it diverges."""
 
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -16,14 +17,6 @@ if TYPE_CHECKING:
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(parts) if parts else np.empty(0)
-
-
-def _curve(name: str) -> property:
-    return property(lambda history: _joined(getattr(history, f"_{name}")), doc="See the attributes of the class.")
-
-
-def _last(name: str, doc: str) -> property:
-    return property(lambda history: parts[-1][-1] if (parts := getattr(history, f"_{name}")) else None, doc=doc)
 
 
 @dataclass(eq=False)
@@ -79,20 +72,70 @@ class History(Versioned):
         """Return a copy that holds each of its curves as one array, however many epochs were recorded one by one."""
         return type(self)(**{name: [_joined(parts)] if parts else [] for name, parts in vars(self).items()})
 
-    loss = _curve("loss")
-    validation_loss = _curve("validation_loss")
-    validation_score = _curve("validation_score")
-    validation_predictions = _curve("validation_predictions")
-    gradient_norm = _curve("gradient_norm")
-    step_size = _curve("step_size")
-    time = _curve("time")
-    last_loss = _last("loss", "The latest training loss, (*M,), or None before there is one.")
-    last_validation_loss = _last("validation_loss", "The latest validation loss, (*M,), or None without such rows.")
-    last_validation_score = _last("validation_score", "The latest validation score, (*M,), or None if there is none.")
+    @property
+    def loss(self) -> np.ndarray:
+        """The training loss, ``(epochs + 1, *M)``, or ``(epochs, *M)`` if it is running."""
+        return _joined(self._loss)
 
-    def latest(self, name: str) -> np.ndarray:
-        """Return the values that were recorded together last, of one epoch or of several that ran as one, (E, *M)."""
-        return _joined(getattr(self, f"_{name}")[-1:])
+    @property
+    def validation_loss(self) -> np.ndarray:
+        """The validation loss, ``(epochs + 1, *M)``, or ``(0,)`` without validation data."""
+        return _joined(self._validation_loss)
+
+    @property
+    def validation_score(self) -> np.ndarray:
+        """The validation score, ``(epochs + 1, *M)``, or ``(0,)`` if nothing is scored."""
+        return _joined(self._validation_score)
+
+    @property
+    def validation_predictions(self) -> np.ndarray:
+        """The predictions of the validation rows, ``(epochs + 1, n, O)``, or ``(0,)`` if they are not kept."""
+        return _joined(self._validation_predictions)
+
+    @property
+    def gradient_norm(self) -> np.ndarray:
+        """The norm of the gradient, the mean over each epoch's steps, ``(epochs, *M)``."""
+        return _joined(self._gradient_norm)
+
+    @property
+    def step_size(self) -> np.ndarray:
+        """The length of the steps, the mean over each epoch's steps, ``(epochs, *M)``."""
+        return _joined(self._step_size)
+
+    @property
+    def time(self) -> np.ndarray:
+        """Seconds since training began, ``(epochs + 1,)``."""
+        return _joined(self._time)
+
+    @property
+    def latest_losses(self) -> np.ndarray:
+        """The training losses that were recorded together last, of one epoch or of several that ran as one, (E, *M)."""
+        return _joined(self._loss[-1:])
+
+    @property
+    def latest_validation_losses(self) -> np.ndarray:
+        """The validation losses that were recorded together last, (E, *M), or (0,) without validation data."""
+        return _joined(self._validation_loss[-1:])
+
+    @property
+    def latest_validation_scores(self) -> np.ndarray:
+        """The validation scores that were recorded together last, (E, *M), or (0,) if nothing is scored."""
+        return _joined(self._validation_score[-1:])
+
+    @property
+    def last_loss(self) -> np.ndarray | None:
+        """The latest training loss, (*M,), or None before there is one."""
+        return self._loss[-1][-1] if self._loss else None
+
+    @property
+    def last_validation_loss(self) -> np.ndarray | None:
+        """The latest validation loss, (*M,), or None without validation data."""
+        return self._validation_loss[-1][-1] if self._validation_loss else None
+
+    @property
+    def last_validation_score(self) -> np.ndarray | None:
+        """The latest validation score, (*M,), or None if nothing is scored."""
+        return self._validation_score[-1][-1] if self._validation_score else None
 
     def to_frame(self) -> "pd.DataFrame":
         """Return the history as a DataFrame: a row per epoch, or per epoch and member, in that order.
@@ -186,6 +229,12 @@ class TrainingState(Versioned):
     network: Network | None = None
     optimizer_class: str = ""
     under_way: dict[str, Any] = field(default_factory=dict)
+
+    def continued(self, theta: Array, epochs: int, rows: int) -> Self:
+        """Return a copy to continue from, with arrays of its own and a new history."""
+        names = ("optimizer", "schedule", "early_stopping", "under_way")
+        own = {name: deepcopy(getattr(self, name)) for name in names}
+        return replace(self, theta=theta, epochs=self.epoch + epochs, rows=rows, history=History(), **own)
 
 
 @dataclass(frozen=True, eq=False)

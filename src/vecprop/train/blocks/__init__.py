@@ -59,7 +59,7 @@ def train_blocks(
         The network, of parts that have kernels.
     theta : ndarray (P,)
         The parameters to start from; they are not changed.
-    blocks : np.ndarrayBlocks, ParquetBlocks or another object of `Blocks`
+    blocks : ArrayBlocks, ParquetBlocks or another object of `Blocks`
         The rows.
     optimizer : Optimizer
         The optimizer.
