@@ -25,9 +25,9 @@ def test_right_functions_are_right(name):
         assert (found.points, found.hints, found.notes) == (1, (), ())
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_each_mistake_is_named(name):
-    grades = {body: learn.grade(written(name, body)) for body in WRONG[name]}
+@pytest.mark.parametrize(("name", "part"), sampled((name, part) for name in TASKS for part in (0, 1)))
+def test_each_mistake_is_named(name, part):
+    grades = {body: learn.grade(written(name, body)) for body in list(WRONG[name])[part::2]}
     misnamed = {body: found for body, found in grades.items() if WRONG[name][body] not in ("", found.mistake)}
     assert {body: (found.mistake, *found.hints) for body, found in misnamed.items()} == {}
     for found in grades.values():
@@ -39,17 +39,22 @@ def test_each_mistake_is_named(name):
         assert not any(formula in hint for hint in found.hints if len(formula) > len("Y - T"))
 
 
-def test_solutions_are_right_and_given_on_request_only():
+def test_solutions_are_right_and_all_right_results_of_the_varied_cases_are_finite():
+    assert len(CASES) >= 8
     for name, task in TASKS.items():
         *before, last = task.solution.replace(",\n", ", ").replace("\n for", " for").splitlines()
         found = learn.grade(written(name, "\n".join([*before, f"return {last}"])))
         assert found.right, name
         assert found.solution() == task.solution
+        for case in range(len(CASES)):
+            result = functions()[name](*arguments_of(task, case).values())
+            assert all(np.isfinite(part).all() for part in (result if isinstance(result, list) else [result]))
+        assert str(arguments_of(task, 0)) == str(arguments_of(task, len(CASES) - 1))
 
 
 @pytest.mark.parametrize(
     ("name", "body", "mistake"),
-    sampled((name, body, mistake) for name, bodies in NARROW.items() for body, mistake in bodies.items()),
+    sampled(((name, body, mistake) for name, bodies in NARROW.items() for body, mistake in bodies.items()), 4),
 )
 def test_functions_that_are_right_in_some_cases_are_wrong(name, body, mistake):
     found = learn.grade(written(name, body))
@@ -57,7 +62,7 @@ def test_functions_that_are_right_in_some_cases_are_wrong(name, body, mistake):
     assert mistake in found.mistake
 
 
-@pytest.mark.parametrize(("body", "mistake"), sampled(WRONG_NETWORK.items(), 3), ids=range(len(WRONG_NETWORK)))
+@pytest.mark.parametrize(("body", "mistake"), sampled(WRONG_NETWORK.items(), 6), ids=range(len(WRONG_NETWORK)))
 def test_each_mistake_in_a_networks_gradient_is_named(body, mistake):
     found = learn.grade(written("loss_and_gradient", body), network=NETWORK)
     assert not found.right
@@ -151,33 +156,17 @@ def test_cells_of_nbgrader_and_otter(capsys):
         learn.otter_test("nn")
 
 
-def test_arguments_in_another_order_are_no_wrong_sign():
+def test_arguments_are_judged_first_and_entries_that_nothing_explains_are_shown():
     found = learn.grade(written("error_output", "return Y - T", arguments=("T", "Y")))
     assert found.mistake == "its arguments are in another order: (T, Y), not (Y, T)"
     assert learn.grade(lambda Y: Y, "loss").mistake == "it takes other arguments"
-
-
-def test_the_first_hint_has_the_entry_if_nothing_explains_it():
     found = learn.grade(written("error_output", "E = Y - T\nE[Y.argmax(1) == T.argmax(1)] = 0\nreturn E"))
     value = found.arguments["Y"] - found.arguments["T"]
     assert found.hint(1) == f"Entry [0, 0] is 0, but should be {value[0, 0]:.6g}."
     assert "6 of 10 entries are wrong" in found.mistake
-
-
-def test_the_arguments_are_those_of_the_last_hint():
     found = learn.grade(written("gradient_bias_out", "return np.squeeze(Eo).sum(0)"))
     assert found.arguments["Eo"].shape == (1, 2)
     assert "for arguments of the shapes Eo (1, 2): one row" in found.hint(3)
-
-
-def test_cases_are_varied_and_all_right_results_are_finite():
-    assert len(CASES) >= 8
-    for name, task in TASKS.items():
-        for case in range(len(CASES)):
-            result = functions()[name](*arguments_of(task, case).values())
-            assert all(np.isfinite(part).all() for part in (result if isinstance(result, list) else [result]))
-        first, last = arguments_of(task, 0), arguments_of(task, len(CASES) - 1)
-        assert str(first) == str(last)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +185,7 @@ def test_any_callable_and_any_type_of_number(function):
     assert learn.grade(function, "logistic").points == 1
 
 
-@pytest.mark.parametrize("small", [1e-6, 1e-7, 1e-8, 1e-12])
+@pytest.mark.parametrize("small", [1e-6, 1e-8])
 def test_small_numbers_against_zeros_are_right(small):
     assert learn.grade(lambda Y, T: -(T * np.log(Y + small)).sum(), "loss").right
     assert learn.grade(lambda Y, T: -(T * np.log(np.clip(Y, small, 1 - small))).sum(), "loss").right
@@ -218,7 +207,7 @@ def test_tensors_with_gradients_are_right():
     assert learn.grade(lambda Y, T: torch.tensor(Y, requires_grad=True) - torch.tensor(T), "error_output").right
 
 
-def test_gradients_that_accumulate_and_penalties():
+def test_gradients_that_accumulate_or_are_not_finite_and_penalties():
     total = np.zeros(NETWORK.layout.size)
 
     def accumulating(theta, X, T):
@@ -243,8 +232,6 @@ def test_gradients_that_accumulate_and_penalties():
     of_first = with_penalty(lambda theta, X: np.sum(theta[:12] ** 2) / np.sum(np.r_[theta[:12], theta[16:24]] ** 2))
     assert of_first == "only layer 0 (Dense) W enters the penalty"
 
-
-def test_a_gradient_that_is_not_finite_is_no_error_of_the_grader():
     def loss_and_gradient(theta, X, T):
         loss, gradient = NETWORK.loss_and_gradient(theta, X, T)
         gradient[7] = np.nan

@@ -91,6 +91,9 @@ def test_a_shared_layer_and_layers_of_ones_own():
     np.testing.assert_allclose(traced["H1"] ** 3, traced["H1b"])
     np.testing.assert_array_equal(traced.gradient, network.loss_and_gradient(theta, X, np.ones(4))[1])
     assert "f(Z1    )" in str(traced)
+    theta[...], X[...] = 0, 0
+    assert traced["X"].all()  # a copy
+    assert traced["W1"].all()
 
 
 def test_rows_sum_to_the_whole():
@@ -128,14 +131,6 @@ def test_what_is_no_trace_is_said(wrong, error, message):
     values = TUTORIAL.init(0), np.ones((2, 2)), np.array([0, 1])
     with pytest.raises(error, match=message):
         wrong(learn.trace(TUTORIAL, *values), *values)
-
-
-def test_the_trace_is_a_copy():
-    theta, X = TUTORIAL.init(0), np.ones((2, 2))
-    traced = learn.trace(TUTORIAL, theta, X, [0, 1])
-    theta[...], X[...] = 0, 0
-    assert traced["X"].all()
-    assert traced["W1"].all()
 
 
 def test_shown_as_text_html_latex_and_frame():

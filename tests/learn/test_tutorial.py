@@ -104,16 +104,12 @@ def test_stable_where_the_plain_formulas_overflow():
     np.testing.assert_allclose(tutorial.softmax(np.array([[1, 1]])), [[0.5, 0.5]])
 
 
-def test_momentum_takes_any_numbers(circles):
+def test_momentum_takes_any_numbers_lists_and_biases_without_an_axis_of_rows(circles):
     X, T, parameters, _ = circles
     ones = [np.ones_like(P) for P in parameters]
     moments = tutorial.update_momentum(X, T, parameters, ones, 1.0, -0.5)
     for M, J in zip(moments, tutorial.backprop_gradients(X, T, *parameters), strict=True):
         np.testing.assert_allclose(M, 1 + 0.5 * J)
-
-
-def test_lists_and_biases_without_an_axis_of_rows(circles):
-    X, T, parameters, _ = circles
     X = np.ascontiguousarray(X)  # as lists become: BLAS rounds products of strided arrays in another way
     lists = [P.ravel().tolist() if len(P) == 1 else P.tolist() for P in parameters]
     assert len(lists[1]) == 3
@@ -130,13 +126,9 @@ def test_lists_and_biases_without_an_axis_of_rows(circles):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            {"Wh": np.ones((3, 2))},
-            r"Wh has shape \(3, 2\), and X \(4, 2\): Wh is \(inputs, hidden units\), X \(rows",
-        ),
+        ({"Wh": np.ones((3, 2))}, r"Wh has shape \(3, 2\), and X \(4, 2\): Wh is \(inputs, hidden units\), X"),
         ({"bh": np.ones((3, 1))}, r"bh has shape \(3, 1\), and X \(4, 2\): bh is \(1, hidden.*they have 3 and 4 rows"),
         ({"bo": np.ones(3)}, r"bo has shape \(3,\), and T \(4, 2\).*they have 3 and 2 outputs"),
-        ({"T": np.ones((5, 2))}, r"T has shape \(5, 2\), and X \(4, 2\).*they have 5 and 4 rows"),
         ({"Wo": np.ones(3)}, r"Wo has shape \(3,\), but it is \(hidden units, outputs\)"),
     ],
 )
@@ -168,30 +160,21 @@ def test_what_the_plain_functions_take_besides_arrays(circles):
     np.testing.assert_array_equal(tutorial.error_hidden(matrix, Wo, Eo), tutorial.error_hidden(H, Wo, Eo))
 
 
-@pytest.mark.parametrize(
-    ("parameters", "moments", "message"),
-    [
+def test_what_is_no_list_and_no_array_is_said_and_a_star_imports_the_functions_alone():
+    for parameters, moments, message in (
         ([(2, 3)] * 4, [(2, 3)] * 3, r"Ms has 3 arrays, but ls_of_params has 4"),
         ([(2, 3)], [(3, 2)], r"Ms\[0\] has shape \(3, 2\), but ls_of_params\[0\] has \(2, 3\)"),
         ([(2, 3)] * 3, [(2, 3)] * 3, r"ls_of_params has 3 arrays, but it is \[Wh, bh, Wo, bo\]"),
-    ],
-)
-def test_wrong_lists_are_said(parameters, moments, message):
-    lists = [[np.ones(shape) for shape in shapes] for shapes in (parameters, moments)]
-    with pytest.raises(ValueError, match=message):
-        tutorial.update_momentum(np.ones((4, 2)), np.ones((4, 2)), lists[0], lists[1], 0.9, 0.1)
-
-
-def test_what_is_no_array_is_said():
+    ):
+        lists = [[np.ones(shape) for shape in shapes] for shapes in (parameters, moments)]
+        with pytest.raises(ValueError, match=message):
+            tutorial.update_momentum(np.ones((4, 2)), np.ones((4, 2)), lists[0], lists[1], 0.9, 0.1)
     with pytest.raises(TypeError, match="Ms is a list of arrays"):
         tutorial.update_params([np.ones(3)], 3.0)  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match=r"z is no array of numbers.*None"):
         tutorial.softmax(None)
     with pytest.raises(TypeError, match="X is no array of numbers, with rows of equal length"):
         tutorial.nn([[1.0, 2.0], [3.0]], *[np.ones(shape) for shape in [(2, 3), (1, 3), (3, 2), (1, 2)]])
-
-
-def test_a_star_imports_the_functions_alone():
     names = {}
     exec("from vecprop.learn.tutorial import *", names)
     assert all(callable(value) for name, value in names.items() if name != "__builtins__")

@@ -23,14 +23,11 @@ def test_the_paths_are_those_of_the_formulas():
     np.testing.assert_allclose(ax.lines[1].get_xydata(), ball)
 
 
-def test_by_default_momentum_shows_its_point():
-    descent, ball, minimum = (np.asarray(line.get_xydata())[-1] for line in plot_momentum().lines)
+def test_by_default_momentum_shows_its_point_with_labels_and_in_gray():
+    ax: Any = plot_momentum()
+    descent, ball, minimum = (np.asarray(line.get_xydata())[-1] for line in ax.lines)
     np.testing.assert_array_equal(minimum, [0, 0])
     assert 100 * valley(ball) < valley(descent)
-
-
-def test_everything_is_labelled_and_differs_in_gray():
-    ax: Any = plot_momentum()
     assert (ax.get_xlabel(), ax.get_ylabel()) == (r"$\theta_1$", r"$\theta_2$")
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     assert labels == [r"gradient descent, $\mu$ = 0.01", r"momentum, $\mu$ = 0.01, $\lambda$ = 0.9", "minimum"]
@@ -42,12 +39,9 @@ def test_everything_is_labelled_and_differs_in_gray():
         np.testing.assert_allclose(valley(path.vertices), level, rtol=0.02)
 
 
-@pytest.mark.parametrize("steps", [0, 300])
-def test_a_path_of_no_steps_and_one_that_diverges_can_be_drawn(steps):
-    assert np.shape(plot_momentum(steps=steps, learning_rate=0.06).lines[0].get_xydata()) == (steps + 1, 2)
-
-
-def test_the_optimizers_say_what_is_wrong():
+def test_paths_of_no_steps_and_that_diverge_are_drawn_and_what_is_wrong_is_said():
+    for steps in (0, 300):
+        assert np.shape(plot_momentum(steps=steps, learning_rate=0.06).lines[0].get_xydata()) == (steps + 1, 2)
     with pytest.raises(ValueError, match="Momentum needs a momentum of at least 0 and less than 1"):
         plot_momentum(momentum=1)
 
@@ -62,7 +56,7 @@ def test_each_start_that_ended_is_a_dot_in_the_row_of_its_method():
     assert np.abs(ax.lines[1].get_ydata() - 1).max() < 0.31
 
 
-def test_names_say_how_many_starts_reached_the_threshold():
+def test_names_say_how_many_starts_reached_the_threshold_by_their_last_losses():
     losses = {"gradient descent": np.array([3.0, 1.0, np.nan, 9.0]), "momentum": np.array([0.1, 0.2, 0.9])}
     ax: Any = plot_random_starts(losses)
     assert [text.get_text() for text in ax.get_yticklabels()] == ["gradient descent\n1 of 4", "momentum\n3 of 3"]
@@ -72,12 +66,9 @@ def test_names_say_how_many_starts_reached_the_threshold():
     assert [text.get_text().split("\n")[1] for text in ax.get_yticklabels()] == ["0 of 4", "1 of 3"]
     assert ax.get_xlabel() == r"final loss $\xi$"
     assert ax.get_legend() is None
-
-
-def test_curves_count_by_their_last_losses_and_methods_that_diverge_have_no_dots():
     curves: Any = {"a": np.array([[5.0, 6.0], [1.0, 2.0]]), "b": [np.inf, np.nan]}
     given: Any = plt.subplots()[1]
-    ax: Any = plot_random_starts(curves, given)
+    ax = plot_random_starts(curves, given)
     assert ax is given
     np.testing.assert_array_equal(ax.lines[0].get_xdata(), [1, 2])
     assert len(ax.lines[1].get_xdata()) == 0
@@ -89,7 +80,6 @@ def test_curves_count_by_their_last_losses_and_methods_that_diverge_have_no_dots
 @pytest.mark.parametrize(
     ("losses", "says"),
     [
-        ({}, "No start ended at a finite loss"),
         ({"a": [np.nan]}, "No start ended at a finite loss"),
         ({"a": []}, r'losses of "a" have shape \(0,\)'),
         ({"a": 1.0}, r'losses of "a" have shape \(\)'),

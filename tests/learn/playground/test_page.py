@@ -133,7 +133,7 @@ def test_what_is_refused_is_said_and_changes_nothing(action, values, sentence):
 WRONG: list[object] = [None, "", "abc", "ünï", "1" * 999, -1, 1e300, 2.5, True, [], ["a", "b"], [1] * 9, {}]
 
 
-@pytest.mark.parametrize("value", sampled(WRONG, 3), ids=lambda value: str(value)[:9])
+@pytest.mark.parametrize("value", sampled(WRONG, 5), ids=lambda value: str(value)[:9])
 def test_an_error_of_a_setting_starts_with_its_label(value):
     window = opened()
     for name, label in LABELS.items():
@@ -156,10 +156,8 @@ def test_an_error_of_a_setting_starts_with_its_label(value):
             "Units of the hidden layers: type at most 6 whole numbers from 1 to 64 (such as 8, 8) instead of 'a'.",
         ),
         ({"layers": [None]}, "(such as 8, 8)."),
-        ({"layers": [1000]}, "(such as 8, 8) instead of 1000."),
         ({"layers": [1] * 7}, "instead of 1, 1, 1, 1, 1, 1, 1."),
         ({"learning_rate": None}, "Learning rate: type a number from 0 to 100."),
-        ({"rows": 3}, "Number of points: type a whole number from 4 to 20,000 instead of 3."),
         ({"rows": 10.5}, "Number of points: type a whole number from 4 to 20,000 instead of 10.5."),
         ({"features": []}, "Inputs: tick at least one of x, y, x*x, y*y, x*y, sin(x), sin(y), each once."),
     ],
@@ -175,11 +173,11 @@ def test_the_labels_of_errors_are_on_the_page():
     assert set(LABELS) == {field.name for field in fields(Settings)}
 
 
-def test_every_number_of_the_status_is_of_the_frame():
+def test_every_number_of_the_status_is_of_the_frame_and_of_the_settings():
     window = opened(rows=100)
     answer = window.tell("run")
     seen = []
-    for _ in range(40):
+    for _ in range(12):
         status, session = answer["status"], window.session
         assert status["running"]
         assert (status["epoch"], status["steps"]) == (session.epoch, session.steps)
@@ -187,51 +185,33 @@ def test_every_number_of_the_status_is_of_the_frame():
         np.testing.assert_allclose(numbers, [*session.losses, *session.right])
         seen.append(status["right"])
         answer = window.tell("painted", frame=answer["frame"])
-    assert len(set(seen)) > 3
-
-
-def test_the_loss_is_of_the_settings_while_training_runs():
-    window = opened()
-    window.tell("run")
+    assert len(set(seen)) > 2
     status = window.tell("change", settings={"loss": "squared_error"})["status"]
     assert status["running"]
     assert status["train"] == pytest.approx(window.session.losses[0])
 
 
-def test_a_page_that_is_loaded_again_goes_on():
+def test_a_page_that_is_loaded_again_goes_on_and_a_window_that_is_open_is_left_alone(monkeypatch):
     windows: Any = {}
-    first, other = Window(windows), Window(windows)
+    first = Window(windows)
     first.tell("change", settings={"data": "moons", "layers": [5]})
     first.tell("epoch")
     first.page._add(0.5, 0.25)
     again = Window(windows, key=first.key)
     assert again.session is first.session
-    assert again.key == first.key != other.key
+    assert again.key == first.key
     answer = again.tell("pause")
     assert answer["status"]["epoch"] == 1
     assert len(again.session.points.t) == 41
-    assert Window(windows, key="unknown").session not in (first.session, other.session)
-
-
-def test_a_window_that_is_open_is_left_alone(monkeypatch):
-    windows: Any = {}
-    first = Window(windows)
-    monkeypatch.setattr(Page, "is_open", property(lambda page: page is first.page))
+    monkeypatch.setattr(Page, "is_open", property(lambda page: page is again.page))
     copy = Window(windows, key=first.key)
     assert copy.session is not first.session
     assert copy.key != first.key
-    assert windows[first.key] is first.page
+    assert windows[first.key] is again.page
     monkeypatch.setattr(page_module, "MOST_CLOSED", 1)
-    last = Window(windows)
+    last = Window(windows, key="unknown")
+    assert last.session not in (first.session, copy.session)
     assert list(windows) == [first.key, last.key]
-
-
-def test_points_that_are_drawn_again_are_said():
-    window = opened()
-    window.page._add(0.5, 0.25)
-    assert "said" not in window.tell("change", settings={"layers": [4]})
-    assert "without the 1 changes" in window.tell("change", settings={"noise": 0.2})["said"]
-    assert "said" not in window.tell("change", settings={"noise": 0.3})
 
 
 def test_what_was_found_with_other_settings_is_forgotten():
@@ -248,13 +228,14 @@ def test_what_was_found_with_other_settings_is_forgotten():
     assert list(window.page.starts._curves.data["xs"]) == []
 
 
-def test_settings_change_and_come_back_as_a_text():
+def test_settings_come_back_as_a_text_and_files_are_whole():
     window = opened()
     answer = window.tell("change", settings={"data": "spirals", "layers": [4, 4], "features": ["x", "y", "x*y"]})
     assert answer["settings"]["layers"] == [4, 4]
-    text = answer["text"]
-    other = opened()
-    assert other.tell("open", text=text)["settings"] == answer["settings"]
+    for what, start in (("script", b'"""'), ("model", b"PK")):
+        file = window.tell("take", what=what)["file"]
+        assert b64decode(file["content"]).startswith(start)
+    assert opened().tell("open", text=answer["text"])["settings"] == answer["settings"]
 
 
 def test_the_mouse_adds_moves_and_selects_points():
@@ -326,7 +307,7 @@ def test_every_view_draws_every_network():
         assert window.tell("starts", count=3, epochs=2)["starts"].startswith("Of 3 starts 3 reached the end")
 
 
-def test_a_chosen_weight_is_told_and_set():
+def test_a_chosen_weight_is_told_and_set_and_points_that_are_drawn_again_are_said():
     window = opened()
     view = window.page.always["network"]
     view._edges.selected.indices = [2]
@@ -336,15 +317,21 @@ def test_a_chosen_weight_is_told_and_set():
     assert window.session.theta[2] == answer["weight"]["value"] == 1.5
     answer = window.tell("epoch")
     assert window.session.theta[2] == answer["weight"]["value"] != 1.5
-    assert window.tell("change", settings={"layers": [4]})["weight"] is None
+    window.tell("mouse", adds=False, target=1)
+    window.page._add(0.5, 0.25)
+    answer = window.tell("change", settings={"layers": [4]})
+    assert answer["weight"] is None
+    assert "said" not in answer
     assert view._edges.selected.indices == []
+    assert "without the 1 changes" in window.tell("change", settings={"noise": 0.2})["said"]
+    assert "said" not in window.tell("change", settings={"noise": 0.3})
 
 
-@pytest.mark.parametrize("settings", [{}, {"data": "wave", "learning_rate": 1e-6}, {"layers": (8, 8), "batch": 5}])
+@pytest.mark.parametrize("settings", sampled([{}, {"data": "wave", "learning_rate": 1e-6}, {"layers": (8, 8)}]))
 def test_log_axes_have_ticks_within_their_ends(settings):
     window = opened(**settings)
     window.tell("tab", tab="gradients")
-    for _ in range(3):
+    for _ in range(2):
         for name in ("gradients", "starts"):
             figure = {**window.page.in_tabs, "starts": window.page.starts}[name].figure
             ticks = figure.yaxis[0].ticker.ticks
@@ -355,7 +342,7 @@ def test_log_axes_have_ticks_within_their_ends(settings):
         window.tell("starts", count=3, epochs=5)
 
 
-def test_the_cut_of_the_hidden_space_is_where_classes_are_equally_probable():
+def test_the_cut_of_the_hidden_space_is_where_classes_are_equally_probable_and_long_curves_are_thinned():
     for layers in ((2,), (3,)):
         window = opened(layers=layers)
         window.session.run_epochs(30)
@@ -366,17 +353,6 @@ def test_the_cut_of_the_hidden_space_is_where_classes_are_equally_probable():
         height = H @ (last["W"][:, 0] - last["W"][:, 1]) + last["b"][0] - last["b"][1]
         assert ((height > 0) == (session.network.predict(session.theta, session.points.XY).argmax(axis=1) == 0)).all()
         assert len(view._cut.data["xs"][0]) >= 2
-
-
-def test_files_are_whole(tmp_path):
-    window = opened()
-    window.tell("epoch")
-    for what, start in (("script", b'"""'), ("model", b"PK")):
-        file = window.tell("take", what=what)["file"]
-        assert b64decode(file["content"]).startswith(start)
-
-
-def test_long_curves_are_drawn_at_as_many_places_as_a_screen_shows():
     window = opened()
     window.session.run_epochs(1000)
     loss = window.page.always["loss"]

@@ -46,43 +46,28 @@ def wandered(seed, table):
     def one(of):
         return of[int(rng.integers(len(of)))]
 
-    session = Session(
-        Settings(
-            data=one([*SETS, "table"]),
-            rows=int(rng.integers(20, 60)),
-            layers=one([(3,), (4, 3), ()]),
-            features=one([("x", "y"), ("x", "sin(y)"), FEATURES]),
-            activation=one(CHOICES["activation"]),
-            optimizer=one(CHOICES["optimizer"]),
-            learning_rate=0.01,
-            dropout=one([0.0, 0.0, 0.3]),
-            normalization=one([False, True]),
-            penalty=one(["none", "L1", "L2"]),
-            batch=one([0, 8, 1000]),
-        ),
-        table,
-    )
+    choices = {
+        "features": [("x", "y"), ("x", "sin(y)"), FEATURES],
+        "activation": CHOICES["activation"],
+        "optimizer": CHOICES["optimizer"],
+        "learning_rate": [0.01, 0.02, 0.005],
+        "dropout": [0.0, 0.0, 0.3],
+        "normalization": [False, True],
+        "penalty": ["none", "L1", "L2"],
+        "batch": [0, 8, 13, 1000],
+    }
+    settings = {name: one(values) for name, values in choices.items()}
+    session = Session(Settings(data=one([*SETS, "table"]), layers=one([(3,), (4, 3), ()]), rows=30, **settings), table)
+    choices |= {"noise": [0.2, 0.3], "test": [0.0, 0.5], "layers": [(4, 3), (3,)], "start": [0, 5]}
+    choices["mistake"] = ["none", "no_transpose", "sum_for_mean"]
 
     def target():
         return int(rng.integers(session.class_count)) if session.class_count else float(rng.normal())
 
     def changed():
-        name, values = one(
-            [
-                ("optimizer", CHOICES["optimizer"]),
-                ("activation", CHOICES["activation"]),
-                ("learning_rate", [0.02, 0.005]),
-                ("batch", [0, 8, 13]),
-                ("penalty", ["none", "L2"]),
-                ("data", [name for name in SETS if CLASSES[name] == session.class_count] or ["table"]),
-                ("noise", [0.2, 0.3]),
-                ("test", [0.0, 0.5]),
-                ("mistake", ["none", "no_transpose", "sum_for_mean"]),
-                ("layers", [(4, 3), (3,)]),
-                ("start", [0, 5]),
-            ]
-        )
-        session.change(**{name: one(values)})
+        choices["data"] = [name for name in SETS if CLASSES[name] == session.class_count] or ["table"]
+        name = one(list(choices))
+        session.change(**{name: one(choices[name])})
 
     acts = [
         lambda: session.run_epochs(int(rng.integers(1, 9))),
@@ -111,16 +96,9 @@ def table():
     return Table(pd.DataFrame({"x": x.astype(str), "=1+1": y.astype(str), "kind": kind}))
 
 
-def test_whatever_was_done_the_script_makes_the_same_bits(table, tmp_path):
-    sessions = [wandered(seed, table) for seed in range(4)]
-    thetas = replayed(sessions, tmp_path)
-    for number, (session, theta) in enumerate(zip(sessions, thetas, strict=True)):
-        assert theta == session.theta.tobytes(), number
-
-
-@pytest.mark.long
-def test_whatever_was_done_the_script_makes_the_same_bits_at_length(table, tmp_path):
-    sessions = [wandered(seed, table) for seed in range(4, 60)]
+@pytest.mark.parametrize("seeds", [range(3), pytest.param(range(3, 60), marks=pytest.mark.long)], ids=str)
+def test_whatever_was_done_the_script_makes_the_same_bits(table, tmp_path, seeds):
+    sessions = [wandered(seed, table) for seed in seeds]
     thetas = replayed(sessions, tmp_path)
     for number, (session, theta) in enumerate(zip(sessions, thetas, strict=True)):
         assert theta == session.theta.tobytes(), number
@@ -162,8 +140,9 @@ def test_a_new_start_forgets_what_was_trained():
     assert script(session).count("epochs=7") == 1
 
 
-@pytest.mark.parametrize("change", [{"test": 0.301}, {"noise": 0.2}, {"data": "moons"}])
-@pytest.mark.parametrize("is_begun_anew", [False, True])
+@pytest.mark.parametrize(
+    ("change", "is_begun_anew"), [({"test": 0.301}, False), ({"noise": 0.2}, True), ({"data": "moons"}, False)]
+)
 def test_other_points_come_without_the_changes_of_earlier_ones(change, is_begun_anew):
     session = Session(Settings(rows=30))
     session.run_epochs(2)

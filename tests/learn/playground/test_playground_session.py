@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import vecprop as vp
-from sampled import sampled
 from vecprop.learn.playground import session as session_module
 from vecprop.learn.playground.points import SETS
 from vecprop.learn.playground.session import Session
@@ -64,9 +63,8 @@ def test_an_epoch_that_is_begun_is_ended_first():
     assert begun.epoch == 2
 
 
-@pytest.mark.parametrize("batch", [0, 32])
-def test_it_goes_back_to_the_same_start(batch):
-    session = Session(Settings(dropout=0.2, layers=(4,), batch=batch))
+def test_it_goes_back_to_the_same_start():
+    session = Session(Settings(dropout=0.2, layers=(4,), batch=32))
     start = session.theta.copy()
     session.run_epochs(5)
     first = session.theta.copy()
@@ -97,32 +95,22 @@ def test_training_that_diverges_says_so_and_goes_on_after_a_change():
     session.restart()
     session.run_epochs(5)
     assert (session.trouble, session.epoch) == ("", 5)
-
-
-def test_a_step_that_diverges_says_so():
     session = Session(Settings(data="wave", batch=16, learning_rate=100.0, activation="identity", momentum=0.99))
     session.step(2000)
     assert session.trouble.startswith("Training diverged: after the next step")
     assert np.isfinite(session.theta).all()
+    starts = losses_of_starts(as_far, 3, 500)
+    assert np.isfinite(starts[:, 0]).all()
+    assert np.isnan(starts[:, -1]).all()
 
 
-@pytest.mark.parametrize("optimizer", CHOICES["optimizer"])
-def test_every_optimizer_trains(optimizer):
-    session = Session(Settings(optimizer=optimizer, rows=60, learning_rate=0.02))
-    session.run_epochs(20)
+@pytest.mark.parametrize(
+    "settings", [{name: choice} for name in ("optimizer", "activation", "loss") for choice in CHOICES[name]], ids=str
+)
+def test_every_choice_trains(settings):
+    session = Session(Settings(**{"rows": 60, "learning_rate": 0.02, **settings}))
+    session.run_epochs(10)
     assert losses(session)[-1] < losses(session)[0]
-
-
-@pytest.mark.parametrize("activation", sampled(CHOICES["activation"], 3))
-def test_every_activation_trains_with_every_loss(activation):
-    session = Session(Settings(activation=activation, rows=60, learning_rate=0.02))
-    for loss in CHOICES["loss"]:
-        session.change(loss=loss)
-        before = losses(session)[-1]
-        session.restart()
-        session.run_epochs(10)
-        assert losses(session)[-1] < losses(session)[0], loss
-        assert before > 0
 
 
 def test_inputs_are_made_of_x_and_y():
@@ -149,7 +137,7 @@ def test_the_history_stays_small(monkeypatch):
     assert losses(session)[-1] == pytest.approx(session.network.loss(session.theta, *session.rows))
 
 
-@pytest.mark.parametrize("sizes", [[1] * 1000, [1000], [7, 300, 1, 1, 450, 2, 90, 149]])
+@pytest.mark.parametrize("sizes", [[1000], [7, 300, 1, 1, 450, 2, 90, 149]])
 def test_a_shortened_curve_is_even(monkeypatch, sizes):
     monkeypatch.setattr(session_module, "MOST_ENTRIES", 100)
     curves, all_epochs = session_module.Curves(1), np.arange(1000)
@@ -176,16 +164,13 @@ def test_gradients_and_moves_are_those_of_each_dense_layer():
     ("change", "keeps_theta", "keeps_state"),
     [
         ({"learning_rate": 0.5}, True, True),
-        ({"batch": 16}, True, True),
         ({"noise": 0.5}, True, True),
         ({"data": "moons"}, True, True),
         ({"optimizer": "adam"}, True, False),
         ({"activation": "relu"}, True, False),
-        ({"penalty": "L2"}, True, False),
         ({"dropout": 0.5}, True, False),
         ({"mistake": "sum_for_mean"}, True, False),
         ({"layers": (4,)}, False, False),
-        ({"features": ("x", "y", "x*y")}, False, False),
         ({"normalization": True}, False, False),
         ({"data": "blobs"}, False, False),
         ({"start": 1}, False, False),
@@ -238,20 +223,25 @@ def test_points_are_added_moved_and_removed():
     assert len(session.points.t) == points + 1  # the same start, with the points as they are
     session.change(noise=0.2)
     assert len(session.points.t) == points
+    with pytest.raises(SettingsError, match="last point of training"):
+        Session(Settings(rows=4, test=0.75)).edit("remove", 3)
+    session = Session(Settings(data="wave", rows=50))
+    session.edit("add", 0, 0, 0.25)
+    assert session.points.t[-1] == 0.25
+    with pytest.raises(SettingsError, match="The target is nan"):
+        session.edit("add", 0, 0, float("nan"))
 
 
 @pytest.mark.parametrize(
     ("call", "said"),
     [
         (lambda s: s.set_weight(17, 0.0), "There is no parameter 17: theta has 0 to 16"),
-        (lambda s: s.set_weight(-1, 0.0), "There is no parameter -1"),
         (lambda s: s.set_weight("a", 0.0), "There is no parameter 'a'"),
         (lambda s: s.set_weight(0, float("nan")), "The weight is nan"),
         (lambda s: s.set_weight(0, 1e9), "within -1000 and 1000"),
         (lambda s: s.edit("add", float("inf"), 0, 0), "x is inf"),
         (lambda s: s.edit("add", 0, "a", 0), "y is 'a'"),
         (lambda s: s.edit("add", 0, 0, 2), "the number of a class, 0 to 1"),
-        (lambda s: s.edit("add", 0, 0, 0.5), "the number of a class"),
         (lambda s: s.edit("move", 50, 0, 0), "There is no point 50: the points are 0 to 49"),
         (lambda s: s.edit("remove", -1), "There is no point -1"),
         (lambda s: row(s, 50), "There is no point 50"),
@@ -265,20 +255,6 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(call, said):
     with pytest.raises(SettingsError, match=said):
         call(session)
     assert before == (session.theta.tobytes(), len(session.points.t), [*session.actions])
-
-
-def test_the_last_point_of_training_stays():
-    session = Session(Settings(rows=4, test=0.75))
-    with pytest.raises(SettingsError, match="last point of training"):
-        session.edit("remove", 3)
-
-
-def test_a_target_that_is_a_number_stays_within_limits():
-    session = Session(Settings(data="wave", rows=50))
-    session.edit("add", 0, 0, 0.25)
-    assert session.points.t[-1] == 0.25
-    with pytest.raises(SettingsError, match="The target is nan"):
-        session.edit("add", 0, 0, float("nan"))
 
 
 @pytest.mark.parametrize("data", ["circles", "blobs", "wave"])
@@ -316,29 +292,20 @@ def test_weights_are_edges_that_one_may_set():
     assert [edge.value for edge in edges(session) if (edge.layer, edge.source, edge.target) == (1, 3, 0)] == [7.5]
 
 
-def test_a_row_shows_its_numbers():
-    session = Session(Settings(rows=50))
+def test_a_row_shows_its_numbers_and_shares_are_right():
+    session = Session(Settings(rows=50, test=0.0))
     traced = row(session, 7)
     X, T = session.points.XY[7:8], np.eye(2)[session.points.t[7:8]]
     loss, gradient = session.network.loss_and_gradient(session.theta, X, T)
     assert traced["L"] == pytest.approx(loss)
     np.testing.assert_allclose(traced.gradient, gradient)
 
-
-def test_shares_that_are_right():
-    session = Session(Settings(rows=60, test=0.0))
     Y = session.network.predict(session.theta, session.points.XY)
     train, test = session.right
     assert train == np.mean(Y.argmax(axis=1) == session.points.t)
     assert np.isnan(test)
     assert np.isnan(Session(Settings(data="wave")).right[0])
     assert np.isnan(session.history.values[:, 1]).all()
-
-
-def test_the_check_passes_without_a_mistake():
-    session = Session(Settings(rows=60, layers=(4, 3), dropout=0.2, penalty="L2", normalization=True))
-    session.run_epochs(3)
-    assert check(session).passed
 
 
 NAMED = {
@@ -358,12 +325,14 @@ def test_the_check_names_a_planted_mistake_with_which_training_goes_wrong(mistak
     right.run_epochs(100)
     wrong.run_epochs(100)
     assert losses(wrong)[-1] > 3 * losses(right)[-1]
-    wrong.change(mistake="none")
+    wrong.change(mistake="none", layers=(4, 3), dropout=0.2, penalty="L2", normalization=True)
+    wrong.run_epochs(3)
     assert check(wrong).passed
 
 
 def test_the_surface_is_the_loss_around_theta():
     session = Session(Settings(rows=50))
+    assert loss_surface(session, 5).loss.shape == (5, 5)  # before the first step
     for _ in range(10):
         session.run_epochs(2)
     surface = loss_surface(session, 11)
@@ -376,14 +345,9 @@ def test_the_surface_is_the_loss_around_theta():
     assert np.abs(surface.path[:, 1]).max() < surface.second[-1]
     moved = np.linalg.norm(np.array(session.path) - session.theta, axis=1)
     assert (np.linalg.norm(surface.path, axis=1) <= moved + 1e-12).all()
-
-
-def test_a_move_lies_in_the_surface():
-    session = Session(Settings(rows=50))
-    assert loss_surface(session, 5).loss.shape == (5, 5)  # before the first step
-    start = session.theta
-    session.run_epochs(20)
-    assert np.linalg.norm(loss_surface(session, 5).path[0]) == pytest.approx(np.linalg.norm(session.theta - start))
+    at_once = Session(Settings(rows=50))
+    at_once.run_epochs(20)
+    assert np.linalg.norm(loss_surface(at_once, 5).path[0]) == pytest.approx(moved[0])
 
 
 @pytest.mark.parametrize("settings", [{}, {"batch": 16, "dropout": 0.2, "layers": (4,)}, {"mistake": "no_transpose"}])
@@ -394,13 +358,6 @@ def test_the_first_of_many_starts_is_the_session_s_own(settings):
     session.run_epochs(20)
     np.testing.assert_allclose(starts[0], losses(session), rtol=1e-9)
     assert len(set(starts[:, -1])) == 5
-
-
-def test_starts_that_diverge_end_in_nan():
-    session = Session(Settings(data="wave", learning_rate=30.0, activation="identity"))
-    starts = losses_of_starts(session, 3, 500)
-    assert np.isfinite(starts[:, 0]).all()
-    assert np.isnan(starts[:, -1]).all()
 
 
 @pytest.mark.parametrize("mistake", ["none", "sum_for_mean"])

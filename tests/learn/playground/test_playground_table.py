@@ -50,7 +50,7 @@ def test_a_table_is_drawn_and_trained_on():
     np.testing.assert_allclose(session.points.XY.std(axis=0), 1)
     is_yes = np.array([age.value(place) > 50 for place in session.points.XY[:, 0].tolist()])
     assert (session.points.t == is_yes).all()
-    session.run_epochs(200)
+    session.run_epochs(100)
     assert session.right[0] > 0.9
 
 
@@ -63,6 +63,8 @@ def test_categories_dates_and_numbers_of_every_sign():
     places = {town.value(x): points.target.value(t) for (x, _), t in zip(points.XY.tolist(), points.t, strict=True)}
     assert places[0.0] == pytest.approx(4)
     assert min(since.value(y) for y in points.XY[:, 1].tolist()) == pytest.approx(18627)  # days since 1970
+    lacking = csv("a,b,c\n1,1,x\n2,,y\n3,2,x\ninf,3,y\n5,4,\n6,5,y\n7,6,x\n").points((), 0, 0)
+    assert len(lacking.t) == 4  # rows with a value in each column
 
 
 def test_columns_are_chosen_and_changed():
@@ -77,16 +79,10 @@ def test_columns_are_chosen_and_changed():
     assert session.points.axes[0].name == "town"
     with pytest.raises(ValueError, match="no column 'hight': did you mean 'height'"):
         session.change(columns=("age", "town", "hight"))
-    with pytest.raises(ValueError, match="Three different columns"):
-        session.change(columns=("age", "age", "height"))
-    with pytest.raises(ValueError, match="Three different columns"):
-        session.change(columns=("age",))
+    for columns in (("age", "age", "height"), ("age",)):
+        with pytest.raises(ValueError, match="Three different columns"):
+            session.change(columns=columns)
     assert session.points.axes[0].name == "town"
-
-
-def test_rows_without_a_value_are_left_out():
-    points = csv("a,b,c\n1,1,x\n2,,y\n3,2,x\ninf,3,y\n5,4,\n6,5,y\n7,6,x\n").points((), 0, 0)
-    assert len(points.t) == 4
 
 
 def test_a_hostile_table_stays_text():
@@ -100,8 +96,6 @@ def test_a_hostile_table_stays_text():
     assert max(map(len, session.points.class_names)) <= 61
     assert all(name.isprintable() for name in session.points.class_names)
 
-
-def test_a_name_of_a_column_is_shown_as_one_short_line():
     session = Session(table=csv('"two\nlines",' + "x" * 1000 + ",c\n1,2,p\n2,1,q\n3,5,p\n4,4,q\n"))
     first, second = (axis.name for axis in session.points.axes)
     assert first == "two lines"
@@ -112,9 +106,6 @@ def test_a_table_that_is_too_long_is_not_read(monkeypatch):
     monkeypatch.setattr(table, "read_chunks", None)
     with pytest.raises(ValueError, match="more than 20,000 rows"):
         Table.of_file("a.parquet", table_bytes("to_parquet", pd.DataFrame({"a": np.zeros(20_001)})))
-
-
-NUMBERS = "\n".join(f"{k},{k * k % 7}" for k in range(100))
 
 
 def table_bytes(write, frame):
@@ -137,7 +128,6 @@ def table_bytes(write, frame):
         ("a.arrow", b"ARROW1", "save it as CSV, Parquet or Excel"),
         ("../../etc/x.parquet", b"PAR1", "../../etc/x.parquet cannot be read"),
         ("a.xlsx", b"PK\x03\x04", "cannot be read as an Excel file"),
-        ("a.parquet", table_bytes("to_parquet", pd.DataFrame({"a": np.zeros(20_001)})), "more than 20,000 rows"),
     ],
     ids=lambda value: str(value)[:20],
 )
@@ -151,12 +141,9 @@ def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(name, content, said
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (
-            "a,b,c\n" + "\n".join(f"{row},n{k}" for k, row in enumerate(NUMBERS.split("\n"))),
-            "'c' has 100 different names",
-        ),
-        ("a,b,c\n" + "\n".join(f"{row},x" for row in NUMBERS.split("\n")), "All values of 'c' are the same"),
-        ("a,b,c\n" + "\n".join(f"{row}," for row in NUMBERS.split("\n")), "'c' has no values"),
+        ("a,b,c\n" + "\n".join(f"{k},{k % 7},n{k}" for k in range(100)), "'c' has 100 different names"),
+        ("a,b,c\n" + "\n".join(f"{k},{k % 7},x" for k in range(9)), "All values of 'c' are the same"),
+        ("a,b,c\n" + "\n".join(f"{k},{k % 7}," for k in range(9)), "'c' has no values"),
         ("a,b,c\n1,1,1\n1,1,0\n1,1,1\n1,1,0\n", "All values of 'a' are the same"),
         ("a,b,c\n1,,1\n,2,0\n3,,1\n,4,0\n", "Only 0 rows have a value in each of 'a', 'b' and 'c'"),
     ],
