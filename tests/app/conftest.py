@@ -75,6 +75,14 @@ def models(people, tmp_path_factory):
 
 
 @pytest.fixture
+def no_pictures(monkeypatch):
+    """Pages of reports have empty pictures, since drawing takes most of their time."""
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig", lambda self, file, **_: file.write('viewBox="0 0 1 1"</style></defs></svg>')
+    )
+
+
+@pytest.fixture
 def trained(models, tmp_path):
     """The folder of the test, with people.csv and two models of it: buys.npz and spends.npz."""
     for name in ("people.csv", "buys.npz", "spends.npz"):

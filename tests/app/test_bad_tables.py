@@ -59,10 +59,7 @@ REPAIRED = {
     "a short row": (lambda: write([*ROWS, (1, "a")]), "fewer values than the 3 columns"),
     "a missing target": (lambda: write(changed(2, ["", *[row[2] for row in ROWS[1:]]])), "1 of 60 rows have no target"),
     "an infinite value": (lambda: write(changed(0, ["inf", *range(59)])), "infinite"),
-    "no number": (
-        lambda: write(changed(0, ["many", *range(59)])),
-        "1 value(s), such as 'many' in line 2, are not numbers",
-    ),
+    "no number": (lambda: write(changed(0, ["many", *range(59)])), "1 value(s), such as 'many' in line 2, are not"),
     "a column of nothing": (lambda: write(changed(1, [""] * 60)), "all values are missing"),
     "a class for each row": (lambda: write(changed(2, map("k{}".format, range(60)))), "48 classes in 48 rows"),
     "another encoding": (lambda: write(ROWS, ["größe", "c", "y"], encoding="latin-1"), "is not UTF-8"),
@@ -73,7 +70,7 @@ REPAIRED = {
 }
 
 
-@pytest.mark.parametrize("kind", sampled(REPAIRED))
+@pytest.mark.parametrize("kind", sampled(REPAIRED, 3))
 def test_what_is_repaired_is_said(vecprop, kind):
     make, said = REPAIRED[kind]
     make()
@@ -83,12 +80,9 @@ def test_what_is_repaired_is_said(vecprop, kind):
     assert len(notes) == len(set(notes))
 
 
-def test_decimal_commas_are_numbers(vecprop):
+def test_targets_that_are_numbers_with_decimal_commas_and_targets_that_are_none(vecprop):
     write(changed(0, [f"{k},5" for k in range(60)]), separator=";")
-    assert '"task": "regression"' in vecprop("train", "t.csv", "--target", "x", "--json", *FAST).stdout
-
-
-def test_targets_that_are_no_numbers(vecprop):
+    assert '"task": "regression"' in vecprop("train", "t.csv", "--target", "x", "--json", "-o", "m.npz", *FAST).stdout
     write(changed(0, ["inf", *np.arange(59) / 7]))
     assert "1 value(s) that are infinite" in vecprop("train", "t.csv", "--target", "x", code=3).stderr
     done = vecprop("train", "t.csv", "--target", "y", "--task", "regression", code=3)
@@ -104,28 +98,19 @@ def test_truth_values_and_whole_numbers_are_classes(vecprop):
         assert set(found) <= set(pd.read_parquet("t.parquet")[target])
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_the_old_model(vecprop, table, monkeypatch):
-    vecprop("train", table, "--target", "buys", *FAST)
-    before = Path("people.npz").read_bytes()
+def test_a_full_disk_is_one_sentence_hides_no_result_and_leaves_the_old_model(vecprop, table, monkeypatch):
+    def full(*names):
+        raise OSError(28, "No space left on device", *names)
 
-    def full(number):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    done = vecprop("train", table, "--target", "buys", "--force", "--seed", 1, *FAST, code=1)
-    assert done.stderr.endswith("people.npz: No space left on device.\n")
-    assert Path("people.npz").read_bytes() == before
-
-
-def test_a_page_that_cannot_be_written_hides_no_result(vecprop, table, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device", "page.html")
-
-    monkeypatch.setattr("vecprop.app.training.job.page_of", full)
+    monkeypatch.setattr("vecprop.app.training.job.page_of", lambda *_: full("page.html"))
     done = vecprop("train", table, "--target", "buys", "--report", "page.html", *FAST, code=1)
     assert done.stderr.endswith("page.html: No space left on device.\n")
     assert "log loss" in done.stdout
-    assert Path("people.npz").exists()
+    before = Path("people.npz").read_bytes()
+    monkeypatch.setattr("os.fsync", lambda number: full())
+    done = vecprop("train", table, "--target", "buys", "--force", "--seed", 1, *FAST, code=1)
+    assert done.stderr.endswith("people.npz: No space left on device.\n")
+    assert Path("people.npz").read_bytes() == before
 
 
 @pytest.mark.long

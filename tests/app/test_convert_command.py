@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sampled import sampled
 from vecprop import TabularClassifier, read_table
 from vecprop.app import converting
 from vecprop.tables.reading import delimited as separated
@@ -32,7 +33,6 @@ NASTY = {
     "number in the first part only": ["1", "2", "3", "4", "5", "x"],
     "number but in the first part": ["x", "2", "3", "4", "5", "6"],
     "float at last": ["1", "2", "3", "4", "5", "1e3"],
-    "float at first": ["0.5", "2", "3", "4", "5", "6"],
     "missing at last": ["1", "2", "3", "4", "5", ""],
     "missing in the first part": ["", "", "", "", "5", "6"],
     "None among numbers": ["1", "2", "None", "4", "5", "6"],
@@ -42,9 +42,7 @@ NASTY = {
     "truth and missing": ["true", "true", "true", "true", "", "false"],
     "codes": ["1", "2", "3", "4", "5", "06"],
     "long": ["1234567890123456789", "2", "3", "4", "5", "6"],
-    "long beside missing": ["12345678901234567", "2", "3", "4", "", "6"],
     "long beside a fraction": ["12345678901234567", "2", "3", "4", "5", "0.5"],
-    "unsigned": ["18446744073709551615", "2", "3", "4", "5", "6"],
     "unsigned and signed": ["18446744073709551615", "2", "3", "4", "5", "-6"],
     "beyond all": ["1", "2", "3", "4", "99999999999999999999999", "6"],
     "infinite": ["1", "2", "3", "inf", "5", "-Infinity"],
@@ -57,7 +55,7 @@ NASTY = {
 }
 
 
-@pytest.mark.parametrize(("ending", "rows"), [(".csv", 2), (".csv.gz", 4), (".csv", 100)])
+@pytest.mark.parametrize(("ending", "rows"), sampled([(".csv.gz", 2), (".csv", 100), (".csv", 4)]))
 def test_columns_become_what_they_are_in_all_rows(vecprop, tmp_path, monkeypatch, ending, rows):
     monkeypatch.setattr(converting, "ROWS", rows)
     text = pd.DataFrame(NASTY).to_csv(index=False, sep=";").encode()
@@ -75,11 +73,12 @@ def test_files_of_other_forms_have_one_reading(vecprop, tmp_path, small_parts):
     (tmp_path / "logs" / "b.txt").write_bytes(("y;x\nö;0.5\nz;z\n" + "a;7\n" * 9).encode("cp1252"))
     done = vecprop("convert", "logs", "t")
     pd.testing.assert_frame_equal(read_table(tmp_path / "t"), read_table(tmp_path / "logs"))
-    assert (
-        "Column 'x' is text, since 1 of 18 values are no plain numbers, the first 'z' in b.txt, line 3." in done.stderr
-    )
-    assert "a.csv, line 6: fewer values than the 2 columns" in done.stderr
-    assert "b.txt is not UTF-8" in done.stderr
+    for said in (
+        "Column 'x' is text, since 1 of 18 values are no plain numbers, the first 'z' in b.txt, line 3.",
+        "a.csv, line 6: fewer values than the 2 columns",
+        "b.txt is not UTF-8",
+    ):
+        assert said in done.stderr
 
 
 def test_models_of_the_folder_and_of_the_file_are_one(vecprop, tmp_path, small_parts):
@@ -90,33 +89,28 @@ def test_models_of_the_folder_and_of_the_file_are_one(vecprop, tmp_path, small_p
     frame.to_csv(tmp_path / "t.csv", index=False, sep=";")
     vecprop("convert", "t.csv", "t")
     one, other = (
-        TabularClassifier("y", n_members=2, max_iter=2, random_state=0).fit(tmp_path / name) for name in ("t.csv", "t")
+        TabularClassifier("y", n_members=2, max_iter=1, random_state=0).fit(tmp_path / name) for name in ("t.csv", "t")
     )
     assert one.encoder_.readings == other.encoder_.readings
     assert np.array_equal(one.ensemble_.theta, other.ensemble_.theta)
 
 
 REFUSED = {
-    "a long row": ("a,b\n1,2\n" + "3,4\n" * 9 + "5,6,7\n", (), 3, "t.csv, line 12: the row has 3 values"),
-    "an open quote": ('a,b\n"1,2\n3,4\n5,6\n', (), 3, "lines 2 to 4: a quotation mark"),
-    "no number": (
-        "a,b\n" + "3,4\n" * 9 + "5,many\n",
-        ("--numbers", "b"),
-        3,
-        "t.csv, line 11, column 'b': 'many' is no",
-    ),
-    "no column": ("a,b\n1,2\n", ("--numbers", "c"), 3, "t.csv has no column 'c'"),
-    "no rows": ("a,b\n", (), 3, "t.csv has no rows"),
-    "no UTF-8": ("a\n" + "x\n" * 600 + "\udcff\udcfe\n", (), 3, "save it as UTF-8"),
+    "a long row": ("a,b\n1,2\n" + "3,4\n" * 9 + "5,6,7\n", (), "t.csv, line 12: the row has 3 values"),
+    "an open quote": ('a,b\n"1,2\n3,4\n5,6\n', (), "lines 2 to 4: a quotation mark"),
+    "no number": ("a,b\n" + "3,4\n" * 9 + "5,many\n", ("--numbers", "b"), "line 11, column 'b': 'many' is no"),
+    "no column": ("a,b\n1,2\n", ("--numbers", "c"), "t.csv has no column 'c'"),
+    "no rows": ("a,b\n", (), "t.csv has no rows"),
+    "no UTF-8": ("a\n" + "x\n" * 600 + "\udcff\udcfe\n", (), "save it as UTF-8"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_read_is_named(vecprop, tmp_path, small_parts, monkeypatch, name):
-    text, options, code, message = REFUSED[name]
+    text, options, message = REFUSED[name]
     monkeypatch.setattr(separated, "SAMPLE", 1000)
     (tmp_path / "t.csv").write_text(text, errors="surrogateescape")
-    assert message in vecprop("convert", "t.csv", "t", *options, code=code).stderr
+    assert message in vecprop("convert", "t.csv", "t", *options, code=3).stderr
     assert not list((tmp_path / "t").glob("part*"))
 
 
@@ -133,7 +127,12 @@ def test_folders_of_something_else_are_left_alone(vecprop, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("x")
     assert "full is not empty" in vecprop("convert", "t.csv", "full", code=2).stderr
-    vecprop("convert", "t.csv", "t")
+    (tmp_path / "t").mkdir()
+    left = tmp_path / "t" / "._convert.json.0123.unfinished"
+    for _ in range(2):  # before the list is there, and after
+        left.write_bytes(b"{")  # as kills leave it
+        vecprop("convert", "t.csv", "t")
+        assert not left.exists()
     before = (tmp_path / "t" / "part-000000.parquet").stat().st_mtime_ns
     vecprop("convert", "t.csv", "t")  # which has nothing to do
     assert (tmp_path / "t" / "part-000000.parquet").stat().st_mtime_ns == before
@@ -161,16 +160,6 @@ def test_an_interrupted_conversion_goes_on(vecprop, tmp_path, small_parts, monke
         vecprop("convert", "t.csv", "t", code=code)
     assert digests(tmp_path / "t") == digests(tmp_path / "whole")
     assert len(written) == 12 + 5
-
-
-def test_what_kills_have_left_is_removed(vecprop, tmp_path):
-    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
-    (tmp_path / "t").mkdir()
-    left = tmp_path / "t" / "._convert.json.0123.unfinished"
-    for _ in range(2):  # before the list is there, and after
-        left.write_bytes(b"{")
-        vecprop("convert", "t.csv", "t")
-        assert not left.exists()
 
 
 def digests(folder):

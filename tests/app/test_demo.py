@@ -14,15 +14,10 @@ PICTURES = {"boundary.png", "classes.png", "gradients.png", "hidden.png", "loss.
 DARK = {name.replace(".png", "-dark.png") for name in PICTURES}
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory):
-    out = tmp_path_factory.mktemp("demo") / "a folder"
-    return out, subprocess.run([*COMMAND, "demo", "--out", out], capture_output=True, text=True, check=False)
-
-
 @pytest.mark.long
-def test_the_story_is_told(told):
-    _, done = told
+def test_the_story_is_told_with_pictures_on_a_page(tmp_path):
+    out = tmp_path / "a folder"
+    done = subprocess.run([*COMMAND, "demo", "--out", out], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "X (100, 2), T (100, 2)" in done.stdout
     assert "No gradient errors found" in done.stdout
@@ -31,23 +26,12 @@ def test_the_story_is_told(told):
     assert "momentum" in done.stderr  # the progress bar
     for package in ("Python 3", "numpy", "matplotlib", "scikit-learn"):
         assert package in done.stdout
-
-
-@pytest.mark.long
-def test_pictures_and_page_are_written(told):
-    out, done = told
     assert {path.name for path in out.iterdir()} == PICTURES | DARK | {"index.html"}
     assert str(out / "index.html") in done.stdout
     for picture in PICTURES | DARK:
         assert (out / picture).read_bytes().startswith(b"\x89PNG")
         assert (out / picture).stat().st_size > 5000
-
-
-@pytest.mark.long
-def test_the_page_is_whole(told):
-    out, _ = told
     page = (out / "index.html").read_text(encoding="utf-8")
-
     assert set(re.findall(r'<img src="(.+?)" alt="[^"]', page)) == PICTURES
     assert set(re.findall(r'<source srcset="(.+?)"', page)) == DARK
     assert page.count("<img") == len(PICTURES)
@@ -59,22 +43,20 @@ def test_the_page_is_whole(told):
 
 
 def test_another_seed_tells_another_story(vecprop, monkeypatch):
-    monkeypatch.setattr("vecprop.learn.demo.draw", lambda story, out: None)
+    for name, value in {"draw": lambda story, out: None, "STARTS": 3, "PATIENT_STARTS": 2}.items():
+        monkeypatch.setattr(f"vecprop.learn.demo.{name}", value)
     done = vecprop("demo", "--out", "there", "--seed", 3)
     assert "100 of 100 points right" in done.stdout
     assert "69.474040" not in done.stdout
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(vecprop):
+def test_a_folder_that_cannot_be_written_is_one_sentence_and_the_version_is_said(vecprop):
     Path("taken").write_text("a file")
     done = vecprop("demo", "--out", "taken", code=1)
     assert done.stdout == ""
     assert done.stderr.startswith("Cannot write to ")
     assert "--out" in done.stderr
     assert done.stderr.count("\n") == 1
-
-
-def test_the_version(vecprop):
     assert vecprop("--version").stdout == f"vecprop {vp.__version__}\n"
 
 

@@ -27,15 +27,12 @@ def visits(tmp_path):
     return tmp_path / "visits.csv"
 
 
-def test_groups_reach_the_fit(visits):
+def test_groups_and_times_reach_the_fit(visits):
     parts = divided(request(visits, group="patient"))
     groups = parts.X["patient"].to_numpy()
     model = vp.TabularRegressor(n_members=2, max_iter=1, random_state=0).fit(**parts.training)
     assert "patient" not in model.encoder_.names
     assert model.residuals_.groups == len(np.unique(groups)) == 15
-
-
-def test_times_reach_the_fit(visits):
     parts = divided(request(visits, time="day"))
     days = pd.to_datetime(parts.X["day"], dayfirst=True).to_numpy()
     assert days.max() < pd.to_datetime(parts.X_test["day"], dayfirst=True).min()
@@ -46,17 +43,14 @@ def test_times_reach_the_fit(visits):
     assert not np.isnan(model.out_of_fold_[~earlier]).any()
 
 
-@pytest.mark.parametrize(("column", "said"), [("two", "2 group"), ("one", "1 group")])
-def test_too_few_groups(vecprop, visits, column, said):
+def test_too_few_groups_and_parts_without_rows_are_refused(vecprop, visits):
     frame = pd.read_csv(visits)
     frame.assign(two=frame.index % 2, one=1).to_csv("few.csv", index=False)
-    assert said in vecprop("train", "few.csv", "--target", "y", "--group", column, *FAST, code=3).stderr
-
-
-@pytest.mark.parametrize(("size", "count"), [(1e-9, 0), (20, 20), (float("inf"), 20)])
-def test_a_part_without_rows_is_refused(size, count):
-    with pytest.raises(vp.TableError, match=f"A test part of {count} out of 20 rows leaves one part empty"):
-        rows_of_parts(request(None, size=size), noise(20), np.zeros(20), True)
+    for column, said in (("two", "2 group"), ("one", "1 group")):
+        assert said in vecprop("train", "few.csv", "--target", "y", "--group", column, *FAST, code=3).stderr
+    for size, count in ((1e-9, 0), (20, 20), (float("inf"), 20)):
+        with pytest.raises(vp.TableError, match=f"A test part of {count} out of 20 rows leaves one part empty"):
+            rows_of_parts(request(None, size=size), noise(20), np.zeros(20), True)
 
 
 def noise(rows, seed=0):
@@ -64,7 +58,7 @@ def noise(rows, seed=0):
     return pd.DataFrame({"x": r.normal(size=rows), "c": r.choice(["a", "b"], rows), "y": r.choice(["p", "q"], rows)})
 
 
-def test_rows_in_both_parts_are_noted_with_their_lines(vecprop, tmp_path):
+def test_rows_in_both_parts_are_noted_with_the_numbers_that_explain_takes(vecprop, tmp_path):
     frame = noise(60)
     twice = pd.concat([frame, frame]).sample(frac=1, random_state=0).assign(row=range(120))
     text = twice.to_csv(index=False).replace("\n", "\n\n", 1)  # an empty line is no row
@@ -77,12 +71,9 @@ def test_rows_in_both_parts_are_noted_with_their_lines(vecprop, tmp_path):
     assert one == other
     done = vecprop("train", "twice.csv", "--target", "y", "--group", "x", "--force", *FAST)
     assert "in training too" not in done.stderr
-
-
-def test_rows_in_both_parts_are_noted_with_the_numbers_that_explain_takes(vecprop):
-    frame = pd.concat([noise(60), noise(60)], ignore_index=True)
+    frame = pd.concat([frame, frame], ignore_index=True)
     frame.to_parquet("twice.parquet")
-    done = vecprop("train", "twice.parquet", "--target", "y", *FAST)
+    done = vecprop("train", "twice.parquet", "--target", "y", "--force", *FAST)
     found = re.search(r"such as row (\d+) of twice.parquet, which is row (\d+) of twice.parquet there", done.stderr)
     assert found is not None
     one, other = (frame.loc[int(row)].tolist() for row in found.groups())  # counted from 0
@@ -136,10 +127,9 @@ def test_row_numbers_of_the_whole_file_are_no_inputs(vecprop):
     assert sorted(json.loads(done.stdout)["columns"]["dropped"]) == ["column 1", "id"]
     assert "Column 'id' is not used: it counts the rows" in done.stderr
     assert "id" not in vecprop("predict", "t.npz", "t.csv", "-o", "p.csv").stderr
-    timed = vecprop("train", "t.csv", "--target", "y", "--json", "--time", "id", "--force", *FAST)
-    assert list(json.loads(timed.stdout)["columns"]["dropped"]) == ["column 1"]
-    declared = vecprop("train", "t.csv", "--target", "y", "--json", "--numbers", "id", "--force", *FAST)
-    assert list(json.loads(declared.stdout)["columns"]["dropped"]) == ["column 1"]
+    for option in ("--time", "--numbers"):
+        done = vecprop("train", "t.csv", "--target", "y", "--json", option, "id", "--force", *FAST)
+        assert list(json.loads(done.stdout)["columns"]["dropped"]) == ["column 1"]
 
 
 def test_rows_are_alike_whatever_their_signs_and_types(vecprop):

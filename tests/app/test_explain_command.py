@@ -54,18 +54,14 @@ def test_blank_lines_and_rows_of_several_lines_count(vecprop, trained):
         (found,) = explained(vecprop, trained, "odd.csv", line)
         (value,) = [each["value"] for each in found["contributions"] if each["column"] == "age"]
         assert value == (age or lines[{2: 1, 5: 3, 7: 5}[line]].split(",")[0])
+    for line in (0, 1, 202):
+        done = vecprop("explain", "buys.npz", "people.csv", "--row", line, code=3)
+        said = f"people.csv has no row in line {line}: its rows are in the lines 2 to 201, after the line of names.\n"
+        assert done.stderr == said
     for line, around in ((3, "2 and 4"), (6, "5 and 7")):
         done = vecprop("explain", "buys.npz", "odd.csv", "--row", line, code=3)
         assert f"no row that ends in line {line}, which is blank or goes on" in done.stderr
         assert f"the lines {around}." in done.stderr
-
-
-@pytest.mark.parametrize("line", [0, 1, 202])
-def test_lines_without_a_row_are_one_sentence(vecprop, trained, line):
-    done = vecprop("explain", "buys.npz", "people.csv", "--row", line, code=3)
-    assert done.stderr == (
-        f"people.csv has no row in line {line}: its rows are in the lines 2 to 201, after the line of names.\n"
-    )
 
 
 def test_other_files_count_their_rows(vecprop, trained, people):
@@ -127,12 +123,9 @@ def test_rows_to_compare_with_may_be_given(vecprop, trained, people):
     assert "There is no file none.csv" in done.stderr
 
 
-def test_a_target_without_a_name_is_the_target(vecprop, people):
+def test_a_target_without_a_name_is_the_target_and_models_of_no_table_are_refused(vecprop, people):
     vp.save(vp.TabularRegressor(n_members=2, max_iter=2).fit(people[["age"]], people.spends), "own.npz")
     assert vecprop("explain", "own.npz").stdout.startswith("How much the target of rows drawn as in training changes")
-
-
-def test_models_of_no_table_are_refused(vecprop, people):
     model = vp.MLPClassifier((2,), max_iter=300, tol=10.0).fit(people[["visits"]], people.buys)
     vp.save(model, "own.npz")
     people.to_csv("people.csv", index=False)

@@ -31,30 +31,18 @@ def test_a_folder_is_evaluated_and_predicted_as_its_rows_are(vecprop, result_of,
     assert parts["scores"] == of_all["scores"]
 
 
-def test_parquet_folders_keep_types(vecprop, trained, people, tmp_path):
-    (tmp_path / "people").mkdir()
-    people[:120].to_parquet("people/a.parquet")
-    people[120:].astype({"visits": float}).to_parquet("people/b.parquet")
-    done = vecprop("predict", "buys.npz", "people", code=2)
-    assert done.stderr == "Give -o, the name of a file for the predictions, such as predictions.parquet.\n"
-    vecprop("predict", "buys.npz", "people", "-o", "p.parquet", "--keep", "visits")
-    assert pd.read_parquet("p.parquet")["visits"].tolist() == people["visits"].tolist()
-
-
-def test_a_model_of_a_folder_is_that_of_the_table(vecprop, folder, trained):
+def test_a_model_of_a_folder_is_that_of_the_table_and_nothing_is_written_into_it(vecprop, folder, trained):
     vecprop("train", "people", "--target", "buys", *FAST)
     assert (folder.parent / "people.npz").exists()
     ours, theirs = (vecprop("predict", model, "people").stdout for model in ("people.npz", "buys.npz"))
     assert ours == theirs
-
-
-def test_nothing_is_written_into_a_folder_that_is_read(vecprop, folder, trained):
     done = vecprop("predict", "buys.npz", "people", "-o", "people/out.csv", code=2)
     assert "is in the folder people, which is read" in done.stderr
     done = vecprop("explain", "buys.npz", "people", "--row", 3, code=2)
     assert done.stderr == "people is a folder: name the file in it that has the rows.\n"
 
 
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("kind", sampled(["csv", "parquet"]))
 def test_the_page_of_a_folder_names_a_row_that_explain_finds(vecprop, folder, people, kind):
     if kind == "parquet":
@@ -71,11 +59,15 @@ def test_the_page_of_a_folder_names_a_row_that_explain_finds(vecprop, folder, pe
     assert (Path(found[1]).name, found[2]) == (named[1] or "people", named[2])
 
 
-def test_rows_of_a_parquet_folder_are_explained_as_those_of_a_table(vecprop, trained, people):
+def test_rows_of_a_parquet_folder_are_explained_as_those_of_a_table_and_types_are_kept(vecprop, trained, people):
     Path("people").mkdir()
     people.to_parquet("people.parquet")
     for number in range(0, len(people), 70):
         people[number : number + 70].to_parquet(f"people/{number:03}.parquet", row_group_size=30)
+    done = vecprop("predict", "buys.npz", "people", code=2)
+    assert done.stderr == "Give -o, the name of a file for the predictions, such as predictions.parquet.\n"
+    vecprop("predict", "buys.npz", "people", "-o", "p.parquet", "--keep", "visits")
+    assert pd.read_parquet("p.parquet")["visits"].tolist() == people["visits"].tolist()
     model, rows = "buys.npz", ("--row", 140, "--row", 3, "--row", 139, "--json")
     whole, parts = (
         json.loads(vecprop("explain", model, table, *rows).stdout) for table in ("people.parquet", "people")
@@ -128,8 +120,7 @@ def test_a_folder_that_is_larger_than_memory_is_trained_on(vecprop, large):
     ],
 )
 def test_options_hold_for_folders_that_are_larger_than_memory(vecprop, large, options):
-    done = vecprop("train", "large", "--target", "y", *options, *FAST, "--json")
-    result = json.loads(done.stdout)
+    result = json.loads(vecprop("train", "large", "--target", "y", *options, *FAST, "--json").stdout)
     if "--refit" in options:
         assert result["refit"]["rows"] == len(large)
     if "--time" in options:

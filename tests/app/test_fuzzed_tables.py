@@ -205,12 +205,7 @@ def assert_clean(done, command, table, story):
 
 
 @pytest.mark.long
-def test_damaged_tables(vecprop, model):
-    codes = run(vecprop, model, 50, seed=0)
-    assert {code for _, code in codes} == {0, 3}
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize("seed", range(5))
 def test_thousands_of_damaged_tables(vecprop, model, seed):
-    run(vecprop, model, 1000, seed)
+    codes = run(vecprop, model, 1000, seed)
+    assert {code for _, code in codes} >= {0, 3}

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,8 +18,6 @@ from vecprop import load
 LIMIT = 1_200_000_000
 """What ``ulimit -d`` allows, of which Python and libraries take a part that they never use."""
 MEMORY = 600_000_000
-
-
 OFTEN = (
     "import numpy, sys; from vecprop.files.checkpoint import Checkpoint, store; store.SHARE = numpy.inf; "
     "Checkpoint.__init__.__defaults__ = (0.0,); from vecprop.app.command_line import app; app(sys.argv[1:])"
@@ -28,15 +25,13 @@ OFTEN = (
 """The program, which keeps what it has learned after each window instead of once a minute."""
 
 
-def limited():
-    resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
-
-
 def started(folder, *arguments):
+    def limited():
+        resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
+
     command = [sys.executable, "-c", OFTEN, *map(str, arguments)]
-    return subprocess.Popen(
-        command, cwd=folder, preexec_fn=limited, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=folder, preexec_fn=limited, stdout=pipe, stderr=pipe, text=True)
 
 
 def run(folder, *arguments):
@@ -67,8 +62,7 @@ def kill_when_kept(folder, kept, *arguments):
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is counted as Linux counts it")
 def test_a_folder_is_trained_on_within_its_memory_through_kills(tmp_path):
     rng = np.random.default_rng(0)
-    table: Any = load_breast_cancer(as_frame=True)
-    table = table.frame
+    table = load_breast_cancer(as_frame=True).frame  # pyright: ignore[reportAttributeAccessIssue]
     (tmp_path / "cancer").mkdir()
     for part in range(5):
         rows = table.iloc[rng.integers(0, len(table), 20_000)].reset_index(drop=True)

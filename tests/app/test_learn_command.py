@@ -9,9 +9,6 @@ import pytest
 from learn.students import RIGHT_NETWORK
 from vecprop import learn
 
-RIGHT = "def error_output(Y, T):\n    return Y - T\n"
-WRONG = "def error_output(Y, T):\n    return T - Y\n"
-
 
 def test_wrong_options_are_said(vecprop):
     assert vecprop("learn", "check", "none.py", code=3).stderr == "There is no file none.py.\n"
@@ -27,10 +24,10 @@ def test_wrong_options_are_said(vecprop):
 
 @pytest.mark.long
 def test_points_messages_and_exit_codes(vecprop, tmp_path):
-    (tmp_path / "right.py").write_text(RIGHT)
+    (tmp_path / "right.py").write_text("def error_output(Y, T):\n    return Y - T\n")
+    (tmp_path / "wrong.py").write_text("def error_output(Y, T):\n    return T - Y\n")
     done = vecprop("learn", "check", "right.py", "--only", "error_output")
     assert done.stdout == "error_output: right.\n1 of 1 points.\n"
-    (tmp_path / "wrong.py").write_text(WRONG)
     done = vecprop("learn", "check", "wrong.py", "--only", "error_output", code=5)
     assert done.stdout == "error_output: not right yet. Look at the signs. (0 of 1)\n0 of 1 points.\n"
     done = vecprop("learn", "check", "wrong.py", "--only", "error_output", "--hints", 3, "--solution", code=5)
@@ -39,10 +36,6 @@ def test_points_messages_and_exit_codes(vecprop, tmp_path):
     found = json.loads(vecprop("learn", "check", "wrong.py", "--json", code=5).stdout)
     assert (found["points"], found["out_of"], len(found["functions"])) == (0, 14, 14)
     assert "no function 'nn' in the tutorial" in vecprop("learn", "check", "wrong.py", "--only", "nn", code=2).stderr
-
-
-@pytest.mark.long
-def test_a_network_of_a_shape(vecprop, tmp_path):
     lines = "\n".join(f"    {line}" for line in RIGHT_NETWORK.replace("N = len(X)", "N = 1").splitlines())
     (tmp_path / "own.py").write_text(f"import numpy as np\ndef loss_and_gradient(theta, X, T):\n{lines}\n")
     vecprop("learn", "check", "own.py", "--shape", "2-3-2")

@@ -41,8 +41,7 @@ def test_intervals_and_kept_columns(vecprop, trained, people):
     np.testing.assert_allclose(found[["low", "high"]], vp.load("spends.npz").predict_interval(people, 0.8))
 
 
-@pytest.mark.parametrize("name", ["p.parquet", "p.feather", "p.csv.gz", "p.tsv"])
-@pytest.mark.parametrize("chunk", [37, 1000])
+@pytest.mark.parametrize(("name", "chunk"), [("p.parquet", 37), ("p.feather", 1000), ("p.csv.gz", 37), ("p.tsv", 1000)])
 def test_the_format_is_that_of_the_name(vecprop, trained, people, name, chunk):
     people.to_parquet("in.parquet")
     done = vecprop("predict", "spends.npz", "in.parquet", "-o", name, "--chunk", chunk)
@@ -101,28 +100,19 @@ def test_models_saved_in_python_predict_tables_too(vecprop, people):
     vecprop("export", "own.npz", "--to", "numpy", code=2)  # it exists
 
 
-@pytest.mark.parametrize("target", ["buys", "spends"])
-def test_models_of_tables_are_exported(vecprop, trained, people, target):
-    model = vp.load(f"{target}.npz")
-    vecprop("export", f"{target}.npz", "--to", "numpy", "-o", "model.py")
+def test_models_of_tables_and_their_intervals_are_exported(vecprop, trained, people):
+    vecprop("export", "buys.npz", "--to", "numpy", "-o", "buys.py")
+    assert runpy.run_path("buys.py")["predict"](people).tolist() == vp.load("buys.npz").predict(people).tolist()
+    model = vp.load("spends.npz")
+    vecprop("export", "spends.npz", "--to", "numpy", "--interval", 0.8, "-o", "model.py")
     names = runpy.run_path("model.py")
-    if target == "buys":
-        assert names["predict"](people).tolist() == model.predict(people).tolist()
-    else:
-        np.testing.assert_allclose(names["predict"](people), model.predict(people), rtol=1e-6)
+    np.testing.assert_allclose(names["predict"](people), model.predict(people), rtol=1e-6)
+    np.testing.assert_allclose(names["predict_interval"](people), model.predict_interval(people, 0.8), rtol=1e-5)
     pytest.importorskip("skl2onnx")
-    assert vecprop("export", f"{target}.npz", "--to", "onnx", "-o", "model.onnx").stderr == ""
+    assert vecprop("export", "buys.npz", "--to", "onnx", "-o", "model.onnx").stderr == ""
     session = pytest.importorskip("onnxruntime").InferenceSession("model.onnx")
-    assert {given.name for given in session.get_inputs()} == set(model.encoder_.names)
-
-
-def test_intervals_go_elsewhere(vecprop, trained, people):
-    done = vecprop("export", "spends.npz", "--to", "numpy", "--interval", 0.8, "-o", "model.py")
-    names = runpy.run_path("model.py")
-    expected = vp.load("spends.npz").predict_interval(people, 0.8)
-    np.testing.assert_allclose(names["predict_interval"](people), expected, rtol=1e-5)
-    pytest.importorskip("skl2onnx")
-    done = vecprop("export", "spends.npz", "--to", "onnx", "--interval", 0.9, "-o", "model.onnx")
+    assert {given.name for given in session.get_inputs()} == set(vp.load("buys.npz").encoder_.names)
+    done = vecprop("export", "spends.npz", "--to", "onnx", "--interval", 0.9, "-o", "model.onnx", "--force")
     session = pytest.importorskip("onnxruntime").InferenceSession("model.onnx")
     assert [given.name for given in session.get_outputs()] == ["variable", "low", "high"]
     done = vecprop("export", "buys.npz", "--to", "onnx", "--interval", 0.9, "-o", "buys.onnx", code=3)
@@ -167,7 +157,7 @@ def test_what_is_noted_of_a_table_is_noted_once(vecprop, trained, people):
         assert len(said) == notes, said
 
 
-def test_evaluation_measures_rows_whose_target_is_known(vecprop, trained, people):
+def test_evaluation_measures_rows_whose_target_is_known_in_finite_numbers(vecprop, trained, people):
     people.assign(buys=people.buys.where(people.index % 2 == 0)).to_csv("half.csv", index=False)
     done = vecprop("evaluate", "buys.npz", "half.csv", "--json")
     result, half = json.loads(done.stdout), people[::2]
@@ -176,9 +166,6 @@ def test_evaluation_measures_rows_whose_target_is_known(vecprop, trained, people
     assert result["scores"]["log_loss"]["value"] == pytest.approx(expected)
     shown = vecprop("evaluate", "spends.npz", "people.csv").stdout
     assert shown.startswith("on 200 rows of people.csv (95 % interval)  spends.npz\nRMSE ")
-
-
-def test_json_has_no_numbers_that_are_not_finite(vecprop, trained, people):
     people[:1].to_csv("one.csv", index=False)
     done = vecprop("evaluate", "spends.npz", "one.csv", "--json")
     scores = json.loads(done.stdout, parse_constant=pytest.fail)["scores"]
@@ -186,12 +173,9 @@ def test_json_has_no_numbers_that_are_not_finite(vecprop, trained, people):
     assert scores["mae"]["value"] > 0
 
 
-@pytest.mark.parametrize("target", ["buys", "spends"])
-def test_gradients_of_a_model_are_proved(vecprop, trained, target):
-    assert "PASS: No gradient errors found" in vecprop("check", f"{target}.npz", "people.csv").stdout
-
-
-def test_gradients_of_a_function_are_judged(vecprop):
+def test_gradients_of_models_and_functions_are_judged(vecprop, trained):
+    for target in ("buys", "spends"):
+        assert "PASS: No gradient errors found" in vecprop("check", f"{target}.npz", "people.csv").stdout
     Path("mine_of_the_tests.py").write_text(
         "def right(w): return (w * w).sum(), 2 * w\ndef wrong(w): return (w * w).sum(), w\n"
     )
@@ -214,16 +198,13 @@ def test_information(vecprop, result_of, trained):
     text = vecprop("info", "spends.npz").stdout
     assert "TabularRegressor" in text
     assert "Dense(4)" in text
-
-
-def test_files_that_are_no_models_are_said(vecprop, trained):
     for command in (["info", "people.csv"], ["predict", "people.csv", "people.csv"], ["evaluate", "none.npz", "t.csv"]):
-        (Path("people.csv")).write_text("a,b\n1,2\n")
         vecprop(*command, code=3)
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet", "feather"])
-@pytest.mark.parametrize("output", ["p.csv", "p.parquet"])
+@pytest.mark.parametrize(
+    ("ending", "output"), [("csv", "p.parquet"), ("parquet", "p.csv"), ("feather", "p.parquet"), ("csv", "p.csv")]
+)
 def test_kept_columns_are_as_the_file_has_them(vecprop, trained, people, ending, output):
     zips = ["01234", "2"] * 100
     ids = pd.array([9007199254740993, None, *range(198)], dtype="Int64")  # more digits than floats have
@@ -255,14 +236,11 @@ def test_durations_and_the_target_are_nothing_to_say_of_a_table():
     assert notes_on(model, frame) == []
 
 
-def test_kept_columns_may_change_their_type(vecprop, trained, people):
+def test_kept_columns_may_change_their_type_but_do_not_stand_for_predictions(vecprop, trained, people):
     people.assign(id=[*range(150), *("x" * 50)]).to_csv("in.csv", index=False)
     options = ("--keep", "id", "-o", "p.parquet", "--chunk", 100)
     vecprop("predict", "spends.npz", "in.csv", *options)
     assert pd.read_parquet("p.parquet").id.tolist() == [*map(str, range(150)), *("x" * 50)]
-
-
-def test_predictions_are_not_overwritten_by_what_is_kept(vecprop, trained, people):
     people.assign(prediction=7).to_csv("in.csv", index=False)
     done = vecprop("predict", "spends.npz", "in.csv", "--keep", "prediction", "-o", "p.csv", code=2)
     assert done.stderr.startswith("--keep 'prediction' has the name of a column of predictions")
@@ -287,15 +265,12 @@ def test_streams_are_read_and_written(vecprop, trained, people):
     assert set(map(str, Path().iterdir())) == {"people.csv", "buys.npz", "spends.npz"} | written
 
 
-def test_a_model_is_not_written_over(vecprop, trained):
+def test_a_model_is_not_written_over_and_bytes_are_read(vecprop, trained, people):
     content = Path("spends.npz").read_bytes()
     Path("model.csv").write_bytes(content)
     done = vecprop("predict", "model.csv", "people.csv", "-o", "model.csv", "--force", code=2)
     assert done.stderr == "model.csv is what is read: give another name with -o.\n"
     assert Path("model.csv").read_bytes() == content
-
-
-def test_bytes_are_read(vecprop, people):
     people.assign(key=[b"\xff\x00", b"\xfe"] * 100).to_parquet("in.parquet")
     for command in (["train", "in.parquet", "--target", "buys", *FAST], ["predict", "in.npz", "in.parquet", "-o", "-"]):
         vecprop(*command)
@@ -315,8 +290,10 @@ def test_what_steers_a_terminal_is_shown_not_sent(vecprop, people):
 
 
 def test_no_message_is_long(vecprop, people):
-    people.rename(columns={"age": "age" * 400}).to_csv("in.csv", index=False)
-    vecprop("train", "in.csv", "--target", "buys", *FAST)
+    vp.save(
+        vp.TabularRegressor("spends", n_members=2, max_iter=1).fit(people.rename(columns={"age": "age" * 400})),
+        "in.npz",
+    )
     people.to_csv("other.csv", index=False)
     done = vecprop("predict", "in.npz", "other.csv", code=3)
     assert len(done.stderr) <= 501

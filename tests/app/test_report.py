@@ -14,6 +14,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 import vecprop as vp
+from sampled import sampled
 from shared_commands import FAST
 from vecprop.app.training.dividing import Request, divided, how_chosen
 from vecprop.app.training.job import TrainingJob
@@ -88,9 +89,8 @@ def test_all_is_on_one_page(made, target, title):
     assert len(page.pictures) == (7 if target == "buys" else 10)
 
 
-@pytest.mark.parametrize("target", ["buys", "spends"])
-def test_pictures_are_read_on_a_small_screen_in_any_light(made, target):
-    for svg in re.findall(r"<svg.*?</svg>", made[target][1], re.DOTALL):
+def test_pictures_are_read_on_a_small_screen_in_any_light(made):
+    for svg in re.findall(r"<svg.*?</svg>", made["buys"][1] + made["spends"][1], re.DOTALL):
         width = float(re.findall(r'viewBox="0 0 ([\d.]+)', svg)[0])
         sizes = [float(size) * 360 / width for size in re.findall(r"font-size: ([\d.]+)px", svg)]
         assert min(sizes) > 11, "text of less than 11 pixels if the picture is 360 pixels wide"
@@ -124,8 +124,11 @@ def test_the_verdict_is_at_the_top(made):
     assert "→" in box_of(scores | {"naive": Estimate(9, 8, 10)})
 
 
-def test_columns_are_described(made):
-    text = Page(made["buys"][1]).text
+def test_columns_are_described_and_the_data_is_named_with_its_digest(made):
+    job, text = made["buys"]
+    assert sha256(job.request.table.read_bytes()).hexdigest() in text
+    assert "which is not kept" in origin(Run(files={"data": Path("-")}))
+    text = Page(text).text
     assert re.search(r"zip codes 0 3 0\d 0\d 0\d ", text)
     assert re.search(r"age numbers 0 \d\d \d\d \d\d \d\d [\d.]+", text)
     assert re.search(r"zip codes [^w]* with town: ", text)  # which stand in for each other
@@ -191,10 +194,7 @@ def test_equal_numbers_are_in_one_group():
 
 
 def test_names_are_drawn_as_they_are():
-    def draw(ax):
-        ax.set(xlabel="$10-$20 a$_$b^ 東京", ylabel="<b> & #d55e00")
-
-    text = drawn('"<東京>"', draw)
+    text = drawn('"<東京>"', lambda ax: ax.set(xlabel="$10-$20 a$_$b^ 東京", ylabel="<b> & #d55e00"))
     assert 'aria-label="&#34;&lt;東京&gt;&#34;"' in text
     assert ">$10-$20 a$_$b^ 東京</text>" in text
     assert ">&lt;b&gt; &amp; #d55e00</text>" in text
@@ -254,6 +254,7 @@ def test_ctrl_c_while_the_page_is_written_leaves_it(vecprop, table, monkeypatch)
     assert "columns so far" in Path("page.html").read_text()
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_ctrl_c_while_measuring_leaves_a_page(vecprop, table, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -266,13 +267,8 @@ def test_ctrl_c_while_measuring_leaves_a_page(vecprop, table, monkeypatch):
     assert "vecprop train --config people.toml --force" in text
 
 
-def test_the_data_is_named_with_its_digest(made):
-    job, text = made["buys"]
-    assert sha256(job.request.table.read_bytes()).hexdigest() in text
-    assert "which is not kept" in origin(Run(files={"data": Path("-")}))
-
-
-@pytest.mark.parametrize("target", [pytest.param("buys", marks=pytest.mark.long), "spends"])
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("target", sampled(["spends", "buys"]))
 def test_without_a_test_nothing_is_said_of_one(made, target):
     job = made[target][0]
     parts = replace(job.parts, X_test=job.parts.X_test[:0], y_test=job.parts.y_test[:0])
@@ -287,30 +283,26 @@ def test_without_a_test_nothing_is_said_of_one(made, target):
     assert "mean and standard deviation" in page
 
 
-@pytest.mark.parametrize("target", [pytest.param("buys", marks=pytest.mark.long), "spends"])
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("target", sampled(["buys", "spends"]))
 def test_a_page_of_any_table_is_written_in_python(made, people, tmp_path, target):
-    found = vp.tables.evaluate(made[target][0].model, people.assign(zip="01", **{"<b>": 1}), baselines=False)
+    table = people[:50].assign(zip="01", **{"<b>": 1})
+    found = vp.tables.evaluate(made[target][0].model, table, baselines=False)
     found.report(tmp_path / "page.html")
     page = Page((tmp_path / "page.html").read_text()).text
     assert page.startswith(f"{target}, predicted by a Tabular")
-    assert "The metrics are of 200 rows." in page
+    assert "The metrics are of 50 rows." in page
     assert "rises when its values are shuffled" in page
     assert "PASS: No gradient errors found" in page
     assert not re.search(r"\btest\b", page.partition("The gradients")[0])
 
 
 @pytest.mark.long
-def test_a_report_needs_no_more_than_a_few_rows_and_one_class_in_the_test(vecprop, people):
-    people.sort_values("buys").assign(order=range(200)).to_csv("sorted.csv", index=False)
-    options = ["--time", "order", "--test-size", 5, "--report", "page.html"]
-    vecprop("train", "sorted.csv", "--target", "buys", *options, *FAST)
-
-
-@pytest.mark.long
-def test_a_dollar_sign_is_one(vecprop, people):
+def test_a_few_rows_and_one_class_in_the_test_are_enough_and_a_dollar_sign_is_one(vecprop, people):
     prices = people.assign(buys=people.buys.map({"yes": "$10-$20", "no": "a$_$b"})).rename(columns={"age": "a$_$b^"})
-    prices.to_csv("prices.csv", index=False)
-    vecprop("train", "prices.csv", "--target", "buys", "--report", "page.html", *FAST)
+    prices.sort_values("buys").assign(order=range(200)).to_csv("prices.csv", index=False)
+    options = ["--time", "order", "--test-size", 5, "--report", "page.html"]
+    vecprop("train", "prices.csv", "--target", "buys", *options, *FAST)
     assert {"$10-$20", "a$_$b", "a$_$b^"} < set(Page(Path("page.html").read_text()).text.split())
     assert tomllib.loads(Path("prices.toml").read_text())["report"] == "page.html"
 
@@ -322,16 +314,3 @@ def test_many_classes_are_told_by_their_worst_pairs(vecprop, people):
     page = Page(Path("page.html").read_text())
     assert re.search(r"pairs that are confused, .* <\d+> <\d+> \d of \d", page.text)
     assert "true ↓" not in page.text
-
-
-@pytest.mark.long
-def test_networks_that_have_not_begun_are_not_drawn(vecprop, table, monkeypatch):
-    learn = vp.TabularClassifier.learn
-
-    def interrupted(self, growing):
-        learn(self, growing)
-        self.loss_curves_[1], self.validation_loss_curves_[1] = [], self.validation_loss_curves_[1][:1]
-
-    monkeypatch.setattr(vp.TabularClassifier, "learn", interrupted)
-    vecprop("train", table, "--target", "buys", "--report", "page.html", *FAST)
-    assert Path("page.html").exists()

@@ -46,8 +46,11 @@ def test_a_command_that_is_killed_anywhere_goes_on(kills, vecprop, monkeypatch):
 
 
 @pytest.mark.usefixtures("table")
-def test_ctrl_c_leaves_the_rest_to_the_same_command(vecprop, monkeypatch):
-    train = TrainingJob.train
+def test_ctrl_c_and_sigterm_leave_the_rest_to_the_same_command(vecprop, monkeypatch):
+    train, before = TrainingJob.train, signal.getsignal(signal.SIGTERM)
+
+    def terminate(job):
+        signal.raise_signal(signal.SIGTERM)
 
     def press(job):
         raise KeyboardInterrupt
@@ -56,30 +59,15 @@ def test_ctrl_c_leaves_the_rest_to_the_same_command(vecprop, monkeypatch):
         train(job, workers)
         job.model.notes_.append(INTERRUPTED)
 
-    for name, value in (("measure", press), ("train", train_in_part)):
+    for name, value, code in (("measure", press, 130), ("measure", terminate, 143), ("train", train_in_part, 130)):
         with monkeypatch.context() as patch:
             patch.setattr(TrainingJob, name, value)
-            stopped = vecprop(*COMMAND, code=130)
+            stopped = vecprop(*COMMAND, code=code)
+        assert signal.getsignal(signal.SIGTERM) is before
+        assert [path.name for path in Path("run", "networks").iterdir()] == ["stage-1"]
         assert not Path("people.npz").exists()
         assert "run keeps what was trained, and the same command goes on from there" in stopped.stderr
     vecprop(*COMMAND, "--threads", 1)
-    assert not Path("run").exists()
-
-
-@pytest.mark.usefixtures("table")
-def test_sigterm_is_like_ctrl_c_and_the_exit_code_is_143(vecprop, monkeypatch):
-    def terminate(self):
-        signal.raise_signal(signal.SIGTERM)
-
-    before = signal.getsignal(signal.SIGTERM)
-    with monkeypatch.context() as patch:
-        patch.setattr(TrainingJob, "measure", terminate)
-        stopped = vecprop(*COMMAND, code=143)
-    assert not Path("people.npz").exists()
-    assert "run keeps what was trained, and the same command goes on from there" in stopped.stderr
-    assert signal.getsignal(signal.SIGTERM) is before
-    assert [path.name for path in Path("run", "networks").iterdir()] == ["stage-1"]
-    vecprop(*COMMAND)
     assert not Path("run").exists()
 
 
@@ -104,7 +92,7 @@ def test_a_second_command_is_told_who_is_the_first(vecprop):
     assert not Path("run").exists()
 
 
-@pytest.mark.usefixtures("table")
+@pytest.mark.usefixtures("table", "no_pictures")
 def test_what_a_kill_leaves_of_files_beside_the_model_is_removed(vecprop):
     left = [Path(f".people.{kind}.0123456789abcdef.unfinished") for kind in ("npz", "toml", "html")]
     for path in left:

@@ -51,15 +51,7 @@ def test_metrics_are_those_of_the_rows_set_aside(result_of, table, people):
     assert result["scores"]["naive"]["rmse"]["value"] == pytest.approx(naive)
 
 
-def test_groups_stay_together_and_are_no_input(vecprop, table):
-    done = vecprop("train", table, "--target", "buys", "--group", "town", "--json", *FAST)
-    result = json.loads(done.stdout)
-    assert "town" not in result["columns"]["used"]
-    assert "Column 'town' is not used: it tells groups apart." in done.stderr
-    assert result["rows"]["test"] > 50  # one of three towns
-
-
-def test_a_test_file_is_the_test(result_of, table, people):
+def test_a_test_file_is_the_test_and_groups_stay_together(vecprop, result_of, table, people):
     people.iloc[:50].to_parquet("test.parquet")
     result = result_of("train", table, "--target", "buys", "--test", "test.parquet", *FAST)
     assert result["rows"] == {"train": 200, "test": 50}
@@ -67,6 +59,11 @@ def test_a_test_file_is_the_test(result_of, table, people):
     scores, part = result["scores"]["vecprop"], people.iloc[:50]
     assert scores["log_loss"]["value"] == pytest.approx(log_loss(part.buys, model.predict_proba(part)))
     assert scores["accuracy"]["value"] == pytest.approx(accuracy_score(part.buys, model.predict(part)))
+    done = vecprop("train", table, "--target", "buys", "--group", "town", "--json", "--force", *FAST)
+    result = json.loads(done.stdout)
+    assert "town" not in result["columns"]["used"]
+    assert "Column 'town' is not used: it tells groups apart." in done.stderr
+    assert result["rows"]["test"] > 50  # one of three towns
 
 
 def test_settings_reach_the_estimator(vecprop, table):
@@ -109,21 +106,18 @@ def test_a_run_writes_options_that_make_it_again(vecprop, table):
     assert vp.load("other.npz").random_state == 5  # what is given wins
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
+def test_wrong_configurations_are_usage_errors(vecprop, table):
+    for text, said in (
         ('tagret = "buys"', "unknown name 'tagret': did you mean 'target'?"),
         ("target = ", "is not TOML"),
         ('[target]\nname = "buys"', "all names stand at the top"),
         ('target = "buys"\ncv = 1', "--cv is '1', but must be a whole number of at least 2."),
-    ],
-)
-def test_wrong_configurations_are_usage_errors(vecprop, table, text, said):
-    Path("run.toml").write_text(text)
-    assert said in vecprop("train", table, "--config", "run.toml", code=2).stderr
+    ):
+        Path("run.toml").write_text(text)
+        assert said in vecprop("train", table, "--config", "run.toml", code=2).stderr
 
 
-def test_a_budget_is_written_as_its_stages_which_make_the_model_again(vecprop, table, monkeypatch):
+def test_a_budget_is_written_as_its_stages_and_what_is_given_wins_over_a_file(vecprop, table, monkeypatch):
     monkeypatch.setattr("vecprop.tables.ensemble.stages.perf_counter", partial(next, count()))  # a second at each look
     done = vecprop("train", table, "--target", "buys", "--budget", 7, "--json", *FAST)
     model, result = vp.load("people.npz"), json.loads(done.stdout)
@@ -134,15 +128,10 @@ def test_a_budget_is_written_as_its_stages_which_make_the_model_again(vecprop, t
     again = vecprop("train", "--config", "people.toml", "-o", "again.npz")
     assert f"parameters in all, of {model.stages_} stages" in again.stdout
     np.testing.assert_array_equal(vp.load("again.npz").ensemble_.theta, model.ensemble_.theta)
-
-
-@pytest.mark.parametrize(
-    ("of_file", "given", "stages"), [("stages = 3", ["--budget", 1e-9], 1), ("budget = 1e-9", ["--stages", 2], 2)]
-)
-def test_a_budget_or_stages_win_over_the_other_of_a_file(vecprop, table, of_file, given, stages):
-    Path("run.toml").write_text(of_file)
-    vecprop("train", table, "--target", "buys", "--config", "run.toml", *given, *FAST)
-    assert vp.load("people.npz").stages_ == stages
+    for of_file, given, stages in (("stages = 3", ["--budget", 1e-9], 1), ("budget = 1e-9", ["--stages", 2], 2)):
+        Path("run.toml").write_text(of_file)
+        vecprop("train", table, "--target", "buys", "--config", "run.toml", *given, *FAST, "--force")
+        assert vp.load("people.npz").stages_ == stages
 
 
 @pytest.mark.long
@@ -219,6 +208,8 @@ def test_nothing_is_overwritten_unasked(vecprop, table):
         Path(name).unlink()
     Path("page.html").write_text("precious")
     vecprop("train", table, "--target", "buys", "--report", "page.html", *FAST, code=2)
+    done = vecprop("train", table, "--target", "buys", "--test", "page.html", "-o", "page.html", "--force", code=2)
+    assert done.stderr == "page.html is what is read: give another name with -o.\n"
     assert Path("page.html").read_text() == "precious"
 
 
@@ -300,13 +291,6 @@ def test_a_run_is_made_again_by_the_command_as_printed(vecprop, table, people):
     theta = vp.load("my people.npz").ensemble_.theta
     vecprop(*shlex.split(command)[1:])
     np.testing.assert_array_equal(vp.load("my people.npz").ensemble_.theta, theta)
-
-
-def test_no_file_that_is_read_is_written_and_none_twice(vecprop, table, people):
-    people.to_csv("test.csv", index=False)
-    done = vecprop("train", table, "--target", "buys", "--test", "test.csv", "-o", "test.csv", "--force", *FAST, code=2)
-    assert done.stderr == "test.csv is what is read: give another name with -o.\n"
-    assert pd.read_csv("test.csv").shape == people.shape
 
 
 @pytest.mark.long

@@ -25,8 +25,7 @@ def left_out(notes):
     return [note for note in notes if "left out." in note]
 
 
-@pytest.mark.parametrize("wrong", [1e35, -1, "many"])
-@pytest.mark.parametrize("place", [0, 40])
+@pytest.mark.parametrize(("wrong", "place"), [(1e35, 0), (-1, 40), ("many", 40)])
 def test_a_wrong_weight_is_named_by_its_line_wherever_its_row_goes(vecprop, weighed, wrong, place):
     weight = weighed["w"].astype(object)
     weight[place] = wrong

@@ -11,13 +11,10 @@ import vecprop as vp
 from shared_commands import FAST
 
 
-@pytest.mark.parametrize("where", ["four", "local:", "local:0", "local:x", "local:-1", "127.0.0.1:8786"])
-def test_what_is_no_place_is_said(vecprop, table, where):
-    done = vecprop("train", table, "--target", "buys", "--workers", where, code=2)
-    assert done.stderr == f"--workers {where}: give the address of a scheduler, tcp://HOST:8786, or local:4.\n"
-
-
-def test_without_dask_there_is_a_way_out(vecprop, table, monkeypatch):
+def test_what_is_no_place_is_said_and_without_dask_there_is_a_way_out(vecprop, table, monkeypatch):
+    for where in ("four", "local:", "local:0", "local:x", "local:-1", "127.0.0.1:8786"):
+        done = vecprop("train", table, "--target", "buys", "--workers", where, code=2)
+        assert done.stderr == f"--workers {where}: give the address of a scheduler, tcp://HOST:8786, or local:4.\n"
     monkeypatch.setitem(sys.modules, "distributed", None)
     done = vecprop("train", table, "--target", "buys", "--workers", "local:2", code=2)
     assert done.stderr == '--workers needs Dask: pip install "vecprop[dask]".\n'

@@ -1,9 +1,11 @@
 """Wrong options, values and commands: one sentence each, with what was meant; and readers that end early."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +35,9 @@ def refused(vecprop, *arguments, code=2):
     [
         ("train t.csv --target y --epochs 3", "--max-iter"),
         ("train t.csv --target y --lr 0.1", "--learning-rate-init"),
-        ("train t.csv --target y --hidden 3", "--hidden-layer-sizes"),
         ("train t.csv --target y --random_state 3", "--seed"),
         ("train t.csv --target y --test_size 0.2", "--test-size"),
         ("train t.csv --target y --validation-size=0.2", "--test-size"),
-        ("train t.csv --target y --folds 3", "--cv"),
         ("train t.csv --target y --out m.npz", "--output"),
         ("train t.csv --target-column y", "--target"),
         ("train t.csv -target y", "--target"),
@@ -45,7 +45,6 @@ def refused(vecprop, *arguments, code=2):
         ("train t.csv --target y --maxiter 3", "--max-iter"),
         ("train --data t.csv --target y", "TABLE, without a name"),
         ("predict --model m.npz t.csv", "MODEL, without a name"),
-        ("predict m.npz t.csv --out p.csv", "--output"),
         ("predict m.npz t.csv --coverage 0.9", "--interval"),
         ("predict m.npz t.csv --format json", "--json"),
         ("explain m.npz t.csv --line 3", "--row"),
@@ -78,7 +77,6 @@ def test_synonyms_are_of_options_that_there_are():
         ("--cv 1", "--cv is '1', but must be a whole number of at least 2."),
         ("--seed -1", "--seed is '-1', but must be a whole number from 0 to 4294967295."),
         ("--max-iter 0", "--max-iter is '0', but must be a whole number of at least 1."),
-        ("--dropout x", "--dropout is 'x', but must be a number."),
         ("--activation foo", "--activation is 'foo', but must be auto, elu, gelu, "),
         ("--dropout 1", "--dropout is 1.0, but must be a number of at least 0 and less than 1."),
         ("--label-smoothing 0.5", "--label-smoothing is 0.5, but must be a number of at least 0 and less than 0.5."),
@@ -87,7 +85,6 @@ def test_synonyms_are_of_options_that_there_are():
         ("--budget inf", "--budget is inf, but must be a finite number."),
         ("--hidden-layer-sizes 8,0", "--hidden-layer-sizes is '8,0', but must be whole numbers of at least 1"),
         ("--test-size 2.5", "--test-size is 2.5, but must be a share of the rows, at least 0 and less than 1, or a"),
-        ("--test-size nan", "--test-size is nan, but must be a share of the rows"),
         ("--test-size -1", "--test-size is -1, but must be a share of the rows"),
         ("--report page.pdf", "--report is page.pdf, but the file is written as .html or .htm: name it page.html."),
         ("-o model.pkl", "-o is model.pkl, but the file is written as .npz: name it model.npz."),
@@ -102,11 +99,13 @@ def test_values_that_make_no_sense_are_refused(vecprop, table, arguments, said):
     assert refused(vecprop, "train", table.name, "--target", "buys", *arguments.split()).startswith(said)
 
 
-def test_what_is_missing_is_described(vecprop, table):
+def test_what_is_missing_is_described_and_help_shows_brackets(vecprop, table):
     assert refused(vecprop, "train", table) == "vecprop train needs --target: the column to predict."
     assert refused(vecprop, "train").startswith("vecprop train needs TABLE: a CSV, Parquet")
+    assert "[columns]" in vecprop("train", "--help").stdout
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_positive_class_of_a_command(vecprop, result_of, people, table):
     rare = people.assign(buys=np.where(people["age"] > 70, "fraud", "ok"))
     rare.to_csv(table, index=False)
@@ -120,7 +119,7 @@ def test_the_positive_class_of_a_command(vecprop, result_of, people, table):
     predicted, truth = load("people.npz").predict(rare) == "fraud", rare["buys"] == "fraud"
     assert found["scores"]["recall"]["value"] == pytest.approx((predicted & truth).sum() / truth.sum())
     assert result_of("info", "people.npz")["positive"] == "fraud"
-    done = vecprop("train", table, "--target", "buys", "--positive", "OK", "--cv", 2, "--force", *FAST)
+    done = vecprop("train", table, "--target", "buys", "--positive", "OK", "--force", *FAST)
     assert "F1 of 'ok'" in done.stdout
     said = refused(vecprop, "train", table, "--target", "buys", "--positive", "x", "--force", *FAST, code=3)
     assert said.startswith("The target 'buys' has the classes 'fraud' and 'ok', but positive is 'x'")
@@ -146,8 +145,7 @@ def test_a_model_is_explained_with_and_without_a_table(vecprop, result_of, train
     found = result_of("explain", model, table)["importances"]
     assert {name for each in found for name in each["columns"]} == {"age", "town", "visits", "buys"}
     assert found[0]["low"] <= found[0]["rise"] <= found[0]["high"]
-    for arguments in ([model], ["buys.npz"]):
-        assert "of rows drawn as in training changes on average" in vecprop("explain", *arguments).stdout
+    assert "of rows drawn as in training changes on average" in vecprop("explain", model).stdout
     people.drop(columns="spends").to_csv("new.csv", index=False)
     done = vecprop("explain", model, "new.csv", "-o", "importances.csv")
     assert pd.read_csv("importances.csv").columns.tolist() == ["column", "importance", "low", "high"]
@@ -155,17 +153,22 @@ def test_a_model_is_explained_with_and_without_a_table(vecprop, result_of, train
     refused(vecprop, "explain", model, table, "--background", table)
 
 
-LONG = [pytest.param(f"{name} buys.npz people.csv", marks=pytest.mark.long) for name in ("predict --json", "evaluate")]
+@pytest.mark.parametrize("command", ["predict --chunk 20", "predict --json", "evaluate"])
+def test_a_pipe_that_closes_under_a_command_is_no_error(trained, monkeypatch, command):
+    monkeypatch.chdir(trained)
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as output, redirect_stdout(output), pytest.raises(SystemExit) as ended:
+        app([*command.split(), "buys.npz", "people.csv"])
+    assert ended.value.code == 0
 
 
-@pytest.mark.parametrize("arguments", ["predict buys.npz people.csv --chunk 20", "train --help", *LONG])
+@pytest.mark.parametrize(
+    "arguments", ["train --help", pytest.param("predict buys.npz people.csv", marks=pytest.mark.long)]
+)
 def test_a_closed_pipe_is_no_error(trained, arguments):
     command = "import sys; sys.argv[0] = 'vecprop'; from vecprop.app import main; main()"
     line = f"{shlex.join([sys.executable, '-c', command])} {arguments} | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True, cwd=trained)
     assert done.stdout == "0\n"
     assert all(line.startswith("Note: ") for line in done.stderr.splitlines())
-
-
-def test_help_shows_brackets(vecprop):
-    assert "[columns]" in vecprop("train", "--help").stdout
