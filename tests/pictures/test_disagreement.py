@@ -73,17 +73,12 @@ def test_a_regressor():
     assert ax.collections[-1].get_offsets().shape == (150, 2)
 
 
-def test_names_come_from_the_frame_that_was_fitted():
+def test_names_come_from_the_frame_that_was_fitted_and_bad_features_are_refused():
     frame = pytest.importorskip("pandas").DataFrame(X, columns=list("abcd"))
     ensemble = MLPEnsembleClassifier(MLPClassifier((3,), solver="lbfgs", tol=0.1), 2, random_state=0).fit(frame, y)
-    ax: Any = plot_disagreement(ensemble, frame, y, features=(1, 2), resolution=10)
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("b", "c")
-
-
-def test_the_axes_are_those_given_and_bad_ones_are_refused():
     ax: Any = plt.subplots()[1]
-    ensemble = classifier()
-    assert plot_disagreement(ensemble, X, ax=ax, resolution=10) is ax
+    assert plot_disagreement(ensemble, frame, y, features=(1, 2), resolution=10, ax=ax) is ax
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("b", "c")
     with pytest.raises(ValueError, match=r"X has shape \(150, 3\), but the ensemble takes \(N, 4\)"):
         plot_disagreement(ensemble, X[:, :3])
     with pytest.raises(ValueError, match="should be 2 different numbers from 0 to 3"):

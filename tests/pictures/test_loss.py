@@ -12,13 +12,16 @@ LOSS = np.array([4.0, 2.0, 1.0])
 MEMBERS = np.array([[4.0, 5.0, 9.0], [2.0, 3.0, np.nan]])
 
 
-def test_bare_losses_are_one_curve_over_iterations():
+def test_bare_losses_are_one_curve_over_iterations_and_two_runs_fit_in_the_same_axes():
     ax = plot_loss(LOSS, linewidth=3)
     (curve,) = ax.lines
     np.testing.assert_array_equal(curve.get_xydata(), np.column_stack((np.arange(3), LOSS)))
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_legend()) == ("iteration", r"loss $\xi$", None)
     assert curve.get_linewidth() == 3
     assert all(tick == round(tick) for tick in ax.get_xticks())
+    assert plot_loss(np.ones(9), ax, color="k") is ax
+    assert ax.lines[1].get_color() == "k"
+    assert ax.get_xlim() == (0, 8)
 
 
 def test_a_history_has_epochs_and_its_validation_loss_another_line_style(legend):
@@ -28,13 +31,8 @@ def test_a_history_has_epochs_and_its_validation_loss_another_line_style(legend)
     np.testing.assert_array_equal(validation.get_ydata(), LOSS + 1)
     assert training.get_linestyle() != validation.get_linestyle()
     assert (ax.get_xlabel(), legend(ax)) == ("epoch", ["training", "validation"])
-
-
-@pytest.mark.parametrize("without", [{}, {"validation_loss": None}, {"validation_loss": np.array([])}])
-def test_a_history_without_validation_is_one_curve(without):
-    ax = plot_loss(SimpleNamespace(loss=LOSS, **without))
-    assert len(ax.lines) == 1
-    assert ax.get_xlabel() == "epoch"
+    for without in ({}, {"validation_loss": None}, {"validation_loss": np.array([])}):
+        assert len(plot_loss(SimpleNamespace(loss=LOSS, **without)).lines) == 1
 
 
 def test_members_are_thin_lines_and_their_median_a_thick_one(legend):
@@ -47,14 +45,6 @@ def test_members_are_thin_lines_and_their_median_a_thick_one(legend):
     ax = plot_loss(SimpleNamespace(loss=np.ones((4, 2, 3)), validation_loss=np.ones((4, 2, 3))), first=1)
     assert legend(ax) == ["training, median of 6", "validation, median of 6"]
     assert [np.asarray(line.get_xdata()).tolist() for line in ax.lines] == [[1, 2, 3, 4]] * 2 * 7
-
-
-def test_two_runs_fit_in_the_same_axes():
-    _, ax = plt.subplots()
-    plot_loss(LOSS, ax, color="k")
-    plot_loss(np.ones(9), ax)
-    assert ax.lines[0].get_color() == "k"
-    assert ax.get_xlim() == (0, 8)
 
 
 @pytest.mark.parametrize(

@@ -93,24 +93,16 @@ def test_searches_of_scikit_learns_and_halving_and_several_scores():
     assert ax.get_xlabel() == "learning_rate_init"
 
 
-def test_the_axes_are_those_given():
+def test_the_axes_are_those_given_and_what_is_wrong_is_said():
     _, axes = plt.subplots(1, 2)
-    search = searched({"learning_rate_init": RATES, "alpha": [0.0, 1.0]})
+    search = searched({"learning_rate_init": RATES, "alpha": [0.0, 1.0], "solver": ["sgd"]})
     assert plot_search(search, "alpha", axes[0]) is axes[0]
     assert list(plot_search_each(search, axes)) == list(axes)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        ({"parameters": "beta"}, "'beta' does not vary in this search: learning_rate_init do"),
-        ({"score": "r2"}, "no score 'r2': its scores are score"),
-    ],
-)
-def test_says_what_is_wrong(arguments, says):
-    search = searched({"learning_rate_init": RATES, "solver": ["sgd"]})
-    with pytest.raises(ValueError, match=says):
-        plot_search(search, **arguments)
+    plt.close("all")
+    with pytest.raises(ValueError, match="'beta' does not vary in this search: alpha, learning_rate_init do"):
+        plot_search(search, parameters="beta")
+    with pytest.raises(ValueError, match="no score 'r2': its scores are score"):
+        plot_search(search, score="r2")
     with pytest.raises(ValueError, match="No parameter varies"):
         plot_search(searched({"solver": ["sgd"]}))
     assert not plt.get_fignums()

@@ -136,22 +136,20 @@ def test_columns_may_be_named_by_numbers(client):
 def test_a_client_that_is_closed_is_said(client):
     with distributed.Client(client.scheduler.address, set_as_default=False) as other:
         blocks = vp.blocks.DaskBlocks(dd.from_pandas(FRAME, npartitions=2), "y", client=other)
-    with pytest.raises(RuntimeError, match="The client of the Dask cluster is closed: make another"):
-        blocks.read(0)
-    with pytest.raises(RuntimeError, match="The client of the Dask cluster is closed: make another"):
-        blocks.expect([0])
+    for use in (lambda: blocks.read(0), lambda: blocks.expect([0])):
+        with pytest.raises(RuntimeError, match="The client of the Dask cluster is closed: make another"):
+            use()
 
 
 def test_other_data_are_refused(client):
-    with pytest.raises(TypeError, match="frame is a Series, but a data frame or an array of Dask is needed"):
-        vp.blocks.DaskBlocks(dd.from_pandas(FRAME["a"], npartitions=2), "y")
-    with pytest.raises(TypeError, match="target is a Series, but it is the name of a column, or a list of names"):
-        vp.blocks.DaskBlocks(dd.from_pandas(FRAME, npartitions=2), dd.from_pandas(FRAME["y"], npartitions=2))
-    with pytest.raises(TypeError, match="frame is a ndarray, but a data frame or an array of Dask is needed"):
-        vp.blocks.DaskBlocks(X, T)
-    with pytest.raises(TypeError, match="frame is a DataFrame, but a data frame or an array of Dask is needed"):
-        vp.blocks.DaskBlocks(FRAME, "y")
-    with pytest.raises(TypeError, match="target is a ndarray, but an array of Dask is needed"):
-        vp.blocks.DaskBlocks(da.from_array(X), T)
+    frame = dd.from_pandas(FRAME, npartitions=2)
+    for data, target, said in (
+        (frame["a"], "y", "frame is a Series, but a data frame or an array of Dask is needed"),
+        (frame, frame["y"], "target is a Series, but it is the name of a column, or a list of names"),
+        (FRAME, "y", "frame is a DataFrame, but a data frame or an array of Dask is needed"),
+        (da.from_array(X), T, "target is a ndarray, but an array of Dask is needed"),
+    ):
+        with pytest.raises(TypeError, match=said):
+            vp.blocks.DaskBlocks(data, target)
     with pytest.raises(ValueError, match="target has 3000 rows, but frame has 4000: give one for each"):
         vp.blocks.DaskBlocks(da.from_array(X), da.from_array(T[:3000]))

@@ -62,19 +62,13 @@ def test_bits_stay_when_workers_and_data_are_lost():
     assert client.calls.count("scatter") >= 3  # anew, each time that its holders have died
     assert not client.cues
     assert [each.ended for each in seen] == [2, 4, 6, 8, 10, 12]
-
-
-def test_losses_count_only_without_a_result_in_between():
     assert_bits(trained(FakeClient("done", "lost", "done", "lost", "done", "lost"), retries=1))
 
 
-def test_few_bundles_have_more_threads_each():
+def test_few_bundles_have_more_threads_each_and_are_given_out_when_there_is_room():
     client = FakeClient(threads={"tcp://a": 16, "tcp://b": 16})
     assert_bits(trained(client, MEMBERS[:4]), MEMBERS[:4])
     assert client.given[0]["threads"] == 16
-
-
-def test_bundles_are_given_out_when_there_is_room():
     client = FakeClient(threads={"tcp://a": 1})
     assert_bits(trained(client))
     assert [given["bundles"] for given in client.given] == [4, 2]
@@ -96,12 +90,7 @@ def test_what_is_lost_too_often_is_said(cues, events, sentence):
         trained(client, retries=1)
 
 
-def test_an_error_of_training_is_raised_as_it_is():
-    with pytest.raises(ZeroDivisionError):
-        trained(FakeClient("done", ZeroDivisionError()))
-
-
-def test_a_cluster_without_workers_or_scheduler_is_said():
+def test_a_cluster_without_workers_or_scheduler_and_data_that_cannot_be_placed_are_said():
     client = FakeClient()
     client.threads = {}
     with pytest.raises(RuntimeError, match=r"at tcp://scheduler:8786 has had no worker for 0 s"):
@@ -115,8 +104,6 @@ def test_a_cluster_without_workers_or_scheduler_is_said():
     with pytest.raises(RuntimeError, match=r"The scheduler at tcp://scheduler:8786 does not answer: connection"):
         trained(Gone())
 
-
-def test_data_that_cannot_be_placed_is_said():
     class Full(FakeClient):
         def scatter(self, each, broadcast, hash):
             self.calls.append("scatter")
