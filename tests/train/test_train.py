@@ -10,6 +10,7 @@ import pytest
 import registry
 import vecprop as vp
 from fits import DROPPING, NETWORK, RNG, THETA, VALIDATION, T, X, fit
+from sampled import sampled
 from vecprop.core.counter_rng import permutation
 
 
@@ -95,7 +96,7 @@ def test_the_recorded_loss_changes_no_step(engine):
 
 
 @pytest.mark.parametrize("optimizer", registry.OPTIMIZERS, ids=registry.name)
-@pytest.mark.parametrize("batch_size", [None, 7])
+@pytest.mark.parametrize("batch_size", sampled([7, None]))
 @pytest.mark.parametrize("schedule", [None, vp.InverseScaling(), vp.Adaptive(patience=1, tolerance=0.01)])
 def test_training_goes_on_exactly_where_it_stopped(optimizer, batch_size, schedule):
     arguments = {"optimizer": optimizer, "batch_size": batch_size, "schedule": schedule}
