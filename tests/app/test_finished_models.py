@@ -66,6 +66,8 @@ def test_folds_of_a_cross_validation_are_predicted_by_models_that_have_not_seen_
     rows, _ = splits(fold, is_time=time is not None)[1]
     alone = vp.TabularRegressor("y", **FEW).fit(**parts.training_of(rows))
     np.testing.assert_array_equal(found.predicted[found.folds[1]], alone.predict(parts.X[fold == 1]))
+    last, _ = splits(fold, is_time=time is not None)[2]
+    np.testing.assert_allclose(found.predictions["naive"][found.folds[2]], parts.y[last].mean())
     scores = found.metrics_of_folds
     rmse = root_mean_squared_error(parts.y[fold == 1], alone.predict(parts.X[fold == 1]))
     assert scores["vecprop"]["rmse"][1] == pytest.approx(rmse)

@@ -330,6 +330,7 @@ def test_kinds_can_be_declared():
         ({"columns": {"a": "zip"}}, "cannot be of the kind 'zip': the kinds are number, category, code, date"),
         ({"columns": {"a": "number ;"}}, "cannot be read as 'number ;'"),
         ({"columns": {"b": "number"}}, "The table has no column 'b', which is to be read as 'number'"),
+        ({"columns": {"": "number"}}, "The table has no column '', which is to be read as 'number'"),
         ({"columns": {"a": 5}}, "cannot be of the kind '5'"),
         ({"date_format": "soon"}, "'soon' is no format of dates"),
         ({"decimal": ";"}, "The 'decimal' parameter of TabularRegressor must be"),

@@ -138,7 +138,11 @@ def cross_validated(
         if is_classifier(model):  # which may know fewer classes
             P, ours[number] = ours[number], np.zeros((len(rows), len(model.classes_)))
             ours[number][:, class_numbers(of_fold.classes_, model.classes_)] = P
-    baselines = joined(baselines_by_folds(model, parts, fold, seed), len(parts.y))
+    theirs = [
+        (rows, of_baselines(model, parts, before, parts.X.iloc[rows], seed))
+        for rows, before in zip(folds, learned, strict=True)
+    ]
+    baselines = joined(theirs, len(parts.y))
     of_rows = out_of_fold(zip(folds, ours, strict=True), len(parts.y))
     return _measured("cross-validation", model, parts, of_rows, baselines, seed, folds, thresholds)
 

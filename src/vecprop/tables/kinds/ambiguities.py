@@ -241,7 +241,8 @@ class Asked:
     def require(self, names: Iterable[str]) -> None:
         """Refuse the names of columns that are not among those of a table."""
         known = set(names)
-        if name := next((name for name in self.columns if name not in known), None):
+        if unknown := [name for name in self.columns if name not in known]:
+            name = unknown[0]
             said = f"which is to be read as {self.columns[name]!r}{nearest(name, known) or '.'}"
             raise TableError(f"The table has no column {name!r}, {said}")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ def _numbers_of(values: Any, reading: NumberReading) -> list[float | None]:
         numbers = pd.to_numeric(np.array(bounded, object), errors="coerce")
 
     def exact(value: Any, number: float) -> float | None:
-        if np.isnan(number):
+        if isnan(number):
             return reading.value(str(value))
         try:
             return float(value) if isinstance(value, str) else number  # releases before 3 get the last bit wrong

@@ -92,7 +92,8 @@ class TableParts:
         start = 0
         for part in self.parts:
             frame = part.frame(is_checked=True)
-            yield frame.set_axis(pandas().RangeIndex(start, start + len(frame)))
+            frame.index = pandas().RangeIndex(start, start + len(frame))
+            yield frame
             start += len(frame)
 
 

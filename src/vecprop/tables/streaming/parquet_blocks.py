@@ -77,7 +77,7 @@ class ParquetBlocks:
         except ImportError:
             raise ImportError('Parquet files are read with pyarrow: pip install "vecprop[tables]".') from None
         self.files, self.targets, self.weight = parquet_files(source), names_of_targets(target), weight
-        self.is_single, self.columns = isinstance(target, str | int), list(inputs or [])
+        self.is_single, self.columns = isinstance(target, str | int), [] if inputs is None else list(inputs)
         self._others = [*self.targets, *([] if weight is None else [weight])]
         self._groups: list[tuple[Path, Any, int]] = []
         sizes = []
@@ -130,10 +130,11 @@ class ParquetBlocks:
     def digest(self) -> str:
         """Return a text that differs for other rows: a digest of what the files' footers say of the columns."""
         digest = hashlib.sha256(repr((self.columns, self.targets, self.weight)).encode())
+        wanted = {*self.columns, *self._others}
         for _, footer, group in self._groups:
             described = footer.row_group(group)
             for column in map(described.column, range(described.num_columns)):
-                if column.path_in_schema in (*self.columns, *self._others):
+                if column.path_in_schema in wanted:
                     known = column.statistics
                     extremes = None if known is None else (known.min, known.max, known.null_count)
                     size = column.total_compressed_size, column.total_uncompressed_size, column.physical_type
