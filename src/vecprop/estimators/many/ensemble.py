@@ -69,9 +69,9 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator):
 
     member_class: ClassVar[Any]
     targets_: ClassVar[Any]  # those of its members
-    n_features_in_: ClassVar[Any]
-    feature_names_in_: ClassVar[Any]  # if all are strings
-    n_outputs_: ClassVar[Any]
+    n_features_in_: ClassVar[int]
+    feature_names_in_: ClassVar[np.ndarray]  # if all are strings
+    n_outputs_: ClassVar[int]
 
     estimator: Any = None
     n_estimators: int = 10
