@@ -48,7 +48,7 @@ def test_blocks_are_all_rows_in_order():
         assert rows == 1 or min(part.stop - part.start for part in parts) > 1
 
 
-@pytest.mark.parametrize("rows", [pytest.param(N, marks=pytest.mark.long), 8193])
+@pytest.mark.parametrize("rows", [pytest.param(N, marks=pytest.mark.long), 2050])
 def test_blocks_have_the_bits_of_the_whole(monkeypatch, rows):
     frame, y = FRAME[:rows], NUMBERS[:rows]
     encoder, _ = Encoder.of(frame)
@@ -69,8 +69,9 @@ def test_blocks_have_the_bits_of_the_whole(monkeypatch, rows):
 
 
 def test_memory_is_that_of_the_views_and_some_blocks(monkeypatch):
-    frame = pd.DataFrame(RNG.normal(size=(50_000, 20)), columns=[f"x{number}" for number in range(20)])
+    frame = pd.DataFrame(RNG.normal(size=(16_000, 20)), columns=[f"x{number}" for number in range(20)])
     model = TabularClassifier(**SETTINGS).fit(frame[:500], frame["x0"][:500] > 0)
+    monkeypatch.setattr(blocks, "NUMBERS_AT_ONCE", blocks.NUMBERS_AT_ONCE // 3)
     encoder, per_thread = model.encoder_, 8 * blocks.NUMBERS_AT_ONCE
     threads = blocks.usable_threads()
     views = sum(4 * len(frame) * len(encoder.of_view(view)) for view in VIEWS)

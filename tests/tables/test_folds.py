@@ -53,7 +53,9 @@ def test_what_drifts_is_promised_no_better_than_it_will_be():
     frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=rows), "x": x})
     frame["y"] = slope * x + r.normal(0, 0.3, rows)
     train, test = frame[:480], frame[480:]
-    by_row, by_time = (TabularRegressor("y", random_state=0).fit(train, time=time) for time in (None, "day"))
+    by_row, by_time = (
+        TabularRegressor("y", n_members=4, max_iter=40, random_state=0).fit(train, time=time) for time in (None, "day")
+    )
 
     def held(model):
         low, high = model.predict_interval(test, 0.9).T

@@ -38,7 +38,7 @@ SETTLED = [
 
 
 @pytest.mark.parametrize(
-    ("values", "kind"), sampled(SETTLED), ids=lambda of: str(of[0]) if isinstance(of, list) else ""
+    ("values", "kind"), sampled(SETTLED, 3), ids=lambda of: str(of[0]) if isinstance(of, list) else ""
 )
 def test_settings_in_notes_settle_what_they_are_about(values, kind):
     (note,) = [note for note in fitted(values).notes_ if re.search(r"columns=|date_format=|decimal=", note)]

@@ -97,8 +97,9 @@ def test_a_model_of_blocks_is_as_good_as_one_of_the_rows(frame, folder, little):
 def test_classes_are_those_of_a_frame_where_missing_targets_have_made_them_floats(frame, tmp_path, little):
     counted = frame.assign(y=np.where(frame["y"].isna(), np.nan, frame["y"] == "yes"))
     counted.to_parquet(tmp_path / "t.parquet", row_group_size=700)
-    streamed = TabularClassifier("y", **OF_CLASSES).fit(tmp_path, memory="1GB")
-    whole = TabularClassifier("y", **OF_CLASSES).fit(counted)
+    quick = OF_CLASSES | {"max_iter": 1, "hidden_layer_sizes": 4}
+    streamed = TabularClassifier("y", **quick).fit(tmp_path, memory="1GB")
+    whole = TabularClassifier("y", **quick).fit(counted[:500])
     np.testing.assert_array_equal(streamed.classes_, whole.classes_, strict=True)
     assert streamed.predict(tmp_path).dtype == whole.predict(tmp_path).dtype == int
 
@@ -226,7 +227,7 @@ def thetas_of(fit):
 )
 def test_no_member_is_trained_on_rows_of_its_fold(folder, roles, little):
     columns = {name: kind for name, kind in OF_NUMBERS["columns"].items() if name != roles.time}
-    of_numbers: dict[str, Any] = OF_NUMBERS | {"columns": columns}
+    of_numbers: dict[str, Any] = OF_NUMBERS | {"columns": columns, "max_iter": 1, "hidden_layer_sizes": 8}
     fit: Any = TabularRegressor("v", **of_numbers).plan(streamed(folder, roles)).fit
     before = thetas_of(fit)
     stream, encoded = fit.stream, fit.stream.encoded

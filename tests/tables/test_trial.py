@@ -199,7 +199,7 @@ def test_wide_networks_are_chosen_where_they_predict_better(several, monkeypatch
 @pytest.mark.parametrize("are_steps", [False, True])
 def test_pieces_of_large_tables_are_trained_where_they_pay(large, monkeypatch, are_steps):
     monkeypatch.setattr(TabularClassifier, "instead", [])
-    x = R.normal(size=(10_000, 10))
+    x = R.normal(size=(5_000, 10))
     one, other = x @ np.linspace(-1, 1, 10), x @ np.linspace(1, 2, 10)
     classes = np.floor(3 * x[:, 0]) % 2 == 1 if are_steps else one * other > 0
     model = TabularClassifier(n_members=2, random_state=0, hidden_layer_sizes=16).fit(x, classes)
