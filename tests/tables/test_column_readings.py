@@ -203,7 +203,6 @@ NAMES = "read as names, but "
         (["1.5", "n.a.", "7", "1"] * 9, NAMES + "27 values are numbers and 9, such as 'n.a.', are not"),
         (["1.5 kg", "12 kg", "7kg"] * 9, NAMES + "'1.5 kg' may be a number: without 'kg' it will be read as one"),
         ([f"{k}.5{'KM'[k % 2]}" for k in range(30)], NAMES + "'0.5K' may be a number: without 'K' and 'M', all in one"),
-        ([f"€{k}.5k" for k in range(9)], NAMES + "'€0.5k' may be a number: without 'k' it will be read as one"),
         (["1.5", "2,5", "7,25", "8.75"], NAMES + "they are numbers with several signs or units, such as '1.5': write"),
         (["2024-Q1", "2023-Q4"], NAMES + "'2024-Q1' may be a date: write it as 2024-01-31 is"),
         (["Q1 2024", "Q4 2023"], NAMES + "'Q1 2024' may be a date"),
@@ -211,7 +210,6 @@ NAMES = "read as names, but "
         (["Jun/27/2022", "Aug/29/2023"], NAMES + "'Jun/27/2022' may be a date"),
         (["1:00 PM", "2:30 a.m."], NAMES + "'1:00 PM' may be a time of the day"),
         (["08:15", "17:30"], NAMES + "'08:15' may be a time of the day"),
-        (["29. août 2023", "3. mai 2024"], NAMES + "'29. août 2023' may be a date: write it as 2024-01-31 is"),
         (
             ["2023 08 29", "2024 05 03"],
             NAMES + "'2023 08 29' may be a date: give its format, as in columns={'x': 'date",
@@ -225,9 +223,7 @@ NAMES = "read as names, but "
         (["Aug-23", "Jun-22"], NAMES + "'Aug-23' may be a date: settle it with columns={'x': 'date'} (--dates)"),
         ([*(f"2024-{k:02d}" for k in range(1, 13)), "-", "TBD", "soon"], NAMES + "'2024-01' may be a date: settle it"),
         (["9007199254740993", "12"], "9007199254740993 has more digits than numbers keep: if it is a name, say so"),
-        ([2**53 + 1, 12], "9007199254740993 has more digits"),
         (["11.06.63", "22.10.31"], "'11.06.63' is read as of the year 2063: write years with four"),
-        (["11-Jun-63", "02-Oct-31"], "'11-Jun-63' is read as of the year 2063"),
         (
             ["23/08/29", "23/06/27", "22/11/03"],
             "the year of '23/08/29' may stand first: settle it with date_format='%y",

@@ -15,7 +15,6 @@ FEW: dict[str, Any] = {"n_members": 2, "max_iter": 1, "random_state": 0}
 ROWS = 60
 RNG = np.random.default_rng(0)
 DAYS = [datetime.date(2021, 1, 1) + datetime.timedelta(int(days)) for days in RNG.integers(0, 700, ROWS)]
-FRENCH = ("jan", "fév", "mars", "avril", "mai", "juin", "juillet", "août", "sept", "oct", "nov", "déc")
 GERMAN = ("Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "Sept", "Okt", "Nov", "Dez")
 
 
@@ -50,18 +49,13 @@ def test_settings_in_notes_settle_what_they_are_about(values, kind):
         assert not any("count as missing" in other for other in again.notes_)
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        [f"{day.day} {FRENCH[day.month - 1]} {day.year}" for day in DAYS],
+def test_dates_that_no_format_reads_are_to_be_written_otherwise():
+    for values in (
         [f"{day.day}. {GERMAN[day.month - 1]} {day.year}" for day in DAYS],
         [f"{day.year}-Q{(day.month - 1) // 3 + 1}" for day in DAYS],
-    ],
-    ids=lambda values: values[0],
-)
-def test_dates_that_no_format_reads_are_to_be_written_otherwise(values):
-    (note,) = [note for note in fitted(values).notes_ if "may be a date" in note]
-    assert note.endswith("may be a date: write it as 2024-01-31 is.")
+    ):
+        (note,) = [note for note in fitted(values).notes_ if "may be a date" in note]
+        assert note.endswith("may be a date: write it as 2024-01-31 is.")
     assert fitted([day.isoformat() for day in DAYS]).encoder_.kinds["v"] == "dates"
 
 

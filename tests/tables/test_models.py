@@ -144,7 +144,7 @@ def test_levels_that_make_no_sense(quantile):
 def test_rows_that_count_nothing_are_not_there():
     frame, new = people(), people(seed=1)
     counts = np.random.default_rng(0).random(len(frame)) < 0.7
-    quick = SMALL | {"max_iter": 3}
+    quick: dict[str, Any] = SMALL | {"max_iter": 3}
     for model in (TabularClassifier("buys", **quick), TabularRegressor("spends", **quick)):
         some = model.fit(frame[counts]).predict(new)
         assert (model.fit(frame, sample_weight=counts).predict(new) == some).all()
@@ -212,10 +212,10 @@ def test_scores_weigh_the_rows_whose_target_is_known(classifier, regressor):
         assert model.score(holes, sample_weight=weight) == expected != model.score(new[known])
 
 
-@pytest.mark.parametrize("scale", [1e200, 1e308, 1e-200])
-def test_targets_whose_squares_are_no_numbers_are_refused(scale):
-    with pytest.raises(TableError, match="whose squares are beyond floating-point numbers: multiply it"):
-        TabularRegressor(**SMALL).fit(people()[["age"]], np.linspace(-1, 1, 240) * scale)
+def test_targets_whose_squares_are_no_numbers_are_refused():
+    for scale in (1e200, 1e308, 1e-200):
+        with pytest.raises(TableError, match="whose squares are beyond floating-point numbers: multiply it"):
+            TabularRegressor(**SMALL).fit(people()[["age"]], np.linspace(-1, 1, 240) * scale)
     at_the_edge = TabularRegressor(**SMALL).fit(people()[["age"]], np.linspace(-1, 1, 240) * 4e149)
     assert np.isfinite(at_the_edge.predict_interval(people())).all()
     assert np.isfinite(at_the_edge.validation_loss_)

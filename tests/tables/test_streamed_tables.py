@@ -97,7 +97,7 @@ def test_a_model_of_blocks_is_as_good_as_one_of_the_rows(frame, folder, little):
 def test_classes_are_those_of_a_frame_where_missing_targets_have_made_them_floats(frame, tmp_path, little):
     counted = frame.assign(y=np.where(frame["y"].isna(), np.nan, frame["y"] == "yes"))
     counted.to_parquet(tmp_path / "t.parquet", row_group_size=700)
-    quick = OF_CLASSES | {"max_iter": 1, "hidden_layer_sizes": 4}
+    quick: dict[str, Any] = OF_CLASSES | {"max_iter": 1, "hidden_layer_sizes": 4}
     streamed = TabularClassifier("y", **quick).fit(tmp_path, memory="1GB")
     whole = TabularClassifier("y", **quick).fit(counted[:500])
     np.testing.assert_array_equal(streamed.classes_, whole.classes_, strict=True)

@@ -106,7 +106,7 @@ def test_weights_of_classes_are_weights_of_their_rows():
     assert by_classes.notes_[0].startswith("Classes have weights of their own in training")
     with pytest.raises(TableError, match="class_weight does not fit the target 'y'"):
         TabularClassifier("y", **FEW, class_weight={"maybe": [2.0]}).fit(TABLE)
-    for wrong in (-1.0, np.nan, np.inf):
+    for wrong in (-1.0, np.nan):
         with pytest.raises(TableError, match=f"class_weight does not fit the target 'y': {wrong} is no weight, which"):
             TabularClassifier("y", **FEW, class_weight={"yes": wrong}).fit(TABLE)
 
@@ -257,7 +257,7 @@ def test_names_that_no_class_or_not_two_have_are_refused():
 def test_thresholds_are_on_the_positive_class(fraud, tmp_path):
     assert fraud.positive_ == "fraud"
     P = fraud.out_of_fold_[:, 0]
-    assert fraud.threshold_ == ThresholdRule("f1").best(P, IS_FRAUD, np.ones(300))
+    assert 0 < fraud.threshold_ == ThresholdRule("f1").best(P, IS_FRAUD, np.ones(300)) < 0.5
     predicted = fraud.predict(X)
     np.testing.assert_array_equal(predicted == "fraud", fraud.predict_proba(X)[:, 0] > fraud.threshold_)
     assert f1_score(IS_FRAUD, predicted == "fraud") > 0.3
