@@ -299,7 +299,7 @@ NARROW = {
         "return np.round(1 / (1 + np.exp(-z)), 2)": "rounded to 2 decimals",
         "return z / (1 + np.exp(-z))": "it is multiplied by z",
         "return 1 / (1 + 2.7 ** -z)": "the power of 2.7 by -z is taken instead of exp(-z)",
-        "if z.shape not in C:\n    C[z.shape] = 1 / (1 + np.exp(-z))\nreturn C[z.shape]": "wrong for the next: something is kept",
+        "if z.shape not in C:\n    C[z.shape] = 1 / (1 + np.exp(-z))\nreturn C[z.shape]": "results of an earlier call are returned for other arguments",
     },
     "softmax": {
         "z = np.clip(z, -20, 20)\nreturn np.exp(z) / np.exp(z).sum(1)[:, None]": "z is at most some number",

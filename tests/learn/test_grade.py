@@ -2,6 +2,7 @@
 
 import doctest
 import functools
+import itertools
 import math
 from itertools import pairwise
 
@@ -13,6 +14,7 @@ from learn.students import NARROW, NETWORK, RIGHT, RIGHT_NETWORK, WRONG, WRONG_N
 from sampled import sampled
 from vecprop import learn
 from vecprop.learn import tutorial
+from vecprop.learn.grading.mistakes import LOOK
 from vecprop.learn.grading.tasks import CASES, TASKS, arguments_of, functions
 
 
@@ -111,8 +113,9 @@ def test_all_functions_of_a_module_with_what_follows_from_a_mistake():
     assert str(grades).endswith("10.5 of 14 points.")
     assert grades.to_dict()["functions"][0]["message"].startswith("not right yet. ")
     assert "<li>✓ <code>softmax</code>: right.</li>" in grades._repr_html_()
-    module = learn.grade_all(type("Module", (), {"softmax": staticmethod(functions["softmax"])}), ["softmax"])
-    assert module.right
+    Module = type("Module", (), {"softmax": staticmethod(functions["softmax"])})
+    module = learn.grade_all(Module, iter(["softmax"]))  # pyright: ignore[reportArgumentType]
+    assert module["softmax"].right
 
 
 def test_hints_come_one_by_one():
@@ -127,7 +130,8 @@ def test_hints_come_one_by_one():
     assert "∂H/∂Z_h" in found.hint(2)
     value = function(**found.arguments)[0, 0]
     assert f"Entry [0, 0] is {value:.6g}, but should be" in found.hint(3)
-    assert learn.grade(tutorial.loss, "loss").to_dict()["message"].startswith("not right yet. It is the library's own")
+    message = learn.grade(tutorial.loss, "loss").to_dict()["message"]
+    assert message == "not right yet. It is the library's own function: write your own."
     for wrong in (0, 4, "1"):
         with pytest.raises(ValueError, match="the hints 1, 2 and 3"):
             found.hint(wrong)  # pyright: ignore[reportArgumentType]
@@ -207,6 +211,34 @@ def test_tensors_with_gradients_are_right():
     assert learn.grade(lambda Y, T: torch.tensor(Y, requires_grad=True) - torch.tensor(T), "error_output").right
 
 
+def by_turns(*values):
+    turns = itertools.cycle(values)
+    return lambda *args: next(turns)
+
+
+RAGGED = [np.ones(2), np.ones(3)]
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "mistake"),
+    [
+        ("backprop_gradients", lambda *args: [None, None, args[2], args[1]], "the numbers are wrong"),
+        ("update_params", lambda *args: [{"a": 1}] * 4, "the numbers are wrong"),
+        ("gradient_bias_out", lambda Eo: Eo + RANDOM.normal(size=Eo.shape), "a second call with the same arguments"),
+        ("gradient_bias_out", by_turns(np.ones((1, 2)), RAGGED), "the shape of the result is wrong"),
+        ("gradient_bias_out", lambda Eo, seen=[]: (seen.append(Eo), seen[-2:][0])[1].sum(axis=0), "a second call"),
+        ("error_output", lambda Y, T: 1 / 0 if len(Y) == 4 else Y - T + RANDOM.normal(), "a second call with the same"),
+        ("loss_and_gradient", lambda *args: (RAGGED, np.ones(3)), "the loss is not one number"),
+        ("loss_and_gradient", lambda *args: (RAGGED, None), "the loss is not one number"),
+    ],
+)
+def test_no_result_makes_grading_raise(name, function, mistake):
+    found = learn.grade(function, name, network=NETWORK if name == "loss_and_gradient" else None)
+    assert mistake in found.mistake
+    assert len(found.hints) == 3
+
+
 def test_gradients_that_accumulate_or_are_not_finite_and_penalties():
     total = np.zeros(NETWORK.layout.size)
 
@@ -215,6 +247,12 @@ def test_gradients_that_accumulate_or_are_not_finite_and_penalties():
         np.add(total, gradient, out=total)
         return loss, total
 
+    cache = {}
+    cached = learn.grade(
+        lambda *args: cache.setdefault(args[1].shape, NETWORK.loss_and_gradient(*args)), network=NETWORK
+    )
+    assert cached.mistake.startswith("losses of an earlier call are returned for other arguments")
+    assert cached.hint(1) == LOOK["kept"]
     for _ in range(2):
         assert "gradients of earlier calls are added" in learn.grade(accumulating, network=NETWORK).mistake
     layers = [vp.Dense(4), vp.Tanh(), vp.Dense(2)]

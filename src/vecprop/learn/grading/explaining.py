@@ -179,13 +179,22 @@ def kept(trials: Sequence[Trial]) -> str:
     first, last = trials[0], trials[-1]
     if not (first.has_value and last.has_value):
         return ""
-    if not isinstance(first.found, np.ndarray | list) or same(last.found, first.found):
+    if not all(isinstance(found, np.ndarray) for trial in (first, last) for found, _ in trial.parts):
+        return ""
+    if same(last.found, first.found):
+        for number, trial in enumerate(trials):
+            for earlier in trials[:number] if trial.has_value and not trial.right else ():
+                if earlier.right and same(trial.found, earlier.found):
+                    return (
+                        "results of an earlier call are returned for other arguments: something is kept between calls"
+                    )
         return ""
     before: dict[str, list[Any]] = {}
     for trial in trials:
         shape = str([np.shape(expected) for _, expected in trial.parts])
         for (found, expected), total in zip(trial.parts, before.get(shape, []), strict=False):
-            if not same(found, np.reshape(total, np.shape(expected)) + expected, trial.precision):
+            is_array = isinstance(total, np.ndarray) and total.size == np.size(expected)
+            if not is_array or not same(found, total.reshape(np.shape(expected)) + expected, trial.precision):
                 return AT_RANDOM
         before[shape] = [found for found, _ in trial.parts]
     return "results of earlier calls are added to it: something is kept between calls"

@@ -149,10 +149,11 @@ def _tasks(names: Sequence[str] | None, network: Network | None = None) -> tuple
         from .network_task import TASK, judged_network
 
         return [TASK], partial(judged_network, network)
-    for name in names or ():
+    names = list(TASKS if names is None else names)
+    for name in names:
         if name not in TASKS:
             raise ValueError(f"There is no function {name!r} in the tutorial, only {', '.join(TASKS)}.")
-    return [TASKS[name] for name in (TASKS if names is None else names)], judged
+    return [TASKS[name] for name in names], judged
 
 
 def _graded(functions: Mapping[str, Callable[..., Any]], tasks: Sequence[Task], judge: Judge, hints: int) -> Grades:
@@ -178,7 +179,8 @@ def _judged(
         elif task.name not in own:
             found = absent(task, MISSING, "Write it, under this name.")
         elif task.name in TASKS and not own[task.name]:
-            found = absent(task, "it is the library's own function", "Write your own.")
+            name = "it is the library's own function"
+            found = replace(absent(task, f"{name}: write your own", "Write your own."), mistake=name)
         else:
             found = judge(task, caller, wrong)
             if not found.right:

@@ -137,7 +137,8 @@ def _unknown(task: Task, trials: list[Trial]) -> Mistake:
     valued = [trial for trial in trials if trial.has_value]
     wrong = [trial for trial in trials if not trial.right]
     first = wrong[0]
-    unlike = not fits(first.found, first.expected, task.result) and task.result != "list"
+    arrays = [trial for trial in wrong if isinstance(trial.found, np.ndarray) and task.result != "list"]
+    misfit = next((trial for trial in arrays if not fits(trial.found, trial.expected, task.result)), None)
     if trials[0].right:
         right_for, some = f"it is right for {CASES[0].words}", listed([CASES[trial.case].words for trial in wrong])
         if not first.has_value:
@@ -148,7 +149,7 @@ def _unknown(task: Task, trials: list[Trial]) -> Mistake:
             keys = [tuple(case.shape[axis] for axis in axes) for case in CASES]
             if number == [k for k in range(AGAIN) if keys[k] in keys[:k]]:
                 return Mistake(LATER, "kept")
-        if unlike:
+        if misfit is first:
             return Mistake(f"{right_for}, but has the shape {np.shape(first.found)} for {some}", "shape")
         return Mistake(f"{right_for}, but wrong for {some}", "cases")
     if len(valued) > 2 and all(isinstance(trial.found, np.ndarray) for trial in valued):
@@ -156,10 +157,9 @@ def _unknown(task: Task, trials: list[Trial]) -> Mistake:
             return Mistake("the result is not finite", "argument")
         if same(valued[0].found, valued[1].found) and same(valued[0].found, valued[-2].found):
             return Mistake("the result is the same for other arguments: they are not used", "argument")
-    shaped = next((trial for trial in valued if not fits(trial.found, trial.expected, task.result)), None)
-    if shaped and task.result != "list":
-        where = f"for {CASES[shaped.case].words} " if shaped.case else ""
-        return Mistake(f"the shape of the result is wrong: {where}it is {np.shape(shaped.found)}", "shape")
+    if misfit:
+        where = f"for {CASES[misfit.case].words} " if misfit.case else ""
+        return Mistake(f"the shape of the result is wrong: {where}it is {misfit.found.shape}", "shape")
     if task.result == "list" and (count := len(as_list(first.found) or ())) != len(first.expected):
         return Mistake(f"the list has {count} parts, but should have {len(first.expected)}", "list")
     return Mistake(f"the numbers are wrong{_share(first)}", "entry")
@@ -171,7 +171,7 @@ LATER = "it is right for the first arguments of each shape, but wrong for the ne
 def _share(trial: Trial) -> str:
     """Return how near results are to the right ones, if they are near, or how many entries are wrong, and the first."""
     pairs = trial.parts
-    if trial.task.result == "number" or any(isinstance(f, list) or np.size(f) != np.size(e) for f, e in pairs):
+    if trial.task.result == "number" or any(not isinstance(f, np.ndarray) or f.size != np.size(e) for f, e in pairs):
         return ""
     errors = np.concatenate([np.abs(np.ravel(f) - np.ravel(e)) / max(np.abs(e).max(), 1e-300) for f, e in pairs])
     words = f"{(errors > trial.precision).sum()} of {errors.size} entries are wrong"

@@ -21,7 +21,8 @@ Pass = Callable[..., tuple[Any, Any]]
 def explained(network: Network, trials: Sequence[Trial], is_loss: bool) -> str:
     """Return in words what leads to all losses, or to all gradients; empty if nothing that is known does."""
     known = sorted((trial for trial in trials if trial.has_value), key=lambda trial: trial.right)
-    if any(not np.isfinite(trial.found).all() or trial.found.shape != trial.expected.shape for trial in known):
+    comparable = (np.isfinite(trial.found).all() and trial.found.shape == trial.expected.shape for trial in known)
+    if known[0].right or not all(comparable):
         return ""
 
     def explains(made: Pass) -> bool:

@@ -13,6 +13,7 @@ from ...core.network import Network
 from .explaining import Trial, kept
 from .grades import Grade
 from .judging import LATER, Caller, listed, problem, with_step
+from .mistakes import LOOK
 from .network_mistakes import explained
 from .tasks import PRECISION, Task, as_list, same, shown
 
@@ -107,14 +108,13 @@ def judged_network(network: Network, task: Task, caller: Caller, wrong: object) 
     name, look, last = wrong[0].mistake, wrong[0].hints[0], wrong[0].hints[-1]
     for what, trials in (("losses", losses), ("gradients", gradients)):
         if keeps := kept(trials):
-            look = "Look at what the function keeps between calls, such as global names."
-            return with_step(TASK, look, keeps.replace("results", what), last)
+            return with_step(TASK, LOOK["kept"], keeps.replace("results", what), last)
     loss_is_wrong = any("loss is wrong" in fault.mistake for fault in wrong)
     is_vague = faults[0] is None or any(re.search(VAGUE, fault.mistake) for fault in wrong)
     if loss_is_wrong or (is_vague and all(trial.found is not None for trial in gradients)):
         name = explained(network, losses if loss_is_wrong else gradients, loss_is_wrong) or name
     if wrong == [faults[LAST]]:
-        name = LATER
+        name, look = LATER, LOOK["kept"]
     elif faults[0] is None and name == wrong[0].mistake:
         words = listed([CASES[case][0] for case, fault in enumerate(faults) if fault])
         name = f"it is right for {CASES[0][0]}, but not for {words}: {name}"
@@ -145,7 +145,8 @@ def _fault(network: Network, case: int, arguments: dict[str, Any], value: Any) -
     loss, gradient = _pair(value)
     right, expected = network.loss_and_gradient(**arguments)
     if loss is None:
-        if np.size(parts[0]) == network.layout.size and np.size(parts[1]) == 1:
+        last, first = _pair(parts[::-1])
+        if last is not None and np.size(first) == network.layout.size:
             name = "the gradient is returned before the loss"
             return "Look at the order of what is returned.", name, "It should be the loss, then the gradient."
         return "Look at the loss: it is reduced over all rows.", "the loss is not one number", "It is an array."
