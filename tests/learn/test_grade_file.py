@@ -78,6 +78,15 @@ def test_code_is_found_in_notebooks_and_markdown():
     assert (names["x"], names["z"], errors) == (1, 1, [])
 
 
+def test_settings_of_matplotlib_stay_in_the_folder_of_one_student(graded):
+    text = """
+    import os, matplotlib
+    assert matplotlib.get_configdir() == matplotlib.get_cachedir() == os.getcwd()
+    assert any(name.startswith("fontlist") for name in os.listdir())
+    """
+    assert graded(text).notes == ()
+
+
 def test_what_is_no_source_is_refused(tmp_path):
     (tmp_path / "a.txt").write_text("x")
     (tmp_path / "c.py").write_bytes(b"#" * (10 * 2**20 + 1))

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, asdict, dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -69,7 +69,6 @@ class Worksheet:
     """
 
     shape: str = "2-3-2"
-    _: KW_ONLY
     rows: int = 4
     activation: str = "logistic"
     loss: str = "softmax"

@@ -85,11 +85,13 @@ def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet,
     text, ending = read_source(path)
     details = None
     with suppress(SyntaxError, ValueError, AttributeError, TypeError, RecursionError):
-        code = "\n".join(chunks_of(text, ending))
-        found = re.search(r"^sheet = (learn\.worksheet\(.{0,600}\))$", code, re.MULTILINE)
-        call: Any = ast.parse(found[1] if found else "", mode="eval").body
-        details = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
-        details["shape"] = ast.literal_eval(call.args[0])
+        details = json.loads(text).get("metadata", {}).get("vecprop_worksheet") if ending == ".ipynb" else None
+        if details is None:
+            code = "\n".join(chunks_of(text, ending))
+            found = re.search(r"^sheet = (learn\.worksheet\(.{0,600}\))$", code, re.MULTILINE)
+            call: Any = ast.parse(found[1] if found else "", mode="eval").body
+            given = zip(Worksheet.__dataclass_fields__, map(ast.literal_eval, call.args), strict=False)
+            details = dict(given) | {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
     sheet = _sheet(details, path)
     used = re.search(r"\b\w+\.trace\b(?!\()|\blearn\.(tutorial|trace)\b|learn import [^\n]*(tutorial|trace)", text)
     flags = (
@@ -159,7 +161,8 @@ def _notebook(sheet: Worksheet, solution: bool) -> dict[str, Any]:
         code = {"execution_count": None, "outputs": []} if kind == "code" else {}
         cells.append({"cell_type": kind, "id": f"cell-{number}", "metadata": {}, "source": content, **code})
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    metadata = {"kernelspec": kernel, "vecprop_worksheet": sheet.to_dict()}
+    return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
 
 
 def _page(sheet: Worksheet, solution: bool) -> str:

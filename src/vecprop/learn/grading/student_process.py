@@ -117,7 +117,9 @@ class StudentProcess:
         single = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL")}
         settings = {"HOME": home, "TMPDIR": home, "TEMP": home, "MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": "1"}
         if re.search("matplotlib|pylab|seaborn", str(self.start["text"])):
-            settings["MPLCONFIGDIR"] = _font_folder()
+            settings["MPLCONFIGDIR"] = home
+            for name, content in _font_list().items():
+                Path(home, name).write_text(content, encoding="utf-8")
         self.process = subprocess.Popen(
             [*python, student.__file__],
             stdin=subprocess.PIPE,
@@ -242,11 +244,13 @@ def _read(process: "subprocess.Popen[str]", answers: "queue.Queue[str]") -> None
 
 
 @cache
-def _font_folder() -> str:
-    """Return the folder of matplotlib's list of fonts, which is made if there is none: that takes seconds."""
+def _font_list() -> dict[str, str]:
+    """Return matplotlib's list of fonts, as the name and text of its file: making it takes seconds."""
     code = "import matplotlib as m, matplotlib.font_manager; print(m.get_cachedir())"
     found = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
-    return found.stdout.strip()
+    with suppress(OSError):
+        return {path.name: path.read_text("utf-8") for path in Path(found.stdout.strip()).glob("fontlist*.json")}
+    return {}
 
 
 def _nothing(kind: str) -> Outcome:
@@ -262,4 +266,4 @@ def read_source(path: Path) -> tuple[str, str]:
         content = file.read(10 * 2**20 + 1)
     if len(content) > 10 * 2**20:
         raise ValueError(f"{path} is larger than 10 MB.")
-    return content.decode("utf-8-sig", "replace"), ending
+    return content.decode("utf-8-sig", "replace").replace("\r\n", "\n"), ending
