@@ -91,12 +91,18 @@ def test_synonyms_are_of_options_that_there_are():
         ("--ignore buys", "--ignore names 'buys', which is the target: leave it out."),
         ("--classes maybe", "--classes names 'maybe', but the target 'buys' has no such value."),
         ("--json=yes", "--json takes no value."),
+        ("--help=1", "--help takes no value."),
         ("--seed", "--seed needs a value: fixes test part and training."),
         ("extra", "vecprop train takes TABLE, but got also 'extra': see vecprop train --help."),
     ],
 )  # fmt: skip
 def test_values_that_make_no_sense_are_refused(vecprop, table, arguments, said):
     assert refused(vecprop, "train", table.name, "--target", "buys", *arguments.split()).startswith(said)
+
+
+@pytest.mark.parametrize("option", ["--show-completion", "--install-completion", "--help"])
+def test_options_of_the_program_take_no_value(vecprop, option):
+    assert refused(vecprop, f"{option}=bash") == f"{option} takes no value."
 
 
 def test_what_is_missing_is_described_and_help_shows_brackets(vecprop, table):

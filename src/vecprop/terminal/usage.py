@@ -92,13 +92,13 @@ def sentence_of(error: Any, command: Any, args: Sequence[str]) -> str:
         meant = _meant(given.partition("=")[0].lstrip("-"), command)
         return f"{path} has no option {given}: {f'did you mean {meant}? S' if meant else 's'}{see[1:]}"
     if option:
-        parameter = next(each for each in command.params if option in each.opts)
+        parameter = next((each for each in command.params if option in each.opts), None)
+        if getattr(parameter, "is_flag", True):  # --help is not among the parameters
+            return f"{option} takes no value."
     if parameter is not None:
         annotated, info, *_ = get_args(get_type_hints(command.callback, include_extras=True)[parameter.name])
         needed = info.help.replace("\\[", "[")  # typer 0.19 loses the help of arguments with click 8.5
         needed = needed if needed[1:2].isupper() else needed[:1].lower() + needed[1:]
-        if option and getattr(parameter, "is_flag", False):
-            return f"{option} takes no value."
         if option:
             return f"{option} needs a value: {needed.rstrip('.')}."
         if kind == "MissingParameter":

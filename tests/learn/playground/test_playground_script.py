@@ -133,7 +133,10 @@ def test_a_new_start_forgets_what_was_trained():
     session = Session(Settings(rows=30))
     session.run_epochs(20)
     session.edit("add", 1, 1, 0)
+    for x in (2, 3):
+        session.edit("move", 30, x, 1)
     session.restart()
+    assert session.actions == [("add", 1, 1, 0), ("move", 30, 3, 1)]
     assert "theta, state = run(" not in script(session)
     assert replayed_here(session) == session.theta.tobytes()
     session.run_epochs(7)

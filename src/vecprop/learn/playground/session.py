@@ -104,7 +104,9 @@ class Session:
         self.state: TrainingState | None = None
         self.epoch = self.steps = self.batch = 0
         self.trouble = ""
-        self.begun, self.actions = self.settings, [*self.edits]
+        self.begun, self.actions = self.settings, list[tuple[Any, ...]]()
+        for edit in self.edits:
+            self._note(*edit)
         layers = sum(isinstance(layer, Dense) for layer in self.network.layers)
         self.history, self.gradient_norms, self.moves = Curves(2), Curves(layers), Curves(layers)
         self.history.add([0], [self.losses])
