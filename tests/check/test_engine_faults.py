@@ -239,11 +239,11 @@ def test_faulty_code_is_not_kept_on_disk():
     assert not found(SMALL)
     place = folder()
     assert place is not None
-    kept = set(place.glob("loops._derivative_Tanh_float64-*.kernel"))
+    kept = set(place.glob("loops._derivative_float64_Tanh-*.kernel"))
     assert kept
     with planted(fault):
         assert found(SMALL)
-    assert set(place.glob("loops._derivative_Tanh_float64-*.kernel")) == kept
+    assert set(place.glob("loops._derivative_float64_Tanh-*.kernel")) == kept
 
 
 def step(network, theta, X, T, F=np.float64, noise=None):
