@@ -46,9 +46,8 @@ def fit(blocks, **changes):
 def test_bits_are_those_of_arrays_whatever_the_files(tmp_path):
     whole = fit(vp.blocks.ArrayBlocks(X, T, rows=20))
     one = vp.blocks.ParquetBlocks(write(tmp_path / "one", frame(), files=3), "y", inputs=["a", "b", "c"])
-    other = vp.blocks.ParquetBlocks(
-        write(tmp_path / "other", frame(), "{}.pq", files=1), "y", inputs=pd.Index(["a", "b", "c"])
-    )
+    inputs: Any = pd.Index(["a", "b", "c"])
+    other = vp.blocks.ParquetBlocks(write(tmp_path / "other", frame(), "{}.pq", files=1), "y", inputs=inputs)
     for blocks in (one, other):
         np.testing.assert_array_equal(fit(blocks).theta, whole.theta, strict=True)
     weighted = vp.blocks.ParquetBlocks(sorted((tmp_path / "one").iterdir()), "y", weight="w")

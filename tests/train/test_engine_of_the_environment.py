@@ -1,5 +1,7 @@
 """VECPROP_ENGINE in the environment may choose the reference engine, for a debugger."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -22,7 +24,7 @@ def calls(monkeypatch):
     return counted
 
 
-def in_train(optimizer=vp.Momentum(0.1), **options):  # noqa: B008 (frozen)
+def in_train(optimizer: Any = vp.Momentum(0.1), **options):  # noqa: B008 (frozen)
     vp.train(NETWORK, NETWORK.init(0), X, X[:, 0], optimizer=optimizer, epochs=2, **options)
 
 
