@@ -239,6 +239,11 @@ def test_no_result_makes_grading_raise(name, function, mistake):
     assert len(found.hints) == 3
 
 
+def test_a_called_function_that_returns_no_numbers():
+    functions = {"logistic": lambda z: {1}, "hidden_activations": lambda X, Wh, bh: 1.0}
+    assert learn.grade_all(functions).points == 0
+
+
 def test_gradients_that_accumulate_or_are_not_finite_and_penalties():
     total = np.zeros(NETWORK.layout.size)
 
