@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from learn.students import RIGHT_NETWORK
+from students import RIGHT_NETWORK
 from vecprop import learn
 
 

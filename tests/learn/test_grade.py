@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import vecprop as vp
-from learn.students import NARROW, NETWORK, RIGHT, RIGHT_NETWORK, WRONG, WRONG_NETWORK, written
 from sampled import sampled
+from students import NARROW, NETWORK, RIGHT, RIGHT_NETWORK, WRONG, WRONG_NETWORK, written
 from vecprop import learn
 from vecprop.learn import tutorial
 from vecprop.learn.grading.mistakes import LOOK

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from learn.students import NETWORK, RIGHT, RIGHT_NETWORK, source
 from sampled import sampled
+from students import NETWORK, RIGHT, RIGHT_NETWORK, source
 from vecprop import learn
 from vecprop.learn import sheet_files
 from vecprop.learn.grading import student
