@@ -47,7 +47,7 @@ class Disk:
                 raise NotImplementedError
 
         def opened(path: Any, mode: str, buffering: int = -1) -> Any:
-            if not is_own(path) or Path(path).suffix == ".lock":  # what a lock says need not outlive the machine
+            if not is_own(path) or Path(path).name.endswith("lock"):  # what a lock says need not outlive the machine
                 return open(path, mode, buffering)
             return io.BufferedWriter(Recorded(path, "x"))
 
