@@ -241,3 +241,10 @@ def test_a_time_out_of_a_signal_is_no_refusal_of_the_system():
         raise TimeoutError("soft limit")
     with threads.refusals():
         raise PermissionError(13, "Permission denied")
+
+
+def test_who_has_stopped_work_is_not_asked_again():
+    asked, ended = [], threading.Event()
+    stop = threading.Timer(0.3, ended.set).start
+    assert threads.stoppable(ended.wait, lambda: asked.append(1) or True, stop)
+    assert asked == [1]

@@ -274,9 +274,11 @@ def stoppable(
         return work()
     try:
         helper.begin(lambda worker: results.append(work()), 0, [])
+        is_stopping = False
         while not helper.wait(LOOK):
-            if stop is not None and is_stopped():
+            if stop is not None and not is_stopping and is_stopped():
                 stop()
+                is_stopping = True  # who has said so is not asked again while the work ends
         helper.end()
     except BaseException as error:
         if stop is not None:
