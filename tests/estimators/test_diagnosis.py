@@ -175,7 +175,9 @@ def test_divergence_is_said_with_the_rate_to_lower():
 
 def test_a_loss_that_is_not_finite_from_the_start_blames_no_rate():
     model = MLPRegressor(solver="sgd", max_iter=1, random_state=0)
-    with pytest.raises(ValueError, match=r"The loss is not finite before the first step: scale .* Inputs are uns") as e:
+    with pytest.raises(
+        ValueError, match=r"The loss is not finite before the first step: scale .* Inputs are unsc"
+    ) as e:
         model.fit(1e200 * X, t, X_val=1e200 * X, y_val=t)
     assert "Training diverged" not in str(e.value)
     assert isinstance(e.value.__cause__, ArithmeticError)

@@ -163,7 +163,9 @@ def test_a_file_in_place_of_a_folder_of_checkpoints_is_refused(tmp_path):
 def test_a_folder_in_which_nothing_may_be_written_is_refused_before_training(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # who runs tests as root may write anywhere
     for path in ("run.npz", "runs/run.npz"):
-        with pytest.raises(PermissionError, match=r"Nothing may be written in the folder .*: give the checkpoint anot"):
+        with pytest.raises(
+            PermissionError, match=r"Nothing may be written in the folder .*: give the checkpoint another"
+        ):
             fit(checkpoint=vp.Checkpoint(tmp_path / path), callbacks=[lambda state: 1 / 0])
 
 

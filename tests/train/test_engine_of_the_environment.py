@@ -71,5 +71,7 @@ def test_an_argument_comes_first(calls, monkeypatch):
 @EVERYWHERE
 def test_another_value_is_refused(run, monkeypatch):
     monkeypatch.setenv("VECPROP_ENGINE", "fast")
-    with pytest.raises(ValueError, match=r'^(In member 0: )?VECPROP_ENGINE is \'fast\', but it is "auto" or "referenc'):
+    with pytest.raises(
+        ValueError, match=r'^(In member 0: )?VECPROP_ENGINE is \'fast\', but it is "auto" or "reference"\.$'
+    ):
         run()

@@ -304,7 +304,9 @@ def busy(work, path):
 def test_a_second_user_is_told_who_is_the_first(work, tmp_path):
     with busy(WORKS[work], tmp_path):
         files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-        with pytest.raises(ValueError, match=rf"(run.npz|folder) is in use by process {os.getpid()} on .* since 20.*:"):
+        with pytest.raises(
+            ValueError, match=rf"(run.npz|folder) is in use by process {os.getpid()} on .* since 20.*: wait"
+        ):
             WORKS[work](tmp_path, nothing)
         assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == files
     assert not list(tmp_path.rglob(".*"))
