@@ -158,6 +158,17 @@ class Copy:
             shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("conftest.py", "pyproject.toml", "README.md", "CONTRIBUTING.md"):
             shutil.copy(ROOT / name, self.root / name)
+        # Bytecode with a hash of its source: a changed file is compiled again, and the others are not.
+        compiled = [
+            sys.executable,
+            "-m",
+            "compileall",
+            "-q",
+            "--invalidation-mode",
+            "checked-hash",
+            str(self.root / "src"),
+        ]
+        subprocess.run(compiled, check=True)
 
     def failed_unchanged(self, folder: str) -> str:
         """Return the test of a folder that fails without any change, or nothing if all pass."""
