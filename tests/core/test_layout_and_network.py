@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,10 @@ def test_summary_by_hand():
         "total                                            17                  27",
     ]
     assert repr(SEED.summary()) == str(SEED.summary())
+    memory = SEED.summary(10**9, 10).splitlines()[-1]  # 24 bytes for the number and order of each row
+    assert re.fullmatch(
+        r"a fit of 1,000,000,000 rows in batches of 10 takes 24,00\S+ MB in float32 or .* float64 .*", memory
+    )
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, "100", True])
