@@ -201,7 +201,7 @@ def test_the_last_finite_parameters_come_back():
 @given(size=st.integers(1, 50), P=st.integers(0, 40))
 def test_blocks_cover_all_parameters(size, P):
     layers = [SplitLayer(3, 4, 6), SplitLayer(40, 2, 5)]
-    blocks = blocks_of(55 + P, size, layers)
+    blocks = blocks_of(55 + P, layers, size)
     assert blocks[0, 0] == 0
     assert blocks[-1, 1] == 55 + P
     np.testing.assert_array_equal(blocks[1:, 0], blocks[:-1, 1])

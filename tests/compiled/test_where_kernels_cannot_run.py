@@ -1,6 +1,7 @@
 """Where no kernel can run, since a function of the system or the sources are missing, the reference engine trains."""
 
 import compileall
+import inspect
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 import vecprop as vp
 from vecprop.compiled import program
 from vecprop.compiled.jit import threads
+from vecprop.compiled.lower import formulas
 
 NETWORK = vp.Network(3, [vp.Dense(2), vp.Tanh(), vp.Dense(1)], vp.SquaredError())
 X = np.random.default_rng(0).normal(size=(20, 3))
@@ -22,12 +24,16 @@ def fit(engine):
     return vp.train(NETWORK, NETWORK.init(0), X, X[:, 0], optimizer=vp.Adam(), epochs=2, engine=engine).theta
 
 
+def without_sources(of):
+    raise OSError
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ((threads, "MISSING", "sched_yield"), "this system has no function sched_yield, which kernels call"),
+        ((formulas, "MISSING", "sched_yield"), "this system has no function sched_yield, which kernels call"),
         (
-            (program, "has_sources", lambda: False),
+            (inspect, "getsource", without_sources),
             "the library's source files, from which kernels are compiled, are not",
         ),
     ],
@@ -35,6 +41,7 @@ def fit(engine):
 def test_the_reference_engine_trains_and_says_so(monkeypatch, change, reason):
     expected = fit("reference")
     monkeypatch.setattr(*change)
+    monkeypatch.setattr(program, "missing", formulas.missing.__wrapped__)
     with pytest.warns(UserWarning, match=f"Training on the reference engine, which is slower: {reason}"):
         np.testing.assert_array_equal(fit("auto"), expected)
     with pytest.raises(ValueError, match=f"cannot train this: {reason}"):

@@ -17,9 +17,9 @@ from ..core.rows.selection import Selection
 from ..optimize.optimizers import Momentum
 from ..optimize.settings import Plan
 from ..system.threads import holding_back_interrupts, run_together, usable_threads, with_single_threaded_blas
-from .fits import Epochs
+from .fits import Epochs, batch_fields
 from .jit.fit_record import OFFSETS, address_of_array, as_word
-from .program import batch_fields, program_of, require_kernels
+from .program import program_of, require_kernels
 from .run.tiles import gradient_address, predict_address
 
 _WORD = ctypes.c_int64

@@ -1,4 +1,4 @@
-"""Fits: the epochs of one, and those of a population, whose threads take one fit after the other from a queue.
+"""Fits: their data, the epochs of one, and those of a population, whose threads take one fit after the other.
 
 Each fit has a record, which the kernels read and write. A thread that takes a fit writes the addresses of its own
 memory, for one fit, into the record.
@@ -6,42 +6,75 @@ memory, for one fit, into the record.
 
 import ctypes
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+from numpy.lib.stride_tricks import as_strided
 
 from ..core.network import Network
 from ..core.rows.inputs import Batch
+from ..core.rows.sparse import SparseBatch
 from ..optimize.optimizers import Optimizer
 from ..optimize.settings import Plan
 from ..system import threads
 from ..system.threads import run_together, stoppable, usable_threads, with_single_threaded_blas
-from .jit import INNER, calls
-from .jit.addresses import doubles_at, words_at
-from .jit.fit_record import (
-    FIT,
-    LINE,
-    OFFSETS,
-    Context,
-    KeptMemory,
-    address_of_array,
-    aligned,
-    as_word,
-    fit_at,
-    starts_of,
-)
-from .jit.machine_code import address_of, precompile
-from .jit.threads import ABANDONED, BARRIER_WORDS, ROUND, STOPPED, atomic_add, now
-from .lower.formulas import hyperparameters, of_formulas
-from .lower.loops import update_address
-from .lower.row_loops import score_address, shuffle_address
-from .program import Program, batch_fields, program_of
-from .run.epochs import CHUNK, MEMORY, Ended, Watched, epochs_address, epochs_kernel, stopping_at
+from .jit.fit_record import LINE, OFFSETS, Context, KeptMemory, address_of_array, aligned, as_word, starts_of
+from .jit.machine_code import precompile
+from .jit.threads import ABANDONED, BARRIER_WORDS, ROUND, STOPPED
+from .lower.conversion import convert_address
+from .lower.loops import update_of
+from .lower.row_loops import scale_address, score_address, shuffle_address
+from .program import Program, program_of
+from .run.epochs import CHUNK, MEMORY, Ended, epochs_address, epochs_kernel, members_address
 from .run.steps import BLOCK
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # ctypes releases Python's lock during the call
+_RUN_MEMBERS = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 8)
+
+
+def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return a batch's arrays, contiguous and of type F, by the names of the record's fields.
+
+    If there are fields of a batch with the same X already, its inputs are not converted again.
+    """
+    nothing = np.zeros(0, F)
+    if same is not None:
+        fields = {name: same[name] for name in ("x", "columns", "starts") if name in same}
+    elif isinstance(batch, SparseBatch):
+        fields = _sparse_fields(batch.X, F)
+    elif batch.converted is not None:
+        fields = {"x": as_strided(batch.X, (1,), batch.X.strides[1:])}  # which tells the address
+    else:
+        fields = {"x": np.ascontiguousarray(batch.X, F if batch.expansion is None else batch.X.dtype)}
+    fields |= {
+        "t": nothing if batch.of_classes else np.ascontiguousarray(batch.T, F),
+        "classes": np.ascontiguousarray(batch.T, np.int64) if batch.of_classes else nothing,
+        "weight": nothing if batch.weight is None else np.ascontiguousarray(batch.weight, F),
+        "data_rows": batch.X.shape[0],
+        "rows": batch.rows,
+    }
+    if batch.chosen is not None:
+        fields["chosen"] = np.ascontiguousarray(batch.chosen, np.int64)
+    if batch.scaling is not None:
+        scaling, own = batch.scaling, F if batch.scaling.scale.dtype == F else np.float64
+        fields |= {name: np.ascontiguousarray(getattr(scaling, name), own) for name in ("shift", "scale")}
+        fields |= {"scaler": scale_address(F, own, bool(scaling.multiplies))}
+    if batch.expansion is not None:
+        columns, edges = batch.expansion.columns, batch.expansion.edges
+        fields |= {"kept": columns, "kept_count": len(columns), "edges": edges}
+        fields |= {"row_bytes": batch.X.shape[1], "expander": batch.expansion.address(F)}
+    if batch.converted is not None:
+        row_bytes, column_bytes = batch.X.strides
+        fields |= {"row_bytes": row_bytes, "kept_count": column_bytes, "expander": convert_address(F, batch.X.dtype)}
+    return fields
+
+
+def _sparse_fields(X: Any, F: type) -> dict[str, Any]:
+    """Return the fields of sparse rows; their columns rise in each row."""
+    X = X if X.has_sorted_indices else X.sorted_indices()
+    names = {"x": (X.data, F), "columns": (X.indices, np.int32), "starts": (X.indptr, np.int64)}
+    return {name: np.ascontiguousarray(array, kind) for name, (array, kind) in names.items()}
 
 
 class EpochResults(NamedTuple):
@@ -90,7 +123,7 @@ class Epochs:
         template = _template(program, self.workers, *rows, plan, keeps_predictions, len(moments))
         self.context = context = Context(template)
         context.clear("tile_contents")
-        update, update_h = _update_of(optimizer, F)
+        update, update_h = update_of(optimizer, F)
         context.set(training=data, validation=validation_data, all_rows=np.arange(max(rows)), seed=as_word(plan.seed))
         context.set(theta=theta, last_finite=last_finite, update=update, update_h=update_h)
         context.set(barrier=self.barrier, stop=self.stop, **dict(zip(("first", "second"), moments, strict=False)))
@@ -160,13 +193,6 @@ class Epochs:
         return EpochResults(epochs, steps, bool(gradient_diverged), *ends, **results)
 
 
-@of_formulas
-@lru_cache(maxsize=256)
-def _update_of(optimizer: Optimizer, F: type) -> tuple[int, np.ndarray]:
-    """Return the address of an optimizer's step, and its hyperparameters."""
-    return update_address(optimizer, F), hyperparameters(optimizer)
-
-
 @lru_cache(maxsize=64)
 def _template(
     program: Program,
@@ -198,75 +224,13 @@ def _template(
     return context
 
 
-NOT_STARTED = -1
-"""The end of a fit that no thread has taken, beside those of `epochs.Ended`."""
-
-size: int = 8  # a placeholder for the bytes of an element, filled in by `members_address`
-
-_RUN_MEMBERS = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 8)
-_RECORD_BYTES = FIT.itemsize
-
-
-@njit(**INNER)
-def _fit(context, c, run_epochs, size):
-    """Measure the initial losses, and run the epochs."""
-    epochs, stopping, done = c.epochs, c.stopping, words_at(c.done, 4)
-    done[3] = 0
-    if not c.running or c.validation.rows:
-        c.epochs = 0  # which measures the losses
-        if stopping:
-            rule = stopping_at(stopping)
-            if rule.from_lowest != 0 or (c.running and np.int64(rule.watched) == Watched.LOSS):
-                c.stopping = 0  # it ignores the initial parameters, or their loss is not measured
-        calls.epochs(run_epochs, (context, 0))
-        c.epochs, c.stopping = epochs, stopping
-        if done[3] == Ended.INTERRUPTED:
-            done[3] = NOT_STARTED
-        elif not done[0]:
-            done[3] = Ended.AT_START
-        if done[3]:
-            return
-        done[0] = 0
-        # The measured losses are the first entries; the epochs write behind them.
-        c.validation_losses += size
-        c.validation_scores += 8
-        if c.kept_predictions:
-            c.kept_predictions += size * c.validation.rows * c.outputs
-        if not c.running:
-            c.losses += size
-    if epochs:
-        calls.epochs(run_epochs, (context, 0))
-
-
-def run_members(contexts, numbers, count, queue, scratch, fields, offsets, run_epochs):
-    """Run fits until all are taken or the queue says to stop.
-
-    ``scratch`` has the addresses of the thread's memory for these fields of a record, and two words for the clock.
-    """
-    state, own, offsets = words_at(queue, 2), words_at(scratch, fields), words_at(offsets, fields)
-    clock = scratch + 8 * fields
-    while not state[1]:
-        taken = atomic_add(queue, np.int64(1))
-        if taken >= count:
-            return
-        context = contexts + _RECORD_BYTES * words_at(numbers, count)[taken]
-        c, words = fit_at(context), words_at(context, _RECORD_BYTES // 8)
-        for field in range(fields):
-            words[offsets[field]] = own[field]
-        words_at(c.tile_contents, 2)[0] = 0  # the tile may hold rows of the fit before
-        seconds = doubles_at(c.seconds, 1)
-        seconds[0] = -now(clock)
-        _fit(context, c, run_epochs, size)
-        seconds[0] += now(clock)
-
-
 class MemberFits:
     """Fits that differ only in their initial parameters and seeds.
 
     Losses and scores, (M, epochs + 1), and predictions of validation rows, (M, epochs + 1, n, O), are those before each
     epoch and at the end; running losses are those of each epoch. Entries beyond the epochs that are done are not
     initialized. ``done``, (M, 4), has the number of epochs that ended with a finite loss, the number of steps, whether
-    a gradient was not finite, and why the fit ended: `epochs.Ended`, or NOT_STARTED.
+    a gradient was not finite, and why the fit ended: `epochs.Ended`.
     """
 
     def __init__(
@@ -295,7 +259,7 @@ class MemberFits:
         kept, rows = (epochs + 1 if keeps_predictions else 0), 0 if validation_batch is None else validation_batch.rows
         self.validation_predictions = np.empty((M, kept, rows, network.outputs), self.F)
         self.done = _apart(M, 4, np.int64)
-        self.done[:, 3] = NOT_STARTED
+        self.done[:, 3] = Ended.NOT_STARTED
         self.seconds, self.epochs = np.zeros(M), epochs
         start = network, self.thetas[0], batch, validation_batch, optimizer
         moments = [moment[0] for moment in self.moments.values()]
@@ -376,9 +340,3 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], bool]) -> None:
     stop = partial(queue.__setitem__, 1, 1)
     watched = threads.stoppable
     threads.holding_back_interrupts(lambda received: watched(all_work, lambda: bool(received) or monitor(), stop))
-
-
-@cache
-def members_address(F: type) -> int:
-    """Return the address of `run_members` for numbers of type F."""
-    return address_of(run_members, F)

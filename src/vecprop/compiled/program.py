@@ -4,28 +4,22 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from .. import catalog
 from ..core.layers import Dense, Dropout, LayerNorm
 from ..core.network import Network
 from ..core.penalties import L2
-from ..core.rows.inputs import Batch
-from ..core.rows.sparse import SparseBatch, SparseDense
+from ..core.rows.sparse import SparseDense
 from .gemm.packed import packing_size
-from .gemm.products import gather_address
-from .jit import threads
 from .jit.fit_record import Context
 from .lower import loops
-from .lower.conversion import convert_address
-from .lower.formulas import H_SIZE, has_sources, hyperparameters, of_formulas
+from .lower.formulas import H_SIZE, hyperparameters, missing, of_formulas
 from .lower.own_parts import reason_against
-from .lower.row_loops import LOOPS, scale_address
+from .lower.row_loops import LOOPS
 from .run.batches import batch_address
 from .run.dense import SPARSE_ROW_WORDS, Algorithm, dense_addresses, product_address
 from .run.parallelism import QUARTERS, SplitLayer, WeightSplit, algorithm_of, blocks_of, split_of
-from .run.steps import BLOCK
-from .run.tiles import LAYER, MIN_GATHERED_FEATURES, TILE_CONTENTS, LayerType, gradient_address
+from .run.tiles import LAYER, TILE_CONTENTS, LayerType, gather_of, gradient_address
 
 TILE, LARGEST_TILE, TILE_BYTES = 128, 512, 2**16
 """The most rows of a tile, the most for small networks, and the most bytes of a small network's workspace.
@@ -47,13 +41,6 @@ SHARD_ROWS = 64
 
 MOST_SHARDS = 4
 """The most shards of a batch: each has a gradient of its own, which has to be summed."""
-
-
-def missing() -> str | None:
-    """Return what kernels need of the system and is not here, as the end of a sentence, or None."""
-    if threads.MISSING is not None:
-        return f"this system has no function {threads.MISSING}, which kernels call"
-    return None if has_sources() else "the library's source files, from which kernels are compiled, are not here"
 
 
 def unsupported(network: Network, F: type, optimizer: Any = None, score: str | None = None) -> str | None:
@@ -197,7 +184,7 @@ class Program:
     def _prediction_template(self) -> Context:
         """Return the template context of all predictions."""
         network = self.network
-        gather = gather_address(self.F) if max(network.inputs, network.outputs) >= MIN_GATHERED_FEATURES else 0
+        gather = gather_of(max(network.inputs, network.outputs), self.F)
         context = Context(table=self.table, layers=len(self.table), h=self.h, by_rows=self.by_rows, gather=gather)
         context.set(loss_h=hyperparameters(network.loss_function), p=network.layout.size)
         context.set(inputs=network.inputs, outputs=network.outputs, workspace_size=self.workspace_size)
@@ -228,7 +215,7 @@ class Program:
     @lru_cache(maxsize=256)  # noqa: B019
     def blocks(self) -> np.ndarray:
         """The blocks in which parameters are summed and moved; see `parallelism.blocks_of`."""
-        return blocks_of(self.network.layout.size, BLOCK, self.split_layers)
+        return blocks_of(self.network.layout.size, self.split_layers)
 
     def context(self, workers: int) -> Context:
         """Return a context for predictions, with memory for a tile of each worker."""
@@ -250,47 +237,3 @@ class Program:
         features = {"tile": self.tile_features, "targets": self.network.outputs}
         rows = {name: numbers * count * self.tile for name, count in features.items()}
         return {**rows, "workspace": numbers * self.workspace_size}
-
-
-def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return a batch's arrays, contiguous and of type F, by the names of the record's fields.
-
-    If there are fields of a batch with the same X already, its inputs are not converted again.
-    """
-    nothing = np.zeros(0, F)
-    if same is not None:
-        fields = {name: same[name] for name in ("x", "columns", "starts") if name in same}
-    elif isinstance(batch, SparseBatch):
-        fields = _sparse_fields(batch.X, F)
-    elif batch.converted is not None:
-        fields = {"x": as_strided(batch.X, (1,), batch.X.strides[1:])}  # which tells the address
-    else:
-        fields = {"x": np.ascontiguousarray(batch.X, F if batch.expansion is None else batch.X.dtype)}
-    fields |= {
-        "t": nothing if batch.of_classes else np.ascontiguousarray(batch.T, F),
-        "classes": np.ascontiguousarray(batch.T, np.int64) if batch.of_classes else nothing,
-        "weight": nothing if batch.weight is None else np.ascontiguousarray(batch.weight, F),
-        "data_rows": batch.X.shape[0],
-        "rows": batch.rows,
-    }
-    if batch.chosen is not None:
-        fields["chosen"] = np.ascontiguousarray(batch.chosen, np.int64)
-    if batch.scaling is not None:
-        scaling, own = batch.scaling, F if batch.scaling.scale.dtype == F else np.float64
-        fields |= {name: np.ascontiguousarray(getattr(scaling, name), own) for name in ("shift", "scale")}
-        fields |= {"scaler": scale_address(F, own, bool(scaling.multiplies))}
-    if batch.expansion is not None:
-        columns, edges = batch.expansion.columns, batch.expansion.edges
-        fields |= {"kept": columns, "kept_count": len(columns), "edges": edges}
-        fields |= {"row_bytes": batch.X.shape[1], "expander": batch.expansion.address(F)}
-    if batch.converted is not None:
-        row_bytes, column_bytes = batch.X.strides
-        fields |= {"row_bytes": row_bytes, "kept_count": column_bytes, "expander": convert_address(F, batch.X.dtype)}
-    return fields
-
-
-def _sparse_fields(X: Any, F: type) -> dict[str, Any]:
-    """Return the fields of sparse rows; their columns rise in each row."""
-    X = X if X.has_sorted_indices else X.sorted_indices()
-    names = {"x": (X.data, F), "columns": (X.indices, np.int32), "starts": (X.indptr, np.int64)}
-    return {name: np.ascontiguousarray(array, kind) for name, (array, kind) in names.items()}

@@ -7,14 +7,13 @@ from itertools import product
 import numpy as np
 
 from .. import catalog
-from .fits import members_address
 from .gemm.products import gather_address, uses_blocks
 from .lower import loops
 from .lower.conversion import convert_address
 from .lower.row_loops import LOOPS, scale_address, score_address, shuffle_address
 from .run.batches import batch_address
 from .run.dense import Algorithm, dense_addresses, product_address
-from .run.epochs import epochs_address
+from .run.epochs import epochs_address, members_address
 from .run.tiles import gradient_address, predict_address
 
 

@@ -60,7 +60,7 @@ def can_compile() -> bool:
     """Return whether kernels may run here: the reference engine is not asked for, and nothing that they need misses."""
     if os.environ.get("VECPROP_ENGINE") == "reference":
         return False
-    from ..compiled.program import missing
+    from ..compiled.lower.formulas import missing
 
     return missing() is None
 

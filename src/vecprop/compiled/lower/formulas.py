@@ -31,6 +31,7 @@ from ...core import elementary as core_elementary
 from ...optimize.optimizers import Optimizer
 from ..jit import OPTIONS
 from ..jit.cache import instructions
+from ..jit.threads import MISSING
 from . import scalar_functions
 
 H_SIZE = 8
@@ -80,13 +81,14 @@ def compiled_method(cls: type, name: str, F: type) -> Callable[..., Any]:
 
 
 @cache
-def has_sources() -> bool:
-    """Return whether the library's source files are there: a program may be packed without them."""
-    try:
+def missing() -> str | None:
+    """Return what kernels need of the system and is not here, as the end of a sentence, or None."""
+    if MISSING is not None:
+        return f"this system has no function {MISSING}, which kernels call"
+    with suppress(OSError, TypeError):  # of a program that is packed without sources
         inspect.getsource(core_elementary.where)
-    except (OSError, TypeError):
-        return False
-    return True
+        return None
+    return "the library's source files, from which kernels are compiled, are not here"
 
 
 def hyperparameters(description: Any) -> np.ndarray:

@@ -4,7 +4,7 @@ Inner loops run over the rows of a tile, which are contiguous. Parts that mix fe
 normalization, keep their values of a row (its maximum, mean or deviation) as one more feature behind the others.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 from inspect import signature
 from types import FunctionType
 from typing import Any
@@ -19,7 +19,7 @@ from ..jit import INNER, use_widest_vectors, without_overlaps
 from ..jit.addresses import matrix, vector
 from ..jit.cache import digest
 from ..jit.machine_code import address_of
-from .formulas import H_SIZE, compiled_method, is_of_the_library, of_formulas
+from .formulas import H_SIZE, compiled_method, hyperparameters, is_of_the_library, of_formulas
 from .scalar_functions import quotient
 
 # Placeholders, filled in by `address_of`: a class's formulas, the floating type, and half of its largest number.
@@ -296,3 +296,10 @@ def loss_address(loss: Any, F: type) -> int:
 def update_address(optimizer: Any, F: type) -> int:
     """Return the address of an optimizer's step; see `calls.update`."""
     return _address(UPDATES[len(optimizer.moments)], type(optimizer), F, "update")
+
+
+@of_formulas
+@lru_cache(maxsize=256)
+def update_of(optimizer: Any, F: type) -> tuple[int, np.ndarray]:
+    """Return the address of an optimizer's step, and its hyperparameters."""
+    return update_address(optimizer, F), hyperparameters(optimizer)

@@ -1,4 +1,4 @@
-"""Whole epochs without Python: batches, shards, the optimizer's steps and the losses between epochs.
+"""Whole fits without Python: batches, shards, the optimizer's steps, the losses between epochs, one fit after another.
 
 Each thread runs `run_epochs` under its number, a worker. One worker computes a shard, and the shards' gradients are
 summed in one order, block of parameters by block. Barriers order what one worker writes and another reads:
@@ -12,10 +12,13 @@ D  theta is written before the next step reads it, if it moves after C.
 
 A fit that is to stop does so behind C or behind a measurement. An epoch of several batches that is not done then is
 undone, so that training continues from there to the bit. A full batch is an epoch, which ends with its measurement.
+
+In a population, each thread runs `run_members`, which takes fits from a queue and is the only worker of each.
 """
 
 from enum import IntEnum
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -23,25 +26,29 @@ from numba import njit
 from ...optimize.settings import observed
 from ..jit import INNER, ONCE, calls
 from ..jit.addresses import add, copy, doubles_at, numbers_at, part, record_at, total, words_at
-from ..jit.fit_record import fields, fit_at
-from ..jit.machine_code import Kernel
-from ..jit.threads import BARRIER_WORDS, STOPPED, is_abandoned, wait_for_all
+from ..jit.fit_record import FIT, fields, fit_at
+from ..jit.machine_code import Kernel, address_of
+from ..jit.threads import BARRIER_WORDS, STOPPED, atomic_add, is_abandoned, now, wait_for_all
 from .parallelism import QUARTERS, quarters_of
 from .steps import BLOCK, are_finite, block_at, in_pairs, length, move_block, penalty_of, sum_block
 
 CHUNK = 1024
 """The rows of a part in a measurement. Parts depend on the number of rows alone, so threads do not change the sum."""
 
-number = float
-"""A placeholder for the floating type, filled in by `address_of`."""
+# Placeholders, filled in by `address_of`: the floating type, and the bytes of an element.
+number: Any = float
+size = 8
+
+_FIT_BYTES = FIT.itemsize
 
 
 class Ended(IntEnum):
-    """Why epochs ended early."""
+    """Why a fit ended early, or that no thread has taken it."""
 
     STALLED = 1
     INTERRUPTED = 2
     AT_START = 3
+    NOT_STARTED = -1
 
 
 STOPPING = np.dtype(fields("patience tolerance from_lowest watched", np.float64))
@@ -355,3 +362,62 @@ def epochs_kernel(F: type) -> Kernel:
 def epochs_address(F: type) -> int:
     """Return the address of `run_epochs` for numbers of type F."""
     return epochs_kernel(F).address()
+
+
+@njit(**INNER)
+def _fit(context, c, run_epochs, size):
+    """Measure the initial losses, and run the epochs."""
+    epochs, stopping, done = c.epochs, c.stopping, words_at(c.done, 4)
+    done[3] = 0
+    if not c.running or c.validation.rows:
+        c.epochs = 0  # which measures the losses
+        if stopping:
+            rule = stopping_at(stopping)
+            if rule.from_lowest != 0 or (c.running and np.int64(rule.watched) == Watched.LOSS):
+                c.stopping = 0  # it ignores the initial parameters, or their loss is not measured
+        calls.epochs(run_epochs, (context, 0))
+        c.epochs, c.stopping = epochs, stopping
+        if done[3] == Ended.INTERRUPTED:
+            done[3] = Ended.NOT_STARTED
+        elif not done[0]:
+            done[3] = Ended.AT_START
+        if done[3]:
+            return
+        done[0] = 0
+        # The measured losses are the first entries; the epochs write behind them.
+        c.validation_losses += size
+        c.validation_scores += 8
+        if c.kept_predictions:
+            c.kept_predictions += size * c.validation.rows * c.outputs
+        if not c.running:
+            c.losses += size
+    if epochs:
+        calls.epochs(run_epochs, (context, 0))
+
+
+def run_members(contexts, numbers, count, queue, scratch, fields, offsets, run_epochs):
+    """Run fits until all are taken or the queue says to stop.
+
+    ``scratch`` has the addresses of the thread's memory for these fields of a record, and two words for the clock.
+    """
+    state, own, offsets = words_at(queue, 2), words_at(scratch, fields), words_at(offsets, fields)
+    clock = scratch + 8 * fields
+    while not state[1]:
+        taken = atomic_add(queue, np.int64(1))
+        if taken >= count:
+            return
+        context = contexts + _FIT_BYTES * words_at(numbers, count)[taken]
+        c, words = fit_at(context), words_at(context, _FIT_BYTES // 8)
+        for field in range(fields):
+            words[offsets[field]] = own[field]
+        words_at(c.tile_contents, 2)[0] = 0  # the tile may hold rows of the fit before
+        seconds = doubles_at(c.seconds, 1)
+        seconds[0] = -now(clock)
+        _fit(context, c, run_epochs, size)
+        seconds[0] += now(clock)
+
+
+@cache
+def members_address(F: type) -> int:
+    """Return the address of `run_members` for numbers of type F."""
+    return address_of(run_members, F)

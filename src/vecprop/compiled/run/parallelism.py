@@ -18,6 +18,7 @@ from numba import njit
 from ..jit import INNER, calls
 from ..jit.fit_record import LINE
 from .dense import Algorithm
+from .steps import BLOCK
 
 QUARTERS = 4
 """The number of shares of the parameters, and of a batch's shards at most: more threads would have nothing to do."""
@@ -95,7 +96,7 @@ class SplitLayer:
         return pairwise(ends)
 
 
-def blocks_of(P: int, size: int, layers: Iterable[SplitLayer]) -> np.ndarray:
+def blocks_of(P: int, layers: Iterable[SplitLayer], size: int = BLOCK) -> np.ndarray:
     """Return the blocks in which P parameters are summed and moved, four words for each.
 
     The words are its start and end in theta, its quarter, and whether there is a single gradient of it, as of a split

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
+from ..gemm.products import gather_address
 from ..jit import INNER, ONCE, calls
 from ..jit.addresses import copy, doubles_at, numbers_at, part, put_ones, record_at, words_at
 from ..jit.fit_record import LINE, fields, fit_at
@@ -338,6 +339,11 @@ def predict_rows(context, rows_address, n):
         _store_predictions(c, c.training, workspace, rows, Y)
         if not are_finite(tile[: I * rows.size]):
             _spoil_predictions(c, c.training, tile, rows, Y)
+
+
+def gather_of(features: int, F: type) -> int:
+    """Return the address of what gathers rows with at most this number of features, or 0 if a loop does."""
+    return gather_address(F) if features >= MIN_GATHERED_FEATURES else 0
 
 
 @cache

@@ -153,7 +153,7 @@ EPOCHS = REASONS.index("epochs")
 OF_END = np.full(5, REASONS.index("diverged"))
 """The place in `REASONS` of each end of a fit; all epochs done are no end of their own."""
 OF_END[fits.Ended.STALLED] = REASONS.index("early stopping")
-OF_END[[fits.Ended.INTERRUPTED, fits.NOT_STARTED]] = REASONS.index("interrupted")
+OF_END[[fits.Ended.INTERRUPTED, fits.Ended.NOT_STARTED]] = REASONS.index("interrupted")
 
 
 OF_FITS = ("thetas", "last_finite", "best", "memory", *CURVES)
@@ -232,7 +232,7 @@ class CompiledCohort:
             done=done,
             steps=steps,
             reasons=reasons,
-            measured=(why != fits.NOT_STARTED) & (why != fits.Ended.AT_START),
+            measured=(why != fits.Ended.NOT_STARTED) & (why != fits.Ended.AT_START),
             seconds=seconds,
             **{name: getattr(own, name) for name in OF_FITS},
         )
