@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import vecprop as vp
 
-compiled_loop = importlib.import_module("vecprop.train.compiled.training_loop")  # vecprop.train is the function
+compiled = importlib.import_module("vecprop.train.compiled")  # vecprop.train is the function
 
 
 @given(
@@ -35,7 +35,7 @@ def test_a_number_in_x_that_is_not_finite_shows_in_the_gradient(
     weight[row if weighed == "others" else slice(None if weighed == "none" else 0)] = 0
     options = {"batch_size": batch_size, "training_loss": "running" if running else "exact", "sample_weight": weight}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled_loop, "MUCH", 1)
+        patch.setattr(compiled, "MUCH", 1)
         with pytest.raises(ValueError, match=f"X is not finite: row {row}, column {column} is {value}") as error:
             vp.train(network, theta, X, t, optimizer=vp.Momentum(1e-4), epochs=2, engine="compiled", **options)
         assert error.value.__context__ is None
@@ -44,7 +44,7 @@ def test_a_number_in_x_that_is_not_finite_shows_in_the_gradient(
 
 
 def test_x_is_checked_before_layers_that_would_hide_it(monkeypatch):
-    monkeypatch.setattr(compiled_loop, "MUCH", 1)
+    monkeypatch.setattr(compiled, "MUCH", 1)
     network = vp.Network(2, [vp.ReLU(), vp.Dense(1)], vp.SquaredError())
     X = np.array([[1.0, 2.0], [-np.inf, 1.0]])
     with pytest.raises(ValueError, match="X is not finite: row 1, column 0 is -inf"):
@@ -55,7 +55,7 @@ def test_x_is_checked_before_layers_that_would_hide_it(monkeypatch):
 
 
 def test_callbacks_do_not_begin_if_x_is_not_finite(monkeypatch):
-    monkeypatch.setattr(compiled_loop, "MUCH", 1)
+    monkeypatch.setattr(compiled, "MUCH", 1)
     X, begun = np.full((4, 2), np.nan), []
 
     class Log(contextlib.nullcontext):

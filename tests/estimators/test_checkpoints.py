@@ -13,7 +13,7 @@ from killing import Killed, kill_at
 from vecprop import Checkpoint, MLPClassifier, MLPEnsembleRegressor, MLPRegressor, MLPSearchCV
 from vecprop.files.checkpoint import store as pace
 from vecprop.files.model_file.container import read_document
-from vecprop.train.compiled import training_loop
+from vecprop.train import compiled
 
 R = np.random.default_rng(0)
 X = R.normal(size=(80, 4))
@@ -39,7 +39,7 @@ LEARNED = [
 def kept_often(monkeypatch):
     """Files are written after each epoch, which runs alone."""
     monkeypatch.setattr(pace, "SHARE", np.inf)
-    monkeypatch.setattr(training_loop, "SECONDS", 0)
+    monkeypatch.setattr(compiled, "SECONDS", 0)
 
 
 def unfitted(model: Any, **settings: Any) -> Any:

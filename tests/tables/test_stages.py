@@ -16,7 +16,7 @@ from vecprop.files.checkpoint import store as pace
 from vecprop.tables.ensemble import stages as module
 from vecprop.tables.ensemble.ensemble import INTERRUPTED, results_of
 from vecprop.tables.ensemble.stages import SEQUENCE, Growing, Schedule, Stage
-from vecprop.train.compiled.training_loop import CompiledCohort
+from vecprop.train.compiled.cohort import CompiledCohort
 
 FEW: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 8, "max_iter": 12, "random_state": 0}
 R = np.random.default_rng(5)

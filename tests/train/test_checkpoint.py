@@ -14,7 +14,7 @@ from killing import Killed
 from sampled import sampled
 from vecprop.files.checkpoint import store as pace
 from vecprop.files.model_file import information
-from vecprop.train.compiled import training_loop
+from vecprop.train import compiled
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(90, 4))
@@ -90,7 +90,7 @@ def test_epochs_that_run_as_one_go_on_to_the_bit(rule, tmp_path, monkeypatch):
     settings: dict[str, Any] = {"epochs": 400, "early_stopping": rule}
     whole, checkpoint, write = fit(**settings), vp.Checkpoint(tmp_path / "run.npz", every=0), vp.Checkpoint.write
     with monkeypatch.context() as patch:
-        patch.setattr(training_loop, "SECONDS", 1e-4)
+        patch.setattr(compiled, "SECONDS", 1e-4)
         count = iter(range(100))
 
         def write_thrice(self, result):

@@ -17,7 +17,7 @@ from vecprop.files.checkpoint import identity, store
 from vecprop.files.checkpoint import results as kept_results
 from vecprop.files.model_file import container
 from vecprop.system import threads
-from vecprop.train.compiled.training_loop import CompiledCohort
+from vecprop.train.compiled.cohort import CompiledCohort
 from vecprop.train.members import REASONS, Data
 from vecprop.train.population import bundles, local
 from vecprop.train.progress import Progress

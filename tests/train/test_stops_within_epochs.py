@@ -12,7 +12,7 @@ import vecprop as vp
 from sampled import sampled
 from vecprop.estimators.fit import FitSpec
 from vecprop.system import threads
-from vecprop.train.compiled import training_loop
+from vecprop.train import compiled
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(100_000, 2))
@@ -62,7 +62,7 @@ def test_threads_leave_at_the_same_batch(optimizer, split, monkeypatch):
     X = np.random.default_rng(0).normal(size=(2_000, width))
     monkeypatch.setenv("VECPROP_NUM_THREADS", "2")
     monkeypatch.setattr(threads, "LOOK", 1e-4)
-    monkeypatch.setattr(training_loop, "LONG", 0)
+    monkeypatch.setattr(compiled, "LONG", 0)
     arguments = {"optimizer": optimizer, "batch_size": 250, "engine": "compiled"}
 
     def train(epochs, theta, **more):

@@ -242,6 +242,14 @@ class TrainingSettings:
         clip = None if self.clip is None else float(self.clip)
         return Plan(size, self.shuffle, self.seed, clip, running, self.validation_score)
 
+    def rates(self, total: int, count: int, first: int = 0, state: dict[str, Any] | None = None) -> np.ndarray:
+        """Return the learning rates of as many steps, from the first one on, of so many in all; or one rate for all."""
+        optimizer: Any = self.optimizer
+        if self.schedule is None or isinstance(self.schedule, Constant):
+            return np.array([optimizer.learning_rate], float)
+        factors = [self.schedule.factor(step, total, state or {}) for step in range(first, first + count)]
+        return np.asarray(optimizer.learning_rate) * np.array(factors, float)
+
     def identity(self, rows: int) -> dict[str, Any]:
         """Return all but the epochs on which the bits of training on this many rows depend, by name."""
         plan, known = self.plan(rows), dict(vars(self))

@@ -1,4 +1,4 @@
-"""The compiled engine: the kernels of ``vecprop.compiled``, which are imported when something needs them."""
+"""The compiled engine and its training of one network; the kernels are imported when something needs them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -8,17 +8,31 @@ import numpy as np
 
 from ...core.counter_rng import RandomKey
 from ...core.elementary import Array
+from ...core.layers import Dense
 from ...core.network import Network
 from ...core.rows.inputs import Batch
 from ...core.rows.sparse import SparseBatch, SparseNetwork
 from ...optimize.lbfgs import LBFGS
+from ...optimize.settings import Plan
+from ...system.threads import holding_back_interrupts
 from ..engine import Engine, Refusal
-from ..run import Run
+from ..run import Run, assumed_seconds
 from ..state import Reason
 
 if TYPE_CHECKING:
     from ...compiled.compiled_network import BatchLoss
-    from .training_loop import CompiledCohort
+    from ...compiled.fits import EpochResults
+    from .cohort import CompiledCohort
+
+SECONDS = 0.05
+"""The longest time that several short epochs run as one."""
+
+LONG = 0.01
+"""The assumed seconds of a run from which it can be stopped between batches. Shorter ones do not pay the waking of the
+thread that runs them while this one looks for Ctrl-C."""
+
+MUCH = 2**16
+"""The size of X from which it is not checked before training: a check of fewer numbers takes some microseconds."""
 
 
 class Compiled(Engine):
@@ -59,14 +73,12 @@ class Compiled(Engine):
 
     def training(self, run: Run, batch: Batch, validation_batch: Batch | None) -> Callable[[], Reason]:
         """Return what trains one network by the steps of an optimizer."""
-        from .training_loop import CompiledTrainingLoop
-
         return CompiledTrainingLoop(run, batch, validation_batch).descend
 
     @property
     def cohort(self) -> "type[CompiledCohort]":
         """The class that trains many at once."""
-        from .training_loop import CompiledCohort
+        from .cohort import CompiledCohort
 
         return CompiledCohort
 
@@ -93,3 +105,115 @@ class Compiled(Engine):
             "": lambda theta, batch: kernels.batch_loss_and_gradient(theta, batch, noise),
             "a step of training": lambda theta, batch: gradient_of_a_step(self.network, theta, batch, noise),
         }
+
+
+class CompiledSteps:
+    """Steps that kernels take: what training on rows in memory and in windows share."""
+
+    def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None, plan: Plan) -> None:
+        from ...compiled.fits import Epochs
+
+        self.run, self.state, self.network, self.plan = run, run.state, run.network, run.plan
+        self.optimizer: Any = run.settings.optimizer
+        self.validation_batch = validation_batch
+        moments = [self.state.optimizer[name] for name in self.optimizer.moments]
+        parts = (self.network, self.state.theta, batch, self.validation_batch, self.optimizer, moments)
+        self.epochs = Epochs(*parts, self.run.last_finite, plan)
+
+    def first_losses(self, is_long: bool) -> "EpochResults":
+        """Return what is measured before the first step."""
+        known = None
+        while known is None or known.stopped:  # by Ctrl-C, whose handler lets training go on
+            known = holding_back_interrupts(lambda received: self.epochs.measure(received.__len__ if is_long else None))
+        return known
+
+    def validated(self, results: "EpochResults") -> tuple[Any, Any]:
+        """Return the first loss and score of the validation rows, None for one that is not measured."""
+        score = results.validation_scores[0] if self.plan.score else None
+        return results.validation_losses[0] if self.validation_batch else None, score
+
+    def run_epochs(self, count: int, seconds: float, rates: np.ndarray, interrupts: list[Any]) -> "EpochResults":
+        """Run some epochs, which can be stopped between batches if they take longer than some milliseconds."""
+        state, is_stopped = self.state, interrupts.__len__ if seconds > LONG else None
+        moved = state.theta.copy() if is_stopped and self.run.callbacks and self.run.was_moved() else None
+        results = self.epochs.run(count, state.epoch, state.step, state.optimizer["t"], rates, is_stopped)
+        if moved is not None and results.stopped and not results.epochs:
+            state.theta[...] = moved  # by a callback, of which the kernel does not know when it goes back
+        return results
+
+    def diverged(self, results: "EpochResults") -> None:
+        """Raise an error that names what was not finite after the epochs that ended well: the gradient or a loss."""
+        done = results.epochs
+        self.state.step += results.steps - done * self.run.per_epoch
+        if results.gradient_diverged:
+            self.run.require_finite("gradient's norm", results.norms[done])
+        self.run.require_finite("loss", results.losses[done])
+        self.run.require_finite("validation loss", results.validation_losses[done])
+
+
+class CompiledTrainingLoop(CompiledSteps):
+    """The steps of an optimizer, to rounding those of the reference engine.
+
+    Callbacks, and schedules that watch the loss, are called after each epoch. Without them, or if a callback's interval
+    is longer, several short epochs run as one, and the times of their losses are spread evenly.
+
+    A check that a large X is finite takes a tenth of an epoch, so it is left out if the first layer is dense: an input
+    that is not finite makes the layer's gradient NaN, J_W = Xᵀ δ, whatever δ is, for 0 · ∞ is NaN. X is then checked to
+    name the row.
+    """
+
+    def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None) -> None:
+        shows = run.state.epoch < run.state.epochs and isinstance(run.network.layers[0], Dense)
+        if batch.X.size < MUCH or run.callbacks or not shows:  # callbacks may open files before they run
+            batch.require_finite_inputs()
+        super().__init__(run, batch, validation_batch, run.plan)
+        self.batch = batch
+        if (best := self.run.best) is not None:
+            self.epochs.stop_early(best.rule.as_numbers(), best.memory, best.theta)
+        rows = self.batch.rows + (self.validation_batch.rows if self.validation_batch else 0)
+        self.pace = assumed_seconds(rows * self.epochs.operations, self.run.per_epoch)  # until an epoch has been timed
+
+    def descend(self) -> Reason:
+        """Move theta until the epochs are done or something ends them; return the reason."""
+        state = self.state
+        if self.plan.running and not self.validation_batch:
+            reason: Reason | None = self.run.start(None, None, None)
+        else:
+            known = self.first_losses(self.pace > LONG)
+            if not np.isfinite([known.losses, known.validation_losses]).all():
+                self.batch.require_finite_inputs()
+            reason = self.run.start(None if self.plan.running else known.losses[0], *self.validated(known))
+        while reason is None and state.epoch < state.epochs:
+            intervals = (hook.interval for hook in self.run.hooks)
+            count = int(min(max(SECONDS / self.pace, 1), state.epochs - state.epoch, *intervals))
+            steps = count * self.run.per_epoch
+            rates = self.run.settings.rates(self.run.steps, steps, state.step, state.schedule)
+            reason = holding_back_interrupts(lambda received: self.some_epochs(count, rates, received))  # noqa: B023
+        return reason or "epochs"
+
+    def some_epochs(self, count: int, rates: np.ndarray, interrupts: list[Any]) -> Reason | None:
+        """Run some epochs and record those that are done; return a reason to stop, if there is one."""
+        state, began = self.state, self.run.seconds
+        self.run.is_whole = False
+        progress = self.run_epochs(count, count * self.pace, rates, interrupts)
+        done = progress.epochs
+        self.pace = (self.run.seconds - began) / max(done, 1)
+        state.epoch, state.step = state.epoch + done, state.step + done * self.run.per_epoch
+        state.optimizer["t"] += done * self.run.per_epoch
+        reason = None
+        if done:
+            state.history.extend(
+                loss=progress.losses[:done],
+                validation_loss=progress.validation_losses[:done] if self.validation_batch else None,
+                validation_score=progress.validation_scores[:done] if self.plan.score else None,
+                gradient_norm=progress.norms[:done],
+                step_size=progress.sizes[:done],
+                time=began + self.pace * np.arange(1, done + 1),
+            )
+            if self.run.best is not None:
+                self.run.best.stalled = progress.stalled
+            reason = self.run.ask()
+        if done < count and not (progress.stalled or progress.stopped):
+            self.batch.require_finite_inputs()
+            self.diverged(progress)
+        return reason

@@ -11,7 +11,7 @@ from ...system.threads import holding_back_interrupts
 from ..blocks.windows import Window
 from ..run import Run, assumed_seconds
 from ..state import NO_WAY, Reason
-from .training_loop import CompiledSteps, rates_of
+from . import CompiledSteps
 
 
 class WindowSteps(CompiledSteps):
@@ -110,7 +110,7 @@ class WindowSteps(CompiledSteps):
         epochs.let_validate(validated)
         seconds = assumed_seconds((len(places) + validated) * epochs.operations, steps)
         state = self.state
-        rates = rates_of(self.optimizer, self.schedule, self.run.steps, steps, state.step, state.schedule)
+        rates = self.run.settings.rates(self.run.steps, steps, state.step, state.schedule)
         return self.run_epochs(1, seconds, rates, interrupts)
 
     def _way(self, results: EpochResults | None, rows: int, steps: int, weight: float) -> dict[str, Any]:

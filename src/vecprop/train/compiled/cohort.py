@@ -1,0 +1,108 @@
+"""Cohorts of the compiled engine: members of a population that are trained together."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ...compiled import fits
+from ...core.rows.inputs import Batch, checked_theta, require_weight
+from ...optimize.optimizers import Optimizer
+from ...system.threads import PressedAgain
+from ..members import CURVES, REASONS, CohortResults, Data, Member, checked_row_numbers
+
+EPOCHS = REASONS.index("epochs")
+OF_END = np.full(5, REASONS.index("diverged"))
+"""The place in `REASONS` of each end of a fit; all epochs done are no end of their own."""
+OF_END[fits.Ended.STALLED] = REASONS.index("early stopping")
+OF_END[[fits.Ended.INTERRUPTED, fits.Ended.NOT_STARTED]] = REASONS.index("interrupted")
+
+
+OF_FITS = ("thetas", "last_finite", "best", "memory", *CURVES)
+"""The arrays of results that are those in which members are trained."""
+
+
+class CompiledCohort:
+    """Members that differ in their initial parameters and seeds alone.
+
+    Threads train them one after the other, without Python between their steps.
+    """
+
+    def __init__(self, numbers: Sequence[int], members: Sequence[Member], data: Data) -> None:
+        self.numbers, self.member = numbers, members[0]
+        assert isinstance(self.member.optimizer, Optimizer)  # optimizers with a kernel are
+        self.optimizer = self.member.optimizer
+        member, batch, settings = self.member, data.batch(self.member), self.member.settings
+        validation_batch, rule = None, settings.early_stopping
+        if member.validation_rows is not None:
+            validation_batch = _chosen(member.validation_rows, batch, member)
+            settings.check_score(validation_batch)
+        if member.rows is not None:
+            batch = _chosen(member.rows, batch, member)
+        plan = settings.plan(batch.rows)
+        self.rows, self.per_epoch, self.running = batch.rows, -(-batch.rows // plan.batch_size), plan.running
+        steps = max(int(member.epochs) * self.per_epoch, 1)
+        self.fits = fits.MemberFits(
+            member.network,
+            checked_theta(member.network, np.concatenate([each.theta for each in members]).reshape(len(members), -1)),
+            batch,
+            validation_batch,
+            self.optimizer,
+            plan,
+            [member.seed for member in members],
+            int(member.epochs),
+            settings.rates(steps, steps),
+            None if rule is None else rule.as_numbers(),
+            member.keeps_predictions and validation_batch is not None,
+        )
+
+    @classmethod
+    def run(cls, cohorts: Sequence[Any], monitor: Any) -> None:
+        """Train the members of all cohorts, each floating type in one program, until the monitor stops them."""
+        try:
+            for F in (np.float64, np.float32):
+                own = [cohort.fits for cohort in cohorts if cohort.fits.F is F]
+                if own and not monitor.stopped:
+                    fits.run(own, monitor.look)
+        except PressedAgain:
+            raise
+        except KeyboardInterrupt:  # the results of the others have "interrupted" as their reason
+            monitor.stopped = monitor.interrupted = True
+        for cohort in cohorts:
+            cohort.fits.release()
+
+    def progress(self) -> np.ndarray:
+        """Return the progress of each member while they run, (5, M); see `CohortResults.progress`."""
+        return self.results().progress()
+
+    def results(self) -> CohortResults:
+        """Return the results, with views of the arrays in which members are trained, perhaps still."""
+        member, own = self.member, self.fits
+        seconds = own.seconds.copy()  # read first: one that ends now would count as ended, with a reason from before
+        done, steps, why = own.done[:, [0, 1, 3]].T
+        reasons = np.where((why == 0) & (done == own.epochs), EPOCHS, OF_END[why])
+        return CohortResults(
+            self.numbers,
+            member.network,
+            type(self.optimizer).__name__,
+            member.early_stopping,
+            own.epochs,
+            self.rows,
+            self.per_epoch,
+            self.running,
+            own.moments,
+            done=done,
+            steps=steps,
+            reasons=reasons,
+            measured=(why != fits.Ended.NOT_STARTED) & (why != fits.Ended.AT_START),
+            seconds=seconds,
+            **{name: getattr(own, name) for name in OF_FITS},
+        )
+
+
+def _chosen(rows: np.ndarray, batch: Batch, member: Member) -> Batch:
+    """Return the chosen rows of a batch, checked with their weights."""
+    chosen = replace(batch, chosen=checked_row_numbers(rows, batch.rows))
+    require_weight(chosen, member.network.reduction)
+    return chosen
