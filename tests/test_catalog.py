@@ -29,9 +29,12 @@ def test_the_catalog_and_the_public_names_agree():
 
 
 MADE: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "ACTIVATIONS": ("activation", lambda model: parts.layers(model, 1)[1]),
+    "ACTIVATIONS": ("activation", lambda model: parts.network(model, 1, 1, vp.SquaredError()).layers[1]),
     "LOSSES": ("loss", lambda model: model.network_loss()),
-    "INITIALIZERS": ("initializer", lambda model: vars(parts.layers(model, 1)[0])["initializer"]),
+    "INITIALIZERS": (
+        "initializer",
+        lambda model: vars(parts.network(model, 1, 1, vp.SquaredError()).layers[0])["initializer"],
+    ),
     "OPTIMIZERS": ("solver", parts.optimizer),
     "SCHEDULES": ("learning_rate", lambda model: parts.schedule(model.set_params(solver="sgd"), 10)),
 }

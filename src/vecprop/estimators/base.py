@@ -23,7 +23,7 @@ from ..optimize.schedules import has_horizon
 from ..system.versions import Versioned
 from ..train.state import TrainingState
 from . import parts
-from .data import Rows, Table, as_numpy, types_of_inputs
+from .data import Rows, Table, as_numpy, class_weights, types_of_inputs
 from .diagnosis import FEW, SAMPLE, Case, Diagnosis, diagnosis_of, some
 from .fit import ATTRIBUTES, FitOutcome, FitSpec
 from .inspection import Inspection, Predictions
@@ -308,7 +308,11 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         weight = None if sample_weight is None else check_sample_weight(sample_weight, X)
         y, T = self._read_targets(y, weight, new=first and not incremental)
         self.n_outputs_ = self.targets_.outputs
-        return Rows(Table(X, y, T, self._weighted(y, weight) if weighted else weight))
+        class_weight = getattr(self, "class_weight", None)  # a regressor has none
+        if weighted and class_weight is not None:
+            factors = class_weights(class_weight, y, weight)
+            weight = factors if weight is None else weight * factors
+        return Rows(Table(X, y, T, weight))
 
     def begin(
         self,
@@ -370,13 +374,20 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         The diagnosis takes as long as some epochs of a small network, so it is left out if such warnings are ignored.
         """
         message = spec.shortfall(outcome)
-        if not message or _is_ignored(ConvergenceWarning):
+        actions = (
+            action
+            for action, text, category, module, line in warnings.filters
+            if issubclass(ConvergenceWarning, category)
+            and (action != "ignore" or (text is None and module is None and line == 0))
+        )
+        if not message or next(actions, None) == "ignore":  # all of them, whatever they say and wherever from
             return message
         return " ".join([message, *self._diagnosis_of_sample(spec.rows)])
 
     def _publish(self, outcome: FitOutcome) -> None:
         """Show callbacks what has been learned so far."""
-        self.__dict__.update(outcome.attributes)
+        known = vars(outcome)
+        self.__dict__.update((attribute, known[name]) for name, attribute in ATTRIBUTES.items())
 
     def _prepare(self, rows: Rows, random: np.random.RandomState, first: bool) -> None:
         """Make the network, and its parameters if there are none to continue with, for rows that were accepted."""
@@ -400,10 +411,6 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         self.n_layers_ = 1 + sum("W" in p for p in network.layout.views(theta))
         links = (link for cls, link in parts.LINKS.items() if isinstance(loss, cls))
         self.out_activation_ = next(links, type(loss).__name__)  # a loss of the user's own has its class's name
-
-    def _weighted(self, y: Any, weight: np.ndarray | None) -> np.ndarray | None:
-        """Return the weight of each row."""
-        return weight
 
     def _loss_constant(self, rows: Rows) -> float:
         """Return the constant that scikit-learn adds to the network's loss; it does not depend on the parameters."""
@@ -490,14 +497,3 @@ def require_inherited_fit(model: MultilayerPerceptron) -> None:
             f"{cls.__name__} has a fit of its own, which is not called where many models are fitted at once: use "
             "scikit-learn's GridSearchCV or Bagging for it."
         )
-
-
-def _is_ignored(category: type[Warning]) -> bool:
-    """Return whether all warnings of a category are ignored, whatever they say and wherever they come from."""
-    for action, message, of, module, line in warnings.filters:
-        if issubclass(category, of):
-            if action != "ignore":
-                return False
-            if message is None and module is None and line == 0:
-                return True
-    return False

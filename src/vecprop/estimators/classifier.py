@@ -10,7 +10,7 @@ from sklearn.utils.multiclass import unique_labels
 
 from ..core.losses import BinaryCrossEntropy, Loss, Poisson, RegressionLoss, SoftmaxCrossEntropy
 from .base import MultilayerPerceptron, has_partial_fit
-from .data import Labels, Rows, class_weights
+from .data import Labels, Rows
 from .settings import CONSTRAINTS, documented
 from .sklearn_compat import StrOptions, available_if, fit_context
 
@@ -222,12 +222,6 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
             raise ValueError(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
             )
-
-    def _weighted(self, y: Any, weight: np.ndarray | None) -> np.ndarray | None:
-        if self.class_weight is None:
-            return weight
-        of_classes = class_weights(self.class_weight, y, weight)
-        return of_classes if weight is None else weight * of_classes
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -65,12 +65,6 @@ class FitOutcome:
     diverged: bool = False
     error: DivergenceError | None = None
 
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """The attributes of a model that has learned this."""
-        known = vars(self)
-        return {attribute: known[name] for name, attribute in ATTRIBUTES.items()}
-
 
 COUNTED = (
     *("n_iter", "t", "loss", "loss_curve", "validation_loss_curve", "validation_scores", "score_curve"),
@@ -107,7 +101,8 @@ class FitSpec:
     def __post_init__(self) -> None:
         settings, scoring = self.settings, self.settings.scoring
         self.is_lbfgs = isinstance(self.optimizer, LBFGS)
-        self.schedule = parts.schedule(settings, len(self.rows))
+        schedule = parts.schedule(settings, len(self.rows))
+        self.schedule = None if isinstance(schedule, Constant) else schedule
         self.by_score = settings.early_stopping and self.validation is not None
         watched = "loss" if not self.by_score else "validation_score" if self.score else "validation_loss"
         self.rule = Stagnation(settings.n_iter_no_change + 1, settings.tol, watched)
@@ -143,7 +138,7 @@ class FitSpec:
             "seed": self.before.seed,
             "validation_score": self.score,
             "training_loss": "running",
-            "schedule": None if isinstance(self.schedule, Constant) else self.schedule,
+            "schedule": self.schedule,
         }
 
     def member(self) -> Member | None:
@@ -263,7 +258,7 @@ class Recorder:
         state = None if spec.is_lbfgs else before.state
         if state is not None and (
             state.optimizer.keys() != spec.optimizer.init(before.theta).keys()
-            or state.schedule.keys() != spec.schedule.init().keys()
+            or [*state.schedule] != ([] if spec.schedule is None else [*spec.schedule.init()])
         ):
             state = None  # it is of another optimizer or schedule
         # After early stopping the model has the best parameters, but training goes on from the last ones.
@@ -274,7 +269,7 @@ class Recorder:
         self.best_theta = (before.theta if best is None else best).copy() if spec.by_score else None
         self.constant = spec.constant(spec.rows)
         self.constant_val = 0.0 if validation is None else spec.constant(validation)
-        self.goes_on = not (spec.is_lbfgs or has_horizon(spec.schedule))
+        self.goes_on = not spec.is_lbfgs and (spec.schedule is None or not has_horizon(spec.schedule))
         # The lists and best values that this call continues.
         self.outcome = outcome = FitOutcome(**vars(before))
         outcome.n_iter = 0

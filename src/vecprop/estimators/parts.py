@@ -67,8 +67,8 @@ LINKS: dict[type, str] = {
 }
 
 
-def layers(settings: Constructor, outputs: int) -> list[Layer]:
-    """Return the layers: for each hidden one Dense, LayerNorm if set, its activation, and Dropout if set."""
+def network(settings: Constructor, inputs: int, outputs: int, loss: Loss) -> Network:
+    """Return the network: for each hidden layer Dense, LayerNorm if set, its activation, and Dropout if set."""
     given, initializer = settings.hidden_layer_sizes, settings.initializer
     sizes = list(given) if np.iterable(given) else [given]
     if not all(size > 0 for size in sizes):
@@ -90,12 +90,8 @@ def layers(settings: Constructor, outputs: int) -> list[Layer]:
         stack.extend([LayerNorm()] if settings.layer_norm else [])
         stack.append(activation)
         stack.extend([Dropout(rate)] if rate else [])
-    return [*stack, Dense(outputs, **drawn)]
-
-
-def network(settings: Constructor, inputs: int, outputs: int, loss: Loss) -> Network:
-    """Return the network that settings describe."""
-    return Network(inputs, layers(settings, outputs), loss, L2(settings.alpha, averaged=True))
+    stack.append(Dense(outputs, **drawn))
+    return Network(inputs, stack, loss, L2(settings.alpha, averaged=True))
 
 
 def initial_theta(settings: Constructor, network: Network, random: np.random.RandomState, dtype: Any) -> np.ndarray:
