@@ -1,5 +1,6 @@
 """Threads start on processors of their own, wherever the system would have woken them, and are free after that."""
 
+import io
 import os
 import signal
 import threading
@@ -18,12 +19,18 @@ def run_watched(work, n):
     threads.stoppable(lambda: threads.run_together(work, n), lambda: False, lambda: None)
 
 
+def let_run(monkeypatch, count):
+    """Let the system say that so many threads run or are ready to run."""
+    load = b"0.20 0.18 0.12 %d/80 11206" % count
+    monkeypatch.setattr(threads, "open", lambda file, *how, **more: io.BytesIO(load), raising=False)
+
+
 @pytest.fixture
 def eight(monkeypatch):
     """Simulate eight of ten processors and record the pinning; the calling thread runs on 5, and no other one runs."""
     calls = []
     monkeypatch.setattr(os, "cpu_count", lambda: 10)
-    monkeypatch.setattr(threads, "_runnable", lambda: 1)
+    let_run(monkeypatch, 1)
     monkeypatch.setattr(threads, "_number_of_processor", lambda: 5)
     monkeypatch.setattr(os, "sched_getaffinity", lambda who: set(range(8)))
     monkeypatch.setattr(os, "sched_setaffinity", lambda who, where: calls.append((who, where)))
@@ -63,19 +70,15 @@ def test_helpers_start_apart_and_are_free_then(eight, run):
 
 @pytest.mark.parametrize(("runnable", "apart"), [(9, True), (10, False)])
 def test_threads_are_not_pinned_if_others_run(monkeypatch, eight, runnable, apart):
-    monkeypatch.setattr(threads, "_runnable", lambda: runnable)
+    let_run(monkeypatch, runnable)
     assert bool(threads._shares(2)) is apart
 
 
-def test_how_many_threads_run():
-    assert 1 <= threads._runnable() < 10_000
-
-
 def test_threads_are_not_pinned_without_a_count_of_others(monkeypatch, eight):
-    def fail():
+    def fail(*how, **more):
         raise FileNotFoundError(2, "No such file")
 
-    monkeypatch.setattr(threads, "_runnable", fail)
+    monkeypatch.setattr(threads, "open", fail)
     assert threads._shares(2) == []
 
 

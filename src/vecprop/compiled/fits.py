@@ -319,8 +319,7 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], bool]) -> None:
     starts = starts_of(needed.values())
     memory = KeptMemory(workers * starts[-1] + LINE)  # each thread's, for one fit after the other
     scratch = np.zeros((workers, len(needed) + 2), np.int64)
-    first = aligned(memory.bytes.ctypes.data)
-    scratch[:, : len(needed)] = first + starts[-1] * np.arange(workers)[:, None] + starts[:-1]
+    scratch[:, : len(needed)] = memory.start + starts[-1] * np.arange(workers)[:, None] + starts[:-1]
     offsets = np.array([OFFSETS[name] for name in needed])
     all_rows = np.arange(max(contexts[rows]["rows"].max() for rows in ("training", "validation")))
     contexts["all_rows"] = all_rows.ctypes.data

@@ -408,13 +408,9 @@ class Tensor:
     kind: str
     name: str
     start: int
+    size: int
     shape: tuple[int, ...]
     penalized: bool = False
-
-    @property
-    def size(self) -> int:
-        """The number of entries."""
-        return prod(self.shape)
 
     @property
     def span(self) -> slice:
@@ -461,7 +457,7 @@ class Layout:
         for layer, named in enumerate(shapes):
             for name, shape in named.items():
                 kind, lengths = kinds[layer] if kinds else "layer", tuple(int(length) for length in shape)
-                tensor = Tensor(layer, kind, name, start, lengths, isinstance(shape, Penalized))
+                tensor = Tensor(layer, kind, name, start, prod(lengths), lengths, isinstance(shape, Penalized))
                 if tensor.penalized and len(lengths) != 2:
                     raise ValueError(f"The shape {lengths} of {tensor} cannot be Penalized: penalties take matrices.")
                 tensors.append(tensor)
@@ -487,8 +483,9 @@ class Layout:
         members = tuple(vector.shape[:-1])
         views: list[dict[str, Array]] = [{} for _ in range(self.layers)]
         for tensor in self.tensors:
+            part = vector[..., tensor.start : tensor.start + tensor.size]
             # A split of the last axis never copies, whatever the strides.
-            views[tensor.layer][tensor.name] = xp.reshape(vector[..., tensor.span], members + tensor.shape)
+            views[tensor.layer][tensor.name] = xp.reshape(part, members + tensor.shape)
         return views
 
     def locate(self, index: int) -> str:

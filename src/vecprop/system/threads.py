@@ -103,13 +103,6 @@ class refusals(suppress):
         return isinstance(error, OSError) and error.errno is not None
 
 
-def _runnable() -> int:
-    """Return the number of threads of the whole system that run or are ready to run; see proc_loadavg(5)."""
-    with open("/proc/loadavg", "rb", buffering=0) as file:
-        found = re.search(rb" (\d+)/", file.read())
-    return int(found[1]) if found else 2**16
-
-
 def _shares(workers: int) -> list[set[int]]:
     """Return the processors on which each worker starts, the first on that of this thread; empty if they are not set.
 
@@ -121,7 +114,10 @@ def _shares(workers: int) -> list[set[int]]:
         return []
     with refusals():
         usable = sorted(os.sched_getaffinity(0))
-        if _runnable() - 1 + workers <= (os.cpu_count() or 1) and workers <= len(usable):
+        with open("/proc/loadavg", "rb", buffering=0) as file:  # the number of threads that run or are ready to run
+            runnable = re.search(rb" (\d+)/", file.read())
+        busy = int(runnable[1]) - 1 if runnable else 2**16
+        if busy + workers <= (os.cpu_count() or 1) and workers <= len(usable):
             here = usable.index(number) if (number := _number_of_processor()) in usable else 0
             usable = usable[here:] + usable[:here]
             return [set(usable[k * len(usable) // workers : (k + 1) * len(usable) // workers]) for k in range(workers)]

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate(parts) if parts else np.empty(0)
+NOTHING = [np.empty(0)]
+"""The parts of a curve that has none."""
 
 
 @dataclass(eq=False)
@@ -70,57 +70,57 @@ class History(Versioned):
 
     def joined(self) -> Self:
         """Return a copy that holds each of its curves as one array, however many epochs were recorded one by one."""
-        return type(self)(**{name: [_joined(parts)] if parts else [] for name, parts in vars(self).items()})
+        return type(self)(**{name: [np.concatenate(parts)] if parts else [] for name, parts in vars(self).items()})
 
     @property
     def loss(self) -> np.ndarray:
         """The training loss, ``(epochs + 1, *M)``, or ``(epochs, *M)`` if it is running."""
-        return _joined(self._loss)
+        return np.concatenate(self._loss or NOTHING)
 
     @property
     def validation_loss(self) -> np.ndarray:
         """The validation loss, ``(epochs + 1, *M)``, or ``(0,)`` without validation data."""
-        return _joined(self._validation_loss)
+        return np.concatenate(self._validation_loss or NOTHING)
 
     @property
     def validation_score(self) -> np.ndarray:
         """The validation score, ``(epochs + 1, *M)``, or ``(0,)`` if nothing is scored."""
-        return _joined(self._validation_score)
+        return np.concatenate(self._validation_score or NOTHING)
 
     @property
     def validation_predictions(self) -> np.ndarray:
         """The predictions of the validation rows, ``(epochs + 1, n, O)``, or ``(0,)`` if they are not kept."""
-        return _joined(self._validation_predictions)
+        return np.concatenate(self._validation_predictions or NOTHING)
 
     @property
     def gradient_norm(self) -> np.ndarray:
         """The norm of the gradient, the mean over each epoch's steps, ``(epochs, *M)``."""
-        return _joined(self._gradient_norm)
+        return np.concatenate(self._gradient_norm or NOTHING)
 
     @property
     def step_size(self) -> np.ndarray:
         """The length of the steps, the mean over each epoch's steps, ``(epochs, *M)``."""
-        return _joined(self._step_size)
+        return np.concatenate(self._step_size or NOTHING)
 
     @property
     def time(self) -> np.ndarray:
         """Seconds since training began, ``(epochs + 1,)``."""
-        return _joined(self._time)
+        return np.concatenate(self._time or NOTHING)
 
     @property
     def latest_losses(self) -> np.ndarray:
         """The training losses that were recorded together last, of one epoch or of several that ran as one, (E, *M)."""
-        return _joined(self._loss[-1:])
+        return np.concatenate(self._loss[-1:] or NOTHING)
 
     @property
     def latest_validation_losses(self) -> np.ndarray:
         """The validation losses that were recorded together last, (E, *M), or (0,) without validation data."""
-        return _joined(self._validation_loss[-1:])
+        return np.concatenate(self._validation_loss[-1:] or NOTHING)
 
     @property
     def latest_validation_scores(self) -> np.ndarray:
         """The validation scores that were recorded together last, (E, *M), or (0,) if nothing is scored."""
-        return _joined(self._validation_score[-1:])
+        return np.concatenate(self._validation_score[-1:] or NOTHING)
 
     @property
     def last_loss(self) -> np.ndarray | None:

@@ -99,7 +99,7 @@ _AS_DOUBLE, _AS_WORD = Struct("d"), Struct("q")
 
 
 class KeptMemory:
-    """Uninitialized memory of a fit, recycled from one fit to the next.
+    """Uninitialized memory of a fit, recycled from one fit to the next, and the first aligned address in it.
 
     The operating system takes longer to provide fresh pages of large memory than a small epoch takes to run.
     """
@@ -116,6 +116,7 @@ class KeptMemory:
         if not size <= len(self.bytes) <= 2 * size:
             self.bytes = KeptMemory.bytes  # what does not fit is freed first
             self.bytes = np.empty(size, np.uint8)
+        self.start = aligned(address_of_array(self.bytes))
         if len(self.bytes) in self.SIZES:
             # Called when the memory is no longer used, without a line of Python: an exception that a signal's handler
             # raised there, as in __del__, would reach nobody.
@@ -141,7 +142,9 @@ class Context:
         self._arrays = {} if base is None else dict(base._arrays)  # noqa: SLF001
         self._layout, self._memory = None if base is None else base._layout, None  # noqa: SLF001
         if self._layout is not None:
-            self._take_memory(*self._layout)
+            offsets, starts, size = self._layout
+            self._memory = KeptMemory(size)
+            self._array[offsets] = starts + self._memory.start
         self.set(**entries)
 
     def set(self, offsets: dict[str, Any] = OFFSETS, /, **entries: Any) -> None:
@@ -167,13 +170,10 @@ class Context:
         """Reserve uninitialized memory for fields, by the number of bytes of each, once for each context."""
         assert self._layout is None, "memory is reserved once"
         *starts, total = starts_of(sizes.values())
-        self.reserved = sizes
-        self._layout = np.array([OFFSETS[name] for name in sizes]), np.array(starts), total + LINE
-        self._take_memory(*self._layout)
-
-    def _take_memory(self, offsets: np.ndarray, starts: np.ndarray, size: int) -> None:
-        self._memory = KeptMemory(size)
-        self._array[offsets] = starts + aligned(address_of_array(self._memory.bytes))
+        offsets = np.array([OFFSETS[name] for name in sizes])
+        self.reserved, self._layout = sizes, (offsets, np.array(starts), total + LINE)
+        self._memory = KeptMemory(total + LINE)
+        self._array[offsets] = np.array(starts) + self._memory.start
 
     def clear(self, name: str) -> None:
         """Fill the memory of a field with zeros."""

@@ -77,7 +77,7 @@ class Batch:
         for start in range(0, len(self.X), size):  # of which few are converted at a time
             with np.errstate(over="ignore"):  # numbers too large for the type are infinite in it
                 part = self.X[start : start + size].astype(self.converted)
-            _require_finite(part, start)
+            _require_finite(part, first=start)
 
     @property
     def chosen_weight(self) -> Array | None:
@@ -116,11 +116,7 @@ def checked_theta(network: Network, theta: Array) -> Array:
     if theta.ndim == 0 or theta.shape[-1] != layout.size:
         parts = ", ".join(f"{tensor} {tensor.shape}" for tensor in layout.tensors) or "no parameters"
         raise ValueError(f"theta has shape {tuple(theta.shape)}, but this network takes (*M, {layout.size}): {parts}.")
-    wrong = _first_non_finite(theta)
-    if wrong is not None:
-        (*member, index), value = wrong
-        of_member = f" of member {_entry(member)}" if member else ""
-        raise ValueError(f"theta is not finite: {layout.locate(index)}{of_member} is {value}.")
+    _require_finite(theta, "theta", layout=layout)
     return theta
 
 
@@ -153,12 +149,19 @@ def checked_rows(network: Network, theta: Array, X: Array, finite: bool = True) 
     return X
 
 
-def _require_finite(X: Array, first: int = 0, name: str = "X") -> None:
-    wrong = _first_non_finite(X)
-    if wrong is not None:
-        index, value = wrong
-        index = (*index[:-2], index[-2] + first, index[-1])
-        raise ValueError(f"{name} is not finite: {_row(index[:-1])}, column {index[-1]} is {value}; fill or drop it.")
+def _require_finite(array: Array, name: str = "X", first: int = 0, layout: Any = None) -> None:
+    """Refuse rows, which are counted from the first, or parameters in a layout, if one is not finite."""
+    if prod(array.shape) >= MANY and _squares_are_finite(array):
+        return
+    index = _first_false(namespace(array).isfinite(array))
+    if index is None:
+        return
+    value = _plain(array[index])
+    if layout is None:
+        place = _row((*index[:-2], index[-2] + first))
+        raise ValueError(f"{name} is not finite: {place}, column {index[-1]} is {value}; fill or drop it.")
+    of_member = f" of member {_entry(index[:-1])}" if index[:-1] else ""
+    raise ValueError(f"{name} is not finite: {layout.locate(index[-1])}{of_member} is {value}.")
 
 
 def _what_is_taken(network: Network) -> str:
@@ -231,7 +234,7 @@ def _checked_targets(loss: Loss, T: Array, X: Array, outputs: int, theta: Array)
             f"T has shape {tuple(raw.shape)} and dtype {raw.dtype}, but {kind} on {outputs} outputs and {rows} rows "
             f"takes (*M, {rows}, {outputs}){also}."
         )
-    _require_finite(T, name="T")
+    _require_finite(T, "T")
     unfit = loss.wrong_targets(T) if isinstance(loss, Loss) else None
     if unfit is not None:
         index = _first_false(~unfit[0])
@@ -315,13 +318,6 @@ def _common_members(first: str, a: tuple[int, ...], second: str, b: tuple[int, .
         raise ValueError(
             f"{first} has the leading axes {tuple(a)} and {second} {tuple(b)}: they must be equal, 1 or absent."
         ) from None
-
-
-def _first_non_finite(array: Array) -> tuple[tuple[int, ...], Any] | None:
-    if prod(array.shape) >= MANY and _squares_are_finite(array):
-        return None
-    index = _first_false(namespace(array).isfinite(array))
-    return None if index is None else (index, _plain(array[index]))
 
 
 def _squares_are_finite(array: Array) -> bool:
