@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import sparse
-from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from killing import Killed, kill_at
+from models import fresh as unfitted
 from vecprop import Checkpoint, MLPClassifier, MLPEnsembleRegressor, MLPRegressor, MLPSearchCV
 from vecprop.files.checkpoint import store as pace
 from vecprop.files.model_file.container import read_document
@@ -40,12 +40,6 @@ def kept_often(monkeypatch):
     """Files are written after each epoch, which runs alone."""
     monkeypatch.setattr(pace, "SHARE", np.inf)
     monkeypatch.setattr(compiled, "SECONDS", 0)
-
-
-def unfitted(model: Any, **settings: Any) -> Any:
-    """Return a model with other settings, which is not fitted."""
-    again: Any = clone(model)
-    return again.set_params(**settings)
 
 
 def require_same(one, whole):
@@ -97,7 +91,7 @@ def test_a_single_fit_that_is_killed_goes_on_to_the_bit(name, tmp_path, monkeypa
     assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
 
 
-def kept_by_search(path, rates=(0.001, 0.01), **settings):
+def kept_by_search(path, rates=(0.001, 0.01), kinds=4, **settings):
     """Return a search with fits in one program and fits by themselves, as it is killed."""
     checkpoint = None if path is None else Checkpoint(path, every=0)
     model = make_pipeline(StandardScaler(), MLPRegressor(**SMALL))
@@ -107,7 +101,7 @@ def kept_by_search(path, rates=(0.001, 0.01), **settings):
         {"mlpregressor__n_restarts": [2]},
         {"mlpregressor__scoring": ["r2"], "mlpregressor__early_stopping": [True]},
     ]
-    return MLPSearchCV(model, grid, cv=2, checkpoint=checkpoint, **settings)
+    return MLPSearchCV(model, grid[:kinds], cv=2, checkpoint=checkpoint, **settings)
 
 
 def ensemble(path, count=3, **settings):
@@ -171,7 +165,7 @@ GROWN: dict[str, Any] = {
     "members": (lambda path, more: ensemble(path, 3 + more), of_members),
     "members alone": (lambda path, more: ensemble(path, 3 + more, solver="lbfgs"), of_members),
     "restarts": (lambda path, more: restarts(path, 3 + 2 * more), lambda model: [model.theta_, model.restart_losses_]),
-    "candidates": (lambda path, more: kept_by_search(path, [0.01, 0.001, 0.05][: 2 + more]), searched),
+    "candidates": (lambda path, more: kept_by_search(path, [0.01, 0.001, 0.05][: 2 + more], kinds=2), searched),
     "seeds": (lambda path, more: kept_by_search(path, n_seeds=1 + more), searched),
 }
 
@@ -183,9 +177,9 @@ GROWN: dict[str, Any] = {
 def test_folders_grow_and_shrink_and_nothing_is_trained_twice(name, tmp_path):
     make, learned = GROWN[name]
     kept: list[list[str]] = []
+    whole = [learned(make(None, more).fit(X, y)) for more in (0, 1)]
     for more in (0, 1, 0):
-        found = learned(make(tmp_path / "folder", more).fit(X, y))
-        for one, other in zip(found, learned(make(None, more).fit(X, y)), strict=True):
+        for one, other in zip(learned(make(tmp_path / "folder", more).fit(X, y)), whole[more], strict=True):
             np.testing.assert_array_equal(one, other)
         keys = "".join(read_document(path)["keys"] for path in (tmp_path / "folder").rglob("part-*.npz"))
         kept.append([keys[first : first + pace.WIDTH] for first in range(0, len(keys), pace.WIDTH)])

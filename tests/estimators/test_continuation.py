@@ -24,7 +24,7 @@ SOLVERS = [
 @pytest.mark.parametrize("solver", SOLVERS, ids=str)
 @pytest.mark.parametrize("how", sampled(["partial_fit", "pickled", "warm_start"]))
 def test_epochs_in_one_call_or_in_many(solver, how):
-    whole = MLPClassifier(**SETTINGS | solver, max_iter=25).fit(X, y)
+    whole = MLPClassifier(**SETTINGS | solver, max_iter=10).fit(X, y)
     parts = MLPClassifier(**SETTINGS | solver, max_iter=1, warm_start=how != "partial_fit")
     for _ in range(whole.n_iter_):
         if how == "partial_fit":

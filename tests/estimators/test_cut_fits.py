@@ -11,7 +11,7 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(150, 4))
 TARGETS = {vp.MLPClassifier: (np.sin(X[:, 0]) > RNG.normal(0, 0.3, 150)).astype(int), vp.MLPRegressor: np.sin(X[:, 0])}
 SETTINGS = {"hidden_layer_sizes": (6,), "random_state": 0, "n_iter_no_change": 3, "warm_start": True}
-EPOCHS = 40
+EPOCHS = 15
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 

@@ -32,8 +32,8 @@ SUBSETS = {
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_each_member_is_what_it_would_be_alone(subsets, solver):
     model = fresh(CLASSIFIER, solver=solver)
-    ensemble = MLPEnsembleClassifier(model, 5, random_state=3, **subsets).fit(X, NAMES[y])
-    assert len({member.random_state for member in ensemble.estimators_}) == 5
+    ensemble = MLPEnsembleClassifier(model, 3, random_state=3, **subsets).fit(X, NAMES[y])
+    assert len({member.random_state for member in ensemble.estimators_}) == 3
     together = [ensemble.estimators_, ensemble.estimators_samples_, ensemble.estimators_features_]
     for member, samples, features in zip(*together, strict=True):
         alone = fresh(member).fit(X[samples][:, features], NAMES[y][samples])
@@ -85,8 +85,8 @@ def test_the_regressors_mean_and_spread_are_in_the_units_of_y(outputs, settings)
 
 def test_an_ensemble_is_better_than_its_members():
     rows, labels = map(np.asarray, make_moons(300, noise=0.3, random_state=0))
-    model = MLPClassifier((16,), solver="lbfgs", max_iter=100, alpha=0)
-    ensemble = MLPEnsembleClassifier(model, 6, bootstrap=True, random_state=0).fit(rows[:100], labels[:100])
+    model = MLPClassifier((8,), solver="lbfgs", max_iter=50, alpha=0)
+    ensemble = MLPEnsembleClassifier(model, 4, bootstrap=True, random_state=0).fit(rows[:100], labels[:100])
     alone = [member.score(rows[100:], labels[100:]) for member in ensemble.estimators_]
     assert ensemble.score(rows[100:], labels[100:]) > np.mean(alone)
 

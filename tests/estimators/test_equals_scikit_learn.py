@@ -8,6 +8,7 @@ import sklearn.neural_network as scikit
 from sklearn.datasets import make_classification, make_multilabel_classification, make_regression
 
 import vecprop
+from sampled import sampled
 
 X2, y2 = map(np.asarray, make_classification(90, 6, random_state=0))
 X3, y3 = map(np.asarray, make_classification(90, 6, n_classes=3, n_informative=4, random_state=1))
@@ -96,27 +97,30 @@ def test_poisson(solver):
 SGD = {"solver": "sgd", "learning_rate_init": 0.05, "batch_size": 20}
 
 
+SETTINGS = [
+    {"learning_rate": "invscaling", "power_t": 0.3},
+    {"learning_rate": "adaptive", "tol": 0.01, "max_iter": 200, "n_iter_no_change": 2},
+    {"nesterovs_momentum": False},
+    {"momentum": 0.0},
+    {"momentum": 1.0, "max_iter": 4},
+    {"alpha": 1.0},
+    {"tol": 0.02, "n_iter_no_change": 3, "max_iter": 200},
+    {"solver": "adam", "beta_1": 0.5, "beta_2": 0.7, "epsilon": 0.01},
+    {"solver": "adam", "learning_rate": "adaptive"},
+    {"batch_size": 64},
+    {"early_stopping": True, "validation_fraction": 0.3, "max_iter": 60},
+    {"early_stopping": True, "tol": 0.0, "n_iter_no_change": 1, "max_iter": 60},
+    {"early_stopping": True, "learning_rate": "adaptive", "tol": 0.05, "n_iter_no_change": 2, "max_iter": 200},
+]
+KINDS = ["MLPClassifier", "MLPRegressor"]
+
+
 @pytest.mark.parametrize(
-    "settings",
-    [
-        {"learning_rate": "invscaling", "power_t": 0.3},
-        {"learning_rate": "adaptive", "tol": 0.01, "max_iter": 200, "n_iter_no_change": 2},
-        {"nesterovs_momentum": False},
-        {"momentum": 0.0},
-        {"momentum": 1.0, "max_iter": 4},
-        {"alpha": 1.0},
-        {"tol": 0.02, "n_iter_no_change": 3, "max_iter": 200},
-        {"solver": "adam", "beta_1": 0.5, "beta_2": 0.7, "epsilon": 0.01},
-        {"solver": "adam", "learning_rate": "adaptive"},
-        {"batch_size": 64},
-        {"early_stopping": True, "validation_fraction": 0.3, "max_iter": 60},
-        {"early_stopping": True, "tol": 0.0, "n_iter_no_change": 1, "max_iter": 60},
-        {"early_stopping": True, "learning_rate": "adaptive", "tol": 0.05, "n_iter_no_change": 2, "max_iter": 200},
-    ],
+    ("settings", "name"),
+    sampled((settings, KINDS[(n + m) % 2]) for n, settings in enumerate(SETTINGS) for m in range(2)),
     ids=str,
 )
-@pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
-def test_settings(name, settings):
+def test_settings(settings, name):
     theirs, ours = pair(name, X2, y2, **(SGD | settings))
     assert_same(theirs, ours)
     np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)

@@ -5,7 +5,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from vecprop import MLPClassifier, MLPRegressor
 
-ESTIMATORS = [MLPClassifier(max_iter=100), MLPRegressor(max_iter=100)]
+QUICK = {"hidden_layer_sizes": [10], "max_iter": 30, "learning_rate_init": 0.05}
+ESTIMATORS = [MLPClassifier(**QUICK), MLPRegressor(**QUICK)]
 OF_OTHER_SETTINGS = [
     MLPClassifier([10], max_iter=30, solver="lbfgs", class_weight="balanced", activation=["tanh"]),
     MLPRegressor("huber", [10], max_iter=30, solver="lbfgs", scale_target=True, layer_norm=True),

@@ -28,8 +28,7 @@ def frame(library):
     return module.DataFrame({name: X[:, column] for column, name in enumerate(NAMES)})
 
 
-@pytest.mark.parametrize("library", ["pandas", "polars"])
-@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize(("library", "early_stopping"), [("pandas", True), ("polars", False)])
 def test_frames(library, early_stopping):
     X_frame = frame(library)
     labels = X_frame["a"].__class__(np.array(["x", "y", "z"])[y])

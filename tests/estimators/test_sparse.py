@@ -1,5 +1,6 @@
 """Sparse rows train and predict as dense ones do, and are never made dense."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from scipy import sparse
 from sklearn.datasets import make_multilabel_classification
 
+from sampled import sampled
 from vecprop import MLPClassifier, MLPEnsembleClassifier, MLPRegressor
 from vecprop.estimators.many.together import random_states
 
@@ -14,6 +16,7 @@ rng = np.random.default_rng(0)
 X = rng.normal(size=(90, 12)) * (rng.uniform(size=(90, 12)) < 0.2)
 y = (X.sum(axis=1) > 0).astype(int) + (X[:, 0] > 0)
 weight = rng.uniform(0.5, 2, 90)
+KINDS = [MLPClassifier, MLPRegressor]
 FORMS = [sparse.csr_matrix, sparse.csr_array, sparse.csc_matrix]
 
 
@@ -27,18 +30,18 @@ def _nothing_is_made_dense(monkeypatch):
             monkeypatch.setattr(form, method, refuse)
 
 
-@pytest.mark.parametrize("form", FORMS)
+SOLVERS = [
+    {"solver": "adam", "batch_size": 20, "dropout": 0.2, "layer_norm": True},
+    {"solver": "sgd"},
+    {"solver": "lbfgs", "max_iter": 8},
+    {"solver": "adam", "early_stopping": True, "batch_size": 20},
+]
+
+
 @pytest.mark.parametrize(
-    "settings",
-    [
-        {"solver": "adam", "batch_size": 20, "dropout": 0.2, "layer_norm": True},
-        {"solver": "sgd"},
-        {"solver": "lbfgs", "max_iter": 8},
-        {"solver": "adam", "early_stopping": True, "batch_size": 20},
-    ],
-    ids=str,
+    ("kind", "settings", "form"),
+    sampled(((*case, FORMS[(n + m) % 3]) for n, case in enumerate(product(KINDS, SOLVERS)) for m in range(3)), every=3),
 )
-@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
 def test_sparse_is_dense(kind, settings, form):
     settings = {"hidden_layer_sizes": (6,), "max_iter": 12, "random_state": 0} | settings
     on_sparse = kind(**settings).fit(form(X), y, weight, X_val=form(X[:30]), y_val=y[:30])

@@ -59,7 +59,8 @@ def test_times_that_do_not_fit(arguments, said):
         searched(MLPRegressor(), Y, **arguments)
 
 
-def test_random_parts_are_those_of_scikit_learn():
+@pytest.mark.parametrize("count", [60, pytest.param(600, marks=pytest.mark.long)])
+def test_random_parts_are_those_of_scikit_learn(count):
     def outcome(split, seed, *arguments):
         random = np.random.RandomState(seed)
         try:
@@ -71,7 +72,7 @@ def test_random_parts_are_those_of_scikit_learn():
         return train_test_split(np.arange(rows), random_state=random, test_size=share, stratify=strata)
 
     rng = np.random.default_rng(0)
-    for seed in range(300):
+    for seed in range(count):
         rows, share = int(rng.integers(4, 200)), rng.choice([0.1, 0.2, 0.5, rng.uniform(0.01, 0.99)])
         strata = rng.random(rows) < rng.uniform(0.1, 0.9)
         strata[:4] = [True, False, True, False]

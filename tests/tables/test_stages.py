@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import clone
 
 from killing import Killed, kill_at
+from models import fresh as unfitted
+from sampled import sampled
 from vecprop import Checkpoint, Dense, Dropout, TabularClassifier, TabularRegressor, Tanh, TrainingResult, load, save
 from vecprop.files.checkpoint import store as pace
 from vecprop.tables.ensemble import stages as module
@@ -19,6 +20,7 @@ from vecprop.tables.ensemble.stages import SEQUENCE, Growing, Schedule, Stage
 from vecprop.train.compiled.cohort import CompiledCohort
 
 FEW: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 8, "max_iter": 12, "random_state": 0}
+FEWER = FEW | {"max_iter": 3}
 R = np.random.default_rng(5)
 X = pd.DataFrame({"a": R.normal(size=160), "b": R.normal(size=160), "c": R.choice(list("xyz"), 160)})
 NUMBERS = np.sin(2 * X.a) + X.b + 0.3 * R.normal(size=160)
@@ -30,17 +32,11 @@ MODELS: dict[str, Any] = {
 }
 
 
-def unfitted(model: Any, **settings: Any) -> Any:
-    """Return a model with other settings, which is not fitted."""
-    again: Any = clone(model)
-    return again.set_params(**settings)
-
-
 @pytest.fixture(scope="module", params=MODELS)
 def both(request):
-    """A model of one stage and one of seven, with the target."""
+    """A model of one stage and one of several, with the target."""
     model, y = MODELS[request.param]
-    return unfitted(model).fit(X, y), unfitted(model, stages=7).fit(X, y), y
+    return unfitted(model).fit(X, y), unfitted(model, stages=7 if request.param == "classifier" else 3).fit(X, y), y
 
 
 def stages_of(model):
@@ -67,10 +63,10 @@ def frozen(monkeypatch):
 
 def test_more_stages_predict_unseen_rows_no_worse(both):
     one, more, _ = both
-    assert (one.stages_, more.stages_) == (1, 7)
+    assert (one.stages_, more.stages_) == (1, more.stages)
     assert more.validation_loss_ < one.validation_loss_
     assert stages_of(more)[:2] == stages_of(one) == [("pieces", 1), ("standardised", 1)]
-    assert 2 < len(stages_of(more)) <= 8
+    assert 2 < len(stages_of(more)) <= more.stages + 1
     assert all((view, stage) == (SEQUENCE[stage - 2].view, stage) for view, stage in stages_of(more)[2:])
     for first, own in zip(one.ensemble_.views, more.ensemble_.views, strict=False):
         np.testing.assert_array_equal(first.thetas, own.thetas)
@@ -121,12 +117,13 @@ def test_stages_that_help_nothing_are_not_kept(monkeypatch):
     np.testing.assert_array_equal(predicted(more), predicted(one))
 
 
-def test_a_budget_only_decides_how_many_stages_there_are(both, monkeypatch):
-    _, more, y = both
+@pytest.mark.parametrize("name", sampled(MODELS, 3))
+def test_a_budget_only_decides_how_many_stages_there_are(name, monkeypatch):
+    model, y = MODELS[name]
     clock(monkeypatch, 1.0)
-    spent = unfitted(more, stages=None, budget=7.5).fit(X, y)
+    spent = unfitted(model, budget=7.5).fit(X, y)
     assert 2 < spent.stages_ < 12
-    again = unfitted(more, stages=spent.stages_, n_jobs=1).fit(X, y)
+    again = unfitted(model, stages=spent.stages_, n_jobs=1).fit(X, y)
     assert stages_of(again) == stages_of(spent)
     np.testing.assert_array_equal(again.ensemble_.theta, spent.ensemble_.theta)
     np.testing.assert_array_equal(predicted(again), predicted(spent))
@@ -159,7 +156,7 @@ def test_what_follows_the_stages_is_to_end_in_time_too(monkeypatch):
 
 def test_progress_tells_the_stage_and_the_best_loss(telling):
     seen = []
-    model = TabularClassifier(**FEW, stages=3, progress=seen.append).fit(X, CLASSES)
+    model = TabularClassifier(**FEWER, stages=3, progress=seen.append).fit(X, CLASSES)
     assert sorted({now.stage for now in seen}) == [1, 2, 3]
     shares = [now.share for now in seen]
     assert shares == sorted(shares)
@@ -172,9 +169,9 @@ def test_progress_tells_the_stage_and_the_best_loss(telling):
 
 def test_a_bar_shows_the_stage_and_the_best_loss(telling, monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
-    one = TabularClassifier(**FEW).fit(X, CLASSES)
+    one = TabularClassifier(**FEWER).fit(X, CLASSES)
     assert not capsys.readouterr().err
-    TabularClassifier(**FEW, stages=2, verbose=True).fit(X, CLASSES)
+    TabularClassifier(**FEWER, stages=2, verbose=True).fit(X, CLASSES)
     assert f"stage 2, best {one.validation_loss_:.4g} so far" in capsys.readouterr().err
 
 
@@ -183,9 +180,9 @@ def test_an_interruption_undoes_the_stage_in_which_it_comes(telling):
         if now.stage == 3:
             raise KeyboardInterrupt
 
-    two = TabularRegressor(**FEW, stages=2).fit(X, NUMBERS)
+    two = TabularRegressor(**FEWER, stages=2).fit(X, NUMBERS)
     for stop in (lambda now: now.stage == 3, raising):
-        cut = TabularRegressor(**FEW, stages=5, progress=stop).fit(X, NUMBERS)
+        cut = TabularRegressor(**FEWER, stages=5, progress=stop).fit(X, NUMBERS)
         assert (cut.stages_, cut.notes_[-1]) == (2, INTERRUPTED)
         np.testing.assert_array_equal(predicted(cut), predicted(two))
 
@@ -208,10 +205,10 @@ def test_models_of_several_stages_are_kept_and_trained_anew(both, tmp_path):
     _, more, y = both
     save(more, tmp_path / "model.npz")
     for other in (load(tmp_path / "model.npz"), pickle.loads(pickle.dumps(more))):
-        assert (other.stages_, stages_of(other)) == (7, stages_of(more))
+        assert (other.stages_, stages_of(other)) == (more.stages, stages_of(more))
         np.testing.assert_array_equal(predicted(other), predicted(more))
     anew = more.refitted(X, y)
-    assert (anew.stages_, stages_of(anew)) == (7, stages_of(more))
+    assert (anew.stages_, stages_of(anew)) == (more.stages, stages_of(more))
     for own, before in zip(anew.ensemble_.views, more.ensemble_.views, strict=True):
         assert (own.network, own.thetas.shape) == (before.network, before.thetas.shape)
         assert (own.share, own.inverse_temperature) == (before.share, before.inverse_temperature)
@@ -235,7 +232,7 @@ def test_wrong_stages_and_budgets_are_refused(settings: Any, said):
 @pytest.mark.parametrize("argument", [{"groups": np.arange(160) % 20}, {"time": np.arange(160)}])
 def test_groups_times_and_weights_hold_for_all_stages(argument: Any):
     weight = np.where(np.arange(160) % 3, 1.0, 0.0)
-    model = TabularRegressor(**FEW, stages=3).fit(X, NUMBERS, sample_weight=weight, **argument)
+    model = TabularRegressor(**FEWER, stages=2).fit(X, NUMBERS, sample_weight=weight, **argument)
     assert np.isnan(model.out_of_fold_[weight == 0]).all()
     assert np.isfinite(predicted(model)).all()
 
@@ -260,9 +257,9 @@ def assert_same(one, whole):
 @pytest.mark.parametrize(
     ("model", "y"),
     [
-        (TabularClassifier(**FEW, stages=3), CLASSES),
+        (TabularClassifier(**FEWER, stages=3), CLASSES),
         pytest.param(
-            TabularRegressor(**FEW, stages=2, loss="quantile", quantile=(0.1, 0.5, 0.9)),
+            TabularRegressor(**FEWER, stages=2, loss="quantile", quantile=(0.1, 0.5, 0.9)),
             NUMBERS,
             marks=pytest.mark.long,
         ),
@@ -288,7 +285,7 @@ def test_a_fit_that_is_killed_anywhere_goes_on_to_the_bit(model, y, tmp_path, ke
 
 
 def test_a_model_that_is_trained_anew_is_kept_too(tmp_path, kept_often, monkeypatch):
-    kept: Any = TabularRegressor(**FEW, checkpoint=Checkpoint(tmp_path, every=0)).fit(X, NUMBERS)
+    kept: Any = TabularRegressor(**FEWER, checkpoint=Checkpoint(tmp_path, every=0)).fit(X, NUMBERS)
     whole = unfitted(kept, checkpoint=None).fit(X, NUMBERS).refitted(X, NUMBERS)
     with monkeypatch.context() as patch:
         kill_at(patch, 1)
@@ -300,7 +297,7 @@ def test_a_model_that_is_trained_anew_is_kept_too(tmp_path, kept_often, monkeypa
 
 def test_a_budget_counts_the_seconds_before_and_ends_stages_that_were_begun(tmp_path, kept_often, monkeypatch):
     clock(monkeypatch, 0.01)
-    kept: Any = TabularRegressor(**FEW, budget=1e9, checkpoint=Checkpoint(tmp_path, every=0))
+    kept: Any = TabularRegressor(**FEWER, budget=1e9, checkpoint=Checkpoint(tmp_path, every=0))
     monkeypatch.setattr(module, "MOST_STAGES", 4)
     with monkeypatch.context() as patch:
         kill_at(patch, 5)  # the networks of the third stage
@@ -314,20 +311,16 @@ def test_a_budget_counts_the_seconds_before_and_ends_stages_that_were_begun(tmp_
     assert schedule.seconds > 5
 
 
-@pytest.mark.parametrize(
-    ("changed", "y", "named"),
-    [
+def test_the_folder_of_another_fit_is_refused(tmp_path):
+    kept: Any = TabularRegressor(**FEWER, checkpoint=Checkpoint(tmp_path / "folder")).fit(X, NUMBERS)
+    for changed, y, named in (
         ({}, NUMBERS**3, "its T differs"),
         ({"random_state": 1}, NUMBERS, "its .*seed and its start differ"),
         ({"dropout": 0.5}, NUMBERS, "its network differs"),
         ({"learning_rate_init": 0.02}, NUMBERS, "its optimizer differs"),
-    ],
-    ids=["target", "seed", "network", "optimizer"],
-)
-def test_the_folder_of_another_fit_is_refused(changed, y, named, tmp_path):
-    kept: Any = TabularRegressor(**FEW, checkpoint=Checkpoint(tmp_path / "folder")).fit(X, NUMBERS)
-    with pytest.raises(ValueError, match=f"stage-1 is the checkpoint of another run: {named}"):
-        unfitted(kept, **changed).fit(X, y)
+    ):
+        with pytest.raises(ValueError, match=f"stage-1 is the checkpoint of another run: {named}"):
+            unfitted(kept, **changed).fit(X, y)
 
 
 def test_what_cannot_be_kept_is_said_before_training(tmp_path):

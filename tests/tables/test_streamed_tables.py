@@ -17,7 +17,7 @@ from vecprop.tables.streaming.memory_plan import as_bytes
 from vecprop.tables.streaming.streamed import Streamed, StreamedFolds
 from vecprop.tables.streaming.window_fit import trained_in_windows
 
-ROWS = 12_000
+ROWS = 6_000
 SMALL = memory_plan.PROGRAM + 11_000_000
 """Memory in which a sample of some thousand rows fits, and not all."""
 
@@ -35,7 +35,7 @@ def frame():
     frame["y"] = np.where(z > 0.3, "yes", "no")
     frame["v"] = z
     frame.loc[::100, ["y", "v"]] = None
-    frame.loc[[5, 7001], "y"] = "rare"
+    frame.loc[[5, 3001], "y"] = "rare"
     return frame
 
 

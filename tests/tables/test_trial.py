@@ -18,6 +18,7 @@ from vecprop.train import progress as bar
 from vecprop.train.progress import Progress
 
 FEW: dict[str, Any] = {"n_members": 2, "hidden_layer_sizes": (6, 4), "max_iter": 16, "random_state": 0}
+SHORT = FEW | {"max_iter": 4}
 R = np.random.default_rng(3)
 X = pd.DataFrame({"a": R.normal(size=240), "b": R.normal(size=240), "c": R.choice(list("xyz"), 240)})
 CLASSES = np.where(X.a * X.b + 0.3 * R.normal(size=240) > 0, "yes", "no")
@@ -139,17 +140,19 @@ def test_a_trial_shows_its_progress_and_no_answer_ends_it(several, telling):
         seen.append(now)
         return now.stage == 0
 
-    answered = TabularClassifier(**FEW, progress=show).fit(X, CLASSES)
+    answered = TabularClassifier(**SHORT, progress=show).fit(X, CLASSES)
     stages = [now.stage for now in seen]
     assert set(stages) == {0, 1}
     assert stages == sorted(stages)
     assert {now.share for now in seen if now.stage == 0} == {0.0}
-    np.testing.assert_array_equal(answered.predict_proba(X), TabularClassifier(**FEW).fit(X, CLASSES).predict_proba(X))
+    np.testing.assert_array_equal(
+        answered.predict_proba(X), TabularClassifier(**SHORT).fit(X, CLASSES).predict_proba(X)
+    )
 
 
 def test_of_a_budget_the_seconds_of_a_trial_are_part(several, telling):
     shares = []
-    TabularClassifier(**FEW, budget=1e-3, progress=lambda now: shares.append(now.share)).fit(X, CLASSES)
+    TabularClassifier(**SHORT, budget=1e-3, progress=lambda now: shares.append(now.share)).fit(X, CLASSES)
     assert set(shares) == {1.0}
 
 
@@ -168,15 +171,15 @@ def test_the_pace_of_a_bar_is_that_of_its_training(monkeypatch):
 
 @pytest.fixture(params=[(1.0, 1.0, 0.5), (1.0, 0.5, 1.0)], ids=["one view", "wide"])
 def chosen(request, large, monkeypatch):
-    """A model of seven stages whose trial has chosen the standardised view alone, or wide networks beside pieces."""
+    """A model of three stages whose trial has chosen the standardised view alone, or wide networks beside pieces."""
     planned(monkeypatch, *request.param)
-    return TabularClassifier(**FEW | {"max_iter": "auto", "stages": 7}).fit(X, CLASSES)
+    return TabularClassifier(**FEW | {"max_iter": "auto", "stages": 3}).fit(X, CLASSES)
 
 
 def test_models_of_chosen_views_are_kept_and_refitted(chosen, tmp_path):
     first = [view for view in chosen.ensemble_.views if view.stage == 1]
     assert kinds(first) in ([USUAL], [PIECES, WIDE])
-    assert chosen.stages_ == 7
+    assert chosen.stages_ == 3
     assert np.isfinite(chosen.out_of_fold_).all()
     save(chosen, tmp_path / "model.npz")
     np.testing.assert_array_equal(load(tmp_path / "model.npz").predict_proba(X), chosen.predict_proba(X))
@@ -199,7 +202,7 @@ def test_wide_networks_are_chosen_where_they_predict_better(several, monkeypatch
 @pytest.mark.parametrize("are_steps", [False, True])
 def test_pieces_of_large_tables_are_trained_where_they_pay(large, monkeypatch, are_steps):
     monkeypatch.setattr(TabularClassifier, "instead", [])
-    x = R.normal(size=(5_000, 10))
+    x = R.normal(size=(4_000, 10))
     one, other = x @ np.linspace(-1, 1, 10), x @ np.linspace(1, 2, 10)
     classes = np.floor(3 * x[:, 0]) % 2 == 1 if are_steps else one * other > 0
     model = TabularClassifier(n_members=2, random_state=0, hidden_layer_sizes=16).fit(x, classes)
