@@ -1,6 +1,7 @@
 """What all tests and examples of docstrings share: their names, and pictures that are drawn without a screen."""
 
 import gc
+import re
 import signal
 import sys
 from collections.abc import Generator, Iterator
@@ -34,11 +35,23 @@ settings.register_profile(
 settings.load_profile("vecprop")
 
 
-def pytest_collection_finish() -> None:
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave modules of long tests alone out of the short suite, since what they import takes seconds."""
+    if config.option.markexpr == "not long" and collection_path.match("test_*.py"):
+        text = collection_path.read_text("utf-8")
+        return bool(re.search(r"^pytestmark = \[?\s*pytest\.mark\.long", text, re.M)) or None
+    return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """Collect garbage less often, and not in what has been imported and collected: a tenth of the tests' time."""
-    gc.collect()
+    gc.disable()
+    collected = yield
     gc.freeze()
     gc.set_threshold(20_000)
+    gc.enable()
+    return collected
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -57,18 +70,17 @@ def pytest_collect_file(file_path: Path) -> Generator[None, list[pytest.Collecto
     return [each for each in found if type(each) is pytest.Module] if in_tests else found
 
 
-@pytest.fixture(autouse=True)
-def _names_of_examples(doctest_namespace: dict[str, object]) -> None:
-    doctest_namespace["np"] = np
-    for package in (vecprop, vecprop.blocks, vecprop.cluster, vecprop.export, vecprop.extend, vecprop.tables):
-        doctest_namespace.update({name: getattr(package, name) for name in package.__all__})
-
-
-@pytest.fixture(autouse=True)
-def _close_figures() -> Iterator[None]:
-    yield
+def pytest_runtest_teardown() -> None:
+    """Close the figures of a test."""
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.fixture(scope="session")
+def doctest_namespace() -> dict[str, object]:
+    """Examples of docstrings use every public name as it is."""
+    packages = (vecprop, vecprop.blocks, vecprop.cluster, vecprop.export, vecprop.extend, vecprop.tables)
+    return {"np": np} | {name: getattr(package, name) for package in packages for name in package.__all__}
 
 
 @pytest.fixture

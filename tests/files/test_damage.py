@@ -57,15 +57,15 @@ def damaged(data, rng):
 TABLE = raw_table(rows=60)
 SMALL: Any = {"n_members": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
 FUZZED = {
-    "pipeline": (MODEL, X),
-    "classifier of tables": (vp.TabularClassifier(**SMALL).fit(TABLE, TWO), TABLE),
-    "regressor of tables": (vp.TabularRegressor(**SMALL).fit(TABLE, X[:, 0]), TABLE),
+    "pipeline": lambda: (MODEL, X),
+    "classifier of tables": lambda: (vp.TabularClassifier(**SMALL).fit(TABLE, TWO), TABLE),
+    "regressor of tables": lambda: (vp.TabularRegressor(**SMALL).fit(TABLE, X[:, 0]), TABLE),
 }
 
 
 def read_damaged(kind, path, tries, seed):
     """Return how often damaged files gave an error and the model itself, and what else they gave."""
-    right, rows = FUZZED[kind]
+    right, rows = FUZZED[kind]()
     save(right, path)
     good, said = path.read_bytes(), model_file.information(path)
     rng, found = random.Random(seed), collections.Counter()
