@@ -1,6 +1,7 @@
-"""Imports between modules form no circle, those inside of functions and for annotations included."""
+"""Imports between modules form no circle and are few, those inside of functions and for annotations included."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import vecprop
@@ -8,6 +9,7 @@ import vecprop
 ROOT = Path(vecprop.__file__).parent
 FILES = {".".join(file.relative_to(ROOT.parent).with_suffix("").parts): file for file in ROOT.rglob("*.py")}
 MODULES = {name.removesuffix(".__init__"): file for name, file in FILES.items()}
+MOST = 16
 
 
 def imported(node, package):
@@ -21,10 +23,13 @@ def imported(node, package):
         yield from imported(child, package)
 
 
+@cache
 def arrows():
+    found = {}
     for name, file in MODULES.items():
         package = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
-        yield name, set(imported(ast.parse(file.read_text(encoding="utf-8")), package)) - {name}
+        found[name] = set(imported(ast.parse(file.read_text(encoding="utf-8")), package)) - {name}
+    return found
 
 
 def test_no_module_imports_itself_on_a_detour():
@@ -35,3 +40,8 @@ def test_no_module_imports_itself_on_a_detour():
             del left[name]
     circle = {name: sorted(targets & left.keys()) for name, targets in left.items()}
     assert not circle
+
+
+def test_no_module_imports_more_than_a_reader_can_follow():
+    wide = {name: sorted(targets) for name, targets in arrows().items() if len(targets) > MOST}
+    assert not wide, " ".join(f"{name} imports more than {MOST} modules: {', '.join(of)}." for name, of in wide.items())

@@ -1,6 +1,7 @@
 """Models that are finished: measured without a test, trained anew, with thresholds, and after Ctrl-C."""
 
 import json
+import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -142,7 +143,7 @@ def test_classes_that_a_fold_lacks_have_no_probability_there(tmp_path):
 def test_a_cross_validation_is_said(vecprop, result_of, table):
     done = vecprop("train", table, "--target", "buys", "--cv", 3, *FAST)
     assert "in cross-validation (95 % interval)" in done.stdout
-    assert "mean and spread of 3 folds" in done.stdout
+    assert re.search(r"\n\nmean and spread of 3 folds  vecprop .*\nlog loss +\S+ ± \S+ ", done.stdout)
     result = result_of("train", "--config", "people.toml", "--force")
     assert result["measured"] == {"how": "cross-validation", "rows": 200}
     losses = result["folds"]["vecprop"]["log_loss"]

@@ -22,7 +22,7 @@ from sklearn.metrics import accuracy_score, log_loss, mean_pinball_loss, r2_scor
 import vecprop as vp
 from shared_commands import FAST
 from vecprop.app.commands import train as command
-from vecprop.tables.ensemble.ensemble import INTERRUPTED
+from vecprop.tables.table_model import CUT_SHORT
 
 
 def test_classes_are_learned_and_measured_on_the_test(result_of, table, people):
@@ -304,7 +304,7 @@ def test_an_interrupted_run_replaces_an_old_model_only_if_asked(vecprop, table, 
 
     def interrupted(self, growing):
         learn(self, growing)
-        self.notes_.append(INTERRUPTED)
+        self.notes_.append(CUT_SHORT)
 
     monkeypatch.setattr(vp.TabularClassifier, "learn", interrupted)
     done = vecprop(*options, "--force", "--seed", 1, *(["--replace-interrupted"] if asked else []), code=130)

@@ -15,8 +15,9 @@ from sampled import sampled
 from vecprop import Checkpoint, Dense, Dropout, TabularClassifier, TabularRegressor, Tanh, TrainingResult, load, save
 from vecprop.files.checkpoint import store as pace
 from vecprop.tables.ensemble import stages as module
-from vecprop.tables.ensemble.ensemble import INTERRUPTED, results_of
+from vecprop.tables.ensemble.ensemble import results_of
 from vecprop.tables.ensemble.stages import SEQUENCE, Growing, Schedule, Stage
+from vecprop.tables.table_model import CUT_SHORT
 from vecprop.train.compiled.cohort import CompiledCohort
 
 FEW: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 8, "max_iter": 12, "random_state": 0}
@@ -183,13 +184,13 @@ def test_an_interruption_undoes_the_stage_in_which_it_comes(telling):
     two = TabularRegressor(**FEWER, stages=2).fit(X, NUMBERS)
     for stop in (lambda now: now.stage == 3, raising):
         cut = TabularRegressor(**FEWER, stages=5, progress=stop).fit(X, NUMBERS)
-        assert (cut.stages_, cut.notes_[-1]) == (2, INTERRUPTED)
+        assert (cut.stages_, cut.notes_[-1]) == (2, CUT_SHORT)
         np.testing.assert_array_equal(predicted(cut), predicted(two))
 
 
 def test_a_model_that_is_interrupted_in_the_first_stage_is_saved(telling, tmp_path):
     cut = TabularRegressor(**FEW, progress=lambda now: now.share > 0.4).fit(X, NUMBERS)
-    assert (cut.stages_, cut.notes_[-1]) == (1, INTERRUPTED)
+    assert (cut.stages_, cut.notes_[-1]) == (1, CUT_SHORT)
     save(cut.set_params(progress=None), tmp_path / "model.npz")
     np.testing.assert_array_equal(predicted(load(tmp_path / "model.npz")), predicted(cut))
 

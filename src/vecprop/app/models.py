@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import check_gradients
-from ..check import Report
+from ..check import Report, check_gradients
 from ..files.networks import TrainedNetwork
 from ..tables.error import TableError, pandas, printable
 from ..tables.evaluation.metrics import columns_of_text
@@ -31,11 +30,8 @@ from ..tables.reading.frames import Frame, as_frame
 from ..tables.reading.reading import may_be_in_parts
 from ..tables.reading.table_parts import TableParts
 from ..tables.rows import Roles, UsedRows
-from ..tables.table_model import TRAINED_ANEW, TableModel
+from ..tables.table_model import TRAINED_ANEW, WITHOUT_TEST, TableModel
 from ..terminal.messages import UsageError
-
-WITHOUT_TEST = "There was no test"
-"""The beginning of the note on a model whose metrics are of rows of training."""
 
 
 def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ..estimators.sklearn_compat import check_feature_names, check_n_features, f
 from ..system.threads import at_most_jobs
 from ..train.progress import progress_bar
 from .encoding.encoder import VIEWS, Encoder
-from .ensemble.ensemble import INTERRUPTED, Ensemble, Fit, Outcome, Report, TrainingRows, Unseen, ViewFit, results_of
+from .ensemble.ensemble import Ensemble, Fit, Outcome, Report, TrainingRows, Unseen, ViewFit, results_of
 from .ensemble.stages import Calibrated, Growing, Plan, Schedule, fit_in_stages
 from .error import TableError
 from .explaining.column_notes import Profile, TrainedRows, Watch, leaks
@@ -29,6 +29,10 @@ from .streaming.streamed import Streamed, StreamedRows
 
 TRAINED_ANEW = "The model was trained anew"
 """The beginning of the note on a model that is `refitted`."""
+WITHOUT_TEST = "There was no test"
+"""The beginning of the note on a model whose metrics are of rows of training."""
+CUT_SHORT = "Training was interrupted: the model is what was learned so far."
+"""The note on a model whose training has ended early."""
 
 FROM_UNSEEN = {"inverse_temperature_", "residuals_", "validation_loss_", "threshold_", "_positive", "stages_"}
 """The attributes that come from the members' predictions of rows that they have not seen."""
@@ -286,7 +290,7 @@ class TableModel(SharedSettings):
         self.notes_ += growing.notes
         self.keep(growing.outcome, growing.results)
         if growing.is_interrupted and not growing.outcome.is_interrupted:
-            self.notes_.append(INTERRUPTED)
+            self.notes_.append(CUT_SHORT)
         learned, unseen, loss = growing.calibrated
         vars(self).update(learned, validation_loss_=loss, stages_=growing.stages)
         is_used = growing.plan.is_used
@@ -318,7 +322,7 @@ class TableModel(SharedSettings):
             reason = "diverged" if "diverged" in ended else "were not trained"
             self.notes_.append(f"{len(ended)} of {len(first)} networks {reason} and do not count.")
         if outcome.is_interrupted:
-            self.notes_.append(INTERRUPTED)
+            self.notes_.append(CUT_SHORT)
 
     @property
     def ensembles(self) -> list[Ensemble]:

@@ -107,6 +107,12 @@ class RunFiles(NamedTuple):
         return RunFiles(beside(self.model, ".interrupted.npz"), beside(self.model, ".interrupted.toml"), page)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a file of text, which appears when all is written."""
+    with written_at_once(path) as file:
+        file.write(text.encode())
+
+
 @contextmanager
 def table_writer(path: Path | None, as_json: bool = False) -> Iterator[Callable[[Any], None]]:
     """Give a function that writes the next part of a table, a DataFrame; the file appears when all is written."""

@@ -1,16 +1,22 @@
-"""The options of ``vecprop train``: checked, and as the request for a model and the files to write."""
+"""The options of ``vecprop train``: checked, as the request for a model and the files to write, and its estimator."""
 
 import csv
 import json
+import re
 import tomllib
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from ...estimators.sklearn_compat import require_valid_settings, setting_names
+from ...tables.classifier import MOST_ONCE, TabularClassifier
+from ...tables.evaluation.targets import Task
 from ...tables.kinds.ambiguities import Asked
 from ...tables.reading.file_lists import existing
+from ...tables.regressor import TabularRegressor
 from ...tables.streaming.memory_plan import as_bytes
 from ...terminal.messages import UsageError
 from ...terminal.output_files import FOREIGN, RunFiles, beside, named_after, require_ending, writable
@@ -117,6 +123,38 @@ def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
         levels = _several("quantile", options, float, "levels between 0 and 1, such as 0.05,0.5,0.95")
         settings["quantile"] = levels[0] if len(levels) == 1 else levels
     return settings
+
+
+def estimator_of(request: Request, task: Task, **more: Any) -> Any:
+    """Return the estimator for a task, with more settings than the request has, or refuse what the options give."""
+    kind = TabularClassifier if task == "classification" else TabularRegressor
+    if unknown := request.settings.keys() - set(setting_names(kind)):
+        raise UsageError(
+            f"A {kind.__name__}, which is for {task}, has no {min(unknown)}: leave it out, or give another --task."
+        )
+    estimator = kind(target=request.target, random_state=request.seed, **request.settings, **more)
+    try:
+        require_valid_settings(estimator)
+    except ValueError as error:
+        raise UsageError(_about_options(str(error))) from error
+    warnings.filterwarnings("ignore", f".*{MOST_ONCE}")  # which is a note too
+    return estimator
+
+
+def _about_options(message: str) -> str:
+    """Return a message on an option for scikit-learn's message on its setting; other messages stay unchanged."""
+    found = re.fullmatch(r"The '(\w+)' parameter of \w+ must be (.*)\. Got (.*) instead\.", message)
+    option = found and next((name for name, setting in SETTINGS.items() if setting == found[1]), None)
+    if not (found and option):
+        return message
+    allowed, ends = found[2], re.search(r"in the range ([\[(])(.*?), (.*?)([\])])", found[2])
+    if names := sorted(re.findall(r"'(\w+)'(?=[,}])", allowed)):
+        allowed = f"{', '.join(names[:-1])} or {names[-1]}"
+    if ends is not None:
+        allowed = f"a number {'of at least' if ends[1] == '[' else 'above'} {float(ends[2]):g}"
+        if ends[3] != "inf":
+            allowed += f" and {'at most' if ends[4] == ']' else 'less than'} {float(ends[3]):g}"
+    return f"{named(option)} is {found[3]}, but must be {allowed}."
 
 
 def named(option: str) -> str:

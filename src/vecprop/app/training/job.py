@@ -1,9 +1,7 @@
 """A run of ``vecprop train``: train, measure, train anew, save and report, whatever ends it early."""
 
-import re
 import shlex
 import time
-import warnings
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property, partial
@@ -13,26 +11,18 @@ from typing import Any
 import typer
 
 from ... import Checkpoint, save
-from ...estimators.sklearn_compat import require_valid_settings, setting_names
-from ...files.atomic import written_at_once
-from ...files.checkpoint.store import held
-from ...tables.classifier import MOST_ONCE, TabularClassifier
-from ...tables.ensemble.ensemble import INTERRUPTED as CUT
 from ...tables.evaluation.measured import Measured
 from ...tables.evaluation.measuring import Parts, cross_validated, measured_unseen
-from ...tables.evaluation.metrics import columns_of_text, title
 from ...tables.evaluation.report import Run, page_of
-from ...tables.evaluation.report.sections import spread
 from ...tables.evaluation.targets import levels_of, positive_class
 from ...tables.explaining.column_notes import drift_notes, tallies
 from ...tables.reading.file_lists import file_and_line
-from ...tables.regressor import TabularRegressor
+from ...tables.table_model import CUT_SHORT, WITHOUT_TEST
 from ...terminal.messages import INTERRUPTED, UsageError, held_back_interrupts, say, say_notes, show, to_json
-from ...terminal.output_files import RunFiles, writable
+from ...terminal.output_files import RunFiles, writable, write_text
 from ...train.progress import progress_bar
-from ..models import WITHOUT_TEST
 from .cluster import workers_of
-from .config import OPTIONS, SETTINGS, named, toml
+from .config import OPTIONS, SETTINGS, estimator_of, toml
 from .dividing import Request, divided, how_chosen
 from .run_folder import RunFolder
 
@@ -65,7 +55,7 @@ class TrainingJob:
             if where is not None:
                 workers = stack.enter_context(workers_of(where, self.options["threads"]))
             self.train(workers)
-            self.was_cut = CUT in self.model.notes_
+            self.was_cut = CUT_SHORT in self.model.notes_
             if self.was_cut:
                 self.leave()
             try:
@@ -94,7 +84,7 @@ class TrainingJob:
         folder, force = self.options["checkpoint"], self.options["force"]
         if folder is not None:
             try:  # before the table is read, of which a run is known
-                stack.enter_context(held(folder, is_folder=True))
+                stack.enter_context(Checkpoint(folder).held())
             except ValueError as error:  # of another program that uses it
                 raise UsageError(str(error)) from error
             self.kept = RunFolder(self.options)
@@ -113,21 +103,9 @@ class TrainingJob:
         """Divide the table, and train a model on its rows of training."""
         started = time.perf_counter()
         self.parts = divided(self.request)
-        kind = TabularClassifier if self.parts.task == "classification" else TabularRegressor
-        if unknown := self.request.settings.keys() - set(setting_names(kind)):
-            raise UsageError(
-                f"A {kind.__name__}, which is for {self.parts.task}, has no {min(unknown)}: leave it out, or give "
-                "another --task."
-            )
         checkpoint = None if self.kept is None else Checkpoint(self.kept.networks)
-        settings = self.request.settings | {"workers": workers, "checkpoint": checkpoint}
-        estimator = kind(target=self.request.target, random_state=self.request.seed, **settings)
-        try:
-            require_valid_settings(estimator)
-        except ValueError as error:
-            raise UsageError(_about_options(str(error))) from error
+        estimator = estimator_of(self.request, self.parts.task, workers=workers, checkpoint=checkpoint)
         read = time.perf_counter()
-        warnings.filterwarnings("ignore", f".*{MOST_ONCE}")  # which is a note too
         with self.bar("training") as show_progress:
             model = estimator.set_params(progress=show_progress).fit(**self.parts.training)
         self.final = self.model = model.set_params(progress=None)
@@ -192,16 +170,13 @@ class TrainingJob:
         changed |= dict.fromkeys(OPTIONS) | {"columns": self.request.asked.columns}
         if parts.stream is not None:
             changed["memory"] = str(parts.stream.memory)
-        with written_at_once(self.saved.options) as file:
-            file.write(toml(self.options | changed).encode())
+        write_text(self.saved.options, toml(self.options | changed))
 
     def report(self, measured: Measured, result: dict[str, Any], interrupts: list[int]) -> None:
         """Write the page if one is asked for, and name it in the result."""
         page = self.saved.page
         if page is not None:
-            text = page_of(replace(measured, notes=self.notes), self._run(measured, result), interrupts)
-            with written_at_once(page) as file:
-                file.write(text.encode())
+            write_text(page, page_of(replace(measured, notes=self.notes), self._run(measured, result), interrupts))
             result["report"] = str(page)
 
     def _run(self, measured: Measured, result: dict[str, Any]) -> Run:
@@ -316,12 +291,9 @@ def as_text(result: dict[str, Any], measured: Measured, table: Path) -> str:
             f"refit     trained again on all {again['rows']} rows, for {again['epochs']} epochs; the scores are of the "
             f"first model, of {rows['train']} rows"
         )
-    lines += ["", measured.text(where.get(measured.how, "in cross-validation"))]
-    if "folds" in result:
-        lines += ["", folds_as_text(result["folds"], result.get("positive"))]
     lines += [
         "",
-        *result["verdict"].sentences,
+        measured.text(where.get(measured.how, "in cross-validation")),
         "",
         f"time      {whole:.1f} s, {seconds['training'] / whole:.0%} of it training",
         f"model     {result['model']}, made again by: {result['command']}",
@@ -329,37 +301,3 @@ def as_text(result: dict[str, Any], measured: Measured, table: Path) -> str:
     if "report" in result:
         lines.append(f"report    {result['report']}")
     return "\n".join(lines)
-
-
-def folds_as_text(folds: dict[str, dict[str, list[float]]], positive: Any = None) -> str:
-    """Return the scores of folds as a table of text: their mean and standard deviation.
-
-    Examples
-    --------
-    >>> print(folds_as_text({"vecprop": {"rmse": [1.0, 2.0, 3.0]}}))
-    mean and spread of 3 folds  vecprop
-    RMSE                        2 ± 1
-    """
-    first = next(iter(folds.values()))
-    count = len(next(iter(first.values())))
-    rows = [[f"mean and spread of {count} folds", *folds]]
-    for metric in first:
-        spreads = (spread(of[metric]) for of in folds.values())
-        rows.append([title(metric, positive), *(f"{of[0]:.4g} ± {of[1]:.4g}" if of else "undefined" for of in spreads)])
-    return columns_of_text(rows)
-
-
-def _about_options(message: str) -> str:
-    """Return a message on an option for scikit-learn's message on its setting; other messages stay unchanged."""
-    found = re.fullmatch(r"The '(\w+)' parameter of \w+ must be (.*)\. Got (.*) instead\.", message)
-    option = found and next((name for name, setting in SETTINGS.items() if setting == found[1]), None)
-    if not (found and option):
-        return message
-    allowed, ends = found[2], re.search(r"in the range ([\[(])(.*?), (.*?)([\])])", found[2])
-    if names := sorted(re.findall(r"'(\w+)'(?=[,}])", allowed)):
-        allowed = f"{', '.join(names[:-1])} or {names[-1]}"
-    if ends is not None:
-        allowed = f"a number {'of at least' if ends[1] == '[' else 'above'} {float(ends[2]):g}"
-        if ends[3] != "inf":
-            allowed += f" and {'at most' if ends[4] == ']' else 'less than'} {float(ends[3]):g}"
-    return f"{named(option)} is {found[3]}, but must be {allowed}."

@@ -23,8 +23,6 @@ from ..reading.frames import by_blocks
 from ..streaming.streamed import StreamedRows
 from ..streaming.window_fit import Report, trained_in_windows
 
-INTERRUPTED = "Training was interrupted: the model is what was learned so far."
-"""The note on a model whose training has ended early."""
 SMALLEST_PROBABILITY = 1e-30
 """Probabilities are at least this, so that their logarithms and powers are finite."""
 PREDICTIONS = 10_000

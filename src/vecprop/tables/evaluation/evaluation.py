@@ -92,8 +92,7 @@ class Evaluation(Measured):
         return pandas().DataFrame(rows, columns=["model", "metric", "value", "low", "high"])
 
     def __repr__(self) -> str:
-        text = self.text(f"on {len(self.truth)} rows")
-        return text if self.verdict is None else "\n".join([text, "", *self.verdict.sentences])
+        return self.text(f"on {len(self.truth)} rows")
 
 
 def evaluate(

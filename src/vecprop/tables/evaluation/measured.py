@@ -13,7 +13,7 @@ from ..explaining.importance import Importance, WorstRow, importances, worst_row
 from ..table_model import TableModel
 from . import metrics as of_rows
 from .baselines import NAIVE
-from .metrics import Estimate, Metrics, Scores, columns_of_text, title
+from .metrics import Estimate, Metrics, Scores, columns_of_text, spread, title
 from .targets import levels_of, positive_class
 
 OURS = "vecprop"
@@ -59,11 +59,6 @@ class Verdict:
     overlaps: list[str]
     says: str
     worries: list[str]
-
-    @property
-    def sentences(self) -> list[str]:
-        """The verdict and the worries."""
-        return [self.says, *self.worries]
 
 
 class Learned(NamedTuple):
@@ -235,12 +230,23 @@ class Measured:
         return list(_worries(self))
 
     def text(self, where: str, name: str = OURS) -> str:
-        """Return the metrics of the model and the baselines as a table of text."""
+        """Return tables of the metrics of the model and the baselines, in all rows and in folds, and the verdict."""
         scores = {name if of == OURS else of: metrics for of, metrics in self.scores.items()}
         positive = positive_class(self.model)
         rows = [[f"{where} (95 % interval)", *scores]]
         rows += [[title(metric, positive), *(str(of[metric]) for of in scores.values())] for metric in self.metrics]
-        return columns_of_text(rows)
+        said = [columns_of_text(rows)]
+        if self.folds:
+            folds = self.metrics_of_folds
+            rows = [[f"mean and spread of {len(self.folds)} folds", *folds]]
+            for metric in self.metrics:
+                spreads = (spread(of[metric]) for of in folds.values())
+                cells = (f"{of[0]:.4g} ± {of[1]:.4g}" if of else "undefined" for of in spreads)
+                rows.append([title(metric, positive), *cells])
+            said.append(columns_of_text(rows))
+        if (verdict := self.verdict) is not None:
+            said.append("\n".join([verdict.says, *verdict.worries]))
+        return "\n\n".join(said)
 
 
 def decisive(losses: dict[str, float], margins: dict[str, Estimate]) -> str:

@@ -12,12 +12,12 @@ from ...train.progress import Progress
 from ..classifier import factors_of_classes
 from ..encoding.folds import Dependence, group_numbers, splits
 from ..ensemble.calibration import ThresholdRule, positive_of
-from ..ensemble.ensemble import INTERRUPTED, out_of_fold
+from ..ensemble.ensemble import out_of_fold
 from ..error import TableError, pandas
 from ..kinds.written import NumberReading
 from ..reading.frames import Frame
 from ..streaming.streamed import Streamed
-from ..table_model import fit_together
+from ..table_model import CUT_SHORT, fit_together
 from .baselines import Baselines
 from .measured import OURS, How, Learned, Measured
 from .targets import Task, as_learned, class_numbers, levels_of, positive_class, predictions_of
@@ -128,7 +128,7 @@ def cross_validated(
         fit_together(models, [parts.training_of(rows) for rows in learned], progress)
     except TableError as error:
         raise TableError(f"In a fold of the cross-validation: {error} Lower --cv, or leave it out.") from error
-    if any(INTERRUPTED in of_fold.notes_ for of_fold in models):
+    if any(CUT_SHORT in of_fold.notes_ for of_fold in models):
         raise KeyboardInterrupt
     ours = [predictions_of(of_fold, parts.X.iloc[rows]) for of_fold, rows in zip(models, folds, strict=True)]
     thresholds = thresholds_of(model, len(parts.y))

@@ -7,6 +7,8 @@ metrics is a metric too, whose interval is that of paired draws.
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from math import isfinite
+from statistics import mean, stdev
 from typing import Any, TypeVar
 
 import numpy as np
@@ -266,6 +268,24 @@ def title(metric: str, positive: Any = None) -> str:
     """
     told = TITLES.get(metric, metric.replace("_", " "))
     return told + (f" of {positive!r}" if positive is not None and metric in OF_POSITIVE else "")
+
+
+def spread(values: list[float]) -> tuple[float, float] | None:
+    """Return the mean and the standard deviation of finite values, None of fewer than two.
+
+    A deviation that is rounding alone is 0.
+
+    Examples
+    --------
+    >>> spread([1.0, 2.0, 3.0, float("nan")]), spread([1.0])
+    ((2.0, 1.0), None)
+    >>> spread([0.1, 0.1 + 2e-17, 0.3 - 0.2])
+    (0.1, 0.0)
+    """
+    if len(finite := list(filter(isfinite, values))) < 2:
+        return None
+    middle, deviation = mean(finite), stdev(finite)
+    return middle, deviation if deviation > 1e-12 * abs(middle) else 0.0
 
 
 def columns_of_text(rows: list[list[str]]) -> str:

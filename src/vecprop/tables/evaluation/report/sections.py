@@ -1,7 +1,6 @@
 """Sections of a page: the metrics, the rows predicted worst, and how training went."""
 
-from math import exp, isfinite
-from statistics import mean, stdev
+from math import exp
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from ....check import Report, check_gradients
 from ...encoding.column import shortened
 from ...error import printable
 from ..measured import Measured
-from ..metrics import title
+from ..metrics import spread, title
 from ..targets import positive_class
 from . import drawings as draw
 from .markup import Html, code_in, figures, parts, picture
@@ -48,24 +47,6 @@ def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -
 def _spread(values: list[float]) -> str:
     found = spread(values)
     return f"{figures(found[0])} ± {figures(found[1], 2)}" if found else ""
-
-
-def spread(values: list[float]) -> tuple[float, float] | None:
-    """Return the mean and the standard deviation of finite values, None of fewer than two.
-
-    A deviation that is rounding alone is 0.
-
-    Examples
-    --------
-    >>> spread([1.0, 2.0, 3.0, float("nan")]), spread([1.0])
-    ((2.0, 1.0), None)
-    >>> spread([0.1, 0.1 + 2e-17, 0.3 - 0.2])
-    (0.1, 0.0)
-    """
-    if len(finite := list(filter(isfinite, values))) < 2:
-        return None
-    middle, deviation = mean(finite), stdev(finite)
-    return middle, deviation if deviation > 1e-12 * abs(middle) else 0.0
 
 
 def worst_rows(measured: Measured, explain: str) -> Html:
