@@ -90,22 +90,16 @@ PATIENCE: Range = ("a {} of at least 1 epoch", 1, inf, "[]")
 SHARE: Range = ("a {} of at least 0 and less than 1", 0, 1, "[)")
 
 
-def require_range(part: Any, name: str, within: Range) -> None:
-    """Refuse a part whose setting of this name is out of range."""
-    words, low, high, ends = within
-    if not is_within(value := getattr(part, name), low, high, ends):
-        raise ValueError(f"{type(part).__name__} needs {words.format(name)}, not {value!r}.")
-
-
 class Ranged:
     """The base of frozen dataclasses some of whose fields have ranges."""
 
     _ranges: ClassVar[dict[str, Range]] = {}
 
-    def __post_init__(self) -> None:
-        """Refuse settings out of range."""
-        for name, within in self._ranges.items():
-            require_range(self, name, within)
+    def __post_init__(self, ranges: dict[str, Range] | None = None) -> None:
+        """Refuse settings out of these ranges, by default those of the class."""
+        for name, (words, low, high, ends) in (self._ranges if ranges is None else ranges).items():
+            if not is_within(value := getattr(self, name), low, high, ends):
+                raise ValueError(f"{type(self).__name__} needs {words.format(name)}, not {value!r}.")
 
 
 def where(condition: Array, a: Array, b: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..core.elementary import AT_LEAST_0, SHARE, Array, Range, Ranged, namespace, real, require_range, sqrt
+from ..core.elementary import AT_LEAST_0, SHARE, Array, Range, Ranged, namespace, real, sqrt
 
 State = dict[str, Any]
 
@@ -61,11 +61,8 @@ class Optimizer(Ranged, ABC):
             raise ValueError(
                 f"{type(self).__name__} needs a finite learning_rate of at least 0, not {self.learning_rate!r}."
             )
-        for name in self.shares:
-            require_range(self, name, SHARE)
-        for name in self.positive:
-            require_range(self, name, ("a finite positive {}", 0, inf, "()"))
-        super().__post_init__()
+        positive: Range = ("a finite positive {}", 0, inf, "()")
+        super().__post_init__(dict.fromkeys(self.shares, SHARE) | dict.fromkeys(self.positive, positive) | self._ranges)
         object.__setattr__(self, "learning_rate", _tuples(rates.tolist()))
 
     @abstractmethod
