@@ -13,7 +13,6 @@ from sklearn.preprocessing import StandardScaler
 
 import vecprop as vp
 from shared_commands import FAST
-from vecprop.app.models import notes_on
 from vecprop.tables.evaluation.targets import predictions
 from vecprop.tables.reading.reading import chunks
 
@@ -148,6 +147,7 @@ def test_what_is_noted_of_a_table_is_noted_once(vecprop, trained, people):
     for *command, notes in (
         ("train", "people.csv", "--target", "buys", *FAST, 3),  # and the missing target
         ("evaluate", "people.npz", "people.csv", 3),
+        ("explain", "people.npz", "people.csv", 3),
         ("predict", "people.npz", "people.csv", 2),
     ):
         done = vecprop(*command)
@@ -233,7 +233,7 @@ def test_whole_numbers_of_a_sheet_are_kept_as_such_beside_empty_cells(tmp_path):
 def test_durations_and_the_target_are_nothing_to_say_of_a_table():
     frame = pd.DataFrame({"spent": pd.to_timedelta(np.arange(40) % 7, unit="h"), "y": np.arange(40.0)})
     model = vp.TabularRegressor("y", n_members=2, max_iter=1, random_state=0).fit(frame)
-    assert notes_on(model, frame) == []
+    assert model.check(frame) == []
 
 
 def test_kept_columns_may_change_their_type_but_do_not_stand_for_predictions(vecprop, trained, people):

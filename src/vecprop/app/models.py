@@ -22,11 +22,10 @@ from ..tables.evaluation.targets import (
     positive_class,
     rows_for,
 )
-from ..tables.explaining.column_notes import Watch
 from ..tables.explaining.contributions import Explanations
 from ..tables.explaining.importance import Importance, importances, influences, loss_name
 from ..tables.reading.file_lists import STANDARD_INPUT
-from ..tables.reading.frames import Frame, as_frame
+from ..tables.reading.frames import as_frame
 from ..tables.reading.reading import may_be_in_parts
 from ..tables.reading.table_parts import TableParts
 from ..tables.rows import Roles, UsedRows
@@ -146,7 +145,7 @@ def explained_rows(
             frame = parts.parts[part].frame(is_checked=True)
             found.append(frame.iloc[[number - ends[part]]].set_axis([number]))  # counted from the end of the part
         rows = pandas().concat(found)
-    return model.explain(rows, background), notes_on(model, rows.drop(columns=model.target or [], errors="ignore"))
+    return model.explain(rows, background), model.check(rows)
 
 
 class ExplainedModel(NamedTuple):
@@ -183,8 +182,8 @@ def explained_model(model: Any, table: Path | None) -> tuple[ExplainedModel, lis
         frame, _, _, notes = UsedRows.of(frame, Roles(model.target))
         X, truth = frame.drop(columns=model.target), as_learned(model, plain_target(model, frame, model.target))
         rise = f"How much the {loss_name(model)} of {len(frame)} rows of {table} rises {shuffled}:"
-        return ExplainedModel(rise, importances(model, X, truth)), notes + notes_on(model, X)
-    notes = [] if frame is None else [*frame.attrs.get("notes", []), *notes_on(model, frame)]
+        return ExplainedModel(rise, importances(model, X, truth)), list(dict.fromkeys([*notes, *model.check(X)]))
+    notes = [] if frame is None else model.check(frame)
     rows = "rows drawn as in training" if frame is None else f"{len(frame)} rows of {table}"
     output, found = influences(model, frame)
     return ExplainedModel(
@@ -228,10 +227,3 @@ def place_of(index: Any, number: int, table: Path) -> int:
         f"{said} has no row that ends in line {number}, which is blank or goes on: the rows around it end in the lines "
         f"{index[place - 1]} and {index[place]}."
     )
-
-
-def notes_on(model: Any, frame: Frame) -> list[str]:
-    """Return sentences on what of a table is unlike the model's training."""
-    watch = Watch(model)
-    watch.see(frame)
-    return watch.notes()

@@ -18,7 +18,6 @@ from ..core.rows.sparse import SparseBatch
 from ..optimize.optimizers import Optimizer
 from ..optimize.settings import Plan
 from ..system import threads
-from ..system.threads import run_together, stoppable, usable_threads, with_single_threaded_blas
 from .jit.fit_record import LINE, OFFSETS, Context, KeptMemory, address_of_array, aligned, as_word, starts_of
 from .jit.machine_code import precompile
 from .jit.threads import ABANDONED, BARRIER_WORDS, ROUND, STOPPED
@@ -115,7 +114,7 @@ class Epochs:
         if validation_batch is not None:
             validation_data = batch_fields(validation_batch, F, data if validation_batch.X is batch.X else None)
         rows = data["rows"], validation_data["rows"]
-        self.workers = min(usable_threads(), program.workers(plan.batch_size))
+        self.workers = min(threads.usable_threads(), program.workers(plan.batch_size))
         self.F, self.uses_blas, self.operations = F, program.uses_blas, program.operations
         words = np.zeros(BARRIER_WORDS + 2 * LINE // 8, np.int64)
         first = -address_of_array(words) % LINE // 8  # lines of its own: threads would wait for writes beside it
@@ -180,12 +179,12 @@ class Epochs:
 
         # Without a line of Python, in which the handler of a signal could raise another exception.
         abandon = partial(self.barrier.__setitem__, ROUND, ABANDONED)
-        together = partial(run_together, partial(self.run_epochs, self.context.address), self.workers, abandon)
-        all_work = partial(with_single_threaded_blas, together, self.uses_blas)
+        together = partial(threads.run_together, partial(self.run_epochs, self.context.address), self.workers, abandon)
+        all_work = partial(threads.with_single_threaded_blas, together, self.uses_blas)
         if is_stopped is None:
             all_work()
         else:
-            stoppable(all_work, is_stopped, partial(self.stop.__setitem__, 0, 1))
+            threads.stoppable(all_work, is_stopped, partial(self.stop.__setitem__, 0, 1))
             self.stop[0] = self.barrier[STOPPED] = 0  # the next run goes on, if the handler of Ctrl-C lets it
         # As Python's integers: NumPy asks an enum for attributes, and ignores what a signal's handler raises meanwhile.
         epochs, steps, gradient_diverged, ended = done.tolist()
@@ -337,5 +336,6 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], bool]) -> None:
 
     # stop() has no line of Python, in which the handler of a signal could raise.
     stop = partial(queue.__setitem__, 1, 1)
-    watched = threads.stoppable
-    threads.holding_back_interrupts(lambda received: watched(all_work, lambda: bool(received) or monitor(), stop))
+    threads.holding_back_interrupts(
+        lambda received: threads.stoppable(all_work, lambda: bool(received) or monitor(), stop)
+    )
