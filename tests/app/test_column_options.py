@@ -9,6 +9,7 @@ import pytest
 
 import vecprop as vp
 from shared_commands import FAST
+from vecprop.app.training.dividing import Request, divided
 
 N = 60
 FRAME = pd.DataFrame(
@@ -69,15 +70,13 @@ def test_what_cannot_be_is_one_sentence(vecprop, path, said, code, message):
     assert not (path.parent / "t.npz").exists()
 
 
-def test_the_latest_days_are_the_test_in_any_order_of_day_and_month(vecprop, tmp_path):
+def test_the_latest_days_are_the_test_in_any_order_of_day_and_month(tmp_path):
     days = pd.date_range("2023-01-01", periods=100)
     frame = pd.DataFrame({"x": np.arange(100) % 7, "y": np.arange(100) / 7}).sample(frac=1, random_state=0)
-    scores = []
     for form in ("%Y-%m-%d", "%d.%m.%Y", "%b %d, %Y"):
-        frame.assign(day=days[frame.index].strftime(form)).to_csv("time.csv", index=False)
-        done = vecprop("train", "time.csv", "--target", "y", "--time", "day", "--json", "--force", *FAST)
-        scores.append(json.loads(done.stdout)["scores"]["vecprop"]["rmse"]["value"])
-    assert scores == scores[:1] * 3
+        frame.assign(day=days[frame.index].strftime(form)).to_csv(tmp_path / "time.csv", index=False)
+        parts = divided(Request(tmp_path / "time.csv", "y", 0.2, time="day"))
+        assert sorted(parts.y_test) == sorted(frame["y"])[-20:]
 
 
 def test_words_for_missing_values_are_classes_if_they_are_named(vecprop, result_of, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,13 @@ from shared_commands import FAST
 from vecprop.app.training.dividing import Request, divided, rows_of_parts
 
 
-def request(path, group=None, time=None, size=0.25):
-    return Request(path, "y", size, group, time)
+def request(path, group=None, time=None, size=0.25, **others):
+    return Request(path, "y", size, group, time, **others)
+
+
+def notes(path, **columns):
+    """Return what is noted as the rows of a table are divided."""
+    return "\n".join(divided(request(path, **columns)).notes)
 
 
 @pytest.fixture
@@ -58,23 +64,21 @@ def noise(rows, seed=0):
     return pd.DataFrame({"x": r.normal(size=rows), "c": r.choice(["a", "b"], rows), "y": r.choice(["p", "q"], rows)})
 
 
-def test_rows_in_both_parts_are_noted_with_the_numbers_that_explain_takes(vecprop, tmp_path):
+def test_rows_in_both_parts_are_noted_with_the_numbers_that_explain_takes(tmp_path):
     frame = noise(60)
     twice = pd.concat([frame, frame]).sample(frac=1, random_state=0).assign(row=range(120))
     text = twice.to_csv(index=False).replace("\n", "\n\n", 1)  # an empty line is no row
     (tmp_path / "twice.csv").write_text(text)
-    done = vecprop("train", "twice.csv", "--target", "y", *FAST)
-    found = re.search(r"(\d+) of the test's 24 rows are in training too.* line (\d+) of .* line (\d+) of", done.stderr)
+    note = notes(tmp_path / "twice.csv")
+    found = re.search(r"(\d+) of the test's 30 rows are in training too.* line (\d+) of .* line (\d+) of", note)
     assert found is not None
     assert int(found[1]) > 12
     one, other = (text.splitlines()[int(line) - 1].rsplit(",", 1)[0] for line in found.groups()[1:])
     assert one == other
-    done = vecprop("train", "twice.csv", "--target", "y", "--group", "x", "--force", *FAST)
-    assert "in training too" not in done.stderr
+    assert "in training too" not in notes(tmp_path / "twice.csv", group="x")
     frame = pd.concat([frame, frame], ignore_index=True)
-    frame.to_parquet("twice.parquet")
-    done = vecprop("train", "twice.parquet", "--target", "y", "--force", *FAST)
-    found = re.search(r"such as row (\d+) of twice.parquet, which is row (\d+) of twice.parquet there", done.stderr)
+    frame.to_parquet(tmp_path / "twice.parquet")
+    found = re.search(r"such as row (\d+) of .*twice.parquet, which is row (\d+) of", notes(tmp_path / "twice.parquet"))
     assert found is not None
     one, other = (frame.loc[int(row)].tolist() for row in found.groups())  # counted from 0
     assert one == other
@@ -91,17 +95,14 @@ def test_a_test_of_the_rows_of_training_is_refused(vecprop, tmp_path):
     done = vecprop("train", "t.csv", "--target", "y", "--test", "some.csv", *FAST)
     assert "9 of the test's 29 rows are in training too" in done.stderr
     assert "such as line 2 of some.csv, which is line 2 of t.csv there" in done.stderr
-
-
-def test_lines_of_rows_whose_target_is_known(vecprop):
-    frame = pd.concat([noise(30), noise(30)])
+    frame = pd.concat([noise(30), noise(30)])  # some of whose targets are not known
     frame.iloc[:5, 2] = None
     frame.iloc[30:35, 2] = None
     frame.to_csv("t.csv", index=False)
     frame.iloc[5:6].to_csv("other.csv", index=False)
-    done = vecprop("train", "t.csv", "--target", "y", "--test", "other.csv", *FAST)
-    assert "1 of the test's 1 rows are in training too" in done.stderr
-    assert "line 7 of t.csv there" in done.stderr
+    note = notes(Path("t.csv"), test=Path("other.csv"))
+    assert "1 of the test's 1 rows are in training too" in note
+    assert "line 7 of t.csv there" in note
 
 
 @pytest.mark.parametrize(
@@ -115,8 +116,8 @@ def test_lines_of_rows_whose_target_is_known(vecprop):
 )
 def test_classes_that_may_be_numbers_are_said(tmp_path, y, said):
     noise(60).assign(y=y * 30).to_csv(tmp_path / "t.csv", index=False)
-    notes = [note for note in divided(request(tmp_path / "t.csv")).notes if "the target, is read as classes" in note]
-    assert notes == ([f"Column 'y', the target, is read as classes, but {said}."] if said else [])
+    found = [note for note in divided(request(tmp_path / "t.csv")).notes if "the target, is read as classes" in note]
+    assert found == ([f"Column 'y', the target, is read as classes, but {said}."] if said else [])
 
 
 def test_row_numbers_of_the_whole_file_are_no_inputs(vecprop):
@@ -127,20 +128,20 @@ def test_row_numbers_of_the_whole_file_are_no_inputs(vecprop):
     assert sorted(json.loads(done.stdout)["columns"]["dropped"]) == ["column 1", "id"]
     assert "Column 'id' is not used: it counts the rows" in done.stderr
     assert "id" not in vecprop("predict", "t.npz", "t.csv", "-o", "p.csv").stderr
-    for option in ("--time", "--numbers"):
-        done = vecprop("train", "t.csv", "--target", "y", "--json", option, "id", "--force", *FAST)
-        assert list(json.loads(done.stdout)["columns"]["dropped"]) == ["column 1"]
+    done = vecprop("train", "t.csv", "--target", "y", "--json", "--numbers", "id", "--force", *FAST)
+    assert list(json.loads(done.stdout)["columns"]["dropped"]) == ["column 1"]
+    assert "Column 'id' is not used" not in notes(Path("t.csv"), time="id")
 
 
-def test_rows_are_alike_whatever_their_signs_and_types(vecprop):
+def test_rows_are_alike_whatever_their_signs_and_types(tmp_path):
+    path, csv, parquet = (tmp_path / name for name in ("t.csv", "some.csv", "some.parquet"))
     frame = noise(60).assign(n=lambda frame: frame["x"].round(2).astype(object))
     frame.loc[7, "n"] = "many"
-    frame.to_csv("t.csv", index=False, sep=";", decimal=",")
-    frame.assign(n=frame["x"].round(2))[20:30].to_parquet("some.parquet")
-    frame[20:30].to_csv("some.csv", index=False, sep=";", decimal=",")
-    done = vecprop("train", "t.csv", "--target", "y", "--test", "some.csv", *FAST)
-    assert "10 of the test's 10 rows are in training too" in done.stderr
-    frame.drop(columns="n").to_csv("t.csv", index=False, sep=";", decimal=",")
-    done = vecprop("train", "t.csv", "--target", "y", "--test", "some.parquet", "--force", *FAST)
-    assert "10 of the test's 10 rows are in training too" in done.stderr
-    assert "such as row 0 of some.parquet, which is line 22 of t.csv there" in done.stderr
+    frame.to_csv(path, index=False, sep=";", decimal=",")
+    frame.assign(n=frame["x"].round(2))[20:30].to_parquet(parquet)
+    frame[20:30].to_csv(csv, index=False, sep=";", decimal=",")
+    assert "10 of the test's 10 rows are in training too" in notes(path, test=csv)
+    frame.drop(columns="n").to_csv(path, index=False, sep=";", decimal=",")
+    note = notes(path, test=parquet)
+    assert "10 of the test's 10 rows are in training too" in note
+    assert "such as row 0 of some.parquet, which is line 22 of t.csv there" in note

@@ -140,13 +140,12 @@ def test_what_needs_all_rows_in_memory_is_refused(vecprop, large):
 @pytest.fixture
 def measured(people, trained, tmp_path):
     """Rows to measure on: as a folder of Parquet in parts, which lacks values, and as a text file."""
-    several = pd.concat([people.assign(w=number) for number in range(1, 12)], ignore_index=True)
+    several = pd.concat([people.assign(w=number) for number in range(1, 4)], ignore_index=True)
     several.loc[::7, ["buys", "spends"]] = None
-    several.loc[5:900, "w"] = 0  # so that whole parts do not count
+    several.loc[5:250, "w"] = 0  # so that whole parts do not count
     (tmp_path / "parts").mkdir()
     for part in range(2):
-        several[1100 * part : 1100 * (part + 1)].to_parquet(tmp_path / f"parts/{part}.parquet", row_group_size=157)
-    several.to_feather(tmp_path / "whole.feather")
+        several[300 * part : 300 * (part + 1)].to_parquet(tmp_path / f"parts/{part}.parquet", row_group_size=57)
     several.to_csv(tmp_path / "whole.csv", index=False)
     return several
 
@@ -161,15 +160,15 @@ def test_a_folder_is_measured_on_part_by_part(vecprop, trained, measured, monkey
 
 
 def test_what_parts_lack_is_said_of_all_rows(vecprop, trained, measured):
-    bad = measured.assign(w=measured["w"].mask(measured.index > 2000, -1.0))
+    bad = measured.assign(w=measured["w"].mask(measured.index > 500, -1.0))
     bad.to_parquet("parts/1.parquet", row_group_size=100)
     (Path("parts") / "0.parquet").unlink()
     model, known = "buys.npz", measured["buys"].notna()
     done = vecprop("evaluate", model, "parts", "--weight", "w", code=3)
-    assert f"has {int(known[2001:].sum())} value(s) that are no weights, such as -1 in row 2001" in done.stderr
+    assert f"has {int(known[501:].sum())} value(s) that are no weights, such as -1 in row 501" in done.stderr
     assert "The table has no column 'age2'" in vecprop("evaluate", model, "parts", "--target", "age2", code=3).stderr
     measured.assign(buys=None).to_parquet("parts/1.parquet", row_group_size=100)
-    assert "has no values: all 2200 are missing" in vecprop("evaluate", model, "parts", code=3).stderr
+    assert "has no values: all 600 are missing" in vecprop("evaluate", model, "parts", code=3).stderr
 
 
 def test_text_that_is_larger_than_memory_is_not_measured_on(vecprop, trained, monkeypatch):

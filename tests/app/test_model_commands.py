@@ -312,8 +312,8 @@ def test_rows_that_steps_cannot_take_are_bad_data(vecprop, people):
 
 
 def test_a_row_alone_is_predicted_as_among_others():
-    X = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 600)).astype(np.float32)).add_prefix("x")
-    network = vp.MLPClassifier((64, 64), solver="sgd", max_iter=1, random_state=0)
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 600))).add_prefix("x")
+    network = vp.MLPClassifier((64, 64), max_iter=1, random_state=0)
     with pytest.warns(match="converged"):
         network.fit(X, np.arange(40) % 13)
     whole = predictions(network, X)

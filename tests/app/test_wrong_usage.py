@@ -100,12 +100,9 @@ def test_values_that_make_no_sense_are_refused(vecprop, table, arguments, said):
     assert refused(vecprop, "train", table.name, "--target", "buys", *arguments.split()).startswith(said)
 
 
-@pytest.mark.parametrize("option", ["--show-completion", "--install-completion", "--help"])
-def test_options_of_the_program_take_no_value(vecprop, option):
-    assert refused(vecprop, f"{option}=bash") == f"{option} takes no value."
-
-
-def test_what_is_missing_is_described_and_help_shows_brackets(vecprop, table):
+def test_what_takes_no_value_or_is_missing_is_described_and_help_shows_brackets(vecprop, table):
+    for option in ("--show-completion", "--install-completion", "--help"):
+        assert refused(vecprop, f"{option}=bash") == f"{option} takes no value."
     assert refused(vecprop, "train", table) == "vecprop train needs --target: the column to predict."
     assert refused(vecprop, "train").startswith("vecprop train needs TABLE: a CSV, Parquet")
     assert "[columns]" in vecprop("train", "--help").stdout
@@ -159,7 +156,7 @@ def test_a_model_is_explained_with_and_without_a_table(vecprop, result_of, train
     refused(vecprop, "explain", model, table, "--background", table)
 
 
-@pytest.mark.parametrize("command", ["predict --chunk 20", "predict --json", "evaluate"])
+@pytest.mark.parametrize("command", ["predict --chunk 20", "predict --json", "evaluate", "train --help"])
 def test_a_pipe_that_closes_under_a_command_is_no_error(trained, monkeypatch, command):
     monkeypatch.chdir(trained)
     read, write = os.pipe()
@@ -169,9 +166,8 @@ def test_a_pipe_that_closes_under_a_command_is_no_error(trained, monkeypatch, co
     assert ended.value.code == 0
 
 
-@pytest.mark.parametrize(
-    "arguments", ["train --help", pytest.param("predict buys.npz people.csv", marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("arguments", ["train --help", "predict buys.npz people.csv"])
 def test_a_closed_pipe_is_no_error(trained, arguments):
     command = "import sys; sys.argv[0] = 'vecprop'; from vecprop.app import main; main()"
     line = f"{shlex.join([sys.executable, '-c', command])} {arguments} | true; echo ${{PIPESTATUS[0]}}"
