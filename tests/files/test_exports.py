@@ -35,7 +35,10 @@ from vecprop.export import TrainedNetwork, to_numpy, to_onnx
 onnx = pytest.importorskip("onnx")
 skl2onnx = pytest.importorskip("skl2onnx")
 pytest.importorskip("onnxruntime")
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+    pytest.mark.usefixtures("reference_engine"),
+]
 
 DTYPES = {np.float64: 1e-6, np.float32: 1e-5}
 FORMS = {("graph", dtype): tolerance for dtype, tolerance in DTYPES.items()}
@@ -94,7 +97,7 @@ def assert_same(model, rows, form, dtype, tolerance=None):
 
 
 @OF_MODELS
-@pytest.mark.parametrize("kind", sampled([*ESTIMATORS, *(f"ensemble: {kind}" for kind in ENSEMBLES)]))
+@pytest.mark.parametrize("kind", sampled([*ESTIMATORS, *(f"ensemble: {kind}" for kind in ENSEMBLES)], 3))
 def test_estimators(kind, form, dtype):
     model, y = ESTIMATORS[kind] if kind in ESTIMATORS else ENSEMBLES[kind.removeprefix("ensemble: ")]
     rows = X.astype(dtype)

@@ -25,7 +25,7 @@ FEW = {"n_members": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state"
 
 
 @pytest.fixture(scope="module")
-def models():
+def models(reference_engine):
     classifier = vp.TabularClassifier("class", **FEW).fit(FRAME)
     quantiles = vp.TabularRegressor(**FEW, loss="quantile", quantile=(0.1, 0.5, 0.9))
     return {

@@ -24,6 +24,7 @@ from vecprop.tables.kinds.values import MISSING, as_names
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("skl2onnx")
+pytestmark = pytest.mark.usefixtures("reference_engine")
 
 TOLERANCES = {np.float64: 1e-6, np.float32: 1e-5}
 FEW = {"n_members": 2, "max_iter": 3, "hidden_layer_sizes": (6,), "random_state": 0}
@@ -151,7 +152,7 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("name", sampled(MODELS))
+@pytest.mark.parametrize("name", sampled(MODELS, 4))
 def test_both_forms_predict_what_the_model_does(name):
     model = MODELS[name]()
     tables = (TABLE, NEW) if "day" not in model.encoder_.names else (days("57D"),)
