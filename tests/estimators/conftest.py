@@ -4,9 +4,24 @@ from collections.abc import Iterator
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
+from vecprop.estimators.many import together
+
 
 @pytest.fixture(autouse=True)
 def _short_trainings_are_meant() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield
+
+
+@pytest.fixture
+def populations(monkeypatch):
+    """Return the list of the members of each population that searches train."""
+    trained, train_population = [], together.train_population
+
+    def watched(members, X, T, **settings):
+        trained.append(members)
+        return train_population(members, X, T, **settings)
+
+    monkeypatch.setattr(together, "train_population", watched)
+    return trained

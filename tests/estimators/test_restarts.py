@@ -9,7 +9,6 @@ from sklearn.utils import check_random_state
 
 from models import fresh
 from vecprop import MLPClassifier, MLPRegressor
-from vecprop.estimators.fit import FitOutcome
 from vecprop.estimators.many.together import fit_together, random_states
 
 X, y = map(np.asarray, make_moons(80, noise=0.2, random_state=0))
@@ -127,8 +126,9 @@ def test_starts_that_end_before_an_epoch():
     assert model.fit(X, y, X_val=X[:30], y_val=y[:30]).best_restart_ == 0
 
 
-def test_an_interruption_is_said(monkeypatch):
-    interrupted = property(lambda outcome: True, lambda outcome, value: None)
-    monkeypatch.setattr(FitOutcome, "interrupted", interrupted)
+def test_an_interruption_is_said():
+    def interrupt(state):
+        raise KeyboardInterrupt
+
     with pytest.warns(UserWarning, match="Training interrupted by user"):
-        MLPClassifier(n_restarts=2, **FEW).fit(X, y)
+        MLPClassifier(n_restarts=2, callbacks=[interrupt], **FEW).fit(X, y)

@@ -24,7 +24,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from models import fresh
 from sampled import sampled
 from vecprop import MLPClassifier, MLPEnsembleClassifier, MLPRegressor, MLPSearchCV, SoftmaxCrossEntropy
-from vecprop.estimators.fit import FitOutcome
 from vecprop.estimators.many import together
 
 X, y = map(np.asarray, load_iris(return_X_y=True))
@@ -311,23 +310,14 @@ def test_random_states_that_are_no_numbers(random_state):
         both(model, RATES, cv=2)
 
 
-def test_all_fits_are_one_population_that_shares_its_rows(monkeypatch):
-    calls = []
-
-    def watched(members, X, T, **settings):
-        calls.append(members)
-        return together_train(members, X, T, **settings)
-
-    together_train = together.train_population
-    monkeypatch.setattr(together, "train_population", watched)
+def test_all_fits_are_one_population_that_shares_its_rows(populations):
     MLPSearchCV(CLASSIFIER, RATES, cv=5, n_seeds=3, refit=False).fit(X, y)
-    assert [len(members) for members in calls] == [2 * 5 * 3]
-    assert all(member.X is X for member in calls[0])
-    assert len({id(member.T) for member in calls[0]}) == 5
-    calls.clear()
     MLPSearchCV(make_pipeline(StandardScaler(), CLASSIFIER), {"mlpclassifier__alpha": [0, 1]}, cv=5).fit(X, y)
-    assert [len(members) for members in calls] == [2 * 5]
-    assert len({id(member.X) for member in calls[0]}) == 5
+    networks, pipelines = populations
+    assert (len(networks), len(pipelines)) == (2 * 5 * 3, 2 * 5)
+    assert all(member.X is X for member in networks)
+    assert len({id(member.T) for member in networks}) == 5
+    assert len({id(member.X) for member in pipelines}) == 5
 
 
 @pytest.mark.parametrize("n_jobs", sampled([2, 1, -1], 3))
@@ -361,7 +351,7 @@ def test_verbose_says_how_many_fits_there_are(capsys):
     assert capsys.readouterr().out == says
 
 
-def test_interrupts_end_the_search(monkeypatch):
+def test_interrupts_end_the_search():
     calls = []
 
     def interrupt(state):
@@ -375,10 +365,6 @@ def test_interrupts_end_the_search(monkeypatch):
     assert calls == [1]
     with pytest.raises(KeyboardInterrupt):
         MLPSearchCV(CLASSIFIER, {"callbacks": [[interrupt], None]}, n_jobs=1, cv=2).fit(X, y)
-    interrupted = property(lambda fitting: True, lambda fitting, value: None)
-    monkeypatch.setattr(FitOutcome, "interrupted", interrupted, raising=False)
-    with pytest.raises(KeyboardInterrupt):
-        MLPSearchCV(CLASSIFIER, RATES).fit(X, y)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from models import fresh
 from sampled import sampled
 from vecprop import MLPClassifier, MLPRegressor, MLPSearchCV
 from vecprop.core.rows import selection
-from vecprop.estimators.many import evaluation, folds, scaling, together
+from vecprop.estimators.many import evaluation, folds, scaling
 from vecprop.estimators.many.folds import Split
 
 RNG = np.random.default_rng(0)
@@ -35,25 +35,9 @@ SCALERS = {
 @pytest.fixture
 def all_is_large(monkeypatch):
     """Let small data be read as large data are: in many small parts."""
-    for module in (folds, evaluation):
-        monkeypatch.setattr(module, "LARGE", 0)
-    monkeypatch.setattr(scaling, "PART", 100)
-    monkeypatch.setattr(scaling, "SOME", 10)
-    monkeypatch.setattr(selection, "PART", 1)
-    monkeypatch.setattr(selection, "ROWS", 8)
-
-
-@pytest.fixture
-def populations(monkeypatch):
-    """Return the list of the members of each population that is trained."""
-    trained, train_population = [], together.train_population
-
-    def watched(members, X, T, **settings):
-        trained.append(members)
-        return train_population(members, X, T, **settings)
-
-    monkeypatch.setattr(together, "train_population", watched)
-    return trained
+    limits = [(folds, "LARGE", 0), (evaluation, "LARGE", 0), (scaling, "PART", 100), (scaling, "SOME", 10)]
+    for module, name, limit in (*limits, (selection, "PART", 1), (selection, "ROWS", 8)):
+        monkeypatch.setattr(module, name, limit)
 
 
 def assert_same(search, reference, X):

@@ -26,14 +26,12 @@ def test_the_weight_of_a_row_without_a_target_does_not_matter(table):
     assert notes[:1] == [f"1 of {ROWS} rows have no target and are left out."]
 
 
-def test_a_column_that_counts_rows_is_an_input_of_a_streamed_table_if_it_is_called_a_number(
-    table, tmp_path, monkeypatch
-):
+def test_a_column_that_counts_rows_is_an_input_of_a_streamed_table_if_it_is_called_a_number(table, tmp_path, little):
     table.assign(id=range(ROWS)).to_parquet(tmp_path / "t.parquet", row_group_size=50)
-    monkeypatch.setattr("vecprop.tables.streaming.memory_plan.RowSizes.of_fit", lambda *_: 1e18)
-    plain = TabularClassifier("y", **QUICK).fit(tmp_path, memory="1GB")
+    plain = TabularClassifier("y", **QUICK).fit(tmp_path, memory=little + 300_000)
     assert "id" in plain.encoder_.dropped
-    called = TabularClassifier("y", columns={"id": "number"}, **QUICK).fit(tmp_path, memory="1GB")
+    assert any("block by block" in note for note in plain.notes_)
+    called = TabularClassifier("y", columns={"id": "number"}, **QUICK).fit(tmp_path, memory=little + 300_000)
     assert "id" in called.encoder_.names
 
 

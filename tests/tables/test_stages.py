@@ -3,6 +3,7 @@
 import pickle
 from dataclasses import replace
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from vecprop.tables.ensemble import stages as module
 from vecprop.tables.ensemble.ensemble import results_of
 from vecprop.tables.ensemble.stages import SEQUENCE, Growing, Schedule, Stage
 from vecprop.tables.table_model import CUT_SHORT
-from vecprop.train.compiled.cohort import CompiledCohort
 
 FEW: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 8, "max_iter": 12, "random_state": 0}
 FEWER = FEW | {"max_iter": 3}
@@ -55,11 +55,17 @@ def clock(monkeypatch, seconds):
 
 
 def frozen(monkeypatch):
-    """Let time be what a list holds, and the work of fits be a number."""
+    """Let time be what a list holds."""
     now = [0.0]
     monkeypatch.setattr(module, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(module, "_work", lambda fits: fits)
     return now
+
+
+def fits(work) -> Any:
+    """Return fits, as far as a schedule sees them: of a network with so many parameters, for one epoch."""
+    network = SimpleNamespace(layout=SimpleNamespace(size=work))
+    view = SimpleNamespace(training=SimpleNamespace(epochs=1), networks=[network])
+    return [SimpleNamespace(stream=None, views=[view])]
 
 
 def test_more_stages_predict_unseen_rows_no_worse(both):
@@ -136,12 +142,12 @@ def test_a_stage_begins_only_if_it_is_likely_to_end_in_time(monkeypatch, budget,
     now = frozen(monkeypatch)
     schedule: Any = Schedule(None, budget, None)
     now[0] += 10
-    schedule.end_stage(2, 0.5)  # five seconds for a work of one
+    schedule.end_stage(fits(2), 0.5)  # five seconds for a work of one
     for work in (2, *[1] * 20):
-        if not schedule.goes_on(work):
+        if not schedule.goes_on(fits(work)):
             break
         now[0] += 5 * work
-        schedule.end_stage(work, 0.4)
+        schedule.end_stage(fits(work), 0.4)
     assert schedule.stages_done == stages
     assert budget < 10 or now[0] <= budget
 
@@ -151,8 +157,8 @@ def test_what_follows_the_stages_is_to_end_in_time_too(monkeypatch):
     schedules: list[Any] = [Schedule(None, budget, None) for budget in (29.9, 30.1)]
     now[0] += 10
     for schedule in schedules:
-        schedule.end_stage(2, 0.5)  # five seconds for a work of one
-    assert [schedule.goes_on(1, 3) for schedule in schedules] == [False, True]
+        schedule.end_stage(fits(2), 0.5)
+    assert [schedule.goes_on(fits(1), fits(3)) for schedule in schedules] == [False, True]
 
 
 def test_progress_tells_the_stage_and_the_best_loss(telling):
@@ -279,8 +285,9 @@ def test_a_fit_that_is_killed_anywhere_goes_on_to_the_bit(model, y, tmp_path, ke
                 continue
             assert model.stages < 3
     assert_same(kept.fit(X, y), whole)
-    monkeypatch.setattr(CompiledCohort, "run", lambda cohorts, monitor: pytest.fail("it is trained"))
+    kill_at(monkeypatch, 0)  # nothing is trained, and so nothing is written
     assert_same(unfitted(kept).fit(X, y), whole)
+    monkeypatch.undo()
     save(kept, tmp_path / "model.npz")
     assert load(tmp_path / "model.npz").checkpoint is None
 

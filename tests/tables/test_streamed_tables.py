@@ -12,14 +12,10 @@ from vecprop.system.threads import at_most_threads
 from vecprop.tables import settings
 from vecprop.tables.ensemble import stages as trial
 from vecprop.tables.rows import Roles
-from vecprop.tables.streaming import memory_plan
-from vecprop.tables.streaming.memory_plan import as_bytes
 from vecprop.tables.streaming.streamed import Streamed, StreamedFolds
 from vecprop.tables.streaming.window_fit import trained_in_windows
 
 ROWS = 6_000
-SMALL = memory_plan.PROGRAM + 11_000_000
-"""Memory in which a sample of some thousand rows fits, and not all."""
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +45,9 @@ def folder(frame, tmp_path_factory):
 
 
 @pytest.fixture
-def little(monkeypatch):
-    """Nothing but the sample and windows counts, of memory that is little."""
-    monkeypatch.setattr(memory_plan, "memory_of", lambda memory: SMALL if memory else None)
+def little(little):
+    """Memory in which a sample of some thousand rows fits, and not all."""
+    return little + 11_000_000
 
 
 class NotUsed:
@@ -80,14 +76,14 @@ OF_NUMBERS: dict[str, Any] = OF_CLASSES | {"columns": {**IGNORED, "y": "ignore"}
 @pytest.mark.long
 def test_a_model_of_blocks_is_as_good_as_one_of_the_rows(frame, folder, little):
     known = frame[frame["y"].notna()]
-    model = TabularClassifier("y", workers=NotUsed(), **OF_CLASSES).fit(folder, memory="1GB")
+    model = TabularClassifier("y", workers=NotUsed(), **OF_CLASSES).fit(folder, memory=little)
     assert "workers are not used" in model.notes_[-1]
     assert model.score(known) > TabularClassifier("y", **OF_CLASSES).fit(frame).score(known) - 0.02
     assert model.classes_.tolist() == ["no", "rare", "yes"]
     assert model.encoder_.dropped["number"] == "it counts the rows; call it a number if it is one"
     assert f"120 of {ROWS} rows have no target and are left out." in model.notes_
     assert any(f"trained on its {ROWS - 120} rows block by block" in note for note in model.notes_)
-    regressor = TabularRegressor("v", **OF_NUMBERS).fit(folder, memory="1GB")
+    regressor = TabularRegressor("v", **OF_NUMBERS).fit(folder, memory=little)
     assert regressor.score(known) > 0.97
     low, high = regressor.predict_interval(known, 0.9).T
     assert 0.87 < ((low <= known["v"]) & (known["v"] <= high)).mean() < 0.95
@@ -98,7 +94,7 @@ def test_classes_are_those_of_a_frame_where_missing_targets_have_made_them_float
     counted = frame.assign(y=np.where(frame["y"].isna(), np.nan, frame["y"] == "yes"))
     counted.to_parquet(tmp_path / "t.parquet", row_group_size=700)
     quick: dict[str, Any] = OF_CLASSES | {"max_iter": 1, "hidden_layer_sizes": 4}
-    streamed = TabularClassifier("y", **quick).fit(tmp_path, memory="1GB")
+    streamed = TabularClassifier("y", **quick).fit(tmp_path, memory=little)
     whole = TabularClassifier("y", **quick).fit(counted[:500])
     np.testing.assert_array_equal(streamed.classes_, whole.classes_, strict=True)
     assert streamed.predict(tmp_path).dtype == whole.predict(tmp_path).dtype == int
@@ -110,7 +106,7 @@ def test_a_wrong_weight_is_named_by_its_part_and_the_row_in_it(frame, tmp_path, 
         TableError,
         match=r"In .*t.parquet, row group 2: Column 'w', the weights, has .* -1 in row 101: weights are numbers from 0",
     ):
-        TabularClassifier("y", **OF_CLASSES).fit(tmp_path, memory="1GB", sample_weight="w")
+        TabularClassifier("y", **OF_CLASSES).fit(tmp_path, memory=little, sample_weight="w")
 
 
 @pytest.mark.long
@@ -118,11 +114,11 @@ def test_bits_do_not_depend_on_threads_nor_on_files(folder, little, tmp_path):
     thetas = []
     for threads in (1, 2):
         with at_most_threads(threads):
-            thetas.append(TabularClassifier("y", **OF_CLASSES).fit(folder, memory="1GB").ensemble_.theta)
+            thetas.append(TabularClassifier("y", **OF_CLASSES).fit(folder, memory=little).ensemble_.theta)
     assert np.array_equal(*thetas)
     for path in folder.iterdir():
         pd.read_parquet(path).to_parquet(tmp_path / path.name, row_group_size=700, compression="zstd")
-    again = TabularClassifier("y", **OF_CLASSES).fit(sorted(tmp_path.iterdir()), memory="1GB")
+    again = TabularClassifier("y", **OF_CLASSES).fit(sorted(tmp_path.iterdir()), memory=little)
     assert np.array_equal(thetas[0], again.ensemble_.theta)
 
 
@@ -144,7 +140,7 @@ def test_a_folder_that_fits_is_read_as_a_frame(frame, folder):
 )
 def test_what_a_fit_of_rows_takes_blocks_take_too(frame, folder, little, setting, settings):
     of_classes = OF_CLASSES | settings | {"columns": ignored(setting)}
-    model = TabularClassifier("y", **of_classes).fit(folder, memory="1GB", **setting)
+    model = TabularClassifier("y", **of_classes).fit(folder, memory=little, **setting)
     assert model.score(frame[frame["y"].notna()]) > 0.9
     assert model.encoder_.dropped.keys() >= {"number", *(setting.values() if "time" not in setting else ())}
 
@@ -162,7 +158,7 @@ def test_the_sample_chooses_stages_with_workers_and_all_rows_train_those_that_ar
     settings: dict[str, Any] = OF_NUMBERS | {"stages": 3, "hidden_layer_sizes": 8}
     monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # so that all stages are kept
     workers = Here()
-    one, other = (TabularRegressor("v", workers=w, **settings).fit(folder, memory="1GB") for w in (None, workers))
+    one, other = (TabularRegressor("v", workers=w, **settings).fit(folder, memory=little) for w in (None, workers))
     assert workers.bundles > 0
     np.testing.assert_array_equal(one.ensemble_.theta, other.ensemble_.theta)
     assert stages_of(one) == stages_of(other) == [("pieces", 1), *[("standardised", number) for number in (1, 2, 3)]]
@@ -171,8 +167,8 @@ def test_the_sample_chooses_stages_with_workers_and_all_rows_train_those_that_ar
     assert "Of 3 stage(s), the sample tells which are kept." in one.notes_
     monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", 1.0)  # so that none is
     settings.pop("stages")
-    alone = TabularRegressor("v", stages=2, **settings).fit(folder, memory="1GB")
-    first = TabularRegressor("v", stages=1, **settings).fit(folder, memory="1GB")
+    alone = TabularRegressor("v", stages=2, **settings).fit(folder, memory=little)
+    first = TabularRegressor("v", stages=1, **settings).fit(folder, memory=little)
     np.testing.assert_array_equal(alone.ensemble_.theta, first.ensemble_.theta)
 
 
@@ -182,34 +178,34 @@ def test_a_budget_ends_stages_in_time_for_the_last_fit(folder, little, monkeypat
     now = iter(range(10_000))
     monkeypatch.setattr("vecprop.tables.ensemble.stages.perf_counter", lambda: next(now))
     settings: dict[str, Any] = OF_NUMBERS | {"hidden_layer_sizes": 8}
-    spent = [TabularRegressor("v", budget=budget, **settings).fit(folder, memory="1GB") for budget in (1e-9, 1e4)]
+    spent = [TabularRegressor("v", budget=budget, **settings).fit(folder, memory=little) for budget in (1e-9, 1e4)]
     assert [model.stages_ for model in spent] == [1, 16]
 
 
 @pytest.mark.long
 def test_three_quantiles_and_training_anew(frame, folder, little):
     settings: dict[str, Any] = OF_NUMBERS | {"loss": "quantile", "quantile": (0.05, 0.5, 0.95)}
-    model = TabularRegressor("v", **settings).fit(folder, memory="1GB")
+    model = TabularRegressor("v", **settings).fit(folder, memory=little)
     assert len(model.outer_) == 2
-    table = streamed(folder, Roles("v", test=0.1))
+    table = streamed(folder, Roles("v", test=0.1), little)
     assert 0 < len(table.test) < 0.2 * ROWS
     assert table.rows + len(table.test) == ROWS - 120
     anew = TabularRegressor("v", **settings).fit(table).refitted(table.whole())
     assert f"trained anew on {ROWS - 120} rows, for" in anew.notes_[-1]
     assert table.whole().rows == ROWS - 120
-    anew = model.refitted(folder, memory="1GB")
+    anew = model.refitted(folder, memory=little)
     names: dict[str, Any] = dict.fromkeys(("sample_weight", "groups", "time"))
-    larger: Any = model._streamed(folder, None, names, "1GB")
+    larger: Any = model._streamed(folder, None, names, little)
     of_all = model.refitted(larger.whole())
     np.testing.assert_array_equal(anew.ensemble_.theta, of_all.ensemble_.theta)
     assert f"trained anew on {ROWS - 120} rows, for" in anew.notes_[-1]
     assert any("trained on its" in note for note in anew.notes_)
     with pytest.raises(TableError, match="so that sample_weight must be the name of a column of it"):
-        model.refitted(folder, sample_weight=np.ones(ROWS), memory="1GB")
+        model.refitted(folder, sample_weight=np.ones(ROWS), memory=little)
 
 
-def streamed(folder, roles) -> Any:
-    return Streamed.of(folder, roles, lambda: 0, "1GB", TabularRegressor().asked)
+def streamed(folder, roles, memory) -> Any:
+    return Streamed.of(folder, roles, lambda: 0, memory, TabularRegressor().asked)
 
 
 def thetas_of(fit):
@@ -228,7 +224,7 @@ def thetas_of(fit):
 def test_no_member_is_trained_on_rows_of_its_fold(folder, roles, little):
     columns = {name: kind for name, kind in OF_NUMBERS["columns"].items() if name != roles.time}
     of_numbers: dict[str, Any] = OF_NUMBERS | {"columns": columns, "max_iter": 1, "hidden_layer_sizes": 8}
-    fit: Any = TabularRegressor("v", **of_numbers).plan(streamed(folder, roles)).fit
+    fit: Any = TabularRegressor("v", **of_numbers).plan(streamed(folder, roles, little)).fit
     before = thetas_of(fit)
     stream, encoded = fit.stream, fit.stream.encoded
     numbers = iter(())
@@ -257,7 +253,7 @@ def test_no_member_is_trained_on_rows_of_its_fold(folder, roles, little):
 
 
 def test_the_sample_knows_its_folds(frame, folder, little):
-    table = streamed(folder, Roles("v", group="person"))
+    table = streamed(folder, Roles("v", group="person"), little)
     fold = table.folds(4).of(table.numbers)
     folds: Any = pd.DataFrame({"fold": fold, "person": table.frame["person"].to_numpy()}).groupby("person").nunique()
     assert (folds["fold"] == 1).all()
@@ -277,7 +273,7 @@ def test_a_fit_that_is_cut_off_after_any_window_goes_on_to_the_bit(
     monkeypatch.setattr("vecprop.files.checkpoint.store.SHARE", np.inf)
     monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # so that all stages are kept
     settings = OF_CLASSES | {"columns": ignored(setting), "stages": stages}
-    whole = TabularClassifier("y", **settings).fit(folder, memory="1GB", **setting)
+    whole = TabularClassifier("y", **settings).fit(folder, memory=little, **setting)
     crashes = iter([2, 1, 3, 5, 4, *range(2, 99)])
 
     def watch(now):
@@ -291,7 +287,7 @@ def test_a_fit_that_is_cut_off_after_any_window_goes_on_to_the_bit(
         left = next(crashes, 0)
         model = TabularClassifier("y", **settings, checkpoint=checkpoint, progress=watch)
         try:
-            model.fit(folder, memory="1GB", **setting)
+            model.fit(folder, memory=little, **setting)
             break
         except Crash:
             cut += 1
@@ -309,23 +305,21 @@ def test_settings_are_names_of_columns(frame, folder, little):
         ({"time": "z"}, "has no column 'z'"),
     ):
         with pytest.raises(TableError, match=said):
-            TabularClassifier("y").fit(folder, memory="1GB", **given)
+            TabularClassifier("y").fit(folder, memory=little, **given)
 
 
 def test_text_that_is_larger_than_memory_names_the_command(tmp_path, little):
     (tmp_path / "t.csv").write_text("a,y\n" + "1,2\n" * 700_000)
     with pytest.raises(TableError, match=r"make a folder of Parquet, `vecprop convert .*t.csv t-parquet`"):
-        TabularRegressor("y").fit(tmp_path / "t.csv", memory="1GB")
+        TabularRegressor("y").fit(tmp_path / "t.csv", memory=little)
 
 
-def test_memory_is_an_amount():
-    assert as_bytes("2 GB") == 2 * 10**9
-    wrong: Any
-    for wrong in ("much", 0, True, "-1GB", None):
+def test_memory_is_an_amount(folder):
+    for wrong in ("much", 0, True, "-1GB"):
         with pytest.raises(ValueError, match=r'such as "4GB"'):
-            as_bytes(wrong)
+            TabularRegressor("v").fit(folder, memory=wrong)
     with pytest.raises(TableError, match=r"0.001 GB of memory are too little: the program itself takes"):
-        memory_plan.memory_of("1MB")
+        TabularRegressor("v").fit(folder, memory="1MB")
 
 
 def test_folds_in_time_follow_each_other():
@@ -336,11 +330,11 @@ def test_folds_in_time_follow_each_other():
 @pytest.mark.long
 def test_large_tables_are_tried_by_their_sample(folder, little, monkeypatch):
     monkeypatch.setattr(settings, "ROWS_IN_ALL", 10 * ROWS)
-    monkeypatch.setattr(TabularRegressor, "fewest_steps", 1)
+    monkeypatch.setattr(settings, "MOST_EPOCHS", 1)
     losses = iter([[1.0, 0.5], [1.0, 1.0]])
     monkeypatch.setattr(trial, "_losses", lambda plan, choices, progress: next(losses))
     of_numbers: dict[str, Any] = OF_NUMBERS | {"max_iter": "auto", "hidden_layer_sizes": 4}
     for views in (["standardised"], ["pieces", "standardised"]):
-        model = TabularRegressor("v", **of_numbers).fit(folder, memory="1GB")
+        model = TabularRegressor("v", **of_numbers).fit(folder, memory=little)
         assert [view.view for view in model.ensemble_.views] == views
     assert next(losses, None) is None
