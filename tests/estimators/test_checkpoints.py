@@ -20,19 +20,9 @@ X = R.normal(size=(80, 4))
 y = X @ R.normal(size=4) + 0.3 * R.normal(size=80)
 c = np.where(y > 0, "a", "b")
 SMALL: dict[str, Any] = {"hidden_layer_sizes": (5,), "max_iter": 12, "batch_size": 16, "random_state": 0}
-LEARNED = [
-    *(
-        "theta_",
-        "n_iter_",
-        "t_",
-        "loss_",
-        "loss_curve_",
-        "validation_loss_curve_",
-        "validation_scores_",
-        "score_curve_",
-    ),
-    *("best_loss_", "best_validation_score_", "_no_improvement_count", "_ending", "restart_losses_", "best_restart_"),
-]
+CURVES = ["loss_curve_", "validation_loss_curve_", "validation_scores_", "score_curve_", "restart_losses_"]
+COUNTS = ["n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_", "_no_improvement_count", "best_restart_"]
+LEARNED = ["theta_", "_ending", *CURVES, *COUNTS]
 
 
 @pytest.fixture(autouse=True)

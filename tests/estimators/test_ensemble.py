@@ -1,7 +1,6 @@
 """Ensembles: means over members, each of which is what it would be alone."""
 
 import copy
-import warnings
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import GridSearchCV
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from models import fresh
 from vecprop import MLPClassifier, MLPEnsembleClassifier, MLPEnsembleRegressor, MLPRegressor, SquaredError
@@ -200,29 +198,6 @@ def test_members_that_have_not_converged_give_one_warning():
 def test_says_what_is_wrong(settings, error, says):
     with pytest.raises(error, match=says):
         MLPEnsembleClassifier(**settings).fit(X, y)
-
-
-LEARNS = {"hidden_layer_sizes": (10,), "max_iter": 60, "learning_rate_init": 0.02}
-
-
-@pytest.mark.long
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks(
-    [
-        MLPEnsembleClassifier(MLPClassifier(**LEARNS), 3),
-        MLPEnsembleClassifier(MLPClassifier(**LEARNS | {"solver": "lbfgs", "max_iter": 15}), 4, max_samples=0.9),
-        MLPEnsembleRegressor(MLPRegressor(**LEARNS), 4),
-        MLPEnsembleRegressor(MLPRegressor(**LEARNS | {"max_iter": 30}), 3, bootstrap=True, max_features=0.9),
-        MLPEnsembleRegressor(MLPRegressor(**LEARNS), 5, bootstrap=True, max_features=0.9, oob_score=True),
-    ]
-)
-def test_every_check_passes(estimator, check):
-    if (estimator.bootstrap or estimator.max_samples < 1) and "sample_weight_equivalence" in str(check):
-        pytest.skip("rows are drawn by number, so repeated rows change the draw, as in scikit-learn's Bagging")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", ".* rows are among those of every member")
-        check(estimator)
 
 
 def test_a_fit_that_fails_leaves_what_was_fitted():

@@ -61,24 +61,17 @@ def colors(monkeypatch):
     KINDS.remove("color")
 
 
-@pytest.fixture
-def model(colors):
-    return vp.TabularClassifier("y", **colors).fit(TABLE)
-
-
-def test_it_trains_predicts_and_is_explained(model):
+def test_all_that_is_done_with_columns_is_done_with_it(colors, tmp_path):
+    model = vp.TabularClassifier("y", **colors).fit(TABLE)
     assert model.encoder_.kinds == {"hue": "colors", "x": "numbers"}
     assert model.score(TABLE) > 0.8
     assert model.check(X) == []
     assert {each.column for each in model.explain(X[:1], X)[0].contributions} == {"hue", "x"}
-
-
-def test_it_is_saved_and_loaded(model, tmp_path):
     vp.save(model, tmp_path / "model.npz")
     np.testing.assert_array_equal(vp.load(tmp_path / "model.npz").predict_proba(X), model.predict_proba(X))
-
-
-def test_it_is_exported(model, tmp_path):
+    encoder = model.encoder_
+    rows = RowFormat.of(encoder.names, encoder.parts, X)
+    np.testing.assert_array_equal(rows.expansion(np.arange(encoder.width))(rows(X)), encoder(X))
     vp.export.to_numpy(model, tmp_path / "model.py")
     written: dict = {}
     exec((tmp_path / "model.py").read_text(), written)
@@ -90,13 +83,6 @@ def test_it_is_exported(model, tmp_path):
     session = runtime.InferenceSession(tmp_path / "model.onnx")
     inputs = {"hue": model.encoder_.parts[0](X["hue"]).astype(np.float32), "x": X[["x"]].to_numpy(np.float32)}
     np.testing.assert_array_equal(session.run(None, inputs)[0], model.predict(X))
-
-
-def test_rows_of_a_large_table_keep_its_inputs(model):
-    encoder = model.encoder_
-    rows = RowFormat.of(encoder.names, encoder.parts, X)
-    every = np.arange(encoder.width)
-    np.testing.assert_array_equal(rows.expansion(every)(rows(X)), encoder(X))
 
 
 def test_a_column_of_one_color_is_not_used(colors):

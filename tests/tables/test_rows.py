@@ -59,18 +59,14 @@ def test_a_named_index_is_a_column_and_it_is_said(months, tmp_path):
         model.predict(X.reset_index(drop=True))
 
 
-@pytest.mark.parametrize(
-    "index",
-    [
-        pd.RangeIndex(ROWS),
-        pd.RangeIndex(0, 2 * ROWS, 2),
-        pd.Index(np.random.default_rng(0).permutation(5 * ROWS)[:ROWS]),
-        pd.Index([*range(ROWS // 2)] * 2),
-    ],
-    ids=["default", "filtered", "drawn", "joined"],
-)
-def test_row_numbers_in_an_index_without_a_name_are_no_column(table, index):
-    model = TabularClassifier("y", **QUICK).fit(table.set_axis(index))
+DRAWN = pd.Index(np.random.default_rng(0).permutation(5 * ROWS)[:ROWS])
+JOINED = pd.Index([*range(ROWS // 2)] * 2)
+
+
+@pytest.mark.parametrize("index", [pd.RangeIndex(ROWS), pd.RangeIndex(0, 2 * ROWS, 2), DRAWN, JOINED, "a"])
+def test_row_numbers_and_columns_again_are_no_columns(table, index):
+    table = table.set_index("a", drop=False) if isinstance(index, str) else table.set_axis(index)
+    model = TabularClassifier("y", **QUICK).fit(table)
     assert (model.feature_names_in_.tolist(), model.notes_) == (["a", "b", "w"], [])
 
 
@@ -93,7 +89,7 @@ def test_an_index_of_dates_or_several_levels_becomes_columns(table):
     [
         pd.Index([*"uvwx"] * (ROWS // 4)),
         pd.date_range("2020-01-01", periods=ROWS),
-        pd.Index(np.random.default_rng(0).permutation(5 * ROWS)[:ROWS]),
+        DRAWN,
         pd.MultiIndex.from_arrays([["Oslo", "Rome"] * (ROWS // 2), range(ROWS)], names=["town", None]),
     ],
     ids=["text", "dates", "drawn", "levels"],
@@ -104,15 +100,9 @@ def test_an_index_in_a_file_of_parquet_is_that_of_the_data_frame(table, index, t
     of_frame, of_file = (TabularClassifier("y", **QUICK).fit(X) for X in (table, path))
     assert of_frame.feature_names_in_.tolist() == of_file.feature_names_in_.tolist()
     expected = of_frame.predict_proba(table)
-    for model in (of_frame, of_file):
-        for X in (table, path, read_table(path)):
-            np.testing.assert_array_equal(model.predict_proba(X), expected)
-        assert model.score(path) == of_frame.score(table)
-
-
-def test_a_column_goes_before_an_index_of_its_name(table):
-    model = TabularClassifier("y", **QUICK).fit(table.set_index("a", drop=False))
-    assert (model.feature_names_in_.tolist(), model.notes_) == (["a", "b", "w"], [])
+    for model, X in ((of_frame, path), (of_frame, read_table(path)), (of_file, table)):
+        np.testing.assert_array_equal(model.predict_proba(X), expected)
+    assert of_file.score(path) == of_frame.score(table)
 
 
 def test_an_index_may_be_the_target_the_groups_or_the_weights(months):
