@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 import vecprop as vp
 from anonymous_memory import MEGABYTE, peak_of, reads_proc
+from sampled import sampled
 from vecprop.compiled.jit import fit_record
 from vecprop.core.rows import selection
 from vecprop.core.rows.selection import Scaling, Selection
@@ -23,7 +25,7 @@ from vecprop.optimize.settings import EngineName
 RNG = np.random.default_rng(0)
 NETWORKS = {"few features": (5, 8, 40), "many features": (30, 8, 40), "split by inputs": (300, 300, 40)}
 TYPES = [np.bool_, *(np.dtype(f"{kind}{size}").type for kind in "iu" for size in (1, 2, 4, 8)), np.float32, np.float64]
-FEW = [np.bool_, np.int64, np.float64]
+FEW = [np.int64, np.float64]
 
 
 @pytest.fixture(autouse=True)
@@ -164,8 +166,7 @@ ESTIMATORS = {
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:18 of 90 rows are among")
-@pytest.mark.parametrize("kind", [np.bool_, np.int64, np.float64])
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize(("name", "kind"), sampled(product(ESTIMATORS, [np.bool_, np.int64, np.float64])))
 def test_estimators_convert_them_as_they_read_to_the_bit(name, kind, monkeypatch):
     monkeypatch.setattr("vecprop.estimators.many.folds.LARGE", 0)
     monkeypatch.setattr("vecprop.estimators.many.evaluation.LARGE", 0)

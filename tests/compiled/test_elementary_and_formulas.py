@@ -18,6 +18,7 @@ from scipy.special import expit
 
 import registry
 import vecprop as vp
+from sampled import sampled
 from vecprop.compiled.lower import formulas
 from vecprop.compiled.lower.formulas import compiled_method, hyperparameters
 from vecprop.compiled.lower.loops import update_address
@@ -337,7 +338,7 @@ class Divides(vp.extend.Optimizer):
         return (theta - rate * (theta / J),)
 
 
-@pytest.mark.parametrize("F", TYPES)
+@pytest.mark.parametrize("F", sampled(TYPES))
 def test_only_divisions_by_numbers_that_are_never_zero_are_estimated(F):
     theta, J = np.linspace(1, 3, 40).astype(F), np.zeros(40, F)
     moved, zero, h = np.zeros(40, F), np.zeros(40, F), hyperparameters(Divides())

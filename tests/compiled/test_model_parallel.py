@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vecprop as vp
+from sampled import sampled
 from vecprop.compiled.gemm.products import uses_blocks
 from vecprop.compiled.program import program_of
 from vecprop.compiled.run import dense, parallelism
@@ -91,12 +92,12 @@ def test_every_number_of_moments(optimizer, clip):
 
 
 @NETWORKS
-@pytest.mark.parametrize("batch_size", [*(pytest.param(size, marks=pytest.mark.long) for size in (64, 128)), 150])
-def test_bits_do_not_depend_on_threads(network, batch_size):
+@pytest.mark.parametrize(("batch_size", "F"), sampled([(150, np.float64), (64, np.float32), (128, np.float32)], 3))
+def test_bits_do_not_depend_on_threads(network, batch_size, F):
     results = []
     for threads in (1, 2, 3, 4):
         with at_most_threads(threads):
-            results.append(trained(network, np.float32, batch_size=batch_size, training_loss="running", epochs=2))
+            results.append(trained(network, F, batch_size=batch_size, training_loss="running", epochs=2))
     assert all(np.array_equal(result.theta, results[0].theta) for result in results)
     assert all(np.array_equal(result.history.loss, results[0].history.loss) for result in results)
 
@@ -119,13 +120,13 @@ def test_full_batches(network, batch_size):
 @pytest.mark.parametrize(
     "network", [WITHOUT_NOISE, pytest.param(LARGE, marks=pytest.mark.long)], ids=["by inputs", "by results"]
 )
-@pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.long), 2])
-def test_carried_losses_have_the_bits_of_measured_ones(network, threads):
+@pytest.mark.parametrize(("threads", "F"), sampled([(2, np.float64), (1, np.float32)]))
+def test_carried_losses_have_the_bits_of_measured_ones(network, threads, F):
     """The next step of a full batch computes the loss; epochs that run one by one have to measure it."""
     options = {"optimizer": vp.Adam(), "rows": 128, "batch_size": None, "epochs": 24 if network is WITHOUT_NOISE else 6}
     with at_most_threads(threads):
-        whole = trained(network, np.float32, **options)
-        one_by_one = trained(network, np.float32, callbacks=[lambda state: None], **options)
+        whole = trained(network, F, **options)
+        one_by_one = trained(network, F, callbacks=[lambda state: None], **options)
     np.testing.assert_array_equal(one_by_one.history.loss, whole.history.loss)
     np.testing.assert_array_equal(one_by_one.theta, whole.theta)
 
@@ -153,13 +154,15 @@ def test_weights_chosen_rows_and_validation():
     np.testing.assert_array_equal(of_population.theta, found.theta)
 
 
-@pytest.mark.parametrize("wide", [WIDE, pytest.param(LARGE, marks=pytest.mark.long)], ids=["by inputs", "by results"])
-def test_members_train_as_single_fits(wide):
-    X, t = data(wide, 260, np.float32)
+@pytest.mark.parametrize(
+    ("wide", "F"), sampled([(WIDE, np.float64), (LARGE, np.float32)]), ids=["by inputs", "by results"]
+)
+def test_members_train_as_single_fits(wide, F):
+    X, t = data(wide, 260, F)
     narrow = vp.Network(wide.inputs, [vp.Dense(3)], vp.SoftmaxCrossEntropy())
     optimizer, options = vp.Adam(), {"epochs": 3, "batch_size": 128, "early_stopping": vp.EarlyStopping(patience=2)}
     members = [
-        vp.Member(network, network.init(seed, dtype=np.float32), optimizer, seed=seed, **options)
+        vp.Member(network, network.init(seed, dtype=F), optimizer, seed=seed, **options)
         for seed in range(3)
         for network in (wide, narrow)
     ]

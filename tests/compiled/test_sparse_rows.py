@@ -7,6 +7,7 @@ import pytest
 from scipy import sparse
 
 import vecprop as vp
+from sampled import sampled
 from vecprop.compiled.compiled_network import BatchLoss, gradient_of_a_step
 from vecprop.compiled.program import program_of
 from vecprop.core.rows.sparse import SparseNetwork
@@ -19,7 +20,7 @@ DEEP = vp.Network(
 )
 SMALL = vp.Network(5, [vp.Dense(2), vp.Tanh(), vp.Dense(1)], vp.SquaredError(), vp.L1(1e-3))
 NETWORKS = pytest.mark.parametrize("network", [DEEP, SMALL], ids=["split", "not split"])
-TYPES = pytest.mark.parametrize("F", [np.float64, np.float32])
+TYPES = pytest.mark.parametrize("F", sampled([np.float64, np.float32]))
 
 
 def data(network, rows, F: type = np.float64) -> tuple[Any, np.ndarray]:

@@ -97,6 +97,7 @@ def assert_same(model, rows, form, dtype, tolerance=None):
 
 
 @OF_MODELS
+@pytest.mark.usefixtures("telling")
 @pytest.mark.parametrize("kind", sampled([*ESTIMATORS, *(f"ensemble: {kind}" for kind in ENSEMBLES)], 3))
 def test_estimators(kind, form, dtype):
     model, y = ESTIMATORS[kind] if kind in ESTIMATORS else ENSEMBLES[kind.removeprefix("ensemble: ")]

@@ -38,7 +38,7 @@ FRAME = pd.DataFrame(
         "said": [" ".join(RNG.choice(WORDS, 6)) for _ in range(N)],
     }
 )
-SETTINGS: dict[str, Any] = {"n_members": 2, "max_iter": 1, "random_state": 0, "hidden_layer_sizes": 40}
+SETTINGS: dict[str, Any] = {"n_members": 2, "max_iter": 1, "random_state": 0, "hidden_layer_sizes": 30}
 
 
 @pytest.fixture
@@ -105,14 +105,13 @@ FITS = {
     "numbers": lambda: TabularRegressor(**SETTINGS).fit(FRAME, NUMBERS, sample_weight=np.arange(N)),
     "later stages": lambda: TabularRegressor(**SETTINGS, stages=3).fit(FRAME, NUMBERS),
     "anew": lambda: TabularRegressor(**SETTINGS).fit(FRAME, NUMBERS).refitted(FRAME, NUMBERS),
-    "weights that threads split": lambda: TabularClassifier(**SETTINGS, batch_size=100).fit(
-        np.random.default_rng(3).normal(size=(N, 30)), NUMBERS > 0
-    ),
+    "weights that threads split": lambda: TabularClassifier(
+        **SETTINGS | {"hidden_layer_sizes": 40}, batch_size=100
+    ).fit(np.random.default_rng(3).normal(size=(N, 30)), NUMBERS > 0),
 }
-FEW = "numbers", "weights that threads split"
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] * (name not in FEW)) for name in FITS])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] * (name != "numbers")) for name in FITS])
 def test_a_fit_has_the_same_bits(name, all_is_large, monkeypatch):
     kept = FITS[name]()
     monkeypatch.setattr(tables_encoder, "MOST_KEPT", 10**9)
