@@ -15,19 +15,18 @@ def within(tally):
 
 
 def test_sample_has_no_false_alarms_and_no_misses():
-    tally = run(range(len(PLACES)), errors_each=2)
-    assert tally.networks == 12
-    assert tally.errors > 20
+    tally = run(range(len(PLACES)), errors_each=1)
+    assert (tally.networks, tally.errors > 10) == (12, True)
     within(tally)
 
 
 def test_networks_that_were_once_misjudged():
     """Saturated in both types; on its targets; a sum of exactly 0; derivatives that underflow in a complex step."""
-    within(run([52, 1246, 1256, 5205, 5547], errors_each=2))
+    within(run([52, 1246, 1256, 5205, 5547], errors_each=1))
 
 
 def test_fast_mode_sample():
-    within(run(range(100, 100 + len(PLACES), 4), errors_each=2, method="directions"))
+    within(run(range(100, 100 + len(PLACES), 4), errors_each=1, method="directions"))
 
 
 @pytest.mark.long

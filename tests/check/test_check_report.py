@@ -116,13 +116,3 @@ def test_pictures():
         given = pyplot.figure().add_subplot()
         assert plot_gradient_report(report, given) is given
     pyplot.close("all")
-
-
-def test_importing_stays_light():
-    import subprocess
-    import sys
-
-    heavy = "{'rich', 'matplotlib', 'pandas', 'scipy', 'torch', 'jax'}"
-    code = f"import sys, vecprop.check; print(sorted({heavy} & set(sys.modules)))"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "[]"

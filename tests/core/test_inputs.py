@@ -144,11 +144,13 @@ def test_a_network_s_repr_makes_it():
 
 
 @pytest.mark.parametrize("F", [np.float32, np.float64])
-@pytest.mark.parametrize("rows", [3, 2**19 + 5, 2**21 + 5])  # one by one, by squares, and by several threads
+@pytest.mark.parametrize("rows", [3, 2**15 + 5, 2**17 + 5])  # one by one, by squares, and by several threads
 def test_numbers_are_taken_if_they_are_finite(F, rows, monkeypatch):
     monkeypatch.setenv("VECPROP_NUM_THREADS", "3")
+    for limit, number in (("MANY", 2**15), ("A_THREAD", 2**17)):
+        monkeypatch.setattr(f"vecprop.core.rows.inputs.{limit}", number)
     t = np.zeros(rows, int)
-    for value in (1, np.finfo(F).max / 4) if rows < 2**20 else (1,):  # squares of the second overflow
+    for value in (1, np.finfo(F).max / 4):  # squares of the second overflow
         X = np.full((rows, 2), value, F)
         np.testing.assert_array_equal(NETWORK.batch(THETA.astype(F), X, t).X, X)
         for row in (0, rows - 1):

@@ -1,10 +1,13 @@
 """Leading axes are free, and rows are independent."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
 import registry
 import vecprop as vp
+from sampled import sampled
 
 CASES = [(layer, vp.SoftmaxCrossEntropy()) for layer in registry.LAYERS] + [
     (vp.Tanh(), loss) for loss in registry.LOSSES
@@ -89,8 +92,7 @@ def test_integer_classes_may_carry_members():
     )
 
 
-@pytest.mark.parametrize("loss", registry.LOSSES, ids=registry.name)
-@pytest.mark.parametrize("layer", registry.LAYERS, ids=registry.name)
+@pytest.mark.parametrize(("layer", "loss"), sampled(product(registry.LAYERS, registry.LOSSES), 5), ids=registry.name)
 def test_float32_is_preserved(layer, loss):
     p = registry.problem(layer, loss)
     theta = p.theta.astype(np.float32)

@@ -46,11 +46,10 @@ def test_the_largest_logits_of_a_type(loss, dtype):
     assert not np.isnan(vp.SoftmaxCrossEntropy().value(Z, np.array([1]))).any()
 
 
-@pytest.mark.parametrize("z", LARGE)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("activation", registry.ACTIVATIONS, ids=registry.name)
-def test_activations_are_finite_for_any_input(activation, z, dtype):
-    Z = np.array([min(z, float(np.finfo(dtype).max) / 4)], dtype) * np.array([-1, 1], dtype)
+def test_activations_are_finite_for_any_input(activation, dtype):
+    Z = np.minimum([LARGE], float(np.finfo(dtype).max) / 4).astype(dtype) * np.array([[-1], [1]], dtype)
     y = activation.value(Z)
     derivative = activation.derivative(Z, y)
     assert np.isfinite(y).all()

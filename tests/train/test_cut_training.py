@@ -13,7 +13,7 @@ X = RNG.normal(size=(60, 4))
 T = np.sin(X[:, 0]) + RNG.normal(0, 0.3, 60)
 NETWORK = vp.Network(4, [vp.Dense(6), vp.Tanh(), vp.Dense(1)], vp.SquaredError())
 THETA = NETWORK.init(0)
-EPOCHS = 25
+EPOCHS = 16
 RULES = [
     None,
     vp.EarlyStopping(3),

@@ -16,7 +16,7 @@ from alike_members import HALF, MEMBERS, TWICE, N, T, W, X, alone, assert_equal,
 from vecprop.compiled import fits
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("threads", [1, 3])
 def test_members_are_as_alone(threads, monkeypatch):
     monkeypatch.setenv("VECPROP_NUM_THREADS", str(threads))
     expected = [alone(member) for member in MEMBERS]
@@ -71,8 +71,7 @@ def test_progress_and_stopping():
             np.testing.assert_array_equal(result.theta, one.theta)
 
 
-@pytest.mark.parametrize("training_loss", ["exact", "running"])
-@pytest.mark.parametrize("validation", [True, False])
+@pytest.mark.parametrize(("training_loss", "validation"), [("exact", True), ("running", False)])
 def test_progress_has_the_latest_losses_and_the_rows(training_loss, validation):
     seen = []
     one = member(
@@ -96,7 +95,7 @@ def test_progress_has_the_latest_losses_and_the_rows(training_loss, validation):
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_returns_what_has_been_trained():
     vp.train_population([member(epochs=1)], X, T)  # so that nothing is left to compile
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     results = vp.train_population([member(epochs=10**6, seed=seed) for seed in range(3)], X, T)
     assert [result.reason for result in results] == ["interrupted"] * 3
@@ -210,14 +209,13 @@ def test_bad_members(members, error, pattern):
 
 
 def test_an_exception_of_progress_is_raised_when_all_have_stopped():
-    members = [member(seed=seed, epochs=30_000, batch_size=4) for seed in range(4)]
+    members = [member(seed=seed, epochs=10**7, batch_size=4) for seed in range(4)]
 
     def progress(progress):
         raise RuntimeError("my mistake")
 
-    for _ in range(3):
-        with pytest.raises(RuntimeError, match="my mistake"):
-            vp.train_population(members, X, T, progress=progress)
+    with pytest.raises(RuntimeError, match="my mistake"):
+        vp.train_population(members, X, T, progress=progress)
     assert_equal(vp.train_population([member()], X, T)[0], alone(member()))
 
 
@@ -254,7 +252,7 @@ def test_parts_of_the_users_own_are_distinguished(factors):
     assert (results[0].theta != results[1].theta).any()
 
 
-@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint8, np.uint64])
+@pytest.mark.parametrize("kind", [np.int32, np.uint64])
 def test_whole_numbers_of_numpy(kind):
     expected = alone(member(seed=3, batch_size=32))
     same = replace(member(seed=3), seed=kind(3), batch_size=kind(32), epochs=kind(6))

@@ -2,11 +2,10 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from contextlib import contextmanager
 from itertools import product
+from multiprocessing import Pipe, get_context
 from typing import Any
 
 import numpy as np
@@ -100,7 +99,7 @@ def table(path, event):
         return event() if now.ended else None
 
     kept = None if path is None else vp.Checkpoint(path / "folder")
-    settings: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 32, "n_iter_no_change": 1500, "max_iter": 300}
+    settings: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 32, "n_iter_no_change": 1500, "max_iter": 100}
     settings |= {"random_state": 0, "stages": 2}
     pd = pytest.importorskip("pandas")
     model = vp.TabularRegressor(**settings, progress=strike, checkpoint=kept).fit(pd.DataFrame(X), T)
@@ -215,28 +214,26 @@ def test_sigterm_that_comes_twice_at_once_counts_once(tmp_path):
     assert kept_in(tmp_path) == 5
 
 
-CHILD = """
-import os, signal, sys
-from pathlib import Path
-from vecprop.files.checkpoint.store import held
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-with held(Path(sys.argv[1]), is_folder=True):
-    if not (child := os.fork()):
-        signal.raise_signal(signal.SIGTERM)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), os.listdir(sys.argv[1]), flush=True)
-    if not (child := os.fork()):
-        sys.exit(3)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), os.listdir(sys.argv[1]), flush=True)
-    signal.raise_signal(signal.SIGINT)
-"""
+def hold_and_fork(folder, told):
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with store.held(folder, is_folder=True):
+        for end in (terminate, leave):
+            if not (child := os.fork()):
+                end()
+            told.send((os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), os.listdir(folder)))
+        signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_processes_that_a_holder_forks_end_by_themselves_and_leave_the_lock(tmp_path):
     """Such as those of a pool, which is ended by SIGTERM. Ctrl-C that ends a program at once does so here too."""
-    program = subprocess.run([sys.executable, "-c", CHILD, str(tmp_path)], capture_output=True, text=True)
-    assert program.stdout == f"{-signal.SIGTERM} ['.lock']\n3 ['.lock']\n", program.stderr
-    assert program.returncode == -signal.SIGINT
+    heard, told = Pipe(duplex=False)
+    program = get_context("fork").Process(target=hold_and_fork, args=(tmp_path, told))
+    program.start()
+    program.join()
+    assert [heard.recv(), heard.recv()] == [(-signal.SIGTERM, [".lock"]), (7, [".lock"])]
+    assert program.exitcode == -signal.SIGINT
 
 
 def test_a_lock_ends_where_it_cannot_be_written(tmp_path, monkeypatch):

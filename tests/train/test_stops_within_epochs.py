@@ -15,11 +15,11 @@ from vecprop.system import threads
 from vecprop.train import compiled
 
 RNG = np.random.default_rng(0)
-X = RNG.normal(size=(100_000, 2))
+X = RNG.normal(size=(40_000, 2))
 T = np.sin(X[:, :1])
 NETWORK = vp.Network(2, [vp.Dense(3), vp.Tanh(), vp.Dense(1)], vp.SquaredError())
 THETA = NETWORK.init(0)
-ROWS = {"compiled": 100_000, "reference": 1_000}  # an epoch of single rows takes about a tenth of a second
+ROWS = {"compiled": 40_000, "reference": 300}  # an epoch of single rows takes some hundredths of a second
 
 
 def fit(epochs, theta=THETA, engine="compiled", **settings):
@@ -39,7 +39,7 @@ def test_ctrl_c_undoes_the_epoch_that_is_not_done(engine, moves):
         if moves:
             state.theta[0] += 0.1
         if pressing and state.epoch == 1:
-            press(after=0.02)
+            press(after=0.01)
 
     result = fit(10, callbacks=[partial(callback, True)], engine=engine)
     assert result.reason == "interrupted"
@@ -105,17 +105,14 @@ def test_members_that_are_stopped_go_on(settings, training_loss):
     def train(epochs, theta, **more):
         return vp.train(NETWORK, theta, X[rows], T[rows], optimizer=vp.Adam(), epochs=epochs, **settings, **more)
 
-    if epochs > 1000:  # full batches, of which there are too many to repeat
-        whole = train(epochs, THETA).history.loss
-        np.testing.assert_array_equal(whole, result.history.loss)
     rest = train(1, result.theta, state=result.state)
     np.testing.assert_array_equal(rest.theta, train(epochs + 1, THETA).theta)
 
 
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_leaves_a_measurement_of_validation_rows():
-    many = np.broadcast_to(X[0], (3_000_000, 2))
-    press(after=0.02)
+    many = np.broadcast_to(X[0], (2_000_000, 2))
+    press(after=0.01)
     with pytest.raises(KeyboardInterrupt):
         fit(1, validation=(many, many[:, :1]))
 
@@ -136,7 +133,7 @@ def test_a_second_ctrl_c_leaves_at_once(engine):
 def test_a_handler_of_ctrl_c_that_lets_training_go_on():
     pressed = []
     signal.signal(signal.SIGINT, lambda *arguments: pressed.append(arguments))
-    press(after=0.02)
+    press(after=0.01)
     result = fit(3)
     assert (result.reason, len(pressed)) == ("epochs", 1)
     np.testing.assert_array_equal(result.theta, fit(3).theta)
@@ -149,11 +146,11 @@ def test_an_exception_that_another_thread_sets_stops_an_epoch():
     def raise_in_main(state):
         set_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
         number, error = ctypes.c_ulong(threading.main_thread().ident or 0), ctypes.py_object(ZeroDivisionError)
-        threading.Timer(0.02, set_exception, (number, error)).start()
+        threading.Timer(0.01, set_exception, (number, error)).start()
 
     with pytest.raises(ZeroDivisionError):
         fit(100, callbacks=[raise_in_main])
-    np.testing.assert_array_equal(fit(1).theta, fit(1).theta)
+    assert fit(1).reason == "epochs"
 
 
 @pytest.mark.usefixtures("ctrl_c")

@@ -155,8 +155,7 @@ def test_validation_loss_is_measured_with_the_training_loss():
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
 @pytest.mark.parametrize("settings", [{}, {"clip": 1e150}, {"batch_size": 2}, {"training_loss": "running"}])
-@pytest.mark.parametrize("outputs", [1, 3000])  # of 3000, two blocks of parameters overflow only together at 2e152
-@pytest.mark.parametrize("size", [2e152, 1e200, 1e300])
+@pytest.mark.parametrize(("size", "outputs"), [(2e152, 3000), (1e300, 1)])  # two blocks overflow only together at 2e152
 def test_training_goes_on_where_squares_of_gradients_overflow(size, outputs, settings, engine):
     network = vp.Network(2, [vp.Dense(outputs)], vp.AbsoluteError())
     X, T = size * np.array([[3.0, 4.0]] * 6), np.zeros((6, outputs))
