@@ -74,7 +74,7 @@ def test_half_dead_looking_but_good_networks_are_left_alone(noise):
     assert model.diagnose(X, y) == ()
 
 
-def test_columns_far_from_one_are_named_the_farthest_first():
+def test_five_columns_far_from_one_are_named_the_farthest_first():
     scaled = pd.DataFrame(X, columns=["a", "b", "c"])
     wrong = scaled.assign(b=1000 + X[:, 1], c=1e-5 * X[:, 2])
     assert said(MLPClassifier().initialize(scaled, y), "Inputs", scaled) == []
@@ -91,14 +91,9 @@ def test_a_column_has_to_be_above_ten_or_below_a_hundredth():
     assert [bool(sentence(size)) for size in (0.009, 0.011, 9.9, 10.1)] == [True, False, False, True]
     assert "column 0 (10.1)" in sentence(10.1)[0]
     assert not said(MLPClassifier().initialize(0 * X, y), "Inputs", 0 * X)  # constant zeros are small and harmless
-
-
-def test_five_columns_at_most_are_named():
     wide = 100.0 ** np.arange(1, 9) * np.ones((60, 1))
     [sentence] = said(MLPClassifier().initialize(wide, y), "Inputs", wide)
-    assert "column 7 (1e+16), column 6 (1e+14), column 5 (1e+12), column 4 (1e+10), column 3 (1e+08) and 3 more" in (
-        sentence
-    )
+    assert "column 7 (1e+16), column 6 (1e+14), column 5 (1e+12), column 4 (1e+10), column 3 (1e+08) and 3" in sentence
 
 
 @pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csc_array])
@@ -213,11 +208,8 @@ def test_what_counts_as_oscillation(losses, says):
 
 
 def test_the_rise_is_a_mean_against_the_size():
-    model = with_curve(MLPClassifier(max_iter=1).fit(X, y), [2.0, 3.0, 2.0, 3.0, 2.0])
-    assert (
-        "over the last 4 epochs the loss should fall, but rises, on average by 0.25 times"
-        in (said(model, "too high")[0])
-    )
+    (sentence,) = said(with_curve(MLPClassifier(max_iter=1).fit(X, y), [2.0, 3.0, 2.0, 3.0, 2.0]), "too high")
+    assert "over the last 4 epochs the loss should fall, but rises, on average by 0.25 times" in sentence
 
 
 def test_a_loss_that_still_falls_at_the_last_epoch_wants_more():
@@ -235,26 +227,24 @@ def test_a_loss_that_still_falls_at_the_last_epoch_wants_more():
     assert said(with_curve(model, np.geomspace(3, 1, 20) * np.tile([1, 2], 10)), "too low") == []  # it oscillates
 
 
-@pytest.mark.parametrize(
-    ("filters", "looks"),
-    [
-        ([{"action": "ignore"}], False),
-        ([{"action": "ignore", "category": ConvergenceWarning}], False),
-        ([{"action": "ignore", "message": "L-BFGS"}], True),
-        ([{"action": "ignore"}, {"action": "ignore", "message": "L-BFGS"}], False),
-        ([{"action": "ignore"}, {"action": "always", "category": ConvergenceWarning}], True),
-        ([{"action": "always"}, {"action": "ignore", "category": DeprecationWarning}], True),
-    ],
-)
-def test_nothing_is_looked_for_if_its_warning_is_ignored(monkeypatch, filters, looks):
+def test_nothing_is_looked_for_if_its_warning_is_ignored(monkeypatch):
     looked = []
     monkeypatch.setattr(base, "diagnosis_of", lambda *arguments: looked.append(arguments) or Diagnosis())
-    with warnings.catch_warnings(record=True):
-        warnings.simplefilter("always")
-        for filter in filters:
-            warnings.filterwarnings(**filter)
-        MLPClassifier(max_iter=1).fit(X, y)
-    assert bool(looked) == looks
+    for filters, looks in (
+        ([{"action": "ignore"}], 0),
+        ([{"action": "ignore", "category": ConvergenceWarning}], 0),
+        ([{"action": "ignore", "message": "L-BFGS"}], 1),
+        ([{"action": "ignore"}, {"action": "ignore", "message": "L-BFGS"}], 0),
+        ([{"action": "ignore"}, {"action": "always", "category": ConvergenceWarning}], 1),
+        ([{"action": "always"}, {"action": "ignore", "category": DeprecationWarning}], 1),
+    ):
+        looked.clear()
+        with warnings.catch_warnings(record=True):
+            warnings.simplefilter("always")
+            for filter in filters:
+                warnings.filterwarnings(**filter)
+            MLPClassifier(max_iter=1).fit(X, y)
+        assert len(looked) == looks
 
 
 def test_a_search_has_no_rate_to_change():
@@ -318,8 +308,5 @@ def test_activations_of_the_users_own_are_looked_at(telling):
 
     model = MLPRegressor(activation=Step(), max_iter=2, random_state=0).fit(X, t)
     assert "100 of 100 in hidden layer 0" in said(model, "dead", y=t)[0]
-
-
-def test_there_is_nothing_to_say_before_there_is_a_network():
     with pytest.raises(NotFittedError):
         MLPClassifier().diagnose(X, y)

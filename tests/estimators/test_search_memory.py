@@ -236,13 +236,10 @@ def test_a_search_copies_no_rows(scaler, table):
     assert peak(searched(estimator, return_train_score=True), table) < ROW_NUMBERS + TILES
 
 
-def test_a_search_with_other_steps_copies_the_rows_of_one_fold(table):
+def test_a_search_copies_the_rows_of_one_fold_for_other_steps_and_of_a_frame_once(table):
+    pd = pytest.importorskip("pandas")
     pipeline = make_pipeline(FunctionTransformer(np.tanh), MODEL)
     assert peak(searched(pipeline, refit=False), table) < 3 * table[0].nbytes + ROW_NUMBERS + TILES
-
-
-def test_a_search_copies_the_rows_of_a_frame_once(table):
-    pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(table[0], columns=[f"c{column}" for column in range(I)])
     assert peak(searched(MODEL), (frame, table[1])) < 1.1 * table[0].nbytes + ROW_NUMBERS + TILES
 

@@ -82,9 +82,6 @@ def test_entries_that_are_nowhere_are_refused(form):
         for call in (lambda model=model: model.predict(damaged), lambda model=model: model.fit(damaged, y)):
             with pytest.raises(ValueError, match=r"^X has .* but an entry in .* 1000000: make the sparse matrix anew"):
                 call()
-
-
-def test_a_weight_below_zero_is_refused():
     with pytest.raises(ValueError, match="at least 0"):
         MLPClassifier().fit(sparse.csr_matrix(X), y, -weight)
 

@@ -77,7 +77,7 @@ def test_a_share_of_missing_values_that_grows():
     assert "'age': 150 of 300 values are missing, in training 40 of 800" in note
 
 
-def test_parts_of_a_table_are_told_of_as_one(model):
+def test_parts_of_a_table_are_told_of_as_one_and_profiles_are_saved(model, tmp_path):
     table = MANY.assign(
         age=np.r_[MANY["age"][:290], np.linspace(80, 200, 10)], town=MANY["town"].mask(MANY.index > 280)
     )
@@ -86,6 +86,8 @@ def test_parts_of_a_table_are_told_of_as_one(model):
         parts = tallies(model, table[first : first + 37], parts)
     assert drift_notes(model, whole) == drift_notes(model, parts or [])
     assert any("10 of 300 values are out of training's range" in note for note in drift_notes(model, parts or []))
+    save(model, tmp_path / "model.npz")
+    assert load(tmp_path / "model.npz").check(table) == model.check(table)
 
 
 def test_values_are_compared_as_training_reads_them(tmp_path):
@@ -97,12 +99,6 @@ def test_values_are_compared_as_training_reads_them(tmp_path):
     assert "'age': 1 of 5 values are out of training's range, 20 to 70; the farthest, 1.5, is 18.5 beyond" in note
     (note,) = model.check(written.assign(age="30,5", when="05/04/2034"))
     assert "the farthest, 2034-04-05" in note
-
-
-def test_profiles_are_saved(model, tmp_path):
-    save(model, tmp_path / "model.npz")
-    again = load(tmp_path / "model.npz")
-    assert again.check(NEW.assign(age=500, town="Paris")) == model.check(NEW.assign(age=500, town="Paris"))
 
 
 def test_many_categories_are_not_kept():

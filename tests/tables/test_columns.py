@@ -61,20 +61,15 @@ def test_inputs_are_finite_and_bounded_for_any_values():
     assert np.abs(inputs).max() <= 8
 
 
-def test_a_row_has_the_same_inputs_in_any_company_and_any_order_of_columns():
+def test_a_row_has_the_same_inputs_in_any_company_order_of_columns_and_type():
     frame = table()
     encoder, _ = Encoder.of(frame)
     inputs = encoder(frame)
     alone = np.vstack([encoder(frame.iloc[[row]]) for row in range(0, N, 5)])
     assert (alone == inputs[::5]).all()
     assert (encoder(frame[frame.columns[::-1]].assign(other=1)) == inputs).all()
-
-
-def test_types_do_not_matter():
-    frame = table()
-    encoder, _ = Encoder.of(frame)
     text = frame.astype(str).assign(truth=frame["truth"].astype(int).astype(str), text_number=frame["text_number"])
-    np.testing.assert_allclose(encoder(text), encoder(frame), atol=1e-6)
+    np.testing.assert_allclose(encoder(text), inputs, atol=1e-6)
 
 
 def test_numbers_by_hand():
@@ -204,10 +199,8 @@ def test_columns_that_are_needed_are_named():
         Encoder.of(pd.DataFrame({"a": [1, 1], "b": [None, None]}))
 
 
-CLASSES = ["a", "b", None], [True, False], [0.0, 1.0, np.nan], [3, 7, 3, 7], np.repeat([1, 2, 3], 10)
-NUMBERS = np.repeat([1, 2, 3], 9), [1, 2, 3], np.arange(100), [0.5, 1.5], ["1,5", "2,5"]
-
-
 def test_tasks_are_guessed():
-    assert {guess_task(target) for target in (*CLASSES, pd.Categorical(np.arange(100)))} == {"classification"}
-    assert {guess_task(target) for target in NUMBERS} == {"regression"}
+    classes = ["a", "b", None], [True, False], [0.0, 1.0, np.nan], [3, 7, 3, 7], np.repeat([1, 2, 3], 10)
+    numbers = np.repeat([1, 2, 3], 9), [1, 2, 3], np.arange(100), [0.5, 1.5], ["1,5", "2,5"]
+    assert {guess_task(target) for target in (*classes, pd.Categorical(np.arange(100)))} == {"classification"}
+    assert {guess_task(target) for target in numbers} == {"regression"}

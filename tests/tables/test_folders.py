@@ -103,19 +103,11 @@ def write(folder, name, frame):
 
 
 MUCH = FRAME.assign(size="much")
+FEWER = FRAME[["size", "id"]]
 REFUSED = {
-    "a column less": (
-        {"a.csv": FRAME, "b.csv": FRAME[["size", "id"]]},
-        r"b.csv has no column 'town', which .*a.csv has",
-    ),
-    "a column more": (
-        {"a.parquet": FRAME[["id"]], "b.parquet": FRAME},
-        r"a.parquet has no column 'size', which .*b.par",
-    ),
-    "another type": (
-        {"a.parquet": FRAME, "b.parquet": MUCH},
-        r"b.parquet: the column 'size' has the .*string, but double",
-    ),
+    "a column less": ({"a.csv": FRAME, "b.csv": FEWER}, r"b.csv has no column 'town', which .*a.csv has"),
+    "a column more": ({"a.parquet": FEWER, "b.parquet": FRAME}, r"a.parquet has no column 'town', which .*b.par"),
+    "another type": ({"a.parquet": FRAME, "b.parquet": MUCH}, r"b.parquet: the column 'size' has .*string, but doub"),
     "two kinds": ({"a.csv": FRAME, "b.parquet": FRAME}, r"a.csv and .*b.parquet are of two kinds, text and Parquet"),
     "no table": ({"a.csv": FRAME, "b.md": FRAME}, r"b.md is not named as a table"),
 }

@@ -128,11 +128,8 @@ def test_groups_are_alike_on_average_not_by_a_chain():
     assert groups(a, b) == [[0, 1]]
     assert groups(b, far) == [[0], [1]]
     assert groups(a, b, c) == [[0, 1], [2]]
-
-
-def test_independent_categories_with_many_values_are_not_alike():
     columns = [pd.Series(np.char.add("n", r.integers(0, 60, 200).astype(str))) for _ in range(5)]
-    found = associations(bases(*columns))
+    found = associations(bases(*columns))  # independent categories with many values are not alike
     assert found[~np.eye(5, dtype=bool)].max() < 0.3
 
 
@@ -211,9 +208,6 @@ def test_of_two_classes_the_second_is_shown_and_of_more_the_most_probable():
     np.testing.assert_allclose(found.mean, ALL_KINDS.parts[0].of_values(found.values)[:, 0], rtol=1e-6)
     (found,) = dependences(model(three, classes_=np.array(["a", "b", "c"])), OF_KINDS, ["x"])
     assert (found.output, set(found.curves.ravel())) == ("probability of 'b'", {0.7})
-
-
-def test_a_column_without_values_has_no_dependence():
     assert dependences(model(lambda inputs: np.zeros(len(inputs))), OF_KINDS.assign(x=np.nan), ["x"]) == []
 
 

@@ -44,16 +44,13 @@ def test_metrics_of_classes_are_scikit_learns(count):
     assert values(metrics_of_classes(y, P), 300) == pytest.approx(expected)
 
 
-def test_metrics_of_numbers_are_scikit_learns():
+def test_metrics_of_numbers_and_quantiles_are_scikit_learns():
     y = RNG.normal(size=100)
     prediction = y + RNG.normal(size=100)
     rmse, mae = metrics.root_mean_squared_error(y, prediction), metrics.mean_absolute_error(y, prediction)
     expected = {"rmse": rmse, "mae": mae, "r2": metrics.r2_score(y, prediction)}
     assert values(metrics_of_numbers(y, prediction), 100) == pytest.approx(expected)
-
-
-def test_metrics_of_quantiles_are_scikit_learns():
-    y, levels = RNG.normal(size=100), [0.1, 0.5, 0.8]
+    levels = [0.1, 0.5, 0.8]
     Y = np.quantile(RNG.normal(size=(100, 30)), levels, axis=1).T
     losses = [metrics.mean_pinball_loss(y, of, alpha=level) for of, level in zip(Y.T, levels, strict=True)]
     expected = {"pinball_loss": np.mean(losses), "mae": metrics.mean_absolute_error(y, Y[:, 1])}

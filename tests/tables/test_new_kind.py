@@ -83,8 +83,5 @@ def test_all_that_is_done_with_columns_is_done_with_it(colors, tmp_path):
     session = runtime.InferenceSession(tmp_path / "model.onnx")
     inputs = {"hue": model.encoder_.parts[0](X["hue"]).astype(np.float32), "x": X[["x"]].to_numpy(np.float32)}
     np.testing.assert_array_equal(session.run(None, inputs)[0], model.predict(X))
-
-
-def test_a_column_of_one_color_is_not_used(colors):
     model = vp.TabularClassifier("y", **colors).fit(TABLE.assign(hue="#ff0000"))
     assert "Column 'hue' is not used: all values are the same." in model.notes_

@@ -194,18 +194,14 @@ def test_an_interruption_undoes_the_stage_in_which_it_comes(telling):
         np.testing.assert_array_equal(predicted(cut), predicted(two))
 
 
-def test_a_model_that_is_interrupted_in_the_first_stage_is_saved(telling, tmp_path):
-    cut = TabularRegressor(**FEW, progress=lambda now: now.share > 0.4).fit(X, NUMBERS)
+def test_a_model_that_is_interrupted_in_the_first_stage_is_saved_and_refitted(telling, tmp_path):
+    cut = TabularRegressor(**FEW, progress=lambda now: now.share > 0.1).fit(X, NUMBERS)
     assert (cut.stages_, cut.notes_[-1]) == (1, CUT_SHORT)
     save(cut.set_params(progress=None), tmp_path / "model.npz")
     np.testing.assert_array_equal(predicted(load(tmp_path / "model.npz")), predicted(cut))
-
-
-def test_networks_that_were_not_trained_do_not_count_in_epochs_of_a_refit(telling):
-    cut = TabularRegressor(**FEW, progress=lambda now: now.share > 0.1).fit(X, NUMBERS)
     lowest = [np.argmin(curve) for curve in cut.validation_loss_curves_ if curve]
     assert 0 < len(lowest) < len(cut.validation_loss_curves_)
-    assert cut.set_params(progress=None).refitted(X, NUMBERS).n_iter_ == max(np.median(lowest), 1)
+    assert cut.refitted(X, NUMBERS).n_iter_ == max(np.median(lowest), 1)
 
 
 def test_models_of_several_stages_are_kept_and_trained_anew(both, tmp_path):
@@ -220,20 +216,6 @@ def test_models_of_several_stages_are_kept_and_trained_anew(both, tmp_path):
         assert (own.network, own.thetas.shape) == (before.network, before.thetas.shape)
         assert (own.share, own.inverse_temperature) == (before.share, before.inverse_temperature)
         assert (own.thetas != before.thetas).any()
-
-
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        ({"stages": 2, "budget": 5.0}, r"stages=2 is a number of stages, and budget=5.0 the seconds .*: give one"),
-        ({"stages": 0}, "'stages' parameter"),
-        ({"budget": 0}, "'budget' parameter"),
-        ({"budget": float("inf")}, "'budget' parameter"),
-    ],
-)
-def test_wrong_stages_and_budgets_are_refused(settings: Any, said):
-    with pytest.raises(ValueError, match=said):
-        TabularClassifier(**settings).fit(X, CLASSES)
 
 
 @pytest.mark.parametrize("argument", [{"groups": np.arange(160) % 20}, {"time": np.arange(160)}])
@@ -331,9 +313,16 @@ def test_the_folder_of_another_fit_is_refused(tmp_path):
             unfitted(kept, **changed).fit(X, y)
 
 
-def test_what_cannot_be_kept_is_said_before_training(tmp_path):
-    with pytest.raises(ValueError, match="random_state is None, so that each call of fit trains other networks"):
-        TabularRegressor(checkpoint=Checkpoint(tmp_path)).fit(X, NUMBERS)
-    with pytest.raises(ValueError, match="The 'checkpoint' parameter"):
-        TabularRegressor(random_state=0, checkpoint="folder").fit(X, NUMBERS)
+def test_wrong_stages_budgets_and_checkpoints_are_refused_before_training(tmp_path):
+    settings: Any
+    for settings, said in (
+        ({"stages": 2, "budget": 5.0}, r"stages=2 is a number of stages, and budget=5.0 the seconds .*: give one"),
+        ({"stages": 0}, "'stages' parameter"),
+        ({"budget": 0}, "'budget' parameter"),
+        ({"budget": float("inf")}, "'budget' parameter"),
+        ({"checkpoint": Checkpoint(tmp_path)}, "random_state is None, so that each call of fit trains other networks"),
+        ({"checkpoint": "folder", "random_state": 0}, "The 'checkpoint' parameter"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            TabularRegressor(**settings).fit(X, NUMBERS)
     assert not list(tmp_path.iterdir())

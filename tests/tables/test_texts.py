@@ -55,6 +55,9 @@ def test_rows_have_length_1_or_no_known_word():
     inputs = texts(pd.Series(["noun1 noun2", "unknown words", "", None]))
     np.testing.assert_allclose(np.linalg.norm(inputs, axis=1), [1, 0, 0, 0], atol=1e-6)
     assert inputs.dtype == np.float32
+    texts = learned(pd.Series(["one two"] * 5))  # directions that rows do not have are left out
+    assert texts.width == 1
+    np.testing.assert_allclose(texts(pd.Series(["one two", "two"])), [[1], [1]], atol=1e-5)
 
 
 def test_directions_have_the_same_bits_with_any_number_of_threads():
@@ -66,27 +69,13 @@ def test_directions_have_the_same_bits_with_any_number_of_threads():
     assert found[0] == found[1]
 
 
-def test_directions_that_rows_do_not_have_are_left_out():
-    texts = learned(pd.Series(["one two"] * 5))
-    assert texts.width == 1
-    np.testing.assert_allclose(texts(pd.Series(["one two", "two"])), [[1], [1]], atol=1e-5)
-
-
-@pytest.mark.parametrize("rows", [["a b", "c d"], ["", ""], ["!", "?"], ["x" * 100_000] * 2])
-def test_text_without_words_in_common_is_not_used(rows):
-    assert LatentTexts.of(pd.Series(rows)) == "no two rows have a word in common"
-
-
-def test_text_that_is_the_same_in_all_rows_is_not_used():
+def test_text_without_words_in_common_or_the_same_in_all_rows_is_not_used():
+    for rows in (["a b", "c d"], ["", ""], ["!", "?"], ["x" * 100_000] * 2):
+        assert LatentTexts.of(pd.Series(rows)) == "no two rows have a word in common"
+    assert learned(pd.Series([f"red {rows[0]} hat", f"red {rows[0]} car", rows[0]])).words.tolist() == ["red"]
     frame = pd.DataFrame({"same": ["one text"] * 30, "some": ["one text", None] * 15})
     encoder, notes = Encoder.of(frame, Asked({"same": "text", "some": "text"}))
     assert (encoder.names, notes) == (["some"], ["Column 'same' is not used: all values are the same."])
-
-
-def test_what_is_too_long_for_a_word_takes_no_memory():
-    data = "x" * 100_000
-    texts = learned(pd.Series([f"red {data} hat", f"red {data} car", data]))
-    assert texts.words.tolist() == ["red"]
 
 
 def test_a_sample_of_many_rows_tells_the_words(monkeypatch):
@@ -121,16 +110,13 @@ def test_files_keep_words(model, tmp_path):
     assert np.array_equal(load(tmp_path / "model.npz").predict_proba(frame), model.predict_proba(frame))
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("words", lambda texts: np.repeat(texts.words[:1], len(texts.words))),
-        ("idf", lambda texts: texts.idf[1:]),
-        ("directions", lambda texts: np.full_like(texts.directions, np.nan)),
-        ("directions", lambda texts: texts.directions[:, :0]),
-    ],
-)
-def test_files_whose_words_do_not_belong_together_are_refused(model, name, value):
+def test_files_whose_words_do_not_belong_together_are_refused(model):
     (texts,) = model.encoder_.parts
     assert texts.is_consistent()
-    assert not replace(texts, **{name: value(texts)}).is_consistent()
+    for wrong in (
+        {"words": np.repeat(texts.words[:1], len(texts.words))},
+        {"idf": texts.idf[1:]},
+        {"directions": np.full_like(texts.directions, np.nan)},
+        {"directions": texts.directions[:, :0]},
+    ):
+        assert not replace(texts, **wrong).is_consistent()

@@ -66,12 +66,11 @@ def test_a_threshold_is_the_best_of_all(goal, numbers):
     assert ThresholdRule.of(found).best(p, is_second, weight) == found
 
 
-@pytest.mark.parametrize(
-    "threshold", ["f2", "recall", "recall:2", "recall:x", "cost:1", "cost:0,1", "f1:3", 0.0, 1.5, ""]
-)
-def test_thresholds_that_are_none_are_refused(threshold):
-    with pytest.raises(ValueError, match=r"must be a probability between 0 and 1, .* costs"):
-        TabularClassifier("y", threshold=threshold).fit(TABLE)
+def test_thresholds_that_are_none_are_refused():
+    wrong: Any
+    for wrong in ("f2", "recall", "recall:2", "recall:x", "cost:1", "cost:0,1", "f1:3", 0.0, 1.5, ""):
+        with pytest.raises(ValueError, match=r"must be a probability between 0 and 1, .* costs"):
+            TabularClassifier("y", threshold=wrong).fit(TABLE)
 
 
 def test_a_threshold_is_chosen_on_rows_that_networks_have_not_seen(classifier):
@@ -129,25 +128,18 @@ def test_predictions_out_of_fold_are_of_the_rows_given():
     assert log_loss(TABLE["y"][10:], P[10:], sample_weight=weight[10:]) == pytest.approx(model.validation_loss_)
 
 
-@pytest.mark.parametrize("quantile", [None, 0.8, (0.1, 0.5, 0.9)])
-def test_numbers_and_quantiles_out_of_fold(regressor, quantile):
+def test_numbers_and_quantiles_out_of_fold(regressor):
     z = TABLE["z"].to_numpy()
-    if quantile is None:
-        assert regressor.validation_loss_ == pytest.approx(root_mean_squared_error(z, regressor.out_of_fold_))
-        return
-    model = fresh(regressor, loss="quantile", quantile=quantile).fit(TABLE[["x", "z"]])
-    losses = [mean_pinball_loss(z, Y, alpha=level) for Y, level in zip(model.out_of_fold_.T, model.levels, strict=True)]
-    assert model.validation_loss_ == pytest.approx(np.mean(losses))
-
-
-def test_a_target_that_never_changes_is_noted(regressor):
+    assert regressor.validation_loss_ == pytest.approx(root_mean_squared_error(z, regressor.out_of_fold_))
+    for quantile in (0.8, (0.1, 0.5, 0.9)):
+        model = fresh(regressor, loss="quantile", quantile=quantile).fit(TABLE[["x", "z"]])
+        levels = zip(model.out_of_fold_.T, model.levels, strict=True)
+        losses = [mean_pinball_loss(z, Y, alpha=level) for Y, level in levels]
+        assert model.validation_loss_ == pytest.approx(np.mean(losses))
+    model = fresh(regressor).fit(TABLE.assign(day=np.arange(300)), time="day")
+    assert np.isnan(model.out_of_fold_).tolist() == [True] * 150 + [False] * 150
     constant = TABLE[:20].assign(z=3.5)
     assert "The target 'z' is 3.5 in all rows: there is nothing to learn." in fresh(regressor).fit(constant).notes_
-
-
-def test_earlier_rows_have_no_prediction_out_of_fold():
-    model = TabularRegressor("z", **FEW).fit(TABLE.assign(day=np.arange(300)), time="day")
-    assert np.isnan(model.out_of_fold_).tolist() == [True] * 150 + [False] * 150
 
 
 def test_a_model_is_trained_anew_on_all_rows(classifier, regressor, tmp_path):
@@ -188,15 +180,12 @@ def test_an_interrupted_training_anew_is_no_model(regressor):
         model.refitted(TABLE[["x", "z"]], progress=lambda now: True)
 
 
-def test_what_is_explained_is_the_class_that_the_threshold_tells(classifier):
+def test_rows_are_explained_and_the_worst_predicted_by_the_threshold(classifier):
     p = classifier.predict_proba(TABLE)[:, 1]
     row = int(np.argmax((p > classifier.threshold_) & (p < 0.5)))
     assert p[row] < 0.5
     (explanation,) = classifier.explain(TABLE[row : row + 1])
     assert explanation.predicted == classifier.predict(TABLE[row : row + 1])[0] == "yes"
-
-
-def test_the_worst_rows_are_predicted_by_the_threshold(classifier):
     p = 1.01 * classifier.threshold_
     P = np.array([[1 - p, p]] * 2)
     (worst,) = worst_rows(classifier, TABLE.index[:2], np.array([0, 1]), P, count=1)
@@ -214,9 +203,8 @@ def fraud():
     return TabularClassifier(**FEW, threshold="f1").fit(X, Y)
 
 
-@pytest.mark.parametrize(
-    ("classes", "counts", "expected"),
-    [
+def test_the_class_is_the_one_named_by_value_or_text_or_else_yes_or_the_rarer():
+    for classes, counts, expected in (
         (["fraud", "ok"], [3, 90], "fraud"),
         (["fraud", "ok"], [90, 3], "ok"),
         (["a", "b"], [5, 5], "b"),
@@ -226,17 +214,10 @@ def fraud():
         ([1, 2], [90, 3], 1),
         ([False, True], [3, 90], True),
         (["1", "yes"], [90, 3], "yes"),  # both would do: the rarer one
-    ],
-)
-def test_the_default_is_yes_or_the_rarer_class(classes, counts, expected):
-    assert classes[positive_index(np.array(classes), counts)] == expected
-
-
-@pytest.mark.parametrize(
-    ("classes", "asked"), [(["a", "b"], "a"), ([0, 1], 0), ([0.0, 1.0], "0"), ([False, True], "false")]
-)
-def test_a_class_is_named_by_its_value_or_text(classes, asked):
-    assert positive_index(np.array(classes), [3, 90], asked) == 0
+    ):
+        assert classes[positive_index(np.array(classes), counts)] == expected
+    for classes, asked in ((["a", "b"], "a"), ([0, 1], 0), ([0.0, 1.0], "0"), ([False, True], "false")):
+        assert positive_index(np.array(classes), [3, 90], asked) == 0
 
 
 def test_names_that_no_class_or_not_two_have_are_refused():
@@ -270,9 +251,6 @@ def test_thresholds_are_on_the_positive_class(fraud, tmp_path):
     exec(to_numpy(fraud), names)
     np.testing.assert_array_equal(names["predict"](X), predicted)
     assert dependences(fraud, X, ["x"])[0].output == "probability of 'fraud'"
-
-
-def test_a_graph_decides_by_the_positive_class(fraud):
     runtime = pytest.importorskip("onnxruntime")
     session = runtime.InferenceSession(to_onnx(fraud).SerializeToString())
     label, P = session.run(None, {"x": X[["x"]].to_numpy(np.float32)})
