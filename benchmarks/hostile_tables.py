@@ -1,6 +1,6 @@
 """Thousands of damaged tables, each a model, predictions, or one sentence: ``python benchmarks/hostile_tables.py``.
 
-Commands are run on tables of every kind to which something has happened, as in ``tests/app/test_fuzzed_tables.py``, and
+Commands are run on tables of every kind to which something has happened, as in ``corpora/damaged_tables.py``, and
 bits of files with checksums are turned, which may change no value. The damages are drawn by seeds; what each seed has
 shown is kept, so that an interrupted run continues.
 """
@@ -22,8 +22,8 @@ from typer.testing import CliRunner
 import vecprop as vp
 from vecprop.app.command_line import app
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / name) for name in ("", "app")]
-from test_fuzzed_tables import WHOLE, flip_bits, people, run  # noqa: E402
+sys.path.insert(0, str(Path(__file__).parent / "corpora"))
+from damaged_tables import WHOLE, flip_bits, people, run
 
 PAGE = Path(__file__).parent / "results" / "hostile_tables.md"
 SEEDS, COUNT = range(100, 114), 400
@@ -39,7 +39,7 @@ def commands(seed: int) -> dict[str, int]:
     Path("tables").mkdir()
     with contextlib.chdir("tables"), warnings.catch_warnings():
         warnings.simplefilter("default")  # as a user has them, who is told of each in a note
-        codes = run(lambda *arguments: CliRunner().invoke(app, list(map(str, arguments))), model, COUNT, seed)
+        codes = run(lambda *arguments, code: CliRunner().invoke(app, list(map(str, arguments))), model, COUNT, seed)
     return {f"{command}, exit code {code}": count for (command, code), count in codes.items()}
 
 
