@@ -70,7 +70,7 @@ REPAIRED = {
 }
 
 
-@pytest.mark.parametrize("kind", sampled(REPAIRED, 3))
+@pytest.mark.parametrize("kind", sampled(REPAIRED, 4))
 def test_what_is_repaired_is_said(vecprop, kind):
     make, said = REPAIRED[kind]
     make()

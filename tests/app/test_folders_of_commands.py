@@ -78,10 +78,13 @@ def test_rows_of_a_parquet_folder_are_explained_as_those_of_a_table_and_types_ar
     assert done.stderr == f"people has no row {last + 1}: its rows are counted from 0 to {last}.\n"
 
 
+LITTLE = ("--memory", memory_plan.PROGRAM + 8_000_000)
+"""Memory in which a sample of the rows of the folder "large" fits alone."""
+
+
 @pytest.fixture
 def large(tmp_path, monkeypatch):
-    """A folder, and memory in which a sample of its rows fits alone."""
-    monkeypatch.setattr(memory_plan, "memory_of", lambda memory: memory_plan.PROGRAM + 8_000_000)
+    monkeypatch.setattr(memory_plan, "LEAST", 0)
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.normal(size=12_000), "z": rng.normal(size=12_000), "id": range(12_000)})
     frame["group"], frame["day"], frame["w"] = frame["id"] // 100, frame["id"], 1 + frame["id"] % 2
@@ -94,7 +97,7 @@ def large(tmp_path, monkeypatch):
 
 @pytest.mark.long
 def test_a_folder_that_is_larger_than_memory_is_trained_on(vecprop, large):
-    done = vecprop("train", "large", "--target", "y", "--memory", "4GB", "--ignore", "group,day,w", *FAST, "--json")
+    done = vecprop("train", "large", "--target", "y", *LITTLE, "--ignore", "group,day,w", *FAST, "--json")
     result = json.loads(done.stdout)
     rows = result["rows"]
     assert rows["train"] + rows["test"] == len(large)
@@ -120,7 +123,7 @@ def test_a_folder_that_is_larger_than_memory_is_trained_on(vecprop, large):
     ],
 )
 def test_options_hold_for_folders_that_are_larger_than_memory(vecprop, large, options):
-    result = json.loads(vecprop("train", "large", "--target", "y", *options, *FAST, "--json").stdout)
+    result = json.loads(vecprop("train", "large", "--target", "y", *LITTLE, *options, *FAST, "--json").stdout)
     if "--refit" in options:
         assert result["refit"]["rows"] == len(large)
     if "--time" in options:
@@ -128,12 +131,12 @@ def test_options_hold_for_folders_that_are_larger_than_memory(vecprop, large, op
 
 
 def test_what_needs_all_rows_in_memory_is_refused(vecprop, large):
-    done = vecprop("train", "large", "--target", "y", "--cv", 3, *FAST, code=2)
+    done = vecprop("train", "large", "--target", "y", "--cv", 3, *LITTLE, *FAST, code=2)
     assert "--cv trains a model of each fold in memory, into which the table does not fit" in done.stderr
     done = vecprop("train", "large", "--target", "y", "--memory", "much", *FAST, code=2)
     assert done.stderr == "--memory much is no amount of memory: give one such as 4GB.\n"
     Path("large.csv").write_text("x,y\n" + "0.25,yes\n" * 300_000)
-    done = vecprop("train", "large.csv", "--target", "y", *FAST, code=3)
+    done = vecprop("train", "large.csv", "--target", "y", *LITTLE, *FAST, code=3)
     assert "make a folder of Parquet, `vecprop convert large.csv large-parquet`" in done.stderr
 
 

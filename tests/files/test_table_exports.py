@@ -168,7 +168,7 @@ def test_graphs_in_float32(model):
 
 
 def test_labels_that_are_objects():
-    assert_source(classifier(y=TWO.astype(object)), TABLE, NEW)
+    assert_source(classifier(DAYS, TWO.astype(object)), TABLE, NEW)
 
 
 @pytest.mark.parametrize("settings", [{}, QUANTILES], ids=["one", "quantiles"])
@@ -183,7 +183,7 @@ def test_intervals_of_any_share(settings):
 
 
 def test_intervals_that_cannot_be_are_refused():
-    numbers, classes = regressor(), classifier()
+    numbers, classes = regressor(DAYS), classifier(DAYS)
     with pytest.raises(ValueError, match="coverage=1 is not a share"):
         to_onnx(numbers, coverage=1)
     with pytest.raises(ValueError, match=r"coverage=0\.4 is not a share of at least ½ and less than 1"):
@@ -197,10 +197,10 @@ def test_intervals_that_cannot_be_are_refused():
 
 def test_stages(monkeypatch):
     monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # so that all are kept
-    model = classifier(y=THREE, stages=2)
+    model = classifier(DAYS, THREE, stages=2)
     assert len(model.ensemble_.views) == 3
     assert_same(model, NEW)
-    assert_source(regressor(stages=2, **QUANTILES), NEW)
+    assert_source(regressor(DAYS, stages=2, **QUANTILES), NEW)
 
 
 @pytest.mark.long
@@ -287,7 +287,7 @@ def test_text_that_is_empty_is_missing_unless_training_had_it():
 def test_what_a_form_cannot_read_is_named(monkeypatch):
     monkeypatch.setattr(tables_columns, "CATEGORIES", 20)
     words = [f"word{number % 11} and word{number % 13}" for number in range(90)]
-    model = regressor(TABLE.assign(words=words, code=[f"c{number % 45}" for number in range(90)]))
+    model = regressor(DAYS.assign(words=words, code=[f"c{number % 45}" for number in range(90)]))
     message = r"cannot read the column\(s\) 'words' \(text\), 'code' \(too many categories\)"
     table = TABLE.assign(words=words, code="c1")
     with pytest.warns(UserWarning, match=message):

@@ -223,7 +223,7 @@ RANDOM = np.random.default_rng(0)
 @pytest.mark.parametrize(
     ("name", "function", "mistake"),
     [
-        ("backprop_gradients", lambda *args: [None, None, args[2], args[1]], "the numbers are wrong"),
+        ("update_params", lambda *args: [None, None, args[0][2], args[1][0]], "the numbers are wrong"),
         ("update_params", lambda *args: [{"a": 1}] * 4, "the numbers are wrong"),
         ("gradient_bias_out", lambda Eo: Eo + RANDOM.normal(size=Eo.shape), "a second call with the same arguments"),
         ("gradient_bias_out", by_turns(np.ones((1, 2)), RAGGED), "the shape of the result is wrong"),

@@ -30,7 +30,8 @@ class Window:
 
     def __init__(self, windows=None, key=None, **settings):
         self.page = Page(Document(), Session(Settings(**{"rows": 40, **settings})), windows)
-        self.page.fill()
+        if windows is None:
+            self.page.fill()
         self.count = 0
         self.key = self.tell("ready", window=key)["window"]
 
@@ -192,8 +193,8 @@ def test_every_number_of_the_status_is_of_the_frame_and_of_the_settings():
 
 
 def test_a_page_that_is_loaded_again_goes_on_and_a_window_that_is_open_is_left_alone(monkeypatch):
-    windows: Any = {}
-    first = Window(windows)
+    first = opened()
+    windows = first.page.windows
     first.tell("change", settings={"data": "moons", "layers": [5]})
     first.tell("epoch")
     first.page._add(0.5, 0.25)
