@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 import registry
 import vecprop as vp
+from sampled import sampled
 from vecprop import compile
 from vecprop.compiled import compiled_network, program
 from vecprop.compiled.run import dense
 
-CASES = [(layer, loss) for layer in registry.LAYERS for loss in registry.LOSSES]
-TYPES = [np.float64, pytest.param(np.float32, marks=pytest.mark.long)]
+CASES = [(layer, vp.SquaredError()) for layer in registry.LAYERS] + [(vp.Tanh(), loss) for loss in registry.LOSSES]
+TYPES = sampled([np.float64, np.float32])
 TOLERANCE = {np.float64: 1e-12, np.float32: 2e-5}
 
 
@@ -102,12 +103,33 @@ def test_cross_entropies_of_large_logits(loss, z):
 @pytest.mark.parametrize("F", TYPES)
 @pytest.mark.parametrize("activation", registry.ACTIVATIONS, ids=registry.name)
 def test_equal_rows_have_equal_predictions(activation, F):
-    """No matter whether a loop computes them by whole vectors or one by one at its end."""
+    """No matter whether a loop computes them by whole vectors or one by one at its end, also far out."""
     network = vp.Network(1, [vp.Dense(1), activation], vp.SquaredError())
     predict = compile(network).predictor(np.array([1, 0], F))
-    for z in np.linspace(-6, 6, 200):
+    unit = 8 * np.finfo(F).eps
+    for z in (-100, *np.linspace(-6, 6, 60), 100):
         found = predict(np.full((37, 1), z, F))
         np.testing.assert_array_equal(found, np.full_like(found, found[0, 0]))
+        np.testing.assert_allclose(found[0], activation.value(F([z])), rtol=unit, atol=unit)
+
+
+@pytest.mark.parametrize("F", TYPES)
+@pytest.mark.parametrize("rows", [1, 7, 8, 9, 15, 16, 17, 31, 33, 100, 513, 1050])  # a tile has 512 at most
+def test_tiles_are_padded_to_whole_vectors_with_rows_of_weight_0(rows, F):
+    network = vp.Network(3, [vp.Dense(4), vp.Tanh(), vp.Dense(2)], vp.SquaredError(), vp.L2(0.1))
+    theta, rng = network.init(0, F), np.random.default_rng(0)
+    rows = rng.normal(size=(rows, 3)), rng.normal(size=(rows, 2)), rng.uniform(0, 2, rows)
+    expected = network.loss_and_gradient(theta.astype(float), *rows)
+    for found, same in zip(compile(network).loss_and_gradient(theta, *rows), expected, strict=True):
+        assert_same(found, same, F)
+
+
+def test_padding_is_copies_of_a_row():
+    network = vp.Network(1, [vp.Dense(1)], vp.Poisson())
+    theta, ones = np.array([-1.0, 1000.0]), np.ones((17, 1))
+    loss, gradient = compile(network).loss_and_gradient(theta, 1000 * ones, ones)  # exp(1000) overflows, exp(0) not
+    assert loss == pytest.approx(network.loss(theta, 1000 * ones, ones))
+    np.testing.assert_allclose(gradient, network.loss_and_gradient(theta, 1000 * ones, ones)[1])
 
 
 def test_parts_without_a_kernel():

@@ -67,8 +67,7 @@ def assert_reference_takes(network, notice, **settings):
 
 
 @pytest.mark.parametrize("optimizer", registry.OPTIMIZERS, ids=registry.name)
-@pytest.mark.parametrize("batch_size", [None, 32])
-@pytest.mark.parametrize("layer", [vp.Tanh(), vp.Dropout(0.3)], ids=registry.name)
+@pytest.mark.parametrize(("batch_size", "layer"), [(None, vp.Tanh()), (32, vp.Dropout(0.3))], ids=str)
 def test_every_optimizer(optimizer, batch_size, layer):
     assert_same(*both(network(layer), optimizer=optimizer, batch_size=batch_size))
 

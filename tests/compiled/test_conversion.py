@@ -1,8 +1,5 @@
 """A large X of other numbers, or by columns, trains to the bit as a copy in the type of theta does."""
 
-import os
-import subprocess
-import sys
 import tracemalloc
 from itertools import product
 from typing import Any
@@ -122,12 +119,6 @@ def test_the_error_of_a_wrong_shape_is_that_of_other_arrays():
     network = vp.Network(3, [vp.Dense(2)], vp.SoftmaxCrossEntropy())
     with pytest.raises(ValueError, match=r"X has shape \(5, 4\), but layer 0 \(Dense\) takes \(\*M, N, 3\)"):
         vp.train(network, network.init(0, np.float32), np.zeros((5, 4)), np.zeros(5, int), optimizer=vp.Adam())
-
-
-@pytest.mark.long
-def test_the_same_by_blas_which_reads_rows_as_they_lie():
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "not long", __file__]
-    subprocess.run(command, env=os.environ | {"VECPROP_PRODUCTS": "BLAS"}, check=True)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -55,11 +55,6 @@ def test_a_first_fit_leaves_the_epochs_to_another_process(tmp_path, threads, her
     assert len(list(tmp_path.glob("*run_epochs_float64*.kernel"))) == 1
 
 
-def test_a_kept_kernel_is_not_compiled_again(empty, monkeypatch):
-    monkeypatch.setattr(machine_code, "is_kept", lambda name: name == NAME)
-    assert begin() is None
-
-
 @pytest.mark.parametrize(
     ("of", "name", "value"),
     [
@@ -69,6 +64,7 @@ def test_a_kept_kernel_is_not_compiled_again(empty, monkeypatch):
         (sys, "frozen", True),
         (multiprocessing, "parent_process", lambda: "a process"),
         (cache, "_is_writable", lambda place: False),
+        (machine_code, "is_kept", lambda name: name == NAME),
     ],
 )
 def test_no_process_if_it_cannot_help(empty, monkeypatch, of, name, value):

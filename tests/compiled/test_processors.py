@@ -1,5 +1,6 @@
-"""Kernels are right, and as repeatable, on processors with narrower vectors: with this one masked, the tests pass."""
+"""The tests of kernels pass where vectors are narrower, where BLAS multiplies, and where bounds are checked."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -15,17 +16,52 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 processors = pytest.importorskip("processors", reason="the benchmarks are not in the source distribution")
 
 
+BEYOND = """
+import ctypes
+from numba import types
+from vecprop.compiled.jit.addresses import words_at
+from vecprop.compiled.jit.machine_code import address_of
+def beyond(address):
+    words_at(address, 1)[1] = 1
+words = (ctypes.c_int64 * 2)()
+ctypes.CFUNCTYPE(None, ctypes.c_int64)(address_of(beyond, float))(ctypes.addressof(words))
+"""
+TESTS = Path(__file__).parents[1]
+
+
+def assert_pass(environment, *tests):
+    """Assert that short tests pass in an environment."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not long", "-p", "no:cacheprovider", *tests],
+        env={name: value for name, value in environment.items() if not name.startswith("PYTEST_")},
+        cwd=TESTS,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
+
+
 @pytest.mark.long
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the masks are of x86 processors")
 @pytest.mark.parametrize("mask", processors.MASKS)
 def test_the_tests_of_kernels_and_training_pass(mask):
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not long", "-p", "no:cacheprovider"]
-    folder = Path(__file__).parent
-    own = {name: value for name, value in processors.masked(mask).items() if not name.startswith("PYTEST_")}
-    done = subprocess.run(
-        [*command, str(folder), str(folder.parent / "train")], env=own, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout[-5000:]
+    assert_pass(processors.masked(mask), "compiled", "train")
+
+
+@pytest.mark.long
+def test_blas_reads_rows_as_they_lie():
+    assert_pass(os.environ | {"VECPROP_PRODUCTS": "BLAS"}, "compiled/test_selection.py", "compiled/test_conversion.py")
+
+
+@pytest.mark.long
+def test_no_index_is_out_of_bounds(tmp_path):
+    """An index that is not allowed is an exception that nobody can catch, and fails a test."""
+    settings = {**os.environ, "VECPROP_CACHE_DIR": str(tmp_path)}
+    for checked in ("0", "1"):
+        settings["NUMBA_BOUNDSCHECK"] = checked
+        done = subprocess.run([sys.executable, "-c", BEYOND], env=settings, capture_output=True, text=True, check=True)
+        assert ("IndexError" in done.stderr) == (checked == "1")
+    assert_pass(os.environ | {"NUMBA_BOUNDSCHECK": "1"}, "compiled")
 
 
 @pytest.mark.parametrize(

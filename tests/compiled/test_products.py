@@ -1,4 +1,4 @@
-"""Products, transposes and gathered rows of a tile are NumPy's, at every size, and nothing beyond them is touched."""
+"""Products, transposes and gathered rows are NumPy's, at every size and cut, and nothing beyond them is touched."""
 
 import ctypes
 
@@ -8,23 +8,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import cfunc, types
 
-from vecprop.compiled.gemm import products
+from vecprop.compiled.gemm import packed, products
 from vecprop.compiled.gemm.vectors import vector_bytes
+from vecprop.compiled.jit.machine_code import filled_in
 
-WIDTHS = [width for width in (32, 64) if width <= vector_bytes()]
+WIDTHS = [width for width in (64, 32) if width <= vector_bytes()]
+MACHINES = [
+    pytest.param((F, width), marks=() if F is np.float32 and width == WIDTHS[0] else pytest.mark.long)
+    for F in (np.float32, np.float64)
+    for width in WIDTHS
+]
 SIZES = st.integers(1, 40)
 BEYOND = 7.0
 """The numbers in memory beyond a result."""
 
 
-@pytest.fixture(
-    params=[
-        (np.float32, WIDTHS[-1]),
-        *(pytest.param((np.float32, width), marks=pytest.mark.long) for width in WIDTHS[:-1]),
-        *(pytest.param((np.float64, width), marks=pytest.mark.long) for width in WIDTHS),
-    ],
-    scope="module",
-)
+def random(seed, F, rows, columns, by_columns=False):
+    matrix = np.random.default_rng(seed).standard_normal((rows, columns)).astype(F)
+    return np.asfortranarray(matrix) if by_columns else matrix
+
+
+@pytest.fixture(params=MACHINES, scope="module")
 def machine(request):
     """Return a type, and a function that calls a compiled function for vectors of one width."""
     F, width = request.param
@@ -44,10 +48,6 @@ def machine(request):
 
     yield F, call
     made.clear()
-
-
-def random(seed, F, *shape):
-    return np.random.default_rng(seed).standard_normal(shape).astype(F)
 
 
 @given(
@@ -117,3 +117,103 @@ def test_gather(machine, M, N, seed):
     call("gather", M, N, A, A.strides[0], B, B.strides[0], rows)
     np.testing.assert_array_equal(B[:, :M], A[rows].T)
     assert (B[:, M] == BEYOND).all()
+
+
+def compiled(patch, F, width, **constants):
+    """Return a product for vectors of one width, with these constants in place of the module's."""
+    kept = []
+
+    def address_of(template, F, **names):
+        kept.append(cfunc(types.void(*[types.intp] * 14))(filled_in(template, F, **names)))
+        return kept[-1].address
+
+    patch.setattr(packed, "address_of", address_of)
+    patch.setattr(packed, "vector_bytes", lambda: width)
+    for name, value in constants.items():
+        patch.setattr(packed, name, value)
+    function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 14)(packed.packed_address.__wrapped__(F))
+    workspace = np.full(packed.packing_size(F) + 100, BEYOND, F)
+
+    def multiply(A, B, C, add=False, kept_from_before=False):
+        (M, K), N, row = A.shape, B.shape[1], C.strides[0]
+        numbers = M, N, K, A.ctypes.data, *A.strides, B.ctypes.data, *B.strides, C.ctypes.data, row, add
+        function(*numbers, workspace.ctypes.data, kept_from_before)
+        assert (workspace[-100:] == BEYOND).all()
+        assert kept  # the code lives as long as this function
+
+    return multiply
+
+
+@pytest.fixture(params=MACHINES, scope="module")
+def small_pieces(request):
+    """Return a type and a product of pieces so small that every product has several."""
+    F, width = request.param
+    panel = 14 if width == 64 else 6
+    with pytest.MonkeyPatch.context() as patch:
+        yield F, compiled(patch, F, width, PANEL_ROWS=panel, PIECE_ROWS=2 * panel, PIECE_PANELS=2)
+
+
+@given(
+    M=st.integers(1, 70),
+    N=st.integers(1, 140),
+    K=st.sampled_from([0, 1, 2, 15, 16, 17, 40, 264, 265, 600]),
+    orders=st.tuples(st.booleans(), st.booleans()),
+    add=st.booleans(),
+)
+@settings(max_examples=30)
+def test_packed_products(small_pieces, M, N, K, orders, add):
+    F, multiply = small_pieces
+    A, B = (
+        random(seed, F, *shape, orders[seed])[:, :-1] for seed, shape in enumerate([(M + 2, K + 1), (K + 2, N + 1)])
+    )
+    A, B, C = A[:M], B[:K], np.full((M + 1, N + 2), BEYOND, F)
+    C[:M, :N] = random(2, F, M, N)
+    before = C[:M, :N].astype(float) * add
+    multiply(A, B, C[:M, :N], add)
+    errors = np.abs(C[:M, :N] - (A.astype(float) @ B + before))
+    bound = np.abs(A).astype(float) @ np.abs(B) + np.abs(before)
+    assert (errors <= (K + 1) * np.finfo(F).eps * bound).all()  # a bound for any order of summation
+    assert (C[M] == BEYOND).all()
+    assert (C[:, N:] == BEYOND).all()
+
+
+@given(cut=st.integers(1, 59), along=st.sampled_from(["rows", "columns"]))
+@settings(max_examples=30)
+def test_bits_of_packed_products_do_not_depend_on_cuts(small_pieces, cut, along):
+    F, multiply = small_pieces
+    A, B, whole, cut_up = random(0, F, 60, 500), random(1, F, 500, 60), *np.zeros((2, 60, 60), F)
+    multiply(A, B, whole)
+    for part in (slice(cut), slice(cut, None)):
+        if along == "rows":
+            multiply(A[part], B, cut_up[part])
+        else:
+            multiply(A, B[:, part], cut_up[:, part])
+    np.testing.assert_array_equal(cut_up, whole)
+
+
+def test_packed_pieces_are_used_again(small_pieces):
+    F, multiply = small_pieces
+    A, B, found, expected = random(0, F, 12, 100), random(1, F, 100, 90), *np.zeros((2, 12, 90), F)
+    multiply(A, B, expected)
+    for first in range(0, 90, 30):
+        part = slice(first, first + 30)
+        multiply(A, B[:, part], found[:, part], kept_from_before=first > 0)
+        A[:] = np.nan  # it is not read again
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("F", [np.float32, np.float64])
+def test_large_packed_matrices(F, monkeypatch):
+    A, B, C = random(0, F, 700, 530), random(1, F, 530, 1100, by_columns=True), np.zeros((700, 1100), F)
+    compiled(monkeypatch, F, vector_bytes())(A, B, C)
+    np.testing.assert_allclose(C, A @ B, rtol=0, atol=1000 * np.finfo(F).eps)
+
+
+@given(K=st.integers(0, 3000))
+def test_pieces_are_equally_deep(K):
+    depth = packed.piece_depth.py_func(K)
+    assert 1 <= depth <= packed.PIECE_DEPTH
+    pieces = [min(depth, K - first) for first in range(0, K, depth)]
+    assert sum(pieces) == K
+    assert not pieces or len(pieces) == -(-K // packed.PIECE_DEPTH)

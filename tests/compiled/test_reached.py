@@ -20,8 +20,9 @@ NAMES = """
 from vecprop.compiled.jit.machine_code import Kernel
 Kernel.address = lambda kernel: print(kernel.name) or 1
 from vecprop.compiled.warm_up import kernels
-for _, address in kernels():
-    address()
+for name, address in kernels():
+    if "float32" in name:
+        address()
 """
 
 LIVE = f"""
@@ -75,9 +76,9 @@ def test_only_code_that_a_kernel_reaches_is_part_of_its_name(tmp_path):
     assert file.read_text().count("return y * (1 - y)") == 1  # the derivative of the logistic
     file.write_text(file.read_text().replace("return y * (1 - y)", "return y * (1 - y) * 2"))
     names, of_other = map(lines_of, [started(PACKAGE), started(other)])
-    assert len(names) == len(set(names)) == len(of_other) > 100
+    assert len(names) == len(set(names)) == len(of_other) > 50
     changed = {name.split("-")[0] for name in set(of_other) - set(names)}
-    assert changed == {"loops._derivative_float32_Logistic", "loops._derivative_float64_Logistic"}
+    assert changed == {"loops._derivative_float32_Logistic"}
 
 
 def test_a_session_goes_on_after_an_edit_of_words_but_not_of_a_formula(tmp_path):

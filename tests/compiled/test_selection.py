@@ -1,8 +1,5 @@
 """Rows that are chosen and scaled as they are read train as copies of them do, to the bit."""
 
-import os
-import subprocess
-import sys
 from itertools import product
 
 import numpy as np
@@ -76,12 +73,6 @@ def test_the_networks_fill_tiles_as_their_names_say():
         assert splits == [WeightSplit.NONE, WeightSplit.NONE, WeightSplit.INPUTS, WeightSplit.RESULTS]
     else:
         assert [program.by_rows for program in programs] == [False, False, True, True]
-
-
-@pytest.mark.long
-def test_the_same_by_blas_which_reads_rows_as_they_lie():
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "not long", __file__]
-    subprocess.run(command, env=os.environ | {"VECPROP_PRODUCTS": "BLAS"}, check=True)
 
 
 def is_short(name, F, of_scaling, multiplies):
