@@ -1,4 +1,4 @@
-"""Training continues exactly: the same bits in one call or in many."""
+"""Training continues exactly: the same bits in one call or in many, and after it was cut anywhere."""
 
 import pickle
 from typing import Any
@@ -9,7 +9,7 @@ from sklearn.datasets import make_classification
 
 from models import fresh
 from sampled import sampled
-from vecprop import Cosine, MLPClassifier, MLPRegressor
+from vecprop import Cosine, MLPClassifier, MLPRegressor, load, save
 
 X, y = map(np.asarray, make_classification(90, 5, n_classes=3, n_informative=4, n_redundant=0, random_state=1))
 SETTINGS = {"hidden_layer_sizes": (6,), "batch_size": 20, "random_state": 0, "dropout": 0.2, "n_iter_no_change": 1000}
@@ -124,3 +124,68 @@ def test_training_continues_from_assigned_coefficients():
 def test_a_float32_model_learns_from_float64_rows():
     model = MLPClassifier(**SETTINGS, max_iter=2, warm_start=True).fit(X.astype(np.float32), y).fit(X, y)
     assert model.theta_.dtype == model.predict_proba(X).dtype == np.float32
+
+
+R = np.random.default_rng(0)
+ROWS = R.normal(size=(150, 4))
+TARGETS = {MLPClassifier: (np.sin(ROWS[:, 0]) > R.normal(0, 0.3, 150)).astype(int), MLPRegressor: np.sin(ROWS[:, 0])}
+WARM = {"hidden_layer_sizes": (6,), "random_state": 0, "n_iter_no_change": 3, "warm_start": True}
+EPOCHS = 15
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"early_stopping": True},
+        {"early_stopping": True, "scoring": "loss"},
+        {"early_stopping": True, "solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.1},
+        {},
+    ],
+)
+def test_warm_starts(kind, settings, tmp_path):
+    y = TARGETS[kind]
+    whole = kind(max_iter=EPOCHS, **WARM, **settings).fit(ROWS, y)
+    epochs = 1 if kind is MLPClassifier else 4
+    model = kind(max_iter=epochs, **WARM, **settings).fit(ROWS, y)
+    save(model, tmp_path / "model.npz")
+    for begun in (model, load(tmp_path / "model.npz")):
+        begun.set_params(max_iter=EPOCHS - epochs).fit(ROWS, y)
+        np.testing.assert_array_equal(begun.theta_, whole.theta_)
+        assert begun.loss_curve_ == whole.loss_curve_
+
+
+@pytest.mark.parametrize("settings", [{"early_stopping": True}, {}])
+def test_a_checkpoint_that_a_callback_makes(settings, tmp_path):
+    y = TARGETS[MLPClassifier]
+
+    def checkpoint(state):
+        if state.epoch == 4:
+            save(model, tmp_path / "model.npz")
+            model.callbacks = None
+            kept.append(pickle.dumps(model))
+
+    kept: list[bytes] = []
+    model = MLPClassifier(max_iter=EPOCHS, callbacks=[checkpoint], **WARM, **settings)
+    model.fit(ROWS, y)
+    for begun in (pickle.loads(kept[0]), load(tmp_path / "model.npz")):
+        assert (begun.n_iter_, begun.callbacks) == (4, None)
+        begun.set_params(max_iter=EPOCHS - 4).fit(ROWS, y)
+        np.testing.assert_array_equal(begun.theta_, model.theta_)
+        assert begun.loss_curve_ == model.loss_curve_
+
+
+def test_an_error_in_a_callback_leaves_what_was_trained():
+    y = TARGETS[MLPRegressor]
+
+    def full(state):
+        if state.epoch == 3:
+            raise OSError(28, "No space left on device")
+
+    model = MLPRegressor(max_iter=EPOCHS, callbacks=[full], **WARM)
+    with pytest.raises(OSError, match="No space") as caught:
+        model.fit(ROWS, y)
+    np.testing.assert_array_equal(vars(caught.value)["result"].theta, model.theta_)
+    model.set_params(callbacks=None, max_iter=2).fit(ROWS, y)
+    whole = MLPRegressor(max_iter=5, **WARM).fit(ROWS, y)
+    np.testing.assert_array_equal(model.theta_, whole.theta_)

@@ -167,7 +167,7 @@ SCORINGS = {
 }
 
 
-FOLDS = [3, selection.ShuffleSplit(2, random_state=0), selection.StratifiedKFold(2)]
+FOLDS = [2, selection.ShuffleSplit(2, random_state=0), selection.StratifiedKFold(2)]
 
 
 @pytest.mark.parametrize("scoring", SCORINGS)

@@ -69,7 +69,7 @@ def test_blocks_have_the_bits_of_the_whole(monkeypatch, rows):
 
 
 def test_memory_is_that_of_the_views_and_some_blocks(monkeypatch):
-    frame = pd.DataFrame(RNG.normal(size=(12_000, 20)), columns=[f"x{number}" for number in range(20)])
+    frame = pd.DataFrame(RNG.normal(size=(8_000, 20)), columns=[f"x{number}" for number in range(20)])
     model = TabularClassifier(**SETTINGS).fit(frame[:500], frame["x0"][:500] > 0)
     monkeypatch.setattr(blocks, "NUMBERS_AT_ONCE", blocks.NUMBERS_AT_ONCE // 3)
     encoder, per_thread = model.encoder_, 8 * blocks.NUMBERS_AT_ONCE

@@ -45,10 +45,7 @@ def test_a_table_like_training_has_no_notes(model):
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        (
-            NEW.assign(age=500),
-            "'age': 5 of 5 values are out of training's range, 20 to 70; the farthest, 500, is 430 beyond",
-        ),
+        (NEW.assign(age=500), "'age': 5 of 5 values are out of training's range, 20 to 70; .* 500, is 430 beyond"),
         (NEW.assign(age=[-30, 30, 30, 30, 90]), "2 of 5 values are out of .* the farthest, -30, is 50 beyond"),
         (NEW.assign(age=70.5), "'age': 5 of 5 values are out of training's range"),
         (NEW.assign(when="2031-05-05"), "'when': 5 of 5 .* 2023-01-02 to 2025-03-.*, 2031-05-05, is 22.. days beyond"),
@@ -56,10 +53,7 @@ def test_a_table_like_training_has_no_notes(model):
         (NEW.assign(note=None), "'note': 5 of 5 values are missing"),
         (NEW.assign(town="Paris"), "'town': 5 of 5 rows are of categories that training never had, such as 'Paris'"),
         (MANY.assign(age=MANY["age"] / 2 + 20), "'age': .* of values are at most .*, in training"),
-        (
-            MANY.assign(town=["Oslo"] * 200 + ["Rome"] * 100),
-            "'town': (67% of values are 'Oslo'|0% of values are 'Bern')",
-        ),
+        (MANY.assign(town=["Oslo", "Rome", "Oslo"] * 100), "'town': (67% of values are 'Oslo'|0% of .* are 'Bern')"),
         (MANY.assign(when=MANY["when"].str.replace("2024", "2023")), "'when': .* of values are at most 202"),
     ],
 )

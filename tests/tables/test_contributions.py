@@ -117,14 +117,14 @@ def total(explanation):
 @pytest.mark.parametrize("of", ["training", "distributions"])
 def test_predictions_and_probabilities_are_explained(regressor, classifier, of):
     background = TABLE if of == "training" else None
-    found = regressor.explain(TABLE[:3], background)
-    for explanation, predicted in zip(found, regressor.predict(TABLE[:3]), strict=True):
+    found = regressor.explain(TABLE[:2], background)
+    for explanation, predicted in zip(found, regressor.predict(TABLE[:2]), strict=True):
         assert explanation.predicted == explanation.explained == predicted
         assert explanation.base == pytest.approx(regressor.predict(TABLE).mean(), rel=0.02)
         assert total(explanation) == pytest.approx(predicted - explanation.base, abs=1e-5 * abs(predicted))
-    P = classifier.predict_proba(TABLE[:4])
-    found = classifier.explain(TABLE[:4], background)
-    assert [explanation.predicted for explanation in found] == classifier.predict(TABLE[:4]).tolist()
+    P = classifier.predict_proba(TABLE[:2])
+    found = classifier.explain(TABLE[:2], background)
+    assert [explanation.predicted for explanation in found] == classifier.predict(TABLE[:2]).tolist()
     for explanation, chance, number in zip(found, P.max(axis=1), P.argmax(axis=1), strict=True):
         assert explanation.output == f"probability of {classifier.classes_[number]!r}"
         assert explanation.explained == chance

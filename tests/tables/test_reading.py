@@ -19,7 +19,7 @@ FRAME = pd.DataFrame({"name": ["Ada", "Zoë, née X", None], "age": [36, 41, 7],
 
 @pytest.mark.parametrize(("separator", "encoding", "ending"), [
     (",", "utf-8", ".csv"), (";", "utf-8-sig", ".csv"), ("\t", "utf-16", ".csv"), ("|", "utf-32", ".csv"),
-    (";", "cp1252", ".csv"), ("|", "utf-8", ".txt.gz"), (",", "cp1252", ".txt.gz"), ("\t", "utf-16", ".txt.gz"),
+    (";", "cp1252", ".csv"), ("\t", "utf-16", ".txt.gz"),
     *(pytest.param(separator, encoding, ending, marks=pytest.mark.long) for separator in ",;\t|"
       for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252") for ending in (".csv", ".txt.gz")),
 ])  # fmt: skip
@@ -27,9 +27,10 @@ def test_text_of_any_separator_and_encoding_is_read(tmp_path, separator, encodin
     path = tmp_path / f"table{ending}"
     content = FRAME.to_csv(index=False, sep=separator).encode(encoding)
     path.write_bytes(gzip.compress(content) if ending.endswith("gz") else content)
-    for frame in (read_table(path), pd.concat(read_chunks(path, rows=2), ignore_index=True)):
+    whole = read_table(path)
+    for frame in (whole, pd.concat(read_chunks(path, rows=2), ignore_index=True)):
         pd.testing.assert_frame_equal(frame, FRAME, check_dtype=False)
-    assert any("cp1252" in note for note in read_table(path).attrs["notes"]) == (encoding == "cp1252")
+    assert any("cp1252" in note for note in whole.attrs["notes"]) == (encoding == "cp1252")
 
 
 @pytest.mark.parametrize(("ending", "write"), [(".parquet", "to_parquet"), (".feather", "to_feather")])
@@ -221,9 +222,9 @@ def test_a_stray_quotation_mark_swallows_no_rows(tmp_path, read, at, lines):
         read(path)
 
 
-@pytest.mark.parametrize(
-    ("lines", "is_noted"),
-    [
+def test_a_line_of_names_that_is_missing_is_noted(tmp_path):
+    path = tmp_path / "table.csv"
+    for lines, is_noted in (
         (["5.1,3.5,setosa", "4.9,3,setosa"], True),
         (["6,148,72,33.6,50", "1,85,66,26.6,31"], True),
         (["1,male", "2,female", "3,male"], True),
@@ -231,13 +232,12 @@ def test_a_stray_quotation_mark_swallows_no_rows(tmp_path, read, at, lines):
         (["0,1,2", "5.5,3.5,2.5"], False),
         (["a,b", "1,2"], False),
         (["7,b", "x,2"], False),
-    ],
-)
-def test_a_line_of_names_that_is_missing_is_noted(tmp_path, lines, is_noted):
-    path = tmp_path / "table.csv"
-    path.write_text("\n".join(lines) + "\n")
-    for notes in (read_table(path).attrs["notes"], next(read_chunks(path)).attrs["notes"]):
+    ):
+        path.write_text("\n".join(lines) + "\n")
+        notes = read_table(path).attrs["notes"]
         assert [("line 1" in note and "look like values" in note) for note in notes] == [True] * is_noted
+    path.write_text("1,male\n2,female\n3,male\n")
+    assert len(next(read_chunks(path)).attrs["notes"]) == 1
 
 
 def test_whole_numbers_of_many_digits_beside_missing_values_stay_distinct(tmp_path):
