@@ -10,7 +10,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_
 
 from vecprop import TabularClassifier, TabularRegressor, load, save
 from vecprop.tables.encoding.columns import Categories, NumberInputs
-from vecprop.tables.explaining.column_notes import Profile, drift_notes, leaks, tallies
+from vecprop.tables.explaining.column_notes import Profile, drift, leaks, tallies
 from vecprop.tables.rows import row_numbers
 
 
@@ -78,8 +78,8 @@ def test_parts_of_a_table_are_told_of_as_one_and_profiles_are_saved(model, tmp_p
     whole, parts = tallies(model, table), None
     for first in range(0, 300, 37):
         parts = tallies(model, table[first : first + 37], parts)
-    assert drift_notes(model, whole) == drift_notes(model, parts or [])
-    assert any("10 of 300 values are out of training's range" in note for note in drift_notes(model, parts or []))
+    assert drift(model, whole) == (drifts := drift(model, parts or []))
+    assert any("10 of 300 values are out of training's range" in note for notes in drifts.values() for note in notes)
     save(model, tmp_path / "model.npz")
     assert load(tmp_path / "model.npz").check(table) == model.check(table)
 

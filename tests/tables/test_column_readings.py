@@ -111,7 +111,7 @@ def test_numbers_are_read_by_the_signs_of_their_column(values, expected):
 )
 def test_what_does_not_fit_the_signs_is_no_number_but_never_another_one(of_training, misfit):
     encoder, _ = Encoder.of(pd.DataFrame({"x": of_training}))
-    (note,) = encoder.missed(pd.DataFrame({"x": [of_training[0], misfit]}))
+    (note,) = encoder.notes_on(encoder.misfits(pd.DataFrame({"x": [of_training[0], misfit]})))
     assert f"Column 'x': 1 value(s), such as {misfit!r} in row 1, are not numbers" in note
     inputs = encoder(pd.DataFrame({"x": [misfit, None]}))
     np.testing.assert_array_equal(inputs[0], inputs[1])

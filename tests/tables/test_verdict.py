@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.evaluation import baselines
 from vecprop.tables.evaluation.baselines import Baselines, _of_columns, columns_for_trees
-from vecprop.tables.evaluation.measured import How, Measured
+from vecprop.tables.evaluation.measured import How, Measured, worries_of
 from vecprop.tables.evaluation.metrics import Estimate, estimates, metrics_of_classes, metrics_of_numbers
 
 
@@ -68,17 +68,17 @@ def test_a_model_is_judged_by_a_baseline_that_is_not_surely_beaten():
 
 def test_what_to_worry_about():
     losses = (100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60)
-    (worry,) = measured(*losses, groups=np.arange(100) // 10).worries
+    (worry,) = worries_of(measured(*losses, groups=np.arange(100) // 10))
     assert worry.startswith("The scores are of 10 groups only")
-    (worry,) = measured(*losses, how="out of fold").worries
+    (worry,) = worries_of(measured(*losses, how="out of fold"))
     assert worry.startswith("There is no test")
-    (worry,) = measured(*losses, trained_on=60).worries
+    (worry,) = worries_of(measured(*losses, trained_on=60))
     assert worry == "60 of 100 rows are in training too: metrics of these are too good."
     classes = {"classes_": np.array(["no", "yes"]), "threshold": None, "class_weight": "balanced"}
     one = measured(*losses, truth=np.ones(100, int), model=classes)
     one.predictions["vecprop"] = np.tile([0.9, 0.1], (100, 1))
     one.metrics["d2_log_loss"] = Estimate(-0.5, -0.9, -0.1)
-    lower, all_of_one, never = one.worries
+    lower, all_of_one, never = worries_of(one)
     assert "since classes have weights: use them to rank and to decide" in lower
     assert all_of_one.startswith("All rows measured are of the class 'yes'")
     assert never.endswith("none was predicted so: try --threshold f1.")

@@ -15,7 +15,6 @@ from ...tables.evaluation.measured import Measured
 from ...tables.evaluation.measuring import Parts, cross_validated, measured_unseen
 from ...tables.evaluation.report import Run, page_of
 from ...tables.evaluation.targets import levels_of, positive_class
-from ...tables.explaining.column_notes import drift_notes, tallies
 from ...tables.reading.file_lists import file_and_line
 from ...tables.table_model import CUT_SHORT, WITHOUT_TEST
 from ...terminal.messages import INTERRUPTED, UsageError, held_back_interrupts, say, say_notes, show, to_json
@@ -139,13 +138,11 @@ class TrainingJob:
     @cached_property
     def notes(self) -> list[str]:
         """The notes on the table, in training and in the test."""
-        model, X_test = self.model, self.parts.X_test
-        unlike = (
-            [*model.encoder_.missed(X_test), *drift_notes(model, tallies(model, X_test))] if self.parts.has_test else []
-        )
-        in_test = [f"In the test: {note}" for note in unlike]
+        model, of_rows = self.model, self.parts.notes
+        unlike = model.check(self.parts.X_test) if self.parts.has_test else []
+        in_test = [f"In the test: {note}" for note in unlike if note not in of_rows]
         anew = [] if self.final is model else [self.final.notes_[-1]]
-        return list(dict.fromkeys([*self.parts.notes, *model.notes_, *anew, *in_test]))
+        return list(dict.fromkeys([*of_rows, *model.notes_, *anew, *in_test]))
 
     @cached_property
     def saved(self) -> RunFiles:

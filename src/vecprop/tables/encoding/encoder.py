@@ -91,7 +91,7 @@ class Encoder:
             if part.is_read_unlike_it_looks or name in encoder.codes:
                 unlike.setdefault(encoder.readings[name], []).append(name)
         notes += [f"Read as {how}: {some_of(names)}." for how, names in unlike.items()]
-        return encoder, notes + doubts + encoder.missed(frame)
+        return encoder, notes + doubts + encoder.notes_on(encoder.misfits(frame))
 
     @property
     def columns(self) -> list[tuple[str, Column]]:
@@ -185,11 +185,6 @@ class Encoder:
         by_blocks(encode, len(frame), self.width)
         return of_views
 
-    def missed(self, frame: Frame) -> list[str]:
-        """Return notes on columns and values of a table that are not used, or not as they are."""
-        require_inputs(self.names, frame)
-        return [*self.notes_on(self.misfits(frame)), *self.unlike(frame)]
-
     def misfits(self, frame: Frame, before: Misfits | None = None) -> Misfits:
         """Return what of each column of a table is not used as it is, added to that of earlier parts of the table."""
         found = dict(before or {})
@@ -205,11 +200,6 @@ class Encoder:
         return [
             f"Column {name!r}: {misfits[name, what]}." for name, what in sorted(misfits, key=lambda of: order[of[0]])
         ]
-
-    def unlike(self, frame: Frame) -> list[str]:
-        """Return a note on columns of a table that training did not have, if there are any."""
-        unknown = [repr(name) for name in frame.columns if name not in self.names and name not in self.dropped]
-        return [f"Not used, since training had none of this name: {', '.join(unknown[:5])}."] if unknown else []
 
 
 def require_inputs(names: list[str], frame: Frame) -> None:

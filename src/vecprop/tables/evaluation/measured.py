@@ -222,12 +222,7 @@ class Measured:
             says = f"Slightly better than {baseline}: {values}; ours is {apart}, but intervals overlap."
         else:
             level, says = "better", f"Better than all baselines: {values}, the best of them; ours is {apart}."
-        return Verdict(level, metric, ours, baseline, losses[baseline], margin, overlaps, says, self.worries)
-
-    @property
-    def worries(self) -> list[str]:
-        """Reasons not to trust the model or its metrics, as sentences."""
-        return list(_worries(self))
+        return Verdict(level, metric, ours, baseline, losses[baseline], margin, overlaps, says, list(worries_of(self)))
 
     def text(self, where: str, name: str = OURS) -> str:
         """Return tables of the metrics of the model and the baselines, in all rows and in folds, and the verdict."""
@@ -267,7 +262,7 @@ def _apart(margin: Estimate) -> str:
     return f"lower by {margin}" if margin.value >= 0 else f"higher by {-margin}"
 
 
-def _worries(measured: Measured) -> Iterator[str]:
+def worries_of(measured: Measured) -> Iterator[str]:
     """Yield what is wrong with the loss, unless the verdict is about that, with the rows, and with training."""
     model, truth, groups = measured.model, measured.truth, measured.groups
     scores, margins = measured.scores[OURS], measured.margins

@@ -233,11 +233,6 @@ def drift(model: Any, tallies: list[Tally]) -> dict[str, list[str]]:
     return {name: profile.notes(part, tally, len(tallies)) for name, part, profile, tally in columns}
 
 
-def drift_notes(model: Any, tallies: list[Tally]) -> list[str]:
-    """Return sentences on how the columns of a table differ from those of training, by its counts."""
-    return [f"Column {name!r}: {note}." for name, notes in drift(model, tallies).items() for note in notes]
-
-
 class Watch:
     """Sees the parts of a table, and tells what of them all is unlike a model's training."""
 
@@ -256,19 +251,18 @@ class Watch:
         encoder = self.model.encoder_
         require_inputs(encoder.names, frame)
         self.of_tables |= dict.fromkeys(frame.attrs.get("notes", []))
-        self.unlike |= dict.fromkeys(encoder.unlike(frame))
+        unknown = [repr(name) for name in frame.columns if name not in encoder.names and name not in encoder.dropped]
+        if unknown:
+            self.unlike[f"Not used, since training had none of this name: {', '.join(unknown[:5])}."] = None
         self.misfits = encoder.misfits(frame, self.misfits)
         self.tallies = tallies(self.model, frame, self.tallies)
 
     def notes(self) -> list[str]:
         """Return sentences on the parts that were seen."""
         misfits = self.model.encoder_.notes_on(self.misfits) if self.misfits else []
-        return [
-            *self.of_tables,
-            *misfits,
-            *self.unlike,
-            *(drift_notes(self.model, self.tallies) if self.tallies else []),
-        ]
+        drifts = drift(self.model, self.tallies) if self.tallies else {}
+        of_drifts = [f"Column {name!r}: {note}." for name, notes in drifts.items() for note in notes]
+        return [*self.of_tables, *misfits, *self.unlike, *of_drifts]
 
 
 LEAKS_FROM = 50
