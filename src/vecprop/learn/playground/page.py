@@ -72,19 +72,11 @@ class Page:
         self.document.title = "vecprop playground"
         self.document.config.update(reconnect_session=False, notify_connection_status=False)  # the page does both
         folder = files("vecprop.learn.playground")
-        html, style, code = (
-            folder.joinpath(f"page.{ending}").read_text(encoding="utf-8") for ending in ("html", "css", "js")
-        )
+        html, style, code = ((folder / f"page.{ending}").read_text("utf-8") for ending in ("html", "css", "js"))
         self.document.template = get_env().from_string(html)
-        self.document.template_variables.update(
-            style=style,
-            choices=CHOICES,
-            labels=LABELS,
-            ranges=RANGES,
-            largest_weight=LARGEST_WEIGHT,
-            most_starts=MOST_STARTS,
-            most_epochs_of_starts=MOST_EPOCHS_OF_STARTS,
-        )
+        names = self.document.template_variables
+        names.update(style=style, choices=CHOICES, labels=LABELS, ranges=RANGES, largest_weight=LARGEST_WEIGHT)
+        names.update(most_starts=MOST_STARTS, most_epochs_of_starts=MOST_EPOCHS_OF_STARTS)
         arguments = {"sent": self.sent, "shown": self.shown, "figures": figures, "most_bytes": MOST_BYTES}
         self.document.js_on_event("document_ready", CustomJS(args=arguments, code=code))
 
@@ -135,12 +127,10 @@ class Page:
         self.told = {}
 
     def _tell_settings(self) -> None:
-        session = self.session
-        self.told["settings"] = asdict(session.settings)
-        self.told["text"] = session.settings.to_text()
-        self.told["classes"] = list(session.points.class_names)
+        session, settings = self.session, self.session.settings
+        self.told |= {"settings": asdict(settings), "text": settings.to_text(), "classes": session.points.class_names}
         if session.table is not None:
-            chosen = session.table.chosen(session.settings.columns)
+            chosen = session.table.chosen(settings.columns)
             self.told["columns"] = {"names": session.table.columns, "chosen": list(chosen)}
 
     def _tell_weight(self) -> None:

@@ -38,9 +38,8 @@ def network_of(settings: Settings, classes: int) -> Network:
             layers.append(Dropout(settings.dropout))
     layers.append(Dense(classes or 1))
     if settings.loss == "cross_entropy" and not classes:
-        raise SettingsError(
-            "The cross-entropy is a loss for classes, but the targets are numbers: choose auto or squared error."
-        )
+        others = "the targets are numbers: choose auto or squared error."
+        raise SettingsError(f"The cross-entropy is a loss for classes, but {others}")
     if settings.loss == "cross_entropy" or (settings.loss == "auto" and classes):
         loss = SoftmaxCrossEntropy()
     else:

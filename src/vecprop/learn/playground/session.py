@@ -1,6 +1,7 @@
 """A session of the playground: data, network, and where training stands."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
@@ -43,21 +44,17 @@ class Curves:
     """
 
     def __init__(self, width: int) -> None:
-        self._parts = [np.empty((0, 1 + width))]
-        self._last = self._parts[0]
-        self._kept = self._added = 0
-        self._stride = 1
+        self._kept = self._last = np.empty((0, 1 + width))
+        self._added, self._stride = 0, 1
 
     def add(self, epochs: Any, values: Any) -> None:
         """Add the values, (E, width), of several epochs."""
         entries = np.column_stack([epochs, values])
-        self._parts.append(entries[-self._added % self._stride :: self._stride])
-        self._kept += len(self._parts[-1])
+        self._kept = np.concatenate([self._kept, entries[-self._added % self._stride :: self._stride]])
         self._added += len(entries)
         self._last = entries[-1:]
-        while self._kept >= MOST_ENTRIES:
-            self._parts = [np.concatenate(self._parts)[::2]]
-            self._kept = len(self._parts[0])
+        while len(self._kept) >= MOST_ENTRIES:
+            self._kept = self._kept[::2]
             self._stride *= 2
 
     @property
@@ -71,9 +68,8 @@ class Curves:
         return self._table()[:, 1:]
 
     def _table(self) -> np.ndarray:
-        self._parts = [np.concatenate(self._parts)]
         ends_with_last = (self._added - 1) % self._stride == 0
-        return self._parts[0] if ends_with_last else np.concatenate([self._parts[0], self._last])
+        return self._kept if ends_with_last else np.concatenate([self._kept, self._last])
 
 
 class Session:
@@ -174,8 +170,7 @@ class Session:
             self.restart()
             return
         keeps_state = self.trained == trained and after.optimizer == before.optimizer
-        if not keeps_state:
-            self.state = None
+        self.state = self.state if keeps_state else None
         self.batch, self.trouble = 0, ""
         self._note("change", after, keeps_state)
 
@@ -201,21 +196,19 @@ class Session:
     @property
     def losses(self) -> tuple[float, float]:
         """The losses of training and test points as the parameters are now; NaN where there are none."""
-        train, test = (
-            float(self.network.loss(self.theta, X, T)) if len(X) else np.nan for X, T in (self.rows, self.test_rows)
-        )
-        return train, test
+        return self._on_both(lambda X, T: self.network.loss(self.theta, X, T))
 
     @property
     def right(self) -> tuple[float, float]:
         """The shares of training and test points whose class is right; NaN where there are none, or for numbers."""
+        if not self.class_count:
+            return np.nan, np.nan
         predict = compile(self.network).predict
-        train, test = (
-            float(np.mean(predict(self.theta, X).argmax(axis=1) == T.argmax(axis=1)))
-            if self.class_count and len(X)
-            else np.nan
-            for X, T in (self.rows, self.test_rows)
-        )
+        return self._on_both(lambda X, T: np.mean(predict(self.theta, X).argmax(axis=1) == T.argmax(axis=1)))
+
+    def _on_both(self, measure: Callable[[np.ndarray, np.ndarray], Any]) -> tuple[float, float]:
+        """Return a measure of the training and of the test points; NaN where there are none."""
+        train, test = (float(measure(X, T)) if len(X) else np.nan for X, T in (self.rows, self.test_rows))
         return train, test
 
     def drawn(self, settings: Settings) -> Points:
@@ -313,10 +306,8 @@ class Session:
             gradient = self.trained.loss_and_gradient(self.theta, X, T)[1]
             for curves, vector in ((self.gradient_norms, gradient), (self.moves, self.theta - before)):
                 layers = zip(self.network.layers, self.network.layout.views(vector), strict=True)
-                parts = [
-                    np.concatenate([*map(np.ravel, p.values())]) for layer, p in layers if isinstance(layer, Dense)
-                ]
-                curves.add([self.steps], [[float(norm(part)) for part in parts]])
+                dense = [[*p.values()] for layer, p in layers if isinstance(layer, Dense)]
+                curves.add([self.steps], [[float(norm(np.concatenate([*map(np.ravel, p)]))) for p in dense]])
         self.path.append(self.theta)
 
 

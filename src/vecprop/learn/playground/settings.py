@@ -9,6 +9,7 @@ from ...core.elementary import is_within
 CLASSES = {"circles": 2, "moons": 2, "spirals": 2, "xor": 2, "blobs": 3, "wave": 0, "plane": 0, "tutorial": 2}
 """The number of classes of each set; 0 if its targets are numbers."""
 
+ACTIVATIONS = ("logistic", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "identity")
 FEATURES = ("x", "y", "x*x", "y*y", "x*y", "sin(x)", "sin(y)")
 MOST_ROWS, MOST_LAYERS, MOST_UNITS, LARGEST_SEED = 20_000, 6, 64, 2**31 - 1
 LONGEST_TEXT = 10_000
@@ -62,11 +63,7 @@ class Settings:
     seed: int = _setting(1, "Seed", 0, LARGEST_SEED)
     features: tuple[str, ...] = _setting(("x", "y"), "Inputs", *FEATURES)
     layers: tuple[int, ...] = _setting((3,), "Units of the hidden layers", 1, MOST_UNITS)
-    activation: str = _setting(
-        "tanh",
-        "Activation",
-        *("logistic", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "identity"),
-    )
+    activation: str = _setting("tanh", "Activation", *ACTIVATIONS)
     loss: str = _setting("auto", "Loss", "auto", "cross_entropy", "squared_error", "absolute_error", "huber")
     penalty: str = _setting("none", "Penalty", "none", "L2", "L1")
     strength: float = _setting(0.001, "Strength of the penalty", 0, 10)
@@ -113,10 +110,8 @@ class Settings:
 
     def to_text(self) -> str:
         """Return the settings as a short text: the data, and what differs from the defaults."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
         plain = {each.name: each.default for each in fields(self) if each.name != "data"}
-        words = [f"{name}={_written(value)}" for name, value in values.items() if value != plain.get(name)]
-        return " ".join(words)
+        return " ".join(f"{name}={_written(of)}" for name, of in vars(self).items() if of != plain.get(name))
 
     @classmethod
     def from_text(cls, text: str) -> "Settings":
@@ -134,9 +129,8 @@ class Settings:
         for word in text.split():
             name, sign, value = word.partition("=")
             if not sign or name not in hints:
-                raise SettingsError(
-                    f"{_shown(word)} is not a setting: write name=value with the names {', '.join(hints)}."
-                )
+                wanted = f"write name=value with the names {', '.join(hints)}."
+                raise SettingsError(f"{_shown(word)} is not a setting: {wanted}")
             if name in values:
                 raise SettingsError(f"{name} is there twice in the settings: write it once.")
             values[name] = _read(name, value, hints[name])

@@ -46,10 +46,8 @@ class Table:
         if columns > MOST_COLUMNS:
             raise TableError(f"The table has {columns:,} columns, and no more than {MOST_COLUMNS:,} are shown.")
         if rows < 4 or columns < 3:
-            raise TableError(
-                f"The table has {rows} rows and {columns} columns, but at least 4 rows and 3 columns are needed: "
-                "two to draw, and the target."
-            )
+            needed = "at least 4 rows and 3 columns are needed: two to draw, and the target"
+            raise TableError(f"The table has {rows} rows and {columns} columns, but {needed}.")
         self.frame, self.columns = frame, [str(name) for name in frame.columns]
 
     @classmethod
@@ -122,10 +120,8 @@ class Table:
         read = [self._values(x), self._values(y), self._values(target, is_target=True)]
         known = np.isfinite([values for values, _ in read]).all(axis=0)
         if known.sum() < 4:
-            raise TableError(
-                f"Only {known.sum()} rows have a value in each of {x!r}, {y!r} and {target!r}, but 4 are needed: "
-                "choose other columns."
-            )
+            few = f"Only {known.sum()} rows have a value in each of {x!r}, {y!r} and {target!r}"
+            raise TableError(f"{few}, but 4 are needed: choose other columns.")
         axes, places = [], []
         for name, (values, categories) in zip((x, y, target), read, strict=True):
             axes.append(Axis.of(_shown(name), values[known], categories))
@@ -152,10 +148,8 @@ class Table:
         names = as_names(series)
         categories = sorted(set(names) - {MISSING})
         if len(categories) > MOST_CLASSES:
-            raise TableError(
-                f"Column {name!r} has {len(categories):,} different names, but no more than {MOST_CLASSES} are drawn: "
-                "choose another."
-            )
+            many = f"Column {name!r} has {len(categories):,} different names"
+            raise TableError(f"{many}, but no more than {MOST_CLASSES} are drawn: choose another.")
         numbers = {category: number for number, category in enumerate(categories)}
         return np.array([numbers.get(each, np.nan) for each in names], dtype=float), tuple(map(_shown, categories))
 

@@ -101,7 +101,5 @@ def described(losses: np.ndarray) -> str:
     if not len(ends):
         return f"None of {len(losses)} starts reached the end: all diverged, or time was over."
     best, median, worst = np.quantile(ends, [0, 0.5, 1])
-    return (
-        f"Of {len(losses)} starts {len(ends)} reached the end: "
-        f"the best loss is {best:.4g}, the median {median:.4g}, the worst {worst:.4g}."
-    )
+    found = f"the best loss is {best:.4g}, the median {median:.4g}, the worst {worst:.4g}"
+    return f"Of {len(losses)} starts {len(ends)} reached the end: {found}."

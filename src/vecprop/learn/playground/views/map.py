@@ -28,14 +28,11 @@ class MapView:
         self._area = self.figure.image_rgba("image", source=self._image, x=0, y=0, dw=1, dh=1, name="ground").glyph
         look = {"selection_line_color": SELECTED, "selection_line_width": 4, "nonselection_alpha": 1}
         self._points = add_points(self.figure, 9, line_width=1.5, **look)
-        for event, action in (
-            (Tap, self._tapped),
-            (DoubleTap, self._tapped),  # what a second click that soon follows is, instead of a tap
-            (PanStart, self._seized),
-            (Pan, self._dragged),
-            (PanEnd, self._dropped),
-        ):
-            self.figure.on_event(event, action)
+        self.figure.on_event(Tap, self._tapped)
+        self.figure.on_event(DoubleTap, self._tapped)  # what a second click that soon follows is, instead of a tap
+        self.figure.on_event(PanStart, self._seized)
+        self.figure.on_event(Pan, self._dragged)
+        self.figure.on_event(PanEnd, self._dropped)
         self._held: int | None = None
         self._on_edit = on_edit
         self._axes: Any = None
@@ -79,14 +76,11 @@ class MapView:
             return  # since new models take Bokeh a third of a second
         self._axes = axes
         for axis, drawn in zip(axes, (*figure.xaxis, *figure.yaxis), strict=True):
-            names = list(axis.categories)
             drawn.axis_label = models.PlainText(text=axis.name)  # other text could be a formula
-            drawn.ticker = models.FixedTicker(ticks=list(range(len(names)))) if names else models.BasicTicker()
-            drawn.formatter = (
-                models.CustomJSTickFormatter(args={"names": names}, code="return names[tick]")
-                if names
-                else models.BasicTickFormatter(use_scientific=True)
-            )
+            drawn.ticker, drawn.formatter = models.BasicTicker(), models.BasicTickFormatter(use_scientific=True)
+            if names := list(axis.categories):
+                drawn.ticker = models.FixedTicker(ticks=list(range(len(names))))
+                drawn.formatter = models.CustomJSTickFormatter(args={"names": names}, code="return names[tick]")
 
     def _nearest(self, x: float, y: float) -> int | None:
         """Return the place, among the points drawn, of the one at the mouse."""

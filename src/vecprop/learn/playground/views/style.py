@@ -55,11 +55,8 @@ def legend_of(made: Any) -> Any:
 def counted(made: Any, what: str, values: str) -> Any:
     """Return a figure with the names of its axes, whose horizontal one counts epochs or steps from zero."""
     made.x_range = DataRange1d(start=0)
-    made.xaxis.update(
-        axis_label=what,
-        ticker=BasicTicker(min_interval=1, desired_num_ticks=5, num_minor_ticks=0),
-        formatter=NumeralTickFormatter(format="0,0"),
-    )
+    ticker = BasicTicker(min_interval=1, desired_num_ticks=5, num_minor_ticks=0)
+    made.xaxis.update(axis_label=what, ticker=ticker, formatter=NumeralTickFormatter(format="0,0"))
     made.yaxis.axis_label = values
     return made
 
