@@ -256,9 +256,8 @@ def wrong_entry(
 ) -> int:
     """Return a wrong entry, given a direction u that fails: cut u into pieces and keep the one that fails the most."""
     low, high = 0, part.size
-    pieces = min(_PIECES, max(2, point.at_once(part)))  # each piece moves a copy of a large part
-    if criteria.method != "complex step":
-        pieces = 2  # a difference needs many values
+    # Each piece moves a copy of a large part, and a difference needs many values.
+    pieces = min(_PIECES, max(2, point.at_once(part))) if criteria.method == "complex step" else 2
     while high - low > 1:
         edges = np.unique(np.linspace(low, high, min(pieces, high - low) + 1).astype(int))
         U = np.zeros((len(edges) - 1, part.size))

@@ -67,10 +67,8 @@ def _central(point: Point, part: NamedPart, U: np.ndarray) -> tuple[np.ndarray, 
     # A function may vary within a small share of a parameter, or of the others.
     shorter = [CENTRAL * size] + ([1e-8 * size] if point.may_vary_at_once else [])
     shorter += [own] if (own < 1e-3 * size).any() else []
-    (value, error), *others = (
-        central_differences(partial(_moved, point, part), U, point.noise.near, CENTRAL * length)
-        for length in (size, *shorter)
-    )
+    moved, noise = partial(_moved, point, part), point.noise.near
+    (value, error), *others = (central_differences(moved, U, noise, CENTRAL * length) for length in (size, *shorter))
     for other, unsure in others:
         apart = np.abs(value - other)
         error = np.where(apart <= error + unsure, error, error + 2 * apart)

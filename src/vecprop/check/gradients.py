@@ -99,10 +99,9 @@ def check_gradients(
     >>> report.verdict, report.diagnoses
     (<Verdict.FAIL: 'FAIL'>, ('the gradient given is 1/2 of what it should be: a factor 2 is missing',))
     """
-    if not isinstance(method, str) or method not in METHODS:
-        raise ValueError(f"There is no method {method!r}: take one of {', '.join(METHODS)}.")
-    if not isinstance(engine, str) or engine not in ENGINES:
-        raise ValueError(f"There is no engine {engine!r}: take one of {', '.join(ENGINES)}.")
+    for name, value, known in (("method", method, METHODS), ("engine", engine, ENGINES)):
+        if not isinstance(value, str) or value not in known:
+            raise ValueError(f"There is no {name} {value!r}: take one of {', '.join(known)}.")
     for name, value in (("rtol", rtol), ("atol", atol)):
         if not (isinstance(value, int | float | np.number) and 0 <= value < np.inf):
             raise ValueError(f"{name} is {value!r}: give a finite number of at least 0.")

@@ -42,10 +42,8 @@ class _Procedure:
     ) -> tuple[Judgements, str]:
         """Judge gradients of a point, by number; return why complex steps cannot be believed there, if they cannot."""
         parts = [part for part in parts if part.size]
-        givens = [
-            (gradient, Criteria(self.method, self.limit, point.engines[number] == "compiled"))
-            for number, gradient in gradients.items()
-        ]
+        criteria = [Criteria(self.method, self.limit, point.engines[number] == "compiled") for number in gradients]
+        givens = list(zip(gradients.values(), criteria, strict=True))
         judged: Judgements = [([], {}) for _ in givens]
         if self.along:
             judged = [(rows, {}) for rows in judge_directions(point, parts, givens)]
@@ -79,8 +77,8 @@ class _Procedure:
 
 def judged_report(point: Point, method: str, notes: list[str], movable: bool, limit: Limit) -> Report:
     """Judge the gradients of a point, there and, if rounding hides too much, at random points nearby."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # the user has seen warnings at theta; elsewhere they are expected
+    # The user has seen warnings at theta; elsewhere they are expected.
+    with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
         givens = point.evaluated()
         require_finite(point, point.value, "The function")
         for engine, given in zip(point.engines, givens, strict=True):
@@ -157,9 +155,8 @@ def _with_precision(point: Point, given: np.ndarray, row: Row, found: Comparison
     if name := coarse_type(own, error, sizes):
         said = f"its entries are rounded to {name}" + (", and were judged at that precision" if passed else "")
     elif passed and method == "complex step" and COARSE < share < ALMOST:
-        said = (
-            f"it was judged at the precision of float32: it agrees with the derivative up to {share:.0e} of its entries"
-        )
+        agrees = f"it agrees with the derivative up to {share:.0e} of its entries"
+        said = f"it was judged at the precision of float32: {agrees}"
     return replace(row, note="; ".join(filter(None, (row.note, said))))
 
 

@@ -248,12 +248,10 @@ class Report:
 
     def _tables(self) -> list[tuple[str, tuple[Row, ...], list[list[str]]]]:
         """Return the title of each table, its rows, and its cells with the names of the columns above."""
-        found = []
-        for title, rows in (("", self.rows), ("At a random point nearby:", self.nearby)):
-            columns = [name for name in _COLUMNS if name != "engine" or any(row.engine for row in self.rows)]
-            if rows or not title:
-                found.append((title, rows, [columns, *([_COLUMNS[name](row) for name in columns] for row in rows)]))
-        return found
+        columns = [name for name in _COLUMNS if name != "engine" or any(row.engine for row in self.rows)]
+        tables = [("", self.rows)] + ([("At a random point nearby:", self.nearby)] if self.nearby else [])
+        cells = ([columns, *([_COLUMNS[name](row) for name in columns] for row in rows)] for _, rows in tables)
+        return [(title, rows, lines) for (title, rows), lines in zip(tables, cells, strict=True)]
 
     def text(self) -> str:
         """Return the report as plain text."""
@@ -312,6 +310,5 @@ class Report:
 
 def _plain(row: Row) -> dict[str, Any]:
     index = None if row.index is None else list(row.index)
-    changed = {"shape": list(row.shape), "index": index, "verdict": str(row.verdict), "ratio": row.ratio}
-    plain = asdict(row) | changed
+    plain = asdict(row) | {"shape": list(row.shape), "index": index, "verdict": str(row.verdict), "ratio": row.ratio}
     return {key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in plain.items()}

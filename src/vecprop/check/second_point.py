@@ -173,7 +173,7 @@ def nearby(
     here: list[dict[str, Comparison]],
 ) -> list[dict[str, Row]]:
     """Judge doubtful parts of gradients at random points nearby, until rounding hides little of them."""
-    draw = np.random.default_rng(1)
+    draw, least = np.random.default_rng(1), _resolution(point)
     judged: list[dict[str, Row]] = [{} for _ in doubtful]
     for factor, spread in MOVES:
         asked = [number for number, names in enumerate(doubtful) if names and (spread >= 0.1 or not judged[number])]
@@ -197,11 +197,8 @@ def nearby(
                 better = known is None or row.hidden < known.hidden or row.verdict is Verdict.FAIL
                 if row.name in doubtful[number] and better and not failed:
                     judged[number][row.name] = row
-            doubtful[number] -= {
-                row.name
-                for row in judged[number].values()
-                if row.hidden <= _resolution(point) or row.verdict is Verdict.FAIL
-            }
+            known = judged[number].values()
+            doubtful[number] -= {row.name for row in known if row.hidden <= least or row.verdict is Verdict.FAIL}
     return judged
 
 

@@ -121,7 +121,6 @@ def _where(point: NetworkPoint, rows: list[Row]) -> str:
     if first_right <= last or not throughout:
         return ""
     names = layer_names(point.network)
-    return (
-        f"the backward pass is right down to {names[first_right]} and wrong from {names[max(first_right - 1, last)]} "
-        f"on: look at its derivative, or at the delta that layer {first_right} passes back"
-    )
+    right, wrong = names[first_right], names[max(first_right - 1, last)]
+    look = f"look at its derivative, or at the delta that layer {first_right} passes back"
+    return f"the backward pass is right down to {right} and wrong from {wrong} on: {look}"

@@ -67,9 +67,8 @@ def ratio_in_words(r: float, rows: Iterable[int], precision: float, entries: int
                 why = "the sum over the rows is not divided by N"
                 return f"the gradient given is N = {n} times what it should be: {why}{also}"
             if n > SMALL and near(sign / n):
-                return (
-                    f"the gradient given is 1/N = 1/{n} of what it should be: a sum over the rows is divided by N{also}"
-                )
+                why = "a sum over the rows is divided by N"
+                return f"the gradient given is 1/N = 1/{n} of what it should be: {why}{also}"
     special = {
         0.0: "the gradient given is 0 everywhere",
         -1.0: "its sign is wrong",

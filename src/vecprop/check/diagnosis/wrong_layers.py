@@ -58,12 +58,9 @@ def planted_faults(
         yield "the penalty is left out", bare
         yield "the penalty is added twice", 2 * own - bare
         on_biases = np.zeros_like(theta)
-        for tensor in network.layout.tensors:
-            if tensor.name == "b":
-                on_biases[tensor.span] = sum(
-                    penalty.gradient(theta[tensor.span]) / penalty_divisor(network, penalty, batch)
-                    for penalty in network.penalties
-                )
+        for span in [tensor.span for tensor in network.layout.tensors if tensor.name == "b"]:
+            for penalty in network.penalties:
+                on_biases[span] += penalty.gradient(theta[span]) / penalty_divisor(network, penalty, batch)
         yield "the penalty is applied to biases too", own + on_biases
         yield "the penalty's sign is wrong", 2 * bare - own
         yield f"the penalty is divided by N = {rows}", bare + (own - bare) / rows
@@ -91,14 +88,10 @@ def _wrong_backwards(
         if other != layer and type(other) is not Identity:
             words = f"{name} has the derivative of {type(other).__name__}"
             yield words, lambda saved, delta, own=other: own.derivative(saved[0], own.value(saved[0])) * delta
-            yield (
-                f"{words} (as a function of its own output)",
-                lambda saved, delta, own=other: own.derivative(*saved) * delta,
-            )
-    yield (
-        f"the derivative of {name} is taken at its output y instead of z",
-        lambda saved, delta: layer.derivative(saved[1], layer.value(saved[1])) * delta,
-    )
+            words += " (as a function of its own output)"
+            yield words, lambda saved, delta, own=other: own.derivative(*saved) * delta
+    words = f"the derivative of {name} is taken at its output y instead of z"
+    yield words, lambda saved, delta: layer.derivative(saved[1], layer.value(saved[1])) * delta
     yield f"the derivative of {name} is applied twice", lambda saved, delta: layer.derivative(*saved) ** 2 * delta
 
 
@@ -109,10 +102,8 @@ def wrong_deltas(loss: Loss) -> Iterator[tuple[str, Callable[[np.ndarray, np.nda
         return one_hot(T, Z) if T.ndim < Z.ndim or T.dtype.kind in "iub" else T
 
     yield "the targets T are left out", lambda Z, T: loss.delta(Z, T) + target(Z, T)
-    yield (
-        "the link's derivative Y (1 - Y) is applied although the loss contains it",
-        lambda Z, T: (Y := loss.predict(Z)) * (1 - Y) * loss.delta(Z, T),
-    )
+    words = "the link's derivative Y (1 - Y) is applied although the loss contains it"
+    yield words, lambda Z, T: (Y := loss.predict(Z)) * (1 - Y) * loss.delta(Z, T)
     yield "the softmax is taken over the rows instead of the classes", lambda Z, T: _softmax(Z, 0) - target(Z, T)
     yield "the softmax is not divided by its sum", lambda Z, T: np.exp(Z) - target(Z, T)
     yield "the softmax is divided by the sum over everything", lambda Z, T: _softmax(Z, None) - target(Z, T)
@@ -144,9 +135,8 @@ def wrong_layers(network: Network, theta: np.ndarray, batch: Batch, noise: Rando
 
         def along(U: Any, V: dict[str, Any], layer: Any = layer, p: Any = p, X: Any = X, key: Any = key) -> np.ndarray:
             """Return the derivative of the layer's outputs along a direction of its inputs and parameters."""
-            return derivative_at_0(
-                lambda t: layer.forward({n: v + t * V.get(n, 0) for n, v in p.items()}, X + t * U, key)[0]
-            )
+            moved = lambda t: {name: values + t * V.get(name, 0) for name, values in p.items()}  # noqa: E731
+            return derivative_at_0(lambda t: layer.forward(moved(t), X + t * U, key)[0])
 
         with suppress(Exception):  # a user's own layer may raise anything at other points
             delta_X = layer.backward(p, saved[number], D, J)
@@ -169,8 +159,7 @@ def mixed_rows(network: Network, theta: np.ndarray, batch: Batch, noise: RandomK
     if not half:
         return ""
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
             whole, some = (network.forward(theta, X, noise)[0] for X in (batch.X, batch.X[:half]))
             losses = [network.loss_function.value(Z[-1], batch.T[: len(Z[-1])]) for Z in (whole, some)]
     except Exception:  # a user-defined layer may raise anything
@@ -220,9 +209,8 @@ def _of_layer(layer: Layer, X: np.ndarray, D: np.ndarray, saved: Any, delta_X: n
         return ": its derivative() is not the derivative of its value()"
     if X.shape == D.shape:
         try:
-            columns = [
-                derivative_at_0(lambda t, e=e: layer.forward({}, X + size * t * e)[0]) for e in np.eye(X.shape[-1])
-            ]
+            units = np.eye(X.shape[-1])
+            columns = [derivative_at_0(lambda t, e=e: layer.forward({}, X + size * t * e)[0]) for e in units]
         except Exception:  # as in `wrong_layers`
             return ""
         jacobian = np.stack(columns) / size  # (inputs, rows, outputs)

@@ -294,10 +294,8 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
     is_pair = isinstance(result, tuple) and len(result) == 2
     if gradient is None:
         if not is_pair:
-            raise TypeError(
-                f"The function returned {type(result).__name__}, but (value, gradient) is needed: return both, "
-                "or give the gradient as gradient=."
-            )
+            needed = "(value, gradient) is needed: return both, or give the gradient as gradient=."
+            raise TypeError(f"The function returned {type(result).__name__}, but {needed}")
         of = f.value if isinstance(f, Differentiable) else lambda *arguments: f(*arguments)[0]
         gradient_of, name = lambda *arguments: f(*arguments)[1], "The function"
         result = result[0]
