@@ -14,6 +14,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import IO
 
+from ..system.threads import refusals
+
 
 def lock(number: int) -> bool | None:
     """Lock an open file; return False if another program holds it, and None if its file system has no locks."""
@@ -32,16 +34,6 @@ def lock(number: int) -> bool | None:
             raise
         return False if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK) else None
     return True
-
-
-@contextmanager
-def _despite_errors() -> Iterator[None]:
-    """Ignore errors of the system; one without a number is the time-out of a signal's handler."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None:
-            raise
 
 
 DAY = 86_400
@@ -97,7 +89,7 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 def settle(folder: Path) -> None:
     """Write the names in a folder to disk too, on systems on which a folder can be opened for that."""
-    with _despite_errors():
+    with refusals():
         number = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(number)
@@ -109,7 +101,7 @@ def sweep(folder: Path, name: str = "*") -> None:
     """Remove what killed programs have left of the files of a folder, or of one, and nothing that is being written."""
     # Who writes a file holds a lock on it. Where the file system has no locks, a day tells.
     for left in folder.glob(f".{name if name == '*' else escape(name)}.*.unfinished"):
-        with _despite_errors():
+        with refusals():
             with open(left, "r+b") as file:
                 state = lock(file.fileno())
                 is_left = state or (state is None and abs(time.time() - left.stat().st_mtime) >= DAY)

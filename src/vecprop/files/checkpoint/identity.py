@@ -176,7 +176,5 @@ def warn_of_others(path: Path, known: Any) -> None:
         level, frame = 1, inspect.currentframe()  # the warning points to the line that calls the library
         while frame and str(frame.f_globals.get("__name__")).partition(".")[0] == __name__.partition(".")[0]:
             level, frame = level + 1, frame.f_back
-        warnings.warn(
-            f"{path} was written with {', and '.join(others)}: the bits may differ from those of the whole run.",
-            stacklevel=level,
-        )
+        may_differ = "the bits may differ from those of the whole run."
+        warnings.warn(f"{path} was written with {', and '.join(others)}: {may_differ}", stacklevel=level)

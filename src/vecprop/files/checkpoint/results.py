@@ -48,12 +48,13 @@ class _Kept:
 
     def _new(self, key: str, result: Any) -> list[int]:
         """Return the numbers of this run with a key, if this is the first result of it."""
-        if key not in self.store.numbers:
+        if not (numbers := self.store.numbers.get(key, [])):
             return []
         first = self._first.setdefault(key, result)
         if first is not result and _bits(first) != _bits(result):
-            self.store.refuse_two(key)
-        return self.store.numbers[key] if first is result else []
+            two = f"{self.store.path} has two results of member {numbers[0]}"
+            raise FileError(f"{two}, whose bits differ: remove the folder.")
+        return numbers if first is result else []
 
     def _begun(self) -> None:
         """Let go of the files' arrays, which are known, as training begins."""
@@ -204,14 +205,9 @@ def _cohort(plain: Mapping[str, Any], own: dict[str, Any], member: Member) -> Co
     if member.early_stopping is None:
         own |= {"best": own["thetas"], "memory": np.empty((len(own["thetas"]), 0))}
     moments = {name.partition(" ")[2]: own.pop(name) for name in [*own] if name.startswith("moment ")}
-    return CohortResults(
-        numbers=plain["numbers"],
-        network=member.network,
-        optimizer_class=type(member.optimizer).__name__,
-        stopping=member.early_stopping,
-        moments=moments,
-        **{name: plain[name] for name in NUMBERS} | own,
-    )
+    about = {"network": member.network, "stopping": member.early_stopping, "moments": moments}
+    about |= {name: plain[name] for name in ("numbers", *NUMBERS)}
+    return CohortResults(optimizer_class=type(member.optimizer).__name__, **about, **own)
 
 
 def _split(

@@ -64,18 +64,16 @@ class Store:
             theirs = set(_keys(manifest, document)).union(*parts.values())
             if theirs and self.keys and not self.takes_others and theirs.isdisjoint(self.numbers):
                 differs = differing(self.run, document["run"]) or "each of its members differs"
-                raise ValueError(
-                    f"{self.path} is the checkpoint of another run: {differs}. Give another path, or remove the folder."
-                )
+                another = f"{self.path} is the checkpoint of another run"
+                raise ValueError(f"{another}: {differs}. Give another path, or remove the folder.")
             warn_of_others(self.path, document.get("made with", {}))
             is_new = document["run"] != self.run or _keys(manifest, document) != self.keys
         else:
             ours = re.compile(r"\.lock|\.run\.npz\..*\.unfinished")
             others = sorted(entry.name for entry in self.path.iterdir() if not ours.fullmatch(entry.name))
             if others:
-                raise ValueError(
-                    f"{self.path} holds other files, such as {others[0]}: give the checkpoint a folder of its own."
-                )
+                full = f"{self.path} holds other files, such as {others[0]}"
+                raise ValueError(f"{full}: give the checkpoint a folder of its own.")
             is_new = True
         sweep(self.path)
         if is_new:
@@ -90,11 +88,6 @@ class Store:
         number = 1 + int(parts[-1].stem.partition("-")[2]) if parts else 0
         keys = "".join(self.keys[number] for number in numbers)
         container.write(self.path / PART.format(number), {"model": None, "keys": keys, **document}, arrays)
-
-    def refuse_two(self, key: str) -> None:
-        """Refuse two results of one member with different bits."""
-        number = self.numbers[key][0]
-        raise FileError(f"{self.path} has two results of member {number}, whose bits differ: remove the folder.")
 
     def _parts(self) -> list[Path]:
         return sorted(path for path in self.path.iterdir() if re.fullmatch(r"part-\d{6,}\.npz", path.name))

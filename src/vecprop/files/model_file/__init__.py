@@ -102,13 +102,9 @@ def save_with_notes(
     if columns is None and (names := getattr(model, "feature_names_in_", None)) is not None:
         columns = dict.fromkeys(names, "")  # of unknown types
     columns = columns if columns is None else {str(name): str(kind) for name, kind in columns.items()}
+    versions = {"vecprop": __version__, "numpy": np.__version__, "scikit-learn": sklearn.__version__}
     document = {
-        "written by": {
-            "vecprop": __version__,
-            "numpy": np.__version__,
-            "scikit-learn": sklearn.__version__,
-            "python": platform.python_version(),
-        },
+        "written by": {**versions, "python": platform.python_version()},
         "columns": None if columns is None else list(columns.items()),
         "fingerprint": None if columns is None else fingerprint(columns),
         "metrics": {str(name): writer.plain(float(value), "metrics") for name, value in (metrics or {}).items()},
@@ -219,9 +215,7 @@ def _require_model(model: Any) -> None:
     last = model.steps[-1][1] if type(model) is Pipeline else model
     if type(last) not in MODELS:
         others = ", ".join(f"a fitted {model.__name__}" for model in MODELS if model is not TrainedNetwork)
-        raise FileError(
-            f"A {type(last).__name__} cannot be saved as a model: give a TrainedNetwork(network, theta), {others}, or "
-            "a pipeline that ends with one."
-        )
+        models = f"a TrainedNetwork(network, theta), {others}, or a pipeline that ends with one"
+        raise FileError(f"A {type(last).__name__} cannot be saved as a model: give {models}.")
     if type(last) is not TrainedNetwork:
         check_is_fitted(last)

@@ -38,18 +38,8 @@ _HEADER = 128
 """The size of the header of the document's entry in bytes."""
 _MOST_ENTRIES = 2**16
 """The largest number of arrays, for the same reason."""
-_DAMAGE = (
-    zipfile.BadZipFile,
-    struct.error,
-    AttributeError,
-    EOFError,
-    KeyError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    OverflowError,
-)
+_WRONG_VALUES = (AttributeError, KeyError, OverflowError, RuntimeError, TypeError, ValueError)
+_DAMAGE = (zipfile.BadZipFile, struct.error, EOFError, OSError, *_WRONG_VALUES)
 """The errors of zipfile, NumPy and json for damaged bytes."""
 
 
@@ -67,10 +57,8 @@ def write(path: str | os.PathLike[str], document: Mapping[str, Any], arrays: Map
     entries = {name: np.frombuffer(content, np.uint8) for name, content in own.items()} | little
     for count, most, of in ((len(entries), _MOST_ENTRIES, "arrays"), (len(text), _LARGEST_DOCUMENT, "bytes of JSON")):
         if count > most:
-            raise FileError(
-                f"{path} is not written: it would have {count} {of}, but a model file has at most {most}, so that it "
-                "could not be loaded; save the model's parts in files of their own."
-            )
+            why = f"it would have {count} {of}, but a model file has at most {most}, so that it could not be loaded"
+            raise FileError(f"{path} is not written: {why}; save the model's parts in files of their own.")
     with written_at_once(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in entries.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:

@@ -14,13 +14,10 @@ from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import Pipeline
 
-from ...estimators.classifier import MLPClassifier
-from ...estimators.many.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
-from ...estimators.regressor import MLPRegressor
 from ...estimators.sklearn_compat import columns_of_transformers, places_of_transformers, require_valid_settings
 from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
-from ..networks import TrainedNetwork
+from ..networks import CLASSIFIERS, REGRESSORS, TrainedNetwork
 from .table_classes import TABLE_CLASSES
 from .values import StoredClass, fits, has_shape, is_a, is_count, is_numeric, is_per_column, optional, stored_estimator
 from .vecprop_classes import VECPROP_CLASSES
@@ -101,20 +98,14 @@ _FITTED: dict[type, dict[str, Any]] = {
         "n_samples_seen_": _is_seen,
         **dict.fromkeys(("scale_", "min_", "data_min_", "data_max_", "data_range_"), is_numeric),
     },
-    preprocessing.MaxAbsScaler: {
-        "n_samples_seen_": _is_seen,
-        **dict.fromkeys(("max_abs_", "scale_"), is_numeric),
-    },
+    preprocessing.MaxAbsScaler: {"n_samples_seen_": _is_seen, "max_abs_": is_numeric, "scale_": is_numeric},
     preprocessing.RobustScaler: dict.fromkeys(("center_", "scale_"), optional(is_numeric)),
     preprocessing.QuantileTransformer: {
         "n_quantiles_": is_count,
         "references_": has_shape("n_quantiles_"),
         "quantiles_": has_shape("n_quantiles_", "n_features_in_"),
     },
-    preprocessing.PowerTransformer: {
-        "lambdas_": is_numeric,
-        "_scaler": is_a(preprocessing.StandardScaler),
-    },
+    preprocessing.PowerTransformer: {"lambdas_": is_numeric, "_scaler": is_a(preprocessing.StandardScaler)},
     SimpleImputer: {
         **dict.fromkeys(("_fit_dtype", "_fill_dtype"), is_a(np.dtype)),
         "indicator_": is_a(MissingIndicator | None),
@@ -150,18 +141,6 @@ _COMPLETE: dict[type, Callable[[Any], bool]] = {
     ColumnTransformer: _is_complete,
 }
 
-SCIKIT_LEARN_CLASSES = [
-    *(stored_estimator(cls, fitted, _COMPLETE.get(cls, lambda model: True)) for cls, fitted in _FITTED.items()),
-    # A memory is a folder of pickles, which nobody else should be made to open.
-    StoredClass("Pipeline", Pipeline, _named("steps", "transform_input", "verbose"), _pipeline),
-    StoredClass(
-        "ColumnSelector",
-        make_column_selector,
-        _named("pattern", "dtype_include", "dtype_exclude"),
-        lambda state: make_column_selector(**state),
-    ),
-]
-
 
 def _random_state(state: dict[str, Any]) -> np.random.RandomState:
     random = np.random.RandomState()
@@ -169,22 +148,19 @@ def _random_state(state: dict[str, Any]) -> np.random.RandomState:
     return random
 
 
+_SELECTED = _named("pattern", "dtype_include", "dtype_exclude")
+
 CLASSES = [
     *VECPROP_CLASSES,
     *TABLE_CLASSES,
-    *SCIKIT_LEARN_CLASSES,
+    *(stored_estimator(cls, fitted, _COMPLETE.get(cls, lambda model: True)) for cls, fitted in _FITTED.items()),
+    # A memory is a folder of pickles, which nobody else should be made to open.
+    StoredClass("Pipeline", Pipeline, _named("steps", "transform_input", "verbose"), _pipeline),
+    StoredClass("ColumnSelector", make_column_selector, _SELECTED, lambda state: make_column_selector(**state)),
     StoredClass("RandomState", np.random.RandomState, lambda random: {"state": random.get_state()}, _random_state),
 ]
 
-MODELS = (
-    TrainedNetwork,
-    MLPClassifier,
-    MLPRegressor,
-    MLPEnsembleClassifier,
-    MLPEnsembleRegressor,
-    TabularClassifier,
-    TabularRegressor,
-)
+MODELS = (TrainedNetwork, *CLASSIFIERS, *REGRESSORS, TabularClassifier, TabularRegressor)
 """The classes that are models by themselves, and that a pipeline may end with."""
 
 

@@ -23,6 +23,11 @@ from ..networks import TrainedNetwork
 from .values import COMMON, StoredClass, fits, is_a, is_array, is_count, optional, stored_estimator, stored_fields
 
 
+def _parts(network: Network) -> dict[str, Any]:
+    layers, penalties = list(network.layers), list(network.penalties)
+    return {"inputs": network.inputs, "layers": layers, "loss": network.loss_function, "penalties": penalties}
+
+
 def _network(state: dict[str, Any]) -> Network:
     layers, loss, penalties = (state[name] for name in ("layers", "loss", "penalties"))
     if not (fits(layers, list[Layer]) and isinstance(loss, Loss) and fits(penalties, list[Penalty])):
@@ -154,30 +159,16 @@ _IF_CONSISTENT = {
         for values in map(np.asarray, (own.shift, own.scale))
     ),
 }
-_ESTIMATORS = {
-    MLPClassifier: (_LEARNED, _estimator_is_consistent),
-    MLPRegressor: (_LEARNED, _estimator_is_consistent),
-    MLPEnsembleClassifier: (_LEARNED_BY_ENSEMBLES, _ensemble_is_consistent),
-    MLPEnsembleRegressor: (_LEARNED_BY_ENSEMBLES, _ensemble_is_consistent),
-}
+_ENSEMBLES = (MLPEnsembleClassifier, MLPEnsembleRegressor)
 NOT_KEPT = ("_rows", "out_of_fold_")
 """The attributes that an estimator makes when it next predicts, and that are about the rows of training alone."""
 
 VECPROP_CLASSES = [
     *(stored_fields(part.cls) for part in catalog.PARTS if part.savable),
     replace(_HISTORY, state=lambda history: _HISTORY.state(history.joined())),  # else entries by the epoch
-    StoredClass(
-        "Network",
-        Network,
-        lambda network: {
-            "inputs": network.inputs,
-            "layers": list(network.layers),
-            "loss": network.loss_function,
-            "penalties": list(network.penalties),
-        },
-        _network,
-    ),
+    StoredClass("Network", Network, _parts, _network),
     *map(stored_fields, _AS_THEY_ARE),
     *(stored_fields(cls, check) for cls, check in _IF_CONSISTENT.items()),
-    *(stored_estimator(cls, learned, check, NOT_KEPT) for cls, (learned, check) in _ESTIMATORS.items()),
+    *(stored_estimator(cls, _LEARNED, _estimator_is_consistent, NOT_KEPT) for cls in (MLPClassifier, MLPRegressor)),
+    *(stored_estimator(cls, _LEARNED_BY_ENSEMBLES, _ensemble_is_consistent, NOT_KEPT) for cls in _ENSEMBLES),
 ]

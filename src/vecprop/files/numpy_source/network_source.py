@@ -139,10 +139,8 @@ def _one_hot(step: preprocessing.OneHotEncoder, X: str, source: Source) -> str:
     has_missing = any(category is None or category != category for category in known)
     is_plain = step.drop is None and not getattr(step, "_infrequent_enabled", False)
     if not is_plain or has_missing or step.handle_unknown not in ("error", "ignore"):
-        raise FileError(
-            f"{step!r} cannot be written as NumPy source, which has a column for each category, none of them missing, "
-            "dropped or infrequent: use `save`, or `to_onnx`."
-        )
+        plain = "which has a column for each category, none of them missing, dropped or infrequent"
+        raise FileError(f"{step!r} cannot be written as NumPy source, {plain}: use `save`, or `to_onnx`.")
     source.helper("one_hot", _ONE_HOT)
     categories = ", ".join(source.constant("CATEGORIES", values) for values in step.categories_)
     return f"one_hot({X}, [{categories}], {step.handle_unknown == 'error'})"

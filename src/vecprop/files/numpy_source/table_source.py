@@ -37,10 +37,8 @@ def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None
     source.helper("is_missing", _IS_MISSING)
     for name, part in zip(encoder.names, encoder.parts, strict=True):
         if (call := part.to_source(name, source)) is None:
-            raise FileError(
-                f"Column {name!r} is of {part.kind}, but NumPy source takes numbers, categories and dates only: train "
-                "without it, or use `save`."
-            )
+            taken = "NumPy source takes numbers, categories and dates only: train without it, or use `save`."
+            raise FileError(f"Column {name!r} is of {part.kind}, but {taken}")
         calls.append(f"    {call},")
     lines = ["blocks = [", *calls, "]", "return np.hstack(blocks)"]
     if not hasattr(model, "feature_names_in_"):
@@ -80,10 +78,8 @@ def _classifier(model: TabularClassifier, source: Source) -> None:
     positive = positive_of(model)
     said, number = "the most probable class of each row of a table", "predict_proba(table).argmax(axis=1)"
     if threshold is not None:
-        said = (
-            f"the positive class, number {positive}, for each row of a table whose probability of it is above "
-            f"{threshold:.4g}, else the other one"
-        )
+        rows = f"each row of a table whose probability of it is above {threshold:.4g}, else the other one"
+        said = f"the positive class, number {positive}, for {rows}"
         number = f"np.where(predict_proba(table)[:, {positive}] > {threshold!r}, {positive}, {1 - positive})"
     source.function("predict", f'"""Return {said}."""', f"return {classes}[{number}]", arguments="table")
 
@@ -92,12 +88,9 @@ def _regressor(model: TabularRegressor, source: Source) -> None:
     """Add the functions from the networks' outputs to predictions in the units of the target."""
     scale, shift = (np.asarray(value).item() for value in (model.targets_.scale, model.targets_.shift))
     low, high = model.range_
-    source.function(
-        "each",
-        '"""Return the prediction of the networks of each fold in the units of the target, (M, N)."""',
-        f"return np.clip(together(X, ensemble)[:, :, 0] * {scale!r} + {shift!r}, {low!r}, {high!r})",
-        arguments="X, ensemble=0",
-    )
+    said = '"""Return the prediction of the networks of each fold in the units of the target, (M, N)."""'
+    each = f"np.clip(together(X, ensemble)[:, :, 0] * {scale!r} + {shift!r}, {low!r}, {high!r})"
+    source.function("each", said, f"return {each}", arguments="X, ensemble=0")
     said = '"""Return the prediction for each row of a table: a data frame, or a dict of columns."""'
     source.function("predict", said, "return each(inputs(table)).mean(axis=0)", arguments="table")
 
@@ -108,13 +101,8 @@ def _intervals(model: TabularRegressor, source: Source, coverage: float) -> None
     distances = f"{source.constant('DISTANCES', residuals.sizes)}, float({str(residuals.groups)!r})"
     ends = "each(X, 1), each(X, 2)" if model.ensembles[1:] else "middle, middle"
     interval = source.formulas.function(Residuals.interval, attributes=["sizes", "groups"])
-    source.function(
-        "predict_interval",
-        '"""Return intervals, (N, 2), that contain the targets of about this share of rows, from 0.5 to 1."""',
-        "X = inputs(table)",
-        "middle = each(X)",
-        f"low, high = {interval}({ends}, coverage, {distances}).T",
-        "predicted = middle.mean(axis=0)",
-        "return np.stack([np.minimum(low, predicted), np.maximum(high, predicted)], axis=1)",
-        arguments=f"table, coverage={float(coverage)!r}",
-    )
+    said = '"""Return intervals, (N, 2), that contain the targets of about this share of rows, from 0.5 to 1."""'
+    lines = ["X = inputs(table)", "middle = each(X)", f"low, high = {interval}({ends}, coverage, {distances}).T"]
+    lines += ["predicted = middle.mean(axis=0)"]
+    lines += ["return np.stack([np.minimum(low, predicted), np.maximum(high, predicted)], axis=1)"]
+    source.function("predict_interval", said, *lines, arguments=f"table, coverage={float(coverage)!r}")

@@ -279,11 +279,8 @@ def encoded(encoder: Encoder, graph: Graph) -> Symbol:
             columns.append(graph.input(name, 1, None if isinstance(part, NumberInputs) else part.onnx_type))
     if unread:
         more = f" and {len(unread) - 5} more" if len(unread) > 5 else ""
-        warnings.warn(
-            f"A graph cannot read the column(s) {', '.join(unread[:5])}{more}: its inputs of these names are the "
-            "numbers that model.encoder_ makes of them.",
-            stacklevel=4,
-        )
+        instead = "its inputs of these names are the numbers that model.encoder_ makes of them."
+        warnings.warn(f"A graph cannot read the column(s) {', '.join(unread[:5])}{more}: {instead}", stacklevel=4)
     blocks: list[Symbol] = []
     homes: list[tuple[int, int]] = []  # the index of each input's column, and its index among that column's inputs
     numbers = {place: part for place, part in enumerate(encoder.parts) if isinstance(part, NumberInputs)}
