@@ -7,7 +7,7 @@ import numpy as np
 
 from ..core.elementary import Array
 from ..optimize.optimizers import GradientDescent, Momentum, Optimizer
-from ..pictures.style import add_legend, axes_or_new, colour, ink, line, marker
+from ..pictures.style import add_legend, axes_or_new, colour, ink, line, marker, note_above
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -147,16 +147,7 @@ def plot_random_starts(
         heights = number + 0.6 * ((np.arange(len(ended)) * golden + 0.5) % 1 - 0.5)
         ax.plot(ended, heights, ".", color=colour(number), markersize=5, alpha=0.6, linewidth=0)
     ax.axvline(threshold, color=ink(), linestyle=":", linewidth=1)
-    ax.annotate(
-        f"success: at most {threshold:.3g} ",
-        (threshold, 1),
-        (0, 3),
-        xycoords=("data", "axes fraction"),
-        textcoords="offset points",
-        ha="center",
-        va="bottom",
-        fontsize="small",
-    )
+    note_above(ax, f"success: at most {threshold:.3g} ", threshold, va="bottom", fontsize="small")
     ax.set_yticks(range(len(names)), names)
     ax.set(xlabel=r"final loss $\xi$", ylim=(len(names) - 0.5, -0.5))
     if lowest > 0:

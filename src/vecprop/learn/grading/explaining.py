@@ -107,8 +107,7 @@ def explained(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callable[
                 return False
         return True
 
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
         candidates = _candidates(task, trials, wrong)
         found = next((mistake for mistake in candidates if mistake.made is len or explains(mistake)), None)
         if not found or not found.words:
@@ -185,9 +184,7 @@ def kept(trials: Sequence[Trial]) -> str:
         for number, trial in enumerate(trials):
             for earlier in trials[:number] if trial.has_value and not trial.right else ():
                 if earlier.right and same(trial.found, earlier.found):
-                    return (
-                        "results of an earlier call are returned for other arguments: something is kept between calls"
-                    )
+                    return EARLIER
         return ""
     before: dict[str, list[Any]] = {}
     for trial in trials:
@@ -200,6 +197,7 @@ def kept(trials: Sequence[Trial]) -> str:
     return "results of earlier calls are added to it: something is kept between calls"
 
 
+EARLIER = "results of an earlier call are returned for other arguments: something is kept between calls"
 AT_RANDOM = "a second call with the same arguments comes to another result: something is kept or drawn at random"
 
 

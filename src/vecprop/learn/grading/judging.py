@@ -223,10 +223,8 @@ def _at(outcome: Outcome) -> str:
 def problem(task: Task, outcome: Outcome, arguments: Mapping[str, Any]) -> Grade:
     """Return the grade of a function from a call that did not come to a value."""
     error = outcome.get("error", "")
-    name, advice = next(
-        ((name, advice) for pattern, name, advice in _PROBLEMS if re.search(pattern, f"{outcome['kind']} {error}")),
-        ("it raises an error", "The sentence of the error says what does not fit."),
-    )
+    known = (about for pattern, *about in _PROBLEMS if re.search(pattern, f"{outcome['kind']} {error}"))
+    name, advice = next(known, ("it raises an error", "The sentence of the error says what does not fit."))
     if name == "it takes other arguments":
         advice = advice.format(", ".join(task.arguments))
         if outcome.get("line"):  # the error is of a call in it

@@ -90,11 +90,8 @@ shape | the pseudoinverse of {} is taken instead of the transpose | np.linalg.pi
 
 _NUMBERS = "[2|2.7|2.71|2.718|2.72|3|10]"
 BASES = table("A, N", f"function | the power of {_NUMBERS} by {{}} is taken | {_NUMBERS}**A")
-OF_RESULTS = {
-    "{} is doubled": "a factor 2 is too many",
-    "{} is halved": "a factor 2 is missing",
-    "{} is transposed": "the result is transposed",
-}
+OF_RESULTS = {"{} is doubled": "a factor 2 is too many", "{} is halved": "a factor 2 is missing"}
+OF_RESULTS |= {"{} is transposed": "the result is transposed"}
 FUNCTIONS = [one for one in CHANGES if one[1] in ("function", "sign", "factors")]
 OF_ONE_NUMBER = [one for one in CHANGES if "column" not in one[0] and one[1] in ("function", "sign", "numbers")]
 NUMBERS = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)

@@ -47,11 +47,9 @@ def call(function: Callable[..., Any], arguments: Mapping[str, Any], lists: bool
     arguments = {name: plain(value, lists) for name, value in arguments.items()}
     given = {name: _copied(value, buffers, (name,)) for name, value in arguments.items()}
     printed = io.StringIO()
-    outcome: Outcome
     try:
-        with redirect_stdout(printed), warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            outcome = {"kind": "value", "value": simple(function(*given.values()))}
+        with redirect_stdout(printed), warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
+            outcome: Outcome = {"kind": "value", "value": simple(function(*given.values()))}
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a student's function may raise anything
@@ -103,8 +101,7 @@ def simple(value: Any) -> Any:
     if isinstance(value, dict | set | str | bytes | types.GeneratorType) or callable(value):
         return (type(value).__name__,)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             array = asarray(value)
             if array.size > LARGEST:
                 return ("array of too many numbers",)
@@ -274,15 +271,14 @@ def serve() -> None:
     answer({"contained": sorted(contained)})
     watch(start["package"], used)
     printed, unset = io.StringIO(), dict[str, str]()
-    with redirect_stdout(printed), redirect_stderr(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with redirect_stdout(printed), redirect_stderr(io.StringIO()), warnings.catch_warnings(action="ignore"):
         begin = lambda place, imports: answer({"place": place, "imports": imports})  # noqa: E731
         names, found = load(chunks, start["ending"], start["only_definitions"], start["wanted"], begin, unset)
     functions = {name: is_own(value) for name, value in names.items() if callable(value) and not name.startswith("__")}
-    reasons = dict.fromkeys(contained, "the file does not come to its definition") | {
-        name: f"in the end its name stands for a value of type {type(names[name]).__name__}, not for a function"
-        for name in contained & set(names)
-    }
+    reasons = dict.fromkeys(contained, "the file does not come to its definition")
+    for name in contained & set(names):
+        kind = type(names[name]).__name__
+        reasons[name] = f"in the end its name stands for a value of type {kind}, not for a function"
     reasons |= {name: why for name, why in unset.items() if name in contained}
     answer({"functions": functions, "errors": (errors + found)[:20], "unset": reasons, "used": used})
     buffers: dict[Any, Any] = {}

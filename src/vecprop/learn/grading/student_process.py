@@ -120,17 +120,10 @@ class StudentProcess:
             settings["MPLCONFIGDIR"] = home
             for name, content in _font_list().items():
                 Path(home, name).write_text(content, encoding="utf-8")
-        self.process = subprocess.Popen(
-            [*python, student.__file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            encoding="utf-8",
-            errors="replace",
-            cwd=home,
-            env={**kept, **single, **settings},
-            start_new_session=True,
-        )
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        pipes |= {"encoding": "utf-8", "errors": "replace"}
+        command, env = [*python, student.__file__], {**kept, **single, **settings}
+        self.process = subprocess.Popen(command, cwd=home, env=env, start_new_session=True, **pipes)
         self.answers: queue.Queue[str] = queue.Queue()
         threading.Thread(target=_read, args=(self.process, self.answers), daemon=True).start()
         with suppress(queue.Empty):

@@ -203,10 +203,8 @@ def same(found: Any, expected: Any, precision: float = PRECISION) -> bool:
     found, expected = found.ravel(), np.asarray(expected, float).ravel()
     known = np.isfinite(expected)
     size = np.max(np.abs(expected[known]), initial=0)
-    return bool(
-        np.all(np.abs(found[known] - expected[known]) <= precision * size + 1e-13)
-        and np.array_equal(found[~known], expected[~known], equal_nan=True)
-    )
+    is_near = np.abs(found[known] - expected[known]) <= precision * size + 1e-13
+    return bool(is_near.all() and np.array_equal(found[~known], expected[~known], equal_nan=True))
 
 
 def right(found: Any, expected: Any, result: str, precision: float = PRECISION) -> bool:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib.resources import files
 
 import numpy as np
 
@@ -99,23 +100,7 @@ def as_text(values: Sequence[Value], row: int | None) -> str:
 
 
 # Colours are those of the page around it, so that light and dark notebooks are served alike.
-STYLE = """
-.vecprop-trace { line-height: 1.4; max-width: 70rem; }
-.vecprop-trace h4 { margin: 1.1rem 0 0.3rem; padding-top: 0.4rem; border-top: 1px solid; font-size: 1rem; }
-.vecprop-trace .value { display: flex; flex-wrap: wrap; align-items: center; gap: 0.3rem 1.6rem; padding: 0.35rem 0; }
-.vecprop-trace .equation { flex: 0 1 23rem; min-width: min(23rem, 100%); overflow-x: auto; white-space: pre;
-  font-family: "Latin Modern Math", Cambria, Georgia, serif; font-size: 1.08rem; }
-.vecprop-trace .symbol { display: inline-flex; flex-direction: column; align-items: center; vertical-align: top; }
-.vecprop-trace .symbol small { font: 0.7rem/1.2 ui-monospace, "DejaVu Sans Mono", Menlo, monospace; opacity: 0.75; }
-.vecprop-trace i { font-style: italic; }
-.vecprop-trace sub, .vecprop-trace sup { font-size: 0.72em; line-height: 0; }
-.vecprop-trace .numbers { max-width: 100%; overflow-x: auto; }
-.vecprop-trace table { border-collapse: collapse; border: 0; border-left: 1.5px solid; border-right: 1.5px solid;
-  border-radius: 5px; margin: 0; background: none;
-  font: 0.82rem/1.35 ui-monospace, "DejaVu Sans Mono", Menlo, monospace; }
-.vecprop-trace td { text-align: right; padding: 0.05rem 0.55rem; border: 0; background: none; color: inherit; }
-.vecprop-trace .note { opacity: 0.75; font-size: 0.85rem; margin: 0.2rem 0; }
-"""
+STYLE = (files("vecprop.learn.tracing") / "trace.css").read_text("utf-8")
 
 
 def as_html(values: Sequence[Value], row: int | None) -> str:

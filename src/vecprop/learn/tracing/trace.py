@@ -64,10 +64,8 @@ def trace(
         raise TypeError(f"trace takes a Network, not {type(network).__name__}.")
     theta = np.array(checked_theta(network, theta))
     if theta.ndim != 1 or theta.dtype.kind != "f":
-        raise ValueError(
-            f"theta has shape {theta.shape} and dtype {theta.dtype}: trace the real parameters of one member at a "
-            "time, for example theta[0]."
-        )
+        one = "trace the real parameters of one member at a time, for example theta[0]"
+        raise ValueError(f"theta has shape {theta.shape} and dtype {theta.dtype}: {one}.")
     batch = network.batch(theta, X, T, sample_weight)
     if batch.X.ndim != 2 or batch.members:
         raise ValueError(f"X has shape {batch.X.shape}: trace one member at a time, for example X[0].")
