@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .style import add_legend, axes_or_new, colour, ink
+from .style import add_legend, axes_or_new, colour, ink, note_above
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,9 +41,7 @@ def plot_gradient_report(report: Any, ax: "Axes | None" = None) -> "Axes":
     ax = axes_or_new(ax)
     ratios = [min(max(row.ratio, LEAST), LARGEST) for row in report.rows]
     ax.axvline(1, color=ink(), linewidth=1)
-    ax.annotate(
-        "tolerance", (1, 1), (0, 3), xycoords=("data", "axes fraction"), textcoords="offset points", ha="center"
-    )
+    note_above(ax, "tolerance", 1)
     for place, (row, ratio) in enumerate(zip(report.rows, ratios, strict=True)):
         look = {"color": colour(VERDICTS[str(row.verdict)]), "markersize": 8, "clip_on": False}
         ax.plot(ratio, place, "o" if row.verdict == "PASS" else "X", **look)

@@ -99,9 +99,8 @@ def plot_hidden_space(
     space: Any = axes_or_new(ax, **({"projection": "3d"} if solid else {}))
     if (space.name == "3d") != solid:
         make = 'subplot_kw={"projection": "3d"}' if solid else "no projection"
-        raise ValueError(
-            f"The picture has {len(axis_labels)} axes, but ax has not: make ax with {make}, or give other axes."
-        )
+        wanted = f"make ax with {make}, or give other axes"
+        raise ValueError(f"The picture has {len(axis_labels)} axes, but ax has not: {wanted}.")
     if solid:
         scatter = {"depthshade": False, **scatter}  # colours show classes, not depth
         space.set_box_aspect(None, zoom=0.9)  # room for the labels
@@ -172,9 +171,8 @@ def _principal_axes(H: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """
     count = min(3, H.shape[1])
     if len(H) < count:
-        raise ValueError(
-            f"X has {len(H)} rows, but {count} principal axes need at least {count}: choose units by number."
-        )
+        needed = f"{count} principal axes need at least {count}"
+        raise ValueError(f"X has {len(H)} rows, but {needed}: choose units by number.")
     U, s, Vt = np.linalg.svd(H - H.mean(axis=0), full_matrices=False)
     # The sign of an axis is arbitrary. Its largest entry is made positive, so that the figure is always the same.
     sign = np.sign(np.take_along_axis(Vt, np.abs(Vt).argmax(axis=1, keepdims=True), axis=1)).T

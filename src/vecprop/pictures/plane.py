@@ -31,10 +31,8 @@ def plane(
     row = np.median(X, axis=0)
     for number, value in held.items():
         if number in drawn or number not in range(len(row)):
-            raise ValueError(
-                f"held names feature {number!r}, but X has shape {X.shape} and features {drawn[0]} and {drawn[1]} are "
-                "drawn: hold others."
-            )
+            known = f"X has shape {X.shape} and features {drawn[0]} and {drawn[1]} are drawn"
+            raise ValueError(f"held names feature {number!r}, but {known}: hold others.")
         row[number] = value
     grid = np.tile(row, (resolution * resolution, 1))
     grid[:, drawn] = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
@@ -45,9 +43,8 @@ def checked_rows(X: Array) -> np.ndarray:
     """Return X as a matrix of rows, or raise an error."""
     X = np.asarray(X)
     if X.ndim != 2 or X.shape[0] == 0 or X.dtype.kind not in "biuf":
-        raise ValueError(
-            f"X has shape {X.shape} and dtype {X.dtype}, but a picture takes numbers (N, I), N at least 1."
-        )
+        taken = "a picture takes numbers (N, I), N at least 1"
+        raise ValueError(f"X has shape {X.shape} and dtype {X.dtype}, but {taken}.")
     finite = np.isfinite(X)
     if not finite.all():
         row, column = np.argwhere(~finite)[0].tolist()
@@ -183,15 +180,9 @@ def scatter_classes(
 ) -> None:
     """Draw points (N, 2) or (N, 3), class by class, with a legend of the labelled classes."""
     for number, label in labels.items():
-        look = {
-            "c": colour(number),
-            "marker": marker(number),
-            "s": 90 if marker(number) == "*" else 42,  # a star fills little of its square
-            "edgecolors": "white",
-            "linewidths": 0.5,
-            "label": label,
-        }
-        ax.scatter(*points[classes == number].T, **{**look, **scatter})
+        size = 90 if marker(number) == "*" else 42  # a star fills little of its square
+        look = {"c": colour(number), "marker": marker(number), "s": size, "edgecolors": "white", "linewidths": 0.5}
+        ax.scatter(*points[classes == number].T, **{"label": label, **look, **scatter})
     add_legend(ax)
 
 
@@ -262,10 +253,9 @@ def plot_decision_boundary(
     if isinstance(loss, BinaryCrossEntropy) and count == 1:
         count = 2
     elif not getattr(loss, "takes_classes", False):
-        raise ValueError(
-            f"A decision boundary needs a classifier, but this network's loss is {type(loss).__name__} on {count} "
-            "outputs: use SoftmaxCrossEntropy, or BinaryCrossEntropy with one output."
-        )
+        own = f"this network's loss is {type(loss).__name__} on {count} outputs"
+        others = "use SoftmaxCrossEntropy, or BinaryCrossEntropy with one output"
+        raise ValueError(f"A decision boundary needs a classifier, but {own}: {others}.")
     X = checked_rows(X)
     if X.shape[1] != network.inputs:
         raise ValueError(f"X has shape {X.shape}, but the network takes (N, {network.inputs}).")

@@ -43,12 +43,10 @@ class SearchResults:
     def best(self, settings: dict[str, Any]) -> int | None:
         """Return the number of the best setting with these values; None if none has a finite score."""
         wanted = {name: label(value) for name, value in settings.items()}
-        numbers = [
-            number
-            for number, score in enumerate(self.score)
-            if np.isfinite(score) and all(label(self.parameters[name][number]) == text for name, text in wanted.items())
-        ]
-        return max(numbers, key=lambda number: self.score[number], default=None)
+        numbers = np.flatnonzero(np.isfinite(self.score)).tolist()
+        for name, text in wanted.items():
+            numbers = [number for number in numbers if label(self.parameters[name][number]) == text]
+        return max(numbers, key=self.score.__getitem__, default=None)
 
 
 def is_number(value: Any) -> bool:
@@ -107,10 +105,8 @@ def plot_search(
     results = SearchResults(search, score)
     names = [parameters] if isinstance(parameters, str) else list(parameters or results.parameters)
     if len(names) > 2:
-        raise ValueError(
-            f"{', '.join(names)} vary, but a picture has room for two: name one or two of them, or draw each by itself "
-            "with plot_search_each."
-        )
+        few = "name one or two of them, or draw each by itself with plot_search_each"
+        raise ValueError(f"{', '.join(names)} vary, but a picture has room for two: {few}.")
     values = [results.values(name) for name in names]
     ax = axes_or_new(ax)
     if len(names) == 1:

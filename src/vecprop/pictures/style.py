@@ -72,6 +72,12 @@ def axes_or_new(ax: "Axes | None", **subplot: Any) -> "Axes":
     return pyplot().subplots(layout="constrained", subplot_kw=subplot)[1]
 
 
+def note_above(ax: "Axes", words: str, x: float, **look: Any) -> None:
+    """Write words above the axes, where the horizontal axis has the value x."""
+    place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "center"}
+    ax.annotate(words, (x, 1), (0, 3), **place, **look)
+
+
 def add_legend(ax: "Axes") -> None:
     """Add a legend: beside the axes if the figure's layout makes room for it, else at the best place inside."""
     if ax.name == "3d":
