@@ -149,10 +149,8 @@ class DaskBlocks:
             except _Lost as error:
                 future = None
                 if not left:
-                    raise RuntimeError(
-                        f"The workers that loaded {self.place(number)} died again and again: look at their logs and "
-                        "memory."
-                    ) from error
+                    workers = f"The workers that loaded {self.place(number)}"
+                    raise RuntimeError(f"{workers} died again and again: look at their logs and memory.") from error
         raise AssertionError
 
     def _load_ahead(self) -> None:

@@ -25,13 +25,11 @@ def connected(client: Any, user: str) -> Any:
         try:
             client = get_client()
         except ValueError:
-            raise RuntimeError(
-                f"There is no Dask client: make one, client = distributed.Client(…), before {user} is used."
-            ) from None
+            make = f"make one, client = distributed.Client(…), before {user} is used"
+            raise RuntimeError(f"There is no Dask client: {make}.") from None
     if isinstance(client, type) or not hasattr(client, "nthreads"):
-        raise TypeError(
-            f"client is {client!r}, but {user} needs a client of Dask, such as Client('tcp://scheduler:8786')."
-        )
+        needed = "needs a client of Dask, such as Client('tcp://scheduler:8786')"
+        raise TypeError(f"client is {client!r}, but {user} {needed}.")
     require_open(client)
     if getattr(client, "asynchronous", False):
         raise RuntimeError(f"The client is asynchronous, but {user} waits for its workers: give one that is not.")
@@ -57,10 +55,8 @@ def threads_of(client: Any) -> dict[str, int]:
         while not (threads := dict(client.nthreads())):
             task = task or client.submit(int, pure=False)  # some clusters start workers for those who wait
             if time.monotonic() - began > PATIENCE:
-                raise RuntimeError(
-                    f"The cluster at {address_of(client)} has had no worker for {PATIENCE:.0f} s: start some, or look "
-                    "at its logs to see why they end."
-                )
+                idle = f"The cluster at {address_of(client)} has had no worker for {PATIENCE:.0f} s"
+                raise RuntimeError(f"{idle}: start some, or look at its logs to see why they end.")
             time.sleep(0.1)
     except OSError as error:
         raise RuntimeError(f"The scheduler at {address_of(client)} does not answer: {error}") from error

@@ -125,10 +125,8 @@ class Delivery:
             if isinstance(there, LOST):  # it has ended since
                 continue
             if isinstance(there, BaseException):
-                raise RuntimeError(
-                    f"Worker {address} cannot train: {type(there).__name__}: {there}. "
-                    "Install the same version of vecprop there."
-                ) from there
+                why = f"{type(there).__name__}: {there}. Install the same version of vecprop there."
+                raise RuntimeError(f"Worker {address} cannot train: {why}") from there
             if self.here is not None and (unlike := difference(self.here, there)):
                 raise RuntimeError(f"Worker {address} differs: {unlike}. Give same_bits=False to accept it.")
 
@@ -161,10 +159,9 @@ class Delivery:
                 return
             except LOST as error:
                 if not left:
-                    raise RuntimeError(
-                        f"The data could not be placed on the cluster at {address_of(self.client)}: {error} "
-                        "Look at the memory of its workers."
-                    ) from error
+                    cluster = f"the cluster at {address_of(self.client)}"
+                    look = "Look at the memory of its workers."
+                    raise RuntimeError(f"The data could not be placed on {cluster}: {error} {look}") from error
                 self.threads = threads_of(self.client)
 
     def taken(self, done: list[Any]) -> Iterator[tuple[int, Any]]:
@@ -203,16 +200,12 @@ class Delivery:
         self.deaths[place] += 1
         address = error.last_worker.address
         if address in self.full():
-            raise RuntimeError(
-                f"Worker {address} was ended while it trained {those} since it used more than its memory: give workers "
-                "more, or fewer threads each."
-            ) from error
+            why = "since it used more than its memory: give workers more, or fewer threads each."
+            raise RuntimeError(f"Worker {address} was ended while it trained {those} {why}") from error
         if self.deaths[place] > self.retries:
             count = self.deaths[place] * (error.allowed_failures + 1)
-            raise RuntimeError(
-                f"The workers that trained {those} died {count} times: look at their logs and memory, or give more "
-                "retries."
-            ) from error
+            look = "look at their logs and memory, or give more retries"
+            raise RuntimeError(f"The workers that trained {those} died {count} times: {look}.") from error
         self.waiting.appendleft(place)
 
     def full(self) -> list[str]:
@@ -237,14 +230,10 @@ class Delivery:
 
     def exclude(self, place: int, result: Unlike) -> None:
         """Give a bundle out anew that came to a worker which has come later and differs, and use that one no more."""
-        new = {
-            address: there
-            for address, there in self.client.run(machine, on_error="return").items()
-            if isinstance(there, dict) and address not in self.unlike and difference(self.here or {}, there)
-        }
-        for address in new:
-            self.unlike.add(address)
-            warnings.warn(f"Worker {address} has come and is not used: {result}.", stacklevel=2)
+        for address, there in self.client.run(machine, on_error="return").items():
+            if isinstance(there, dict) and address not in self.unlike and difference(self.here or {}, there):
+                self.unlike.add(address)
+                warnings.warn(f"Worker {address} has come and is not used: {result}.", stacklevel=2)
         self.waiting.appendleft(place)
 
 

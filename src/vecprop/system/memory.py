@@ -43,9 +43,8 @@ def _of_process(root: Path) -> Iterator[int]:
     """Yield what is left of the process's own limits."""
     with suppress(OSError, ValueError):
         limits = Path(root, "proc/self/limits").read_text(encoding="utf-8").splitlines()
-        status = dict(
-            line.split(":", 1) for line in Path(root, "proc/self/status").read_text(encoding="utf-8").splitlines()
-        )
+        lines = Path(root, "proc/self/status").read_text(encoding="utf-8").splitlines()
+        status = dict(line.split(":", 1) for line in lines)
         for limit, used in (("Max data size", "VmData"), ("Max address space", "VmSize")):
             for line in limits:
                 if line.startswith(limit) and (most := line[len(limit) :].split()[0]) != "unlimited":

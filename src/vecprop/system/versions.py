@@ -55,17 +55,13 @@ class Versioned:
 def _read(state: dict[str, Any], version: str | None, cls: type) -> dict[str, Any]:
     """Return the state of an object that another version has written, with the defaults of what that did not have."""
     written = "an earlier vecprop" if version is None else f"vecprop {version}"
-    warnings.warn(
-        f"A pickle of {written} is read by vecprop {__version__}, where it may fail or mean something else: "
-        "vecprop.save writes files that later versions read.",
-        VersionWarning,
-        stacklevel=3,
-    )
+    read = f"A pickle of {written} is read by vecprop {__version__}, where it may fail or mean something else"
+    advice = "vecprop.save writes files that later versions read."
+    warnings.warn(f"{read}: {advice}", VersionWarning, stacklevel=3)
     lacks = [part for part in (fields(cls) if is_dataclass(cls) else ()) if part.name not in state]
     factories = {part.name: part.default_factory for part in lacks if part.default_factory is not MISSING}
     if not state or any(part.default is MISSING and part.name not in factories for part in lacks):
-        raise pickle.UnpicklingError(
-            f"The pickle of a {cls.__name__} was written by {written}, which kept it otherwise than vecprop "
-            f"{__version__}: read it with that version, and write it by vecprop.save."
-        )
+        pickled = f"The pickle of a {cls.__name__} was written by {written}"
+        advice = "read it with that version, and write it by vecprop.save."
+        raise pickle.UnpicklingError(f"{pickled}, which kept it otherwise than vecprop {__version__}: {advice}")
     return state | {name: factory() for name, factory in factories.items()}
