@@ -9,17 +9,9 @@ in training too, and is compiled if it is a formula, see `compiled/lower/own_par
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .core import losses
 from .core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh
 from .core.layers import Dense, Dropout, Glorot, He, LayerNorm, Normal
-from .core.losses import (
-    AbsoluteError,
-    BinaryCrossEntropy,
-    Huber,
-    Poisson,
-    Quantile,
-    SoftmaxCrossEntropy,
-    SquaredError,
-)
 from .core.penalties import L1, L2
 from .optimize.lbfgs import LBFGS
 from .optimize.optimizers import Adam, AdamHat, AdamW, GradientDescent, Momentum, Nesterov, RMSProp
@@ -49,13 +41,13 @@ ACTIVATIONS = (
 )
 LAYERS = (Part(Dense, kernel=True), Part(Dropout, kernel=True), Part(LayerNorm, kernel=True), *ACTIVATIONS)
 LOSSES = (
-    Part(SoftmaxCrossEntropy, kernel=True),
-    Part(BinaryCrossEntropy, kernel=True),
-    Part(SquaredError, "squared_error", kernel=True),
-    Part(AbsoluteError, "absolute_error", kernel=True),
-    Part(Huber, "huber", kernel=True),
-    Part(Quantile, "quantile", kernel=True),
-    Part(Poisson, "poisson", kernel=True),
+    Part(losses.SoftmaxCrossEntropy, kernel=True),
+    Part(losses.BinaryCrossEntropy, kernel=True),
+    Part(losses.SquaredError, "squared_error", kernel=True),
+    Part(losses.AbsoluteError, "absolute_error", kernel=True),
+    Part(losses.Huber, "huber", kernel=True),
+    Part(losses.Quantile, "quantile", kernel=True),
+    Part(losses.Poisson, "poisson", kernel=True),
 )
 """The losses; those with a name are losses of the regressor."""
 
