@@ -232,8 +232,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
     def _require_labels(self, y: np.ndarray) -> None:
         """Refuse numbers with decimals, and objects that are not classes."""
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # many classes are noted later
+            with warnings.catch_warnings(action="ignore", category=UserWarning):  # many classes are noted later
                 check_classification_targets(y)
         except (ValueError, TypeError) as error:
             kinds = " and ".join(dict.fromkeys(type(value).__name__ for value in y.tolist()))

@@ -140,8 +140,8 @@ def _of_columns(columns: np.ndarray, is_category: list[bool]) -> dict[str, Any]:
 
 def _fitted(steps: list[tuple[str, Any]], X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Any:
     weights = {} if weight.min() == weight.max() else {"model__sample_weight": weight}  # of which quantiles take long
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it need not converge; that classes are many is noted elsewhere
+    # It need not converge; that classes are many is noted elsewhere.
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
         return Pipeline(steps).fit(X, y, **weights)
 
 
