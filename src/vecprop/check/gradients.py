@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.counter_rng import RandomKey
-from ..core.network import Network
-from ..core.rows.inputs import Batch, checked_theta
+from ..core import Batch, Network, RandomKey, checked_theta
 from .arithmetic.rounding import rounded_to
 from .comparison import Limit
 from .diagnosis.wrong_layers import mixed_rows

@@ -1,16 +1,12 @@
 """Pictures of the tutorial: descent with and without momentum, and the final losses of many random starts."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core.elementary import Array
 from ..optimize.optimizers import GradientDescent, Momentum, Optimizer
-from ..pictures.style import add_legend, axes_or_new, colour, ink, line, marker, note_above
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from ..pictures.style import Axes, add_legend, axes_or_new, colour, ink, line, marker, note_above
 
 STEEPNESS = np.array([1.0, 40.0])
 """The curvature of the valley along its floor and across it; their ratio makes gradient descent slow."""

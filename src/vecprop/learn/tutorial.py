@@ -337,8 +337,7 @@ def _checked_lists(ls_of_params: Any, Ms: Any) -> tuple[list[Array], list[Array]
         raise ValueError(f"Ms has {len(moments)} arrays, but {count}: give one for each.")
     for k, (P, M) in enumerate(zip(parameters, moments, strict=True)):
         if any(p != m and 1 not in (p, m) for p, m in zip(reversed(P.shape), reversed(M.shape), strict=False)):
-            raise ValueError(
-                f"Ms[{k}] has shape {tuple(M.shape)}, but ls_of_params[{k}] has {tuple(P.shape)}: a parameter and its "
-                "moment have the same shape."
-            )
+            rule = "a parameter and its moment have the same shape"
+            shapes = f"Ms[{k}] has shape {tuple(M.shape)}, but ls_of_params[{k}] has {tuple(P.shape)}"
+            raise ValueError(f"{shapes}: {rule}.")
     return parameters, moments

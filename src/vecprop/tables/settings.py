@@ -10,9 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from .. import catalog
-from ..core.layers import Activation, Dense, Dropout
-from ..core.losses import Loss
-from ..core.network import Network
+from ..core import Activation, Dense, Dropout, Loss, Network
 from ..estimators.parts import ACTIVATIONS
 from ..estimators.settings import CHECKPOINT, COUNT, FROM_ZERO, POSITIVE, SHARE, names
 from ..estimators.settings import documented as filled

@@ -7,11 +7,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ...core.counter_rng import RandomKey
-from ...core.layers import Layer
-from ...core.network import Network
-from ...core.penalties import Penalty
-from ...core.rows.inputs import Batch
+from ...core import Batch, Layer, Network, Penalty, RandomKey
 from ...train.trainer import engine_class
 from ..arithmetic.rounding import EPS, Bound, rounding_bound, rounding_experiment
 from ..arithmetic.steps import complex_step

@@ -9,9 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
+from ...core import Batch, Network
 from ...core.elementary import is_within
-from ...core.network import Network
-from ...core.rows.inputs import Batch
 from ...core.rows.sparse import SparseNetwork
 from ...train.members import Data, Member
 from ...train.state import TrainingResult

@@ -83,11 +83,9 @@ def _network_functions(model: Any, source: Source) -> str:
     elif isinstance(last, (*CLASSIFIERS, *REGRESSORS)):
         networks = averaged(last)
     else:
-        raise FileError(
-            f"A {type(last).__name__} cannot be written as NumPy source: give a TrainedNetwork(network, theta), an "
-            "MLPClassifier or MLPRegressor, an ensemble of them, a pipeline that ends with one of these, or a "
-            "TabularClassifier or TabularRegressor."
-        )
+        networks = "a TrainedNetwork(network, theta), an MLPClassifier or MLPRegressor, an ensemble of them"
+        models = f"{networks}, a pipeline that ends with one of these, or a TabularClassifier or TabularRegressor"
+        raise FileError(f"A {type(last).__name__} cannot be written as NumPy source: give {models}.")
     _outputs(prepared(steps, source), networks, source)
     (_classifier if isinstance(last, CLASSIFIERS) else _regressor)(last, source)
     kind = type(last.network if isinstance(last, TrainedNetwork) else last).__name__

@@ -9,8 +9,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 
-from ...core.layers import Activation, Dense, Dropout, LayerNorm
-from ...core.network import Network
+from ...core import Activation, Dense, Dropout, LayerNorm, Network
 from ...estimators.sklearn_compat import places_of_transformers
 from .. import FileError
 from .python_file import Source

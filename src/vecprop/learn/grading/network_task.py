@@ -8,8 +8,7 @@ import numpy as np
 
 from ...check import check_gradients
 from ...check.diagnosis.error_patterns import ratio, ratio_in_words
-from ...core.losses import BinaryCrossEntropy, Poisson, SoftmaxCrossEntropy
-from ...core.network import Network
+from ...core import BinaryCrossEntropy, Network, Poisson, SoftmaxCrossEntropy
 from .explaining import Trial, kept
 from .grades import Grade
 from .judging import LATER, Caller, listed, problem, with_step

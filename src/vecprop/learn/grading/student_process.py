@@ -49,10 +49,9 @@ class StudentProcess:
         loaded = self._load()
         if loaded["kind"] != "value":
             self.only_definitions = True
-            why = {
-                "time": f"does not end within {self.seconds:g} s of processor time",
-                "blocked": "waits for something that does not come",
-            }.get(loaded["kind"], "ends its own process")
+            known = {"time": f"does not end within {self.seconds:g} s of processor time"}
+            known |= {"blocked": "waits for something that does not come"}
+            why = known.get(loaded["kind"], "ends its own process")
             why += f", in {self.place}" if self.place else ""
             self.notes.append(f"The file {why}: only its functions are looked at, not the rest.")
             loaded = self._load()

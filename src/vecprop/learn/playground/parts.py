@@ -9,11 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from ... import catalog
-from ...core.activations import Tanh
-from ...core.layers import Activation, Dense, Dropout, Layer, LayerNorm
-from ...core.losses import Loss, SoftmaxCrossEntropy
-from ...core.network import Network
-from ...core.penalties import L1, L2
+from ...core import L1, L2, Activation, Dense, Dropout, Layer, LayerNorm, Loss, Network, SoftmaxCrossEntropy, Tanh
 from ...optimize.optimizers import Adam, GradientDescent, Momentum, Optimizer
 from ...optimize.settings import EngineName
 from .settings import Settings, SettingsError

@@ -54,16 +54,11 @@ class GuardedApplication(BokehTornado):
     """Bokeh's application behind a gate that each request passes first."""
 
     def __init__(self, fill: Callable[[Document], None], token: str, hosts: tuple[str, ...]) -> None:
-        super().__init__(
-            fill,
-            prefix=token,
-            extra_websocket_origins=list(hosts),
-            secret_key=secrets.token_bytes(32),
-            sign_sessions=True,  # a window is known by the server only
-            websocket_max_message_size_bytes=MOST_BYTES,
-            check_unused_sessions_milliseconds=1_000,
-            unused_session_lifetime_milliseconds=10_000,
-        )
+        # Signed sessions: a window is known by the server only.
+        options: dict[str, Any] = {"prefix": token, "sign_sessions": True, "secret_key": secrets.token_bytes(32)}
+        options |= {"extra_websocket_origins": list(hosts), "websocket_max_message_size_bytes": MOST_BYTES}
+        options |= {"check_unused_sessions_milliseconds": 1_000, "unused_session_lifetime_milliseconds": 10_000}
+        super().__init__(fill, **options)
         self._hosts = hosts
         self._origins = {None, *(f"http://{host}" for host in hosts)}  # programs send none
 

@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.counter_rng import RandomKey
-from ...core.network import Network
-from ...core.rows.inputs import Batch, checked_theta
+from ...core import Batch, Network, RandomKey, checked_theta
 from ...optimize.optimizers import Optimizer, State
 from .output import as_html, as_latex, as_text
 from .values import Value, step_values, values_of

@@ -14,12 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...core.counter_rng import RandomKey
+from ...core import Batch, Dense, Layer, Network, RandomKey, one_hot
 from ...core.elementary import Array
-from ...core.layers import Dense, Layer
-from ...core.losses import one_hot
-from ...core.network import Network
-from ...core.rows.inputs import Batch
 from ...optimize.optimizers import Optimizer, State
 from .equations import DROPOUT, LAYER_NORM, LOSSES, OPTIMIZERS, LayerEquations, LossEquations, layer_equations
 

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...core.losses import SoftmaxCrossEntropy
-from ...core.network import Network
+from ...core import Network, SoftmaxCrossEntropy
 from ...core.rows.selection import Selection
 from ...optimize.optimizers import AdamW
 from ...optimize.schedules import Cosine

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.counter_rng import counter_bits, counter_uniform
-from ...core.rows.inputs import Batch
+from ...core import Batch, counter_bits, counter_uniform
 from ..encoding.encoder import VIEWS, Encoder, View
 from ..encoding.folds import folds_of_time, times
 from ..error import TableError, pandas
