@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .arithmetic.rounding import EPS, SAFETY
-from .derivatives import Derivatives, Method, derivatives_along
+from .derivatives import Derivatives, Method, Move, derivatives_along
 from .points.function import Point, random_signs
 from .points.parameters import NamedPart
 from .report import Row, Verdict
@@ -61,6 +61,10 @@ class Comparison(NamedTuple):
         return Row(part.name, shape, verdict, index=None, hidden=hidden, **shown)
 
 
+Compared = dict[str, Comparison]
+"""The comparisons of parts by name."""
+
+
 @dataclass(frozen=True)
 class Limit:
     """The error that the user allows in addition to rounding, atol + rtol |derivative|, as in ``numpy.isclose``."""
@@ -90,15 +94,10 @@ Given = tuple[np.ndarray, Criteria]
 
 
 def compare(
-    point: Point,
-    part: NamedPart,
-    U: np.ndarray,
-    given: np.ndarray,
-    tolerance: np.ndarray,
-    found: Derivatives,
-    criteria: Criteria,
+    point: Point, move: Move, given: np.ndarray, tolerance: np.ndarray, found: Derivatives, criteria: Criteria
 ) -> Comparison:
     """Compare the derivatives given along the rows of U with the expected ones, within a tolerance for rounding."""
+    part, U = move
     expected, error, jump, _ = found
     error = np.where(np.isfinite(expected + error), error, np.inf)
     expected = np.where(np.isfinite(expected), expected, 0)
@@ -148,7 +147,7 @@ def entries(point: Point, part: NamedPart, givens: list[Given], chosen: np.ndarr
         places = part.start + some
         for own, (given, criteria) in zip(pieces, givens, strict=True):
             tolerance = SAFETY * point.bound.gradient[:, places]
-            own.append(compare(point, part, U, given[:, places], tolerance, found, criteria))
+            own.append(compare(point, (part, U), given[:, places], tolerance, found, criteria))
     return [Comparison(*(np.concatenate(arrays, axis=1) for arrays in zip(*own, strict=True))) for own in pieces]
 
 
@@ -201,7 +200,7 @@ def _along(
     bound = SAFETY * point.bound.gradient[:, part.span]
     size = np.max(np.abs(bound), initial=0) or 1.0  # scaled so that no square underflows
     tolerance += deviations * (size * np.sqrt((bound / size) ** 2 @ (U * U).T))
-    return compare(point, part, U, product, tolerance, found, criteria)
+    return compare(point, (part, U), product, tolerance, found, criteria)
 
 
 def judge_directions(point: Point, parts: Sequence[NamedPart], givens: list[Given]) -> list[list[Row]]:

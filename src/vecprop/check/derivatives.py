@@ -28,8 +28,8 @@ CENTRAL = 1e-4
 DISTRUST = 10
 """The factor on the error that a difference estimates of itself, which is no bound."""
 
-Moves = Sequence[tuple[NamedPart, np.ndarray]]
-"""Parts, each with the directions in which it is moved, the rows of U."""
+Move = tuple[NamedPart, np.ndarray]
+"""A part, and the directions in which it is moved, the rows of U."""
 
 
 class Derivatives(NamedTuple):
@@ -44,7 +44,7 @@ class Derivatives(NamedTuple):
     tied: bool = True
 
 
-def derivatives_along(point: Point, moves: Moves, method: Method) -> Iterator[Derivatives]:
+def derivatives_along(point: Point, moves: Sequence[Move], method: Method) -> Iterator[Derivatives]:
     """Yield the derivatives of each part along its directions."""
     if method == "complex step":
         values, tied = exact_derivatives(point, moves)
@@ -126,7 +126,7 @@ def _moved(point: Point, part: NamedPart, steps: np.ndarray) -> np.ndarray:
     return np.concatenate([point.moved(part, piece) for piece in pieces])
 
 
-def exact_derivatives(point: Point, moves: Moves) -> tuple[np.ndarray, bool]:
+def exact_derivatives(point: Point, moves: Sequence[Move]) -> tuple[np.ndarray, bool]:
     """Return the derivatives along the rows of each part's U, part by part, (outputs, K), and whether ties may be met.
 
     The directions of one part are computed in pieces if they do not fit into memory; several parts are known to fit.

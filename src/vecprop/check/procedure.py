@@ -129,7 +129,8 @@ def _report(
         failed = {row.name for row in rows if row.verdict is Verdict.FAIL}
         rows = [every[number].settled(row, elsewhere[number].get(row.name)) for row in rows]
         rows = [_with_precision(point, givens[number], row, found.get(row.name), procedure.method) for row in rows]
-        settled.append(diagnosed(point, number, givens[number], rows, failed, found, procedure.method))
+        own = point.engines[number] == "reference"
+        settled.append(diagnosed(point, own, givens[number], rows, failed, found, procedure.method))
     rows, nearby_rows, worst = merged(point, settled, elsewhere)
     verdict = Verdict.worst([row.verdict for row in rows])
     opinion = taylor(point, givens[worst])

@@ -12,13 +12,13 @@ from functools import cached_property
 import numpy as np
 
 from .arithmetic.rounding import EPS
-from .comparison import Comparison, Limit
+from .comparison import Compared, Limit
 from .derivatives import Method, derivatives_along, exact_derivatives, is_independent_of
 from .points.function import Point, random_signs
 from .points.parameters import NamedPart, named_entry
 from .report import Row, Taylor, Verdict
 
-Judgements = list[tuple[list[Row], dict[str, Comparison]]]
+Judgements = list[tuple[list[Row], Compared]]
 """For each gradient, its rows and the comparisons of the parts whose entries were compared."""
 
 HIDDEN, HIDDEN_IN_FLOAT32 = 1e-4, 1e-3
@@ -167,10 +167,7 @@ def _resolution(point: Point) -> float:
 
 
 def nearby(
-    point: Point,
-    judge: Callable[[Point, dict[int, np.ndarray], list[NamedPart]], Judgements],
-    doubtful: list[set[str]],
-    here: list[dict[str, Comparison]],
+    point: Point, judge: Callable[..., Judgements], doubtful: list[set[str]], here: list[Compared]
 ) -> list[dict[str, Row]]:
     """Judge doubtful parts of gradients at random points nearby, until rounding hides little of them."""
     draw, least = np.random.default_rng(1), _resolution(point)
@@ -202,7 +199,7 @@ def nearby(
     return judged
 
 
-def _shows(here: dict[str, Comparison], there: dict[str, Comparison], name: str) -> bool:
+def _shows(here: Compared, there: Compared, name: str) -> bool:
     """Return whether each entry of a part that rounding hides here, and that is not 0, can be seen at another point."""
     # At the other point an entry may be 0, and so stay hidden, although the largest entry is not.
     if name not in here or name not in there:

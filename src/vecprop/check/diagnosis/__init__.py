@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from ..comparison import Comparison, Criteria, entries, judge_directions
+from ..comparison import Compared, Criteria, entries, judge_directions
 from ..derivatives import Method
 from ..points.function import Point
 from ..points.network import NetworkPoint
@@ -21,20 +21,13 @@ SAMPLE = 64
 
 
 def diagnosed(
-    point: Point,
-    number: int,
-    given: np.ndarray,
-    rows: list[Row],
-    candidates: set[str],
-    found: dict[str, Comparison],
-    method: Method,
+    point: Point, own: bool, given: np.ndarray, rows: list[Row], candidates: set[str], found: Compared, method: Method
 ) -> list[Row]:
     """Return the rows, with a diagnosis of those that failed."""
     failed = {row.name: row for row in rows if row.verdict is Verdict.FAIL and row.name in candidates}
     if not failed:
         return rows
     parts = [part for part in point.parts if part.name in failed]
-    own = point.engines[number] == "reference"
     expected = {part.name: _expected(point, part, given, found, own, method) for part in parts}
     precision = 1e-8 if point.is_followed else TRUSTED[method]
     for name, row in failed.items():
@@ -65,7 +58,7 @@ def diagnosed(
 
 
 def _expected(
-    point: Point, part: NamedPart, given: np.ndarray, found: dict[str, Comparison], own: bool, method: Method
+    point: Point, part: NamedPart, given: np.ndarray, found: Compared, own: bool, method: Method
 ) -> np.ndarray:
     """Return the expected gradient of a part, (outputs, size); NaN for unknown entries."""
     if part.name in found:

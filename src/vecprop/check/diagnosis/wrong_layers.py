@@ -13,12 +13,7 @@ from typing import Any
 import numpy as np
 
 from ... import catalog
-from ...core.activations import Identity, logistic
-from ...core.counter_rng import RandomKey
-from ...core.layers import Activation, Layer
-from ...core.losses import Loss, one_hot
-from ...core.network import Network
-from ...core.rows.inputs import Batch
+from ...core import Activation, Batch, Identity, Layer, Loss, Network, RandomKey, logistic, one_hot
 from ..arithmetic.steps import STEP
 from ..points.function import random_signs
 from ..points.network import Changed, penalty_divisor
