@@ -28,8 +28,7 @@ _LEARNED_OF_TABLES = {
     "profiles_": lambda value, model: is_a(list[Profile])(value, model) and len(value) == len(model.encoder_.parts),
     "trained_rows_": is_a(TrainedRows),
     "ensemble_": is_a(Ensemble),
-    "loss_curves_": is_a(list[list[float]]),
-    "validation_loss_curves_": is_a(list[list[float]]),
+    **dict.fromkeys(("loss_curves_", "validation_loss_curves_"), is_a(list[list[float]])),
     "n_iter_": is_count,
     "stages_": lambda value, model: is_count(value, model) and value > 0,
     "validation_loss_": is_a(float),
@@ -137,8 +136,6 @@ _IF_CONSISTENT = {
 TABLE_CLASSES = [
     *map(stored_fields, (NumberReading, DateReading)),
     *(stored_fields(cls, check) for cls, check in _IF_CONSISTENT.items()),
-    *(
-        stored_estimator(cls, learned, _table_model_is_consistent, NOT_KEPT)
-        for cls, learned in ((TabularClassifier, _LEARNED_BY_CLASSIFIERS), (TabularRegressor, _LEARNED_BY_REGRESSORS))
-    ),
+    stored_estimator(TabularClassifier, _LEARNED_BY_CLASSIFIERS, _table_model_is_consistent, NOT_KEPT),
+    stored_estimator(TabularRegressor, _LEARNED_BY_REGRESSORS, _table_model_is_consistent, NOT_KEPT),
 ]

@@ -237,11 +237,9 @@ class Writer:
                 return {"dict": [[self.plain(key, path), of] for key, of in parts]}
         stored = self.classes.get(type(value)) or _of_column(type(value))
         if stored is None:
-            raise FileError(
-                f"{path} is {_shown(value)}, which a model file cannot hold: it holds numbers, text and parts of "
-                "vecprop and scikit-learn that are on a fixed list, and no code; pickle or joblib keep the model for "
-                "programs that have your code, and np.save keeps theta."
-            )
+            held = "numbers, text and parts of vecprop and scikit-learn that are on a fixed list, and no code"
+            others = "pickle or joblib keep the model for programs that have your code, and np.save keeps theta"
+            raise FileError(f"{path} is {_shown(value)}, which a model file cannot hold: it holds {held}; {others}.")
         start = f"{path}." if path else ""
         return {stored.name: {name: self.plain(part, f"{start}{name}") for name, part in stored.state(value).items()}}
 

@@ -6,10 +6,7 @@ from typing import Any
 import numpy as np
 
 from ... import catalog
-from ...core.layers import Layer
-from ...core.losses import Loss
-from ...core.network import Network
-from ...core.penalties import Penalty
+from ...core import Layer, Loss, Network, Penalty
 from ...estimators.classifier import MLPClassifier
 from ...estimators.data import Labels, Numbers
 from ...estimators.diagnosis import Ending
@@ -125,8 +122,7 @@ _LEARNED_BY_ENSEMBLES = {
     "estimators_features_": lambda value, model: (
         _are_places(value, model) and all(np.all((p >= 0) & (p < model.n_features_in_)) for p in value)
     ),
-    "oob_decision_function_": is_a(np.ndarray),
-    "oob_prediction_": is_a(np.ndarray),
+    **dict.fromkeys(("oob_decision_function_", "oob_prediction_"), is_a(np.ndarray)),
     "oob_score_": _is_number,
 }
 
