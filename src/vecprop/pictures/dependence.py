@@ -1,13 +1,10 @@
 """How predictions depend on one column: the mean of rows, and the curves of single ones."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .style import axes_or_new, colour, ink
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from .style import Axes, axes_or_new, colour, ink
 
 CURVES = 50
 """The largest number of curves of single rows: more would be a carpet."""

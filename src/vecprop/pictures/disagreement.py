@@ -2,15 +2,12 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .plane import checked_rows, drawn_features, plane, scatter_classes
-from .style import axes_or_new, colour, ink
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from .style import Axes, axes_or_new, colour, ink
 
 
 def plot_disagreement(

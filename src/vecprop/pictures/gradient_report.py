@@ -1,13 +1,10 @@
 """Figures of a gradient check: errors against tolerances, and the Taylor remainder."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .style import add_legend, axes_or_new, colour, ink, note_above
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from .style import Axes, add_legend, axes_or_new, colour, ink, note_above
 
 VERDICTS = {"FAIL": 0, "NONDETERMINISTIC": 3, "INCONCLUSIVE": 4, "KINK": 5, "PASS": 2}
 """The index of each verdict's colour in `style.COLOURS`."""

@@ -1,19 +1,14 @@
 """The hidden space: the rows as points in the space of a hidden layer's outputs."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from ..core import BinaryCrossEntropy, Dense, Network, SoftmaxCrossEntropy
 from ..core.elementary import Array
-from ..core.layers import Dense
-from ..core.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
-from ..core.network import Network
 from .plane import checked_classes, checked_numbers, checked_rows, checked_theta, class_labels, scatter_classes, symbol
-from .style import axes_or_new, ink
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from .style import Axes, axes_or_new, ink
 
 ELEVATION, TILT = 20.0, 0.3
 """The view's height above the horizon in degrees, and how much of a plane's face is turned to it: a narrow band."""

@@ -1,13 +1,10 @@
 """Loss curves: of one training, and of the restarts of a model."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .style import add_legend, axes_or_new, colour, ink, line
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from .style import Axes, add_legend, axes_or_new, colour, ink, line
 
 
 def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve: Any) -> "Axes":

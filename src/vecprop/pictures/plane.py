@@ -1,17 +1,13 @@
 """The plane of two features: its rows and classes, and a grid in which the other features are held fixed."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ..core import BinaryCrossEntropy, Network
 from ..core.elementary import Array
-from ..core.losses import BinaryCrossEntropy
-from ..core.network import Network
-from .style import add_legend, axes_or_new, colour, ink, marker, tint
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from .style import Axes, add_legend, axes_or_new, colour, ink, marker, tint
 
 
 def plane(

@@ -1,14 +1,11 @@
 """The results of a search: its scores against its parameters."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .style import add_legend, axes_or_new, colour, ink, pyplot
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from .style import Axes, add_legend, axes_or_new, colour, ink, pyplot
 
 
 class SearchResults:
