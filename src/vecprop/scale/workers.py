@@ -216,14 +216,12 @@ class Delivery:
         """Give bundles out anew that were lost with the data, of which all holders have died."""
         self.losses += 1
         if self.losses > self.retries:
-            full = self.full()
-            raise RuntimeError(
-                f"Workers were ended {len(full)} times since they used more than their memory, {full[-1]} last: give "
-                "them more, or fewer threads each."
-                if full
-                else f"All workers that had the data were lost, {self.losses} times in a row: look at their logs and "
-                "memory, or give more retries."
-            )
+            why = f"All workers that had the data were lost, {self.losses} times in a row"
+            advice = "look at their logs and memory, or give more retries"
+            if full := self.full():
+                why = f"Workers were ended {len(full)} times since they used more than their memory, {full[-1]} last"
+                advice = "give them more, or fewer threads each"
+            raise RuntimeError(f"{why}: {advice}.")
         self.placed = None
         self.waiting.extendleft(reversed(places))
         self.threads = threads_of(self.client)
