@@ -236,10 +236,9 @@ class Dense(Layer):
         if isinstance(self.outputs, bool) or not isinstance(self.outputs, int | np.integer) or self.outputs < 1:
             raise ValueError(f"Dense needs a positive whole number of outputs, not {self.outputs!r}.")
         if not isinstance(self.initializer, Initializer):
-            raise TypeError(
-                f"The initializer of Dense is {self.initializer!r}, but it is one such as Glorot(): an activation is a "
-                "layer of its own, as in [Dense(3), ReLU()]."
-            )
+            own = "an activation is a layer of its own, as in [Dense(3), ReLU()]"
+            one = f"The initializer of Dense is {self.initializer!r}, but it is one such as Glorot()"
+            raise TypeError(f"{one}: {own}.")
 
     def parameters(self, inputs: int) -> tuple[Shapes, int]:
         """Return the shapes of W, which penalties touch, and b, and the number of outputs."""

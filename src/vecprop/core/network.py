@@ -182,10 +182,9 @@ class Network(Versioned):
         for number, (layer, p) in enumerate(zip(self.layers, self.layout.views(theta), strict=True)):
             X, kept = layer.forward(p, X, noise and noise.at_layer(number))
             if X.shape[-1] != self.widths[number]:
-                raise ValueError(
-                    f"Layer {number} ({type(layer).__name__}) gave shape {tuple(X.shape)}, "
-                    f"but its parameters() promised (*M, N, {self.widths[number]})."
-                )
+                promised = f"its parameters() promised (*M, N, {self.widths[number]})"
+                gave = f"Layer {number} ({type(layer).__name__}) gave shape {tuple(X.shape)}"
+                raise ValueError(f"{gave}, but {promised}.")
             outputs.append(X)
             saved.append(kept)
         return outputs, saved
@@ -422,9 +421,8 @@ def _require(part: Any, what: str, role: str, methods: tuple[str, ...]) -> None:
     missing = [method for method in methods if not callable(getattr(part, method, None))]
     if missing:
         example = {"layer": "Dense(3) or ReLU()", "loss": "SquaredError()", "penalty": "L2(0.0001)"}[role]
-        raise TypeError(
-            f"{what} is {part!r}, which lacks the method {missing[0]} of a {role}: give one such as {example}."
-        )
+        advice = f"give one such as {example}."
+        raise TypeError(f"{what} is {part!r}, which lacks the method {missing[0]} of a {role}: {advice}")
 
 
 def _is_averaged(penalty: Any) -> bool:

@@ -58,9 +58,8 @@ class Optimizer(Ranged, ABC):
         """Refuse hyperparameters out of range; keep several learning rates as tuples, which are frozen too."""
         rates = np.asarray(self.learning_rate)
         if rates.dtype.kind not in "iuf" or not np.all((rates >= 0) & np.isfinite(rates)):
-            raise ValueError(
-                f"{type(self).__name__} needs a finite learning_rate of at least 0, not {self.learning_rate!r}."
-            )
+            needed = "a finite learning_rate of at least 0"
+            raise ValueError(f"{type(self).__name__} needs {needed}, not {self.learning_rate!r}.")
         positive: Range = ("a finite positive {}", 0, inf, "()")
         super().__post_init__(dict.fromkeys(self.shares, SHARE) | dict.fromkeys(self.positive, positive) | self._ranges)
         object.__setattr__(self, "learning_rate", _tuples(rates.tolist()))
@@ -106,10 +105,8 @@ class Optimizer(Ranged, ABC):
         xp = namespace(theta)
         rate = xp.asarray(self.learning_rate, dtype=real(theta).dtype, device=theta.device)
         if tuple(rate.shape) != tuple(theta.shape[:-1]):
-            raise ValueError(
-                f"The learning rates have shape {tuple(rate.shape)}, but theta has the members "
-                f"{tuple(theta.shape[:-1])}: give one rate, or one per member."
-            )
+            members = f"theta has the members {tuple(theta.shape[:-1])}: give one rate, or one per member"
+            raise ValueError(f"The learning rates have shape {tuple(rate.shape)}, but {members}.")
         return rate[..., None]
 
 

@@ -5,9 +5,8 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
+from ..core import Batch, Network, require_writable
 from ..core.elementary import AT_LEAST_0, PATIENCE, Array, Range, Ranged, is_of, is_within, namespace
-from ..core.network import Network
-from ..core.rows.inputs import Batch, require_writable
 from ..core.scores import SCORES, Score
 from .lbfgs import LBFGS
 from .optimizers import Optimizer
@@ -174,16 +173,13 @@ class TrainingSettings:
         is_lbfgs, name = isinstance(optimizer, LBFGS), type(optimizer).__name__
         moves = is_lbfgs or all(callable(getattr(optimizer, method, None)) for method in ("init", "step"))
         if isinstance(optimizer, type) or not moves:
-            raise TypeError(
-                f"The optimizer is {optimizer!r}: give one such as Momentum(learning_rate=0.01) or LBFGS()."
-            )
+            advice = "give one such as Momentum(learning_rate=0.01) or LBFGS()."
+            raise TypeError(f"The optimizer is {optimizer!r}: {advice}")
         smallest = float(namespace(theta).finfo(theta.dtype).smallest_normal)
         for setting in getattr(optimizer, "positive", ()):
             if (value := getattr(optimizer, setting)) < smallest:
-                raise ValueError(
-                    f"The {setting} of {name} is {value}, but theta has dtype {theta.dtype}, whose smallest normal "
-                    f"number is {smallest:.2g}."
-                )
+                least = f"theta has dtype {theta.dtype}, whose smallest normal number is {smallest:.2g}"
+                raise ValueError(f"The {setting} of {name} is {value}, but {least}.")
         if not isinstance(theta, np.ndarray):
             require_writable(theta)
         if is_of("complex floating", theta):
@@ -191,9 +187,8 @@ class TrainingSettings:
         if is_lbfgs and theta.ndim > 1:
             raise ValueError(f"LBFGS trains one network, but theta has the members {tuple(theta.shape[:-1])}.")
         if is_lbfgs and network.random:
-            raise ValueError(
-                "LBFGS needs a loss that stays the same, but this network has dropout: use another optimizer."
-            )
+            advice = "use another optimizer."
+            raise ValueError(f"LBFGS needs a loss that stays the same, but this network has dropout: {advice}")
         size = 1 if self.batch_size is None else self.batch_size
         for setting, value, least in (("epochs", self.epochs, 0), ("batch_size", size, 1)):
             if not isinstance(value, int | np.integer) or not is_within(value, least):

@@ -109,10 +109,8 @@ def checked_theta(network: Network, theta: Array) -> Array:
     theta = _as_array(theta, "theta")
     layout = network.layout
     if not is_of(("real floating", "complex floating"), theta):
-        raise TypeError(
-            f"theta has dtype {theta.dtype}, but parameters are floating-point numbers: "
-            "convert it, for example with theta.astype(float)."
-        )
+        advice = "convert it, for example with theta.astype(float)."
+        raise TypeError(f"theta has dtype {theta.dtype}, but parameters are floating-point numbers: {advice}")
     if theta.ndim == 0 or theta.shape[-1] != layout.size:
         parts = ", ".join(f"{tensor} {tensor.shape}" for tensor in layout.tensors) or "no parameters"
         raise ValueError(f"theta has shape {tuple(theta.shape)}, but this network takes (*M, {layout.size}): {parts}.")
@@ -140,9 +138,8 @@ def checked_rows(network: Network, theta: Array, X: Array, finite: bool = True) 
         hint = ": a single row is X[None, :]" if X.ndim == 1 and X.shape[0] == network.inputs else ""
         raise ValueError(f"X has shape {tuple(X.shape)}, but {_what_is_taken(network)}{hint}.")
     if X.shape[-2] == 0:
-        raise ValueError(
-            f"X has no rows: its shape is {tuple(X.shape)}, and {_what_is_taken(network)} with N at least 1."
-        )
+        found = f"its shape is {tuple(X.shape)}, and {_what_is_taken(network)} with N at least 1."
+        raise ValueError(f"X has no rows: {found}")
     if finite:
         _require_finite(X)
     _common_members("theta", theta.shape[:-1], "X", X.shape[:-2])
@@ -221,19 +218,15 @@ def _checked_targets(loss: Loss, T: Array, X: Array, outputs: int, theta: Array)
         index = _first_false((raw >= 0) & (outputs > raw))
         if index is None:
             return raw
-        raise ValueError(
-            f"T has class {int(raw[index])} in {_row(index)}, but {outputs} outputs take the classes 0 to "
-            f"{outputs - 1}."
-        )
+        classes = f"{outputs} outputs take the classes 0 to {outputs - 1}"
+        raise ValueError(f"T has class {int(raw[index])} in {_row(index)}, but {classes}.")
     T = _as_numbers(raw, "T", theta)
     if T.ndim == 1 and outputs == 1:
         T = T[:, None]
     if tuple(T.shape[-2:]) != (rows, outputs):
         also = f" or integer classes (*M, {rows})" if of_classes else f" or ({rows},)" if outputs == 1 else ""
-        raise ValueError(
-            f"T has shape {tuple(raw.shape)} and dtype {raw.dtype}, but {kind} on {outputs} outputs and {rows} rows "
-            f"takes (*M, {rows}, {outputs}){also}."
-        )
+        taken = f"{kind} on {outputs} outputs and {rows} rows takes (*M, {rows}, {outputs}){also}"
+        raise ValueError(f"T has shape {tuple(raw.shape)} and dtype {raw.dtype}, but {taken}.")
     _require_finite(T, "T")
     unfit = loss.wrong_targets(T) if isinstance(loss, Loss) else None
     if unfit is not None:
@@ -247,9 +240,8 @@ def _checked_weight(sample_weight: Array, X: Array, theta: Array, reduction: str
     weight = _as_numbers(sample_weight, "sample_weight", theta)
     xp = namespace(weight)
     if weight.ndim == 0 or weight.shape[-1] != X.shape[-2]:
-        raise ValueError(
-            f"sample_weight has shape {tuple(weight.shape)}, but X has {X.shape[-2]} rows: give (*M, {X.shape[-2]})."
-        )
+        advice = f"give (*M, {X.shape[-2]})."
+        raise ValueError(f"sample_weight has shape {tuple(weight.shape)}, but X has {X.shape[-2]} rows: {advice}")
     tiny = float(xp.finfo(weight.dtype).smallest_normal)  # the inverse of smaller numbers would be infinite
     for is_right, needed in (
         (xp.isfinite(weight) & (weight >= 0), "finite and at least 0"),
@@ -315,9 +307,8 @@ def _common_members(first: str, a: tuple[int, ...], second: str, b: tuple[int, .
     try:
         return np.broadcast_shapes(tuple(a), tuple(b))
     except ValueError:
-        raise ValueError(
-            f"{first} has the leading axes {tuple(a)} and {second} {tuple(b)}: they must be equal, 1 or absent."
-        ) from None
+        rule = "they must be equal, 1 or absent."
+        raise ValueError(f"{first} has the leading axes {tuple(a)} and {second} {tuple(b)}: {rule}") from None
 
 
 def _squares_are_finite(array: Array) -> bool:
