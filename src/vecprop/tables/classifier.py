@@ -236,10 +236,8 @@ class TabularClassifier(ClassifierMixin, TableModel):
                 check_classification_targets(y)
         except (ValueError, TypeError) as error:
             kinds = " and ".join(dict.fromkeys(type(value).__name__ for value in y.tolist()))
-            what = (
-                f"values of the type {kinds}, such as {y.tolist()[0]!r} (Unknown label type): make all of them text, "
-                "whole numbers or truth values"
-            )
+            advice = "make all of them text, whole numbers or truth values"
+            what = f"values of the type {kinds}, such as {y.tolist()[0]!r} (Unknown label type): {advice}"
             if y.dtype.kind == "f":
                 use = "use TabularRegressor (--task regression)"
                 what = f"numbers such as {y[y % 1 != 0][0]:g}, not classes (Unknown label type: continuous): {use}"

@@ -215,10 +215,8 @@ class TabularRegressor(RegressorMixin, TableModel):
         with np.errstate(over="ignore"):  # which the check is of
             spread = float(np.ptp(target))
         if spread > 0 and not 1 / LARGEST_SPREAD <= spread <= LARGEST_SPREAD:
-            raise TableError(
-                f"{self._named_target} is from {target.min():g} to {target.max():g}, whose squares are beyond "
-                "floating-point numbers: multiply it by a constant."
-            )
+            ends = f"{self._named_target} is from {target.min():g} to {target.max():g}"
+            raise TableError(f"{ends}, whose squares are beyond floating-point numbers: multiply it by a constant.")
         if target.min() == target.max():
             self.notes_ += [f"{self._named_target} is {target[0]:.6g} in all rows: there is nothing to learn."]
         return target
@@ -243,13 +241,10 @@ class TabularRegressor(RegressorMixin, TableModel):
         numbers, is_unread = read_numbers(series, reading)
         wrong, unread = ~np.isfinite(numbers), int(is_unread.sum())
         if wrong.any():
-            what = (
-                f"Unknown label type: {unread} value(s) are not {reading}" if unread else "some value(s) are infinite"
-            )
-            raise TableError(
-                f"{self._named_target} is to be numbers, but {what}, such as {first_of(series, wrong)}: fix "
-                "them, or use TabularClassifier for classes."
-            )
+            unknown = f"Unknown label type: {unread} value(s) are not {reading}"
+            what = f"{unknown if unread else 'some value(s) are infinite'}, such as {first_of(series, wrong)}"
+            advice = "fix them, or use TabularClassifier for classes"
+            raise TableError(f"{self._named_target} is to be numbers, but {what}: {advice}.")
         return numbers
 
     def calibrated(self, ensembles: list[Ensemble], unseen: list[list[Unseen]], rows: TrainingRows) -> Calibrated:

@@ -131,17 +131,13 @@ class RowFilter:
             except ValueError as error:
                 raise TableError(f"sample_weight is not numbers: {first_line(error)}.") from None
             if values.shape != is_meant.shape:
-                raise TableError(
-                    f"The table has {len(is_meant)} rows, but sample_weight has the shape {values.shape}: give one a "
-                    "row."
-                )
+                shape = f"sample_weight has the shape {values.shape}: give one a row"
+                raise TableError(f"The table has {len(is_meant)} rows, but {shape}.")
         wrong = is_meant & ~((values >= 0) & (values <= LARGEST_WEIGHT))
         if wrong.any():
             series = weight if isinstance(weight, pandas().Series) else pandas().Series(values)
-            raise TableError(
-                f"{named} has {int(wrong.sum())} value(s) that are no weights, such as {first_of(series, wrong)}: "
-                f"weights are numbers from 0 to {LARGEST_WEIGHT:g}; fix or drop them."
-            )
+            found = f"{named} has {int(wrong.sum())} value(s) that are no weights, such as {first_of(series, wrong)}"
+            raise TableError(f"{found}: weights are numbers from 0 to {LARGEST_WEIGHT:g}; fix or drop them.")
         return values
 
     @property
@@ -214,16 +210,12 @@ class LearnedRows(NamedTuple):
             notes.append(f"{are}: reset_index(drop=True) leaves {leaves} out.")
         if y is None:
             if model.target is None:
-                raise TableError(
-                    f"{name} requires y to be passed, but the target y is None: give y, or the setting target=, the "
-                    "name of a column."
-                )
+                advice = "give y, or the setting target=, the name of a column."
+                raise TableError(f"{name} requires y to be passed, but the target y is None: {advice}")
             y = column_of(frame, model.target)
         if isinstance(y, str):
-            raise TableError(
-                f"y is the text {y!r}, but must hold the targets: name their column when the model is made, "
-                f"{name}(target={y!r})."
-            )
+            advice = f"name their column when the model is made, {name}(target={y!r})."
+            raise TableError(f"y is the text {y!r}, but must hold the targets: {advice}")
         roles = Roles.named(model.target, sample_weight, groups, time)
         roles.require(frame.columns)
         frame = frame.drop(columns=model.target) if model.target in frame.columns else frame

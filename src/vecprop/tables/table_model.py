@@ -56,10 +56,8 @@ class TableModel(SharedSettings):
     def _validate_params(self) -> None:
         super()._validate_params()
         if self.stages is not None and self.budget is not None:
-            raise ValueError(
-                f"stages={self.stages} is a number of stages, and budget={self.budget} the seconds that decide it: "
-                "give one of the two."
-            )
+            both = f"stages={self.stages} is a number of stages, and budget={self.budget} the seconds that decide it"
+            raise ValueError(f"{both}: give one of the two.")
         if self.checkpoint is not None:
             require_repeatable(self)
 
@@ -196,10 +194,8 @@ class TableModel(SharedSettings):
         if outcome.is_interrupted:
             raise KeyboardInterrupt
         if outcome.others.size:
-            raise ValueError(
-                "Training anew diverged in each network of a view: lower learning_rate_init (now "
-                f"{self.learning_rate_init})."
-            )
+            advice = f"lower learning_rate_init (now {self.learning_rate_init})."
+            raise ValueError(f"Training anew diverged in each network of a view: {advice}")
         model.keep(outcome, outcome.results)
         vars(model).update({name: value for name, value in vars(self).items() if name in FROM_UNSEEN})
         model.ensemble_, *outer = (

@@ -207,10 +207,8 @@ def require_inputs(names: list[str], frame: Frame) -> None:
     missing = [name for name in names if name not in frame.columns]
     if missing:
         more = f" (nor {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise TableError(
-            f"The table has no column {missing[0]!r}{more}, which the model needs"
-            f"{nearest(missing[0], set(frame.columns) - set(names)) or '.'}"
-        )
+        others = nearest(missing[0], set(frame.columns) - set(names)) or "."
+        raise TableError(f"The table has no column {missing[0]!r}{more}, which the model needs{others}")
 
 
 def some_of(names: list[str]) -> str:

@@ -192,10 +192,8 @@ def times(
     wrong = np.isnan(found)
     if wrong.any():
         named = "The argument time" if name is None else f"Column {name!r}"
-        raise TableError(
-            f"{named} has {int(wrong.sum())} value(s) that are no time, such as {first_of(series, wrong)}: fix or drop "
-            "them, or give the format of dates (--date-format)."
-        )
+        found = f"{named} has {int(wrong.sum())} value(s) that are no time, such as {first_of(series, wrong)}"
+        raise TableError(f"{found}: fix or drop them, or give the format of dates (--date-format).")
     return found
 
 

@@ -281,10 +281,8 @@ def positive_index(classes: np.ndarray, counts: Sequence[int], asked: Any = None
     found = [index for index, name in enumerate(names) if name == asked]
     found = found or [index for index, text in enumerate(texts) if text == wanted]
     if len(found) != 1:
-        raise TableError(
-            f"{target} has the classes {names[0]!r} and {names[1]!r}, but positive is {asked!r}: give one of the two "
-            "(--positive)."
-        )
+        advice = "give one of the two (--positive)."
+        raise TableError(f"{target} has the classes {names[0]!r} and {names[1]!r}, but positive is {asked!r}: {advice}")
     return found[0]
 
 

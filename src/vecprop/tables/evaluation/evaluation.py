@@ -225,10 +225,9 @@ def _compared(found: Evaluation, y: np.ndarray, roles: Roles, training: Any) -> 
             note = f"The table has fewer than {FEWEST} rows, from which no baselines learn: give training."
             return replace(found, notes=[*found.notes, note])
         fold = parts.dependence.folds(found.truth, FOLDS, seed)
-        note = (
-            f"Baselines learned from other rows of this table, {len(y) - len(y) // FOLDS:,} at a time, and the model "
-            f"from {model.trained_rows_.rows:,}: give training to compare them after the same rows."
-        )
+        others = f"Baselines learned from other rows of this table, {len(y) - len(y) // FOLDS:,} at a time"
+        advice = "give training to compare them after the same rows."
+        note = f"{others}, and the model from {model.trained_rows_.rows:,}: {advice}"
         predictions = found.predictions | joined(baselines_by_folds(model, parts, fold, seed), len(y))
         return replace(found, predictions=predictions, notes=[*found.notes, note])
     frame = with_column(training[0], str(roles.target), training[1]) if isinstance(training, tuple) else training

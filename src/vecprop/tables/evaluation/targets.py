@@ -59,10 +59,9 @@ def target_of(frame: Frame, target: str, task: Task, reading: NumberReading | No
     numbers, is_unread = read_numbers(y, reading)
     if (wrong := ~np.isfinite(numbers)).any():
         what = f"not {reading}" if is_unread.any() else "infinite"
-        raise TableError(
-            f"Column {target!r}, the target, has {int(wrong.sum())} value(s) that are {what}, such as "
-            f"{first_of(y, wrong)}: fix them, or give --task classification if they are classes."
-        )
+        found = f"{int(wrong.sum())} value(s) that are {what}, such as {first_of(y, wrong)}"
+        advice = "fix them, or give --task classification if they are classes"
+        raise TableError(f"Column {target!r}, the target, has {found}: {advice}.")
     return numbers
 
 

@@ -219,11 +219,9 @@ class RowLook:
             try:
                 list(csv.reader(lines, delimiter=self.separator, skipinitialspace=True, strict=True))
             except csv.Error:
-                raise TableError(
-                    f"{self.path}, lines {numbers[0]} to {numbers[-1]}: a quotation mark at the beginning of a value "
-                    "makes one value of these lines: remove the mark, or close the value by another one before the "
-                    "separator."
-                ) from None
+                mark = "a quotation mark at the beginning of a value makes one value of these lines"
+                advice = "remove the mark, or close the value by another one before the separator"
+                raise TableError(f"{self.path}, lines {numbers[0]} to {numbers[-1]}: {mark}: {advice}.") from None
             if self.columns > 1 and all(line.count(self.separator) + 1 == self.columns for line in lines):
                 self.swallowed.append(f"{numbers[0]}-{numbers[-1]}")
         if len(row) > self.columns:
@@ -237,10 +235,8 @@ class RowLook:
     def notes(self) -> list[str]:
         """Return sentences on odd rows."""
         short = f"fewer values than the {self.columns} columns; those at the end count as missing."
-        swallowed = (
-            "a quoted value goes on over these lines, each of which looks like a row: remove quotation marks that are "
-            "stray."
-        )
+        rows = "a quoted value goes on over these lines, each of which looks like a row"
+        swallowed = f"{rows}: remove quotation marks that are stray."
         each = (self.short, short), (self.swallowed, swallowed)
         return [f"{self.path.name}, {listed(lines)}: {said}" for lines, said in each if lines]
 

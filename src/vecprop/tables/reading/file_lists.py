@@ -75,10 +75,8 @@ def files_of(paths: Paths) -> list[Path]:
             raise TableError(f"{folder} is a folder without files of a table.")
         for file in files:
             if not _kind(file):
-                raise TableError(
-                    f"{file} is not named as a table, such as .parquet, .arrow, .csv or .csv.gz: take it out of the "
-                    "folder, begin its name with _, or give a list of the files of the table."
-                )
+                advice = "take it out of the folder, begin its name with _, or give a list of the files of the table."
+                raise TableError(f"{file} is not named as a table, such as .parquet, .arrow, .csv or .csv.gz: {advice}")
             remedy = f'give pyarrow.dataset.dataset({str(folder)!r}, partitioning="hive") instead'
             require_all_columns(file, folder, remedy)
         files = [existing(file) for file in files]
@@ -149,6 +147,5 @@ def require_equal_columns(names: Sequence[str], file: Path, of_first: Sequence[s
     for here, there, have, other in ((names, of_first, file, first), (of_first, names, first, file)):
         for name in there:
             if name not in here:
-                raise TableError(
-                    f"{have} has no column {name!r}, which {other} has: all files of a table have the same columns."
-                )
+                rule = "all files of a table have the same columns."
+                raise TableError(f"{have} has no column {name!r}, which {other} has: {rule}")

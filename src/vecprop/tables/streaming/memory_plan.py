@@ -83,10 +83,8 @@ def memory_of(memory: int | str | None) -> int | None:
         return None if left is None else PROGRAM + int(SAFE * left)
     asked = as_bytes(memory)
     if asked < LEAST:
-        raise TableError(
-            f"{asked / 1e9:.2g} GB of memory are too little: the program itself takes {PROGRAM / 1e9:.2g} GB; give "
-            f"memory=, {LEAST / 1e9:.2g} GB at least."
-        )
+        needed = f"the program itself takes {PROGRAM / 1e9:.2g} GB; give memory=, {LEAST / 1e9:.2g} GB at least."
+        raise TableError(f"{asked / 1e9:.2g} GB of memory are too little: {needed}")
     return asked
 
 
@@ -163,13 +161,10 @@ def sampled_rows(limit: int, sizes: RowSizes, parts: TableParts) -> int:
     largest = max(parts.parts, key=lambda part: part.rows)
     needed = largest.rows * sizes.raw * 2.5 / SHARE_OF_PARTS
     if needed > limit:
-        raise TableError(
-            f"{largest.place} has {largest.rows} rows, which are read at once: give {(needed + PROGRAM) / 1e9:.2g} GB "
-            "of memory, or write files with smaller row groups."
-        )
+        advice = f"give {(needed + PROGRAM) / 1e9:.2g} GB of memory, or write files with smaller row groups."
+        raise TableError(f"{largest.place} has {largest.rows} rows, which are read at once: {advice}")
     most = SHARE_OF_SAMPLE * limit / (sizes.encoded + COPIES * sizes.raw)
     if most < FEWEST_SAMPLED:
-        raise TableError(
-            f"The memory holds a sample of {int(most)} rows alone, and {FEWEST_SAMPLED} are needed: give more memory."
-        )
+        held = f"The memory holds a sample of {int(most)} rows alone"
+        raise TableError(f"{held}, and {FEWEST_SAMPLED} are needed: give more memory.")
     return min(int(most), MOST_SAMPLED)

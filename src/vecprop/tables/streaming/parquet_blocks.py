@@ -199,10 +199,8 @@ def _require_numbers(path: Path, schema: Any, name: str) -> None:
         )
     kind = schema.field(name).type
     if not any(is_kind(kind) for is_kind in (types.is_integer, types.is_floating, types.is_boolean)):
-        raise TableError(
-            f"Column {name!r} of {path} is of {kind}, not of numbers: name the inputs, or use TabularClassifier or "
-            "TabularRegressor, which encode it."
-        )
+        advice = "name the inputs, or use TabularClassifier or TabularRegressor, which encode it."
+        raise TableError(f"Column {name!r} of {path} is of {kind}, not of numbers: {advice}")
 
 
 def columns_as_array(columns: list[np.ndarray], *least: Any) -> np.ndarray:
