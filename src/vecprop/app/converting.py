@@ -114,10 +114,8 @@ def _begun(folder: Path, asked: dict[str, Any], force: bool) -> dict[str, Any]:
         except (ValueError, KeyError, TypeError, AttributeError):
             pass  # another program's file
         if not force:
-            raise UsageError(
-                f"{folder} holds the parts of other files or options, or of files that have changed: give another "
-                "folder, or begin anew with --force."
-            )
+            parts = "the parts of other files or options, or of files that have changed"
+            raise UsageError(f"{folder} holds {parts}: give another folder, or begin anew with --force.")
         for part in folder.glob("part-*.parquet"):
             part.unlink()
         shutil.rmtree(folder / AS_TEXT, ignore_errors=True)
@@ -173,10 +171,9 @@ def _read(
                 place.columns[name] = column.seen(frame[name], f"{named[file]}, line {{}}".format)
             for name in numbers:
                 if (column := place.columns[name]).example:
-                    raise TableError(
-                        f"{column.place}, column {name!r}: {column.example!r} is no plain number, as the column is to "
-                        "be: fix it, or leave the column out of --numbers."
-                    )
+                    wrong = f"{column.place}, column {name!r}: {column.example!r} is no plain number"
+                    advice = "fix it, or leave the column out of --numbers"
+                    raise TableError(f"{wrong}, as the column is to be: {advice}.")
             place.file, place.line, place.rows = file, int(frame.index[-1]), place.rows + len(frame)
             place.notes = list(dict.fromkeys([*place.notes, *frame.attrs["notes"]]))[:MOST_NOTES]
             _keep(folder / AS_TEXT / _part(number), frame[names], dict.fromkeys(names, "text"), place)

@@ -79,9 +79,8 @@ def check_model(model: Any, table: Path, target: str | None) -> Report:
     classes = getattr(last, "classes_", None)
     if classes is not None and (y < 0).all():
         known = ", ".join(map(repr, classes[:5].tolist()))
-        raise TableError(
-            f"Column {target!r}, the target, has none of the classes that the model knows, such as {known}."
-        )
+        classes = f"the classes that the model knows, such as {known}"
+        raise TableError(f"Column {target!r}, the target, has none of {classes}.")
     return check_of_first_network(last, X, y)
 
 
@@ -193,10 +192,8 @@ def explained_model(model: Any, table: Path | None) -> tuple[ExplainedModel, lis
 
 def _require_table_model(model: Any) -> None:
     if not isinstance(model, TableModel):
-        raise UsageError(
-            f"The file holds a {type(model).__name__}: only models of tables, as `vecprop train` writes them, are "
-            "explained."
-        )
+        rule = "only models of tables, as `vecprop train` writes them, are explained."
+        raise UsageError(f"The file holds a {type(model).__name__}: {rule}")
 
 
 def _no_row(said: str, number: int, last: int) -> TableError:
@@ -219,11 +216,7 @@ def place_of(index: Any, number: int, table: Path) -> int:
     if index.name != "line":
         raise _no_row(said, number, index[-1])
     if not 0 < place < len(index):
-        raise TableError(
-            f"{said} has no row in line {number}: its rows are in the lines {index[0]} to {index[-1]}, after the line "
-            "of names."
-        )
-    raise TableError(
-        f"{said} has no row that ends in line {number}, which is blank or goes on: the rows around it end in the lines "
-        f"{index[place - 1]} and {index[place]}."
-    )
+        others = f"its rows are in the lines {index[0]} to {index[-1]}, after the line of names."
+        raise TableError(f"{said} has no row in line {number}: {others}")
+    others = f"the rows around it end in the lines {index[place - 1]} and {index[place]}."
+    raise TableError(f"{said} has no row that ends in line {number}, which is blank or goes on: {others}")

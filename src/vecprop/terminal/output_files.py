@@ -135,9 +135,8 @@ def require_format(path: Path) -> None:
     suffix = path.suffix.lower()
     plain = path.with_suffix("").suffix.lower() if suffix == ".gz" else suffix
     if plain not in SEPARATORS and suffix not in PARQUET | ARROW:
-        raise UsageError(
-            f"{path} has the ending of no table: name it .csv, .tsv, .csv.gz, .parquet, .feather or .arrow."
-        )
+        advice = "name it .csv, .tsv, .csv.gz, .parquet, .feather or .arrow."
+        raise UsageError(f"{path} has the ending of no table: {advice}")
 
 
 def _separated(file: Any, separator: str) -> Iterator[Callable[[Any], None]]:

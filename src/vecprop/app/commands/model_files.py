@@ -160,9 +160,8 @@ def demo(
 
         run(out, seed)
     except ImportError as error:
-        raise ImportError(
-            f'The demo needs {error.name}: pip install "vecprop[all]".' if error.name else str(error)
-        ) from None
+        needed = f'The demo needs {error.name}: pip install "vecprop[all]".'
+        raise ImportError(needed if error.name else str(error)) from None
     except OSError as error:
         raise OSError(f"Cannot write to {out}: {error.strerror or error}; choose another folder with --out.") from None
 
