@@ -8,7 +8,6 @@ import numpy as np
 from .. import catalog
 from ..core.layers import Dense, Dropout, LayerNorm
 from ..core.network import Network
-from ..core.penalties import L2
 from ..core.rows.sparse import SparseDense
 from .gemm.packed import packing_size
 from .jit.fit_record import Context
@@ -199,7 +198,7 @@ class Program:
         spans = np.array([(t.start, t.start + t.size) for t in penalized], np.int64)
         strengths: dict[str, Any] = dict.fromkeys(("l2", "l2_averaged", "l1", "l1_averaged"), 0.0)
         for penalty in network.penalties:
-            kind = "l2" if isinstance(penalty, L2) else "l1"
+            kind = type(penalty).__name__.lower()  # L1 or L2: others have no kernel
             strengths[f"{kind}_averaged" if penalty.averaged else kind] += penalty.strength
         # A small tile has whole vectors, unless rows of padding would need masks.
         is_padded = self.tile > TILE and not (self.large or self.batch or network.random)
