@@ -1,0 +1,128 @@
+"""Settings of training that are wrong or do not go together are refused, and epochs are planned from the others."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import vecprop as vp
+from vecprop.optimize.settings import TrainingSettings
+
+ANY: Any = vp
+"""Where arguments are wrong by their types already."""
+NETWORK = vp.Network(2, [vp.Dense(1)], vp.SquaredError())
+
+
+class ByHand:
+    """An optimizer that is no dataclass."""
+
+    learning_rate = 0.1
+
+    def init(self, theta): ...
+    def step(self, theta, gradient, state): ...
+
+
+def settings(**changes: Any) -> TrainingSettings:
+    fields: dict[str, Any] = {"optimizer": vp.Adam(0.5), "epochs": 3, "batch_size": None, "shuffle": True, "seed": 0}
+    fields |= {"validation_score": None, "training_loss": "auto", "schedule": None, "early_stopping": None}
+    return TrainingSettings(**fields | {"clip": None} | changes)
+
+
+def check(validates=False, network=NETWORK, theta=None, **changes):
+    settings(**changes).check(network, network.init(0) if theta is None else theta, validates)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"optimizer": ANY.Adam}, "The optimizer is <class"),
+        ({"optimizer": "adam"}, "The optimizer is 'adam'"),
+        ({"epochs": -1}, "epochs is -1, but a whole number of at least 0"),
+        ({"epochs": 1.5}, "epochs is 1.5"),
+        ({"batch_size": 0}, "batch_size is 0, but a whole number of at least 1"),
+        ({"seed": 0.5}, "seed is 0.5, but a whole number"),
+        ({"clip": 0}, "clip is 0, but"),
+        ({"clip": np.inf}, "clip is inf, but"),
+        ({"clip": [1.0]}, r"clip is \[1.0\], but"),
+        ({"engine": "fast"}, "engine is 'fast'"),
+        ({"training_loss": "mean"}, "training_loss is 'mean'"),
+        ({"shuffle": 1}, "shuffle is 1"),
+        ({"early_stopping": 10}, "early_stopping is 10"),
+        ({"schedule": ANY.Cosine}, "schedule is <class"),
+        ({"schedule": "cosine"}, "schedule is 'cosine'"),
+        ({"early_stopping": vp.EarlyStopping(on="validation_score")}, "watches the validation score: name it"),
+        ({"validation_score": "f1", "validates": True}, "validation_score is 'f1', but it is one of"),
+        ({"validation_score": "r2"}, "there are no rows of validation"),
+        ({"optimizer": ByHand(), "schedule": vp.Cosine()}, "learning_rate of a dataclass, which ByHand is not"),
+        ({"optimizer": vp.LBFGS(), "theta": np.zeros((2, 3))}, r"LBFGS trains one network, .* the members \(2,\)"),
+        ({"theta": np.zeros(3, complex)}, "training moves real parameters"),
+    ],
+    ids=str,
+)
+def test_wrong_settings(changes, says):
+    with pytest.raises((ValueError, TypeError), match=says):
+        check(**changes)
+
+
+def test_dropout_with_lbfgs():
+    with pytest.raises(ValueError, match="LBFGS needs a loss that stays the same"):
+        check(network=vp.Network(2, [vp.Dropout(0.5), vp.Dense(1)], vp.SquaredError()), optimizer=vp.LBFGS())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {
+            "epochs": np.int64(0),
+            "batch_size": np.int32(1),
+            "seed": np.uint8(3),
+            "clip": np.float32(1),
+            "shuffle": False,
+        },
+        {"optimizer": vp.LBFGS(), "engine": "reference", "training_loss": "exact"},
+        {"schedule": vp.Cosine(), "early_stopping": vp.EarlyStopping(), "training_loss": "running"},
+        {"validation_score": "r2", "early_stopping": vp.Stagnation(on="validation_score"), "validates": True},
+        {"optimizer": ByHand(), "engine": "compiled"},
+    ],
+    ids=str,
+)
+def test_right_settings(changes):
+    check(**changes)
+
+
+def test_plans():
+    plan = settings(batch_size=4, clip=2).plan(10)
+    assert (plan.batch_size, plan.running, plan.clip) == (4, True, 2.0)
+    assert [settings(batch_size=size).plan(10).batch_size for size in (None, 11)] == [10, 10]
+    assert not settings().plan(10).running
+    assert settings(training_loss="running").plan(10).running
+    assert not settings(batch_size=4, training_loss="exact").plan(10).running
+
+
+def test_rates():
+    assert settings().rates(10, 3).tolist() == [0.5]
+    rates = settings(schedule=vp.Cosine()).rates(4, 2, first=1)
+    np.testing.assert_allclose(rates, [0.25 * (1 + 0.5**0.5), 0.25], rtol=1e-15)
+
+
+def test_what_decides_the_bits_of_training():
+    assert settings(epochs=9, batch_size=20).identity(10) == settings(training_loss="exact").identity(10)
+    assert settings(schedule=vp.Constant()).identity(10) == settings().identity(10)
+    assert settings(batch_size=5).identity(10) != settings().identity(10)
+
+
+def test_scores_of_rows_of_validation():
+    theta, X, T = NETWORK.init(0), np.ones((2, 2)), np.ones(2)
+    scored = settings(validation_score="r2")
+    scored.check_score(NETWORK.batch(theta, X, T, np.array([0.0, 1.0])))
+    with pytest.raises(ValueError, match="needs at least 2 rows"):
+        scored.check_score(NETWORK.batch(theta, X[:1], T[:1]))
+    summed = vp.Network(2, [vp.Dense(1)], vp.SquaredError(reduction="sum"))
+    with pytest.raises(ValueError, match="all have weight 0"):
+        scored.check_score(summed.batch(theta, X, T, np.zeros(2)))
+    settings().check_score(summed.batch(theta, X, T, np.zeros(2)))
+
+
+def test_default_rules_of_stopping():
+    assert vp.EarlyStopping() == vp.EarlyStopping(10, 0.0, "validation_loss")
+    assert vp.Stagnation() == vp.Stagnation(10, 1e-4, "loss")
