@@ -18,12 +18,30 @@ ROWS = np.array([4, 1, 1, 3])
 @pytest.mark.parametrize("form", ["csr", "csc"])
 def test_sparse_rows(form):
     entries = X * (rng.uniform(size=X.shape) < 0.5)
+    entries[2] = 0
     network, rows = SparseNetwork(NETWORK), sparse.csr_array(entries).asformat(form)
     loss, gradient = network.loss_and_gradient(THETA, rows, T, WEIGHT)
     expected = NETWORK.loss_and_gradient(THETA, entries, T, WEIGHT)
     np.testing.assert_allclose(loss, expected[0], rtol=1e-14)
     np.testing.assert_allclose(gradient, expected[1], rtol=1e-13, atol=1e-15)
     np.testing.assert_allclose(network.predict(THETA, rows), NETWORK.predict(THETA, entries), rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("part", "place", "value", "says"),
+    [
+        ("indptr", 0, 1, "does not rise from 0"),
+        ("indptr", -1, 7, "X holds 6 entries"),
+        ("indptr", 1, 5, "does not rise"),
+        ("indices", 0, 3, "X has 3 columns, but an entry in column 3"),
+        ("indices", 0, -1, "an entry in column -1"),
+    ],
+)
+def test_damaged_sparse_rows(part, place, value, says):
+    rows = sparse.csr_array(np.repeat(np.eye(3), 2, axis=0))
+    getattr(rows, part)[place] = value
+    with pytest.raises(ValueError, match=says):
+        SparseNetwork(NETWORK).predict(THETA, rows)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
