@@ -235,11 +235,8 @@ def test_groups_and_times_reach_training_beside_a_test_file(tmp_path, group, tim
     assert of_rows is not None
     assert len(set(of_rows.tolist())) == (20 if group else 120)
     assert parts.training["groups" if group else "time"] is of_rows
-
-
-def test_groups_of_a_test_file_that_training_has_are_noted(tmp_path):
-    table = visits(tmp_path)
-    frame = pd.read_csv(table)[:8].assign(x=0)
-    frame.assign(patient=[0, 0, 1, 90, 91, 92, 93, 94]).to_csv(tmp_path / "t.csv")
-    (note,) = divided(Request(table, "y", 0.2, "patient", None, test=tmp_path / "t.csv")).notes
-    assert note.startswith("3 of the test's 8 rows are of groups (column 'patient') that training has")
+    if group:
+        known = pd.read_csv(table)[:8].assign(x=0, patient=[0, 0, 1, 90, 91, 92, 93, 94])
+        known.to_csv(tmp_path / "t.csv")
+        (note,) = divided(Request(table, "y", 0.2, group, test=tmp_path / "t.csv")).notes
+        assert note.startswith("3 of the test's 8 rows are of groups (column 'patient') that training has")

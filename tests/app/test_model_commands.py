@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import vecprop as vp
+from sampled import sampled
 from shared_commands import FAST
 from vecprop.tables.evaluation.targets import predictions
 from vecprop.tables.reading.reading import chunks
@@ -40,7 +41,10 @@ def test_intervals_and_kept_columns(vecprop, trained, people):
     np.testing.assert_allclose(found[["low", "high"]], vp.load("spends.npz").predict_interval(people, 0.8))
 
 
-@pytest.mark.parametrize(("name", "chunk"), [("p.parquet", 37), ("p.feather", 1000), ("p.csv.gz", 37), ("p.tsv", 1000)])
+FORMATS = [("p.parquet", 37), ("p.feather", 1000), ("p.csv.gz", 37), ("p.tsv", 1000)]
+
+
+@pytest.mark.parametrize(("name", "chunk"), sampled(FORMATS))
 def test_the_format_is_that_of_the_name(vecprop, trained, people, name, chunk):
     people.to_parquet("in.parquet")
     done = vecprop("predict", "spends.npz", "in.parquet", "-o", name, "--chunk", chunk)
@@ -202,9 +206,10 @@ def test_information(vecprop, result_of, trained):
         vecprop(*command, code=3)
 
 
-@pytest.mark.parametrize(
-    ("ending", "output"), [("csv", "p.parquet"), ("parquet", "p.csv"), ("feather", "p.parquet"), ("csv", "p.csv")]
-)
+KEPT = [("csv", "p.parquet"), ("feather", "p.parquet"), ("parquet", "p.csv"), ("csv", "p.csv")]
+
+
+@pytest.mark.parametrize(("ending", "output"), sampled(KEPT))
 def test_kept_columns_are_as_the_file_has_them(vecprop, trained, people, ending, output):
     zips = ["01234", "2"] * 100
     ids = pd.array([9007199254740993, None, *range(198)], dtype="Int64")  # more digits than floats have

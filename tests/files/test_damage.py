@@ -20,6 +20,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import vecprop as vp
 from models import FEW, TWO, X, fitted, raw_table
+from sampled import sampled
 from vecprop import FileError, load, save
 from vecprop.files import model_file
 from vecprop.files.model_file import container
@@ -310,7 +311,7 @@ def of_columns():
     return fitted(make_pipeline(columns, vp.MLPClassifier(**FEW)), frame, frame.b.to_numpy()), frame
 
 
-@pytest.mark.parametrize(("value", "keys"), [
+@pytest.mark.parametrize(("value", "keys"), sampled([
     (2000, ["n_jobs"]),
     ("other", ["transformers_", 0, "tuple", 0]),
     ("other", ["transformers_", 0, "tuple", 2, 0]),
@@ -319,7 +320,7 @@ def of_columns():
     ({"dict": {}}, ["_transformer_to_input_indices"]),
     ([99], ["_transformer_to_input_indices", "dict", "n"]),
     ({"dict": {}}, ["output_indices_"]),
-])  # fmt: skip
+], 3))  # fmt: skip
 def test_transformers_that_do_not_fit_are_refused(value, keys, of_columns, tmp_path):
     model, frame = of_columns
     rewritten(model, tmp_path / "model")

@@ -17,7 +17,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import vecprop as vp
 from exports import Cube
-from models import ESTIMATORS, FEW, NUMBERS, REGRESSORS, SCALERS, TWO, X, fitted, frame, fresh, table_pipeline
+from models import ESTIMATORS, FEW, NUMBERS, SCALERS, TWO, X, fitted, frame, fresh, table_pipeline
 from registry import LAYERS, LOSSES, PARTS, name, problem
 from sampled import sampled
 from vecprop import FileError, MLPClassifier, MLPRegressor, load, save
@@ -54,19 +54,21 @@ def state_of(value):
 def test_estimators_come_back_as_they_were(kind, dtype, tmp_path):
     model, y = ESTIMATORS[kind]
     model, rows = fitted(fresh(model), X.astype(dtype), y), X.astype(dtype)
+    model.hidden_activations(rows)
+    model.score(rows, y)
     again = round_trip(model, tmp_path)
-    assert state_of(again) == state_of(model)
+    assert state_of(again) == state_of(model)  # with all that an estimator has learned to keep
     for method in {"predict", "predict_proba"} & set(dir(model)):
         np.testing.assert_array_equal(getattr(again, method)(rows), getattr(model, method)(rows), strict=True)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ESTIMATORS if kind not in ("early stopping", "lbfgs")])
+@pytest.mark.parametrize("kind", sampled(kind for kind in ESTIMATORS if kind not in ("early stopping", "lbfgs")))
 def test_training_goes_on_with_the_same_bits(kind, tmp_path):
     model, y = ESTIMATORS[kind]
     model = fitted(fresh(model), X, y)
     again = round_trip(model, tmp_path)
     assert "classes_" not in vars(model) or again.classes_ is again.targets_.classes
-    for _ in range(3):
+    for _ in range(2):
         model.partial_fit(X, y)
         again = round_trip(again.partial_fit(X, y), tmp_path)
     assert (again.theta_ == model.theta_).all()
@@ -248,14 +250,17 @@ def test_numpy_alone_reads_a_file(tmp_path):
     np.testing.assert_allclose((Y * targets["scale"] + targets["shift"]).ravel(), model.predict(X), rtol=1e-12)
 
 
-def test_the_folder_in_which_a_pipeline_remembers_is_left_out(tmp_path):
-    model = Pipeline([("scale", StandardScaler()), ("network", MLPClassifier(**FEW))], memory=str(tmp_path / "memory"))
+def test_callbacks_and_the_folder_in_which_a_pipeline_remembers_are_left_out(tmp_path):
+    network = MLPClassifier(**FEW, callbacks=[lambda state: None])
+    model = Pipeline([("scale", StandardScaler()), ("network", network)], memory=str(tmp_path / "memory"))
     fitted(model, X, TWO)
     again = round_trip(model, tmp_path)
-    assert again.memory is None
+    assert (again.memory, again[-1].callbacks) == (None, None)
     assert b"memory" not in (tmp_path / "model.npz").read_bytes()
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
-    assert state_of(fitted(again, X, TWO)) == state_of(fitted(fresh(model, memory=None), X, TWO))
+    assert state_of(fitted(again, X, TWO)) == state_of(
+        fitted(fresh(model, memory=None, network__callbacks=None), X, TWO)
+    )
 
 
 def test_what_cannot_be_saved_is_named(tmp_path):
@@ -282,11 +287,6 @@ def test_what_cannot_be_saved_is_named(tmp_path):
             save(unfitted, tmp_path / "model")
 
 
-def test_callbacks_are_left_out(tmp_path):
-    save(fitted(MLPClassifier(**FEW, callbacks=[lambda state: None]), X, TWO), tmp_path / "model")
-    assert load(tmp_path / "model").callbacks is None
-
-
 def test_another_release_of_scikit_learn_is_said(tmp_path, monkeypatch):
     model = fitted(make_pipeline(StandardScaler(), MLPClassifier(**FEW)), X, TWO)
     monkeypatch.setattr(model_file.sklearn, "__version__", "1.5.2")
@@ -294,16 +294,6 @@ def test_another_release_of_scikit_learn_is_said(tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.warns(InconsistentVersionWarning, match=r"Pipeline from version 1\.5\.2"):
         load(tmp_path / "model")
-
-
-@pytest.mark.parametrize("kind", REGRESSORS)
-def test_every_attribute_of_an_estimator_has_a_place(kind, tmp_path):
-    """Fails where an estimator learns to keep something that files do not know of."""
-    model, y = REGRESSORS[kind]
-    model = fitted(fresh(model), X, y)
-    model.hidden_activations(X)
-    model.score(X, y)
-    assert vars(round_trip(model, tmp_path)).keys() >= vars(model).keys() - {"_rows"}
 
 
 def test_the_page_about_files_is_true(tmp_path, monkeypatch):

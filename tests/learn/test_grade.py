@@ -56,7 +56,7 @@ def test_solutions_are_right_and_all_right_results_of_the_varied_cases_are_finit
 
 @pytest.mark.parametrize(
     ("name", "body", "mistake"),
-    sampled(((name, body, mistake) for name, bodies in NARROW.items() for body, mistake in bodies.items()), 9),
+    sampled(((name, body, mistake) for name, bodies in NARROW.items() for body, mistake in bodies.items()), 18),
 )
 def test_functions_that_are_right_in_some_cases_are_wrong(name, body, mistake):
     found = learn.grade(written(name, body))
@@ -98,6 +98,8 @@ def test_right_gradients_of_networks_are_right(network):
 
 
 def test_all_functions_of_a_module_with_what_follows_from_a_mistake():
+    no_numbers = {"logistic": lambda z: {1}, "hidden_activations": lambda X, Wh, bh: 1.0}
+    assert learn.grade_all(no_numbers).points == 0
     functions = {name: written(name, bodies[0]) for name, bodies in RIGHT.items()}
     del functions["error_output"]
     functions["logistic"] = written("logistic", "return 3.7 / (1 + np.exp(-z)) ** 1.3")
@@ -239,12 +241,24 @@ def test_no_result_makes_grading_raise(name, function, mistake):
     assert len(found.hints) == 3
 
 
-def test_a_called_function_that_returns_no_numbers():
-    functions = {"logistic": lambda z: {1}, "hidden_activations": lambda X, Wh, bh: 1.0}
-    assert learn.grade_all(functions).points == 0
+@pytest.mark.parametrize(("share", "mistake"), sampled([
+    (lambda theta, X: np.sum(theta[:12] ** 2) / np.sum(np.r_[theta[:12], theta[16:24]] ** 2),
+     "only layer 0 (Dense) W enters the penalty"),
+    (lambda theta, X: 1 / len(X), "the penalty is divided by N, the number of rows"),
+]))  # fmt: skip
+def test_mistakes_in_penalties_are_named(share, mistake):
+    layers = [vp.Dense(4), vp.Tanh(), vp.Dense(2)]
+    bare, penalized = (vp.Network(3, layers, vp.SquaredError(), *penalty) for penalty in ((), (vp.L2(0.1),)))
+
+    def loss_and_gradient(theta, X, T):
+        loss, gradient = penalized.loss_and_gradient(theta, X, T)
+        without = bare.loss(theta, X, T)
+        return without + share(theta, X) * (loss - without), gradient
+
+    assert learn.grade(loss_and_gradient, network=penalized).mistake == mistake
 
 
-def test_gradients_that_accumulate_or_are_not_finite_and_penalties():
+def test_gradients_that_accumulate_or_are_not_finite():
     total = np.zeros(NETWORK.layout.size)
 
     def accumulating(theta, X, T):
@@ -260,20 +274,6 @@ def test_gradients_that_accumulate_or_are_not_finite_and_penalties():
     assert cached.hint(1) == LOOK["kept"]
     for _ in range(2):
         assert "gradients of earlier calls are added" in learn.grade(accumulating, network=NETWORK).mistake
-    layers = [vp.Dense(4), vp.Tanh(), vp.Dense(2)]
-    bare, penalized = (vp.Network(3, layers, vp.SquaredError(), *penalty) for penalty in ((), (vp.L2(0.1),)))
-
-    def with_penalty(share):
-        def loss_and_gradient(theta, X, T):
-            loss, gradient = penalized.loss_and_gradient(theta, X, T)
-            without = bare.loss(theta, X, T)
-            return without + share(theta, X) * (loss - without), gradient
-
-        return learn.grade(loss_and_gradient, network=penalized).mistake
-
-    assert with_penalty(lambda theta, X: 1 / len(X)) == "the penalty is divided by N, the number of rows"
-    of_first = with_penalty(lambda theta, X: np.sum(theta[:12] ** 2) / np.sum(np.r_[theta[:12], theta[16:24]] ** 2))
-    assert of_first == "only layer 0 (Dense) W enters the penalty"
 
     def loss_and_gradient(theta, X, T):
         loss, gradient = NETWORK.loss_and_gradient(theta, X, T)
