@@ -155,7 +155,7 @@ GROWN: dict[str, Any] = {
     "members": (lambda path, more: ensemble(path, 3 + more), of_members),
     "members alone": (lambda path, more: ensemble(path, 3 + more, solver="lbfgs"), of_members),
     "restarts": (lambda path, more: restarts(path, 3 + 2 * more), lambda model: [model.theta_, model.restart_losses_]),
-    "candidates": (lambda path, more: kept_by_search(path, [0.01, 0.001, 0.05][: 2 + more], kinds=2), searched),
+    "candidates": (lambda path, more: kept_by_search(path, [0.01, 0.001, 0.05][: 2 + more], kinds=1), searched),
     "seeds": (lambda path, more: kept_by_search(path, n_seeds=1 + more), searched),
 }
 

@@ -26,7 +26,7 @@ takes_weights = pytest.mark.skipif(
 
 def pair(name, X, y, *weights, **settings):
     """Return scikit-learn's model and vecprop's, fitted."""
-    settings = {"shuffle": False, "random_state": 0, "max_iter": 25, "hidden_layer_sizes": (7, 5)} | settings
+    settings = {"shuffle": False, "random_state": 0, "max_iter": 12, "hidden_layer_sizes": (7, 5)} | settings
     models = [getattr(library, name)(**settings) for library in (scikit, vecprop)]
     return [model.fit(X, y, *weights) for model in models]
 

@@ -4,8 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
+from sampled import sampled
 from vecprop import MLPClassifier, MLPEnsembleClassifier, MLPEnsembleRegressor, MLPRegressor, MLPSearchCV
 
 QUICK = {"hidden_layer_sizes": [10], "max_iter": 30, "learning_rate_init": 0.05}
@@ -25,7 +26,10 @@ MORE = [
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks([MLPClassifier(**QUICK), MLPRegressor(**QUICK)])
+@pytest.mark.parametrize(
+    ("estimator", "check"),
+    [*estimator_checks_generator(MLPClassifier(**QUICK)), *sampled(estimator_checks_generator(MLPRegressor(**QUICK)))],
+)
 def test_every_check_passes(estimator, check):
     check(estimator)
 

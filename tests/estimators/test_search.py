@@ -60,7 +60,6 @@ def both(estimator, grid, rows=(X, y), fit=None, **settings):
 
 GRIDS = {
     "widths": [{"hidden_layer_sizes": [(3,)], "activation": ["tanh"]}, {"hidden_layer_sizes": [(4, 2)]}],
-    "momentum": {"solver": ["sgd"], "momentum": [0.5, 0.9]},
     "two grids": [{"alpha": [0.1], "batch_size": [16, "auto"]}, {"dropout": [0.2], "max_iter": [3, 9]}],
     "rules that end training": {"tol": [0.05, 0.2], "n_iter_no_change": [1, 2], "max_iter": [20]},
     "cuts": {"tol": [0.05, 0.2], "n_iter_no_change": [1], "max_iter": [20], "solver": ["sgd"]}

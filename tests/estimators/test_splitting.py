@@ -45,18 +45,15 @@ def test_a_splitter_of_ones_own_is_given_the_groups():
     assert own.best_score_ == by_number.best_score_
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
+def test_times_that_do_not_fit():
+    for arguments, said in (
         ({"time": TIME, "groups": GROUPS}, "without groups"),
         ({"time": TIME, "cv": GroupKFold(3)}, "a number of folds"),
         ({"time": TIME[:9]}, r"time has the shape \(9,\)"),
         ({"time": np.ones(60)}, "too few for 3 folds"),
-    ],
-)
-def test_times_that_do_not_fit(arguments, said):
-    with pytest.raises(ValueError, match=said):
-        searched(MLPRegressor(), Y, **arguments)
+    ):
+        with pytest.raises(ValueError, match=said):
+            searched(MLPRegressor(), Y, **arguments)
 
 
 @pytest.mark.parametrize("count", [60, pytest.param(600, marks=pytest.mark.long)])

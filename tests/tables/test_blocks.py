@@ -50,7 +50,7 @@ def test_blocks_are_all_rows_in_order():
 
 @pytest.mark.parametrize("rows", [pytest.param(N, marks=pytest.mark.long), 2050])
 def test_blocks_have_the_bits_of_the_whole(monkeypatch, rows):
-    frame, y = FRAME[:rows], NUMBERS[:rows]
+    frame, y = FRAME[["missing", "skewed", "town"]][:rows], NUMBERS[:rows]
     encoder, _ = Encoder.of(frame)
     whole = encoder(frame)
     classifier = TabularClassifier(**SETTINGS).fit(frame, y > 0.3)

@@ -180,9 +180,9 @@ def test_intervals_hold_their_share_of_the_weight():
     assert np.ptp(few, axis=1).mean() < 0.6 * np.ptp(all_alike, axis=1).mean()
 
 
-@pytest.mark.parametrize(
-    ("weight", "said"),
-    [
+def test_weights_that_are_none():
+    frame = people()
+    for weight, said in (
         ([1.0], r"240 rows, but sample_weight has the shape \(1,\)"),
         ([-1.0] * 240, "240 value.* no weights, such as -1.0 in row 0"),
         ([np.nan] * 240, "no weights, such as nan"),
@@ -191,11 +191,9 @@ def test_intervals_hold_their_share_of_the_weight():
         ([1e40] * 240, r"no weights, such as 1e\+40 in row 0: weights are numbers from 0 to 1e\+30"),
         (["much"] * 240, "sample_weight is not numbers: could not convert string to float: 'much'"),
         ([1.0] + [0.0] * 239, "one sample only"),
-    ],
-)
-def test_weights_that_are_none(weight, said):
-    with pytest.raises(TableError, match=said):
-        TabularRegressor("spends").fit(people(), sample_weight=weight)
+    ):
+        with pytest.raises(TableError, match=said):
+            TabularRegressor("spends").fit(frame, sample_weight=weight)
 
 
 def test_scores_weigh_the_rows_whose_target_is_known(classifier, regressor):
@@ -289,19 +287,16 @@ def test_notes_say_what_is_not_as_it_seems():
     ]
 
 
-@pytest.mark.parametrize(
-    ("model", "changes", "said"),
-    [
+def test_what_is_wrong_with_a_target_is_said():
+    for model, changes, said in (
         (TabularClassifier("buy"), {}, r"no column 'buy': did you mean 'buys'\?"),
         (TabularClassifier("buys"), {"buys": "no"}, "'buys' has one class only, 'no'"),
         (TabularClassifier("buys"), {"buys": None}, "'buys' has no values: all 240 are missing"),
         (TabularRegressor("buys"), {}, r"'buys' is to be numbers, but .*240 value.* are not numbers, such as 'yes'"),
         (TabularRegressor("spends"), {"spends": np.inf}, "infinite"),
-    ],
-)
-def test_what_is_wrong_with_a_target_is_said(model, changes, said):
-    with pytest.raises(TableError, match=said):
-        model.fit(people().assign(**changes))
+    ):
+        with pytest.raises(TableError, match=said):
+            model.fit(people().assign(**changes))
 
 
 def test_what_is_wrong_with_a_table_is_said():
@@ -413,18 +408,18 @@ def test_targets_are_smoothed_toward_the_shares_of_the_weight_and_make_no_square
 FEW: dict[str, Any] = {"n_members": 2, "hidden_layer_sizes": 8, "max_iter": 20, "random_state": 0}
 
 
-def checks(model):
-    """Yield scikit-learn's checks of a model; those that it is meant to fail are skipped."""
+def checks(model, every):
+    """Return scikit-learn's checks of a model; those that it is meant to fail are skipped."""
     meant = {
         "check_sample_weight_equivalence_on_dense_data": "a row twice may be in two folds and two batches",
         "check_dataframe_column_names_consistency": "columns are found by name, in any order, and others are ignored",
     }
-    for case in estimator_checks_generator(model, expected_failed_checks=meant, mark="skip"):
-        is_long = isinstance(model, TabularRegressor) or "readonly_memmap" in str(case[1])
-        yield pytest.param(*case, marks=pytest.mark.long if is_long else ())
+    return sampled(estimator_checks_generator(model, expected_failed_checks=meant, mark="skip"), every)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@pytest.mark.parametrize(("estimator", "check"), [*checks(TabularClassifier(**FEW)), *checks(TabularRegressor(**FEW))])
+@pytest.mark.parametrize(
+    ("estimator", "check"), [*checks(TabularClassifier(**FEW), 2), *checks(TabularRegressor(**FEW), 99)]
+)
 def test_checks_pass(estimator, check):
     check(estimator)
