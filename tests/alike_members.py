@@ -1,5 +1,6 @@
 """A population with members of every kind, and what `train` returns for each alone."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,11 @@ def assert_equal(found, expected):
     for name, value in found.state.optimizer.items():
         np.testing.assert_array_equal(value, expected.state.optimizer[name], err_msg=name)
     assert found.state.schedule == expected.state.schedule
+
+
+class Failing(vp.GradientDescent):
+    def step(self, theta, gradient, state):
+        raise json.JSONDecodeError("deep in my code", "", 0)
 
 
 MEMBERS = [

@@ -4,18 +4,7 @@ from typing import Any
 
 import numpy as np
 
-import vecprop as vp
 from vecprop.export import to_numpy, to_onnx
-
-
-class Cube(vp.extend.Activation):
-    """An activation of a user's own."""
-
-    def value(self, z):
-        return z**3
-
-    def derivative(self, z, y):
-        return 3 * z**2
 
 
 def run(graph, **inputs) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Every public part of a network or of training, for tests that go through them all.
 
-`test_registry.py` fails where a public part is missing here.
+`test_catalog.py` fails where a public part is missing here.
 """
 
 from dataclasses import dataclass

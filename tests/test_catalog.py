@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import registry
 import vecprop as vp
 from vecprop import catalog
 from vecprop.core.scores import SCORES
@@ -25,7 +26,14 @@ def test_the_catalog_and_the_public_names_agree():
     public = [getattr(package, name) for package in (vp, vp.extend) for name in package.__all__]
     public = {cls for cls in public if inspect.isclass(cls) and issubclass(cls, roles) and not inspect.isabstract(cls)}
     assert {part.cls for part in catalog.PARTS if part.savable} == public
+    assert public <= {type(part) for part in registry.PARTS}
     assert len(catalog.BY_CLASS) == len(catalog.PARTS)
+
+
+def test_parts_are_frozen_values():
+    for part in registry.PARTS:
+        assert hash(part) == hash(eval(repr(part), dict(vars(vp))))
+        assert part == eval(repr(part), dict(vars(vp)))
 
 
 MADE: dict[str, tuple[str, Callable[[Any], Any]]] = {

@@ -169,7 +169,7 @@ np.testing.assert_allclose(session.run(["probabilities"], {{"X": X}})[0], expect
 print("done")
 """
 COMPILED = ("elementary_and_formulas", "compiled_network", "compiled_training", "cache")
-GO_THROUGH = ["core", "files", "check/test_check_networks.py", "test_contributing.py", "test_registry.py"]
+GO_THROUGH = ["core", "files", "check/test_check_networks.py", "test_contributing.py", "test_catalog.py"]
 GO_THROUGH += [f"compiled/test_{name}.py" for name in COMPILED]
 
 
@@ -194,7 +194,7 @@ def test_an_activation_added_in_four_files_works_everywhere(copy):
             insert(folder / path, *edit)
     assert run("-c", USES.format(folder=str(folder))).endswith("done\n")
     every = ["-m", "not long", *(f"tests/{path}" for path in GO_THROUGH)]
-    run(*PYTEST, "-k", "Mish or registry or contributing or kernels", *every)
+    run(*PYTEST, "-k", "Mish or catalog or contributing or kernels", *every)
     listed = run(*PYTEST, "--collect-only", "-k", "Mish", *every)
     for name in ("gradients", "elementary_and_formulas", "compiled_training", "exports", "model_file"):
         assert f"test_{name}.py: " in listed

@@ -6,6 +6,7 @@ from engine_faults import Fault, Point, computing, faulty_source, found, planted
 
 import registry
 import vecprop as vp
+from fits import Own
 from random_networks import PLACES, case
 from sampled import sampled
 from vecprop.compiled.compiled_network import gradient_of_a_step
@@ -48,7 +49,6 @@ TWO_SHARDS, FOUR_SHARDS = (
 PENALIZED = point(*LAYERS, penalty=(vp.L2(0.3), vp.L1(0.2)))
 AVERAGED = point(*LAYERS, penalty=(vp.L2(3.0, averaged=True), vp.L1(2.0, averaged=True)), weighted=True)
 NORM = hidden(vp.LayerNorm(epsilon=0.1))
-NORM_TILES = hidden(vp.LayerNorm(), rows=1300)
 DROPOUT = hidden(vp.Dropout(0.3), noise=vp.extend.RandomKey(seed=3, step=2))
 
 DENSE = [
@@ -74,9 +74,7 @@ DENSE = [
 ACTIVATIONS = [
     Fault("compiled.lower.loops._map", "formula(h, z[i])", "formula(h, z[0])", SMALL),
     Fault("compiled.lower.loops._derivative", "delta[i] *= formula", "delta[i] = formula", SMALL),
-    Fault("core.activations.Identity.value", "return z", "return z + z", hidden(vp.Identity())),
     Fault("core.activations.Tanh.derivative", "1 - y * y", "1 - y", SMALL),
-    Fault("core.activations.ReLU.value", "real(z) > 0, z, 0)", "real(z) > 0, z, -z)", hidden(vp.ReLU())),
     Fault("core.activations.ELU.value", "self.alpha * expm1", "expm1", hidden(vp.ELU(0.7))),
     Fault("core.activations._gelu_u", "0.044715 * c * c * c", "0.044715 * c * c", hidden(vp.GELU())),
 ]  # fmt: skip
@@ -91,7 +89,6 @@ LOSSES = [
     Fault("compiled.lower.loops._elementwise_loss", "loss[s] += formula", "loss[s] = formula", WEIGHTED),
     Fault("core.losses.BinaryCrossEntropy.element", "(1 - T) * softplus(Z)",
           "T * softplus(Z)", scored(vp.BinaryCrossEntropy())),
-    Fault("core.losses.SquaredError.delta", "return Z - T", "return T - Z", scored(vp.SquaredError())),
     Fault("core.losses.Poisson.delta", "exp(Z) - T", "exp(Z)", scored(vp.Poisson())),
 ]  # fmt: skip
 
@@ -243,17 +240,12 @@ def step(network, theta, X, T, F=np.float64, noise=None):
 
 
 @TYPES
-@pytest.mark.parametrize("size", [1e-30, 1e-3, 1e30])
+@pytest.mark.parametrize("size", [1e-30, 1e-3, 1e30, 1e200])
 def test_gradients_of_any_size_keep_their_bits(size, F):
-    size = F(size)
+    size = F(min(size, np.finfo(F).max))  # of which the squares overflow
     loss, gradient = step(vp.Network(1, [vp.Dense(1)], vp.SquaredError()), [0, 3], [[size]], [[1]], F)
     assert (loss, *gradient) == (2, 2 * size, 2)
     assert loss.dtype == gradient.dtype == F
-
-
-def test_gradients_whose_squares_overflow_come_back():
-    loss, gradient = step(vp.Network(1, [vp.Dense(1)], vp.SquaredError()), [0, 3], [[1e200]], [[1]])
-    assert (loss, *gradient) == (2, 2e200, 2)
 
 
 def test_infinite_losses_and_gradients_come_back():
@@ -291,13 +283,6 @@ def test_it_is_the_gradient_of_training():
     moved = vp.train(at.network, at.theta, at.X, at.T, **options).theta
     _, gradient = step(at.network, at.theta, at.X, at.T, noise=vp.extend.RandomKey(seed=7))
     np.testing.assert_array_equal(moved, at.theta - rate * gradient)
-
-
-class Own(vp.Tanh):
-    """An activation of one's own that is more than its formulas."""
-
-    def forward(self, p, X, noise=None):
-        return super().forward(p, X, noise)
 
 
 @pytest.mark.parametrize(("layers", "F", "noise", "reason"), [

@@ -164,9 +164,8 @@ def test_reductions_by_hand():
     assert of["mean"].loss(theta, X, T, w) == pytest.approx(108 / 8)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_the_median_and_quantiles_minimize_their_losses(seed):
-    t = np.random.default_rng(seed).normal(size=101)
+def test_the_median_and_quantiles_minimize_their_losses():
+    t = np.random.default_rng(0).normal(size=101)
     for loss, expected in [(vp.AbsoluteError(), np.median(t)), (vp.Quantile(0.8), np.quantile(t, 0.8))]:
         costs = [loss.value(np.full((101, 1), z), t[:, None]).mean() for z in np.sort(t)]
         assert np.sort(t)[np.argmin(costs)] == pytest.approx(expected)

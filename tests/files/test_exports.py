@@ -25,7 +25,8 @@ from sklearn.preprocessing import (
 )
 
 import vecprop as vp
-from exports import Cube, assert_close, functions, predicted, run
+from exports import assert_close, functions, predicted, run
+from fits import Cube
 from models import ENSEMBLES, ESTIMATORS, FEW, ODD_NAMES, THREE, TWO, X, fitted, frame
 from registry import LAYERS, LOSSES, name, problem
 from sampled import sampled

@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import vecprop as vp
-from exports import Cube
+from fits import Cube
 from models import ESTIMATORS, FEW, NUMBERS, SCALERS, TWO, X, fitted, frame, fresh, table_pipeline
 from registry import LAYERS, LOSSES, PARTS, name, problem
 from sampled import sampled

@@ -94,11 +94,6 @@ def test_a_bundle_and_its_results_are_small():
         of.assert_equal(found, expected)
 
 
-class Failing(vp.GradientDescent):
-    def step(self, theta, gradient, state):
-        raise ValueError("deep in my code")
-
-
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(
     ("bad", "pattern"),
@@ -117,7 +112,7 @@ def test_a_bad_member_is_named_before_any_is_trained(bad, pattern):
 
 @pytest.mark.usefixtures("small")
 def test_an_error_in_a_bundle_names_the_member_of_the_population():
-    members: list[Any] = [*[of.member(epochs=1)] * 4, of.member(optimizer=Failing(0.1))]
+    members: list[Any] = [*[of.member(epochs=1)] * 4, of.member(optimizer=of.Failing(0.1))]
     workers = Elsewhere()
     with pytest.raises(ValueError, match="In member 4: deep in my code"):
         vp.train_population(members, of.X, of.T, engine="reference", workers=workers)

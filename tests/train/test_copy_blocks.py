@@ -28,10 +28,12 @@ def test_rows_are_in_the_order_of_the_shuffle_in_memory(bucket, weight, tmp_path
     assert names == ["T.npy", "X.npy", "blocks.json", *([] if weight is None else ["sample_weight.npy"])]
 
 
-def test_without_a_seed_rows_stay_in_their_order(tmp_path):
+def test_a_seed_of_numpy_fixes_the_order_and_without_one_rows_stay_as_they_are(tmp_path):
     copy = vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T, rows=70), tmp_path / "same")
     np.testing.assert_array_equal(copy.X, X, strict=True)
     np.testing.assert_array_equal(copy.T, T, strict=True)
+    copy = vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path / "new", shuffle=np.int64(7))  # pyright: ignore
+    np.testing.assert_array_equal(copy.X, X[permutation(7, 0, 500)])
 
 
 class Broken(vp.blocks.ArrayBlocks):
@@ -43,20 +45,14 @@ class Broken(vp.blocks.ArrayBlocks):
 
 def test_a_copy_that_ended_early_is_no_copy_and_is_made_anew(tmp_path):
     with pytest.raises(OSError, match="the disk is gone"):
-        vp.blocks.copy_blocks(Broken(X, T, rows=70), tmp_path / "mixed", shuffle=7)
+        vp.blocks.copy_blocks(Broken(X, T, W, rows=70), tmp_path / "mixed", shuffle=7)
     with pytest.raises(ValueError, match=r"mixed has no blocks.json: .* its copy was not finished"):
         vp.blocks.ArrayBlocks.open(tmp_path / "mixed")
     copy = vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T, rows=70), tmp_path / "mixed", shuffle=7)
     np.testing.assert_array_equal(copy.X, X[permutation(7, 0, 500)])
+    assert copy.sample_weight is None
     with pytest.raises(FileExistsError, match="mixed holds a copy of blocks: give another folder"):
         vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path / "mixed")
-
-
-def test_weights_of_a_copy_that_ended_early_are_not_those_of_the_next(tmp_path):
-    with pytest.raises(OSError, match="the disk is gone"):
-        vp.blocks.copy_blocks(Broken(X, T, W, rows=70), tmp_path / "mixed")
-    copy = vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T, rows=70), tmp_path / "mixed")
-    assert copy.sample_weight is None
 
 
 @pytest.mark.parametrize("rows", [0, 1.5, True])
@@ -83,11 +79,6 @@ def test_a_damaged_copy_is_one_sentence(name, content, tmp_path):
         (tmp_path / "new" / name).write_bytes(content)
     with pytest.raises(ValueError, match=r"new is a damaged folder of blocks: .+; copy the blocks again\.$"):
         vp.blocks.ArrayBlocks.open(tmp_path / "new")
-
-
-def test_a_seed_of_numpy_fixes_the_order(tmp_path):
-    copy = vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path / "new", shuffle=np.int64(7))  # pyright: ignore
-    np.testing.assert_array_equal(copy.X, X[permutation(7, 0, 500)])
 
 
 def test_what_is_not_its_own_is_left_alone(tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import vecprop as vp
+from fits import Own
 from vecprop.core.scores import score
 from vecprop.optimize.settings import NAMES
 from vecprop.train.trainer import engine_class, engine_for
@@ -17,13 +18,6 @@ X, T = RNG.normal(size=(30, 4)), RNG.normal(size=(30, 2))
 NETWORK = vp.Network(4, [vp.Dense(5), vp.Tanh(), vp.Dropout(0.2), vp.Dense(2)], vp.SquaredError(), vp.L2(0.01))
 THETA = NETWORK.init(0)
 BATCH = NETWORK.batch(THETA, X, T)
-
-
-class Own(vp.Tanh):
-    """An activation of one's own that is more than its formulas."""
-
-    def forward(self, p, X, noise=None):
-        return super().forward(p, X, noise)
 
 
 OWN = vp.Network(4, [vp.Dense(5), Own(), vp.Dense(2)], vp.SquaredError())

@@ -41,37 +41,22 @@ def in_an_estimator():
     model.fit(X, X[:, 0]).predict(X)
 
 
-EVERYWHERE = pytest.mark.parametrize("run", [in_train, in_lbfgs, in_a_population, in_an_estimator])
-WARNS = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-
-@WARNS
-@EVERYWHERE
-def test_the_environment_chooses_the_reference(run, calls, monkeypatch):
-    monkeypatch.setenv("VECPROP_ENGINE", "reference")
-    run()
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("run", [in_train, in_lbfgs, in_a_population, in_an_estimator])
+def test_the_environment_chooses_the_reference_or_nothing(run, calls, monkeypatch):
+    for value in ("", "auto", "reference"):
+        assert not calls
+        monkeypatch.setenv("VECPROP_ENGINE", value)
+        run()
     assert calls
-
-
-@WARNS
-@EVERYWHERE
-@pytest.mark.parametrize("value", ["", "auto"])
-def test_the_environment_chooses_nothing(run, value, calls, monkeypatch):
-    monkeypatch.setenv("VECPROP_ENGINE", value)
-    run()
-    assert not calls
+    monkeypatch.setenv("VECPROP_ENGINE", "fast")
+    with pytest.raises(
+        ValueError, match=r'^(In member 0: )?VECPROP_ENGINE is \'fast\', but it is "auto" or "reference"\.$'
+    ):
+        run()
 
 
 def test_an_argument_comes_first(calls, monkeypatch):
     monkeypatch.setenv("VECPROP_ENGINE", "reference")
     in_train(engine="compiled")
     assert not calls
-
-
-@EVERYWHERE
-def test_another_value_is_refused(run, monkeypatch):
-    monkeypatch.setenv("VECPROP_ENGINE", "fast")
-    with pytest.raises(
-        ValueError, match=r'^(In member 0: )?VECPROP_ENGINE is \'fast\', but it is "auto" or "reference"\.$'
-    ):
-        run()

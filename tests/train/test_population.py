@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import vecprop as vp
-from alike_members import HALF, MEMBERS, TWICE, N, T, W, X, alone, assert_equal, member, network, t
+from alike_members import HALF, MEMBERS, TWICE, Failing, N, T, W, X, alone, assert_equal, member, network, t
 from vecprop.compiled import fits
 
 
@@ -150,11 +150,6 @@ def test_members_by_themselves_are_checked_on_their_own_rows_alone():
     holes = np.where(np.arange(N)[:, None] == 5, np.nan, X)
     search = member(optimizer=vp.LBFGS(), rows=np.arange(10, 60))
     assert_equal(vp.train_population([search], holes, T)[0], alone(search))
-
-
-class Failing(vp.GradientDescent):
-    def step(self, theta, gradient, state):
-        raise json.JSONDecodeError("deep in my code", "", 0)
 
 
 def test_an_exception_of_a_users_part_keeps_its_trace():
