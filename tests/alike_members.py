@@ -93,9 +93,6 @@ MEMBERS = [
     member(batch_size=10, training_loss="running", early_stopping=vp.Stagnation(2, 1e-2), epochs=60),
     member(early_stopping=vp.Stagnation(2, 1e-2), rows=HALF, validation_rows=OTHERS, epochs=60),
     member(
-        early_stopping=vp.Stagnation(2, 1e-2), training_loss="running", rows=HALF, validation_rows=OTHERS, epochs=60
-    ),
-    member(
         early_stopping=vp.EarlyStopping(3, on="validation_score"),
         validation_score="accuracy",
         **{"rows": HALF, "validation_rows": OTHERS, "batch_size": 10, "epochs": 60, "training_loss": "running"},
@@ -115,7 +112,6 @@ MEMBERS = [
     member(validation_score="r2", rows=HALF, validation_rows=OTHERS, epochs=0),
     member(early_stopping=vp.Stagnation(2, 1e-2, on="validation_loss"), rows=HALF, validation_rows=OTHERS, epochs=60),
     member(epochs=0),
-    member(epochs=0, training_loss="running"),
     member(optimizer=vp.GradientDescent(1e200)),
     member(optimizer=vp.GradientDescent(1e200), batch_size=16, training_loss="running"),
     member(sample_weight=W, batch_size=32, rows=HALF, training_loss="running"),

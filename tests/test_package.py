@@ -62,14 +62,11 @@ def test_editors_complete_the_names_without_running_anything():
     assert {"predict_proba", "diagnose", "plot"} <= {*completed("vp.MLPClassifier().")}
 
 
-def test_methods_that_depend_on_settings_have_types():
+def test_methods_that_depend_on_settings_and_attributes_that_a_fit_sets_have_types():
     model = vp.MLPClassifier(solver="lbfgs").fit([[0.0], [1.0]], [0, 1])
     assert assert_type(model.predict_proba([[0.0]]), np.ndarray).shape == (1, 2)
     assert len(assert_type(model.coefs_, list[np.ndarray])) == len(assert_type(model.intercepts_, list[np.ndarray]))
     assert assert_type(vp.History().loss, np.ndarray).shape == (0,)
-
-
-def test_attributes_that_a_fit_sets_have_types():
     X, y = pytest.importorskip("pandas").DataFrame({"a": [0.0, 1.0] * 10}), ["no", "yes"] * 10
     ensemble = vp.MLPEnsembleClassifier(vp.MLPClassifier(solver="lbfgs"), 2, random_state=0).fit(X, y)
     assert assert_type(ensemble.classes_, np.ndarray).tolist() == ["no", "yes"]

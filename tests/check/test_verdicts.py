@@ -164,31 +164,21 @@ def test_dicts_are_matched_by_key():
         check_gradients(lambda p: (1.0, {"W1": p["W1"], "W3": p["W2"]}), W)
 
 
-@pytest.mark.parametrize("convert", [np.float32, float])
-def test_float32_inside(convert):
+@pytest.mark.parametrize(("convert", "penalty"), [(np.float32, 0.0), (float, 0.0), (float, 1.0)])
+def test_float32_inside(convert, penalty):
+    """A penalty in float64 changes over distances over which the loss in float32 does not."""
     A = rng.normal(size=(50, 4)).astype("f4")
     b = A.sum(axis=1)
 
     def f(w, factor=1.0):
         e = A @ np.asarray(w, "f4") - b
-        return convert(0.5 * e @ e), factor * (A.T @ e)
+        penalties = (penalty / 2 * w @ w, penalty * w) if penalty else (0, 0)
+        return convert(0.5 * e @ e) + penalties[0], factor * (A.T @ e) + penalties[1]
 
     w = np.array([0.3, -0.2, 0.5, 1.0])
     assert verdict(f, w) is Verdict.PASS
-    assert verdict(f, w, args=(1.01,)) is Verdict.FAIL
-
-
-def test_mixed_precision():
-    """A penalty in float64 changes over distances over which the loss in float32 does not."""
-    A = rng.normal(size=(50, 4)).astype("f4")
-
-    def f(w, data=1.0):
-        e = A @ np.asarray(w, "f4")
-        return float(0.5 * e @ e) + 0.5 * w @ w, data * (A.T @ e).astype(float) + w
-
-    w = np.array([0.3, -0.2, 0.5, 1.0])
-    assert verdict(f, w) is Verdict.PASS
-    assert verdict(f, w, args=(0.0,)) is Verdict.FAIL
+    for wrong in (1.01, 0.0):
+        assert verdict(f, w, args=(wrong,)) is Verdict.FAIL
 
 
 def test_gradients_that_lose_digits_of_their_own():
@@ -339,6 +329,8 @@ def test_ones_own_limit():
     assert "rtol=0.001, atol=0" in report.text()
     assert verdict(off, w, atol=1e-3) is Verdict.PASS
     assert verdict(off, w, rtol=1e-5) is Verdict.FAIL
+    in_part = lambda p: (p["a"] @ p["a"] + 0 * p["b"].sum(), {"a": 2 * p["a"], "b": 0 * p["b"]})  # noqa: E731
+    assert verdict(in_part, {"a": w, "b": w}, atol=1e-2) is Verdict.PASS
     for name, value in (("rtol", -1.0), ("atol", np.nan), ("rtol", "small")):
         tolerance: dict[str, Any] = {name: value}
         with pytest.raises(ValueError, match=f"{name} is"):
@@ -428,10 +420,6 @@ def test_gradients_that_are_constant_between_kinks():
     assert verdict(ranks, np.random.default_rng(23).normal(size=10)) is Verdict.PASS
 
 
-def returned(value, gradient=None):
-    return lambda w: (value, 2 * w if gradient is None else gradient)
-
-
 def raising(error):
     def f(w):
         raise error
@@ -442,10 +430,7 @@ def raising(error):
 @pytest.mark.parametrize(("f", "options", "error", "message"), [
     (lambda w: w @ w, {"gradient": np.array(["2", "4"])}, TypeError, "no array of real numbers"),
     (lambda w: w @ w, {"gradient": np.array([2, 4], "M8[s]")}, TypeError, "no array of real numbers"),
-    (lambda w: (w @ w, 2j * w), {}, TypeError, "no array of real numbers"),
-    (lambda w: (w @ w, None), {}, TypeError, "of type NoneType, is no array of real numbers"),
     (lambda w: (w @ w, 2 * w), {"gradient": np.ones(2)}, TypeError, "gradient= is given too"),
-    (returned([1, [2, 3]]), {}, TypeError, "value is no array of numbers"),
     (lambda w: (w @ w, 2 * w), {"args": None}, TypeError, "args is of type NoneType"),
     (lambda w: (w @ w, 2 * w), {"method": np.array(["auto"])}, ValueError, "There is no method"),
     (raising(RuntimeError("a\nb")), {}, ValueError, "The function raised RuntimeError at theta: a b$"),
@@ -526,13 +511,6 @@ def test_outputs_of_different_sizes():
     report = check_gradients(f, np.array([1.0, 2.0]), args=(2.0,))
     assert report.verdict is Verdict.FAIL
     assert report.diagnoses == ()
-
-
-def test_a_limit_of_ones_own_leaves_parts_that_are_0_as_they_are():
-    f = lambda p: (p["a"] @ p["a"] + 0 * p["b"].sum(), {"a": 2 * p["a"], "b": 0 * p["b"]})  # noqa: E731
-    theta = {"a": np.array([1.0, 2.0]), "b": np.ones(2)}
-    assert verdict(f, theta) is Verdict.PASS
-    assert verdict(f, theta, atol=1e-2) is Verdict.PASS
 
 
 def test_objects_with_a_network_are_functions():

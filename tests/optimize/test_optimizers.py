@@ -16,17 +16,11 @@ def two_steps(optimizer, theta=(1.0, -2.0), gradients=((4.0, -1.0), (2.0, 3.0)))
     return theta, state
 
 
-def test_gradient_descent_by_hand():
+def test_gradient_descent_and_momentum_by_hand():
     assert two_steps(vp.GradientDescent(0.1))[0] == pytest.approx([1 - 0.4 - 0.2, -2 + 0.1 - 0.3])
-
-
-def test_momentum_by_hand():
     theta, state = two_steps(vp.Momentum(0.1, momentum=0.5))
     assert state["M"] == pytest.approx([0.5 * -0.4 - 0.2, 0.5 * 0.1 - 0.3])  # M = λ M - μ J
     assert theta == pytest.approx([1 - 0.4 + (0.5 * -0.4 - 0.2), -2 + 0.1 + (0.5 * 0.1 - 0.3)])  # theta + M
-
-
-def test_nesterov_by_hand():
     theta, state = two_steps(vp.Nesterov(0.1, momentum=0.5))
     assert state["M"] == pytest.approx([-0.4, -0.25])
     assert theta[0] == pytest.approx(1 + (0.5 * -0.4 - 0.4) + (0.5 * -0.4 - 0.2))

@@ -20,6 +20,7 @@ def test_factors_are_between_0_and_1(schedule, steps):
 
 def test_by_hand():
     assert factors(vp.Constant(), 3) == pytest.approx([1, 1, 1])
+    assert factors(vp.InverseScaling(), 4) == pytest.approx([1, 2**-0.5, 3**-0.5, 0.5])
     assert factors(vp.InverseScaling(1.0), 4) == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4])
     assert factors(vp.Cosine(final=0.5), 2) == pytest.approx([1, 0.75])
     assert factors(vp.WarmUp(2, vp.Cosine()), 4) == pytest.approx([0.5, 1, 1, 0.5])
@@ -71,24 +72,15 @@ def test_out_of_range(schedule, options, wanted):
         schedule(**options)
 
 
-def test_defaults():
-    assert factors(vp.InverseScaling(), 4) == pytest.approx([1, 2**-0.5, 3**-0.5, 0.5])
-
-
 def test_the_least_and_the_most_that_is_in_range():
-    adaptive = vp.Adaptive(patience=1, tolerance=0.0)
-    state = adaptive.init()
-    for loss in (1.0, 1.0):
-        adaptive.observe(loss, state)
-    assert adaptive.factor(0, 1, state) == pytest.approx(0.2)
     flat = vp.OneCycle(start=1.0, final=1.0)
     assert [flat.factor(step, 10, {}) for step in (0, 5, 9)] == pytest.approx([1, 1, 1])
     assert vp.OneCycle(start=0.0, final=0.0).factor(0, 10, {}) == 0
 
 
-def test_adaptive_counts_a_fall_of_more_than_a_ten_thousandth_as_progress():
-    for fall, factor in ((1.5e-4, 1.0), (0.5e-4, 0.2)):
-        schedule = vp.Adaptive(patience=1)
+def test_adaptive_counts_a_fall_of_more_than_its_tolerance_as_progress():
+    default, none = vp.Adaptive(patience=1), vp.Adaptive(patience=1, tolerance=0.0)
+    for schedule, fall, factor in ((default, 1.5e-4, 1.0), (default, 0.5e-4, 0.2), (none, 0.0, 0.2)):
         state = schedule.init()
         for loss in (1.0, 1.0 - fall):
             schedule.observe(loss, state)

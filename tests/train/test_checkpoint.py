@@ -138,11 +138,6 @@ def test_a_finished_run_returns_at_once_and_more_epochs_go_on(tmp_path):
     assert not calls
 
 
-def test_the_folder_of_a_checkpoint_is_made_before_training(tmp_path):
-    fit(checkpoint=vp.Checkpoint(tmp_path / "runs" / "first" / "run.npz"))
-    assert (tmp_path / "runs" / "first" / "run.npz").exists()
-
-
 def test_a_file_in_place_of_a_folder_of_checkpoints_is_refused(tmp_path):
     (tmp_path / "mine").write_text("mine")
     refused = pytest.raises(ValueError, match="mine is a file, where the checkpoint has a folder: give another path")
@@ -193,8 +188,9 @@ def test_ctrl_c_keeps_what_is_done(tmp_path):
         if state.epoch == 7:
             raise KeyboardInterrupt
 
-    checkpoint = vp.Checkpoint(tmp_path / "run.npz")
+    checkpoint = vp.Checkpoint(tmp_path / "runs" / "first" / "run.npz")  # in folders that are made for it
     assert fit(callbacks=[press], checkpoint=checkpoint).reason == "interrupted"
+    assert checkpoint.path.exists()
     require_same(fit(checkpoint=checkpoint), fit())
 
 

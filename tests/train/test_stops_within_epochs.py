@@ -41,10 +41,10 @@ def test_ctrl_c_undoes_the_epoch_that_is_not_done(engine, moves):
         if pressing and state.epoch == 1:
             press(after=0.01)
 
-    result = fit(10, callbacks=[partial(callback, True)], engine=engine)
+    result = fit(40, callbacks=[partial(callback, True)], engine=engine)
     assert result.reason == "interrupted"
     epochs = result.state.epoch
-    assert 1 <= epochs < 10
+    assert 1 <= epochs < 40
     assert result.state.step == epochs * ROWS[engine]
     assert len(result.history.loss) == epochs
     rest = fit(1, result.theta, engine, state=result.state, callbacks=[partial(callback, False)])
@@ -133,10 +133,10 @@ def test_a_second_ctrl_c_leaves_at_once(engine):
 def test_a_handler_of_ctrl_c_that_lets_training_go_on():
     pressed = []
     signal.signal(signal.SIGINT, lambda *arguments: pressed.append(arguments))
-    press(after=0.01)
-    result = fit(3)
+    press(after=0.005)
+    result = fit(6)
     assert (result.reason, len(pressed)) == ("epochs", 1)
-    np.testing.assert_array_equal(result.theta, fit(3).theta)
+    np.testing.assert_array_equal(result.theta, fit(6).theta)
 
 
 @pytest.mark.usefixtures("ctrl_c")

@@ -40,22 +40,12 @@ def test_they_are_a_sequence():
     assert repr(found).startswith("<TrainingResults of 6 member(s), ended 6 by 'epochs'; lowest loss 0.")
     assert repr(vp.train_population([], X, T)) == "<TrainingResults of 0 member(s), ended by nothing>"
     assert vp.train_population([], X, T) == []
+    wrong: list[tuple[Any, str]] = [(6, "There is no result 6: the population has 6 members")]
+    for index, message in (*wrong, (-7, "There is no result -7"), ("a", "integer"), (1.0, "integer")):
+        with pytest.raises((IndexError, TypeError), match=message):
+            found[index]
     cohorts, others = found.parts()
     assert sorted([*others, *(number for cohort in cohorts for number in cohort.numbers)]) == list(range(6))
-
-
-@pytest.mark.parametrize(
-    ("index", "error", "message"),
-    [
-        (6, IndexError, "There is no result 6: the population has 6 members"),
-        (-7, IndexError, "There is no result -7"),
-        ("a", TypeError, "integer"),
-        (1.0, TypeError, "integer"),
-    ],
-)
-def test_wrong_numbers(index, error, message):
-    with pytest.raises(error, match=message):
-        results()[index]
 
 
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda found: pickle.loads(pickle.dumps(found))])
