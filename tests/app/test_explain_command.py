@@ -15,7 +15,7 @@ def explained(vecprop, trained, table, row, *options):
     return json.loads(done.stdout)["rows"]
 
 
-def test_a_row_is_the_line_of_the_file(vecprop, trained, people):
+def test_a_row_is_the_line_of_the_file_and_the_probability_of_the_predicted_class_is_shown(vecprop, trained, people):
     done = vecprop("explain", "spends.npz", "people.csv", "--row", 17, "--row", 2, "--row", 17, "--json")
     assert done.stderr == ""
     first, second = json.loads(done.stdout)["rows"]
@@ -33,9 +33,6 @@ def test_a_row_is_the_line_of_the_file(vecprop, trained, people):
         assert found["explained"] == found["predicted"] == pytest.approx(predicted)
         total = sum(each["contribution"] for each in found["contributions"])
         assert found["base"] + total == pytest.approx(predicted, rel=1e-5)
-
-
-def test_the_probability_of_the_predicted_class_is_shown(vecprop, trained, people):
     done = vecprop("explain", "buys.npz", "people.csv", "--row", 2, "-q")
     assert done.stderr == ""
     title, names, *rows = done.stdout.splitlines()

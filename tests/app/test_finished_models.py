@@ -38,13 +38,6 @@ def test_without_a_test_scores_are_those_out_of_fold(vecprop, result_of, table, 
     assert tomllib.loads(Path("people.toml").read_text())["test_size"] == 0
 
 
-@pytest.mark.long
-def test_text_says_that_there_is_no_test(vecprop, table):
-    done = vecprop("train", table, "--target", "buys", "--test-size", 0, *FAST)
-    for said in ("200 to train, none to test", "out of fold, without a test (95 % interval)", "There is no test"):
-        assert said in done.stdout
-
-
 def visits(tmp_path):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
@@ -140,7 +133,10 @@ def test_classes_that_a_fold_lacks_have_no_probability_there(tmp_path):
 
 
 @pytest.mark.long
-def test_a_cross_validation_is_said(vecprop, result_of, table):
+def test_a_cross_validation_and_that_there_is_no_test_are_said(vecprop, result_of, table):
+    done = vecprop("train", table, "--target", "buys", "--test-size", 0, *FAST, "-o", "untested.npz")
+    for said in ("200 to train, none to test", "out of fold, without a test (95 % interval)", "There is no test"):
+        assert said in done.stdout
     done = vecprop("train", table, "--target", "buys", "--cv", 3, *FAST)
     assert "in cross-validation (95 % interval)" in done.stdout
     assert re.search(r"\n\nmean and spread of 3 folds  vecprop .*\nlog loss +\S+ ± \S+ ", done.stdout)

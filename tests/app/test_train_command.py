@@ -240,7 +240,7 @@ def test_what_is_no_file_is_not_replaced(vecprop, table):
         assert stat.S_ISFIFO(os.stat("pipe").st_mode)
 
 
-def test_classes_seen_only_in_the_test_are_counted_as_wrong(result_of, people):
+def test_classes_seen_only_in_the_test_are_counted_as_wrong(result_of, tmp_path):
     rows = pd.DataFrame({"x": range(60), "y": ["a", "b"] * 29 + ["c", "c"]})
     rows.iloc[:50].to_csv("train.csv", index=False)
     rows.iloc[50:].to_csv("test.csv", index=False)

@@ -75,12 +75,6 @@ def kill_while_writing(kind, path, times, rng):
 
 @pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
-def test_killed_while_saving(tmp_path):
-    assert kill_while_writing("network", tmp_path / "model", 1, np.random.default_rng(0))[0] <= {1.0, 2.0}
-
-
-@pytest.mark.long
-@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 @pytest.mark.parametrize("kind", WRITERS)
 def test_killed_often_while_saving(kind, tmp_path):
     assert kill_while_writing(kind, tmp_path / "model", 60, np.random.default_rng(1)) == ({1.0, 2.0}, True)

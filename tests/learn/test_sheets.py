@@ -36,10 +36,6 @@ def test_numbers_are_round_and_worth_computing(loss, activation):
         assert not np.array_equal(sheet.trace.theta, other.trace.theta)
 
 
-def test_sheets_are_made_by_position_too():
-    assert learn.Worksheet("2-2", 1) == learn.worksheet("2-2", rows=1)
-
-
 def test_each_value_is_checked_and_what_follows_has_half():
     answers = answers_of(SHEET)
     answers["Z1"][0][1] += 0.5
@@ -79,6 +75,7 @@ def test_each_value_is_checked_and_what_follows_has_half():
     ],
 )
 def test_what_makes_no_sheet_is_said(change, message):
+    assert learn.Worksheet("2-2", 1) == learn.worksheet("2-2", rows=1)  # one that is made by position
     with pytest.raises(ValueError, match=message):
         learn.worksheet(**{"shape": "2-3-2"} | change)
 

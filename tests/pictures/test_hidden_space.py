@@ -53,8 +53,7 @@ def test_the_cut_between_two_classes_is_where_both_are_equally_probable(circles,
     network = Network(2, [Dense(3), Tanh(), Dense(2 if loss.takes_classes else 1)], loss)
     T = t if loss.takes_classes else t[:, None]
     theta = train(network, network.init(0), X, T, optimizer=Momentum(0.5), epochs=200).theta
-    ax: Any = plot_hidden_space(network, theta, X, t)
-    ax.figure.draw_without_rendering()
+    plot_hidden_space(network, theta, X, t)
     (corners,) = planes
     head = Network(3, [network.layers[-1]], loss)
     assert 3 <= len(corners) <= 6
