@@ -167,6 +167,13 @@ def test_graphs_in_float32(model):
     assert_graph(model(), TABLE, NEW, dtype=np.float32)
 
 
+def test_source_reads_times_as_the_model_does():
+    table = pd.DataFrame(
+        {"time": [f"{n % 7}h {n % 60}min" for n in range(90)], "clock": [f"{n % 24}:15" for n in range(90)]}
+    )
+    assert_source(regressor(table), table)
+
+
 def test_labels_that_are_objects():
     assert_source(classifier(DAYS, TWO.astype(object)), TABLE, NEW)
 

@@ -152,7 +152,7 @@ def test_forms_of_dates_and_addresses_versions_and_parts_which_are_none():
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        *((values, "category") for values in (["2009-10", "2010-11"], ["12:30", "7:15"], ["1/2", "3/4"] * 9)),
+        *((values, "category") for values in (["2009-10", "2010-11"], ["1:3", "2:0"], ["1/2", "3/4"] * 9)),
         *((values, "category") for values in (["2024Q1", "2024Q2"], ["1999/2000"] * 3, ["01-02-03", "10-11-12"])),
         (["20240131", "20240201", "19991331"], "number"),
         ([20240131, 20240201, 19991231], "date"),
@@ -204,8 +204,6 @@ NAMES = "read as names, but "
         (["Q1 2024", "Q4 2023"], NAMES + "'Q1 2024' may be a date"),
         (["2024-W13", "2023-W46"], NAMES + "'2024-W13' may be a date"),
         (["Jun/27/2022", "Aug/29/2023"], NAMES + "'Jun/27/2022' may be a date"),
-        (["1:00 PM", "2:30 a.m."], NAMES + "'1:00 PM' may be a time of the day"),
-        (["08:15", "17:30"], NAMES + "'08:15' may be a time of the day"),
         (["2023 08 29", "2024 05 03"], NAMES + "'2023 08 29' may be a date: give its format, as in columns={'x': 'da"),
         (
             ["30.8.20", "22.10.19"] * 9,

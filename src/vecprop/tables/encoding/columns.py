@@ -13,7 +13,7 @@ from ...train.trainer import can_compile
 from ..error import pandas
 from ..kinds.kinds import CATEGORIES, Kind
 from ..kinds.values import MISSING, as_names, category_name, read_days, read_numbers, texts_of
-from ..kinds.written import ONE_MEANING, DateReading, NumberReading, days_of, number_of
+from ..kinds.written import ONE_MEANING, SECONDS, DateReading, NumberReading, days_of, number_of, seconds_of
 from . import helper_sources as helpers
 from .column import Column, Kept, Missed, View
 from .folds import TargetMeans
@@ -206,6 +206,9 @@ class NumberInputs(Column):
         source.helper("numbers", helpers.NUMBERS)
         source.formulas.function(number_of)
         signs = "" if self.reading == NumberReading() else f", {astuple(self.reading)!r}"
+        if self.reading.unit == SECONDS:
+            source.helper("TIMES", helpers.TIMES, module="re")
+            signs = f", (), {source.formulas.function(seconds_of)}"
         return f"numbers(table[{name!r}], {self.settings_in_source(source)}{signs})"
 
     def settings_in_source(self, source: Any) -> str:

@@ -3,6 +3,7 @@
 from ..kinds import written
 
 WORDS = 'WORDS = {"true": 1.0, "false": 0.0, "none": np.nan}\n'
+TIMES = f"CLOCK = {written.CLOCK!r}\nSPELLED = {written.SPELLED!r}\n"
 FORMS = f"""FORMS = {{
 {"".join(f"    {form!r}: {pattern!r},{chr(10)}" for form, pattern in written.FORMS.items())}}}
 ONE_MEANING = {list(written.ONE_MEANING)!r}
@@ -10,23 +11,23 @@ TIME = {written.TIME!r}
 MONTHS = {written.MONTHS!r}
 """
 NUMBERS = '''\
-def number(value, signs):
+def number(value, signs, read):
     """Return a number, of a number, a truth value, or text of them; empty text is missing."""
     if is_missing(value) or value == "":
         return np.nan
-    x = number_of(value, *signs) if isinstance(value, str) else float(value)
+    x = read(value, *signs) if isinstance(value, str) else float(value)
     if x is None:
         raise ValueError(f"{value!r} is no number as training read them, with the signs {signs}.")
     return x
 
 
-def numbers(column, centre, scale, edges, marks_missing, standard, scores, signs=(".", "", "")):
-    """Return the inputs of a column of numbers; signs are those of text: decimal, between thousands, and the unit."""
+def numbers(column, centre, scale, edges, marks_missing, standard, scores, signs=(".", "", ""), read=None):
+    """Return the inputs of a column of numbers; text is read with a decimal sign, one between thousands, and a unit."""
     x = np.asarray(column)
     if x.dtype.kind in "mM":
         raise TypeError("This column holds times, not numbers.")
     if x.dtype.kind not in "biuf":
-        x = [number(value, signs) for value in x.astype(object)]
+        x = [number(value, signs, read or number_of) for value in x.astype(object)]
     return number_inputs(np.asarray(x, float), centre, scale, np.array(edges), marks_missing, standard, scores)
 '''
 DATES = '''\

@@ -21,7 +21,6 @@ _PLACES = (
 _UNKNOWN_DATE = re.compile(rf"(?=.*(?<!\d)(?:19|20)\d\d(?!\d))(?=.{{6,40}}$)(?:{'|'.join(_PLACES)})")
 """Text with a year from 1900 on and what else a date has."""
 _LETTER = re.compile(r"[^\W\d_]")
-_CLOCK = re.compile(r"\d{1,3}:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?: ?[AaPp]\.?[Mm]\.?)?")
 LATE = 21915
 """A year of two digits that is read as 2030, which begins on this day, or later, may be of the century before."""
 _SAMPLE = 1000
@@ -34,6 +33,37 @@ _DIGITS = {"%Y%m": 6, "%d%m%Y": 8, "%m%d%Y": 8, "%y%m%d": 6, "%Y%j": 7, "%Y%m%d%
 """Formats of dates that are whole numbers, and their digits; zeros at the beginning may be lost."""
 _FEWEST_DATES = 10
 """Fewer distinct whole numbers than this may be dates by chance."""
+_NUMBER = r"[+-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)"
+_IN_WORDS = "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+_UNREAD = {
+    r"(?:[+-]?\d+ )?\d{1,3} ?/ ?\d{1,3}|\d{1,3} ?(?::|of|out of) ?\d{1,3}": "a fraction: write it as a number",
+    rf"{_NUMBER} ?(?:-|–|—|to|~|\.\.+) ?{_NUMBER}": "a range: give its middle",
+    rf"\({_NUMBER}, ?{_NUMBER}\]|\[{_NUMBER}, ?{_NUMBER}\)": "a range: give its middle",
+    rf"{_NUMBER} ?(?:±|\+/-|\+-) ?{_NUMBER}.*|{_NUMBER}\(\d+\).*": "a number with an uncertainty: leave that out",
+    rf"{_NUMBER} ?[x×·*] ?10\^?[+-]?\d+": "a number: write it with digits alone",
+    rf"(?i:{_IN_WORDS})": "a number: write it with digits",
+    r"0[xX][0-9a-fA-F]+": "a hexadecimal number: write it as a decimal one",
+    rf"\(?{_NUMBER}[,;] ?{_NUMBER}(?:[,;] ?{_NUMBER})*\)?": "several numbers: give each of them a column",
+    rf"\[{_NUMBER}(?:, ?{_NUMBER})*\]": "several numbers: give each of them a column",
+    rf"\(?{_NUMBER}[+-]{_NUMBER}j\)?": "a complex number: give each of its parts a column",
+    r"\{.*:.*\}": "an object: give each of its fields a column",
+    rf"{_NUMBER} ?['′] ?{_NUMBER} ?[\"″]?|{_NUMBER} ?°.*\d.*": "a number: write it with digits alone",
+    rf"{_NUMBER} ?[^\W\d_]+,? ?(?:and )?{_NUMBER} ?[^\W\d_]+.*": "a number: write it with digits alone",
+}
+"""Forms of text that look like numbers but are not read as such, what they may be, and what to do then."""
+_ROMAN = re.compile("(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+_NINES = re.compile(r"-?(9{2,}|8{3,}|7{3,})(\.9+)?|-[189]|-?32767|-32768|-?2147483647|-2147483648")
+"""Numbers that often stand for missing values."""
+_MISSING_DAYS = frozenset(
+    (datetime.date.fromisoformat(day) - datetime.date(1970, 1, 1)).days
+    for day in ("0001-01-01", "1899-12-30", "1900-01-01", "1970-01-01", "2099-12-31", "2999-12-31", "9999-12-31")
+)
+_EPOCHS = {"seconds": 1, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
+_NAMES_OF_CODES = re.compile(
+    r"(?:^|[^a-z])(?:zip|plz|postal|postcode|fips|icd|sic|naics|code|id|nr|class|type|category|group|cluster|region|"
+    r"district|branch|store|shop|dept|department|status|account|model)s?(?:[^a-z]|$)"
+)
+"""Names of columns whose whole numbers are names rather than amounts."""
 
 
 def doubt_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers: int, name: str) -> str:
@@ -48,13 +78,101 @@ def doubt_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers
         form = _format_of(texts)
         settled = f"give its format, as in columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
         return f"{texts[0]!r} may be a date: {settled if form else 'write it as 2024-01-31 is'}"
-    if _most_are(_CLOCK.fullmatch, texts):
-        return f"{texts[0]!r} may be a time of the day: write it as a number, such as one of hours, if it is an amount"
     if numbers > is_unread.sum():
         unread = f"{is_unread.sum()}, such as {series[is_unread].iloc[0]!r}, are not"
         settled = f"if these are missing values, say so with columns={{{name!r}: 'number'}} (--numbers)"
         return f"{numbers} values are numbers and {unread}: {settled}"
-    return doubt_on_amounts(texts)
+    return doubt_on_amounts(texts) or _doubt_on_forms(texts, name)
+
+
+def _doubt_on_forms(texts: list[str], name: str) -> str:
+    """Return the end of a sentence on text in a form that looks like a number but is not read as one.
+
+    Examples
+    --------
+    >>> _doubt_on_forms(["3/8", "5/8"], "width")
+    "'3/8' may be a fraction: write it as a number, or settle it with columns={'width': 'category'} (--categories)"
+    """
+    forms = (what for form, what in _UNREAD.items() if _most_are(re.compile(form).fullmatch, texts))
+    what = next(
+        forms, "a Roman numeral: write it as a number" if "II" in texts and _most_are(_ROMAN.fullmatch, texts) else ""
+    )
+    settled = f"settle it with columns={{{name!r}: 'category'}} (--categories)"
+    return f"{texts[0]!r} may be {what}, or {settled}" if what and len(texts) > 1 else ""
+
+
+def doubt_on_spelling(texts: Iterable[str]) -> str:
+    """Return a sentence's end on names that differ only in case or spaces.
+
+    Examples
+    --------
+    >>> doubt_on_spelling(["yes", "Yes", "no"])
+    "'yes' and 'Yes' differ only in case or spaces, and count as different: write them in one way"
+    """
+    known: dict[str, str] = {}
+    for text in dict.fromkeys(text.strip() for text in texts):
+        first = known.setdefault(" ".join(text.casefold().split()), text)
+        if first != text:
+            return (
+                f"{first!r} and {text!r} differ only in case or spaces, and count as different: write them in one way"
+            )
+    return ""
+
+
+def doubt_on_numbers(x: np.ndarray, name: str) -> str:
+    """Return the end of a sentence on numbers that may be times, codes, or stand for missing values.
+
+    Examples
+    --------
+    >>> doubt_on_numbers(np.array([3.0, 1.0, 5.0, -999.0, -999.0, 2.0, 8.0]), "dose")
+    "-999 in 2 rows may stand for missing values: leave these empty, or say columns={'dose': 'number'} (--numbers)"
+    """
+    values, counts = np.unique(x[np.isfinite(x)], return_counts=True)
+    settled = f"say columns={{{name!r}: 'number'}} (--numbers)"
+    if place := _missing(values, counts, lambda value: bool(_NINES.fullmatch(f"{value:.10g}"))):
+        what = f"{values[place]:.10g} in {counts[place]} rows may stand for missing values"
+        return f"{what}: leave these empty, or {settled}"
+    if len(values) < 3 or (values % 1).any() or values[0] < 0:
+        return ""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    if len(values) >= _FEWEST_DATES:
+        for unit, per_second in _EPOCHS.items():
+            if 6.3e8 * per_second <= values[0] and values[-1] <= 2.2e9 * per_second:  # 1990 to 2039
+                return f"{values[0]:.0f} may be {unit} since 1970: write it as 2024-01-31 is, or {settled}"
+        if re.search("date|datum|day", words) and values[0] >= 20_000 and values[-1] <= 60_000:
+            return (
+                f"{values[0]:.0f} may be a date of Excel: settle it with columns={{{name!r}: 'date excel'}} (--dates)"
+            )
+    digits = {len(f"{value:.0f}") for value in values[:_SAMPLE]}
+    gaps = np.diff(values)
+    are_labels = len(digits) == 1 and min(digits) >= 3 and len(values) <= 20 <= 4 * len(x) / len(values)
+    if _NAMES_OF_CODES.search(words) or (are_labels and len(values) >= 4 and np.ptp(gaps) > gaps.mean()):
+        return (
+            f"whole numbers such as {values[0]:.0f} may be names: settle it with columns={{{name!r}: 'code'}} (--codes)"
+        )
+    return ""
+
+
+def doubt_on_days(days: np.ndarray, name: str) -> str:
+    """Return the end of a sentence on dates that may stand for missing values."""
+    values, counts = np.unique(days[np.isfinite(days)], return_counts=True)
+    if not (place := _missing(values, counts, lambda day: int(day) in _MISSING_DAYS)):
+        return ""
+    what = f"{np.datetime64(int(values[place]), 'D')} in {counts[place]} rows may stand for missing values"
+    return f"{what}: leave these empty, or say columns={{{name!r}: 'date'}} (--dates)"
+
+
+def _missing(values: np.ndarray, counts: np.ndarray, is_meant: Callable[[float], bool]) -> int:
+    """Return the place, -1 or -len(values), of a value that is far from all others and occurs several times; else 0."""
+    if len(values) < 5:
+        return 0
+    for place, rest, next_to in ((-1, values[:-1], values[-2]), (-len(values), values[1:], values[1])):
+        far = abs(values[place] - next_to) > np.ptp(rest)
+        often = counts[place] >= max(3, 5 * counts.mean())
+        is_negative = place < -1 and values[0] < 0 <= values[1]
+        if counts[place] > 1 and (far or often or is_negative) and is_meant(float(values[place])):
+            return place
+    return 0
 
 
 def _format_of(texts: list[str]) -> str:

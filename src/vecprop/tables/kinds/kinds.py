@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,10 +13,13 @@ from .ambiguities import (
     Asked,
     doubt_on_amounts,
     doubt_on_codes,
+    doubt_on_days,
     doubt_on_digits,
     doubt_on_names,
+    doubt_on_numbers,
     doubt_on_order,
     doubt_on_short_years,
+    doubt_on_spelling,
 )
 from .values import as_numbers, read_days, read_numbers, texts_of
 from .written import EXCEL, DateReading, Evidence, NumberReading, days_of, decimal_sign
@@ -71,11 +74,16 @@ def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = l
             return Kind("date", DateReading(("yearmonthday",)))
         if all(map(_MONTH_OF_YEAR.fullmatch, texts)) and len({text.split(".")[0] for text in texts}) > 2:
             return Kind("date", DateReading(("month/year",)))
-        return Kind("number", reading, doubt or doubt_on_digits(series, x, name) or doubt_on_codes(texts, name))
+        doubt = doubt or doubt_on_digits(series, x, name) or doubt_on_codes(texts, name) or doubt_on_numbers(x, name)
+        return Kind("number", reading, doubt)
     if date := _date(series, texts, asked.format_of(name)):
-        return date
+        doubts = date.doubt, doubt_on_days(read_days(series, date.reading)[0], name)
+        return replace(date, doubt="; ".join(filter(None, doubts)))
     doubt = doubt_on_names(series, texts, is_unread, int((~np.isnan(x)).sum()), name)
-    return Kind("text" if are_texts(series) else "category", doubt=f"read as names, but {doubt}" if doubt else "")
+    doubt = f"read as names, but {doubt}" if doubt else ""
+    if are_texts(series):
+        return Kind("text", doubt=doubt)
+    return Kind("category", doubt="; ".join(filter(None, (doubt, doubt_on_spelling(texts)))))
 
 
 def _number(
@@ -113,7 +121,7 @@ def target_doubt(y: Any) -> str:
     """Return a note on a target of classes that may be numbers: these have units, or signs that do not go together."""
     if not as_numbers(y)[1]:
         return ""
-    doubt = doubt_on_amounts(texts_of(y))
+    doubt = doubt_on_amounts(texts_of(y)) or doubt_on_spelling(texts_of(y))
     return f"is read as classes, but {doubt}" if doubt else ""
 
 

@@ -197,6 +197,12 @@ _UNIT = (
 )
 _NUMERAL = re.compile(rf"[+-]?\s*({_UNIT})?\s*[+-]?((?:\d[\d.,' ]*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*({_UNIT})?")
 _FOLLOWED = re.compile(rf"[<>≤≥~]?\s*(?:{_UNIT})?\s*[+-]?\d[\d.,' ]*?\s*([^\d.,' ][^\d]*)")
+SECONDS = "seconds"
+"""The unit of a column of times of the day and durations."""
+CLOCK = r"([+-]?)(?:(\d+) days?,? )?(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:[.,]\d+)?))?(?: ?([ap])\.?m\.?)?"
+"""The regular expression of a time of the day or a duration, in small letters."""
+SPELLED = r"(\d+(?:[.,]\d+)?) ?(w(?:eeks?)?|d(?:ays?)?|h(?:ours?|rs?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?![a-z])"
+"""The regular expression of a number and its unit of time, several of which make a duration."""
 MOST_UNITS = 3
 """Numbers may be followed by this many units, such as K and M, to be taken for numbers."""
 
@@ -223,6 +229,9 @@ class NumberReading:
     @classmethod
     def of(cls, texts: Iterable[str], decimal: str | None = None) -> "NumberReading":
         """Return the signs that most of some texts have; a decimal sign is taken as given."""
+        texts = list(texts)
+        if are_times(texts):
+            return cls(unit=SECONDS)
         parts = [match.groups() for text in texts if (match := _NUMERAL.fullmatch(one_of_each(text)))]
         bodies = [body for _, body, _ in parts]
         decimal = decimal or _told(bodies).removeprefix("?") or "."
@@ -236,14 +245,18 @@ class NumberReading:
 
     def value(self, text: str) -> float | None:
         """Return the number that a text is, nan for a word that says there is none, and None for other text."""
+        if self.unit == SECONDS:
+            return seconds_of(text)
         return number_of(text, self.decimal, self.thousands, self.unit)
 
     @property
     def is_plain(self) -> bool:
         """Whether numbers are written as Python writes them, except for signs between thousands and currencies."""
-        return self.decimal == "." and self.unit != "%"
+        return self.decimal == "." and self.unit not in ("%", SECONDS)
 
     def __str__(self) -> str:
+        if self.unit == SECONDS:
+            return "times in seconds"
         decimal = "" if self.decimal == "." and not self.thousands else f"decimal sign {self.decimal!r}"
         thousands = f"{self.thousands!r} between thousands" if self.thousands else ""
         return ", ".join(filter(None, ["numbers", decimal, thousands, self.unit]))
@@ -301,6 +314,58 @@ def units_of(texts: Sequence[str]) -> list[str]:
     return units if sum(after[unit] for unit in units) >= 0.9 * len(texts) else []
 
 
+def are_times(texts: Sequence[str]) -> bool:
+    """Return whether nine of ten texts are times of the day or durations, and not all are numbers with one unit.
+
+    A lone "m" may also be meters or months: minutes are read beside hours or seconds only.
+
+    Examples
+    --------
+    >>> are_times(["1h 20min", "45 min"]), are_times(["9:30", "23:59"]), are_times(["5 m", "12 m"])
+    (True, True, False)
+    """
+    if not any(re.search(r"\d", text) and seconds_of(text) is not None for text in texts[:20]):
+        return False
+    units = {unit[:3] if unit.startswith("min") else unit[0] for text in texts for _, unit in units_of_time(text)}
+    have_units = len(units) > 1 and ("m" not in units or not units.isdisjoint("hs"))
+    are_clear = have_units or any(text.strip().lower().startswith(("p", "-p")) or ":" in text for text in texts)
+    return are_clear and sum(seconds_of(text) is not None for text in texts) >= 0.9 * len(texts)
+
+
+def units_of_time(text: str) -> list[tuple[str, str]]:
+    """Return the numbers of a duration, each with its unit.
+
+    Examples
+    --------
+    >>> units_of_time("1h 20min"), units_of_time("P1DT2H"), units_of_time("2 of 3 days")
+    ([('1', 'h'), ('20', 'min')], [('1', 'd'), ('2', 'h')], [])
+    """
+    text = text.strip().lower().lstrip("+-").replace(" and ", " ")
+    text = re.sub("p(.*)t", r"\1", text) if re.match(r"p[\d.,wd]*t", text) else re.sub(r"^p(\d+[wd])", r"\1", text)
+    return re.findall(SPELLED, text) if re.fullmatch(rf"(?:{SPELLED}[., ]*)+", text) else []
+
+
+def seconds_of(text: str) -> float | None:
+    """Return the seconds of a duration, or since midnight of a time of the day; None if it is neither.
+
+    Examples
+    --------
+    >>> seconds_of("1h 20min"), seconds_of("PT1H20M"), seconds_of("1:20 pm"), seconds_of("2 days 00:00:01.5")
+    (4800.0, 4800.0, 48000.0, 172801.5)
+    """
+    if match := re.fullmatch(CLOCK, text.strip().lower()):
+        sign, days, hours, minutes, seconds, half = match.groups()
+        hour = int(hours) % 12 + 12 * (half == "p") if half else int(hours)
+        value = (int(days or 0) * 24 + hour) * 3600 + int(minutes) * 60 + float((seconds or "0").replace(",", "."))
+        return -value if sign == "-" else value
+    each = units_of_time(text)
+    value = sum(
+        float(number.replace(",", ".")) * {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}[unit[0]]
+        for number, unit in each
+    )
+    return None if not each else -value if text.strip().startswith("-") else value
+
+
 def one_of_each(text: str) -> str:
     """Return a text with one kind of space, minus and apostrophe, and zeros for the dash of a price without cents.
 
@@ -312,7 +377,8 @@ def one_of_each(text: str) -> str:
     text = " ".join(text.split()).replace("−", "-").replace("–", "-").replace("’", "'")
     if text.endswith("-") and (price := text.rstrip("-")).endswith((",", ".")):  # without cents
         return price + "00"
-    if (text.endswith(")") and "(" in text) or text.endswith("-"):  # an accountant's minus
+    before, bracket, _ = text.partition("(")
+    if text.endswith("-") or (bracket and text.endswith(")") and not any(map(str.isdigit, before))):  # in accounts
         text = "-" + text.removesuffix("-").replace("(", "").replace(")", "").strip()
     return text[0] + text[2:] if text.startswith(("- ", "+ ")) else text
 

@@ -65,7 +65,7 @@ def as_frame(table: Any, estimator: Any = None, target: str | None = None, class
 
 
 def plain_column(series: Any) -> Any:
-    """Return a column of durations, periods, complex numbers, bytes or objects as seconds, dates or text; else None."""
+    """Return times, durations, periods, intervals, complex numbers or objects as seconds, dates or text; else None."""
     pd = pandas()
     if isinstance(series.dtype, pd.ArrowDtype) and series.dtype.type in (list, dict, bytes, time):
         series = series.astype(object)
@@ -74,10 +74,14 @@ def plain_column(series: Any) -> Any:
         return series.dt.total_seconds()
     if isinstance(series.dtype, pd.PeriodDtype):
         return series.dt.to_timestamp()
-    if series.dtype.kind == "c":
+    if series.dtype.kind == "c" or isinstance(series.dtype, pd.IntervalDtype):
         return series.astype(str)
+    if series.dtype == object and pd.api.types.infer_dtype(series) == "time":
+        return series.map(lambda of: pd.Timedelta(of.isoformat()).total_seconds(), na_action="ignore").astype(float)
     if series.dtype == object and not all(pd.api.types.is_scalar(of) and not isinstance(of, bytes) for of in series):
-        return series.map(str, na_action="ignore")
+        return series.map(
+            lambda of: of.decode(errors="replace") if isinstance(of, bytes) else str(of), na_action="ignore"
+        )
     return None
 
 
