@@ -130,5 +130,6 @@ def test_an_interruption_is_said():
     def interrupt(state):
         raise KeyboardInterrupt
 
-    with pytest.warns(UserWarning, match="Training interrupted by user"):
-        MLPClassifier(n_restarts=2, callbacks=[interrupt], **FEW).fit(X, y)
+    with pytest.warns(UserWarning, match="Training interrupted by user") as caught:
+        MLPClassifier(n_restarts=2, n_jobs=1, callbacks=[interrupt], **FEW).fit(X, y)
+    assert len(caught) == 2  # of the first start, after which there is no other, and of the fit

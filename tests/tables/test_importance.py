@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats.contingency import association
 
-from vecprop import Dense, Network, ReLU, SquaredError, TabularRegressor
-from vecprop.core.losses import Quantile
+from vecprop import Dense, Network, Quantile, ReLU, SquaredError, TabularRegressor
 from vecprop.tables.encoding.columns import NumberInputs
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.ensemble.ensemble import Ensemble, Networks

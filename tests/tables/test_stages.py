@@ -61,10 +61,10 @@ def frozen(monkeypatch):
     return now
 
 
-def fits(work) -> Any:
-    """Return fits, as far as a schedule sees them: of a network with so many parameters, for one epoch."""
-    network = SimpleNamespace(layout=SimpleNamespace(size=work))
-    view = SimpleNamespace(training=SimpleNamespace(epochs=1), networks=[network])
+def fits(epochs, size=1) -> Any:
+    """Return fits, as far as a schedule sees them: of a network with so many parameters."""
+    network = SimpleNamespace(layout=SimpleNamespace(size=size))
+    view = SimpleNamespace(training=SimpleNamespace(epochs=epochs), networks=[network])
     return [SimpleNamespace(stream=None, views=[view])]
 
 
@@ -142,7 +142,7 @@ def test_a_stage_begins_only_if_it_is_likely_to_end_in_time(monkeypatch, budget,
     now = frozen(monkeypatch)
     schedule: Any = Schedule(None, budget, None)
     now[0] += 10
-    schedule.end_stage(fits(2), 0.5)  # five seconds for a work of one
+    schedule.end_stage(fits(1, size=2), 0.5)  # five seconds for a work of one
     for work in (2, *[1] * 20):
         if not schedule.goes_on(fits(work)):
             break
@@ -157,7 +157,7 @@ def test_what_follows_the_stages_is_to_end_in_time_too(monkeypatch):
     schedules: list[Any] = [Schedule(None, budget, None) for budget in (29.9, 30.1)]
     now[0] += 10
     for schedule in schedules:
-        schedule.end_stage(fits(2), 0.5)
+        schedule.end_stage(fits(1, size=2), 0.5)
     assert [schedule.goes_on(fits(1), fits(3)) for schedule in schedules] == [False, True]
 
 

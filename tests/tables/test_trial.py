@@ -10,11 +10,11 @@ from sklearn.base import clone
 
 from vecprop import Dense, TabularClassifier, TabularRegressor, load, save, train_population
 from vecprop.core.rows.selection import Selection
+from vecprop.extend import Progress
 from vecprop.tables import settings
 from vecprop.tables.ensemble import stages as trial
 from vecprop.tables.ensemble.stages import with_views_that_pay
 from vecprop.train import progress as bar
-from vecprop.train.progress import Progress
 
 FEW: dict[str, Any] = {"n_members": 2, "hidden_layer_sizes": (6, 4), "max_iter": 16, "random_state": 0}
 SHORT = FEW | {"max_iter": 4}
