@@ -13,6 +13,12 @@ import vecprop as vp
 compiled = importlib.import_module("vecprop.train.compiled")  # vecprop.train is the function
 
 
+@pytest.fixture(autouse=True)
+def all_is_large(monkeypatch):
+    """Let small arrays be checked after the gradient."""
+    monkeypatch.setattr(compiled, "MUCH", 1)
+
+
 @given(
     layers=st.sampled_from([[vp.ReLU()], [vp.Tanh(), vp.Dense(3), vp.ReLU()], [vp.LayerNorm(), vp.Dropout(0.5)], []]),
     value=st.sampled_from([np.nan, np.inf, -np.inf]),
@@ -33,17 +39,14 @@ def test_a_number_in_x_that_is_not_finite_shows_in_the_gradient(
     X[row, column] = value
     weight[row if weighed == "others" else slice(None if weighed == "none" else 0)] = 0
     options = {"batch_size": batch_size, "training_loss": "running" if running else "exact", "sample_weight": weight}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled, "MUCH", 1)
-        with pytest.raises(ValueError, match=f"X is not finite: row {row}, column {column} is {value}") as error:
-            vp.train(network, theta, X, t, optimizer=vp.Momentum(1e-4), epochs=2, engine="compiled", **options)
-        assert error.value.__context__ is None
-        with pytest.raises(ValueError, match="X is not finite"):
-            vp.train(network, theta, X, t, optimizer=vp.Momentum(1e-4), epochs=0, engine="compiled")
+    with pytest.raises(ValueError, match=f"X is not finite: row {row}, column {column} is {value}") as error:
+        vp.train(network, theta, X, t, optimizer=vp.Momentum(1e-4), epochs=2, engine="compiled", **options)
+    assert error.value.__context__ is None
+    with pytest.raises(ValueError, match="X is not finite"):
+        vp.train(network, theta, X, t, optimizer=vp.Momentum(1e-4), epochs=0, engine="compiled")
 
 
-def test_x_is_checked_before_layers_that_would_hide_it(monkeypatch):
-    monkeypatch.setattr(compiled, "MUCH", 1)
+def test_x_is_checked_before_layers_that_would_hide_it():
     network = vp.Network(2, [vp.ReLU(), vp.Dense(1)], vp.SquaredError())
     X = np.array([[1.0, 2.0], [-np.inf, 1.0]])
     with pytest.raises(ValueError, match="X is not finite: row 1, column 0 is -inf"):
@@ -53,8 +56,7 @@ def test_x_is_checked_before_layers_that_would_hide_it(monkeypatch):
         vp.train(plain, np.ones(3), np.ones((9, 2)), np.ones(9), optimizer=vp.GradientDescent(1e200), engine="compiled")
 
 
-def test_callbacks_do_not_begin_if_x_is_not_finite(monkeypatch):
-    monkeypatch.setattr(compiled, "MUCH", 1)
+def test_callbacks_do_not_begin_if_x_is_not_finite():
     X, begun = np.full((4, 2), np.nan), []
 
     class Log(contextlib.nullcontext):

@@ -109,15 +109,6 @@ def test_lbfgs_reads_them_too():
     np.testing.assert_array_equal(chosen.theta, copied.theta)
 
 
-def test_chosen_rows_have_some_weight():
-    network, X, t = network_of(5, [4]), RNG.normal(size=(6, 5)), np.array([0, 1, 2, 0, 1, 2])
-    with pytest.raises(ValueError, match="sample_weight is 0 in every chosen row"):
-        vp.train(
-            network, network.init(0), Selection(X, np.array([0, 1])), t,
-            sample_weight=[0, 0, 1, 1, 1, 1], optimizer=vp.Adam(),
-        )  # fmt: skip
-
-
 @pytest.mark.parametrize("N", [1, 511, 512, 513, 1024, 1025, 3000])
 def test_parts_have_all_rows_and_never_one_alone(N):
     X, rows = RNG.normal(size=(3000, 700)), RNG.permutation(3000)[:N]
