@@ -80,7 +80,8 @@ def pytest_runtest_teardown() -> None:
 def doctest_namespace() -> dict[str, object]:
     """Examples of docstrings use every public name as it is."""
     packages = (vecprop, vecprop.blocks, vecprop.cluster, vecprop.export, vecprop.extend, vecprop.tables)
-    return {"np": np} | {name: getattr(package, name) for package in packages for name in package.__all__}
+    names: dict[str, object] = {name: getattr(package, name) for package in packages for name in package.__all__}
+    return names | {"np": np}
 
 
 @pytest.fixture

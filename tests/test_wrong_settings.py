@@ -51,7 +51,6 @@ def fit(engine="auto", theta=THETA, X=X, T=T, **changes):
         (lambda: vp.Adaptive("x"), "Adaptive needs a cut between 0 and 1"),
         (lambda: vp.Cosine("x"), "Cosine needs a final factor between 0 and 1"),
         (lambda: vp.OneCycle(start="x"), "OneCycle needs a start factor between 0 and 1"),
-        (lambda: fit(clip="x"), "clip is 'x'"),
         (lambda: fit(epochs=None), "epochs is None, but a whole number"),
         (lambda: fit(epochs=True), "epochs is True, but a whole number"),
         (lambda: fit(batch_size=True), "batch_size is True, but a whole number"),

@@ -21,9 +21,9 @@ def test_permutations_differ_from_epoch_to_epoch_and_seed_to_seed():
 
 def test_every_row_is_as_often_at_every_place():
     places = np.zeros((5, 5))
-    for epoch in range(5000):
+    for epoch in range(2000):
         places[np.arange(5), permutation(0, epoch, 5)] += 1
-    assert np.abs(places / 1000 - 1).max() < 0.15  # five deviations of a binomial count
+    assert np.abs(places / 400 - 1).max() < 0.22  # five deviations of a binomial count
 
 
 @given(seed=SEEDS, counts=st.lists(st.integers(0, 2**40), max_size=3), n=st.integers(1, 20))

@@ -20,7 +20,7 @@ def predictions(draw):
 
 
 @given(predictions())
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_they_are_scikit_learns(drawn):
     Y, rng, weight = drawn
     rows, outputs = Y.shape

@@ -96,10 +96,6 @@ def test_float32_is_preserved(optimizer):
         assert {array.dtype for array in moved} == {np.dtype(np.float32)}
 
 
-def bowl(theta):
-    return (theta**2).sum() / 2, theta
-
-
 def valley(theta):
     scale = np.array([12.0, 1.0])
     return (scale * theta**2).sum() / 2, scale * theta
@@ -114,7 +110,7 @@ def logistic_regression(theta):
 
 
 @pytest.mark.parametrize("optimizer", registry.OPTIMIZERS, ids=registry.name)
-@pytest.mark.parametrize("function", [bowl, valley, logistic_regression])
+@pytest.mark.parametrize("function", [valley, logistic_regression])
 def test_problems(optimizer, function):
     from scipy.optimize import minimize
 

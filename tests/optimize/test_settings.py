@@ -25,7 +25,8 @@ class ByHand:
 def settings(**changes: Any) -> TrainingSettings:
     fields: dict[str, Any] = {"optimizer": vp.Adam(0.5), "epochs": 3, "batch_size": None, "shuffle": True, "seed": 0}
     fields |= {"validation_score": None, "training_loss": "auto", "schedule": None, "early_stopping": None}
-    return TrainingSettings(**fields | {"clip": None} | changes)
+    fields |= {"clip": None} | changes
+    return TrainingSettings(**fields)
 
 
 def check(validates=False, network=NETWORK, theta=None, **changes):
@@ -57,7 +58,6 @@ def check(validates=False, network=NETWORK, theta=None, **changes):
         ({"optimizer": vp.LBFGS(), "theta": np.zeros((2, 3))}, r"LBFGS trains one network, .* the members \(2,\)"),
         ({"theta": np.zeros(3, complex)}, "training moves real parameters"),
     ],
-    ids=str,
 )
 def test_wrong_settings(changes, says):
     with pytest.raises((ValueError, TypeError), match=says):
@@ -84,7 +84,6 @@ def test_dropout_with_lbfgs():
         {"validation_score": "r2", "early_stopping": vp.Stagnation(on="validation_score"), "validates": True},
         {"optimizer": ByHand(), "engine": "compiled"},
     ],
-    ids=str,
 )
 def test_right_settings(changes):
     check(**changes)

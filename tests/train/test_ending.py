@@ -227,14 +227,12 @@ def test_stagnation_of_the_score_is_scikit_learns_rule(engine):
 @pytest.mark.parametrize(
     ("arguments", "pattern"),
     [
-        ({"validation_score": "f1", "validation": VALIDATION}, "validation_score is 'f1', but it is one of accuracy,"),
         ({"validation_score": "r2"}, "no rows of validation"),
         (
             {"validation_score": "r2", "validation": (*VALIDATION, np.zeros(10)), "network": SUMMED},
             "rows of validation all have weight 0, so that they have no score",
         ),
         ({"validation_score": "r2", "validation": tuple(a[:1] for a in VALIDATION)}, "at least 2 rows"),
-        ({"early_stopping": vp.Stagnation(on="validation_score"), "validation": VALIDATION}, "name it, as in"),
     ],
 )
 def test_scores_that_cannot_be(arguments, pattern):
