@@ -221,10 +221,8 @@ class TabularClassifier(ClassifierMixin, TableModel):
             y = self._values(target)
             numbers = classes.get_indexer(y)
             if (numbers < 0).any():
-                raise TableError(
-                    f"{self._named_target} has the class {y[numbers < 0].tolist()[0]!r}, which the sample of rows "
-                    "lacks: put rare classes together."
-                )
+                rare = f"the class {y[numbers < 0].tolist()[0]!r}, which the sample of rows lacks"
+                raise TableError(f"{self._named_target} has {rare}: put rare classes together.")
             return T[numbers], None if factor is None else factor[numbers]
 
         return encoded

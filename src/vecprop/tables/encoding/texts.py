@@ -52,9 +52,8 @@ class LatentTexts(Column):
     @classmethod
     def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_asked: bool) -> "LatentTexts | str":
         known = series.dropna().astype(str)
-        if known.nunique() + (len(known) < len(series)) == 1:
-            return "all values are the same"
-        return cls.of(series)
+        are_same = known.nunique() + (len(known) < len(series)) == 1
+        return "all values are the same" if are_same else cls.of(series)
 
     @classmethod
     def of(cls, series: Any) -> "LatentTexts | str":

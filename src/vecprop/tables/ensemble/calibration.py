@@ -211,10 +211,8 @@ class ThresholdRule:
             numbers = tuple(map(float, text.split(","))) if text else ()
             if all(0 < number < limit for number, limit in zip(numbers, _LIMITS[goal], strict=True)):
                 return cls(goal, numbers)
-        raise ValueError(
-            f'The threshold is {setting!r}, but it must be a probability between 0 and 1, "f1", a recall such as '
-            '"recall:0.9", or costs such as "cost:5,1".'
-        )
+        words = '"f1", a recall such as "recall:0.9", or costs such as "cost:5,1"'
+        raise ValueError(f"The threshold is {setting!r}, but it must be a probability between 0 and 1, {words}.")
 
     def best(self, p: np.ndarray, is_positive: np.ndarray, weight: np.ndarray) -> float:
         """Return the best threshold on some rows, above which a probability is positive; nan if all are of one class.

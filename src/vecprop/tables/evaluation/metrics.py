@@ -43,9 +43,7 @@ class Estimate:
     high: float
 
     def __str__(self) -> str:
-        if np.isnan(self.value):
-            return "undefined"
-        return f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})"
+        return "undefined" if np.isnan(self.value) else f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})"
 
     def __neg__(self) -> "Estimate":
         return Estimate(-self.value, -self.high, -self.low)

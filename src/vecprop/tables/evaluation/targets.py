@@ -109,9 +109,7 @@ def levels_of(model: Any) -> list[float]:
     ([0.9], [])
     """
     last = model.steps[-1][1] if hasattr(model, "steps") else model
-    if getattr(last, "loss", None) != "quantile":
-        return []
-    return getattr(last, "levels", [last.quantile])
+    return getattr(last, "levels", [last.quantile]) if getattr(last, "loss", None) == "quantile" else []
 
 
 def predictions_of(model: Any, frame: Frame) -> np.ndarray:
@@ -183,9 +181,8 @@ def predictions(model: Any, frame: Frame, coverage: float | None = None) -> Fram
     with errors_of_steps(model):
         if hasattr(model, "predict_proba"):
             if coverage is not None:
-                raise RequestError(
-                    "Intervals are of numbers, but this model predicts classes with their probabilities."
-                )
+                classes = "this model predicts classes with their probabilities"
+                raise RequestError(f"Intervals are of numbers, but {classes}.")
             P = model.predict_proba(rows)
             columns = {"prediction": model.classes_[decided(P, getattr(model, "threshold_", None), model)]}
             columns |= {f"probability of {name}": P[:, number] for number, name in enumerate(model.classes_)}

@@ -111,9 +111,7 @@ def row_losses(model: Any, predicted: np.ndarray, truth: np.ndarray) -> np.ndarr
     if hasattr(model, "classes_"):
         chance = np.where(truth < 0, np.nan, predicted[np.arange(len(truth)), truth])
         return -np.log(np.maximum(chance, SMALLEST))
-    if model.levels:
-        return Quantile(model.level).element(predicted, truth)
-    return (truth - predicted) ** 2
+    return Quantile(model.level).element(predicted, truth) if model.levels else (truth - predicted) ** 2
 
 
 ROWS = 500

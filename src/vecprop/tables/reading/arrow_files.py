@@ -39,10 +39,9 @@ def common_schema(files: Sequence[Path]) -> Any:
             schema = unify_schemas([schema, own], promote_options="permissive")
         except ArrowException:
             name = next(name for name in schema.names if not _go_together(schema.field(name), own.field(name)))
-            raise TableError(
-                f"{file}: the column {name!r} has the type {own.field(name).type}, but {schema.field(name).type} in "
-                f"{files[0]}: write all files of a table with the same types."
-            ) from None
+            types = f"the type {own.field(name).type}, but {schema.field(name).type} in {files[0]}"
+            advice = "write all files of a table with the same types"
+            raise TableError(f"{file}: the column {name!r} has {types}: {advice}.") from None
     return schema
 
 

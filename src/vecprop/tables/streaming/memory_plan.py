@@ -149,11 +149,9 @@ def require_room_for_text(files: Sequence[Path], limit: int) -> None:
         return
     shown = files[0].parent if len(files) > 1 else files[0]
     name = shown.name.partition(".")[0] or "table"
-    raise TableError(
-        f"{shown} has {size / 1e9:.2g} GB of text, which take about {needed / 1e9:.2g} GB as a table, and "
-        f"{limit / 1e9:.2g} GB are free: make a folder of Parquet, `vecprop convert {shown} {name}-parquet`, which is "
-        "read part by part."
-    )
+    table = f"{shown} has {size / 1e9:.2g} GB of text, which take about {needed / 1e9:.2g} GB as a table"
+    advice = f"make a folder of Parquet, `vecprop convert {shown} {name}-parquet`, which is read part by part"
+    raise TableError(f"{table}, and {limit / 1e9:.2g} GB are free: {advice}.")
 
 
 def sampled_rows(limit: int, sizes: RowSizes, parts: TableParts) -> int:

@@ -194,9 +194,8 @@ def _require_numbers(path: Path, schema: Any, name: str) -> None:
         raise TableError(f"{path} has {count} columns that are named {name!r}: give them other names.")
     if not count:
         some = ", ".join(schema.names[:20]) + (", …" if len(schema.names) > 20 else "")
-        raise TableError(
-            f"{path} has no column {name!r}{nearest(str(name), schema.names) or f'; its columns are {some}'}."
-        )
+        others = nearest(str(name), schema.names) or f"; its columns are {some}"
+        raise TableError(f"{path} has no column {name!r}{others}.")
     kind = schema.field(name).type
     if not any(is_kind(kind) for is_kind in (types.is_integer, types.is_floating, types.is_boolean)):
         advice = "name the inputs, or use TabularClassifier or TabularRegressor, which encode it."

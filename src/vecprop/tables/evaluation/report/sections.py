@@ -75,11 +75,9 @@ def training(measured: Measured, seconds: float | None) -> Html:
     model = measured.model
     networks, parameters = sum(map(len, model.ensembles)), sum(each.theta.size for each in model.ensembles)
     time = "" if seconds is None else f" in {seconds:.1f} s"
-    told = (
-        f"{networks} networks with {parameters:,} parameters in all learned from {model.trained_rows_.rows:,} rows"
-        f"{time}. Each leaves out some rows, whose loss is its validation loss, and keeps the parameters with which it "
-        "is lowest."
-    )
+    told = f"{networks} networks with {parameters:,} parameters in all learned from {model.trained_rows_.rows:,} rows"
+    each = "Each leaves out some rows, whose loss is its validation loss, and keeps the parameters with which it is"
+    told = f"{told}{time}. {each} lowest."
     curves = draw.begun(model)
     losses = picture("The losses of each network, up to its last epoch.", draw.losses, curves) if curves else ""
     X, y = (measured.X, measured.truth) if measured.learned is None else measured.learned[:2]

@@ -104,10 +104,9 @@ def calibration_of_classes(measured: Measured) -> Html:
         what = "probability of the predicted class"
         decided = measured.decided
         chance, is_so = measured.predicted[np.arange(len(decided)), decided], decided == measured.truth
-    told = (
-        f"The {what}, and the share of rows in which it is so, with 95 % intervals. On the dotted line both are equal; "
-        "below it the model is too sure. Grey bars show how many rows have such a probability."
-    )
+    line = "On the dotted line both are equal; below it the model is too sure."
+    bars = "Grey bars show how many rows have such a probability."
+    told = f"The {what}, and the share of rows in which it is so, with 95 % intervals. {line} {bars}"
     return picture(told, draw.calibration, chance[known], is_so[known], what, height=3.5)
 
 
@@ -143,10 +142,8 @@ def calibration_of_numbers(measured: Measured) -> Html:
     ends = {share: measured.model.predict_interval(measured.X, share).T for share in draw.COVERAGES}
     within = {share: (low <= measured.truth) & (measured.truth <= high) for share, (low, high) in ends.items()}
     low, high = ends[JUDGED]
-    of_all = (
-        "The share of rows that intervals are to hold, and the share that they do, with 95 % intervals. Below the "
-        "dotted line the model is too sure."
-    )
+    of_all = "The share of rows that intervals are to hold, and the share that they do, with 95 % intervals."
+    of_all += " Below the dotted line the model is too sure."
     by_size = f"The share of rows within {JUDGED:.0%} intervals, in groups of rows by"
     judged = within[JUDGED], JUDGED
     width = "width of the interval"
