@@ -99,10 +99,9 @@ def _agree(name: str, array: Array, axes: tuple[str, ...], known: dict[str, tupl
             continue
         other, before, expected = known.setdefault(axis, (name, array, length))
         if length != expected and not (axis == "rows" and 1 in (length, expected)):
-            raise ValueError(
-                f"{name} has shape {shape}, and {other} {tuple(before.shape)}: {name} is ({', '.join(axes)}), "
-                f"{other} ({', '.join(_AXES[other])}), and they have {length} and {expected} {axis}."
-            )
+            shapes = f"{name} has shape {shape}, and {other} {tuple(before.shape)}"
+            meant = f"{name} is ({', '.join(axes)}), {other} ({', '.join(_AXES[other])})"
+            raise ValueError(f"{shapes}: {meant}, and they have {length} and {expected} {axis}.")
 
 
 logistic = _takes_arrays(activations.logistic)

@@ -69,9 +69,7 @@ def pyplot() -> Any:
 
 def axes_or_new(ax: "Axes | None", **subplot: Any) -> "Axes":
     """Return ax, or the axes of a new figure if it is None."""
-    if ax is not None:
-        return ax
-    return pyplot().subplots(layout="constrained", subplot_kw=subplot)[1]
+    return pyplot().subplots(layout="constrained", subplot_kw=subplot)[1] if ax is None else ax
 
 
 def note_above(ax: "Axes", words: str, x: float, **look: Any) -> None:

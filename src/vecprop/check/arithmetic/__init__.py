@@ -39,9 +39,7 @@ class ArrayPair(NDArrayOperatorsMixin):
 
     def pair(self, operand: Any) -> tuple[np.ndarray, Any]:
         """Return an operand's value and companion; the companion of plain numbers is 0."""
-        if isinstance(operand, ArrayPair):
-            return operand.value, operand.companion
-        return np.asarray(operand), 0.0
+        return (operand.value, operand.companion) if isinstance(operand, ArrayPair) else (np.asarray(operand), 0.0)
 
     # The protocols by which NumPy finds the rules.
 
