@@ -70,9 +70,10 @@ def test_settings_reach_the_estimator(vecprop, table):
     options = {
         **{"--hidden-layer-sizes": "5,6", "--activation": "tanh", "--dropout": 0.25, "--weight-decay": 0.5},
         **{"--learning-rate-init": 0.02, "--batch-size": 32, "--max-iter": 3, "--n-iter-no-change": 2},
-        **{"--ensemble": 3, "--threads": 1, "--seed": 9},
+        **{"--ensemble": 3, "--threads": 1, "--seed": 9, "--positive": "NO"},
     }
-    vecprop("train", table, "--target", "buys", *(part for pair in options.items() for part in pair))
+    done = vecprop("train", table, "--target", "buys", *(part for pair in options.items() for part in pair))
+    assert "F1 of 'no'" in done.stdout
     settings = vp.load("people.npz").get_params()
     expected = {
         **{"hidden_layer_sizes": (5, 6), "activation": "tanh", "dropout": 0.25, "weight_decay": 0.5, "n_jobs": 1},
