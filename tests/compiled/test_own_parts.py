@@ -331,7 +331,6 @@ def enclosed(factor):
     ("part", "reason"),
     [
         (Forward(), "Forward is a part of your own that replaces 'forward'"),
-        (Remainder(), "Remainder.value cannot be compiled: `z % 2` is not what"),
         (Reads(), "Reads.value cannot be compiled: `self.factor` is none of the hyperparameters"),
         (Attribute(), "Attribute is a part of your own whose attribute 'factor' is no field"),
         (Text(), "Text is a part of your own whose field 'mode' is no number"),
