@@ -114,6 +114,7 @@ BAD = {
     "empty.csv": (b"", "is empty"),
     "blank.csv": (b"\n \n", "is empty"),
     "no_rows.csv": (b"a,b\n", "has 2 columns and 0 rows"),
+    "zero.csv": (b"a,b\n" + 600 * b"1,2\n" + b"1,\0\n", "is not text: save it as CSV"),
     "binary.csv": (b"PK\x03\x04\x00\x01" * 9, "is not text: save it as CSV"),
     "late.csv": (b"a\n" + b"x" * 99 + b"\n" + (b"x" * 99 + b"\n") * 11_000 + b"\xff\xfe\n", "save it as UTF-8"),
     "broken.csv.gz": (gzip.compress(b"a,b\n1,2\n" * 999)[:30], "cannot be uncompressed"),

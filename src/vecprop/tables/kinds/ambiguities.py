@@ -67,7 +67,14 @@ _NAMES_OF_CODES = re.compile(
 
 
 def doubt_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers: int, name: str) -> str:
-    """Return the end of a sentence on names that may be dates or numbers; some of them can be read as numbers."""
+    """Return the end of a sentence on names that may be dates or numbers; some of them can be read as numbers.
+
+    Examples
+    --------
+    >>> texts = ["3/8", "5/8"]
+    >>> doubt_on_names(pandas().Series(texts), texts, np.array([True, True]), 0, "width")
+    "'3/8' may be a fraction: write it as a number, or settle it with columns={'width': 'category'} (--categories)"
+    """
     texts = texts[:_SAMPLE]
     dates = Evidence.of(texts[:_FEW_TEXTS], are_declared=True).reading(share=0.5)
     unread = [] if dates is None else [text for text in texts if dates.days(text) is None]
@@ -82,21 +89,11 @@ def doubt_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers
         unread = f"{is_unread.sum()}, such as {series[is_unread].iloc[0]!r}, are not"
         settled = f"if these are missing values, say so with columns={{{name!r}: 'number'}} (--numbers)"
         return f"{numbers} values are numbers and {unread}: {settled}"
-    return doubt_on_amounts(texts) or _doubt_on_forms(texts, name)
-
-
-def _doubt_on_forms(texts: list[str], name: str) -> str:
-    """Return the end of a sentence on text in a form that looks like a number but is not read as one.
-
-    Examples
-    --------
-    >>> _doubt_on_forms(["3/8", "5/8"], "width")
-    "'3/8' may be a fraction: write it as a number, or settle it with columns={'width': 'category'} (--categories)"
-    """
+    if doubt := doubt_on_amounts(texts):
+        return doubt
     forms = (what for form, what in _UNREAD.items() if _most_are(re.compile(form).fullmatch, texts))
-    what = next(
-        forms, "a Roman numeral: write it as a number" if "II" in texts and _most_are(_ROMAN.fullmatch, texts) else ""
-    )
+    is_roman = "II" in texts and _most_are(_ROMAN.fullmatch, texts)
+    what = next(forms, "a Roman numeral: write it as a number" if is_roman else "")
     settled = f"settle it with columns={{{name!r}: 'category'}} (--categories)"
     return f"{texts[0]!r} may be {what}, or {settled}" if what and len(texts) > 1 else ""
 

@@ -237,11 +237,9 @@ class NumberReading:
         decimal = decimal or _told(bodies).removeprefix("?") or "."
         between = Counter(sign for body in bodies for sign in {",", ".", " ", "'"} - {decimal} if sign in body.strip())
         units = Counter(unit for before, _, after in parts for unit in (before, after) if unit)
-
-        def most(counts: "Counter[str]") -> str:  # of equals the same one whatever their order
-            return max(counts, key=lambda text: (counts[text], text), default="")
-
-        return cls(decimal, most(between), most(units))
+        # The most frequent ones; of equals, the same one whatever their order.
+        thousands, unit = (max(of, key=lambda text, of=of: (of[text], text), default="") for of in (between, units))
+        return cls(decimal, thousands, unit)
 
     def value(self, text: str) -> float | None:
         """Return the number that a text is, nan for a word that says there is none, and None for other text."""

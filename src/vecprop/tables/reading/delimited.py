@@ -3,6 +3,7 @@
 import csv
 import io
 import lzma
+import re
 import tarfile
 import warnings
 import zipfile
@@ -42,6 +43,8 @@ class Separated:
     separator: str
     encoding: str
     notes: list[str] = field(default_factory=list)
+    above: int = 0
+    """The number of lines above that of the names."""
 
     @classmethod
     def of(cls, path: Path) -> "Separated":
@@ -54,11 +57,17 @@ class Separated:
         encoding = encoding_of(start)
         if encoding is None:
             raise TableError(f"{path} is not text: save it as CSV, Parquet or Arrow.")
-        lines = start.decode(encoding, "replace").splitlines()
+        whole = [*io.StringIO(start.decode(encoding, "replace"), newline="")]
+        above, separator = lines_above(whole)
+        lines = "".join(whole[above:]).splitlines()
         lines = [line for line in (lines[:-1] if len(start) == SAMPLE else lines) if line.strip()]
         if not lines:
             raise TableError(f"{path} is empty.")
-        notes, separator = [], separator_of(lines)
+        notes, separator = [], separator or separator_of(lines)
+        if above and whole[0].startswith("#"):
+            notes.append(
+                f"{path.name}: {above} line(s) above the names are not read, such as {whole[0].strip()[:40]!r}."
+            )
         if encoding == "cp1252":
             notes.append(f"{path.name} is not UTF-8, so it is read as Western European text (cp1252).")
         with long_values():
@@ -66,8 +75,8 @@ class Separated:
         if names_are_values(rows):
             shown = ", ".join(map(repr, rows[0][:5]))
             said = f"{shown} look like values, but are taken for the columns' names"
-            notes.append(f"{path.name}, line 1: {said}: if they are a row, write a line of names above it.")
-        return cls(path, separator, encoding, notes)
+            notes.append(f"{path.name}, line {above + 1}: {said}: if they are a row, write a line of names above it.")
+        return cls(path, separator, encoding, notes, above)
 
     def read(self, target: str | None = None) -> Any:
         """Return the table as text; in the column of a target, only empty values are missing, see `known_target`."""
@@ -76,9 +85,10 @@ class Separated:
             ends, last = 0, b""
             while block := file.read(SAMPLE):
                 ends, last = ends + block.count(b"\n"), block
-        are_lines = ends + (not last.endswith((b"\n", b"\n\0"))) == len(frame) + 1  # none is blank or goes on
+        first = self.above + 2
+        are_lines = ends + (not last.endswith((b"\n", b"\n\0"))) == len(frame) + first - 1  # none is blank or goes on
         if are_lines and frame.iloc[:, -1].notna().all():  # as they are not if rows are short, or swallowed by a quote
-            return self._as_table(frame, pandas().RangeIndex(2, len(frame) + 2))
+            return self._as_table(frame, pandas().RangeIndex(first, len(frame) + first))
         return self._as_table(frame, self._look_at_rows()[: len(frame)])
 
     def parts(self, rows: int, kept: Sequence[str]) -> Iterator[tuple[Any, Any]]:
@@ -135,11 +145,11 @@ class Separated:
     def _reader(self, words: Collection[str] = (), text: IO[str] | None = None, **settings: Any) -> Any:
         """Read the file, or some lines of it, as text; in columns of words, only empty values are missing."""
         names = self.names()
-        is_packed = self.path.suffix.lower() == ".zst"  # for which pandas needs another package
-        source = text or (opened(self.path) if is_packed else self.path)
+        source = text or (opened(self.path) if compression_of(self.path) else self.path)
         missing = {name: [""] if name in words else list(MISSING_WORDS) for name in names}
         plain = {"header": 0, "index_col": False, "dtype": str, "skipinitialspace": True, "keep_default_na": False}
         of_file = {"sep": self.separator, "encoding": self.encoding, "names": names, "na_values": missing}
+        of_file |= {} if text else {"skiprows": self.above}
         return pandas().read_csv(source, **plain | of_file | settings)
 
     def rows(
@@ -158,13 +168,14 @@ class Separated:
             opened(self.path) as file,
             io.TextIOWrapper(file, self.encoding, newline="", errors=errors) as text,
         ):
-            rows, skipped = csv.reader(noted(text), delimiter=self.separator, skipinitialspace=True), 0
+            skipped = sum(1 for _ in islice(text, self.above))
+            rows = csv.reader(noted(text), delimiter=self.separator, skipinitialspace=True)
             for row in rows:
                 if "".join(taken).strip(" \r\n"):  # pandas skips lines of spaces too
                     last = rows.line_num + skipped
                     yield row, range(last - len(taken) + 1, last + 1), taken
                     if last < after:
-                        skipped = sum(1 for _ in islice(text, after - last))
+                        skipped += sum(1 for _ in islice(text, after - last))
                 taken.clear()
 
     def names(self) -> list[str]:
@@ -279,23 +290,66 @@ def require_columns(names: Sequence[str], wanted: Sequence[str]) -> None:
             raise TableError(f"The table has no column {name!r}{nearest(name, names) or has}")
 
 
+_MARKS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ": "xz", b"(\xb5/\xfd": "zstd"}
+"""How files are compressed that begin with these bytes."""
+
+
+def compression_of(path: Path) -> str:
+    """Return how a file is compressed, by its first bytes unless its name says so; empty if it is not."""
+    if path.suffix.lower() in (".gz", ".bz2", ".xz", ".zip", ".tar"):
+        return "infer"
+    with path.open("rb") as file:
+        start = file.read(6)
+    return next((how for mark, how in _MARKS.items() if start.startswith(mark)), "")
+
+
 def opened(path: Path) -> IO[bytes]:
     """Open a file for reading bytes, uncompressed."""
-    if path.suffix.lower() == ".zst":
+    compression = compression_of(path)
+    if compression == "zstd":  # for which pandas needs another package
         import pyarrow
 
         return io.BufferedReader(pyarrow.CompressedInputStream(pyarrow.OSFile(str(path)), "zstd"))
     from pandas.io.common import get_handle
 
-    handles = get_handle(path, "rb", compression="infer", is_text=False)
+    handles = get_handle(path, "rb", compression=compression or None, is_text=False)  # pyright: ignore[reportArgumentType]
     return handles.handle  # type: ignore[return-value]
+
+
+def lines_above(lines: Sequence[str]) -> tuple[int, str]:
+    """Return how many lines are above that of the names, and the separator that one of them declares, if one does.
+
+    These are Excel's declaration of a separator, and comments, unless the last comment names the columns.
+
+    Examples
+    --------
+    >>> lines_above(["sep=;", "a;b"]), lines_above(["# made by hand", "a,b", "1,2"]), lines_above(["#a,b", "1,2"])
+    ((1, ';'), (1, ''), (0, ''))
+    """
+    if lines and (declared := re.fullmatch(r'"?sep=(.)"?\s*', lines[0], re.IGNORECASE)):
+        return 1, declared[1]
+    above = next((place for place, line in enumerate(lines) if line.strip() and not line.startswith("#")), 0)
+    while above and not lines[above - 1].startswith("#"):
+        above -= 1  # blank lines are not read in any case
+    if not above:
+        return 0, ""
+    below = [line for line in lines[above:] if line.strip()]
+    separator = separator_of(below)
+    comment, *rows = rows_of([lines[above - 1], *below[:2]], separator)
+    have_numbers = [any(map(is_number, row)) for row in rows]
+    names_columns = len(comment) == len(rows[0]) > 1 and have_numbers != [False, True]
+    return above - names_columns, ""
 
 
 def encoding_of(start: bytes) -> str | None:
     r"""Return the encoding of a text by its first bytes, or None if it is no text."""
     known = next((encoding for mark, encoding in _BEGINNINGS.items() if start.startswith(mark)), None)
     if known or b"\0" in start:
-        return known
+        low, high = start[1::2].count(0), start[::2].count(0)
+        unmarked = "utf-16-le" if low > high else "utf-16-be"
+        is_text = all(sign.isprintable() or sign in "\r\n\t" for sign in start[:1000].decode(unmarked, "replace"))
+        is_text &= max(low, high) > 0.05 * len(start)  # as many characters are ASCII: separators and ends of lines
+        return known or (unmarked if is_text else None)
     try:
         start.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -12,7 +12,7 @@ from typing import Any, cast
 from ..error import TableError, first_line, pandas
 from ..kinds.kinds import as_whole
 from . import arrow_files
-from .delimited import Separated, known_target, require_columns, require_distinct
+from .delimited import Separated, known_target, listed, require_columns, require_distinct
 from .file_lists import (
     ARROW,
     EXCEL,
@@ -37,19 +37,30 @@ def _read_excel(files: Sequence[Path]) -> Any:
         raise ImportError('Excel files are read with openpyxl: pip install "vecprop[tables]".') from None
     pd = pandas()
     try:
-        with pd.ExcelFile(path, engine="openpyxl") as book:
-            sheets = book.sheet_names
+        with pd.ExcelFile(
+            path, engine="openpyxl", engine_kwargs={"read_only": False}
+        ) as book:  # else no cell is merged
+            sheets, sheet = book.sheet_names, book.book.worksheets[0]
             whole = pd.read_excel(book, header=None, dtype=object, keep_default_na=False, na_values=[""])
     except Exception as error:  # of zipfile, XML or openpyxl: a damaged workbook may be wrong in any way
         raise TableError(f"{path} cannot be read as an Excel file: {first_line(error)}.") from error
     if not len(whole):
         raise TableError(f"{path} has no values in its first sheet.")
+    notes = [f"{path.name}: of {len(sheets)} sheets only the first, {sheets[0]!r}, is read."] if len(sheets) > 1 else []
+    merged = [cells for cells in sheet.merged_cells.ranges if cells.min_row > 1]
+    for cells in merged:
+        place = slice(cells.min_row - 1, cells.max_row), slice(cells.min_col - 1, cells.max_col)
+        whole.iloc[place] = whole.iloc[cells.min_row - 1, cells.min_col - 1]
+    if merged:
+        notes.append(f"{path.name}: each of the cells that are merged, such as {merged[0].coord}, has their value.")
+    hidden = [row for row, of in sheet.row_dimensions.items() if of.hidden and 1 < row <= len(whole)]
+    if hidden:
+        notes.append(f"{path.name}, {listed(hidden)}: hidden, but read as the other rows are.")
     names = [f"column {number}" if pd.isna(name) else str(name).strip() for number, name in enumerate(whole.iloc[0], 1)]
     require_distinct(names, str(path))
     frame = whole.iloc[1:].dropna(how="all").set_axis(names, axis=1).infer_objects()
     frame.index = (frame.index + 1).rename("line")
-    more = f"{path.name}: of {len(sheets)} sheets only the first, {sheets[0]!r}, is read."
-    frame.attrs["notes"] = [more] if len(sheets) > 1 else []
+    frame.attrs["notes"] = notes
     return frame
 
 

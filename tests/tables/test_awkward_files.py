@@ -1,0 +1,88 @@
+"""Files that are well-formed but unusual are read as they are meant, or a note says what was done."""
+
+import gzip
+
+import openpyxl
+import pandas as pd
+import pytest
+
+from vecprop import read_table
+from vecprop.tables import read_chunks
+
+TABLE = pd.DataFrame({"town": ["Rome", "Oslo", "Bonn"], "size": [2.5, 0.5, 1.5]})
+TEXT = "town,size\nRome,2.5\nOslo,0.5\nBonn,1.5\n"
+
+
+def assert_read(path, line=2, note=""):
+    """Compare a file with the table, whole and in parts, and its rows' lines."""
+    read = read_table(path)
+    pd.testing.assert_frame_equal(read, TABLE, check_dtype=False)
+    assert note in " ".join(read.attrs["notes"])
+    parts = [*read_chunks(path, rows=2)]
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), TABLE, check_dtype=False)
+    assert read_table(path, as_text=True).index.tolist() == [line, line + 1, line + 2]
+    assert [line for part in read_chunks(path, rows=2, as_text=True) for line in part.index] == [
+        line,
+        line + 1,
+        line + 2,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("above", "note"),
+    [
+        ("sep=,\n", ""),
+        ('"sep=,"\r\n', ""),
+        ("# made by hand\n", "1 line(s) above the names are not read, such as '# made by hand'"),
+        ("# in 2024, by hand\n#\n\n# all, towns\n", "4 line(s) above"),
+    ],
+)
+def test_lines_above_the_names(tmp_path, above, note):
+    path = tmp_path / "towns.csv"
+    path.write_bytes((above + TEXT).encode())
+    assert_read(path, 2 + above.count("\n"), note)
+
+
+def test_another_separator_is_declared(tmp_path):
+    path = tmp_path / "towns.csv"
+    path.write_text("sep=^\n" + TEXT.replace(",", "^"))
+    assert_read(path, 3)
+
+
+@pytest.mark.parametrize("text", ["#town,size\nRome,2.5\nOslo,0.5\n", "#town,land\nRome,Italy\nOslo,Norway\n"])
+def test_a_comment_that_names_the_columns(tmp_path, text):
+    path = tmp_path / "towns.csv"
+    path.write_text(f"## version 4\n{text}")
+    read = read_table(path)
+    assert read.columns[0] == "#town"
+    assert len(read) == 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "utf-8-sig"])
+def test_encodings(tmp_path, encoding):
+    path = tmp_path / "towns.csv"
+    path.write_bytes(TEXT.encode(encoding))
+    assert_read(path)
+
+
+@pytest.mark.parametrize("name", ["towns", "towns.csv", "towns.csv.gz"])
+def test_files_that_are_compressed_whatever_their_name(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(TEXT.encode()))
+    assert_read(path)
+
+
+def test_merged_cells_and_hidden_rows_of_a_sheet(tmp_path):
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    for row in (["land", "town"], ["Italy", "Rome"], [None, "Bari"], ["Norway", "Oslo"]):
+        sheet.append(row)
+    sheet.merge_cells("A2:A3")
+    sheet.row_dimensions[4].hidden = True
+    book.save(tmp_path / "towns.xlsx")
+    read = read_table(tmp_path / "towns.xlsx")
+    assert read["land"].tolist() == ["Italy", "Italy", "Norway"]
+    assert read.attrs["notes"] == [
+        "towns.xlsx: each of the cells that are merged, such as A2:A3, has their value.",
+        "towns.xlsx, line 4: hidden, but read as the other rows are.",
+    ]
