@@ -92,10 +92,10 @@ def described(error: BaseException, file: str) -> Outcome:
     return {"kind": kind, "error": text, "line": line, "code": code[:200]}
 
 
-def simple(value: Any) -> Any:
-    """Return a result as an array of numbers, a list of them, None, or the name of another type in a tuple."""
-    if value is None:
-        return None
+def simple(value: Any, texts: bool = False) -> Any:
+    """Return a result as an array of numbers, a list of them (or of texts), None, or another type's name in a tuple."""
+    if value is None or (texts and isinstance(value, str)):
+        return value
     if hasattr(value, "detach"):  # a tensor of PyTorch that has a gradient
         value = value.detach()
     if isinstance(value, dict | set | str | bytes | types.GeneratorType) or callable(value):
@@ -107,17 +107,17 @@ def simple(value: Any) -> Any:
                 return ("array of too many numbers",)
             if array.dtype.kind == "c" and not np.imag(array).any():
                 array = np.real(array)
-            if array.dtype.kind in "cUS":
+            if array.dtype.kind in ("cS" if texts else "cUS"):
                 return ("array of complex numbers" if array.dtype.kind == "c" else "array of texts",)
             array = new_array(array, float) if array.dtype.kind in "biuf" or array.dtype == object else None
     except (TypeError, ValueError, RuntimeError):
         array = None
-    is_list = isinstance(value, Sequence) or (isinstance(value, np.ndarray) and value.dtype == object)
+    is_list = isinstance(value, Sequence) or (isinstance(value, np.ndarray) and value.ndim and value.dtype.kind in "OU")
     if array is not None and not (is_list and array.ndim == 3):
         return array
     if not is_list or len(value) > 100:
         return (type(value).__name__,)
-    return [simple(part) for part in value]  # a list of arrays whose shapes may differ
+    return [simple(part, texts) for part in value]  # a list of arrays whose shapes may differ
 
 
 def is_own(function: Any) -> bool:
@@ -130,8 +130,8 @@ def encoded(value: Any) -> Any:
         return {"type": str(value[0])[:LONGEST]}
     if isinstance(value, list):
         return [encoded(part) for part in value]
-    if value is None:
-        return None
+    if value is None or isinstance(value, str):
+        return value and value[:LONGEST]
     array = asarray(value)
     return {"shape": list(array.shape), "numbers": [float(number) for number in array.ravel()]}
 
@@ -285,7 +285,9 @@ def serve() -> None:
     for line in requests:
         request = loads(line)
         if "values" in request:
-            answer({"values": {name: encoded(simple(names.get(name))) for name in request["values"]}, "used": used})
+            answer(
+                {"values": {name: encoded(simple(names.get(name), True)) for name in request["values"]}, "used": used}
+            )
             continue
         arguments = {name: decoded(value) for name, value in request["arguments"].items()}
         sys.stdin = io.StringIO()  # exit() closes it

@@ -100,7 +100,7 @@ class StudentProcess:
         return plain | {"value": decoded(outcome["value"]), "line": line if isinstance(line, int) else None}
 
     def values(self, names: Sequence[str]) -> dict[str, Any]:
-        """Return the values of variables, of those that are there, as arrays or lists of them."""
+        """Return the values of variables, of those that are there, as arrays, texts or lists of them."""
         found = self._asked({"values": list(names)}).get("values")
         try:
             return {name: decoded(found[name]) for name in names if found[name] is not None} if found else {}
