@@ -8,7 +8,9 @@ import pytest
 
 import vecprop as vp
 from vecprop import learn
+from vecprop.learn.sheet import number_of
 from vecprop.learn.sheet_files import graded_sheet, names_of, rows_of_grades, sheets_of, written
+from vecprop.learn.tracing.equations import computed
 
 SHEET = learn.worksheet("2-3-2", rows=4, seed=7)
 
@@ -36,30 +38,98 @@ def test_numbers_are_round_and_worth_computing(loss, activation):
         assert not np.array_equal(sheet.trace.theta, other.trace.theta)
 
 
-def test_each_value_is_checked_and_what_follows_has_half():
+def test_entries_share_the_point_of_a_value_and_what_follows_is_right():
     answers = answers_of(SHEET)
     answers["Z1"][0][1] += 0.5
-    H1 = 1 / (1 + np.exp(-np.array(answers["Z1"])))
-    answers["H1"] = H1.tolist()
+    answers["H1"] = (1 / (1 + np.exp(-np.array(answers["Z1"])))).round(3).tolist()
+    answers["Z1"][2] = [None, "", np.nan]
+    answers["H1"][3][0] = "½x"
     del answers["Y"]
     answers["l"] = [answers["l"]]
     answers["J_W1"] = np.array(answers["J_W1"]).T.tolist()
-    answers["delta_Z2"][0][0] = ""
     grades = SHEET.check(answers)
-    assert grades["Z1"].mistake == "1 of 12 entries are wrong"
-    assert grades["Z1"].hint(1) == "Look at the entries [0, 1]."
-    assert (grades["H1"].points, grades["H1"].mistake) == (0.5, "it follows from a value that is wrong")
-    assert grades["l"].right
-    for name in ("Y", "J_W1", "delta_Z2"):
-        assert grades[name].mistake == "it is not filled in, or of another shape"
-    assert grades["J_b1"].right
+    assert grades["Z1"].points == pytest.approx(8 / 12)
+    assert grades["Z1"].mistake == "4 of 12 entries are not right"
+    assert grades["Z1"].hint(1) == "Not filled in: [2, 0], [2, 1], [2, 2]. Look at the entries [0, 1]."
     assert "should be" in grades["Z1"].hint(3)
+    assert grades["H1"].points == pytest.approx(11 / 12)
+    assert grades["H1"].hint(1) == "Entry [3, 0] is no number: '½x'."
+    assert grades["H1"].notes == ("It follows from Z1, where something is wrong.",)
+    assert str(grades["H1"]).endswith("'½x'. (0.92 of 1) It follows from Z1, where something is wrong.")
+    assert grades["l"].right
+    assert grades["Y"].hint(1) == "Not filled in: [0, 0], [0, 1], [1, 0], …."
+    assert grades["J_W1"].hint(1) == "It is an array of the shape (3, 2), but should have the shape (2, 3)."
+    assert grades["J_b1"].right
     assert SHEET.check(answers, "J_b1").right
     with pytest.raises(ValueError, match="There is no blank 'W1', only Z1, H1"):
         SHEET.check(answers, ["W1"])
+
+
+def test_a_wrong_value_is_not_right():
     for value in SHEET.blanks:
         for wrong in (-value.array, 2 * value.array, value.array + 0.03 * (1 + np.abs(value.array).max())):
             assert not SHEET.check(answers_of(SHEET) | {value.name: wrong}, value.name).right, value.name
+
+
+SHEETS = [
+    learn.worksheet("2-3-2", seed=15),
+    learn.worksheet("3-4-2", rows=8, activation="relu", seed=828567),  # with a probability of 0.000
+    learn.worksheet("2-4-3-1", activation="silu", loss="logistic", seed=1),
+    learn.worksheet("2-2-2-2", rows=6, activation="tanh", loss="squared_error", seed=2),
+]
+
+
+def worked(sheet, goes_on, **mistakes):
+    """Return the answers of one who goes on with rounded or exact numbers; a mistake changes the numbers of a value."""
+    values, answers = {value.name: value.array for value in sheet.given}, {}
+    for value in sheet.blanks:
+        found = np.array(computed(value.name, value.equation, values), float)
+        found = mistakes.get(value.name, lambda found, values: found)(found, values)
+        answers[value.name] = np.where(found > 1e20, np.inf, found.round(3))  # the logarithm of 0.000
+        values[value.name] = goes_on(found)
+    return answers
+
+
+@pytest.mark.parametrize("goes_on", [lambda a: a.round(3), lambda a: a.round(4), lambda a: a], ids=["3", "4", "all"])
+@pytest.mark.parametrize("sheet", SHEETS, ids=str)
+def test_students_lose_what_they_do_wrong_and_nothing_else(sheet, goes_on):
+    assert sheet.check(worked(sheet, goes_on)).right
+    rng = np.random.default_rng(0)
+    for value in rng.choice(np.array(sheet.blanks, object), 4):
+        place = tuple(map(rng.integers, value.array.shape))
+
+        def slips(found, values, place=place):
+            found[place] += 0.02 if found[place] < 0.9 else -0.02
+            return found
+
+        grades = sheet.check(worked(sheet, goes_on, **{value.name: slips}))
+        assert grades[value.name].points == pytest.approx(1 - 1 / value.array.size), value.name
+        assert all(grade.right for name, grade in grades.items() if name != value.name), grades
+    forgets = {
+        "Z1": lambda found, values: found - values["b1"],
+        "delta_Z2": lambda found, values: -found,
+        "J_b1": lambda found, values: found / sheet.rows,
+    }
+    for name, mistake in forgets.items():
+        answers = worked(sheet, goes_on, **{name: mistake})
+        grades = sheet.check(answers)
+        off = np.abs(answers[name] - sheet.trace[name])
+        assert (off < 0.001).mean() <= grades[name].points <= (off < 0.005).mean(), name
+        assert all(grade.right for other, grade in grades.items() if other != name), grades
+
+
+def test_guesses_have_no_points():
+    for number in (0, 0.5, 1):
+        assert SHEET.check({value.name: np.full(value.array.shape, number) for value in SHEET.blanks}).points < 1.5
+
+
+def test_numbers_are_read_as_people_write_them():
+    texts = ["½", "- 0.5", "−0,5", "+.5", "-1 1/2", "50\u2009%", "50%", "1e-3", "1\u202f234,5", "1½", "", "\u00a0∞"]
+    numbers = [0.5, -0.5, -0.5, 0.5, -1.5, 0.5, 0.5, 0.001, 1234.5, 1.5, np.nan, np.inf]
+    np.testing.assert_array_equal([number_of(text) for text in texts], numbers)
+    for text in ("x", "1 2", "1/0", "1.2.3", "½1", "2²", "-", "%", "1" * 101):
+        with pytest.raises((ValueError, ZeroDivisionError)):
+            number_of(text)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +217,7 @@ def test_sheets_as_code_are_run_and_graded(tmp_path, ending):
     found, grades = graded_sheet(path, 30, 2048)
     assert found == sheet
     assert grades.right, grades
-    path.write_text(written(sheet, ending).replace("Z1 = None", "Z1 = X @ W1 + b1"), encoding="utf-8")
+    texts = [[f"{4 * x:g}/4" for x in row] for row in sheet.trace["Z1"]]
+    path.write_text(written(sheet, ending).replace("Z1 = None", f"Z1 = {texts}"), encoding="utf-8")
     found, grades = graded_sheet(path, 30, 2048)
     assert [name for name, grade in grades.items() if grade.right] == ["Z1"]

@@ -1,9 +1,13 @@
 """A worksheet: a network with round numbers that a seed draws, and the values of its pass that are to be filled in."""
 
 import re
+import reprlib
+import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,9 +17,16 @@ from ..core.layers import Dense
 from ..core.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, SquaredError
 from ..core.network import Network
 from .grading.grades import Grade, Grades
-from .tracing.equations import computed
+from .tracing.equations import INFINITE, computed
 from .tracing.trace import Trace, trace
 from .tracing.values import Value
+
+LAST, WORKING = 1e-3, 0.5e-4
+"""The last decimal that is written, and the rounding of those who work with one more."""
+
+NUMBER = re.compile(r"([+-]?) ?(?:(\d+) (?=\d+ ?/))?([\d.]+(?:e[+-]?\d+)?|inf)(?: ?/ ?([\d.]+))? ?(%?)")
+SIGNS = str.maketrans({",": ".", "⁄": "/", "∕": "/", "∞": "inf", **dict.fromkeys("‐‑‒–−﹣－", "-")})
+"""What numbers are written with, in simple signs."""
 
 LOSSES = {"softmax": SoftmaxCrossEntropy, "logistic": BinaryCrossEntropy, "squared_error": SquaredError}
 """The losses by the name of their link."""
@@ -128,60 +139,35 @@ class Worksheet:
         return [value for value in self.trace.values_in_order if value.stage != "given" and value.name != "delta_X"]
 
     def check(self, answers: Mapping[str, Any], names: Any = None) -> Grades:
-        """Return the grade of each value that is filled in.
+        """Return the grade of each value that is filled in. A value has one point, which its entries share.
 
-        A value is right up to rounding to three decimals; one that follows from an earlier wrong one has half a point.
+        An entry is right if it is the true number or follows from the answers before it. It may differ by what rounding
+        to three decimals can change.
 
         Parameters
         ----------
         answers : mapping of str to array_like
-            The values by their names, such as "Z1"; of others nothing is looked at.
+            The values by their names, such as "Z1"; other names are ignored. Numbers may be texts, such as "-0,5",
+            "1/2" or "50 %". None, an empty text and nan are not filled in.
         names : str or sequence of str, optional
-            Those that are graded; by default all.
+            The values that are graded; by default all.
 
         Examples
         --------
         >>> sheet = learn.worksheet("2-2", rows=1)
-        >>> print(sheet.check({"Z1": sheet.trace["Z1"]}, "Z1"))
-        Z1: right.
-        1 of 1 points.
+        >>> print(sheet.check({"Z1": sheet.trace["Z1"] * [1, -1]}, "Z1"))
+        Z1: not right yet. Look at the entries [0, 1]. (0.5 of 1)
+        0.5 of 1 points.
         """
         wanted = [names] if isinstance(names, str) else names
-        blanks = {value.name: value for value in self.blanks}
+        blanks = [value.name for value in self.blanks]
         for name in wanted or ():
             if name not in blanks:
                 raise ValueError(f"There is no blank {name!r}, only {', '.join(blanks)}.")
-        known = {value.name: value.array for value in self.given}
-        known |= {name: as_answer(answers.get(name), value.array.shape) for name, value in blanks.items()}
-        graded = blanks if wanted is None else {name: blanks[name] for name in wanted}
-        return Grades(tuple(self._grade(value, known) for value in graded.values()))
-
-    def _grade(self, value: Value, known: Mapping[str, np.ndarray | None]) -> Grade:
-        found, name = known[value.name], value.name
-        if found is None:
-            hint = f"It should have the shape {value.array.shape}." if value.array.ndim else "It is one number."
-            hints = (f"Nothing of its shape is filled in. {hint}",) * 3
-            return Grade(name, 0, mistake="it is not filled in, or of another shape", hints=hints)
-        wrong = ~close(found, value.array)
-        if not wrong.any():
-            return Grade(name, 1)
-        used = set(re.findall(r"\{([^}]+)\}", value.equation))
-        whole = {key: array for key, array in known.items() if array is not None}
-        if used <= whole.keys():
-            follows = np.asarray(computed(name, value.equation, whole, self.network.loss_function))
-            if follows.shape == found.shape and close(found, follows).all():
-                hint = f"It follows from {' and '.join(sorted(used))}, of which something is wrong."
-                return Grade(name, 0.5, mistake="it follows from a value that is wrong", hints=(hint,) * 3)
-        places = np.argwhere(wrong).tolist()
-        where, entry, place = "Look at its equation.", "it", tuple(places[0])
-        if place:
-            some = ", ".join(map(str, places[:3])) + (", …" if len(places) > 3 else "")
-            where, entry = f"Look at the entries {some}.", f"entry {places[0]}"
-        equation = value.equation.replace("{", "").replace("}", "")
-        second = f"{where} {name} = {equation}, as Python computes it."
-        last = f"Now {entry} is {found[place]:.6g}, but should be {value.array[place]:.6g}."
-        mistake = f"{wrong.sum()} of {wrong.size} entries are wrong"
-        return Grade(name, 0, mistake=mistake, hints=(where, second, last))
+        known: dict[str, list[np.ndarray]] = {value.name: [np.stack([value.array] * 2)] for value in self.given}
+        roots = dict[str, list[str]]()
+        grades = {value.name: _grade(value, answers.get(value.name), known, roots) for value in self.blanks}
+        return Grades(tuple(grades[name] for name in dict.fromkeys(blanks if wanted is None else wanted)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the sheet is drawn from."""
@@ -191,24 +177,107 @@ class Worksheet:
 worksheet = Worksheet
 
 
-def as_answer(answer: Any, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Return an answer, of numbers or of texts of numbers, as an array; None if it is none or lacks some."""
+def _grade(value: Value, answer: Any, known: dict[str, list[np.ndarray]], roots: dict[str, list[str]]) -> Grade:
+    """Return the grade of a value; add to the known boxes (the least and most that numbers can be), and to the roots.
 
-    def number(part: Any) -> Any:
-        if isinstance(part, list | tuple):
-            return [number(each) for each in part]
-        return float(part.strip().replace(",", ".").replace("−", "-")) if isinstance(part, str) else part
+    The boxes are the true value, the student's, and the student's with what follows instead of its wrong entries. Roots
+    are the values where its faults begin.
+    """
+    name, used = value.name, list(dict.fromkeys(re.findall(r"\{([^}]+)\}", value.equation)))
+    found, unread = as_answer(answer, value.array.shape)
+    is_empty = np.isnan(found)
+    follows = _reached(value, {key: known[key][:2][-1] for key in used})
+    is_true = fits = _within(found, _reached(value, {key: known[key][0] for key in used}))
+    for boxes in product(*(known[key] for key in used)):
+        if not (fits | is_empty).all():
+            fits = fits | _within(found, _reached(value, dict(zip(used, boxes, strict=True))))
+    wrong = ~(fits | is_empty)
+    is_guess = wrong.sum() > max(1, wrong.size / 2) and len(np.unique(found[~is_empty])) == 1  # such as 0 everywhere
+    unseen = np.stack([follows[0] - LAST / 2, follows[1] + LAST / 2])
+    own = np.where(is_empty | (wrong & is_guess), unseen, _behind(found, follows))
+    known[name] = [_behind(value.array.round(3), np.stack([value.array] * 2)), own]
+    known[name] += [np.where(wrong, unseen, own)] if wrong.any() else []
 
-    try:
-        array = np.asarray(number(answer), float)
-    except (TypeError, ValueError):
-        return None
-    if np.squeeze(array).shape != tuple(length for length in shape if length != 1) or not np.isfinite(array).all():
-        return None
-    return array.reshape(shape)
+    earlier, notes = list(dict.fromkeys(root for key in used for root in roots.get(key, ()))), ()
+    if earlier and (fits & ~is_true).any():
+        notes = (f"It follows from {' and '.join(earlier)}, where something is wrong.",)
+    roots[name] = [name] if wrong.any() else earlier if notes or is_empty.any() else []
+    if fits.all():
+        return Grade(name, 1, notes=notes)
+    hints, of = list(dict.fromkeys(unread.values()))[:3], "the entries " if found.ndim else ""
+    for word, places in {"Not filled in: ": is_empty, f"Look at {of}": wrong}.items():
+        some = [str([*place] or name) for place in np.ndindex(found.shape) if places[place] and place not in unread]
+        hints += [f"{word}{', '.join(some[:3])}{', …' * (len(some) > 3)}."] if some else []
+    first = last = " ".join(hints)
+    if wrong.any():
+        place = tuple(np.argwhere(wrong)[0].tolist())
+        last = f"Now {name}{[*place] or ''} is {found[place]:.6g}, but should be {value.array[place]:.6g}."
+    second = f"{first} {name} = {value.equation.replace('{', '').replace('}', '')}, as Python computes it."
+    mistake = f"{(~fits).sum()} of {fits.size} entries are not right"
+    return Grade(name, float(fits.mean()), mistake=mistake, hints=(first, second, last), notes=notes)
 
 
-def close(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Return which entries are equal but for rounding to three decimals on the way."""
-    size = np.abs(expected).max(initial=0)
-    return np.abs(found - expected) <= max(0.6e-3, min(0.005 * max(1.0, size), 0.05 * size))
+def _reached(value: Value, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the box that an equation reaches with its inputs in boxes, each input moved alone."""
+    middle = {name: box.mean(axis=0) for name, box in inputs.items()}
+
+    def result(moved: dict[str, np.ndarray]) -> np.ndarray:
+        return np.clip(computed(value.name, value.equation, middle | moved), -INFINITE, INFINITE)
+
+    reach = np.stack([centre := result({})] * 2)
+    for name, box in inputs.items():
+        size = box.shape[-1 if value.of_rows else 1] if np.ptp(box, axis=0).any() else 0
+        for number in range(size):  # of the columns if the result has rows: each row is on its own
+            place = (..., number) if value.of_rows else (slice(None), number)
+            moved = np.stack([middle[name]] * 2)
+            moved[place] = box[place]
+            changes = [0 * centre, *(result({name: end}) - centre for end in moved)]
+            reach += np.min(changes, axis=0), np.max(changes, axis=0)
+    return reach
+
+
+def _behind(written: np.ndarray, follows: np.ndarray) -> np.ndarray:
+    """Return the box of what one may go on with: the written numbers, those before rounding, and between."""
+    low = np.maximum(follows[0] - WORKING, written - LAST)
+    high = np.minimum(follows[1] + WORKING, written + LAST)
+    box = np.minimum(low, written), np.maximum(high, written)
+    return np.where(low <= high, box, (written - LAST / 2, written + LAST / 2))
+
+
+def _within(found: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Return which numbers are in a box but for one in the last decimal, or for the rounding of float32."""
+    return np.array(np.abs(found - np.clip(found, *box)) <= LAST + 1e-6 * np.abs(found))
+
+
+def as_answer(answer: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, dict[tuple[int, ...], str]]:
+    """Return an answer as numbers, nan where there is none, and a sentence for each entry that cannot be read."""
+    numbers, unread = np.full(shape, np.nan), dict[tuple[int, ...], str]()
+    parts = np.array(type(answer).__name__)
+    with suppress(ValueError, RuntimeError):  # arrays of several shapes in a list, a tensor with a gradient
+        parts = np.array(answer, object)
+    if not parts.ndim and (parts.item() is None or not str(parts.item()).strip()):
+        return numbers, unread
+    is_flat = isinstance(answer, list) and parts.shape == (numbers.size,)  # as pages save it
+    if not is_flat and np.squeeze(parts).shape != tuple(length for length in shape if length != 1):
+        what = f"an array of the shape {parts.shape}" if parts.ndim else reprlib.repr(parts.item())
+        return numbers, dict.fromkeys(np.ndindex(shape), f"It is {what}, but should have the shape {shape}.")
+    for place, part in zip(np.ndindex(shape), parts.ravel(), strict=True):
+        try:
+            numbers[place] = np.nan if part is None else number_of(part) if isinstance(part, str) else float(part)
+        except (TypeError, ValueError, ArithmeticError):
+            unread[place] = f"{f'Entry {[*place]}' if place else 'It'} is no number: {reprlib.repr(part)}."
+    return np.clip(numbers, -INFINITE, INFINITE), unread
+
+
+def number_of(text: str) -> float:
+    """Return the number that a text such as "-1 1/2", "½", "0,5", "50 %" or "∞" is; nan if it is empty."""
+    text = re.sub("[¼-¾⅐-⅞]", lambda sign: f" {unicodedata.normalize('NFKC', sign[0])} ", text)
+    text = re.sub(r"[\s\u200b\u2060\ufeff]+", " ", text).strip().lower().translate(SIGNS)
+    text = re.sub(r"(?<=\d) (?=\d{3}(?![\d/]| /))", "", text)  # between thousands
+    if not text:
+        return np.nan
+    if len(text) > 100 or not (found := NUMBER.fullmatch(text)):
+        raise ValueError
+    sign, whole, number, divisor, percent = found.groups()
+    number = (float(whole or 0) + float(number) / float(divisor or 1)) / (100 if percent else 1)
+    return -number if sign == "-" else number

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .grading.grades import Grades
+from .grading.grades import Grades, shown_points
 from .grading.student import chunks_of
 from .grading.student_process import StudentProcess, read_source
 from .sheet import Worksheet
@@ -33,18 +33,15 @@ def written(sheet: Worksheet, ending: str, solution: bool = False) -> str:
     if ending == ".ipynb":
         return json.dumps(_notebook(sheet, solution), indent=1, ensure_ascii=False)
     if ending == ".md":
-        blocks = [
-            content if kind == "markdown" else f"```python\n{content}\n```" for kind, content in _parts(sheet, solution)
-        ]
-        return "\n\n".join(blocks) + "\n"
+        forms = {"markdown": "{}\n", "code": "```python\n{}\n```\n"}
+        return "\n".join(forms[kind].format(content) for kind, content in _parts(sheet, solution))
     raise ValueError(f"A worksheet is a page (.html), a notebook (.ipynb) or Markdown (.md), not {ending!r}.")
 
 
 def names_of(path: Path) -> list[str]:
     """Return the names in a CSV file: its column "name", or else its first column, which then has no head."""
     with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
-        lines = [[cell.strip() for cell in line] for line in csv.reader(file)]
-    lines = [line for line in lines if any(line)]
+        lines = [line for cells in csv.reader(file) if any(line := [cell.strip() for cell in cells])]
     heads = [head.lower() for head in lines[0]] if lines else []
     column, below = (heads.index("name"), lines[1:]) if "name" in heads else (0, lines)
     names = [line[column] for line in below if len(line) > column and line[column]]
@@ -75,13 +72,7 @@ def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet,
         sheet, answers = _sheet(content.get("worksheet"), path), content.get("answers")
         if not isinstance(answers, dict):
             raise ValueError(f"{path} has no answers.")
-        given = {}
-        for value in sheet.blanks:  # a page has a flat list of texts, one for each number
-            texts: Any = answers.get(value.name)
-            is_text = isinstance(texts, list) and all(isinstance(text, str) for text in texts)
-            if is_text and np.size(texts) == value.array.size:
-                given[value.name] = np.array(texts, object).reshape(value.array.shape).tolist()
-        return sheet, sheet.check(given)
+        return sheet, sheet.check(answers)
     text, ending = read_source(path)
     details = None
     with suppress(SyntaxError, ValueError, AttributeError, TypeError, RecursionError):
@@ -94,14 +85,12 @@ def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet,
             details = dict(given) | {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
     sheet = _sheet(details, path)
     used = re.search(r"\b\w+\.trace\b(?!\()|\blearn\.(tutorial|trace)\b|learn import [^\n]*(tutorial|trace)", text)
-    flags = (
-        (f"The file uses the library's solutions: {used[0]}.",) if used else ()
-    )  # the trace of a sheet is its solution
+    flags = (f"The file uses the library's solutions: {used[0]}.",) if used else ()  # such as the trace of the sheet
     with StudentProcess(text, ending, seconds, megabytes) as student:
         values = student.values([value.name for value in sheet.blanks])
         grades = replace(sheet.check(values), notes=tuple(student.notes), flags=flags)
-        is_computed = not student.only_definitions
-        return sheet, replace(grades, grades=tuple(replace(grade, judged=is_computed) for grade in grades.grades))
+        judged = (replace(grade, judged=not student.only_definitions) for grade in grades.grades)
+        return sheet, replace(grades, grades=tuple(judged))
 
 
 def _sheet(details: Any, path: Path) -> Worksheet:
@@ -125,7 +114,8 @@ def rows_of_grades(folder: Path, seconds: float, megabytes: int) -> Iterator[dic
         wrong = " ".join(name for name, grade in grades.items() if not grade.right)
         judged = all(grade.judged for grade in grades.values())
         notes = " ".join([*([] if judged else ["Not judged."]), *grades.notes, *grades.flags])
-        yield {**row, **about, "points": grades.points, "out_of": grades.out_of, "wrong": wrong, "notes": notes}
+        points = shown_points(grades.points, grades.out_of)
+        yield {**row, **about, "points": points, "out_of": grades.out_of, "wrong": wrong, "notes": notes}
 
 
 def _about(sheet: Worksheet) -> tuple[str, str]:
@@ -189,8 +179,7 @@ def _fields(value: Value) -> str:
     fields = []
     for index in np.ndindex(value.array.shape):
         label = escape(f"{value.name} {[*index]}" if index else value.name)
-        settings = f'inputmode="decimal" autocomplete="off" data-name="{value.name}" aria-label="{label}"'
-        fields.append(f"<td><input {settings}></td>")
+        fields.append(f'<td><input autocomplete="off" data-name="{value.name}" aria-label="{label}"></td>')
     columns = 1 if value.of_rows and value.array.ndim == 1 else np.atleast_1d(value.array).shape[-1]
     rows = (f"<tr>{''.join(line)}</tr>" for line in np.array(fields).reshape(-1, columns))
     return f"<table>{''.join(rows)}</table>"

@@ -20,7 +20,7 @@ class Grade:
     name : str
         The function.
     points, out_of : float
-        Its points, and the most that it can have: half of them for right numbers with a fault beside them.
+        Its points, and the most that it can have: half of them if numbers are right but something beside them is not.
     mistake : str
         What is wrong, in words; empty if nothing is.
     hints : tuple of str
@@ -98,7 +98,7 @@ class Grade:
         return " ".join(["not right yet." if self.judged else "not judged.", *self.hints[: self.shown]])
 
     def __str__(self) -> str:
-        points = "" if self.right else f" ({self.points:g} of {self.out_of:g})"
+        points = "" if self.right else f" ({shown_points(self.points, self.out_of):g} of {self.out_of:g})"
         return " ".join([f"{self.name}: {self.message}{points}", *self.notes])
 
     __repr__ = __str__
@@ -164,7 +164,7 @@ class Grades(Mapping[str, Grade]):
     @property
     def total(self) -> str:
         """The points in words."""
-        return f"{self.points:g} of {self.out_of:g} points."
+        return f"{shown_points(self.points, self.out_of):g} of {self.out_of:g} points."
 
     def __str__(self) -> str:
         return "\n".join([*map(str, self.grades), *self.notes, *self.flags, self.total])
@@ -174,6 +174,11 @@ class Grades(Mapping[str, Grade]):
     def _repr_html_(self) -> str:
         lines = [*map(_line, self.grades), *map(escape, (*self.notes, *self.flags))]
         return f"<ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul><p><b>{escape(self.total)}</b></p>"
+
+
+def shown_points(points: float, out_of: float) -> float:
+    """Return points to two decimals; all of them only if none is missing."""
+    return min(round(points, 2), out_of if points == out_of else out_of - 0.01)
 
 
 def _line(grade: Grade) -> str:

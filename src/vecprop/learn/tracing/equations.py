@@ -113,8 +113,10 @@ def layer_equations(layer: Any, p: Mapping[str, Any], saved: Any) -> LayerEquati
     return LayerEquations("F", {"Y": f"f({{X}}{parameters})"}, backward)
 
 
+INFINITE = 1e30
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **{name: getattr(np, name) for name in ("exp", "log", "tanh", "sqrt", "where", "abs", "sign", "clip")},
+    **{name: getattr(np, name) for name in ("exp", "tanh", "sqrt", "where", "abs", "sign", "clip")},
+    "log": lambda a: np.where(a > 0, np.log(a), -INFINITE),  # so that 0 * log(0) is 0
     "max": np.maximum,
     "logistic": logistic,
     "gelu": GELU().value,
