@@ -70,7 +70,7 @@ def test_a_converged_fit_on_scaled_data_has_nothing_wrong(table, kind, settings)
 @pytest.mark.parametrize("noise", sampled([0.3, 0.2]))
 def test_half_dead_looking_but_good_networks_are_left_alone(noise):
     X, y = map(np.asarray, make_moons(300, noise=noise, random_state=0))
-    model = MLPClassifier((50, 50), max_iter=1000, learning_rate_init=0.01, random_state=0).fit(X, y)
+    model = MLPClassifier((50, 50), max_iter=1000, learning_rate_init=0.003, random_state=0).fit(X, y)
     assert model.diagnose(X, y) == ()
 
 
