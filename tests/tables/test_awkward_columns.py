@@ -5,14 +5,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+import vecprop as vp
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.kinds.ambiguities import Asked
 from vecprop.tables.reading.frames import as_frame
 
 N = 60
-u = np.random.default_rng(0).permutation(N)
+RNG = np.random.default_rng(0)
+u = RNG.permutation(N)
 DAYS = [str(dt.date(2020, 1, 1) + dt.timedelta(int(i))) for i in u]
 
 
@@ -99,6 +102,61 @@ def test_what_is_not_read_as_it_looks_is_noted_unless_it_is_settled(values, note
 )  # fmt: skip
 def test_ordinary_columns_have_no_note(values):
     assert not [note for note in encoded(values)[1] if "may" in note or "differ" in note]
+
+
+NAMES = [sorted(np.array(["red", "green", "blue", "big"])[RNG.random(4) < 0.5]) for _ in range(N)]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *([sign.join(map(str, names)) for names in NAMES] for sign in (";", "|", ", ")),
+        [[*map(str, names)] for names in NAMES],
+        [np.array(names, object) for names in NAMES],
+        [{*map(str, names)} for names in NAMES],
+        pd.Series([[*map(str, names)] for names in NAMES], dtype=pd.ArrowDtype(pa.list_(pa.string()))),
+    ],
+    ids=lambda of: str(of[0]),
+)
+def test_lists_of_names_are_read_as_tags(values):
+    encoder, notes = encoded(values)
+    tags, _ = encoder.parts
+    assert tags.kind == "tags"
+    assert any(note.startswith("Read as tags separated by") for note in notes)
+    expected = [[name in names for name in ("big", "blue", "green", "red")] + [False] for names in NAMES]
+    np.testing.assert_array_equal(tags(as_frame(pd.DataFrame({"x": values}))["x"]), expected)
+
+
+def test_names_that_training_did_not_have_share_an_input():
+    tags = encoded([";".join(names) for names in NAMES])[0].parts[0]
+    new = pd.Series(["old;red", "old", None])
+    assert tags(new).tolist() == [[0, 0, 0, 1, 1], [0, 0, 0, 0, 1], [0] * 5]
+    assert "'old'" in str(tags.missed(new))
+
+
+@pytest.mark.parametrize("sign", [";", ", "])
+def test_tags_are_kept_in_files_and_exports(sign, tmp_path):
+    table = pd.DataFrame({"tags": [sign.join(names) for names in NAMES], "size": u, "y": ["red" in of for of in NAMES]})
+    model = vp.TabularClassifier("y", n_members=2, max_iter=3, random_state=0).fit(table)
+    expected = model.predict_proba(table)
+    vp.save(model, tmp_path / "model.npz")
+    np.testing.assert_array_equal(vp.load(tmp_path / "model.npz").predict_proba(table), expected)
+    written: dict[str, Any] = {}
+    exec(vp.export.to_numpy(model), written)
+    np.testing.assert_allclose(written["predict_proba"](table), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [f"{town}, {land}" for town, land in zip(DAYS, "abcdef" * 10, strict=True)],
+        ["good, cheap and nice", "cheap, but loud", "nice, good", "loud; bad", "bad, loud, good"] * 12,
+        ["a;b", "c;d"] * 30,
+    ],
+    ids=lambda of: str(of[0]),
+)
+def test_other_text_has_no_tags(values):
+    assert "tags" not in encoded(values)[0].kinds.values()
 
 
 @pytest.mark.parametrize("name", ["zip", "store_id", "regionCode", "Type"])

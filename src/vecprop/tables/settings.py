@@ -69,9 +69,9 @@ class SharedSettings(Versioned, BaseEstimator, ABC):
     target : str or None, default None
         The name of the column to predict, if it is part of the table that `fit` takes.
     columns : dict of str to str or None, default None
-        What columns are, by name: "number", "category", "code", "date", "text" or "ignore"; see docs/tables.md. After
-        "number" may stand its decimal sign, as in "number ,", and after "date" a format, as in "date %d.%m.%Y" or "date
-        day first". The kinds of all other columns are found from their values.
+        What columns are, by name: "number", "category", "code", "date", "text", "tags" or "ignore"; see docs/tables.md.
+        After "number" may stand its decimal sign, as in "number ,", and after "date" a format, as in "date %d.%m.%Y" or
+        "date day first". The kinds of all other columns are found from their values.
     decimal : "." or "," or None, default None
         The decimal sign of numbers that are text; None to find it from the values of each column.
     date_format : str or None, default None

@@ -16,10 +16,11 @@ from .column import VIEWS, Column, Missed, View
 from .columns import MOST_CATEGORIES, Categories, Dates, NumberInputs
 from .folds import MOST_TARGETS, target_means
 from .kept_rows import RowFormat
+from .tags import Tags
 from .texts import LatentTexts
 
 COLUMNS: dict[str, type[Column]] = {"number": NumberInputs, "category": Categories, "code": Categories}
-COLUMNS |= {"date": Dates, "text": LatentTexts}
+COLUMNS |= {"date": Dates, "text": LatentTexts, "tags": Tags}
 """The class of each kind of column that the owner of a table may name; one is added here and to `KINDS`."""
 Misfits = dict[tuple[str, str], Missed]
 """What of columns is not used as it is, by the column's name and what is said."""

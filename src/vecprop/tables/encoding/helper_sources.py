@@ -69,3 +69,13 @@ def categories(column, names, buckets, others=(), means=None):
     told = np.reshape([(means or {}).get(name, others) for name in column], (len(column), len(others)))
     return np.hstack([np.equal.outer(places, np.arange(len(names) + buckets)), told])
 '''
+TAGS = '''\
+def tags(column, names, separator):
+    """Return an input of 0 or 1 for each name, and one for all other names; missing values have none."""
+    known, values = {name: place for place, name in enumerate(names)}, np.asarray(column, object)
+    inputs = np.zeros((len(values), len(names) + 1))
+    for row, value in enumerate(values):
+        each = [] if is_missing(value) else tags_of(str(value), separator)
+        inputs[row, [known.get(name, len(names)) for name in each]] = 1
+    return inputs
+'''

@@ -293,7 +293,7 @@ def doubt_on_short_years(texts: list[str], reading: DateReading) -> str:
     return f"{latest!r} is read as of the year {year}: write years with four digits if it is of another century"
 
 
-KINDS = ["number", "category", "code", "date", "text", "ignore"]
+KINDS = ["number", "category", "code", "date", "text", "tags", "ignore"]
 """The kinds that a column can be called, see `encoding.encoder`."""
 ORDERS = {"day first": True, "month first": False}
 """The names of the orders of day and month, and whether the day comes first."""

@@ -79,6 +79,8 @@ def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = l
     if date := _date(series, texts, asked.format_of(name)):
         doubts = date.doubt, doubt_on_days(read_days(series, date.reading)[0], name)
         return replace(date, doubt="; ".join(filter(None, doubts)))
+    if tag_separator(texts):
+        return Kind("tags")
     doubt = doubt_on_names(series, texts, is_unread, int((~np.isnan(x)).sum()), name)
     doubt = f"read as names, but {doubt}" if doubt else ""
     if are_texts(series):
@@ -177,6 +179,27 @@ def are_codes(texts: list[str]) -> bool:
     if not zeros or any(re.search(r"\d[.,]\d", text) for text in texts):
         return False
     return len(set(map(len, digits))) == 1 or zeros >= 0.05 * len(digits)
+
+
+def tag_separator(texts: list[str]) -> str:
+    """Return the sign between the names of which each text has several, such as tags; empty if they are none.
+
+    Names recur in other combinations: they are fewer than the texts, and two texts have each of them on average.
+
+    Examples
+    --------
+    >>> tag_separator(["red;big", "red", "big;old", "old;red", "old"]), tag_separator(["Rome, Italy", "Oslo, Norway"])
+    (';', '')
+    """
+    for separator in ";|,":
+        rows = [{name.strip() for name in text.split(separator)} - {""} for text in texts[:1000]]
+        names, several = set().union(*rows), [len(row) for row in rows if len(row) > 1]
+        are_numbers = len(set(map(len, rows))) == 1 and all(name[:1].isdigit() for name in names)
+        are_short = max((name.count(" ") for name in names), default=0) < 4
+        recur = len(rows) > 4 and 2 * len(names) <= sum(map(len, rows)) and len(names) < len(rows)
+        if recur and are_short and not are_numbers and len(several) >= 0.3 * len(rows):
+            return separator
+    return ""
 
 
 def are_texts(series: Any) -> bool:

@@ -79,10 +79,18 @@ def plain_column(series: Any) -> Any:
     if series.dtype == object and pd.api.types.infer_dtype(series) == "time":
         return series.map(lambda of: pd.Timedelta(of.isoformat()).total_seconds(), na_action="ignore").astype(float)
     if series.dtype == object and not all(pd.api.types.is_scalar(of) and not isinstance(of, bytes) for of in series):
-        return series.map(
-            lambda of: of.decode(errors="replace") if isinstance(of, bytes) else str(of), na_action="ignore"
-        )
+        return series.map(_as_text, na_action="ignore")
     return None
+
+
+def _as_text(value: Any) -> str:
+    """Return bytes as text, lists of names with semicolons between them, and other objects as they show themselves."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    each = value.tolist() if isinstance(value, np.ndarray) else value
+    if isinstance(each, list | tuple | set | frozenset) and all(isinstance(name, str) for name in each):
+        return ";".join(sorted(each) if isinstance(each, set | frozenset) else each)
+    return str(each)
 
 
 def has_names(table: Any) -> bool:

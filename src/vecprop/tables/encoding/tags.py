@@ -1,0 +1,108 @@
+"""Columns with several names in each row, such as tags: an input of 0 or 1 for each name."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..error import pandas
+from ..kinds.kinds import Kind, tag_separator
+from ..kinds.values import texts_of
+from . import helper_sources as helpers
+from .column import Column, Missed
+
+FEWEST_ROWS = 2
+"""A name needs this many rows for an input: of a single row no weight can be learned."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tags(Column):
+    """How a column of names, several in a row, becomes inputs: 1 for each name that a row has, and 0 for the others.
+
+    The last input is 1 if a row has a name without an input: a rare one, or one that training did not have. Missing
+    values have no names.
+
+    Examples
+    --------
+    >>> pd = pandas()
+    >>> tags = Tags.of(pd.Series(["red;big", "red", "big", "red;old"]), ";")
+    >>> tags.names.tolist(), tags(pd.Series(["big; red", "old", None])).tolist()
+    (['big', 'red'], [[1.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    """
+
+    names: np.ndarray
+    separator: str
+
+    kind = "tags"
+
+    @classmethod
+    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_asked: bool) -> "Tags | str":
+        tags = cls.of(series, tag_separator(texts_of(series)) or ";", categories)
+        return "all values are the same" if series.nunique(dropna=False) == 1 else tags
+
+    @classmethod
+    def of(cls, series: Any, separator: str, most: int = 512) -> "Tags":
+        """Return how a column becomes inputs, with at most this many names, the most frequent ones."""
+        rows = series.dropna().astype(str).value_counts()
+        counts = Counter[str]()
+        for text, count in rows.items():
+            counts.update(dict.fromkeys(tags_of(str(text), separator), int(count)))
+        names = sorted(counts, key=lambda name: (-counts[name], name))[:most]
+        return cls(np.array(sorted(name for name in names if counts[name] >= FEWEST_ROWS), str), separator)
+
+    @property
+    def reading(self) -> str:
+        """How the text is read, in words."""
+        return f"tags separated by {self.separator!r}"
+
+    @property
+    def is_read_unlike_it_looks(self) -> bool:
+        return True
+
+    @property
+    def width(self) -> int:
+        return len(self.names) + 1
+
+    def read(self, series: Any) -> np.ndarray:
+        return series.astype(object).where(series.notna(), "").astype(str).to_numpy(dtype=object)
+
+    def of_values(self, texts: np.ndarray) -> np.ndarray:
+        places = {name: place for place, name in enumerate(self.names.tolist())}
+        codes, distinct = pandas().factorize(texts)
+        inputs = np.zeros((len(distinct), self.width))
+        for row, text in enumerate(distinct):
+            inputs[row, [places.get(name, len(places)) for name in tags_of(text, self.separator)]] = 1
+        return inputs[codes]
+
+    def missed(self, series: Any) -> Missed | None:
+        names = {name for text in texts_of(series) for name in tags_of(text, self.separator)}
+        unknown = tuple(map(repr, sorted(names.difference(self.names.tolist()))[:4]))
+        return (
+            Missed("fewer than 2 rows of training have these; they share an input", names=unknown) if unknown else None
+        )
+
+    def to_source(self, name: str, source: Any) -> str:
+        source.helper("tags", helpers.TAGS)
+        source.formulas.function(tags_of)
+        return f"tags(table[{name!r}], {self.names.tolist()!r}, {self.separator!r})"
+
+    def is_consistent(self) -> bool:
+        names = self.names
+        return (
+            names.ndim == 1
+            and names.dtype.kind == "U"
+            and bool(np.all(names[1:] > names[:-1]))
+            and bool(self.separator)
+        )
+
+
+def tags_of(text: str, separator: str) -> list[str]:
+    """Return the distinct names in a text.
+
+    Examples
+    --------
+    >>> tags_of("red; big;;red", ";")
+    ['red', 'big']
+    """
+    return list(dict.fromkeys(name.strip() for name in text.split(separator) if name.strip()))
