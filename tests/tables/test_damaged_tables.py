@@ -30,7 +30,7 @@ UNUSUAL = {
     "far": (["9999-12-31", "1000-01-01"] * 30, "dates"),
     "zoned": (pd.date_range("2020", periods=N, tz="Europe/Berlin"), "dates"),
     "periods": (pd.period_range("2020", periods=N, freq="M"), "dates"),
-    "times": ([datetime.time(1), datetime.time(2)] * 30, "categories"),
+    "times": ([datetime.time(1), datetime.time(2)] * 30, "numbers"),
     "lists": ([[1, 2], [3]] * 30, "categories"),
     "mixed": ([1, "a", None] * 20, "categories"),
     "bytes": ([b"a", b"b"] * 30, "categories"),
@@ -43,7 +43,8 @@ for name, values, kind in (
     ("structs", [{"a": 1}, None, {"a": 2}], pa.struct([("a", pa.int64())])),
     ("bytes", [b"a", None, b"\xff"], pa.binary()),
 ):
-    UNUSUAL[f"Arrow's {name}"] = pd.array(values * 20, dtype=pd.ArrowDtype(kind)), "categories"
+    column = pd.array(values * 20, dtype=pd.ArrowDtype(kind))
+    UNUSUAL[f"Arrow's {name}"] = column, "numbers" if name == "times" else "categories"
 
 
 @pytest.mark.parametrize("name", sampled(UNUSUAL, 3))

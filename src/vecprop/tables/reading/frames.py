@@ -77,7 +77,7 @@ def plain_column(series: Any) -> Any:
     if series.dtype.kind == "c" or isinstance(series.dtype, pd.IntervalDtype):
         return series.astype(str)
     if series.dtype == object and pd.api.types.infer_dtype(series) == "time":
-        return series.map(lambda of: pd.Timedelta(of.isoformat()).total_seconds(), na_action="ignore").astype(float)
+        return pd.to_numeric(series.map(lambda of: pd.Timedelta(of.isoformat()).total_seconds(), na_action="ignore"))
     if series.dtype == object and not all(pd.api.types.is_scalar(of) and not isinstance(of, bytes) for of in series):
         return series.map(_as_text, na_action="ignore")
     return None
