@@ -118,9 +118,12 @@ def test_students_lose_what_they_do_wrong_and_nothing_else(sheet, goes_on):
         assert all(grade.right for other, grade in grades.items() if other != name), grades
 
 
-def test_guesses_have_no_points():
+def test_from_the_same_number_everywhere_nothing_follows():
     for number in (0, 0.5, 1):
         assert SHEET.check({value.name: np.full(value.array.shape, number) for value in SHEET.blanks}).points < 1.5
+    sheet = learn.worksheet("2-3-2", activation="identity")  # its slopes are the same everywhere
+    grades = sheet.check(worked(sheet, np.copy, S_H1=lambda found, values: -found))
+    assert [name for name, grade in grades.items() if not grade.right] == ["S_H1"]
 
 
 def test_numbers_are_read_as_people_write_them():

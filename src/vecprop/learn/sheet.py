@@ -192,7 +192,8 @@ def _grade(value: Value, answer: Any, known: dict[str, list[np.ndarray]], roots:
         if not (fits | is_empty).all():
             fits = fits | _within(found, _reached(value, dict(zip(used, boxes, strict=True))))
     wrong = ~(fits | is_empty)
-    is_guess = wrong.sum() > max(1, wrong.size / 2) and len(np.unique(found[~is_empty])) == 1  # such as 0 everywhere
+    kinds, true_kinds = len(np.unique(found[~is_empty])), len(np.unique(value.array.round(3)))
+    is_guess = wrong.sum() > max(1, wrong.size / 2) and kinds == 1 < true_kinds  # such as 0 everywhere
     unseen = np.stack([follows[0] - LAST / 2, follows[1] + LAST / 2])
     own = np.where(is_empty | (wrong & is_guess), unseen, _behind(found, follows))
     known[name] = [_behind(value.array.round(3), np.stack([value.array] * 2)), own]
