@@ -63,6 +63,11 @@ class Separated:
         lines = [line for line in (lines[:-1] if len(start) == SAMPLE else lines) if line.strip()]
         if not lines:
             raise TableError(f"{path} is empty.")
+        if found := re.match(r"\s*(?:(\[?\s*\{\s*\")|<(?:!doctype|html|table|\?xml))", lines[0], re.IGNORECASE):
+            kind, reader = ("JSON", "read_json") if found[1] else ("HTML or XML", "read_html or read_xml")
+            raise TableError(
+                f"{path} is {kind}, not a table of text: read it with pandas.{reader}, and give the frame."
+            )
         notes, separator = [], separator or separator_of(lines)
         if above and whole[0].startswith("#"):
             notes.append(
