@@ -16,7 +16,6 @@ import builtins
 import inspect
 import math
 import textwrap
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields
@@ -29,6 +28,7 @@ from numba import njit
 
 from ...core import elementary as core_elementary
 from ...optimize.optimizers import Optimizer
+from ...system.threads import forks_wait
 from ..jit import OPTIONS
 from ..jit.cache import instructions
 from ..jit.threads import MISSING
@@ -46,9 +46,6 @@ OF_NUMPY: dict[Any, Any] = {abs: core_elementary.absolute, np.ones_like: core_el
 OF_NUMPY |= {getattr(np, name): getattr(core_elementary, name) for name in _SHARED}
 OF_NUMPY |= {same: same for same in (np.arctan, np.cos, np.maximum, np.minimum, np.sin, np.square)}
 """Functions that formulas of users call instead of the elementary ones, and what compiled code calls for each."""
-
-_TREES = threading.RLock()
-"""Held while a syntax tree is read or compiled: CPython 3.11.7 counts the depth of the trees of all threads as one."""
 
 OF_A_USER: dict[str, Any] = {**OPTIONS, "fastmath": {"contract"}}
 """Options of a user's own formulas: sums in their order, and divisions as they stand, so that each number is rounded
@@ -119,7 +116,7 @@ def _compiled(owner: type | None, name: str | FunctionType, cls: type | None, F:
     definition = definition_of(function)
     _Scalars(function, owner, cls, F, names).function(definition)
     tree = ast.fix_missing_locations(ast.Module([definition], []))
-    with _TREES:
+    with forks_wait:  # CPython 3.11.7 counts the depth of the trees of all threads as one
         code = compile(tree, inspect.getsourcefile(function) or "<formula>", "exec")
     exec(code, names)
     return njit(names[function.__name__], forceinline=True, **(OPTIONS if is_of_the_library(function) else OF_A_USER))
@@ -127,11 +124,11 @@ def _compiled(owner: type | None, name: str | FunctionType, cls: type | None, F:
 
 def definition_of(function: FunctionType) -> ast.FunctionDef:
     """Return a function's definition from its file, or raise a RuntimeError if it has been edited since its import."""
-    with _TREES, suppress(OSError, SyntaxError):
+    with forks_wait, suppress(OSError, SyntaxError):
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))  # the function's lines, unless they have moved
         if found := _defined_in(tree, [function.__name__], function):
             return found
-    with _TREES, suppress(OSError, SyntaxError):
+    with forks_wait, suppress(OSError, SyntaxError):
         lines, _ = inspect.findsource(inspect.getmodule(function) or function)
         if found := _defined_in(ast.parse("".join(lines)), function.__qualname__.split("."), function):
             return found
