@@ -25,6 +25,7 @@ def test_every_method_passes_a_right_gradient_and_fails_a_wrong_one(method):
     assert report.verdict is Verdict.PASS
     assert "No gradient errors found" in str(report)
     assert [row.name for row in report.rows] == [str(tensor) for tensor in NETWORK.layout.tensors]
+    assert report.taylor.noise == pytest.approx(200 * np.finfo(float).eps * NETWORK.loss(THETA, X, T), abs=0)
     wrong = NETWORK.loss_and_gradient(THETA, X, T)[1]
     wrong[7] += 1e-4
     report = check_gradients(NETWORK, THETA, X, T, gradient=wrong, method=method)
@@ -170,6 +171,33 @@ def test_near_a_kink_is_none():
     assert check_gradients(smooth, ties, np.zeros((2, 2)), np.ones(2)).verdict is Verdict.PASS
 
 
+def test_rows_are_on_the_same_side_of_their_kinks():
+    """The rows' slopes at relu(0) are [0, -1/2] and [0, 1/2]: each side has the sum 0, although 1/4 is between."""
+    network, inputs, target = Network(1, [Dense(1), ReLU()], SquaredError()), np.ones((2, 1)), np.array([1.0, -1.0])
+    for slope, expected in ((0.0, Verdict.KINK), (0.25, Verdict.FAIL)):
+        report = check_gradients(network, np.zeros(2), inputs, target, gradient=np.array([slope, 0.0]))
+        assert report.rows[0].verdict is expected
+
+
+class Doubled(Layer):
+    """A layer that computes in place, so that its rounding can be followed and its derivatives cannot."""
+
+    def forward(self, p, X, noise=None):
+        Y = X.copy()
+        Y *= 2.0
+        return Y, None
+
+    def backward(self, p, saved, delta, J):
+        return np.multiply(delta, 2.0, out=delta)
+
+
+def test_arithmetic_in_place_makes_no_kink_near_an_optimum():
+    network, inputs = Network(1, [Dense(1), Doubled()], SquaredError()), np.array([[1.0], [2.0]])
+    report = check_gradients(network, np.array([0.5, 1e-10]), inputs, inputs)
+    assert report.passed
+    assert (report.rows[0].given, report.rows[0].expected) == pytest.approx((6e-10, 6e-10))
+
+
 @dataclass(frozen=True)
 class Noisy(Activation):
     def value(self, z):
@@ -309,7 +337,16 @@ def test_a_forgotten_mean_is_named():
     assert report.diagnoses == ("the rows' sum is not divided by N = 12",)
 
 
+class Raising(Tanh):
+    def derivative(self, z, y):
+        raise KeyError("slope")
+
+
+RAISING = Network(2, [Dense(3), Raising(), Dense(2)], SoftmaxCrossEntropy())
+
+
 @pytest.mark.parametrize(("arguments", "options", "error", "message"), [
+    ((RAISING, THETA, X, T), {}, ValueError, "The network raised KeyError at theta: 'slope'"),
     ((NETWORK, THETA[None], X, T), {}, ValueError, "check one member at a time"),
     ((NETWORK, THETA + 0j, X, T), {}, TypeError, "the parameters to check are real numbers"),
     ((NETWORK, THETA, X, T), {"method": "guess"}, ValueError, "There is no method 'guess'"),

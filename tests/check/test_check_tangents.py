@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from random_networks import PLACES, case
+from vecprop.check.arithmetic.running_error import Arithmetic, Bounded
 from vecprop.check.arithmetic.steps import complex_step
 from vecprop.check.arithmetic.tangents import Tangent, Ties
 from vecprop.check.points.network import NetworkPoint
@@ -92,9 +93,10 @@ def test_penalties_are_on_the_parameters_that_layers_declare_whatever_their_name
 ])  # fmt: skip
 def test_comparisons_of_equal_numbers_are_noted(compared):
     for value, tied in (([[1.0, 2.0]], True), ([[3.0, 2.0]], False)):
-        ties = Ties()
+        ties, arithmetic = Ties(), Arithmetic()
         compared(Tangent(np.array(value), np.ones((4, 2)), ties=ties))
-        assert ties.met is tied
+        compared(Bounded(np.array(value), np.zeros((1, 2)), arithmetic))
+        assert (ties.met, arithmetic.tied) == (tied, tied)
 
 
 def test_the_real_part_does_not_move():
@@ -114,8 +116,34 @@ def test_numbers_that_move_along_different_directions_are_kept_apart():
     np.testing.assert_allclose(product.tangent, [np.exp([1, 2]) * [3, 4], np.exp([1, 2]) * [1, 2]])
 
 
+def test_a_shape_may_be_one_argument_or_several():
+    x = Tangent(np.ones((1, 3, 2)), np.arange(24.0).reshape(4, 3, 2))
+    for reshaped in (x.reshape(1, 6), x.reshape((1, 6)), np.reshape(x, (1, 6))):
+        np.testing.assert_array_equal(reshaped.tangent, np.arange(24.0).reshape(4, 6))
+
+
 @pytest.mark.parametrize("unclear", [np.sum, np.transpose, np.squeeze, lambda x: x[0], lambda x: x.__setitem__(..., 1)])
 def test_functions_that_would_mix_directions_are_refused(unclear):
     x = Tangent(np.ones((1, 3, 2)), np.ones((4, 3, 2)))
     with pytest.raises((TypeError, IndexError)):
         unclear(x)
+
+
+@pytest.mark.parametrize(("of", "units", "error"), [
+    (lambda x, y: x + y, 1, 0.75), (lambda x, y: x - y, 1, 0.75), (lambda x, y: -x, 0, 0.5),
+    (lambda x, y: x * y, 1, 1.875), (lambda x, y: x / y, 1, 0.5), (lambda x, y: y / 1.0, 0, 0.25),
+    (lambda x, y: np.square(x), 1, 3.25), (lambda x, y: x**3, 4, 18.375), (lambda x, y: np.sqrt(x), 1, 0.5 / 3**0.5),
+    (lambda x, y: np.exp(x), 4, np.exp(3.5) / 2), (lambda x, y: np.expm1(x), 4, np.exp(3.5) - np.exp(3)),
+    (lambda x, y: np.log(x), 4, np.log(3 / 2.5)), (lambda x, y: np.log1p(x), 4, np.log(4 / 3.5)),
+    (lambda x, y: np.sin(x), 4, 0.5), (lambda x, y: np.cos(x), 4, 0.5),
+    (lambda x, y: np.tanh(x), 4, 0.5 / np.cosh(2.5) ** 2), (lambda x, y: np.sign(x), 0, 0),
+    (lambda x, y: np.sign(y - 1.875), 0, 2), (lambda x, y: np.where(x < 3.1, x, 7.0), 0, 4.5),
+])  # fmt: skip
+def test_the_bound_of_an_error_by_hand(of, units, error):
+    """For 3 ± 1/2 and 2 ± 1/4; exact numbers are off by some units in the last place of the result."""
+    x, y = (Bounded(np.array([value]), np.zeros(1), Arithmetic()) for value in (3.0, 2.0))
+    exact = of(x, y)
+    assert exact.companion == pytest.approx(units * 2.0**-53 * np.abs(exact.value), abs=0, rel=1e-12)
+    x.companion += 0.5
+    y.companion += 0.25
+    assert of(x, y).companion == pytest.approx(error, rel=1e-12)

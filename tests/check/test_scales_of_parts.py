@@ -175,6 +175,8 @@ def test_a_part_rounded_to_float32_has_a_note():
     assert ["float32" in row.note for row in report.rows] == [False, True]
     report = check_gradients(f, theta, gradient=lambda p: {n: (1 + 1e-8) * J for n, J in gradient(p).items()})
     assert all("at the precision of float32" in row.note for row in report.rows)
+    report = check_gradients(lambda w: w @ w / 2, np.arange(4.0), gradient=lambda w: (1 + 1e-8) * w)
+    assert "at the precision of float32" in report.rows[0].note  # the entry that is 0 says nothing
     for method in ("auto", "ridders", "directions"):
         report = check_gradients(f, theta, gradient=gradient, method=method)
         assert not any("float32" in row.note for row in report.rows)

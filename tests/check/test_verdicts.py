@@ -471,6 +471,26 @@ def test_an_entry_whose_slope_cannot_be_found_leaves_its_part_open():
     assert report.rows[0].index == (0,)
 
 
+def roots(w):
+    """Return the sum of square roots by Newton's method, which stops before the derivatives have converged."""
+    total = 0.0
+    for square in w:
+        before, x = np.inf, 1.0
+        while abs(x - before) > 1e-5 * abs(x):
+            before, x = x, (x + square / x) / 2
+        total += x
+    return total
+
+
+@pytest.mark.parametrize("method", ["auto", "directions"])
+def test_a_derivative_that_has_not_converged_is_no_failure(method):
+    w = np.array([0.7, 0.3, 0.9])
+    report = check_gradients(roots, w, gradient=lambda w: 0.5 / np.sqrt(w), method=method)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.rows[0].note == "differences do not see the error that the complex step shows"
+    assert verdict(roots, w, gradient=lambda w: 0.51 / np.sqrt(w), method=method) is Verdict.FAIL
+
+
 def test_a_tiny_part_is_not_taken_for_0():
     small = lambda w, sign: (float(1e6 + 1e-9 * expit(w).sum()), sign * 1e-9 * expit(w) * (1 - expit(w)))  # noqa: E731
     assert verdict(small, np.array([0.3, 0.2]), args=(-1,)) is Verdict.INCONCLUSIVE

@@ -140,7 +140,7 @@ def entries(point: Point, part: NamedPart, givens: list[Given], chosen: np.ndarr
     """Compare every entry of a part, or the chosen ones, for each of the given gradients, (outputs, P)."""
     chosen = np.arange(part.size) if chosen is None else chosen
     pieces: list[list[Comparison]] = [[] for _ in givens]
-    for some in np.array_split(chosen, max(1, -(-chosen.size // point.at_once(part)))):
+    for some in np.array_split(chosen, -(-chosen.size // point.at_once(part))):
         U = np.zeros((some.size, part.size))
         U[np.arange(some.size), some] = 1
         [found] = derivatives_along(point, [(part, U)], givens[0][1].method)
@@ -220,16 +220,12 @@ def judge_directions(point: Point, parts: Sequence[NamedPart], givens: list[Give
     return rows
 
 
-def _together(point: Point, parts: Sequence[NamedPart]) -> Iterator[list[NamedPart]]:
+def _together(point: Point, parts: Sequence[NamedPart]) -> Iterator[Sequence[NamedPart]]:
     """Yield the parts in groups, as large as memory allows, whose derivatives are computed in one pass."""
-    group: list[NamedPart] = []
-    for part in parts:
-        if group and (not point.is_followed or DIRECTIONS * (len(group) + 1) > point.at_once(group[0])):
-            yield group
-            group = []
-        group.append(part)
-    if group:
-        yield group
+    while parts:
+        most = max(1, point.at_once(parts[0]) // DIRECTIONS) if point.is_followed else 1
+        yield parts[:most]
+        parts = parts[most:]
 
 
 def _judged(point: Point, part: NamedPart, U: np.ndarray, found: Derivatives, judged: Given) -> Row:

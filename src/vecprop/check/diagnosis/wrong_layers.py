@@ -236,7 +236,7 @@ def _loss_fault(network: Network, Z: np.ndarray, batch: Batch) -> list[str]:
         except (TypeError, ValueError):
             continue
     shares = given[expected != 0] / expected[expected != 0]
-    if shares.size and np.ptp(shares) <= 1e-6 * np.abs(shares).max():
+    if shares.size and _agree(shares, shares[0]):
         return [f"{what}: it is {shares[0]:.6g} times that"]
     return [what]
 
