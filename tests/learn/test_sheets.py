@@ -85,7 +85,7 @@ def worked(sheet, goes_on, **mistakes):
     for value in sheet.blanks:
         found = np.array(computed(value.name, value.equation, values), float)
         found = mistakes.get(value.name, lambda found, values: found)(found, values)
-        answers[value.name] = np.where(found > 1e20, np.inf, found.round(3))  # the logarithm of 0.000
+        answers[value.name] = np.where(found > 1e11, np.inf, found.round(3))  # the logarithm of 0.000
         values[value.name] = goes_on(found)
     return answers
 

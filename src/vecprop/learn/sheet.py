@@ -178,10 +178,9 @@ worksheet = Worksheet
 
 
 def _grade(value: Value, answer: Any, known: dict[str, list[np.ndarray]], roots: dict[str, list[str]]) -> Grade:
-    """Return the grade of a value; add to the known boxes (the least and most that numbers can be), and to the roots.
+    """Return the grade of a value; add its boxes, the least and most of each number, and the roots of its faults.
 
-    The boxes are the true value, the student's, and the student's with what follows instead of its wrong entries. Roots
-    are the values where its faults begin.
+    The boxes are of the true value, of the student's, and of the student's with what follows instead of wrong entries.
     """
     name, used = value.name, list(dict.fromkeys(re.findall(r"\{([^}]+)\}", value.equation)))
     found, unread = as_answer(answer, value.array.shape)
@@ -223,7 +222,8 @@ def _reached(value: Value, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
     middle = {name: box.mean(axis=0) for name, box in inputs.items()}
 
     def result(moved: dict[str, np.ndarray]) -> np.ndarray:
-        return np.clip(computed(value.name, value.equation, middle | moved), -INFINITE, INFINITE)
+        found = computed(value.name, value.equation, middle | moved)
+        return np.clip(found, -1e3 * INFINITE, 1e3 * INFINITE)  # several logarithms of 0 are added
 
     reach = np.stack([centre := result({})] * 2)
     for name, box in inputs.items():
@@ -247,6 +247,7 @@ def _behind(written: np.ndarray, follows: np.ndarray) -> np.ndarray:
 
 def _within(found: np.ndarray, box: np.ndarray) -> np.ndarray:
     """Return which numbers are in a box but for one in the last decimal, or for the rounding of float32."""
+    box = np.clip(box, -INFINITE, INFINITE)
     return np.array(np.abs(found - np.clip(found, *box)) <= LAST + 1e-6 * np.abs(found))
 
 

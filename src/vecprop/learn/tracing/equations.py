@@ -113,7 +113,7 @@ def layer_equations(layer: Any, p: Mapping[str, Any], saved: Any) -> LayerEquati
     return LayerEquations("F", {"Y": f"f({{X}}{parameters})"}, backward)
 
 
-INFINITE = 1e30
+INFINITE = 1e12
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: getattr(np, name) for name in ("exp", "tanh", "sqrt", "where", "abs", "sign", "clip")},
     "log": lambda a: np.where(a > 0, np.log(a), -INFINITE),  # so that 0 * log(0) is 0
