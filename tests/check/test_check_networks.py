@@ -331,10 +331,17 @@ def test_faults_in_a_given_gradient_are_named(change, words):
         assert any(words in diagnosis for diagnosis in report.diagnoses), report.text()
 
 
-def test_a_forgotten_mean_is_named():
-    summed = Network(2, NETWORK.layers, SoftmaxCrossEntropy(reduction="sum"), NETWORK.penalties)
-    report = check_gradients(NETWORK, THETA, X, T, gradient=lambda at: summed.loss_and_gradient(at, X, T)[1])
-    assert report.diagnoses == ("the rows' sum is not divided by N = 12",)
+@pytest.mark.parametrize(("layers", "loss", "words"), [
+    (NETWORK.layers, SoftmaxCrossEntropy(reduction="sum"), "the rows' sum is not divided by N = 12"),
+    ([Dense(3), SlopeOf(Logistic(), Tanh()), Dense(2)], SoftmaxCrossEntropy(),
+     "layer 1 (Logistic) has the derivative of Tanh (as a function of its own output)"),
+    (NETWORK.layers, BrokenSoftmax(),
+     "the softmax is taken over the rows instead of the classes (delta, the error at the output)"),
+])  # fmt: skip
+def test_the_fault_of_the_network_that_a_given_gradient_comes_from_is_named(layers, loss, words):
+    faulty = Network(2, layers, loss, NETWORK.penalties)
+    report = check_gradients(NETWORK, THETA, X, T, gradient=lambda at: faulty.loss_and_gradient(at, X, T)[1])
+    assert report.diagnoses == (words,)
 
 
 class Raising(Tanh):

@@ -258,7 +258,13 @@ class Point:
 
 
 def typical_size(theta: np.ndarray) -> float:
-    """Return the root mean square of parameters, or 1 if all are 0."""
+    """Return the root mean square of parameters, or 1 if all are 0.
+
+    Examples
+    --------
+    >>> typical_size(np.array([2e200, -2e200])), typical_size(np.zeros(2))
+    (2e+200, 1.0)
+    """
     largest = float(np.abs(theta).max(initial=0))
     return largest * float(np.sqrt(np.mean((theta / largest) ** 2))) if largest else 1.0
 
