@@ -123,10 +123,17 @@ class NetworkPoint(Point):
         return replace(bound, gradient=bound.gradient + self.eps * np.abs(self.own_gradient))
 
     def _experiment(self) -> Bound:
-        def gradient(at: np.ndarray) -> np.ndarray:
-            return self._loss_and_gradient(at.astype(self.dtype), self.batch)[1][None]
+        """Measure the rounding errors of the gradient, and of the loss, which is put in front of it."""
 
-        return rounding_experiment(gradient, self.theta, self.lines, self.scale, self.eps, may_be_coarse=True)
+        def loss_and_gradient(at: np.ndarray) -> np.ndarray:
+            loss, gradient = self._loss_and_gradient(at.astype(self.dtype), self.batch)
+            return np.concatenate([np.atleast_1d(loss), gradient])[None]
+
+        def scale(both: np.ndarray) -> np.ndarray:
+            return np.concatenate([np.abs(both[:, :1]), self.scale(both[:, 1:])], axis=1)
+
+        found = rounding_experiment(loss_and_gradient, self.theta, self.lines, scale, self.eps, may_be_coarse=True)
+        return replace(found, gradient=found.gradient[:, 1:], value=float(found.gradient[0, 0]))
 
     def values(self, thetas: np.ndarray) -> np.ndarray:
         size = max(1, NUMBERS_AT_ONCE // (self.batch.rows * max(self.network.widths) + self.theta.size))
