@@ -83,6 +83,12 @@ def test_other_text_has_no_tags(values):
     assert "tags" not in encoded(values)[0].kinds.values()
 
 
+def test_classes_that_differ_in_case_are_noted():
+    y = np.array(["yes", "Yes", "no"])[u % 3]
+    model = vp.TabularClassifier("y", n_members=2, max_iter=1).fit(pd.DataFrame({"x": u, "y": y}))
+    assert "The target 'y': 'Yes' and 'yes' differ only in case or spaces" in " ".join(model.notes_)
+
+
 @pytest.mark.parametrize("name", ["zip", "store_id", "regionCode", "Type"])
 def test_names_of_columns_that_hold_codes(name):
     frame = pd.DataFrame({name: 1 + u % 9, "amount": u})

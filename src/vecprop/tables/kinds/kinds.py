@@ -123,7 +123,7 @@ def target_doubt(y: Any) -> str:
     """Return a note on a target of classes that may be numbers: these have units, or signs that do not go together."""
     if not as_numbers(y)[1]:
         return ""
-    doubt = doubt_on_amounts(texts_of(y)) or doubt_on_spelling(texts_of(y))
+    doubt = doubt_on_amounts(texts_of(y))
     return f"is read as classes, but {doubt}" if doubt else ""
 
 
