@@ -51,6 +51,12 @@ def test_lists_of_names_are_read_as_tags(values):
     np.testing.assert_array_equal(tags(as_frame(pd.DataFrame({"x": values}))["x"]), expected)
 
 
+def test_lists_of_whole_numbers_are_read_as_tags():
+    tags = encoded([[*range(i % 5)] for i in u])[0].parts[0]
+    assert tags.kind == "tags"
+    assert tags.names.tolist() == ["0", "1", "2", "3"]
+
+
 def test_names_that_training_did_not_have_share_an_input():
     tags = encoded([";".join(names) for names in NAMES])[0].parts[0]
     new = pd.Series(["old;red", "old", None])

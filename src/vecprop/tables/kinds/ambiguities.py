@@ -46,7 +46,7 @@ _UNREAD = {
     rf"\(?{_NUMBER}[,;] ?{_NUMBER}(?:[,;] ?{_NUMBER})*\)?": "several numbers: give each of them a column",
     rf"\[{_NUMBER}(?:, ?{_NUMBER})*\]": "several numbers: give each of them a column",
     rf"\(?{_NUMBER}[+-]{_NUMBER}j\)?": "a complex number: give each of its parts a column",
-    r"\{.*:.*\}": "an object: give each of its fields a column",
+    r"\{.*:.*\}|\[\(.*\)\]": "an object: give each of its fields a column",
     rf"{_NUMBER} ?['′] ?{_NUMBER} ?[\"″]?|{_NUMBER} ?°.*\d.*": "a number: write it with digits alone",
     rf"{_NUMBER} ?[^\W\d_]+,? ?(?:and )?{_NUMBER} ?[^\W\d_]+.*": "a number: write it with digits alone",
 }
@@ -75,7 +75,7 @@ def doubt_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers
     >>> doubt_on_names(pandas().Series(texts), texts, np.array([True, True]), 0, "width")
     "'3/8' may be a fraction: write it as a number, or settle it with columns={'width': 'category'} (--categories)"
     """
-    texts = texts[:_SAMPLE]
+    texts = [text for text in texts[:_SAMPLE] if text]
     dates = Evidence.of(texts[:_FEW_TEXTS], are_declared=True).reading(share=0.5)
     unread = [] if dates is None else [text for text in texts if dates.days(text) is None]
     if dates is not None and not any(_UNKNOWN_DATE.fullmatch(text) and _LETTER.search(text) for text in unread):

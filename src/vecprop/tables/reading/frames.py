@@ -76,7 +76,10 @@ def plain_column(series: Any) -> Any:
         return series.dt.to_timestamp()
     if series.dtype.kind == "c" or isinstance(series.dtype, pd.IntervalDtype):
         return series.astype(str)
-    if series.dtype == object and pd.api.types.infer_dtype(series) == "time":
+    inferred = pd.api.types.infer_dtype(series) if series.dtype == object else ""
+    if inferred in ("timedelta", "timedelta64"):
+        return pd.to_timedelta(series).dt.total_seconds()
+    if inferred == "time":
         return pd.to_numeric(series.map(lambda of: pd.Timedelta(of.isoformat()).total_seconds(), na_action="ignore"))
     if series.dtype == object and not all(pd.api.types.is_scalar(of) and not isinstance(of, bytes) for of in series):
         return series.map(_as_text, na_action="ignore")
@@ -88,8 +91,8 @@ def _as_text(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     each = value.tolist() if isinstance(value, np.ndarray) else value
-    if isinstance(each, list | tuple | set | frozenset) and all(isinstance(name, str) for name in each):
-        return ";".join(sorted(each) if isinstance(each, set | frozenset) else each)
+    if isinstance(each, list | tuple | set | frozenset) and all(isinstance(name, str | int) for name in each):
+        return ";".join(map(str, sorted(each) if isinstance(each, set | frozenset) else each))
     return str(each)
 
 
