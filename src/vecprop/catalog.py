@@ -9,13 +9,10 @@ in training too, and is compiled if it is a formula, see `compiled/lower/own_par
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .core import losses
+from .core import L1, L2, Dense, Dropout, Glorot, He, LayerNorm, Normal, losses
 from .core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh
-from .core.layers import Dense, Dropout, Glorot, He, LayerNorm, Normal
-from .core.penalties import L1, L2
-from .optimize.lbfgs import LBFGS
+from .optimize import LBFGS, Adaptive, Constant, Cosine, InverseScaling, OneCycle, WarmUp
 from .optimize.optimizers import Adam, AdamHat, AdamW, GradientDescent, Momentum, Nesterov, RMSProp
-from .optimize.schedules import Adaptive, Constant, Cosine, InverseScaling, OneCycle, WarmUp
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 import vecprop as vp
 from fits import Own
 from vecprop.core.scores import score
-from vecprop.optimize.settings import NAMES
+from vecprop.optimize import ENGINES
 from vecprop.train.trainer import engine_class, engine_for
 
 RNG = np.random.default_rng(0)
@@ -32,7 +32,7 @@ def test_kernels_take_the_noise_of_every_step():
 
 
 @pytest.mark.parametrize("noise", [None, vp.extend.RandomKey(3)])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ENGINES)
 def test_every_engine_computes_the_network(name, noise):
     engine = engine_class(name)(NETWORK)
     loss, gradient = NETWORK.loss_and_gradient(THETA, X, T, noise=noise)
@@ -48,7 +48,7 @@ def test_every_engine_computes_the_network(name, noise):
     assert score("r2", engine, THETA, BATCH) == pytest.approx(score("r2", NETWORK, THETA, BATCH), rel=1e-12)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ENGINES)
 def test_predictions_follow_what_is_written_into_theta(name):
     theta = THETA.copy()
     predict = engine_class(name)(NETWORK).predictor(theta)

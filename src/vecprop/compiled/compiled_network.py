@@ -9,13 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.counter_rng import RandomKey
-from ..core.elementary import Array
-from ..core.network import Network
-from ..core.rows.inputs import Batch, checked_rows, checked_theta, is_converted_as_read
-from ..core.rows.selection import Selection
-from ..optimize.optimizers import Momentum
-from ..optimize.settings import Plan
+from ..core import Array, Batch, Network, RandomKey, Selection, checked_rows, checked_theta, is_converted_as_read
+from ..optimize import Momentum, Plan
 from ..system.threads import holding_back_interrupts, run_together, usable_threads, with_single_threaded_blas
 from .fits import Epochs, batch_fields
 from .jit.fit_record import OFFSETS, address_of_array, as_word

@@ -12,11 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ..core.network import Network
-from ..core.rows.inputs import Batch
-from ..core.rows.sparse import SparseBatch
-from ..optimize.optimizers import Optimizer
-from ..optimize.settings import Plan
+from ..core import Batch, Network, SparseBatch
+from ..optimize import Optimizer, Plan
 from ..system import threads
 from .jit.fit_record import LINE, OFFSETS, Context, KeptMemory, address_of_array, aligned, as_word, starts_of
 from .jit.machine_code import precompile

@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import catalog
-from ..core.layers import Dense, Dropout, LayerNorm
-from ..core.network import Network
-from ..core.rows.sparse import SparseDense
+from ..core import Dense, Dropout, LayerNorm, Network, SparseDense
 from .gemm.packed import packing_size
 from .jit.fit_record import Context
 from .lower import loops

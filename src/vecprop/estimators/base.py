@@ -16,9 +16,7 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..core.losses import Loss
-from ..core.rows.inputs import AS_READ, is_converted_as_read
-from ..core.rows.selection import Selection
+from ..core import AS_READ, Loss, Selection, is_converted_as_read
 from ..optimize.schedules import has_horizon
 from ..system.versions import Versioned
 from ..train.state import TrainingState

@@ -13,10 +13,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
-from ..core.elementary import on_host
-from ..core.rows.inputs import is_converted_as_read
-from ..core.rows.selection import Scaling, Selection
-from ..core.rows.sparse import require_entries
+from ..core import Scaling, Selection, is_converted_as_read, on_host, require_entries
 from .sklearn_compat import approximate_mode
 
 

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from ..core.activations import Logistic, Tanh
-from ..core.layers import Activation
+from ..core import Activation, Logistic, SparseNetwork, Tanh
 from ..core.losses import RegressionLoss
-from ..core.rows.sparse import SparseNetwork
 from . import parts
 from .data import Labels, Rows
 from .fit import Ending

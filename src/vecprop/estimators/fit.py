@@ -10,11 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from ..core.rows.selection import Selection
-from ..core.rows.sparse import SparseNetwork
-from ..optimize.lbfgs import LBFGS
-from ..optimize.schedules import Constant, has_horizon
-from ..optimize.settings import Stagnation, observed
+from ..core import Selection, SparseNetwork
+from ..optimize import LBFGS, Constant, has_horizon, observed
+from ..optimize.settings import Stagnation
 from ..system.threads import at_most_jobs
 from ..train.members import Member
 from ..train.progress import ProgressBar

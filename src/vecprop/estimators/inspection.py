@@ -10,9 +10,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
-from ..core.network import Network
-from ..core.rows.selection import Selection
-from ..core.rows.sparse import SparseNetwork
+from ..core import Network, Selection, SparseNetwork
 from ..pictures import plot_decision_boundary, plot_hidden_space, plot_loss
 from ..pictures.style import axes_or_new, colour, marker
 from ..train.trainer import engine_for

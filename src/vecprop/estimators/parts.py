@@ -7,13 +7,9 @@ from typing import Any
 import numpy as np
 
 from .. import catalog
-from ..core.activations import Logistic
-from ..core.layers import Activation, Dense, Dropout, Initializer, Layer, LayerNorm
+from ..core import L2, Activation, Dense, Dropout, Initializer, Layer, LayerNorm, Logistic, Network
 from ..core.losses import BinaryCrossEntropy, Loss, Poisson, RegressionLoss, SoftmaxCrossEntropy
-from ..core.network import Network
-from ..core.penalties import L2
-from ..optimize.lbfgs import LBFGS
-from ..optimize.optimizers import AdamHat, Momentum, Nesterov, Optimizer
+from ..optimize import LBFGS, AdamHat, Momentum, Nesterov, Optimizer
 from ..optimize.schedules import Adaptive, Constant, InverseScaling, Schedule, State
 from .settings import Constructor
 

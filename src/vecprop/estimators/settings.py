@@ -12,9 +12,7 @@ import numpy as np
 
 from .. import catalog
 from ..core.layers import Activation, Initializer
-from ..optimize.lbfgs import LBFGS
-from ..optimize.optimizers import Optimizer
-from ..optimize.schedules import Schedule
+from ..optimize import LBFGS, Optimizer, Schedule
 from .sklearn_compat import HasMethods, Interval, Options, StrOptions
 
 SHARE = Interval(Real, 0, 1, closed="left")

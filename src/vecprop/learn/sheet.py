@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import catalog
-from ..core.layers import Dense
-from ..core.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, SquaredError
-from ..core.network import Network
+from ..core import BinaryCrossEntropy, Dense, Network, SoftmaxCrossEntropy, SquaredError
 from .grading.grades import Grade, Grades
 from .tracing.equations import INFINITE, computed
 from .tracing.trace import Trace, trace

@@ -1,1 +1,7 @@
 """How theta moves: optimizers, schedules of the learning rate, and L-BFGS."""
+
+# ruff: noqa: F401 (the names that other packages import)
+from .lbfgs import LBFGS
+from .optimizers import Adam, AdamHat, AdamW, GradientDescent, Momentum, Nesterov, Optimizer, RMSProp
+from .schedules import Adaptive, Constant, Cosine, InverseScaling, OneCycle, Schedule, WarmUp, has_horizon
+from .settings import ENGINES, EngineName, Plan, StoppingRule, TrainingLoss, TrainingSettings, observed

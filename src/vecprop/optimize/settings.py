@@ -135,7 +135,7 @@ TrainingLoss = Literal["auto", "exact", "running"]
 
 EngineName = Literal["auto", "compiled", "reference"]
 
-NAMES = get_args(EngineName)[1:]
+ENGINES = get_args(EngineName)[1:]
 """The engines, the fastest first; the last takes every network."""
 
 
@@ -199,7 +199,7 @@ class TrainingSettings:
         is_number = clip is None or (np.ndim(clip) == 0 and np.asarray(clip).dtype.kind in "biuf")
         if clip is not None and not (is_number and 0 < clip < np.inf):
             raise ValueError(f"clip is {clip!r}, but the largest norm of a gradient is positive and finite.")
-        if self.engine not in ("auto", *NAMES):
+        if self.engine not in ("auto", *ENGINES):
             raise ValueError(f'engine is {self.engine!r}, but it is "auto", "compiled" or "reference".')
         if self.training_loss not in get_args(TrainingLoss):
             raise ValueError(f'training_loss is {self.training_loss!r}, but it is "auto", "exact" or "running".')

@@ -5,8 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..core import BinaryCrossEntropy, Dense, Network, SoftmaxCrossEntropy
-from ..core.elementary import Array
+from ..core import Array, BinaryCrossEntropy, Dense, Network, SoftmaxCrossEntropy
 from .plane import checked_classes, checked_numbers, checked_rows, checked_theta, class_labels, scatter_classes, symbol
 from .style import Axes, axes_or_new, ink
 

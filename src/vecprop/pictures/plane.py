@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import BinaryCrossEntropy, Network
-from ..core.elementary import Array
+from ..core import Array, BinaryCrossEntropy, Network
 from .style import Axes, add_legend, axes_or_new, colour, ink, marker, tint
 
 

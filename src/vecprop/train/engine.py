@@ -7,10 +7,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 
-from ..core.counter_rng import RandomKey
-from ..core.elementary import Array
-from ..core.network import Network
-from ..core.rows.inputs import Batch
+from ..core import Array, Batch, Network, RandomKey
 from .run import Run
 from .state import Reason
 

@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, get_args, overload
 
 import numpy as np
 
-from ..core.elementary import Array
-from ..core.network import Network
-from ..core.rows.inputs import Batch, checked_theta
-from ..core.rows.selection import Selection
-from ..core.scores import Score
-from ..optimize.lbfgs import LBFGS
-from ..optimize.optimizers import Optimizer
-from ..optimize.schedules import Schedule
-from ..optimize.settings import StoppingRule, TrainingLoss, TrainingSettings
+from ..core import Array, Batch, Network, Score, Selection, checked_theta
+from ..optimize import LBFGS, Optimizer, Schedule, StoppingRule, TrainingLoss, TrainingSettings
 from ..system.versions import Versioned
 from .state import History, Reason, TrainingResult, TrainingState
 

@@ -7,10 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.counter_rng import RandomKey, permutation
-from ..core.elementary import Array, namespace, on_host
-from ..core.rows.inputs import Batch
-from ..core.scores import score
+from ..core import Array, Batch, RandomKey, namespace, on_host, permutation, score
 from ..optimize.schedules import Constant
 from ..system.threads import PressedAgain, heed, holding_back_interrupts
 from .engine import Engine

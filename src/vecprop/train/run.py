@@ -11,12 +11,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..core.elementary import Array, namespace, on_host
-from ..core.network import Network
-from ..core.rows.inputs import Batch
-from ..optimize.lbfgs import LBFGS
-from ..optimize.schedules import Constant, Schedule
-from ..optimize.settings import StoppingRule, TrainingSettings, observed
+from ..core import Array, Batch, Network, namespace, on_host
+from ..optimize import LBFGS, Constant, Schedule, StoppingRule, TrainingSettings, observed
 from ..system.threads import PressedAgain
 from .state import DivergenceError, History, Reason, TrainingResult, TrainingState
 

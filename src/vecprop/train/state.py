@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..core.elementary import Array
-from ..core.network import Network
+from ..core import Array, Network
 from ..system.versions import Versioned
 
 if TYPE_CHECKING:

@@ -13,14 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.elementary import Array, namespace, on_host
-from ..core.network import Network
-from ..core.rows.inputs import Batch, checked_theta
-from ..core.scores import Score, meanings, score
-from ..optimize.lbfgs import LBFGS
-from ..optimize.optimizers import Optimizer
-from ..optimize.schedules import Schedule
-from ..optimize.settings import NAMES, EngineName, StoppingRule, TrainingLoss, TrainingSettings
+from ..core import Array, Batch, Network, Score, checked_theta, meanings, namespace, on_host, score
+from ..optimize import ENGINES, LBFGS, EngineName, Optimizer, Schedule, StoppingRule, TrainingLoss, TrainingSettings
 from ..system.threads import holding_back_interrupts
 from .engine import Engine
 from .run import Callback, Run
@@ -45,7 +39,7 @@ def engine_for(
     if chosen not in ("auto", "reference"):
         raise ValueError(f'VECPROP_ENGINE is {chosen!r}, but it is "auto" or "reference".')
     name = "reference" if name == "auto" and chosen == "reference" else name
-    for own in NAMES[:-1] if name == "auto" else (name,):
+    for own in ENGINES[:-1] if name == "auto" else (name,):
         refusal = engine_class(own).refusal(network, theta, batches, optimizer, score=score)
         if refusal is None:
             return engine_class(own)(network)
@@ -53,7 +47,7 @@ def engine_for(
             raise ValueError(f'The {own} engine cannot train this: {refusal.reason}; use engine="auto".')
         if refusal.warns and not silent:
             warnings.warn(f"Training on the reference engine, which is slower: {refusal.reason}.", stacklevel=3)
-    return engine_class(NAMES[-1])(network)
+    return engine_class(ENGINES[-1])(network)
 
 
 def can_compile() -> bool:

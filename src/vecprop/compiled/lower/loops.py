@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 from numba import from_dtype, njit, types
 
-from ...core import counter_rng, elementary
-from ...core.layers import Dropout, LayerNorm
-from ...core.losses import SoftmaxCrossEntropy
+from ...core import Dropout, LayerNorm, SoftmaxCrossEntropy, counter_rng, elementary
 from ..jit import INNER, use_widest_vectors, without_overlaps
 from ..jit.addresses import matrix, vector
 from ..jit.cache import digest

@@ -17,8 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numba.core.errors import NumbaError
 
-from ...core.elementary import Array
-from ...core.layers import Activation
+from ...core import Activation, Array
 from ...core.losses import ElementwiseLoss
 from ...optimize.optimizers import Optimizer
 from .formulas import forget, hyperparameters, is_of_the_library, of_formulas

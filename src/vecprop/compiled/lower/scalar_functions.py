@@ -13,8 +13,7 @@ from numba import njit, types
 from numba.extending import overload
 from numpy.polynomial import Chebyshev, Polynomial
 
-from ...core import elementary
-from ...core.activations import logistic
+from ...core import elementary, logistic
 from ..jit import INNER, intrinsic
 from ..jit.cache import OVERLOADS
 from ..jit.numba_internals import has_wide_vectors

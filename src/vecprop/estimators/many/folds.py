@@ -16,10 +16,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import type_of_target
 
-from ...core.layers import Dense
-from ...core.network import Network
-from ...core.rows.inputs import is_converted_as_read
-from ...core.rows.selection import Scaling
+from ...core import Dense, Network, Scaling, is_converted_as_read
 from .. import sklearn_compat as compat
 from ..base import MultilayerPerceptron, require_inherited_fit
 from ..data import Rows, Table

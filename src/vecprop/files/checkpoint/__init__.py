@@ -9,9 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from ...core import Batch, Network
-from ...core.elementary import is_within
-from ...core.rows.sparse import SparseNetwork
+from ...core import Batch, Network, SparseNetwork, is_within
 from ...train.members import Data, Member
 from ...train.state import TrainingResult
 from ..atomic import sweep

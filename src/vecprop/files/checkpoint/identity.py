@@ -16,9 +16,7 @@ from llvmlite import binding
 from scipy import sparse
 
 from ... import __version__
-from ...core.rows.inputs import Batch
-from ...core.rows.selection import Selection
-from ...core.rows.sparse import SparseNetwork
+from ...core import Batch, Selection, SparseNetwork
 from .. import FileError
 from ..model_file.registry import BY_CLASS
 from ..model_file.values import Writer

@@ -10,8 +10,7 @@ import numpy as np
 
 from ... import catalog
 from ...core import L1, L2, Activation, Dense, Dropout, Layer, LayerNorm, Loss, Network, SoftmaxCrossEntropy, Tanh
-from ...optimize.optimizers import Adam, GradientDescent, Momentum, Optimizer
-from ...optimize.settings import EngineName
+from ...optimize import Adam, EngineName, GradientDescent, Momentum, Optimizer
 from .settings import Settings, SettingsError
 
 

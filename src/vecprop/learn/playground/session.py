@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...compiled.compiled_network import compile
-from ...core import Dense, Network
-from ...core.elementary import is_within
+from ...core import Dense, Network, is_within
 from ...train.reference import norm
 from ...train.state import DivergenceError, TrainingResult, TrainingState
 from ...train.trainer import train

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ...core import losses
+from ...core import Activation, Dense, Dropout, LayerNorm, losses
 from ...core.activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh, logistic
-from ...core.layers import Activation, Dense, Dropout, LayerNorm
 from ...optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSProp
 
 

@@ -14,8 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...core import Batch, Dense, Layer, Network, RandomKey, one_hot
-from ...core.elementary import Array
+from ...core import Array, Batch, Dense, Layer, Network, RandomKey, one_hot
 from ...optimize.optimizers import Optimizer, State
 from .equations import DROPOUT, LAYER_NORM, LOSSES, OPTIMIZERS, LayerEquations, LossEquations, layer_equations
 

@@ -8,13 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ...core.network import Network
-from ...core.rows.inputs import Batch, checked_theta
-from ...core.scores import Score
-from ...optimize.lbfgs import LBFGS
-from ...optimize.optimizers import Optimizer
-from ...optimize.schedules import Schedule
-from ...optimize.settings import StoppingRule, TrainingSettings
+from ...core import Batch, Network, Score, checked_theta
+from ...optimize import LBFGS, Optimizer, Schedule, StoppingRule, TrainingSettings
 from ...system.memory import available_memory
 from ..run import Callback, Run
 from ..state import Reason, TrainingResult, TrainingState

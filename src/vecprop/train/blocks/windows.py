@@ -27,9 +27,7 @@ from typing import Any
 import numpy as np
 
 from ...compiled.lower.row_loops import order_of_part
-from ...core.counter_rng import order_of_blocks
-from ...core.network import Network
-from ...core.rows.inputs import Batch
+from ...core import Batch, Network, order_of_blocks
 from .sources import Blocks, place_of
 
 

@@ -6,14 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.counter_rng import RandomKey
-from ...core.elementary import Array
-from ...core.layers import Dense
-from ...core.network import Network
-from ...core.rows.inputs import Batch
-from ...core.rows.sparse import SparseBatch, SparseNetwork
-from ...optimize.lbfgs import LBFGS
-from ...optimize.settings import Plan
+from ...core import Array, Batch, Dense, Network, RandomKey, SparseBatch, SparseNetwork
+from ...optimize import LBFGS, Plan
 from ...system.threads import holding_back_interrupts
 from ..engine import Engine, Refusal
 from ..run import Run, assumed_seconds

@@ -7,11 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...core.elementary import Array, namespace, on_host
-from ...core.network import Network
-from ...core.rows.inputs import checked_theta
-from ...optimize.lbfgs import LBFGS
-from ...optimize.settings import EngineName
+from ...core import Array, Network, checked_theta, namespace, on_host
+from ...optimize import LBFGS, EngineName
 from ..engine import Engine
 from ..members import REASONS, Alike, CohortResults, Data, Member, Part, checked_row_numbers, joined, row_count
 from ..progress import Progress
