@@ -189,10 +189,8 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         random, first = check_random_state(self.random_state), not hasattr(self, "coefs_")
         rows, _ = self.accept(X, y, sample_weight, first=first, incremental=True)
         if has_horizon(parts.schedule(self, len(rows))):
-            raise ValueError(
-                f"{self.learning_rate!r} needs to know how many epochs there are, which partial_fit cannot tell: "
-                "use fit, or another learning_rate."
-            )
+            needed = "to know how many epochs there are, which partial_fit cannot tell"
+            raise ValueError(f"{self.learning_rate!r} needs {needed}: use fit, or another learning_rate.")
         spec = self.begin(rows, None, random, first, starts=1)
         self.learn(spec, spec.train(epochs=1))
         return self
@@ -298,9 +296,8 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         except ValueError:  # perhaps of text among objects, which NumPy tries to read as numbers
             texts = (value for value in np.ravel(np.asarray(y, object)) if isinstance(value, str))
             if self._y_is and (text := next(texts, None)) is not None:
-                raise ValueError(
-                    f"y has the text {text!r}, but a regressor predicts numbers: use MLPClassifier for names."
-                ) from None
+                advice = "use MLPClassifier for names"
+                raise ValueError(f"y has the text {text!r}, but a regressor predicts numbers: {advice}.") from None
             raise
         X, y = checked
         weight = None if sample_weight is None else check_sample_weight(sample_weight, X)
@@ -393,10 +390,8 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         network = parts.network(self, X.shape[1], self.n_outputs_, loss)
         is_new = first or "network_" not in vars(self)
         if not is_new and network.layout != self.network_.layout:
-            raise ValueError(
-                f"The settings now describe {network.layout}, but what was trained is {self.network_.layout}: "
-                "start anew with warm_start=False."
-            )
+            trained = f"what was trained is {self.network_.layout}: start anew with warm_start=False."
+            raise ValueError(f"The settings now describe {network.layout}, but {trained}")
         self.network_ = network
         if not is_new:
             return
@@ -491,7 +486,5 @@ def require_inherited_fit(model: MultilayerPerceptron) -> None:
     """Refuse a model whose class has a `fit` of its own: it would not be called if many are fitted at once."""
     cls: Any = type(model)
     if unwrap(cls.fit) is not unwrap(MultilayerPerceptron.fit):  # MLflow wraps it, for fits that are logged
-        raise TypeError(
-            f"{cls.__name__} has a fit of its own, which is not called where many models are fitted at once: use "
-            "scikit-learn's GridSearchCV or Bagging for it."
-        )
+        wrong = "has a fit of its own, which is not called where many models are fitted at once"
+        raise TypeError(f"{cls.__name__} {wrong}: use scikit-learn's GridSearchCV or Bagging for it.")

@@ -125,9 +125,8 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
             If data or settings do not fit, labels are unknown, or training diverges.
         """
         if self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' needs all rows at once, but partial_fit sees some: give a dict of weights."
-            )
+            wrong = "class_weight='balanced' needs all rows at once, but partial_fit sees some"
+            raise ValueError(f"{wrong}: give a dict of weights.")
         known = getattr(self, "classes_", None)
         if known is None:
             if classes is None:
@@ -210,18 +209,14 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         """Refuse labels other than those that were fitted."""
         classes = unique_labels(y)
         if (y.ndim == 2) != self.targets_.multilabel:
-            raise ValueError(
-                "y has several labels a row in one call and one label in another: keep to what was fitted."
-            )
+            wrong = "y has several labels a row in one call and one label in another"
+            raise ValueError(f"{wrong}: keep to what was fitted.")
         if self.warm_start and set(classes) != set(self.classes_):
-            raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                f"Previously got {self.classes_}, `y` has {classes}"
-            )
+            rule = "warm_start can only be used where `y` has the same classes as in the previous call to fit"
+            raise ValueError(f"{rule}. Previously got {self.classes_}, `y` has {classes}")
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
-            raise ValueError(
-                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
-            )
+            known = f"`self.classes_` has {self.classes_}"
+            raise ValueError(f"`y` has classes not in `self.classes_`. {known}. 'y' has {classes}.")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -95,9 +95,8 @@ class Rows:
             strata = strata.astype(str)  # scikit-learn's error names them so
         rows, validation = self.split(random, share, strata)
         if len(validation) < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
-            )
+            advice = "Increase 'validation_fraction' or the size of your dataset."
+            raise ValueError(f"The validation set is too small. {advice}")
         return rows, validation
 
     def columns(self, features: np.ndarray) -> "Rows":
@@ -179,10 +178,8 @@ class Labels:
         """
         kind = type_of_target(y, input_name="y")
         if "multioutput" in kind:
-            raise ValueError(
-                f"Multioutput target data is not supported: y has shape {y.shape}, but takes one label a row, or a "
-                "matrix of 0 and 1 with a column for each label."
-            )
+            taken = "one label a row, or a matrix of 0 and 1 with a column for each label"
+            raise ValueError(f"Multioutput target data is not supported: y has shape {y.shape}, but takes {taken}.")
         check_classification_targets(y)
         classes = unique_labels(y if classes is None else classes)
         multilabel = kind == "multilabel-indicator"

@@ -78,10 +78,8 @@ def network(settings: Constructor, inputs: int, outputs: int, loss: Loss) -> Net
     for number, (size, name, rate) in enumerate(zip(sizes, activations, rates, strict=True)):
         activation: Any = ACTIVATIONS.get(name) if isinstance(name, str) else name
         if not isinstance(activation, Activation):
-            raise ValueError(
-                f"The activation of hidden layer {number} is {name!r}: give an Activation, or one of "
-                f"{', '.join(ACTIVATIONS)}."
-            )
+            advice = f"give an Activation, or one of {', '.join(ACTIVATIONS)}"
+            raise ValueError(f"The activation of hidden layer {number} is {name!r}: {advice}.")
         stack.append(Dense(size, **drawn))
         stack.extend([LayerNorm()] if settings.layer_norm else [])
         stack.append(activation)

@@ -198,10 +198,9 @@ def checkpoint_of(model: Constructor) -> Any:
 def require_repeatable(model: Any, checkpoint: Any = None) -> None:
     """Refuse a checkpoint, by default that of the setting, if the same fit would not be the same again."""
     if (checkpoint or getattr(model, "checkpoint", None)) is not None and model.random_state is None:
-        raise ValueError(
-            "random_state is None, so that each call of fit trains other networks, but a checkpoint goes on with the "
-            "same: give random_state=0, or another integer."
-        )
+        wrong = "random_state is None, so that each call of fit trains other networks"
+        advice = "give random_state=0, or another integer"
+        raise ValueError(f"{wrong}, but a checkpoint goes on with the same: {advice}.")
 
 
 def require_no_checkpoint(model: Any, instead: str) -> None:

@@ -159,9 +159,8 @@ def checked_row_numbers(rows: Any, count: int) -> np.ndarray:
     """Return the numbers of rows as an array, or say what is wrong with them."""
     rows = np.asarray(rows)
     if rows.ndim != 1 or not len(rows) or not np.issubdtype(rows.dtype, np.integer):
-        raise ValueError(
-            f"rows has shape {rows.shape} and dtype {rows.dtype}, but the numbers of at least one row are needed."
-        )
+        needed = "the numbers of at least one row are needed"
+        raise ValueError(f"rows has shape {rows.shape} and dtype {rows.dtype}, but {needed}.")
     if rows.min() < 0 or rows.max() >= count:
         raise ValueError(f"rows has numbers from {rows.min()} to {rows.max()}, but X has the rows 0 to {count - 1}.")
     return rows

@@ -77,10 +77,8 @@ def _require_to_fit(options: Mapping[str, Any]) -> None:
     """Refuse options that do not fit together."""
     size, test, cv = options["test_size"], options["test"], options["cv"]
     if size is not None and not (0 <= size < 1 or (size > 0 and size % 1 == 0)):
-        raise UsageError(
-            f"--test-size is {size:g}, but must be a share of the rows, at least 0 and less than 1, or a whole number "
-            "of rows."
-        )
+        rule = "a share of the rows, at least 0 and less than 1, or a whole number of rows"
+        raise UsageError(f"--test-size is {size:g}, but must be {rule}.")
     if options["target"] in several_names(options["ignore"]):
         raise UsageError(f"--ignore names {options['target']!r}, which is the target: leave it out.")
     if options["group"] is not None and options["time"] is not None:
@@ -129,9 +127,8 @@ def estimator_of(request: Request, task: Task, **more: Any) -> Any:
     """Return the estimator for a task, with more settings than the request has, or refuse what the options give."""
     kind = TabularClassifier if task == "classification" else TabularRegressor
     if unknown := request.settings.keys() - set(setting_names(kind)):
-        raise UsageError(
-            f"A {kind.__name__}, which is for {task}, has no {min(unknown)}: leave it out, or give another --task."
-        )
+        advice = "leave it out, or give another --task"
+        raise UsageError(f"A {kind.__name__}, which is for {task}, has no {min(unknown)}: {advice}.")
     estimator = kind(target=request.target, random_state=request.seed, **request.settings, **more)
     try:
         require_valid_settings(estimator)

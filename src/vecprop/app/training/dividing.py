@@ -88,18 +88,14 @@ def rows_of_parts(request: Request, frame: Frame, y: np.ndarray, is_classes: boo
         time = times(column_of(frame, name), name, request.asked)
         is_late = time >= np.sort(time)[-count]  # rows of the same time stay together
         if is_late.all():
-            raise TableError(
-                f"Column {name!r} does not tell the latest {count} rows from the others: change --test-size, or do "
-                "without."
-            )
+            wrong = f"Column {name!r} does not tell the latest {count} rows from the others"
+            raise TableError(f"{wrong}: change --test-size, or do without.")
         return np.flatnonzero(~is_late), np.flatnonzero(is_late)
     if request.group is not None:
         groups = group_numbers(column_of(frame, request.group))
         if groups.max() < 2:
-            raise TableError(
-                f"Column {request.group!r} has {groups.max() + 1} group(s): three are needed at least, one to test, "
-                "and two to train and to validate."
-            )
+            needed = "three are needed at least, one to test, and two to train and to validate"
+            raise TableError(f"Column {request.group!r} has {groups.max() + 1} group(s): {needed}.")
         split = GroupShuffleSplit(1, test_size=count / rows, random_state=request.seed)
         return next(split.split(groups, groups=groups))
     sizes = np.unique(y, return_counts=True)[1]
@@ -114,11 +110,8 @@ def divided(request: Request) -> Parts:
     target, asked = request.target, request.asked
     size = 0.0 if request.test is not None else request.size
     roles = Roles(target, request.weight, request.group, request.time, size)
-    refusal = UsageError(
-        "--cv trains a model of each fold in memory, into which the table does not fit: leave it out, and a test is "
-        "set aside."
-    )
-    refusal = None if request.folds is None else refusal
+    wrong = "--cv trains a model of each fold in memory, into which the table does not fit"
+    refusal = UsageError(f"{wrong}: leave it out, and a test is set aside.") if request.folds is not None else None
     stream = Streamed.of(request.table, roles, lambda: request.seed, request.memory, asked, refusal)
     whole = _frame(request, request.table) if stream is None else stream.frame
     used, aside = UsedRows.of(whole, roles), whole.attrs["aside"] if stream else roles.set_aside(whole, asked)
@@ -141,9 +134,8 @@ def divided(request: Request) -> Parts:
     dependence = Dependence.of(frame, request.group, request.time, asked)
     if request.test is not None:
         if request.table.exists() and request.test.exists() and request.table.samefile(request.test):
-            raise UsageError(
-                f"--test {request.test} is the table of training itself: give other rows, or leave --test out."
-            )
+            advice = "give other rows, or leave --test out"
+            raise UsageError(f"--test {request.test} is the table of training itself: {advice}.")
         other = UsedRows.of(_frame(request, request.test), replace(roles, group=None, time=None))
         notes += other.notes
         of_test = rows_of(other)
@@ -202,10 +194,8 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
     if not again.any():
         return []
     if test is not None and np.array_equal(np.sort(train), np.sort(tested)):
-        raise TableError(
-            f"{test} has the rows of {table} and no others: give --test rows that training has not seen, or leave it "
-            "out."
-        )
+        advice = "give --test rows that training has not seen, or leave it out"
+        raise TableError(f"{test} has the rows of {table} and no others: {advice}.")
     place = int(np.flatnonzero(again)[0])
     twin = int(np.flatnonzero(train == tested[place])[0])
     here = f"{row_named(parts.X_test.index, place)} of {(test or table).name}"

@@ -123,10 +123,9 @@ def require_writable(theta: Array) -> None:
     from array_api_compat import is_writeable_array
 
     if not is_writeable_array(theta):
-        raise TypeError(
-            f"theta is of {type(theta).__module__.partition('.')[0]}, whose arrays cannot be changed in place, as "
-            "gradients and training do: give np.asarray(theta). Losses and predictions take it as it is."
-        )
+        kind = f"{type(theta).__module__.partition('.')[0]}, whose arrays cannot be changed in place"
+        advice = "give np.asarray(theta). Losses and predictions take it as it is."
+        raise TypeError(f"theta is of {kind}, as gradients and training do: {advice}")
 
 
 def checked_rows(network: Network, theta: Array, X: Array, finite: bool = True) -> Array:

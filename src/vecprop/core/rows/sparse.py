@@ -96,10 +96,9 @@ def require_entries(X: Any) -> None:
     word, count = ("column", X.shape[-1]) if X.format == "csr" else ("row", X.shape[0])
     starts, held = X.indptr, min(len(X.indices), len(X.data))
     if starts[0] != 0 or starts[-1] > held or (starts[1:] < starts[:-1]).any():
-        raise ValueError(
-            f"X holds {held} entries, but indptr, where those of each {'row' if word == 'column' else 'column'} start, "
-            f"does not rise from 0 to at most {held}: make the sparse matrix anew."
-        )
+        indptr = f"indptr, where those of each {'row' if word == 'column' else 'column'} start"
+        wrong = f"does not rise from 0 to at most {held}: make the sparse matrix anew."
+        raise ValueError(f"X holds {held} entries, but {indptr}, {wrong}")
     entries = X.indices[: starts[-1]]
     for place in (entries.min(initial=0), entries.max(initial=0)):
         if not 0 <= place < count:

@@ -125,10 +125,9 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator):
         """
         template: Any = clone(self.member_class() if self.estimator is None else self.estimator)
         if not isinstance(template, self.member_class):
-            raise TypeError(
-                f"The members of {type(self).__name__} are vecprop's {self.member_class.__name__}, but estimator is a "
-                f"{type(template).__name__}: use scikit-learn's Bagging for others."
-            )
+            members = f"The members of {type(self).__name__} are vecprop's {self.member_class.__name__}"
+            found = f"estimator is a {type(template).__name__}"
+            raise TypeError(f"{members}, but {found}: use scikit-learn's Bagging for others.")
         require_inherited_fit(template)
         require_no_checkpoint(template, f'give {type(self).__name__} its own, checkpoint=Checkpoint("folder")')
         require_repeatable(self)
@@ -203,10 +202,8 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator):
                 votes[left_out] += 1
         has_votes = votes[:, 0] > 0
         if not has_votes.any():
-            raise ValueError(
-                f"With n_samples={len(rows)} and {self.n_estimators} members no row is left out, so that oob_score has "
-                "nothing to score: give more of either."
-            )
+            wrong = f"With n_samples={len(rows)} and {self.n_estimators} members no row is left out"
+            raise ValueError(f"{wrong}, so that oob_score has nothing to score: give more of either.")
         if not has_votes.all():
             warnings.warn(
                 f"{np.sum(~has_votes)} of {len(rows)} rows are among those of every member, so that none is left to "

@@ -103,10 +103,9 @@ class Candidate:
         if isinstance(self.estimator, Pipeline):
             self.name, self.model = self.estimator.steps[-1]
         if not isinstance(self.model, MultilayerPerceptron):
-            raise TypeError(
-                f"MLPSearchCV searches an MLPClassifier or MLPRegressor of vecprop, alone or as the last step of a "
-                f"Pipeline, but this is {type(self.model).__name__}: use scikit-learn's GridSearchCV."
-            )
+            searched = "an MLPClassifier or MLPRegressor of vecprop, alone or as the last step of a Pipeline"
+            found = f"this is {type(self.model).__name__}: use scikit-learn's GridSearchCV"
+            raise TypeError(f"MLPSearchCV searches {searched}, but {found}.")
         require_inherited_fit(self.model)
         self.random_states = random_states(self.model.random_state, seeds)
 

@@ -161,10 +161,8 @@ class MLPSearchCV(Versioned, compat.BaseSearchCV):
         TypeError
             Always.
         """
-        raise TypeError(
-            "MLPSearchCV has no tasks of its own that callbacks could watch: set them on its estimator, whose "
-            "fits then run one by one."
-        )
+        advice = "set them on its estimator, whose fits then run one by one."
+        raise TypeError(f"MLPSearchCV has no tasks of its own that callbacks could watch: {advice}")
 
     @compat.fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
@@ -247,10 +245,8 @@ class MLPSearchCV(Versioned, compat.BaseSearchCV):
             grids = [self.param_grid] if isinstance(self.param_grid, dict) else self.param_grid
             drawn = [name for grid in grids for name, values in grid.items() if hasattr(values, "rvs")]
             if drawn:
-                raise TypeError(
-                    f"param_grid lists values, but {drawn[0]!r} is a distribution: give param_distributions=, and "
-                    "n_iter= for the number of settings that are drawn."
-                )
+                advice = "give param_distributions=, and n_iter= for the number of settings that are drawn"
+                raise TypeError(f"param_grid lists values, but {drawn[0]!r} is a distribution: {advice}.")
             choices = list(ParameterGrid(self.param_grid))
         else:
             choices = list(ParameterSampler(self.param_distributions, self.n_iter, random_state=self.random_state))

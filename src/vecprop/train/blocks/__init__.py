@@ -123,9 +123,8 @@ def train_blocks(
     settings.check(network, theta, validation is not None)
     check_what_watches(callbacks, state, checkpoint)
     if not isinstance(window, int | np.integer) or not batch_size <= window:
-        raise ValueError(
-            f"window is {window!r}, but it is a whole number of rows, at least the {batch_size} of a batch."
-        )
+        rule = f"it is a whole number of rows, at least the {batch_size} of a batch"
+        raise ValueError(f"window is {window!r}, but {rule}.")
     refusal = engine_class("compiled").refusal(network, theta, (), optimizer, score=validation_score)
     if refusal is not None:
         raise ValueError(f"Blocks are trained on by the compiled engine, which cannot train this: {refusal.reason}.")

@@ -70,10 +70,8 @@ class Windows:
         self.rows = int(self.starts[-1])
         largest = int(np.argmax(self.sizes))
         if self.sizes[largest] > window:
-            raise ValueError(
-                f"window is {window} rows, but block {largest} has {self.sizes[largest]}: give a larger window, or "
-                "smaller blocks."
-            )
+            advice = "give a larger window, or smaller blocks"
+            raise ValueError(f"window is {window} rows, but block {largest} has {self.sizes[largest]}: {advice}.")
         self.window, self.shuffle, self.seed, self.room = min(window, self.rows), shuffle, int(seed), room
         self.memories: list[tuple[list[Batch], np.ndarray] | None] = [None, None]  # batches, and numbers of rows
         self.is_closed = False
@@ -189,10 +187,8 @@ class CheckedBlocks:
                 raise TypeError(f"blocks is {given}, which has no {name}: give one such as ArrayBlocks(X, T).")
         self.sizes = np.asarray(blocks.sizes)
         if self.sizes.ndim != 1 or not self.sizes.size or self.sizes.dtype.kind not in "iu" or self.sizes.min() < 1:
-            raise ValueError(
-                f"The sizes of blocks are {reprlib.repr(blocks.sizes)}, but they are a sequence of whole numbers, "
-                "each at least 1."
-            )
+            rule = "they are a sequence of whole numbers, each at least 1"
+            raise ValueError(f"The sizes of blocks are {reprlib.repr(blocks.sizes)}, but {rule}.")
         if blocks.inputs != network.inputs:
             raise ValueError(f"Blocks have {blocks.inputs} inputs, but the network takes {network.inputs}.")
         self.rows = int(self.sizes.sum())
@@ -206,16 +202,14 @@ class CheckedBlocks:
         try:
             X, T, *weights = read
         except (TypeError, ValueError):
-            raise TypeError(
-                f"In {place}: read({number}) has returned a {type(read).__name__}, but inputs and targets are needed, "
-                "and weights if there are any."
-            ) from None
+            needed = "inputs and targets are needed, and weights if there are any"
+            returned = f"read({number}) has returned a {type(read).__name__}"
+            raise TypeError(f"In {place}: {returned}, but {needed}.") from None
         try:
             if np.ndim(X) != 2 or len(X) != self.sizes[number] or len(weights) > 1:
-                raise ValueError(
-                    f"it has inputs of shape {np.shape(X)} and {1 + len(weights)} more arrays, but "
-                    f"({self.sizes[number]}, {self.network.inputs}), targets and perhaps weights are needed."
-                )
+                needed = f"({self.sizes[number]}, {self.network.inputs}), targets and perhaps weights are needed"
+                given = f"inputs of shape {np.shape(X)} and {1 + len(weights)} more arrays"
+                raise ValueError(f"it has {given}, but {needed}.")
             weight = weights[0] if weights else None
             none = weight is not None and not np.any(weight)  # a block may have no weight, unlike all rows
             for name, values in (("X", X), ("T", T)):
