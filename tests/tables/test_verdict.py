@@ -1,5 +1,6 @@
-"""The verdict on a model: by paired draws against all baselines, and never good where intervals overlap."""
+"""The verdict on a model: by paired draws against all baselines, and never good without skill."""
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_limits
 
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.evaluation import baselines
-from vecprop.tables.evaluation.baselines import Baselines, _of_columns, columns_for_trees
+from vecprop.tables.evaluation.baselines import Baselines, columns_for_trees
 from vecprop.tables.evaluation.measured import How, Measured, worries_of
 from vecprop.tables.evaluation.metrics import Estimate, estimates, metrics_of_classes, metrics_of_numbers
 
@@ -25,9 +27,10 @@ def measured(ours, naive, boosting, how: How = "test", **more):
         trained_rows_=SimpleNamespace(rows=400),
         **more.pop("model", {}),
     )
+    skill = {"r2": Estimate(*more.pop("r2", (0.9, 0.8, 1)))}
     fields: dict[str, Any] = {"truth": np.arange(100)} | more
     made = Measured(how, model, None, None, weight=np.ones(100), predictions={}, **fields)
-    scores = {name: {"rmse": Estimate(*of)} for name, of in each.items()}
+    scores = {name: {"rmse": Estimate(*of)} | skill for name, of in each.items()}
     margins = {"naive": Estimate(*naive[3:]), "gradient boosting": Estimate(*boosting[3:])}
     vars(made)["_estimates"] = scores, margins
     return made
@@ -36,34 +39,84 @@ def measured(ours, naive, boosting, how: How = "test", **more):
 NAIVE = (500, 450, 550, 400, 380, 420)
 
 
+OVERLAPPING = (105, 95, 115, 8, 6, 10)
+
+
 @pytest.mark.parametrize(
-    ("ours", "naive", "boosting", "level", "overlaps"),
+    ("naive", "boosting", "level", "says"),
     [
-        ((100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60), "better", []),
-        ((100, 90, 110), NAIVE, (110, 105, 120, 10, 5, 20), "slightly better", ["gradient boosting"]),
-        ((100, 90, 110), NAIVE, (101, 95, 110, 1, -5, 6), "no better", ["gradient boosting"]),
-        ((100, 90, 110), NAIVE, (90, 85, 95, -10, -15, -5), "worse", ["gradient boosting"]),
-        ((480, 440, 520), (500, 450, 550, 20, 5, 30), (499, 460, 560, 19, 2, 40), "slightly better", None),
+        (NAIVE, (150, 140, 160, 50, 40, 60), "better", "Better than all baselines: the RMSE is 100, that of gradient "),
+        (
+            NAIVE,
+            OVERLAPPING,
+            "better",
+            "Better than all baselines: the RMSE is 100, that of gradient boosting 105; ours is ",
+        ),
+        (
+            NAIVE,
+            (102, 95, 110, 2, 1, 3),
+            "slightly better",
+            "Slightly better than all baselines: the RMSE is 100, that",
+        ),
+        (NAIVE, (101, 95, 110, 1, -5, 6), "no better", "No better than gradient boosting, as far as can be told: the "),
+        (
+            NAIVE,
+            (90, 85, 95, -10, -15, -5),
+            "worse",
+            "Worse than gradient boosting: the RMSE is 100, that of gradient ",
+        ),
+        (
+            (101, 90, 120, 1, -1, 3),
+            OVERLAPPING,
+            "no better",
+            "No skill is shown by the RMSE: it is 100, that of naive",
+        ),
+        (
+            (101, 90, 120, 1, -1, 3),
+            (90, 85, 95, -10, -15, -5),
+            "worse",
+            "No skill is shown by the RMSE: it is 100, that of ",
+        ),
     ],
 )
-def test_the_level_goes_by_paired_draws_and_intervals(ours, naive, boosting, level, overlaps):
-    found = measured(ours, naive, boosting).verdict
+def test_the_level_and_the_sentence_follow_paired_draws(naive, boosting, level, says):
+    found = measured((100, 90, 110), naive, boosting).verdict
     assert found is not None
-    assert (found.level, found.baseline) == (level, "gradient boosting")
-    assert found.overlaps == (["naive", "gradient boosting"] if overlaps is None else overlaps)
-    assert len(found.worries) == (naive[4] < 0)
-    assert all(worry.startswith("The RMSE may be no better than without inputs") for worry in found.worries)
-    assert found.says.endswith(f"({abs(boosting[4])} to {abs(boosting[5])})." if level == "better" else ".")
-    if level == "worse":
-        assert "Not the best choice, which is gradient boosting" in found.says
-        assert "ours is higher by 10 (5 to 15)" in found.says
+    assert (found.level, found.says[: len(says)]) == (level, says)
+    assert found.beaten == [name for name, of in (("naive", naive), ("gradient boosting", boosting)) if of[4] > 0]
+    assert f"that of {found.baseline}" in found.says
+    assert str(found.margin if found.margin.value >= 0 else -found.margin) in found.says
+    assert ("It is surely lower than that of" in found.says) == (0 < len(found.beaten) < 2)
+    assert (level == "worse") == bool(re.search("(Worse than|higher than that of) gradient boosting", found.says))
 
 
-def test_a_model_is_judged_by_a_baseline_that_is_not_surely_beaten():
-    found = measured((100, 90, 110), (130, 120, 140, 30, -1, 60), (120, 115, 130, 20, 10, 30)).verdict
+@pytest.mark.parametrize("r2", [(-4e14, -5e14, -3e14), (0.1, -0.1, 0.2), (np.nan, np.nan, np.nan)])
+def test_no_level_is_good_without_skill(r2):
+    found = measured((100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60), r2=r2).verdict
     assert found is not None
-    assert (found.level, found.baseline, found.theirs.value) == ("no better", "naive", 130)
-    assert found.says.startswith("No better than naive, as far as can be told")
+    assert (found.level, found.baseline) == ("no better", "naive")
+    assert found.says.startswith(
+        f"No skill is shown by the R²: it is {Estimate(*r2)}, and guessing has 0; the RMSE is 100"
+    )
+
+
+def test_without_a_test_the_verdict_says_first_what_the_scores_are():
+    losses = (100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60)
+    for how, first in (("out of fold", "Out of fold, without a test, "), ("cross-validation", "In cross-validation, ")):
+        found = measured(*losses, how=how).verdict
+        assert found is not None
+        assert found.says.startswith(f"{first}better than all baselines: ")
+
+
+def test_intervals_out_of_fold_are_twice_as_wide():
+    y = np.random.default_rng(0).normal(size=(3, 100))
+    predictions = {"vecprop": y[0] + y[1], "other": y[0] + y[2]}
+    test, unseen = (
+        Measured(how, SimpleNamespace(), None, None, y[0], np.ones(100), predictions).margins["other"]
+        for how in ("test", "out of fold")
+    )
+    assert unseen.high - unseen.low == pytest.approx(2 * (test.high - test.low))
+    assert unseen.value == test.value
 
 
 def test_what_to_worry_about():
@@ -72,6 +125,8 @@ def test_what_to_worry_about():
     assert worry.startswith("The scores are of 10 groups only")
     (worry,) = worries_of(measured(*losses, how="out of fold"))
     assert worry.startswith("There is no test")
+    (worry,) = worries_of(measured(*losses[:2], (506, 400, 600, 406, 300, 500)))
+    assert worry == "Worse than guessing (naive), so that beating it says little: gradient boosting."
     (worry,) = worries_of(measured(*losses, trained_on=60))
     assert worry == "60 of 100 rows are in training too: metrics of these are too good."
     classes = {"classes_": np.array(["no", "yes"]), "threshold": None, "class_weight": "balanced"}
@@ -100,7 +155,7 @@ def test_a_margin_is_that_of_the_same_draws():
     predictions = {"vecprop": y + hard, "other": y + 1.1 * hard}
     found = Measured("test", SimpleNamespace(), None, None, y, np.ones(300), predictions)
     ours, theirs, margin = found.metrics["rmse"], found.baselines["other"]["rmse"], found.margins["other"]
-    assert ours.overlaps(theirs)
+    assert ours.high > theirs.low
     assert margin.value == pytest.approx(theirs.value - ours.value)
     assert 0 < margin.low < margin.value == pytest.approx(0.1 * ours.value)
 
@@ -119,7 +174,7 @@ TABLE["words"] = [f"word{k % 11} and word{k % 13}" for k in range(90)]
 def test_trees_have_missing_values_categories_dates_and_words():
     encoder, _ = Encoder.of(TABLE)
     columns, is_category = columns_for_trees(encoder, TABLE)
-    assert columns.shape == (90, 1 + 1 + 12 + encoder.parts[3].width)
+    assert columns.shape == (90, 1 + 1 + 12 + 16)
     np.testing.assert_array_equal(columns[:, 0], TABLE["x"])
     assert np.flatnonzero(is_category).tolist() == [1]
     assert columns[:6, 1].tolist() == [0, 1, 2, 0, 1, 2]
@@ -131,17 +186,26 @@ def test_gradient_boosting_is_scikit_learns():
     encoder, _ = Encoder.of(frame)
     columns, is_category = columns_for_trees(encoder, frame)
     made = Baselines(encoder, frame, frame[:9], y, weight, seed=0)
-    plain = HistGradientBoostingRegressor(max_iter=3).set_params(categorical_features=is_category)
+    plain = HistGradientBoostingRegressor(max_iter=3, early_stopping=True, validation_fraction=0.2, random_state=0)
+    plain = plain.set_params(categorical_features=is_category)
     with threadpool_limits(1):
         expected = plain.fit(columns, y, weight).predict(columns[:9])
         np.testing.assert_allclose(made.of_numbers()["gradient boosting"], expected)
         assert made.of_quantiles([0.1, 0.9])["gradient boosting"].shape == (9, 2)
 
 
-def test_many_columns_have_fewer_values_but_all_categories():
-    few, many = (_of_columns(np.full((2, width), 80.0), [True] + [False] * (width - 1)) for width in (250, 251))
-    assert (few["max_bins"], many["max_bins"]) == (255, 81)
-    assert _of_columns(np.zeros((2, 251)), [False] * 251)["max_bins"] == 63
+def test_baselines_do_not_fit_noise_in_text_and_many_categories():
+    rng = np.random.default_rng(0)
+    x, words = rng.normal(size=900), [f"w{number}" for number in range(500)]
+    frame = pd.DataFrame({"x": x, "town": [f"t{number}" for number in rng.integers(0, 150, 900)]})
+    frame["note"] = [" ".join(rng.choice(words, 12)) for _ in range(900)]
+    y = (x + rng.normal(size=900) > 0).astype(int)
+    plain, all_of_it = (
+        Baselines(Encoder.of(of[:300])[0], of[:300], of[300:], y[:300], np.ones(300), seed=0).of_classes(2)
+        for of in (frame[["x"]], frame)
+    )
+    for name in ("logistic regression", "gradient boosting"):
+        assert log_loss(y[300:], all_of_it[name]) < log_loss(y[300:], plain[name]) + 0.05 < 0.69
 
 
 def test_rare_and_many_classes_have_baselines(monkeypatch):

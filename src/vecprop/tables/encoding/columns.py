@@ -481,7 +481,8 @@ class Categories(Column):
         return np.arange(self.width) >= (self.marks if is_without_marks else 0)
 
     def for_trees(self, series: Any) -> np.ndarray:
-        return self(series).argmax(axis=1)[:, None]
+        names = self.read(series)
+        return self.places(names)[:, None].astype(float) if self.means is None else self.means(names)
 
     def kept_types(self, series: Any) -> dict[str, Any]:
         return {"": (np.int32, ())} | ({} if self.means is None else {MEANS: (np.float32, (self.means.width,))})

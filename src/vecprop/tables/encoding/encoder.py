@@ -127,15 +127,15 @@ class Encoder:
         return any(isinstance(part, Categories) and part.means is not None for part in self.parts)
 
     def with_means(
-        self, frame: Frame, T: np.ndarray, fold: np.ndarray, weight: np.ndarray | None = None
+        self, frame: Frame, T: np.ndarray, fold: np.ndarray, weight: np.ndarray | None = None, most: float = np.inf
     ) -> tuple["Encoder", dict[str, np.ndarray]]:
-        """Return an encoder in which categories that share inputs, since they are many, also have their mean targets.
+        """Return an encoder in which categories that share inputs, or are more than most, also have their mean targets.
 
         The arrays are these inputs of the rows of training, by the targets of other folds, for `of_views`.
         """
         parts, told = list(self.parts), {}
         for place, (name, part) in enumerate(self.columns):
-            if isinstance(part, Categories) and part.buckets > 1 and T.shape[1] <= MOST_TARGETS:
+            if isinstance(part, Categories) and (part.buckets > 1 or part.marks > most) and T.shape[1] <= MOST_TARGETS:
                 means, told[name] = target_means(part.read(frame[name]), T, fold, weight)
                 parts[place] = replace(part, means=means)
         return replace(self, parts=parts), told

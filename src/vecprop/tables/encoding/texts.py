@@ -20,6 +20,8 @@ MOST_WORDS = 10_000
 """The largest number of words and pairs of words, the most frequent ones: with 256 directions they take 10 MB."""
 MOST_DIRECTIONS = 256
 """The largest number of inputs of a column of text; twice as many gave hardly more, at twice the time."""
+MOST_FOR_TREES = 16
+"""The largest number of inputs of a column of text that trees take."""
 NEGLIGIBLE = 1e-5
 """Singular values and lengths of this share of the largest ones are rounding."""
 MOST_ROWS = 20_000
@@ -90,6 +92,10 @@ class LatentTexts(Column):
         inputs = weights.astype(np.float32) @ self.directions
         lengths = np.linalg.norm(inputs, axis=1, keepdims=True)
         return np.where(lengths > NEGLIGIBLE, inputs / np.maximum(lengths, NEGLIGIBLE), 0)
+
+    def for_trees(self, series: Any) -> np.ndarray:
+        """Return the directions that rows have most of: trees fit noise in all."""
+        return self(series)[:, :MOST_FOR_TREES]
 
     def is_consistent(self) -> bool:
         words, idf, directions = self.words, self.idf, self.directions

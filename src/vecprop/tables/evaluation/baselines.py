@@ -1,18 +1,20 @@
 """Baselines that a model has to beat: predictions that ignore the inputs, linear models, and gradient boosting."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.linear_model import LogisticRegression, RidgeCV
 
+from ..encoding.columns import Categories
 from ..encoding.encoder import Encoder
+from ..encoding.folds import folds, splits
 from ..ensemble.calibration import weighted_quantiles
+from ..explaining.importance import SMALLEST
 
 ENTRIES = 2_000_000
 """A baseline is fitted to at most this many numbers: more would change little, and take longer."""
@@ -21,6 +23,16 @@ MOST_CLASSES = 30
 MANY_COLUMNS, FEWER_BINS = 250, 63
 """With more columns than this, trees use fewer bins for each column than their default of 255, which takes a third of
 the time."""
+MOST_NAMES = 20
+"""A column of more categories than this is told by their mean targets: trees and lines fit noise in all of them."""
+FEWEST_STOPPING, VALIDATION = 40, 0.2
+"""Of this many rows or more, boosting sets this share aside and stops by it: else it fits noise in small tables."""
+FOLDS = 3
+"""The number of folds that choose the penalty of logistic regression, and of mean targets of categories."""
+PENALTIES = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
+"""The penalties of linear regression, of which leaving out single rows chooses."""
+STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
+"""The inverse penalties of logistic regression, of which at most a tenth of `ENTRIES` chooses."""
 NAIVE, LOGISTIC, LINEAR, BOOSTING = "naive", "logistic regression", "linear regression", "gradient boosting"
 
 
@@ -62,16 +74,15 @@ class Baselines:
         "naive" are the frequencies of the classes.
         """
         shares = np.bincount(self.y, self.weight, minlength=count) / self.weight.sum()
-        linear = [("scaler", StandardScaler()), ("model", LogisticRegression(max_iter=200))]
         each = {NAIVE: np.tile(shares, (len(self.X_test), 1))}
-        each |= {LOGISTIC: self._probabilities(linear, *self._for_linear, count)}
+        each |= {LOGISTIC: self._logistic(count)}
         if count > MOST_CLASSES:
             return each
         rows, columns, columns_test, is_category = self._for_trees(count)
-        stops = "auto" if np.unique(self.y[rows], return_counts=True)[1].min() > 1 else False  # on rows of each class
-        settings = {"early_stopping": stops, "random_state": self.seed} | _of_columns(columns, is_category)
-        trees = HistGradientBoostingClassifier(**settings)
-        return each | {BOOSTING: self._probabilities([("model", trees)], rows, columns, columns_test, count)}
+        counts = np.unique(self.y[rows], return_counts=True)[1]
+        stops = counts.min() > 1 and VALIDATION * len(rows) >= len(counts)  # on rows of each class
+        trees = HistGradientBoostingClassifier(**self._settings(columns, is_category, stops=stops))
+        return each | {BOOSTING: self._probabilities(trees, rows, columns, columns_test, count)}
 
     def of_numbers(self) -> dict[str, np.ndarray]:
         """Return the predictions of the test's rows by each baseline, (N,); "naive" is the mean."""
@@ -89,67 +100,97 @@ class Baselines:
         linear = linear[:, None] + weighted_quantiles(errors, wanted, weight)
         return {NAIVE: naive, LINEAR: linear, BOOSTING: np.stack(boosted, axis=1)}
 
+    @cached_property
+    def _encoded(self) -> tuple[Encoder, dict[str, np.ndarray]]:
+        """An encoder with mean targets of many categories, and these in other folds as the inputs of each row."""
+        T = self.y[:, None] if self.y.dtype.kind == "f" else self.y[:, None] == np.unique(self.y)
+        return self.encoder.with_means(self.X, T, folds(self.y, FOLDS, self.seed), self.weight, MOST_NAMES)
+
     @property
     def _for_linear(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The rows that linear models are fitted to, their inputs, and those of the test."""
-        rows = enough_rows(len(self.y), self.encoder.width, self.seed)
-        return rows, self.encoder(self.X.iloc[rows]), self.encoder(self.X_test)
+        """The rows that linear models are fitted to, their inputs, and those of the test, which are of one scale."""
+        rows, (encoder, told) = enough_rows(len(self.y), self.encoder.width, self.seed), self._encoded
+        told = {name: means[rows] for name, means in told.items()}
+        _, inputs = encoder.of_views(self.X.iloc[rows], told, as_arrays=True)  # as the standardised view takes them
+        return rows, np.asarray(inputs, float), np.asarray(encoder.of_views(self.X_test, as_arrays=True)[1])
 
     def _for_trees(self, trees: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[bool]]:
         """Return the rows that trees are fitted to, their columns, those of the test, and which are categories.
 
         A step of boosting makes a number of trees.
         """
-        columns_test, is_category = columns_for_trees(self.encoder, self.X_test)
+        encoder, told = self._encoded
+        columns_test, is_category = columns_for_trees(encoder, self.X_test)
         rows = enough_rows(len(self.y), len(is_category) * trees, self.seed)
-        return rows, columns_for_trees(self.encoder, self.X.iloc[rows])[0], columns_test, is_category
+        told = {name: means[rows] for name, means in told.items()}
+        return rows, columns_for_trees(encoder, self.X.iloc[rows], told)[0], columns_test, is_category
 
-    def _probabilities(
-        self, steps: list[tuple[str, Any]], rows: np.ndarray, X: np.ndarray, X_test: np.ndarray, count: int
-    ) -> np.ndarray:
-        """Return the probabilities of the test's rows by a pipeline, 0 for classes of which it knows no row."""
+    def _probabilities(self, model: Any, rows: np.ndarray, X: np.ndarray, X_test: np.ndarray, count: int) -> np.ndarray:
+        """Return the probabilities of the test's rows by a model, 0 for classes of which it knows no row."""
         P = np.zeros((len(X_test), count))
         if (self.y[rows] == self.y[rows[0]]).all():
             P[:, self.y[rows[0]]] = 1
             return P
-        model = _fitted(steps, X, self.y[rows], self.weight[rows])
+        model = _fitted(model, X, self.y[rows], self.weight[rows])
         P[:, model.classes_] = model.predict_proba(X_test)
         return P
+
+    def _logistic(self, count: int) -> np.ndarray:
+        """Return the probabilities of the test's rows by logistic regression."""
+        rows, X, X_test = self._for_linear
+        few = enough_rows(len(rows), 10 * X.shape[1], self.seed)
+        y, weight = self.y[rows[few]], self.weight[rows[few]]
+        parts = splits(folds(y, FOLDS, self.seed), is_time=False)
+
+        def losses(strength: float) -> np.ndarray:
+            model, chance = LogisticRegression(C=strength, max_iter=200), np.ones(len(few))
+            for seen, unseen in parts:
+                P = self._probabilities(model, rows[few[seen]], X[few[seen]], X[few[unseen]], count)
+                chance[unseen] = P[np.arange(len(unseen)), y[unseen]]
+            return -weight * np.log(np.maximum(chance, SMALLEST))
+
+        each = {strength: losses(strength) for strength in STRENGTHS}
+        above = {strength: of - min(each.values(), key=np.sum) for strength, of in each.items()}
+        # The strongest penalty that is no worse than the best by more than a standard error.
+        chosen = next(strength for strength, of in above.items() if of.mean() <= of.std() / np.sqrt(len(few)))
+        return self._probabilities(LogisticRegression(C=chosen, max_iter=200), rows, X, X_test, count)
 
     @property
     def _linear(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Linear regression's predictions of the test, and its errors in training with their weights."""
         rows, inputs, inputs_test = self._for_linear
         y, weight = self.y[rows], self.weight[rows]
-        model = _fitted([("scaler", StandardScaler()), ("model", Ridge())], inputs, y, weight)
+        model = _fitted(RidgeCV(PENALTIES), inputs, y, weight)
         return model.predict(inputs_test), y - model.predict(inputs), weight
 
     def _boosted(self, **loss: Any) -> np.ndarray:
         """Return gradient boosting's predictions of the test."""
         rows, columns, columns_test, is_category = self._for_trees()
-        trees = HistGradientBoostingRegressor(random_state=self.seed, **loss | _of_columns(columns, is_category))
-        return _fitted([("model", trees)], columns, self.y[rows], self.weight[rows]).predict(columns_test)
+        trees = HistGradientBoostingRegressor(**loss | self._settings(columns, is_category))
+        return _fitted(trees, columns, self.y[rows], self.weight[rows]).predict(columns_test)
+
+    def _settings(self, columns: np.ndarray, is_category: list[bool], *, stops: bool = True) -> dict[str, Any]:
+        """Return the settings of gradient boosting for some rows and columns."""
+        bins = FEWER_BINS if len(is_category) > MANY_COLUMNS else 255
+        stopping = {"early_stopping": stops and len(columns) >= FEWEST_STOPPING, "validation_fraction": VALIDATION}
+        return {"categorical_features": is_category, "max_bins": bins, "random_state": self.seed} | stopping
 
 
-def _of_columns(columns: np.ndarray, is_category: list[bool]) -> dict[str, Any]:
-    """Return the settings of gradient boosting for some columns; each number of a category needs a value of its own."""
-    categories = int(columns[:, is_category].max(initial=0)) + 1
-    bins = max(FEWER_BINS, categories) if len(is_category) > MANY_COLUMNS else 255
-    return {"categorical_features": is_category, "max_bins": bins}
-
-
-def _fitted(steps: list[tuple[str, Any]], X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Any:
-    weights = {} if weight.min() == weight.max() else {"model__sample_weight": weight}  # of which quantiles take long
+def _fitted(model: Any, X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Any:
+    weights = {} if weight.min() == weight.max() else {"sample_weight": weight}  # of which quantiles take long
     # It need not converge; that classes are many is noted elsewhere.
     with warnings.catch_warnings(action="ignore", category=UserWarning):
-        return Pipeline(steps).fit(X, y, **weights)
+        return model.fit(X, y, **weights)
 
 
-def columns_for_trees(encoder: Encoder, frame: Any) -> tuple[np.ndarray, list[bool]]:
+def columns_for_trees(
+    encoder: Encoder, frame: Any, told: Mapping[str, np.ndarray] | None = None
+) -> tuple[np.ndarray, list[bool]]:
     """Return the columns of a table for trees, (N, K), and whether each holds the numbers of categories.
 
     Numbers are as they are, and nan where they are missing. A date is the days since 1970 and its place in the year,
-    the month and the week; a text has the inputs of networks.
+    the month and the week; a text has the first inputs of networks. What is told of rows of training takes the place of
+    their mean targets.
 
     Examples
     --------
@@ -158,6 +199,10 @@ def columns_for_trees(encoder: Encoder, frame: Any) -> tuple[np.ndarray, list[bo
     >>> columns_for_trees(Encoder.of(frame)[0], frame)
     (array([[20.,  0.], [nan,  1.], [40.,  0.]]), [False, True])
     """
-    parts = [(part, part.for_trees(frame[name])) for name, part in encoder.columns]
-    is_category = [part.holds == "names" for part, columns in parts for _ in columns.T]
-    return np.hstack([columns for _, columns in parts]), is_category
+    told, each, is_category = told or {}, [], []
+    for name, part in encoder.columns:
+        each.append(told[name] if name in told else part.for_trees(frame[name]))
+        is_category += [isinstance(part, Categories) and part.means is None and part.marks <= FEWER_BINS] * each[
+            -1
+        ].shape[1]
+    return np.hstack(each), is_category

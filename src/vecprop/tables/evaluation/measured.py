@@ -13,7 +13,7 @@ from ..explaining.importance import Importance, WorstRow, importances, worst_row
 from ..table_model import TableModel
 from . import metrics as of_rows
 from .baselines import NAIVE
-from .metrics import Estimate, Metrics, Scores, columns_of_text, spread, title
+from .metrics import Estimate, Metrics, Scores, columns_of_text, figures, spread, title
 from .targets import levels_of, positive_class
 
 OURS = "vecprop"
@@ -24,6 +24,15 @@ FEW, FEW_GROUPS = 50, 20
 
 How = Literal["table", "test", "out of fold", "cross-validation"]
 Level = Literal["better", "slightly better", "no better", "worse"]
+SLIGHT = 0.05
+"""A model whose loss is lower by less than this share is slightly better."""
+NOTABLE = 0.01
+"""A baseline whose loss is higher than that of guessing by more than this share is pointed out."""
+GUESSING = {"r2": 0.0, "roc_auc": 0.5}
+"""What metrics are of predictions that ignore the inputs."""
+SCORED: dict[How, str] = {"out of fold": "Out of fold, without a test", "cross-validation": "In cross-validation"}
+"""What scores are that are not of a test."""
+CHANCE = "In small tables such scores may be too good, so intervals of differences are twice as wide."
 
 
 @dataclass(frozen=True)
@@ -33,19 +42,19 @@ class Verdict:
     Parameters
     ----------
     level : str
-        By the 95 % intervals of differences in paired draws: "better" if the loss is lower than the loss of each
-        baseline, and its interval overlaps none of theirs; "slightly better" if it is lower, but intervals overlap;
-        "worse" if the loss of the best baseline is lower; "no better" if the rows do not tell.
+        By the 95 % intervals of margins, differences in paired draws: "better" if the loss is lower than the loss of
+        each baseline; "slightly better" if it is so by less than 5 %; "worse" if it is higher than the loss of any;
+        "no better" if the rows do not tell. Neither of the first two if the loss, R² or ROC AUC shows no skill.
     metric : str
         The loss by which it is judged.
     ours, theirs, margin : Estimate
         The loss of the model, the loss of the baseline, and how much higher that is.
     baseline : str
-        The baseline that decides: the best one, or one that is not surely beaten.
-    overlaps : list of str
-        The baselines whose intervals overlap the model's.
+        The baseline that decides: of those that are better, or else not surely beaten, or else all, the best one.
+    beaten : list of str
+        The baselines whose loss is surely higher.
     says : str
-        The verdict as a sentence.
+        The verdict as a sentence, whose part before the colon is a headline.
     worries : list of str
         Reasons not to trust the model or its metrics, as sentences.
     """
@@ -56,7 +65,7 @@ class Verdict:
     baseline: str
     theirs: Estimate
     margin: Estimate
-    overlaps: list[str]
+    beaten: list[str]
     says: str
     worries: list[str]
 
@@ -155,7 +164,8 @@ class Measured:
         with threadpool_limits(1):
             for (name, metric), found in of_rows.estimates(metrics, self.weight, self.seed, self.groups).items():
                 scores[name][metric] = found
-        return scores, {name: of.pop(MARGIN) for name, of in scores.items() if MARGIN in of}
+        margins = {name: of.pop(MARGIN) for name, of in scores.items() if MARGIN in of}
+        return scores, {name: of.doubled if self.how == "out of fold" else of for name, of in margins.items()}
 
     @property
     def scores(self) -> Scores:
@@ -174,7 +184,10 @@ class Measured:
 
     @property
     def margins(self) -> dict[str, Estimate]:
-        """How much higher the loss of each baseline is than the model's, on the same draws of the rows."""
+        """How much higher the loss of each baseline is than the model's, on the same draws of the rows.
+
+        Out of fold, intervals are twice as wide: there, chance alone looks like skill in some small tables.
+        """
         return self._estimates[1]
 
     @cached_property
@@ -207,22 +220,35 @@ class Measured:
             return None
         metric, margins = next(iter(self.metrics)), self.margins
         ours, losses = self.metrics[metric], {name: of[metric] for name, of in self.baselines.items()}
-        baseline = decisive({name: loss.value for name, loss in losses.items()}, margins)
-        overlaps = [name for name, loss in losses.items() if ours.overlaps(loss)]
-        values = f"the {title(metric)} is {ours.value:.4g}, that of {baseline} {losses[baseline].value:.4g}"
-        margin = margins[baseline]
-        apart = _apart(margin)
-        level: Level
-        if margin.high < 0:
-            level, says = "worse", f"Not the best choice, which is {baseline}: {values}; ours is {apart}."
-        elif not all(of.low > 0 for of in margins.values()):
-            level, says = "no better", f"No better than {baseline}, as far as can be told: {values}; ours is {apart}."
-        elif overlaps:
-            level = "slightly better"
-            says = f"Slightly better than {baseline}: {values}; ours is {apart}, but intervals overlap."
+        beaten = [name for name, margin in margins.items() if margin.low > 0]
+        better = [name for name, margin in margins.items() if margin.high < 0]
+        others = [name for name in margins if name not in beaten]
+        baseline = min(better or others or beaten, key=lambda name: losses[name].value)
+        unskilled = [of for of, least in GUESSING.items() if of in self.metrics and not self.metrics[of].low > least]
+        level: Level = "worse" if better else "no better"
+        values = f"the {title(metric)} is {figures(ours.value)}"
+        if NAIVE in others:
+            baseline, said = NAIVE, f"No skill is shown by the {title(metric)}"
+            values = f"it is {figures(ours.value)}"
+        elif unskilled:
+            baseline, said = NAIVE, f"No skill is shown by the {title(unskilled[0])}"
+            values = f"it is {self.metrics[unskilled[0]]}, and guessing has {GUESSING[unskilled[0]]:g}; {values}"
+        elif better:
+            said = f"Worse than {_listed(better)}"
+        elif others:
+            said = f"No better than {_listed(others)}, as far as can be told"
         else:
-            level, says = "better", f"Better than all baselines: {values}, the best of them; ours is {apart}."
-        return Verdict(level, metric, ours, baseline, losses[baseline], margin, overlaps, says, list(worries_of(self)))
+            level = "slightly better" if margins[baseline].value < SLIGHT * losses[baseline].value else "better"
+            said = f"{level.capitalize()} than all baselines"
+        margin = margins[baseline]
+        what = " (which ignores the inputs)" if baseline == NAIVE else ""
+        apart = f"lower by {margin}" if margin.value >= 0 else f"higher by {-margin}"
+        says = f"{said}: {values}, that of {baseline}{what} {figures(losses[baseline].value)}; ours is {apart}."
+        says += f" It is surely lower than that of {_listed(beaten)}." if beaten and others else ""
+        says += f" It is surely higher than that of {_listed(better)}." if better and "Worse" not in said else ""
+        scored = "On rows of training too" if self.trained_on else SCORED.get(self.how)
+        says = f"{scored}, {says[0].lower()}{says[1:]}" if scored else says
+        return Verdict(level, metric, ours, baseline, losses[baseline], margin, beaten, says, list(worries_of(self)))
 
     def text(self, where: str, name: str = OURS) -> str:
         """Return tables of the metrics of the model and the baselines, in all rows and in folds, and the verdict."""
@@ -230,6 +256,8 @@ class Measured:
         positive = positive_class(self.model)
         rows = [[f"{where} (95 % interval)", *scores]]
         rows += [[title(metric, positive), *(str(of[metric]) for of in scores.values())] for metric in self.metrics]
+        if self.margins:
+            rows.insert(2, ["  higher than ours by", "", *map(str, self.margins.values())])
         said = [columns_of_text(rows)]
         if self.folds:
             folds = self.metrics_of_folds
@@ -244,38 +272,21 @@ class Measured:
         return "\n\n".join(said)
 
 
-def decisive(losses: dict[str, float], margins: dict[str, Estimate]) -> str:
-    """Return the baseline by which a model is judged: the best, or if that is surely beaten, one that is not.
-
-    Examples
-    --------
-    >>> margins = {"linear": Estimate(0.03, 0.01, 0.05), "boosting": Estimate(0.04, -0.01, 0.09)}
-    >>> decisive({"linear": 0.33, "boosting": 0.34}, margins)
-    'boosting'
-    """
-    best = min(losses, key=lambda name: losses[name])
-    closest = min(margins, key=lambda name: margins[name].low)
-    return closest if margins[best].low > 0 >= margins[closest].low else best
-
-
-def _apart(margin: Estimate) -> str:
-    return f"lower by {margin}" if margin.value >= 0 else f"higher by {-margin}"
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def worries_of(measured: Measured) -> Iterator[str]:
-    """Yield what is wrong with the loss, unless the verdict is about that, with the rows, and with training."""
-    model, truth, groups = measured.model, measured.truth, measured.groups
-    scores, margins = measured.scores[OURS], measured.margins
+    """Yield what is wrong with the baselines, the probabilities, the rows, and training."""
+    model, truth, groups, scores = measured.model, measured.truth, measured.groups, measured.scores[OURS]
     if measured.trained_on:
         yield f"{measured.trained_on} of {len(truth)} rows are in training too: metrics of these are too good."
     if measured.how == "out of fold":
         unseen = "neither trained on it nor stopped by it"
-        yield f"There is no test: each training row is predicted by networks that were {unseen}."
-    metric = next(iter(scores))
-    losses = {name: of[metric].value for name, of in measured.scores.items() if name != OURS}
-    if margins and margins[NAIVE].low <= 0 and decisive(losses, margins) != NAIVE:
-        said = f"The {title(metric)} may be no better than without inputs, which is {losses[NAIVE]:.4g}"
-        yield f"{said}: ours is {_apart(margins[NAIVE])}."
+        yield f"There is no test: each training row is predicted by networks that were {unseen}. {CHANCE}"
+    losses = {name: next(iter(of.values())).value for name, of in measured.baselines.items()}
+    if poor := [name for name, loss in losses.items() if loss > losses[NAIVE] * (1 + NOTABLE)]:
+        yield f"Worse than guessing (naive), so that beating it says little: {_listed(poor)}."
     explained = scores.get("d2_log_loss")
     if explained is not None and explained.high < 0:
         weighted = ", since classes have weights: use them to rank and to decide" if model.class_weight else ""

@@ -43,20 +43,28 @@ class Estimate:
     high: float
 
     def __str__(self) -> str:
-        return "undefined" if np.isnan(self.value) else f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})"
+        if np.isnan(self.value):
+            return "undefined"
+        return f"{figures(self.value)} ({figures(self.low)} to {figures(self.high)})"
 
     def __neg__(self) -> "Estimate":
         return Estimate(-self.value, -self.high, -self.low)
 
-    def overlaps(self, other: "Estimate") -> bool:
-        """Return whether two intervals have a number in common.
+    @property
+    def doubled(self) -> "Estimate":
+        """The same with an interval that is twice as wide."""
+        return Estimate(self.value, 2 * self.low - self.value, 2 * self.high - self.value)
 
-        Examples
-        --------
-        >>> Estimate(1, 0, 2).overlaps(Estimate(3, 2, 4)), Estimate(1, 0, 2).overlaps(Estimate(4, 3, 5))
-        (True, False)
-        """
-        return self.low <= other.high and other.low <= self.high
+
+def figures(value: float, count: int = 4) -> str:
+    """Return a number to some figures, without an exponent unless it is very small or large.
+
+    Examples
+    --------
+    >>> figures(15123.4), figures(0.00012345), figures(-0.5), figures(1.5e20)
+    ('15,120', '0.0001234', '-0.5', '1.5e+20')
+    """
+    return f"{float(f'{value:.{count}g}'):,.12g}"
 
 
 Scores = dict[str, dict[str, Estimate]]

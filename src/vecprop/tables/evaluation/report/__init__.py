@@ -16,19 +16,12 @@ from ...error import printable
 from ...reading.file_lists import files_of
 from ..baselines import NAIVE
 from ..measured import Measured
-from ..metrics import Scores, title
+from ..metrics import Scores
 from . import target_sections as target
 from .columns import columns
 from .markup import Html, parts, template
 from .sections import metrics, training, worst_rows
 
-SAID = {
-    "better": "Better than all baselines",
-    "slightly better": "Slightly better than {baseline}, but intervals overlap",
-    "no better": "No better than {baseline}, as far as can be told",
-    "worse": "Not the best choice: {baseline} is better",
-}
-"""What is said of each level."""
 LIBRARIES = ("numpy", "numba", "scikit-learn", "pandas", "matplotlib")
 
 
@@ -82,8 +75,9 @@ def verdict_box(measured: Measured, run: Run) -> Html:
     if found is None:
         why = "Not compared with baselines" if run.is_measured else "Not measured, since Ctrl-C came before"
         return parts().verdict(why, measured.notes)
-    said, scale = SAID[found.level].format(baseline=found.baseline), intervals(measured.scores, found.metric)
-    return parts().verdict(said, measured.notes, found, title(found.metric), scale)
+    headline, _, why = found.says.partition(": ")
+    scale = intervals(measured.scores, found.metric)
+    return parts().verdict(headline, measured.notes, found, why[0].upper() + why[1:], scale)
 
 
 def intervals(scores: Scores, metric: str) -> Html:

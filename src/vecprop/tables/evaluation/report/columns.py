@@ -9,7 +9,8 @@ from ...explaining.column_notes import drift, tallies
 from ...explaining.contributions import Dependence, dependences
 from ...explaining.importance import Importance, loss_name
 from ..measured import Measured
-from .markup import Html, drawn, figures, parts
+from ..metrics import figures
+from .markup import Html, drawn, parts
 
 MOST_COLUMNS = 15
 """After this many columns, the most important ones, others are folded."""

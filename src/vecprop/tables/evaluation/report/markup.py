@@ -8,6 +8,7 @@ from io import StringIO
 from typing import Any
 
 from ....pictures.style import INK, colour
+from ..metrics import figures
 
 Html = Any
 """Text that is HTML already, a Markup of markupsafe."""
@@ -22,7 +23,6 @@ def template(name: str) -> Any:
     pages = Environment(loader=PackageLoader("vecprop.tables.evaluation.report", ""), **settings)
     pages.filters |= {
         "figures": figures,
-        "interval": lambda of: f"{figures(of.value)} ({figures(of.low)} to {figures(of.high)})",
         "percent": lambda share: f"{100 * min(max(share, 0.0), 1.0):.1f}%",
     }
     return pages.get_template(name)
@@ -44,17 +44,6 @@ def code_in(text: str) -> Html:
     from markupsafe import Markup, escape
 
     return Markup(re.sub("`(.*?)`", r"<code>\1</code>", str(escape(text))))
-
-
-def figures(value: float, count: int = 4) -> str:
-    """Return a number to some figures, without an exponent unless it is very small or large.
-
-    Examples
-    --------
-    >>> figures(15123.4), figures(0.00012345), figures(-0.5), figures(1.5e20)
-    ('15,120', '0.0001234', '-0.5', '1.5e+20')
-    """
-    return f"{float(f'{value:.{count}g}'):,.12g}"
 
 
 WIDTH = 3.75

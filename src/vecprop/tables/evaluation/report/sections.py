@@ -10,10 +10,10 @@ from ....check import Report, check_gradients
 from ...encoding.column import shortened
 from ...error import printable
 from ..measured import Measured
-from ..metrics import spread, title
+from ..metrics import figures, spread, title
 from ..targets import positive_class
 from . import drawings as draw
-from .markup import Html, code_in, figures, parts, picture
+from .markup import Html, code_in, parts, picture
 
 ROWS = 200
 """The largest number of rows that a gradient check takes, evenly spaced: an error in a gradient shows on few rows."""
@@ -40,8 +40,11 @@ def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -
     if positive is not None:
         above = figures(getattr(measured.model, "threshold_", 0.5))
         decided = f"The class {positive} is predicted if its probability is above {above}."
+    of_scores = table_of(scores, parts().stacked)
+    if measured.margins:
+        of_scores[1].insert(1, ["higher than ours by", "", *map(parts().stacked, measured.margins.values())])
     of_folds = table_of(folds, _spread) if folds else None
-    return parts().metrics(how, table_of(scores, parts().stacked), bool(measured.margins), decided, refit, of_folds)
+    return parts().metrics(how, of_scores, bool(measured.margins), decided, refit, of_folds)
 
 
 def _spread(values: list[float]) -> str:

@@ -8,8 +8,9 @@ import numpy as np
 from ...ensemble.calibration import positive_of
 from ..baselines import NAIVE
 from ..measured import Measured
+from ..metrics import figures
 from . import drawings as draw
-from .markup import Html, figures, parts, picture
+from .markup import Html, parts, picture
 from .sections import name_of
 
 MOST_CLASSES = 20
