@@ -86,7 +86,7 @@ def test_the_level_and_the_sentence_follow_paired_draws(naive, boosting, level, 
     assert found.beaten == [name for name, of in (("naive", naive), ("gradient boosting", boosting)) if of[4] > 0]
     assert f"that of {found.baseline}" in found.says
     assert str(found.margin if found.margin.value >= 0 else -found.margin) in found.says
-    assert ("It is surely lower than that of" in found.says) == (0 < len(found.beaten) < 2)
+    assert ("Ours is surely lower than that of" in found.says) == (0 < len(found.beaten) < 2)
     assert (level == "worse") == bool(re.search("(Worse than|higher than that of) gradient boosting", found.says))
 
 

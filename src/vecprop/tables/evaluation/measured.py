@@ -244,8 +244,8 @@ class Measured:
         what = " (which ignores the inputs)" if baseline == NAIVE else ""
         apart = f"lower by {margin}" if margin.value >= 0 else f"higher by {-margin}"
         says = f"{said}: {values}, that of {baseline}{what} {figures(losses[baseline].value)}; ours is {apart}."
-        says += f" It is surely lower than that of {_listed(beaten)}." if beaten and others else ""
-        says += f" It is surely higher than that of {_listed(better)}." if better and "Worse" not in said else ""
+        says += f" Ours is surely lower than that of {_listed(beaten)}." if beaten and others else ""
+        says += f" Ours is surely higher than that of {_listed(better)}." if better and "Worse" not in said else ""
         scored = "On rows of training too" if self.trained_on else SCORED.get(self.how)
         says = f"{scored}, {says[0].lower()}{says[1:]}" if scored else says
         return Verdict(level, metric, ours, baseline, losses[baseline], margin, beaten, says, list(worries_of(self)))
