@@ -141,15 +141,13 @@ class Baselines:
         few = enough_rows(len(rows), 10 * X.shape[1], self.seed)
         y, weight = self.y[rows[few]], self.weight[rows[few]]
         parts = splits(folds(y, FOLDS, self.seed), is_time=False)
-
-        def losses(strength: float) -> np.ndarray:
+        each: dict[float, np.ndarray] = {}
+        for strength in STRENGTHS:
             model, chance = LogisticRegression(C=strength, max_iter=200), np.ones(len(few))
             for seen, unseen in parts:
                 P = self._probabilities(model, rows[few[seen]], X[few[seen]], X[few[unseen]], count)
                 chance[unseen] = P[np.arange(len(unseen)), y[unseen]]
-            return -weight * np.log(np.maximum(chance, SMALLEST))
-
-        each = {strength: losses(strength) for strength in STRENGTHS}
+            each[strength] = -weight * np.log(np.maximum(chance, SMALLEST))
         above = {strength: of - min(each.values(), key=np.sum) for strength, of in each.items()}
         # The strongest penalty that is no worse than the best by more than a standard error.
         chosen = next(strength for strength, of in above.items() if of.mean() <= of.std() / np.sqrt(len(few)))

@@ -234,9 +234,9 @@ class Measured:
             baseline, said = NAIVE, f"No skill is shown by the {title(unskilled[0])}"
             values = f"it is {self.metrics[unskilled[0]]}, and guessing has {GUESSING[unskilled[0]]:g}; {values}"
         elif better:
-            said = f"Worse than {_listed(better)}"
+            said = f"Worse than {' and '.join(better)}"
         elif others:
-            said = f"No better than {_listed(others)}, as far as can be told"
+            said = f"No better than {' and '.join(others)}, as far as can be told"
         else:
             level = "slightly better" if margins[baseline].value < SLIGHT * losses[baseline].value else "better"
             said = f"{level.capitalize()} than all baselines"
@@ -244,8 +244,8 @@ class Measured:
         what = " (which ignores the inputs)" if baseline == NAIVE else ""
         apart = f"lower by {margin}" if margin.value >= 0 else f"higher by {-margin}"
         says = f"{said}: {values}, that of {baseline}{what} {figures(losses[baseline].value)}; ours is {apart}."
-        says += f" Ours is surely lower than that of {_listed(beaten)}." if beaten and others else ""
-        says += f" Ours is surely higher than that of {_listed(better)}." if better and "Worse" not in said else ""
+        says += f" Ours is surely lower than that of {' and '.join(beaten)}." if beaten and others else ""
+        says += f" Ours is surely higher than that of {' and '.join(better)}." if better and "Worse" not in said else ""
         scored = "On rows of training too" if self.trained_on else SCORED.get(self.how)
         says = f"{scored}, {says[0].lower()}{says[1:]}" if scored else says
         return Verdict(level, metric, ours, baseline, losses[baseline], margin, beaten, says, list(worries_of(self)))
@@ -272,10 +272,6 @@ class Measured:
         return "\n\n".join(said)
 
 
-def _listed(names: list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
 def worries_of(measured: Measured) -> Iterator[str]:
     """Yield what is wrong with the baselines, the probabilities, the rows, and training."""
     model, truth, groups, scores = measured.model, measured.truth, measured.groups, measured.scores[OURS]
@@ -286,7 +282,7 @@ def worries_of(measured: Measured) -> Iterator[str]:
         yield f"There is no test: each training row is predicted by networks that were {unseen}. {CHANCE}"
     losses = {name: next(iter(of.values())).value for name, of in measured.baselines.items()}
     if poor := [name for name, loss in losses.items() if loss > losses[NAIVE] * (1 + NOTABLE)]:
-        yield f"Worse than guessing (naive), so that beating it says little: {_listed(poor)}."
+        yield f"Worse than guessing (naive), so that beating it says little: {' and '.join(poor)}."
     explained = scores.get("d2_log_loss")
     if explained is not None and explained.high < 0:
         weighted = ", since classes have weights: use them to rank and to decide" if model.class_weight else ""
