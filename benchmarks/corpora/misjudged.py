@@ -77,6 +77,8 @@ def a_gradient_that_is_0_everywhere():
     # The bias before a softmax over itself: its gradient is rounding, here and everywhere.
     shifted = lambda b: (np.sum(np.exp(b) / np.sum(np.exp(b))) ** 2, 0 * b)  # noqa: E731
     yield Verdict.PASS, partial(check_gradients, shifted, np.array([0.3, -0.2, 0.1]))
+    beside_3 = lambda b: (np.append(shifted(b)[0], 3.0), np.zeros((2, 3)))  # noqa: E731
+    yield Verdict.PASS, partial(check_gradients, beside_3, np.array([0.3, -0.2, 0.1]), method="ridders")
 
 
 def gradients_that_are_constant_between_kinks():

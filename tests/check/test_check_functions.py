@@ -111,6 +111,8 @@ def test_parameters_of_any_shape():
     assert check_gradients(lambda x: (x**3, 3 * x**2), 2.0).passed
     assert check_gradients(lambda x: x**3, 2.0, gradient=lambda x: 3 * x**2).passed
     assert check_gradients(lambda x: x**3, 2.0, gradient=12.0).passed
+    report = check_gradients(lambda x: x**3, 2.0, gradient=lambda x: x**2)
+    assert report.diagnoses == ("the gradient given is 0.333333 times what it should be",)
 
 
 def test_a_broken_softmax_and_a_transpose_are_named():

@@ -224,6 +224,11 @@ class SlopeOf(Activation):
         return self.taken.derivative(z, y)
 
 
+class Steeper(Tanh):
+    def derivative(self, z, y):
+        return (1 + 1.5e-6) * super().derivative(z, y)
+
+
 class SwappedTranspose(Dense):
     def backward(self, p, saved, delta, J):
         super().backward(p, saved, delta, J)
@@ -262,6 +267,7 @@ class BrokenSoftmax(Loss):
 @pytest.mark.parametrize(("layers", "loss", "words"), [
     ([Dense(3), SlopeOf(Tanh(), Identity()), Dense(2)], SoftmaxCrossEntropy(), "its derivative is missing"),
     ([Dense(3), SlopeOf(Tanh(), Logistic()), Dense(2)], SoftmaxCrossEntropy(), "its derivative is that of Logistic"),
+    ([Dense(3), Steeper(), Dense(2)], SoftmaxCrossEntropy(), "layer 1 (Steeper) passes a wrong delta back"),
     ([Dense(3), Tanh(), SwappedTranspose(2)], SoftmaxCrossEntropy(), "layer 2 (SwappedTranspose) gives a wrong"),
     ([SwappedTranspose(2), Tanh(), Dense(2)], SoftmaxCrossEntropy(), "layer 0 (SwappedTranspose) gives a wrong"),
     ([Dense(3), Softmax(), Dense(2)], SoftmaxCrossEntropy(), "only the diagonal of its Jacobian is there"),

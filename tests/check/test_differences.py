@@ -5,6 +5,8 @@ import pytest
 
 from vecprop.check.arithmetic.rounding import noise_along
 from vecprop.check.arithmetic.steps import ridders
+from vecprop.check.derivatives import is_independent_of
+from vecprop.check.points.function import checked_function
 
 ONE = np.ones(1)
 
@@ -89,6 +91,15 @@ def test_rounding_that_falls_in_with_the_steps(units):
 
 def test_lost_digits_show_farther_away():
     """They are smooth between two values of 1 - cos w, which are a ten-thousandth apart."""
-    noise = along(lambda w: (1 - np.cos(1e-6 * w)) / (1e-6 * w) ** 2)
-    assert noise.near.item() < 1e-14
-    assert noise.farther.item() > 1e-6
+    lost = lambda w: (1 - np.cos(1e-6 * w)) / (1e-6 * w) ** 2  # noqa: E731
+    for f in (lost, lambda w: lost(w) + 1e3 * (w > 1.1)):  # a jump a tenth away hides none
+        noise = along(f)
+        assert noise.near.item() < 1e-14
+        assert noise.farther.item() > 1e-6
+
+
+@pytest.mark.parametrize("side", [1, -1, 0])
+def test_a_value_is_independent_of_what_changes_it_on_neither_side(side):
+    f = lambda w: (w[0] + 1e3) - 1e3 - w[0] + np.maximum(side * (w[0] - 1) - 0.4, 0) * abs(side)  # noqa: E731
+    point = checked_function(f, np.ones(1), (), np.zeros(1))
+    assert is_independent_of(point, point.parts[0], np.array([[0.9]])).item() is (side == 0)

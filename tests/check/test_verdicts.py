@@ -193,6 +193,17 @@ def test_a_domain_is_stepped_around(error):
     assert verdict(f, np.array([2.0, 0.01, 50.0]), args=(1.001,)) is Verdict.FAIL
 
 
+def test_a_point_half_as_far_from_0_shows_errors_inside_a_domain():
+    """Points about theta itself, where all derivatives are 0, are outside or as right as theta."""
+
+    def f(w):
+        if not ((np.real(w) > 0.2) & (np.real(w) < 1.05)).all():
+            raise ValueError("outside")
+        return np.sum((w - 1) ** 2), np.where(w > 0.9, 2, 3) * (w - 1)
+
+    assert verdict(f, np.ones(4)) is Verdict.FAIL
+
+
 def test_nothing_is_computed_while_a_report_is_printed():
     calls = []
 

@@ -223,7 +223,7 @@ def judge_directions(point: Point, parts: Sequence[NamedPart], givens: list[Give
 def _together(point: Point, parts: Sequence[NamedPart]) -> Iterator[Sequence[NamedPart]]:
     """Yield the parts in groups, as large as memory allows, whose derivatives are computed in one pass."""
     while parts:
-        most = max(1, point.at_once(parts[0]) // DIRECTIONS) if point.is_followed else 1
+        most = max(1, point.at_once(parts[0]) // DIRECTIONS)
         yield parts[:most]
         parts = parts[most:]
 
