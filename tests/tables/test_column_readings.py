@@ -202,6 +202,8 @@ NAMES = "read as names, but "
         (["1.5", "2,5", "7,25", "8.75"], NAMES + "they are numbers with several signs or units, such as '1.5': write"),
         (["2024-Q1", "2023-Q4"], NAMES + "'2024-Q1' may be a date: write it as 2024-01-31 is"),
         (["Q1 2024", "Q4 2023"], NAMES + "'Q1 2024' may be a date"),
+        *((texts, NAMES + f"{texts[0]!r} may be a date") for texts in (["FY2023", "FY2024"], ["H1 2023", "H2 2023"])),
+        (["Spring 2023", "Fall 2023"], NAMES + "'Spring 2023' may be a date"),
         (["2024-W13", "2023-W46"], NAMES + "'2024-W13' may be a date"),
         (["Jun/27/2022", "Aug/29/2023"], NAMES + "'Jun/27/2022' may be a date"),
         (["2023 08 29", "2024 05 03"], NAMES + "'2023 08 29' may be a date: give its format, as in columns={'x': 'da"),

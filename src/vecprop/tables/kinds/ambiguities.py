@@ -16,7 +16,8 @@ _PLACES = (
     r".*?(?<!\d)\d{1,2}(?!\d).*?(?<!\d)\d{1,2}(?!\d).*",  # two more numbers
     r"\d{1,2}\S{0,2} (?:of |de )?[^\W\d]+\.? (?:de )?\d{4}",  # a day and a name of a month
     r"[^\W\d]{3,9}[-/]\d{1,2}[-/]\d{4}",
-    r"\d{4}[- ]?[QW]\d{1,2}|Q[1-4][- /]?\d{4}",  # quarters and weeks
+    r"\d{4}[- ]?[QWH]\d{1,2}|(?:[QH][1-4]|FY)[- /]?\d{4}",  # quarters, weeks, halves and fiscal years
+    r"(?i:spring|summer|autumn|fall|winter) \d{4}",
 )
 _UNKNOWN_DATE = re.compile(rf"(?=.*(?<!\d)(?:19|20)\d\d(?!\d))(?=.{{6,40}}$)(?:{'|'.join(_PLACES)})")
 """Text with a year from 1900 on and what else a date has."""
@@ -34,14 +35,17 @@ _DIGITS = {"%Y%m": 6, "%d%m%Y": 8, "%m%d%Y": 8, "%y%m%d": 6, "%Y%j": 7, "%Y%m%d%
 _FEWEST_DATES = 10
 """Fewer distinct whole numbers than this may be dates by chance."""
 _NUMBER = r"[+-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)"
+_AMOUNT = rf"[$€£¥]? ?{_NUMBER} ?%?"
 _IN_WORDS = "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
 _UNREAD = {
     r"(?:[+-]?\d+ )?\d{1,3} ?/ ?\d{1,3}|\d{1,3} ?(?::|of|out of) ?\d{1,3}": "a fraction: write it as a number",
-    rf"{_NUMBER} ?(?:-|–|—|to|~|\.\.+) ?{_NUMBER}": "a range: give its middle",
+    rf"{_AMOUNT} ?(?:-|–|—|to|~|\.\.+) ?{_AMOUNT}": "a range: give its middle",
+    rf"(?:[<>≤≥~≈]=?|(?:approx|about|ca|circa|over|under)\.?) ?{_AMOUNT}": "a number: write it with digits alone",
     rf"\({_NUMBER}, ?{_NUMBER}\]|\[{_NUMBER}, ?{_NUMBER}\)": "a range: give its middle",
     rf"{_NUMBER} ?(?:±|\+/-|\+-) ?{_NUMBER}.*|{_NUMBER}\(\d+\).*": "a number with an uncertainty: leave that out",
     rf"{_NUMBER} ?[x×·*] ?10\^?[+-]?\d+": "a number: write it with digits alone",
     rf"(?i:{_IN_WORDS})": "a number: write it with digits",
+    rf"{_NUMBER} ?[x×*] ?{_NUMBER}(?: ?[x×*] ?{_NUMBER})?": "several numbers: give each of them a column",
     r"0[xX][0-9a-fA-F]+": "a hexadecimal number: write it as a decimal one",
     rf"\(?{_NUMBER}[,;] ?{_NUMBER}(?:[,;] ?{_NUMBER})*\)?": "several numbers: give each of them a column",
     rf"\[{_NUMBER}(?:, ?{_NUMBER})*\]": "several numbers: give each of them a column",
@@ -129,7 +133,7 @@ def doubt_on_numbers(x: np.ndarray, name: str) -> str:
     if place := _missing(values, counts, lambda value: bool(_NINES.fullmatch(f"{value:.10g}"))):
         what = f"{values[place]:.10g} in {counts[place]} rows may stand for missing values"
         return f"{what}: leave these empty, or {settled}"
-    if len(values) < 3 or (values % 1).any() or values[0] < 0:
+    if len(values) < 3 or values[0] < 0:
         return ""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
     if len(values) >= _FEWEST_DATES:
@@ -140,6 +144,8 @@ def doubt_on_numbers(x: np.ndarray, name: str) -> str:
             return (
                 f"{values[0]:.0f} may be a date of Excel: settle it with columns={{{name!r}: 'date excel'}} (--dates)"
             )
+    if (values % 1).any():
+        return ""
     digits = {len(f"{value:.0f}") for value in values[:_SAMPLE]}
     gaps = np.diff(values)
     are_labels = len(digits) == 1 and min(digits) >= 3 and len(values) <= 20 <= 4 * len(x) / len(values)
@@ -167,7 +173,9 @@ def _missing(values: np.ndarray, counts: np.ndarray, is_meant: Callable[[float],
         far = abs(values[place] - next_to) > np.ptp(rest)
         often = counts[place] >= max(3, 5 * counts.mean())
         is_negative = place < -1 and values[0] < 0 <= values[1]
-        if counts[place] > 1 and (far or often or is_negative) and is_meant(float(values[place])):
+        is_other = abs(values[place]) > 1e9 * np.abs(rest).max()
+        is_known = (far or often or is_negative) and is_meant(float(values[place]))
+        if counts[place] > 1 and (is_known or is_other):
             return place
     return 0
 
