@@ -74,24 +74,19 @@ def converted(
         if name not in names:
             raise TableError(f"{files[0]} has no column {name!r}.")
     stats = [file.stat() for file in files]
-    asked = {
-        "format": _FORMAT,
-        "files": [[name, of.st_size, of.st_mtime_ns] for name, of in zip(short_names(files), stats, strict=True)],
-        "words": sorted(words),
-        "numbers": sorted(numbers),
-    }
+    sizes = [[name, of.st_size, of.st_mtime_ns] for name, of in zip(short_names(files), stats, strict=True)]
+    asked = {"format": _FORMAT, "files": sizes, "words": sorted(words), "numbers": sorted(numbers)}
     known = _begun(folder, asked, force)
     seen = seen or (lambda rows, share: None)
     if "rows" not in known:
         place = _read(folder, files, texts, names, words, numbers, seen)
-        notes = [
-            f"Column {name!r} is text, since {column.wrong} of {column.values - column.missing} values are no plain "
-            f"numbers, the first {column.example!r} in {column.place}."
-            for name, column in place.columns.items()
-            if column.is_nearly_numbers
-        ]
+        for name, column in place.columns.items():
+            if column.is_nearly_numbers:
+                wrong = f"{column.wrong} of {column.values - column.missing} values are no plain numbers"
+                first = f"the first {column.example!r} in {column.place}"
+                place.notes.append(f"Column {name!r} is text, since {wrong}, {first}.")
         types = {name: place.columns[name].type for name in names}
-        known |= {"rows": place.rows, "types": types, "notes": [*place.notes, *notes]}
+        known |= {"rows": place.rows, "types": types, "notes": place.notes}
         if not place.rows:
             raise TableError(f"{source} has no rows.")
         _write(folder / MANIFEST, known)

@@ -100,8 +100,7 @@ def convert(
     source: Annotated[Path, Argument(metavar="SOURCE", help="A text file such as a CSV, or a folder of such.")],
     folder: Annotated[Path, Argument(metavar="FOLDER", help="The folder of Parquet files that is made.")],
     words: Annotated[
-        list[str] | None,
-        Option(help="A column in which words such as NA are values, not missing; may be repeated."),
+        list[str] | None, Option(help="A column in which words such as NA are values, not missing; may be repeated.")
     ] = None,
     numbers: Annotated[
         str | None, Option(help="Columns whose values must all be plain numbers: a,b. Others are refused.")

@@ -100,8 +100,7 @@ def evaluate(
 def explain(
     model: Model,
     table: Annotated[
-        Path | None,
-        Argument(metavar="[TABLE]", help="A table; with its target, importances are rises of the loss."),
+        Path | None, Argument(metavar="[TABLE]", help="A table; with its target, importances are rises of the loss.")
     ] = None,
     row: Annotated[
         list[int] | None,

@@ -53,8 +53,7 @@ def train(
         Option("--output", "-o", metavar="MODEL", help="The model file; by default TABLE's name with .npz."),
     ] = None,
     task: Annotated[
-        Literal["classification", "regression"] | None,
-        Option(help="The task; by default guessed from the target."),
+        Literal["classification", "regression"] | None, Option(help="The task; by default guessed from the target.")
     ] = None,
     weight: Annotated[
         str | None, Option(help="The column of the rows' weights, which is not used as an input.")

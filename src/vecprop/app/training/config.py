@@ -54,22 +54,11 @@ def requested(options: Mapping[str, Any], of_file: Collection[str] = ()) -> tupl
         require_ending(output, "-o", ".npz")
     asked = asked_of(options)
     said = {"columns": dict(asked.columns) or None, "decimal": asked.decimal, "date_format": asked.date_format}
-    request = Request(
-        table,
-        options["target"],
-        0.0 if options["cv"] is not None else 0.2 if size is None else size,
-        options["group"],
-        options["time"],
-        options["seed"],
-        asked,
-        test,
-        options["task"],
-        options["weight"],
-        settings_of(options) | {name: value for name, value in said.items() if value is not None},
-        several_names(options["classes"]),
-        options["cv"],
-        options["memory"],
-    )
+    settings = settings_of(options) | {name: value for name, value in said.items() if value is not None}
+    size = 0.0 if options["cv"] is not None else 0.2 if size is None else size
+    own = {name: options[name] for name in ("target", "group", "time", "seed", "task", "weight", "memory")}
+    classes, folds = several_names(options["classes"]), options["cv"]
+    request = Request(table, size=size, asked=asked, test=test, settings=settings, classes=classes, folds=folds, **own)
     return options, request, RunFiles(output, beside(output, ".toml"), options["report"])
 
 

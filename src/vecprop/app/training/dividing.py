@@ -145,10 +145,8 @@ def divided(request: Request) -> Parts:
         of_test = rows_of(UsedRows.of(stream.test, roles)) if len(stream.test) else (X[:0], y[:0], weight[:0])
         wanted = round(roles.test * stream.parts.sizes.sum()) if roles.test < 1 else roles.test
         if len(stream.test) < 0.9 * wanted:
-            notes.append(
-                f"The test has {len(stream.test)} rows instead of {wanted:.0f}, as many as fit into memory; no network "
-                "is trained on them."
-            )
+            why = "as many as fit into memory; no network is trained on them"
+            notes.append(f"The test has {len(stream.test)} rows instead of {wanted:.0f}, {why}.")
     else:
         train, test = rows_of_parts(request, frame, y, task == "classification")
         of_test = X.iloc[test], y[test], weight[test]
@@ -161,10 +159,9 @@ def divided(request: Request) -> Parts:
         if request.group is not None and request.group in parts.X_test.columns:
             groups = pandas().Series(as_names(parts.X_test[request.group]))
             if count := int(groups.isin(as_names(X[request.group])).sum()):
-                notes.append(
-                    f"{count} of the test's {len(parts.y_test)} rows are of groups (column {request.group!r}) that "
-                    "training has: the test is easier for these than for those of new groups."
-                )
+                known = f"are of groups (column {request.group!r}) that training has"
+                easier = "the test is easier for these than for those of new groups"
+                notes.append(f"{count} of the test's {len(parts.y_test)} rows {known}: {easier}.")
     return parts
 
 
@@ -200,10 +197,8 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
     twin = int(np.flatnonzero(train == tested[place])[0])
     here = f"{row_named(parts.X_test.index, place)} of {(test or table).name}"
     there = f"{row_named(parts.X.index, twin)} of {table.name}"
-    return [
-        f"{int(again.sum())} of the test's {len(again)} rows are in training too, with all values and the target, such "
-        f"as {here}, which is {there} there: the test is easier for these than for new rows."
-    ]
+    known = f"{int(again.sum())} of the test's {len(again)} rows are in training too, with all values and the target"
+    return [f"{known}, such as {here}, which is {there} there: the test is easier for these than for new rows."]
 
 
 def _in_like_terms(train: Any, test: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -225,34 +220,24 @@ def how_chosen(request: Request, parts: Parts, measured: Measured) -> str:
     elif time is not None:
         together = f" Each fold is predicted from what is earlier by the column {time!r}."
     if measured.how == "cross-validation":
-        return (
-            f"There is no test: each of {len(measured.folds)} folds of the rows was predicted by a whole model that "
-            f"was trained on others.{together}"
-        )
+        folds = f"each of {len(measured.folds)} folds of the rows was predicted by a whole model"
+        return f"There is no test: {folds} that was trained on others.{together}"
     if measured.how != "test":
-        return (
-            f"There is no test: {len(measured.truth):,} training rows were predicted by networks that were neither "
-            f"trained on them nor stopped by them.{together}"
-        )
+        known = f"{len(measured.truth):,} training rows were predicted by networks"
+        return f"There is no test: {known} that were neither trained on them nor stopped by them.{together}"
     if request.test is not None:
         return f"The test is the file {request.test} with {rows}; training has the {parts.rows:,} rows of the table."
     if time is not None:
         both = pandas().concat([parts.X[time], parts.X_test[time]])  # which are read as one column
         of_test = times(both, time, request.asked)[len(parts.X) :]
-        return (
-            f"The test is the latest {share}, by the column {time!r}: those from "
-            f"{parts.X_test[time].iloc[int(np.argmin(of_test))]} on. Training ends before them, as it does when later "
-            "rows are predicted."
-        )
+        first = f"those from {parts.X_test[time].iloc[int(np.argmin(of_test))]} on"
+        why = "Training ends before them, as it does when later rows are predicted."
+        return f"The test is the latest {share}, by the column {time!r}: {first}. {why}"
     if group is not None:
-        groups = parts.X_test[group].nunique(dropna=False)
-        return (
-            f"The test is {share}: those of {groups:,} groups of the column {group!r}, drawn at random (seed "
-            f"{request.seed}). No group is in both parts, so that the metrics are for new groups."
-        )
+        groups = f"{parts.X_test[group].nunique(dropna=False):,} groups of the column {group!r}"
+        why = "No group is in both parts, so that the metrics are for new groups."
+        return f"The test is {share}: those of {groups}, drawn at random (seed {request.seed}). {why}"
     how = ", stratified by class where each class has enough rows" if parts.task == "classification" else ""
-    return (
-        f"The test is {share}, drawn at random (seed {request.seed}){how}. Such a test is too easy if rows belong "
-        "together, as those of one patient do, or if later rows are to be predicted: choose it by `--group` or "
-        "`--time` then."
-    )
+    easy = "if rows belong together, as those of one patient do, or if later rows are to be predicted"
+    advice = f"Such a test is too easy {easy}: choose it by `--group` or `--time` then."
+    return f"The test is {share}, drawn at random (seed {request.seed}){how}. {advice}"

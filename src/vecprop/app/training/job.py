@@ -179,26 +179,20 @@ class TrainingJob:
     def _run(self, measured: Measured, result: dict[str, Any]) -> Run:
         request, refit = self.request, result.get("refit")
         named_files = {"data": request.table} | ({} if request.test is None else {"test": request.test})
-        explain, file = "", request.test or request.table
+        anew, explain, file = "", "", request.test or request.table
         if measured.worst_rows:
             kind_of_row, _, first = measured.worst_rows[0].row.partition(" ")
             if kind_of_row == "line":
                 file, first = file_and_line(file, first)
             explain = shlex.join(["vecprop", "explain", result["model"], str(file), "--row", first])
-        return Run(
-            f"{request.target}, predicted from {request.table.name}",
-            how_chosen(request, self.parts, measured),
-            ""
-            if refit is None
-            else f"The model's file holds one that was trained anew on all {refit['rows']:,} rows, the test's too. The "
-            f"page is about the first model, which was trained on {result['rows']['train']:,} rows.",
-            result["seconds"]["training"],
-            explain,
-            named_files | {"model": self.saved.model.absolute()},
-            result["command"],
-            self.saved.options.read_text(encoding="utf-8"),
-            is_measured=self.measured is not None,
-        )
+        if refit is not None:
+            anew = f"The model's file holds one that was trained anew on all {refit['rows']:,} rows, the test's too. "
+            anew += f"The page is about the first model, which was trained on {result['rows']['train']:,} rows."
+        title = f"{request.target}, predicted from {request.table.name}"
+        chosen = how_chosen(request, self.parts, measured)
+        files, seconds = named_files | {"model": self.saved.model.absolute()}, result["seconds"]["training"]
+        settings, is_measured = self.saved.options.read_text(encoding="utf-8"), self.measured is not None
+        return Run(title, chosen, anew, seconds, explain, files, result["command"], settings, is_measured)
 
     def result(self) -> dict[str, Any]:
         """Return the outcome as values for JSON."""
@@ -284,10 +278,8 @@ def as_text(result: dict[str, Any], measured: Measured, table: Path) -> str:
         lines.append(f"positive  {result['positive']!r}, predicted if its probability is above {above}")
     if "refit" in result:
         again = result["refit"]
-        lines.append(
-            f"refit     trained again on all {again['rows']} rows, for {again['epochs']} epochs; the scores are of the "
-            f"first model, of {rows['train']} rows"
-        )
+        lines.append(f"refit     trained again on all {again['rows']} rows, for {again['epochs']} epochs")
+        lines[-1] += f"; the scores are of the first model, of {rows['train']} rows"
     lines += [
         "",
         measured.text(where.get(measured.how, "in cross-validation")),
