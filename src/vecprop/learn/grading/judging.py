@@ -61,12 +61,11 @@ def _right(task: Task, trials: list[Trial]) -> Grade:
     notes = ("It prints something; the result is what it returns.",) if trials[0].outcome["printed"].strip() else ()
     if not (names := _changed(task, trials)):
         return Grade(task.name, 1.0, notes=notes)
-    hints = (
-        "The numbers are right. Look at what happens to the arguments.",
-        f"{names} {'are' if ' and ' in names else 'is'} changed in place: whoever calls the function has "
-        "other numbers after it than before. Compute a new array instead, or work on a copy.",
-        f"After the call {names} of the caller has other values than before.",
-    )
+    look = "The numbers are right. Look at what happens to the arguments."
+    changed = f"{names} {'are' if ' and ' in names else 'is'} changed in place"
+    why = "whoever calls the function has other numbers after it than before"
+    last = f"After the call {names} of the caller has other values than before."
+    hints = (look, f"{changed}: {why}. Compute a new array instead, or work on a copy.", last)
     return Grade(task.name, 0.5, mistake=f"{names} is changed in place", hints=hints, notes=notes)
 
 

@@ -37,10 +37,8 @@ UNEXPLAINED = ", and no one mistake explains the numbers"
 VAGUE = f"{UNEXPLAINED}|the backward pass is right down to|^only this bias is wrong"
 """What judgements on a gradient say that do not name a mistake."""
 
-STEP = (
-    "The gradient comes back from the last layer to the first: each layer takes the error at its output, and gives the "
-    "gradients of its parameters and the error at its input."
-)
+STEP = "The gradient comes back from the last layer to the first: each layer takes the error at its output"
+STEP += ", and gives the gradients of its parameters and the error at its input."
 TASK = Task(NAME, ("theta", "X", "T"), "list", "the loss and its gradient, of the shape of theta", STEP, "See `trace`.")
 PART = replace(TASK, result="array")
 """The task that the loss is, and the gradient."""

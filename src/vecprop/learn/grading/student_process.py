@@ -133,9 +133,8 @@ class StudentProcess:
         return answer if is_one or answer["kind"] != "value" else _nothing("crash")
 
     def _asked(self, request: Any) -> Outcome:
-        if self.process is None and self._load()["kind"] != "value":
-            return _nothing("crash")
-        return self._ask(request)
+        has_ended = self.process is None and self._load()["kind"] != "value"
+        return _nothing("crash") if has_ended else self._ask(request)
 
     def _ask(self, request: Any) -> Outcome:
         """Return the answer to a request; the process is ended if there is none."""

@@ -58,8 +58,7 @@ class Points:
     def drawn(cls, XY: np.ndarray, t: np.ndarray, *names: Any, test: float, seed: int) -> "Points":
         """Return points in an order drawn by a seed; the first, a share of all, are for the test, but never all."""
         order = np.random.default_rng(seed).permutation(len(t))
-        tests = min(round(test * len(t)), len(t) - 1)
-        return cls(XY[order], t[order], np.arange(len(t)) < tests, *names)
+        return cls(XY[order], t[order], np.arange(len(t)) < min(round(test * len(t)), len(t) - 1), *names)
 
     @property
     def limits(self) -> tuple[tuple[float, float], tuple[float, float]]:

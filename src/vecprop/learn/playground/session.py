@@ -29,10 +29,8 @@ LONGEST_PATH = 100
 MOST_ENTRIES = 20_000
 """The number of entries of a curve above which every other one is dropped."""
 
-DIVERGED = (
-    "Training diverged: after the next step the loss is not finite. Lower the learning rate, now {:g}, and go back to "
-    "the start."
-)
+DIVERGED = "Training diverged: after the next step the loss is not finite."
+DIVERGED += " Lower the learning rate, now {:g}, and go back to the start."
 
 
 class Curves:
