@@ -191,13 +191,7 @@ class Epochs:
 
 @lru_cache(maxsize=64)
 def _template(
-    program: Program,
-    workers: int,
-    rows: int,
-    validation_rows: int,
-    plan: Plan,
-    keeps_predictions: bool,
-    moments: int,
+    program: Program, workers: int, rows: int, validation_rows: int, plan: Plan, keeps_predictions: bool, moments: int
 ) -> Context:
     """Return the template context of all fits with the same shapes and settings, which has released its memory."""
     number, shards, blocks = np.dtype(program.F).itemsize, program.shards(plan.batch_size), len(program.blocks)

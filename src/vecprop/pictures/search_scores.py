@@ -57,11 +57,7 @@ def label(value: Any) -> str:
 
 
 def plot_search(
-    search: Any,
-    parameters: str | Sequence[str] | None = None,
-    ax: "Axes | None" = None,
-    *,
-    score: str = "score",
+    search: Any, parameters: str | Sequence[str] | None = None, ax: "Axes | None" = None, *, score: str = "score"
 ) -> "Axes":
     """Draw the scores of a search against one parameter, as a curve, or against two, as a map.
 

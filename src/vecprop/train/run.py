@@ -315,8 +315,7 @@ class Run:
 
     def was_moved(self) -> bool:
         """Return whether a callback has changed the parameters since they were measured."""
-        xp = namespace(self.last_finite)
-        return bool(xp.any(self.state.theta != self.last_finite))
+        return bool(namespace(self.last_finite).any(self.state.theta != self.last_finite))
 
     def require_finite(self, what: str, values: Array | None) -> None:
         """Raise a DivergenceError if a value that is known, of one member or of each, is not finite."""
@@ -329,19 +328,16 @@ class Run:
             first = ", ".join(str(i[0] if len(i) == 1 else tuple(i)) for i in wrong[:5].tolist())
             members = f" of {len(wrong)} of {values.size} members ({first}{', …' if len(wrong) > 5 else ''})"
         if self.state.step == 0:
-            message = (
-                f"The {what}{members} is {value} before the first step: "
-                "scale inputs and targets to about 1, or start from smaller parameters."
-            )
+            remedy = "scale inputs and targets to about 1, or start from smaller parameters"
+            message = f"The {what}{members} is {value} before the first step: {remedy}."
         else:
             remedy = "Scale inputs and targets, or start from smaller parameters."
             if not isinstance(self.settings.optimizer, LBFGS):
                 rate = getattr(self.settings.optimizer, "learning_rate", "unknown")
                 remedy = f"Lower the learning rate (now {rate}), clip the gradient or scale inputs and targets."
-            message = (
-                f"Training diverged: after step {self.state.step} the {what}{members} is {value}. {remedy} "
-                "The last parameters with a finite loss are in the error's result.theta."
-            )
+            left = "The last parameters with a finite loss are in the error's result.theta."
+            diverged = f"Training diverged: after step {self.state.step} the {what}{members} is {value}"
+            message = f"{diverged}. {remedy} {left}"
         self.state.theta[...] = self.last_finite  # engines differ in how far an epoch goes on that cannot be used
         raise DivergenceError(message, self.result("diverged"))
 

@@ -43,10 +43,7 @@ def digest(*roots: Any) -> str:
     kept, made, todo = [], hashlib.sha256(), [*reversed(roots)]
     while todo:
         value = todo.pop()
-        if id(value) in numbers:
-            text, parts = f"number {numbers[id(value)]}", []
-        else:
-            text, parts = _described(value)
+        text, parts = (f"number {numbers[id(value)]}", []) if id(value) in numbers else _described(value)
         if parts:
             numbers[id(value)] = len(numbers)
             kept.append(value)  # keeps it alive, so that no other value gets its id
@@ -163,11 +160,8 @@ def folder() -> Path | None:
             place.mkdir(parents=True, exist_ok=True)
         if _is_writable(place) or any(place.glob(f"*{_SUFFIX}")):
             return place
-    warnings.warn(
-        "No folder can be written to keep compiled kernels in, so they are compiled anew in each process: "
-        "set VECPROP_CACHE_DIR to a folder that can.",
-        stacklevel=2,
-    )
+    wrong = "No folder can be written to keep compiled kernels in, so they are compiled anew in each process"
+    warnings.warn(f"{wrong}: set VECPROP_CACHE_DIR to a folder that can.", stacklevel=2)
     return None
 
 

@@ -33,13 +33,8 @@ def fields(names: str, kind: Any = np.int64) -> list[tuple[str, Any]]:
 # whose values are x. The scaler scales inputs as they are gathered, see `lower.row_loops`; the expander makes them from
 # rows of row_bytes, see `lower.conversion`, and kept, kept_count and edges are what it needs; kept_count is the bytes
 # between the columns of X if numbers are converted.
-ROWS = np.dtype(
-    fields(
-        "x columns starts t classes weight data_rows chosen rows "
-        "scaler shift scale expander row_bytes kept kept_count edges"
-    ),
-    align=True,
-)
+_OF_INPUTS = "scaler shift scale expander row_bytes kept kept_count edges"
+ROWS = np.dtype(fields(f"x columns starts t classes weight data_rows chosen rows {_OF_INPUTS}"), align=True)
 """Rows of data: addresses of the arrays, and which of their rows count. Classes stand instead of t."""
 
 FIT = np.dtype(

@@ -113,9 +113,7 @@ def blocks_of(P: int, layers: Iterable[SplitLayer], size: int = BLOCK) -> np.nda
 
 def _quarters(low: int, high: int) -> list[tuple[int, int]]:
     """Return the quarters of parameters between split layers; few parameters are one share."""
-    step = high - low
-    if step >= MIN_DIVIDED:
-        step = -(-step // (QUARTERS * LINE_NUMBERS)) * LINE_NUMBERS
+    step = high - low if high - low < MIN_DIVIDED else -(-(high - low) // (QUARTERS * LINE_NUMBERS)) * LINE_NUMBERS
     return [(start, min(start + step, high)) for start in range(low, high, step or 1)]
 
 

@@ -210,8 +210,7 @@ def _checked_targets(loss: Loss, T: Array, X: Array, outputs: int, theta: Array)
     rows, kind = X.shape[-2], type(loss).__name__
     of_classes = getattr(loss, "takes_classes", False)
     raw = _as_array(T, "T", theta)
-    if raw.dtype == object and _is_nullable(T):
-        raw = _without_missing(T)
+    raw = _without_missing(T) if raw.dtype == object and _is_nullable(T) else raw
     is_row_each = raw.shape[-1:] == (rows,) and tuple(raw.shape[-2:]) != (rows, outputs)
     if of_classes and is_row_each and is_of("integral", raw):
         index = _first_false((raw >= 0) & (outputs > raw))
@@ -220,8 +219,7 @@ def _checked_targets(loss: Loss, T: Array, X: Array, outputs: int, theta: Array)
         classes = f"{outputs} outputs take the classes 0 to {outputs - 1}"
         raise ValueError(f"T has class {int(raw[index])} in {_row(index)}, but {classes}.")
     T = _as_numbers(raw, "T", theta)
-    if T.ndim == 1 and outputs == 1:
-        T = T[:, None]
+    T = T[:, None] if T.ndim == 1 and outputs == 1 else T
     if tuple(T.shape[-2:]) != (rows, outputs):
         also = f" or integer classes (*M, {rows})" if of_classes else f" or ({rows},)" if outputs == 1 else ""
         taken = f"{kind} on {outputs} outputs and {rows} rows takes (*M, {rows}, {outputs}){also}"

@@ -102,8 +102,7 @@ def of_all(values: Any) -> str:
 def bits_of(value: Any) -> str:
     """Return a digest of anything that a model file holds, such as a result."""
     writer = Writer(BY_CLASS)
-    plain = writer.plain(value, "")
-    return of_all([plain, *map(digest, writer.arrays.values())])
+    return of_all([writer.plain(value, ""), *map(digest, writer.arrays.values())])
 
 
 def digest_of_file(path: Path) -> str:

@@ -198,8 +198,6 @@ def _announce(windows: Windows, inputs: int, outputs: int, itemsize: int) -> Non
         raise MemoryError(f"{what}, but this process can have {available / 1e6:,.0f} MB: give a smaller window.")
     logging.getLogger("vecprop").info("%s.", what)
     if windows.shuffle and count > 1 and len(windows.sizes) < FEW_BLOCKS * count:
-        warnings.warn(
-            f"A window has {len(windows.sizes) / count:.2g} blocks, whose rows are mixed: with at least {FEW_BLOCKS} "
-            f"the order on disk does not matter. Give a larger window, or smaller blocks; {CURE}.",
-            stacklevel=3,
-        )
+        blocks = f"A window has {len(windows.sizes) / count:.2g} blocks, whose rows are mixed"
+        needed = f"with at least {FEW_BLOCKS} the order on disk does not matter"
+        warnings.warn(f"{blocks}: {needed}. Give a larger window, or smaller blocks; {CURE}.", stacklevel=3)

@@ -247,8 +247,6 @@ class CheckedBlocks:
         between = (n * (sums / n - mean) ** 2).sum(axis=0) - (len(n) - 1) * whole / N  # what chance alone explains
         share = np.max(between / np.where(whole > 0, whole, np.inf))
         if share >= SORTED:
-            warnings.warn(
-                f"Rows lie sorted by the target: {share:.0%} of its variance is between blocks, and a window has only "
-                f"some of them. Give a larger window; {CURE}.",
-                stacklevel=6,
-            )
+            wrong = f"{share:.0%} of its variance is between blocks, and a window has only some of them"
+            advice = f"Give a larger window; {CURE}."
+            warnings.warn(f"Rows lie sorted by the target: {wrong}. {advice}", stacklevel=6)

@@ -82,23 +82,11 @@ class CompiledCohort:
         seconds = own.seconds.copy()  # read first: one that ends now would count as ended, with a reason from before
         done, steps, why = own.done[:, [0, 1, 3]].T
         reasons = np.where((why == 0) & (done == own.epochs), EPOCHS, OF_END[why])
-        return CohortResults(
-            self.numbers,
-            member.network,
-            type(self.optimizer).__name__,
-            member.early_stopping,
-            own.epochs,
-            self.rows,
-            self.per_epoch,
-            self.running,
-            own.moments,
-            done=done,
-            steps=steps,
-            reasons=reasons,
-            measured=(why != fits.Ended.NOT_STARTED) & (why != fits.Ended.AT_START),
-            seconds=seconds,
-            **{name: getattr(own, name) for name in OF_FITS},
-        )
+        measured = (why != fits.Ended.NOT_STARTED) & (why != fits.Ended.AT_START)
+        what = (self.numbers, member.network, type(self.optimizer).__name__, member.early_stopping, own.epochs)
+        arrays = {"done": done, "steps": steps, "reasons": reasons, "measured": measured, "seconds": seconds}
+        arrays |= {name: getattr(own, name) for name in OF_FITS}
+        return CohortResults(*what, self.rows, self.per_epoch, self.running, own.moments, **arrays)
 
 
 def _chosen(rows: np.ndarray, batch: Batch, member: Member) -> Batch:

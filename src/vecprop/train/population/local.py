@@ -65,8 +65,7 @@ class Shown(Hook):
 
     def look(self, monitor: Monitor) -> Reason | None:
         """Show the progress."""
-        answer = self.progress(monitor.latest())
-        return "callback" if is_true(answer) else None
+        return "callback" if is_true(self.progress(monitor.latest())) else None
 
 
 Members = Sequence[Member] | Mapping[int, Member]
