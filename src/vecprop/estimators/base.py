@@ -337,30 +337,19 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
             for own in map(check_random_state, random_states(self.random_state, self.n_restarts)[1:]):
                 theta = parts.initial_theta(self, self.network_, own, before.theta.dtype)
                 others.append(FitOutcome(theta, int(own.randint(2**31 - 1)), before.split))
-        return FitSpec(
-            settings=self,
-            network=self.network_,
-            before=before,
-            rows=rows,
-            validation=validation,
-            optimizer=parts.optimizer(self),
-            score=None if validation is None or self.scoring is not None else self._own_score(validation),
-            scorer=self._scorer,
-            constant=self._loss_constant,
-            publish=self._publish,
-            tasks=EpochTasks(self, all_rows) if "_skl_callbacks" in known and starts is None else None,
-            starts=others,
-        )
+        score = None if validation is None or self.scoring is not None else self._own_score(validation)
+        tasks = EpochTasks(self, all_rows) if "_skl_callbacks" in known and starts is None else None
+        own: dict[str, Any] = {"scorer": self._scorer, "constant": self._loss_constant, "publish": self._publish}
+        trained = (self, self.network_, before, rows, validation, parts.optimizer(self), score)
+        return FitSpec(*trained, **own, tasks=tasks, starts=others)
 
     def learn(self, spec: FitSpec, outcome: FitOutcome) -> None:
         """Learn the outcome of a fit; refuse one that has diverged after that."""
         self._publish(outcome)
         self._rows = Predictions(self.network_, self.theta_)
         if outcome.diverged:
-            message = (
-                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-                "preprocessed."
-            )
+            why = "The input data may contain large values and need to be preprocessed."
+            message = f"Solver produced non-finite parameter weights. {why}"
             raise ValueError(" ".join([message, *self._diagnosis_of_sample(spec.rows)])) from outcome.error
 
     def shortfall(self, spec: FitSpec, outcome: FitOutcome) -> str:
@@ -422,8 +411,8 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         ndarray (N,), or (N, O) for several outputs
             Numbers are in the units of y. Several labels a row are columns of 0 and 1.
         """
-        Y = self.network_outputs(X)  # refuses a model that is not fitted
-        return self.targets_.decode(Y)
+        outputs = self.network_outputs(X)  # refuses a model that is not fitted
+        return self.targets_.decode(outputs)
 
     def network_outputs(self, X: Any) -> np.ndarray:
         """Return the network's predictions, (N, O), after a check of X."""
@@ -453,9 +442,8 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         if isinstance(X, Selection):  # of rows that have been checked
             return X
         X = validate_data(self, as_numpy(X), accept_sparse=["csr", "csc"], reset=False)
-        if is_converted_as_read(X, self.theta_.dtype):
-            return Selection(X)
-        return X.astype(self.theta_.dtype, copy=False)
+        dtype = self.theta_.dtype
+        return Selection(X) if is_converted_as_read(X, dtype) else X.astype(dtype, copy=False)
 
     def _scorer(self, rows: Rows, scoring: Any) -> Callable[[TrainingState], float]:
         """Return a function that scores the parameters of a state on some rows."""

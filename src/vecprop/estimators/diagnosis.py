@@ -168,10 +168,9 @@ def oscillation(case: Case) -> Iterator[str]:
     if case.rate and not has_diverged and case.oscillates:
         moves = np.diff(case.latest)
         share = np.maximum(moves, 0).mean() / abs(np.median(case.latest))
-        yield (
-            f"The learning rate is too high: over the last {len(moves)} epochs the loss should fall, but rises, on "
-            f"average by {share:.2g} times its size: lower {case.rate}."
-        )
+        rises = f"over the last {len(moves)} epochs the loss should fall, but rises"
+        much = f"on average by {share:.2g} times its size"
+        yield f"The learning rate is too high: {rises}, {much}: lower {case.rate}."
 
 
 def slowness(case: Case) -> Iterator[str]:
@@ -181,11 +180,9 @@ def slowness(case: Case) -> Iterator[str]:
         return
     fall = losses[0] - losses[-1]
     if fall > model.tol:
-        share = fall / abs(losses[0])
-        yield (
-            f"The learning rate is too low, or the epochs too few: the loss still falls, by {share:.2%} over the last "
-            f"{len(losses) - 1}: raise {case.rate} or max_iter (now {model.max_iter})."
-        )
+        falls = f"the loss still falls, by {fall / abs(losses[0]):.2%} over the last {len(losses) - 1}"
+        advice = f"raise {case.rate} or max_iter (now {model.max_iter})"
+        yield f"The learning rate is too low, or the epochs too few: {falls}: {advice}."
 
 
 def missing_classes(case: Case) -> Iterator[str]:
@@ -247,9 +244,7 @@ def _row(values: Any) -> np.ndarray:
 
 def _listed(words: list[str]) -> str:
     """Return the first words as a list, and the number of the others."""
-    first = ", ".join(words[:NAMED])
-    more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
-    return first + more
+    return ", ".join(words[:NAMED]) + (f" and {len(words) - NAMED} more" if len(words) > NAMED else "")
 
 
 def _crowded(layers: Any) -> str:

@@ -130,14 +130,8 @@ class FitSpec:
         if wished == size > rows:
             message = "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
             warnings.warn(message, stacklevel=6)
-        return {
-            "batch_size": min(size, rows),
-            "shuffle": self.settings.shuffle,
-            "seed": self.before.seed,
-            "validation_score": self.score,
-            "training_loss": "running",
-            "schedule": self.schedule,
-        }
+        order = {"batch_size": min(size, rows), "shuffle": self.settings.shuffle, "seed": self.before.seed}
+        return order | {"validation_score": self.score, "training_loss": "running", "schedule": self.schedule}
 
     def member(self) -> Member | None:
         """Return the member of a population that trains what `train` would, or None if Python is needed."""
@@ -147,19 +141,11 @@ class FitSpec:
             return None
         if engine_for(self.network, self.before.theta, (), self.optimizer, silent=True).cohort is None:
             return None
-        return Member(
-            SparseNetwork(self.network) if sparse.issparse(table.X) else self.network,
-            self.before.theta,
-            self.optimizer,
-            rows=self.rows.numbers,
-            validation_rows=None if validation is None else validation.numbers,
-            X=table.inputs,
-            T=table.T,
-            sample_weight=table.weight,
-            epochs=self.settings.max_iter,
-            early_stopping=self.early_stopping,
-            **self.steps,
-        )
+        network = SparseNetwork(self.network) if sparse.issparse(table.X) else self.network
+        rows = self.rows.numbers, None if validation is None else validation.numbers
+        data = table.inputs, table.T, table.weight
+        own = {"epochs": self.settings.max_iter, "early_stopping": self.early_stopping, **self.steps}
+        return Member(network, self.before.theta, self.optimizer, *rows, *data, **own)
 
     def train(self, epochs: int | None = None) -> FitOutcome:
         """Train for max_iter epochs, or until something ends it; or for some epochs, with Python after each."""
@@ -221,15 +207,11 @@ class FitSpec:
         if self.is_lbfgs and reason in LBFGS_SHORTFALLS:
             return f"lbfgs failed to converge after {outcome.n_iter} iteration(s): {LBFGS_SHORTFALLS[reason]}."
         if not self.is_lbfgs and reason == "epochs":
-            return (
-                f"Stochastic Optimizer: Maximum iterations ({settings.max_iter}) reached and the optimization hasn't "
-                "converged yet."
-            )
+            reached = f"Maximum iterations ({settings.max_iter}) reached"
+            return f"Stochastic Optimizer: {reached} and the optimization hasn't converged yet."
         if reason in ("callback", "converged") and not self.by_score and 0 < settings.tol < ulp(loss):
-            return (
-                f"The loss, {loss:.3g}, is so large that progress of tol={settings.tol:g} is lost in rounding: "
-                "training ended, and need not have converged."
-            )
+            wrong = f"The loss, {loss:.3g}, is so large that progress of tol={settings.tol:g} is lost in rounding"
+            return f"{wrong}: training ended, and need not have converged."
         return ""
 
 

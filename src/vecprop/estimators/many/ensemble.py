@@ -205,11 +205,8 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator):
             wrong = f"With n_samples={len(rows)} and {self.n_estimators} members no row is left out"
             raise ValueError(f"{wrong}, so that oob_score has nothing to score: give more of either.")
         if not has_votes.all():
-            warnings.warn(
-                f"{np.sum(~has_votes)} of {len(rows)} rows are among those of every member, so that none is left to "
-                "predict them: give more members.",
-                stacklevel=4,
-            )
+            wrong = f"{np.sum(~has_votes)} of {len(rows)} rows are among those of every member"
+            warnings.warn(f"{wrong}, so that none is left to predict them: give more members.", stacklevel=4)
         with np.errstate(invalid="ignore"):
             Y, measure = total / votes, r2_score
             if is_classifier(self):

@@ -267,11 +267,9 @@ class MLPSearchCV(Versioned, compat.BaseSearchCV):
                 self.n_resources_.append(epochs)
                 self.n_candidates_.append(len(choices))
             if self.verbose:
-                fits = len(choices) * self.n_splits_ * self.n_seeds
-                print(
-                    f"Fitting {self.n_splits_} folds for each of {len(choices)} candidates, with {self.n_seeds} seeds, "
-                    f"totalling {fits} fits"
-                )
+                fits, folds = len(choices) * self.n_splits_ * self.n_seeds, f"{self.n_splits_} folds"
+                fitted = f"{folds} for each of {len(choices)} candidates, with {self.n_seeds} seeds"
+                print(f"Fitting {fitted}, totalling {fits} fits")
             new = evaluate(choices)
             tried += choices
             outcomes += map(mean_over_seeds, new)
