@@ -182,7 +182,7 @@ def are_codes(texts: list[str]) -> bool:
 
 
 def tag_separator(texts: list[str]) -> str:
-    """Return the sign between the names of which each text has several, such as tags; empty if they are none.
+    """Return the sign between the names in texts that contain several, such as tags; empty for other text.
 
     Names recur in other combinations: they are fewer than the texts, and two texts have each of them on average.
 
