@@ -148,8 +148,9 @@ def test_ctrl_c_keeps_the_epochs_before_it():
             raise KeyboardInterrupt
 
     model = MLPClassifier(**FEW, callbacks=[interrupt])
-    with pytest.warns(UserWarning, match="Training interrupted by user"):
+    with pytest.warns(UserWarning, match="Training interrupted by user") as caught:
         model.fit(X, y)
+    assert caught[0].filename == __file__  # the line that calls fit
     assert model.n_iter_ == 2
     assert model.predict(X).shape == (40,)
 

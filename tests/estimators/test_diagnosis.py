@@ -145,6 +145,8 @@ def test_a_unit_that_a_single_row_wakes_is_not_dead():
     assert said(model, "dead", one) == []
     model.intercepts_[0][:] = -4
     assert len(said(model, "dead", one)) == 1
+    model = MLPClassifier((1,), "elu").initialize(one, y)  # its derivative at z = log(1.5e-6) is 1.5e-6
+    assert said(with_parameters(model, [np.zeros((3, 1)), [[1.0]]], [[np.log(1.5e-6)], [0.0]]), "dead", one) == []
 
 
 @pytest.mark.parametrize("activation", ["logistic", "tanh"])

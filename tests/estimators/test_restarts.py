@@ -67,6 +67,9 @@ def test_a_start_that_diverges_is_not_kept():
     assert model.loss_ == model.restart_losses_.min()
     with pytest.raises(ValueError, match="non-finite parameter weights"):
         model.set_params(learning_rate_init=1e6).fit(X, y)
+    with pytest.raises(ValueError, match="non-finite parameter weights"):
+        (first := fresh(model, n_restarts=1)).fit(X, y)
+    np.testing.assert_array_equal(model.theta_, first.theta_)
 
 
 def test_training_goes_on_from_what_was_kept_and_starts_once():
@@ -118,6 +121,7 @@ def test_random_states():
     assert states[1:] == random_states(np.random.RandomState(3), 4)[1:]
     assert len(set(states)) == 4
     assert random_states(None, 3)[0] is None
+    assert random_states(8, 3) == [8, *np.random.RandomState(8).randint(2**31 - 1, size=2)]
     assert random_states(8, 3)[:2] == random_states(8, 2)
 
 

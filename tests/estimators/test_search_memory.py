@@ -32,6 +32,13 @@ SCALERS = {
 }
 
 
+@pytest.mark.usefixtures("all_is_large")
+def test_a_pipeline_speaks_as_long_as_it_is_told_to(capsys):
+    pipeline = make_pipeline(StandardScaler(), CLASSIFIER).set_params(verbose=True)
+    MLPSearchCV(pipeline, {"mlpclassifier__alpha": [0.1]}, cv=2, refit=False).fit(X, y)
+    assert capsys.readouterr().out.count("(step 1 of 2) Processing standardscaler") == 2
+
+
 @pytest.fixture
 def all_is_large(monkeypatch):
     """Let small data be read as large data are: in many small parts."""

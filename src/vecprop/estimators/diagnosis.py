@@ -176,7 +176,7 @@ def oscillation(case: Case) -> Iterator[str]:
 def slowness(case: Case) -> Iterator[str]:
     """Say that the loss still falls when the epochs are used up."""
     model, losses, ending = case.model, case.model.loss_curve_[-11:], case.ending
-    if not case.rate or ending is None or ending.reason != "epochs" or len(losses) < 2 or case.oscillates:
+    if not case.rate or ending is None or ending.reason != "epochs" or not losses or case.oscillates:
         return
     fall = losses[0] - losses[-1]
     if fall > model.tol:
