@@ -7,7 +7,8 @@ metrics is a metric too, whose interval is that of paired draws.
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from decimal import Decimal
+from math import floor, isfinite, log10
 from statistics import mean, stdev
 from typing import Any, TypeVar
 
@@ -43,9 +44,30 @@ class Estimate:
     high: float
 
     def __str__(self) -> str:
+        value, low, high = self.rounded()
+        return value if low == high else f"{value} ({low} to {high})"
+
+    def rounded(self, beside: float = 0.0) -> list[str]:
+        """Return the value and the ends with the digits that the interval supports; 0 if tiny beside another number.
+
+        Examples
+        --------
+        >>> Estimate(40596.1, 37403.2, 43887.9).rounded(), Estimate(-4e-7, -1e-4, 1e-4).rounded(beside=0.2)
+        (['40,600', '37,400', '43,900'], ['0', '0', '0'])
+        """
         if np.isnan(self.value):
-            return "undefined"
-        return f"{figures(self.value)} ({figures(self.low)} to {figures(self.high)})"
+            return ["undefined"] * 3
+        numbers = self.value, self.low, self.high
+        most = max(map(abs, numbers))
+        sizes = (most, 3), ((self.high - self.low) / 2, 1), (abs(beside), 3)
+        decimals = -max((floor(log10(size)) - digits for size, digits in sizes if 0 < size < np.inf), default=0)
+        kept = [round(number, decimals) + 0.0 for number in numbers]
+        if any(kept) and not 1e-6 <= most < 1e12:
+            return [f"{number:.4g}" for number in kept]
+        texts = [f"{number:,.{max(decimals, 0)}f}" for number in kept]
+        while "." in texts[0] and all(text[-1] in "0." for text in texts):
+            texts = [text[:-1] for text in texts]
+        return [text if text.strip("0.") else "0" for text in texts]
 
     def __neg__(self) -> "Estimate":
         return Estimate(-self.value, -self.high, -self.low)
@@ -64,7 +86,8 @@ def figures(value: float, count: int = 4) -> str:
     >>> figures(15123.4), figures(0.00012345), figures(-0.5), figures(1.5e20)
     ('15,120', '0.0001234', '-0.5', '1.5e+20')
     """
-    return f"{float(f'{value:.{count}g}'):,.12g}"
+    text = f"{value:.{count}g}"
+    return f"{Decimal(text):,f}" if 1e-6 <= abs(value) < 1e12 else text
 
 
 Scores = dict[str, dict[str, Estimate]]
@@ -80,7 +103,7 @@ def estimates(
     --------
     >>> metrics = metrics_of_numbers(np.zeros(100), np.arange(100) < 20)
     >>> print(estimates(metrics, np.ones(100))["mae"])
-    0.2 (0.12 to 0.28)
+    0.20 (0.12 to 0.28)
     >>> print(estimates(metrics, np.ones(100), groups=np.arange(100) // 20)["mae"])
     0.2 (0 to 0.6)
     """
