@@ -17,13 +17,14 @@ def plot_dependence(dependence: Any, ax: "Axes | None" = None) -> "Axes":
     """Draw the mean prediction against the values of a column, and the curves of single rows behind it.
 
     Curves that are not parallel show that the column's effect differs from row to row. Marks on the axis are the values
-    that the column takes, quantiles of those that it has.
+    that the column takes, quantiles of those that it has. Names without an order are bars: they start at the mean of
+    all names, and a thin line holds the middle half of the changes of single rows.
 
     Parameters
     ----------
     dependence : Dependence
         An object with the name of a ``column``, its ``values`` (V,) of numbers, dates or names, the ``curves`` of rows
-        (N, V), and the name of the ``output``.
+        (N, V), and the name of the ``output``. Names are in order if ``is_ordered`` is true.
     ax : Axes, optional
         The axes to draw on; by default those of a new figure.
 
@@ -41,21 +42,33 @@ def plot_dependence(dependence: Any, ax: "Axes | None" = None) -> "Axes":
     """
     ax = axes_or_new(ax)
     names = dependence.values.astype(str).tolist() if dependence.values.dtype.kind in "OUS" else None
+    mean, shown = dependence.curves.mean(axis=0), [name if len(name) < 20 else f"{name[:18]}…" for name in names or ()]
+    if names is not None and not getattr(dependence, "is_ordered", False):
+        order, start, x = np.argsort(mean), mean.mean(), np.arange(len(names))
+        changes = dependence.curves - dependence.curves.mean(axis=1, keepdims=True)
+        ends = np.quantile(start + changes[:, order], (0.25, 0.75), axis=0)
+        ax.barh(x, mean[order] - start, left=start, color=colour(1), height=0.5)
+        ax.hlines(x, *ends, color=ink(), linewidth=1)
+        ax.axvline(start, color=ink(), linewidth=1)
+        ax.update_datalim([(end, 0) for end in np.quantile(dependence.curves, (0.1, 0.9))])  # small effects look small
+        ax.set_yticks(x, [shown[place] for place in order], parse_math=False)
+        ax.locator_params(axis="x", nbins=3)
+        ax.set_xlabel(dependence.output, parse_math=False)
+        ax.set_ylabel(dependence.column, parse_math=False)
+        return ax
     x = dependence.values if names is None else np.arange(len(names))
     chosen = np.unique(np.linspace(0, len(dependence.curves) - 1, CURVES).astype(int))
-    if names is None:
+    if names is not None:
+        ax.set_xticks(x, shown, parse_math=False, rotation=90 if sum(map(len, shown)) + 2 * len(shown) > ROOM else 0)
+    else:
         ax.plot(x, np.zeros(len(x)), "|", color=ink(), transform=ax.get_xaxis_transform(), clip_on=False)
         if dependence.values.dtype.kind == "M":
             few = np.unique([x[0], x[0] + (x[-1] - x[0]) // 2, x[-1]])  # more dates could overlap
             ax.set_xticks(few, [str(date)[:10] for date in few])
         else:
             ax.locator_params(axis="x", nbins=5)
-    else:
-        shown = [name if len(name) < 20 else f"{name[:18]}…" for name in names]
-        ax.set_xticks(x, shown, parse_math=False, rotation=90 if sum(map(len, shown)) + 2 * len(shown) > ROOM else 0)
     ax.plot(x, dependence.curves[chosen].T, color=colour(1), linewidth=0.6, alpha=0.35)
-    mean: dict[str, Any] = {"linewidth": 2.5} if names is None else {"linewidth": 0, "marker": "o", "markersize": 8}
-    ax.plot(x, dependence.curves.mean(axis=0), color=ink(), **mean)
+    ax.plot(x, mean, color=ink(), linewidth=2.5)
     ax.set_xlabel(dependence.column, parse_math=False)
     ax.set_ylabel(dependence.output, parse_math=False)
     return ax

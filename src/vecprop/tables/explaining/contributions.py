@@ -200,11 +200,13 @@ class Explanations(tuple[Explanation, ...]):
         return pandas().DataFrame(rows).rename(columns={"error": "standard error"})
 
 
-def explanations(model: Any, frame: Frame, background: Frame | None = None, seed: int = 0) -> Explanations:
+def explanations(
+    model: Any, frame: Frame, background: Frame | None = None, seed: int = 0, most: int = INPUTS
+) -> Explanations:
     """Return the contributions of columns to the prediction of each row; see `TableModel.explain`."""
     rng, encoder = np.random.default_rng(seed), model.encoder_
     names, places, inputs = encoder.names, list(encoder.places.values()), encoder(frame)
-    draws = int(np.clip(INPUTS // (2 * (len(names) + 1) * encoder.width), FEWEST_DRAWS, DRAWS))
+    draws = int(np.clip(most // (2 * (len(names) + 1) * encoder.width), FEWEST_DRAWS, DRAWS))
     behind = background_inputs(model, background, draws, rng)
     outputs, predicted = model.of_inputs(inputs), model.predict(frame)
     numbers = np.searchsorted(model.classes_, predicted) if hasattr(model, "classes_") else np.zeros(len(inputs), int)
@@ -237,6 +239,8 @@ class Dependence:
     values: np.ndarray
     curves: np.ndarray
     output: str
+    is_ordered: bool = True
+    """Whether values are numbers, dates, or categories whose order is known."""
 
     @property
     def mean(self) -> np.ndarray:
@@ -266,6 +270,7 @@ def dependences(model: Any, X: Any, columns: Sequence[str]) -> list[Dependence]:
     for column in columns:
         part = encoder.parts[encoder.names.index(column)]
         values = shown = _values(part, part.read(frame[column]))
+        is_ordered = part.holds == "numbers" or getattr(X[column].dtype, "ordered", False)
         if not len(values):
             continue
         changed = np.repeat(inputs, len(values), axis=0)
@@ -275,7 +280,11 @@ def dependences(model: Any, X: Any, columns: Sequence[str]) -> list[Dependence]:
             shown = (values * DAY).astype("datetime64[s]")
         elif part.holds == "names":
             shown = np.where(values == MISSING, "missing", values)
-        found.append(Dependence(column, shown, curves, output_name(model, number)))
+            if is_ordered:
+                places = {str(name): place for place, name in enumerate(X[column].cat.categories)}
+                order = np.argsort([places.get(name, -1) for name in shown], kind="stable")
+                shown, curves = shown[order], curves[:, order]
+        found.append(Dependence(column, shown, curves, output_name(model, number), is_ordered))
     return found
 
 

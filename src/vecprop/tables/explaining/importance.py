@@ -1,7 +1,7 @@
 """Importance: how much the loss rises when values of similar columns are shuffled; rows with the largest loss."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -253,6 +253,7 @@ class WorstRow:
     truth: Any
     predicted: Any
     loss: float
+    place: int = field(default=0, repr=False)
 
 
 def worst_rows(model: Any, index: Any, truth: np.ndarray, predicted: np.ndarray, count: int = 10) -> list[WorstRow]:
@@ -271,5 +272,5 @@ def worst_rows(model: Any, index: Any, truth: np.ndarray, predicted: np.ndarray,
     if hasattr(model, "classes_"):
         numbers = decided(predicted, getattr(model, "threshold_", None), model)
         truth, predicted = model.classes_[truth], model.classes_[numbers]
-    columns = truth[places].tolist(), predicted[places].tolist(), losses[places].tolist()
-    return [WorstRow(row_named(index, place), *values) for place, *values in zip(places, *columns, strict=True)]
+    columns = truth[places].tolist(), predicted[places].tolist(), losses[places].tolist(), places
+    return [WorstRow(row_named(index, values[-1]), *values) for values in zip(*columns, strict=True)]
