@@ -24,6 +24,7 @@ from vecprop.tables.evaluation.metrics import Estimate
 from vecprop.tables.evaluation.report import Run, intervals, origin, page_of, verdict_box
 from vecprop.tables.evaluation.report.drawings import begun, coverage, groups_by, losses
 from vecprop.tables.evaluation.report.markup import code_in, drawn
+from vecprop.tables.evaluation.report.subgroups import worse_subgroups
 from vecprop.tables.evaluation.report.target_sections import confused_pairs, confusion_matrix, each_class
 from vecprop.terminal.messages import held_back_interrupts
 from vecprop.terminal.output_files import RunFiles
@@ -178,6 +179,19 @@ def test_the_worst_rows_are_named_by_their_lines(made):
             chance = trained.predicted[np.arange(len(row)), trained.truth]
             assert place == chance.argmin()
             assert f"{chance.min():.2%}" in page
+        assert re.search(rf"line {line} .* age [+-][\d.]+ ", page)  # what drove it
+
+
+def test_subgroups_that_are_surely_worse_are_named(made, people):
+    job, rng = made["spends"][0], np.random.default_rng(0)
+    table = people.assign(zip="01", **{"<b>": 1})
+    measured = vp.tables.evaluate(job.model, table, baselines=False)
+    noise = rng.normal(size=200)
+    truth = measured.predicted + noise
+    assert not worse_subgroups(replace(measured, truth=truth)).strip()
+    is_worse = people.town.to_numpy() == "Rome"
+    found = Page(worse_subgroups(replace(measured, truth=truth + 5 * noise * is_worse))).text
+    assert found.endswith(f"town Rome {is_worse.sum()} {6 * np.sqrt(np.mean(noise[is_worse] ** 2)):.3g} +70%")
 
 
 def test_equal_numbers_are_in_one_group():
@@ -219,7 +233,7 @@ def test_a_page_is_written_after_ctrl_c_too(made, monkeypatch):
     measured = measured_unseen(job.model, job.parts, 0, baselines=False)
     run = Run("buys", files={"data": job.request.table}, is_measured=False)
     text = Page(page_of(measured, run, interrupts)).text
-    assert "The columns columns so far The target Ctrl-C came before this was computed" in text
+    assert "The columns columns so far The rows predicted worst Ctrl-C came before this was computed" in text
     assert "Nothing was measured" in text
     assert "SHA-256" in text
 

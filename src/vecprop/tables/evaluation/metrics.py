@@ -53,17 +53,14 @@ class Estimate:
         Examples
         --------
         >>> Estimate(40596.1, 37403.2, 43887.9).rounded(), Estimate(-4e-7, -1e-4, 1e-4).rounded(beside=0.2)
-        (['40,600', '37,400', '43,900'], ['0', '0', '0'])
+        (['40,600', '37,400', '43,900'], ['0', '-0.0001', '0.0001'])
         """
         if np.isnan(self.value):
             return ["undefined"] * 3
         numbers = self.value, self.low, self.high
-        most = max(map(abs, numbers))
-        sizes = (most, 3), ((self.high - self.low) / 2, 1), (abs(beside), 3)
+        sizes = (max(map(abs, numbers)), 3), ((self.high - self.low) / 2, 1), (abs(beside), 3)
         decimals = -max((floor(log10(size)) - digits for size, digits in sizes if 0 < size < np.inf), default=0)
         kept = [round(number, decimals) + 0.0 for number in numbers]
-        if any(kept) and not 1e-6 <= most < 1e12:
-            return [f"{number:.4g}" for number in kept]
         texts = [f"{number:,.{max(decimals, 0)}f}" for number in kept]
         while "." in texts[0] and all(text[-1] in "0." for text in texts):
             texts = [text[:-1] for text in texts]

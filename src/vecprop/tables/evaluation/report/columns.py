@@ -3,21 +3,21 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from ....pictures.dependence import plot_dependence
 from ...error import printable
 from ...explaining.column_notes import drift, tallies
 from ...explaining.contributions import Dependence, dependences
-from ...explaining.importance import Importance, loss_name
+from ...explaining.importance import Importance, loss_name, row_losses
 from ..measured import Measured
-from ..metrics import figures
-from .markup import Html, drawn, parts
+from ..metrics import Estimate
+from .markup import Html, drawn, parts, shown
 
 MOST_COLUMNS = 15
 """After this many columns, the most important ones, others are folded."""
 LISTED = 500
 EXAMPLES = 3
-LONGEST, LONGEST_NUMBER = 24, 10
-"""The largest numbers of characters of a value that are shown."""
 LEADING = 6
 """The number of columns whose effect is drawn."""
 HEADS = {"column": "name", "kind": "", "read as": "", "missing": "number", "distinct": "number"}
@@ -29,8 +29,7 @@ def columns(measured: Measured) -> Html:
 
     Columns whose importance is known come first, the most important before others, then those that are not used.
     """
-    model, found = measured.model, measured.importances
-    encoder, bars = model.encoder_, dict(_bars(found))
+    model, encoder, bars = measured.model, measured.model.encoder_, dict(_bars(measured))
     drifts = drift(model, tallies(model, measured.X)) if measured.has_test else {}
     drifts = {name: "; ".join(notes) or "none found" for name, notes in drifts.items()}
     kinds, readings = encoder.kinds | dict.fromkeys(encoder.codes, "codes"), encoder.readings
@@ -38,11 +37,11 @@ def columns(measured: Measured) -> Html:
     def row(name: str) -> list[Html]:
         if name in encoder.dropped:
             return [*_described(measured, name, "not used", encoder.dropped[name]), "", ""]
-        read = "" if readings[name] == kinds[name] else readings[name]
+        read = "" if readings[name] == kinds[name] else readings[name].removeprefix(f"{kinds[name]}, ")
         return [*_described(measured, name, kinds[name], read), bars.get(name, "not measured"), drifts.get(name, "")]
 
     names = [*bars, *encoder.dropped, *(name for name in encoder.names if name not in bars)]
-    leading = dependences(model, measured.X, [(each.alone or (each,))[0].columns[0] for each in found][:LEADING])
+    leading = dependences(model, measured.X, leading_columns(measured)[:LEADING])
     return parts().columns(
         loss_name(model),
         {"table": "rows of the table", "test": "rows of the test"}.get(measured.how, "rows of training"),
@@ -60,21 +59,36 @@ def _draw_dependence(ax: Any, dependence: Dependence) -> None:
     ax.set(xlabel="", ylabel="")  # which the page says
 
 
-def _bars(found: list[Importance]) -> Iterator[tuple[str, Html]]:
+def leading_columns(measured: Measured) -> list[str]:
+    """Return the most important column of each group of similar columns, the leading group first."""
+    return [(each.alone or (each,))[0].columns[0] for each in measured.importances]
+
+
+def losses_of(measured: Measured) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return the losses and weights of rows, which are 0 if their class is not known, and the mean loss."""
+    losses = row_losses(measured.model, measured.predicted, measured.truth)
+    losses, weight = np.nan_to_num(losses), np.where(np.isnan(losses), 0, measured.weight)
+    return losses, weight, float(losses @ weight / max(weight.sum(), 1e-300))
+
+
+def _bars(measured: Measured) -> Iterator[tuple[str, Html]]:
     """Yield each column with its importance as a bar and in words: with others, also that of all together."""
-    most, bar = max((each.high for each in found), default=0.0) or 1.0, parts().bar
+    found, bar, whole = measured.importances, parts().bar, losses_of(measured)[2] or 1.0
+    most = max((each.high for each in found), default=0.0) or 1.0
+
+    def in_words(of: Importance) -> str:
+        shares = Estimate(*(100 * end / whole for end in (of.rise, of.low, of.high)))
+        rise, low, high = shares.rounded(beside=100 * most / whole)
+        return f"{rise}%" if low == high else f"{rise}% ({low} to {high})"
+
     for importance in found:
         if not importance.alone:
-            yield importance.columns[0], bar(importance.rise / most, _in_words(importance))
+            yield importance.columns[0], bar(importance.rise / most, in_words(importance))
         for own in importance.alone:
             others = [printable(name) for name in importance.columns if name not in own.columns]
             some = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
-            together = f"with {some}: {_in_words(importance)}"
-            yield own.columns[0], bar(own.rise / most, _in_words(own), together, importance.rise / most)
-
-
-def _in_words(importance: Importance) -> str:
-    return f"{figures(importance.rise, 3)} ({figures(importance.low, 2)} to {figures(importance.high, 2)})"
+            together = f"with {some}: {in_words(importance)}"
+            yield own.columns[0], bar(own.rise / most, in_words(own), together, importance.rise / most)
 
 
 def _described(measured: Measured, name: str, kind: str, reading: str) -> list[Html]:
@@ -84,7 +98,5 @@ def _described(measured: Measured, name: str, kind: str, reading: str) -> list[H
         return [printable(str(name)), kind, reading, "", "", ""]
     missing, known = int(series.isna().sum()), series.dropna()
     empty = f"{missing:,} ({missing / len(series):.1%})" if missing else "0"
-    longest = LONGEST_NUMBER if kind == "numbers" else LONGEST
-    texts = [printable(str(value)) for value in known.drop_duplicates().iloc[:EXAMPLES]]
-    some = parts().examples([text if len(text) <= longest else f"{text[: longest - 1]}…" for text in texts])
+    some = parts().examples([shown(value) for value in known.drop_duplicates().iloc[:EXAMPLES]])
     return [printable(str(name)), kind, reading, empty, f"{known.nunique():,}", some]

@@ -5,9 +5,13 @@ import warnings
 from collections.abc import Callable
 from functools import cache
 from io import StringIO
+from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from ....pictures.style import INK, colour
+from ...error import pandas, printable
 from ..metrics import figures
 
 Html = Any
@@ -46,6 +50,25 @@ def code_in(text: str) -> Html:
     return Markup(re.sub("`(.*?)`", r"<code>\1</code>", str(escape(text))))
 
 
+LONGEST = 24
+"""The largest number of characters of a value that are shown."""
+
+
+def shown(value: Any) -> str:
+    """Return a value of a table: a number that is whole or has four figures, or a shortened text.
+
+    Examples
+    --------
+    >>> shown(19707.113), shown(2021), shown(12345), shown("2021-03-04 00:00:00"), shown(float("nan"))
+    ('19,710', '2021', '12,345', '2021-03-04', 'missing')
+    """
+    if isinstance(value, Real) and np.isfinite(value) and not isinstance(value, bool):
+        whole = f"{value:.0f}" if abs(float(value)) < 10_000 else f"{value:,.0f}"
+        return whole if float(value).is_integer() else figures(float(value))
+    text = "missing" if pandas().isna(value) else printable(str(value).removesuffix(" 00:00:00"))
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
 WIDTH = 3.75
 """The width of a picture in inches, that of a small screen: there text is as large as on the page."""
 STYLE: dict[Any, Any] = {
@@ -72,12 +95,16 @@ def drawn(alt: str, draw: Callable[..., Any], *arguments: Any, height: float = 2
     from markupsafe import Markup
     from matplotlib import rc_context
     from matplotlib.figure import Figure
+    from matplotlib.ticker import ScalarFormatter
 
     stream = StringIO()
     with rc_context({**STYLE, "svg.hashsalt": alt}), warnings.catch_warnings():  # the salt makes names in it unique
         warnings.filterwarnings("ignore", "Glyph")  # which the fonts of the page have
         figure = Figure((WIDTH, height), layout="constrained")
-        draw(figure.subplots(), *arguments)
+        draw(ax := figure.subplots(), *arguments)
+        for axis in (ax.xaxis, ax.yaxis):
+            if isinstance(axis.get_major_formatter(), ScalarFormatter):
+                axis.set_major_formatter(lambda number, _: figures(round(number, 12) + 0.0, 10))
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(stream, format="svg", transparent=True, metadata=nothing)
     text = stream.getvalue()

@@ -9,14 +9,23 @@ from threadpoolctl import threadpool_limits
 from ....check import Report, check_gradients
 from ...encoding.column import shortened
 from ...error import printable
+from ...explaining.contributions import Explanation, explanations
 from ..measured import Measured
-from ..metrics import figures, spread, title
+from ..metrics import Estimate, figures, spread, title
 from ..targets import positive_class
 from . import drawings as draw
-from .markup import Html, code_in, parts, picture
+from .columns import leading_columns
+from .markup import Html, code_in, parts, picture, shown
+from .subgroups import worse_subgroups
 
 ROWS = 200
 """The largest number of rows that a gradient check takes, evenly spaced: an error in a gradient shows on few rows."""
+VALUES, DRIVERS = 4, 3
+"""The largest numbers of columns whose values, and whose contributions, are shown of a row."""
+SMALL = 0.05
+"""Contributions below this share of the largest one are left out."""
+DRAWN, MOST_INPUTS = 6_000_000, 5_000_000
+"""How many inputs are drawn to explain a row, and the most inputs times columns with which rows are explained."""
 
 
 def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -> Html:
@@ -34,7 +43,7 @@ def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -
 
     def table_of(each: dict[str, dict[str, Any]], cell: Any) -> tuple[dict[str, str], list[list[Any]]]:
         of_metrics = [[title(of, positive), *(cell(each[name][of]) for name in each)] for of in measured.metrics]
-        return {"": ""} | dict.fromkeys(each, "number"), of_metrics
+        return {"": "name"} | dict.fromkeys(each, "number"), of_metrics
 
     decided = ""
     if positive is not None:
@@ -49,13 +58,12 @@ def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -
 
 def _spread(values: list[float]) -> str:
     found = spread(values)
-    return f"{figures(found[0])} ± {figures(found[1], 2)}" if found else ""
+    return f"{figures(found[0], 3)} ± {figures(found[1], 2)}" if found else ""
 
 
 def worst_rows(measured: Measured, explain: str) -> Html:
-    """Return a table of the ten rows with the largest loss, and the command that tells why they are predicted so."""
-    found = measured.worst_rows
-    if not found:
+    """Return a table of the ten rows with the largest loss, their values and what drove them, and worse subgroups."""
+    if not (found := measured.worst_rows):
         return ""
     if measured.is_classifier:
         told, kind, last = "The rows whose class had the lowest probabilities.", "name", "its probability"
@@ -64,8 +72,30 @@ def worst_rows(measured: Measured, explain: str) -> Html:
         told, kind, last = "The rows with the largest errors, true − predicted.", "number", "error"
         numbers = [(each.row, each.truth, each.predicted, each.truth - each.predicted) for each in found]
         rows = [[row, *map(figures, of_row)] for row, *of_row in numbers]
+    encoder, X = measured.model.encoder_, measured.X.iloc[[each.place for each in found]]
     heads = {"": "row", "true": kind, "predicted": kind, last: "number"}
-    return parts().worst_rows(told, heads, rows, explain)
+    for name in (leading_columns(measured) or encoder.names)[:VALUES]:
+        is_number = encoder.parts[encoder.names.index(name)].holds == "numbers"
+        heads |= {f"{printable(name)} ": "number value" if is_number else "value"}  # a blank: it can be "predicted"
+        for row, value in zip(rows, X[name] if is_number else X[name].astype("string"), strict=True):
+            row.append(shown(value))
+    if encoder.width * len(encoder.names) < MOST_INPUTS:
+        output = "the probability of the predicted class" if measured.is_classifier else "the prediction"
+        told += f" Last are the columns that moved {output} most, up (+) or down (-) from its mean."
+        heads |= {"what drove it": "examples drivers"}
+        rows = [[*row, drivers(of)] for row, of in zip(rows, explanations(measured.model, X, most=DRAWN), strict=True)]
+    return parts().worst_rows(told, heads, rows, explain, worse_subgroups(measured))
+
+
+def drivers(of: Explanation) -> Html:
+    """Return the largest contributions to a prediction, without small ones and those that may be chance."""
+    least = SMALL * abs(of.contributions[0].contribution)
+    moved = [
+        (each.column, Estimate(each.contribution, -each.error, each.error).rounded()[0])
+        for each in of.contributions[:DRIVERS]
+        if abs(each.contribution) > max(2 * each.error, least)
+    ]
+    return parts().examples([f"{printable(name)} {'+' * (by[0] != '-')}{by}" for name, by in moved])
 
 
 def name_of(of_class: object) -> str:
