@@ -32,7 +32,7 @@ GUESSING = {"r2": 0.0, "roc_auc": 0.5}
 """What metrics are of predictions that ignore the inputs."""
 SCORED: dict[How, str] = {"out of fold": "Out of fold, without a test", "cross-validation": "In cross-validation"}
 """What scores are that are not of a test."""
-CHANCE = "In small tables such scores may be too good, so intervals of differences are twice as wide."
+CHANCE = "By chance such scores of small tables may show skill, so intervals of differences are twice as wide."
 
 
 @dataclass(frozen=True)
