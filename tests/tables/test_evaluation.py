@@ -1,5 +1,6 @@
 """`vecprop.tables.evaluate`: metrics, baselines, the verdict, and rows that the model was trained on."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,8 @@ def test_baselines_learn_from_training_or_from_other_rows(models, people, found_
     assert found.verdict is not None
     assert found.verdict.metric == loss
     assert found.verdict.says in repr(found)
+    (told,) = re.findall("  higher than ours by  +(.*)", repr(found))
+    assert re.split("  +", told) == list(map(str, found.margins.values()))
     naive = found.predictions["naive"]
     assert len(np.unique(naive, axis=0)) == (1 if is_given else 5 if target == "spends" else 2)
     if is_given:
