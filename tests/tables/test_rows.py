@@ -45,9 +45,7 @@ def months():
 
 def test_a_named_index_is_a_column_and_it_is_said(months, tmp_path):
     model = TabularRegressor("y", **QUICK).fit(months)
-    assert model.notes_[:1] == [
-        "The index 'month' of the data frame is a column: reset_index(drop=True) leaves it out."
-    ]
+    assert "The index 'month' of the data frame is a column: reset_index(drop=True) leaves it out." in model.notes_
     assert model.feature_names_in_.tolist() == ["month", "a"]
     X = months.drop(columns="y")
     np.testing.assert_array_equal(model.predict(X), model.predict(X.reset_index()[["a", "month"]]))

@@ -18,7 +18,7 @@ from .encoding.encoder import VIEWS, Encoder
 from .ensemble.ensemble import Ensemble, Fit, Outcome, Report, TrainingRows, Unseen, ViewFit, results_of
 from .ensemble.stages import Calibrated, Growing, Plan, Schedule, fit_in_stages
 from .error import TableError
-from .explaining.column_notes import Profile, TrainedRows, Watch, leaks
+from .explaining.column_notes import Profile, TrainedRows, Watch, leaks, odd_targets, ranked, told_alone
 from .explaining.contributions import Explanations, explanations
 from .reading.frames import FEWEST_AT_ONCE, Frame, as_frame, by_blocks, column_of, has_names, names_of_array, twice
 from .reading.reading import chunks_if_several, may_be_in_parts
@@ -206,6 +206,7 @@ class TableModel(SharedSettings):
             model.outer_ = outer
         count = len(fit.rows.T) if stream is None else stream.rows
         many = " and ".join(map(str, sorted(set(until))))
+        model.notes_ = ranked(model.notes_)
         model.notes_.append(
             f"{TRAINED_ANEW} on {count} rows, for {many} epoch(s), without validation rows: scores and "
             "calibration are those of the model before."
@@ -255,7 +256,11 @@ class TableModel(SharedSettings):
         self.encoder_, notes = Encoder.of(rows.frame.drop(columns=list(rows.aside)), self.asked)
         self.encoder_.dropped.update(rows.aside)
         self.notes_ += notes + [f"Column {name!r} is not used: {reason}." for name, reason in rows.aside.items()]
-        self.notes_ += leaks(rows.frame[self.encoder_.names], target)
+        are_apart = rows.dependence.is_time or rows.dependence.groups is not None
+        found, alone = leaks(self.encoder_, rows.frame, target, are_apart=are_apart)
+        self.notes_ += found
+        if not hasattr(self, "classes_") and "aside" not in rows.frame.attrs:  # which who has seen the whole file sets
+            self.notes_ += odd_targets(rows.frame, target, self._named_target)
         columns = zip(self.encoder_.names, self.encoder_.parts, strict=True)
         self.profiles_ = [Profile.of(part, rows.frame[name]) for name, part in columns]
         if streamed is not None:
@@ -279,7 +284,7 @@ class TableModel(SharedSettings):
             networks = self.networks(len(own), T.shape[1], stage)
             views.append(ViewFit(stage.view, own, inputs[stage.view], networks, self.training(count)))
         of_training = TrainingRows(T, weight, fold, rows.dependence.is_time, rows.dependence.count, raw)
-        return Plan(self, Fit(views, of_training, seed, stream=stream), rows.is_used)
+        return Plan(self, Fit(views, of_training, seed, stream=stream), rows.is_used, alone)
 
     def learn(self, growing: Growing) -> None:
         """Make what was trained the attributes of the model."""
@@ -293,6 +298,12 @@ class TableModel(SharedSettings):
         self.out_of_fold_ = np.full((len(is_used), *unseen.shape[1:]), np.nan)
         self.out_of_fold_[is_used] = unseen
         self._decide(unseen, growing.plan.fit.rows)
+        if growing.plan.alone:
+            model, Y = growing.plan.model, unseen.reshape(len(unseen), -1)
+            if not hasattr(model, "classes_"):  # but numbers, or quantiles
+                Y = model.targets_.encode(Y[:, [Y.shape[1] // 2]])
+            self.notes_ += told_alone(growing.plan.alone, growing.plan.fit.rows.T, Y)
+        self.notes_ = ranked(self.notes_)
 
     @abstractmethod
     def _encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:

@@ -15,6 +15,7 @@ from ...tables.error import TableError, pandas
 from ...tables.evaluation.measured import Measured
 from ...tables.evaluation.measuring import Parts
 from ...tables.evaluation.targets import Task, target_of
+from ...tables.explaining.column_notes import odd_targets
 from ...tables.kinds.ambiguities import NOTHING, Asked
 from ...tables.kinds.kinds import guess_task, target_doubt, target_reading
 from ...tables.kinds.values import as_names, own_reading, read_numbers
@@ -131,6 +132,8 @@ def divided(request: Request) -> Parts:
     if unknown := set(request.classes) - set(map(str, np.unique(y))):
         raise UsageError(f"--classes names {min(unknown)!r}, but the target {target!r} has no such value.")
     X.attrs["aside"] = aside
+    if task == "regression" and stream is None:
+        notes += odd_targets(X, y, f"The target {target!r}")
     dependence = Dependence.of(frame, request.group, request.time, asked)
     if request.test is not None:
         if request.table.exists() and request.test.exists() and request.table.samefile(request.test):

@@ -15,6 +15,7 @@ from ...tables.evaluation.measured import Measured
 from ...tables.evaluation.measuring import Parts, cross_validated, measured_unseen
 from ...tables.evaluation.report import Run, page_of
 from ...tables.evaluation.targets import levels_of, positive_class
+from ...tables.explaining.column_notes import ranked
 from ...tables.reading.file_lists import file_and_line
 from ...tables.table_model import CUT_SHORT, WITHOUT_TEST
 from ...terminal.messages import INTERRUPTED, UsageError, held_back_interrupts, say, say_notes, show, to_json
@@ -142,7 +143,7 @@ class TrainingJob:
         unlike = model.check(self.parts.X_test) if self.parts.has_test else []
         in_test = [f"In the test: {note}" for note in unlike if note not in of_rows]
         anew = [] if self.final is model else [self.final.notes_[-1]]
-        return list(dict.fromkeys([*of_rows, *model.notes_, *anew, *in_test]))
+        return ranked([*of_rows, *model.notes_, *anew, *in_test])
 
     @cached_property
     def saved(self) -> RunFiles:

@@ -1,6 +1,6 @@
 """The fit of models of tables in stages: each trains more networks, which stay if unseen rows are predicted better."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, NamedTuple, Self
@@ -159,11 +159,12 @@ class Calibrated(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What is to be trained of a model of a table, and which rows of the table it is learned from."""
+    """What is to be trained of a model of a table, which of its rows are used, and what a column alone explains."""
 
     model: Any
     fit: Fit
     is_used: np.ndarray
+    alone: Mapping[str, float]
 
     def fit_of_stage(self, number: int) -> Fit:
         """Return the fit of a later stage to the rows of the first."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..encoding.folds import Dependence, group_numbers
 from ..error import RequestError, TableError, pandas
-from ..explaining.column_notes import Watch
+from ..explaining.column_notes import Watch, ranked
 from ..reading.delimited import require_columns
 from ..reading.file_lists import is_path
 from ..reading.frames import Frame, as_frame
@@ -190,7 +190,7 @@ def evaluate(
             trained_on += model.trained_rows_.count(model.encoder_, rows, plain[first : first + len(rows)])
         first += len(rows)
         kept += [] if is_in_parts and not is_compared else [rows]
-    notes = list(dict.fromkeys([*used.notes, *watch.notes()]))
+    notes = ranked([*watch.notes(), *used.notes])
     if unknown := int((truth < 0).sum()) if hasattr(model, "classes_") else 0:
         notes.append(f"{unknown} rows are of classes that the model does not know, and count as wrong.")
     known = min(round(trained_on), len(truth))

@@ -1,32 +1,34 @@
 """Notes on columns: how far those of a table are from those of training, and which of these leak the target."""
 
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from scipy.special import erfc
 
-from ..encoding.column import Column
+from ..encoding.column import Column, row_named
 from ..encoding.columns import ordinary
 from ..encoding.encoder import Encoder, Misfits, require_inputs
 from ..error import pandas
+from ..kinds.ambiguities import doubt_on_numbers
 from ..kinds.kinds import MOST_CLASSES
-from ..kinds.values import as_names, as_numbers
+from ..kinds.values import as_names
 from ..reading.frames import Frame, as_frame
 
 QUANTILES = 20
 """The distribution of numbers is kept as the counts below this number of quantiles."""
 MOST_NAMES = 4096
 """Of columns with more categories than this, the categories are not kept."""
-FAR = 0.05
-"""A number is far out of training's range if it is beyond by more than this share of the range."""
 SHIFT = 0.1
 """A share that differs by less than this from that of training is no drift, however sure the difference is."""
 FEWEST_ROWS = 30
 """Of fewer values than this the distribution is not compared: the first rows of a table, say, are no sample."""
 MOST_DIGESTS = 10_000
 """Of this number of rows of training digests are kept, 80 KB."""
-CHANCE = 0.001
-"""The probability of a note on a table of training's distribution, by chance."""
+CHANCE = 0.005
+"""The probability of each kind of note on a table of training's distribution, by chance."""
 
 
 class Tally(NamedTuple):
@@ -110,42 +112,59 @@ class Profile:
     def notes(self, part: Column, tally: Tally, columns: int) -> list[str]:
         """Return the ends of sentences on how a column differs from that of training.
 
-        A note is on what training never had: missing values, categories, values far out of its range; or on shares
-        that differ by a tenth or more, and by more than chance (Fisher's exact test, for all columns together).
+        A note is on what training never had: missing values, categories, values out of its range; or on shares that
+        differ by a tenth or more. Each is more than chance, for all columns together (Fisher's exact test of shares,
+        and tests of ranks and of Kolmogorov and Smirnov of numbers); in few rows for one column.
         """
-        sure, notes = CHANCE / columns, []
+        rows, sure, notes = tally.rows, CHANCE / columns if tally.rows >= FEWEST_ROWS else CHANCE, []
+        is_names = part.holds == "names"
         is_new = tally.missing > self.missing == 0
-        if is_new or _differ(tally.missing, tally.rows, self.missing, self.rows, sure):
-            notes = [f"{tally.missing} of {tally.rows} values are missing, in training {self.missing} of {self.rows}"]
-        return notes + (self._on_new(part, tally, sure) or self._on_shift(part, tally, sure))
+        if (is_new or abs(tally.missing / rows - self.missing / self.rows) >= SHIFT) and (
+            _chance(tally.missing, rows, self.missing, self.rows) < sure
+        ):
+            notes = [f"{tally.missing} of {rows} values are missing, in training {self.missing} of {self.rows}"]
+        if tally.beyond and is_names:  # categories of one row of training were as new there
+            if _chance(tally.beyond, rows, int((self.counts == 1).sum()), self.rows, "greater") < sure:
+                what = f"are of categories that training never had, such as {tally.farthest!r}"
+                return [*notes, f"{tally.beyond} of {rows} rows {what}"]
+        elif tally.beyond and self._is_beyond(tally, sure):
+            low, high, farthest = (part.shown(value) for value in (self.values[0], self.values[-1], tally.farthest))
+            far = f"{self.distance(tally.farthest):.4g}{' days' if part.kind == 'dates' else ''}"
+            what = f"out of training's range, {low} to {high}; the farthest, {farthest}, is {far} beyond it"
+            return [*notes, f"{tally.beyond} of {rows} values are {what}"]
+        if not len(self.values) or (now := tally.known) < FEWEST_ROWS:
+            return notes
+        then = int(self.counts.sum() if is_names else self.counts[-1])
+        ours, theirs = tally.counts / now, self.counts / then
+        place = int(np.abs(ours - theirs).argmax())
+        largest, both = abs(ours[place] - theirs[place]), 1 / now + 1 / then
+        if is_names:
+            chance = len(ours) * _chance(tally.counts[place], now, self.counts[place], then)
+        else:
+            middles = (np.append(0, theirs) + np.append(theirs, 1)) / 2  # the mean ranks of training between values
+            apart = abs(np.diff(ours, prepend=0, append=1) @ middles - 0.5)
+            chance = 2 * min(2 * np.exp(-2 * largest**2 / both), erfc(apart * np.sqrt(6 / both)))
+        if largest >= SHIFT and chance < sure:
+            what = f"are {'' if is_names else 'at most '}{part.shown(self.values[place])}"
+            notes.append(f"{ours[place]:.0%} of values {what}, in training {theirs[place]:.0%}")
+        return notes
 
-    def _on_new(self, part: Column, tally: Tally, sure: float) -> list[str]:
-        if not tally.beyond:
-            return []
-        if part.holds == "names":
-            how_many = f"{tally.beyond} of {tally.rows} rows"
-            return [f"{how_many} are of categories that training never had, such as {tally.farthest!r}"]
-        distance, reach = float(self.distance(tally.farthest)), self.values[-1] - self.values[0]
-        is_far = distance > FAR * reach
-        if not is_far and (tally.rows / (tally.rows + self.rows)) ** tally.beyond > sure:
-            return []
-        low, high, farthest = (part.shown(value) for value in (self.values[0], self.values[-1], tally.farthest))
-        far = f"{distance:.4g} days" if part.kind == "dates" else f"{distance:.4g}"
-        return [
-            f"{tally.beyond} of {tally.rows} values are out of training's range, {low} to {high}; the farthest, "
-            f"{farthest}, is {far} beyond it"
-        ]
+    def _is_beyond(self, tally: Tally, sure: float) -> bool:
+        """Return whether more values, or a value farther, are out of training's range than chance has it.
 
-    def _on_shift(self, part: Column, tally: Tally, sure: float) -> list[str]:
-        if not len(self.values) or tally.known < FEWEST_ROWS:
-            return []
-        now, then = tally.known, int(self.counts.sum() if part.holds == "names" else self.counts[-1])
-        place = int(np.abs(tally.counts / now - self.counts / then).argmax())
-        if not _differ(tally.counts[place], now, self.counts[place], then, sure):
-            return []
-        what = "are" if part.holds == "names" else "are at most"
-        shares = tally.counts[place] / now, self.counts[place] / then
-        return [f"{shares[0]:.0%} of values {what} {part.shown(self.values[place])}, in training {shares[1]:.0%}"]
+        Distances from the median are taken to have the heaviest tail that training's values allow: that of a power.
+        """
+        count, share = self.counts[-1], tally.rows / (tally.rows + self.rows)
+        if (tally.beyond + 1) * share**tally.beyond < sure:
+            return True
+        low, middle, high = self.values[np.searchsorted(self.counts, count * np.array([0.05, 0.5, 0.945]))]
+        inner, end = (high, self.values[-1]) if tally.farthest > middle else (low, self.values[0])
+        edge, reach = abs(end - middle), abs(inner - middle)
+        if edge == 0:
+            return True
+        tail = np.log(edge / reach) / np.log(max(count / 20, 2)) if reach else 1.0
+        factor = 1 + self.distance(tally.farthest) / edge
+        return bool(2 * share * factor ** (-1 / np.clip(tail, 2 / count, 2)) < sure)
 
 
 def _values(part: Column, series: Any) -> np.ndarray:
@@ -156,14 +175,12 @@ def _values(part: Column, series: Any) -> np.ndarray:
     return ordinary(x[~np.isnan(x)])
 
 
-def _differ(k: int, n: int, of_training: int, rows: int, sure: float) -> bool:
-    """Return whether a share k / n is a tenth or more from that of training, and not by chance."""
+def _chance(k: int, n: int, of_training: int, rows: int, how: str = "two-sided") -> float:
+    """Return the probability, by chance, of shares k / n and of training that differ so much."""
     from scipy.stats import fisher_exact
 
-    if abs(k / n - of_training / rows) < SHIFT:
-        return False
-    found: Any = fisher_exact([[k, n - k], [of_training, rows - of_training]])
-    return bool(found.pvalue < sure)
+    found: Any = fisher_exact([[k, n - k], [of_training, rows - of_training]], how)
+    return float(found.pvalue)
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,47 +279,65 @@ class Watch:
         misfits = self.model.encoder_.notes_on(self.misfits) if self.misfits else []
         drifts = drift(self.model, self.tallies) if self.tallies else {}
         of_drifts = [f"Column {name!r}: {note}." for name, notes in drifts.items() for note in notes]
-        return [*self.of_tables, *misfits, *self.unlike, *of_drifts]
+        return [*of_drifts, *self.of_tables, *misfits, *self.unlike]
 
 
 LEAKS_FROM = 50
 """In fewer rows than this, a column may tell the target by chance."""
-MOST_JUDGED = 100_000
+MOST_JUDGED = 20_000
 """Of more rows than this a random sample is judged."""
 EXPLAINED = 0.98
 """A column that explains this share of the target's variance tells it almost exactly."""
+ALONE_FROM, OF_NUMBERS, OF_CLASSES, LEFT = 200, 0.9, 0.85, 1.3
+"""From so many rows on, a column is suspect that explains this share, and leaves so many times as much as the model."""
+FOLLOWS = 0.5
+"""A target follows a date that explains this share of its variance, and belongs to groups that explain it."""
+SHARED = 0.1
+"""Groups whose rows are alike in other columns too need explain no more than this share."""
 NO_LEAK = 1e-6
 """What would happen by chance with a smaller probability than this is no chance."""
+IF_KNOWN = "leave it out if it would not be known when predicting."
 
 
-def leaks(frame: Frame, target: np.ndarray) -> list[str]:
-    """Return a note for each column that alone tells the target, or is filled for one class only; from 50 rows on.
+def leaks(
+    encoder: Encoder, frame: Frame, target: np.ndarray, *, are_apart: bool = False
+) -> tuple[list[str], dict[str, float]]:
+    """Return notes on columns that tell the target or which rows belong together; and what others alone explain.
 
     A column tells the target if it explains 98 % of its variance, see `explained`, so that noise or another scale hides
-    no copy. Columns of text count if they have a fifth as many values as rows, or fewer.
+    no copy, or is filled for one class only. Columns of text count if they have a fifth as many values as rows, or
+    fewer. Fewer than 50 rows tell nothing. Of rows that are kept apart by groups or times, these are not looked for.
 
     Examples
     --------
     >>> frame = pandas().DataFrame({"age": np.arange(60) % 7, "pounds": 2.2 * np.arange(60)})
-    >>> leaks(frame, np.arange(60.0))
+    >>> leaks(Encoder.of(frame)[0], frame, np.arange(60.0))[0]
     ["Column 'pounds' tells the target almost exactly: leave it out if it would not be known when predicting."]
     """
     if len(frame) < LEAKS_FROM:
-        return []
+        return [], {}
     rows = np.random.default_rng(0).permutation(len(frame))[:MOST_JUDGED]
-    of_rows = np.asarray(target)[rows]
-    classes, codes = np.unique(of_rows, return_inverse=True)
-    is_classes = of_rows.dtype.kind not in "iuf" or len(classes) <= MOST_CLASSES
-    y = codes.astype(float) if is_classes else ordinary(of_rows.astype(float))
+    classes, codes = np.unique(target, return_inverse=True)
+    is_classes = target.dtype.kind not in "iuf" or len(classes) <= MOST_CLASSES
+    of_all = codes.astype(float) if is_classes else ordinary(target.astype(float))
+    y = of_all[rows]
     if y.min() == y.max():
-        return []
-    notes = []
-    for name in frame.columns:
-        series = frame[name].iloc[rows]
-        x = _as_values(series)
-        found, if_known = "", "it is filled in when the target is known"
-        if x is not None and explained(x, y, is_classes=is_classes) >= EXPLAINED:
-            found, if_known = "tells the target almost exactly", "it would not be known when predicting"
+        return [], {}
+    notes, alone, groups = [], {}, "" if are_apart else None
+    for name, part in encoder.columns:
+        series, found, x, if_known = frame[name].iloc[rows], "", None, IF_KNOWN
+        if part.holds == "numbers":
+            x = ordinary(part.read(series))
+        else:
+            codes, names = pandas().factorize(as_names(series))
+            x = codes.astype(float) if 5 * len(names) <= len(codes) else None
+        share = 0.0 if x is None else explained(x, y, is_classes=is_classes)
+        if part.kind == "dates" and share >= FOLLOWS:
+            if not are_apart:
+                advice = f"if later rows are to be predicted, give time={name!r} (--time)"
+                notes.append(f"The target follows the date {name!r}, which makes random tests too easy: {advice}.")
+        elif share >= EXPLAINED:
+            found = "tells the target almost exactly"
         elif is_classes:
             is_missing = series.isna().to_numpy()
             for own, what in ((is_missing, "is missing"), (~is_missing, "has values")):
@@ -313,17 +348,125 @@ def leaks(frame: Frame, target: np.ndarray) -> list[str]:
                     and np.mean(y == y[own][0]) ** own.sum() < NO_LEAK
                 ):
                     found = f"{what} only where the target is {classes[int(y[own][0])]}"
+                    if_known = "leave it out if it is filled in when the target is known."
         if found:
-            notes.append(f"Column {name!r} {found}: leave it out if {if_known}.")
-    return notes
+            notes.append(f"Column {name!r} {found}: {if_known}")
+        elif share >= (OF_CLASSES if is_classes else OF_NUMBERS) and len(y) >= ALONE_FROM and part.kind != "dates":
+            alone[name] = share
+        may_group = groups is None and part.kind != "dates" and part.holds != "other"
+        count = frame[name].nunique() if may_group else len(frame)
+        if 2 * count <= len(frame) <= count**2 and _are_groups(encoder, frame, name, of_all):
+            groups, found = name, f"Rows of one {name!r} are alike, of which there are {count} in {len(frame)} rows"
+            advice = f"if new ones are to be predicted, keep rows of one together, with groups={name!r} (--group)"
+            notes.append(f"{found}: {advice}.")
+    return notes, alone
+
+
+def _are_groups(encoder: Encoder, frame: Frame, name: str, y: np.ndarray) -> bool:
+    """Return whether rows with one value of a column are alike, and unlike those with the next value.
+
+    Their targets are; or they are a little, and values of another column are equal.
+    """
+    part, is_known = dict(encoder.columns)[name], frame[name].notna().to_numpy()
+    x = part.read(frame[name][is_known]) if part.holds == "numbers" else as_names(frame[name][is_known])
+    if part.holds == "numbers" and (x % 1).any():
+        return False
+    codes, z = (np.unique(of, return_inverse=True)[1] for of in (x, y[is_known]))
+    rows, groups, z = len(x), codes.max() + 1, z - z.mean()
+
+    def spread(codes: np.ndarray) -> float:
+        """Return the variance of the target's rank among rows of one code."""
+        return float(z @ z - np.sum(np.bincount(codes, z) ** 2 / np.bincount(codes))) / (rows - codes.max() - 1)
+
+    of_all, of_one, of_two = map(spread, (0 * codes, codes, codes // 2))
+    less = of_all - of_one
+    if less < max(SHARED, 4 * np.sqrt(2 * groups) / rows) * of_all or of_two - of_one < less / 4:
+        return False
+    for other in (other for other, of in encoder.columns if of.holds != "other" and other != name):
+        values = pandas().factorize(frame[other])[0][is_known] + 1
+        each = (own * (len(frame) + 1) + values for own in (codes, codes // 2))
+        changes, of_pairs = (len(np.unique(both)) - both.max() // (len(frame) + 1) - 1 for both in each)
+        by_chance = (1 - np.sum((np.bincount(values) / rows) ** 2)) * groups / 2
+        if changes < 0.01 * rows and of_pairs > by_chance / 2 > groups / 40:
+            return True
+    return less >= FOLLOWS * of_all
+
+
+def told_alone(alone: Mapping[str, float], T: np.ndarray, Y: np.ndarray) -> list[str]:
+    """Return a note on each column that explains nearly as much of the target as predictions of unseen rows do."""
+    known = np.isfinite(Y[:, 0])
+    T, Y = T[known].astype(float), Y[known]
+    left = float(np.sum((T - Y) ** 2) / np.sum((T - T.mean(axis=0)) ** 2))
+    of_model = f"of the target's variance, the model {1 - left:.0%}"
+    return [
+        f"Column {name!r} alone predicts nearly as well as the model (it explains {share:.0%} {of_model}): {IF_KNOWN}"
+        for name, share in alone.items()
+        if 1 - share <= LEFT * left
+    ]
+
+
+TOTAL = re.compile(r"(grand )?total[se]?|totaal|sum(me)?|somme|(ins)?gesamt(summe)?")
+"""What names a row that is the sum of others."""
+JUMP = 10
+"""Targets are extreme if they are so many times as far from the median as all others, which are 99 % or more."""
+
+
+def odd_targets(frame: Frame, y: np.ndarray, named: str) -> list[str]:
+    """Return notes on targets that stand for missing values, are the total of others, or are extreme.
+
+    Examples
+    --------
+    >>> odd_targets(pandas().DataFrame({"x": range(60)}), np.append(np.arange(59.0), 1e12), "The target")
+    ['The target is 1e+12 in row 59, 3e+10 times as far from the median as in others: leave out what is not real.']
+    """
+    rows, distance = len(y), np.abs(y - np.median(y))
+    if rows < FEWEST_ROWS:
+        return []
+    if "missing values" in (doubt := doubt_on_numbers(y, named)):
+        return [f"{named}: {doubt.partition(',')[0]}."]
+    order = np.argsort(-distance, kind="stable")[: rows // 100 + 2]
+    first, (far, next_to) = order[0], distance[[order[:-1], order[1:]]]
+    where = row_named(frame.index, first)
+    is_total = np.isclose(y.sum(), 2 * y[first], rtol=1e-9, atol=0)
+    for name, value in frame.iloc[first].items():
+        if isinstance(value, str) and TOTAL.fullmatch(value.strip().casefold()):
+            is_total |= (frame[name] == value).sum() <= rows / LEAKS_FROM
+    if is_total:
+        return [f"{named} may be the total of others in {where}, {y[first]:.6g}: leave it out if it is one."]
+    jumps = np.divide(far, next_to, where=next_to > 0, out=np.zeros(len(far)))
+    if (jump := jumps.max()) < JUMP:
+        return []
+    more = f" and extreme in {jumps.argmax()} more" if jumps.argmax() else ""
+    times = f"{jump:.1g} times as far from the median as in others"
+    return [f"{named} is {y[first]:.6g} in {where}{more}, {times}: leave out what is not real."]
+
+
+RANKS = [
+    r"(?i)\bnot used\b",
+    r"in training too|than for (new|those)|too (easy|good)|leave it out if|\(--group\)|leave out what is not real|"
+    r"stand for missing|^There was no test|interrupted|do not count|^In the test",
+]
+"""What notes of the last rank, and of the first rank, contain."""
+
+
+def ranked(notes: Iterable[str]) -> list[str]:
+    """Return distinct notes by their rank: on trust, on how values are read, on what is not used.
+
+    Examples
+    --------
+    >>> ranked(["Column 'a' is not used: empty.", "1 of 3 rows have no target.", "The test is too easy."])
+    ['The test is too easy.', '1 of 3 rows have no target.', "Column 'a' is not used: empty."]
+    """
+    last, first = map(re.compile, RANKS)
+    return sorted(dict.fromkeys(notes), key=lambda note: 2 if last.search(note) else not first.search(note))
 
 
 def explained(x: np.ndarray, y: np.ndarray, *, is_classes: bool) -> float:
-    """Return the share of a target's variance that is not between rows whose values of a column are neighbours.
+    """Return the share of a target's variance that is not between rows whose values of a column are neighbors.
 
-    Rows are sorted by the column. Half the mean squared difference of neighbours estimates the variance that a function
-    of the column would leave (von Neumann, 1941); of classes, numbered from 0, it is the share of neighbours that
-    differ, beyond the borders that each order of classes has. Missing values are neighbours of each other. Values that
+    Rows are sorted by the column. Half the mean squared difference of neighbors estimates the variance that a function
+    of the column would leave (von Neumann, 1941); of classes, numbered from 0, it is the share of neighbors that
+    differ, beyond the borders that each order of classes has. Missing values are neighbors of each other. Values that
     are few are sorted by their mean target.
 
     Examples
@@ -341,12 +484,3 @@ def explained(x: np.ndarray, y: np.ndarray, *, is_classes: bool) -> float:
     shares = np.bincount(y.astype(int)) / len(y)
     borders = np.count_nonzero(np.diff(y)) - (np.count_nonzero(shares) - 1)
     return max(1 - float(borders / (len(y) - 1) / (1 - shares @ shares)), 0.0)
-
-
-def _as_values(series: Any) -> np.ndarray | None:
-    """Return a column as numbers, in which equal values are equal, or None if they say nothing of other rows."""
-    x, unread = as_numbers(series)
-    if not unread:
-        return ordinary(x)
-    codes, names = pandas().factorize(as_names(series))
-    return codes.astype(float) if 5 * len(names) <= len(codes) else None
