@@ -94,6 +94,17 @@ def test_of_many_columns_those_are_shuffled_that_move_the_first_layer_most(monke
     assert [found.columns for found in importances(model, TABLE, TRUTH)] == [("c",)]
 
 
+def test_of_a_wide_model_ten_columns_are_shuffled(monkeypatch):
+    table = pd.DataFrame(r.normal(size=(400, 12))).rename(columns=str)
+    encoder = Encoder.of(table)[0]
+    network = Network(encoder.width, [Dense(1)], SquaredError())
+    networks = Networks(network, network.init([0]), "pieces", np.arange(encoder.width))
+    model = SimpleNamespace(**vars(MODEL) | {"encoder_": encoder}, ensemble_=Ensemble([networks]))
+    monkeypatch.setattr(importance, "INPUTS", 1)
+    found = importances(model, table, by_first_input(encoder(table)))
+    assert sum(len(each.columns) for each in found) == 10
+
+
 def test_associations_are_spearmans_cramers_and_of_ranks():
     x = np.round(r.normal(size=300), 1)
     y, few = np.exp(x + r.normal(size=300)), r.integers(0, 3, 300).astype(str)

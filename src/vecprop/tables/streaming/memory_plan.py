@@ -41,8 +41,8 @@ def as_bytes(memory: int | str) -> int:
 
     Examples
     --------
-    >>> as_bytes("4GB"), as_bytes("1.5 GiB"), as_bytes(1000)
-    (4000000000, 1610612736, 1000)
+    >>> as_bytes("4GB"), as_bytes("1.5 GiB"), as_bytes("2 T"), as_bytes(1000)
+    (4000000000, 1610612736, 2000000000000, 1000)
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?\s*", str(memory))
     if isinstance(memory, bool) or not found or not float(found[1]):
