@@ -80,6 +80,7 @@ def test_training_goes_on_from_what_was_kept_and_starts_once():
     parts = MLPClassifier(n_restarts=4, warm_start=True, **settings).fit(X, y)
     parts.set_params(max_iter=3).fit(X, y)
     np.testing.assert_array_equal(parts.theta_, whole.theta_)
+    np.testing.assert_array_equal(parts.restart_losses_, whole.restart_losses_)
 
 
 @pytest.mark.parametrize("n_jobs", [None, 1, 2])
