@@ -9,9 +9,6 @@ from .style import Axes, axes_or_new, colour, ink
 CURVES = 50
 """The largest number of curves of single rows: more would be a carpet."""
 
-ROOM = 40
-"""The number of letters of names that are written beside each other; more are turned."""
-
 
 def plot_dependence(dependence: Any, ax: "Axes | None" = None) -> "Axes":
     """Draw the mean prediction against the values of a column, and the curves of single rows behind it.
@@ -59,7 +56,7 @@ def plot_dependence(dependence: Any, ax: "Axes | None" = None) -> "Axes":
     x = dependence.values if names is None else np.arange(len(names))
     chosen = np.unique(np.linspace(0, len(dependence.curves) - 1, CURVES).astype(int))
     if names is not None:
-        ax.set_xticks(x, shown, parse_math=False, rotation=90 if sum(map(len, shown)) + 2 * len(shown) > ROOM else 0)
+        ax.set_xticks(x, shown, parse_math=False, rotation=90 if len("  ".join(shown)) > 40 else 0)
     else:
         ax.plot(x, np.zeros(len(x)), "|", color=ink(), transform=ax.get_xaxis_transform(), clip_on=False)
         if dependence.values.dtype.kind == "M":

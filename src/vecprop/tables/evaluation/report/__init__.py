@@ -51,27 +51,22 @@ def page_of(measured: Measured, run: Run | None = None, interrupts: Sequence[int
     run = run or Run(f"{measured.model.target or 'The target'}, predicted by a {type(measured.model).__name__}")
     is_classifier = measured.is_classifier
     errors = "Which classes are confused" if is_classifier else "Errors"
-    calibration = {"Calibration": target.calibration_of_classes if is_classifier else target.calibration_of_numbers}
-    sections: dict[str, Callable[[Measured], Html]] = {
-        "Metrics": partial(metrics, chosen=run.chosen, refit=run.refit, is_measured=run.is_measured),
-        "The target": target.target_of_classes if is_classifier else target.target_of_numbers,
-        **(calibration if is_classifier else {}),
-        "The columns": columns,
-        "The rows predicted worst": partial(worst_rows, explain=run.explain),
-        errors: target.errors_of_classes if is_classifier else target.errors_of_numbers,
-        "Training": partial(training, seconds=run.seconds),
-        **({} if is_classifier else calibration),
-    }
     is_wide = is_classifier and len(measured.model.classes_) > 8
-    shapes = {"Metrics": "most tall" if is_classifier else "most", "origin": "most" if is_wide else ""}
-    shapes |= {} if is_wide else {errors: "most"}
-    shapes |= dict.fromkeys(("The target", "Training", *(calibration if is_classifier else ())), "least")
+    sections: dict[str, tuple[str, Callable[[Measured], Html]]] = {  # each with its share of a large screen
+        "Metrics": ("most tall", partial(metrics, chosen=run.chosen, refit=run.refit, is_measured=run.is_measured)),
+        "The target": ("least", target.target_of_classes if is_classifier else target.target_of_numbers),
+        **({"Calibration": ("least", target.calibration_of_classes)} if is_classifier else {}),
+        "The columns": ("", columns),
+        "The rows predicted worst": ("", partial(worst_rows, explain=run.explain)),
+        errors: ("" if is_wide else "most", target.errors_of_classes if is_classifier else target.errors_of_numbers),
+        "Training": ("least", partial(training, seconds=run.seconds)),
+        **({} if is_classifier else {"Calibration": ("", target.calibration_of_numbers)}),
+    }
     return template("report.html").render(
         title=printable(run.title),
         style=files("vecprop.pictures").joinpath("page.css").read_text(encoding="utf-8"),
         verdict=verdict_box(measured, run),
-        sections={title: None if interrupts else section(measured) for title, section in sections.items()},
-        shapes=shapes,
+        sections=[(name, of, None if interrupts else section(measured)) for name, (of, section) in sections.items()],
         origin=origin(run),
     )
 

@@ -83,26 +83,14 @@ TICKS = 5
 """At most this many distances between marks of an axis, so that large numbers have room."""
 
 
-def predicted(ax: Any, predicted: np.ndarray, truth: np.ndarray) -> None:
-    """Draw true numbers against predicted ones."""
-    ends = [min(predicted.min(), truth.min()), max(predicted.max(), truth.max())]
-    ax.plot(ends, ends, color=INK, linewidth=1, linestyle=":")
-    _draw_rows(ax, predicted, truth)
-    ax.set(xlabel="predicted", ylabel="true")
-    ax.locator_params(nbins=TICKS)
-
-
-def residuals(ax: Any, predicted: np.ndarray, truth: np.ndarray) -> None:
-    """Draw the error of each prediction."""
-    ax.axhline(0, color=INK, linewidth=1, linestyle=":")
-    _draw_rows(ax, predicted, truth - predicted)
-    ax.set(xlabel="predicted", ylabel="true − predicted")
-    ax.locator_params(nbins=TICKS)
-
-
-def _draw_rows(ax: Any, x: np.ndarray, y: np.ndarray) -> None:
+def scattered(ax: Any, x: np.ndarray, y: np.ndarray, slope: float, name: str) -> None:
+    """Draw numbers, or the errors of predictions, against predictions, and the line of right ones."""
+    ends = np.array([min(x.min(), y.min()), max(x.max(), y.max())]) if slope else np.array([x.min(), x.max()])
+    ax.plot(ends, slope * ends, color=INK, linewidth=1, linestyle=":")
     rows = np.linspace(0, len(x) - 1, min(len(x), MOST_POINTS)).astype(int)
     ax.scatter(x[rows], y[rows], s=9, alpha=0.5, color=colour(1), linewidths=0)
+    ax.set(xlabel="predicted", ylabel=name)
+    ax.locator_params(nbins=TICKS)
 
 
 def kept(ax: Any, within: dict[float, np.ndarray]) -> None:

@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Callable
 from functools import cache
 from io import StringIO
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -50,23 +49,13 @@ def code_in(text: str) -> Html:
     return Markup(re.sub("`(.*?)`", r"<code>\1</code>", str(escape(text))))
 
 
-LONGEST = 24
-"""The largest number of characters of a value that are shown."""
-
-
 def shown(value: Any) -> str:
-    """Return a value of a table: a number that is whole or has four figures, or a shortened text.
-
-    Examples
-    --------
-    >>> shown(19707.113), shown(2021), shown(12345), shown("2021-03-04 00:00:00"), shown(float("nan"))
-    ('19,710', '2021', '12,345', '2021-03-04', 'missing')
-    """
-    if isinstance(value, Real) and np.isfinite(value) and not isinstance(value, bool):
+    """Return a value of a table: a number that is whole or has four figures, or a text of at most 24 characters."""
+    if isinstance(value, (int, float, np.number)) and np.isfinite(value) and not isinstance(value, bool):
         whole = f"{value:.0f}" if abs(float(value)) < 10_000 else f"{value:,.0f}"
         return whole if float(value).is_integer() else figures(float(value))
     text = "missing" if pandas().isna(value) else printable(str(value).removesuffix(" 00:00:00"))
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return text if len(text) <= 24 else f"{text[:23]}…"
 
 
 WIDTH = 3.75

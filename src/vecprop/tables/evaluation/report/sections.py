@@ -10,8 +10,8 @@ from ....check import Report, check_gradients
 from ...encoding.column import shortened
 from ...error import printable
 from ...explaining.contributions import Explanation, explanations
-from ..measured import Measured
-from ..metrics import Estimate, figures, spread, title
+from ..measured import OURS, Measured
+from ..metrics import figures, spread, title
 from ..targets import positive_class
 from . import drawings as draw
 from .columns import leading_columns
@@ -22,8 +22,6 @@ ROWS = 200
 """The largest number of rows that a gradient check takes, evenly spaced: an error in a gradient shows on few rows."""
 VALUES, DRIVERS = 4, 3
 """The largest numbers of columns whose values, and whose contributions, are shown of a row."""
-SMALL = 0.05
-"""Contributions below this share of the largest one are left out."""
 DRAWN, MOST_INPUTS = 6_000_000, 5_000_000
 """How many inputs are drawn to explain a row, and the most inputs times columns with which rows are explained."""
 
@@ -42,7 +40,9 @@ def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -
     scores, folds, positive = measured.scores, measured.metrics_of_folds, positive_class(measured.model)
 
     def table_of(each: dict[str, dict[str, Any]], cell: Any) -> tuple[dict[str, str], list[list[Any]]]:
-        of_metrics = [[title(of, positive), *(cell(each[name][of]) for name in each)] for of in measured.metrics]
+        of_metrics = [
+            [title(of, positive), *(cell(each[name][of], each[OURS][of]) for name in each)] for of in measured.metrics
+        ]
         return {"": "name"} | dict.fromkeys(each, "number"), of_metrics
 
     decided = ""
@@ -56,7 +56,7 @@ def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -
     return parts().metrics(how, of_scores, bool(measured.margins), decided, refit, of_folds)
 
 
-def _spread(values: list[float]) -> str:
+def _spread(values: list[float], _ours: list[float]) -> str:
     found = spread(values)
     return f"{figures(found[0], 3)} ± {figures(found[1], 2)}" if found else ""
 
@@ -88,14 +88,12 @@ def worst_rows(measured: Measured, explain: str) -> Html:
 
 
 def drivers(of: Explanation) -> Html:
-    """Return the largest contributions to a prediction, without small ones and those that may be chance."""
-    least = SMALL * abs(of.contributions[0].contribution)
-    moved = [
-        (each.column, Estimate(each.contribution, -each.error, each.error).rounded()[0])
-        for each in of.contributions[:DRIVERS]
-        if abs(each.contribution) > max(2 * each.error, least)
-    ]
-    return parts().examples([f"{printable(name)} {'+' * (by[0] != '-')}{by}" for name, by in moved])
+    """Return the largest contributions to a prediction that are at least 5 % of the first, and are not chance."""
+    least = 0.05 * abs(of.contributions[0].contribution)
+    moved = [of for of in of.contributions[:DRIVERS] if abs(of.contribution) > max(2 * of.error, least)]
+    return parts().examples(
+        [f"{printable(of.column)} {'+' * (of.contribution > 0)}{figures(of.contribution, 2)}" for of in moved]
+    )
 
 
 def name_of(of_class: object) -> str:

@@ -1,12 +1,11 @@
 """Subgroups of rows that are predicted worse than others."""
 
-from collections.abc import Iterator
 from math import sqrt
 from typing import Any
 
 import numpy as np
 
-from ...encoding.column import Column
+from ...encoding.column import Column, shortened
 from ...encoding.columns import Dates
 from ...error import printable
 from ...explaining.importance import loss_name
@@ -31,38 +30,36 @@ def worse_subgroups(measured: Measured) -> Html:
     """
     from scipy.stats import norm
 
-    encoder, name, root = measured.model.encoder_, loss_name(measured.model), float
+    name = loss_name(measured.model)
+    name, power = ("RMSE", 0.5) if name == "squared error" else (name, 1.0)
     losses, weight, whole = losses_of(measured)
-    if name == "squared error":
-        name, root = "RMSE", sqrt
-    judged = losses if root is float else np.sqrt(losses)
-    excess = weight * (judged - np.average(judged, weights=weight))
+    excess = weight * (losses**power - np.average(losses**power, weights=weight))
     units = np.arange(len(losses)) if measured.groups is None else measured.groups
-    held, found = dict(zip(encoder.names, encoder.parts, strict=True)), []
-    numbers = [column for column in leading_columns(measured) if held[column].holds == "numbers"][:NUMBERS]
-    for column in [*(column for column, part in held.items() if part.holds == "names"), *numbers]:
-        for values, rows in _divided(held[column], measured.X[column]):
+    columns, found = dict(zip(measured.model.encoder_.names, measured.model.encoder_.parts, strict=True)), []
+    numbers = [column for column in leading_columns(measured) if columns[column].holds == "numbers"][:NUMBERS]
+    for column in [*(column for column, part in columns.items() if part.holds == "names"), *numbers]:
+        labels = _labels(columns[column], measured.X[column])
+        for label in np.unique(labels):
+            rows = np.flatnonzero(labels == label)
             if FEWEST <= len(rows) < len(losses) and weight[rows].any():
                 sums, loss = np.bincount(units[rows], excess[rows]), np.average(losses[rows], weights=weight[rows])
-                deviation = sqrt((sums**2).sum() * (1 - len(rows) / len(losses))) or np.inf
-                more = root(loss / whole) - 1 if whole else 0.0
-                cells = printable(column), values, f"{len(rows):,}", figures(root(loss), 3), f"+{more:.0%}"
-                found.append((sums.sum() / deviation if more > 0 else 0.0, cells))
+                surely = sums.sum() / (sqrt((sums**2).sum() * (1 - len(rows) / len(losses))) or np.inf)
+                more = f"+{(loss / whole) ** power - 1:.0%}" if loss > whole else ""
+                cells = printable(column), printable(shortened(label)), f"{len(rows):,}", figures(loss**power, 3), more
+                found.append((surely if more else 0.0, cells))
     least = norm.isf(0.05 / max(len(found), 1))
     worse = [cells for surely, cells in sorted(found, reverse=True) if surely > least][:MOST]
-    return parts().subgroups(name, figures(root(whole), 3), worse)
+    return parts().subgroups(name, figures(whole**power, 3), worse)
 
 
-def _divided(part: Column, series: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the values and the rows of each category, or of each group by a number."""
+def _labels(part: Column, series: Any) -> np.ndarray:
+    """Return the category of each row, or the ends of its group by a number."""
     values = part.read(series)
     if part.holds == "names":
-        for name in np.unique(values):
-            yield "missing" if name == MISSING else shown(str(name)), np.flatnonzero(values == name)
-        return
-    known = np.flatnonzero(~np.isnan(values))
+        return np.where(values == MISSING, "missing", values)
+    labels, known = np.full(len(values), "missing", object), np.flatnonzero(~np.isnan(values))
     for group in groups_by(values[known], BINS) if len(known) else ():
         ends = np.quantile(values[known[group]], (0, 1))
-        low, high = map(shown, ends.astype("datetime64[D]") if isinstance(part, Dates) else ends)
-        yield low if low == high else f"{low} to {high}", known[group]
-    yield "missing", np.flatnonzero(np.isnan(values))
+        dates_or_numbers = ends.astype("datetime64[D]") if isinstance(part, Dates) else ends
+        labels[known[group]] = " to ".join(dict.fromkeys(map(shown, dates_or_numbers)))
+    return labels

@@ -132,8 +132,9 @@ def errors_of_numbers(measured: Measured) -> Html:
     some = f" {draw.MOST_POINTS:,} of {rows:,} rows are drawn." if rows > draw.MOST_POINTS else ""
     predicted = f"True numbers against predicted ones; right ones are on the dotted line.{some}"
     errors = "Errors against predictions. A trend or a funnel shows what was not learned."
-    both = measured.predicted, measured.truth
-    return parts().pictures([picture(predicted, draw.predicted, *both), picture(errors, draw.residuals, *both)])
+    x, y = measured.predicted, measured.truth
+    of_errors = picture(errors, draw.scattered, x, y - x, 0, "true − predicted")
+    return parts().pictures([picture(predicted, draw.scattered, x, y, 1, "true"), of_errors])
 
 
 def calibration_of_numbers(measured: Measured) -> Html:
