@@ -163,15 +163,10 @@ def _page(sheet: Worksheet, solution: bool) -> str:
         blocks += [f"<h2>{head}</h2>"] if head else []
         blocks.append(block_html(value, arrays, numbers_html(value) if solution else _fields(value)))
     template = files("vecprop.learn").joinpath("worksheet.html").read_text(encoding="utf-8")
-    return Template(template).substitute(
-        title=escape(title),
-        about=escape(about),
-        task="The solution." if solution else "Fill in every number to 3 decimals.",
-        style=STYLE,
-        blocks="\n".join(blocks),
-        hidden="hidden" if solution else "",
-        sheet=json.dumps(sheet.to_dict()).replace("<", "\\u003c"),
-    )
+    task = "The solution." if solution else "Fill in every number to 3 decimals."
+    said = {"title": escape(title), "about": escape(about), "task": task, "hidden": "hidden" if solution else ""}
+    plain = json.dumps(sheet.to_dict()).replace("<", "\\u003c")
+    return Template(template).substitute(said, style=STYLE, blocks="\n".join(blocks), sheet=plain)
 
 
 def _fields(value: Value) -> str:

@@ -106,12 +106,9 @@ class _Writer:
         is_test = f"is_test = np.arange({rows}) < {points.is_test.sum()}"
         if settings.data not in SETS:
             return [f"XY = np.array({_rows_of(points.XY)})", f"t = np.array({_rows_of(points.t)})", is_test]
-        return [
-            f"XY, t = {settings.data}(seed={settings.seed}, rows={rows}, noise={settings.noise!r})",
-            f"order = np.random.default_rng({settings.seed}).permutation({rows})",
-            "XY, t = XY[order], t[order]",
-            is_test,
-        ]
+        drawn = f"XY, t = {settings.data}(seed={settings.seed}, rows={rows}, noise={settings.noise!r})"
+        order = f"order = np.random.default_rng({settings.seed}).permutation({rows})"
+        return [drawn, order, "XY, t = XY[order], t[order]", is_test]
 
     def inputs(self) -> None:
         """Write the inputs and targets of training, unless they are as they were."""
@@ -132,11 +129,9 @@ class _Writer:
                 size = f", batch_size={batch}" if batch else ""
                 self.lines += [f"theta, state = run(X, T, epochs={count}{size})"]
             case "steps", first, count:
-                self.lines += [
-                    f"for batch in range({first}, {first + count}):",
-                    f"    rows = slice(batch * {batch}, (batch + 1) * {batch})",
-                    "    theta, state = run(X[rows], T[rows], epochs=1)",
-                ]
+                rows = f"    rows = slice(batch * {batch}, (batch + 1) * {batch})"
+                self.lines += [f"for batch in range({first}, {first + count}):", rows]
+                self.lines += ["    theta, state = run(X[rows], T[rows], epochs=1)"]
             case "weight", index, value:
                 self.lines += [f"theta[{index}] = {value!r}"]
             case "change", settings, keeps_state:
@@ -145,10 +140,8 @@ class _Writer:
                 self.define(settings)
                 self.lines += [] if keeps_state else ["state = None"]
             case "add", x, y, target:
-                self.lines += [
-                    f"XY, t = np.append(XY, [[{x!r}, {y!r}]], axis=0), np.append(t, {target!r})",
-                    "is_test = np.append(is_test, False)",
-                ]
+                self.lines += [f"XY, t = np.append(XY, [[{x!r}, {y!r}]], axis=0), np.append(t, {target!r})"]
+                self.lines += ["is_test = np.append(is_test, False)"]
             case "move", index, x, y:
                 self.lines += [f"XY[{index}] = {x!r}, {y!r}"]
             case "remove", index:

@@ -68,13 +68,9 @@ class StartsView:
         epochs = _some(losses.shape[1], MOST_OF_STARTS)
         losses = losses[::-1, epochs]
         others = len(losses) - 1
-        self._curves.data = {
-            "xs": [epochs] * len(losses),
-            "ys": list(np.where(losses > 0, losses, np.nan)),
-            "colour": [COLOURS[1]] * others + [COLOURS[0]],
-            "width": [1.0] * others + [3.0],
-            "opacity": [0.35] * others + [1.0],
-        }
+        lines = {"xs": [epochs] * len(losses), "ys": list(np.where(losses > 0, losses, np.nan))}
+        looks = {"colour": (COLOURS[1], COLOURS[0]), "width": (1.0, 3.0), "opacity": (0.35, 1.0)}
+        self._curves.data = lines | {name: [other] * others + [own] for name, (other, own) in looks.items()}
         fit_log_axis(self.figure, losses)
 
     def clear(self) -> None:

@@ -84,12 +84,9 @@ class NetworkView:
             self._edges.selected.indices = self._biases.selected.indices = []
             self._frames.data = where
             (x0, y0), (x1, y1) = places[0].T, places[-1].T
-            self._names.data = {
-                "x": np.concatenate([x0 - sides[0] / 2 - 6, x1 + sides[-1] / 2 + 6]),
-                "y": np.concatenate([y0, y1]),
-                "text": [name if len(name) <= 12 else f"{name[:11]}…" for name in (*inputs, *outputs)],
-                "align": ["right"] * len(x0) + ["left"] * len(x1),
-            }
+            x, y = np.concatenate([x0 - sides[0] / 2 - 6, x1 + sides[-1] / 2 + 6]), np.concatenate([y0, y1])
+            texts = [name if len(name) <= 12 else f"{name[:11]}…" for name in (*inputs, *outputs)]
+            self._names.data = {"x": x, "y": y, "text": texts, "align": ["right"] * len(x0) + ["left"] * len(x1)}
 
     def _draw_edges(self, edges: list[Edge], places: list[np.ndarray], sides: list[float]) -> None:
         self._known = {edge.index: edge for edge in edges}
