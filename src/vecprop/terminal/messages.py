@@ -152,10 +152,7 @@ def rows_bar(description: str, quiet: bool) -> Iterator[Callable[[int, float], o
     if quiet or not console.is_terminal:
         yield None
         return
-    columns = (
-        *(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rows]:,} rows")),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rows]:,} rows")
+    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task(description, total=1, rows=0)
         yield lambda rows, share: progress.update(task, completed=share, rows=rows)

@@ -12,10 +12,8 @@ from ...tables.error import nearest
 from ...terminal.messages import UsageError
 from . import Debug, Force, Json, Quiet, Table
 
-Columns, Test, Learning, Running = (
-    partial(Option, rich_help_panel=panel)
-    for panel in ("What columns mean", "Test part", "Settings of the estimator", "Running")
-)
+PANELS = ("What columns mean", "Test part", "Settings of the estimator", "Running")
+Columns, Test, Learning, Running = (partial(Option, rich_help_panel=panel) for panel in PANELS)
 
 
 def read_configuration(context: typer.Context, path: Path | None) -> Path | None:

@@ -267,13 +267,12 @@ def as_text(result: dict[str, Any], measured: Measured, table: Path) -> str:
     kind = {0: "numbers", 1: "quantile "}.get(len(levels), "quantiles ") + ", ".join(map(str, levels))
     what = f"{len(result['classes'])} classes" if measured.is_classifier else kind
     where = {"test": "on the test part", "out of fold": "out of fold, without a test"}
-    lines = [
-        f"{result['task']} of {result['target']!r} ({what}) in {table}",
-        f"rows      {rows['train']} to train, {rows['test'] or 'none'} to test",
-        f"columns   {len(result['columns']['used'])} used" + (f", {len(dropped)} dropped: {why}" if dropped else ""),
-        f"networks  {result['networks']}, with {result['parameters']} parameters in all"
-        + (f", of {result['stages']} stages" if result["stages"] > 1 else ""),
-    ]
+    lines = [f"{result['task']} of {result['target']!r} ({what}) in {table}"]
+    lines += [f"rows      {rows['train']} to train, {rows['test'] or 'none'} to test"]
+    lines += [f"columns   {len(result['columns']['used'])} used"]
+    lines[-1] += f", {len(dropped)} dropped: {why}" if dropped else ""
+    lines += [f"networks  {result['networks']}, with {result['parameters']} parameters in all"]
+    lines[-1] += f", of {result['stages']} stages" if result["stages"] > 1 else ""
     if "positive" in result:
         above = f"{result['threshold']:.4g}"
         lines.append(f"positive  {result['positive']!r}, predicted if its probability is above {above}")
@@ -281,13 +280,9 @@ def as_text(result: dict[str, Any], measured: Measured, table: Path) -> str:
         again = result["refit"]
         lines.append(f"refit     trained again on all {again['rows']} rows, for {again['epochs']} epochs")
         lines[-1] += f"; the scores are of the first model, of {rows['train']} rows"
-    lines += [
-        "",
-        measured.text(where.get(measured.how, "in cross-validation")),
-        "",
-        f"time      {whole:.1f} s, {seconds['training'] / whole:.0%} of it training",
-        f"model     {result['model']}, made again by: {result['command']}",
-    ]
+    lines += ["", measured.text(where.get(measured.how, "in cross-validation")), ""]
+    lines += [f"time      {whole:.1f} s, {seconds['training'] / whole:.0%} of it training"]
+    lines += [f"model     {result['model']}, made again by: {result['command']}"]
     if "report" in result:
         lines.append(f"report    {result['report']}")
     return "\n".join(lines)

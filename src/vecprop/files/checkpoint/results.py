@@ -184,10 +184,9 @@ def _plain(part: Part) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         plain = {name: getattr(cohort, name) for name in NUMBERS}
         cohorts.append({"numbers": [int(number) for number in cohort.numbers], "shapes": shapes, **plain})
     writer = Writer(BY_CLASS)
-    alone = {
-        number: {"theta": each.theta, "state": replace(each.state, network=None), "reason": each.reason}
-        for number, each in part.others.items()
-    }
+    alone = {}
+    for number, each in part.others.items():
+        alone[number] = {"theta": each.theta, "state": replace(each.state, network=None), "reason": each.reason}
     document = {"cohorts": cohorts, "others": writer.plain(alone, "others")}
     return document, writer.arrays | {name: np.concatenate(arrays) for name, arrays in joint.items()}
 

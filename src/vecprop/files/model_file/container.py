@@ -47,10 +47,9 @@ def write(path: str | os.PathLike[str], document: Mapping[str, Any], arrays: Map
     """Write a document and arrays; an old file stays until the new one is complete."""
     # Nothing is written if `read` would refuse the file for its size.
     little = {name: np.asarray(array, array.dtype.newbyteorder("<"), order="C") for name, array in arrays.items()}
-    listed = {
-        name: {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": _digest(array)}
-        for name, array in little.items()
-    }
+    listed = {}
+    for name, array in little.items():
+        listed[name] = {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": _digest(array)}
     whole = {"format": FORMAT, "version": VERSION, **document, "arrays": listed}
     text = json.dumps(whole, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
     own = {"document": text, "checksum": hashlib.sha256(text).digest()}

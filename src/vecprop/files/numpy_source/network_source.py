@@ -22,10 +22,7 @@ def layer_norm(X, g, b, epsilon):
 '''
 
 
-_FINITE = (
-    "if not np.isfinite(X).all():",
-    '    raise ValueError("X is not finite: fill or drop missing and infinite values.")',
-)
+_NOT_FINITE = '    raise ValueError("X is not finite: fill or drop missing and infinite values.")'
 
 
 def layers(network: Network, theta: np.ndarray, source: Source) -> tuple[list[str], str]:
@@ -33,7 +30,7 @@ def layers(network: Network, theta: np.ndarray, source: Source) -> tuple[list[st
 
     Parameters may have axes of members in front. A user's own layer is refused.
     """
-    lines, names = [f"X = np.asarray(X, np.{theta.dtype})", *_FINITE], []
+    lines, names = [f"X = np.asarray(X, np.{theta.dtype})", "if not np.isfinite(X).all():", _NOT_FINITE], []
     for number, (layer, p) in enumerate(zip(network.layers, network.layout.views(theta), strict=True)):
         named = {name: source.constant(f"{name}{number}", values) for name, values in p.items()}
         names += named.values()
