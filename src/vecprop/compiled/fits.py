@@ -135,11 +135,9 @@ class Epochs:
         """Let the next run be over a part of an epoch's rows, in a given order."""
         data = batch_fields(batch, self.F)
         weight = data["weight"][own] if data["weight"].size else data["weight"]
-        self.context.set(
-            training={**data, "chosen": places, "rows": len(places)},
-            whole={"weight": weight, "data_rows": len(weight), "rows": rows},
-            numbers=np.empty(0, np.int64) if numbers is None else numbers,
-        )
+        whole = {"weight": weight, "data_rows": len(weight), "rows": rows}
+        self.context.set(training={**data, "chosen": places, "rows": len(places)}, whole=whole)
+        self.context.set(numbers=np.empty(0, np.int64) if numbers is None else numbers)
         self.context.clear("tile_contents")
 
     def let_validate(self, rows: int) -> None:

@@ -339,9 +339,9 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
                 others.append(FitOutcome(theta, int(own.randint(2**31 - 1)), before.split))
         score = None if validation is None or self.scoring is not None else self._own_score(validation)
         tasks = EpochTasks(self, all_rows) if "_skl_callbacks" in known and starts is None else None
-        own: dict[str, Any] = {"scorer": self._scorer, "constant": self._loss_constant, "publish": self._publish}
+        given: dict[str, Any] = {"scorer": self._scorer, "constant": self._loss_constant, "publish": self._publish}
         trained = (self, self.network_, before, rows, validation, parts.optimizer(self), score)
-        return FitSpec(*trained, **own, tasks=tasks, starts=others)
+        return FitSpec(*trained, **given, tasks=tasks, starts=others)
 
     def learn(self, spec: FitSpec, outcome: FitOutcome) -> None:
         """Learn the outcome of a fit; refuse one that has diverged after that."""

@@ -152,11 +152,10 @@ def dead_units(case: Case) -> Iterator[str]:
 
 def saturated_units(case: Case) -> Iterator[str]:
     """Say which layers have many units with a derivative near 0 of a bounded activation, which pass little gradient."""
-    flat = (
-        (number, flow < SATURATED * float(activation.derivative(0.0, activation.value(0.0))))
-        for number, activation, flow in case.hidden
-        if isinstance(activation, BOUNDED)
-    )
+    flat = []
+    for number, activation, flow in case.hidden:
+        if isinstance(activation, BOUNDED):
+            flat.append((number, flow < SATURATED * float(activation.derivative(0.0, activation.value(0.0)))))
     if layers := _crowded(flat):
         remedy = f"scale the inputs, raise alpha (now {case.model.alpha:g}){case.or_lower}"
         yield f"Units are saturated, nearly flat on the rows: {layers}: {remedy}."
@@ -249,8 +248,5 @@ def _listed(words: list[str]) -> str:
 
 def _crowded(layers: Any) -> str:
     """Return the number of marked units of each hidden layer that has too many; "" if none has."""
-    return ", ".join(
-        f"{marked.sum()} of {len(marked)} in hidden layer {number}"
-        for number, marked in layers
-        if marked.mean() > CROWDED
-    )
+    crowded = [(number, marked) for number, marked in layers if marked.mean() > CROWDED]
+    return ", ".join(f"{marked.sum()} of {len(marked)} in hidden layer {number}" for number, marked in crowded)

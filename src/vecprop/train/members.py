@@ -127,11 +127,8 @@ class Data:
 
     def of(self, member: Member) -> tuple[Array, Array, Array | None]:
         """Return the inputs, targets and weights that a member chooses its rows from."""
-        return (
-            self.X if member.X is None else member.X,
-            self.T if member.T is None else member.T,
-            self.sample_weight if member.sample_weight is None else member.sample_weight,
-        )
+        X, T = self.X if member.X is None else member.X, self.T if member.T is None else member.T
+        return X, T, self.sample_weight if member.sample_weight is None else member.sample_weight
 
     def batch(self, member: Member) -> Batch:
         """Return a member's data as a batch, which members share if their networks take the same."""
@@ -295,10 +292,10 @@ class Part(NamedTuple):
     def of(self, members: Sequence[Member]) -> "Part":
         """Return the results with the members' own networks: those that came from elsewhere have copies."""
         cohorts = [replace(each, network=members[each.numbers[0]].network) for each in self.cohorts]
-        others = {
-            number: replace(each, state=replace(each.state, network=each.state.network and members[number].network))
-            for number, each in self.others.items()
-        }
+        others = {}
+        for number, each in self.others.items():
+            state = replace(each.state, network=each.state.network and members[number].network)
+            others[number] = replace(each, state=state)
         return Part(cohorts, others)
 
 
@@ -393,10 +390,8 @@ class TrainingResults(Sequence[TrainingResult]):
         except ImportError:
             raise ImportError('TrainingResults.to_frame needs pandas: pip install "vecprop[tables]".') from None
         curves = ["loss", "validation_loss", "validation_score"]
-        rows = [
-            [of.reason, of.state.epoch, of.state.step, *(getattr(of.history, f"last_{name}") for name in curves)]
-            for of in self
-        ]
+        latest = attrgetter(*(f"history.last_{name}" for name in curves))
+        rows = [[of.reason, of.state.epoch, of.state.step, *latest(of)] for of in self]
         index = pd.RangeIndex(len(rows), name="member")
         frame = pd.DataFrame(rows, columns=["reason", "epochs", "steps", *curves], index=index)
         return frame.astype(dict.fromkeys(curves, float))

@@ -162,11 +162,9 @@ class Best(Hook):
         members = tuple(theta.shape[:-1])
         self.continues = state.early_stopping.get("on") == rule.on
         if not self.continues:
-            state.early_stopping = {
-                "on": rule.on,
-                "theta": namespace(theta).asarray(theta, copy=True),
-                "memory": np.stack([np.full(members, np.inf), np.full(members, np.inf), np.zeros(members)]),
-            }
+            best = namespace(theta).asarray(theta, copy=True)
+            memory = np.stack([np.full(members, np.inf), np.full(members, np.inf), np.zeros(members)])
+            state.early_stopping = {"on": rule.on, "theta": best, "memory": memory}
         self.theta, self.memory = state.early_stopping["theta"], state.early_stopping["memory"]
 
     @property

@@ -47,12 +47,14 @@ def precompile(kernel: Callable[[type], "Kernel"], F: type) -> None:
         if name in _running or is_kept(name) or not (is_shared() and _can_start()):
             return
         places = [place for place in sys.path if isinstance(place, str)]
-        nothing: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+        nothing = subprocess.DEVNULL
         with suppress(OSError, ValueError):  # no process can be started: the kernel will be compiled here
             _running[name] = subprocess.Popen(
                 [sys.executable, "-I", "-c", _CODE, kernel.__module__, kernel.__name__, F.__name__, *places],
                 env={**os.environ, "VECPROP_CACHE_DIR": str(folder())},
-                **nothing,
+                stdin=nothing,
+                stdout=nothing,
+                stderr=nothing,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
 

@@ -336,11 +336,9 @@ class _Scalars(ast.NodeTransformer):
         except TypeError as error:
             self.refuse(node, f"does not fit what it calls: {error}")
         bound.apply_defaults()
-        given = {
-            name: value if isinstance(value, ast.expr) else ast.Constant(value)
-            for name, value in bound.arguments.items()
-        }
-        return [(name, self.visit(value)) for name, value in given.items()]
+        given = bound.arguments.items()
+        nodes = [(name, value if isinstance(value, ast.expr) else ast.Constant(value)) for name, value in given]
+        return [(name, self.visit(node)) for name, node in nodes]
 
 
 def _is_number(value: Any) -> bool:

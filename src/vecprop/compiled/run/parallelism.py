@@ -67,11 +67,8 @@ def split_of(inputs: int, outputs: int, rows: int, is_sparse: bool = False) -> W
     is_wide = outputs >= MIN_OUTPUTS and inputs >= max(MIN_INPUTS, MIN_INPUTS_PER_ROW * rows)
     if is_wide and (algorithm is Algorithm.BLOCKS or inputs * outputs * rows < MIN_PACKED_PRODUCTS):
         return WeightSplit.INPUTS
-    return (
-        WeightSplit.RESULTS
-        if algorithm is Algorithm.PACKED and rows <= MAX_ROWS_PER_INPUT * inputs
-        else WeightSplit.NONE
-    )
+    is_deep = algorithm is Algorithm.PACKED and rows <= MAX_ROWS_PER_INPUT * inputs
+    return WeightSplit.RESULTS if is_deep else WeightSplit.NONE
 
 
 def algorithm_of(inputs: int, outputs: int, rows: int, is_sparse: bool = False) -> Algorithm:

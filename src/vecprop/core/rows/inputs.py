@@ -91,12 +91,9 @@ class Batch:
         X = xp.take(self.X, index, axis=-2)
         if self.converted is not None:
             X = X.astype(self.converted, order="C")
-        make = self.scaling or self.expansion
-        return type(self)(
-            X if make is None else make(X),
-            xp.take(self.T, index, axis=-1 if self.of_classes else -2),
-            None if self.weight is None else xp.take(self.weight, index, axis=-1),
-        )
+        make, T = self.scaling or self.expansion, xp.take(self.T, index, axis=-1 if self.of_classes else -2)
+        weight = None if self.weight is None else xp.take(self.weight, index, axis=-1)
+        return type(self)(X if make is None else make(X), T, weight)
 
     def gathered(self) -> Self:
         """Return these rows, as networks take them, as a batch without others."""

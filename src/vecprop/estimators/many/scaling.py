@@ -117,11 +117,8 @@ def _moments(X: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         squares = np.concatenate([squares, deviation**2]).sum(axis=0, keepdims=True)
     variance = (squares[0] - rest[0] ** 2 / N) / N
     is_constant = is_constant_feature(variance, mean, N)
-    return {
-        "mean_": mean,
-        "var_": variance,
-        "scale_": handle_zeros_in_scale(np.sqrt(variance), copy=False, constant_mask=is_constant),
-    }
+    scale = handle_zeros_in_scale(np.sqrt(variance), copy=False, constant_mask=is_constant)
+    return {"mean_": mean, "var_": variance, "scale_": scale}
 
 
 def scaling_of(scaler: Any, rows: np.ndarray) -> Scaling | None:

@@ -196,14 +196,11 @@ class CompiledTrainingLoop(CompiledSteps):
         state.optimizer["t"] += done * self.run.per_epoch
         reason = None
         if done:
-            state.history.extend(
-                loss=progress.losses[:done],
-                validation_loss=progress.validation_losses[:done] if self.validation_batch else None,
-                validation_score=progress.validation_scores[:done] if self.plan.score else None,
-                gradient_norm=progress.norms[:done],
-                step_size=progress.sizes[:done],
-                time=began + self.pace * np.arange(1, done + 1),
-            )
+            known: dict[str, Any] = {"loss": progress.losses[:done], "time": began + self.pace * np.arange(1, done + 1)}
+            known |= {"gradient_norm": progress.norms[:done], "step_size": progress.sizes[:done]}
+            known["validation_loss"] = progress.validation_losses[:done] if self.validation_batch else None
+            known["validation_score"] = progress.validation_scores[:done] if self.plan.score else None
+            state.history.extend(**known)
             if self.run.best is not None:
                 self.run.best.stalled = progress.stalled
             reason = self.run.ask()

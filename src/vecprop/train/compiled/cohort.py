@@ -43,19 +43,12 @@ class CompiledCohort:
         plan = settings.plan(batch.rows)
         self.rows, self.per_epoch, self.running = batch.rows, -(-batch.rows // plan.batch_size), plan.running
         steps = max(int(member.epochs) * self.per_epoch, 1)
-        self.fits = fits.MemberFits(
-            member.network,
-            checked_theta(member.network, np.concatenate([each.theta for each in members]).reshape(len(members), -1)),
-            batch,
-            validation_batch,
-            self.optimizer,
-            plan,
-            [member.seed for member in members],
-            int(member.epochs),
-            settings.rates(steps, steps),
-            None if rule is None else rule.as_numbers(),
-            member.keeps_predictions and validation_batch is not None,
-        )
+        thetas = np.concatenate([each.theta for each in members]).reshape(len(members), -1)
+        trained = member.network, checked_theta(member.network, thetas), batch, validation_batch
+        planned = self.optimizer, plan, [member.seed for member in members], int(member.epochs)
+        stopping = None if rule is None else rule.as_numbers()
+        keeps = member.keeps_predictions and validation_batch is not None
+        self.fits = fits.MemberFits(*trained, *planned, settings.rates(steps, steps), stopping, keeps)
 
     @classmethod
     def run(cls, cohorts: Sequence[Any], monitor: Any) -> None:
