@@ -185,9 +185,8 @@ def explained_model(model: Any, table: Path | None) -> tuple[ExplainedModel, lis
     notes = [] if frame is None else model.check(frame)
     rows = "rows drawn as in training" if frame is None else f"{len(frame)} rows of {table}"
     output, found = influences(model, frame)
-    return ExplainedModel(
-        f"How much the {output.removeprefix('the ')} of {rows} changes on average {shuffled}:", found
-    ), notes
+    change = f"How much the {output.removeprefix('the ')} of {rows} changes on average {shuffled}:"
+    return ExplainedModel(change, found), notes
 
 
 def _require_table_model(model: Any) -> None:

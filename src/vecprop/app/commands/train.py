@@ -15,6 +15,16 @@ from . import Debug, Force, Json, Quiet, Table
 PANELS = ("What columns mean", "Test part", "Settings of the estimator", "Running")
 Columns, Test, Learning, Running = (partial(Option, rich_help_panel=panel) for panel in PANELS)
 
+OUTPUT = "The model file; by default TABLE's name with .npz."
+POSITIVE = "The positive class of two; by default 1, True or yes, else the class with fewer rows."
+LOSS = "The loss of numbers: to predict a mean, or quantiles."
+BUDGET = "Seconds for training: more networks, with other settings, where they help."
+WORKERS = "Train on a Dask cluster, tcp://HOST:8786, or in processes, local:4, with the same bits."
+MEMORY = "Memory that the program may take, such as 4GB: of a larger table a block is read at a time."
+CHECKPOINT = "Keep what is trained there: the same command goes on if it was killed."
+CONFIG = "Options from a TOML file; those given here win."
+REPLACE = "With --force, let Ctrl-C replace an older model too, instead of saving beside it."
+
 
 def read_configuration(context: typer.Context, path: Path | None) -> Path | None:
     """Make a file's values the defaults of the command's options: the callback of ``--config``, called first."""
@@ -46,10 +56,7 @@ def train(
     context: typer.Context,
     table: Table,
     target: Annotated[str, Option(help="The column to predict.")],
-    output: Annotated[
-        Path | None,
-        Option("--output", "-o", metavar="MODEL", help="The model file; by default TABLE's name with .npz."),
-    ] = None,
+    output: Annotated[Path | None, Option("--output", "-o", metavar="MODEL", help=OUTPUT)] = None,
     task: Annotated[
         Literal["classification", "regression"] | None, Option(help="The task; by default guessed from the target.")
     ] = None,
@@ -90,17 +97,8 @@ def train(
     threshold: Annotated[
         str | None, Learning(help="When the positive class is predicted: above 0.3, or f1, recall:0.9, cost:5,1.")
     ] = None,
-    positive: Annotated[
-        str | None,
-        Learning(
-            metavar="CLASS",
-            help="The positive class of two; by default 1, True or yes, else the class with fewer rows.",
-        ),
-    ] = None,
-    loss: Annotated[
-        Literal["squared_error", "quantile"] | None,
-        Learning(help="The loss of numbers: to predict a mean, or quantiles."),
-    ] = None,
+    positive: Annotated[str | None, Learning(metavar="CLASS", help=POSITIVE)] = None,
+    loss: Annotated[Literal["squared_error", "quantile"] | None, Learning(help=LOSS)] = None,
     quantile: Annotated[str | None, Learning(help="The level of --loss quantile; or three, of intervals too.")] = None,
     hidden_layer_sizes: Annotated[str | None, Learning(help="Widths of the hidden layers, such as 64,64.")] = None,
     activation: Annotated[str | None, Learning(help="relu, silu, tanh, …")] = None,
@@ -112,45 +110,18 @@ def train(
     max_iter: Annotated[int | None, Learning(min=1, help="Epochs at most.")] = None,
     n_iter_no_change: Annotated[int | None, Learning(min=1, help="Epochs without progress that end training.")] = None,
     ensemble: Annotated[int | None, Learning(min=2, metavar="N", help="Networks that are averaged.")] = None,
-    budget: Annotated[
-        float | None,
-        Learning(metavar="SECONDS", help="Seconds for training: more networks, with other settings, where they help."),
-    ] = None,
+    budget: Annotated[float | None, Learning(metavar="SECONDS", help=BUDGET)] = None,
     stages: Annotated[
         int | None, Learning(min=1, metavar="K", help="That many stages of training, as --budget counts them.")
     ] = None,
     seed: Annotated[int, Running(min=0, max=2**32 - 1, help="Fixes test part and training.")] = 0,
     threads: Annotated[int | None, Running(min=1, help="Threads at most; all processors by default.")] = None,
-    workers: Annotated[
-        str | None,
-        Running(
-            metavar="WHERE",
-            help="Train on a Dask cluster, tcp://HOST:8786, or in processes, local:4, with the same bits.",
-        ),
-    ] = None,
-    memory: Annotated[
-        str | None,
-        Running(
-            metavar="SIZE",
-            help="Memory that the program may take, such as 4GB: of a larger table a block is read at a time.",
-        ),
-    ] = None,
+    workers: Annotated[str | None, Running(metavar="WHERE", help=WORKERS)] = None,
+    memory: Annotated[str | None, Running(metavar="SIZE", help=MEMORY)] = None,
     report: Annotated[Path | None, Running(metavar="FILE.html", help="Write a page about the model.")] = None,
-    checkpoint: Annotated[
-        Path | None,
-        Running(metavar="FOLDER", help="Keep what is trained there: the same command goes on if it was killed."),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        Running(callback=read_configuration, is_eager=True, help="Options from a TOML file; those given here win."),
-    ] = None,
-    replace_interrupted: Annotated[
-        bool,
-        Running(
-            "--replace-interrupted",
-            help="With --force, let Ctrl-C replace an older model too, instead of saving beside it.",
-        ),
-    ] = False,
+    checkpoint: Annotated[Path | None, Running(metavar="FOLDER", help=CHECKPOINT)] = None,
+    config: Annotated[Path | None, Running(callback=read_configuration, is_eager=True, help=CONFIG)] = None,
+    replace_interrupted: Annotated[bool, Running("--replace-interrupted", help=REPLACE)] = False,
     as_json: Json = False,
     quiet: Quiet = False,
     force: Force = False,
