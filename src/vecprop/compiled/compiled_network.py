@@ -93,9 +93,8 @@ def gradient_of_a_step(
     holding_back_interrupts(lambda received: epochs.run(1, 0, step, steps_before=0, rates=np.ones(1)))
     record = epochs.context.record[0]
     # The recorded loss is the same sum, but is missing if the gradient is not finite.
-    losses, shards, penalties, blocks = (
-        int(record[name]) for name in ("partial_losses", "shards", "penalties", "block_count")
-    )
+    names = ("partial_losses", "shards", "penalties", "block_count")
+    losses, shards, penalties, blocks = (int(record[name]) for name in names)
     parts = (ctypes.c_double * shards).from_address(losses), (ctypes.c_double * blocks).from_address(penalties)
     return theta.dtype.type(sum(map(sum, parts))), 0 - moment
 

@@ -43,13 +43,10 @@ def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> d
         fields = {"x": as_strided(batch.X, (1,), batch.X.strides[1:])}  # which tells the address
     else:
         fields = {"x": np.ascontiguousarray(batch.X, F if batch.expansion is None else batch.X.dtype)}
-    fields |= {
-        "t": nothing if batch.of_classes else np.ascontiguousarray(batch.T, F),
-        "classes": np.ascontiguousarray(batch.T, np.int64) if batch.of_classes else nothing,
-        "weight": nothing if batch.weight is None else np.ascontiguousarray(batch.weight, F),
-        "data_rows": batch.X.shape[0],
-        "rows": batch.rows,
-    }
+    T = np.ascontiguousarray(batch.T, np.int64 if batch.of_classes else F)
+    weight = nothing if batch.weight is None else np.ascontiguousarray(batch.weight, F)
+    fields |= {"t": nothing, "classes": T} if batch.of_classes else {"t": T, "classes": nothing}
+    fields |= {"weight": weight, "data_rows": batch.X.shape[0], "rows": batch.rows}
     if batch.chosen is not None:
         fields["chosen"] = np.ascontiguousarray(batch.chosen, np.int64)
     if batch.scaling is not None:

@@ -35,9 +35,8 @@ def summarize(network: Network, rows: int | None = None, batch_size: int | None 
     if rows is None:
         return Summary(table)
     in_batches = f" in batches of {batch_size:,}" if batch_size is not None and batch_size < rows else ""
-    both = " or ".join(
-        f"{memory_of_a_fit(network, rows, batch_size, size) / 1e6:,.1f} MB in float{8 * size}" for size in (4, 8)
-    )
+    needed = {size: memory_of_a_fit(network, rows, batch_size, size) for size in (4, 8)}
+    both = " or ".join(f"{of / 1e6:,.1f} MB in float{8 * size}" for size, of in needed.items())
     return Summary(f"{table}\na fit of {rows:,} rows{in_batches} takes {both} beside its data")
 
 
@@ -53,10 +52,8 @@ def memory_of_a_fit(network: Network, rows: int, batch_size: int | None, itemsiz
 
 def _of_layers(network: Network) -> str:
     """Return the table of layers."""
-    rows = [
-        ("layer", "output", "parameters", "", "operations per row"),
-        ("input", f"(N, {network.inputs})", "", "", ""),
-    ]
+    head = ("layer", "output", "parameters", "", "operations per row")
+    rows = [head, ("input", f"(N, {network.inputs})", "", "", "")]
     operations = 0
     for number, (layer, width) in enumerate(zip(network.layers, network.widths, strict=True)):
         tensors = [tensor for tensor in network.layout.tensors if tensor.layer == number]

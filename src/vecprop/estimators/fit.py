@@ -64,17 +64,13 @@ class FitOutcome:
     error: DivergenceError | None = None
 
 
-COUNTED = (
-    *("n_iter", "t", "loss", "loss_curve", "validation_loss_curve", "validation_scores", "score_curve"),
-    *("best_loss", "best_validation_score", "no_improvement_count"),
-)
+COUNTED = ("n_iter", "t", "loss", "loss_curve", "validation_loss_curve", "validation_scores", "score_curve")
+COUNTED += ("best_loss", "best_validation_score", "no_improvement_count")
 """What is counted and measured after each epoch."""
 _PUBLIC = {name for name in COUNTED if name != "no_improvement_count"} | {"theta", "restart_losses", "best_restart"}
-ATTRIBUTES = {
-    name: f"{name}_" if name in _PUBLIC else f"_{name}"
-    for name in FitOutcome.__dataclass_fields__
-    if name not in ("seconds", "interrupted", "diverged", "error")
-}
+_PASSING = ("seconds", "interrupted", "diverged", "error")
+_KEPT = [name for name in FitOutcome.__dataclass_fields__ if name not in _PASSING]
+ATTRIBUTES = {name: f"{name}_" if name in _PUBLIC else f"_{name}" for name in _KEPT}
 """The attributes of a model by the names in its outcome."""
 
 
@@ -290,9 +286,8 @@ class Recorder:
         outcome.theta = state.theta
         for name, measure in self.scores.items():
             getattr(outcome, name).append(measure(state))
-        over = self.epochs(
-            state, history.latest_losses, history.latest_validation_losses, history.latest_validation_scores
-        )
+        validated = history.latest_validation_losses, history.latest_validation_scores
+        over = self.epochs(state, history.latest_losses, *validated)
         self.keep(state, self.best_theta)  # for callbacks that save the model
         self.spec.publish(outcome)
         return over
@@ -341,9 +336,8 @@ class Recorder:
         """Return whether the learning rate is divided instead of ending training."""
         settings, rate = self.spec.settings, getattr(self.spec.optimizer, "learning_rate", 0.0)
         what = "Validation score" if self.spec.by_score else "Training loss"
-        message = (
-            f"{what} did not improve more than tol={settings.tol:f} for {settings.n_iter_no_change} consecutive epochs."
-        )
+        long = f"for {settings.n_iter_no_change} consecutive epochs"
+        message = f"{what} did not improve more than tol={settings.tol:f} {long}."
         factor = state.schedule.get("factor") if settings.learning_rate == "adaptive" else None
         adapts = factor is not None and rate * factor > 1e-6
         if adapts:

@@ -167,10 +167,8 @@ class History(Versioned):
         return pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()}, index=index)
 
 
-NO_WAY: dict[str, Any] = {
-    **dict.fromkeys(("windows", "rows", "steps"), 0),
-    **dict.fromkeys(("weight", "loss", "gradient_norm", "step_size"), 0.0),
-}
+NO_WAY: dict[str, Any] = dict.fromkeys(("windows", "rows", "steps"), 0)
+NO_WAY |= dict.fromkeys(("weight", "loss", "gradient_norm", "step_size"), 0.0)
 """The start of an epoch that comes in windows: their number, that of their rows and steps, and the means so far."""
 
 Reason = Literal["epochs", "early stopping", "callback", "interrupted", "converged", "stalled", "diverged"]

@@ -71,11 +71,8 @@ class _Vectors:
 
     def _clamped(self, first: int, count: int, total: Value) -> list[Value]:
         """Return ``count`` row numbers from the first on, none of them beyond the last of all rows."""
-        last = self.builder.sub(total, _WORD(1))
-        return [
-            self.builder.select(self.builder.icmp_signed("<", _WORD(row), last), _WORD(row), last)
-            for row in range(first, first + count)
-        ]
+        last, rows = self.builder.sub(total, _WORD(1)), [_WORD(row) for row in range(first, first + count)]
+        return [self.builder.select(self.builder.icmp_signed("<", row, last), row, last) for row in rows]
 
     def _pointer(self, address: Value, kind: ir.Type) -> Value:
         return self.builder.inttoptr(address, kind.as_pointer())

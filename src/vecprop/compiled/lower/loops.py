@@ -248,9 +248,8 @@ def _signature(template: FunctionType, F: type) -> Any:
 @cache
 def _address(template: FunctionType, cls: type, F: type, *methods: str) -> int:
     """Return the address of a loop over a class's formulas for numbers of type F."""
-    formulas = dict(
-        zip(("formula", "derivative"), (compiled_method(cls, method, F) for method in methods), strict=False)
-    )
+    made = (compiled_method(cls, method, F) for method in methods)
+    formulas = dict(zip(("formula", "derivative"), made, strict=False))
     # Classes of users may have the same name, and a class another formula later.
     version = "" if is_of_the_library(cls) else f"_{digest(*formulas.values())[:16]}"
     suffix, half = f"_{cls.__name__}{version}", F(np.finfo(F).max / 2)

@@ -171,9 +171,8 @@ def _loaded(path: str | os.PathLike[str]) -> tuple[Any, dict[str, Any], dict[str
     model = _made(document.get("model"), arrays, f"{path} describes no model that this version of vecprop makes")
     written = str(document.get("written by", {}).get("scikit-learn"))
     if type(model) is Pipeline and written.split(".")[:2] != sklearn.__version__.split(".")[:2]:
-        warning = InconsistentVersionWarning(
-            estimator_name="Pipeline", current_sklearn_version=sklearn.__version__, original_sklearn_version=written
-        )
+        both = {"current_sklearn_version": sklearn.__version__, "original_sklearn_version": written}
+        warning = InconsistentVersionWarning(estimator_name="Pipeline", **both)
         warnings.warn(warning, stacklevel=3)
     return model, document, arrays
 

@@ -36,10 +36,8 @@ def _is_list_per_column(value: Any, model: Any) -> bool:
     return is_list and all(entry is None or entry.ndim == 1 for entry in value)
 
 
-_ENCODER = {
-    "_infrequent_enabled": is_a(bool),
-    **dict.fromkeys(("categories_", "_infrequent_indices", "_default_to_infrequent_mappings"), _is_list_per_column),
-}
+_PER_COLUMN = ("categories_", "_infrequent_indices", "_default_to_infrequent_mappings")
+_ENCODER = {"_infrequent_enabled": is_a(bool), **dict.fromkeys(_PER_COLUMN, _is_list_per_column)}
 
 
 def _is_transformer(part: Any) -> bool:
@@ -89,16 +87,12 @@ def _named(*names: str) -> Callable[[Any], dict[str, Any]]:
     return lambda part: {name: getattr(part, name) for name in names}
 
 
+_SEEN: dict[str, Any] = {"n_samples_seen_": _is_seen}
+_OF_RANGE = ("data_min_", "data_max_", "data_range_")
 _FITTED: dict[type, dict[str, Any]] = {
-    preprocessing.StandardScaler: {
-        "n_samples_seen_": _is_seen,
-        **dict.fromkeys(("mean_", "var_", "scale_"), optional(is_numeric)),
-    },
-    preprocessing.MinMaxScaler: {
-        "n_samples_seen_": _is_seen,
-        **dict.fromkeys(("scale_", "min_", "data_min_", "data_max_", "data_range_"), is_numeric),
-    },
-    preprocessing.MaxAbsScaler: {"n_samples_seen_": _is_seen, "max_abs_": is_numeric, "scale_": is_numeric},
+    preprocessing.StandardScaler: _SEEN | dict.fromkeys(("mean_", "var_", "scale_"), optional(is_numeric)),
+    preprocessing.MinMaxScaler: _SEEN | dict.fromkeys(("scale_", "min_", *_OF_RANGE), is_numeric),
+    preprocessing.MaxAbsScaler: _SEEN | dict.fromkeys(("max_abs_", "scale_"), is_numeric),
     preprocessing.RobustScaler: dict.fromkeys(("center_", "scale_"), optional(is_numeric)),
     preprocessing.QuantileTransformer: {
         "n_quantiles_": is_count,

@@ -183,10 +183,8 @@ COMMON: Checks = {
 """The attributes that any estimator may have."""
 
 
-TYPES: dict[str, type] = {
-    kind.__name__: kind
-    for kind in (bool, int, float, str, object, np.number, np.float64, np.float32, np.int64, np.int32, np.bool_)
-}
+_NUMBERS = (np.number, np.float64, np.float32, np.int64, np.int32, np.bool_)
+TYPES: dict[str, type] = {kind.__name__: kind for kind in (bool, int, float, str, object, *_NUMBERS)}
 """The types that may be values of settings."""
 
 

@@ -285,9 +285,8 @@ def serve() -> None:
     for line in requests:
         request = loads(line)
         if "values" in request:
-            answer(
-                {"values": {name: encoded(simple(names.get(name), True)) for name in request["values"]}, "used": used}
-            )
+            values = {name: encoded(simple(names.get(name), True)) for name in request["values"]}
+            answer({"values": values, "used": used})
             continue
         arguments = {name: decoded(value) for name, value in request["arguments"].items()}
         sys.stdin = io.StringIO()  # exit() closes it
