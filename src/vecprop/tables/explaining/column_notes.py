@@ -288,7 +288,7 @@ MOST_JUDGED = 20_000
 """Of more rows than this a random sample is judged."""
 EXPLAINED = 0.98
 """A column that explains this share of the target's variance tells it almost exactly."""
-ALONE_FROM, OF_NUMBERS, OF_CLASSES, LEFT = 200, 0.9, 0.85, 1.3
+ALONE_FROM, OF_NUMBERS, OF_CLASSES = 200, (0.9, 1.3), (0.85, 2.0)
 """From so many rows on, a column is suspect that explains this share, and leaves so many times as much as the model."""
 FOLLOWS = 0.5
 """A target follows a date that explains this share of its variance, and belongs to groups that explain it."""
@@ -351,7 +351,7 @@ def leaks(
                     if_known = "leave it out if it is filled in when the target is known."
         if found:
             notes.append(f"Column {name!r} {found}: {if_known}")
-        elif share >= (OF_CLASSES if is_classes else OF_NUMBERS) and len(y) >= ALONE_FROM and part.kind != "dates":
+        elif share >= (OF_CLASSES if is_classes else OF_NUMBERS)[0] and len(y) >= ALONE_FROM and part.kind != "dates":
             alone[name] = share
         may_group = groups is None and part.kind != "dates" and part.holds != "other"
         count = frame[name].nunique() if may_group else len(frame)
@@ -401,7 +401,7 @@ def told_alone(alone: Mapping[str, float], T: np.ndarray, Y: np.ndarray) -> list
     return [
         f"Column {name!r} alone predicts nearly as well as the model (it explains {share:.0%} {of_model}): {IF_KNOWN}"
         for name, share in alone.items()
-        if 1 - share <= LEFT * left
+        if 1 - share <= (OF_NUMBERS if T.shape[1] == 1 else OF_CLASSES)[1] * left
     ]
 
 
