@@ -200,7 +200,6 @@ def columns_for_trees(
     told, each, is_category = told or {}, [], []
     for name, part in encoder.columns:
         each.append(told[name] if name in told else part.for_trees(frame[name]))
-        is_category += [isinstance(part, Categories) and part.means is None and part.marks <= FEWER_BINS] * each[
-            -1
-        ].shape[1]
+        is_few = isinstance(part, Categories) and part.means is None and part.marks <= FEWER_BINS
+        is_category += [is_few] * each[-1].shape[1]
     return np.hstack(each), is_category

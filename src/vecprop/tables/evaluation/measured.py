@@ -13,7 +13,7 @@ from ..explaining.importance import Importance, WorstRow, importances, worst_row
 from ..table_model import TableModel
 from . import metrics as of_rows
 from .baselines import NAIVE
-from .metrics import Estimate, Metrics, Scores, columns_of_text, figures, spread, title
+from .metrics import Estimate, Metrics, Scores, columns_of_text, spread, title
 from .targets import levels_of, positive_class
 
 OURS = "vecprop"
@@ -220,16 +220,17 @@ class Measured:
             return None
         metric, margins = next(iter(self.metrics)), self.margins
         ours, losses = self.metrics[metric], {name: of[metric] for name, of in self.baselines.items()}
+        shown = {name: loss.rounded()[0] for name, loss in {OURS: ours, **losses}.items()}  # as in the table
         beaten = [name for name, margin in margins.items() if margin.low > 0]
         better = [name for name, margin in margins.items() if margin.high < 0]
         others = [name for name in margins if name not in beaten]
         baseline = min(better or others or beaten, key=lambda name: losses[name].value)
         unskilled = [of for of, least in GUESSING.items() if of in self.metrics and not self.metrics[of].low > least]
         level: Level = "worse" if better else "no better"
-        values = f"the {title(metric)} is {figures(ours.value)}"
+        values = f"the {title(metric)} is {shown[OURS]}"
         if NAIVE in others:
             baseline, said = NAIVE, f"No skill is shown by the {title(metric)}"
-            values = f"it is {figures(ours.value)}"
+            values = f"it is {shown[OURS]}"
         elif unskilled:
             baseline, said = NAIVE, f"No skill is shown by the {title(unskilled[0])}"
             values = f"it is {self.metrics[unskilled[0]]}, and guessing has {GUESSING[unskilled[0]]:g}; {values}"
@@ -243,7 +244,7 @@ class Measured:
         margin = margins[baseline]
         what = " (which ignores the inputs)" if baseline == NAIVE else ""
         apart = f"lower by {margin}" if margin.value >= 0 else f"higher by {-margin}"
-        says = f"{said}: {values}, that of {baseline}{what} {figures(losses[baseline].value)}; ours is {apart}."
+        says = f"{said}: {values}, that of {baseline}{what} {shown[baseline]}; ours is {apart}."
         says += f" Ours is surely lower than that of {' and '.join(beaten)}." if beaten and others else ""
         says += f" Ours is surely higher than that of {' and '.join(better)}." if better and "Worse" not in said else ""
         scored = "On rows of training too" if self.trained_on else SCORED.get(self.how)
