@@ -122,10 +122,6 @@ class Epochs:
         context.set(barrier=self.barrier, stop=self.stop, **dict(zip(("first", "second"), moments, strict=False)))
         self.run_epochs = _RUN(epochs_address(F))  # last: another process may be compiling it
 
-    def stop_early(self, rule: tuple[float, ...], memory: np.ndarray, best: np.ndarray) -> None:
-        """Let a rule end the epochs, see `epochs.STOPPING`; its state and the best parameters are in these arrays."""
-        self.context.set(stopping=np.array(rule, float), memory=memory, best=best)
-
     def take(
         self, batch: Batch, places: np.ndarray, numbers: np.ndarray | None, own: slice | np.ndarray, rows: int
     ) -> None:
@@ -256,7 +252,7 @@ class MemberFits:
         self.memory = _apart(M, MEMORY.itemsize // 8, float)
         self.memory[:, :2] = np.inf  # the lowest loss, and the loss at the last progress
         if stopping:
-            fit.stop_early(stopping, self.memory[0], self.best[0])
+            fit.context.set(stopping=np.array(stopping, float), memory=self.memory[0], best=self.best[0])
         none = np.empty(0, np.int64)  # `run` lets all fits have the same list of all rows
         fit.context.set(epochs=epochs, rates=rates, rate_stride=int(rates.size > 1), all_rows=none)
         fit.context.release()
