@@ -335,6 +335,11 @@ def test_vecprops_estimators_inside_scikit_learns():
     assert probabilities.shape == (120, 2)
 
 
+def test_every_setting_of_a_grid_search_is_there_with_its_default():
+    theirs, ours = (of(CLASSIFIER, RATES).get_params(deep=False) for of in (GridSearchCV, MLPSearchCV))
+    assert theirs.items() <= ours.items()
+
+
 def test_verbose_says_how_many_fits_there_are(capsys):
     MLPSearchCV(CLASSIFIER, RATES, cv=3, n_seeds=2, verbose=1, refit=False).fit(X, y)
     says = "Fitting 3 folds for each of 2 candidates, with 2 seeds, totalling 12 fits\n"
