@@ -54,7 +54,7 @@ def shown(value: Any) -> str:
     if isinstance(value, (int, float, np.number)) and np.isfinite(value) and not isinstance(value, bool):
         whole = f"{value:.0f}" if abs(float(value)) < 10_000 else f"{value:,.0f}"
         return whole if float(value).is_integer() else figures(float(value))
-    text = "missing" if pandas().isna(value) else printable(str(value).removesuffix(" 00:00:00"))
+    text = "missing" if pandas().isna(value) else printable(re.sub(r" 00:00:00(\+00:00)?$", "", str(value)))
     return text if len(text) <= 24 else f"{text[:23]}…"
 
 
