@@ -115,6 +115,9 @@ def test_training_continues_from_assigned_coefficients():
     np.testing.assert_array_equal(model.predict(X), 8)
     model.set_params(learning_rate_init=1e-9).partial_fit(X, y)
     np.testing.assert_allclose(model.predict(X), 8, atol=1e-6)
+    model.set_params(early_stopping=True, warm_start=True, max_iter=3).fit(X, y)
+    model.intercepts_[-1][:] = 100
+    assert model.fit(X, y).loss_curve_[-3] > 4000  # half the square of 100 less a class from 0 to 2
     with pytest.raises(ValueError, match=r"Entry 0 has shape \(5, 6\), but an array of shape \(5, 5\) is set"):
         model.coefs_[0] = np.zeros((5, 5))
     with pytest.raises(ValueError, match="coefs_ has 2 arrays, but 1 are set"):

@@ -294,8 +294,9 @@ class Recorder:
 
     def keep(self, state: TrainingState, best: np.ndarray | None) -> None:
         """Keep what continues the training, if that is possible."""
-        known: dict[str, Any] = {"early_stopping": {"theta": best} if self.spec.by_score else {}}
-        own = replace(state, history=History(), network=None, optimizer_class="", **known)
+        # A copy, which does not change if coefficients are assigned before training goes on.
+        stopping: Any = {"theta": best.copy()} if self.spec.by_score and best is not None else {}
+        own = replace(state, history=History(), network=None, optimizer_class="", early_stopping=stopping)
         self.outcome.state = own if self.goes_on else None
 
     def epochs(
