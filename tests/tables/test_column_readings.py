@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import vecprop as vp
+from column_readings import CLEAR, DAYS_OF, DOUBTFUL, FORMS, KINDS, MISFITS, NO_DATES, SIGNS
 from sampled import sampled
 from vecprop import TabularClassifier, TabularRegressor, read_table
 from vecprop.tables import guess_task, read_chunks
@@ -18,16 +19,6 @@ from vecprop.tables.kinds.written import DateReading, NumberReading
 N = 120
 FEW: dict[str, Any] = {"n_members": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
 RNG = np.random.default_rng(0)
-FORMS = dict.fromkeys(
-    [
-        *("2024-01-31", "31.01.2024", "1/31/2024", "Jan 31, 2024", "31 January 2024", "31-JAN-24", "Wed, 31 Jan 2024"),
-        *("2024-Jan-31", "2024年1月31日", "31. 1. 2024"),
-    ],
-    19753,
-)
-FORMS |= dict.fromkeys(["2024-01", "1/2024", "01-2024", "2024/1", "2024-Jan"], 19723)
-FORMS |= {"2024-01-31T12:00:00Z": 19753.5, "2024-01-31 12:00:00+01:00": 19753 + 11 / 24, "1/31/2024 6:00 PM": 19753.75}
-NO_DATES = ["192.168.{}.{}", "{}.{}.{}", "555-12{}-45{}{}", "{}-{}-{}", "1{}-2{}-9{}", "{}.1{}.{}{}", "v{}.{}"]
 
 
 def german(value, digits):
@@ -72,43 +63,12 @@ def electricity(tmp_path_factory):
     return path, TabularRegressor(target="ziel", **FEW).fit(path)
 
 
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        (["1.234,5", "1.234", "2.000"], [1234.5, 1234, 2000]),
-        (["1.234", "5.678"], [1.234, 5.678]),
-        (["1,5", "1,234"], [1.5, 1.234]),
-        (["1,234", "1,234.5"], [1234, 1234.5]),
-        (["1 234,5", "2 000,1"], [1234.5, 2000.1]),
-        (["1'234.5", "1’000"], [1234.5, 1000]),
-        (["$1,234.50", "-$5", "7"], [1234.5, -5, 7]),
-        (["45 %", "5.5%"], [45, 5.5]),
-        (["EUR 5,25", "7,5 EUR"], [5.25, 7.5]),
-        (["−5", "1e3", "TRUE"], [-5, 1000, 1]),
-        (["(1,234.50)", "($5)", "$(6)", "7"], [-1234.5, -5, -6, 7]),
-        (["1.234,50-", "12-", "7,5 €-"], [-1234.5, -12, -7.5]),
-        (["307,019", "(1,559,577)"], [307019, -1559577]),
-        (["5,-", "1.250,-", "-7,--"], [5, 1250, -7]),
-        (["5.-", "1'250.50"], [5, 1250.5]),
-        (["2,98,940.58", "1,23,45,678", "9,799"], [298940.58, 12345678, 9799]),
-        (["R$5.50", "-R$ 7"], [5.5, -7]),
-        (["kr 1.250,50", "5 kr"], [1250.5, 5]),
-        (["- 5.5", "–7"], [-5.5, -7]),
-    ],
-)
+@pytest.mark.parametrize(("values", "expected"), SIGNS)
 def test_numbers_are_read_by_the_signs_of_their_column(values, expected):
     assert numbers(values) == expected
 
 
-@pytest.mark.parametrize(
-    ("of_training", "misfit"),
-    [
-        *((["1,5", "2,25"], misfit) for misfit in ("1.5", "1.234")),
-        *((["1.5", "2.25"], misfit) for misfit in ("1,5", "6,733")),
-        *((["1,234,567", "5"], misfit) for misfit in ("12,34", "12,34,5")),
-        *[(["45 %", "5%"], "0.45"), (["$5", "$6"], "€5"), (["1", "2"], "1_000"), (["1.234.567,5", "5"], "1.23.456")],
-    ],
-)
+@pytest.mark.parametrize(("of_training", "misfit"), MISFITS)
 def test_what_does_not_fit_the_signs_is_no_number_but_never_another_one(of_training, misfit):
     encoder, _ = Encoder.of(pd.DataFrame({"x": of_training}))
     (note,) = encoder.notes_on(encoder.misfits(pd.DataFrame({"x": [of_training[0], misfit]})))
@@ -149,98 +109,23 @@ def test_forms_of_dates_and_addresses_versions_and_parts_which_are_none():
         assert kind([pattern.format(*RNG.integers(1, 9, 4)) for _ in range(100)]).name == "category", pattern
 
 
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        *((values, "category") for values in (["2009-10", "2010-11"], ["1:3", "2:0"], ["1/2", "3/4"] * 9)),
-        *((values, "category") for values in (["2024Q1", "2024Q2"], ["1999/2000"] * 3, ["01-02-03", "10-11-12"])),
-        (["20240131", "20240201", "19991331"], "number"),
-        ([20240131, 20240201, 19991231], "date"),
-        (["1.1987", "1.2034", "1.2011"], "number"),
-        (["45322", "45323.5"], "number"),
-        (["01001", "98101", "X4"], "code"),
-        (["1001", "98101"], "number"),
-        (["0.5", "01"], "number"),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize(("values", "expected"), KINDS, ids=str)
 def test_the_kind_of_values(values, expected):
     assert kind(values).name == expected
 
 
-@pytest.mark.parametrize(
-    ("values", "said", "expected"),
-    [
-        (["20240131", "20240201", "19991231"], {}, [19753, 19754, 10956]),
-        (["08.2023", "11.2024", "1.2024"], {}, [19570, 20028, 19723]),
-        (["01-02-03", "10-11-12"], {"columns": {"x": "date %y-%m-%d"}}, [11356, 14925]),
-        (["30.8.20", "22.10.19"], {"columns": {"x": "date"}}, [18504, 18191]),
-        (["23-02-01", "30-12-22"], {"columns": {"x": "date"}}, [11376, 19356]),
-        (["-", "soon", "2024-01", "2024-02"], {"columns": {"x": "date"}}, [None, None, 19723, 19754]),
-        (["2024-01-31", "2024-02-01"], {"date_format": "%d.%m.%Y"}, [19753, 19754]),  # which is of other columns
-        (["23/08/29"], {"date_format": "%y/%m/%d"}, [19598]),
-        (["01/02/2024"], {"date_format": "day first"}, [19754]),
-        (["45322", "45323.5"], {"columns": {"x": "date"}}, [19753, 19754.5]),
-        (["45322", "45323.5"], {"columns": {"x": "date excel"}}, [19753, 19754.5]),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize(("values", "said", "expected"), DAYS_OF, ids=str)
 def test_the_days_of_dates(values, said, expected):
     assert days(values, **said) == expected
 
 
-NAMES = "read as names, but "
-
-
-@pytest.mark.parametrize(
-    ("values", "doubt"),
-    [
-        (["1.5", "2.5", "-"] * 9, NAMES + "18 values are numbers and 9, such as '-', are not: if these are missing"),
-        (["1.5", "n.a.", "7", "1"] * 9, NAMES + "27 values are numbers and 9, such as 'n.a.', are not"),
-        (["1.5 kg", "12 kg", "7kg"] * 9, NAMES + "'1.5 kg' may be a number: without 'kg' it will be read as one"),
-        ([f"{k}.5{'KM'[k % 2]}" for k in range(30)], NAMES + "'0.5K' may be a number: without 'K' and 'M', all in one"),
-        (["1.5", "2,5", "7,25", "8.75"], NAMES + "they are numbers with several signs or units, such as '1.5': write"),
-        (["2024-Q1", "2023-Q4"], NAMES + "'2024-Q1' may be a date: write it as 2024-01-31 is"),
-        (["Q1 2024", "Q4 2023"], NAMES + "'Q1 2024' may be a date"),
-        *((texts, NAMES + f"{texts[0]!r} may be a date") for texts in (["FY2023", "FY2024"], ["H1 2023", "H2 2023"])),
-        (["Spring 2023", "Fall 2023"], NAMES + "'Spring 2023' may be a date"),
-        (["2024-W13", "2023-W46"], NAMES + "'2024-W13' may be a date"),
-        (["Jun/27/2022", "Aug/29/2023"], NAMES + "'Jun/27/2022' may be a date"),
-        (["2023 08 29", "2024 05 03"], NAMES + "'2023 08 29' may be a date: give its format, as in columns={'x': 'da"),
-        (
-            ["30.8.20", "22.10.19"] * 9,
-            NAMES + "'30.8.20' may be a date: settle it with columns={'x': 'date'} (--dates)",
-        ),
-        (["01-02-23", "04-05-22"] * 9, NAMES + "'01-02-23' may be a date: settle it"),
-        (["31/12/2023", "12/31/2023"], NAMES + "'12/31/2023' may be a date: settle it"),
-        (["Aug-23", "Jun-22"], NAMES + "'Aug-23' may be a date: settle it with columns={'x': 'date'} (--dates)"),
-        ([*(f"2024-{k:02d}" for k in range(1, 13)), "-", "TBD", "soon"], NAMES + "'2024-01' may be a date: settle it"),
-        (["9007199254740993", "12"], "9007199254740993 has more digits than numbers keep: if it is a name, say so"),
-        (["11.06.63", "22.10.31"], "'11.06.63' is read as of the year 2063: write years with four"),
-        (["23/08/29", "23/06/27", "22/11/03"], "the year of '23/08/29' may stand first: settle it with date_format="),
-        (["1.9", "1.1", "1.10"], "'1.10' is read as '1.1' is: if these are names, say so with"),
-        (["12", "3E02", "71"], "'3E02' is read as 300: if these are names, say so with columns="),
-        ([f"{k}.234" for k in range(1, 30)], "'1.234' is read as 1.234, but may be 1234 too"),
-        (["1.234", "960", "2.216"], "'1.234' is read as 1.234, but may be 1234 too: settle it with decimal='.' or ','"),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize(("values", "doubt"), DOUBTFUL, ids=str)
 def test_what_may_be_something_else_is_said(values, doubt):
     assert kind(values).doubt.startswith(doubt)
     assert not kind(values, columns={"x": "category"}).doubt
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        *(["12 cm", "14 m"] * 9, ["1999/2000", "2000/2001"], ["A1", "B2", "7"] * 9, ["1.5.2", "30.8.20", "1.12.0"]),
-        *(["12 Main 2001 B 4", "Toy Story (1995)", "Heat (1995)"], ["1e+20", "123456789012345"]),
-        *(["11.06.23", "31.10.21"], ["29/08/23", "27/06/23", "03/11/22"], [str(k * 1000 + 512) for k in range(1, 40)]),
-        ["1.50", "2.10", "1.55", "10", "1", "2.0", "1e+05", "1.5e5"],
-        *(["1.234", "5.678", "0.123"], ["1.234", "5.678"], ["1.234", "960", "1.5"]),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("values", CLEAR, ids=str)
 def test_what_is_clear_is_not_said(values):
     assert not kind(values).doubt
 

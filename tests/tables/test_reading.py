@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from damaged_tables import BAD
 from vecprop import TableError, read_table
 from vecprop.tables import read_chunks
 
@@ -105,28 +106,6 @@ def test_a_long_row_is_found_before_the_first_part_wherever_parts_begin(tmp_path
     path.write_text("a,b\n" + "1,2\n" * (20 + rows) + "1,2,3\n")
     with pytest.raises(TableError, match=f"line {22 + rows}: the row has 3 values"):
         next(read_chunks(path, rows=10))
-
-
-BAD = {
-    "long.csv": (b"a,b\n1,2\n1,2,3\n", "line 3: the row has 3 values, but the first line names 2 columns"),
-    "all_long.csv": (b"a,b\n1,2,3\n1,2,3\n", "line 2: the row has 3 values, but the first line names 2 columns"),
-    "twice.csv": (b"a,b,a\n1,2,3\n", "has two columns named 'a', the 1. and the 3."),
-    "empty.csv": (b"", "is empty"),
-    "blank.csv": (b"\n \n", "is empty"),
-    "no_rows.csv": (b"a,b\n", "has 2 columns and 0 rows"),
-    "json.csv": (
-        b'{"a": 1, "b": 2}\n{"a": 3, "b": 4}\n',
-        "is JSON, not a table of text: read it with pandas.read_json",
-    ),
-    "page.csv": (b"<html><table><tr><td>1</td></tr></table></html>\n", "is HTML or XML, not a table of text"),
-    "zero.csv": (b"a,b\n" + 600 * b"1,2\n" + b"1,\0\n", "is not text: save it as CSV"),
-    "binary.csv": (b"PK\x03\x04\x00\x01" * 9, "is not text: save it as CSV"),
-    "late.csv": (b"a\n" + b"x" * 99 + b"\n" + (b"x" * 99 + b"\n") * 11_000 + b"\xff\xfe\n", "save it as UTF-8"),
-    "broken.csv.gz": (gzip.compress(b"a,b\n1,2\n" * 999)[:30], "cannot be uncompressed"),
-    "foreign.csv.gz": (b"a,b\n1,2\n", "cannot be uncompressed"),
-    "broken.parquet": (b"PAR1 and nothing else", "cannot be read as a parquet file"),
-    "broken.feather": (b"nothing", "cannot be read as a feather file"),
-}
 
 
 @pytest.mark.parametrize("name", BAD)

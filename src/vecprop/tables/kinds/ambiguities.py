@@ -173,7 +173,7 @@ def _missing(values: np.ndarray, counts: np.ndarray, is_meant: Callable[[float],
         far = abs(values[place] - next_to) > np.ptp(rest)
         often = counts[place] >= max(3, 5 * counts.mean())
         is_negative = place < -1 and values[0] < 0 <= values[1]
-        is_other = abs(values[place]) > 1e9 * np.abs(rest).max()
+        is_other = abs(values[place]) / 1e9 > np.abs(rest).max()
         is_known = (far or often or is_negative) and is_meant(float(values[place]))
         if counts[place] > 1 and (is_known or is_other):
             return place
