@@ -87,7 +87,7 @@ def test_dates_that_do_not_go_together_are_read_alone():
 
 
 def test_a_file_is_what_its_frame_is(tmp_path):
-    frame = pd.DataFrame({"wait": pd.to_timedelta(np.arange(N) % 11, unit="h"), "list": [[1], [2]] * 30})
+    frame = pd.DataFrame({"wait": pd.to_timedelta(np.arange(N) % 11, unit="h"), "list": [["a", "b"], ["c"]] * 30})
     frame.to_parquet(tmp_path / "table.parquet")
     of_frame, of_file = (
         TabularRegressor(n_members=2, max_iter=1, random_state=0).fit(table, np.arange(N) % 5)

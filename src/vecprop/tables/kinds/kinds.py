@@ -192,11 +192,12 @@ def tag_separator(texts: list[str]) -> str:
     (';', '')
     """
     for separator in ";|,":
-        rows = [{name.strip() for name in text.split(separator)} - {""} for text in texts[:1000]]
-        names, several = set().union(*rows), [len(row) for row in rows if len(row) > 1]
+        rows = [text.split(separator) for text in texts[:1000]]
+        tags = [{name.strip() for name in row} - {""} for row in rows]
+        names, several = set().union(*tags), [row for row in tags if len(row) > 1]
         are_numbers = len(set(map(len, rows))) == 1 and all(name[:1].isdigit() for name in names)
         are_short = max((name.count(" ") for name in names), default=0) < 4
-        recur = len(rows) > 4 and 2 * len(names) <= sum(map(len, rows)) and len(names) < len(rows)
+        recur = len(rows) > 4 and 2 * len(names) <= sum(map(len, tags)) and len(names) < len(rows)
         if recur and are_short and not are_numbers and len(several) >= 0.3 * len(rows):
             return separator
     return ""
