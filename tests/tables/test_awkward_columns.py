@@ -52,7 +52,7 @@ def test_lists_of_names_are_read_as_tags(values):
 
 
 def test_lists_of_whole_numbers_are_read_as_tags():
-    tags = encoded([[*range(i % 5)] for i in u])[0].parts[0]
+    tags: Any = encoded([[*range(i % 5)] for i in u])[0].parts[0]
     assert tags.kind == "tags"
     assert tags.names.tolist() == ["0", "1", "2", "3"]
 

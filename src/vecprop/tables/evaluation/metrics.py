@@ -58,6 +58,8 @@ class Estimate:
         if np.isnan(self.value):
             return ["undefined"] * 3
         numbers = self.value, self.low, self.high
+        if max(map(abs, numbers)) >= 1e12:
+            return [f"{number:.3g}" for number in numbers]
         sizes = (max(map(abs, numbers)), 3), ((self.high - self.low) / 2, 1), (abs(beside), 3)
         decimals = -max((floor(log10(size)) - digits for size, digits in sizes if 0 < size < np.inf), default=0)
         kept = [round(number, decimals) + 0.0 for number in numbers]

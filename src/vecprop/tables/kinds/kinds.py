@@ -77,6 +77,7 @@ def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = l
         doubt = doubt or doubt_on_digits(series, x, name) or doubt_on_codes(texts, name) or doubt_on_numbers(x, name)
         return Kind("number", reading, doubt)
     if date := _date(series, texts, asked.format_of(name)):
+        assert isinstance(date.reading, DateReading)
         doubts = date.doubt, doubt_on_days(read_days(series, date.reading)[0], name)
         return replace(date, doubt="; ".join(filter(None, doubts)))
     if tag_separator(texts):

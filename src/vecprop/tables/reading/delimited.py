@@ -317,7 +317,8 @@ def opened(path: Path) -> IO[bytes]:
         return io.BufferedReader(pyarrow.CompressedInputStream(pyarrow.OSFile(str(path)), "zstd"))
     from pandas.io.common import get_handle
 
-    handles = get_handle(path, "rb", compression=compression or None, is_text=False)  # pyright: ignore[reportArgumentType]
+    how: Any = compression or None
+    handles = get_handle(path, "rb", compression=how, is_text=False)
     return handles.handle  # type: ignore[return-value]
 
 
