@@ -371,11 +371,7 @@ def test_interrupts_end_the_search():
         ({"estimator": LogisticRegression(), "param_grid": {}}, TypeError, "this is LogisticRegression: use scikit-"),
         ({"param_grid": []}, ValueError, "There is no setting to try"),
         ({"param_grid": RATES, "cv": []}, ValueError, "cv yields no split"),
-        (
-            {"estimator": LogisticRegression(), "param_grid": {}, "halving": 2},
-            TypeError,
-            "searches an MLPClass",
-        ),
+        ({"estimator": LogisticRegression(), "param_grid": {}, "halving": 2}, TypeError, "searches an MLPClass"),
         (
             {"estimator": MLPClassifier(max_iter="a"), "param_grid": RATES, "halving": 2},
             ValueError,

@@ -11,6 +11,7 @@ from vecprop.optimize.settings import TrainingSettings
 ANY: Any = vp
 """Where arguments are wrong by their types already."""
 NETWORK = vp.Network(2, [vp.Dense(1)], vp.SquaredError())
+DROPPING = vp.Network(2, [vp.Dropout(0.5), vp.Dense(1)], vp.SquaredError())
 
 
 class ByHand:
@@ -56,17 +57,15 @@ def check(validates=False, network=NETWORK, theta=None, **changes):
         ({"validation_score": "r2"}, "there are no rows of validation"),
         ({"optimizer": ByHand(), "schedule": vp.Cosine()}, "learning_rate of a dataclass, which ByHand is not"),
         ({"optimizer": vp.LBFGS(), "theta": np.zeros((2, 3))}, r"LBFGS trains one network, .* the members \(2,\)"),
+        ({"optimizer": vp.LBFGS(), "network": DROPPING}, "LBFGS needs a loss that stays the same"),
+        ({"epochs": True}, "epochs is True"),
+        ({"batch_size": True}, "batch_size is True"),
         ({"theta": np.zeros(3, complex)}, "training moves real parameters"),
     ],
 )
 def test_wrong_settings(changes, says):
     with pytest.raises((ValueError, TypeError), match=says):
         check(**changes)
-
-
-def test_dropout_with_lbfgs():
-    with pytest.raises(ValueError, match="LBFGS needs a loss that stays the same"):
-        check(network=vp.Network(2, [vp.Dropout(0.5), vp.Dense(1)], vp.SquaredError()), optimizer=vp.LBFGS())
 
 
 @pytest.mark.parametrize(
