@@ -211,6 +211,7 @@ BAD = {
     "binary.csv": (b"PK\x03\x04\x00\x01" * 9, "is not text: save it as CSV"),
     "late.csv": (b"a\n" + b"x" * 99 + b"\n" + (b"x" * 99 + b"\n") * 11_000 + b"\xff\xfe\n", "save it as UTF-8"),
     "broken.csv.gz": (gzip.compress(b"a,b\n1,2\n" * 999)[:30], "cannot be uncompressed"),
+    "foreign.csv.zst": (b"a,b\n1,2\n", "cannot be uncompressed"),
     "foreign.csv.gz": (b"a,b\n1,2\n", "cannot be uncompressed"),
     "broken.parquet": (b"PAR1 and nothing else", "cannot be read as a parquet file"),
     "broken.feather": (b"nothing", "cannot be read as a feather file"),

@@ -301,8 +301,8 @@ _MARKS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ": "xz", b"(\xb5/\xfd": 
 
 def compression_of(path: Path) -> str:
     """Return how a file is compressed, by its first bytes unless its name says so; empty if it is not."""
-    if path.suffix.lower() in (".gz", ".bz2", ".xz", ".zip", ".tar"):
-        return "infer"
+    if (suffix := path.suffix.lower()) in (".gz", ".bz2", ".xz", ".zip", ".tar", ".zst"):
+        return "zstd" if suffix == ".zst" else "infer"
     with path.open("rb") as file:
         start = file.read(6)
     return next((how for mark, how in _MARKS.items() if start.startswith(mark)), "")
