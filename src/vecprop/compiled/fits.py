@@ -167,7 +167,8 @@ class Epochs:
 
         # Without a line of Python, in which the handler of a signal could raise another exception.
         abandon = partial(self.barrier.__setitem__, ROUND, ABANDONED)
-        together = partial(threads.run_together, partial(self.run_epochs, self.context.address), self.workers, abandon)
+        work = partial(self.run_epochs, self.context)  # which holds the memory, though this thread may leave before
+        together = partial(threads.run_together, work, self.workers, abandon)
         all_work = partial(threads.with_single_threaded_blas, together, self.uses_blas)
         if is_stopped is None:
             all_work()

@@ -131,7 +131,7 @@ class Context:
 
     def __init__(self, base: "Context | None" = None, **entries: Any) -> None:
         self._array = np.zeros(FIT.itemsize // 8, np.int64) if base is None else base._array.copy()  # noqa: SLF001
-        self.address = address_of_array(self._array)
+        self.address = self._as_parameter_ = address_of_array(self._array)  # so that ctypes takes a context itself
         self.reserved = {} if base is None else base.reserved
         self.words = self._array.data  # a memoryview: writing a word into it takes half the time
         self._arrays = {} if base is None else dict(base._arrays)  # noqa: SLF001
