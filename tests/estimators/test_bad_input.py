@@ -142,16 +142,17 @@ def test_warnings_are_scikit_learns():
         MLPClassifier(**FEW).partial_fit(X, y, classes=[0, 1])
 
 
-def test_ctrl_c_keeps_the_epochs_before_it():
+@pytest.mark.parametrize(("method", "end"), [("fit", 2), ("partial_fit", 1)])
+def test_ctrl_c_keeps_the_epochs_before_it_and_is_said(method, end):
     def interrupt(state):
-        if state.epoch == 2:
+        if state.epoch == end:
             raise KeyboardInterrupt
 
     model = MLPClassifier(**FEW, callbacks=[interrupt])
     with pytest.warns(UserWarning, match="Training interrupted by user") as caught:
-        model.fit(X, y)
-    assert caught[0].filename == __file__  # the line that calls fit
-    assert model.n_iter_ == 2
+        model.fit(X, y) if method == "fit" else model.partial_fit(X, y, classes=[0, 1])
+    assert caught[0].filename == __file__  # the line that calls it
+    assert model.n_iter_ == end
     assert model.predict(X).shape == (40,)
 
 

@@ -192,7 +192,10 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
             needed = "to know how many epochs there are, which partial_fit cannot tell"
             raise ValueError(f"{self.learning_rate!r} needs {needed}: use fit, or another learning_rate.")
         spec = self.begin(rows, None, random, first, starts=1)
-        self.learn(spec, spec.train(epochs=1))
+        outcome = spec.train(epochs=1)
+        if outcome.interrupted:
+            warnings.warn("Training interrupted by user.", stacklevel=4)
+        self.learn(spec, outcome)
         return self
 
     def initialize(self, X: Any, y: Any) -> Self:
