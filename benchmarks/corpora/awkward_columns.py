@@ -65,12 +65,13 @@ NOTED: list[tuple[Any, str]] = [
     ([day if i % 10 else "9999-12-31" for i, day in zip(u, DAYS, strict=True)], "9999-12-31 in 6 rows may stand"),
     ([day if i % 10 else "1900-01-01" for i, day in zip(u, DAYS, strict=True)], "1900-01-01 in 6 rows may stand"),
     (np.where(u % 10 == 0, 1e30, u), "1e+30 in 6 rows may stand for missing values"),
+    ([f"{i}:12" if i % 2 else f"1:{i:02d}:13" for i in u], "is read as hours and minutes"),
     (1_600_000_000.5 + u * 86_400, "may be seconds since 1970"),
     (1_600_000_000 + u * 86_400, "may be seconds since 1970"),
     (1_600_000_000_000 + u * 86_400_000, "may be milliseconds since 1970"),
     (np.array([101, 205, 333, 417, 502, 998])[u % 6], "may be names"),
 ]
-"""What is not read as it looks, and a part of the note that says so."""
+"""Columns that are read differently from their looks, with a part of the note on each."""
 
 ORDINARY: list[Any] = [
     u, u * 1.5, u % 5 + 1, 1960 + u, u - 30, np.where(u % 2, 1, -1), 99 - u, u * 7919 % 100_000, DAYS,

@@ -8,19 +8,17 @@ import numpy as np
 
 from ..error import pandas
 from ..kinds.kinds import Kind, tag_separator
-from ..kinds.values import texts_of
+from ..kinds.values import as_texts, texts_of
 from . import helper_sources as helpers
 from .column import Column, Missed
-
-FEWEST_ROWS = 2
-"""A name needs this many rows for an input: of a single row no weight can be learned."""
+from .columns import FEWEST_ROWS, MOST_CATEGORIES
 
 
 @dataclass(frozen=True, eq=False)
 class Tags(Column):
     """How a column of names, several in a row, becomes inputs: 1 for each name that a row has, and 0 for the others.
 
-    The last input is 1 if a row has a name without an input: a rare one, or one that training did not have. Missing
+    The last input is 1 if a row has a name without an input: a rare name, or one that training did not have. Missing
     values have no names.
 
     Examples
@@ -42,7 +40,7 @@ class Tags(Column):
         return "all values are the same" if series.nunique(dropna=False) == 1 else tags
 
     @classmethod
-    def of(cls, series: Any, separator: str, most: int = 512) -> "Tags":
+    def of(cls, series: Any, separator: str, most: int = MOST_CATEGORIES) -> "Tags":
         """Return how a column becomes inputs, with at most this many names, the most frequent ones."""
         rows = series.dropna().astype(str).value_counts()
         counts = Counter[str]()
@@ -65,7 +63,7 @@ class Tags(Column):
         return len(self.names) + 1
 
     def read(self, series: Any) -> np.ndarray:
-        return series.astype(object).where(series.notna(), "").astype(str).to_numpy(dtype=object)
+        return as_texts(series)
 
     def of_values(self, texts: np.ndarray) -> np.ndarray:
         places = {name: place for place, name in enumerate(self.names.tolist())}
@@ -78,9 +76,8 @@ class Tags(Column):
     def missed(self, series: Any) -> Missed | None:
         names = {name for text in texts_of(series) for name in tags_of(text, self.separator)}
         unknown = tuple(map(repr, sorted(names.difference(self.names.tolist()))[:4]))
-        return (
-            Missed("fewer than 2 rows of training have these; they share an input", names=unknown) if unknown else None
-        )
+        what = "fewer than 2 rows of training have these; they share an input"
+        return Missed(what, names=unknown) if unknown else None
 
     def to_source(self, name: str, source: Any) -> str:
         source.helper("tags", helpers.TAGS)
@@ -89,12 +86,8 @@ class Tags(Column):
 
     def is_consistent(self) -> bool:
         names = self.names
-        return (
-            names.ndim == 1
-            and names.dtype.kind == "U"
-            and bool(np.all(names[1:] > names[:-1]))
-            and bool(self.separator)
-        )
+        is_sorted = names.ndim == 1 and names.dtype.kind == "U" and bool(np.all(names[1:] > names[:-1]))
+        return is_sorted and bool(self.separator)
 
 
 def tags_of(text: str, separator: str) -> list[str]:

@@ -10,6 +10,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from ...system.threads import with_single_threaded_blas
 from ..kinds.kinds import Kind
+from ..kinds.values import as_texts
 from .column import Column
 
 TOKEN = r"(?u)\b\w{1,64}\b"
@@ -60,7 +61,7 @@ class LatentTexts(Column):
     @classmethod
     def of(cls, series: Any) -> "LatentTexts | str":
         """Return how a column of text becomes inputs, or the reason why it cannot."""
-        texts = cls.read(cls.__new__(cls), series)
+        texts = as_texts(series)
         texts = texts[np.random.default_rng(0).permutation(len(texts))[:MOST_ROWS]]
         vectorizer = _vectorizer(min_df=FEWEST_ROWS, max_features=MOST_WORDS)
         try:
@@ -75,7 +76,7 @@ class LatentTexts(Column):
         return cls(words, vectorizer.idf_, np.ascontiguousarray(directions.T, np.float32))
 
     def read(self, series: Any) -> np.ndarray:
-        return series.astype(object).where(series.notna(), "").astype(str).to_numpy(dtype=object)
+        return as_texts(series)
 
     @property
     def width(self) -> int:

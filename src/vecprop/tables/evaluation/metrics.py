@@ -54,6 +54,8 @@ class Estimate:
         --------
         >>> Estimate(40596.1, 37403.2, 43887.9).rounded(), Estimate(-4e-7, -1e-4, 1e-4).rounded(beside=0.2)
         (['40,600', '37,400', '43,900'], ['0', '-0.0001', '0.0001'])
+        >>> Estimate(2e15, 1e15, 3e15).rounded()
+        ['2e+15', '1e+15', '3e+15']
         """
         if np.isnan(self.value):
             return ["undefined"] * 3

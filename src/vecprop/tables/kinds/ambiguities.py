@@ -40,10 +40,10 @@ _IN_WORDS = "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve
 _UNREAD = {
     r"(?:[+-]?\d+ )?\d{1,3} ?/ ?\d{1,3}|\d{1,3} ?(?::|of|out of) ?\d{1,3}": "a fraction: write it as a number",
     rf"{_AMOUNT} ?(?:-|–|—|to|~|\.\.+) ?{_AMOUNT}": "a range: give its middle",
-    rf"(?:[<>≤≥~≈]=?|(?:approx|about|ca|circa|over|under)\.?) ?{_AMOUNT}": "a number: write it with digits alone",
+    rf"(?:[<>≤≥~≈]=?|(?:approx|about|ca|circa|over|under)\.?) ?{_AMOUNT}": "a number: write only digits",
     rf"\({_NUMBER}, ?{_NUMBER}\]|\[{_NUMBER}, ?{_NUMBER}\)": "a range: give its middle",
     rf"{_NUMBER} ?(?:±|\+/-|\+-) ?{_NUMBER}.*|{_NUMBER}\(\d+\).*": "a number with an uncertainty: leave that out",
-    rf"{_NUMBER} ?[x×·*] ?10\^?[+-]?\d+": "a number: write it with digits alone",
+    rf"{_NUMBER} ?[x×·*] ?10\^?[+-]?\d+": "a number: write only digits",
     rf"(?i:{_IN_WORDS})": "a number: write it with digits",
     rf"{_NUMBER} ?[x×*] ?{_NUMBER}(?: ?[x×*] ?{_NUMBER})?": "several numbers: give each of them a column",
     r"0[xX][0-9a-fA-F]+": "a hexadecimal number: write it as a decimal one",
@@ -51,10 +51,10 @@ _UNREAD = {
     rf"\[{_NUMBER}(?:, ?{_NUMBER})*\]": "several numbers: give each of them a column",
     rf"\(?{_NUMBER}[+-]{_NUMBER}j\)?": "a complex number: give each of its parts a column",
     r"\{.*:.*\}|\[\(.*\)\]": "an object: give each of its fields a column",
-    rf"{_NUMBER} ?['′] ?{_NUMBER} ?[\"″]?|{_NUMBER} ?°.*\d.*": "a number: write it with digits alone",
-    rf"{_NUMBER} ?[^\W\d_]+,? ?(?:and )?{_NUMBER} ?[^\W\d_]+.*": "a number: write it with digits alone",
+    rf"{_NUMBER} ?['′] ?{_NUMBER} ?[\"″]?|{_NUMBER} ?°.*\d.*": "a number: write only digits",
+    rf"{_NUMBER} ?[^\W\d_]+,? ?(?:and )?{_NUMBER} ?[^\W\d_]+.*": "a number: write only digits",
 }
-"""Forms of text that look like numbers but are not read as such, what they may be, and what to do then."""
+"""The forms of text that look like numbers but are not read as numbers, with their meaning and the advice."""
 _ROMAN = re.compile("(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _NINES = re.compile(r"-?(9{2,}|8{3,}|7{3,})(\.9+)?|-[189]|-?32767|-32768|-?2147483647|-2147483648")
 """Numbers that often stand for missing values."""
@@ -67,7 +67,7 @@ _NAMES_OF_CODES = re.compile(
     r"(?:^|[^a-z])(?:zip|plz|postal|postcode|fips|icd|sic|naics|code|id|nr|class|type|category|group|cluster|region|"
     r"district|branch|store|shop|dept|department|status|account|model)s?(?:[^a-z]|$)"
 )
-"""Names of columns whose whole numbers are names rather than amounts."""
+"""The names of columns whose integers are codes rather than amounts."""
 
 
 def doubt_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers: int, name: str) -> str:
@@ -154,6 +154,23 @@ def doubt_on_numbers(x: np.ndarray, name: str) -> str:
             f"whole numbers such as {values[0]:.0f} may be names: settle it with columns={{{name!r}: 'code'}} (--codes)"
         )
     return ""
+
+
+def doubt_on_times(texts: list[str], name: str) -> str:
+    """Return the end of a sentence on times with one colon among times with two.
+
+    Examples
+    --------
+    >>> doubt_on_times(["59:12", "1:02:13"], "run")
+    "'59:12' is read as hours and minutes: write 0:59:12 for minutes, or say columns={'run': 'number'} (--numbers)"
+    >>> doubt_on_times(["9:30", "23:59"], "start")
+    ''
+    """
+    short = next((text for text in texts if text.count(":") == 1), "")
+    if not short or not any(text.count(":") == 2 for text in texts):
+        return ""
+    settled = f"say columns={{{name!r}: 'number'}} (--numbers)"
+    return f"{short!r} is read as hours and minutes: write 0:{short} for minutes, or {settled}"
 
 
 def doubt_on_days(days: np.ndarray, name: str) -> str:

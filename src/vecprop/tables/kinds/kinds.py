@@ -20,9 +20,10 @@ from .ambiguities import (
     doubt_on_order,
     doubt_on_short_years,
     doubt_on_spelling,
+    doubt_on_times,
 )
 from .values import as_numbers, read_days, read_numbers, texts_of
-from .written import EXCEL, DateReading, Evidence, NumberReading, days_of, decimal_sign
+from .written import EXCEL, SECONDS, DateReading, Evidence, NumberReading, days_of, decimal_sign
 
 FIRST_DAY, LAST_DAY = 1900_01_01, 2099_12_31
 """Whole numbers between these may be dates that are written without signs."""
@@ -74,6 +75,8 @@ def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = l
             return Kind("date", DateReading(("yearmonthday",)))
         if all(map(_MONTH_OF_YEAR.fullmatch, texts)) and len({text.split(".")[0] for text in texts}) > 2:
             return Kind("date", DateReading(("month/year",)))
+        if reading.unit == SECONDS:
+            return Kind("number", reading, doubt_on_times(texts, name))
         doubt = doubt or doubt_on_digits(series, x, name) or doubt_on_codes(texts, name) or doubt_on_numbers(x, name)
         return Kind("number", reading, doubt)
     if date := _date(series, texts, asked.format_of(name)):

@@ -178,6 +178,11 @@ def as_names(series: Any) -> np.ndarray:
     return names[codes]
 
 
+def as_texts(series: Any) -> np.ndarray:
+    """Return a column's values as text, (N,), empty where they are missing."""
+    return series.astype(object).where(series.notna(), "").astype(str).to_numpy(dtype=object)
+
+
 def category_name(value: Any) -> str:
     """Return the name of a category; whole numbers are written without a point."""
     is_whole = isinstance(value, (float, np.floating)) and float(value).is_integer()

@@ -202,7 +202,7 @@ SECONDS = "seconds"
 CLOCK = r"([+-]?)(?:(\d+) days?,? )?(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:[.,]\d+)?))?(?: ?([ap])\.?m\.?)?"
 """The regular expression of a time of the day or a duration, in small letters."""
 SPELLED = r"(\d+(?:[.,]\d+)?) ?(w(?:eeks?)?|d(?:ays?)?|h(?:ours?|rs?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?![a-z])"
-"""The regular expression of a number and its unit of time, several of which make a duration."""
+"""The regular expression of a number and its unit of time; a duration has one or more."""
 MOST_UNITS = 3
 """Numbers may be followed by this many units, such as K and M, to be taken for numbers."""
 
@@ -315,7 +315,7 @@ def units_of(texts: Sequence[str]) -> list[str]:
 def are_times(texts: Sequence[str]) -> bool:
     """Return whether nine of ten texts are times of the day or durations, and not all are numbers with one unit.
 
-    A lone "m" may also be meters or months: minutes are read beside hours or seconds only.
+    The unit "m" may also be meters or months: it means minutes only in columns with hours or seconds.
 
     Examples
     --------

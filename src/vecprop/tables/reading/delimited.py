@@ -44,7 +44,7 @@ class Separated:
     encoding: str
     notes: list[str] = field(default_factory=list)
     above: int = 0
-    """The number of lines above that of the names."""
+    """The number of lines above the names."""
 
     @classmethod
     def of(cls, path: Path) -> "Separated":
@@ -323,9 +323,9 @@ def opened(path: Path) -> IO[bytes]:
 
 
 def lines_above(lines: Sequence[str]) -> tuple[int, str]:
-    """Return how many lines are above that of the names, and the separator that one of them declares, if one does.
+    """Return the number of lines above the names, and the separator if one of these lines declares it.
 
-    These are Excel's declaration of a separator, and comments, unless the last comment names the columns.
+    Such lines are Excel's declaration of a separator, and comments, unless the last comment names the columns.
 
     Examples
     --------
@@ -350,12 +350,14 @@ def lines_above(lines: Sequence[str]) -> tuple[int, str]:
 def encoding_of(start: bytes) -> str | None:
     r"""Return the encoding of a text by its first bytes, or None if it is no text."""
     known = next((encoding for mark, encoding in _BEGINNINGS.items() if start.startswith(mark)), None)
-    if known or b"\0" in start:
+    if known:
+        return known
+    if b"\0" in start:
         low, high = start[1::2].count(0), start[::2].count(0)
         unmarked = "utf-16-le" if low > high else "utf-16-be"
         is_text = all(sign.isprintable() or sign in "\r\n\t" for sign in start[:1000].decode(unmarked, "replace"))
         is_text &= max(low, high) > 0.05 * len(start)  # as many characters are ASCII: separators and ends of lines
-        return known or (unmarked if is_text else None)
+        return unmarked if is_text else None
     try:
         start.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -37,9 +37,8 @@ def _read_excel(files: Sequence[Path]) -> Any:
         raise ImportError('Excel files are read with openpyxl: pip install "vecprop[tables]".') from None
     pd = pandas()
     try:
-        with pd.ExcelFile(
-            path, engine="openpyxl", engine_kwargs={"read_only": False}
-        ) as book:  # else no cell is merged
+        whole_book = {"read_only": False}  # otherwise openpyxl reports no merged cells and hidden rows
+        with pd.ExcelFile(path, engine="openpyxl", engine_kwargs=whole_book) as book:
             sheets, sheet = book.sheet_names, book.book.worksheets[0]
             whole = pd.read_excel(book, header=None, dtype=object, keep_default_na=False, na_values=[""])
     except Exception as error:  # of zipfile, XML or openpyxl: a damaged workbook may be wrong in any way
