@@ -1,4 +1,4 @@
-"""Text of columns, and how it is read: numbers by their signs, kinds, days, and what is in doubt."""
+"""Texts of columns with their expected readings: numbers, kinds, dates, and notes on doubts."""
 
 from typing import Any
 

@@ -216,4 +216,4 @@ BAD = {
     "broken.parquet": (b"PAR1 and nothing else", "cannot be read as a parquet file"),
     "broken.feather": (b"nothing", "cannot be read as a feather file"),
 }
-"""Files that are no tables, and a part of what is said of them."""
+"""Files that do not contain a table, with a part of the error on each."""

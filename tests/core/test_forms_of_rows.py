@@ -1,4 +1,4 @@
-"""Rows that are sparse, chosen, scaled or converted as they are read give what the same rows do as one array."""
+"""Sparse, chosen, scaled and lazily converted rows give the same results as one dense array."""
 
 import numpy as np
 import pytest

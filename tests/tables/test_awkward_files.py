@@ -1,4 +1,4 @@
-"""Files that are well-formed but unusual are read as they are meant, or a note says what was done."""
+"""Well-formed but unusual files are read as their authors mean them, or a note points them out."""
 
 import gzip
 
