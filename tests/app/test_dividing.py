@@ -120,6 +120,7 @@ def test_classes_that_may_be_numbers_are_said(tmp_path, y, said):
     assert found == ([f"Column 'y', the target, is read as classes, but {said}."] if said else [])
 
 
+@pytest.mark.long
 def test_row_numbers_of_the_whole_file_are_no_inputs(vecprop):
     table = noise(60).assign(id=range(500, 560))
     table["y"] = table["y"].mask(table["id"] % 20 == 7)  # rows without a target are left out, but are counted

@@ -42,6 +42,7 @@ def test_a_model_of_a_folder_is_that_of_the_table_and_nothing_is_written_into_it
     assert done.stderr == "people is a folder: name the file in it that has the rows.\n"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("kind", sampled(["csv", "parquet"]))
 def test_the_page_of_a_folder_names_a_row_that_explain_finds(vecprop, folder, people, kind):

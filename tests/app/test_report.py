@@ -264,6 +264,7 @@ def test_ctrl_c_while_the_page_is_written_leaves_it(vecprop, table, monkeypatch)
     assert "columns so far" in Path("page.html").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("no_pictures")
 def test_ctrl_c_while_measuring_leaves_a_page(vecprop, table, monkeypatch):
     def interrupted(*_):

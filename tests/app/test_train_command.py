@@ -104,6 +104,7 @@ def test_wrong_configurations_are_usage_errors(vecprop, table):
         assert said in vecprop("train", table, "--config", "run.toml", code=2).stderr
 
 
+@pytest.mark.long
 def test_a_run_writes_options_that_make_it_again_and_what_is_given_wins_over_a_file(vecprop, table, monkeypatch):
     monkeypatch.setattr("vecprop.tables.ensemble.stages.perf_counter", partial(next, count()))  # a second at each look
     options = ["--budget", 7, "--seed", 4, "--test-size", 50, "--json"]
@@ -150,6 +151,7 @@ def test_quantiles_are_learned_measured_and_predicted(vecprop, result_of, table,
         assert evaluated["pinball_loss"]["value"] == pytest.approx(loss)
 
 
+@pytest.mark.long
 def test_a_column_of_weights(vecprop, result_of, people):
     weight = np.where(people.index % 3 == 0, 0, np.where(people.town == "Rome", 5, 1))
     people.assign(w=weight).to_csv("weighed.csv", index=False)

@@ -108,6 +108,7 @@ def test_what_takes_no_value_or_is_missing_is_described_and_help_shows_brackets(
     assert "[columns]" in vecprop("train", "--help").stdout
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("no_pictures")
 def test_the_positive_class_of_a_command(vecprop, result_of, people, table):
     rare = people.assign(buys=np.where(people["age"] > 70, "fraud", "ok"))

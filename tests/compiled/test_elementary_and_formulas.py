@@ -54,7 +54,7 @@ def applied(function, F):
     return on
 
 
-@pytest.mark.parametrize("F", TYPES)
+@pytest.mark.parametrize("F", TYPES_OF_PARTS)
 @pytest.mark.parametrize("name", RANGES)
 def test_accurate_to_two_units_in_the_last_place_and_at_special_numbers(name, F):
     z, found = RANGES[name].astype(F), applied(FUNCTIONS[name], F)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import vecprop as vp
+from sampled import sampled
 from vecprop.compiled.jit import fit_record
 
 N, I, WIDTH = 20_000, 50, 100
@@ -38,7 +39,7 @@ def test_memory_does_not_grow_with_epochs_or_batches(engine, rows):
     assert peak(theta, X_, engine=engine, batch_size=100) < once + 8 * rows // 100 + 10_000  # a learning rate a step
 
 
-@pytest.mark.parametrize("given", ["as it is wanted", "float32", "integers", "transposed"])
+@pytest.mark.parametrize("given", sampled(["as it is wanted", "float32", "integers", "transposed"]))
 def test_data_are_converted_once_at_most(given):
     theta = NETWORK.init(0)
     rows = {"float32": X.astype(np.float32), "integers": X.astype(int), "transposed": np.asfortranarray(X)}.get(

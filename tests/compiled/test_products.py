@@ -4,7 +4,7 @@ import ctypes
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numba import cfunc, types
 
@@ -13,11 +13,8 @@ from vecprop.compiled.gemm.vectors import vector_bytes
 from vecprop.compiled.jit.machine_code import filled_in
 
 WIDTHS = [width for width in (64, 32) if width <= vector_bytes()]
-MACHINES = [
-    pytest.param((F, width), marks=() if F is np.float32 and width == WIDTHS[0] else pytest.mark.long)
-    for F in (np.float32, np.float64)
-    for width in WIDTHS
-]
+pytestmark = pytest.mark.long  # layers of every width multiply, too
+MACHINES = [(F, width) for F in (np.float32, np.float64) for width in WIDTHS]
 SIZES = st.integers(1, 40)
 BEYOND = 7.0
 """The numbers in memory beyond a result."""
@@ -57,7 +54,6 @@ def machine(request):
     by_columns=st.booleans(),
     add=st.booleans(),
 )
-@settings(max_examples=30)
 def test_multiply(machine, M, N, K, by_columns, add):
     F, call = machine
     A, B, C = random(0, F, M, K), random(1, F, K, N + 3), np.full((M + 1, N + 2), BEYOND, F)
@@ -71,7 +67,6 @@ def test_multiply(machine, M, N, K, by_columns, add):
 
 
 @given(M=SIZES, N=st.integers(60, 140), cut=st.integers(1, 599))
-@settings(max_examples=30)
 def test_the_cut_of_the_depth_does_not_change_the_order_of_sums(machine, M, N, cut):
     F, call = machine
     A, B, whole, in_two = random(0, F, M, 600), random(1, F, 600, N), np.empty((M, N), F), np.empty((M, N), F)
@@ -84,7 +79,6 @@ def test_the_cut_of_the_depth_does_not_change_the_order_of_sums(machine, M, N, c
 
 
 @given(M=SIZES, N=st.integers(1, 9), K=st.integers(0, 140), more=st.integers(0, 2), add=st.booleans())
-@settings(max_examples=40)
 def test_dots(machine, M, N, K, more, add):
     F, call = machine
     more = 0 if N == 1 else more  # a single column is all of the matrix
@@ -98,7 +92,6 @@ def test_dots(machine, M, N, K, more, add):
 
 
 @given(M=SIZES, N=SIZES)
-@settings(max_examples=30)
 def test_transpose(machine, M, N):
     F, call = machine
     A, B = random(0, F, M, N + 2), np.full((N + 1, M + 3), BEYOND, F)
@@ -109,7 +102,6 @@ def test_transpose(machine, M, N):
 
 
 @given(M=SIZES, N=SIZES, seed=st.integers(0, 9))
-@settings(max_examples=30)
 def test_gather(machine, M, N, seed):
     F, call = machine
     A, B = random(0, F, 25, N), np.full((N, M + 1), BEYOND, F)
@@ -160,7 +152,6 @@ def small_pieces(request):
     orders=st.tuples(st.booleans(), st.booleans()),
     add=st.booleans(),
 )
-@settings(max_examples=30)
 def test_packed_products(small_pieces, M, N, K, orders, add):
     F, multiply = small_pieces
     A, B = (
@@ -178,7 +169,6 @@ def test_packed_products(small_pieces, M, N, K, orders, add):
 
 
 @given(cut=st.integers(1, 59), along=st.sampled_from(["rows", "columns"]))
-@settings(max_examples=30)
 def test_bits_of_packed_products_do_not_depend_on_cuts(small_pieces, cut, along):
     F, multiply = small_pieces
     A, B, whole, cut_up = random(0, F, 60, 500), random(1, F, 500, 60), *np.zeros((2, 60, 60), F)

@@ -60,6 +60,7 @@ def lines_of(process):
     return output.splitlines()
 
 
+@pytest.mark.long
 def test_only_code_that_a_kernel_reaches_is_part_of_its_name(tmp_path):
     """A session that has imported the code goes on after an edit of words, but not of a formula."""
     other = Path(shutil.copytree(PACKAGE, tmp_path / "vecprop", ignore=shutil.ignore_patterns("__pycache__")))
@@ -75,9 +76,6 @@ def test_only_code_that_a_kernel_reaches_is_part_of_its_name(tmp_path):
     assert changed == {"loops._derivative_float32_Logistic"}
     assert name.startswith("loops._derivative_float64_LeakyReLU-")
     assert error == f"Logistic.derivative in {file} has changed since it was imported: restart Python."
-
-
-# What a digest sees.
 
 
 def function(source, **names):

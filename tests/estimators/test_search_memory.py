@@ -243,6 +243,7 @@ def test_a_search_copies_no_rows(scaler, table):
     assert peak(searched(estimator, return_train_score=True), table) < ROW_NUMBERS + TILES
 
 
+@pytest.mark.long
 def test_a_search_copies_the_rows_of_one_fold_for_other_steps_and_of_a_frame_once(table):
     pd = pytest.importorskip("pandas")
     pipeline = make_pipeline(FunctionTransformer(np.tanh), MODEL)
@@ -258,7 +259,7 @@ def test_early_stopping_copies_no_rows(more, table):
 
 
 @pytest.mark.parametrize(
-    ("fit", "most"), [(fresh(MODEL, early_stopping=True).fit, 60), (searched(MODEL, refit=False), 80)]
+    ("fit", "most"), sampled([(searched(MODEL, refit=False), 80), (fresh(MODEL, early_stopping=True).fit, 60)])
 )
 def test_what_a_row_takes(fit, most):
     rows = 150_000

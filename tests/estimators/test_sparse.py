@@ -56,6 +56,7 @@ def test_sparse_is_dense(kind, settings, form):
     np.testing.assert_allclose(on_dense.predict(form(X)), on_dense.predict(X), rtol=1e-12)
 
 
+@pytest.mark.long
 def test_sparse_float32_and_partial_fit():
     model = MLPClassifier((6,), random_state=0).partial_fit(
         sparse.csr_matrix(X, dtype=np.float32), y, classes=[0, 1, 2]

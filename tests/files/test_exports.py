@@ -115,8 +115,6 @@ def test_a_single_class_and_a_loss_without_probabilities():
     assert "predict_proba" not in source
 
 
-# Pipelines.
-
 FILLED = [SimpleImputer(), SimpleImputer(strategy="median", add_indicator=True)]
 FILLED.append(SimpleImputer(add_indicator=True, keep_empty_features=True))
 IN_GRAPHS = [StandardScaler(), RobustScaler(), make_pipeline(StandardScaler(), PCA(2)), *FILLED]

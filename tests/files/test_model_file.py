@@ -296,6 +296,7 @@ def test_another_release_of_scikit_learn_is_said(tmp_path, monkeypatch):
         load(tmp_path / "model")
 
 
+@pytest.mark.long
 def test_the_page_about_files_is_true(tmp_path, monkeypatch):
     page = (Path(__file__).parents[2] / "docs" / "model-files.md").read_text(encoding="utf-8")
     pytest.importorskip("skl2onnx")

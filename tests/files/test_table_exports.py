@@ -152,7 +152,7 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("name", sampled(MODELS, 4))
+@pytest.mark.parametrize("name", sampled(MODELS, 8))
 def test_both_forms_predict_what_the_model_does(name):
     model = MODELS[name]()
     tables = (TABLE, NEW) if "day" not in model.encoder_.names else (days("57D"),)
@@ -229,9 +229,6 @@ def test_probabilities_that_underflow():
     model.inverse_temperature_ = 0.15
     assert (in_float64(model, TABLE).min() < 1e-4).any()
     np.testing.assert_allclose(of_graph(model, TABLE)["probabilities"], in_float64(model, TABLE), rtol=1e-9)
-
-
-# Columns.
 
 
 @pytest.mark.parametrize("frequency", sampled(["31QS", "9h", "57D"], 3))

@@ -286,6 +286,7 @@ def test_only_what_a_file_does_not_contain_is_missing(graded):
     assert "SyntaxError" in grades["loss"].mistake
 
 
+@pytest.mark.long
 @LINUX
 def test_a_file_that_does_not_end_says_where_and_what_is_not_judged(graded):
     text = """
@@ -358,6 +359,7 @@ def test_uses_of_the_library_are_flagged(graded, text, use):
     assert "The file uses vecprop" in grades._repr_html_()
 
 
+@pytest.mark.long
 @LINUX
 def test_a_class_is_graded_row_by_row(tmp_path, monkeypatch):
     pytest.importorskip("typer", reason='pip install "vecprop[cli]"')

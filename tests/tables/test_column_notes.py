@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 
+from sampled import sampled
 from vecprop import TabularClassifier, TabularRegressor, load, save
 from vecprop.tables.encoding.columns import Categories, NumberInputs
 from vecprop.tables.encoding.encoder import Encoder
@@ -219,6 +220,7 @@ def test_a_target_of_a_file_is_judged_as_numbers(tmp_path):
     assert [note for note in model.notes_ if "tells the target" in note and "'twice'" in note]
 
 
+@pytest.mark.long
 def test_a_long_text_among_short_ones_takes_no_memory_in_each_row():
     frame = pd.DataFrame({"text": ["x" * 10_000, *[f"text {number % 50}" for number in range(1999)]]})
     encoder = Encoder(["text"], [Categories.of(frame["text"])], {})
@@ -317,7 +319,7 @@ def test_odd_targets(y, name, said):
     assert "".join(notes).startswith(said)
 
 
-@pytest.mark.parametrize(("columns", "tables", "most"), [(20, 20, 1), (300, 1, 2)])
+@pytest.mark.parametrize(("columns", "tables", "most"), sampled([(300, 1, 2), (20, 20, 1)]))
 def test_independent_rows_have_hardly_a_note_of_drift_and_a_shift_has(columns, tables, most):
     found = shifts = 0
     for seed in range(tables):

@@ -98,6 +98,7 @@ def test_too_few_rows_and_unknown_classes_have_no_baselines_of_their_own(models,
     assert found.metrics["accuracy"].value <= 39 / 50
 
 
+@pytest.mark.long
 def test_a_page_of_a_row_alone_or_of_unknown_classes_opens(models, people, tmp_path):
     page = tmp_path / "page.html"
     evaluate(models["quantiles"], people[150:151], baselines=False).report(page)

@@ -66,6 +66,7 @@ def test_data_sets_that_are_filtered_or_in_memory_are_tables(tmp_path, little):
         TabularClassifier("y", **settings).fit(filtered, memory=little + 1000)
 
 
+@pytest.mark.long
 def test_a_frame_of_dask_is_a_table():
     frames = pytest.importorskip("dask.dataframe")
     frame = pd.DataFrame({"x": np.tile([1.0, 2.0, 3.0, 4.0], 30), "town": "Oslo", "y": ["a", "a", "b", "b"] * 30})

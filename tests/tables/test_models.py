@@ -419,7 +419,7 @@ def checks(model, every):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @pytest.mark.parametrize(
-    ("estimator", "check"), [*checks(TabularClassifier(**FEW), 2), *checks(TabularRegressor(**FEW), 99)]
+    ("estimator", "check"), [*checks(TabularClassifier(**FEW), 4), *checks(TabularRegressor(**FEW), 99)]
 )
 def test_checks_pass(estimator, check):
     check(estimator)

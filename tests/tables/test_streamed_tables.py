@@ -90,6 +90,7 @@ def test_a_model_of_blocks_is_as_good_as_one_of_the_rows(frame, folder, little):
     assert regressor.range_ == (known["v"].min(), known["v"].max())
 
 
+@pytest.mark.long
 def test_classes_are_those_of_a_frame_where_missing_targets_have_made_them_floats(frame, tmp_path, little):
     counted = frame.assign(y=np.where(frame["y"].isna(), np.nan, frame["y"] == "yes"))
     counted.to_parquet(tmp_path / "t.parquet", row_group_size=700)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import vecprop as vp
+from sampled import sampled
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4))
@@ -32,7 +33,7 @@ def fit(epochs=EPOCHS, theta=THETA, network=NETWORK, **changes):
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
 @pytest.mark.parametrize("rule", RULES, ids=str)
-@pytest.mark.parametrize("schedule", [None, vp.Adaptive(patience=1, tolerance=0.01)], ids=str)
+@pytest.mark.parametrize("schedule", sampled([vp.Adaptive(patience=1, tolerance=0.01), None]), ids=str)
 @pytest.mark.parametrize(
     "others", [{}, *(pytest.param(of, marks=LONG) for of in ({"training_loss": "running"}, {"batch_size": None}))]
 )

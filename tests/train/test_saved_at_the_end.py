@@ -140,7 +140,7 @@ def kept_in(path):
     return parts + sum(vp.load(file).state.epoch for file in path.glob("run.npz"))  # pyright: ignore[reportAttributeAccessIssue]
 
 
-@pytest.mark.parametrize(("work", "event"), sampled(product(WORKS, (error, leave, terminate))))
+@pytest.mark.parametrize(("work", "event"), sampled(product(WORKS, (error, leave, terminate)), 4))
 def test_what_is_done_is_kept_and_training_goes_on_to_the_bit(work, event, tmp_path, monkeypatch):
     """Though it is written once a minute."""
     raised = ZeroDivisionError if event is error else SystemExit

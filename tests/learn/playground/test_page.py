@@ -192,6 +192,7 @@ def test_every_number_of_the_status_is_of_the_frame_and_of_the_settings():
     assert status["train"] == pytest.approx(window.session.losses[0])
 
 
+@pytest.mark.long
 def test_a_page_that_is_loaded_again_goes_on_and_a_window_that_is_open_is_left_alone(monkeypatch):
     first = opened()
     windows = first.page.windows
@@ -264,6 +265,7 @@ def test_the_mouse_adds_moves_and_selects_points():
     assert window.mouse("tap", 3.3, -3.3)["said"] == ""
 
 
+@pytest.mark.long
 def test_places_of_a_table_are_in_its_units():
     window = opened()
     rows = "".join(f"{age},{'ab'[age % 2]},{age * 10}\n" for age in range(20, 60))
