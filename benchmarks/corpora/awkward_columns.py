@@ -62,6 +62,8 @@ NOTED: list[tuple[Any, str]] = [
     (np.where(u % 10 == 0, -999.0, u), "-999 in 6 rows may stand for missing values"),
     (np.where(u % 10 == 0, 9999, u), "9999 in 6 rows may stand for missing values"),
     (np.where(u % 10 == 0, -1, u), "-1 in 6 rows may stand for missing values"),
+    (np.where(u % 10 == 0, 0, u + 40), "0 in 6 rows may stand for missing values"),
+    (u % 24 * 100 + u, "2347 may be a time: write it as 23:47"),
     ([day if i % 10 else "9999-12-31" for i, day in zip(u, DAYS, strict=True)], "9999-12-31 in 6 rows may stand"),
     ([day if i % 10 else "1900-01-01" for i, day in zip(u, DAYS, strict=True)], "1900-01-01 in 6 rows may stand"),
     (np.where(u % 10 == 0, 1e30, u), "1e+30 in 6 rows may stand for missing values"),

@@ -67,8 +67,7 @@ def noise(rows, seed=0):
 def test_rows_in_both_parts_are_noted_with_the_numbers_that_explain_takes(tmp_path):
     frame = noise(60)
     twice = pd.concat([frame, frame]).sample(frac=1, random_state=0).assign(row=range(120))
-    text = twice.to_csv(index=False).replace("\n", "\n\n", 1)  # an empty line is no row
-    (tmp_path / "twice.csv").write_text(text)
+    (tmp_path / "twice.csv").write_text(text := twice.to_csv(index=False).replace("\n", "\n\n", 1))  # no empty row
     note = notes(tmp_path / "twice.csv")
     found = re.search(r"(\d+) of the test's 30 rows are in training too.* line (\d+) of .* line (\d+) of", note)
     assert found is not None
@@ -80,8 +79,9 @@ def test_rows_in_both_parts_are_noted_with_the_numbers_that_explain_takes(tmp_pa
     frame.to_parquet(tmp_path / "twice.parquet")
     found = re.search(r"such as row (\d+) of .*twice.parquet, which is row (\d+) of", notes(tmp_path / "twice.parquet"))
     assert found is not None
-    one, other = (frame.loc[int(row)].tolist() for row in found.groups())  # counted from 0
-    assert one == other
+    assert frame.loc[int(found[1])].tolist() == frame.loc[int(found[2])].tolist()  # counted from 0
+    noise(200)[["c", "y"]].to_csv(tmp_path / "few_values.csv", index=False)
+    assert "in training too" not in notes(tmp_path / "few_values.csv")
 
 
 def test_a_test_of_the_rows_of_training_is_refused(vecprop, tmp_path):

@@ -145,7 +145,7 @@ def test_the_choice_of_the_test_is_told(made, people, tmp_path):
     assert "those of 10 groups of the column 'buyer'" in chosen(group="buyer")
     assert "each of 5 folds" in (of_groups := chosen("cross-validation", range(5), group="buyer"))
     assert "one group of the column 'buyer'" in of_groups
-    assert "40 training rows were predicted by networks" in (of_time := chosen("out of fold", time="day"))
+    assert "networks predicted 40 training rows" in (of_time := chosen("out of fold", time="day"))
     assert "earlier by the column 'day'" in of_time
     job = made["buys"][0]
     request = replace(job.request, test=Path("other.csv"))

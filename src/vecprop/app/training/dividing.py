@@ -175,7 +175,7 @@ def _frame(request: Request, path: Path) -> Frame:
 
 
 def repeated_rows(parts: Parts, request: Request) -> list[str]:
-    """Return a note on rows of the test that are alike in training, with all values and the target, if there are any.
+    """Return a note on test rows that training contains too, with all values and the target.
 
     Columns that are set aside, such as row numbers and weights, do not count.
 
@@ -196,6 +196,8 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
     if test is not None and np.array_equal(np.sort(train), np.sort(tested)):
         advice = "give --test rows that training has not seen, or leave it out"
         raise TableError(f"{test} has the rows of {table} and no others: {advice}.")
+    if 5 * len(np.unique(train)) <= len(train):  # few values: all rows have twins by chance
+        return []
     place = int(np.flatnonzero(again)[0])
     twin = int(np.flatnonzero(train == tested[place])[0])
     here = f"{row_named(parts.X_test.index, place)} of {(test or table).name}"
@@ -223,11 +225,11 @@ def how_chosen(request: Request, parts: Parts, measured: Measured) -> str:
     elif time is not None:
         together = f" Each fold is predicted from what is earlier by the column {time!r}."
     if measured.how == "cross-validation":
-        folds = f"each of {len(measured.folds)} folds of the rows was predicted by a whole model"
-        return f"There is no test: {folds} that was trained on others.{together}"
+        known = f"a whole model that was trained on other rows predicted each of {len(measured.folds)} folds"
+        return f"There is no test: {known}.{together}"
     if measured.how != "test":
-        known = f"{len(measured.truth):,} training rows were predicted by networks"
-        return f"There is no test: {known} that were neither trained on them nor stopped by them.{together}"
+        known = f"networks predicted {len(measured.truth):,} training rows"
+        return f"There is no test: {known} by which they were neither trained nor stopped.{together}"
     if request.test is not None:
         return f"The test is the file {request.test} with {rows}; training has the {parts.rows:,} rows of the table."
     if time is not None:

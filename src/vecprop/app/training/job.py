@@ -174,7 +174,8 @@ class TrainingJob:
         """Write the page if one is asked for, and name it in the result."""
         page = self.saved.page
         if page is not None:
-            write_text(page, page_of(replace(measured, notes=self.notes), self._run(measured, result), interrupts))
+            notes = [note for note in self.notes if not note.startswith(WITHOUT_TEST)]  # the page says how it measures
+            write_text(page, page_of(replace(measured, notes=notes), self._run(measured, result), interrupts))
             result["report"] = str(page)
 
     def _run(self, measured: Measured, result: dict[str, Any]) -> Run:

@@ -34,6 +34,8 @@ _DIGITS = {"%Y%m": 6, "%d%m%Y": 8, "%m%d%Y": 8, "%y%m%d": 6, "%Y%j": 7, "%Y%m%d%
 """Formats of dates that are whole numbers, and their digits; zeros at the beginning may be lost."""
 _FEWEST_DATES = 10
 """Fewer distinct whole numbers than this may be dates by chance."""
+_FEWEST_TIMES = 30
+"""Fewer distinct whole numbers than this may be times by chance."""
 _NUMBER = r"[+-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)"
 _AMOUNT = rf"[$€£¥]? ?{_NUMBER} ?%?"
 _IN_WORDS = "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
@@ -130,7 +132,8 @@ def doubt_on_numbers(x: np.ndarray, name: str) -> str:
     """
     values, counts = np.unique(x[np.isfinite(x)], return_counts=True)
     settled = f"say columns={{{name!r}: 'number'}} (--numbers)"
-    if place := _missing(values, counts, lambda value: bool(_NINES.fullmatch(f"{value:.10g}"))):
+    place = _missing(values, counts, lambda value: bool(_NINES.fullmatch(f"{value:.10g}")))
+    if place or _is_apart(values, counts):
         what = f"{values[place]:.10g} in {counts[place]} rows may stand for missing values"
         return f"{what}: leave these empty, or {settled}"
     if len(values) < 3 or values[0] < 0:
@@ -146,6 +149,9 @@ def doubt_on_numbers(x: np.ndarray, name: str) -> str:
             )
     if (values % 1).any():
         return ""
+    if len(values) >= _FEWEST_TIMES and 1000 <= values[-1] < 2400 and (values % 100).max() < 60:
+        hour, minute = divmod(int(values[-1]), 100)
+        return f"{values[-1]:.0f} may be a time: write it as {hour}:{minute:02}, or {settled}"
     digits = {len(f"{value:.0f}") for value in values[:_SAMPLE]}
     gaps = np.diff(values)
     are_labels = len(digits) == 1 and min(digits) >= 3 and len(values) <= 20 <= 4 * len(x) / len(values)
@@ -195,6 +201,13 @@ def _missing(values: np.ndarray, counts: np.ndarray, is_meant: Callable[[float],
         if counts[place] > 1 and (is_known or is_other):
             return place
     return 0
+
+
+def _is_apart(values: np.ndarray, counts: np.ndarray) -> bool:
+    """Return whether 0 occurs several times, far below numbers of one magnitude: a blood pressure of 0, say."""
+    if len(values) < _FEWEST_DATES or values[0] != 0 or counts[0] < 2:
+        return False
+    return bool(values[1] > max(np.median(values) / 5, 10 * np.median(np.diff(values))))
 
 
 def _format_of(texts: list[str]) -> str:
