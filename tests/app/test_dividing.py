@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,8 +70,7 @@ def test_rows_in_both_parts_are_noted_with_the_numbers_that_explain_takes(tmp_pa
     twice = pd.concat([frame, frame]).sample(frac=1, random_state=0).assign(row=range(120))
     (tmp_path / "twice.csv").write_text(text := twice.to_csv(index=False).replace("\n", "\n\n", 1))  # no empty row
     note = notes(tmp_path / "twice.csv")
-    found = re.search(r"(\d+) of the test's 30 rows are in training too.* line (\d+) of .* line (\d+) of", note)
-    assert found is not None
+    found: Any = re.search(r"(\d+) of the test's 30 rows are in training too.* line (\d+) of .* line (\d+) of", note)
     assert int(found[1]) > 12
     one, other = (text.splitlines()[int(line) - 1].rsplit(",", 1)[0] for line in found.groups()[1:])
     assert one == other
@@ -78,7 +78,6 @@ def test_rows_in_both_parts_are_noted_with_the_numbers_that_explain_takes(tmp_pa
     frame = pd.concat([frame, frame], ignore_index=True)
     frame.to_parquet(tmp_path / "twice.parquet")
     found = re.search(r"such as row (\d+) of .*twice.parquet, which is row (\d+) of", notes(tmp_path / "twice.parquet"))
-    assert found is not None
     assert frame.loc[int(found[1])].tolist() == frame.loc[int(found[2])].tolist()  # counted from 0
     noise(200)[["c", "y"]].to_csv(tmp_path / "few_values.csv", index=False)
     assert "in training too" not in notes(tmp_path / "few_values.csv")

@@ -108,8 +108,7 @@ def test_a_threshold_of_a_cross_validation_has_not_seen_the_row(tmp_path, people
     parts = divided(Request(tmp_path / "people.csv", "buys", 0))
     model = vp.TabularClassifier("buys", **FEW, threshold="f1").fit(**parts.training)
     found = cross_validated(model, parts, 2, seed=0, progress=None)
-    thresholds = found.thresholds
-    assert thresholds is not None
+    thresholds: Any = found.thresholds
     fold = parts.dependence.folds(parts.y, 2, seed=0)
     alone = vp.TabularClassifier("buys", **FEW, threshold="f1").fit(**parts.training_of(np.flatnonzero(fold != 1)))
     assert model.threshold_ != alone.threshold_

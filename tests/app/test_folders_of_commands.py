@@ -4,6 +4,7 @@ import json
 import re
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,11 +53,9 @@ def test_the_page_of_a_folder_names_a_row_that_explain_finds(vecprop, folder, pe
             part.to_parquet(folder / f"{file}.parquet", row_group_size=50)
     vecprop("train", "people", "--target", "buys", *FAST, "--report", "page.html")
     page = unescape(Path("page.html").read_text(encoding="utf-8"))
-    found = re.search(r"vecprop explain people.npz (\S+) --row (\d+)", page)
-    assert found is not None
+    found: Any = re.search(r"vecprop explain people.npz (\S+) --row (\d+)", page)
     vecprop("explain", "people.npz", found[1], "--row", found[2])
-    named = re.search(r"<td[^>]*>(?:row|line) (?:(.\.csv):)?(\d+)</td>", page)
-    assert named is not None
+    named: Any = re.search(r"<td[^>]*>(?:row|line) (?:(.\.csv):)?(\d+)</td>", page)
     assert (Path(found[1]).name, found[2]) == (named[1] or "people", named[2])
 
 

@@ -25,6 +25,7 @@ def test_every_method_passes_a_right_gradient_and_fails_a_wrong_one(method):
     assert report.verdict is Verdict.PASS
     assert "No gradient errors found" in str(report)
     assert [row.name for row in report.rows] == [str(tensor) for tensor in NETWORK.layout.tensors]
+    assert report.taylor is not None
     assert report.taylor.noise == pytest.approx(200 * np.finfo(float).eps * NETWORK.loss(THETA, X, T), abs=0)
     wrong = NETWORK.loss_and_gradient(THETA, X, T)[1]
     wrong[7] += 1e-4

@@ -118,6 +118,7 @@ def test_numbers_that_move_along_different_directions_are_kept_apart():
 
 def test_a_shape_may_be_one_argument_or_several():
     x = Tangent(np.ones((1, 3, 2)), np.arange(24.0).reshape(4, 3, 2))
+    reshaped: Any
     for reshaped in (x.reshape(1, 6), x.reshape((1, 6)), np.reshape(x, (1, 6))):
         np.testing.assert_array_equal(reshaped.tangent, np.arange(24.0).reshape(4, 6))
 

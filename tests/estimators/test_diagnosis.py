@@ -92,8 +92,8 @@ def test_a_column_has_to_be_above_ten_or_below_a_hundredth():
     assert "column 0 (10.1)" in sentence(10.1)[0]
     assert not said(MLPClassifier().initialize(0 * X, y), "Inputs", 0 * X)  # constant zeros are small and harmless
     wide = 100.0 ** np.arange(1, 9) * np.ones((60, 1))
-    [sentence] = said(MLPClassifier().initialize(wide, y), "Inputs", wide)
-    assert "column 7 (1e+16), column 6 (1e+14), column 5 (1e+12), column 4 (1e+10), column 3 (1e+08) and 3" in sentence
+    [of_wide] = said(MLPClassifier().initialize(wide, y), "Inputs", wide)
+    assert "column 7 (1e+16), column 6 (1e+14), column 5 (1e+12), column 4 (1e+10), column 3 (1e+08) and 3" in of_wide
 
 
 @pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csc_array])
@@ -231,6 +231,7 @@ def test_a_loss_that_still_falls_at_the_last_epoch_wants_more():
 
 def test_nothing_is_looked_for_if_its_warning_is_ignored(monkeypatch):
     looked = []
+    filters: Any
     monkeypatch.setattr(base, "diagnosis_of", lambda *arguments: looked.append(arguments) or Diagnosis())
     for filters, looks in (
         ([{"action": "ignore"}], 0),

@@ -67,8 +67,9 @@ def test_a_start_that_diverges_is_not_kept():
     assert model.loss_ == model.restart_losses_.min()
     with pytest.raises(ValueError, match="non-finite parameter weights"):
         model.set_params(learning_rate_init=1e6).fit(X, y)
+    first = fresh(model, n_restarts=1)
     with pytest.raises(ValueError, match="non-finite parameter weights"):
-        (first := fresh(model, n_restarts=1)).fit(X, y)
+        first.fit(X, y)
     np.testing.assert_array_equal(model.theta_, first.theta_)
 
 

@@ -1,4 +1,5 @@
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -25,11 +26,12 @@ def test_categories_are_named_and_dates_are_dates():
     names = dependence(["$a$", "b" * 50, "c", "d", "e"])
     names.is_ordered = True
     of_lines, of_bars = plot_dependence(names), plot_dependence(SimpleNamespace(**vars(names) | {"is_ordered": False}))
+    patches: Any = of_bars.patches
     for labels in (of_lines.get_xticklabels(), of_bars.get_yticklabels()):
         assert [label.get_text() for label in labels] == ["$a$", "b" * 18 + "…", "c", "d", "e"]
         assert not any(label.get_parse_math() for label in labels)
     of_bars.figure.canvas.draw()
-    assert [bar.get_x() + bar.get_width() for bar in of_bars.patches] == [1, 2, 3, 4, 5]
+    assert [bar.get_x() + bar.get_width() for bar in patches] == [1, 2, 3, 4, 5]
     assert len(of_bars.lines) == 1  # no lines join names without an order
     ax = plot_dependence(dependence(np.array(["2024-01-01", "2024-02-01"], "datetime64[s]"), rows=500))
     assert len(ax.lines) == CURVES + 2

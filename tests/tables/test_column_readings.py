@@ -196,6 +196,7 @@ def test_kinds_can_be_declared():
 
 
 def test_what_cannot_be_said_is_refused():
+    said: dict[str, Any]
     for said, message in (
         ({"columns": {"a": "zip"}}, "cannot be of the kind 'zip': the kinds are number, category, code, date"),
         ({"columns": {"a": "number ;"}}, "cannot be read as 'number ;'"),

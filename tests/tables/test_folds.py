@@ -154,6 +154,7 @@ def test_rows_without_a_target_take_their_groups_with_them():
 
 
 def test_groups_and_times_that_are_none():
+    arguments: dict[str, Any]
     for arguments, said in (
         ({"groups": "patient", "time": "x"}, "give one of the two"),
         ({"groups": "patent"}, "did you mean 'patient'"),

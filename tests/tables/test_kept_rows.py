@@ -106,7 +106,7 @@ FITS = {
     "later stages": lambda: TabularRegressor(**SETTINGS, stages=3).fit(FRAME, NUMBERS),
     "anew": lambda: TabularRegressor(**SETTINGS).fit(FRAME, NUMBERS).refitted(FRAME, NUMBERS),
     "weights that threads split": lambda: TabularClassifier(
-        **SETTINGS | {"hidden_layer_sizes": 40}, batch_size=100
+        **{**SETTINGS, "hidden_layer_sizes": 40}, batch_size=100
     ).fit(np.random.default_rng(3).normal(size=(N, 30)), NUMBERS > 0),
 }
 

@@ -21,7 +21,7 @@ from vecprop.tables.ensemble.stages import SEQUENCE, Growing, Schedule, Stage
 from vecprop.tables.table_model import CUT_SHORT
 
 FEW: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 8, "max_iter": 12, "random_state": 0}
-FEWER = FEW | {"max_iter": 3}
+FEWER: dict[str, Any] = FEW | {"max_iter": 3}
 R = np.random.default_rng(5)
 X = pd.DataFrame({"a": R.normal(size=160), "b": R.normal(size=160), "c": R.choice(list("xyz"), 160)})
 NUMBERS = np.sin(2 * X.a) + X.b + 0.3 * R.normal(size=160)

@@ -17,7 +17,7 @@ from vecprop.tables.ensemble.stages import with_views_that_pay
 from vecprop.train import progress as bar
 
 FEW: dict[str, Any] = {"n_members": 2, "hidden_layer_sizes": (6, 4), "max_iter": 16, "random_state": 0}
-SHORT = FEW | {"max_iter": 4}
+SHORT: dict[str, Any] = FEW | {"max_iter": 4}
 R = np.random.default_rng(3)
 X = pd.DataFrame({"a": R.normal(size=240), "b": R.normal(size=240), "c": R.choice(list("xyz"), 240)})
 CLASSES = np.where(X.a * X.b + 0.3 * R.normal(size=240) > 0, "yes", "no")

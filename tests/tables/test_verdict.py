@@ -14,11 +14,11 @@ from threadpoolctl import threadpool_limits
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.evaluation import baselines
 from vecprop.tables.evaluation.baselines import Baselines, columns_for_trees
-from vecprop.tables.evaluation.measured import How, Measured, worries_of
+from vecprop.tables.evaluation.measured import Measured, worries_of
 from vecprop.tables.evaluation.metrics import Estimate, estimates, metrics_of_classes, metrics_of_numbers
 
 
-def measured(ours, naive, boosting, how: How = "test", **more):
+def measured(ours, naive, boosting, how: Any = "test", **more):
     """Return what a verdict is on: losses with their intervals, and margins, all in thousandths."""
     each = {"vecprop": ours, "naive": naive[:3], "gradient boosting": boosting[:3]}
     model: Any = SimpleNamespace(
@@ -56,8 +56,7 @@ OVERLAPPING, NO_BETTER = (105, 95, 115, 8, 6, 10), (101, 90, 120, 1, -1, 3)
     ],
 )
 def test_the_level_and_the_sentence_follow_paired_draws(naive, boosting, level, says):
-    found = measured((100, 90, 110), naive, boosting).verdict
-    assert found is not None
+    found: Any = measured((100, 90, 110), naive, boosting).verdict
     assert (found.level, found.says[: len(says)]) == (level, says)
     assert found.beaten == [name for name, of in (("naive", naive), ("gradient boosting", boosting)) if of[4] > 0]
     assert f"that of {found.baseline}" in found.says
@@ -68,8 +67,7 @@ def test_the_level_and_the_sentence_follow_paired_draws(naive, boosting, level, 
 
 @pytest.mark.parametrize("r2", [(-4e14, -5e14, -3e14), (0.1, -0.1, 0.2), (np.nan, np.nan, np.nan)])
 def test_no_level_is_good_without_skill(r2):
-    found = measured((100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60), r2=r2).verdict
-    assert found is not None
+    found: Any = measured((100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60), r2=r2).verdict
     assert (found.level, found.baseline) == ("no better", "naive")
     assert found.says.startswith(
         f"No skill is shown by the R²: it is {Estimate(*r2)}, and guessing has 0; the RMSE is 100"
@@ -79,8 +77,7 @@ def test_no_level_is_good_without_skill(r2):
 def test_without_a_test_the_verdict_says_first_what_the_scores_are():
     losses = (100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60)
     for how, first in (("out of fold", "Out of fold, without a test, "), ("cross-validation", "In cross-validation, ")):
-        found = measured(*losses, how=how).verdict
-        assert found is not None
+        found: Any = measured(*losses, how=how).verdict
         assert found.says.startswith(f"{first}better than all baselines: ")
 
 
@@ -168,8 +165,8 @@ def test_gradient_boosting_is_scikit_learns():
     encoder, _ = Encoder.of(frame)
     columns, is_category = columns_for_trees(encoder, frame)
     made = Baselines(encoder, frame, frame[:9], y, weight, seed=0)
-    plain = HistGradientBoostingRegressor(max_iter=3, early_stopping=True, validation_fraction=0.2, random_state=0)
-    plain = plain.set_params(categorical_features=is_category)
+    plain = HistGradientBoostingRegressor(max_iter=3, validation_fraction=0.2, random_state=0)
+    plain = plain.set_params(categorical_features=is_category, early_stopping=True)
     with threadpool_limits(1):
         expected = plain.fit(columns, y, weight).predict(columns[:9])
         np.testing.assert_allclose(made.of_numbers()["gradient boosting"], expected)

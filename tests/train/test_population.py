@@ -274,8 +274,7 @@ def test_predictions_of_validation_rows_are_kept(engine):
         assert_equal(found, one)
         kept, losses = found.history.validation_predictions, found.history.validation_loss
         assert kept.shape == (len(losses), len(rows), T.shape[1])
-        net = found.state.network
-        assert net is not None
+        net: Any = found.state.network
         np.testing.assert_allclose(kept[losses.argmin()], net.predict(found.theta, X[rows]), rtol=1e-12)
         np.testing.assert_allclose(kept[-1], net.predict(found.state.theta, X[rows]), rtol=1e-12)
         assert one.history.validation_predictions.shape == (0,)
