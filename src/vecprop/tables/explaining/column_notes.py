@@ -288,7 +288,7 @@ MOST_JUDGED = 20_000
 """Of more rows than this a random sample is judged."""
 EXPLAINED = 0.98
 """A column that explains this share of the target's variance tells it almost exactly."""
-ALONE_FROM, OF_NUMBERS, OF_CLASSES = 200, (0.9, 1.3), (0.85, 2.0)
+ALONE_FROM, OF_NUMBERS, OF_CLASSES = 100, (0.9, 1.3), (0.85, 2.0)
 """From so many rows on, a column is suspect that explains this share, and leaves so many times as much as the model."""
 FOLLOWS = 0.5
 """A target follows a date that explains this share of its variance, and belongs to groups that explain it."""
@@ -331,24 +331,22 @@ def leaks(
         else:
             codes, names = pandas().factorize(as_names(series))
             x = codes.astype(float) if 5 * len(names) <= len(codes) else None
-        share = 0.0 if x is None else explained(x, y, is_classes=is_classes)
+        is_missing = series.isna().to_numpy()
+        known = ~is_missing if part.kind == "dates" else np.full(len(y), True)
+        share = (
+            0.0 if x is None or len(np.unique(y[known])) < 2 else explained(x[known], y[known], is_classes=is_classes)
+        )
+        if is_classes:
+            for own, what in ((is_missing, "is missing"), (~is_missing, "has values")):
+                if 0 < own.sum() < len(own) and np.ptp(y[own]) == 0 and np.mean(y == y[own][0]) ** own.sum() < NO_LEAK:
+                    found = f"{what} only where the target is {classes[int(y[own][0])]}"
+                    if_known = "leave it out if it is filled in when the target is known."
         if part.kind == "dates" and share >= FOLLOWS:
             if not are_apart:
                 advice = f"if later rows are to be predicted, give time={name!r} (--time)"
                 notes.append(f"The target follows the date {name!r}, which makes random tests too easy: {advice}.")
         elif share >= EXPLAINED:
-            found = "tells the target almost exactly"
-        elif is_classes:
-            is_missing = series.isna().to_numpy()
-            for own, what in ((is_missing, "is missing"), (~is_missing, "has values")):
-                if (
-                    own.any()
-                    and not own.all()
-                    and np.ptp(y[own]) == 0
-                    and np.mean(y == y[own][0]) ** own.sum() < NO_LEAK
-                ):
-                    found = f"{what} only where the target is {classes[int(y[own][0])]}"
-                    if_known = "leave it out if it is filled in when the target is known."
+            found, if_known = "tells the target almost exactly", IF_KNOWN
         if found:
             notes.append(f"Column {name!r} {found}: {if_known}")
         elif share >= (OF_CLASSES if is_classes else OF_NUMBERS)[0] and len(y) >= ALONE_FROM and part.kind != "dates":
@@ -380,7 +378,8 @@ def _are_groups(encoder: Encoder, frame: Frame, name: str, y: np.ndarray) -> boo
 
     of_all, of_one, of_two = map(spread, (0 * codes, codes, codes // 2))
     less = of_all - of_one
-    if less < max(SHARED, 4 * np.sqrt(2 * groups) / rows) * of_all or of_two - of_one < less / 4:
+    are_neighbors_alike = part.holds == "numbers" and of_two - of_one < less / 4
+    if less < max(SHARED, 4 * np.sqrt(2 * groups) / rows) * of_all or are_neighbors_alike:
         return False
     for other in (other for other, of in encoder.columns if of.holds != "other" and other != name):
         values = pandas().factorize(frame[other])[0][is_known] + 1
