@@ -30,6 +30,7 @@ TIMES: list[tuple[Any, Any]] = [
 """Times and durations, and the seconds that they are."""
 
 NOTED: list[tuple[Any, str]] = [
+    ([f"20{i % 9 + 10}/{i % 9 + 11}" for i in u], "'2017/18' may be a date"),
     ([f"{i % 7 + 1}/{i % 5 + 8}" for i in u], "may be a fraction"),
     ([f"{i % 7} 1/2" for i in u], "may be a fraction"),
     ([f"{i % 11} of 10" for i in u], "may be a fraction"),

@@ -18,6 +18,7 @@ _PLACES = (
     r"[^\W\d]{3,9}[-/]\d{1,2}[-/]\d{4}",
     r"\d{4}[- ]?[QWH]\d{1,2}|(?:[QH][1-4]|FY)[- /]?\d{4}",  # quarters, weeks, halves and fiscal years
     r"(?i:spring|summer|autumn|fall|winter) \d{4}",
+    r"\d{4} ?[-/] ?\d\d",  # seasons and fiscal years of two calendar years
 )
 _UNKNOWN_DATE = re.compile(rf"(?=.*(?<!\d)(?:19|20)\d\d(?!\d))(?=.{{6,40}}$)(?:{'|'.join(_PLACES)})")
 """Text with a year from 1900 on and what else a date has."""
