@@ -41,10 +41,10 @@ def test_each_row_of_the_table(row):
     base = getattr(vp.extend, base)
     assert any(cls.__module__ == module.__name__ for cls in classes)
     assert base.__module__ == module.__name__ or (base is vp.extend.Activation and path == "core/activations.py")
-    bases = (base, *(getattr(vp, name) for name in methods if hasattr(vp, name)))
+    bases = (base, *(getattr(vp.extend, name) for name in methods if hasattr(vp.extend, name)))
     assert all(issubclass(cls, bases) for cls in classes if cls is not vp.LBFGS)
     for method in methods:
-        assert hasattr(vp, method) or any(hasattr(each, method) for each in bases), method
+        assert hasattr(vp.extend, method) or any(hasattr(each, method) for each in bases), method
     instances = {type(part) for part in getattr(registry, tested)} | {vp.LBFGS}
     assert {part.cls for part in getattr(catalog, listed) if part.savable} <= instances
 
