@@ -50,7 +50,15 @@ def code_in(text: str) -> Html:
 
 
 def shown(value: Any) -> str:
-    """Return a value of a table: a number that is whole or has four figures, or a text of at most 24 characters."""
+    """Return a value of a table: a number that is whole or has four figures, or a text of at most 24 characters.
+
+    Examples
+    --------
+    >>> shown(1234.567), shown("632.900024414062"), shown("a long name of one thing"), shown(None)
+    ('1,235', '632.9', 'a long name of one thing', 'missing')
+    """
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+\.\d{6,}", value):  # more digits than a reader needs
+        value = float(value)
     if isinstance(value, (int, float, np.number)) and np.isfinite(value) and not isinstance(value, bool):
         whole = f"{value:.0f}" if abs(float(value)) < 10_000 else f"{value:,.0f}"
         return whole if float(value).is_integer() else figures(float(value))
