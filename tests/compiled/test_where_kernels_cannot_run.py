@@ -6,15 +6,18 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 import vecprop as vp
 from vecprop.compiled import program
-from vecprop.compiled.jit import threads
-from vecprop.compiled.lower import formulas
+from vecprop.compiled.jit import machine_code, threads, trial
+from vecprop.train import compiled, trainer
 
 NETWORK = vp.Network(3, [vp.Dense(2), vp.Tanh(), vp.Dense(1)], vp.SquaredError())
 X = np.random.default_rng(0).normal(size=(20, 3))
@@ -24,26 +27,57 @@ def fit(engine):
     return vp.train(NETWORK, NETWORK.init(0), X, X[:, 0], optimizer=vp.Adam(), epochs=2, engine=engine).theta
 
 
+def fit_many():
+    member = vp.Member(NETWORK, NETWORK.init(0), vp.Adam(), epochs=2)
+    return vp.train_population([member], X, X[:, 0])[0].theta.tolist()
+
+
+def gone(*arguments):
+    raise AttributeError("Numba has no such name\nin this release")
+
+
 def without_sources(of):
     raise OSError
+
+
+def forget():
+    for known in (trial._known.clear, program._tried.clear, trainer._said.clear, compiled.missing.cache_clear):
+        known()
+
+
+@pytest.fixture
+def tried_again():
+    """Let what kernels need be looked for again, as in a new process, and afterwards too."""
+    yield forget()
+    forget()
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ((formulas, "MISSING", "sched_yield"), "this system has no function sched_yield, which kernels call"),
+        ((trial, "MISSING", "sched_yield"), "this system has no function sched_yield, which kernels call"),
         (
             (inspect, "getsource", without_sources),
             "the library's source files, from which kernels are compiled, are not",
         ),
+        ((numba.config, "DISABLE_JIT", 1), "Numba's compiler is switched off, unset NUMBA_DISABLE_JIT"),
+        (
+            (machine_code, "loaded", gone),
+            r"Numba [\d.]+ does not work here \(AttributeError: Numba has no such name\), install another release",
+        ),
     ],
 )
-def test_the_reference_engine_trains_and_says_so(monkeypatch, change, reason):
+def test_the_reference_engine_trains_and_says_so_once(monkeypatch, tried_again, change, reason):
     expected = fit("reference")
+    model = vp.MLPRegressor(hidden_layer_sizes=(2,), max_iter=2, random_state=0, early_stopping=True)
     monkeypatch.setattr(*change)
-    monkeypatch.setattr(program, "missing", formulas.missing.__wrapped__)
-    with pytest.warns(UserWarning, match=f"Training on the reference engine, which is slower: {reason}"):
+    with pytest.warns(UserWarning, match=f"Computing on the reference engine, which is slower: {reason}"):
         np.testing.assert_array_equal(fit("auto"), expected)
+    np.testing.assert_array_equal(fit("auto"), expected)
+    assert fit_many() == expected.tolist()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X, X[:, 0]).predict(X)
     with pytest.raises(ValueError, match=f"cannot train this: {reason}"):
         fit("compiled")
     with pytest.raises(ValueError, match=f"cannot be compiled, because {reason}"):
@@ -70,4 +104,4 @@ print(vp.__file__, vp.MLPClassifier(max_iter=3).fit(X, X[:, 0] > 0).predict(X[:2
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[0].endswith("__init__.pyc")
-    assert "Training on the reference engine, which is slower: the library's source files" in done.stderr
+    assert "Computing on the reference engine, which is slower: the library's source files" in done.stderr

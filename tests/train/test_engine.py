@@ -11,7 +11,7 @@ import vecprop as vp
 from fits import Own
 from vecprop.core.scores import score
 from vecprop.optimize import ENGINES
-from vecprop.train.trainer import engine_class, engine_for
+from vecprop.train.trainer import ENGINE_CLASSES, engine_for
 
 RNG = np.random.default_rng(0)
 X, T = RNG.normal(size=(30, 4)), RNG.normal(size=(30, 2))
@@ -24,7 +24,7 @@ OWN = vp.Network(4, [vp.Dense(5), Own(), vp.Dense(2)], vp.SquaredError())
 
 
 def test_kernels_take_the_noise_of_every_step():
-    compiled = engine_class("compiled")
+    compiled = ENGINE_CLASSES["compiled"]
     assert compiled.refusal(NETWORK, THETA, noise=vp.extend.RandomKey(3, step=0)) is None
     refusal = compiled.refusal(NETWORK, THETA, noise=vp.extend.RandomKey(3, step=-1))
     assert refusal is not None
@@ -34,7 +34,7 @@ def test_kernels_take_the_noise_of_every_step():
 @pytest.mark.parametrize("noise", [None, vp.extend.RandomKey(3)])
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_engine_computes_the_network(name, noise):
-    engine = engine_class(name)(NETWORK)
+    engine = ENGINE_CLASSES[name](NETWORK)
     loss, gradient = NETWORK.loss_and_gradient(THETA, X, T, noise=noise)
     evaluation = engine.evaluation(THETA, BATCH, noise)
     np.testing.assert_allclose(evaluation.loss(THETA), loss, rtol=1e-13)
@@ -51,7 +51,7 @@ def test_every_engine_computes_the_network(name, noise):
 @pytest.mark.parametrize("name", ENGINES)
 def test_predictions_follow_what_is_written_into_theta(name):
     theta = THETA.copy()
-    predict = engine_class(name)(NETWORK).predictor(theta)
+    predict = ENGINE_CLASSES[name](NETWORK).predictor(theta)
     before = predict(X)
     theta *= 2
     assert (predict(X) != before).any()

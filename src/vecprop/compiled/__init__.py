@@ -12,8 +12,17 @@ numbers that kernels read. Below them are four packages::
 import importlib
 
 from ..system.threads import apart, forks_wait
+from ..system.versions import numba_fails
+
+_OF_ANOTHER_NUMBA = (
+    *(ImportError, NameError, AttributeError, LookupError, TypeError, ValueError),  # but none of a signal's handler
+    *(AssertionError, RuntimeError, SystemError),
+)
 
 with forks_wait:
-    apart(lambda: importlib.import_module("numba"))  # which cannot be imported again after Ctrl-C in the middle
+    try:
+        apart(lambda: importlib.import_module("numba"))  # which cannot be imported again after Ctrl-C in the middle
 
-    from . import compiled_network, fits  # noqa: F401
+        from . import compiled_network, fits  # noqa: F401
+    except _OF_ANOTHER_NUMBA as error:
+        raise ImportError(numba_fails(error)) from error

@@ -8,13 +8,16 @@ import numpy as np
 from .. import catalog
 from ..core import Dense, Dropout, LayerNorm, Network, SparseDense
 from .gemm.packed import packing_size
+from .jit import trial
 from .jit.fit_record import Context
+from .jit.machine_code import precompile
 from .lower import loops
-from .lower.formulas import H_SIZE, hyperparameters, missing, of_formulas
+from .lower.formulas import H_SIZE, hyperparameters, of_formulas
 from .lower.own_parts import reason_against
 from .lower.row_loops import LOOPS
 from .run.batches import batch_address
 from .run.dense import SPARSE_ROW_WORDS, Algorithm, dense_addresses, product_address
+from .run.epochs import epochs_kernel
 from .run.parallelism import QUARTERS, SplitLayer, WeightSplit, algorithm_of, blocks_of, split_of
 from .run.tiles import LAYER, TILE_CONTENTS, LayerType, gather_of, gradient_address
 
@@ -42,8 +45,6 @@ MOST_SHARDS = 4
 
 def unsupported(network: Network, F: type, optimizer: Any = None, score: str | None = None) -> str | None:
     """Return why there are no kernels of type F for these parts, or None. A derived class is a part of its own."""
-    if reason := missing():
-        return reason
     optimizers, moments = [] if optimizer is None else [optimizer], getattr(optimizer, "moments", ())
     if len(moments) >= len(loops.UPDATES):
         return f"{type(optimizer).__name__} has {len(moments)} moments, and kernels know {len(loops.UPDATES) - 1}"
@@ -57,9 +58,28 @@ def unsupported(network: Network, F: type, optimizer: Any = None, score: str | N
     return None if score is None or score in LOOPS else f"the score {score!r} has no kernel"
 
 
+_tried: dict[Any, str | None] = {}
+
+
+def failure(network: Network, F: type, optimizer: Any) -> str | None:
+    """Return why kernels of such networks cannot be compiled, as the end of a sentence, or None."""
+    kinds = F, *map(type, (*network.layers, network.loss_function, optimizer))
+
+    def compile_all() -> None:
+        if optimizer is not None:
+            precompile(epochs_kernel, F)
+            loops.update_of(optimizer, F)
+        program = program_of(network, F)
+        (program.training_context if optimizer else program.context)(workers=1)
+
+    if kinds not in _tried:
+        _tried[kinds] = trial.failure(compile_all)
+    return _tried[kinds]
+
+
 def require_kernels(network: Network, F: type) -> None:
     """Raise an error if there are no kernels of type F for a network."""
-    reason = unsupported(network, F)
+    reason = trial.missing() or unsupported(network, F)
     if reason is not None:
         raise ValueError(f"This network cannot be compiled, because {reason}: use the network itself.")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..system.threads import blas
+from ..system.versions import processor_name, version_of
 
 PATIENCE = 60.0
 """The seconds without any worker after which the cluster is given up."""
@@ -70,23 +71,27 @@ SETTINGS = ("VECPROP_ENGINE", "VECPROP_PRODUCTS", "NUMBA_OPT", "NUMBA_BOUNDSCHEC
 @cache
 def machine() -> dict[str, str]:
     """Return what training here depends on, by name; where all is equal, bits are."""
-    import llvmlite
-    import numba
     import numpy
     import scipy
 
     from .. import __version__
-    from ..compiled.jit.numba_internals import features, processor_name
+    from ..train.compiled import missing
 
+    if lacks := missing():
+        processor, instructions = processor_name(), lacks
+    else:
+        from ..compiled.jit import numba_internals
+
+        processor, instructions = numba_internals.processor_name(), " ".join(sorted(numba_internals.features()))
     return {
         "vecprop": f"{__version__} ({sources()})",
         "Python": platform.python_version(),
         "NumPy": numpy.__version__,
         "SciPy": scipy.__version__,
-        "Numba": f"{numba.__version__} with llvmlite {llvmlite.__version__}",
+        "Numba": f"{version_of('numba')} with llvmlite {version_of('llvmlite')}",
         "the C library": " ".join(platform.libc_ver()),
-        "the processor": processor_name(),
-        "its instructions": " ".join(sorted(features())),
+        "the processor": processor,
+        "its instructions": instructions,
         "BLAS": blas(),
     } | {variable: os.environ.get(variable, "") for variable in SETTINGS}
 

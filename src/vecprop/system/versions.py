@@ -1,11 +1,38 @@
-"""Pickles carry the version of vecprop that wrote them: what one has written may mean something else to another."""
+"""Versions of packages. Pickles carry that of vecprop: what one has written may mean something else to another."""
 
 import pickle
+import platform
 import warnings
 from dataclasses import MISSING, fields, is_dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from .. import __version__
+
+
+def version_of(package: str) -> str:
+    """Return the version of a package."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def processor_name() -> str:
+    """Return the name of this processor, as LLVM knows it if that is here."""
+    try:
+        from llvmlite import binding
+    except ImportError:
+        return platform.processor()
+    return binding.get_host_cpu_name()
+
+
+def numba_fails(error: Exception) -> str:
+    """Return that Numba cannot be used, as the end of a sentence, with what to do."""
+    if isinstance(error, ModuleNotFoundError) and error.name in ("numba", "llvmlite"):
+        return f'{error.name} is not installed, run "pip install {error.name}"'
+    what = str(error).strip().partition("\n")[0].rstrip(".")
+    return f"Numba {version_of('numba')} does not work here ({type(error).__name__}: {what}), install another release"
 
 
 class VersionWarning(UserWarning):

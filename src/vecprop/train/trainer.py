@@ -8,7 +8,6 @@ import os
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,15 @@ import numpy as np
 from ..core import Array, Batch, Network, Score, checked_theta, meanings, namespace, on_host, score
 from ..optimize import ENGINES, LBFGS, EngineName, Optimizer, Schedule, StoppingRule, TrainingLoss, TrainingSettings
 from ..system.threads import holding_back_interrupts
+from .compiled import Compiled, missing
 from .engine import Engine
+from .reference import Reference
 from .run import Callback, Run
 from .state import Reason, TrainingResult, TrainingState
+
+ENGINE_CLASSES: dict[str, type[Engine]] = {"compiled": Compiled, "reference": Reference}
+
+_said: set[str] = set()  # what has been said to be missing
 
 
 def engine_for(
@@ -33,42 +38,31 @@ def engine_for(
 ) -> Engine:
     """Return the fastest engine that takes a network with such parameters, rows, optimizer and score, or a named one.
 
-    If a part of the user's own needs a slower engine, there is a notice, unless `silent` is set.
+    If a part of the user's own needs a slower engine, there is a notice, unless `silent` is set. If no kernel can run
+    here, there is one in each process.
     """
     chosen = os.environ.get("VECPROP_ENGINE") or "auto"
     if chosen not in ("auto", "reference"):
         raise ValueError(f'VECPROP_ENGINE is {chosen!r}, but it is "auto" or "reference".')
     name = "reference" if name == "auto" and chosen == "reference" else name
     for own in ENGINES[:-1] if name == "auto" else (name,):
-        refusal = engine_class(own).refusal(network, theta, batches, optimizer, score=score)
+        refusal = ENGINE_CLASSES[own].refusal(network, theta, batches, optimizer, score=score)
         if refusal is None:
-            return engine_class(own)(network)
+            return ENGINE_CLASSES[own](network)
         if name != "auto":
             raise ValueError(f'The {own} engine cannot train this: {refusal.reason}; use engine="auto".')
-        if refusal.warns and not silent:
+        if refusal.warns and (lacks := missing()):
+            if lacks not in _said:
+                _said.add(lacks)
+                warnings.warn(f"Computing on the reference engine, which is slower: {lacks}.", stacklevel=3)
+        elif refusal.warns and not silent:
             warnings.warn(f"Training on the reference engine, which is slower: {refusal.reason}.", stacklevel=3)
-    return engine_class(ENGINES[-1])(network)
+    return ENGINE_CLASSES[ENGINES[-1]](network)
 
 
 def can_compile() -> bool:
     """Return whether kernels may run here: the reference engine is not asked for, and nothing that they need misses."""
-    if os.environ.get("VECPROP_ENGINE") == "reference":
-        return False
-    from ..compiled.lower.formulas import missing
-
-    return missing() is None
-
-
-@cache
-def engine_class(name: str) -> type[Engine]:
-    """Return the class of the engine of this name."""
-    if name == "compiled":
-        from .compiled import Compiled
-
-        return Compiled
-    from .reference import Reference
-
-    return Reference
+    return os.environ.get("VECPROP_ENGINE") != "reference" and missing() is None
 
 
 def train(

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from ...core import Batch, Layer, Network, Penalty, RandomKey
-from ...train.trainer import engine_class
+from ...train.trainer import ENGINE_CLASSES
 from ..arithmetic.rounding import EPS, Bound, rounding_bound, rounding_experiment
 from ..arithmetic.steps import complex_step
 from ..arithmetic.tangents import BY_TANGENT, GREATER, LESS, OneSided, Tangent, Tied, Ties
@@ -275,7 +275,7 @@ def judged_gradients(
     batch = batch_at(np.zeros(0, dtype))
     judged = []
     for name in EACH if engine == BOTH else [engine]:
-        cls = engine_class(name)
+        cls = ENGINE_CLASSES[name]
         refusal = cls.refusal(network, np.zeros(network.layout.size, dtype), [batch], None, noise)
         if refusal is None:
             for of, gradient in cls(network).gradients(noise).items():

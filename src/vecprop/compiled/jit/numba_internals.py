@@ -1,4 +1,8 @@
-"""What Numba does not export: the object code of a function, and the processor and settings that it compiles for."""
+"""What Numba does not export: the object code of a function, and the processor and settings that it compiles for.
+
+This module and the options of `jit` are all that uses private names. Where one of them is gone, `trial` fails, and the
+reference engine computes.
+"""
 
 import gc
 import sys
@@ -10,10 +14,8 @@ import llvmlite
 import numba
 import numpy as np
 from llvmlite import binding
-from numba.core import config
 from numba.core.registry import cpu_target
 
-_settings: Any = config  # Numba defines its settings at run time
 _engines: list[Any] = []  # an address is valid as long as the engine that has loaded its code
 
 
@@ -26,7 +28,7 @@ def compiled(function: FunctionType, signature: Any, options: dict[str, Any]) ->
     finally:
         if collects:
             gc.enable()
-    # Numba's own cache keeps code by its source file, and needs twice the time of a warm start.
+    # Private: Numba's own cache keeps code by its source file, and a warm start would take twice as long.
     return made.native_name.encode() + b"\0" + made._library._get_compiled_object()
 
 
@@ -44,19 +46,26 @@ def loaded(code: bytes) -> int:
 @cache
 def settings() -> tuple[Any, ...]:
     """Return what machine code depends on beside its source: libraries, processor, settings; and prepare LLVM."""
-    target: Any = cpu_target.target_context
+    context: Any = cpu_target.target_context
+    context.codegen()  # private: by public names a warm start would have to compile something, which takes 0.3 s
     versions = numba.__version__, llvmlite.__version__, np.__version__, sys.version
-    return *versions, repr(target.codegen().magic_tuple()), _settings.BOUNDSCHECK, _settings.OPT
+    machine = binding.get_default_triple(), processor_name(), sorted(features())
+    return *versions, *machine, setting("BOUNDSCHECK"), setting("OPT")
+
+
+def setting(name: str) -> Any:
+    """Return one of Numba's settings, which it defines at run time, or None if it has no such setting."""
+    return getattr(getattr(numba, "config", None), name, None)
 
 
 def processor_name() -> str:
     """Return the name of the processor that Numba compiles for, as LLVM knows it: this one, or that of its settings."""
-    return _settings.CPU_NAME or binding.get_host_cpu_name()
+    return setting("CPU_NAME") or binding.get_host_cpu_name()
 
 
 def features() -> set[str]:
     """Return the names of its instructions, such as "avx2"."""
-    named = _settings.CPU_FEATURES
+    named = setting("CPU_FEATURES")
     if named is None:
         return {name for name, has in binding.get_host_cpu_features().items() if has}
     return {name[1:] for name in named.split(",") if name[:1] == "+"}

@@ -31,7 +31,6 @@ from ...optimize.optimizers import Optimizer
 from ...system.threads import forks_wait
 from ..jit import OPTIONS
 from ..jit.cache import instructions
-from ..jit.threads import MISSING
 from . import scalar_functions
 
 H_SIZE = 8
@@ -75,17 +74,6 @@ def is_of_the_library(value: Any) -> bool:
 def compiled_method(cls: type, name: str, F: type) -> Callable[..., Any]:
     """Return a class's method for scalars of type F, with the vector h in place of self."""
     return _compiled(next(base for base in cls.__mro__ if name in vars(base)), name, cls, F)
-
-
-@cache
-def missing() -> str | None:
-    """Return what kernels need of the system and is not here, as the end of a sentence, or None."""
-    if MISSING is not None:
-        return f"this system has no function {MISSING}, which kernels call"
-    with suppress(OSError, TypeError):  # of a program that is packed without sources
-        inspect.getsource(core_elementary.where)
-        return None
-    return "the library's source files, from which kernels are compiled, are not here"
 
 
 def hyperparameters(description: Any) -> np.ndarray:

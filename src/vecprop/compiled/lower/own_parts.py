@@ -15,7 +15,7 @@ from types import FunctionType
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from numba.core.errors import NumbaError
+from numba import NumbaError
 
 from ...core import Activation, Array
 from ...core.losses import ElementwiseLoss

@@ -7,16 +7,15 @@ import platform
 import warnings
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from llvmlite import binding
 from scipy import sparse
 
 from ... import __version__
 from ...core import Batch, Selection, SparseNetwork
+from ...system.versions import processor_name, version_of
 from .. import FileError
 from ..model_file.registry import BY_CLASS
 from ..model_file.values import Writer
@@ -160,8 +159,8 @@ def require_savable(theta: Any) -> None:
 
 @cache  # reading versions of packages takes milliseconds
 def made_with() -> dict[str, str]:
-    versions = {name: version(name) for name in ("numpy", "scipy", "numba")}
-    processor = f"{platform.machine()} {binding.get_host_cpu_name()}"
+    versions = {name: version_of(name) for name in ("numpy", "scipy", "numba")}
+    processor = f"{platform.machine()} {processor_name()}"
     return {"vecprop": __version__, "Python": platform.python_version(), **versions, "processor": processor}
 
 

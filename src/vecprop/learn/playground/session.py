@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ...compiled.compiled_network import compile
 from ...core import Dense, Network, is_within
 from ...train.reference import norm
 from ...train.state import DivergenceError, TrainingResult, TrainingState
-from ...train.trainer import train
+from ...train.trainer import engine_for, train
 from .parts import engine_of, features, network_of, optimizer_of, with_mistake
 from .points import SETS, Points
 from .settings import CLASSES, Settings, SettingsError
@@ -199,8 +198,11 @@ class Session:
         """The shares of training and test points whose class is right; NaN where there are none, or for numbers."""
         if not self.class_count:
             return np.nan, np.nan
-        predict = compile(self.network).predict
-        return self._on_both(lambda X, T: np.mean(predict(self.theta, X).argmax(axis=1) == T.argmax(axis=1)))
+        return self._on_both(lambda X, T: np.mean(self.predict(X).argmax(axis=1) == T.argmax(axis=1)))
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return the predictions of rows as the parameters are now."""
+        return engine_for(self.network, self.theta, silent=True).predict(self.theta, X)
 
     def _on_both(self, measure: Callable[[np.ndarray, np.ndarray], Any]) -> tuple[float, float]:
         """Return a measure of the training and of the test points; NaN where there are none."""

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...check import Report, check_gradients
-from ...compiled.compiled_network import compile
 from ...core.elementary import is_within
 from ...train.members import Member
 from ...train.population import train_population
@@ -37,7 +36,7 @@ def _on_grid(session: Session, size: int) -> np.ndarray:
 
 def map_of(session: Session, size: int) -> np.ndarray:
     """Return the network's predictions on a grid over the plane, (size, size, outputs)."""
-    return compile(session.network).predict(session.theta, _on_grid(session, size)).reshape(size, size, -1)
+    return session.predict(_on_grid(session, size)).reshape(size, size, -1)
 
 
 def units_of(session: Session, size: int) -> list[np.ndarray]:

@@ -13,7 +13,7 @@ from ...optimize import LBFGS, Optimizer, Schedule, StoppingRule, TrainingSettin
 from ...system.memory import available_memory
 from ..run import Callback, Run
 from ..state import Reason, TrainingResult, TrainingState
-from ..trainer import check_what_watches, checked_validation, engine_class
+from ..trainer import ENGINE_CLASSES, check_what_watches, checked_validation
 from .sources import Blocks, digest_of
 from .windows import CURE, CheckedBlocks, Windows
 
@@ -125,7 +125,7 @@ def train_blocks(
     if not isinstance(window, int | np.integer) or not batch_size <= window:
         rule = f"it is a whole number of rows, at least the {batch_size} of a batch"
         raise ValueError(f"window is {window!r}, but {rule}.")
-    refusal = engine_class("compiled").refusal(network, theta, (), optimizer, score=validation_score)
+    refusal = ENGINE_CLASSES["compiled"].refusal(network, theta, (), optimizer, score=validation_score)
     if refusal is not None:
         raise ValueError(f"Blocks are trained on by the compiled engine, which cannot train this: {refusal.reason}.")
     theta = np.array(theta)

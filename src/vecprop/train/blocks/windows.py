@@ -26,7 +26,6 @@ from typing import Any
 
 import numpy as np
 
-from ...compiled.lower.row_loops import order_of_part
 from ...core import Batch, Network, order_of_blocks
 from .sources import Blocks, place_of
 
@@ -152,6 +151,8 @@ class Windows:
     def _order(self, epoch: int, numbers: np.ndarray, own: slice) -> np.ndarray:
         if not self.shuffle:
             return np.arange(own.start, own.stop)
+        from ...compiled.lower.row_loops import order_of_part  # only now, since it loads Numba
+
         order = order_of_part(self.seed, epoch, numbers[own])
         order += self.room
         return order

@@ -1,7 +1,7 @@
 """The compiled engine and its training of one network; the kernels are imported when something needs them."""
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +27,16 @@ thread that runs them while this one looks for Ctrl-C."""
 
 MUCH = 2**16
 """The size of X from which it is not checked before training: a check of fewer numbers takes some microseconds."""
+
+
+@cache
+def missing() -> str | None:
+    """Return why no kernel can run here, as the end of a sentence, or None."""
+    try:
+        from ...compiled.jit import trial
+    except ImportError as error:
+        return str(error)
+    return trial.missing()
 
 
 class Compiled(Engine):
@@ -58,11 +68,14 @@ class Compiled(Engine):
         ):
             reason = "its noise has one whole number as its seed, a step of at least 0, and the rows as they lie"
             return Refusal(reason, warns=False)
-        from ...compiled.program import unsupported
+        if reason := missing():
+            return Refusal(reason, warns=True)
+        from ...compiled.program import failure, unsupported
 
-        by_steps = not isinstance(optimizer, LBFGS)  # which needs the network's kernels alone
         F: type = np.dtype(theta.dtype).type
-        reason = unsupported(network, F, optimizer, score) if by_steps else unsupported(network, F)
+        needed = (None, None) if isinstance(optimizer, LBFGS) else (optimizer, score)  # it needs the network's alone
+        if not (reason := unsupported(network, F, *needed)) and (reason := failure(network, F, needed[0])):
+            missing.cache_clear()
         return Refusal(reason, warns=True) if reason else None
 
     def training(self, run: Run, batch: Batch, validation_batch: Batch | None) -> Callable[[], Reason]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ....system.versions import version_of
 from ...error import printable
 from ...reading.file_lists import files_of
 from ..baselines import NAIVE
@@ -96,7 +97,7 @@ def intervals(scores: Scores, metric: str) -> Html:
 
 def origin(run: Run) -> Html:
     """Return a table with the date, the data's digest and the model's path, and the command with its settings."""
-    libraries = [f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES]
+    libraries = [f"{name} {version_of(name)}" for name in LIBRARIES]
     made_with = [f"vecprop {importlib.metadata.version('vecprop')}", f"Python {platform.python_version()}", *libraries]
     rows = [("made", f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}", "")]
     for name, path in run.files.items():
