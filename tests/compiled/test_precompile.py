@@ -86,6 +86,16 @@ def test_a_process_that_cannot_start_or_fails_is_no_fault(empty, monkeypatch):
     assert begin() is None
 
 
+def test_one_notice_in_each_process(empty, monkeypatch, caplog):
+    machine_code._say.cache_clear()
+    monkeypatch.setattr(machine_code, "compiled", lambda *function: b"code")
+    monkeypatch.setattr(machine_code, "loaded", len)
+    for F in (np.float32, np.float64):
+        small_kernel(F).address()
+    assert [record.getMessage() for record in caplog.records] == ["vecprop: compiling for this processor, once"]
+    assert {(record.name, record.levelname) for record in caplog.records} == {("vecprop", "WARNING")}
+
+
 def test_several_threads_start_one_process(empty, monkeypatch):
     started, start = [], subprocess.Popen
     monkeypatch.setattr(machine_code, "_CODE", "import time; time.sleep(60)")

@@ -5,11 +5,11 @@ another process compiles it (`precompile`), while this one compiles those that a
 """
 
 import atexit
+import logging
 import multiprocessing
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -85,17 +85,11 @@ def wait_for(name: str) -> None:
 
 _OPTIONS = {name: value for name, value in OPTIONS.items() if name != "nogil"}
 
-_PAUSE = 5.0
-"""Kernels that are compiled within this many seconds after others are of the same fit, and nothing more is said."""
-_last_said = -_PAUSE
 
-
+@cache
 def _say() -> None:
-    """Tell the user why a fit takes seconds, once for all kernels that it needs."""
-    global _last_said
-    before, _last_said = _last_said, time.monotonic()
-    if _last_said - before > _PAUSE:
-        print("vecprop: compiling for this processor, once", file=sys.stderr, flush=True)
+    """Tell the user why a fit takes seconds, once in each process."""
+    logging.getLogger("vecprop").warning("vecprop: compiling for this processor, once")
 
 
 def filled_in(template: FunctionType, F: type, suffix: str = "", **names: Any) -> FunctionType:
@@ -128,13 +122,11 @@ class Kernel:
             return loaded(kept(self.name) or self._compiled())
 
     def _compiled(self) -> bytes:
-        global _last_said
         _say()
         with alone(self.name):
             if (code := kept(self.name)) is None:  # or else another process has compiled it meanwhile
                 code = compiled(self.function, self.signature, _OPTIONS)
                 keep(self.name, code)
-        _last_said = time.monotonic()
         return code
 
 
