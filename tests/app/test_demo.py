@@ -21,7 +21,7 @@ def test_the_story_is_told_with_pictures_on_a_page(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "X (100, 2), T (100, 2)" in done.stdout
     assert "No gradient errors found" in done.stdout
-    assert "loss 69.474040 to 0.380753, 100 of 100 points right" in done.stdout
+    assert "loss 69.474040 to 0.380753, 100 of 100 points correct" in done.stdout
     assert re.search(r"  momentum, 300 steps: 1\d\d of 200 starts", done.stdout)
     assert "momentum" in done.stderr  # the progress bar
     for package in ("Python 3", "numpy", "matplotlib", "scikit-learn"):
@@ -46,7 +46,7 @@ def test_another_seed_tells_another_story(vecprop, monkeypatch):
     for name, value in {"draw": lambda story, out: None, "STARTS": 3, "PATIENT_STARTS": 2}.items():
         monkeypatch.setattr(f"vecprop.learn.demo.{name}", value)
     done = vecprop("demo", "--out", "there", "--seed", 3)
-    assert "100 of 100 points right" in done.stdout
+    assert "100 of 100 points correct" in done.stdout
     assert "69.474040" not in done.stdout
 
 

@@ -13,11 +13,11 @@ from vecprop import learn
 def test_wrong_options_are_said(vecprop):
     assert vecprop("learn", "check", "none.py", code=3).stderr == "There is no file none.py.\n"
     done = vecprop("learn", "check", "a.py", "--shape", "2-0-1", code=2)
-    assert "The shape '2-0-1' is not one such as 2-3-2" in done.stderr
+    assert "such as 2-3-2, got '2-0-1'" in done.stderr
     for options, said in (
-        (("--shape", "2-1"), "A softmax needs at least 2 outputs"),
-        (("--shape", "2-1", "--activation", "sin"), "There is no activation 'sin'"),
-        (("--shape", "2-1", "--loss", "l"), "There is no loss 'l'"),
+        (("--shape", "2-1"), "The softmax loss needs at least 2 outputs"),
+        (("--shape", "2-1", "--activation", "sin"), "Unknown activation 'sin'"),
+        (("--shape", "2-1", "--loss", "l"), "Unknown loss 'l'"),
     ):
         assert said in vecprop("learn", "check", "a.py", *options, code=2).stderr
 
@@ -55,7 +55,7 @@ def test_a_class_gets_sheets_and_grades(vecprop, tmp_path):
     assert vecprop("learn", "grade", "sheets", "-o", "grades.csv").stdout == "2 worksheets graded in grades.csv.\n"
     rows = list(csv.DictReader((tmp_path / "grades.csv").read_text().splitlines()))
     assert [(row["name"], row["seed"], row["points"] == row["out_of"]) for row in rows] == [
-        ("'=1+1", "1", True),  # no formula for a spreadsheet
+        ("'=1+1", "1", True),  # not a formula in a spreadsheet
         ("Ada", "0", True),
     ]
     assert vecprop("learn", "grade", "sheets").stdout.startswith(
@@ -73,7 +73,7 @@ def test_a_sheet_of_each_kind_and_what_is_no_sheet(vecprop, tmp_path):
     vecprop("learn", "worksheet", "-o", "a.md", "--force", "--solution")
     (tmp_path / "empty").mkdir()
     for arguments, said in (
-        (("worksheet", "-o", "a.txt"), "not '.txt'"),
+        (("worksheet", "-o", "a.txt"), "got '.txt'"),
         (("worksheet", "-o", "b.md", "--shape", "99-2"), "at most 50 units"),
         (("grade", "a.md"), "a.md is no folder"),
         (("grade", "empty"), "empty has no worksheets"),

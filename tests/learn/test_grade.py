@@ -19,7 +19,7 @@ from vecprop.learn.grading.tasks import CASES, TASKS, arguments_of, functions
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_right_functions_are_right(name):
+def test_correct_functions_are_accepted(name):
     grades = {body: learn.grade(written(name, body)) for body in RIGHT[name]}
     assert {body: found.hints for body, found in grades.items() if not found.right} == {}
     for found in grades.values():
@@ -41,7 +41,7 @@ def test_each_mistake_is_named(name, part):
         assert not any(formula in hint for hint in found.hints if len(formula) > len("Y - T"))
 
 
-def test_solutions_are_right_and_all_right_results_of_the_varied_cases_are_finite():
+def test_solutions_are_correct_and_finite_in_all_cases():
     assert len(CASES) >= 8
     for name, task in TASKS.items():
         *before, last = task.solution.replace(",\n", ", ").replace("\n for", " for").splitlines()
@@ -58,7 +58,7 @@ def test_solutions_are_right_and_all_right_results_of_the_varied_cases_are_finit
     ("name", "body", "mistake"),
     sampled(((name, body, mistake) for name, bodies in NARROW.items() for body, mistake in bodies.items()), 18),
 )
-def test_functions_that_are_right_in_some_cases_are_wrong(name, body, mistake):
+def test_partly_correct_functions_are_wrong(name, body, mistake):
     found = learn.grade(written(name, body))
     assert found.points == 0
     assert mistake in found.mistake
@@ -81,7 +81,7 @@ def test_each_mistake_in_a_networks_gradient_is_named(body, mistake):
         vp.Network(2, [vp.Dense(2)], vp.Poisson()),
     ],
 )
-def test_right_gradients_of_networks_are_right(network):
+def test_correct_network_gradients_are_accepted(network):
     assert learn.grade(network.loss_and_gradient, network=network).right
 
     def in_parts_and_rounded(theta, X, T):
@@ -97,7 +97,7 @@ def test_right_gradients_of_networks_are_right(network):
         assert learn.grade(written("loss_and_gradient", RIGHT_NETWORK), network=network).right
 
 
-def test_all_functions_of_a_module_with_what_follows_from_a_mistake():
+def test_a_module_is_graded_with_errors_carried_forward():
     no_numbers = {"logistic": lambda z: {1}, "hidden_activations": lambda X, Wh, bh: 1.0}
     assert learn.grade_all(no_numbers).points == 0
     functions = {name: written(name, bodies[0]) for name, bodies in RIGHT.items()}
@@ -120,7 +120,7 @@ def test_all_functions_of_a_module_with_what_follows_from_a_mistake():
     assert module["softmax"].right
 
 
-def test_hints_come_one_by_one():
+def test_hints_are_revealed_one_by_one():
     function = written("error_hidden", "return Eo @ Wo.T")
     texts = [str(learn.grade(function, hints=count)) for count in range(4)]
     assert texts[0] == "error_hidden: not right yet. (0 of 1)"
@@ -162,7 +162,7 @@ def test_cells_of_nbgrader_and_otter(capsys):
         learn.otter_test("nn")
 
 
-def test_arguments_are_judged_first_and_entries_that_nothing_explains_are_shown():
+def test_arguments_are_judged_first_and_unexplained_entries_are_shown():
     found = learn.grade(written("error_output", "return Y - T", arguments=("T", "Y")))
     assert found.mistake == "its arguments are in another order: (T, Y), not (Y, T)"
     assert learn.grade(lambda Y: Y, "loss").mistake == "it takes other arguments"
@@ -187,12 +187,12 @@ def test_arguments_are_judged_first_and_entries_that_nothing_explains_are_shown(
         lambda z: np.float32(1) / (1 + np.exp(-z.astype(np.float32))),
     ],
 )
-def test_any_callable_and_any_type_of_number(function):
+def test_any_callable_and_numeric_type_is_graded(function):
     assert learn.grade(function, "logistic").points == 1
 
 
 @pytest.mark.parametrize("small", [1e-6, 1e-8])
-def test_small_numbers_against_zeros_are_right(small):
+def test_small_numbers_instead_of_zeros_are_accepted(small):
     assert learn.grade(lambda Y, T: -(T * np.log(Y + small)).sum(), "loss").right
     assert learn.grade(lambda Y, T: -(T * np.log(np.clip(Y, small, 1 - small))).sum(), "loss").right
     if small < 1e-7:
@@ -200,7 +200,7 @@ def test_small_numbers_against_zeros_are_right(small):
 
 
 @pytest.mark.long
-def test_tensors_with_gradients_are_right():
+def test_tensors_with_gradients_are_accepted():
     torch = pytest.importorskip("torch")
 
     def backprop_gradients(X, T, *parameters):

@@ -88,7 +88,7 @@ def test_settings_of_matplotlib_stay_in_the_folder_of_one_student(graded):
     assert graded(text).notes == ()
 
 
-def test_what_is_no_source_is_refused(tmp_path):
+def test_files_without_source_code_are_rejected(tmp_path):
     (tmp_path / "a.txt").write_text("x")
     (tmp_path / "c.py").write_bytes(b"#" * (10 * 2**20 + 1))
     for name, said in (("a.txt", r"a\.txt is no Python file"), ("c.py", "larger than 10 MB")):
@@ -99,7 +99,7 @@ def test_what_is_no_source_is_refused(tmp_path):
 
 
 @pytest.mark.long
-def test_right_modules_and_networks_are_right_in_each_kind_of_file(graded):
+def test_correct_code_is_accepted_in_each_file_type(graded):
     assert graded(module(), None).right
     assert graded(f"# Work\n\n```python\n{module()}\n```\n", None, "student.md").right
     cells = [{"cell_type": "code", "source": module().splitlines(keepends=True)}]
@@ -121,7 +121,7 @@ for descriptor in range(3, 20):
 
 
 @pytest.mark.long
-def test_all_that_can_go_wrong_becomes_a_sentence(graded):
+def test_every_failure_is_reported_in_a_sentence(graded):
     cases = {
         "logistic": ("while True:\n    pass", "it does not end"),
         "softmax": ("exit()", "it ends the program by exit()"),
@@ -182,7 +182,7 @@ if os.fork() == 0:
 
 @LINUX
 @pytest.mark.parametrize(("start", "isolated"), sampled(product(reversed(DETACHED.values()), (False, True)), 6))
-def test_nothing_that_a_file_starts_outlives_the_grading(graded, monkeypatch, tmp_path, start, isolated):
+def test_processes_of_a_file_end_with_its_grading(graded, monkeypatch, tmp_path, start, isolated):
     if not isolated:  # as where the system does not allow namespaces
         source = Path(student.__file__).read_text()
         (tmp_path / "program.py").write_text(source.replace("system.unshare", "(lambda flags: -1)"))
@@ -214,14 +214,14 @@ ATTACKS = {
 
 @LINUX
 @pytest.mark.parametrize("text", sampled(ATTACKS.values(), 7), ids=ATTACKS)
-def test_the_rest_is_graded(graded, text):
+def test_the_remaining_functions_are_graded(graded, text):
     grades = graded(text + "\n")
     assert (grades["error_output"].right, grades["error_output"].status) == (True, "right")
 
 
 @LINUX
 @pytest.mark.long
-def test_signals_that_are_blocked_and_many_processes(graded):
+def test_blocked_signals_and_many_processes_are_handled(graded):
     text = "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\nwhile True:\n    pass\n"
     assert graded(text).right
     text = "import os\ndef loss(Y, T):\n    while True:\n        os.fork()\n"
@@ -230,7 +230,7 @@ def test_signals_that_are_blocked_and_many_processes(graded):
 
 
 @LINUX
-def test_the_end_of_the_grader_ends_the_students_process(tmp_path):
+def test_the_student_process_ends_with_the_grader(tmp_path):
     mark = secrets.token_hex(8)
     (tmp_path / "s.py").write_text(
         f"import os, subprocess, sys, time\nMARK = {mark!r}\nsubprocess.Popen({SLEEPER})\ntime.sleep(600)\n"
@@ -249,7 +249,7 @@ def test_the_end_of_the_grader_ends_the_students_process(tmp_path):
 
 
 @LINUX
-def test_what_waits_or_does_not_end_is_not_judged(graded):
+def test_waiting_or_endless_code_is_not_judged(graded):
     endless = "while True:\n    pass"
     functions = {"loss": "import time\ntime.sleep(1000)", "error_output": "return Y - T"}
     functions |= {"softmax": endless, "logistic": endless, "error_hidden": "return H"}
@@ -265,7 +265,7 @@ def test_what_waits_or_does_not_end_is_not_judged(graded):
 
 
 @LINUX
-def test_only_what_a_file_does_not_contain_is_missing(graded):
+def test_only_undefined_functions_are_missing(graded):
     text = """
     import nothing_of_this_name
     @nothing_of_this_name.jit
@@ -288,7 +288,7 @@ def test_only_what_a_file_does_not_contain_is_missing(graded):
 
 @pytest.mark.long
 @LINUX
-def test_a_file_that_does_not_end_says_where_and_what_is_not_judged(graded):
+def test_an_endless_file_reports_where_and_what_was_not_judged(graded):
     text = """
     scale = len("1")
     def loss(Y, T):
@@ -306,7 +306,7 @@ def test_a_file_that_does_not_end_says_where_and_what_is_not_judged(graded):
 
 @LINUX
 @pytest.mark.long
-def test_processor_time_counts_and_that_of_imports_does_not(graded, tmp_path, monkeypatch):
+def test_time_limits_count_processor_time_without_imports(graded, tmp_path, monkeypatch):
     (tmp_path / "slow_library.py").write_text(
         "import time\nend = time.process_time() + 1.5\nwhile time.process_time() < end:\n    pass\n"
     )

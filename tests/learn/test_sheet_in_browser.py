@@ -1,4 +1,4 @@
-"""A worksheet and a trace in a real browser: filled in, kept over a reload, saved and graded; narrow and dark."""
+"""Test worksheets and traces in a real browser."""
 
 import shutil
 
@@ -50,7 +50,7 @@ def test_a_sheet_is_filled_in_saved_and_graded(browse, tmp_path):
         fields.nth(place).fill(number)
     fields.nth(0).fill("about 1")
     assert page.locator(".odd").count() == 1
-    assert page.get_by_role("status").inner_text() == f"{len(numbers) - 1} of {len(numbers)} numbers are filled in."
+    assert page.get_by_role("status").inner_text() == f"{len(numbers) - 1} of {len(numbers)} numbers filled in."
     fields.nth(0).fill(numbers[0].replace(".", ","))
     page.reload()
     assert fields.nth(1).input_value() == numbers[1]

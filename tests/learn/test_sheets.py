@@ -1,4 +1,4 @@
-"""Worksheets: their numbers, what is filled in, and a class of them."""
+"""Test worksheets: their numbers, grades and files."""
 
 import json
 import re
@@ -17,7 +17,7 @@ SHEET = learn.worksheet("2-3-2", rows=4, seed=7)
 
 
 def answers_of(sheet):
-    """Return the answers of one who fills in everything, to three decimals."""
+    """Return complete and correct answers, rounded to three decimals."""
     return {value.name: value.array.round(3).tolist() for value in sheet.blanks}
 
 
@@ -25,7 +25,7 @@ def answers_of(sheet):
     ("activation", "loss"),
     [("logistic", "softmax"), ("tanh", "logistic"), ("relu", "squared_error"), ("gelu", "softmax")],
 )
-def test_numbers_are_round_and_worth_computing(loss, activation):
+def test_numbers_are_rounded_and_nontrivial(loss, activation):
     other = learn.worksheet("2-3-2", rows=3, seed=99)
     for seed in range(3):
         sheet = learn.worksheet("2-3-2", rows=3, activation=activation, loss=loss, seed=seed)
@@ -39,7 +39,7 @@ def test_numbers_are_round_and_worth_computing(loss, activation):
         assert not np.array_equal(sheet.trace.theta, other.trace.theta)
 
 
-def test_entries_share_the_point_of_a_value_and_what_follows_is_right():
+def test_entries_share_points_and_errors_carry_forward():
     answers = answers_of(SHEET)
     answers["Z1"][0][1] += 0.5
     answers["H1"] = (1 / (1 + np.exp(-np.array(answers["Z1"])))).round(3).tolist()
@@ -50,23 +50,23 @@ def test_entries_share_the_point_of_a_value_and_what_follows_is_right():
     answers["J_W1"] = np.array(answers["J_W1"]).T.tolist()
     grades = SHEET.check(answers)
     assert grades["Z1"].points == pytest.approx(8 / 12)
-    assert grades["Z1"].mistake == "4 of 12 entries are not right"
+    assert grades["Z1"].mistake == "4 of 12 entries are wrong"
     assert grades["Z1"].hint(1) == "Not filled in: [2, 0], [2, 1], [2, 2]. Look at the entries [0, 1]."
     assert "should be" in grades["Z1"].hint(3)
     assert grades["H1"].points == pytest.approx(11 / 12)
-    assert grades["H1"].hint(1) == "Entry [3, 0] is no number: '½x'."
-    assert grades["H1"].notes == ("It follows from Z1, where something is wrong.",)
-    assert str(grades["H1"]).endswith("'½x'. (0.92 of 1) It follows from Z1, where something is wrong.")
+    assert grades["H1"].hint(1) == "Entry [3, 0] is not a number: '½x'."
+    assert grades["H1"].notes == ("It follows from Z1, which contains an error.",)
+    assert str(grades["H1"]).endswith("'½x'. (0.92 of 1) It follows from Z1, which contains an error.")
     assert grades["l"].right
     assert grades["Y"].hint(1) == "Not filled in: [0, 0], [0, 1], [1, 0], …."
-    assert grades["J_W1"].hint(1) == "It is an array of the shape (3, 2), but should have the shape (2, 3)."
+    assert grades["J_W1"].hint(1) == "It should have the shape (2, 3), got (3, 2)."
     assert grades["J_b1"].right
     assert SHEET.check(answers, "J_b1").right
-    with pytest.raises(ValueError, match="There is no blank 'W1', only Z1, H1"):
+    with pytest.raises(ValueError, match="Unknown value 'W1': choose from Z1, H1"):
         SHEET.check(answers, ["W1"])
 
 
-def test_a_wrong_value_is_not_right():
+def test_wrong_values_get_no_points():
     for value in SHEET.blanks:
         for wrong in (-value.array, 2 * value.array, value.array + 0.03 * (1 + np.abs(value.array).max())):
             assert not SHEET.check(answers_of(SHEET) | {value.name: wrong}, value.name).right, value.name
@@ -80,21 +80,21 @@ SHEETS = [
 ]
 
 
-def worked(sheet, goes_on, **mistakes):
-    """Return the answers of one who goes on with rounded or exact numbers; a mistake changes the numbers of a value."""
+def worked(sheet, rounding, **mistakes):
+    """Return the answers of a student who continues with numbers rounded by `rounding`, after given mistakes."""
     values, answers = {value.name: value.array for value in sheet.given}, {}
     for value in sheet.blanks:
         found = np.array(computed(value.name, value.equation, values), float)
         found = mistakes.get(value.name, lambda found, values: found)(found, values)
         answers[value.name] = np.where(found > 1e11, np.inf, found.round(3))  # the logarithm of 0.000
-        values[value.name] = goes_on(found)
+        values[value.name] = rounding(found)
     return answers
 
 
-@pytest.mark.parametrize("goes_on", sampled([lambda a: a.round(3), lambda a: a.round(4), lambda a: a], 3))
+@pytest.mark.parametrize("rounding", sampled([lambda a: a.round(3), lambda a: a.round(4), lambda a: a], 3))
 @pytest.mark.parametrize("sheet", SHEETS, ids=str)
-def test_students_lose_what_they_do_wrong_and_nothing_else(sheet, goes_on):
-    assert sheet.check(worked(sheet, goes_on)).right
+def test_students_lose_points_only_for_their_own_mistakes(sheet, rounding):
+    assert sheet.check(worked(sheet, rounding)).right
     rng = np.random.default_rng(0)
     for value in rng.choice(np.array(sheet.blanks, object), 4):
         place = tuple(map(rng.integers, value.array.shape))
@@ -103,7 +103,7 @@ def test_students_lose_what_they_do_wrong_and_nothing_else(sheet, goes_on):
             found[place] += 0.02 if found[place] < 0.9 else -0.02
             return found
 
-        grades = sheet.check(worked(sheet, goes_on, **{value.name: slips}))
+        grades = sheet.check(worked(sheet, rounding, **{value.name: slips}))
         assert grades[value.name].points == pytest.approx(1 - 1 / value.array.size), value.name
         assert all(grade.right for name, grade in grades.items() if name != value.name), grades
     forgets = {
@@ -112,14 +112,14 @@ def test_students_lose_what_they_do_wrong_and_nothing_else(sheet, goes_on):
         "J_b1": lambda found, values: found / sheet.rows,
     }
     for name, mistake in forgets.items():
-        answers = worked(sheet, goes_on, **{name: mistake})
+        answers = worked(sheet, rounding, **{name: mistake})
         grades = sheet.check(answers)
         off = np.abs(answers[name] - sheet.trace[name])
         assert (off < 0.001).mean() <= grades[name].points <= (off < 0.005).mean(), name
         assert all(grade.right for other, grade in grades.items() if other != name), grades
 
 
-def test_from_the_same_number_everywhere_nothing_follows():
+def test_a_constant_answer_earns_no_carried_points():
     for number in (0, 0.5, 1):
         assert SHEET.check({value.name: np.full(value.array.shape, number) for value in SHEET.blanks}).points < 1.5
     sheet = learn.worksheet("2-3-2", activation="identity")  # its slopes are the same everywhere
@@ -139,22 +139,22 @@ def test_numbers_are_read_as_people_write_them():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"shape": "2"}, "The shape '2' is not one such as 2-3-2"),
+        ({"shape": "2"}, "shape must be 2 to 10 integers"),
         ({"shape": "2-51-2"}, "at most 50 units"),
-        ({"rows": 51}, "rows from 1 to 50"),
-        ({"seed": -1}, "seed from 0"),
-        ({"shape": "2-1"}, "A softmax needs at least 2 outputs"),
-        ({"activation": "sin"}, "There is no activation 'sin'"),
-        ({"name": "x" * 201}, "at most 200 letters"),
+        ({"rows": 51}, "rows must be an integer from 1 to 50"),
+        ({"seed": -1}, "seed must be an integer from 0"),
+        ({"shape": "2-1"}, "softmax loss needs at least 2 outputs"),
+        ({"activation": "sin"}, "Unknown activation 'sin'"),
+        ({"name": "x" * 201}, "at most 200 characters"),
     ],
 )
-def test_what_makes_no_sheet_is_said(change, message):
-    assert learn.Worksheet("2-2", 1) == learn.worksheet("2-2", rows=1)  # one that is made by position
+def test_invalid_sheets_raise_a_clear_error(change, message):
+    assert learn.Worksheet("2-2", 1) == learn.worksheet("2-2", rows=1)  # positional arguments
     with pytest.raises(ValueError, match=message):
         learn.worksheet(**{"shape": "2-3-2"} | change)
 
 
-def test_pages_hold_fields_and_no_solution_and_names_are_text(tmp_path):
+def test_pages_contain_fields_but_no_solution_and_escape_names(tmp_path):
     sheet = learn.worksheet("2-3-2", seed=7, name="<script>alert(1)</script>")
     page, solved = written(sheet, ".html"), written(sheet, ".html", solution=True)
     assert page.count("<input ") == sum(value.array.size for value in sheet.blanks)
@@ -186,7 +186,7 @@ def test_a_class_has_a_sheet_for_each_name(tmp_path):
     assert not np.array_equal(made[0][1].trace["Z1"], made[1][1].trace["Z1"])
 
 
-def test_files_that_are_no_sheets_have_a_line_too(tmp_path):
+def test_files_without_a_sheet_are_listed(tmp_path):
     for name, content in {
         "a.json": "{",
         "b.json": '{"worksheet": {"shape": "999999-2"}}',
@@ -199,9 +199,9 @@ def test_files_that_are_no_sheets_have_a_line_too(tmp_path):
     rows = list(rows_of_grades(tmp_path, 1, 1000))
     assert [row["file"] for row in rows] == ["a.json", "b.json", "c.json", "c2.json", "d.md", "e.ipynb"]
     assert [row["points"] for row in rows] == [0] * 6
-    assert "is no file of answers" in rows[0]["notes"]
-    assert all("does not say which worksheet" in rows[k]["notes"] for k in (1, 4))
-    assert rows[3]["notes"].endswith("has no answers.")
+    assert "is not an answer file" in rows[0]["notes"]
+    assert all("does not contain the settings" in rows[k]["notes"] for k in (1, 4))
+    assert rows[3]["notes"].endswith("has no answers: save them from the worksheet page.")
     assert rows[2]["out_of"] > 0
 
     network = learn.worksheet("3-4-4-1", activation="elu", loss="squared_error").network
@@ -211,7 +211,7 @@ def test_files_that_are_no_sheets_have_a_line_too(tmp_path):
 
 @pytest.mark.long
 @pytest.mark.parametrize("ending", [".md", ".ipynb"])
-def test_sheets_as_code_are_run_and_graded(tmp_path, ending):
+def test_sheets_written_as_code_are_graded(tmp_path, ending):
     sheet = learn.worksheet("2-3-1", activation="tanh", loss="logistic", seed=3, name="Ada 'L' \"x\"")
     path = tmp_path / f"sheet{ending}"
     solution = written(sheet, ending, solution=True)

@@ -1,4 +1,4 @@
-"""The trace: its values are the network's, its equations compute them, and it can be shown in four ways."""
+"""Test the values, equations and output formats of traces."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ TUTORIAL = vp.Network(2, [vp.Dense(3), vp.Logistic(), vp.Dense(2)], vp.SoftmaxCr
 
 
 def assert_equations_hold(traced, loss=None):
-    """Compute each equation that is shown, from the values that it names."""
+    """Check that each equation computes its value."""
     for value in traced.values_in_order:
         if value.equation and "f(" not in value.equation and "backward(" not in value.equation:
             found = computed(value.name, value.equation, traced, loss)
@@ -76,7 +76,7 @@ def test_a_layer_of_layers_is_traced_inside():
     assert traced["F1.mask_D1"].shape == (5, 5)
 
 
-def test_a_shared_layer_and_layers_of_ones_own():
+def test_shared_and_custom_layers_are_traced():
     class Cube(vp.extend.Activation):
         def value(self, z):
             return z**3
@@ -115,19 +115,19 @@ STEP = vp.Momentum(0.1)
 @pytest.mark.parametrize(
     ("wrong", "error", "message"),
     [
-        (lambda traced, *values: learn.trace(3, *values), TypeError, "trace takes a Network, not int"),  # pyright: ignore
+        (lambda traced, *values: learn.trace(3, *values), TypeError, "network must be a Network, got int"),  # pyright: ignore
         (lambda traced, theta, X, T: learn.trace(TUTORIAL, [theta] * 2, X, T), ValueError, "one member at a time"),
         (lambda traced, theta, X, T: learn.trace(TUTORIAL, theta, X[None], T), ValueError, "one member at a time"),
-        (lambda traced, *_: traced.row(2), IndexError, "There is no row 2: the rows are 0 to 1"),
-        (lambda traced, *_: traced.step(0.1), TypeError, "A step is made by an optimizer"),
-        (lambda traced, *_: traced.step(vp.Momentum([0.1, 0.2])), ValueError, "one learning rate"),
-        (lambda traced, *_: traced.row(0).step(STEP), ValueError, "of all rows"),
-        (lambda traced, *_: traced.step(STEP).row(0), ValueError, "take the row of the trace before it"),
-        (lambda traced, *_: traced.step(STEP).step(STEP), ValueError, "This trace has a step"),
-        (lambda traced, *_: traced["Z9"], KeyError, "There is no 'Z9' here, only X, T, W1"),
+        (lambda traced, *_: traced.row(2), IndexError, "The row index must be between 0 and 1, got 2"),
+        (lambda traced, *_: traced.step(0.1), TypeError, "optimizer must be an Optimizer"),
+        (lambda traced, *_: traced.step(vp.Momentum([0.1, 0.2])), ValueError, "a single learning rate"),
+        (lambda traced, *_: traced.row(0).step(STEP), ValueError, "A step needs all rows"),
+        (lambda traced, *_: traced.step(STEP).row(0), ValueError, "call row on the trace before the step"),
+        (lambda traced, *_: traced.step(STEP).step(STEP), ValueError, "This trace already has a step"),
+        (lambda traced, *_: traced["Z9"], KeyError, "The trace has no value 'Z9': choose from X, T, W1"),
     ],
 )
-def test_what_is_no_trace_is_said(wrong, error, message):
+def test_invalid_traces_raise_a_clear_error(wrong, error, message):
     values = TUTORIAL.init(0), np.ones((2, 2)), np.array([0, 1])
     with pytest.raises(error, match=message):
         wrong(learn.trace(TUTORIAL, *values), *values)

@@ -42,7 +42,7 @@ def test_the_loss_of_the_tutorial(circles, trained):
     np.testing.assert_array_equal(tutorial.nn_predict(X, *parameters), T)
 
 
-def test_train_gives_the_same_losses(circles, trained):
+def test_train_computes_the_same_losses(circles, trained):
     X, T, _, parameters = circles
     network = vp.Network(2, [vp.Dense(3), vp.Logistic(), vp.Dense(2)], vp.SoftmaxCrossEntropy(reduction="sum"))
     theta = np.concatenate([P.ravel() for P in parameters])
@@ -51,7 +51,7 @@ def test_train_gives_the_same_losses(circles, trained):
     np.testing.assert_allclose(result.history.loss, trained[1], rtol=1e-9)
 
 
-def test_against_plain_formulas(circles):
+def test_functions_match_plain_formulas(circles):
     X, T, (Wh, bh, Wo, bo), _ = circles
     H = 1 / (1 + np.exp(-(X @ Wh + bh)))
     E = np.exp(H @ Wo + bo)
@@ -94,7 +94,7 @@ def test_leading_axes(circles):
             np.testing.assert_allclose(M[k], -0.02 * J[k], rtol=1e-13)
 
 
-def test_stable_where_the_plain_formulas_overflow():
+def test_functions_are_stable_where_plain_formulas_overflow():
     np.testing.assert_array_equal(tutorial.logistic(np.array([-1000.0, 1000.0])), [0, 1])
     np.testing.assert_array_equal(tutorial.softmax(np.array([[1e300, -1e300]])), [[1, 0]])
     Y = tutorial.softmax(np.array([[1000.0, -1000.0]]))
@@ -110,7 +110,7 @@ def test_momentum_takes_any_numbers_lists_and_biases_without_an_axis_of_rows(cir
     moments = tutorial.update_momentum(X, T, parameters, ones, 1.0, -0.5)
     for M, J in zip(moments, tutorial.backprop_gradients(X, T, *parameters), strict=True):
         np.testing.assert_allclose(M, 1 + 0.5 * J)
-    X = np.ascontiguousarray(X)  # as lists become: BLAS rounds products of strided arrays in another way
+    X = np.ascontiguousarray(X)  # like converted lists, because BLAS rounds products of strided arrays differently
     lists = [P.ravel().tolist() if len(P) == 1 else P.tolist() for P in parameters]
     assert len(lists[1]) == 3
     np.testing.assert_array_equal(tutorial.nn(X.tolist(), *lists), tutorial.nn(X, *parameters))
@@ -126,13 +126,13 @@ def test_momentum_takes_any_numbers_lists_and_biases_without_an_axis_of_rows(cir
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"Wh": np.ones((3, 2))}, r"Wh has shape \(3, 2\), and X \(4, 2\): Wh is \(inputs, hidden units\), X"),
-        ({"bh": np.ones((3, 1))}, r"bh has shape \(3, 1\), and X \(4, 2\): bh is \(1, hidden.*they have 3 and 4 rows"),
-        ({"bo": np.ones(3)}, r"bo has shape \(3,\), and T \(4, 2\).*they have 3 and 2 outputs"),
-        ({"Wo": np.ones(3)}, r"Wo has shape \(3,\), but it is \(hidden units, outputs\)"),
+        ({"Wh": np.ones((3, 2))}, r"Wh has shape \(3, 2\) and X has shape \(4, 2\), but expected Wh \(inputs, hidden"),
+        ({"bh": np.ones((3, 1))}, r"bh has shape \(3, 1\) and X has.*bh \(1, hidden.*equal rows, got 3 and 4"),
+        ({"bo": np.ones(3)}, r"bo has shape \(3,\) and T has shape \(4, 2\).*equal outputs, got 3 and 2"),
+        ({"Wo": np.ones(3)}, r"Wo must have shape \(hidden units, outputs\), got \(3,\)"),
     ],
 )
-def test_wrong_shapes_are_said(change, message):
+def test_wrong_shapes_raise_a_clear_error(change, message):
     shapes = {"X": (4, 2), "T": (4, 2), "Wh": (2, 3), "bh": (1, 3), "Wo": (3, 2), "bo": (1, 2)}
     right = {name: np.ones(shape) for name, shape in shapes.items()}
     assert len(tutorial.backprop_gradients(**right)) == 4
@@ -140,7 +140,7 @@ def test_wrong_shapes_are_said(change, message):
         tutorial.backprop_gradients(**right | change)
 
 
-def test_what_the_plain_functions_take_besides_arrays(circles):
+def test_plain_functions_accept_other_array_likes(circles):
     pd = pytest.importorskip("pandas")
     X, T, (Wh, bh, Wo, bo), _ = circles
     H, frame = tutorial.hidden_activations(X, Wh, bh), pd.DataFrame(X)
@@ -156,24 +156,24 @@ def test_what_the_plain_functions_take_besides_arrays(circles):
     )
     np.testing.assert_array_equal(tutorial.gradient_bias_hidden(Eo[0]), Eo[:1])
     with pytest.warns(PendingDeprecationWarning):
-        matrix = np.matrix(H)  # whose * is a product of matrices
+        matrix = np.matrix(H)  # its * is a matrix product
     np.testing.assert_array_equal(tutorial.error_hidden(matrix, Wo, Eo), tutorial.error_hidden(H, Wo, Eo))
 
 
-def test_what_is_no_list_and_no_array_is_said_and_a_star_imports_the_functions_alone():
+def test_invalid_arguments_raise_and_a_star_import_has_only_the_functions():
     for parameters, moments, message in (
-        ([(2, 3)] * 4, [(2, 3)] * 3, r"Ms has 3 arrays, but ls_of_params has 4"),
-        ([(2, 3)], [(3, 2)], r"Ms\[0\] has shape \(3, 2\), but ls_of_params\[0\] has \(2, 3\)"),
-        ([(2, 3)] * 3, [(2, 3)] * 3, r"ls_of_params has 3 arrays, but it is \[Wh, bh, Wo, bo\]"),
+        ([(2, 3)] * 4, [(2, 3)] * 3, r"Ms must contain one array per parameter, 4, got 3"),
+        ([(2, 3)], [(3, 2)], r"Ms\[0\] must have the shape of ls_of_params\[0\], \(2, 3\), got \(3, 2\)"),
+        ([(2, 3)] * 3, [(2, 3)] * 3, r"ls_of_params must contain 4 arrays, \[Wh, bh, Wo, bo\], got 3"),
     ):
         lists = [[np.ones(shape) for shape in shapes] for shapes in (parameters, moments)]
         with pytest.raises(ValueError, match=message):
             tutorial.update_momentum(np.ones((4, 2)), np.ones((4, 2)), lists[0], lists[1], 0.9, 0.1)
-    with pytest.raises(TypeError, match="Ms is a list of arrays"):
+    with pytest.raises(TypeError, match="Ms must be a list of arrays"):
         tutorial.update_params([np.ones(3)], 3.0)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(TypeError, match=r"z is no array of numbers.*None"):
+    with pytest.raises(TypeError, match=r"z must be a numeric array.*None"):
         tutorial.softmax(None)
-    with pytest.raises(TypeError, match="X is no array of numbers, with rows of equal length"):
+    with pytest.raises(TypeError, match="X must be a numeric array with rows of equal length"):
         tutorial.nn([[1.0, 2.0], [3.0]], *[np.ones(shape) for shape in [(2, 3), (1, 3), (3, 2), (1, 2)]])
     names = {}
     exec("from vecprop.learn.tutorial import *", names)

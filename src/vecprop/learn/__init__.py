@@ -1,4 +1,4 @@
-"""Learning backpropagation: the tutorial's functions under their own names, every number of a pass, and grades."""
+"""Learn backpropagation with tutorial functions, traces, automatic grading and worksheets."""
 
 from . import tutorial as tutorial
 from .grading.grade import grade as grade

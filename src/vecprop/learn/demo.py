@@ -1,4 +1,4 @@
-"""The demo: the founding tutorial from data to a trained network, told on standard output and as a page of pictures."""
+"""The demo: the tutorial from data to a trained network, printed and written as a page with pictures."""
 
 import importlib.metadata
 import platform
@@ -35,14 +35,14 @@ NETWORK = Network(2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy(reduc
 LEARNING_RATE, MOMENTUM, STEPS = 0.02, 0.9, 300
 STARTS, PATIENT_STARTS = 200, 50
 SUCCESS = 5.0
-"""The largest loss that separates the classes."""
+"""The maximum loss of a successful start."""
 
 GROUNDS = {"default": "#fdfdfb", "dark_background": "#1b1c1e"}
-"""The page's own background in light and dark mode, by matplotlib's style."""
+"""The background color of the light and the dark page, by matplotlib style."""
 
 
 class Claim(NamedTuple):
-    """The test of the tutorial's claim with one method: the losses that random starts end at."""
+    """The results of one method from many random starts."""
 
     steps: int
     losses: np.ndarray
@@ -52,7 +52,7 @@ class Claim(NamedTuple):
 
 
 class Story(NamedTuple):
-    """The data and results of the demo, for its pictures and its page."""
+    """The data and results of the demo."""
 
     X: np.ndarray
     t: np.ndarray
@@ -63,7 +63,7 @@ class Story(NamedTuple):
 
 
 def run(out: Path, seed: int) -> None:
-    """Tell the story on standard output, and write its pictures and a page into the folder."""
+    """Print the results and write the pictures and the page to a folder."""
     started = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
     story = tell(seed)
@@ -78,29 +78,29 @@ def run(out: Path, seed: int) -> None:
 
 
 def tell(seed: int) -> Story:
-    """Generate the data, check the gradients, train and test the claim."""
+    """Generate the data, check the gradients, train and compare momentum with gradient descent."""
     from sklearn.datasets import make_circles
 
-    # The tutorial draws everything from one legacy stream, in this order; its figures come back only so.
+    # The tutorial draws all random numbers from one legacy generator in this order.
     generator = np.random.RandomState(seed)
     points = make_circles(n_samples=100, shuffle=False, factor=0.3, noise=0.1, random_state=generator)
     X, t = map(np.asarray, points)
     checked, theta = (_parameters(generator, scale) for scale in (1.0, 0.1))
     T = np.eye(2)[t]
 
-    print("The data: two classes, a circle around a disc.")
+    print("The data: two classes, a ring around a disc.")
     print(f"X {X.shape}, T {T.shape}\n\nThe network:\n{NETWORK.summary()}\n")
 
     report = check_gradients(NETWORK, checked, X, T)
-    print(f"Gradient check, backpropagation against a complex step:\n{report}\n")
+    print(f"Gradient check of backpropagation with the complex step:\n{report}\n")
 
     optimizer = Momentum(LEARNING_RATE, MOMENTUM)
     result = train(NETWORK, theta, X, T, optimizer=optimizer, epochs=STEPS, callbacks=[ProgressBar("momentum")])
     right = int((NETWORK.predict(result.theta, X).argmax(axis=1) == t).sum())
     first, last = result.history.loss[0], result.history.loss[-1]
-    print(f"Training, {STEPS} steps of momentum: loss {first:.6f} to {last:.6f}, {right} of {len(t)} points right.\n")
+    print(f"Training, {STEPS} steps of momentum: loss {first:.6f} to {last:.6f}, {right} of {len(t)} points correct.\n")
 
-    print(f"The claim that gradient descent stays behind, from random starts (success: a loss of at most {SUCCESS:g}):")
+    print(f"Is momentum better from random starts? Successful starts (final loss of at most {SUCCESS:g}):")
     claims = try_claim(X, T, seed)
     for method, claim in claims.items():
         print(f"  {method}, {claim.steps} steps: {claim.successes} of {len(claim.losses)} starts")
@@ -108,7 +108,7 @@ def tell(seed: int) -> Story:
 
 
 def _parameters(generator: np.random.RandomState, scale: float) -> np.ndarray:
-    """Return theta with normal parameters, each layer's bias drawn before its weights as in the tutorial."""
+    """Draw normal parameters; like the tutorial, draw each bias before the weights."""
     theta = np.empty(NETWORK.layout.size)
     for p in NETWORK.layout.views(theta):
         for name in sorted(p, reverse=True):
@@ -117,7 +117,7 @@ def _parameters(generator: np.random.RandomState, scale: float) -> np.ndarray:
 
 
 def try_claim(X: np.ndarray, T: np.ndarray, seed: int) -> dict[str, Claim]:
-    """Train random starts, as one population, by gradient descent and momentum; some also with ten times the steps."""
+    """Train random starts with gradient descent and momentum, and some with ten times the steps."""
     thetas = 0.1 * np.random.default_rng(seed).standard_normal((STARTS, NETWORK.layout.size))
     descent, momentum = GradientDescent(LEARNING_RATE), Momentum(LEARNING_RATE, MOMENTUM)
     claims = {}
@@ -135,7 +135,7 @@ def try_claim(X: np.ndarray, T: np.ndarray, seed: int) -> dict[str, Claim]:
 
 
 def draw(story: Story, out: Path) -> None:
-    """Draw all pictures into the folder, and once more for dark pages."""
+    """Draw all pictures for the light and the dark page."""
     import matplotlib
     from matplotlib import pyplot as plt
 
@@ -164,7 +164,7 @@ def draw(story: Story, out: Path) -> None:
 
 
 def page_of(story: Story, seed: int, versions: str) -> str:
-    """Return the page: the template with its values, and the equations as MathML."""
+    """Render the page, with equations as MathML."""
     from jinja2 import StrictUndefined, Template
     from latex2mathml.converter import convert
 

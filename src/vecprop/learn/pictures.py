@@ -1,4 +1,4 @@
-"""Pictures of the tutorial: descent with and without momentum, and the final losses of many random starts."""
+"""Plot gradient descent with and without momentum, and the final losses of many random starts."""
 
 from collections.abc import Mapping
 
@@ -9,11 +9,11 @@ from ..optimize.optimizers import GradientDescent, Momentum, Optimizer
 from ..pictures.style import Axes, add_legend, axes_or_new, colour, ink, line, marker, note_above
 
 STEEPNESS = np.array([1.0, 40.0])
-"""The curvature of the valley along its floor and across it; their ratio makes gradient descent slow."""
+"""The curvature of the valley along and across its floor; a high ratio slows gradient descent down."""
 
 
 def valley(theta: np.ndarray) -> np.ndarray:
-    """Return the loss ξ = ½ Σ a θ² of a valley, where a is its curvature along each axis: (...,) for theta (..., 2)."""
+    """Return the loss ξ = ½ Σ a θ² with curvatures a, (...,), for theta (..., 2)."""
     return np.sum(STEEPNESS * theta**2, axis=-1) / 2
 
 
@@ -25,23 +25,23 @@ def plot_momentum(
     start: tuple[float, float] = (-9.0, 2.0),
     steps: int = 60,
 ) -> "Axes":
-    r"""Draw the paths of gradient descent with and without momentum in a long and narrow valley.
+    r"""Draw the paths of gradient descent with and without momentum in a narrow valley.
 
-    The loss is ξ = ½ (θ₁² + 40 θ₂²), with its minimum at 0. Gradient descent drops to the floor of the valley and
-    creeps along it, since the gradient there is small. With momentum it gathers speed, like a ball.
+    The loss is ξ = ½ (θ₁² + 40 θ₂²), with its minimum at 0. Gradient descent quickly reaches the floor of the valley
+    and then moves slowly, because the gradient is small there. Momentum accumulates speed, like a rolling ball.
 
     Parameters
     ----------
     ax : Axes, optional
-        The axes to draw on; by default those of a new figure.
+        The axes to draw on; a new figure by default.
     learning_rate : float, default 0.01
-        The learning rate μ of both; from 0.05 on gradient descent diverges.
+        The learning rate μ of both methods; gradient descent diverges at 0.05 and above.
     momentum : float, default 0.9
-        The factor λ of the speed at each step, less than 1 as by friction.
+        The decay λ of the previous update, less than 1.
     start : tuple of float, default (-9, 2)
-        The start of both.
+        The initial parameters of both methods.
     steps : int, default 60
-        The number of steps of each.
+        The number of steps of each method.
 
     Returns
     -------
@@ -74,11 +74,11 @@ def plot_momentum(
         points = np.transpose(path)
         ax.plot(*points, color=colour(number), linestyle=line(number), marker=marker(number), label=label, markersize=5)
     ax.plot(0, 0, "+", color=ink(), markersize=12, label="minimum")
-    height = 1.6 * max(np.abs(curve.get_ydata()).max() for curve in ax.lines)  # room for the legend above the start
+    height = 1.6 * max(np.abs(curve.get_ydata()).max() for curve in ax.lines)  # leaves space for the legend
     ax.set_ylim(-height, height)
     theta = np.stack(np.meshgrid(np.linspace(*ax.get_xlim(), 200), np.linspace(*ax.get_ylim(), 200)), axis=-1)
     loss = valley(theta)
-    levels = loss.max() * np.linspace(0, 1, 12)[1:-1] ** 2  # equal steps of the distance, of which ξ is a square
+    levels = loss.max() * np.linspace(0, 1, 12)[1:-1] ** 2  # evenly spaced contours, because ξ is quadratic
     ax.contour(theta[..., 0], theta[..., 1], loss, levels=levels, colors="0.75", linewidths=0.8, zorder=0)
     ax.set(xlabel=r"$\theta_1$", ylabel=r"$\theta_2$")
     add_legend(ax)
@@ -88,19 +88,19 @@ def plot_momentum(
 def plot_random_starts(
     losses: Mapping[str, Array], ax: "Axes | None" = None, *, threshold: float | None = None
 ) -> "Axes":
-    r"""Draw the final loss of each random start as a dot, a row of dots for each method.
+    r"""Draw the final losses of random starts as dots, one row per method.
 
-    The name of a method stands beside the number of its starts that were successful. Starts that have diverged have no
-    dot, and count as unsuccessful. The axis is logarithmic if all losses are positive.
+    The label of a row contains the name of the method and the number of successful starts. Divergent starts are not
+    drawn and count as unsuccessful. The axis is logarithmic if all losses are positive.
 
     Parameters
     ----------
     losses : mapping of str to array (M,) or (steps + 1, M)
-        For each method, by name, the final losses of its M starts, or their losses over training.
+        The final losses of M starts per method, or their losses during training.
     ax : Axes, optional
-        The axes to draw on; by default those of a new figure.
+        The axes to draw on; a new figure by default.
     threshold : float, optional
-        The loss at or below which a start counts as successful; by default ten times the lowest.
+        The maximum final loss of a successful start; by default ten times the lowest final loss.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def plot_random_starts(
     ImportError
         If matplotlib is not installed.
     ValueError
-        If no loss is finite, losses have a wrong shape, or the lowest is not positive and no threshold is given.
+        If no loss is finite, a shape is wrong, or the lowest loss is not positive and threshold is None.
 
     Examples
     --------
@@ -123,15 +123,17 @@ def plot_random_starts(
     for name, method in losses.items():
         values = np.asarray(method, dtype=float)
         if values.ndim not in (1, 2) or values.size == 0:
-            raise ValueError(f'The losses of "{name}" have shape {values.shape}: give (M,) or (steps + 1, M).')
+            raise ValueError(f'The losses of "{name}" must have shape (M,) or (steps + 1, M), got {values.shape}.')
         final[name] = values if values.ndim == 1 else values[-1]
     reached = np.concatenate([values[np.isfinite(values)] for values in final.values()] or [np.empty(0)])
     if reached.size == 0:
-        raise ValueError("No start ended at a finite loss, so there is nothing to draw: give methods that converge.")
+        raise ValueError("No start has a finite final loss, so nothing can be drawn: pass methods that converge.")
     lowest = float(reached.min())
     if threshold is None:
         if lowest <= 0:
-            raise ValueError(f"The lowest loss is {lowest:g}, of which ten times is no threshold: give threshold=….")
+            raise ValueError(
+                f"The lowest loss is {lowest:g}, so the default threshold is not positive: pass threshold."
+            )
         threshold = 10 * lowest
 
     ax = axes_or_new(ax)
@@ -139,7 +141,7 @@ def plot_random_starts(
     for number, (name, values) in enumerate(final.items()):
         ended = values[np.isfinite(values)]
         names.append(f"{name}\n{np.count_nonzero(ended <= threshold)} of {len(values)}")
-        golden = (5**0.5 - 1) / 2  # its multiples spread evenly and in no order, so that dots do not hide each other
+        golden = (5**0.5 - 1) / 2  # spreads the dots evenly, so that they rarely overlap
         heights = number + 0.6 * ((np.arange(len(ended)) * golden + 0.5) % 1 - 0.5)
         ax.plot(ended, heights, ".", color=colour(number), markersize=5, alpha=0.6, linewidth=0)
     ax.axvline(threshold, color=ink(), linestyle=":", linewidth=1)

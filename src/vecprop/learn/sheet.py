@@ -1,4 +1,4 @@
-"""A worksheet: a network with round numbers that a seed draws, and the values of its pass that are to be filled in."""
+"""Worksheets: students fill in the values of one pass of a small random network with simple numbers."""
 
 import re
 import reprlib
@@ -20,55 +20,55 @@ from .tracing.trace import Trace, trace
 from .tracing.values import Value
 
 LAST, WORKING = 1e-3, 0.5e-4
-"""The last decimal that is written, and the rounding of those who work with one more."""
+"""The precision of written answers, and the rounding error of students who compute with one more decimal."""
 
 NUMBER = re.compile(r"([+-]?) ?(?:(\d+) (?=\d+ ?/))?([\d.]+(?:e[+-]?\d+)?|inf)(?: ?/ ?([\d.]+))? ?(%?)")
 SIGNS = str.maketrans({",": ".", "⁄": "/", "∕": "/", "∞": "inf", **dict.fromkeys("‐‑‒–−﹣－", "-")})
-"""What numbers are written with, in simple signs."""
+"""A translation of typographic signs in numbers to ASCII."""
 
 LOSSES = {"softmax": SoftmaxCrossEntropy, "logistic": BinaryCrossEntropy, "squared_error": SquaredError}
-"""The losses by the name of their link."""
+"""The losses by name."""
 
 
 def network_of_shape(shape: str, activation: str = "logistic", loss: str = "softmax") -> Network:
-    """Return a network with an activation between its dense layers, and a loss that is summed over rows."""
+    """Build a network such as "2-3-2" with a loss that is summed over the rows."""
     if not re.fullmatch(r"[1-9]\d{0,2}(-[1-9]\d{0,2}){1,9}", shape):
-        raise ValueError(f"The shape {shape!r} is not one such as 2-3-2, of 2 to 10 numbers from 1 to 999.")
+        raise ValueError(f"shape must be 2 to 10 integers from 1 to 999, such as 2-3-2, got {shape!r}.")
     activations = catalog.named(catalog.ACTIVATIONS)
     if activation not in activations:
-        raise ValueError(f"There is no activation {activation!r}: take one of {', '.join(activations)}.")
+        raise ValueError(f"Unknown activation {activation!r}: choose from {', '.join(activations)}.")
     if loss not in LOSSES:
-        raise ValueError(f"There is no loss {loss!r}: take one of {', '.join(LOSSES)}.")
+        raise ValueError(f"Unknown loss {loss!r}: choose from {', '.join(LOSSES)}.")
     inputs, *widths = map(int, shape.split("-"))
     if loss == "softmax" and widths[-1] == 1:
-        raise ValueError("A softmax needs at least 2 outputs: for one take the loss logistic.")
+        raise ValueError("The softmax loss needs at least 2 outputs: use the logistic loss for one output.")
     layers = [layer for width in widths for layer in (Dense(width), activations[activation]())]
     return Network(inputs, layers[:-1], LOSSES[loss](reduction="sum"))
 
 
 @dataclass(frozen=True)
 class Worksheet:
-    """A worksheet on one pass of a small network with round numbers; ``learn.worksheet`` is another name of the class.
+    """A worksheet on one pass of a small network; ``learn.worksheet`` is an alias of this class.
 
     Parameters
     ----------
     shape : str, default "2-3-2"
-        The numbers of inputs, of units of each hidden layer, and of outputs.
+        The number of inputs, of units per hidden layer, and of outputs.
     rows : int, default 4
         The number of rows.
     activation : str, default "logistic"
-        The activation of the hidden layers, by its name, such as "tanh" or "relu".
+        The activation of the hidden layers, such as "tanh" or "relu".
     loss : {"softmax", "logistic", "squared_error"}, default "softmax"
         The loss, summed over the rows.
     seed : int, default 0
-        Draws the numbers: other sheets have other seeds.
+        The seed of the random numbers.
     name : str, optional
-        Whose sheet it is.
+        The name of the student.
 
     Raises
     ------
     ValueError
-        If there is no such network, or it is too large for a sheet.
+        If the network is invalid or too large for a worksheet.
 
     Examples
     --------
@@ -87,12 +87,12 @@ class Worksheet:
     def __post_init__(self) -> None:
         network_of_shape(self.shape, self.activation, self.loss)
         if max(map(int, self.shape.split("-"))) > 50:
-            raise ValueError(f"A worksheet has at most 50 units in a layer, not {self.shape}.")
+            raise ValueError(f"A worksheet must have at most 50 units per layer, got {self.shape}.")
         for what, value, least, most in (("rows", self.rows, 1, 50), ("seed", self.seed, 0, 2**53)):
             if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-                raise ValueError(f"A worksheet takes {what} from {least} to {most}, not {value!r}.")
+                raise ValueError(f"{what} must be an integer from {least} to {most}, got {value!r}.")
         if not isinstance(self.name, str) or len(self.name) > 200:
-            raise ValueError("The name of a worksheet is a text of at most 200 letters.")
+            raise ValueError("name must be a string of at most 200 characters.")
 
     @property
     def network(self) -> Network:
@@ -101,8 +101,8 @@ class Worksheet:
 
     @cached_property
     def trace(self) -> Trace:
-        """All values: the solution."""
-        for attempt in range(100):  # until no unit is without error, or at a kink, where two derivatives are right
+        """The trace with all values, which is the solution."""
+        for attempt in range(100):  # until each unit has an error and no unit is at a kink of its activation
             drawn = self._drawn(np.random.default_rng([self.seed, attempt]))
             errors = [array for name, array in drawn.items() if name.startswith("delta_") and name != "delta_X"]
             inputs = [array for name, array in drawn.items() if re.fullmatch(r"Z\d+", name)]
@@ -111,7 +111,7 @@ class Worksheet:
         return drawn  # pyright: ignore[reportPossiblyUnboundVariable]
 
     def _drawn(self, rng: np.random.Generator) -> Trace:
-        """Return the trace of multiples of a half, with weights that are not 0, and classes in turn."""
+        """Draw a trace with multiples of 1/2, nonzero weights and balanced classes."""
         network = self.network
         theta, O = rng.integers(-2, 3, network.layout.size) / 2, network.outputs
         for tensor in network.layout.tensors:
@@ -128,27 +128,27 @@ class Worksheet:
 
     @property
     def given(self) -> list[Value]:
-        """The values that the sheet shows."""
+        """The values printed on the sheet."""
         return [value for value in self.trace.values_in_order if value.stage == "given"]
 
     @property
     def blanks(self) -> list[Value]:
-        """The values that are filled in."""
+        """The values to fill in."""
         return [value for value in self.trace.values_in_order if value.stage != "given" and value.name != "delta_X"]
 
     def check(self, answers: Mapping[str, Any], names: Any = None) -> Grades:
-        """Return the grade of each value that is filled in. A value has one point, which its entries share.
+        """Grade each value; a value is worth one point, divided equally among its entries.
 
-        An entry is right if it is the true number or follows from the answers before it. It may differ by what rounding
-        to three decimals can change.
+        An entry is correct if it is the true number or follows from the student's earlier answers, within the error of
+        rounding to three decimals.
 
         Parameters
         ----------
         answers : mapping of str to array_like
-            The values by their names, such as "Z1"; other names are ignored. Numbers may be texts, such as "-0,5",
-            "1/2" or "50 %". None, an empty text and nan are not filled in.
+            The answers by name, such as "Z1"; unknown names are ignored. Numbers may be strings, such as "-0,5", "1/2"
+            or "50 %". None, empty strings and nan count as not filled in.
         names : str or sequence of str, optional
-            The values that are graded; by default all.
+            The values to grade; all by default.
 
         Examples
         --------
@@ -161,14 +161,14 @@ class Worksheet:
         blanks = [value.name for value in self.blanks]
         for name in wanted or ():
             if name not in blanks:
-                raise ValueError(f"There is no blank {name!r}, only {', '.join(blanks)}.")
+                raise ValueError(f"Unknown value {name!r}: choose from {', '.join(blanks)}.")
         known: dict[str, list[np.ndarray]] = {value.name: [np.stack([value.array] * 2)] for value in self.given}
         roots = dict[str, list[str]]()
         grades = {value.name: _grade(value, answers.get(value.name), known, roots) for value in self.blanks}
         return Grades(tuple(grades[name] for name in dict.fromkeys(blanks if wanted is None else wanted)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what the sheet is drawn from."""
+        """Return the worksheet's settings."""
         return asdict(self)
 
 
@@ -176,9 +176,10 @@ worksheet = Worksheet
 
 
 def _grade(value: Value, answer: Any, known: dict[str, list[np.ndarray]], roots: dict[str, list[str]]) -> Grade:
-    """Return the grade of a value; add its boxes, the least and most of each number, and the roots of its faults.
+    """Grade a value, and add its intervals to `known` and the sources of its errors to `roots`.
 
-    The boxes are of the true value, of the student's, and of the student's with what follows instead of wrong entries.
+    Intervals bound the true value, the student's value, and the student's value with its wrong entries replaced by
+    results computed from earlier answers.
     """
     name, used = value.name, list(dict.fromkeys(re.findall(r"\{([^}]+)\}", value.equation)))
     found, unread = as_answer(answer, value.array.shape)
@@ -190,7 +191,7 @@ def _grade(value: Value, answer: Any, known: dict[str, list[np.ndarray]], roots:
             fits = fits | _within(found, _reached(value, dict(zip(used, boxes, strict=True))))
     wrong = ~(fits | is_empty)
     kinds, true_kinds = len(np.unique(found[~is_empty])), len(np.unique(value.array.round(3)))
-    is_guess = wrong.sum() > max(1, wrong.size / 2) and kinds == 1 < true_kinds  # such as 0 everywhere
+    is_guess = wrong.sum() > max(1, wrong.size / 2) and kinds == 1 < true_kinds  # for example, 0 in all entries
     unseen = np.stack([follows[0] - LAST / 2, follows[1] + LAST / 2])
     own = np.where(is_empty | (wrong & is_guess), unseen, _behind(found, follows))
     known[name] = [_behind(value.array.round(3), np.stack([value.array] * 2)), own]
@@ -198,7 +199,7 @@ def _grade(value: Value, answer: Any, known: dict[str, list[np.ndarray]], roots:
 
     earlier, notes = list(dict.fromkeys(root for key in used for root in roots.get(key, ()))), ()
     if earlier and (fits & ~is_true).any():
-        notes = (f"It follows from {' and '.join(earlier)}, where something is wrong.",)
+        notes = (f"It follows from {' and '.join(earlier)}, which contains an error.",)
     roots[name] = [name] if wrong.any() else earlier if notes or is_empty.any() else []
     if fits.all():
         return Grade(name, 1, notes=notes)
@@ -210,23 +211,23 @@ def _grade(value: Value, answer: Any, known: dict[str, list[np.ndarray]], roots:
     if wrong.any():
         place = tuple(np.argwhere(wrong)[0].tolist())
         last = f"Now {name}{[*place] or ''} is {found[place]:.6g}, but should be {value.array[place]:.6g}."
-    second = f"{first} {name} = {value.equation.replace('{', '').replace('}', '')}, as Python computes it."
-    mistake = f"{(~fits).sum()} of {fits.size} entries are not right"
+    second = f"{first} {name} = {value.equation.replace('{', '').replace('}', '')}, in Python."
+    mistake = f"{(~fits).sum()} of {fits.size} entries are wrong"
     return Grade(name, float(fits.mean()), mistake=mistake, hints=(first, second, last), notes=notes)
 
 
 def _reached(value: Value, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return the box that an equation reaches with its inputs in boxes, each input moved alone."""
+    """Bound the result of an equation over intervals of its inputs, varying one input at a time."""
     middle = {name: box.mean(axis=0) for name, box in inputs.items()}
 
     def result(moved: dict[str, np.ndarray]) -> np.ndarray:
         found = computed(value.name, value.equation, middle | moved)
-        return np.clip(found, -1e3 * INFINITE, 1e3 * INFINITE)  # several logarithms of 0 are added
+        return np.clip(found, -1e3 * INFINITE, 1e3 * INFINITE)  # sums may contain several log(0)
 
     reach = np.stack([centre := result({})] * 2)
     for name, box in inputs.items():
         size = box.shape[-1 if value.of_rows else 1] if np.ptp(box, axis=0).any() else 0
-        for number in range(size):  # of the columns if the result has rows: each row is on its own
+        for number in range(size):  # vary columns if the result has independent rows
             place = (..., number) if value.of_rows else (slice(None), number)
             moved = np.stack([middle[name]] * 2)
             moved[place] = box[place]
@@ -236,7 +237,7 @@ def _reached(value: Value, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _behind(written: np.ndarray, follows: np.ndarray) -> np.ndarray:
-    """Return the box of what one may go on with: the written numbers, those before rounding, and between."""
+    """Bound the numbers a student may continue with: written, unrounded, or between."""
     low = np.maximum(follows[0] - WORKING, written - LAST)
     high = np.minimum(follows[1] + WORKING, written + LAST)
     box = np.minimum(low, written), np.maximum(high, written)
@@ -244,36 +245,36 @@ def _behind(written: np.ndarray, follows: np.ndarray) -> np.ndarray:
 
 
 def _within(found: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Return which numbers are in a box but for one in the last decimal, or for the rounding of float32."""
+    """Return which numbers are in their intervals, up to one unit in the last decimal or float32 rounding."""
     box = np.clip(box, -INFINITE, INFINITE)
     return np.array(np.abs(found - np.clip(found, *box)) <= LAST + 1e-6 * np.abs(found))
 
 
 def as_answer(answer: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, dict[tuple[int, ...], str]]:
-    """Return an answer as numbers, nan where there is none, and a sentence for each entry that cannot be read."""
+    """Parse an answer: numbers, nan for missing entries, and a message per unreadable entry."""
     numbers, unread = np.full(shape, np.nan), dict[tuple[int, ...], str]()
     parts = np.array(type(answer).__name__)
-    with suppress(ValueError, RuntimeError):  # arrays of several shapes in a list, a tensor with a gradient
+    with suppress(ValueError, RuntimeError):  # ragged lists or tensors that require gradients
         parts = np.array(answer, object)
     if not parts.ndim and (parts.item() is None or not str(parts.item()).strip()):
         return numbers, unread
-    is_flat = isinstance(answer, list) and parts.shape == (numbers.size,)  # as pages save it
+    is_flat = isinstance(answer, list) and parts.shape == (numbers.size,)  # the format of saved pages
     if not is_flat and np.squeeze(parts).shape != tuple(length for length in shape if length != 1):
-        what = f"an array of the shape {parts.shape}" if parts.ndim else reprlib.repr(parts.item())
-        return numbers, dict.fromkeys(np.ndindex(shape), f"It is {what}, but should have the shape {shape}.")
+        what = f"{parts.shape}" if parts.ndim else reprlib.repr(parts.item())
+        return numbers, dict.fromkeys(np.ndindex(shape), f"It should have the shape {shape}, got {what}.")
     for place, part in zip(np.ndindex(shape), parts.ravel(), strict=True):
         try:
             numbers[place] = np.nan if part is None else number_of(part) if isinstance(part, str) else float(part)
         except (TypeError, ValueError, ArithmeticError):
-            unread[place] = f"{f'Entry {[*place]}' if place else 'It'} is no number: {reprlib.repr(part)}."
+            unread[place] = f"{f'Entry {[*place]}' if place else 'It'} is not a number: {reprlib.repr(part)}."
     return np.clip(numbers, -INFINITE, INFINITE), unread
 
 
 def number_of(text: str) -> float:
-    """Return the number that a text such as "-1 1/2", "½", "0,5", "50 %" or "∞" is; nan if it is empty."""
+    """Parse a number such as "-1 1/2", "½", "0,5", "50 %" or "∞"; an empty string is nan."""
     text = re.sub("[¼-¾⅐-⅞]", lambda sign: f" {unicodedata.normalize('NFKC', sign[0])} ", text)
     text = re.sub(r"[\s\u200b\u2060\ufeff]+", " ", text).strip().lower().translate(SIGNS)
-    text = re.sub(r"(?<=\d) (?=\d{3}(?![\d/]| /))", "", text)  # between thousands
+    text = re.sub(r"(?<=\d) (?=\d{3}(?![\d/]| /))", "", text)  # remove thousands separators
     if not text:
         return np.nan
     if len(text) > 100 or not (found := NUMBER.fullmatch(text)):

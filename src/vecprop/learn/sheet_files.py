@@ -1,4 +1,4 @@
-"""Worksheets as files: notebooks, Markdown and pages, one for each name of a class, and grades of what comes back."""
+"""Write worksheets as notebooks, Markdown or HTML pages for a class, and grade returned files."""
 
 import ast
 import csv
@@ -27,7 +27,7 @@ COLUMNS = ("file", "name", "shape", "rows", "seed", "points", "out_of", "wrong",
 
 
 def written(sheet: Worksheet, ending: str, solution: bool = False) -> str:
-    """Return a worksheet as the content of a file with an ending."""
+    """Return the content of a worksheet file with this suffix."""
     if ending == ".html":
         return _page(sheet, solution)
     if ending == ".ipynb":
@@ -35,23 +35,23 @@ def written(sheet: Worksheet, ending: str, solution: bool = False) -> str:
     if ending == ".md":
         forms = {"markdown": "{}\n", "code": "```python\n{}\n```\n"}
         return "\n".join(forms[kind].format(content) for kind, content in _parts(sheet, solution))
-    raise ValueError(f"A worksheet is a page (.html), a notebook (.ipynb) or Markdown (.md), not {ending!r}.")
+    raise ValueError(f"The worksheet file must be .html, .ipynb or .md, got {ending!r}.")
 
 
 def names_of(path: Path) -> list[str]:
-    """Return the names in a CSV file: its column "name", or else its first column, which then has no head."""
+    """Read names from the column "name" of a CSV file, or from the first column without a header."""
     with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
         lines = [line for cells in csv.reader(file) if any(line := [cell.strip() for cell in cells])]
     heads = [head.lower() for head in lines[0]] if lines else []
     column, below = (heads.index("name"), lines[1:]) if "name" in heads else (0, lines)
     names = [line[column] for line in below if len(line) > column and line[column]]
     if not names:
-        raise ValueError(f"{path} has no names: give one a line, or a column name.")
+        raise ValueError(f"{path} has no names: write one per line, or add a column name.")
     return names
 
 
 def sheets_of(sheet: Worksheet, names: list[str]) -> Iterator[tuple[str, Worksheet]]:
-    """Yield a worksheet for each name, with seeds one after the other, and the stem of its file."""
+    """Yield a file stem and a worksheet for each name, with consecutive seeds."""
     taken: set[str] = set()
     for number, name in enumerate(names):
         plain = re.sub(r"\W+", "-", name).strip("-")[:100] or "sheet"
@@ -62,16 +62,16 @@ def sheets_of(sheet: Worksheet, names: list[str]) -> Iterator[tuple[str, Workshe
 
 
 def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet, Grades]:
-    """Return the worksheet of a file that came back, and the grades of what is filled in."""
+    """Return the worksheet and the grades of a returned file."""
     if path.suffix.lower() == ".json":
         content = None
         with path.open("rb") as file, suppress(ValueError, RecursionError):
             content = json.loads(file.read(10 * 2**20))
         if not isinstance(content, dict):
-            raise ValueError(f"{path} is no file of answers.")
+            raise ValueError(f"{path} is not an answer file: save the answers from the worksheet page.")
         sheet, answers = _sheet(content.get("worksheet"), path), content.get("answers")
         if not isinstance(answers, dict):
-            raise ValueError(f"{path} has no answers.")
+            raise ValueError(f"{path} has no answers: save them from the worksheet page.")
         return sheet, sheet.check(answers)
     text, ending = read_source(path)
     details = None
@@ -85,7 +85,7 @@ def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet,
             details = dict(given) | {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
     sheet = _sheet(details, path)
     used = re.search(r"\b\w+\.trace\b(?!\()|\blearn\.(tutorial|trace)\b|learn import [^\n]*(tutorial|trace)", text)
-    flags = (f"The file uses the library's solutions: {used[0]}.",) if used else ()  # such as the trace of the sheet
+    flags = (f"The file uses the library's solutions: {used[0]}.",) if used else ()  # for example, sheet.trace
     with StudentProcess(text, ending, seconds, megabytes) as student:
         values = student.values([value.name for value in sheet.blanks])
         grades = replace(sheet.check(values), notes=tuple(student.notes), flags=flags)
@@ -96,18 +96,18 @@ def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet,
 def _sheet(details: Any, path: Path) -> Worksheet:
     with suppress(TypeError, ValueError):
         return Worksheet(**details)
-    raise ValueError(f"{path} does not say which worksheet it is.")
+    raise ValueError(f"{path} does not contain the settings of its worksheet.")
 
 
 def rows_of_grades(folder: Path, seconds: float, megabytes: int) -> Iterator[dict[str, Any]]:
-    """Yield a row for each file of a folder, with points or the reason why there are none."""
+    """Yield a row for each file in a folder, with the points or the reason for missing points."""
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in (".json", ".ipynb", ".md") or not path.is_file():
             continue
         row = dict.fromkeys(COLUMNS, "") | {"file": path.name, "points": 0}
         try:
             sheet, grades = graded_sheet(path, seconds, megabytes)
-        except Exception as error:  # whatever is in a file, the others are graded
+        except Exception as error:  # one bad file must not stop the others
             yield {**row, "notes": f"Not judged. {error}"}
             continue
         about = {name: value for name, value in sheet.to_dict().items() if name in COLUMNS}
@@ -119,20 +119,20 @@ def rows_of_grades(folder: Path, seconds: float, megabytes: int) -> Iterator[dic
 
 
 def _about(sheet: Worksheet) -> tuple[str, str]:
-    """Return the title of a sheet, and what it is about."""
+    """Return the title and the description of a worksheet."""
     whose, about = f" of {sheet.name}" if sheet.name else "", f"{sheet.rows} rows, activation {sheet.activation}"
     about = f"{about}, loss {sheet.loss} (summed over the rows), seed {sheet.seed}."
-    return f"Worksheet{whose}: one pass of a network {sheet.shape}", about
+    return f"Worksheet{whose}: one pass of a {sheet.shape} network", about
 
 
 def _parts(sheet: Worksheet, solution: bool) -> list[tuple[str, str]]:
-    """Return the parts of a sheet in order: the kind, "markdown" or "code", and the content of each."""
+    """Return the cells of a worksheet in order, as pairs of "markdown" or "code" and the content."""
     arrays = dict(sheet.trace)
     given = [f"{value.name} = np.array({np.array2string(value.array, separator=', ')})" for value in sheet.given]
     options = ", ".join(f"{name}={value!r}" for name, value in sheet.to_dict().items() if name != "shape")
     start = f"import numpy as np\nfrom vecprop import learn\n\nsheet = learn.worksheet({sheet.shape!r}, {options})"
     title, about = _about(sheet)
-    task = "Put an array, or code that computes it, in the place of each `None`, and run the cell below it."
+    task = "Replace each `None` by an array or by code that computes it, and run the cell below it."
     found = [("markdown", f"# {title}\n\n{about} {task}"), ("code", "\n".join([start, *given]))]
     for head, value in by_stage(sheet.blanks):
         found += [("markdown", f"## {head}")] if head else []
@@ -156,21 +156,21 @@ def _notebook(sheet: Worksheet, solution: bool) -> dict[str, Any]:
 
 
 def _page(sheet: Worksheet, solution: bool) -> str:
-    """Return a worksheet as an HTML page that needs nothing else."""
+    """Return a worksheet as a self-contained HTML page."""
     arrays, (title, about) = dict(sheet.trace), _about(sheet)
     blocks = ["<h2>Given</h2>", *(block_html(value, arrays, numbers_html(value)) for value in sheet.given)]
     for head, value in by_stage(sheet.blanks):
         blocks += [f"<h2>{head}</h2>"] if head else []
         blocks.append(block_html(value, arrays, numbers_html(value) if solution else _fields(value)))
     template = files("vecprop.learn").joinpath("worksheet.html").read_text(encoding="utf-8")
-    task = "The solution." if solution else "Fill in every number to 3 decimals."
+    task = "The solution." if solution else "Fill in all numbers to 3 decimals."
     said = {"title": escape(title), "about": escape(about), "task": task, "hidden": "hidden" if solution else ""}
     plain = json.dumps(sheet.to_dict()).replace("<", "\\u003c")
     return Template(template).substitute(said, style=STYLE, blocks="\n".join(blocks), sheet=plain)
 
 
 def _fields(value: Value) -> str:
-    """Return a table of fields, one for each number."""
+    """Return an HTML table with an input field for each number."""
     fields = []
     for index in np.ndindex(value.array.shape):
         label = escape(f"{value.name} {[*index]}" if index else value.name)

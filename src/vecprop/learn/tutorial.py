@@ -1,12 +1,12 @@
-"""The functions of the founding tutorial under their own names: a 2-3-2 network, one matrix formula at a time.
+"""The functions of Peter Roelants' tutorial: a 2-3-2 network, one matrix formula at a time.
 
-Peter Roelants' tutorial "How to implement a neural network (4/5) - vectorization of operations" names each step of a
-2-3-2 network. These functions have its names, arguments and results. They call the library's own formulas, so they stay
-finite where the plain formulas overflow. They take leading axes and other widths, and lists of numbers.
+The functions have the same names, arguments and results as in "How to implement a neural network (4/5) - vectorization
+of operations". They use the library's numerically stable formulas, so they do not overflow. They also accept leading
+axes, other layer sizes and lists of numbers.
 
-Letters: X (*M, N, 2) inputs, or a single point (2,); Wh (*M, 2, 3), bh (*M, 1, 3) or (3,), Wo (*M, 3, 2), bo (*M, 1, 2)
-or (2,); H (*M, N, 3) hidden activations; Y and T (*M, N, 2) outputs and targets; Eo and Eh the errors δ at the output
-and at the hidden layer.
+Notation: X (*M, N, 2) inputs, or a single point (2,); Wh (*M, 2, 3), bh (*M, 1, 3) or (3,), Wo (*M, 3, 2), bo (*M, 1,
+2) or (2,) parameters; H (*M, N, 3) hidden activations; Y and T (*M, N, 2) outputs and targets; Eo and Eh the errors δ
+of the output layer and the hidden layer.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -54,54 +54,53 @@ _AXES = {
     "T": ("rows", "outputs"),
     "Eo": ("rows", "outputs"),
 }
-"""The last axes of each argument; a single row may be without its axis. Biases are added as NumPy adds them: (3,), a
-number, or one for each row too."""
+"""The last axes of each argument. A single row may omit its axis. Biases follow NumPy's broadcasting."""
 
 
 def _as_array(values: Any, name: str) -> Array:
-    """Return an array as it is, and lists, data frames and matrices as NumPy arrays."""
-    known = hasattr(values, "__array_namespace__") or type(values).__module__.partition(".")[0] in ("torch", "cupy")
-    if known and not isinstance(values, np.ndarray):
+    """Return arrays unchanged; convert lists, data frames and matrices to NumPy arrays."""
+    is_array = hasattr(values, "__array_namespace__") or type(values).__module__.split(".")[0] in ("torch", "cupy")
+    if is_array and not isinstance(values, np.ndarray):
         return values
     try:
         if values is None:
             raise TypeError
-        return np.asarray(values) if known else np.asarray(values, float)
+        return np.asarray(values) if is_array else np.asarray(values, float)
     except (TypeError, ValueError):
-        raise TypeError(f"{name} is no array of numbers, with rows of equal length: {values!r}.") from None
+        raise TypeError(f"{name} must be a numeric array with rows of equal length, got {values!r}.") from None
 
 
 def _takes_arrays(function: _Function) -> _Function:
-    """Return a function that checks its arguments by `_AXES`, and takes lists too."""
+    """Decorate a function to validate its arguments with `_AXES` and to accept lists."""
     names = signature(function)
 
     @wraps(function)
     def checked(*arguments: Any, **named: Any) -> Any:
-        bound, known = names.bind(*arguments, **named), {}
+        bound, lengths = names.bind(*arguments, **named), {}
         for name, value in bound.arguments.items():
             if name in _AXES or name == "z":
                 bound.arguments[name] = array = _as_array(value, name)
-                _agree(name, array, _AXES.get(name, ()), known)
+                _check_lengths(name, array, _AXES.get(name, ()), lengths)
         return function(*bound.args, **bound.kwargs)
 
     return checked  # type: ignore[return-value]
 
 
-def _agree(name: str, array: Array, axes: tuple[str, ...], known: dict[str, tuple[str, Array, int]]) -> None:
-    """Raise a ValueError if an axis of an array has another length than in an array before."""
+def _check_lengths(name: str, array: Array, axes: tuple[str, ...], lengths: dict[str, tuple[str, Array, int]]) -> None:
+    """Raise a ValueError if the length of an axis differs from an earlier argument."""
     shape = tuple(array.shape)
     is_bias, is_weight = name in ("bh", "bo"), name in ("Wh", "Wo")
     if len(shape) < (2 if is_weight else 0 if is_bias else min(len(axes), 1)):
-        raise ValueError(f"{name} has shape {shape}, but it is ({', '.join(axes)}).")
+        raise ValueError(f"{name} must have shape ({', '.join(axes)}), got {shape}.")
     for axis, length in zip(reversed(axes), reversed(shape), strict=False):
         axis = "rows" if axis == "1" else axis
         if is_bias and length == 1:
             continue
-        other, before, expected = known.setdefault(axis, (name, array, length))
+        other, before, expected = lengths.setdefault(axis, (name, array, length))
         if length != expected and not (axis == "rows" and 1 in (length, expected)):
-            shapes = f"{name} has shape {shape}, and {other} {tuple(before.shape)}"
-            meant = f"{name} is ({', '.join(axes)}), {other} ({', '.join(_AXES[other])})"
-            raise ValueError(f"{shapes}: {meant}, and they have {length} and {expected} {axis}.")
+            shapes = f"{name} has shape {shape} and {other} has shape {tuple(before.shape)}"
+            expect = f"expected {name} ({', '.join(axes)}) and {other} ({', '.join(_AXES[other])})"
+            raise ValueError(f"{shapes}, but {expect} with equal {axis}, got {length} and {expected}.")
 
 
 logistic = _takes_arrays(activations.logistic)
@@ -117,7 +116,7 @@ def softmax(z: Array) -> Array:
     array([[0.5, 0.5],
            [1. , 0. ]])
     """
-    return SoftmaxCrossEntropy().predict(1.0 * z)  # whole numbers too
+    return SoftmaxCrossEntropy().predict(1.0 * z)  # converts integers
 
 
 @_takes_arrays
@@ -173,7 +172,7 @@ def nn_predict(X: Array, Wh: Array, bh: Array, Wo: Array, bo: Array) -> Array:
 def loss(Y: Array, T: Array) -> Array:
     """Return the cross-entropy -Σ T log(Y), summed over rows, (*M,).
 
-    A probability so small that it became 0 counts as the smallest positive number, so no logarithm of 0 is taken.
+    Probabilities of 0 are replaced by the smallest positive number to avoid log(0).
 
     Examples
     --------
@@ -186,7 +185,7 @@ def loss(Y: Array, T: Array) -> Array:
 
 @_takes_arrays
 def error_output(Y: Array, T: Array) -> Array:
-    """Return the error at the output, Eo = Y - T, (*M, N, 2).
+    """Return the error of the output layer, Eo = Y - T, (*M, N, 2).
 
     Examples
     --------
@@ -224,7 +223,7 @@ def gradient_bias_out(Eo: Array) -> Array:
 
 @_takes_arrays
 def error_hidden(H: Array, Wo: Array, Eo: Array) -> Array:
-    """Return the error at the hidden layer, Eh = H (1 - H) (Eo Woᵀ), (*M, N, 3).
+    """Return the error of the hidden layer, Eh = H (1 - H) (Eo Woᵀ), (*M, N, 3).
 
     Examples
     --------
@@ -293,13 +292,13 @@ def update_momentum(
     """
     parameters, moments = _checked_lists(ls_of_params, Ms)
     if len(parameters) != 4:
-        raise ValueError(f"ls_of_params has {len(parameters)} arrays, but it is [Wh, bh, Wo, bo].")
+        raise ValueError(f"ls_of_params must contain 4 arrays, [Wh, bh, Wo, bo], got {len(parameters)}.")
     Js = backprop_gradients(X, T, *parameters)
     return [next_moment(M, J, momentum_term, learning_rate) for M, J in zip(moments, Js, strict=True)]
 
 
 def update_params(ls_of_params: Sequence[Array], Ms: Sequence[Array]) -> list[Array]:
-    """Return the parameters after a step, P + M for each.
+    """Return the updated parameters, P + M for each.
 
     Examples
     --------
@@ -311,32 +310,30 @@ def update_params(ls_of_params: Sequence[Array], Ms: Sequence[Array]) -> list[Ar
 
 
 def _rows(X: Array) -> Array:
-    """Return a single point as one row."""
+    """Convert a single point to an array with one row."""
     return X[None, :] if X.ndim == 1 else X
 
 
 def _affine(X: Array, W: Array, b: Array) -> Array:
-    """Return X W + b, with a bias that is (1, 3), (3,), a number, or one for each row."""
+    """Return X W + b; b has the shape (1, 3), (3,), () or one row per row of X."""
     X = _rows(X)
-    if b.ndim > 1 and b.shape[-2] > 1:  # each row is a network of its own
+    if b.ndim > 1 and b.shape[-2] > 1:  # each row is a separate network
         return layers.affine(X[..., None, :], W, b)[..., 0, :]
     return layers.affine(X, W, b[..., 0, :] if b.ndim > 1 else b[None] if b.ndim == 0 else b)
 
 
 def _checked_lists(ls_of_params: Any, Ms: Any) -> tuple[list[Array], list[Array]]:
-    """Return parameters and moments, of the same shapes, as lists of arrays; or say what does not fit."""
+    """Convert parameters and moments to lists of arrays; raise if their shapes do not match."""
     arrays = []
     for name, values in (("ls_of_params", ls_of_params), ("Ms", Ms)):
         if not isinstance(values, Iterable):
-            raise TypeError(f"{name} is a list of arrays, such as [Wh, bh, Wo, bo], not {type(values).__name__}.")
+            raise TypeError(f"{name} must be a list of arrays, such as [Wh, bh, Wo, bo], got {type(values).__name__}.")
         arrays.append([_as_array(value, f"{name}[{k}]") for k, value in enumerate(values)])
     parameters, moments = arrays
     if len(moments) != len(parameters):
-        count = f"ls_of_params has {len(parameters)}"
-        raise ValueError(f"Ms has {len(moments)} arrays, but {count}: give one for each.")
+        raise ValueError(f"Ms must contain one array per parameter, {len(parameters)}, got {len(moments)}.")
     for k, (P, M) in enumerate(zip(parameters, moments, strict=True)):
         if any(p != m and 1 not in (p, m) for p, m in zip(reversed(P.shape), reversed(M.shape), strict=False)):
-            rule = "a parameter and its moment have the same shape"
-            shapes = f"Ms[{k}] has shape {tuple(M.shape)}, but ls_of_params[{k}] has {tuple(P.shape)}"
-            raise ValueError(f"{shapes}: {rule}.")
+            rule = f"Ms[{k}] must have the shape of ls_of_params[{k}]"
+            raise ValueError(f"{rule}, {tuple(P.shape)}, got {tuple(M.shape)}.")
     return parameters, moments

@@ -1,4 +1,4 @@
-"""The page without a browser: each message does what it says, and what is refused is a sentence."""
+"""Test the page without a browser: messages, answers and errors."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ from vecprop.learn.playground.shown import hidden
 
 
 class Window:
-    """A page, as the browser's script sees it."""
+    """A page and the messages of its script."""
 
     def __init__(self, windows=None, key=None, **settings):
         self.page = Page(Document(), Session(Settings(**{"rows": 40, **settings})), windows)
@@ -45,18 +45,18 @@ class Window:
         return json.loads(data["message"][0])
 
     def tell(self, action, **values):
-        """Send a message, and return the answer."""
+        """Send a message and return the answer."""
         self.count += 1
         message = json.dumps({"do": action, **values})
         self.page.sent.data = {"message": [message], "count": [self.count]}
         later: Any
-        for later in self.page.document.session_callbacks:  # what the server does next
+        for later in self.page.document.session_callbacks:  # runs delayed actions
             self.page.document.remove_next_tick_callback(later)
             asyncio.run(later.callback())
         return self.shown()
 
     def mouse(self, kind, x, y):
-        """Have the mouse do something on the map, and return the answer."""
+        """Perform a mouse action on the map and return the answer."""
         {"tap": self.page.map._tapped, "seize": self.page.map._seized, "drop": self.page.map._dropped}[kind](
             SimpleNamespace(x=x, y=y)
         )
@@ -65,12 +65,12 @@ class Window:
 
 @cache
 def shared():
-    """Return a window that tests share, since the models of a page take Bokeh most of a second."""
+    """Return a shared window, because Bokeh needs most of a second to create a page."""
     return Window()
 
 
 def opened(**settings):
-    """Return the shared window as it is when it opens, with a session of its own."""
+    """Return the shared window in its initial state, with a new session."""
     window, page = shared(), shared().page
     page.tab, page.speed, page.map.adds = "numbers", 1, False
     page._begin(Session(Settings(**{"rows": 40, **settings})))
@@ -88,8 +88,8 @@ def test_training_by_steps_epochs_and_frames():
     assert answer["status"]["running"]
     assert 1 < answer["status"]["epoch"] <= 4
     frame, epoch = answer["frame"], answer["status"]["epoch"]
-    assert window.tell("run")["status"]["epoch"] == epoch  # runs already
-    assert window.tell("painted", frame=frame - 1)["status"]["epoch"] == epoch  # a frame of before
+    assert window.tell("run")["status"]["epoch"] == epoch  # already running
+    assert window.tell("painted", frame=frame - 1)["status"]["epoch"] == epoch  # an old frame
     answer = window.tell("painted", frame=frame)
     assert answer["status"]["epoch"] > epoch
     window.tell("pause")
@@ -97,7 +97,7 @@ def test_training_by_steps_epochs_and_frames():
     assert window.tell("restart")["status"]["epoch"] == 0
 
 
-def test_a_divergence_ends_the_run_and_is_said():
+def test_divergence_stops_the_run_and_is_reported():
     window = opened(data="wave", loss="squared_error", activation="relu", optimizer="descent", learning_rate=100.0)
     answer = window.tell("run")
     for _ in range(100):
@@ -110,17 +110,17 @@ def test_a_divergence_ends_the_run_and_is_said():
 @pytest.mark.parametrize(
     ("action", "values", "sentence"),
     [
-        ("open", {"text": "data=moons layers=a"}, "layers is 'a', but it is a whole number."),
-        ("weight", {"index": 0, "value": "x"}, "The weight is 'x'"),
-        ("speed", {"epochs": 10**9}, "The speed is 1000000000, but it is 1 to 100,000 epochs a frame."),
-        ("row", {"row": 40}, "There is no point 40"),
-        ("starts", {"count": 10**6, "epochs": 1}, "The number of starts is 1000000, but it is 1 to 200."),
+        ("open", {"text": "data=moons layers=a"}, "layers must be an integer, got 'a'."),
+        ("weight", {"index": 0, "value": "x"}, "got 'x'"),
+        ("speed", {"epochs": 10**9}, "The speed must be between 1 and 100,000 epochs per frame, got 1000000000."),
+        ("row", {"row": 40}, "got 40"),
+        ("starts", {"count": 10**6, "epochs": 1}, "The number of starts must be between 1 and 200, got 1000000."),
         ("upload", {"name": "a.csv", "content": b64encode(b"a,b\n1,2\n").decode()}, "at least 4 rows"),
         ("upload", {"name": "a.csv", "content": "not base64!"}, "base64"),
-        ("nothing", {}, "The page asks for something that does not exist: load it again."),
+        ("nothing", {}, "The page sent an unknown action: reload the page."),
     ],
 )
-def test_what_is_refused_is_said_and_changes_nothing(action, values, sentence):
+def test_invalid_actions_are_reported_and_change_nothing(action, values, sentence):
     window = opened()
     before, theta = window.session.settings, window.session.theta.copy()
     answer = window.tell(action, **values)
@@ -140,10 +140,10 @@ def test_an_error_of_a_setting_starts_with_its_label(value):
     for name, label in LABELS.items():
         before = window.session.settings
         said = window.tell("change", settings={name: value}).get("said")
-        if said is None:  # the setting takes the value
+        if said is None:  # the value is valid
             continue
         assert window.session.settings == before
-        assert re.match(f"{re.escape(label)}: (type|choose|tick) ", said)
+        assert re.match(f"{re.escape(label)} must be ", said)
         assert len(said) < 300
         assert "None" not in said
         assert "_" not in name or name not in said
@@ -154,16 +154,16 @@ def test_an_error_of_a_setting_starts_with_its_label(value):
     [
         (
             {"layers": ["a", "b"]},
-            "Units of the hidden layers: type at most 6 whole numbers from 1 to 64 (such as 8, 8) instead of 'a'.",
+            "Hidden layers must be at most 6 integers from 1 to 64 (such as 8, 8), got 'a'.",
         ),
         ({"layers": [None]}, "(such as 8, 8)."),
-        ({"layers": [1] * 7}, "instead of 1, 1, 1, 1, 1, 1, 1."),
-        ({"learning_rate": None}, "Learning rate: type a number from 0 to 100."),
-        ({"rows": 10.5}, "Number of points: type a whole number from 4 to 20,000 instead of 10.5."),
-        ({"features": []}, "Inputs: tick at least one of x, y, x*x, y*y, x*y, sin(x), sin(y), each once."),
+        ({"layers": [1] * 7}, "got 1, 1, 1, 1, 1, 1, 1."),
+        ({"learning_rate": None}, "Learning rate must be a number from 0 to 100."),
+        ({"rows": 10.5}, "Number of points must be an integer from 4 to 20,000, got 10.5."),
+        ({"features": []}, "Inputs must be at least one of x, y, x*x, y*y, x*y, sin(x), sin(y), each only once."),
     ],
 )
-def test_an_error_of_a_setting_says_what_to_type(settings, said):
+def test_an_error_of_a_setting_names_the_valid_values(settings, said):
     assert said in opened().tell("change", settings=settings)["said"]
 
 
@@ -174,7 +174,7 @@ def test_the_labels_of_errors_are_on_the_page():
     assert set(LABELS) == {field.name for field in fields(Settings)}
 
 
-def test_every_number_of_the_status_is_of_the_frame_and_of_the_settings():
+def test_the_status_is_current_after_each_frame_and_change():
     window = opened(rows=100)
     answer = window.tell("run")
     seen = []
@@ -193,7 +193,7 @@ def test_every_number_of_the_status_is_of_the_frame_and_of_the_settings():
 
 
 @pytest.mark.long
-def test_a_page_that_is_loaded_again_goes_on_and_a_window_that_is_open_is_left_alone(monkeypatch):
+def test_a_reloaded_page_resumes_and_open_windows_stay_separate(monkeypatch):
     first = opened()
     windows = first.page.windows
     first.tell("change", settings={"data": "moons", "layers": [5]})
@@ -216,7 +216,7 @@ def test_a_page_that_is_loaded_again_goes_on_and_a_window_that_is_open_is_left_a
     assert list(windows) == [first.key, last.key]
 
 
-def test_what_was_found_with_other_settings_is_forgotten():
+def test_results_for_earlier_settings_are_cleared():
     window = opened(test=0.0)
     window.tell("check")
     window.tell("starts", count=2, epochs=3)
@@ -230,7 +230,7 @@ def test_what_was_found_with_other_settings_is_forgotten():
     assert list(window.page.starts._curves.data["xs"]) == []
 
 
-def test_settings_come_back_as_a_text_and_files_are_whole():
+def test_exported_settings_and_files_are_complete():
     window = opened()
     answer = window.tell("change", settings={"data": "spirals", "layers": [4, 4], "features": ["x", "y", "x*y"]})
     assert answer["settings"]["layers"] == [4, 4]
@@ -243,7 +243,7 @@ def test_settings_come_back_as_a_text_and_files_are_whole():
 def test_the_mouse_adds_moves_and_selects_points():
     window = opened(test=0.0)
     assert window.mouse("tap", 3.3, 3.3)["status"]["epoch"] == 0
-    assert len(window.session.points.t) == 40  # a click beside the points does nothing
+    assert len(window.session.points.t) == 40  # a click outside of all points does nothing
     window.tell("mouse", adds=True, target=1)
     window.mouse("tap", 3.3, 3.3)
     assert len(window.session.points.t) == 41
@@ -260,34 +260,32 @@ def test_the_mouse_adds_moves_and_selects_points():
     assert window.tell("remove", row=40)["selected"] is None
     assert len(window.session.points.t) == 40
     window.tell("mouse", adds=True, target=9)
-    assert "The target is 9" in window.mouse("tap", 3.3, -3.3)["said"]
+    assert "got 9" in window.mouse("tap", 3.3, -3.3)["said"]
     window.tell("mouse", adds=True, target=1)
     assert window.mouse("tap", 3.3, -3.3)["said"] == ""
 
 
 @pytest.mark.long
-def test_places_of_a_table_are_in_its_units():
+def test_a_table_is_drawn_in_its_own_units():
     window = opened()
     rows = "".join(f"{age},{'ab'[age % 2]},{age * 10}\n" for age in range(20, 60))
     table = b64encode(f"age,town,pay\n{rows}".encode()).decode()
     answer = window.tell("upload", name="people.csv", content=table)
     assert answer["columns"] == {"names": ["age", "town", "pay"], "chosen": ["age", "town", "pay"]}
     assert 10 < window.page.map.figure.x_range.start < 20
-    assert window.page.always["network"]._names.data["text"] == ["age", "town", "number"]
+    assert window.page.always["network"]._names.data["text"] == ["age", "town", "output"]
     window.tell("mouse", adds=True, target=300)
     window.mouse("tap", 59.0, 0.5)
     points = window.session.points
     assert points.axes[0].value(points.XY[-1, 0]) == pytest.approx(59)
     assert points.target.value(points.t[-1]) == pytest.approx(300)
     window.tell("mouse", adds=True, target=1e6)
-    assert (
-        "The target is 1e+06, but it is a number within -115039 and 115829." in window.mouse("tap", 40.0, 0.5)["said"]
-    )
+    assert "The target must be between -115039 and 115829, got 1e+06." in window.mouse("tap", 40.0, 0.5)["said"]
     answer = window.tell("change", settings={"columns": ["pay", "age", "town"]})
     assert answer["classes"] == ["a", "b"]
 
 
-def test_the_check_names_a_planted_mistake():
+def test_the_check_names_a_deliberate_mistake():
     window = opened()
     window.tell("step")
     report = window.tell("check")["report"]
@@ -307,10 +305,10 @@ def test_every_view_draws_every_network():
             answer = window.tell("tab", tab=tab)
             assert "said" not in answer, answer
         assert "said" not in window.tell("turn", around=0.1, up=-9.0)
-        assert window.tell("starts", count=3, epochs=2)["starts"].startswith("Of 3 starts 3 reached the end")
+        assert window.tell("starts", count=3, epochs=2)["starts"].startswith("3 of 3 starts finished")
 
 
-def test_a_chosen_weight_is_told_and_set_and_points_that_are_drawn_again_are_said():
+def test_a_selected_weight_is_sent_and_set_and_lost_edits_are_reported():
     window = opened()
     view = window.page.always["network"]
     view._edges.selected.indices = [2]
@@ -326,7 +324,7 @@ def test_a_chosen_weight_is_told_and_set_and_points_that_are_drawn_again_are_sai
     assert answer["weight"] is None
     assert "said" not in answer
     assert view._edges.selected.indices == []
-    assert "without the 1 changes" in window.tell("change", settings={"noise": 0.2})["said"]
+    assert "your 1 edit(s) were discarded" in window.tell("change", settings={"noise": 0.2})["said"]
     assert "said" not in window.tell("change", settings={"noise": 0.3})
 
 
@@ -345,7 +343,7 @@ def test_log_axes_have_ticks_within_their_ends(settings):
         window.tell("starts", count=3, epochs=5)
 
 
-def test_the_cut_of_the_hidden_space_is_where_classes_are_equally_probable_and_long_curves_are_thinned():
+def test_the_cut_has_equal_probabilities_and_long_curves_are_thinned():
     for layers in ((2,), (3,)):
         window = opened(layers=layers)
         window.session.run_epochs(30)

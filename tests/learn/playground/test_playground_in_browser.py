@@ -1,4 +1,4 @@
-"""The playground in a real browser: it trains, shows, refuses and gives away what a script computes."""
+"""Test the playground in a real browser."""
 
 import re
 import shutil
@@ -29,7 +29,7 @@ COMMAND = [sys.executable, "-m", "vecprop", "playground", "--no-browser"]
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """Return the address of a playground, which ends by an interrupt and one sentence."""
+    """Return the address of a running playground, and interrupt it after the test."""
     with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         assert server.stdout
         found = re.search(r"http\S+", server.stdout.readline())
@@ -37,7 +37,7 @@ def url() -> Iterator[str]:
         yield found[0]
         server.send_signal(2)
         out, errors = server.communicate(timeout=20)
-        assert out.endswith("\nThe playground has ended.\n")
+        assert out.endswith("\nThe playground has stopped.\n")
         assert errors == ""
         assert server.returncode == 0
 
@@ -83,7 +83,7 @@ def text(page: Any, selector: str) -> str:
 
 
 def changed(page: Any, selector: str, before: str) -> str:
-    """Return the text of an element once it is another than before."""
+    """Wait until the text of an element changes, and return it."""
     page.wait_for_function(
         "([where, before]) => document.querySelector(where).innerText !== before", arg=[selector, before]
     )
@@ -96,7 +96,7 @@ def said(page: Any) -> str:
 
 
 def taken(page: Any, selector: str, folder: Path) -> Path:
-    """Return the file that a button gives."""
+    """Return the file that a button downloads."""
     page.click("#tab-take")
     with page.expect_download() as waiting:
         page.click(selector)
@@ -110,7 +110,7 @@ def upload(page: Any, name: str, content: str) -> None:
 
 
 def choose(page: Any, name: str, value: str) -> None:
-    """Give a control a value, and wait for the answer."""
+    """Set the value of a control and wait for the answer."""
     field = page.locator(f"[name={name}]")
     if field.evaluate("field => field.tagName") == "SELECT":
         field.select_option(value)
@@ -138,7 +138,7 @@ def test_it_trains_and_steps_in_a_narrow_and_dark_window(window: Any) -> None:
     page.click("#run")
     began = time.monotonic()
     page.wait_for_function("Number(document.querySelector('#epochs').textContent.replace(',', '')) > 10")
-    assert time.monotonic() - began < 30  # 3 seconds where nothing else runs
+    assert time.monotonic() - began < 30  # 3 seconds on an idle machine
     for name, number in before.items():
         changed(page, name, number)
     page.click("#run")
@@ -148,7 +148,7 @@ def test_it_trains_and_steps_in_a_narrow_and_dark_window(window: Any) -> None:
     assert text(page, "#epochs") == stopped
 
 
-def test_the_check_passes_and_names_a_planted_mistake(window: Any) -> None:
+def test_the_check_passes_and_names_a_deliberate_mistake(window: Any) -> None:
     page = window()
     page.click("#tab-check")
     page.click("#check")
@@ -159,25 +159,25 @@ def test_the_check_passes_and_names_a_planted_mistake(window: Any) -> None:
     assert "sum" in text(page, "#report")
 
 
-def test_what_is_refused_is_said_and_goes_back(window: Any) -> None:
+def test_invalid_input_is_reported_and_reset(window: Any) -> None:
     page = window()
     page.fill("[name=learning_rate]", "-1")
     page.dispatch_event("[name=learning_rate]", "change")
-    assert said(page) == "Learning rate: type a number from 0 to 100 instead of -1."
+    assert said(page) == "Learning rate must be a number from 0 to 100, got -1."
     page.wait_for_function("document.querySelector('[name=learning_rate]').value === '0.1'")
     for layers in ("a,b", "1e999", "８"):
         page.fill("[name=layers]", layers)
         page.press("[name=layers]", "Enter")
-        start = "Units of the hidden layers: type at most 6 whole numbers from 1 to 64 (such as 8, 8) instead of "
+        start = "Hidden layers must be at most 6 integers from 1 to 64 (such as 8, 8), got "
         page.wait_for_function("start => document.querySelector('#said').textContent.startsWith(start)", arg=start)
         page.wait_for_function("document.querySelector('[name=layers]').value === '3'")
     page.fill("#row", "")
     page.press("#row", "Enter")
-    page.wait_for_function("document.querySelector('#said').textContent.endsWith('point: type a number.')")
+    page.wait_for_function("document.querySelector('#said').textContent.endsWith('point must be a number.')")
     page.click("#tab-take")
     page.fill("#text", "data=none")
     page.click("#open")
-    page.wait_for_function("document.querySelector('#said').textContent.startsWith('data is')")
+    page.wait_for_function("document.querySelector('#said').textContent.startsWith('data must be')")
 
 
 def test_the_script_makes_the_bits_of_the_page(window: Any, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_the_script_makes_the_bits_of_the_page(window: Any, tmp_path: Path) -> N
     page.wait_for_function("document.querySelector('#epochs').textContent === '1'")
     page.click("#tab-numbers")
     box = page.locator(".picture.wide").bounding_box()
-    page.mouse.click(box["x"] + box["width"] * 0.37, box["y"] + box["height"] * 0.28)  # on an edge, or beside it
+    page.mouse.click(box["x"] + box["width"] * 0.37, box["y"] + box["height"] * 0.28)  # on or near an edge
     choose(page, "learning_rate", "0.05")
     page.click("[data-do=step]")
     page.wait_for_function("document.querySelector('#steps').textContent !== '5'")
@@ -208,7 +208,7 @@ def test_the_script_makes_the_bits_of_the_page(window: Any, tmp_path: Path) -> N
 def test_a_weight_is_chosen_and_changed(window: Any) -> None:
     page = window()
     box = page.locator(".picture.wide").bounding_box()
-    side = box["width"] / 600 * 96.25  # of a unit
+    side = box["width"] / 600 * 96.25  # the side of a unit
     corner = box["x"] + box["width"] / 2 - side / 2, box["y"] + box["height"] / 2 + side / 2
     page.mouse.click(*corner)  # the bias of the middle unit
     page.wait_for_selector("#weight:not([hidden])")
@@ -222,7 +222,7 @@ def test_a_weight_is_chosen_and_changed(window: Any) -> None:
     page.click("#row")
     page.keyboard.press("Control+a")
     page.keyboard.type("1")
-    page.wait_for_timeout(800)  # in which the numbers are drawn again
+    page.wait_for_timeout(800)  # until the trace is redrawn
     page.keyboard.type("7")
     assert page.input_value("#row") == "17"
     page.click("#run")
@@ -254,7 +254,7 @@ def test_points_are_added_moved_and_removed(window: Any) -> None:
     assert page.input_value("#target-class") == "1"
 
 
-def test_an_own_table_trains_and_is_text_if_it_is_hostile(window: Any) -> None:
+def test_a_user_table_trains_and_hostile_names_stay_text(window: Any) -> None:
     page = window()
     nasty = "<script>alert(1)</script><img src=x onerror=alert(2)>"
     classes = (nasty, r"$$\href{http://evil.example}{x}$$")
@@ -270,11 +270,11 @@ def test_an_own_table_trains_and_is_text_if_it_is_hostile(window: Any) -> None:
     page.wait_for_timeout(300)
 
 
-def test_every_tab_draws_and_the_settings_come_back(window: Any, tmp_path: Path) -> None:
+def test_every_tab_draws_and_settings_can_be_restored(window: Any, tmp_path: Path) -> None:
     page = window()
     for data, layers in (("wave", "4 2"), ("blobs", ""), ("spirals", "8 8 8")):
         page.select_option("[name=data]", data)
-        page.fill("[name=layers]", layers)  # what is typed is not overwritten by the answer
+        page.fill("[name=layers]", layers)  # answers must not overwrite typed values
         page.wait_for_function("data => document.querySelector('#text').value.includes(data)", arg=data)
         page.dispatch_event("[name=layers]", "change")
         for tab in ("hidden", "gradients", "momentum", "numbers"):
@@ -285,7 +285,7 @@ def test_every_tab_draws_and_the_settings_come_back(window: Any, tmp_path: Path)
     page.fill("#count", "5")
     page.fill("#epochs-of-starts", "20")
     page.click("#start-many")
-    page.wait_for_function("document.querySelector('#starts-said').textContent.startsWith('Of 5 starts')")
+    page.wait_for_function("document.querySelector('#starts-said').textContent.startsWith('5 of 5 starts')")
     picture = taken(page, "#picture", tmp_path)
     assert picture.read_bytes().startswith(b"\x89PNG")
     settings = page.input_value("#text")
@@ -297,7 +297,7 @@ def test_every_tab_draws_and_the_settings_come_back(window: Any, tmp_path: Path)
     assert other.input_value("[name=layers]") == "8, 8, 8"
 
 
-def test_windows_are_apart_and_a_page_that_is_loaded_again_goes_on(window: Any) -> None:
+def test_windows_are_separate_and_a_reloaded_page_resumes(window: Any) -> None:
     page, other = window(), window()
     choose(page, "layers", "5, 4")
     page.check("#adds")
@@ -310,9 +310,7 @@ def test_windows_are_apart_and_a_page_that_is_loaded_again_goes_on(window: Any) 
     assert text(other, "#epochs") == "0"
     copy = page.context.new_page()
     copy.goto(page.url)
-    copy.evaluate(
-        "key => sessionStorage.window = key", page.evaluate("sessionStorage.window")
-    )  # as a copied tab has it
+    copy.evaluate("key => sessionStorage.window = key", page.evaluate("sessionStorage.window"))  # as in a copied tab
     copy.reload()
     copy.wait_for_function("document.querySelector('#train').textContent !== '–'")
     assert text(copy, "#epochs") == "0"
@@ -320,14 +318,14 @@ def test_windows_are_apart_and_a_page_that_is_loaded_again_goes_on(window: Any) 
     page.wait_for_function("document.querySelector('#epochs').textContent === '1'")
     assert text(page, "#train") == trained
     assert page.input_value("[name=layers]") == "5, 4"
-    page.fill("#row", "200")  # the point that was added
+    page.fill("#row", "200")  # the new point
     page.press("#row", "Enter")
     page.click("[data-do=epoch]")
     page.wait_for_function("document.querySelector('#epochs').textContent === '2'")
     assert page.locator("#said").is_hidden()
 
 
-def test_a_page_whose_connection_breaks_loads_itself_again(window: Any) -> None:
+def test_a_page_reloads_after_its_connection_breaks(window: Any) -> None:
     page = window()
     page.add_init_script(
         "window.sockets = []; window.WebSocket = class extends WebSocket "
@@ -346,7 +344,7 @@ def test_a_page_whose_connection_breaks_loads_itself_again(window: Any) -> None:
 
 
 @pytest.mark.parametrize("runs", [False, True])
-def test_a_server_that_stops_or_ends_is_said(browser: Any, runs: bool) -> None:
+def test_a_suspended_or_stopped_server_is_reported(browser: Any, runs: bool) -> None:
     with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout
         found = re.search(r"http\S+", server.stdout.readline())

@@ -1,4 +1,4 @@
-"""The script of a session makes the session's parameters, to the bit."""
+"""Test that exported scripts compute bit-identical parameters."""
 
 import ast
 import subprocess
@@ -24,7 +24,7 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.py")):
 
 
 def replayed(sessions, folder):
-    """Return the bytes of theta that each session's script makes, all in one process of its own."""
+    """Run the scripts of sessions in one separate process and return the bytes of each theta."""
     for number, session in enumerate(sessions):
         (folder / f"{number:03}.py").write_text(script(session), encoding="utf-8")
     done = subprocess.run([sys.executable, "-W", "error", "-c", RUN, str(folder)], capture_output=True, text=True)
@@ -33,14 +33,14 @@ def replayed(sessions, folder):
 
 
 def replayed_here(session):
-    """Return the bytes of theta that a session's script makes in this process."""
+    """Run the script of a session in this process and return the bytes of theta."""
     names = {}
     exec(script(session), names)
     return names["theta"].tobytes()
 
 
 def wandered(seed, table):
-    """Return a session in which one has done a dozen things at random."""
+    """Return a session after a dozen random actions."""
     rng = np.random.default_rng(seed)
 
     def one(of):
@@ -97,20 +97,20 @@ def table():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_whatever_was_done_the_script_makes_the_same_bits(table, seed):
+def test_the_script_reproduces_random_actions_bit_for_bit(table, seed):
     session = wandered(seed, table)
     assert replayed_here(session) == session.theta.tobytes()
 
 
 @pytest.mark.long
-def test_scripts_make_the_same_bits_in_a_process_of_their_own(table, tmp_path):
+def test_scripts_are_bit_identical_in_a_separate_process(table, tmp_path):
     sessions = [wandered(seed, table) for seed in range(60)]
     thetas = replayed(sessions, tmp_path)
     for number, (session, theta) in enumerate(zip(sessions, thetas, strict=True)):
         assert theta == session.theta.tobytes(), number
 
 
-def test_training_that_diverged_is_repeated_as_far_as_it_went():
+def test_the_script_repeats_training_up_to_divergence():
     session = Session(Settings(data="wave", learning_rate=30.0, activation="identity", optimizer="descent"))
     session.run_epochs(1000)
     assert session.trouble
@@ -119,7 +119,7 @@ def test_training_that_diverged_is_repeated_as_far_as_it_went():
     assert replayed_here(session) == session.theta.tobytes()
 
 
-def test_the_script_needs_numpy_and_the_public_names_alone(table):
+def test_the_script_needs_only_numpy_and_public_names(table):
     session = Session(Settings(data="table", mistake="slope_forgotten"), table)
     session.run_epochs(2)
     text = script(session)
@@ -130,12 +130,12 @@ def test_the_script_needs_numpy_and_the_public_names_alone(table):
     assert set(sources) == {"vecprop", "vecprop.extend", "dataclasses"}
     assert sources["vecprop"] <= set(vecprop.__all__)
     assert sources["vecprop.extend"] <= set(vecprop.extend.__all__)
-    assert "script" not in text  # names of a table stay out
+    assert "script" not in text  # the script contains no names of the table
     assert "import os" not in text
     assert max(map(len, text.splitlines())) <= 250
 
 
-def test_a_new_start_forgets_what_was_trained():
+def test_a_restart_discards_training():
     session = Session(Settings(rows=30))
     session.run_epochs(20)
     session.edit("add", 1, 1, 0)
@@ -150,14 +150,14 @@ def test_a_new_start_forgets_what_was_trained():
 
 
 @pytest.mark.parametrize(
-    ("change", "is_begun_anew"), [({"test": 0.301}, False), ({"noise": 0.2}, True), ({"data": "moons"}, False)]
+    ("change", "restarts"), [({"test": 0.301}, False), ({"noise": 0.2}, True), ({"data": "moons"}, False)]
 )
-def test_other_points_come_without_the_changes_of_earlier_ones(change, is_begun_anew):
+def test_new_points_discard_edits(change, restarts):
     session = Session(Settings(rows=30))
     session.run_epochs(2)
     session.edit("add", 1.0, 1.0, 0)
     session.change(**change)
-    if is_begun_anew:
+    if restarts:
         session.restart()
     session.run_epochs(2)
     assert len(session.points.t) == 30

@@ -1,4 +1,4 @@
-"""A session: what it trains is what `train` does, and what it shows is what the network is."""
+"""Test that a session trains as `train` does and shows the values of its network."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from vecprop.learn.playground.take_away import model_file
 
 
 def losses(session):
-    """Return the losses of training."""
+    """Return the training losses."""
     return session.history.values[:, 0]
 
 
@@ -44,7 +44,7 @@ def test_it_trains_as_train_does():
 
 
 @pytest.mark.parametrize("batch", [0, 16])
-def test_steps_of_an_epoch_are_the_epoch(batch):
+def test_single_steps_equal_an_epoch(batch):
     by_steps, at_once = (Session(Settings(rows=100, batch=batch, optimizer="nesterov")) for _ in range(2))
     by_steps.step(3 * by_steps.batches)
     at_once.run_epochs(3)
@@ -53,7 +53,7 @@ def test_steps_of_an_epoch_are_the_epoch(batch):
     np.testing.assert_allclose(losses(by_steps), losses(at_once), rtol=1e-12)
 
 
-def test_an_epoch_that_is_begun_is_ended_first():
+def test_an_incomplete_epoch_is_completed_first():
     begun, whole = Session(Settings(rows=100, batch=16)), Session(Settings(rows=100, batch=16))
     begun.step(2)
     assert (begun.epoch, begun.batch, begun.steps) == (0, 2, 2)
@@ -63,7 +63,7 @@ def test_an_epoch_that_is_begun_is_ended_first():
     assert begun.epoch == 2
 
 
-def test_it_goes_back_to_the_same_start():
+def test_restart_resets_to_the_initial_weights():
     session = Session(Settings(dropout=0.2, layers=(4,), batch=32))
     start = session.theta.copy()
     session.run_epochs(5)
@@ -75,10 +75,10 @@ def test_it_goes_back_to_the_same_start():
     assert session.theta.tobytes() == first.tobytes()
 
 
-def test_training_that_diverges_says_so_and_goes_on_after_a_change():
+def test_divergence_is_reported_and_training_resumes_after_a_change():
     session = Session(Settings(data="wave", learning_rate=30.0, activation="identity"))
     session.run_epochs(1000)
-    assert "Lower the learning rate, now 30, and go back to the start." in session.trouble
+    assert "Lower the learning rate (now 30) and press Reset." in session.trouble
     assert np.isfinite(session.theta).all()
     assert np.isfinite(losses(session)).all()
     stopped = session.epoch, session.theta.copy()
@@ -97,7 +97,7 @@ def test_training_that_diverges_says_so_and_goes_on_after_a_change():
     assert (session.trouble, session.epoch) == ("", 5)
     session = Session(Settings(data="wave", batch=16, learning_rate=100.0, activation="identity", momentum=0.99))
     session.step(2000)
-    assert session.trouble.startswith("Training diverged: after the next step")
+    assert session.trouble.startswith("Training diverged: the next step")
     assert np.isfinite(session.theta).all()
     starts = losses_of_starts(as_far, 3, 500)
     assert np.isfinite(starts[:, 0]).all()
@@ -113,7 +113,7 @@ def test_every_choice_trains(settings):
     assert losses(session)[-1] < losses(session)[0]
 
 
-def test_inputs_are_made_of_x_and_y():
+def test_inputs_are_computed_from_x_and_y():
     names = ("x", "y", "x*x", "y*y", "x*y", "sin(x)", "sin(y)")
     session = Session(Settings(features=names, rows=50, layers=()))
     x, y = session.points.XY.T
@@ -147,7 +147,7 @@ def test_a_shortened_curve_is_even(monkeypatch, sizes):
     assert curves.values[:, 0].tolist() == [epoch / 2 for epoch in curves.epochs]
 
 
-def test_gradients_and_moves_are_those_of_each_dense_layer():
+def test_gradient_and_update_norms_are_recorded_per_dense_layer():
     session = Session(Settings(rows=60, layers=(4, 3), normalization=True, optimizer="descent", learning_rate=0.5))
     session.run_epochs(3)
     before = session.theta.copy()
@@ -156,7 +156,7 @@ def test_gradients_and_moves_are_those_of_each_dense_layer():
     views = session.network.layout.views(session.theta - before)
     moves = [np.sqrt((p["W"] ** 2).sum() + (p["b"] ** 2).sum()) for p in views if "W" in p]
     np.testing.assert_allclose(session.moves.values[-1], moves)
-    np.testing.assert_allclose(gradient, moves)  # a step of gradient descent is the rate times the gradient before it
+    np.testing.assert_allclose(gradient, moves)  # a step of gradient descent is rate * gradient
     assert session.moves.epochs.tolist() == [3, 4]
 
 
@@ -176,7 +176,7 @@ def test_gradients_and_moves_are_those_of_each_dense_layer():
         ({"start": 1}, False, False),
     ],
 )
-def test_theta_stays_where_it_can(change, keeps_theta, keeps_state):
+def test_theta_is_retained_if_its_shapes_fit(change, keeps_theta, keeps_state):
     session = Session(Settings(rows=60))
     session.run_epochs(3)
     theta = session.theta.copy()
@@ -191,13 +191,13 @@ def test_theta_stays_where_it_can(change, keeps_theta, keeps_state):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"colour": "red"}, "There is no setting 'colour'"),
-        ({"rows": 1}, "rows is 1"),
-        ({"data": "wave", "loss": "cross_entropy"}, "the targets are numbers"),
-        ({"data": "table"}, "none was given"),
+        ({"colour": "red"}, "Unknown setting 'colour'"),
+        ({"rows": 1}, "rows must be between 4 and 20,000, got 1"),
+        ({"data": "wave", "loss": "cross_entropy"}, "the targets are numeric"),
+        ({"data": "table"}, "needs a table"),
     ],
 )
-def test_what_is_refused_changes_nothing(change, said):
+def test_invalid_changes_change_nothing(change, said):
     session = Session(Settings(rows=60))
     session.run_epochs(3)
     before = session.settings, session.theta.tobytes(), [*session.actions], session.points
@@ -220,36 +220,36 @@ def test_points_are_added_moved_and_removed():
     assert (len(session.points.t), len(session.rows[0])) == (points, rows)
     session.edit("add", 0, 0, 0)
     session.restart()
-    assert len(session.points.t) == points + 1  # the same start, with the points as they are
+    assert len(session.points.t) == points + 1  # the restart retains edited points
     session.change(noise=0.2)
     assert len(session.points.t) == points
-    with pytest.raises(SettingsError, match="last point of training"):
+    with pytest.raises(SettingsError, match="only training point"):
         Session(Settings(rows=4, test=0.75)).edit("remove", 3)
     session = Session(Settings(data="wave", rows=50))
     session.edit("add", 0, 0, 0.25)
     assert session.points.t[-1] == 0.25
-    with pytest.raises(SettingsError, match="The target is nan"):
+    with pytest.raises(SettingsError, match="got nan"):
         session.edit("add", 0, 0, float("nan"))
 
 
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda s: s.set_weight(17, 0.0), "There is no parameter 17: theta has 0 to 16"),
-        (lambda s: s.set_weight("a", 0.0), "There is no parameter 'a'"),
-        (lambda s: s.set_weight(0, float("nan")), "The weight is nan"),
-        (lambda s: s.set_weight(0, 1e9), "within -1000 and 1000"),
-        (lambda s: s.edit("add", float("inf"), 0, 0), "x is inf"),
-        (lambda s: s.edit("add", 0, "a", 0), "y is 'a'"),
-        (lambda s: s.edit("add", 0, 0, 2), "the number of a class, 0 to 1"),
-        (lambda s: s.edit("move", 50, 0, 0), "There is no point 50: the points are 0 to 49"),
-        (lambda s: s.edit("remove", -1), "There is no point -1"),
-        (lambda s: row(s, 50), "There is no point 50"),
-        (lambda s: losses_of_starts(s, 0, 1), "The number of starts is 0"),
-        (lambda s: losses_of_starts(s, 10, 10**6), "The number of epochs is 1000000"),
+        (lambda s: s.set_weight(17, 0.0), "The parameter index must be between 0 and 16, got 17"),
+        (lambda s: s.set_weight("a", 0.0), "The parameter index must be between 0 and 16, got 'a'"),
+        (lambda s: s.set_weight(0, float("nan")), "got nan"),
+        (lambda s: s.set_weight(0, 1e9), "The weight must be between -1000 and 1000, got 1"),
+        (lambda s: s.edit("add", float("inf"), 0, 0), "x must be between -1000 and 1000, got inf"),
+        (lambda s: s.edit("add", 0, "a", 0), "y must be between -1000 and 1000, got 'a'"),
+        (lambda s: s.edit("add", 0, 0, 2), "a class index between 0 and 1, got 2"),
+        (lambda s: s.edit("move", 50, 0, 0), "The point index must be between 0 and 49, got 50"),
+        (lambda s: s.edit("remove", -1), "got -1"),
+        (lambda s: row(s, 50), "got 50"),
+        (lambda s: losses_of_starts(s, 0, 1), "The number of starts must be between 1 and 200, got 0"),
+        (lambda s: losses_of_starts(s, 10, 10**6), "The number of epochs must be between 1 and 2,000, got 1000000"),
     ],
 )
-def test_what_cannot_be_done_is_refused_in_a_sentence(call, said):
+def test_invalid_calls_raise_a_clear_error(call, said):
     session = Session(Settings(rows=50))
     before = session.theta.tobytes(), len(session.points.t), [*session.actions]
     with pytest.raises(SettingsError, match=said):
@@ -269,7 +269,7 @@ def test_the_map_is_the_network_s_prediction(data):
     assert y0 < session.points.XY[:, 1].min() < session.points.XY[:, 1].max() < y1
 
 
-def test_units_show_what_each_layer_gives():
+def test_units_show_the_outputs_of_each_layer():
     session = Session(Settings(layers=(4, 3), rows=50, dropout=0.3))
     session.run_epochs(3)
     units = units_of(session, 7)
@@ -279,7 +279,7 @@ def test_units_show_what_each_layer_gives():
     assert hidden(session).shape == (50, 3)
 
 
-def test_weights_are_edges_that_one_may_set():
+def test_weights_are_editable_edges():
     session = Session(Settings(layers=(4,), normalization=True))
     found = edges(session)
     W1, W2 = (p["W"] for p in session.network.layout.views(session.theta) if "W" in p)
@@ -292,7 +292,7 @@ def test_weights_are_edges_that_one_may_set():
     assert [edge.value for edge in edges(session) if (edge.layer, edge.source, edge.target) == (1, 3, 0)] == [7.5]
 
 
-def test_a_row_shows_its_numbers_and_shares_are_right():
+def test_a_row_is_traced_and_accuracies_are_correct():
     session = Session(Settings(rows=50, test=0.0))
     traced = row(session, 7)
     X, T = session.points.XY[7:8], np.eye(2)[session.points.t[7:8]]
@@ -316,12 +316,12 @@ NAMED = {
 
 
 @pytest.mark.parametrize("mistake", CHOICES["mistake"][1:])
-def test_the_check_names_a_planted_mistake_with_which_training_goes_wrong(mistake):
+def test_the_check_names_a_deliberate_mistake_that_disturbs_training(mistake):
     right, wrong = Session(), Session(Settings(mistake=mistake))
     report = check(wrong)
     assert not report.passed
     assert NAMED[mistake] in str(report)
-    assert map_of(wrong, 5).tobytes() == map_of(right, 5).tobytes()  # what it predicts is right
+    assert map_of(wrong, 5).tobytes() == map_of(right, 5).tobytes()  # predictions are correct
     right.run_epochs(100)
     wrong.run_epochs(100)
     assert losses(wrong)[-1] > 3 * losses(right)[-1]

@@ -1,4 +1,4 @@
-"""The sets of points."""
+"""Test the data sets."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from vecprop.learn.playground.settings import CLASSES
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_a_set_repeats_itself_has_its_classes_and_is_moved_by_noise(name):
+def test_data_sets_are_deterministic_with_classes_and_noise(name):
     XY, t = SETS[name](seed=3, rows=60, noise=0.1)
     again, same = SETS[name](seed=3, rows=60, noise=0.1)
     other, _ = SETS[name](seed=4, rows=60, noise=0.1)
@@ -25,7 +25,7 @@ def test_a_set_repeats_itself_has_its_classes_and_is_moved_by_noise(name):
     assert (moved != still).any() or (t != u).any()
 
 
-def test_the_tutorial_s_own_points_are_there():
+def test_the_tutorial_points_are_reproduced():
     XY, t = SETS["tutorial"](seed=1, rows=100, noise=0.1)
     generator = np.random.RandomState(1)
     points = make_circles(100, shuffle=False, factor=0.3, noise=0.1, random_state=generator)

@@ -1,4 +1,4 @@
-"""The settings of a session, and their text."""
+"""Test the settings of a session and their text format."""
 
 from dataclasses import fields, replace
 
@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from vecprop.learn.playground.settings import CHOICES, RANGES, Settings, SettingsError
 
 ODD = "aZ0é漢😀 \t\n\r\0\x7f\x85\xa0\u200b\u2028\ufeff\"'`\\/%&+=,;:|<>[]{}()#?"
-"""Characters of names: all of Unicode would take seconds to list."""
+"""Unusual characters for names, because listing all of Unicode would take seconds."""
 
 
 def values(name, kind):
-    """Return values that a setting takes."""
+    """Return a strategy for the valid values of a setting."""
     if name in CHOICES:
         one = st.sampled_from(CHOICES[name])
     elif name in RANGES:
@@ -48,26 +48,26 @@ def test_a_text_is_short():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("colour=red", "'colour=red' is not a setting"),
-        ("data=hills", "data is 'hills', but it is one of circles"),
-        ("data=moons data=xor", "data is there twice"),
-        ("rows=3", "rows is 3, but it is 4 to 20,000"),
-        ("rows=1e3", "rows is '1e3', but it is a whole number"),
-        ("rows=" + "9" * 6000, "rows is '99"),
-        ("noise=nan", "noise is nan"),
-        ("noise=much", "noise is 'much', but it is a number"),
-        ("layers=65", "layers is 65, but it is 1 to 64"),
-        ("layers=1,1,1,1,1,1,1", "layers has 7 hidden layers"),
-        ("layers=4,,4", "layers is '', but it is a whole number"),
-        ("features=", "features names each input once"),
-        ("features=x,x", "features names each input once"),
-        ("features=x,z", "features is 'z'"),
-        ("normalization=1", "normalization is '1', but it is on or off"),
-        ("mistake=slope_forgotten layers=", "there is no slope"),
-        ("x" * 10_001, "The settings have 10,001 characters"),
+        ("colour=red", "Expected name=value, got 'colour=red'"),
+        ("data=hills", "data must be one of circles"),
+        ("data=moons data=xor", "contain data twice"),
+        ("rows=3", "rows must be between 4 and 20,000, got 3"),
+        ("rows=1e3", "rows must be an integer, got '1e3'"),
+        ("rows=" + "9" * 6000, "rows must be an integer, got '99"),
+        ("noise=nan", "noise must be between 0 and 2, got nan"),
+        ("noise=much", "noise must be a number, got 'much'"),
+        ("layers=65", "layers must be between 1 and 64, got 65"),
+        ("layers=1,1,1,1,1,1,1", "at most 6 hidden layers, got 7"),
+        ("layers=4,,4", "layers must be an integer, got ''"),
+        ("features=", "features must list at least one input"),
+        ("features=x,x", "features must list at least one input"),
+        ("features=x,z", "got 'z'"),
+        ("normalization=1", 'normalization must be "on" or "off", got \'1\''),
+        ("mistake=slope_forgotten layers=", "needs a hidden layer"),
+        ("x" * 10_001, "at most 10,000 characters, got 10,001"),
     ],
 )
-def test_a_wrong_text_is_refused_in_a_sentence(text, said):
+def test_invalid_texts_raise_a_clear_error(text, said):
     with pytest.raises(SettingsError, match=said) as caught:
         Settings.from_text(text)
     assert len(str(caught.value)) < 500
@@ -80,6 +80,6 @@ WRONG += [("momentum", 1.0), ("seed", -1)]
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG)
-def test_a_wrong_value_is_refused_in_a_sentence(name, value):
-    with pytest.raises(SettingsError, match=f"^{name} is "):
+def test_invalid_values_raise_a_clear_error(name, value):
+    with pytest.raises(SettingsError, match=f"^{name} must be "):
         replace(Settings(), **{name: value})

@@ -1,4 +1,4 @@
-"""A table of one's own as points."""
+"""Test tables as points in the plane."""
 
 import gzip
 import io
@@ -80,7 +80,7 @@ def test_columns_are_chosen_and_changed():
     with pytest.raises(ValueError, match="no column 'hight': did you mean 'height'"):
         session.change(columns=("age", "town", "hight"))
     for columns in (("age", "age", "height"), ("age",)):
-        with pytest.raises(ValueError, match="Three different columns"):
+        with pytest.raises(ValueError, match="Expected three different columns"):
             session.change(columns=columns)
     assert session.points.axes[0].name == "town"
 
@@ -102,7 +102,7 @@ def test_a_hostile_table_stays_text():
     assert second == "x" * 60 + "…"
 
 
-def test_a_table_that_is_too_long_is_not_read(monkeypatch):
+def test_a_table_with_too_many_rows_is_not_read(monkeypatch):
     monkeypatch.setattr(table, "read_chunks", None)
     with pytest.raises(ValueError, match="more than 20,000 rows"):
         Table.of_file("a.parquet", table_bytes("to_parquet", pd.DataFrame({"a": np.zeros(20_001)})))
@@ -126,7 +126,7 @@ def table_bytes(write, frame):
         pytest.param(
             "a.csv",
             b",".join(map(b"c%d".__mod__, range(1001))) + b"\n" + b"1," * 1000,
-            "1,001 columns",
+            "1,001 columns, but the limit is 1,000",
             marks=pytest.mark.long,
         ),
         ("a.csv.gz", gzip.compress(b"a,b,c\n" + b"1,2,3\n" * 10, mtime=0), "save it as CSV, Parquet or Excel"),
@@ -136,7 +136,7 @@ def table_bytes(write, frame):
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(name, content, said):
+def test_unreadable_files_raise_a_clear_error(name, content, said):
     with pytest.raises(ValueError, match=said) as caught:
         Table.of_file(name, content)
     assert "\n" not in str(caught.value)
@@ -146,14 +146,14 @@ def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(name, content, said
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a,b,c\n" + "\n".join(f"{k},{k % 7},n{k}" for k in range(100)), "'c' has 100 different names"),
-        ("a,b,c\n" + "\n".join(f"{k},{k % 7},x" for k in range(9)), "All values of 'c' are the same"),
+        ("a,b,c\n" + "\n".join(f"{k},{k % 7},n{k}" for k in range(100)), "'c' has 100 categories"),
+        ("a,b,c\n" + "\n".join(f"{k},{k % 7},x" for k in range(9)), "All values of 'c' are equal"),
         ("a,b,c\n" + "\n".join(f"{k},{k % 7}," for k in range(9)), "'c' has no values"),
-        ("a,b,c\n1,1,1\n1,1,0\n1,1,1\n1,1,0\n", "All values of 'a' are the same"),
+        ("a,b,c\n1,1,1\n1,1,0\n1,1,1\n1,1,0\n", "All values of 'a' are equal"),
         ("a,b,c\n1,,1\n,2,0\n3,,1\n,4,0\n", "Only 0 rows have a value in each of 'a', 'b' and 'c'"),
     ],
 )
-def test_columns_that_cannot_be_drawn_are_refused_in_a_sentence(text, said):
+def test_columns_that_cannot_be_drawn_raise_a_clear_error(text, said):
     with pytest.raises(ValueError, match=said):
         Session(table=csv(text))
 

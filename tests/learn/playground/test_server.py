@@ -1,4 +1,4 @@
-"""The gate of the playground's server, tried by a client without a browser."""
+"""Test which requests the playground's server accepts."""
 
 import asyncio
 from inspect import Signature, signature
@@ -16,7 +16,7 @@ from vecprop.learn.playground.server import PlaygroundServer
 
 
 def served(visit):
-    """Return a test that runs a coroutine function of a server's address, and of what the test is parametrized by."""
+    """Convert a coroutine function of a server's address and parameters to a test."""
 
     async def run(**given):
         server = PlaygroundServer(lambda document: None)
@@ -40,7 +40,7 @@ async def status(url, **headers):
 
 
 async def opened(url, **headers):
-    """Return a websocket of the window whose page has just been loaded."""
+    """Load the page and return the WebSocket of its window."""
     page = (await status(url))[1]
     token = page.split('"token":"')[1].split('"')[0]
     request = HTTPRequest(url.replace("http", "ws", 1) + "ws", headers=headers)
@@ -48,7 +48,7 @@ async def opened(url, **headers):
 
 
 async def closed(socket):
-    """Close a connection, and wait until the other side has closed it too."""
+    """Close a connection and wait until the other side has closed it too."""
     socket.close()
     await ended(socket)
 
@@ -59,7 +59,7 @@ async def ended(socket):
 
 
 @served
-async def test_who_does_not_know_the_address_finds_nothing(url):
+async def test_unknown_addresses_are_not_found(url):
     parts = urlsplit(url)
     assert parts.hostname == "127.0.0.1"
     assert len(parts.path.strip("/")) == 32
@@ -74,34 +74,34 @@ async def test_who_does_not_know_the_address_finds_nothing(url):
 
 
 @served
-async def test_foreign_names_of_this_machine_and_foreign_origins_are_refused(url):
+async def test_foreign_hosts_and_origins_are_rejected(url):
     for host in ("evil.example", "evil.example:80", "localhost", ""):
         code, text = await status(url, Host=host)
         assert code in (400, 403)
-        assert not host or "by the address that it has printed" in text
+        assert not host or "at the address that it printed" in text
     for origin in ("http://evil.example", "http://127.0.0.1:1", "null", "https://localhost"):
         with pytest.raises(HTTPClientError, match="403"):
             await opened(url, Origin=origin)
         code, text = await status(url, Origin=origin)
         assert code == 403
-        assert "pages of others" in text
+        assert "other sites" in text
 
 
 @served
-async def test_its_own_page_and_programs_are_let_in(url):
+async def test_its_own_page_and_programs_are_accepted(url):
     for headers in ({}, {"Origin": url.rsplit("/", 2)[0]}):
         socket = await opened(url, **headers)
         assert "ACK" in str(await socket.read_message())
         await closed(socket)
-    assert (await status(f"{url}?bokeh-session-id=mine"))[0] == 403  # a window that the server has not made
+    assert (await status(f"{url}?bokeh-session-id=mine"))[0] == 403  # an unknown window
 
 
 @served
-async def test_the_fifth_window_is_refused_until_one_is_closed(url):
+async def test_the_fifth_window_is_rejected_until_one_is_closed(url):
     sockets = [await opened(url) for _ in range(4)]
     for socket in sockets:
         await socket.read_message()
-    said = "4 windows are open already: close one, and load this page again."
+    said = "4 windows are open already: close one and reload this page."
     assert await status(url) == (503, said)
     await closed(sockets.pop())
     for _ in range(100):
@@ -126,13 +126,13 @@ def short_messages(monkeypatch):
 
 @pytest.mark.usefixtures("short_messages")
 @served
-async def test_a_message_that_is_too_long_ends_the_connection(url):
+async def test_too_long_messages_close_the_connection(url):
     socket = await opened(url)
     await socket.write_message("x" * 2000)
     await ended(socket)
-    socket.close()  # here too
-    assert socket.close_code == 1009  # too big
-    with pytest.raises(OSError, match=r"Port \d+ cannot be used \(.*\): give another with --port\."):
+    socket.close()  # close this side too
+    assert socket.close_code == 1009  # message too big
+    with pytest.raises(OSError, match=r"Port \d+ is not available \(.*\): choose another with --port\."):
         PlaygroundServer(lambda document: None, urlsplit(url).port)
 
 

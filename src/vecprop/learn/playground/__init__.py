@@ -1,1 +1,1 @@
-"""The playground: networks that train on points in a plane while one watches them and changes them."""
+"""An interactive page that trains small networks on two-dimensional data."""

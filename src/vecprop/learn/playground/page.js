@@ -1,28 +1,28 @@
-// The page's script: it sends what is done on the page, shows what is told, and asks for the next frame.
+// The page's script: sends user actions, displays the server's answers and requests the next frame.
 const one = (selector) => document.querySelector(selector)
 const all = (selector) => [...document.querySelectorAll(selector)]
 
 let count = 0
-let asked = 0 // when the first message was sent that is not answered yet
+let asked = 0 // the time of the oldest unanswered message
 const send = (action, values = {}) => {
   asked ||= performance.now()
   sent.data = {message: [JSON.stringify({do: action, ...values})], count: [++count]}
 }
 
-// What is told.
+// The server's answers.
 
 const number = (value) => (value === null ? "–" : Math.abs(value) >= 1e4 || (value !== 0 && Math.abs(value) < 1e-3) ? value.toExponential(2) : value.toPrecision(4))
 const percent = (share) => (share === null ? "–" : share === 1 ? "100 %" : `${Math.min(100 * share, 99.9).toFixed(1)} %`)
 let running = false
 let known = {}
-let weight = null // the one that was chosen
+let weight = null // the selected weight
 const said_of_starts = one("#starts-said").textContent
-let kept = {} // by the browser, for this tab
+let kept = {} // values stored for this browser tab
 try {
   kept = sessionStorage
-} catch {} // which some browsers refuse
+} catch {} // some browsers block sessionStorage
 
-const tellers = {
+const handlers = {
   status(status) {
     running = status.running
     one("#epochs").textContent = status.epoch.toLocaleString("en")
@@ -31,7 +31,7 @@ const tellers = {
     one("#test").textContent = number(status.test)
     one("#right").textContent = [status.right, status.right_test].map(percent).join(" · ")
     one("#run").replaceChildren(running ? "❚❚ Pause" : "▶ Run")
-    if (status.trouble) tellers.said(status.trouble)
+    if (status.trouble) handlers.said(status.trouble)
   },
   said(text) {
     one("#said").textContent = text
@@ -64,7 +64,7 @@ const tellers = {
     one("#target-class").replaceChildren(...names.map((name, k) => new Option(name, k, false, k === chosen)))
     one("#of-class").hidden = !names.length
     one("#of-number").hidden = !!names.length
-    tellMouse()
+    sendMouse()
   },
   window(key) {
     kept.window = key
@@ -109,7 +109,7 @@ const tellers = {
       ? `bias of unit ${edge.target + 1}, layer ${edge.layer + 1}`
       : `weight from unit ${edge.source + 1} to ${edge.target + 1}, layer ${edge.layer + 1}`
     const fields = all("#weight input").filter((field) => !field.matches("[type=range]:active, [type=number]:focus"))
-    for (const field of fields) field.value = Number(edge.value.toPrecision(6)) // others are being changed
+    for (const field of fields) field.value = Number(edge.value.toPrecision(6)) // not the field being edited
   },
   frame(frame) {
     const painted = () => requestAnimationFrame(() => send("painted", {frame}))
@@ -127,24 +127,24 @@ const save = (name, blob) => {
 shown.connect(shown.properties.data.change, () => {
   asked = 0
   one("#waits").hidden = true
-  const told = JSON.parse(shown.data.message[0])
-  for (const [name, value] of Object.entries(told)) tellers[name]?.(value)
+  const answer = JSON.parse(shown.data.message[0])
+  for (const [name, value] of Object.entries(answer)) handlers[name]?.(value)
 })
 
-// What is done.
+// User actions.
 
 const act = (action, values) => {
-  tellers.said("")
+  handlers.said("")
   send(action, values)
 }
 one("#run").addEventListener("click", () => act(running ? "pause" : "run"))
 for (const button of all("[data-do]")) button.addEventListener("click", () => act(button.dataset.do))
 one("#speed").addEventListener("change", (event) => act("speed", {epochs: Number(event.target.value) || 1}))
 
-// Return whether fields hold numbers, or say where one is needed.
+// Return whether all fields have a number; otherwise show a message.
 const hold = (...fields) => {
   const empty = fields.find((field) => field.value === "")
-  if (empty) tellers.said(`${(empty.ariaLabel ?? empty.labels[0].textContent).trim()}: type a number.`)
+  if (empty) handlers.said(`${(empty.ariaLabel ?? empty.labels[0].textContent).trim()}must be a number.`)
   return !empty
 }
 
@@ -153,7 +153,7 @@ const values = {
   list: (field) => field.value.split(/[\s,;]+/).filter((part) => part).map((part) => (Number.isFinite(Number(part)) ? Number(part) : part)),
   flag: (field) => field.checked,
 }
-for (const field of all("[name], #row")) field.addEventListener("input", () => { field.dataset.typed = "" }) // is not overwritten
+for (const field of all("[name], #row")) field.addEventListener("input", () => { field.dataset.typed = "" }) // answers do not overwrite this field
 for (const field of all("[name]")) field.addEventListener("change", () => {
   delete field.dataset.typed
   const value = (values[field.dataset.kind] ?? ((field) => field.value))(field)
@@ -166,22 +166,22 @@ one("#fewer").addEventListener("click", () => act("change", {settings: {layers: 
 one("#more").addEventListener("click", () => act("change", {settings: {layers: [...known.layers, known.layers.at(-1) ?? 4]}}))
 one("#controls").addEventListener("submit", (event) => event.preventDefault())
 
-const tellMap = () => act("map", {smooth: one("#smooth").checked, test: one("#show-test").checked})
-for (const box of ["#smooth", "#show-test"]) one(box).addEventListener("change", tellMap)
-const tellMouse = () => {
+const sendMap = () => act("map", {smooth: one("#smooth").checked, test: one("#show-test").checked})
+for (const box of ["#smooth", "#show-test"]) one(box).addEventListener("change", sendMap)
+const sendMouse = () => {
   const field = one(one("#of-number").hidden ? "#target-class" : "#target-number")
   if (hold(field)) send("mouse", {adds: one("#adds").checked, target: Number(field.value)})
 }
 for (const field of ["#adds", "#target-class", "#target-number"]) one(field).addEventListener("change", () => {
-  tellers.said("")
-  tellMouse()
+  handlers.said("")
+  sendMouse()
 })
 
 for (const field of all("#weight input")) field.addEventListener("input", () => {
   for (const other of all("#weight input")) if (other !== field) other.value = field.value
   if (field.value !== "") act("weight", {index: Number(one("#weight").dataset.index), value: Number(field.value)})
 })
-for (const field of all("#weight input")) field.addEventListener("blur", () => tellers.weight(weight))
+for (const field of all("#weight input")) field.addEventListener("blur", () => handlers.weight(weight))
 one("#weight").addEventListener("submit", (event) => event.preventDefault())
 
 // Tabs.
@@ -212,17 +212,17 @@ one("#row").addEventListener("change", (event) => {
   if (hold(event.target)) act("row", {row: Number(event.target.value)})
 })
 one("#check").addEventListener("click", () => {
-  tellers.report("…")
+  handlers.report("…")
   act("check")
 })
 one("#start-many").addEventListener("click", () => {
   const [count, epochs] = [one("#count"), one("#epochs-of-starts")]
   if (!hold(count, epochs)) return
-  tellers.starts("…")
+  handlers.starts("…")
   act("starts", {count: Number(count.value), epochs: Number(epochs.value)})
 })
 
-// The hidden space turns with the mouse, or by itself.
+// Rotate the hidden space by mouse or automatically.
 
 let from = null
 one("#turn").addEventListener("pointerdown", (event) => {
@@ -247,14 +247,14 @@ one("#picture").addEventListener("click", () => {
   Bokeh.index.find_one(map).export("png").canvas.toBlob((blob) => save("playground.png", blob))
 })
 one("#open").addEventListener("click", () => act("open", {text: one("#text").value}))
-one("#upload").addEventListener("click", (event) => { event.target.value = "" }) // so that the same file can be read again
+one("#upload").addEventListener("click", (event) => { event.target.value = "" }) // lets the user choose the same file again
 one("#upload").addEventListener("change", (event) => {
   const file = event.target.files[0]
   if (!file) return
-  if (file.size > most_bytes) return tellers.said(`${file.name} has ${file.size.toLocaleString("en")} bytes, but no more than ${most_bytes.toLocaleString("en")} are read.`)
+  if (file.size > most_bytes) return handlers.said(`${file.name} has ${file.size.toLocaleString("en")} bytes, but the limit is ${most_bytes.toLocaleString("en")}.`)
   const reader = new FileReader()
   reader.onload = () => act("upload", {name: file.name, content: reader.result.slice(reader.result.indexOf(",") + 1)})
-  reader.onerror = () => tellers.said(`${file.name} cannot be read.`)
+  reader.onerror = () => handlers.said(`${file.name} cannot be read.`)
   reader.readAsDataURL(file)
 })
 for (const list of all("[data-column]")) list.addEventListener("change", () => {
@@ -263,7 +263,7 @@ for (const list of all("[data-column]")) list.addEventListener("change", () => {
 
 // Keys.
 
-let selected = null // the point that was clicked
+let selected = null // the selected point
 const remove = () => {
   if (selected !== null) act("remove", {row: selected})
   selected = null
@@ -272,7 +272,7 @@ const keys = {" ": () => one("#run").click(), s: () => act("step"), e: () => act
 document.addEventListener("keydown", (event) => {
   const at = event.target
   if (lost || event.ctrlKey || event.metaKey || event.altKey || at.closest?.("input, select, textarea")) return
-  if (event.key === " " && at.closest?.("button, summary")) return // which it presses
+  if (event.key === " " && at.closest?.("button, summary")) return // space presses the button
   const action = keys[event.key]
   if (action) {
     event.preventDefault()
@@ -280,7 +280,7 @@ document.addEventListener("keydown", (event) => {
   }
 })
 
-// Colours of figures follow the page's.
+// Figures use the text color of the page.
 
 const dark = matchMedia("(prefers-color-scheme: dark)")
 const colour = () => {
@@ -299,7 +299,7 @@ const colour = () => {
 dark.addEventListener("change", colour)
 colour()
 
-// A server that is lost, or does not answer.
+// Handle a server that is busy or unreachable.
 
 let lost = false
 setInterval(() => {
@@ -310,7 +310,7 @@ shown.document.on_event("connection_lost", () => {
   running = one("#turns").checked = false
   one("#run").replaceChildren("▶ Run")
   one("#waits").hidden = true
-  tellers.said("")
+  handlers.said("")
   one("#lost").hidden = false
   one("main").inert = true
   for (const control of all("button, input, select, textarea")) control.disabled = true
@@ -322,9 +322,9 @@ shown.document.on_event("connection_lost", () => {
   }, 2_000)
 })
 addEventListener("beforeunload", (event) => {
-  if (lost) event.preventDefault() // asks, since the page cannot be loaded again
+  if (lost) event.preventDefault() // asks for confirmation, because the page cannot be reloaded
 })
 
-one("[name=data] [value=table]").disabled = true // until there is one
+one("[name=data] [value=table]").disabled = true // until a table is loaded
 for (const button of all("header button")) button.disabled = false
 send("ready", {window: kept.window})

@@ -1,6 +1,6 @@
-"""The page: what its controls do to the session, when its pictures are drawn, and the messages of its script.
+"""Connect the controls and pictures of a playground page to its session.
 
-Messages are JSON, in two sources of data that Bokeh keeps the same on both sides.
+The page's script and the server exchange JSON messages through two synchronized Bokeh data sources.
 """
 
 import asyncio
@@ -30,22 +30,22 @@ from .views.network import NetworkView
 from .views.spaces import HiddenView, MomentumView
 
 FRAME_SECONDS = 0.015
-"""The longest time of training between two frames."""
+"""The maximum training time between two frames."""
 
 OTHERS_SECONDS = 0.5
-"""The time between two frames in which all pictures are drawn, not the map alone."""
+"""The interval at which all pictures are redrawn while training; other frames redraw only the map."""
 
 MOST_EPOCHS = 100_000
-"""The largest number of epochs between two frames."""
+"""The maximum number of epochs between two frames."""
 
 MOST_CLOSED = 8
-"""The number of windows that were closed whose sessions are kept, since their pages may be loaded again."""
+"""The number of closed windows whose sessions are retained in case their pages are reloaded."""
 
 
 class Page:
-    """A window: a session, its pictures, and its controls, whose messages call the methods that begin with do_.
+    """A browser window with its session and pictures.
 
-    Any method adds to ``told`` what the next answer tells.
+    A message from the page calls the method ``do_<name>``. Methods collect the next answer in ``answer``.
     """
 
     def __init__(self, document: Document, session: Session, windows: "dict[str, Page] | None" = None) -> None:
@@ -55,22 +55,24 @@ class Page:
         self.row, self.target, self.tab = 0, 0.0, "numbers"
         self._drawn = 0.0
         self.map, self.starts, self.hidden = MapView(self._edited), StartsView(), HiddenView()
-        self.network = NetworkView(lambda: self._answer(self._tell_weight))
+        self.network = NetworkView(lambda: self._answer(self._add_weight))
         self.always = {"map": self.map, "loss": LossView(), "network": self.network}
         self.in_tabs = {"hidden": self.hidden, "gradients": GradientsView(), "momentum": MomentumView()}
-        self.told: dict[str, Any] = {}
+        self.answer: dict[str, Any] = {}
         self.sent, self.shown = (ColumnDataSource({"message": []}, name=name) for name in ("sent", "shown"))
         self.sent.on_change("data", lambda attribute, old, new: self._answer(self._act, text=new["message"][0]))
 
     def fill(self) -> None:
-        """Put the pictures, the messages and the page around them into the document."""
-        self._draw()  # first, since a document looks for new models after each change
+        """Add the pictures, the messages and the page template to the document."""
+        self._draw()  # first, because a document searches for new models after each change
         figures = [view.figure for view in (*self.always.values(), *self.in_tabs.values(), self.starts)]
         with self.document.models.freeze():
             for root in (*figures, self.sent, self.shown):
                 self.document.add_root(root)
         self.document.title = "vecprop playground"
-        self.document.config.update(reconnect_session=False, notify_connection_status=False)  # the page does both
+        self.document.config.update(
+            reconnect_session=False, notify_connection_status=False
+        )  # the page's script does both
         folder = files("vecprop.learn.playground")
         html, style, code = ((folder / f"page.{ending}").read_text("utf-8") for ending in ("html", "css", "js"))
         self.document.template = get_env().from_string(html)
@@ -82,7 +84,7 @@ class Page:
 
     @property
     def is_open(self) -> bool:
-        """Whether a browser shows the window."""
+        """Whether a browser is connected to the window."""
         context: Any = self.document.session_context
         return bool(context and context.session and context.session.connection_count)
 
@@ -92,53 +94,53 @@ class Page:
         message = json.loads(text)
         action = getattr(self, f"do_{message.pop('do')}", None)
         if action is None:
-            raise ValueError("The page asks for something that does not exist: load it again.")
+            raise ValueError("The page sent an unknown action: reload the page.")
         return action(**message)
 
     def _answer(self, action: Callable[..., Awaitable[None] | None], **values: Any) -> None:
-        """Do something, and tell what follows, or why it is refused."""
+        """Execute an action and send its result or its error."""
         try:
             waiting = action(**values)
         except Exception as error:
-            waiting, self.told["said"] = None, sentence(error)
+            waiting, self.answer["said"] = None, sentence(error)
         if waiting is None:
-            self._tell()
+            self._send()
         else:
             later: Any = lambda: self._answer_later(waiting)  # noqa: E731
             self.document.add_next_tick_callback(later)
 
     async def _answer_later(self, waiting: Awaitable[None]) -> None:
-        """Wait for something; other windows go on meanwhile, and this one's messages wait."""
+        """Wait for a long action without blocking other windows, then send its result or its error."""
         try:
             await waiting
         except Exception as error:
-            self.told["said"] = sentence(error)
-        self._tell()
+            self.answer["said"] = sentence(error)
+        self._send()
 
-    def _tell(self) -> None:
-        """Send what is told, and the status, whose losses are known after an epoch that was just trained."""
+    def _send(self) -> None:
+        """Send the answer with the current status; reuse the losses recorded by the last epoch."""
         session = self.session
-        is_after_epoch = self.running and "frame" in self.told
+        is_after_epoch = self.running and "frame" in self.answer
         losses = session.history.values[-1] if is_after_epoch else session.losses
         numbers = dict(zip(("train", "test", "right", "right_test"), (*losses, *session.right), strict=True))
         status = {name: float(number) if isfinite(number) else None for name, number in numbers.items()}
         status |= {"epoch": session.epoch, "steps": session.steps, "trouble": session.trouble, "running": self.running}
-        self.shown.data = {"message": [json.dumps(self.told | {"status": status})]}
-        self.told = {}
+        self.shown.data = {"message": [json.dumps(self.answer | {"status": status})]}
+        self.answer = {}
 
-    def _tell_settings(self) -> None:
+    def _add_settings(self) -> None:
         session, settings = self.session, self.session.settings
-        self.told |= {"settings": asdict(settings), "text": settings.to_text(), "classes": session.points.class_names}
+        self.answer |= {"settings": asdict(settings), "text": settings.to_text(), "classes": session.points.class_names}
         if session.table is not None:
             chosen = session.table.chosen(settings.columns)
-            self.told["columns"] = {"names": session.table.columns, "chosen": list(chosen)}
+            self.answer["columns"] = {"names": session.table.columns, "chosen": list(chosen)}
 
-    def _tell_weight(self) -> None:
+    def _add_weight(self) -> None:
         edge = self.network.chosen
-        self.told["weight"] = None if edge is None else asdict(edge)
+        self.answer["weight"] = None if edge is None else asdict(edge)
 
     def do_ready(self, window: str | None = None) -> None:
-        """Begin, with the session of a window that was closed if its page is loaded again."""
+        """Start the page; a reloaded page resumes the session of its closed window."""
         before = self.windows.get(window or "")
         if before is not None and not before.is_open:
             self.session, self.key = before.session, before.key
@@ -146,8 +148,8 @@ class Page:
         self.windows[self.key] = self
         for page in [page for page in self.windows.values() if not page.is_open][:-MOST_CLOSED]:
             del self.windows[page.key]
-        self.told["window"] = self.key
-        self._tell_settings()
+        self.answer["window"] = self.key
+        self._add_settings()
         self._draw()
 
     # Training.
@@ -162,7 +164,7 @@ class Page:
         self._draw()
 
     def do_painted(self, frame: int) -> None:
-        """Go on once the browser has painted a frame: so none waits for another."""
+        """Compute the next frame after the browser has painted the previous one."""
         if self.running and frame == self.frame:
             self._next_frame()
 
@@ -179,7 +181,7 @@ class Page:
         else:
             self.map.update(self.session)
         self.frame += 1
-        self.told["frame"] = self.frame
+        self.answer["frame"] = self.frame
 
     def do_step(self) -> None:
         self.session.step()
@@ -195,7 +197,7 @@ class Page:
 
     def do_speed(self, epochs: int) -> None:
         if type(epochs) is not int or not 1 <= epochs <= MOST_EPOCHS:
-            raise ValueError(f"The speed is {epochs!r}, but it is 1 to {MOST_EPOCHS:,} epochs a frame.")
+            raise ValueError(f"The speed must be between 1 and {MOST_EPOCHS:,} epochs per frame, got {epochs!r}.")
         self.speed = epochs
 
     # Changes.
@@ -206,38 +208,38 @@ class Page:
             self.session.change(**settings)
             self._forget()
             if edits and not self.session.edits:
-                self.told["said"] = f"The points were drawn again, without the {edits} changes that were made by hand."
+                self.answer["said"] = f"The points were generated again; your {edits} edit(s) were discarded."
         except SettingsError as error:
             raise SettingsError(error.on_page) from None
-        finally:  # a control whose value is refused goes back
-            self._tell_settings()
+        finally:  # resets a control with an invalid value
+            self._add_settings()
         self._draw()
 
     def do_open(self, text: str) -> None:
-        """Begin with settings that were taken away as a text."""
+        """Start a session with exported settings."""
         self._begin(Session(Settings.from_text(text), self.session.table))
 
     async def do_upload(self, name: str, content: str) -> None:
-        """Begin with a table, whose bytes are base64."""
+        """Start a session with an uploaded table, encoded as base64."""
         table = await asyncio.to_thread(Table.of_file, name, b64decode(content, validate=True))
         self._begin(Session(replace(self.session.settings, data="table", columns=()), table))
 
     def _begin(self, session: Session) -> None:
         self.session = session
         self._forget()
-        self._tell_settings()
+        self._add_settings()
         self.do_pause()
 
     def _forget(self) -> None:
-        """Forget the selected point and the results of earlier data or settings."""
+        """Clear the selected point and the results for earlier data or settings."""
         self.row = 0
         self.map.selected = None
         self.starts.clear()
-        self.told.update(selected=None, report="", starts="")
+        self.answer.update(selected=None, report="", starts="")
 
     def _edited(self, kind: str, **where: Any) -> None:
-        """Do what the mouse has done on the map."""
-        self.told["said"] = ""
+        """Apply a mouse action on the map."""
+        self.answer["said"] = ""
         self._answer({"select": self._select, "add": self._add, "move": self._move}[kind], **where)
 
     def _add(self, x: float, y: float) -> None:
@@ -255,13 +257,13 @@ class Page:
             self.session.edit(*edit)
             self._forget()
             self.row, self.map.selected = selected or 0, selected
-            self.told["selected"] = selected
-        finally:  # a point that is refused goes back
+            self.answer["selected"] = selected
+        finally:  # resets a point with an invalid place
             self.map.draw_points(self.session)
         self._draw()
 
     def do_mouse(self, adds: bool, target: float) -> None:
-        """Take what a click on the map does, and the target of new points."""
+        """Set whether a click on the map adds a point, and the target of new points."""
         self.map.adds, self.target = bool(adds), target
 
     def do_map(self, smooth: bool, test: bool) -> None:
@@ -272,7 +274,7 @@ class Page:
         self.session.set_weight(index, value)
         self._draw()
 
-    # What is understood, and taken away.
+    # Tabs and export.
 
     def do_tab(self, tab: str) -> None:
         self.tab = tab
@@ -281,11 +283,11 @@ class Page:
     def do_row(self, row: int) -> None:
         try:
             self.row = self.session.points.index(row)
-        finally:  # the number of a point that does not exist goes back
+        finally:  # resets an invalid index
             self._draw_tab()
 
     def _select(self, row: int) -> None:
-        self.map.selected = self.told["selected"] = row
+        self.map.selected = self.answer["selected"] = row
         self.do_row(row)
 
     def do_turn(self, around: float, up: float) -> None:
@@ -293,37 +295,37 @@ class Page:
         self.hidden.update(self.session)
 
     async def do_check(self) -> None:
-        self.told["report"] = ""
+        self.answer["report"] = ""
         report = await asyncio.to_thread(check, self.session)
-        self.told["report"] = f"At step {self.session.steps:,}:\n{report}"
+        self.answer["report"] = f"At step {self.session.steps:,}:\n{report}"
 
     async def do_starts(self, count: int, epochs: int) -> None:
         self.starts.clear()
-        self.told["starts"] = ""
+        self.answer["starts"] = ""
         losses = await asyncio.to_thread(losses_of_starts, self.session, count, epochs)
         self.starts.draw(losses)
-        self.told["starts"] = described(losses)
+        self.answer["starts"] = described(losses)
 
     def do_take(self, what: str) -> None:
-        """Give a file, whose bytes are base64."""
+        """Send a file, encoded as base64."""
         if what == "script":
             name, kind, content = "playground.py", "text/x-python", script(self.session).encode()
         else:
             name, kind, content = "playground.npz", "application/octet-stream", model_file(self.session)
-        self.told["file"] = {"name": name, "type": kind, "content": b64encode(content).decode()}
+        self.answer["file"] = {"name": name, "type": kind, "content": b64encode(content).decode()}
 
     # Pictures.
 
     def _draw(self) -> None:
-        """Draw all that is seen."""
+        """Draw all visible pictures."""
         for view in self.always.values():
             view.update(self.session)
-        self._tell_weight()
+        self._add_weight()
         self._draw_tab()
         self._drawn = perf_counter()
 
     def _draw_tab(self) -> None:
         if self.tab == "numbers":
-            self.told["numbers"] = {"row": self.row, "html": row(self.session, self.row).to_html()}
+            self.answer["numbers"] = {"row": self.row, "html": row(self.session, self.row).to_html()}
         elif self.tab in self.in_tabs:
             self.in_tabs[self.tab].update(self.session)

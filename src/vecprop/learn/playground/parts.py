@@ -1,6 +1,6 @@
-"""The parts of a session's network and its optimizer, and the mistakes that can be planted in its backward pass.
+"""Build the network and optimizer of a session, optionally with a deliberate mistake in the backward pass.
 
-The wrong parts are written with the library's public names, since a script that repeats a session holds their source.
+Classes with mistakes use only public names of the library, because exported scripts contain their source.
 """
 
 from dataclasses import dataclass, field, fields
@@ -15,14 +15,14 @@ from .settings import Settings, SettingsError
 
 
 def features(names: tuple[str, ...], XY: np.ndarray) -> np.ndarray:
-    """Return the network's inputs, (N, I), at points XY, (N, 2)."""
+    """Compute the network's inputs, (N, I), at points XY, (N, 2)."""
     x, y = XY[:, 0], XY[:, 1]
     made = {"x": x, "y": y, "x*x": x * x, "y*y": y * y, "x*y": x * y, "sin(x)": np.sin(x), "sin(y)": np.sin(y)}
     return np.stack([made[name] for name in names], axis=1)
 
 
 def network_of(settings: Settings, classes: int) -> Network:
-    """Return the network for a number of classes, without a mistake; 0 is for numbers."""
+    """Build the correct network for a number of classes; 0 is for regression."""
     layers: list[Layer] = []
     for units in settings.layers:
         layers.append(Dense(units))
@@ -33,8 +33,8 @@ def network_of(settings: Settings, classes: int) -> Network:
             layers.append(Dropout(settings.dropout))
     layers.append(Dense(classes or 1))
     if settings.loss == "cross_entropy" and not classes:
-        others = "the targets are numbers: choose auto or squared error."
-        raise SettingsError(f"The cross-entropy is a loss for classes, but {others}")
+        advice = "choose auto or squared error."
+        raise SettingsError(f"The cross-entropy needs classes, but the targets are numeric: {advice}")
     if settings.loss == "cross_entropy" or (settings.loss == "auto" and classes):
         loss = SoftmaxCrossEntropy()
     else:
@@ -44,13 +44,17 @@ def network_of(settings: Settings, classes: int) -> Network:
 
 
 def engine_of(settings: Settings) -> EngineName:
-    """Return the engine: a wrong backward pass is computed as it is written."""
+    """Return the engine; a backward pass with a mistake needs the reference engine."""
     return "auto" if settings.mistake == "none" else "reference"
 
 
 def optimizer_of(settings: Settings) -> Optimizer:
-    """Return the optimizer, whose settings have the names that they have in the library."""
-    own = {"descent": GradientDescent, "momentum": Momentum, "adam": Adam}  # of the catalog's, Adam is scikit-learn's
+    """Build the optimizer; its parameters have the same names in the library and in the settings."""
+    own = {
+        "descent": GradientDescent,
+        "momentum": Momentum,
+        "adam": Adam,
+    }  # the catalog's adam is scikit-learn's variant
     kind: Any = (catalog.named(catalog.OPTIMIZERS) | own)[settings.optimizer]
     names = [each.name for each in fields(kind) if hasattr(settings, each.name)]
     return kind(**{name: getattr(settings, name) for name in names})
@@ -58,7 +62,7 @@ def optimizer_of(settings: Settings) -> Optimizer:
 
 @dataclass(frozen=True)
 class WithoutSlope(Activation):
-    """An activation whose slope is forgotten in the backward pass: 1 stands in its place."""
+    """An activation whose backward pass omits the derivative."""
 
     activation: Activation = field(default_factory=Tanh)
 
@@ -67,16 +71,16 @@ class WithoutSlope(Activation):
         return self.activation.value(z)
 
     def derivative(self, z, y):
-        """Return 1 instead of the slope."""
+        """Return 1 instead of the derivative."""
         return 0 * y + 1
 
 
 @dataclass(frozen=True)
 class NotTransposed(Dense):
-    """A dense layer whose gradient of W is that of its transpose, cut into the shape of W."""
+    """A dense layer whose gradient of W is transposed and then reshaped."""
 
     def backward(self, p, saved, delta, J):
-        """Fill J_W with deltaᵀ X, entry by entry, instead of Xᵀ delta."""
+        """Fill J_W with the entries of deltaᵀ X instead of Xᵀ delta."""
         delta_X = super().backward(p, saved, delta, J)
         J["W"][...] = (delta.mT @ saved).reshape(J["W"].shape)
         return delta_X
@@ -84,7 +88,7 @@ class NotTransposed(Dense):
 
 @dataclass(frozen=True)
 class SumForMean(Loss):
-    """A mean loss whose backward pass forgets to divide by the number of rows."""
+    """A mean loss whose backward pass does not divide by the number of rows."""
 
     loss: Loss = field(default_factory=SoftmaxCrossEntropy)
 
@@ -97,12 +101,12 @@ class SumForMean(Loss):
         return self.loss.value(Z, T)
 
     def delta(self, Z, T):
-        """Return the loss's delta times the number of rows, by which the mean divides it."""
+        """Return delta times the number of rows, which cancels the division by the mean."""
         return Z.shape[-2] * self.loss.delta(Z, T)
 
 
 PLANTED = {"slope_forgotten": WithoutSlope, "no_transpose": NotTransposed, "sum_for_mean": SumForMean}
-"""The part that stands for one of the library's in each mistake."""
+"""The class that replaces a library class for each mistake."""
 
 
 def with_mistake(network: Network, mistake: str) -> Network:

@@ -1,4 +1,4 @@
-"""The points of a session: how they are drawn, where they lie, their targets, and which of them are for the test."""
+"""The points of a session, their targets and their split into training and test points."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,12 +10,12 @@ from ...core.elementary import is_within
 from .settings import MOST_ROWS, SettingsError
 
 FARTHEST = 1000
-"""The largest coordinate of a point, and the largest number that is a target."""
+"""The maximum absolute value of coordinates and numeric targets."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis of the plane, or the numbers that are targets: where a value lies on it."""
+    """A linear scale between the values of a column and places in the plane."""
 
     name: str
     centre: float = 0.0
@@ -24,11 +24,11 @@ class Axis:
 
     @classmethod
     def of(cls, name: str, values: np.ndarray, categories: tuple[str, ...] = ()) -> "Axis":
-        """Return the axis on which values have the mean 0 and the standard deviation 1."""
-        largest = float(np.abs(values).max()) or 1.0  # so that no sum of squares overflows
+        """Return the axis that standardizes the values: mean 0, standard deviation 1."""
+        largest = float(np.abs(values).max()) or 1.0  # avoids overflow in sums of squares
         centre, scale = float((values / largest).mean() * largest), float((values / largest).std() * largest)
         if values.min() == values.max() or not (np.isfinite(centre) and scale > 0):
-            raise SettingsError(f"All values of {name!r} are the same, or almost: choose another column.")
+            raise SettingsError(f"All values of {name!r} are equal or nearly equal: choose another column.")
         return cls(name, centre, scale, categories)
 
     def place(self, values: np.ndarray) -> np.ndarray:
@@ -56,13 +56,13 @@ class Points:
 
     @classmethod
     def drawn(cls, XY: np.ndarray, t: np.ndarray, *names: Any, test: float, seed: int) -> "Points":
-        """Return points in an order drawn by a seed; the first, a share of all, are for the test, but never all."""
+        """Shuffle the points and use the first ones for the test; at least one remains for training."""
         order = np.random.default_rng(seed).permutation(len(t))
         return cls(XY[order], t[order], np.arange(len(t)) < min(round(test * len(t)), len(t) - 1), *names)
 
     @property
     def limits(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """The least and the most of x and of y: those of the points and a margin."""
+        """The limits of x and y, with a margin around the points."""
         low, high = self.XY.min(axis=0), self.XY.max(axis=0)
         margin = 0.1 * np.maximum(high - low, 1)
         (x0, x1), (y0, y1) = zip((low - margin).tolist(), (high + margin).tolist(), strict=True)
@@ -74,12 +74,14 @@ class Points:
         Raises
         ------
         SettingsError
-            If the point, its place or its target does not exist, or if no point of training or too many would be left.
+            If the index, place or target is invalid, or if too many or no training points would remain.
         """
         match edit:
             case "add", x, y, target:
                 if len(self.t) >= MOST_ROWS:
-                    raise SettingsError(f"There are {len(self.t):,} points, and no more than {MOST_ROWS:,} are taken.")
+                    raise SettingsError(
+                        f"There are {MOST_ROWS:,} points already, which is the maximum: remove one first."
+                    )
                 XY, t = np.concatenate([self.XY, [_place(x, y)]]), np.append(self.t, self._target(target))
                 return replace(self, XY=XY, t=t, is_test=np.append(self.is_test, False))
             case "move", index, x, y:
@@ -88,34 +90,34 @@ class Points:
                 return replace(self, XY=XY)
         others = np.arange(len(self.t)) != self.index(edit[1])
         if self.is_test[others].all():
-            raise SettingsError("This is the last point of training: add another before you remove it.")
+            raise SettingsError("This is the only training point left: add another before you remove it.")
         return replace(self, XY=self.XY[others], t=self.t[others], is_test=self.is_test[others])
 
     def index(self, index: int) -> int:
-        """Return the index of a point, or refuse it."""
+        """Validate the index of a point."""
         if not isinstance(index, int | np.integer) or not is_within(index, 0, len(self.t)):
-            raise SettingsError(f"There is no point {index!r}: the points are 0 to {len(self.t) - 1}.")
+            raise SettingsError(f"The point index must be between 0 and {len(self.t) - 1}, got {index!r}.")
         return int(index)
 
     def _target(self, target: float) -> float:
         classes = len(self.class_names)
         if classes and (not is_within(target, 0, classes) or target != int(target)):
-            raise SettingsError(f"The target is {target!r}, but it is the number of a class, 0 to {classes - 1}.")
+            raise SettingsError(f"The target must be a class index between 0 and {classes - 1}, got {target!r}.")
         if not classes and not is_within(target, -FARTHEST, FARTHEST, ends="[]"):
             given, *ends = (f"{self.target.value(place):g}" for place in (target, -FARTHEST, FARTHEST))
-            raise SettingsError(f"The target is {given}, but it is a number within {ends[0]} and {ends[1]}.")
+            raise SettingsError(f"The target must be between {ends[0]} and {ends[1]}, got {given}.")
         return int(target) if classes else float(target)
 
 
 def _place(x: float, y: float) -> tuple[float, float]:
     for name, value in (("x", x), ("y", y)):
         if not is_within(value, -FARTHEST, FARTHEST, ends="[]"):
-            raise SettingsError(f"{name} is {value!r}, but points lie within -{FARTHEST} and {FARTHEST}.")
+            raise SettingsError(f"{name} must be between -{FARTHEST} and {FARTHEST}, got {value!r}.")
     return float(x), float(y)
 
 
 def circles(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return a disc in a ring; the noise moves points."""
+    """Sample a disc inside a ring, with noise added to the points."""
     generator = np.random.default_rng(seed)
     t = np.arange(rows) % 2
     angle = 2 * np.pi * generator.random(rows)
@@ -125,7 +127,7 @@ def circles(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]
 
 
 def moons(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return two half rings, each of which reaches into the other; the noise moves points."""
+    """Sample two interleaved half rings, with noise added to the points."""
     generator = np.random.default_rng(seed)
     t = np.arange(rows) % 2
     angle = np.pi * generator.random(rows)
@@ -135,7 +137,7 @@ def moons(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def spirals(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return two arms that wind around each other; the noise moves points."""
+    """Sample two interleaved spirals, with noise added to the points."""
     generator = np.random.default_rng(seed)
     t = np.arange(rows) % 2
     along = np.sqrt(generator.random(rows))
@@ -145,7 +147,7 @@ def spirals(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]
 
 
 def xor(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return a square's four quarters, of which opposite ones are of one class; the noise moves points."""
+    """Sample four squares; diagonally opposite squares have the same class."""
     generator = np.random.default_rng(seed)
     XY = generator.uniform(0.2, 3, (rows, 2)) * generator.choice([-1, 1], (rows, 2))
     t = (XY[:, 0] * XY[:, 1] < 0).astype(int)
@@ -153,7 +155,7 @@ def xor(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def blobs(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return three clouds, each a class; the noise widens them."""
+    """Sample three Gaussian clusters, one per class; noise widens them."""
     generator = np.random.default_rng(seed)
     t = np.arange(rows) % 3
     angle = np.pi / 2 + 2 * np.pi * t / 3
@@ -162,22 +164,22 @@ def blobs(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def plane(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return numbers on a tilted plane; the noise moves the numbers."""
+    """Sample a regression target on a tilted plane, with noise added to the target."""
     generator = np.random.default_rng(seed)
     XY = generator.uniform(-3, 3, (rows, 2))
     return XY, (XY[:, 0] + XY[:, 1]) / 6 + noise * generator.standard_normal(rows)
 
 
 def wave(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return numbers on hills and hollows; the noise moves the numbers."""
+    """Sample a regression target on a wavy surface, with noise added to the target."""
     generator = np.random.default_rng(seed)
     XY = generator.uniform(-3, 3, (rows, 2))
     return XY, np.sin(1.5 * XY[:, 0]) * np.cos(XY[:, 1]) + noise * generator.standard_normal(rows)
 
 
 def tutorial(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the founding tutorial's circles, which with 100 rows, noise 0.1 and seed 1 are its own points."""
-    generator = np.random.RandomState(seed)  # whose stream the tutorial drew from
+    """Sample the original tutorial's circles; 100 rows, noise 0.1 and seed 1 reproduce its data."""
+    generator = np.random.RandomState(seed)  # the tutorial used this legacy generator
     outer = rows // 2
     angle = np.concatenate([np.linspace(0, 2 * np.pi, n, endpoint=False) for n in (outer, rows - outer)])
     t = (np.arange(rows) >= outer).astype(int)
@@ -188,4 +190,4 @@ def tutorial(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray
 SETS: dict[str, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
     make.__name__: make for make in (circles, moons, spirals, xor, blobs, wave, plane, tutorial)
 }
-"""The sets by their names."""
+"""The data sets by name."""

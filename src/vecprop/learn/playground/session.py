@@ -1,4 +1,4 @@
-"""A session of the playground: data, network, and where training stands."""
+"""A playground session: the data, the network and the training state."""
 
 from collections import deque
 from collections.abc import Callable
@@ -17,25 +17,25 @@ from .settings import CLASSES, Settings, SettingsError
 from .table import Table
 
 LARGEST_WEIGHT = 1000
-"""The largest value to which a weight can be set."""
+"""The maximum absolute value of an edited weight."""
 
 MOST_MEASURED = 2_000
-"""The number of rows on which the gradients of layers are measured."""
+"""The maximum number of rows used to compute the gradient norms."""
 
 LONGEST_PATH = 100
-"""The number of places of theta that a session keeps, as many as are worth drawing."""
+"""The number of recent parameter vectors that are stored for drawing."""
 
 MOST_ENTRIES = 20_000
-"""The number of entries of a curve above which every other one is dropped."""
+"""The number of entries above which a curve drops every second one."""
 
-DIVERGED = "Training diverged: after the next step the loss is not finite."
-DIVERGED += " Lower the learning rate, now {:g}, and go back to the start."
+DIVERGED = "Training diverged: the next step makes the loss infinite or NaN."
+DIVERGED += " Lower the learning rate (now {:g}) and press Reset."
 
 
 class Curves:
-    """Several values by the number of an epoch; of a long training every second entry is kept, then every fourth, ….
+    """Values per epoch or step; long curves keep every second entry, then every fourth, and so on.
 
-    The last entry is always kept.
+    The last entry is always retained.
     """
 
     def __init__(self, width: int) -> None:
@@ -43,7 +43,7 @@ class Curves:
         self._added, self._stride = 0, 1
 
     def add(self, epochs: Any, values: Any) -> None:
-        """Add the values, (E, width), of several epochs."""
+        """Append the values, (E, width), of several epochs."""
         entries = np.column_stack([epochs, values])
         self._kept = np.concatenate([self._kept, entries[-self._added % self._stride :: self._stride]])
         self._added += len(entries)
@@ -54,12 +54,12 @@ class Curves:
 
     @property
     def epochs(self) -> np.ndarray:
-        """The numbers of the epochs, (K,)."""
+        """The epochs of the retained entries, (K,)."""
         return self._table()[:, 0].astype(int)
 
     @property
     def values(self) -> np.ndarray:
-        """The values, (K, width)."""
+        """The retained values, (K, width)."""
         return self._table()[:, 1:]
 
     def _table(self) -> np.ndarray:
@@ -68,12 +68,12 @@ class Curves:
 
 
 class Session:
-    """A network that trains on points, and all that one may change.
+    """A network in training with editable points, settings and weights.
 
-    Since the last start, ``actions`` holds what was done: ("epochs", count), ("steps", first batch, count), ("weight",
-    index, value), ("add", x, y, target), ("move", index, x, y), ("remove", index) and ("change", settings, whether the
-    optimizer's state was kept). ``history`` holds the losses of training and test by epochs, ``gradient_norms`` and
-    ``moves`` those of each dense layer by steps, where training has stopped to be looked at.
+    ``actions`` contains the actions since the last restart: ("epochs", count), ("steps", first batch, count),
+    ("weight", index, value), ("add", x, y, target), ("move", index, x, y), ("remove", index) and ("change", settings,
+    whether the optimizer's state was retained). ``history`` contains the training and test loss per epoch.
+    ``gradient_norms`` and ``moves`` contain norms per dense layer, measured after single steps and `run_epochs` calls.
 
     Examples
     --------
@@ -90,7 +90,7 @@ class Session:
         self.restart()
 
     def restart(self) -> None:
-        """Go back to the same start, with the points as they are now."""
+        """Reset the weights to their initial values; edited points are retained."""
         self.theta = self.network.init(self.settings.start)
         self.state: TrainingState | None = None
         self.epoch = self.steps = self.batch = 0
@@ -104,23 +104,23 @@ class Session:
         self.path = deque([self.theta], LONGEST_PATH)
 
     def run_epochs(self, count: int) -> None:
-        """Train for a number of epochs; steps of an epoch that is not done yet are the first of them.
+        """Train for a number of epochs; an incomplete epoch is completed and counts as the first one.
 
-        If training diverges, it stops at the last parameters with a finite loss, and `trouble` says so; it goes on once
-        something is changed.
+        If training diverges, it stops at the last parameters with a finite loss and sets `trouble`. Any change of the
+        session clears `trouble`.
         """
         if self.batch:
             self.step(self.batches - self.batch)
             count -= 1
         if count > 1 and not self.trouble:
             self._train(count - 1)
-        if count > 0 and not self.trouble:  # the last epoch is a call of its own, so that its moves are known
+        if count > 0 and not self.trouble:  # a separate call, to measure the last epoch's update
             before = self.theta
             self._train(1)
             self._measure(before)
 
     def step(self, count: int = 1) -> None:
-        """Take a number of training steps, each on the next batch of an epoch; of all rows, a step is an epoch."""
+        """Take training steps on the next batches; with full batches, a step is an epoch."""
         if self.batches == 1:
             self.run_epochs(count)
             return
@@ -129,30 +129,30 @@ class Session:
                 self._take_step()
 
     def set_weight(self, index: int, value: float) -> None:
-        """Set the parameter of this index in theta."""
+        """Set one entry of theta."""
         if not isinstance(index, int | np.integer) or not is_within(index, 0, len(self.theta)):
-            raise SettingsError(f"There is no parameter {index!r}: theta has 0 to {len(self.theta) - 1}.")
+            raise SettingsError(f"The parameter index must be between 0 and {len(self.theta) - 1}, got {index!r}.")
         if not is_within(value, -LARGEST_WEIGHT, LARGEST_WEIGHT, ends="[]"):
-            raise SettingsError(f"The weight is {value!r}, but it is within -{LARGEST_WEIGHT} and {LARGEST_WEIGHT}.")
+            raise SettingsError(f"The weight must be between -{LARGEST_WEIGHT} and {LARGEST_WEIGHT}, got {value!r}.")
         self.theta = self.theta.copy()
         self.theta[index] = value
         self.trouble = ""
         self._note("weight", int(index), float(value))
 
     def change(self, **settings: Any) -> None:
-        """Change settings, all or none.
+        """Change settings; if any of them is invalid, change none.
 
-        Parameters stay where their shapes and the seed of the start stay; else training restarts. The optimizer's
-        moments stay where network and optimizer do. Other data come as they are drawn, without the points' changes.
+        Training restarts if the parameters' shapes or the weight seed change. The optimizer's state is reset if the
+        network or the optimizer changes. New data discard all edits of points.
 
         Raises
         ------
         SettingsError
-            If a setting does not exist, is out of range, or does not suit the data.
+            If a setting is unknown, out of range or incompatible with the data.
         """
         names = [each.name for each in fields(Settings)]
         if unknown := [name for name in settings if name not in names]:
-            raise SettingsError(f"There is no setting {unknown[0]!r}: the settings are {', '.join(names)}.")
+            raise SettingsError(f"Unknown setting {unknown[0]!r}: choose from {', '.join(names)}.")
         before, shapes, trained = self.settings, _shapes(self.network), self.trained
         after = replace(before, **settings)
         if after == before:
@@ -170,7 +170,7 @@ class Session:
         self._note("change", after, keeps_state)
 
     def edit(self, *edit: Any) -> None:
-        """Add a point to the training, ("add", x, y, target), or ("move", index, x, y) or ("remove", index) one."""
+        """Edit the points: ("add", x, y, target) a training point, ("move", index, x, y) or ("remove", index)."""
         self.points = self.points.edited(*edit)
         self._divide()
         self.batch, self.trouble = 0, ""
@@ -179,23 +179,23 @@ class Session:
 
     @property
     def batches(self) -> int:
-        """The number of steps of an epoch."""
+        """The number of batches per epoch."""
         rows = len(self.rows[1])
         return -(-rows // min(self.settings.batch or rows, rows))
 
     @property
     def class_count(self) -> int:
-        """The number of classes; 0 if the targets are numbers."""
+        """The number of classes; 0 for regression."""
         return len(self.points.class_names)
 
     @property
     def losses(self) -> tuple[float, float]:
-        """The losses of training and test points as the parameters are now; NaN where there are none."""
+        """The current training and test losses; NaN without points."""
         return self._on_both(lambda X, T: self.network.loss(self.theta, X, T))
 
     @property
     def right(self) -> tuple[float, float]:
-        """The shares of training and test points whose class is right; NaN where there are none, or for numbers."""
+        """The training and test accuracies; NaN without points and for regression."""
         if not self.class_count:
             return np.nan, np.nan
         return self._on_both(lambda X, T: np.mean(self.predict(X).argmax(axis=1) == T.argmax(axis=1)))
@@ -205,28 +205,28 @@ class Session:
         return engine_for(self.network, self.theta, silent=True).predict(self.theta, X)
 
     def _on_both(self, measure: Callable[[np.ndarray, np.ndarray], Any]) -> tuple[float, float]:
-        """Return a measure of the training and of the test points; NaN where there are none."""
+        """Return a measure of the training points and of the test points; NaN without points."""
         train, test = (float(measure(X, T)) if len(X) else np.nan for X, T in (self.rows, self.test_rows))
         return train, test
 
     def drawn(self, settings: Settings) -> Points:
-        """Return the points of settings as they are drawn, before they are changed one by one."""
+        """Return the points for these settings, without edits."""
         if settings.data == "table":
             if self.table is None:
-                raise SettingsError("The data are a table, but none was given: open one first.")
+                raise SettingsError("data=table needs a table: open a file first.")
             return self.table.points(settings.columns, settings.test, settings.seed)
         XY, t = SETS[settings.data](settings.seed, settings.rows, settings.noise)
         names = tuple(f"class {k}" for k in range(CLASSES[settings.data]))
         return Points.drawn(XY, t, names, test=settings.test, seed=settings.seed)
 
     def pairs(self, chosen: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return the inputs and targets of the points that are chosen; a class is a one-hot row."""
+        """Return the inputs and targets of selected points; classes are one-hot encoded."""
         t = self.points.t[chosen]
         X = features(self.settings.features, self.points.XY[chosen])
         return X, np.eye(self.class_count)[t] if self.class_count else t
 
     def _prepare(self, settings: Settings, points: Points | None) -> None:
-        """Take settings and make all that follows from them; what is refused changes nothing."""
+        """Apply settings; invalid settings leave the session unchanged."""
         if points is None:
             points = self.drawn(settings)
         network = network_of(settings, len(points.class_names))
@@ -235,11 +235,11 @@ class Session:
         self._divide()
 
     def _divide(self) -> None:
-        """Make the inputs and targets of training and test from the points."""
+        """Build the training and test inputs and targets from the points."""
         self.rows, self.test_rows = self.pairs(~self.points.is_test), self.pairs(self.points.is_test)
 
     def _note(self, *action: Any) -> None:
-        """Add an action to what was done, or let it go on the last one."""
+        """Record an action, merged with the previous one if possible."""
         match self.actions[-1:], action:
             case [("epochs", before)], ("epochs", count):
                 self.actions[-1] = "epochs", before + count
@@ -275,7 +275,7 @@ class Session:
         self._note("epochs", done)
 
     def _take_step(self) -> None:
-        """Take a step on the next batch of the epoch."""
+        """Take one training step on the next batch."""
         size = self.settings.batch
         rows = slice(self.batch * size, (self.batch + 1) * size)
         X, T = self.rows
@@ -298,9 +298,9 @@ class Session:
         self.theta, self.state = result.theta, result.state
 
     def _measure(self, before: np.ndarray) -> None:
-        """Record each dense layer's gradient, and its move from the parameters before the last epoch or step."""
+        """Record the norm of each dense layer's gradient and of its last update."""
         X, T = (rows[:MOST_MEASURED] for rows in self.rows)
-        with np.errstate(over="ignore", invalid="ignore"):  # on the way to a divergence
+        with np.errstate(over="ignore", invalid="ignore"):  # training may diverge
             gradient = self.trained.loss_and_gradient(self.theta, X, T)[1]
             for curves, vector in ((self.gradient_norms, gradient), (self.moves, self.theta - before)):
                 layers = zip(self.network.layers, self.network.layout.views(vector), strict=True)

@@ -1,4 +1,4 @@
-"""What the page shows of a session: the network over the plane, its weights, checks, the loss around theta, starts."""
+"""Compute the values that the page shows: predictions, weights, checks, the loss surface and many starts."""
 
 import time
 from dataclasses import dataclass
@@ -16,31 +16,31 @@ from .session import Session
 from .settings import SettingsError
 
 MOST_STARTS, MOST_EPOCHS_OF_STARTS = 200, 2_000
-"""The largest number of starts at once, and of their epochs."""
+"""The maximum number of starts and of their epochs."""
 
 MOST_CHECKED = 200
-"""The number of rows on which gradients are checked, and whose loss makes the surface: few enough not to wait."""
+"""The maximum number of rows used for the gradient check and the loss surface, to keep them fast."""
 
 TOGETHER = 64
-"""The number of places of the surface whose loss is computed together."""
+"""The number of surface points computed together."""
 
 LONGEST = 10.0
-"""The number of seconds after which starts that are not done are left as they are."""
+"""The time limit in seconds for training many starts."""
 
 
 def _on_grid(session: Session, size: int) -> np.ndarray:
-    """Return the network's inputs on a grid over the plane, row by row, from the least y to the most."""
+    """Return the network's inputs on a grid over the plane, row by row, with y increasing."""
     XY = np.stack(np.meshgrid(*(np.linspace(*limit, size) for limit in session.points.limits)), axis=-1)
     return features(session.settings.features, XY.reshape(-1, 2))
 
 
 def map_of(session: Session, size: int) -> np.ndarray:
-    """Return the network's predictions on a grid over the plane, (size, size, outputs)."""
+    """Predict on a grid over the plane, (size, size, outputs)."""
     return session.predict(_on_grid(session, size)).reshape(size, size, -1)
 
 
 def units_of(session: Session, size: int) -> list[np.ndarray]:
-    """Return the inputs, each hidden layer's outputs and the predictions on a grid, (units, size, size) each."""
+    """Compute inputs, hidden outputs and predictions on a grid, each (units, size, size)."""
     network, X = session.network, _on_grid(session, size)
     outputs, _ = network.forward(session.theta, X)
     shown = [X, *(outputs[number] for number in network.activations), network.loss_function.predict(outputs[-1])]
@@ -48,7 +48,7 @@ def units_of(session: Session, size: int) -> list[np.ndarray]:
 
 
 def hidden(session: Session) -> np.ndarray:
-    """Return the last hidden layer's outputs at all points, (N, units); without a hidden layer, the inputs."""
+    """Compute the last hidden layer's outputs, (N, units); the inputs if no layer is hidden."""
     X = features(session.settings.features, session.points.XY)
     layers = session.network.activations
     return session.network.hidden(session.theta, X, layers[-1]) if layers else X
@@ -56,7 +56,7 @@ def hidden(session: Session) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A weight, or a bias, which has no source."""
+    """A weight, or a bias if source is None."""
 
     layer: int
     source: int | None
@@ -66,7 +66,7 @@ class Edge:
 
 
 def edges(session: Session) -> list[Edge]:
-    """Return the weights and biases of the dense layers as edges between units, in the order of theta."""
+    """Return the weights and biases of the dense layers, in the order of theta."""
     found, layer = [], -1
     for tensor in session.network.layout.tensors:
         if tensor.kind != "Dense":
@@ -79,12 +79,12 @@ def edges(session: Session) -> list[Edge]:
 
 
 def row(session: Session, index: int) -> Trace:
-    """Return every number of the pass of the point of this index alone."""
+    """Trace the forward and backward pass of a single point."""
     return trace(session.network, session.theta, *session.pairs([session.points.index(index)]))
 
 
 def check(session: Session) -> Report:
-    """Check the gradient that training takes, with the mistake if one is planted."""
+    """Check the gradient used for training, including a deliberate mistake."""
     X, T = (rows[:MOST_CHECKED] for rows in session.rows)
     noise = session.settings.start if session.network.random else None
     _, gradient = session.trained.loss_and_gradient(session.theta, X, T, noise=noise)
@@ -92,7 +92,7 @@ def check(session: Session) -> Report:
 
 
 class Surface(NamedTuple):
-    """The loss, (size, size), in a plane through the parameters, its places along both directions, and the path."""
+    """The loss, (size, size), in a plane through theta, the grid coordinates and the path of recent parameters."""
 
     loss: np.ndarray
     first: np.ndarray
@@ -101,9 +101,9 @@ class Surface(NamedTuple):
 
 
 def loss_surface(session: Session, size: int) -> Surface:
-    """Return the loss around theta in the two orthonormal directions of the path's largest moves.
+    """Compute the loss around theta in the two main orthonormal directions of the path.
 
-    Moves along a line, or none, leave directions open; the same arbitrary ones are taken then.
+    If the path spans fewer than two dimensions, fixed random directions complete the plane.
     """
     X, T = (rows[:MOST_CHECKED] for rows in session.rows)
     moves = np.array(session.path) - session.theta
@@ -123,16 +123,16 @@ def loss_surface(session: Session, size: int) -> Surface:
 
 
 def losses_of_starts(session: Session, count: int, epochs: int) -> np.ndarray:
-    """Train from many starts at once, the first of which is the session's, and return their losses.
+    """Train many initial weights together, the session's first, and return their losses.
 
     Returns
     -------
     ndarray (count, epochs + 1)
-        The training loss of each before the first epoch and after each; NaN after it diverged, or time was over.
+        The training loss per epoch, from before the first epoch; NaN after divergence or the time limit.
     """
     for what, value, most in (("starts", count, MOST_STARTS), ("epochs", epochs, MOST_EPOCHS_OF_STARTS)):
         if not isinstance(value, int) or not is_within(value, 1, most, ends="[]"):
-            raise SettingsError(f"The number of {what} is {value!r}, but it is 1 to {most:,}.")
+            raise SettingsError(f"The number of {what} must be between 1 and {most:,}, got {value!r}.")
     settings, network = session.settings, session.trained
     how: dict[str, Any] = {"epochs": epochs, "batch_size": settings.batch or None, "shuffle": False}
     how |= {"optimizer": optimizer_of(settings), "training_loss": "exact"}

@@ -1,4 +1,4 @@
-"""A table of one's own as points in the plane: two of its columns are drawn, and a third is the target."""
+"""Convert a user's table to points in the plane: two columns are the axes and a third is the target."""
 
 import os
 import tempfile
@@ -22,54 +22,54 @@ from .settings import MOST_ROWS
 
 MOST_BYTES, MOST_COLUMNS = 20_000_000, 1_000
 MOST_CLASSES = 50
-"""The largest number of classes, and of categories along an axis."""
+"""The maximum number of classes, and of categories on an axis."""
 
 LONGEST_NAME = 60
-"""The largest number of characters of a name that are shown."""
+"""The maximum number of characters of a displayed name."""
 
 LOOKED_AT = 30
-"""The number of columns among which those of x and y are looked for."""
+"""The number of columns considered as default x and y axes."""
 
 
 class Table:
-    """A table whose columns may be drawn.
+    """A table with columns to draw.
 
     Raises
     ------
     TableError
-        If it has too many rows or too few rows or columns.
+        If the table has too many or too few rows or columns.
     """
 
     def __init__(self, frame: Any) -> None:
         rows, columns = frame.shape
         _require_few(rows)
         if columns > MOST_COLUMNS:
-            raise TableError(f"The table has {columns:,} columns, and no more than {MOST_COLUMNS:,} are shown.")
+            raise TableError(f"The table has {columns:,} columns, but the limit is {MOST_COLUMNS:,}: remove some.")
         if rows < 4 or columns < 3:
-            needed = "at least 4 rows and 3 columns are needed: two to draw, and the target"
+            needed = "at least 4 rows and 3 columns are needed (two axes and the target)"
             raise TableError(f"The table has {rows} rows and {columns} columns, but {needed}.")
         self.frame, self.columns = frame, [str(name) for name in frame.columns]
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> "Table":
-        """Return the table in a file.
+        """Read a table from a file.
 
         Raises
         ------
         TableError
-            If the file is too large, or cannot be read.
+            If the file is too large or cannot be read.
         """
         _require_small(existing(Path(path)))
         return cls(next(iter(read_chunks(path, MOST_ROWS + 1, as_text=True))))
 
     @classmethod
     def of_file(cls, name: str, content: bytes) -> "Table":
-        """Return the table that a file of this name and content holds, such as one that was sent.
+        """Read a table from the name and content of an uploaded file.
 
         Raises
         ------
         TableError
-            If it is too large, or cannot be read.
+            If the file is too large or cannot be read.
         """
         shown = _shown(name)
         with tempfile.TemporaryDirectory() as folder:
@@ -83,18 +83,18 @@ class Table:
                 raise TableError(str(error).replace(str(path), shown).replace(path.name, shown)) from None
 
     def chosen(self, columns: tuple[str, ...]) -> tuple[str, str, str]:
-        """Return the columns of x, y and the target: those given, or else numbers and the last column.
+        """Return the columns for x, y and the target; by default numeric columns and the last column.
 
         Raises
         ------
         TableError
-            If a column does not exist, or one is chosen twice.
+            If a column does not exist or is chosen twice.
         """
         if not columns:
             *others, target = self.columns
             axes: dict[str, Axis] = {}
             for name in others[:LOOKED_AT]:
-                with suppress(ValueError):  # of a column that cannot be drawn
+                with suppress(ValueError):  # skips columns that cannot be drawn
                     values, categories = self._values(name)
                     axes[name] = Axis.of(name, values[np.isfinite(values)], categories)
             numbers = [name for name, axis in axes.items() if not axis.categories]
@@ -104,17 +104,17 @@ class Table:
             if name not in self.columns:
                 raise TableError(f"The table has no column {name!r}{nearest(name, self.columns) or '.'}")
         if len(columns) != 3 or len(set(columns)) < 3:
-            raise TableError(f"Three different columns are needed as Across, Up and Target, not {', '.join(columns)}.")
+            raise TableError(f"Expected three different columns for x, y and the target, got {', '.join(columns)}.")
         x, y, target = columns
         return x, y, target
 
     def points(self, columns: tuple[str, ...], test: float, seed: int) -> Points:
-        """Return the rows as points, without those in which a value is missing or cannot be read.
+        """Convert the rows to points, skipping rows with missing or unreadable values.
 
         Raises
         ------
         TableError
-            If a column cannot be drawn, or is no target.
+            If a column cannot be drawn or used as a target.
         """
         x, y, target = self.chosen(columns)
         read = [self._values(x), self._values(y), self._values(target, is_target=True)]
@@ -132,7 +132,7 @@ class Table:
         return Points.drawn(XY, t, classes, (axes[0], axes[1]), axes[2], test=test, seed=seed)
 
     def _values(self, name: str, is_target: bool = False) -> tuple[np.ndarray, tuple[str, ...]]:
-        """Return a column as numbers, and the names of its categories, whose numbers they are then."""
+        """Return a column as numbers, or as category indices with the category names."""
         series = self.frame[name]
         if not series.notna().any():
             raise TableError(f"Column {name!r} has no values: choose another{' target' if is_target else ''}.")
@@ -148,17 +148,17 @@ class Table:
         names = as_names(series)
         categories = sorted(set(names) - {MISSING})
         if len(categories) > MOST_CLASSES:
-            many = f"Column {name!r} has {len(categories):,} different names"
-            raise TableError(f"{many}, but no more than {MOST_CLASSES} are drawn: choose another.")
+            many = f"Column {name!r} has {len(categories):,} categories"
+            raise TableError(f"{many}, but the limit is {MOST_CLASSES}: choose another.")
         numbers = {category: number for number, category in enumerate(categories)}
         return np.array([numbers.get(each, np.nan) for each in names], dtype=float), tuple(map(_shown, categories))
 
 
 def _require_small(file: Path) -> None:
-    """Refuse a file that is large, or would be where it is read."""
+    """Raise if a file or its uncompressed content is too large."""
     kind = file.suffix.lower()
     if not file.is_file() or not opens_as_it_is(file) or kind in ARROW:
-        raise TableError(f"{file} is not a file of a kind that is read here: save it as CSV, Parquet or Excel.")
+        raise TableError(f"{file} has an unsupported file type: save it as CSV, Parquet or Excel.")
     size = file.stat().st_size
     if kind in EXCEL and zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as parts:
@@ -170,15 +170,15 @@ def _require_small(file: Path) -> None:
         _require_few(metadata.num_rows)
         size = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
     if size > MOST_BYTES:
-        raise TableError(f"{file} has {size:,} bytes, but no more than {MOST_BYTES:,} are read.")
+        raise TableError(f"{file} has {size:,} bytes, but the limit is {MOST_BYTES:,}: use a part of it.")
 
 
 def _require_few(rows: int) -> None:
     if rows > MOST_ROWS:
-        raise TableError(f"The table has more than {MOST_ROWS:,} rows: give a part of it.")
+        raise TableError(f"The table has more than {MOST_ROWS:,} rows: use a part of it.")
 
 
 def _shown(name: str) -> str:
-    """Return a name as it is shown: one line that is not too long."""
+    """Format a name for display: printable, on one line, truncated."""
     line = printable(" ".join(name.split()))
     return line if len(line) <= LONGEST_NAME else f"{line[:LONGEST_NAME]}…"

@@ -1,4 +1,4 @@
-"""What may be taken away: a script that makes the same parameters, to the bit, and a model file."""
+"""Export a session as a script that computes bit-identical parameters, or as a model file."""
 
 import ast
 import inspect
@@ -15,13 +15,13 @@ from .points import SETS
 from .session import Session
 from .settings import Settings
 
-SCRIPT = '''"""A network of the playground, trained again: theta has the same bits as there."""
+SCRIPT = '''"""Train a network as in the playground, with bit-identical parameters."""
 
 {imports}
 
 
 {sources}def run(X, T, epochs, batch_size=None):
-    """Train for some epochs with the network and the optimizer as they are now."""
+    """Train for some epochs with the current network and optimizer."""
     result = train(
         network,
         theta,
@@ -39,14 +39,14 @@ SCRIPT = '''"""A network of the playground, trained again: theta has the same bi
 
 
 {lines}
-print(f"The loss of training is {{network.loss(theta, X, T):.6g}}.")
+print(f"Training loss: {{network.loss(theta, X, T):.6g}}")
 '''
 
 
 def script(session: Session) -> str:
-    """Return a script that does again all that was done since the session's last start.
+    """Write a script that repeats all actions since the session's last restart.
 
-    It needs NumPy and vecprop, and ends with the parameters in ``theta``.
+    The script needs NumPy and vecprop. At its end, ``theta`` contains the session's parameters.
     """
     begun = session.begun
     written = _Writer(session)
@@ -70,7 +70,7 @@ def script(session: Session) -> str:
 
 
 class _Writer:
-    """The lines of a script, and what they have defined so far."""
+    """Collects the lines of a script and avoids repeated definitions."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -80,7 +80,7 @@ class _Writer:
         self.settings = session.begun
 
     def define(self, settings: Settings) -> None:
-        """Write what settings define and is not defined so already."""
+        """Write definitions for these settings, except unchanged ones."""
         self.settings = settings
         self.write("points", self.points())
         network = with_mistake(network_of(settings, self.classes), settings.mistake)
@@ -91,7 +91,7 @@ class _Writer:
         self.write("engine", [f'engine = "{engine_of(settings)}"'])
 
     def write(self, what: str, lines: list[str]) -> None:
-        """Write lines that define something, unless they were the last to define it."""
+        """Write the lines of a definition unless it is unchanged."""
         if self.defined.get(what) != lines:
             self.lines += lines
             self.defined[what] = lines
@@ -99,7 +99,7 @@ class _Writer:
                 self.defined.pop("inputs", None)
 
     def points(self) -> list[str]:
-        """Return the lines that make the points as they are drawn."""
+        """Return the lines that generate the points without edits."""
         settings = self.settings
         points = self.session.drawn(settings)
         self.classes, rows = len(points.class_names), len(points.t)
@@ -111,7 +111,7 @@ class _Writer:
         return [drawn, order, "XY, t = XY[order], t[order]", is_test]
 
     def inputs(self) -> None:
-        """Write the inputs and targets of training, unless they are as they were."""
+        """Write the training inputs and targets unless they are unchanged."""
         names = [name.replace("*", " * ").replace("sin", "np.sin") for name in self.settings.features]
         T = f"np.eye({self.classes})[t[~is_test]]" if self.classes else "t[~is_test]"
         lines = ["x, y = XY[~is_test].T", f"X = np.stack([{', '.join(names)}], axis=1)", f"T = {T}"]
@@ -149,16 +149,16 @@ class _Writer:
 
 
 def _rows_of(values: Any) -> str:
-    """Return an array as the source of a list, five entries in a line."""
+    """Format an array as the source code of a list, five entries per line."""
     texts = list(map(repr, values.tolist()))
     lines = [f"    {', '.join(texts[start : start + 5])},\n" for start in range(0, len(texts), 5)]
     return f"[\n{''.join(lines)}]"
 
 
 def model_file(session: Session) -> bytes:
-    """Return the bytes of a file that `vecprop.load` opens: the network, theta, and the state of its training.
+    """Return the bytes of a file for `vecprop.load`: the network, theta and the training state.
 
-    The state of a network with a planted mistake is left out, since it belongs to no network of the library.
+    The training state is omitted if the network has a deliberate mistake.
     """
     state = session.state if session.settings.mistake == "none" else None
     with tempfile.TemporaryDirectory() as folder:

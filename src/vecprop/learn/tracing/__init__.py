@@ -1,1 +1,1 @@
-"""Every number of one forward and backward pass, by its name in the equations."""
+"""Trace all values of a forward and backward pass."""

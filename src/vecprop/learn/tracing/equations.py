@@ -1,7 +1,6 @@
-"""The equations of layers, losses and optimizers, as Python computes them, with the roles of names in braces.
+"""The equations of layers, losses and optimizers as Python expressions, with roles in braces.
 
-``sum`` is over the rows, ``total`` and ``mean`` are over each row. Words such as ``epsilon`` are settings of the part,
-in the place of which their numbers are shown.
+``sum`` adds over the rows. ``total`` and ``mean`` reduce each row. Words such as ``epsilon`` are replaced by settings.
 """
 
 import re
@@ -20,8 +19,8 @@ from ...optimize.optimizers import Adam, AdamW, GradientDescent, Momentum, Neste
 class LayerEquations:
     """The equation of each role of a layer, in order.
 
-    Roles are X and Y, dX and dY for the gradients with respect to them, the names of parameters, J_ and such a name for
-    its gradient, and those that are saved. A layer of one's own has names for its functions.
+    Roles are the input X, the output Y, their gradients dX and dY, parameter names, J_ with a parameter name for its
+    gradient, and saved values. Custom layers have symbolic function names.
     """
 
     letter: str = "F"
@@ -32,7 +31,7 @@ class LayerEquations:
 
 @dataclass(frozen=True)
 class LossEquations:
-    """The equations of the predictions Y, the row losses l, and the error d = ∂l/∂Z of each row."""
+    """The equations of the predictions Y, the row losses l and their errors d = ∂l/∂Z."""
 
     Y: str = "link({Z})"
     l: str = "loss({Z}, {T})"
@@ -101,9 +100,9 @@ OPTIMIZERS[AdamW] = OPTIMIZERS[Adam] | {
 
 
 def layer_equations(layer: Any, p: Mapping[str, Any], saved: Any) -> LayerEquations:
-    """Return the equations of a layer in a pass."""
-    known = {Dense: DENSE, LayerNorm: LAYER_NORM, Dropout: NO_DROPOUT if saved is None else DROPOUT}
-    if equations := (known | ACTIVATIONS).get(type(layer)):
+    """Return the equations of a layer."""
+    fixed = {Dense: DENSE, LayerNorm: LAYER_NORM, Dropout: NO_DROPOUT if saved is None else DROPOUT}
+    if equations := (fixed | ACTIVATIONS).get(type(layer)):
         return equations
     if isinstance(layer, Activation):
         return _activation("f({X})", "f′({X})")
@@ -115,7 +114,7 @@ def layer_equations(layer: Any, p: Mapping[str, Any], saved: Any) -> LayerEquati
 INFINITE = 1e12
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: getattr(np, name) for name in ("exp", "tanh", "sqrt", "where", "abs", "sign", "clip")},
-    "log": lambda a: np.where(a > 0, np.log(a), -INFINITE),  # so that 0 * log(0) is 0
+    "log": lambda a: np.where(a > 0, np.log(a), -INFINITE),  # makes 0 * log(0) equal to 0
     "max": np.maximum,
     "logistic": logistic,
     "gelu": GELU().value,
@@ -128,11 +127,11 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 def computed(name: str, equation: str, values: Mapping[str, np.ndarray], loss: Any = None) -> Any:
-    """Return the right side of an equation, with the values of the names in it."""
-    known = dict(values)
-    if name.startswith("delta") and np.ndim(known.get("w", 0)) == 1:
-        known["w"] = known["w"][:, None]  # a factor for each row
+    """Evaluate the right-hand side of an equation."""
+    arrays = dict(values)
+    if name.startswith("delta") and np.ndim(arrays.get("w", 0)) == 1:
+        arrays["w"] = arrays["w"][:, None]  # one factor per row
     code = re.sub(r"\{([^}]+)\}", lambda found: f"value_of[{found[1]!r}]", equation).replace("′", "_slope")
     huber = {"huber": lambda d: loss.element(d, 0 * d)} if isinstance(loss, losses.Huber) else {}
     with np.errstate(all="ignore"):
-        return eval(code, {"__builtins__": {}, "value_of": known, **FUNCTIONS, **huber})
+        return eval(code, {"__builtins__": {}, "value_of": arrays, **FUNCTIONS, **huber})

@@ -1,4 +1,4 @@
-"""A trace as text, HTML and LaTeX: each equation with the shapes under it, and the numbers."""
+"""Format traces as text, HTML and LaTeX: equations, shapes and numbers."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from .values import Value
 
 POWERS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
-LEGEND = "∘ multiplies entry by entry, Σₙ sums over the rows, Σₒ over the outputs of each row."
+LEGEND = "∘ is the elementwise product, Σₙ sums over the rows, Σₒ over the outputs of each row."
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Symbol:
 
     @property
     def parts(self) -> tuple[str, str, str]:
-        """The name as its letter, its index, and "old" or "new".
+        """The letter, the index, and "old" or "new".
 
         Examples
         --------
@@ -37,7 +37,7 @@ class Symbol:
 
 
 def pieces(name: str, equation: str, arrays: Mapping[str, np.ndarray]) -> list[Symbol | str]:
-    """Return an equation as symbols and the signs between them; the symbol alone if it has no equation."""
+    """Split an equation into symbols and operators; without an equation, return only the symbol."""
     found: list[Symbol | str] = [Symbol(name, arrays[name].shape)]
     whole = f" = {equation}" if equation else ""
     for text, of, transposed in re.findall(r"([^{]*)(?:\{([^}]+)\}(\.T)?)?", whole):
@@ -48,15 +48,15 @@ def pieces(name: str, equation: str, arrays: Mapping[str, np.ndarray]) -> list[S
 
 
 def _signs(code: str) -> str:
-    """Return Python's signs as those of mathematics."""
+    """Convert Python operators to mathematical notation."""
     code = re.sub(r"\*\*(\d+)", lambda power: power[1].translate(str.maketrans("0123456789", POWERS)), code)
     code = re.sub(r"(\d\)?) \* ", r"\1 ", code).replace("total(", "Σₒ(").replace("sum(", "Σₙ(")
-    code = re.sub(r"(?<!e)-", "−", code)  # but not in 1e-05
+    code = re.sub(r"(?<!e)-", "−", code)  # except in 1e-05
     return code.replace(" @ ", " ").replace(" * ", " ∘ ").replace("sqrt(", "√(")
 
 
 def _grid(value: Value) -> tuple[list[list[str]], int, int]:
-    """Return the first rows and columns of an array, to four figures, and how many more there are of each."""
+    """Format the first rows and columns of an array, and count the omitted rows and columns."""
     array = value.array
     matrix = array.reshape(-1, 1) if array.ndim == 1 and value.of_rows else np.atleast_2d(array)
     matrix = matrix.reshape(-1, matrix.shape[-1])
@@ -66,7 +66,7 @@ def _grid(value: Value) -> tuple[list[list[str]], int, int]:
 
 
 def by_stage(values: Iterable[Value]) -> Iterator[tuple[str, Value]]:
-    """Yield values, and before the first one of a stage the head of the stage; before others an empty text."""
+    """Yield values with the heading of their stage, which is empty except for the first value."""
     stage = None
     for value in values:
         yield value.stage.capitalize() if value.stage != stage else "", value
@@ -74,7 +74,7 @@ def by_stage(values: Iterable[Value]) -> Iterator[tuple[str, Value]]:
 
 
 def _head(row: int | None) -> str:
-    return f"{'All rows' if row is None else f'Row {row}, and its part in each gradient'}. {LEGEND}"
+    return f"{'All rows' if row is None else f'Row {row} and its contribution to each gradient'}. {LEGEND}"
 
 
 def as_text(values: Sequence[Value], row: int | None) -> str:
@@ -99,7 +99,7 @@ def as_text(values: Sequence[Value], row: int | None) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-# Colours are those of the page around it, so that light and dark notebooks are served alike.
+# Colors are inherited, so that light and dark notebooks are supported.
 STYLE = (files("vecprop.learn.tracing") / "trace.css").read_text("utf-8")
 
 
@@ -113,7 +113,7 @@ def as_html(values: Sequence[Value], row: int | None) -> str:
 
 
 def block_html(value: Value, arrays: Mapping[str, np.ndarray], numbers: str) -> str:
-    """Return a value's equation, with the shapes under it and numbers beside it."""
+    """Format a value as HTML: its equation, shapes and numbers."""
     equation = ""
     for part in pieces(value.name, value.equation, arrays):
         if isinstance(part, str):
@@ -128,7 +128,7 @@ def block_html(value: Value, arrays: Mapping[str, np.ndarray], numbers: str) -> 
 
 
 def numbers_html(value: Value) -> str:
-    """Return a value's numbers as a table; one number as text."""
+    """Format a value's numbers as an HTML table; scalars as text."""
     cells, more_rows, more_columns = _grid(value)
     if not value.array.ndim:
         return cells[0][0]
@@ -149,14 +149,14 @@ _SIGNS = {
 
 
 def as_latex(values: Sequence[Value]) -> str:
-    """Return the values as one block of aligned equations."""
+    """Format values as one block of aligned equations."""
     arrays = {value.name: value.array for value in values}
     lines = [f"{equation_latex(value, arrays, ' &')} = {_numbers_latex(value)}" for value in values]
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
 
 def equation_latex(value: Value, arrays: Mapping[str, np.ndarray], after_name: str = "") -> str:
-    """Return a value's equation, with the shapes under it."""
+    """Format a value's equation and shapes as LaTeX."""
     first, *others = map(_piece_latex, pieces(value.name, value.equation, arrays))
     return first + after_name + "".join(others)
 
@@ -175,7 +175,7 @@ def _piece_latex(part: Symbol | str) -> str:
 
 
 def _symbol_latex(part: Symbol) -> str:
-    r"""Return a symbol as LaTeX.
+    r"""Format a symbol as LaTeX.
 
     Examples
     --------
@@ -190,7 +190,7 @@ def _symbol_latex(part: Symbol) -> str:
 
 
 def _numbers_latex(value: Value) -> str:
-    """Return a value's numbers as a matrix; one number as it is."""
+    """Format a value's numbers as a LaTeX matrix; scalars as text."""
     cells, more_rows, more_columns = _grid(value)
     if not value.array.ndim:
         return cells[0][0]

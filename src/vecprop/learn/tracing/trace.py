@@ -1,4 +1,4 @@
-"""The trace: every value of one forward and backward pass, and of the step after it, by name."""
+"""Trace all values of a forward and backward pass, and of an optimizer step, by name."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,38 +15,39 @@ from .values import Value, step_values, values_of
 def trace(
     network: Network, theta: Any, X: Any, T: Any, sample_weight: Any = None, noise: RandomKey | int | None = None
 ) -> "Trace":
-    """Return every value of one forward and backward pass, by its name in the equations.
+    """Compute all intermediate values of one forward and backward pass, by name.
 
     Parameters
     ----------
     network : Network
         The network.
     theta : array_like (P,)
-        Its parameters.
+        The parameters.
     X : array_like (N, I)
         The inputs.
     T : array_like (N, O) or (N,)
-        The targets, as the loss takes them.
+        The targets, in the format of the network's loss.
     sample_weight : array_like (N,), optional
-        The rows' weights; 1 by default.
+        The weights of the rows; 1 by default.
     noise : RandomKey or int, optional
-        The key of random layers such as dropout, or its seed; None is prediction.
+        The key, or its seed, for random layers such as dropout. None disables randomness, as in prediction.
 
     Returns
     -------
     Trace
-        A mapping from names to arrays. ``print`` it for a text; a notebook shows it as a page.
+        A mapping from names to arrays. ``print`` shows it as text, and notebooks show it as HTML.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument has a wrong shape or type, or is not finite; or if theta is of several members.
+        If an argument has a wrong shape or type or is not finite, or if theta contains several members.
 
     Notes
     -----
-    The k-th dense layer has the parameters Wk and bk, and gives Zk; the activation after it gives Hk. Y, l and L are
-    the predictions, the loss of each row and the loss; w is the factor of each row in L. delta_Zk is ∂L/∂Zk, S_Hk the
-    activation's derivative, and J_Wk is ∂L/∂Wk. What is inside a layer of layers has a name such as F1.Z2.
+    The k-th dense layer has the parameters Wk and bk and the output Zk. Hk is the output of the following activation.
+    Y are the predictions, l the losses of the rows, w the weights of the rows and L the total loss. delta_Zk is ∂L/∂Zk,
+    S_Hk is the derivative of the activation, and J_Wk is ∂L/∂Wk. Values inside a composite layer have names such as
+    F1.Z2.
 
     Examples
     --------
@@ -59,10 +60,10 @@ def trace(
     True
     """
     if not isinstance(network, Network):
-        raise TypeError(f"trace takes a Network, not {type(network).__name__}.")
+        raise TypeError(f"network must be a Network, got {type(network).__name__}.")
     theta = np.array(checked_theta(network, theta))
     if theta.ndim != 1 or theta.dtype.kind != "f":
-        one = "trace the real parameters of one member at a time, for example theta[0]"
+        one = "trace real parameters of one member at a time, for example theta[0]"
         raise ValueError(f"theta has shape {theta.shape} and dtype {theta.dtype}: {one}.")
     batch = network.batch(theta, X, T, sample_weight)
     if batch.X.ndim != 2 or batch.members:
@@ -77,20 +78,20 @@ def _traced(network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trace(Mapping[str, np.ndarray]):
-    """The values of one pass by name; see `trace`.
+    """The values of one forward and backward pass by name; see `trace`.
 
     Parameters
     ----------
     values_in_order : tuple of Value
-        Each value with its name, equation and place.
+        The values in the order of the computation.
     theta : ndarray (P,)
-        The parameters; after `step` those that have moved.
+        The parameters; the updated parameters after `step`.
     gradient : ndarray (P,)
         The gradient of the loss.
     state : dict or None
         The optimizer's state after `step`.
     point, row_number : tuple, int or None
-        What is traced, and its row; None if all rows are.
+        The traced network and batch, and the index of the traced row; None for all rows.
 
     Examples
     --------
@@ -110,7 +111,7 @@ class Trace(Mapping[str, np.ndarray]):
     def __getitem__(self, name: str) -> np.ndarray:
         arrays = {value.name: value.array for value in self.values_in_order}
         if name not in arrays:
-            raise KeyError(f"There is no {name!r} here, only {', '.join(self)}.")
+            raise KeyError(f"The trace has no value {name!r}: choose from {', '.join(self)}.")
         return arrays[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -120,14 +121,14 @@ class Trace(Mapping[str, np.ndarray]):
         return len(self.values_in_order)
 
     def row(self, number: int) -> "Trace":
-        """Return the trace of one row: its part in each value, also in the gradients of parameters.
+        """Return the trace of one row, with its contributions to the gradients.
 
-        The parts of all rows sum to the gradients of the loss; penalties belong to no row.
+        The contributions of all rows sum to the gradients of the loss without penalties.
 
         Parameters
         ----------
         number : int
-            The row's number, from 0; negative numbers count from the last.
+            The index of the row; negative indices count from the end.
 
         Examples
         --------
@@ -139,25 +140,26 @@ class Trace(Mapping[str, np.ndarray]):
         """
         network, batch, noise, _ = self.point
         if not isinstance(number, int | np.integer) or not -batch.rows <= number < batch.rows:
-            raise IndexError(f"There is no row {number!r}: the rows are 0 to {batch.rows - 1}.")
+            raise IndexError(f"The row index must be between 0 and {batch.rows - 1}, got {number!r}.")
         if self.state is not None:
-            raise ValueError("A step is of all rows: take the row of the trace before it.")
+            raise ValueError("A trace with a step has no single rows: call row on the trace before the step.")
         return _traced(network, self.theta, batch, noise, int(number) % batch.rows)
 
     def step(self, optimizer: Optimizer, state: State | None = None) -> "Trace":
-        """Return the trace with the step that follows: the optimizer's moments and the moved parameters.
+        """Return the trace extended by an optimizer step.
 
         Parameters
         ----------
         optimizer : Optimizer
-            The optimizer, with one learning rate.
+            The optimizer, with a single learning rate.
         state : dict, optional
-            Its state after earlier steps, such as ``state`` of an earlier trace; by default it starts anew.
+            The optimizer's state after earlier steps, such as ``state`` of an earlier trace; by default a new state.
 
         Returns
         -------
         Trace
-            With the moments and the moved parameters, such as M_W1 and W1_new, and ``theta`` and ``state`` to go on.
+            With the moments and updated parameters, such as M_W1 and W1_new, and with ``theta`` and ``state`` for the
+            next step.
 
         Examples
         --------
@@ -169,20 +171,21 @@ class Trace(Mapping[str, np.ndarray]):
         >>> moved = trace(network, moved.theta, np.array([[2.0]]), np.array([1.0])).step(Momentum(0.5), moved.state)
         """
         if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"A step is made by an optimizer such as Momentum(0.1), not by {optimizer!r}.")
+            raise TypeError(f"optimizer must be an Optimizer such as Momentum(0.1), got {optimizer!r}.")
         if not isinstance(optimizer.learning_rate, float | int):
-            raise ValueError("One network moves with one learning rate, but the optimizer has several.")
+            raise ValueError("A trace needs a single learning rate, but the optimizer has several.")
         if self.row_number is not None:
-            raise ValueError("A step is of all rows: take the step of the trace without a row.")
+            raise ValueError("A step needs all rows: call step on the trace of all rows.")
         if self.state is not None:
-            raise ValueError("This trace has a step: trace the network at its theta for the next one.")
+            raise ValueError("This trace already has a step: trace the network at its theta for the next step.")
         theta, state, values = step_values(optimizer, state, self.theta, self.gradient, self.point[3])
         return replace(self, values_in_order=(*self.values_in_order, *values), theta=theta, state=state)
 
     def to_frame(self) -> Any:
-        """Return a pandas DataFrame with a line for each number: its stage, layer, name, row, column and value.
+        """Return a pandas DataFrame with one row per array entry.
 
-        Row and column are the places in the array; a vector has no row unless its entries are those of rows.
+        The columns are stage, layer, name, row, column and value. A vector has no row index unless its entries
+        belong to rows.
         """
         import pandas as pd
 
@@ -197,11 +200,11 @@ class Trace(Mapping[str, np.ndarray]):
         return frame.astype({"row": "Int64", "column": "Int64"})
 
     def to_latex(self) -> str:
-        """Return the values as LaTeX: each equation, the shapes under it and the numbers; it needs amsmath."""
+        """Return equations, shapes and numbers as LaTeX; requires amsmath."""
         return as_latex(self.values_in_order)
 
     def to_html(self) -> str:
-        """Return the values as HTML for a page or a notebook."""
+        """Return equations, shapes and numbers as HTML."""
         return as_html(self.values_in_order, self.row_number)
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
-"""The values of a pass by their names: X, T, Z1, H1, …, Y, l, L, then delta_Z2, J_W2, … down to the first layer.
+"""Collect the values of a pass by name: X, T, Z1, H1, …, Y, l, L, delta_Z2, J_W2, … to the first layer.
 
-The network itself computes; each of its layers, also inside layers, and its loss is a twin of the given one that keeps
-what passes by.
+The network's own methods compute all values. Its layers, including nested ones, and its loss are replaced by recording
+copies.
 """
 
 import re
@@ -20,12 +20,12 @@ from .equations import DROPOUT, LAYER_NORM, LOSSES, OPTIMIZERS, LayerEquations, 
 
 Stage = Literal["given", "forward", "loss", "backward", "step"]
 Place = tuple[str, slice, tuple[int, ...]]
-"""The name of a parameter, its place in theta, and its shape."""
+"""The name of a parameter, its slice of theta and its shape."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """A value by name; its equation, with names in braces, is empty if it is given or has none."""
+    """A named value with an optional equation, in which names are in braces."""
 
     name: str
     array: np.ndarray
@@ -37,7 +37,7 @@ class Value:
 
 @dataclass
 class LayerPass:
-    """The values of one layer in a forward and backward pass, and the names of its roles in its equations."""
+    """The recorded values of one layer in a pass, and the names of the values."""
 
     layer: Layer
     p: dict[str, Array]
@@ -56,9 +56,9 @@ class LayerPass:
 def values_of(
     network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None, row: int | None
 ) -> tuple[list[Value], list[Place], np.ndarray]:
-    """Return the values of a pass, the parameters, and the gradient.
+    """Compute the values of a pass, the parameters and the gradient.
 
-    With a row, the gradient is the part of this one: all others pass a delta of 0 back.
+    If a row is given, the gradient is the contribution of this row: delta is 0 in all other rows.
     """
     layers, row_losses = list[LayerPass](), list[Array]()
     twins = [_twin(layer, [layers]) for layer in network.layers]
@@ -80,7 +80,7 @@ def values_of(
     if network.reduction == "mean" or batch.weight is not None:
         error, total, weight = f"{{w}} * ({error})", "sum({w} * {l})", np.asarray(network.row_weight(batch))
         values.append(Value("w", weight, "" if weight.ndim else f"1 / {batch.rows}", "loss", of_rows=weight.ndim > 0))
-    Js, added = [layer.J for layer in layers], dict[str, np.ndarray]()  # of one row the gradients are without penalties
+    Js, added = [layer.J for layer in layers], dict[str, np.ndarray]()  # gradients of single rows exclude penalties
     if row is None and network.penalties:
         total += " + {R}"
         values.append(Value("R", np.asarray(network.penalty(theta, batch)), "", "loss"))
@@ -95,7 +95,7 @@ def values_of(
     for layer, J in zip(reversed(layers), reversed(Js), strict=True):
         values += _backward(layer, J, added)
     found: dict[str, Value] = {}
-    for value in values:  # without those that are there before; other ones of the same name get another name
+    for value in values:  # skip duplicates and rename different values of the same name
         array = np.array(value.array if row is None or not value.of_rows else value.array[row : row + 1])
         before = found.get(value.name)
         if before is None or not np.array_equal(before.array, array, equal_nan=True):
@@ -105,7 +105,7 @@ def values_of(
 
 
 def filled(template: str, names: Mapping[str, str], part: Any, **also: Any) -> str:
-    """Return a template with names in the place of roles, and numbers in the place of a part's settings and others."""
+    """Replace roles by names, and words such as epsilon by the part's settings or other numbers."""
     settings = {name: value for name, value in vars(part).items() if isinstance(value, int | float)} | also
 
     def number(word: re.Match[str]) -> str:
@@ -115,16 +115,16 @@ def filled(template: str, names: Mapping[str, str], part: Any, **also: Any) -> s
     return re.sub(r"\{(\w+)\}", lambda role: f"{{{names[role[1]]}}}", template)
 
 
-def _give_names(steps: list[LayerPass], known: list[tuple[np.ndarray, str]], prefix: str) -> None:
-    """Give each layer's pass its title, names and equations: the k-th dense layer gives Zk, the activation after it Hk.
+def _give_names(steps: list[LayerPass], named: list[tuple[np.ndarray, str]], prefix: str) -> None:
+    """Set the title, names and equations of each layer's pass.
 
-    Known are the arrays that have a name. Names of what is inside a layer start with the name of its output.
+    `named` contains the arrays with names. Names inside a composite layer start with the name of the layer's output.
     """
     taken, k = dict[str, None](), 0
     for number, step in enumerate(steps):
         step.equations = equations = layer_equations(step.layer, step.p, step.saved)
         k += isinstance(step.layer, Dense) or equations.letter == "F"
-        X = next((name for array, name in reversed(known) if array is step.X), f"{prefix}X{number}")
+        X = next((name for array, name in reversed(named) if array is step.X), f"{prefix}X{number}")
         Y = _free(f"{prefix}{equations.letter}{k}", taken)
         taken[Y] = None
         own = Y.removeprefix(prefix + "Z") if isinstance(step.layer, Dense) else f"_{Y.removeprefix(prefix)}"
@@ -133,12 +133,12 @@ def _give_names(steps: list[LayerPass], known: list[tuple[np.ndarray, str]], pre
         names |= {role: f"{prefix}{role}{own}" for role in (*equations.saved, *step.p)}
         step.names = names | {f"J_{role}": f"J_{names[role]}" for role in step.p}
         step.title = f"{number} {type(step.layer).__name__}"
-        _give_names(step.inside, known, f"{Y}.")
-        known = [*known, (step.Y, Y)]
+        _give_names(step.inside, named, f"{Y}.")
+        named = [*named, (step.Y, Y)]
 
 
 def _free(name: str, taken: Collection[str]) -> str:
-    """Return a name that is not taken, with a letter after it if it is."""
+    """Return an unused name, with a letter appended if necessary."""
     return next(each for each in (name, *(name + letter for letter in ascii_lowercase[1:])) if each not in taken)
 
 
@@ -159,7 +159,7 @@ def _forward(step: LayerPass) -> Iterator[Value]:
 
 
 def _backward(step: LayerPass, J: Mapping[str, np.ndarray], added: Mapping[str, np.ndarray]) -> Iterator[Value]:
-    """Yield the gradients J of a layer's parameters, in which penalties have the parts `added`, and of its input."""
+    """Yield the gradients J of a layer's parameters, with penalty gradients `added`, and of its input."""
     names = step.names
     for inner in reversed(step.inside):
         yield Value(inner.names["dY"], inner.delta, "", "backward", step.title, True)
@@ -186,7 +186,7 @@ def _backward(step: LayerPass, J: Mapping[str, np.ndarray], added: Mapping[str, 
 def step_values(
     optimizer: Optimizer, state: State | None, theta: np.ndarray, gradient: np.ndarray, parameters: Sequence[Place]
 ) -> tuple[np.ndarray, State, list[Value]]:
-    """Return theta and the state after a step, and its values for each parameter."""
+    """Compute theta, the optimizer's state and all values of a step."""
     before = optimizer.init(theta) if state is None else state
     theta = theta.copy()
     state = {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in before.items()}
@@ -205,9 +205,9 @@ def step_values(
 
 
 def _twin(layer: Any, places: list[list[LayerPass]]) -> Any:
-    """Return a layer that computes as the given one, of a class derived from its own, and keeps its passes.
+    """Copy a layer so that the copy records its passes.
 
-    The last of the places is the list that the pass is appended to: that of the layer around it.
+    The copy appends each pass to the last list in `places`, which belongs to the enclosing layer.
     """
     cls, passes = type(layer), []
 
@@ -221,14 +221,14 @@ def _twin(layer: Any, places: list[list[LayerPass]]) -> Any:
         return step.Y, step.saved
 
     def backward(self: Any, p: dict[str, Array], saved: Any, delta: Array, J: dict[str, Array]) -> Array:
-        step = passes.pop()  # a layer that is passed twice goes back in reverse order
+        step = passes.pop()  # a shared layer runs backward in reverse order
         step.delta = delta
         step.delta_X = cls.backward(self, p, saved, delta, J)
-        step.J = {name: copy(gradient) for name, gradient in J.items()}  # penalties are added to it later
+        step.J = {name: copy(gradient) for name, gradient in J.items()}  # penalties are added in place later
         return step.delta_X
 
     def inside(value: Any) -> Any:
-        """Return an attribute with twins in the place of the layers in it."""
+        """Replace the layers in an attribute by recording copies."""
         if isinstance(value, Layer):
             return _twin(value, places)
         if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
@@ -242,7 +242,7 @@ def _twin(layer: Any, places: list[list[LayerPass]]) -> Any:
 
 
 def _loss_twin(loss: Any, row_losses: list[Array], row: int | None) -> Any:
-    """Return a loss that keeps the rows' losses, and whose delta is 0 in all rows but one if a row is given."""
+    """Copy a loss so that it records the row losses; if a row is given, delta is 0 in all others."""
     cls = type(loss)
 
     def value(self: Any, Z: Array, T: Array) -> Array:
@@ -261,7 +261,7 @@ def _loss_twin(loss: Any, row_losses: list[Array], row: int | None) -> Any:
 
 
 def _of_class(part: Any, methods: dict[str, Any]) -> Any:
-    """Return a copy of an object, of a class that is derived from its own and has other methods."""
+    """Copy an object with some methods replaced, through a subclass."""
     cls, twin = type(part), copy(part)
     derived = new_class(cls.__name__, (cls,), exec_body=lambda names: names.update(methods, __module__=cls.__module__))
     object.__setattr__(twin, "__class__", derived)

@@ -1,1 +1,1 @@
-"""The pictures of the page: each makes a figure of Bokeh, and brings it up to date."""
+"""The pictures of the page; each view creates and updates one Bokeh figure."""

@@ -1,4 +1,4 @@
-"""The curves of training: losses, gradients of the layers, and the losses of many starts."""
+"""Plot the losses, the gradient norms of the layers and the losses of many starts."""
 
 import numpy as np
 from bokeh.models import DataRange1d
@@ -8,11 +8,11 @@ from ..session import Session
 from .style import counted, empty, fit_log_axis, legend_of, log_figure, plain_figure
 
 MOST_OF_LOSSES, MOST_OF_NORMS, MOST_OF_STARTS = 500, 300, 150
-"""The largest number of places of a curve: more than a line has pixels would be drawn for nothing."""
+"""The maximum numbers of points per curve; more would not be visible."""
 
 
 class LossView:
-    """The curves of the loss."""
+    """Plots the training and test losses."""
 
     def __init__(self) -> None:
         self.figure = counted(plain_figure("loss", y_range=DataRange1d(start=0)), "epoch", "loss")
@@ -23,14 +23,14 @@ class LossView:
         legend_of(self.figure)
 
     def update(self, session: Session) -> None:
-        """Draw the curves up to now."""
+        """Draw the current curves."""
         epochs, (train, test) = session.history.epochs, session.history.values.T
         some = _some(len(epochs), MOST_OF_LOSSES)
         self._curves.data = {"epoch": epochs[some], "train": train[some], "test": test[some]}
 
 
 class GradientsView:
-    """The norms of gradients and moves."""
+    """Plots the norms of gradients and updates."""
 
     def __init__(self) -> None:
         self.figure = log_figure("gradients", "step", "norm")
@@ -39,23 +39,23 @@ class GradientsView:
         self.figure.multi_line("xs", "ys", source=self._curves, **look)
         legend = legend_of(self.figure)
         self.figure.center.remove(legend)
-        self.figure.add_layout(legend, "right")  # where it covers nothing
+        self.figure.add_layout(legend, "right")  # next to the curves
 
     def update(self, session: Session) -> None:
-        """Draw the curves up to now, without zeros, which a logarithm does not show."""
+        """Draw the current curves, without zeros because the axis is logarithmic."""
         drawn = []
-        for curves, what, dash in ((session.gradient_norms, "gradient", "solid"), (session.moves, "step", "dashed")):
+        for curves, what, dash in ((session.gradient_norms, "gradient", "solid"), (session.moves, "update", "dashed")):
             for layer, values in enumerate(curves.values.T):
                 places = np.flatnonzero(values > 0)
                 places = places[_some(len(places), MOST_OF_NORMS)]
                 epochs = curves.epochs[places].astype(float)
-                drawn.append((epochs, values[places], colour(layer), dash, f"{what} of layer {layer + 1}"))
+                drawn.append((epochs, values[places], colour(layer), dash, f"layer {layer + 1} {what}"))
         self._curves.data = dict(zip(self._curves.data, map(list, zip(*drawn, strict=True)), strict=True))
         fit_log_axis(self.figure, np.concatenate(self._curves.data["ys"]))
 
 
 class StartsView:
-    """The losses of many starts."""
+    """Plots the losses of many starts."""
 
     def __init__(self) -> None:
         self.figure = log_figure("starts", "epoch", "loss")
@@ -64,7 +64,7 @@ class StartsView:
         self.figure.multi_line("xs", "ys", source=self._curves, **look)
 
     def draw(self, losses: np.ndarray) -> None:
-        """Draw the losses, (starts, epochs + 1); the page's own start comes last, above the others."""
+        """Draw the losses, (starts, epochs + 1), with the page's own network on top."""
         epochs = _some(losses.shape[1], MOST_OF_STARTS)
         losses = losses[::-1, epochs]
         others = len(losses) - 1
@@ -74,28 +74,28 @@ class StartsView:
         fit_log_axis(self.figure, losses)
 
     def clear(self) -> None:
-        """Remove the losses, which are of other settings."""
+        """Remove the curves after the settings have changed."""
         self._curves.data = {name: [] for name in self._curves.data}
         fit_log_axis(self.figure, np.empty(0))
 
 
 def _some(count: int, most: int) -> np.ndarray:
-    """Return some of the places 0, 1, … of a curve, evenly taken, with the first and the last."""
+    """Return evenly spaced indices below count, including the first and the last."""
     return np.unique(np.linspace(0, count - 1, most).astype(int)) if count else np.empty(0, int)
 
 
 def described(losses: np.ndarray) -> str:
-    """Return what has become of many starts, in a sentence.
+    """Summarize the final losses of many starts in a sentence.
 
     Examples
     --------
     >>> described(np.array([[1.0, 0.5], [1.0, 0.1], [1.0, np.nan]]))
-    'Of 3 starts 2 reached the end: the best loss is 0.1, the median 0.3, the worst 0.5.'
+    '2 of 3 starts finished: the best loss is 0.1, the median 0.3, the worst 0.5.'
     """
     ends = losses[:, -1]
     ends = ends[np.isfinite(ends)]
     if not len(ends):
-        return f"None of {len(losses)} starts reached the end: all diverged, or time was over."
+        return f"None of the {len(losses)} starts finished: all diverged or reached the time limit."
     best, median, worst = np.quantile(ends, [0, 0.5, 1])
     found = f"the best loss is {best:.4g}, the median {median:.4g}, the worst {worst:.4g}"
-    return f"Of {len(losses)} starts {len(ends)} reached the end: {found}."
+    return f"{len(ends)} of {len(losses)} starts finished: {found}."

@@ -1,4 +1,4 @@
-"""The map: what the network says over the plane, with the points, which can be added, moved and looked at."""
+"""The map of the network's predictions, with points that can be added, moved and selected."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,14 +12,14 @@ from ..shown import map_of
 from .style import MOST_POINTS, SELECTED, add_points, columns_of_points, of_classes, of_numbers, plain_figure
 
 SIZE = 100
-"""The number of places along a side."""
+"""The number of pixels along a side."""
 
 NEAR = 0.03
-"""The largest distance of the mouse from a point that is meant, as a share of the map."""
+"""The maximum distance between the mouse and a selected point, as a fraction of the map."""
 
 
 class MapView:
-    """The map."""
+    """The map of predictions and points."""
 
     def __init__(self, on_edit: Callable[..., None]) -> None:
         self.figure = plain_figure("map", x_range=(0, 1), y_range=(0, 1))
@@ -29,7 +29,7 @@ class MapView:
         look = {"selection_line_color": SELECTED, "selection_line_width": 4, "nonselection_alpha": 1}
         self._points = add_points(self.figure, 9, line_width=1.5, **look)
         self.figure.on_event(Tap, self._tapped)
-        self.figure.on_event(DoubleTap, self._tapped)  # what a second click that soon follows is, instead of a tap
+        self.figure.on_event(DoubleTap, self._tapped)  # a quick second click sends DoubleTap instead of Tap
         self.figure.on_event(PanStart, self._seized)
         self.figure.on_event(Pan, self._dragged)
         self.figure.on_event(PanEnd, self._dropped)
@@ -42,7 +42,7 @@ class MapView:
         self.selected: int | None = None
 
     def update(self, session: Session) -> None:
-        """Draw what the network says now, and the points if they have changed."""
+        """Draw the current predictions, and the points if they have changed."""
         points, shown = session.points, map_of(session, SIZE)
         if session.class_count:
             pixels = of_classes(shown, self.smooth)
@@ -55,7 +55,7 @@ class MapView:
         self._image.data = {"image": [pixels]}
 
     def draw_points(self, session: Session) -> None:
-        """Draw the points, as they are in the session."""
+        """Draw the session's points."""
         points, (x, y) = session.points, self._axes
         rows = np.flatnonzero(~points.is_test | self.shows_test)
         rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_POINTS)).astype(int)]
@@ -65,7 +65,7 @@ class MapView:
         self._points.data = places | columns_of_points(session, rows)
 
     def _place(self, session: Session) -> None:
-        """Give the map its limits and axes, in the units of the table's columns if there are such."""
+        """Set the limits and axes of the map, in the units of the table's columns."""
         axes, figure, ends = session.points.axes, self.figure, []
         for axis, limits, drawn in zip(axes, session.points.limits, (figure.x_range, figure.y_range), strict=True):
             ends.append([axis.value(end) for end in limits])
@@ -73,17 +73,17 @@ class MapView:
         (x0, x1), (y0, y1) = ends
         self._area.update(x=x0, y=y0, dw=x1 - x0, dh=y1 - y0)
         if axes == self._axes:
-            return  # since new models take Bokeh a third of a second
+            return  # because Bokeh needs a third of a second for new models
         self._axes = axes
         for axis, drawn in zip(axes, (*figure.xaxis, *figure.yaxis), strict=True):
-            drawn.axis_label = models.PlainText(text=axis.name)  # other text could be a formula
+            drawn.axis_label = models.PlainText(text=axis.name)  # a plain string could be rendered as a formula
             drawn.ticker, drawn.formatter = models.BasicTicker(), models.BasicTickFormatter(use_scientific=True)
             if names := list(axis.categories):
                 drawn.ticker = models.FixedTicker(ticks=list(range(len(names))))
                 drawn.formatter = models.CustomJSTickFormatter(args={"names": names}, code="return names[tick]")
 
     def _nearest(self, x: float, y: float) -> int | None:
-        """Return the place, among the points drawn, of the one at the mouse."""
+        """Return the index of the drawn point under the mouse, or None."""
         points = self._points.data
         across = (np.asarray(points["x"]) - x) / self._area.dw
         distances = np.hypot(across, (np.asarray(points["y"]) - y) / self._area.dh)
@@ -91,7 +91,7 @@ class MapView:
         return nearest if nearest is not None and distances[nearest] < NEAR else None
 
     def _place_of(self, event: Any) -> dict[str, float]:
-        """Return the place of the mouse in the plane of the points."""
+        """Convert the mouse position to coordinates of the points."""
         x, y = self._axes
         return {"x": float(x.place(event.x)), "y": float(y.place(event.y))}
 

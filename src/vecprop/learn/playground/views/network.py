@@ -1,4 +1,4 @@
-"""The network, drawn: edges are weights, which can be chosen and changed, and units show what they see of the plane."""
+"""The diagram of the network: edges are selectable weights, and units show their outputs over the plane."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,20 +12,20 @@ from ..shown import Edge, edges, units_of
 from .style import HIGH, INK, LOW, SELECTED, bytes_of, empty, of_numbers, plain_figure, rgba, without_axes
 
 WIDTH, HEIGHT = 600.0, 500.0
-"""The picture's size, in which the places of units are counted."""
+"""The size of the diagram in plot units."""
 
 SIDES = 125.0
-"""From the picture's edge to the first and last units: room for names."""
+"""The space for names next to the first and last units."""
 
 MOST_EDGES = 800
-"""The largest number of edges that are drawn; of more, those with the largest weights."""
+"""The maximum number of drawn edges; edges with the largest weights are preferred."""
 
 UNIT_SIZE = 24
-"""The number of places along a side of what a unit shows."""
+"""The number of pixels along a side of a unit's image."""
 
 
 class NetworkView:
-    """The picture of the network."""
+    """The diagram of the network."""
 
     def __init__(self, on_choose: Callable[[], None]) -> None:
         self.figure = without_axes(plain_figure("network", x_range=(0, WIDTH), y_range=(0, HEIGHT)))
@@ -54,11 +54,11 @@ class NetworkView:
 
     @property
     def chosen(self) -> Edge | None:
-        """The chosen edge with its value now; None if none was chosen since the network was drawn with these units."""
+        """The selected edge with its current value; a change of the units clears the selection."""
         return None if self._chosen is None else self._known[self._chosen]
 
     def update(self, session: Session) -> None:
-        """Draw weights and units as they are now."""
+        """Draw the current weights and units."""
         images = units_of(session, UNIT_SIZE)
         sizes = [len(units) for units in images]
         between = (WIDTH - 2 * SIDES) / (len(sizes) - 1)
@@ -77,7 +77,7 @@ class NetworkView:
         self._units.data = {"image": pixels, **where}
         columns = dict(zip("xy", (axis.name for axis in session.points.axes), strict=True))
         inputs = [columns.get(name, name) for name in session.settings.features]
-        outputs = session.points.class_names or ("number",)
+        outputs = session.points.class_names or ("output",)
         if self._placed != (sizes, inputs, outputs):
             self._placed = sizes, inputs, outputs
             self._chosen = None
@@ -92,7 +92,7 @@ class NetworkView:
         self._known = {edge.index: edge for edge in edges}
         weights = [edge for edge in edges if edge.source is not None]
         weights = sorted(weights, key=lambda edge: -abs(edge.value))[:MOST_EDGES]
-        weights.sort(key=lambda edge: edge.index)  # a chosen edge keeps its place
+        weights.sort(key=lambda edge: edge.index)  # a selected edge keeps its index in the source
         xs, ys = [], []
         for edge in weights:
             begin, end = places[edge.layer][edge.source], places[edge.layer + 1][edge.target]
@@ -122,6 +122,6 @@ def _width(edge: Edge) -> float:
 
 
 def _pixels(image: np.ndarray) -> np.ndarray:
-    """Return the pixels of a unit's output, whose scale ends as far below zero as above."""
+    """Color a unit's output on a scale that is symmetric around zero."""
     most = float(np.nan_to_num(np.abs(image)).max()) or 1.0
     return of_numbers(image, -most, most)

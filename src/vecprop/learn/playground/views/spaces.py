@@ -1,4 +1,4 @@
-"""The hidden space, which the mouse turns, and the path of the last steps on the surface of the loss."""
+"""The rotatable hidden space, and the loss surface with the path of recent parameters."""
 
 from itertools import product
 
@@ -11,17 +11,17 @@ from ..shown import hidden, loss_surface
 from .style import INK, MOST_POINTS, add_points, columns_of_points, empty, plain_figure, without_axes
 
 BOUNDED = {"logistic": (0.0, 1.0), "tanh": (-1.0, 1.0)}
-"""The ends of activations that have such."""
+"""The output ranges of bounded activations."""
 
 SIZE = 40
-"""The number of places of the surface of the loss along a side."""
+"""The number of pixels of the loss surface along a side."""
 
 
 class HiddenView:
-    """The hidden space."""
+    """Draws the outputs of the last hidden layer in 3D."""
 
     def __init__(self) -> None:
-        across, up = (-2.7, 2.7), (-1.8, 1.8)  # as wide as its place on the page
+        across, up = (-2.7, 2.7), (-1.8, 1.8)  # the aspect ratio on the page
         self.figure = without_axes(plain_figure("hidden", x_range=across, y_range=up))
         self._box, self._cut, self._names = empty("xs ys"), empty("xs ys"), empty("x y text")
         self.figure.multi_line("xs", "ys", source=self._box, line_alpha=0.35, name=INK)
@@ -31,12 +31,12 @@ class HiddenView:
         self.angles = np.array([0.6, 0.35])
 
     def turn(self, around: float, up: float) -> None:
-        """Turn the space by angles in radians, as far as to see it from above or below."""
+        """Rotate the space by angles in radians; the elevation stays within ±π/2."""
         self.angles += (around, up)
         self.angles[1] = np.clip(self.angles[1], -np.pi / 2, np.pi / 2)
 
     def update(self, session: Session) -> None:
-        """Draw the points as the last hidden layer sees them now, of at most three units, scaled from -1 to 1."""
+        """Draw the outputs of up to three units of the last hidden layer, scaled to [-1, 1]."""
         H = hidden(session)[:, :3]
         rows = np.linspace(0, len(H) - 1, min(len(H), MOST_POINTS)).astype(int)
         H, units = H[rows], H.shape[1]
@@ -54,7 +54,7 @@ class HiddenView:
         self._names.data = {"x": tips[:, 0], "y": tips[:, 1], "text": [f"unit {k + 1}" for k in range(units)]}
 
     def _flat(self, places: np.ndarray) -> np.ndarray:
-        """Return where places, (K, units), are seen, (K, 2)."""
+        """Project places, (K, units), to the screen, (K, 2)."""
         if places.shape[1] < 3:
             return np.pad(places, ((0, 0), (0, 2 - places.shape[1])))
         (cos, across), (sin, up) = np.cos(self.angles), np.sin(self.angles)
@@ -63,7 +63,7 @@ class HiddenView:
 
 
 def _cut(session: Session, units: int, low: float, high: float) -> np.ndarray:
-    """Return the corners, in order, of the plane in the box on which two classes are equally probable; or none."""
+    """Return the corners of the plane where both classes are equally probable; (0, units) if none."""
     last = session.network.layout.views(session.theta)[-1]
     if session.network.outputs != 2 or len(last["W"]) != units or units < 2:
         return np.empty((0, units))
@@ -72,7 +72,7 @@ def _cut(session: Session, units: int, low: float, high: float) -> np.ndarray:
 
 
 class MomentumView:
-    """The surface of the loss, and the ball."""
+    """Draws the loss surface, the recent path and the current parameters as a ball."""
 
     def __init__(self) -> None:
         self.figure = plain_figure("momentum", x_range=(-1, 1), y_range=(-1, 1))
@@ -86,7 +86,7 @@ class MomentumView:
         self.figure.xaxis.axis_label, self.figure.yaxis.axis_label = "first direction", "second direction"
 
     def update(self, session: Session) -> None:
-        """Draw the surface around the parameters, and the path to them."""
+        """Draw the loss around the current parameters and the path to them."""
         loss, x, y, path = loss_surface(session, SIZE)
         self.figure.x_range.update(start=x[0], end=x[-1])
         self.figure.y_range.update(start=y[0], end=y[-1])

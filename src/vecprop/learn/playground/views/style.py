@@ -1,6 +1,6 @@
-"""What pictures share: figures without decoration, logarithmic axes, and colors.
+"""Shared figure styles: plain figures, logarithmic axes and colors.
 
-Figures lie on the page's own color; the page's script gives lines and text its ink.
+Figures have a transparent background; the page's script sets the color of lines and text.
 """
 
 from math import ceil, floor, log10
@@ -14,17 +14,17 @@ from ....pictures.style import COLOURS, colour
 from ..session import Session
 
 INK = "ink"
-"""The name of what is drawn in the color of the page's text."""
+"""The name of glyphs that use the page's text color."""
 
 SELECTED = "#CC79A7"
-"""The color of what is selected."""
+"""The color of selected items."""
 
 MOST_POINTS = 1_000
-"""The number of points above which only a part is drawn, evenly taken: a browser draws no more in a moment."""
+"""The maximum number of drawn points, for speed; more are thinned evenly."""
 
 
 def plain_figure(name: str, **options: Any) -> Any:
-    """Return a figure of Bokeh without toolbar and background, by its name on the page."""
+    """Create a Bokeh figure without toolbar and background."""
     options |= {"toolbar_location": None, "tools": "", "sizing_mode": "stretch_both", "output_backend": "canvas"}
     made = figure(name=name, min_border=4, **options)
     made.background_fill_color = made.border_fill_color = made.outline_line_color = None
@@ -33,12 +33,12 @@ def plain_figure(name: str, **options: Any) -> Any:
 
 
 def empty(names: str) -> Any:
-    """Return a source of data with empty columns of these names."""
+    """Create a data source with empty columns."""
     return ColumnDataSource({name: [] for name in names.split()})
 
 
 def add_points(made: Any, size: int, **options: Any) -> Any:
-    """Draw points, which have a color, a marker and an opacity each, and return their source."""
+    """Add points with individual colors, markers and opacities; return their data source."""
     points = empty("x y row colour marker inside")
     look = {"fill_color": "colour", "line_color": "colour", "fill_alpha": "inside", **options}
     made.scatter(source=points, marker="marker", size=size, **look)
@@ -46,14 +46,14 @@ def add_points(made: Any, size: int, **options: Any) -> Any:
 
 
 def legend_of(made: Any) -> Any:
-    """Return the legend of a figure, without a frame."""
+    """Remove the frame of a figure's legend and return the legend."""
     (legend,) = made.legend
     legend.update(border_line_color=None, background_fill_alpha=0, padding=0)
     return legend
 
 
 def counted(made: Any, what: str, values: str) -> Any:
-    """Return a figure with the names of its axes, whose horizontal one counts epochs or steps from zero."""
+    """Label both axes; the horizontal axis counts epochs or steps from zero."""
     made.x_range = DataRange1d(start=0)
     ticker = BasicTicker(min_interval=1, desired_num_ticks=5, num_minor_ticks=0)
     made.xaxis.update(axis_label=what, ticker=ticker, formatter=NumeralTickFormatter(format="0,0"))
@@ -62,27 +62,27 @@ def counted(made: Any, what: str, values: str) -> Any:
 
 
 def without_axes(made: Any) -> Any:
-    """Return a figure whose axes and grid are not drawn."""
+    """Hide the axes and the grid of a figure."""
     made.axis.visible = made.grid.visible = False
     return made
 
 
 FEWEST_TICKS = 3
 LEAST, MOST = 1e-280, 1e280
-"""The smallest and the largest value that is drawn."""
+"""The smallest and largest drawn values."""
 
 
 def log_figure(name: str, what: str, values: str) -> Any:
-    """Return a figure of values by their logarithm over the numbers of epochs or steps."""
+    """Create a figure with a logarithmic axis for values over epochs or steps."""
     made = counted(plain_figure(name, y_axis_type="log", y_range=Range1d()), what, values)
-    made.scatter(0, 1, alpha=0)  # without data, Bokeh would draw no axes
+    made.scatter(0, 1, alpha=0)  # Bokeh draws no axes without data
     made.yaxis.ticker = FixedTicker()
     fit_log_axis(made, np.empty(0))
     return made
 
 
 def fit_log_axis(made: Any, values: np.ndarray) -> None:
-    """Give the log axis of a figure ends and ticks that suit values; those that are not positive are not drawn."""
+    """Fit the limits and ticks of a logarithmic axis to the positive values."""
     drawn = values[np.isfinite(values) & (values > 0)]
     low, high = np.log10(np.clip([drawn.min(), drawn.max()], LEAST, MOST)) if drawn.size else (-1.0, 0.0)
     margin = max(0.05 * (high - low), 0.001)
@@ -94,7 +94,7 @@ def fit_log_axis(made: Any, values: np.ndarray) -> None:
 
 
 def log_ticks(low: float, high: float) -> dict[float, str]:
-    """Return ticks between the ends of a log axis with their labels: powers of ten, 1-2-5, or even steps.
+    """Return the ticks of a logarithmic axis with labels: powers of ten, 1-2-5 or even steps.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def log_ticks(low: float, high: float) -> dict[float, str]:
 
 
 def _even_ticks(low: float, high: float) -> list[float]:
-    """Return multiples of 1, 2 or 5 times a power of ten, at least three of them."""
+    """Return at least three multiples of 1, 2 or 5 times a power of ten."""
     widest = (high - low) / FEWEST_TICKS
     power = floor(log10(widest))
     digit = max(digit for digit in (1, 2, 5) if digit == 1 or float(f"{digit}e{power}") <= widest)
@@ -127,26 +127,26 @@ def _even_ticks(low: float, high: float) -> list[float]:
 
 
 def _label(tick: float) -> str:
-    """Return a number without the zeros at its end, by a power of ten if it is very small or large."""
+    """Format a number without trailing zeros, in scientific notation if very small or large."""
     if 1e-3 <= tick < 1e5:
         return f"{tick:.10g}"
     return np.format_float_scientific(tick, precision=9, trim="-", exp_digits=1).replace("+", "")
 
 
 MARKERS = ("star", "circle", "square", "triangle", "diamond", "inverted_triangle", "plus", "x", "hex")
-"""The markers of classes, in Bokeh's words and in the order of those of the library's other pictures."""
+"""Bokeh's names for the class markers of the library's other pictures, in the same order."""
 
 LOW, HIGH = COLOURS[1], COLOURS[0]
-"""The colors of low and negative, and of high and positive numbers: blue and orange."""
+"""The colors of low or negative values (blue) and high or positive values (orange)."""
 
 
 def bytes_of(name: str) -> np.ndarray:
-    """Return red, green and blue, (3,), of a color such as "#0072B2"."""
+    """Return the red, green and blue values, (3,), of a color such as "#0072B2"."""
     return np.array([*bytes.fromhex(name[1:])], float)
 
 
 def rgba(colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:
-    """Return pixels, as Bokeh draws them, of colors (..., 3), from 0 to 255, and opacities (...) from 0 to 1."""
+    """Pack colors (..., 3) from 0 to 255 and opacities (...) from 0 to 1 into Bokeh's pixels."""
     pixels = np.empty((*opacity.shape, 4), np.uint8)
     pixels[..., :3] = colours
     pixels[..., 3] = np.clip(255 * opacity, 0, 255)
@@ -154,20 +154,20 @@ def rgba(colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:
 
 
 def of_classes(P: np.ndarray, smooth: bool = True) -> np.ndarray:
-    """Return the pixels of class probabilities (..., C): stronger where the most probable is surer."""
+    """Color class probabilities (..., C); more certain predictions are more opaque."""
     palette = np.array([bytes_of(colour(k)) for k in range(P.shape[-1])])
     sure = (P.max(axis=-1) * P.shape[-1] - 1) / (P.shape[-1] - 1) if smooth else np.ones(P.shape[:-1])
     return rgba(palette[P.argmax(axis=-1)], 0.08 + 0.55 * np.nan_to_num(sure))
 
 
 def of_numbers(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Return the pixels of numbers: blue at the low end, transparent in the middle, orange at the high end."""
+    """Color numbers from blue (low) through transparent to orange (high)."""
     scaled = np.nan_to_num(np.clip((values - low) / max(high - low, 1e-300) * 2 - 1, -1, 1))
     return rgba(np.where(scaled[..., None] < 0, bytes_of(LOW), bytes_of(HIGH)), 0.75 * np.abs(scaled))
 
 
 def columns_of_points(session: Session, rows: np.ndarray) -> dict[str, Any]:
-    """Return the columns of `add_points` of these rows but the places: their class or number, and hollow tests."""
+    """Return the colors, markers and opacities for `add_points`; test points are hollow."""
     points = session.points
     columns: dict[str, Any] = {"row": rows, "inside": np.where(points.is_test[rows], 0.0, 0.9)}
     t = points.t[rows]
