@@ -1,6 +1,9 @@
 """Tables that do not fit into memory: models of their blocks are those of the rows, and promise what these do."""
 
+import pickle
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,7 @@ from vecprop import Checkpoint, TableError, TabularClassifier, TabularRegressor
 from vecprop.system.threads import at_most_threads
 from vecprop.tables import settings
 from vecprop.tables.ensemble import stages as trial
+from vecprop.tables.reading.table_parts import TableParts
 from vecprop.tables.rows import Roles
 from vecprop.tables.streaming.streamed import Streamed, StreamedFolds
 from vecprop.tables.streaming.window_fit import trained_in_windows
@@ -339,3 +343,57 @@ def test_large_tables_are_tried_by_their_sample(folder, little, monkeypatch):
         model = TabularRegressor("v", **of_numbers).fit(folder, memory=little)
         assert [view.view for view in model.ensemble_.views] == views
     assert next(losses, None) is None
+
+
+@pytest.fixture
+def many(frame, tmp_path):
+    for part in range(40):
+        frame[part * 5 : part * 5 + 5].to_parquet(tmp_path / f"p{part:02}.parquet", index=False)
+    return tmp_path
+
+
+def test_small_parts_are_read_together_and_once(frame, many):
+    parts = TableParts.of(many).joined()
+    assert parts.sizes.tolist() == [200]
+    assert TableParts.of(many).joined(60).sizes.tolist() == [60, 60, 60, 20]
+    first = parts.parts[0].frame(is_checked=True)
+    pd.testing.assert_frame_equal(first, frame[:200])
+    sent = pickle.loads(pickle.dumps(parts)).parts[0]
+    pd.testing.assert_frame_equal(sent.frame(), first)
+    for path in many.iterdir():
+        path.unlink()
+    pd.testing.assert_frame_equal(parts.parts[0].frame(), first)
+
+
+def test_parts_that_are_not_small_keep_their_bounds(folder, monkeypatch):
+    monkeypatch.setattr("vecprop.tables.reading.arrow_files.SMALL", 700)
+    assert TableParts.of(folder).joined().sizes.tolist() == [700, 700, 100] * 4
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(b"PAR1" * 9)])
+@pytest.mark.parametrize("is_joined", [False, True])
+def test_the_place_of_a_part_that_breaks_is_named_once(many, harm, is_joined):
+    parts = TableParts.of(many)
+    parts = parts.joined() if is_joined else parts
+    harm(many / "p05.parquet")
+    with pytest.raises(TableError) as caught:
+        [part.frame() for part in parts.parts]
+    said = str(caught.value)
+    assert said.count(f"{many}") == said.count("row group 0") == said.count("p05.parquet, row group 0 ") == 1
+
+
+@pytest.mark.long
+def test_many_small_files_cost_at_most_twice_one_file_and_make_its_model(frame, little, tmp_path):
+    thetas, seconds = [], []
+    for name, rows in (("one", ROWS), ("many", 4)):
+        (tmp_path / name).mkdir()
+        for first in range(0, ROWS, rows):
+            part = frame[first : first + rows].assign(day=frame["day"].dt.strftime("%d.%m.%Y"))
+            part.to_parquet(tmp_path / name / f"{first:05}.parquet", index=False)
+        settings = {**OF_CLASSES, "max_iter": 60, "columns": {"v": "ignore"}}
+        for _ in range(2):  # the first compiles
+            began = time.process_time()
+            thetas.append(TabularClassifier("y", **settings).fit(tmp_path / name, memory=little).ensemble_.theta)
+        seconds.append(time.process_time() - began)
+    assert all(np.array_equal(theta, thetas[0]) for theta in thetas)
+    assert seconds[1] < 2 * seconds[0]

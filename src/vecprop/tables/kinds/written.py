@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 MONTHS = ["january", "february", "march", "april", "may", "june"]
 MONTHS += ["july", "august", "september", "october", "november", "december"]
@@ -73,7 +74,7 @@ class DateReading:
 
     def days(self, text: str) -> float | None:
         """Return the days since 1970 of a text, with the time as their fraction, or None if it is no such date."""
-        return days_of(text, self.forms, self.format)
+        return _known_days_of(text, tuple(self.forms), self.format)
 
     def __str__(self) -> str:
         if self.format:
@@ -164,6 +165,9 @@ def days_of(text: str, forms: Sequence[str], form: str | None = None) -> float |
     found = (re.fullmatch(FORMS[name] + TIME, text) for name in (*forms, *ONE_MEANING))
     match = next(filter(None, found), None)
     return None if match is None else moment_of(match.groupdict())
+
+
+_known_days_of = lru_cache(2**14)(days_of)  # the parts of a table have the same days again and again
 
 
 def moment_of(part: dict[str, str | None]) -> float | None:

@@ -11,6 +11,8 @@ from ..error import TableError, first_line, pandas
 from .file_lists import ARROW, PARQUET, require_equal_columns
 
 T = TypeVar("T")
+SMALL = 1024
+"""Row groups of fewer rows are read by one thread: to hand columns to others takes longer than to read them."""
 
 
 def tables_of(files: Sequence[Path]) -> Iterator[tuple[Path, Any]]:
@@ -21,8 +23,10 @@ def tables_of(files: Sequence[Path]) -> Iterator[tuple[Path, Any]]:
             yield file, table
 
 
-def common_schema(files: Sequence[Path]) -> Any:
+def common_schema(files: Sequence[Path], footers: dict[Path, Any] | None = None) -> Any:
     """Return the schema of files with the same columns: a type of each column that all of its values have.
+
+    Footers of Parquet files are kept in a mapping, if one is given.
 
     Raises
     ------
@@ -31,9 +35,10 @@ def common_schema(files: Sequence[Path]) -> Any:
     """
     from pyarrow import ArrowException, unify_schemas
 
-    first = schema = one_line_errors(files[0], lambda: _schema(files[0]))
+    footers = {} if footers is None else footers
+    first = schema = one_line_errors(files[0], lambda: _schema(files[0], footers))
     for file in files[1:]:
-        own = one_line_errors(file, lambda file=file: _schema(file))
+        own = one_line_errors(file, lambda file=file: _schema(file, footers))
         require_equal_columns(own.names, file, first.names, files[0])
         try:
             schema = unify_schemas([schema, own], promote_options="permissive")
@@ -45,11 +50,12 @@ def common_schema(files: Sequence[Path]) -> Any:
     return schema
 
 
-def _schema(path: Path) -> Any:
+def _schema(path: Path, footers: dict[Path, Any]) -> Any:
     if path.suffix.lower() in PARQUET:
-        from pyarrow.parquet import read_schema
+        from pyarrow.parquet import read_metadata
 
-        return read_schema(path)
+        footers[path] = read_metadata(path)
+        return footers[path].schema.to_arrow_schema()
     from pyarrow import OSFile, ipc
 
     with OSFile(str(path)) as file:
@@ -158,7 +164,8 @@ def _require_one_name(file: Any) -> None:
 
 def _row_group(file: Any, number: int) -> Any:
     """Return a row group, or refuse one that is not what the footer says."""
-    table, described = _valid(file.read_row_group(number)), file.metadata.row_group(number)
+    described = file.metadata.row_group(number)
+    table = _valid(file.read_row_group(number, use_threads=described.num_rows >= SMALL))
     if len(table) != described.num_rows:
         raise ValueError(f"row group {number} has {len(table)} rows instead of {described.num_rows}")
     for place in range(described.num_columns):
@@ -196,50 +203,54 @@ def _fits(column: Any, statistics: Any) -> bool:
     return (low, high) == (statistics.min, statistics.max)
 
 
-def one_line_errors(path: Path, read: Callable[[], T]) -> T:
-    """Return the result of a reader of Parquet or Arrow; its errors become sentences."""
+def one_line_errors(path: Path, read: Callable[[], T], place: str = "") -> T:
+    """Return the result of a reader of Parquet or Arrow; its errors become sentences on the file or place."""
     from pyarrow import ArrowException
 
     try:
         return read()
+    except TableError:
+        raise
+    except FileNotFoundError as error:
+        raise TableError(f"{place or path} has vanished: leave files where they are while they are read.") from error
     except (ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError) as error:
-        raise TableError(f"{path} cannot be read as a {path.suffix.lstrip('.')} file: {first_line(error)}.") from error
+        kind, why = path.suffix.lstrip("."), first_line(error).replace(f" '{path}'", "")
+        raise TableError(f"{place or path} cannot be read as a {kind} file: {why}.") from error
 
 
 Read = Callable[[bool], Any]
 """Reads a part of a file; its argument says whether that is compared with the file's footer before."""
 
 
-def groups_of(path: Path, schema: Any) -> list[tuple[int, Read]]:
+def groups_of(path: Path, schema: Any, footer: Any) -> list[tuple[int, Read]]:
     """Return the rows of each row group of a Parquet file, or batch of an Arrow file, and what reads it by a schema."""
-    from pyarrow import Table, ipc, memory_map
-    from pyarrow.parquet import ParquetFile, read_metadata
-
-    if path.suffix.lower() in PARQUET:
-        metadata = one_line_errors(path, lambda: read_metadata(path))
-        sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
-
-        def group(number: int, is_checked: bool) -> Any:
-            with ParquetFile(path, metadata=metadata, page_checksum_verification=True) as file:
-                if not is_checked:
-                    return file.read_row_group(number)
-                _require_one_name(file)
-                return _row_group(file, number)
+    if footer is not None:
+        sizes = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
     else:
+        sizes = one_line_errors(path, partial(_batch_sizes, path))
+    return [(rows, partial(_group, path, schema, footer, number)) for number, rows in enumerate(sizes)]
 
-        def batch_sizes() -> list[int]:
-            with memory_map(str(path)) as file:
-                batches = ipc.open_file(file)
-                return [batches.get_batch(number).num_rows for number in range(batches.num_record_batches)]
 
-        sizes = one_line_errors(path, batch_sizes)
+def _batch_sizes(path: Path) -> list[int]:
+    from pyarrow import ipc, memory_map
 
-        def group(number: int, is_checked: bool) -> Any:
-            with memory_map(str(path)) as file:
-                table = Table.from_batches([ipc.open_file(file).get_batch(number)])
-                return _valid(table) if is_checked else table
+    with memory_map(str(path)) as file:
+        batches = ipc.open_file(file)
+        return [batches.get_batch(number).num_rows for number in range(batches.num_record_batches)]
 
-    def read(number: int, is_checked: bool) -> Any:
-        return group(number, is_checked).select(schema.names).cast(schema)
 
-    return [(rows, partial(read, number)) for number, rows in enumerate(sizes)]
+def _group(path: Path, schema: Any, footer: Any, number: int, is_checked: bool) -> Any:
+    """Return a row group of a Parquet file with this footer, or a batch of an Arrow file, by a schema."""
+    from pyarrow import Table, ipc, memory_map
+    from pyarrow.parquet import ParquetFile
+
+    if footer is None:
+        with memory_map(str(path)) as file:
+            table = Table.from_batches([ipc.open_file(file).get_batch(number)])
+            table = _valid(table) if is_checked else table
+    else:
+        with ParquetFile(path, metadata=footer, page_checksum_verification=True) as file:
+            if is_checked:
+                _require_one_name(file)
+            table = _row_group(file, number) if is_checked else file.read_row_group(number)
+    return table if table.schema == schema else table.select(schema.names).cast(schema)

@@ -1,10 +1,15 @@
 """A table in parts that are read one at a time and in any order: row groups of Parquet files, or of a data set."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from tempfile import SpooledTemporaryFile
+from threading import Lock
+from typing import Any, TypeVar
+from weakref import finalize
 
 import numpy as np
 
@@ -14,10 +19,16 @@ from .file_lists import files_of
 from .frames import Frame, as_frame
 from .reading import is_dataset, may_be_in_parts
 
+JOINED = 8192
+"""The most rows of small parts that are read together."""
+IN_MEMORY, ON_DISK = 2**23, 2**30
+"""The bytes of parts that were read together and are kept: in memory, and beyond that in a temporary file."""
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, eq=False)
 class TablePart:
-    """A part of a table.
+    """A part of a table, or several that are read together.
 
     Parameters
     ----------
@@ -25,14 +36,63 @@ class TablePart:
         Returns it as an Arrow table; its argument says whether it is compared with what the file tells of it.
     """
 
+    path: Path
     place: str
     rows: int
     read: Callable[[bool], Any]
+    parts: Sequence["TablePart"] = ()
+
+    def table(self, is_checked: bool) -> Any:
+        """Return the part as an Arrow table."""
+        table = arrow_files.one_line_errors(self.path, lambda: self.read(is_checked), self.place)
+        if len(table) != self.rows:
+            raise TableError(f"{self.place} has {len(table)} rows, not the {self.rows} of before.")
+        return table
 
     def frame(self, is_checked: bool = False) -> Frame:
         """Return the part as a data frame, compared with what its file tells of it unless that was done before."""
-        path = Path(self.place)
-        return as_frame(arrow_files.as_frame(path, arrow_files.one_line_errors(path, lambda: self.read(is_checked))))
+        return as_frame(arrow_files.as_frame(self.path, self.table(is_checked)))
+
+    def having(self, work: Callable[[Frame], T], frame: Frame) -> T:
+        """Return what work makes of the part's frame; an error names the part, of several the one that it is in."""
+        try:
+            return work(frame)
+        except TableError as error:
+            for part in self.parts:
+                part.having(work, part.frame())
+            raise TableError(f"In {self.place}: {error}") from None
+
+
+class _Kept:
+    """Parts that were read together, in a temporary file that has no name."""
+
+    def __init__(self) -> None:
+        self.file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (closed when nobody reads it any more)
+        self.places, self.room, self.lock = dict[int, tuple[int, int]](), ON_DISK, Lock()
+        finalize(self, self.file.close)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle nothing: another process reads parts itself."""
+        return type(self), ()
+
+    def read(self, parts: Sequence[TablePart], number: int, is_checked: bool) -> Any:
+        """Return parts as one table, from the file if they are in it under this number."""
+        import pyarrow as pa
+
+        with self.lock:
+            if number in self.places:
+                start, size = self.places[number]
+                self.file.seek(start)
+                return pa.ipc.open_stream(self.file.read(size)).read_all()
+            table = pa.concat_tables([part.table(True) for part in parts]).unify_dictionaries().combine_chunks()
+            if table.nbytes <= self.room:
+                self.room -= table.nbytes
+                with suppress(OSError), pa.BufferOutputStream() as stream:  # the disk may be full
+                    with pa.ipc.new_stream(stream, table.schema) as writer:
+                        writer.write_table(table)
+                    start = self.file.seek(0, os.SEEK_END)
+                    self.places[number] = start, self.file.write(stream.getvalue())
+        return table
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,23 +124,43 @@ class TableParts:
         if is_dataset(table):
             schema, parts = table.schema, []
             for fragment in table.get_fragments():
-                place = f"{getattr(fragment, 'path', 'A table in memory')} of the data set"
+                path = Path(getattr(fragment, "path", "A table in memory"))
                 groups = fragment.split_by_row_group() if hasattr(fragment, "split_by_row_group") else [fragment]
                 for of in groups:
-                    read = partial(of.to_table, schema=schema)
-                    parts.append(TablePart(place, of.count_rows(), lambda is_checked, read=read: read()))
+                    read = partial(_of_fragment, of, schema)
+                    parts.append(TablePart(path, f"{path} of the data set", of.count_rows(), read))
         else:
-            files = files_of(table)
-            schema = arrow_files.common_schema(files)
+            files, footers = files_of(table), {}
+            schema = arrow_files.common_schema(files, footers)
             parts = [
-                TablePart(f"{file}, row group {number}", rows, read)
+                TablePart(file, f"{file}, row group {number}", rows, read)
                 for file in files
-                for number, (rows, read) in enumerate(arrow_files.groups_of(file, schema))
+                for number, (rows, read) in enumerate(arrow_files.groups_of(file, schema, footers.get(file)))
             ]
         parts = [part for part in parts if part.rows]
         if not parts:
             raise TableError("The table has no rows.")
         return cls(parts, list(schema.names))
+
+    def joined(self, most: int = JOINED) -> "TableParts":
+        """Return the table with parts of which small ones are joined with their neighbors, up to a number of rows."""
+        runs: list[list[TablePart]] = []
+        rows, kept, joined = most, _Kept(), []
+        for part in self.parts:
+            rows += part.rows
+            if part.rows >= arrow_files.SMALL or rows > most:
+                runs.append([])
+                rows = part.rows
+            runs[-1].append(part)
+            rows = most if part.rows >= arrow_files.SMALL else rows
+        for number, run in enumerate(runs):
+            if len(run) > 1:
+                place = f"{run[0].place}, and {len(run) - 1} part(s) after it"
+                run = [
+                    TablePart(run[0].path, place, sum(part.rows for part in run), partial(kept.read, run, number), run)
+                ]
+            joined += run
+        return replace(self, parts=joined)
 
     @property
     def sizes(self) -> np.ndarray:
@@ -97,6 +177,10 @@ class TableParts:
             start += len(frame)
 
 
+def _of_fragment(fragment: Any, schema: Any, is_checked: bool) -> Any:
+    return fragment.to_table(schema=schema)
+
+
 def frames_of(
     table: Any, estimator: Any = None, target: str | None = None, classes: Sequence[str] = ()
 ) -> Iterable[Frame]:
@@ -109,4 +193,4 @@ def frames_of(
     >>> [len(frame) for frame in frames_of(np.eye(3))]
     [3]
     """
-    return TableParts.of(table) if may_be_in_parts(table) else [as_frame(table, estimator, target, classes)]
+    return TableParts.of(table).joined() if may_be_in_parts(table) else [as_frame(table, estimator, target, classes)]

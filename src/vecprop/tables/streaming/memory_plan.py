@@ -70,6 +70,10 @@ class RowSizes:
             width = sum(len(encoder.of_view(view)) for view in VIEWS)
         return cls(raw, 4.0 * width + 32, columns.shape[1])
 
+    def at_once(self, limit: int) -> float:
+        """Return the number of rows of a part that memory holds."""
+        return SHARE_OF_PARTS * limit / (2.5 * self.raw)
+
     def of_fit(self, rows: int) -> float:
         """Return the bytes of a fit to a number of rows in memory."""
         fewer = pieces_for(rows, self.columns) / pieces_for(min(rows, LOOKED_AT), self.columns)  # of larger tables
@@ -110,8 +114,10 @@ def parts_if_larger(
         if resource.getrlimit(resource.RLIMIT_DATA)[0] != resource.RLIM_INFINITY:
             pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     if may_be_in_parts(table):
-        parts = TableParts.of(table)
+        parts = TableParts.of(table).joined()
         sizes = RowSizes.of(parts.parts[0].frame(), aside, asked)
+        if parts.sizes.max() > (most := int(sizes.at_once(limit))):
+            parts = TableParts.of(table).joined(most)
         if sizes.of_fit(int(parts.sizes.sum())) <= limit:
             return None
         return parts, whole if memory is not None else max(2 ** int(np.log2(whole)), LEAST), sizes
@@ -157,8 +163,8 @@ def require_room_for_text(files: Sequence[Path], limit: int) -> None:
 def sampled_rows(limit: int, sizes: RowSizes, parts: TableParts) -> int:
     """Return the number of rows of which columns are learned; refuse parts or rows that are too large for memory."""
     largest = max(parts.parts, key=lambda part: part.rows)
-    needed = largest.rows * sizes.raw * 2.5 / SHARE_OF_PARTS
-    if needed > limit:
+    if largest.rows > sizes.at_once(limit):
+        needed = largest.rows / sizes.at_once(1)
         advice = f"give {(needed + PROGRAM) / 1e9:.2g} GB of memory, or write files with smaller row groups."
         raise TableError(f"{largest.place} has {largest.rows} rows, which are read at once: {advice}")
     most = SHARE_OF_SAMPLE * limit / (sizes.encoded + COPIES * sizes.raw)

@@ -161,13 +161,10 @@ class _Look:
         frames, tests, used, in_test, buckets, numbers, start, trained = [], [], [], [], [], [], 0, 0
         for part in self.parts.parts:
             frame = part.frame(is_checked=True).reset_index(drop=True)  # errors name a part, and the row in it
-            try:
-                counts, _ = self.rows.see(frame[self.target], None if roles.weight is None else frame[roles.weight])
-                time = None if edges is None else self._times(frame)
-            except TableError as error:
-                raise TableError(f"In {part.place}: {error}") from None
+            counts, time = part.having(self._seen, frame)
             frame.index = pandas().RangeIndex(start, start + len(frame))
-            if time is not None and edges is not None:
+            if time is not None:
+                assert edges is not None
                 is_test, bucket = time >= edges[-1], np.searchsorted(edges[:-1], time, side="right")
             elif roles.group is not None:
                 is_test = (self._of_groups(frame, TEST_OF_GROUP) >> np.uint64(11)) * 2.0**-53 < self.test_share
@@ -198,6 +195,12 @@ class _Look:
         buckets = np.concatenate(buckets) if buckets else None
         whole = self.parts, roles, self.seed, self.memory, used, in_test, buckets
         return Streamed(*whole, sample, places, test, notes, ends, self.rows.are_equal)
+
+    def _seen(self, frame: Frame) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return which rows of a part count, and their times if these matter."""
+        roles = self.roles
+        counts, _ = self.rows.see(frame[self.target], None if roles.weight is None else frame[roles.weight])
+        return counts, None if roles.time is None else self._times(frame)
 
     def _edges(self) -> np.ndarray | None:
         """Return the ends of buckets of times, and at last the first time of the test, by a look at times alone."""
@@ -328,13 +331,10 @@ class StreamedRows:
         """Return the rows of a block as views see them."""
         number, first, end = self.slices[number]
         part = self.table.parts.parts[number]
+        if number not in self._last:
+            self._last.clear()  # before the next is in memory
+            self._last[number] = part.frame()
         try:
-            if number not in self._last:
-                self._last.clear()  # before the next is in memory
-                frame = part.frame()
-                if len(frame) != part.rows:
-                    raise TableError("its rows have changed while it was trained on.")
-                self._last[number] = frame
             frame = self._last[number].iloc[first:end]
             frame = frame[self._used(number, first, end)]
             T, weight = self.encoded(self.table.roles.targets(frame))
