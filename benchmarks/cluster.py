@@ -3,12 +3,11 @@
 Each seed trains a population on two to four processes of this machine, of which some are killed with -9 at random
 moments, one by one or all at once, and compares all bits with those of training here. What a seed has shown is kept, so
 that an interrupted run continues. In the end a search of 2,000 networks is timed here and on one, two and four
-processes, and so is what a client has to do for each bundle; each of these four is kept too.
+processes, and so is the client of a search of 10,000; each of these five is kept too.
 """
 
 import hashlib
 import os
-import pickle
 import random
 import signal
 import statistics
@@ -19,7 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # whose own threads spin, here and in the processes of a cluster
 
@@ -38,9 +37,9 @@ from vecprop.train.population import bundles
 PAGE = Path(__file__).parent / "results" / "cluster.md"
 SEEDS = range(1, 41)
 PROCESSES = (1, 2, 4)
-MEASUREMENTS = (0, *(-count for count in PROCESSES))
-"""The numbers of the measurements among the seeds, after all of them: here, and on processes."""
-NETWORKS, FITS, MACHINES, CORES = 2_000, 100_000, 100, 16
+NETWORKS, LARGE = 2_000, 10_000
+MEASUREMENTS = (0, *(-count for count in PROCESSES), -LARGE)
+"""The numbers of the measurements among the seeds, after all of them: here, on processes, and of a large search."""
 
 
 @contextmanager
@@ -174,56 +173,27 @@ def timed(search: vp.MLPSearchCV, processes: list[psutil.Process]) -> dict[str, 
     return {"cpu": cpu, "wall": wall, "scores": search.cv_results_["mean_test_score"].tolist()}
 
 
-class Bundle(NamedTuple):
-    """A bundle of a number, for measuring what is not training."""
-
-    numbers: list[int]
-
-
-def payload(bundle: Bundle, size: int) -> bytes:
-    """Return a given number of bytes, like the result of a bundle."""
-    return bytes(size)
-
-
-def rates(client: Client, size: int, count: int = 500) -> tuple[float, float]:
-    """Return the wall and processor time a bundle of this process, with the scheduler, if results have a size."""
-    workers, each = vp.cluster.DaskWorkers(client), [Bundle([number]) for number in range(count)]
-    list(workers.run(payload, each[:20], size))
-    wall, cpu = time.perf_counter(), time.process_time()
-    assert len(list(workers.run(payload, each, size))) == count
-    return (time.perf_counter() - wall) / count, (time.process_time() - cpu) / count
-
-
-def sizes() -> dict[str, float]:
-    """Return the bytes of a member's result in a bundle, with the optimizer's moments and without."""
-    network = vp.Network(64, [vp.Dense(64), vp.ReLU(), vp.Dense(10)], vp.SoftmaxCrossEntropy(reduction="mean"))
-    X, t = load_digits(return_X_y=True)
-    members = [
-        vp.Member(network, network.init(k, np.float32), vp.Adam(1e-3), epochs=40, batch_size=32, seed=k)
-        for k in range(20)
-    ]
-    each = {}
-    for moments in (True, False):
-        results = vp.train_population(members, (X / 16).astype(np.float32), t, moments=moments)
-        each["moments" if moments else "bare"] = len(pickle.dumps(results)) / len(members)
-    return each
+def of_client() -> dict[str, float]:
+    """Return the processor time of this process, with the scheduler, for each fit of a search on two processes."""
+    with cluster_of(2) as (_, client):
+        workers = vp.cluster.DaskWorkers(client)
+        timed(search(workers, networks=200), [])  # imports what is needed
+        found = timed(search(workers, networks=LARGE), [])
+    return {"fit": found["cpu"] / LARGE, "wall": found["wall"]}
 
 
 def measured(processes: int) -> dict[str, Any]:
-    """Return the time of the search on a number of processes, or here, as the median of three.
+    """Return the time of the search on a number of processes, or here, as the median of three, or that of the client.
 
-    Beside it are a digest of all scores, and the sizes of results or, on the most processes, the times of bundles.
+    Beside the time is a digest of all scores.
     """
+    if processes == LARGE:
+        return of_client()
     if not processes:
-        return median_of_search(None, []) | {"sizes": sizes()}
+        return median_of_search(None, [])
     with cluster_of(processes) as (cluster, client):
         own = [psutil.Process(worker.pid) for worker in cluster.workers.values()]
-        found = median_of_search(vp.cluster.DaskWorkers(client), own)
-        if processes == max(PROCESSES):
-            seconds = timed(search(None, networks=200), [])["cpu"] / 200
-            found["bundle"] = max(1, min(bundles.MOST, round(bundles.SECONDS / seconds)))
-            found["empty"], found["full"] = rates(client, 0), rates(client, int(sizes()["bare"] * found["bundle"]))
-    return found
+        return median_of_search(vp.cluster.DaskWorkers(client), own)
 
 
 def median_of_search(workers: Any, processes: list[psutil.Process]) -> dict[str, Any]:
@@ -262,9 +232,9 @@ def page(found: dict[str, dict[str, Any]]) -> str:
 
 def times(each: list[dict[str, Any]]) -> list[str]:
     """Return the lines of the measurements, of which the first is that of training here."""
-    of_here, *of_processes = each
-    here, most = of_here["cpu"], of_processes[-1]
-    are_same = len({score for of in each for score in of["scores"]}) == 1
+    of_here, *of_processes, client = each
+    here = of_here["cpu"]
+    are_same = len({score for of in each[:-1] for score in of["scores"]}) == 1
     lines = [
         f"A search of {NETWORKS:,} networks 64-64-10 on 1,437 rows, 40 epochs each, with all scores"
         + (" the same:" if are_same else " NOT THE SAME:"),
@@ -276,22 +246,15 @@ def times(each: list[dict[str, Any]]) -> list[str]:
     for count, of in zip(PROCESSES, of_processes, strict=True):
         more = f"{100 * (of['cpu'] / here - 1):.1f} %"
         lines.append(f"| {count} process(es) of one thread | {of['cpu']:.1f} | {more} | {of['wall']:.1f} |")
-    fit, members, bare, moments = here / NETWORKS, most["bundle"], of_here["sizes"]["bare"], of_here["sizes"]["moments"]
-    (_, empty), (wall, full) = most["empty"], most["full"]
-    count = FITS / members
-    computing, client = FITS * fit / (MACHINES * CORES), count * full
+    return [*lines, "", *of_large(client)]
+
+
+def of_large(client: dict[str, float]) -> list[str]:
+    """Return the lines on the client of a large search."""
     return [
-        *lines,
-        "",
-        f"A network takes {1000 * fit:.1f} ms, so a bundle has {members}. A bundle takes the process of client and",
-        f"scheduler {1000 * empty:.1f} ms of CPU with an empty result, and {1000 * full:.1f} ms with one of",
-        f"{members * bare / 1000:,.0f} kB: {1000 * wall:.1f} ms of wall time here, where workers have the same cores.",
-        f"A network's result has {bare / 1000:.1f} kB, with Adam's moments {moments / 1000:.1f} kB.",
-        "",
-        f"So {FITS:,} such fits on {MACHINES} machines of {CORES} cores would take {computing:.1f} s of each core, and",
-        f"{client:.1f} s of the client's process for {count:,.0f} bundles with {FITS * bare / 1e9:.2f} GB of results",
-        f"({FITS * moments / 1e9:.2f} GB with moments, which a search leaves out). Both go on at the same time: in all",
-        f"{max(computing, client):.1f} s. This is computed from the figures above, not measured.",
+        "Workers prepare, train and score the fits of a search, and return numbers. In a search of",
+        f"{LARGE:,} such networks on two processes, which took {client['wall']:.0f} s, the process of client and",
+        f"scheduler took {1000 * client['fit']:.3f} ms of CPU for each fit.",
     ]
 
 

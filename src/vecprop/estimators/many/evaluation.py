@@ -4,10 +4,12 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from itertools import groupby
 from math import ceil
-from typing import Any
+from threading import Lock
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -16,6 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ...core.rows.selection import Selection
 from ...system.threads import at_most_jobs, usable_threads
+from ...train.population import bundles, require_method, workers_or_joblibs
 from .. import sklearn_compat as compat
 from ..base import MultilayerPerceptron
 from ..classifier import MLPClassifier
@@ -60,13 +63,21 @@ class Evaluation:
         for candidate in candidates:
             require_no_checkpoint(candidate.model, 'give MLPSearchCV its own, checkpoint=Checkpoint("folder")')
             require_repeatable(candidate.model, search.checkpoint)
-        scored: list[list[Outcome]] = []  # by fold, candidate and seed
-        at_once = self.folds_at_once(candidates)
-        for first in range(0, len(splits), at_once):
-            some = splits[first : first + at_once]  # whose fits share threads, and are gone then
-            folds = [self.prepared(candidates, split.train) for split in some]
+        each = [(candidate, state) for candidate in candidates for state in candidate.random_states]
+        known = self.elsewhere(candidates)
+        left = {
+            fold: places
+            for fold in range(len(splits))
+            if (places := [place for place in range(len(each)) if (fold, place) not in known])
+        }
+        at_once = self.folds_at_once(candidates) if left else 1
+        for first in range(0, len(left), at_once):
+            some = list(left)[first : first + at_once]  # whose fits share threads, and are gone then
+            folds = [self.prepared([each[place] for place in left[of]], self.fold(splits[of].train)) for of in some]
             self.fit([fit for fits in folds for fit in fits])
-            scored += [list(self.scored(fits, split)) for fits, split in zip(folds, some, strict=True)]
+            for fold, fits in zip(some, folds, strict=True):
+                known.update(zip([(fold, place) for place in left[fold]], self.scored(fits, splits[fold]), strict=True))
+        scored = [[known[fold, place] for place in range(len(each))] for fold in range(len(splits))]
         outcomes = [outcome for fold in scored for outcome in fold]
         compat.warn_of_failed_fits(outcomes, search.error_score)
         compat.insert_error_scores(outcomes, search.error_score)
@@ -92,6 +103,36 @@ class Evaluation:
                 except ValueError as error:
                     fit.error = error
 
+    def elsewhere(self, candidates: Sequence[Candidate]) -> dict[tuple[int, int], Outcome]:
+        """Return the outcomes of fits that workers prepare, train and score, by fold and place; others are left."""
+        search, workers = self.search, workers_or_joblibs(self.search.workers)
+        if workers is None or search.checkpoint or any(candidate.model.callbacks for candidate in candidates):
+            return {}
+        require_method("workers", workers, "run")
+        rows, inputs = compat.num_samples(self.X), int(np.prod(getattr(self.X, "shape", np.shape(self.X))[1:]))
+        fits = [(number, state) for number, own in enumerate(candidates) for state in own.random_states]
+        seconds = np.repeat([candidate.seconds(rows, inputs) for candidate in candidates], search.n_seeds)
+        ends = np.cumsum(seconds) // bundles.SECONDS
+        cut = groupby(range(len(fits)), lambda place: (ends[place], place // bundles.MOST))
+        parts = sorted(([*places] for _, places in cut), key=lambda places: -seconds[places].sum())
+        each = [
+            SearchBundle(of, fold, [fits[place] for place in of]) for of in parts for fold in range(len(self.splits))
+        ]
+        how = {name: getattr(search, name) for name in ("n_jobs", "return_train_score", "error_score")}
+        sent = replace(self, search=type(search)(search.estimator, **how))
+        known, said = {}, set[Warned]()
+        coming = workers.run(evaluated, each, SentSearch(sent, [candidate.params for candidate in candidates]))
+        try:
+            for place, (outcomes, warned) in coming:
+                of = [(each[place].fold, number) for number in each[place].numbers]
+                known |= {key: outcome for key, outcome in zip(of, outcomes, strict=True) if outcome is not None}
+                said |= warned
+        finally:
+            getattr(coming, "close", lambda: None)()
+        for text, category in sorted(said, key=str):
+            warnings.warn(text, category, stacklevel=2)
+        return known
+
     def folds_at_once(self, candidates: Sequence[Candidate]) -> int:
         """Return the number of folds that are fitted at once: all, or if X is large, as many as keep threads busy.
 
@@ -115,18 +156,17 @@ class Evaluation:
         """Return a fold with these rows of training."""
         return Fold(self.search.estimator, self.X, self.y, train, self.fit_params, self.shared)
 
-    def prepared(self, candidates: Sequence[Candidate], train: Any) -> list[Fit]:
-        """Return the fits of a fold, ready to be trained or with an error."""
-        fold, fits = self.fold(train), []
-        for candidate in candidates:
-            for random_state in candidate.random_states:
-                started, fit = time.perf_counter(), Fit()
-                try:
-                    fit.begun = fold.begun(candidate, random_state)
-                except Exception as error:
-                    fit.error = error
-                fit.seconds = time.perf_counter() - started
-                fits.append(fit)
+    def prepared(self, each: Sequence[tuple[Candidate, Any]], fold: Fold) -> list[Fit]:
+        """Return fits of candidates with random states, ready to be trained or with an error."""
+        fits = []
+        for candidate, random_state in each:
+            started, fit = time.perf_counter(), Fit()
+            try:
+                fit.begun = fold.begun(candidate, random_state)
+            except Exception as error:
+                fit.error = error
+            fit.seconds = time.perf_counter() - started
+            fits.append(fit)
         return fits
 
     def scored(self, fits: Sequence[Fit], split: Split) -> Iterator[Outcome]:
@@ -195,6 +235,58 @@ class Evaluation:
             estimator = estimator.fit(self.X, self.y, **self.fit_params)
         (estimator.steps[-1][1] if candidate.name else estimator).callbacks = own
         return estimator
+
+
+Warned = tuple[str, type[Warning]]
+"""A warning, for another process."""
+
+
+class SearchBundle(NamedTuple):
+    """Fits of a fold that a worker runs: their places among all of the fold, and each's candidate and random state."""
+
+    numbers: list[int]
+    fold: int
+    fits: list[tuple[int, Any]]
+
+
+@dataclass(eq=False)
+class SentSearch:
+    """In a worker, a search, with what is prepared of it."""
+
+    evaluation: Evaluation
+    choices: Sequence[dict[str, Any]]
+    candidates: dict[int, Candidate] = field(default_factory=dict)
+    folds: dict[int, Fold] = field(default_factory=dict)
+
+    def prepared(self, bundle: SearchBundle) -> list[Fit]:
+        """Return the fits of a bundle."""
+        estimator = self.evaluation.search.estimator
+        if bundle.fold not in self.folds:
+            self.folds[bundle.fold] = self.evaluation.fold(self.evaluation.splits[bundle.fold].train)
+        for number, _ in bundle.fits:
+            if number not in self.candidates:  # which folds know by the addresses of settings
+                self.candidates[number] = Candidate(estimator, self.choices[number], seeds=1)
+        each = [(self.candidates[number], state) for number, state in bundle.fits]
+        return self.evaluation.prepared(each, self.folds[bundle.fold])
+
+
+_alone = Lock()
+"""Keeps threads of a worker from preparing or scoring at once: they share folds, and Python's list of warnings."""
+
+
+def evaluated(bundle: SearchBundle, sent: SentSearch) -> tuple[list[Outcome | None], set[Warned]]:
+    """In a worker, return the outcomes of fits, None of those that need Python after each epoch, and the warnings."""
+    evaluation = sent.evaluation
+    with _alone, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        fits = sent.prepared(bundle)
+        ready = [fit for fit in fits if fit.begun is None or fit.begun[0].member() is not None]
+    evaluation.fit(ready)
+    with _alone, warnings.catch_warnings(record=True) as of_scores:
+        warnings.simplefilter("always")
+        outcomes = dict(zip(map(id, ready), evaluation.scored(ready, evaluation.splits[bundle.fold]), strict=True))
+    said = {(str(of.message), of.category) for of in (*warned, *of_scores)}
+    return [outcomes.get(id(fit)) for fit in fits], said
 
 
 def mean_over_seeds(outcomes: Sequence[Outcome]) -> Outcome:

@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import type_of_target
 
 from ...core import Dense, Network, Scaling, is_converted_as_read
+from ...train.run import assumed_seconds
 from .. import sklearn_compat as compat
 from ..base import MultilayerPerceptron, require_inherited_fit
 from ..data import Rows, Table
@@ -114,6 +115,16 @@ class Candidate:
         """The model's settings, validated."""
         compat.require_valid_settings(self.model)
         return self.model.get_params(deep=False)
+
+    def seconds(self, rows: int, inputs: int) -> float:
+        """Return the seconds that a fit to rows takes one core, about; 0 if its settings are wrong."""
+        model = self.model
+        with suppress(TypeError, ValueError):
+            size = int(model.batch_size) if isinstance(model.batch_size, Integral) else 200
+            sizes: Any = np.array([inputs, *np.ravel(model.hidden_layer_sizes), 1], float)
+            operations = 6 * float(sizes[:-1] @ sizes[1:]) + 40 * float(sizes[1:].sum())
+            return model.max_iter * assumed_seconds(rows * operations, rows / max(size, 1)) + 1e-3
+        return 0.0
 
     @cached_property
     def preprocessing(self) -> tuple[Any, ...]:

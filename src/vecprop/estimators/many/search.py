@@ -62,9 +62,9 @@ class MLPSearchCV(Versioned, compat.BaseSearchCV):
     n_jobs : int or None, default None
         The largest number of threads; None for the number of processors.
     workers : DaskWorkers or None, default None
-        Trains the fits of the search on a cluster, with the bits that they have here; those that need Python after each
-        epoch, and the refit, run here. In a block of ``joblib.parallel_config("dask")`` its cluster does, without being
-        given.
+        Trains and scores the fits of the search on a cluster, which returns numbers: those that are found here. Fits
+        that need Python after each epoch, and the refit, run here. If there is a checkpoint, scores are computed here.
+        In a block of ``joblib.parallel_config("dask")`` its cluster does this, without being given.
     random_state : int, RandomState or None, default None
         Fixes the settings that are drawn. The estimator's own fixes each fit.
     error_score : "raise" or float, default nan

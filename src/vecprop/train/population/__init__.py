@@ -87,10 +87,8 @@ def train_population(
     """
     members, data = list(members), Data(X, T, sample_weight)
     groups, known, hooks = groups_of(members, data, engine), Part([], {}), []
-    for name, value, method in (("workers", workers, "run"), ("checkpoint", checkpoint, "members")):
-        is_client = hasattr(value, "submit")  # of Dask, whose run is another
-        if value is not None and (is_client or isinstance(value, type) or not callable(getattr(value, method, None))):
-            raise TypeError(f"{name} is {value!r}: give {GIVE[name]}.")
+    require_method("workers", workers, "run")
+    require_method("checkpoint", checkpoint, "members")
     if workers is not None or checkpoint is not None:
         check_groups(groups, members, data, engine)
     with ExitStack() as stack:
@@ -117,6 +115,13 @@ def train_population(
     if monitor.interrupted and all(result.reason != "interrupted" for result in results):
         raise KeyboardInterrupt  # it came when all were done, so that no result tells of it
     return results
+
+
+def require_method(name: str, value: Any, method: str) -> None:
+    """Refuse a value that is given and has no such method."""
+    is_client = hasattr(value, "submit")  # of Dask, whose run is another
+    if value is not None and (is_client or isinstance(value, type) or not callable(getattr(value, method, None))):
+        raise TypeError(f"{name} is {value!r}: give {GIVE[name]}.")
 
 
 def train_there(

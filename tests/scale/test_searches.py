@@ -1,0 +1,96 @@
+"""Searches on workers, which prepare, train and score fits and return numbers: those that are found here."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import vecprop as vp
+from scale.fake_client import FakeClient
+from vecprop.train.population import bundles
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 3)).astype(np.float32)
+y = (X[:, 0] > 0).astype(int)
+
+
+class Watched(FakeClient):
+    """A client that keeps what comes back from its workers."""
+
+    def gather(self, futures, errors):
+        self.came = [*getattr(self, "came", ()), *super().gather(futures, errors).values()]
+        return super().gather(futures, errors)
+
+
+def fitted(client: Any, grid: dict[str, Any], **settings: Any):
+    model = make_pipeline(StandardScaler(), vp.MLPClassifier((4,), max_iter=3, random_state=0))
+    grid = {f"mlpclassifier__{name}": values for name, values in grid.items()}
+    workers = None if client is None else vp.cluster.DaskWorkers(client)
+    settings = {"refit": False, **settings}
+    return vp.MLPSearchCV(model, grid, cv=2, n_seeds=2, workers=workers, **settings).fit(X, y)
+
+
+def assert_same(one, other):
+    assert one.cv_results_.keys() == other.cv_results_.keys()
+    for name, values in one.cv_results_.items():
+        if "time" not in name:
+            np.testing.assert_equal(other.cv_results_[name], values)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("settings", [{}, {"scoring": ["accuracy", "roc_auc"], "refit": "accuracy", "halving": 2}])
+def test_numbers_come_back_that_are_found_here(settings, monkeypatch):
+    monkeypatch.setattr(bundles, "MOST", 3)
+    client, grid = Watched("done", "lost", "gone"), {"alpha": [1e-4, 1.0], "early_stopping": [True, False]}
+    here, there = (fitted(of, grid, return_train_score=True, **settings) for of in (None, client))
+    assert_same(here, there)
+    outcomes = [outcome for part in client.came if part for outcome in part[0]]
+    assert len(outcomes) >= 16
+    for outcome in outcomes:
+        assert {type(value) for value in outcome.values()} <= {float, dict, type(None)}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning", "ignore:One or more of the test scores")
+def test_fits_that_fail_diverge_or_need_python_are_as_here():
+    grid = {"solver": ["adam", "lbfgs", "sgd"], "learning_rate_init": [1e-3, 1e30, "much"]}
+    client = Watched()
+    here, there = (fitted(of, grid) for of in (None, client))
+    assert_same(here, there)
+    outcomes = [outcome for part in client.came for outcome in part[0]]
+    assert [outcome is None for outcome in outcomes].count(True) == 8  # those of L-BFGS whose settings are right
+    with pytest.raises(ValueError, match="learning_rate_init"):
+        fitted(FakeClient(), {"learning_rate_init": ["much"]}, error_score="raise")
+
+
+def failing(estimator, X, y):
+    raise ZeroDivisionError
+
+
+def test_warnings_of_workers_are_given_here():
+    said = []
+    for client in (None, FakeClient()):
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            fitted(client, {"alpha": [1.0]}, scoring=failing)
+        said.append({str(each.message).partition("Traceback")[0] for each in warned})
+    assert said[0] == said[1]
+    assert any("Scoring failed" in text for text in said[1])
+
+
+def test_callbacks_and_checkpoints_keep_scores_here(tmp_path):
+    seen: list[int] = []
+    fitted(FakeClient(), {"callbacks": [[lambda state: seen.append(state.epoch)]]})
+    assert len(seen) == 4 * 3
+    client, kept = Watched(), vp.Checkpoint(tmp_path / "kept")
+    assert_same(fitted(None, {"alpha": [1.0]}), fitted(client, {"alpha": [1.0]}, checkpoint=kept))
+    assert_same(fitted(None, {"alpha": [1.0]}), fitted(None, {"alpha": [1.0]}, checkpoint=kept))
+    assert client.came
+
+
+def test_workers_that_are_a_client_are_refused():
+    search = vp.MLPSearchCV(vp.MLPClassifier(), {"alpha": [1.0]}, workers=FakeClient())
+    with pytest.raises(TypeError, match=r"workers is .*: give DaskWorkers\(client\)"):
+        search.fit(X, y)
