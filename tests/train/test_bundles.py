@@ -156,3 +156,20 @@ def test_workers_who_return_too_little_are_told():
         vp.train_population([of.member(seed=k) for k in range(8)], of.X, of.T, workers=Elsewhere(most=2))
     with pytest.raises(TypeError, match="workers is 4: give"):
         vp.train_population([of.member()], of.X, of.T, workers=4)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("optimizer", [vp.Adam(0.01), vp.LBFGS()])
+@pytest.mark.parametrize("F", [np.float32, np.float64])
+def test_seeds_as_parameters_are_drawn_where_members_are_trained(optimizer, F, tmp_path):
+    network, X = vp.Network(4, [vp.Dense(2_000), vp.Tanh(), vp.Dense(3)], vp.SquaredError()), of.X.astype(F)
+    members = [vp.Member(network, seed, optimizer, epochs=1) for seed in range(8)]
+    drawn = [replace(member, theta=network.init(seed, F)) for seed, member in enumerate(members)]
+    own, _ = bundles_of([list(range(8))], members, Data(X, of.T, None), "auto", moments=False)
+    assert len(pickle.dumps(own)) < 4_000
+    expected, kept = vp.train_population(drawn, X, of.T), vp.Checkpoint(tmp_path / "kept")
+    for workers, checkpoint in ((None, None), (Elsewhere(), kept), (None, kept)):
+        results = vp.train_population(members, X, of.T, workers=workers, checkpoint=checkpoint)
+        for found, own in zip(results, expected, strict=True):
+            of.assert_equal(found, own)
+    with pytest.raises(ValueError, match="In member 1: expected non-negative"):
+        vp.train_population([members[0], replace(members[1], theta=-1)], X, of.T, workers=Elsewhere())

@@ -27,8 +27,9 @@ class Member:
     ----------
     network : Network
         The network.
-    theta : ndarray (P,)
-        The parameters to start from; they are not changed.
+    theta : ndarray (P,) or int
+        The parameters to start from, which are not changed. A whole number is a seed: ``network.init(theta, dtype)`` is
+        drawn where the member is trained, in float32 if X is, so that nothing is sent to workers.
     optimizer : Optimizer or LBFGS
         The optimizer.
     rows : ndarray of int, optional
@@ -62,7 +63,7 @@ class Member:
     """
 
     network: Network
-    theta: Array
+    theta: Array | int
     optimizer: Optimizer | LBFGS
     rows: np.ndarray | None = None
     validation_rows: np.ndarray | None = None
@@ -129,6 +130,13 @@ class Data:
         """Return the inputs, targets and weights that a member chooses its rows from."""
         X, T = self.X if member.X is None else member.X, self.T if member.T is None else member.T
         return X, T, self.sample_weight if member.sample_weight is None else member.sample_weight
+
+    def begun(self, member: Member) -> Member:
+        """Return a member with its initial parameters, which are drawn if its theta is a seed."""
+        if not isinstance(member.theta, int | np.integer):
+            return member
+        dtype = np.float32 if getattr(self.of(member)[0], "dtype", None) == np.float32 else np.float64
+        return replace(member, theta=member.network.init(int(member.theta), dtype))
 
     def batch(self, member: Member) -> Batch:
         """Return a member's data as a batch, which members share if their networks take the same."""

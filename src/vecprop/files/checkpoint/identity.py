@@ -151,7 +151,9 @@ def differing(own: Mapping[str, Any], known: Mapping[str, Any]) -> str:
 
 
 def require_savable(theta: Any) -> None:
-    """Refuse parameters that a model file does not hold."""
+    """Refuse parameters that a model file does not hold, if they are not the seed of some."""
+    if isinstance(theta, int | np.integer):
+        return
     if not isinstance(theta, np.ndarray) or theta.dtype not in (np.float32, np.float64):
         kind = f"dtype {theta.dtype}" if isinstance(theta, np.ndarray) else f"the type {type(theta).__name__}"
         raise FileError(f"theta has {kind}, but a model file holds NumPy arrays of float32 and float64: convert it.")

@@ -95,7 +95,8 @@ def check_groups(groups: Iterable[list[int]], members: Members, data: Data, engi
         _cohort([first], members, data, engine)
         for number in numbers[1:]:
             try:
-                checked_theta(members[first].network, members[number].theta)
+                if not isinstance(members[number].theta, int | np.integer):
+                    checked_theta(members[first].network, members[number].theta)
             except (TypeError, ValueError) as error:
                 raise in_member(number, error) from None
 
@@ -125,11 +126,11 @@ def train_here(groups: Iterable[list[int]], members: Members, data: Data, engine
 
 def _cohort(numbers: list[int], members: Members, data: Data, engine: EngineName) -> Any:
     """Return the cohort of members that are alike, or None if each is trained by itself."""
-    own = [members[number] for number in numbers]
-    first = own[0]
     try:
-        if not isinstance(first.network, Network):
-            raise TypeError(f"network is {first.network!r}, but a Network is needed.")
+        if not isinstance(members[numbers[0]].network, Network):
+            raise TypeError(f"network is {members[numbers[0]].network!r}, but a Network is needed.")
+        own = [data.begun(members[number]) for number in numbers]
+        first = own[0]
         theta, validates = checked_theta(first.network, first.theta), first.validation_rows is not None
         replace(first.settings, engine=engine).check(first.network, theta, validates)
         for rows in (first.rows, first.validation_rows):
@@ -152,6 +153,7 @@ def _cohort(numbers: list[int], members: Members, data: Data, engine: EngineName
 
 def engine_of(member: Member, data: Data, name: EngineName) -> Engine:
     """Return the engine of this name, or the fastest, that trains a member."""
+    member = data.begun(member)
     batches = map(data.batch, [member])  # checked only if the engine looks at them
     score = member.validation_score
     return engine_for(member.network, member.theta, batches, member.optimizer, name, score=score)
@@ -159,12 +161,14 @@ def engine_of(member: Member, data: Data, name: EngineName) -> Engine:
 
 def not_begun(member: Member, data: Data) -> TrainingResult:
     """Return the result of a member that was interrupted before it began."""
+    member = data.begun(member)
     theta = namespace(member.theta).asarray(member.theta, copy=True)
     state = new_state(member.network, theta, member.settings, data.rows(member))
     return TrainingResult(theta, state.history, state, "interrupted")
 
 
 def _train_alone(member: Member, data: Data, engine: EngineName) -> TrainingResult:
+    member = data.begun(member)
     X, T, weight = data.chosen(member, member.rows)
     validation_batch = None if member.validation_rows is None else data.chosen(member, member.validation_rows)
     kept: list[Array] = []
