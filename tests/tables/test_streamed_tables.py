@@ -2,6 +2,7 @@
 
 import pickle
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,22 +55,17 @@ def little(little):
     return little + 11_000_000
 
 
-class NotUsed:
-    """Workers that fail if they are asked for anything."""
-
-    def run(self, *arguments: Any) -> Any:
-        raise AssertionError
-
-
 class Here:
-    """Workers that are this process, and count what they are asked for."""
+    """Workers that are this process with copies, and count what they are asked for and what comes back."""
 
-    bundles = 0
+    bundles = most = 0
 
     def run(self, function: Any, bundles: Any, data: Any) -> Any:
         for number, bundle in enumerate(bundles):
             self.bundles += 1
-            yield number, function(bundle, data)
+            result = pickle.dumps(function(*pickle.loads(pickle.dumps((bundle, data)))))
+            self.most = max(self.most, len(result))
+            yield number, pickle.loads(result)
 
 
 IGNORED = {"person": "ignore", "day": "ignore", "w": "ignore"}
@@ -80,8 +76,7 @@ OF_NUMBERS: dict[str, Any] = OF_CLASSES | {"columns": {**IGNORED, "y": "ignore"}
 @pytest.mark.long
 def test_a_model_of_blocks_is_as_good_as_one_of_the_rows(frame, folder, little):
     known = frame[frame["y"].notna()]
-    model = TabularClassifier("y", workers=NotUsed(), **OF_CLASSES).fit(folder, memory=little)
-    assert "workers are not used" in model.notes_[-1]
+    model = TabularClassifier("y", **OF_CLASSES).fit(folder, memory=little)
     assert model.score(known) > TabularClassifier("y", **OF_CLASSES).fit(frame).score(known) - 0.02
     assert model.classes_.tolist() == ["no", "rare", "yes"]
     assert model.encoder_.dropped["number"] == "it counts the rows; call it a number if it is one"
@@ -178,6 +173,24 @@ def test_the_sample_chooses_stages_with_workers_and_all_rows_train_those_that_ar
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("setting", [{}, {"time": "day"}, {"sample_weight": "w"}])
+def test_workers_train_their_shares_in_passes_of_their_own(folder, little, tmp_path, setting):
+    settings: dict[str, Any] = OF_CLASSES | {"columns": ignored(setting), "hidden_layer_sizes": 8}
+    one = TabularClassifier("y", **settings).fit(folder, memory=little, **setting)
+    workers, kept, seen = Here(), Checkpoint(tmp_path / "kept"), []
+    settings |= {"workers": workers, "checkpoint": kept, "progress": lambda now: seen.append(now) or len(seen) == 2}
+    with suppress(KeyboardInterrupt):
+        TabularClassifier("y", **settings).fit(folder, memory=little, **setting)
+    assert workers.bundles == 2  # of four networks
+    settings |= {"progress": seen.append}
+    other = TabularClassifier("y", **settings).fit(folder, memory=little, **setting)
+    np.testing.assert_array_equal(one.ensemble_.theta, other.ensemble_.theta)
+    assert (one.notes_, one.validation_loss_curves_) == (other.notes_, other.validation_loss_curves_)
+    assert workers.bundles == 4
+    assert seen[-1].ended == 4
+
+
+@pytest.mark.long
 def test_a_budget_ends_stages_in_time_for_the_last_fit(folder, little, monkeypatch):
     monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)
     now = iter(range(10_000))
@@ -215,8 +228,9 @@ def streamed(folder, roles, memory) -> Any:
 
 def thetas_of(fit):
     members = [replace(member, early_stopping=None, validation_rows=None) for member in fit.members()]
-    views: list[Any] = [view.view for view in fit.views]
-    return [result.theta for result in trained_in_windows(fit.stream, members, views, 1, fit.seed, None, None)]
+    folds = [*range(2), *range(2)]
+    views: Any = np.repeat([view.view for view in fit.views], 2).tolist()
+    return [of.theta for of in trained_in_windows(fit.stream, list(zip(members, folds, views, strict=True)), fit.seed)]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from uuid import uuid4
 from ..core.elementary import is_within
 from ..system.threads import at_most_threads, heeding
 from ..train.population import is_in_a_task
-from .cluster import address_of, connected, difference, machine, threads_of
+from .cluster import address_of, connected, difference, machine, require_open, threads_of
 
 LOOK = 0.5
 """The seconds after which the delivery looks at the cluster though nothing has come."""
@@ -303,7 +303,15 @@ class DaskWorkers:
         with _beside_its_task():
             client = connected(self.client, type(self).__name__)
             here = machine() if self.same_bits else None
-            yield from Delivery(client, function, bundles, data, self.retries, here).results()
+            try:
+                yield from Delivery(client, function, bundles, data, self.retries, here).results()
+            except Exception:
+                require_open(client)  # its errors once it is closed are many
+                raise
+
+    def processes(self) -> int:
+        """Return the number of the cluster's processes, into which large shares of work are cut."""
+        return len(threads_of(connected(self.client, type(self).__name__)))
 
 
 @contextmanager

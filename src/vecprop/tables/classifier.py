@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -213,20 +214,21 @@ class TabularClassifier(ClassifierMixin, TableModel):
         T[np.arange(len(y)), numbers] = self.label_smoothing * shares[numbers] + (1 - self.label_smoothing)
         return T
 
-    def _encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
+    def encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
+        """Return what encodes targets of other rows."""
         _, first = np.unique(target, return_index=True)
-        T, factor = T[first], None if factor is None else factor[first]  # of each class
-        classes = pandas().Index(self.classes_)
+        of_classes = T[first], None if factor is None else factor[first]
+        return partial(self._encoded, pandas().Index(self.classes_), *of_classes)
 
-        def encoded(target: Any) -> tuple[np.ndarray, np.ndarray | None]:
-            y = self._values(target)
-            numbers = classes.get_indexer(y)
-            if (numbers < 0).any():
-                rare = f"the class {y[numbers < 0].tolist()[0]!r}, which the sample of rows lacks"
-                raise TableError(f"{self._named_target} has {rare}: put rare classes together.")
-            return T[numbers], None if factor is None else factor[numbers]
-
-        return encoded
+    def _encoded(
+        self, classes: Any, T: np.ndarray, factor: np.ndarray | None, target: Any
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        y = self._values(target)
+        numbers = classes.get_indexer(y)
+        if (numbers < 0).any():
+            rare = f"the class {y[numbers < 0].tolist()[0]!r}, which the sample of rows lacks"
+            raise TableError(f"{self._named_target} has {rare}: put rare classes together.")
+        return T[numbers], None if factor is None else factor[numbers]
 
     def _require_labels(self, y: np.ndarray) -> None:
         """Refuse numbers with decimals, and objects that are not classes."""

@@ -227,12 +227,13 @@ class TabularRegressor(RegressorMixin, TableModel):
         self.targets_, self.range_ = Targets.standard(y[:, None], weight), ends or (float(y.min()), float(y.max()))
         return self.targets_.encode(y[:, None]).astype(np.float32)
 
-    def _encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
-        def encoded(y: Any) -> tuple[np.ndarray, np.ndarray | None]:
-            T = self.targets_.encode(self._values(y)[:, None]).astype(np.float32)
-            return T, None if factor is None else np.ones(len(T))
+    def encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
+        """Return what encodes targets of other rows."""
+        return partial(self._encoded, factor is not None)
 
-        return encoded
+    def _encoded(self, is_weighted: bool, y: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        T = self.targets_.encode(self._values(y)[:, None]).astype(np.float32)
+        return T, np.ones(len(T)) if is_weighted else None
 
     def _values(self, y: Any) -> np.ndarray:
         """Return targets as numbers, or refuse those that are none."""

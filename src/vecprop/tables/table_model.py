@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any, Self
 
@@ -266,13 +267,10 @@ class TableModel(SharedSettings):
         if streamed is not None:
             told_weight = streamed.roles.weights(streamed.frame)
             factor = weight if weight is None or told_weight is None else weight / told_weight
-            stream = StreamedRows(streamed, self.encoder_, self._encoding(target, T, factor), T.shape[1], folds)
+            bare = copy(self)  # which other processes can have
+            bare.progress = bare.checkpoint = bare.workers = None
+            stream = StreamedRows(streamed, self.encoder_, bare.encoding(target, T, factor), T.shape[1], folds)
             self.notes_ += streamed.notes
-            if self.workers is not None and self.budget is None and (self.stages or 1) == 1:
-                self.notes_.append(
-                    "The table is larger than memory, so its rows are read and trained on by this machine: workers are "
-                    "not used, which train the networks that choose stages."
-                )
         elif not rows.dependence.is_time if before is None else before.has_means:
             self.encoder_, told = self.encoder_.with_means(rows.frame, T, fold, weight)
         with at_most_jobs(self.n_jobs):
@@ -306,7 +304,7 @@ class TableModel(SharedSettings):
         self.notes_ = ranked(self.notes_)
 
     @abstractmethod
-    def _encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
+    def encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
         """Return what makes the networks' targets of a part and the factors of its weights, by those of the sample."""
 
     def _weighted(self, target: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:

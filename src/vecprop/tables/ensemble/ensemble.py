@@ -340,14 +340,18 @@ def results_of(
 
     Members whose rows do not fit into memory are trained in passes over these.
     """
-    members = members or [fit.members() for fit in fits]
+    members, workers = members or [fit.members() for fit in fits], workers_or_joblibs(workers)
     streams = [fit.stream for fit in fits if fit.stream is not None]
     if streams:
         for fit, stream, own in zip(fits, streams, members, strict=True):
-            views: list[View] = [view.view for view in fit.views]
-            yield trained_in_windows(stream, own, views, len(fit.views[0].networks), fit.seed, progress, checkpoint)
+            folds = len(own) // (len(fit.views) * len(fit.views[0].networks))
+            networks: Any = [
+                (member, number % folds, fit.views[number // folds % len(fit.views)].view)
+                for number, member in enumerate(own)
+            ]
+            yield trained_in_windows(stream, networks, fit.seed, progress, checkpoint, workers)
         return
-    first, settings = 0, {"checkpoint": checkpoint, "workers": workers_or_joblibs(workers)}
+    first, settings = 0, {"checkpoint": checkpoint, "workers": workers}
     together: list[Member] = list(chain(*members))
     results = train_population(
         together, fits[0].views[0].X, fits[0].rows.T, progress=progress, moments=False, **settings

@@ -311,7 +311,8 @@ def fit_in_stages(plans: Sequence[Plan], schedule: Schedule) -> list[Growing]:
     if of_all and not each[0].is_interrupted:
         notes = [f"Of {schedule.stages_done} stage(s), the sample tells which are kept."]
         plans = [replace(of.plan, fit=of.of_all_rows(fit)) for of, fit in zip(each, of_all, strict=True)]
-        each = [replace(of, notes=notes) for of in _begun(plans, schedule.progress, schedule.checkpoint_of_last)]
+        last = schedule.progress, schedule.checkpoint_of_last, plans[0].model.workers
+        each = [replace(of, notes=notes) for of in _begun(plans, *last)]
     return [replace(of, stages=schedule.stages_done) for of in each]
 
 

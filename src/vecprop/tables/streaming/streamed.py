@@ -280,6 +280,13 @@ class StreamedRows:
     _last: dict[int, Frame] = field(default_factory=dict, init=False)
     """The part that was read last, since its slices are read one after the other."""
 
+    def without_sample(self) -> "StreamedRows":
+        """Return the rows for another process, which reads them itself."""
+        table = self.table
+        return replace(
+            self, table=replace(table, frame=table.frame[:0], test=table.test[:0], numbers=table.numbers[:0])
+        )
+
     @cached_property
     def window(self) -> int:
         """The most rows of a window, of which two are in memory."""

@@ -1,8 +1,9 @@
 """The training of ensembles on rows that do not fit into memory: each pass over the blocks feeds all members."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from ...core.rows.inputs import Batch
 from ...system.threads import PressedAgain
 from ...train.blocks.windows import Window, Windows
 from ...train.members import Member
+from ...train.population import require_method
 from ...train.progress import Progress
 from ...train.run import Run, is_true, watched
 from ...train.state import DivergenceError, TrainingResult
@@ -85,39 +87,59 @@ class _Trainer:
 
 
 def trained_in_windows(
-    rows: StreamedRows, members: list[Member], views: list[View], ensembles: int, seed: int, progress: Report, kept: Any
+    rows: StreamedRows,
+    networks: Sequence[tuple[Member, int, View]],
+    seed: int,
+    progress: Report = None,
+    kept: Any = None,
+    workers: Any = None,
 ) -> list[TrainingResult]:
-    """Train members on all rows, each without those of its fold, in passes that feed all of them.
+    """Train members on all rows, each without those of its fold and as its view sees them, in passes that feed all.
 
-    The members are those of the folds of each view, of each ensemble. Ctrl-C ends their training.
+    Workers train a share of the members each, in passes of their own. Ctrl-C ends training.
     """
     if kept is not None:
         kept.path.mkdir(parents=True, exist_ok=True)
-    room, folds = max(int(member.batch_size or 0) for member in members), len(members) // (ensembles * len(views))
+    views: list[View] = list(dict.fromkeys(view for _, _, view in networks))
+    room = max(int(member.batch_size or 0) for member, _, _ in networks)
     windows = Windows(
         rows.sizes,
         lambda number: rows.batches(number, views),
         window=max(rows.window, int(rows.sizes.max())),
         shuffle=True,
         seed=seed,
-        room=room * len(members),
+        room=room * len(networks),
     )
     trainers = []
-    for number, member in enumerate(members):
+    for number, (member, fold, _) in enumerate(networks):
         checkpoint = kept and kept.part(f"network-{number}.npz")
-        trainers.append(_Trainer(member, number % folds, rows, checkpoint, windows.identity()))
-    epochs = max(member.epochs for member in members)
+        trainers.append(_Trainer(member, fold, rows, checkpoint, windows.identity()))
+    epochs = max(member.epochs for member, _, _ in networks)
     begun = min((trainer.run.state.epoch for trainer in trainers if trainer.result is None), default=epochs)
+
+    def train() -> Generator[int]:
+        with closing(windows.passes(range(begun, epochs))) as coming:
+            for window in coming:
+                fold = None if rows.folds is None else rows.folds.of(window.numbers[window.order])
+                for number, trainer in enumerate(trainers):
+                    trainer.take(window, fold, views.index(networks[number][2]), number * room)
+                yield window.epoch + 1
+
+    def train_elsewhere() -> Generator[int]:
+        left = [number for number, trainer in enumerate(trainers) if trainer.result is None]
+        for results in _shares(workers, rows, networks, sorted(left, key=lambda number: networks[number][2]), seed):
+            for number, result in results.items():
+                trainers[number].run.state = replace(result.state, network=networks[number][0].network)
+                trainers[number].end(replace(result, state=trainers[number].run.state))
+            yield epochs
+
     with ExitStack() as stack:
         for trainer in trainers:
             stack.enter_context(watched(trainer.run))
         try:
-            with closing(windows.passes(range(begun, epochs))) as coming:
-                for window in coming:
-                    fold = None if rows.folds is None else rows.folds.of(window.numbers[window.order])
-                    for number, trainer in enumerate(trainers):
-                        trainer.take(window, fold, number // folds % len(views), number * room)
-                    answer = None if progress is None else progress(_progress(trainers, window.epoch + 1, epochs))
+            with closing(train() if workers is None else train_elsewhere()) as coming:
+                for epoch in coming:
+                    answer = None if progress is None else progress(_progress(trainers, epoch, epochs))
                     if is_true(answer) or all(trainer.result is not None for trainer in trainers):
                         break
         except PressedAgain:
@@ -129,6 +151,33 @@ def trained_in_windows(
         if trainer.result is None:
             trainer.end(trainer.run.result("interrupted"))
     return [trainer.result for trainer in trainers if trainer.result is not None]
+
+
+class Share(NamedTuple):
+    """The numbers of networks that one worker trains."""
+
+    numbers: list[int]
+
+
+def _shares(workers: Any, rows: StreamedRows, networks: Any, left: list[int], seed: int) -> Iterator[Any]:
+    """Yield the results of each worker's share of the networks that are left, as they come."""
+    require_method("workers", workers, "run")
+    count = min(workers.processes() if hasattr(workers, "processes") else len(left), len(left))
+    shares = [Share(left[len(left) * k // count : len(left) * (k + 1) // count]) for k in range(count)]
+    coming = workers.run(_trained_share, shares, (rows.without_sample(), networks, seed))
+    try:
+        for _, results in coming:
+            yield results
+    finally:
+        getattr(coming, "close", lambda: None)()
+
+
+def _trained_share(share: Share, data: tuple[StreamedRows, Any, int]) -> dict[int, TrainingResult]:
+    """In a worker, return the results of a share of the networks."""
+    rows, networks, seed = data
+    own = [networks[number] for number in share.numbers]
+    results = trained_in_windows(replace(rows), own, seed)  # a copy, since other threads read other parts
+    return dict(zip(share.numbers, results, strict=True))
 
 
 def _progress(trainers: Sequence[_Trainer], epoch: int, epochs: int) -> Progress:
