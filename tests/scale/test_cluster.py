@@ -95,6 +95,21 @@ def test_a_cluster_that_has_gone_is_said(cluster, client, monkeypatch):
         vp.train_population(members, of.X, of.T, workers=vp.cluster.DaskWorkers(client), progress=leave)
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.3])
+def test_a_client_that_is_closed_is_said(cluster, client, seconds):
+    def close(progress):
+        if seconds:
+            threading.Timer(seconds, own.close).start()
+        else:
+            own.close()
+
+    with (
+        distributed.Client(cluster) as own,
+        pytest.raises(RuntimeError, match="The client of the Dask cluster is clos"),
+    ):
+        vp.train_population(population(2000), of.X, of.T, workers=vp.cluster.DaskWorkers(own), progress=close)
+
+
 class Bundle(NamedTuple):
     numbers: list[int]
 

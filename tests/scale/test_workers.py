@@ -115,6 +115,16 @@ def test_a_cluster_without_workers_or_scheduler_and_data_that_cannot_be_placed_a
     assert client.calls.count("scatter") == 3
 
 
+def test_a_client_that_is_closed_while_it_waits_is_said():
+    class Closed(FakeClient):
+        def gather(self, futures, errors):
+            self.status = "closing"
+            raise OSError("in <TCP (closed)>: Stream is closed")
+
+    with pytest.raises(RuntimeError, match="The client of the Dask cluster is closed: make another"):
+        trained(Closed())
+
+
 def test_workers_with_other_bits_are_refused_before_anything_is_trained():
     unlike = {"the processor": "z80", "its instructions": "avx"}
     client = FakeClient(there={"tcp://b": machine() | unlike})

@@ -3,6 +3,7 @@
 import os
 import time
 from multiprocessing import get_context
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from killing import Killed
 from sampled import sampled
 from vecprop.files.checkpoint import store as pace
 from vecprop.files.model_file import information
+from vecprop.terminal.messages import UsageError
+from vecprop.terminal.output_files import writable
 from vecprop.train import compiled
 
 RNG = np.random.default_rng(0)
@@ -227,6 +230,29 @@ def test_a_schedule_of_another_length_is_refused(schedule, tmp_path):
     fit(schedule=schedule, checkpoint=checkpoint)
     with pytest.raises(ValueError, match="its schedule is one of 20 epochs, not of 30"):
         fit(schedule=schedule, epochs=30, checkpoint=checkpoint)
+
+
+def test_a_longer_run_compares_some_thousand_rates_with_those_of_the_run_before(tmp_path, monkeypatch):
+    compared, factor = [], vp.InverseScaling.factor
+
+    def counted(self, step, steps, state):
+        compared.append(steps)
+        return factor(self, step, steps, state)
+
+    monkeypatch.setattr("vecprop.files.checkpoint.MOST_COMPARED", 7)
+    fit(schedule=vp.InverseScaling(), epochs=60, checkpoint=vp.Checkpoint(tmp_path / "run.npz"))
+    monkeypatch.setattr(vp.InverseScaling, "factor", counted)
+    result = fit(schedule=vp.InverseScaling(), epochs=61, checkpoint=vp.Checkpoint(tmp_path / "run.npz"))
+    assert compared.count(min(compared)) == 7
+    require_same(result, fit(schedule=vp.InverseScaling(), epochs=61))
+
+
+def test_a_full_disk_is_found_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1000))
+    with pytest.raises(OSError, match=r"The disk of the folder .* is full: make room, or give the checkpoint another"):
+        fit(checkpoint=vp.Checkpoint(tmp_path / "run.npz"), callbacks=[pytest.fail])
+    with pytest.raises(UsageError, match=r"The disk of the folder .* is full: make room, or give another name with -o"):
+        writable(tmp_path / "model.npz", force=False)
 
 
 def test_other_files_are_never_overwritten(tmp_path):

@@ -37,6 +37,8 @@ def lock(number: int) -> bool | None:
 
 
 DAY = 86_400
+LEAST = 10**6
+"""The bytes that a disk needs for a model, even a small one."""
 
 
 @contextmanager

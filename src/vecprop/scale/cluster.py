@@ -39,7 +39,7 @@ def connected(client: Any, user: str) -> Any:
 
 def require_open(client: Any) -> None:
     """Refuse a client that is closed, which has no scheduler any more."""
-    if getattr(client, "status", "running") == "closed":
+    if getattr(client, "status", "running") in ("closing", "closed"):
         raise RuntimeError("The client of the Dask cluster is closed: make another, distributed.Client(…).")
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..files.atomic import written_at_once
+from ..files.atomic import LEAST, written_at_once
 from ..tables.reading.file_lists import ARROW, EXCEL, PARQUET, STANDARD_INPUT
 from .messages import UsageError, to_json
 
@@ -36,7 +37,7 @@ def writable(path: Path, force: bool, *read: Path | None, option: str = "-o") ->
     """
     exists, folder, files = path.exists(), path.parent, [file for file in read if file is not None and file.exists()]
     above = [file for file in files if file.is_dir() and file.absolute() in path.absolute().parents]
-    another = f"give another name with {option}"
+    another, free = f"give another name with {option}", shutil.disk_usage(folder).free if folder.is_dir() else 0
     for is_wrong, said in (
         (path == STANDARD_OUTPUT, f"Only tables go to standard output: give the name of a file with {option}."),
         (path.is_dir(), f"{path} is a folder: give the name of a file in it with {option}."),
@@ -46,6 +47,7 @@ def writable(path: Path, force: bool, *read: Path | None, option: str = "-o") ->
         (exists and not force, f"{path} exists: {another}, or allow to overwrite it with --force."),
         (not folder.is_dir(), f"There is no folder {folder}: make it, or {another}."),
         (not os.access(folder, os.W_OK), f"Nothing may be written in the folder {folder}: {another}."),
+        (free < LEAST, f"The disk of the folder {folder} is full: make room, or {another}."),
     ):
         if is_wrong:
             raise UsageError(said)

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from ...core import Batch, Network, SparseNetwork, is_within
 from ...train.members import Data, Member
 from ...train.state import TrainingResult
@@ -18,6 +20,9 @@ from ..networks import TrainedNetwork
 from .identity import Identity, differing, made_with, require_savable, warn_of_others
 from .results import Groups, KeptFits, KeptMembers
 from .store import Pace, held
+
+MOST_COMPARED = 10_000
+"""The most steps whose learning rates are compared with those of a longer or shorter run."""
 
 
 class Checkpoint:
@@ -129,8 +134,9 @@ class Checkpoint:
             self._refuse(f"it has come to epoch {state.epoch}, beyond the {epochs} of this one")
         schedule, per_epoch = settings["schedule"], -(-state.rows // settings["batch_size"])
         start, known, whole = schedule.init(), state.epochs * per_epoch, epochs * per_epoch
-        # A longer or shorter run has to have had the same rates in the steps taken so far.
-        steps = range(0 if known == whole else state.step)
+        # A longer or shorter run has to have had the same rates in the steps taken so far, of which some thousand tell.
+        taken = 0 if known == whole else state.step
+        steps = np.unique(np.linspace(0, taken - 1, min(taken, MOST_COMPARED), dtype=int)).tolist()
         if any(schedule.factor(step, known, start) != schedule.factor(step, whole, start) for step in steps):
             self._refuse(f"its schedule is one of {state.epochs} epochs, not of {epochs}")
         state = replace(state, epochs=epochs, network=network)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -12,7 +13,7 @@ import numpy as np
 
 from ...system.interrupts import terminated_as_interrupted
 from .. import FileError
-from ..atomic import locked, settle, sweep
+from ..atomic import LEAST, locked, settle, sweep
 from ..model_file import container
 from .identity import differing, made_with, warn_of_others
 
@@ -129,4 +130,6 @@ def make_folder(path: Path) -> list[Path]:
         settle(folder.parent)
     if not os.access(path, os.W_OK):  # which writing would tell, but not before the first minute of training
         raise PermissionError(f"Nothing may be written in the folder {path}: give the checkpoint another path.")
+    if shutil.disk_usage(path).free < LEAST:
+        raise OSError(f"The disk of the folder {path} is full: make room, or give the checkpoint another path.")
     return missing

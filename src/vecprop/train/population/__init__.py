@@ -87,8 +87,9 @@ def train_population(
     """
     members, data = list(members), Data(X, T, sample_weight)
     groups, known, hooks = groups_of(members, data, engine), Part([], {}), []
-    require_method("workers", workers, "run")
-    require_method("checkpoint", checkpoint, "members")
+    for name, value, method in (("workers", workers, "run"), ("checkpoint", checkpoint, "members")):
+        if value is not None:
+            require_method(name, value, method)
     if workers is not None or checkpoint is not None:
         check_groups(groups, members, data, engine)
     with ExitStack() as stack:
@@ -118,9 +119,9 @@ def train_population(
 
 
 def require_method(name: str, value: Any, method: str) -> None:
-    """Refuse a value that is given and has no such method."""
+    """Refuse a value that has no such method."""
     is_client = hasattr(value, "submit")  # of Dask, whose run is another
-    if value is not None and (is_client or isinstance(value, type) or not callable(getattr(value, method, None))):
+    if is_client or isinstance(value, type) or not callable(getattr(value, method, None)):
         raise TypeError(f"{name} is {value!r}: give {GIVE[name]}.")
 
 
