@@ -219,26 +219,26 @@ def _untrue(text: str, mutation: Mutation, right: np.ndarray, wrong: np.ndarray)
 
     words = {
         "its sign is wrong": -1.0,
-        "the gradient given is 0 everywhere": 0.0,
-        "the gradient given is 1/2 of": 0.5,
-        "the gradient given is -1/2 of": -0.5,
+        "the gradient is 0 everywhere": 0.0,
+        "the gradient is 1/2 of": 0.5,
+        "the gradient is -1/2 of": -0.5,
     }
     for start, r in words.items():
         if text.startswith(start):
             return times(r) if r else ("" if not b.any() else "it is not 0 everywhere")
-    if found := re.match(r"the gradient given is N = (\d+) times", text):
+    if found := re.match(r"the gradient is N = (\d+) times", text):
         r, sign = float(found[1]), -1 if "sign is wrong" in text else 1
         return times(sign * r) or ("" if not rows or r == rows else f"N is {rows}")
-    if found := re.match(r"the gradient given is 1/N = 1/(\d+) of", text):
+    if found := re.match(r"the gradient is 1/N = 1/(\d+) of", text):
         r, sign = float(found[1]), -1 if "sign is wrong" in text else 1
         return times(sign / r) or ("" if not rows or r == rows else f"N is {rows}")
-    if found := re.match(r"the gradient given is (.+) times", text):
+    if found := re.match(r"the gradient is (.+) times", text):
         return times(found[1])
-    if found := re.match(r"the rows' sum is (not divided|divided) by N = (\d+)", text):
+    if found := re.match(r"the sum over rows is (not divided|divided) by N = (\d+)", text):
         return times(float(found[2]) if "not" in found[1] else 1 / float(found[2]))
     if text in ("only this bias is wrong", "only biases are wrong"):
         return "" if len(shape) == 1 and differ.any() else "it is no bias"
-    if found := re.match(r"(\d+) of (\d+) entries are left at 0", text):
+    if found := re.match(r"(\d+) of (\d+) entries are 0 by mistake", text):
         if (int(found[1]), int(found[2])) != (int(differ.sum()), a.size):
             return f"{differ.sum()} of {a.size} differ"
         return "" if not b[differ].any() else "they are not 0"
@@ -252,7 +252,7 @@ def _untrue(text: str, mutation: Mutation, right: np.ndarray, wrong: np.ndarray)
         i, j = (np.ravel_multi_index(tuple(map(int, found[k].split(","))), shape) for k in (1, 2))
         both = set(np.flatnonzero(differ)) == {i, j}
         return "" if both and abs(b[i] - a[j]) <= near and abs(b[j] - a[i]) <= near else "they are not"
-    if found := re.match(r"every entry is off by the same (\S+)", text):
+    if found := re.match(r"every entry is off by the same amount, (\S+)", text):
         off = np.abs(b - a - float(found[1])).max(initial=0)
         return "" if off <= near + 1e-5 * abs(float(found[1])) else "it is not the same"
     if text.startswith("it is transposed"):

@@ -1,12 +1,12 @@
-"""The verdict on a gradient, whose report can be printed."""
+"""The verdict on a gradient."""
 
 from vecprop.check import Verdict, check_gradients
 
 RIGHT, WRONG = (Verdict.PASS, Verdict.INCONCLUSIVE), (Verdict.FAIL, Verdict.INCONCLUSIVE)
-"""The verdicts that a right gradient and a wrong one may have where rounding hides much."""
+"""The allowed verdicts on a right and on a wrong gradient if rounding may hide errors."""
 
 
 def verdict(*arguments, **options):
     report = check_gradients(*arguments, **options)
-    str(report)  # it may not fail either
+    str(report)  # must not raise
     return report.verdict

@@ -35,7 +35,7 @@ CORRUPTED = {
 
 
 @pytest.mark.parametrize("name", ANALYTIC)
-def test_analytic_functions_take_the_complex_step(name):
+def test_analytic_functions_use_the_complex_step(name):
     report = check_gradients(ANALYTIC[name], w)
     assert report.passed, report.text()
     assert report.method.startswith("complex step")
@@ -43,13 +43,13 @@ def test_analytic_functions_take_the_complex_step(name):
 
 
 @pytest.mark.parametrize("name", CORRUPTED)
-def test_functions_that_complex_numbers_corrupt_fall_back_and_say_so(name):
+def test_functions_without_complex_support_use_ridders_method(name):
     report = check_gradients(CORRUPTED[name], w)
     assert report.passed, report.text()
     assert report.method.startswith("Ridders")
-    assert "The complex step does not suit this function" in report.notes[0]
+    assert "The complex step does not work for this function" in report.notes[0]
     assert wrong_by(CORRUPTED[name], 1e-6).verdict is Verdict.FAIL
-    with pytest.raises(ValueError, match="does not suit this function"):
+    with pytest.raises(ValueError, match="does not work for this function"):
         check_gradients(CORRUPTED[name], w, method="complex step")
 
 
@@ -76,7 +76,7 @@ def test_kinks_of_functions(f, verdict):
 
 
 @pytest.mark.parametrize("size", sampled([1e-5, 1e-3, 1e-7], 3))
-def test_a_function_that_loses_its_digits_is_no_proof_against_a_gradient_that_keeps_them(size):
+def test_cancellation_in_the_value_does_not_fail_an_accurate_gradient(size):
     w = size * np.array([1.3, -0.7])
     value, right = lambda w: np.sum((1 - np.cos(w)) / w**2), lambda w: -w / 12 + w**3 / 180 - w**5 / 6720
     assert check_gradients(value, w, gradient=right).verdict in (Verdict.PASS, Verdict.INCONCLUSIVE)
@@ -105,17 +105,15 @@ def test_parameters_of_any_shape():
         return value, [20 * J["hidden"]["W"], 20 * J["hidden"]["b"], 20 * J["out"]]
 
     report = check_gradients(listed, [p["hidden"]["W"], p["hidden"]["b"], p["out"]], args=(X, T))
-    assert report.diagnoses == (
-        "the gradient given is N = 20 times what it should be: the sum over the rows is not divided by N",
-    )
+    assert report.diagnoses == ("the gradient is N = 20 times the expected one: the sum over rows is not divided by N",)
     assert check_gradients(lambda x: (x**3, 3 * x**2), 2.0).passed
     assert check_gradients(lambda x: x**3, 2.0, gradient=lambda x: 3 * x**2).passed
     assert check_gradients(lambda x: x**3, 2.0, gradient=12.0).passed
     report = check_gradients(lambda x: x**3, 2.0, gradient=lambda x: x**2)
-    assert report.diagnoses == ("the gradient given is 0.333333 times what it should be",)
+    assert report.diagnoses == ("the gradient is 0.333333 times the expected one",)
 
 
-def test_a_broken_softmax_and_a_transpose_are_named():
+def test_a_broken_softmax_and_a_transpose_are_diagnosed():
     report = check_gradients(lambda z: (softmax(z), np.diag(softmax(z) * (1 - softmax(z)))), w)
     assert "only its diagonal is right" in report.diagnoses[0]
     A = np.arange(9.0).reshape(3, 3)
@@ -126,7 +124,7 @@ def test_a_broken_softmax_and_a_transpose_are_named():
 
 @pytest.mark.parametrize("size", sampled([1e-11, 1e-9, 1e-6, 1e-4, 1.0], 4))
 def test_randomness(size):
-    """Two runs at the same parameters that differ are no rounding, whether or not the arithmetic can be followed."""
+    """Differences between two runs are not rounding errors, whether or not error bounds are available."""
     draw = np.random.default_rng(0)
 
     def followed(w):
@@ -143,8 +141,8 @@ def test_randomness(size):
         assert check_gradients(f, w).verdict is Verdict.NONDETERMINISTIC
 
 
-def test_sums_in_another_order_are_not_randomness():
-    """Threads may sum in another order each time: the last bits of the type computed in differ."""
+def test_the_order_of_summation_is_not_randomness():
+    """Threads may change the order of summation, which changes the last bits."""
     draw = np.random.default_rng(0)
 
     def summed(dtype):
@@ -165,18 +163,18 @@ def test_float32_parameters():
     (lambda w: (w @ w, 2 * w), np.zeros(0), ValueError, "theta is empty"),
     (lambda w: (w @ w, 2 * w), {}, ValueError, "theta is empty"),
     (lambda w: (w @ w, 2 * w), np.array([1.0, np.nan]), ValueError, r"theta is not finite: theta\[1\] is nan"),
-    (lambda w: (w @ w, 2 * w), np.array(["a"]), TypeError, "parameters are real numbers"),
-    (lambda w: (w @ w, 2 * w[:2]), w, ValueError, r"gradient of theta has shape \(2,\), but \(4,\) is needed"),
+    (lambda w: (w @ w, 2 * w), np.array(["a"]), TypeError, "parameters must be real numbers"),
+    (lambda w: (w @ w, 2 * w[:2]), w, ValueError, r"gradient of theta has shape \(2,\), expected \(4,\)"),
     (lambda w: (w @ w, [w, w]), w, ValueError, "2 arrays, but theta has 1"),
     (lambda w: (w @ w, w * np.inf), w, ValueError, r"The gradient of theta\[0\] is inf"),
-    (lambda w: (np.nan, w), w, ValueError, "The function is nan at theta"),
+    (lambda w: (np.nan, w), w, ValueError, "The value is nan: choose theta"),
     (lambda w: 1 / 0, w, ValueError, "The function raised ZeroDivisionError at theta"),
-    (lambda w: w @ w, w, TypeError, r"\(value, gradient\) is needed"),
+    (lambda w: w @ w, w, TypeError, r"must return \(value, gradient\), got float64"),
     (lambda w: (w[:0], w), w, ValueError, "value is empty"),
-    (lambda w: (w + 0j, w), w, TypeError, "real ones are needed"),
-    (lambda w: (w @ w, 2j * w), w, TypeError, "no array of real numbers"),
-    (lambda w: (w @ w, None), w, TypeError, "of type NoneType, is no array of real numbers"),
-    (lambda w: ([1, [2, 3]], w), w, TypeError, "value is no array of numbers"),
+    (lambda w: (w + 0j, w), w, TypeError, "must return real numbers, got dtype complex128"),
+    (lambda w: (w @ w, 2j * w), w, TypeError, "an array of real numbers, got complex128"),
+    (lambda w: (w @ w, None), w, TypeError, "an array of real numbers, got NoneType"),
+    (lambda w: ([1, [2, 3]], w), w, TypeError, "value is not an array of numbers"),
 ])  # fmt: skip
 def test_errors(f, theta, error, message):
     with pytest.raises(error, match=message) as raised:
@@ -198,12 +196,12 @@ def test_pytorch_functions():
         def backward(ctx, delta):
             return delta * 2 * ctx.saved_tensors[0] ** 2
 
-    for mode in (torch.enable_grad, torch.no_grad, torch.inference_mode):  # of the caller
+    for mode in (torch.enable_grad, torch.no_grad, torch.inference_mode):  # modes of the caller
         with mode():
             assert check_gradients(torch_function(lambda x: (torch.sigmoid(x) ** 2).sum()), w).passed
     assert check_gradients(torch_function(lambda p: torch.softmax(p["a"], 0) * p["b"][0]), {"a": w, "b": [w]}).passed
     report = check_gradients(torch_function(lambda x: Cube.apply(x).sum()), w)
-    assert report.diagnoses == ("the gradient given is 0.666667 times what it should be",)
+    assert report.diagnoses == ("the gradient is 0.666667 times the expected one",)
 
 
 def test_jax_functions():
@@ -213,7 +211,7 @@ def test_jax_functions():
 
 
 @pytest.mark.long
-def test_modules_and_data_in_their_own_types():
+def test_modules_and_data_of_different_dtypes():
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
     module = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3))
@@ -228,13 +226,13 @@ def test_modules_and_data_in_their_own_types():
         return torch.nn.functional.cross_entropy(X @ p["W"] + p["b"], t)
 
     assert check_gradients(torch_function(loss), p, args=(X, t)).passed
-    within = lambda p: loss(p, X, t)  # noqa: E731  (data in float32 that cannot be converted)
+    within = lambda p: loss(p, X, t)  # noqa: E731  (float32 data inside the function)
     report = check_gradients(torch_function(within), p)
     assert report.passed, report.text()
 
 
 @pytest.mark.long
-def test_values_alone_compute_no_gradient():
+def test_values_are_computed_without_gradients():
     torch = pytest.importorskip("torch")
     graphs = []
 

@@ -36,20 +36,20 @@ def test_every_method_passes_a_right_gradient_and_fails_a_wrong_one(method):
     assert report.rows[1].expected == pytest.approx(wrong[7] - 1e-4)
 
 
-def test_it_checks_what_is_trained():
+def test_weights_random_layers_and_penalties_are_checked():
     layers = [Dense(5), Dropout(0.4), LayerNorm(), Tanh(), Dense(2)]
     network = Network(2, layers, SoftmaxCrossEntropy(), [L1(0.1), L2(0.2)])
     weight = rng.uniform(0, 2, 12)
-    of_chosen_rows = RandomKey(seed=2, step=5, rows=np.arange(12) + 7)  # which only the reference engine takes
+    of_chosen_rows = RandomKey(seed=2, step=5, rows=np.arange(12) + 7)  # supported only by the reference engine
     for noise, engine in ((None, "both"), (3, "both"), (of_chosen_rows, "reference")):
         report = check_gradients(network, network.init(0), X, T, weight, noise)
         assert report.passed
         assert {row.engine for row in report.rows} == {engine}
     report = check_gradients(network, network.init(0), X, T)
-    assert "Dropout was checked with the masks of noise=0, held fixed" in report.notes
+    assert "Random layers were checked with fixed random numbers (noise=0)" in report.notes
 
 
-def test_the_fast_mode_computes_the_bound_only_if_the_rounding_of_the_product_does_not_explain_the_error(monkeypatch):
+def test_checks_along_directions_compute_the_rounding_bound_only_if_needed(monkeypatch):
     asked = []
     bound = NetworkPoint.bound
     monkeypatch.setattr(NetworkPoint, "bound", property(lambda point: asked.append(1) or bound.func(point)))
@@ -73,7 +73,7 @@ def test_averaged_penalties(method, reduction):
     assert report.verdict is (Verdict.FAIL if reduction == "mean" else Verdict.PASS)
 
 
-def test_an_averaged_penalty_on_biases_is_named():
+def test_an_averaged_penalty_on_biases_is_diagnosed():
     network, theta = Network(2, NETWORK.layers, SoftmaxCrossEntropy(), L2(0.12, averaged=True)), THETA + 0.1
 
     def gradient(at):
@@ -82,11 +82,11 @@ def test_an_averaged_penalty_on_biases_is_named():
         return J
 
     assert check_gradients(network, theta, X, T, gradient=gradient).diagnoses == (
-        "the penalty is applied to biases too",
+        "the penalty is also applied to biases",
     )
 
 
-def test_float32_is_judged_with_its_own_rounding():
+def test_float32_gradients_have_a_float32_tolerance():
     theta = THETA.astype(np.float32)
     assert check_gradients(NETWORK, theta, X, T, engine="reference").passed
     wrong = NETWORK.loss_and_gradient(theta, X, T)[1].copy()
@@ -94,7 +94,7 @@ def test_float32_is_judged_with_its_own_rounding():
     assert check_gradients(NETWORK, theta, X, T, gradient=wrong).verdict is Verdict.FAIL
 
 
-def test_large_networks_take_the_fast_mode_which_finds_the_entry():
+def test_large_networks_are_checked_along_directions():
     network = Network(200, [Dense(300), ReLU(), Dense(10)], SoftmaxCrossEntropy())
     theta = network.init(0)
     inputs, classes = rng.standard_normal((20, 200)), rng.integers(0, 10, 20)
@@ -108,8 +108,8 @@ def test_large_networks_take_the_fast_mode_which_finds_the_entry():
     assert report.diagnoses == ("one entry of 60000 is wrong",)
 
 
-def test_cancellation_is_no_failure_and_hides_none():
-    """In a fitted logistic regression the rows' contributions cancel, to far less than eps times their size."""
+def test_cancellation_of_rows_neither_fails_nor_hides_errors():
+    """In a fitted logistic regression, the contributions of the rows cancel to far less than eps times their size."""
     from scipy.optimize import minimize
 
     network = Network(3, [Dense(2)], SoftmaxCrossEntropy())
@@ -128,7 +128,7 @@ def test_cancellation_is_no_failure_and_hides_none():
     assert check_gradients(network, found.x, inputs, classes, gradient=wrong).verdict is Verdict.FAIL
 
 
-def test_hidden_errors_are_inconclusive_if_the_gradient_cannot_be_computed_elsewhere():
+def test_hidden_errors_are_inconclusive_if_the_gradient_is_a_constant_array():
     network = Network(2, [Dense(1)], SquaredError())
     theta = np.array([1.0, 1.0, 0.0])
     inputs = np.array([[1e8, 1.0], [1e8, -1.0]]) / 3
@@ -162,7 +162,7 @@ def test_kink(network, method):
     assert check_gradients(network, theta, inputs, target, gradient=wrong, method=method).verdict is Verdict.FAIL
 
 
-def test_near_a_kink_is_none():
+def test_points_near_a_kink_pass():
     network = Network(1, [Dense(1), ReLU(), Dense(1)], SquaredError())
     for offset in (1e-5, 1e-9, -1e-9, 1e-14):
         theta = np.array([1.0, offset, 1.0, 0.0])
@@ -172,8 +172,8 @@ def test_near_a_kink_is_none():
     assert check_gradients(smooth, ties, np.zeros((2, 2)), np.ones(2)).verdict is Verdict.PASS
 
 
-def test_rows_are_on_the_same_side_of_their_kinks():
-    """The rows' slopes at relu(0) are [0, -1/2] and [0, 1/2]: each side has the sum 0, although 1/4 is between."""
+def test_a_gradient_must_use_the_same_side_of_a_kink_in_all_rows():
+    """The slopes of the rows at relu(0) are [0, -1/2] and [0, 1/2], so their sum is 0 on each side."""
     network, inputs, target = Network(1, [Dense(1), ReLU()], SquaredError()), np.ones((2, 1)), np.array([1.0, -1.0])
     for slope, expected in ((0.0, Verdict.KINK), (0.25, Verdict.FAIL)):
         report = check_gradients(network, np.zeros(2), inputs, target, gradient=np.array([slope, 0.0]))
@@ -181,7 +181,7 @@ def test_rows_are_on_the_same_side_of_their_kinks():
 
 
 class Doubled(Layer):
-    """A layer that computes in place, so that its rounding can be followed and its derivatives cannot."""
+    """A layer that computes in place, so it supports error bounds but not tangents."""
 
     def forward(self, p, X, noise=None):
         Y = X.copy()
@@ -192,7 +192,7 @@ class Doubled(Layer):
         return np.multiply(delta, 2.0, out=delta)
 
 
-def test_arithmetic_in_place_makes_no_kink_near_an_optimum():
+def test_in_place_arithmetic_does_not_create_a_kink_near_an_optimum():
     network, inputs = Network(1, [Dense(1), Doubled()], SquaredError()), np.array([[1.0], [2.0]])
     report = check_gradients(network, np.array([0.5, 1e-10]), inputs, inputs)
     assert report.passed
@@ -208,7 +208,7 @@ class Noisy(Activation):
         return np.ones_like(z)
 
 
-def test_randomness_that_is_not_held_fixed():
+def test_randomness_without_a_fixed_seed():
     network = Network(2, [Dense(3), Noisy(), Dense(2)], SoftmaxCrossEntropy())
     assert check_gradients(network, network.init(0), X, T).verdict is Verdict.NONDETERMINISTIC
 
@@ -238,7 +238,7 @@ class SwappedTranspose(Dense):
 
 
 class Softmax(Layer):
-    """A softmax as a hidden layer, whose backward pass has forgotten the terms between classes."""
+    """A hidden softmax layer with a backward pass that lacks the off-diagonal terms."""
 
     def forward(self, p, X, noise=None):
         E = np.exp(X - np.max(np.real(X), axis=-1, keepdims=True))
@@ -267,21 +267,21 @@ class BrokenSoftmax(Loss):
 
 @pytest.mark.parametrize(("layers", "loss", "words"), [
     ([Dense(3), SlopeOf(Tanh(), Identity()), Dense(2)], SoftmaxCrossEntropy(), "its derivative is missing"),
-    ([Dense(3), SlopeOf(Tanh(), Logistic()), Dense(2)], SoftmaxCrossEntropy(), "its derivative is that of Logistic"),
-    ([Dense(3), Steeper(), Dense(2)], SoftmaxCrossEntropy(), "layer 1 (Steeper) passes a wrong delta back"),
-    ([Dense(3), Tanh(), SwappedTranspose(2)], SoftmaxCrossEntropy(), "layer 2 (SwappedTranspose) gives a wrong"),
-    ([SwappedTranspose(2), Tanh(), Dense(2)], SoftmaxCrossEntropy(), "layer 0 (SwappedTranspose) gives a wrong"),
-    ([Dense(3), Softmax(), Dense(2)], SoftmaxCrossEntropy(), "only the diagonal of its Jacobian is there"),
-    ([Dense(3), Tanh(), Dense(2)], BrokenSoftmax(), "the softmax is taken over the rows instead of the classes"),
+    ([Dense(3), SlopeOf(Tanh(), Logistic()), Dense(2)], SoftmaxCrossEntropy(), "it has the derivative of Logistic"),
+    ([Dense(3), Steeper(), Dense(2)], SoftmaxCrossEntropy(), "layer 1 (Steeper) passes back a wrong delta"),
+    ([Dense(3), Tanh(), SwappedTranspose(2)], SoftmaxCrossEntropy(), "layer 2 (SwappedTranspose) computes a wrong"),
+    ([SwappedTranspose(2), Tanh(), Dense(2)], SoftmaxCrossEntropy(), "layer 0 (SwappedTranspose) computes a wrong"),
+    ([Dense(3), Softmax(), Dense(2)], SoftmaxCrossEntropy(), "only the diagonal of its Jacobian is right"),
+    ([Dense(3), Tanh(), Dense(2)], BrokenSoftmax(), "the softmax is computed over the rows instead of the classes"),
 ])  # fmt: skip
-def test_faults_in_ones_own_layers_are_named(layers, loss, words):
+def test_mistakes_in_custom_layers_are_diagnosed(layers, loss, words):
     network = Network(2, layers, loss)
     report = check_gradients(network, network.init(0), X, T)
     assert report.verdict is Verdict.FAIL
     assert any(words in diagnosis for diagnosis in report.diagnoses), report.text()
 
 
-def test_a_layer_whose_arithmetic_cannot_be_followed_is_judged_all_the_same():
+def test_layers_that_hide_their_arithmetic_are_checked():
     class Opaque(Tanh):
         def value(self, z):
             return np.tanh(np.asarray(z))
@@ -326,12 +326,12 @@ def times(factor, *names):
 
 @pytest.mark.parametrize(("change", "words"), [
     (times(-1, "W"), "its sign is wrong"),
-    (_on_biases, "the penalty is applied to biases too"),
-    (times(12, "b"), "times what it should be: the sum over the rows is not divided by N; only this bias is wrong"),
+    (_on_biases, "the penalty is also applied to biases"),
+    (times(12, "b"), "times the expected one: the sum over rows is not divided by N; only this bias is wrong"),
     (_swap, "the entries [0, 0] and [1, 1] are swapped"),
     (times(0.5, "W", "b"), "right down to layer 2 (Dense) and wrong from layer 1 (Logistic) on"),
 ])  # fmt: skip
-def test_faults_in_a_given_gradient_are_named(change, words):
+def test_mistakes_in_a_given_gradient_are_diagnosed(change, words):
     theta = THETA + 0.1
     for method in ("complex step", "directions"):
         report = check_gradients(NETWORK, theta, X, T, gradient=given(change), method=method)
@@ -339,13 +339,13 @@ def test_faults_in_a_given_gradient_are_named(change, words):
 
 
 @pytest.mark.parametrize(("layers", "loss", "words"), [
-    (NETWORK.layers, SoftmaxCrossEntropy(reduction="sum"), "the rows' sum is not divided by N = 12"),
+    (NETWORK.layers, SoftmaxCrossEntropy(reduction="sum"), "the sum over rows is not divided by N = 12"),
     ([Dense(3), SlopeOf(Logistic(), Tanh()), Dense(2)], SoftmaxCrossEntropy(),
-     "layer 1 (Logistic) has the derivative of Tanh (as a function of its own output)"),
+     "layer 1 (Logistic) has the derivative of Tanh (as a function of the output)"),
     (NETWORK.layers, BrokenSoftmax(),
-     "the softmax is taken over the rows instead of the classes (delta, the error at the output)"),
+     "the softmax is computed over the rows instead of the classes (delta, the error at the output)"),
 ])  # fmt: skip
-def test_the_fault_of_the_network_that_a_given_gradient_comes_from_is_named(layers, loss, words):
+def test_mistakes_in_the_network_behind_a_given_gradient_are_diagnosed(layers, loss, words):
     faulty = Network(2, layers, loss, NETWORK.penalties)
     report = check_gradients(NETWORK, THETA, X, T, gradient=lambda at: faulty.loss_and_gradient(at, X, T)[1])
     assert report.diagnoses == (words,)
@@ -362,13 +362,13 @@ RAISING = Network(2, [Dense(3), Raising(), Dense(2)], SoftmaxCrossEntropy())
 @pytest.mark.parametrize(("arguments", "options", "error", "message"), [
     ((RAISING, THETA, X, T), {}, ValueError, "The network raised KeyError at theta: 'slope'"),
     ((NETWORK, THETA[None], X, T), {}, ValueError, "check one member at a time"),
-    ((NETWORK, THETA + 0j, X, T), {}, TypeError, "the parameters to check are real numbers"),
-    ((NETWORK, THETA, X, T), {"method": "guess"}, ValueError, "There is no method 'guess'"),
-    ((NETWORK, THETA, X, T), {"args": (1,)}, TypeError, "args are for functions"),
-    ((NETWORK, THETA, X, T), {"gradient": THETA[:3]}, ValueError, r"The gradient has shape \(3,\), but theta"),
+    ((NETWORK, THETA + 0j, X, T), {}, TypeError, "parameters must be real numbers"),
+    ((NETWORK, THETA, X, T), {"method": "guess"}, ValueError, "method must be one of auto, .*, got 'guess'"),
+    ((NETWORK, THETA, X, T), {"args": (1,)}, TypeError, "args applies only to functions"),
+    ((NETWORK, THETA, X, T), {"gradient": THETA[:3]}, ValueError, r"The gradient has shape \(3,\), expected \(17,\)"),
     ((NETWORK, THETA, X, T), {"gradient": THETA * np.nan}, ValueError, r"The gradient of layer 0 \(Dense\) W\[0, 0\]"),
     ((3, THETA), {}, TypeError, "takes a network or a function, not int"),
-    ((lambda w: (w @ w, 2 * w), THETA, X), {}, TypeError, "are for networks"),
+    ((lambda w: (w @ w, 2 * w), THETA, X), {}, TypeError, "apply only to networks"),
 ])  # fmt: skip
 def test_errors(arguments, options, error, message):
     with pytest.raises(error, match=message):

@@ -23,7 +23,7 @@ def test_text():
     )
     assert "PASS: No gradient errors found (complex step, every entry)." in PASSED.text()
     assert "FAIL: The gradient is wrong" in str(FAILED)
-    assert "Diagnosis, theta: the gradient given is 2 times what it should be: a factor 2 too many." in str(FAILED)
+    assert "Diagnosis, theta: the gradient is 2 times the expected one: it has an extra factor of 2." in str(FAILED)
     assert repr(FAILED) == "Report(FAIL, 1 part)"
 
 
@@ -39,7 +39,7 @@ def test_verdict_is_the_worst_of_the_rows():
     Report((rows[4],), "").raise_if_failed()
 
 
-def test_dict_is_plain():
+def test_dict_is_json():
     plain = json.loads(json.dumps(FAILED.to_dict()))
     assert plain["verdict"] == "FAIL"
     assert plain["passed"] is False
@@ -56,7 +56,7 @@ def test_frame_and_notebook():
     assert FAILED.to_frame()[["verdict", "name"]].to_numpy().tolist() == [["FAIL", "theta"]]
     html = FAILED._repr_html_()
     assert html.count("<tr>") == 2
-    assert "a factor 2 too many" in html
+    assert "an extra factor of 2" in html
 
 
 def test_terminal(monkeypatch):
@@ -76,19 +76,19 @@ def test_terminal(monkeypatch):
     assert str(FAILED) == FAILED.text()
 
 
-def test_taylor_is_a_second_opinion():
+def test_taylor_remainder():
     assert PASSED.taylor is not None
     assert FAILED.taylor is not None
     assert PASSED.taylor.slope == pytest.approx(2, abs=0.05)
     assert FAILED.taylor.slope == pytest.approx(1, abs=0.05)
-    assert "Taylor remainder: slope 2.00 (2.00 when right, towards 1 when wrong)." in PASSED.text()
+    assert "Taylor remainder: slope 2.00 (2.00 if the gradient is correct, near 1 if it is wrong)." in PASSED.text()
     linear = check_gradients(lambda w: (w.sum(), np.ones(3)), np.ones(3))
     assert linear.taylor is not None
     assert linear.taylor.slope is None
     assert "linear here" in linear.text()
 
 
-def test_a_copy_keeps_what_was_found():
+def test_pickled_reports_are_equal():
     for report in (PASSED, FAILED):
         copy = pickle.loads(pickle.dumps(report))
         assert copy == report

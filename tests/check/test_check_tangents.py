@@ -30,8 +30,8 @@ SEEDS = [seed for seed in range(60) if PLACES[seed % len(PLACES)] != "exact kink
 @pytest.mark.parametrize(
     "seed", [seed if seed < len(PLACES) else pytest.param(seed, marks=pytest.mark.long) for seed in SEEDS]
 )
-def test_tangents_are_what_a_complex_step_finds(seed):
-    """Every layer, activation, loss and penalty, in every place; away from ties, so that there is one derivative."""
+def test_tangents_equal_complex_steps(seed):
+    """The cases contain every layer, activation, loss and penalty, without ties."""
     one = case(seed)
     at = point(one.network, one.theta.astype(float), one.X, one.T, one.weight, one.noise)
     moves = [(part, rng.standard_normal((2, part.size))) for part in at.parts]
@@ -43,11 +43,11 @@ def test_tangents_are_what_a_complex_step_finds(seed):
         assert (np.abs(a - b) <= np.abs(U) @ margin[part.span] + 1e-280).all()
 
 
-def test_a_layer_that_cannot_be_followed_is_stepped():
+def test_layers_without_tangents_use_the_complex_step():
     class Opaque(Tanh):
         def value(self, z):
             if isinstance(z, Tangent):
-                raise TypeError("no plain array")
+                raise TypeError("not a plain array")
             return np.tanh(z)
 
     X, T = rng.standard_normal((5, 2)), rng.standard_normal((5, 1))
@@ -60,7 +60,7 @@ def test_a_layer_that_cannot_be_followed_is_stepped():
 
 
 class Renamed(Dense):
-    """A dense layer whose parameters have other names."""
+    """A dense layer with other parameter names."""
 
     def parameters(self, inputs):
         shapes, width = super().parameters(inputs)
@@ -73,7 +73,7 @@ class Renamed(Dense):
         return super().backward({"W": p["V"], "b": p["W"]}, saved, delta, {"W": J["V"], "b": J["W"]})
 
 
-def test_penalties_are_on_the_parameters_that_layers_declare_whatever_their_names():
+def test_penalties_do_not_depend_on_parameter_names():
     X, T = rng.standard_normal((5, 2)), rng.standard_normal((5, 1))
     layers = [[cls(3), Tanh(), cls(1)] for cls in (Renamed, Dense)]
     renamed, plain = (Network(2, each, SquaredError(), [L2(0.3), L1(0.2)]) for each in layers)
@@ -91,7 +91,7 @@ def test_penalties_are_on_the_parameters_that_layers_declare_whatever_their_name
     lambda x: x.real > 1, lambda x: np.real(x) >= 1, lambda x: np.sign(x - 1), lambda x: np.absolute(x - 1),
     lambda x: np.maximum(x, 1), lambda x: relu(x - 1),
 ])  # fmt: skip
-def test_comparisons_of_equal_numbers_are_noted(compared):
+def test_comparisons_of_equal_numbers_are_recorded(compared):
     for value, tied in (([[1.0, 2.0]], True), ([[3.0, 2.0]], False)):
         ties, arithmetic = Ties(), Arithmetic()
         compared(Tangent(np.array(value), np.ones((4, 2)), ties=ties))
@@ -99,7 +99,7 @@ def test_comparisons_of_equal_numbers_are_noted(compared):
         assert (ties.met, arithmetic.tied) == (tied, tied)
 
 
-def test_the_real_part_does_not_move():
+def test_the_real_part_has_no_derivative():
     x = Tangent(np.array([[3.0, 2.0]]), np.ones((4, 2)))
     still = np.real(x)
     np.testing.assert_array_equal((x - np.max(still, axis=-1, keepdims=True)).tangent, x.tangent)
@@ -108,7 +108,7 @@ def test_the_real_part_does_not_move():
         np.max(x, axis=-1)
 
 
-def test_numbers_that_move_along_different_directions_are_kept_apart():
+def test_operands_with_different_directions():
     x = Tangent(np.array([[1.0, 2.0]]), np.array([[1.0, 1.0]]), first=0)
     y = Tangent(np.array([[3.0, 4.0]]), np.array([[1.0, 2.0]]), first=1)
     product: Any = np.exp(x) * y
@@ -124,7 +124,7 @@ def test_a_shape_may_be_one_argument_or_several():
 
 
 @pytest.mark.parametrize("unclear", [np.sum, np.transpose, np.squeeze, lambda x: x[0], lambda x: x.__setitem__(..., 1)])
-def test_functions_that_would_mix_directions_are_refused(unclear):
+def test_functions_that_would_mix_directions_raise(unclear):
     x = Tangent(np.ones((1, 3, 2)), np.ones((4, 3, 2)))
     with pytest.raises((TypeError, IndexError)):
         unclear(x)
@@ -140,8 +140,8 @@ def test_functions_that_would_mix_directions_are_refused(unclear):
     (lambda x, y: np.tanh(x), 4, 0.5 / np.cosh(2.5) ** 2), (lambda x, y: np.sign(x), 0, 0),
     (lambda x, y: np.sign(y - 1.875), 0, 2), (lambda x, y: np.where(x < 3.1, x, 7.0), 0, 4.5),
 ])  # fmt: skip
-def test_the_bound_of_an_error_by_hand(of, units, error):
-    """For 3 ± 1/2 and 2 ± 1/4; exact numbers are off by some units in the last place of the result."""
+def test_error_bounds_match_hand_computed_values(of, units, error):
+    """The operands are 3 ± 1/2 and 2 ± 1/4. Exact operands only have the rounding error of the result."""
     x, y = (Bounded(np.array([value]), np.zeros(1), Arithmetic()) for value in (3.0, 2.0))
     exact = of(x, y)
     assert exact.companion == pytest.approx(units * 2.0**-53 * np.abs(exact.value), abs=0, rel=1e-12)

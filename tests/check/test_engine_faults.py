@@ -1,4 +1,4 @@
-"""A fault in any kernel of the compiled engine is found, and none is found if there is none."""
+"""The check finds planted faults in the kernels of the compiled engine, and reports no others."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ RIGHT += [(algorithm, at) for algorithm in ("loops", "packed", "BLAS") for at in
 
 
 @TYPES
-def test_right_engines_are_right(F):
+def test_engines_without_faults_are_right(F):
     for algorithm in sorted({algorithm for algorithm, _ in RIGHT}):
         with computing(algorithm):
             for at in {id(at): at for own, at in RIGHT if own == algorithm}.values():
@@ -52,7 +52,7 @@ def test_random_networks(first, end):
             assert wrong_gradients(at) == [], seed
 
 
-def test_points_are_split_as_they_are_meant_to_be():
+def test_points_have_the_intended_splits():
     points = (BY_INPUTS, "blocks", [1]), (BY_INPUTS_LATER, "blocks", [1]), (BY_RESULTS, "packed", [2, 2])
     for at, algorithm, splits in points:
         with computing(algorithm):
@@ -63,13 +63,13 @@ def test_points_are_split_as_they_are_meant_to_be():
 
 
 def test_every_fault_can_be_planted():
-    """Its line occurs once in the source, so that the long tests plant the faults that they name."""
+    """Each faulty line occurs exactly once in the source."""
     for fault in (*OF_GRADIENTS, *OF_STEPS):
         compile(faulty_source(fault), "<faulty>", "exec")
 
 
 @pytest.mark.parametrize("fault", sampled(SAMPLE, 4), ids=str)
-def test_a_sample_of_faults_is_found_and_not_kept_on_disk(fault):
+def test_a_sample_of_faults_is_found_and_not_cached(fault):
     assert not found(fault.at)
     place = folder()
     assert place is not None
@@ -89,7 +89,7 @@ def test_every_fault_is_found(fault, F):
 
 
 @pytest.mark.long
-def test_a_fault_of_both_gradients_is_found_in_both_and_one_of_the_step_in_the_step_alone():
+def test_faults_are_attributed_to_the_faulty_gradients():
     of_both, of_steps = SAMPLE[1], next(fault for fault in OF_GRADIENTS if fault.function.endswith(".steps.sum_block"))
     with planted(of_both):
         assert wrong_gradients(of_both.at) == ["evaluation", "training step"]
@@ -98,14 +98,14 @@ def test_a_fault_of_both_gradients_is_found_in_both_and_one_of_the_step_in_the_s
 
 
 @pytest.mark.parametrize("options", {str(fault.at): fault.at for fault in OF_STEPS}.values(), ids=str)
-def test_right_steps_are_right(options):
+def test_steps_without_faults_are_right(options):
     assert trains_alike(SMALL.network, **options)
 
 
 @pytest.mark.parametrize(
     "fault", [OF_STEPS[0], *(pytest.param(f, marks=pytest.mark.long) for f in OF_STEPS[1:])], ids=str
 )
-def test_faults_of_steps_are_seen(fault):
+def test_faults_in_steps_are_found(fault):
     with planted(fault):
         assert not trains_alike(SMALL.network, **fault.at)
     assert trains_alike(SMALL.network, **fault.at)
@@ -118,21 +118,21 @@ def step(network, theta, X, T, F=np.float64, noise=None):
 
 @TYPES
 @pytest.mark.parametrize("size", [1e-30, 1e-3, 1e30, 1e200])
-def test_gradients_of_any_size_keep_their_bits(size, F):
-    size = F(min(size, float(np.finfo(F).max) / 4))  # of which the squares overflow
+def test_gradients_of_any_magnitude_are_exact(size, F):
+    size = F(min(size, float(np.finfo(F).max) / 4))  # the squares of large sizes overflow
     loss, gradient = step(vp.Network(1, [vp.Dense(1)], vp.SquaredError()), [0, 3], [[size]], [[1]], F)
     assert (loss, *gradient) == (2, 2 * size, 2)
     assert loss.dtype == gradient.dtype == F
 
 
-def test_infinite_losses_and_gradients_come_back():
+def test_infinite_losses_and_gradients_are_returned():
     network = vp.Network(1, [vp.Dense(1)], vp.SquaredError(), vp.L2(0.1))
     loss, gradient = step(network, [1e200, 0], [[1e200]], [[1]])
     assert loss == np.inf
     np.testing.assert_array_equal(gradient, [np.inf, np.inf])
 
 
-def test_theta_is_not_moved():
+def test_theta_is_not_modified():
     theta = SMALL.theta.copy()
     theta.setflags(write=False)
     gradient_of_a_step(SMALL.network, theta, SMALL.network.batch(theta, SMALL.X, SMALL.T))
@@ -142,7 +142,7 @@ def test_theta_is_not_moved():
 @pytest.mark.parametrize(
     ("algorithm", "at"), sampled([("blocks", BY_INPUTS), ("packed", BY_RESULTS), ("blocks", FOUR_SHARDS)], 3)
 )
-def test_the_number_of_threads_changes_no_bit(algorithm, at, monkeypatch):
+def test_results_do_not_depend_on_the_number_of_threads(algorithm, at, monkeypatch):
     results = []
     with computing(algorithm):
         for threads in (1, 2, 4):
@@ -153,8 +153,8 @@ def test_the_number_of_threads_changes_no_bit(algorithm, at, monkeypatch):
         np.testing.assert_array_equal(gradient, results[0][1])
 
 
-def test_it_is_the_gradient_of_training():
-    """The optimizer's step, with its noise, is taken along it."""
+def test_training_uses_the_gradient_of_a_step():
+    """The optimizer moves along this gradient, with the same random masks."""
     at, rate = DROPOUT, 2.0**-10
     options = {"optimizer": vp.GradientDescent(rate), "epochs": 1, "seed": 7, "engine": "compiled"}
     moved = vp.train(at.network, at.theta, at.X, at.T, **options).theta
@@ -169,7 +169,7 @@ def test_it_is_the_gradient_of_training():
     ([vp.Dense(1)], np.float64, vp.extend.RandomKey([1, 2]), "one whole number as its seed"),
     ([vp.Dense(1)], np.float64, vp.extend.RandomKey(step=-1), "a step of at least 0"),
 ])  # fmt: skip
-def test_refusals_of_the_compiled_engine_name_their_reason(layers, F, noise, reason):
+def test_errors_of_the_compiled_engine_state_the_reason(layers, F, noise, reason):
     network = vp.Network(2, layers, vp.SquaredError())
     theta = network.init(0, F)
     with pytest.raises(ValueError, match=f"The compiled engine cannot be checked: .*{reason}"):

@@ -1,4 +1,4 @@
-"""Both engines are judged, and the one that is wrong is named; `test_engine_faults` plants faults in the kernels."""
+"""The check covers both engines and names the wrong one; `test_engine_faults` plants faults in kernels."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ THETA = NETWORK.init(1)
 
 @dataclass(frozen=True)
 class ArcTan(Activation):
-    """A user's own activation, which has a kernel, but no rule for the bound of its rounding."""
+    """A custom activation that has a kernel but no rule for its rounding error."""
 
     def value(self, z):
         return np.arctan(z)
@@ -42,7 +42,7 @@ def engines(report):
 
 
 def altered(monkeypatch, change):
-    """Make a training step of the compiled engine return another loss and gradient."""
+    """Change the loss and the gradient that a training step of the compiled engine returns."""
     right = step.gradient_of_a_step
 
     def wrong(*arguments):
@@ -70,20 +70,20 @@ def test_one_engine(noise, weight):
         assert f"{engine} engine" in report.text()
 
 
-def test_a_compiled_network_may_be_given_itself():
+def test_compiled_networks_are_accepted():
     assert engines(assert_gradients(compile(NETWORK), THETA, X, T)) == {"compiled"}
 
 
-def test_the_reference_alone_is_checked_if_there_are_no_kernels():
+def test_only_the_reference_engine_is_checked_without_kernels():
     assert engines(assert_gradients(OWN, OWN.init(0), X, T)) == {"reference"}
     assert engines(assert_gradients(NETWORK, THETA, X, T, noise=RandomKey(1, rows=np.arange(12)))) == {"reference"}
     with pytest.raises(ValueError, match="Own is a part of your own"):
         check_gradients(OWN, OWN.init(0), X, T, engine="compiled")
-    with pytest.raises(ValueError, match="There is no engine 'fast'"):
+    with pytest.raises(ValueError, match="engine must be one of both, reference, compiled, got 'fast'"):
         check_gradients(NETWORK, THETA, X, T, engine="fast")  # pyright: ignore[reportArgumentType]
 
 
-def test_a_gradient_that_is_given_belongs_to_no_engine():
+def test_a_given_gradient_has_no_engine():
     report = check_gradients(NETWORK, THETA, X, T, gradient=lambda at: NETWORK.loss_and_gradient(at, X, T)[1])
     assert report.passed
     assert engines(report) == {""}
@@ -101,7 +101,7 @@ def test_the_wrong_engine_is_named(monkeypatch, method):
     assert [row.verdict for row in report.rows] == ["PASS", "FAIL", *["PASS"] * 4]
     row = report.rows[1]
     assert (row.engine, row.index) == ("compiled", (1,))
-    assert "in the compiled engine alone, and there in a step of training" in row.diagnosis
+    assert "only in the compiled engine, in a step of training" in row.diagnosis
     assert check_gradients(NETWORK, THETA, X, T, engine="reference").passed
 
 
@@ -110,11 +110,11 @@ def test_a_wrong_loss_is_found(monkeypatch):
     report = check_gradients(NETWORK, THETA, X, T)
     assert report.verdict is Verdict.FAIL
     assert [row.name for row in report.rows if row.verdict != "PASS"] == ["the loss of a step of training"]
-    assert report.diagnoses == ("the compiled engine's loss is not the reference's",)
+    assert report.diagnoses == ("the compiled loss differs from the reference loss",)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_gradient_that_is_not_finite_in_one_engine_alone_is_wrong(monkeypatch, value):
+def test_a_gradient_that_is_not_finite_in_one_engine_fails(monkeypatch, value):
     def change(loss, gradient):
         gradient[7] = value
         return loss, gradient
@@ -128,7 +128,7 @@ def test_a_gradient_that_is_not_finite_in_one_engine_alone_is_wrong(monkeypatch,
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("dtype", sampled([np.float64, np.float32]))
-def test_estimators_prove_the_engine_that_trained_them(monkeypatch, dtype):
+def test_estimators_check_the_engine_that_trained_them(monkeypatch, dtype):
     rows = rng.normal(size=(60, 4)).astype(dtype)
     labels = (rows[:, 0] > 0).astype(int)
     model = MLPClassifier((5,), layer_norm=True, max_iter=5, random_state=0, tol=0).fit(rows, labels)
@@ -141,7 +141,7 @@ def test_estimators_prove_the_engine_that_trained_them(monkeypatch, dtype):
 
 
 @pytest.mark.parametrize("dtype", sampled([np.float64, np.float32]))
-def test_a_loss_that_rounds_in_another_way_is_right(monkeypatch, dtype):
+def test_losses_that_differ_by_rounding_pass(monkeypatch, dtype):
     network = Network(2, [Dense(3), ArcTan(), Dense(2)], SoftmaxCrossEntropy())
     theta, unit = network.init(0, dtype=dtype), np.finfo(dtype).eps
     for change, expected in ((1 + 4 * unit, Verdict.PASS), (1 - 4 * unit, Verdict.PASS), (1.001, Verdict.FAIL)):
@@ -150,8 +150,8 @@ def test_a_loss_that_rounds_in_another_way_is_right(monkeypatch, dtype):
             assert check_gradients(network, theta, X, T).verdict is expected
 
 
-def test_a_loss_has_its_own_bound_beside_a_gradient_of_0(monkeypatch):
-    """Where rounding is measured, errors of 3e-13 pass, as special functions have them."""
+def test_a_loss_has_a_bound_even_if_the_gradient_is_0(monkeypatch):
+    """If rounding errors are measured, errors up to 3e-13 pass, which are typical of special functions."""
     network = Network(2, [Dense(3), ArcTan(), Dense(2)], SoftmaxCrossEntropy())
     altered(monkeypatch, lambda loss, gradient: (loss * (1 + 2e-13), gradient))
     report = check_gradients(network, network.init(0), X * [0, 1], T)
@@ -194,10 +194,10 @@ class Centered(Layer):
 def test_rows_that_are_not_independent_are_reported(layers, loss, name, weight):
     network = Network(2, layers, loss)
     report = check_gradients(network, network.init(0), X, X[:, :1], sample_weight=weight)
-    assert any(note.startswith(f"{name} computes a row's numbers from other rows") for note in report.notes)
-    assert "rows have to be independent" in report.text()
+    assert any(note.startswith(f"{name} computes outputs that depend on several rows") for note in report.notes)
+    assert "rows must be independent" in report.text()
 
 
-def test_independent_rows_of_own_parts_have_no_note():
+def test_custom_parts_with_independent_rows_have_no_note():
     network = Network(2, [Dense(3), ArcTan(), Dense(2)], SoftmaxCrossEntropy())
     assert check_gradients(network, network.init(0), X, T).notes == ()

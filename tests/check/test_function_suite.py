@@ -25,7 +25,7 @@ SLOW = (
 
 
 def within(tally):
-    """Assert that no wrong gradient passes, that nothing said is untrue, and that hardly a right one is refused."""
+    """Assert that no wrong gradient passes, no diagnosis is false, and few right gradients fail."""
     stories = "\n".join([*tally.stories, str(tally)])
     assert tally.missed == 0, stories
     assert tally.tracebacks == 0, stories
@@ -39,7 +39,7 @@ def within(tally):
 
 
 def quick():
-    """Return NumPy and SciPy cases of every type that take little time."""
+    """Return the fast NumPy and SciPy cases."""
     return [case for case in cases(backends=("numpy", "scipy")) if not any(name in case.name for name in SLOW)]
 
 
@@ -59,14 +59,14 @@ def test_whole_suite(backend):
 
 @pytest.mark.long
 def test_right_gradients_are_right():
-    """Differences of the eighth order, at the best of several steps, see the gradient of every ordinary case."""
+    """Finite differences of order 8 confirm the gradient of every ordinary case."""
     for case in cases(backends=("numpy", "scipy")):
         if case.kind == "ordinary":
             assert differences(case) < 1e-8 or case.smallest >= 1e-4, case.name
 
 
 def differences(case, entries=12):
-    """Return the distance of a gradient from differences, as a share of the largest entry of each leaf."""
+    """Return the largest error of finite differences, relative to the largest entry of each leaf."""
     leaves = [np.array(leaf, dtype=float) for leaf in matched(case.theta, case.theta)]
     value, gradient = case.f(with_leaves(case.theta, leaves), *case.args)
     worst, weights = 0.0, np.array([4 / 5, -1 / 5, 4 / 105, -1 / 280])
@@ -93,28 +93,28 @@ def differences(case, entries=12):
 @pytest.mark.parametrize(("text", "wrong", "true"), [
     ("its sign is wrong", [-1.0, -2.0, -3.0], True),
     ("its sign is wrong", [-1.0, -2.0, 3.0], False),
-    ("the gradient given is 2 times what it should be: a factor 2 too many", [2.0, 4.0, 6.0], True),
-    ("the gradient given is 1/2 of what it should be: a factor 2 is missing", [2.0, 4.0, 6.0], False),
-    ("the gradient given is 1 times what it should be", [1.0, 2.0, 3.0 + 3e-7], False),
-    ("the gradient given is 1 + 1e-05 times what it should be", [1.00001, 2.00002, 3.00003], True),
-    ("the gradient given is 1.37 times what it should be", [1.37, 2.74, 4.11], True),
-    ("the gradient given is N = 7 times what it should be: a sum", [7, 14, 21], True),
-    ("the gradient given is 1/N = 1/7 of what it should be: a sum over the rows is divided by N", [7, 14, 21], False),
+    ("the gradient is 2 times the expected one: it has an extra factor of 2", [2.0, 4.0, 6.0], True),
+    ("the gradient is 1/2 of the expected one: a factor of 2 is missing", [2.0, 4.0, 6.0], False),
+    ("the gradient is 1 times the expected one", [1.0, 2.0, 3.0 + 3e-7], False),
+    ("the gradient is 1 + 1e-05 times the expected one", [1.00001, 2.00002, 3.00003], True),
+    ("the gradient is 1.37 times the expected one", [1.37, 2.74, 4.11], True),
+    ("the gradient is N = 7 times the expected one: a sum", [7, 14, 21], True),
+    ("the gradient is 1/N = 1/7 of the expected one: a sum over rows is divided by N", [7, 14, 21], False),
     ("one entry of 3 is wrong", [1.0, 2.5, 3.0], True),
     ("one entry of 3 is wrong", [1.0, 2.5, 3.0 + 3e-9], False),
-    ("2 of 3 entries are left at 0", [0.0, 2.0, 0.0], True),
-    ("2 of 3 entries are wrong, all of them 3 times what they should be", [3.0, 6.0, 3.0], True),
+    ("2 of 3 entries are 0 by mistake", [0.0, 2.0, 0.0], True),
+    ("2 of 3 entries are wrong, all of them 3 times the expected ones", [3.0, 6.0, 3.0], True),
     ("the entries [0] and [1] are swapped", [2.0, 1.0, 3.0], True),
     ("the entries [0] and [2] are swapped", [2.0, 1.0, 3.0], False),
-    ("every entry is off by the same 0.5", [1.5, 2.5, 3.5], True),
-    ("the gradient given is 0 everywhere", [0.0, 0.0, 0.0], True),
+    ("every entry is off by the same amount, 0.5", [1.5, 2.5, 3.5], True),
+    ("the gradient is 0 everywhere", [0.0, 0.0, 0.0], True),
 ])  # fmt: skip
-def test_true_diagnoses_are_distinguished_from_untrue_ones(text, wrong, true):
+def test_the_suite_detects_false_diagnoses(text, wrong, true):
     found = untrue(text, Mutation("", rows=7), np.array([1.0, 2.0, 3.0]), np.array(wrong))
     assert (found == "") is true, found
 
 
-def test_a_transpose_is_distinguished_from_other_matrices():
+def test_the_suite_detects_false_transposes():
     A = np.arange(9.0).reshape(3, 3)
     assert untrue("it is transposed", Mutation(""), A, A.T) == ""
     assert untrue("it is transposed", Mutation(""), A, 2 * A.T) != ""

@@ -1,4 +1,4 @@
-"""Errors that rounding, coarse numbers or scales far apart may hide, and right gradients that they make look wrong."""
+"""Errors that rounding may hide, and right gradients that look wrong because of rounding."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ rng = np.random.default_rng(0)
 
 @pytest.mark.parametrize("constant", sampled([27.3, 1e3]))
 def test_values_in_float32_that_hardly_change(constant):
-    """Their steps may all have one size, or be 0, when a parameter moves by a millionth of itself."""
+    """If a parameter changes by a millionth, the float32 value changes by equal steps or not at all."""
 
     def f(w):
         return np.float32(np.sum(np.sin(np.real(w))) + constant), np.cos(np.real(w))
@@ -29,7 +29,7 @@ def test_values_in_float32_that_hardly_change(constant):
         assert verdict(lambda w: (f(w)[0], -f(w)[1]), w) in WRONG
 
 
-def test_a_pole_nearer_than_any_step_is_not_a_slope_of_0():
+def test_a_pole_closer_than_any_step_does_not_fail():
     def f(w):
         return float(1 / (w[0] - 1) ** 2 + w[1] ** 2), np.array([-2 / (np.real(w[0]) - 1) ** 3, 2 * np.real(w[1])])
 
@@ -37,11 +37,11 @@ def test_a_pole_nearer_than_any_step_is_not_a_slope_of_0():
 
 
 @pytest.mark.long
-def test_a_recurrence_whose_bound_of_rounding_grows_from_step_to_step():
+def test_a_recurrence_with_a_growing_rounding_bound():
     x = rng.normal(size=25)
 
     def f(p):
-        """The likelihood of a hidden Markov model of three normals, by the scaled forward recurrence."""
+        """The likelihood of a Gaussian hidden Markov model with three states (scaled forward algorithm)."""
         A = np.exp(p["A"])
         A = A / A.sum(axis=1, keepdims=True)
         a, log_likelihood = np.ones(3) / 3, 0.0
@@ -74,7 +74,7 @@ def test_a_recurrence_whose_bound_of_rounding_grows_from_step_to_step():
     (lambda w: (1e8 + w) ** 2 - 1e16, lambda w: 2 * (1e8 + w)),
     (lambda w: ((1e8 + w) - 1e8) ** 2, lambda w: 2 * w),
 ])  # fmt: skip
-def test_lost_digits_are_no_failure_and_no_proof(f, slope, w):
+def test_cancellation_is_inconclusive_for_wrong_gradients(f, slope, w):
     theta = w * np.array([0.7, 1.3])
     assert verdict(lambda t: np.sum(f(t)), theta, gradient=slope) in RIGHT
     wrong = verdict(lambda t: np.sum(f(t)), theta, gradient=lambda t: -1.1 * slope(t))
@@ -82,7 +82,7 @@ def test_lost_digits_are_no_failure_and_no_proof(f, slope, w):
 
 
 def smeared(center, width):
-    """Return Σ k log(1 + u²) a, where u = (t - p) / width, with its gradient: p is far larger than its changes."""
+    """Return Σ k log(1 + u²) a with u = (t - p) / width, its gradient, and parameters with a large p."""
     t, k = center + width * np.linspace(-3, 3, 31), np.arange(31)
 
     def f(theta):
@@ -100,8 +100,8 @@ def smeared(center, width):
 
 @pytest.mark.parametrize("width", sampled([600.0, 60.0, 0.1, 1e-3]))
 @pytest.mark.parametrize("factor", sampled([0, 2, -1], 3))
-def test_a_second_point_proves_no_entry_that_is_0_there(width, factor):
-    """A Unix time moved by a tenth of itself is far from all data, where only another entry has a derivative."""
+def test_a_second_point_does_not_prove_entries_that_are_0_there(width, factor):
+    """After a change of 10 %, a Unix time is far from all data, so its derivative is 0."""
     f, gradient, theta = smeared(1.7e9, width)
     assert verdict(f, theta, gradient=gradient) in RIGHT
     wrong = verdict(f, theta, gradient=lambda w: gradient(w) * [factor, 1])
@@ -117,7 +117,7 @@ def test_a_second_point_proves_no_entry_that_is_0_there(width, factor):
     (lambda p: (np.sum(np.abs(np.tanh(3e-6 * np.arange(-3, 4) - p + 10) / 1e-6) * np.arange(7)), 0 * p),
      np.array([10 + 1.23e-7])),
 ])  # fmt: skip
-def test_what_complex_numbers_lose_on_top_of_a_large_value(f, theta):
+def test_complex_steps_that_lose_terms_of_a_large_value(f, theta):
     assert verdict(f, theta) in WRONG
 
 
@@ -157,7 +157,7 @@ def test_a_product_of_many_matrices():
 
 @dataclass(frozen=True)
 class TanhInFloat32(Activation):
-    """An activation that computes in float32 whatever it is given."""
+    """An activation that always computes in float32."""
 
     def value(self, z):
         return np.tanh(z.astype(np.float32))
@@ -167,7 +167,7 @@ class TanhInFloat32(Activation):
 
 
 @pytest.mark.parametrize("seed", sampled(range(4), 4))
-def test_an_own_layer_in_float32(seed):
+def test_a_custom_layer_in_float32(seed):
     network = Network(3, [Dense(2), Tanh(), Dense(2), TanhInFloat32(), Dense(1)], SquaredError())
     right = verdict(network, network.init(seed) + 0.1, rng.normal(size=(4, 3)), rng.normal(size=(4, 1)))
     assert right in RIGHT

@@ -1,4 +1,4 @@
-"""Parameters in any nesting of dicts, lists and tuples, of any shapes."""
+"""Parameters of any shape in nested dicts, lists and tuples."""
 
 from itertools import count
 
@@ -26,7 +26,7 @@ TREES = st.recursive(
 
 def mapped(tree, function):
     if isinstance(tree, dict):
-        return {key: mapped(tree[key], function) for key in reversed(tree)}  # in another order, which does not matter
+        return {key: mapped(tree[key], function) for key in reversed(tree)}  # the order does not matter
     if isinstance(tree, list | tuple):
         return type(tree)(mapped(child, function) for child in tree)
     return function(tree)

@@ -1,4 +1,4 @@
-"""Each part of a gradient is judged on its own scale, whatever the sizes of the others."""
+"""The verdict on a part does not depend on the scale of other parts."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ t = np.sort(rng.uniform(0, 600, 40))
 
 
 def product(scale):
-    """Return mean((X W v - 1)²) + |v|², with W of one scale and v of its reciprocal, and its gradient."""
+    """Return mean((X W v - 1)²) + |v|², its gradient, and parameters with W ~ scale and v ~ 1 / scale."""
 
     def f(p):
         return np.mean((X @ p["W"] @ p["v"] - 1) ** 2) + np.sum((p["v"] * scale) ** 2)
@@ -44,7 +44,7 @@ def test_parts_of_reciprocal_scales(scale, method):
 @pytest.mark.parametrize(
     ("method", "factor"), sampled([(method, factor) for method in ("auto", "ridders") for factor in (-1, 0, 2)], 5)
 )
-def test_a_part_that_matters_little_never_passes_unseen(share, factor, method):
+def test_wrong_gradients_of_parts_with_little_influence_do_not_pass(share, factor, method):
     f = lambda p: np.sum(np.sin(p["a"])) + share * np.sum(np.exp(p["b"]))  # noqa: E731
     gradient = lambda p, k=factor: {"a": np.cos(p["a"]), "b": k * share * np.exp(p["b"])}  # noqa: E731
     theta = {"a": np.array([0.3, -0.7]), "b": np.array([0.5, 1.2])}
@@ -52,7 +52,7 @@ def test_a_part_that_matters_little_never_passes_unseen(share, factor, method):
     assert found in WRONG or (factor == 0 and method == "ridders" and share < 1e-15)
 
 
-def test_derivatives_of_0_that_are_computed_as_rounding_pass():
+def test_derivatives_of_0_with_rounding_errors_pass():
     def f(p):
         Z = X @ p["W"] + p["c"]
         return np.mean(np.log(np.exp(Z).sum(axis=1)) - Z[:, 0])
@@ -124,7 +124,7 @@ def test_periods_that_look_like_noise_over_long_steps(f, slope, expected):
 @pytest.mark.parametrize(
     ("unit", "method"), sampled([(unit, method) for unit in (1e-9, 1e9) for method in METHODS[:4]], 5)
 )
-def test_parts_of_0_whose_units_only_the_values_show(unit, method):
+def test_units_of_parts_that_are_0(unit, method):
     def f(p):
         return np.mean(np.log1p(np.exp(X @ p["w"] / unit + unit * p["b"])) + 0.3 * np.sin(unit * p["b"]))
 
@@ -144,7 +144,7 @@ def test_parts_of_0_whose_units_only_the_values_show(unit, method):
     (lambda w: 1e9 + np.sum(w**3), lambda w: 3.0003 * w**2),
     (lambda w: 1e13 + np.sum(np.sin(w)), lambda w: 0 * w),
 ])  # fmt: skip
-def test_differences_alone_prove_little_below_a_large_value(f, gradient):
+def test_finite_differences_of_a_large_value_are_inconclusive(f, gradient):
     found = verdict(f, np.array([1.8, -0.4, -2.9]), gradient=gradient, method="central differences")
     assert found is Verdict.INCONCLUSIVE
 
@@ -170,13 +170,13 @@ def test_a_part_rounded_to_float32_has_a_note():
     f, gradient, theta = product(1.0)
     report = check_gradients(f, theta, gradient=rounded)
     assert report.verdict is not Verdict.FAIL
-    assert all("rounded to float32, and were judged at that precision" in row.note for row in report.rows)
+    assert all("rounded to float32 and were judged at that precision" in row.note for row in report.rows)
     report = check_gradients(f, theta, gradient=lambda p: gradient(p) | {"v": rounded(p)["v"]})
     assert ["float32" in row.note for row in report.rows] == [False, True]
     report = check_gradients(f, theta, gradient=lambda p: {n: (1 + 1e-8) * J for n, J in gradient(p).items()})
     assert all("at the precision of float32" in row.note for row in report.rows)
     report = check_gradients(lambda w: w @ w / 2, np.arange(4.0), gradient=lambda w: (1 + 1e-8) * w)
-    assert "at the precision of float32" in report.rows[0].note  # the entry that is 0 says nothing
+    assert "at the precision of float32" in report.rows[0].note  # the entry that is 0 is ignored
     for method in ("auto", "ridders", "directions"):
         report = check_gradients(f, theta, gradient=gradient, method=method)
         assert not any("float32" in row.note for row in report.rows)
@@ -185,13 +185,13 @@ def test_a_part_rounded_to_float32_has_a_note():
 
 
 @pytest.mark.parametrize(("rows", "factor", "said"), [
-    (8, 8, "N = 8 times"), (8, 1 / 8, "1/N = 1/8"), (8, 16, "16 times what it should be, which is 2 N for N = 8 rows"),
-    (8, 0.25, "0.25 times what it should be, which is 2/N for N = 8 rows"),
-    (8, -4, "-4 times what it should be, which is -N/2 for N = 8 rows"), (8, 7, "7 times what it should be"),
-    (2, 2, "2 times what it should be: a factor 2 too many, or the sum over the N = 2 rows is not divided by N"),
-    (3, 3, "3 times what it should be, which is N for"),
+    (8, 8, "N = 8 times"), (8, 1 / 8, "1/N = 1/8"), (8, 16, "16 times the expected one (2 N for N = 8 rows)"),
+    (8, 0.25, "0.25 times the expected one (2/N for N = 8 rows)"),
+    (8, -4, "-4 times the expected one (-N/2 for N = 8 rows)"), (8, 7, "7 times the expected one"),
+    (2, 2, "2 times the expected one: it has an extra factor of 2, or the sum over the N = 2 rows is not divided by N"),
+    (3, 3, "3 times the expected one (N for"),
 ])  # fmt: skip
-def test_multiples_of_the_number_of_rows_are_named(rows, factor, said):
+def test_multiples_of_the_number_of_rows_are_diagnosed(rows, factor, said):
     f = lambda w, X: np.mean(np.exp(X @ w))  # noqa: E731
     gradient = lambda w, X: factor * X.T @ np.exp(X @ w) / len(X)  # noqa: E731
     [diagnosis] = check_gradients(f, np.full(4, 0.1), args=(X[:rows],), gradient=gradient).diagnoses
@@ -208,7 +208,7 @@ def test_wrong_entries_along_directions_are_counted_in_their_own_units():
     assert "one entry" not in report.text()
 
 
-def test_steps_outside_the_domain_are_no_failure():
+def test_steps_outside_the_domain_do_not_fail():
     units = np.append(1.0, np.full(15, 1e-7))
     f = lambda w: np.log(1 - w[0]) + np.sum(w[1:] / units[1:])  # noqa: E731
     gradient = lambda w: np.append(1 / (w[0] - 1), 1 / units[1:])  # noqa: E731
@@ -217,7 +217,7 @@ def test_steps_outside_the_domain_are_no_failure():
 
 
 @pytest.mark.parametrize("method", ["auto", "ridders"])
-def test_numbers_that_a_gradient_function_keeps_are_no_traceback(method):
+def test_gradient_functions_may_store_numbers_between_calls(method):
     kept = {"velocity": 0.0}
 
     def momentum(w):
@@ -229,7 +229,7 @@ def test_numbers_that_a_gradient_function_keeps_are_no_traceback(method):
 
 
 @pytest.mark.parametrize("calls", [1, 2])
-def test_what_is_raised_at_a_later_call_is_one_sentence(calls):
+def test_exceptions_in_later_calls(calls):
     count = []
 
     def gradient(w):
@@ -243,6 +243,6 @@ def test_what_is_raised_at_a_later_call_is_one_sentence(calls):
     assert "\n" not in str(raised.value)
 
 
-def test_whole_numbers_beyond_float64_are_one_sentence():
-    with pytest.raises(TypeError, match="no array of real numbers"):
+def test_integers_beyond_float64_raise_a_clear_error():
+    with pytest.raises(TypeError, match="an array of real numbers"):
         check_gradients(lambda w: np.sum(w), np.ones(2), gradient=lambda w: [10**400, 1])

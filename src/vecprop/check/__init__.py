@@ -1,28 +1,28 @@
-"""Proof that gradients are right, and where they are not.
+"""Check gradients, and locate and explain their errors.
 
-How a verdict comes about, with the module that does each step:
+A check has these steps:
 
-1. The entrance, `gradients`, checks its arguments. It makes one of the `points`: a network (`points.network`) or any
-   function (`points.function`) at parameters theta, one vector with named parts (`points.parameters`). A point returns
-   the gradients that are judged, values nearby, and derivatives along directions. A network has a gradient for each
-   engine; functions of PyTorch and JAX come through `adapters`.
-2. The `procedure` then takes these steps:
+1. `gradients` validates the arguments and builds a point: a network (`points.network`) or a function
+   (`points.function`) at parameters theta (`points.parameters`). A point returns the gradients to check, function
+   values at nearby parameters, and derivatives along directions. A network has one gradient per engine. `adapters`
+   wraps functions of PyTorch and JAX.
+2. `procedure` judges the gradients:
 
-   - Two runs are compared. If they differ, the verdict is NONDETERMINISTIC.
-   - The expected `derivatives` are computed by complex step, which for networks is done in real arithmetic
-     (`arithmetic.tangents`). If complex numbers do not suit the function, differences take their place
-     (`arithmetic.steps`). Real differences decide that, so that no complex step is believed by itself.
-   - The tolerance is the rounding error that the gradient may have (`arithmetic.rounding`). It is carried through the
-     arithmetic (`arithmetic.running_error`), or measured as the noise of the gradient if its code cannot be followed.
-   - Each part is judged by all of its entries, or along three random directions if there are many parameters. Both
-     rest on one `comparison`: the part fails if |given - expected| exceeds the tolerance. At a kink a gradient between
-     the one-sided derivatives has the verdict KINK.
-   - If rounding could hide an error, the part is judged again at random points nearby (`second_point`). If it could
-     hide the error there too, the verdict is INCONCLUSIVE.
-   - The `diagnosis` explains a failure: by the pattern of the errors, by trying each layer by itself, or by planting
-     known mistakes in the network until one gives the same wrong gradient.
-   - The Taylor remainder is a second opinion, from values of the function alone.
-3. The `report` has a row with a verdict for each part. Its own verdict is the worst of these.
+   - It computes each gradient twice. If the results differ, the verdict is NONDETERMINISTIC.
+   - It computes the expected `derivatives` by complex step; for networks in real arithmetic (`arithmetic.tangents`).
+     Finite differences (`arithmetic.steps`) must confirm the complex step of a function, and replace it if they do not.
+   - The tolerance is a bound on the rounding error of the gradient (`arithmetic.rounding`). The bound is propagated
+     through the code of the gradient (`arithmetic.running_error`). If the code does not support this, the noise of the
+     gradient is measured.
+   - It compares every entry of a part, or the derivatives along three random directions if there are many parameters
+     (`comparison`). The part fails if |given - expected| exceeds the tolerance. At a kink, a gradient between the
+     one-sided derivatives gets the verdict KINK.
+   - If rounding could hide an error, it judges the part again at random points nearby (`second_point`). If rounding
+     could hide the error there too, the verdict is INCONCLUSIVE.
+   - It explains a failure (`diagnosis`) by the pattern of the errors, by testing each layer separately, or by planting
+     known mistakes in the network until one reproduces the wrong gradient.
+   - It computes the Taylor remainder, a second opinion that requires only function values.
+3. `report` contains a row with a verdict for each part. The verdict of the report is the worst verdict of its rows.
 """
 
 from .adapters import jax_function, torch_function

@@ -1,4 +1,4 @@
-"""PyTorch and JAX functions as NumPy functions that return their value and gradient, ready to be checked."""
+"""Wrap PyTorch and JAX functions as NumPy functions that return a value and a gradient."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,35 +9,36 @@ from .points.parameters import mapped
 
 
 class Differentiable:
-    """A function that returns its value and gradient when called, and whose value alone costs less."""
+    """A function that returns its value and gradient; `value` computes only the value, which is cheaper."""
 
     def __init__(self, value: Callable[..., Any], value_and_gradient: Callable[..., tuple[Any, Any]]) -> None:
         self.value, self._both = value, value_and_gradient
 
     def __call__(self, theta: Any, *args: Any) -> tuple[Any, Any]:
-        """Return the value and the gradient at theta."""
+        """Return the value and the gradient."""
         return self._both(theta, *args)
 
 
 def torch_function(f: Callable[..., Any]) -> Differentiable:
-    """Return a function of NumPy parameters that computes a PyTorch function's value, and its gradient by autograd.
+    """Wrap a PyTorch function or module so that `check_gradients` can check its autograd gradient.
 
     Parameters
     ----------
     f : callable or torch.nn.Module
-        A function of a tensor, or of a list or dict of tensors, and further arguments, with one tensor as its value.
-        Gradients of autograd's own functions and of your own `torch.autograd.Function` are checked. For a module,
-        theta is a dict of its parameters, such as ``dict(module.named_parameters())``, and ``args`` are its inputs.
+        A function of a tensor (or a list or dict of tensors) and further arguments that returns one tensor. It may
+        use built-in and custom autograd functions. For a module, theta is a dict of its parameters, such as
+        ``dict(module.named_parameters())``, and ``args`` are its inputs.
 
     Returns
     -------
     callable
-        For ``check_gradients(torch_function(f), theta, args=…)``; a Jacobian if the value is not a single number.
+        The function to pass to `check_gradients`. It returns the value and the gradient as NumPy arrays; the gradient
+        is a Jacobian if the value is an array.
 
     Notes
     -----
-    Tensors among ``args``, and a module's buffers, are converted to theta's type, complex types included. A function
-    that holds float32 tensors of its own gets float32 parameters; the check then measures their rounding.
+    Tensors in ``args`` and buffers of a module are converted to the dtype of theta. A function that contains float32
+    tensors is called with float32 parameters, and the check measures their rounding errors.
 
     Examples
     --------
@@ -49,26 +50,26 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
     import torch  # pyright: ignore[reportMissingImports]
 
     module: Any = f
-    fixed: dict[str, Any] = {}  # the type that f needs, if it has refused float64
+    fixed: dict[str, Any] = {}  # the dtype that f requires, if it does not accept float64
 
     def followed(leaf: Any, dtype: Any) -> Any:
-        """Return a tensor of data in the type of the parameters."""
+        """Convert a tensor to the dtype of the parameters."""
         is_float = isinstance(leaf, torch.Tensor) and (leaf.is_floating_point() or leaf.is_complex())
         return leaf.to(dtype) if is_float else leaf
 
     def called(tensors: Any, args: tuple[Any, ...], dtype: Any) -> Any:
         data = tuple(mapped(argument, lambda leaf: followed(leaf, dtype)) for argument in args)
         if isinstance(f, torch.nn.Module):
-            # Copied, since batch normalization in training writes into its buffers.
+            # Copy the buffers, since batch normalization modifies them during training.
             state = {name: followed(buffer.clone(), dtype) for name, buffer in module.named_buffers()}
             return torch.func.functional_call(module, {**state, **tensors}, data)
         return f(tensors, *data)
 
     def computed(theta: Any, args: tuple[Any, ...], tensor: Callable[[Any, Any], Any]) -> Any:
-        """Return the value; in float32 if f refuses the type of theta."""
+        """Return the value, computed in float32 if f does not accept the dtype of theta."""
         types: list[np.dtype] = []
         mapped(theta, lambda leaf: types.append(np.asarray(leaf).dtype))
-        common = np.result_type(*types)  # whole numbers become float64
+        common = np.result_type(*types)  # integers become float64
         dtype = torch.from_numpy(np.empty(0, common if common.kind in "fc" else np.float64)).dtype
         if fixed and not dtype.is_complex:
             dtype = fixed["dtype"]
@@ -86,28 +87,28 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
 
     def array(tensor: Any) -> np.ndarray:
         tensor = tensor.detach().resolve_conj()
-        return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()  # NumPy has no such type
+        return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()  # NumPy has no bfloat16
 
     def value(theta: Any, *args: Any) -> Any:
         try:
             with torch.no_grad():
                 return array(computed(theta, args, constant))
-        except RuntimeError:  # f computes a gradient itself, such as the forces of an energy
+        except RuntimeError:  # f itself computes a gradient, for example forces from an energy
             return array(computed(theta, args, lambda a, dtype: constant(a, dtype).requires_grad_()))
 
     def value_and_gradient(theta: Any, *args: Any) -> tuple[Any, Any]:
         tensors: list[Any] = []
 
         def variable(values: Any, dtype: Any) -> Any:
-            if tensors and tensors[0].dtype != dtype:  # f has refused float64
+            if tensors and tensors[0].dtype != dtype:  # f does not accept float64
                 tensors.clear()
             tensors.append(constant(values, dtype).requires_grad_())
             return tensors[-1]
 
-        with torch.inference_mode(False), torch.enable_grad():  # even if the caller has turned gradients off
+        with torch.inference_mode(False), torch.enable_grad():  # the caller may have disabled gradients
             value = computed(theta, args, variable)
             outputs = list(value.reshape(-1))
-        if not value.requires_grad:  # it depends on no parameter
+        if not value.requires_grad:  # the value does not depend on the parameters
             zero = mapped(theta, lambda leaf: np.zeros((*value.shape, *np.shape(leaf))))
             return array(value), zero
         gradients = [torch.autograd.grad(out, tensors, retain_graph=True, allow_unused=True) for out in outputs]
@@ -121,17 +122,17 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
 
 
 def jax_function(f: Callable[..., Any]) -> Differentiable:
-    """Return a function of NumPy parameters that computes a JAX function's value and its gradient, in 64 bits.
+    """Wrap a JAX function so that `check_gradients` can check its gradient in 64-bit precision.
 
     Parameters
     ----------
     f : callable
-        A function of an array, or of a list or dict of arrays, and further arguments, with one array as its value.
+        A function of an array (or a list or dict of arrays) and further arguments that returns one array.
 
     Returns
     -------
     callable
-        For ``check_gradients(jax_function(f), theta, args=…)``; a Jacobian if the value is not a single number.
+        The function to pass to `check_gradients`. It returns the value and the gradient as NumPy arrays.
 
     Examples
     --------
@@ -147,7 +148,7 @@ def jax_function(f: Callable[..., Any]) -> Differentiable:
             arrays = mapped(theta, jax.numpy.asarray)
             try:
                 return jax.jit(function)(arrays, *args)
-            except (TypeError, IndexError):  # f uses numbers in Python, or args are no arrays
+            except (TypeError, IndexError):  # f converts to Python numbers, or args are not arrays
                 return function(arrays, *args)
 
     jacobian = jax.jacrev(f)

@@ -1,9 +1,8 @@
-"""The comparison of given derivatives with expected ones, within a tolerance for rounding.
+"""Compare given with expected derivatives, within a tolerance for rounding errors.
 
-In the exact mode every entry of a part is compared with its derivative. In the fast mode each part is judged along
-three random directions; if one fails, a wrong entry is searched for. The derivative along u is <g, u>, one number for
-the whole part. The entries of u are ±U(0.5, 1): none is small, so that no entry's error is missed, and no two are
-equal, so that errors cannot cancel by symmetry.
+The exact mode compares every entry of a part. The fast mode compares the derivatives <g, u> along three random
+directions u and, if one fails, searches for a wrong entry. The entries of u are ±U(0.5, 1). They are not small, so that
+no error is missed, and have different sizes, so that errors do not cancel by symmetry.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ from .report import Row, Verdict
 
 
 class Comparison(NamedTuple):
-    """Derivatives along K directions, given and expected; all arrays have shape (outputs, K)."""
+    """Given and expected derivatives along K directions; all arrays have shape (outputs, K)."""
 
     given: np.ndarray
     expected: np.ndarray
@@ -40,7 +39,7 @@ class Comparison(NamedTuple):
 
     @property
     def worst(self) -> tuple[int, int]:
-        """The output and the direction of the largest wrong error."""
+        """The indices of the output and the direction with the largest error among the wrong ones."""
         errors = self.errors * self.wrong
         output, direction = np.unravel_index(np.argmax(errors), errors.shape)
         return int(output), int(direction)
@@ -51,8 +50,8 @@ class Comparison(NamedTuple):
 
     @property
     def ranks(self) -> np.ndarray:
-        """How bad each verdict is."""
-        unknown = ~np.isfinite(self.tolerance) & ~self.wrong  # no derivative could be found
+        """The severity of each verdict, from 0 (PASS) to 3 (FAIL)."""
+        unknown = ~np.isfinite(self.tolerance) & ~self.wrong  # the expected derivative is unknown
         return np.select([self.wrong, unknown, self.kink], [3, 2, 1])
 
     def row(self, point: Point, part: NamedPart, hidden: float, output: int, direction: int) -> Row:
@@ -62,26 +61,26 @@ class Comparison(NamedTuple):
 
 
 Compared = dict[str, Comparison]
-"""The comparisons of parts by name."""
+"""The comparison of each part, by name."""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """The error that the user allows in addition to rounding, atol + rtol |derivative|, as in ``numpy.isclose``."""
+    """The error that the user allows in addition to rounding errors: atol + rtol |derivative|."""
 
     rtol: float = 0.0
     atol: float = 0.0
 
     def of(self, expected: np.ndarray, U: np.ndarray) -> np.ndarray:
-        """Return the error allowed for the derivatives along the rows of U, (outputs, K)."""
+        """Return the allowed error of the derivatives along the rows of U, (outputs, K)."""
         return self.rtol * np.abs(expected) + self.atol * np.abs(U).sum(axis=1)
 
 
 @dataclass(frozen=True)
 class Criteria:
-    """How the expected derivatives are computed, and how far a given gradient may be from them.
+    """How to compute the expected derivatives and which errors to allow.
 
-    On any side, ties may have been broken either way, as by an engine that rounds differently and may not meet them.
+    With ``any_side``, each tie may be broken either way: an engine that rounds differently may not see the tie.
     """
 
     method: Method
@@ -90,13 +89,13 @@ class Criteria:
 
 
 Given = tuple[np.ndarray, Criteria]
-"""A gradient to judge, (outputs, size), and its criteria."""
+"""A gradient to judge, (outputs, P), and its criteria."""
 
 
 def compare(
     point: Point, move: Move, given: np.ndarray, tolerance: np.ndarray, found: Derivatives, criteria: Criteria
 ) -> Comparison:
-    """Compare the derivatives given along the rows of U with the expected ones, within a tolerance for rounding."""
+    """Compare given with expected derivatives along the rows of U, within a tolerance for rounding errors."""
     part, U = move
     expected, error, jump, _ = found
     error = np.where(np.isfinite(expected + error), error, np.inf)
@@ -118,7 +117,7 @@ def compare(
 
     agrees = within()
     if criteria.method == "complex step" and not point.is_followed and not agrees.all():
-        # The derivatives may change when parameters move by a few units in the last place.
+        # The derivatives may change if parameters change by a few units in the last place.
         spread = [np.abs(other.stepped(part, U).T - expected) for other in point.jittered]
         jitter = 16 * np.fmax.reduce([np.zeros(expected.shape), *spread])
         tolerance = np.where(kink, tolerance, tolerance + jitter)
@@ -127,8 +126,8 @@ def compare(
 
 
 def hidden_share(tolerance: np.ndarray, expected: np.ndarray, sizes: np.ndarray) -> float:
-    """Return the share of the largest entry that the tolerance hides; infinite if all entries are 0."""
-    # The share is computed of the entries, and of their products with the parameters' sizes. The larger one counts.
+    """Return the ratio of the tolerance to the largest entry, or infinity if all entries are 0."""
+    # The ratio is the larger one for the entries and for their products with the sizes of the parameters.
     shares = []
     for unit in (1.0, sizes):
         largest = float(np.abs(expected * unit).max(initial=0))
@@ -137,7 +136,7 @@ def hidden_share(tolerance: np.ndarray, expected: np.ndarray, sizes: np.ndarray)
 
 
 def entries(point: Point, part: NamedPart, givens: list[Given], chosen: np.ndarray | None = None) -> list[Comparison]:
-    """Compare every entry of a part, or the chosen ones, for each of the given gradients, (outputs, P)."""
+    """Compare every entry of a part, or only the chosen entries, for each given gradient."""
     chosen = np.arange(part.size) if chosen is None else chosen
     pieces: list[list[Comparison]] = [[] for _ in givens]
     for some in np.array_split(chosen, -(-chosen.size // point.at_once(part))):
@@ -156,12 +155,12 @@ def _index(point: Point, part: NamedPart, output: int, entry: int) -> tuple[int,
 
 
 def judge_entries(point: Point, part: NamedPart, givens: list[Given]) -> list[tuple[Row, Comparison]]:
-    """Judge a part by all of its entries, for each of the given gradients."""
+    """Judge all entries of a part, for each given gradient."""
     judged = []
     for found, (_, criteria) in zip(entries(point, part, givens), givens, strict=True):
         rounding = found.tolerance - criteria.limit.of(found.expected, np.ones((part.size, 1)))
         hidden = hidden_share(rounding, found.expected, point.sizes(part))
-        # The row shows the entry with the worst verdict and, among several, the one with the largest ratio.
+        # The row shows the entry with the worst verdict; among several, the entry with the largest ratio.
         place = np.lexsort((found.ratios.ravel(), found.ranks.ravel()))[-1]
         output, entry = (int(i) for i in np.unravel_index(place, found.given.shape))
         row = found.row(point, part, hidden, output, entry)
@@ -172,14 +171,14 @@ def judge_entries(point: Point, part: NamedPart, givens: list[Given]) -> list[tu
 
 
 DIRECTIONS = 3
-"""The number of directions for each part: errors may cancel along one, but hardly along three."""
+"""The number of directions per part. Errors may cancel along one direction, but hardly along three."""
 
 _PIECES = 16
-"""The number of pieces that a failing direction is cut into at a time, which are moved in one pass."""
+"""The number of pieces into which the search for a wrong entry splits a direction in each step."""
 
 _DEVIATIONS = 8
 """The number of standard deviations that the tolerance allows. The signs of u are independent of the rounding errors e,
-so |Σ u e| exceeds 8 √Σ (u e)² with a probability of less than 2 exp(-8²/2), or 3e-14 (Hoeffding, 1963)."""
+so |Σ u e| exceeds 8 √Σ (u e)² with a probability below 2 exp(-8²/2), or 3e-14 (Hoeffding, 1963)."""
 
 
 def _along(
@@ -187,8 +186,8 @@ def _along(
 ) -> Comparison:
     """Compare <g, u> with the derivative along each row of U.
 
-    If the rounding of the product <g, u> alone explains the differences, they agree. The bound on the rounding of g
-    takes longer to compute, so it is needed only if they do not, or if there may be ties, or if g is 0.
+    The bound on the rounding error of g is expensive, so it is computed only if the rounding error of the product
+    <g, u> does not explain the difference, if there may be ties, or if g is 0.
     """
     product = given @ U.T
     tolerance = np.abs(given) @ (_DEVIATIONS * EPS * np.abs(U.T))
@@ -196,15 +195,15 @@ def _along(
     if not found.tied and given.any() and agree:
         none = np.zeros(product.shape, bool)
         return Comparison(product, found.value, tolerance, none, none)
-    deviations = _DEVIATIONS if point.bound.running else 1  # a measured error includes such a factor
+    deviations = _DEVIATIONS if point.bound.running else 1  # a measured error already includes such a factor
     bound = SAFETY * point.bound.gradient[:, part.span]
-    size = np.max(np.abs(bound), initial=0) or 1.0  # scaled so that no square underflows
+    size = np.max(np.abs(bound), initial=0) or 1.0  # scaled so that squares do not underflow
     tolerance += deviations * (size * np.sqrt((bound / size) ** 2 @ (U * U).T))
     return compare(point, (part, U), product, tolerance, found, criteria)
 
 
 def judge_directions(point: Point, parts: Sequence[NamedPart], givens: list[Given]) -> list[list[Row]]:
-    """Judge parts along three random directions each, for each of the given gradients."""
+    """Judge each part along three random directions, for each given gradient."""
     # The last direction moves each parameter in proportion to its size.
     draw = np.random.default_rng(0)
     rows: list[list[Row]] = [[] for _ in givens]
@@ -221,7 +220,7 @@ def judge_directions(point: Point, parts: Sequence[NamedPart], givens: list[Give
 
 
 def _together(point: Point, parts: Sequence[NamedPart]) -> Iterator[Sequence[NamedPart]]:
-    """Yield the parts in groups, as large as memory allows, whose derivatives are computed in one pass."""
+    """Yield groups of parts, as large as memory allows, to differentiate in one pass."""
     while parts:
         most = max(1, point.at_once(parts[0]) // DIRECTIONS)
         yield parts[:most]
@@ -229,7 +228,7 @@ def _together(point: Point, parts: Sequence[NamedPart]) -> Iterator[Sequence[Nam
 
 
 def _judged(point: Point, part: NamedPart, U: np.ndarray, found: Derivatives, judged: Given) -> Row:
-    """Judge a part along directions and, if one of them fails, by a wrong entry."""
+    """Judge a part along directions; if one of them fails, search for a wrong entry."""
     given, criteria = judged[0][:, part.span], judged[1]
     along = _along(point, part, given, U, found, criteria)
     rounding = along.tolerance - criteria.limit.of(along.expected, U)
@@ -242,16 +241,16 @@ def _judged(point: Point, part: NamedPart, U: np.ndarray, found: Derivatives, ju
     entry = wrong_entry(point, part, given, U[worst], output, criteria)
     [at] = entries(point, part, [judged], np.array([entry]))
     if not at.wrong[output, 0]:
-        return row  # many errors add up along u, each of them within the tolerance
+        return row  # along u, many errors within the tolerance add up
     return replace(row, index=_index(point, part, output, entry), **at.shown(output, 0))
 
 
 def wrong_entry(
     point: Point, part: NamedPart, given: np.ndarray, u: np.ndarray, output: int, criteria: Criteria
 ) -> int:
-    """Return a wrong entry, given a direction u that fails: cut u into pieces and keep the one that fails the most."""
+    """Return a wrong entry by splitting a direction u that fails, and repeating this for the worst piece."""
     low, high = 0, part.size
-    # Each piece moves a copy of a large part, and a difference needs many values.
+    # Each piece requires a copy of the part, and differences require many values.
     pieces = min(_PIECES, max(2, point.at_once(part))) if criteria.method == "complex step" else 2
     while high - low > 1:
         edges = np.unique(np.linspace(low, high, min(pieces, high - low) + 1).astype(int))
@@ -266,5 +265,5 @@ def wrong_entry(
 
 
 def _worst(ratios: np.ndarray, wrong: np.ndarray) -> int:
-    """Return the index of the largest ratio, among the wrong ones if there are any."""
+    """Return the index of the largest ratio, considering only wrong derivatives if there are any."""
     return int(np.argmax(np.where(wrong, ratios, -1.0) if wrong.any() else ratios))

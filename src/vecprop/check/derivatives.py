@@ -1,8 +1,7 @@
-"""The expected derivatives of a function along directions: by complex step, or by differences with their error.
+"""Compute the expected derivatives along directions, by complex step or by finite differences with error estimates.
 
-Real differences have to confirm a complex step before it is believed. NumPy loses some derivatives in silence: the
-absolute value of a complex number is real, so its imaginary part is gone, and a gradient that has forgotten the same
-terms would pass.
+Finite differences must confirm a complex step, because some NumPy functions silently lose derivatives. For example,
+the absolute value of a complex number has no imaginary part. A gradient that lacks the same terms would then pass.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,25 +16,25 @@ from .points.function import Point, random_signs, typical_size
 from .points.parameters import NamedPart
 
 Method = Literal["complex step", "ridders", "central differences"]
-"""How derivatives are computed, whether for every entry or along random directions."""
+"""The method that computes derivatives, for single entries and along random directions."""
 
 BELIEVED = 1e-9
-"""The least relative error of a difference: its own estimate may be too small, so nine digits are believed at most."""
+"""The smallest relative error that is assumed for finite differences, since their error estimate may be too small."""
 
 CENTRAL = 1e-4
-"""The step of central differences, as a share of the size of a part's parameters."""
+"""The step of central differences, relative to the size of the parameters of a part."""
 
 DISTRUST = 10
-"""The factor on the error that a difference estimates of itself, which is no bound."""
+"""The safety factor on the error estimate of a finite difference, since the estimate is not a bound."""
 
 Move = tuple[NamedPart, np.ndarray]
-"""A part, and the directions in which it is moved, the rows of U."""
+"""A part, and the directions along which it moves as the rows of a matrix U."""
 
 
 class Derivatives(NamedTuple):
-    """The derivatives along K directions, their errors, and the right ones less the left ones, each (outputs, K).
+    """The derivatives along K directions, their errors and their jumps (right minus left), each (outputs, K).
 
-    If none is tied, there are no jumps.
+    The jumps are 0 if ``tied`` is false.
     """
 
     value: np.ndarray
@@ -45,7 +44,7 @@ class Derivatives(NamedTuple):
 
 
 def derivatives_along(point: Point, moves: Sequence[Move], method: Method) -> Iterator[Derivatives]:
-    """Yield the derivatives of each part along its directions."""
+    """Yield the derivatives along the directions of each move."""
     if method == "complex step":
         values, tied = exact_derivatives(point, moves)
         for along in np.split(values, np.cumsum([len(U) for _, U in moves])[:-1], axis=1):
@@ -64,7 +63,7 @@ def derivatives_along(point: Point, moves: Sequence[Move], method: Method) -> It
 
 def _central(point: Point, part: NamedPart, U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     own, size = _scale(point, part, U)[:, None], typical_size(point.sizes(part))
-    # A function may vary within a small share of a parameter, or of the others.
+    # A function may vary on a scale much shorter than the parameter.
     shorter = [CENTRAL * size] + ([1e-8 * size] if point.may_vary_at_once else [])
     shorter += [own] if (own < 1e-3 * size).any() else []
     moved, noise = partial(_moved, point, part), point.noise.near
@@ -87,28 +86,28 @@ def differences(point: Point, part: NamedPart, U: np.ndarray) -> Difference:
     rounding = np.fmax(point.noise.farther, point.value_bound)
     if (rounding <= PLATEAU * point.noise.near).all():
         return near
-    # A function that has lost its digits looks smooth over short steps, with another derivative than over long ones. If
-    # the two disagree, either may be right.
+    # A value that suffers from cancellation may look smooth over short steps, but with another slope than over long
+    # steps. If the two slopes disagree, either may be right.
     return _reconciled(near, ridders(moved, U, scale, rounding, others))
 
 
 def _reconciled(one: Difference, other: Difference) -> Difference:
-    """Return the first derivatives, each with its distance from the second as its error if the two disagree."""
+    """Return the derivatives ``one``; where ``other`` disagrees, their difference is the error."""
     apart = np.abs(one.value - other.value)
     agree = apart <= DISTRUST * (one.error + other.error)
     return Difference(one.value, np.where(agree, one.error, np.fmax(apart, one.error)), one.jump)
 
 
 def differences_over_long_steps(point: Point, part: NamedPart, U: np.ndarray) -> Difference:
-    """Return the derivatives by long steps alone: over short ones, a value that has lost its digits may be smooth."""
+    """Return the derivatives from long steps only: cancellation may be invisible over short steps."""
     return ladder(partial(_moved, point, part), U, LONG_STEPS[:, None] * _scale(point, part, U), point.noise.near)
 
 
 def is_independent_of(point: Point, part: NamedPart, u: np.ndarray) -> np.ndarray:
-    """Return whether each value, (outputs,), is independent of a part up to rounding, so that its derivatives are 0.
+    """Return whether each value, (outputs,), is independent of a part up to rounding errors.
 
-    It is if it changes by no more than rounding when the part moves along u by its own size, or not at all when the
-    part moves by a tenth of that.
+    A value is independent if it changes only by rounding errors when the part moves along u by its size, or not at all
+    when the part moves by a tenth of its size.
     """
     far = np.abs(point.moved(part, np.array([[1.0], [-1.0], [0.5]]) * u) - point.value)
     near = np.abs(point.moved(part, np.array([[0.1], [-0.1], [0.01], [-0.01]]) * u) - point.value)
@@ -116,20 +115,21 @@ def is_independent_of(point: Point, part: NamedPart, u: np.ndarray) -> np.ndarra
 
 
 def _scale(point: Point, part: NamedPart, U: np.ndarray) -> np.ndarray:
-    """Return the distance along each row of U at which its largest parameter changes by its own size, (K,)."""
+    """Return the step along each row of U, (K,), that changes its largest parameter by the size of this parameter."""
     return np.max(np.where(U != 0, point.sizes(part), 0), axis=1) / np.abs(U).max(axis=1)
 
 
 def _moved(point: Point, part: NamedPart, steps: np.ndarray) -> np.ndarray:
-    """Return the values when each row of steps is added to a part, computed in pieces that fit into memory."""
+    """Return the values after adding each row of steps to a part, computed in chunks that fit into memory."""
     pieces = np.array_split(steps, -(-len(steps) // point.at_once(part)))
     return np.concatenate([point.moved(part, piece) for piece in pieces])
 
 
 def exact_derivatives(point: Point, moves: Sequence[Move]) -> tuple[np.ndarray, bool]:
-    """Return the derivatives along the rows of each part's U, part by part, (outputs, K), and whether ties may be met.
+    """Return the derivatives along the directions of all moves, (outputs, K), and whether ties are possible.
 
-    The directions of one part are computed in pieces if they do not fit into memory; several parts are known to fit.
+    The directions of a single part are split into chunks that fit into memory; callers pass several parts only if they
+    fit.
     """
     pieces = [moves]
     if len(moves) == 1:
@@ -140,27 +140,26 @@ def exact_derivatives(point: Point, moves: Sequence[Move]) -> tuple[np.ndarray, 
 
 
 ROUNDING = 1e-9
-"""The largest change of a value's real part under a complex step that passes for rounding, as a share of the largest
-value. Beyond it the function computes something else for complex numbers."""
+"""The largest relative change of the real part under a complex step that is attributed to rounding. If the real part
+changes more, the function behaves differently for complex numbers."""
 
 CONFIRMED = 1e-3
-"""The relative error up to which differences can confirm a derivative.
+"""The largest relative error of finite differences that can confirm a derivative.
 
-If their error is larger, a term that a complex step has lost would not show. The differences then replace the complex
-step, and derivatives that they do not find are INCONCLUSIVE.
+If their error is larger, they could miss a term that the complex step lost. Finite differences then replace the complex
+step.
 """
 
-ALIKE = 1e3
-"""The largest ratio between the derivatives of parts that are moved together: a lost derivative would not show beside a
-much larger one."""
+SIMILAR = 1e3
+"""The largest ratio between derivatives of parts that move together. A much larger derivative would hide a lost one."""
 
 
 def unsuited(point: Point) -> str:
-    """Return why a function cannot be differentiated by complex step; empty if it can.
+    """Return why the complex step does not work for a function, or an empty string if it works.
 
-    Parts are moved twice: first each parameter by about its own size, then all by the same distance. A lost derivative
-    of a parameter near 0 shows only in the second move. Parts are moved together if their derivatives are of similar
-    size (see `ALIKE`).
+    Parts move twice: first each parameter by about its size, then all parameters by the same distance. Only the second
+    move shows a lost derivative of a parameter near 0. Parts with derivatives of similar size move together (see
+    `SIMILAR`).
     """
     draw = np.random.default_rng(0)
     parts = [part for part in point.parts if part.size]
@@ -172,12 +171,12 @@ def unsuited(point: Point) -> str:
         for part in parts:
             along = point.moved(part, 1j * STEP * U[None, part.span])[0]
             if not np.isfinite(along).all():
-                return "it has no value for complex numbers, or raises"
+                return "it returns no finite value for complex numbers"
             rounding = ROUNDING * np.abs(point.value).max() + 100 * point.noise.near + STEP
             if (np.abs(along.real - point.value) > rounding).any():
-                return "its real part changes with complex numbers"
+                return "imaginary parts of the parameters change the real part of its value"
             derivatives.append(float(np.abs(point.stepped(part, U[None, part.span])).max()))
-        for group in _alike(derivatives):
+        for group in _groups(derivatives):
             u = np.zeros((1, point.theta.size))
             for number in group:
                 u[0, parts[number].span] = U[parts[number].span]
@@ -188,18 +187,18 @@ def unsuited(point: Point) -> str:
     return ""
 
 
-def _alike(derivatives: list[float]) -> list[list[int]]:
-    """Return the indices of numbers in groups whose ratios are less than `ALIKE`; zeros are a group of their own.
+def _groups(derivatives: list[float]) -> list[list[int]]:
+    """Group the indices of derivatives whose ratios are less than `SIMILAR`; zeros form a separate group.
 
     Examples
     --------
-    >>> _alike([1.0, 1e9, 20.0, 0.0])
+    >>> _groups([1.0, 1e9, 20.0, 0.0])
     [[1], [2, 0], [3]]
     """
     groups: list[list[int]] = []
     for number in np.argsort(derivatives)[::-1].tolist():
         first = derivatives[groups[-1][0]] if groups else -1.0
-        if derivatives[number] > first / ALIKE or derivatives[number] == first:
+        if derivatives[number] > first / SIMILAR or derivatives[number] == first:
             groups[-1:] = [[*groups[-1], number]] if groups else [[number]]
         else:
             groups.append([number])
@@ -207,28 +206,29 @@ def _alike(derivatives: list[float]) -> list[list[int]]:
 
 
 def unconfirmed(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray) -> str:
-    """Return why differences along u, (1, size), do not confirm the complex step, (1, outputs); empty if they do."""
+    """Return why finite differences along u, (1, size), do not confirm the complex step, or an empty string."""
     found = differences(point, part, u)
     reason = contradiction(point, part, u, stepped, found)
     known = _margin(found) <= CONFIRMED * np.abs(stepped)
     if reason or known.all() or (known | is_independent_of(point, part, u)).all():
         return reason
-    return f"differences know too little to confirm it (along a random direction of {part.name})"
+    return f"finite differences along a random direction of {part.name} are too inaccurate to confirm it"
 
 
 def contradiction(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray, found: Difference) -> str:
-    """Return how differences along a direction contradict the complex step; empty if they do not."""
-    # At a kink the complex step may take either side.
+    """Return how finite differences along a direction contradict the complex step, or an empty string."""
+    # At a kink the complex step may return either one-sided derivative.
     sides = np.stack([found.value + side * found.jump for side in (-0.5, 0.0, 0.5)])
     apart = np.abs(stepped - sides).min(axis=0)
     if (apart <= _margin(found)).all():
         if found.jump.any() and not (stepped + point.stepped(part, -u)).any():
-            return f"there is a kink that complex numbers do not see (along a random direction of {part.name})"
+            return f"it does not see a kink along a random direction of {part.name}"
         return ""
-    lost = "its imaginary part is not the derivative" if stepped.any() else "its imaginary part vanishes"
-    return f"{lost} (compared with differences along a random direction of {part.name})"
+    reference = f"finite differences along a random direction of {part.name}"
+    how = f"differs from {reference}" if stepped.any() else f"is 0, but {reference} are not"
+    return f"the imaginary part of its value {how}"
 
 
 def _margin(found: Difference) -> np.ndarray:
-    """Return the distance from a difference within which the derivative is believed to lie."""
+    """Return the assumed largest error of a finite difference."""
     return 2 * DISTRUST * found.error + BELIEVED * np.abs(found.value)

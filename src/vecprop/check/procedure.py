@@ -1,4 +1,4 @@
-"""The procedure of a check, from a point to a report; its steps are listed in `check/__init__.py`."""
+"""Check the gradients of a point and return a report; `check/__init__.py` lists the steps."""
 
 import warnings
 from collections.abc import Iterable
@@ -18,20 +18,20 @@ from .report import Report, Row, Verdict
 from .second_point import Doubts, Judgements, nearby, reconciled, require_finite, taylor
 
 ENTRIES, ENTRIES_BY_DIFFERENCES = 400, 64
-"""The largest numbers of parameters of a function whose entries are all judged, by complex step and by differences. A
-complex step takes one value of the function for each entry, differences take dozens."""
+"""All entries of a function's gradient are checked up to this number of parameters, by complex step and by finite
+differences. An entry requires one function value by complex step, and dozens by finite differences."""
 
 COARSE, ALMOST = 3e-9, 1e-6
-"""Errors between these shares of the entries are typical of a computation in float32."""
+"""The range of relative errors that indicates a computation in float32."""
 
 VETO = 1.2
-"""The slope of the Taylor remainder below which a gradient that passes by complex step is judged by differences too: a
-right gradient has 2, a wrong one 1."""
+"""The slope of the Taylor remainder below which finite differences replace the complex step. It is 2 for a correct
+gradient, and 1 for a wrong one."""
 
 
 @dataclass(frozen=True)
 class _Procedure:
-    """How one check is done."""
+    """The method of a check: how to compute derivatives, and which errors to allow."""
 
     method: Method
     along: bool
@@ -40,7 +40,7 @@ class _Procedure:
     def judge(
         self, point: Point, gradients: dict[int, np.ndarray], parts: Iterable[NamedPart]
     ) -> tuple[Judgements, str]:
-        """Judge gradients of a point, by number; return why complex steps cannot be believed there, if they cannot."""
+        """Judge gradients, by index; also return why the complex step is not trusted, or an empty string."""
         parts = [part for part in parts if part.size]
         criteria = [Criteria(self.method, self.limit, point.engines[number] == "compiled") for number in gradients]
         givens = list(zip(gradients.values(), criteria, strict=True))
@@ -57,18 +57,18 @@ class _Procedure:
         return judged, _unconfirmed(point, judged) if is_stepped else ""
 
     def judge_elsewhere(self, point: Point, gradients: dict[int, np.ndarray], parts: list[NamedPart]) -> Judgements:
-        """Judge gradients at another point: by differences if complex steps cannot be believed there."""
+        """Judge gradients at another point, with finite differences if the complex step is not trusted there."""
         judged, doubt = self.judge(point, gradients, parts)
         if doubt:
             judged, _ = replace(self, method="ridders").judge(point, gradients, parts)
         return judged
 
     def description(self, point: Point) -> str:
-        """Return the method, the types and the engines in words."""
+        """Describe the method, the dtypes and the engines."""
         words = "Ridders' extrapolated central differences" if self.method == "ridders" else self.method
-        words += f" along {DIRECTIONS} random directions a part, not every entry" if self.along else ", every entry"
+        words += f" along {DIRECTIONS} random directions per part, not every entry" if self.along else ", every entry"
         if point.dtype != np.float64:
-            words += f"; a {point.dtype} gradient against float64"
+            words += f"; a {point.dtype} gradient compared with float64"
         if self.limit != Limit():
             words += f"; errors up to rtol={self.limit.rtol:g}, atol={self.limit.atol:g} are allowed"
         engines = list(dict.fromkeys(filter(None, point.engines)))
@@ -76,22 +76,22 @@ class _Procedure:
 
 
 def judged_report(point: Point, method: str, notes: list[str], movable: bool, limit: Limit) -> Report:
-    """Judge the gradients of a point, there and, if rounding hides too much, at random points nearby."""
-    # The user has seen warnings at theta; elsewhere they are expected.
+    """Judge the gradients of a point; if rounding hides too much, also judge them at random points nearby."""
+    # At points other than theta, warnings are expected.
     with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
         givens = point.evaluated()
-        require_finite(point, point.value, "The function")
+        require_finite(point, point.value, "The value")
         for engine, given in zip(point.engines, givens, strict=True):
             if engine != "compiled":
                 require_finite(point, given, "The gradient")
-            # If only the compiled engine's gradient is not finite, that is an error to report: NaN agrees with nothing.
+            # Report a non-finite gradient of the compiled engine as an error: NaN never agrees with the expected value.
             given[~np.isfinite(given)] = np.nan
         moving = _nondeterministic(point, givens)
         what = f"this {'network' if isinstance(point, NetworkPoint) else 'function'}"
         by_differences = method in ("ridders", "central differences")
         reason = "" if by_differences or point.is_followed else unsuited(point)
         if reason and method == "complex step":
-            raise ValueError(f'method="complex step" does not suit {what}: {reason}; take "ridders".')
+            raise ValueError(f'method="complex step" does not work for {what}: {reason}; use method="ridders".')
 
         def report_by(kind: str, most: float = np.inf) -> tuple[Report, str]:
             along = method == "directions" or (method == "auto" and point.theta.size > most)
@@ -102,17 +102,17 @@ def judged_report(point: Point, method: str, notes: list[str], movable: bool, li
         else:
             # For networks see `gradients.WORK`.
             report, doubt = report_by("complex step", np.inf if point.is_followed else ENTRIES)
-        if doubt:  # no complex step can be believed, so differences judge everything
+        if doubt:  # finite differences replace all complex steps
             reason = doubt
             report, _ = report_by("ridders", ENTRIES_BY_DIFFERENCES)
-    said = [f"The complex step does not suit {what}: {reason}"] if reason else []
-    return replace(report, notes=(*said, *notes))
+    why = [f"The complex step does not work for {what}: {reason}"] if reason else []
+    return replace(report, notes=(*why, *notes))
 
 
 def _report(
     point: Point, procedure: _Procedure, givens: list[np.ndarray], moving: list[set[str]], movable: bool
 ) -> tuple[Report, str]:
-    """Return the report, and why the complex steps that it rests on cannot be believed, if they cannot."""
+    """Return the report, and why the complex step is not trusted, or an empty string."""
     judged, doubt = procedure.judge(point, dict(enumerate(givens)), point.parts)
     if doubt:
         return Report((), ""), doubt
@@ -125,7 +125,7 @@ def _report(
     elsewhere = nearby(point, procedure.judge_elsewhere, doubtful, [found for _, found in judged])
     settled = []
     for number, (rows, found) in enumerate(judged):
-        # A part that fails nearby alone has no errors here to explain.
+        # A part that fails only at a point nearby has no errors to explain at theta.
         failed = {row.name for row in rows if row.verdict is Verdict.FAIL}
         rows = [every[number].settled(row, elsewhere[number].get(row.name)) for row in rows]
         rows = [_with_precision(point, givens[number], row, found.get(row.name), procedure.method) for row in rows]
@@ -136,36 +136,35 @@ def _report(
     opinion = taylor(point, givens[worst])
     is_stepped = procedure.method == "complex step" and not point.is_followed
     if is_stepped and verdict is Verdict.PASS and opinion.slope is not None and opinion.slope < VETO:
-        doubt = "the Taylor remainder does not shrink as it should"
+        doubt = "the Taylor remainder does not shrink quadratically"
     return Report(rows, procedure.description(point), nearby_rows, reconciled(opinion, verdict)), doubt
 
 
 def _with_precision(point: Point, given: np.ndarray, row: Row, found: Comparison | None, method: Method) -> Row:
-    """Return a row with a note if a gradient in float64 has the precision of a shorter type."""
-    # Differences have errors of that size too, so they show it only if float32 or float16 holds all numbers exactly.
+    """Add a note to a row if a float64 gradient only has the precision of float32 or float16."""
+    # Finite differences have errors of this size too. They show it only if float32 or float16 can hold all entries.
     if point.dtype != np.float64:
         return row
     own = given[:, point.part(row.name).span]
-    if found is None:  # the errors of a part add up along a direction as their squares
+    if found is None:  # along a direction, the squares of independent errors add up
         error, sizes = np.array([row.error]), np.array([np.linalg.norm(own)])
     else:
         error, sizes = found.errors, np.abs(found.expected)
     share = np.median((error / sizes)[sizes > 0]) if sizes.any() else 0.0
     passed = row.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE)
-    said = ""
+    note = ""
     if name := coarse_type(own, error, sizes):
-        said = f"its entries are rounded to {name}" + (", and were judged at that precision" if passed else "")
+        note = f"its entries are rounded to {name}" + (" and were judged at that precision" if passed else "")
     elif passed and method == "complex step" and COARSE < share < ALMOST:
-        agrees = f"it agrees with the derivative up to {share:.0e} of its entries"
-        said = f"it was judged at the precision of float32: {agrees}"
-    return replace(row, note="; ".join(filter(None, (row.note, said))))
+        note = f"it was judged at the precision of float32, since its relative error is about {share:.0e}"
+    return replace(row, note="; ".join(filter(None, (row.note, note))))
 
 
 def _doubted(point: Point, part: NamedPart, row: Row, found: Comparison) -> Row:
-    """Return a row that failed, as INCONCLUSIVE if the function's own rounding could explain all of its errors.
+    """Change FAIL to INCONCLUSIVE if rounding errors of the function's value could explain all errors.
 
-    It cannot if differences over long steps show the largest error too, as they do unless digits are lost: the bound on
-    a value's rounding grows with each step of a recurrence, and may be far above the actual error.
+    They do not if finite differences over long steps confirm the largest error. This matters since the bound on the
+    rounding error grows with each step of a recurrence, and may be far above the actual error.
     """
     roughness = point.roughness(part)
     if (found.errors > roughness)[found.wrong].any():
@@ -174,14 +173,14 @@ def _doubted(point: Point, part: NamedPart, row: Row, found: Comparison) -> Row:
     given, expected = found.given[output, entry], found.expected[output, entry]
     derivative, error, _ = (v[0, output] for v in differences_over_long_steps(point, part, part.unit(entry)))
     agrees = abs(derivative - expected) + DISTRUST * error < 0.1 * abs(given - expected)
-    if agrees and derivative != 0:  # a value that does not change may have lost all its digits
+    if agrees and derivative != 0:  # a constant value may be the result of cancellation
         return row
     hidden = max(row.hidden, hidden_share(roughness, found.expected, point.sizes(part)))
-    return replace(row, verdict=Verdict.INCONCLUSIVE, hidden=hidden, note="the function's own rounding may explain it")
+    return replace(row, verdict=Verdict.INCONCLUSIVE, hidden=hidden, note="rounding of the value may explain it")
 
 
 def _nondeterministic(point: Point, givens: list[np.ndarray]) -> list[set[str]]:
-    """Return, for each gradient, the names of the parts that differ between two runs by more than the order of sums."""
+    """Return, for each gradient, the names of the parts that differ between two runs."""
     if not point.may_be_random:
         return [set() for _ in givens]
     value, again = point.value, point.evaluated()
@@ -197,15 +196,15 @@ def _nondeterministic(point: Point, givens: list[np.ndarray]) -> list[set[str]]:
 
 
 def _reordered(numbers: np.ndarray) -> float:
-    """Return the relative change of numbers that threads may cause by summing in another order."""
+    """Return the relative difference that a different summation order may cause."""
     return 1e-5 if (numbers == numbers.astype(np.float32)).all() else 1e-12
 
 
 def _unconfirmed(point: Point, judged: Judgements) -> str:
-    """Return why complex steps cannot be believed, if they cannot; failures that differences do not see become open.
+    """Return why the complex step is not trusted; make each FAIL that differences do not confirm INCONCLUSIVE.
 
-    Differences are computed for the entry with the largest error of each part that fails. A function that iterates
-    until its value converges may stop before the complex step has converged.
+    Finite differences are computed for the entry with the largest error of each failed part. If a function iterates
+    until its value converges, its complex step may not have converged.
     """
     for rows, found in judged:
         for place, row in enumerate(rows):
@@ -220,14 +219,14 @@ def _unconfirmed(point: Point, judged: Judgements) -> str:
                 output, entry = (int(np.ravel_multi_index(index, shape)) if shape else 0 for index, shape in indices)
                 given = row.given
             else:
-                continue  # many small errors, none of which shows alone
+                continue  # many small errors, each within the tolerance
             u = part.unit(entry)
             differing = differences(point, part, u)
             if reason := contradiction(point, part, u, point.stepped(part, u), differing):
                 return reason
             value, error, _ = (values[0, output] for values in differing)
             if abs(given - value) <= DISTRUST * error + BELIEVED * abs(value):
-                note = "differences do not see the error that the complex step shows"
+                note = "finite differences do not confirm the error that the complex step found"
                 rows[place] = replace(row, verdict=Verdict.INCONCLUSIVE, note=note)
     return ""
 
@@ -235,8 +234,8 @@ def _unconfirmed(point: Point, judged: Judgements) -> str:
 def merged(
     point: Point, judged: list[list[Row]], nearby: list[dict[str, Row]]
 ) -> tuple[tuple[Row, ...], tuple[Row, ...], int]:
-    """Return the worst row for each part, the rows nearby, and the number of the gradient that is the worst of all."""
-    # If the engines have the same verdict on a part, its row says "both".
+    """Return the worst row of each part, the rows nearby, and the index of the worst gradient."""
+    # If the verdicts of the engines are equal, the engine of the row is "both".
     if not isinstance(point, NetworkPoint) or not point.engines[0]:
         return tuple(judged[0]), tuple(nearby[0].values()), 0
 
@@ -247,13 +246,13 @@ def merged(
     for column in zip(*judged, strict=True):
         number = min(range(len(column)), key=lambda k: rank(column[k]))
         row, own = column[number], point.judged[number]
-        alike = [engine for engine, other in zip(point.engines, column, strict=True) if other.verdict is row.verdict]
-        engine = BOTH if len(alike) == len(column) and len(set(alike)) > 1 else own.engine
+        same = [engine for engine, other in zip(point.engines, column, strict=True) if other.verdict is row.verdict]
+        engine = BOTH if len(same) == len(column) and len(set(same)) > 1 else own.engine
         diagnosis = ""
         if row.verdict is Verdict.FAIL:
-            said = [f"in the {own.engine} engine alone"] if set(alike) < set(point.engines) else []
-            said += [f"in {own.name}"] if own.name and len(alike) == 1 else []
-            diagnosis = "; ".join(filter(None, (row.diagnosis, ", and there ".join(said))))
+            where = [f"only in the {own.engine} engine"] if set(same) < set(point.engines) else []
+            where += [f"in {own.name}"] if own.name and len(same) == 1 else []
+            diagnosis = "; ".join(filter(None, (row.diagnosis, ", ".join(where))))
         rows.append(replace(row, engine=engine, diagnosis=diagnosis))
         worst.append((*rank(row), number))
         if row.name in nearby[number]:
@@ -262,17 +261,17 @@ def merged(
 
 
 def _losses(point: NetworkPoint) -> list[Row]:
-    """Return a row that fails for each compiled loss that is not the reference's in float64."""
+    """Return a failed row for each compiled loss that differs from the float64 loss of the reference engine."""
     expected = float(point.value[0])
     rows = []
     for own, loss in zip(point.judged, point.losses, strict=True):
         error = abs(float(loss) - expected)
         if own.engine != "compiled" or error <= np.finfo(point.dtype).eps * abs(expected):
             continue
-        tolerance = SAFETY * point.bound.value  # takes longer to compute, and is rarely needed
+        tolerance = SAFETY * point.bound.value  # expensive and rarely needed
         if error > tolerance:
             name = f"the loss{f' of {own.name}' if own.name else ''}"
-            said = "the compiled engine's loss is not the reference's"
+            diagnosis = "the compiled loss differs from the reference loss"
             numbers = (error, tolerance, (), float(loss), expected, 0.0)
-            rows.append(Row(name, (), Verdict.FAIL, *numbers, wrong=1, diagnosis=said, engine="compiled"))
+            rows.append(Row(name, (), Verdict.FAIL, *numbers, wrong=1, diagnosis=diagnosis, engine="compiled"))
     return rows

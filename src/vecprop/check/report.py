@@ -1,4 +1,4 @@
-"""The report of a gradient check: a row for each named part, and the verdict on all of them."""
+"""The report of a gradient check."""
 
 import sys
 from collections.abc import Callable
@@ -13,8 +13,8 @@ import numpy as np
 class Verdict(StrEnum):
     """The verdict on a gradient.
 
-    FAIL: it is wrong. NONDETERMINISTIC: two runs differ, so nothing can be said. INCONCLUSIVE: rounding could hide an
-    error. KINK: the one-sided derivatives differ here, and the gradient lies between them. PASS: it is right.
+    FAIL: the gradient is wrong. NONDETERMINISTIC: two runs differ. INCONCLUSIVE: rounding could hide an error.
+    KINK: the one-sided derivatives differ, and the gradient lies between them. PASS: the gradient is correct.
 
     Examples
     --------
@@ -48,23 +48,23 @@ class Row:
     verdict : Verdict
         The verdict.
     error, tolerance : float
-        The error that is the largest multiple of its tolerance, and that tolerance.
+        The error and the tolerance of the worst entry: the entry with the largest ratio of error to tolerance.
     index : tuple of int or None
-        The index of that entry; None if a direction was judged.
+        The index of the worst entry; None if the row refers to a random direction.
     given, expected : float
-        The two values of that entry.
+        The given and the expected value of the worst entry.
     hidden : float
-        The share of the part's largest entry that the tolerance hides.
+        Rounding could hide errors below this fraction of the part's largest entry.
     wrong : int or None
-        The number of wrong entries; None if only directions were judged.
+        The number of wrong entries; None if only random directions were checked.
     diagnosis : str
         The explanation of the errors, if one was found.
     note : str
         A remark on the verdict.
     engine : str
-        The engine that computed the gradient, for networks: "reference", "compiled" or "both".
+        For networks, the engine that computed the gradient: "reference", "compiled" or "both".
     largest_error : float
-        The largest error, whatever its tolerance.
+        The largest absolute error of the part.
     """
 
     name: str
@@ -95,13 +95,13 @@ class Taylor:
     Parameters
     ----------
     steps, remainder : tuple of float
-        t and R(t); NaN if the function raises.
+        The steps t and the remainders R(t); NaN if the function raises.
     noise : float
-        The rounding error of R; remainders below it say nothing.
+        The rounding error of R. Smaller remainders are not used.
     slope : float or None
-        The slope of log R over log t; None if it says nothing.
+        The slope of log R over log t; None if it is not conclusive.
     remark : str, default ""
-        Why it says nothing.
+        The reason why the slope is not conclusive.
     """
 
     steps: tuple[float, ...]
@@ -113,7 +113,7 @@ class Taylor:
     def __str__(self) -> str:
         if self.slope is None:
             return f"Taylor remainder: {self.remark}."
-        return f"Taylor remainder: slope {self.slope:.2f} (2.00 when right, towards 1 when wrong)."
+        return f"Taylor remainder: slope {self.slope:.2f} (2.00 if the gradient is correct, near 1 if it is wrong)."
 
 
 _COLUMNS: dict[str, Callable[[Row], str]] = {
@@ -132,9 +132,9 @@ _ON_THE_RIGHT = ("largest error", "tolerance", "ratio", "given", "expected")
 
 _SUMMARY = {
     Verdict.FAIL: "The gradient is wrong",
-    Verdict.NONDETERMINISTIC: "Two runs differ, so nothing can be said: fix what is random (for dropout give noise=)",
+    Verdict.NONDETERMINISTIC: "Two runs return different gradients: fix all random numbers (for dropout, pass noise=)",
     Verdict.INCONCLUSIVE: "Rounding could hide an error",
-    Verdict.KINK: "No gradient errors found, but there is a kink here: the gradient given is one of several",
+    Verdict.KINK: "No gradient errors found, but at this kink the gradient is not unique",
     Verdict.PASS: "No gradient errors found",
 }
 _COLOURS = dict(zip(Verdict, ("red", "magenta", "yellow", "cyan", "green"), strict=True))
@@ -146,18 +146,18 @@ class GradientError(AssertionError):
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """The result of a gradient check. ``print`` it for a table; a notebook shows it as one.
+    """The result of a gradient check; printing it shows a table.
 
     Parameters
     ----------
     rows : tuple of Row
-        A row for each named part, at theta.
+        A row for each named part of theta.
     method : str
-        How the expected derivatives were computed, in words.
+        A description of the method that computed the expected derivatives.
     nearby : tuple of Row, default ()
-        The rows at a random point nearby, where rounding hides less; empty if it was not needed.
+        The rows of parts that were also checked at a random point nearby, where rounding hides less.
     taylor : Taylor, optional
-        The second opinion: the slope of the Taylor remainder, 2.00 when right.
+        The Taylor remainder, a second opinion.
     notes : tuple of str, default ()
         Further notes.
 
@@ -180,7 +180,7 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of the rows' verdicts."""
+        """The worst verdict of all rows."""
         return Verdict.worst([row.verdict for row in self.rows])
 
     @property
@@ -190,16 +190,16 @@ class Report:
 
     @property
     def diagnoses(self) -> tuple[str, ...]:
-        """The explanations of the errors, each once."""
+        """The distinct explanations of the errors."""
         return tuple(dict.fromkeys(row.diagnosis for row in self.rows if row.diagnosis))
 
     def raise_if_failed(self) -> None:
-        """Raise GradientError, an AssertionError with the report as its message, unless the verdict is PASS."""
+        """Raise a GradientError (an AssertionError) with the report as its message unless the verdict is PASS."""
         if not self.passed:
             raise GradientError("\n" + self.text())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain dicts, lists, numbers and strings, ready for JSON; unknown values are None."""
+        """Return the report as a dict that can be saved as JSON; unknown values are None."""
         return {
             "verdict": str(self.verdict),
             "passed": self.passed,
@@ -219,12 +219,12 @@ class Report:
         return pd.DataFrame([{"point": point, **_plain(row)} for point, rows in points for row in rows])
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw each part's error against its tolerance; see `vecprop.pictures.gradient_report`.
+        """Plot the ratio of error to tolerance of each part; see `vecprop.pictures.gradient_report`.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            The axes to draw on; by default those of a new figure.
+            The axes to draw on; by default, the axes of a new figure.
 
         Returns
         -------
@@ -247,7 +247,7 @@ class Report:
         return lines + [f"{note}." for note in self.notes]
 
     def _tables(self) -> list[tuple[str, tuple[Row, ...], list[list[str]]]]:
-        """Return the title of each table, its rows, and its cells with the names of the columns above."""
+        """Return the title, the rows and the cells of each table; the first line of cells contains the column names."""
         columns = [name for name in _COLUMNS if name != "engine" or any(row.engine for row in self.rows)]
         tables = [("", self.rows)] + ([("At a random point nearby:", self.nearby)] if self.nearby else [])
         cells = ([columns, *([_COLUMNS[name](row) for name in columns] for row in rows)] for _, rows in tables)

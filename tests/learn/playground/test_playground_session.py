@@ -311,7 +311,7 @@ def test_a_row_is_traced_and_accuracies_are_correct():
 NAMED = {
     "slope_forgotten": "the derivative of layer 1 (Tanh) is missing",
     "no_transpose": "it is transposed",
-    "sum_for_mean": "the rows' sum is not divided by N = 140",
+    "sum_for_mean": "the sum over rows is not divided by N = 140",
 }
 
 

@@ -1,7 +1,7 @@
-"""Pairs of arrays that pass through NumPy code together: the values, and a companion of each.
+"""Arrays that carry a companion through NumPy code.
 
-The companion is a bound of the value's rounding error (`running_error.py`) or its derivative along a direction
-(`tangents.py`). The two differ in their rules of arithmetic; how NumPy is made to use the rules is described here.
+The companion is a bound on the rounding error (`running_error.py`) or a directional derivative (`tangents.py`). These
+modules define the rules of arithmetic; this module makes NumPy use them.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,12 @@ def _method(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class ArrayPair(NDArrayOperatorsMixin):
-    """A real array and its companion of the same shape.
+    """A real array and a companion of the same shape.
 
     Notes
     -----
-    A derived class fills `ufuncs` and `functions`: for each function of NumPy, the rule that replaces it. At least one
-    operand of a rule is a pair. A function without a rule raises a TypeError, so that no companion is lost in silence.
+    Subclasses define `ufuncs` and `functions`, which map NumPy functions to the rules that replace them. At least one
+    operand of a rule is a pair. A function without a rule raises a TypeError, so that no companion is silently lost.
     """
 
     ufuncs: ClassVar[dict[Any, Callable[..., Any]]] = {}
@@ -34,14 +34,14 @@ class ArrayPair(NDArrayOperatorsMixin):
         return type(self)(value, companion)
 
     def each(self, function: Callable[[np.ndarray], np.ndarray]) -> Self:
-        """Return the pair with a function applied to both arrays that only moves entries."""
+        """Apply a function that only moves entries to both arrays."""
         return self.like(function(self.value), function(self.companion))
 
     def pair(self, operand: Any) -> tuple[np.ndarray, Any]:
-        """Return an operand's value and companion; the companion of plain numbers is 0."""
+        """Return the value and the companion of an operand; the companion of plain numbers is 0."""
         return (operand.value, operand.companion) if isinstance(operand, ArrayPair) else (np.asarray(operand), 0.0)
 
-    # The protocols by which NumPy finds the rules.
+    # The protocols that NumPy uses to find the rules.
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
         rule = self.ufuncs.get(ufunc)
@@ -63,14 +63,14 @@ class ArrayPair(NDArrayOperatorsMixin):
         return Namespace(self)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        raise TypeError("An array pair cannot become a plain array: its companion would be lost.")
+        raise TypeError("An array pair cannot be converted to a plain array, since its companion would be lost.")
 
     __float__ = __int__ = __complex__ = __array__
 
     def __bool__(self) -> bool:
         return bool(self.value)
 
-    # Attributes and methods of every array.
+    # Attributes and methods of arrays.
 
     shape = property(lambda self: self.value.shape)
     ndim = property(lambda self: self.value.ndim)
@@ -94,14 +94,14 @@ class ArrayPair(NDArrayOperatorsMixin):
         return self.like(self.value.reshape(*shape), self.companion.reshape(*shape))
 
     def astype(self, dtype: Any, copy: bool = True) -> Self:
-        """Return the pair itself: it is computed in float64, whatever type it represents."""
+        """Return the pair itself, since its arrays are always float64."""
         return self
 
     ravel, copy, sum, mean, max, dot = map(_method, (np.ravel, np.copy, np.sum, np.mean, np.max, np.matmul))
 
 
 class Namespace:
-    """NumPy, except that new arrays are pairs."""
+    """NumPy with array creation functions that return pairs."""
 
     __name__ = "carried"
 
@@ -116,7 +116,7 @@ class Namespace:
 
 
 def _moving(function: Callable[..., np.ndarray]) -> Callable[..., Any]:
-    """Return the rule for a function that only moves entries of its first argument."""
+    """Return a rule for a function that only moves entries of its first argument."""
     return lambda like, array, *args, **kwargs: array.each(lambda part: function(part, *args, **kwargs))
 
 

@@ -1,13 +1,13 @@
-"""Rounding errors: the noise of a function's values along a line, and the bound on the error of a gradient.
+"""Measure the noise of function values, and bound the rounding error of a gradient.
 
-Noise is measured by differences of high order. A difference of order k of values at equal distances d leaves d^k times
-a derivative of the smooth part, which is tiny, and √((2k)! / k!²) times the noise (Moré and Wild, 2011). The points are
-so close that the function is smooth between them, and far enough apart that its values differ: a function that computes
-in float32 does not change if its arguments change by a few units in the last place of float64.
+Noise is measured with finite differences of high order (Moré and Wild, 2011). For values at equal distances d, a
+difference of order k consists of d^k times a derivative of the smooth part, which is tiny, and √((2k)! / k!²) times the
+noise. The points are close enough that the function is smooth, and far enough apart that the values change: a float32
+computation ignores changes of a few units in the last place of float64.
 
-For the bound on its rounding error, the gradient's own code is run on numbers that carry a bound of their error
-(`arithmetic/running_error.py`). For a network the bounds grow with |X| and |W| in the forward pass, and with |delta|,
-|W| and |derivative| in the backward pass. If the code cannot be run on such numbers, its rounding error is measured.
+To bound the rounding error of a gradient, its code runs on numbers with error bounds (`arithmetic/running_error.py`).
+For a network, the bounds grow with |X| and |W| in the forward pass, and with |delta|, |W| and |derivative| in the
+backward pass. If the code does not support such numbers, the rounding error is measured.
 """
 
 from collections.abc import Callable
@@ -21,41 +21,41 @@ from ...core.rows.inputs import Batch
 from .running_error import Arithmetic, Bounded
 
 POINTS = 9
-"""The number of points on a line, enough for three differences of the highest order."""
+"""The number of points on a line: enough for three differences of the highest order."""
 
 ORDERS = (4, 5, 6)
-"""The orders of the differences: the median over several is safe from one that cancels by chance."""
+"""The orders of the differences. A median over several orders is robust to chance cancellation."""
 
 NEAR = (1e-12, 1e-9)
-"""Distances at which float64 shows its rounding; the second for values that hardly depend on the parameters."""
+"""Distances for float64 noise; the second one is for values that hardly depend on the parameters."""
 
 FAR = (1e-7, 1e-6, 1e-5)
-"""Distances at which float32 shows its rounding."""
+"""Distances for float32 noise."""
 
 ELSEWHERE, FARTHER = (0.01, -0.1), (1e-4, 1e-3, 1e-2)
-"""The places and the distances at which lost digits show: over shorter distances such a function may look smooth.
+"""The places and the distances that reveal cancellation, which may be invisible over shorter distances.
 
-Two places, since a pole or a kink is at one place only, but lost digits are missing at both.
+There are two places, since a pole or a kink affects only one of them, but cancellation affects both.
 """
 
 FARTHEST = 1e-2
-"""The distance for values that do not change over shorter ones, as in float16, or float32 plus a large constant."""
+"""The distance for values that do not change over shorter distances, such as float16 values."""
 
 PLATEAU = 10
-"""The largest ratio between measures of noise at different distances; the smooth part grows by far more."""
+"""The largest ratio between noise levels at different distances. The smooth part grows much faster with distance."""
 
 EPS = float(np.finfo(np.float64).eps)
 
 SAFETY = 4
-"""The factor on the rounding bound. The bound is of first order and of one gradient, but two are compared, and foreign
-code may round more often than vecprop's."""
+"""The safety factor on the rounding bound, a first-order bound for one gradient. Two gradients are compared, and user
+code may round more often than vecprop."""
 
 
 class Noise(NamedTuple):
-    """The standard deviation of the rounding errors of a function's values, each (n,), over different distances.
+    """The standard deviations of the rounding errors of function values over different distances, each (n,).
 
-    It is larger farther away if digits are lost, or if the function has structure that is finer than those distances.
-    It is smaller nearest if the function computes in float32, or varies within a small share of its parameters.
+    ``farther`` is larger than ``near`` if the function suffers from cancellation or has fine structure. ``nearest`` is
+    smaller than ``near`` if the function uses float32 or varies rapidly.
     """
 
     near: np.ndarray
@@ -64,9 +64,9 @@ class Noise(NamedTuple):
 
 
 def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]], may_be_coarse: bool = True) -> Noise:
-    """Return the rounding noise of values along lines through one point: functions of distances, (T,), to (T, n).
+    """Measure the rounding noise of values along lines through a point.
 
-    At a distance of 1 the parameters change by their own size.
+    Each line maps distances, (T,), to values, (T, n). At a distance of 1, the parameters change by their size.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]], may_be_coarse: 
     (True, True)
     """
     near, nearest = (np.fmax.reduce(each) for each in zip(*(_near(line, may_be_coarse) for line in lines), strict=True))
-    # Lost digits show at each place and along each line; a kink shows once.
+    # Cancellation affects each place and each line; a kink affects only one.
     farther = np.zeros(near.shape)
     for number, place in enumerate(ELSEWHERE):
         for line in lines:
@@ -92,23 +92,23 @@ def _near(line: Callable[[np.ndarray], np.ndarray], may_be_coarse: bool) -> tupl
     found, noise, moves = {}, np.float64(0), np.False_
     every = line(np.zeros(1))
     for distance in (*NEAR, *FAR, FARTHEST):
-        # The second distance is for values that do not change at the first, the last for float32 or float16.
+        # NEAR[1] is for values that do not change at NEAR[0]; FARTHEST is for float32 and float16.
         needed = {NEAR[1]: ~moves, FARTHEST: ~moves & _are(every, np.float32) & may_be_coarse}.get(distance, np.True_)
         if not np.any(needed):
             continue
         values = line(distance * np.arange(POINTS))
         every = np.concatenate([every, values])
-        # Values that do not change show no noise.
+        # Noise is visible only in values that change.
         now, own = (np.diff(values, axis=0) != 0).mean(axis=0) > 0.7, _noise(values)
         found[distance] = np.where(now, own, np.nan)
         noise = np.where(needed & ~moves, own, noise)
         moves = moves | now
-    # Noise is the same at all distances. Differences that are larger at longer distances are the function's.
+    # Noise does not depend on the distance. Larger differences at longer distances belong to the function.
     noise = np.fmax(noise, np.fmin.reduce([found[distance] for distance in FAR]))
     constant = (every == every[0]).all(axis=0)
     largest = np.nan_to_num(np.fmax.reduce(np.abs(every)))
-    # Steps of three units in the last place of float32 look smooth, so the noise is at least that of rounding to the
-    # shortest type that holds all of these values.
+    # Changes by few units in the last place of float32 look smooth. Therefore assume at least the rounding error of the
+    # shortest dtype that can hold all values.
     types = (np.float16, np.float32)
     spacing = np.select([_are(every, dtype) for dtype in types], [np.finfo(dtype).eps for dtype in types], EPS)
     least = np.where(moves & may_be_coarse, spacing * largest / 12**0.5, 0)
@@ -117,13 +117,13 @@ def _near(line: Callable[[np.ndarray], np.ndarray], may_be_coarse: bool) -> tupl
 
 
 def _are(values: np.ndarray, dtype: type) -> np.ndarray:
-    """Return whether a type can hold all of these values exactly, (n,)."""
+    """Return whether a dtype can hold all values exactly, (n,)."""
     return (values == values.astype(dtype)).all(axis=0)
 
 
 def _noise(values: np.ndarray) -> np.ndarray:
     """Return the standard deviation of the noise, (n,), from the median of differences of several orders."""
-    # The median absolute value of a normal distribution is 0.674 standard deviations. A kink moves few differences.
+    # The median absolute value of a normal distribution is 0.674 standard deviations.
     left = []
     difference = np.diff(values, ORDERS[0] - 1, axis=0)
     for order in ORDERS:
@@ -144,11 +144,11 @@ class Bound:
 
 
 UNBOUNDED = np.finfo(np.float64).max / 2**64
-"""The bound of an error of any size: not infinite, so that sums and products of it do not become NaN."""
+"""The bound for errors of any size. It is finite, so that sums and products do not become NaN."""
 
 
 def finite_bound(error: np.ndarray) -> np.ndarray:
-    """Return bounds of errors, `UNBOUNDED` where they are unknown or infinite.
+    """Replace unknown and infinite error bounds by `UNBOUNDED`.
 
     Examples
     --------
@@ -159,18 +159,18 @@ def finite_bound(error: np.ndarray) -> np.ndarray:
 
 
 def rounding_bound(loss_and_gradient: LossAndGradient, theta: np.ndarray, batch: Batch, dtype: Any) -> Bound:
-    """Bound the rounding error of a network's gradient; raise a TypeError if a part's arithmetic has no rule here."""
+    """Bound the rounding error of a network's gradient; raise a TypeError if an operation is not supported."""
 
     def running(arithmetic: Arithmetic) -> tuple[np.ndarray, float]:
         loss, gradient = loss_and_gradient(Bounded(theta.copy(), np.zeros(theta.shape), arithmetic), batch)
         return finite_bound(gradient.companion), float(finite_bound(loss.companion))
 
-    # Bounds are computed in float64, so longer types are treated as float64.
+    # Bounds are computed in float64, so treat longer dtypes as float64.
     arithmetic = Arithmetic(dtype if np.dtype(dtype).itemsize < 8 else np.float64)
     bound, value = running(arithmetic)
     if arithmetic.dtype.itemsize < 8:
-        # In float32 the bound would hide too much, so it is scaled to the errors that are measured. The part of it that
-        # comes from comparisons is not scaled: rounding either changes the outcome of a comparison or does not.
+        # In float32 the bound would hide too much, so scale it to measured errors. Do not scale the part of the bound
+        # that is due to comparisons, since rounding either changes their outcome or does not.
         smooth, _ = running(Arithmetic(dtype, branching=False))
         measured = smooth * _tightness(loss_and_gradient, theta, batch, smooth, arithmetic.dtype)
         bound = (bound - smooth) + measured + running(Arithmetic(np.float64))[0]
@@ -180,10 +180,10 @@ def rounding_bound(loss_and_gradient: LossAndGradient, theta: np.ndarray, batch:
 def _tightness(
     loss_and_gradient: LossAndGradient, theta: np.ndarray, batch: Batch, bound: np.ndarray, dtype: np.dtype
 ) -> float:
-    """Return 3 times the largest share of the bound that an error of the gradient fills, at most 1.
+    """Return 3 times the largest ratio of a measured error to its bound, at most 1.
 
-    The error is the difference between the gradients in the type and in float64, at theta and at four points so close
-    to it that only the rounding differs.
+    The error is the difference between the gradients in the dtype and in float64, at theta and at four points very
+    close to theta.
     """
     single = Batch(*(rounded_to(array, dtype) for array in (batch.X, batch.T, batch.weight)))
     generator = np.random.default_rng(0)
@@ -198,7 +198,7 @@ def _tightness(
 
 
 def rounded_to(array: Any, dtype: Any) -> Any:
-    """Return floating-point numbers in another type; whole numbers, or None, as they are."""
+    """Convert floating-point numbers to another dtype; leave integers and None unchanged."""
     return array.astype(dtype) if array is not None and array.dtype.kind == "f" else array
 
 
@@ -210,22 +210,22 @@ def rounding_experiment(
     eps: float = EPS,
     may_be_coarse: bool = False,
 ) -> Bound:
-    """Measure the rounding error of a gradient whose arithmetic cannot be followed, as its noise along lines."""
+    """Measure the rounding error of a gradient as its noise along lines."""
     here = gradient(theta)
     along = [lambda t, v=v: np.stack([gradient(theta + distance * v).ravel() for distance in t]) for v in lines]
     noise = noise_along(along, may_be_coarse).near.reshape(here.shape)
-    # Special functions have errors of 1e-13 or so that are not random, so they do not show as noise.
+    # Special functions have systematic errors of about 1e-13, which are not visible as noise.
     bound = 16 * noise + max(3e-13, eps) * np.abs(here) + 3e-14 * scale(here)
     return Bound(bound, tied=True, running=False)
 
 
 def coarse_type(given: np.ndarray, error: np.ndarray, sizes: np.ndarray) -> str:
-    """Return "float16" or "float32" if numbers in float64 were rounded to it and their errors confirm this; else ""."""
+    """Return "float16" or "float32" if float64 numbers were rounded to this dtype, or an empty string."""
     given, share = given[given != 0], (error / sizes)[sizes > 0]
     bits = np.frexp(given)[0]
     for dtype in (np.float16, np.float32):
         information = np.finfo(dtype)
-        half = 2.0 ** (information.nmant // 2 + 5)  # numbers with fewer bits may be exact, as whole numbers are
+        half = 2.0 ** (information.nmant // 2 + 5)  # numbers with fewer bits, such as integers, may be exact
         fits = (np.ldexp(bits, information.nmant + 1) % 1 == 0).all() and ((bits * half) % 1 != 0).any()
         if fits and ((share > information.eps / 300) & (share <= information.eps)).mean() > 0.5:
             return np.dtype(dtype).name

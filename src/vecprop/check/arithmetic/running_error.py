@@ -1,8 +1,8 @@
-"""Numbers that carry a bound of their rounding error: a running error analysis (Wilkinson, 1963; Higham, 2002, 3.3).
+"""Numbers with a bound on their rounding error: running error analysis (Wilkinson, 1963; Higham, 2002, 3.3).
 
-A sum's bound grows with the absolute values of its terms, not with the sum, so it stays right if terms cancel; a
-factor's bound is multiplied by the other factor's absolute value; and if rounding could change the outcome of a
-comparison, both branches are possible.
+The bound of a sum grows with the absolute values of its terms, so it remains valid if terms cancel. In a product, the
+bound of each factor is multiplied by the absolute value of the other. If rounding could change a comparison, the bound
+covers both branches.
 """
 
 from functools import partial
@@ -15,27 +15,27 @@ from .steps import STEP
 
 
 class Arithmetic:
-    """The rounding of a floating type, and whether equal numbers were compared."""
+    """The rounding of a floating-point dtype; records whether equal numbers were compared."""
 
     def __init__(self, dtype: Any = np.float64, branching: bool = True) -> None:
         information = np.finfo(dtype)
         self.dtype, self.branching = information.dtype, branching
         self.unit = float(information.eps) / 2
-        # The error of underflow. The derivatives of a complex step are divided by the step, and so is their error.
+        # The error of underflow. A complex step divides derivatives and their errors by the step.
         self.tiny = max(float(information.tiny), float(np.finfo(np.float64).smallest_subnormal) / STEP)
         self.tied = False
 
     def of_sum(self, terms: int) -> float:
-        """Return the error of a sum of terms, relative to the sum of their absolute values.
+        """Return the error of a sum relative to the sum of the absolute values of its terms.
 
-        The worst case is one rounding for each term. In a sum of many terms they do not all have the same sign (Higham
-        and Mary, 2019), and products are summed in blocks.
+        In the worst case, each term adds one rounding error. In a sum of many terms, the errors have different signs
+        (Higham and Mary, 2019), and products are summed in blocks.
         """
         return min(terms, 8 * terms**0.5) * self.unit
 
 
 class Bounded(ArrayPair):
-    """Numbers with a bound of their rounding error, or truth values with whether rounding could change them."""
+    """Numbers with bounds on their rounding errors, or Booleans with flags for values that rounding could change."""
 
     def __init__(self, value: np.ndarray, companion: np.ndarray, arithmetic: Arithmetic) -> None:
         super().__init__(value, companion)
@@ -45,22 +45,22 @@ class Bounded(ArrayPair):
         return Bounded(value, companion, self.arithmetic)
 
     def pair(self, operand: Any) -> tuple[np.ndarray, Any]:
-        """Return an operand's value and bound; a Python number is rounded to the type, an array is exact."""
+        """Return the value and the bound of an operand; Python numbers have rounding errors, arrays are exact."""
         value, error = super().pair(operand)
         if isinstance(operand, float):
             error = abs(operand - float(self.arithmetic.dtype.type(operand))) if abs(operand) < np.inf else 0.0
         return value, error
 
     def astype(self, dtype: Any, copy: bool = True) -> "Bounded":
-        """Return the pair itself, or raise a TypeError if the type rounds more than the arithmetic."""
+        """Return the pair itself, or raise a TypeError if the dtype is less precise than the arithmetic."""
         if np.dtype(dtype).itemsize < self.arithmetic.dtype.itemsize:
-            raise TypeError(f"The rounding of {self.arithmetic.dtype} numbers to {np.dtype(dtype)} is not followed.")
+            raise TypeError(f"Rounding {self.arithmetic.dtype} numbers to {np.dtype(dtype)} is not supported.")
         return self
 
     dtype = property(lambda self: self.value.dtype if self.value.dtype == bool else self.arithmetic.dtype)
 
     def rounded(self, value: np.ndarray, error: np.ndarray, units: float = 1) -> Any:
-        """Return a result with the error from its operands and its own rounding, underflow included."""
+        """Return a result with the error of its operands plus its rounding error, including underflow."""
         size = np.abs(value)
         own = units * self.arithmetic.unit * size
         if (size < self.arithmetic.tiny / self.arithmetic.unit).any():
@@ -70,7 +70,7 @@ class Bounded(ArrayPair):
 
 def _add(like: Bounded, x: Any, y: Any, sign: int = 1) -> Any:
     (a, ea), (b, eb) = like.pair(x), like.pair(y)
-    # a and b are numbers of the type, so a rounded sum is at most |b| from a and |a| from b. It never underflows.
+    # a and b are exact in the dtype, so the rounding error is at most min(|a|, |b|). Sums do not underflow.
     total = a + b if sign > 0 else a - b
     own = np.minimum(like.arithmetic.unit * np.abs(total), np.minimum(np.abs(a), np.abs(b)))
     return like.like(total, ea + eb + own)
@@ -85,10 +85,10 @@ def _multiply(like: Bounded, x: Any, y: Any) -> Any:
 def _divide(like: Bounded, x: Any, y: Any) -> Any:
     (a, ea), (b, eb) = like.pair(x), like.pair(y)
     q, B = a / b, np.abs(b)
-    least = B - eb  # the smallest possible divisor; if it is not positive, the divisor may be 0
+    least = B - eb  # the smallest possible divisor; if not positive, the divisor may be 0
     error = np.where(least > 0, (ea + np.abs(q) * eb) / least, np.inf)
     quotient = like.rounded(q, error)
-    # A division by 1 is exact: far from 0 the logistic is 1 / 1, and its distance from 1 is all that is left.
+    # Division by 1 is exact. This matters for the logistic, which is 1 / 1 far from 0.
     return like.like(q, np.where(B == 1, error, quotient.companion))
 
 
@@ -117,7 +117,7 @@ def _tanh(like: Bounded, x: Bounded) -> Any:
     size = np.abs(x.value)
     steepest = 1 - np.tanh(np.maximum(size - x.companion, 0)) ** 2
     y = np.tanh(x.value)
-    # Far from 0 tanh rounds to ±1, and the distance from it is known.
+    # Far from 0, tanh rounds to ±1 with a known error.
     away = 4 * np.exp(-2 * size)
     error = np.minimum(steepest * x.companion, 2)
     rounded = like.rounded(y, error, units=4).companion
@@ -137,7 +137,7 @@ def _compare(function: Any, like: Bounded, x: Any, y: Any) -> Any:
     close = np.abs(a - b) <= ea + eb
     if not close.any():
         return function(a, b)
-    equal = a == b  # exact equality is a tie, not a matter of rounding
+    equal = a == b  # exact equality is a tie, not a rounding error
     like.arithmetic.tied |= bool(equal.any())
     return like.like(function(a, b), close & ~equal & like.arithmetic.branching)
 
@@ -183,7 +183,7 @@ Bounded.ufuncs = {
     np.sqrt: lambda like, x: like.rounded(
         y := np.sqrt(x.value), x.companion / np.where(y > 0, y, np.sqrt(like.arithmetic.tiny))
     ),
-    # The error is at least exp(x + e) - exp(x), and faster than by expm1.
+    # The error bound exceeds exp(x + e) - exp(x), and is faster than with expm1.
     np.exp: lambda like, x: like.rounded(y := np.exp(x.value), y * x.companion * np.exp(x.companion), units=4),
     np.expm1: lambda like, x: like.rounded(np.expm1(x.value), np.exp(x.value) * np.expm1(x.companion), units=4),
     np.log: lambda like, x: _logarithm(like, np.log(x.value), x.value, x.companion),

@@ -1,10 +1,8 @@
-"""Derivatives from values of a function nearby: by complex step, or by differences with an estimate of their own error.
+"""Derivatives from function values: by complex step, or by finite differences with error estimates.
 
-The complex step is a derivative without a difference, so without cancellation:
-f(theta + i h u) = f(theta) + i h f'(theta) u + O(h²), so Im f(theta + i h u) / h is the derivative along u. Nothing is
-subtracted, so h can be 1e-20 and the derivative is right to the last bits (Squire and Trapp, 1998).
-
-It needs only the function itself. For networks `arithmetic/tangents.py` computes the same numbers in less time.
+Since f(theta + i h u) = f(theta) + i h f'(theta) u + O(h²), the derivative along u is Im f(theta + i h u) / h. The
+complex step does not subtract, so h can be 1e-20, and the derivative is accurate to the last bits (Squire and Trapp,
+1998). For networks, `arithmetic/tangents.py` computes the same numbers faster.
 """
 
 from collections.abc import Callable
@@ -13,14 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 STEP = 1e-20
-"""The step h: its square is below the rounding of any sum that it is added to, and far above underflow."""
+"""The step h. Its square is below the rounding error of any sum, and far above underflow."""
 
 Moved = Callable[[np.ndarray], np.ndarray]
-"""A function's values, (K, outputs), when each row of steps, (K, size), is added to its parameters."""
+"""A function that adds each row of steps, (K, size), to the parameters and returns the values, (K, outputs)."""
 
 
 def complex_step(moved: Moved, U: np.ndarray, step: float = STEP) -> np.ndarray:
-    """Return the derivatives along the rows of U, (K, outputs).
+    """Return the derivatives along the rows of U, (K, outputs), by complex step.
 
     Examples
     --------
@@ -31,7 +29,7 @@ def complex_step(moved: Moved, U: np.ndarray, step: float = STEP) -> np.ndarray:
 
 
 class Difference(NamedTuple):
-    """Derivatives along directions by differences, (K, outputs)."""
+    """Derivatives along directions, their errors and their jumps, from finite differences, each (K, outputs)."""
 
     value: np.ndarray
     error: np.ndarray
@@ -39,9 +37,9 @@ class Difference(NamedTuple):
 
 
 def central_differences(moved: Moved, U: np.ndarray, noise: np.ndarray, step: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return (f(theta + εu) - f(theta - εu)) / 2ε, with an estimate of its error.
+    """Return (f(theta + εu) - f(theta - εu)) / 2ε and an error estimate.
 
-    The error is the change when ε is doubled, which bounds the truncation error, plus the rounding error.
+    The estimate is the change when ε is doubled, which bounds the truncation error, plus the rounding error.
 
     Examples
     --------
@@ -54,28 +52,27 @@ def central_differences(moved: Moved, U: np.ndarray, noise: np.ndarray, step: An
 
 
 LONG_STEPS = 0.1 * 2.0 ** -np.arange(10)
-"""The long steps, as shares of a scale: each half of the one before."""
+"""The long steps, relative to a scale; each step is half of the previous one."""
 
 STEPS = np.array([*LONG_STEPS, *(LONG_STEPS[-1] * 8.0**-k for k in range(1, 6))])
-"""All steps: after the long ones each is an eighth of the one before, to show structure that is finer than those."""
+"""All steps. Each short step is an eighth of the previous one, to detect fine structure."""
 
 MORE_STEPS, OTHER_STEPS = 0.8 * 2.0 ** -np.arange(36), 0.8 * 2.0 ** -np.arange(12)
-"""The steps for derivatives that are still unclear: down to 1e-11 of the scale, and around other scales."""
+"""Additional steps for uncertain derivatives: down to 1e-11 of the scale, and around other scales."""
 
 UNCLEAR = 1e-8
-"""The share of the largest derivative above which an error calls for more steps."""
+"""Additional steps are used for errors above this fraction of the largest derivative."""
 
 ORDER = 7
-"""The highest order of extrapolation; higher ones amplify rounding more than they reduce truncation."""
+"""The highest extrapolation order. Higher orders amplify rounding errors more than they reduce truncation errors."""
 
 
 def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, others: np.ndarray) -> Difference:
     """Return derivatives by Ridders' method: central differences for ever smaller steps, extrapolated to step 0.
 
-    The extrapolations form Neville's tableau. Its result is the entry that differs least from the two that it was made
-    of, and that difference is its error (Ridders, 1982), to which the noise of the values divided by the step is added.
-    A function with a pole or with kinks between the steps may look smooth over long steps. So an entry of long steps is
-    believed only as far as shorter steps confirm it.
+    The extrapolations form Neville's tableau. The result is the entry that differs least from its two predecessors. Its
+    error is this difference (Ridders, 1982) plus the noise of the values divided by the step. A function with a pole or
+    with kinks may look smooth over long steps. Therefore shorter steps must confirm the entries of long steps.
 
     Examples
     --------
@@ -91,7 +88,7 @@ def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, o
         own = Difference(*(part[some] for part in found))
         ladders = [(STEPS[-1] * scale[some], own)]
         doubt = np.maximum(found.error, 0.1 * np.abs(found.jump))[some].max()
-        least = 4 * noise.min() / doubt  # shorter steps have more rounding than the error so far
+        least = 4 * noise.min() / doubt  # at shorter steps, the rounding error exceeds the current error
         for shares, sizes in ((MORE_STEPS, scale[some]), *((OTHER_STEPS, other[some]) for other in others)):
             if shares is MORE_STEPS or (sizes != scale[some]).any():
                 steps = shares[:, None] * sizes
@@ -103,19 +100,19 @@ def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, o
 
 
 def largest_of(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Return the largest of derivatives along K directions, (K, outputs), in the unit of each: see `Point.scale`."""
+    """Return the largest of K derivatives, converted to the unit of each, (K, outputs); see `Point.scale`."""
     sizes, scale = np.abs(values), scale[:, None]
     return np.minimum(sizes.max(axis=0), (sizes * scale).max(axis=0) / scale)
 
 
 def _excused(error: np.ndarray, rounding: np.ndarray) -> np.ndarray:
-    """Return the distance of coarser steps from finer ones that the rounding of the finer ones explains."""
+    """Return the difference between coarse and fine steps that rounding errors of the fine steps explain."""
     return np.where(np.isfinite(error), np.minimum(error, 4 * rounding), np.inf)
 
 
 def _best(ladders: list[tuple[np.ndarray, Difference]], noise: np.ndarray) -> Difference:
-    """Return the derivatives with the smallest error of all ladders, each with its shortest steps, (K,)."""
-    # A ladder is believed only as far as the one with the shortest steps confirms it, up to the rounding of that one.
+    """Return the derivatives with the smallest errors, given ladders and their shortest steps, (K,)."""
+    # The ladder with the shortest steps must confirm every other ladder, up to its rounding errors.
     ladders = sorted(ladders, key=lambda one: (one[0].min(), one[1].error.max()))
     shortest, fine = ladders[0]
     excused = _excused(fine.error, 4 * noise / shortest[:, None])
@@ -129,13 +126,13 @@ def _best(ladders: list[tuple[np.ndarray, Difference]], noise: np.ndarray) -> Di
 
 
 def ladder(moved: Moved, U: np.ndarray, steps: np.ndarray, noise: np.ndarray) -> Difference:
-    """Return the derivatives along the rows of U from a ladder of step lengths, (steps, K); see `ridders`."""
+    """Return the derivatives along the rows of U from a sequence of steps, (steps, K); see `ridders`."""
     here = moved(np.zeros_like(U[:1]))
     right = np.stack([moved(h[:, None] * U) - here for h in steps])  # (steps, K, outputs)
     left = np.stack([here - moved(-h[:, None] * U) for h in steps])
     h = steps[:, :, None]
     rounding = 4 * noise / h
-    # The central difference is even in h, so it is extrapolated in h². The jump is not, so it is extrapolated in h.
+    # The central difference is even in h, so extrapolate it in h². The jump is not, so extrapolate it in h.
     rounding = np.where(_are_too_long(right - left, h, noise), np.inf, rounding)
     value, error = _extrapolated((right + left) / (2 * h), rounding, h * h)
     jump, unsure = _extrapolated((right - left) / h, 2 * rounding, h)
@@ -143,11 +140,10 @@ def ladder(moved: Moved, U: np.ndarray, steps: np.ndarray, noise: np.ndarray) ->
 
 
 def _are_too_long(second: np.ndarray, h: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Return whether each step, (steps, K, outputs), is too long for the values to approach f(0), as beside a pole.
+    """Return whether each step, (steps, K, outputs), is too long, for example near a pole.
 
-    The second difference, f(h) + f(-h) - 2 f(0), shrinks with h² if the function is smooth, and with h at a kink. If it
-    shrinks more slowly, the step is too long: a narrow peak has the same value on both sides, so that central
-    differences over its width would give 0.
+    The second difference f(h) + f(-h) - 2 f(0) shrinks like h² if the function is smooth, and like h at a kink. If it
+    shrinks more slowly, the step is too long. For example, a step that crosses a narrow peak would give a slope of 0.
     """
     size = np.abs(second)
     stays = (size[1:] > 32 * noise) & (size[1:] > np.sqrt(h[1:] / h[:-1]) * size[:-1])
@@ -155,13 +151,13 @@ def _are_too_long(second: np.ndarray, h: np.ndarray, noise: np.ndarray) -> np.nd
 
 
 def _extrapolated(differences: np.ndarray, rounding: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the best entry of Neville's tableau, a polynomial in x extrapolated to 0, and its error."""
+    """Extrapolate a polynomial in x to 0; return the best entry of Neville's tableau and its error."""
     row = differences
     tableau, errors, levels = [], [], []
     for order in range(1, min(ORDER, len(differences) - 1) + 1):
         ratio = x[:-order] / x[order:]
         finer = row[1:] + (row[1:] - row[:-1]) / (ratio - 1)
-        # An entry's error is its distance from the two that it was made of, plus the rounding at its smallest step.
+        # The error is the difference from the two predecessors plus the rounding error at the smallest step.
         errors.append(np.maximum(np.abs(finer - row[1:]), np.abs(finer - row[:-1])) + rounding[order:])
         tableau.append(finer)
         levels.append(np.arange(order, len(differences)))
@@ -170,7 +166,7 @@ def _extrapolated(differences: np.ndarray, rounding: np.ndarray, x: np.ndarray) 
     own_error = np.concatenate(errors)
     own_error[~np.isfinite(own_error) | ~np.isfinite(entries)] = np.inf
     entries, error = np.where(np.isfinite(own_error), entries, 0), own_error.copy()
-    # An error is raised to the distance from the best entry of smaller steps, less what rounding explains.
+    # Raise errors to the difference from the best entry with smaller steps, minus rounding errors.
     for step in range(1, len(differences)):
         own, coarser = np.flatnonzero(level == step), level < step
         best = np.argmin(own_error[own], axis=0)[None]
@@ -180,5 +176,5 @@ def _extrapolated(differences: np.ndarray, rounding: np.ndarray, x: np.ndarray) 
     first, second, third = np.argsort(error, axis=0, kind="stable")[:3]
     best, *next_best = (np.take_along_axis(entries, place[None], 0)[0] for place in (first, second, third))
     least = np.take_along_axis(error, first[None], 0)[0]
-    # An entry may agree with the two that it was made of by chance, but not with the next best ones too.
+    # An entry may agree with its predecessors by chance, but hardly with the next best entries too.
     return best, np.maximum(least, np.max([np.abs(best - other) for other in next_best], axis=0))

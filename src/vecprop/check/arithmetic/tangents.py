@@ -1,16 +1,15 @@
-"""Numbers with their derivatives: a complex step in real arithmetic, or forward-mode differentiation.
+"""Numbers with tangents: forward-mode differentiation, equivalent to a complex step in real arithmetic.
 
-For h = 1e-20 the product of two imaginary parts is lost in rounding, so exp(x + i h d) is exp(x) (1 + i h d), and so on
-for every function. Here d, the imaginary part divided by h, is carried as a number beside x. So f(theta) is computed
-once for all directions, and a chain of elementwise functions costs each direction one product, with the derivative of
-the whole chain.
+A tangent d of a number x corresponds to the complex number x + i h d. For h = 1e-20, products of two imaginary parts
+are lost in rounding, so exp(x + i h d) equals exp(x) (1 + i h d), and other functions behave similarly. f(theta) is
+computed once for all directions. A chain of elementwise functions requires only one product per direction.
 
-The rules are those of elementary functions, sums and products. No layer's own derivative is used: it is to be judged.
+There are rules for elementary functions, sums and products. The derivatives of layers are not used, since they are
+under test.
 
-`Tied` numbers find the one-sided derivatives at kinks. A comparison of two equal numbers, a tie, has
-two outcomes, and so may the derivative: at relu(0) it is 1 for a number that grows along the direction, and 0 for one
-that shrinks. If ties are decided by the tangents, the result is the exact one-sided derivative. Or all ties are decided
-alike, as less or as greater.
+`Tied` numbers compute one-sided derivatives at kinks. A tie is a comparison of two equal numbers. At relu(0), for
+example, the derivative is 1 if the number increases along the direction, and 0 if it decreases. If tangents decide the
+ties, the result is the exact one-sided derivative. Alternatively, all ties are decided as less or all as greater.
 """
 
 from collections.abc import Callable
@@ -23,19 +22,19 @@ import numpy as np
 from . import COMPARISONS, SHARED_FUNCTIONS, SHARED_UFUNCS, ArrayPair
 
 LESS, BY_TANGENT, GREATER = -1, 0, 1
-"""How a comparison of equal numbers is decided: as if the first were less or greater, or by the tangents."""
+"""The outcome of a comparison of equal numbers: less, greater, or decided by the tangents."""
 
 
 @dataclass
 class Ties:
-    """Comparisons of equal numbers: how they are decided, and whether there was one."""
+    """How to decide comparisons of equal numbers, and whether there were any."""
 
     broken: int = BY_TANGENT
     met: bool = False
 
 
 class Tangent(ArrayPair):
-    """Numbers with their derivatives along several directions."""
+    """Numbers and their derivatives along several directions."""
 
     def __init__(
         self, value: np.ndarray, seed: np.ndarray, outer: Any = 1.0, first: int = 0, ties: Ties | None = None
@@ -58,37 +57,37 @@ class Tangent(ArrayPair):
 
     @property
     def real(self) -> Any:
-        """The numbers alone, as the real part of a complex number: their derivatives are 0."""
+        """The numbers with derivatives of 0, like the real part of a complex number."""
         return self.made(self.value, np.empty((0, *self.value.shape[1:])))
 
     def pair(self, operand: Any) -> tuple[np.ndarray, Any]:
         return (operand.value, operand.tangent) if isinstance(operand, Tangent) else super().pair(operand)
 
     def each(self, function: Callable[[np.ndarray], np.ndarray]) -> Self:
-        """Return the numbers with a function applied that leaves the first axis, that of the directions, in place."""
+        """Apply a function that preserves the first axis, the axis of the directions."""
         value, tangent = function(self.value), function(self.tangent)
         heads = (value.shape[:1], tangent.shape[:1])
         if heads != (self.value.shape[:1], self.companion.shape[:1]) or value.shape[1:] != tangent.shape[1:]:
-            raise TypeError("A function of tangents has to leave the first axis as it is.")
+            raise TypeError("A function of tangents must preserve the first axis.")
         return self.like(value, tangent)
 
     def reshape(self, *shape: Any) -> Self:
-        """Return the numbers in another shape with the same first axis."""
+        """Reshape all axes except the first."""
         shape = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape
         return self.each(lambda part: part.reshape((part.shape[0], *shape[1:])))
 
     def __setitem__(self, index: Any, operand: Any) -> None:
-        raise TypeError("Tangents cannot be assigned to: arrays that share their memory would not change.")
+        raise TypeError("Tangents do not support assignment, since views would not change.")
 
     def chained(self, value: np.ndarray, *terms: tuple[Any, Any]) -> Self:
-        """Return a function's value with its derivatives by the chain rule, Σ factor · operand's derivatives."""
+        """Return a value with its derivatives by the chain rule: Σ factor · derivatives of the operand."""
         moving = [(x, x.outer * factor) for x, factor in terms if isinstance(x, Tangent)]
         if any(x.companion.ndim != value.ndim for x, _ in moving):
-            raise TypeError("Tangents of different dimensions would be aligned differently from their values.")
+            raise TypeError("Operands of tangents must have the same number of dimensions.")
         (x, outer), *others = moving
         if all(other.companion is x.companion for other, _ in others):
             return self.made(value, x.companion, sum((another for _, another in others), outer), x.first)
-        # The operands have different seeds, so the sum of their derivatives is the seed from here on.
+        # The operands have different seeds, so the sum of their derivatives becomes the new seed.
         first = min(x.first for x, _ in moving)
         last = max(x.first + len(x.companion) for x, _ in moving)
         total = np.zeros((last - first, *value.shape[1:]))
@@ -129,7 +128,7 @@ def _power(like: Tangent, x: Any, exponent: Any) -> Any:
 
 
 def _where(like: Tangent, condition: np.ndarray, x: Any, y: Any) -> Any:
-    # A derivative that is not chosen may be infinite, so it is replaced by 0 and not multiplied by it.
+    # A derivative that is not selected may be infinite, so replace it by 0 instead of multiplying by 0.
     terms = [
         (like.made(z.value, z.companion, np.where(taken, z.outer, 0.0), z.first), 1.0)
         for z, taken in ((x, condition), (y, ~np.asarray(condition)))
@@ -170,7 +169,7 @@ Tangent.ufuncs = {
             (np.expm1, lambda x, y: np.exp(x)),
             (np.log, lambda x, y: 1 / x),
             (np.log1p, lambda x, y: 1 / (1 + x)),
-            (np.tanh, lambda x, y: np.cosh(x) ** -2.0),  # 1 - y² has lost its digits where y is near 1
+            (np.tanh, lambda x, y: np.cosh(x) ** -2.0),  # 1 - y² suffers from cancellation near y = 1
             (np.sin, lambda x, y: np.cos(x)),
             (np.cos, lambda x, y: -np.sin(x)),
         )
@@ -180,7 +179,7 @@ Tangent.functions = {
     **SHARED_FUNCTIONS,
     np.reshape: lambda like, array, shape: array.reshape(shape),
     np.real: lambda like, array: array.real,
-    # Two largest numbers may have different derivatives.
+    # If the maximum is not unique, the derivatives may differ.
     np.max: lambda like, x, **options: NotImplemented if len(x.companion) else np.max(x.value, **options),
     np.sum: lambda like, x, axis=None, keepdims=False, **_: x.each(
         lambda part: np.asarray(np.sum(part, axis=axis, keepdims=keepdims))
@@ -190,7 +189,7 @@ Tangent.functions = {
 
 
 class OneSided(NamedTuple):
-    """The derivatives along K directions from both sides of ties, each (K, outputs)."""
+    """The one-sided derivatives along K directions, each (K, outputs)."""
 
     usual: np.ndarray
     low: np.ndarray
@@ -200,20 +199,20 @@ class OneSided(NamedTuple):
 
 
 class Tied(Tangent):
-    """Tangents that decide comparisons of equal numbers. In one computation all move along the same directions."""
+    """Tangents that decide comparisons of equal numbers; all operands have the same directions."""
 
     real = property(lambda self: self)  # type: ignore[assignment]
 
 
 def _order(like: Tied, x: Any, y: Any) -> np.ndarray:
-    """Return 1, 0 or -1 as x is greater than, equal to or less than y, with ties decided."""
+    """Return 1, 0 or -1 if x is greater than, equal to or less than y, after deciding ties."""
     (a, da), (b, db) = like.pair(x), like.pair(y)
     broken = like.ties.broken or np.sign(da - db)
     return np.where(a == b, broken, np.sign(a - b))
 
 
 def _max_with_ties(like: Tied, x: Tied, axis: Any = None, keepdims: bool = False, **_: Any) -> Any:
-    """Return the largest number; of equal ones, that with the largest tangent, or the least if ties are less."""
+    """Return the maximum; among equal numbers, select the largest tangent, or the smallest if ties are less."""
     top = np.max(x.value, axis=axis, keepdims=True)
     sign = -1 if like.ties.broken == LESS else 1
     tangent = sign * np.max(np.where(x.value == top, sign * x.tangent, -np.inf), axis=axis, keepdims=keepdims)

@@ -1,4 +1,4 @@
-"""The explanation of the parts that failed: the first that fits, of those that the modules of `diagnosis` find."""
+"""Explain why parts of a gradient failed."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -17,13 +17,13 @@ from .error_patterns import COARSE, pattern, ratio, ratio_in_words, same
 from .wrong_layers import layer_names, mixed_rows, planted_faults, wrong_layers
 
 SAMPLE = 64
-"""The number of entries whose derivatives are computed for the diagnosis of a part that was judged along directions."""
+"""The number of entries to differentiate for the diagnosis of a part that was judged along directions."""
 
 
 def diagnosed(
     point: Point, own: bool, given: np.ndarray, rows: list[Row], candidates: set[str], found: Compared, method: Method
 ) -> list[Row]:
-    """Return the rows, with a diagnosis of those that failed."""
+    """Return the rows; each failed row gets a diagnosis."""
     failed = {row.name: row for row in rows if row.verdict is Verdict.FAIL and row.name in candidates}
     if not failed:
         return rows
@@ -40,7 +40,7 @@ def diagnosed(
         if own:
             named = mixed_rows(*of) or "; ".join(wrong_layers(*of))
         elif precision <= COARSE:
-            with suppress(Exception):  # a user's own layer may raise anything beside a faulty one
+            with suppress(Exception):  # a user-defined layer may raise any exception
                 named = _fault(point, given[0], expected, parts, precision)
         where = "" if named else _where(point, rows)
     some_are_right = any(row.verdict is not Verdict.FAIL and row.hidden < np.inf for row in rows)
@@ -48,7 +48,7 @@ def diagnosed(
         named = _common(point, given, expected, parts, precision)
     diagnoses = {}
     for part in parts:
-        # A Jacobian is a matrix (outputs, entries).
+        # A Jacobian has shape (outputs, entries).
         shape = (prod(point.outputs), part.size) if point.outputs else part.shape
         wrong = found[part.name].wrong.ravel() if part.name in found else None
         numbers = given[:, part.span].ravel(), expected[part.name].ravel()
@@ -60,7 +60,7 @@ def diagnosed(
 def _expected(
     point: Point, part: NamedPart, given: np.ndarray, found: Compared, own: bool, method: Method
 ) -> np.ndarray:
-    """Return the expected gradient of a part, (outputs, size); NaN for unknown entries."""
+    """Return the expected gradient of a part, (outputs, size), with NaN for unknown entries."""
     if part.name in found:
         return found[part.name].expected
     if isinstance(point, NetworkPoint) and not own:
@@ -68,7 +68,7 @@ def _expected(
         if row.verdict is not Verdict.FAIL:
             return point.own_gradient[:, part.span]
     expected = np.full((given.shape[0], part.size), np.nan)
-    count = SAMPLE if method == "complex step" else SAMPLE // 8  # a difference needs many values
+    count = SAMPLE if method == "complex step" else SAMPLE // 8  # differences require many values
     chosen = np.sort(np.random.default_rng(3).permutation(part.size)[:count])
     [some] = entries(point, part, [(given, Criteria(method))], chosen)
     expected[:, chosen] = some.expected
@@ -80,7 +80,7 @@ def _expected(
 def _common(
     point: Point, given: np.ndarray, expected: dict[str, np.ndarray], parts: list[NamedPart], precision: float
 ) -> str:
-    """Return the constant ratio that all parts have in common, in words; empty if there is none."""
+    """Describe the constant ratio of all parts, or return an empty string."""
     ratios = [ratio(given[:, part.span], expected[part.name], precision) for part in parts]
     known = [r for r in ratios if r is not None]
     if len(known) == len(ratios) and np.ptp(known) <= max(precision, 1e-9) * np.abs(known).max():
@@ -92,7 +92,7 @@ def _common(
 def _fault(
     point: NetworkPoint, given: np.ndarray, expected: dict[str, np.ndarray], parts: list[NamedPart], precision: float
 ) -> str:
-    """Return the known fault that turns the network's gradient into the given one; empty if there is none."""
+    """Describe the known mistake that reproduces the given gradient, or return an empty string."""
     for words, faulty in planted_faults(point.network, point.theta, point.batch, point.noise_key):
         explains = all(same(given[part.span], faulty[part.span], precision) for part in point.parts)
         if explains and any(not same(faulty[part.span], expected[part.name][0], precision) for part in parts):
@@ -101,7 +101,7 @@ def _fault(
 
 
 def _where(point: NetworkPoint, rows: list[Row]) -> str:
-    """Return the first wrong layer of the backward pass, as the failed parts show it; empty if they do not."""
+    """Describe where the backward pass goes wrong, based on the failed parts, or return an empty string."""
     judged = {row.name: row.verdict is Verdict.FAIL for row in rows}
     wrong = [part for part in point.parts if judged.get(part.name)]
     right = [part for part in point.parts if not judged.get(part.name, True)]
@@ -109,11 +109,11 @@ def _where(point: NetworkPoint, rows: list[Row]) -> str:
         return "only biases are wrong" if len(wrong) > 1 else "only this bias is wrong"
     last = max(part.layer or 0 for part in wrong)
     first_right = min((part.layer or 0 for part in right), default=0)
-    # Most entries of a part are wrong if a wrong delta has reached its layer.
+    # A wrong delta makes most entries of a part wrong.
     throughout = all(row.wrong is None or 2 * row.wrong > prod(row.shape) for row in rows if judged[row.name])
     if first_right <= last or not throughout:
         return ""
     names = layer_names(point.network)
     right, wrong = names[first_right], names[max(first_right - 1, last)]
-    look = f"look at its derivative, or at the delta that layer {first_right} passes back"
+    look = f"check its derivative and the delta that layer {first_right} passes back"
     return f"the backward pass is right down to {right} and wrong from {wrong} on: {look}"

@@ -1,32 +1,31 @@
-"""The patterns of the errors of one part: a constant ratio, a transpose, two swapped entries."""
+"""Find patterns in the errors of one part, such as a constant ratio, a transpose or two swapped entries."""
 
 from collections.abc import Iterable
 
 import numpy as np
 
 FEW = 3
-"""The least number of entries whose constant ratio is not a coincidence."""
+"""A constant ratio of fewer entries may be a coincidence."""
 
 SIMPLE = 1000
-"""Integers below this number, and their inverses, are named as the ratio of fewer entries too."""
+"""With fewer entries, a ratio is reported only if it is an integer below this number, or the inverse of one."""
 
 SMALL = 4
-"""The number of rows N up to which a factor of N may have another cause, such as a forgotten 2."""
+"""Up to this number of rows N, a factor of N may have another cause, such as a missing factor of 2."""
 
 COARSE, COARSE_COUNT = 1e-3, 1e-5
-"""The coarsest precisions at which patterns are named, and at which wrong entries are counted: at coarser ones they may
-be coincidences."""
+"""The coarsest precisions for reporting patterns and for counting wrong entries."""
 
 
 def same(a: np.ndarray, b: np.ndarray, precision: float) -> bool:
-    """Return whether two arrays are equal, up to a precision relative to the largest entry; NaN is left out."""
+    """Return whether two arrays are equal up to a precision relative to the largest entry, ignoring NaN."""
     known = np.isfinite(a) & np.isfinite(b)
     size = max(np.max(np.abs(a[known]), initial=0), np.max(np.abs(b[known]), initial=0))
     return bool(known.any() and (np.abs(a - b)[known] <= precision * size).all())
 
 
 def ratio(given: np.ndarray, expected: np.ndarray, precision: float) -> float | None:
-    """Return the constant r with given = r expected, if there is one that is not 1; 0 if given is all 0.
+    """Return the constant r ≠ 1 with given = r expected, or None if there is no such constant.
 
     Examples
     --------
@@ -44,16 +43,16 @@ def ratio(given: np.ndarray, expected: np.ndarray, precision: float) -> float | 
 
 
 def ratio_in_words(r: float, rows: Iterable[int], precision: float, entries: int = FEW) -> str:
-    """Return the meaning of a constant ratio of the given gradient to the expected one; empty if it may be coincidence.
+    """Explain a constant ratio of given to expected entries; return an empty string for a possible coincidence.
 
     Examples
     --------
     >>> ratio_in_words(12.0, [12], 1e-9)
-    'the gradient given is N = 12 times what it should be: the sum over the rows is not divided by N'
+    'the gradient is N = 12 times the expected one: the sum over rows is not divided by N'
     >>> ratio_in_words(0.5, [12], 1e-9)
-    'the gradient given is 1/2 of what it should be: a factor 2 is missing'
+    'the gradient is 1/2 of the expected one: a factor of 2 is missing'
     >>> ratio_in_words(24.0, [12], 1e-9)
-    'the gradient given is 24 times what it should be, which is 2 N for N = 12 rows'
+    'the gradient is 24 times the expected one (2 N for N = 12 rows)'
     """
     precision = max(precision, 1e-9)
 
@@ -64,37 +63,37 @@ def ratio_in_words(r: float, rows: Iterable[int], precision: float, entries: int
     for n in counts:
         for sign, also in ((1, ""), (-1, ", and its sign is wrong")):
             if n > SMALL and near(sign * n):
-                why = "the sum over the rows is not divided by N"
-                return f"the gradient given is N = {n} times what it should be: {why}{also}"
+                why = "the sum over rows is not divided by N"
+                return f"the gradient is N = {n} times the expected one: {why}{also}"
             if n > SMALL and near(sign / n):
-                why = "a sum over the rows is divided by N"
-                return f"the gradient given is 1/N = 1/{n} of what it should be: {why}{also}"
+                why = "a sum over rows is divided by N"
+                return f"the gradient is 1/N = 1/{n} of the expected one: {why}{also}"
     special = {
-        0.0: "the gradient given is 0 everywhere",
+        0.0: "the gradient is 0 everywhere",
         -1.0: "its sign is wrong",
-        2.0: "the gradient given is 2 times what it should be: a factor 2 too many",
-        0.5: "the gradient given is 1/2 of what it should be: a factor 2 is missing",
-        -2.0: "the gradient given is -2 times what it should be: its sign is wrong, and a factor 2 too many",
-        -0.5: "the gradient given is -1/2 of what it should be: its sign is wrong, and a factor 2 is missing",
+        2.0: "the gradient is 2 times the expected one: it has an extra factor of 2",
+        0.5: "the gradient is 1/2 of the expected one: a factor of 2 is missing",
+        -2.0: "the gradient is -2 times the expected one: its sign is wrong, and it has an extra factor of 2",
+        -0.5: "the gradient is -1/2 of the expected one: its sign is wrong, and a factor of 2 is missing",
     }
     for value, words in special.items():
         if near(value) or (value == 0 and r == 0):
             if 2 in counts and abs(value) in (2, 0.5):
                 words += f", or the sum over the N = 2 rows is {'not ' if abs(value) == 2 else ''}divided by N"
             return words
-    words = f"the gradient given is {number(r)} times what it should be"
+    words = f"the gradient is {number(r)} times the expected one"
     for n in counts:
         multiples = {"N": n, "1/N": 1 / n, "2 N": 2 * n, "2/N": 2 / n, "N/2": n / 2, "1/(2 N)": 1 / (2 * n)}
         for multiple, value in multiples.items():
             if near(value) or near(-value):
-                return f"{words}, which is {'-' if r < 0 else ''}{multiple} for N = {n} rows"
+                return f"{words} ({'-' if r < 0 else ''}{multiple} for N = {n} rows)"
     nearest = max(1, round(abs(r))) if abs(r) > 1 else 1 / round(min(1 / abs(r), 2 * SIMPLE))
     is_simple = precision < 1e-5 and 1 / SIMPLE < nearest < SIMPLE and (near(nearest) or near(-nearest))
     return words if entries >= FEW or is_simple else ""
 
 
 def number(r: float) -> str:
-    """Return a ratio that is not 1, with enough digits to show it.
+    """Format a ratio with enough digits to distinguish it from 1.
 
     Examples
     --------
@@ -114,7 +113,7 @@ def pattern(
     precision: float,
     wrong: np.ndarray | None = None,
 ) -> str:
-    """Return the pattern of the errors of one part, in words; empty if there is none.
+    """Describe the pattern of the errors of one part, or return an empty string.
 
     Examples
     --------
@@ -130,29 +129,29 @@ def pattern(
     if r is not None:
         return ratio_in_words(r, rows, precision, int((np.abs(expected[known]) > 1e-3 * size).sum()))
     errors = np.abs(given - expected)
-    if not known.all() or errors.max() <= 10 * precision * size:  # too small to show a pattern among the largest
+    if not known.all() or errors.max() <= 10 * precision * size:  # too small to show a pattern
         return ""
     if len(shape) == 2:
         J, G = expected.reshape(shape), given.reshape(shape)
         if shape[0] == shape[1] and same(G.T, J, precision):
             return "it is transposed"
         if same(given, J.T.ravel(), precision):
-            return f"it is transposed: the entries are those of a {shape[1]} × {shape[0]} array, in that order"
+            return f"it is transposed: its entries are in the order of a {shape[1]} × {shape[0]} array"
         if shape[0] == shape[1] and same(np.diag(G), np.diag(J), precision) and not (G - np.diag(np.diag(G))).any():
-            missing = "the terms between different entries are missing (for a softmax -y_i y_j)"
+            missing = "the off-diagonal terms are missing (for a softmax, -y_i y_j)"
             return f"only its diagonal is right, and the rest is 0: {missing}"
     if precision > COARSE_COUNT:
         return ""
     places = np.flatnonzero(errors > precision * size if wrong is None else wrong)
     text, offsets, tolerance = _of_places(given, expected, shape, places, precision), given - expected, precision * size
     is_one = offsets.size >= FEW and np.ptp(offsets) <= tolerance and np.abs(offsets).min() >= 100 * tolerance
-    return text or (f"every entry is off by the same {float(offsets[0]):.6g}" if is_one else "")
+    return text or (f"every entry is off by the same amount, {float(offsets[0]):.6g}" if is_one else "")
 
 
 def _of_places(
     given: np.ndarray, expected: np.ndarray, shape: tuple[int, ...], wrong: np.ndarray, precision: float
 ) -> str:
-    """Return the property that the wrong entries of a part have in common; empty if there is none."""
+    """Describe what the wrong entries of a part have in common, or return an empty string."""
     if not 0 < wrong.size < given.size:
         return ""
     clear = 100 * precision * np.abs(expected).max()
@@ -160,10 +159,10 @@ def _of_places(
         a, b = (tuple(int(i) for i in np.unravel_index(w, shape)) for w in wrong)
         return f"the entries {list(a)} and {list(b)} are swapped"
     if not given[wrong].any():
-        return f"{wrong.size} of {given.size} entries are left at 0"
+        return f"{wrong.size} of {given.size} entries are 0 by mistake"
     if wrong.size == 1:
         return f"one entry of {given.size} is wrong"
     r = ratio(given[wrong], expected[wrong], precision) if wrong.size >= FEW else None
     if r is not None:
-        return f"{wrong.size} of {given.size} entries are wrong, all of them {number(r)} times what they should be"
+        return f"{wrong.size} of {given.size} entries are wrong, all of them {number(r)} times the expected ones"
     return ""

@@ -1,7 +1,7 @@
-"""The layers and the loss whose backward pass is wrong.
+"""Find the layers and the losses that have a wrong backward pass.
 
-Known mistakes are planted in a network one at a time: a mistake explains a wrong gradient if the faulty network's
-gradient is the one that was given. And each layer is tried by itself against a complex step.
+Known mistakes are planted in a network one at a time. A mistake explains a wrong gradient if the faulty network has the
+same gradient. In addition, each layer is compared separately with a complex step.
 """
 
 import warnings
@@ -28,7 +28,7 @@ def layer_names(network: Network) -> list[str]:
 def planted_faults(
     network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield each mistake, in words, with the gradient that it leads to, (P,)."""
+    """Yield a description and the resulting gradient, (P,), of each known mistake."""
 
     def gradient(of: Network, weight: Any = batch.weight, key: RandomKey | None = noise) -> np.ndarray:
         return of.batch_loss_and_gradient(theta, Batch(batch.X, batch.T, weight), key)[1]
@@ -41,23 +41,23 @@ def planted_faults(
         other = "sum" if network.reduction == "mean" else "mean"
         by = f"N = {rows}" if batch.weight is None else "the sum of the weights"
         word = "is not" if other == "sum" else "is"
-        yield f"the rows' sum {word} divided by {by}", gradient(network_with(loss=replace(loss, reduction=other)))
+        yield f"the sum over rows {word} divided by {by}", gradient(network_with(loss=replace(loss, reduction=other)))
     if batch.weight is not None:
-        yield "the rows' weights are left out", gradient(network, None)
-        yield "the rows are weighted, but divided by their number", gradient(network) * batch.weight.mean()
+        yield "the sample weights are ignored", gradient(network, None)
+        yield "the weighted sum is divided by the number of rows", gradient(network) * batch.weight.mean()
     if noise is not None and any(getattr(layer, "random", False) for layer in network.layers):
-        yield "the dropout masks are left out of the whole pass", gradient(network, key=None)
+        yield "the dropout masks are not applied", gradient(network, key=None)
     own = gradient(network)
     if network.penalties:
         bare = gradient(network_with(penalty=[]))
-        yield "the penalty is left out", bare
+        yield "the penalty is missing", bare
         yield "the penalty is added twice", 2 * own - bare
         on_biases = np.zeros_like(theta)
         for span in [tensor.span for tensor in network.layout.tensors if tensor.name == "b"]:
             for penalty in network.penalties:
                 on_biases[span] += penalty.gradient(theta[span]) / penalty_divisor(network, penalty, batch)
-        yield "the penalty is applied to biases too", own + on_biases
-        yield "the penalty's sign is wrong", 2 * bare - own
+        yield "the penalty is also applied to biases", own + on_biases
+        yield "the penalty has the wrong sign", 2 * bare - own
         yield f"the penalty is divided by N = {rows}", bare + (own - bare) / rows
         yield f"the penalty is multiplied by N = {rows}", bare + (own - bare) * rows
     known = dict.fromkeys((*KNOWN, *(layer for layer in network.layers if isinstance(layer, Activation))))
@@ -78,33 +78,33 @@ def _wrong_backwards(
     if not isinstance(layer, Activation):
         return
     yield f"the derivative of {name} is missing", lambda saved, delta: delta
-    yield f"{name} passes its output back instead of its derivative", lambda saved, delta: saved[1] * delta
+    yield f"{name} multiplies delta by its output instead of its derivative", lambda saved, delta: saved[1] * delta
     for other in known:
         if other != layer and type(other) is not Identity:
             words = f"{name} has the derivative of {type(other).__name__}"
             yield words, lambda saved, delta, own=other: own.derivative(saved[0], own.value(saved[0])) * delta
-            words += " (as a function of its own output)"
+            words += " (as a function of the output)"
             yield words, lambda saved, delta, own=other: own.derivative(*saved) * delta
-    words = f"the derivative of {name} is taken at its output y instead of z"
+    words = f"the derivative of {name} is computed at its output y instead of its input z"
     yield words, lambda saved, delta: layer.derivative(saved[1], layer.value(saved[1])) * delta
     yield f"the derivative of {name} is applied twice", lambda saved, delta: layer.derivative(*saved) ** 2 * delta
 
 
 def wrong_deltas(loss: Loss) -> Iterator[tuple[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]]:
-    """Yield each mistake in a loss's delta, in words, with the delta that it leads to."""
+    """Yield a description and the resulting delta of each known mistake in a loss."""
 
     def target(Z: np.ndarray, T: np.ndarray) -> np.ndarray:
         return one_hot(T, Z) if T.ndim < Z.ndim or T.dtype.kind in "iub" else T
 
-    yield "the targets T are left out", lambda Z, T: loss.delta(Z, T) + target(Z, T)
-    words = "the link's derivative Y (1 - Y) is applied although the loss contains it"
+    yield "the targets T are missing", lambda Z, T: loss.delta(Z, T) + target(Z, T)
+    words = "delta is multiplied by the derivative Y (1 - Y) of the link, which the loss cancels"
     yield words, lambda Z, T: (Y := loss.predict(Z)) * (1 - Y) * loss.delta(Z, T)
-    yield "the softmax is taken over the rows instead of the classes", lambda Z, T: _softmax(Z, 0) - target(Z, T)
-    yield "the softmax is not divided by its sum", lambda Z, T: np.exp(Z) - target(Z, T)
-    yield "the softmax is divided by the sum over everything", lambda Z, T: _softmax(Z, None) - target(Z, T)
-    yield "the logistic is taken instead of the softmax", lambda Z, T: logistic(Z) - target(Z, T)
-    yield "the softmax is taken instead of the logistic", lambda Z, T: _softmax(Z, -1) - target(Z, T)
-    yield "the link is left out, Z - T instead of Y - T", lambda Z, T: Z - target(Z, T)
+    yield "the softmax is computed over the rows instead of the classes", lambda Z, T: _softmax(Z, 0) - target(Z, T)
+    yield "the softmax is not normalized", lambda Z, T: np.exp(Z) - target(Z, T)
+    yield "the softmax is normalized over all rows and classes", lambda Z, T: _softmax(Z, None) - target(Z, T)
+    yield "the logistic is used instead of the softmax", lambda Z, T: logistic(Z) - target(Z, T)
+    yield "the softmax is used instead of the logistic", lambda Z, T: _softmax(Z, -1) - target(Z, T)
+    yield "the link is missing: Z - T instead of Y - T", lambda Z, T: Z - target(Z, T)
 
 
 def _softmax(Z: np.ndarray, axis: int | None) -> np.ndarray:
@@ -113,9 +113,9 @@ def _softmax(Z: np.ndarray, axis: int | None) -> np.ndarray:
 
 
 def wrong_layers(network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None) -> list[str]:
-    """Return, in words, the parts of a network whose backward pass is not the derivative of their forward pass.
+    """Describe the layers and the loss of a network that have a wrong backward pass.
 
-    For each layer a random delta D is drawn, and the gradient of Σ D * forward(X) is compared along a random direction.
+    For each layer, the gradient of Σ D * forward(X) with a random delta D is compared along a random direction.
     """
     found = []
     draw = np.random.default_rng(0)
@@ -129,27 +129,27 @@ def wrong_layers(network: Network, theta: np.ndarray, batch: Batch, noise: Rando
         J = {parameter: np.zeros_like(values) for parameter, values in p.items()}
 
         def along(U: Any, V: dict[str, Any], layer: Any = layer, p: Any = p, X: Any = X, key: Any = key) -> np.ndarray:
-            """Return the derivative of the layer's outputs along a direction of its inputs and parameters."""
+            """Return the derivative of the outputs along a direction of the inputs and the parameters."""
             moved = lambda t: {name: values + t * V.get(name, 0) for name, values in p.items()}  # noqa: E731
             return derivative_at_0(lambda t: layer.forward(moved(t), X + t * U, key)[0])
 
-        with suppress(Exception):  # a user's own layer may raise anything at other points
+        with suppress(Exception):  # a user-defined layer may raise any exception at other points
             delta_X = layer.backward(p, saved[number], D, J)
             U = _size(X) * random_signs(draw, X.shape)
             if not _agree(np.sum(delta_X * U, axis=-1), np.sum(D * along(U, {}), axis=-1)):
-                found.append(f"{name} passes a wrong delta back{_of_layer(layer, X, D, saved[number], delta_X)}")
+                found.append(f"{name} passes back a wrong delta{_of_layer(layer, X, D, saved[number], delta_X)}")
             for parameter, values in p.items():
                 V = _size(values) * random_signs(draw, values.shape)
                 if not _agree(np.sum(J[parameter] * V), np.sum(D * along(0.0, {parameter: V}))):
-                    found.append(f"{name} gives a wrong gradient of its own {parameter}")
+                    found.append(f"{name} computes a wrong gradient of its parameter {parameter}")
     with suppress(Exception):  # as above
         found += _loss_fault(network, outputs[-1], batch)
     return found
 
 
 def mixed_rows(network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None) -> str:
-    """Return which part of a network computes a row's numbers from other rows, in words; empty if none does."""
-    # The first half of the rows is computed by itself.
+    """Name a layer or loss that mixes rows, or return an empty string."""
+    # Compare the first half of the rows with and without the second half.
     half = batch.rows // 2
     if not half:
         return ""
@@ -157,17 +157,17 @@ def mixed_rows(network: Network, theta: np.ndarray, batch: Batch, noise: RandomK
         with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
             whole, some = (network.forward(theta, X, noise)[0] for X in (batch.X, batch.X[:half]))
             losses = [network.loss_function.value(Z[-1], batch.T[: len(Z[-1])]) for Z in (whole, some)]
-    except Exception:  # a user-defined layer may raise anything
+    except Exception:  # a user-defined layer may raise any exception
         return ""
     names = [*layer_names(network), type(network.loss_function).__name__]
     for name, every, own in zip(names, [*whole, losses[0]], [*some, losses[1]], strict=True):
         if (np.abs(every[:half] - own) > 1e-5 * np.abs(own).max(initial=0)).any():
-            return f"{name} computes a row's numbers from other rows too, but rows have to be independent of each other"
+            return f"{name} computes outputs that depend on several rows, but rows must be independent"
     return ""
 
 
 def derivative_at_0(f: Callable[[Any], np.ndarray]) -> np.ndarray:
-    """Return the derivative of a function of one number at 0: by complex step if real differences confirm it.
+    """Return the derivative of a function at 0, by complex step if finite differences confirm it.
 
     Examples
     --------
@@ -179,7 +179,7 @@ def derivative_at_0(f: Callable[[Any], np.ndarray]) -> np.ndarray:
     differences = (8 * near - far) / (12 * h)
     try:
         stepped = np.imag(f(1j * STEP)) / STEP
-    except Exception:  # foreign code may raise anything when it is given complex numbers
+    except Exception:  # user code may raise any exception for complex numbers
         return differences
     return stepped if _agree(stepped, differences, 1e-5) else differences
 
@@ -189,7 +189,7 @@ def _size(values: np.ndarray) -> float:
 
 
 def _of_layer(layer: Layer, X: np.ndarray, D: np.ndarray, saved: Any, delta_X: np.ndarray) -> str:
-    """Return the mistake in an activation's derivative, or in the Jacobian of a layer that mixes a row's entries."""
+    """Describe a mistake in the derivative of an activation or in the Jacobian of another layer."""
     size = _size(X)
     if isinstance(layer, Activation):
         true = derivative_at_0(lambda t: layer.forward({}, X + size * t)[0]) / size
@@ -198,7 +198,7 @@ def _of_layer(layer: Layer, X: np.ndarray, D: np.ndarray, saved: Any, delta_X: n
             return ": its derivative is missing"
         for other in KNOWN:
             if _agree(derivative, other.derivative(X, other.value(X))) or _agree(derivative, other.derivative(*saved)):
-                return f": its derivative is that of {type(other).__name__}"
+                return f": it has the derivative of {type(other).__name__}"
         if _agree(derivative, -true):
             return ": its derivative has the wrong sign"
         return ": its derivative() is not the derivative of its value()"
@@ -210,8 +210,8 @@ def _of_layer(layer: Layer, X: np.ndarray, D: np.ndarray, saved: Any, delta_X: n
             return ""
         jacobian = np.stack(columns) / size  # (inputs, rows, outputs)
         if _agree(delta_X, np.einsum("iri->ri", jacobian) * D):
-            missing = "the terms between outputs are missing (for a softmax -y_i y_j)"
-            return f": only the diagonal of its Jacobian is there, {missing}"
+            missing = "the off-diagonal terms are missing (for a softmax, -y_i y_j)"
+            return f": only the diagonal of its Jacobian is right, {missing}"
         if _agree(delta_X, np.einsum("iro,ri->ro", jacobian, D)):
             return ": its Jacobian is transposed"
     return ""
@@ -237,10 +237,10 @@ def _loss_fault(network: Network, Z: np.ndarray, batch: Batch) -> list[str]:
             continue
     shares = given[expected != 0] / expected[expected != 0]
     if shares.size and _agree(shares, shares[0]):
-        return [f"{what}: it is {shares[0]:.6g} times that"]
+        return [f"{what}: it is {shares[0]:.6g} times the derivative"]
     return [what]
 
 
 def _agree(a: Any, b: Any, precision: float = 1e-6) -> bool:
-    """Return whether two arrays are equal up to rounding, except for 2 % of entries, which may be at ties."""
+    """Return whether 98 % of the entries are equal up to rounding errors; the others may be at ties."""
     return bool((np.abs(a - b) <= precision * np.max(np.abs(b), initial=1e-300)).mean() > 0.98)

@@ -1,1 +1,1 @@
-"""Functions and networks at a point: their values, gradients and derivatives, and the bounds on their rounding."""
+"""Functions and networks at a point: values, gradients, derivatives and bounds on rounding errors."""

@@ -1,4 +1,4 @@
-"""Any function at a point: its gradient, the bound on its rounding, and its values nearby."""
+"""Functions at a point: gradients, bounds on rounding errors, and values at nearby parameters."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,14 +16,14 @@ from ..arithmetic.tangents import OneSided
 from .parameters import NamedPart, Structure, flattened, gathered
 
 VALUES_AT_ONCE = 1 << 18
-"""The number of values that are kept until they are judged: 2 MB, so that they stay in a processor's cache."""
+"""The number of values per chunk: 2 MB, so that a chunk stays in the processor cache."""
 
 ABSURD = 2e-4
-"""The share of a part's largest entry above which a bound is useless, as after many steps of a recurrence: it takes all
-errors to add up. It is then replaced by the measured error."""
+"""Rounding bounds above this fraction of a part's largest entry are replaced by measured errors. In a long recurrence,
+for example, the bound assumes that all errors add up."""
 
 UNITS = 10.0 ** np.arange(-13, 14)
-"""The possible units of parameters of 0."""
+"""Candidate units for parameters that are 0."""
 
 
 class Point:
@@ -44,7 +44,7 @@ class Point:
         self._value, self._gradient, self.structure = value, gradient, structure
         self.theta, self.outputs, self.dtype, self.rows = theta, outputs, np.dtype(dtype), rows
         self.parts = structure.parts
-        self.eps = EPS  # the spacing of the gradient's type, once it is known
+        self.eps = EPS  # the spacing of the gradient's dtype; `evaluated` sets it
 
     def at(self, theta: np.ndarray) -> "Point":
         return Point(self._value, self._gradient, self.structure, theta, self.outputs, np.float64, self.rows)
@@ -58,29 +58,29 @@ class Point:
         return self._values(self.theta)
 
     def evaluated(self) -> list[np.ndarray]:
-        """Return each gradient to judge, (outputs, P), and keep the value."""
+        """Return the gradients to judge, each (outputs, P), and update the value."""
         self.value = self._values(self.theta)
         columns = self._columns(self.theta)
         self.eps = max(float(np.finfo(c.dtype).eps) if c.dtype.kind == "f" else EPS for c in columns)
         return [np.concatenate(columns, axis=1).astype(np.float64)]
 
     def _values(self, theta: np.ndarray) -> np.ndarray:
-        # Both are copied: a function may overwrite its argument, and return the same buffer each time.
+        # Copy both: a function may overwrite its argument or return the same buffer each time.
         value = np.array(_plain(self._value(self.structure.rebuilt(theta.copy()))))
         if value.shape != self.outputs:
-            raise ValueError(f"The function's value has shape {value.shape}, and had {self.outputs} before.")
+            raise ValueError(f"The function's value has shape {value.shape}, but had {self.outputs} before.")
         return value.reshape(-1).astype(complex if value.dtype.kind == "c" else float)
 
     def values(self, thetas: np.ndarray) -> np.ndarray:
-        """Return the values, flattened, at each row of thetas, (K, outputs); NaN if the function raises."""
+        """Return the flattened values at each row of thetas, (K, outputs), with NaN if the function raises."""
         return values_at(self._values, thetas, prod(self.outputs))
 
     def at_once(self, part: NamedPart) -> int:
-        """Return the number of moved points whose values are computed in one call."""
+        """Return the number of nearby points to evaluate at once."""
         return max(1, min(64, VALUES_AT_ONCE // prod(self.outputs)))
 
     def moved(self, part: NamedPart, steps: np.ndarray) -> np.ndarray:
-        """Return the values, (K, outputs), when each row of steps is added to a part of the parameters."""
+        """Return the values, (K, outputs), after adding each row of steps to a part of the parameters."""
         thetas = np.repeat(self.theta[None].astype(steps.dtype), len(steps), axis=0)
         thetas[:, part.span] += steps
         return self.values(thetas)
@@ -92,15 +92,15 @@ class Point:
         return complex_step(lambda steps: self.moved(part, steps), U, step)
 
     def derivatives(self, moves: Sequence[tuple[NamedPart, np.ndarray]]) -> tuple[np.ndarray, bool]:
-        """Return the derivatives along the rows of each part's U, (K, outputs), and whether ties were met."""
-        # A tie is a comparison of equal numbers, at which there may be several derivatives.
+        """Return the derivatives along the directions of all moves, (K, outputs), and whether there may be ties."""
+        # A tie is a comparison of equal numbers. It may lead to several one-sided derivatives.
         return np.concatenate([self.stepped(part, U) for part, U in moves]), True
 
     def one_sided(self, part: NamedPart, U: np.ndarray) -> OneSided:
-        """Return the derivatives along each row of U, (K, outputs), from both sides of ties.
+        """Return the one-sided derivatives along each row of U, (K, outputs).
 
-        At a tie NumPy compares the imaginary parts of complex numbers, so a complex step finds the derivative on the
-        side that it steps to.
+        At a tie NumPy compares the imaginary parts of complex numbers, so a complex step finds the derivative on its
+        side of the tie.
         """
         left, right = -self.stepped(part, -U), self.stepped(part, U)
         low, high = np.minimum(left, right), np.maximum(left, right)
@@ -108,22 +108,22 @@ class Point:
 
     @cached_property
     def is_followed(self) -> bool:
-        """Whether derivatives are computed by tangents, in real arithmetic, so that none can be lost."""
+        """Whether derivatives are computed with tangents in real arithmetic, which does not lose terms."""
         return False
 
     @cached_property
     def may_be_random(self) -> bool:
-        """Whether two runs may differ: foreign code may draw random numbers."""
+        """Whether two runs may differ, because user code may draw random numbers."""
         return True
 
     @cached_property
     def bound(self) -> Bound:
-        """The bound on the gradient's rounding error: carried through its arithmetic if possible, else measured."""
+        """The bound on the rounding error of the gradient: a running error bound if possible, else a measurement."""
         try:
             gradient = self._gradient(self._bounded_theta(self.dtype))
             columns = gathered(gradient, self.structure.tree, self.outputs)
             errors = np.concatenate([column.companion for column in columns], axis=1)
-        except Exception:  # foreign code may raise anything when its argument is no plain array
+        except Exception:  # user code may raise any exception for an array pair
             return self._experiment()
         errors, own = finite_bound(errors), np.concatenate(self._columns(self.theta), axis=1).astype(np.float64)
         absurd = errors > ABSURD * self.largest(own)
@@ -142,12 +142,12 @@ class Point:
         return rounding_experiment(gradient, self.theta, self.lines, self.scale, self.eps, is_coarse)
 
     def _bounded_theta(self, dtype: Any) -> Any:
-        """Return the parameters in the user's structure, as numbers that carry a bound of their error."""
+        """Return the parameters in the structure of theta, as numbers with error bounds."""
         return self.structure.rebuilt(Bounded(self.theta.copy(), np.zeros(self.theta.shape), Arithmetic(dtype)))
 
     @cached_property
     def value_bound(self) -> np.ndarray:
-        """The bound on the rounding errors of the values, (outputs,), if their arithmetic can be followed; else 0."""
+        """The running error bound of the values, (outputs,), or 0 if the function does not support it."""
         try:
             bound = self._value(self._bounded_theta(np.float64)).companion.reshape(-1)
         except Exception:  # as in `bound`
@@ -155,9 +155,9 @@ class Point:
         return np.nan_to_num(bound, nan=0.0, posinf=0.0)
 
     def roughness(self, part: NamedPart) -> np.ndarray:
-        """Return the error of derivatives from the rounding of values over a tenth of each parameter, (outputs, size).
+        """Return the error of slopes over a tenth of each parameter due to rounding of the values, (outputs, size).
 
-        (1 - cos w) / w² has lost its digits near w = 0, and so has its derivative, by complex step too.
+        For example, (1 - cos w) / w² suffers from cancellation near w = 0, and so does its complex step.
         """
         bound = np.fmax(self.value_bound, 4 * self.noise.farther)
         return SAFETY * bound[:, None] / (0.1 * self.sizes(part))
@@ -166,7 +166,7 @@ class Point:
         return next(part for part in self.parts if part.name == name)
 
     def sizes(self, part: NamedPart) -> np.ndarray:
-        """Return the absolute value of each parameter of a part; for a 0, the typical size of the part."""
+        """Return the absolute values of the parameters of a part, replacing 0 by the typical size in the part."""
         return self.all_sizes[part.span]
 
     @cached_property
@@ -179,8 +179,8 @@ class Point:
         return sizes
 
     def _unit(self, part: NamedPart) -> float:
-        """Return the size that parameters of 0 can be expected to have: 1, unless the values show another one."""
-        # Steps of a tenth of it change the values about as much as steps of a tenth of the other parameters.
+        """Return the unit of a part that contains only zeros: 1, unless the values suggest another unit."""
+        # A step of a tenth of this size changes the values about as much as a tenth of the other parameters does.
         signs = random_signs(np.random.default_rng(7), (1, self.theta.size))
         change = np.abs(self.values(self.theta * (1 + 0.1 * signs)) - self.value).max()
         least = 0.1 * (change if change > 0 else np.abs(self.value).max())
@@ -190,10 +190,10 @@ class Point:
         return 1.0 if 1e-3 <= unit <= 1e3 else unit
 
     def largest(self, gradient: np.ndarray) -> np.ndarray:
-        """Return for each entry the size that entries of its part can be expected to have, (outputs, P).
+        """Return the typical size of the entries of each part, for each entry, (outputs, P).
 
-        It is their largest absolute value or, if larger, as near an optimum, the value divided by the part's largest
-        parameter.
+        It is their largest absolute value, or the value divided by the part's largest parameter, which is larger near
+        an optimum.
         """
         largest = np.zeros(gradient.shape)
         for part in self.parts:
@@ -203,17 +203,17 @@ class Point:
         return largest
 
     def scale(self, gradient: np.ndarray) -> np.ndarray:
-        """Return the largest entry of the gradient in the unit of each entry, (outputs, P), to judge rounding."""
-        # Entries of parameters with different units are compared by their products with the sizes of the parameters.
+        """Return the largest entry of the gradient, converted to the unit of each entry, (outputs, P)."""
+        # Multiplying entries by the sizes of their parameters makes different units comparable.
         entries = np.nan_to_num(np.abs(gradient))
         largest = np.nan_to_num(entries * self.all_sizes).max(axis=1, keepdims=True)
         return np.minimum(entries.max(axis=1, keepdims=True), largest / self.all_sizes)
 
     @cached_property
     def noise(self) -> Noise:
-        """The rounding errors of the values, (outputs,): the measured ones, or their bound if it is smaller.
+        """The rounding errors of the values, (outputs,): the measured errors, or their bound if it is smaller.
 
-        A function that varies within a small share of a parameter, as a short period of a Unix time, looks like noise.
+        The measured errors are too large if the function varies rapidly, for example with a Unix time.
         """
         measured, bound = self.measured_noise, np.fmax(self.value_bound, EPS * np.abs(self.value))
         return Noise(*(np.where(self.value_bound > 0, np.fmin(noise, bound), noise) for noise in measured))
@@ -224,15 +224,15 @@ class Point:
         found = noise_along([lambda t, v=v: self.values(self.theta + t[:, None] * v) for v in self.lines])
         if found.near.all():
             return found
-        # A value may be nothing but rounding here, as log(cosh(w)) near 0. Its noise shows farther away.
+        # At theta, a value may consist only of rounding errors, such as log(cosh(w)) near 0. Measure far from theta.
         far = self.values(self.theta + random_signs(np.random.default_rng(6), (4, 1)) * np.fmax(self.lines[0], 1))
         least = np.where((far == self.values(self.theta[None])).all(axis=0), 0, EPS * np.fmin.reduce(np.abs(far)))
         return Noise(*(np.fmax(noise, least) for noise in found))
 
     @cached_property
     def may_vary_at_once(self) -> bool:
-        """Whether values may vary within a small share of a parameter, so that long steps miss it."""
-        # Then they look like noise over all but the shortest distances, and as large as all of their changes.
+        """Whether the values may vary so rapidly that long steps miss it."""
+        # Such values look like noise except over the shortest distances, and the noise is as large as their changes.
         noise = self.measured_noise
         if not (noise.near > PLATEAU * noise.nearest).any():
             return False
@@ -241,17 +241,17 @@ class Point:
 
     @property
     def rounding(self) -> np.ndarray:
-        """The rounding errors of the values that the Taylor remainder leaves out, (outputs,)."""
+        """The rounding errors of the values, (outputs,); the Taylor remainder ignores smaller changes."""
         return self.noise.farther
 
     @property
     def lines(self) -> np.ndarray:
-        """Two random directions in which every parameter moves by about its own size, (2, P)."""
+        """Two random directions, (2, P), that move each parameter by about its size."""
         return self.all_sizes * random_signs(np.random.default_rng(5), (2, self.theta.size))
 
     @cached_property
     def jittered(self) -> tuple["Point", ...]:
-        """The function at three points where every parameter is moved by a few units in the last place."""
+        """The function at three points that differ from theta by a few units in the last place."""
         draw = np.random.default_rng(0)
         moves = [EPS / 2 * self.all_sizes * draw.choice([-4, -2, 2, 4], self.theta.shape) for _ in range(3)]
         return tuple(self.at(self.theta + move) for move in moves)
@@ -270,7 +270,7 @@ def typical_size(theta: np.ndarray) -> float:
 
 
 def random_signs(draw: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Return numbers ±U(0.5, 1): none is small, so that no error is missed, and no two cancel by symmetry.
+    """Draw numbers ±U(0.5, 1), which are not small and do not cancel by symmetry.
 
     Examples
     --------
@@ -283,16 +283,16 @@ def random_signs(draw: np.random.Generator, shape: tuple[int, ...]) -> np.ndarra
 
 
 def values_at(f: Callable[[np.ndarray], Any], thetas: np.ndarray, count: int) -> np.ndarray:
-    """Return the values of foreign code at each row of thetas, (K, count); NaN where it raises."""
+    """Return the values of user code at each row of thetas, (K, count), with NaN where it raises."""
     values = np.full((len(thetas), count), np.nan, thetas.dtype)
     for row, theta in zip(values, thetas, strict=True):
-        with suppress(Exception):  # it may raise anything outside its domain
+        with suppress(Exception):  # it may raise any exception outside its domain
             row[...] = f(theta)
     return values
 
 
 def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], gradient: Any) -> Point:
-    """Return a function at a point, with all arguments checked."""
+    """Validate the arguments and return a function at a point."""
     vector, structure = flattened(theta)
     of, gradient_of, name = f, gradient, "The gradient function"
     here = structure.rebuilt(vector.astype(structure.dtype))
@@ -300,24 +300,24 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
     is_pair = isinstance(result, tuple) and len(result) == 2
     if gradient is None:
         if not is_pair:
-            needed = "(value, gradient) is needed: return both, or give the gradient as gradient=."
-            raise TypeError(f"The function returned {type(result).__name__}, but {needed}")
+            fix = "return both, or pass the gradient as gradient=."
+            raise TypeError(f"The function must return (value, gradient), got {type(result).__name__}: {fix}")
         of = f.value if isinstance(f, Differentiable) else lambda *arguments: f(*arguments)[0]
         gradient_of, name = lambda *arguments: f(*arguments)[1], "The function"
         result = result[0]
     elif is_pair:
-        raise TypeError("The function returned (value, gradient), and gradient= is given too: give one of them.")
+        raise TypeError("The function returned (value, gradient), but gradient= was passed too: use only one of them.")
     elif callable(gradient):
         called(gradient, structure.rebuilt(vector.astype(structure.dtype)), args, name)
 
     try:
         first = np.asarray(result)
     except ValueError:  # rows of unequal length
-        raise TypeError("The function's value is no array of numbers: return a number or an array.") from None
+        raise TypeError("The function's value is not an array of numbers: return a number or an array.") from None
     if first.dtype.kind not in "fiu":
-        raise TypeError(f"The function returned {first.dtype} numbers, but real ones are needed.")
+        raise TypeError(f"The function must return real numbers, got dtype {first.dtype}.")
     if first.size == 0:
-        raise ValueError("The function's value is empty: there is nothing to differentiate.")
+        raise ValueError("The function's value is empty: return at least one number.")
     counts = [n for n in map(_rows, args) if n]
     often = [n for n in counts if counts.count(n) == max(map(counts.count, counts))]
     rows = tuple(dict.fromkeys(counts[:1] + often))
@@ -329,24 +329,24 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
 
 
 def called(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], what: str) -> Any:
-    """Call a function; if it raises, raise a ValueError that says so."""
+    """Call a function; convert any exception to a ValueError."""
     try:
         return f(theta, *args)
     except Exception as error:
         words = ""
-        with suppress(Exception):  # an exception of foreign code may fail to print
+        with suppress(Exception):  # str() of a user-defined exception may fail
             words = " ".join(str(error).split())
         ending = f": {words}" if words else "."
         raise ValueError(f"{what} raised {type(error).__name__} at theta{ending}") from error
 
 
 def _plain(numbers: Any) -> Any:
-    """Return plain numbers in place of those with a bound, which a function may have kept from an earlier call."""
+    """Remove error bounds from numbers that a function stored in an earlier call."""
     return numbers.value if isinstance(numbers, Bounded) else numbers
 
 
 def _rows(argument: Any) -> int:
-    """Return the number of rows of an argument; 0 if it has no rows."""
+    """Return the number of rows of an argument, or 0 if it has no rows."""
     shape = getattr(argument, "shape", None)
     if isinstance(shape, tuple):
         return int(shape[0]) if shape else 0

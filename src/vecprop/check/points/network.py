@@ -1,4 +1,4 @@
-"""A network at a point: its gradients, the bound on their rounding, and its loss nearby."""
+"""Networks at a point: gradients, bounds on rounding errors, and losses at nearby parameters."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,12 +22,11 @@ ENGINES = get_args(Engine)
 BOTH, *EACH = ENGINES
 
 NUMBERS_AT_ONCE = 1 << 18
-"""The number of activations of a layer when many moved networks are run at once: 2 MB, so that they stay in a
-processor's cache."""
+"""The number of activations per layer when several networks run at once: 2 MB, to stay in the processor cache."""
 
 
 class Changed:
-    """A layer or loss with other methods; all else is its own."""
+    """A layer or loss with some methods replaced."""
 
     def __init__(self, part: Any, **methods: Callable[..., Any]) -> None:
         vars(self).update(methods, part=part)
@@ -37,7 +36,7 @@ class Changed:
 
 
 def penalty_divisor(network: Network, penalty: Penalty, batch: Batch) -> float:
-    """Return the number that divides a penalty: the divisor of the rows' sum if the penalty is averaged, else 1."""
+    """Return the divisor of a penalty: the divisor of the sum over rows if the penalty is averaged, else 1."""
     return float(network.divisor(batch)) if getattr(penalty, "averaged", False) else 1.0
 
 
@@ -49,9 +48,9 @@ class JudgedGradient:
 
 
 class NetworkPoint(Point):
-    """A network with its rows and random masks, at parameters theta.
+    """A network with its data and random masks, at parameters theta.
 
-    The losses of its gradients are kept when they are computed; the network's own loss is the value.
+    The value is the loss of the reference engine; ``losses`` contains the losses that belong to the judged gradients.
     """
 
     def __init__(
@@ -68,7 +67,7 @@ class NetworkPoint(Point):
         self.engines = tuple(own.engine for own in judged)
         self.network, self.theta, self.batch, self.noise_key, self.dtype = network, theta, batch, noise, np.dtype(dtype)
         self.parts = tuple(NamedPart(str(t), t.start, t.shape, t.layer) for t in network.layout.tensors)
-        self.rows, self.eps = (batch.rows,), EPS  # eps: of the gradients' types
+        self.rows, self.eps = (batch.rows,), EPS  # eps: the spacing of the gradients' dtypes
         self._tensors = {t.start: t for t in network.layout.tensors if t.size}
         self._tails: dict[int, tuple[Network, int, Batch]] = {}
         self._loss_and_gradient = partial(network.batch_loss_and_gradient, noise=noise)
@@ -83,7 +82,7 @@ class NetworkPoint(Point):
             of = judged.gradient
             loss, gradient = called(of, theta, (), "The network") if is_foreign else of(theta)
             if np.shape(gradient) != self.theta.shape:
-                raise ValueError(f"The gradient has shape {np.shape(gradient)}, but theta has {self.theta.shape}.")
+                raise ValueError(f"The gradient has shape {np.shape(gradient)}, expected {self.theta.shape}.")
             if judged.engine == "reference" and self.dtype == np.float64:
                 self.value = np.atleast_1d(loss)
             self.losses.append(loss)
@@ -98,7 +97,7 @@ class NetworkPoint(Point):
 
     @cached_property
     def may_be_random(self) -> bool:
-        """Whether a gradient or a part of the network is the user's own."""
+        """Whether a gradient or a part of the network is user-defined."""
         return not (self.is_of_the_library and self.engines[0])
 
     @cached_property
@@ -116,14 +115,14 @@ class NetworkPoint(Point):
     def bound(self) -> Bound:
         try:
             bound = rounding_bound(self._loss_and_gradient, self.theta, self.batch, self.dtype)
-        except Exception:  # a user's own layer may raise anything when its argument is no plain array
+        except Exception:  # a user-defined layer may raise any exception for an array pair
             return self._experiment()
         if self.eps <= np.finfo(self.dtype).eps:
             return bound
         return replace(bound, gradient=bound.gradient + self.eps * np.abs(self.own_gradient))
 
     def _experiment(self) -> Bound:
-        """Measure the rounding errors of the gradient, and of the loss, which is put in front of it."""
+        """Measure the rounding errors of the gradient and of the loss."""
 
         def loss_and_gradient(at: np.ndarray) -> np.ndarray:
             loss, gradient = self._loss_and_gradient(at.astype(self.dtype), self.batch)
@@ -141,10 +140,10 @@ class NetworkPoint(Point):
         return np.concatenate([self._losses(self.network, piece, self.batch) for piece in pieces])
 
     def _losses(self, network: Network, thetas: np.ndarray, batch: Batch) -> np.ndarray:
-        """Return the losses of a network, (K, 1); NaN if a layer raises.
+        """Return the losses of a network, (K, 1), with NaN if a layer raises.
 
-        A network with layers of the user's own is computed for one theta at a time. Such a layer may have been written
-        for one network, and be wrong for several without an error.
+        Networks with user-defined layers run separately for each theta, since such a layer may silently return wrong
+        results for several members.
         """
         if self.is_of_the_library:
             return network.batch_loss(thetas, batch, self.noise_key)[:, None]
@@ -152,7 +151,7 @@ class NetworkPoint(Point):
 
     @cached_property
     def is_of_the_library(self) -> bool:
-        """Whether all parts of the network are the library's own, whose derivatives are tested."""
+        """Whether all parts of the network are built-in, so that their derivatives are tested."""
         network = self.network
         parts = (*network.layers, network.loss_function, *network.penalties)
         return all(type(part).__module__.partition(".")[0] == __name__.partition(".")[0] for part in parts)
@@ -163,7 +162,7 @@ class NetworkPoint(Point):
 
     @cached_property
     def is_followed(self) -> bool:
-        """Whether derivatives are carried through the layers; if some are the user's own, differences have to agree."""
+        """Whether tangents compute the derivatives; for user-defined layers, finite differences must confirm them."""
         if self.is_of_the_library:
             return True
         draw = np.random.default_rng(4)
@@ -176,16 +175,16 @@ class NetworkPoint(Point):
 
     @cached_property
     def _inputs(self) -> list[np.ndarray]:
-        """The inputs of each layer, and the outputs of the last one."""
+        """The inputs of each layer, and the outputs of the last layer."""
         return [self.batch.X, *self.network.forward(self.theta, self.batch.X, self.noise_key)[0]]
 
     def _tail(self, layer: int) -> tuple[Network, int, Batch]:
-        """Return the network from a layer on, the start of its parameters and the activations that reach it."""
-        # Its loss is the whole network's without the penalties of the layers before, which do not move.
+        """Return the network from a layer on, the start of its parameters, and the batch of its inputs."""
+        # Its loss lacks the penalties of earlier layers, which do not change.
         if layer not in self._tails:
             network, X = self.network, self._inputs[layer]
 
-            def at(number: int, part: Layer) -> Any:  # draws the random numbers of its place in the whole network
+            def at(number: int, part: Layer) -> Any:  # use the random numbers of this layer
                 return Changed(part, forward=lambda p, X, noise: part.forward(p, X, noise and noise.at_layer(number)))
 
             layers = [at(number, part) for number, part in enumerate(network.layers)][layer:]
@@ -198,7 +197,7 @@ class NetworkPoint(Point):
         return max(1, NUMBERS_AT_ONCE // (self.batch.rows * max(widths) + self.network.layout.size - part.start))
 
     def moved(self, part: NamedPart, steps: np.ndarray) -> np.ndarray:
-        """Return the losses of moved networks, (K, 1). Only the layers from the part's own on are run."""
+        """Return the losses after adding steps to a part, (K, 1), running only the layers from this part on."""
         tail, start, batch = self._tail(part.layer or 0)
         thetas = np.repeat(self.theta[None, start:].astype(steps.dtype), len(steps), axis=0)
         thetas[:, part.start - start : part.start - start + part.size] += steps
@@ -211,8 +210,8 @@ class NetworkPoint(Point):
         return self._summands(moves, partial(Tangent, ties=ties)).sum(axis=1)[:, None], ties.met
 
     def _summands(self, moves: Sequence[tuple[NamedPart, np.ndarray]], tangent: Callable[..., Tangent]) -> np.ndarray:
-        """Return the derivatives of the loss's summands, the rows' and then the penalties', (K, N + penalties)."""
-        # A part begins to move at its own layer.
+        """Return the derivatives of the summands of the loss, rows first and then penalties, (K, N + penalties)."""
+        # The tangent of a part starts at its layer.
         network, batch = self.network, self.batch
         summands = np.zeros((sum(len(U) for _, U in moves), batch.rows + len(network.penalties)))
         start = min(part.layer or 0 for part, _ in moves)
@@ -238,10 +237,10 @@ class NetworkPoint(Point):
         return summands
 
     def one_sided(self, part: NamedPart, U: np.ndarray) -> OneSided:
-        """Return the derivatives along each row of U, (K, 1), from both sides of ties.
+        """Return the one-sided derivatives along each row of U, (K, 1).
 
-        Rows and penalties are independent, so each may be on its own side of its own kink, whatever the direction of
-        theta. Backpropagation takes one side at each tie, so its gradient may be any sum of one-sided derivatives.
+        Backpropagation selects a side separately for each row and penalty that has a kink, so its gradient may be any
+        sum of one-sided derivatives.
         """
         if not self.is_followed:
             return self._one_sided_nearby(part, U)
@@ -258,12 +257,12 @@ class NetworkPoint(Point):
         return OneSided(np.clip(own, least, largest), np.minimum(left, right), np.maximum(left, right), least, largest)
 
     def _one_sided_nearby(self, part: NamedPart, U: np.ndarray) -> OneSided:
-        """Return the derivatives a little to the left and right, for code that cannot be followed at ties."""
+        """Return the derivatives slightly to the left and right, for code that does not support ties."""
         here = self.stepped(part, U)
         near = 1e-9 * typical_size(self.sizes(part))
-        beside = [complex_step(lambda steps, t=t: self.moved(part, t * U + steps), U) for t in (-near, near)]
-        low, high = np.minimum(*beside), np.maximum(*beside)
-        jumps = high - low > 1e-5 * np.maximum(np.abs(low), np.abs(high))  # else the function is smooth, and curved
+        nearby = [complex_step(lambda steps, t=t: self.moved(part, t * U + steps), U) for t in (-near, near)]
+        low, high = np.minimum(*nearby), np.maximum(*nearby)
+        jumps = high - low > 1e-5 * np.maximum(np.abs(low), np.abs(high))  # otherwise the function is smooth but curved
         low, high = np.where(jumps, low, here), np.where(jumps, high, here)
         return OneSided(here, low, high, low, high)
 
@@ -271,7 +270,7 @@ class NetworkPoint(Point):
 def judged_gradients(
     network: Network, batch_at: Callable[[np.ndarray], Batch], noise: RandomKey | None, dtype: np.dtype, engine: Engine
 ) -> tuple[JudgedGradient, ...]:
-    """Return the gradients of the engines to check; refuse a network that the one engine asked for does not take."""
+    """Return the gradients of the engines to check; raise if the requested engine does not support the network."""
     batch = batch_at(np.zeros(0, dtype))
     judged = []
     for name in EACH if engine == BOTH else [engine]:
@@ -281,5 +280,5 @@ def judged_gradients(
             for of, gradient in cls(network).gradients(noise).items():
                 judged.append(JudgedGradient(lambda at, gradient=gradient: gradient(at, batch_at(at)), name, of))
         elif engine == name:
-            raise ValueError(f'The {name} engine cannot be checked: {refusal.reason}; take engine="reference".')
+            raise ValueError(f'The {name} engine cannot be checked: {refusal.reason}; use engine="reference".')
     return tuple(judged)

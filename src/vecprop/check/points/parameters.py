@@ -1,4 +1,4 @@
-"""Parameters of any shape as one vector with named parts: a number, an array, or lists and dicts of them."""
+"""Flatten nested parameters to a vector with named parts, and restore their structure."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,30 +29,30 @@ class NamedPart:
         return slice(self.start, self.start + self.size)
 
     def unit(self, entry: int) -> np.ndarray:
-        """Return the direction, (1, size), in which one entry moves."""
+        """Return the direction, (1, size), that moves one entry."""
         return np.eye(1, self.size, entry)
 
     def index(self, entry: int) -> tuple[int, ...]:
-        """Return the index of an entry in the part, given its index in the flattened part."""
+        """Convert an index in the flattened part to an index in the part."""
         return tuple(int(i) for i in np.unravel_index(entry, self.shape))
 
 
 def named_entry(parts: Iterable[NamedPart], place: int) -> str:
-    """Return the name of the part that contains a place of the vector, with the index in the part."""
+    """Return the name of a vector entry: the name of its part and its index in the part."""
     part = next(part for part in parts if part.start <= place < part.start + part.size)
     return f"{part.name}{list(part.index(place - part.start)) or ''}"
 
 
 @dataclass(frozen=True)
 class Structure:
-    """How a vector is divided into arrays, and how they were nested."""
+    """The named parts of a vector, and how they are nested."""
 
     parts: tuple[NamedPart, ...]
     dtype: np.dtype
     tree: Any
 
     def rebuilt(self, vector: Any) -> Any:
-        """Return the parameters in the user's structure, with the numbers of the vector; single numbers as scalars."""
+        """Return the vector as parameters in their original structure, with single numbers as scalars."""
 
         def leaf(part: NamedPart) -> Any:
             array = vector[part.span].reshape(part.shape)
@@ -62,7 +62,7 @@ class Structure:
 
 
 def flattened(theta: Any) -> tuple[np.ndarray, Structure]:
-    """Return parameters as a float64 vector, and their structure.
+    """Flatten parameters to a float64 vector; return the vector and the structure.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def flattened(theta: Any) -> tuple[np.ndarray, Structure]:
         array = as_array(leaf)
         name, taken = name or "theta", {part.name for part in parts}
         if array.dtype.kind not in "fiub":
-            raise TypeError(f"{name} has dtype {array.dtype}, but parameters are real numbers.")
+            raise TypeError(f"{name} has dtype {array.dtype}, but parameters must be real numbers.")
         names = chain([name], (f"{name} ({number})" for number in count(2)))  # the keys may be 1 and "1"
         unique = next(candidate for candidate in names if candidate not in taken)
         parts.append(NamedPart(unique, parts[-1].span.stop if parts else 0, array.shape))
@@ -88,7 +88,7 @@ def flattened(theta: Any) -> tuple[np.ndarray, Structure]:
 
     tree = _named(theta, "", part_of)
     if not sum(array.size for array in values):
-        raise ValueError("theta is empty: there is no parameter to check.")
+        raise ValueError("theta is empty: pass at least one parameter.")
     dtype = np.result_type(*values)
     vector = np.concatenate([array.ravel() for array in values]).astype(np.float64)
     if not np.isfinite(vector).all():
@@ -98,7 +98,7 @@ def flattened(theta: Any) -> tuple[np.ndarray, Structure]:
 
 
 def as_array(leaf: Any) -> np.ndarray:
-    """Return an array, a number or a PyTorch tensor as a NumPy array."""
+    """Convert an array, a number or a PyTorch tensor to a NumPy array."""
     return np.asarray(leaf.detach().cpu() if hasattr(leaf, "detach") else leaf)
 
 
@@ -107,12 +107,12 @@ def _children(tree: Any) -> Iterable[Any]:
 
 
 def mapped(tree: Any, function: Callable[[Any], Any]) -> Any:
-    """Return a list, tuple, dict or array with a function applied to each of its arrays."""
+    """Apply a function to each array in nested lists, tuples and dicts."""
     return _named(tree, "", lambda _, leaf: function(leaf))
 
 
 def _named(tree: Any, name: str, function: Callable[[str, Any], Any]) -> Any:
-    """Return a tree with a function applied to the name and the array of each leaf."""
+    """Apply a function to the name and the array of each leaf of a tree."""
     if not isinstance(tree, Mapping | list | tuple):
         return function(name, tree)
     of_mapping = isinstance(tree, Mapping)
@@ -127,7 +127,7 @@ def _named(tree: Any, name: str, function: Callable[[str, Any], Any]) -> Any:
 
 
 def gathered(gradient: Any, tree: Any, outputs: tuple[int, ...]) -> Iterator[Any]:
-    """Yield the arrays (outputs, size) of a gradient in the structure of the parameters, or raise an error."""
+    """Yield the gradient of each part, (outputs, size), or raise if it does not match the parameters."""
     if isinstance(tree, NamedPart):
         yield _column(gradient, tree, outputs)
         return
@@ -136,16 +136,16 @@ def gathered(gradient: Any, tree: Any, outputs: tuple[int, ...]) -> Iterator[Any
 
 
 def _matched(gradient: Any, tree: Any, outputs: tuple[int, ...]) -> list[Any]:
-    """Return the children of a gradient in the order of the parameters: by key if they have keys."""
+    """Return the children of a gradient in the order of the parameters, matching dicts by key."""
     if isinstance(tree, Mapping):
         if not isinstance(gradient, Mapping):
             kind = type(gradient).__name__
-            raise ValueError(f"the gradient is {kind}, but theta is a dict: return a dict with its keys.")
+            raise ValueError(f"The gradient must be a dict with the keys of theta, got {kind}.")
         missing, extra = [k for k in tree if k not in gradient], [k for k in gradient if k not in tree]
         if missing or extra:
-            words = [f"{what} {', '.join(map(repr, keys))}" for what, keys in (("lacks", missing), ("has", extra))
+            words = [f"{what} {', '.join(map(repr, keys))}" for what, keys in (("lacks", missing), ("has extra", extra))
                      if keys]  # fmt: skip
-            raise ValueError(f"the gradient {' and '.join(words)}, unlike theta: return a dict with theta's keys.")
+            raise ValueError(f"The gradient {' and '.join(words)}: return a dict with the keys of theta.")
         return [gradient[key] for key in tree]
     if isinstance(gradient, Mapping) and hasattr(tree, "_fields") and set(gradient) == set(tree._fields):
         return [gradient[field] for field in tree._fields]
@@ -155,12 +155,12 @@ def _matched(gradient: Any, tree: Any, outputs: tuple[int, ...]) -> list[Any]:
             return [gradient[..., k] for k in range(len(tree))]
         gradient = gradient if getattr(gradient, "ndim", 0) else [gradient]
     if len(gradient) != len(tree):
-        raise ValueError(f"the gradient has {len(gradient)} arrays, but theta has {len(tree)}.")
+        raise ValueError(f"The gradient has {len(gradient)} arrays, but theta has {len(tree)}.")
     return list(gradient)
 
 
 def _column(gradient: Any, part: NamedPart, outputs: tuple[int, ...]) -> Any:
-    """Return the gradient of one part as an array (outputs, size)."""
+    """Return the gradient of one part as an array of shape (outputs, size)."""
     wanted, values = (*outputs, *part.shape), prod(outputs)
     if isinstance(gradient, list | tuple) and len(gradient) == 1 and part.shape[:1] != (1,) and not outputs:
         [gradient] = gradient
@@ -170,20 +170,21 @@ def _column(gradient: Any, part: NamedPart, outputs: tuple[int, ...]) -> Any:
         return array.reshape((values, part.size))
     if isinstance(gradient, list | tuple) and shape[1:] == part.shape:
         raise ValueError(f"The gradient has {len(gradient)} arrays, but theta has 1.")
-    needed = f"The gradient of {part.name} has shape {shape}, but {wanted} is needed"
+    problem = f"The gradient of {part.name} has shape {shape}, expected {wanted}"
     if len(shape) > 1 and shape == wanted[::-1]:
-        raise ValueError(f"{needed}: it is transposed.")
-    raise ValueError(needed + (": the function's shape, then the parameter's." if outputs else "."))
+        raise ValueError(f"{problem}: it is transposed.")
+    raise ValueError(problem + (": the shape of the value followed by the shape of the part." if outputs else "."))
 
 
 def _as_numbers(gradient: Any) -> Any:
-    """Return a gradient as an array; array pairs stay as they are."""
+    """Convert a gradient to an array, except for array pairs."""
     return gradient if isinstance(gradient, ArrayPair) else real_numbers(gradient)
 
 
 def real_numbers(gradient: Any) -> np.ndarray:
-    """Return a gradient as an array of real numbers, or raise a TypeError that says what it is."""
-    wrong = TypeError(f"The gradient, of type {type(gradient).__name__}, is no array of real numbers: return an array.")
+    """Convert a gradient to an array of real numbers, or raise a TypeError."""
+    kind = getattr(gradient, "dtype", type(gradient).__name__)
+    wrong = TypeError(f"The gradient must be an array of real numbers, got {kind}.")
     try:
         array = as_array(gradient)
         if array.dtype.kind == "O" and all(isinstance(number, int | float | np.number) for number in array.flat):

@@ -157,7 +157,7 @@ def _fault(network: Network, case: int, arguments: dict[str, Any], value: Any) -
     names = " and ".join(dict.fromkeys(row.name for row in wrong))
     given, right = (np.array([getattr(row, name) for row in wrong]) for name in ("given", "expected"))
     is_multiple = same(given, right * (given @ right) / max(right @ right, 1e-300), 1e-3)
-    known = [words for words in report.diagnoses if is_multiple or not words.startswith("the gradient given is")]
+    known = [words for words in report.diagnoses if is_multiple or not words.startswith("the gradient is")]
     diagnosis = next(iter(known), f"the gradient of {names} is wrong{UNEXPLAINED}")
     worst = wrong[-1]
     place = list(worst.index) if worst.index is not None else ""
@@ -171,6 +171,6 @@ def _wrong_loss(network: Network, arguments: dict[str, Any], found: float, loss:
     if network.penalties and abs(found - bare) <= PRECISION * abs(bare):
         name = "the penalty is left out of the loss"
     elif (r := ratio(np.array([found]), np.array([loss]), 1e-9)) is not None:
-        name = ratio_in_words(r, [len(arguments["X"])], PRECISION, 1).replace("the gradient given", "the loss")
+        name = ratio_in_words(r, [len(arguments["X"])], PRECISION, 1).replace("the gradient", "the loss")
     name = name or "the loss is wrong"
     return "Look at the loss: what is summed over, is it a mean, and is there a penalty?", name, last
