@@ -1,17 +1,25 @@
 """Compiled code is kept on disk if possible, found again, and compiled anew when a formula changes."""
 
 import os
+import re
+import shutil
+import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 
+import vecprop as vp
 from vecprop.compiled.gemm.products import dots_of, multiply_of, transpose_of
 from vecprop.compiled.jit import cache
 
 FOLDER = cache.folder.__wrapped__
+OTHER = 65534
+of_users = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has other rights")
 
 FIT = """
 import numpy as np, vecprop as vp
@@ -60,7 +68,9 @@ def test_compiled_once_and_said_once(tmp_path):
     first, said = run(FIT, VECPROP_CACHE_DIR=str(tmp_path))
     assert said.count("compiling for this processor, once") == 1
     kept = set(tmp_path.rglob("*.kernel"))
-    assert len(kept) == 9  # an activation, a dense layer and its product, a loss, a step, the gradient, the epochs
+    assert (
+        len(kept) == 10
+    )  # the trial, an activation, a dense layer and its product, a loss, a step, the gradient, the epochs
     second, said = run(FIT, VECPROP_CACHE_DIR=str(tmp_path))
     assert said == ""
     assert second == first
@@ -116,8 +126,8 @@ def test_a_folder_that_can_only_be_read_is_read(monkeypatch, tmp_path):
     kept = cache.folder.__wrapped__()
     monkeypatch.setattr(cache, "folder", lambda: kept)
     cache.keep("a", b"code")
-    for name in ("TemporaryFile", "NamedTemporaryFile"):  # since root may write anywhere
-        monkeypatch.setattr(cache.tempfile, name, refuse)
+    monkeypatch.setattr(cache.tempfile, "TemporaryFile", refuse)  # since root may write anywhere
+    monkeypatch.setattr(cache.os, "open", refuse)
     assert FOLDER() == kept
     assert cache.kept("a") == b"code"
     assert not cache.is_shared()
@@ -126,17 +136,118 @@ def test_a_folder_that_can_only_be_read_is_read(monkeypatch, tmp_path):
 
 
 def test_a_user_without_a_home(monkeypatch):
-    for name in ("VECPROP_CACHE_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+    for name in ("VECPROP_CACHE_DIR", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(cache.os.path, "expanduser", lambda path: path)
-    assert cache._place() is None
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda *of, **options: Path("~/.cache/vecprop"))
+    with pytest.warns(UserWarning, match=r"kept in a home, so each process compiles them: set VECPROP_CACHE_DIR to a"):
+        assert FOLDER() is None
 
 
 def test_a_relative_folder_does_not_follow_the_working_directory(monkeypatch):
     monkeypatch.setenv("VECPROP_CACHE_DIR", os.path.join("~", "kept"))
-    assert cache._place() == Path.home() / "kept"
+    assert cache._chosen() == Path.home() / "kept"
     monkeypatch.setenv("VECPROP_CACHE_DIR", "kept")
-    assert cache._place() == Path.cwd() / "kept"
+    assert cache._chosen() == Path.cwd() / "kept"
+
+
+@pytest.fixture
+def chosen(monkeypatch, tmp_path):
+    """A folder that the environment names, beside the user's own, `own`."""
+    monkeypatch.setenv("VECPROP_CACHE_DIR", str(tmp_path / "chosen"))
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda *of, **options: tmp_path / "own")
+    monkeypatch.setattr(cache, "_said", [])
+    kept = FOLDER()
+    monkeypatch.setattr(cache, "folder", lambda: kept)
+    return kept
+
+
+def give_away(path, monkeypatch):
+    """Give a file to another user, or become another user."""
+    if os.geteuid() == 0:
+        os.chown(path, OTHER, OTHER)
+    else:
+        monkeypatch.setattr(cache.os, "geteuid", lambda: OTHER)
+
+
+@of_users
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o757, 0o1777])
+def test_a_folder_that_others_can_write_is_not_used(chosen, mode):
+    chosen.chmod(mode)
+    said = (
+        rf"{re.escape(str(chosen))} \(other users can write to it\), so they are in .*own: set VECPROP_CACHE_DIR to a"
+    )
+    with pytest.warns(UserWarning, match=said):
+        assert FOLDER() == chosen.parent / "own"
+
+
+@of_users
+def test_a_folder_that_belongs_to_another_user_is_not_used(chosen, monkeypatch):
+    give_away(chosen, monkeypatch)
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda *of, **options: chosen)
+    with pytest.warns(UserWarning, match=r"it belongs to the user number \d+\), so each process compiles them: set "):
+        assert FOLDER() is None
+
+
+@of_users
+@pytest.mark.parametrize("change", [give_away, lambda file, monkeypatch: file.chmod(0o664)])
+def test_a_file_that_another_user_may_have_written_is_not_read(chosen, monkeypatch, change):
+    for name in "ab":
+        cache.keep(name, b"code")
+        change(chosen / f"{name}.kernel", monkeypatch)
+    with pytest.warns(UserWarning, match=r"a\.kernel is not loaded, but compiled, since (it belongs|other users can)"):
+        assert cache.kept("a") is None
+    assert cache.kept("b") is None  # of which nothing is said
+    cache.keep("b", b"code")
+    assert os.geteuid() or cache.kept("b") == b"code"
+
+
+def test_a_file_under_the_name_of_another_is_not_read(chosen):
+    cache.keep("a", b"code")
+    (chosen / "a.kernel").rename(chosen / "b.kernel")
+    assert cache.kept("b") is None
+
+
+@of_users
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o644), (0o077, 0o600)])
+def test_modes_follow_the_umask_but_let_no_others_write(monkeypatch, tmp_path, umask, mode):
+    monkeypatch.setenv("VECPROP_CACHE_DIR", str(tmp_path / "kept"))
+    before = os.umask(umask)
+    try:
+        kept = FOLDER()
+        monkeypatch.setattr(cache, "folder", lambda: kept)
+        cache.keep("a", b"code")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((kept / "a.kernel").stat().st_mode) == mode
+    assert stat.S_IMODE(kept.stat().st_mode) == mode | mode >> 2 & 0o111
+    assert cache.kept("a") == b"code"
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
+def test_another_user_loads_what_root_has_compiled():
+    """As `docs/how-to/containers.md` writes; all modules are loaded as root, whose home others may not enter."""
+    with tempfile.TemporaryDirectory() as parent:
+        os.chmod(parent, 0o755)
+        place, by_root = os.path.join(parent, "vecprop"), FIT.replace('"compiled"', '"reference"')
+        assert "compiling" in run(FIT, VECPROP_CACHE_DIR=place)[1]
+        kept = sorted(os.listdir(place))
+        as_other = (
+            f"{by_root}\nimport os, vecprop.compiled, platformdirs\nos.setgroups([]), os.setgid(1234), os.setuid(1234)"
+        )
+        shown, said = run(f"{as_other}\n{FIT}", VECPROP_CACHE_DIR=place)
+        assert len(shown.splitlines()) == 2
+        assert said == ""
+        assert sorted(os.listdir(place)) == kept
+
+
+@pytest.mark.long
+def test_environments_share_a_cache(tmp_path):
+    """Kernels are named after what they depend on: the place of the sources is not."""
+    shutil.copytree(Path(vp.__file__).parent, tmp_path / "other" / "vecprop")
+    for path in ("", str(tmp_path / "other")):
+        _, said = run(FIT, VECPROP_CACHE_DIR=str(tmp_path / "kept"), PYTHONPATH=path)
+        assert ("compiling" in said) == (path == "")
 
 
 @pytest.mark.long
@@ -145,7 +256,7 @@ def test_without_a_writable_folder_there_is_one_notice(tmp_path):
     taken.write_text("a file")
     shown, said = run(FIT, VECPROP_CACHE_DIR=str(taken / "below"))
     assert shown == run(FIT)[0]
-    assert said.count("No folder can be written") == 1
+    assert said.count(f"{taken / 'below'} (it cannot be written), so they are in ") == 1
 
 
 def test_the_names_of_all_kernels():

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import catalog
 from .gemm.products import gather_address, uses_blocks
+from .jit import trial
 from .lower import loops
 from .lower.conversion import convert_address
 from .lower.row_loops import LOOPS, scale_address, score_address, shuffle_address
@@ -19,6 +20,7 @@ from .run.tiles import gradient_address, predict_address
 
 def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield each kernel's name, and a function that compiles it or loads it from the cache."""
+    yield "trial", trial.missing
     yield "shuffle", shuffle_address
     every: dict[str, Callable[[type], object]] = {
         "gradient": gradient_address,

@@ -1,13 +1,14 @@
 """The cache of compiled kernels: a folder of the user's with one file for each kernel, named after its code.
 
 The name of a kernel has a digest of the code that it reaches: its own and that of all functions it calls, without
-comments and docstrings. A file is a checksum of 32 bytes and the machine code behind it.
+comments and docstrings. A file is a checksum of 32 bytes and the machine code behind it. Since that is executed, only
+files and folders are used that no other user than root can have written.
 """
 
 import dis
 import hashlib
 import os
-import sys
+import secrets
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -151,18 +152,43 @@ _SUFFIX = ".kernel"
 
 @lru_cache(maxsize=1)
 def folder() -> Path | None:
-    """Return the folder of the cache, or None if no folder can be written.
+    """Return the folder of the cache, or None if there is none.
 
-    A folder that can only be read is used if it has kernels. ``VECPROP_CACHE_DIR`` chooses another folder.
+    It is that of ``VECPROP_CACHE_DIR``, or the user's own if that is not set or cannot be used, which is said.
     """
-    if place := _place():
-        with refusals():
-            place.mkdir(parents=True, exist_ok=True)
+    wrong = []
+    for place in dict.fromkeys(filter(None, (_chosen(), _own()))):
+        if (why := _unusable(place)) is None:
+            break
+        wrong.append(f"{place} ({why})")
+    else:
+        place = None
+    if wrong or place is None:
+        instead = "each process compiles them" if place is None else f"they are in {place}"
+        what = f"Compiled kernels cannot be kept in {' and '.join(wrong) or 'a home'}, so {instead}"
+        warnings.warn(f"{what}: set VECPROP_CACHE_DIR to a folder that only you can write to.", stacklevel=2)
+    return place
+
+
+def _unusable(place: Path) -> str | None:
+    """Return why a folder cannot hold the cache, or None; it is made, and may be read-only if it has kernels."""
+    with refusals():
+        place.mkdir(0o755, parents=True, exist_ok=True)
+    with refusals():
+        if why := _distrust(place.stat()):
+            return why
         if _is_writable(place) or any(place.glob(f"*{_SUFFIX}")):
-            return place
-    wrong = "No folder can be written to keep compiled kernels in, so they are compiled anew in each process"
-    warnings.warn(f"{wrong}: set VECPROP_CACHE_DIR to a folder that can.", stacklevel=2)
-    return None
+            return None
+    return "it cannot be written"
+
+
+def _distrust(status: os.stat_result) -> str | None:
+    """Return why another user may have written a file or folder, or None; on Windows, homes are closed to others."""
+    if not hasattr(os, "geteuid"):
+        return None
+    if status.st_uid not in (0, os.geteuid()):
+        return f"it belongs to the user number {status.st_uid}"
+    return "other users can write to it" if status.st_mode & 0o022 else None
 
 
 def _is_writable(place: Path) -> bool:
@@ -171,17 +197,17 @@ def _is_writable(place: Path) -> bool:
     return False
 
 
-def _place() -> Path | None:
-    """Return the folder that is to hold the cache, or None if the user has no home."""
-    if chosen := os.environ.get("VECPROP_CACHE_DIR"):
-        return Path(os.path.abspath(os.path.expanduser(chosen)))
-    if sys.platform == "win32":
-        home = os.environ.get("LOCALAPPDATA", "~")
-    elif sys.platform == "darwin":
-        home = os.path.expanduser("~/Library/Caches")
-    else:
-        home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return None if home.startswith("~") else Path(home) / "vecprop"
+def _chosen() -> Path | None:
+    chosen = os.environ.get("VECPROP_CACHE_DIR")
+    return Path(os.path.abspath(os.path.expanduser(chosen))) if chosen else None
+
+
+def _own() -> Path | None:
+    """Return the user's folder, or None for one without a home."""
+    from platformdirs import user_cache_path
+
+    place = user_cache_path("vecprop", appauthor=False)
+    return place if place.is_absolute() else None
 
 
 def is_shared() -> bool:
@@ -210,31 +236,49 @@ def alone(name: str) -> Iterator[None]:
     with ExitStack() as stack:
         if file is not None and fcntl is not None:
             with refusals():
-                lock = stack.enter_context(file.with_suffix(".lock").open("wb"))
+                lock = stack.enter_context(file.with_suffix(".lock").open("ab"))
                 fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
+_said: list[Path] = []
+
+
 def kept(name: str) -> bytes | None:
-    """Return the code that is kept under a name, or None if there is none or the file is damaged."""
+    """Return the code that is kept under a name, or None if there is none, or the file is damaged or not trusted."""
     file = _file(name)
     with refusals():
-        content = b"" if file is None else file.read_bytes()
-        checksum, code = content[:32], content[32:]
-        if checksum == hashlib.sha256(code).digest():
-            return code
+        if file is None:
+            return None
+        with file.open("rb") as opened:
+            if why := _distrust(os.fstat(opened.fileno())):
+                if not _said:
+                    _said.append(file)
+                    warnings.warn(f"{file} is not loaded, but compiled, since {why}: remove it.", stacklevel=2)
+                return None
+            content = opened.read()
+        if content[:32] == _checksum(name, content[32:]):
+            return content[32:]
     return None
 
 
+def _checksum(name: str, code: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + code).digest()
+
+
 def keep(name: str, code: bytes) -> None:
-    """Keep a kernel under a name. The file appears complete, since other processes may read it at any moment."""
+    """Keep a kernel under a name. The file appears complete, since other processes may read it at any moment.
+
+    Others can read it, as far as the umask allows it, so that root can compile for the users of a container.
+    """
     file = _file(name)
     if file is None:
         return
+    made = file.with_suffix(f".{secrets.token_hex(8)}")
     with refusals():  # a full disk, or a read-only folder: the next process compiles it anew
-        with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as made:
-            made.write(hashlib.sha256(code).digest() + code)
         try:
-            os.replace(made.name, file)
+            with open(made, "xb", opener=lambda path, flags: os.open(path, flags, 0o644)) as opened:
+                opened.write(_checksum(name, code) + code)
+            os.replace(made, file)
         except OSError:
-            os.unlink(made.name)
+            made.unlink(missing_ok=True)
