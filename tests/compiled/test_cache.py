@@ -19,6 +19,7 @@ from vecprop.compiled.jit import cache
 
 FOLDER = cache.folder.__wrapped__
 OTHER = 65534
+RECIPE = Path(__file__).parents[2] / "docs" / "how-to" / "containers.md"
 of_users = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has other rights")
 
 FIT = """
@@ -227,6 +228,7 @@ def test_modes_follow_the_umask_but_let_no_others_write(monkeypatch, tmp_path, u
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
 def test_another_user_loads_what_root_has_compiled():
     """As `docs/how-to/containers.md` writes; all modules are loaded as root, whose home others may not enter."""
+    assert re.search("ENV VECPROP_CACHE_DIR=.*RUN vecprop warmup.*USER app", RECIPE.read_text("utf-8"), re.DOTALL)
     with tempfile.TemporaryDirectory() as parent:
         os.chmod(parent, 0o755)
         place, by_root = os.path.join(parent, "vecprop"), FIT.replace('"compiled"', '"reference"')
