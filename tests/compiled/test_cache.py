@@ -153,7 +153,7 @@ def test_a_relative_folder_does_not_follow_the_working_directory(monkeypatch):
 
 @pytest.fixture
 def chosen(monkeypatch, tmp_path):
-    """A folder that the environment names, beside the user's own, `own`."""
+    """A folder that the environment names, next to the user's folder `own`."""
     monkeypatch.setenv("VECPROP_CACHE_DIR", str(tmp_path / "chosen"))
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda *of, **options: tmp_path / "own")
     monkeypatch.setattr(cache, "_said", [])
@@ -197,7 +197,7 @@ def test_a_file_that_another_user_may_have_written_is_not_read(chosen, monkeypat
         change(chosen / f"{name}.kernel", monkeypatch)
     with pytest.warns(UserWarning, match=r"a\.kernel is not loaded, but compiled, since (it belongs|other users can)"):
         assert cache.kept("a") is None
-    assert cache.kept("b") is None  # of which nothing is said
+    assert cache.kept("b") is None  # without a second warning
     cache.keep("b", b"code")
     assert os.geteuid() or cache.kept("b") == b"code"
 

@@ -1,6 +1,6 @@
 """Numba and LLVM may lose any name that kernels need: then the reference engine computes, and one warning says so.
 
-Each loss is simulated in a process of its own, forked from one that has imported Numba but no kernels.
+Each loss is simulated in a fork of a process that has imported Numba but no kernels.
 """
 
 import json

@@ -58,7 +58,7 @@ def tried_again():
         ((trial, "MISSING", "sched_yield"), "this system has no function sched_yield, which kernels call"),
         (
             (inspect, "getsource", without_sources),
-            "the library's source files, from which kernels are compiled, are not",
+            "the library's source files are not here, and kernels are compiled from them",
         ),
         ((numba.config, "DISABLE_JIT", 1), "Numba's compiler is switched off, unset NUMBA_DISABLE_JIT"),
         (

@@ -1,4 +1,4 @@
-"""Versions of packages. Pickles carry that of vecprop: what one has written may mean something else to another."""
+"""Versions of packages. Pickles carry vecprop's version, since another version may read something else in them."""
 
 import pickle
 import platform

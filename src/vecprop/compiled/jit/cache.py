@@ -152,9 +152,9 @@ _SUFFIX = ".kernel"
 
 @lru_cache(maxsize=1)
 def folder() -> Path | None:
-    """Return the folder of the cache, or None if there is none.
+    """Return the folder of the cache, or None if no folder can be used.
 
-    It is that of ``VECPROP_CACHE_DIR``, or the user's own if that is not set or cannot be used, which is said.
+    ``VECPROP_CACHE_DIR`` names it. If that is not set or cannot be used, it is in the user's cache folder; see `_own`.
     """
     wrong = []
     for place in dict.fromkeys(filter(None, (_chosen(), _own()))):
@@ -245,7 +245,7 @@ _said: list[Path] = []
 
 
 def kept(name: str) -> bytes | None:
-    """Return the code that is kept under a name, or None if there is none, or the file is damaged or not trusted."""
+    """Return the code that is kept under a name; None if the file is missing, damaged or not trusted."""
     file = _file(name)
     with refusals():
         if file is None:

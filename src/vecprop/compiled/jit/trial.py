@@ -36,7 +36,7 @@ def _missing() -> str | None:
     with suppress(OSError, TypeError):  # of a program that is packed without sources
         inspect.getsource(_doubled)
         return failure(_try)
-    return "the library's source files, from which kernels are compiled, are not here"
+    return "the library's source files are not here, and kernels are compiled from them"
 
 
 def _doubled(address):

@@ -73,7 +73,7 @@ class Compiled(Engine):
         from ...compiled.program import failure, unsupported
 
         F: type = np.dtype(theta.dtype).type
-        needed = (None, None) if isinstance(optimizer, LBFGS) else (optimizer, score)  # it needs the network's alone
+        needed = (None, None) if isinstance(optimizer, LBFGS) else (optimizer, score)
         if not (reason := unsupported(network, F, *needed)) and (reason := failure(network, F, needed[0])):
             missing.cache_clear()
         return Refusal(reason, warns=True) if reason else None
