@@ -12,7 +12,7 @@ import registry
 import vecprop as vp
 from vecprop import catalog
 from vecprop.compiled.lower.row_loops import LOOPS
-from vecprop.compiled.run.epochs import CHUNK
+from vecprop.compiled.run.measures import CHUNK
 from vecprop.core.counter_rng import permutation
 from vecprop.core.scores import SCORES
 from vecprop.optimize.settings import Plan

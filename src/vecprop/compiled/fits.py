@@ -22,8 +22,11 @@ from .lower.conversion import convert_address
 from .lower.loops import update_of
 from .lower.row_loops import scale_address, score_address, shuffle_address
 from .program import Program, program_of
-from .run.epochs import CHUNK, MEMORY, Ended, epochs_address, epochs_kernel, members_address
+from .run.dense import sparse_rows_address
+from .run.epochs import Ended, epochs_address, epochs_kernel, members_address
+from .run.measures import CHUNK, MEMORY, judge_address, measure_address
 from .run.steps import BLOCK
+from .run.tiles import gather_of, gradient_address
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # ctypes releases Python's lock during the call
 _RUN_MEMBERS = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 8)
@@ -36,7 +39,7 @@ def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> d
     """
     nothing = np.zeros(0, F)
     if same is not None:
-        fields = {name: same[name] for name in ("x", "columns", "starts") if name in same}
+        fields = {name: same[name] for name in ("x", "kept", "edges", "expander") if name in same}
     elif isinstance(batch, SparseBatch):
         fields = _sparse_fields(batch.X, F)
     elif batch.converted is not None:
@@ -46,6 +49,8 @@ def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> d
     T = np.ascontiguousarray(batch.T, np.int64 if batch.of_classes else F)
     weight = nothing if batch.weight is None else np.ascontiguousarray(batch.weight, F)
     fields |= {"t": nothing, "classes": T} if batch.of_classes else {"t": T, "classes": nothing}
+    if not batch.of_classes:
+        fields["gather_targets"] = gather_of(T.shape[-1], F)
     fields |= {"weight": weight, "data_rows": batch.X.shape[0], "rows": batch.rows}
     if batch.chosen is not None:
         fields["chosen"] = np.ascontiguousarray(batch.chosen, np.int64)
@@ -66,8 +71,9 @@ def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> d
 def _sparse_fields(X: Any, F: type) -> dict[str, Any]:
     """Return the fields of sparse rows; their columns rise in each row."""
     X = X if X.has_sorted_indices else X.sorted_indices()
-    names = {"x": (X.data, F), "columns": (X.indices, np.int32), "starts": (X.indptr, np.int64)}
-    return {name: np.ascontiguousarray(array, kind) for name, (array, kind) in names.items()}
+    names = {"x": (X.data, F), "kept": (X.indices, np.int32), "edges": (X.indptr, np.int64)}
+    arrays = {name: np.ascontiguousarray(array, kind) for name, (array, kind) in names.items()}
+    return {**arrays, "expander": sparse_rows_address(F)}
 
 
 class EpochResults(NamedTuple):
@@ -131,7 +137,13 @@ class Epochs:
         whole = {"weight": weight, "data_rows": len(weight), "rows": rows}
         self.context.set(training={**data, "chosen": places, "rows": len(places)}, whole=whole)
         self.context.set(numbers=np.empty(0, np.int64) if numbers is None else numbers)
+        if (words := self.context.words)[OFFSETS["numbers"]]:
+            words[OFFSETS["numbers"]] -= words[OFFSETS["all_rows"]]
         self.context.clear("tile_contents")
+
+    def stop_by(self, rule: tuple[float, ...], memory: np.ndarray, best: np.ndarray) -> None:
+        """Let a rule of early stopping end the next runs; see `measures.STOPPING`."""
+        self.context.set(stopping=np.array(rule, float), memory=memory, best=best, judge=judge_address(self.F))
 
     def let_validate(self, rows: int) -> None:
         """Let the next runs measure this many of the validation rows: all or none."""
@@ -197,6 +209,9 @@ def _template(
     memory["predictions"] = number * validation_rows * program.network.outputs * predicts
     context = program.training_context(workers, **memory)
     context.set(shards=shards, clip=plan.clip or 0.0, batch_size=plan.batch_size, running=plan.running)
+    context.set(in_pairs=shards == 4 and workers <= 2 and not program.split_layers)
+    if validation_rows > 0 or not plan.running:
+        context.set(measure=measure_address(program.F), gradient_of_rows=gradient_address(program.F))
     context.set(full=plan.batch_size == rows, shuffle=shuffle_address() if shuffled else 0)
     if predicts:
         context.set(link=program.link)
@@ -253,7 +268,7 @@ class MemberFits:
         self.memory = _apart(M, MEMORY.itemsize // 8, float)
         self.memory[:, :2] = np.inf  # the lowest loss, and the loss at the last progress
         if stopping:
-            fit.context.set(stopping=np.array(stopping, float), memory=self.memory[0], best=self.best[0])
+            fit.stop_by(stopping, self.memory[0], self.best[0])
         none = np.empty(0, np.int64)  # `run` lets all fits have the same list of all rows
         fit.context.set(epochs=epochs, rates=rates, rate_stride=int(rates.size > 1), all_rows=none)
         fit.context.release()

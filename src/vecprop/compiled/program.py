@@ -15,11 +15,11 @@ from .lower import loops
 from .lower.formulas import H_SIZE, hyperparameters, of_formulas
 from .lower.own_parts import reason_against
 from .lower.row_loops import LOOPS
-from .run.batches import batch_address
+from .run.batches import batch_address, split_addresses
 from .run.dense import SPARSE_ROW_WORDS, Algorithm, dense_addresses, product_address
 from .run.epochs import epochs_kernel
-from .run.parallelism import QUARTERS, SplitLayer, WeightSplit, algorithm_of, blocks_of, split_of
-from .run.tiles import LAYER, TILE_CONTENTS, LayerType, gather_of, gradient_address
+from .run.parallelism import QUARTERS, SplitLayer, WeightSplit, algorithm_of, blocks_of, quarters_address, split_of
+from .run.tiles import LAYER, TILE_CONTENTS, gather_of, gradient_address
 
 TILE, LARGEST_TILE, TILE_BYTES = 128, 512, 2**16
 """The most rows of a tile, the most for small networks, and the most bytes of a small network's workspace.
@@ -111,6 +111,7 @@ class Program:
         self.large = self.by_rows or Algorithm.PACKED in algorithms
         self.workspace_size = 0  # for one row, until the tile's rows are known
         self.packing_at = self._reserve(-(-packing_size(F) // LARGE_TILE)) if Algorithm.PACKED in algorithms else 0
+        self.table["by_rows"][0] = self.by_rows
         self.table["inputs"], self.table["outputs"] = (network.inputs, *network.widths[:-1]), network.widths
         for tensor in reversed(network.layout.tensors):
             self.table["start"][tensor.layer] = tensor.start
@@ -128,28 +129,28 @@ class Program:
             self.width, self.tile_features = max(network.widths), SPARSE_ROW_WORDS * 8 // self.number
 
     def _describe(self, layer: Any, row: Any) -> None:
-        """Fill in a layer's type and the addresses of its loops, and reserve memory for what it keeps."""
+        """Fill in the addresses of a layer's loops, and reserve memory for what it keeps."""
         if isinstance(layer, Dense):
             I, O = int(row["inputs"]), int(row["outputs"])
             sizes = I, O, self.batch, isinstance(layer, SparseDense)
             algorithm, split = algorithm_of(*sizes), split_of(*sizes)
-            row["type"], row["extra_at"], row["split"] = LayerType.DENSE.value, self.packing_at, split.value
+            row["is_dense"], row["extra_at"], row["split"] = 1, self.packing_at, split.value
             row["product"] = product_address(algorithm, self.F)
             row["forward"], row["backward"] = dense_addresses(algorithm, self.F)
             if split is not WeightSplit.NONE:
                 self.split_layers.append(SplitLayer(int(row["start"]), I, O))
+                row["forward_of_all"], row["backward_of_all"] = split_addresses(split, self.F)
             if split is WeightSplit.INPUTS:
-                row["extra_at"] = self._reserve(QUARTERS * O)
+                row["forward"], row["extra_at"] = quarters_address(self.F), self._reserve(QUARTERS * O)
             if algorithm is Algorithm.SPARSE:
                 row["extra_at"] = self._reserve(O)
         elif isinstance(layer, LayerNorm):
-            row["type"], row["extra_at"] = LayerType.LAYER_NORM.value, self._reserve(int(row["inputs"]) + 3)
+            row["extra_at"] = self._reserve(int(row["inputs"]) + 3)
             row["forward"], row["backward"] = loops.norm_addresses(self.F)
         elif isinstance(layer, Dropout):
-            row["type"], row["extra_at"] = LayerType.DROPOUT.value, self._reserve(int(row["inputs"]))
-            row["forward"] = loops.drop_address(self.F)
+            row["extra_at"] = self._reserve(int(row["inputs"]))
+            row["forward"], row["backward"] = loops.drop_addresses(self.F)
         else:
-            row["type"] = LayerType.ACTIVATION.value
             row["forward"], row["backward"] = loops.map_address(layer, self.F), loops.derivative_address(layer, self.F)
 
     def _reserve(self, features: int) -> int:
@@ -201,7 +202,7 @@ class Program:
     def _prediction_template(self) -> Context:
         """Return the template context of all predictions."""
         network = self.network
-        gather = gather_of(max(network.inputs, network.outputs), self.F)
+        gather = 0 if isinstance(network.layers[0], SparseDense) else gather_of(network.inputs, self.F, self.by_rows)
         context = Context(table=self.table, layers=len(self.table), h=self.h, by_rows=self.by_rows, gather=gather)
         context.set(loss_h=hyperparameters(network.loss_function), p=network.layout.size)
         context.set(inputs=network.inputs, outputs=network.outputs, workspace_size=self.workspace_size)
@@ -224,7 +225,9 @@ class Program:
         context.set(loss=loops.loss_address(network.loss_function, self.F), mean=network.reduction == "mean")
         context.set(noisy=network.random, row_multiple=VECTOR_BYTES // self.number if is_padded else 1)
         context.set(delta_size=(self.width + 3) * self.tile)  # the softmax loss needs three features more
-        context.set(gradient_of_rows=gradient_address(self.F), blocks=self.blocks, block_count=len(self.blocks))
+        if not self.split_layers:  # or else a fit may do without
+            context.set(gradient_of_rows=gradient_address(self.F))
+        context.set(blocks=self.blocks, block_count=len(self.blocks))
         context.set(gradient_of_batch=batch_address(self.F) if self.split_layers else 0)
         return context
 

@@ -12,10 +12,12 @@ from .jit import trial
 from .lower import loops
 from .lower.conversion import convert_address
 from .lower.row_loops import LOOPS, scale_address, score_address, shuffle_address
-from .run.batches import batch_address
-from .run.dense import Algorithm, dense_addresses, product_address
+from .run.batches import batch_address, split_addresses
+from .run.dense import Algorithm, dense_addresses, product_address, sparse_rows_address
 from .run.epochs import epochs_address, members_address
-from .run.tiles import gradient_address, predict_address
+from .run.measures import judge_address, measure_address
+from .run.parallelism import WeightSplit, quarters_address
+from .run.tiles import gather_of, gradient_address, predict_address
 
 
 def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
@@ -26,11 +28,16 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
         "gradient": gradient_address,
         "gradient of split layers": batch_address,
         "epochs": epochs_address,
+        "measures": measure_address,
+        "early stopping": judge_address,
         "populations": members_address,
         "gather": gather_address,
+        "gather of few features": partial(gather_of, 1),
+        "gather of sparse rows": sparse_rows_address,
+        "Dense by quarters": quarters_address,
         "predictions": predict_address,
         "LayerNorm": loops.norm_addresses,
-        "Dropout": loops.drop_address,
+        "Dropout": loops.drop_addresses,
         **{score: partial(score_address, score) for score in LOOPS},
     }
     for F in (np.float32, np.float64):
@@ -41,6 +48,9 @@ def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
         for each in (*by, Algorithm.SPARSE):
             yield f"{name} Dense by {each.value}", partial(dense_addresses, each, F)
             yield f"{name} product by {each.value}", partial(product_address, each, F)
+        for split in WeightSplit:
+            if split is not WeightSplit.NONE:
+                yield f"{name} layers split by {split.name.lower()}", partial(split_addresses, split, F)
         for own, way in product({F, np.float64}, (False, True)):
             kind = f"{own.__name__} {'factors' if way else 'divisors'}"
             yield f"{name} scaling by {kind}", partial(scale_address, F, own, way)

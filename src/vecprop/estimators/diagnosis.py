@@ -13,7 +13,6 @@ from ..core.losses import RegressionLoss
 from . import parts
 from .data import Labels, Rows
 from .fit import Ending
-from .inspection import Predictions
 
 LARGE, SMALL = 10.0, 0.01
 """A column is unscaled if its root mean square is above the first, or its largest entry below the second."""
@@ -191,7 +190,12 @@ def missing_classes(case: Case) -> Iterator[str]:
     if not isinstance(targets, Labels) or not model.loss_curve_:
         return
     counted = slice(None) if rows.weight is None else rows.weight > 0
-    predicted = targets.decode(Predictions(model.network_, model.theta_)(rows.X))
+    network, X = model.network_, rows.X
+    if sparse.issparse(X):
+        network, X = SparseNetwork(network), X.tocsr()
+    predicted = targets.decode(
+        network.predict(model.theta_, X)
+    )  # by no kernels, which a first fit would have to compile
     present, found = (
         _row(labels.sum(axis=0)) > 0 if labels.ndim == 2 else np.isin(targets.classes, labels)
         for labels in (rows.y[counted], predicted[counted])

@@ -41,7 +41,7 @@ class StoppingRule(Ranged):
         return not self.from_lowest or self.on != "loss"
 
     def as_numbers(self) -> tuple[float, ...]:
-        """Return the rule as the compiled engine has it, see `compiled.run.epochs.STOPPING`."""
+        """Return the rule as the compiled engine has it, see `compiled.run.measures.STOPPING`."""
         return self.patience, self.tolerance, self.from_lowest, get_args(Watched).index(self.on)
 
 

@@ -151,7 +151,7 @@ class Best(Hook):
 
     They go on from those in the state, if the rule of earlier calls watched the same. The ``memory``, (3, *M), has the
     lowest loss, the loss of the latest progress, and the number of epochs since then. The compiled engine updates it in
-    place; see `compiled.run.epochs`.
+    place; see `compiled.run.measures`.
     """
 
     stalled: bool | None = None

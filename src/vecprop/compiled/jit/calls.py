@@ -36,29 +36,33 @@ def _caller(names, result=""):
     return call
 
 
+# A layer of a tile, see `run.tiles`. Each function declares these arguments up to the last that it needs, and ignores
+# the others: in C it is the caller who puts arguments there and takes them away. A step of -1 has no noise.
+forward = _caller("I O rows p A Z h extra by_rows product numbers seed step layer")
+backward = _caller("I O rows p A delta J add Z h extra before transposed by_rows product step")
+
+# A layer that threads split, for all shards of a batch; see `run.batches`.
+forward_of_all = _caller("context layer worker n")
+backward_of_all = _caller("context layer worker n current")
+
 # The loops over formulas, for n numbers or a tile; see `lower.loops`.
-map = _caller("n *z *y *h")
-derivative = _caller("n *z *y *delta *h")
-norm = _caller("I rows *p *X *extra *Y *h")
-norm_back = _caller("I rows *p *extra *delta *J add")
-drop = _caller("I rows *X *Y *mask *numbers *h seed step layer")
 link = _caller("rows outputs *Z *Y *h")
 loss = _caller("rows outputs *Z *T *weight *delta *loss *h")
 # It writes how far each parameter has moved into moved, and returns the square of the step's length.
 update = _caller("n :rate :t *theta *J *first *second *moved *h", result=":")
 
-# The loops of `run`, and over rows of data: a step of -1 has no noise.
+# The loops of `run`, and over rows of data.
 rows = _caller("*context worker is_validation *rows n :scale step *gradient", result=":")
 batch = _caller("context worker *rows n :scale step")
 epochs = _caller("context worker")
+measure = _caller("context worker epoch known", result=":")
+judge = _caller("context epoch", result=":")
 score = _caller("context", result=":")
 shuffle = _caller("seed epoch n numbers keys places order")
 scale = _caller("first features rows by_rows shifts scales tile")
 expand = _caller("X row_bytes places n columns count edges first features by_rows tile")
 
-# A dense layer of a tile, see `run.dense`, and products of matrices, see `gemm`.
-dense = _caller("I O rows p A Z by_rows product workspace")
-dense_back = _caller("I O rows p A delta J add before transposed by_rows product workspace")
+# The gradient of some columns of a layer on sparse rows, see `run.dense`, and products of matrices, see `gemm`.
 columns = _caller("low high I O rows A delta J add transposed")
 packed = _caller("M N K A A_m A_k B B_k B_n C C_m add workspace is_packed")
 product = _caller("M N K A A_m A_k B B_k C C_m add")

@@ -29,12 +29,12 @@ def fields(names: str, kind: Any = np.int64) -> list[tuple[str, Any]]:
     return [(name, kind) for name in names.split()]
 
 
-# Chosen are the numbers of the rows that are chosen from data_rows rows; starts are where each of sparse rows starts,
-# whose values are x. The scaler scales inputs as they are gathered, see `lower.row_loops`; the expander makes them from
-# rows of row_bytes, see `lower.conversion`, and kept, kept_count and edges are what it needs; kept_count is the bytes
-# between the columns of X if numbers are converted.
+# Chosen are the numbers of the rows that are chosen from data_rows rows. The scaler scales inputs as they are gathered,
+# see `lower.row_loops`; the expander makes them from rows of row_bytes, see `lower.conversion`, and kept, kept_count
+# and edges are what it needs. If numbers are converted, kept_count is the bytes between the columns of X. Of sparse
+# rows, x are the values, kept their columns, and edges where each row starts.
 _OF_INPUTS = "scaler shift scale expander row_bytes kept kept_count edges"
-ROWS = np.dtype(fields(f"x columns starts t classes weight data_rows chosen rows {_OF_INPUTS}"), align=True)
+ROWS = np.dtype(fields(f"x t gather_targets classes weight data_rows chosen rows {_OF_INPUTS}"), align=True)
 """Rows of data: addresses of the arrays, and which of their rows count. Classes stand instead of t."""
 
 FIT = np.dtype(
@@ -43,7 +43,7 @@ FIT = np.dtype(
         # if by_rows is set, else features x rows. There are p parameters.
         *fields("table layers h by_rows gather loss loss_h link theta p outputs inputs"),
         # The data. Whole are all rows, whose mean the running loss is, if the training rows are a part of an epoch;
-        # numbers are those of the part's rows among all, for their noise.
+        # numbers is how many bytes behind all_rows those of the part's rows among all lie, for their noise.
         *fields("training validation whole", ROWS),
         *fields("numbers validation_score"),
         # How losses of rows become the loss; spans are where penalized weights start and end in theta.
@@ -55,16 +55,19 @@ FIT = np.dtype(
         *fields("tile tile_features tile_rows row_multiple tile_contents tile_places targets row_weights row_losses"),
         *fields("workspace workspace_size deltas delta_size transposed moved"),
         # Memory that workers share: gradients and partial losses of shards, and what is summed of blocks of parameters:
-        # squares of their gradients and moves, and penalties.
-        *fields("workers barrier shards gradients partial_losses squares moves penalties blocks block_count"),
+        # squares of their gradients and moves, and penalties. In pairs says that each worker sums its own two shards'
+        # gradients, so that the other has half as much to read.
+        *fields("workers barrier shards in_pairs gradients partial_losses squares moves penalties blocks block_count"),
         # The optimizer: its moments, now and at the start of an epoch of several batches. If layers are model parallel,
         # gradient_of_batch takes the place of gradient_of_rows.
         *fields("gradient_of_rows gradient_of_batch update update_h first second first_kept second_kept"),
         ("clip", np.float64),
-        # The plan of the epochs. The stride is 1 for a learning rate of each step, 0 for one of all steps. Stopping and
-        # memory are the rule of early stopping and its state; stop is a word that becomes 1 when the fit has to stop.
-        # Full says that a batch is all rows, running that the training loss is the mean over batches as they are met.
-        *fields("rates rate_stride steps_before batch_size epochs stopping memory best stop first_epoch first_step"),
+        # The plan of the epochs. Measure and judge are addresses of functions, or 0; see `run.measures`. The stride is
+        # 1 for a learning rate of each step, 0 for one of all steps. Stopping and memory are the rule of early stopping
+        # and its state; stop is a word that becomes 1 when the fit has to stop. Full says that a batch is all rows,
+        # running that the training loss is the mean over batches as they are met.
+        *fields("measure judge rates rate_stride steps_before batch_size epochs stopping memory best stop"),
+        *fields("first_epoch first_step"),
         *fields("noisy full running shuffle seed keys places order all_rows"),
         # Results; kept_predictions are those of the validation rows after each epoch.
         *fields("losses validation_losses validation_scores norms sizes done last_finite seconds"),

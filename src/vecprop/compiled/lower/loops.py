@@ -14,7 +14,7 @@ from numba import from_dtype, njit, types
 
 from ...core import Dropout, LayerNorm, SoftmaxCrossEntropy, counter_rng, elementary
 from ..jit import INNER, use_widest_vectors, without_overlaps
-from ..jit.addresses import matrix, vector
+from ..jit.addresses import copy, matrix, vector
 from ..jit.cache import digest
 from ..jit.machine_code import address_of
 from .formulas import H_SIZE, compiled_method, hyperparameters, is_of_the_library, of_formulas
@@ -44,18 +44,19 @@ def unpacked(h):
     return h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]
 
 
-def _map(n, z, y, h):
+def _map(I, O, rows, p, z, y, h):
     use_widest_vectors()
     without_overlaps()
-    z, y, h = vector(z, n), vector(y, n), unpacked(h)
-    for i in range(n):
+    z, y, h = vector(z, I * rows), vector(y, I * rows), unpacked(h)
+    for i in range(I * rows):
         y[i] = formula(h, z[i])
 
 
-def _derivative(n, z, y, delta, h):
+def _derivative(I, O, rows, p, z, delta, J, add, y, h):
     use_widest_vectors()
     without_overlaps()
-    z, y, delta, h = vector(z, n), vector(y, n), vector(delta, n), unpacked(h)
+    n, h = I * rows, unpacked(h)
+    z, y, delta = vector(z, n), vector(y, n), vector(delta, n)
     for i in range(n):
         delta[i] *= formula(h, z[i], y[i])
 
@@ -166,7 +167,7 @@ def _update2(n, rate, t, theta, J, first, second, moved, h):
     return square
 
 
-def _norm(I, rows, p, x, extra, y, h):
+def _norm(I, O, rows, p, x, y, h, extra):
     """Normalize rows; extra keeps x̂ and, behind its I features, the rows' deviations and two features of workspace."""
     g, b = vector(p, 2 * I)[:I], vector(p, 2 * I)[I:]
     x, y, h = matrix(x, I, rows), matrix(y, I, rows), unpacked(h)
@@ -193,7 +194,7 @@ def _norm(I, rows, p, x, extra, y, h):
             y[k, s] = g[k] * kept[k, s] + b[k]
 
 
-def _norm_back(I, rows, p, extra, delta, J, add):
+def _norm_back(I, O, rows, p, x, delta, J, add, y, h, extra):
     """Turn delta into (d - mean(d) - x̂ mean(d x̂)) / deviation with d = g delta; compute the gradients of g and b."""
     g, J, delta, kept = vector(p, I), vector(J, 2 * I), matrix(delta, I, rows), matrix(extra, I + 3, rows)
     deviation, mean, slant, n = kept[I], kept[I + 1], kept[I + 2], number(I)
@@ -216,8 +217,11 @@ def _norm_back(I, rows, p, extra, delta, J, add):
             delta[k, s] = (delta[k, s] - mean[s] / n - kept[k, s] * (slant[s] / n)) / deviation[s]
 
 
-def _drop(I, rows, x, y, mask, numbers, h, seed, step, layer):
+def _drop(I, O, rows, p, x, y, h, mask, by_rows, product, numbers, seed, step, layer):
     """Multiply by the mask of this step's noise; see `core.layers.Dropout` and `core.counter_rng.RandomKey`."""
+    if step < 0:
+        copy(vector(x, I * rows), vector(y, I * rows))
+        return
     x, y, mask = matrix(x, I, rows), matrix(y, I, rows), matrix(mask, I, rows)
     numbers, h = vector(numbers, rows), unpacked(h)
     kept = number(1 / (1 - h[0]))
@@ -230,6 +234,13 @@ def _drop(I, rows, x, y, mask, numbers, h, seed, step, layer):
             y[k, s] = x[k, s] * mask[k, s]
 
 
+def _drop_back(I, O, rows, p, x, delta, J, add, y, h, mask, before, transposed, by_rows, product, step):
+    if step >= 0:
+        delta, mask = vector(delta, I * rows), vector(mask, I * rows)
+        for i in range(I * rows):
+            delta[i] *= mask[i]
+
+
 UPDATES = (_update0, _update1, _update2)
 """The loops over an optimizer's formula, by the number of its moments; there are none for more of them."""
 
@@ -238,7 +249,8 @@ def _signature(template: FunctionType, F: type) -> Any:
     """Return the signature of a template, by the names of its arguments; `addresses` has the same for its callers."""
     a, is_update = types.CPointer(from_dtype(np.dtype(F))), template.__name__.startswith("_update")
     kinds: dict[str, Any] = {"h": types.CPointer(types.float64), "numbers": types.CPointer(types.intp)}
-    kinds |= dict.fromkeys(("n", "rows", "outputs", "I", "seed", "step", "layer", "add"), types.intp)
+    words = "n rows outputs I O seed step layer add before transposed by_rows product"
+    kinds |= dict.fromkeys(words.split(), types.intp)
     kinds |= dict.fromkeys(("rate", "t"), types.float64) if is_update else {}
     arguments = [kinds.get(name, a) for name in signature(template).parameters]
     return (types.float64 if is_update else types.void)(*arguments)
@@ -257,22 +269,22 @@ def _address(template: FunctionType, cls: type, F: type, *methods: str) -> int:
 
 
 def norm_addresses(F: type) -> tuple[int, int]:
-    """Return the addresses of layer normalization, forward and back; see `calls.norm`."""
+    """Return the addresses of layer normalization, forward and back."""
     return _address(_norm, LayerNorm, F), _address(_norm_back, LayerNorm, F)
 
 
-def drop_address(F: type) -> int:
-    """Return the address of dropout; see `calls.drop`."""
-    return _address(_drop, Dropout, F)
+def drop_addresses(F: type) -> tuple[int, int]:
+    """Return the addresses of dropout, forward and back."""
+    return _address(_drop, Dropout, F), _address(_drop_back, Dropout, F)
 
 
 def map_address(activation: Any, F: type) -> int:
-    """Return the address of y = value(z); see `calls.map`."""
+    """Return the address of y = value(z); see `calls.forward`."""
     return _address(_map, type(activation), F, "value")
 
 
 def derivative_address(activation: Any, F: type) -> int:
-    """Return the address of delta *= derivative(z, y); see `calls.derivative`."""
+    """Return the address of delta *= derivative(z, y); see `calls.backward`."""
     return _address(_derivative, type(activation), F, "derivative")
 
 

@@ -168,10 +168,12 @@ def _comparisons(part: Any, F: type) -> Iterator[_Comparison]:
     if isinstance(part, Activation):
 
         def value(z: np.ndarray) -> np.ndarray:
-            return call(map_address(part, F), z.size, z, np.empty_like(z))
+            return call(map_address(part, F), 1, 1, z.size, 0, z, np.empty_like(z))
 
         def derivative(z: np.ndarray, y: np.ndarray) -> np.ndarray:
-            return call(derivative_address(part, F), z.size, z, y, np.ones_like(z))
+            delta = np.ones_like(z)
+            call(derivative_address(part, F), 1, 1, z.size, 0, z, delta, 0, 0, y)
+            return delta
 
         yield "value", value, part.value, (z,)
         yield "derivative", derivative, part.derivative, (z, _as(part.value(z), z))

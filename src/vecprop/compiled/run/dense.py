@@ -111,7 +111,7 @@ def _put_weighted_rows(out, rows, weights, stride, count):
         k += 1
 
 
-def _loops(I, O, S, p, A, Z, by_rows, product, workspace):
+def _loops(I, O, S, p, A, Z, h, workspace, by_rows, product):
     """Z = [W; b]ᵀ [A; 1]."""
     zero = number(0)
     p, Z = numbers_at(p, (I + 1) * O, zero), numbers_at(Z, O * S, zero)
@@ -121,7 +121,7 @@ def _loops(I, O, S, p, A, Z, by_rows, product, workspace):
         _put_weighted_rows(Z[o * S : (o + 1) * S], A, p[o:], O, I + 1)
 
 
-def _loops_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, product, workspace):
+def _loops_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
     """J = [J_W; J_b] = [A; 1] deltaᵀ, or J += it; before = W delta, unless that is address 0."""
     zero = number(0)
     A, delta = numbers_at(A, (I + 1) * S, zero).reshape(I + 1, S), numbers_at(delta, O * S, zero).reshape(O, S)
@@ -144,7 +144,7 @@ def _multiply_here(product, operands):
     multiply_blocks(*operands)
 
 
-def _blocks(I, O, S, p, A, Z, by_rows, product, workspace):
+def _blocks(I, O, S, p, A, Z, h, workspace, by_rows, product):
     """Z = [W; b]ᵀ [A; 1]."""
     put_ones(A + I * S * size, S, number(0))
     M, N, left, left_m, left_k, right, right_k = O, S, p, np.int64(size), O * size, A, S * size
@@ -153,7 +153,7 @@ def _blocks(I, O, S, p, A, Z, by_rows, product, workspace):
     multiply(product, (M, N, I + 1, left, left_m, left_k, right, right_k, Z, N * size, np.int64(0)))
 
 
-def _blocks_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, product, workspace):
+def _blocks_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
     """J = [J_W; J_b] = [A; 1] deltaᵀ, or J += it; before = W delta; neither if its address is 0."""
     row, column, one = S * size, O * size, np.int64(size)
     if J and few_outputs <= O:
@@ -167,21 +167,21 @@ def _blocks_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, prod
         multiply(product, (I, S, O, p, column, one, delta, row, before, row, np.int64(0)))
 
 
-def _packed(I, O, S, p, A, Z, by_rows, product, workspace):
+def _packed(I, O, S, p, A, Z, h, workspace, by_rows, product):
     """Z = [W; b]ᵀ [A; 1]."""
     row, one, none = S * size, np.int64(size), np.int64(0)
     if S == 1:  # to pack the weights would take longer than to use them once
-        blocks(I, O, S, p, A, Z, by_rows, product, workspace)
+        blocks(I, O, S, p, A, Z, h, workspace, by_rows, product)
         return
     put_ones(A + I * row, S, number(0))
     calls.packed(product, (O, S, I + 1, p, one, O * size, A, row, one, Z, row, none, workspace, none))
 
 
-def _packed_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, product, workspace):
+def _packed_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
     """J = [J_W; J_b] = [A; 1] deltaᵀ, or J += it; before = W delta; neither if its address is 0."""
     row, column, one, none = S * size, O * size, np.int64(size), np.int64(0)
     if S < FEW_ROWS:
-        blocks_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, product, workspace)
+        blocks_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product)
         return
     if J:
         calls.packed(product, (I + 1, O, S, A, row, one, delta, one, row, J, column, add, workspace, none))
@@ -189,7 +189,7 @@ def _packed_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, prod
         calls.packed(product, (I, S, O, p, column, one, delta, row, one, before, row, none, workspace, none))
 
 
-def _through_blas(I, O, S, p, A, Z, by_rows, product, workspace):
+def _through_blas(I, O, S, p, A, Z, h, workspace, by_rows, product):
     """Z = Wᵀ A + b."""
     zero, one = number(0), np.int64(1)
     p, A, Z = numbers_at(p, (I + 1) * O, zero), numbers_at(A, I * S, zero), numbers_at(Z, O * S, zero)
@@ -200,7 +200,7 @@ def _through_blas(I, O, S, p, A, Z, by_rows, product, workspace):
     blas_product(product, p, one, A, by_rows, one, Z, O, S, I)
 
 
-def _through_blas_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, product, workspace):
+def _through_blas_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
     """J_W = A deltaᵀ and J_b = delta 1, or added to J; before = W delta; neither if its address is 0."""
     zero = number(0)
     p, A, delta = numbers_at(p, I * O, zero), numbers_at(A, I * S, zero), numbers_at(delta, O * S, zero)
@@ -214,16 +214,14 @@ def _through_blas_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows
         blas_product(product, p, np.int64(0), delta, np.int64(0), np.int64(0), numbers_at(before, I * S, zero), I, S, O)
 
 
-@njit(**ONCE)
-def find_sparse_rows(data, places, tile):
-    """Write where rows lie in the data into a tile."""
-    starts = words_at(data.starts, data.data_rows + 1)
-    words = words_at(tile.ctypes.data, SPARSE_ROW_WORDS * places.size)
-    for s in range(places.size):
-        start, end = starts[places[s]], starts[places[s] + 1]
-        words[SPARSE_ROW_WORDS * s] = data.x + tile.itemsize * start
-        words[SPARSE_ROW_WORDS * s + 1] = data.columns + _COLUMN_BYTES * start
-        words[SPARSE_ROW_WORDS * s + 2] = end - start
+def find_sparse_rows(X, row_bytes, places_at, n, columns, count, starts_at, first, features, by_rows, tile):
+    """Write where rows lie in the data into a tile; see `calls.expand`."""
+    places, words = words_at(places_at, n), words_at(tile, SPARSE_ROW_WORDS * n)
+    for s in range(n):
+        ends = words_at(starts_at + 8 * places[s], 2)
+        words[SPARSE_ROW_WORDS * s] = X + size * ends[0]
+        words[SPARSE_ROW_WORDS * s + 1] = columns + _COLUMN_BYTES * ends[0]
+        words[SPARSE_ROW_WORDS * s + 2] = ends[1] - ends[0]
 
 
 @njit(**ONCE)
@@ -246,7 +244,7 @@ def _first_from(columns, count, least):
     return low
 
 
-def multiply_sparse(I, O, S, p, A, Z, by_rows, product, workspace):
+def multiply_sparse(I, O, S, p, A, Z, h, workspace, by_rows, product):
     """Z = [W; b]ᵀ [A; 1]. The rows of Zᵀ are computed in the workspace."""
     zero, row = number(0), O * size
     bias, outputs = numbers_at(p + I * row, O, zero), numbers_at(workspace, S * O, zero)
@@ -258,7 +256,7 @@ def multiply_sparse(I, O, S, p, A, Z, by_rows, product, workspace):
     transpose(S, O, workspace, row, Z, S * size)
 
 
-def multiply_sparse_back(I, O, S, p, A, delta, J, add, before, transposed, by_rows, product, workspace):
+def multiply_sparse_back(I, O, S, p, A, delta, J, add, Z, h, workspace, before, transposed, by_rows, product):
     """J = [J_W; J_b] = [A; 1] deltaᵀ, or J += it."""
     calls.columns(product, (np.int64(0), I + 1, I, O, S, A, delta, J, add, transposed))
 
@@ -298,8 +296,14 @@ def columns_address(F: type) -> int:
 
 
 @cache
+def sparse_rows_address(F: type) -> int:
+    """Return the address of `find_sparse_rows` for numbers of type F; see `calls.expand`."""
+    return address_of(find_sparse_rows, F)
+
+
+@cache
 def dense_addresses(algorithm: Algorithm, F: type) -> tuple[int, int]:
-    """Return the addresses of a dense layer's forward and backward functions; see `calls.dense`."""
+    """Return the addresses of a dense layer's forward and backward functions; see `calls.forward`."""
     names: dict[str, Any] = names_of_sparse(F) if algorithm is Algorithm.SPARSE else {}
     if algorithm in (Algorithm.BLOCKS, Algorithm.PACKED):
         names["few_outputs"] = max(FEW_OUTPUTS, vector_bytes() // np.dtype(F).itemsize)

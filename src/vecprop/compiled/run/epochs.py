@@ -23,17 +23,14 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ...optimize.settings import observed
 from ..jit import INNER, ONCE, calls
-from ..jit.addresses import add, copy, doubles_at, numbers_at, part, record_at, total, words_at
-from ..jit.fit_record import FIT, fields, fit_at
+from ..jit.addresses import add, copy, doubles_at, numbers_at, part, total, words_at
+from ..jit.fit_record import FIT, fit_at
 from ..jit.machine_code import Kernel, address_of
 from ..jit.threads import BARRIER_WORDS, STOPPED, atomic_add, is_abandoned, now, wait_for_all
+from .measures import Watched, heed, scale_of, stopping_at
 from .parallelism import QUARTERS, quarters_of
-from .steps import BLOCK, are_finite, block_at, in_pairs, length, move_block, penalty_of, sum_block
-
-CHUNK = 1024
-"""The rows of a part in a measurement. Parts depend on the number of rows alone, so threads do not change the sum."""
+from .steps import BLOCK, are_finite, block_at, length, move_block, penalty_of, sum_block
 
 # Placeholders, filled in by `address_of`: the floating type, and the bytes of an element.
 number: Any = float
@@ -51,42 +48,6 @@ class Ended(IntEnum):
     NOT_STARTED = -1
 
 
-STOPPING = np.dtype(fields("patience tolerance from_lowest watched", np.float64))
-"""A rule of early stopping, as a record of doubles; see `optimize.stopping.StoppingRule.as_numbers`."""
-
-stopping_at = record_at(STOPPING)
-
-
-class Watched(IntEnum):
-    """The quantity that a rule watches, in the order of `optimize.stopping.Watched`."""
-
-    LOSS = 0
-    VALIDATION_LOSS = 1
-    VALIDATION_SCORE = 2
-
-
-MEMORY = np.dtype(fields("lowest at stalled", np.float64))
-"""The state of early stopping, as a record of doubles; see `train.run.Best`."""
-
-_memory_at = record_at(MEMORY)
-
-_observed = njit(**INNER)(observed)
-
-
-@njit(**INNER)
-def _scale(c, data, rows, like):
-    """Return the factor of the weighted losses of rows: 1 / Σ w for a mean, 1 for a sum."""
-    if not c.mean:
-        return 1.0
-    if not data.weight:
-        return 1 / rows.size
-    weight, total = numbers_at(data.weight, data.data_rows, like), 0.0
-    chosen = words_at(data.chosen, data.rows)
-    for row in rows:
-        total += weight[chosen[row] if data.chosen else row]
-    return 1 / total if total > 0 else 0.0
-
-
 @njit(**ONCE)
 def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, gradients):
     """Compute the losses and gradients of a worker's shards of rows, from its first to the next worker's."""
@@ -102,7 +63,7 @@ def _gradients_of_shards(context, c, worker, own_shards, rows, scale, step, grad
         partial[shard] = calls.rows(
             c.gradient_of_rows, (context, worker, 0, some.ctypes.data, some.size, scale, step, own.ctypes.data)
         )
-    if in_pairs(c):
+    if c.in_pairs:
         for shard in range(first, end, 2):
             add(part(gradients, (shard + 1) * P, (shard + 2) * P), part(gradients, shard * P, (shard + 1) * P))
 
@@ -134,9 +95,9 @@ def run_epochs(context, worker):
     N_all, scale_of_all = N, 0.0
     if running and c.whole.rows:
         N_all = c.whole.rows
-        scale_of_all = _scale(c, c.whole, words_at(c.all_rows, N_all), theta)
+        scale_of_all = scale_of(c, c.whole, words_at(c.all_rows, N_all), theta)
     elif running:
-        scale_of_all = _scale(c, c.training, all_rows, theta)
+        scale_of_all = scale_of(c, c.training, all_rows, theta)
     step = np.int64(0)  # not of the type of the literal 0, for which functions would be compiled once more
     _keep_moments(c, worker, theta)
     for epoch in range(recorded):
@@ -148,7 +109,7 @@ def run_epochs(context, worker):
         first_step, loss, running_loss, norm, size = step, 0.0, 0.0, 0.0, 0.0
         for start in range(0, N if c.epochs else 0, c.batch_size):
             rows = part(order if c.shuffle else all_rows, start, min(start + c.batch_size, N))
-            B, scale = rows.size, _scale(c, c.training, rows, theta)
+            B, scale = rows.size, scale_of(c, c.training, rows, theta)
             step_number = c.first_step + step if noisy else -1
             # The gradients of the shards.
             if c.gradient_of_batch:
@@ -158,7 +119,7 @@ def run_epochs(context, worker):
                 _gradients_of_shards(context, c, worker, own_shards, rows, scale, step_number, gradients)
             wait_for_all(barrier, workers)  # B
             if worker == 0:
-                _heed(c, barrier)
+                heed(c, barrier)
             loss = total(partial)
             judged = carried and epoch > 0  # theta moves only if the loss at it is finite
             at_once = clip == 0 and not judged
@@ -215,8 +176,9 @@ def run_epochs(context, worker):
             if running:
                 losses[epoch] = running_loss
         last = epoch >= c.epochs - 1 or barrier[STOPPED] != 0
-        known = running or (carried and not last and not c.stopping)
-        finite = _measured(context, c, worker, epoch, known, theta)
+        known, finite = running or (carried and not last and not c.stopping), True
+        if c.validation.rows or not known:
+            finite = calls.measure(c.measure, (context, worker, epoch, np.int64(known))) != 0
         if barrier[STOPPED] and not full:
             _undo_epoch(c, worker, theta, done, first_step)
             return
@@ -226,7 +188,7 @@ def run_epochs(context, worker):
             copy(theta, last_finite)
             done[0] = epoch + 1
         if c.stopping:
-            if worker == 0 and _has_stalled(c, epoch, theta):
+            if worker == 0 and calls.judge(c.judge, (context, epoch)):
                 done[3] = Ended.STALLED
             wait_for_all(barrier, workers)
             if done[3]:
@@ -237,15 +199,6 @@ def run_epochs(context, worker):
             return
         if not last:
             _keep_moments(c, worker, theta)
-
-
-@njit(**INNER)
-def _heed(c, barrier):
-    """Tell the other workers if the fit is to stop; return whether it is."""
-    if c.stop and words_at(c.stop, 1)[0]:
-        barrier[STOPPED] = 1
-        return True
-    return False
 
 
 @njit(**INNER)
@@ -277,80 +230,11 @@ def _undo_epoch(c, worker, theta, done, first_step):
 
 
 @njit(**ONCE)
-def _has_stalled(c, epoch, theta):
-    """Return whether early stopping ends training, and copy the best parameters."""
-    rule, memory = stopping_at(c.stopping), _memory_at(c.memory)
-    watched = np.int64(rule.watched)
-    if watched == Watched.VALIDATION_SCORE:
-        loss = -doubles_at(c.validation_scores, epoch + 1)[epoch]
-    else:
-        by_validation = watched == Watched.VALIDATION_LOSS and c.validation.rows > 0
-        loss = np.float64(numbers_at(c.validation_losses if by_validation else c.losses, epoch + 1, theta)[epoch])
-    if loss < memory.lowest:
-        copy(theta, numbers_at(c.best, theta.size, theta))
-    memory.lowest, memory.at, memory.stalled = _observed(
-        loss, memory.lowest, memory.at, memory.stalled, rule.tolerance, rule.from_lowest != 0
-    )
-    return memory.stalled >= rule.patience
-
-
-@njit(**ONCE)
 def _running(c, loss, penalty, scale_of_all, scale, rows, N_all):
     """Return a batch's part in the epoch's running loss, as `train.reference.RunningLoss` has it."""
     if not c.mean:
         return loss + penalty * rows / N_all
     return (loss + penalty) * (scale_of_all / scale) if scale > 0 else 0.0
-
-
-@njit(**ONCE)
-def _measured(context, c, worker, epoch, known, theta):
-    """Record the losses, but a known one, and the score at theta; return whether the losses are finite."""
-    finite = True
-    for is_validation in range(2):
-        N, losses = c.training.rows, c.losses
-        if is_validation:
-            N, losses = c.validation.rows, c.validation_losses
-        if N == 0 or (known and not is_validation):
-            continue
-        parts = (N + CHUNK - 1) // CHUNK
-        if c.full and not c.noisy and not is_validation:
-            parts = c.shards  # the steps sum in these parts, so a measured loss has the bits of a carried one
-        loss = _loss(context, c, worker, is_validation, N, parts, theta)
-        finite = finite and np.isfinite(theta.dtype.type(loss))
-        if worker == 0:
-            numbers_at(losses, epoch + 1, theta)[epoch] = loss
-            if is_validation and c.validation_score:
-                scores = doubles_at(c.validation_scores, epoch + 1)
-                scores[epoch] = calls.score(c.validation_score, (context,))
-            if is_validation and c.kept_predictions:
-                size = N * c.outputs
-                kept = numbers_at(c.kept_predictions, (epoch + 1) * size, theta)
-                copy(numbers_at(c.predictions, size, theta), part(kept, epoch * size, (epoch + 1) * size))
-    return finite
-
-
-@njit(**ONCE)
-def _loss(context, c, worker, is_validation, N, parts, theta):
-    """Return the loss of rows in parts, with the penalty; all workers return the same."""
-    barrier, workers, rows = words_at(c.barrier, BARRIER_WORDS), c.workers, words_at(c.all_rows, N)
-    partial = doubles_at(c.partial_losses, parts)
-    scale = _scale(c, c.validation if is_validation else c.training, rows, theta)
-    wait_for_all(barrier, workers)  # all have read the sums of the step or the measurement before
-    for number in range(worker, parts, workers):
-        if not c.full and _heed(c, barrier):
-            break
-        some = part(rows, number * N // parts, (number + 1) * N // parts)
-        partial[number] = calls.rows(
-            c.gradient_of_rows, (context, worker, is_validation, some.ctypes.data, some.size, scale, -1, 0)
-        )
-    blocks, penalties = c.block_count, doubles_at(c.penalties, c.block_count)
-    first, end = quarters_of(worker, workers)
-    for block in range(blocks):  # the steps sum penalties by blocks, so the bits are the same
-        low, high, quarter, _ = block_at(c, block)
-        if first <= quarter < end:
-            penalties[block] = penalty_of(c, theta, low, high, scale)
-    wait_for_all(barrier, workers)
-    return total(partial) + total(penalties)
 
 
 def epochs_kernel(F: type) -> Kernel:

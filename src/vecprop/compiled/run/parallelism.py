@@ -10,13 +10,17 @@ neither do the bits.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numba import njit
 
 from ..jit import INNER, calls
+from ..jit.addresses import numbers_at, put_ones
 from ..jit.fit_record import LINE
+from ..jit.machine_code import address_of
 from .dense import Algorithm
 from .steps import BLOCK
 
@@ -134,9 +138,8 @@ def inputs_of(quarter, I):
 
 
 @njit(**INNER)
-def multiply_quarter(product, quarter, sizes, p, A, products, size):
+def multiply_quarter(product, quarter, I, O, S, p, A, products, size):
     """Store a quarter's part of [W; b]ᵀ [A; 1], (O, S), behind the parts of the quarters before it."""
-    I, O, S = sizes
     low, high = inputs_of(quarter, I), inputs_of(quarter + 1, I)
     out = products + quarter * O * S * size
     operands = p + low * O * size, np.int64(size), O * size, A + low * S * size, S * size, out, S * size
@@ -149,3 +152,22 @@ def sum_quarters(products, Z):
     n = Z.size
     for i in range(n):
         Z[i] = (products[i] + products[n + i]) + (products[2 * n + i] + products[3 * n + i])
+
+
+# Placeholders, filled in by `address_of`: the floating type, and the bytes of an element.
+number: Any = float
+size = 8
+
+
+def _by_quarters(I, O, S, p, A, Z, h, workspace, by_rows, product):
+    """Z = [W; b]ᵀ [A; 1], summed in the order of `batches`, so that the bits are the same."""
+    put_ones(A + I * S * size, S, number(0))
+    for quarter in range(QUARTERS):
+        multiply_quarter(product, quarter, I, O, S, p, A, workspace, size)
+    sum_quarters(numbers_at(workspace, QUARTERS * O * S, number(0)), numbers_at(Z, O * S, number(0)))
+
+
+@cache
+def quarters_address(F: type) -> int:
+    """Return the address of the forward function of a layer that is split by inputs; see `calls.forward`."""
+    return address_of(_by_quarters, F)

@@ -50,16 +50,10 @@ def penalty_of(c, theta, low, high, scale):
 
 
 @njit(**ONCE)
-def in_pairs(c):
-    """Return whether each worker sums its own two shards' gradients, so that the other has half as much to read."""
-    return c.shards == 4 and c.workers <= 2 and not c.gradient_of_batch
-
-
-@njit(**ONCE)
 def _sum_shards(c, gradients, P, low, high, own):
     """Sum a block of the shards' gradients in the worker's own shard; ``own ^ 1`` is the other shard of its pair."""
     shards, J = c.shards, part(gradients, own * P + low, own * P + high)
-    if shards == 4 and not in_pairs(c):
+    if shards == 4 and not c.in_pairs:
         add(part(gradients, (own ^ 1) * P + low, (own ^ 1) * P + high), J)
         first, second = (own ^ 2) * P, (own ^ 3) * P
         add_pair(part(gradients, first + low, first + high), part(gradients, second + low, second + high), J)

@@ -15,7 +15,6 @@ there are. A small network's tile is padded to whole vectors with copies of its 
 the first layer, its rows are read where they lie in the data (``by_rows``), if they are neighbours there.
 """
 
-from enum import IntEnum
 from functools import cache
 from typing import Any
 
@@ -24,17 +23,22 @@ from numba import njit, types
 
 from ..gemm.products import gather_address
 from ..jit import INNER, ONCE, calls
-from ..jit.addresses import copy, doubles_at, numbers_at, part, put_ones, record_at, words_at
+from ..jit.addresses import copy, doubles_at, numbers_at, part, record_at, words_at
 from ..jit.fit_record import LINE, fields, fit_at
 from ..jit.machine_code import address_of
 from ..lower.formulas import H_SIZE
-from .dense import find_sparse_rows
-from .parallelism import QUARTERS, WeightSplit, multiply_quarter, sum_quarters
 from .steps import are_finite
 
 # A layer starts at its parameters in theta. Product, forward and backward are addresses; output_at and extra_at are
-# offsets in the workspace, of its output and of what it keeps beside it.
-LAYER = np.dtype(fields("type inputs outputs start product forward backward output_at extra_at split"), align=True)
+# offsets in the workspace, of its output and of what it keeps for the backward pass. A layer that threads split has
+# addresses of functions for all shards; see `batches`.
+LAYER = np.dtype(
+    fields(
+        "is_dense inputs outputs start product forward backward output_at extra_at by_rows"
+        " split forward_of_all backward_of_all"
+    ),
+    align=True,
+)
 """A row of a network's table: one layer."""
 
 H_BYTES = 8 * H_SIZE
@@ -44,15 +48,6 @@ _row_at = record_at(LAYER)
 _ROW_BYTES = LAYER.itemsize
 
 
-class LayerType(IntEnum):
-    """The types of layers."""
-
-    DENSE = 0
-    ACTIVATION = 1
-    DROPOUT = 2
-    LAYER_NORM = 3
-
-
 @njit(**INNER)
 def layer_at(c, number):
     """Return a layer's row of the network's table."""
@@ -60,72 +55,35 @@ def layer_at(c, number):
 
 
 @njit(**INNER)
-def inputs_at(c, number, tile, workspace):
-    """Return the address of a layer's inputs: the output of the layer before it, or the tile.
-
-    The inputs of the layer after the last are the network's outputs.
-    """
-    if number == 0:
-        return tile.ctypes.data
-    return workspace.ctypes.data + workspace.itemsize * layer_at(c, number - 1).output_at
+def inputs_at(c, number, tile, workspace, size):
+    """Return the address of a layer's inputs: the output of the layer before it, or the tile."""
+    return workspace + size * layer_at(c, number - 1).output_at if number else tile
 
 
 @njit(**ONCE)
-def forward(c, number, tile, S, noisy, step, rows, workspace):
-    """Compute a layer's output over a tile, in the workspace. Dropout drops only if ``noisy``."""
-    layer, A = layer_at(c, number), inputs_at(c, number, tile, workspace)
-    h, I, type = c.h + H_BYTES * number, layer.inputs, layer.type
-    at, extra = layer.output_at, workspace.ctypes.data + workspace.itemsize * layer.extra_at
-    out = part(workspace, at, at + layer.outputs * S)
-    if type == LayerType.DENSE:
-        O, p = layer.outputs, c.theta + tile.itemsize * layer.start
-        by_rows = c.by_rows if number == 0 else 0
-        if layer.split == WeightSplit.INPUTS:  # the order of sums is that of `batches`, so the bits are too
-            put_ones(A + I * S * tile.itemsize, S, tile)
-            for quarter in range(QUARTERS):
-                multiply_quarter(layer.product, quarter, (I, O, S), p, A, extra, tile.itemsize)
-            sum_quarters(part(workspace, layer.extra_at, workspace.size), out)
-        else:
-            calls.dense(layer.forward, (I, O, S, p, A, out.ctypes.data, by_rows, layer.product, extra))
-    elif type == LayerType.ACTIVATION:
-        calls.map(layer.forward, (I * S, A, out.ctypes.data, h))
-    elif type == LayerType.LAYER_NORM:
-        p = c.theta + tile.itemsize * layer.start
-        calls.norm(layer.forward, (I, S, p, A, extra, out.ctypes.data, h))
-    elif noisy:
-        mask, seed = extra, c.seed
-        # Rows that have numbers of their own lie in the record's list of all rows.
-        numbers = rows.ctypes.data + (c.numbers - c.all_rows if c.numbers else np.int64(0))
-        calls.drop(layer.forward, (I, S, A, out.ctypes.data, mask, numbers, h, seed, step, number))
-    else:
-        copy(numbers_at(A, I * S, tile), out)
+def forward(c, number, A, S, step, rows, workspace, size):
+    """Compute a layer's output over a tile, in the workspace, and return its address. A step of -1 has no noise."""
+    layer = layer_at(c, number)
+    I, O, Z, extra = layer.inputs, layer.outputs, workspace + size * layer.output_at, workspace + size * layer.extra_at
+    operands = I, O, S, c.theta + size * layer.start, A, Z, c.h + H_BYTES * number, extra
+    # Rows that have numbers for their noise lie in the record's list of all rows, and the numbers in another.
+    calls.forward(
+        layer.forward, (*operands, layer.by_rows, layer.product, rows + c.numbers, c.seed, step, np.int64(number))
+    )
+    return Z
 
 
 @njit(**ONCE)
-def backward(c, number, tile, S, noisy, workspace, delta, before, transposed, gradient, add):
+def backward(c, number, A, S, step, workspace, delta, before, transposed, gradient, add, size):
     """Store or add a layer's gradient, and turn its delta into the delta of the layer before it.
 
     A dense layer writes the delta before it into another buffer, or not at all if it is the first.
     """
-    layer, A = layer_at(c, number), inputs_at(c, number, tile, workspace)
-    h, I, O, type = c.h + H_BYTES * number, layer.inputs, layer.outputs, layer.type
-    extra = part(workspace, layer.extra_at, workspace.size)
-    if type == LayerType.DENSE:
-        start = tile.itemsize * layer.start
-        by_rows, before_at = (0, before.ctypes.data) if number else (c.by_rows, 0)
-        operands = c.theta + start, A, delta.ctypes.data, gradient + start, add, before_at, transposed
-        calls.dense_back(layer.backward, (I, O, S, *operands, by_rows, layer.product, extra.ctypes.data))
-    elif type == LayerType.ACTIVATION:
-        out = workspace.ctypes.data + workspace.itemsize * layer.output_at
-        calls.derivative(layer.backward, (O * S, A, out, delta.ctypes.data, h))
-    elif type == LayerType.LAYER_NORM:
-        start = tile.itemsize * layer.start
-        calls.norm_back(
-            layer.backward, (I, S, c.theta + start, extra.ctypes.data, delta.ctypes.data, gradient + start, add)
-        )
-    elif noisy:
-        for i in range(I * S):
-            delta[i] *= extra[i]
+    layer, start = layer_at(c, number), size * layer_at(c, number).start
+    operands = layer.inputs, layer.outputs, S, c.theta + start, A, delta, gradient + start, add
+    kept = workspace + size * layer.output_at, c.h + H_BYTES * number, workspace + size * layer.extra_at
+    before = before if number else np.int64(0)
+    calls.backward(layer.backward, (*operands, *kept, before, transposed, layer.by_rows, layer.product, step))
 
 
 # Placeholders, filled in by `address_of`: the floating type, and the bytes of an element.
@@ -143,19 +101,20 @@ MIN_GATHERED_FEATURES = 8
 """The least features for which rows are gathered by vectors: squares of fewer would be nearly empty."""
 
 
-@njit(**INNER)
-def _gather(gather, X, I, rows, by_rows, tile):
-    """Copy rows of X into a tile of features x rows, or of rows x features if ``by_rows``."""
-    S, size = rows.size, X.itemsize
-    if by_rows:
-        for s in range(S):
-            copy(part(X, rows[s] * I, (rows[s] + 1) * I), part(tile, s * I, (s + 1) * I))
-    elif I >= MIN_GATHERED_FEATURES:
-        calls.gather(gather, (S, I, X.ctypes.data, I * size, tile.ctypes.data, S * size, rows.ctypes.data))
-    else:
-        for s in range(S):
-            for k in range(I):
-                tile[k * S + s] = X[rows[s] * I + k]
+def gather_few(M, N, A, A_m, B, B_n, indices):
+    """Store B = A[indices]ᵀ, for M indices and few columns; see `calls.gather`."""
+    indices, B = words_at(indices, M), numbers_at(B, M * N, number(0))
+    for m in range(M):
+        row = numbers_at(A + A_m * indices[m], N, number(0))
+        for n in range(N):
+            B[n * M + m] = row[n]
+
+
+def gather_rows(M, N, A, A_m, B, B_n, indices):
+    """Store B = A[indices], for M indices; see `calls.gather`."""
+    indices = words_at(indices, M)
+    for m in range(M):
+        copy(numbers_at(A + A_m * indices[m], N, number(0)), numbers_at(B + A_m * m, N, number(0)))
 
 
 @njit(**ONCE)
@@ -169,9 +128,9 @@ def _one_hot(classes, rows, O, tile):
 
 
 @njit(**ONCE)
-def _store_predictions(c, data, workspace, rows, Y):
-    """Store the predictions of rows in the record's array of them; Y is a tile to write on."""
-    O, S, Z = c.outputs, rows.size, inputs_at(c, c.layers, workspace, workspace)
+def _store_predictions(c, data, Z, rows, Y):
+    """Store the predictions of rows, from the last layer's outputs, in the record's array; Y is a tile to write on."""
+    O, S = c.outputs, rows.size
     predictions = numbers_at(c.predictions, data.rows * O, Y)
     calls.link(c.link, (S, O, Z, Y.ctypes.data, c.loss_h))
     for s in range(S):
@@ -200,41 +159,29 @@ def find_in_data(data, rows, places):
 
 
 @njit(**ONCE)
-def scale_inputs(data, first, features, rows, by_rows, tile):
-    """Scale a tile's inputs, of features from the first on, if the data are to be scaled."""
-    if data.scaler:
-        calls.scale(data.scaler, (first, features, rows, by_rows, data.shift, data.scale, tile.ctypes.data))
+def gather_inputs(c, data, places, first, features, tile, size):
+    """Copy the inputs of rows into a tile at an address, scaled, or compute them there; of sparse rows, where they lie.
 
-
-@njit(**ONCE)
-def expand_inputs(data, places, first, features, by_rows, tile):
-    """Compute or convert the inputs of rows, of features from the first on, from what X has of them."""
-    kept = data.x, data.row_bytes, places.ctypes.data, places.size, data.kept, data.kept_count, data.edges
-    calls.expand(data.expander, (*kept, first, features, by_rows, tile.ctypes.data))
-
-
-@njit(**ONCE)
-def gather_inputs(c, data, places, tile):
-    """Copy the inputs of rows into a tile, scaled, or compute them there; of sparse rows, where they lie."""
-    if data.starts:
-        find_sparse_rows(data, places, tile)
-        return
+    They are features from the first on: not all of them if the tile lies by features.
+    """
+    S, numbers, to = places.size, places.ctypes.data, tile + first * places.size * size
     if data.expander:
-        expand_inputs(data, places, np.int64(0), c.inputs, c.by_rows, tile)
+        kept = data.kept, data.kept_count, data.edges
+        calls.expand(data.expander, (data.x, data.row_bytes, numbers, S, *kept, first, features, c.by_rows, to))
     else:
-        X = numbers_at(data.x, data.data_rows * c.inputs, tile)
-        _gather(c.gather, X, c.inputs, places, c.by_rows, tile)
-    scale_inputs(data, 0, c.inputs, places.size, c.by_rows, tile)
+        calls.gather(c.gather, (S, features, data.x + first * size, c.inputs * size, to, S * size, numbers))
+    if data.scaler:
+        calls.scale(data.scaler, (first, features, S, c.by_rows, data.shift, data.scale, to))
 
 
 @njit(**ONCE)
 def gather_targets(c, data, places, targets):
     """Copy the targets of rows into a tile of features x rows."""
-    N, O = data.data_rows, c.outputs
+    O, S, size = c.outputs, places.size, targets.itemsize
     if data.classes:
-        _one_hot(words_at(data.classes, N), places, O, targets)
+        _one_hot(words_at(data.classes, data.data_rows), places, O, targets)
     else:
-        _gather(c.gather, numbers_at(data.t, N * O, targets), O, places, np.int64(0), targets)
+        calls.gather(data.gather_targets, (S, O, data.t, O * size, targets.ctypes.data, S * size, places.ctypes.data))
 
 
 @njit(**ONCE)
@@ -246,10 +193,9 @@ def gather_weights(data, places, scale, weights):
 
 
 @njit(**ONCE)
-def loss_of_tile(c, S, rows, workspace, targets, weights, delta, losses):
+def loss_of_tile(c, S, rows, Z, targets, weights, delta, losses):
     """Return the weighted loss of a tile's first rows, without its padding, and store the delta of all S rows."""
-    Z = inputs_at(c, c.layers, workspace, workspace)
-    addresses = targets.ctypes.data, weights.ctypes.data, delta.ctypes.data, losses.ctypes.data
+    addresses = targets, weights.ctypes.data, delta, losses.ctypes.data
     calls.loss(c.loss, (S, c.outputs, Z, *addresses, c.loss_h))
     total = 0.0
     for s in range(rows):
@@ -263,19 +209,17 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
     most = c.tile_rows
     data = c.validation if is_validation else c.training
     I, O = c.inputs, c.outputs
-    twice = 2 * c.delta_size
     # A worker's own part of each memory.
-    tile_size = c.tile_features * most
-    tile = numbers_at(c.tile + worker * size * tile_size, tile_size, zero)
+    tile = c.tile + worker * size * c.tile_features * most
     targets = numbers_at(c.targets + worker * size * O * most, O * most, zero)
     weights = numbers_at(c.row_weights + worker * size * most, most, zero)
     losses = numbers_at(c.row_losses + worker * size * most, most, zero)
-    workspace = numbers_at(c.workspace + worker * size * c.workspace_size, c.workspace_size, zero)
-    deltas = numbers_at(c.deltas + worker * size * twice, twice, zero)
-    transposed = c.transposed + worker * size * c.delta_size
+    workspace, delta_bytes = c.workspace + worker * size * c.workspace_size, size * c.delta_size
+    deltas, transposed = c.deltas + 2 * worker * delta_bytes, c.transposed + worker * delta_bytes
     all_rows, all_places = words_at(rows_address, n), words_at(c.tile_places + 8 * worker * most, most)
     # Rows are neighbours if their numbers are a part of the record's list of all rows.
     in_order = c.all_rows <= rows_address < c.all_rows + 8 * max(c.training.rows, c.validation.rows)
+    stays = in_order and c.by_rows and not (data.chosen or data.scaler or data.expander)  # and is read there
     multiple, contents = c.row_multiple, words_at(c.tile_contents + TILE_CONTENTS * worker, 2)
     scale_of_contents = doubles_at(c.tile_contents + TILE_CONTENTS * worker + 16, 1)
     total, start = 0.0, 0
@@ -285,9 +229,8 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
         if not is_validation and multiple < S:  # a power of two, since a division takes as long as a small layer
             S = (S + multiple - 1) & -multiple
         places, inputs, fill = part(all_places, np.int64(0), S), tile, True
-        if in_order and c.by_rows and not (data.chosen or data.scaler or data.expander):
-            N = data.data_rows
-            inputs = part(numbers_at(data.x, N * I, zero), rows[0] * I, N * I)  # read where they lie
+        if stays:
+            inputs = data.x + size * I * rows[0]
         else:
             # The tile is filled unless it has these very rows from the step before. Validation always fills it, and
             # leaves it marked as unknown, since its rows have the same numbers as those of training.
@@ -303,18 +246,19 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
             gather_weights(data, places, scale, weights)
             for s in range(rows.size, S):
                 weights[s] = 0
-            if inputs is tile:
-                gather_inputs(c, data, places, tile)
+            if not stays:
+                gather_inputs(c, data, places, np.int64(0), I, tile, size)
+        A = inputs
         for layer in range(c.layers):
-            forward(c, layer, inputs, S, step >= 0, step, rows, workspace)
+            A = forward(c, layer, A, S, step, rows.ctypes.data, workspace, size)
         if is_validation and (c.validation_score or c.kept_predictions):
-            _store_predictions(c, data, workspace, rows, deltas)
-        total += loss_of_tile(c, S, rows.size, workspace, targets, weights, deltas, losses)
-        delta, before = part(deltas, np.int64(0), c.delta_size), part(deltas, c.delta_size, twice)
+            _store_predictions(c, data, A, rows, numbers_at(deltas, c.delta_size, zero))
+        total += loss_of_tile(c, S, rows.size, A, targets.ctypes.data, weights, deltas, losses)
+        delta, before, add = deltas, deltas + delta_bytes, np.int64(min(start, 1))  # the first tile stores the gradient
         for layer in range(c.layers - 1 if gradient else -1, -1, -1):
-            add = np.int64(1) if start else np.int64(0)  # the first tile stores the gradient, the others add to it
-            backward(c, layer, inputs, S, step >= 0, workspace, delta, before, transposed, gradient, add)
-            if layer_at(c, layer).type == LayerType.DENSE:
+            A = inputs_at(c, layer, inputs, workspace, size)
+            backward(c, layer, A, S, step, workspace, delta, before, transposed, gradient, add, size)
+            if layer_at(c, layer).is_dense:
                 delta, before = before, delta
         start += most
     return total
@@ -326,24 +270,27 @@ def predict_rows(context, rows_address, n):
     most = c.tile_rows
     I, O = c.inputs, c.outputs
     tile, Y = numbers_at(c.tile, c.tile_features * most, zero), numbers_at(c.targets, O * most, zero)
-    workspace = numbers_at(c.workspace, c.workspace_size, zero)
     all_rows = words_at(rows_address, n)
     for start in range(0, n, most):
         # The last tile has two rows at least: the products of one sum in another order, and its prediction would then
         # depend, in its last bits, on how many rows come before it.
         first = start if start + 1 < n else max(n - 2, 0)
-        rows = all_rows[first : start + most]
-        gather_inputs(c, c.training, rows, tile)
+        rows = part(all_rows, first, min(start + most, n))
+        gather_inputs(c, c.training, rows, np.int64(0), I, tile.ctypes.data, size)
+        A = tile.ctypes.data
         for layer in range(c.layers):
-            forward(c, layer, tile, rows.size, False, 0, rows, workspace)
-        _store_predictions(c, c.training, workspace, rows, Y)
-        if not are_finite(tile[: I * rows.size]):
+            A = forward(c, layer, A, rows.size, np.int64(-1), rows.ctypes.data, c.workspace, size)
+        _store_predictions(c, c.training, A, rows, Y)
+        if not are_finite(part(tile, np.int64(0), I * rows.size)):
             _spoil_predictions(c, c.training, tile, rows, Y)
 
 
-def gather_of(features: int, F: type) -> int:
-    """Return the address of what gathers rows with at most this number of features, or 0 if a loop does."""
-    return gather_address(F) if features >= MIN_GATHERED_FEATURES else 0
+@cache
+def gather_of(features: int, F: type, by_rows: bool = False) -> int:
+    """Return the address of what gathers rows with this number of features; see `calls.gather`."""
+    if by_rows:
+        return address_of(gather_rows, F)
+    return gather_address(F) if features >= MIN_GATHERED_FEATURES else address_of(gather_few, F)
 
 
 @cache

@@ -176,8 +176,7 @@ class CompiledTrainingLoop(CompiledSteps):
         super().__init__(run, batch, validation_batch, run.plan)
         self.batch = batch
         if (best := self.run.best) is not None:
-            rule = np.array(best.rule.as_numbers(), float)  # see `epochs.STOPPING`
-            self.epochs.context.set(stopping=rule, memory=best.memory, best=best.theta)
+            self.epochs.stop_by(best.rule.as_numbers(), best.memory, best.theta)
         rows = self.batch.rows + (self.validation_batch.rows if self.validation_batch else 0)
         self.pace = assumed_seconds(rows * self.epochs.operations, self.run.per_epoch)  # until an epoch has been timed
 

@@ -1,0 +1,150 @@
+"""What is measured between epochs, and whether early stopping ends a fit: only fits that need it compile it."""
+
+from enum import IntEnum
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+
+from ...optimize.settings import observed
+from ..jit import INNER, ONCE, calls
+from ..jit.addresses import copy, doubles_at, numbers_at, part, record_at, total, words_at
+from ..jit.fit_record import fields, fit_at
+from ..jit.machine_code import address_of
+from ..jit.threads import BARRIER_WORDS, STOPPED, wait_for_all
+from .parallelism import quarters_of
+from .steps import block_at, penalty_of
+
+CHUNK = 1024
+"""The rows of a part in a measurement. Parts depend on the number of rows alone, so threads do not change the sum."""
+
+# Placeholder, filled in by `address_of`: the floating type.
+number: Any = float
+
+
+STOPPING = np.dtype(fields("patience tolerance from_lowest watched", np.float64))
+"""A rule of early stopping, as a record of doubles; see `optimize.stopping.StoppingRule.as_numbers`."""
+
+stopping_at = record_at(STOPPING)
+
+
+class Watched(IntEnum):
+    """The quantity that a rule watches, in the order of `optimize.stopping.Watched`."""
+
+    LOSS = 0
+    VALIDATION_LOSS = 1
+    VALIDATION_SCORE = 2
+
+
+MEMORY = np.dtype(fields("lowest at stalled", np.float64))
+"""The state of early stopping, as a record of doubles; see `train.run.Best`."""
+
+_memory_at = record_at(MEMORY)
+
+_observed = njit(**INNER)(observed)
+
+
+@njit(**INNER)
+def scale_of(c, data, rows, like):
+    """Return the factor of the weighted losses of rows: 1 / Σ w for a mean, 1 for a sum."""
+    if not c.mean:
+        return 1.0
+    if not data.weight:
+        return 1 / rows.size
+    weight, total = numbers_at(data.weight, data.data_rows, like), 0.0
+    chosen = words_at(data.chosen, data.rows)
+    for row in rows:
+        total += weight[chosen[row] if data.chosen else row]
+    return 1 / total if total > 0 else 0.0
+
+
+@njit(**INNER)
+def heed(c, barrier):
+    """Tell the other workers if the fit is to stop; return whether it is."""
+    if c.stop and words_at(c.stop, 1)[0]:
+        barrier[STOPPED] = 1
+        return True
+    return False
+
+
+@njit(**ONCE)
+def _loss(context, c, worker, is_validation, N, parts, theta):
+    """Return the loss of rows in parts, with the penalty; all workers return the same."""
+    barrier, workers, rows = words_at(c.barrier, BARRIER_WORDS), c.workers, words_at(c.all_rows, N)
+    partial = doubles_at(c.partial_losses, parts)
+    scale = scale_of(c, c.validation if is_validation else c.training, rows, theta)
+    wait_for_all(barrier, workers)  # all have read the sums of the step or the measurement before
+    for number in range(worker, parts, workers):
+        if not c.full and heed(c, barrier):
+            break
+        some = part(rows, number * N // parts, (number + 1) * N // parts)
+        partial[number] = calls.rows(
+            c.gradient_of_rows, (context, worker, is_validation, some.ctypes.data, some.size, scale, -1, 0)
+        )
+    blocks, penalties = c.block_count, doubles_at(c.penalties, c.block_count)
+    first, end = quarters_of(worker, workers)
+    for block in range(blocks):  # the steps sum penalties by blocks, so the bits are the same
+        low, high, quarter, _ = block_at(c, block)
+        if first <= quarter < end:
+            penalties[block] = penalty_of(c, theta, low, high, scale)
+    wait_for_all(barrier, workers)
+    return total(partial) + total(penalties)
+
+
+def measure(context, worker, epoch, known):
+    """Record the losses, but a known one, and the score at theta; return 1 if the losses are finite, else 0."""
+    c, finite = fit_at(context), 1.0
+    theta = numbers_at(c.theta, c.p, number(0))
+    for is_validation in range(2):
+        N, losses = c.training.rows, c.losses
+        if is_validation:
+            N, losses = c.validation.rows, c.validation_losses
+        if N == 0 or (known and not is_validation):
+            continue
+        parts = (N + CHUNK - 1) // CHUNK
+        if c.full and not c.noisy and not is_validation:
+            parts = c.shards  # the steps sum in these parts, so a measured loss has the bits of a carried one
+        loss = _loss(context, c, worker, is_validation, N, parts, theta)
+        if not np.isfinite(number(loss)):
+            finite = 0.0
+        if worker == 0:
+            numbers_at(losses, epoch + 1, theta)[epoch] = loss
+            if is_validation and c.validation_score:
+                scores = doubles_at(c.validation_scores, epoch + 1)
+                scores[epoch] = calls.score(c.validation_score, (context,))
+            if is_validation and c.kept_predictions:
+                size = N * c.outputs
+                kept = numbers_at(c.kept_predictions, (epoch + 1) * size, theta)
+                copy(numbers_at(c.predictions, size, theta), part(kept, epoch * size, (epoch + 1) * size))
+    return finite
+
+
+@cache
+def measure_address(F: type) -> int:
+    """Return the address of `measure` for numbers of type F; see `calls.measure`."""
+    return address_of(measure, F, signature=types.float64(*[types.intp] * 4))
+
+
+def judge(context, epoch):
+    """Return 1 if early stopping ends training, else 0, and copy the best parameters."""
+    c = fit_at(context)
+    rule, memory, theta = stopping_at(c.stopping), _memory_at(c.memory), numbers_at(c.theta, c.p, number(0))
+    watched = np.int64(rule.watched)
+    if watched == Watched.VALIDATION_SCORE:
+        loss = -doubles_at(c.validation_scores, epoch + 1)[epoch]
+    else:
+        by_validation = watched == Watched.VALIDATION_LOSS and c.validation.rows > 0
+        loss = np.float64(numbers_at(c.validation_losses if by_validation else c.losses, epoch + 1, theta)[epoch])
+    if loss < memory.lowest:
+        copy(theta, numbers_at(c.best, theta.size, theta))
+    memory.lowest, memory.at, memory.stalled = _observed(
+        loss, memory.lowest, memory.at, memory.stalled, rule.tolerance, rule.from_lowest != 0
+    )
+    return 1.0 if memory.stalled >= rule.patience else 0.0
+
+
+@cache
+def judge_address(F: type) -> int:
+    """Return the address of `judge` for numbers of type F; see `calls.judge`."""
+    return address_of(judge, F, signature=types.float64(*[types.intp] * 2))
