@@ -2,7 +2,7 @@
 Gradient report
 ===============
 
-The largest error of each part of a gradient, in multiples of what rounding explains. One layer is wrong.
+The largest error of each part of a gradient, relative to its tolerance. One layer is wrong.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class MyTanh(Activation):
         return np.tanh(z)
 
     def derivative(self, z, y):
-        return y * (1 - y)  # which is the logistic function's
+        return y * (1 - y)  # the derivative of the logistic function
 
 
 rng = np.random.default_rng(0)

@@ -2,7 +2,7 @@
 Taylor remainder
 ================
 
-A second opinion on a gradient from values of the loss alone: slope 2 if it is right, 1 if it is wrong.
+The slope of the Taylor remainder is 2 for a correct gradient, and 1 for a wrong gradient.
 """
 
 import numpy as np
