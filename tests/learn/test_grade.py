@@ -1,4 +1,4 @@
-"""Grades: right functions are right in any style, and each planted mistake has its name."""
+"""Test that correct functions are accepted in any style, and that each mistake is named."""
 
 import doctest
 import functools
@@ -110,7 +110,7 @@ def test_a_module_is_graded_with_errors_carried_forward():
     assert (grades.points, grades.out_of, grades.right) == (10.5, 14, False)
     assert grades["error_output"].mistake == "it is missing"
     assert grades["loss"].mistake == "it is the library's own function"
-    follows = "it is right but for logistic, which it calls and which is not right yet"
+    follows = "it is correct except for logistic, which it calls and which is wrong"
     assert grades["hidden_activations"].mistake == follows
     assert str(grades).endswith("10.5 of 14 points.")
     assert grades.to_dict()["functions"][0]["message"].startswith("not right yet. ")
@@ -125,7 +125,7 @@ def test_hints_are_revealed_one_by_one():
     texts = [str(learn.grade(function, hints=count)) for count in range(4)]
     assert texts[0] == "error_hidden: not right yet. (0 of 1)"
     printed = learn.grade(written("error_output", "print('here')\nreturn Y - T"))
-    assert str(printed) == "error_output: right. It prints something; the result is what it returns."
+    assert str(printed) == "error_output: right. It prints something, but only the returned value counts."
     assert all(len(more) > len(less) for less, more in pairwise(texts))
     found = learn.grade(function)
     assert found.hint(1).startswith("Look at the factors")
@@ -135,11 +135,11 @@ def test_hints_are_revealed_one_by_one():
     message = learn.grade(tutorial.loss, "loss").to_dict()["message"]
     assert message == "not right yet. It is the library's own function: write your own."
     for wrong in (0, 4, "1"):
-        with pytest.raises(ValueError, match="the hints 1, 2 and 3"):
+        with pytest.raises(ValueError, match="level must be 1, 2 or 3"):
             found.hint(wrong)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="hints is 0 to 3, not 7"):
+    with pytest.raises(ValueError, match="hints must be 0, 1, 2 or 3, got 7"):
         learn.grade(function, hints=7)
-    with pytest.raises(ValueError, match="There is no function 'lambda_' in the tutorial, only logistic"):
+    with pytest.raises(ValueError, match="The tutorial has no function 'lambda_': choose from logistic"):
         learn.grade(function, "lambda_")
 
 
@@ -158,14 +158,14 @@ def test_cells_of_nbgrader_and_otter(capsys):
         example.globs["loss"] = written("loss", body)
         assert doctest.DocTestRunner(verbose=False).run(example, clear_globs=False).failed == failed
     assert "mean" not in capsys.readouterr().out  # the second hint
-    with pytest.raises(ValueError, match="There is no function 'nn' in the tutorial"):
+    with pytest.raises(ValueError, match="The tutorial has no function 'nn'"):
         learn.otter_test("nn")
 
 
 def test_arguments_are_judged_first_and_unexplained_entries_are_shown():
     found = learn.grade(written("error_output", "return Y - T", arguments=("T", "Y")))
     assert found.mistake == "its arguments are in another order: (T, Y), not (Y, T)"
-    assert learn.grade(lambda Y: Y, "loss").mistake == "it takes other arguments"
+    assert learn.grade(lambda Y: Y, "loss").mistake == "it has the wrong arguments"
     found = learn.grade(written("error_output", "E = Y - T\nE[Y.argmax(1) == T.argmax(1)] = 0\nreturn E"))
     value = found.arguments["Y"] - found.arguments["T"]
     assert found.hint(1) == f"Entry [0, 0] is 0, but should be {value[0, 0]:.6g}."
@@ -243,7 +243,7 @@ def test_no_result_makes_grading_raise(name, function, mistake):
 
 @pytest.mark.parametrize(("share", "mistake"), sampled([
     (lambda theta, X: np.sum(theta[:12] ** 2) / np.sum(np.r_[theta[:12], theta[16:24]] ** 2),
-     "only layer 0 (Dense) W enters the penalty"),
+     "the penalty includes only layer 0 (Dense) W"),
     (lambda theta, X: 1 / len(X), "the penalty is divided by N, the number of rows"),
 ]))  # fmt: skip
 def test_mistakes_in_penalties_are_named(share, mistake):

@@ -1,4 +1,4 @@
-"""Files of students: whatever they do becomes a sentence and points, and nothing that they have started is left."""
+"""Test the grading of files: errors become sentences, and all their processes end."""
 
 import csv
 import json
@@ -26,14 +26,14 @@ RIGHT_ONE = "\ndef error_output(Y, T):\n    return Y - T\n"
 
 
 def module(**changed):
-    """Return a module with a right function for each of the tutorial's, and others in the place of some."""
+    """Return a module with correct functions of the tutorial, some of them replaced."""
     bodies = {name: bodies[0] for name, bodies in RIGHT.items()} | changed
     return "import numpy as np\n" + "\n".join(source(name, body) for name, body in bodies.items())
 
 
 @pytest.fixture
 def graded(tmp_path):
-    """Grade a text as a file, to which a right function is added if it has none and some functions are named."""
+    """Grade a text as a file; if names are given, a correct function is added when it is missing."""
 
     def grade(text, names=("error_output",), file="student.py", **options):
         path = tmp_path / file
@@ -91,7 +91,7 @@ def test_settings_of_matplotlib_stay_in_the_folder_of_one_student(graded):
 def test_files_without_source_code_are_rejected(tmp_path):
     (tmp_path / "a.txt").write_text("x")
     (tmp_path / "c.py").write_bytes(b"#" * (10 * 2**20 + 1))
-    for name, said in (("a.txt", r"a\.txt is no Python file"), ("c.py", "larger than 10 MB")):
+    for name, said in (("a.txt", r"a\.txt must be a Python file"), ("c.py", "larger than 10 MB")):
         with pytest.raises(ValueError, match=said):
             learn.grade_file(tmp_path / name)
     with pytest.raises(FileNotFoundError):
@@ -133,9 +133,9 @@ def test_every_failure_is_reported_in_a_sentence(graded):
         "gradient_bias_out": ("return np.ones((4000, 4000))", "the result is an array of too many numbers"),
         "error_hidden": (
             "import subprocess\nsubprocess.Popen(['sleep', '1000'])\nreturn Eo @ Wo.T",
-            "the slope of the logistic function is missing",
+            "the derivative of the logistic function is missing",
         ),
-        "gradient_weight_hidden": ("return gradient_weight_hidden(X, Eh)", "it calls itself without end"),
+        "gradient_weight_hidden": ("return gradient_weight_hidden(X, Eh)", "it calls itself endlessly"),
         "gradient_bias_hidden": ("raise KeyboardInterrupt", "it ends the whole process"),
         "backprop_gradients": (WRITES, "it ends the whole process"),
         "update_momentum": ("with open('large', 'w') as file:\n    file.write('x' * 10**8)", "it writes a large file"),
@@ -148,13 +148,13 @@ def test_every_failure_is_reported_in_a_sentence(graded):
     assert grades["update_momentum"].points == 0
     error = "ModuleNotFoundError: No module named 'nothing_of_this_name'."
     assert grades.notes[0] == f"The file has an error in line 1: {error}"
-    assert grades.notes[1].endswith("it ends itself by exit().")
+    assert grades.notes[1].endswith("it calls exit().")
     assert len(grades.notes) == 2
     assert "Traceback" not in str(grades)
 
 
 def running(mark):
-    """Return the processes with a mark in their command."""
+    """Return the processes with a mark in their command line."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -183,7 +183,7 @@ if os.fork() == 0:
 @LINUX
 @pytest.mark.parametrize(("start", "isolated"), sampled(product(reversed(DETACHED.values()), (False, True)), 6))
 def test_processes_of_a_file_end_with_its_grading(graded, monkeypatch, tmp_path, start, isolated):
-    if not isolated:  # as where the system does not allow namespaces
+    if not isolated:  # simulates systems without namespaces
         source = Path(student.__file__).read_text()
         (tmp_path / "program.py").write_text(source.replace("system.unshare", "(lambda flags: -1)"))
         monkeypatch.setattr(student, "__file__", str(tmp_path / "program.py"))
@@ -258,10 +258,10 @@ def test_waiting_or_endless_code_is_not_judged(graded):
     status = ["not judged", "right", "not judged", "not judged", "not judged", "missing"]
     assert [grade.status for grade in grades.values()] == status
     assert [function["status"] for function in grades.to_dict()["functions"]] == status
-    assert grades["loss"].mistake == "it waits without end"
+    assert grades["loss"].mistake == "it waits forever"
     assert grades["softmax"].mistake == "it does not end"
-    assert grades["error_hidden"].mistake.startswith("it was not tried")
-    assert str(grades["loss"]).startswith("loss: not judged. It waits without end. (0 of 1)")
+    assert grades["error_hidden"].mistake.startswith("it was not run")
+    assert str(grades["loss"]).startswith("loss: not judged. It waits forever. (0 of 1)")
 
 
 @LINUX
@@ -280,7 +280,7 @@ def test_only_undefined_functions_are_missing(graded):
     grades = graded(text, names)
     assert [grades[name].status for name in names] == ["not judged", "not judged", "not judged", "missing", "right"]
     assert "line 3: NameError: name 'nothing_of_this_name' is not defined" in grades["loss"].mistake
-    assert "a value of type int, not for a function" in grades["softmax"].mistake
+    assert "value is of type int, not a function" in grades["softmax"].mistake
     grades = graded("def loss(Y, T:\n    return 0\n", names)
     assert [grades[name].status for name in names] == ["not judged", "missing", "missing", "missing", "not judged"]
     assert "SyntaxError" in grades["loss"].mistake
@@ -299,9 +299,9 @@ def test_an_endless_file_reports_where_and_what_was_not_judged(graded):
     """
     grades = graded(text, ["loss", "softmax", "error_output"], seconds=0.2)
     why = "The file does not end within 0.2 s of processor time, in line 6"
-    assert grades.notes == (f"{why}: only its functions are looked at, not the rest.",)
+    assert grades.notes == (f"{why}: only its functions are graded.",)
     assert [grade.status for grade in grades.values()] == ["not judged", "not right yet", "right"]
-    assert grades["loss"].mistake == "it needs what the file does not come to define"
+    assert grades["loss"].mistake == "it needs a name that the file does not define"
 
 
 @LINUX
@@ -352,7 +352,7 @@ def test_uses_of_the_library_are_flagged(graded, text, use):
     tutorial = Path(learn.__file__).with_name("tutorial.py")
     grades = graded(text.replace("PATH", repr(str(tutorial))) + "\n", ["error_output", "loss"])
     (flag,) = grades.flags
-    assert flag.startswith("The file uses vecprop, which has the solutions: ")
+    assert flag.startswith("The file uses vecprop, which contains the solutions: ")
     assert use in flag
     assert flag in str(grades)
     assert grades.to_dict()["flags"] == [flag]
@@ -393,5 +393,5 @@ def test_a_class_is_graded_row_by_row(tmp_path, monkeypatch):
     rows = {row["file"]: row for row in csv.DictReader(out.read_text().splitlines())}
     assert [float(row["points"]) for row in rows.values()] == [1, 0, 0, 1]
     assert "The file uses the library's solutions: sheet.trace." in rows["a.md"]["notes"]
-    assert rows["c.md"]["notes"].startswith("Not judged. The file waits for something that does not come")
+    assert rows["c.md"]["notes"].startswith("Not judged. The file waits forever")
     assert "uses" not in rows["d.md"]["notes"]

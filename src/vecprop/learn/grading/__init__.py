@@ -1,1 +1,1 @@
-"""Grading of a student's functions: right, or what is wrong, in three hints."""
+"""Grade students' functions and explain their mistakes in three hints."""

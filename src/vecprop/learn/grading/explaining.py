@@ -1,4 +1,4 @@
-"""What explains all results of a wrong function: a known mistake, a change of the right result or of an argument."""
+"""Find a mistake that explains all results of a wrong function."""
 
 import re
 import warnings
@@ -15,7 +15,7 @@ from .mutations import any_of, changed_result, in_parts, inherited, mutated, row
 from .student import Outcome
 from .tasks import CASES, PRECISION, Task, as_list, functions, right, same
 
-FOLLOWS = "it is right but for "
+FOLLOWS = "it is correct except for "
 OFTEN: dict[str, Callable[[Any, Any], Any]] = {
     "the sign is wrong": lambda E, args: [-part for part in E] if isinstance(E, list) else -E,
     "it is divided by N, the number of rows": lambda E, args: np.asarray(E) / rows_of(args),
@@ -23,12 +23,12 @@ OFTEN: dict[str, Callable[[Any, Any], Any]] = {
     "a factor 2 is missing": lambda E, args: E / 2,
     "a factor 2 is too many": lambda E, args: 2 * E,
 }
-"""The changes that are looked for together with a known mistake."""
+"""Changes that are also tried in combination with known mistakes."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One call of a student's function; equal values differ by at most its precision times the largest."""
+    """One call of a student's function; precision is the relative tolerance of comparisons."""
 
     task: Task
     case: int
@@ -39,7 +39,7 @@ class Trial:
 
     @classmethod
     def of(cls, task: Task, case: int, arguments: Mapping[str, Any], outcome: Outcome) -> "Trial":
-        """Return a call of a function of the tutorial."""
+        """Create the trial of a tutorial function."""
         least = {"logistic": PRECISION, "error_output": PRECISION, "loss": 1e-3}.get(task.name, 2e-4)
         expected = functions()[task.name](*arguments.values())
         return cls(task, case, arguments, outcome, expected, least if CASES[case].size > 1 else PRECISION)
@@ -62,25 +62,25 @@ class Trial:
 
     @property
     def parts(self) -> list[tuple[Any, Any]]:
-        """The parts of a list, or the result as its one part, each with the right one."""
+        """Pairs of returned and expected parts; a result that is not a list is one part."""
         if self.task.result != "list":
             return [(self.found, self.expected)]
         return list(zip(as_list(self.found) or [], self.expected, strict=False))
 
     def agrees(self, value: Any) -> bool:
-        """Return whether a value is what the function returned, with numbers and shape."""
+        """Return whether a value equals the function's result in numbers and shape."""
         found, shape = self.found, np.shape(value) if not isinstance(value, list) else ()
         if not isinstance(found, np.ndarray) or isinstance(value, list):
             return same(found, value, self.precision)
         if not found.ndim and np.size(value):
-            found = np.full(shape, found)  # the sum of nothing is 0
-        is_of_shape = not self.right and same(found, self.expected, self.precision)  # only the shape is wrong
+            found = np.full(shape, found)  # empty sums are 0
+        is_of_shape = not self.right and same(found, self.expected, self.precision)  # the shape is wrong
         if (is_of_shape or min(found.ndim, len(shape)) >= 2) and found.shape != shape:
             return False
         return same(found, value, self.precision)
 
     def differs(self, value: Any) -> bool:
-        """Return whether a value is not the right one, or has another shape."""
+        """Return whether a value differs from the expected one in numbers or shape."""
         pairs = [(value, self.expected)]
         if isinstance(value, list):
             if len(value) != len(self.expected):
@@ -90,7 +90,7 @@ class Trial:
 
 
 def explained(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callable[..., Any]]) -> Mistake | None:
-    """Return the mistake that leads to all results, if there is one."""
+    """Return a mistake that leads to all results, or None."""
     arrays = [[found for found, _ in trial.parts if isinstance(found, np.ndarray)] for trial in trials]
     finite = [all(np.isfinite(array).all() for array in each) for each in arrays]
     trials = sorted(compress(trials, finite), key=lambda trial: trial.right)
@@ -101,7 +101,7 @@ def explained(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callable[
         for trial in trials:
             try:
                 value = mistake.made(*trial.arguments)
-            except Exception:  # a mistake may raise on shapes that do not fit
+            except Exception:  # a mistake may raise for mismatched shapes
                 return False
             if not trial.agrees(value) or not (trial.right or trial.differs(value)):
                 return False
@@ -112,7 +112,7 @@ def explained(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callable[
         found = next((mistake for mistake in candidates if mistake.made is len or explains(mistake)), None)
         if not found or not found.words:
             return found
-        # another number, or the same change of another factor, may come to the same results
+        # other numbers or the same change of another factor may give the same results
         simple = {said(found.words, name) for name in (*task.arguments, "M", "P", "J")}
         is_number = "some number" in found.words
         others = [one for one in chain(mutated(task), with_numbers(task)) if one.words == found.words]
@@ -122,7 +122,7 @@ def explained(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callable[
 
 
 def _candidates(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callable[..., Any]]) -> Iterator[Mistake]:
-    """Yield what may explain results, the likely first."""
+    """Yield possible mistakes, the most likely first."""
     exact = functions()[task.name]
     names = trials[0].outcome.get("parameters", [])
     order = [names.index(name) for name in task.arguments if name in names]
@@ -130,7 +130,7 @@ def _candidates(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callabl
         words = f"its arguments are in another order: ({', '.join(names)}), not ({', '.join(task.arguments)})"
         yield Mistake(words, "argument", lambda *args: exact(*(args[k] for k in order)))
     if called := [name for name in task.calls if name in wrong]:
-        words = f"{FOLLOWS}{' and '.join(called)}, which it calls and which is not right yet"
+        words = f"{FOLLOWS}{' and '.join(called)}, which it calls and which is wrong"
         yield Mistake(words, "argument", functions({name: wrong[name] for name in called})[task.name])
     parts = len(trials[0].expected) if task.result == "list" else 0
     part_numbers = _wrong_parts(trials) if parts else []
@@ -157,7 +157,7 @@ def _candidates(task: Task, trials: Sequence[Trial], wrong: Mapping[str, Callabl
 
 
 def _wrong_parts(trials: Sequence[Trial]) -> list[int]:
-    """Return the numbers of the parts of a list that are wrong in some trial."""
+    """Return the indices of list elements that are wrong in any trial."""
     pairs = [(k, trial, *pair) for trial in trials for k, pair in enumerate(trial.parts)]
     return sorted({k for k, trial, found, expected in pairs if not same(found, expected, trial.precision)})
 
@@ -170,11 +170,11 @@ OF_ROWS = [
     ("only every other row is used", slice(None, None, 2)),
     *((f"only the first {k} rows are used", slice(k)) for k in (2, 3, 4, 5, 8, 10, 16, 20, 32)),
 ]
-"""The rows that a function uses, if it does not use all."""
+"""Subsets of rows that a wrong function may use."""
 
 
 def kept(trials: Sequence[Trial]) -> str:
-    """Return what a function keeps between calls, in words, if equal arguments come to different results."""
+    """Describe the state that a function keeps if equal arguments give different results."""
     first, last = trials[0], trials[-1]
     if not (first.has_value and last.has_value):
         return ""
@@ -194,19 +194,19 @@ def kept(trials: Sequence[Trial]) -> str:
             if not is_array or not same(found, total.reshape(np.shape(expected)) + expected, trial.precision):
                 return AT_RANDOM
         before[shape] = [found for found, _ in trial.parts]
-    return "results of earlier calls are added to it: something is kept between calls"
+    return "results of earlier calls are added: the function keeps state between calls"
 
 
-EARLIER = "results of an earlier call are returned for other arguments: something is kept between calls"
-AT_RANDOM = "a second call with the same arguments comes to another result: something is kept or drawn at random"
+EARLIER = "results of an earlier call are returned for other arguments: the function keeps state between calls"
+AT_RANDOM = "a second call with the same arguments returns another result: the function keeps state or is random"
 
 
 Pair = tuple[Trial, int, np.ndarray, np.ndarray]
-"""A call, the number of a part of its list, and this part or the whole result, returned and right."""
+"""A trial, the index of a list element, and the returned and expected values."""
 
 
 def _fitted(trials: Sequence[Trial]) -> Mistake | None:
-    """Return the mistake of a function whose results have a simple relation to the right ones, if there is one."""
+    """Return a mistake if the results have a simple relation to the expected ones, or None."""
     task, parts, where = trials[0].task, [0], ""
     if task.result == "list":
         parts = _wrong_parts(trials)
@@ -218,7 +218,7 @@ def _fitted(trials: Sequence[Trial]) -> Mistake | None:
             return None
         pairs.append((trial, k, found.reshape(np.shape(expected)), np.asarray(expected, float)))
     if all(same(f, e, trial.precision) for trial, _, f, e in pairs):
-        return None  # only shapes are wrong
+        return None  # the shapes are wrong
     if task.name == "update_momentum" and (words := _sums_of_moments(pairs)):
         return Mistake(where.replace("in each part of the list ", "") + words, "factors")
     words, look = next(relations(pairs, (*task.arguments, "the parameter"), _argument), ("", ""))
@@ -226,7 +226,7 @@ def _fitted(trials: Sequence[Trial]) -> Mistake | None:
 
 
 def _coefficients(pairs: Sequence[Pair], columns: Callable[[Pair], Sequence[Any]]) -> Any:
-    """Return the factors of a sum of columns that leads to all results, or None."""
+    """Fit the results by a linear combination of columns; return the coefficients or None."""
     sums = []
     for pair in pairs:
         trial, _, f, e = pair
@@ -243,7 +243,7 @@ def _coefficients(pairs: Sequence[Pair], columns: Callable[[Pair], Sequence[Any]
 
 
 def _sums_of_moments(pairs: Sequence[Pair]) -> str:
-    """Return the factors of the old moments, of the gradients and of the parameters, if new moments are their sum."""
+    """Describe new moments as a linear combination of old moments, gradients and parameters."""
     found = []
     for trial in [pair[0] for k, pair in enumerate(pairs) if not pair[0].right and pair[0] is not pairs[k - 1][0]]:
         X, T, params, Ms, m, r = trial.arguments
@@ -261,18 +261,18 @@ def _sums_of_moments(pairs: Sequence[Pair]) -> str:
 
 
 def relations(pairs: Sequence[Any], names: Iterable[str], term: Callable[[Any, str], Any]) -> Iterator[tuple[str, str]]:
-    """Yield linear relations, bounds, a multiple of an argument that is added, or the column that is wrong."""
+    """Yield linear relations, clipping, added multiples of arguments, and single wrong columns or rows."""
     if (x := _coefficients(pairs, lambda pair: (pair[3],))) is not None:
         yield f"every entry is {x[0]:.6g} times what it should be", "size"
     if (x := _coefficients(pairs, lambda pair: (pair[3], 1.0))) is not None and abs(x[0]) > 1e-6:
-        times = "the right number" if abs(x[0] - 1) < 1e-4 else f"{x[0]:.6g} times the right number"
+        times = "the correct number" if abs(x[0] - 1) < 1e-4 else f"{x[0]:.6g} times the correct number"
         yield f"every entry is {times} {'plus' if x[1] > 0 else 'minus'} {abs(x[1]):.6g}", "terms"
     F, E = (np.concatenate([pair[k].ravel() for pair in pairs]) for k in (2, 3))
     low, high = F.min(), F.max()
     below, above = (low > E).sum(), (high < E).sum()
     if low < high and below + above > 2 and all(same(f, np.clip(e, low, high), t.precision) for t, _, f, e in pairs):
         bounds = [f"below {low:.6g}"] * bool(below) + [f"above {high:.6g}"] * bool(above)
-        yield f"numbers {' and '.join(bounds)} are cut off", "function"
+        yield f"numbers {' and '.join(bounds)} are clipped", "function"
     added = [(_coefficients(pairs, lambda pair, name=name: (pair[3], term(pair, name))), name) for name in names]
     for x, name in sorted((one for one in added if one[0] is not None), key=lambda one: abs(one[0][0] - 1) > 1e-4):
         times = "" if abs(x[0] - 1) < 1e-4 else f"it is {x[0]:.6g} times what it should be, and "
@@ -287,11 +287,11 @@ def relations(pairs: Sequence[Any], names: Iterable[str], term: Callable[[Any, s
             if all(map(np.all, map(is_wrong, lines, alone))):
                 yield f"only the {place} {word} of the result is {which}", "axis"
     if all((np.float16(f) == f).all() and (np.round(f) != f).any() and np.ptp(f) for *_, f, _ in pairs):
-        yield "the numbers have only three digits, as float16 has", "numbers"
+        yield "the numbers are rounded to float16", "numbers"
 
 
 def _argument(pair: Pair, name: str) -> Any:
-    """Return an argument, or of a list of arrays the one in the place of the part."""
+    """Return an argument, or the corresponding element if it is a list of arrays."""
     trial, part = pair[:2]
     value = trial.named.get(("Wh", "bh", "Wo", "bo")[part]) if name == "the parameter" else trial.named[name]
     return value[part] if isinstance(value, list) else value

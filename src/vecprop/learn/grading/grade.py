@@ -1,4 +1,4 @@
-"""Grading of a student's functions, one by one, all of a module, or those of a file; and cells for courses."""
+"""Grade functions, modules and files, and create test cells for courses."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -17,30 +17,30 @@ Judge = Callable[[Task, Caller, Mapping[str, Callable[..., Any]]], Grade]
 
 
 def grade(function: Any, name: str | None = None, *, network: Network | None = None, hints: int = 1) -> Grade:
-    """Grade one function of the tutorial, or one that computes the loss and gradient of a network.
+    """Grade a function of the tutorial, or a function for the loss and gradient of a network.
 
     Parameters
     ----------
     function : callable
-        The function. For a network it takes (theta, X, T) and returns the loss and its gradient, a vector of the shape
+        The function. For a network, it takes (theta, X, T) and returns the loss and the gradient, which has the shape
         of theta.
     name : str, optional
-        Which of the tutorial's functions it should be; by default its own name.
+        The name of the tutorial's function; by default the name of the given function.
     network : Network, optional
-        The network whose loss and gradient it should compute.
+        The network for which the function computes the loss and gradient.
     hints : int, default 1
-        The number of hints that are printed, 0 to 3: what to look at; which step of the derivation; the entry with
-        both values. `Grade.hint` gives each of them later, and `Grade.solution` the solution.
+        The number of printed hints from 0 to 3: where to look, the step of the derivation, and a wrong entry.
+        `Grade.hint` returns each hint, and `Grade.solution` returns the solution.
 
     Returns
     -------
     Grade
-        Whatever the function does; only a function that does not end is waited for. `grade_file` does not wait.
+        Errors of the function become a mistake. This call does not stop endless functions; `grade_file` does.
 
     Raises
     ------
     ValueError
-        If there is no function of this name in the tutorial.
+        If the tutorial has no function of this name.
 
     Examples
     --------
@@ -48,9 +48,9 @@ def grade(function: Any, name: str | None = None, *, network: Network | None = N
     ...     return Eo @ Wo.T
     >>> found = grade(error_hidden)
     >>> found
-    error_hidden: not right yet. Look at the factors: compare them one by one with the derivation. (0 of 1)
+    error_hidden: not right yet. Look at the factors: compare each of them with the derivation. (0 of 1)
     >>> found.mistake
-    'the slope of the logistic function is missing'
+    'the derivative of the logistic function is missing'
     >>> grade(lambda Y, T: Y - T, "error_output")
     error_output: right.
     """
@@ -61,33 +61,33 @@ def grade(function: Any, name: str | None = None, *, network: Network | None = N
 
 
 def grade_all(module: Any, names: Sequence[str] | None = None, *, hints: int = 1) -> Grades:
-    """Grade the functions of the tutorial in a module, such as an imported one, or ``globals()`` of a notebook.
+    """Grade the tutorial's functions in a module or in the ``globals()`` of a notebook.
 
     Parameters
     ----------
     module : module, mapping or object
-        Where the functions are, under the tutorial's names.
+        The functions, with the tutorial's names.
     names : sequence of str, optional
-        The names of the functions that are graded; all of the tutorial by default.
+        The names of the graded functions; all of the tutorial by default.
     hints : int, default 1
-        The number of hints that are printed; see `grade`.
+        The number of printed hints; see `grade`.
 
     Returns
     -------
     Grades
-        The grade of each function; one that is missing has 0 points.
+        The grade of each function; missing functions get 0 points.
 
     Examples
     --------
     >>> def loss(Y, T):
     ...     return -np.mean(T * np.log(Y))
     >>> grade_all({"loss": loss}, ["loss", "error_output"])
-    loss: not right yet. Look at how large the result is: what is summed, and is it divided by something? (0 of 1)
+    loss: not right yet. Look at the size of the result: what is summed, and is it divided by a number? (0 of 1)
     error_output: not right yet. It is missing. (0 of 1)
     0 of 2 points.
     """
-    known = module if isinstance(module, Mapping) else {name: getattr(module, name, None) for name in TASKS}
-    functions: dict[str, Any] = {name: known[name] for name in TASKS if callable(known.get(name))}
+    defined = module if isinstance(module, Mapping) else {name: getattr(module, name, None) for name in TASKS}
+    functions: dict[str, Any] = {name: defined[name] for name in TASKS if callable(defined.get(name))}
     return _graded(functions, *_tasks(names), hints)
 
 
@@ -100,40 +100,40 @@ def grade_file(
     seconds: float = 5,
     megabytes: int = 2048,
 ) -> Grades:
-    """Grade the functions in a student's file, which runs in a process of its own, in an empty folder.
+    """Grade the functions in a student's file in a separate process and an empty folder.
 
     Parameters
     ----------
     path : str or Path
-        A Python file, a notebook, or Markdown with blocks of Python. Every statement is run; one that fails is noted.
+        A Python file, a notebook, or Markdown with Python blocks. All statements are run; errors are noted.
     names : sequence of str, optional
-        The names of the functions that are graded; all of the tutorial by default.
+        The names of the graded functions; all of the tutorial by default.
     network : Network, optional
-        The network whose loss and gradient the file's ``loss_and_gradient(theta, X, T)`` computes; only that is graded.
+        Grade only the file's ``loss_and_gradient(theta, X, T)``, for this network.
     hints : int, default 1
-        The number of hints that are printed; see `grade`.
+        The number of printed hints; see `grade`.
     seconds : float, default 5
-        The processor time for the file without its imports, and for each call of a function. Code that waits for
-        something is given up after the same time of waiting.
+        The limit of processor time for the file without its imports, and for each function call. Code that waits is
+        stopped after the same time.
     megabytes : int, default 2048
-        The memory of the process, where the system can limit it.
+        The memory limit of the process, on systems that support it.
 
     Returns
     -------
     Grades
-        Endless loops, an end by exit(), missing functions and all else become sentences.
+        Endless loops, calls of exit(), missing functions and other errors are reported in sentences.
 
     Raises
     ------
     ValueError
-        If it is no Python file, notebook or Markdown.
+        If the file is not Python, a notebook or Markdown.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
 
     Notes
     -----
-    All processes that the file starts are ended with it. The process is kept from accidents, not from attacks: it has
-    the rights of the user who starts it, and may read files and use the network. What nobody knows should run in a
+    All processes started by the file are stopped. The process protects against accidents, not against attacks: the
+    code has the rights of the current user, so it can read files and use the network. Run untrusted files in a
     container.
     """
     text, ending = read_source(Path(path))
@@ -144,7 +144,7 @@ def grade_file(
 
 
 def _tasks(names: Sequence[str] | None, network: Network | None = None) -> tuple[list[Task], Judge]:
-    """Return what is graded, and how."""
+    """Return the tasks and the function that judges them."""
     if network is not None:
         from .network_task import TASK, judged_network
 
@@ -152,7 +152,7 @@ def _tasks(names: Sequence[str] | None, network: Network | None = None) -> tuple
     names = list(TASKS if names is None else names)
     for name in names:
         if name not in TASKS:
-            raise ValueError(f"There is no function {name!r} in the tutorial, only {', '.join(TASKS)}.")
+            raise ValueError(f"The tutorial has no function {name!r}: choose from {', '.join(TASKS)}.")
     return [TASKS[name] for name in names], judged
 
 
@@ -169,15 +169,15 @@ def _graded(functions: Mapping[str, Callable[..., Any]], tasks: Sequence[Task], 
 def _judged(
     tasks: Sequence[Task], judge: Judge, caller: Caller, own: Mapping[str, bool], unset: Mapping[str, str], hints: int
 ) -> Grades:
-    """Grade functions that a caller calls: `own` has those that there are, `unset` why others are not."""
+    """Grade functions through a caller; `own` contains defined functions, `unset` reasons for undefined ones."""
     if hints not in (0, 1, 2, 3):
-        raise ValueError(f"There are 3 hints, so that hints is 0 to 3, not {hints!r}.")
+        raise ValueError(f"hints must be 0, 1, 2 or 3, got {hints!r}.")
     grades, wrong = list[Grade](), dict[str, Callable[..., Any]]()
     for task in tasks:
         if task.name in unset:
-            found = absent(task, f"it is not defined: {unset[task.name].rstrip('.')}", "Mend that first.", False)
+            found = absent(task, f"it is not defined: {unset[task.name].rstrip('.')}", "Fix that first.", False)
         elif task.name not in own:
-            found = absent(task, MISSING, "Write it, under this name.")
+            found = absent(task, MISSING, "Write a function of this name.")
         elif task.name in TASKS and not own[task.name]:
             name = "it is the library's own function"
             found = replace(absent(task, f"{name}: write your own", "Write your own."), mistake=name)
@@ -190,25 +190,24 @@ def _judged(
 
 
 def _called(caller: Caller, task: Task, *values: Any) -> Any:
-    """Return what a student's function returns when another calls it."""
+    """Call a student's function from another one."""
     outcome = caller(task.name, dict(zip(task.arguments, values, strict=True)), False)
-    if outcome["kind"] != "value" or isinstance(outcome["value"], tuple):  # the name of another type
-        raise ValueError("It returns no numbers.")
+    if outcome["kind"] != "value" or isinstance(outcome["value"], tuple):  # the name of an unsupported type
+        raise ValueError("The function must return numbers.")
     return outcome["value"]
 
 
 def nbgrader_cell(name: str, points: float = 1) -> dict[str, Any]:
-    """Return a test cell of nbgrader, a dict for a notebook of version 4, that gives points for a function.
+    """Return an nbgrader test cell that grades a function, as a dict for notebook format 4.
 
-    The cell prints what is wrong, with the first hint, and its value is the points: half of them for right numbers with
-    a fault beside them. It never ends in an error.
+    The cell prints the mistake with the first hint. Its value is the points, and it never raises an error.
 
     Parameters
     ----------
     name : str
-        The function of the tutorial that is graded.
+        The name of the graded tutorial function.
     points : float, default 1
-        The most points.
+        The maximum points.
 
     Examples
     --------
@@ -233,14 +232,14 @@ print(grades["{name}"])
 
 
 def otter_test(name: str, points: float = 1) -> str:
-    """Return a test file of Otter that gives points for a function; what is wrong is what the test got.
+    """Return an Otter test file that grades a function; the test's output shows the mistake.
 
     Parameters
     ----------
     name : str
-        The function of the tutorial that is graded.
+        The name of the graded tutorial function.
     points : float, default 1
-        The most points.
+        The maximum points.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What is said of a student's functions: points, the mistake, and hints that come one by one."""
+"""Grades of functions: points, mistakes and hints."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,26 +13,26 @@ MISSING = "it is missing"
 
 @dataclass(frozen=True, repr=False)
 class Grade:
-    """The grade of one function; ``print`` it for a sentence.
+    """The grade of one function; ``print`` shows it in a sentence.
 
     Parameters
     ----------
     name : str
-        The function.
+        The name of the function.
     points, out_of : float
-        Its points, and the most that it can have: half of them if numbers are right but something beside them is not.
+        The points and the maximum. A function with correct results but another mistake gets half the points.
     mistake : str
-        What is wrong, in words; empty if nothing is.
+        A description of the mistake; empty if the function is correct.
     hints : tuple of str
-        What to look at, which step of the derivation it is, the entry with both values; empty if nothing is wrong.
+        Where to look, the step of the derivation, and a wrong entry with its correct value; empty if correct.
     notes : tuple of str
-        Further sentences.
+        Additional notes.
     shown : int
-        The number of hints that are printed.
+        The number of printed hints.
     judged : bool
-        Whether the function could be judged: not if it does not end, or if the file does not come to define it.
+        Whether the function was judged. Endless and undefined functions are not.
     case : int
-        The number of the arguments that the last hint is about.
+        The index of the test arguments used in the last hint.
 
     Examples
     --------
@@ -57,42 +57,42 @@ class Grade:
 
     @property
     def right(self) -> bool:
-        """Whether the function is right."""
+        """Whether the function is correct."""
         return not self.mistake
 
     @property
     def status(self) -> str:
-        """The grade in a word or two: "right", "not right yet", "missing" or "not judged"."""
+        """The status: "right", "not right yet", "missing" or "not judged"."""
         if not self.judged:
             return "not judged"
         return "right" if self.right else "missing" if self.mistake == MISSING else "not right yet"
 
     def hint(self, level: int) -> str:
-        """Return a hint: 1 is what to look at, 2 which step of the derivation it is, 3 the entry with both values."""
+        """Return a hint: 1 is where to look, 2 the step of the derivation, 3 a wrong entry."""
         if level not in (1, 2, 3):
-            raise ValueError(f"There are the hints 1, 2 and 3, not {level!r}.")
+            raise ValueError(f"level must be 1, 2 or 3, got {level!r}.")
         return self.hints[level - 1] if self.hints else f"{self.name} is right."
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments that the last hint is about, by their names, to call the function again."""
-        known = arguments_of(TASKS[self.name], self.case) if self.name in TASKS else {}
-        return {name: plain(value, False) for name, value in known.items()}
+        """The arguments of the last hint, by name."""
+        arguments = arguments_of(TASKS[self.name], self.case) if self.name in TASKS else {}
+        return {name: plain(value, False) for name, value in arguments.items()}
 
     def solution(self) -> str:
-        """Return the solution, a formula in NumPy."""
+        """Return the solution as a NumPy formula."""
         if self.name not in TASKS:
-            raise ValueError(f"There is no solution of {self.name}, only of the tutorial's functions.")
+            raise ValueError(f"No solution for {self.name}: only the tutorial's functions have solutions.")
         return TASKS[self.name].solution
 
     def to_dict(self) -> dict[str, Any]:
-        """Return points and message as plain numbers and strings, with the hints that are shown."""
+        """Return the grade as a dictionary of numbers, strings and lists."""
         names = ("name", "right", "status", "points", "out_of", "message")
         return {name: getattr(self, name) for name in names} | {"notes": list(self.notes)}
 
     @property
     def message(self) -> str:
-        """The judgement in a sentence, with the hints that are shown."""
+        """The status and the printed hints."""
         if self.right:
             return "right."
         return " ".join(["not right yet." if self.judged else "not judged.", *self.hints[: self.shown]])
@@ -109,16 +109,16 @@ class Grade:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Grades(Mapping[str, Grade]):
-    """The grades of several functions, by their names; ``print`` it for a line each.
+    """The grades of several functions by name; ``print`` shows one line per function.
 
     Parameters
     ----------
     grades : tuple of Grade
         The grades.
     notes : tuple of str
-        Sentences on the file as a whole.
+        Notes about the whole file.
     flags : tuple of str
-        Sentences for the teacher: the file uses this library, which has the solutions.
+        Warnings for the teacher, such as a use of this library's solutions.
 
     Examples
     --------
@@ -142,28 +142,28 @@ class Grades(Mapping[str, Grade]):
 
     @property
     def points(self) -> float:
-        """The sum of the points."""
+        """The total of the points."""
         return sum(grade.points for grade in self.grades)
 
     @property
     def out_of(self) -> float:
-        """The most points that there are."""
+        """The maximum total of the points."""
         return sum(grade.out_of for grade in self.grades)
 
     @property
     def right(self) -> bool:
-        """Whether all functions are right."""
+        """Whether all functions are correct."""
         return all(grade.right for grade in self.grades)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return points and messages as plain numbers, strings and lists."""
+        """Return all grades as a dictionary of numbers, strings and lists."""
         sums = {name: getattr(self, name) for name in ("right", "points", "out_of")}
         functions = [grade.to_dict() for grade in self.grades]
         return {**sums, "functions": functions, "notes": list(self.notes), "flags": list(self.flags)}
 
     @property
     def total(self) -> str:
-        """The points in words."""
+        """The total of the points as a sentence."""
         return f"{shown_points(self.points, self.out_of):g} of {self.out_of:g} points."
 
     def __str__(self) -> str:
@@ -177,7 +177,7 @@ class Grades(Mapping[str, Grade]):
 
 
 def shown_points(points: float, out_of: float) -> float:
-    """Return points to two decimals; all of them only if none is missing."""
+    """Round points to two decimals, without rounding up to full points."""
     return min(round(points, 2), out_of if points == out_of else out_of - 0.01)
 
 

@@ -1,4 +1,4 @@
-"""The judgement on one function: right, or the mistake that explains all that it returned."""
+"""Judge one function: it is correct, or a mistake explains its results."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,13 +15,13 @@ from .student import Outcome
 from .tasks import AGAIN, CASES, TASKS, Task, arguments_of, as_list, difference, fits, same, shown
 
 Caller = Callable[[str, Mapping[str, Any], bool], Outcome]
-"""A call of a student's function by name, with arguments, as lists if asked."""
+"""Calls a student's function by name with arguments, converted to lists if requested."""
 
 ENDED = ("time", "blocked", "crash", "untried")
-"""The kinds of outcomes after which the student's process is no more."""
+"""The kinds of outcomes that end the student's process."""
 
 UNJUDGED = ("time", "blocked", "untried", "unset")
-"""The kinds of outcomes that say nothing about whether a function is right."""
+"""The kinds of outcomes that do not allow a judgment."""
 
 
 def judged(task: Task, caller: Caller, wrong: Mapping[str, Callable[..., Any]]) -> Grade:
@@ -46,31 +46,33 @@ def judged(task: Task, caller: Caller, wrong: Mapping[str, Callable[..., Any]]) 
 
 
 def _flat_bias(name: str, value: Any) -> Any:
-    """Return an argument; biases without their axis of rows."""
+    """Remove the row axis of biases; return other arguments unchanged."""
     if isinstance(value, list):
         return [_flat_bias("b" if len(part) == 1 else "W", part) for part in value]
     return value[0] if name.startswith("b") else value
 
 
 def _changed(task: Task, trials: Sequence[Trial]) -> str:
-    """Return the names of the arguments that are changed in place."""
+    """Return the names of arguments changed in place."""
     return " and ".join(name for name in task.arguments if any(name in trial.outcome["changed"] for trial in trials))
 
 
 def _right(task: Task, trials: list[Trial]) -> Grade:
-    notes = ("It prints something; the result is what it returns.",) if trials[0].outcome["printed"].strip() else ()
+    notes = (
+        ("It prints something, but only the returned value counts.",) if trials[0].outcome["printed"].strip() else ()
+    )
     if not (names := _changed(task, trials)):
         return Grade(task.name, 1.0, notes=notes)
-    look = "The numbers are right. Look at what happens to the arguments."
+    look = "The numbers are correct. Look at what happens to the arguments."
     changed = f"{names} {'are' if ' and ' in names else 'is'} changed in place"
-    why = "whoever calls the function has other numbers after it than before"
-    last = f"After the call {names} of the caller has other values than before."
+    why = "the caller's arrays have different values after the call"
+    last = f"The caller's {names} has different values after the call."
     hints = (look, f"{changed}: {why}. Compute a new array instead, or work on a copy.", last)
     return Grade(task.name, 0.5, mistake=f"{names} is changed in place", hints=hints, notes=notes)
 
 
 def _wrong(task: Task, caller: Caller, trials: list[Trial], wrong: Mapping[str, Callable[..., Any]]) -> Grade:
-    """Return the grade of a function that is not right, from all its calls."""
+    """Grade a wrong function from all its calls."""
     first = next(trial for trial in trials if not trial.right)
     valued = [trial for trial in trials if trial.has_value]
     bad = next((trial for trial in trials if not trial.has_value), None)
@@ -86,7 +88,7 @@ def _wrong(task: Task, caller: Caller, trials: list[Trial], wrong: Mapping[str, 
         return with_step(task, *about)
     keeps = kept(trials)
     mistake = Mistake(keeps, "kept") if keeps else explained(task, valued, wrong)
-    if not mistake and task.name == "loss":  # log(0) is infinite, so a T of 0 and 1 hides which mistake it is
+    if not mistake and task.name == "loss":  # log(0) is infinite, so targets of 0 and 1 hide the mistake
         soft = []
         for case in range(len(CASES)):
             given = arguments_of(task, case)
@@ -96,13 +98,13 @@ def _wrong(task: Task, caller: Caller, trials: list[Trial], wrong: Mapping[str, 
     if not mistake:
         mistake = _unknown(task, trials)
         if called := " and ".join(name for name in task.calls if name in wrong):
-            mistake = replace(mistake, name=f"{mistake.name}; if it calls {called}: that is not right yet")
+            mistake = replace(mistake, name=f"{mistake.name}; if it calls {called}, note that {called} is wrong")
     points = 0.5 if mistake.name.startswith(FOLLOWS) else 0
     return replace(_with_hints(task, mistake, _last(first)), case=first.case, points=points)
 
 
 def _of_type(trial: Trial) -> tuple[str, str, str] | None:
-    """Return what to look at, the mistake and the last hint if a result has a wrong type."""
+    """Return where to look, the mistake and the last hint if a result has a wrong type."""
     task, found = trial.task, trial.found
     if found is None:
         name = "nothing is returned"
@@ -110,19 +112,19 @@ def _of_type(trial: Trial) -> tuple[str, str, str] | None:
             name = "the result is printed, not returned"
         elif trial.outcome["changed"]:
             name = f"{' and '.join(trial.outcome['changed'])} is changed in place, and nothing is returned"
-        look = "Look at the end of the function: what does it give back?"
+        look = "Look at the end of the function: what does it return?"
         return look, name, f"It returns None, but should return {task.shape}."
     is_list = as_list(found) is not None if task.result == "list" else not isinstance(found, list)
     if is_list and not isinstance(found, tuple):
         return None
     what = shown(found) if not isinstance(found, np.ndarray) else "a single array"
     if isinstance(found, list) and len(found) == 1 and same(found[0], trial.expected):
-        what = "a list or tuple that holds the array; the array itself is needed"
-    return "Look at the type of what is returned.", f"the result is {what}", f"It should be {task.shape}."
+        what = "a list or tuple that contains the array, not the array itself"
+    return "Look at the type of the returned value.", f"the result is {what}", f"It should be {task.shape}."
 
 
 def _last(trial: Trial) -> str:
-    """Return the last hint: the entry with both values, or the error."""
+    """Return the last hint: a wrong entry and its correct value, or the error."""
     about = f": {CASES[trial.case].words}" if trial.case else ""
     if trial.has_value:
         what = difference(trial.found, trial.expected, trial.task.result, trial.precision)
@@ -132,14 +134,14 @@ def _last(trial: Trial) -> str:
 
 
 def _unknown(task: Task, trials: list[Trial]) -> Mistake:
-    """Return what can be said of a mistake that is not known."""
+    """Describe a mistake that no known mistake explains."""
     valued = [trial for trial in trials if trial.has_value]
     wrong = [trial for trial in trials if not trial.right]
     first = wrong[0]
     arrays = [trial for trial in wrong if isinstance(trial.found, np.ndarray) and task.result != "list"]
     misfit = next((trial for trial in arrays if not fits(trial.found, trial.expected, task.result)), None)
     if trials[0].right:
-        right_for, some = f"it is right for {CASES[0].words}", listed([CASES[trial.case].words for trial in wrong])
+        right_for, some = f"it is correct for {CASES[0].words}", listed([CASES[trial.case].words for trial in wrong])
         if not first.has_value:
             why = first.outcome["error"].partition(":")[0]
             return Mistake(f"{right_for}, but raises {why} for {some}", "cases")
@@ -155,7 +157,7 @@ def _unknown(task: Task, trials: list[Trial]) -> Mistake:
         if not np.isfinite(valued[0].found).all():
             return Mistake("the result is not finite", "argument")
         if same(valued[0].found, valued[1].found) and same(valued[0].found, valued[-2].found):
-            return Mistake("the result is the same for other arguments: they are not used", "argument")
+            return Mistake("the result does not depend on the arguments", "argument")
     if misfit:
         where = f"for {CASES[misfit.case].words} " if misfit.case else ""
         return Mistake(f"the shape of the result is wrong: {where}it is {misfit.found.shape}", "shape")
@@ -164,41 +166,41 @@ def _unknown(task: Task, trials: list[Trial]) -> Mistake:
     return Mistake(f"the numbers are wrong{_share(first)}", "entry")
 
 
-LATER = "it is right for the first arguments of each shape, but wrong for the next: something is kept between calls"
+LATER = "it is correct for the first arguments of each shape, but wrong for the next: it keeps state between calls"
 
 
 def _share(trial: Trial) -> str:
-    """Return how near results are to the right ones, if they are near, or how many entries are wrong, and the first."""
+    """Describe the first wrong entry and the number or the size of the errors."""
     pairs = trial.parts
     if trial.task.result == "number" or any(not isinstance(f, np.ndarray) or f.size != np.size(e) for f, e in pairs):
         return ""
     errors = np.concatenate([np.abs(np.ravel(f) - np.ravel(e)) / max(np.abs(e).max(), 1e-300) for f, e in pairs])
     words = f"{(errors > trial.precision).sum()} of {errors.size} entries are wrong"
     if errors.max() < 0.1:
-        words = f"all are right up to {100 * errors.max():.1g} % of the largest"
+        words = f"all errors are at most {100 * errors.max():.1g} % of the largest entry"
     return f": {difference(trial.found, trial.expected, trial.task.result, trial.precision)}; {words}"
 
 
 def _with_hints(task: Task, mistake: Mistake, last: str) -> Grade:
-    """Return the grade of a function with a mistake; the last hint is without its full stop."""
+    """Build the grade of a function with a mistake; the last hint has no period yet."""
     first = f"{last.partition(', for arg')[0]}." if mistake.look == "entry" else LOOK[mistake.look]
     return with_step(task, first, mistake.name, f"{last}.")
 
 
 def with_step(task: Task, first: str, name: str, last: str) -> Grade:
-    """Return a grade with its hints: a function that is called comes with the step of its own derivation."""
+    """Build a grade with its hints; mistakes in a called function refer to its own derivation."""
     of = next((TASKS[called] for called in TASKS if name.startswith(f"{called}: ")), task)
     return Grade(task.name, 0, mistake=name, hints=(first, f"{of.step} Here, {name}.", last))
 
 
 def absent(task: Task, mistake: str, advice: str, judged: bool = True) -> Grade:
-    """Return the grade of a function that is not there to be called."""
+    """Build the grade of a function that cannot be called."""
     hints = (f"{_capital(mistake)}.", f"{advice} {task.step}", f"It should return {task.shape}.")
     return Grade(task.name, 0, mistake=mistake, hints=hints, judged=judged)
 
 
 def listed(words: Sequence[str]) -> str:
-    """Return words as a list in a sentence, such as "a, b and c"."""
+    """Join words for a sentence, such as "a, b and c"."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
@@ -213,21 +215,21 @@ def _shapes(arguments: Mapping[str, Any]) -> str:
 
 
 def _at(outcome: Outcome) -> str:
-    """Return the line of an error in words."""
+    """Describe the line of an error."""
     if not outcome.get("line"):
         return ""
     return f", in line {outcome['line']}" + (f": {outcome['code']}" if outcome.get("code") else "")
 
 
 def problem(task: Task, outcome: Outcome, arguments: Mapping[str, Any]) -> Grade:
-    """Return the grade of a function from a call that did not come to a value."""
+    """Build the grade of a function from a call without a result."""
     error = outcome.get("error", "")
-    known = (about for pattern, *about in _PROBLEMS if re.search(pattern, f"{outcome['kind']} {error}"))
-    name, advice = next(known, ("it raises an error", "The sentence of the error says what does not fit."))
-    if name == "it takes other arguments":
+    found = (about for pattern, *about in _PROBLEMS if re.search(pattern, f"{outcome['kind']} {error}"))
+    name, advice = next(found, ("it raises an error", "Read the error message."))
+    if name == "it has the wrong arguments":
         advice = advice.format(", ".join(task.arguments))
-        if outcome.get("line"):  # the error is of a call in it
-            name, advice = "it calls a function with other arguments", "Look at the call in the line of the error."
+        if outcome.get("line"):  # the error comes from a call inside the function
+            name, advice = "it calls a function with wrong arguments", "Look at the call in this line."
     first = f"{_capital(name)}" + (f": {error}{_at(outcome)}." if error else ".")
     last = f"The arguments were {_shapes(arguments)}; it should return {task.shape}."
     hints = (first, f"{advice} {task.step}", last)
@@ -237,26 +239,26 @@ def problem(task: Task, outcome: Outcome, arguments: Mapping[str, Any]) -> Grade
 _PROBLEMS = [
     line.split(" ; ")
     for line in """
-File too large ; it writes a large file ; A function returns its result; it writes nothing.
-^untried ; it was not tried, since three functions before it do not end ; Mend those first.
-^time ; it does not end ; Look at the loops: which condition ends them? No loop is needed here.
-^blocked ; it waits without end ; It computes nothing and waits: a function needs its arguments only.
-^unset ; it needs what the file does not come to define ; Mend what does not end in the file, or pass it as an argument.
-^memory|MemoryError ; it needs too much memory ; Look at the shapes of arrays that are made: none has to be large.
-^crash ; it ends the whole process ; A function returns its result; it never ends the program.
-^exit ; it ends the program by exit() ; A function returns its result; it never ends the program.
-EOFError|reading from stdin ; it asks for input ; All that it needs are its arguments.
-RecursionError ; it calls itself without end ; Look at the names: does it call itself where another is meant?
+File too large ; it writes a large file ; A function returns its result and writes no files.
+^untried ; it was not run, because three earlier functions do not end ; Fix those first.
+^time ; it does not end ; Look at the conditions of the loops. No loop is needed here.
+^blocked ; it waits forever ; It waits without computing. A function needs only its arguments.
+^unset ; it needs a name that the file does not define ; Fix the endless code, or pass the value as an argument.
+^memory|MemoryError ; it needs too much memory ; Look at the shapes of new arrays: none needs to be large.
+^crash ; it ends the whole process ; A function returns its result and never ends the program.
+^exit ; it ends the program by exit() ; A function returns its result and never ends the program.
+EOFError|reading from stdin ; it asks for input ; A function needs only its arguments.
+RecursionError ; it calls itself endlessly ; Does it call itself instead of another function?
 NameError: name 'np' ; NumPy is not imported as np ; Write import numpy as np in the file or cell of the function.
-NameError|UnboundLocalError ; a name is not defined ; Is it an argument, a function that is defined, or a typing error?
-positional argument|keyword argument|required argument ; it takes other arguments ; Its arguments are {}, in this order.
-only length-1|0-dimensional|must be real ; a function of math takes one number, not an array ; Use NumPy's.
-truth value of an array ; an array is used as a condition ; It holds for some entries only: use np.where.
-matmul|broadcast|shapes|aligned|core dim ; the shapes do not fit ; In a product of matrices the inner lengths are equal.
-can't multiply sequence ; a list is multiplied by a number ; Only arrays are: take each array of the list by itself.
-IndexError|AxisError ; an index or axis is out of range ; Look at the shape of what is indexed.
+NameError|UnboundLocalError ; a name is not defined ; Is it an argument, a defined function, or a typing error?
+positional argument|keyword argument|required argument ; it has the wrong arguments ; Expected {}, in this order.
+only length-1|0-dimensional|must be real ; a function of math takes one number, not an array ; Use NumPy's function.
+truth value of an array ; an array is used as a condition ; The condition differs between entries: use np.where.
+matmul|broadcast|shapes|aligned|core dim ; the shapes do not match ; A matrix product needs equal inner lengths.
+can't multiply sequence ; a list is multiplied by a number ; Multiply each array in the list instead.
+IndexError|AxisError ; an index or axis is out of range ; Look at the shape of the indexed array.
 read-only|assignment destination ; it changes an argument ; Compute a new array instead.
-NotImplementedError ; it is not written yet ; Write it.
+NotImplementedError ; it is not implemented yet ; Implement it.
 """.strip().splitlines()
 ]
-"""What an outcome and its error contain, what is wrong, and what to do."""
+"""Patterns of outcomes and errors, the mistake, and advice."""

@@ -1,6 +1,6 @@
-"""Common mistakes in each function, in words and as formulas.
+"""Common mistakes in each function, as words and formulas.
 
-Each line has what to look at, the mistake, and the wrong formula. The mistakes of any formula are in `mutations`.
+Each line contains where to look, the mistake and the wrong formula. `mutations` contains mistakes of any formula.
 """
 
 import re
@@ -16,18 +16,18 @@ from .tasks import TASKS, Task, functions
 
 LOOK = {
     "sign": "Look at the signs.",
-    "size": "Look at how large the result is: what is summed, and is it divided by something?",
+    "size": "Look at the size of the result: what is summed, and is it divided by a number?",
     "axis": "Look at what is summed, and along which axis.",
-    "factors": "Look at the factors: compare them one by one with the derivation.",
-    "terms": "Look at the terms of the sum: compare them one by one with the derivation.",
+    "factors": "Look at the factors: compare each of them with the derivation.",
+    "terms": "Look at the terms of the sum: compare each of them with the derivation.",
     "function": "Look at the function that is applied to the numbers.",
-    "argument": "Look at what each function is applied to.",
+    "argument": "Look at the arguments of each function call.",
     "order": "Look at the order of the operations, and at the parentheses.",
-    "shape": "Look at the shapes of the factors, and at that of the result.",
-    "list": "Look at the list that is returned: what it holds, and in which order.",
-    "numbers": "Look at the type of the numbers, and at whether they are rounded or cut.",
-    "kept": "Look at what the function keeps between calls: global names, default arguments and their contents.",
-    "cases": "Look at the assumptions of the function: shapes, rows, classes, bounds of numbers.",
+    "shape": "Look at the shapes of the factors and of the result.",
+    "list": "Look at the returned list: what it contains, and in which order.",
+    "numbers": "Look at the type of the numbers and at rounding.",
+    "kept": "Look at the state that the function keeps between calls: global names and mutable default arguments.",
+    "cases": "Look at the assumptions of the function: shapes, rows, classes, ranges of numbers.",
     "point": "Look at which parameters and moments each part is computed from.",
 }
 
@@ -45,7 +45,7 @@ def softmax(z: Any, axis: int | None = 1) -> Any:
 
 
 def slope(y: Any) -> Any:
-    """Return the logistic function's slope where its value is y."""
+    """Return the derivative of the logistic function from its value y."""
     return y * (1 - y)
 
 
@@ -56,32 +56,32 @@ shape | A is not transposed | A @ E
 shape | the error is transposed instead | A @ E.T
 shape | the factors are in the wrong order | E @ [A|A.T]
 axis | it is not summed over the rows | A[:, :, None] * E[:, None, :]
-shape | the factors are multiplied entry by entry | [A|A.T] * E
+shape | the factors are multiplied elementwise | [A|A.T] * E
 order | factors are averaged over the rows before they are multiplied | np.outer(A.mean(0), E.mean(0))
-factors | the slope A (1 - A) is multiplied, which belongs to the error | slope(A).T @ E
+factors | there is an extra factor A (1 - A), which belongs to the error | slope(A).T @ E
 """
 _BIAS_GRADIENT = """
 size | it is divided by N, the number of rows | E.mean(axis=0)
 axis | it is not summed over the rows | E
 axis | it is summed along the wrong axis | E.sum(axis=1)
-axis | it is summed over everything, not only over the rows | E.sum()
+axis | it is summed over all entries, not only over the rows | E.sum()
 shape | the result is transposed | E.sum(axis=0)[:, None]
-axis | the rows are added up step by step: the sum is the last one | E.cumsum(axis=0)
+axis | the rows are accumulated: only the last row is the sum | E.cumsum(axis=0)
 axis | the result is repeated for each row | E.sum(axis=0) + 0 * E
 """
 _STEP = "[momentum_term * M - learning_rate * J for M, J in zip(Ms, Js)]"
 _AHEAD = "updated parameters are used: the gradient is"
-_EACH = "updated parameters are used: each moves before the next gradient is taken"
+_EACH = "updated parameters are used: each is updated before the next gradient is computed"
 
 
 def _at(P: str) -> str:
-    """Return the formula of the moments with gradients at other parameters P."""
+    """Return the formula of the moments with gradients at the parameters P."""
     moved = f"({P} for P, M, J in zip(ls_of_params, Ms, Js))"
     return _STEP.replace("Js", f"backprop_gradients(X, T, *{moved})")
 
 
 def one_by_one(X: Any, T: Any, params: Any, Ms: Any, m: Any, r: Any) -> list[Any]:
-    """Return moments whose gradients are taken after the parameters before have moved."""
+    """Compute each moment after the previous parameters have been updated."""
     params, moments = list(params), []
     for k in range(4):
         moments.append(m * Ms[k] - r * functions()["backprop_gradients"](X, T, *params)[k])
@@ -90,7 +90,7 @@ def one_by_one(X: Any, T: Any, params: Any, Ms: Any, m: Any, r: Any) -> list[Any
 
 
 def passed(arguments: Any, logistic: Any, derivative: Any) -> list[Any]:
-    """Return the gradients of a network with another function in the hidden layer."""
+    """Compute the gradients of a network with another activation in the hidden layer."""
     made = {"logistic": logistic, "error_hidden": lambda H, Wo, Eo: derivative(H) * (Eo @ Wo.T)}
     return functions(made)["backprop_gradients"](*arguments)
 
@@ -100,40 +100,40 @@ NAMED = {
 sign | the sign in the exponent is wrong | 1 / (1 + np.exp(z))
 terms | the 1 in the denominator is missing | 1 / np.exp(-z)
 order | the parentheses of the denominator are missing | 1 / [1 + np.exp(-z)|np.exp(-z) + 1]
-numbers | // rounds down to whole numbers | 1 // (1 + np.exp(-z))
-function | the hyperbolic tangent is taken instead | np.tanh(z)
+numbers | // rounds down to integers | 1 // (1 + np.exp(-z))
+function | the hyperbolic tangent is used instead | np.tanh(z)
 function | the derivative is returned instead of the function | slope(logistic(z))
-function | the step function is taken instead | np.round(logistic(z))
-function | a line that is cut off at 0 and 1 is taken instead | np.clip(z / [4|5|6] + 0.5, 0, 1)
-function | the arctangent is taken instead | 0.5 + np.arctan(z) / np.pi
-function | z / (1 + abs(z)) is taken instead | z / (1 + np.abs(z))
-function | the first terms of a series are taken instead | 0.5 + z / 4 - [z**3 / 48|0]
+function | the step function is used instead | np.round(logistic(z))
+function | a clipped line is used instead | np.clip(z / [4|5|6] + 0.5, 0, 1)
+function | the arctangent is used instead | 0.5 + np.arctan(z) / np.pi
+function | z / (1 + abs(z)) is used instead | z / (1 + np.abs(z))
+function | the first terms of a series are used instead | 0.5 + z / 4 - [z**3 / 48|0]
 """,
     "softmax": """
 axis | the sum is along the wrong axis, over the rows | softmax(z, 0)
-axis | the sum is over all entries instead of those of each row | softmax(z, None)
+axis | the sum is over all entries instead of each row | softmax(z, None)
 function | the exponential is missing | z / z.sum(1, keepdims=True)
 terms | the exponential is missing in the denominator | np.exp(z) / z.sum(1, keepdims=True)
 factors | the division by the sum is missing | np.exp(z)
-shape | keepdims is missing: the sums stand for columns | np.exp(z) / np.exp(z).sum(axis=1)
-shape | keepdims is missing: the largest entries stand for columns | softmax(z - z.max(axis=1))
+shape | keepdims is missing: the sums are applied to columns | np.exp(z) / np.exp(z).sum(axis=1)
+shape | keepdims is missing: the largest entries are applied to columns | softmax(z - z.max(axis=1))
 axis | the largest entry of each column is subtracted, not of each row | softmax(z - z.max(axis=0))
-function | the logistic function is taken instead | logistic(z)
+function | the logistic function is used instead | logistic(z)
 sign | the sign in the exponent is wrong | softmax(-z)
 order | the exponential of the sum is taken, not the sum of exponentials | np.exp(z) / np.exp(z.sum(1, keepdims=True))
 terms | the largest entry is subtracted in the numerator only | softmax(z) / np.exp(z.max(1, keepdims=True))
 terms | the largest entry is subtracted in the denominator only | softmax(z) * np.exp(z.max(1, keepdims=True))
-terms | the sum leaves out the entry itself | 1 / (1 / softmax(z) - 1)
+terms | the sum omits the entry itself | 1 / (1 / softmax(z) - 1)
 """,
     "hidden_activations": """
 terms | the bias is forgotten | logistic(X @ Wh)
 function | the logistic function is missing | X @ Wh + bh
 order | the bias is added after the logistic function | logistic(X @ Wh) + bh
 sign | the bias is subtracted | logistic(X @ Wh - bh)
-function | the hyperbolic tangent is taken instead of the logistic function | np.tanh(X @ Wh + bh)
+function | the hyperbolic tangent is used instead of the logistic function | np.tanh(X @ Wh + bh)
 shape | the weights are transposed | logistic(X @ Wh.T + bh)
 shape | the factors are in the wrong order | logistic(Wh @ X + bh)
-shape | the product is one of entries, not of matrices | logistic(X * Wh + bh)
+shape | the product is elementwise, not a matrix product | logistic(X * Wh + bh)
 order | the logistic function is applied before the product | logistic(X) @ Wh + bh
 order | the bias is added before the product | logistic((X + bh) @ Wh)
 order | the bias is added to the exponential | 1 / (1 + np.exp(-X @ Wh) + bh)
@@ -143,16 +143,16 @@ terms | the bias is forgotten | softmax(H @ Wo)
 function | the softmax is missing | H @ Wo + bo
 order | the bias is added after the softmax | softmax(H @ Wo) + bo
 sign | the bias is subtracted | softmax(H @ Wo - bo)
-function | the logistic function is taken instead of the softmax | logistic(H @ Wo + bo)
+function | the logistic function is used instead of the softmax | logistic(H @ Wo + bo)
 shape | the weights are transposed | softmax(H @ Wo.T + bo)
 shape | the factors are in the wrong order | softmax(Wo @ H + bo)
-shape | the product is one of entries, not of matrices | softmax(H * Wo + bo)
+shape | the product is elementwise, not a matrix product | softmax(H * Wo + bo)
 order | the bias is added before the product | softmax((H + bo) @ Wo)
 """,
     "loss": """
 size | it is the mean over all entries instead of the sum | -(T * np.log(Y)).mean()
 size | it is averaged over the classes | -(T * np.log(Y)).sum() / Y.shape[1]
-shape | a product of matrices is taken instead of one of entries | -(T @ np.log([Y|Y.T])).sum()
+shape | a matrix product is used instead of an elementwise product | -(T @ np.log([Y|Y.T])).sum()
 order | the parentheses around the product are missing | -T * np.log(Y).sum()
 function | the logarithm is missing | -(T * Y).sum()
 argument | T and Y are swapped | -(Y * np.log([T|np.clip(T, 1e-12, 1)])).sum()
@@ -161,28 +161,28 @@ terms | the logarithm of Y is left out: only T is summed | T.sum()
 axis | it is not summed over the rows | -(T * np.log(Y)).sum(axis=1)
 axis | it is summed over the rows only, not over the classes | -(T * np.log(Y)).sum(axis=0)
 axis | it is not summed | -(T * np.log(Y))
-function | the squared error is taken instead | ((Y - T) ** 2).[sum()|mean()|sum() ** 0.5]
-function | the absolute error is taken instead | np.abs(Y - T).sum()
+function | the squared error is used instead | ((Y - T) ** 2).[sum()|mean()|sum() ** 0.5]
+function | the absolute error is used instead | np.abs(Y - T).sum()
 terms | the terms of the other classes, (1 - T) log(1 - Y), are added | -(T * np.log(Y) + (1 - T) * np.log(1 - Y)).sum()
-terms | only the terms of the other classes, (1 - T) log(1 - Y), are taken | -((1 - T) * np.log(1 - Y)).sum()
+terms | only the terms of the other classes, (1 - T) log(1 - Y), are used | -((1 - T) * np.log(1 - Y)).sum()
 function | the logarithm is to the base [10|2] | -(T * np.log[10|2](Y)).sum()
-function | 1 - Y is taken instead of the logarithm | (T * (1 - Y)).sum()
-order | the logarithm is taken of the sum, not of each probability | -np.log((T * Y).sum())
-order | the logarithm is taken of the mean, not of each probability | -len(Y) * np.log((T * Y).sum() / len(Y))
-order | the logarithm is taken of the product | -np.log(T * Y).sum()
+function | 1 - Y is used instead of the logarithm | (T * (1 - Y)).sum()
+order | the logarithm of the sum is used, not the sum of logarithms | -np.log((T * Y).sum())
+order | the logarithm of the mean is used, not the mean of logarithms | -len(Y) * np.log((T * Y).sum() / len(Y))
+order | the logarithm of the product is used | -np.log(T * Y).sum()
 function | the number of wrong classes is returned instead | (Y.argmax(1) != T.argmax(1)).sum()
-function | the [share|number] of right classes is returned | (Y.argmax(1) == T.argmax(1)).[mean|sum]()
+function | the [share|number] of correct classes is returned | (Y.argmax(1) == T.argmax(1)).[mean|sum]()
 function | the exponential of the mean loss is returned | np.exp(-(T * np.log(Y)).sum() / len(Y))
-axis | the median of the rows is taken, not the sum | np.median(-(T * np.log(Y)).sum(axis=1))
+axis | the median of the rows is used, not the sum | np.median(-(T * np.log(Y)).sum(axis=1))
 factors | each term has the factor (1 - Y)², as in the focal loss | -(T * (1 - Y) ** 2 * np.log(Y)).sum()
 """,
     "error_output": """
 sign | the sign is wrong | T - Y
 size | it is divided by N, the number of rows | (Y - T) / len(Y)
 terms | T is left out | Y
-factors | the slope Y (1 - Y) is multiplied although it has cancelled | (Y - T) * slope(Y)
+factors | there is an extra factor Y (1 - Y), which should cancel out | (Y - T) * slope(Y)
 argument | it is the derivative with respect to Y, not to Z_o | [-T / Y|(Y - T) / slope(Y)]
-numbers | Y is cut to whole numbers | np.trunc(Y) - T
+numbers | Y is truncated to integers | np.trunc(Y) - T
 numbers | the probabilities are rounded to classes | np.round(Y) - T
 terms | only the true classes are kept | T * (Y - T)
 terms | only the classes that are not true are kept | (1 - T) * Y
@@ -192,19 +192,19 @@ axis | it is summed over the rows | (Y - T).sum(axis=0)
     "gradient_weight_out": _WEIGHT_GRADIENT.replace("A", "H").replace("E", "Eo"),
     "gradient_bias_out": _BIAS_GRADIENT.replace("E", "Eo"),
     "error_hidden": """
-factors | the slope of the logistic function is missing | Eo @ Wo.T
-argument | the slope is taken at H instead of Z_h | slope(logistic(H)) * (Eo @ Wo.T)
-factors | the slope is that of the hyperbolic tangent | (1 - H**2) * (Eo @ Wo.T)
-factors | the slope is that of the hyperbolic tangent, taken at H | (1 - np.tanh(H) ** 2) * (Eo @ Wo.T)
-argument | the slope is taken at Z_h, as if it were H | slope(np.log(H / (1 - H))) * (Eo @ Wo.T)
-factors | the slope lacks its factor [1 - H|H] | [H|(1 - H)] * (Eo @ Wo.T)
+factors | the derivative of the logistic function is missing | Eo @ Wo.T
+argument | the derivative is evaluated at H instead of Z_h | slope(logistic(H)) * (Eo @ Wo.T)
+factors | the derivative of the hyperbolic tangent is used | (1 - H**2) * (Eo @ Wo.T)
+factors | the derivative of the hyperbolic tangent is used, evaluated at H | (1 - np.tanh(H) ** 2) * (Eo @ Wo.T)
+argument | the derivative is evaluated at Z_h as if it were H | slope(np.log(H / (1 - H))) * (Eo @ Wo.T)
+factors | the derivative lacks the factor [1 - H|H] | [H|(1 - H)] * (Eo @ Wo.T)
 order | the parentheses around 1 - H are missing | [(H * 1 - H)|H * 1 - H] * (Eo @ Wo.T)
-order | the parentheses around the product of matrices are missing | slope(H) * Eo @ Wo.T
-factors | only the slope is returned | slope(H)
+order | the parentheses around the matrix product are missing | slope(H) * Eo @ Wo.T
+factors | only the derivative is returned | slope(H)
 shape | the factors Wo and Eo are in the wrong order | slope(H) * ([Wo|Wo.T] @ Eo)
-shape | the slope is multiplied by a product of matrices instead of entry by entry | slope(H) @ (Eo @ Wo.T)
-factors | the step function's slope is taken, as of max(z, 0) | (H > 0.5) * (Eo @ Wo.T)
-argument | the slope is taken at the error that comes back | (Eo @ Wo.T) * slope(Eo @ Wo.T)
+shape | the derivative is multiplied by a matrix product, not elementwise | slope(H) @ (Eo @ Wo.T)
+factors | the derivative of max(z, 0) is used | (H > 0.5) * (Eo @ Wo.T)
+argument | the derivative is evaluated at the backpropagated error | (Eo @ Wo.T) * slope(Eo @ Wo.T)
 point | updated weights are used: the output weights have moved | slope(H) * (Eo @ (Wo - [RATES] * H.T @ Eo).T)
 axis | it is summed over the rows | (slope(H) * (Eo @ Wo.T)).sum(axis=0)
 """.replace("RATES", "0.001|0.01|0.02|0.05|0.1|0.5|1"),
@@ -213,12 +213,12 @@ axis | it is summed over the rows | (slope(H) * (Eo @ Wo.T)).sum(axis=0)
     "backprop_gradients": """
 list | only the gradients of the [weights|output layer|hidden layer] are returned | JS[[::2|2:|:2]]
 list | the new parameters are returned, not the gradients | [P - 0.02 * J for P, J in zip([Wh, bh, Wo, bo], JS)]
-function | the hyperbolic tangent is taken WITH_SLOPE | passed(np.tanh, lambda H: 1 - H**2)
-function | max(z, 0) is taken WITH_SLOPE | passed(lambda Z: np.maximum(Z, 0), lambda H: H > 0)
-function | z itself is taken WITH_SLOPE | passed(lambda Z: Z, np.ones_like)
+function | the hyperbolic tangent is used WITH_DERIVATIVE | passed(np.tanh, lambda H: 1 - H**2)
+function | max(z, 0) is used WITH_DERIVATIVE | passed(lambda Z: np.maximum(Z, 0), lambda H: H > 0)
+function | z itself is used WITH_DERIVATIVE | passed(lambda Z: Z, np.ones_like)
 """.replace("JS", "backprop_gradients(X, T, Wh, bh, Wo, bo)")
-    .replace("WITH_SLOPE", "instead of the logistic function, with its own slope")
-    .replace("slope | passed(", "slope | passed((X, T, Wh, bh, Wo, bo), "),
+    .replace("WITH_DERIVATIVE", "instead of the logistic function, with its derivative")
+    .replace("derivative | passed(", "derivative | passed((X, T, Wh, bh, Wo, bo), "),
     "update_momentum": f"""
 sign | the sign of the gradient is wrong | {_STEP.replace("- l", "+ l")}
 sign | the sign of the momentum is wrong | {_STEP.replace("m", "-m", 1)}
@@ -230,16 +230,16 @@ factors | the gradient has the factor 1 - momentum | {_STEP.replace("- learning_
 size | the gradient is divided by N, the number of rows | {_STEP.replace("* J", "* J / len(X)")}
 list | the parameters after the step are returned, not the moments | update_params(ls_of_params, {_STEP})
 list | the new parameters are returned | [P - learning_rate * J for P, J in zip(ls_of_params, Js)]
-point | {_AHEAD} taken ahead, after the old moments | {_at("P + [momentum_term * M|M]")}
-point | the gradient is taken behind, at the parameters before the old moments | {_at("P - momentum_term * M")}
-point | {_AHEAD} taken after a step | {_at("P + [0|momentum_term] * M - learning_rate * J")}
+point | {_AHEAD} evaluated after adding the old moments | {_at("P + [momentum_term * M|M]")}
+point | the gradient is evaluated at the parameters before the old moments | {_at("P - momentum_term * M")}
+point | {_AHEAD} evaluated after a step | {_at("P + [0|momentum_term] * M - learning_rate * J")}
 point | {_EACH} | one_by_one(X, T, ls_of_params, Ms, momentum_term, learning_rate)
 """,
     "update_params": """
 sign | the moments are subtracted | [P - M for P, M in zip(ls_of_params, Ms)]
 terms | the moments are returned without the parameters | Ms
-terms | the parameters do not move | ls_of_params
-list | the two lists are joined instead of added | [*ls_of_params, *Ms]
+terms | the parameters do not change | ls_of_params
+list | the two lists are concatenated instead of added | [*ls_of_params, *Ms]
 """,
 }
 
@@ -248,10 +248,10 @@ _ONE_OF = re.compile(r"\[([^][]*\|[^][]*)\]")
 
 
 def table(arguments: str, text: str, around: str = "…", **names: Any) -> list[tuple[str, str, Callable[..., Any]]]:
-    """Return for each line of a text the words, what to look at, and its formula as a function.
+    """Parse lines to the words, where to look, and the formula as a function.
 
-    A line with alternatives, such as [first|last], stands for a line with each. The formula takes the place of … in the
-    text around.
+    A line with alternatives, such as [first|last], represents one line per alternative. The formula replaces … in
+    `around`.
     """
     scope, found = {**_SCOPE, **names}, []
     for line in text.strip().splitlines():

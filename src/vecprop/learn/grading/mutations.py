@@ -1,4 +1,4 @@
-"""Mistakes that any formula can have: a part is changed, left out, or replaced."""
+"""General mistakes: a part of a formula is changed, left out or replaced."""
 
 import ast
 import math
@@ -13,11 +13,11 @@ from .mistakes import Mistake, table
 from .tasks import TASKS, Task, functions
 
 Change = Callable[[Any, int], Any]
-"""A changed array, of the array and of the number of rows of data."""
+"""Changes an array, given the number of data rows."""
 
 
 def only(A: Any, place: Any) -> Any:
-    """Return an array with 0 everywhere but in a place."""
+    """Set all entries of an array to 0 except for one place."""
     changed = np.zeros_like(A)
     changed[place] = A[place]
     return changed
@@ -42,19 +42,19 @@ function | the square root of {} is taken | np.sqrt(A)
 sign | the absolute value of {} is taken | np.abs(A)
 function | {} is multiplied by its absolute value | A * np.abs(A)
 sign | only the sign of {} is kept | np.sign(A)
-sign | 1 - {0} is taken instead of {0} | 1 - A
-function | 1 / {0} is taken instead of {0} | 1 / A
+sign | 1 - {0} is used instead of {0} | 1 - A
+function | 1 / {0} is used instead of {0} | 1 / A
 function | [negative|positive] numbers in {} are set to 0 | np.[maximum|minimum](A, 0)
-function | {} goes through the [logistic function|softmax|hyperbolic tangent] | [logistic|softmax|np.tanh](A)
-function | {} goes through log(1 + exp(z)) | np.log1p(np.exp(A))
-function | {} goes through the normal distribution function | (1 + erf(A / 2**0.5)) / 2
+function | the [logistic function|softmax|hyperbolic tangent] is applied to {} | [logistic|softmax|np.tanh](A)
+function | log(1 + exp(z)) is applied to {} | np.log1p(np.exp(A))
+function | the normal distribution function is applied to {} | (1 + erf(A / 2**0.5)) / 2
 function | {} is multiplied by e | np.e * A
 function | the [exponential|logarithm] of {} is taken | np.[exp|log](A)
-factors | the slope [y (1 - y)|1 - y²] is taken at {} | [slope(A)|1 - A**2]
-numbers | {} is [rounded|cut|rounded down|rounded up] to whole numbers | np.[round|trunc|floor|ceil](A)
+factors | the derivative [y (1 - y)|1 - y²] is evaluated at {} | [slope(A)|1 - A**2]
+numbers | {} is [rounded|truncated|rounded down|rounded up] to integers | np.[round|trunc|floor|ceil](A)
 numbers | {} is rounded to 1 decimal | np.round(A, 1)
 numbers | {} is rounded to [2|3|4|5|6] decimals | np.round(A, [2|3|4|5|6])
-numbers | {} has only three digits, as float16 has | np.float64(np.float16(A))
+numbers | {} is rounded to float16 | np.float64(np.float16(A))
 size | {} is divided by its largest absolute value | A / np.abs(A).max()
 size | {} is divided by its Euclidean norm[| if that is above 1] | A / max([0|1], np.linalg.norm(A))
 size | the [columns|rows] of {} are divided by their norms | A / np.linalg.norm(A, axis=[0|1], keepdims=True)
@@ -66,30 +66,30 @@ argument | the rows of {} are standardized | ((A.T - A.mean(1)) / A.std(1)).T
 axis | {} is replaced by the [mean|sum|largest entry] of each column | 0 * A + A.[mean|sum|max](0, keepdims=True)
 axis | {} is replaced by the [mean|sum|largest entry] of each row | 0 * A + A.[mean|sum|max](1, keepdims=True)
 axis | {} is replaced by its [mean|sum] | 0 * A + A.[mean|sum]()
-argument | the first entry of {} stands for all | 0 * A + A.flat[0]
-argument | the [first|last] row of {} stands for all | 0 * A + A[[0|-1]]
+argument | the first entry of {} is used for all entries | 0 * A + A.flat[0]
+argument | the [first|last] row of {} is used for all rows | 0 * A + A[[0|-1]]
 axis | only the [first|last] row of {} is used | only(A, [0|-1])
 axis | the [first|last] row of {} is left out | A - only(A, [0|-1])
 axis | only the [first|second|last] column of {} is used | only(A, np.s_[:, [0|1|-1]])
 axis | the [first|last] column of {} is left out | A - only(A, np.s_[:, [0|-1]])
 axis | every other column of {} is left out | only(A, np.s_[:, 1::2])
 order | the [rows|columns] of {} are in reverse order | np.flip(A, [0|1])
-order | the rows of {} are moved by one | np.roll(A, [1|-1], axis=0)
-order | the columns of {} are moved by one | np.roll(A, [1|-1], axis=1)
+order | the rows of {} are shifted by one | np.roll(A, [1|-1], axis=0)
+order | the columns of {} are shifted by one | np.roll(A, [1|-1], axis=1)
 order | the [columns|rows] of {} are sorted | np.sort(A, axis=[0|1])
-axis | the [columns|rows] of {} are added up step by step | np.cumsum(A, axis=[0|1])
-argument | the numbers of the classes are taken instead of {} | A.argmax(axis=1)[:, None]
-numbers | only the largest entry of each row of {} counts, as 1 | np.eye(A.shape[1])[A.argmax(axis=1)]
+axis | the [columns|rows] of {} are accumulated | np.cumsum(A, axis=[0|1])
+argument | class indices are used instead of {} | A.argmax(axis=1)[:, None]
+numbers | each row of {} is replaced by a one-hot vector of its largest entry | np.eye(A.shape[1])[A.argmax(axis=1)]
 axis | the entries of {} [below|above] the diagonal are left out | np.[triu|tril](A)
-shape | the pseudoinverse of {} is taken instead of the transpose | np.linalg.pinv(A).T
+shape | the pseudoinverse of {} is used instead of the transpose | np.linalg.pinv(A).T
 """,
     only=only,
     erf=np.vectorize(math.erf),
 )
-"""Changes of a part of a formula, or of the result."""
+"""Changes of a part of a formula or of the result."""
 
 _NUMBERS = "[2|2.7|2.71|2.718|2.72|3|10]"
-BASES = table("A, N", f"function | the power of {_NUMBERS} by {{}} is taken | {_NUMBERS}**A")
+BASES = table("A, N", f"function | {_NUMBERS} to the power {{}} is used | {_NUMBERS}**A")
 OF_RESULTS = {"{} is doubled": "a factor 2 is too many", "{} is halved": "a factor 2 is missing"}
 OF_RESULTS |= {"{} is transposed": "the result is transposed"}
 FUNCTIONS = [one for one in CHANGES if one[1] in ("function", "sign", "factors")]
@@ -104,8 +104,8 @@ argument | {0} is always {1:g} | 0 * A + c
 terms | {1:g} is [added to|subtracted from] {0} | A [+|-] c
 function | {0} is at [least|most] {1:g} | np.[maximum|minimum](A, c)
 function | {0} is at least -{1:g} | np.maximum(A, -c)
-function | {0} is cut off at -{1:g} and {1:g} | np.clip(A, -c, c)
-function | {0} is cut off at {1:g} and 1 - {1:g} | np.clip(A, c, 1 - c) if c < 0.5 else None
+function | {0} is clipped at -{1:g} and {1:g} | np.clip(A, -c, c)
+function | {0} is clipped at {1:g} and 1 - {1:g} | np.clip(A, c, 1 - c) if c < 0.5 else None
 function | numbers in {0} between -{1:g} and {1:g} are set to 0 | np.where(np.abs(A) < c, 0, A)
 terms | {1:g} times the mean of each row is mixed into {0} | (1 - c) * A + c * A.mean(1)[:, None]
 """,
@@ -113,20 +113,20 @@ terms | {1:g} times the mean of each row is mixed into {0} | (1 - c) * A + c * A
 
 
 def said(words: str, name: str, *numbers: float) -> str:
-    """Return the words of a change, for a part of a formula or for the result, which is without a name."""
+    """Describe a change of a named part of a formula; the result has an empty name."""
     if not name:
-        words = words.replace(" of {}", "").replace("{0} is taken", "the result is taken").replace("of {0}", "of it")
+        words = words.replace(" of {}", "").replace("{0} is used", "the result is used").replace("of {0}", "of it")
     name = f"({name})" if words.startswith("1 ") and " " in name else name
     return words.format(name or "it", *numbers)
 
 
 def rows_of(arguments: Any) -> int:
-    """Return the number of rows of data among arguments."""
+    """Return the number of data rows of the arguments."""
     return next((len(argument) for argument in arguments if getattr(argument, "ndim", 0) == 2), 1)
 
 
 class Part(NamedTuple):
-    """A part of a formula: its name, which is empty for the whole; its text and syntax; and where it is."""
+    """A part of a formula: its name (empty for the whole formula), text, syntax tree and places."""
 
     name: str
     text: str
@@ -135,7 +135,7 @@ class Part(NamedTuple):
 
 
 def _parts(task: Task) -> list[Part]:
-    """Return the parts of a formula, the shortest first: all occurrences of equal ones, and each one of several."""
+    """Return the parts of a formula, shortest first: all equal parts together, and each one separately."""
     source = task.source
     starts = [0, *(found.end() for found in re.finditer("\n", source))]
     groups: dict[str, list[tuple[Any, Any]]] = {}
@@ -168,7 +168,7 @@ def _said(text: str) -> str:
 
 
 def _with(task: Task, part: Part, new: str) -> Callable[..., Callable[..., Any]]:
-    """Return the function with a text in the place of a part; the text may call a change, which is given later."""
+    """Return the function with a part replaced by a text, which may call a change passed later."""
     source, names = task.source, functions()
     for start, end in reversed(part.places):
         source = f"{source[:start]}({new}){source[end:]}"
@@ -187,8 +187,8 @@ def _with(task: Task, part: Part, new: str) -> Callable[..., Callable[..., Any]]
 
 
 def mutated(task: Task) -> Iterator[Mistake]:
-    """Yield the mistakes in a function's own formula: parts that are left out, changed, or replaced."""
-    parts, is_list = _parts(task), task.name == "backprop_gradients"  # the functions that it calls have the other parts
+    """Yield mistakes in a function's formula: parts that are left out, changed or replaced."""
+    parts, is_list = _parts(task), task.name == "backprop_gradients"  # other parts belong to the called functions
     for part in parts:
         for words, look, new in _left_out(part):
             yield Mistake(words, look, _with(task, part, new)())
@@ -213,7 +213,7 @@ def mutated(task: Task) -> Iterator[Mistake]:
 
 
 def with_numbers(task: Task) -> Iterator[Mistake]:
-    """Yield changes of a formula by a number, or by an argument that enters again."""
+    """Yield changes of a formula by a number or by an additional argument."""
     if len(task.calls) > 1:
         return
     for part in _parts(task):
@@ -240,7 +240,7 @@ SYMBOLS: dict[Any, str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "
 
 
 def _left_out(part: Part) -> Iterator[tuple[str, str, str]]:
-    """Yield a part without one of its operands: words, what to look at, and the new text."""
+    """Yield a part without one operand: the words, where to look, and the new text."""
     node = part.node
     if isinstance(node, ast.BinOp):
         left, right = ast.unparse(node.left), ast.unparse(node.right)
@@ -254,7 +254,7 @@ def _left_out(part: Part) -> Iterator[tuple[str, str, str]]:
 
 
 def _replacements(task: Task, part: Part) -> Iterator[tuple[str, str, str]]:
-    """Yield replacements of a part: words, what to look at, and the new text."""
+    """Yield replacements of a part: the words, where to look, and the new text."""
     node: Any = part.node
     if isinstance(node, ast.BinOp):
         left, right, symbol = ast.unparse(node.left), ast.unparse(node.right), SYMBOLS[type(node.op)]
@@ -269,15 +269,15 @@ def _replacements(task: Task, part: Part) -> Iterator[tuple[str, str, str]]:
             for other, over in (("axis=0", " along axis 0"), ("axis=1", " along axis 1"), ("", " of all entries")):
                 words = f"{name.removeprefix('linalg.')}{'' if axis and axis[0] == other else over}"
                 keep = f", {other}, keepdims=True" if other else ""
-                yield f"{words} is taken instead of the sum", "function", f"np.{name}({inside}{keep})"
+                yield f"{words} is used instead of the sum", "function", f"np.{name}({inside}{keep})"
     if isinstance(node, ast.Name):
         for other in dict.fromkeys(re.findall(r"\b[A-Z]\w*|\bls_\w+|\bb[ho]\b", task.source)):
             if other != node.id:
-                yield f"{other} is taken instead of {part.name}", "argument", other
+                yield f"{other} is used instead of {part.name}", "argument", other
 
 
 def changed_result(task: Task, parts: int, wrong: Sequence[int]) -> Iterator[Mistake]:
-    """Yield the mistakes that change the right result, or all or the wrong parts of a list."""
+    """Yield changes of the correct result, or of all parts or the wrong parts of a list."""
     exact = functions()[task.name]
     for words, look, change in CHANGES:
         name = OF_RESULTS.get(words) or said(words, "")
@@ -293,17 +293,17 @@ def changed_result(task: Task, parts: int, wrong: Sequence[int]) -> Iterator[Mis
 
 
 def in_parts(numbers: Sequence[int]) -> str:
-    """Return in words which parts of a list are meant."""
+    """Describe the indices of list elements."""
     return f"in part{'s' * (len(numbers) > 1)} {' and '.join(map(str, numbers))} of the list "
 
 
 AFFECTED = {"error_hidden": (0, 1), "gradient_weight_hidden": (0,), "gradient_bias_hidden": (1,)}
 AFFECTED |= {"gradient_weight_out": (2,), "gradient_bias_out": (3,)}
-"""The parts of the list of gradients that depend on a function, if not all do."""
+"""The gradients in the list that depend on a function, for functions that do not affect all."""
 
 
 def inherited(task: Task, of: Callable[[Task], Iterable[Mistake]], wrong: Sequence[int] = ()) -> Iterator[Mistake]:
-    """Yield the mistakes of the called functions that the wrong parts of a list depend on."""
+    """Yield mistakes of called functions that affect the wrong parts of a list."""
     for called in map(TASKS.__getitem__, task.calls):
         if set(wrong) <= set(AFFECTED.get(called.name, wrong)):
             for mistake in chain(of(called), inherited(called, of, wrong)):
@@ -312,7 +312,7 @@ def inherited(task: Task, of: Callable[[Task], Iterable[Mistake]], wrong: Sequen
 
 
 def any_of(task: Task) -> Iterator[Mistake]:
-    """Yield the mistakes of a function that are not in `mistakes`."""
+    """Yield the general mistakes of a function."""
     yield from chain(changed_result(task, 0, ()), mutated(task))
     if task.name in ("logistic", "softmax"):
         yield from with_numbers(task)

@@ -1,4 +1,4 @@
-"""Mistakes in losses and gradients of a network: changes of its pass forward and back, and of its parts."""
+"""Find mistakes in the loss or gradient of a network by changing its forward and backward pass."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -15,18 +15,18 @@ from .mutations import CHANGES, NUMBERS, OF_NUMBERS, Change, mutated, said, with
 from .tasks import TASKS, same
 
 Pass = Callable[..., tuple[Any, Any]]
-"""A loss and its gradient, of theta, X and T."""
+"""A function of theta, X and T that returns the loss and the gradient."""
 
 
 def explained(network: Network, trials: Sequence[Trial], is_loss: bool) -> str:
-    """Return in words what leads to all losses, or to all gradients; empty if nothing that is known does."""
-    known = sorted((trial for trial in trials if trial.has_value), key=lambda trial: trial.right)
-    comparable = (np.isfinite(trial.found).all() and trial.found.shape == trial.expected.shape for trial in known)
-    if known[0].right or not all(comparable):
+    """Describe a mistake that leads to all losses or all gradients; empty if none does."""
+    calls = sorted((trial for trial in trials if trial.has_value), key=lambda trial: trial.right)
+    comparable = (np.isfinite(trial.found).all() and trial.found.shape == trial.expected.shape for trial in calls)
+    if calls[0].right or not all(comparable):
         return ""
 
     def explains(made: Pass) -> bool:
-        for trial in known:
+        for trial in calls:
             value = made(*trial.arguments)[0 if is_loss else 1]
             if not same(trial.found, value, trial.precision):
                 return False
@@ -39,10 +39,10 @@ def explained(network: Network, trials: Sequence[Trial], is_loss: bool) -> str:
             if explains(made):
                 return words
     tensors = [] if is_loss else network.layout.tensors
-    errors = [np.abs(trial.found - trial.expected) > trial.precision * np.abs(trial.expected).max() for trial in known]
+    errors = [np.abs(trial.found - trial.expected) > trial.precision * np.abs(trial.expected).max() for trial in calls]
     wrong = [tensor for tensor in tensors if any(error[tensor.span].any() for error in errors)]
     places = np.concatenate([np.arange(network.layout.size)[tensor.span] for tensor in wrong]) if wrong else ...
-    pairs = [(trial, 0, trial.found[places], trial.expected[places]) for trial in known]
+    pairs = [(trial, 0, trial.found[places], trial.expected[places]) for trial in calls]
     terms: dict[str, Callable[[Any], Any]] = {
         "theta": lambda theta: theta[places],
         "the sum of the squares of theta": lambda theta: np.sum(theta**2),
@@ -53,11 +53,11 @@ def explained(network: Network, trials: Sequence[Trial], is_loss: bool) -> str:
     return f"in the {'loss' if is_loss else where}, {words}" if words else ""
 
 
-ERROR, BACK = "the error at the output", " on the way back"
+ERROR, BACK = "the error at the output", " in the backward pass"
 
 
 def _changed_pass(network: Network, place: str, change: Change) -> Pass:
-    """Return the pass of a network with a change of the value of a name, such as "X" or "the gradient"."""
+    """Return the pass of a network with one value changed, such as "X" or "the gradient"."""
 
     def made(theta: Any, X: Any, T: Any) -> tuple[Any, Any]:
         N, layout, gradient, saved = len(X), network.layout, np.zeros_like(theta), []
@@ -66,7 +66,7 @@ def _changed_pass(network: Network, place: str, change: Change) -> Pass:
             return change(value, N) if name == place else value
 
         def at_tensors(name: str, values: Any) -> Any:
-            """Change the part of a tensor, whose name stands in the place of {}."""
+            """Change the slice of a tensor, whose name replaces {}."""
             changed = values.copy()
             for tensor in layout.tensors:
                 changed[tensor.span] = at(name.format(tensor), values[tensor.span].reshape(tensor.shape)).ravel()
@@ -76,9 +76,9 @@ def _changed_pass(network: Network, place: str, change: Change) -> Pass:
         Js, backward = layout.views(gradient), layout.views(at_tensors(f"{{}}{BACK}", theta))
         Z, targets = at("X", X), at("T", batch.T)
         for number, (layer, p) in enumerate(zip(network.layers, layout.views(used), strict=True)):
-            Z, kept = layer.forward(p, Z, None)
+            Z, cache = layer.forward(p, Z, None)
             Z = at(_at_layer(network, "output of", number), Z)
-            saved.append(kept)
+            saved.append(cache)
         weight = 1 if network.reduction == "sum" else 1 / N
         loss = np.sum(weight * network.loss_function.value(Z, targets)) + network.penalty(used, batch)
         delta = at(ERROR, weight * network.loss_function.delta(Z, targets))
@@ -97,7 +97,7 @@ def _at_layer(network: Network, what: str, number: int) -> str:
 
 
 def _of_parts(network: Network, is_loss: bool) -> Iterator[tuple[str, Pass]]:
-    """Yield the pass with each of its values changed."""
+    """Yield passes with one value changed."""
     layers, tensors = range(len(network.layers)), [str(tensor) for tensor in network.layout.tensors]
     places = ["X", "T", *tensors, *(_at_layer(network, "output of", k) for k in layers)]
     if not is_loss:
@@ -106,14 +106,14 @@ def _of_parts(network: Network, is_loss: bool) -> Iterator[tuple[str, Pass]]:
         places = ["the gradient", ERROR, *gradients, *errors, *back, *places]
     for place, (words, _, change) in product(places, CHANGES):
         yield said(words, place), _changed_pass(network, place, change)
-    places = [place for place in places if not any(tensor in place for tensor in tensors)]  # see `relations` for these
+    places = [place for place in places if not any(tensor in place for tensor in tensors)]  # `relations` covers tensors
     for place, (words, _, change), c in product(places, OF_NUMBERS, NUMBERS):
         made = _changed_pass(network, place, lambda A, N, change=change, c=c: change(A, c))
         yield said(words, place, c), made
 
 
 def _of_losses(network: Network) -> Iterator[tuple[str, Pass]]:
-    """Yield other losses that a student may compute."""
+    """Yield wrong losses."""
 
     def read(places: np.ndarray) -> Pass:
         return lambda theta, X, T: network.loss_and_gradient(theta[places], X, T)
@@ -127,7 +127,7 @@ def _of_losses(network: Network) -> Iterator[tuple[str, Pass]]:
         places = np.arange(network.layout.size)
         for tensor in some:
             places[tensor.span] = places[tensor.span].reshape(tensor.shape[::-1]).T.ravel()
-        yield f"{words} is read column by column, not row by row", read(places)
+        yield f"{words} is read in column-major order, not row-major order", read(places)
     for tensor in tensors:
         yield f"{tensor} is left out", _changed_pass(network, str(tensor), lambda A, N: 0 * A)
     for number, part in product(network.activations, ACTIVATIONS):
@@ -136,16 +136,16 @@ def _of_losses(network: Network) -> Iterator[tuple[str, Pass]]:
         for layer in (part.cls(), *([part.cls(0.01), part.cls(0.1)] if part.name == "leaky_relu" else [])):
             yield words, Network(I, [*layers[:number], layer, *layers[number + 1 :]], loss, penalties).loss_and_gradient
     for part, reduction in product(LOSSES, ("mean", "sum")):
-        with suppress(Exception):  # not every loss has a reduction
+        with suppress(Exception):  # some losses have no reduction
             other = Network(I, layers, part.cls(reduction=reduction), penalties)
-            yield f"the loss is {part.cls.__name__}, by the {reduction} of the rows", other.loss_and_gradient
+            yield f"the loss is {part.cls.__name__} with the reduction {reduction}", other.loss_and_gradient
     yield from _of_outputs(network)
     for words, rows in OF_ROWS:
         yield words, lambda theta, X, T, rows=rows: network.loss_and_gradient(theta, X[rows], T[rows])
     bare = Network(I, layers, loss)
     others: list[tuple[str, Any, Callable[[int], float]]] = [
-        *((f"only {tensor} enters the penalty", [tensor], lambda N: 1) for tensor in matrices),
-        ("the penalty is taken of biases too", tensors, lambda N: 1),
+        *((f"the penalty includes only {tensor}", [tensor], lambda N: 1) for tensor in matrices),
+        ("the penalty includes biases", tensors, lambda N: 1),
         ("the penalty is divided by N, the number of rows", matrices, lambda N: 1 / N),
         *((f"the penalty is multiplied by {c:g}", matrices, lambda N, c=c: c) for c in (0.5, 2, -1)),
     ]
@@ -159,7 +159,7 @@ def _of_losses(network: Network) -> Iterator[tuple[str, Pass]]:
 
 
 def _of_outputs(network: Network) -> Iterator[tuple[str, Pass]]:
-    """Yield losses that rows or classes enter in another way."""
+    """Yield losses that combine rows or classes wrongly."""
 
     def with_sum(made: Callable[..., Any], scale: Callable[[int, int], float] = lambda N, O: 1) -> Pass:
         def passed(theta: Any, X: Any, T: Any) -> Any:
@@ -178,18 +178,18 @@ def _of_outputs(network: Network) -> Iterator[tuple[str, Pass]]:
         def over(Z: Any, Y: Any, T: Any, axis: int | None = axis, shift: int = shift) -> Any:
             return -np.sum(T * np.log(softmax(Z - shift * Z.max(axis=1, keepdims=True), axis)))
 
-        yield f"the softmax is taken over {words}, not over the classes of each row", with_sum(over)
-    lost = "(N, 1) less (N,) is (N, N): T has lost its axis of outputs"
-    known = [
-        ("the terms of the targets that are 0 are left out", lambda Z, Y, T: -np.sum(T * np.log(Y))),
-        ("the terms of the targets that are 1 are left out", lambda Z, Y, T: -np.sum((1 - T) * np.log(1 - Y))),
-        ("half of the squared error is taken", lambda Z, Y, T: np.sum((Y - T) ** 2) / 2),
-        ("the root of the mean squared error is taken", lambda Z, Y, T: len(Z) * np.sqrt(np.mean((Y - T) ** 2))),
+        yield f"the softmax is computed over {words}, not over the classes of each row", with_sum(over)
+    lost = "(N, 1) - (N,) broadcasts to (N, N): T lacks its output axis"
+    wrong = [
+        ("the terms of targets equal to 0 are left out", lambda Z, Y, T: -np.sum(T * np.log(Y))),
+        ("the terms of targets equal to 1 are left out", lambda Z, Y, T: -np.sum((1 - T) * np.log(1 - Y))),
+        ("half of the squared error is used", lambda Z, Y, T: np.sum((Y - T) ** 2) / 2),
+        ("the root mean squared error is used", lambda Z, Y, T: len(Z) * np.sqrt(np.mean((Y - T) ** 2))),
         (lost, lambda Z, Y, T: np.sum((Y - T.T) ** 2)),
         (lost, lambda Z, Y, T: np.sum((Y - T.T) ** 2) / 2),
         *((one.name, lambda Z, Y, T, made=one.made: made(Y, T)) for one in named(TASKS["loss"])),
     ]
-    for words, loss in known:
+    for words, loss in wrong:
         yield words, with_sum(loss)
         yield f"{words}; and the rows are summed, not averaged", with_sum(loss, lambda N, O: N)
         yield f"{words}; and it is divided by the number of outputs", with_sum(loss, lambda N, O: 1 / O)
@@ -199,10 +199,10 @@ def _of_outputs(network: Network) -> Iterator[tuple[str, Pass]]:
 
 
 def _of_gradients(network: Network) -> Iterator[tuple[str, Pass]]:
-    """Yield other gradients that a student may return with the right loss."""
+    """Yield wrong gradients of correct losses."""
     for words, places in _orders(network):
         made = lambda *args, places=places: (None, network.loss_and_gradient(*args)[1][places])  # noqa: E731
-        yield f"the parts of the gradient have another order than theta: {words}", made
+        yield f"the parts of the gradient are in another order than theta: {words}", made
     for words, rows in OF_ROWS:
         for is_part, scale in ((False, ""), (True, ", divided by N")):
 
@@ -211,7 +211,9 @@ def _of_gradients(network: Network) -> Iterator[tuple[str, Pass]]:
                 return None, J * (len(X[rows]) / len(X) if is_part else 1)
 
             yield f"in the gradient, {words}{scale}", of_rows
-    for h in (1e-3, 1e-2, 0.05, 0.1, 0.5, 1.0) if network.layout.size <= 200 else ():  # two losses for each parameter
+    for h in (
+        (1e-3, 1e-2, 0.05, 0.1, 0.5, 1.0) if network.layout.size <= 200 else ()
+    ):  # computes two losses per parameter
         for back, words in ((0, "forward"), (1, "central")):
 
             def differences(theta: Any, X: Any, T: Any, h: float = h, back: int = back) -> Any:
@@ -219,18 +221,18 @@ def _of_gradients(network: Network) -> Iterator[tuple[str, Pass]]:
                 after = [network.loss(theta + step, X, T) - network.loss(theta - back * step, X, T) for step in steps]
                 return None, np.array(after) / (h * (1 + back))
 
-            yield f"it is the {words} difference of the losses with a step of {h:g}, which is too large", differences
+            yield f"it is a {words} difference with a step of {h:g}, which is too large", differences
 
 
 def _orders(network: Network) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield other orders of the parameters, in words and as their places in theta."""
+    """Yield wrong orders of the parameters, as words and as indices of theta."""
     tensors = list(network.layout.tensors)
     keys: dict[str, Callable[[Any], Any]] = {
-        "the last layer comes first": lambda t: (-t.layer, t.start),
-        "the bias of each layer comes before its weights": lambda t: (t.layer, -t.start),
-        "all weights come first, and then all biases": lambda t: (len(t.shape) != 2, t.start),
-        "all biases come first, and then all weights": lambda t: (len(t.shape) == 2, t.start),
-        "everything is reversed": lambda t: -t.start,
+        "the last layer is first": lambda t: (-t.layer, t.start),
+        "the bias of each layer precedes its weights": lambda t: (t.layer, -t.start),
+        "all weights precede all biases": lambda t: (len(t.shape) != 2, t.start),
+        "all biases precede all weights": lambda t: (len(t.shape) == 2, t.start),
+        "all tensors are reversed": lambda t: -t.start,
     }
     orders = [(words, sorted(tensors, key=key)) for words, key in keys.items()]
     orders += [(", ".join(map(str, order)), [*order]) for order in islice(permutations(tensors), 1, 120)]

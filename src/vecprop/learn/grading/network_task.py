@@ -1,4 +1,4 @@
-"""The judgement on a function that computes the loss and the gradient of a network."""
+"""Judge a function that computes the loss and gradient of a network."""
 
 import re
 from dataclasses import replace
@@ -20,23 +20,23 @@ NAME = "loss_and_gradient"
 CASES = (("7 rows", 7), ("4 rows", 4), ("one row", 1), ("two rows", 2), ("40 rows", 40), ("large inputs", 6))
 CASES += (("inputs that saturate the first layer", 9), ("outputs far from 0", 12))
 CASES += (("other numbers in the same shapes", 7), ("the first numbers again", 7))
-"""The arguments that a function is tried on: a description, and the number of rows. The last repeat the first."""
+"""The test cases: a description and the number of rows. The last case repeats the first."""
 
 LARGE, SATURATED, FAR, LAST, AGAIN = 5, 6, 7, 8, len(CASES) - 1
 
-UNEXPLAINED = ", and no one mistake explains the numbers"
+UNEXPLAINED = ", and no single mistake explains the numbers"
 VAGUE = f"{UNEXPLAINED}|the backward pass is right down to|^only this bias is wrong"
-"""What judgements on a gradient say that do not name a mistake."""
+"""A pattern of diagnoses that do not name a mistake."""
 
-STEP = "The gradient comes back from the last layer to the first: each layer takes the error at its output"
-STEP += ", and gives the gradients of its parameters and the error at its input."
+STEP = "The backward pass runs from the last layer to the first: each layer receives the error at its output"
+STEP += " and computes the gradients of its parameters and the error at its input."
 TASK = Task(NAME, ("theta", "X", "T"), "list", "the loss and its gradient, of the shape of theta", STEP, "See `trace`.")
 PART = replace(TASK, result="array")
-"""The task that the loss is, and the gradient."""
+"""The task of computing the loss or the gradient."""
 
 
 def arguments_for(network: Network, case: int = 0) -> dict[str, Any]:
-    """Return parameters, inputs and targets that a network takes."""
+    """Generate parameters, inputs and targets for a network."""
     seed, rows = 5 + case % AGAIN, CASES[case][1]
     rng = np.random.default_rng(seed)
     theta = network.init(seed) + 0.3 * rng.normal(size=network.layout.size)
@@ -64,7 +64,7 @@ def arguments_for(network: Network, case: int = 0) -> dict[str, Any]:
 
 
 def judged_network(network: Network, task: Task, caller: Caller, wrong: object) -> Grade:
-    """Return the grade of a function of (theta, X, T)."""
+    """Grade a function of (theta, X, T)."""
     losses, gradients = list[Trial](), list[Trial]()
     faults: list[Grade | None] = []
     changed: dict[str, None] = {}
@@ -87,7 +87,7 @@ def judged_network(network: Network, task: Task, caller: Caller, wrong: object) 
     wrong = [fault for fault in faults if fault]
     if changed:
         names = " and ".join(changed)
-        hint = f"{names} of the caller has other values after the call."
+        hint = f"The caller's {names} has different values after the call."
         points = 0 if wrong else 0.5
         found = with_step(TASK, "Look at what happens to the arguments.", f"{names} is changed in place", hint)
         return replace(found, points=points)
@@ -105,8 +105,8 @@ def judged_network(network: Network, task: Task, caller: Caller, wrong: object) 
         name, look = LATER, LOOK["kept"]
     elif faults[0] is None and name == wrong[0].mistake:
         words = listed([CASES[case][0] for case, fault in enumerate(faults) if fault])
-        name = f"it is right for {CASES[0][0]}, but not for {words}: {name}"
-        return with_step(TASK, "Look at the assumptions of the function: rows, bounds of numbers.", name, last)
+        name = f"it is correct for {CASES[0][0]}, but not for {words}: {name}"
+        return with_step(TASK, "Look at the assumptions of the function: rows, ranges of numbers.", name, last)
     return replace(with_step(TASK, look, name, last), judged=wrong[0].judged)
 
 
@@ -115,9 +115,9 @@ def _precision(case: int) -> float:
 
 
 def _pair(value: Any) -> tuple[Any, Any]:
-    """Return the loss and the gradient of a result, as a number and a vector, or None."""
+    """Split a result into a loss and a flat gradient; None for invalid parts."""
     loss, gradient, *more = [*(as_list(value) or ()), None, None]
-    parts = gradient if isinstance(gradient, list) else [gradient]  # an array for each parameter
+    parts = gradient if isinstance(gradient, list) else [gradient]  # one array per parameter
     is_gradient = len(more) == 2 and parts and all(isinstance(part, np.ndarray) for part in parts)
     is_loss = len(more) == 2 and isinstance(loss, np.ndarray) and loss.size == 1
     flat = np.concatenate([part.ravel() for part in parts]) if is_gradient else None
@@ -125,30 +125,30 @@ def _pair(value: Any) -> tuple[Any, Any]:
 
 
 def _fault(network: Network, case: int, arguments: dict[str, Any], value: Any) -> tuple[str, str, str] | None:
-    """Return what to look at, what is wrong with a result, and the last hint."""
+    """Return where to look, the mistake in a result, and the last hint."""
     precision, parts = _precision(case), as_list(value)
     if parts is None or len(parts) != 2:
         what = shown(value) if parts is None else f"{len(parts)} parts"
-        return "Look at what is returned.", "it does not return two values", f"It is {what}."
+        return "Look at the returned values.", "it does not return two values", f"It is {what}."
     loss, gradient = _pair(value)
     right, expected = network.loss_and_gradient(**arguments)
     if loss is None:
         last, first = _pair(parts[::-1])
         if last is not None and np.size(first) == network.layout.size:
             name = "the gradient is returned before the loss"
-            return "Look at the order of what is returned.", name, "It should be the loss, then the gradient."
+            return "Look at the order of the returned values.", name, "It should be the loss, then the gradient."
         return "Look at the loss: it is reduced over all rows.", "the loss is not one number", "It is an array."
     if not abs(loss - right) <= precision * abs(right):
         return _wrong_loss(network, arguments, float(loss), float(right))
     if gradient is None or gradient.size != network.layout.size:
         size = "no array" if gradient is None else f"{gradient.size} numbers"
-        name = "the gradient does not have an entry for each parameter"
+        name = "the gradient does not have one entry per parameter"
         return "Look at the shape of the gradient.", name, f"It has {size}; theta has {network.layout.size}."
     if case and same(gradient, expected, precision):
         return None
     if not np.isfinite(gradient).all():
         bad = next(t for t in network.layout.tensors if not np.isfinite(gradient[t.span]).all())
-        look = f"The loss is right. Look at the gradient of {bad}."
+        look = f"The loss is correct. Look at the gradient of {bad}."
         return look, f"the gradient of {bad} is not finite", "Some of it is nan or infinite."
     report = check_gradients(network, *arguments.values(), gradient=gradient)
     wrong = [row for row in report.rows if np.abs(row.given - row.expected) > precision * max(abs(row.expected), 1e-3)]
@@ -157,12 +157,12 @@ def _fault(network: Network, case: int, arguments: dict[str, Any], value: Any) -
     names = " and ".join(dict.fromkeys(row.name for row in wrong))
     given, right = (np.array([getattr(row, name) for row in wrong]) for name in ("given", "expected"))
     is_multiple = same(given, right * (given @ right) / max(right @ right, 1e-300), 1e-3)
-    known = [words for words in report.diagnoses if is_multiple or not words.startswith("the gradient is")]
-    diagnosis = next(iter(known), f"the gradient of {names} is wrong{UNEXPLAINED}")
+    diagnoses = [words for words in report.diagnoses if is_multiple or not words.startswith("the gradient is")]
+    diagnosis = next(iter(diagnoses), f"the gradient of {names} is wrong{UNEXPLAINED}")
     worst = wrong[-1]
     place = list(worst.index) if worst.index is not None else ""
     entry = f"In the gradient of {worst.name}, entry {place} is {worst.given:.6g}, but should be {worst.expected:.6g}."
-    return f"The loss is right. Look at the gradient of {names}.", diagnosis, entry
+    return f"The loss is correct. Look at the gradient of {names}.", diagnosis, entry
 
 
 def _wrong_loss(network: Network, arguments: dict[str, Any], found: float, loss: float) -> tuple[str, str, str]:
@@ -173,4 +173,4 @@ def _wrong_loss(network: Network, arguments: dict[str, Any], found: float, loss:
     elif (r := ratio(np.array([found]), np.array([loss]), 1e-9)) is not None:
         name = ratio_in_words(r, [len(arguments["X"])], PRECISION, 1).replace("the gradient", "the loss")
     name = name or "the loss is wrong"
-    return "Look at the loss: what is summed over, is it a mean, and is there a penalty?", name, last
+    return "Look at the loss: is it a sum or a mean, over which axes, and is the penalty included?", name, last

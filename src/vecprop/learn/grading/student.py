@@ -1,8 +1,8 @@
-"""The side of the student: a call of their function, and the processes that run their file.
+"""Run a student's file and call its functions.
 
-This module is also a program, in which nothing of vecprop is imported: it reads requests from standard input and
-answers on standard output, a line of JSON each. What the student's code prints or reads goes elsewhere. Where the
-system has fork, two processes stand between the grader's and the student's: see `supervised`.
+This module is also a program that does not import vecprop. It reads requests from standard input and writes answers to
+standard output as JSON lines. The student's code uses other streams. On systems with fork, two supervising processes
+separate the student's process from the grader's; see `supervised`.
 """
 
 import ast
@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 LONGEST, LARGEST = 2_000, 100_000
-"""The most characters of a printed text, and the most numbers of a result, that are kept."""
+"""The maximum length of printed text, and the maximum size of a result."""
 
 IMPORTS = (ast.Import, ast.ImportFrom)
 DEFINITIONS = (*IMPORTS, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -35,14 +35,14 @@ UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 Outcome = dict[str, Any]
 
 asarray, array_equal, new_array, dumps, loads = np.asarray, np.array_equal, np.array, json.dumps, json.loads
-"""Kept under names of this module, since the student's code may put others into the places of NumPy's and json's."""
+"""References that remain valid if the student's code overwrites functions of NumPy or json."""
 
 
 def call(function: Callable[..., Any], arguments: Mapping[str, Any], lists: bool, buffers: dict[Any, Any]) -> Outcome:
-    """Return what a call comes to: a value or an error, what it printed, and which arguments it changed.
+    """Call a function and return its value or error, its printed text and the changed arguments.
 
-    The "kind" is "value", "error" or "exit"; an error has the "line" and "code" where it was raised. Buffers are arrays
-    of earlier calls: each second time, one of the same name and shape is filled again, as in a loop.
+    The "kind" is "value", "error" or "exit"; errors include the "line" and "code" where they were raised. Every second
+    call reuses argument arrays of the same name and shape from `buffers`, as a training loop does.
     """
     arguments = {name: plain(value, lists) for name, value in arguments.items()}
     given = {name: _copied(value, buffers, (name,)) for name, value in arguments.items()}
@@ -82,7 +82,7 @@ def _same(before: Any, after: Any) -> bool:
 
 
 def described(error: BaseException, file: str) -> Outcome:
-    """Return an error as its sentence, with the last line of a file that it went through."""
+    """Describe an error with the last line of the student's file in its traceback."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     kind = "exit" if isinstance(error, SystemExit) else "error"
     said = "" if kind == "exit" else " ".join(str(error).split())[:LONGEST]
@@ -93,10 +93,10 @@ def described(error: BaseException, file: str) -> Outcome:
 
 
 def simple(value: Any, texts: bool = False) -> Any:
-    """Return a result as an array of numbers, a list of them (or of texts), None, or another type's name in a tuple."""
+    """Convert a result to a numeric array, a list, a string, None, or a tuple with the name of another type."""
     if value is None or (texts and isinstance(value, str)):
         return value
-    if hasattr(value, "detach"):  # a tensor of PyTorch that has a gradient
+    if hasattr(value, "detach"):  # PyTorch tensors that require gradients
         value = value.detach()
     if isinstance(value, dict | set | str | bytes | types.GeneratorType) or callable(value):
         return (type(value).__name__,)
@@ -108,7 +108,7 @@ def simple(value: Any, texts: bool = False) -> Any:
             if array.dtype.kind == "c" and not np.imag(array).any():
                 array = np.real(array)
             if array.dtype.kind in ("cS" if texts else "cUS"):
-                return ("array of complex numbers" if array.dtype.kind == "c" else "array of texts",)
+                return ("array of complex numbers" if array.dtype.kind == "c" else "array of strings",)
             array = new_array(array, float) if array.dtype.kind in "biuf" or array.dtype == object else None
     except (TypeError, ValueError, RuntimeError):
         array = None
@@ -117,11 +117,11 @@ def simple(value: Any, texts: bool = False) -> Any:
         return array
     if not is_list or len(value) > 100:
         return (type(value).__name__,)
-    return [simple(part, texts) for part in value]  # a list of arrays whose shapes may differ
+    return [simple(part, texts) for part in value]  # arrays of different shapes
 
 
 def is_own(function: Any) -> bool:
-    """Return whether a function is not one of the library's own."""
+    """Return whether a function is not part of the library."""
     return not str(getattr(function, "__module__", "")).startswith(("vecprop.learn.tutorial", "vecprop.core"))
 
 
@@ -145,7 +145,7 @@ def decoded(value: Any) -> Any:
 
 
 def chunks_of(text: str, ending: str) -> list[str]:
-    """Return the Python code of a file: of a notebook its cells, of Markdown its blocks, each with its own lines."""
+    """Return the Python code of a file; notebooks have one chunk per cell and Markdown one per block."""
     if ending == ".ipynb":
         cells = json.loads(text).get("cells", [])
         return ["".join(cell.get("source", "")) for cell in cells if cell.get("cell_type") == "code"]
@@ -157,7 +157,7 @@ def chunks_of(text: str, ending: str) -> list[str]:
 
 
 def _parsed(chunk: str) -> list[ast.stmt]:
-    """Return the statements of a chunk, without a notebook's own commands, such as %matplotlib."""
+    """Parse a chunk of code, without notebook commands such as %matplotlib."""
     try:
         return ast.parse(chunk).body
     except SyntaxError:
@@ -165,7 +165,7 @@ def _parsed(chunk: str) -> list[ast.stmt]:
 
 
 def outline(chunks: Sequence[str]) -> set[str]:
-    """Return the names that code defines, without running it."""
+    """Return the names defined by code, without running it."""
     names: set[str] = set()
     for chunk in chunks:
         try:
@@ -196,12 +196,12 @@ def load(
     starting: Callable[[str, bool], None],
     unset: dict[str, str],
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return the names that a file defines, and its errors; each statement is run, also after one that failed.
+    """Run all statements of a file and return its names and errors; errors do not stop the run.
 
-    If the whole file did not come to an end, only imports, functions, classes, simple values and the wanted names are
-    set. Names that an error keeps from being set come into `unset`, with the reason.
+    With `only_definitions`, only imports, functions, classes, simple values and the wanted names are defined. Names
+    that remain undefined because of an error are added to `unset`, with the reason.
     """
-    module = types.ModuleType("homework")  # no main program, so that what is for one does not run
+    module = types.ModuleType("homework")  # not "__main__", so that main blocks do not run
     sys.modules["homework"], names = module, vars(module)
     errors: list[str] = []
 
@@ -210,13 +210,13 @@ def load(
         unset.update(dict.fromkeys(lost, f"the file has an error in {error}"))
 
     for number, chunk in enumerate(chunks, 1):
-        before = {".ipynb": f"code cell {number}, ", ".md": f"block {number}, "}.get(ending, "")
+        prefix = {".ipynb": f"code cell {number}, ", ".md": f"block {number}, "}.get(ending, "")
         file = f"<student {number}>"
         try:
             statements = _parsed(chunk)
         except UNREADABLE as error:
             found = described(error, file)
-            failed(f"{before}line {found['line']}: {found['error'].split(' (<')[0]}", outline([chunk]))
+            failed(f"{prefix}line {found['line']}: {found['error'].split(' (<')[0]}", outline([chunk]))
             continue
         for statement in statements:
             sets_value = isinstance(statement, ast.Assign) and (
@@ -224,28 +224,28 @@ def load(
             )
             if only_definitions and not sets_value and not isinstance(statement, DEFINITIONS):
                 continue
-            starting(f"{before}line {statement.lineno}", isinstance(statement, IMPORTS))
+            starting(f"{prefix}line {statement.lineno}", isinstance(statement, IMPORTS))
             alone = ast.Module([statement], [])
             try:
                 exec(compile(alone, file, "exec"), names)
             except BaseException as error:  # a student's file may raise anything
                 found = described(error, file)
-                what = "it ends itself by exit()" if found["kind"] == "exit" else found["error"]
-                failed(f"{before}line {found['line'] or statement.lineno}: {what}", _defined(alone))
+                what = "it calls exit()" if found["kind"] == "exit" else found["error"]
+                failed(f"{prefix}line {found['line'] or statement.lineno}: {what}", _defined(alone))
     return names, errors
 
 
 def limit(seconds: float, megabytes: int) -> None:
-    """Limit this process: processor time, memory, sizes of files; no core dumps. Where the system cannot, nothing."""
+    """Limit the processor time, memory, file sizes and core dumps of this process, if supported."""
     for name, most in {"CPU": int(seconds) + 60, "AS": megabytes * 2**20, "FSIZE": 2**20, "CORE": 0}.items():
-        with suppress(ImportError, ValueError, OSError):  # Windows has no such module
+        with suppress(ImportError, ValueError, OSError):  # not available on Windows
             import resource
 
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
 
 
 def serve() -> None:
-    """Load a file and call its functions, as the requests on standard input say."""
+    """Load a file and call its functions on requests from standard input."""
     requests, answers = os.fdopen(os.dup(0), "r"), os.fdopen(os.dup(1), "w")
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
@@ -254,7 +254,7 @@ def serve() -> None:
     own = os.getpid()
 
     def answer(content: Any) -> None:
-        if os.getpid() != own:  # the student's code has forked, and the copy has come back
+        if os.getpid() != own:  # a process forked by the student's code
             os._exit(0)
         answers.write(dumps(content) + "\n")
         answers.flush()
@@ -266,7 +266,7 @@ def serve() -> None:
     try:
         chunks, errors = chunks_of(start["text"], start["ending"]), []
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
-        chunks, errors = [], [f"it is no notebook: {error}"]
+        chunks, errors = [], [f"it is not a valid notebook: {error}"]
     contained, used = outline(chunks) & set(start["wanted"]), list[str]()
     answer({"contained": sorted(contained)})
     watch(start["package"], used)
@@ -275,10 +275,10 @@ def serve() -> None:
         begin = lambda place, imports: answer({"place": place, "imports": imports})  # noqa: E731
         names, found = load(chunks, start["ending"], start["only_definitions"], start["wanted"], begin, unset)
     functions = {name: is_own(value) for name, value in names.items() if callable(value) and not name.startswith("__")}
-    reasons = dict.fromkeys(contained, "the file does not come to its definition")
+    reasons = dict.fromkeys(contained, "the file does not reach its definition")
     for name in contained & set(names):
         kind = type(names[name]).__name__
-        reasons[name] = f"in the end its name stands for a value of type {kind}, not for a function"
+        reasons[name] = f"its final value is of type {kind}, not a function"
     reasons |= {name: why for name, why in unset.items() if name in contained}
     answer({"functions": functions, "errors": (errors + found)[:20], "unset": reasons, "used": used})
     buffers: dict[Any, Any] = {}
@@ -295,7 +295,7 @@ def serve() -> None:
 
 
 def watch(package: str, used: list[str]) -> None:
-    """Note each use of this library: imports, by whatever name, files of its folder, and commands that import it."""
+    """Record uses of this library: imports, reads of its files, and commands that import it."""
 
     def note(event: str, details: tuple[Any, ...]) -> None:
         if event == "import":
@@ -316,14 +316,14 @@ def watch(package: str, used: list[str]) -> None:
 
 
 def plain(value: Any, as_lists: bool) -> Any:
-    """Return an argument as it is given: numbers instead of arrays without axes, and lists if asked."""
+    """Convert an argument: 0-dimensional arrays become numbers, and all arrays become lists if requested."""
     if isinstance(value, list):
         return [plain(part, as_lists) for part in value]
     return value.tolist() if as_lists or value.ndim == 0 else value
 
 
 class Process(NamedTuple):
-    """A process: its parent, its state ("R" if it runs or waits for a processor), and its processor time."""
+    """The parent of a process, its state ("R" if running or runnable) and its processor time."""
 
     parent: int
     state: str
@@ -331,21 +331,21 @@ class Process(NamedTuple):
 
 
 def descendants(root: int) -> dict[int, Process]:
-    """Return the processes that a process has started, directly or not; none where the system has no /proc."""
-    known: dict[int, Process] = {}
+    """Return the direct and indirect child processes; none on systems without /proc."""
+    running: dict[int, Process] = {}
     with suppress(OSError):
-        if os.readlink("/proc/self") != str(os.getpid()):  # its numbers belong to another namespace
+        if os.readlink("/proc/self") != str(os.getpid()):  # /proc shows another namespace
             return {}
         for name in filter(str.isdigit, os.listdir("/proc")):
             with suppress(OSError, IndexError), open(f"/proc/{name}/stat", "rb") as file:
                 details = file.read().rpartition(b")")[2].split()
                 ticks = sum(map(int, details[11:15])) / os.sysconf("SC_CLK_TCK")
-                known[int(name)] = Process(int(details[1]), details[0].decode(), ticks)
+                running[int(name)] = Process(int(details[1]), details[0].decode(), ticks)
     found: dict[int, Process] = {}
     added = {root}
     while added:
-        added = {pid for pid, process in known.items() if process.parent in added and pid not in found}
-        found |= {pid: known[pid] for pid in added}
+        added = {pid for pid, process in running.items() if process.parent in added and pid not in found}
+        found |= {pid: running[pid] for pid in added}
     return found
 
 
@@ -356,20 +356,20 @@ def kill(processes: Iterable[int]) -> None:
 
 
 def supervised() -> None:
-    """Return in a process of its own, and in this one kill all that it has started, whatever ends first.
+    """Fork: return in the student's process, and kill all its descendants from this process.
 
-    This process, which the grader starts, starts a second one, and that the student's. The second one is the student's
-    parent, so killing the parent harms nobody. Where the system allows it, the second process and all below it see no
-    process outside of theirs. Processes that detach themselves become children of this one. All are killed when the
-    student's process ends, and when the pipe of requests closes, as it does at the end of the grader.
+    The grader starts this process, which starts a second one, which starts the student's. The second process is the
+    student's parent, so killing the parent is harmless. If the system allows it, the second process and its descendants
+    cannot see other processes. Detached processes become children of this one. All are killed when the student's
+    process ends or the request pipe closes, which happens when the grader ends.
     """
-    with suppress(OSError, AttributeError):  # not on every system
+    with suppress(OSError, AttributeError):  # not supported on every system
         system, user, new_users, new_processes = ctypes.CDLL(None), os.getuid(), 0x10000000, 0x20000000
-        system.prctl(36, 1, 0, 0, 0)  # what has lost its parent becomes a child of this process
+        system.prctl(36, 1, 0, 0, 0)  # orphans become children of this process
         if system.unshare(new_processes) and not system.unshare(new_users | new_processes):
             with open("/proc/self/uid_map", "w") as file:
                 file.write(f"{user} {user} 1")
-    ended, held = os.pipe()  # the second process holds one end: its end closes it
+    ended, held = os.pipe()  # the pipe closes when the second process ends
     parent = os.fork()
     if not parent:
         os.setsid()
@@ -377,7 +377,7 @@ def supervised() -> None:
         if not student:
             os.close(ended)
             os.close(held)
-            if sys.platform == "darwin":  # what NumPy computes with there does not survive a fork
+            if sys.platform == "darwin":  # NumPy's libraries do not survive a fork there
                 os.execv(sys.executable, [sys.executable, "-I", "-X", "utf8", __file__, "serve"])
             return
         nothing = os.open(os.devnull, os.O_RDWR)

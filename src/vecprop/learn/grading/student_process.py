@@ -1,4 +1,4 @@
-"""A student's file in a process of its own, with limits of time and memory and an empty folder."""
+"""Run a student's file in a separate process with limited time and memory, in an empty folder."""
 
 import json
 import os
@@ -20,14 +20,14 @@ from .judging import ENDED
 from .student import Outcome, Process, decoded, descendants, encoded, kill
 
 STARTING, LOOK = 300, 0.2
-"""The most seconds of Python and NumPy to start, and the seconds between looks at the processes."""
+"""The time limit for starting Python and NumPy, and the interval between checks, in seconds."""
 
 
 class StudentProcess:
-    """The functions of a file; each is called in another process, which is replaced if it ends or is too slow.
+    """Calls the functions of a file in another process, which is replaced if it ends or is too slow.
 
-    After `__enter__`, `functions` has the functions that the file defines, and whether each is the student's own;
-    `unset` those that it contains but does not come to define, and why; `notes` sentences on the file as a whole.
+    After `__enter__`, `functions` maps the defined functions to whether the student wrote them, `unset` maps undefined
+    functions to reasons, and `notes` contains sentences about the whole file.
     """
 
     def __init__(self, text: str, ending: str, seconds: float, megabytes: int, wanted: Sequence[str] = ()) -> None:
@@ -49,11 +49,11 @@ class StudentProcess:
         loaded = self._load()
         if loaded["kind"] != "value":
             self.only_definitions = True
-            known = {"time": f"does not end within {self.seconds:g} s of processor time"}
-            known |= {"blocked": "waits for something that does not come"}
-            why = known.get(loaded["kind"], "ends its own process")
+            reasons = {"time": f"does not end within {self.seconds:g} s of processor time"}
+            reasons |= {"blocked": "waits forever"}
+            why = reasons.get(loaded["kind"], "ends its own process")
             why += f", in {self.place}" if self.place else ""
-            self.notes.append(f"The file {why}: only its functions are looked at, not the rest.")
+            self.notes.append(f"The file {why}: only its functions are graded.")
             loaded = self._load()
             self.unset = dict.fromkeys(self.unset, f"the file {why}")
         if loaded["kind"] == "value":
@@ -68,13 +68,13 @@ class StudentProcess:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What a teacher should look at: uses of this library, which has the solutions."""
+        """Warnings for the teacher about uses of this library."""
         uses = sorted(self.used, key=lambda text: "it reads" in text)[:3]
-        return (f"The file uses vecprop, which has the solutions: {'; '.join(uses)}.",) if uses else ()
+        return (f"The file uses vecprop, which contains the solutions: {'; '.join(uses)}.",) if uses else ()
 
     def call(self, name: str, arguments: Mapping[str, Any], lists: bool) -> Outcome:
-        """Return what a call comes to; see `student.call`, and `judging` for the kinds that are added."""
-        if self.endless >= 3:  # functions that do not end
+        """Call a function and return its outcome; see `student.call`, and `judging` for more kinds."""
+        if self.endless >= 3:  # too many endless functions
             return _nothing("untried")
         values = {key: encoded(value) for key, value in arguments.items()}
         self.calls += 1
@@ -87,11 +87,11 @@ class StudentProcess:
                 return self._plain(outcome)
         except (ValueError, TypeError, KeyError):
             pass
-        self._end()  # the student's code has written into the pipe
+        self._end()  # the student's code has written to the pipe
         return _nothing("crash")
 
     def _plain(self, outcome: Outcome) -> Outcome:
-        """Return an outcome with values of the right types, whoever has written it."""
+        """Convert the values of an untrusted outcome to the expected types."""
         plain: Outcome = {name: str(outcome.get(name, "")) for name in ("kind", "printed", "error", "code")}
         plain |= {name: list(map(str, outcome.get(name, ()))) for name in ("changed", "parameters")}
         if self.only_definitions and plain["error"].startswith("NameError"):
@@ -100,19 +100,19 @@ class StudentProcess:
         return plain | {"value": decoded(outcome["value"]), "line": line if isinstance(line, int) else None}
 
     def values(self, names: Sequence[str]) -> dict[str, Any]:
-        """Return the values of variables, of those that are there, as arrays, texts or lists of them."""
+        """Return the values of the defined variables as arrays, strings or lists."""
         found = self._asked({"values": list(names)}).get("values")
         try:
             return {name: decoded(found[name]) for name in names if found[name] is not None} if found else {}
-        except (ValueError, TypeError, KeyError):  # the student's code has written into the pipe
+        except (ValueError, TypeError, KeyError):  # the student's code has written to the pipe
             return {}
 
     def _load(self) -> Outcome:
-        """Start the process, and return the functions that it has found."""
+        """Start the process, load the file and return its functions."""
         self._end()
         self.folder = tempfile.TemporaryDirectory(prefix="student-", ignore_cleanup_errors=True)
         home, python = self.folder.name, [sys.executable, "-I", "-X", "utf8"]
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "SYSTEMROOT") if name in os.environ}
+        inherited = {name: os.environ[name] for name in ("PATH", "LANG", "SYSTEMROOT") if name in os.environ}
         single = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL")}
         settings = {"HOME": home, "TMPDIR": home, "TEMP": home, "MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": "1"}
         if re.search("matplotlib|pylab|seaborn", str(self.start["text"])):
@@ -121,7 +121,7 @@ class StudentProcess:
                 Path(home, name).write_text(content, encoding="utf-8")
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         pipes |= {"encoding": "utf-8", "errors": "replace"}
-        command, env = [*python, student.__file__], {**kept, **single, **settings}
+        command, env = [*python, student.__file__], {**inherited, **single, **settings}
         self.process = subprocess.Popen(command, cwd=home, env=env, start_new_session=True, **pipes)
         self.answers: queue.Queue[str] = queue.Queue()
         threading.Thread(target=_read, args=(self.process, self.answers), daemon=True).start()
@@ -137,10 +137,10 @@ class StudentProcess:
         return _nothing("crash") if has_ended else self._ask(request)
 
     def _ask(self, request: Any) -> Outcome:
-        """Return the answer to a request; the process is ended if there is none."""
+        """Send a request and return the answer; end the process if it does not answer."""
         assert self.process
         assert self.process.stdin
-        with suppress(OSError, ValueError):  # it has ended: there is no answer
+        with suppress(OSError, ValueError):  # the process has ended
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
         watch = _Watch(self.process.pid, self.seconds)
@@ -165,13 +165,13 @@ class StudentProcess:
         return _nothing(kind)
 
     def _end(self) -> None:
-        """End the process, and all that it has started."""
+        """End the process and its descendants."""
         process, self.process = self.process, None
         if process is None:
             return
         if not hasattr(os, "fork"):
             process.kill()
-        with suppress(OSError, ValueError):  # what is left to be written has no reader
+        with suppress(OSError, ValueError):  # unwritten requests have no reader
             process.stdin.close()  # pyright: ignore[reportOptionalMemberAccess]
         with suppress(subprocess.TimeoutExpired):
             process.wait(10)
@@ -182,7 +182,7 @@ class StudentProcess:
 
 
 class _Watch:
-    """The time that the student's processes take: of the processor, and waiting without anything to compute."""
+    """Measures the processor time and the idle time of the student's processes."""
 
     def __init__(self, root: int, seconds: float) -> None:
         self.root, self.seconds = root, seconds
@@ -199,21 +199,21 @@ class _Watch:
         return processes
 
     def importing(self, imports: bool) -> None:
-        """Leave out the time of imports: they run the code of others, and take long with a cold cache."""
+        """Exclude the time of imports, which is long with a cold cache."""
         if imports != self.imports:
             self._look()
             self.counted += 0 if self.imports else self.used - (self.since or 0)
             self.since, self.imports = self.used, imports
 
     def verdict(self) -> str:
-        """Return the kind of outcome if the call must be ended, or an empty string."""
+        """Return the kind of outcome if the call must be stopped, or an empty string."""
         now, before = time.monotonic(), self.used
         elapsed = now - self.looked
         if elapsed < LOOK:
             return ""
         self.looked, processes = now, self._look()
         counted, most = (0, STARTING) if self.imports else (self.counted, self.seconds)
-        longest = 100 if processes else 10  # by the clock; without processes nothing is known about them
+        longest = 100 if processes else 10  # wall time; shorter if processes cannot be inspected
         if counted + self.used - (self.since or 0) > most or now - self.started > longest * max(self.seconds, 1):
             return "time"
         if len(processes) > 200:
@@ -224,7 +224,7 @@ class _Watch:
 
 
 def _read(process: "subprocess.Popen[str]", answers: "queue.Queue[str]") -> None:
-    """Hand over the lines that a process writes, and an empty one when it ends or writes too much."""
+    """Queue the lines of a process, and an empty line when it ends or writes too much."""
     assert process.stdout
     left = 50 * 2**20
     with suppress(OSError, ValueError), process.stdout:
@@ -236,7 +236,7 @@ def _read(process: "subprocess.Popen[str]", answers: "queue.Queue[str]") -> None
 
 @cache
 def _font_list() -> dict[str, str]:
-    """Return matplotlib's list of fonts, as the name and text of its file: making it takes seconds."""
+    """Return the names and texts of matplotlib's font list files, which take seconds to create."""
     code = "import matplotlib as m, matplotlib.font_manager; print(m.get_cachedir())"
     found = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
     with suppress(OSError):
@@ -249,12 +249,12 @@ def _nothing(kind: str) -> Outcome:
 
 
 def read_source(path: Path) -> tuple[str, str]:
-    """Return a file's text and its ending."""
+    """Return the text and the suffix of a file."""
     ending = path.suffix.lower()
     if ending not in (".py", ".ipynb", ".md"):
-        raise ValueError(f"{path} is no Python file (.py), notebook (.ipynb) or Markdown (.md).")
+        raise ValueError(f"{path} must be a Python file (.py), a notebook (.ipynb) or Markdown (.md).")
     with path.open("rb") as file:
         content = file.read(10 * 2**20 + 1)
     if len(content) > 10 * 2**20:
-        raise ValueError(f"{path} is larger than 10 MB.")
+        raise ValueError(f"{path} is larger than 10 MB: remove outputs and data from it.")
     return content.decode("utf-8-sig", "replace").replace("\r\n", "\n"), ending

@@ -1,4 +1,4 @@
-"""What each function of the tutorial has to do, the arguments that it is tried on, and which results are right."""
+"""The tutorial's functions as tasks, their test arguments, and the comparison of results."""
 
 import ast
 import re
@@ -31,7 +31,7 @@ class Task:
 
 
 def _tasks(text: str) -> dict[str, Task]:
-    """Return tasks from blocks of lines: arguments, result and its shape; the step of the derivation; the solution."""
+    """Parse tasks from blocks: signature and result; the step of the derivation; the solution."""
     found = {}
     for block in text.strip().split("\n\n"):
         head, *lines = block.splitlines()
@@ -44,23 +44,23 @@ def _tasks(text: str) -> dict[str, Task]:
 
 TASKS = _tasks("""
 logistic(z): array; an array of the shape of z
-The logistic function σ maps each number by itself to one between 0 and 1; it rises, and σ(0) = ½.
+The logistic function σ maps each number to a number between 0 and 1; it increases, and σ(0) = ½.
 >>> 1 / (1 + np.exp(-z))
 
 softmax(z): array; an array of the shape of z
-The softmax makes each row positive, and then divides it by a number of that row, so that it sums to 1.
+The softmax makes all entries positive and then divides each row by a number, so that the row sums to 1.
 >>> np.exp(z) / np.sum(np.exp(z), axis=1, keepdims=True)
 
 hidden_activations(X, Wh, bh): array; H, (rows, hidden units)
-Z_h is a product of matrices plus the bias of each hidden unit; H is the logistic function of Z_h.
+Z_h is a matrix product plus the bias of each hidden unit; H is the logistic function of Z_h.
 >>> logistic(X @ Wh + bh)
 
 output_activations(H, Wo, bo): array; Y, (rows, outputs)
-Z_o is a product of matrices plus the bias of each output; Y is the softmax of each row of Z_o.
+Z_o is a matrix product plus the bias of each output; Y is the softmax of each row of Z_o.
 >>> softmax(H @ Wo + bo)
 
 loss(Y, T): number; one number
-The cross-entropy ξ is a sum over rows and classes, in which T picks the probability of the true class.
+The cross-entropy ξ is a sum over rows and classes, where T selects the probability of the true class.
 >>> -np.sum(T * np.log(Y))
 
 error_output(Y, T): array; Eo, (rows, outputs)
@@ -68,40 +68,40 @@ error_output(Y, T): array; Eo, (rows, outputs)
 >>> Y - T
 
 gradient_weight_out(H, Eo): array; JWo, of the shape of Wo, (hidden units, outputs)
-∂ξ/∂W_o: each weight joins a hidden unit and an output, and the rows' parts are summed.
+∂ξ/∂W_o: each weight connects a hidden unit to an output; the contributions of the rows are summed.
 >>> H.T @ Eo
 
 gradient_bias_out(Eo): bias; Jbo, of the shape of bo, (1, outputs)
-∂ξ/∂b_o: ∂Z_o/∂b_o is 1, and the rows' parts are summed.
+∂ξ/∂b_o: ∂Z_o/∂b_o is 1; the contributions of the rows are summed.
 >>> np.sum(Eo, axis=0, keepdims=True)
 
 error_hidden(H, Wo, Eo): array; Eh, (rows, hidden units)
-δ_h = ∂ξ/∂Z_h is a product of two factors: ∂ξ/∂H, in which δ_o comes back through the weights that H went through, and
-∂H/∂Z_h, the slope of the logistic function.
+δ_h = ∂ξ/∂Z_h is a product of two factors: ∂ξ/∂H, which propagates δ_o back through the output weights, and
+∂H/∂Z_h, the derivative of the logistic function.
 >>> H * (1 - H) * (Eo @ Wo.T)
 
 gradient_weight_hidden(X, Eh): array; JWh, of the shape of Wh, (inputs, hidden units)
-∂ξ/∂W_h: each weight joins an input and a hidden unit, and the rows' parts are summed.
+∂ξ/∂W_h: each weight connects an input to a hidden unit; the contributions of the rows are summed.
 >>> X.T @ Eh
 
 gradient_bias_hidden(Eh): bias; Jbh, of the shape of bh, (1, hidden units)
-∂ξ/∂b_h: ∂Z_h/∂b_h is 1, and the rows' parts are summed.
+∂ξ/∂b_h: ∂Z_h/∂b_h is 1; the contributions of the rows are summed.
 >>> np.sum(Eh, axis=0, keepdims=True)
 
 backprop_gradients(X, T, Wh, bh, Wo, bo): list; [JWh, Jbh, JWo, Jbo], with the shapes of the parameters
-H and Y go forward; δ_o and then δ_h come back; each gradient belongs to the inputs of its layer.
+The forward pass computes H and Y, the backward pass δ_o and then δ_h; each gradient uses the inputs of its layer.
 >>> H = hidden_activations(X, Wh, bh); Y = output_activations(H, Wo, bo)
 >>> Eo = error_output(Y, T); Eh = error_hidden(H, Wo, Eo)
 >>> [gradient_weight_hidden(X, Eh), gradient_bias_hidden(Eh),
 >>>  gradient_weight_out(H, Eo), gradient_bias_out(Eo)]
 
 update_momentum(X, T, ls_of_params, Ms, momentum_term, learning_rate): list; the new moments of [Wh, bh, Wo, bo]
-A new moment keeps a share of the old one, and the gradient at the parameters as they are pushes it downhill.
+A new moment retains a share of the old one, and the gradient at the current parameters pushes it downhill.
 >>> [momentum_term * M - learning_rate * J
 >>>  for M, J in zip(Ms, backprop_gradients(X, T, *ls_of_params))]
 
 update_params(ls_of_params, Ms): list; the new [Wh, bh, Wo, bo]
-The parameters move by their moments, which point downhill already.
+Each parameter moves by its moment, which already points downhill.
 >>> [P + M for P, M in zip(ls_of_params, Ms)]
 """)
 
@@ -110,7 +110,7 @@ _CODE = [compile(task.source, task.name, "exec") for task in TASKS.values()]
 
 
 def functions(faulty: Mapping[str, Callable[..., Any]] | None = None) -> dict[str, Any]:
-    """Return all functions, right or faulty ones, as a namespace, in which they call each other."""
+    """Return a namespace with all functions, some of them replaced by faulty ones."""
     found: dict[str, Any] = {"np": np}
     for code in _CODE:
         exec(code, found)
@@ -119,7 +119,7 @@ def functions(faulty: Mapping[str, Callable[..., Any]] | None = None) -> dict[st
 
 
 class Case(NamedTuple):
-    """Arguments: in words; numbers of rows, inputs, hidden units and outputs; momentum and rate; how large they are."""
+    """Test arguments: a description; rows, inputs, hidden units and outputs; momentum and rate; scale."""
 
     words: str
     shape: tuple[int, int, int, int]
@@ -142,13 +142,13 @@ CASES = (
     Case("small numbers", (5, 2, 3, 2), 0.0, 0.001, 1e-3),
     Case("the first numbers again", (5, 2, 3, 2), 0.9, 0.02),
 )
-"""Right functions are right on all cases. The last case repeats the first."""
+"""The test cases. The last case repeats the first to detect functions that keep state."""
 
 SQUARE, AGAIN = 2, len(CASES) - 1
 """The case of square matrices, and the case that repeats the first."""
 
 LARGE_Z = np.array([[30, -30], [6, 8], [-12, -9], [12, -12], [61, 60], [-7, 3]], float)
-"""Numbers that clipping of z changes. Their exponentials are finite in float32."""
+"""Values of z that reveal clipping. Their exponentials are finite in float32."""
 
 
 def arguments_of(task: Task, case: int) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def arguments_of(task: Task, case: int) -> dict[str, Any]:
     Wo, bo = rng.normal(size=(H, O)), rng.normal(size=(1, O))
     Hs = rng.uniform(0.1, 0.9, (N, H))
     classes = (np.arange(N)[::-1] + (case == SQUARE)) % O if case < 3 else rng.integers(0, O, N)
-    known = {
+    values = {
         "z": LARGE_Z if size > 1 else z * size,
         "X": X * (100 if size > 1 else 1),
         "Wh": Wh / (20 if size > 1 else 1),
@@ -176,35 +176,35 @@ def arguments_of(task: Task, case: int) -> dict[str, Any]:
         "learning_rate": np.array(CASES[case].rate),
     }
     if case > SQUARE:
-        known["Y"] = rng.dirichlet(np.ones(O) * 0.6, N) * (1 - 0.04 * O) + 0.04
-    if N == 1:  # with a loss that is not small
-        known["Y"] = np.where(known["T"] == 1, 0.3, 0.7 / (O - 1))
+        values["Y"] = rng.dirichlet(np.ones(O) * 0.6, N) * (1 - 0.04 * O) + 0.04
+    if N == 1:  # the loss must not be small
+        values["Y"] = np.where(values["T"] == 1, 0.3, 0.7 / (O - 1))
     if size > 1:
         p = np.array([8e-5, 0.9999, 0.5, 0.03, 2e-3, 0.97])[:, None]
-        known["Y"] = np.where(known["T"] == 1, p, 1 - p)
-    known["ls_of_params"] = [known[name] for name in ("Wh", "bh", "Wo", "bo")]
-    known["Ms"] = [rng.normal(size=P.shape) * size for P in known["ls_of_params"]]
+        values["Y"] = np.where(values["T"] == 1, p, 1 - p)
+    values["ls_of_params"] = [values[name] for name in ("Wh", "bh", "Wo", "bo")]
+    values["Ms"] = [rng.normal(size=P.shape) * size for P in values["ls_of_params"]]
     short = ("X", "H", "z") if case <= SQUARE else ()
-    return {name: known[name].round(3) if name in short else known[name] for name in task.arguments}
+    return {name: values[name].round(3) if name in short else values[name] for name in task.arguments}
 
 
 PRECISION = 1e-5
-"""The largest difference of equal values, relative to the largest: results may be in float32, and logarithms may have a
-small number added to what they are taken of. No known mistake on the arguments that are tried makes so small a one."""
+"""The tolerance relative to the largest value. It allows float32 results and a small constant inside logarithms, but is
+smaller than the effect of all known mistakes."""
 
 
 def same(found: Any, expected: Any, precision: float = PRECISION) -> bool:
-    """Return whether two results are equal up to rounding, whatever axes of length 1 they have; lists part by part."""
+    """Return whether results are equal up to rounding and axes of length 1; lists are compared by element."""
     if isinstance(expected, list):
         parts = as_list(found) or []
         return len(parts) == len(expected) and all(map(partial(same, precision=precision), parts, expected))
     if not isinstance(found, np.ndarray) or np.squeeze(found).shape != np.squeeze(expected).shape:
         return False
     found, expected = found.ravel(), np.asarray(expected, float).ravel()
-    known = np.isfinite(expected)
-    size = np.max(np.abs(expected[known]), initial=0)
-    is_near = np.abs(found[known] - expected[known]) <= precision * size + 1e-13
-    return bool(is_near.all() and np.array_equal(found[~known], expected[~known], equal_nan=True))
+    finite = np.isfinite(expected)
+    size = np.max(np.abs(expected[finite]), initial=0)
+    is_near = np.abs(found[finite] - expected[finite]) <= precision * size + 1e-13
+    return bool(is_near.all() and np.array_equal(found[~finite], expected[~finite], equal_nan=True))
 
 
 def right(found: Any, expected: Any, result: str, precision: float = PRECISION) -> bool:
@@ -212,7 +212,7 @@ def right(found: Any, expected: Any, result: str, precision: float = PRECISION) 
 
 
 def fits(found: Any, expected: Any, result: str) -> bool:
-    """Return whether a result has the right shape: a bias may be (3,) or (1, 3), a number may have any shape."""
+    """Return whether a shape is correct; a bias may be (3,) or (1, 3), and a scalar may have any shape."""
     if result == "list":
         parts = as_list(found) or []
         return len(parts) == len(expected) and all(map(partial(fits, result="bias"), parts, expected))
@@ -225,14 +225,14 @@ def fits(found: Any, expected: Any, result: str) -> bool:
 
 
 def as_list(found: Any) -> list[Any] | None:
-    """Return a result as a list of its parts, if it is one."""
+    """Convert a result to a list of its parts; None if it has no parts."""
     if isinstance(found, np.ndarray):
         return list(found) if found.ndim else None
     return found if isinstance(found, list) else None
 
 
 def difference(found: Any, expected: Any, result: str, precision: float = PRECISION) -> str:
-    """Return the first entry that differs, with both values, or how types or shapes do."""
+    """Describe the first wrong entry, or the difference between types or shapes."""
     if result == "list":
         parts = as_list(found)
         if parts is None or len(parts) != len(expected):
@@ -257,7 +257,7 @@ def difference(found: Any, expected: Any, result: str, precision: float = PRECIS
 
 
 def shown(found: Any) -> str:
-    """Return what a result is that is no array, in words."""
+    """Describe a result that is not an array."""
     if isinstance(found, tuple):
         return f"of type {found[0]}" if " " not in found[0] else f"an {found[0]}"
     return f"a list of {len(found)}" if isinstance(found, list) else "None"
