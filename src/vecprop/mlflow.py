@@ -53,11 +53,12 @@ def autolog(**settings: Any) -> None:
         from mlflow.sklearn import utils  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise ImportError('vecprop.mlflow needs MLflow: pip install "vecprop[mlflow]".') from None
-    if not hasattr(sklearn, "_gen_estimators_to_patch") or not hasattr(utils, "_log_estimator_content"):
+    try:
+        classes, is_search = sklearn._gen_estimators_to_patch, utils._is_parameter_search_estimator
+        log_scores = utils._log_estimator_content
+    except AttributeError:
         unknown = "logs fits in a way that vecprop does not know: install another version of it"
-        raise ImportError(f"MLflow {__version__} {unknown}.")
-    classes, is_search = sklearn._gen_estimators_to_patch, utils._is_parameter_search_estimator
-    log_scores = utils._log_estimator_content
+        raise ImportError(f"MLflow {__version__} {unknown}.") from None
 
     def log_epochs_and_scores(*, autologging_client: Any, estimator: Any, run_id: str, **more: Any) -> Any:
         for name, first, values in _curves(estimator):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_classification
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.utils._param_validation import InvalidParameterError
 
 import vecprop
 from vecprop import MLPClassifier, MLPRegressor
@@ -29,9 +28,9 @@ BAD = {
     "text": (lambda m: m.fit(changed(X, 3, 1, "red"), y), "could not convert string to float"),
     "lengths": (lambda m: m.fit(X, y[:-1]), "inconsistent numbers of samples"),
     "nothing predicted": (lambda m: m.fit(X, y).predict(X[:0]), "Found array with 0 sample"),
-    "weights' length": (lambda m: m.fit(X, y, np.ones(3)), "sample_weight.shape"),
+    "weights' length": (lambda m: m.fit(X, y, np.ones(3)), r"shape \(3,\), but there are 40 rows"),
     "negative weight": (lambda m: m.fit(X, y, -np.ones(40)), "weights are finite and at least 0"),
-    "zero weights": (lambda m: m.fit(X, y, np.zeros(40)), "0 in every row|non-zero"),
+    "zero weights": (lambda m: m.fit(X, y, np.zeros(40)), "zero in every row"),
     "nan weight": (lambda m: m.fit(X, y, np.full(40, np.nan)), "sample_weight contains NaN"),
     "no X_val": (lambda m: m.fit(X, y, sample_weight_val=y), "X_val and y_val are not given"),
     "no y_val": (lambda m: m.fit(X, y, X_val=X), "Of X_val and y_val only one is given"),
@@ -82,7 +81,7 @@ WRONG = [("solver", "newton"), ("solver", vecprop.Adam), ("alpha", -1), ("dropou
 
 @pytest.mark.parametrize(("name", "value"), [*WRONG, ("loss", "hinge"), ("n_jobs", 0.5)])
 def test_settings_are_refused_as_scikit_learn_does(name, value):
-    with pytest.raises(InvalidParameterError, match=f"The '{name}' parameter of MLPClassifier must be"):
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of MLPClassifier must be"):
         MLPClassifier(**{name: value}).fit(X, y)
 
 

@@ -102,10 +102,13 @@ def test_autolog_off_and_a_run_that_fails(mlflow):
     assert len(mlflow.search_runs()) == 1
 
 
-def test_another_mlflow_is_said(mlflow, monkeypatch):
+@pytest.mark.parametrize(
+    "name", ["_gen_estimators_to_patch", "utils._is_parameter_search_estimator", "utils._log_estimator_content"]
+)
+def test_another_mlflow_is_said(mlflow, monkeypatch, name):
     from vecprop.mlflow import autolog
 
-    monkeypatch.delattr(mlflow.sklearn, "_gen_estimators_to_patch")
+    monkeypatch.delattr(f"mlflow.sklearn.{name}")
     with pytest.raises(ImportError, match="install another version of it"):
         autolog()
 

@@ -381,7 +381,7 @@ def test_interrupts_end_the_search():
         ({"param_grid": RATES, "halving": 1}, ValueError, "'halving' parameter of MLPSearchCV must be a float in"),
         ({"param_grid": RATES, "n_seeds": 0}, ValueError, "'n_seeds' parameter"),
         ({"param_grid": {"no": [1]}}, ValueError, "Invalid parameter 'no' for estimator MLPClassifier"),
-        ({"param_grid": RATES, "scoring": ["accuracy", "r2"]}, ValueError, "refit must be set to a scorer key"),
+        ({"param_grid": RATES, "scoring": ["accuracy", "r2"]}, ValueError, "refit is True, but there are several"),
         ({"param_grid": RATES, "scoring": ["r2"], "refit": False, "halving": 2}, ValueError, "Halving needs one score"),
     ],
 )

@@ -21,13 +21,13 @@ from ..optimize.schedules import has_horizon
 from ..system.versions import Versioned
 from ..train.state import TrainingState
 from . import parts
-from .data import Rows, Table, as_numpy, class_weights, types_of_inputs
+from .data import Rows, Table, as_numpy, class_weights, row_weights, types_of_inputs
 from .diagnosis import FEW, SAMPLE, Case, Diagnosis, diagnosis_of, some
 from .fit import ATTRIBUTES, FitOutcome, FitSpec
 from .inspection import Inspection, Predictions
 from .many.together import random_states, run_fit
 from .settings import Constructor, checkpoint_of, require_no_checkpoint
-from .sklearn_compat import CallbackSupport, EpochTasks, available_if, check_sample_weight, fit_context
+from .sklearn_compat import CallbackSupport, EpochTasks, available_if, fit_context
 
 
 def has_partial_fit(model: "MultilayerPerceptron") -> bool:
@@ -198,6 +198,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         self.learn(spec, outcome)
         return self
 
+    @fit_context(prefer_skip_nested_validation=True)
     def initialize(self, X: Any, y: Any) -> Self:
         """Make the network for such rows and draw its parameters, without training.
 
@@ -215,7 +216,6 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         self
             The model, ready to predict, to be inspected, and to be trained by `partial_fit`.
         """
-        self._validate_params()
         random = check_random_state(self.random_state)
         for name in ("network_", "_given"):
             self.__dict__.pop(name, None)
@@ -303,7 +303,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
                 raise ValueError(f"y has the text {text!r}, but a regressor predicts numbers: {advice}.") from None
             raise
         X, y = checked
-        weight = None if sample_weight is None else check_sample_weight(sample_weight, X)
+        weight = None if sample_weight is None else row_weights(sample_weight, X.shape[0])
         y, T = self._read_targets(y, weight, new=first and not incremental)
         self.n_outputs_ = self.targets_.outputs
         class_weight = getattr(self, "class_weight", None)  # a regressor has none

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from math import ceil
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,9 @@ from scipy import sparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+from sklearn.utils.validation import check_array
 
 from ..core import Scaling, Selection, is_converted_as_read, on_host, require_entries
-from .sklearn_compat import approximate_mode
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,13 +138,23 @@ def random_parts(count: int, random: np.random.RandomState, share: float, strata
         return train_test_split(np.arange(count), random_state=random, test_size=share, stratify=strata)
     strata_rows = [np.flatnonzero(strata == stratum) for stratum in (False, True)]
     sums = np.array([len(rows) for rows in strata_rows])
-    first = approximate_mode(sums, sizes[0], random)
-    second = approximate_mode(sums - first, sizes[1], random)
+    first = _drawn_of_strata(sums, sizes[0], random)
+    second = _drawn_of_strata(sums - first, sizes[1], random)
     drawn = [rows[random.permutation(len(rows))] for rows in strata_rows]
     del strata_rows  # two lists of all rows are enough
     starts = np.zeros(2, int), first, first + second
     parts = [[rows[start:end] for rows, start, end in zip(drawn, *ends, strict=True)] for ends in pairwise(starts)]
     return [random.permutation(np.concatenate(part)) for part in parts]
+
+
+def _drawn_of_strata(counts: np.ndarray, size: int, random: np.random.RandomState) -> np.ndarray:
+    """Return how many of `size` rows are drawn from each stratum: the likeliest numbers, by chance if several are."""
+    share = counts / counts.sum() * size
+    drawn = np.floor(share)
+    while drawn.sum() < size:
+        missing = share - drawn
+        drawn[random.choice(np.flatnonzero(missing == missing.max()), 1, replace=False)] += 1
+    return drawn.astype(int)
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,6 +268,18 @@ def class_weights(class_weight: Any, y: Any, weight: np.ndarray | None) -> np.nd
     with np.errstate(divide="ignore"):
         balanced = np.where(sums > 0, sums.sum() / (len(classes) * sums), 0.0)
     return balanced[numbers]
+
+
+def row_weights(sample_weight: Any, rows: int) -> np.ndarray:
+    """Return a weight for each row, which may be given as one number, in floating point."""
+    weight = np.full(rows, sample_weight) if isinstance(sample_weight, Number) else sample_weight
+    how: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_2d": False, "order": "C"}
+    weight = check_array(weight, input_name="sample_weight", **how)
+    if weight.shape != (rows,):
+        raise ValueError(f"sample_weight has shape {weight.shape}, but there are {rows} rows: give one weight a row.")
+    if not weight.any():
+        raise ValueError("sample_weight is zero in every row: give some row a weight.")
+    return weight
 
 
 def types_of_inputs(X: Any) -> tuple[Any, ...] | None:

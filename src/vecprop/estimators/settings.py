@@ -21,7 +21,7 @@ POSITIVE = Interval(Real, 0, None, closed="neither")
 COUNT = Interval(Integral, 1, None, closed="left")
 
 
-def names(parts: Iterable[catalog.Part]) -> StrOptions:
+def names(parts: Iterable[catalog.Part]) -> Any:
     """Return the constraint that a setting is the name of one of these parts."""
     return StrOptions(set(catalog.named(parts)))
 

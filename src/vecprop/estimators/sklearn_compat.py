@@ -1,26 +1,17 @@
-"""The private parts of scikit-learn that vecprop uses, and what differs between its releases."""
+"""What vecprop uses of scikit-learn beyond its public names, and what it does without; what its releases differ in."""
 
-from collections.abc import Callable
-from operator import attrgetter, methodcaller
+from collections.abc import Callable, Iterable
+from functools import wraps
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from sklearn.base import _fit_context as fit_context
-from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
-from sklearn.model_selection._search import BaseSearchCV
-from sklearn.model_selection._validation import _insert_error_scores as insert_error_scores
-from sklearn.model_selection._validation import _score as score_of_split
-from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures as warn_of_failed_fits
-from sklearn.preprocessing._data import _handle_zeros_in_scale as handle_zeros_in_scale
-from sklearn.preprocessing._data import _is_constant_feature as is_constant_feature
-from sklearn.utils import _safe_indexing as safe_indexing
-from sklearn.utils._param_validation import HasMethods, Interval, Options, RealNotInt, StrOptions
-from sklearn.utils.extmath import _approximate_mode as approximate_mode
-from sklearn.utils.metaestimators import _safe_split as safe_split
-from sklearn.utils.validation import _check_feature_names as check_feature_names
-from sklearn.utils.validation import _check_method_params as check_method_params
-from sklearn.utils.validation import _check_n_features as check_n_features
-from sklearn.utils.validation import _check_sample_weight as check_sample_weight
-from sklearn.utils.validation import _num_samples as num_samples
+import numpy as np
+from scipy.stats import rankdata
+from sklearn import get_config
+from sklearn.metrics import check_scoring, get_scorer
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils import Bunch
+from sklearn.utils.metadata_routing import process_routing
 
 from ..train.state import TrainingState
 
@@ -33,39 +24,125 @@ if TYPE_CHECKING:
 else:
     from sklearn.utils.metaestimators import available_if
 
+HasMethods: Any
+Interval: Any
+Options: Any
+RealNotInt: Any
+StrOptions: Any
+try:
+    from sklearn.utils._param_validation import HasMethods, Interval, Options, RealNotInt, StrOptions
+except ImportError:  # then a setting may be anything
+    HasMethods = Interval = Options = StrOptions = lambda *_, **__: object
+    RealNotInt = float
+
 try:
     from sklearn.callback import CallbackSupportMixin as Support
-except ImportError:  # an older scikit-learn
+
+    Support._init_callback_context  # noqa: B018
+except (ImportError, AttributeError):  # there are no callbacks
     Support = type("CallbackSupportMixin", (), {})
+
+try:
+    from sklearn.base import _fit_context as fit_context
+except ImportError:  # then callbacks are not torn down
+
+    def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Any], Any]:  # noqa: D103
+        def decorated(fit: Any) -> Any:
+            @wraps(fit)
+            def checked(model: Any, *args: Any, **kwargs: Any) -> Any:
+                require_valid_settings(model)
+                return fit(model, *args, **kwargs)
+
+            return checked
+
+        return decorated
+
+
+try:
+    from sklearn.model_selection._validation import _insert_error_scores as insert_error_scores
+    from sklearn.model_selection._validation import _score as score_of_split
+    from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures as warn_of_failed_fits
+except ImportError:  # then the first error of a fit or scorer ends a search
+
+    def warn_of_failed_fits(results: Any, error_score: Any) -> None:  # noqa: D103
+        if errors := [result["fit_error"] for result in results if result["fit_error"] is not None]:
+            raise ValueError(f"{len(errors)} fits failed out of a total of {len(results)}:\n{errors[0]}")
+
+    def score_of_split(  # noqa: D103
+        estimator: Any, X_test: Any, y_test: Any, scorer: Any, score_params: Any, error_score: Any = "raise"
+    ) -> Any:
+        return scorer(estimator, X_test, y_test, **score_params)
+
+    def insert_error_scores(results: Any, error_score: Any) -> None: ...  # noqa: D103
+
+
 CallbackSupport: Any = Support
 """The base of a model that takes scikit-learn's callbacks, if scikit-learn has them."""
 
-SEARCH_CONSTRAINTS: dict[str, list[Any]] = BaseSearchCV._parameter_constraints
+BaseSearchCV: Any = GridSearchCV.__base__
+"""The base of scikit-learn's searches."""
+
+SEARCH_CONSTRAINTS: dict[str, list[Any]] = getattr(BaseSearchCV, "_parameter_constraints", {})
 """What each setting of a search may be."""
 
-setting_names = methodcaller("_get_param_names")
-"""Returns the names of the settings of a class of estimators."""
 
-places_of_transformers = attrgetter("_transformer_to_input_indices")
-"""Returns the numbers of the columns that each transformer of a fitted ColumnTransformer takes."""
-
-columns_of_transformers = attrgetter("_columns")
-"""Returns the columns of each transformer of a fitted ColumnTransformer, as they are given."""
-
-require_valid_settings = methodcaller("_validate_params")
-"""Raises an error if a setting of an estimator is not within its constraints."""
+def require_valid_settings(model: Any) -> None:
+    """Raise an error if a setting of an estimator is not within its constraints."""
+    getattr(model, "_validate_params", lambda: None)()
 
 
-def scorers_of(scorer: Any) -> dict[str, Any] | None:
+def setting_names(cls: type) -> list[str]:
+    """Return the names of the settings of a class of estimators."""
+    return list(signature(cls).parameters)
+
+
+def scorers_of(estimator: Any, scoring: Any) -> dict[str, Any] | None:
     """Return the scorers by name if there are several, or None."""
-    return scorer._scorers if isinstance(scorer, _MultimetricScorer) else None
+    if not isinstance(scoring, dict | list | tuple | set):
+        return None
+    named = scoring if isinstance(scoring, dict) else dict(zip(scoring, scoring, strict=True))
+    return {name: check_scoring(estimator, one) for name, one in named.items()}
 
 
-def only_predicts(scorer: Any) -> bool:
+def only_predicts(estimator: Any, scorers: Iterable[Any]) -> bool:
     """Return whether all that scorers do with X is to have a model predict it, or score it itself."""
-    several = scorers_of(scorer)
-    each = [scorer] if several is None else several.values()
-    return all(isinstance(one, _BaseScorer | _PassthroughScorer) for one in each)
+    known = type(get_scorer("accuracy")), type(check_scoring(estimator))
+    return all(isinstance(scorer, known) for scorer in scorers)
+
+
+def results_of(search: Any, choices: Any, folds: int, outcomes: Any, more: dict[str, Any]) -> dict[str, Any]:
+    """Return ``cv_results_``, or without scikit-learn's function for it the means, deviations and ranks of scores."""
+    if hasattr(search, "_format_results"):
+        return search._format_results(choices, folds, outcomes, more)
+    table = {"params": choices} | {name: np.asarray(values) for name, values in more.items()}
+    scores = [scores if isinstance(scores := one["test_scores"], dict) else {"score": scores} for one in outcomes]
+    for name in scores[0]:
+        of_folds = np.reshape([one[name] for one in scores], (len(choices), folds))
+        mean = of_folds.mean(axis=1)
+        ranks = rankdata(np.where(np.isnan(mean), np.inf, -mean), method="min").astype(np.int32)
+        table |= {f"mean_test_{name}": mean, f"std_test_{name}": of_folds.std(axis=1), f"rank_test_{name}": ranks}
+    return table
+
+
+def routed_arguments(search: Any, params: dict[str, Any]) -> Any:
+    """Return the arguments of a search's `fit` for the estimator, the splitter and the scorer.
+
+    Some releases pass weights on to the scorer without metadata routing.
+    """
+    if hasattr(search, "_get_routed_params_for_fit"):
+        return search._get_routed_params_for_fit(params)
+    if get_config()["enable_metadata_routing"]:
+        return process_routing(search, "fit", **params)
+    own, groups = {name: value for name, value in params.items() if name != "groups"}, params.get("groups")
+    return Bunch(estimator=Bunch(fit=own), splitter=Bunch(split={"groups": groups}), scorer=Bunch(score={}))
+
+
+def places_of_transformers(transformer: Any) -> dict[str, list[int]]:
+    """Return the numbers of the columns that each transformer of a fitted ColumnTransformer takes."""
+    if hasattr(transformer, "_transformer_to_input_indices"):
+        return transformer._transformer_to_input_indices
+    release = "This release of scikit-learn does not tell which columns each part of a ColumnTransformer takes"
+    raise ValueError(f"{release}: install another.")
 
 
 class EpochTasks:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import column_or_1d, validate_data
 
-from ..estimators.sklearn_compat import check_feature_names, check_n_features
 from .encoding.column import first_of
 from .encoding.folds import Dependence
 from .error import TableError, first_line, pandas
@@ -225,8 +224,8 @@ class LearnedRows(NamedTuple):
         dependence = Dependence.of(frame, groups, time, model.asked)
         aside = frame.attrs.get("aside") if aside is None else aside  # of who has seen the whole file
         aside = roles.set_aside(frame, model.asked) if aside is None else aside
-        check_feature_names(model, frame if has_names(X) else X, reset=True)
-        check_n_features(model, frame, reset=True)
+        columns: Any = frame if has_names(X) else np.broadcast_to(0.0, frame.shape)
+        validate_data(model, columns, skip_check_array=True)
         y = y if isinstance(y, pandas().Series) else pandas().Series(column_or_1d(y, warn=True))
         if len(y) != len(frame):
             raise TableError(f"The table has {len(frame)} rows, but y has {len(y)}: give one target a row.")

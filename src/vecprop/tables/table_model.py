@@ -9,10 +9,10 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..estimators.settings import held, require_repeatable
-from ..estimators.sklearn_compat import check_feature_names, check_n_features, fit_context
+from ..estimators.sklearn_compat import fit_context, require_valid_settings
 from ..system.threads import at_most_jobs
 from ..train.progress import progress_bar
 from .encoding.encoder import VIEWS, Encoder
@@ -55,7 +55,7 @@ class TableModel(SharedSettings):
     outer_: list[Ensemble]
 
     def _validate_params(self) -> None:
-        super()._validate_params()
+        require_valid_settings(super())
         if self.stages is not None and self.budget is not None:
             both = f"stages={self.stages} is a number of stages, and budget={self.budget} the seconds that decide it"
             raise ValueError(f"{both}: give one of the two.")
@@ -407,8 +407,8 @@ class TableModel(SharedSettings):
         if has_names(X) and (hasattr(self, "feature_names_in_") or set(self.encoder_.names) <= set(frame.columns)):
             return frame.drop(columns=self.target) if self.target in frame.columns else frame
         frame = frame.drop(columns=frame.attrs.get("index", []))
-        check_feature_names(self, frame if has_names(X) else X, reset=False)
-        check_n_features(self, frame, reset=False)
+        columns: Any = frame if has_names(X) else np.broadcast_to(0.0, frame.shape)
+        validate_data(self, columns, reset=False, skip_check_array=True)
         return frame.set_axis(getattr(self, "feature_names_in_", names_of_array(frame.shape[1])), axis=1)
 
     def _by_blocks(self, X: Any, predicted: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -26,7 +26,7 @@ from ..fit import FitOutcome, FitSpec
 from ..parts import has_steps
 from ..regressor import MLPRegressor
 from ..settings import checkpoint_of, require_no_checkpoint, require_repeatable
-from .folds import Candidate, Fold, Shared, Split, row_numbers
+from .folds import Candidate, Fold, Shared, Split, arguments_of, count_of, inputs_of, row_numbers, taken
 from .scaling import LARGE
 from .together import fit_together, run_fit
 
@@ -109,7 +109,7 @@ class Evaluation:
         if workers is None or search.checkpoint or any(candidate.model.callbacks for candidate in candidates):
             return {}
         require_method("workers", workers, "run")
-        rows, inputs = compat.num_samples(self.X), int(np.prod(getattr(self.X, "shape", np.shape(self.X))[1:]))
+        rows, inputs = count_of(self.X), int(np.prod(getattr(self.X, "shape", np.shape(self.X))[1:]))
         fits = [(number, state) for number, own in enumerate(candidates) for state in own.random_states]
         seconds = np.repeat([candidate.seconds(rows, inputs) for candidate in candidates], search.n_seeds)
         ends = np.cumsum(seconds) // bundles.SECONDS
@@ -118,7 +118,7 @@ class Evaluation:
         each = [
             SearchBundle(of, fold, [fits[place] for place in of]) for of in parts for fold in range(len(self.splits))
         ]
-        how = {name: getattr(search, name) for name in ("n_jobs", "return_train_score", "error_score")}
+        how = {name: getattr(search, name) for name in ("n_jobs", "return_train_score", "error_score", "scoring")}
         sent = replace(self, search=type(search)(search.estimator, **how))
         known, said = {}, set[Warned]()
         coming = workers.run(evaluated, each, SentSearch(sent, [candidate.params for candidate in candidates]))
@@ -171,7 +171,7 @@ class Evaluation:
 
     def scored(self, fits: Sequence[Fit], split: Split) -> Iterator[Outcome]:
         """Yield the outcome of each fit of a fold."""
-        search, scorers = self.search, compat.scorers_of(self.scorer)
+        search = self.search
         parts = {"test_scores": self.scores_on(split.test, split)}
         if search.return_train_score:
             parts["train_scores"] = self.scores_on(split.train, split)
@@ -187,8 +187,8 @@ class Evaluation:
                 raise fit.error
             else:
                 text = "".join(traceback.format_exception(fit.error))
-                failed = search.error_score if scorers is None else dict.fromkeys(scorers, search.error_score)
-                yield {"fit_time": fit.seconds, "score_time": 0.0, "fit_error": text, **dict.fromkeys(parts, failed)}
+                failed = dict.fromkeys(parts, search.error_score)
+                yield {"fit_time": fit.seconds, "score_time": 0.0, "fit_error": text, **failed}
 
     def scores_on(self, part: Any, split: Split) -> Callable[[Fit], Any]:
         """Return a function that scores fits of a fold on some rows.
@@ -196,21 +196,22 @@ class Evaluation:
         If scorers do nothing with large X but have a model predict it, the model reads some rows at a time, and no copy
         of all is made.
         """
-        given = compat.check_method_params(self.X, params=self.score_params, indices=part)
-        shared, whole, numbers, y = self.shared, None, None, None
-        if shared is not None and shared.is_large and compat.only_predicts(self.scorer):
-            whole, numbers, y = shared.by_rows, row_numbers(part, len(shared.X)), compat.safe_indexing(self.y, part)
-        copied = cache(lambda: compat.safe_split(self.search.estimator, self.X, self.y, part, split.train))
+        search, shared, whole = self.search, self.shared, None
+        count = count_of(self.X)
+        numbers, y = row_numbers(part, count), cache(lambda: taken(self.y, numbers))
+        how = self.scorer, arguments_of(self.score_params, numbers, count), search.error_score
+        if shared is not None and shared.is_large:
+            scorers = compat.scorers_of(search.estimator, search.scoring) or {"": self.scorer}
+            whole = shared.by_rows if compat.only_predicts(search.estimator, scorers.values()) else None
+        copied = cache(lambda: inputs_of(search.estimator, self.X, numbers, row_numbers(split.train, count)))
 
         def scores(fit: Fit) -> Any:
             assert fit.begun is not None  # it is None if it failed
             spec, model, estimator = fit.begun
             if whole is not None and spec.rows.table.X is whole and type(model) in (MLPClassifier, MLPRegressor):
-                rows: Any = model, Selection(whole, numbers, spec.rows.table.scaling), y
-            else:
-                rows = estimator, *copied()
-            more: Any = self.scorer, given, self.search.error_score
-            return compat.score_of_split(*rows, *more)
+                X: Any = Selection(whole, numbers, spec.rows.table.scaling)
+                return compat.score_of_split(model, X, y(), *how)
+            return compat.score_of_split(estimator, copied(), y(), *how)
 
         return scores
 

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from numbers import Integral
 from typing import Any
 
@@ -13,15 +13,16 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, TimeSeriesSplit, check_cv
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import validate_data
 
 from ...core import Dense, Network, Scaling, is_converted_as_read
 from ...train.run import assumed_seconds
-from .. import sklearn_compat as compat
 from ..base import MultilayerPerceptron, require_inherited_fit
 from ..data import Rows, Table
 from ..fit import FitSpec
+from ..sklearn_compat import require_valid_settings
 from .scaling import LARGE, SOME, fitted_in_parts, scaler_of, scaling_of
 from .together import random_states
 
@@ -113,7 +114,7 @@ class Candidate:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The model's settings, validated."""
-        compat.require_valid_settings(self.model)
+        require_valid_settings(self.model)
         return self.model.get_params(deep=False)
 
     def seconds(self, rows: int, inputs: int) -> float:
@@ -251,8 +252,8 @@ class Fold:
         self, estimator: Any, X: Any, y: Any, train: Any, params: dict[str, Any], shared: Shared | None
     ) -> None:
         self.estimator, self.all_X, self.all_y, self.train, self.shared = estimator, X, y, train, shared
-        self.numbers = row_numbers(train, compat.num_samples(X))
-        self.params = compat.check_method_params(X, params=params, indices=train)
+        self.numbers = row_numbers(train, count_of(X))
+        self.params = arguments_of(params, self.numbers, count_of(X))
         self.known: dict[Any, Any] = {}
         self.generator = np.random.RandomState()
 
@@ -274,10 +275,15 @@ class Fold:
         key = candidate.preprocessing, candidate.targets
         return *self.once(key, lambda: self.accepted(candidate, head, scaling)), head
 
+    @property
+    def X(self) -> Any:
+        """The inputs of the rows."""
+        return inputs_of(self.estimator, self.all_X, self.numbers, self.numbers)
+
     @cached_property
     def y(self) -> Any:
         """The labels or numbers of the rows."""
-        return None if self.all_y is None else compat.safe_indexing(self.all_y, self.train)
+        return None if self.all_y is None else taken(self.all_y, self.numbers)
 
     def random(self, random_state: Any) -> np.random.RandomState:
         """Return the generator of a random state, which is used before the next is asked for.
@@ -309,12 +315,11 @@ class Fold:
             fitted = fitted_in_parts(scaler, shared.X, self.numbers)
             scaling = scaling_of(fitted, np.vstack([shared.ends, shared.X[self.numbers[:SOME]]]))
             if scaling is not None:
-                compat.check_feature_names(fitted, self.all_X, reset=True)
+                validate_data(fitted, self.all_X, skip_check_array=True)
                 head.steps[place] = (head.steps[place][0], fitted)
                 return head, scaling
         head.steps[-1] = (candidate.name, KeptRows(candidate.model))
-        X = compat.safe_split(self.estimator, self.all_X, None, self.train)[0]
-        return head.fit(X, self.y, **self.params), None
+        return head.fit(self.X, self.y, **self.params), None
 
     def accepted(
         self, candidate: Candidate, head: Any, scaling: Scaling | None
@@ -325,8 +330,7 @@ class Fold:
         if shared is not None:
             X, params = shared.stand_in(len(self.numbers), named=head is None), candidate.of_the_model(self.params)
         elif head is None:
-            split = partial(compat.safe_split, self.estimator, self.all_X, None, self.train)
-            X, params = self.once("X", split)[0], self.params
+            X, params = self.once("X", lambda: self.X), self.params
         else:
             X, params = head.steps[-1][1].X, head.steps[-1][1].params
         rows, validation = template.accept(X, self.y, **params)
@@ -342,3 +346,34 @@ def row_numbers(rows: Any, count: int) -> np.ndarray:
     rows = np.asarray(rows)
     are_numbers = rows.dtype == np.int64 and (not len(rows) or rows.min() >= 0)
     return rows if are_numbers else np.arange(count)[rows]
+
+
+def count_of(rows: Any) -> int:
+    """Return the number of rows of an array, frame, sparse matrix or list."""
+    return rows.shape[0] if hasattr(rows, "shape") else len(rows)
+
+
+def taken(rows: Any, numbers: np.ndarray) -> Any:
+    """Return some rows of an array, frame, table, sparse matrix or list."""
+    if hasattr(rows, "iloc"):
+        return rows.iloc[numbers]
+    if sparse.issparse(rows):
+        return rows.tocsr()[numbers]
+    if hasattr(rows, "to_pandas") and hasattr(rows, "take"):  # of pyarrow
+        return rows.take(numbers)
+    return rows[numbers] if hasattr(rows, "shape") else [rows[number] for number in numbers]
+
+
+def inputs_of(estimator: Any, X: Any, numbers: np.ndarray, train: np.ndarray) -> Any:
+    """Return some rows of X, and if its columns are rows too, as those of a kernel, the columns of training."""
+    return X[np.ix_(numbers, train)] if get_tags(estimator).input_tags.pairwise else taken(X, numbers)
+
+
+def arguments_of(params: dict[str, Any], numbers: np.ndarray, count: int) -> dict[str, Any]:
+    """Return arguments of a method for some rows: what has an entry for each of all rows is split like them."""
+
+    def own(value: Any) -> Any:
+        shape = getattr(value, "shape", None) or ((len(value),) if hasattr(value, "__len__") else ())
+        return taken(value, numbers) if shape[:1] == (count,) else value
+
+    return {name: own(value) for name, value in params.items()}

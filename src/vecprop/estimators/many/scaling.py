@@ -12,7 +12,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
 from ...core.rows.selection import Scaling
-from ..sklearn_compat import handle_zeros_in_scale, is_constant_feature
 
 LARGE = 2**23
 """The bytes of X from which rows are scaled as they are read: copies of fewer take little, and are read faster."""
@@ -116,8 +115,9 @@ def _moments(X: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         rest = np.concatenate([rest, deviation]).sum(axis=0, keepdims=True)
         squares = np.concatenate([squares, deviation**2]).sum(axis=0, keepdims=True)
     variance = (squares[0] - rest[0] ** 2 / N) / N
-    is_constant = is_constant_feature(variance, mean, N)
-    scale = handle_zeros_in_scale(np.sqrt(variance), copy=False, constant_mask=is_constant)
+    epsilon = np.finfo(float).eps
+    is_constant = variance <= N * epsilon * variance + (N * mean * epsilon) ** 2  # up to the rounding of the variance
+    scale = np.where(is_constant, 1.0, np.sqrt(variance))
     return {"mean_": mean, "var_": variance, "scale_": scale}
 
 

@@ -1,7 +1,7 @@
 """A search over settings, whose fits are trained as one program."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from math import ceil
 from numbers import Real
@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import is_classifier
+from sklearn.metrics import check_scoring
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import indexable
@@ -17,7 +18,7 @@ from ...system.versions import Versioned
 from .. import sklearn_compat as compat
 from ..settings import CHECKPOINT, COUNT, held
 from .evaluation import Evaluation, Outcome, mean_over_seeds, spread_over_seeds
-from .folds import Candidate, Split, splitter_for
+from .folds import Candidate, Split, count_of, splitter_for
 
 
 @dataclass(eq=False, repr=False)
@@ -190,29 +191,39 @@ class MLPSearchCV(Versioned, compat.BaseSearchCV):
         ValueError
             If parameters are wrong, or all fits fail.
         """
-        scorer, metric = self._get_scorers()
+        scorer = check_scoring(self.estimator, self.scoring, raise_exc=self.error_score == "raise")
+        several = compat.scorers_of(self.estimator, self.scoring)
+        if several is not None:
+            self._require_deciding(several)
         X, y = indexable(X, y)
         how = {"groups": params.get("groups"), "time": params.pop("time", None)}
         cv = splitter_for(self.cv, y, is_classes=is_classifier(self.estimator), **how)
-        params = compat.check_method_params(X, params=params)
-        routed: Any = self._get_routed_params_for_fit(params)
+        routed = compat.routed_arguments(self, params)
         splits = self._splits(cv, X, y, routed.splitter.split)
         evaluate = Evaluation(self, X, y, splits, scorer, routed.estimator.fit, routed.scorer.score)
         with held(self.checkpoint):
-            self._fit(evaluate, metric)
-        self.scorer_ = compat.scorers_of(scorer) or scorer
+            self._fit(evaluate)
+        self.scorer_ = several or scorer
         return self
 
-    def _fit(self, evaluate: Evaluation, metric: Any) -> None:
+    def _fit(self, evaluate: Evaluation) -> None:
         """Evaluate all settings, choose the best, and fit it to all rows."""
         results, scores = self._search(evaluate)
         self.multimetric_ = isinstance(scores, dict)
-        if callable(self.scoring) and self.multimetric_:
-            self._check_refit_for_multimetric(scores)
+        metric: Any = "score"
+        if self.multimetric_:
+            self._require_deciding(scores)
             metric = self.refit
         if self.refit or not self.multimetric_:
-            if self.halving is None or callable(self.refit):
-                self.best_index_ = self._select_best_index(self.refit, metric, results)
+            if callable(self.refit):
+                self.best_index_ = self.refit(results)
+                if not isinstance(self.best_index_, int | np.integer) or not 0 <= self.best_index_ < len(
+                    results["params"]
+                ):
+                    needed = "a function must return the number of a row of cv_results_"
+                    raise ValueError(f"refit returned {self.best_index_!r}, but such {needed}.")
+            elif self.halving is None:
+                self.best_index_ = results[f"rank_test_{metric}"].argmin()
             else:
                 last = np.flatnonzero(results["iter"] == results["iter"].max())
                 self.best_index_ = last[results[f"rank_test_{metric}"][last].argmin()]
@@ -227,9 +238,15 @@ class MLPSearchCV(Versioned, compat.BaseSearchCV):
                 self.feature_names_in_ = self.best_estimator_.feature_names_in_
         self.cv_results_ = results
 
+    def _require_deciding(self, names: Iterable[str]) -> None:
+        """Refuse a ``refit`` that does not say which of several scores decides."""
+        if not (self.refit is False or callable(self.refit) or (isinstance(self.refit, str) and self.refit in names)):
+            deciding = f"one of {', '.join(map(repr, names))}, a function, or False"
+            raise ValueError(f"refit is {self.refit!r}, but there are several scores: give {deciding}.")
+
     def _splits(self, cv: Any, X: Any, y: Any, params: dict[str, Any]) -> list[Split]:
         """Return the rows of training and test of each fold."""
-        splits = [Split.of(train, test, compat.num_samples(X)) for train, test in cv.split(X, y, **params)]
+        splits = [Split.of(train, test, count_of(X)) for train, test in cv.split(X, y, **params)]
         self.n_splits_ = cv.get_n_splits(X, y, **params)
         if not splits:
             raise ValueError("cv yields no split: give one that does, or a number of folds.")
@@ -279,7 +296,7 @@ class MLPSearchCV(Versioned, compat.BaseSearchCV):
                     columns |= spread_over_seeds(new[first : first + self.n_splits_])
                 for name, value in columns.items():
                     more.setdefault(name, []).append(value)
-            results = self._format_results(tried, self.n_splits_, outcomes, more)
+            results = compat.results_of(self, tried, self.n_splits_, outcomes, more)
             choices = self._best(choices, results)
         return results, outcomes[0]["test_scores"]
 

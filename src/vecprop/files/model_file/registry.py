@@ -14,7 +14,7 @@ from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import Pipeline
 
-from ...estimators.sklearn_compat import columns_of_transformers, places_of_transformers, require_valid_settings
+from ...estimators.sklearn_compat import places_of_transformers, require_valid_settings
 from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
 from ..networks import CLASSIFIERS, REGRESSORS, TrainedNetwork
@@ -66,7 +66,7 @@ def _is_complete(transformer: ColumnTransformer) -> bool:
     wanted = set(chain(*(own for own in columns if fits(own, list[str]))))
     return (
         names in (given, [*given, "remainder"])
-        and len(columns_of_transformers(transformer)) == len(given)
+        and len(fitted["_columns"]) == len(given)
         and set(names) <= places.keys() & transformer.output_indices_.keys()
         and wanted <= set(fitted.get("feature_names_in_", ()))
         and all(fits(own, list[int]) and all(0 <= place < width for place in own) for own in places.values())

@@ -15,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from ...estimators.sklearn_compat import require_valid_settings
+from ...estimators.sklearn_compat import require_valid_settings, setting_names
 from ...tables.encoding.encoder import COLUMNS
 from .. import FileError
 
@@ -86,7 +86,7 @@ def stored_estimator(
         return {name: value for name, value in settings.items() if name not in others} | learned
 
     def restore(state: dict[str, Any]) -> Any:
-        settings = state.keys() & set(cls._get_param_names())  # type: ignore[attr-defined]
+        settings = state.keys() & set(setting_names(cls))
         unknown = state.keys() - settings - fitted.keys()
         if unknown:
             raise ValueError(f"{cls.__name__} of this version knows no {min(unknown)!r}")

@@ -134,12 +134,12 @@ def _regressor_shapes(operator: Any) -> None:
 
 
 def _imputer_shape(operator: Any) -> None:
-    from skl2onnx.common._registration import get_shape_calculator
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
+    from skl2onnx.shape_calculators.imputer import calculate_sklearn_imputer_output_shapes
 
     dtype = _filled_in(operator)
     if dtype is None:
-        get_shape_calculator("SklearnSimpleImputer")(operator)
+        calculate_sklearn_imputer_output_shapes(operator)
         return
     kind = DoubleTensorType if dtype == np.float64 else FloatTensorType
     kept, marked = _columns(operator.raw_operator)
@@ -148,11 +148,11 @@ def _imputer_shape(operator: Any) -> None:
 
 def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:
     """Add the operations that fill in and mark missing numbers to skl2onnx's container."""
-    from skl2onnx.common._registration import get_converter
+    from skl2onnx.operator_converters.imputer_op import convert_sklearn_imputer
 
     dtype = _filled_in(operator)
     if dtype is None:
-        get_converter("SklearnSimpleImputer")(scope, operator, container)
+        convert_sklearn_imputer(scope, operator, container)
         return
     graph = Graph(dtype, container.target_opset, scope.get_unique_operator_name("vecprop") + "_")
     given = [graph.input(column.full_name, column.get_second_dimension()) for column in operator.inputs]

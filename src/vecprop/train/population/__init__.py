@@ -166,4 +166,4 @@ def workers_or_joblibs(workers: Any) -> Any:
 def is_in_a_task() -> bool:
     """Return whether this is a thread of a Dask worker, which runs a task."""
     utils = sys.modules.get("distributed.utils")
-    return utils is not None and hasattr(utils.thread_state, "execution_state")
+    return hasattr(getattr(utils, "thread_state", None), "execution_state")
