@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, make_dataclass
 from functools import wraps
+from tokenize import TokenError
 from typing import Any, ClassVar
 
 import numpy as np
@@ -338,6 +339,16 @@ def test_only_divisions_by_numbers_that_are_never_zero_are_estimated(F):
     update = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int64, *[ctypes.c_double] * 2, *[ctypes.c_int64] * 6)
     update(update_address(Divides(), F))(40, 0.1, 1, *numbers)
     np.testing.assert_array_equal(theta, np.full(40, -np.inf))
+
+
+def test_a_function_whose_lines_have_no_end_is_found_by_its_name(monkeypatch):
+    """From Python 3.13 on, text that cannot be tokenized raises a TokenError."""
+
+    def unreadable(function):
+        raise TokenError("unexpected EOF in multi-line statement", (1, 0))
+
+    monkeypatch.setattr(inspect, "getsource", unreadable)
+    assert formulas.definition_of(vp.GELU.derivative).name == "derivative"
 
 
 @pytest.mark.long

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -136,9 +135,7 @@ def test_it_trains_and_steps_in_a_narrow_and_dark_window(window: Any) -> None:
     assert text(page, "#train") == first
     before = {name: text(page, name) for name in ("#epochs", "#steps", "#train", "#test", "#right")}
     page.click("#run")
-    began = time.monotonic()
     page.wait_for_function("Number(document.querySelector('#epochs').textContent.replace(',', '')) > 10")
-    assert time.monotonic() - began < 30  # 3 seconds on an idle machine
     for name, number in before.items():
         changed(page, name, number)
     page.click("#run")

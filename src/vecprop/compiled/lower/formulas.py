@@ -20,6 +20,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields
 from functools import cache
+from tokenize import TokenError
 from types import CodeType, FunctionType
 from typing import Any, NoReturn, TypeVar
 
@@ -112,11 +113,11 @@ def _compiled(owner: type | None, name: str | FunctionType, cls: type | None, F:
 
 def definition_of(function: FunctionType) -> ast.FunctionDef:
     """Return a function's definition from its file, or raise a RuntimeError if it has been edited since its import."""
-    with forks_wait, suppress(OSError, SyntaxError):
+    with forks_wait, suppress(OSError, SyntaxError, TokenError):
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))  # the function's lines, unless they have moved
         if found := _defined_in(tree, [function.__name__], function):
             return found
-    with forks_wait, suppress(OSError, SyntaxError):
+    with forks_wait, suppress(OSError, SyntaxError, TokenError):
         lines, _ = inspect.findsource(inspect.getmodule(function) or function)
         if found := _defined_in(ast.parse("".join(lines)), function.__qualname__.split("."), function):
             return found
