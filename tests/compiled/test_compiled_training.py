@@ -340,13 +340,16 @@ def test_divergence_as_on_the_reference(batch_size, rate):
     assert steps[0] <= steps[1] <= 2 * steps[0]
 
 
-@pytest.mark.parametrize("theta", [np.zeros((2, 93)), np.zeros(93, np.float16)], ids=["members", "float16"])
-def test_arguments_that_it_does_not_take_are_errors(theta):
-    plain = network()
-    theta = np.resize(theta, (*theta.shape[:-1], plain.layout.size))
-    with pytest.raises(ValueError, match=r"it trains one network at a time|it takes float32 and float64"):
-        vp.train(plain, theta, X, T, optimizer=vp.Momentum(), epochs=1, engine="compiled")
-    assert vp.train(plain, theta, X, T, optimizer=vp.Momentum(), epochs=1).theta.shape == theta.shape
+@pytest.mark.parametrize(
+    ("dtype", "members", "reason"),
+    [(np.float16, 1, "it takes float32 and float64"), (float, 2, "members with the same rows, at a time")],
+)
+def test_arguments_that_it_does_not_take_are_errors(dtype, members, reason):
+    plain, rows = network(), np.stack([X] * members)
+    theta = np.zeros((members, plain.layout.size), dtype)
+    with pytest.raises(ValueError, match=reason):
+        vp.train(plain, theta, rows, T, optimizer=vp.Momentum(), epochs=1, engine="compiled")
+    assert vp.train(plain, theta, rows, T, optimizer=vp.Momentum(), epochs=1).theta.shape == theta.shape
 
 
 @pytest.mark.parametrize("clip", [1, np.int64(1), np.float32(1), np.array(1.0), True])

@@ -46,7 +46,13 @@ RUNS: dict[str, dict[str, Any]] = {
         "optimizer": vp.Nesterov(0.02),
     },
     "no validation": {"validation": None, "validation_score": None, "optimizer": vp.GradientDescent(0.05)},
-    "members": {"theta": np.stack([PLAIN.init(seed) for seed in range(3)])},
+    "members": {"theta": PLAIN.init(range(3))},
+    "members and early stopping": {
+        "theta": PLAIN.init(range(3)),
+        "early_stopping": vp.EarlyStopping(4),
+        "schedule": vp.Adaptive(patience=1, tolerance=0.01),
+        "epochs": 60,
+    },
 }
 
 
@@ -69,7 +75,7 @@ def written_after_each_epoch(monkeypatch):
 @pytest.mark.parametrize("engine", ["compiled", pytest.param("reference", marks=pytest.mark.long)])
 @pytest.mark.parametrize("run", sampled(RUNS))
 def test_a_run_that_ends_anywhere_goes_on_to_the_bit(run, engine, tmp_path):
-    settings: dict[str, Any] = RUNS[run] | {"engine": "auto" if run == "members" else engine}
+    settings: dict[str, Any] = RUNS[run] | {"engine": engine}
     whole = fit(**settings)
     last, path = whole.state.epoch, tmp_path / "run.npz"
     for kills in ([1], [2, last // 2], [last]):

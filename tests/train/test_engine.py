@@ -62,7 +62,11 @@ def test_the_fastest_that_takes_a_network_is_chosen():
     adam = vp.Adam()
     assert engine_for(NETWORK, THETA, [BATCH], adam).name == "compiled"
     assert engine_for(NETWORK, THETA, [BATCH], adam, "reference").name == "reference"
-    assert engine_for(NETWORK, np.stack([THETA, THETA]), [BATCH], adam).name == "reference"
+    members = np.stack([THETA, THETA])
+    assert engine_for(NETWORK, members, [BATCH], adam).name == "compiled"
+    assert engine_for(NETWORK, members, [BATCH], vp.Adam((0.1, 0.2))).name == "compiled"
+    assert engine_for(NETWORK, members).name == "reference"  # for predictions
+    assert engine_for(NETWORK, members, [NETWORK.batch(members, np.stack([X, X]), T)], adam).name == "reference"
     assert engine_for(NETWORK, THETA, [BATCH], vp.Adam((0.1, 0.2))).name == "reference"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -77,7 +81,8 @@ def test_the_reference_engine_does_not_import_numba():
     code = (
         "import sys, numpy as np, vecprop as vp\n"
         "network = vp.Network(2, [vp.Dense(1)], vp.SquaredError())\n"
-        "vp.train(network, network.init([0, 1]), np.ones((5, 2)), np.ones(5), optimizer=vp.Adam(), epochs=1)\n"
+        "data, settings = (np.ones((5, 2)), np.ones(5)), {'optimizer': vp.Adam(), 'epochs': 1}\n"
+        "vp.train(network, network.init(0), *data, **settings, engine='reference')\n"
         "assert 'numba' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -29,7 +29,10 @@ from .run.steps import BLOCK
 from .run.tiles import gather_of, gradient_address
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # ctypes releases Python's lock during the call
-_RUN_MEMBERS = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 8)
+WORTH_A_THREAD = 1e6
+"""The operations of fits for which another thread is woken, which takes as long as some hundred thousand of them."""
+
+_RUN_MEMBERS = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 9)
 
 
 def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -297,20 +300,22 @@ def _apart(M: int, size: int, dtype: type) -> np.ndarray:
     return np.zeros((M, aligned(size * item + LINE) // item), dtype)[:, :size]
 
 
-def run(cohorts: Sequence[MemberFits], monitor: Callable[[], bool]) -> None:
+def run(cohorts: Sequence[MemberFits], monitor: Callable[[], object] | None, measures: bool = True) -> None:
     """Run fits of one floating type, the longest first.
 
     Parameters
     ----------
-    monitor : callable
+    monitor : callable, optional
         A function that is called several times a second; all fits are stopped between two batches when it returns True.
+    measures : bool
+        Whether the fits begin, with a measurement, and Ctrl-C stops them; others go on, and the caller looks after it.
     """
     F = cohorts[0].F
     # as words, since NumPy compares all fields of each pair of records before it joins them
     contexts = np.concatenate([cohort.records.view(np.int64) for cohort in cohorts]).view(cohorts[0].records.dtype)
     work = np.repeat([cohort.work for cohort in cohorts], [len(cohort.records) for cohort in cohorts])
     numbers = np.argsort(-work, kind="stable")
-    workers = min(threads.usable_threads(), len(contexts))
+    workers = min(threads.usable_threads(), len(contexts), 1 + int(work.sum() / WORTH_A_THREAD))
     queue = np.zeros(2, np.int64)  # the number of fits that are taken; whether to stop
     needed = {name: max(cohort.needed[name] for cohort in cohorts) for name in cohorts[0].needed}
     starts = starts_of(needed.values())
@@ -326,7 +331,7 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], bool]) -> None:
 
     def work_on(worker: int, kept: Any = kept) -> None:  # kept lives as long as a thread works
         fits, own = (contexts.ctypes.data, numbers.ctypes.data, len(contexts)), scratch[worker].ctypes.data
-        run_members(*fits, queue.ctypes.data, own, len(needed), offsets.ctypes.data, run_epochs)
+        run_members(*fits, queue.ctypes.data, own, len(needed), offsets.ctypes.data, measures, run_epochs)
 
     def all_work() -> None:
         uses_blas = any(cohort.uses_blas for cohort in cohorts)
@@ -334,6 +339,11 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], bool]) -> None:
 
     # stop() has no line of Python, in which the handler of a signal could raise.
     stop = partial(queue.__setitem__, 1, 1)
-    threads.holding_back_interrupts(
-        lambda received: threads.stoppable(all_work, lambda: bool(received) or monitor(), stop)
-    )
+    if monitor is None:
+        all_work()
+    elif measures:
+        threads.holding_back_interrupts(
+            lambda received: threads.stoppable(all_work, lambda: bool(received) or monitor(), stop)
+        )
+    else:
+        threads.stoppable(all_work, monitor, stop)

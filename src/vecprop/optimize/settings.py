@@ -49,8 +49,8 @@ class StoppingRule(Ranged):
 class EarlyStopping(StoppingRule):
     """Stop when the loss has not fallen for a while, and restore the best parameters.
 
-    Each member of a population stops by itself. Its later epochs do not count, and training ends when all members have
-    stopped.
+    Each member stops by itself and stays where it is. Its later measurements do not count, and training ends when all
+    members have stopped.
 
     Parameters
     ----------
@@ -238,12 +238,17 @@ class TrainingSettings:
         return Plan(size, self.shuffle, self.seed, clip, running, self.validation_score)
 
     def rates(self, total: int, count: int, first: int = 0, state: dict[str, Any] | None = None) -> np.ndarray:
-        """Return the learning rates of as many steps, from the first one on, of so many in all; or one rate for all."""
+        """Return the learning rates of as many steps, from the first one on, of so many in all; or one rate for all.
+
+        Their shape is (steps,), or (steps, *M) if there is one for each member.
+        """
         optimizer: Any = self.optimizer
         if self.schedule is None or isinstance(self.schedule, Constant):
             return np.array([optimizer.learning_rate], float)
+        rate = np.asarray(optimizer.learning_rate)
         factors = [self.schedule.factor(step, total, state or {}) for step in range(first, first + count)]
-        return np.asarray(optimizer.learning_rate) * np.array(factors, float)
+        factors = np.array(factors, float)
+        return rate * (factors.reshape(count, *(1,) * rate.ndim) if factors.ndim == 1 else factors)
 
     def identity(self, rows: int) -> dict[str, Any]:
         """Return all but the epochs on which the bits of training on this many rows depend, by name."""

@@ -156,6 +156,9 @@ class ReferenceTrainingLoop:
             factor = self.run.schedule.factor(state.step, self.run.steps, state.schedule)
             optimizer = replace(optimizer, learning_rate=np.asarray(optimizer.learning_rate) * factor)
         optimizer.step(state.theta, gradient, state.optimizer)
+        if self.run.best is not None and state.theta.ndim > 1:  # members that have stopped stay where they are
+            has_stopped = xp.asarray(self.run.best.have_stopped, device=state.theta.device)
+            state.theta[...] = xp.where(has_stopped[..., None], before, state.theta)
         state.step += 1
         self.norms.append(on_host(length))
         self.sizes.append(on_host(norm(state.theta - before)))

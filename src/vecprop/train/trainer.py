@@ -135,9 +135,10 @@ def train(
         only once in that number of epochs, which is faster if epochs are short.
     engine : {"auto", "compiled", "reference"}, default "auto"
         The engine: machine code made for this processor, or the formulas in NumPy; they agree to rounding.
-        "auto" takes the compiled engine if it can: for one network in float32 or float64 NumPy arrays, of the library's
-        parts and of formulas of your own, see `vecprop.compile`; a warning says why not. With
-        ``VECPROP_ENGINE=reference`` in the environment it takes the formulas, for a debugger.
+        "auto" takes the compiled engine if it can: for NumPy arrays in float32 or float64, and networks of the
+        library's parts and of formulas of your own, see `vecprop.compile`; a warning says why not. Members have the
+        bits of `train_population` with one seed for all; if X, T or sample_weight have members too, "auto" takes the
+        formulas. With ``VECPROP_ENGINE=reference`` in the environment it always does, for a debugger.
     state : TrainingState, optional
         ``result.state`` of an earlier call, to continue from.
     checkpoint : Checkpoint, optional

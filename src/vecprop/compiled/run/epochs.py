@@ -249,11 +249,11 @@ def epochs_address(F: type) -> int:
 
 
 @njit(**INNER)
-def _fit(context, c, run_epochs, size):
-    """Measure the initial losses, and run the epochs."""
+def _fit(context, c, measures, run_epochs, size):
+    """Measure the initial losses, if they are asked for, and run the epochs."""
     epochs, stopping, done = c.epochs, c.stopping, words_at(c.done, 4)
     done[3] = 0
-    if not c.running or c.validation.rows:
+    if measures and (not c.running or c.validation.rows):
         c.epochs = 0  # which measures the losses
         if stopping:
             rule = stopping_at(stopping)
@@ -275,11 +275,11 @@ def _fit(context, c, run_epochs, size):
             c.kept_predictions += size * c.validation.rows * c.outputs
         if not c.running:
             c.losses += size
-    if epochs:
+    if epochs or not measures:
         calls.epochs(run_epochs, (context, 0))
 
 
-def run_members(contexts, numbers, count, queue, scratch, fields, offsets, run_epochs):
+def run_members(contexts, numbers, count, queue, scratch, fields, offsets, measures, run_epochs):
     """Run fits until all are taken or the queue says to stop.
 
     ``scratch`` has the addresses of the thread's memory for these fields of a record, and two words for the clock.
@@ -297,7 +297,7 @@ def run_members(contexts, numbers, count, queue, scratch, fields, offsets, run_e
         words_at(c.tile_contents, 2)[0] = 0  # the tile may hold rows of the fit before
         seconds = doubles_at(c.seconds, 1)
         seconds[0] = -now(clock)
-        _fit(context, c, run_epochs, size)
+        _fit(context, c, measures, run_epochs, size)
         seconds[0] += now(clock)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,9 +61,12 @@ class Compiled(Engine):
             return Refusal("it takes NumPy arrays", warns=False)
         if theta.dtype not in (np.float32, np.float64):
             return Refusal(f"it takes float32 and float64, not {theta.dtype}", warns=False)
-        several = theta.ndim > 1 or any(batch.members for batch in batches)
-        if several or isinstance(getattr(optimizer, "learning_rate", None), tuple):
-            return Refusal("it trains one network at a time", warns=False)
+        members, rates = theta.shape[:-1], np.shape(getattr(optimizer, "learning_rate", 0.0))
+        trains = batches and optimizer is not None and not isinstance(optimizer, LBFGS)
+        if any(batch.members for batch in batches) or (members and not (trains and theta.size)):
+            return Refusal("it trains one network, or members with the same rows, at a time", warns=False)
+        if rates not in ((), members):
+            return Refusal("it takes one learning rate, or one for each member", warns=False)
         if noise is not None and (
             noise.rows is not None or not isinstance(noise.seed, int | np.integer) or noise.step < 0
         ):
@@ -79,7 +83,7 @@ class Compiled(Engine):
         return Refusal(reason, warns=True) if reason else None
 
     def training(self, run: Run, batch: Batch, validation_batch: Batch | None) -> Callable[[], Reason]:
-        """Return what trains one network by the steps of an optimizer."""
+        """Return what trains one network, or members in step, by the steps of an optimizer."""
         return CompiledTrainingLoop(run, batch, validation_batch).descend
 
     @property
@@ -119,13 +123,16 @@ class CompiledSteps:
 
     def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None, plan: Plan) -> None:
         from ...compiled.fits import Epochs
+        from ...compiled.in_step import MembersEpochs
 
         self.run, self.state, self.network, self.plan = run, run.state, run.network, run.plan
         self.optimizer: Any = run.settings.optimizer
         self.validation_batch = validation_batch
         moments = [self.state.optimizer[name] for name in self.optimizer.moments]
-        parts = (self.network, self.state.theta, batch, self.validation_batch, self.optimizer, moments)
-        self.epochs = Epochs(*parts, self.run.last_finite, plan)
+        parts = (self.network, self.state.theta, batch, self.validation_batch, self.optimizer, moments, run.last_finite)
+        self.in_step = self.state.theta.ndim > 1  # members
+        own: Any = (run.best, self.state.history) if self.in_step else ()
+        self.epochs: Any = (MembersEpochs if self.in_step else Epochs)(*parts, plan, *own)
 
     def first_losses(self, is_long: bool) -> "EpochResults":
         """Return what is measured before the first step."""
@@ -175,10 +182,12 @@ class CompiledTrainingLoop(CompiledSteps):
             batch.require_finite_inputs()
         super().__init__(run, batch, validation_batch, run.plan)
         self.batch = batch
-        if (best := self.run.best) is not None:
+        if (best := self.run.best) is not None and not self.in_step:
             self.epochs.stop_by(best.rule.as_numbers(), best.memory, best.theta)
         rows = self.batch.rows + (self.validation_batch.rows if self.validation_batch else 0)
-        self.pace = assumed_seconds(rows * self.epochs.operations, self.run.per_epoch)  # until an epoch has been timed
+        fits = prod(run.state.theta.shape[:-1])
+        of_one = assumed_seconds(rows * self.epochs.operations, self.run.per_epoch)
+        self.pace = fits * of_one  # until an epoch has been timed
 
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return the reason."""

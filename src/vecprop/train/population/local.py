@@ -137,7 +137,8 @@ def _cohort(numbers: list[int], members: Members, data: Data, engine: EngineName
             if rows is not None:
                 checked_row_numbers(rows, row_count(data.of(first)[0]))
         watches_the_loss = first.schedule is not None and first.schedule.init()
-        if isinstance(first.theta, np.ndarray) and not (isinstance(first.optimizer, LBFGS) or watches_the_loss):
+        is_one = isinstance(first.theta, np.ndarray) and first.theta.ndim == 1
+        if is_one and not (isinstance(first.optimizer, LBFGS) or watches_the_loss):
             cls = engine_of(first, data, engine).cohort
             if cls is not None:
                 return cls(numbers, own, data)
