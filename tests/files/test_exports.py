@@ -343,4 +343,4 @@ except ImportError as error:
     print(error)
 """
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert shown == 'to_onnx needs onnx and skl2onnx: pip install "vecprop[onnx]".\n'
+    assert shown == 'to_onnx needs skl2onnx: pip install "vecprop[onnx]".\n'

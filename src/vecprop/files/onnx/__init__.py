@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from ...system.extras import imported
 from ...tables.classifier import TabularClassifier
 from ...tables.regressor import TabularRegressor
 from .. import FileError
@@ -31,7 +32,8 @@ def to_onnx(
 
     A network's graph has the input ``X``, (N, I), and the output ``Y``, (N, O). A classifier's has the outputs
     ``label`` and ``probabilities``, a regressor's ``variable``, as skl2onnx names them; a pipeline has the outputs of
-    its last step. The library's own formulas are traced, so that a user's own layers and losses become graphs as well.
+    its last step. The library's own formulas are traced, so that a user's own layers and losses become graphs as well,
+    if they use NumPy's elementwise functions, products with matrices, and slices and reductions of columns.
 
     The graph of a model of tables has one input, (N, 1), for each column that the model uses, with the column's name:
     numbers of ``dtype``, with nan for missing ones; dates as days since 1970 in float64; or categories as text, empty
@@ -62,7 +64,8 @@ def to_onnx(
     ImportError
         If onnx or skl2onnx are not installed.
     FileError
-        If labels are neither whole numbers nor text, a network has several members, or a model has no intervals.
+        If labels are neither whole numbers nor text, a network has several members, a model has no intervals, or a
+        part of your own does something else with rows; the error names it.
     ValueError
         If dtype is another type, or coverage is not at least ½ and less than 1.
 
@@ -78,11 +81,8 @@ def to_onnx(
     >>> [node.op_type for node in graph.node]
     ['MatMul', 'Add', 'Tanh', 'MatMul', 'Add', 'Mul', 'ReduceSum', 'Add', 'Identity']
     """
-    try:
-        import onnx  # noqa: F401
-        import skl2onnx  # noqa: F401
-    except ImportError:
-        raise ImportError('to_onnx needs onnx and skl2onnx: pip install "vecprop[onnx]".') from None
+    for module in ("onnx", "skl2onnx"):
+        imported(module, "to_onnx", "onnx")
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise ValueError(f"dtype is {np.dtype(dtype)}, but a graph computes in float32 or float64.")
     if coverage is not None:

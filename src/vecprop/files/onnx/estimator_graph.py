@@ -86,7 +86,7 @@ def _predicted(scope: Any, operator: Any, container: Any) -> tuple[Graph, Symbol
     graph = Graph(dtype, container.target_opset, scope.get_unique_operator_name("vecprop") + "_")
     X = graph.cast(graph.input(given.full_name, model.n_features_in_), dtype)
     network, thetas, columns = averaged(model)
-    each = [X] * len(thetas) if columns is None else [X.columns(own) for own in columns]
+    each = [X] * len(thetas) if columns is None else [X[:, own] for own in columns]
     Y = reduce(add, (traced(network, theta, own) for theta, own in zip(thetas, each, strict=True)))
     return graph, Y / len(thetas) if len(thetas) > 1 else Y
 
@@ -159,9 +159,9 @@ def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:
     x = graph.beside([graph.cast(column, dtype) for column in given])
     is_missing = graph.elementwise("IsNaN", x, dtype=bool)
     kept, marked = _columns(operator.raw_operator)
-    blocks = [where(is_missing, operator.raw_operator.statistics_, x).columns(kept)]
+    blocks = [where(is_missing, operator.raw_operator.statistics_, x)[:, kept]]
     if marked:
-        blocks.append(graph.cast(is_missing.columns(marked), dtype))
+        blocks.append(graph.cast(is_missing[:, marked], dtype))
     _pour(graph, container, [(graph.beside(blocks), operator.outputs[0])])
 
 
@@ -207,7 +207,7 @@ def decided(model: TabularClassifier, Y: Symbol) -> Symbol:
     if threshold is None:
         return graph.argmax(Y)
     positive = positive_of(model)
-    share = Y.columns([positive])
+    share = Y[:, [positive]]
     return _as_numbers(share > threshold if positive == 1 else share <= threshold)
 
 
@@ -232,7 +232,7 @@ def _quantile(each: list[Symbol], moves: np.ndarray, level: float) -> Symbol:
     taken = place + 1 if level < 0.5 else moves.size - place
     count = graph.constant([taken], np.int64)
     found = graph.node("TopK", [moved, count], (1, taken), beside=1, largest=int(level >= 0.5))
-    return graph.cast(found.columns([taken - 1]), graph.dtype)
+    return graph.cast(found[:, [taken - 1]], graph.dtype)
 
 
 def _each(model: Model, ensemble: Ensemble, X: Symbol) -> list[Symbol]:
@@ -246,7 +246,7 @@ def _each(model: Model, ensemble: Ensemble, X: Symbol) -> list[Symbol]:
 
 def _of_view(view: Networks, X: Symbol) -> list[Symbol]:
     """Return the symbol of what each network of a view is part of the prediction."""
-    own, parts = X.columns(view.inputs.tolist()), []
+    own, parts = X[:, view.inputs.tolist()], []
     for theta in view.thetas:
         outputs, _ = view.network.forward(theta.astype(X.graph.dtype), own)
         Y = X.graph.cast(view.network.loss_function.predict(outputs[-1]), np.float64)
@@ -298,7 +298,7 @@ def encoded(encoder: Encoder, graph: Graph) -> Symbol:
             column = part.to_onnx(column)
         blocks.append(graph.cast(column, np.float64))
         homes += [(place, inner) for inner in range(part.width - column.shape[1], part.width)]
-    return graph.beside(blocks).columns(sorted(range(len(homes)), key=homes.__getitem__))
+    return graph.beside(blocks)[:, sorted(range(len(homes)), key=homes.__getitem__)]
 
 
 def _of_numbers(parts: Sequence[NumberInputs], x: Symbol) -> tuple[Symbol, list[tuple[int, int]]]:
@@ -312,7 +312,7 @@ def _of_numbers(parts: Sequence[NumberInputs], x: Symbol) -> tuple[Symbol, list[
     pieces = [(column, piece) for column, part in enumerate(parts) for piece in range(len(part.edges) - 1)]
     if pieces:
         low, high = (np.array([parts[column].edges[piece + end] for column, piece in pieces]) for end in (0, 1))
-        x = filled.columns([column for column, _ in pieces])
+        x = filled[:, [column for column, _ in pieces]]
         shares = clip((x - low) / (high - low), 0, 1)
         blocks.append(shares - 0.5)
         homes += [(column, 1 + piece) for column, piece in pieces]
@@ -325,7 +325,7 @@ def _of_numbers(parts: Sequence[NumberInputs], x: Symbol) -> tuple[Symbol, list[
             homes += [(column, parts[column].width - 1) for column in scored]
     marked = [column for column, part in enumerate(parts) if part.marks_missing]
     if marked:
-        blocks.append(graph.cast(is_missing.columns(marked), np.float64))
+        blocks.append(graph.cast(is_missing[:, marked], np.float64))
         homes += [(column, parts[column].bends) for column in marked]
     mean, deviation = np.array([part.standard for part in parts]).T
     blocks.append(clip((filled - mean) / deviation, -MOST_DEVIATIONS, MOST_DEVIATIONS))

@@ -1,15 +1,17 @@
 """Tracing: the library's own formulas, called with symbols instead of arrays, record their operations as an ONNX graph.
 
-So an equation is written once for ONNX too, and a user's own layer becomes a graph if it is written, as all are, with
-the names of ``core/elementary.py``.
+So an equation is written once for ONNX too, and a user's own layer becomes a graph if it is written in NumPy.
 """
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from .. import FileError
 
 
 class Node(NamedTuple):
@@ -81,20 +83,21 @@ class Graph:
     def elementwise(self, kind: str, *inputs: Any, dtype: Any = None) -> "Symbol":
         return self.node(kind, inputs, np.broadcast_shapes(*map(np.shape, inputs)), dtype)
 
-    def over_columns(self, kind: str, z: "Symbol") -> "Symbol":
-        """Add a sum or a maximum over the columns of each row, which leaves one column."""
-        shape = (*z.shape[:-1], 1)
+    def over_columns(self, kind: str, z: "Symbol", axis: int = -1, keepdims: bool = True) -> "Symbol":
+        """Add a sum or a maximum over the columns of each row, which leaves one column, or none."""
+        place = axis % z.ndim
+        shape, to = (*z.shape[:place], *(1,) * keepdims, *z.shape[place + 1 :]), {"keepdims": int(keepdims)}
         if kind == "ReduceSum" or self.opset >= 18:
-            return self.node(kind, [z, self.constant([-1], np.int64)], shape, keepdims=1)
-        return self.node(kind, [z], shape, axes=[-1], keepdims=1)
+            return self.node(kind, [z, self.constant([axis], np.int64)], shape, **to)
+        return self.node(kind, [z], shape, axes=[axis], **to)
 
     def argmax(self, z: "Symbol") -> "Symbol":
         """Add the number of the largest column of each row, (N,)."""
         return self.node("ArgMax", [z], (1,), np.int64, axis=1, keepdims=0)
 
-    def beside(self, blocks: Sequence["Symbol"]) -> "Symbol":
-        width = sum(block.shape[1] for block in blocks)
-        return self.node("Concat", blocks, (1, width), blocks[0].dtype, axis=1)
+    def beside(self, blocks: Sequence["Symbol"], axis: int = 1) -> "Symbol":
+        shape = np.concatenate([np.zeros(block.shape) for block in blocks], axis).shape
+        return self.node("Concat", blocks, shape, blocks[0].dtype, axis=axis)
 
     def cast(self, z: "Symbol", dtype: Any) -> "Symbol":
         from onnx.helper import np_dtype_to_tensor_dtype
@@ -107,97 +110,204 @@ class Graph:
         return [numpy_helper.from_array(array, name) for name, array in self.constants.items()]
 
 
-def _operators(kind: str, dtype: Any = None) -> tuple[Any, Any]:
-    """Return the methods of an operation with an operand on the right, and with one on the left."""
-    return (
-        lambda self, other: self.graph.elementwise(kind, self, other, dtype=dtype),
-        lambda self, other: self.graph.elementwise(kind, other, self, dtype=dtype),
-    )
+def cannot(what: str) -> FileError:
+    """Return the error of a formula that does what a graph does not have."""
+    instead = "use elementwise functions, products with matrices, and slices, sums and means of columns"
+    return FileError(f"A formula has {what}, which vecprop does not write in an ONNX graph: {instead}.")
+
+
+def _refuse(what: str) -> Callable[..., Any]:
+    def refuse(self: "Symbol", *arguments: Any, **named: Any) -> Any:
+        raise cannot(what)
+
+    return refuse
+
+
+def _method(name: str) -> Callable[..., Any]:
+    return lambda self, *arguments, **named: getattr(np, name)(self, *arguments, **named)
 
 
 @dataclass(frozen=True, eq=False)
-class Symbol:
-    """The stand-in for an array while formulas are traced."""
+class Symbol(NDArrayOperatorsMixin):
+    """The stand-in for an array while formulas are traced; its first axis is that of the rows, as many as there are.
+
+    NumPy's functions and operators that are given one add an operation to its graph.
+    """
 
     graph: Graph
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
-    __array_ufunc__ = None  # a NumPy array leaves its operations with a symbol to the symbol
-
     ndim = property(lambda self: len(self.shape))
+    real = property(lambda self: self)
+    sum, mean, max, min, prod, var, std, clip = map(
+        _method, ("sum", "mean", "max", "min", "prod", "var", "std", "clip")
+    )
+    __array__ = __float__ = __int__ = _refuse("a function that takes the numbers out of an array")
+    __bool__ = _refuse("a condition on the numbers of an array, as in `if`")
+    __len__ = __iter__ = _refuse("the rows of an array one by one")
+    __setitem__ = _refuse("an assignment to a part of an array")
 
-    def columns(self, numbers: Sequence[int]) -> "Symbol":
-        """Return the symbol of some columns, by index."""
-        numbers_of = self.graph.constant(numbers, np.int64)
-        return self.graph.node("Gather", [self, numbers_of], (1, len(numbers)), self.dtype, axis=1)
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(str(cannot(f"an array's `{name}`")))
 
     def __array_namespace__(self) -> Any:
-        return _NAMESPACE
+        return np
 
-    __add__, __radd__ = _operators("Add")
-    __sub__, __rsub__ = _operators("Sub")
-    __mul__, __rmul__ = _operators("Mul")
-    __truediv__, __rtruediv__ = _operators("Div")
-    __pow__, _ = _operators("Pow")
-    __lt__, _ = _operators("Less", bool)
-    __gt__, _ = _operators("Greater", bool)
-    __le__, _ = _operators("LessOrEqual", bool)
-    __ge__, _ = _operators("GreaterOrEqual", bool)
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **named: Any) -> Any:
+        name, kind = ufunc.__name__, _KINDS.get(ufunc.__name__)
+        if method != "__call__" or named or not (kind or name in _COMPOSED):
+            raise cannot(f"`{name}`" + ("" if method == "__call__" else f" with `{method}`"))
+        if kind in _OF_TRUTHS and not all(map(_is_truth, inputs)):
+            raise cannot(f"`{name}` of what are no truth values")
+        dtype, given = bool if name in _TRUTHS else None, inputs
+        if dtype is None:  # truth values are numbers in arithmetic
+            given = [each.astype(self.graph.dtype) if _is_truth(each) else each for each in inputs]
+        result = self.graph.elementwise(kind, *given, dtype=dtype) if kind else _COMPOSED[name](*given)
+        if out is None:
+            return result
+        if not (isinstance(out[0], Symbol) and out[0].shape == result.shape):
+            raise cannot(f"`{name}` with `out`")
+        vars(out[0]).update(vars(result))
+        return out[0]
 
-    def __neg__(self) -> "Symbol":
-        return self.graph.elementwise("Neg", self)
+    def __array_function__(self, function: Any, types: Any, args: Any, named: Any) -> Any:
+        name, rule = function.__name__, _FUNCTIONS.get(function)
+        if rule is None or not {*named} <= {*inspect.signature(rule).parameters}:
+            raise cannot(f"`{name}`" if rule is None else f"`{name}` with {', '.join(named)}")
+        return rule(*args, **named)
 
-    def __matmul__(self, W: np.ndarray) -> "Symbol":
-        return self.graph.node("MatMul", [self, W], (*self.shape[:-1], W.shape[-1]))
+    def __getitem__(self, key: Any) -> "Symbol":
+        """Return chosen columns, or a new axis of length 1."""
+        keys, z, axis = list(key) if isinstance(key, tuple) else [key], self, 0
+        place = next((place for place, each in enumerate(keys) if each is ...), len(keys))
+        whole = self.ndim - sum(each is not None and each is not ... for each in keys)
+        for each in (*keys[:place], *[slice(None)] * whole, *keys[place + 1 :]):
+            if isinstance(each, slice) and each == slice(None):
+                axis += 1
+                continue
+            if axis == 0:
+                raise cannot("an index of the rows")
+            before, after = z.shape[:axis], z.shape[axis:]
+            if each is None:
+                axes = self.graph.constant([axis], np.int64)
+                z, axis = self.graph.node("Unsqueeze", [z, axes], (*before, 1, *after), self.dtype), axis + 1
+            else:
+                numbers = np.arange(after[0])[each]
+                given = [z, self.graph.constant(numbers, np.int64)]
+                shape = (*before, *numbers.shape, *after[1:])
+                z, axis = self.graph.node("Gather", given, shape, self.dtype, axis=axis), axis + numbers.ndim
+        return z
+
+    def astype(self, dtype: Any, copy: bool = True) -> "Symbol":
+        if np.dtype(dtype).kind != "f":
+            raise cannot(f"`astype` to {np.dtype(dtype)}")
+        return self.graph.cast(self, self.graph.dtype) if _is_truth(self) else self
 
 
-def _where(condition: Symbol, a: Any, b: Any) -> Symbol:
-    return condition.graph.elementwise("Where", condition, a, b)
+def _is_truth(value: Any) -> bool:
+    return isinstance(value, Symbol) and value.dtype == bool
 
 
-def _where_1(y: Symbol, a: Symbol, b: Symbol) -> Symbol:
-    return _where(y.graph.elementwise("Equal", y, 1.0, dtype=bool), a, b)
+def _matmul(a: Any, b: Any) -> Symbol:
+    first, second = np.shape(a), np.shape(b)
+    if len(first) < 2 or (isinstance(b, Symbol) and b.ndim < 3):
+        raise cannot("a sum over the rows by `matmul`")
+    shape = (*np.broadcast_shapes(first[:-2], second[:-2]), first[-2], *second[1:][-1:])
+    return (a if isinstance(a, Symbol) else b).graph.node("MatMul", [a, b], shape)
 
 
-def _expm1(z: Symbol) -> Symbol:
+def _where(condition: Any, a: Any, b: Any) -> Symbol:
+    graph = next(each.graph for each in (condition, a, b) if isinstance(each, Symbol))
+    condition = condition if isinstance(condition, Symbol) else graph.constant(condition, bool)
+    return graph.elementwise("Where", condition, a, b)
+
+
+def _expm1(z: Symbol) -> Any:
     """Return exp(z) - 1 to full precision, for which ONNX has no operation (Kahan; Higham, 2002, section 1.14.1)."""
-    y = _NAMESPACE.exp(z)
+    y = np.exp(z)
     # If y is 1, exp(z) - 1 is z. If y is 0 or infinite, its logarithm is infinite, and y - 1 is right.
     difference = y - 1
-    plain = _where_1(y, z, difference * z / _NAMESPACE.log(y))
-    return _where(_NAMESPACE.abs(z) < 1, plain, difference)
+    plain = np.where(y == 1, z, difference * z / np.log(y))
+    return np.where(np.abs(z) < 1, plain, difference)
 
 
-def _log1p(z: Symbol) -> Symbol:
+def _log1p(z: Symbol) -> Any:
     """Return log(1 + z) to full precision, in the same way."""
     y = z + 1
-    return _where_1(y, z, _NAMESPACE.log(y) * z / (y - 1))
+    return np.where(y == 1, z, np.log(y) * z / (y - 1))
 
 
-def _elementwise(kind: str) -> Any:
-    return lambda z: z.graph.elementwise(kind, z)
+_KINDS = {"add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow", "float_power": "Pow"}
+_KINDS |= {"absolute": "Abs", "fabs": "Abs", "negative": "Neg", "rint": "Round", "maximum": "Max", "minimum": "Min"}
+_KINDS |= {name: name.capitalize() for name in ("exp", "log", "sqrt", "floor", "ceil", "sign")}
+_TRIGONOMETRIC = "sin", "cos", "tan", "sinh", "cosh", "tanh"
+_KINDS |= {name: name.capitalize() for name in _TRIGONOMETRIC} | {f"arc{name}": f"A{name}" for name in _TRIGONOMETRIC}
+_KINDS |= {"reciprocal": "Reciprocal", "expit": "Sigmoid"}
+_OF_TRUTHS = ("And", "Or", "Xor", "Not")
+_TRUTHS = {"less": "Less", "greater": "Greater", "less_equal": "LessOrEqual", "greater_equal": "GreaterOrEqual"}
+_TRUTHS |= {"equal": "Equal", "isnan": "IsNaN", "isinf": "IsInf", "invert": "Not"}
+_TRUTHS |= {f"{of}_{kind.lower()}": kind for of in ("logical", "bitwise") for kind in _OF_TRUTHS}
+_KINDS |= _TRUTHS
+"""ONNX's operations by the names of NumPy's and SciPy's functions."""
+
+_COMPOSED: dict[str, Callable[..., Any]] = {
+    "matmul": _matmul,
+    "expm1": _expm1,
+    "log1p": _log1p,
+    "positive": lambda z: z,
+    "conjugate": lambda z: z,
+    "square": lambda z: z * z,
+    "exp2": lambda z: 2**z,
+    "log2": lambda z: np.log(z) / np.log(2),
+    "log10": lambda z: np.log(z) / np.log(10),
+    "logaddexp": lambda a, b: np.maximum(a, b) + np.log1p(np.exp(-np.abs(a - b))),
+    "hypot": lambda a, b: np.sqrt(a * a + b * b),
+    "floor_divide": lambda a, b: np.floor(a / b),
+    "remainder": lambda a, b: a - np.floor(a / b) * b,
+    "not_equal": lambda a, b: ~(a == b),
+    "isfinite": lambda z: z * 0 == 0,
+}
 
 
-def _reduction(kind: str) -> Any:
-    def reduce(z: Symbol, axis: int, keepdims: bool) -> Symbol:
-        if (axis, keepdims) != (-1, True):
-            raise NotImplementedError("formulas of a prediction reduce over columns and keep the axis")
-        return z.graph.over_columns(kind, z)
+def _reduction(kind: str) -> Callable[..., Symbol]:
+    def reduce(z: Symbol, axis: Any = None, *, keepdims: bool = False) -> Symbol:
+        if not isinstance(axis, int | np.integer) or axis % z.ndim == 0:
+            raise cannot(f"`{kind.removeprefix('Reduce').lower()}` over the rows or several axes")
+        return z.graph.over_columns(kind, z * 1 if _is_truth(z) else z, int(axis), keepdims)
 
     return reduce
 
 
-_NAMESPACE = SimpleNamespace(
-    **{name: _elementwise(name.capitalize()) for name in ("exp", "log", "tanh", "sqrt", "floor", "sign", "abs")},
-    expm1=_expm1,
-    log1p=_log1p,
-    real=lambda z: z,
-    where=_where,
-    ones_like=lambda z: z * 0 + 1,
-    sum=_reduction("ReduceSum"),
-    max=_reduction("ReduceMax"),
-    finfo=np.finfo,
-)
-"""The functions of the array API that formulas of predictions use."""
+def _var(z: Symbol, axis: Any = None, *, keepdims: bool = False) -> Symbol:
+    return np.mean((z - np.mean(z, axis=axis, keepdims=True)) ** 2, axis=axis, keepdims=keepdims)
+
+
+def _clip(z: Any, a_min: Any = None, a_max: Any = None) -> Any:
+    z = z if a_min is None else np.maximum(z, a_min)
+    return z if a_max is None else np.minimum(z, a_max)
+
+
+def _concatenate(arrays: Sequence[Any], axis: int = 0) -> Symbol:
+    if not all(isinstance(array, Symbol) for array in arrays) or axis % arrays[0].ndim == 0:
+        raise cannot("`concatenate` of rows or with constants")
+    return arrays[0].graph.beside(arrays, axis)
+
+
+_FUNCTIONS: dict[Any, Callable[..., Any]] = {
+    **{of: _reduction(f"Reduce{of.__name__.capitalize()}") for of in (np.sum, np.mean, np.max, np.min, np.prod)},
+    np.var: _var,
+    np.std: lambda z, axis=None, *, keepdims=False: np.sqrt(np.var(z, axis, keepdims=keepdims)),
+    np.clip: _clip,
+    np.where: _where,
+    np.concatenate: _concatenate,
+    np.stack: lambda arrays, axis=0: np.concatenate([np.expand_dims(array, axis) for array in arrays], axis),
+    np.expand_dims: lambda z, axis: z[(*[slice(None)] * (axis % (z.ndim + 1)), None)],
+    np.dot: _matmul,
+    np.real: lambda z: z,
+    np.ones_like: lambda z: z * 0 + 1,
+    np.zeros_like: lambda z: z * 0,
+    np.shape: lambda z: z.shape,
+    np.ndim: lambda z: z.ndim,
+}
