@@ -5,6 +5,7 @@ from . import cluster as cluster
 from . import export as export
 from . import extend as extend
 from . import learn as learn
+from . import mlflow as mlflow
 from . import pictures as pictures
 from . import tables as tables
 from .check import assert_gradients as assert_gradients

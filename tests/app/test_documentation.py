@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
 from typer.main import get_command
 
 from vecprop.app.command_line import app
@@ -28,3 +29,11 @@ def test_commands_options_and_codes():
     } | {"--help", "--install-completion"}
     codes = [value for name, value in vars(errors).items() if name.isupper()]
     assert set(map(int, re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE))) == {0, *codes, TERMINATED}
+
+
+def test_no_help_text_loses_words_in_brackets():
+    """Typer lets rich take `[columns]` for a style, which disappears, unless a backslash stands before it."""
+    group: Any = get_command(app)
+    for command in (group, *group.commands.values(), *group.commands["learn"].commands.values()):
+        for text in (command.help, *(getattr(parameter, "help", None) for parameter in command.params)):
+            assert Text.from_markup(text or "").plain == (text or "").replace("\\[", "[")

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ..system.extras import imported
+
 
 class Verdict(StrEnum):
     """The verdict on a gradient.
@@ -213,8 +215,7 @@ class Report:
 
     def to_frame(self) -> Any:
         """Return the rows as a pandas DataFrame."""
-        import pandas as pd
-
+        pd = imported("pandas", "Report.to_frame", "tables")
         points = (("here", self.rows), ("nearby", self.nearby))
         return pd.DataFrame([{"point": point, **_plain(row)} for point, rows in points for row in rows])
 

@@ -5,6 +5,8 @@ Nothing here changes matplotlib's global settings, and matplotlib is imported on
 
 from typing import TYPE_CHECKING, Any
 
+from ..system.extras import imported
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 else:
@@ -60,11 +62,7 @@ def ink() -> str:
 
 def pyplot() -> Any:
     """Return matplotlib.pyplot, or raise an error that says how to install it."""
-    try:
-        import matplotlib.pyplot
-    except ModuleNotFoundError:
-        raise ImportError('Pictures need matplotlib, which is not here: pip install "vecprop[pictures]".') from None
-    return matplotlib.pyplot
+    return imported("matplotlib.pyplot", "A picture", "pictures")
 
 
 def axes_or_new(ax: "Axes | None", **subplot: Any) -> "Axes":

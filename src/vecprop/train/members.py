@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core import Array, Batch, Network, Score, Selection, checked_theta
 from ..optimize import LBFGS, Optimizer, Schedule, StoppingRule, TrainingLoss, TrainingSettings
+from ..system.extras import imported
 from ..system.versions import Versioned
 from .state import History, Reason, TrainingResult, TrainingState
 
@@ -393,10 +394,7 @@ class TrainingResults(Sequence[TrainingResult]):
         0      epochs     100  0.0009
         1      epochs     100  0.0000
         """
-        try:
-            import pandas as pd
-        except ImportError:
-            raise ImportError('TrainingResults.to_frame needs pandas: pip install "vecprop[tables]".') from None
+        pd = imported("pandas", "TrainingResults.to_frame", "tables")
         curves = ["loss", "validation_loss", "validation_score"]
         latest = attrgetter(*(f"history.last_{name}" for name in curves))
         rows = [[of.reason, of.state.epoch, of.state.step, *latest(of)] for of in self]

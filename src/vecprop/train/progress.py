@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ..system.extras import imported
 from .state import TrainingState
 
 
@@ -109,11 +110,7 @@ class ProgressBar:
 
 
 def _rich(user: str) -> Any:
-    try:
-        import rich.progress
-    except ImportError:
-        raise ImportError(f'{user} needs rich: pip install "vecprop[cli]".') from None
-    return rich.progress
+    return imported("rich.progress", user, "cli")
 
 
 def _bar(rich: Any, bars: list[Any], texts: list[str]) -> Any:

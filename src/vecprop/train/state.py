@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..core import Array, Network
+from ..system.extras import imported
 from ..system.versions import Versioned
 
 if TYPE_CHECKING:
@@ -146,10 +147,7 @@ class History(Versioned):
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError:
-            raise ImportError('History.to_frame needs pandas: pip install "vecprop[tables]".') from None
+        pd = imported("pandas", "History.to_frame", "tables")
         members = self.loss.shape[1:]
         shape = (len(self.time), *members)
         columns = {}

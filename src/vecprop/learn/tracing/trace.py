@@ -8,6 +8,7 @@ import numpy as np
 
 from ...core import Batch, Network, RandomKey, checked_theta
 from ...optimize.optimizers import Optimizer, State
+from ...system.extras import imported
 from .output import as_html, as_latex, as_text
 from .values import Value, step_values, values_of
 
@@ -187,8 +188,7 @@ class Trace(Mapping[str, np.ndarray]):
         The columns are stage, layer, name, row, column and value. A vector has no row index unless its entries
         belong to rows.
         """
-        import pandas as pd
-
+        pd = imported("pandas", "Trace.to_frame", "tables")
         lines = []
         for value in self.values_in_order:
             first = self.row_number if self.row_number is not None and value.of_rows else 0

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..error import TableError, nearest
+from ..error import TableError, nearest, pandas
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """The path of a file or a folder, or those of several files."""
@@ -65,6 +65,7 @@ def files_of(paths: Paths) -> list[Path]:
     ...     [path.name for path in files_of(folder)]
     ['a.csv', 'b.csv']
     """
+    pandas()  # which says how to install it
     if isinstance(paths, str | os.PathLike):
         folder = Path(paths)
         if not folder.is_dir():

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
+from ...system.extras import imported
 from ..error import TableError, first_line, pandas
 from ..kinds.kinds import as_whole
 from . import arrow_files
@@ -31,10 +32,7 @@ def _read_excel(files: Sequence[Path]) -> Any:
     path = files[0]
     if len(files) > 1:
         raise TableError(f"{path} is a workbook, which is read alone: save several as Parquet or CSV.")
-    try:
-        import openpyxl  # noqa: F401 (pandas reads with it)
-    except ImportError:
-        raise ImportError('Excel files are read with openpyxl: pip install "vecprop[tables]".') from None
+    imported("openpyxl", "Reading an Excel file", "tables")
     pd = pandas()
     try:
         whole_book = {"read_only": False}  # otherwise openpyxl reports no merged cells and hidden rows

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...system.extras import imported
 from ...system.threads import usable_threads
 from ...train.trainer import can_compile
 from ..error import TableError, nearest
@@ -72,10 +73,7 @@ class ParquetBlocks:
         inputs: Sequence[str] | None = None,
         weight: str | None = None,
     ) -> None:
-        try:
-            from pyarrow.parquet import read_metadata
-        except ImportError:
-            raise ImportError('Parquet files are read with pyarrow: pip install "vecprop[tables]".') from None
+        read_metadata = imported("pyarrow.parquet", "ParquetBlocks", "tables").read_metadata
         self.files, self.targets, self.weight = parquet_files(source), names_of_targets(target), weight
         self.is_single, self.columns = isinstance(target, str | int), [] if inputs is None else list(inputs)
         self._others = [*self.targets, *([] if weight is None else [weight])]
