@@ -289,10 +289,6 @@ class MemberFits:
         self.records["seed"] = [as_word(seed) for seed in seeds]
         self.kept = [*each.values()]  # arrays that kernels write on live as long as this
 
-    def release(self) -> None:
-        """Let go of the data and all else that fits need only while they run."""
-        del self.context, self.records, self.kept
-
 
 def _apart(M: int, size: int, dtype: type) -> np.ndarray:
     """Return M rows of zeros, so far apart that threads which write to them share no cache line."""

@@ -63,7 +63,8 @@ class CompiledCohort:
         except KeyboardInterrupt:  # the results of the others have "interrupted" as their reason
             monitor.stopped = monitor.interrupted = True
         for cohort in cohorts:
-            cohort.fits.release()
+            own = cohort.fits
+            del own.context, own.records, own.kept  # the data, and all else that fits need only while they run
 
     def progress(self) -> np.ndarray:
         """Return the progress of each member while they run, (5, M); see `CohortResults.progress`."""
