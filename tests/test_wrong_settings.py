@@ -23,7 +23,7 @@ def fit(engine="auto", theta=THETA, X=X, T=T, **changes):
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: vp.Dense(3, "relu"), r"The initializer of Dense is 'relu', .* as in \[Dense\(3\), ReLU\(\)\]"),
+        (lambda: vp.Dense(3, "relu"), r"The initializer of Dense .* got 'relu': .* as in \[Dense\(3\), ReLU\(\)\]"),
         (lambda: vp.Dropout("x"), "Dropout needs a rate of at least 0 and less than 1, not 'x'"),
         (lambda: vp.LayerNorm(np.inf), "LayerNorm needs a positive epsilon, not inf"),
         (lambda: vp.LeakyReLU("x"), "LeakyReLU needs a finite leak, not 'x'"),
@@ -49,8 +49,8 @@ def fit(engine="auto", theta=THETA, X=X, T=T, **changes):
         (lambda: vp.OneCycle(start="x"), "OneCycle needs a start factor between 0 and 1"),
         (lambda: fit(X=X + 1j), "X has dtype complex128, but training takes real numbers"),
         (lambda: fit(T=T + 1j), "T has dtype complex128, but training takes real numbers"),
-        (lambda: fit(X=(row for row in X)), r"X can be read only once, so give list\(X\)"),
-        (lambda: fit(X=pd.DataFrame(X).astype(str)), "X has dtype .*, but numbers are needed: encode text"),
+        (lambda: fit(X=(row for row in X)), r"an iterator can be read only once, so pass list\(X\)"),
+        (lambda: fit(X=pd.DataFrame(X).astype(str)), "X has dtype .*, but must be numeric: encode text"),
         (lambda: vp.MLPRegressor().fit(X, np.array(["a"] * 12)), "a regressor predicts numbers: use MLPClassifier"),
     ],
 )
@@ -63,7 +63,7 @@ def test_it_is_named(make, says):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"sample_weight": np.full(12, 1e-310)}, "sample_weight is 1e-310 in row 0: weights are 0 or at least 2.2e-3"),
+        ({"sample_weight": np.full(12, 1e-310)}, "1e-310 in row 0: weights must be 0 or at least 2.2e-3"),
         ({"theta": THETA.astype("f4"), "optimizer": vp.Adam(epsilon=1e-45)}, "The epsilon of Adam is 1e-45, but theta"),
     ],
 )

@@ -143,4 +143,4 @@ def damaged(drawn: Fit, dense: np.ndarray, rng: np.random.Generator) -> None:
             said = "nothing"
         except ValueError as error:
             said = str(error)
-        assert words.get(kind, "make the sparse matrix anew") in said, f"{kind}: {said}"
+        assert words.get(kind, "rebuild the sparse matrix") in said, f"{kind}: {said}"

@@ -115,7 +115,7 @@ def test_a_number_that_is_not_finite_is_named():
 def test_an_entry_in_no_column_is_refused(column):
     X, T = data(SMALL, 40)
     X.indices[3] = column
-    with pytest.raises(ValueError, match=f"^X has 5 columns, but an entry in column {column}: make"):
+    with pytest.raises(ValueError, match=f"^X has 5 columns, but an entry in column {column}: rebuild"):
         trained(SparseNetwork(SMALL), X, T)
 
 
@@ -123,9 +123,9 @@ def test_an_entry_in_no_column_is_refused(column):
 def test_rows_that_do_not_follow_each_other_are_refused(start):
     X, T = data(SMALL, 40)
     X.indptr[20] = start
-    with pytest.raises(ValueError, match=f"^X holds {X.nnz} entries, but indptr, where those of each row start, does"):
+    with pytest.raises(ValueError, match=f"^X has {X.nnz} entries, but its indptr does not increase"):
         trained(SparseNetwork(SMALL), X, T)
-    with pytest.raises(ValueError, match="make the sparse matrix anew"):
+    with pytest.raises(ValueError, match="rebuild the sparse matrix"):
         SparseNetwork(SMALL).predict(SMALL.init(seed=0), X)
 
 

@@ -1,4 +1,4 @@
-"""A layer that is made of layers: its matrices are penalized, and its random layers differ, as in a network."""
+"""In a composite layer, matrices are penalized and random layers have different masks, as in a network."""
 
 import pickle
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import vecprop as vp
 
 @dataclass(frozen=True)
 class Residual(vp.extend.Layer):
-    """Y = X + f(X), where f is its layers."""
+    """Return Y = X + f(X), where f applies the layers."""
 
     layers: tuple[vp.extend.Layer, ...]
 
@@ -59,7 +59,7 @@ def network(penalty=None):
 
 
 @pytest.mark.parametrize("noise", [None, 7])
-def test_its_gradient_is_right_with_penalties_on_all_its_matrices(noise):
+def test_composite_gradient_with_penalties_is_correct(noise):
     net = network((vp.L2(0.1), vp.L1(0.05)))
     theta = net.init(1)
     named = {str(tensor) for tensor in net.layout.tensors if tensor.penalized}
@@ -71,18 +71,18 @@ def test_its_gradient_is_right_with_penalties_on_all_its_matrices(noise):
     vp.assert_gradients(net, theta, X, T, noise=noise)
 
 
-def test_its_random_layers_have_masks_of_their_own():
+def test_nested_random_layers_have_different_masks():
     twice = Residual((vp.Dropout(0.5), vp.Dropout(0.5)))
     ones = np.ones((200, 100))
     Y, masks = twice.forward({}, ones, vp.extend.RandomKey(3))
     kept = (Y - ones) != 0
-    assert abs(kept.mean() - 0.25) < 0.01  # of one mask for both it would be 0.5
+    assert abs(kept.mean() - 0.25) < 0.01  # one mask for both layers would give 0.5
     assert abs(np.corrcoef(masks[0].ravel(), masks[1].ravel())[0, 1]) < 0.02
     for other in (vp.extend.RandomKey(3, step=1), vp.extend.RandomKey(3, layer=1), vp.extend.RandomKey(4)):
         assert abs(((twice.forward({}, ones, other)[0] - ones != 0) & kept).mean() - 0.0625) < 0.01
 
 
-def test_it_trains_with_a_penalty_that_shrinks_what_is_inside():
+def test_penalty_shrinks_nested_weights_in_training():
     norms = []
     for strength in (0.0, 1.0):
         net = network(vp.L2(strength))
@@ -92,7 +92,7 @@ def test_it_trains_with_a_penalty_that_shrinks_what_is_inside():
     assert norms[1] < 0.1 * norms[0]
 
 
-def test_a_matrix_is_penalized_because_its_layer_says_so_not_by_its_name():
+def test_penalized_shape_decides_not_the_name():
     @dataclass(frozen=True)
     class Renamed(vp.Dense):
         def parameters(self, inputs):
@@ -106,13 +106,11 @@ def test_a_matrix_is_penalized_because_its_layer_says_so_not_by_its_name():
 
 
 def test_a_vector_cannot_be_penalized():
-    with pytest.raises(
-        ValueError, match=r"The shape \(3,\) of layer 0 \(layer\) g cannot be Penalized: penalties take"
-    ):
+    with pytest.raises(ValueError, match=r"The shape \(3,\) of layer 0 \(layer\) g cannot be Penalized: expected"):
         vp.extend.Layout([{"g": vp.extend.Penalized((3,))}])
 
 
-def test_networks_pickled_before_layers_declared_what_is_penalized():
+def test_older_pickles_without_penalized_shapes():
     net = vp.Network(2, [vp.Dense(2), vp.Tanh(), vp.Dense(1)], vp.SquaredError(), vp.L2(1.0))
     for tensor in net.layout.tensors:
         del vars(tensor)["penalized"]

@@ -19,7 +19,7 @@ def test_permutations_differ_from_epoch_to_epoch_and_seed_to_seed():
     assert len(orders) == 400
 
 
-def test_every_row_is_as_often_at_every_place():
+def test_positions_of_rows_are_uniform():
     places = np.zeros((5, 5))
     for epoch in range(2000):
         places[np.arange(5), permutation(0, epoch, 5)] += 1
@@ -27,7 +27,7 @@ def test_every_row_is_as_often_at_every_place():
 
 
 @given(seed=SEEDS, counts=st.lists(st.integers(0, 2**40), max_size=3), n=st.integers(1, 20))
-def test_a_number_does_not_depend_on_which_others_are_asked_for(seed, counts, n):
+def test_a_number_does_not_depend_on_other_counters(seed, counts, n):
     alone = [counter_bits(seed, *counts, i)[0] for i in range(n)]
     assert (counter_bits(seed, *counts, np.arange(n)) == alone).all()
 
@@ -41,12 +41,12 @@ def test_uniform_numbers_are_uniform_and_uncorrelated():
 
 
 def test_bits_of_splitmix64():
-    """The first numbers of the reference stream with seed 0 (state 0 advanced by the golden gamma each time)."""
+    """The first numbers equal the reference stream with seed 0."""
     states = np.arange(1, 4, dtype=np.uint64) * np.uint64(GOLDEN)
     assert [int(x) for x in mix(states)] == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
 
 
-def test_noise_depends_on_seed_step_layer_and_row_alone():
+def test_noise_depends_only_on_seed_step_layer_and_row():
     noise = RandomKey(seed=1, step=2, layer=3)
     u = noise.uniform(5, 4)
     assert (RandomKey(1, 2, rows=np.array([4, 0]), layer=3).uniform(2, 4) == u[[4, 0]]).all()
@@ -55,7 +55,7 @@ def test_noise_depends_on_seed_step_layer_and_row_alone():
         assert not (other.uniform(5, 4) == u).any()
     split = [noise.split(0), noise.split(1), noise.split(0).split(0), noise.split(0).split(1)]
     split.append(noise.at_layer(2).split(0))
-    of_part = counter_uniform(1, 1, 2, 3, -1 - 6, np.arange(5)[:, None], np.arange(4))  # no row has such a number
+    of_part = counter_uniform(1, 1, 2, 3, -1 - 6, np.arange(5)[:, None], np.arange(4))  # row indices are not negative
     assert (noise.split(6).uniform(5, 4) == of_part).all()
     drawn = [key.uniform(5, 4) for key in (noise, *split)]
     assert len(np.unique(drawn)) == np.size(drawn)
@@ -65,8 +65,8 @@ def test_noise_depends_on_seed_step_layer_and_row_alone():
     assert (seeds[1, 1] == u).all()
 
 
-def test_numbers_that_fits_of_earlier_versions_have_drawn():
-    """A seed has to shuffle rows and drop units tomorrow as it does today."""
+def test_random_numbers_of_earlier_versions():
+    """A seed gives the same permutations and dropout masks in all versions."""
     assert permutation(0, 0, 8).tolist() == [0, 7, 2, 5, 4, 6, 3, 1]
     assert permutation(5, 2, 6).tolist() == [5, 0, 2, 3, 1, 4]
     u = [0.2049182627270777, 0.3072685466549242, 0.6407294073084873]

@@ -30,9 +30,9 @@ def test_sparse_rows(form):
 @pytest.mark.parametrize(
     ("part", "place", "value", "says"),
     [
-        ("indptr", 0, 1, "does not rise from 0"),
-        ("indptr", -1, 7, "X holds 6 entries"),
-        ("indptr", 1, 5, "does not rise"),
+        ("indptr", 0, 1, "does not increase from 0"),
+        ("indptr", -1, 7, "X has 6 entries"),
+        ("indptr", 1, 5, "does not increase"),
         ("indices", 0, 3, "X has 3 columns, but an entry in column 3"),
         ("indices", 0, -1, "an entry in column -1"),
     ],
@@ -59,14 +59,14 @@ def test_chosen_and_scaled_rows(order, multiplies):
 
 
 def test_chosen_rows_without_weight():
-    with pytest.raises(ValueError, match="0 in every chosen row"):
+    with pytest.raises(ValueError, match="0 in every selected row"):
         NETWORK.batch(THETA, Selection(X, np.array([2, 5])), T, WEIGHT)
     summed = vp.Network(3, [vp.Dense(2)], vp.SoftmaxCrossEntropy(reduction="sum"))
     assert summed.batch(summed.init(0), Selection(X, np.array([2, 5])), T, WEIGHT).rows == 2
 
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.float32])
-def test_large_inputs_are_converted_as_they_are_read(dtype):
+def test_large_inputs_are_converted_lazily(dtype):
     network = vp.Network(64, [vp.Dense(1)], vp.SquaredError())
     large = np.zeros((2**18, 64), dtype)
     large[2, 1] = 1

@@ -1,4 +1,4 @@
-"""Every gradient against the complex step, Im f(x + ih) / h, which is exact to rounding for any small h."""
+"""Every gradient equals the complex-step derivative, Im f(x + ih) / h, up to rounding."""
 
 from itertools import product
 
@@ -114,7 +114,7 @@ def test_smooth_activations_have_their_slope_at_zero(activation):
     np.testing.assert_allclose(activation.value(z + 1j * H).imag / H, expected, rtol=1e-15)
 
 
-def test_kinks_have_the_slopes_that_their_docstrings_say():
+def test_slopes_at_kinks_match_the_docstrings():
     zero = np.zeros((1, 1))
     assert vp.ReLU().derivative(zero, zero) == 0
     assert vp.LeakyReLU(0.2).derivative(zero, zero) == 0.2

@@ -8,7 +8,7 @@ import pytest
 import vecprop as vp
 
 ANY: Any = vp
-"""Where arguments are wrong by their types already."""
+"""The package without types, for calls with arguments of wrong types."""
 NETWORK = vp.Network(2, [vp.Dense(3), vp.Tanh(), vp.Dense(2)], vp.SoftmaxCrossEntropy())
 REGRESSION = vp.Network(2, [vp.Dense(1)], vp.SquaredError())
 THETA, X, T = np.zeros(17), np.ones((4, 2)), np.array([0, 1, 1, 0])
@@ -58,7 +58,7 @@ BAD = [
 
 @pytest.mark.parametrize(("pattern", "network", "theta", "X", "T", "weight"), BAD, ids=[case[0] for case in BAD])
 @pytest.mark.parametrize("method", ["loss", "loss_and_gradient"])
-def test_bad_input_is_named(pattern, network, theta, X, T, weight, method):
+def test_bad_input_raises_one_sentence(pattern, network, theta, X, T, weight, method):
     error = TypeError if pattern.startswith(("theta has dtype", "X has dtype")) else ValueError
     with pytest.raises(error, match=pattern) as caught:
         getattr(network, method)(theta, X, T, weight)
@@ -69,22 +69,22 @@ def test_bad_input_is_named(pattern, network, theta, X, T, weight, method):
 ONE, LOSS = [vp.Dense(1)], vp.SquaredError()
 DESCRIPTIONS: dict[type[Exception], dict[str, Any]] = {
     TypeError: {
-        "layers are a list": lambda: ANY.Network(2, vp.Dense(1), LOSS),
-        "layers are a list, not SquaredError": lambda: ANY.Network(2, LOSS, ONE),
-        r"Layer 0 is the class Tanh, not an object of it: write Tanh\(…\)": lambda: ANY.Network(2, [vp.Tanh], LOSS),
-        r"Layer 0 is 'relu', which lacks the method parameters of a layer: give one such as Dense\(3\) or": (
+        "layers must be a list, got one Dense": lambda: ANY.Network(2, vp.Dense(1), LOSS),
+        "layers must be a list, got SquaredError": lambda: ANY.Network(2, LOSS, ONE),
+        r"Layer 0 is the class Tanh, not an instance: write Tanh\(…\)": lambda: ANY.Network(2, [vp.Tanh], LOSS),
+        r"Layer 0 is 'relu', which lacks the method parameters of a layer: pass a layer such as Dense\(3\) or": (
             lambda: ANY.Network(2, ["relu"], LOSS)
         ),
         "The loss is 'mse', which lacks the method predict of a loss": lambda: ANY.Network(2, ONE, "mse"),
         "The penalty is 0.1, which lacks the method value of a penalty": lambda: ANY.Network(2, ONE, LOSS, 0.1),
-        "A seed is a whole number, not '12'": lambda: ANY.Network.init(NETWORK, "12"),
-        "dtype cannot be int64": lambda: NETWORK.init(0, int),
+        "seed must be an integer, got '12'": lambda: ANY.Network.init(NETWORK, "12"),
+        "dtype, got int64": lambda: NETWORK.init(0, int),
     },
     ValueError: {
-        "positive whole number of inputs, not 0": lambda: vp.Network(0, ONE, LOSS),
+        "inputs of a network must be a positive integer, got 0": lambda: vp.Network(0, ONE, LOSS),
         "at least one layer": lambda: vp.Network(2, [], LOSS),
-        "not 0": lambda: vp.Dense(0),
-        "not 2.5": lambda: ANY.Dense(2.5),
+        "got 0": lambda: vp.Dense(0),
+        "got 2.5": lambda: ANY.Dense(2.5),
         "not 1.0": lambda: vp.Dropout(1.0),
         "positive epsilon": lambda: vp.LayerNorm(0.0),
         "not 'max'": lambda: ANY.SquaredError(reduction="max"),
@@ -94,8 +94,8 @@ DESCRIPTIONS: dict[type[Exception], dict[str, Any]] = {
         "its sum could overflow": lambda: NETWORK.loss(THETA, X, T, np.full(4, 1e308)),
     },
     IndexError: {
-        "no layer 3": lambda: NETWORK.hidden(THETA, X, 3),
-        "no parameter 17": lambda: NETWORK.layout.locate(17),
+        "layer 3 is out of range": lambda: NETWORK.hidden(THETA, X, 3),
+        "index 17 is out of range": lambda: NETWORK.layout.locate(17),
     },
 }
 
@@ -103,12 +103,12 @@ DESCRIPTIONS: dict[type[Exception], dict[str, Any]] = {
 @pytest.mark.parametrize(
     ("error", "pattern"), [(error, pattern) for error in DESCRIPTIONS for pattern in DESCRIPTIONS[error]]
 )
-def test_bad_descriptions_are_named(error, pattern):
+def test_bad_descriptions_raise(error, pattern):
     with pytest.raises(error, match=pattern):
         DESCRIPTIONS[error][pattern]()
 
 
-def test_a_layer_that_breaks_its_promise_is_named():
+def test_layer_with_undeclared_output_shape_raises():
     class Narrow(vp.extend.Layer):
         def forward(self, p, X, noise=None):
             return X[..., :1], None
@@ -117,11 +117,11 @@ def test_a_layer_that_breaks_its_promise_is_named():
             return delta
 
     network = vp.Network(2, [vp.Dense(3), Narrow()], vp.SquaredError())
-    with pytest.raises(ValueError, match=r"Layer 1 \(Narrow\) gave shape \(4, 1\).*\(\*M, N, 3\)"):
+    with pytest.raises(ValueError, match=r"Layer 1 \(Narrow\) returned shape \(4, 1\).*\(\*M, N, 3\)"):
         network.loss(np.zeros(9), X, np.zeros((4, 3)))
 
 
-def test_lists_integers_and_frames_are_taken():
+def test_lists_integers_and_frames_are_accepted():
     pd = pytest.importorskip("pandas")
     theta = np.random.default_rng(0).normal(size=17)
     expected = NETWORK.loss(theta, np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([0, 1]))
@@ -138,14 +138,14 @@ def test_inputs_are_not_changed():
         np.testing.assert_array_equal(array, copy)
 
 
-def test_a_network_s_repr_makes_it():
+def test_repr_of_a_network_evaluates_to_the_network():
     for network in (NETWORK, vp.Network(2, [vp.Dense(1)], vp.Huber(2.0), [vp.L2(0.1)])):
         assert eval(repr(network), dict(vars(vp))) == network
 
 
 @pytest.mark.parametrize("F", [np.float32, np.float64])
 @pytest.mark.parametrize("rows", [3, 2**15 + 5, 2**17 + 5])  # one by one, by squares, and by several threads
-def test_numbers_are_taken_if_they_are_finite(F, rows, monkeypatch):
+def test_only_finite_numbers_are_accepted(F, rows, monkeypatch):
     monkeypatch.setenv("VECPROP_NUM_THREADS", "3")
     for limit, number in (("MANY", 2**15), ("A_THREAD", 2**17)):
         monkeypatch.setattr(f"vecprop.core.rows.inputs.{limit}", number)
@@ -158,8 +158,8 @@ def test_numbers_are_taken_if_they_are_finite(F, rows, monkeypatch):
                 NETWORK.batch(THETA.astype(F), changed(X, (row, 1), np.inf), t)
 
 
-def test_many_numbers_are_checked_where_no_thread_starts(monkeypatch):
-    """As when Python is shutting down."""
+def test_large_inputs_are_validated_if_threads_cannot_start(monkeypatch):
+    """Threads cannot start while Python shuts down."""
 
     def refuse(*arguments):
         raise RuntimeError("can't start new thread")
@@ -172,8 +172,8 @@ def test_many_numbers_are_checked_where_no_thread_starts(monkeypatch):
         NETWORK.batch(THETA, changed(X, (-1, 0), np.nan), t)
 
 
-def test_soft_labels_sum_to_1_as_exactly_as_they_are_used():
-    """Labels that were rounded to float32 are off by 1e-8, which would be the error of a float64 gradient."""
+def test_soft_labels_are_normalized_in_their_precision():
+    """Labels rounded to float32 are off by 1e-8, and a float64 gradient would have the same error."""
     loss, exact = vp.SoftmaxCrossEntropy(), np.array([[0.25, 0.75], [0.0, 1.0]])
     rounded = np.array([[0.1, 0.2, 0.7]]).astype(np.float32).astype(np.float64)
     assert loss.exact_targets(exact) is exact
@@ -182,14 +182,14 @@ def test_soft_labels_sum_to_1_as_exactly_as_they_are_used():
     np.testing.assert_allclose(loss.exact_targets(rounded), rounded, rtol=1e-7)
 
 
-def test_as_many_rows_of_whole_numbers_as_classes_are_one_hot():
+def test_square_integer_targets_are_one_hot():
     network = vp.Network(2, [vp.Dense(3)], vp.SoftmaxCrossEntropy())
     theta, X = network.init(0), np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     classes = np.array([2, 0, 1])
     assert network.loss(theta, X, np.eye(3, dtype=int)[classes]) == network.loss(theta, X, classes)
 
 
-def test_one_member_of_weights_is_for_all_members():
+def test_weights_of_one_member_broadcast_to_all_members():
     network = vp.Network(2, [vp.Dense(3)], vp.SoftmaxCrossEntropy())
     theta, X, t, weight = network.init([0, 1]), np.ones((4, 2)), np.zeros(4, int), np.ones((1, 4))
     assert network.batch(theta, X, t, weight).members == (1,)
@@ -209,7 +209,7 @@ def test_frames_of_types_with_missing_values(types):
     frame.loc[2, "a"] = None
     with pytest.raises(ValueError, match="row 2, column 0 is nan; fill or drop it"):
         NETWORK.batch(THETA, frame, T)
-    with pytest.raises(TypeError, match="X has dtype object, but numbers are needed: encode text"):
+    with pytest.raises(TypeError, match="X has dtype object, but must be numeric: encode text"):
         NETWORK.batch(THETA, frame.assign(a="1"), T)
 
 

@@ -57,23 +57,23 @@ def test_summary_by_hand():
         "total                                            17                  27",
     ]
     assert repr(SEED.summary()) == str(SEED.summary())
-    memory = SEED.summary(10**9, 10).splitlines()[-1]  # 24 bytes for the number and order of each row
+    memory = SEED.summary(10**9, 10).splitlines()[-1]  # 24 bytes per row for its index and order
     assert re.fullmatch(
         r"a fit of 1,000,000,000 rows in batches of 10 takes 24,00\S+ MB in float32 or .* float64 .*", memory
     )
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, "100", True])
-def test_the_memory_of_a_fit_of_no_rows_is_refused(value):
-    with pytest.raises(ValueError, match=f"rows is {value!r}, but a whole number of at least 1 is needed"):
+def test_summary_rejects_invalid_numbers_of_rows(value):
+    with pytest.raises(ValueError, match=f"rows must be an integer of at least 1, got {value!r}"):
         SEED.summary(rows=value)
-    with pytest.raises(ValueError, match=f"batch_size is {value!r}, but a whole number of at least 1 is needed"):
+    with pytest.raises(ValueError, match=f"batch_size must be an integer of at least 1, got {value!r}"):
         SEED.summary(rows=100, batch_size=value)
     assert SEED.summary(rows=int(np.int64(100))) == SEED.summary(rows=np.int64(100))  # pyright: ignore[reportArgumentType]
 
 
 def test_the_seed_formulas_by_hand():
-    """One row through Y = softmax(logistic(X W_h + b_h) W_o + b_o), and its gradient, number by number."""
+    """Compute Y = softmax(logistic(X W_h + b_h) W_o + b_o) and the gradient of one row by hand."""
     theta = SEED.init(seed=3)
     x, t = np.array([0.5, -2.0]), np.array([1.0, 0.0])
     (h_layer, _, o_layer) = SEED.layout.views(theta)
@@ -91,7 +91,7 @@ def test_the_seed_formulas_by_hand():
     np.testing.assert_allclose(J_h["b"], delta_h, rtol=1e-12)
 
 
-def test_init_gives_each_seed_what_it_gets_alone():
+def test_initial_parameters_depend_only_on_the_seed():
     thetas = SEED.init([3, 1, 4], dtype=np.float32)
     assert thetas.dtype == np.float32
     assert thetas.shape == (3, 17)
@@ -108,7 +108,7 @@ def test_init_gives_each_seed_what_it_gets_alone():
     [(vp.Normal(0.3), 0.3, np.inf), (vp.Glorot(), (2 / 500) ** 0.5, (6 / 500) ** 0.5), (vp.He(), 0.1, np.inf)],
     ids=registry.name,
 )
-def test_initializers_have_their_deviation(initializer, deviation, bound):
+def test_initializers_have_the_documented_deviation(initializer, deviation, bound):
     W = initializer(np.random.default_rng(0), 200, 300)
     assert W.shape == (200, 300)
     assert abs(W.std() / deviation - 1) < 0.01
@@ -116,7 +116,7 @@ def test_initializers_have_their_deviation(initializer, deviation, bound):
     assert np.abs(W).max() <= bound
 
 
-def test_layers_start_as_they_say():
+def test_layers_have_the_documented_initial_values():
     network = vp.Network(4, [vp.Dense(3, vp.Normal(2.0)), vp.LayerNorm()], vp.SquaredError())
     dense, norm = network.layout.views(network.init(0))
     assert (dense["b"] == 0).all()
@@ -134,7 +134,7 @@ def test_penalties_by_hand():
 
 
 def test_averaged_penalties_by_hand():
-    """They are divided as the loss is: (Σ w ℓ + penalty) / Σ w, for each member by its own weights."""
+    """Averaged penalties are divided by the weights of each member: (Σ w ℓ + penalty) / Σ w."""
     theta, X, T = np.array([3.0, 100.0]), np.zeros((2, 1)), np.full((2, 1), 98.0)
     network = vp.Network(1, [vp.Dense(1)], vp.SquaredError(), [vp.L2(0.5, averaged=True), vp.L1(0.1)])
     loss, gradient = network.loss_and_gradient(theta, X, T, [[1.0, 3.0], [1.0, 0.0]])
@@ -184,13 +184,13 @@ def test_layer_norm_by_hand():
     np.testing.assert_allclose(Y, [[1 - 2 * 1.5**0.5, 1, 1 + 1.5**0.5]])
 
 
-def test_hidden_gives_each_layer():
+def test_hidden_returns_the_output_of_each_layer():
     theta, X = SEED.init(0), np.random.default_rng(0).normal(size=(4, 2))
     np.testing.assert_array_equal(SEED.hidden(theta, X, 1), SEED.forward(theta, X)[0][1])
     np.testing.assert_array_equal(SEED.hidden(theta, X, -1), SEED.forward(theta, X)[0][2])
 
 
-def test_a_layer_and_a_loss_of_ones_own_without_a_base_class():
+def test_custom_layer_and_loss_without_base_class():
     class Scale:
         def parameters(self, inputs):
             return {"a": (inputs,)}, inputs
@@ -212,7 +212,7 @@ def test_a_layer_and_a_loss_of_ones_own_without_a_base_class():
         def delta(self, Z, T):
             return 3 * (Z - T) ** 2
 
-    own: Any = Scale(), Cubic()  # as classes of any origin
+    own: Any = Scale(), Cubic()  # without base classes
     network = vp.Network(2, [own[0], vp.Dense(1)], own[1])
     rng = np.random.default_rng(0)
     theta, X, T = rng.normal(size=5), rng.normal(size=(4, 2)), rng.normal(size=(4, 1))

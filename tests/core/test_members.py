@@ -1,4 +1,4 @@
-"""Leading axes are free, and rows are independent."""
+"""Members along leading axes and rows are independent."""
 
 from itertools import product
 
@@ -29,7 +29,7 @@ def test_members_equal_a_loop_over_members(layer, loss):
 @pytest.mark.parametrize(("layer", "loss"), CASES, ids=registry.name)
 def test_a_gradient_is_a_sum_over_rows(layer, loss):
     if isinstance(layer, vp.Dropout):
-        layer = vp.Dropout(0.0)  # rows 0 … N - 1 and a row alone have different masks
+        layer = vp.Dropout(0.0)  # a separate row would have another mask
     p = registry.problem(layer, loss, penalty=None)
     w = p.weight / p.weight.sum() if loss.reduction == "mean" else p.weight
     values, gradients = p.network.loss_and_gradient(p.theta, p.X[:, None, :], p.T[:, None, :])
@@ -48,7 +48,7 @@ def test_rows_are_independent(layer):
     np.testing.assert_allclose(p.network.forward(p.theta, p.X[order], shuffled)[0][-1], Z[order], rtol=1e-13)
 
 
-def test_weights_are_repeated_rows():
+def test_weights_equal_repeated_rows():
     p = registry.problem(vp.Tanh(), vp.SoftmaxCrossEntropy())
     times = np.array([1, 0, 2, 3, 1, 1])
     weighted = p.network.loss_and_gradient(p.theta, p.X, p.T, times)
@@ -102,7 +102,7 @@ def test_float32_is_preserved(layer, loss):
     np.testing.assert_allclose(gradient, exact, rtol=2e-3, atol=1e-4 * np.abs(exact).max())
 
 
-def test_noise_of_members_with_seeds_of_their_own():
+def test_noise_with_one_seed_per_member():
     p = registry.problem(vp.Dropout(0.5), vp.SquaredError(), members=(2,))
     both = p.network.loss(p.theta, p.X, p.T, noise=vp.extend.RandomKey(seed=np.array([7, 8])))
     alone = [p.network.loss(p.theta[k], p.X, p.T, noise=7 + k) for k in range(2)]

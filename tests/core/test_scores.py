@@ -1,4 +1,4 @@
-"""Scores are scikit-learn's, for members too."""
+"""Scores equal scikit-learn's scores, also for several members."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def predictions(draw):
 
 @given(predictions())
 @settings(max_examples=30)
-def test_they_are_scikit_learns(drawn):
+def test_scores_equal_scikit_learn(drawn):
     Y, rng, weight = drawn
     rows, outputs = Y.shape
     classes = rng.integers(0, outputs, rows)
@@ -41,7 +41,7 @@ def test_they_are_scikit_learns(drawn):
 
 
 @pytest.mark.parametrize("name", SCORES)
-def test_each_member_has_its_own(name):
+def test_each_member_has_a_score(name):
     rng = np.random.default_rng(0)
     Y, T = rng.uniform(size=(2, 3, 8, 2)), rng.uniform(size=(3, 8, 2))
     weight = rng.uniform(size=(2, 1, 8))
@@ -51,8 +51,8 @@ def test_each_member_has_its_own(name):
         np.testing.assert_allclose(found[m, n], SCORES[name](Y[m, n], T[n], weight[m, 0]), rtol=1e-12)
 
 
-def test_r2_of_targets_that_are_all_equal():
-    T = np.full((10, 1), 0.1)  # whose mean, as it rounds, is not 0.1
+def test_r2_of_constant_targets():
+    T = np.full((10, 1), 0.1)  # the rounded mean is not 0.1
     assert r2(T, T) == 1
     assert r2(T + 0.01, T) == 0
     assert r2(np.c_[T + 0.01, T], np.c_[T, T]) == 0.5

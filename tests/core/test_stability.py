@@ -1,4 +1,4 @@
-"""Finite for any finite logits; pytest turns every warning into an error."""
+"""Losses and activations are finite for finite logits; pytest turns warnings into errors."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_cross_entropies_of_large_logits_by_hand():
     assert vp.SoftmaxCrossEntropy().value(np.array([[1e300, -1e300]]), np.array([1])) == 2e300
 
 
-def test_small_probabilities_keep_their_digits():
+def test_small_probabilities_are_accurate():
     np.testing.assert_allclose(vp.SoftmaxCrossEntropy().predict(np.array([[0.0, 100.0]]))[0, 0], np.exp(-100))
     np.testing.assert_allclose(vp.Logistic().value(np.array(-100.0)), np.exp(-100))
     np.testing.assert_allclose(vp.BinaryCrossEntropy().value(np.array([[50.0]]), np.array([[1.0]])), np.exp(-50))
@@ -39,7 +39,7 @@ def test_small_probabilities_keep_their_digits():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("loss", CROSS_ENTROPIES, ids=registry.name)
-def test_the_largest_logits_of_a_type(loss, dtype):
+def test_the_largest_logits_of_a_dtype(loss, dtype):
     largest = np.finfo(dtype).max
     Z = np.array([[largest, -largest, 0]], dtype)
     assert np.abs(loss.delta(Z, np.array([[0, 1, 0]], dtype))).max() <= 1

@@ -29,7 +29,7 @@ BAD = {
     "lengths": (lambda m: m.fit(X, y[:-1]), "inconsistent numbers of samples"),
     "nothing predicted": (lambda m: m.fit(X, y).predict(X[:0]), "Found array with 0 sample"),
     "weights' length": (lambda m: m.fit(X, y, np.ones(3)), r"shape \(3,\), but there are 40 rows"),
-    "negative weight": (lambda m: m.fit(X, y, -np.ones(40)), "weights are finite and at least 0"),
+    "negative weight": (lambda m: m.fit(X, y, -np.ones(40)), "weights must be finite and at least 0"),
     "zero weights": (lambda m: m.fit(X, y, np.zeros(40)), "zero in every row"),
     "nan weight": (lambda m: m.fit(X, y, np.full(40, np.nan)), "sample_weight contains NaN"),
     "no X_val": (lambda m: m.fit(X, y, sample_weight_val=y), "X_val and y_val are not given"),

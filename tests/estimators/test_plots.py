@@ -152,7 +152,7 @@ def test_says_what_cannot_be_drawn(model):
         MLPClassifier().plot.loss()
     with pytest.raises(NotFittedError):
         MLPClassifier().plot.calibration(X, y)
-    with pytest.raises(ValueError, match="no losses to draw"):
+    with pytest.raises(ValueError, match="The loss has shape"):
         MLPClassifier().initialize(X, y).plot.loss()
     with pytest.raises(ValueError, match="only a classifier of single labels"):
         MLPRegressor(max_iter=1).fit(X, number).plot.decision_boundary(X, number)

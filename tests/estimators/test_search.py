@@ -211,7 +211,7 @@ def test_preprocessing_that_fails_harms_no_other():
 @pytest.mark.filterwarnings("ignore:One or more of the")
 def test_a_setting_that_is_refused_harms_no_other():
     grid = {"class_weight": [None, {0: -1}, "balanced", {1: np.nan}]}
-    with pytest.warns(FitFailedWarning, match="weights are finite and at least 0") as said:
+    with pytest.warns(FitFailedWarning, match="weights must be finite and at least 0") as said:
         search, _ = both(CLASSIFIER, grid, cv=2)
     assert len([each for each in said if each.category is FitFailedWarning]) == 2
     assert np.isnan(search.cv_results_["mean_test_score"]).tolist() == [False, True, False, True]

@@ -81,7 +81,7 @@ def test_entries_that_are_nowhere_are_refused(form):
     damaged.indices[5] = 10**6
     for model in models:
         for call in (lambda model=model: model.predict(damaged), lambda model=model: model.fit(damaged, y)):
-            with pytest.raises(ValueError, match=r"^X has .* but an entry in .* 1000000: make the sparse matrix anew"):
+            with pytest.raises(ValueError, match=r"^X has .* but an entry in .* 1000000: rebuild the sparse matrix"):
                 call()
     with pytest.raises(ValueError, match="at least 0"):
         MLPClassifier().fit(sparse.csr_matrix(X), y, -weight)

@@ -1,4 +1,4 @@
-"""What a network computes: layers, losses, penalties and their gradients, on any array, real or complex."""
+"""Layers, losses, penalties and their gradients, for real and complex arrays of any array library."""
 
 # ruff: noqa: F401 (the names that other packages import)
 from .activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh, logistic

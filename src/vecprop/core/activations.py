@@ -1,4 +1,4 @@
-"""The activations: ``value(z)`` is the function, and ``derivative(z, y)`` its derivative where y = value(z)."""
+"""Activations: ``value(z)`` is the function, and ``derivative(z, y)`` is its derivative, with y = value(z)."""
 
 from dataclasses import dataclass
 from math import inf, pi
@@ -16,7 +16,7 @@ def logistic(z: Array) -> Array:
 
 def softplus(z: Array) -> Array:
     """Return log(1 + exp(z)), without overflow for any finite z."""
-    # Both terms take z = 0 to be positive, so that their derivatives there, 1 and -1/2, belong together.
+    # Both terms treat z = 0 as positive, so that their derivatives there, 1 and -1/2, add up to the correct 1/2.
     return where(real(z) < 0, 0, z) + log1p(exp(-absolute(z)))
 
 
@@ -89,7 +89,7 @@ class ReLU(Activation):
 
     .. math:: y = \max(z, 0)
 
-    Its derivative at the kink z = 0 is taken as 0.
+    The derivative at the kink z = 0 is defined as 0.
 
     Examples
     --------
@@ -170,7 +170,7 @@ class GELU(Activation):
 
     .. math:: y = \frac{z}{2} (1 + \tanh u), \quad u = \sqrt{2 / π} \; (z + 0.044715 z^3)
 
-    It is computed as y = z logistic(2 u), which is equal and keeps its digits where z is far below 0.
+    It is computed as y = z logistic(2 u), which is mathematically equal, and accurate for large negative z.
 
     Examples
     --------
@@ -191,7 +191,7 @@ class GELU(Activation):
 
 
 def _gelu_u(z: Array) -> tuple[Array, Array]:
-    """Return u and its derivative. Beyond |z| = 25 the logistic is 0 or 1 to the last bit, and z³ need not overflow."""
+    """Return u and du/dz. Clipping z to ±25 avoids overflow of z³ and changes no bit of the logistic function."""
     c = clip(z, -25.0, 25.0)
     return (2 / pi) ** 0.5 * (c + 0.044715 * c * c * c), (2 / pi) ** 0.5 * (1 + 3 * 0.044715 * c * c)
 

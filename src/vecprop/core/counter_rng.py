@@ -1,7 +1,7 @@
-"""Randomness that is counted, not drawn: every random number is a function of a seed and of counts.
+"""Counter-based random numbers: every number is a function of a seed and integer counters.
 
-So it does not depend on engine, batch, thread or worker. The function is a chain of SplitMix64 streams (Steele, Lea and
-Flood, 2014): each count picks a number of the stream that the counts before it have seeded.
+The numbers do not depend on the engine, batch, thread or worker. The function chains SplitMix64 streams (Steele, Lea
+and Flood, 2014): each counter selects a number from the stream that the previous counters seed.
 """
 
 from dataclasses import dataclass, replace
@@ -13,18 +13,18 @@ from .elementary import Array
 
 GOLDEN = 0x9E3779B97F4A7C15
 _WORD = 0xFFFF_FFFF_FFFF_FFFF
-SHUFFLE, DROPOUT, _BLOCKS = 0, 1, 2  # the first count is the purpose of a number
+SHUFFLE, DROPOUT, _BLOCKS = 0, 1, 2  # the first counter is the purpose of a number
 
 
 def mix(x: np.ndarray) -> np.ndarray:
-    """Return the numbers of the streams at the states x: SplitMix64's finalizer, on unsigned 64-bit words."""
+    """Apply the SplitMix64 finalizer to unsigned 64-bit states."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
 
 
 def counter_bits(seed: int | Array, *counts: int | Array) -> np.ndarray:
-    """Return 64 random bits for a seed and each combination of counts."""
+    """Return 64 random bits for a seed and each combination of counters."""
     state = mix(_words(seed))
     for count in counts:
         state = mix(state + (_words(count) + np.uint64(1)) * np.uint64(GOLDEN))
@@ -33,46 +33,46 @@ def counter_bits(seed: int | Array, *counts: int | Array) -> np.ndarray:
 
 def _words(count: int | Array) -> np.ndarray:
     if isinstance(count, int):
-        count &= _WORD  # any whole number may be a seed
+        count &= _WORD  # a seed may be any integer
     return np.atleast_1d(np.asarray(count)).astype(np.uint64)
 
 
 def counter_uniform(seed: int | Array, *counts: int | Array) -> np.ndarray:
-    """Return the same as `counter_bits` as float64 numbers, uniform in [0, 1)."""
+    """Return uniform float64 numbers in [0, 1), computed from `counter_bits`."""
     return (counter_bits(seed, *counts) >> np.uint64(11)) * 2.0**-53
 
 
 def permutation(seed: int, epoch: int, rows: int) -> np.ndarray:
-    """Return the order of the rows in an epoch: the row numbers sorted by a random number each."""
+    """Return the row indices of an epoch, sorted by one random number per row."""
     return np.argsort(row_keys(seed, epoch, np.arange(rows)), kind="stable")
 
 
 def row_keys(seed: int, epoch: int, rows: Array) -> np.ndarray:
-    """Return the random numbers by which `permutation` sorts rows of these numbers."""
+    """Return the random sort keys that `permutation` uses for these row indices."""
     return counter_bits(seed, SHUFFLE, epoch, rows)
 
 
 def order_of_blocks(seed: int, epoch: int, blocks: int) -> np.ndarray:
-    """Return the order in which an epoch takes blocks of rows, as `permutation` has that of rows."""
+    """Return the random order of the blocks of rows in an epoch."""
     return np.argsort(counter_bits(seed, _BLOCKS, epoch, np.arange(blocks)), kind="stable")
 
 
 @dataclass(frozen=True, eq=False)
 class RandomKey:
-    """The key of a forward pass's random numbers: with the same key a layer finds the same numbers.
+    """The random key of a forward pass: a layer always draws the same numbers from the same key.
 
     Parameters
     ----------
     seed : int or array of int, default 0
         One seed for all members, or one per member, of shape (*M,).
     step : int, default 0
-        The number of the training step.
+        The index of the training step.
     rows : array of int, optional
-        The numbers of the batch's rows in the data set, shape (N,); 0 … N - 1 by default.
+        The indices of the batch's rows in the data set, shape (N,); by default 0 to N - 1.
     layer : int, default 0
-        The number of the layer; the network sets it.
+        The index of the layer, set by the network.
     parts : tuple of int, default ()
-        The number of the layer within that layer, and so on; `split` sets it.
+        The indices of nested layers within that layer, set by `split`.
 
     Examples
     --------
@@ -88,7 +88,7 @@ class RandomKey:
 
     @classmethod
     def of(cls, noise: "RandomKey | int | None") -> "RandomKey | None":
-        """Return a key itself, and for a whole number the key with that seed."""
+        """Return a key; an integer becomes the key with that seed."""
         return cls(seed=noise) if isinstance(noise, int | np.integer) else noise
 
     def at_layer(self, layer: int) -> Self:
@@ -96,12 +96,12 @@ class RandomKey:
         return type(self)(self.seed, self.step, self.rows, layer)
 
     def split(self, part: int) -> Self:
-        """Return the key of a part, such as a layer within a layer.
+        """Return a separate key for a part, such as a nested layer.
 
         Parameters
         ----------
         part : int
-            The number of the part, at least 0.
+            The index of the part, at least 0.
 
         Examples
         --------
@@ -112,8 +112,8 @@ class RandomKey:
         return replace(self, parts=(*self.parts, part))
 
     def uniform(self, rows: int, columns: int) -> np.ndarray:
-        """Return uniform numbers in [0, 1) for each row and column, shape (*M, rows, columns)."""
+        """Return one uniform number in [0, 1) per row and column, shape (*M, rows, columns)."""
         seed = self.seed if isinstance(self.seed, int) else np.asarray(self.seed)[..., None, None]
         row = np.arange(rows) if self.rows is None else np.asarray(self.rows)
-        parts = (-1 - part for part in self.parts)  # negative, as no row number is
+        parts = (-1 - part for part in self.parts)  # negative, to differ from row indices
         return counter_uniform(seed, DROPOUT, self.step, self.layer, *parts, row[..., None], np.arange(columns))

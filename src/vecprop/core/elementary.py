@@ -1,7 +1,7 @@
-"""Elementary functions for arrays of any library that follows the array API standard, real or complex.
+"""Elementary functions for real and complex arrays of any library that follows the array API standard.
 
-Every formula of the library is written with them. On complex arrays they are the analytic continuations that the
-complex step needs: comparisons use the real part alone, so that ``absolute`` and ``clip`` have a derivative.
+All formulas of vecprop use these functions. For complex arrays they return analytic continuations, which complex-step
+differentiation needs: comparisons use only the real part, so that ``absolute`` and ``clip`` have a derivative.
 """
 
 from functools import lru_cache
@@ -15,7 +15,7 @@ Array: TypeAlias = Any
 
 
 def namespace(*arrays: Array) -> Any:
-    """Return the library that the arrays belong to; Python numbers belong to NumPy."""
+    """Return the array library of the arguments; for Python numbers this is NumPy."""
     if len(arrays) == 1 and type(arrays[0]) is np.ndarray:
         return np
     if len(arrays) == 1 and hasattr(arrays[0], "__array_namespace__"):
@@ -28,13 +28,13 @@ def namespace(*arrays: Array) -> Any:
 
 
 def is_of(kinds: str | tuple[str, ...], array: Array) -> bool:
-    """Return whether an array's dtype is of a kind, or of one of several, by their names in the array API standard."""
+    """Return whether an array's dtype has one of these kinds, named as in the array API standard."""
     return _is_of(kinds, namespace(array), array.dtype)
 
 
 @lru_cache
 def _is_of(kinds: str | tuple[str, ...], xp: Any, dtype: Any) -> bool:
-    return xp.isdtype(dtype, kinds)  # takes a microsecond, and is called often
+    return xp.isdtype(dtype, kinds)  # cached, since it takes a microsecond and is called often
 
 
 def exp(z: Array) -> Array:
@@ -68,12 +68,12 @@ def sqrt(z: Array) -> Array:
 
 
 def real(z: Array) -> Array:
-    """Return the real part of z: z itself if z is real."""
+    """Return the real part of z, which is z itself if z is real."""
     return namespace(z).real(z)
 
 
 def is_within(value: Any, low: float, high: float = inf, ends: Literal["[]", "[)", "(]", "()"] = "[)") -> bool:
-    """Return whether a setting is a number, no text or truth value, between ends that brackets include."""
+    """Return whether a value is a number, not a Boolean, in the interval from low to high."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
         return False
     is_above = low <= value if ends[0] == "[" else low < value
@@ -81,7 +81,7 @@ def is_within(value: Any, low: float, high: float = inf, ends: Literal["[]", "[)
 
 
 Range: TypeAlias = tuple[str, float, float, Literal["[]", "[)", "(]", "()"]]
-"""The range of a setting: what an error says, with braces for its name, and the arguments of `is_within`."""
+"""The range of a setting: an error text with braces for the name, and the arguments of `is_within`."""
 
 FINITE: Range = ("a finite {}", -inf, inf, "()")
 POSITIVE: Range = ("a positive {}", 0, inf, "()")
@@ -91,24 +91,24 @@ SHARE: Range = ("a {} of at least 0 and less than 1", 0, 1, "[)")
 
 
 class Ranged:
-    """The base of frozen dataclasses some of whose fields have ranges."""
+    """The base class of frozen dataclasses that check the ranges of their fields."""
 
     _ranges: ClassVar[dict[str, Range]] = {}
 
     def __post_init__(self, ranges: dict[str, Range] | None = None) -> None:
-        """Refuse settings out of these ranges, by default those of the class."""
+        """Raise if a field is out of range; by default check the ranges of the class."""
         for name, (words, low, high, ends) in (self._ranges if ranges is None else ranges).items():
             if not is_within(value := getattr(self, name), low, high, ends):
                 raise ValueError(f"{type(self).__name__} needs {words.format(name)}, not {value!r}.")
 
 
 def where(condition: Array, a: Array, b: Array) -> Array:
-    """Return a where the condition holds and b elsewhere; if one of them is a number, the other's type counts."""
+    """Return a where the condition is true, else b; a Python number adopts the dtype of the other argument."""
     return namespace(condition).where(condition, a, b)
 
 
 def one(z: Array) -> Array:
-    """Return 1 in z's own type."""
+    """Return an array of ones with the shape and dtype of z."""
     xp = namespace(z)
     return xp.ones_like(z)
 
@@ -130,7 +130,7 @@ def clip(z: Array, low: float, high: float) -> Array:
 
 
 def on_host(array: Array) -> np.ndarray:
-    """Return the array as a NumPy array in the computer's main memory."""
+    """Return the array as a NumPy array in main memory."""
     if not isinstance(array, np.ndarray | np.generic | int | float | complex):
         from array_api_compat import is_cupy_array, is_torch_array, to_device
 

@@ -1,8 +1,8 @@
 """Layers, and the layout of their parameters in theta.
 
-Layers are frozen descriptions that compute outputs from explicit parameters and inputs, and gradients from outputs.
-``forward`` returns the output and the values that ``backward`` needs. ``backward`` takes delta, the gradient with
-respect to the output, writes those of the parameters into J, and returns that with respect to the input.
+A layer is a frozen dataclass; its methods take the parameters as arguments. ``forward`` returns the output and the
+values that ``backward`` needs. ``backward`` takes delta, the gradient with respect to the output, writes the parameter
+gradients into J, and returns the gradient with respect to the input.
 """
 
 from abc import ABC, abstractmethod
@@ -18,14 +18,14 @@ from .elementary import POSITIVE, SHARE, Array, Range, Ranged, namespace, real, 
 
 
 class Penalized(tuple[int, ...]):
-    """The shape of a matrix that penalties apply to, as a layer declares it in `Layer.parameters`.
+    """The shape of a matrix that penalties apply to, for `Layer.parameters`.
 
-    The declaration is part of the shape, so a layer that is made of layers passes it on with the shapes.
+    The mark is part of the shape, so a composite layer passes it on with its layers' shapes.
 
     Parameters
     ----------
     shape : tuple of int
-        The number of inputs and of outputs.
+        The numbers of inputs and outputs.
 
     Examples
     --------
@@ -39,7 +39,7 @@ class Penalized(tuple[int, ...]):
 
 
 class Initializer(ABC):
-    """A distribution of initial weights. Derive from it and draw a matrix in ``__call__`` to make your own.
+    """The base class of weight initializers. To write a custom initializer, implement ``__call__``.
 
     Examples
     --------
@@ -56,7 +56,7 @@ class Initializer(ABC):
 
     @abstractmethod
     def __call__(self, generator: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
-        """Return an (inputs, outputs) matrix of weights, drawn by the generator."""
+        """Draw an (inputs, outputs) matrix of weights."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Glorot(Initializer):
 
     .. math:: W \sim U(-a, a), \quad a = \sqrt{6 / (I + O)}
 
-    Forward and backward signals keep about their variance from layer to layer (Glorot and Bengio, 2010).
+    The variance of activations and gradients stays about the same from layer to layer (Glorot and Bengio, 2010).
 
     Examples
     --------
@@ -106,7 +106,7 @@ class Glorot(Initializer):
 
 @dataclass(frozen=True)
 class He(Initializer):
-    r"""Normal weights, for rectifiers, which pass on half the variance (He et al., 2015).
+    r"""Normal weights for rectifiers, which halve the variance of their inputs (He et al., 2015).
 
     .. math:: W \sim N(0, 2 / I)
 
@@ -122,7 +122,7 @@ class He(Initializer):
 
 
 def fill(p: dict[str, np.ndarray], generator: np.random.Generator, initializer: Initializer | None = None) -> None:
-    """Fill a layer's parameters in place: matrices are drawn by the initializer, everything else is 0."""
+    """Draw a layer's matrices from the initializer, and set its other parameters to 0, in place."""
     draw = initializer or Glorot()
     for values in p.values():
         values[...] = draw(generator, *values.shape) if values.ndim == 2 else 0
@@ -133,11 +133,11 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class Layer(Ranged, ABC):
-    """The contract of a layer. Derive a frozen dataclass from it to make your own.
+    """The base class of layers. To write a custom layer, derive a frozen dataclass from it.
 
     Examples
     --------
-    A layer that multiplies each input by a gain of its own, and the proof that its gradient is right:
+    This layer multiplies each input by a separate gain, and the check shows that its gradient is correct:
 
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True)
@@ -162,40 +162,40 @@ class Layer(Ranged, ABC):
     """Whether the layer draws random numbers in training."""
 
     def parameters(self, inputs: int) -> tuple[Shapes, int]:
-        """Return the shapes of the parameters by name, and the number of outputs, for this number of inputs.
+        """Return the parameter shapes by name, and the number of outputs.
 
-        The shape of a matrix that penalties touch is `Penalized`.
+        Penalties apply to matrices with a `Penalized` shape.
         """
         return {}, inputs
 
     def init(self, p: dict[str, np.ndarray], generator: np.random.Generator) -> None:
-        """Fill the parameters p in place with their initial values: matrices by Glorot, everything else with 0."""
+        """Set the initial parameters p in place: draw matrices from `Glorot`, and set everything else to 0."""
         fill(p, generator)
 
     @abstractmethod
     def forward(self, p: Parameters, X: Array, noise: RandomKey | None = None) -> tuple[Array, Any]:
-        """Return the output, (*M, N, outputs), and the values that backward needs; noise=None is prediction.
+        """Return the output (*M, N, outputs) and the values that `backward` needs; in prediction noise is None.
 
-        A layer that is made of layers passes ``noise.split(number)`` to each, so that their random numbers differ.
+        A composite layer passes ``noise.split(index)`` to each nested layer, so that their random numbers differ.
         """
 
     @abstractmethod
     def backward(self, p: Parameters, saved: Any, delta: Array, J: Parameters) -> Array:
-        """Write the gradients of the parameters into J and return the gradient with respect to X."""
+        """Write the parameter gradients into J, and return the gradient with respect to X."""
 
 
 def affine(X: Array, W: Array, b: Array) -> Array:
-    """Return Z = X W + b, the bias added to every row."""
+    """Return Z = X W + b, with the bias added to every row."""
     return X @ W + b[..., None, :]
 
 
 def weight_gradient(X: Array, delta: Array) -> Array:
-    """Return J_W = Xᵀ delta: a sum over the rows."""
+    """Return J_W = Xᵀ delta, summed over the rows."""
     return X.mT @ delta
 
 
 def bias_gradient(delta: Array) -> Array:
-    """Return J_b = 1ᵀ delta: a sum over the rows."""
+    """Return J_b = 1ᵀ delta, summed over the rows."""
     return namespace(delta).sum(delta, axis=-2)
 
 
@@ -213,14 +213,14 @@ class Dense(Layer):
     Parameters
     ----------
     outputs : int
-        The number of outputs, O. Its parameters are W, (I, O), and b, (O,).
+        The number of outputs, O. The parameters are W of shape (I, O) and b of shape (O,).
     initializer : Initializer, default Glorot()
-        The distribution of the initial W; b starts at 0.
+        The initializer of W; b starts at 0.
 
     Raises
     ------
     ValueError
-        If outputs is not a positive whole number.
+        If outputs is not a positive integer.
 
     Examples
     --------
@@ -232,16 +232,16 @@ class Dense(Layer):
     initializer: Initializer = field(default_factory=Glorot)
 
     def __post_init__(self) -> None:
-        """Refuse anything but a positive whole number of outputs."""
+        """Validate the number of outputs and the initializer."""
         if isinstance(self.outputs, bool) or not isinstance(self.outputs, int | np.integer) or self.outputs < 1:
-            raise ValueError(f"Dense needs a positive whole number of outputs, not {self.outputs!r}.")
+            raise ValueError(f"The number of outputs of Dense must be a positive integer, got {self.outputs!r}.")
         if not isinstance(self.initializer, Initializer):
-            own = "an activation is a layer of its own, as in [Dense(3), ReLU()]"
-            one = f"The initializer of Dense is {self.initializer!r}, but it is one such as Glorot()"
-            raise TypeError(f"{one}: {own}.")
+            advice = "an activation is a separate layer, as in [Dense(3), ReLU()]."
+            found = f"The initializer of Dense must be one such as Glorot(), got {self.initializer!r}"
+            raise TypeError(f"{found}: {advice}")
 
     def parameters(self, inputs: int) -> tuple[Shapes, int]:
-        """Return the shapes of W, which penalties touch, and b, and the number of outputs."""
+        """Return the shapes of W (penalized) and b, and the number of outputs."""
         return {"W": Penalized((inputs, int(self.outputs))), "b": (int(self.outputs),)}, int(self.outputs)
 
     def init(self, p: dict[str, np.ndarray], generator: np.random.Generator) -> None:
@@ -261,9 +261,9 @@ class Dense(Layer):
 
 @dataclass(frozen=True)
 class Activation(Layer):
-    """A function applied to every number by itself, without parameters.
+    """The base class of activations: elementwise functions without parameters.
 
-    Derive a frozen dataclass from it and write ``value`` and ``derivative`` to make your own.
+    To write a custom activation, derive a frozen dataclass from it and implement ``value`` and ``derivative``.
 
     Examples
     --------
@@ -301,14 +301,14 @@ class Activation(Layer):
 
 @dataclass(frozen=True)
 class Dropout(Layer):
-    """Dropout: in training each number is set to 0 with probability rate, and the others are divided by 1 - rate.
+    """Dropout: set inputs to 0 with probability rate in training, and divide the others by 1 - rate.
 
-    In prediction nothing changes; the division keeps the expected value the same (Srivastava et al., 2014).
+    The division preserves the expected value (Srivastava et al., 2014). Prediction leaves the inputs unchanged.
 
     Parameters
     ----------
     rate : float, default 0.5
-        The share of numbers that are set to 0, at least 0 and less than 1.
+        The probability of setting an input to 0, at least 0 and less than 1.
 
     Raises
     ------
@@ -327,12 +327,12 @@ class Dropout(Layer):
     _ranges: ClassVar[dict[str, Range]] = {"rate": SHARE}
 
     def forward(self, p: Parameters, X: Array, noise: RandomKey | None = None) -> tuple[Array, Array | None]:
-        """Return X times a mask of 0 and 1 / (1 - rate), and the mask; X itself in prediction."""
+        """Return X times a mask of 0 and 1 / (1 - rate), and the mask; in prediction, return X and None."""
         if noise is None:
             return X, None
         xp = namespace(X)
-        kept = noise.uniform(*X.shape[-2:]) >= self.rate
-        mask = xp.asarray(kept / (1 - self.rate), dtype=real(X).dtype, device=X.device)
+        survives = noise.uniform(*X.shape[-2:]) >= self.rate
+        mask = xp.asarray(survives / (1 - self.rate), dtype=real(X).dtype, device=X.device)
         return X * mask, mask
 
     def backward(self, p: Parameters, saved: Array | None, delta: Array, J: Parameters) -> Array:
@@ -342,17 +342,17 @@ class Dropout(Layer):
 
 @dataclass(frozen=True)
 class LayerNorm(Layer):
-    r"""Layer normalization: each row is centred and scaled to unit variance (Ba et al., 2016).
+    r"""Layer normalization: center each row and scale it to unit variance (Ba et al., 2016).
 
     .. math:: y = g \hat{x} + b, \quad \hat{x} = \frac{x - m}{\sqrt{v + ε}}
 
-    Mean m and variance v are the row's own, so that rows stay independent.
+    The mean m and the variance v are computed per row, so rows stay independent.
 
     Parameters
     ----------
     epsilon : float, default 1e-5
-        The number ε that is added to the variance, so that a constant row is not divided by 0. The parameters are the
-        gain g, (I,), which starts at 1, and b, (I,), which starts at 0.
+        The number ε added to the variance, which avoids a division by 0 for constant rows. The parameters are the
+        gain g of shape (I,), initially 1, and the offset b of shape (I,), initially 0.
 
     Raises
     ------
@@ -370,7 +370,7 @@ class LayerNorm(Layer):
     _ranges: ClassVar[dict[str, Range]] = {"epsilon": POSITIVE}
 
     def parameters(self, inputs: int) -> tuple[Shapes, int]:
-        """Return the shapes of g and b, and the number of outputs, the same as of inputs."""
+        """Return the shapes of g and b, and the number of outputs, which equals the number of inputs."""
         return {"g": (inputs,), "b": (inputs,)}, inputs
 
     def init(self, p: dict[str, np.ndarray], generator: np.random.Generator) -> None:
@@ -379,9 +379,9 @@ class LayerNorm(Layer):
 
     def forward(self, p: Parameters, X: Array, noise: RandomKey | None = None) -> tuple[Array, tuple[Array, Array]]:
         """Return g x̂ + b, with x̂ and the rows' standard deviations for the backward pass."""
-        centred = X - _row_mean(X)
-        deviation = sqrt(_row_mean(centred * centred) + self.epsilon)
-        normal = centred / deviation
+        centered = X - _row_mean(X)
+        deviation = sqrt(_row_mean(centered * centered) + self.epsilon)
+        normal = centered / deviation
         return p["g"][..., None, :] * normal + p["b"][..., None, :], (normal, deviation)
 
     def backward(self, p: Parameters, saved: tuple[Array, Array], delta: Array, J: Parameters) -> Array:
@@ -395,13 +395,13 @@ class LayerNorm(Layer):
 
 def _row_mean(X: Array) -> Array:
     """Return each row's mean, as a column."""
-    # A sum, since the mean of the array API standard takes no complex numbers.
+    # The mean of the array API standard does not support complex numbers, so this takes a sum.
     return namespace(X).sum(X, axis=-1, keepdims=True) / X.shape[-1]
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """A named part of theta: a matrix or vector of a layer's parameters."""
+    """A parameter tensor of a layer, with its position in theta."""
 
     layer: int
     kind: str
@@ -413,7 +413,7 @@ class Tensor:
 
     @property
     def span(self) -> slice:
-        """Its place in theta's last axis."""
+        """The slice of theta's last axis that contains the tensor."""
         return slice(self.start, self.start + self.size)
 
     def __str__(self) -> str:
@@ -421,19 +421,19 @@ class Tensor:
 
 
 class Layout:
-    """The places of all parameters in a flat vector, and named views of them.
+    """The positions of all parameters in a flat vector, with named views.
 
     Parameters
     ----------
     shapes : sequence of mapping
-        For each layer, the shapes of its parameters by name, in order.
+        For each layer, its parameter shapes by name.
     kinds : sequence of str, optional
-        For each layer, the name of its class, for messages.
+        For each layer, its class name, used in messages.
 
     Attributes
     ----------
     tensors : tuple of Tensor
-        Every parameter tensor, in the order of the vector.
+        All parameter tensors, in the order of the vector.
     size : int
         The number of parameters, P.
 
@@ -458,7 +458,7 @@ class Layout:
                 kind, lengths = kinds[layer] if kinds else "layer", tuple(int(length) for length in shape)
                 tensor = Tensor(layer, kind, name, start, prod(lengths), lengths, isinstance(shape, Penalized))
                 if tensor.penalized and len(lengths) != 2:
-                    raise ValueError(f"The shape {lengths} of {tensor} cannot be Penalized: penalties take matrices.")
+                    raise ValueError(f"The shape {lengths} of {tensor} cannot be Penalized: expected a matrix.")
                 tensors.append(tensor)
                 start += tensor.size
         self.tensors: tuple[Tensor, ...] = tuple(tensors)
@@ -476,14 +476,14 @@ class Layout:
         Returns
         -------
         list of dict
-            For each layer, arrays of shape (*M, *shape). Writing into them writes into the vector.
+            For each layer, arrays of shape (*M, *shape) by name, which share memory with the vector.
         """
         xp = namespace(vector)
         members = tuple(vector.shape[:-1])
         views: list[dict[str, Array]] = [{} for _ in range(self.layers)]
         for tensor in self.tensors:
             part = vector[..., tensor.start : tensor.start + tensor.size]
-            # A split of the last axis never copies, whatever the strides.
+            # Splitting the last axis never copies, for any strides.
             views[tensor.layer][tensor.name] = xp.reshape(part, members + tensor.shape)
         return views
 
@@ -499,7 +499,7 @@ class Layout:
             if tensor.start <= index < tensor.start + tensor.size:
                 entry = np.unravel_index(index - tensor.start, tensor.shape)
                 return f"{tensor}[{', '.join(str(int(i)) for i in entry)}]"
-        raise IndexError(f"There is no parameter {index} among {self.size}.")
+        raise IndexError(f"The index {index} is out of range for {self.size} parameters.")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Layout) and (self.tensors, self.layers) == (other.tensors, other.layers)

@@ -1,4 +1,4 @@
-"""The losses, each composed with its link, so that the gradient is simple, and finite for any logits."""
+"""Losses. Each includes its link function, so that the gradient is simple, and finite for all logits."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from .elementary import POSITIVE, Array, Range, Ranged, absolute, clip, exp, is_
 
 @dataclass(frozen=True)
 class Loss(Ranged, ABC):
-    """The contract of a loss. Derive a frozen dataclass from it to make your own.
+    """The base class of losses. To write a custom loss, derive a frozen dataclass from it.
 
     Parameters
     ----------
@@ -20,11 +20,11 @@ class Loss(Ranged, ABC):
     Raises
     ------
     ValueError
-        If reduction is neither.
+        If reduction is not "mean" or "sum".
 
     Examples
     --------
-    The distance between prediction and target, for targets of several numbers:
+    This loss is the Euclidean distance between predictions and targets with several outputs:
 
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True)
@@ -45,17 +45,17 @@ class Loss(Ranged, ABC):
 
     reduction: Literal["mean", "sum"] = field(default="mean", kw_only=True)
     takes_classes: ClassVar[bool] = False
-    """Whether targets may be integer classes, one a row."""
+    """Whether targets may be integer classes, one per row."""
 
     def __post_init__(self) -> None:
-        """Refuse an unknown reduction, and numbers out of range."""
+        """Validate the reduction and the ranges of the fields."""
         super().__post_init__()
         if self.reduction not in ("mean", "sum"):
             raise ValueError(f'{type(self).__name__} takes reduction="mean" or "sum", not {self.reduction!r}.')
 
     @abstractmethod
     def predict(self, Z: Array) -> Array:
-        """Return the predictions Y, the link applied to Z."""
+        """Return the predictions Y, the link function applied to Z."""
 
     @abstractmethod
     def value(self, Z: Array, T: Array) -> Array:
@@ -66,14 +66,14 @@ class Loss(Ranged, ABC):
         """Return the gradient of each row's loss with respect to Z, (*M, N, O)."""
 
     def wrong_targets(self, T: Array) -> tuple[Array, str] | None:
-        """Return a mask of the targets that this loss cannot take, and its requirement in words; None if all are good.
+        """Return a mask of invalid targets and the requirement as text, or None if the loss accepts any targets.
 
-        T has the shape (*M, N, O), or is an array of integer classes.
+        T has the shape (*M, N, O), or contains integer classes.
         """
         return None
 
     def exact_targets(self, T: Array) -> Array:
-        """Return targets that this loss takes, (*M, N, O), corrected for earlier rounding."""
+        """Return valid targets, (*M, N, O), corrected for earlier rounding."""
         return T
 
 
@@ -83,8 +83,8 @@ class SoftmaxCrossEntropy(Loss):
 
     .. math:: y_c = \frac{e^{z_c}}{\sum_d e^{z_d}}, \quad ℓ = -\sum_c t_c \log y_c, \quad δ_c = y_c - t_c
 
-    Targets are one-hot or soft rows that sum to 1, (*M, N, C), or integer classes 0 … C - 1, (*M, N). Logits are
-    shifted by the row's largest, so that nothing overflows and no logarithm of 0 is taken.
+    Targets are integer classes 0 to C - 1 of shape (*M, N), or rows of shape (*M, N, C) that sum to 1. The largest
+    logit of each row is subtracted first, which avoids overflow and logarithms of 0.
 
     Parameters
     ----------
@@ -126,9 +126,9 @@ class SoftmaxCrossEntropy(Loss):
         return (wrong, "SoftmaxCrossEntropy needs rows of probabilities that sum to 1, or integer classes")
 
     def exact_targets(self, T: Array) -> Array:
-        """Return rows that sum to 1 as exactly as their type allows; only for them is Y - T the derivative.
+        """Normalize rows to sum to 1 in their precision, since only then Y - T is the derivative.
 
-        Labels that were rounded to float32 sum to 1 within 1e-7, which would be the error of a float64 gradient.
+        Labels that were rounded to float32 sum to 1 within 1e-7; a float64 gradient would have an error of this size.
         """
         xp = namespace(T)
         sums = xp.sum(T, axis=-1, keepdims=True)
@@ -137,7 +137,7 @@ class SoftmaxCrossEntropy(Loss):
 
 
 def _shifted(Z: Array) -> Array:
-    """Return Z, clipped so that differences do not overflow, less each row's largest entry: its softmax is the same."""
+    """Subtract each row's largest entry from Z, which does not change the softmax; clip to avoid overflow."""
     xp = namespace(Z)
     half = float(xp.finfo(Z.dtype).max) / 2
     Z = clip(Z, -half, half)
@@ -145,9 +145,9 @@ def _shifted(Z: Array) -> Array:
 
 
 def one_hot(T: Array, Z: Array) -> Array:
-    """Return the targets as rows of probabilities, in the real type of Z: integer classes become one-hot rows."""
+    """Return the targets as rows of probabilities in Z's real dtype; integer classes become one-hot rows."""
     xp = namespace(Z)
-    # Classes have one axis less than Z. One-hot rows of integers have been converted to real numbers before.
+    # Classes have one axis less than Z. Integer one-hot rows were converted to floating point earlier.
     if is_of("integral", T) and T.ndim < Z.ndim and T.shape[-1] == Z.shape[-2]:
         T = T[..., None] == xp.arange(Z.shape[-1], device=Z.device)
     return xp.astype(T, real(Z).dtype, copy=False)
@@ -155,7 +155,7 @@ def one_hot(T: Array, Z: Array) -> Array:
 
 @dataclass(frozen=True)
 class ElementwiseLoss(Loss):
-    """A loss that is a sum over outputs; ``element`` and ``delta`` are formulas for one output.
+    """The base class of losses that are sums over outputs; ``element`` and ``delta`` are elementwise formulas.
 
     Examples
     --------
@@ -181,18 +181,18 @@ class ElementwiseLoss(Loss):
         """Return each output's loss, (*M, N, O)."""
 
     def value(self, Z: Array, T: Array) -> Array:
-        """Return the sum of the outputs' losses, (*M, N)."""
+        """Return each row's loss, summed over outputs, (*M, N)."""
         return namespace(Z).sum(self.element(Z, T), axis=-1)
 
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy(ElementwiseLoss):
-    r"""The cross-entropy of logistic outputs, for one label or for several independent ones (multi-label).
+    r"""The cross-entropy of logistic outputs, for one label or several independent labels (multi-label).
 
     .. math:: y = \frac{1}{1 + e^{-z}}, \quad ℓ = -t \log y - (1 - t) \log(1 - y), \quad δ = y - t
 
-    It is summed over outputs. Targets lie between 0 and 1, (*M, N, O). The logarithms are softplus functions of the
-    logit, finite for any.
+    The loss is summed over outputs. Targets of shape (*M, N, O) lie between 0 and 1. The logarithms are computed as
+    softplus functions of the logit, which are finite for all logits.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ class BinaryCrossEntropy(ElementwiseLoss):
 
 @dataclass(frozen=True)
 class RegressionLoss(ElementwiseLoss):
-    """A loss whose link is the identity, y = z."""
+    """The base class of losses with the identity link, y = z."""
 
     def predict(self, Z: Array) -> Array:
         """Return Z."""
@@ -259,11 +259,11 @@ class SquaredError(RegressionLoss):
 
 @dataclass(frozen=True)
 class AbsoluteError(RegressionLoss):
-    """The absolute error, summed over outputs. The prediction is a median.
+    """The absolute error, summed over outputs. The optimal prediction is the median.
 
     .. math:: ℓ = |y - t|
 
-    Its derivative at y = t is taken as 0.
+    The derivative at y = t is defined as 0.
 
     Parameters
     ----------
@@ -291,12 +291,12 @@ class Huber(RegressionLoss):
 
     .. math:: ℓ = \begin{cases} \tfrac{1}{2} d^2 & |d| ≤ k \\ k (|d| - \tfrac{1}{2} k) & |d| > k \end{cases}
 
-    Here d = y - t. With c = d clipped to [-k, k] both are c (d - ½ c).
+    Here d = y - t. With c = d clipped to [-k, k], both cases equal c (d - ½ c).
 
     Parameters
     ----------
     threshold : float, default 1.0
-        The distance k from the target at which the loss becomes linear, in the targets' units.
+        The distance k from the target where the loss becomes linear, in units of the targets.
     reduction : {"mean", "sum"}, default "mean"
         The reduction of the rows' losses.
 
@@ -326,16 +326,16 @@ class Huber(RegressionLoss):
 
 @dataclass(frozen=True)
 class Quantile(RegressionLoss):
-    r"""The quantile (pinball) loss (Koenker and Bassett, 1978), summed over outputs. The prediction is a quantile.
+    r"""The quantile (pinball) loss (Koenker and Bassett, 1978), summed over outputs.
 
     .. math:: ℓ = \begin{cases} q (t - y) & t > y \\ (1 - q) (y - t) & t ≤ y \end{cases}
 
-    Its derivative at y = t is taken as 0.
+    The derivative at y = t is defined as 0.
 
     Parameters
     ----------
     level : float, default 0.5
-        The share q of targets below the quantile, between 0 and 1.
+        The level q of the predicted quantile, between 0 and 1: the share of targets below it.
     reduction : {"mean", "sum"}, default "mean"
         The reduction of the rows' losses.
 
@@ -369,7 +369,7 @@ class Poisson(ElementwiseLoss):
 
     .. math:: y = e^z, \quad ℓ = y - t z, \quad δ = y - t
 
-    It is the negative log-likelihood less log t!, which does not depend on z. Targets are at least 0.
+    This is the negative log-likelihood without the constant log t!. Targets must be at least 0.
 
     Parameters
     ----------

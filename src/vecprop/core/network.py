@@ -1,4 +1,4 @@
-"""The network: a frozen description of layers and a loss, with the forward and the backward pass."""
+"""The network: a frozen description of layers and a loss, with the forward and backward passes."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -20,34 +20,34 @@ from .summary import Summary, summarize
 class Network(Versioned):
     """A dense network: layers, a loss and penalties.
 
-    It holds no parameters: those are one flat vector theta, an argument of every method. Leading axes of theta are
-    members, (*M, P): many networks of one description, computed at once. X, T and sample_weight may have the same
-    leading axes, or none.
+    A network does not store its parameters: its methods take them as a flat vector theta. Leading axes of theta,
+    (*M, P), are members: many networks with the same layers, computed at once. X, T and sample_weight may have the
+    same leading axes, or none.
 
     Parameters
     ----------
     inputs : int
         The number of inputs, I.
     layers : sequence of Layer
-        The layers, from the first.
+        The layers, in order.
     loss : Loss
-        The loss, composed with the link of the outputs.
+        The loss, which includes the link function of the outputs.
     penalty : Penalty or sequence of Penalty, optional
-        The penalty on large weights, added once to the reduced loss of the rows; several are summed.
+        The penalty on large weights, added to the reduced loss of the rows. Several penalties are summed.
 
     Attributes
     ----------
     layout : Layout
-        The place of each parameter in theta.
+        The position of each parameter in theta.
     widths : tuple of int
-        Each layer's number of outputs.
+        The number of outputs of each layer.
 
     Raises
     ------
     TypeError
-        If a layer, the loss or a penalty is an object of another type.
+        If a layer, the loss or a penalty has the wrong type.
     ValueError
-        If inputs is not a positive whole number, or there is no layer.
+        If inputs is not a positive integer, or layers is empty.
 
     Examples
     --------
@@ -73,11 +73,11 @@ class Network(Versioned):
         self, inputs: int, layers: Iterable[Layer], loss: Loss, penalty: Penalty | Sequence[Penalty] | None = None
     ) -> None:
         if isinstance(inputs, bool) or not isinstance(inputs, int | np.integer) or inputs < 1:
-            raise ValueError(f"A network needs a positive whole number of inputs, not {inputs!r}.")
+            raise ValueError(f"The number of inputs of a network must be a positive integer, got {inputs!r}.")
         if isinstance(layers, Layer):
-            raise TypeError(f"The layers are a list, but got one {type(layers).__name__}: write [{layers!r}].")
+            raise TypeError(f"layers must be a list, got one {type(layers).__name__}: write [{layers!r}].")
         if not isinstance(layers, Iterable):
-            raise TypeError(f"The layers are a list, not {layers!r}: write Network(inputs, [layers], loss).")
+            raise TypeError(f"layers must be a list, got {layers!r}: write Network(inputs, [layers], loss).")
         layers = tuple(layers)
         if not layers:
             raise ValueError("A network needs at least one layer, for example Dense(2).")
@@ -94,10 +94,10 @@ class Network(Versioned):
             widths.append(width)
         layout = Layout(shapes, [type(layer).__name__ for layer in layers])
         parts = {"layers": layers, "loss_function": loss, "penalties": penalties}
-        vars(self).update(inputs=int(inputs), **parts, widths=tuple(widths[1:]), layout=layout)  # though it is frozen
+        vars(self).update(inputs=int(inputs), **parts, widths=tuple(widths[1:]), layout=layout)  # self is frozen
 
     def _restore(self, state: dict[str, Any]) -> None:
-        """Restore layers, loss and penalties, and compute the layout again: older commits may have stored another."""
+        """Restore the parts and recompute the layout, which older versions may have stored differently."""
         Network.__init__(self, state["inputs"], state["layers"], state["loss_function"], state["penalties"])
 
     def __repr__(self) -> str:
@@ -116,12 +116,12 @@ class Network(Versioned):
 
     @property
     def random(self) -> bool:
-        """Whether some layer draws random numbers in training."""
+        """Whether any layer draws random numbers in training."""
         return any(getattr(layer, "random", False) for layer in self.layers)
 
     @property
     def activations(self) -> list[int]:
-        """The numbers of the layers that are activations."""
+        """The indices of the layers that are activations."""
         return [number for number, layer in enumerate(self.layers) if isinstance(layer, Activation)]
 
     def init(self, seed: int | Sequence[int], dtype: Any = np.float64) -> np.ndarray:
@@ -130,9 +130,9 @@ class Network(Versioned):
         Parameters
         ----------
         seed : int or sequence of int
-            One seed for one network; M seeds for M members, each as it would be drawn alone.
+            One seed, or M seeds for M members. The parameters of a member depend only on its seed.
         dtype : dtype, default float64
-            The floating type. Numbers are drawn in float64 and rounded.
+            The floating-point dtype. Parameters are drawn in float64 and then rounded.
 
         Returns
         -------
@@ -147,9 +147,9 @@ class Network(Versioned):
         True
         """
         if not np.issubdtype(dtype, np.floating):
-            raise TypeError(f"Parameters are floating-point numbers, so dtype cannot be {np.dtype(dtype)}.")
+            raise TypeError(f"dtype must be a floating-point dtype, got {np.dtype(dtype)}.")
         if isinstance(seed, str | bytes):
-            raise TypeError(f"A seed is a whole number, not {seed!r}.")
+            raise TypeError(f"seed must be an integer, got {seed!r}.")
         if isinstance(seed, Sequence | np.ndarray):
             thetas = [self.init(one_seed, dtype) for one_seed in seed]
             return np.stack(thetas) if thetas else np.empty((0, self.layout.size), dtype)
@@ -160,7 +160,7 @@ class Network(Versioned):
         return theta.astype(dtype)
 
     def forward(self, theta: Array, X: Array, noise: RandomKey | None = None) -> tuple[list[Array], list[Any]]:
-        """Run the layers.
+        """Run the forward pass.
 
         Parameters
         ----------
@@ -169,28 +169,28 @@ class Network(Versioned):
         X : array (*M, N, I)
             The inputs.
         noise : RandomKey, optional
-            The key of random layers; None is prediction.
+            The random key for layers such as dropout; None for prediction.
 
         Returns
         -------
         outputs : list of array (*M, N, width)
-            Each layer's output; the last is Z, before the link.
+            Each layer's output; the last is Z, before the link function.
         saved : list
             The values that each layer saved for its backward pass.
         """
         outputs, saved = [], []
         for number, (layer, p) in enumerate(zip(self.layers, self.layout.views(theta), strict=True)):
-            X, kept = layer.forward(p, X, noise and noise.at_layer(number))
+            X, values = layer.forward(p, X, noise and noise.at_layer(number))
             if X.shape[-1] != self.widths[number]:
-                promised = f"its parameters() promised (*M, N, {self.widths[number]})"
-                gave = f"Layer {number} ({type(layer).__name__}) gave shape {tuple(X.shape)}"
-                raise ValueError(f"{gave}, but {promised}.")
+                declared = f"its parameters() declared (*M, N, {self.widths[number]})"
+                found = f"Layer {number} ({type(layer).__name__}) returned shape {tuple(X.shape)}"
+                raise ValueError(f"{found}, but {declared}.")
             outputs.append(X)
-            saved.append(kept)
+            saved.append(values)
         return outputs, saved
 
     def backward(self, theta: Array, saved: list[Any], delta: Array, gradient: Array) -> Array:
-        """Run the layers backwards.
+        """Run the backward pass.
 
         Parameters
         ----------
@@ -201,7 +201,7 @@ class Network(Versioned):
         delta : array (*M, N, O)
             The gradient with respect to Z.
         gradient : array (*M, P)
-            The gradient with respect to theta is written into it.
+            The output array for the gradient with respect to theta.
 
         Returns
         -------
@@ -214,7 +214,7 @@ class Network(Versioned):
         return delta
 
     def hidden(self, theta: Array, X: Array, layer: int) -> Array:
-        """Return a layer's output in prediction: the features that it has learned.
+        """Return the output of a layer in prediction: its learned features.
 
         Parameters
         ----------
@@ -223,19 +223,19 @@ class Network(Versioned):
         X : array (*M, N, I)
             The inputs.
         layer : int
-            The number of the layer; negative numbers count from the last.
+            The index of the layer; negative indices count from the last layer.
 
         Returns
         -------
         array (*M, N, width)
         """
         if not -len(self.layers) <= layer < len(self.layers):
-            raise IndexError(f"There is no layer {layer}: this network has layers 0 to {len(self.layers) - 1}.")
+            raise IndexError(f"layer {layer} is out of range: this network has layers 0 to {len(self.layers) - 1}.")
         theta = checked_theta(self, theta)
         return self.forward(theta, checked_rows(self, theta, X))[0][layer]
 
     def predict(self, theta: Array, X: Array) -> Array:
-        """Return the predictions Y, after the link.
+        """Return the predictions Y, after the link function.
 
         Parameters
         ----------
@@ -251,7 +251,7 @@ class Network(Versioned):
         Raises
         ------
         ValueError, TypeError
-            If theta or X has a wrong shape or type, or is not finite.
+            If theta or X has the wrong shape or type, or is not finite.
         """
         return self.loss_function.predict(self.hidden(theta, X, -1))
 
@@ -265,17 +265,16 @@ class Network(Versioned):
         finite: bool = True,
         as_read: bool = False,
     ) -> Batch:
-        """Return inputs, targets and weights, checked and in theta's library and precision; see `loss`.
+        """Validate inputs, targets and weights, and return them as a `Batch`; see `loss`.
 
-        With finite=False, whether X is finite is left to `Batch.require_finite_inputs`, and with as_read=True the
-        conversion of a large X to who reads it.
+        finite=False skips the check that X is finite; as_read=True converts a large X lazily.
         """
         return checked_batch(self, theta, X, T, sample_weight, finite, as_read)
 
     def loss(
         self, theta: Array, X: Array, T: Array, sample_weight: Array | None = None, noise: RandomKey | int | None = None
     ) -> Array:
-        """Return the loss: the reduced losses of the rows, plus the penalties.
+        """Return the reduced loss of the rows plus the penalties.
 
         Parameters
         ----------
@@ -284,12 +283,12 @@ class Network(Versioned):
         X : array (*M, N, I)
             The inputs, converted to theta's precision.
         T : array (*M, N, O) or (*M, N)
-            The targets, as the loss takes them. Real targets may be (N,) if there is one output. Integers of shape
-            (N, O) are one-hot rows, even if they could be the classes of N members.
+            The targets. Real targets may have shape (N,) if there is one output. Integers of shape (N, O) are
+            interpreted as one-hot rows, not as classes of N members.
         sample_weight : array (*M, N), optional
-            The rows' weights, at least 0; 1 by default.
+            The weights of the rows, at least 0; by default 1.
         noise : RandomKey or int, optional
-            The key of random layers such as dropout, or its seed; None is prediction.
+            The random key for layers such as dropout, or its seed; None for prediction.
 
         Returns
         -------
@@ -299,7 +298,7 @@ class Network(Versioned):
         Raises
         ------
         ValueError, TypeError
-            If an argument has a wrong shape or type, is not finite, or does not suit the loss.
+            If an argument has the wrong shape or type, is not finite, or is invalid for the loss.
         """
         theta = checked_theta(self, theta)
         return self.batch_loss(theta, self.batch(theta, X, T, sample_weight), RandomKey.of(noise))
@@ -309,14 +308,14 @@ class Network(Versioned):
     ) -> tuple[Array, Array]:
         """Return the loss and its gradient with respect to theta, by backpropagation.
 
-        The parameters, errors and shapes are those of `loss`.
+        See `loss` for the parameters, shapes and errors.
 
         Returns
         -------
         loss : array (*M,)
             The loss of each member.
         gradient : array (*M, P)
-            Its gradient. For one theta and X of shape (N, 1, I) it is the gradient of each row.
+            The gradient of each member. Pass X of shape (N, 1, I) to get the gradient of each row.
         """
         theta = checked_theta(self, theta)
         if not isinstance(theta, np.ndarray):
@@ -324,14 +323,14 @@ class Network(Versioned):
         return self.batch_loss_and_gradient(theta, self.batch(theta, X, T, sample_weight), RandomKey.of(noise))
 
     def batch_loss(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> Array:
-        """Return the loss on a batch that has been checked; see `loss`."""
+        """Return the loss on a validated batch; see `loss`."""
         outputs, _ = self.forward(theta, batch.X, noise)
         return self._reduced(theta, outputs[-1], batch)
 
     def batch_loss_and_gradient(
         self, theta: Array, batch: Batch, noise: RandomKey | None = None
     ) -> tuple[Array, Array]:
-        """Return the loss and gradient on a batch that has been checked; see `loss_and_gradient`."""
+        """Return the loss and gradient on a validated batch; see `loss_and_gradient`."""
         outputs, saved = self.forward(theta, batch.X, noise)
         loss = self._reduced(theta, outputs[-1], batch)
         delta = _column(self.row_weight(batch)) * self.loss_function.delta(outputs[-1], batch.T)
@@ -341,32 +340,32 @@ class Network(Versioned):
         return loss, gradient
 
     def _reduced(self, theta: Array, Z: Array, batch: Batch) -> Array:
-        """Return Σ w ℓ over the rows, with the weights of `row_weight`, plus the penalty."""
+        """Return Σ w ℓ over the rows plus the penalty, with w from `row_weight`."""
         loss = namespace(Z).sum(self.row_weight(batch) * self.loss_function.value(Z, batch.T), axis=-1)
         return loss + self.penalty(theta, batch) if self.penalties else loss
 
     def penalty(self, theta: Array, batch: Batch) -> Array:
-        """Return the penalty that is added to the loss of a batch, (*M,) for theta of shape (*M, P)."""
+        """Return the penalty for a batch, (*M,) for theta of shape (*M, P)."""
         divisor = self.divisor(batch)
         pairs = [(penalty, W) for W in self._weights(theta) for penalty in self.penalties]
         return sum(p.value(W) / divisor if _is_averaged(p) else p.value(W) for p, W in pairs)
 
     def add_penalty_gradient(self, theta: Array, gradient: Array, batch: Batch) -> None:
-        """Add the penalties' gradient at theta to a batch's gradient, in place."""
+        """Add the gradient of the penalties at theta to the gradient of a batch, in place."""
         divisor = _column(_column(self.divisor(batch)))
         for W, J_W in zip(self._weights(theta), self._weights(gradient), strict=True):
             for penalty in self.penalties:
                 J_W[...] = J_W + (penalty.gradient(W) / divisor if _is_averaged(penalty) else penalty.gradient(W))
 
     def row_weight(self, batch: Batch) -> Array:
-        """Return each row's factor in the sum: w, or w / Σ w for a mean; one number if there are no weights."""
+        """Return the factor of each row in the loss: w, or w / Σ w for a mean. Without weights it is a scalar."""
         divisor = _column(self.divisor(batch))
         return 1 / divisor if batch.weight is None else batch.weight / divisor
 
     def divisor(self, batch: Batch) -> Array:
-        """Return the divisor of sums over the rows, (*M,) or a number: 1, or Σ w for a mean.
+        """Return the divisor of sums over the rows, (*M,) or a scalar: 1, or Σ w for a mean.
 
-        If all of a batch's weights are 0 it is infinite, so that no row counts.
+        If all weights are 0, the divisor is infinite, so that no row counts.
         """
         if self.reduction == "sum":
             return 1.0
@@ -377,26 +376,26 @@ class Network(Versioned):
         return xp.where(total > 0, total, xp.inf)
 
     def _weights(self, vector: Array) -> list[Array]:
-        """Return the matrices that penalties apply to, as the layers declare them."""
+        """Return the penalized matrices of a vector."""
         if not self.penalties:
             return []
         views = self.layout.views(vector)
         return [views[tensor.layer][tensor.name] for tensor in self.layout.tensors if tensor.penalized]
 
     def summary(self, rows: int | None = None, batch_size: int | None = None) -> Summary:
-        """Return a table of the layers: output shapes, parameters and operations per row; and the memory of a fit.
+        """Return a table of the layers with output shapes, parameters and operations per row.
 
         An operation is a multiplication or an addition in a matrix product, or one evaluation of an elementwise
-        formula. The operations of a forward pass are counted; a gradient takes about three times as many.
+        formula. The table counts the operations of a forward pass; a gradient takes about three times as many.
 
         Parameters
         ----------
         rows : int, optional
-            The rows of a fit. The last line then tells about the most memory that `train` takes beside X, T and
-            weights, with Adam and early stopping. X is not copied if it is an array of NumPy, or a memory map, in the
-            type of theta and by rows. If it is large, nor is one of other numbers, or by columns.
+            The number of rows of a fit. If given, the last line estimates the peak memory of `train` with Adam and
+            early stopping, excluding X, T and weights. X is not copied if it is a C-contiguous NumPy array or memory
+            map with the dtype of theta. A large X of another dtype or memory order is converted in parts.
         batch_size : int, optional
-            The rows of a batch; all by default.
+            The number of rows per batch; by default all rows.
 
         Examples
         --------
@@ -410,18 +409,18 @@ class Network(Versioned):
         SoftmaxCrossEntropy()  (N, 2)
         total                                            17                  27
         >>> print(Network(2, [Dense(1)], SquaredError()).summary(rows=1_000_000).splitlines()[-1])
-        a fit of 1,000,000 rows takes 8.0 MB in float32 or 8.1 MB in float64 beside its data
+        a fit of 1,000,000 rows takes 8.0 MB in float32 or 8.1 MB in float64 in addition to its data
         """
         return summarize(self, rows, batch_size)
 
 
 def _require(part: Any, what: str, role: str, methods: tuple[str, ...]) -> None:
     if isinstance(part, type):
-        raise TypeError(f"{what} is the class {part.__name__}, not an object of it: write {part.__name__}(…).")
+        raise TypeError(f"{what} is the class {part.__name__}, not an instance: write {part.__name__}(…).")
     missing = [method for method in methods if not callable(getattr(part, method, None))]
     if missing:
         example = {"layer": "Dense(3) or ReLU()", "loss": "SquaredError()", "penalty": "L2(0.0001)"}[role]
-        advice = f"give one such as {example}."
+        advice = f"pass a {role} such as {example}."
         raise TypeError(f"{what} is {part!r}, which lacks the method {missing[0]} of a {role}: {advice}")
 
 

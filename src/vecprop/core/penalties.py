@@ -1,4 +1,4 @@
-"""The penalties on large weights. They apply to the matrices that a layer declares as `Penalized`, not to biases."""
+"""Penalties on large weights. They apply to matrices with a `Penalized` shape, not to biases."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -10,15 +10,15 @@ from .elementary import Array, Range, Ranged, absolute, namespace, sign
 
 @dataclass(frozen=True)
 class Penalty(Ranged, ABC):
-    """The contract of a penalty. Derive a frozen dataclass from it to make your own.
+    """The base class of penalties. To write a custom penalty, derive a frozen dataclass from it.
 
     Parameters
     ----------
     strength : float
         The factor λ, at least 0.
     averaged : bool, default False
-        Whether the penalty is divided, like a mean loss, by the sum of the batch's weights, (Σ w ℓ + penalty) / Σ w, as
-        scikit-learn's ``alpha`` is; with the reduction "sum" nothing is divided.
+        Whether to divide the penalty by the batch's sum of weights, (Σ w ℓ + penalty) / Σ w, like scikit-learn's
+        ``alpha``. This has no effect if the reduction of the loss is "sum".
 
     Raises
     ------
@@ -65,7 +65,7 @@ class L2(Penalty):
     strength : float
         The factor λ, at least 0.
     averaged : bool, default False
-        Whether the penalty is divided, like a mean loss, by the sum of the batch's weights.
+        Whether to divide the penalty by the batch's sum of weights, see `Penalty`.
 
     Examples
     --------
@@ -85,18 +85,18 @@ class L2(Penalty):
 
 @dataclass(frozen=True)
 class L1(Penalty):
-    r"""The absolute penalty, which makes weights vanish; also called lasso.
+    r"""The absolute penalty, which drives weights to 0; also called lasso.
 
     .. math:: λ \sum |W|
 
-    Its derivative at 0 is taken as 0.
+    The derivative at 0 is defined as 0.
 
     Parameters
     ----------
     strength : float
         The factor λ, at least 0.
     averaged : bool, default False
-        Whether the penalty is divided, like a mean loss, by the sum of the batch's weights.
+        Whether to divide the penalty by the batch's sum of weights, see `Penalty`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The scores of predictions Y, (*M, N, O), for targets T and weights, as scikit-learn defines them."""
+"""Scores of predictions Y of shape (*M, N, O), with scikit-learn's definitions."""
 
 from collections.abc import Callable
 from typing import Any, Literal, get_args
@@ -8,11 +8,11 @@ from .losses import one_hot
 from .rows.inputs import Batch
 
 Score = Literal["accuracy", "subset_accuracy", "r2"]
-"""The names of the scores: those of their functions here, and of their loops in ``compiled`` if they have any."""
+"""The names of the scores, of their functions in this module, and of their loops in ``compiled``."""
 
 
 def accuracy(Y: Array, T: Array, weight: Array | None = None) -> Array:
-    """Return the weighted share of rows whose largest output is that of the target; of one output, its side of ½."""
+    """Return the weighted share of correctly classified rows; a single output has the threshold ½."""
     if Y.shape[-1] == 1:
         return subset_accuracy(Y, T, weight)
     xp = namespace(Y)
@@ -20,19 +20,19 @@ def accuracy(Y: Array, T: Array, weight: Array | None = None) -> Array:
 
 
 def subset_accuracy(Y: Array, T: Array, weight: Array | None = None) -> Array:
-    """Return the weighted share of rows all of whose outputs are on the same side of ½ as the targets."""
+    """Return the weighted share of rows whose outputs are all on the same side of ½ as the targets."""
     return _share(namespace(Y).all((Y > 0.5) == (one_hot(T, Y) > 0.5), axis=-1), weight)
 
 
 def r2(Y: Array, T: Array, weight: Array | None = None) -> Array:
-    """Return the coefficient of determination, 1 - Σ w (t - y)² / Σ w (t - t̄)², its mean over outputs.
+    """Return the coefficient of determination, 1 - Σ w (t - y)² / Σ w (t - t̄)², averaged over outputs.
 
-    For an output whose targets are all equal it is 1 if the predictions are exact, else 0.
+    If all targets of an output are equal, its score is 1 for exact predictions, else 0.
     """
     xp = namespace(Y)
     Y, T = xp.astype(Y, xp.float64), xp.astype(one_hot(T, Y), xp.float64)
     w = xp.ones_like(T[..., :1]) if weight is None else xp.astype(weight, xp.float64)[..., None]
-    from_first = T - T[..., :1, :]  # if all are equal, it is exactly 0, and so is its mean
+    from_first = T - T[..., :1, :]  # exactly 0 if all targets are equal, like its mean
     mean = xp.sum(w * from_first, axis=-2, keepdims=True) / xp.sum(w, axis=-2, keepdims=True)
     residual = xp.sum(w * (T - Y) ** 2, axis=-2)
     spread = xp.sum(w * (from_first - mean) ** 2, axis=-2)
@@ -42,7 +42,7 @@ def r2(Y: Array, T: Array, weight: Array | None = None) -> Array:
 
 
 def _share(right: Array, weight: Array | None) -> Array:
-    """Return the weighted share of rows that are right."""
+    """Return the weighted share of true entries."""
     xp = namespace(right)
     right = xp.astype(right, xp.float64)
     if weight is None:
@@ -52,11 +52,11 @@ def _share(right: Array, weight: Array | None) -> Array:
 
 
 SCORES: dict[str, Callable[[Array, Array, Array | None], Array]] = {name: globals()[name] for name in get_args(Score)}
-"""The scores by name."""
+"""The score functions by name."""
 
 
 def meanings() -> list[str]:
-    """Return a sentence for each score, from the docstring of its function."""
+    """Describe each score in one sentence, from the docstring of its function."""
     first_lines = {name: (score.__doc__ or "").partition("\n")[0] for name, score in SCORES.items()}
     return [f'"{name}" is {line.removeprefix("Return ").rstrip(".")}' for name, line in first_lines.items()]
 

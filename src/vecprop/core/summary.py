@@ -1,4 +1,4 @@
-"""The summary: a network's layers as a table."""
+"""Summarize a network's layers in a table."""
 
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
@@ -11,40 +11,40 @@ from .rows.inputs import Network
 
 
 class Summary(str):
-    """A text that is shown without quotes, also as the value of an expression."""
+    """A string that interactive sessions print without quotes."""
 
     def __repr__(self) -> str:
         return str(self)
 
 
 PARAMETERS = 13
-"""The arrays of parameters in a fit: those now, the last finite and the best ones, two moments and the moments at the
-start of an epoch, four gradients, and the parameters of the result and its state."""
+"""The number of parameter-sized arrays in a fit: the current, last finite and best parameters, two moments and their
+values at the start of the epoch, four gradients, and the parameters of the result and of its state."""
 ORDER, PLACE = 16, 8
-"""The bytes of each row: of its key and place in the order of an epoch, and of its number."""
+"""The bytes per row: for its key and position in the order of an epoch, and for its index."""
 MOST_THREADS, ROWS_AT_ONCE = 4, 256
-"""The most threads of one fit, and the rows that each computes at once."""
+"""The maximum number of threads per fit, and the number of rows that each thread processes at once."""
 
 
 def summarize(network: Network, rows: int | None = None, batch_size: int | None = None) -> Summary:
     """Return a table of the layers: output shapes, parameters and operations per row; see `Network.summary`."""
     for name, value in (("rows", rows), ("batch_size", batch_size)):
         if value is not None and not (isinstance(value, int | np.integer) and is_within(value, 1)):
-            raise ValueError(f"{name} is {value!r}, but a whole number of at least 1 is needed.")
+            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
     table = _of_layers(network)
     if rows is None:
         return Summary(table)
     in_batches = f" in batches of {batch_size:,}" if batch_size is not None and batch_size < rows else ""
     needed = {size: memory_of_a_fit(network, rows, batch_size, size) for size in (4, 8)}
     both = " or ".join(f"{of / 1e6:,.1f} MB in float{8 * size}" for size, of in needed.items())
-    return Summary(f"{table}\na fit of {rows:,} rows{in_batches} takes {both} beside its data")
+    return Summary(f"{table}\na fit of {rows:,} rows{in_batches} takes {both} in addition to its data")
 
 
 def memory_of_a_fit(network: Network, rows: int, batch_size: int | None, itemsize: int) -> int:
-    """Return about the most bytes that a fit takes beside X, T and weights, with Adam and early stopping."""
+    """Estimate the peak memory of a fit in bytes, excluding X, T and weights, with Adam and early stopping."""
     batch, widths = min(batch_size or rows, rows), (network.inputs, *network.widths)
     at_once = min(usable_threads(), MOST_THREADS) * ROWS_AT_ONCE
-    if batch <= 4 * max(widths):  # threads may split weights, and then keep the outputs of all rows of a batch
+    if batch <= 4 * max(widths):  # threads may split the weights, and then store the outputs of all rows
         at_once = max(at_once, batch)
     numbers = PARAMETERS * network.layout.size + at_once * (2 * sum(widths) + 3 * max(widths) + network.outputs)
     return itemsize * numbers + rows * (PLACE + (ORDER if batch < rows else 0))
@@ -68,7 +68,7 @@ def _of_layers(network: Network) -> str:
 
 
 def _call(part: Any) -> str:
-    """Return the call that makes a part, without the arguments that have their default values."""
+    """Return the constructor call of a part, without default arguments."""
     if not is_dataclass(part):
         return type(part).__name__
     arguments = []

@@ -1,1 +1,1 @@
-"""The rows of a batch: their checks, the choice of some of them, and sparse rows."""
+"""Rows of a batch: validation, lazy selections and sparse matrices."""

@@ -1,4 +1,4 @@
-"""The checks of theta, inputs, targets and weights, once at the entrances. An error is one sentence."""
+"""Validation of theta, inputs, targets and weights, once per call. Each error is one sentence."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -14,25 +14,25 @@ from ..losses import Loss
 from .selection import PART, Expansion, Scaling, Selection
 
 Network: TypeAlias = Any
-"""A `network.Network`, whose module imports this one."""
+"""A `network.Network`; importing the class here would be circular."""
 
 MANY = 2**20
-"""The array size from which sums of squares are checked instead of each number: a quarter faster, and twice as fast
-for arrays that are larger than the cache."""
+"""Arrays of at least this size are checked by sums of squares instead of per element, which is a quarter faster, and
+twice as fast for arrays larger than the cache."""
 
 SUMMED = 4096
-"""The number of squares in a sum: for longer ones a BLAS may wake its threads, which then spin while others train."""
+"""The number of squares per sum. Longer sums may start BLAS threads, which then spin and slow other threads down."""
 
 A_THREAD = 2**21
-"""The least numbers for each thread: one thread does not use all of the memory's bandwidth, but waking another takes
-time too."""
+"""The minimum number of elements per thread. One thread cannot use the full memory bandwidth, but starting another
+takes time."""
 
 AS_READ = 2**24
-"""The numbers of X from which it is not converted as a whole, which would take 64 MB in float32, but as it is read."""
+"""Arrays with at least this many elements are converted lazily; a full copy would take at least 64 MB in float32."""
 
 
 def is_converted_as_read(X: Any, dtype: np.dtype) -> bool:
-    """Return whether X is converted only as it is read: a large array of another type, by columns, or a part of one."""
+    """Return whether X is converted lazily: it is large, and its dtype or memory order must change."""
     if not isinstance(X, np.ndarray) or X.ndim != 2 or X.size < AS_READ:
         return False
     is_number = X.dtype.kind in "biu" or (X.dtype.kind == "f" and X.dtype.itemsize in (4, 8))
@@ -42,7 +42,7 @@ def is_converted_as_read(X: Any, dtype: np.dtype) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Rows that a network has accepted, in the array library and type of its parameters."""
+    """Validated rows, in the array library and dtype of the network's parameters."""
 
     X: Array
     T: Array
@@ -59,33 +59,33 @@ class Batch:
 
     @property
     def of_classes(self) -> bool:
-        """Whether the targets are classes."""
+        """Whether the targets are integer classes."""
         return is_of("integral", self.T)
 
     @property
     def members(self) -> tuple[int, ...]:
-        """The leading axes of inputs, targets and weights, broadcast."""
+        """The broadcast leading axes of inputs, targets and weights."""
         members = _common_members("X", self.X.shape[:-2], "T", self.T.shape[: -1 if self.of_classes else -2])
         return members if self.weight is None else _common_members("", members, "", self.weight.shape[:-1])
 
     def require_finite_inputs(self) -> None:
-        """Raise a ValueError if X is not finite; for batches whose X has not been checked."""
+        """Raise a ValueError if X contains NaN or infinity."""
         if self.converted is None:
             _require_finite(self.X)
             return
         size = max(PART // self.X.shape[1], 1)
-        for start in range(0, len(self.X), size):  # of which few are converted at a time
-            with np.errstate(over="ignore"):  # numbers too large for the type are infinite in it
+        for start in range(0, len(self.X), size):  # converts few rows at a time
+            with np.errstate(over="ignore"):  # too large numbers become infinite
                 part = self.X[start : start + size].astype(self.converted)
             _require_finite(part, first=start)
 
     @property
     def chosen_weight(self) -> Array | None:
-        """The weights of the chosen rows, for one network; None if all are 1."""
+        """The weights of the chosen rows, without leading axes; None if all are 1."""
         return self.weight if self.weight is None or self.chosen is None else self.weight[self.chosen]
 
     def take(self, rows: Array) -> Self:
-        """Return the rows with these numbers as a batch, as networks take them."""
+        """Return the rows with these indices as a batch of plain arrays."""
         xp = namespace(self.X)
         index = xp.asarray(rows if self.chosen is None else self.chosen[rows], device=self.X.device)
         X = xp.take(self.X, index, axis=-2)
@@ -96,18 +96,18 @@ class Batch:
         return type(self)(X if make is None else make(X), T, weight)
 
     def gathered(self) -> Self:
-        """Return these rows, as networks take them, as a batch without others."""
+        """Return the chosen rows as a batch of plain arrays."""
         is_whole = all(how is None for how in (self.chosen, self.scaling, self.expansion, self.converted))
         return self if is_whole else self.take(np.arange(self.rows))
 
 
 def checked_theta(network: Network, theta: Array) -> Array:
-    """Return theta as an array, or raise an error."""
+    """Validate theta and return it as an array."""
     theta = _as_array(theta, "theta")
     layout = network.layout
     if not is_of(("real floating", "complex floating"), theta):
         advice = "convert it, for example with theta.astype(float)."
-        raise TypeError(f"theta has dtype {theta.dtype}, but parameters are floating-point numbers: {advice}")
+        raise TypeError(f"theta has dtype {theta.dtype}, but parameters must be floating-point numbers: {advice}")
     if theta.ndim == 0 or theta.shape[-1] != layout.size:
         parts = ", ".join(f"{tensor} {tensor.shape}" for tensor in layout.tensors) or "no parameters"
         raise ValueError(f"theta has shape {tuple(theta.shape)}, but this network takes (*M, {layout.size}): {parts}.")
@@ -116,19 +116,19 @@ def checked_theta(network: Network, theta: Array) -> Array:
 
 
 def require_writable(theta: Array) -> None:
-    """Raise a TypeError if theta's array library does not change arrays in place, as JAX's does not."""
+    """Raise a TypeError if the arrays of theta's library are immutable, as in JAX."""
     from array_api_compat import is_writeable_array
 
     if not is_writeable_array(theta):
-        kind = f"{type(theta).__module__.partition('.')[0]}, whose arrays cannot be changed in place"
-        advice = "give np.asarray(theta). Losses and predictions take it as it is."
-        raise TypeError(f"theta is of {kind}, as gradients and training do: {advice}")
+        library = type(theta).__module__.partition(".")[0]
+        advice = "pass np.asarray(theta); only losses and predictions accept immutable arrays."
+        raise TypeError(f"theta is an immutable array of {library}, but gradients and training write arrays: {advice}")
 
 
 def checked_rows(network: Network, theta: Array, X: Array, finite: bool = True) -> Array:
-    """Return X in theta's array library and precision, or raise an error; whether it is finite is checked if asked."""
+    """Validate X and return it in theta's array library and precision."""
     X = _as_numbers(X, "X", theta)
-    if X.dtype != theta.dtype:  # only one of them is complex, and PyTorch mixes no types in @
+    if X.dtype != theta.dtype:  # only one of them is complex, and PyTorch's @ does not mix dtypes
         X = namespace(theta).astype(X, namespace(theta).result_type(X, theta))
     if X.ndim < 2 or X.shape[-1] != network.inputs:
         hint = ": a single row is X[None, :]" if X.ndim == 1 and X.shape[0] == network.inputs else ""
@@ -143,7 +143,7 @@ def checked_rows(network: Network, theta: Array, X: Array, finite: bool = True) 
 
 
 def _require_finite(array: Array, name: str = "X", first: int = 0, layout: Any = None) -> None:
-    """Refuse rows, which are counted from the first, or parameters in a layout, if one is not finite."""
+    """Raise if an entry of rows or parameters is not finite; ``first`` is the index of the first row."""
     if prod(array.shape) >= MANY and _squares_are_finite(array):
         return
     index = _first_false(namespace(array).isfinite(array))
@@ -170,12 +170,12 @@ def checked_batch(
     finite: bool = True,
     as_read: bool = False,
 ) -> Batch:
-    """Return inputs, targets and weights as a `Batch`, or raise an error; for X see `checked_rows`.
+    """Validate inputs, targets and weights, and return them as a `Batch`.
 
-    If ``as_read`` is set, a large X of another type is converted by who reads it, see `is_converted_as_read`.
+    If ``as_read`` is true, a large X is converted lazily, see `is_converted_as_read`.
     """
     chosen, scaling, expansion, converted = None, None, None, None
-    if isinstance(X, Selection):  # of rows that have been checked
+    if isinstance(X, Selection):  # its rows have been checked
         X, chosen, scaling, expansion, finite = X.X, X.rows, X.scaling, X.expansion, False
     if as_read and expansion is None and isinstance(theta, np.ndarray) and is_converted_as_read(X, theta.dtype):
         X, converted = np.asarray(X), theta.dtype
@@ -200,7 +200,8 @@ def require_weight(batch: Batch, reduction: str) -> None:
     """Raise a ValueError if all chosen rows of a batch have weight 0."""
     weight = batch.chosen_weight
     if reduction == "mean" and weight is not None and not weight.any():
-        raise ValueError("sample_weight is 0 in every chosen row, so a weighted mean does not exist: weigh one.")
+        advice = "give at least one row a positive weight."
+        raise ValueError(f"sample_weight is 0 in every selected row, so the weighted mean is undefined: {advice}")
 
 
 def _checked_targets(loss: Loss, T: Array, X: Array, outputs: int, theta: Array) -> Array:
@@ -234,7 +235,7 @@ def _checked_weight(sample_weight: Array, X: Array, theta: Array, reduction: str
     weight = _as_numbers(sample_weight, "sample_weight", theta)
     xp = namespace(weight)
     if weight.ndim == 0 or weight.shape[-1] != X.shape[-2]:
-        advice = f"give (*M, {X.shape[-2]})."
+        advice = f"pass shape (*M, {X.shape[-2]})."
         raise ValueError(f"sample_weight has shape {tuple(weight.shape)}, but X has {X.shape[-2]} rows: {advice}")
     tiny = float(xp.finfo(weight.dtype).smallest_normal)  # the inverse of smaller numbers would be infinite
     for is_right, needed in (
@@ -243,19 +244,20 @@ def _checked_weight(sample_weight: Array, X: Array, theta: Array, reduction: str
     ):
         index = _first_false(is_right)
         if index is not None:
-            raise ValueError(f"sample_weight is {float(weight[index])} in {_row(index)}: weights are {needed}.")
+            raise ValueError(f"sample_weight is {float(weight[index])} in {_row(index)}: weights must be {needed}.")
     largest = float(xp.max(weight))
     if largest > float(xp.finfo(weight.dtype).max) / weight.shape[-1]:
-        raise ValueError(f"sample_weight is up to {largest}, so that its sum could overflow: scale the weights.")
+        raise ValueError(f"sample_weight is up to {largest}, so its sum could overflow: scale the weights down.")
     if reduction == "mean" and bool(xp.any(xp.sum(weight, axis=-1) == 0)):
-        raise ValueError("sample_weight is 0 in every row, so a weighted mean does not exist: give some row a weight.")
+        advice = "give at least one row a positive weight."
+        raise ValueError(f"sample_weight is 0 in every row, so the weighted mean is undefined: {advice}")
     return weight
 
 
 def _as_array(values: Any, name: str, like: Array = None) -> Array:
-    """Return the values as an array of the library of `like`."""
-    known = hasattr(values, "__array_namespace__") or type(values).__module__.partition(".")[0] in ("torch", "cupy")
-    if like is None and known:
+    """Return the values as an array, in the library of ``like``."""
+    is_array = hasattr(values, "__array_namespace__") or type(values).__module__.partition(".")[0] in ("torch", "cupy")
+    if like is None and is_array:
         return values
     xp = namespace() if like is None else namespace(like)
     try:
@@ -265,7 +267,7 @@ def _as_array(values: Any, name: str, like: Array = None) -> Array:
 
 
 def _as_numbers(values: Any, name: str, theta: Array) -> Array:
-    """Return the values in theta's library and real precision; complex values stay complex."""
+    """Convert the values to theta's library and real precision; complex values stay complex."""
     array = _as_array(values, name, theta)
     xp = namespace(theta)
     if array.dtype == theta.dtype or is_of("complex floating", array):
@@ -275,13 +277,13 @@ def _as_numbers(values: Any, name: str, theta: Array) -> Array:
             return xp.asarray(_without_missing(values), dtype=real(theta).dtype, device=theta.device)
         advice = "encode text and categories first"
         if isinstance(values, Iterator):
-            advice = f"{name} can be read only once, so give list({name})"
-        raise TypeError(f"{name} has dtype {array.dtype}, but numbers are needed: {advice}.")
+            advice = f"an iterator can be read only once, so pass list({name})"
+        raise TypeError(f"{name} has dtype {array.dtype}, but must be numeric: {advice}.")
     return xp.astype(array, real(theta).dtype)
 
 
 def _is_nullable(values: Any) -> bool:
-    """Return whether values are a pandas frame or series of numbers, as which NumPy does not see types that have NA."""
+    """Return whether the values are numbers in a pandas object, whose nullable types NumPy reads as objects."""
     if not hasattr(values, "dtypes"):
         return False
     dtypes = [values.dtypes] if getattr(values, "ndim", 0) == 1 else values.dtypes
@@ -289,7 +291,7 @@ def _is_nullable(values: Any) -> bool:
 
 
 def _without_missing(values: Any) -> np.ndarray:
-    """Return a nullable frame or series as numbers, NaN where one is missing; as whole numbers if they are classes."""
+    """Convert nullable pandas values to integers if they are classes, else to floats with NaN for missing values."""
     numbers = values.to_numpy(float, na_value=np.nan)
     are_whole = values.ndim == 1 and values.dtype.kind in "iu" and not np.isnan(numbers).any()
     return values.to_numpy(np.int64) if are_whole else numbers
@@ -306,7 +308,7 @@ def _common_members(first: str, a: tuple[int, ...], second: str, b: tuple[int, .
 
 
 def _squares_are_finite(array: Array) -> bool:
-    """Return whether sums of the numbers' squares are finite, which proves that all numbers are."""
+    """Return whether sums of squares are finite, which implies that all numbers are finite."""
     numbers = namespace(array).reshape(array, (-1,))
     N = numbers.shape[0]
     threads = min(usable_threads(), N // A_THREAD) if isinstance(array, np.ndarray) else 1
@@ -316,7 +318,7 @@ def _squares_are_finite(array: Array) -> bool:
         found[thread] = _sums_are_finite(numbers[N * thread // threads : N * (thread + 1) // threads])
 
     if threads > 1:
-        with suppress(RuntimeError):  # no thread starts when Python is shutting down
+        with suppress(RuntimeError):  # Python cannot start threads while it shuts down
             run_together(look, threads)
             return all(found)
     return _sums_are_finite(numbers)
@@ -331,7 +333,7 @@ def _sums_are_finite(numbers: Array) -> bool:
 
 def _first_false(mask: Array) -> tuple[int, ...] | None:
     xp = namespace(mask)
-    if mask.all() if xp is np else xp.all(mask):  # np.all takes twice as long, and each fit needs it several times
+    if mask.all() if xp is np else xp.all(mask):  # np.all takes twice as long as the method
         return None
     return tuple(int(axis[0]) for axis in xp.nonzero(~mask))
 

@@ -1,4 +1,4 @@
-"""Rows that are chosen from X, and columns that are scaled or expanded, only as they are read."""
+"""Lazy selections: rows of X are gathered, scaled and expanded only on access."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from ..elementary import Array, namespace
 
 @dataclass(frozen=True, eq=False)
 class Expansion(ABC):
-    """How rows that are kept as bytes become inputs in float32, by what columns tell of each column of a table."""
+    """Computes float32 inputs from the packed rows of a table, given a description of its columns."""
 
     columns: np.ndarray
     edges: np.ndarray
@@ -29,19 +29,19 @@ class Expansion(ABC):
 
     @abstractmethod
     def address(self, F: type) -> int:
-        """Return the address of the kernel that computes inputs of type F; see `compiled.jit.calls.expand`."""
+        """Return the address of the kernel that computes inputs of dtype F; see `compiled.jit.calls.expand`."""
 
 
 PART = 2**18
-"""The most numbers of a part of a selection, except that it has ROWS rows at least."""
+"""The maximum number of elements in a part of a selection; a part has at least ROWS rows."""
 
 ROWS = 512
-"""The rows of a part are a multiple of this: a predictor then meets the same tiles as if it met all rows at once."""
+"""The number of rows in a part is a multiple of this, so that predictors use the same tiles as for all rows at once."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """An affine map of each column: (x - shift) / scale, or x scale + shift, each operation rounded to X's type."""
+    """An affine map per column: (x - shift) / scale, or x scale + shift. Each operation rounds to X's dtype."""
 
     shift: np.ndarray
     scale: np.ndarray
@@ -61,7 +61,7 @@ class Scaling:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Rows of X, chosen, and scaled or expanded, only as they are read; it stands for X where a `Batch` is made."""
+    """Chosen rows of X, scaled or expanded on access; a `Batch` accepts it in place of X."""
 
     X: Array
     rows: np.ndarray | None = None
@@ -72,14 +72,14 @@ class Selection:
         """Return the number of chosen rows."""
         return len(self.X if self.rows is None else self.rows)
 
-    def take(self, numbers: Any) -> Array:
-        """Return some of the chosen rows, by their numbers among them."""
+    def take(self, indices: Any) -> Array:
+        """Return some of the chosen rows, by their indices in the selection."""
         xp = namespace(self.X)
-        numbers = numbers if self.rows is None else self.rows[numbers]
-        if isinstance(self.X, np.ndarray) and not self.X.flags.c_contiguous:  # of which NumPy's take copies all
-            X = np.ascontiguousarray(self.X[numbers])
+        indices = indices if self.rows is None else self.rows[indices]
+        if isinstance(self.X, np.ndarray) and not self.X.flags.c_contiguous:  # np.take would copy all of X
+            X = np.ascontiguousarray(self.X[indices])
         else:
-            X = xp.take(self.X, xp.asarray(numbers, device=self.X.device), axis=-2)
+            X = xp.take(self.X, xp.asarray(indices, device=self.X.device), axis=-2)
         if self.expansion is not None:
             return self.expansion(X)
         return X if self.scaling is None else self.scaling(X)
@@ -89,7 +89,7 @@ class Selection:
         return self.take(np.arange(len(self)))
 
     def parts(self) -> Iterator[Array]:
-        """Yield the rows, some at a time; two at least if there are two, since a predictor sums one row's otherwise."""
+        """Yield the rows in parts, never a single row of several, since predictors sum a single row differently."""
         size, N = max(PART // self.X.shape[-1] // ROWS, 1) * ROWS, len(self)
         starts = range(0, max(N - 1, 1), size)
         for start, end in pairwise((*starts, N)):

@@ -1,4 +1,4 @@
-"""Sparse inputs stay sparse: only the first layer sees them, and its products skip the zeros."""
+"""Networks on sparse inputs: only the first layer reads them, and its products skip zeros."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from .inputs import Batch
 
 @dataclass(frozen=True)
 class SparseDense(Dense):
-    """A dense layer on sparse rows, the first one: the gradient with respect to X is left out."""
+    """A first dense layer on sparse rows, which does not compute the gradient with respect to X."""
 
     def forward(self, p: Parameters, X: Any, noise: Any = None) -> tuple[Array, Any]:
         """Return X W + b, and X for the backward pass."""
@@ -26,25 +26,25 @@ class SparseDense(Dense):
 
 
 class SparseBatch(Batch):
-    """Rows of which X is a sparse matrix in compressed rows."""
+    """A batch whose X is a sparse CSR matrix."""
 
     @property
     def members(self) -> tuple[int, ...]:
-        """No leading axes."""
+        """The leading axes: always (), since a sparse matrix has two axes."""
         return ()
 
     def require_finite_inputs(self) -> None:
-        """Raise a ValueError that names a number of X that is not finite."""
+        """Raise a ValueError if X contains NaN or infinity."""
         _require_finite(self.X)
 
     def take(self, rows: Array) -> Any:
-        """Return the rows of these numbers as a batch."""
+        """Return the rows with these indices as a batch."""
         rows = rows if self.chosen is None else self.chosen[rows]
         return SparseBatch(self.X[rows], self.T[rows], None if self.weight is None else self.weight[rows])
 
 
 class SparseNetwork(Network):
-    """A network on sparse inputs, with the parameters of the same network on dense ones."""
+    """A network on sparse inputs, with the same parameters as the network on dense inputs."""
 
     def __init__(self, network: Network) -> None:
         first, *others = network.layers
@@ -70,39 +70,38 @@ class SparseNetwork(Network):
         finite: bool = True,
         as_read: bool = False,
     ) -> Batch:
-        """Return X by rows and in theta's type, targets and weights, which are checked with zeros in X's place."""
-        del as_read  # its entries are few: they are converted at once
+        """Return a batch with X in CSR format and theta's dtype, and with validated targets and weights."""
+        del as_read  # X has few entries, so it is converted eagerly
         require_entries(X)
         dense = Network(1, [Dense(self.outputs)], self.loss_function)
         zeros = np.zeros((X.shape[0], 1), theta.dtype)
         checked = dense.batch(dense.init(0, theta.dtype), zeros, T, sample_weight)
-        dtype = X.dtype if X.dtype.kind == "c" else theta.dtype  # complex numbers stay complex, as dense ones do
+        dtype = X.dtype if X.dtype.kind == "c" else theta.dtype  # complex inputs stay complex
         batch = SparseBatch(X.tocsr().astype(dtype, copy=False), checked.T, checked.weight)
         if finite:
             batch.require_finite_inputs()
         return batch
 
     def predict(self, theta: Array, X: Any) -> Array:
-        """Return the predictions Y, after the link, or raise a ValueError if X is not finite or damaged."""
+        """Return the predictions Y; raise a ValueError if X is not finite or has invalid indices."""
         require_entries(X)
         _require_finite(X)
         return self.loss_function.predict(self.forward(theta, X)[0][-1])
 
 
 def require_entries(X: Any) -> None:
-    """Refuse a compressed matrix with entries outside of it, by which products would read and write other memory."""
+    """Raise if a compressed matrix has invalid indices, since products would access memory out of bounds."""
     if X.format not in ("csr", "csc"):
         return
     word, count = ("column", X.shape[-1]) if X.format == "csr" else ("row", X.shape[0])
-    starts, held = X.indptr, min(len(X.indices), len(X.data))
-    if starts[0] != 0 or starts[-1] > held or (starts[1:] < starts[:-1]).any():
-        indptr = f"indptr, where those of each {'row' if word == 'column' else 'column'} start"
-        wrong = f"does not rise from 0 to at most {held}: make the sparse matrix anew."
-        raise ValueError(f"X holds {held} entries, but {indptr}, {wrong}")
+    starts, stored = X.indptr, min(len(X.indices), len(X.data))
+    if starts[0] != 0 or starts[-1] > stored or (starts[1:] < starts[:-1]).any():
+        wrong = f"its indptr does not increase from 0 to at most {stored}"
+        raise ValueError(f"X has {stored} entries, but {wrong}: rebuild the sparse matrix.")
     entries = X.indices[: starts[-1]]
     for place in (entries.min(initial=0), entries.max(initial=0)):
         if not 0 <= place < count:
-            raise ValueError(f"X has {count} {word}s, but an entry in {word} {place}: make the sparse matrix anew.")
+            raise ValueError(f"X has {count} {word}s, but an entry in {word} {place}: rebuild the sparse matrix.")
 
 
 def _require_finite(X: Any) -> None:
