@@ -34,7 +34,7 @@ def test_rmsprop_by_hand():
 
 
 def test_adam_hat_by_hand():
-    """In scikit-learn's Adam the bias corrections are in the rate, and ε̂ is added to the uncorrected root."""
+    """Scikit-learn's Adam applies the bias corrections to the rate and adds ε̂ to the uncorrected root."""
     theta, _ = two_steps(AdamHat(0.1, beta1=0.5, beta2=0.75, epsilon=0.1))
     m1, v1 = 0.5 * 4, 0.25 * 16
     m2, v2 = 0.5 * m1 + 0.5 * 2, 0.75 * v1 + 0.25 * 4
@@ -51,14 +51,14 @@ def test_adam_by_hand():
     assert theta[0] == pytest.approx(1 - 0.1 * 1 - 0.1 * second, rel=1e-6)
 
 
-def test_adamw_decays_apart_from_the_gradient():
+def test_adamw_decay_is_decoupled_from_the_gradient():
     decayed = two_steps(vp.AdamW(0.1, weight_decay=0.5), gradients=((0.0, 0.0), (0.0, 0.0)))[0]
     assert decayed == pytest.approx([0.95**2, -2 * 0.95**2])
     np.testing.assert_array_equal(two_steps(vp.AdamW(0.1, weight_decay=0.0))[0], two_steps(vp.Adam(0.1))[0])
 
 
 @pytest.mark.parametrize("optimizer", registry.OPTIMIZERS, ids=registry.name)
-def test_steps_are_in_place_and_members_are_apart(optimizer):
+def test_steps_are_in_place_and_members_are_independent(optimizer):
     rng = np.random.default_rng(0)
     theta, gradients = rng.normal(size=(2, 3, 5)), rng.normal(size=(4, 2, 3, 5))
     together, state = theta.copy(), optimizer.init(theta)
@@ -111,7 +111,7 @@ def logistic_regression(theta):
 
 @pytest.mark.parametrize("optimizer", registry.OPTIMIZERS, ids=registry.name)
 @pytest.mark.parametrize("function", [valley, logistic_regression])
-def test_problems(optimizer, function):
+def test_optimizers_minimize_convex_functions(optimizer, function):
     from scipy.optimize import minimize
 
     theta = np.array([2.0, -3.0])
@@ -122,14 +122,14 @@ def test_problems(optimizer, function):
     assert function(theta)[0] - best < 1e-3 * (start - best)
 
 
-def test_rates_that_do_not_fit_the_members():
+def test_wrong_number_of_learning_rates_raises():
     theta = np.ones((3, 2))
     optimizer = vp.Momentum([0.1, 0.2])
-    with pytest.raises(ValueError, match=r"learning rates have shape \(2,\).*members \(3,\)"):
+    with pytest.raises(ValueError, match=r"learning_rate has shape \(2,\).*leading axes \(3,\)"):
         optimizer.step(theta, theta, optimizer.init(theta))
 
 
-def test_lbfgs_ends_as_it_says():
+def test_lbfgs_reports_why_it_ended():
     theta, ended = vp.LBFGS(tolerance=1e-9).minimize(valley, np.array([2.0, -3.0]), iterations=100)
     assert ended == "converged"
     assert np.abs(theta).max() < 1e-8

@@ -36,7 +36,7 @@ def test_one_cycle_rises_and_falls():
     assert values[-1] < 0.01
 
 
-def test_adaptive_cuts_each_member_by_itself():
+def test_adaptive_reduces_each_member_separately():
     schedule = vp.Adaptive(cut=0.5, patience=2, tolerance=0.1)
     state = schedule.init()
     for losses in [(3.0, 3.0), (2.0, 2.95), (1.0, 2.93), (0.5, 2.92), (0.1, 2.91)]:
@@ -63,7 +63,7 @@ def test_warm_up_passes_the_loss_on():
         (vp.OneCycle, {"rise": 0}, "a rise between 0 and 1"),
         (vp.OneCycle, {"start": 2}, "a start factor between 0 and 1"),
         (vp.WarmUp, {"steps": 0}, "a number of steps of at least 1"),
-        (vp.WarmUp, {"steps": 3, "after": "cosine"}, "a schedule to follow after"),
+        (vp.WarmUp, {"steps": 3, "after": "cosine"}, "a schedule as its argument after"),
     ],
 )
 def test_out_of_range(schedule, options, wanted):
@@ -72,7 +72,7 @@ def test_out_of_range(schedule, options, wanted):
         schedule(**options)
 
 
-def test_the_least_and_the_most_that_is_in_range():
+def test_bounds_of_the_ranges_are_valid():
     flat = vp.OneCycle(start=1.0, final=1.0)
     assert [flat.factor(step, 10, {}) for step in (0, 5, 9)] == pytest.approx([1, 1, 1])
     assert vp.OneCycle(start=0.0, final=0.0).factor(0, 10, {}) == 0

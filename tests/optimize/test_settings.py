@@ -1,4 +1,4 @@
-"""Settings of training that are wrong or do not go together are refused, and epochs are planned from the others."""
+"""Wrong or inconsistent settings of training raise, and valid settings determine the plan of an epoch."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ import vecprop as vp
 from vecprop.optimize.settings import TrainingSettings
 
 ANY: Any = vp
-"""Where arguments are wrong by their types already."""
+"""The package without types, for calls with arguments of wrong types."""
 NETWORK = vp.Network(2, [vp.Dense(1)], vp.SquaredError())
 DROPPING = vp.Network(2, [vp.Dropout(0.5), vp.Dense(1)], vp.SquaredError())
 
 
 class ByHand:
-    """An optimizer that is no dataclass."""
+    """An optimizer that is not a dataclass."""
 
     learning_rate = 0.1
 
@@ -37,30 +37,30 @@ def check(validates=False, network=NETWORK, theta=None, **changes):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"optimizer": ANY.Adam}, "The optimizer is <class"),
-        ({"optimizer": "adam"}, "The optimizer is 'adam'"),
-        ({"epochs": -1}, "epochs is -1, but a whole number of at least 0"),
-        ({"epochs": 1.5}, "epochs is 1.5"),
-        ({"batch_size": 0}, "batch_size is 0, but a whole number of at least 1"),
-        ({"seed": 0.5}, "seed is 0.5, but a whole number"),
-        ({"clip": 0}, "clip is 0, but"),
-        ({"clip": np.inf}, "clip is inf, but"),
-        ({"clip": [1.0]}, r"clip is \[1.0\], but"),
-        ({"engine": "fast"}, "engine is 'fast'"),
-        ({"training_loss": "mean"}, "training_loss is 'mean'"),
-        ({"shuffle": 1}, "shuffle is 1"),
-        ({"early_stopping": 10}, "early_stopping is 10"),
-        ({"schedule": ANY.Cosine}, "schedule is <class"),
-        ({"schedule": "cosine"}, "schedule is 'cosine'"),
-        ({"early_stopping": vp.EarlyStopping(on="validation_score")}, "watches the validation score: name it"),
-        ({"validation_score": "f1", "validates": True}, "validation_score is 'f1', but it is one of"),
-        ({"validation_score": "r2"}, "there are no rows of validation"),
-        ({"optimizer": ByHand(), "schedule": vp.Cosine()}, "learning_rate of a dataclass, which ByHand is not"),
-        ({"optimizer": vp.LBFGS(), "theta": np.zeros((2, 3))}, r"LBFGS trains one network, .* the members \(2,\)"),
-        ({"optimizer": vp.LBFGS(), "network": DROPPING}, "LBFGS needs a loss that stays the same"),
-        ({"epochs": True}, "epochs is True"),
-        ({"batch_size": True}, "batch_size is True"),
-        ({"theta": np.zeros(3, complex)}, "training moves real parameters"),
+        ({"optimizer": ANY.Adam}, "optimizer must be .*, got <class"),
+        ({"optimizer": "adam"}, "optimizer must be .*, got 'adam'"),
+        ({"epochs": -1}, "epochs must be an integer of at least 0, got -1"),
+        ({"epochs": 1.5}, "epochs must be .* got 1.5"),
+        ({"batch_size": 0}, "batch_size must be an integer of at least 1, got 0"),
+        ({"seed": 0.5}, "seed must be an integer, got 0.5"),
+        ({"clip": 0}, "clip, .* must be positive and finite, got 0"),
+        ({"clip": np.inf}, "clip, .* got inf"),
+        ({"clip": [1.0]}, r"clip, .* got \[1.0\]"),
+        ({"engine": "fast"}, "engine must be .* got 'fast'"),
+        ({"training_loss": "mean"}, "training_loss must be .* got 'mean'"),
+        ({"shuffle": 1}, "shuffle must be .* got 1"),
+        ({"early_stopping": 10}, "early_stopping must be .* got 10"),
+        ({"schedule": ANY.Cosine}, "schedule must be .* got <class"),
+        ({"schedule": "cosine"}, "schedule must be .* got 'cosine'"),
+        ({"early_stopping": vp.EarlyStopping(on="validation_score")}, "monitors the validation score: pass one"),
+        ({"validation_score": "f1", "validates": True}, "validation_score must be one of .* got 'f1'"),
+        ({"validation_score": "r2"}, "validation_score is 'r2', which needs validation rows"),
+        ({"optimizer": ByHand(), "schedule": vp.Cosine()}, "dataclass with a learning_rate, which ByHand is not"),
+        ({"optimizer": vp.LBFGS(), "theta": np.zeros((2, 3))}, r"LBFGS trains one network, .* the leading axes \(2,\)"),
+        ({"optimizer": vp.LBFGS(), "network": DROPPING}, "LBFGS needs a deterministic loss"),
+        ({"epochs": True}, "epochs must be .* got True"),
+        ({"batch_size": True}, "batch_size must be .* got True"),
+        ({"theta": np.zeros(3, complex)}, "training needs real parameters"),
     ],
 )
 def test_wrong_settings(changes, says):
@@ -103,20 +103,20 @@ def test_rates():
     np.testing.assert_allclose(rates, [0.25 * (1 + 0.5**0.5), 0.25], rtol=1e-15)
 
 
-def test_what_decides_the_bits_of_training():
+def test_identity_contains_the_settings_that_change_bits():
     assert settings(epochs=9, batch_size=20).identity(10) == settings(training_loss="exact").identity(10)
     assert settings(schedule=vp.Constant()).identity(10) == settings().identity(10)
     assert settings(batch_size=5).identity(10) != settings().identity(10)
 
 
-def test_scores_of_rows_of_validation():
+def test_validation_scores():
     theta, X, T = NETWORK.init(0), np.ones((2, 2)), np.ones(2)
     scored = settings(validation_score="r2")
     scored.check_score(NETWORK.batch(theta, X, T, np.array([0.0, 1.0])))
-    with pytest.raises(ValueError, match="needs at least 2 rows"):
+    with pytest.raises(ValueError, match="needs at least 2 validation rows"):
         scored.check_score(NETWORK.batch(theta, X[:1], T[:1]))
     summed = vp.Network(2, [vp.Dense(1)], vp.SquaredError(reduction="sum"))
-    with pytest.raises(ValueError, match="all have weight 0"):
+    with pytest.raises(ValueError, match="All validation rows have weight 0"):
         scored.check_score(summed.batch(theta, X, T, np.zeros(2)))
     settings().check_score(summed.batch(theta, X, T, np.zeros(2)))
 

@@ -227,18 +227,18 @@ def test_stagnation_of_the_score_is_scikit_learns_rule(engine):
 @pytest.mark.parametrize(
     ("arguments", "pattern"),
     [
-        ({"validation_score": "r2"}, "no rows of validation"),
+        ({"validation_score": "r2"}, "needs validation rows"),
         (
             {"validation_score": "r2", "validation": (*VALIDATION, np.zeros(10)), "network": SUMMED},
-            "rows of validation all have weight 0, so that they have no score",
+            "All validation rows have weight 0, so their score is undefined",
         ),
-        ({"validation_score": "r2", "validation": tuple(a[:1] for a in VALIDATION)}, "at least 2 rows"),
+        ({"validation_score": "r2", "validation": tuple(a[:1] for a in VALIDATION)}, "at least 2 validation"),
     ],
 )
 def test_scores_that_cannot_be(arguments, pattern):
     with pytest.raises(ValueError, match=pattern):
         fit(**arguments)
-    with pytest.raises(ValueError, match="watches one of loss, validation_loss, validation_score, not 'accuracy'"):
+    with pytest.raises(ValueError, match="must be one of loss, validation_loss, validation_score, got 'accuracy'"):
         vp.EarlyStopping(on="accuracy")  # pyright: ignore[reportArgumentType]
 
 

@@ -1,4 +1,4 @@
-"""How theta moves: optimizers, schedules of the learning rate, and L-BFGS."""
+"""Optimizers, learning-rate schedules, L-BFGS and the settings of training."""
 
 # ruff: noqa: F401 (the names that other packages import)
 from .lbfgs import LBFGS

@@ -1,4 +1,4 @@
-"""L-BFGS, through SciPy, on the flat vector."""
+"""L-BFGS on the flat parameter vector, using SciPy."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ _OUTCOMES: dict[int, Outcome] = {0: "converged", 1: "epochs", 2: "stalled", 99: 
 
 @dataclass(frozen=True)
 class LBFGS(Ranged):
-    """Limited-memory BFGS (Liu and Nocedal, 1989), for full batches; SciPy's L-BFGS-B.
+    """Limited-memory BFGS for full batches (Liu and Nocedal, 1989), by SciPy's L-BFGS-B.
 
-    It needs no learning rate. It trains one network at a time, and none with dropout, whose loss is random.
+    It needs no learning rate. It trains one network at a time, and does not support dropout.
 
     Parameters
     ----------
     memory : int, default 10
         The number of past steps that approximate the curvature.
     tolerance : float, default 1e-5
-        The search has converged if no entry of the gradient is larger.
+        The search converges when no entry of the gradient exceeds this tolerance.
     max_evaluations : int, default 15000
-        The largest number of evaluations of loss and gradient.
+        The maximum number of evaluations of the loss and its gradient.
 
     Raises
     ------
@@ -61,19 +61,19 @@ class LBFGS(Ranged):
         loss_and_gradient : callable
             Takes a float64 vector (P,) and returns the loss and the gradient (P,).
         theta : ndarray (P,)
-            The start.
+            The initial vector.
         iterations : int
-            The largest number of iterations.
+            The maximum number of iterations.
         callback : callable, optional
-            Called with the vector after each iteration; it stops the search by raising StopIteration.
+            Called with the vector after each iteration. It can raise StopIteration to stop the search.
 
         Returns
         -------
         theta : ndarray (P,)
-            The minimizer found.
+            The minimizer.
         ended : {"converged", "epochs", "stalled", "callback"}
-            Why the search ended: it has converged; iterations or evaluations were used up; no lower value was found
-            along the last direction, usually because rounding hides the difference; or the callback stopped it.
+            Why the search ended: it converged; it reached the maximum number of iterations or evaluations; it found no
+            lower value along the last direction, usually because of rounding; or the callback stopped it.
         """
         from scipy.optimize import minimize
 

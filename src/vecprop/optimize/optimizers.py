@@ -1,4 +1,4 @@
-"""The optimizers: frozen hyperparameters and one elementwise formula each, ``update``."""
+"""Optimizers: frozen hyperparameters with one elementwise formula, ``update``."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ State = dict[str, Any]
 
 @dataclass(frozen=True)
 class Optimizer(Ranged, ABC):
-    """The contract of an optimizer. Derive a frozen dataclass from it to make your own.
+    """The base class of optimizers. To write a custom optimizer, derive a frozen dataclass from it.
 
     Parameters
     ----------
     learning_rate : float or array_like of float (*M,)
-        The learning rate μ, at least 0: one, or one per member.
+        The learning rate μ, at least 0: one value, or one per member.
 
     Raises
     ------
@@ -29,7 +29,7 @@ class Optimizer(Ranged, ABC):
 
     Examples
     --------
-    Steps in the direction of a running mean of the gradient's signs:
+    This optimizer steps against a running mean of the signs of the gradient:
 
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True)
@@ -48,14 +48,14 @@ class Optimizer(Ranged, ABC):
     learning_rate: float | Sequence[float]
 
     moments: ClassVar[tuple[str, ...]] = ()
-    """The names of the vectors that the optimizer keeps from step to step, each like theta and 0 at first."""
+    """The names of the state vectors, which have the shape of theta and start at 0."""
     shares: ClassVar[tuple[str, ...]] = ()
-    """The names of the hyperparameters that are at least 0 and less than 1."""
+    """The names of the hyperparameters that must be at least 0 and less than 1."""
     positive: ClassVar[tuple[str, ...]] = ()
-    """The names of the hyperparameters that are above 0."""
+    """The names of the hyperparameters that must be positive."""
 
     def __post_init__(self) -> None:
-        """Refuse hyperparameters out of range; keep several learning rates as tuples, which are frozen too."""
+        """Validate the hyperparameters, and convert arrays of learning rates to tuples, which are immutable."""
         rates = np.asarray(self.learning_rate)
         if rates.dtype.kind not in "iuf" or not np.all((rates >= 0) & np.isfinite(rates)):
             needed = "a finite learning_rate of at least 0"
@@ -69,7 +69,7 @@ class Optimizer(Ranged, ABC):
         """Return theta and the moments after step t."""
 
     def init(self, theta: Array) -> State:
-        """Return the state before the first step: the number of steps t = 0, and moments of 0.
+        """Return the initial state: the step count t = 0 and zero moments.
 
         Parameters
         ----------
@@ -81,7 +81,7 @@ class Optimizer(Ranged, ABC):
         return {"t": 0, **{name: xp.zeros(theta.shape, **like) for name in self.moments}}
 
     def step(self, theta: Array, gradient: Array, state: State) -> None:
-        """Move theta and the state by one step, in place.
+        """Update theta and the state by one step, in place.
 
         Parameters
         ----------
@@ -90,7 +90,7 @@ class Optimizer(Ranged, ABC):
         gradient : array (*M, P)
             The gradient of the loss at theta.
         state : dict
-            The state from `init`, as earlier steps have changed it.
+            The state from `init`, updated by earlier steps.
         """
         state["t"] += 1
         moments = [state[name] for name in self.moments]
@@ -99,14 +99,14 @@ class Optimizer(Ranged, ABC):
             old[...] = new
 
     def _rate(self, theta: Array) -> Array | float:
-        """Return the learning rate in a shape that broadcasts with theta: one per member becomes a column."""
+        """Return the learning rate, broadcastable with theta: one rate per member becomes a column."""
         if isinstance(self.learning_rate, float):
             return self.learning_rate
         xp = namespace(theta)
         rate = xp.asarray(self.learning_rate, dtype=real(theta).dtype, device=theta.device)
         if tuple(rate.shape) != tuple(theta.shape[:-1]):
-            members = f"theta has the members {tuple(theta.shape[:-1])}: give one rate, or one per member"
-            raise ValueError(f"The learning rates have shape {tuple(rate.shape)}, but {members}.")
+            members = f"theta has the leading axes {tuple(theta.shape[:-1])}: pass one rate, or one per member"
+            raise ValueError(f"learning_rate has shape {tuple(rate.shape)}, but {members}.")
         return rate[..., None]
 
 
@@ -123,7 +123,7 @@ class GradientDescent(Optimizer):
     Parameters
     ----------
     learning_rate : float or array_like of float (*M,), default 0.01
-        The learning rate μ: one, or one per member.
+        The learning rate μ: one value, or one per member.
 
     Examples
     --------
@@ -142,7 +142,7 @@ class GradientDescent(Optimizer):
 
 
 def next_moment(M: Array, J: Array, momentum: float, rate: Array | float) -> Array:
-    """Return the moment after a step, λ M - μ J."""
+    """Return the updated moment, λ M - μ J."""
     return momentum * M - rate * J
 
 
@@ -152,12 +152,12 @@ class Momentum(Optimizer):
 
     .. math:: M ← λ M - μ J, \quad θ ← θ + M
 
-    Theta moves like a ball that rolls down the loss and gathers speed; friction leaves it the share λ of its speed.
+    Theta moves like a ball that rolls down the loss surface; friction multiplies its speed by λ in each step.
 
     Parameters
     ----------
     learning_rate : float or array_like of float (*M,), default 0.01
-        The learning rate μ: one, or one per member.
+        The learning rate μ: one value, or one per member.
     momentum : float, default 0.9
         The factor λ, at least 0 and less than 1.
 
@@ -190,12 +190,12 @@ class Nesterov(Momentum):
 
     .. math:: M ← λ M - μ J, \quad θ ← θ + λ M - μ J
 
-    The gradient is taken at a point ahead along the momentum; theta is that point (Sutskever et al., 2013).
+    The gradient is evaluated at a point ahead along the momentum. Theta is this point (Sutskever et al., 2013).
 
     Parameters
     ----------
     learning_rate : float or array_like of float (*M,), default 0.01
-        The learning rate μ: one, or one per member.
+        The learning rate μ: one value, or one per member.
     momentum : float, default 0.9
         The factor λ, at least 0 and less than 1.
 
@@ -223,11 +223,11 @@ class RMSProp(Optimizer):
     Parameters
     ----------
     learning_rate : float or array_like of float (*M,), default 0.001
-        The learning rate μ: one, or one per member.
+        The learning rate μ: one value, or one per member.
     decay : float, default 0.9
-        The factor ρ of the mean of squares, at least 0 and less than 1.
+        The decay rate ρ of the mean of squared gradients, at least 0 and less than 1.
     epsilon : float, default 1e-8
-        The positive number ε that keeps the division finite.
+        The positive number ε that prevents division by 0.
 
     Examples
     --------
@@ -261,18 +261,18 @@ class Adam(Optimizer):
         m ← β_1 m + (1 - β_1) J, \quad v ← β_2 v + (1 - β_2) J^2, \quad
         θ ← θ - μ \frac{\hat{m}}{\sqrt{\hat{v}} + ε}
 
-    Both means start at 0, and their bias is corrected:
+    Both moving averages start at 0, so their bias is corrected:
 
     .. math:: \hat{m} = \frac{m}{1 - β_1^t}, \quad \hat{v} = \frac{v}{1 - β_2^t}
 
     Parameters
     ----------
     learning_rate : float or array_like of float (*M,), default 0.001
-        The learning rate μ: one, or one per member.
+        The learning rate μ: one value, or one per member.
     beta1, beta2 : float, default 0.9 and 0.999
-        The factors β₁ and β₂ of the two means, at least 0 and less than 1.
+        The decay rates β₁ and β₂ of the two moving averages, at least 0 and less than 1.
     epsilon : float, default 1e-8
-        The positive number ε that keeps the division finite.
+        The positive number ε that prevents division by 0.
 
     Examples
     --------
@@ -304,22 +304,22 @@ class Adam(Optimizer):
 class AdamW(Adam):
     r"""Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
 
-    Before each step of `Adam`,
+    Before each step of `Adam`, the parameters shrink:
 
     .. math:: θ ← (1 - μ d) θ
 
-    The decay applies to all of theta, also to biases; a penalty (`L2`) applies to weights only, through the gradient.
+    The decay applies to all parameters, including biases. An `L2` penalty, in contrast, applies only to weights.
 
     Parameters
     ----------
     learning_rate : float or array_like of float (*M,), default 0.001
-        The learning rate μ: one, or one per member.
+        The learning rate μ: one value, or one per member.
     beta1, beta2 : float, default 0.9 and 0.999
-        The factors β₁ and β₂ of the two means, at least 0 and less than 1.
+        The decay rates β₁ and β₂ of the two moving averages, at least 0 and less than 1.
     epsilon : float, default 1e-8
-        The positive number ε that keeps the division finite.
+        The positive number ε that prevents division by 0.
     weight_decay : float, default 0.01
-        The decay d, at least 0.
+        The decay rate d, at least 0.
 
     Examples
     --------
@@ -339,9 +339,9 @@ class AdamW(Adam):
 
 @dataclass(frozen=True)
 class AdamHat(Adam):
-    """Adam whose ε is added before the bias correction of the means (Kingma and Ba, 2015, end of section 2).
+    """Adam with ε added before the bias correction (Kingma and Ba, 2015, end of section 2).
 
-    Its first steps are smaller than those of `Adam` if gradients are about as small as ε.
+    The first steps are smaller than in `Adam` if gradients are about as small as ε.
     """
 
     def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:

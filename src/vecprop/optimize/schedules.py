@@ -1,4 +1,4 @@
-"""The schedules: factors of the learning rate from step to step."""
+"""Learning-rate schedules: a factor of the learning rate for each step."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ State = dict[str, Any]
 
 
 class Schedule(Ranged, ABC):
-    """The contract of a schedule. Derive a frozen dataclass from it to make your own.
+    """The base class of schedules. To write a custom schedule, derive a frozen dataclass from it.
 
     Examples
     --------
@@ -30,16 +30,16 @@ class Schedule(Ranged, ABC):
 
     @abstractmethod
     def factor(self, step: int, steps: int, state: State) -> Any:
-        """Return the factor of the learning rate: a number, or one per member.
+        """Return the factor of the learning rate: one number, or one per member.
 
         Parameters
         ----------
         step : int
-            The number of the step, from 0.
+            The index of the step, from 0.
         steps : int
-            The number of steps in all.
+            The total number of steps.
         state : dict
-            The state from `init`, as `observe` has changed it.
+            The state from `init`, updated by `observe`.
         """
 
     def init(self) -> State:
@@ -56,7 +56,7 @@ _FACTOR: Range = ("a {} factor between 0 and 1", 0, 1, "[]")
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """A learning rate that does not change.
+    """A constant learning rate.
 
     Examples
     --------
@@ -71,7 +71,7 @@ class Constant(Schedule):
 
 @dataclass(frozen=True)
 class InverseScaling(Schedule):
-    r"""A learning rate that falls as a power of the step.
+    r"""A learning rate that decreases as a power of the step.
 
     At step s, counted from 0, the factor is
 
@@ -98,19 +98,18 @@ class InverseScaling(Schedule):
 
 @dataclass(frozen=True)
 class Adaptive(Schedule):
-    """A learning rate that is cut whenever the training loss stops falling.
+    """A learning rate that is reduced when the training loss stops decreasing.
 
-    For each member it is multiplied by cut after patience epochs in a row in which the loss did not fall below the best
-    by tolerance.
+    The rate of a member is multiplied by ``cut`` after ``patience`` consecutive epochs without progress.
 
     Parameters
     ----------
     cut : float, default 0.2
-        The factor of each cut, between 0 and 1.
+        The factor of each reduction, between 0 and 1.
     patience : int, default 2
-        The number of epochs in a row without progress after which the rate is cut.
+        The number of consecutive epochs without progress before the rate is reduced.
     tolerance : float, default 1e-4
-        The decrease that counts as progress, in units of the loss.
+        The decrease below the best loss so far that counts as progress, in units of the loss.
 
     Examples
     --------
@@ -128,11 +127,11 @@ class Adaptive(Schedule):
     _ranges: ClassVar[dict[str, Range]] = {"cut": _BETWEEN, "patience": PATIENCE, "tolerance": AT_LEAST_0}
 
     def init(self) -> State:
-        """Return a state that has seen no loss."""
+        """Return the state before the first loss."""
         return {"best": np.inf, "stalled": 0, "factor": 1.0}
 
     def observe(self, loss: Any, state: State) -> None:
-        """Count the epochs without progress, and cut the rate if there were enough."""
+        """Count the epochs without progress, and reduce the rate after ``patience`` such epochs."""
         better = loss < np.asarray(state["best"]) - self.tolerance
         stalled = np.where(better, 0, np.asarray(state["stalled"]) + 1)
         cut = stalled >= self.patience
@@ -141,13 +140,13 @@ class Adaptive(Schedule):
         state["factor"] = np.where(cut, self.cut, 1.0) * state["factor"]
 
     def factor(self, step: int, steps: int, state: State) -> Any:
-        """Return the product of the cuts so far."""
+        """Return the product of all reductions so far."""
         return state["factor"]
 
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    r"""A learning rate that falls along half a cosine from 1 to f (Loshchilov and Hutter, 2017).
+    r"""A learning rate that decreases along a half cosine from factor 1 to f (Loshchilov and Hutter, 2017).
 
     At step s of S, counted from 0, the factor is
 
@@ -156,7 +155,7 @@ class Cosine(Schedule):
     Parameters
     ----------
     final : float, default 0.0
-        The factor f at the end, between 0 and 1.
+        The final factor f, between 0 and 1.
 
     Examples
     --------
@@ -174,16 +173,16 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """A learning rate that rises to its full value and falls again, along two half cosines (Smith and Topin, 2018).
+    """A learning rate that rises to its full value and then decreases, along half cosines (Smith and Topin, 2018).
 
     Parameters
     ----------
     rise : float, default 0.3
-        The share of the steps in which it rises, between 0 and 1.
+        The share of the steps with a rising rate, between 0 and 1.
     start : float, default 0.04
-        The factor at the start.
+        The initial factor.
     final : float, default 4e-6
-        The factor at the end.
+        The final factor.
 
     Examples
     --------
@@ -197,7 +196,7 @@ class OneCycle(Schedule):
     _ranges: ClassVar[dict[str, Range]] = {"rise": _BETWEEN, "start": _FACTOR, "final": _FACTOR}
 
     def factor(self, step: int, steps: int, state: State) -> float:
-        """Return the factor of the rising or the falling half cosine."""
+        """Return the factor on the rising or the decreasing half cosine."""
         share = min(step / steps, 1)
         if share < self.rise:
             return _half_cosine(self.start, 1.0, share / self.rise)
@@ -206,14 +205,14 @@ class OneCycle(Schedule):
 
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    """A learning rate that rises in a straight line over the first steps, and then follows another schedule.
+    """A learning rate that rises linearly over the first steps, and then follows another schedule.
 
     Parameters
     ----------
     steps : int
-        The number of steps in which it rises; the last of them has the full rate.
+        The number of steps with a rising rate; the last of these steps has the full rate.
     after : Schedule, default Constant()
-        The schedule from then on, as if training began there.
+        The schedule after the warm-up, as if training started there.
 
     Examples
     --------
@@ -226,21 +225,21 @@ class WarmUp(Schedule):
     _ranges: ClassVar[dict[str, Range]] = {"steps": ("a number of {} of at least 1", 1, inf, "[)")}
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
+        """Validate the number of steps and the next schedule."""
         super().__post_init__()
         if not isinstance(self.after, Schedule):
-            raise ValueError(f"WarmUp needs a schedule to follow after, not {self.after!r}.")
+            raise ValueError(f"WarmUp needs a schedule as its argument after, not {self.after!r}.")
 
     def init(self) -> State:
-        """Return the state of the schedule that follows."""
+        """Return the initial state of the next schedule."""
         return self.after.init()
 
     def observe(self, loss: Any, state: State) -> None:
-        """Pass the loss on to the schedule that follows."""
+        """Pass the loss to the next schedule."""
         self.after.observe(loss, state)
 
     def factor(self, step: int, steps: int, state: State) -> Any:
-        """Return (step + 1) / steps during the rise, then the factor of the schedule that follows."""
+        """Return (step + 1) / steps during the warm-up, then the factor of the next schedule."""
         if step < self.steps:
             return (step + 1) / self.steps
         return self.after.factor(step - self.steps, max(steps - self.steps, 1), state)
@@ -251,7 +250,7 @@ def _half_cosine(start: float, end: float, share: float) -> float:
 
 
 def has_horizon(schedule: Schedule) -> bool:
-    """Return whether a schedule depends on the number of steps in all."""
+    """Return whether a schedule depends on the total number of steps."""
     state, steps = schedule.init(), 2**20
-    looked_at = [0, *(2**k for k in range(20)), steps - 1]  # beyond any rise of fewer than half a million steps
+    looked_at = [0, *(2**k for k in range(20)), steps - 1]  # the last is after a short warm-up
     return any(schedule.factor(step, steps, state) != schedule.factor(step, 2 * steps, state) for step in looked_at)
