@@ -13,7 +13,7 @@ matplotlib.use("Agg")
 
 @pytest.fixture(scope="session")
 def circles() -> tuple[Network, np.ndarray, np.ndarray, np.ndarray]:
-    """The seed's network, trained on the seed's data: network, theta, X, t."""
+    """Return a network for two circles, trained parameters, X and t."""
     X, t = map(np.asarray, make_circles(n_samples=100, shuffle=False, factor=0.3, noise=0.1, random_state=1))
     network = Network(2, [Dense(3), Logistic(), Dense(2)], SoftmaxCrossEntropy(reduction="sum"))
     theta = 0.1 * np.random.default_rng(1).standard_normal(network.layout.size)
@@ -26,7 +26,7 @@ def circles() -> tuple[Network, np.ndarray, np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def wide() -> tuple[Network, np.ndarray, np.ndarray, np.ndarray]:
-    """Five features, ten hidden units, three classes: network, theta, X, t."""
+    """Return a network with five features, ten hidden units and three classes, and theta, X and t."""
     generator = np.random.default_rng(0)
     network = Network(5, [Dense(10), Logistic(), Dense(3)], SoftmaxCrossEntropy())
     return network, 3 * generator.standard_normal(93), generator.standard_normal((60, 5)), np.arange(60) % 3
@@ -34,5 +34,5 @@ def wide() -> tuple[Network, np.ndarray, np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def legend() -> Callable[..., list[str]]:
-    """The texts of a legend."""
+    """Return the texts of a legend."""
     return lambda ax: [text.get_text() for text in ax.get_legend().get_texts()]

@@ -15,7 +15,7 @@ X = np.array([[0.0, 1.0, 9.0], [2.0, 3.0, 8.0], [4.0, 5.0, 7.0], [6.0, 7.0, 6.0]
 T = np.array([2, 0, 2, 0])
 
 
-def test_each_class_has_its_rows_colour_marker_and_name_on_any_two_features(legend):
+def test_each_class_has_a_color_a_marker_and_a_name(legend):
     ax: Any = plot_classes(X, T)
     zero, two = ax.collections
     np.testing.assert_array_equal(zero.get_offsets(), X[[1, 3], :2])
@@ -29,7 +29,7 @@ def test_each_class_has_its_rows_colour_marker_and_name_on_any_two_features(lege
 
 
 @pytest.mark.parametrize("solid", [False, True])
-def test_the_artist_takes_arguments_and_the_axes_are_those_given(circles, solid):
+def test_given_axes_and_scatter_arguments_are_used(circles, solid):
     for plot in [plot_hidden_space] if solid else [plot_classes, plot_decision_boundary]:
         ax: Any = plt.subplots(subplot_kw={"projection": "3d"} if solid else {})[1]
         assert plot(*circles[2 if plot is plot_classes else 0 :], ax=ax, s=7, alpha=0.5) is ax
@@ -37,7 +37,7 @@ def test_the_artist_takes_arguments_and_the_axes_are_those_given(circles, solid)
         assert (rows.get_sizes()[0], rows.get_alpha()) == (7, 0.5)
 
 
-def test_the_legend_of_a_figure_of_our_own_hides_no_data_and_global_settings_stay():
+def test_legend_hides_no_data_and_global_settings_are_unchanged():
     with plt.rc_context():
         plt.rcdefaults()
         before = dict(plt.rcParams)
@@ -56,7 +56,7 @@ def test_integers_floats_columns_and_one_hot_rows_name_the_same_classes(t):
         np.testing.assert_array_equal(checked_classes(given_t, rows), t)
 
 
-def test_no_two_of_72_classes_look_the_same_and_a_region_is_a_pale_form_of_its_class():
+def test_72_classes_look_different():
     assert len({(colour(number), marker(number)) for number in range(72)}) == 72
     assert (COLOURS[6], TINTS[0], tint(6)) == ("#000000", 0.2, "#cccccc")
     assert (MARKERS[0], MARKERS[1]) == ("*", "o")
@@ -67,31 +67,31 @@ def test_no_two_of_72_classes_look_the_same_and_a_region_is_a_pale_form_of_its_c
     [
         ({"t": T[:3]}, ValueError, r"t has shape \(3,\), but X has shape \(4, 3\)"),
         ({"t": np.zeros((4, 2, 2))}, ValueError, r"t has shape \(4, 2, 2\)"),
-        ({"t": [0, 1, -1, 0]}, ValueError, "no class in row 2, which is -1"),
-        ({"t": [0, 0.5, 1, 0]}, ValueError, "no class in row 1, which is 0.5"),
-        ({"t": [[1, 0], [0, 1], [1, 1], [0, 1]]}, ValueError, r"no class in row 2, which is \[1, 1\]"),
-        ({"t": [[1, 0], [2, -1], [1, 0], [0, 1]]}, ValueError, r"no class in row 1, which is \[2, -1\]"),
+        ({"t": [0, 1, -1, 0]}, ValueError, "the invalid class -1 in row 2"),
+        ({"t": [0, 0.5, 1, 0]}, ValueError, "the invalid class 0.5 in row 1"),
+        ({"t": [[1, 0], [0, 1], [1, 1], [0, 1]]}, ValueError, r"the invalid class \[1, 1\] in row 2"),
+        ({"t": [[1, 0], [2, -1], [1, 0], [0, 1]]}, ValueError, r"the invalid class \[2, -1\] in row 1"),
         ({"t": list("abca")}, TypeError, "encode names first"),
         ({"X": X[0]}, ValueError, r"X has shape \(3,\)"),
         ({"X": X.astype(str)}, ValueError, "dtype <U"),
         ({"X": np.where(X == 8, np.inf, X)}, ValueError, "row 1, column 2 is inf; fill or drop it"),
-        ({"features": (0, 3)}, ValueError, r"features=\(0, 3\) should be 2 different numbers from 0 to 2, as X has"),
+        ({"features": (0, 3)}, ValueError, r"features=\(0, 3\) must be 2 different indices from 0 to 2, since X has"),
         ({"features": (1, 1)}, ValueError, "different"),
         ({"features": (0, -1)}, ValueError, "from 0 to 2"),
         ({"features": (0, 0.5)}, ValueError, "from 0 to 2"),
-        ({"features": 0}, ValueError, "features=0 should be 2"),
+        ({"features": 0}, ValueError, "features=0 must be 2"),
         ({"feature_names": ["a", "b"]}, ValueError, "feature_names has 2 names, but X has 3 features"),
         ({"class_names": ["a", "b"]}, ValueError, "class_names has 2 names, but there are classes 0 to 2"),
     ],
 )
-def test_says_what_is_wrong_and_opens_no_figure(arguments, error, says):
+def test_errors_open_no_figure(arguments, error, says):
     with pytest.raises(error, match=says):
         plot_classes(**{"X": X, "t": T, **arguments})
     assert not plt.get_fignums()
 
 
-def test_pictures_follow_a_dark_style():
-    """Lines are as light as the style's, and regions nearly as dark as its background."""
+def test_figures_follow_a_dark_style():
+    """Lines have the light color of the style, and regions are nearly as dark as the background."""
     with plt.style.context("dark_background"):
         assert ink() == "white"
         assert max(int(tint(0)[start : start + 2], 16) for start in (1, 3, 5)) < 100

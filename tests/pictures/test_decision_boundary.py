@@ -12,7 +12,7 @@ from vecprop.pictures.style import tint
 
 
 def painted(ax, points):
-    """Return the colours of the picture at points, without rows, axes and lines."""
+    """Return the colors of the figure at points, without rows, axes and lines."""
     for artist in [*ax.collections]:
         if artist.get_offsets().size > 2 or not np.isinf(getattr(artist, "levels", [0])).any():
             artist.set_visible(False)
@@ -24,7 +24,7 @@ def painted(ax, points):
 
 
 def clear_of_the_boundary(ax, predicted_class, features, row, count=200):
-    """Return random points of the figure whose neighbours all have the same class, and their classes."""
+    """Return random points of the figure inside class regions, and their classes."""
     low, high = np.array([ax.get_xlim(), ax.get_ylim()]).T
     step = (high - low) / 100
     points = np.random.default_rng(0).uniform(low + step, high - step, (count, 2))
@@ -46,7 +46,7 @@ def assert_painted_as_predicted(ax, predicted_class, features=(0, 1), row=(0.0, 
 
 
 @pytest.mark.parametrize(("seed", "classes"), sampled([(1, 2), *((seed, 1 + seed) for seed in range(2, 9))], 8))
-def test_regions_are_what_the_network_predicts(seed, classes):
+def test_regions_match_predictions(seed, classes):
     generator = np.random.default_rng(seed)
     network = Network(2, [Dense(4), Tanh(), Dense(classes)], SoftmaxCrossEntropy())
     theta = 2 * generator.standard_normal(network.layout.size)
@@ -89,7 +89,7 @@ def test_other_features_are_held_at_their_median_or_at_given_values(wide):
     assert_painted_as_predicted(ax, predicted_class, [3, 1], row)
 
 
-def test_the_network_is_asked_once_for_the_whole_grid(circles, monkeypatch):
+def test_grid_is_predicted_in_one_call(circles, monkeypatch):
     network, theta, X, t = circles
     asked, predict = [], Network.predict
     monkeypatch.setattr(Network, "predict", lambda *arguments: asked.append(arguments[2].shape) or predict(*arguments))
@@ -106,7 +106,7 @@ def test_classes_with_a_region_or_rows_are_in_the_legend(circles, legend):
 
 
 @pytest.mark.parametrize("kind", [bool, np.uint8, np.float32])
-def test_one_class_and_features_of_any_number_type_even_constant_ones_can_be_drawn(legend, kind):
+def test_one_class_and_constant_features_can_be_drawn(legend, kind):
     network, X = Network(2, [Dense(1)], SoftmaxCrossEntropy()), np.array([[0, 1], [1, 1]]).astype(kind)
     ax: Any = plot_decision_boundary(network, np.zeros(3), X, np.zeros(2, int))
     assert legend(ax) == ["class 0"]
@@ -114,10 +114,10 @@ def test_one_class_and_features_of_any_number_type_even_constant_ones_can_be_dra
 
 
 @pytest.mark.parametrize(("loss", "outputs"), [(SquaredError(), 1), (BinaryCrossEntropy(), 2)])
-def test_says_that_a_network_is_no_classifier(loss, outputs):
+def test_network_that_is_not_a_classifier_raises(loss, outputs):
     network = Network(2, [Dense(outputs)], loss)
     with pytest.raises(
-        ValueError, match=f"this network's loss is {type(loss).__name__} on {outputs} outputs: use Soft"
+        ValueError, match=f"this network's loss is {type(loss).__name__} with {outputs} output.*: use Soft"
     ):
         plot_decision_boundary(network, network.init(0), np.ones((2, 2)), np.array([0, 1]))
 
@@ -125,15 +125,15 @@ def test_says_that_a_network_is_no_classifier(loss, outputs):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"t": np.full(60, 3)}, "t has class 3 in row 0, but the network has 3 classes"),
+        ({"t": np.full(60, 3)}, "t has class 3 in row 0, but the network has classes 0 to 2"),
         ({"X": np.ones((60, 4))}, r"X has shape \(60, 4\), but the network takes \(N, 5\)"),
-        ({"theta": np.zeros((2, 93))}, r"theta has shape \(2, 93\), but a picture shows one network"),
+        ({"theta": np.zeros((2, 93))}, r"theta has shape \(2, 93\), but a figure shows one network"),
         ({"theta": np.zeros(92)}, r"theta has shape \(92,\)"),
-        ({"held": {5: 0.0}}, "held names feature 5"),
-        ({"held": {1: 0.0}}, "held names feature 1"),
+        ({"held": {5: 0.0}}, "held contains feature 5"),
+        ({"held": {1: 0.0}}, "held contains feature 1"),
     ],
 )
-def test_says_what_is_wrong_and_opens_no_figure(wide, arguments, says):
+def test_errors_open_no_figure(wide, arguments, says):
     network, theta, X, t = wide
     with pytest.raises(ValueError, match=says):
         plot_decision_boundary(network, **{"theta": theta, "X": X, "t": t, **arguments})

@@ -20,7 +20,7 @@ def classifier(classes=3, **settings):
 
 
 def fields(ax):
-    """The filled contours, and the lines by their width."""
+    """Return the filled contours, and the lines by width."""
     filled = [artist for artist in ax.collections if getattr(artist, "filled", False)]
     lines = [artist for artist in ax.collections if hasattr(artist, "levels") and not artist.filled]
     return filled, [float(artist.get_linewidths()[0]) for artist in lines]
@@ -73,7 +73,7 @@ def test_a_regressor():
     assert ax.collections[-1].get_offsets().shape == (150, 2)
 
 
-def test_names_come_from_the_frame_that_was_fitted_and_bad_features_are_refused():
+def test_names_come_from_the_fitted_frame_and_bad_features_raise():
     frame = pytest.importorskip("pandas").DataFrame(X, columns=list("abcd"))
     ensemble = MLPEnsembleClassifier(MLPClassifier((3,), solver="lbfgs", tol=0.1), 2, random_state=0).fit(frame, y)
     ax: Any = plt.subplots()[1]
@@ -81,5 +81,5 @@ def test_names_come_from_the_frame_that_was_fitted_and_bad_features_are_refused(
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("b", "c")
     with pytest.raises(ValueError, match=r"X has shape \(150, 3\), but the ensemble takes \(N, 4\)"):
         plot_disagreement(ensemble, X[:, :3])
-    with pytest.raises(ValueError, match="should be 2 different numbers from 0 to 3"):
+    with pytest.raises(ValueError, match="must be 2 different indices from 0 to 3"):
         plot_disagreement(ensemble, X, features=(0, 4))

@@ -18,7 +18,7 @@ def drawn(ax) -> list[Any]:
 
 @pytest.fixture
 def planes(monkeypatch) -> list[np.ndarray]:
-    """The corners of each plane that is drawn."""
+    """Return the corners of each drawn plane."""
     drawn = []
 
     class Noted(Poly3DCollection):
@@ -75,7 +75,7 @@ def test_two_units_are_two_axes_and_their_cut_is_a_line():
 
 
 @pytest.mark.parametrize("other", [{"axes": "principal"}, {"axes": (0, 1)}, {"layer": 0}])
-def test_no_cut_is_drawn_where_it_is_not_flat(circles, other, planes):
+def test_curved_boundaries_are_not_drawn(circles, other, planes):
     network, theta, X, t = circles
     ax: Any = plot_hidden_space(network, theta, X, t, **other)
     assert not planes
@@ -125,28 +125,28 @@ def test_a_wider_layer_is_drawn_on_its_principal_axes_with_their_shares_and_sign
     assert labels(ax) == ["principal axis 1 (0%)", "principal axis 2 (0%)"]
 
 
-def test_says_that_dimensions_are_wrong(circles):
-    with pytest.raises(ValueError, match=r'3 axes, but ax has not: make ax with subplot_kw={"projection": "3d"}'):
+def test_wrong_dimensions_raise(circles):
+    with pytest.raises(ValueError, match=r'3 axes, but ax does not: create ax with subplot_kw={"projection": "3d"}'):
         plot_hidden_space(*circles, ax=plt.subplots()[1])
-    with pytest.raises(ValueError, match="2 axes, but ax has not: make ax with no projection"):
+    with pytest.raises(ValueError, match="2 axes, but ax does not: create ax with no projection"):
         plot_hidden_space(*circles, ax=plt.subplots(subplot_kw={"projection": "3d"})[1], axes=(0, 1))
     network = Network(2, [Dense(1), Dense(2)], SoftmaxCrossEntropy())
-    with pytest.raises(ValueError, match="Layer 0 has 1 unit, but a picture needs at least 2"):
+    with pytest.raises(ValueError, match="Layer 0 has 1 unit, but a figure needs at least 2"):
         plot_hidden_space(network, network.init(0), np.ones((3, 2)), np.zeros(3, int), layer=0)
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
-        ({"layer": 3}, IndexError, "no layer 3: this network has layers 0 to 2"),
-        ({"axes": (0, 1, 10)}, ValueError, "should be 2 or 3 different numbers from 0 to 9, as layer -2 has 10 units"),
-        ({"axes": "pca"}, ValueError, "axes='pca' should be .* or \"principal\""),
+        ({"layer": 3}, IndexError, "layer 3 is out of range: this network has layers 0 to 2"),
+        ({"axes": (0, 1, 10)}, ValueError, "must be 2 or 3 different indices from 0 to 9, since layer -2 has 10 units"),
+        ({"axes": "pca"}, ValueError, "axes='pca' must be .* or \"principal\""),
         ({"X": np.ones((60, 2))}, ValueError, r"X has shape \(60, 2\)"),
         ({"X": np.ones((2, 5)), "t": [0, 1]}, ValueError, "X has 2 rows, but 3 principal axes need at least 3"),
         ({"theta": np.zeros((1, 93))}, ValueError, r"theta has shape \(1, 93\)"),
     ],
 )
-def test_says_what_is_wrong_and_opens_no_figure(wide, arguments, error, says):
+def test_errors_open_no_figure(wide, arguments, error, says):
     network, theta, X, t = wide
     with pytest.raises(error, match=says):
         plot_hidden_space(network, **{"theta": theta, "X": X, "t": t, **arguments})

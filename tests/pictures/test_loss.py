@@ -12,7 +12,7 @@ LOSS = np.array([4.0, 2.0, 1.0])
 MEMBERS = np.array([[4.0, 5.0, 9.0], [2.0, 3.0, np.nan]])
 
 
-def test_bare_losses_are_one_curve_over_iterations_and_two_runs_fit_in_the_same_axes():
+def test_arrays_are_drawn_over_iterations_and_share_axes():
     ax = plot_loss(LOSS, linewidth=3)
     (curve,) = ax.lines
     np.testing.assert_array_equal(curve.get_xydata(), np.column_stack((np.arange(3), LOSS)))
@@ -50,9 +50,9 @@ def test_members_are_thin_lines_and_their_median_a_thick_one(legend):
 @pytest.mark.parametrize(
     ("history", "says"),
     [
-        ([], r"no losses to draw: they have shape \(0,\)"),
-        (1.0, r"no losses to draw: they have shape \(\)"),
-        (SimpleNamespace(loss=LOSS, validation_loss=LOSS[:2]), r"validation_loss has shape \(2,\), but loss \(3,\)"),
+        ([], r"The loss has shape \(0,\)"),
+        (1.0, r"The loss has shape \(\)"),
+        (SimpleNamespace(loss=LOSS, validation_loss=LOSS[:2]), r"validation_loss has shape \(2,\), .* loss, \(3,\)"),
     ],
 )
 def test_says_what_is_wrong(history, says):
@@ -61,7 +61,7 @@ def test_says_what_is_wrong(history, says):
     assert not plt.get_fignums()
 
 
-def test_a_running_loss_begins_with_the_first_epoch_and_that_of_validation_before_it():
+def test_running_loss_starts_at_epoch_1_and_validation_loss_at_0():
     network, X = vp.Network(1, [vp.Dense(1)], vp.SquaredError()), np.linspace(-1, 1, 20)[:, None]
     settings: dict[str, Any] = {"optimizer": vp.Momentum(0.1), "epochs": 3, "batch_size": 5}
     alone = vp.train(network, np.zeros(2), X, X, **settings)

@@ -12,7 +12,7 @@ def dependence(values, rows=3):
     return SimpleNamespace(column="$ cost $", values=np.asarray(values), curves=curves, output="chance of '$a$'")
 
 
-def test_the_mean_is_drawn_over_the_curves_of_rows_and_names_are_no_mathematics():
+def test_mean_is_drawn_over_curves_and_names_are_not_parsed_as_math():
     ax = plot_dependence(dependence([1.0, 2.0, 5.0]))
     marks, *rows, mean = ax.lines
     assert len(rows) == 3

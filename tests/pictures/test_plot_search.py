@@ -36,7 +36,7 @@ def test_one_parameter_is_a_curve_with_the_spread_over_folds_and_seeds(legend):
     assert legend(ax) == ["± over folds", "mean over folds", "± over seeds"]
 
 
-def test_of_several_parameters_the_curve_joins_the_best_and_the_others_are_dots(legend):
+def test_curve_connects_the_best_settings_and_others_are_dots(legend):
     sizes = [(2,), (3, 2)]
     search = searched({"learning_rate_init": RATES, "activation": ["tanh", "relu"], "hidden_layer_sizes": sizes})
     scores = search.cv_results_["mean_test_score"]
@@ -48,7 +48,7 @@ def test_of_several_parameters_the_curve_joins_the_best_and_the_others_are_dots(
     assert [text.get_text() for text in ax.get_xticklabels()] == ["tanh", "relu"]
     assert legend(ax) == ["± over folds", "best of each value", "other settings"]
     assert [a.get_xlabel() for a in plot_search_each(search)] == sorted(search.cv_results_["params"][0])
-    with pytest.raises(ValueError, match="activation, hidden_layer_sizes, learning_rate_init vary, but a picture has"):
+    with pytest.raises(ValueError, match="activation, hidden_layer_sizes, learning_rate_init vary, but a figure shows"):
         plot_search(search)
 
 
@@ -81,7 +81,7 @@ def test_settings_that_failed_or_lack_a_parameter():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_searches_of_scikit_learns_and_halving_and_several_scores():
+def test_scikit_learn_searches_halving_and_several_scores():
     grid = {"learning_rate_init": RATES}
     reference = GridSearchCV(NETWORK, grid, cv=3, refit=False, scoring=["accuracy", "neg_log_loss"]).fit(X, y)
     ax: Any = plot_search(reference, score="neg_log_loss")
@@ -89,17 +89,17 @@ def test_searches_of_scikit_learns_and_halving_and_several_scores():
         ax.lines[0].get_ydata(), reference.cv_results_["mean_test_neg_log_loss"][np.argsort(RATES)]
     )
     assert ax.get_ylabel() == "test neg_log_loss"
-    ax = plot_search(searched(grid, halving=3))  # whose max_iter nobody has searched
+    ax = plot_search(searched(grid, halving=3))  # halving varies max_iter, which is not searched
     assert ax.get_xlabel() == "learning_rate_init"
 
 
-def test_the_axes_are_those_given_and_what_is_wrong_is_said():
+def test_given_axes_are_used_and_bad_names_raise():
     _, axes = plt.subplots(1, 2)
     search = searched({"learning_rate_init": RATES, "alpha": [0.0, 1.0], "solver": ["sgd"]})
     assert plot_search(search, "alpha", axes[0]) is axes[0]
     assert list(plot_search_each(search, axes)) == list(axes)
     plt.close("all")
-    with pytest.raises(ValueError, match="'beta' does not vary in this search: alpha, learning_rate_init do"):
+    with pytest.raises(ValueError, match="'beta' does not vary in this search: choose from alpha, learning_rate_init"):
         plot_search(search, parameters="beta")
     with pytest.raises(ValueError, match="no score 'r2': its scores are score"):
         plot_search(search, score="r2")

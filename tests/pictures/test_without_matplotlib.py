@@ -2,6 +2,6 @@ import subprocess
 import sys
 
 
-def test_the_import_of_the_pictures_does_not_import_matplotlib():
+def test_importing_pictures_does_not_import_matplotlib():
     code = "import sys, vecprop.pictures; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

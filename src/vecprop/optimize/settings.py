@@ -50,7 +50,7 @@ class StoppingRule(Ranged):
 class EarlyStopping(StoppingRule):
     """Stop when the loss stops decreasing, and restore the best parameters.
 
-    Members of a population stop independently, and a stopped member does not change. Training ends when all members have
+    Members of a population stop independently, and stopped members do not change. Training ends when all members have
     stopped.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Figures of data, training, searches, ensembles and columns; matplotlib is imported only when something is drawn."""
+"""Figures of data, training, searches, ensembles and columns. Only drawing a figure imports matplotlib."""
 
 from .dependence import plot_dependence
 from .disagreement import plot_disagreement

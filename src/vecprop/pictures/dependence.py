@@ -1,4 +1,4 @@
-"""How predictions depend on one column: the mean of rows, and the curves of single ones."""
+"""Figures of the dependence of predictions on one column: the mean, and the curves of single rows."""
 
 from typing import Any
 
@@ -7,23 +7,23 @@ import numpy as np
 from .style import Axes, axes_or_new, colour, ink
 
 CURVES = 50
-"""The largest number of curves of single rows: more would be a carpet."""
+"""The maximum number of curves of single rows; more curves would hide each other."""
 
 
 def plot_dependence(dependence: Any, ax: "Axes | None" = None) -> "Axes":
-    """Draw the mean prediction against the values of a column, and the curves of single rows behind it.
+    """Plot the mean prediction against the values of a column, with the curves of single rows behind it.
 
-    Curves that are not parallel show that the column's effect differs from row to row. Marks on the axis are the values
-    that the column takes, quantiles of those that it has. Names without an order are bars: they start at the mean of
-    all names, and a thin line holds the middle half of the changes of single rows.
+    Curves that are not parallel show that the effect of the column differs between rows. Ticks on the axis mark the
+    evaluated values, which are quantiles of the column. Unordered categories are drawn as bars that start at the mean
+    over all categories; a thin line spans the middle half of the changes in single rows.
 
     Parameters
     ----------
     dependence : Dependence
-        An object with the name of a ``column``, its ``values`` (V,) of numbers, dates or names, the ``curves`` of rows
-        (N, V), and the name of the ``output``. Names are in order if ``is_ordered`` is true.
+        An object with the attributes ``column`` and ``output`` (names), ``values`` (V,) (numbers, dates or categories)
+        and ``curves`` (N, V). Categories are ordered if the attribute ``is_ordered`` is true.
     ax : Axes, optional
-        The axes to draw on; by default those of a new figure.
+        The axes to draw on; by default a new figure is created.
 
     Returns
     -------

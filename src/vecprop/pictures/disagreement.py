@@ -1,4 +1,4 @@
-"""The disagreement of the members of an ensemble."""
+"""Figures of the disagreement between the members of an ensemble."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -21,10 +21,11 @@ def plot_disagreement(
     resolution: int = 100,
     feature_names: Sequence[str] | None = None,
 ) -> "Axes":
-    """Draw the disagreement of an ensemble's members over the plane of two features.
+    """Draw the disagreement between an ensemble's members over the plane of two features.
 
-    A darker grey is a larger standard deviation over the members: of the prediction, or of the probability of the class
-    for which it is largest. For a classifier each member's boundary is a thin line, and the ensemble's a thick one.
+    A darker gray means a larger standard deviation over the members. It is computed from the predictions of a
+    regressor, or from the class probabilities of a classifier, where the largest deviation counts. For a classifier,
+    thin lines show the decision boundaries of the members and a thick line shows the boundary of the ensemble.
 
     Parameters
     ----------
@@ -33,17 +34,17 @@ def plot_disagreement(
     X : array (N, I)
         The inputs.
     y : array (N,), optional
-        The targets of the rows, which are then drawn too: by class for a classifier, as dots for a regressor.
+        The targets. If given, the rows are drawn too.
     ax : Axes, optional
-        The axes to draw on; by default those of a new figure.
+        The axes to draw on; by default a new figure is created.
     features : tuple of int, default (0, 1)
         The columns of X on the horizontal and the vertical axis.
     held : mapping of int to float, optional
-        The values of other columns, by number; by default their medians.
+        Fixed values of other columns, by index; by default their medians.
     resolution : int, default 100
         The number of grid lines along each axis.
     feature_names : sequence of str, optional
-        A name for each column of X; by default the names at fit, or x₁, x₂, ….
+        The names of the columns of X; by default the names seen in fit, or x₁, x₂, ….
 
     Returns
     -------
@@ -52,7 +53,7 @@ def plot_disagreement(
     Raises
     ------
     ValueError
-        If X does not suit the ensemble, or a feature does not exist.
+        If X has the wrong number of columns, or a feature does not exist.
 
     Examples
     --------
@@ -71,13 +72,13 @@ def plot_disagreement(
     lines_x, lines_y, grid = plane(X, drawn, held or {}, resolution)
     is_classifier = hasattr(ensemble, "classes_")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "X does not have valid feature names")  # the columns are those of X
+        warnings.filterwarnings("ignore", "X does not have valid feature names")  # the grid has the columns of X
         mean, spread = (ensemble.predict_proba if is_classifier else ensemble.predict)(grid, return_std=True)
     along = (resolution, resolution, -1)
 
     ax = axes_or_new(ax)
     worst = spread.reshape(along).max(axis=-1)
-    greys = {"cmap": "Greys", "vmin": 0, "vmax": 2 * worst.max()}  # light greys, against which lines and rows stand out
+    greys = {"cmap": "Greys", "vmin": 0, "vmax": 2 * worst.max()}  # light grays, so that lines and rows stand out
     field = ax.contourf(lines_x, lines_y, worst, levels=12, zorder=0, **greys)
     what = "probability" if is_classifier else "prediction"
     title = f"standard deviation of the {what} over {len(ensemble.estimators_)} members"
@@ -97,7 +98,7 @@ def plot_disagreement(
 
 
 def _draw_boundaries(ax: "Axes", x: np.ndarray, y: np.ndarray, P: np.ndarray, **look: Any) -> None:
-    """Draw the boundaries of the regions in which a class is the most probable; for two classes it is one line."""
+    """Draw the boundaries of the regions where a class is the most probable; two classes share one line."""
     for number in range(P.shape[-1] if P.shape[-1] > 2 else 1):
         lead = P[..., number] - np.delete(P, number, axis=-1).max(axis=-1, initial=0)
         if lead.min() < 0 < lead.max():

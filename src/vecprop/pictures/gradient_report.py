@@ -7,24 +7,24 @@ import numpy as np
 from .style import Axes, add_legend, axes_or_new, colour, ink, note_above
 
 VERDICTS = {"FAIL": 0, "NONDETERMINISTIC": 3, "INCONCLUSIVE": 4, "KINK": 5, "PASS": 2}
-"""The index of each verdict's colour in `style.COLOURS`."""
+"""The index of each verdict's color in `style.COLOURS`."""
 
 LEAST, LARGEST = 1e-3, 1e16
-"""Errors that are smaller or larger multiples of the tolerance are drawn here."""
+"""Ratios of errors to tolerances are clipped to this range."""
 
 
 def plot_gradient_report(report: Any, ax: "Axes | None" = None) -> "Axes":
-    """Draw each part's largest error, in multiples of its tolerance, as a dot, with a line at the tolerance.
+    """Plot the largest error of each part in multiples of its tolerance.
 
-    A dot to the right of the line is an error that rounding does not explain. Parts that do not pass are named with
-    their verdict.
+    A vertical line marks the tolerance; rounding does not explain an error to the right of it. The label of a part that
+    does not pass contains its verdict.
 
     Parameters
     ----------
     report : Report
         The result of `vecprop.check.check_gradients`.
     ax : matplotlib Axes, optional
-        The axes to draw on; by default those of a new figure.
+        The axes to draw on; by default a new figure is created.
 
     Returns
     -------
@@ -52,14 +52,16 @@ def plot_gradient_report(report: Any, ax: "Axes | None" = None) -> "Axes":
 
 
 def plot_taylor_remainder(report: Any, ax: "Axes | None" = None) -> "Axes":
-    """Draw the Taylor remainder over the step, with lines of slope 2 (a right gradient) and 1 (a wrong one).
+    """Plot the Taylor remainder against the step size.
+
+    The remainder of a correct gradient has slope 2, and the remainder of a wrong gradient has slope 1.
 
     Parameters
     ----------
     report : Report
         The result of `vecprop.check.check_gradients`.
     ax : matplotlib Axes, optional
-        The axes to draw on; by default those of a new figure.
+        The axes to draw on; by default a new figure is created.
 
     Returns
     -------
@@ -76,7 +78,7 @@ def plot_taylor_remainder(report: Any, ax: "Axes | None" = None) -> "Axes":
     seen = np.isfinite(remainder) & (remainder > 0)
     ax.loglog(t[seen], remainder[seen], "o-", color=ink(), label="remainder R(t)")
     start = float(remainder[seen].max(initial=taylor.noise)) or 1.0
-    for power, number, words in ((2, 2, "slope 2: right"), (1, 0, "slope 1: wrong")):
+    for power, number, words in ((2, 2, "slope 2: correct"), (1, 0, "slope 1: wrong")):
         ax.loglog(t, start * (t / t[0]) ** power, "--", color=colour(number), label=words)
     ax.axhline(taylor.noise, linestyle=":", color=ink(), label="rounding")
     ax.set_xlabel("$t$")

@@ -1,4 +1,4 @@
-"""The hidden space: the rows as points in the space of a hidden layer's outputs."""
+"""Figures of the rows as points in the space of a hidden layer's outputs."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -6,11 +6,11 @@ from typing import Any, Literal
 import numpy as np
 
 from ..core import Array, BinaryCrossEntropy, Dense, Network, SoftmaxCrossEntropy
-from .plane import checked_classes, checked_numbers, checked_rows, checked_theta, class_labels, scatter_classes, symbol
+from .plane import checked_classes, checked_indices, checked_rows, checked_theta, class_labels, scatter_classes, symbol
 from .style import Axes, axes_or_new, ink
 
 ELEVATION, TILT = 20.0, 0.3
-"""The view's height above the horizon in degrees, and how much of a plane's face is turned to it: a narrow band."""
+"""The elevation of the view in degrees, and the cosine of the angle between the view and the normal of a boundary."""
 
 
 def plot_hidden_space(
@@ -27,31 +27,30 @@ def plot_hidden_space(
 ) -> "Axes":
     """Draw the rows as points in the space of a hidden layer's units, in three dimensions or two.
 
-    If all units of the layer are drawn, and the rest of the network is a dense layer for two classes, the plane or line
-    on which both are equally probable is drawn too, and seen almost from its edge.
+    If all units of the layer are drawn, and a dense layer for two classes follows, the decision boundary is drawn too,
+    as a line or as a plane seen almost from its edge.
 
     Parameters
     ----------
     network : Network
         The network.
     theta : array (P,)
-        Its parameters.
+        The parameters of the network.
     X : array (N, I)
         The inputs.
     t : array (N,) or (N, C)
-        Each row's class, as an integer from 0 or as a one-hot row.
+        The class of each row, as an integer from 0 or as a one-hot row.
     ax : Axes, optional
-        The axes to draw on, with ``projection="3d"`` for three axes; by default those of a new figure.
+        The axes to draw on, with ``projection="3d"`` for three axes; by default a new figure is created.
     layer : int, default -2
-        The number of the layer, as in `Network.hidden`; by default the last but one, whose outputs the last layer
-        classifies.
+        The index of the layer, as in `Network.hidden`; by default the last hidden layer.
     axes : sequence of int or "principal", optional
-        The axes of the figure: the numbers of two or three units, or the principal axes, with the share of the variance
-        that each explains. By default the units of a layer that has two or three, else the principal axes.
+        The axes of the figure: the indices of two or three units, or "principal" for the principal axes, labeled with
+        their shares of the variance. The default is all units if there are two or three, else the principal axes.
     class_names : sequence of str, optional
-        A name for each class; by default "class 0", "class 1", ….
+        The names of the classes; by default "class 0", "class 1", ….
     **scatter
-        Passed on to `matplotlib.axes.Axes.scatter`, for example ``s`` or ``alpha``.
+        Passed to `matplotlib.axes.Axes.scatter`, for example ``s`` or ``alpha``.
 
     Returns
     -------
@@ -63,7 +62,7 @@ def plot_hidden_space(
     IndexError
         If the layer does not exist.
     ValueError, TypeError
-        If theta is of several members, X does not suit the network, t does not suit X, a unit does not exist, the
+        If theta has several members, X does not match the network, t does not match X, a unit does not exist, the
         layer has only one unit, or ax has the wrong number of dimensions.
 
     Examples
@@ -79,13 +78,13 @@ def plot_hidden_space(
     H = np.asarray(network.hidden(checked_theta(theta), X, layer))
     width = H.shape[1]
     if width < 2:
-        raise ValueError(f"Layer {layer} has {width} unit, but a picture needs at least 2: choose another layer.")
+        raise ValueError(f"Layer {layer} has {width} unit, but a figure needs at least 2: choose another layer.")
     if axes is None:
         axes = "principal" if width > 3 else range(width)
     if isinstance(axes, str) and axes == "principal":
         units, (points, axis_labels) = None, _principal_axes(H)
     else:
-        units = checked_numbers(axes, "axes", (2, 3), width, f'layer {layer} has {width} units, or "principal"')
+        units = checked_indices(axes, "axes", (2, 3), width, f'layer {layer} has {width} units, or "principal"')
         points, axis_labels = H[:, units], [symbol("h", unit) for unit in units]
 
     labels = class_labels(class_names, classes)
@@ -93,10 +92,10 @@ def plot_hidden_space(
     space: Any = axes_or_new(ax, **({"projection": "3d"} if solid else {}))
     if (space.name == "3d") != solid:
         make = 'subplot_kw={"projection": "3d"}' if solid else "no projection"
-        wanted = f"make ax with {make}, or give other axes"
-        raise ValueError(f"The picture has {len(axis_labels)} axes, but ax has not: {wanted}.")
+        advice = f"create ax with {make}, or choose other axes"
+        raise ValueError(f"The figure has {len(axis_labels)} axes, but ax does not: {advice}.")
     if solid:
-        scatter = {"depthshade": False, **scatter}  # colours show classes, not depth
+        scatter = {"depthshade": False, **scatter}  # colors show classes, not depth
         space.set_box_aspect(None, zoom=0.9)  # room for the labels
     scatter_classes(space, points, classes, labels, **scatter)
     if units is not None and (cut := _cut(network, theta, layer, units)) is not None:
@@ -107,7 +106,7 @@ def plot_hidden_space(
 
 
 def _cut(network: Network, theta: Array, layer: int, units: Any) -> tuple[np.ndarray, float] | None:
-    """Return n and c: two classes are equally probable for units h with ``n h + c = 0``; None if that is not flat."""
+    """Return n and c of the boundary ``n h + c = 0`` between two classes, or None if the boundary is not flat."""
     rest = network.layers[layer % len(network.layers) + 1 :]
     if len(rest) != 1 or not isinstance(rest[0], Dense) or network.outputs > 2:
         return None
@@ -119,11 +118,11 @@ def _cut(network: Network, theta: Array, layer: int, units: Any) -> tuple[np.nda
 
 
 def _draw_cut(ax: Any, points: np.ndarray, n: np.ndarray, c: float) -> None:
-    """Draw the points h with ``n h + c = 0`` inside the box of the rows' points."""
+    """Draw the part of ``n h + c = 0`` inside the bounding box of the points."""
     low, high = points.min(axis=0), points.max(axis=0)
     corners = corners_of_cut(n * (high - low), n @ low + c)
     if len(corners) < len(n):
-        return  # the cut does not pass between the rows
+        return  # the cut does not cross the box
     polygon = low + corners * (high - low)
     if len(n) == 2:
         ax.plot(*polygon.T, color=ink(), linewidth=1, zorder=0)
@@ -131,7 +130,7 @@ def _draw_cut(ax: Any, points: np.ndarray, n: np.ndarray, c: float) -> None:
     from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
     ax.add_collection3d(Poly3DCollection([polygon], facecolor=ink(), alpha=0.2, edgecolor=ink()))
-    normal = n * (high - low) / (np.linalg.norm(n * (high - low)) or 1)  # in the picture, whose box is a cube
+    normal = n * (high - low) / (np.linalg.norm(n * (high - low)) or 1)  # the box is drawn as a cube
     turns = np.arange(-180, 180, 5)
     up, around = np.deg2rad(ELEVATION), np.deg2rad(turns)
     views = np.stack([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), 0 * around + np.sin(up)], axis=1)
@@ -139,7 +138,7 @@ def _draw_cut(ax: Any, points: np.ndarray, n: np.ndarray, c: float) -> None:
 
 
 def corners_of_cut(n: np.ndarray, c: float) -> np.ndarray:
-    """Return the corners, in order, where ``n x + c = 0`` cuts the edges of the unit square or cube, (K, D)."""
+    """Return the points, in order, where ``n x + c = 0`` cuts the edges of the unit square or cube, (K, D)."""
     found = []
     for axis in np.flatnonzero(n):
         others = np.delete(np.arange(len(n)), axis)
@@ -159,16 +158,16 @@ def corners_of_cut(n: np.ndarray, c: float) -> np.ndarray:
 
 
 def _principal_axes(H: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Return the rows in the coordinates of the first two or three principal axes, and labels with their shares.
+    """Return the rows in the coordinates of the first two or three principal axes, and the axis labels.
 
-    With H - mean = U S Vᵀ the coordinates are U S, and axis k explains s_k² / Σ s² of the variance.
+    With H - mean = U S Vᵀ, the coordinates are U S, and axis k explains the share s_k² / Σ s² of the variance.
     """
     count = min(3, H.shape[1])
     if len(H) < count:
         needed = f"{count} principal axes need at least {count}"
-        raise ValueError(f"X has {len(H)} rows, but {needed}: choose units by number.")
+        raise ValueError(f"X has {len(H)} rows, but {needed}: choose units by index.")
     U, s, Vt = np.linalg.svd(H - H.mean(axis=0), full_matrices=False)
-    # The sign of an axis is arbitrary. Its largest entry is made positive, so that the figure is always the same.
+    # The sign of an axis is arbitrary. Making its largest entry positive keeps figures reproducible.
     sign = np.sign(np.take_along_axis(Vt, np.abs(Vt).argmax(axis=1, keepdims=True), axis=1)).T
     shares = s**2 / (np.sum(s**2) or 1.0)  # without variance all shares are 0
     labels = [f"principal axis {k + 1} ({shares[k]:.0%})" for k in range(count)]

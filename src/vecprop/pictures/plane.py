@@ -1,4 +1,4 @@
-"""The plane of two features: its rows and classes, and a grid in which the other features are held fixed."""
+"""Figures in the plane of two features: rows, classes and the decision regions of a network."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,12 +12,12 @@ from .style import Axes, add_legend, axes_or_new, colour, ink, marker, tint
 def plane(
     X: np.ndarray, drawn: tuple[int, ...], held: Mapping[int, float], resolution: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the grid's lines along both axes, and a row for each of its points, (resolution², I), line by line.
+    """Return the grid coordinates along both axes, and the grid points as rows, (resolution², I).
 
     Raises
     ------
     ValueError
-        If a column of held does not exist, or is drawn.
+        If a column in held does not exist, or is drawn.
     """
     low, high = X[:, drawn].min(axis=0), X[:, drawn].max(axis=0)
     margin = 0.1 * (high - low)
@@ -26,8 +26,8 @@ def plane(
     row = np.median(X, axis=0)
     for number, value in held.items():
         if number in drawn or number not in range(len(row)):
-            known = f"X has shape {X.shape} and features {drawn[0]} and {drawn[1]} are drawn"
-            raise ValueError(f"held names feature {number!r}, but {known}: hold others.")
+            found = f"X has shape {X.shape} and features {drawn[0]} and {drawn[1]} are drawn"
+            raise ValueError(f"held contains feature {number!r}, but {found}: choose other features.")
         row[number] = value
     grid = np.tile(row, (resolution * resolution, 1))
     grid[:, drawn] = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
@@ -35,11 +35,11 @@ def plane(
 
 
 def checked_rows(X: Array) -> np.ndarray:
-    """Return X as a matrix of rows, or raise an error."""
+    """Validate X and return it as a matrix of floats."""
     X = np.asarray(X)
     if X.ndim != 2 or X.shape[0] == 0 or X.dtype.kind not in "biuf":
-        taken = "a picture takes numbers (N, I), N at least 1"
-        raise ValueError(f"X has shape {X.shape} and dtype {X.dtype}, but {taken}.")
+        needed = "a figure needs numbers of shape (N, I) with N at least 1"
+        raise ValueError(f"X has shape {X.shape} and dtype {X.dtype}, but {needed}.")
     finite = np.isfinite(X)
     if not finite.all():
         row, column = np.argwhere(~finite)[0].tolist()
@@ -48,11 +48,11 @@ def checked_rows(X: Array) -> np.ndarray:
 
 
 def checked_classes(t: Array, X: np.ndarray, count: int | None = None) -> np.ndarray:
-    """Return each row's class as an integer, (N,), less than count if that is given, or raise an error."""
+    """Validate the classes t and return them as integers, (N,); ``count`` is the number of classes."""
     given = np.asarray(t)
-    takes = "give one class a row, as integers (N,) or one-hot rows (N, C)"
+    takes = "pass one class per row, as integers (N,) or one-hot rows (N, C)"
     if given.dtype.kind not in "biuf":
-        raise TypeError(f"t has dtype {given.dtype}, but classes are the numbers 0, 1, …: encode names first.")
+        raise TypeError(f"t has dtype {given.dtype}, but classes must be the integers 0, 1, …: encode names first.")
     if given.ndim not in (1, 2) or given.shape[0] != X.shape[0]:
         raise ValueError(f"t has shape {given.shape}, but X has shape {X.shape}: {takes}.")
     if given.ndim == 1 or given.shape[1] == 1:
@@ -63,23 +63,23 @@ def checked_classes(t: Array, X: np.ndarray, count: int | None = None) -> np.nda
         wrong = (given < 0).any(axis=1) | ~np.isclose(given.sum(axis=1), 1, rtol=0, atol=1e-5)
     if wrong.any():
         row = int(wrong.argmax())
-        raise ValueError(f"t names no class in row {row}, which is {given[row].tolist()}: {takes}.")
+        raise ValueError(f"t has the invalid class {given[row].tolist()} in row {row}: {takes}.")
     if count is not None and classes.max() >= count:
         row = int(classes.argmax())
-        raise ValueError(f"t has class {int(classes[row])} in row {row}, but the network has {count} classes, from 0.")
+        raise ValueError(f"t has class {int(classes[row])} in row {row}, but the network has classes 0 to {count - 1}.")
     return classes.astype(int)
 
 
 def checked_theta(theta: Array) -> Array:
-    """Return theta if it is of one network, or raise an error."""
+    """Return theta, or raise if it has several members."""
     shape = tuple(np.shape(theta))
     if len(shape) != 1:
-        raise ValueError(f"theta has shape {shape}, but a picture shows one network, (P,): choose one, as theta[0].")
+        raise ValueError(f"theta has shape {shape}, but a figure shows one network, (P,): pass one, such as theta[0].")
     return theta
 
 
-def checked_numbers(numbers: Any, name: str, lengths: tuple[int, ...], width: int, of: str) -> tuple[int, ...]:
-    """Return different numbers of columns, if their number is one of the lengths, or raise an error."""
+def checked_indices(numbers: Any, name: str, lengths: tuple[int, ...], width: int, of: str) -> tuple[int, ...]:
+    """Validate distinct column indices and return them; lengths are the allowed numbers of indices."""
     try:
         chosen = tuple(int(number) for number in numbers if number == int(number))
         good = len(chosen) == len(numbers) == len(set(chosen)) and len(chosen) in lengths
@@ -87,31 +87,31 @@ def checked_numbers(numbers: Any, name: str, lengths: tuple[int, ...], width: in
         chosen, good = (), False
     if not good or not all(0 <= number < width for number in chosen):
         count = " or ".join(str(length) for length in lengths)
-        raise ValueError(f"{name}={numbers!r} should be {count} different numbers from 0 to {width - 1}, as {of}.")
+        raise ValueError(f"{name}={numbers!r} must be {count} different indices from 0 to {width - 1}, since {of}.")
     return chosen
 
 
 def drawn_features(features: Any, names: Sequence[str] | None, X: np.ndarray) -> tuple[tuple[int, ...], dict[str, str]]:
-    """Return the columns of two features, and the labels of their axes: their names, or else x₁, x₂, …."""
-    drawn, inputs = checked_numbers(features, "features", (2,), X.shape[1], f"X has shape {X.shape}"), X.shape[1]
+    """Return the columns of two features, and the axis labels: their names, or x₁, x₂, …."""
+    drawn, inputs = checked_indices(features, "features", (2,), X.shape[1], f"X has shape {X.shape}"), X.shape[1]
     if names is not None and len(names) != inputs:
-        raise ValueError(f"feature_names has {len(names)} names, but X has {inputs} features: name each.")
+        raise ValueError(f"feature_names has {len(names)} names, but X has {inputs} features: pass one name each.")
     xlabel, ylabel = (symbol("x", number) if names is None else names[number] for number in drawn)
     return drawn, {"xlabel": xlabel, "ylabel": ylabel}
 
 
 def class_labels(names: Sequence[str] | None, classes: np.ndarray) -> dict[int, str]:
-    """Return the labels of these classes: their names, or else "class 0", "class 1", …."""
+    """Return the labels of the classes: their names, or "class 0", "class 1", …."""
     numbers: list[int] = np.unique(classes).tolist()
     if names is None:
         return {number: f"class {number}" for number in numbers}
     if len(names) <= numbers[-1]:
-        raise ValueError(f"class_names has {len(names)} names, but there are classes 0 to {numbers[-1]}: name each.")
+        raise ValueError(f"class_names has {len(names)} names, but there are classes 0 to {numbers[-1]}: name all.")
     return {number: names[number] for number in numbers}
 
 
 def symbol(letter: str, number: int) -> str:
-    """Return the symbol of a feature or unit; the field counts from 1."""
+    """Return the symbol of a feature or unit, with a subscript that counts from 1."""
     return f"${letter}_{{{number + 1}}}$"
 
 
@@ -125,24 +125,24 @@ def plot_classes(
     class_names: Sequence[str] | None = None,
     **scatter: Any,
 ) -> "Axes":
-    """Draw the rows of two features, with a colour and a marker for each class.
+    """Draw the rows in the plane of two features, with a color and a marker for each class.
 
     Parameters
     ----------
     X : array (N, I)
         The inputs.
     t : array (N,) or (N, C)
-        Each row's class, as an integer from 0 or as a one-hot row; in a row of probabilities the largest counts.
+        The class of each row, as an integer from 0, a one-hot row or a row of probabilities.
     ax : Axes, optional
-        The axes to draw on; by default those of a new figure.
+        The axes to draw on; by default a new figure is created.
     features : tuple of int, default (0, 1)
         The columns of X on the horizontal and the vertical axis.
     feature_names : sequence of str, optional
-        A name for each column of X; by default x₁, x₂, ….
+        The names of the columns of X; by default x₁, x₂, ….
     class_names : sequence of str, optional
-        A name for each class; by default "class 0", "class 1", ….
+        The names of the classes; by default "class 0", "class 1", ….
     **scatter
-        Passed on to `matplotlib.axes.Axes.scatter`, for example ``s`` or ``alpha``.
+        Passed to `matplotlib.axes.Axes.scatter`, for example ``s`` or ``alpha``.
 
     Returns
     -------
@@ -151,7 +151,7 @@ def plot_classes(
     Raises
     ------
     ValueError, TypeError
-        If X and t have different numbers of rows, t is not of classes, or a feature does not exist.
+        If X and t have different lengths, t does not contain classes, or a feature does not exist.
 
     Examples
     --------
@@ -173,9 +173,9 @@ def plot_classes(
 def scatter_classes(
     ax: "Axes", points: np.ndarray, classes: np.ndarray, labels: Mapping[int, str], **scatter: Any
 ) -> None:
-    """Draw points (N, 2) or (N, 3), class by class, with a legend of the labelled classes."""
+    """Draw points of shape (N, 2) or (N, 3), class by class, with a legend."""
     for number, label in labels.items():
-        size = 90 if marker(number) == "*" else 42  # a star fills little of its square
+        size = 90 if marker(number) == "*" else 42  # stars look smaller than other markers
         look = {"c": colour(number), "marker": marker(number), "s": size, "edgecolors": "white", "linewidths": 0.5}
         ax.scatter(*points[classes == number].T, **{"label": label, **look, **scatter})
     add_legend(ax)
@@ -195,35 +195,35 @@ def plot_decision_boundary(
     class_names: Sequence[str] | None = None,
     **scatter: Any,
 ) -> "Axes":
-    """Draw the regions that a network assigns to each class, the boundary between them, and the rows.
+    """Draw the regions that a network assigns to the classes, their boundaries, and the rows.
 
-    The network predicts all points of a grid over two features in one call. If there are more features, the others are
-    held at fixed values, so that the picture is a slice. All rows are drawn, though they need not lie in that slice.
+    The network predicts the points of a grid over two features. Other features have fixed values, so the figure is a
+    slice of the input space. All rows are drawn, including rows outside of the slice.
 
     Parameters
     ----------
     network : Network
-        A classifier: its loss is `SoftmaxCrossEntropy`, or `BinaryCrossEntropy` with one output.
+        A classifier with `SoftmaxCrossEntropy`, or with `BinaryCrossEntropy` and one output.
     theta : array (P,)
-        Its parameters.
+        The parameters of the network.
     X : array (N, I)
         The inputs.
     t : array (N,) or (N, C)
-        Each row's class, as an integer from 0 or as a one-hot row.
+        The class of each row, as an integer from 0 or as a one-hot row.
     ax : Axes, optional
-        The axes to draw on; by default those of a new figure.
+        The axes to draw on; by default a new figure is created.
     features : tuple of int, default (0, 1)
         The columns of X on the horizontal and the vertical axis.
     held : mapping of int to float, optional
-        The values of other columns, by number; by default their medians.
+        Fixed values of other columns, by index; by default their medians.
     resolution : int, default 200
         The number of grid lines along each axis.
     feature_names : sequence of str, optional
-        A name for each column of X; by default x₁, x₂, ….
+        The names of the columns of X; by default x₁, x₂, ….
     class_names : sequence of str, optional
-        A name for each class; by default "class 0", "class 1", ….
+        The names of the classes; by default "class 0", "class 1", ….
     **scatter
-        Passed on to `matplotlib.axes.Axes.scatter`, for example ``s`` or ``alpha``.
+        Passed to `matplotlib.axes.Axes.scatter`, for example ``s`` or ``alpha``.
 
     Returns
     -------
@@ -232,7 +232,7 @@ def plot_decision_boundary(
     Raises
     ------
     ValueError, TypeError
-        If the network is not a classifier, theta is of several members, X does not suit the network, t does not suit
+        If the network is not a classifier, theta has several members, X does not match the network, t does not match
         X, or a feature does not exist.
 
     Examples
@@ -248,7 +248,7 @@ def plot_decision_boundary(
     if isinstance(loss, BinaryCrossEntropy) and count == 1:
         count = 2
     elif not getattr(loss, "takes_classes", False):
-        own = f"this network's loss is {type(loss).__name__} on {count} outputs"
+        own = f"this network's loss is {type(loss).__name__} with {count} output(s)"
         others = "use SoftmaxCrossEntropy, or BinaryCrossEntropy with one output"
         raise ValueError(f"A decision boundary needs a classifier, but {own}: {others}.")
     X = checked_rows(X)
@@ -264,7 +264,7 @@ def plot_decision_boundary(
     labels = class_labels(class_names, np.union1d(classes, Y.argmax(axis=-1)))
 
     ax = axes_or_new(ax)
-    for number in range(count):  # each where it is above all classes before it: the last one painted is the argmax
+    for number in range(count):  # paints a class where it exceeds all earlier ones: the last one painted is the argmax
         lead = Y[..., number] - Y[..., :number].max(axis=-1, initial=0)
         if lead.max() > 0:
             ax.contourf(x, y, lead, levels=[0, np.inf], colors=[tint(number)], zorder=0)

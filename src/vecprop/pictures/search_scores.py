@@ -1,4 +1,4 @@
-"""The results of a search: its scores against its parameters."""
+"""Figures of search results: scores against parameters."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from .style import Axes, add_legend, axes_or_new, colour, ink, pyplot
 
 
 class SearchResults:
-    """The scores of the settings of a fitted search, or of its ``cv_results_``, and the parameters that vary."""
+    """The scores and the varying parameters of a fitted search, or of its ``cv_results_``."""
 
     def __init__(self, search: Any, score: str) -> None:
         table = getattr(search, "cv_results_", search)
@@ -23,7 +23,7 @@ class SearchResults:
         if "n_resources" in table:  # the resource of successive halving is not searched
             varying = {name: of for name, of in varying.items() if list(table["n_resources"]) != of}
         if not varying:
-            raise ValueError("No parameter varies in this search: there is nothing to draw its scores against.")
+            raise ValueError("No parameter varies in this search, so there is nothing to plot.")
         self.parameters, self.name = varying, score
         self.score = np.asarray(table[f"mean_test_{score}"], float)
         self.over_folds = np.asarray(table[f"std_test_{score}"], float)
@@ -31,14 +31,14 @@ class SearchResults:
         self.over_seeds = None if seeds is None else np.asarray(seeds, float)
 
     def values(self, parameter: str) -> list[Any]:
-        """Return the different values of a parameter that varies; numbers are sorted."""
+        """Return the distinct values of a varying parameter; numbers are sorted."""
         if parameter not in self.parameters:
-            raise ValueError(f"{parameter!r} does not vary in this search: {', '.join(self.parameters)} do.")
+            raise ValueError(f"{parameter!r} does not vary in this search: choose from {', '.join(self.parameters)}.")
         found = list({label(value): value for value in self.parameters[parameter] if value is not None}.values())
         return sorted(found) if all(map(is_number, found)) else found
 
     def best(self, settings: dict[str, Any]) -> int | None:
-        """Return the number of the best setting with these values; None if none has a finite score."""
+        """Return the index of the best setting with these values, or None if no score is finite."""
         wanted = {name: label(value) for name, value in settings.items()}
         numbers = np.flatnonzero(np.isfinite(self.score)).tolist()
         for name, text in wanted.items():
@@ -52,29 +52,29 @@ def is_number(value: Any) -> bool:
 
 
 def label(value: Any) -> str:
-    """Return the text of a value, with three digits for a float."""
+    """Format a value; floats have three significant digits."""
     return f"{value:.3g}" if isinstance(value, float | np.floating) else str(value)
 
 
 def plot_search(
     search: Any, parameters: str | Sequence[str] | None = None, ax: "Axes | None" = None, *, score: str = "score"
 ) -> "Axes":
-    """Draw the scores of a search against one parameter, as a curve, or against two, as a map.
+    """Plot the scores of a search against one parameter, as a curve, or against two, as a heat map.
 
-    A curve joins the best setting of each value. The standard deviation over the folds is a band. That over the seeds,
-    if there are several, is a bar. All other settings are dots. A cell of a map is the best setting with its two
-    values, and the best of all has a frame.
+    A curve connects the best setting of each value, and dots show the other settings. A band shows the standard
+    deviation over the folds, and error bars show the standard deviation over the seeds. A cell of a heat map is the
+    best setting with these two values, and a frame marks the best cell.
 
     Parameters
     ----------
     search : MLPSearchCV, another search of scikit-learn's kind, or its ``cv_results_``
         A fitted search.
     parameters : str or two of them, optional
-        The names of the parameters; by default those that vary, if they are at most two.
+        The names of one or two parameters; by default all varying parameters, if there are at most two.
     ax : Axes, optional
-        The axes to draw on; by default those of a new figure.
+        The axes to draw on; by default a new figure is created.
     score : str, default "score"
-        The name of the score, if there are several.
+        The name of the score.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def plot_search(
     Raises
     ------
     ValueError
-        If a parameter or the score does not exist, or more than two parameters vary and none is named.
+        If a parameter or the score does not exist, or more than two parameters vary and parameters is None.
 
     Examples
     --------
@@ -98,8 +98,8 @@ def plot_search(
     results = SearchResults(search, score)
     names = [parameters] if isinstance(parameters, str) else list(parameters or results.parameters)
     if len(names) > 2:
-        few = "name one or two of them, or draw each by itself with plot_search_each"
-        raise ValueError(f"{', '.join(names)} vary, but a picture has room for two: {few}.")
+        advice = "pass one or two names, or plot each parameter with plot_search_each"
+        raise ValueError(f"{', '.join(names)} vary, but a figure shows at most two: {advice}.")
     values = [results.values(name) for name in names]
     ax = axes_or_new(ax)
     if len(names) == 1:
@@ -110,16 +110,16 @@ def plot_search(
 
 
 def plot_search_each(search: Any, axes: "Sequence[Axes] | None" = None, *, score: str = "score") -> "Sequence[Axes]":
-    """Draw the scores of a search against each parameter that varies, side by side; see `plot_search`.
+    """Plot the scores of a search against each varying parameter, side by side; see `plot_search`.
 
     Parameters
     ----------
     search : MLPSearchCV, another search of scikit-learn's kind, or its ``cv_results_``
         A fitted search.
     axes : sequence of Axes, optional
-        The axes to draw on, one for each parameter; by default those of a new figure.
+        The axes to draw on, one for each parameter; by default a new figure is created.
     score : str, default "score"
-        The name of the score, if there are several.
+        The name of the score.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def plot_search_each(search: Any, axes: "Sequence[Axes] | None" = None, *, score
     Raises
     ------
     ValueError
-        If the score does not exist, or the number of axes is not that of the parameters.
+        If the score does not exist, or the number of axes differs from the number of parameters.
 
     Examples
     --------
@@ -150,7 +150,7 @@ def plot_search_each(search: Any, axes: "Sequence[Axes] | None" = None, *, score
 
 
 def _draw_curve(ax: "Axes", results: SearchResults, name: str, values: list[Any]) -> None:
-    """Draw scores against one parameter."""
+    """Plot scores against one parameter."""
     numeric = all(map(is_number, values))
     places = {label(value): float(value) if numeric else place for place, value in enumerate(values)}
     best = [number for value in values if (number := results.best({name: value})) is not None]
@@ -176,7 +176,7 @@ def _draw_curve(ax: "Axes", results: SearchResults, name: str, values: list[Any]
 
 
 def _draw_map(ax: "Axes", results: SearchResults, names: list[str], values: list[list[Any]]) -> None:
-    """Draw scores against two parameters."""
+    """Plot scores against two parameters."""
     across, up = values
     best = [[results.best({names[0]: a, names[1]: b}) for a in across] for b in up]
     cells = np.array([[np.nan if number is None else results.score[number] for number in row] for row in best])

@@ -1,6 +1,6 @@
-"""The common style of the figures: colours, markers, line styles, axes and the place of the legend.
+"""The common style of all figures: colors, markers, line styles, axes and legends.
 
-Nothing here changes matplotlib's global settings, and matplotlib is imported only when something is drawn.
+This module does not change matplotlib's global settings. Only drawing a figure imports matplotlib.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,23 +14,23 @@ else:
 
 
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-"""The palette of Okabe and Ito (2008), which colour-blind readers can distinguish; it starts with red and blue."""
+"""The palette of Okabe and Ito (2008), which color-blind readers can distinguish; it starts with red and blue."""
 
 MARKERS = ("*", "o", "s", "^", "D", "v", "P", "X", "p")
-"""The markers: one more than the colours, so that no pair of colour and marker repeats before class 72."""
+"""The markers. There is one more marker than colors, so that the first 72 pairs of color and marker differ."""
 
 LINES = ("-", "--", "-.", ":")
-"""The line styles, which distinguish curves in grey print."""
+"""The line styles, which distinguish curves in gray print."""
 
 TINTS = (0.2, 0.4, 0.3)
-"""The shares of the class's colour in its region: different ones, so that regions differ in grey print too."""
+"""The opacities of the class regions. They differ, so that regions are distinguishable in gray print."""
 
 INK = "#333333"
-"""The colour of lines that belong to no class or method, such as boundaries and thresholds, on white."""
+"""The color of neutral lines, such as boundaries and thresholds, on a white background."""
 
 
 def colour(number: int) -> str:
-    """Return the colour of class or curve `number`; colours repeat after 8."""
+    """Return the color of class or curve `number`; colors repeat after 8."""
     return COLOURS[number % len(COLOURS)]
 
 
@@ -45,7 +45,7 @@ def line(number: int) -> str:
 
 
 def tint(number: int) -> str:
-    """Return the opaque colour of class `number`'s region: its colour, mixed with that of the axes."""
+    """Return the opaque color of a class region: the color of the class, mixed with the background."""
     from matplotlib.colors import to_hex, to_rgb
 
     share = TINTS[number % len(TINTS)]
@@ -55,7 +55,7 @@ def tint(number: int) -> str:
 
 
 def ink() -> str:
-    """Return the colour of lines that belong to no class: `INK`, or that of the axes' edges in a style that sets it."""
+    """Return the color of neutral lines: `INK`, or the edge color of the axes if a style sets it."""
     edges = pyplot().rcParams["axes.edgecolor"]
     return INK if edges == "black" else edges
 
@@ -71,13 +71,13 @@ def axes_or_new(ax: "Axes | None", **subplot: Any) -> "Axes":
 
 
 def note_above(ax: "Axes", words: str, x: float, **look: Any) -> None:
-    """Write words above the axes, where the horizontal axis has the value x."""
+    """Write a note above the axes, at the horizontal position x."""
     place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": "center"}
     ax.annotate(words, (x, 1), (0, 3), **place, **look)
 
 
 def add_legend(ax: "Axes") -> None:
-    """Add a legend: beside the axes if the figure's layout makes room for it, else at the best place inside."""
+    """Add a legend: outside the axes if the figure has a layout engine, else at the best place inside."""
     if ax.name == "3d":
         place = {"loc": "upper right"}  # a corner outside the cube
     elif ax.figure.get_layout_engine() is not None:
