@@ -181,7 +181,7 @@ def assert_clean(done, command, table, story):
     assert "Traceback" not in done.output, story
     assert max(map(len, ["", *done.stderr.splitlines()])) <= 500, story
     assert "\x1b" not in done.stderr, story
-    assert "fault of vecprop" not in done.output, story
+    assert "bug in vecprop" not in done.output, story
     assert done.exit_code in (0, 3, 4), story
     if done.exit_code:
         assert (done.stdout, left) == ("", set()), story

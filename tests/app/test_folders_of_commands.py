@@ -38,7 +38,7 @@ def test_a_model_of_a_folder_is_that_of_the_table_and_nothing_is_written_into_it
     ours, theirs = (vecprop("predict", model, "people").stdout for model in ("people.npz", "buys.npz"))
     assert ours == theirs
     done = vecprop("predict", "buys.npz", "people", "-o", "people/out.csv", code=2)
-    assert "is in the folder people, which is read" in done.stderr
+    assert "is in the input folder people" in done.stderr
     done = vecprop("explain", "buys.npz", "people", "--row", 3, code=2)
     assert done.stderr == "people is a folder: name the file in it that has the rows.\n"
 

@@ -69,7 +69,7 @@ def test_a_sheet_of_each_kind_and_what_is_no_sheet(vecprop, tmp_path):
         vecprop("learn", "worksheet", "-o", name)
         assert (tmp_path / name).exists()
     done = vecprop("learn", "worksheet", "-o", "a.md", code=2)
-    assert done.stderr == "a.md exists: give another name with -o, or allow to overwrite it with --force.\n"
+    assert done.stderr == "a.md exists: choose another name with -o, or overwrite it with --force.\n"
     vecprop("learn", "worksheet", "-o", "a.md", "--force", "--solution")
     (tmp_path / "empty").mkdir()
     for arguments, said in (

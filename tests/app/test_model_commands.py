@@ -59,7 +59,7 @@ def test_the_format_is_that_of_the_name(vecprop, trained, people, name, chunk):
 def test_names_of_other_formats_and_of_no_file_are_said(vecprop, trained):
     for name in ("p.xlsx", "p.csv.bz2", "p.parquet.gz"):
         done = vecprop("predict", "buys.npz", "people.csv", "-o", name, code=2)
-        assert done.stderr.startswith(f"{name} has the ending of no table: name it .csv")
+        assert done.stderr.startswith(f"{name} does not have the extension of a table: name it .csv")
         assert not Path(name).exists()
     for command in ("predict", "evaluate", "check"):
         done = vecprop(command, "bys.npz", "people.csv", code=3)
@@ -263,7 +263,7 @@ def test_streams_are_read_and_written(vecprop, trained, people):
     assert vecprop("predict", "spends.npz", "-", text=text).stdout == expected
     vecprop("evaluate", "spends.npz", "-", text=text)
     done = vecprop("train", "-", "--target", "buys", *FAST, text=text, code=2)
-    assert done.stderr == "The table is standard input: name the model's file with -o.\n"
+    assert done.stderr == "The table is read from standard input: name the model file with -o.\n"
     vecprop("train", "-", "--target", "buys", "-o", "m.npz", *FAST, text=text)
     vecprop("export", "m.npz", "--to", "numpy", "-o", "-", code=2)
     written = {"in.parquet", "m.npz", "m.toml"}
@@ -274,7 +274,7 @@ def test_a_model_is_not_written_over_and_bytes_are_read(vecprop, trained, people
     content = Path("spends.npz").read_bytes()
     Path("model.csv").write_bytes(content)
     done = vecprop("predict", "model.csv", "people.csv", "-o", "model.csv", "--force", code=2)
-    assert done.stderr == "model.csv is what is read: give another name with -o.\n"
+    assert done.stderr == "model.csv is an input file: choose another name with -o.\n"
     assert Path("model.csv").read_bytes() == content
     people.assign(key=[b"\xff\x00", b"\xfe"] * 100).to_parquet("in.parquet")
     for command in (["train", "in.parquet", "--target", "buys", *FAST], ["predict", "in.npz", "in.parquet", "-o", "-"]):

@@ -98,7 +98,7 @@ def test_wrong_configurations_are_usage_errors(vecprop, table):
         ('tagret = "buys"', "unknown name 'tagret': did you mean 'target'?"),
         ("target = ", "is not TOML"),
         ('[target]\nname = "buys"', "all names stand at the top"),
-        ('target = "buys"\ncv = 1', "--cv is '1', but must be a whole number of at least 2."),
+        ('target = "buys"\ncv = 1', "--cv is '1', but must be an integer of at least 2."),
     ):
         Path("run.toml").write_text(text)
         assert said in vecprop("train", table, "--config", "run.toml", code=2).stderr
@@ -200,7 +200,7 @@ def test_nothing_is_overwritten_unasked(vecprop, table):
     Path("page.html").write_text("precious")
     vecprop("train", table, "--target", "buys", "--report", "page.html", *FAST, code=2)
     done = vecprop("train", table, "--target", "buys", "--test", "page.html", "-o", "page.html", "--force", code=2)
-    assert done.stderr == "page.html is what is read: give another name with -o.\n"
+    assert done.stderr == "page.html is an input file: choose another name with -o.\n"
     assert Path("page.html").read_text() == "precious"
 
 
@@ -213,9 +213,9 @@ def test_nothing_is_overwritten_unasked(vecprop, table):
         ("buys --cv 3 --refit", 2, "there is no test"),
         ("buys --test-size 0 --refit", 2, "there is no test"),
         ("buys --threshold f2", 2, 'must be a probability between 0 and 1, "f1"'),
-        ("buys -o nowhere/model.npz", 2, "There is no folder nowhere"),
+        ("buys -o nowhere/model.npz", 2, "The folder nowhere does not exist"),
         ("buys -o .", 2, "is a folder"),
-        ("buys -o people.csv --force", 2, "people.csv is what is read"),
+        ("buys -o people.csv --force", 2, "people.csv is an input file"),
         ("buys -o a.htm --report a.htm", 2, "a.htm is written twice"),
         ("buys --ensemble 1", 2, "ensemble"),
         ("buys --budget 0", 2, "budget"),
@@ -239,7 +239,7 @@ def test_what_is_no_file_is_not_replaced(vecprop, table):
     os.mkfifo("pipe")
     for arguments in (["train", table, "--target", "buys"], ["predict", "any.npz", table]):
         done = vecprop(*arguments, "-o", "pipe", "--force", code=2)
-        assert done.stderr == "pipe is no file: give the name of one with -o.\n"
+        assert done.stderr == "pipe is not a file: choose another name with -o.\n"
         assert stat.S_ISFIFO(os.stat("pipe").st_mode)
 
 

@@ -1,4 +1,4 @@
-"""What commands say: results as text or JSON, notes, a progress bar for rows, errors as one sentence; and Ctrl-C."""
+"""The output of commands: results, notes, progress bars and error messages; and the handling of Ctrl-C."""
 
 import json
 import os
@@ -20,7 +20,7 @@ FAILURE, USAGE, BAD_DATA, DIVERGED, WRONG_GRADIENT, INTERRUPTED = 1, 2, 3, 4, 5,
 
 
 class UsageError(Exception):
-    """The options of a command do not fit together, or not with its files."""
+    """The options of a command contradict each other or the files of the command."""
 
 
 def code_of(error: Exception) -> int:
@@ -55,15 +55,15 @@ def sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
     if isinstance(error, MemoryError):
-        return "There is not enough memory for this."
+        return "There is not enough memory."
     text = str(error) or type(error).__name__
     if type(error).__name__ in ("KeyError", "AttributeError", "AssertionError", "IndexError"):
-        return f"{type(error).__name__}: {text}. This is a fault of vecprop's: --debug shows where."
+        return f"{type(error).__name__}: {text}. This is a bug in vecprop: --debug shows the traceback."
     return text
 
 
 def reader_has_ended() -> bool:
-    """Return whether nobody reads standard output or error any more, as after ``| head``; then drop what is left."""
+    """Return whether a reader of the output has exited, as after ``| head``; if so, discard all further output."""
     if not hasattr(select, "poll"):  # on Windows
         return True
     poll = select.poll()
@@ -77,9 +77,9 @@ def reader_has_ended() -> bool:
 
 @contextmanager
 def held_back_interrupts() -> Iterator[list[int]]:
-    """Hold Ctrl-C back in the block, so that it ends as it should; a second one ends it at once.
+    """Delay Ctrl-C until the block ends; a second Ctrl-C interrupts the block at once.
 
-    The block gets a list, which has an entry once Ctrl-C has come.
+    The block receives a list that is empty until the user presses Ctrl-C.
 
     Examples
     --------
@@ -108,12 +108,12 @@ def say(text: str) -> None:
 
 
 def show(text: str) -> None:
-    """Write a result to standard output, with what would steer a terminal as escapes."""
+    """Write a result to standard output, with control characters escaped."""
     print(printable(text))
 
 
 def say_notes(notes: Iterable[str]) -> None:
-    """Write notes to standard error, the first 20 of them."""
+    """Write the first 20 notes to standard error."""
     notes = list(notes)
     for note in notes[:20]:
         say(f"Note: {note}")
@@ -122,7 +122,7 @@ def say_notes(notes: Iterable[str]) -> None:
 
 
 def to_json(value: Any, indent: int | None = 2) -> str:
-    """Return a result as JSON; dataclasses become objects, and numbers that are not finite become null.
+    """Return a result as JSON; dataclasses become objects, and non-finite numbers become null.
 
     Examples
     --------
@@ -144,7 +144,7 @@ def _finite(value: Any) -> Any:
 
 @contextmanager
 def rows_bar(description: str, quiet: bool) -> Iterator[Callable[[int, float], object] | None]:
-    """Give a function that shows the number of rows and the share of the work that are done; None to show nothing."""
+    """Yield a function that shows the processed rows and the finished share of the work; None if quiet."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -1,4 +1,4 @@
-"""Files that commands write: checked before the work begins, never overwritten unasked, and tables part by part."""
+"""Output files of commands: names are validated before the work starts, and tables are written in parts."""
 
 import gzip
 import os
@@ -15,39 +15,38 @@ from ..tables.reading.file_lists import ARROW, EXCEL, PARQUET, STANDARD_INPUT
 from .messages import UsageError, to_json
 
 SEPARATORS = {"": ",", ".csv": ",", ".txt": ",", ".tsv": "\t", ".tab": "\t"}
-"""The separator of the values in text files, by the endings of their names."""
+"""The separators of text files, by file extension."""
 
 COMPRESSED = {".gz", ".bz2", ".xz", ".zst", ".zip"}
 FOREIGN = {*SEPARATORS, *COMPRESSED, *PARQUET, *ARROW, *EXCEL} - {""}
 FOREIGN |= {".html", ".pdf", ".json", ".toml", ".py", ".onnx"}
 FOREIGN |= {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".h5", ".keras"}
-"""The endings of files of other kinds, which a model's file may not have."""
+"""The file extensions that a model file may not have."""
 STANDARD_OUTPUT = Path("-")
-"""The name that stands for standard output."""
+"""The path that stands for standard output."""
 
 
 def writable(path: Path, force: bool, *read: Path | None, option: str = "-o") -> Path:
-    """Return a path if a command can write a file there, or refuse it before the work begins.
+    """Return the path if a command can write a file there.
 
     Raises
     ------
     UsageError
-        If there is a file already and ``force`` is not set, if it is a file that the command reads, or if no file can
-        be made there.
+        If the file exists and ``force`` is not set, if the command reads the file, or if it cannot be created.
     """
     exists, folder, files = path.exists(), path.parent, [file for file in read if file is not None and file.exists()]
     above = [file for file in files if file.is_dir() and file.absolute() in path.absolute().parents]
-    another, free = f"give another name with {option}", shutil.disk_usage(folder).free if folder.is_dir() else 0
+    another, free = f"choose another name with {option}", shutil.disk_usage(folder).free if folder.is_dir() else 0
     for is_wrong, said in (
-        (path == STANDARD_OUTPUT, f"Only tables go to standard output: give the name of a file with {option}."),
-        (path.is_dir(), f"{path} is a folder: give the name of a file in it with {option}."),
-        (exists and not path.is_file(), f"{path} is no file: give the name of one with {option}."),
-        (exists and any(path.samefile(file) for file in files), f"{path} is what is read: {another}."),
-        (above, f"{path} is in the folder {next(iter(above), None)}, which is read: {another}."),
-        (exists and not force, f"{path} exists: {another}, or allow to overwrite it with --force."),
-        (not folder.is_dir(), f"There is no folder {folder}: make it, or {another}."),
-        (not os.access(folder, os.W_OK), f"Nothing may be written in the folder {folder}: {another}."),
-        (free < LEAST, f"The disk of the folder {folder} is full: make room, or {another}."),
+        (path == STANDARD_OUTPUT, f"Only tables can be written to standard output: choose a file name with {option}."),
+        (path.is_dir(), f"{path} is a folder: choose the name of a file in it with {option}."),
+        (exists and not path.is_file(), f"{path} is not a file: {another}."),
+        (exists and any(path.samefile(file) for file in files), f"{path} is an input file: {another}."),
+        (above, f"{path} is in the input folder {next(iter(above), None)}: {another}."),
+        (exists and not force, f"{path} exists: {another}, or overwrite it with --force."),
+        (not folder.is_dir(), f"The folder {folder} does not exist: create it, or {another}."),
+        (not os.access(folder, os.W_OK), f"The folder {folder} is not writable: {another}."),
+        (free < LEAST, f"The disk of the folder {folder} is full: free some space, or {another}."),
     ):
         if is_wrong:
             raise UsageError(said)
@@ -55,14 +54,14 @@ def writable(path: Path, force: bool, *read: Path | None, option: str = "-o") ->
 
 
 def require_ending(path: Path, option: str, *endings: str) -> None:
-    """Refuse the name of a file if its ending is not one of the format that is written."""
+    """Raise if a file name does not have an extension of its format."""
     if path.suffix.lower() not in endings:
         several = " or ".join(endings)
-        raise UsageError(f"{option} is {path}, but the file is written as {several}: name it {path.stem}{endings[0]}.")
+        raise UsageError(f"{option} is {path}, but must end in {several}: name it {path.stem}{endings[0]}.")
 
 
 def named_after(table: Path) -> Path:
-    """Return the name of a table's model file, in the current folder: without endings that only name a format.
+    """Return the default model file of a table: its name without format extensions, in the current folder.
 
     Examples
     --------
@@ -70,7 +69,7 @@ def named_after(table: Path) -> Path:
     visits.npz sales.2023.npz
     """
     if table == STANDARD_INPUT:
-        raise UsageError("The table is standard input: name the model's file with -o.")
+        raise UsageError("The table is read from standard input: name the model file with -o.")
     name = Path(table.name or table.absolute().name)
     for endings in (COMPRESSED, SEPARATORS.keys() | PARQUET | ARROW | EXCEL):
         name = name.with_suffix("") if name.suffix.lower() in endings else name
@@ -78,7 +77,7 @@ def named_after(table: Path) -> Path:
 
 
 def beside(model: Path, ending: str) -> Path:
-    """Return the name of a file that belongs to a model's.
+    """Return the name of a file next to a model file, with another extension.
 
     Examples
     --------
@@ -89,7 +88,7 @@ def beside(model: Path, ending: str) -> Path:
 
 
 class RunFiles(NamedTuple):
-    """The files that a training writes.
+    """The output files of a training run.
 
     Examples
     --------
@@ -102,7 +101,7 @@ class RunFiles(NamedTuple):
     page: Path | None
 
     def beside_older(self) -> "RunFiles":
-        """Return other names if there is an older model, which an interrupted training does not replace."""
+        """Return other names if the model file exists, so that an interrupted run does not replace it."""
         if not self.model.exists():
             return self
         page = self.page and self.page.with_stem(f"{self.page.stem}.interrupted")
@@ -110,14 +109,14 @@ class RunFiles(NamedTuple):
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file of text, which appears when all is written."""
+    """Write a text file atomically."""
     with written_at_once(path) as file:
         file.write(text.encode())
 
 
 @contextmanager
 def table_writer(path: Path | None, as_json: bool = False) -> Iterator[Callable[[Any], None]]:
-    """Give a function that writes the next part of a table, a DataFrame; the file appears when all is written."""
+    """Yield a function that writes the next part of a table, a DataFrame; the file is written atomically."""
     if path is None:
         yield from _records() if as_json else _separated(sys.stdout, ",")
         return
@@ -133,12 +132,12 @@ def table_writer(path: Path | None, as_json: bool = False) -> Iterator[Callable[
 
 
 def require_format(path: Path) -> None:
-    """Refuse a name whose ending is not that of a format in which tables are written."""
+    """Raise if a file name does not have the extension of a table format."""
     suffix = path.suffix.lower()
     plain = path.with_suffix("").suffix.lower() if suffix == ".gz" else suffix
     if plain not in SEPARATORS and suffix not in PARQUET | ARROW:
         advice = "name it .csv, .tsv, .csv.gz, .parquet, .feather or .arrow."
-        raise UsageError(f"{path} has the ending of no table: {advice}")
+        raise UsageError(f"{path} does not have the extension of a table: {advice}")
 
 
 def _separated(file: Any, separator: str) -> Iterator[Callable[[Any], None]]:
@@ -147,7 +146,7 @@ def _separated(file: Any, separator: str) -> Iterator[Callable[[Any], None]]:
 
 
 def _records() -> Iterator[Callable[[Any], None]]:
-    """Give a function that writes rows as JSON: a list of objects, one in each line."""
+    """Yield a function that writes rows as a JSON list, one object per line."""
     before = chain(["[\n"], repeat(",\n"))
 
     def write(frame: Any) -> None:

@@ -1,4 +1,4 @@
-"""Wrong options and commands as one sentence, with the one that was probably meant."""
+"""Error messages for wrong options and commands, with suggestions."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -57,7 +57,7 @@ SYNONYMS = {
     "model": "model-file model-path m",
     "help": "h usage",
 }
-"""What options and arguments are called elsewhere."""
+"""The names of options and arguments in other tools."""
 COMMANDS = {
     "train": "fit build create",
     "predict": "infer inference apply run prediction predictions forecast",
@@ -73,11 +73,11 @@ COMMANDS = {
     "--help": "help usage",
     "--version": "version",
 }
-"""What commands are called elsewhere."""
+"""The names of commands in other tools."""
 
 
 def sentence_of(error: Any, command: Any, args: Sequence[str]) -> str:
-    """Return what is wrong with the arguments of a group of commands, and what to do, as a sentence."""
+    """Return one sentence that states what is wrong with the arguments of a command, and what to do."""
     kind, path = type(error).__name__, "vecprop"
     for arg in args:
         if arg in getattr(command, "commands", ()):
@@ -93,7 +93,7 @@ def sentence_of(error: Any, command: Any, args: Sequence[str]) -> str:
         return f"{path} has no option {given}: {f'did you mean {meant}? S' if meant else 's'}{see[1:]}"
     if option:
         parameter = next((each for each in command.params if option in each.opts), None)
-        if getattr(parameter, "is_flag", True):  # --help is not among the parameters
+        if getattr(parameter, "is_flag", True):  # --help is not in params
             return f"{option} takes no value."
     if parameter is not None:
         annotated, info, *_ = get_args(get_type_hints(command.callback, include_extras=True)[parameter.name])
@@ -119,7 +119,7 @@ def sentence_of(error: Any, command: Any, args: Sequence[str]) -> str:
 
 
 def _meant(guess: str, command: Any) -> str:
-    """Return the option or argument of a command that a guess probably means; empty text if none."""
+    """Return the option or argument that a guess probably means, or an empty string."""
     shown: dict[str, Any] = {each.opts[-1 if each.opts[0] == "-o" else 0].lstrip("-"): each for each in command.params}
     shown = {name: each for name, each in shown.items() if not getattr(each, "hidden", False)} | {"help": None}
     name = _nearest(guess, SYNONYMS, shown)
@@ -129,7 +129,7 @@ def _meant(guess: str, command: Any) -> str:
 
 
 def _nearest(guess: str, synonyms: dict[str, str], names: Iterable[str]) -> str:
-    """Return the name that a guess probably means: the same one, a synonym's, one that begins so, or a similar one."""
+    """Return the name that a guess probably means: an equal name, a synonym, a completion, or a similar name."""
     guess, names = guess.casefold().replace("_", "-"), list(names)
     same = [name for name in names if name == guess]
     same += [name for name in names if guess in synonyms.get(name, "").split()]
@@ -142,11 +142,11 @@ def _shown(parameter: Any) -> str:
 
 
 def _allowed(annotated: Any, info: Any) -> str:
-    """Return what values an option may have, by its annotation and its declaration."""
+    """Describe the allowed values of an option, given its annotation and declaration."""
     kinds = [annotated, *get_args(annotated)]
     for kind in kinds:
         if get_origin(kind) is Literal:
             return " or ".join(get_args(kind))
     low, high = info.min, info.max
     range_of = f" from {low} to {high}" if None not in (low, high) else f" of at least {low}" if low is not None else ""
-    return ("a whole number" if {int, list[int]} & set(kinds) else "a number") + range_of
+    return ("an integer" if {int, list[int]} & set(kinds) else "a number") + range_of
