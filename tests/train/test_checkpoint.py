@@ -257,7 +257,9 @@ def test_a_full_disk_is_found_before_training(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1000))
     with pytest.raises(OSError, match=r"The disk of the folder .* is full: make room, or give the checkpoint another"):
         fit(checkpoint=vp.Checkpoint(tmp_path / "run.npz"), callbacks=[pytest.fail])
-    with pytest.raises(UsageError, match=r"The disk of the folder .* is full: free some space, or choose another name with -o"):
+    with pytest.raises(
+        UsageError, match=r"The disk of the folder .* is full: free some space, or choose another name with -o"
+    ):
         writable(tmp_path / "model.npz", force=False)
 
 
