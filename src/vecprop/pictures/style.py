@@ -62,7 +62,7 @@ def ink() -> str:
 
 def pyplot() -> Any:
     """Return matplotlib.pyplot, or raise an error that says how to install it."""
-    return imported("matplotlib.pyplot", "A picture", "pictures")
+    return imported("matplotlib.pyplot", "A figure", "pictures")
 
 
 def axes_or_new(ax: "Axes | None", **subplot: Any) -> "Axes":
