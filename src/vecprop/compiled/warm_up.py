@@ -22,7 +22,8 @@ from .run.tiles import gather_of, gradient_address, predict_address
 
 def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield each kernel's name, and a function that compiles it or loads it from the cache."""
-    yield "trial", trial.missing
+    if reason := trial.missing():
+        raise RuntimeError(f"No kernels can be compiled: {reason}.")
     yield "shuffle", shuffle_address
     every: dict[str, Callable[[type], object]] = {
         "gradient": gradient_address,

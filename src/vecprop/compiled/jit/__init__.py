@@ -16,8 +16,9 @@ OPTIONS: dict[str, Any] = {
 """Options of every kernel.
 
 Division by zero gives infinity: Numba's own test for it would stop vectorization. Sums may be reordered, and divisions
-become products; infinities and NaN keep their meaning. References are not counted: kernels own nothing, and the
-counting takes the compiler a tenth of its time. Expressions of arrays, which kernels have none of, are not looked for.
+become products; infinities and NaN keep their meaning. The last two options are private: if Numba refuses one, `trial`
+fails, and the reference engine computes. Kernels own no memory, so references are not counted: a first fit would take
+1 to 8 % longer. They contain no expressions of arrays, so Numba does not search for them: it would take 5 to 11 %.
 """
 
 INNER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}

@@ -1,4 +1,8 @@
-"""Addresses as arrays: Numba's `carray` counts references, which takes the compiler a tenth of its time."""
+"""Addresses as arrays: Numba's `carray` counts references, which takes the compiler a tenth of its time.
+
+The arrays are made by private methods of Numba's typing context. If one is gone, `trial` fails, and the reference engine
+computes.
+"""
 
 from typing import Any
 
@@ -26,7 +30,7 @@ def array_of(element, dimensions):
         context.populate_array(
             array, data=cast(address, pointer), shape=sizes, strides=strides, itemsize=itemsize, meminfo=None
         )
-        return array._getvalue()  # noqa: SLF001
+        return array._getvalue()  # noqa: SLF001 (as in the examples of Numba's documentation)
 
     return array_type, generate
 

@@ -156,11 +156,11 @@ def folder() -> Path | None:
 
     ``VECPROP_CACHE_DIR`` names it. If that is not set or cannot be used, it is in the user's cache folder; see `_own`.
     """
-    wrong = []
-    for place in dict.fromkeys(filter(None, (_chosen(), _own()))):
+    wrong: dict[str, None] = {}
+    for place in filter(None, (find() for find in (_chosen, _own))):
         if (why := _unusable(place)) is None:
             break
-        wrong.append(f"{place} ({why})")
+        wrong[f"{place} ({why})"] = None
     else:
         place = None
     if wrong or place is None:
