@@ -1,6 +1,6 @@
 """Addresses as arrays: Numba's `carray` counts references, which takes the compiler a tenth of its time.
 
-The arrays are made by private methods of Numba's typing context. If one is gone, `trial` fails, and the reference engine
+Private methods of Numba's target context make the arrays. If one is gone, `trial` fails, and the reference engine
 computes.
 """
 
