@@ -1,5 +1,5 @@
-# ruff: noqa: E501 (lines as they are written)
-"""What students write: right functions in many styles, and functions with one mistake each, as source code."""
+# ruff: noqa: E501 (code of students)
+"""Source code of students: correct functions in many styles, and functions with one mistake each."""
 
 import math
 
@@ -20,14 +20,14 @@ def source(name, body, arguments=None):
 
 
 def written(name, body, arguments=None):
-    """Return a student's function, with right ones beside it and a name that keeps something between calls."""
+    """Return a student's function, with access to correct functions and a dict C that keeps state."""
     names = {"np": np, "math": math, "C": {}, **{other: getattr(tutorial, other) for other in TASKS if other != name}}
     exec(source(name, body, arguments), names)
     return names[name]
 
 
 def changed(body, changes):
-    """Return mistakes by a body in which, in the place of what is before an arrow, what follows it is written."""
+    """Apply changes such as "old → new" to a body, and return the mistakes by the changed bodies."""
     pairs = [change.split(" → ") for change in changes]
     assert all(body.count(old) == 1 for old, _ in pairs)
     return {body.replace(old, new): mistake for (old, new), mistake in zip(pairs, changes.values(), strict=True)}
@@ -289,7 +289,7 @@ WRONG = {
         "for P, M in zip(ls_of_params, Ms):\n    P += M": "ls_of_params is changed in place, and nothing is returned",
     },
 }
-"""Mistakes by the body of the function; those without a name are not classic, and any sentence will do."""
+"""Mistakes by the body of the function; an empty name allows any sentence."""
 
 NARROW = {
     "logistic": {
@@ -368,7 +368,7 @@ NARROW = {
     ),
     "update_params": {"return [P + 1.9 * M for P, M in zip(ls_of_params, Ms)]": "0.9 times Ms is added"},
 }
-"""Mistakes that show in some cases only, or that need a general sentence, which contains the words."""
+"""Mistakes that appear only in some cases or need a general sentence, which contains these words."""
 
 _FORWARD_2_3_2 = """Wh, bh, Wo, bo = theta[:6].reshape(2, 3), theta[6:9], theta[9:15].reshape(3, 2), theta[15:]
 N = len(X)

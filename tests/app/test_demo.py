@@ -15,7 +15,7 @@ DARK = {name.replace(".png", "-dark.png") for name in PICTURES}
 
 
 @pytest.mark.long
-def test_the_story_is_told_with_pictures_on_a_page(tmp_path):
+def test_the_demo_writes_a_page_with_pictures(tmp_path):
     out = tmp_path / "a folder"
     done = subprocess.run([*COMMAND, "demo", "--out", out], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -42,7 +42,7 @@ def test_the_story_is_told_with_pictures_on_a_page(tmp_path):
         assert left_over not in page
 
 
-def test_another_seed_tells_another_story(vecprop, monkeypatch):
+def test_another_seed_gives_other_results(vecprop, monkeypatch):
     for name, value in {"draw": lambda story, out: None, "STARTS": 3, "PATIENT_STARTS": 2}.items():
         monkeypatch.setattr(f"vecprop.learn.demo.{name}", value)
     done = vecprop("demo", "--out", "there", "--seed", 3)

@@ -1,4 +1,4 @@
-"""Learn backpropagation with tutorial functions, traces, automatic grading and worksheets."""
+"""Learn backpropagation with tutorial functions, traces, grading and worksheets."""
 
 from . import tutorial as tutorial
 from .grading.grade import grade as grade

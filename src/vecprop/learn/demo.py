@@ -1,4 +1,4 @@
-"""The demo: the tutorial from data to a trained network, printed and written as a page with pictures."""
+"""The demo: train the tutorial's network and write a page with pictures."""
 
 import importlib.metadata
 import platform
@@ -66,7 +66,7 @@ def run(out: Path, seed: int) -> None:
     """Print the results and write the pictures and the page to a folder."""
     started = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
-    story = tell(seed)
+    story = compute(seed)
     draw(story, out)
     numbers = {"Python": platform.python_version(), "vecprop": version}
     numbers |= {name: importlib.metadata.version(name) for name in ("numpy", "scipy", "scikit-learn", "matplotlib")}
@@ -77,8 +77,8 @@ def run(out: Path, seed: int) -> None:
     print(f"Done in {time.perf_counter() - started:.1f} s.")
 
 
-def tell(seed: int) -> Story:
-    """Generate the data, check the gradients, train and compare momentum with gradient descent."""
+def compute(seed: int) -> Story:
+    """Generate the data, check the gradients, train, and compare optimizers."""
     from sklearn.datasets import make_circles
 
     # The tutorial draws all random numbers from one legacy generator in this order.
@@ -117,7 +117,7 @@ def _parameters(generator: np.random.RandomState, scale: float) -> np.ndarray:
 
 
 def try_claim(X: np.ndarray, T: np.ndarray, seed: int) -> dict[str, Claim]:
-    """Train random starts with gradient descent and momentum, and some with ten times the steps."""
+    """Train random starts with gradient descent, momentum and ten times the steps."""
     thetas = 0.1 * np.random.default_rng(seed).standard_normal((STARTS, NETWORK.layout.size))
     descent, momentum = GradientDescent(LEARNING_RATE), Momentum(LEARNING_RATE, MOMENTUM)
     claims = {}

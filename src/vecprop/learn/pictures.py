@@ -1,4 +1,4 @@
-"""Plot gradient descent with and without momentum, and the final losses of many random starts."""
+"""Plot gradient descent with and without momentum, and losses of random starts."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Worksheets: students fill in the values of one pass of a small random network with simple numbers."""
+"""Worksheets: students fill in the values of one pass of a small network."""
 
 import re
 import reprlib
@@ -20,7 +20,7 @@ from .tracing.trace import Trace, trace
 from .tracing.values import Value
 
 LAST, WORKING = 1e-3, 0.5e-4
-"""The precision of written answers, and the rounding error of students who compute with one more decimal."""
+"""The last decimal of answers, and the rounding error of computing with one more decimal."""
 
 NUMBER = re.compile(r"([+-]?) ?(?:(\d+) (?=\d+ ?/))?([\d.]+(?:e[+-]?\d+)?|inf)(?: ?/ ?([\d.]+))? ?(%?)")
 SIGNS = str.maketrans({",": ".", "⁄": "/", "∕": "/", "∞": "inf", **dict.fromkeys("‐‑‒–−﹣－", "-")})
@@ -48,7 +48,7 @@ def network_of_shape(shape: str, activation: str = "logistic", loss: str = "soft
 
 @dataclass(frozen=True)
 class Worksheet:
-    """A worksheet on one pass of a small network; ``learn.worksheet`` is an alias of this class.
+    """A worksheet on one pass of a small network (alias ``learn.worksheet``).
 
     Parameters
     ----------
@@ -162,9 +162,9 @@ class Worksheet:
         for name in wanted or ():
             if name not in blanks:
                 raise ValueError(f"Unknown value {name!r}: choose from {', '.join(blanks)}.")
-        known: dict[str, list[np.ndarray]] = {value.name: [np.stack([value.array] * 2)] for value in self.given}
+        intervals: dict[str, list[np.ndarray]] = {value.name: [np.stack([value.array] * 2)] for value in self.given}
         roots = dict[str, list[str]]()
-        grades = {value.name: _grade(value, answers.get(value.name), known, roots) for value in self.blanks}
+        grades = {value.name: _grade(value, answers.get(value.name), intervals, roots) for value in self.blanks}
         return Grades(tuple(grades[name] for name in dict.fromkeys(blanks if wanted is None else wanted)))
 
     def to_dict(self) -> dict[str, Any]:
@@ -175,8 +175,8 @@ class Worksheet:
 worksheet = Worksheet
 
 
-def _grade(value: Value, answer: Any, known: dict[str, list[np.ndarray]], roots: dict[str, list[str]]) -> Grade:
-    """Grade a value, and add its intervals to `known` and the sources of its errors to `roots`.
+def _grade(value: Value, answer: Any, intervals: dict[str, list[np.ndarray]], roots: dict[str, list[str]]) -> Grade:
+    """Grade a value; add its bounds to `intervals` and its errors to `roots`.
 
     Intervals bound the true value, the student's value, and the student's value with its wrong entries replaced by
     results computed from earlier answers.
@@ -184,18 +184,18 @@ def _grade(value: Value, answer: Any, known: dict[str, list[np.ndarray]], roots:
     name, used = value.name, list(dict.fromkeys(re.findall(r"\{([^}]+)\}", value.equation)))
     found, unread = as_answer(answer, value.array.shape)
     is_empty = np.isnan(found)
-    follows = _reached(value, {key: known[key][:2][-1] for key in used})
-    is_true = fits = _within(found, _reached(value, {key: known[key][0] for key in used}))
-    for boxes in product(*(known[key] for key in used)):
+    follows = _bounds(value, {key: intervals[key][:2][-1] for key in used})
+    is_true = fits = _within(found, _bounds(value, {key: intervals[key][0] for key in used}))
+    for boxes in product(*(intervals[key] for key in used)):
         if not (fits | is_empty).all():
-            fits = fits | _within(found, _reached(value, dict(zip(used, boxes, strict=True))))
+            fits = fits | _within(found, _bounds(value, dict(zip(used, boxes, strict=True))))
     wrong = ~(fits | is_empty)
     kinds, true_kinds = len(np.unique(found[~is_empty])), len(np.unique(value.array.round(3)))
     is_guess = wrong.sum() > max(1, wrong.size / 2) and kinds == 1 < true_kinds  # for example, 0 in all entries
     unseen = np.stack([follows[0] - LAST / 2, follows[1] + LAST / 2])
-    own = np.where(is_empty | (wrong & is_guess), unseen, _behind(found, follows))
-    known[name] = [_behind(value.array.round(3), np.stack([value.array] * 2)), own]
-    known[name] += [np.where(wrong, unseen, own)] if wrong.any() else []
+    own = np.where(is_empty | (wrong & is_guess), unseen, _interval(found, follows))
+    intervals[name] = [_interval(value.array.round(3), np.stack([value.array] * 2)), own]
+    intervals[name] += [np.where(wrong, unseen, own)] if wrong.any() else []
 
     earlier, notes = list(dict.fromkeys(root for key in used for root in roots.get(key, ()))), ()
     if earlier and (fits & ~is_true).any():
@@ -216,8 +216,8 @@ def _grade(value: Value, answer: Any, known: dict[str, list[np.ndarray]], roots:
     return Grade(name, float(fits.mean()), mistake=mistake, hints=(first, second, last), notes=notes)
 
 
-def _reached(value: Value, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Bound the result of an equation over intervals of its inputs, varying one input at a time."""
+def _bounds(value: Value, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Bound the result of an equation over intervals, varying one input at a time."""
     middle = {name: box.mean(axis=0) for name, box in inputs.items()}
 
     def result(moved: dict[str, np.ndarray]) -> np.ndarray:
@@ -236,8 +236,8 @@ def _reached(value: Value, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
     return reach
 
 
-def _behind(written: np.ndarray, follows: np.ndarray) -> np.ndarray:
-    """Bound the numbers a student may continue with: written, unrounded, or between."""
+def _interval(written: np.ndarray, follows: np.ndarray) -> np.ndarray:
+    """Bound the values for later equations: the written numbers or unrounded ones."""
     low = np.maximum(follows[0] - WORKING, written - LAST)
     high = np.minimum(follows[1] + WORKING, written + LAST)
     box = np.minimum(low, written), np.maximum(high, written)
@@ -245,13 +245,13 @@ def _behind(written: np.ndarray, follows: np.ndarray) -> np.ndarray:
 
 
 def _within(found: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Return which numbers are in their intervals, up to one unit in the last decimal or float32 rounding."""
+    """Return which numbers are in their intervals, up to one last decimal."""
     box = np.clip(box, -INFINITE, INFINITE)
     return np.array(np.abs(found - np.clip(found, *box)) <= LAST + 1e-6 * np.abs(found))
 
 
 def as_answer(answer: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, dict[tuple[int, ...], str]]:
-    """Parse an answer: numbers, nan for missing entries, and a message per unreadable entry."""
+    """Return an answer's numbers, nan if missing, and messages for unreadable entries."""
     numbers, unread = np.full(shape, np.nan), dict[tuple[int, ...], str]()
     parts = np.array(type(answer).__name__)
     with suppress(ValueError, RuntimeError):  # ragged lists or tensors that require gradients
@@ -271,7 +271,7 @@ def as_answer(answer: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, dict[tup
 
 
 def number_of(text: str) -> float:
-    """Parse a number such as "-1 1/2", "½", "0,5", "50 %" or "∞"; an empty string is nan."""
+    """Parse a number such as "-1 1/2", "½", "0,5", "50 %" or "∞"; empty text is nan."""
     text = re.sub("[¼-¾⅐-⅞]", lambda sign: f" {unicodedata.normalize('NFKC', sign[0])} ", text)
     text = re.sub(r"[\s\u200b\u2060\ufeff]+", " ", text).strip().lower().translate(SIGNS)
     text = re.sub(r"(?<=\d) (?=\d{3}(?![\d/]| /))", "", text)  # remove thousands separators

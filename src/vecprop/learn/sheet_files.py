@@ -1,4 +1,4 @@
-"""Write worksheets as notebooks, Markdown or HTML pages for a class, and grade returned files."""
+"""Write worksheets as notebooks, Markdown or HTML, and grade returned files."""
 
 import ast
 import csv
@@ -39,7 +39,7 @@ def written(sheet: Worksheet, ending: str, solution: bool = False) -> str:
 
 
 def names_of(path: Path) -> list[str]:
-    """Read names from the column "name" of a CSV file, or from the first column without a header."""
+    """Read names from the column "name" of a CSV file, or from a file without header."""
     with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
         lines = [line for cells in csv.reader(file) if any(line := [cell.strip() for cell in cells])]
     heads = [head.lower() for head in lines[0]] if lines else []
@@ -100,7 +100,7 @@ def _sheet(details: Any, path: Path) -> Worksheet:
 
 
 def rows_of_grades(folder: Path, seconds: float, megabytes: int) -> Iterator[dict[str, Any]]:
-    """Yield a row for each file in a folder, with the points or the reason for missing points."""
+    """Yield a row per file in a folder, with points or the reason for their absence."""
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in (".json", ".ipynb", ".md") or not path.is_file():
             continue
@@ -126,7 +126,7 @@ def _about(sheet: Worksheet) -> tuple[str, str]:
 
 
 def _parts(sheet: Worksheet, solution: bool) -> list[tuple[str, str]]:
-    """Return the cells of a worksheet in order, as pairs of "markdown" or "code" and the content."""
+    """Return the cells of a worksheet as pairs of "markdown" or "code" and content."""
     arrays = dict(sheet.trace)
     given = [f"{value.name} = np.array({np.array2string(value.array, separator=', ')})" for value in sheet.given]
     options = ", ".join(f"{name}={value!r}" for name, value in sheet.to_dict().items() if name != "shape")

@@ -1,4 +1,4 @@
-"""The functions of Peter Roelants' tutorial: a 2-3-2 network, one matrix formula at a time.
+"""The functions of Peter Roelants' tutorial on a 2-3-2 network.
 
 The functions have the same names, arguments and results as in "How to implement a neural network (4/5) - vectorization
 of operations". They use the library's numerically stable formulas, so they do not overflow. They also accept leading
@@ -58,7 +58,7 @@ _AXES = {
 
 
 def _as_array(values: Any, name: str) -> Array:
-    """Return arrays unchanged; convert lists, data frames and matrices to NumPy arrays."""
+    """Convert lists, data frames and matrices to NumPy arrays; keep other arrays."""
     is_array = hasattr(values, "__array_namespace__") or type(values).__module__.split(".")[0] in ("torch", "cupy")
     if is_array and not isinstance(values, np.ndarray):
         return values
@@ -323,7 +323,7 @@ def _affine(X: Array, W: Array, b: Array) -> Array:
 
 
 def _checked_lists(ls_of_params: Any, Ms: Any) -> tuple[list[Array], list[Array]]:
-    """Convert parameters and moments to lists of arrays; raise if their shapes do not match."""
+    """Convert parameters and moments to lists of arrays and compare their shapes."""
     arrays = []
     for name, values in (("ls_of_params", ls_of_params), ("Ms", Ms)):
         if not isinstance(values, Iterable):

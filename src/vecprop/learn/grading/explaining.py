@@ -28,7 +28,7 @@ OFTEN: dict[str, Callable[[Any, Any], Any]] = {
 
 @dataclass(frozen=True)
 class Trial:
-    """One call of a student's function; precision is the relative tolerance of comparisons."""
+    """One call of a student's function, with a relative tolerance for comparisons."""
 
     task: Task
     case: int
@@ -173,8 +173,8 @@ OF_ROWS = [
 """Subsets of rows that a wrong function may use."""
 
 
-def kept(trials: Sequence[Trial]) -> str:
-    """Describe the state that a function keeps if equal arguments give different results."""
+def kept_state(trials: Sequence[Trial]) -> str:
+    """Describe how equal arguments give different results; empty if they do not."""
     first, last = trials[0], trials[-1]
     if not (first.has_value and last.has_value):
         return ""
@@ -206,7 +206,7 @@ Pair = tuple[Trial, int, np.ndarray, np.ndarray]
 
 
 def _fitted(trials: Sequence[Trial]) -> Mistake | None:
-    """Return a mistake if the results have a simple relation to the expected ones, or None."""
+    """Return a mistake if the results have a simple relation to the expected ones."""
     task, parts, where = trials[0].task, [0], ""
     if task.result == "list":
         parts = _wrong_parts(trials)
@@ -226,7 +226,7 @@ def _fitted(trials: Sequence[Trial]) -> Mistake | None:
 
 
 def _coefficients(pairs: Sequence[Pair], columns: Callable[[Pair], Sequence[Any]]) -> Any:
-    """Fit the results by a linear combination of columns; return the coefficients or None."""
+    """Return coefficients of columns whose linear combination equals the results."""
     sums = []
     for pair in pairs:
         trial, _, f, e = pair
@@ -243,7 +243,7 @@ def _coefficients(pairs: Sequence[Pair], columns: Callable[[Pair], Sequence[Any]
 
 
 def _sums_of_moments(pairs: Sequence[Pair]) -> str:
-    """Describe new moments as a linear combination of old moments, gradients and parameters."""
+    """Describe new moments as sums of old moments, gradients and parameters."""
     found = []
     for trial in [pair[0] for k, pair in enumerate(pairs) if not pair[0].right and pair[0] is not pairs[k - 1][0]]:
         X, T, params, Ms, m, r = trial.arguments
@@ -261,7 +261,7 @@ def _sums_of_moments(pairs: Sequence[Pair]) -> str:
 
 
 def relations(pairs: Sequence[Any], names: Iterable[str], term: Callable[[Any, str], Any]) -> Iterator[tuple[str, str]]:
-    """Yield linear relations, clipping, added multiples of arguments, and single wrong columns or rows."""
+    """Yield linear relations, clipping, added arguments, and wrong columns or rows."""
     if (x := _coefficients(pairs, lambda pair: (pair[3],))) is not None:
         yield f"every entry is {x[0]:.6g} times what it should be", "size"
     if (x := _coefficients(pairs, lambda pair: (pair[3], 1.0))) is not None and abs(x[0]) > 1e-6:

@@ -17,7 +17,7 @@ Judge = Callable[[Task, Caller, Mapping[str, Callable[..., Any]]], Grade]
 
 
 def grade(function: Any, name: str | None = None, *, network: Network | None = None, hints: int = 1) -> Grade:
-    """Grade a function of the tutorial, or a function for the loss and gradient of a network.
+    """Grade a tutorial function, or a function for a network's loss and gradient.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def grade(function: Any, name: str | None = None, *, network: Network | None = N
     name : str, optional
         The name of the tutorial's function; by default the name of the given function.
     network : Network, optional
-        The network for which the function computes the loss and gradient.
+        The network, for a function that computes its loss and gradient.
     hints : int, default 1
         The number of printed hints from 0 to 3: where to look, the step of the derivation, and a wrong entry.
         `Grade.hint` returns each hint, and `Grade.solution` returns the solution.
@@ -61,7 +61,7 @@ def grade(function: Any, name: str | None = None, *, network: Network | None = N
 
 
 def grade_all(module: Any, names: Sequence[str] | None = None, *, hints: int = 1) -> Grades:
-    """Grade the tutorial's functions in a module or in the ``globals()`` of a notebook.
+    """Grade the tutorial's functions in a module or in a notebook's ``globals()``.
 
     Parameters
     ----------
@@ -100,12 +100,12 @@ def grade_file(
     seconds: float = 5,
     megabytes: int = 2048,
 ) -> Grades:
-    """Grade the functions in a student's file in a separate process and an empty folder.
+    """Grade the functions in a student's file in a separate process.
 
     Parameters
     ----------
     path : str or Path
-        A Python file, a notebook, or Markdown with Python blocks. All statements are run; errors are noted.
+        A Python file, a notebook, or Markdown with Python blocks. All statements run in an empty folder.
     names : sequence of str, optional
         The names of the graded functions; all of the tutorial by default.
     network : Network, optional
@@ -169,7 +169,7 @@ def _graded(functions: Mapping[str, Callable[..., Any]], tasks: Sequence[Task], 
 def _judged(
     tasks: Sequence[Task], judge: Judge, caller: Caller, own: Mapping[str, bool], unset: Mapping[str, str], hints: int
 ) -> Grades:
-    """Grade functions through a caller; `own` contains defined functions, `unset` reasons for undefined ones."""
+    """Grade functions; `own` contains the defined ones, `unset` reasons for others."""
     if hints not in (0, 1, 2, 3):
         raise ValueError(f"hints must be 0, 1, 2 or 3, got {hints!r}.")
     grades, wrong = list[Grade](), dict[str, Callable[..., Any]]()
@@ -198,9 +198,9 @@ def _called(caller: Caller, task: Task, *values: Any) -> Any:
 
 
 def nbgrader_cell(name: str, points: float = 1) -> dict[str, Any]:
-    """Return an nbgrader test cell that grades a function, as a dict for notebook format 4.
+    """Return an nbgrader test cell that grades a function.
 
-    The cell prints the mistake with the first hint. Its value is the points, and it never raises an error.
+    The cell is a dict in notebook format 4. It prints the mistake with the first hint. Its value is the points.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ print(grades["{name}"])
 
 
 def otter_test(name: str, points: float = 1) -> str:
-    """Return an Otter test file that grades a function; the test's output shows the mistake.
+    """Return an Otter test file that grades a function and shows the mistake.
 
     Parameters
     ----------

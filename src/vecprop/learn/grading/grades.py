@@ -68,7 +68,7 @@ class Grade:
         return "right" if self.right else "missing" if self.mistake == MISSING else "not right yet"
 
     def hint(self, level: int) -> str:
-        """Return a hint: 1 is where to look, 2 the step of the derivation, 3 a wrong entry."""
+        """Return a hint: where to look (1), the derivation (2) or a wrong entry (3)."""
         if level not in (1, 2, 3):
             raise ValueError(f"level must be 1, 2 or 3, got {level!r}.")
         return self.hints[level - 1] if self.hints else f"{self.name} is right."

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from .explaining import FOLLOWS, Trial, explained, kept
+from .explaining import FOLLOWS, Trial, explained, kept_state
 from .grades import Grade
 from .mistakes import LOOK, Mistake
 from .student import Outcome
 from .tasks import AGAIN, CASES, TASKS, Task, arguments_of, as_list, difference, fits, same, shown
 
 Caller = Callable[[str, Mapping[str, Any], bool], Outcome]
-"""Calls a student's function by name with arguments, converted to lists if requested."""
+"""Calls a student's function by name with arguments, as lists if requested."""
 
 ENDED = ("time", "blocked", "crash", "untried")
 """The kinds of outcomes that end the student's process."""
@@ -86,7 +86,7 @@ def _wrong(task: Task, caller: Caller, trials: list[Trial], wrong: Mapping[str, 
         return replace(found, case=bad.case)
     if first.has_value and (about := _of_type(first)):
         return with_step(task, *about)
-    keeps = kept(trials)
+    keeps = kept_state(trials)
     mistake = Mistake(keeps, "kept") if keeps else explained(task, valued, wrong)
     if not mistake and task.name == "loss":  # log(0) is infinite, so targets of 0 and 1 hide the mistake
         soft = []
@@ -104,7 +104,7 @@ def _wrong(task: Task, caller: Caller, trials: list[Trial], wrong: Mapping[str, 
 
 
 def _of_type(trial: Trial) -> tuple[str, str, str] | None:
-    """Return where to look, the mistake and the last hint if a result has a wrong type."""
+    """Return where to look, the mistake and the last hint for a wrong type."""
     task, found = trial.task, trial.found
     if found is None:
         name = "nothing is returned"
@@ -188,7 +188,7 @@ def _with_hints(task: Task, mistake: Mistake, last: str) -> Grade:
 
 
 def with_step(task: Task, first: str, name: str, last: str) -> Grade:
-    """Build a grade with its hints; mistakes in a called function refer to its own derivation."""
+    """Build a grade with hints; for called functions, use their own derivation."""
     of = next((TASKS[called] for called in TASKS if name.startswith(f"{called}: ")), task)
     return Grade(task.name, 0, mistake=name, hints=(first, f"{of.step} Here, {name}.", last))
 

@@ -126,7 +126,7 @@ def rows_of(arguments: Any) -> int:
 
 
 class Part(NamedTuple):
-    """A part of a formula: its name (empty for the whole formula), text, syntax tree and places."""
+    """A part of a formula; the name of the whole formula is empty."""
 
     name: str
     text: str
@@ -135,7 +135,7 @@ class Part(NamedTuple):
 
 
 def _parts(task: Task) -> list[Part]:
-    """Return the parts of a formula, shortest first: all equal parts together, and each one separately."""
+    """Return the parts of a formula, shortest first, equal ones jointly and singly."""
     source = task.source
     starts = [0, *(found.end() for found in re.finditer("\n", source))]
     groups: dict[str, list[tuple[Any, Any]]] = {}
@@ -168,7 +168,7 @@ def _said(text: str) -> str:
 
 
 def _with(task: Task, part: Part, new: str) -> Callable[..., Callable[..., Any]]:
-    """Return the function with a part replaced by a text, which may call a change passed later."""
+    """Return a factory of functions with a part replaced by `new`, given a change."""
     source, names = task.source, functions()
     for start, end in reversed(part.places):
         source = f"{source[:start]}({new}){source[end:]}"
@@ -187,7 +187,7 @@ def _with(task: Task, part: Part, new: str) -> Callable[..., Callable[..., Any]]
 
 
 def mutated(task: Task) -> Iterator[Mistake]:
-    """Yield mistakes in a function's formula: parts that are left out, changed or replaced."""
+    """Yield mistakes in a formula: parts that are left out, changed or replaced."""
     parts, is_list = _parts(task), task.name == "backprop_gradients"  # other parts belong to the called functions
     for part in parts:
         for words, look, new in _left_out(part):
@@ -277,7 +277,7 @@ def _replacements(task: Task, part: Part) -> Iterator[tuple[str, str, str]]:
 
 
 def changed_result(task: Task, parts: int, wrong: Sequence[int]) -> Iterator[Mistake]:
-    """Yield changes of the correct result, or of all parts or the wrong parts of a list."""
+    """Yield changes of the correct result; in lists, of all or the wrong parts."""
     exact = functions()[task.name]
     for words, look, change in CHANGES:
         name = OF_RESULTS.get(words) or said(words, "")
@@ -299,7 +299,7 @@ def in_parts(numbers: Sequence[int]) -> str:
 
 AFFECTED = {"error_hidden": (0, 1), "gradient_weight_hidden": (0,), "gradient_bias_hidden": (1,)}
 AFFECTED |= {"gradient_weight_out": (2,), "gradient_bias_out": (3,)}
-"""The gradients in the list that depend on a function, for functions that do not affect all."""
+"""The indices of gradients that depend on a function; other functions affect all."""
 
 
 def inherited(task: Task, of: Callable[[Task], Iterable[Mistake]], wrong: Sequence[int] = ()) -> Iterator[Mistake]:

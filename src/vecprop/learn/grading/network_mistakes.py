@@ -1,4 +1,4 @@
-"""Find mistakes in the loss or gradient of a network by changing its forward and backward pass."""
+"""Find mistakes in the loss or gradient of a network."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -19,7 +19,7 @@ Pass = Callable[..., tuple[Any, Any]]
 
 
 def explained(network: Network, trials: Sequence[Trial], is_loss: bool) -> str:
-    """Describe a mistake that leads to all losses or all gradients; empty if none does."""
+    """Describe a mistake that leads to all losses or gradients; empty if none does."""
     calls = sorted((trial for trial in trials if trial.has_value), key=lambda trial: trial.right)
     comparable = (np.isfinite(trial.found).all() and trial.found.shape == trial.expected.shape for trial in calls)
     if calls[0].right or not all(comparable):
@@ -57,7 +57,7 @@ ERROR, BACK = "the error at the output", " in the backward pass"
 
 
 def _changed_pass(network: Network, place: str, change: Change) -> Pass:
-    """Return the pass of a network with one value changed, such as "X" or "the gradient"."""
+    """Return a network's pass with one value changed, such as "the gradient"."""
 
     def made(theta: Any, X: Any, T: Any) -> tuple[Any, Any]:
         N, layout, gradient, saved = len(X), network.layout, np.zeros_like(theta), []

@@ -9,7 +9,7 @@ import numpy as np
 from ...check import check_gradients
 from ...check.diagnosis.error_patterns import ratio, ratio_in_words
 from ...core import BinaryCrossEntropy, Network, Poisson, SoftmaxCrossEntropy
-from .explaining import Trial, kept
+from .explaining import Trial, kept_state
 from .grades import Grade
 from .judging import LATER, Caller, listed, problem, with_step
 from .mistakes import LOOK
@@ -95,7 +95,7 @@ def judged_network(network: Network, task: Task, caller: Caller, wrong: object) 
         return Grade(NAME, 1.0)
     name, look, last = wrong[0].mistake, wrong[0].hints[0], wrong[0].hints[-1]
     for what, trials in (("losses", losses), ("gradients", gradients)):
-        if keeps := kept(trials):
+        if keeps := kept_state(trials):
             return with_step(TASK, LOOK["kept"], keeps.replace("results", what), last)
     loss_is_wrong = any("loss is wrong" in fault.mistake for fault in wrong)
     is_vague = faults[0] is None or any(re.search(VAGUE, fault.mistake) for fault in wrong)
@@ -149,7 +149,7 @@ def _fault(network: Network, case: int, arguments: dict[str, Any], value: Any) -
     if not np.isfinite(gradient).all():
         bad = next(t for t in network.layout.tensors if not np.isfinite(gradient[t.span]).all())
         look = f"The loss is correct. Look at the gradient of {bad}."
-        return look, f"the gradient of {bad} is not finite", "Some of it is nan or infinite."
+        return look, f"the gradient of {bad} is not finite", "Some entries are nan or infinite."
     report = check_gradients(network, *arguments.values(), gradient=gradient)
     wrong = [row for row in report.rows if np.abs(row.given - row.expected) > precision * max(abs(row.expected), 1e-3)]
     if not wrong:

@@ -39,7 +39,7 @@ asarray, array_equal, new_array, dumps, loads = np.asarray, np.array_equal, np.a
 
 
 def call(function: Callable[..., Any], arguments: Mapping[str, Any], lists: bool, buffers: dict[Any, Any]) -> Outcome:
-    """Call a function and return its value or error, its printed text and the changed arguments.
+    """Call a function; return its value or error, printed text and changed arguments.
 
     The "kind" is "value", "error" or "exit"; errors include the "line" and "code" where they were raised. Every second
     call reuses argument arrays of the same name and shape from `buffers`, as a training loop does.
@@ -93,7 +93,7 @@ def described(error: BaseException, file: str) -> Outcome:
 
 
 def simple(value: Any, texts: bool = False) -> Any:
-    """Convert a result to a numeric array, a list, a string, None, or a tuple with the name of another type."""
+    """Convert a result to an array, list, string, None, or a tuple with a type name."""
     if value is None or (texts and isinstance(value, str)):
         return value
     if hasattr(value, "detach"):  # PyTorch tensors that require gradients
@@ -145,7 +145,7 @@ def decoded(value: Any) -> Any:
 
 
 def chunks_of(text: str, ending: str) -> list[str]:
-    """Return the Python code of a file; notebooks have one chunk per cell and Markdown one per block."""
+    """Return the Python code of a file, in chunks per cell or Markdown block."""
     if ending == ".ipynb":
         cells = json.loads(text).get("cells", [])
         return ["".join(cell.get("source", "")) for cell in cells if cell.get("cell_type") == "code"]
@@ -196,10 +196,10 @@ def load(
     starting: Callable[[str, bool], None],
     unset: dict[str, str],
 ) -> tuple[dict[str, Any], list[str]]:
-    """Run all statements of a file and return its names and errors; errors do not stop the run.
+    """Run all statements of a file and return its names and errors.
 
-    With `only_definitions`, only imports, functions, classes, simple values and the wanted names are defined. Names
-    that remain undefined because of an error are added to `unset`, with the reason.
+    Errors do not stop the run. With `only_definitions`, only imports, functions, classes, simple values and the wanted
+    names are defined. Names that remain undefined because of an error are added to `unset`, with the reason.
     """
     module = types.ModuleType("homework")  # not "__main__", so that main blocks do not run
     sys.modules["homework"], names = module, vars(module)
@@ -236,7 +236,7 @@ def load(
 
 
 def limit(seconds: float, megabytes: int) -> None:
-    """Limit the processor time, memory, file sizes and core dumps of this process, if supported."""
+    """Limit the processor time, memory, file sizes and core dumps if supported."""
     for name, most in {"CPU": int(seconds) + 60, "AS": megabytes * 2**20, "FSIZE": 2**20, "CORE": 0}.items():
         with suppress(ImportError, ValueError, OSError):  # not available on Windows
             import resource
@@ -295,7 +295,7 @@ def serve() -> None:
 
 
 def watch(package: str, used: list[str]) -> None:
-    """Record uses of this library: imports, reads of its files, and commands that import it."""
+    """Record imports of this library, reads of its files, and commands that import it."""
 
     def note(event: str, details: tuple[Any, ...]) -> None:
         if event == "import":
@@ -316,14 +316,14 @@ def watch(package: str, used: list[str]) -> None:
 
 
 def plain(value: Any, as_lists: bool) -> Any:
-    """Convert an argument: 0-dimensional arrays become numbers, and all arrays become lists if requested."""
+    """Convert 0-dimensional arrays to numbers, and all arrays to lists if requested."""
     if isinstance(value, list):
         return [plain(part, as_lists) for part in value]
     return value.tolist() if as_lists or value.ndim == 0 else value
 
 
 class Process(NamedTuple):
-    """The parent of a process, its state ("R" if running or runnable) and its processor time."""
+    """A process; its state is "R" if it is running or runnable."""
 
     parent: int
     state: str
@@ -356,7 +356,7 @@ def kill(processes: Iterable[int]) -> None:
 
 
 def supervised() -> None:
-    """Fork: return in the student's process, and kill all its descendants from this process.
+    """Fork, return in the student's process, and kill its descendants from this one.
 
     The grader starts this process, which starts a second one, which starts the student's. The second process is the
     student's parent, so killing the parent is harmless. If the system allows it, the second process and its descendants

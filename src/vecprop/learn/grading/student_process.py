@@ -1,4 +1,4 @@
-"""Run a student's file in a separate process with limited time and memory, in an empty folder."""
+"""Run a student's file in a separate process with limited time and memory."""
 
 import json
 import os
@@ -24,7 +24,7 @@ STARTING, LOOK = 300, 0.2
 
 
 class StudentProcess:
-    """Calls the functions of a file in another process, which is replaced if it ends or is too slow.
+    """Calls the functions of a file in another process and restarts it if necessary.
 
     After `__enter__`, `functions` maps the defined functions to whether the student wrote them, `unset` maps undefined
     functions to reasons, and `notes` contains sentences about the whole file.
@@ -73,7 +73,7 @@ class StudentProcess:
         return (f"The file uses vecprop, which contains the solutions: {'; '.join(uses)}.",) if uses else ()
 
     def call(self, name: str, arguments: Mapping[str, Any], lists: bool) -> Outcome:
-        """Call a function and return its outcome; see `student.call`, and `judging` for more kinds."""
+        """Call a function and return its outcome; `judging` lists further kinds."""
         if self.endless >= 3:  # too many endless functions
             return _nothing("untried")
         values = {key: encoded(value) for key, value in arguments.items()}
@@ -236,7 +236,7 @@ def _read(process: "subprocess.Popen[str]", answers: "queue.Queue[str]") -> None
 
 @cache
 def _font_list() -> dict[str, str]:
-    """Return the names and texts of matplotlib's font list files, which take seconds to create."""
+    """Return the cached font lists of matplotlib, which take seconds to create."""
     code = "import matplotlib as m, matplotlib.font_manager; print(m.get_cachedir())"
     found = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
     with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The tutorial's functions as tasks, their test arguments, and the comparison of results."""
+"""The tutorial's functions as tasks, test arguments, and comparisons of results."""
 
 import ast
 import re
@@ -31,7 +31,7 @@ class Task:
 
 
 def _tasks(text: str) -> dict[str, Task]:
-    """Parse tasks from blocks: signature and result; the step of the derivation; the solution."""
+    """Parse tasks from blocks with a signature, derivation step and solution."""
     found = {}
     for block in text.strip().split("\n\n"):
         head, *lines = block.splitlines()
@@ -119,7 +119,7 @@ def functions(faulty: Mapping[str, Callable[..., Any]] | None = None) -> dict[st
 
 
 class Case(NamedTuple):
-    """Test arguments: a description; rows, inputs, hidden units and outputs; momentum and rate; scale."""
+    """A description of test arguments; the shape is (N, I, H, O)."""
 
     words: str
     shape: tuple[int, int, int, int]
@@ -194,7 +194,7 @@ smaller than the effect of all known mistakes."""
 
 
 def same(found: Any, expected: Any, precision: float = PRECISION) -> bool:
-    """Return whether results are equal up to rounding and axes of length 1; lists are compared by element."""
+    """Return whether results are equal up to rounding and axes of length 1."""
     if isinstance(expected, list):
         parts = as_list(found) or []
         return len(parts) == len(expected) and all(map(partial(same, precision=precision), parts, expected))
@@ -212,7 +212,7 @@ def right(found: Any, expected: Any, result: str, precision: float = PRECISION) 
 
 
 def fits(found: Any, expected: Any, result: str) -> bool:
-    """Return whether a shape is correct; a bias may be (3,) or (1, 3), and a scalar may have any shape."""
+    """Return whether a result has a valid shape; biases may be (3,) or (1, 3)."""
     if result == "list":
         parts = as_list(found) or []
         return len(parts) == len(expected) and all(map(partial(fits, result="bias"), parts, expected))

@@ -14,12 +14,12 @@ const send = (action, values = {}) => {
 const number = (value) => (value === null ? "–" : Math.abs(value) >= 1e4 || (value !== 0 && Math.abs(value) < 1e-3) ? value.toExponential(2) : value.toPrecision(4))
 const percent = (share) => (share === null ? "–" : share === 1 ? "100 %" : `${Math.min(100 * share, 99.9).toFixed(1)} %`)
 let running = false
-let known = {}
+let current = {}
 let weight = null // the selected weight
 const said_of_starts = one("#starts-said").textContent
-let kept = {} // values stored for this browser tab
+let storage = {} // values stored for this browser tab
 try {
-  kept = sessionStorage
+  storage = sessionStorage
 } catch {} // some browsers block sessionStorage
 
 const handlers = {
@@ -38,7 +38,7 @@ const handlers = {
     one("#said").hidden = !text
   },
   settings(settings) {
-    known = settings
+    current = settings
     for (const field of all("[name]:not([data-typed])")) {
       const value = settings[field.name]
       if (field.type === "checkbox") field.checked = value
@@ -67,7 +67,7 @@ const handlers = {
     sendMouse()
   },
   window(key) {
-    kept.window = key
+    storage.window = key
   },
   columns({names, chosen}) {
     one("[name=data] [value=table]").disabled = false
@@ -92,7 +92,7 @@ const handlers = {
     one("#starts-said").textContent = text || said_of_starts
   },
   text(text) {
-    one("#again").textContent = `vecprop playground ${known.data === "table" ? "TABLE " : ""}--open "${text}"`
+    one("#again").textContent = `vecprop playground ${current.data === "table" ? "TABLE " : ""}--open "${text}"`
     one("#text").value = text
   },
   file({name, type, content}) {
@@ -162,8 +162,8 @@ for (const field of all("[name]")) field.addEventListener("change", () => {
 one("[data-name=features]").addEventListener("change", () => {
   act("change", {settings: {features: all("[data-name=features] input:checked").map((box) => box.value)}})
 })
-one("#fewer").addEventListener("click", () => act("change", {settings: {layers: known.layers.slice(0, -1)}}))
-one("#more").addEventListener("click", () => act("change", {settings: {layers: [...known.layers, known.layers.at(-1) ?? 4]}}))
+one("#fewer").addEventListener("click", () => act("change", {settings: {layers: current.layers.slice(0, -1)}}))
+one("#more").addEventListener("click", () => act("change", {settings: {layers: [...current.layers, current.layers.at(-1) ?? 4]}}))
 one("#controls").addEventListener("submit", (event) => event.preventDefault())
 
 const sendMap = () => act("map", {smooth: one("#smooth").checked, test: one("#show-test").checked})
@@ -327,4 +327,4 @@ addEventListener("beforeunload", (event) => {
 
 one("[name=data] [value=table]").disabled = true // until a table is loaded
 for (const button of all("header button")) button.disabled = false
-send("ready", {window: kept.window})
+send("ready", {window: storage.window})

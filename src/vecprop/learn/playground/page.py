@@ -118,7 +118,7 @@ class Page:
         self._send()
 
     def _send(self) -> None:
-        """Send the answer with the current status; reuse the losses recorded by the last epoch."""
+        """Send the answer with the current status."""
         session = self.session
         is_after_epoch = self.running and "frame" in self.answer
         losses = session.history.values[-1] if is_after_epoch else session.losses

@@ -1,4 +1,4 @@
-"""Build the network and optimizer of a session, optionally with a deliberate mistake in the backward pass.
+"""Build networks and optimizers, optionally with a mistake in the backward pass.
 
 Classes with mistakes use only public names of the library, because exported scripts contain their source.
 """
@@ -49,7 +49,7 @@ def engine_of(settings: Settings) -> EngineName:
 
 
 def optimizer_of(settings: Settings) -> Optimizer:
-    """Build the optimizer; its parameters have the same names in the library and in the settings."""
+    """Build the optimizer; its parameters have the same names as the settings."""
     own = {
         "descent": GradientDescent,
         "momentum": Momentum,
@@ -110,7 +110,7 @@ PLANTED = {"slope_forgotten": WithoutSlope, "no_transpose": NotTransposed, "sum_
 
 
 def with_mistake(network: Network, mistake: str) -> Network:
-    """Return a network with a mistake planted; "none" returns the network itself."""
+    """Return a copy of a network with a mistake; "none" returns the network itself."""
     layers, loss = list(network.layers), network.loss_function
     match mistake:
         case "slope_forgotten":

@@ -1,4 +1,4 @@
-"""The points of a session, their targets and their split into training and test points."""
+"""The points of a session, their targets, and the training and test split."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -32,11 +32,11 @@ class Axis:
         return cls(name, centre, scale, categories)
 
     def place(self, values: np.ndarray) -> np.ndarray:
-        """Return the places of values."""
+        """Convert values to places."""
         return values / self.scale - self.centre / self.scale
 
     def value(self, place: float) -> float:
-        """Return the value at a place."""
+        """Convert a place to a value."""
         return place * self.scale + self.centre
 
 
@@ -56,7 +56,7 @@ class Points:
 
     @classmethod
     def drawn(cls, XY: np.ndarray, t: np.ndarray, *names: Any, test: float, seed: int) -> "Points":
-        """Shuffle the points and use the first ones for the test; at least one remains for training."""
+        """Shuffle the points and split them; at least one remains for training."""
         order = np.random.default_rng(seed).permutation(len(t))
         return cls(XY[order], t[order], np.arange(len(t)) < min(round(test * len(t)), len(t) - 1), *names)
 
@@ -178,7 +178,7 @@ def wave(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tutorial(seed: int, rows: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
-    """Sample the original tutorial's circles; 100 rows, noise 0.1 and seed 1 reproduce its data."""
+    """Sample circles; 100 rows, noise 0.1 and seed 1 reproduce the tutorial's data."""
     generator = np.random.RandomState(seed)  # the tutorial used this legacy generator
     outer = rows // 2
     angle = np.concatenate([np.linspace(0, 2 * np.pi, n, endpoint=False) for n in (outer, rows - outer)])

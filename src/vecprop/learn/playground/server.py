@@ -33,7 +33,7 @@ MOST_BYTES = 30_000_000
 
 
 class PlaygroundServer(BaseServer):
-    """A Bokeh server that accepts only connections from this machine to a secret address."""
+    """A Bokeh server for connections from this machine to a secret address."""
 
     def __init__(self, fill: Callable[[Document], None], port: int = 0) -> None:
         try:
@@ -88,7 +88,7 @@ class GuardedApplication(BokehTornado):
 
 
 class PromptSocket(WSHandler):
-    """Bokeh's WebSocket without Nagle's algorithm, which would delay parts of messages by about 40 ms."""
+    """Bokeh's WebSocket without Nagle's algorithm, which causes 40 ms delays."""
 
     def open(self) -> None:
         """Disable Nagle's algorithm and open the socket."""

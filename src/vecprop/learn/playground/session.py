@@ -33,23 +33,23 @@ DIVERGED += " Lower the learning rate (now {:g}) and press Reset."
 
 
 class Curves:
-    """Values per epoch or step; long curves keep every second entry, then every fourth, and so on.
+    """Values per epoch or step, thinned for long curves.
 
-    The last entry is always retained.
+    Long curves contain every second entry, then every fourth, and so on, but always the last one.
     """
 
     def __init__(self, width: int) -> None:
-        self._kept = self._last = np.empty((0, 1 + width))
+        self._entries = self._last = np.empty((0, 1 + width))
         self._added, self._stride = 0, 1
 
     def add(self, epochs: Any, values: Any) -> None:
         """Append the values, (E, width), of several epochs."""
         entries = np.column_stack([epochs, values])
-        self._kept = np.concatenate([self._kept, entries[-self._added % self._stride :: self._stride]])
+        self._entries = np.concatenate([self._entries, entries[-self._added % self._stride :: self._stride]])
         self._added += len(entries)
         self._last = entries[-1:]
-        while len(self._kept) >= MOST_ENTRIES:
-            self._kept = self._kept[::2]
+        while len(self._entries) >= MOST_ENTRIES:
+            self._entries = self._entries[::2]
             self._stride *= 2
 
     @property
@@ -64,7 +64,7 @@ class Curves:
 
     def _table(self) -> np.ndarray:
         ends_with_last = (self._added - 1) % self._stride == 0
-        return self._kept if ends_with_last else np.concatenate([self._kept, self._last])
+        return self._entries if ends_with_last else np.concatenate([self._entries, self._last])
 
 
 class Session:
@@ -104,7 +104,7 @@ class Session:
         self.path = deque([self.theta], LONGEST_PATH)
 
     def run_epochs(self, count: int) -> None:
-        """Train for a number of epochs; an incomplete epoch is completed and counts as the first one.
+        """Train for a number of epochs, starting with the rest of an incomplete epoch.
 
         If training diverges, it stops at the last parameters with a finite loss and sets `trouble`. Any change of the
         session clears `trouble`.
@@ -170,7 +170,7 @@ class Session:
         self._note("change", after, keeps_state)
 
     def edit(self, *edit: Any) -> None:
-        """Edit the points: ("add", x, y, target) a training point, ("move", index, x, y) or ("remove", index)."""
+        """Apply ("add", x, y, target), ("move", index, x, y) or ("remove", index)."""
         self.points = self.points.edited(*edit)
         self._divide()
         self.batch, self.trouble = 0, ""
@@ -201,11 +201,11 @@ class Session:
         return self._on_both(lambda X, T: np.mean(self.predict(X).argmax(axis=1) == T.argmax(axis=1)))
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Return the predictions of rows as the parameters are now."""
+        """Predict rows with the current parameters."""
         return engine_for(self.network, self.theta, silent=True).predict(self.theta, X)
 
     def _on_both(self, measure: Callable[[np.ndarray, np.ndarray], Any]) -> tuple[float, float]:
-        """Return a measure of the training points and of the test points; NaN without points."""
+        """Evaluate a measure on training and test points; NaN without points."""
         train, test = (float(measure(X, T)) if len(X) else np.nan for X, T in (self.rows, self.test_rows))
         return train, test
 

@@ -1,4 +1,4 @@
-"""The settings of a session: validated values that can be written as one line of text."""
+"""The validated settings of a session, and their text format."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any, get_args, get_type_hints
@@ -17,7 +17,7 @@ LONGEST_TEXT = 10_000
 
 
 class SettingsError(ValueError):
-    """Raised for invalid settings; ``name`` and ``value`` are set if a single setting is invalid."""
+    """Raised for invalid settings, with the name and value of a single setting."""
 
     def __init__(self, message: str, name: str = "", value: Any = None) -> None:
         super().__init__(message)
@@ -25,7 +25,7 @@ class SettingsError(ValueError):
 
     @property
     def on_page(self) -> str:
-        """The error as shown on the page, with the label of the setting instead of its name."""
+        """The error with the setting's label on the page instead of its name."""
         if not self.name:
             return str(self)
         value = f"{self.value:.10g}" if isinstance(self.value, float) else _shown(self.value)
@@ -76,7 +76,7 @@ class Settings:
     beta1: float = _setting(0.9, "β₁", 0, 0.9999)
     beta2: float = _setting(0.999, "β₂", 0, 0.99999)
     weight_decay: float = _setting(0.01, "Weight decay", 0, 10)
-    batch: int = _setting(0, "Batch size (0: all rows)", 0, MOST_ROWS)
+    batch: int = _setting(0, "Batch size (0: all)", 0, MOST_ROWS)
     start: int = _setting(0, "Weight seed", 0, LARGEST_SEED)
     mistake: str = _setting(
         "none", "Mistake in the backward pass", "none", "slope_forgotten", "no_transpose", "sum_for_mean"

@@ -1,4 +1,4 @@
-"""Compute the values that the page shows: predictions, weights, checks, the loss surface and many starts."""
+"""Compute the predictions, weights, checks and losses that the page shows."""
 
 import time
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ LONGEST = 10.0
 
 
 def _on_grid(session: Session, size: int) -> np.ndarray:
-    """Return the network's inputs on a grid over the plane, row by row, with y increasing."""
+    """Compute the network's inputs on a grid, row by row, with y increasing."""
     XY = np.stack(np.meshgrid(*(np.linspace(*limit, size) for limit in session.points.limits)), axis=-1)
     return features(session.settings.features, XY.reshape(-1, 2))
 
@@ -40,7 +40,7 @@ def map_of(session: Session, size: int) -> np.ndarray:
 
 
 def units_of(session: Session, size: int) -> list[np.ndarray]:
-    """Compute inputs, hidden outputs and predictions on a grid, each (units, size, size)."""
+    """Compute all units' outputs on a grid: a list of (units, size, size)."""
     network, X = session.network, _on_grid(session, size)
     outputs, _ = network.forward(session.theta, X)
     shown = [X, *(outputs[number] for number in network.activations), network.loss_function.predict(outputs[-1])]
@@ -48,7 +48,7 @@ def units_of(session: Session, size: int) -> list[np.ndarray]:
 
 
 def hidden(session: Session) -> np.ndarray:
-    """Compute the last hidden layer's outputs, (N, units); the inputs if no layer is hidden."""
+    """Compute the last hidden layer's outputs, (N, units), or else the inputs."""
     X = features(session.settings.features, session.points.XY)
     layers = session.network.activations
     return session.network.hidden(session.theta, X, layers[-1]) if layers else X
@@ -92,7 +92,7 @@ def check(session: Session) -> Report:
 
 
 class Surface(NamedTuple):
-    """The loss, (size, size), in a plane through theta, the grid coordinates and the path of recent parameters."""
+    """The loss, (size, size), in a plane through theta, and the path of training."""
 
     loss: np.ndarray
     first: np.ndarray
@@ -101,16 +101,16 @@ class Surface(NamedTuple):
 
 
 def loss_surface(session: Session, size: int) -> Surface:
-    """Compute the loss around theta in the two main orthonormal directions of the path.
+    """Compute the loss around theta in the path's two main orthonormal directions.
 
     If the path spans fewer than two dimensions, fixed random directions complete the plane.
     """
     X, T = (rows[:MOST_CHECKED] for rows in session.rows)
     moves = np.array(session.path) - session.theta
     _, s, Vt = np.linalg.svd(moves, full_matrices=False)
-    known = Vt[:2][s[:2] > 1e-9 * max(s.max(), 1e-300)]
+    main = Vt[:2][s[:2] > 1e-9 * max(s.max(), 1e-300)]
     others = np.random.default_rng(0).standard_normal((2, moves.shape[1]))
-    axes = np.linalg.qr(np.concatenate([known, others])[:2].T)[0].T
+    axes = np.linalg.qr(np.concatenate([main, others])[:2].T)[0].T
     path = moves @ axes.T
     reach = 1.3 * np.abs(path).max(axis=0)
     reach = np.maximum(reach, max(0.3 * reach.max(), 0.1))
@@ -123,7 +123,7 @@ def loss_surface(session: Session, size: int) -> Surface:
 
 
 def losses_of_starts(session: Session, count: int, epochs: int) -> np.ndarray:
-    """Train many initial weights together, the session's first, and return their losses.
+    """Train from many initial weights, the session's first, and return the losses.
 
     Returns
     -------

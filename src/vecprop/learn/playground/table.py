@@ -1,4 +1,4 @@
-"""Convert a user's table to points in the plane: two columns are the axes and a third is the target."""
+"""Convert two columns of a user's table to points, and a third to targets."""
 
 import os
 import tempfile
@@ -83,7 +83,7 @@ class Table:
                 raise TableError(str(error).replace(str(path), shown).replace(path.name, shown)) from None
 
     def chosen(self, columns: tuple[str, ...]) -> tuple[str, str, str]:
-        """Return the columns for x, y and the target; by default numeric columns and the last column.
+        """Return the columns for x, y and the target, by default the last column.
 
         Raises
         ------
@@ -118,16 +118,16 @@ class Table:
         """
         x, y, target = self.chosen(columns)
         read = [self._values(x), self._values(y), self._values(target, is_target=True)]
-        known = np.isfinite([values for values, _ in read]).all(axis=0)
-        if known.sum() < 4:
-            few = f"Only {known.sum()} rows have a value in each of {x!r}, {y!r} and {target!r}"
+        complete = np.isfinite([values for values, _ in read]).all(axis=0)
+        if complete.sum() < 4:
+            few = f"Only {complete.sum()} rows have a value in each of {x!r}, {y!r} and {target!r}"
             raise TableError(f"{few}, but 4 are needed: choose other columns.")
         axes, places = [], []
         for name, (values, categories) in zip((x, y, target), read, strict=True):
-            axes.append(Axis.of(_shown(name), values[known], categories))
-            places.append(axes[-1].place(values[known]))
+            axes.append(Axis.of(_shown(name), values[complete], categories))
+            places.append(axes[-1].place(values[complete]))
         classes = axes[2].categories
-        t = read[2][0][known].astype(int) if classes else places[2]
+        t = read[2][0][complete].astype(int) if classes else places[2]
         XY = np.stack(places[:2], axis=1)
         return Points.drawn(XY, t, classes, (axes[0], axes[1]), axes[2], test=test, seed=seed)
 

@@ -1,4 +1,4 @@
-"""Export a session as a script that computes bit-identical parameters, or as a model file."""
+"""Export a session as a reproducing script or as a model file."""
 
 import ast
 import inspect
@@ -156,9 +156,9 @@ def _rows_of(values: Any) -> str:
 
 
 def model_file(session: Session) -> bytes:
-    """Return the bytes of a file for `vecprop.load`: the network, theta and the training state.
+    """Return the bytes of a model file for `vecprop.load`.
 
-    The training state is omitted if the network has a deliberate mistake.
+    The file contains the training state, unless the network has a deliberate mistake.
     """
     state = session.state if session.settings.mistake == "none" else None
     with tempfile.TemporaryDirectory() as folder:

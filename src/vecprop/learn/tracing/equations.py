@@ -1,4 +1,4 @@
-"""The equations of layers, losses and optimizers as Python expressions, with roles in braces.
+"""The equations of layers, losses and optimizers as Python, with roles in braces.
 
 ``sum`` adds over the rows. ``total`` and ``mean`` reduce each row. Words such as ``epsilon`` are replaced by settings.
 """

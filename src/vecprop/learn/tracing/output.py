@@ -37,7 +37,7 @@ class Symbol:
 
 
 def pieces(name: str, equation: str, arrays: Mapping[str, np.ndarray]) -> list[Symbol | str]:
-    """Split an equation into symbols and operators; without an equation, return only the symbol."""
+    """Split an equation into symbols and operators, starting with the value's name."""
     found: list[Symbol | str] = [Symbol(name, arrays[name].shape)]
     whole = f" = {equation}" if equation else ""
     for text, of, transposed in re.findall(r"([^{]*)(?:\{([^}]+)\}(\.T)?)?", whole):
@@ -56,7 +56,7 @@ def _signs(code: str) -> str:
 
 
 def _grid(value: Value) -> tuple[list[list[str]], int, int]:
-    """Format the first rows and columns of an array, and count the omitted rows and columns."""
+    """Format the first rows and columns of an array, and count the omitted ones."""
     array = value.array
     matrix = array.reshape(-1, 1) if array.ndim == 1 and value.of_rows else np.atleast_2d(array)
     matrix = matrix.reshape(-1, matrix.shape[-1])
@@ -66,7 +66,7 @@ def _grid(value: Value) -> tuple[list[list[str]], int, int]:
 
 
 def by_stage(values: Iterable[Value]) -> Iterator[tuple[str, Value]]:
-    """Yield values with the heading of their stage, which is empty except for the first value."""
+    """Yield values, each with a heading if it starts a stage."""
     stage = None
     for value in values:
         yield value.stage.capitalize() if value.stage != stage else "", value

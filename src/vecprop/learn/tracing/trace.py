@@ -1,4 +1,4 @@
-"""Trace all values of a forward and backward pass, and of an optimizer step, by name."""
+"""Trace all values of a forward and backward pass and of an optimizer step."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace

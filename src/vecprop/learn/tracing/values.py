@@ -1,4 +1,4 @@
-"""Collect the values of a pass by name: X, T, Z1, H1, …, Y, l, L, delta_Z2, J_W2, … to the first layer.
+"""Collect the values of a pass by name: X, T, Z1, H1, …, Y, l, L, delta_Z2, J_W2.
 
 The network's own methods compute all values. Its layers, including nested ones, and its loss are replaced by recording
 copies.
@@ -25,7 +25,7 @@ Place = tuple[str, slice, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Value:
-    """A named value with an optional equation, in which names are in braces."""
+    """A named value with an optional equation; names in the equation are in braces."""
 
     name: str
     array: np.ndarray
@@ -105,7 +105,7 @@ def values_of(
 
 
 def filled(template: str, names: Mapping[str, str], part: Any, **also: Any) -> str:
-    """Replace roles by names, and words such as epsilon by the part's settings or other numbers."""
+    """Replace roles by names, and words such as epsilon by numbers."""
     settings = {name: value for name, value in vars(part).items() if isinstance(value, int | float)} | also
 
     def number(word: re.Match[str]) -> str:
@@ -159,7 +159,7 @@ def _forward(step: LayerPass) -> Iterator[Value]:
 
 
 def _backward(step: LayerPass, J: Mapping[str, np.ndarray], added: Mapping[str, np.ndarray]) -> Iterator[Value]:
-    """Yield the gradients J of a layer's parameters, with penalty gradients `added`, and of its input."""
+    """Yield the gradients of a layer; `added` contains the penalty gradients."""
     names = step.names
     for inner in reversed(step.inside):
         yield Value(inner.names["dY"], inner.delta, "", "backward", step.title, True)
@@ -242,7 +242,7 @@ def _twin(layer: Any, places: list[list[LayerPass]]) -> Any:
 
 
 def _loss_twin(loss: Any, row_losses: list[Array], row: int | None) -> Any:
-    """Copy a loss so that it records the row losses; if a row is given, delta is 0 in all others."""
+    """Copy a loss so that it records row losses and, for a row, zeros other deltas."""
     cls = type(loss)
 
     def value(self: Any, Z: Array, T: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The map of the network's predictions, with points that can be added, moved and selected."""
+"""The map of the network's predictions, with editable points."""
 
 from collections.abc import Callable
 from typing import Any

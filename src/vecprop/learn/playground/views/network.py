@@ -1,4 +1,4 @@
-"""The diagram of the network: edges are selectable weights, and units show their outputs over the plane."""
+"""The diagram of the network, with selectable weights and the outputs of units."""
 
 from collections.abc import Callable
 from typing import Any
@@ -48,14 +48,14 @@ class NetworkView:
         for source in (self._edges, self._biases):
             source.selected.on_change("indices", self._chooser(source))
         self._on_choose = on_choose
-        self._known: dict[int, Edge] = {}
+        self._edges_by_index: dict[int, Edge] = {}
         self._chosen: int | None = None
         self._placed: Any = None
 
     @property
     def chosen(self) -> Edge | None:
-        """The selected edge with its current value; a change of the units clears the selection."""
-        return None if self._chosen is None else self._known[self._chosen]
+        """The selected edge with its current value; changes of the units clear it."""
+        return None if self._chosen is None else self._edges_by_index[self._chosen]
 
     def update(self, session: Session) -> None:
         """Draw the current weights and units."""
@@ -89,7 +89,7 @@ class NetworkView:
             self._names.data = {"x": x, "y": y, "text": texts, "align": ["right"] * len(x0) + ["left"] * len(x1)}
 
     def _draw_edges(self, edges: list[Edge], places: list[np.ndarray], sides: list[float]) -> None:
-        self._known = {edge.index: edge for edge in edges}
+        self._edges_by_index = {edge.index: edge for edge in edges}
         weights = [edge for edge in edges if edge.source is not None]
         weights = sorted(weights, key=lambda edge: -abs(edge.value))[:MOST_EDGES]
         weights.sort(key=lambda edge: edge.index)  # a selected edge keeps its index in the source

@@ -1,4 +1,4 @@
-"""The rotatable hidden space, and the loss surface with the path of recent parameters."""
+"""The hidden space, and the loss surface with the path of recent parameters."""
 
 from itertools import product
 
@@ -36,7 +36,7 @@ class HiddenView:
         self.angles[1] = np.clip(self.angles[1], -np.pi / 2, np.pi / 2)
 
     def update(self, session: Session) -> None:
-        """Draw the outputs of up to three units of the last hidden layer, scaled to [-1, 1]."""
+        """Draw the outputs of up to three units, scaled to [-1, 1]."""
         H = hidden(session)[:, :3]
         rows = np.linspace(0, len(H) - 1, min(len(H), MOST_POINTS)).astype(int)
         H, units = H[rows], H.shape[1]
@@ -63,7 +63,7 @@ class HiddenView:
 
 
 def _cut(session: Session, units: int, low: float, high: float) -> np.ndarray:
-    """Return the corners of the plane where both classes are equally probable; (0, units) if none."""
+    """Return the corners of the plane where both classes are equally probable."""
     last = session.network.layout.views(session.theta)[-1]
     if session.network.outputs != 2 or len(last["W"]) != units or units < 2:
         return np.empty((0, units))

@@ -38,7 +38,7 @@ def empty(names: str) -> Any:
 
 
 def add_points(made: Any, size: int, **options: Any) -> Any:
-    """Add points with individual colors, markers and opacities; return their data source."""
+    """Add points with individual colors and markers; return their data source."""
     points = empty("x y row colour marker inside")
     look = {"fill_color": "colour", "line_color": "colour", "fill_alpha": "inside", **options}
     made.scatter(source=points, marker="marker", size=size, **look)
@@ -94,7 +94,7 @@ def fit_log_axis(made: Any, values: np.ndarray) -> None:
 
 
 def log_ticks(low: float, high: float) -> dict[float, str]:
-    """Return the ticks of a logarithmic axis with labels: powers of ten, 1-2-5 or even steps.
+    """Return labeled ticks of a logarithmic axis: powers of ten, 1-2-5 or even steps.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def _even_ticks(low: float, high: float) -> list[float]:
 
 
 def _label(tick: float) -> str:
-    """Format a number without trailing zeros, in scientific notation if very small or large."""
+    """Format a number without trailing zeros, in scientific notation if necessary."""
     if 1e-3 <= tick < 1e5:
         return f"{tick:.10g}"
     return np.format_float_scientific(tick, precision=9, trim="-", exp_digits=1).replace("+", "")
@@ -146,7 +146,7 @@ def bytes_of(name: str) -> np.ndarray:
 
 
 def rgba(colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:
-    """Pack colors (..., 3) from 0 to 255 and opacities (...) from 0 to 1 into Bokeh's pixels."""
+    """Pack colors (..., 3) in [0, 255] and opacities (...) in [0, 1] into pixels."""
     pixels = np.empty((*opacity.shape, 4), np.uint8)
     pixels[..., :3] = colours
     pixels[..., 3] = np.clip(255 * opacity, 0, 255)
@@ -167,7 +167,7 @@ def of_numbers(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def columns_of_points(session: Session, rows: np.ndarray) -> dict[str, Any]:
-    """Return the colors, markers and opacities for `add_points`; test points are hollow."""
+    """Return colors, markers and opacities for `add_points`; test points are hollow."""
     points = session.points
     columns: dict[str, Any] = {"row": rows, "inside": np.where(points.is_test[rows], 0.0, 0.9)}
     t = points.t[rows]
