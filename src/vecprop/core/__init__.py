@@ -1,6 +1,6 @@
 """Layers, losses, penalties and their gradients, for real and complex arrays of any array library."""
 
-# ruff: noqa: F401 (the names that other packages import)
+# ruff: noqa: F401 (public names)
 from .activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh, logistic
 from .counter_rng import RandomKey, counter_bits, counter_uniform, order_of_blocks, permutation
 from .elementary import Array, is_within, namespace, on_host

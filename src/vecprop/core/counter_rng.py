@@ -13,7 +13,7 @@ from .elementary import Array
 
 GOLDEN = 0x9E3779B97F4A7C15
 _WORD = 0xFFFF_FFFF_FFFF_FFFF
-SHUFFLE, DROPOUT, _BLOCKS = 0, 1, 2  # the first counter is the purpose of a number
+SHUFFLE, DROPOUT, _BLOCKS = 0, 1, 2  # the first counter: the purpose of a number
 
 
 def mix(x: np.ndarray) -> np.ndarray:
@@ -88,7 +88,7 @@ class RandomKey:
 
     @classmethod
     def of(cls, noise: "RandomKey | int | None") -> "RandomKey | None":
-        """Return a key; an integer becomes the key with that seed."""
+        """Return a random key; an integer is used as the seed."""
         return cls(seed=noise) if isinstance(noise, int | np.integer) else noise
 
     def at_layer(self, layer: int) -> Self:

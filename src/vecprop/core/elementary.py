@@ -15,7 +15,7 @@ Array: TypeAlias = Any
 
 
 def namespace(*arrays: Array) -> Any:
-    """Return the array library of the arguments; for Python numbers this is NumPy."""
+    """Return the array library of the arguments; it is NumPy for Python numbers."""
     if len(arrays) == 1 and type(arrays[0]) is np.ndarray:
         return np
     if len(arrays) == 1 and hasattr(arrays[0], "__array_namespace__"):
@@ -96,14 +96,14 @@ class Ranged:
     _ranges: ClassVar[dict[str, Range]] = {}
 
     def __post_init__(self, ranges: dict[str, Range] | None = None) -> None:
-        """Raise if a field is out of range; by default check the ranges of the class."""
+        """Raise a ValueError if a field is out of range."""
         for name, (words, low, high, ends) in (self._ranges if ranges is None else ranges).items():
             if not is_within(value := getattr(self, name), low, high, ends):
                 raise ValueError(f"{type(self).__name__} needs {words.format(name)}, not {value!r}.")
 
 
 def where(condition: Array, a: Array, b: Array) -> Array:
-    """Return a where the condition is true, else b; a Python number adopts the dtype of the other argument."""
+    """Return a where the condition is true, else b; Python numbers adopt the dtype of the other argument."""
     return namespace(condition).where(condition, a, b)
 
 

@@ -18,9 +18,9 @@ from .elementary import POSITIVE, SHARE, Array, Range, Ranged, namespace, real, 
 
 
 class Penalized(tuple[int, ...]):
-    """The shape of a matrix that penalties apply to, for `Layer.parameters`.
+    """The shape of a penalized weight matrix, returned by `Layer.parameters`.
 
-    The mark is part of the shape, so a composite layer passes it on with its layers' shapes.
+    A composite layer should return the shapes of its nested layers unchanged, so that penalties apply to them.
 
     Parameters
     ----------
@@ -395,7 +395,7 @@ class LayerNorm(Layer):
 
 def _row_mean(X: Array) -> Array:
     """Return each row's mean, as a column."""
-    # The mean of the array API standard does not support complex numbers, so this takes a sum.
+    # The mean function of the array API standard does not support complex numbers.
     return namespace(X).sum(X, axis=-1, keepdims=True) / X.shape[-1]
 
 
@@ -488,7 +488,7 @@ class Layout:
         return views
 
     def locate(self, index: int) -> str:
-        """Return the name of the entry at an index of the vector's last axis.
+        """Return the name of the parameter at an index of the flat vector.
 
         Examples
         --------

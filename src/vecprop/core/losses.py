@@ -1,4 +1,4 @@
-"""Losses. Each includes its link function, so that the gradient is simple, and finite for all logits."""
+"""Losses. Each loss includes its link function, which makes the gradient simple, and finite for all logits."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field

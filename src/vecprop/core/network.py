@@ -22,7 +22,7 @@ class Network(Versioned):
 
     A network does not store its parameters: its methods take them as a flat vector theta. Leading axes of theta,
     (*M, P), are members: many networks with the same layers, computed at once. X, T and sample_weight may have the
-    same leading axes, or none.
+    same leading axes, or no leading axes.
 
     Parameters
     ----------
@@ -283,8 +283,8 @@ class Network(Versioned):
         X : array (*M, N, I)
             The inputs, converted to theta's precision.
         T : array (*M, N, O) or (*M, N)
-            The targets. Real targets may have shape (N,) if there is one output. Integers of shape (N, O) are
-            interpreted as one-hot rows, not as classes of N members.
+            The targets. Floating-point targets may have shape (N,) if there is one output. Integers of shape (N, O)
+            are interpreted as one-hot rows, not as classes of N members.
         sample_weight : array (*M, N), optional
             The weights of the rows, at least 0; by default 1.
         noise : RandomKey or int, optional
@@ -358,7 +358,7 @@ class Network(Versioned):
                 J_W[...] = J_W + (penalty.gradient(W) / divisor if _is_averaged(penalty) else penalty.gradient(W))
 
     def row_weight(self, batch: Batch) -> Array:
-        """Return the factor of each row in the loss: w, or w / Σ w for a mean. Without weights it is a scalar."""
+        """Return the factor of each row in the loss, w or, for a mean, w / Σ w, as a scalar without weights."""
         divisor = _column(self.divisor(batch))
         return 1 / divisor if batch.weight is None else batch.weight / divisor
 
@@ -376,7 +376,7 @@ class Network(Versioned):
         return xp.where(total > 0, total, xp.inf)
 
     def _weights(self, vector: Array) -> list[Array]:
-        """Return the penalized matrices of a vector."""
+        """Return the penalized matrices of theta or of a gradient."""
         if not self.penalties:
             return []
         views = self.layout.views(vector)

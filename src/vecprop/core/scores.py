@@ -8,7 +8,7 @@ from .losses import one_hot
 from .rows.inputs import Batch
 
 Score = Literal["accuracy", "subset_accuracy", "r2"]
-"""The names of the scores, of their functions in this module, and of their loops in ``compiled``."""
+"""The names of the scores; their functions in this module and their loops in ``compiled`` have the same names."""
 
 
 def accuracy(Y: Array, T: Array, weight: Array | None = None) -> Array:

@@ -65,7 +65,7 @@ class LBFGS(Ranged):
         iterations : int
             The maximum number of iterations.
         callback : callable, optional
-            Called with the vector after each iteration. It can raise StopIteration to stop the search.
+            Called with the vector after each iteration. The callback can raise StopIteration to stop the search.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Optimizers: frozen hyperparameters with one elementwise formula, ``update``."""
+"""Optimizers: frozen dataclasses of hyperparameters with an elementwise ``update``."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -190,7 +190,7 @@ class Nesterov(Momentum):
 
     .. math:: M ← λ M - μ J, \quad θ ← θ + λ M - μ J
 
-    The gradient is evaluated at a point ahead along the momentum. Theta is this point (Sutskever et al., 2013).
+    Theta stores the look-ahead point along the momentum, where the gradient is evaluated (Sutskever et al., 2013).
 
     Parameters
     ----------

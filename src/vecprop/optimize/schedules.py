@@ -252,5 +252,5 @@ def _half_cosine(start: float, end: float, share: float) -> float:
 def has_horizon(schedule: Schedule) -> bool:
     """Return whether a schedule depends on the total number of steps."""
     state, steps = schedule.init(), 2**20
-    looked_at = [0, *(2**k for k in range(20)), steps - 1]  # the last is after a short warm-up
+    looked_at = [0, *(2**k for k in range(20)), steps - 1]  # includes steps after most warm-ups
     return any(schedule.factor(step, steps, state) != schedule.factor(step, 2 * steps, state) for step in looked_at)

@@ -25,7 +25,7 @@ class StoppingRule(Ranged):
     on: Watched
 
     from_start: ClassVar[bool]
-    """Whether the loss of the initial parameters counts."""
+    """Whether the rule also considers the loss of the initial parameters."""
     from_lowest: ClassVar[bool]
     """Whether progress is measured from the lowest loss, not from the loss at the latest progress."""
     _ranges: ClassVar[dict[str, Range]] = {"patience": PATIENCE, "tolerance": AT_LEAST_0}
@@ -60,13 +60,13 @@ class EarlyStopping(StoppingRule):
     tolerance : float, default 0.0
         The decrease below the best loss so far that counts as progress, in units of the loss.
     on : {"validation_loss", "validation_score", "loss"}, default "validation_loss"
-        The monitored quantity. Without a validation set, "validation_loss" monitors the training loss. The validation
-        score makes progress when it increases.
+        The monitored quantity. Without a validation set, "validation_loss" monitors the training loss. For
+        "validation_score", an increase is progress.
 
     Raises
     ------
     ValueError
-        If patience is less than 1, tolerance is negative, or on has another value.
+        If patience is less than 1, tolerance is negative, or on is not a listed value.
 
     Examples
     --------
@@ -101,7 +101,7 @@ class Stagnation(StoppingRule):
     Raises
     ------
     ValueError
-        If patience is less than 1, tolerance is negative, or on has another value.
+        If patience is less than 1, tolerance is negative, or on is not a listed value.
 
     Examples
     --------
@@ -253,7 +253,7 @@ class TrainingSettings:
         return rate * (factors.reshape(count, *(1,) * rate.ndim) if factors.ndim == 1 else factors)
 
     def identity(self, rows: int) -> dict[str, Any]:
-        """Return the settings, without epochs, that determine the bits of training on this many rows."""
+        """Return all settings except epochs that determine the exact result of training on this many rows."""
         plan, named = self.plan(rows), dict(vars(self))
         del named["epochs"]
         loss = "running" if plan.running else "exact"

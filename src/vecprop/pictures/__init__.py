@@ -1,4 +1,4 @@
-"""Figures of data, training, searches, ensembles and columns. Only drawing a figure imports matplotlib."""
+"""Figures of data, training, searches, ensembles and columns. Matplotlib is imported when a figure is drawn."""
 
 from .dependence import plot_dependence
 from .disagreement import plot_disagreement

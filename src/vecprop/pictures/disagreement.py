@@ -23,9 +23,9 @@ def plot_disagreement(
 ) -> "Axes":
     """Draw the disagreement between an ensemble's members over the plane of two features.
 
-    A darker gray means a larger standard deviation over the members. It is computed from the predictions of a
-    regressor, or from the class probabilities of a classifier, where the largest deviation counts. For a classifier,
-    thin lines show the decision boundaries of the members and a thick line shows the boundary of the ensemble.
+    A darker gray means a larger standard deviation over the members: for a regressor, of the predictions; for a
+    classifier, of the class probability that varies most. For a classifier, thin lines show the decision boundaries of
+    the members, and a thick line shows the decision boundary of the ensemble.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def plot_disagreement(
     X : array (N, I)
         The inputs.
     y : array (N,), optional
-        The targets. If given, the rows are drawn too.
+        The targets. If y is given, the rows are drawn too.
     ax : Axes, optional
         The axes to draw on; by default a new figure is created.
     features : tuple of int, default (0, 1)

@@ -16,8 +16,8 @@ LEAST, LARGEST = 1e-3, 1e16
 def plot_gradient_report(report: Any, ax: "Axes | None" = None) -> "Axes":
     """Plot the largest error of each part in multiples of its tolerance.
 
-    A vertical line marks the tolerance; rounding does not explain an error to the right of it. The label of a part that
-    does not pass contains its verdict.
+    A vertical line marks the tolerance; rounding does not explain errors to the right of the line. Labels of parts that
+    do not pass include the verdict.
 
     Parameters
     ----------

@@ -27,8 +27,8 @@ def plot_hidden_space(
 ) -> "Axes":
     """Draw the rows as points in the space of a hidden layer's units, in three dimensions or two.
 
-    If all units of the layer are drawn, and a dense layer for two classes follows, the decision boundary is drawn too,
-    as a line or as a plane seen almost from its edge.
+    The decision boundary is drawn too if all units of the layer are drawn and only a dense layer for two classes
+    follows. In three dimensions, the boundary is a plane, which is seen nearly edge-on.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def plot_hidden_space(
         raise ValueError(f"The figure has {len(axis_labels)} axes, but ax does not: {advice}.")
     if solid:
         scatter = {"depthshade": False, **scatter}  # colors show classes, not depth
-        space.set_box_aspect(None, zoom=0.9)  # room for the labels
+        space.set_box_aspect(None, zoom=0.9)  # leaves room for the labels
     scatter_classes(space, points, classes, labels, **scatter)
     if units is not None and (cut := _cut(network, theta, layer, units)) is not None:
         _draw_cut(space, points, *cut)

@@ -20,7 +20,7 @@ def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve
     ax : Axes, optional
         The axes to draw on; by default a new figure is created.
     first : int, default 0
-        The epoch or iteration of the first loss. Pass 1 for an array of losses that are means over epochs.
+        The epoch or iteration of the first loss. Use 1 for an array of mean losses over epochs.
     **curve
         Passed to `matplotlib.axes.Axes.plot`, for example ``color`` or ``label``.
 
@@ -60,7 +60,7 @@ def plot_loss(history: Any, ax: "Axes | None" = None, *, first: int = 0, **curve
             members = losses.reshape(len(losses), -1)
             ax.plot(epochs, members, color=look["color"], linestyle=look["linestyle"], linewidth=0.5, alpha=0.3)
             look = {"linewidth": 2.5, **look, "label": f"{look['label']}, median of {members.shape[1]}"}
-            losses = np.median(np.where(np.isnan(members), np.inf, members), axis=1)  # NaN means that a member diverged
+            losses = np.median(np.where(np.isnan(members), np.inf, members), axis=1)  # NaN: the member diverged
         ax.plot(epochs, losses, **look)
     ax.set(xlabel="epoch" if hasattr(history, "loss") else "iteration", ylabel=r"loss $\xi$")
     ax.margins(x=0)

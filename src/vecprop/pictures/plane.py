@@ -248,9 +248,9 @@ def plot_decision_boundary(
     if isinstance(loss, BinaryCrossEntropy) and count == 1:
         count = 2
     elif not getattr(loss, "takes_classes", False):
-        own = f"this network's loss is {type(loss).__name__} with {count} output(s)"
+        found = f"this network's loss is {type(loss).__name__} with {count} output(s)"
         others = "use SoftmaxCrossEntropy, or BinaryCrossEntropy with one output"
-        raise ValueError(f"A decision boundary needs a classifier, but {own}: {others}.")
+        raise ValueError(f"A decision boundary needs a classifier, but {found}: {others}.")
     X = checked_rows(X)
     if X.shape[1] != network.inputs:
         raise ValueError(f"X has shape {X.shape}, but the network takes (N, {network.inputs}).")

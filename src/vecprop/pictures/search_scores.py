@@ -62,14 +62,14 @@ def plot_search(
     """Plot the scores of a search against one parameter, as a curve, or against two, as a heat map.
 
     A curve connects the best setting of each value, and dots show the other settings. A band shows the standard
-    deviation over the folds, and error bars show the standard deviation over the seeds. A cell of a heat map is the
-    best setting with these two values, and a frame marks the best cell.
+    deviation over the folds, and error bars show the standard deviation over the seeds. A cell of a heat map shows the
+    best setting with its two values, and a frame marks the best cell.
 
     Parameters
     ----------
-    search : MLPSearchCV, another search of scikit-learn's kind, or its ``cv_results_``
+    search : MLPSearchCV, another search with scikit-learn's attributes, or its ``cv_results_``
         A fitted search.
-    parameters : str or two of them, optional
+    parameters : str or sequence of str, optional
         The names of one or two parameters; by default all varying parameters, if there are at most two.
     ax : Axes, optional
         The axes to draw on; by default a new figure is created.
@@ -114,7 +114,7 @@ def plot_search_each(search: Any, axes: "Sequence[Axes] | None" = None, *, score
 
     Parameters
     ----------
-    search : MLPSearchCV, another search of scikit-learn's kind, or its ``cv_results_``
+    search : MLPSearchCV, another search with scikit-learn's attributes, or its ``cv_results_``
         A fitted search.
     axes : sequence of Axes, optional
         The axes to draw on, one for each parameter; by default a new figure is created.

@@ -1,6 +1,6 @@
 """The common style of all figures: colors, markers, line styles, axes and legends.
 
-This module does not change matplotlib's global settings. Only drawing a figure imports matplotlib.
+This module does not change matplotlib's global settings. Matplotlib is imported when a figure is drawn.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -23,24 +23,24 @@ LINES = ("-", "--", "-.", ":")
 """The line styles, which distinguish curves in gray print."""
 
 TINTS = (0.2, 0.4, 0.3)
-"""The opacities of the class regions. They differ, so that regions are distinguishable in gray print."""
+"""The opacities of the class regions, which differ so that gray print also distinguishes the regions."""
 
 INK = "#333333"
 """The color of neutral lines, such as boundaries and thresholds, on a white background."""
 
 
 def colour(number: int) -> str:
-    """Return the color of class or curve `number`; colors repeat after 8."""
+    """Return the color of class or curve `number`; the eight colors repeat."""
     return COLOURS[number % len(COLOURS)]
 
 
 def marker(number: int) -> str:
-    """Return the marker of class or curve `number`; markers repeat after 9."""
+    """Return the marker of class or curve `number`; the nine markers repeat."""
     return MARKERS[number % len(MARKERS)]
 
 
 def line(number: int) -> str:
-    """Return the line style of curve `number`; line styles repeat after 4."""
+    """Return the line style of curve `number`; the four line styles repeat."""
     return LINES[number % len(LINES)]
 
 
@@ -66,7 +66,7 @@ def pyplot() -> Any:
 
 
 def axes_or_new(ax: "Axes | None", **subplot: Any) -> "Axes":
-    """Return ax, or the axes of a new figure if it is None."""
+    """Return ax, or the axes of a new figure if ax is None."""
     return pyplot().subplots(layout="constrained", subplot_kw=subplot)[1] if ax is None else ax
 
 

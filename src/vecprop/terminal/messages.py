@@ -20,7 +20,7 @@ FAILURE, USAGE, BAD_DATA, DIVERGED, WRONG_GRADIENT, INTERRUPTED = 1, 2, 3, 4, 5,
 
 
 class UsageError(Exception):
-    """The options of a command contradict each other or the files of the command."""
+    """The options of a command contradict each other or its files."""
 
 
 def code_of(error: Exception) -> int:

@@ -74,8 +74,8 @@ class Batch:
             _require_finite(self.X)
             return
         size = max(PART // self.X.shape[1], 1)
-        for start in range(0, len(self.X), size):  # converts few rows at a time
-            with np.errstate(over="ignore"):  # too large numbers become infinite
+        for start in range(0, len(self.X), size):  # convert a few rows at a time
+            with np.errstate(over="ignore"):  # values too large for the dtype become infinite
                 part = self.X[start : start + size].astype(self.converted)
             _require_finite(part, first=start)
 
@@ -175,7 +175,7 @@ def checked_batch(
     If ``as_read`` is true, a large X is converted lazily, see `is_converted_as_read`.
     """
     chosen, scaling, expansion, converted = None, None, None, None
-    if isinstance(X, Selection):  # its rows have been checked
+    if isinstance(X, Selection):  # its rows were validated before
         X, chosen, scaling, expansion, finite = X.X, X.rows, X.scaling, X.expansion, False
     if as_read and expansion is None and isinstance(theta, np.ndarray) and is_converted_as_read(X, theta.dtype):
         X, converted = np.asarray(X), theta.dtype
@@ -283,7 +283,7 @@ def _as_numbers(values: Any, name: str, theta: Array) -> Array:
 
 
 def _is_nullable(values: Any) -> bool:
-    """Return whether the values are numbers in a pandas object, whose nullable types NumPy reads as objects."""
+    """Return whether the values are a numeric pandas object; NumPy reads its nullable dtypes as objects."""
     if not hasattr(values, "dtypes"):
         return False
     dtypes = [values.dtypes] if getattr(values, "ndim", 0) == 1 else values.dtypes

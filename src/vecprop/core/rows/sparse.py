@@ -13,7 +13,7 @@ from .inputs import Batch
 
 @dataclass(frozen=True)
 class SparseDense(Dense):
-    """A first dense layer on sparse rows, which does not compute the gradient with respect to X."""
+    """A dense first layer for sparse rows, which does not compute the gradient with respect to X."""
 
     def forward(self, p: Parameters, X: Any, noise: Any = None) -> tuple[Array, Any]:
         """Return X W + b, and X for the backward pass."""
