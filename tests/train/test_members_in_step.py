@@ -138,5 +138,5 @@ def test_what_kernels_cannot_do_falls_back():
     own = vp.Network(3, [vp.Dense(4), Own(), vp.Dense(2)], vp.SquaredError())
     with pytest.warns(UserWarning, match="reference engine, which is slower: Own is a part of your own"):
         fit(own, own.init(range(2)), **settings)
-    with pytest.raises(ValueError, match=r"The learning rates have shape \(3,\), but theta has the members \(2,\)"):
+    with pytest.raises(ValueError, match=r"shape \(3,\), but theta has .* \(2,\): pass one rate, or one per member"):
         fit(NETWORK, theta, optimizer=vp.Momentum([0.1, 0.2, 0.3]), **settings)

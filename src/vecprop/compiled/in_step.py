@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Batch, Network
-from ..optimize import Optimizer, Plan
+from ..core import Batch
 from .fits import EpochResults, MemberFits, run
 from .program import program_of
 from .run.epochs import Ended
@@ -24,27 +23,18 @@ class MembersEpochs:
     run once more. A member that early stopping has ended stays where it is, and its latest measurements are repeated.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        theta: np.ndarray,
-        batch: Batch,
-        validation_batch: Batch | None,
-        optimizer: Optimizer,
-        moments: list[np.ndarray],
-        last_finite: np.ndarray,
-        plan: Plan,
-        best: Any,
-        history: Any,
-    ) -> None:
-        """Begin; ``best`` and the history are those of `train.run.Run`."""
-        self.network, self.data, self.optimizer, self.plan = network, (batch, validation_batch), optimizer, plan
-        self.own = {"thetas": theta, "last_finite": last_finite, **dict(zip(optimizer.moments, moments, strict=True))}
-        self.members, self.rule = theta.shape[:-1], None if best is None else best.rule.as_numbers()
+    def __init__(self, training: Any, batch: Batch, validation_batch: Batch | None) -> None:
+        """Begin, for a `train.run.Run`, on the rows of training and of validation."""
+        state, best, self.data = training.state, training.best, (batch, validation_batch)
+        self.network, self.optimizer, self.plan = training.network, training.settings.optimizer, training.plan
+        self.own = {"thetas": state.theta, "last_finite": training.last_finite}
+        self.own |= {name: state.optimizer[name] for name in self.optimizer.moments}
+        self.members, self.rule = state.theta.shape[:-1], None if best is None else best.rule.as_numbers()
         if best is not None:
             self.own |= {"memory": np.moveaxis(best.memory, 0, -1), "best": best.theta}
-        self.operations = program_of(network, theta.dtype.type).for_batches(plan.batch_size).operations
-        known = {name: getattr(history, curve) for name, curve in CURVES.items()}
+        program = program_of(self.network, state.theta.dtype.type)
+        self.operations = prod(self.members) * program.for_batches(self.plan.batch_size).operations
+        known = {name: getattr(state.history, curve) for name, curve in CURVES.items()}
         self.latest = {name: values[-1].ravel() for name, values in known.items() if len(values)}
         self.fits: MemberFits | None = None  # kept for another run of as many epochs
 
@@ -59,7 +49,7 @@ class MembersEpochs:
         first_step: int,
         steps_before: int,
         rates: np.ndarray,
-        is_stopped: Callable[[], object] | None = None,
+        is_stopped: Any = None,
     ) -> EpochResults:
         """Run ``count`` epochs from these numbers on, as `Epochs.run` does; there may be a rate for each member."""
         start = {"first_epoch": first_epoch, "first_step": first_step, "steps_before": steps_before}

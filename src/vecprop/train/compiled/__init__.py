@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,10 +128,10 @@ class CompiledSteps:
         self.optimizer: Any = run.settings.optimizer
         self.validation_batch = validation_batch
         moments = [self.state.optimizer[name] for name in self.optimizer.moments]
-        parts = (self.network, self.state.theta, batch, self.validation_batch, self.optimizer, moments, run.last_finite)
+        parts = (self.network, self.state.theta, batch, self.validation_batch, self.optimizer, moments)
         self.in_step = self.state.theta.ndim > 1  # members
-        own: Any = (run.best, self.state.history) if self.in_step else ()
-        self.epochs: Any = (MembersEpochs if self.in_step else Epochs)(*parts, plan, *own)
+        data = batch, validation_batch
+        self.epochs: Any = MembersEpochs(run, *data) if self.in_step else Epochs(*parts, run.last_finite, plan)
 
     def first_losses(self, is_long: bool) -> "EpochResults":
         """Return what is measured before the first step."""
@@ -185,9 +184,7 @@ class CompiledTrainingLoop(CompiledSteps):
         if (best := self.run.best) is not None and not self.in_step:
             self.epochs.stop_by(best.rule.as_numbers(), best.memory, best.theta)
         rows = self.batch.rows + (self.validation_batch.rows if self.validation_batch else 0)
-        fits = prod(run.state.theta.shape[:-1])
-        of_one = assumed_seconds(rows * self.epochs.operations, self.run.per_epoch)
-        self.pace = fits * of_one  # until an epoch has been timed
+        self.pace = assumed_seconds(rows * self.epochs.operations, self.run.per_epoch)  # until an epoch has been timed
 
     def descend(self) -> Reason:
         """Move theta until the epochs are done or something ends them; return the reason."""
