@@ -1,5 +1,6 @@
 """A real cluster, of processes on this machine, some of which are killed: the bits of training here."""
 
+import os
 import signal
 import threading
 import time
@@ -7,6 +8,7 @@ from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -14,6 +16,8 @@ from sklearn.preprocessing import StandardScaler
 import alike_members as of
 import vecprop as vp
 from vecprop.scale import cluster as client_module
+from vecprop.tables.streaming import memory_plan
+from vecprop.tables.streaming.streamed import StreamedRows
 from vecprop.train.population import bundles
 
 dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
@@ -177,6 +181,38 @@ def ensemble(workers=None):
 
 def table(workers=None):
     return vp.TabularClassifier(n_members=3, max_iter=8, stages=2, random_state=0, workers=workers)
+
+
+def unread(*arguments):
+    raise AssertionError("A row is read here.")
+
+
+def test_a_table_larger_than_memory_is_read_by_workers_that_die_and_come(cluster, client, tmp_path, monkeypatch):
+    monkeypatch.setattr(memory_plan, "LEAST", 0)
+    monkeypatch.setattr(memory_plan, "FEWEST_SAMPLED", 10)
+    rows = RNG.normal(size=(16_000, 6))
+    frame = pd.DataFrame(rows, columns=list("abcdef")).assign(y=np.where(rows[:, 0] * rows[:, 1] > 0, "yes", "no"))
+    for part in range(6):
+        frame[part::6].to_parquet(tmp_path / f"{part}.parquet", row_group_size=2_000)
+
+    def fitted(workers):
+        model = vp.TabularClassifier("y", n_members=2, max_iter=12, random_state=0, workers=workers)
+        return model.fit(tmp_path, memory=memory_plan.PROGRAM + 20_000_000)
+
+    def harm():
+        while sum(client.run(running).values()) < 2:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+        cluster.scale(3)
+
+    here, thread = fitted(None), threading.Thread(target=harm, daemon=True)
+    monkeypatch.setattr(StreamedRows, "batches", unread)
+    thread.start()
+    there = fitted(vp.cluster.DaskWorkers(client))
+    thread.join(60)
+    np.testing.assert_array_equal(there.ensemble_.theta, here.ensemble_.theta)
+    assert (there.notes_, there.validation_loss_) == (here.notes_, here.validation_loss_)
 
 
 @pytest.mark.parametrize("make", [search, ensemble, table])

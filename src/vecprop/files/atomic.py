@@ -38,7 +38,7 @@ def lock(number: int) -> bool | None:
 
 DAY = 86_400
 LEAST = 10**6
-"""The bytes that a disk needs for a model, even a small one."""
+"""Commands and checkpoints refuse a disk with fewer free bytes."""
 
 
 @contextmanager

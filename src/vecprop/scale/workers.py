@@ -310,7 +310,7 @@ class DaskWorkers:
                 raise
 
     def processes(self) -> int:
-        """Return the number of the cluster's processes, into which large shares of work are cut."""
+        """Return the number of processes of the cluster."""
         return len(threads_of(connected(self.client, type(self).__name__)))
 
 

@@ -215,7 +215,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
         return T
 
     def encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
-        """Return what encodes targets of other rows."""
+        """Return a function that encodes targets of other rows."""
         _, first = np.unique(target, return_index=True)
         of_classes = T[first], None if factor is None else factor[first]
         return partial(self._encoded, pandas().Index(self.classes_), *of_classes)

@@ -228,7 +228,7 @@ class TabularRegressor(RegressorMixin, TableModel):
         return self.targets_.encode(y[:, None]).astype(np.float32)
 
     def encoding(self, target: np.ndarray, T: np.ndarray, factor: np.ndarray | None) -> Any:
-        """Return what encodes targets of other rows."""
+        """Return a function that encodes targets of other rows."""
         return partial(self._encoded, factor is not None)
 
     def _encoded(self, is_weighted: bool, y: Any) -> tuple[np.ndarray, np.ndarray | None]:

@@ -29,8 +29,8 @@ class Member:
     network : Network
         The network.
     theta : ndarray (P,) or int
-        The parameters to start from, which are not changed. A whole number is a seed: ``network.init(theta, dtype)`` is
-        drawn where the member is trained, in float32 if X is, so that nothing is sent to workers.
+        The initial parameters, which are not changed, or a seed for ``network.init``. Parameters are drawn from a seed
+        by the process that trains the member, in float32 if X has this dtype, otherwise in float64.
     optimizer : Optimizer or LBFGS
         The optimizer.
     rows : ndarray of int, optional
@@ -133,7 +133,7 @@ class Data:
         return X, T, self.sample_weight if member.sample_weight is None else member.sample_weight
 
     def begun(self, member: Member) -> Member:
-        """Return a member with its initial parameters, which are drawn if its theta is a seed."""
+        """Return a member with initial parameters, drawn if its theta is a seed."""
         if not isinstance(member.theta, int | np.integer):
             return member
         dtype = np.float32 if getattr(self.of(member)[0], "dtype", None) == np.float32 else np.float64

@@ -104,7 +104,7 @@ class Evaluation:
                     fit.error = error
 
     def elsewhere(self, candidates: Sequence[Candidate]) -> dict[tuple[int, int], Outcome]:
-        """Return the outcomes of fits that workers prepare, train and score, by fold and place; others are left."""
+        """Let workers prepare, train and score fits; return the outcomes by fold and place."""
         search, workers = self.search, workers_or_joblibs(self.search.workers)
         if workers is None or search.checkpoint or any(candidate.model.callbacks for candidate in candidates):
             return {}
@@ -239,11 +239,11 @@ class Evaluation:
 
 
 Warned = tuple[str, type[Warning]]
-"""A warning, for another process."""
+"""The text and the category of a warning."""
 
 
 class SearchBundle(NamedTuple):
-    """Fits of a fold that a worker runs: their places among all of the fold, and each's candidate and random state."""
+    """Fits of one fold for a worker: their places, and the index of the candidate and the random state of each."""
 
     numbers: list[int]
     fold: int
@@ -252,7 +252,7 @@ class SearchBundle(NamedTuple):
 
 @dataclass(eq=False)
 class SentSearch:
-    """In a worker, a search, with what is prepared of it."""
+    """A search on a worker, with prepared folds and candidates."""
 
     evaluation: Evaluation
     choices: Sequence[dict[str, Any]]
@@ -272,11 +272,11 @@ class SentSearch:
 
 
 _alone = Lock()
-"""Keeps threads of a worker from preparing or scoring at once: they share folds, and Python's list of warnings."""
+"""Held while a thread of a worker prepares or scores: threads share folds, and Python's list of warnings."""
 
 
 def evaluated(bundle: SearchBundle, sent: SentSearch) -> tuple[list[Outcome | None], set[Warned]]:
-    """In a worker, return the outcomes of fits, None of those that need Python after each epoch, and the warnings."""
+    """Return the outcomes of fits, None for fits that need Python after each epoch, and the warnings."""
     evaluation = sent.evaluation
     with _alone, warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")

@@ -118,7 +118,7 @@ class Candidate:
         return self.model.get_params(deep=False)
 
     def seconds(self, rows: int, inputs: int) -> float:
-        """Return the seconds that a fit to rows takes one core, about; 0 if its settings are wrong."""
+        """Estimate the seconds that a fit takes on one core; 0 if settings are invalid."""
         model = self.model
         with suppress(TypeError, ValueError):
             size = int(model.batch_size) if isinstance(model.batch_size, Integral) else 200

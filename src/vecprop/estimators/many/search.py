@@ -63,9 +63,9 @@ class MLPSearchCV(Versioned, compat.BaseSearchCV):
     n_jobs : int or None, default None
         The largest number of threads; None for the number of processors.
     workers : DaskWorkers or None, default None
-        Trains and scores the fits of the search on a cluster, which returns numbers: those that are found here. Fits
-        that need Python after each epoch, and the refit, run here. If there is a checkpoint, scores are computed here.
-        In a block of ``joblib.parallel_config("dask")`` its cluster does this, without being given.
+        Trains and scores the fits on a cluster, with bit-identical scores. Fits that need Python after each epoch, and
+        the refit, run in this process. With a checkpoint, this process also computes the scores. In a block of
+        ``joblib.parallel_config("dask")``, the search uses its cluster by default.
     random_state : int, RandomState or None, default None
         Fixes the settings that are drawn. The estimator's own fixes each fit.
     error_score : "raise" or float, default nan

@@ -22,7 +22,7 @@ from .results import Groups, KeptFits, KeptMembers
 from .store import Pace, held
 
 MOST_COMPARED = 10_000
-"""The most steps whose learning rates are compared with those of a longer or shorter run."""
+"""The largest number of steps at which the learning rates of two runs are compared."""
 
 
 class Checkpoint:
@@ -134,7 +134,7 @@ class Checkpoint:
             self._refuse(f"it has come to epoch {state.epoch}, beyond the {epochs} of this one")
         schedule, per_epoch = settings["schedule"], -(-state.rows // settings["batch_size"])
         start, known, whole = schedule.init(), state.epochs * per_epoch, epochs * per_epoch
-        # A longer or shorter run has to have had the same rates in the steps taken so far, of which some thousand tell.
+        # A longer or shorter run must have the same rates in the steps taken so far; a sample of the steps is compared.
         taken = 0 if known == whole else state.step
         steps = np.unique(np.linspace(0, taken - 1, min(taken, MOST_COMPARED), dtype=int)).tolist()
         if any(schedule.factor(step, known, start) != schedule.factor(step, whole, start) for step in steps):

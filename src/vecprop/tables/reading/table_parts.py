@@ -20,15 +20,15 @@ from .frames import Frame, as_frame
 from .reading import is_dataset, may_be_in_parts
 
 JOINED = 8192
-"""The most rows of small parts that are read together."""
+"""Small parts are joined up to this number of rows."""
 IN_MEMORY, ON_DISK = 2**23, 2**30
-"""The bytes of parts that were read together and are kept: in memory, and beyond that in a temporary file."""
+"""The bytes of joined parts that are kept in memory, and in a temporary file."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
 class TablePart:
-    """A part of a table, or several that are read together.
+    """A part of a table, or several joined parts.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class TablePart:
         return as_frame(arrow_files.as_frame(self.path, self.table(is_checked)))
 
     def having(self, work: Callable[[Frame], T], frame: Frame) -> T:
-        """Return what work makes of the part's frame; an error names the part, of several the one that it is in."""
+        """Return work(frame); an error names the part that contains the wrong value."""
         try:
             return work(frame)
         except TableError as error:
@@ -64,7 +64,7 @@ class TablePart:
 
 
 class _Kept:
-    """Parts that were read together, in a temporary file that has no name."""
+    """Joined parts in a temporary file."""
 
     def __init__(self) -> None:
         self.file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (closed when nobody reads it any more)
@@ -72,11 +72,11 @@ class _Kept:
         finalize(self, self.file.close)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle nothing: another process reads parts itself."""
+        """Pickle no contents: other processes read the parts themselves."""
         return type(self), ()
 
     def read(self, parts: Sequence[TablePart], number: int, is_checked: bool) -> Any:
-        """Return parts as one table, from the file if they are in it under this number."""
+        """Return joined parts as one table, which is read once and kept under a number."""
         import pyarrow as pa
 
         with self.lock:
@@ -143,7 +143,7 @@ class TableParts:
         return cls(parts, list(schema.names))
 
     def joined(self, most: int = JOINED) -> "TableParts":
-        """Return the table with parts of which small ones are joined with their neighbors, up to a number of rows."""
+        """Join small parts with their neighbors, up to a number of rows."""
         runs: list[list[TablePart]] = []
         rows, kept, joined = most, _Kept(), []
         for part in self.parts:

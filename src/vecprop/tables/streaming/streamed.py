@@ -197,7 +197,7 @@ class _Look:
         return Streamed(*whole, sample, places, test, notes, ends, self.rows.are_equal)
 
     def _seen(self, frame: Frame) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return which rows of a part count, and their times if these matter."""
+        """Return which rows of a part count, and their times if a column of times is named."""
         roles = self.roles
         counts, _ = self.rows.see(frame[self.target], None if roles.weight is None else frame[roles.weight])
         return counts, None if roles.time is None else self._times(frame)
@@ -281,7 +281,7 @@ class StreamedRows:
     """The part that was read last, since its slices are read one after the other."""
 
     def without_sample(self) -> "StreamedRows":
-        """Return the rows for another process, which reads them itself."""
+        """Return a copy for other processes, without the sample and the test."""
         table = self.table
         return replace(
             self, table=replace(table, frame=table.frame[:0], test=table.test[:0], numbers=table.numbers[:0])

@@ -94,9 +94,10 @@ def trained_in_windows(
     kept: Any = None,
     workers: Any = None,
 ) -> list[TrainingResult]:
-    """Train members on all rows, each without those of its fold and as its view sees them, in passes that feed all.
+    """Train members, given with their folds and views, in passes over all rows.
 
-    Workers train a share of the members each, in passes of their own. Ctrl-C ends training.
+    A member is never trained on rows of its fold. With workers, each trains a share of the members in separate passes.
+    Ctrl-C ends training.
     """
     if kept is not None:
         kept.path.mkdir(parents=True, exist_ok=True)
@@ -154,13 +155,13 @@ def trained_in_windows(
 
 
 class Share(NamedTuple):
-    """The numbers of networks that one worker trains."""
+    """The indices of the networks that one worker trains."""
 
     numbers: list[int]
 
 
 def _shares(workers: Any, rows: StreamedRows, networks: Any, left: list[int], seed: int) -> Iterator[Any]:
-    """Yield the results of each worker's share of the networks that are left, as they come."""
+    """Yield the results of each share of the networks, in the order of their arrival."""
     require_method("workers", workers, "run")
     count = min(workers.processes() if hasattr(workers, "processes") else len(left), len(left))
     shares = [Share(left[len(left) * k // count : len(left) * (k + 1) // count]) for k in range(count)]
@@ -173,7 +174,7 @@ def _shares(workers: Any, rows: StreamedRows, networks: Any, left: list[int], se
 
 
 def _trained_share(share: Share, data: tuple[StreamedRows, Any, int]) -> dict[int, TrainingResult]:
-    """In a worker, return the results of a share of the networks."""
+    """Train a share of the networks on a worker."""
     rows, networks, seed = data
     own = [networks[number] for number in share.numbers]
     results = trained_in_windows(replace(rows), own, seed)  # a copy, since other threads read other parts
