@@ -26,7 +26,7 @@ if ! [ -e "$folder/ready" ]; then
     ln -sfn usr/lib "$root/lib"
     platforms=$(printf -- "--platform manylinux%s_aarch64 " _2_28 _2_27 _2_17 2014)
     python3 -m pip install -q --target "$folder/site" $platforms --python-version $python --only-binary=:all: numpy \
-        scipy scikit-learn numba array-api-compat lazy-loader threadpoolctl pytest hypothesis array-api-strict
+        scipy scikit-learn numba array-api-compat lazy-loader threadpoolctl platformdirs pytest hypothesis array-api-strict
     touch "$folder/ready"
 fi
 

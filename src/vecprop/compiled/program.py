@@ -69,8 +69,7 @@ def failure(network: Network, F: type, optimizer: Any) -> str | None:
         if optimizer is not None:
             precompile(epochs_kernel, F)
             loops.update_of(optimizer, F)
-        program = program_of(network, F)
-        (program.training_context if optimizer else program.context)(workers=1)
+        program_of(network, F)
 
     if kinds not in _tried:
         _tried[kinds] = trial.failure(compile_all)

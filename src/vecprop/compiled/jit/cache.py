@@ -1,8 +1,8 @@
-"""The cache of compiled kernels: a folder of the user's with one file for each kernel, named after its code.
+"""The cache of compiled kernels: a folder with one file for each kernel, named after its code.
 
-The name of a kernel has a digest of the code that it reaches: its own and that of all functions it calls, without
-comments and docstrings. A file is a checksum of 32 bytes and the machine code behind it. Since that is executed, only
-files and folders are used that no other user than root can have written.
+The name of a kernel contains a digest of its code and of all functions that it calls, without comments and docstrings.
+A file is a checksum of 32 bytes and the machine code behind it. Machine code is executed, so only files and folders are
+used that no other user than root can have written.
 """
 
 import dis
@@ -275,7 +275,7 @@ def keep(name: str, code: bytes) -> None:
     if file is None:
         return
     made = file.with_suffix(f".{secrets.token_hex(8)}")
-    with refusals():  # a full disk, or a read-only folder: the next process compiles it anew
+    with refusals():  # a full disk, or a read-only folder: the next process compiles again
         try:
             with open(made, "xb", opener=lambda path, flags: os.open(path, flags, 0o644)) as opened:
                 opened.write(_checksum(name, code) + code)

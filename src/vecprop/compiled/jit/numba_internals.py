@@ -36,7 +36,7 @@ def loaded(code: bytes) -> int:
     """Return the address of a function that `compiled` has returned, in this process or another one."""
     name, _, made = code.partition(b"\0")
     machine = binding.Target.from_default_triple().create_target_machine()
-    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)  # of its own: names may be the same
+    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)  # a separate one: names may be the same
     engine.add_object_file(binding.ObjectFileRef.from_data(made))
     engine.finalize_object()
     _engines.append(engine)
@@ -45,7 +45,7 @@ def loaded(code: bytes) -> int:
 
 @cache
 def settings() -> tuple[Any, ...]:
-    """Return what machine code depends on beside its source: libraries, processor, settings; and prepare LLVM."""
+    """Return what machine code depends on besides its source: libraries, processor, settings; and prepare LLVM."""
     context: Any = cpu_target.target_context
     context.codegen()  # private: by public names a warm start would have to compile something, which takes 0.3 s
     versions = numba.__version__, llvmlite.__version__, np.__version__, sys.version

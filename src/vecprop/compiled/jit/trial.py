@@ -62,7 +62,7 @@ def failure(work: Callable[[], object]) -> str | None:
     def attempt() -> str | None:
         try:
             work()
-        except (OSError, MemoryError):
+        except (OSError, MemoryError, Warning):
             raise
         except Exception as error:
             return numba_fails(error)
