@@ -41,7 +41,7 @@ for F in map(np.dtype, sys.argv[1:]):
     A, parameters, Z = np.ones((3, 5), F), np.arange(6, dtype=F), np.zeros((2, 5), F)
     places = [array.ctypes.data for array in (parameters, A, Z)]
     product = product_address(Algorithm.BLOCKS, F.type)
-    ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 9)(forward)(2, 2, 5, *places, 0, product, 0)
+    ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 10)(forward)(2, 2, 5, *places, 0, 0, 0, product)
     print(Z[:, 0].tolist())
 """
 
