@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..error import TableError, first_line, pandas
+from .bounds import require_room_for_names, require_room_for_rows
 from .file_lists import ARROW, PARQUET, require_equal_columns
 
 T = TypeVar("T")
@@ -91,7 +92,9 @@ def arrow_tables(path: Path, schema: Any = None) -> Iterator[Any]:
     if path.suffix.lower() in ARROW:
         from pyarrow import feather
 
-        yield one_line_errors(path, lambda: of_schema(_valid(feather.read_table(path))))
+        table = one_line_errors(path, lambda: _valid(feather.read_table(path)))
+        require_room_for_names(path, table)
+        yield one_line_errors(path, lambda: of_schema(table))
         return
     from pyarrow.parquet import ParquetFile
 
@@ -100,7 +103,7 @@ def arrow_tables(path: Path, schema: Any = None) -> Iterator[Any]:
         if not file.num_row_groups:
             yield one_line_errors(path, lambda: of_schema(file.schema_arrow.empty_table()))
         for number in range(file.num_row_groups):
-            yield one_line_errors(path, lambda number=number: of_schema(_row_group(file, number)))
+            yield one_line_errors(path, lambda number=number: of_schema(_row_group(path, file, number)))
 
 
 def as_frame(path: Path, table: Any) -> Any:
@@ -162,12 +165,14 @@ def _require_one_name(file: Any) -> None:
             raise ValueError(f"the column {of_column!r} is named {name!r} elsewhere in the file")
 
 
-def _row_group(file: Any, number: int) -> Any:
+def _row_group(path: Path, file: Any, number: int) -> Any:
     """Return a row group, or refuse one that is not what the footer says."""
     described = file.metadata.row_group(number)
+    require_room_for_rows(path, file, number)
     table = _valid(file.read_row_group(number, use_threads=described.num_rows >= SMALL))
     if len(table) != described.num_rows:
         raise ValueError(f"row group {number} has {len(table)} rows instead of {described.num_rows}")
+    require_room_for_names(path, table)
     for place in range(described.num_columns):
         name, of_schema = described.column(place).path_in_schema, file.schema.column(place).path
         if name != of_schema:
@@ -252,5 +257,5 @@ def _group(path: Path, schema: Any, footer: Any, number: int, is_checked: bool) 
         with ParquetFile(path, metadata=footer, page_checksum_verification=True) as file:
             if is_checked:
                 _require_one_name(file)
-            table = _row_group(file, number) if is_checked else file.read_row_group(number)
+            table = _row_group(path, file, number) if is_checked else file.read_row_group(number)
     return table if table.schema == schema else table.select(schema.names).cast(schema)

@@ -19,6 +19,7 @@ from typing import IO, Any, TypeVar
 
 from ..error import TableError, first_line, nearest, pandas
 from ..kinds.kinds import guess_task
+from .bounds import SMALL, require_room_for_members, unpacked
 
 T = TypeVar("T")
 
@@ -52,6 +53,10 @@ class Separated:
         try:
             with opened(path) as file:
                 start = file.read(SAMPLE)
+                if len(start) == SAMPLE and compression_of(path) and path.stat().st_size < SMALL:
+                    unpacked(path, file, SAMPLE, is_whole=False)
+        except TableError:
+            raise
         except (*_BROKEN, ValueError) as error:
             raise TableError(f"{path} cannot be uncompressed: {first_line(error)}.") from error
         encoding = encoding_of(start)
@@ -85,11 +90,9 @@ class Separated:
 
     def read(self, target: str | None = None) -> Any:
         """Return the table as text; in the column of a target, only empty values are missing, see `known_target`."""
-        frame = self._one_line_errors(lambda: self._reader([] if target is None else [target]))
         with opened(self.path) as file:
-            ends, last = 0, b""
-            while block := file.read(SAMPLE):
-                ends, last = ends + block.count(b"\n"), block
+            ends, last = self._one_line_errors(lambda: unpacked(self.path, file, SAMPLE))
+        frame = self._one_line_errors(lambda: self._reader([] if target is None else [target]))
         first = self.above + 2
         are_lines = ends + (not last.endswith((b"\n", b"\n\0"))) == len(frame) + first - 1  # none is blank or goes on
         if are_lines and frame.iloc[:, -1].notna().all():  # as they are not if rows are short, or swallowed by a quote
@@ -317,6 +320,8 @@ def opened(path: Path) -> IO[bytes]:
         return io.BufferedReader(pyarrow.CompressedInputStream(pyarrow.OSFile(str(path)), "zstd"))
     from pandas.io.common import get_handle
 
+    if path.suffix.lower() == ".zip" and zipfile.is_zipfile(path):  # pandas reads the whole member
+        require_room_for_members(path)
     how: Any = compression or None
     handles = get_handle(path, "rb", compression=how, is_text=False)
     return handles.handle  # type: ignore[return-value]

@@ -13,6 +13,7 @@ from ...system.extras import imported
 from ..error import TableError, first_line, pandas
 from ..kinds.kinds import as_whole
 from . import arrow_files
+from .bounds import CELL, require_room, require_room_for_workbook
 from .delimited import Separated, known_target, listed, require_columns, require_distinct
 from .file_lists import (
     ARROW,
@@ -35,10 +36,15 @@ def _read_excel(files: Sequence[Path]) -> Any:
     imported("openpyxl", "Reading an Excel file", "tables")
     pd = pandas()
     try:
+        require_room_for_workbook(path)
         whole_book = {"read_only": False}  # otherwise openpyxl reports no merged cells and hidden rows
         with pd.ExcelFile(path, engine="openpyxl", engine_kwargs=whole_book) as book:
             sheets, sheet = book.sheet_names, book.book.worksheets[0]
+            require_room(path, CELL * sheet.max_row * sheet.max_column)
             whole = pd.read_excel(book, header=None, dtype=object, keep_default_na=False, na_values=[""])
+            require_room(path, sum(len(text) for text in whole.to_numpy().flat if isinstance(text, str)))
+    except TableError:
+        raise
     except Exception as error:  # of zipfile, XML or openpyxl: a damaged workbook may be wrong in any way
         raise TableError(f"{path} cannot be read as an Excel file: {first_line(error)}.") from error
     if not len(whole):

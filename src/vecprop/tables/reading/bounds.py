@@ -1,0 +1,131 @@
+"""Bounds on the memory that a file takes when it is read, checked before it is decoded."""
+
+import re
+import zipfile
+from operator import mul
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from ...system.memory import available_memory
+from ..error import TableError
+
+SMALL = 2**29
+"""Files may decode to this number of bytes, however small they are."""
+EXPANSION = 200
+"""Larger tables may be this number of times as large as their file; text is seldom compressed to a twentieth."""
+PART = 1 / 3
+"""The share of the free memory that a decoded table may take: models and data frames need the rest."""
+CELL = 100
+"""The bytes of a cell of a workbook."""
+_MERGED = re.compile(rb'<mergeCell [^>]*ref="([A-Z]+)(\d+):([A-Z]+)(\d+)"')
+
+
+def require_room(path: Path, size: float, *, is_whole: bool = True) -> None:
+    """Refuse a file that decodes to more bytes than its own size or, as a whole, the free memory allows."""
+    most = max(SMALL, EXPANSION * path.stat().st_size)
+    advice = "if you trust it, save it as CSV without compression"
+    if is_whole and (free := available_memory()) is not None and PART * free < most:
+        most, advice = PART * free, "read it in parts, with read_chunks, or fit with memory="
+    if size > most:
+        why = f"takes more than {most / 1e9:.2g} GB when it is read, {most / path.stat().st_size:.3g} times its size"
+        raise TableError(f"{path} {why}: {advice}.")
+
+
+def unpacked(path: Path, file: IO[bytes], block: int, *, is_whole: bool = True) -> tuple[int, bytes]:
+    """Return the number of line ends of a text file, and its last block; refuse a file that has no room."""
+    size, ends, last = 0, 0, b""
+    while read := file.read(block):
+        size, ends, last = size + len(read), ends + read.count(b"\n"), read
+        if size > SMALL:
+            require_room(path, size, is_whole=is_whole)
+    return ends, last
+
+
+def require_room_for_members(path: Path) -> None:
+    """Refuse a zip file whose members take too much memory."""
+    with zipfile.ZipFile(path) as file:
+        require_room(path, sum(member.file_size for member in file.infolist()), is_whole=False)
+
+
+def require_room_for_workbook(path: Path) -> None:
+    """Refuse a workbook whose XML or merged cells take too much memory."""
+    require_room_for_members(path)
+    with zipfile.ZipFile(path) as book:
+        for name in book.namelist():
+            if name.startswith("xl/worksheets/"):
+                for left, top, right, bottom in _MERGED.findall(book.read(name)):
+                    cells = (_column(right) - _column(left) + 1) * (int(bottom) - int(top) + 1)
+                    require_room(path, CELL * cells)
+
+
+def _column(letters: bytes) -> int:
+    """Return the number of a column of a sheet, such as 28 for AB."""
+    number = 0
+    for letter in letters:
+        number = 26 * number + letter - 64
+    return number
+
+
+def require_room_for_rows(path: Path, file: Any, group: int) -> None:
+    """Refuse a row group of a Parquet file whose values take too much memory.
+
+    Footers count the values of each column. Texts may repeat a long name of a dictionary, which is looked at first.
+    """
+    from pyarrow.parquet import ParquetFile
+
+    described, size = file.metadata.row_group(group), 0
+    counts, nested = {}, []
+    for place in range(described.num_columns):
+        column, of_schema = described.column(place), file.schema.column(place)
+        is_text = column.physical_type == "BYTE_ARRAY"
+        size += column.total_uncompressed_size if is_text else column.num_values * max(of_schema.length or 0, 8)
+        if is_text and column.num_values * column.total_uncompressed_size > SMALL:
+            if of_schema.max_repetition_level or "DELTA_BYTE_ARRAY" in column.encodings:
+                nested.append(column)
+            elif any("DICTIONARY" in encoding for encoding in column.encodings):
+                counts[column.path_in_schema] = column.num_values
+    require_room(path, size)
+    if counts:
+        with ParquetFile(path, read_dictionary=list(counts), metadata=file.metadata) as names:
+            first = next(names.iter_batches(1, row_groups=[group], columns=list(counts)))
+            longest = [_lengths(column).max(initial=0) for column in first.columns]
+            try:
+                require_room(path, sum(map(mul, longest, counts.values())))
+            except TableError:
+                require_room_for_names(path, names.read_row_group(group, columns=list(counts)))
+    for column in nested:
+        rows, known = 1000 * described.num_rows // column.num_values, 0
+        if not rows:  # a single row may take all the room
+            require_room(path, column.num_values * column.total_uncompressed_size)
+        for part in file.iter_batches(max(rows, 1), row_groups=[group], columns=[column.path_in_schema]):
+            known += part.nbytes
+            require_room(path, known)
+
+
+def require_room_for_names(path: Path, table: Any) -> None:
+    """Refuse an Arrow table whose dictionaries have long names that many rows repeat."""
+    size = 0
+    for column in table.columns:
+        for chunk in column.chunks:
+            if _is_named(chunk.type):
+                size += _lengths(chunk)[chunk.indices.drop_null().to_numpy()].sum()
+                require_room(path, size)
+
+
+def _lengths(column: Any) -> np.ndarray:
+    """Return the bytes of each name of a column's dictionary; none if it has no dictionary."""
+    from pyarrow import compute
+
+    if not _is_named(column.type):
+        return np.zeros(0)
+    return np.nan_to_num(compute.call_function("binary_length", [column.dictionary]).to_numpy(zero_copy_only=False))
+
+
+def _is_named(type: Any) -> bool:
+    """Return whether a type is a dictionary of texts."""
+    from pyarrow import types
+
+    of = types.is_dictionary(type) and type.value_type
+    return bool(of) and (types.is_string(of) or types.is_large_string(of) or types.is_binary(of))

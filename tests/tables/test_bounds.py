@@ -1,0 +1,123 @@
+"""Small files that expand to gigabytes are refused before they take the memory."""
+
+import gzip
+import zipfile
+from typing import Any
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyarrow import feather, parquet
+
+from vecprop.tables import TableError, read_chunks, read_table
+from vecprop.tables.reading import bounds, delimited
+
+LONG = "z" * 100_000
+
+
+@pytest.fixture
+def little(monkeypatch):
+    """Bound small files to 2 MB."""
+    for module in (bounds, delimited):
+        monkeypatch.setattr(module, "SMALL", 2_000_000)
+
+
+def lines(path):
+    with gzip.GzipFile(path, "wb") as file:
+        file.write(b"a,b\n" + b"1,2\n" * 10**6)
+
+
+def line(path):
+    with gzip.GzipFile(path, "wb") as file:
+        file.write(b"a" * 4_000_000)
+
+
+def member(path):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("t.csv", "a,b\n" + "1,2\n" * 10**6)
+
+
+def sheet(path, *rows, corner=None):
+    book = openpyxl.Workbook()
+    cells: Any = book.active
+    for row in rows:
+        cells.append(row)
+    if corner:
+        cells[corner] = 1
+    book.save(path)
+
+
+def merged(path):
+    sheet(path.with_name("plain.xlsx"), ["a"], [1])
+    with zipfile.ZipFile(path.with_name("plain.xlsx")) as plain, zipfile.ZipFile(path, "w") as file:
+        for name in plain.namelist():
+            cells = b'</sheetData><mergeCells count="1"><mergeCell ref="A2:XFD1048576"/></mergeCells>'
+            file.writestr(name, plain.read(name).replace(b"</sheetData>", cells))
+
+
+def names(rows):
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([LONG]))
+
+
+def written(path, values):
+    parquet.write_table(pa.table({"x": values}), path, compression="zstd", dictionary_pagesize_limit=2**30)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("t.csv.gz", lines),
+        ("t.csv.gz", line),
+        ("t.zip", member),
+        ("t.xlsx", lambda path: sheet(path, ["a", "b"], *[["y" * 30_000, number] for number in range(200)])),
+        ("t.parquet", lambda path: written(path, pa.array([np.zeros(300_000)], pa.list_(pa.float64())))),
+        ("t.parquet", lambda path: written(path, [LONG] * 50)),
+        ("t.parquet", lambda path: written(path, [[LONG]] * 50)),
+        ("t.parquet", lambda path: written(path, [["z" * 1000] * 11_000])),
+        ("t.parquet", lambda path: written(path, names(50))),
+        ("t.arrow", lambda path: feather.write_feather(pa.table({"x": names(50)}), path)),
+    ],
+)
+@pytest.mark.usefixtures("little")
+def test_files_that_expand_are_refused(name, write, tmp_path):
+    write(tmp_path / name)
+    with pytest.raises(
+        TableError, match=rf"{name} takes more than 0.0\d+ GB when it is read, .* times its size: if you"
+    ):
+        read_table(tmp_path / name)
+    with pytest.raises(TableError, match="takes more than"):
+        list(read_chunks(tmp_path / name))
+
+
+@pytest.mark.parametrize("write", [lambda path: sheet(path, ["a"], [1], corner="XFD1048576"), merged])
+def test_sheets_of_billions_of_cells_are_refused(write, tmp_path):
+    write(tmp_path / "t.xlsx")
+    with pytest.raises(TableError, match=r"takes more than 0.54 GB when it is read"):
+        read_table(tmp_path / "t.xlsx")
+
+
+@pytest.mark.usefixtures("little")
+def test_ordinary_tables_are_read(tmp_path):
+    frame = pd.DataFrame({"town": [f"town {number % 300}" for number in range(5_000)], "x": np.arange(5_000) / 7})
+    frame["tags"] = [["a", "b"][: number % 3] for number in range(5_000)]
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert len(read_table(tmp_path / "t.parquet")) == 5_000
+    frame.astype({"town": "category"}).to_feather(tmp_path / "t.feather")
+    assert len(read_table(tmp_path / "t.feather")) == 5_000
+    frame.drop(columns="tags").to_csv(tmp_path / "t.csv.gz")
+    assert len(read_table(tmp_path / "t.csv.gz")) == 5_000
+    sheet(tmp_path / "t.xlsx", ["a", "b"], *[[f"n{number}", number] for number in range(50)])
+    assert len(read_table(tmp_path / "t.xlsx")) == 50
+
+
+def test_tables_larger_than_the_free_memory_are_read_in_parts(tmp_path, monkeypatch):
+    (tmp_path / "t.csv").write_text("a,b\n" + "1,2\n" * 50_000)
+    monkeypatch.setattr(bounds, "SMALL", 100_000)
+    monkeypatch.setattr(bounds, "available_memory", lambda: 300_000)
+    with pytest.raises(
+        TableError, match=r"takes more than 0\.0001 GB .* read it in parts, with read_chunks, or fit with"
+    ):
+        read_table(tmp_path / "t.csv")
+    assert sum(map(len, read_chunks(tmp_path / "t.csv"))) == 50_000
