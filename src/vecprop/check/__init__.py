@@ -9,11 +9,11 @@ A check has these steps:
 2. `procedure` judges the gradients:
 
    - It computes each gradient twice. If the results differ, the verdict is NONDETERMINISTIC.
-   - It computes the expected `derivatives` by complex step; for networks in real arithmetic (`arithmetic.tangents`).
-     Finite differences (`arithmetic.steps`) must confirm the complex step of a function, and replace it if they do not.
+   - It computes the expected `derivatives` by complex step. Networks use real arithmetic (`arithmetic.tangents`). For
+     functions, finite differences (`arithmetic.steps`) replace a complex step that they contradict.
    - The tolerance is a bound on the rounding error of the gradient (`arithmetic.rounding`). The bound is propagated
-     through the code of the gradient (`arithmetic.running_error`). If the code does not support this, the noise of the
-     gradient is measured.
+     through the code of the gradient (`arithmetic.running_error`). If this is not possible, the rounding error is
+     measured.
    - It compares every entry of a part, or the derivatives along three random directions if there are many parameters
      (`comparison`). The part fails if |given - expected| exceeds the tolerance. At a kink, a gradient between the
      one-sided derivatives gets the verdict KINK.

@@ -52,16 +52,16 @@ def torch_function(f: Callable[..., Any]) -> Differentiable:
     module: Any = f
     fixed: dict[str, Any] = {}  # the dtype that f requires, if it does not accept float64
 
-    def followed(leaf: Any, dtype: Any) -> Any:
+    def converted(leaf: Any, dtype: Any) -> Any:
         """Convert a tensor to the dtype of the parameters."""
         is_float = isinstance(leaf, torch.Tensor) and (leaf.is_floating_point() or leaf.is_complex())
         return leaf.to(dtype) if is_float else leaf
 
     def called(tensors: Any, args: tuple[Any, ...], dtype: Any) -> Any:
-        data = tuple(mapped(argument, lambda leaf: followed(leaf, dtype)) for argument in args)
+        data = tuple(mapped(argument, lambda leaf: converted(leaf, dtype)) for argument in args)
         if isinstance(f, torch.nn.Module):
             # Copy the buffers, since batch normalization modifies them during training.
-            state = {name: followed(buffer.clone(), dtype) for name, buffer in module.named_buffers()}
+            state = {name: converted(buffer.clone(), dtype) for name, buffer in module.named_buffers()}
             return torch.func.functional_call(module, {**state, **tensors}, data)
         return f(tensors, *data)
 

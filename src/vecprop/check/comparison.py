@@ -1,8 +1,8 @@
 """Compare given with expected derivatives, within a tolerance for rounding errors.
 
 The exact mode compares every entry of a part. The fast mode compares the derivatives <g, u> along three random
-directions u and, if one fails, searches for a wrong entry. The entries of u are ±U(0.5, 1). They are not small, so that
-no error is missed, and have different sizes, so that errors do not cancel by symmetry.
+directions u and, if one fails, searches for a wrong entry. The entries of u are ±U(0.5, 1): no entry is small, so that
+no error is missed, and no two entries are equal, so that errors do not cancel by symmetry.
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ class Comparison(NamedTuple):
 
     @property
     def worst(self) -> tuple[int, int]:
-        """The indices of the output and the direction with the largest error among the wrong ones."""
+        """The indices of the output and the direction with the largest error outside the tolerance."""
         errors = self.errors * self.wrong
         output, direction = np.unravel_index(np.argmax(errors), errors.shape)
         return int(output), int(direction)
@@ -105,9 +105,9 @@ def compare(
     gap = high - low
     if point.bound.tied and criteria.method == "complex step":
         at = point.one_sided(part, U)
-        known = np.isfinite(at.usual + at.low + at.high).T
-        tolerance = np.where(known, tolerance, np.inf)
-        expected, gap = np.where(known, at.usual.T, 0), np.where(known, (at.largest - at.least).T, 0)
+        is_finite = np.isfinite(at.usual + at.low + at.high).T
+        tolerance = np.where(is_finite, tolerance, np.inf)
+        expected, gap = np.where(is_finite, at.usual.T, 0), np.where(is_finite, (at.largest - at.least).T, 0)
         low, high = (at.least.T, at.largest.T) if criteria.any_side else (at.low.T, at.high.T)
     kink = gap > 2 * tolerance
 
@@ -116,7 +116,7 @@ def compare(
         return (np.abs(given - expected) <= tolerance) | between
 
     agrees = within()
-    if criteria.method == "complex step" and not point.is_followed and not agrees.all():
+    if criteria.method == "complex step" and not point.has_tangents and not agrees.all():
         # The derivatives may change if parameters change by a few units in the last place.
         spread = [np.abs(other.stepped(part, U).T - expected) for other in point.jittered]
         jitter = 16 * np.fmax.reduce([np.zeros(expected.shape), *spread])
@@ -127,7 +127,7 @@ def compare(
 
 def hidden_share(tolerance: np.ndarray, expected: np.ndarray, sizes: np.ndarray) -> float:
     """Return the ratio of the tolerance to the largest entry, or infinity if all entries are 0."""
-    # The ratio is the larger one for the entries and for their products with the sizes of the parameters.
+    # Use the larger of two ratios: for the entries, and for their products with the sizes of the parameters.
     shares = []
     for unit in (1.0, sizes):
         largest = float(np.abs(expected * unit).max(initial=0))
@@ -186,8 +186,8 @@ def _along(
 ) -> Comparison:
     """Compare <g, u> with the derivative along each row of U.
 
-    The bound on the rounding error of g is expensive, so it is computed only if the rounding error of the product
-    <g, u> does not explain the difference, if there may be ties, or if g is 0.
+    The bound on the rounding error of g is expensive. It is computed only if the rounding error of the product <g, u>
+    does not explain the difference, if there may be ties, or if g is 0.
     """
     product = given @ U.T
     tolerance = np.abs(given) @ (_DEVIATIONS * EPS * np.abs(U.T))
@@ -248,7 +248,7 @@ def _judged(point: Point, part: NamedPart, U: np.ndarray, found: Derivatives, ju
 def wrong_entry(
     point: Point, part: NamedPart, given: np.ndarray, u: np.ndarray, output: int, criteria: Criteria
 ) -> int:
-    """Return a wrong entry by splitting a direction u that fails, and repeating this for the worst piece."""
+    """Find a wrong entry: repeatedly split a direction u that fails and continue with the worst piece."""
     low, high = 0, part.size
     # Each piece requires a copy of the part, and differences require many values.
     pieces = min(_PIECES, max(2, point.at_once(part))) if criteria.method == "complex step" else 2
@@ -265,5 +265,5 @@ def wrong_entry(
 
 
 def _worst(ratios: np.ndarray, wrong: np.ndarray) -> int:
-    """Return the index of the largest ratio, considering only wrong derivatives if there are any."""
+    """Return the index of the largest ratio, ignoring correct derivatives unless all are correct."""
     return int(np.argmax(np.where(wrong, ratios, -1.0) if wrong.any() else ratios))

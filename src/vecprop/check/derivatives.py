@@ -1,7 +1,7 @@
 """Compute the expected derivatives along directions, by complex step or by finite differences with error estimates.
 
 Finite differences must confirm a complex step, because some NumPy functions silently lose derivatives. For example,
-the absolute value of a complex number has no imaginary part. A gradient that lacks the same terms would then pass.
+`np.abs` returns real numbers, so its imaginary part is lost. A gradient that lacks the same terms would then pass.
 """
 
 from collections.abc import Iterator, Sequence
@@ -63,8 +63,8 @@ def derivatives_along(point: Point, moves: Sequence[Move], method: Method) -> It
 
 def _central(point: Point, part: NamedPart, U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     own, size = _scale(point, part, U)[:, None], typical_size(point.sizes(part))
-    # A function may vary on a scale much shorter than the parameter.
-    shorter = [CENTRAL * size] + ([1e-8 * size] if point.may_vary_at_once else [])
+    # A function may vary over distances much smaller than the parameter.
+    shorter = [CENTRAL * size] + ([1e-8 * size] if point.may_vary_rapidly else [])
     shorter += [own] if (own < 1e-3 * size).any() else []
     moved, noise = partial(_moved, point, part), point.noise.near
     (value, error), *others = (central_differences(moved, U, noise, CENTRAL * length) for length in (size, *shorter))
@@ -81,7 +81,7 @@ def differences(point: Point, part: NamedPart, U: np.ndarray) -> Difference:
     others = [size / np.abs(U).max(axis=1) for size in sizes]
     others = np.stack([*others, smallest] if (smallest < 1e-3 * scale).any() else others)
     near = ridders(moved, U, scale, point.noise.near, others)
-    if point.may_vary_at_once:
+    if point.may_vary_rapidly:
         near = _reconciled(near, ladder(moved, U, 1e-8 * LONG_STEPS[:, None] * scale, point.noise.nearest))
     rounding = np.fmax(point.noise.farther, point.value_bound)
     if (rounding <= PLATEAU * point.noise.near).all():
@@ -115,7 +115,7 @@ def is_independent_of(point: Point, part: NamedPart, u: np.ndarray) -> np.ndarra
 
 
 def _scale(point: Point, part: NamedPart, U: np.ndarray) -> np.ndarray:
-    """Return the step along each row of U, (K,), that changes its largest parameter by the size of this parameter."""
+    """Return the step along each row of U, (K,), that changes the largest parameter by about its size."""
     return np.max(np.where(U != 0, point.sizes(part), 0), axis=1) / np.abs(U).max(axis=1)
 
 
@@ -128,8 +128,7 @@ def _moved(point: Point, part: NamedPart, steps: np.ndarray) -> np.ndarray:
 def exact_derivatives(point: Point, moves: Sequence[Move]) -> tuple[np.ndarray, bool]:
     """Return the derivatives along the directions of all moves, (outputs, K), and whether ties are possible.
 
-    The directions of a single part are split into chunks that fit into memory; callers pass several parts only if they
-    fit.
+    The directions of a single part are split into chunks that fit into memory. Several parts must fit into memory.
     """
     pieces = [moves]
     if len(moves) == 1:
@@ -151,14 +150,14 @@ step.
 """
 
 SIMILAR = 1e3
-"""The largest ratio between derivatives of parts that move together. A much larger derivative would hide a lost one."""
+"""The largest ratio between derivatives of parts that move together. A larger ratio could hide a missing derivative."""
 
 
-def unsuited(point: Point) -> str:
-    """Return why the complex step does not work for a function, or an empty string if it works.
+def obstacle(point: Point) -> str:
+    """Explain why the complex step does not work for a function, or return an empty string if it works.
 
     Parts move twice: first each parameter by about its size, then all parameters by the same distance. Only the second
-    move shows a lost derivative of a parameter near 0. Parts with derivatives of similar size move together (see
+    move reveals a missing derivative of a parameter near 0. Parts with derivatives of similar size move together (see
     `SIMILAR`).
     """
     draw = np.random.default_rng(0)
@@ -206,17 +205,17 @@ def _groups(derivatives: list[float]) -> list[list[int]]:
 
 
 def unconfirmed(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray) -> str:
-    """Return why finite differences along u, (1, size), do not confirm the complex step, or an empty string."""
+    """Explain why finite differences along u, (1, size), do not confirm the complex step, if they do not."""
     found = differences(point, part, u)
     reason = contradiction(point, part, u, stepped, found)
-    known = _margin(found) <= CONFIRMED * np.abs(stepped)
-    if reason or known.all() or (known | is_independent_of(point, part, u)).all():
+    confirmed = _margin(found) <= CONFIRMED * np.abs(stepped)
+    if reason or confirmed.all() or (confirmed | is_independent_of(point, part, u)).all():
         return reason
     return f"finite differences along a random direction of {part.name} are too inaccurate to confirm it"
 
 
 def contradiction(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndarray, found: Difference) -> str:
-    """Return how finite differences along a direction contradict the complex step, or an empty string."""
+    """Explain how finite differences contradict the complex step along u, if they do."""
     # At a kink the complex step may return either one-sided derivative.
     sides = np.stack([found.value + side * found.jump for side in (-0.5, 0.0, 0.5)])
     apart = np.abs(stepped - sides).min(axis=0)
@@ -230,5 +229,5 @@ def contradiction(point: Point, part: NamedPart, u: np.ndarray, stepped: np.ndar
 
 
 def _margin(found: Difference) -> np.ndarray:
-    """Return the assumed largest error of a finite difference."""
+    """Return the largest error that a finite difference is assumed to have."""
     return 2 * DISTRUST * found.error + BELIEVED * np.abs(found.value)

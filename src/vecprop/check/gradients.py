@@ -1,4 +1,4 @@
-"""Check the gradients of a network or of any function: the public functions."""
+"""The public functions: `check_gradients` and `assert_gradients`."""
 
 import sys
 from collections.abc import Sequence
@@ -69,7 +69,7 @@ def check_gradients(
         and the gradient of a training step are checked. If a part of the network has no kernel, "both" checks only the
         reference engine.
     rtol, atol : float, default 0
-        Allowed errors in addition to rounding errors: ``atol + rtol * abs(derivative)``.
+        Errors up to ``atol + rtol * abs(derivative)`` are allowed in addition to rounding errors.
 
     Returns
     -------
@@ -97,15 +97,15 @@ def check_gradients(
     >>> report.verdict, report.diagnoses
     (<Verdict.FAIL: 'FAIL'>, ('the gradient is 1/2 of the expected one: a factor of 2 is missing',))
     """
-    for name, value, known in (("method", method, METHODS), ("engine", engine, ENGINES)):
-        if not isinstance(value, str) or value not in known:
-            raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}.")
+    for name, value, options in (("method", method, METHODS), ("engine", engine, ENGINES)):
+        if not isinstance(value, str) or value not in options:
+            raise ValueError(f"{name} must be one of {', '.join(options)}, got {value!r}.")
     for name, value in (("rtol", rtol), ("atol", atol)):
         if not (isinstance(value, int | float | np.number) and 0 <= value < np.inf):
             raise ValueError(f"{name} must be a finite number >= 0, got {value!r}.")
     if not isinstance(args, Sequence) or isinstance(args, str):
         raise TypeError(f"args must be a tuple of arguments, such as (X, T), got {type(args).__name__}.")
-    kernels = sys.modules.get("vecprop.compiled.compiled_network")  # else no network is compiled
+    kernels = sys.modules.get("vecprop.compiled.compiled_network")  # do not import it here
     if kernels and isinstance(network, kernels.CompiledNetwork):
         network, engine = network.network, "compiled" if engine == "both" else engine
     rows, notes = (X, T, sample_weight), []
@@ -142,7 +142,7 @@ def assert_gradients(*arguments: Any, **options: Any) -> Report:
 def _network_at(
     network: Network, theta: Any, rows: tuple[Any, Any, Any], noise: Any, gradient: Any, engine: Engine
 ) -> tuple[NetworkPoint, list[str]]:
-    """Validate the arguments; return a network at a point, and notes for the report."""
+    """Validate the arguments, and return a point and notes for the report."""
     theta = np.asarray(checked_theta(network, theta))
     if theta.ndim != 1:
         raise ValueError(f"theta has shape {theta.shape}: check one member at a time, for example theta[0].")
@@ -173,6 +173,6 @@ def _network_at(
     if gradient is None:
         judged = judged_gradients(network, batch_at, noise, theta.dtype, engine)
     point = NetworkPoint(network, theta.astype(np.float64), exact, noise, judged, theta.dtype, unrounded)
-    if not point.is_of_the_library and (mixed := mixed_rows(network, point.theta, exact, noise)):
+    if not point.is_built_in and (mixed := mixed_rows(network, point.theta, exact, noise)):
         notes.append(f"{mixed[0].upper()}{mixed[1:]}")
     return point, notes

@@ -9,7 +9,7 @@ import numpy as np
 
 from .arithmetic.rounding import SAFETY, coarse_type
 from .comparison import DIRECTIONS, Comparison, Criteria, Limit, hidden_share, judge_directions, judge_entries
-from .derivatives import BELIEVED, DISTRUST, Method, contradiction, differences, differences_over_long_steps, unsuited
+from .derivatives import BELIEVED, DISTRUST, Method, contradiction, differences, differences_over_long_steps, obstacle
 from .diagnosis import diagnosed
 from .points.function import Point
 from .points.network import BOTH, NetworkPoint
@@ -40,7 +40,7 @@ class _Procedure:
     def judge(
         self, point: Point, gradients: dict[int, np.ndarray], parts: Iterable[NamedPart]
     ) -> tuple[Judgements, str]:
-        """Judge gradients, by index; also return why the complex step is not trusted, or an empty string."""
+        """Judge gradients, given by index, and return a reason not to trust the complex step (usually empty)."""
         parts = [part for part in parts if part.size]
         criteria = [Criteria(self.method, self.limit, point.engines[number] == "compiled") for number in gradients]
         givens = list(zip(gradients.values(), criteria, strict=True))
@@ -50,14 +50,14 @@ class _Procedure:
         for part in [] if self.along else parts:
             for (rows, found), (row, compared) in zip(judged, judge_entries(point, part, givens), strict=True):
                 if row.verdict is Verdict.FAIL and not isinstance(point, NetworkPoint):
-                    row = _doubted(point, part, row, compared)
+                    row = _explained_by_rounding(point, part, row, compared)
                 rows.append(row)
                 found[part.name] = compared
-        is_stepped = self.method == "complex step" and not point.is_followed
+        is_stepped = self.method == "complex step" and not point.has_tangents
         return judged, _unconfirmed(point, judged) if is_stepped else ""
 
     def judge_elsewhere(self, point: Point, gradients: dict[int, np.ndarray], parts: list[NamedPart]) -> Judgements:
-        """Judge gradients at another point, with finite differences if the complex step is not trusted there."""
+        """Judge gradients at another point, with finite differences if the complex step is not reliable there."""
         judged, doubt = self.judge(point, gradients, parts)
         if doubt:
             judged, _ = replace(self, method="ridders").judge(point, gradients, parts)
@@ -89,7 +89,7 @@ def judged_report(point: Point, method: str, notes: list[str], movable: bool, li
         moving = _nondeterministic(point, givens)
         what = f"this {'network' if isinstance(point, NetworkPoint) else 'function'}"
         by_differences = method in ("ridders", "central differences")
-        reason = "" if by_differences or point.is_followed else unsuited(point)
+        reason = "" if by_differences or point.has_tangents else obstacle(point)
         if reason and method == "complex step":
             raise ValueError(f'method="complex step" does not work for {what}: {reason}; use method="ridders".')
 
@@ -101,7 +101,7 @@ def judged_report(point: Point, method: str, notes: list[str], movable: bool, li
             report, doubt = report_by(method if by_differences else "ridders", ENTRIES_BY_DIFFERENCES)
         else:
             # For networks see `gradients.WORK`.
-            report, doubt = report_by("complex step", np.inf if point.is_followed else ENTRIES)
+            report, doubt = report_by("complex step", np.inf if point.has_tangents else ENTRIES)
         if doubt:  # finite differences replace all complex steps
             reason = doubt
             report, _ = report_by("ridders", ENTRIES_BY_DIFFERENCES)
@@ -112,7 +112,7 @@ def judged_report(point: Point, method: str, notes: list[str], movable: bool, li
 def _report(
     point: Point, procedure: _Procedure, givens: list[np.ndarray], moving: list[set[str]], movable: bool
 ) -> tuple[Report, str]:
-    """Return the report, and why the complex step is not trusted, or an empty string."""
+    """Return the report and a reason not to trust the complex step (usually empty)."""
     judged, doubt = procedure.judge(point, dict(enumerate(givens)), point.parts)
     if doubt:
         return Report((), ""), doubt
@@ -121,20 +121,20 @@ def _report(
         rows[:] = [replace(row, verdict=Verdict.NONDETERMINISTIC) if row.name in own else row for row in rows]
         doubts = Doubts(point, number, given, procedure.method, procedure.limit)
         every.append(doubts)
-        doubtful.append({row.name for row in rows if doubts.asks(row)} if movable else set())
+        doubtful.append({row.name for row in rows if doubts.needs_second_point(row)} if movable else set())
     elsewhere = nearby(point, procedure.judge_elsewhere, doubtful, [found for _, found in judged])
     settled = []
     for number, (rows, found) in enumerate(judged):
         # A part that fails only at a point nearby has no errors to explain at theta.
         failed = {row.name for row in rows if row.verdict is Verdict.FAIL}
-        rows = [every[number].settled(row, elsewhere[number].get(row.name)) for row in rows]
+        rows = [every[number].final_row(row, elsewhere[number].get(row.name)) for row in rows]
         rows = [_with_precision(point, givens[number], row, found.get(row.name), procedure.method) for row in rows]
         own = point.engines[number] == "reference"
         settled.append(diagnosed(point, own, givens[number], rows, failed, found, procedure.method))
     rows, nearby_rows, worst = merged(point, settled, elsewhere)
     verdict = Verdict.worst([row.verdict for row in rows])
     opinion = taylor(point, givens[worst])
-    is_stepped = procedure.method == "complex step" and not point.is_followed
+    is_stepped = procedure.method == "complex step" and not point.has_tangents
     if is_stepped and verdict is Verdict.PASS and opinion.slope is not None and opinion.slope < VETO:
         doubt = "the Taylor remainder does not shrink quadratically"
     return Report(rows, procedure.description(point), nearby_rows, reconciled(opinion, verdict)), doubt
@@ -142,11 +142,11 @@ def _report(
 
 def _with_precision(point: Point, given: np.ndarray, row: Row, found: Comparison | None, method: Method) -> Row:
     """Add a note to a row if a float64 gradient only has the precision of float32 or float16."""
-    # Finite differences have errors of this size too. They show it only if float32 or float16 can hold all entries.
+    # Errors of finite differences have a similar size, so for them only check whether all entries are rounded.
     if point.dtype != np.float64:
         return row
     own = given[:, point.part(row.name).span]
-    if found is None:  # along a direction, the squares of independent errors add up
+    if found is None:  # along a direction, errors add up like independent random numbers
         error, sizes = np.array([row.error]), np.array([np.linalg.norm(own)])
     else:
         error, sizes = found.errors, np.abs(found.expected)
@@ -160,11 +160,11 @@ def _with_precision(point: Point, given: np.ndarray, row: Row, found: Comparison
     return replace(row, note="; ".join(filter(None, (row.note, note))))
 
 
-def _doubted(point: Point, part: NamedPart, row: Row, found: Comparison) -> Row:
+def _explained_by_rounding(point: Point, part: NamedPart, row: Row, found: Comparison) -> Row:
     """Change FAIL to INCONCLUSIVE if rounding errors of the function's value could explain all errors.
 
-    They do not if finite differences over long steps confirm the largest error. This matters since the bound on the
-    rounding error grows with each step of a recurrence, and may be far above the actual error.
+    The verdict remains FAIL if finite differences over long steps confirm the largest error: in a recurrence, the bound
+    on the rounding error may be far above the actual error.
     """
     roughness = point.roughness(part)
     if (found.errors > roughness)[found.wrong].any():
@@ -201,7 +201,7 @@ def _reordered(numbers: np.ndarray) -> float:
 
 
 def _unconfirmed(point: Point, judged: Judgements) -> str:
-    """Return why the complex step is not trusted; make each FAIL that differences do not confirm INCONCLUSIVE.
+    """Return a reason not to trust the complex step; change FAIL to INCONCLUSIVE where differences do not confirm it.
 
     Finite differences are computed for the entry with the largest error of each failed part. If a function iterates
     until its value converges, its complex step may not have converged.
@@ -261,7 +261,7 @@ def merged(
 
 
 def _losses(point: NetworkPoint) -> list[Row]:
-    """Return a failed row for each compiled loss that differs from the float64 loss of the reference engine."""
+    """Return a FAIL row for each compiled loss that differs from the float64 loss of the reference engine."""
     expected = float(point.value[0])
     rows = []
     for own, loss in zip(point.judged, point.losses, strict=True):

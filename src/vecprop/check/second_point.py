@@ -30,7 +30,7 @@ RESOLUTION = 1e-7
 """A part is judged at a second point if rounding hides errors above this fraction of its largest entry."""
 
 TRUSTED = {"complex step": 2e-8, "ridders": 5e-7, "central differences": 0.0}
-"""For each method, errors below this fraction of a gradient's largest entry are not reported for functions.
+"""For each method, smaller errors relative to the largest entry of a function's gradient are INCONCLUSIVE.
 
 The value and the gradient of an iterative solver or a linear solver may have errors of this size.
 """
@@ -44,7 +44,7 @@ WEAK = 1e3
 error of the finite differences is only an estimate."""
 
 VISIBLE = 0.1
-"""An entry that rounding hides at theta must have a smaller relative tolerance than this at the second point."""
+"""The largest relative tolerance at the second point for entries that rounding hides at theta."""
 
 STEADY = 8
 """A derivative is not 0 if it exceeds its standard deviation over points next to theta by this factor."""
@@ -72,55 +72,55 @@ class Doubts:
         """The largest entry of the gradient, converted to the unit of each entry, (outputs, P)."""
         return self.point.scale(self.given)
 
-    def asks(self, row: Row) -> bool:
+    def needs_second_point(self, row: Row) -> bool:
         """Return whether a part must be judged at a second point."""
         if row.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE):
             return row.hidden > self.resolution
         return self._is_slight(row)
 
-    def _is_seen(self, row: Row) -> bool:
+    def _hides_little(self, row: Row) -> bool:
         """Return whether rounding hides only errors smaller than typical mistakes."""
         is_long = max(self.point.eps, np.finfo(self.point.dtype).eps) <= EPS
         return row.hidden <= (HIDDEN if is_long else HIDDEN_IN_FLOAT32)
 
     def _size(self, row: Row) -> float:
-        """Return the expected size of the entries of a part; much smaller rounding errors do not matter."""
+        """Return the typical size of the entries of a part, to judge rounding errors."""
         part = self.point.part(row.name)
         by_value = np.abs(self.point.value).max() / self.point.sizes(part).max()
         return float(max(self.scale[:, part.span].max(), by_value))
 
     def _is_slight(self, row: Row) -> bool:
-        """Return whether an error is so small that it may be a rounding error that was not measured."""
-        if row.verdict is not Verdict.FAIL or (self.point.is_followed and self.point.bound.running):
+        """Return whether an error is so small that it may be an underestimated rounding error."""
+        if row.verdict is not Verdict.FAIL or (self.point.has_tangents and self.point.bound.running):
             return False
         return row.largest_error <= SLIGHT * self._size(row) or (self.method == "ridders" and row.ratio < WEAK)
 
-    def settled(self, here: Row, there: Row | None) -> Row:
+    def final_row(self, here: Row, there: Row | None) -> Row:
         """Return the final row of a part, given its rows at theta and at the second point."""
-        if there and there.verdict is Verdict.PASS and self._is_seen(there) and self._is_slight(here):
-            return _open(here, "the part fails by a small margin here and passes nearby")
-        if here.verdict is Verdict.FAIL and not self.point.is_followed:
+        if there and there.verdict is Verdict.PASS and self._hides_little(there) and self._is_slight(here):
+            return _inconclusive(here, "the part fails by a small margin here and passes nearby")
+        if here.verdict is Verdict.FAIL and not self.point.has_tangents:
             of_outputs = self.scale[:, self.point.part(here.name).span].max(axis=1)
             if here.largest_error <= TRUSTED[self.method] * min(of_outputs[of_outputs > 0], default=0.0):
-                return _open(here, "an error this small may be a rounding error")
+                return _inconclusive(here, "an error this small may be a rounding error")
         if here.verdict not in (Verdict.PASS, Verdict.INCONCLUSIVE):
             return here
         if there and there.verdict is Verdict.FAIL and self._is_slight(there):
-            return _open(here, "rounding hides errors here, and the part fails by a small margin nearby")
+            return _inconclusive(here, "rounding hides errors here, and the part fails by a small margin nearby")
         if there and there.verdict is Verdict.FAIL:
             return replace(here, verdict=Verdict.FAIL, note="rounding hides errors here, but the part fails nearby")
         if here.verdict is Verdict.INCONCLUSIVE or here.hidden <= self.resolution:
             return here
-        return self._of_hidden(here, there)
+        return self._final_hidden_row(here, there)
 
-    def _of_hidden(self, here: Row, there: Row | None) -> Row:
+    def _final_hidden_row(self, here: Row, there: Row | None) -> Row:
         """Return the final row of a part that passes although rounding could hide errors."""
-        if there and self._is_seen(there):
+        if there and self._hides_little(there):
             why = "all its entries are 0 here" if not here.given and not here.expected else "rounding hides errors here"
             hidden = min(here.hidden, there.hidden)
             limit = f" down to {hidden:.0e} of its largest entry" if hidden > self.resolution else ""
             return replace(here, note=f"{why}; the part passes at a random point nearby{limit}")
-        if self._is_seen(here):
+        if self._hides_little(here):
             return replace(here, note=f"rounding hides errors below {here.hidden:.0e} of its largest entry")
         part = self.point.part(here.name)
         given = float(np.nan_to_num(np.abs(self.given[:, part.span])).max())
@@ -130,13 +130,13 @@ class Doubts:
         if not (given or here.expected or here.error) and seen and tolerance <= HIDDEN * self._size(here):
             return replace(here, note="all its entries are exactly 0, as expected")
         if self._is_not_zero(part):
-            return _open(here, "its derivatives are not 0, but rounding could hide an error")
+            return _inconclusive(here, "its derivatives are not 0, but rounding could hide an error")
         if still and tolerance <= 1e-12 * self._size(here):
             return replace(here, note="it is 0 up to rounding errors")
         largest = self.scale[:, part.span].max()
         if max(given, tolerance) <= (self.resolution if there else 1e-12) * largest:
             return replace(here, note="it is 0 up to rounding errors of the other entries")
-        return _open(here, here.note)
+        return _inconclusive(here, here.note)
 
     def _is_not_zero(self, part: NamedPart) -> bool:
         """Return whether points next to theta confirm that some derivative is not 0.
@@ -157,7 +157,7 @@ class Doubts:
         return bool((np.abs(np.mean(along, axis=0)) > STEADY * np.std(along, axis=0)).any())
 
 
-def _open(row: Row, note: str) -> Row:
+def _inconclusive(row: Row, note: str) -> Row:
     return replace(row, verdict=Verdict.INCONCLUSIVE, note=note)
 
 
@@ -186,21 +186,23 @@ def nearby(
         names = set().union(*(doubtful[number] for number in asked))
         parts = [part for part in point.parts if part.name in names]
         for number, (rows, found) in zip(asked, judge(other, {n: givens[n] for n in asked}, parts), strict=True):
-            rows = [row if _shows(here[number], found, row.name) else replace(row, hidden=np.inf) for row in rows]
-            for row in rows:  # store a failure, or the row that hides the least
-                known = judged[number].get(row.name)
-                failed = known is not None and known.verdict is Verdict.FAIL
-                better = known is None or row.hidden < known.hidden or row.verdict is Verdict.FAIL
+            rows = [
+                row if _reveals_hidden(here[number], found, row.name) else replace(row, hidden=np.inf) for row in rows
+            ]
+            for row in rows:  # prefer a failure, then the row in which rounding hides least
+                best = judged[number].get(row.name)
+                failed = best is not None and best.verdict is Verdict.FAIL
+                better = best is None or row.hidden < best.hidden or row.verdict is Verdict.FAIL
                 if row.name in doubtful[number] and better and not failed:
                     judged[number][row.name] = row
-            known = judged[number].values()
-            doubtful[number] -= {row.name for row in known if row.hidden <= least or row.verdict is Verdict.FAIL}
+            best_rows = judged[number].values()
+            doubtful[number] -= {row.name for row in best_rows if row.hidden <= least or row.verdict is Verdict.FAIL}
     return judged
 
 
-def _shows(here: Compared, there: Compared, name: str) -> bool:
-    """Return whether another point shows all nonzero entries of a part that rounding hides at theta."""
-    # An entry stays hidden if it is 0 at the other point, although the largest entry is not.
+def _reveals_hidden(here: Compared, there: Compared, name: str) -> bool:
+    """Return whether all nonzero entries that rounding hides at theta are visible at another point."""
+    # An entry that is 0 at the other point remains hidden.
     if name not in here or name not in there:
         return True
     size, size_there = (np.fmax(np.abs(own.given), np.abs(own.expected)) for own in (here[name], there[name]))

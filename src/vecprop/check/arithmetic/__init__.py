@@ -1,4 +1,4 @@
-"""Arrays that carry a companion through NumPy code.
+"""Pairs of arrays that pass through NumPy code together: values and their companions.
 
 The companion is a bound on the rounding error (`running_error.py`) or a directional derivative (`tangents.py`). These
 modules define the rules of arithmetic; this module makes NumPy use them.

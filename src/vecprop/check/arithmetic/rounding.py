@@ -24,7 +24,7 @@ POINTS = 9
 """The number of points on a line: enough for three differences of the highest order."""
 
 ORDERS = (4, 5, 6)
-"""The orders of the differences. A median over several orders is robust to chance cancellation."""
+"""The orders of the differences. The median over several orders is more robust than a single order."""
 
 NEAR = (1e-12, 1e-9)
 """Distances for float64 noise; the second one is for values that hardly depend on the parameters."""
@@ -66,7 +66,7 @@ class Noise(NamedTuple):
 def noise_along(lines: list[Callable[[np.ndarray], np.ndarray]], may_be_coarse: bool = True) -> Noise:
     """Measure the rounding noise of values along lines through a point.
 
-    Each line maps distances, (T,), to values, (T, n). At a distance of 1, the parameters change by their size.
+    Each line maps distances, (T,), to values, (T, n). At a distance of 1, the parameters change by about their size.
 
     Examples
     --------
@@ -93,7 +93,9 @@ def _near(line: Callable[[np.ndarray], np.ndarray], may_be_coarse: bool) -> tupl
     every = line(np.zeros(1))
     for distance in (*NEAR, *FAR, FARTHEST):
         # NEAR[1] is for values that do not change at NEAR[0]; FARTHEST is for float32 and float16.
-        needed = {NEAR[1]: ~moves, FARTHEST: ~moves & _are(every, np.float32) & may_be_coarse}.get(distance, np.True_)
+        needed = {NEAR[1]: ~moves, FARTHEST: ~moves & _can_hold(every, np.float32) & may_be_coarse}.get(
+            distance, np.True_
+        )
         if not np.any(needed):
             continue
         values = line(distance * np.arange(POINTS))
@@ -103,20 +105,20 @@ def _near(line: Callable[[np.ndarray], np.ndarray], may_be_coarse: bool) -> tupl
         found[distance] = np.where(now, own, np.nan)
         noise = np.where(needed & ~moves, own, noise)
         moves = moves | now
-    # Noise does not depend on the distance. Larger differences at longer distances belong to the function.
+    # Noise does not depend on the distance. Differences that grow with the distance belong to the function.
     noise = np.fmax(noise, np.fmin.reduce([found[distance] for distance in FAR]))
     constant = (every == every[0]).all(axis=0)
     largest = np.nan_to_num(np.fmax.reduce(np.abs(every)))
-    # Changes by few units in the last place of float32 look smooth. Therefore assume at least the rounding error of the
-    # shortest dtype that can hold all values.
+    # Changes by a few units in the last place of float32 look smooth. Therefore assume at least the rounding error of
+    # the shortest dtype that can hold all values.
     types = (np.float16, np.float32)
-    spacing = np.select([_are(every, dtype) for dtype in types], [np.finfo(dtype).eps for dtype in types], EPS)
+    spacing = np.select([_can_hold(every, dtype) for dtype in types], [np.finfo(dtype).eps for dtype in types], EPS)
     least = np.where(moves & may_be_coarse, spacing * largest / 12**0.5, 0)
     noise = np.where(constant, 0, np.fmax(np.nan_to_num(noise) + EPS * largest, least))
     return noise, np.fmin(noise, found[NEAR[0]] + EPS * largest)
 
 
-def _are(values: np.ndarray, dtype: type) -> np.ndarray:
+def _can_hold(values: np.ndarray, dtype: type) -> np.ndarray:
     """Return whether a dtype can hold all values exactly, (n,)."""
     return (values == values.astype(dtype)).all(axis=0)
 
@@ -144,7 +146,7 @@ class Bound:
 
 
 UNBOUNDED = np.finfo(np.float64).max / 2**64
-"""The bound for errors of any size. It is finite, so that sums and products do not become NaN."""
+"""The bound for unknown errors. It is finite, so that sums and products do not become NaN."""
 
 
 def finite_bound(error: np.ndarray) -> np.ndarray:
@@ -170,7 +172,7 @@ def rounding_bound(loss_and_gradient: LossAndGradient, theta: np.ndarray, batch:
     bound, value = running(arithmetic)
     if arithmetic.dtype.itemsize < 8:
         # In float32 the bound would hide too much, so scale it to measured errors. Do not scale the part of the bound
-        # that is due to comparisons, since rounding either changes their outcome or does not.
+        # that is due to comparisons, whose outcome is either right or wrong.
         smooth, _ = running(Arithmetic(dtype, branching=False))
         measured = smooth * _tightness(loss_and_gradient, theta, batch, smooth, arithmetic.dtype)
         bound = (bound - smooth) + measured + running(Arithmetic(np.float64))[0]
@@ -220,7 +222,7 @@ def rounding_experiment(
 
 
 def coarse_type(given: np.ndarray, error: np.ndarray, sizes: np.ndarray) -> str:
-    """Return "float16" or "float32" if float64 numbers were rounded to this dtype, or an empty string."""
+    """Return the dtype, "float16" or "float32", to which float64 numbers were rounded, or an empty string."""
     given, share = given[given != 0], (error / sizes)[sizes > 0]
     bits = np.frexp(given)[0]
     for dtype in (np.float16, np.float32):

@@ -15,7 +15,7 @@ from .steps import STEP
 
 
 class Arithmetic:
-    """The rounding of a floating-point dtype; records whether equal numbers were compared."""
+    """The rounding errors of a floating-point dtype. ``tied`` becomes true if equal numbers are compared."""
 
     def __init__(self, dtype: Any = np.float64, branching: bool = True) -> None:
         information = np.finfo(dtype)
@@ -25,7 +25,7 @@ class Arithmetic:
         self.tiny = max(float(information.tiny), float(np.finfo(np.float64).smallest_subnormal) / STEP)
         self.tied = False
 
-    def of_sum(self, terms: int) -> float:
+    def sum_error(self, terms: int) -> float:
         """Return the error of a sum relative to the sum of the absolute values of its terms.
 
         In the worst case, each term adds one rounding error. In a sum of many terms, the errors have different signs
@@ -35,7 +35,7 @@ class Arithmetic:
 
 
 class Bounded(ArrayPair):
-    """Numbers with bounds on their rounding errors, or Booleans with flags for values that rounding could change."""
+    """Numbers with error bounds, or Booleans with flags for values that rounding could change."""
 
     def __init__(self, value: np.ndarray, companion: np.ndarray, arithmetic: Arithmetic) -> None:
         super().__init__(value, companion)
@@ -45,7 +45,7 @@ class Bounded(ArrayPair):
         return Bounded(value, companion, self.arithmetic)
 
     def pair(self, operand: Any) -> tuple[np.ndarray, Any]:
-        """Return the value and the bound of an operand; Python numbers have rounding errors, arrays are exact."""
+        """Return the value and the error of an operand; plain arrays are exact, Python numbers are rounded."""
         value, error = super().pair(operand)
         if isinstance(operand, float):
             error = abs(operand - float(self.arithmetic.dtype.type(operand))) if abs(operand) < np.inf else 0.0
@@ -88,14 +88,14 @@ def _divide(like: Bounded, x: Any, y: Any) -> Any:
     least = B - eb  # the smallest possible divisor; if not positive, the divisor may be 0
     error = np.where(least > 0, (ea + np.abs(q) * eb) / least, np.inf)
     quotient = like.rounded(q, error)
-    # Division by 1 is exact. This matters for the logistic, which is 1 / 1 far from 0.
+    # Division by 1 is exact. For example, the logistic computes 1 / 1 far from 0.
     return like.like(q, np.where(B == 1, error, quotient.companion))
 
 
 def _matmul(like: Bounded, x: Any, y: Any) -> Any:
     (a, ea), (b, eb) = like.pair(x), like.pair(y)
     A, B = np.abs(a), np.abs(b)
-    error = (like.arithmetic.of_sum(a.shape[-1]) * A + ea) @ B
+    error = (like.arithmetic.sum_error(a.shape[-1]) * A + ea) @ B
     if np.any(eb):  # parameters are exact
         error = error + (A + ea) @ eb
     return like.like(a @ b, error)
@@ -104,7 +104,7 @@ def _matmul(like: Bounded, x: Any, y: Any) -> Any:
 def _sum(like: Bounded, x: Bounded, axis: Any = None, keepdims: bool = False, **_: Any) -> Any:
     total = np.sum(x.value, axis=axis, keepdims=keepdims)
     terms = x.size // max(np.size(total), 1)
-    errors = x.companion + like.arithmetic.of_sum(terms - 1) * np.abs(x.value)
+    errors = x.companion + like.arithmetic.sum_error(terms - 1) * np.abs(x.value)
     return like.like(np.asarray(total), np.asarray(np.sum(errors, axis=axis, keepdims=keepdims)))
 
 

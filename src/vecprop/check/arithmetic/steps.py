@@ -68,7 +68,7 @@ ORDER = 7
 
 
 def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, others: np.ndarray) -> Difference:
-    """Return derivatives by Ridders' method: central differences for ever smaller steps, extrapolated to step 0.
+    """Return derivatives by Ridders' method: central differences for decreasing steps, extrapolated to 0.
 
     The extrapolations form Neville's tableau. The result is the entry that differs least from its two predecessors. Its
     error is this difference (Ridders, 1982) plus the noise of the values divided by the step. A function with a pole or
@@ -88,7 +88,7 @@ def ridders(moved: Moved, U: np.ndarray, scale: np.ndarray, noise: np.ndarray, o
         own = Difference(*(part[some] for part in found))
         ladders = [(STEPS[-1] * scale[some], own)]
         doubt = np.maximum(found.error, 0.1 * np.abs(found.jump))[some].max()
-        least = 4 * noise.min() / doubt  # at shorter steps, the rounding error exceeds the current error
+        least = 4 * noise.min() / doubt  # shorter steps have larger rounding errors than the current errors
         for shares, sizes in ((MORE_STEPS, scale[some]), *((OTHER_STEPS, other[some]) for other in others)):
             if shares is MORE_STEPS or (sizes != scale[some]).any():
                 steps = shares[:, None] * sizes
@@ -105,17 +105,17 @@ def largest_of(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return np.minimum(sizes.max(axis=0), (sizes * scale).max(axis=0) / scale)
 
 
-def _excused(error: np.ndarray, rounding: np.ndarray) -> np.ndarray:
-    """Return the difference between coarse and fine steps that rounding errors of the fine steps explain."""
+def _explained(error: np.ndarray, rounding: np.ndarray) -> np.ndarray:
+    """Return how much of the difference between coarse and fine steps rounding errors can explain."""
     return np.where(np.isfinite(error), np.minimum(error, 4 * rounding), np.inf)
 
 
 def _best(ladders: list[tuple[np.ndarray, Difference]], noise: np.ndarray) -> Difference:
-    """Return the derivatives with the smallest errors, given ladders and their shortest steps, (K,)."""
-    # The ladder with the shortest steps must confirm every other ladder, up to its rounding errors.
+    """Return the derivatives with the smallest errors from several step sequences and their shortest steps, (K,)."""
+    # The sequence with the shortest steps must confirm the other sequences, up to its rounding errors.
     ladders = sorted(ladders, key=lambda one: (one[0].min(), one[1].error.max()))
     shortest, fine = ladders[0]
-    excused = _excused(fine.error, 4 * noise / shortest[:, None])
+    excused = _explained(fine.error, 4 * noise / shortest[:, None])
     best = fine
     for _, coarse in ladders[1:]:
         error = np.maximum(coarse.error, np.abs(coarse.value - fine.value) - excused)
@@ -126,7 +126,7 @@ def _best(ladders: list[tuple[np.ndarray, Difference]], noise: np.ndarray) -> Di
 
 
 def ladder(moved: Moved, U: np.ndarray, steps: np.ndarray, noise: np.ndarray) -> Difference:
-    """Return the derivatives along the rows of U from a sequence of steps, (steps, K); see `ridders`."""
+    """Return the derivatives along the rows of U for a sequence of steps, (steps, K); see `ridders`."""
     here = moved(np.zeros_like(U[:1]))
     right = np.stack([moved(h[:, None] * U) - here for h in steps])  # (steps, K, outputs)
     left = np.stack([here - moved(-h[:, None] * U) for h in steps])
@@ -166,12 +166,12 @@ def _extrapolated(differences: np.ndarray, rounding: np.ndarray, x: np.ndarray) 
     own_error = np.concatenate(errors)
     own_error[~np.isfinite(own_error) | ~np.isfinite(entries)] = np.inf
     entries, error = np.where(np.isfinite(own_error), entries, 0), own_error.copy()
-    # Raise errors to the difference from the best entry with smaller steps, minus rounding errors.
+    # The error is at least the difference from the best entry with smaller steps, minus rounding errors.
     for step in range(1, len(differences)):
         own, coarser = np.flatnonzero(level == step), level < step
         best = np.argmin(own_error[own], axis=0)[None]
         value, unsure = (np.take_along_axis(part[own], best, 0)[0] for part in (entries, own_error))
-        apart = np.abs(entries[coarser] - value) - _excused(unsure, rounding[step])
+        apart = np.abs(entries[coarser] - value) - _explained(unsure, rounding[step])
         error[coarser] = np.maximum(error[coarser], apart)
     first, second, third = np.argsort(error, axis=0, kind="stable")[:3]
     best, *next_best = (np.take_along_axis(entries, place[None], 0)[0] for place in (first, second, third))

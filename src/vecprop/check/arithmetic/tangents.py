@@ -1,8 +1,8 @@
 """Numbers with tangents: forward-mode differentiation, equivalent to a complex step in real arithmetic.
 
 A tangent d of a number x corresponds to the complex number x + i h d. For h = 1e-20, products of two imaginary parts
-are lost in rounding, so exp(x + i h d) equals exp(x) (1 + i h d), and other functions behave similarly. f(theta) is
-computed once for all directions. A chain of elementwise functions requires only one product per direction.
+are lost in rounding, so exp(x + i h d) equals exp(x) (1 + i h d), and other functions have similar rules. The values
+are computed once for all directions. A chain of elementwise functions requires only one product per direction.
 
 There are rules for elementary functions, sums and products. The derivatives of layers are not used, since they are
 under test.
@@ -27,7 +27,7 @@ LESS, BY_TANGENT, GREATER = -1, 0, 1
 
 @dataclass
 class Ties:
-    """How to decide comparisons of equal numbers, and whether there were any."""
+    """The rule for comparisons of equal numbers, and whether there were any."""
 
     broken: int = BY_TANGENT
     met: bool = False
@@ -42,11 +42,11 @@ class Tangent(ArrayPair):
         super().__init__(value, seed)
         self.outer, self.first, self.ties = outer, first, ties or Ties()
 
-    def made(self, value: np.ndarray, seed: np.ndarray, outer: Any = 1.0, first: int = 0) -> Self:
+    def new(self, value: np.ndarray, seed: np.ndarray, outer: Any = 1.0, first: int = 0) -> Self:
         return type(self)(value, seed, outer, first, self.ties)
 
     def like(self, value: np.ndarray, companion: np.ndarray) -> Self:
-        return self.made(value, companion, first=self.first)
+        return self.new(value, companion, first=self.first)
 
     @property
     def tangent(self) -> np.ndarray:
@@ -58,7 +58,7 @@ class Tangent(ArrayPair):
     @property
     def real(self) -> Any:
         """The numbers with derivatives of 0, like the real part of a complex number."""
-        return self.made(self.value, np.empty((0, *self.value.shape[1:])))
+        return self.new(self.value, np.empty((0, *self.value.shape[1:])))
 
     def pair(self, operand: Any) -> tuple[np.ndarray, Any]:
         return (operand.value, operand.tangent) if isinstance(operand, Tangent) else super().pair(operand)
@@ -86,14 +86,14 @@ class Tangent(ArrayPair):
             raise TypeError("Operands of tangents must have the same number of dimensions.")
         (x, outer), *others = moving
         if all(other.companion is x.companion for other, _ in others):
-            return self.made(value, x.companion, sum((another for _, another in others), outer), x.first)
+            return self.new(value, x.companion, sum((another for _, another in others), outer), x.first)
         # The operands have different seeds, so the sum of their derivatives becomes the new seed.
         first = min(x.first for x, _ in moving)
         last = max(x.first + len(x.companion) for x, _ in moving)
         total = np.zeros((last - first, *value.shape[1:]))
         for x, outer in moving:
             total[x.first - first : x.first - first + len(x.companion)] += outer * x.companion
-        return self.made(value, total, first=first)
+        return self.new(value, total, first=first)
 
 
 def _value(operand: Any) -> Any:
@@ -115,9 +115,9 @@ def _matmul(like: Tangent, x: Any, y: Any) -> Any:
             product = (A.reshape(-1, A.shape[-1]) @ b.reshape(b.shape[-2:])).reshape(*A.shape[:-1], b.shape[-1])
         else:
             product = A @ b
-        terms.append((like.made(x.value, product, first=x.first), 1.0))
+        terms.append((like.new(x.value, product, first=x.first), 1.0))
     if isinstance(y, Tangent):
-        terms.append((like.made(y.value, a @ y.tangent, first=y.first), 1.0))
+        terms.append((like.new(y.value, a @ y.tangent, first=y.first), 1.0))
     return like.chained(a @ b, *terms)
 
 
@@ -130,7 +130,7 @@ def _power(like: Tangent, x: Any, exponent: Any) -> Any:
 def _where(like: Tangent, condition: np.ndarray, x: Any, y: Any) -> Any:
     # A derivative that is not selected may be infinite, so replace it by 0 instead of multiplying by 0.
     terms = [
-        (like.made(z.value, z.companion, np.where(taken, z.outer, 0.0), z.first), 1.0)
+        (like.new(z.value, z.companion, np.where(taken, z.outer, 0.0), z.first), 1.0)
         for z, taken in ((x, condition), (y, ~np.asarray(condition)))
         if isinstance(z, Tangent)
     ]
@@ -212,7 +212,7 @@ def _order(like: Tied, x: Any, y: Any) -> np.ndarray:
 
 
 def _max_with_ties(like: Tied, x: Tied, axis: Any = None, keepdims: bool = False, **_: Any) -> Any:
-    """Return the maximum; among equal numbers, select the largest tangent, or the smallest if ties are less."""
+    """Return the maximum; among equal numbers, select the largest tangent, or the smallest for LESS."""
     top = np.max(x.value, axis=axis, keepdims=True)
     sign = -1 if like.ties.broken == LESS else 1
     tangent = sign * np.max(np.where(x.value == top, sign * x.tangent, -np.inf), axis=axis, keepdims=keepdims)

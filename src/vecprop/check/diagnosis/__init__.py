@@ -17,19 +17,19 @@ from .error_patterns import COARSE, pattern, ratio, ratio_in_words, same
 from .wrong_layers import layer_names, mixed_rows, planted_faults, wrong_layers
 
 SAMPLE = 64
-"""The number of entries to differentiate for the diagnosis of a part that was judged along directions."""
+"""The number of entries that are checked to diagnose a part that was judged along directions."""
 
 
 def diagnosed(
     point: Point, own: bool, given: np.ndarray, rows: list[Row], candidates: set[str], found: Compared, method: Method
 ) -> list[Row]:
-    """Return the rows; each failed row gets a diagnosis."""
+    """Add a diagnosis to each failed row."""
     failed = {row.name: row for row in rows if row.verdict is Verdict.FAIL and row.name in candidates}
     if not failed:
         return rows
     parts = [part for part in point.parts if part.name in failed]
     expected = {part.name: _expected(point, part, given, found, own, method) for part in parts}
-    precision = 1e-8 if point.is_followed else TRUSTED[method]
+    precision = 1e-8 if point.has_tangents else TRUSTED[method]
     for name, row in failed.items():
         tolerance = float(np.max(found[name].tolerance)) if name in found else row.tolerance
         largest = np.max(np.abs(expected[name][np.isfinite(expected[name])]), initial=0)

@@ -25,7 +25,7 @@ def same(a: np.ndarray, b: np.ndarray, precision: float) -> bool:
 
 
 def ratio(given: np.ndarray, expected: np.ndarray, precision: float) -> float | None:
-    """Return the constant r ≠ 1 with given = r expected, or None if there is no such constant.
+    """Return the constant r ≠ 1 for which given = r * expected, or None if there is none.
 
     Examples
     --------
@@ -143,12 +143,16 @@ def pattern(
     if precision > COARSE_COUNT:
         return ""
     places = np.flatnonzero(errors > precision * size if wrong is None else wrong)
-    text, offsets, tolerance = _of_places(given, expected, shape, places, precision), given - expected, precision * size
+    text, offsets, tolerance = (
+        _common_property(given, expected, shape, places, precision),
+        given - expected,
+        precision * size,
+    )
     is_one = offsets.size >= FEW and np.ptp(offsets) <= tolerance and np.abs(offsets).min() >= 100 * tolerance
     return text or (f"every entry is off by the same amount, {float(offsets[0]):.6g}" if is_one else "")
 
 
-def _of_places(
+def _common_property(
     given: np.ndarray, expected: np.ndarray, shape: tuple[int, ...], wrong: np.ndarray, precision: float
 ) -> str:
     """Describe what the wrong entries of a part have in common, or return an empty string."""

@@ -137,13 +137,13 @@ def wrong_layers(network: Network, theta: np.ndarray, batch: Batch, noise: Rando
             delta_X = layer.backward(p, saved[number], D, J)
             U = _size(X) * random_signs(draw, X.shape)
             if not _agree(np.sum(delta_X * U, axis=-1), np.sum(D * along(U, {}), axis=-1)):
-                found.append(f"{name} passes back a wrong delta{_of_layer(layer, X, D, saved[number], delta_X)}")
+                found.append(f"{name} passes back a wrong delta{_layer_mistake(layer, X, D, saved[number], delta_X)}")
             for parameter, values in p.items():
                 V = _size(values) * random_signs(draw, values.shape)
                 if not _agree(np.sum(J[parameter] * V), np.sum(D * along(0.0, {parameter: V}))):
                     found.append(f"{name} computes a wrong gradient of its parameter {parameter}")
     with suppress(Exception):  # as above
-        found += _loss_fault(network, outputs[-1], batch)
+        found += _loss_mistake(network, outputs[-1], batch)
     return found
 
 
@@ -188,7 +188,7 @@ def _size(values: np.ndarray) -> float:
     return float(np.abs(values).max(initial=0)) or 1.0
 
 
-def _of_layer(layer: Layer, X: np.ndarray, D: np.ndarray, saved: Any, delta_X: np.ndarray) -> str:
+def _layer_mistake(layer: Layer, X: np.ndarray, D: np.ndarray, saved: Any, delta_X: np.ndarray) -> str:
     """Describe a mistake in the derivative of an activation or in the Jacobian of another layer."""
     size = _size(X)
     if isinstance(layer, Activation):
@@ -217,7 +217,7 @@ def _of_layer(layer: Layer, X: np.ndarray, D: np.ndarray, saved: Any, delta_X: n
     return ""
 
 
-def _loss_fault(network: Network, Z: np.ndarray, batch: Batch) -> list[str]:
+def _loss_mistake(network: Network, Z: np.ndarray, batch: Batch) -> list[str]:
     loss, T = network.loss_function, batch.T
     given = loss.delta(Z, T)
     size = _size(Z)

@@ -107,7 +107,7 @@ class Point:
         return OneSided(right, low, high, low, high)
 
     @cached_property
-    def is_followed(self) -> bool:
+    def has_tangents(self) -> bool:
         """Whether derivatives are computed with tangents in real arithmetic, which does not lose terms."""
         return False
 
@@ -155,7 +155,7 @@ class Point:
         return np.nan_to_num(bound, nan=0.0, posinf=0.0)
 
     def roughness(self, part: NamedPart) -> np.ndarray:
-        """Return the error of slopes over a tenth of each parameter due to rounding of the values, (outputs, size).
+        """Return the errors of slopes due to rounding of the values, (outputs, size), for steps of 10 %.
 
         For example, (1 - cos w) / w² suffers from cancellation near w = 0, and so does its complex step.
         """
@@ -166,7 +166,7 @@ class Point:
         return next(part for part in self.parts if part.name == name)
 
     def sizes(self, part: NamedPart) -> np.ndarray:
-        """Return the absolute values of the parameters of a part, replacing 0 by the typical size in the part."""
+        """Return the absolute values of the parameters of a part, with 0 replaced by a typical size."""
         return self.all_sizes[part.span]
 
     @cached_property
@@ -180,7 +180,7 @@ class Point:
 
     def _unit(self, part: NamedPart) -> float:
         """Return the unit of a part that contains only zeros: 1, unless the values suggest another unit."""
-        # A step of a tenth of this size changes the values about as much as a tenth of the other parameters does.
+        # Choose a unit so that steps of 0.1 units change the values as much as 10 % changes of other parameters do.
         signs = random_signs(np.random.default_rng(7), (1, self.theta.size))
         change = np.abs(self.values(self.theta * (1 + 0.1 * signs)) - self.value).max()
         least = 0.1 * (change if change > 0 else np.abs(self.value).max())
@@ -190,10 +190,9 @@ class Point:
         return 1.0 if 1e-3 <= unit <= 1e3 else unit
 
     def largest(self, gradient: np.ndarray) -> np.ndarray:
-        """Return the typical size of the entries of each part, for each entry, (outputs, P).
+        """Return, for each entry, the typical size of the entries of its part, (outputs, P).
 
-        It is their largest absolute value, or the value divided by the part's largest parameter, which is larger near
-        an optimum.
+        It is their largest absolute value or, near an optimum, the value divided by the part's largest parameter.
         """
         largest = np.zeros(gradient.shape)
         for part in self.parts:
@@ -213,7 +212,7 @@ class Point:
     def noise(self) -> Noise:
         """The rounding errors of the values, (outputs,): the measured errors, or their bound if it is smaller.
 
-        The measured errors are too large if the function varies rapidly, for example with a Unix time.
+        Measured errors are too large for functions that vary rapidly, such as a short period of a Unix time.
         """
         measured, bound = self.measured_noise, np.fmax(self.value_bound, EPS * np.abs(self.value))
         return Noise(*(np.where(self.value_bound > 0, np.fmin(noise, bound), noise) for noise in measured))
@@ -230,9 +229,9 @@ class Point:
         return Noise(*(np.fmax(noise, least) for noise in found))
 
     @cached_property
-    def may_vary_at_once(self) -> bool:
+    def may_vary_rapidly(self) -> bool:
         """Whether the values may vary so rapidly that long steps miss it."""
-        # Such values look like noise except over the shortest distances, and the noise is as large as their changes.
+        # Such values look like noise, except over the shortest distances.
         noise = self.measured_noise
         if not (noise.near > PLATEAU * noise.nearest).any():
             return False
@@ -241,7 +240,7 @@ class Point:
 
     @property
     def rounding(self) -> np.ndarray:
-        """The rounding errors of the values, (outputs,); the Taylor remainder ignores smaller changes."""
+        """The rounding errors of the values, (outputs,), for the Taylor remainder."""
         return self.noise.farther
 
     @property
@@ -270,7 +269,7 @@ def typical_size(theta: np.ndarray) -> float:
 
 
 def random_signs(draw: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Draw numbers ±U(0.5, 1), which are not small and do not cancel by symmetry.
+    """Draw random numbers ±U(0.5, 1), none of them small or equal.
 
     Examples
     --------
@@ -312,7 +311,7 @@ def checked_function(f: Callable[..., Any], theta: Any, args: tuple[Any, ...], g
 
     try:
         first = np.asarray(result)
-    except ValueError:  # rows of unequal length
+    except ValueError:  # a ragged list
         raise TypeError("The function's value is not an array of numbers: return a number or an array.") from None
     if first.dtype.kind not in "fiu":
         raise TypeError(f"The function must return real numbers, got dtype {first.dtype}.")

@@ -50,7 +50,7 @@ class JudgedGradient:
 class NetworkPoint(Point):
     """A network with its data and random masks, at parameters theta.
 
-    The value is the loss of the reference engine; ``losses`` contains the losses that belong to the judged gradients.
+    ``value`` is the loss of the reference engine; ``losses`` contains one loss per judged gradient.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class NetworkPoint(Point):
     def evaluated(self) -> list[np.ndarray]:
         self.losses, gradients = [], []
         for judged in self.judged:
-            theta, is_foreign = self.theta.astype(self.dtype), judged.engine and not self.is_of_the_library
+            theta, is_foreign = self.theta.astype(self.dtype), judged.engine and not self.is_built_in
             of = judged.gradient
             loss, gradient = called(of, theta, (), "The network") if is_foreign else of(theta)
             if np.shape(gradient) != self.theta.shape:
@@ -98,7 +98,7 @@ class NetworkPoint(Point):
     @cached_property
     def may_be_random(self) -> bool:
         """Whether a gradient or a part of the network is user-defined."""
-        return not (self.is_of_the_library and self.engines[0])
+        return not (self.is_built_in and self.engines[0])
 
     @cached_property
     def value_bound(self) -> np.ndarray:
@@ -142,15 +142,14 @@ class NetworkPoint(Point):
     def _losses(self, network: Network, thetas: np.ndarray, batch: Batch) -> np.ndarray:
         """Return the losses of a network, (K, 1), with NaN if a layer raises.
 
-        Networks with user-defined layers run separately for each theta, since such a layer may silently return wrong
-        results for several members.
+        Networks with user-defined layers run once per theta, since such layers may not support several members.
         """
-        if self.is_of_the_library:
+        if self.is_built_in:
             return network.batch_loss(thetas, batch, self.noise_key)[:, None]
         return values_at(lambda theta: network.batch_loss(theta, batch, self.noise_key), thetas, 1)
 
     @cached_property
-    def is_of_the_library(self) -> bool:
+    def is_built_in(self) -> bool:
         """Whether all parts of the network are built-in, so that their derivatives are tested."""
         network = self.network
         parts = (*network.layers, network.loss_function, *network.penalties)
@@ -158,12 +157,12 @@ class NetworkPoint(Point):
 
     @property
     def rounding(self) -> np.ndarray:
-        return 4 * EPS * np.abs(self.value) if self.is_of_the_library else super().rounding
+        return 4 * EPS * np.abs(self.value) if self.is_built_in else super().rounding
 
     @cached_property
-    def is_followed(self) -> bool:
-        """Whether tangents compute the derivatives; for user-defined layers, finite differences must confirm them."""
-        if self.is_of_the_library:
+    def has_tangents(self) -> bool:
+        """Whether tangents can compute the derivatives, confirmed by finite differences for user-defined layers."""
+        if self.is_built_in:
             return True
         draw = np.random.default_rng(4)
         moves = [(part, self.sizes(part).reshape(1, -1) * random_signs(draw, (1, part.size))) for part in self.parts]
@@ -179,7 +178,7 @@ class NetworkPoint(Point):
         return [self.batch.X, *self.network.forward(self.theta, self.batch.X, self.noise_key)[0]]
 
     def _tail(self, layer: int) -> tuple[Network, int, Batch]:
-        """Return the network from a layer on, the start of its parameters, and the batch of its inputs."""
+        """Return the network that starts at a layer, the start of its parameters, and its batch."""
         # Its loss lacks the penalties of earlier layers, which do not change.
         if layer not in self._tails:
             network, X = self.network, self._inputs[layer]
@@ -204,7 +203,7 @@ class NetworkPoint(Point):
         return self._losses(tail, thetas, batch)
 
     def derivatives(self, moves: Sequence[tuple[NamedPart, np.ndarray]]) -> tuple[np.ndarray, bool]:
-        if not self.is_followed:
+        if not self.has_tangents:
             return super().derivatives(moves)
         ties = Ties()
         return self._summands(moves, partial(Tangent, ties=ties)).sum(axis=1)[:, None], ties.met
@@ -242,7 +241,7 @@ class NetworkPoint(Point):
         Backpropagation selects a side separately for each row and penalty that has a kink, so its gradient may be any
         sum of one-sided derivatives.
         """
-        if not self.is_followed:
+        if not self.has_tangents:
             return self._one_sided_nearby(part, U)
         try:
             sides = [
@@ -262,7 +261,7 @@ class NetworkPoint(Point):
         near = 1e-9 * typical_size(self.sizes(part))
         nearby = [complex_step(lambda steps, t=t: self.moved(part, t * U + steps), U) for t in (-near, near)]
         low, high = np.minimum(*nearby), np.maximum(*nearby)
-        jumps = high - low > 1e-5 * np.maximum(np.abs(low), np.abs(high))  # otherwise the function is smooth but curved
+        jumps = high - low > 1e-5 * np.maximum(np.abs(low), np.abs(high))  # without a jump, the function is smooth
         low, high = np.where(jumps, low, here), np.where(jumps, high, here)
         return OneSided(here, low, high, low, high)
 
