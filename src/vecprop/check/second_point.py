@@ -44,7 +44,7 @@ WEAK = 1e3
 error of the finite differences is only an estimate."""
 
 VISIBLE = 0.1
-"""The largest relative tolerance at the second point for entries that rounding hides at theta."""
+"""The largest relative tolerance at a second point that still reveals an entry hidden at theta."""
 
 STEADY = 8
 """A derivative is not 0 if it exceeds its standard deviation over points next to theta by this factor."""

@@ -1,9 +1,9 @@
 """Measure the noise of function values, and bound the rounding error of a gradient.
 
-Noise is measured with finite differences of high order (Moré and Wild, 2011). For values at equal distances d, a
-difference of order k consists of d^k times a derivative of the smooth part, which is tiny, and √((2k)! / k!²) times the
-noise. The points are close enough that the function is smooth, and far enough apart that the values change: a float32
-computation ignores changes of a few units in the last place of float64.
+Noise is measured with finite differences of high order (Moré and Wild, 2011). A difference of order k contains
+√((2k)! / k!²) times the noise. The smooth part contributes d^k times a derivative, which is tiny for a small distance d
+between the points. The points must also be far enough apart that the values change: a float32 computation ignores
+changes of a few units in the last place of float64.
 
 To bound the rounding error of a gradient, its code runs on numbers with error bounds (`arithmetic/running_error.py`).
 For a network, the bounds grow with |X| and |W| in the forward pass, and with |delta|, |W| and |derivative| in the
@@ -222,7 +222,7 @@ def rounding_experiment(
 
 
 def coarse_type(given: np.ndarray, error: np.ndarray, sizes: np.ndarray) -> str:
-    """Return the dtype, "float16" or "float32", to which float64 numbers were rounded, or an empty string."""
+    """Return "float16" or "float32" if the numbers were rounded to this dtype, or an empty string."""
     given, share = given[given != 0], (error / sizes)[sizes > 0]
     bits = np.frexp(given)[0]
     for dtype in (np.float16, np.float32):

@@ -68,7 +68,7 @@ class Point:
         # Copy both: a function may overwrite its argument or return the same buffer each time.
         value = np.array(_plain(self._value(self.structure.rebuilt(theta.copy()))))
         if value.shape != self.outputs:
-            raise ValueError(f"The function's value has shape {value.shape}, but had {self.outputs} before.")
+            raise ValueError(f"The function's value has shape {value.shape}, but had shape {self.outputs} before.")
         return value.reshape(-1).astype(complex if value.dtype.kind == "c" else float)
 
     def values(self, thetas: np.ndarray) -> np.ndarray:
