@@ -98,7 +98,7 @@ def test_a_bundle_and_its_results_are_small():
 @pytest.mark.parametrize(
     ("bad", "pattern"),
     [
-        (of.member(epochs=-1), "In member 7: epochs is -1"),
+        (of.member(epochs=-1), "In member 7: epochs must be an integer of at least 0, got -1"),
         (replace(of.member(), theta=np.full(43, np.nan)), "In member 7: theta is not finite"),
         (of.member(rows=[of.N]), "In member 7: rows has numbers from 120"),
     ],

@@ -238,7 +238,7 @@ def test_stagnation_of_the_score_is_scikit_learns_rule(engine):
 def test_scores_that_cannot_be(arguments, pattern):
     with pytest.raises(ValueError, match=pattern):
         fit(**arguments)
-    with pytest.raises(ValueError, match="must be one of loss, validation_loss, validation_score, got 'accuracy'"):
+    with pytest.raises(ValueError, match="monitors one of loss, validation_loss, validation_score, not 'accuracy'"):
         vp.EarlyStopping(on="accuracy")  # pyright: ignore[reportArgumentType]
 
 

@@ -209,7 +209,7 @@ def test_two_results_of_a_member_must_have_equal_bits(tmp_path):
 @pytest.mark.parametrize(
     ("bad", "error"),
     [
-        (of.member(epochs=-1), "In member 2: epochs is -1"),
+        (of.member(epochs=-1), "In member 2: epochs must be an integer of at least 0, got -1"),
         (of.member(of.network(activation=Cube())), r"In member 2: network.* is of the class .*Cube"),
         (of.member(F=np.float16), "In member 2: theta has dtype float16"),
     ],

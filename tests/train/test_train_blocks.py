@@ -308,7 +308,7 @@ def spoiled(array, value, row=25):
         ({"blocks": Returning((X[:20] + 1j, T[:20]))}, r"In block \d+: X has dtype complex128, but"),
         ({"blocks": Pieces([20.0] * 16)}, r"The sizes of blocks are \[20.0, .*\.\.\.\], but they are"),
         ({"blocks": Pieces([])}, r"The sizes of blocks are \[\]"),
-        ({"epochs": 1.5}, "epochs is 1.5"),
+        ({"epochs": 1.5}, "epochs must be an integer of at least 0, got 1.5"),
         ({"optimizer": vp.GradientDescent(1e200)}, "Training diverged"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

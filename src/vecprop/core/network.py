@@ -358,15 +358,12 @@ class Network(Versioned):
                 J_W[...] = J_W + (penalty.gradient(W) / divisor if _is_averaged(penalty) else penalty.gradient(W))
 
     def row_weight(self, batch: Batch) -> Array:
-        """Return the factor of each row in the loss, w or, for a mean, w / Σ w, as a scalar without weights."""
+        """Return the factor of each row in the loss: w, or w / Σ w for a mean. Without weights, return a scalar."""
         divisor = _column(self.divisor(batch))
         return 1 / divisor if batch.weight is None else batch.weight / divisor
 
     def divisor(self, batch: Batch) -> Array:
-        """Return the divisor of sums over the rows, (*M,) or a scalar: 1, or Σ w for a mean.
-
-        If all weights are 0, the divisor is infinite, so that no row counts.
-        """
+        """Return the divisor of sums over the rows: 1, or Σ w for a mean, or infinity if all weights are 0."""
         if self.reduction == "sum":
             return 1.0
         if batch.weight is None:

@@ -33,8 +33,7 @@ class StoppingRule(Ranged):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.on not in get_args(Watched):
-            names = ", ".join(get_args(Watched))
-            raise ValueError(f"The argument on of {type(self).__name__} must be one of {names}, got {self.on!r}.")
+            raise ValueError(f"{type(self).__name__} monitors one of {', '.join(get_args(Watched))}, not {self.on!r}.")
 
     @property
     def restores(self) -> bool:
@@ -240,10 +239,7 @@ class TrainingSettings:
         return Plan(size, self.shuffle, self.seed, clip, running, self.validation_score)
 
     def rates(self, total: int, count: int, first: int = 0, state: dict[str, Any] | None = None) -> np.ndarray:
-        """Return the learning rates of ``count`` steps out of ``total``, from ``first`` on, or one constant rate.
-
-        The shape is (count,), or (count, *M) with one rate per member.
-        """
+        """Return the learning rates of ``count`` steps out of ``total``, (count, *M), or one constant rate."""
         optimizer: Any = self.optimizer
         if self.schedule is None or isinstance(self.schedule, Constant):
             return np.array([optimizer.learning_rate], float)

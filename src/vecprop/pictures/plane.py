@@ -264,7 +264,7 @@ def plot_decision_boundary(
     labels = class_labels(class_names, np.union1d(classes, Y.argmax(axis=-1)))
 
     ax = axes_or_new(ax)
-    for number in range(count):  # paints a class where it exceeds all earlier ones: the last one painted is the argmax
+    for number in range(count):  # the last class painted at a point is the most probable one
         lead = Y[..., number] - Y[..., :number].max(axis=-1, initial=0)
         if lead.max() > 0:
             ax.contourf(x, y, lead, levels=[0, np.inf], colors=[tint(number)], zorder=0)
