@@ -13,6 +13,7 @@ import pytest
 USES = {
     "Numba is absent": "sys.modules.update({'numba': None, 'llvmlite': None})",
     "llvmlite is absent": "sys.modules['llvmlite.binding'] = sys.modules['llvmlite'] = None",
+    "LLVM's library": "fail_to_load()",
     "it is switched off": "numba.config.DISABLE_JIT = 1",
     "config.CPU_NAME": "del numba.config.CPU_NAME",
     "config.CPU_FEATURES": "del numba.config.CPU_FEATURES",
@@ -54,7 +55,7 @@ UNUSED = {
 """What kernels can do without."""
 
 EACH = """
-import json, os, sys, warnings
+import importlib, json, os, sys, warnings
 import llvmlite.binding, llvmlite.ir, numba, numba.core.ccallback, numba.core.cpu, numba.extending
 import numpy as np
 import sklearn.neural_network
@@ -78,6 +79,10 @@ def lose_option(name):
     for cls in numba.core.cpu.CPUTargetOptions.__mro__:
         if name in vars(cls):
             delattr(cls, name)
+
+def fail_to_load():
+    load = importlib.import_module
+    importlib.import_module = lambda name, *of: open("/nowhere/llvmlite.so") if name == "numba" else load(name, *of)
 
 def use():
     member = vp.Member(network, theta, vp.Adam(), epochs=3)

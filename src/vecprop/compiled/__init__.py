@@ -15,8 +15,8 @@ from ..system.threads import apart, forks_wait
 from ..system.versions import numba_fails
 
 _OF_ANOTHER_NUMBA = (
-    *(ImportError, NameError, AttributeError, LookupError, TypeError, ValueError),  # but none of a signal's handler
-    *(AssertionError, RuntimeError, SystemError),
+    *(ImportError, NameError, AttributeError, LookupError, TypeError, ValueError),
+    *(AssertionError, OSError, RuntimeError, SystemError),
 )
 
 with forks_wait:
@@ -25,4 +25,6 @@ with forks_wait:
 
         from . import compiled_network, fits  # noqa: F401
     except _OF_ANOTHER_NUMBA as error:
+        if isinstance(error, TimeoutError):  # which a signal's handler raises
+            raise
         raise ImportError(numba_fails(error)) from error
