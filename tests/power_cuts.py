@@ -46,7 +46,7 @@ class Disk:
             def truncate(self, size: Any = None, /) -> int:
                 raise NotImplementedError
 
-        def opened(path: Any, mode: str, buffering: int = -1) -> Any:
+        def opened(path: Any, mode: str, buffering: int = -1, opener: Any = None) -> Any:
             if not is_own(path) or Path(path).name.endswith("lock"):  # what a lock says need not outlive the machine
                 return open(path, mode, buffering)
             return io.BufferedWriter(Recorded(path, "x"))

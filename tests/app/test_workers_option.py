@@ -9,6 +9,7 @@ import pytest
 
 import vecprop as vp
 from shared_commands import FAST
+from vecprop.app.training.cluster import local_cluster
 
 
 def test_what_is_no_place_is_said_and_without_dask_there_is_a_way_out(vecprop, table, monkeypatch):
@@ -18,6 +19,17 @@ def test_what_is_no_place_is_said_and_without_dask_there_is_a_way_out(vecprop, t
     monkeypatch.setitem(sys.modules, "distributed", None)
     done = vecprop("train", table, "--target", "buys", "--workers", "local:2", code=2)
     assert done.stderr == '--workers needs Dask: pip install "vecprop[dask]".\n'
+
+
+@pytest.mark.long
+def test_processes_of_this_machine_accept_only_each_other():
+    distributed = pytest.importorskip("distributed")
+    with local_cluster(1, 1) as cluster:
+        assert cluster.scheduler_address.startswith("tls://")
+        with pytest.raises(Exception, match=r"(?i)tls|ssl|security"):
+            distributed.Client(cluster.scheduler_address, timeout=5)
+        with distributed.Client(cluster) as client:
+            assert client.submit(pow, 2, 3).result() == 8
 
 
 @pytest.mark.long

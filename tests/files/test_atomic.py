@@ -62,7 +62,7 @@ def test_an_error_leaves_the_old_file(tmp_path):
 def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    monkeypatch.setattr("builtins.open", lambda name, mode, real=open: real("/dev/full", "wb"))
+    monkeypatch.setattr("builtins.open", lambda name, mode, real=open, **more: real("/dev/full", "wb"))
     with pytest.raises(OSError, match="No space left"), written_at_once(path) as file:
         file.write(bytes(2**20))
     monkeypatch.undo()
@@ -125,3 +125,23 @@ def test_what_killed_programs_have_left_is_removed_and_what_is_being_written_is_
     with written_at_once(path) as file:
         file.write(b"whole")
     assert sorted(tmp_path.iterdir()) == sorted([path, others[1]])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and modes")
+def test_pipes_are_written_to_and_replaced_files_stay_private(tmp_path):
+    os.mkfifo(pipe := tmp_path / "pipe")
+    reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
+    with written_at_once(pipe) as file:
+        file.write(b"all")
+    assert (reader.communicate()[0], stat.S_ISFIFO(pipe.stat().st_mode)) == (b"all", True)
+    (private := tmp_path / "file").touch(0o600)
+    with written_at_once(private) as file:
+        file.write(b"new")
+        (unfinished,) = tmp_path.glob(".file.*")
+        assert stat.S_IMODE(unfinished.stat().st_mode) == 0o600
+    assert (stat.S_IMODE(private.stat().st_mode), private.read_bytes()) == (0o600, b"new")
+    if os.getuid() == 0:
+        os.chown(private, 12345, 12345)
+        with written_at_once(private) as file:
+            file.write(b"newer")
+        assert private.stat().st_uid == 12345

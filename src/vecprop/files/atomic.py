@@ -4,11 +4,13 @@ import errno
 import os
 import shutil
 import socket
+import stat
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from glob import escape
 from pathlib import Path
 from secrets import token_hex
@@ -47,6 +49,7 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
     If writing fails or is killed, path is unchanged, and an error of the system names it. A killed program leaves the
     unfinished file in the same folder, named ``.NAME.….unfinished``; the next program that writes NAME removes it.
+    Pipes and devices are written to, not replaced. A file that is replaced passes on its mode and its owner.
 
     Examples
     --------
@@ -58,13 +61,20 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     ...     print(path.read_text(), len(list(path.parent.iterdir())))
     hello 1
     """
-    target = Path(os.path.realpath(path))  # a link stays a link
+    target, replaced = Path(os.path.realpath(path)), None  # a link stays a link
+    with suppress(OSError):
+        replaced = target.stat()
+    if replaced is not None and not (stat.S_ISREG(replaced.st_mode) or stat.S_ISDIR(replaced.st_mode)):
+        with open(target, "wb") as file:
+            yield file
+        return
     sweep(target.parent, target.name)
     unfinished, held = None, -1
     try:
         while True:
             unfinished = target.with_name(f".{target.name}.{token_hex(8)}.unfinished")
-            file = open(unfinished, "xb")  # noqa: SIM115 (closed below)
+            private = partial(os.open, mode=0o666 if replaced is None else 0o600)
+            file = open(unfinished, "xb", opener=private)  # noqa: SIM115 (closed below)
             held = os.dup(file.fileno())  # locked until the file has its name, so that nobody sweeps it
             if lock(held) is not False and os.fstat(held).st_nlink:
                 break
@@ -74,8 +84,11 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        with suppress(FileNotFoundError):
-            shutil.copymode(target, unfinished)
+        if replaced is not None:
+            with suppress(OSError, AttributeError):  # only root gives a file to another user, and Windows has no owners
+                os.chown(unfinished, replaced.st_uid, replaced.st_gid)
+            with suppress(FileNotFoundError):
+                shutil.copymode(target, unfinished)
         os.replace(unfinished, target)
     except BaseException as error:
         if unfinished is not None:

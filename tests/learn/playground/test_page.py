@@ -46,8 +46,11 @@ class Window:
 
     def tell(self, action, **values):
         """Send a message and return the answer."""
+        return self.send(json.dumps({"do": action, **values}))
+
+    def send(self, message):
+        """Send the text of a message and return the answer."""
         self.count += 1
-        message = json.dumps({"do": action, **values})
         self.page.sent.data = {"message": [message], "count": [self.count]}
         later: Any
         for later in self.page.document.session_callbacks:  # runs delayed actions
@@ -105,6 +108,11 @@ def test_divergence_stops_the_run_and_is_reported():
     assert not answer["status"]["running"]
     assert answer["status"]["trouble"]
     assert not window.tell("run")["status"]["running"]
+
+
+@pytest.mark.parametrize("message", ["{}", "[]", "3", "null"])
+def test_messages_without_an_action_are_reported(message):
+    assert "unknown action" in opened().send(message)["said"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Test which requests the playground's server accepts."""
 
 import asyncio
+import os
 from inspect import Signature, signature
 from urllib.parse import urlsplit
 
@@ -67,10 +68,25 @@ async def test_unknown_addresses_are_not_found(url):
     assert (await status(url))[0] == 200
     assert (await status(url + "static/js/bokeh.min.js"))[0] == 200
     paths = ["", "static/js/bokeh.min.js", "0" * 32 + "/", f"{token}/metadata", f"{token}/autoload.js", "..%2f"]
+    paths.append(f"{token}/static/%00")
     for path in paths:
         code, text = await status(f"{origin}/{path}")
         assert (code, text.count(".")) == (404, 1)
         assert "open the address" in text
+
+
+@served
+async def test_large_bodies_are_refused_and_the_address_is_not_logged(url, caplog):
+    answer = await AsyncHTTPClient().fetch(HTTPRequest(url, method="POST", body=b"x" * 100_000), raise_error=False)
+    assert answer.code >= 400
+    assert (await status(url + "unknown"))[0] == 404
+    assert urlsplit(url).path.strip("/") not in caplog.text
+
+
+def test_the_browser_is_given_a_file_that_leads_to_the_address(tmp_path):
+    page = playground_server.redirect("http://127.0.0.1:5/secret/", tmp_path)
+    assert "url=http://127.0.0.1:5/secret/" in page.read_text()
+    assert os.name == "nt" or page.stat().st_mode & 0o777 == 0o600
 
 
 @served

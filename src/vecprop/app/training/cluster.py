@@ -48,12 +48,17 @@ def workers_of(text: str, threads: int | None) -> Iterator[DaskWorkers]:
 
 @contextmanager
 def local_cluster(processes: int, threads: int) -> Iterator[Any]:
-    """Give a cluster of processes of this machine, without a dashboard and what is measured for one."""
+    """Give a cluster of processes of this machine, without a dashboard.
+
+    Its processes accept only each other, by certificates that last as long as the cluster: without these, other users
+    of the machine could run code as the owner of the cluster.
+    """
     from dask import config  # pyright: ignore[reportMissingImports]
-    from distributed import LocalCluster  # pyright: ignore[reportMissingImports]
+    from distributed import LocalCluster, Security  # pyright: ignore[reportMissingImports]
 
     settings: dict[str, Any] = {"n_workers": processes, "threads_per_worker": threads, "silence_logs": logging.CRITICAL}
     settings |= {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
+    settings |= {"security": Security.temporary(), "protocol": "tls://"}
     with config.set(SETTINGS_OF_DASK), LocalCluster(**settings) as cluster:
         yield cluster
 

@@ -92,7 +92,7 @@ class Page:
 
     def _act(self, text: str) -> Awaitable[None] | None:
         message = json.loads(text)
-        action = getattr(self, f"do_{message.pop('do')}", None)
+        action = getattr(self, f"do_{message.pop('do', '')}", None) if isinstance(message, dict) else None
         if action is None:
             raise ValueError("The page sent an unknown action: reload the page.")
         return action(**message)

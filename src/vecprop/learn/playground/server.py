@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 import socket
+import tempfile
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,9 @@ HERE: Final = "127.0.0.1"
 MOST_WINDOWS, MOST_KEPT = 4, 12
 """The maximum number of open windows, and of all windows including opening and recently closed ones."""
 
+MOST_BODY = 10_000
+"""The maximum size of the body of a request: the page sends none."""
+
 MOST_BYTES = 30_000_000
 """The maximum size of a message from the browser: a table of 20 MB as base64."""
 
@@ -44,7 +48,7 @@ class PlaygroundServer(BaseServer):
         port = listening.getsockname()[1]
         token = secrets.token_hex(16)
         app = GuardedApplication(fill, token, hosts=(f"{HERE}:{port}", f"localhost:{port}"))
-        http = HTTPServer(app)
+        http = HTTPServer(app, max_body_size=MOST_BODY, idle_connection_timeout=60, body_timeout=10)
         http.add_socket(listening)
         super().__init__(IOLoop.current(), app, http)
         self.url = f"http://{HERE}:{port}/{token}/"
@@ -59,6 +63,7 @@ class GuardedApplication(BokehTornado):
         options |= {"extra_websocket_origins": list(hosts), "websocket_max_message_size_bytes": MOST_BYTES}
         options |= {"check_unused_sessions_milliseconds": 1_000, "unused_session_lifetime_milliseconds": 10_000}
         super().__init__(fill, **options)
+        self.settings["log_function"] = lambda handler: None  # the log would contain the secret address
         self._hosts = hosts
         self._origins = {None, *(f"http://{host}" for host in hosts)}  # programs send no origin
 
@@ -78,7 +83,8 @@ class GuardedApplication(BokehTornado):
         if request.headers.get("Origin") not in self._origins:
             return 403, "The playground does not accept requests from other sites."
         page = f"{self.prefix}/"
-        if not (request.path in (page, f"{page}ws") or request.path.startswith(f"{page}static/")):
+        is_known = request.path in (page, f"{page}ws") or request.path.startswith(f"{page}static/")
+        if not is_known or "%00" in request.path:
             return 404, "Page not found: open the address that vecprop playground printed."
         windows = self.get_sessions("/")
         is_full = sum(window.connection_count > 0 for window in windows) >= MOST_WINDOWS or len(windows) >= MOST_KEPT
@@ -110,6 +116,14 @@ class Refusal(RequestHandler):
         self.finish(self._message)
 
 
+def redirect(url: str, folder: Path) -> Path:
+    """Write a page that leads to an address, so that a list of processes with their arguments does not show it."""
+    page = folder / "playground.html"
+    page.touch(0o600)
+    page.write_text(f'<!DOCTYPE html><meta http-equiv="refresh" content="0; url={url}">', encoding="utf-8")
+    return page
+
+
 def serve(table: Path | None, port: int, text: str | None, *, opens_browser: bool) -> None:
     """Serve the page until Ctrl-C."""
     logging.getLogger("bokeh").setLevel(logging.ERROR)  # hides messages about closed windows
@@ -125,9 +139,10 @@ def serve(table: Path | None, port: int, text: str | None, *, opens_browser: boo
         server = PlaygroundServer(lambda document: Page(document, Session(settings, own), windows).fill(), port)
         server.start()
         print(f"The playground is at {server.url}\nPress Ctrl-C to stop it.", flush=True)
-        if opens_browser:
-            webbrowser.open(server.url)
-        await asyncio.Event().wait()
+        with tempfile.TemporaryDirectory(prefix="vecprop-") as folder:
+            if opens_browser:
+                webbrowser.open(redirect(server.url, Path(folder)).as_uri())
+            await asyncio.Event().wait()
 
     try:
         asyncio.run(run())
