@@ -46,8 +46,7 @@ RUNS: dict[str, dict[str, Any]] = {
         "optimizer": vp.Nesterov(0.02),
     },
     "no validation": {"validation": None, "validation_score": None, "optimizer": vp.GradientDescent(0.05)},
-    "members": {"theta": PLAIN.init(range(3))},
-    "members and early stopping": {
+    "members": {
         "theta": PLAIN.init(range(3)),
         "early_stopping": vp.EarlyStopping(4),
         "schedule": vp.Adaptive(patience=1, tolerance=0.01),

@@ -110,23 +110,44 @@ def test_a_divergence_ends_all_at_the_epoch_of_the_first(batch_size):
         np.testing.assert_allclose(*(getattr(of.history, curve) for of in (found, expected)), rtol=1e-6)
 
 
+def test_only_the_first_gradients_that_are_not_finite_are_named():
+    with pytest.raises(vp.DivergenceError, match=r"the gradient's norm of 1 of 3 members \(1\) is "):
+        fit(NETWORK, NETWORK.init(range(3)), optimizer=vp.GradientDescent([1e30, 1e60, 0.1]), batch_size=1)
+
+
+class Press:
+    """Presses Ctrl-C a little after its second call, while several epochs run as one."""
+
+    interval = 10**9
+
+    def __init__(self):
+        self.states = []
+
+    def __call__(self, state):
+        self.states.append(copy.deepcopy(state))
+        if len(self.states) == 2:
+            threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("ctrl_c")
+def test_a_handler_of_ctrl_c_may_let_members_go_on():
+    pressed, press, settings = [], Press(), {"optimizer": vp.Adam(0.001), "batch_size": 1, "epochs": 4}
+    press.interval, data = 1, (np.tile(X, (800, 1)), np.tile(T, (800, 1)))
+    signal.signal(signal.SIGINT, lambda *arguments: pressed.append(arguments))
+    found = vp.train(DROPPING, THETAS, *data, **settings, callbacks=[press])
+    assert len(pressed) == 1
+    np.testing.assert_array_equal(found.theta, vp.train(DROPPING, THETAS, *data, **settings).theta)
+
+
 @pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("batch_size", [None, 8])
 def test_ctrl_c_ends_all_after_the_same_epoch(batch_size):
-    settings, states = {"batch_size": batch_size, "optimizer": vp.Adam(0.001)}, []
-
-    class Press:
-        interval = 10**9  # so that several epochs run as one
-
-        def __call__(self, state):
-            states.append(copy.deepcopy(state))
-            if len(states) == 2:
-                threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
-
-    found = fit(epochs=10**7, callbacks=[Press()], **settings)
+    settings, press = {"batch_size": batch_size, "optimizer": vp.Adam(0.001)}, Press()
+    found = fit(epochs=10**7, callbacks=[press], **settings)
     assert found.reason == "interrupted"
-    epochs = found.state.epoch - states[1].epoch
-    rest = fit(epochs=epochs, theta=states[1].theta, state=states[1], **settings)
+    before = press.states[1]
+    rest = fit(epochs=found.state.epoch - before.epoch, theta=before.theta, state=before, **settings)
     np.testing.assert_array_equal(rest.theta, found.theta)
     assert len(found.history.loss) == found.state.epoch + (batch_size is None)
 
@@ -135,6 +156,8 @@ def test_what_kernels_cannot_do_falls_back():
     theta, settings = NETWORK.init(range(2)), {"epochs": 2, "engine": "auto"}
     several = fit(NETWORK, theta, sample_weight=np.ones((2, 30)), **settings)
     np.testing.assert_allclose(several.theta, fit(NETWORK, theta, **settings).theta, rtol=1e-12)
+    (member,) = vp.train_population([vp.Member(NETWORK, theta, vp.Momentum(0.1), epochs=2)], X, T)
+    np.testing.assert_array_equal(member.theta, fit(NETWORK, theta, **settings).theta)
     own = vp.Network(3, [vp.Dense(4), Own(), vp.Dense(2)], vp.SquaredError())
     with pytest.warns(UserWarning, match="reference engine, which is slower: Own is a part of your own"):
         fit(own, own.init(range(2)), **settings)
