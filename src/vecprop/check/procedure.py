@@ -176,7 +176,7 @@ def _explained_by_rounding(point: Point, part: NamedPart, row: Row, found: Compa
     if agrees and derivative != 0:  # a constant value may be the result of cancellation
         return row
     hidden = max(row.hidden, hidden_share(roughness, found.expected, point.sizes(part)))
-    return replace(row, verdict=Verdict.INCONCLUSIVE, hidden=hidden, note="rounding of the value may explain it")
+    return replace(row, verdict=Verdict.INCONCLUSIVE, hidden=hidden, note="rounding of the value may explain the error")
 
 
 def _nondeterministic(point: Point, givens: list[np.ndarray]) -> list[set[str]]:

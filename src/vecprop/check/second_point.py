@@ -118,7 +118,7 @@ class Doubts:
         if there and self._hides_little(there):
             why = "all its entries are 0 here" if not here.given and not here.expected else "rounding hides errors here"
             hidden = min(here.hidden, there.hidden)
-            limit = f" down to {hidden:.0e} of its largest entry" if hidden > self.resolution else ""
+            limit = f"; errors below {hidden:.0e} of its largest entry are hidden" if hidden > self.resolution else ""
             return replace(here, note=f"{why}; the part passes at a random point nearby{limit}")
         if self._hides_little(here):
             return replace(here, note=f"rounding hides errors below {here.hidden:.0e} of its largest entry")
