@@ -114,7 +114,8 @@ def test_ordinary_tables_are_read(tmp_path):
 
 def test_tables_larger_than_the_free_memory_are_read_in_parts(tmp_path, monkeypatch):
     (tmp_path / "t.csv").write_text("a,b\n" + "1,2\n" * 50_000)
-    monkeypatch.setattr(bounds, "SMALL", 100_000)
+    for module in (bounds, delimited):
+        monkeypatch.setattr(module, "SMALL", 100_000)
     monkeypatch.setattr(bounds, "available_memory", lambda: 300_000)
     with pytest.raises(
         TableError, match=r"takes more than 0\.0001 GB .* read it in parts, with read_chunks, or fit with"

@@ -4,7 +4,7 @@ import re
 import zipfile
 from operator import mul
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -31,16 +31,6 @@ def require_room(path: Path, size: float, *, is_whole: bool = True) -> None:
     if size > most:
         why = f"takes more than {most / 1e9:.2g} GB when it is read, {most / path.stat().st_size:.3g} times its size"
         raise TableError(f"{path} {why}: {advice}.")
-
-
-def unpacked(path: Path, file: IO[bytes], block: int, *, is_whole: bool = True) -> tuple[int, bytes]:
-    """Return the number of line ends of a text file, and its last block; refuse a file that has no room."""
-    size, ends, last = 0, 0, b""
-    while read := file.read(block):
-        size, ends, last = size + len(read), ends + read.count(b"\n"), read
-        if size > SMALL:
-            require_room(path, size, is_whole=is_whole)
-    return ends, last
 
 
 def require_room_for_members(path: Path) -> None:
