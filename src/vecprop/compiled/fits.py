@@ -29,8 +29,8 @@ from .run.steps import BLOCK
 from .run.tiles import gather_of, gradient_address
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # ctypes releases Python's lock during the call
-WORTH_A_THREAD = 1e6
-"""The operations of fits for which another thread is woken, which takes as long as some hundred thousand of them."""
+WORTH_A_THREAD = 2e5
+"""The operations of fits for which another thread is woken, which takes about as long."""
 
 _RUN_MEMBERS = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 9)
 
