@@ -81,7 +81,7 @@ SHEETS = [
 
 
 def worked(sheet, rounding, **mistakes):
-    """Return the answers of a student who continues with numbers rounded by `rounding`, after given mistakes."""
+    """Return the answers of a student who rounds intermediate results and makes the given mistakes."""
     values, answers = {value.name: value.array for value in sheet.given}, {}
     for value in sheet.blanks:
         found = np.array(computed(value.name, value.equation, values), float)
@@ -122,7 +122,7 @@ def test_students_lose_points_only_for_their_own_mistakes(sheet, rounding):
 def test_a_constant_answer_earns_no_carried_points():
     for number in (0, 0.5, 1):
         assert SHEET.check({value.name: np.full(value.array.shape, number) for value in SHEET.blanks}).points < 1.5
-    sheet = learn.worksheet("2-3-2", activation="identity")  # its slopes are the same everywhere
+    sheet = learn.worksheet("2-3-2", activation="identity")  # its derivative is constant
     grades = sheet.check(worked(sheet, np.copy, S_H1=lambda found, values: -found))
     assert [name for name, grade in grades.items() if not grade.right] == ["S_H1"]
 

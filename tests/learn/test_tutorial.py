@@ -1,4 +1,4 @@
-"""A script that follows the founding tutorial gives its numbers with the library's functions."""
+"""Test that the functions reproduce the results of the original tutorial."""
 
 import numpy as np
 import pytest
@@ -110,7 +110,7 @@ def test_momentum_takes_any_numbers_lists_and_biases_without_an_axis_of_rows(cir
     moments = tutorial.update_momentum(X, T, parameters, ones, 1.0, -0.5)
     for M, J in zip(moments, tutorial.backprop_gradients(X, T, *parameters), strict=True):
         np.testing.assert_allclose(M, 1 + 0.5 * J)
-    X = np.ascontiguousarray(X)  # like converted lists, because BLAS rounds products of strided arrays differently
+    X = np.ascontiguousarray(X)  # BLAS rounds products of strided arrays differently
     lists = [P.ravel().tolist() if len(P) == 1 else P.tolist() for P in parameters]
     assert len(lists[1]) == 3
     np.testing.assert_array_equal(tutorial.nn(X.tolist(), *lists), tutorial.nn(X, *parameters))

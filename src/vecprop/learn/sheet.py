@@ -101,7 +101,7 @@ class Worksheet:
 
     @cached_property
     def trace(self) -> Trace:
-        """The trace with all values, which is the solution."""
+        """The trace with the solution."""
         for attempt in range(100):  # until each unit has an error and no unit is at a kink of its activation
             drawn = self._drawn(np.random.default_rng([self.seed, attempt]))
             errors = [array for name, array in drawn.items() if name.startswith("delta_") and name != "delta_X"]
@@ -237,7 +237,7 @@ def _bounds(value: Value, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _interval(written: np.ndarray, follows: np.ndarray) -> np.ndarray:
-    """Bound the values for later equations: the written numbers or unrounded ones."""
+    """Return bounds of the numbers a student may use in later equations."""
     low = np.maximum(follows[0] - WORKING, written - LAST)
     high = np.minimum(follows[1] + WORKING, written + LAST)
     box = np.minimum(low, written), np.maximum(high, written)
@@ -245,7 +245,7 @@ def _interval(written: np.ndarray, follows: np.ndarray) -> np.ndarray:
 
 
 def _within(found: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Return which numbers are in their intervals, up to one last decimal."""
+    """Return whether each number is in its interval, with a tolerance of LAST."""
     box = np.clip(box, -INFINITE, INFINITE)
     return np.array(np.abs(found - np.clip(found, *box)) <= LAST + 1e-6 * np.abs(found))
 
@@ -258,7 +258,7 @@ def as_answer(answer: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, dict[tup
         parts = np.array(answer, object)
     if not parts.ndim and (parts.item() is None or not str(parts.item()).strip()):
         return numbers, unread
-    is_flat = isinstance(answer, list) and parts.shape == (numbers.size,)  # the format of saved pages
+    is_flat = isinstance(answer, list) and parts.shape == (numbers.size,)  # saved pages contain flat lists
     if not is_flat and np.squeeze(parts).shape != tuple(length for length in shape if length != 1):
         what = f"{parts.shape}" if parts.ndim else reprlib.repr(parts.item())
         return numbers, dict.fromkeys(np.ndindex(shape), f"It should have the shape {shape}, got {what}.")

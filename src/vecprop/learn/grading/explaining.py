@@ -62,7 +62,7 @@ class Trial:
 
     @property
     def parts(self) -> list[tuple[Any, Any]]:
-        """Pairs of returned and expected parts; a result that is not a list is one part."""
+        """Pairs of returned and expected list elements, or one pair for other results."""
         if self.task.result != "list":
             return [(self.found, self.expected)]
         return list(zip(as_list(self.found) or [], self.expected, strict=False))
@@ -174,7 +174,7 @@ OF_ROWS = [
 
 
 def kept_state(trials: Sequence[Trial]) -> str:
-    """Describe how equal arguments give different results; empty if they do not."""
+    """Describe state kept between calls; empty if equal arguments give equal results."""
     first, last = trials[0], trials[-1]
     if not (first.has_value and last.has_value):
         return ""
@@ -226,7 +226,7 @@ def _fitted(trials: Sequence[Trial]) -> Mistake | None:
 
 
 def _coefficients(pairs: Sequence[Pair], columns: Callable[[Pair], Sequence[Any]]) -> Any:
-    """Return coefficients of columns whose linear combination equals the results."""
+    """Fit the results by a linear combination of columns; None if the fit is inexact."""
     sums = []
     for pair in pairs:
         trial, _, f, e = pair
@@ -261,7 +261,7 @@ def _sums_of_moments(pairs: Sequence[Pair]) -> str:
 
 
 def relations(pairs: Sequence[Any], names: Iterable[str], term: Callable[[Any, str], Any]) -> Iterator[tuple[str, str]]:
-    """Yield linear relations, clipping, added arguments, and wrong columns or rows."""
+    """Yield simple relations between the results and the expected values."""
     if (x := _coefficients(pairs, lambda pair: (pair[3],))) is not None:
         yield f"every entry is {x[0]:.6g} times what it should be", "size"
     if (x := _coefficients(pairs, lambda pair: (pair[3], 1.0))) is not None and abs(x[0]) > 1e-6:

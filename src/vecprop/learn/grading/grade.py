@@ -169,7 +169,7 @@ def _graded(functions: Mapping[str, Callable[..., Any]], tasks: Sequence[Task], 
 def _judged(
     tasks: Sequence[Task], judge: Judge, caller: Caller, own: Mapping[str, bool], unset: Mapping[str, str], hints: int
 ) -> Grades:
-    """Grade functions; `own` contains the defined ones, `unset` reasons for others."""
+    """Grade functions; `unset` contains the reasons why functions are undefined."""
     if hints not in (0, 1, 2, 3):
         raise ValueError(f"hints must be 0, 1, 2 or 3, got {hints!r}.")
     grades, wrong = list[Grade](), dict[str, Callable[..., Any]]()
@@ -190,7 +190,7 @@ def _judged(
 
 
 def _called(caller: Caller, task: Task, *values: Any) -> Any:
-    """Call a student's function from another one."""
+    """Call a student's function that another function needs."""
     outcome = caller(task.name, dict(zip(task.arguments, values, strict=True)), False)
     if outcome["kind"] != "value" or isinstance(outcome["value"], tuple):  # the name of an unsupported type
         raise ValueError("The function must return numbers.")

@@ -1,4 +1,4 @@
-"""Judge one function: it is correct, or a mistake explains its results."""
+"""Judge one function and explain its mistake."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

@@ -248,7 +248,7 @@ _ONE_OF = re.compile(r"\[([^][]*\|[^][]*)\]")
 
 
 def table(arguments: str, text: str, around: str = "…", **names: Any) -> list[tuple[str, str, Callable[..., Any]]]:
-    """Parse lines to the words, where to look, and the formula as a function.
+    """Parse lines of the form "category | words | formula".
 
     A line with alternatives, such as [first|last], represents one line per alternative. The formula replaces … in
     `around`.

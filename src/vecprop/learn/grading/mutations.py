@@ -135,7 +135,7 @@ class Part(NamedTuple):
 
 
 def _parts(task: Task) -> list[Part]:
-    """Return the parts of a formula, shortest first, equal ones jointly and singly."""
+    """Return the parts of a formula, shortest first; repeated parts also one by one."""
     source = task.source
     starts = [0, *(found.end() for found in re.finditer("\n", source))]
     groups: dict[str, list[tuple[Any, Any]]] = {}
@@ -168,7 +168,7 @@ def _said(text: str) -> str:
 
 
 def _with(task: Task, part: Part, new: str) -> Callable[..., Callable[..., Any]]:
-    """Return a factory of functions with a part replaced by `new`, given a change."""
+    """Return a function that builds the task's function with a part replaced by `new`."""
     source, names = task.source, functions()
     for start, end in reversed(part.places):
         source = f"{source[:start]}({new}){source[end:]}"
@@ -277,7 +277,7 @@ def _replacements(task: Task, part: Part) -> Iterator[tuple[str, str, str]]:
 
 
 def changed_result(task: Task, parts: int, wrong: Sequence[int]) -> Iterator[Mistake]:
-    """Yield changes of the correct result; in lists, of all or the wrong parts."""
+    """Yield mistakes that change the correct result, or elements of a list."""
     exact = functions()[task.name]
     for words, look, change in CHANGES:
         name = OF_RESULTS.get(words) or said(words, "")
@@ -299,7 +299,7 @@ def in_parts(numbers: Sequence[int]) -> str:
 
 AFFECTED = {"error_hidden": (0, 1), "gradient_weight_hidden": (0,), "gradient_bias_hidden": (1,)}
 AFFECTED |= {"gradient_weight_out": (2,), "gradient_bias_out": (3,)}
-"""The indices of gradients that depend on a function; other functions affect all."""
+"""The indices of gradients affected by a function; other functions affect all."""
 
 
 def inherited(task: Task, of: Callable[[Task], Iterable[Mistake]], wrong: Sequence[int] = ()) -> Iterator[Mistake]:

@@ -66,7 +66,7 @@ def _changed_pass(network: Network, place: str, change: Change) -> Pass:
             return change(value, N) if name == place else value
 
         def at_tensors(name: str, values: Any) -> Any:
-            """Change the slice of a tensor, whose name replaces {}."""
+            """Change each tensor of a flat vector."""
             changed = values.copy()
             for tensor in layout.tensors:
                 changed[tensor.span] = at(name.format(tensor), values[tensor.span].reshape(tensor.shape)).ravel()

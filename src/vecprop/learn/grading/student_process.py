@@ -171,7 +171,7 @@ class StudentProcess:
             return
         if not hasattr(os, "fork"):
             process.kill()
-        with suppress(OSError, ValueError):  # unwritten requests have no reader
+        with suppress(OSError, ValueError):  # the pipe may have no reader
             process.stdin.close()  # pyright: ignore[reportOptionalMemberAccess]
         with suppress(subprocess.TimeoutExpired):
             process.wait(10)

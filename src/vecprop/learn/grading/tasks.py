@@ -110,7 +110,7 @@ _CODE = [compile(task.source, task.name, "exec") for task in TASKS.values()]
 
 
 def functions(faulty: Mapping[str, Callable[..., Any]] | None = None) -> dict[str, Any]:
-    """Return a namespace with all functions, some of them replaced by faulty ones."""
+    """Return a namespace with all functions, some of them replaced."""
     found: dict[str, Any] = {"np": np}
     for code in _CODE:
         exec(code, found)

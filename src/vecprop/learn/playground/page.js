@@ -144,7 +144,7 @@ one("#speed").addEventListener("change", (event) => act("speed", {epochs: Number
 // Return whether all fields have a number; otherwise show a message.
 const hold = (...fields) => {
   const empty = fields.find((field) => field.value === "")
-  if (empty) handlers.said(`${(empty.ariaLabel ?? empty.labels[0].textContent).trim()}must be a number.`)
+  if (empty) handlers.said(`${(empty.ariaLabel ?? empty.labels[0].textContent).trim()} must be a number.`)
   return !empty
 }
 

@@ -64,7 +64,7 @@ class Page:
 
     def fill(self) -> None:
         """Add the pictures, the messages and the page template to the document."""
-        self._draw()  # first, because a document searches for new models after each change
+        self._draw()  # draw first, because each change makes the document search for new models
         figures = [view.figure for view in (*self.always.values(), *self.in_tabs.values(), self.starts)]
         with self.document.models.freeze():
             for root in (*figures, self.sent, self.shown):

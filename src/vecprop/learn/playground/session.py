@@ -205,7 +205,7 @@ class Session:
         return engine_for(self.network, self.theta, silent=True).predict(self.theta, X)
 
     def _on_both(self, measure: Callable[[np.ndarray, np.ndarray], Any]) -> tuple[float, float]:
-        """Evaluate a measure on training and test points; NaN without points."""
+        """Compute a metric on training and test points; NaN without points."""
         train, test = (float(measure(X, T)) if len(X) else np.nan for X, T in (self.rows, self.test_rows))
         return train, test
 

@@ -1,4 +1,4 @@
-"""Export a session as a reproducing script or as a model file."""
+"""Export a session as a Python script or as a model file."""
 
 import ast
 import inspect

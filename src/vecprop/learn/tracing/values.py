@@ -242,7 +242,7 @@ def _twin(layer: Any, places: list[list[LayerPass]]) -> Any:
 
 
 def _loss_twin(loss: Any, row_losses: list[Array], row: int | None) -> Any:
-    """Copy a loss so that it records row losses and, for a row, zeros other deltas."""
+    """Copy a loss that records row losses; with a row, other rows have a delta of 0."""
     cls = type(loss)
 
     def value(self: Any, Z: Array, T: Array) -> Array:

@@ -134,7 +134,7 @@ def _label(tick: float) -> str:
 
 
 MARKERS = ("star", "circle", "square", "triangle", "diamond", "inverted_triangle", "plus", "x", "hex")
-"""Bokeh's names for the class markers of the library's other pictures, in the same order."""
+"""Bokeh's names of the class markers used in the library's other pictures."""
 
 LOW, HIGH = COLOURS[1], COLOURS[0]
 """The colors of low or negative values (blue) and high or positive values (orange)."""
