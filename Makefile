@@ -42,6 +42,7 @@ campaigns: .venv/ready-dev-all
 
 bench: .venv/ready-bench
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/starts.py
 
 distributions: .venv/ready-dev-all
 	$(BIN)/python -m build

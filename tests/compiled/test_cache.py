@@ -130,7 +130,6 @@ def test_a_folder_that_can_only_be_read_is_read(monkeypatch, tmp_path):
     monkeypatch.setattr(cache.os, "open", refuse)
     assert FOLDER() == kept
     assert cache.kept("a") == b"code"
-    assert not cache.is_shared()
     cache.keep("b", b"code")
     assert not cache.is_kept("b")
 

@@ -16,14 +16,13 @@ from ..core import Batch, Network, SparseBatch
 from ..optimize import Optimizer, Plan
 from ..system import threads
 from .jit.fit_record import LINE, OFFSETS, Context, KeptMemory, address_of_array, aligned, as_word, starts_of
-from .jit.machine_code import precompile
 from .jit.threads import ABANDONED, BARRIER_WORDS, ROUND, STOPPED
 from .lower.conversion import convert_address
 from .lower.loops import update_of
 from .lower.row_loops import scale_address, score_address, shuffle_address
 from .program import Program, program_of
 from .run.dense import sparse_rows_address
-from .run.epochs import Ended, epochs_address, epochs_kernel, members_address
+from .run.epochs import Ended, epochs_address, members_address
 from .run.measures import CHUNK, MEMORY, judge_address, measure_address
 from .run.steps import BLOCK
 from .run.tiles import gather_of, gradient_address
@@ -51,9 +50,10 @@ def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> d
         fields = {"x": np.ascontiguousarray(batch.X, F if batch.expansion is None else batch.X.dtype)}
     T = np.ascontiguousarray(batch.T, np.int64 if batch.of_classes else F)
     weight = nothing if batch.weight is None else np.ascontiguousarray(batch.weight, F)
-    fields |= {"t": nothing, "classes": T} if batch.of_classes else {"t": T, "classes": nothing}
-    if not batch.of_classes:
-        fields["gather_targets"] = gather_of(T.shape[-1], F)
+    if batch.of_classes:
+        fields |= {"t": nothing, "classes": T}
+    else:
+        fields |= {"t": T, "classes": nothing, "gather_targets": gather_of(T.shape[-1], F)}
     fields |= {"weight": weight, "data_rows": batch.X.shape[0], "rows": batch.rows}
     if batch.chosen is not None:
         fields["chosen"] = np.ascontiguousarray(batch.chosen, np.int64)
@@ -110,7 +110,6 @@ class Epochs:
         keeps_predictions: bool = False,
     ) -> None:
         F = theta.dtype.type
-        precompile(epochs_kernel, F)
         program = program_of(network, F).for_batches(plan.batch_size)
         data = batch_fields(batch, F)
         validation_data = {"rows": 0}
@@ -129,7 +128,7 @@ class Epochs:
         context.set(training=data, validation=validation_data, all_rows=np.arange(max(rows)), seed=as_word(plan.seed))
         context.set(theta=theta, last_finite=last_finite, update=update, update_h=update_h)
         context.set(barrier=self.barrier, stop=self.stop, **dict(zip(("first", "second"), moments, strict=False)))
-        self.run_epochs = _RUN(epochs_address(F))  # last: another process may be compiling it
+        self.run_epochs = _RUN(epochs_address(F))
 
     def take(
         self, batch: Batch, places: np.ndarray, numbers: np.ndarray | None, own: slice | np.ndarray, rows: int

@@ -10,14 +10,13 @@ from ..core import Dense, Dropout, LayerNorm, Network, SparseDense
 from .gemm.packed import packing_size
 from .jit import trial
 from .jit.fit_record import Context
-from .jit.machine_code import precompile
 from .lower import loops
 from .lower.formulas import H_SIZE, hyperparameters, of_formulas
 from .lower.own_parts import reason_against
 from .lower.row_loops import LOOPS
 from .run.batches import batch_address, split_addresses
 from .run.dense import SPARSE_ROW_WORDS, Algorithm, dense_addresses, product_address
-from .run.epochs import epochs_kernel
+from .run.epochs import epochs_address
 from .run.parallelism import QUARTERS, SplitLayer, WeightSplit, algorithm_of, blocks_of, quarters_address, split_of
 from .run.tiles import LAYER, TILE_CONTENTS, gather_of, gradient_address
 
@@ -67,7 +66,7 @@ def failure(network: Network, F: type, optimizer: Any) -> str | None:
 
     def compile_all() -> None:
         if optimizer is not None:
-            precompile(epochs_kernel, F)
+            epochs_address(F)
             loops.update_of(optimizer, F)
         program_of(network, F)
 

@@ -12,7 +12,7 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 
-from ..jit import INNER, intrinsic
+from ..jit import INNER, ONCE, intrinsic
 from ..jit.machine_code import address_of, filled_in
 from ..jit.numba_internals import has_wide_vectors
 from .vectors import dots_block, product_block, transposed_block, vector_bytes
@@ -136,7 +136,7 @@ def transpose_of(F: type) -> Any:
     """Return `transpose` for numbers of type F, for compiled code."""
     lanes = _lanes(F)
     block = transposed_block(F, lanes, indexed=False)
-    return njit(filled_in(transpose, F, block=block, rows=lanes, columns=lanes), **INNER)
+    return njit(filled_in(transpose, F, block=block, rows=lanes, columns=lanes), **ONCE)
 
 
 @cache

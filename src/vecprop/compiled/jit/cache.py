@@ -210,11 +210,6 @@ def _own() -> Path | None:
     return place if place.is_absolute() else None
 
 
-def is_shared() -> bool:
-    """Return whether this process can write kernels that other processes will find."""
-    return (path := folder()) is not None and _is_writable(path)
-
-
 def _file(name: str) -> Path | None:
     path = folder()
     return None if path is None else path / f"{name}{_SUFFIX}"

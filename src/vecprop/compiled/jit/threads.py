@@ -22,7 +22,7 @@ import numpy as np
 from llvmlite import binding, ir
 from numba import njit, types
 
-from . import INNER, intrinsic
+from . import INNER, ONCE, intrinsic
 from .addresses import words_at
 
 YIELD, CLOCK = "vecprop_yield", "vecprop_clock"
@@ -128,7 +128,7 @@ def wait_for_all(barrier, workers):
             _yield()
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def is_abandoned(barrier):
     """Return whether a thread will not come, so that those that have come leave."""
     return _atomic_load(barrier.ctypes.data + 64) < 0

@@ -235,7 +235,7 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
             if own:
                 O, at = c.outputs, shard * size * c.tile_rows
                 gather_targets(c, data, places, numbers_at(c.targets + at * O, O * S, zero))
-                gather_weights(data, places, scale, numbers_at(c.row_weights + at, S, zero))
+                gather_weights(data, places, S, scale, numbers_at(c.row_weights + at, S, zero))
     for layer in range(c.layers):
         if layer_at(c, layer).forward_of_all:
             calls.forward_of_all(layer_at(c, layer).forward_of_all, (context, layer, worker, B))

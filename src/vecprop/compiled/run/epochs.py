@@ -26,7 +26,7 @@ from numba import njit
 from ..jit import INNER, ONCE, calls
 from ..jit.addresses import add, copy, doubles_at, numbers_at, part, total, words_at
 from ..jit.fit_record import FIT, fit_at
-from ..jit.machine_code import Kernel, address_of
+from ..jit.machine_code import address_of
 from ..jit.threads import BARRIER_WORDS, STOPPED, atomic_add, is_abandoned, now, wait_for_all
 from .measures import Watched, heed, scale_of, stopping_at
 from .parallelism import QUARTERS, quarters_of
@@ -93,11 +93,10 @@ def run_epochs(context, worker):
     # In a full batch without noise, the loss of a step is the loss after the epoch before it: no measurement is needed.
     carried = full and not noisy and not running
     N_all, scale_of_all = N, 0.0
-    if running and c.whole.rows:
-        N_all = c.whole.rows
-        scale_of_all = scale_of(c, c.whole, words_at(c.all_rows, N_all), theta)
-    elif running:
-        scale_of_all = scale_of(c, c.training, all_rows, theta)
+    if running:
+        whole = c.whole if c.whole.rows else c.training
+        N_all = whole.rows
+        scale_of_all = scale_of(c, whole, words_at(c.all_rows, N_all), theta)
     step = np.int64(0)  # not of the type of the literal 0, for which functions would be compiled once more
     _keep_moments(c, worker, theta)
     for epoch in range(recorded):
@@ -237,15 +236,10 @@ def _running(c, loss, penalty, scale_of_all, scale, rows, N_all):
     return (loss + penalty) * (scale_of_all / scale) if scale > 0 else 0.0
 
 
-def epochs_kernel(F: type) -> Kernel:
-    """Return `run_epochs` for numbers of type F."""
-    return Kernel(run_epochs, F)
-
-
 @cache
 def epochs_address(F: type) -> int:
     """Return the address of `run_epochs` for numbers of type F."""
-    return epochs_kernel(F).address()
+    return address_of(run_epochs, F)
 
 
 @njit(**INNER)

@@ -59,7 +59,7 @@ def scale_of(c, data, rows, like):
     return 1 / total if total > 0 else 0.0
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def heed(c, barrier):
     """Tell the other workers if the fit is to stop; return whether it is."""
     if c.stop and words_at(c.stop, 1)[0]:

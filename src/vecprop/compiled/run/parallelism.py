@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ..jit import INNER, calls
+from ..jit import INNER, ONCE, calls
 from ..jit.addresses import numbers_at, put_ones
 from ..jit.fit_record import LINE
 from ..jit.machine_code import address_of
@@ -125,7 +125,7 @@ def _pieces(quarters: Iterable[tuple[int, int]], size: int) -> Iterator[tuple[in
             yield start, min(start + size, high), number
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def quarters_of(worker, workers):
     """Return a worker's first quarter, and that of the next worker."""
     return (worker * QUARTERS + workers - 1) // workers, ((worker + 1) * QUARTERS + workers - 1) // workers

@@ -52,14 +52,12 @@ def penalty_of(c, theta, low, high, scale):
 @njit(**ONCE)
 def _sum_shards(c, gradients, P, low, high, own):
     """Sum a block of the shards' gradients in the worker's own shard; ``own ^ 1`` is the other shard of its pair."""
-    shards, J = c.shards, part(gradients, own * P + low, own * P + high)
-    if shards == 4 and not c.in_pairs:
-        add(part(gradients, (own ^ 1) * P + low, (own ^ 1) * P + high), J)
+    J, is_sum_of_pairs = part(gradients, own * P + low, own * P + high), c.shards == 4 and not c.in_pairs
+    other = (own ^ 1 if is_sum_of_pairs else own ^ (c.shards >> 1)) * P
+    add(part(gradients, other + low, other + high), J)
+    if is_sum_of_pairs:
         first, second = (own ^ 2) * P, (own ^ 3) * P
         add_pair(part(gradients, first + low, first + high), part(gradients, second + low, second + high), J)
-    else:
-        other = own ^ (shards >> 1)
-        add(part(gradients, other * P + low, other * P + high), J)
 
 
 @njit(**ONCE)
@@ -78,7 +76,7 @@ def sum_block(c, theta, gradients, is_single, low, high, scale, own):
     return _long(part(J, low, high), _squares(part(J, low, high)))
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def are_finite(values):
     """Return whether all numbers are finite: their differences from themselves are 0 then, and else NaN."""
     zero = values.dtype.type(0)
@@ -108,7 +106,8 @@ def _long(values, square):
         return square
     scaled = 0.0
     for i in range(values.size):
-        scaled += (np.float64(values[i]) / _HUGE) ** 2
+        own = np.float64(values[i]) / _HUGE
+        scaled += own * own  # a power would be a function that is compiled
     return -scaled
 
 

@@ -54,7 +54,7 @@ def layer_at(c, number):
     return _row_at(c.table + _ROW_BYTES * number)
 
 
-@njit(**INNER)
+@njit(**ONCE)
 def inputs_at(c, number, tile, workspace, size):
     """Return the address of a layer's inputs: the output of the layer before it, or the tile."""
     return workspace + size * layer_at(c, number - 1).output_at if number else tile
@@ -185,11 +185,12 @@ def gather_targets(c, data, places, targets):
 
 
 @njit(**ONCE)
-def gather_weights(data, places, scale, weights):
-    """Write the weights of rows, times a scale, into weights."""
+def gather_weights(data, places, count, scale, weights):
+    """Write the weights of the first rows, times a scale, into weights; the other rows are padding, of weight 0."""
     weight = numbers_at(data.weight, data.data_rows, weights)
     for s in range(places.size):
-        weights[s] = weights.dtype.type(scale) * (weight[places[s]] if data.weight else 1)
+        own = weight[places[s]] if data.weight else 1
+        weights[s] = weights.dtype.type(scale) * own if s < count else 0
 
 
 @njit(**ONCE)
@@ -243,15 +244,13 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
             for s in range(rows.size, S):  # padding
                 places[s] = places[rows.size - 1]
             gather_targets(c, data, places, targets)
-            gather_weights(data, places, scale, weights)
-            for s in range(rows.size, S):
-                weights[s] = 0
+            gather_weights(data, places, rows.size, scale, weights)
             if not stays:
                 gather_inputs(c, data, places, np.int64(0), I, tile, size)
         A = inputs
         for layer in range(c.layers):
             A = forward(c, layer, A, S, step, rows.ctypes.data, workspace, size)
-        if is_validation and (c.validation_score or c.kept_predictions):
+        if is_validation and c.link:  # for a score, or to be kept
             _store_predictions(c, data, A, rows, numbers_at(deltas, c.delta_size, zero))
         total += loss_of_tile(c, S, rows.size, A, targets.ctypes.data, weights, deltas, losses)
         delta, before, add = deltas, deltas + delta_bytes, np.int64(min(start, 1))  # the first tile stores the gradient

@@ -1,0 +1,85 @@
+"""CPU seconds of first fits, with kernels compiled and from disk, of an import, and milliseconds of short fits.
+
+``python benchmarks/starts.py`` prints them. Each fit is in a new process; what its imports take does not count.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+
+from machine import described, machine
+
+IMPORTS = """
+import time, warnings, numpy as np, numba, scipy.linalg, scipy.special, vecprop as vp
+from sklearn.datasets import load_digits
+from vecprop import MLPClassifier
+import vecprop.compiled
+warnings.simplefilter("ignore")
+X, y = load_digits(return_X_y=True)
+"""
+
+FITS = {
+    "train": """
+network = vp.Network(2, [vp.Dense(3), vp.Logistic(), vp.Dense(1)], vp.SquaredError())
+A = np.linspace(-1, 1, 20).reshape(10, 2)
+vp.train(network, network.init(0), A, A[:, 0], optimizer=vp.Momentum(), epochs=3, engine="compiled")
+""",
+    "MLPClassifier.fit": "MLPClassifier((100,), max_iter=2).fit(X, y)\n",
+}
+
+SHORT = """
+from sklearn.neural_network import MLPClassifier as Peer
+def milliseconds(kind, epochs):
+    times = []
+    for _ in range(15):
+        begun = time.perf_counter()
+        kind((100,), max_iter=epochs, random_state=0).fit(X, y)
+        times.append(1e3 * (time.perf_counter() - begun))
+    return f"{min(times):.1f}"
+for epochs in (1, 2):
+    print(epochs, milliseconds(MLPClassifier, epochs), milliseconds(Peer, epochs))
+"""
+
+CLOCK = """
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
+def spent():
+    return sum(used.ru_utime + used.ru_stime for used in map(getrusage, (RUSAGE_SELF, RUSAGE_CHILDREN)))
+"""
+
+
+def output(code: str, **environment: str) -> str:
+    """Return what code prints in a new process."""
+    command = [sys.executable, "-c", code]
+    return subprocess.check_output(command, env=os.environ | environment, text=True, stderr=subprocess.DEVNULL)
+
+
+def seconds(code: str, before: str = "", **environment: str) -> float:
+    """Return the CPU seconds of code behind other code in a new process."""
+    return float(output(f"{CLOCK}{before}begun = spent()\n{code}\nprint(spent() - begun)", **environment).split()[-1])
+
+
+def main() -> None:
+    """Measure and print."""
+    print("\n".join(described(machine())))
+    for name, fit in FITS.items():
+        cold, warm = [], []
+        for _ in range(3):
+            with tempfile.TemporaryDirectory() as folder:
+                cold.append(seconds(fit, IMPORTS, VECPROP_CACHE_DIR=folder))
+                warm.append(seconds(fit, IMPORTS, VECPROP_CACHE_DIR=folder))
+        print(f"first {name}: {min(cold):.2f} CPU s compiling, {min(warm):.2f} from disk")
+    imports = {module: [] for module in ("sklearn.neural_network", "vecprop")}
+    for _ in range(15):
+        for module, times in imports.items():
+            times.append(seconds(f"from {module} import MLPClassifier"))
+    peer, own = map(statistics.median, imports.values())
+    print(f"import of MLPClassifier: {own:.3f} CPU s, {own / peer:.3f} times that of scikit-learn's")
+    for line in output(IMPORTS + SHORT).splitlines():
+        epochs, own, peer = line.split()
+        print(f"MLPClassifier((100,), max_iter={epochs}) on digits: {own} ms, scikit-learn's {peer} ms")
+
+
+if __name__ == "__main__":
+    main()
