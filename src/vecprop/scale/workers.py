@@ -15,7 +15,7 @@ from ..system.threads import at_most_threads, heeding
 from ..train.population import is_in_a_task
 from .cluster import address_of, connected, difference, machine, require_open, threads_of
 
-LOOK = 0.5
+LOOK = 2.0
 """The seconds after which the delivery looks at the cluster though nothing has come."""
 
 LAST = 5.0

@@ -173,11 +173,13 @@ def _row_group(path: Path, file: Any, number: int) -> Any:
     if len(table) != described.num_rows:
         raise ValueError(f"row group {number} has {len(table)} rows instead of {described.num_rows}")
     require_room_for_names(path, table)
+    schema, names = file.schema, set(table.column_names)
     for place in range(described.num_columns):
-        name, of_schema = described.column(place).path_in_schema, file.schema.column(place).path
+        column, of_schema = described.column(place), schema.column(place).path
+        name = column.path_in_schema
         if name != of_schema:
             raise ValueError(f"the column {of_schema!r} is named {name!r} elsewhere in the file")
-        if name in table.column_names and not _fits(table.column(name), described.column(place).statistics):
+        if name in names and not _fits(table.column(name), column.statistics):
             raise ValueError(f"the values of the column {name!r} are not those of which the file has statistics")
     return table
 
