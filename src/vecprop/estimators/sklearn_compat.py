@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from functools import wraps
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from scipy.stats import rankdata
@@ -24,22 +24,17 @@ if TYPE_CHECKING:
 else:
     from sklearn.utils.metaestimators import available_if
 
-HasMethods: Any
-Interval: Any
-Options: Any
-RealNotInt: Any
-StrOptions: Any
 try:
     from sklearn.utils._param_validation import HasMethods, Interval, Options, RealNotInt, StrOptions
 except ImportError:  # then a setting may be anything
-    HasMethods = Interval = Options = StrOptions = lambda *_, **__: object
+    HasMethods = Interval = Options = StrOptions = cast(Any, lambda *_, **__: object)
     RealNotInt = float
 
 try:
     from sklearn.callback import CallbackSupportMixin as Support
 
     Support._init_callback_context  # noqa: B018
-except (ImportError, AttributeError):  # there are no callbacks
+except (ImportError, AttributeError):  # then callbacks are not supported
     Support = type("CallbackSupportMixin", (), {})
 
 try:
@@ -141,7 +136,7 @@ def places_of_transformers(transformer: Any) -> dict[str, list[int]]:
     """Return the numbers of the columns that each transformer of a fitted ColumnTransformer takes."""
     if hasattr(transformer, "_transformer_to_input_indices"):
         return transformer._transformer_to_input_indices
-    release = "This release of scikit-learn does not tell which columns each part of a ColumnTransformer takes"
+    release = "This release of scikit-learn does not report the columns of each part of a ColumnTransformer"
     raise ValueError(f"{release}: install another.")
 
 
