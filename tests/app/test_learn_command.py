@@ -35,7 +35,7 @@ def test_points_messages_and_exit_codes(vecprop, tmp_path):
     assert done.stdout.endswith("error_output, solution:\nY - T\n")
     found = json.loads(vecprop("learn", "check", "wrong.py", "--json", code=5).stdout)
     assert (found["points"], found["out_of"], len(found["functions"])) == (0, 14, 14)
-    assert "no function 'nn' in the tutorial" in vecprop("learn", "check", "wrong.py", "--only", "nn", code=2).stderr
+    assert "has no function 'nn'" in vecprop("learn", "check", "wrong.py", "--only", "nn", code=2).stderr
     lines = "\n".join(f"    {line}" for line in RIGHT_NETWORK.replace("N = len(X)", "N = 1").splitlines())
     (tmp_path / "own.py").write_text(f"import numpy as np\ndef loss_and_gradient(theta, X, T):\n{lines}\n")
     vecprop("learn", "check", "own.py", "--shape", "2-3-2")

@@ -125,7 +125,7 @@ def test_hints_are_revealed_one_by_one():
     texts = [str(learn.grade(function, hints=count)) for count in range(4)]
     assert texts[0] == "error_hidden: not right yet. (0 of 1)"
     printed = learn.grade(written("error_output", "print('here')\nreturn Y - T"))
-    assert str(printed) == "error_output: right. It prints something, but only the returned value counts."
+    assert str(printed) == "error_output: right. It prints something; only the returned value counts."
     assert all(len(more) > len(less) for less, more in pairwise(texts))
     found = learn.grade(function)
     assert found.hint(1).startswith("Look at the factors")

@@ -84,7 +84,7 @@ def test_labels_count_the_starts_that_reached_the_threshold():
         ({"a": []}, r'losses of "a" must have shape .* got \(0,\)'),
         ({"a": 1.0}, r'losses of "a" must have shape .* got \(\)'),
         ({"a": np.ones((2, 2, 2))}, r"shape \(M,\) or \(steps \+ 1, M\), got \(2, 2, 2\)"),
-        ({"a": [-1.0, 2.0]}, "lowest loss is -1, so the default threshold is not positive"),
+        ({"a": [-1.0, 2.0]}, "lowest loss is -1, so there is no default threshold"),
     ],
 )
 def test_invalid_losses_raise_a_clear_error(losses, message):

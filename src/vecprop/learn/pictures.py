@@ -131,9 +131,7 @@ def plot_random_starts(
     lowest = float(reached.min())
     if threshold is None:
         if lowest <= 0:
-            raise ValueError(
-                f"The lowest loss is {lowest:g}, so the default threshold is not positive: pass threshold."
-            )
+            raise ValueError(f"The lowest loss is {lowest:g}, so there is no default threshold: pass threshold.")
         threshold = 10 * lowest
 
     ax = axes_or_new(ax)

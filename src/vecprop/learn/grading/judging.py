@@ -58,9 +58,7 @@ def _changed(task: Task, trials: Sequence[Trial]) -> str:
 
 
 def _right(task: Task, trials: list[Trial]) -> Grade:
-    notes = (
-        ("It prints something, but only the returned value counts.",) if trials[0].outcome["printed"].strip() else ()
-    )
+    notes = ("It prints something; only the returned value counts.",) if trials[0].outcome["printed"].strip() else ()
     if not (names := _changed(task, trials)):
         return Grade(task.name, 1.0, notes=notes)
     look = "The numbers are correct. Look at what happens to the arguments."

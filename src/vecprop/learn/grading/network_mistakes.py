@@ -211,9 +211,7 @@ def _of_gradients(network: Network) -> Iterator[tuple[str, Pass]]:
                 return None, J * (len(X[rows]) / len(X) if is_part else 1)
 
             yield f"in the gradient, {words}{scale}", of_rows
-    for h in (
-        (1e-3, 1e-2, 0.05, 0.1, 0.5, 1.0) if network.layout.size <= 200 else ()
-    ):  # computes two losses per parameter
+    for h in (1e-3, 1e-2, 0.05, 0.1, 0.5, 1.0) if network.layout.size <= 200 else ():  # two losses per parameter
         for back, words in ((0, "forward"), (1, "central")):
 
             def differences(theta: Any, X: Any, T: Any, h: float = h, back: int = back) -> Any:

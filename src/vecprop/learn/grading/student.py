@@ -198,8 +198,8 @@ def load(
 ) -> tuple[dict[str, Any], list[str]]:
     """Run all statements of a file and return its names and errors.
 
-    Errors do not stop the run. With `only_definitions`, only imports, functions, classes, simple values and the wanted
-    names are defined. Names that remain undefined because of an error are added to `unset`, with the reason.
+    With `only_definitions`, only imports, functions, classes, simple values and the wanted names are defined. `unset`
+    receives the names that remain undefined because of an error, with the reason.
     """
     module = types.ModuleType("homework")  # not "__main__", so that main blocks do not run
     sys.modules["homework"], names = module, vars(module)

@@ -70,9 +70,7 @@ class Page:
             for root in (*figures, self.sent, self.shown):
                 self.document.add_root(root)
         self.document.title = "vecprop playground"
-        self.document.config.update(
-            reconnect_session=False, notify_connection_status=False
-        )  # the page's script does both
+        self.document.config.update(reconnect_session=False, notify_connection_status=False)  # the script does both
         folder = files("vecprop.learn.playground")
         html, style, code = ((folder / f"page.{ending}").read_text("utf-8") for ending in ("html", "css", "js"))
         self.document.template = get_env().from_string(html)

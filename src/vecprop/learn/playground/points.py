@@ -79,9 +79,7 @@ class Points:
         match edit:
             case "add", x, y, target:
                 if len(self.t) >= MOST_ROWS:
-                    raise SettingsError(
-                        f"There are {MOST_ROWS:,} points already, which is the maximum: remove one first."
-                    )
+                    raise SettingsError(f"There are already {MOST_ROWS:,} points, the maximum: remove one first.")
                 XY, t = np.concatenate([self.XY, [_place(x, y)]]), np.append(self.t, self._target(target))
                 return replace(self, XY=XY, t=t, is_test=np.append(self.is_test, False))
             case "move", index, x, y:

@@ -46,9 +46,8 @@ def trace(
     Notes
     -----
     The k-th dense layer has the parameters Wk and bk and the output Zk. Hk is the output of the following activation.
-    Y are the predictions, l the losses of the rows, w the weights of the rows and L the total loss. delta_Zk is ∂L/∂Zk,
-    S_Hk is the derivative of the activation, and J_Wk is ∂L/∂Wk. Values inside a composite layer have names such as
-    F1.Z2.
+    Y are the predictions, l the losses of the rows, w their weights and L the total loss. delta_Zk is ∂L/∂Zk, S_Hk is
+    the derivative of the activation, and J_Wk is ∂L/∂Wk. F1.Z2 is a value inside the composite layer of F1.
 
     Examples
     --------
@@ -159,8 +158,7 @@ class Trace(Mapping[str, np.ndarray]):
         Returns
         -------
         Trace
-            With the moments and updated parameters, such as M_W1 and W1_new, and with ``theta`` and ``state`` for the
-            next step.
+            With the moments and updated parameters, such as M_W1 and W1_new, and the new ``theta`` and ``state``.
 
         Examples
         --------
@@ -185,8 +183,7 @@ class Trace(Mapping[str, np.ndarray]):
     def to_frame(self) -> Any:
         """Return a pandas DataFrame with one row per array entry.
 
-        The columns are stage, layer, name, row, column and value. A vector has no row index unless its entries
-        belong to rows.
+        The columns are stage, layer, name, row, column and value. Most vectors have no row index.
         """
         pd = imported("pandas", "Trace.to_frame", "tables")
         lines = []
