@@ -24,6 +24,8 @@ _MERGED = re.compile(rb'<mergeCell [^>]*ref="([A-Z]+)(\d+):([A-Z]+)(\d+)"')
 
 def require_room(path: Path, size: float, *, is_whole: bool = True) -> None:
     """Refuse a file that decodes to more bytes than its own size or, as a whole, the free memory allows."""
+    if size < SMALL / 500:  # to look at the free memory takes longer than to read so little
+        return
     most = max(SMALL, EXPANSION * path.stat().st_size)
     advice = "if you trust it, save it as CSV without compression"
     if is_whole and (free := available_memory()) is not None and PART * free < most:
