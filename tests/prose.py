@@ -83,7 +83,7 @@ def matches(file: Path) -> Iterator[Match]:
         if not _ANY.search(words):
             continue
         for pattern, advice in _ADVICE.items():
-            if pattern.search(words) and (number, advice) not in seen and "prose: ok" not in lines[number - 1]:
+            if pattern.search(words) and (number, advice) not in seen and "prose: ok" not in lines[min(number, len(lines)) - 1]:
                 seen.add((number, advice))
                 yield Match(kind, file, number, text.strip(), advice)
 
