@@ -86,11 +86,6 @@ def require_valid_settings(model: Any) -> None:
     getattr(model, "_validate_params", lambda: None)()
 
 
-def setting_names(cls: type) -> list[str]:
-    """Return the names of the settings of a class of estimators."""
-    return list(signature(cls).parameters)
-
-
 def scorers_of(estimator: Any, scoring: Any) -> dict[str, Any] | None:
     """Return the scorers by name if there are several, or None."""
     if not isinstance(scoring, dict | list | tuple | set):

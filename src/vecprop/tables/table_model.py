@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
 from typing import Any, Self
@@ -11,7 +12,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..estimators.settings import held, require_repeatable
+from ..estimators.settings import require_repeatable
 from ..estimators.sklearn_compat import fit_context, require_valid_settings
 from ..system.threads import at_most_jobs
 from ..train.progress import progress_bar
@@ -480,7 +481,7 @@ def fit_together(models: Sequence[TableModel], tables: Sequence[Mapping[str, Any
     """
     first, before = models[0], [dict(vars(model)) for model in models]
     try:
-        with held(first.checkpoint):
+        with nullcontext() if first.checkpoint is None else first.checkpoint.held():
             schedule = Schedule(first.stages, first.budget, progress, first.checkpoint)
             plans = [model.plan(**table) for model, table in zip(models, tables, strict=True)]
             with at_most_jobs(first.n_jobs):

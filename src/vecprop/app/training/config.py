@@ -7,11 +7,12 @@ import tomllib
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from inspect import signature
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from ...estimators.sklearn_compat import require_valid_settings, setting_names
+from ...estimators.sklearn_compat import require_valid_settings
 from ...tables.classifier import MOST_ONCE, TabularClassifier
 from ...tables.evaluation.targets import Task
 from ...tables.kinds.ambiguities import Asked
@@ -115,7 +116,7 @@ def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
 def estimator_of(request: Request, task: Task, **more: Any) -> Any:
     """Return the estimator for a task, with more settings than the request has, or refuse what the options give."""
     kind = TabularClassifier if task == "classification" else TabularRegressor
-    if unknown := request.settings.keys() - set(setting_names(kind)):
+    if unknown := request.settings.keys() - signature(kind).parameters.keys():
         advice = "leave it out, or give another --task"
         raise UsageError(f"A {kind.__name__}, which is for {task}, has no {min(unknown)}: {advice}.")
     estimator = kind(target=request.target, random_state=request.seed, **request.settings, **more)

@@ -9,13 +9,14 @@ Nothing else is written or read.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
+from inspect import signature
 from math import isfinite
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from ...estimators.sklearn_compat import require_valid_settings, setting_names
+from ...estimators.sklearn_compat import require_valid_settings
 from ...tables.encoding.encoder import COLUMNS
 from .. import FileError
 
@@ -86,7 +87,7 @@ def stored_estimator(
         return {name: value for name, value in settings.items() if name not in others} | learned
 
     def restore(state: dict[str, Any]) -> Any:
-        settings = state.keys() & set(setting_names(cls))
+        settings = state.keys() & signature(cls).parameters.keys()
         unknown = state.keys() - settings - fitted.keys()
         if unknown:
             raise ValueError(f"{cls.__name__} of this version knows no {min(unknown)!r}")

@@ -54,7 +54,10 @@ class Separated:
             with opened(path) as file:
                 start = file.read(SAMPLE)
                 if len(start) == SAMPLE and compression_of(path) and path.stat().st_size < SMALL:
-                    _ends(path, file, is_whole=False)
+                    size = SAMPLE
+                    while block := file.read(SAMPLE):
+                        size += len(block)
+                        require_room(path, size, is_whole=False)
         except TableError:
             raise
         except (*_BROKEN, ValueError) as error:
@@ -90,8 +93,12 @@ class Separated:
 
     def read(self, target: str | None = None) -> Any:
         """Return the table as text; in the column of a target, only empty values are missing, see `known_target`."""
+        size, ends, last = 0, 0, b""
         with opened(self.path) as file:
-            ends, last = self._one_line_errors(lambda: _ends(self.path, file))
+            while block := self._one_line_errors(lambda: file.read(SAMPLE)):
+                size, ends, last = size + len(block), ends + block.count(b"\n"), block
+                if size > SMALL:
+                    require_room(self.path, size)
         frame = self._one_line_errors(lambda: self._reader([] if target is None else [target]))
         first = self.above + 2
         are_lines = ends + (not last.endswith((b"\n", b"\n\0"))) == len(frame) + first - 1  # none is blank or goes on
@@ -325,16 +332,6 @@ def opened(path: Path) -> IO[bytes]:
     how: Any = compression or None
     handles = get_handle(path, "rb", compression=how, is_text=False)
     return handles.handle  # type: ignore[return-value]
-
-
-def _ends(path: Path, file: IO[bytes], *, is_whole: bool = True) -> tuple[int, bytes]:
-    """Return the number of line ends of an open text file, and its last block; refuse a file that has no room."""
-    size, ends, last = 0, 0, b""
-    while block := file.read(SAMPLE):
-        size, ends, last = size + len(block), ends + block.count(b"\n"), block
-        if size > SMALL:
-            require_room(path, size, is_whole=is_whole)
-    return ends, last
 
 
 def lines_above(lines: Sequence[str]) -> tuple[int, str]:
