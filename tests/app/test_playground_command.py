@@ -11,8 +11,8 @@ pytest.importorskip("bokeh", reason='pip install "vecprop[playground]"')
     ("arguments", "code", "sentence"),
     [
         (("none.csv",), 3, "There is no file none.csv.\n"),
-        (("--open", "data=none"), 2, "data is 'none', but it is one of circles, moons"),
-        (("--open", "data=table"), 2, "The data are a table, but none was given: open one first.\n"),
+        (("--open", "data=none"), 2, "data must be one of circles, moons"),
+        (("--open", "data=table"), 2, "data=table needs a table: open a file first.\n"),
         (("small.csv",), 3, "The table has 1 rows and 2 columns, but at least 4 rows and 3 columns are needed"),
     ],
 )
