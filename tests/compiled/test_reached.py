@@ -18,7 +18,8 @@ PACKAGE = Path(vp.__file__).parent
 
 NAMES = """
 from vecprop.compiled.jit.machine_code import Kernel
-Kernel.address = lambda kernel: print(kernel.name) or 1
+compiled = Kernel.address
+Kernel.address = lambda kernel: print(kernel.name) or (compiled(kernel) if "trial" in kernel.name else 1)
 from vecprop.compiled.warm_up import kernels
 for name, address in kernels():
     if "float32" in name:

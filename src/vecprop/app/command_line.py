@@ -39,6 +39,7 @@ class Commands(TyperGroup):
         except SystemExit as error:
             if not isinstance(error.__context__, BrokenPipeError):  # rich raises this while it shows help
                 raise
+            reader_has_ended()
             code = 0
         if not standalone_mode:
             return code
