@@ -18,7 +18,8 @@ import lazy_loader
 
 # The public names stand in __init__.pyi. Each is imported when it is first used, so that importing vecprop is light.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
-__all__.remove("mlflow")  # `from vecprop import *` works without MLflow
+# `from vecprop import *` works without MLflow:
+__all__ = [name for name in __all__ if name != "mlflow"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if type(sys.modules[__name__]) is not types.ModuleType:  # but of lazy_loader's own class, which joblib cannot pickle
     copyreg.pickle(type(sys.modules[__name__]), lambda module: (importlib.import_module, (module.__name__,)))

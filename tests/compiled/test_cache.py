@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import platformdirs
@@ -212,7 +213,7 @@ def test_modes_follow_the_umask_but_let_no_others_write(monkeypatch, tmp_path, u
     monkeypatch.setenv("VECPROP_CACHE_DIR", str(tmp_path / "kept"))
     before = os.umask(umask)
     try:
-        kept = FOLDER()
+        kept: Any = FOLDER()
         monkeypatch.setattr(cache, "folder", lambda: kept)
         cache.keep("a", b"code")
     finally:

@@ -60,7 +60,7 @@ def tried_again():
             (inspect, "getsource", without_sources),
             "the library's source files are not here, and kernels are compiled from them",
         ),
-        ((numba.config, "DISABLE_JIT", 1), "Numba's compiler is switched off, unset NUMBA_DISABLE_JIT"),
+        ((vars(numba)["config"], "DISABLE_JIT", 1), "Numba's compiler is switched off, unset NUMBA_DISABLE_JIT"),
         (
             (machine_code, "loaded", gone),
             r"Numba [\d.]+ does not work here \(AttributeError: Numba has no such name\), install another release",

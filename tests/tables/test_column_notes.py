@@ -131,7 +131,7 @@ LEAKS_OF_CLASSES = {
     "values for all of a class": np.where(YES, R.normal(size=300), np.nan),
     "values for some of a class": np.where(YES & (R.random(300) < 0.6), R.normal(size=300), np.nan),
     "no values for some of a class": np.where(YES & (R.random(300) < 0.6), np.nan, R.normal(size=300)),
-    "a date for some": np.where(YES, "2024-01-31", None),
+    "a date for some": ["2024-01-31" if yes else None for yes in YES],
 }
 FAIR_OF_CLASSES = {
     "chance": R.normal(size=300),

@@ -398,7 +398,7 @@ def test_the_place_of_a_part_that_breaks_is_named_once(many, harm, is_joined):
 
 @pytest.mark.long
 def test_many_small_files_cost_at_most_twice_one_file_and_make_its_model(frame, little, tmp_path):
-    thetas, seconds = [], []
+    thetas, seconds, began = [], [], 0.0
     for name, rows in (("one", ROWS), ("many", 4)):
         (tmp_path / name).mkdir()
         for first in range(0, ROWS, rows):

@@ -82,7 +82,7 @@ def test_a_bundle_and_its_results_are_small():
     bare, whole = Elsewhere(), Elsewhere()
     results = vp.train_population(members, of.X, of.T, workers=bare, moments=False)
     vp.train_population(members, of.X, of.T, workers=whole)
-    size = members[0].theta.nbytes
+    size = np.asarray(members[0].theta).nbytes
     data = Data(of.X, of.T, None)
     found, _ = bundles_of(groups_of(members, data, "auto"), members, data, "auto", moments=True)
     assert len(pickle.dumps(found)) < 200 * (size + 250)  # equal networks and optimizers only once

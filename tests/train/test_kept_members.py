@@ -181,7 +181,7 @@ def test_results_are_in_memory_once_while_others_are_trained(tmp_path):
     members, held = [of.member(of.network(width=2000), seed, epochs=1) for seed in range(10)], []
     settings: dict[str, Any] = {"checkpoint": checkpoint(tmp_path), "moments": False, "workers": Elsewhere()}
     vp.train_population(members, of.X, of.T, **settings)
-    size = sum(member.theta.nbytes for member in members)
+    size = sum(np.asarray(member.theta).nbytes for member in members)
     settings["progress"] = lambda _: held.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.start()
     vp.train_population([*members, of.member(epochs=1)], of.X, of.T, **settings)

@@ -41,7 +41,7 @@ def test_classes_and_shared_weights():
 
 
 def test_a_start_that_is_not_finite_harms_no_other():
-    huge = replace(member(), theta=np.full(member().theta.size, 1e200))
+    huge = replace(member(), theta=np.full_like(member().theta, 1e200))
     bad, good = vp.train_population([huge, member()], X, T)
     assert bad.reason == "diverged"
     assert not len(bad.history.loss)
