@@ -154,7 +154,7 @@ class Copy:
 
     def __init__(self, folder: str) -> None:
         self.root = Path(folder)
-        for name in ("src", "tests", "docs", "benchmarks/corpora"):
+        for name in ("src", "tests", "docs", "benchmarks/corpora", "benchmarks/results"):
             shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("conftest.py", "pyproject.toml", "README.md", "CONTRIBUTING.md"):
             shutil.copy(ROOT / name, self.root / name)
