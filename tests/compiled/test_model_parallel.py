@@ -3,6 +3,7 @@
 import importlib
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given
@@ -121,16 +122,17 @@ def test_full_batches(network, batch_size):
     "network", [WITHOUT_NOISE, pytest.param(LARGE, marks=pytest.mark.long)], ids=["by inputs", "by results"]
 )
 @pytest.mark.parametrize(("threads", "F"), sampled([(2, np.float64), (1, np.float32)]))
-def test_carried_losses_are_measured_ones(network, threads, F):
+def test_carried_losses_have_the_bits_of_measured_ones(network, threads, F):
     """The next step of a full batch computes the loss; epochs that run one by one have to measure it.
 
-    LLVM may order the sum over rows differently in the two kernels, as Numba 0.61 does.
+    LLVM orders the sum over rows differently in the two kernels with Numba 0.61, and only there.
     """
     options = {"optimizer": vp.Adam(), "rows": 128, "batch_size": None, "epochs": 24 if network is WITHOUT_NOISE else 6}
     with at_most_threads(threads):
         whole = trained(network, F, **options)
         one_by_one = trained(network, F, callbacks=[lambda state: None], **options)
-    np.testing.assert_array_max_ulp(one_by_one.history.loss, whole.history.loss, 2)
+    units = 2 if numba.__version__.startswith("0.61") else 0
+    np.testing.assert_array_max_ulp(one_by_one.history.loss, whole.history.loss, units)
     np.testing.assert_array_equal(one_by_one.theta, whole.theta)
 
 

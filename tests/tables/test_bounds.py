@@ -99,6 +99,14 @@ def test_sheets_of_billions_of_cells_are_refused(write, tmp_path):
 
 
 @pytest.mark.usefixtures("little")
+def test_row_groups_that_fit_one_by_one_are_read_in_parts_but_not_together(tmp_path):
+    parquet.write_table(pa.table({"x": np.zeros(400_000)}), tmp_path / "t.parquet", row_group_size=50_000)
+    with pytest.raises(TableError, match="takes more than"):
+        read_table(tmp_path / "t.parquet")
+    assert sum(map(len, read_chunks(tmp_path / "t.parquet"))) == 400_000
+
+
+@pytest.mark.usefixtures("little")
 def test_ordinary_tables_are_read(tmp_path):
     frame = pd.DataFrame({"town": [f"town {number % 300}" for number in range(5_000)], "x": np.arange(5_000) / 7})
     frame["tags"] = [["a", "b"][: number % 3] for number in range(5_000)]

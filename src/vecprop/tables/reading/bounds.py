@@ -14,7 +14,7 @@ from ..error import TableError
 SMALL = 2**29
 """Files may decode to this number of bytes, however small they are."""
 EXPANSION = 200
-"""Larger tables may be this number of times as large as their file; text is seldom compressed to a twentieth."""
+"""Larger tables may be this number of times as large as their file; text seldom shrinks to less than a twentieth."""
 PART = 1 / 3
 """The share of the free memory that a decoded table may take: models and data frames need the rest."""
 CELL = 100

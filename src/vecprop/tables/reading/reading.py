@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -128,7 +129,7 @@ def read_table(
         if suffix in PARQUET | ARROW:
             from pyarrow import concat_tables
 
-            frame = arrow_files.as_frame(named, concat_tables(table for _, table in arrow_files.tables_of(files)))
+            frame = arrow_files.as_frame(named, concat_tables(_with_room(arrow_files.tables_of(files))))
         elif suffix in EXCEL:
             frame = _read_excel(files)
             frame = frame if as_text else frame.reset_index(drop=True)
@@ -136,6 +137,15 @@ def read_table(
             frame = _checked(_text_of(files, named, target, classes), named)
             frame = frame if as_text else typed(frame)
         return _checked(frame, named)
+
+
+def _with_room(tables: Iterable[tuple[Path, Any]]) -> Iterator[Any]:
+    """Yield the Arrow tables of files until those of one file take too much memory."""
+    sizes = Counter[Path]()
+    for path, table in tables:
+        sizes[path] += table.nbytes
+        require_room(path, sizes[path])
+        yield table
 
 
 def is_dataset(table: Any) -> bool:
