@@ -140,7 +140,7 @@ def read_table(
 
 
 def _with_room(tables: Iterable[tuple[Path, Any]]) -> Iterator[Any]:
-    """Yield the Arrow tables of files until those of one file take too much memory."""
+    """Yield the Arrow tables of files; refuse a file whose tables together take too much memory."""
     sizes = Counter[Path]()
     for path, table in tables:
         sizes[path] += table.nbytes
