@@ -1,5 +1,5 @@
 from .files.networks import TrainedNetwork as TrainedNetwork
-from .files.networks import from_scikit_learn as from_scikit_learn
+from .files.networks import from_sklearn as from_sklearn
 from .files.numpy_source import to_numpy as to_numpy
 from .files.onnx import to_onnx as to_onnx
 

@@ -71,7 +71,7 @@ def require_intervals(model: Any, coverage: float) -> None:
     require_share(coverage)
 
 
-def from_scikit_learn(model: scikit.MLPClassifier | scikit.MLPRegressor) -> MLPClassifier | MLPRegressor:
+def from_sklearn(model: scikit.MLPClassifier | scikit.MLPRegressor) -> MLPClassifier | MLPRegressor:
     """Return vecprop's estimator with the weights, classes and settings of one that scikit-learn has fitted.
 
     Its predictions are the same. `partial_fit`, and `fit` with ``warm_start=True``, continue from these weights with a
@@ -97,15 +97,15 @@ def from_scikit_learn(model: scikit.MLPClassifier | scikit.MLPRegressor) -> MLPC
     --------
     >>> from sklearn.datasets import load_diabetes
     >>> from sklearn.neural_network import MLPRegressor
-    >>> from vecprop.export import from_scikit_learn
+    >>> from vecprop.export import from_sklearn
     >>> X, y = load_diabetes(return_X_y=True, scaled=True)
     >>> theirs = MLPRegressor(hidden_layer_sizes=[4], solver="lbfgs", max_iter=5000, random_state=0).fit(X, y)
-    >>> ours = from_scikit_learn(theirs)
+    >>> ours = from_sklearn(theirs)
     >>> np.allclose(ours.predict(X), theirs.predict(X))
     True
     """
     if not isinstance(model, scikit.MLPClassifier | scikit.MLPRegressor):
-        raise TypeError(f"from_scikit_learn takes scikit-learn's MLPClassifier or MLPRegressor, not {model!r}.")
+        raise TypeError(f"from_sklearn takes scikit-learn's MLPClassifier or MLPRegressor, not {model!r}.")
     check_is_fitted(model)
     ours = (MLPClassifier if isinstance(model, scikit.MLPClassifier) else MLPRegressor)(**deepcopy(model.get_params()))
     if isinstance(model, scikit.MLPRegressor):

@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 from models import MANY, NUMBERS, THREE, TWO, X, fitted
 from sampled import sampled
 from vecprop import MLPClassifier, MLPRegressor, load, save
-from vecprop.export import from_scikit_learn
+from vecprop.export import from_sklearn
 
 FEW: dict[str, Any] = {"hidden_layer_sizes": (6, 4), "max_iter": 8, "random_state": 0}
 TARGETS = {
@@ -47,7 +47,7 @@ def assert_same(ours, theirs, rows, kind):
 def test_classifiers(kind, dtype, activation, tmp_path):
     rows = X.astype(dtype)
     theirs = fitted(scikit.MLPClassifier(**FEW, activation=activation), rows, TARGETS[kind])
-    ours = from_scikit_learn(theirs)
+    ours = from_sklearn(theirs)
     assert ours.theta_.dtype == dtype
     assert_same(ours, theirs, rows, MLPClassifier)
     save(ours, tmp_path / "model")
@@ -59,7 +59,7 @@ def test_classifiers(kind, dtype, activation, tmp_path):
 def test_regressors(settings, outputs):
     y = NUMBERS if outputs == 1 else np.column_stack([NUMBERS, X[:, 0]])
     theirs = fitted(scikit.MLPRegressor(**FEW | settings), X, y)
-    ours = from_scikit_learn(theirs)
+    ours = from_sklearn(theirs)
     assert_same(ours, theirs, X, MLPRegressor)
     if "solver" not in settings and not ours.early_stopping:
         before = ours.loss_curve_
@@ -71,7 +71,7 @@ def test_counts():
     if "loss" not in scikit.MLPRegressor().get_params():
         pytest.skip("scikit-learn has the Poisson loss from 1.7 on")
     theirs = fitted(scikit.MLPRegressor(**FEW, loss="poisson"), X, np.abs(NUMBERS))
-    assert_same(from_scikit_learn(theirs), theirs, X, MLPRegressor)
+    assert_same(from_sklearn(theirs), theirs, X, MLPRegressor)
 
 
 def test_names_of_columns_stay_and_nothing_is_shared():
@@ -80,7 +80,7 @@ def test_names_of_columns_stay_and_nothing_is_shared():
     random: Any = np.random.RandomState(0)
     theirs = fitted(scikit.MLPClassifier(**{**FEW, "random_state": random}), rows, TWO)
     before, numbers = theirs.coefs_[0].copy(), random.get_state()[2]
-    ours = from_scikit_learn(theirs)
+    ours = from_sklearn(theirs)
     np.testing.assert_array_equal(ours.predict(rows), theirs.predict(rows))
     ours.coefs_[0][:] = 0
     np.testing.assert_array_equal(theirs.coefs_[0], before)
@@ -89,6 +89,6 @@ def test_names_of_columns_stay_and_nothing_is_shared():
 
 def test_what_is_no_fitted_network_is_refused():
     with pytest.raises(TypeError, match=r"takes scikit-learn's MLPClassifier or MLPRegressor, not MLPClassifier\(\)"):
-        from_scikit_learn(MLPClassifier())  # type: ignore[arg-type]
+        from_sklearn(MLPClassifier())  # type: ignore[arg-type]
     with pytest.raises(NotFittedError):
-        from_scikit_learn(scikit.MLPRegressor())
+        from_sklearn(scikit.MLPRegressor())
