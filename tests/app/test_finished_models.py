@@ -203,11 +203,11 @@ def test_a_model_that_cannot_be_measured_is_not_lost(vecprop, table, monkeypatch
 
 @pytest.mark.long
 def test_a_training_anew_that_is_cut_or_fails_leaves_the_model_that_was_measured(vecprop, table, people, monkeypatch):
-    def refitted(self, **rows):
+    def refit(self, **rows):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(vp.TabularClassifier, "refitted", refitted)
+        patch.setattr(vp.TabularClassifier, "refit", refit)
         done = vecprop("train", table, "--target", "buys", "--refit", "--json", "-o", "cut.npz", *FAST, code=130)
     assert "the model is the one that was measured" in done.stderr
     assert "refit" not in json.loads(done.stdout)

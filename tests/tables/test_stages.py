@@ -201,7 +201,7 @@ def test_a_model_that_is_interrupted_in_the_first_stage_is_saved_and_refitted(te
     np.testing.assert_array_equal(predicted(load(tmp_path / "model.npz")), predicted(cut))
     lowest = [np.argmin(curve) for curve in cut.validation_loss_curves_ if curve]
     assert 0 < len(lowest) < len(cut.validation_loss_curves_)
-    assert cut.refitted(X, NUMBERS).n_iter_ == max(np.median(lowest), 1)
+    assert cut.refit(X, NUMBERS).n_iter_ == max(np.median(lowest), 1)
 
 
 def test_models_of_several_stages_are_kept_and_trained_anew(both, tmp_path):
@@ -210,7 +210,7 @@ def test_models_of_several_stages_are_kept_and_trained_anew(both, tmp_path):
     for other in (load(tmp_path / "model.npz"), pickle.loads(pickle.dumps(more))):
         assert (other.stages_, stages_of(other)) == (more.stages, stages_of(more))
         np.testing.assert_array_equal(predicted(other), predicted(more))
-    anew = more.refitted(X, y)
+    anew = more.refit(X, y)
     assert (anew.stages_, stages_of(anew)) == (more.stages, stages_of(more))
     for own, before in zip(anew.ensemble_.views, more.ensemble_.views, strict=True):
         assert (own.network, own.thetas.shape) == (before.network, before.thetas.shape)
@@ -276,12 +276,12 @@ def test_a_fit_that_is_killed_anywhere_goes_on_to_the_bit(model, y, tmp_path, ke
 
 def test_a_model_that_is_trained_anew_is_kept_too(tmp_path, kept_often, monkeypatch):
     kept: Any = TabularRegressor(**FEWER, checkpoint=Checkpoint(tmp_path, every=0)).fit(X, NUMBERS)
-    whole = unfitted(kept, checkpoint=None).fit(X, NUMBERS).refitted(X, NUMBERS)
+    whole = unfitted(kept, checkpoint=None).fit(X, NUMBERS).refit(X, NUMBERS)
     with monkeypatch.context() as patch:
         kill_at(patch, 1)
         with pytest.raises(Killed):
-            kept.refitted(X, NUMBERS)
-    np.testing.assert_array_equal(kept.refitted(X, NUMBERS).predict(X), whole.predict(X))
+            kept.refit(X, NUMBERS)
+    np.testing.assert_array_equal(kept.refit(X, NUMBERS).predict(X), whole.predict(X))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["anew", "stage-1"]
 
 

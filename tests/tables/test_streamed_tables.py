@@ -208,18 +208,18 @@ def test_three_quantiles_and_training_anew(frame, folder, little):
     table = streamed(folder, Roles("v", test=0.1), little)
     assert 0 < len(table.test) < 0.2 * ROWS
     assert table.rows + len(table.test) == ROWS - 60
-    anew = TabularRegressor("v", **settings).fit(table).refitted(table.whole())
+    anew = TabularRegressor("v", **settings).fit(table).refit(table.whole())
     assert f"trained anew on {ROWS - 60} rows, for" in anew.notes_[-1]
     assert table.whole().rows == ROWS - 60
-    anew = model.refitted(folder, memory=little)
+    anew = model.refit(folder, memory=little)
     names: dict[str, Any] = dict.fromkeys(("sample_weight", "groups", "time"))
     larger: Any = model._streamed(folder, None, names, little)
-    of_all = model.refitted(larger.whole())
+    of_all = model.refit(larger.whole())
     np.testing.assert_array_equal(anew.ensemble_.theta, of_all.ensemble_.theta)
     assert f"trained anew on {ROWS - 60} rows, for" in anew.notes_[-1]
     assert any("trained on its" in note for note in anew.notes_)
     with pytest.raises(TableError, match="so that sample_weight must be the name of a column of it"):
-        model.refitted(folder, sample_weight=np.ones(ROWS), memory=little)
+        model.refit(folder, sample_weight=np.ones(ROWS), memory=little)
 
 
 def streamed(folder, roles, memory) -> Any:

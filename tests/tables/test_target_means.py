@@ -138,14 +138,14 @@ def test_models_with_means_come_back_and_are_written(models, tmp_path):
 
 
 def test_a_refit_learns_means_anew(models):
-    again = models[1].refitted(FRAME, -Y)
+    again = models[1].refit(FRAME, -Y)
     np.testing.assert_allclose(again.encoder_.parts[1].means.means, -models[1].encoder_.parts[1].means.means, atol=1e-6)
 
 
 def test_a_refit_tells_means_as_the_model_does(models):
     table = FRAME.assign(together=TOWN // 4, y=Y)
     ordered = TabularRegressor("y", **FEW).fit(table, time=np.arange(N))
-    assert not ordered.refitted(table).encoder_.has_means
+    assert not ordered.refit(table).encoder_.has_means
     grouped = TabularRegressor("y", **FEW).fit(table, groups="together")
     fit = TabularRegressor("y", **FEW).plan(table, before=grouped.encoder_).fit
     assert fit.rows.groups == TOWNS / 4
@@ -156,8 +156,8 @@ def test_a_refit_tells_means_as_the_model_does(models):
 
 def test_groups_of_an_array_are_those_of_a_column_in_a_refit():
     table = FRAME.assign(together=TOWN // 4, y=Y)
-    named = TabularRegressor("y", **FEW).fit(table, groups="together").refitted(table)
-    given = TabularRegressor(**FEW).fit(FRAME, Y, groups=TOWN // 4).refitted(FRAME, Y, groups=TOWN // 4)
+    named = TabularRegressor("y", **FEW).fit(table, groups="together").refit(table)
+    given = TabularRegressor(**FEW).fit(FRAME, Y, groups=TOWN // 4).refit(FRAME, Y, groups=TOWN // 4)
     np.testing.assert_array_equal(given.predict(FRAME), named.predict(table))
 
 

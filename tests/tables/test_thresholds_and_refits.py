@@ -145,7 +145,7 @@ def test_numbers_and_quantiles_out_of_fold(regressor):
 def test_a_model_is_trained_anew_on_all_rows(classifier, regressor, tmp_path):
     more = pd.concat([TABLE, rare(100, seed=1)])
     for model, target in ((classifier, "y"), (regressor, "z")):
-        again = model.refitted(more[["x", target]])
+        again = model.refit(more[["x", target]])
         assert "400 rows, for" in again.notes_[-1]
         assert again.validation_loss_ == model.validation_loss_
         assert len(again.ensemble_) == len(model.ensemble_)
@@ -154,10 +154,10 @@ def test_a_model_is_trained_anew_on_all_rows(classifier, regressor, tmp_path):
         assert again.n_iter_ == max(np.round(np.median(of_views, axis=1)).max(), 1)
         save(again, tmp_path / "model.npz")
         np.testing.assert_array_equal(load(tmp_path / "model.npz").predict(TABLE), again.predict(TABLE))
-    again = classifier.refitted(more[["x", "y"]])
+    again = classifier.refit(more[["x", "y"]])
     assert (again.temperature_, again.threshold_) == (classifier.temperature_, classifier.threshold_)
     same, other = (
-        np.ptp(model.predict_interval(TABLE), axis=1) for model in (regressor, regressor.refitted(more[["x", "z"]]))
+        np.ptp(model.predict_interval(TABLE), axis=1) for model in (regressor, regressor.refit(more[["x", "z"]]))
     )
     assert other.mean() == pytest.approx(same.mean(), rel=0.2)
 
@@ -166,10 +166,10 @@ def test_a_model_is_trained_anew_on_all_rows(classifier, regressor, tmp_path):
 def test_a_model_that_is_trained_anew_has_the_same_columns(regressor, together):
     table = TABLE[:60].assign(g=[f"g{k % 7}" for k in range(60)], day=range(60))
     model = fresh(regressor).fit(table, **together)
-    assert model.refitted(table).encoder_.names == model.encoder_.names
+    assert model.refit(table).encoder_.names == model.encoder_.names
     assert ("g" in model.encoder_.names, "day" in model.encoder_.names) == ("time" in together,) * 2
     assert (
-        model.refitted(table.drop(columns="g" if "groups" in together else [])).encoder_.names == model.encoder_.names
+        model.refit(table.drop(columns="g" if "groups" in together else [])).encoder_.names == model.encoder_.names
     )
 
 
@@ -177,7 +177,7 @@ def test_an_interrupted_training_anew_is_no_model(regressor):
     model = fresh(regressor).fit(TABLE[["x", "z"]])
     model.validation_loss_curves_ = [list(range(10_000, 0, -1))] * 6
     with pytest.raises(KeyboardInterrupt):
-        model.refitted(TABLE[["x", "z"]], progress=lambda now: True)
+        model.refit(TABLE[["x", "z"]], progress=lambda now: True)
 
 
 def test_rows_are_explained_and_the_worst_predicted_by_the_threshold(classifier):
@@ -277,7 +277,7 @@ def test_a_model_of_an_earlier_version_has_the_second_class(tmp_path):
 def test_a_model_that_is_trained_anew_keeps_the_class():
     few = TabularClassifier(**FEW, threshold="f1").fit(X[:200], Y[:200])
     more = np.append(Y[:200], ["fraud"] * 200)
-    assert few.refitted(pd.concat([X[:200], X[:200]]), more).positive_ == "fraud"
+    assert few.refit(pd.concat([X[:200], X[:200]]), more).positive_ == "fraud"
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def test_models_of_chosen_views_are_kept_and_refitted(chosen, tmp_path):
     assert np.isfinite(chosen.out_of_fold_).all()
     save(chosen, tmp_path / "model.npz")
     np.testing.assert_array_equal(load(tmp_path / "model.npz").predict_proba(X), chosen.predict_proba(X))
-    again = chosen.refitted(X, CLASSES)
+    again = chosen.refit(X, CLASSES)
     assert kinds(again.ensemble_.views) == kinds(chosen.ensemble_.views)
     assert [view.stage for view in again.ensemble_.views] == [view.stage for view in chosen.ensemble_.views]
 

@@ -201,7 +201,7 @@ def test_a_model_of_which_one_view_was_trained_works_and_is_trained_anew(classif
     assert any(note.startswith("3 of 6 networks were not trained") for note in model.notes_)
     save(model, tmp_path / "model.npz")
     np.testing.assert_array_equal(load(tmp_path / "model.npz").predict_proba(TABLE), model.predict_proba(TABLE))
-    assert [view.view for view in model.refitted(TABLE, CLASSES).ensemble_.views] == ["pieces"]
+    assert [view.view for view in model.refit(TABLE, CLASSES).ensemble_.views] == ["pieces"]
 
 
 def test_a_training_anew_without_one_view_is_no_model(classifier, monkeypatch):
@@ -210,7 +210,7 @@ def test_a_training_anew_without_one_view_is_no_model(classifier, monkeypatch):
 
     monkeypatch.setattr(table_model, "results_of", without_second_view)
     with pytest.raises(ValueError, match="lower learning_rate_init"):
-        classifier.refitted(TABLE, CLASSES)
+        classifier.refit(TABLE, CLASSES)
 
 
 OF_FOUR: dict[str, Any] = {"n_members": 4, "hidden_layer_sizes": (8,), "max_iter": 60}

@@ -30,7 +30,7 @@ from .settings import SharedSettings
 from .streaming.streamed import Streamed, StreamedRows
 
 TRAINED_ANEW = "The model was trained anew"
-"""The beginning of the note on a model that is `refitted`."""
+"""The beginning of the note on a model that `refit` returns."""
 WITHOUT_TEST = "There was no test"
 """The beginning of the note on a model whose metrics are of rows of training."""
 CUT_SHORT = "Training was interrupted: the model is what was learned so far."
@@ -147,7 +147,7 @@ class TableModel(SharedSettings):
             fit_together([self], [table], self.progress or show)
         return self
 
-    def refitted(
+    def refit(
         self,
         X: Any,
         y: Any = None,
@@ -156,7 +156,7 @@ class TableModel(SharedSettings):
         memory: int | str | None = None,
         groups: Any = None,
     ) -> Self:
-        """Return a model that is trained anew on all rows of a table, with the number of epochs of this one.
+        """Return a model that is retrained on all rows of a table, for as many epochs as this one.
 
         No rows are left out for validation. What comes from rows that networks have not seen, such as the temperature
         or the residuals of intervals, is that of this model, and so is its validation loss. The table should hold the

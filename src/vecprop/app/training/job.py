@@ -131,7 +131,7 @@ class TrainingJob:
         """Train a model anew on all rows, the test's too."""
         began = time.perf_counter()
         with self.bar("training anew") as progress:
-            self.final = self.model.refitted(**self.parts.training_of_all, progress=progress)
+            self.final = self.model.refit(**self.parts.training_of_all, progress=progress)
         if self.parts.reading is not None:
             self.final.target_reading_ = self.parts.reading
         self.seconds["training anew"] = time.perf_counter() - began
