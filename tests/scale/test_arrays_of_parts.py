@@ -93,7 +93,7 @@ def test_blocks_whose_workers_die_are_loaded_anew(blocks):
 def test_blocks_that_are_expected_are_loaded_ahead_once(blocks):
     client = blocks._client
     client.calls.clear()
-    blocks.expect([1, 0])
+    blocks.prefetch([1, 0])
     assert client.calls == ["compute"] * 2
     blocks.read(1)
     blocks.read(0)
@@ -102,7 +102,7 @@ def test_blocks_that_are_expected_are_loaded_ahead_once(blocks):
 
 def test_rows_of_a_window_are_expected_in_the_order_in_which_they_are_read():
     class Watched(vp.blocks.ArrayBlocks):
-        def expect(self, numbers):
+        def prefetch(self, numbers):
             expected.append(list(numbers))
 
         def read(self, number):

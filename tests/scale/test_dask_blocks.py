@@ -90,11 +90,11 @@ def test_bits_stay_when_a_worker_is_killed(client, folder):
 
 def test_workers_load_several_blocks_at_once(client, folder):
     blocks = vp.blocks.DaskBlocks(dd.read_parquet(folder, split_row_groups=True), "y", weight="w")
-    blocks.expect([4, 2, 9, 11, 3, 7])
+    blocks.prefetch([4, 2, 9, 11, 3, 7])
     assert sorted(blocks._coming) == [2, 4, 9, 11]  # for each of two threads two
     blocks.read(4)
     assert sorted(blocks._coming) == [2, 3, 9, 11]
-    blocks.expect([3])
+    blocks.prefetch([3])
     assert list(blocks._coming) == [3]
 
 
@@ -136,7 +136,7 @@ def test_columns_may_be_named_by_numbers(client):
 def test_a_client_that_is_closed_is_said(client):
     with distributed.Client(client.scheduler.address, set_as_default=False) as other:
         blocks = vp.blocks.DaskBlocks(dd.from_pandas(FRAME, npartitions=2), "y", client=other)
-    for use in (lambda: blocks.read(0), lambda: blocks.expect([0])):
+    for use in (lambda: blocks.read(0), lambda: blocks.prefetch([0])):
         with pytest.raises(RuntimeError, match="The client of the Dask cluster is closed: make another"):
             use()
 

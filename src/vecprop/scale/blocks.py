@@ -128,8 +128,8 @@ class DaskBlocks:
         """Return the partition of a block."""
         return f"partition {self._numbers[number]}"
 
-    def expect(self, numbers: Sequence[int]) -> None:
-        """Let workers load these blocks, which are read next, in this order."""
+    def prefetch(self, numbers: Sequence[int]) -> None:
+        """Let workers load these blocks, which are read next in this order."""
         with self._lock:
             self._expected = deque(numbers)
             self._coming = {number: self._coming[number] for number in numbers if number in self._coming}

@@ -133,7 +133,7 @@ def train_blocks(
     source = CheckedBlocks(network, theta, blocks)
     rows, size = source.rows, settings.plan(source.rows).batch_size
     how: dict[str, Any] = {"window": int(window), "seed": int(seed), "room": size}
-    how |= {"shuffle": bool(shuffle) and size < rows, "expect": getattr(blocks, "expect", None)}
+    how |= {"shuffle": bool(shuffle) and size < rows, "prefetch": getattr(blocks, "prefetch", None)}
     windows = Windows(source.sizes, source.read, **how)
     more = {} if checkpoint is None else {**windows.identity(), "rows": digest_of(blocks)}
     with nullcontext() if checkpoint is None else checkpoint.held(is_folder=False):

@@ -37,8 +37,8 @@ class Blocks(Protocol):
     -----
     A class may say more. ``place(number)`` returns the name of a block in errors, such as a file and its part.
     ``digest()`` returns a text that differs for other data, by which a checkpoint knows its run; without it, the
-    contents of 16 blocks tell. ``expect(numbers)`` is told which blocks are read next, in this order, so that it can
-    load several at once.
+    contents of 16 blocks tell. ``prefetch(numbers)`` receives the numbers of the blocks that are read next, in this
+    order, so that several can be loaded at once.
 
     Examples
     --------

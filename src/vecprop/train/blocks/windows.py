@@ -61,9 +61,9 @@ class Windows:
         shuffle: bool,
         seed: int,
         room: int,
-        expect: Callable[[list[int]], object] | None = None,
+        prefetch: Callable[[list[int]], object] | None = None,
     ) -> None:
-        self.expect = expect
+        self.prefetch = prefetch
         self.sizes, self.read = np.asarray(sizes, np.int64), read
         self.starts = np.concatenate([[0], np.cumsum(self.sizes)])
         self.rows = int(self.starts[-1])
@@ -131,8 +131,8 @@ class Windows:
         self.memories.reverse()
         own = slice(self.room, self.room + int(self.sizes[blocks].sum()))
         end = own.start
-        if self.expect is not None:
-            self.expect(blocks.tolist())
+        if self.prefetch is not None:
+            self.prefetch(blocks.tolist())
         for block in blocks.tolist():
             if self.is_closed:
                 return None
