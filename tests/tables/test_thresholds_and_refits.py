@@ -168,9 +168,7 @@ def test_a_model_that_is_trained_anew_has_the_same_columns(regressor, together):
     model = fresh(regressor).fit(table, **together)
     assert model.refit(table).encoder_.names == model.encoder_.names
     assert ("g" in model.encoder_.names, "day" in model.encoder_.names) == ("time" in together,) * 2
-    assert (
-        model.refit(table.drop(columns="g" if "groups" in together else [])).encoder_.names == model.encoder_.names
-    )
+    assert model.refit(table.drop(columns="g" if "groups" in together else [])).encoder_.names == model.encoder_.names
 
 
 def test_an_interrupted_training_anew_is_no_model(regressor):
