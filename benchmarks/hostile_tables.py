@@ -35,7 +35,7 @@ CHECKED = (".csv.gz", ".zip", ".xlsx", ".parquet")
 def commands(seed: int) -> dict[str, int]:
     """Return how often commands on damaged tables have ended with which code; an AssertionError tells what is wrong."""
     model = Path("spends.npz").resolve()
-    vp.save(vp.TabularRegressor("spends", n_members=2, hidden_layer_sizes=4, max_iter=2).fit(people()), model)
+    vp.save(vp.TabularRegressor("spends", n_estimators=2, hidden_layer_sizes=4, max_iter=2).fit(people()), model)
     Path("tables").mkdir()
     with contextlib.chdir("tables"), warnings.catch_warnings():
         warnings.simplefilter("default")  # as a user has them, who is told of each in a note

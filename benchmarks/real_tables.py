@@ -30,7 +30,7 @@ import vecprop as vp
 from vecprop.app.command_line import app
 
 PAGE = Path(__file__).parent / "results" / "real_tables.md"
-FAST = ["--max-iter", "3", "--ensemble", "2", "--quiet", "--force"]
+FAST = ["--max-iter", "3", "--n-estimators", "2", "--quiet", "--force"]
 PARTS = 17
 """The number of rows of a part, or for large tables the number of parts: by few rows no reading can be told."""
 

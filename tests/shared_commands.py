@@ -7,7 +7,7 @@ from threadpoolctl import threadpool_limits
 
 from vecprop.tables.evaluation import baselines
 
-FAST = ("--max-iter", 2, "--ensemble", 2, "--hidden-layer-sizes", 4)
+FAST = ("--max-iter", 2, "--n-estimators", 2, "--hidden-layer-sizes", 4)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -71,6 +71,6 @@ def test_methods_that_depend_on_settings_and_attributes_that_a_fit_sets_have_typ
     ensemble = vp.MLPEnsembleClassifier(vp.MLPClassifier(solver="lbfgs"), 2, random_state=0).fit(X, y)
     assert assert_type(ensemble.classes_, np.ndarray).tolist() == ["no", "yes"]
     assert assert_type(ensemble.feature_names_in_, np.ndarray).tolist() == ["a"]
-    table = vp.TabularClassifier(n_members=2, max_iter=1, random_state=0).fit(X, y)
+    table = vp.TabularClassifier(n_estimators=2, max_iter=1, random_state=0).fit(X, y)
     assert assert_type(table.feature_names_in_, np.ndarray).tolist() == ["a"]
     assert assert_type(table.n_features_in_, int) == 1

@@ -189,7 +189,7 @@ class Works:
         return [np.array(report.passed)], False
 
     def tables(self) -> Any:
-        model = vp.TabularClassifier("y", n_members=2, max_iter=3, hidden_layer_sizes=4, random_state=0)
+        model = vp.TabularClassifier("y", n_estimators=2, max_iter=3, hidden_layer_sizes=4, random_state=0)
         return [model.fit(self.table).predict_proba(self.table)], any("interrupted" in note for note in model.notes_)
 
     def kernels(self) -> Any:

@@ -13,7 +13,7 @@ import pyarrow
 
 import vecprop as vp
 
-FEW = ("--max-iter", 2, "--ensemble", 2, "--hidden-layer-sizes", 4)
+FEW = ("--max-iter", 2, "--n-estimators", 2, "--hidden-layer-sizes", 4)
 """Options of a training that takes a tenth of a second."""
 
 ODD = b'|\x00|\xff|\xef\xbb\xbf|\r|\n|\n\n|\t|;|,|"|\'|""|\\|1e999|-1e400|nan|inf|-Infinity|1,5|1.234,5|0x1F|1_0'.split(

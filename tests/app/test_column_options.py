@@ -93,7 +93,7 @@ def test_words_for_missing_values_are_classes_if_they_are_named(vecprop, result_
 def test_an_evaluated_target_is_read_as_in_training(vecprop, result_of, tmp_path):
     target = [f"{k % 9},{k % 10}25" for k in range(N)]
     pd.DataFrame({"x": np.arange(N) % 9, "y": ["1,5", *target[1:]]}).to_csv("t.csv", index=False, sep=";")
-    vp.save(vp.TabularRegressor("y", n_members=2, max_iter=1).fit("t.csv"), "t.npz")
+    vp.save(vp.TabularRegressor("y", n_estimators=2, max_iter=1).fit("t.csv"), "t.npz")
     pd.DataFrame({"x": np.arange(3), "y": target[1:4]}).to_csv("new.csv", index=False, sep=";")
     scores = result_of("evaluate", "t.npz", "new.csv")["scores"]
     assert scores["rmse"]["value"] < 10

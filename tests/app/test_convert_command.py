@@ -91,7 +91,8 @@ def test_models_of_the_folder_and_of_the_file_are_one(vecprop, tmp_path, small_p
     frame.to_csv(tmp_path / "t.csv", index=False, sep=";")
     vecprop("convert", "t.csv", "t")
     one, other = (
-        TabularClassifier("y", n_members=2, max_iter=1, random_state=0).fit(tmp_path / name) for name in ("t.csv", "t")
+        TabularClassifier("y", n_estimators=2, max_iter=1, random_state=0).fit(tmp_path / name)
+        for name in ("t.csv", "t")
     )
     assert one.encoder_.readings == other.encoder_.readings
     assert np.array_equal(one.ensemble_.theta, other.ensemble_.theta)

@@ -37,13 +37,13 @@ def visits(tmp_path):
 def test_groups_and_times_reach_the_fit(visits):
     parts = divided(request(visits, group="patient"))
     groups = parts.X["patient"].to_numpy()
-    model = vp.TabularRegressor(n_members=2, max_iter=1, random_state=0).fit(**parts.training)
+    model = vp.TabularRegressor(n_estimators=2, max_iter=1, random_state=0).fit(**parts.training)
     assert "patient" not in model.encoder_.names
     assert model.residuals_.groups == len(np.unique(groups)) == 15
     parts = divided(request(visits, time="day"))
     days = pd.to_datetime(parts.X["day"], dayfirst=True).to_numpy()
     assert days.max() < pd.to_datetime(parts.X_test["day"], dayfirst=True).min()
-    model = vp.TabularRegressor(n_members=2, max_iter=1, random_state=0).fit(**parts.training)
+    model = vp.TabularRegressor(n_estimators=2, max_iter=1, random_state=0).fit(**parts.training)
     assert "day" in model.encoder_.names
     earlier = days < np.sort(days)[len(days) // 2]
     assert np.isnan(model.out_of_fold_[earlier]).all()

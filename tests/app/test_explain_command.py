@@ -121,7 +121,7 @@ def test_rows_to_compare_with_may_be_given(vecprop, trained, people):
 
 
 def test_a_target_without_a_name_is_the_target_and_models_of_no_table_are_refused(vecprop, people):
-    vp.save(vp.TabularRegressor(n_members=2, max_iter=2).fit(people[["age"]], people.spends), "own.npz")
+    vp.save(vp.TabularRegressor(n_estimators=2, max_iter=2).fit(people[["age"]], people.spends), "own.npz")
     assert vecprop("explain", "own.npz").stdout.startswith("How much the target of rows drawn as in training changes")
     vp.save(vp.MLPClassifier((2,), max_iter=300, tol=10.0).fit(people[["visits"]], people.buys), "own.npz")
     people.to_csv("people.csv", index=False)

@@ -21,7 +21,7 @@ from vecprop.app.training.job import TrainingJob
 from vecprop.tables.encoding.folds import splits
 from vecprop.tables.evaluation.measuring import cross_validated, measured_unseen
 
-FEW: dict[str, Any] = {"n_members": 2, "max_iter": 1, "hidden_layer_sizes": 4, "random_state": 0}
+FEW: dict[str, Any] = {"n_estimators": 2, "max_iter": 1, "hidden_layer_sizes": 4, "random_state": 0}
 
 
 def test_without_a_test_scores_are_those_out_of_fold(vecprop, result_of, table, people):
@@ -31,7 +31,7 @@ def test_without_a_test_scores_are_those_out_of_fold(vecprop, result_of, table, 
     assert "There is no test" in result["verdict"]["worries"][0]
     said = "There was no test: the metrics are of rows of training (out of fold)."
     assert result_of("info", "people.npz")["note"] == said
-    model = vp.TabularRegressor("spends", n_members=2, max_iter=2, hidden_layer_sizes=4, random_state=0).fit(people)
+    model = vp.TabularRegressor("spends", n_estimators=2, max_iter=2, hidden_layer_sizes=4, random_state=0).fit(people)
     expected = root_mean_squared_error(people["spends"], model.out_of_fold_)
     assert result["scores"]["vecprop"]["rmse"]["value"] == pytest.approx(expected, rel=1e-4)
     assert result["scores"]["naive"]["r2"]["value"] == pytest.approx(0, abs=0.02)
@@ -73,7 +73,7 @@ def test_folds_of_a_cross_validation_are_predicted_by_models_that_have_not_seen_
 def test_models_of_a_cross_validation_have_as_many_stages(tmp_path, monkeypatch):
     monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # so that all are kept
     parts = divided(Request(visits(tmp_path), "y", 0))
-    model = vp.TabularRegressor("y", **FEW, stages=3).fit(**parts.training).set_params(stages=None, budget=1e-9)
+    model = vp.TabularRegressor("y", **FEW, stages=3).fit(**parts.training).set_params(stages=None, time_limit=1e-9)
     found = cross_validated(model, parts, 3, seed=0, progress=None)
     unseen = parts.dependence.folds(parts.y, 3, seed=0) == 1
     alone = vp.TabularRegressor("y", **FEW, stages=3).fit(**parts.training_of(np.flatnonzero(~unseen)))

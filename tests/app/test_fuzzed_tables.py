@@ -11,7 +11,7 @@ pytestmark = pytest.mark.filterwarnings("default")  # as a user has them, who is
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "spends.npz"
-    vp.save(vp.TabularRegressor("spends", n_members=2, hidden_layer_sizes=4, max_iter=2).fit(people()), path)
+    vp.save(vp.TabularRegressor("spends", n_estimators=2, hidden_layer_sizes=4, max_iter=2).fit(people()), path)
     return path
 
 

@@ -69,7 +69,7 @@ def test_a_folder_is_trained_on_within_its_memory_through_kills(tmp_path):
         columns = rows.drop(columns="target") * rng.normal(1, 0.15, (len(rows), 30))
         columns["diagnosis"] = np.where(rows["target"] > 0, "benign", "malignant")
         columns.to_parquet(tmp_path / "cancer" / f"{part}.parquet")
-    few = ("--max-iter", 2, "--ensemble", 2, "--hidden-layer-sizes", 16)
+    few = ("--max-iter", 2, "--n-estimators", 2, "--hidden-layer-sizes", 16)
     train = ("train", "cancer", "--target", "diagnosis", "--memory", MEMORY, *few, "--json")
     out, said, most = run(tmp_path, *train, "-o", "whole.npz")
     result = json.loads(out)
@@ -108,7 +108,7 @@ def test_evaluation_keeps_targets_and_predictions_alone(tmp_path):
         from vecprop import TabularClassifier, read_table
         from vecprop.tables import evaluate
         table = read_table({str(tmp_path / "table" / "0.parquet")!r})[:2000]
-        model = TabularClassifier("y", n_members=2, max_iter=1, hidden_layer_sizes=(4,), random_state=0).fit(table)
+        model = TabularClassifier("y", n_estimators=2, max_iter=1, hidden_layer_sizes=(4,), random_state=0).fit(table)
         evaluate(model, {str(tmp_path / "table" / "0.parquet")!r}, baselines=False)
     """
     peak = peak_of(f"evaluate(model, {str(tmp_path / 'table')!r}, baselines=False)", before)

@@ -126,7 +126,7 @@ def test_models_of_tables_and_their_intervals_are_exported(vecprop, trained, peo
 @pytest.mark.filterwarnings("always:A graph cannot read")
 def test_what_does_not_go_elsewhere_is_said(vecprop, people):
     text = [f"word{number % 11} and word{number % 13}" for number in range(200)]
-    vp.save(vp.TabularClassifier("buys", n_members=2, max_iter=1).fit(people.assign(text=text)), "texts.npz")
+    vp.save(vp.TabularClassifier("buys", n_estimators=2, max_iter=1).fit(people.assign(text=text)), "texts.npz")
     done = vecprop("export", "texts.npz", "--to", "numpy", code=3)
     assert done.stderr.startswith("Column 'text' is of text, but NumPy source takes numbers, categories and dates only")
     assert not Path("texts.py").exists()
@@ -137,7 +137,7 @@ def test_what_does_not_go_elsewhere_is_said(vecprop, people):
 
 def test_classes_of_another_type_are_matched_by_their_names(vecprop, trained, people):
     people.assign(buys=np.where(people.buys == "yes", 1, 0)).to_csv("numbers.csv", index=False)
-    vp.save(vp.TabularClassifier("buys", n_members=2, max_iter=1).fit("numbers.csv"), "numbers.npz")
+    vp.save(vp.TabularClassifier("buys", n_estimators=2, max_iter=1).fit("numbers.csv"), "numbers.npz")
     people.assign(buys=np.where(people.buys == "yes", "1", "0.0")).to_parquet("text.parquet")  # not a class: "0.0"
     done = vecprop("evaluate", "numbers.npz", "text.parquet", "--json")
     assert f"{(people.buys == 'no').sum()} rows are of classes that the model does not know" in done.stdout
@@ -237,7 +237,7 @@ def test_whole_numbers_of_a_sheet_are_kept_as_such_beside_empty_cells(tmp_path):
 
 def test_durations_and_the_target_are_nothing_to_say_of_a_table():
     frame = pd.DataFrame({"spent": pd.to_timedelta(np.arange(40) % 7, unit="h"), "y": np.arange(40.0)})
-    model = vp.TabularRegressor("y", n_members=2, max_iter=1, random_state=0).fit(frame)
+    model = vp.TabularRegressor("y", n_estimators=2, max_iter=1, random_state=0).fit(frame)
     assert model.check(frame) == []
 
 
@@ -296,7 +296,7 @@ def test_what_steers_a_terminal_is_shown_not_sent(vecprop, people):
 
 def test_no_message_is_long(vecprop, people):
     vp.save(
-        vp.TabularRegressor("spends", n_members=2, max_iter=1).fit(people.rename(columns={"age": "age" * 400})),
+        vp.TabularRegressor("spends", n_estimators=2, max_iter=1).fit(people.rename(columns={"age": "age" * 400})),
         "in.npz",
     )
     people.to_csv("other.csv", index=False)

@@ -29,7 +29,7 @@ from vecprop.tables.evaluation.report.target_sections import confused_pairs, con
 from vecprop.terminal.messages import held_back_interrupts
 from vecprop.terminal.output_files import RunFiles
 
-SMALL = {"max_iter": 2, "n_members": 2, "hidden_layer_sizes": (4,)}
+SMALL = {"max_iter": 2, "n_estimators": 2, "hidden_layer_sizes": (4,)}
 
 
 class Page(HTMLParser):

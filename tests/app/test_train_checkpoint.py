@@ -103,7 +103,7 @@ def test_the_folder_of_another_run_is_refused_and_stays(vecprop, people, monkeyp
     before = {path: path.read_bytes() for path in Path("run").rglob("*.npz")}
     for changed, named in (
         (("--seed", 1), "its --seed differs"),
-        (("--budget", 3), "its --budget differs"),
+        (("--time-limit", 3), "its --time-limit differs"),
         (("--test", "people.csv"), "its test differs"),
     ):
         said = vecprop(*COMMAND, *changed, code=2).stderr

@@ -70,14 +70,14 @@ def test_settings_reach_the_estimator(vecprop, table):
     options = {
         **{"--hidden-layer-sizes": "5,6", "--activation": "tanh", "--dropout": 0.25, "--weight-decay": 0.5},
         **{"--learning-rate-init": 0.02, "--batch-size": 32, "--max-iter": 3, "--n-iter-no-change": 2},
-        **{"--ensemble": 3, "--threads": 1, "--seed": 9, "--positive": "NO"},
+        **{"--n-estimators": 3, "--threads": 1, "--seed": 9, "--positive": "NO"},
     }
     done = vecprop("train", table, "--target", "buys", *(part for pair in options.items() for part in pair))
     assert "F1 of 'no'" in done.stdout
     settings = vp.load("people.npz").get_params()
     expected = {
         **{"hidden_layer_sizes": (5, 6), "activation": "tanh", "dropout": 0.25, "weight_decay": 0.5, "n_jobs": 1},
-        **{"learning_rate_init": 0.02, "batch_size": 32, "max_iter": 3, "n_iter_no_change": 2, "n_members": 3},
+        **{"learning_rate_init": 0.02, "batch_size": 32, "max_iter": 3, "n_iter_no_change": 2, "n_estimators": 3},
         **{"random_state": 9, "target": "buys", "progress": None},
     }
     assert {name: settings[name] for name in expected} == expected
@@ -107,19 +107,22 @@ def test_wrong_configurations_are_usage_errors(vecprop, table):
 @pytest.mark.long
 def test_a_run_writes_options_that_make_it_again_and_what_is_given_wins_over_a_file(vecprop, table, monkeypatch):
     monkeypatch.setattr("vecprop.tables.ensemble.stages.perf_counter", partial(next, count()))  # a second at each look
-    options = ["--budget", 7, "--seed", 4, "--test-size", 50, "--json"]
+    options = ["--time-limit", 7, "--seed", 4, "--test-size", 50, "--json"]
     done = vecprop("train", table, "--target", "buys", *options, *FAST)
     model, result = vp.load("people.npz"), json.loads(done.stdout)
     assert result["stages"] == model.stages_ > 1
     written = tomllib.loads(Path("people.toml").read_text())
     assert (written["target"], written["task"], written["seed"]) == ("buys", "classification", 4)
     assert written["stages"] == model.stages_
-    assert "budget" not in written
+    assert "time_limit" not in written
     vecprop("train", "--config", "people.toml", code=2)  # people.npz exists
     again = vecprop("train", "--config", "people.toml", "-o", "again.npz")
     assert f"parameters in all, of {model.stages_} stages" in again.stdout
     np.testing.assert_array_equal(vp.load("again.npz").ensemble_.theta, model.ensemble_.theta)
-    for of_file, given, stages in (("stages = 3", ["--budget", 1e-9], 1), ("budget = 1e-9", ["--stages", 2], 2)):
+    for of_file, given, stages in (
+        ("stages = 3", ["--time-limit", 1e-9], 1),
+        ("time_limit = 1e-9", ["--stages", 2], 2),
+    ):
         Path("run.toml").write_text(f"{of_file}\nseed = 4")
         vecprop("train", table, "--target", "buys", "--config", "run.toml", *given, "--seed", 5, *FAST, "--force")
         assert (vp.load("people.npz").stages_, vp.load("people.npz").random_state) == (stages, 5)
@@ -217,10 +220,10 @@ def test_nothing_is_overwritten_unasked(vecprop, table):
         ("buys -o .", 2, "is a folder"),
         ("buys -o people.csv --force", 2, "people.csv is an input file"),
         ("buys -o a.htm --report a.htm", 2, "a.htm is written twice"),
-        ("buys --ensemble 1", 2, "ensemble"),
-        ("buys --budget 0", 2, "budget"),
+        ("buys --n-estimators 1", 2, "n-estimators"),
+        ("buys --time-limit 0", 2, "--time-limit is 0.0, but must be"),
         ("buys --stages 0", 2, "stages"),
-        ("buys --stages 2 --budget 60", 2, "budget=60.0 the seconds that decide it: give one of the two"),
+        ("buys --stages 2 --time-limit 60", 2, "stages=2 and time_limit=60.0 are both set: give only one"),
         ("buys --quantile 0.9", 2, "is for --loss quantile"),
         ("buys --loss quantile --quantile high", 2, "--quantile is 'high', but must be levels"),
         ("buys --loss quantile", 2, "has no loss"),

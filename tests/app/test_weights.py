@@ -9,8 +9,8 @@ import pytest
 
 from vecprop import TableError, TabularClassifier
 
-QUICK: dict[str, Any] = {"max_iter": 2, "n_members": 2, "random_state": 0}
-COMMAND = ["--target", "y", "--max-iter", "2", "--ensemble", "2", "--force", "-o", "m.npz"]
+QUICK: dict[str, Any] = {"max_iter": 2, "n_estimators": 2, "random_state": 0}
+COMMAND = ["--target", "y", "--max-iter", "2", "--n-estimators", "2", "--force", "-o", "m.npz"]
 ROWS = 200
 
 

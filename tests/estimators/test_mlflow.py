@@ -23,8 +23,8 @@ MODELS: dict[str, Any] = {
     "ensemble": vp.MLPEnsembleClassifier(vp.MLPClassifier(**FEW), 2, random_state=0),
     "ensemble of regressors": vp.MLPEnsembleRegressor(vp.MLPRegressor(**FEW), 2, random_state=0),
     "search": vp.MLPSearchCV(vp.MLPClassifier(**FEW), {"alpha": [0.1, 0.2]}, cv=2),
-    "table": vp.TabularClassifier(n_members=2, **FEW),
-    "table of numbers": vp.TabularRegressor(n_members=2, **FEW),
+    "table": vp.TabularClassifier(n_estimators=2, **FEW),
+    "table of numbers": vp.TabularRegressor(n_estimators=2, **FEW),
     "pipeline": make_pipeline(StandardScaler(), vp.MLPClassifier(**FEW)),
     "search over a pipeline": GridSearchCV(
         make_pipeline(StandardScaler(), vp.MLPClassifier(**FEW)), {"mlpclassifier__alpha": [0.1, 0.2]}, cv=2
@@ -86,7 +86,7 @@ def test_a_table_that_holds_its_target(mlflow, tmp_path):
     autolog(silent=True)
     table = pd.DataFrame({"a": X[:, 0], "town": ["Oslo", "Rome"] * 30, "y": np.where(Y, "yes", "no")})
     table.to_csv(tmp_path / "table.csv", index=False)
-    model = vp.TabularClassifier("y", n_members=2, **FEW).fit(tmp_path / "table.csv")
+    model = vp.TabularClassifier("y", n_estimators=2, **FEW).fit(tmp_path / "table.csv")
     assert mlflow.last_active_run().data.metrics["training_score"] == model.score(table)
 
 

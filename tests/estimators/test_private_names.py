@@ -64,7 +64,7 @@ def work():
     vp.MLPEnsembleClassifier(vp.MLPClassifier(**few), 2, max_samples=0.5).fit(rows, y)
     scoring = {"scoring": ["accuracy", "neg_log_loss"], "refit": "accuracy"}
     vp.MLPSearchCV(vp.MLPClassifier(**few), {"alpha": [0, 1]}, cv=2, **scoring).fit(rows, y).predict(rows)
-    vp.TabularClassifier(n_members=2, **few).fit(rows, y).predict(rows)
+    vp.TabularClassifier(n_estimators=2, **few).fit(rows, y).predict(rows)
     for file in ("network.npz", "table.npz"):
         assert numpy.isfinite(vp.load(os.path.join(folder, file)).predict_proba(rows)).all()
 
@@ -84,7 +84,7 @@ for pair in hidden:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="each name is hidden in a fork")
 def test_fits_searches_and_files_work_without_any_of_them(tmp_path):
     vp.save(vp.MLPClassifier(**FEW).fit(X, y), tmp_path / "network.npz")
-    vp.save(vp.TabularClassifier(n_members=2, **FEW).fit(X, y), tmp_path / "table.npz")
+    vp.save(vp.TabularClassifier(n_estimators=2, **FEW).fit(X, y), tmp_path / "table.npz")
     names = [f"{module}:{name}" for module, name in PRIVATE]
     assert len(names) > 5
     environment = os.environ | {"VECPROP_ENGINE": "reference"}

@@ -58,7 +58,7 @@ def damaged(data, rng):
 
 
 TABLE = raw_table(rows=60)
-SMALL: Any = {"n_members": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
+SMALL: Any = {"n_estimators": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
 FUZZED = {
     "pipeline": lambda: (MODEL, X),
     "classifier of tables": lambda: (vp.TabularClassifier(**SMALL).fit(TABLE, TWO), TABLE),

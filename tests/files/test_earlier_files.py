@@ -73,7 +73,7 @@ def written() -> dict[str, Any]:
     classifier = vp.MLPClassifier(**few | custom, dropout=[0.2, 0.0], layer_norm=True, early_stopping=True)
     regressor = vp.MLPRegressor(**few, loss=vp.Huber(0.5), n_restarts=2, scale_target=True, solver="sgd")
     members = vp.MLPEnsembleRegressor(vp.MLPRegressor(**few), n_estimators=2, oob_score=True, bootstrap=True)
-    of_tables: Any = {"n_members": 2, "max_iter": 5, "random_state": 0, "hidden_layer_sizes": (4,)}
+    of_tables: Any = {"n_estimators": 2, "max_iter": 5, "random_state": 0, "hidden_layer_sizes": (4,)}
     return {
         "network": vp.export.TrainedNetwork(network, trained.theta, trained.state),
         "classifier": classifier.fit(ALL_X, labels),

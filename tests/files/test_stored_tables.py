@@ -21,7 +21,7 @@ FRAME = pd.DataFrame(
         "class": np.array(["yes", "no"])[np.arange(60) // 2 % 2],
     }
 )
-FEW = {"n_members": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
+FEW = {"n_estimators": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_scores_belong_to_edges(models, tmp_path, monkeypatch):
     ("TabularClassifier", "stages_", 0),
     ("Networks", "stage", 0),
     ("TabularClassifier", "notes_", [1]),
-    ("TabularClassifier", "n_members", 0),
+    ("TabularClassifier", "n_estimators", 0),
 ])  # fmt: skip
 def test_values_that_do_not_belong_are_refused(models, tmp_path, name, attribute, value):
     def change(document, arrays):

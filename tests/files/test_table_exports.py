@@ -27,7 +27,7 @@ pytest.importorskip("skl2onnx")
 pytestmark = pytest.mark.usefixtures("reference_engine")
 
 TOLERANCES = {np.float64: 1e-6, np.float32: 1e-5}
-FEW = {"n_members": 2, "max_iter": 3, "hidden_layer_sizes": (6,), "random_state": 0}
+FEW = {"n_estimators": 2, "max_iter": 3, "hidden_layer_sizes": (6,), "random_state": 0}
 QUANTILES = {"loss": "quantile", "quantile": (0.1, 0.5, 0.9)}
 TABLE, NEW = raw_table(0), raw_table(1, unseen=["Pune"])
 NUMBERS = np.linspace(-5, 40, len(TABLE))
@@ -144,7 +144,7 @@ FEW_COLUMNS = (["stamp"], ["member"], ["town", "floor"], ['say "hi"', "visits"])
 MODELS = {
     **{y.dtype.str: lambda y=y: classifier(y=y) for y in (TWO, THREE, THREE * 2.0)},
     "one column of times": lambda: classifier(days("57D")[["day"]][10:], TWO[10:]),
-    "other widths": lambda: classifier(DAYS, n_members=5, hidden_layer_sizes=(8, 4, 3)),
+    "other widths": lambda: classifier(DAYS, n_estimators=5, hidden_layer_sizes=(8, 4, 3)),
     **{name: lambda name=name: regressor(activation=name, dropout=0.1) for name in ("silu", "gelu")},
     "own activation": lambda: regressor(activation=vp.LeakyReLU(0.3)),
     "quantiles": lambda: regressor(**QUANTILES),

@@ -180,7 +180,7 @@ def ensemble(workers=None):
 
 
 def table(workers=None):
-    return vp.TabularClassifier(n_members=3, max_iter=8, stages=2, random_state=0, workers=workers)
+    return vp.TabularClassifier(n_estimators=3, max_iter=8, stages=2, random_state=0, workers=workers)
 
 
 def unread(*arguments):
@@ -196,7 +196,7 @@ def test_a_table_larger_than_memory_is_read_by_workers_that_die_and_come(cluster
         frame[part::6].to_parquet(tmp_path / f"{part}.parquet", row_group_size=2_000)
 
     def fitted(workers):
-        model = vp.TabularClassifier("y", n_members=2, max_iter=12, random_state=0, workers=workers)
+        model = vp.TabularClassifier("y", n_estimators=2, max_iter=12, random_state=0, workers=workers)
         return model.fit(tmp_path, memory=memory_plan.PROGRAM + 20_000_000)
 
     def harm():

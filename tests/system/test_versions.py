@@ -32,7 +32,7 @@ WRITTEN: dict[str, Any] = {
     "ensemble": lambda: vp.MLPEnsembleClassifier(vp.MLPClassifier(max_iter=1), 2).fit(X, Y),
     "ensemble of regressors": lambda: vp.MLPEnsembleRegressor(vp.MLPRegressor(max_iter=1), 2).fit(X, Y),
     "search": search,
-    "table": lambda: vp.TabularClassifier(max_iter=1, n_members=2).fit(X, Y),
+    "table": lambda: vp.TabularClassifier(max_iter=1, n_estimators=2).fit(X, Y),
     "table of numbers": vp.TabularRegressor,
     "network": lambda: results()[0].state.network,
     "result": lambda: results()[0],

@@ -67,7 +67,7 @@ def test_names_that_training_did_not_have_share_an_input():
 @pytest.mark.parametrize("sign", [";", ", "])
 def test_tags_are_kept_in_files_and_exports(sign, tmp_path):
     table = pd.DataFrame({"tags": [sign.join(names) for names in NAMES], "size": u, "y": ["red" in of for of in NAMES]})
-    model = vp.TabularClassifier("y", n_members=2, max_iter=3, random_state=0).fit(table)
+    model = vp.TabularClassifier("y", n_estimators=2, max_iter=3, random_state=0).fit(table)
     expected = model.predict_proba(table)
     vp.save(model, tmp_path / "model.npz")
     np.testing.assert_array_equal(vp.load(tmp_path / "model.npz").predict_proba(table), expected)
@@ -91,7 +91,7 @@ def test_other_text_has_no_tags(values):
 
 def test_classes_that_differ_in_case_are_noted():
     y = np.array(["yes", "Yes", "no"])[u % 3]
-    model = vp.TabularClassifier("y", n_members=2, max_iter=1).fit(pd.DataFrame({"x": u, "y": y}))
+    model = vp.TabularClassifier("y", n_estimators=2, max_iter=1).fit(pd.DataFrame({"x": u, "y": y}))
     assert "The target 'y': 'Yes' and 'yes' differ only in case or spaces" in " ".join(model.notes_)
 
 

@@ -26,7 +26,7 @@ COLUMNS = {
     "infinite": np.where(NUMBERS > 2, np.inf, np.where(NUMBERS < -2, -1e-200, NUMBERS)),
 }
 FRAME = pd.DataFrame(COLUMNS).assign(town=np.where(NUMBERS > 0, "Oslo", "Rome"))
-SETTINGS: dict[str, Any] = {"n_members": 2, "max_iter": 1, "random_state": 0, "hidden_layer_sizes": 8}
+SETTINGS: dict[str, Any] = {"n_estimators": 2, "max_iter": 1, "random_state": 0, "hidden_layer_sizes": 8}
 
 
 @pytest.mark.parametrize("name", COLUMNS)

@@ -33,7 +33,7 @@ MANY = sold(300, 2).drop(columns="price")
 
 @pytest.fixture(scope="module")
 def model():
-    return TabularRegressor("price", n_members=2, max_iter=1, hidden_layer_sizes=4, random_state=0).fit(sold())
+    return TabularRegressor("price", n_estimators=2, max_iter=1, hidden_layer_sizes=4, random_state=0).fit(sold())
 
 
 def test_a_table_like_training_has_no_notes(model):
@@ -68,7 +68,7 @@ def test_what_is_unlike_training_is_said_and_how_far(model, table, said):
 def test_a_share_of_missing_values_that_grows():
     table = sold().drop(columns=["note", "when"])
     table.loc[::20, "age"] = np.nan
-    model = TabularRegressor("price", n_members=2, max_iter=1, random_state=0).fit(table)
+    model = TabularRegressor("price", n_estimators=2, max_iter=1, random_state=0).fit(table)
     assert model.check(table) == []
     (note,) = model.check(MANY[["age", "town"]].assign(age=MANY["age"].mask(MANY.index % 2 == 0)))
     assert "'age': 150 of 300 values are missing, in training 40 of 800" in note
@@ -90,7 +90,7 @@ def test_parts_of_a_table_are_told_of_as_one_and_profiles_are_saved(model, tmp_p
 def test_values_are_compared_as_training_reads_them(tmp_path):
     text = sold().assign(when=lambda frame: pd.to_datetime(frame["when"]).dt.strftime("%d/%m/%Y"))
     text.to_csv(tmp_path / "t.csv", index=False, sep=";", decimal=",")
-    model = TabularRegressor("price", n_members=2, max_iter=1, random_state=0).fit(tmp_path / "t.csv")
+    model = TabularRegressor("price", n_estimators=2, max_iter=1, random_state=0).fit(tmp_path / "t.csv")
     written = NEW.assign(age=["30,5", "40,125", "1,500", "50,5", "60,5"], when="05/04/2024").astype(str)
     (note,) = model.check(written)
     assert "'age': 1 of 5 values are out of training's range, 20 to 70; the farthest, 1.5, is 18.5 beyond" in note
@@ -202,13 +202,13 @@ def test_columns_that_count_the_rows(name, values, is_number):
 def test_row_numbers_are_no_inputs_and_said():
     X, y = load_iris(return_X_y=True)
     frame = pd.DataFrame(X, columns=list("abcd")).assign(target=y).reset_index()
-    model = TabularClassifier("target", n_members=2, max_iter=1, random_state=0).fit(frame)
+    model = TabularClassifier("target", n_estimators=2, max_iter=1, random_state=0).fit(frame)
     assert "index" not in model.encoder_.names
     assert any(note.startswith("Column 'index' is not used: it counts the rows") for note in model.notes_)
     assert model.check(frame) == []
-    timed = TabularRegressor("target", n_members=2, max_iter=1, random_state=0).fit(frame, time="index")
+    timed = TabularRegressor("target", n_estimators=2, max_iter=1, random_state=0).fit(frame, time="index")
     assert "index" in timed.encoder_.names
-    declared = TabularClassifier("target", columns={"index": "number"}, n_members=2, max_iter=1).fit(frame)
+    declared = TabularClassifier("target", columns={"index": "number"}, n_estimators=2, max_iter=1).fit(frame)
     assert "index" in declared.encoder_.names
 
 
@@ -216,7 +216,7 @@ def test_a_target_of_a_file_is_judged_as_numbers(tmp_path):
     number = np.random.default_rng(0).normal(size=300).round(6)
     frame = pd.DataFrame({"twice": 2 * number, "x": R.normal(size=300).round(6), "y": number})
     frame.to_csv(tmp_path / "t.csv", index=False, sep=";", decimal=",")
-    model = TabularRegressor("y", n_members=2, max_iter=1, random_state=0).fit(tmp_path / "t.csv")
+    model = TabularRegressor("y", n_estimators=2, max_iter=1, random_state=0).fit(tmp_path / "t.csv")
     assert [note for note in model.notes_ if "tells the target" in note and "'twice'" in note]
 
 
@@ -287,12 +287,12 @@ def table_of_cards(rows=400, seed=0):
 
 
 def test_a_column_that_alone_predicts_nearly_as_well_as_the_model():
-    model = TabularClassifier("card", n_members=2, max_iter=30, random_state=0).fit(table_of_cards(seed=1))
+    model = TabularClassifier("card", n_estimators=2, max_iter=30, random_state=0).fit(table_of_cards(seed=1))
     assert has(model.notes_[:1], "'spent' alone predicts nearly as well as the model")
     fair = table_of_cards().assign(spent=lambda frame: frame["age"])
     fair["distance"] = np.random.default_rng(1).uniform(0, 100, 400).round(1)
     fair["fare"] = 3 * fair["distance"] + fair["age"] + 10 * fair["income"]
-    model = TabularRegressor("fare", n_members=2, max_iter=100, random_state=0).fit(fair.drop(columns="card"))
+    model = TabularRegressor("fare", n_estimators=2, max_iter=100, random_state=0).fit(fair.drop(columns="card"))
     assert not has(model.notes_, "alone")
 
 

@@ -17,7 +17,7 @@ from vecprop.tables.kinds.kinds import kind_of
 from vecprop.tables.kinds.written import DateReading, NumberReading
 
 N = 120
-FEW: dict[str, Any] = {"n_members": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
+FEW: dict[str, Any] = {"n_estimators": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
 RNG = np.random.default_rng(0)
 
 

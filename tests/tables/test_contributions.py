@@ -97,7 +97,7 @@ TABLE = pd.DataFrame(
 TABLE.loc[::4, "zip"] = None
 TABLE["price"] = 3 * TABLE["size"] + 20 * (TABLE["zip"] == "01001")
 TABLE["dear"] = np.where(TABLE["price"] > 150, "yes", "no")
-FEW: dict[str, Any] = {"n_members": 2, "max_iter": 3, "hidden_layer_sizes": 4, "random_state": 0}
+FEW: dict[str, Any] = {"n_estimators": 2, "max_iter": 3, "hidden_layer_sizes": 4, "random_state": 0}
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ for name, values, kind in (
 def test_unusual_columns_become_inputs(name):
     values, kind = UNUSUAL[name]
     frame = pd.DataFrame({"usual": np.arange(N) % 7, name: values})
-    model = TabularRegressor(n_members=2, max_iter=1, random_state=0).fit(frame, np.arange(N) % 5)
+    model = TabularRegressor(n_estimators=2, max_iter=1, random_state=0).fit(frame, np.arange(N) % 5)
     assert model.encoder_.kinds[name] == kind
     for other in (values, "zzz", None, 1.5, pd.Timestamp("2020-01-01")):
         assert np.isfinite(model.predict(frame.assign(**{name: other}))).all()
@@ -60,7 +60,9 @@ def test_unusual_columns_become_inputs(name):
 def test_targets_in_memory_of_arrow_may_be_missing():
     y, known = [1.5, None, 3.0] * 20, np.arange(N) % 3 != 1
     frame = pd.DataFrame({"a": np.arange(N) % 7})
-    model = TabularRegressor(n_members=2, max_iter=1, random_state=0).fit(frame, pd.Series(y, dtype="float64[pyarrow]"))
+    model = TabularRegressor(n_estimators=2, max_iter=1, random_state=0).fit(
+        frame, pd.Series(y, dtype="float64[pyarrow]")
+    )
     assert model.range_ == (1.5, 3.0)
     assert (~np.isnan(model.out_of_fold_)).tolist() == known.tolist()
     assert as_whole(pd.Series([1.0, 0.0], dtype="float64[pyarrow]")).tolist() == [1, 0]
@@ -90,7 +92,7 @@ def test_a_file_is_what_its_frame_is(tmp_path):
     frame = pd.DataFrame({"wait": pd.to_timedelta(np.arange(N) % 11, unit="h"), "list": [["a", "b"], ["c"]] * 30})
     frame.to_parquet(tmp_path / "table.parquet")
     of_frame, of_file = (
-        TabularRegressor(n_members=2, max_iter=1, random_state=0).fit(table, np.arange(N) % 5)
+        TabularRegressor(n_estimators=2, max_iter=1, random_state=0).fit(table, np.arange(N) % 5)
         for table in (frame, tmp_path / "table.parquet")
     )
     assert of_file.encoder_.kinds == {"wait": "numbers", "list": "categories"}

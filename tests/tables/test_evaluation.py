@@ -15,7 +15,7 @@ from models import fresh
 from vecprop.tables import evaluate
 from vecprop.tables.explaining import column_notes as drift
 
-FEW: dict[str, Any] = {"n_members": 2, "max_iter": 5, "hidden_layer_sizes": 4, "random_state": 0}
+FEW: dict[str, Any] = {"n_estimators": 2, "max_iter": 5, "hidden_layer_sizes": 4, "random_state": 0}
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,7 @@ def test_data_sets_that_are_filtered_or_in_memory_are_tables(tmp_path, little):
     frame = pd.DataFrame({"x": np.tile([1.0, 2.0, 3.0, 4.0], 30), "y": np.tile(["a", "a", "b", "b"], 30)})
     frame.to_parquet(tmp_path / "t.parquet", row_group_size=50)
     filtered = dataset.dataset(tmp_path / "t.parquet").filter(dataset.field("x") > 1)
-    settings: Any = {"n_members": 2, "max_iter": 2, "random_state": 0}
+    settings: Any = {"n_estimators": 2, "max_iter": 2, "random_state": 0}
     for data, rows in ((filtered, frame[frame["x"] > 1]), (dataset.dataset(pa.table(frame)), frame)):
         model, like = (TabularClassifier("y", **settings).fit(table) for table in (data, rows))
         np.testing.assert_array_equal(model.ensemble_.theta, like.ensemble_.theta)
@@ -70,7 +70,7 @@ def test_data_sets_that_are_filtered_or_in_memory_are_tables(tmp_path, little):
 def test_a_frame_of_dask_is_a_table():
     frames = pytest.importorskip("dask.dataframe")
     frame = pd.DataFrame({"x": np.tile([1.0, 2.0, 3.0, 4.0], 30), "town": "Oslo", "y": ["a", "a", "b", "b"] * 30})
-    lazy, settings = frames.from_pandas(frame, npartitions=3), {"n_members": 2, "max_iter": 2, "random_state": 0}
+    lazy, settings = frames.from_pandas(frame, npartitions=3), {"n_estimators": 2, "max_iter": 2, "random_state": 0}
     model, like = (TabularClassifier("y", **settings).fit(table) for table in (lazy, frame))  # pyright: ignore
     assert model.encoder_.names == like.encoder_.names == ["x"]
     np.testing.assert_array_equal(model.predict_proba(lazy), like.predict_proba(frame))
@@ -140,7 +140,7 @@ def test_a_model_takes_folders_lists_and_data_sets(tmp_path):
     frame = pd.DataFrame({"x": rng.normal(size=90), "c": rng.choice(list("abc"), 90)})
     frame["y"] = np.where(frame["x"] > 0, "yes", "no")
     folder = in_parts(frame, tmp_path / "t", ".parquet", (0, 50, 51, 90))
-    settings = {"target": "y", "n_members": 2, "max_iter": 2, "random_state": 0}
+    settings = {"target": "y", "n_estimators": 2, "max_iter": 2, "random_state": 0}
     model = TabularClassifier(**settings).fit(frame)
     P = model.predict_proba(frame)
     np.testing.assert_array_equal(TabularClassifier(**settings).fit(folder).ensemble_.theta, model.ensemble_.theta)
@@ -163,7 +163,7 @@ def test_files_are_scored_and_checked_part_by_part(tmp_path, monkeypatch):
     table = in_parts(frame, tmp_path / "t", ".parquet", cuts=(0, 150, 151, 400))
     other = frame.assign(x=frame["x"] + 3)
     other.to_parquet(tmp_path / "other.parquet", row_group_size=90)
-    settings = {"n_members": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
+    settings = {"n_estimators": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
     models = [TabularClassifier("y", **settings).fit(frame), TabularRegressor("v", **settings).fit(frame)]
     wanted = [(model.score(frame), model.check(other), model.predict(other)) for model in models]
     assert all(notes for _, notes, _ in wanted)

@@ -13,7 +13,7 @@ from vecprop.tables.ensemble.calibration import Residuals
 from vecprop.tables.kinds.ambiguities import Asked
 from vecprop.tables.reading.frames import as_frame
 
-QUICK: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 8, "max_iter": 10, "random_state": 0}
+QUICK: dict[str, Any] = {"n_estimators": 3, "hidden_layer_sizes": 8, "max_iter": 10, "random_state": 0}
 
 
 def panel(seed=0, groups=60, rows=25):
@@ -54,7 +54,8 @@ def test_what_drifts_is_promised_no_better_than_it_will_be():
     frame["y"] = slope * x + r.normal(0, 0.3, rows)
     train, test = frame[:480], frame[480:]
     by_row, by_time = (
-        TabularRegressor("y", n_members=4, max_iter=40, random_state=0).fit(train, time=time) for time in (None, "day")
+        TabularRegressor("y", n_estimators=4, max_iter=40, random_state=0).fit(train, time=time)
+        for time in (None, "day")
     )
 
     def held(model):

@@ -11,7 +11,7 @@ import pytest
 from sampled import sampled
 from vecprop import TableError, TabularClassifier, TabularRegressor
 
-FEW: dict[str, Any] = {"n_members": 2, "max_iter": 1, "random_state": 0}
+FEW: dict[str, Any] = {"n_estimators": 2, "max_iter": 1, "random_state": 0}
 ROWS = 60
 RNG = np.random.default_rng(0)
 DAYS = [datetime.date(2021, 1, 1) + datetime.timedelta(int(days)) for days in RNG.integers(0, 700, ROWS)]

@@ -38,7 +38,7 @@ FRAME = pd.DataFrame(
         "said": [" ".join(RNG.choice(WORDS, 6)) for _ in range(N)],
     }
 )
-SETTINGS: dict[str, Any] = {"n_members": 2, "max_iter": 1, "random_state": 0, "hidden_layer_sizes": 30}
+SETTINGS: dict[str, Any] = {"n_estimators": 2, "max_iter": 1, "random_state": 0, "hidden_layer_sizes": 30}
 
 
 @pytest.fixture

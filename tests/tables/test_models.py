@@ -23,7 +23,7 @@ from vecprop.tables.encoding.folds import folds
 from vecprop.tables.ensemble.calibration import Residuals, best_inverse_temperature
 from vecprop.tables.ensemble.ensemble import temperature_scaled
 
-SMALL: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 16, "max_iter": 30, "random_state": 0}
+SMALL: dict[str, Any] = {"n_estimators": 3, "hidden_layer_sizes": 16, "max_iter": 30, "random_state": 0}
 SMALL |= {"learning_rate_init": 0.02}
 
 
@@ -103,7 +103,7 @@ def quantile_of(table, level):
 @pytest.mark.parametrize("level", sampled([0.1, 0.5, 0.9], 3))
 def test_a_quantile_is_learned(level):
     old, new = spread(1000, seed=0), spread(4000, seed=1)
-    settings: dict[str, Any] = {"n_members": 2, "hidden_layer_sizes": 16, "random_state": 0}
+    settings: dict[str, Any] = {"n_estimators": 2, "hidden_layer_sizes": 16, "random_state": 0}
     model = TabularRegressor("y", loss="quantile", quantile=level, **settings).fit(old)
     predicted = model.predict(new)
     assert np.mean(new["y"].to_numpy() <= predicted) == pytest.approx(level, abs=0.03)
@@ -117,7 +117,7 @@ def test_a_quantile_is_learned(level):
 def test_intervals_of_quantiles_are_as_wide_as_targets_spread():
     old, new = spread(1000, seed=0), spread(4000, seed=1)
     narrow, wide = new["x"] < 0.3, new["x"] > 0.7
-    settings: dict[str, Any] = {"target": "y", "n_members": 2, "hidden_layer_sizes": 16, "random_state": 0}
+    settings: dict[str, Any] = {"target": "y", "n_estimators": 2, "hidden_layer_sizes": 16, "random_state": 0}
     of_mean = TabularRegressor(**settings).fit(old)
     of_quantiles = TabularRegressor(**settings, loss="quantile", quantile=(0.05, 0.5, 0.95)).fit(old)
     covered = []
@@ -144,7 +144,7 @@ def test_levels_that_make_no_sense():
 def test_rows_that_count_nothing_are_not_there():
     frame, new = (people(seed=seed).drop(columns="since") for seed in (0, 1))
     counts = np.random.default_rng(0).random(len(frame)) < 0.7
-    quick: dict[str, Any] = {"n_members": 2, "hidden_layer_sizes": 4, "max_iter": 2, "random_state": 0}
+    quick: dict[str, Any] = {"n_estimators": 2, "hidden_layer_sizes": 4, "max_iter": 2, "random_state": 0}
     for model in (TabularClassifier("buys", **quick), TabularRegressor("spends", **quick)):
         some = model.fit(frame[counts]).predict(new)
         assert (model.fit(frame, sample_weight=counts).predict(new) == some).all()
@@ -236,7 +236,7 @@ def test_columns_go_by_position_where_training_or_prediction_has_an_array():
 
 def test_a_row_alone_is_predicted_as_among_others():
     X, y = make_friedman1(80, random_state=0)
-    model = TabularRegressor(n_members=8, hidden_layer_sizes=8, max_iter=3, random_state=0).fit(X, y)
+    model = TabularRegressor(n_estimators=8, hidden_layer_sizes=8, max_iter=3, random_state=0).fit(X, y)
     for predict in (model.predict, model.predict_interval):
         np.testing.assert_array_equal(np.concatenate([predict(X[row : row + 1]) for row in range(9)]), predict(X)[:9])
 
@@ -316,14 +316,14 @@ def test_what_is_wrong_with_a_table_is_said():
 
 def test_a_fit_that_fails_leaves_the_fit_before():
     table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=["a", "b", "y"])
-    model = TabularRegressor("y", n_members=2, max_iter=2, random_state=0).fit(table)
+    model = TabularRegressor("y", n_estimators=2, max_iter=2, random_state=0).fit(table)
     before = model.predict(table)
     for other in (table[["a", "y"]], table.assign(y=9 * table["y"] + 3)):
         with pytest.raises(ValueError, match="lower learning_rate_init"), np.errstate(all="ignore"):
             model.set_params(learning_rate_init=1e300).fit(other)
         np.testing.assert_array_equal(model.predict(table), before)
         assert model.feature_names_in_.tolist() == ["a", "b"]
-    new = TabularRegressor("y", n_members=2, max_iter=2, learning_rate_init=1e300)
+    new = TabularRegressor("y", n_estimators=2, max_iter=2, learning_rate_init=1e300)
     with pytest.raises(ValueError, match="diverged"), np.errstate(all="ignore"):
         new.fit(table)
     assert not [name for name in vars(new) if name.endswith("_")]
@@ -333,18 +333,18 @@ def test_a_table_without_inputs_is_refused():
     table = pd.DataFrame({"y": np.arange(30.0), "w": 1.0})
     for X, weight in ((table[["y"]], None), (table, "w")):
         with pytest.raises(TableError, match="no column to learn from: at least one other than the target"):
-            TabularRegressor("y", n_members=2, max_iter=2).fit(X, sample_weight=weight)
+            TabularRegressor("y", n_estimators=2, max_iter=2).fit(X, sample_weight=weight)
 
 
 def test_few_and_rare_classes():
     frame = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0, 9.0], "y": ["a", "b", "a", "b", "c"]})
-    model = TabularClassifier("y", n_members=8, max_iter=5).fit(frame)
+    model = TabularClassifier("y", n_estimators=8, max_iter=5).fit(frame)
     assert model.predict_proba(frame).shape == (5, 3)
     assert np.isfinite(model.predict_proba(frame)).all()
 
 
 def test_weights_decay_by_the_epoch():
-    model = TabularRegressor(n_members=2, max_iter=1, batch_size=10, weight_decay=6.0)
+    model = TabularRegressor(n_estimators=2, max_iter=1, batch_size=10, weight_decay=6.0)
     optimizer: Any = model.plan(np.arange(50.0)[:, None] % 7, np.arange(50.0)).fit.members()[0].optimizer
     assert optimizer.weight_decay == 2.0  # of 25 rows, in 3 steps
 
@@ -396,7 +396,7 @@ def test_targets_are_smoothed_toward_the_shares_of_the_weight_and_make_no_square
     T = TabularClassifier(label_smoothing=0.2)._read_target(np.array(["a", "b"]), np.array([3.0, 1.0]))
     np.testing.assert_allclose(T, [[0.95, 0.05], [0.15, 0.85]], rtol=1e-6)
     y = np.repeat(np.arange(400), 2)
-    model = TabularClassifier(n_members=2, hidden_layer_sizes=2, max_iter=1, random_state=0)
+    model = TabularClassifier(n_estimators=2, hidden_layer_sizes=2, max_iter=1, random_state=0)
     T = model._read_target(y, None)
     shares = np.full(400, 1 / 400)
     expected = (0.1 * shares + 0.9 * np.eye(400)[y]).astype(np.float32)
@@ -405,7 +405,7 @@ def test_targets_are_smoothed_toward_the_shares_of_the_weight_and_make_no_square
         model._read_target(np.repeat(np.arange(20_000), 2), None)
 
 
-FEW: dict[str, Any] = {"n_members": 2, "hidden_layer_sizes": 8, "max_iter": 20, "random_state": 0}
+FEW: dict[str, Any] = {"n_estimators": 2, "hidden_layer_sizes": 8, "max_iter": 20, "random_state": 0}
 
 
 def checks(model, every):

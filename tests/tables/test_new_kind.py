@@ -57,7 +57,7 @@ class Colors(Column):
 def colors(monkeypatch):
     monkeypatch.setitem(COLUMNS, "color", Colors)
     KINDS.append("color")
-    yield {"columns": {"hue": "color"}, "max_iter": 5, "n_members": 2, "random_state": 0}
+    yield {"columns": {"hue": "color"}, "max_iter": 5, "n_estimators": 2, "random_state": 0}
     KINDS.remove("color")
 
 

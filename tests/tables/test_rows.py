@@ -9,7 +9,7 @@ import pytest
 from vecprop import TableError, TabularClassifier, TabularRegressor
 from vecprop.tables import read_table
 
-QUICK: dict[str, Any] = {"max_iter": 2, "n_members": 2, "hidden_layer_sizes": 4, "random_state": 0}
+QUICK: dict[str, Any] = {"max_iter": 2, "n_estimators": 2, "hidden_layer_sizes": 4, "random_state": 0}
 ROWS = 80
 
 

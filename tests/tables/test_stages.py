@@ -20,7 +20,7 @@ from vecprop.tables.ensemble.ensemble import results_of
 from vecprop.tables.ensemble.stages import SEQUENCE, Growing, Schedule, Stage
 from vecprop.tables.table_model import CUT_SHORT
 
-FEW: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 8, "max_iter": 12, "random_state": 0}
+FEW: dict[str, Any] = {"n_estimators": 3, "hidden_layer_sizes": 8, "max_iter": 12, "random_state": 0}
 FEWER: dict[str, Any] = FEW | {"max_iter": 3}
 R = np.random.default_rng(5)
 X = pd.DataFrame({"a": R.normal(size=160), "b": R.normal(size=160), "c": R.choice(list("xyz"), 160)})
@@ -125,10 +125,10 @@ def test_stages_that_help_nothing_are_not_kept(monkeypatch):
 
 
 @pytest.mark.parametrize("name", sampled(MODELS, 3))
-def test_a_budget_only_decides_how_many_stages_there_are(name, monkeypatch):
+def test_a_time_limit_only_decides_how_many_stages_there_are(name, monkeypatch):
     model, y = MODELS[name]
     clock(monkeypatch, 1.0)
-    spent = unfitted(model, budget=7.5).fit(X, y)
+    spent = unfitted(model, time_limit=7.5).fit(X, y)
     assert 2 < spent.stages_ < 12
     again = unfitted(model, stages=spent.stages_, n_jobs=1).fit(X, y)
     assert stages_of(again) == stages_of(spent)
@@ -137,10 +137,10 @@ def test_a_budget_only_decides_how_many_stages_there_are(name, monkeypatch):
     assert again.validation_loss_ == spent.validation_loss_
 
 
-@pytest.mark.parametrize(("budget", "stages"), [(0.5, 1), (19.0, 1), (21.0, 2), (41.0, 6), (10.0**9, 16)])
-def test_a_stage_begins_only_if_it_is_likely_to_end_in_time(monkeypatch, budget, stages):
+@pytest.mark.parametrize(("time_limit", "stages"), [(0.5, 1), (19.0, 1), (21.0, 2), (41.0, 6), (10.0**9, 16)])
+def test_a_stage_begins_only_if_it_is_likely_to_end_in_time(monkeypatch, time_limit, stages):
     now = frozen(monkeypatch)
-    schedule: Any = Schedule(None, budget, None)
+    schedule: Any = Schedule(None, time_limit, None)
     now[0] += 10
     schedule.end_stage(fits(1, size=2), 0.5)  # five seconds for a work of one
     for work in (2, *[1] * 20):
@@ -149,12 +149,12 @@ def test_a_stage_begins_only_if_it_is_likely_to_end_in_time(monkeypatch, budget,
         now[0] += 5 * work
         schedule.end_stage(fits(work), 0.4)
     assert schedule.stages_done == stages
-    assert budget < 10 or now[0] <= budget
+    assert time_limit < 10 or now[0] <= time_limit
 
 
 def test_what_follows_the_stages_is_to_end_in_time_too(monkeypatch):
     now = frozen(monkeypatch)
-    schedules: list[Any] = [Schedule(None, budget, None) for budget in (29.9, 30.1)]
+    schedules: list[Any] = [Schedule(None, time_limit, None) for time_limit in (29.9, 30.1)]
     now[0] += 10
     for schedule in schedules:
         schedule.end_stage(fits(1, size=2), 0.5)
@@ -285,17 +285,17 @@ def test_a_model_that_is_trained_anew_is_kept_too(tmp_path, kept_often, monkeypa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["anew", "stage-1"]
 
 
-def test_a_budget_counts_the_seconds_before_and_ends_stages_that_were_begun(tmp_path, kept_often, monkeypatch):
+def test_a_time_limit_counts_the_seconds_before_and_ends_stages_that_were_begun(tmp_path, kept_often, monkeypatch):
     clock(monkeypatch, 0.01)
-    kept: Any = TabularRegressor(**FEWER, budget=1e9, checkpoint=Checkpoint(tmp_path, every=0))
+    kept: Any = TabularRegressor(**FEWER, time_limit=1e9, checkpoint=Checkpoint(tmp_path, every=0))
     monkeypatch.setattr(module, "MOST_STAGES", 4)
     with monkeypatch.context() as patch:
         kill_at(patch, 5)  # the networks of the third stage
         with pytest.raises(Killed):
             unfitted(kept).fit(X, NUMBERS)
-    again = unfitted(kept, budget=1e-9).fit(X, NUMBERS)
+    again = unfitted(kept, time_limit=1e-9).fit(X, NUMBERS)
     assert again.stages_ == 3
-    assert_same(again, unfitted(kept, checkpoint=None, budget=None, stages=3).fit(X, NUMBERS))
+    assert_same(again, unfitted(kept, checkpoint=None, time_limit=None, stages=3).fit(X, NUMBERS))
     schedule = module.Schedule(None, 9.0, None, Checkpoint(tmp_path))
     schedule.checkpoint.seconds = 5.0
     assert schedule.seconds > 5
@@ -313,13 +313,13 @@ def test_the_folder_of_another_fit_is_refused(tmp_path):
             unfitted(kept, **changed).fit(X, y)
 
 
-def test_wrong_stages_budgets_and_checkpoints_are_refused_before_training(tmp_path):
+def test_wrong_stages_time_limits_and_checkpoints_are_refused_before_training(tmp_path):
     settings: Any
     for settings, said in (
-        ({"stages": 2, "budget": 5.0}, r"stages=2 is a number of stages, and budget=5.0 the seconds .*: give one"),
+        ({"stages": 2, "time_limit": 5.0}, r"stages=2 and time_limit=5.0 are both set: give"),
         ({"stages": 0}, "'stages' parameter"),
-        ({"budget": 0}, "'budget' parameter"),
-        ({"budget": float("inf")}, "'budget' parameter"),
+        ({"time_limit": 0}, "'time_limit' parameter"),
+        ({"time_limit": float("inf")}, "'time_limit' parameter"),
         ({"checkpoint": Checkpoint(tmp_path)}, "random_state is None, so that each call of fit trains other networks"),
         ({"checkpoint": "folder", "random_state": 0}, "The 'checkpoint' parameter"),
     ):

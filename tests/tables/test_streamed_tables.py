@@ -69,7 +69,12 @@ class Here:
 
 
 IGNORED = {"person": "ignore", "day": "ignore", "w": "ignore"}
-OF_CLASSES: dict[str, Any] = {"random_state": 0, "n_members": 2, "max_iter": 3, "columns": {**IGNORED, "v": "ignore"}}
+OF_CLASSES: dict[str, Any] = {
+    "random_state": 0,
+    "n_estimators": 2,
+    "max_iter": 3,
+    "columns": {**IGNORED, "v": "ignore"},
+}
 OF_NUMBERS: dict[str, Any] = OF_CLASSES | {"columns": {**IGNORED, "y": "ignore"}}
 
 
@@ -191,12 +196,12 @@ def test_workers_train_their_shares_in_passes_of_their_own(folder, little, tmp_p
 
 
 @pytest.mark.long
-def test_a_budget_ends_stages_in_time_for_the_last_fit(folder, little, monkeypatch):
+def test_a_time_limit_ends_stages_in_time_for_the_last_fit(folder, little, monkeypatch):
     monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)
     now = iter(range(10_000))
     monkeypatch.setattr("vecprop.tables.ensemble.stages.perf_counter", lambda: next(now))
     settings: dict[str, Any] = OF_NUMBERS | {"hidden_layer_sizes": 8}
-    spent = [TabularRegressor("v", budget=budget, **settings).fit(folder, memory=little) for budget in (1e-9, 1e4)]
+    spent = [TabularRegressor("v", time_limit=limit, **settings).fit(folder, memory=little) for limit in (1e-9, 1e4)]
     assert [model.stages_ for model in spent] == [1, 16]
 
 

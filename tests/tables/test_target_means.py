@@ -23,7 +23,7 @@ FRAME = pd.DataFrame({"number": RNG.normal(size=N), "town": [f"town {k}" for k i
 LEVEL = RNG.normal(size=TOWNS)
 Y = LEVEL[TOWN] + FRAME["number"].to_numpy() + 0.3 * RNG.normal(size=N)
 FOLD = RNG.integers(0, 4, N)
-FEW: dict[str, Any] = {"n_members": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
+FEW: dict[str, Any] = {"n_estimators": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
 
 
 def by_hand(names, T, rows, of, weight):
@@ -109,7 +109,7 @@ def test_columns_that_go_together_are_found_as_without_means():
 
 def test_models_predict_better_by_means(monkeypatch):
     is_new = np.arange(N) % 3 == 0
-    settings: dict[str, Any] = {"n_members": 2, "max_iter": 30, "random_state": 0}
+    settings: dict[str, Any] = {"n_estimators": 2, "max_iter": 30, "random_state": 0}
     scores = []
     for most in (10, 0):
         monkeypatch.setattr(tables_encoder, "MOST_TARGETS", most)

@@ -94,14 +94,16 @@ def test_a_word_tells_the_class():
     told = np.where(is_yes, RNG.choice(words[:10], 400), RNG.choice(words[10:20], 400))
     frame = pd.DataFrame({"text": [f"{text} {word}" for text, word in zip(sentences(400, words), told, strict=True)]})
     frame["is_yes"] = np.where(is_yes, "yes", "no")
-    model = TabularClassifier("is_yes", n_members=2, max_iter=60, hidden_layer_sizes=8, random_state=0).fit(frame[:300])
+    model = TabularClassifier("is_yes", n_estimators=2, max_iter=60, hidden_layer_sizes=8, random_state=0).fit(
+        frame[:300]
+    )
     assert model.score(frame[300:]) > 0.9
 
 
 @pytest.fixture(scope="module")
 def model():
     frame = pd.DataFrame({"text": sentences(60), "y": np.tile(["a", "b"], 30)})
-    return TabularClassifier("y", n_members=2, max_iter=1, random_state=0).fit(frame)
+    return TabularClassifier("y", n_estimators=2, max_iter=1, random_state=0).fit(frame)
 
 
 def test_files_keep_words(model, tmp_path):

@@ -16,7 +16,7 @@ from vecprop.tables.ensemble.calibration import ThresholdRule, positive_index
 from vecprop.tables.explaining.contributions import dependences
 from vecprop.tables.explaining.importance import worst_rows
 
-FEW: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 8, "max_iter": 8, "random_state": 0}
+FEW: dict[str, Any] = {"n_estimators": 3, "hidden_layer_sizes": 8, "max_iter": 8, "random_state": 0}
 FEW |= {"learning_rate_init": 0.05}
 
 
@@ -306,7 +306,7 @@ def test_values_that_are_not_classes_are_named(y, said):
 
 def test_nearly_as_many_classes_as_rows_raise_a_warning():
     with pytest.warns(UserWarning, match=r"has 300 classes in 300 rows.*use TabularRegressor \(--task regression\)"):
-        TabularClassifier(n_members=2, max_iter=1, random_state=0).fit(X, np.arange(300))
+        TabularClassifier(n_estimators=2, max_iter=1, random_state=0).fit(X, np.arange(300))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        TabularClassifier(n_members=2, max_iter=1, random_state=0).fit(X, np.arange(300) % 20)
+        TabularClassifier(n_estimators=2, max_iter=1, random_state=0).fit(X, np.arange(300) % 20)

@@ -16,7 +16,7 @@ from vecprop.tables.ensemble import stages as trial
 from vecprop.tables.ensemble.stages import with_views_that_pay
 from vecprop.train import progress as bar
 
-FEW: dict[str, Any] = {"n_members": 2, "hidden_layer_sizes": (6, 4), "max_iter": 16, "random_state": 0}
+FEW: dict[str, Any] = {"n_estimators": 2, "hidden_layer_sizes": (6, 4), "max_iter": 16, "random_state": 0}
 SHORT: dict[str, Any] = FEW | {"max_iter": 4}
 R = np.random.default_rng(3)
 X = pd.DataFrame({"a": R.normal(size=240), "b": R.normal(size=240), "c": R.choice(list("xyz"), 240)})
@@ -138,9 +138,9 @@ def test_a_trial_shows_its_progress_and_no_answer_ends_it(several, telling):
     )
 
 
-def test_of_a_budget_the_seconds_of_a_trial_are_part(several, telling):
+def test_of_a_time_limit_the_seconds_of_a_trial_are_part(several, telling):
     shares = []
-    TabularClassifier(**SHORT, budget=1e-3, progress=lambda now: shares.append(now.share)).fit(X, CLASSES)
+    TabularClassifier(**SHORT, time_limit=1e-3, progress=lambda now: shares.append(now.share)).fit(X, CLASSES)
     assert set(shares) == {1.0}
 
 
@@ -179,7 +179,7 @@ def test_wide_networks_are_chosen_where_they_predict_better(several, monkeypatch
     centers = 3 * R.normal(size=(9, 3))
     of_class = R.integers(0, 9, 600)
     table = centers[of_class] + R.normal(size=(600, 3))
-    fitted: Any = TabularClassifier(n_members=2, hidden_layer_sizes=2, random_state=0).fit(table, of_class)
+    fitted: Any = TabularClassifier(n_estimators=2, hidden_layer_sizes=2, random_state=0).fit(table, of_class)
     assert kinds(fitted.ensemble_.views)[1] == ("standardised", [4])
     monkeypatch.setattr(settings, "SEVERAL_ROWS", 1000)
     usual: Any = clone(fitted)
@@ -192,5 +192,5 @@ def test_pieces_of_large_tables_are_trained_where_they_pay(large, monkeypatch, a
     x = R.normal(size=(4_000, 10))
     one, other = x @ np.linspace(-1, 1, 10), x @ np.linspace(1, 2, 10)
     classes = np.floor(3 * x[:, 0]) % 2 == 1 if are_steps else one * other > 0
-    model = TabularClassifier(n_members=2, random_state=0, hidden_layer_sizes=16).fit(x, classes)
+    model = TabularClassifier(n_estimators=2, random_state=0, hidden_layer_sizes=16).fit(x, classes)
     assert [view.view for view in model.ensemble_.views] == ["pieces", "standardised"][not are_steps :]

@@ -24,7 +24,7 @@ from vecprop.tables.ensemble.ensemble import (
 )
 from vecprop.tables.ensemble.stages import Growing
 
-FEW: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": (8,), "max_iter": 40, "random_state": 0}
+FEW: dict[str, Any] = {"n_estimators": 3, "hidden_layer_sizes": (8,), "max_iter": 40, "random_state": 0}
 FEW |= {"learning_rate_init": 0.03}
 r = np.random.default_rng(0)
 x = r.normal(size=240)
@@ -94,7 +94,7 @@ def test_networks_of_small_tables_take_more_epochs_with_the_same_decay():
 
 def test_small_tables_have_more_networks():
     assert [TabularClassifier().members(rows) for rows in (5, 1000, 5000, 30_000)] == [5, 8, 6, 4]
-    assert TabularClassifier(n_members=3).members(1000) == 3
+    assert TabularClassifier(n_estimators=3).members(1000) == 3
 
 
 def test_probabilities_by_hand(classifier):
@@ -213,7 +213,7 @@ def test_a_training_anew_without_one_view_is_no_model(classifier, monkeypatch):
         classifier.refit(TABLE, CLASSES)
 
 
-OF_FOUR: dict[str, Any] = {"n_members": 4, "hidden_layer_sizes": (8,), "max_iter": 60}
+OF_FOUR: dict[str, Any] = {"n_estimators": 4, "hidden_layer_sizes": (8,), "max_iter": 60}
 
 
 def numbers(rows, seed):

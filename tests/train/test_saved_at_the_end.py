@@ -99,7 +99,7 @@ def table(path, event):
         return event() if now.ended else None
 
     kept = None if path is None else vp.Checkpoint(path / "folder")
-    settings: dict[str, Any] = {"n_members": 3, "hidden_layer_sizes": 32, "n_iter_no_change": 1500, "max_iter": 300}
+    settings: dict[str, Any] = {"n_estimators": 3, "hidden_layer_sizes": 32, "n_iter_no_change": 1500, "max_iter": 300}
     settings |= {"random_state": 0, "stages": 2}
     pd = pytest.importorskip("pandas")
     model = vp.TabularRegressor(**settings, progress=strike, checkpoint=kept).fit(pd.DataFrame(X), T)

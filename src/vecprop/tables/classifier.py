@@ -98,7 +98,7 @@ class TabularClassifier(ClassifierMixin, TableModel):
     >>> from sklearn.datasets import load_wine
     >>> from vecprop import TabularClassifier
     >>> table = load_wine(as_frame=True).frame
-    >>> model = TabularClassifier(target="target", n_members=3, random_state=0).fit(table[::2])
+    >>> model = TabularClassifier(target="target", n_estimators=3, random_state=0).fit(table[::2])
     >>> model.score(table[1::2]) > 0.9
     True
     """

@@ -68,7 +68,7 @@ class TabularRegressor(RegressorMixin, TableModel):
     >>> from sklearn.datasets import load_diabetes
     >>> from vecprop import TabularRegressor
     >>> table = load_diabetes(as_frame=True).frame
-    >>> model = TabularRegressor(target="target", n_members=3, random_state=0).fit(table[::2])
+    >>> model = TabularRegressor(target="target", n_estimators=3, random_state=0).fit(table[::2])
     >>> model.score(table[1::2]) > 0.4
     True
     >>> low, high = model.predict_interval(table[1::2], coverage=0.8).T

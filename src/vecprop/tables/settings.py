@@ -29,7 +29,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "columns": [dict, None],
     "decimal": [StrOptions({".", ","}), None],
     "date_format": [str, None],
-    "n_members": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
+    "n_estimators": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
     "hidden_layer_sizes": ["array-like", COUNT],
     "activation": [StrOptions({"auto"}), names(catalog.ACTIVATIONS), Activation],
     "dropout": [SHARE],
@@ -42,7 +42,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "n_jobs": [Integral, None],
     "workers": [HasMethods("run"), None],
     "stages": [COUNT, None],
-    "budget": [Interval(Real, 0, None, closed="neither"), None],
+    "time_limit": [Interval(Real, 0, None, closed="neither"), None],
     "verbose": ["boolean"],
     "progress": [callable, None],
     "checkpoint": CHECKPOINT,
@@ -77,7 +77,7 @@ class SharedSettings(Versioned, BaseEstimator, ABC):
     date_format : str or None, default None
         The format of dates that are text, as in ``datetime.strptime``; or "day first", "month first", or "excel" for
         Excel's serial numbers. None to find it from the values of each column.
-    n_members : int or "auto", default "auto"
+    n_estimators : int or "auto", default "auto"
         The number of networks of each view, at least 2, each trained without another part of the rows; "auto" is 8, 6
         from 2,500 rows on, and 4 from 20,000. There are two views, which both see standardised numbers and ranks, and
         one of them also pieces; of some tables of 190,000 rows and more there is one view without pieces.
@@ -112,10 +112,10 @@ class SharedSettings(Versioned, BaseEstimator, ABC):
     stages : int or None, default None
         The number of stages of training; None for one. Each stage after the first trains one more network for each part
         of the rows, with other settings, and they are kept if the loss on rows that they have not seen is then lower.
-    budget : float or None, default None
-        The seconds in which there are as many stages as are likely to end, instead of a number; the first is always
-        trained, and there are 16 at most. With ``stages=model.stages_`` and the same integer as random_state the same
-        model is made to the bit, whatever time that takes.
+    time_limit : float or None, default None
+        The seconds for training, instead of a number of stages: a stage begins if it is likely to end in time. The
+        first is always trained, and there are at most 16. ``stages=model.stages_`` and the same integer as random_state
+        later make the same model to the bit, in whatever time that takes.
     verbose : bool, default False
         Whether to show a progress bar on the error stream of a terminal or notebook, from the second stage on with the
         lowest loss so far on rows that networks have not seen.
@@ -154,7 +154,7 @@ class SharedSettings(Versioned, BaseEstimator, ABC):
     columns: dict[str, str] | None = None
     decimal: str | None = None
     date_format: str | None = None
-    n_members: int | str = "auto"
+    n_estimators: int | str = "auto"
     hidden_layer_sizes: Any = (64, 64)
     activation: Any = "auto"
     dropout: float = 0.0
@@ -167,7 +167,7 @@ class SharedSettings(Versioned, BaseEstimator, ABC):
     n_jobs: int | None = None
     workers: Any = None
     stages: int | None = None
-    budget: float | None = None
+    time_limit: float | None = None
     verbose: bool = False
     progress: Callable[[Progress], object] | None = None
     checkpoint: Any = None
@@ -189,7 +189,7 @@ class SharedSettings(Versioned, BaseEstimator, ABC):
     def members(self, rows: int) -> int:
         """Return the number of networks of each view, and of folds, for a number of rows."""
         auto = 8 if rows < SEVERAL_ROWS else 6 if rows < MANY_ROWS else 4
-        return min(auto if self.n_members == "auto" else int(self.n_members), rows)
+        return min(auto if self.n_estimators == "auto" else int(self.n_estimators), rows)
 
     def first_stages(self, rows: int) -> list[Stage]:
         """Return what networks may be like in the first stage, for a number of rows."""

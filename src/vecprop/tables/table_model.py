@@ -57,9 +57,9 @@ class TableModel(SharedSettings):
 
     def _validate_params(self) -> None:
         require_valid_settings(super())
-        if self.stages is not None and self.budget is not None:
-            both = f"stages={self.stages} is a number of stages, and budget={self.budget} the seconds that decide it"
-            raise ValueError(f"{both}: give one of the two.")
+        if self.stages is not None and self.time_limit is not None:
+            both = f"stages={self.stages} and time_limit={self.time_limit}"
+            raise ValueError(f"{both} are both set: give only one of the two.")
         if self.checkpoint is not None:
             require_repeatable(self)
 
@@ -387,7 +387,7 @@ class TableModel(SharedSettings):
         >>> import pandas as pd
         >>> from vecprop import TabularRegressor
         >>> table = pd.DataFrame({"size": [1.0, 2.0, 4.0, 7.0] * 10, "town": ["Oslo", "Rome"] * 20})
-        >>> model = TabularRegressor(n_members=2, max_iter=5, random_state=0).fit(table, 3 * table["size"])
+        >>> model = TabularRegressor(n_estimators=2, max_iter=5, random_state=0).fit(table, 3 * table["size"])
         >>> (explanation,) = model.explain(table[3:4])
         >>> explanation.row, explanation.contributions[0].column, explanation.contributions[0].value
         ('row 3', 'size', '7.0')
@@ -482,7 +482,7 @@ def fit_together(models: Sequence[TableModel], tables: Sequence[Mapping[str, Any
     first, before = models[0], [dict(vars(model)) for model in models]
     try:
         with nullcontext() if first.checkpoint is None else first.checkpoint.held():
-            schedule = Schedule(first.stages, first.budget, progress, first.checkpoint)
+            schedule = Schedule(first.stages, first.time_limit, progress, first.checkpoint)
             plans = [model.plan(**table) for model, table in zip(models, tables, strict=True)]
             with at_most_jobs(first.n_jobs):
                 each = fit_in_stages(plans, schedule)

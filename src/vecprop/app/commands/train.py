@@ -18,7 +18,7 @@ Columns, Test, Learning, Running = (partial(Option, rich_help_panel=panel) for p
 OUTPUT = "The model file; by default TABLE's name with .npz."
 POSITIVE = "The positive class of two; by default 1, True or yes, else the class with fewer rows."
 LOSS = "The loss of numbers: to predict a mean, or quantiles."
-BUDGET = "Seconds for training: more networks, with other settings, where they help."
+TIME_LIMIT = "Seconds for training: more networks, with other settings, where they help."
 WORKERS = "Train on a Dask cluster, tcp://HOST:8786, or in processes, local:4, with the same bits."
 MEMORY = "Memory that the program may take, such as 4GB: of a larger table a block is read at a time."
 CHECKPOINT = "Keep what is trained there: the same command goes on if it was killed."
@@ -109,10 +109,10 @@ def train(
     batch_size: Annotated[int | None, Learning(min=1, help="Rows in a batch.")] = None,
     max_iter: Annotated[int | None, Learning(min=1, help="Epochs at most.")] = None,
     n_iter_no_change: Annotated[int | None, Learning(min=1, help="Epochs without progress that end training.")] = None,
-    ensemble: Annotated[int | None, Learning(min=2, metavar="N", help="Networks that are averaged.")] = None,
-    budget: Annotated[float | None, Learning(metavar="SECONDS", help=BUDGET)] = None,
+    n_estimators: Annotated[int | None, Learning(min=2, metavar="N", help="Networks that are averaged.")] = None,
+    time_limit: Annotated[float | None, Learning(metavar="SECONDS", help=TIME_LIMIT)] = None,
     stages: Annotated[
-        int | None, Learning(min=1, metavar="K", help="That many stages of training, as --budget counts them.")
+        int | None, Learning(min=1, metavar="K", help="Number of stages of training, instead of --time-limit.")
     ] = None,
     seed: Annotated[int, Running(min=0, max=2**32 - 1, help="Fixes test part and training.")] = 0,
     threads: Annotated[int | None, Running(min=1, help="Threads at most; all processors by default.")] = None,
@@ -141,12 +141,12 @@ def train(
 
     Example: vecprop train ventes.csv --target prix --decimal , --codes postal --date-format "day first"
 
-    Example: vecprop train visits.csv.gz --target outcome --group patient --budget 300 -o visits.npz
+    Example: vecprop train visits.csv.gz --target outcome --group patient --time-limit 300 -o visits.npz
     """
     options = {name: value for name, value in locals().items() if name != "context"}
     from ..training.config import requested
     from ..training.job import TrainingJob
 
-    sources = {name: context.get_parameter_source(name) for name in ("budget", "stages")}
+    sources = {name: context.get_parameter_source(name) for name in ("time_limit", "stages")}
     of_file = [name for name, source in sources.items() if getattr(source, "name", "") == "DEFAULT_MAP"]
     TrainingJob(*requested(options, of_file)).run()

@@ -25,8 +25,8 @@ from .dividing import Request
 
 SAME = ("loss", "quantile", "hidden_layer_sizes", "activation", "dropout", "weight_decay", "label_smoothing")
 SAME += ("class_weight", "threshold", "positive", "learning_rate_init", "batch_size", "max_iter", "n_iter_no_change")
-SETTINGS = dict(zip(SAME, SAME, strict=True))
-SETTINGS |= {"ensemble": "n_members", "threads": "n_jobs", "stages": "stages", "budget": "budget"}
+SAME += ("n_estimators", "stages", "time_limit")
+SETTINGS = {"threads": "n_jobs", **dict(zip(SAME, SAME, strict=True))}
 """The estimator's setting for each option."""
 
 OPTIONS = {"numbers": "number", "categories": "category", "codes": "code", "dates": "date"}
@@ -43,10 +43,10 @@ def requested(options: Mapping[str, Any], of_file: Collection[str] = ()) -> tupl
     Parameters
     ----------
     of_file : collection of str
-        The options among "budget" and "stages" that a file of ``--config`` has given, and not the command line.
+        The options among "time_limit" and "stages" that a file of ``--config`` has given, and not the command line.
     """
     options = dict(options)
-    if options["budget"] is not None and options["stages"] is not None and len(of_file) == 1:
+    if options["time_limit"] is not None and options["stages"] is not None and len(of_file) == 1:
         options[next(iter(of_file))] = None  # every run writes its stages, but the command line wins
     _require_to_fit(options)
     table, test, size = options["table"], options["test"], options["test_size"]
@@ -92,8 +92,8 @@ def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
 
     Examples
     --------
-    >>> settings_of({"hidden_layer_sizes": "64,32", "ensemble": 4, "dropout": None, "threshold": "0.3"})
-    {'hidden_layer_sizes': (64, 32), 'threshold': 0.3, 'n_members': 4}
+    >>> settings_of({"hidden_layer_sizes": "64,32", "n_estimators": 4, "dropout": None, "threshold": "0.3"})
+    {'hidden_layer_sizes': (64, 32), 'threshold': 0.3, 'n_estimators': 4}
     """
     given = {setting: options.get(name) for name, setting in SETTINGS.items()}
     settings = {setting: value for setting, value in given.items() if value is not None}

@@ -159,7 +159,7 @@ class TrainingJob:
         metrics = {} if self.measured is None else self.measured.metrics
         save(self.final, self.saved.model, columns=types, metrics={name: of.value for name, of in metrics.items()})
         # The options for the model's settings, without those that it chooses by the number of rows or by time.
-        settings = self.model.get_params() | {"stages": self.model.stages_, "budget": None}
+        settings = self.model.get_params() | {"stages": self.model.stages_, "time_limit": None}
         settings["hidden_layer_sizes"] = ",".join(map(str, self.model.widths))
         settings["quantile"] = ",".join(map(str, levels_of(self.model))) or None
         chosen = {name: settings.get(setting) for name, setting in SETTINGS.items()}

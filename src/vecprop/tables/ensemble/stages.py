@@ -27,7 +27,7 @@ FEW_EPOCHS = 10
 LONGER = 2
 """The factor of epochs of a view that is alone, which still takes less time than two."""
 MOST_STAGES = 16
-"""The largest number of stages of a budget: what more gain on the rows that choose them, they lose on others."""
+"""The largest number of stages within a time limit; more of them overfit the rows that choose them."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ SEQUENCE = [
 class Schedule:
     """How many stages there are, a number or as many as fit into a time, and the progress over them.
 
-    The budget is in seconds from now: there are as many stages as are likely to end in them, up to `MOST_STAGES`.
+    The time limit is in seconds from now; a stage begins only if it is likely to end in time, up to `MOST_STAGES`.
     """
 
-    def __init__(self, stages: int | None, budget: float | None, progress: Report, checkpoint: Any = None) -> None:
+    def __init__(self, stages: int | None, time_limit: float | None, progress: Report, checkpoint: Any = None) -> None:
         self._kept = checkpoint
         self._of_stage: dict[int, Any] = {}
-        self.stages, self.budget, self.progress = stages or 1, budget, progress
-        self.may_choose = budget is not None or self.stages > 1
+        self.stages, self.time_limit, self.progress = stages or 1, time_limit, progress
+        self.may_choose = time_limit is not None or self.stages > 1
         self.began, self.stages_done, self.loss = perf_counter(), 0, float("nan")
         self._work, self._rows, self._rows_of_stage = 0, 0, 0
 
@@ -105,7 +105,7 @@ class Schedule:
 
         If more fits follow after the last stage, they too are to end in time.
         """
-        if self.budget is None:
+        if self.time_limit is None:
             return self.stage <= self.stages
         if self.checkpoint is not None:
             if self.checkpoint.is_begun:
@@ -113,7 +113,7 @@ class Schedule:
             if last and self.checkpoint_of_last.is_begun:  # an earlier program has ended the stages here
                 return False
         seconds, to_come = self.seconds, _work(fits) + (_work(last) if last else 0)
-        return self.stage <= MOST_STAGES and seconds + seconds * to_come / self._work <= self.budget
+        return self.stage <= MOST_STAGES and seconds + seconds * to_come / self._work <= self.time_limit
 
     def end_stage(self, fits: Sequence[Fit], loss: float) -> None:
         """Count a stage of these fits, after which the first model has this loss on unseen rows."""
@@ -131,7 +131,7 @@ class Schedule:
 
         def say(now: Progress) -> object:
             done = 0.0 if is_trial else (self.stages_done + now.share) / self.stages
-            share = min(done if self.budget is None else self.seconds / self.budget, 1.0)
+            share = min(done if self.time_limit is None else self.seconds / self.time_limit, 1.0)
             self._rows_of_stage = 0 if is_trial else now.rows
             stage = 0 if is_trial else self.stage
             answer = progress(replace(now, share=share, rows=self._rows + now.rows, stage=stage, best=self.loss))

@@ -58,7 +58,7 @@ class Evaluation(Measured):
     >>> import pandas as pd
     >>> from vecprop import TabularRegressor
     >>> table = pd.DataFrame({"x": np.arange(60.0), "y": np.arange(60.0) ** 2})
-    >>> model = TabularRegressor("y", n_members=2, max_iter=5, random_state=0).fit(table[::2])
+    >>> model = TabularRegressor("y", n_estimators=2, max_iter=5, random_state=0).fit(table[::2])
     >>> evaluation = evaluate(model, table[1::2])
     >>> list(evaluation.metrics), evaluation.trained_on
     (['rmse', 'mae', 'r2'], 0)
@@ -152,7 +152,7 @@ def evaluate(
     >>> rng = np.random.default_rng(0)
     >>> table = pd.DataFrame({"age": rng.uniform(20, 80, 300).round(2), "visits": rng.poisson(3, 300)})
     >>> table["buys"] = np.where(table["age"] + rng.normal(0, 5, 300) > 50, "yes", "no")
-    >>> model = TabularClassifier("buys", n_members=2, max_iter=20, random_state=0).fit(table[:200])
+    >>> model = TabularClassifier("buys", n_estimators=2, max_iter=20, random_state=0).fit(table[:200])
     >>> evaluation = evaluate(model, table[200:], training=table[:200])
     >>> evaluation.metrics["accuracy"].value > 0.8, list(evaluation.baselines)
     (True, ['naive', 'logistic regression', 'gradient boosting'])

@@ -173,7 +173,7 @@ def predictions(model: Any, frame: Frame, coverage: float | None = None) -> Fram
     --------
     >>> from vecprop import TabularRegressor
     >>> frame = pandas().DataFrame({"x": range(20), "y": range(20)})
-    >>> model = TabularRegressor("y", n_members=2, max_iter=2, random_state=0).fit(frame)
+    >>> model = TabularRegressor("y", n_estimators=2, max_iter=2, random_state=0).fit(frame)
     >>> predictions(model, frame, coverage=0.9).columns.tolist()
     ['prediction', 'low', 'high']
     """

@@ -258,7 +258,7 @@ def dependences(model: Any, X: Any, columns: Sequence[str]) -> list[Dependence]:
     >>> import pandas as pd
     >>> from vecprop import TabularRegressor
     >>> table = pd.DataFrame({"x": [1, 2, 5, 7] * 10, "town": ["Rome", "Oslo", "Rome", "Rome"] * 10})
-    >>> model = TabularRegressor(n_members=2, max_iter=1, random_state=0).fit(table, table["x"])
+    >>> model = TabularRegressor(n_estimators=2, max_iter=1, random_state=0).fit(table, table["x"])
     >>> of_town, of_x = dependences(model, table, ["town", "x"])
     >>> of_town.values.tolist(), of_town.curves.shape, of_x.values.tolist()
     (['Rome', 'Oslo'], (40, 2), [1.0, 2.0, 5.0, 7.0])

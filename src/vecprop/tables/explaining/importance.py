@@ -149,7 +149,7 @@ def importances(
     >>> import pandas as pd
     >>> from vecprop import TabularRegressor
     >>> table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["a", "b"])
-    >>> model = TabularRegressor(n_members=2, max_iter=5, random_state=0).fit(table, table["a"])
+    >>> model = TabularRegressor(n_estimators=2, max_iter=5, random_state=0).fit(table, table["a"])
     >>> [found.columns for found in importances(model, table, table["a"].to_numpy())]
     [('a',), ('b',)]
     """
@@ -181,7 +181,7 @@ def influences(model: Any, X: Any = None, seed: int = 0) -> tuple[str, list[Impo
     >>> import pandas as pd
     >>> from vecprop import TabularRegressor
     >>> table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["a", "b"])
-    >>> model = TabularRegressor("y", n_members=2, max_iter=5, random_state=0).fit(table, table["a"])
+    >>> model = TabularRegressor("y", n_estimators=2, max_iter=5, random_state=0).fit(table, table["a"])
     >>> name, found = influences(model)
     >>> name, found[0].columns
     ('y', ('a',))
