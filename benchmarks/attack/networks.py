@@ -4,7 +4,7 @@ import numpy as np
 
 import vecprop as vp
 from draws import Fit, Outcome, fit
-from vecprop.system.threads import at_most_threads
+from vecprop.system.threads import limit_threads
 
 
 def attack(rng: np.random.Generator) -> None:
@@ -12,7 +12,7 @@ def attack(rng: np.random.Generator) -> None:
     drawn = fit(rng)
     whole = drawn.alone(engine="compiled")
     for threads in (1, 2, 4, 8):
-        with at_most_threads(threads):
+        with limit_threads(threads):
             whole.require_equal(drawn.alone(engine="compiled"), f"{threads} threads")
     whole.require_equal(in_population(drawn, rng), "in a population")
     near_the_reference(drawn, whole, rng)
@@ -32,7 +32,7 @@ def in_population(drawn: Fit, rng: np.random.Generator) -> Outcome:
             other.settings.update(early_stopping=None, validation_score=None)
     members, place = [other.member() for other in others], int(rng.integers(3))
     members.insert(place, drawn.member())
-    with at_most_threads(int(rng.integers(1, 5))):
+    with limit_threads(int(rng.integers(1, 5))):
         results = vp.train_population(members, drawn.X, drawn.T, sample_weight=drawn.weight)
     return Outcome.of(lambda: results[place])
 
@@ -83,7 +83,7 @@ def predicted(drawn: Fit, rng: np.random.Generator) -> None:
     predict = vp.compile(net).predictor(theta)
     Y = predict(X)
     for threads in (1, 2, 8):
-        with at_most_threads(threads):
+        with limit_threads(threads):
             np.testing.assert_array_equal(predict(X), Y, err_msg=f"predictions of {threads} threads")
     parts = [predict(X[start : start + 512]) for start in range(0, len(X), 512)]
     if len(X) % 512 != 1:

@@ -16,7 +16,7 @@ from vecprop.core.rows import selection
 from vecprop.core.rows.selection import Scaling, Selection
 from vecprop.estimators.many import evaluation, folds, scaling
 from vecprop.optimize.settings import EngineName
-from vecprop.system.threads import at_most_threads
+from vecprop.system.threads import limit_threads
 
 
 def attack(rng: np.random.Generator) -> None:
@@ -37,7 +37,7 @@ def selected(rng: np.random.Generator) -> None:
     with tempfile.TemporaryDirectory() as folder:
         X = clothed(drawn.X, rng, Path(folder))
         for threads in (1, int(rng.integers(2, 9))):
-            with at_most_threads(threads):
+            with limit_threads(threads):
                 expected.require_equal(chosen(drawn, X, scaler, "compiled"), f"chosen from {type(X)}")
                 member = replace(drawn.member(), X=Selection(X, None, scaler))
                 (result,) = vp.train_population([member], drawn.X, drawn.T, sample_weight=drawn.weight)

@@ -11,7 +11,7 @@ import vecprop as vp
 from draws import Fit, fit, one, width
 from networks import in_population, near_the_reference
 from vecprop.core.rows.sparse import SparseNetwork
-from vecprop.system.threads import at_most_threads
+from vecprop.system.threads import limit_threads
 
 FORMS: list[Any] = [
     sparse.csr_matrix,
@@ -35,7 +35,7 @@ def attack(rng: np.random.Generator) -> None:
     drawn = replace(drawn, network=SparseNetwork(drawn.network), X=X)
     whole = drawn.alone(engine="compiled")
     for threads in (1, 2, 3, 8):
-        with at_most_threads(threads):
+        with limit_threads(threads):
             whole.require_equal(drawn.alone(engine="compiled"), f"{threads} threads")
     whole.require_equal(in_population(drawn, rng), "in a population")
     near_the_reference(drawn, whole, rng)

@@ -15,7 +15,7 @@ from vecprop.compiled.gemm.products import uses_blocks
 from vecprop.compiled.program import program_of
 from vecprop.compiled.run import dense, parallelism
 from vecprop.compiled.run.parallelism import SplitLayer, WeightSplit, blocks_of, split_of
-from vecprop.system.threads import at_most_threads
+from vecprop.system.threads import limit_threads
 
 WIDE = vp.Network(
     300,
@@ -79,7 +79,7 @@ def test_no_layer_is_split_where_products_go_through_blas(network, monkeypatch):
     program_of.cache_clear()
     assert not program_of(network, np.float64).for_batches(128).split_layers
     assert_same_course(trained(network), trained(network, engine="reference"), 1e-7)
-    with at_most_threads(1):
+    with limit_threads(1):
         alone = trained(network)
     np.testing.assert_array_equal(trained(network).theta, alone.theta)
     program_of.cache_clear()
@@ -97,7 +97,7 @@ def test_every_number_of_moments(optimizer, clip):
 def test_bits_do_not_depend_on_threads(network, batch_size, F):
     results = []
     for threads in (1, 2, 3, 4):
-        with at_most_threads(threads):
+        with limit_threads(threads):
             results.append(trained(network, F, batch_size=batch_size, training_loss="running", epochs=2))
     assert all(np.array_equal(result.theta, results[0].theta) for result in results)
     assert all(np.array_equal(result.history.loss, results[0].history.loss) for result in results)
@@ -128,7 +128,7 @@ def test_carried_losses_have_the_bits_of_measured_ones(network, threads, F):
     LLVM orders the sum over rows differently in the two kernels with Numba 0.61, and only there.
     """
     options = {"optimizer": vp.Adam(), "rows": 128, "batch_size": None, "epochs": 24 if network is WITHOUT_NOISE else 6}
-    with at_most_threads(threads):
+    with limit_threads(threads):
         whole = trained(network, F, **options)
         one_by_one = trained(network, F, callbacks=[lambda state: None], **options)
     units = 2 if numba.__version__.startswith("0.61") else 0

@@ -11,7 +11,7 @@ from sampled import sampled
 from vecprop.compiled.compiled_network import BatchLoss, gradient_of_a_step
 from vecprop.compiled.program import program_of
 from vecprop.core.rows.sparse import SparseNetwork
-from vecprop.system.threads import at_most_threads
+from vecprop.system.threads import limit_threads
 from vecprop.train.members import Member
 from vecprop.train.population import train_population
 
@@ -93,7 +93,7 @@ def test_bits_do_not_depend_on_threads_nor_on_company(network, F):
     theta, rows = network.init(seed=0, dtype=F), np.arange(0, 310, 2)
     results = []
     for threads in (1, 2, 4):
-        with at_most_threads(threads):
+        with limit_threads(threads):
             results.append(vp.train(own, theta, X[rows], T[rows], **options))
             members = [Member(own, theta, rows=rows, **options), Member(own, theta, rows=rows + 1, **options)]
             results.append(train_population(members, X, T)[0])

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="th
 
 
 def run_watched(work, n):
-    threads.stoppable(lambda: threads.run_together(work, n), lambda: False, lambda: None)
+    threads.interruptible(lambda: threads.run_in_parallel(work, n), lambda: False, lambda: None)
 
 
 def let_run(monkeypatch, count):
@@ -54,7 +54,7 @@ def test_a_thread_that_may_not_run_where_it_runs(monkeypatch, eight):
     assert threads._shares(2) == [{1}, {3}]
 
 
-@pytest.mark.parametrize("run", [threads.run_together, run_watched])
+@pytest.mark.parametrize("run", [threads.run_in_parallel, run_watched])
 def test_helpers_start_apart_and_are_free_then(eight, run):
     names = {}
     run(lambda worker: names.setdefault(worker, threading.get_native_id()), 2)
@@ -88,18 +88,18 @@ def test_processors_that_are_taken_away(monkeypatch, eight):
 
     monkeypatch.setattr(os, "sched_setaffinity", refuse)
     seen = set()
-    threads.run_together(seen.add, 2)
+    threads.run_in_parallel(seen.add, 2)
     assert seen == {0, 1}
 
 
 def test_helpers_may_run_where_their_caller_may():
     usable = os.sched_getaffinity(0)
     found = {}
-    threads.run_together(lambda worker: found.setdefault(worker, os.sched_getaffinity(0)), 3)
+    threads.run_in_parallel(lambda worker: found.setdefault(worker, os.sched_getaffinity(0)), 3)
     assert found == dict.fromkeys(range(3), usable)
 
 
-@pytest.mark.parametrize("run", [threads.run_together, run_watched])
+@pytest.mark.parametrize("run", [threads.run_in_parallel, run_watched])
 @pytest.mark.parametrize("raises", [0, 1])
 def test_an_exception_in_any_thread_is_raised_here_and_the_others_are_parked(run, raises):
     def work(worker):
@@ -110,7 +110,7 @@ def test_an_exception_in_any_thread_is_raised_here_and_the_others_are_parked(run
     for _ in range(3):
         with pytest.raises(KeyError, match=str(raises)):
             run(work, 3)
-        assert len(threads._idle) == 3 - (run is threads.run_together)
+        assert len(threads._idle) == 3 - (run is threads.run_in_parallel)
     seen = set()
     run(seen.add, 3)
     assert seen == {0, 1, 2}
@@ -125,7 +125,7 @@ def test_helpers_that_wait_for_this_thread_are_told_that_it_does_not_come():
         assert told.wait(10)
 
     with pytest.raises(KeyError):
-        threads.run_together(work, 2, told.set)
+        threads.run_in_parallel(work, 2, told.set)
     assert threads._idle[-1].wait(0)
 
 
@@ -139,7 +139,7 @@ def test_the_thread_of_a_helper_that_is_lost_ends():
 
 
 def test_helpers_stay_idle_if_no_more_can_start(monkeypatch):
-    threads.run_together(lambda worker: None, 2)
+    threads.run_in_parallel(lambda worker: None, 2)
     before = len(threads._idle)
 
     def refuse(*arguments):
@@ -147,7 +147,7 @@ def test_helpers_stay_idle_if_no_more_can_start(monkeypatch):
 
     monkeypatch.setattr(threads._thread, "start_new_thread", refuse)
     with pytest.raises(RuntimeError, match="can't start"):
-        threads.run_together(lambda worker: None, before + 5)
+        threads.run_in_parallel(lambda worker: None, before + 5)
     assert len(threads._idle) == before
 
 
@@ -173,16 +173,16 @@ def test_an_exception_of_a_handler_leaves_work_that_is_done_apart_to_its_end(ctr
 
     threading.Thread(target=lambda: begun.wait(10) and os.kill(os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
-        threads.apart(work)
+        threads.run_in_thread(work)
     assert not ended.is_set()
     may_end.set()
     assert ended.wait(10)
 
 
 def test_work_that_is_done_apart_returns_and_raises():
-    assert threads.apart(threading.get_native_id) != threading.get_native_id()
+    assert threads.run_in_thread(threading.get_native_id) != threading.get_native_id()
     with pytest.raises(ZeroDivisionError):
-        threads.apart(lambda: 1 / 0)
+        threads.run_in_thread(lambda: 1 / 0)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_a_fork_waits_for_what_children_may_not_find_half_done():
     entered, seen = threading.Event(), []
 
     def import_or_compile():
-        with threads.forks_wait:
+        with threads.fork_lock:
             entered.set()
             time.sleep(0.05)
             seen.append("done")
@@ -233,21 +233,21 @@ def test_a_fork_waits_for_what_children_may_not_find_half_done():
     entered.wait()
     child = os.fork()
     if not child:
-        with threads.forks_wait:
+        with threads.fork_lock:
             os._exit(int(seen != ["done"]))
     thread.join()
     assert os.waitpid(child, 0)[1] == 0
 
 
 def test_a_time_out_of_a_signal_is_no_refusal_of_the_system():
-    with pytest.raises(TimeoutError, match="soft limit"), threads.refusals():
+    with pytest.raises(TimeoutError, match="soft limit"), threads.suppress_system_errors():
         raise TimeoutError("soft limit")
-    with threads.refusals():
+    with threads.suppress_system_errors():
         raise PermissionError(13, "Permission denied")
 
 
 def test_who_has_stopped_work_is_not_asked_again():
     asked, ended = [], threading.Event()
     stop = threading.Timer(0.3, ended.set).start
-    assert threads.stoppable(ended.wait, lambda: asked.append(1) or True, stop)
+    assert threads.interruptible(ended.wait, lambda: asked.append(1) or True, stop)
     assert asked == [1]

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from vecprop import Checkpoint, TableError, TabularClassifier, TabularRegressor
-from vecprop.system.threads import at_most_threads
+from vecprop.system.threads import limit_threads
 from vecprop.tables import settings
 from vecprop.tables.ensemble import stages as trial
 from vecprop.tables.reading.table_parts import TableParts
@@ -118,7 +118,7 @@ def test_a_wrong_weight_is_named_by_its_part_and_the_row_in_it(frame, tmp_path, 
 def test_bits_do_not_depend_on_threads_nor_on_files(folder, little, tmp_path):
     thetas = []
     for threads in (1, 2):
-        with at_most_threads(threads):
+        with limit_threads(threads):
             thetas.append(TabularClassifier("y", **OF_CLASSES).fit(folder, memory=little).ensemble_.theta)
     assert np.array_equal(*thetas)
     for path in folder.iterdir():

@@ -70,7 +70,7 @@ def test_bundles_have_about_a_second_of_work_and_keep_cohorts_together():
     found, shared = divided(members)
     assert found == divided(members)[0]
     assert sorted(number for numbers in found for number in numbers) == list(range(600))
-    assert all(len({number % 2 for number in numbers}) == 1 for numbers in found)  # of one cohort
+    assert all(len({number % 2 for number in numbers}) == 1 for numbers in found)  # of one group
     assert [len(numbers) for numbers in found] == [150] * 4
     assert len(shared.arrays) == 1  # the rows, which all members share
     long = [of.member(epochs=10**6), *members[:3]]

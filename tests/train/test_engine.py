@@ -25,8 +25,8 @@ OWN = vp.Network(4, [vp.Dense(5), Own(), vp.Dense(2)], vp.SquaredError())
 
 def test_kernels_take_the_noise_of_every_step():
     compiled = ENGINE_CLASSES["compiled"]
-    assert compiled.refusal(NETWORK, THETA, noise=vp.extend.RandomKey(3, step=0)) is None
-    refusal = compiled.refusal(NETWORK, THETA, noise=vp.extend.RandomKey(3, step=-1))
+    assert compiled.unsupported_reason(NETWORK, THETA, noise=vp.extend.RandomKey(3, step=0)) is None
+    refusal = compiled.unsupported_reason(NETWORK, THETA, noise=vp.extend.RandomKey(3, step=-1))
     assert refusal is not None
     assert "a step of at least 0" in refusal.reason
 

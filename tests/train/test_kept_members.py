@@ -18,7 +18,7 @@ from vecprop.files.checkpoint import identity, store
 from vecprop.files.checkpoint import results as kept_results
 from vecprop.files.model_file import container
 from vecprop.system import threads
-from vecprop.train.compiled.cohort import CompiledCohort
+from vecprop.train.compiled.group import CompiledGroup
 from vecprop.train.members import REASONS, Data
 from vecprop.train.population import bundles, local
 from vecprop.train.progress import Progress
@@ -49,7 +49,7 @@ def test_a_population_that_is_killed_anywhere_goes_on_to_the_bit(workers, each, 
                 with pytest.raises(Killed):
                     vp.train_population(of.MEMBERS, of.X, of.T, workers=workers, checkpoint=checkpoint(tmp_path))
         parts = [container.read_document(path) for path in (tmp_path / "folder").glob("part*")]
-        known.append(sum(len(cohort["numbers"]) for part in parts for cohort in part["cohorts"]))
+        known.append(sum(len(group["numbers"]) for part in parts for group in part["cohorts"]))
         trained: list[vp.extend.Progress] = []
         kept = checkpoint(tmp_path)
         found = vp.train_population(of.MEMBERS, of.X, of.T, checkpoint=kept, progress=trained.append)
@@ -71,7 +71,7 @@ def test_a_population_that_is_killed_anywhere_goes_on_to_the_bit(workers, each, 
 def test_a_finished_population_returns_at_once(tmp_path, monkeypatch):
     first = vp.train_population(of.MEMBERS, of.X, of.T, checkpoint=checkpoint(tmp_path))
     monkeypatch.setattr(local, "train", None)
-    monkeypatch.setattr(CompiledCohort, "run", lambda cohorts, monitor: pytest.fail("it is trained"))
+    monkeypatch.setattr(CompiledGroup, "run", lambda groups, monitor: pytest.fail("it is trained"))
     again = vp.train_population(of.MEMBERS, of.X, of.T, checkpoint=checkpoint(tmp_path))
     for one, other in zip(again, first, strict=True):
         of.assert_equal(one, other)
@@ -80,20 +80,20 @@ def test_a_finished_population_returns_at_once(tmp_path, monkeypatch):
 def test_a_member_that_ends_while_results_are_read_has_not_ended():
     """Otherwise it would be kept with the reason of a moment before, at which it had no epochs."""
     member = of.member(epochs=6)
-    cohort: Any = CompiledCohort([0], [member], Data(of.X, of.T, None))
-    done = cohort.fits.done
+    group: Any = CompiledGroup([0], [member], Data(of.X, of.T, None))
+    done = group.fits.done
 
-    class Ending(type(cohort.fits)):
+    class Ending(type(group.fits)):
         @property
         def done(self):
             before = done.copy()
             done[0, 0], done[0, 3], self.seconds[0] = 6, 0, 0.5
             return before
 
-    cohort.fits.seconds[0], done[0, 3] = -1.0, 0
-    del cohort.fits.done
-    cohort.fits.__class__ = Ending
-    first, second = cohort.results(), cohort.results()
+    group.fits.seconds[0], done[0, 3] = -1.0, 0
+    del group.fits.done
+    group.fits.__class__ = Ending
+    first, second = group.results(), group.results()
     assert first.seconds[0] <= 0
     assert (second.seconds[0], REASONS[second.reasons[0]]) == (0.5, "epochs")
 
@@ -279,8 +279,8 @@ class Interrupted:
     def run(self, function, bundles, data):
         for place, bundle in enumerate(bundles):
             part = function(bundle, data)
-            for cohort in part.cohorts:
-                cohort.reasons[:] = REASONS.index("interrupted")
+            for group in part.groups:
+                group.reasons[:] = REASONS.index("interrupted")
             others = {number: replace(each, reason="interrupted") for number, each in part.others.items()}
             yield place, part._replace(others=others)
             raise KeyboardInterrupt

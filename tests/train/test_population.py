@@ -220,7 +220,7 @@ def test_equal_settings_are_trained_in_one_cohort_and_others_are_not():
     equal = [own(seed=seed) for seed in range(3)]
     others = [own(width=6), own(rate=0.1), own(decay=1e-2), own(start=0.2)]
     results = vp.train_population([*equal, *others], X, T)
-    assert [cohort.numbers for cohort in results._cohorts] == [[0, 1, 2], [3], [4], [5], [6]]
+    assert [group.numbers for group in results._groups] == [[0, 1, 2], [3], [4], [5], [6]]
     for each, result in zip([*equal, *others], results, strict=True):
         assert_equal(result, alone(each))
 
@@ -255,8 +255,8 @@ def test_whole_numbers_of_numpy(kind):
 
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_that_comes_when_all_are_done_is_raised(monkeypatch):
-    def run(cohorts, look, run=fits.run):
-        run(cohorts, look)
+    def run(groups, look, run=fits.run):
+        run(groups, look)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(fits, "run", run)

@@ -12,7 +12,7 @@ from fits import require_same
 from killing import Killed
 from vecprop.core.counter_rng import permutation
 from vecprop.files.checkpoint import store as pace
-from vecprop.system.threads import at_most_threads
+from vecprop.system.threads import limit_threads
 from vecprop.train import blocks as stream
 from vecprop.train.blocks.windows import CheckedBlocks, Windows
 
@@ -141,7 +141,7 @@ def test_means_of_several_windows_are_those_of_all_rows():
 @pytest.mark.parametrize("settings", ["dropout", "weights", "early stopping"])
 def test_bits_depend_neither_on_threads_nor_on_where_rows_are_read_from(settings, tmp_path):
     whole = mixed(**SETTINGS[settings])
-    with at_most_threads(1):
+    with limit_threads(1):
         require_same(mixed(**SETTINGS[settings]), whole)
     maps: Any = []
     for name, array in (("X", X), ("T", T), ("W", W)):

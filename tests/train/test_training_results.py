@@ -44,8 +44,8 @@ def test_they_are_a_sequence():
     for index, message in (wrong | {"a": "integer", 1.0: "integer"}).items():
         with pytest.raises((IndexError, TypeError), match=message):
             found[index]
-    cohorts, others = found.parts()
-    assert sorted([*others, *(number for cohort in cohorts for number in cohort.numbers)]) == list(range(6))
+    groups, others = found.parts()
+    assert sorted([*others, *(number for group in groups for number in group.numbers)]) == list(range(6))
 
 
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda found: pickle.loads(pickle.dumps(found))])

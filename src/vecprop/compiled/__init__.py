@@ -11,7 +11,7 @@ numbers that kernels read. Below them are four packages::
 
 import importlib
 
-from ..system.threads import apart, forks_wait
+from ..system.threads import fork_lock, run_in_thread
 from ..system.versions import numba_fails
 
 _OF_ANOTHER_NUMBA = (
@@ -19,9 +19,11 @@ _OF_ANOTHER_NUMBA = (
     *(AssertionError, OSError, RuntimeError, SystemError),
 )
 
-with forks_wait:
+with fork_lock:
     try:
-        apart(lambda: importlib.import_module("numba"))  # which cannot be imported again after Ctrl-C in the middle
+        run_in_thread(
+            lambda: importlib.import_module("numba")
+        )  # which cannot be imported again after Ctrl-C in the middle
 
         from . import compiled_network, fits  # noqa: F401
     except _OF_ANOTHER_NUMBA as error:

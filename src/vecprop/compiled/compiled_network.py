@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core import Array, Batch, Network, RandomKey, Selection, checked_rows, checked_theta, is_converted_as_read
 from ..optimize import Momentum, Plan
-from ..system.threads import holding_back_interrupts, run_together, usable_threads, with_single_threaded_blas
+from ..system.threads import defer_sigint, run_in_parallel, usable_threads, with_single_threaded_blas
 from .fits import Epochs, batch_fields
 from .jit.fit_record import OFFSETS, address_of_array, as_word
 from .program import program_of, require_kernels
@@ -65,8 +65,8 @@ class BatchLoss:
                     self.context.address, worker, 0, *rows, self.scale, self.step, own
                 )
 
-        together = partial(run_together, work, self.workers)
-        holding_back_interrupts(lambda received: with_single_threaded_blas(together, self.uses_blas))
+        together = partial(run_in_parallel, work, self.workers)
+        defer_sigint(lambda received: with_single_threaded_blas(together, self.uses_blas))
         if gradient.size:
             gradient[...] = gradients[0]
             for own in gradients[1:]:
@@ -90,7 +90,7 @@ def gradient_of_a_step(
     plan = Plan(batch.rows, shuffle=False, seed=seed, clip=None, running=True)  # a running loss is the step's own
     epochs = Epochs(network, np.array(theta), batch, None, _OPTIMIZER, [moment], np.array(theta), plan)
     epochs.context.set(noisy=network.random and noise is not None)
-    holding_back_interrupts(lambda received: epochs.run(1, 0, step, steps_before=0, rates=np.ones(1)))
+    defer_sigint(lambda received: epochs.run(1, 0, step, steps_before=0, rates=np.ones(1)))
     record = epochs.context.record[0]
     # The recorded loss is the same sum, but is missing if the gradient is not finite.
     names = ("partial_losses", "shards", "penalties", "block_count")

@@ -182,12 +182,12 @@ class Epochs:
         # Without a line of Python, in which the handler of a signal could raise another exception.
         abandon = partial(self.barrier.__setitem__, ROUND, ABANDONED)
         work = partial(self.run_epochs, self.context)  # which holds the memory, though this thread may leave before
-        together = partial(threads.run_together, work, self.workers, abandon)
+        together = partial(threads.run_in_parallel, work, self.workers, abandon)
         all_work = partial(threads.with_single_threaded_blas, together, self.uses_blas)
         if is_stopped is None:
             all_work()
         else:
-            threads.stoppable(all_work, is_stopped, partial(self.stop.__setitem__, 0, 1))
+            threads.interruptible(all_work, is_stopped, partial(self.stop.__setitem__, 0, 1))
             self.stop[0] = self.barrier[STOPPED] = 0  # the next run goes on, if the handler of Ctrl-C lets it
         # As Python's integers: NumPy asks an enum for attributes, and ignores what a signal's handler raises meanwhile.
         epochs, steps, gradient_diverged, ended = done.tolist()
@@ -262,7 +262,7 @@ class MemberFits:
         self.seconds, self.epochs = np.zeros(M), epochs
         start = network, self.thetas[0], batch, validation_batch, optimizer
         moments = [moment[0] for moment in self.moments.values()]
-        with threads.at_most_threads(1):
+        with threads.limit_threads(1):
             fit = Epochs(*start, moments, self.last_finite[0], plan, keeps_predictions)
         self.uses_blas = fit.uses_blas
         self.work = epochs * batch.rows * fit.operations
@@ -330,15 +330,15 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], object] | None, mea
 
     def all_work() -> None:
         uses_blas = any(cohort.uses_blas for cohort in cohorts)
-        threads.with_single_threaded_blas(lambda: threads.run_together(work_on, workers), uses_blas)
+        threads.with_single_threaded_blas(lambda: threads.run_in_parallel(work_on, workers), uses_blas)
 
     # stop() has no line of Python, in which the handler of a signal could raise.
     stop = partial(queue.__setitem__, 1, 1)
     if monitor is None:
         all_work()
     elif measures:
-        threads.holding_back_interrupts(
-            lambda received: threads.stoppable(all_work, lambda: bool(received) or monitor(), stop)
+        threads.defer_sigint(
+            lambda received: threads.interruptible(all_work, lambda: bool(received) or monitor(), stop)
         )
     else:
-        threads.stoppable(all_work, monitor, stop)
+        threads.interruptible(all_work, monitor, stop)

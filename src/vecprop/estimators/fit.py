@@ -13,7 +13,7 @@ from scipy import sparse
 from ..core import Selection, SparseNetwork
 from ..optimize import LBFGS, Constant, has_horizon, observed
 from ..optimize.settings import Stagnation
-from ..system.threads import at_most_jobs
+from ..system.threads import limit_jobs
 from ..train.members import Member
 from ..train.progress import ProgressBar
 from ..train.state import DivergenceError, History, Reason, TrainingResult, TrainingState
@@ -135,7 +135,7 @@ class FitSpec:
         elsewhere = validation is not None and validation.table is not table
         if self.needs_python or self.starts or elsewhere:
             return None
-        if engine_for(self.network, self.before.theta, (), self.optimizer, silent=True).cohort is None:
+        if engine_for(self.network, self.before.theta, (), self.optimizer, silent=True).group_class is None:
             return None
         network = SparseNetwork(self.network) if sparse.issparse(table.X) else self.network
         rows = self.rows.numbers, None if validation is None else validation.numbers
@@ -160,7 +160,7 @@ class FitSpec:
         given |= {"validation_score": self.score} if self.is_lbfgs else {**self.steps, "state": recorder.begun}
         network, error = SparseNetwork(self.network) if sparse.issparse(X) else self.network, None
         try:
-            with at_most_jobs(settings.n_jobs):
+            with limit_jobs(settings.n_jobs):
                 result = train(network, recorder.theta.astype(dtype), X, T, **given)
         except DivergenceError as caught:
             error, result = caught, caught.result

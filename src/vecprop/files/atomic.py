@@ -16,7 +16,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import IO
 
-from ..system.threads import refusals
+from ..system.threads import suppress_system_errors
 
 
 def lock(number: int) -> bool | None:
@@ -104,7 +104,7 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 def settle(folder: Path) -> None:
     """Write the names in a folder to disk too, on systems on which a folder can be opened for that."""
-    with refusals():
+    with suppress_system_errors():
         number = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(number)
@@ -116,7 +116,7 @@ def sweep(folder: Path, name: str = "*") -> None:
     """Remove what killed programs have left of the files of a folder, or of one, and nothing that is being written."""
     # Who writes a file holds a lock on it. Where the file system has no locks, a day tells.
     for left in folder.glob(f".{name if name == '*' else escape(name)}.*.unfinished"):
-        with refusals():
+        with suppress_system_errors():
             with open(left, "r+b") as file:
                 state = lock(file.fileno())
                 is_left = state or (state is None and abs(time.time() - left.stat().st_mtime) >= DAY)

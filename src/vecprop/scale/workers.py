@@ -11,7 +11,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from ..core.elementary import is_within
-from ..system.threads import at_most_threads, heeding
+from ..system.threads import cancellable, limit_threads
 from ..train.population import is_in_a_task
 from .cluster import address_of, connected, difference, machine, require_open, threads_of
 
@@ -33,7 +33,7 @@ FULL = "worker-restart-memory"
 _asked: dict[str, list[bool]] = {}  # in a worker, for each delivery: not empty once it is called off
 
 
-class Unlike(str):
+class Incompatible(str):
     """What a worker returns instead of a result if it would compute other bits: how it differs."""
 
 
@@ -47,10 +47,10 @@ def work(
     asked = _asked.setdefault(token, [])
     if asked:
         return None
-    if here is not None and (unlike := difference(here, machine())):
-        return Unlike(unlike)
+    if here is not None and (mismatch := difference(here, machine())):
+        return Incompatible(mismatch)
     try:
-        with at_most_threads(threads), heeding(asked):
+        with limit_threads(threads), cancellable(asked):
             return function(bundle, data)
     except KeyboardInterrupt:  # which would end the worker
         return None
@@ -62,7 +62,7 @@ def stop(token: str) -> None:
 
 
 @dataclass(eq=False)
-class Delivery:
+class Dispatcher:
     """The delivery of bundles to the workers of a client, which have to be like `here`, if that is given."""
 
     client: Any
@@ -73,21 +73,21 @@ class Delivery:
     here: dict[str, str] | None
 
     def __post_init__(self) -> None:
-        self.token, self.came = uuid4().hex, threading.Event()
+        self.token, self.arrived = uuid4().hex, threading.Event()
         self.waiting, self.pending = deque(range(len(self.bundles))), {}
         self.placed: Any = None
         self.losses, self.deaths = 0, [0] * len(self.bundles)
-        self.unlike: set[str] = set()
+        self.incompatible: set[str] = set()
 
     def results(self) -> Iterator[tuple[int, Any]]:
         """Yield the place of each bundle and its result, as they come."""
         self.threads, looked = threads_of(self.client), time.monotonic()
-        self.require_alike()
+        self.require_same_environment()
         self.known_events = len(self.client.get_events(FULL) or ())
         try:
             while self.waiting or self.pending:
-                self.give_out()
-                yield from self.taken(self.ended())
+                self.submit_bundles()
+                yield from self.collect(self.ended())
                 if time.monotonic() - looked >= LOOK:
                     self.threads, looked = threads_of(self.client), time.monotonic()
         except KeyboardInterrupt:
@@ -103,8 +103,8 @@ class Delivery:
 
     def ended(self) -> list[Any]:
         """Return the tasks that have ended, at the latest after a moment."""
-        self.came.wait(LOOK)
-        self.came.clear()
+        self.arrived.wait(LOOK)
+        self.arrived.clear()
         return [future for future in self.pending if future.status not in ("pending", "lost")]
 
     def stopped(self) -> Iterator[tuple[int, Any]]:
@@ -116,10 +116,10 @@ class Delivery:
             good = {self.pending.pop(future): future for future in self.ended()}
             found = self.client.gather(good, errors="skip") if good else {}
             for place, result in found.items():
-                if result is not None and not isinstance(result, Unlike):
+                if result is not None and not isinstance(result, Incompatible):
                     yield place, result
 
-    def require_alike(self) -> None:
+    def require_same_environment(self) -> None:
         """Refuse workers that would compute other bits, before anything is trained."""
         for address, there in self.client.run(machine, on_error="return").items():
             if isinstance(there, LOST):  # it has ended since
@@ -127,10 +127,10 @@ class Delivery:
             if isinstance(there, BaseException):
                 why = f"{type(there).__name__}: {there}. Install the same version of vecprop there."
                 raise RuntimeError(f"Worker {address} cannot train: {why}") from there
-            if self.here is not None and (unlike := difference(self.here, there)):
-                raise RuntimeError(f"Worker {address} differs: {unlike}. Give same_bits=False to accept it.")
+            if self.here is not None and (mismatch := difference(self.here, there)):
+                raise RuntimeError(f"Worker {address} differs: {mismatch}. Give same_bits=False to accept it.")
 
-    def give_out(self) -> None:
+    def submit_bundles(self) -> None:
         """Give bundles out, as many as the workers have room for."""
         total = sum(self.threads.values())
         count = min(len(self.waiting), AHEAD * total - len(self.pending))
@@ -142,14 +142,14 @@ class Delivery:
         of_each = max(1, min(*self.threads.values(), total // len(self.bundles)))
         how = {"function": self.function, "data": self.placed, "token": self.token, "threads": of_each}
         how |= {"here": self.here, "pure": False}
-        if self.unlike:
-            how["workers"] = [address for address in self.threads if address not in self.unlike]
+        if self.incompatible:
+            how["workers"] = [address for address in self.threads if address not in self.incompatible]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sending large graph")  # bundles are small beside their work
             futures = self.client.map(work, [self.bundles[place] for place in places], **how)
         for place, future in zip(places, futures, strict=True):
             self.pending[future] = place
-            future.add_done_callback(lambda _: self.came.set())
+            future.add_done_callback(lambda _: self.arrived.set())
 
     def place(self) -> None:
         """Have the data on all workers; those that come later get them from these."""
@@ -164,7 +164,7 @@ class Delivery:
                     raise RuntimeError(f"The data could not be placed on {cluster}: {error} {look}") from error
                 self.threads = threads_of(self.client)
 
-    def taken(self, done: list[Any]) -> Iterator[tuple[int, Any]]:
+    def collect(self, done: list[Any]) -> Iterator[tuple[int, Any]]:
         """Yield what has come, and see to what was lost."""
         lost = []
         for future in done:
@@ -179,7 +179,7 @@ class Delivery:
         for place, future in good.items():
             del self.pending[future]
             result = results.get(place)
-            if isinstance(result, Unlike):
+            if isinstance(result, Incompatible):
                 self.exclude(place, result)
             elif result is None:  # its worker has gone, and all data with it
                 lost.append(place)
@@ -226,11 +226,11 @@ class Delivery:
         self.waiting.extendleft(reversed(places))
         self.threads = threads_of(self.client)
 
-    def exclude(self, place: int, result: Unlike) -> None:
+    def exclude(self, place: int, result: Incompatible) -> None:
         """Give a bundle out anew that came to a worker which has come later and differs, and use that one no more."""
         for address, there in self.client.run(machine, on_error="return").items():
-            if isinstance(there, dict) and address not in self.unlike and difference(self.here or {}, there):
-                self.unlike.add(address)
+            if isinstance(there, dict) and address not in self.incompatible and difference(self.here or {}, there):
+                self.incompatible.add(address)
                 warnings.warn(f"Worker {address} has come and is not used: {result}.", stacklevel=2)
         self.waiting.appendleft(place)
 
@@ -304,7 +304,7 @@ class DaskWorkers:
             client = connected(self.client, type(self).__name__)
             here = machine() if self.same_bits else None
             try:
-                yield from Delivery(client, function, bundles, data, self.retries, here).results()
+                yield from Dispatcher(client, function, bundles, data, self.retries, here).results()
             except Exception:
                 require_open(client)  # its errors once it is closed are many
                 raise

@@ -3,7 +3,7 @@
 import _signal  # pyright: ignore[reportMissingImports] (signal wraps it in a search for names of 6 us)
 import _thread
 import ctypes
-import logging  # noqa: F401 (before a fork its lock is taken behind `forks_wait`, since it was registered earlier)
+import logging  # noqa: F401 (before a fork its lock is taken behind `fork_lock`, since it was registered earlier)
 import os
 import re
 import signal
@@ -32,22 +32,22 @@ def _set(variable: ContextVar[Any], value: Any) -> Iterator[None]:
         variable.reset(before)
 
 
-def at_most_threads(count: int) -> AbstractContextManager[None]:
+def limit_threads(count: int) -> AbstractContextManager[None]:
     """Limit the number of threads in a block to count."""
     return _set(_most, count)
 
 
-def at_most_jobs(n_jobs: int | None) -> AbstractContextManager[None]:
+def limit_jobs(n_jobs: int | None) -> AbstractContextManager[None]:
     """Use at most ``n_jobs`` threads in a block, as joblib counts them: -1 is all processors, None no limit."""
     if n_jobs is None:
         return nullcontext()
     from joblib import effective_n_jobs
 
-    return at_most_threads(effective_n_jobs(n_jobs))
+    return limit_threads(effective_n_jobs(n_jobs))
 
 
 def usable_threads() -> int:
-    """Return the number of threads that may run here: `allowed_threads`, or fewer within `at_most_threads`.
+    """Return the number of threads that may run here: `allowed_threads`, or fewer within `limit_threads`.
 
     The number changes the speed of training, but not one bit of its result.
     """
@@ -92,7 +92,7 @@ if hasattr(os, "sched_setaffinity"):
     _number_of_processor = getattr(ctypes.PyDLL(None), "sched_getcpu", None)
 
 
-class refusals(suppress):
+class suppress_system_errors(suppress):
     """A block in which the system may refuse what is asked of it: its errors are ignored, which have a number.
 
     A handler of a signal may raise a TimeoutError there, which is an OSError too, and must reach the caller.
@@ -112,7 +112,7 @@ def _shares(workers: int) -> list[set[int]]:
     """
     if workers == 1 or _number_of_processor is None:
         return []
-    with refusals():
+    with suppress_system_errors():
         usable = sorted(os.sched_getaffinity(0))
         with open("/proc/loadavg", "rb", buffering=0) as file:  # the number of threads that run or are ready to run
             runnable = re.search(rb" (\d+)/", file.read())
@@ -130,7 +130,7 @@ def _serve(calls: "SimpleQueue[Any]", ends: "SimpleQueue[Any]", *kept: Any) -> N
     while isinstance(call := calls.get(), tuple):
         work, worker, usable, outcome, ends = call
         if usable:
-            with refusals():
+            with suppress_system_errors():
                 os.sched_setaffinity(0, usable)
         error = None
         try:
@@ -162,7 +162,7 @@ class _Helper:
     def begin(self, work: Callable[[int], None], worker: int, shares: list[set[int]]) -> None:
         """Start work(worker) in the thread, at first on its share of the processors."""
         if shares:
-            with refusals():  # processors may have been taken away meanwhile
+            with suppress_system_errors():  # processors may have been taken away meanwhile
                 os.sched_setaffinity(self._native_id, shares[worker])
         outcome, ends = [], SimpleQueue()
         call = work, worker, set().union(*shares), outcome, ends
@@ -187,7 +187,7 @@ class _Helper:
             raise self._outcome[0]
 
 
-forks_wait = threading.RLock()
+fork_lock = threading.RLock()
 """Held while modules are imported or kernels compiled: a fork waits, since a child would find them half done, and locks
 of Python, Numba and LLVM taken by threads that it does not have."""
 
@@ -201,11 +201,11 @@ def _start_child() -> None:
     global _guard, _users
     _idle.clear()
     _guard, _users = threading.Lock(), 0
-    forks_wait.release()
+    fork_lock.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=forks_wait.acquire, after_in_parent=forks_wait.release, after_in_child=_start_child)
+    os.register_at_fork(before=fork_lock.acquire, after_in_parent=fork_lock.release, after_in_child=_start_child)
 
 
 def _helpers(count: int) -> list[_Helper]:
@@ -223,7 +223,7 @@ def _helpers(count: int) -> list[_Helper]:
     return helpers
 
 
-def run_together(work: Callable[[int], None], workers: int, abandon: Callable[[], None] | None = None) -> None:
+def run_in_parallel(work: Callable[[int], None], workers: int, abandon: Callable[[], None] | None = None) -> None:
     """Call work(0), …, work(workers - 1) at the same time, the first in this thread.
 
     If one of them or a signal handler raises, the exception is raised here when all have ended; abandon() is called
@@ -252,7 +252,7 @@ LOOK = 0.05
 exception that another thread has set, does not end a longer wait."""
 
 
-def stoppable(
+def interruptible(
     work: Callable[[], Result],
     is_stopped: Callable[[], object] = lambda: False,
     stop: Callable[[], object] | None = None,
@@ -279,7 +279,7 @@ def stoppable(
     except BaseException as error:
         if stop is not None:
             stop()
-            while not (isinstance(error, PressedAgain) or helper.wait(LOOK)):
+            while not (isinstance(error, SecondInterrupt) or helper.wait(LOOK)):
                 pass
         _idle.extend([helper] * helper.wait(0))  # the thread of one that is left alone ends after its work
         raise
@@ -287,51 +287,50 @@ def stoppable(
     return results[0]
 
 
-def undisturbed(work: Callable[[], Result]) -> Result:
+def shield_from_signals(work: Callable[[], Result]) -> Result:
     """Return work(), in which no handler of a signal raises, where it might be taken for an OSError of the system."""
     is_main = threading.current_thread() is threading.main_thread()
-    return stoppable(work, stop=lambda: None) if is_main else work()
+    return interruptible(work, stop=lambda: None) if is_main else work()
 
 
-def apart(work: Callable[[], Result]) -> Result:
+def run_in_thread(work: Callable[[], Result]) -> Result:
     """Return work(), done in another thread if this is the main one, in which handlers of signals raise exceptions.
 
     Such an exception leaves here at once, and the work goes on to its end: for what may not be left half done.
     """
     is_main = threading.current_thread() is threading.main_thread()
-    return stoppable(work) if is_main else work()
+    return interruptible(work) if is_main else work()
 
 
-class PressedAgain(KeyboardInterrupt):
+class SecondInterrupt(KeyboardInterrupt):
     """Ctrl-C was pressed a second time before the first could be served: nothing is kept."""
 
 
 _asked: ContextVar[list[Any]] = ContextVar("asked", default=[])  # noqa: B039 (nobody changes the default)
 
 
-def heeding(asked: list[Any]) -> AbstractContextManager[None]:
+def cancellable(asked: list[Any]) -> AbstractContextManager[None]:
     """Let the trainings in a block stop as by Ctrl-C, though it is not the main thread, once a list is not empty."""
     return _set(_asked, asked)
 
 
-def heed() -> None:
-    """Raise KeyboardInterrupt if another thread has asked this one to stop; see `heeding`."""
+def check_cancelled() -> None:
+    """Raise KeyboardInterrupt if another thread has asked this one to stop; see `cancellable`."""
     if _asked.get():
         raise KeyboardInterrupt
 
 
-def holding_back_interrupts(work: Callable[[list[Any]], Result]) -> Result:
+def defer_sigint(work: Callable[[list[Any]], Result]) -> Result:
     """Return work(received), and delay Ctrl-C until it is done: threads that wait at a barrier cannot stop alone.
 
-    The list that work receives is no longer empty once Ctrl-C has been pressed; in other threads it is that of
-    `heeding`. A second Ctrl-C is not delayed: it raises PressedAgain. This is no context manager, since the handler of
-    another signal may raise before a generator has come to its ``finally``, but not between ``finally`` and the call
-    behind it.
+    The list that work receives gets an entry when Ctrl-C is pressed; in other threads it is the list of `cancellable`.
+    A second Ctrl-C is not delayed: it raises SecondInterrupt. This function is not a context manager, because the
+    handler of another signal may raise before a generator enters its ``try`` block.
     """
     if threading.current_thread() is not threading.main_thread() or _signal.getsignal(signal.SIGINT) is None:
         asked = _asked.get()  # signals go to the main thread; None is not Python's and could not be restored
         result = work(asked)
-        heed()
+        check_cancelled()
         return result
     received: list[Any] = []
     before = _signal.getsignal(signal.SIGINT)
@@ -342,7 +341,7 @@ def holding_back_interrupts(work: Callable[[list[Any]], Result]) -> Result:
             try:
                 before(*arguments)
             except KeyboardInterrupt as error:
-                raise PressedAgain from error
+                raise SecondInterrupt from error
 
     try:
         _signal.signal(signal.SIGINT, receive)
@@ -360,7 +359,7 @@ def holding_back_interrupts(work: Callable[[list[Any]], Result]) -> Result:
 
 @lru_cache(maxsize=1)
 def _controller() -> Any:
-    with forks_wait:
+    with fork_lock:
         import scipy.linalg  # noqa: F401 (loads the BLAS that compiled code calls)
         from threadpoolctl import ThreadpoolController
 
@@ -394,7 +393,7 @@ def _set_blas(counts: list[int]) -> list[int]:
 def with_single_threaded_blas(work: Callable[[], Result], used: bool = True) -> Result:
     """Return work(), and limit BLAS, if it is used, to one thread meanwhile; the last of several users restores it.
 
-    It is no context manager for the reason that `holding_back_interrupts` gives.
+    It is no context manager for the reason that `defer_sigint` gives.
     """
     global _users, _before
     if not used:

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..estimators.settings import require_repeatable
 from ..estimators.sklearn_compat import fit_context, require_valid_settings
-from ..system.threads import at_most_jobs
+from ..system.threads import limit_jobs
 from ..train.progress import progress_bar
 from .encoding.encoder import VIEWS, Encoder
 from .ensemble.ensemble import Ensemble, Fit, Outcome, Report, TrainingRows, Unseen, ViewFit, results_of
@@ -188,7 +188,7 @@ class TableModel(SharedSettings):
         best = [float(np.nanargmin(curve)) if curve else np.nan for curve in self.validation_loss_curves_]
         of_views = np.reshape(best, (len(self.ensembles) * len(views), -1))
         until = [max(round(float(np.nanmedian(own))), 1) for own in of_views]
-        with at_most_jobs(self.n_jobs):
+        with limit_jobs(self.n_jobs):
             members = fit.members(self.ensemble_.folds, until)
             checkpoint = None if self.checkpoint is None else self.checkpoint.part("anew")
             (results,) = results_of([fit], progress, checkpoint, self.workers, [members])
@@ -274,7 +274,7 @@ class TableModel(SharedSettings):
             self.notes_ += streamed.notes
         elif not rows.dependence.is_time if before is None else before.has_means:
             self.encoder_, told = self.encoder_.with_means(rows.frame, T, fold, weight)
-        with at_most_jobs(self.n_jobs):
+        with limit_jobs(self.n_jobs):
             of_views = self.encoder_.of_views(rows.frame, told, as_arrays=streamed is not None)
         self.trained_rows_ = TrainedRows.of(self.encoder_, rows.frame, target, count)
         views, inputs = [], dict(zip(VIEWS, of_views, strict=True))
@@ -426,7 +426,7 @@ class TableModel(SharedSettings):
         def predict(rows: slice) -> None:
             parts[rows.start] = predicted(self.encoder_(frame.iloc[rows]))
 
-        with at_most_jobs(self.n_jobs):
+        with limit_jobs(self.n_jobs):
             by_blocks(predict, len(frame), self.encoder_.width)
         return np.concatenate([parts[start] for start in sorted(parts)])
 
@@ -484,7 +484,7 @@ def fit_together(models: Sequence[TableModel], tables: Sequence[Mapping[str, Any
         with nullcontext() if first.checkpoint is None else first.checkpoint.held():
             schedule = Schedule(first.stages, first.time_limit, progress, first.checkpoint)
             plans = [model.plan(**table) for model, table in zip(models, tables, strict=True)]
-            with at_most_jobs(first.n_jobs):
+            with limit_jobs(first.n_jobs):
                 each = fit_in_stages(plans, schedule)
             for model, growing in zip(models, each, strict=True):
                 model.learn(growing)

@@ -12,7 +12,7 @@ from .run import Run
 from .state import Reason
 
 
-class Refusal(NamedTuple):
+class Unsupported(NamedTuple):
     """Why an engine does not take something."""
 
     reason: str
@@ -27,14 +27,14 @@ class Engine(ABC):
     network: Network
 
     @staticmethod
-    def refusal(
+    def unsupported_reason(
         network: Network,
         theta: Array,
         batches: Iterable[Batch] = (),
         optimizer: Any = None,
         noise: RandomKey | None = None,
         score: str | None = None,
-    ) -> Refusal | None:
+    ) -> Unsupported | None:
         """Return why it does not take a network with such parameters, rows, optimizer, noise and score, or None."""
         return None
 
@@ -43,8 +43,8 @@ class Engine(ABC):
         """Return what moves theta by an optimizer's steps until something ends training, and returns the reason."""
 
     @property
-    def cohort(self) -> type[Any] | None:
-        """The class that trains many at once, see `CompiledCohort`; None if it trains each by itself."""
+    def group_class(self) -> type[Any] | None:
+        """The class that trains many at once, see `CompiledGroup`; None if it trains each by itself."""
         return None
 
     def evaluation(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> Any:

@@ -87,20 +87,20 @@ class Member:
         """The settings by which `train` would train the member alone."""
         return TrainingSettings(*_settings_of(self))
 
-    def key(self, alike: "Alike") -> tuple[Any, ...]:
+    def key(self, intern: "Interner") -> tuple[Any, ...]:
         """Return a key that is equal for members that differ in their initial parameters and seeds alone."""
         parts = (self.network, self.optimizer, self.schedule)
         data = (self.rows, self.validation_rows, self.X, self.T, self.sample_weight)
         plan = (self.epochs, self.batch_size, self.shuffle, self.training_loss, self.clip)
         stopping = (self.validation_score, self.early_stopping, self.keeps_predictions)
         shape = (np.shape(self.theta), getattr(self.theta, "dtype", None))
-        return (*map(alike, parts), *map(id, data), *plan, *stopping, *shape)
+        return (*map(intern, parts), *map(id, data), *plan, *stopping, *shape)
 
 
 _settings_of = attrgetter(*(field.name for field in fields(TrainingSettings) if field.name != "engine"))
 
 
-class Alike:
+class Interner:
     """Numbers parts, so that equal parts have the same number; a part without a hash equals itself alone.
 
     A part that has come before is recognized by its address, without the hashes of all the parts that it consists of.
@@ -153,7 +153,7 @@ class Data:
         X, T, weight = self.of(member)
         if rows is None:
             return X, T, weight
-        rows = checked_row_numbers(rows, row_count(X))
+        rows = checked_row_indices(rows, row_count(X))
         return X.take(rows) if isinstance(X, Selection) else X[rows], T[rows], None if weight is None else weight[rows]
 
     def rows(self, member: Member) -> int:
@@ -161,7 +161,7 @@ class Data:
         return row_count(self.of(member)[0] if member.rows is None else member.rows)
 
 
-def checked_row_numbers(rows: Any, count: int) -> np.ndarray:
+def checked_row_indices(rows: Any, count: int) -> np.ndarray:
     """Return the numbers of rows as an array, or say what is wrong with them."""
     rows = np.asarray(rows)
     if rows.ndim != 1 or not len(rows) or not np.issubdtype(rows.dtype, np.integer):
@@ -184,7 +184,7 @@ CURVES = ("losses", "validation_losses", "validation_scores", "validation_predic
 
 
 @dataclass(eq=False)
-class CohortResults(Versioned):
+class GroupResults(Versioned):
     """The results of members that differ in their initial parameters and seeds alone."""
 
     numbers: Sequence[int]
@@ -249,7 +249,7 @@ class CohortResults(Versioned):
         losses = (np.where(known, of, np.nan) for of in (self.losses[every, self.done - self.running], validated))
         return np.stack([ended, share, self.done * self.rows, *losses])
 
-    def taken(self, places: Any = slice(None), moments: bool = True) -> Self:
+    def compact(self, places: Any = slice(None), moments: bool = True) -> Self:
         """Return the results of some members, copied without what results do not need."""
         arrays: dict[str, np.ndarray] = {name: getattr(self, name)[places].copy() for name in ARRAYS}
         known = int(arrays["done"].max(initial=0)) + 1
@@ -264,55 +264,57 @@ class CohortResults(Versioned):
         return replace(self, numbers=np.asarray(self.numbers)[places], moments=kept, **arrays)
 
 
-ARRAYS = tuple(field.name for field in fields(CohortResults) if field.type is np.ndarray)
+ARRAYS = tuple(field.name for field in fields(GroupResults) if field.type is np.ndarray)
 """The attributes with an entry for each member, except the moments."""
 
 
-class Part(NamedTuple):
+class PartialResults(NamedTuple):
     """The results of some members of a population, as they are stacked."""
 
-    cohorts: list[CohortResults]
+    groups: list[GroupResults]
     others: dict[int, TrainingResult]
 
     @property
     def numbers(self) -> list[int]:
         """The numbers of its members in the population."""
-        return [*self.others, *(int(number) for cohort in self.cohorts for number in cohort.numbers)]
+        return [*self.others, *(int(number) for group in self.groups for number in group.numbers)]
 
-    def taken(self, moments: bool) -> "Part":
+    def compact(self, moments: bool) -> "PartialResults":
         """Return a copy without what results do not need, and without the optimizers' moments if these are not kept."""
         part = self if moments else self.without_moments()
-        return Part([cohort.taken() for cohort in part.cohorts], part.others)
+        return PartialResults([group.compact() for group in part.groups], part.others)
 
-    def ended(self) -> "Part":
+    def ended(self) -> "PartialResults":
         """Return the results of the members that have ended, not those that were interrupted."""
-        ended = [np.flatnonzero(each.reasons != REASONS.index("interrupted")) for each in self.cohorts]
-        cohorts = [each.taken(places) for each, places in zip(self.cohorts, ended, strict=True) if len(places)]
-        return Part(cohorts, {number: each for number, each in self.others.items() if each.reason != "interrupted"})
+        ended = [np.flatnonzero(each.reasons != REASONS.index("interrupted")) for each in self.groups]
+        groups = [each.compact(places) for each, places in zip(self.groups, ended, strict=True) if len(places)]
+        return PartialResults(
+            groups, {number: each for number, each in self.others.items() if each.reason != "interrupted"}
+        )
 
-    def without_moments(self) -> "Part":
+    def without_moments(self) -> "PartialResults":
         """Return the results without the optimizers' moments, and no copies."""
         others = {}
         for number, each in self.others.items():
             known = {name: value for name, value in each.state.optimizer.items() if not np.ndim(value)}
             others[number] = replace(each, state=replace(each.state, optimizer=known))
-        return Part([replace(cohort, moments={}) for cohort in self.cohorts], others)
+        return PartialResults([replace(group, moments={}) for group in self.groups], others)
 
-    def of(self, members: Sequence[Member]) -> "Part":
+    def of(self, members: Sequence[Member]) -> "PartialResults":
         """Return the results with the members' own networks: those that came from elsewhere have copies."""
-        cohorts = [replace(each, network=members[each.numbers[0]].network) for each in self.cohorts]
+        groups = [replace(each, network=members[each.numbers[0]].network) for each in self.groups]
         others = {}
         for number, each in self.others.items():
             state = replace(each.state, network=each.state.network and members[number].network)
             others[number] = replace(each, state=state)
-        return Part(cohorts, others)
+        return PartialResults(groups, others)
 
 
-def joined(parts: Iterable[Part]) -> Part:
+def joined(parts: Iterable[PartialResults]) -> PartialResults:
     """Return the results of several parts of a population as one."""
     parts = list(parts)
     others = {number: result for part in parts for number, result in part.others.items()}
-    return Part([cohort for part in parts for cohort in part.cohorts], others)
+    return PartialResults([group for part in parts for group in part.groups], others)
 
 
 class TrainingResults(Sequence[TrainingResult]):
@@ -320,7 +322,7 @@ class TrainingResults(Sequence[TrainingResult]):
 
     Parameters
     ----------
-    cohorts : sequence of CohortResults
+    groups : sequence of GroupResults
         The results of members that were trained together.
     others : mapping of int to TrainingResult
         The results of the other members, by their numbers.
@@ -336,15 +338,15 @@ class TrainingResults(Sequence[TrainingResult]):
     array([3., 1.])
     """
 
-    def __init__(self, cohorts: Sequence[CohortResults], others: Mapping[int, TrainingResult]) -> None:
-        self._cohorts, self._others, self._asked_for = cohorts, others, dict(others)
-        count = len(others) + sum(len(cohort.numbers) for cohort in cohorts)
-        self._cohort_of, self._place_of = np.empty((2, count), np.intp)
-        for which, cohort in enumerate(cohorts):
-            self._cohort_of[cohort.numbers], self._place_of[cohort.numbers] = which, np.arange(len(cohort.numbers))
+    def __init__(self, groups: Sequence[GroupResults], others: Mapping[int, TrainingResult]) -> None:
+        self._groups, self._others, self._asked_for = groups, others, dict(others)
+        count = len(others) + sum(len(group.numbers) for group in groups)
+        self._group_of, self._place_of = np.empty((2, count), np.intp)
+        for which, group in enumerate(groups):
+            self._group_of[group.numbers], self._place_of[group.numbers] = which, np.arange(len(group.numbers))
 
     def __len__(self) -> int:
-        return len(self._cohort_of)
+        return len(self._group_of)
 
     @overload
     def __getitem__(self, index: int) -> TrainingResult: ...
@@ -358,7 +360,7 @@ class TrainingResults(Sequence[TrainingResult]):
         except IndexError:
             raise IndexError(f"There is no result {index}: the population has {len(self)} members.") from None
         if number not in self._asked_for:  # the same whenever it is asked for
-            self._asked_for[number] = self._cohorts[self._cohort_of[number]].result(int(self._place_of[number]))
+            self._asked_for[number] = self._groups[self._group_of[number]].result(int(self._place_of[number]))
         return self._asked_for[number]
 
     def __eq__(self, other: object) -> bool:
@@ -404,20 +406,20 @@ class TrainingResults(Sequence[TrainingResult]):
 
     def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
         """Pickle the results as they are stacked, without what they do not need of the arrays."""
-        return type(self), ([cohort.taken() for cohort in self._cohorts], self._others)
+        return type(self), ([group.compact() for group in self._groups], self._others)
 
-    def parts(self) -> tuple[Sequence[CohortResults], Mapping[int, TrainingResult]]:
+    def parts(self) -> tuple[Sequence[GroupResults], Mapping[int, TrainingResult]]:
         """Return the results as they are stacked, and those of the other members by their numbers."""
-        return self._cohorts, self._others
+        return self._groups, self._others
 
     @property
     def last_loss(self) -> np.ndarray:
         """Each member's latest training loss, (M,); nan if none is known."""
         losses = np.full(len(self), np.nan)
-        for cohort in self._cohorts:
-            latest = cohort.done - cohort.running
-            own = cohort.losses[np.arange(len(latest)), latest]
-            losses[cohort.numbers] = np.where(cohort.measured & (latest >= 0), own, np.nan)
+        for group in self._groups:
+            latest = group.done - group.running
+            own = group.losses[np.arange(len(latest)), latest]
+            losses[group.numbers] = np.where(group.measured & (latest >= 0), own, np.nan)
         for number, result in self._asked_for.items():
             loss = result.history.last_loss
             losses[number] = np.nan if loss is None else loss

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core import Array, Batch, RandomKey, namespace, on_host, permutation, score
 from ..optimize.schedules import Constant
-from ..system.threads import PressedAgain, heed, holding_back_interrupts
+from ..system.threads import SecondInterrupt, check_cancelled, defer_sigint
 from .engine import Engine
 from .run import Run
 from .state import DivergenceError, Reason
@@ -50,10 +50,10 @@ class ReferenceTrainingLoop:
                 self.run.is_whole = False
                 self.epoch()
                 measured = self.measured()
-                reason = holding_back_interrupts(lambda received: self.record(*measured))  # noqa: B023
+                reason = defer_sigint(lambda received: self.record(*measured))  # noqa: B023
             return reason or "epochs"
         except (KeyboardInterrupt, Exception) as error:  # such as one of a layer of the user's own
-            if not isinstance(error, PressedAgain | DivergenceError):
+            if not isinstance(error, SecondInterrupt | DivergenceError):
                 # Go back to where an epoch began that is not done, so that training continues from there to the bit.
                 self.state.theta[...] = self.kept.pop("theta")
                 self.state.optimizer, self.state.step = self.kept, self.kept_step
@@ -108,7 +108,7 @@ class ReferenceTrainingLoop:
         """Take a step for each batch."""
         for rows in self.batches():
             self.step(self.batch_gradient(rows))
-            heed()
+            check_cancelled()
 
     def batches(self) -> Iterator[np.ndarray | None]:
         """Yield the row numbers of each batch in the epoch's order; None is all rows as they are."""

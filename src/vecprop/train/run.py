@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core import Array, Batch, Network, namespace, on_host
 from ..optimize import LBFGS, Constant, Schedule, StoppingRule, TrainingSettings, observed
-from ..system.threads import PressedAgain
+from ..system.threads import SecondInterrupt
 from .state import DivergenceError, History, Reason, TrainingResult, TrainingState
 
 Callback = Callable[[TrainingState], Any]
@@ -43,7 +43,7 @@ class Hook:
     def after_window(self, run: "Run") -> Reason | None:
         """See a window of an epoch whose rows are larger than memory."""
 
-    def look(self, monitor: Any) -> Reason | None:
+    def poll(self, monitor: Any) -> Reason | None:
         """See a population while it is trained, several times a second."""
 
     def after_members(self, part: Any) -> None:
@@ -123,7 +123,7 @@ class Call(Hook):
     after_window = after_epoch
 
 
-class Keep(Hook):
+class SaveCheckpoint(Hook):
     """Keeps training in a checkpoint."""
 
     def __init__(self, checkpoint: Any) -> None:
@@ -142,7 +142,7 @@ class Keep(Hook):
 
     def failed(self, training: "Run", error: BaseException) -> None:
         """Keep the last whole epoch, from which training goes on."""
-        if training.is_whole and not isinstance(error, DivergenceError | PressedAgain):
+        if training.is_whole and not isinstance(error, DivergenceError | SecondInterrupt):
             self.checkpoint.write(training.result("interrupted"))
 
 
@@ -248,7 +248,7 @@ class Run:
         self.hooks: list[Hook] = [] if self.best is None else [self.best]
         self.hooks += [Observation(self.schedule)] if state.schedule else []
         self.hooks += map(Call, callbacks)
-        self.hooks += [] if checkpoint is None else [Keep(checkpoint)]
+        self.hooks += [] if checkpoint is None else [SaveCheckpoint(checkpoint)]
         self.per_epoch = -(-rows // self.plan.batch_size)
         begun_at = state.step - state.under_way.get("steps", 0)  # where the epoch began
         self.steps = begun_at + (state.epochs - state.epoch) * self.per_epoch
@@ -303,7 +303,7 @@ class Run:
             try:
                 reason = move()
             except KeyboardInterrupt as error:
-                if isinstance(error, PressedAgain) or not self.has_begun:
+                if isinstance(error, SecondInterrupt) or not self.has_begun:
                     raise
                 reason = "interrupted"
             result = self.result(reason)

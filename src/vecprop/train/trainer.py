@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core import Array, Batch, Network, Score, checked_theta, meanings, namespace, on_host, score
 from ..optimize import ENGINES, LBFGS, EngineName, Optimizer, Schedule, StoppingRule, TrainingLoss, TrainingSettings
-from ..system.threads import holding_back_interrupts
+from ..system.threads import defer_sigint
 from .compiled import Compiled, missing
 from .engine import Engine
 from .reference import Reference
@@ -46,17 +46,17 @@ def engine_for(
         raise ValueError(f'VECPROP_ENGINE is {chosen!r}, but it is "auto" or "reference".')
     name = "reference" if name == "auto" and chosen == "reference" else name
     for own in ENGINES[:-1] if name == "auto" else (name,):
-        refusal = ENGINE_CLASSES[own].refusal(network, theta, batches, optimizer, score=score)
-        if refusal is None:
+        unsupported = ENGINE_CLASSES[own].unsupported_reason(network, theta, batches, optimizer, score=score)
+        if unsupported is None:
             return ENGINE_CLASSES[own](network)
         if name != "auto":
-            raise ValueError(f'The {own} engine cannot train this: {refusal.reason}; use engine="auto".')
-        if refusal.warns and (lacks := missing()):
+            raise ValueError(f'The {own} engine cannot train this: {unsupported.reason}; use engine="auto".')
+        if unsupported.warns and (lacks := missing()):
             if lacks not in _said:
                 _said.add(lacks)
                 warnings.warn(f"Computing on the reference engine, which is slower: {lacks}.", stacklevel=3)
-        elif refusal.warns and not silent:
-            warnings.warn(f"Training on the reference engine, which is slower: {refusal.reason}.", stacklevel=3)
+        elif unsupported.warns and not silent:
+            warnings.warn(f"Training on the reference engine, which is slower: {unsupported.reason}.", stacklevel=3)
     return ENGINE_CLASSES[ENGINES[-1]](network)
 
 
@@ -175,7 +175,7 @@ def train(
     own = (validation_score, training_loss, schedule, early_stopping, clip, engine)
     settings = TrainingSettings(optimizer, epochs, batch_size, shuffle, seed, *own)
     settings.check(network, theta, validation is not None)
-    check_what_watches(callbacks, state, checkpoint)
+    check_callbacks(callbacks, state, checkpoint)
     batch = network.batch(theta, X, T, sample_weight, finite=False, as_read=True)  # training checks whether X is finite
     for name, values in (("X", batch.X), ("T", batch.T)):
         if getattr(values.dtype, "kind", "") == "c" or getattr(values.dtype, "is_complex", False):  # sparse X too
@@ -206,7 +206,7 @@ def train(
 train.__doc__ = (train.__doc__ or "").replace("{scores}", ";\n        ".join(meanings()))
 
 
-def check_what_watches(callbacks: Any, state: Any, checkpoint: Any) -> None:
+def check_callbacks(callbacks: Any, state: Any, checkpoint: Any) -> None:
     """Refuse callbacks, a state to continue from or a checkpoint that are none."""
     if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
         raise TypeError(f"callbacks is {callbacks!r}, but a list of functions of the state is needed.")
@@ -276,7 +276,7 @@ class LBFGSTraining:
         like, (loss, gradient) = self.state.theta, self.loss_and_gradient(point)
         theta = namespace(like).asarray(point, dtype=like.dtype, device=like.device)
         measured = np.asarray(loss), *self.validated(theta)
-        holding_back_interrupts(lambda received: self.record(point, theta, gradient, *measured))
+        defer_sigint(lambda received: self.record(point, theta, gradient, *measured))
         if self.reason is not None:
             raise StopIteration
 

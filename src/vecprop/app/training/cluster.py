@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from ...scale.workers import DaskWorkers
-from ...system.threads import at_most_jobs, usable_threads
+from ...system.threads import limit_jobs, usable_threads
 from ...terminal.messages import UsageError
 
 SECONDS = 10
@@ -34,7 +34,7 @@ def workers_of(text: str, threads: int | None) -> Iterator[DaskWorkers]:
     with ExitStack() as stack:
         address: Any = text
         if count:
-            with at_most_jobs(threads):
+            with limit_jobs(threads):
                 each = max(usable_threads() // count, 1)
             address = stack.enter_context(local_cluster(count, each))
         try:

@@ -274,7 +274,7 @@ def judged_gradients(
     judged = []
     for name in EACH if engine == BOTH else [engine]:
         cls = ENGINE_CLASSES[name]
-        refusal = cls.refusal(network, np.zeros(network.layout.size, dtype), [batch], None, noise)
+        refusal = cls.unsupported_reason(network, np.zeros(network.layout.size, dtype), [batch], None, noise)
         if refusal is None:
             for of, gradient in cls(network).gradients(noise).items():
                 judged.append(JudgedGradient(lambda at, gradient=gradient: gradient(at, batch_at(at)), name, of))

@@ -24,7 +24,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import is_jitted
 
-from ...system.threads import refusals
+from ...system.threads import suppress_system_errors
 
 OVERLOADS: dict[Any, tuple[Any, ...]] = {}
 """The implementation that compiled code calls in place of a function, with its options."""
@@ -172,9 +172,9 @@ def folder() -> Path | None:
 
 def _unusable(place: Path) -> str | None:
     """Return why a folder cannot hold the cache, or None; it is made, and may be read-only if it has kernels."""
-    with refusals():
+    with suppress_system_errors():
         place.mkdir(0o755, parents=True, exist_ok=True)
-    with refusals():
+    with suppress_system_errors():
         if why := _distrust(place.stat()):
             return why
         if _is_writable(place) or any(place.glob(f"*{_SUFFIX}")):
@@ -192,7 +192,7 @@ def _distrust(status: os.stat_result) -> str | None:
 
 
 def _is_writable(place: Path) -> bool:
-    with refusals(), tempfile.TemporaryFile(dir=place):
+    with suppress_system_errors(), tempfile.TemporaryFile(dir=place):
         return True
     return False
 
@@ -230,7 +230,7 @@ def alone(name: str) -> Iterator[None]:
     file = _file(name)
     with ExitStack() as stack:
         if file is not None and fcntl is not None:
-            with refusals():
+            with suppress_system_errors():
                 lock = stack.enter_context(file.with_suffix(".lock").open("ab"))
                 fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -242,7 +242,7 @@ _said: list[Path] = []
 def kept(name: str) -> bytes | None:
     """Return the code that is kept under a name; None if the file is missing, damaged or not trusted."""
     file = _file(name)
-    with refusals():
+    with suppress_system_errors():
         if file is None:
             return None
         with file.open("rb") as opened:
@@ -270,7 +270,7 @@ def keep(name: str, code: bytes) -> None:
     if file is None:
         return
     made = file.with_suffix(f".{secrets.token_hex(8)}")
-    with refusals():  # a full disk, or a read-only folder: the next process compiles again
+    with suppress_system_errors():  # a full disk, or a read-only folder: the next process compiles again
         try:
             with open(made, "xb", opener=lambda path, flags: os.open(path, flags, 0o644)) as opened:
                 opened.write(_checksum(name, code) + code)

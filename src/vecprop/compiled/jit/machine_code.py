@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ...system.threads import apart, forks_wait
+from ...system.threads import fork_lock, run_in_thread
 from . import OPTIONS
 from .cache import alone, digest, is_kept, keep, kept
 from .numba_internals import compiled, loaded, settings
@@ -42,12 +42,12 @@ class Kernel:
 
     def address(self) -> int:
         """Return the address of its machine code, compiled or loaded."""
-        return apart(self._loaded)
+        return run_in_thread(self._loaded)
 
     def _loaded(self) -> int:
         if not is_kept(self.name):
             _say()
-        with forks_wait:  # and the compiler takes one function at a time
+        with fork_lock:  # and the compiler takes one function at a time
             return loaded(kept(self.name) or self._compiled())
 
     def _compiled(self) -> bytes:

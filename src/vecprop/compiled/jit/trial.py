@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from ...system.threads import apart
+from ...system.threads import run_in_thread
 from ...system.versions import numba_fails
 from .addresses import record_at, words_at
 from .fit_record import fields
@@ -68,6 +68,6 @@ def failure(work: Callable[[], object]) -> str | None:
             return numba_fails(error)
         return None
 
-    if reason := apart(attempt):
+    if reason := run_in_thread(attempt):
         _known.append(reason)
     return reason

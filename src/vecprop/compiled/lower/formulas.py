@@ -29,7 +29,7 @@ from numba import njit
 
 from ...core import elementary as core_elementary
 from ...optimize.optimizers import Optimizer
-from ...system.threads import forks_wait
+from ...system.threads import fork_lock
 from ..jit import OPTIONS
 from ..jit.cache import instructions
 from . import scalar_functions
@@ -105,7 +105,7 @@ def _compiled(owner: type | None, name: str | FunctionType, cls: type | None, F:
     definition = definition_of(function)
     _Scalars(function, owner, cls, F, names).function(definition)
     tree = ast.fix_missing_locations(ast.Module([definition], []))
-    with forks_wait:  # CPython 3.11.7 counts the depth of the trees of all threads as one
+    with fork_lock:  # CPython 3.11.7 counts the depth of the trees of all threads as one
         code = compile(tree, inspect.getsourcefile(function) or "<formula>", "exec")
     exec(code, names)
     return njit(names[function.__name__], forceinline=True, **(OPTIONS if is_of_the_library(function) else OF_A_USER))
@@ -113,11 +113,11 @@ def _compiled(owner: type | None, name: str | FunctionType, cls: type | None, F:
 
 def definition_of(function: FunctionType) -> ast.FunctionDef:
     """Return a function's definition from its file, or raise a RuntimeError if it has been edited since its import."""
-    with forks_wait, suppress(OSError, SyntaxError, TokenError):
+    with fork_lock, suppress(OSError, SyntaxError, TokenError):
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))  # the function's lines, unless they have moved
         if found := _defined_in(tree, [function.__name__], function):
             return found
-    with forks_wait, suppress(OSError, SyntaxError, TokenError):
+    with fork_lock, suppress(OSError, SyntaxError, TokenError):
         lines, _ = inspect.findsource(inspect.getmodule(function) or function)
         if found := _defined_in(ast.parse("".join(lines)), function.__qualname__.split("."), function):
             return found

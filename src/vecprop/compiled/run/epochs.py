@@ -28,7 +28,7 @@ from ..jit.addresses import add, copy, doubles_at, numbers_at, part, total, word
 from ..jit.fit_record import FIT, fit_at
 from ..jit.machine_code import address_of
 from ..jit.threads import BARRIER_WORDS, STOPPED, atomic_add, is_abandoned, now, wait_for_all
-from .measures import Watched, heed, scale_of, stopping_at
+from .measures import Watched, scale_of, stop_requested, stopping_at
 from .parallelism import QUARTERS, quarters_of
 from .steps import BLOCK, are_finite, block_at, length, move_block, penalty_of, sum_block
 
@@ -118,7 +118,7 @@ def run_epochs(context, worker):
                 _gradients_of_shards(context, c, worker, own_shards, rows, scale, step_number, gradients)
             wait_for_all(barrier, workers)  # B
             if worker == 0:
-                heed(c, barrier)
+                stop_requested(c, barrier)
             loss = total(partial)
             judged = carried and epoch > 0  # theta moves only if the loss at it is finite
             at_once = clip == 0 and not judged

@@ -60,7 +60,7 @@ def scale_of(c, data, rows, like):
 
 
 @njit(**ONCE)
-def heed(c, barrier):
+def stop_requested(c, barrier):
     """Tell the other workers if the fit is to stop; return whether it is."""
     if c.stop and words_at(c.stop, 1)[0]:
         barrier[STOPPED] = 1
@@ -76,7 +76,7 @@ def _loss(context, c, worker, is_validation, N, parts, theta):
     scale = scale_of(c, c.validation if is_validation else c.training, rows, theta)
     wait_for_all(barrier, workers)  # all have read the sums of the step or the measurement before
     for number in range(worker, parts, workers):
-        if not c.full and heed(c, barrier):
+        if not c.full and stop_requested(c, barrier):
             break
         some = part(rows, number * N // parts, (number + 1) * N // parts)
         partial[number] = calls.rows(

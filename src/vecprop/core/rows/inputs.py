@@ -8,7 +8,7 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 
-from ...system.threads import run_together, usable_threads
+from ...system.threads import run_in_parallel, usable_threads
 from ..elementary import Array, is_of, namespace, real
 from ..losses import Loss
 from .selection import PART, Expansion, Scaling, Selection
@@ -319,7 +319,7 @@ def _squares_are_finite(array: Array) -> bool:
 
     if threads > 1:
         with suppress(RuntimeError):  # Python cannot start threads while it shuts down
-            run_together(look, threads)
+            run_in_parallel(look, threads)
             return all(found)
     return _sums_are_finite(numbers)
 

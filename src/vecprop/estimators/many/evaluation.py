@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
 from ...core.rows.selection import Selection
-from ...system.threads import at_most_jobs, usable_threads
+from ...system.threads import limit_jobs, usable_threads
 from ...train.population import bundles, require_method, workers_or_joblibs
 from .. import sklearn_compat as compat
 from ..base import MultilayerPerceptron
@@ -144,7 +144,7 @@ class Evaluation:
         about = 12 * X.nnz if sparse.issparse(X) else 8 * np.prod(np.shape(X))  # bytes
         if about < LARGE or (only_choose and search.workers is not None):
             return len(self.splits)
-        with at_most_jobs(search.n_jobs):
+        with limit_jobs(search.n_jobs):
             return ceil((2 if only_choose else 1) * usable_threads() / (len(candidates) * search.n_seeds))
 
     @cached_property

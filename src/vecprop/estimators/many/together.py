@@ -13,7 +13,7 @@ import numpy as np
 from sklearn import config_context, get_config
 from sklearn.utils import check_random_state
 
-from ...system.threads import at_most_jobs, at_most_threads, heeding, stoppable, usable_threads
+from ...system.threads import cancellable, interruptible, limit_jobs, limit_threads, usable_threads
 from ...train.members import Member
 from ...train.population import train_population, workers_or_joblibs
 from ...train.state import TrainingResult
@@ -71,7 +71,7 @@ def fit_together(
     """Fit many models, each as it would be fitted alone, bit for bit. After Ctrl-C no other is begun."""
     attempts: list[Attempt] = [None] * len(specs)
     members, workers = [spec.member() for spec in specs], workers_or_joblibs(workers)
-    with at_most_jobs(n_jobs):
+    with limit_jobs(n_jobs):
         several = {number: member for number, member in enumerate(members) if member is not None}
         trained = _trained(several, checkpoint, workers, moments)
         for number, result in trained.items():
@@ -93,7 +93,7 @@ def fit_together(
     full: list[Exception] = []  # of a disk, which ends all
 
     def run(place: int, number: int) -> None:
-        with config_context(**config), at_most_threads(max(threads // jobs, 1)), heeding(asked):
+        with config_context(**config), limit_threads(max(threads // jobs, 1)), cancellable(asked):
             if asked or full:
                 return
             try:
@@ -117,7 +117,7 @@ def fit_together(
 
     try:
         if jobs > 1:
-            stoppable(run_all, lambda: False, partial(asked.append, True))
+            interruptible(run_all, lambda: False, partial(asked.append, True))
         else:
             for place, number in left:
                 run(place, number)

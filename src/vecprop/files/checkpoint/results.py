@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...train.members import ARRAYS, CohortResults, Data, Member, Part
+from ...train.members import ARRAYS, Data, GroupResults, Member, PartialResults
 from ...train.state import TrainingResult
 from .. import FileError
 from ..model_file.registry import BY_CLASS, BY_NAME
@@ -67,7 +67,7 @@ class KeptMembers(_Kept):
         self, place: Place, members: Sequence[Member], groups: Groups, engines: Sequence[str], data: Data, moments: bool
     ) -> None:
         super().__init__(place, *_identity(members, groups, engines, data, moments))
-        self.members, self.seconds, self.part = members, 0.0, Part([], {})
+        self.members, self.seconds, self.part = members, 0.0, PartialResults([], {})
         for keys, document, arrays in self.store.begin():
             self.seconds += document["seconds"]
             self._take(keys, document, arrays)
@@ -90,21 +90,21 @@ class KeptMembers(_Kept):
             ours = [(place, key) for place, key in of_cohort if key in self.store.numbers]
             if not ours:
                 continue
-            cohort = _cohort(plain, own, self.members[self.store.numbers[ours[0][1]][0]])
-            new = [(place, number) for place, key in ours for number in self._new(key, (cohort, place))]
+            group = _member_group(plain, own, self.members[self.store.numbers[ours[0][1]][0]])
+            new = [(place, number) for place, key in ours for number in self._new(key, (group, place))]
             if new:
                 places, numbers = map(list, zip(*new, strict=True))
-                self.part.cohorts.append(replace(cohort.taken(places), numbers=numbers))
+                self.part.groups.append(replace(group.compact(places), numbers=numbers))
 
     @property
     def is_due(self) -> bool:
         return self.pace.is_due
 
-    def keep(self, part: Part) -> None:
+    def keep(self, part: PartialResults) -> None:
         began, since = time.perf_counter(), self.pace.written
         alone = list(part.others.items())
         for first in range(0, max(len(alone), 1), MOST_ALONE):
-            some = Part([] if first else part.cohorts, dict(alone[first : first + MOST_ALONE]))
+            some = PartialResults([] if first else part.groups, dict(alone[first : first + MOST_ALONE]))
             document, arrays = _plain(some)
             self.store.write(some.numbers, {"seconds": 0.0 if first else began - since, **document}, arrays)
         self.pace.wrote(began)
@@ -140,7 +140,7 @@ class KeptFits(_Kept):
 
 
 def _bits(result: Any) -> str:
-    """Return a digest of a result without its times; of a cohort's, given with its place."""
+    """Return a digest of a result without its times; of a group's, given with its place."""
     if isinstance(result, dict):
         return bits_of(result | {"seconds": 0.0})
     result = result[0].result(result[1]) if isinstance(result, tuple) else result
@@ -172,33 +172,33 @@ def _identity(
     return in_common(each) | in_common(starts), keys
 
 
-def _plain(part: Part) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return results as JSON's values and arrays: those of all cohorts lie one after the other in a few."""
+def _plain(part: PartialResults) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return results as JSON's values and arrays: those of all groups lie one after the other in a few."""
     joint: dict[str, list[np.ndarray]] = {}
-    cohorts = []
-    for cohort in part.cohorts:
+    groups = []
+    for group in part.groups:
         shapes = {}
-        for name, array in _arrays(cohort).items():
+        for name, array in _arrays(group).items():
             shapes[name] = [array.dtype.str.lstrip("<|="), *array.shape]
             joint.setdefault(f"{name} {shapes[name][0]}", []).append(array.reshape(-1))
-        plain = {name: getattr(cohort, name) for name in NUMBERS}
-        cohorts.append({"numbers": [int(number) for number in cohort.numbers], "shapes": shapes, **plain})
+        plain = {name: getattr(group, name) for name in NUMBERS}
+        groups.append({"numbers": [int(number) for number in group.numbers], "shapes": shapes, **plain})
     writer = Writer(BY_CLASS)
     alone = {}
     for number, each in part.others.items():
         alone[number] = {"theta": each.theta, "state": replace(each.state, network=None), "reason": each.reason}
-    document = {"cohorts": cohorts, "others": writer.plain(alone, "others")}
+    document = {"cohorts": groups, "others": writer.plain(alone, "others")}
     return document, writer.arrays | {name: np.concatenate(arrays) for name, arrays in joint.items()}
 
 
-def _arrays(cohort: CohortResults) -> dict[str, np.ndarray]:
+def _arrays(group: GroupResults) -> dict[str, np.ndarray]:
     """Return the arrays of compact results that do not follow from the others."""
-    follow = {"last_finite"} | ({"best", "memory"} if cohort.stopping is None else set())
-    arrays = {name: getattr(cohort, name) for name in ARRAYS if name not in follow}
-    return arrays | {f"moment {name}": moment for name, moment in cohort.moments.items()}
+    follow = {"last_finite"} | ({"best", "memory"} if group.stopping is None else set())
+    arrays = {name: getattr(group, name) for name in ARRAYS if name not in follow}
+    return arrays | {f"moment {name}": moment for name, moment in group.moments.items()}
 
 
-def _cohort(plain: Mapping[str, Any], own: dict[str, Any], member: Member) -> CohortResults:
+def _member_group(plain: Mapping[str, Any], own: dict[str, Any], member: Member) -> GroupResults:
     """Return the compact results of members like this one."""
     own["last_finite"] = own["thetas"]
     if member.early_stopping is None:
@@ -206,13 +206,13 @@ def _cohort(plain: Mapping[str, Any], own: dict[str, Any], member: Member) -> Co
     moments = {name.partition(" ")[2]: own.pop(name) for name in [*own] if name.startswith("moment ")}
     about = {"network": member.network, "stopping": member.early_stopping, "moments": moments}
     about |= {name: plain[name] for name in ("numbers", *NUMBERS)}
-    return CohortResults(optimizer_class=type(member.optimizer).__name__, **about, **own)
+    return GroupResults(optimizer_class=type(member.optimizer).__name__, **about, **own)
 
 
 def _split(
     shapes: Mapping[str, list[Any]], arrays: Mapping[str, np.ndarray], starts: dict[str, int]
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the arrays of a cohort, which lie behind those of the cohorts before."""
+    """Yield the arrays of a group, which lie behind those of the groups before."""
     for name, (kind, *shape) in shapes.items():
         joint = f"{name} {kind}"
         start, size = starts.get(joint, 0), int(np.prod(shape))

@@ -19,7 +19,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from ... import __version__
-from ...system.threads import undisturbed
+from ...system.threads import shield_from_signals
 from .. import FileError
 from ..networks import TrainedNetwork
 from . import container
@@ -81,7 +81,7 @@ def save(
     >>> bool((again.predict_proba(X) == model.predict_proba(X)).all())
     True
     """
-    undisturbed(lambda: save_with_notes(model, path, columns, metrics))
+    shield_from_signals(lambda: save_with_notes(model, path, columns, metrics))
 
 
 def save_with_notes(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_array
 
-from ...system.threads import run_together, usable_threads
+from ...system.threads import run_in_parallel, usable_threads
 from ..error import TableError, pandas
 from .arrow_files import with_index
 from .delimited import require_columns, require_distinct
@@ -164,4 +164,4 @@ def by_blocks(work: Callable[[slice], None], rows: int, width: int) -> None:
         for part in parts[worker::workers]:
             work(part)
 
-    run_together(own, workers)
+    run_in_parallel(own, workers)

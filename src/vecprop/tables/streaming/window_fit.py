@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...core.rows.inputs import Batch
-from ...system.threads import PressedAgain
+from ...system.threads import SecondInterrupt
 from ...train.blocks.windows import Window, Windows
 from ...train.members import Member
 from ...train.population import require_method
@@ -143,7 +143,7 @@ def trained_in_windows(
                     answer = None if progress is None else progress(_progress(trainers, epoch, epochs))
                     if is_true(answer) or all(trainer.result is not None for trainer in trainers):
                         break
-        except PressedAgain:
+        except SecondInterrupt:
             raise
         except KeyboardInterrupt:
             if all(trainer.steps is None and trainer.result is None for trainer in trainers):

@@ -13,7 +13,7 @@ from ...optimize import LBFGS, Optimizer, Schedule, StoppingRule, TrainingSettin
 from ...system.memory import available_memory
 from ..run import Callback, Run
 from ..state import Reason, TrainingResult, TrainingState
-from ..trainer import ENGINE_CLASSES, check_what_watches, checked_validation
+from ..trainer import ENGINE_CLASSES, check_callbacks, checked_validation
 from .sources import Blocks, digest_of
 from .windows import CURE, CheckedBlocks, Windows
 
@@ -121,13 +121,15 @@ def train_blocks(
     own = (batch_size, shuffle, seed, validation_score, "running", schedule, early_stopping, clip, "compiled")
     settings = TrainingSettings(optimizer, epochs, *own)
     settings.check(network, theta, validation is not None)
-    check_what_watches(callbacks, state, checkpoint)
+    check_callbacks(callbacks, state, checkpoint)
     if not isinstance(window, int | np.integer) or not batch_size <= window:
         rule = f"it is a whole number of rows, at least the {batch_size} of a batch"
         raise ValueError(f"window is {window!r}, but {rule}.")
-    refusal = ENGINE_CLASSES["compiled"].refusal(network, theta, (), optimizer, score=validation_score)
-    if refusal is not None:
-        raise ValueError(f"Blocks are trained on by the compiled engine, which cannot train this: {refusal.reason}.")
+    unsupported = ENGINE_CLASSES["compiled"].unsupported_reason(network, theta, (), optimizer, score=validation_score)
+    if unsupported is not None:
+        raise ValueError(
+            f"Blocks are trained on by the compiled engine, which cannot train this: {unsupported.reason}."
+        )
     theta = np.array(theta)
     validation_batch = None if validation is None else checked_validation(network, theta, validation, settings)
     source = CheckedBlocks(network, theta, blocks)

@@ -8,15 +8,15 @@ import numpy as np
 
 from ...core import Array, Batch, Dense, Network, RandomKey, SparseBatch, SparseNetwork
 from ...optimize import LBFGS, Plan
-from ...system.threads import holding_back_interrupts
-from ..engine import Engine, Refusal
+from ...system.threads import defer_sigint
+from ..engine import Engine, Unsupported
 from ..run import Run, assumed_seconds
 from ..state import Reason
 
 if TYPE_CHECKING:
     from ...compiled.compiled_network import BatchLoss
     from ...compiled.fits import EpochResults
-    from .cohort import CompiledCohort
+    from .group import CompiledGroup
 
 SECONDS = 0.05
 """The longest time that several short epochs run as one."""
@@ -45,52 +45,52 @@ class Compiled(Engine):
     name = "compiled"
 
     @staticmethod
-    def refusal(
+    def unsupported_reason(
         network: Network,
         theta: Array,
         batches: Iterable[Batch] = (),
         optimizer: Any = None,
         noise: RandomKey | None = None,
         score: str | None = None,
-    ) -> Refusal | None:
+    ) -> Unsupported | None:
         """Return why the kernels do not take these, or None."""
         batches = list(batches)
         arrays = theta, *(batch.X for batch in batches if not isinstance(batch, SparseBatch))
         if not all(isinstance(array, np.ndarray) for array in arrays):
-            return Refusal("it takes NumPy arrays", warns=False)
+            return Unsupported("it takes NumPy arrays", warns=False)
         if theta.dtype not in (np.float32, np.float64):
-            return Refusal(f"it takes float32 and float64, not {theta.dtype}", warns=False)
+            return Unsupported(f"it takes float32 and float64, not {theta.dtype}", warns=False)
         members, rates = theta.shape[:-1], np.shape(getattr(optimizer, "learning_rate", 0.0))
         trains = batches and optimizer is not None and not isinstance(optimizer, LBFGS)
         if any(batch.members for batch in batches) or (members and not (trains and theta.size)):
-            return Refusal("it trains one network, or members with the same rows, at a time", warns=False)
+            return Unsupported("it trains one network, or members with the same rows, at a time", warns=False)
         if rates not in ((), members):
-            return Refusal("it takes one learning rate, or one for each member", warns=False)
+            return Unsupported("it takes one learning rate, or one for each member", warns=False)
         if noise is not None and (
             noise.rows is not None or not isinstance(noise.seed, int | np.integer) or noise.step < 0
         ):
             reason = "its noise has one whole number as its seed, a step of at least 0, and the rows as they lie"
-            return Refusal(reason, warns=False)
+            return Unsupported(reason, warns=False)
         if reason := missing():
-            return Refusal(reason, warns=True)
+            return Unsupported(reason, warns=True)
         from ...compiled.program import failure, unsupported
 
         F: type = np.dtype(theta.dtype).type
         needed = (None, None) if isinstance(optimizer, LBFGS) else (optimizer, score)
         if not (reason := unsupported(network, F, *needed)) and (reason := failure(network, F, needed[0])):
             missing.cache_clear()
-        return Refusal(reason, warns=True) if reason else None
+        return Unsupported(reason, warns=True) if reason else None
 
     def training(self, run: Run, batch: Batch, validation_batch: Batch | None) -> Callable[[], Reason]:
         """Return what trains one network, or members in step, by the steps of an optimizer."""
         return CompiledTrainingLoop(run, batch, validation_batch).descend
 
     @property
-    def cohort(self) -> "type[CompiledCohort]":
+    def group_class(self) -> "type[CompiledGroup]":
         """The class that trains many at once."""
-        from .cohort import CompiledCohort
+        from .group import CompiledGroup
 
-        return CompiledCohort
+        return CompiledGroup
 
     def evaluation(self, theta: np.ndarray, batch: Batch, noise: RandomKey | None = None) -> "BatchLoss":
         """Return the loss of a batch, and its gradient, as functions of parameters of theta's type."""
@@ -137,7 +137,7 @@ class CompiledSteps:
         """Return what is measured before the first step."""
         known = None
         while known is None or known.stopped:  # by Ctrl-C, whose handler lets training go on
-            known = holding_back_interrupts(lambda received: self.epochs.measure(received.__len__ if is_long else None))
+            known = defer_sigint(lambda received: self.epochs.measure(received.__len__ if is_long else None))
         return known
 
     def validated(self, results: "EpochResults") -> tuple[Any, Any]:
@@ -201,7 +201,7 @@ class CompiledTrainingLoop(CompiledSteps):
             count = int(min(max(SECONDS / self.pace, 1), state.epochs - state.epoch, *intervals))
             steps = count * self.run.per_epoch
             rates = self.run.settings.rates(self.run.steps, steps, state.step, state.schedule)
-            reason = holding_back_interrupts(lambda received: self.some_epochs(count, rates, received))  # noqa: B023
+            reason = defer_sigint(lambda received: self.some_epochs(count, rates, received))  # noqa: B023
         return reason or "epochs"
 
     def some_epochs(self, count: int, rates: np.ndarray, interrupts: list[Any]) -> Reason | None:

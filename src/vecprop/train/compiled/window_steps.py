@@ -7,7 +7,7 @@ import numpy as np
 
 from ...compiled.fits import EpochResults
 from ...core.rows.inputs import Batch
-from ...system.threads import holding_back_interrupts
+from ...system.threads import defer_sigint
 from ..blocks.windows import Window
 from ..run import Run, assumed_seconds
 from ..state import NO_WAY, Reason
@@ -41,7 +41,7 @@ class WindowSteps(CompiledSteps):
     def take(self, window: Window) -> Reason | None:
         """Train on a window; return a reason to stop, if there is one."""
         while True:
-            done, reason = holding_back_interrupts(lambda received: self._steps(window, received))
+            done, reason = defer_sigint(lambda received: self._steps(window, received))
             if done:
                 return reason
 

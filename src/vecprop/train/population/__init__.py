@@ -9,11 +9,11 @@ import numpy as np
 
 from ...core.rows.selection import Selection
 from ...optimize.settings import EngineName
-from ..members import Data, Member, Part, TrainingResults, joined
+from ..members import Data, Member, PartialResults, TrainingResults, joined
 from ..progress import Progress
 from ..run import watched
 from .bundles import Bundle, SharedData, Workers, bundles_of, train_bundle
-from .local import Keeping, Monitor, Shown, check_groups, engine_of, groups_of, not_begun, train_here
+from .local import Monitor, SaveMembers, ShowProgress, check_groups, engine_of, groups_of, not_started, train_local
 
 GIVE = {
     "workers": "DaskWorkers(client), or an object whose run(function, bundles, data) trains bundles",
@@ -86,7 +86,7 @@ def train_population(
     [0.0009, 0.0]
     """
     members, data = list(members), Data(X, T, sample_weight)
-    groups, known, hooks = groups_of(members, data, engine), Part([], {}), []
+    groups, known, hooks = groups_of(members, data, engine), PartialResults([], {}), []
     for name, value, method in (("workers", workers, "run"), ("checkpoint", checkpoint, "members")):
         if value is not None:
             require_method(name, value, method)
@@ -96,20 +96,20 @@ def train_population(
         if checkpoint is not None:
             stack.enter_context(checkpoint.held())
             engines = [engine_of(members[numbers[0]], data, engine).name for numbers in groups]
-            keeper = checkpoint.members(members, groups, engines, data, moments)
-            hooks, known = [Keeping(keeper, moments)], keeper.part
+            store = checkpoint.members(members, groups, engines, data, moments)
+            hooks, known = [SaveMembers(store, moments)], store.part
             done = set(known.numbers)
             left = [[number for number in numbers if number not in done] for numbers in groups]
             groups = [numbers for numbers in left if numbers]
-        monitor = Monitor(len(members), hooks if progress is None else [*hooks, Shown(progress)])
+        monitor = Monitor(len(members), hooks if progress is None else [*hooks, ShowProgress(progress)])
         if known.numbers:
-            monitor.knows(known)
+            monitor.preload(known)
         stack.enter_context(watched(monitor))
         if workers is None:
-            part = train_here(groups, members, data, engine, monitor)
+            part = train_local(groups, members, data, engine, monitor)
             part = part if moments else part.without_moments()
         else:
-            part = train_there(workers, *bundles_of(groups, members, data, engine, moments), members, monitor)
+            part = train_remote(workers, *bundles_of(groups, members, data, engine, moments), members, monitor)
         for hook in monitor.hooks:
             hook.end(monitor, part)
     results = TrainingResults(*joined([known, part]))
@@ -125,16 +125,16 @@ def require_method(name: str, value: Any, method: str) -> None:
         raise TypeError(f"{name} is {value!r}: give {GIVE[name]}.")
 
 
-def train_there(
+def train_remote(
     workers: Workers, bundles: Sequence[Bundle], shared: SharedData, members: Sequence[Member], monitor: Monitor
-) -> Part:
-    """Let workers train bundles of members, and return the results; see `train_here`."""
-    parts: dict[int, Part] = {}
+) -> PartialResults:
+    """Let workers train bundles of members, and return the results; see `train_local`."""
+    parts: dict[int, PartialResults] = {}
     coming = workers.run(train_bundle, bundles, shared)
     try:
         for place, part in coming:
             parts[place] = part.of(members)
-            if monitor.came(parts[place]):
+            if monitor.on_results(parts[place]):
                 break
     except KeyboardInterrupt:
         monitor.stopped = monitor.interrupted = True
@@ -143,7 +143,7 @@ def train_there(
     left = [number for place, bundle in enumerate(bundles) if place not in parts for number in bundle.numbers]
     if left and not monitor.stopped:
         raise RuntimeError(f"The workers have returned no result of {len(left)} members, such as member {left[0]}.")
-    others = Part([], {number: not_begun(members[number], shared.data) for number in left})
+    others = PartialResults([], {number: not_started(members[number], shared.data) for number in left})
     return joined([*parts.values(), others])
 
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..members import Data, Member, Part
+from ..members import Data, Member, PartialResults
 from ..run import assumed_seconds
-from .local import Monitor, train_here
+from .local import Monitor, train_local
 
 SECONDS = 1.0
 """The work of a bundle: handing it over and back takes some milliseconds."""
@@ -58,7 +58,7 @@ class SharedData:
 class Workers(Protocol):
     """What trains bundles elsewhere."""
 
-    def run(self, function: Any, bundles: Sequence[Bundle], data: SharedData) -> Iterator[tuple[int, Part]]:
+    def run(self, function: Any, bundles: Sequence[Bundle], data: SharedData) -> Iterator[tuple[int, PartialResults]]:
         """Yield the place of each bundle and ``function(bundle, data)``, as they come.
 
         A generator's ``close`` calls off what still runs: after an error, Ctrl-C, or when no more is wanted.
@@ -107,12 +107,12 @@ def _seconds_of(member: Member, data: Data) -> float:
     return int(member.epochs) * assumed_seconds(rows * operations, steps) + 1 / MEMBERS_A_SECOND
 
 
-def train_bundle(bundle: Bundle, data: SharedData) -> Part:
+def train_bundle(bundle: Bundle, data: SharedData) -> PartialResults:
     """Train the members of a bundle, and return their results as they are stacked."""
     members = {}
     for number, member in bundle.members.items():
         places = {name: getattr(member, name) for name in ARRAYS}
         own = {name: data.arrays[place] for name, place in places.items() if place is not None}
         members[number] = replace(member, **own)
-    part = train_here(bundle.groups, members, data.data, bundle.engine, Monitor(len(members)))
-    return part.taken(bundle.moments)
+    part = train_local(bundle.groups, members, data.data, bundle.engine, Monitor(len(members)))
+    return part.compact(bundle.moments)

@@ -9,8 +9,8 @@ import numpy as np
 from ...compiled import fits
 from ...core.rows.inputs import Batch, checked_theta, require_weight
 from ...optimize.optimizers import Optimizer
-from ...system.threads import PressedAgain
-from ..members import CURVES, REASONS, CohortResults, Data, Member, checked_row_numbers
+from ...system.threads import SecondInterrupt
+from ..members import CURVES, REASONS, Data, GroupResults, Member, checked_row_indices
 
 EPOCHS = REASONS.index("epochs")
 OF_END = np.full(5, REASONS.index("diverged"))
@@ -23,7 +23,7 @@ OF_FITS = ("thetas", "last_finite", "best", "memory", *CURVES)
 """The arrays of results that are those in which members are trained."""
 
 
-class CompiledCohort:
+class CompiledGroup:
     """Members that differ in their initial parameters and seeds alone.
 
     Threads train them one after the other, without Python between their steps.
@@ -51,26 +51,26 @@ class CompiledCohort:
         self.fits = fits.MemberFits(*trained, *planned, settings.rates(steps, steps), stopping, keeps)
 
     @classmethod
-    def run(cls, cohorts: Sequence[Any], monitor: Any) -> None:
-        """Train the members of all cohorts, each floating type in one program, until the monitor stops them."""
+    def run(cls, groups: Sequence[Any], monitor: Any) -> None:
+        """Train the members of all groups, each floating type in one program, until the monitor stops them."""
         try:
             for F in (np.float64, np.float32):
-                own = [cohort.fits for cohort in cohorts if cohort.fits.F is F]
+                own = [group.fits for group in groups if group.fits.F is F]
                 if own and not monitor.stopped:
-                    fits.run(own, monitor.look)
-        except PressedAgain:
+                    fits.run(own, monitor.poll)
+        except SecondInterrupt:
             raise
         except KeyboardInterrupt:  # the results of the others have "interrupted" as their reason
             monitor.stopped = monitor.interrupted = True
-        for cohort in cohorts:
-            own = cohort.fits
+        for group in groups:
+            own = group.fits
             del own.context, own.records, own.kept  # the data, and all else that fits need only while they run
 
     def progress(self) -> np.ndarray:
-        """Return the progress of each member while they run, (5, M); see `CohortResults.progress`."""
+        """Return the progress of each member while they run, (5, M); see `GroupResults.progress`."""
         return self.results().progress()
 
-    def results(self) -> CohortResults:
+    def results(self) -> GroupResults:
         """Return the results, with views of the arrays in which members are trained, perhaps still."""
         member, own = self.member, self.fits
         seconds = own.seconds.copy()  # read first: one that ends now would count as ended, with a reason from before
@@ -80,11 +80,11 @@ class CompiledCohort:
         what = (self.numbers, member.network, type(self.optimizer).__name__, member.early_stopping, own.epochs)
         arrays = {"done": done, "steps": steps, "reasons": reasons, "measured": measured, "seconds": seconds}
         arrays |= {name: getattr(own, name) for name in OF_FITS}
-        return CohortResults(*what, self.rows, self.per_epoch, self.running, own.moments, **arrays)
+        return GroupResults(*what, self.rows, self.per_epoch, self.running, own.moments, **arrays)
 
 
 def _chosen(rows: np.ndarray, batch: Batch, member: Member) -> Batch:
     """Return the chosen rows of a batch, checked with their weights."""
-    chosen = replace(batch, chosen=checked_row_numbers(rows, batch.rows))
+    chosen = replace(batch, chosen=checked_row_indices(rows, batch.rows))
     require_weight(chosen, member.network.reduction)
     return chosen
