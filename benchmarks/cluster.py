@@ -72,7 +72,7 @@ def population(seed: int) -> tuple[list[vp.Member], np.ndarray, np.ndarray]:
         settings: dict[str, Any] = {"rows": fold[0], "validation_rows": fold[1], "epochs": 12}
         if not isinstance(optimizer, vp.LBFGS):
             settings |= {"batch_size": draw.choice([32, 64, 256]), "schedule": draw.choice(schedules), "epochs": 60}
-            settings["early_stopping"] = draw.choice([None, vp.EarlyStopping(5)])
+            settings["early_stopping"] = draw.choice([None, vp.EarlyStopping(patience=5)])
         elif network is networks[1]:  # L-BFGS has no use for dropout
             network = networks[0]
         members.append(vp.Member(network, network.init(number, F), optimizer, seed=number, **settings))

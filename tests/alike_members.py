@@ -41,7 +41,7 @@ def alone(member, X=X, T=T, weight=None):
     X, T = X if member.X is None else member.X, T if member.T is None else member.T
     weight = weight if member.sample_weight is None else member.sample_weight
     own = chosen(member.rows)
-    names = ("epochs", "batch_size", "shuffle", "seed", "training_loss", "schedule", "early_stopping", "clip")
+    names = ("epochs", "batch_size", "shuffle", "seed", "training_loss", "schedule", "early_stopping", "clip_norm")
     settings = {name: getattr(member, name) for name in (*names, "validation_score")}
     validation = None if member.validation_rows is None else chosen(member.validation_rows)
     arguments = {"optimizer": member.optimizer, "sample_weight": own[2], "validation": validation, **settings}
@@ -85,32 +85,52 @@ MEMBERS = [
     member(vp.Network(4, [vp.Dense(8), vp.Dropout(0.3), vp.Dense(3)], vp.SquaredError()), rows=TWICE, batch_size=20),
     member(rows=HALF, validation_rows=OTHERS, batch_size=16),
     member(rows=HALF, validation_rows=OTHERS, training_loss="running"),
-    member(network(loss=vp.Huber(0.5)), optimizer=vp.RMSProp(0.01), rows=OTHERS, clip=0.1),
+    member(network(loss=vp.Huber(0.5)), optimizer=vp.RMSProp(0.01), rows=OTHERS, clip_norm=0.1),
     member(optimizer=vp.Nesterov(0.05), batch_size=30, schedule=vp.OneCycle()),
-    member(batch_size=10, rows=HALF, validation_rows=OTHERS, early_stopping=vp.EarlyStopping(2), epochs=60),
-    member(batch_size=10, early_stopping=vp.EarlyStopping(3, 0.01), epochs=60, optimizer=vp.Momentum(0.3)),
-    member(early_stopping=vp.EarlyStopping(3, 0.01), epochs=60, optimizer=vp.Momentum(0.3)),
-    member(batch_size=10, training_loss="running", early_stopping=vp.Stagnation(2, 1e-2), epochs=60),
-    member(early_stopping=vp.Stagnation(2, 1e-2), rows=HALF, validation_rows=OTHERS, epochs=60),
+    member(batch_size=10, rows=HALF, validation_rows=OTHERS, early_stopping=vp.EarlyStopping(patience=2), epochs=60),
     member(
-        early_stopping=vp.EarlyStopping(3, on="validation_score"),
+        batch_size=10,
+        early_stopping=vp.EarlyStopping(min_delta=0.01, patience=3),
+        epochs=60,
+        optimizer=vp.Momentum(0.3),
+    ),
+    member(early_stopping=vp.EarlyStopping(min_delta=0.01, patience=3), epochs=60, optimizer=vp.Momentum(0.3)),
+    member(
+        batch_size=10,
+        training_loss="running",
+        early_stopping=vp.EarlyStopping("loss", 1e-2, 2, restore_best=False, compare_to="best"),
+        epochs=60,
+    ),
+    member(
+        early_stopping=vp.EarlyStopping("loss", 1e-2, 2, restore_best=False, compare_to="best"),
+        rows=HALF,
+        validation_rows=OTHERS,
+        epochs=60,
+    ),
+    member(
+        early_stopping=vp.EarlyStopping("validation_score", patience=3),
         validation_score="accuracy",
         **{"rows": HALF, "validation_rows": OTHERS, "batch_size": 10, "epochs": 60, "training_loss": "running"},
     ),
     member(
-        early_stopping=vp.EarlyStopping(3, on="loss"),
+        early_stopping=vp.EarlyStopping("loss", patience=3),
         validation_score="subset_accuracy",
         **{"rows": HALF, "validation_rows": OTHERS, "batch_size": 10, "epochs": 60, "training_loss": "running"},
     ),
     member(
         network(width=200),
         F=np.float32,
-        early_stopping=vp.Stagnation(2, 1e-2, on="validation_score"),
+        early_stopping=vp.EarlyStopping("validation_score", 1e-2, 2, compare_to="best"),
         validation_score="r2",
         **{"rows": TWICE, "validation_rows": OTHERS, "batch_size": 10, "epochs": 60, "sample_weight": W},
     ),
     member(validation_score="r2", rows=HALF, validation_rows=OTHERS, epochs=0),
-    member(early_stopping=vp.Stagnation(2, 1e-2, on="validation_loss"), rows=HALF, validation_rows=OTHERS, epochs=60),
+    member(
+        early_stopping=vp.EarlyStopping("validation_loss", 1e-2, 2, compare_to="best"),
+        rows=HALF,
+        validation_rows=OTHERS,
+        epochs=60,
+    ),
     member(epochs=0),
     member(optimizer=vp.GradientDescent(1e200)),
     member(optimizer=vp.GradientDescent(1e200), batch_size=16, training_loss="running"),

@@ -12,12 +12,18 @@ import vecprop as vp
 
 
 def test_all_public_names_exist_and_are_documented():
-    assert len(vp.__all__) <= 75
+    assert len(vp.__all__) <= 76  # SGD and Sigmoid are second names
     packages = (vp, vp.blocks, vp.cluster, vp.export, vp.extend, vp.tables)
     for name, documented in [(name, getattr(package, name)) for package in packages for name in package.__all__]:
         assert documented.__doc__, name
         assert not documented.__doc__.startswith(f"{name}("), f"{name} has no docstring of its own"
         assert "np.ndarray" not in documented.__doc__, name
+
+
+def test_second_names_are_the_same_classes():
+    assert vp.SGD is vp.GradientDescent
+    assert vp.Sigmoid is vp.Logistic
+    assert repr(vp.Network(2, [vp.Sigmoid()], vp.SquaredError()).layers) == "(Logistic(),)"
 
 
 def test_imports_are_light():

@@ -43,7 +43,7 @@ def fit(engine="auto", theta=THETA, X=X, T=T, **changes):
         (lambda: vp.Adam(beta2="x"), "Adam needs a beta2 of at least 0 and less than 1, not 'x'"),
         (lambda: vp.Adam(epsilon=np.inf), "Adam needs a finite positive epsilon, not inf"),
         (lambda: vp.Momentum(momentum=[0.9]), r"Momentum needs a momentum of at least 0 and less than 1, not \[0.9\]"),
-        (lambda: vp.EarlyStopping("x"), "EarlyStopping needs a patience of at least 1 epoch, not 'x'"),
+        (lambda: vp.EarlyStopping(patience="x"), "EarlyStopping needs a patience of at least 1 epoch, not 'x'"),
         (lambda: vp.Adaptive("x"), "Adaptive needs a cut between 0 and 1"),
         (lambda: vp.Cosine("x"), "Cosine needs a final factor between 0 and 1"),
         (lambda: vp.OneCycle(start="x"), "OneCycle needs a start factor between 0 and 1"),
@@ -75,7 +75,7 @@ def test_what_is_smaller_than_any_normal_number_is_refused(engine, changes, says
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
 def test_a_clip_beyond_all_numbers_clips_nothing(engine):
     theta = THETA.astype(np.float32)
-    np.testing.assert_array_equal(fit(engine, theta, clip=1e39).theta, fit(engine, theta).theta)
+    np.testing.assert_array_equal(fit(engine, theta, clip_norm=1e39).theta, fit(engine, theta).theta)
 
 
 @pytest.mark.parametrize(("rate", "batch_size"), [(1e8, None), (1e3, 4)])

@@ -135,7 +135,7 @@ def sized(rng: np.random.Generator) -> None:
     F = drawn.theta.dtype
     most = 30 if np.float32 == F else 200
     power = 10.0 ** rng.integers(-most, most)
-    part = one(rng, ["X", "weight", "rate", "clip", "theta"])
+    part = one(rng, ["X", "weight", "rate", "clip_norm", "theta"])
     X, theta, weight, settings = drawn.X, drawn.theta, drawn.weight, drawn.settings
     settings.update(early_stopping=None, validation_score=None)
     if part == "X":
@@ -144,8 +144,8 @@ def sized(rng: np.random.Generator) -> None:
         theta = (theta * power).astype(F)
     elif part == "weight":
         weight = np.full(len(X), power)
-    elif part == "clip":
-        settings["clip"] = power
+    elif part == "clip_norm":
+        settings["clip_norm"] = power
     else:
         settings["optimizer"] = replace(settings["optimizer"], learning_rate=power)
     drawn = replace(drawn, X=X, theta=theta, weight=weight)

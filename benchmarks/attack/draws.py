@@ -12,11 +12,11 @@ import vecprop as vp
 RULES: list[Any] = [
     None,
     None,
-    vp.EarlyStopping(1),
-    vp.EarlyStopping(2, on="loss"),
-    vp.EarlyStopping(2, 1e-3, on="validation_score"),
-    vp.Stagnation(1, 1e-2),
-    vp.Stagnation(2, 1e-3, on="validation_loss"),
+    vp.EarlyStopping(patience=1),
+    vp.EarlyStopping("loss", patience=2),
+    vp.EarlyStopping("validation_score", min_delta=1e-3, patience=2),
+    vp.EarlyStopping("loss", 1e-2, 1, restore_best=False, compare_to="best"),
+    vp.EarlyStopping("validation_loss", 1e-3, 2, compare_to="best"),
 ]
 HISTORIES = ("loss", "validation_loss", "validation_score", "gradient_norm", "step_size")
 
@@ -179,7 +179,7 @@ def fit(rng: np.random.Generator, first: int | None = None) -> Fit:
         "training_loss": one(rng, ["auto", "exact", "running"]),
         "schedule": one(rng, [None, *registry.SCHEDULES]),
         "early_stopping": rule,
-        "clip": one(rng, [None, None, float(10 ** rng.uniform(-3, 1))]),
+        "clip_norm": one(rng, [None, None, float(10 ** rng.uniform(-3, 1))]),
     }
     theta = net.init(int(rng.integers(2**31)), dtype=F)
     return Fit(net, theta, X, T, weight, settings, rows, seen)

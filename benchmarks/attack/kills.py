@@ -93,14 +93,21 @@ def single(rng: random.Random, folder: Path | None, width: int, epochs: int, cal
     """Train one network."""
     model, F = network(rng, width), rng.choice([np.float32, np.float64])
     validation = {"validation": (X[500:], T[500:])} if rng.random() < 0.7 else {}
-    rule = rng.choice([None, vp.EarlyStopping(30), vp.EarlyStopping(200), vp.Stagnation(40, 1e-4)])
+    rule = rng.choice(
+        [
+            None,
+            vp.EarlyStopping(patience=30),
+            vp.EarlyStopping(patience=200),
+            vp.EarlyStopping("loss", 1e-4, 40, restore_best=False, compare_to="best"),
+        ]
+    )
     settings: dict[str, Any] = {
         "optimizer": rng.choice(OPTIMIZERS)(rng.choice([0.003, 0.01])),
         "epochs": epochs,
         "batch_size": rng.choice([None, 20, 64]),
         "schedule": rng.choice(SCHEDULES),
-        "early_stopping": rule if validation or isinstance(rule, vp.Stagnation) else None,
-        "clip": rng.choice([None, 1.0]),
+        "early_stopping": rule if validation or (rule and rule.monitor == "loss") else None,
+        "clip_norm": rng.choice([None, 1.0]),
         "training_loss": rng.choice(["auto", "exact"]),
         "callbacks": callbacks,
         **validation,
@@ -122,7 +129,7 @@ def population(rng: random.Random, folder: Path | None, workers: Any = None) -> 
     for number in range(rng.randrange(60, 120)):
         model = network(rng, rng.choice([4, 8]))
         rows = rng.choice([{}, {"rows": np.arange(300), "validation_rows": np.arange(300, 600)}])
-        stops = {"early_stopping": vp.EarlyStopping(20)} if rows and rng.random() < 0.5 else {}
+        stops = {"early_stopping": vp.EarlyStopping(patience=20)} if rows and rng.random() < 0.5 else {}
         optimizer: Any = rng.choice(OPTIMIZERS)(0.005)
         batch = {"batch_size": 32, "schedule": None if number % 20 else vp.Adaptive(0.5, 3)}
         if number % 30 == 0:
@@ -213,7 +220,13 @@ def in_blocks(rng: random.Random, folder: Path | None) -> Any:
         "batch_size": rng.choice([30, 70, 1900]),
         "window": rng.choice([2000, 5000, 12_000]),
         "schedule": rng.choice(SCHEDULES),
-        "early_stopping": rng.choice([None, vp.EarlyStopping(15), vp.Stagnation(10, 1e-4)]),
+        "early_stopping": rng.choice(
+            [
+                None,
+                vp.EarlyStopping(patience=15),
+                vp.EarlyStopping("loss", 1e-4, 10, restore_best=False, compare_to="best"),
+            ]
+        ),
         "validation": (rows[:500], targets[:500]),
         "checkpoint": kept(folder, "run.npz"),
     }

@@ -126,7 +126,7 @@ class Works:
         return [result.theta], was_interrupted
 
     def batches(self) -> Any:
-        return self.trained(THIN, X, 10, batch_size=32, validation=(X, t), early_stopping=vp.EarlyStopping(50))
+        return self.trained(THIN, X, 10, batch_size=32, validation=(X, t), early_stopping=vp.EarlyStopping(patience=50))
 
     def full_batches(self) -> Any:
         return self.trained(THIN, X, 100)

@@ -119,7 +119,7 @@ SAMPLE = [
 """One fault of each type of kernel that compiles quickly: a derivative, a dense layer, a loss, a backward pass."""
 
 
-ADAM, CLIPPED = {"optimizer": vp.Adam(0.05, epsilon=0.1)}, {"optimizer": vp.Momentum(0.05), "clip": 0.1}
+ADAM, CLIPPED = {"optimizer": vp.Adam(0.05, epsilon=0.1)}, {"optimizer": vp.Momentum(0.05), "clip_norm": 0.1}
 OF_STEPS = [
     Fault("optimize.optimizers.GradientDescent.update", "theta - rate * J,",
           "theta + rate * J,", {"optimizer": vp.GradientDescent(0.1)}),

@@ -18,6 +18,7 @@ from .core.activations import Identity as Identity
 from .core.activations import LeakyReLU as LeakyReLU
 from .core.activations import Logistic as Logistic
 from .core.activations import ReLU as ReLU
+from .core.activations import Sigmoid as Sigmoid
 from .core.activations import SiLU as SiLU
 from .core.activations import Softplus as Softplus
 from .core.activations import Tanh as Tanh
@@ -47,6 +48,7 @@ from .files.checkpoint import Checkpoint as Checkpoint
 from .files.model_file import load as load
 from .files.model_file import save as save
 from .optimize.lbfgs import LBFGS as LBFGS
+from .optimize.optimizers import SGD as SGD
 from .optimize.optimizers import Adam as Adam
 from .optimize.optimizers import AdamW as AdamW
 from .optimize.optimizers import GradientDescent as GradientDescent
@@ -60,7 +62,6 @@ from .optimize.schedules import InverseScaling as InverseScaling
 from .optimize.schedules import OneCycle as OneCycle
 from .optimize.schedules import WarmUp as WarmUp
 from .optimize.settings import EarlyStopping as EarlyStopping
-from .optimize.settings import Stagnation as Stagnation
 from .system.versions import VersionWarning as VersionWarning
 from .tables.classifier import TabularClassifier as TabularClassifier
 from .tables.error import TableError as TableError

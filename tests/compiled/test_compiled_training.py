@@ -92,11 +92,11 @@ def test_every_layer(layer, F):
         {"batch_size": 1, "epochs": 2, "optimizer": vp.GradientDescent(0.005)},
         {"batch_size": 149},
         {"batch_size": 1000},
-        {"clip": 0.1, "batch_size": 32},
-        {"clip": 0.1},
+        {"clip_norm": 0.1, "batch_size": 32},
+        {"clip_norm": 0.1},
         {"validation": VALIDATION, "batch_size": 32},
         {"validation": VALIDATION, "optimizer": vp.Adam(0.05)},
-        {"validation": VALIDATION, "batch_size": 32, "early_stopping": vp.EarlyStopping(2), "epochs": 100},
+        {"validation": VALIDATION, "batch_size": 32, "early_stopping": vp.EarlyStopping(patience=2), "epochs": 100},
         {"schedule": vp.WarmUp(5, vp.Cosine()), "batch_size": 32},
         {"schedule": vp.Adaptive(patience=1, tolerance=0.1), "batch_size": 32},
         {"seed": -5, "batch_size": 32},
@@ -104,9 +104,14 @@ def test_every_layer(layer, F):
         {"epochs": 0},
         {"epochs": 0, "training_loss": "running"},
         {"training_loss": "running"},
-        {"training_loss": "running", "batch_size": 32, "clip": 0.5},
+        {"training_loss": "running", "batch_size": 32, "clip_norm": 0.5},
         {"training_loss": "running", "batch_size": 32, "sample_weight": W, "validation": VALIDATION},
-        {"training_loss": "running", "batch_size": 32, "early_stopping": vp.EarlyStopping(2, 0.05), "epochs": 100},
+        {
+            "training_loss": "running",
+            "batch_size": 32,
+            "early_stopping": vp.EarlyStopping("loss", 0.05, 2),
+            "epochs": 99,
+        },
         {"shuffle": False, "batch_size": 32},
         {"shuffle": False, "batch_size": 32, "training_loss": "running"},
         pytest.param({"callbacks": [lambda state: state.epoch == 3]}, id="callback"),
@@ -166,7 +171,7 @@ def test_the_order_of_rows_is_that_of_the_permutation(rows):
 
     single = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
     batch = single.batch(np.zeros(2), np.ones((rows, 1)), np.zeros(rows))
-    plan = Plan(rows // 2, shuffle=True, seed=7, clip=None, running=False)
+    plan = Plan(rows // 2, shuffle=True, seed=7, clip_norm=None, running=False)
     epochs = Epochs(single, np.zeros(2), batch, None, vp.GradientDescent(0.1), [], np.zeros(2), plan)
     epochs.run(1, 3, 0, 0, np.full(3, 0.1))
     order = (ctypes.c_int64 * rows).from_address(int(epochs.context.record["order"][0]))
@@ -222,7 +227,7 @@ def largest_error(Y, T, weight=None):
 def test_a_score_without_a_kernel_is_computed_by_its_formula(monkeypatch):
     monkeypatch.setitem(SCORES, "largest_error", largest_error)
     settings: dict[str, Any] = {"validation_score": "largest_error", "validation": VALIDATION}
-    stopping = vp.EarlyStopping(2, on="validation_score")
+    stopping = vp.EarlyStopping("validation_score", patience=2)
     theta, notice = network().init(0), "the score 'largest_error' has no kernel"
     found = assert_reference_takes(network(), notice, early_stopping=stopping, **settings)
     assert found.history.validation_score[0] == largest_error(network().predict(theta, VALIDATION[0]), VALIDATION[1])
@@ -272,7 +277,7 @@ def test_a_part_of_the_library_without_a_kernel_runs_on_the_reference(monkeypatc
 def test_early_stopping_ends_several_threads_at_the_same_epoch(monkeypatch):
     wide = network(width=300)
     settings = {"optimizer": vp.Momentum(0.2), "validation": VALIDATION, "epochs": 200, "batch_size": 128}
-    settings |= {"validation_score": "r2", "early_stopping": vp.EarlyStopping(2, on="validation_score")}
+    settings |= {"validation_score": "r2", "early_stopping": vp.EarlyStopping("validation_score", patience=2)}
     found = []
     for threads in (1, 2):
         monkeypatch.setenv("VECPROP_NUM_THREADS", str(threads))
@@ -293,7 +298,7 @@ def test_rows_in_the_order_of_the_data_are_recognized_at_any_address(width):
     batch, found = any_width.batch(any_width.init(0), X[:60], T[:60]), []
     for beside in (False, True):
         theta = any_width.init(0)
-        plan = Plan(7, shuffle=True, seed=7, clip=None, running=False)
+        plan = Plan(7, shuffle=True, seed=7, clip_norm=None, running=False)
         epochs = Epochs(any_width, theta, batch, batch, vp.GradientDescent(0.1), [], theta.copy(), plan)
         if beside:
             both = np.tile(np.arange(60), 2)
@@ -354,8 +359,8 @@ def test_arguments_that_it_does_not_take_are_errors(dtype, members, reason):
 
 @pytest.mark.parametrize("clip", [1, np.int64(1), np.float32(1), np.array(1.0), True])
 def test_any_number_clips(clip):
-    expected = both(network(), clip=1.0)
-    for found in both(network(), clip=clip):
+    expected = both(network(), clip_norm=1.0)
+    for found in both(network(), clip_norm=clip):
         assert_same(found, expected[1])
     assert not np.array_equal(expected[0].theta, network().init(1))
 

@@ -208,7 +208,7 @@ ON_A_DISK = """
     layers = [vp.Dense(64), vp.ReLU(), vp.Dense(64), vp.ReLU(), vp.Dense(2)]
     network = vp.Network(inputs, layers, vp.SoftmaxCrossEntropy())
     theta, settings = network.init(0, np.float32), {{"optimizer": vp.Adam(), "epochs": 1, "batch_size": 256}}
-    stopping = vp.EarlyStopping(5, on="loss")
+    stopping = vp.EarlyStopping("loss", patience=5)
     compiled, model = vp.compile(network), vp.MLPClassifier((64, 64), max_iter=1, random_state=0)
 
     network_of = partial(vp.MLPClassifier, (64, 64), batch_size=256, max_iter=1, random_state=0)
@@ -278,7 +278,7 @@ def test_a_summary_tells_the_memory_of_a_fit(rows, inputs, widths, batch_size, F
     settings = {"optimizer": vp.Adam(), "epochs": 1, "batch_size": batch_size}
 
     def fit():
-        vp.train(network, network.init(0, F), X, t, early_stopping=vp.EarlyStopping(5, on="loss"), **settings)
+        vp.train(network, network.init(0, F), X, t, early_stopping=vp.EarlyStopping("loss", patience=5), **settings)
 
     fit()
     fit_record.KeptMemory.spare.clear()

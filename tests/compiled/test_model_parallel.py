@@ -88,7 +88,7 @@ def test_no_layer_is_split_where_products_go_through_blas(network, monkeypatch):
 @pytest.mark.parametrize("optimizer", sampled([vp.Adam(0.001), vp.GradientDescent(0.01), vp.AdamW(0.001)], 3), ids=repr)
 @pytest.mark.parametrize("clip", [pytest.param(None, marks=pytest.mark.long), 0.1])
 def test_every_number_of_moments(optimizer, clip):
-    options = {"optimizer": optimizer, "clip": clip}
+    options = {"optimizer": optimizer, "clip_norm": clip}
     assert_same_course(trained(WIDE, **options), trained(WIDE, engine="reference", **options), 1e-7)
 
 

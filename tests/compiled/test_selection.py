@@ -46,7 +46,7 @@ def assert_trains_alike(name, F, of_scaling, multiplies, engine: EngineName = "c
     rows, unseen = order[: 2 * batch_size + 9], order[-20:]
     scaling = Scaling(X.mean(axis=0).astype(of_scaling), X.std(axis=0).astype(of_scaling), multiplies)
     Z = scaled(X, scaling)
-    settings = {"optimizer": vp.Adam(0.01), "epochs": 2, "seed": 3, "early_stopping": vp.EarlyStopping(5)}
+    settings = {"optimizer": vp.Adam(0.01), "epochs": 2, "seed": 3, "early_stopping": vp.EarlyStopping(patience=5)}
     for size in (batch_size, None):
         settings |= {"batch_size": size}
         copied = vp.train(

@@ -44,7 +44,7 @@ def trained(network, X, T, F: type = np.float64, engine: Any = "compiled", **opt
 def test_trains_as_dense_rows_do(network, F, batch_size):
     X, T = data(network, 310, F)
     weight = np.random.default_rng(1).uniform(0.5, 2, 310)
-    options: dict[str, Any] = {"batch_size": batch_size, "sample_weight": weight, "clip": 0.5}
+    options: dict[str, Any] = {"batch_size": batch_size, "sample_weight": weight, "clip_norm": 0.5}
     options["validation"] = X[:90], T[:90]
     found = trained(SparseNetwork(network), X, T, F, **options)
     options["validation"] = X[:90].toarray(), T[:90]

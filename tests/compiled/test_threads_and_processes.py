@@ -32,7 +32,7 @@ for F in (np.float32, np.float64):
     for batch_size in (128, 256, None):
         network = vp.Network(20, layers, vp.SoftmaxCrossEntropy(), vp.L2(1e-4))
         result = vp.train(network, network.init(0, dtype=F), X, t, optimizer=vp.Adam(0.01), epochs=4,
-                          batch_size=batch_size, clip=1.0, validation=(X[:99], t[:99]), engine="compiled")
+                          batch_size=batch_size, clip_norm=1.0, validation=(X[:99], t[:99]), engine="compiled")
         for array in (result.theta, result.history.loss, result.history.validation_loss, result.history.gradient_norm):
             digest.update(array.tobytes())
 print(digest.hexdigest())

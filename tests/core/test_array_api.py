@@ -54,7 +54,7 @@ def test_float32_and_integer_classes(xp):
 @pytest.mark.parametrize("optimizer", registry.OPTIMIZERS, ids=registry.name)
 def test_training(xp, optimizer):
     p = registry.problem(vp.Dropout(0.2), vp.SoftmaxCrossEntropy(), members=(2,))
-    arguments = {"optimizer": optimizer, "epochs": 3, "batch_size": 4, "clip": 1.0, "schedule": vp.Cosine()}
+    arguments = {"optimizer": optimizer, "epochs": 3, "batch_size": 4, "clip_norm": 1.0, "schedule": vp.Cosine()}
     arguments["early_stopping"] = vp.EarlyStopping()
     expected = vp.train(p.network, p.theta, p.X, p.T, **arguments)
     theta = xp.asarray(p.theta)
@@ -68,7 +68,7 @@ def test_training(xp, optimizer):
 def test_scores_may_stop_training(xp, score):
     p = registry.problem(vp.Tanh(), vp.SoftmaxCrossEntropy(), members=(2,))
     arguments = {"optimizer": vp.Adam(0.1), "epochs": 6, "validation_score": score}
-    arguments["early_stopping"] = vp.EarlyStopping(2, on="validation_score")
+    arguments["early_stopping"] = vp.EarlyStopping("validation_score", patience=2)
     expected = vp.train(p.network, p.theta, p.X, p.T, validation=(p.X, p.T, p.weight), **arguments)
     X, T, w = (xp.asarray(array) for array in (p.X, p.T, p.weight))
     result = vp.train(p.network, xp.asarray(p.theta), X, T, validation=(X, T, w), **arguments)

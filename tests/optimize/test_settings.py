@@ -26,7 +26,7 @@ class ByHand:
 def settings(**changes: Any) -> TrainingSettings:
     fields: dict[str, Any] = {"optimizer": vp.Adam(0.5), "epochs": 3, "batch_size": None, "shuffle": True, "seed": 0}
     fields |= {"validation_score": None, "training_loss": "auto", "schedule": None, "early_stopping": None}
-    fields |= {"clip": None} | changes
+    fields |= {"clip_norm": None} | changes
     return TrainingSettings(**fields)
 
 
@@ -43,16 +43,16 @@ def check(validates=False, network=NETWORK, theta=None, **changes):
         ({"epochs": 1.5}, "epochs must be .* got 1.5"),
         ({"batch_size": 0}, "batch_size must be an integer of at least 1, got 0"),
         ({"seed": 0.5}, "seed must be an integer, got 0.5"),
-        ({"clip": 0}, "clip, .* must be positive and finite, got 0"),
-        ({"clip": np.inf}, "clip, .* got inf"),
-        ({"clip": [1.0]}, r"clip, .* got \[1.0\]"),
+        ({"clip_norm": 0}, "clip_norm must be a positive and finite number, got 0"),
+        ({"clip_norm": np.inf}, "clip_norm .* got inf"),
+        ({"clip_norm": [1.0]}, r"clip_norm .* got \[1.0\]"),
         ({"engine": "fast"}, "engine must be .* got 'fast'"),
         ({"training_loss": "mean"}, "training_loss must be .* got 'mean'"),
         ({"shuffle": 1}, "shuffle must be .* got 1"),
         ({"early_stopping": 10}, "early_stopping must be .* got 10"),
         ({"schedule": ANY.Cosine}, "schedule must be .* got <class"),
         ({"schedule": "cosine"}, "schedule must be .* got 'cosine'"),
-        ({"early_stopping": vp.EarlyStopping(on="validation_score")}, "monitors the validation score: pass one"),
+        ({"early_stopping": vp.EarlyStopping("validation_score")}, "monitors the validation score: pass one"),
         ({"validation_score": "f1", "validates": True}, "validation_score must be one of .* got 'f1'"),
         ({"validation_score": "r2"}, "validation_score is 'r2', which needs validation rows"),
         ({"optimizer": ByHand(), "schedule": vp.Cosine()}, "dataclass with a learning_rate, which ByHand is not"),
@@ -75,12 +75,12 @@ def test_wrong_settings(changes, says):
             "epochs": np.int64(0),
             "batch_size": np.int32(1),
             "seed": np.uint8(3),
-            "clip": np.float32(1),
+            "clip_norm": np.float32(1),
             "shuffle": False,
         },
         {"optimizer": vp.LBFGS(), "engine": "reference", "training_loss": "exact"},
         {"schedule": vp.Cosine(), "early_stopping": vp.EarlyStopping(), "training_loss": "running"},
-        {"validation_score": "r2", "early_stopping": vp.Stagnation(on="validation_score"), "validates": True},
+        {"validation_score": "r2", "early_stopping": vp.EarlyStopping("validation_score"), "validates": True},
         {"optimizer": ByHand(), "engine": "compiled"},
     ],
 )
@@ -89,8 +89,8 @@ def test_right_settings(changes):
 
 
 def test_plans():
-    plan = settings(batch_size=4, clip=2).plan(10)
-    assert (plan.batch_size, plan.running, plan.clip) == (4, True, 2.0)
+    plan = settings(batch_size=4, clip_norm=2).plan(10)
+    assert (plan.batch_size, plan.running, plan.clip_norm) == (4, True, 2.0)
     assert [settings(batch_size=size).plan(10).batch_size for size in (None, 11)] == [10, 10]
     assert not settings().plan(10).running
     assert settings(training_loss="running").plan(10).running
@@ -119,8 +119,3 @@ def test_validation_scores():
     with pytest.raises(ValueError, match="All validation rows have weight 0"):
         scored.check_score(summed.batch(theta, X, T, np.zeros(2)))
     settings().check_score(summed.batch(theta, X, T, np.zeros(2)))
-
-
-def test_default_rules_of_stopping():
-    assert vp.EarlyStopping() == vp.EarlyStopping(10, 0.0, "validation_loss")
-    assert vp.Stagnation() == vp.Stagnation(10, 1e-4, "loss")

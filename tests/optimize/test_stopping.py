@@ -8,30 +8,37 @@ from vecprop.optimize.settings import observed
 
 def watched(rule, losses):
     """Return the index of the loss where a rule ends training, or None."""
-    patience, tolerance, from_lowest, _ = rule.as_numbers()
+    patience, min_delta, compares_to_best, _ = rule.as_numbers()
     lowest = progress_at = float("inf")
     stalled = 0.0
     for epoch, loss in enumerate(losses):
-        lowest, progress_at, stalled = observed(loss, lowest, progress_at, stalled, tolerance, bool(from_lowest))
+        lowest, progress_at, stalled = observed(loss, lowest, progress_at, stalled, min_delta, bool(compares_to_best))
         if stalled >= patience:
             return epoch
     return None
 
 
 @pytest.mark.parametrize(("rule", "end"), [
-    (vp.EarlyStopping(patience=2, tolerance=0.5), None),  # each second loss is half below the latest progress
-    (vp.Stagnation(patience=2, tolerance=0.5), 2),  # no loss is half below the lowest
+    (vp.EarlyStopping(min_delta=0.5, patience=2), None),  # each second loss is half below the latest progress
+    (vp.EarlyStopping("loss", 0.5, 2, restore_best=False, compare_to="best"), 2),  # no loss is half below the lowest
 ])  # fmt: skip
 def test_progress_is_counted_from_the_latest_or_from_the_lowest(rule, end):
     assert watched(rule, [3.0, 2.7, 2.4, 2.1, 1.8, 1.5, 1.2]) == end
 
 
-def test_restored_parameters():
-    """Rules restore the best parameters, except scikit-learn's rule on the training loss."""
-    assert vp.EarlyStopping(on="loss").restores
-    assert vp.Stagnation(on="validation_loss").restores
-    assert not vp.Stagnation().restores
+@pytest.mark.parametrize(
+    ("settings", "error", "says"),
+    [
+        ({"monitor": 5}, ValueError, "needs one of loss, validation_loss, validation_score as monitor, not 5"),
+        ({"compare_to": "start"}, ValueError, "needs one of progress, best as compare_to, not 'start'"),
+        ({"restore_best": "yes"}, TypeError, "restore_best must be True or False, got 'yes'"),
+        ({"min_delta": -1.0}, ValueError, "needs a min_delta of at least 0, not -1.0"),
+    ],
+)
+def test_wrong_settings(settings, error, says):
+    with pytest.raises(error, match=says):
+        vp.EarlyStopping(**settings)
 
 
-def test_zero_tolerance_counts_any_decrease():
-    assert watched(vp.EarlyStopping(patience=1, tolerance=0), [1.0, 0.999, 0.998, 0.998]) == 3
+def test_zero_min_delta_counts_any_decrease():
+    assert watched(vp.EarlyStopping(min_delta=0, patience=1), [1.0, 0.999, 0.998, 0.998]) == 3

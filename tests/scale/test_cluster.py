@@ -61,7 +61,7 @@ def population(count):
             optimizer=optimizers[seed % 4],
             rows=rows[seed % 2][0],
             validation_rows=rows[seed % 2][1],
-            early_stopping=vp.EarlyStopping(20) if seed % 3 else None,
+            early_stopping=vp.EarlyStopping(patience=20) if seed % 3 else None,
             batch_size=16,
             epochs=150,
         )

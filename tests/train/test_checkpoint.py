@@ -31,24 +31,24 @@ def network(*layers):
 PLAIN = network()
 RUNS: dict[str, dict[str, Any]] = {
     "mini-batches": {"optimizer": vp.Momentum(0.02)},
-    "full batches": {"batch_size": None, "clip": 0.5, "optimizer": vp.RMSProp(0.02)},
+    "full batches": {"batch_size": None, "clip_norm": 0.5, "optimizer": vp.RMSProp(0.02)},
     "exact": {"training_loss": "exact", "optimizer": vp.AdamW(0.02)},
     "dropout and cosine": {"network": network(vp.Dropout(0.3)), "schedule": vp.Cosine()},
-    "early stopping": {"early_stopping": vp.EarlyStopping(4), "epochs": 60},
+    "early stopping": {"early_stopping": vp.EarlyStopping(patience=4), "epochs": 60},
     "stagnation and adaptive": {
-        "early_stopping": vp.Stagnation(6, 1e-3),
+        "early_stopping": vp.EarlyStopping("loss", 1e-3, 6, restore_best=False, compare_to="best"),
         "schedule": vp.WarmUp(3, vp.Adaptive(patience=1, tolerance=0.01)),
         "epochs": 60,
     },
     "the score and one cycle": {
-        "early_stopping": vp.EarlyStopping(9, on="validation_score"),
+        "early_stopping": vp.EarlyStopping("validation_score", patience=9),
         "schedule": vp.OneCycle(),
         "optimizer": vp.Nesterov(0.02),
     },
     "no validation": {"validation": None, "validation_score": None, "optimizer": vp.GradientDescent(0.05)},
     "members": {
         "theta": PLAIN.init(range(3)),
-        "early_stopping": vp.EarlyStopping(4),
+        "early_stopping": vp.EarlyStopping(patience=4),
         "schedule": vp.Adaptive(patience=1, tolerance=0.01),
         "epochs": 60,
     },
@@ -92,7 +92,7 @@ def test_a_run_that_ends_anywhere_goes_on_to_the_bit(run, engine, tmp_path):
         require_same(fit(**settings, checkpoint=vp.Checkpoint(path, every=0)), whole)
 
 
-@pytest.mark.parametrize("rule", [None, vp.EarlyStopping(500)], ids=str)
+@pytest.mark.parametrize("rule", [None, vp.EarlyStopping(patience=500)], ids=str)
 def test_epochs_that_run_as_one_go_on_to_the_bit(rule, tmp_path, monkeypatch):
     """As they do where no callback is called after each."""
     settings: dict[str, Any] = {"epochs": 400, "early_stopping": rule}
@@ -141,7 +141,10 @@ def test_a_finished_run_returns_at_once_and_more_epochs_go_on(tmp_path):
     require_same(fit(checkpoint=checkpoint, callbacks=[calls.append]), first)
     assert not calls
     require_same(fit(checkpoint=checkpoint, epochs=33), fit(epochs=33))
-    stopped: dict[str, Any] = {"early_stopping": vp.EarlyStopping(4), "checkpoint": vp.Checkpoint(tmp_path / "other")}
+    stopped: dict[str, Any] = {
+        "early_stopping": vp.EarlyStopping(patience=4),
+        "checkpoint": vp.Checkpoint(tmp_path / "other"),
+    }
     require_same(fit(**stopped, epochs=90), fit(**stopped, epochs=60, callbacks=[calls.append]))
     assert not calls
 
@@ -209,7 +212,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path):
         ({"theta": PLAIN.init(1)}, "its start differs"),
         ({"optimizer": vp.Adam(0.03), "seed": 1}, "its optimizer and its seed differ"),
         ({"batch_size": 20}, "its batch_size differs"),
-        ({"clip": 1.0}, "its clip differs"),
+        ({"clip_norm": 1.0}, "its clip_norm differs"),
         ({"training_loss": "exact"}, "its training_loss differs"),
         ({"early_stopping": vp.EarlyStopping()}, "its early_stopping differs"),
         ({"engine": "reference"}, "its engine differs"),

@@ -17,11 +17,11 @@ THETA = NETWORK.init(0)
 EPOCHS = 16
 RULES = [
     None,
-    vp.EarlyStopping(3),
-    vp.EarlyStopping(3, on="loss"),
-    vp.EarlyStopping(3, 0.001, on="validation_score"),
-    vp.Stagnation(3, 1e-3),
-    vp.Stagnation(3, 1e-3, on="validation_loss"),
+    vp.EarlyStopping(patience=3),
+    vp.EarlyStopping("loss", patience=3),
+    vp.EarlyStopping("validation_score", min_delta=0.001, patience=3),
+    vp.EarlyStopping("loss", 1e-3, 3, restore_best=False, compare_to="best"),
+    vp.EarlyStopping("validation_loss", 1e-3, 3, compare_to="best"),
 ]
 LONG = pytest.mark.long
 
@@ -52,7 +52,7 @@ def test_it_goes_on_to_the_bit(engine, rule, schedule, others):
 
 
 def test_members_stop_and_go_on_by_themselves():
-    settings = {"early_stopping": vp.EarlyStopping(2), "engine": "reference"}
+    settings = {"early_stopping": vp.EarlyStopping(patience=2), "engine": "reference"}
     thetas = np.stack([NETWORK.init(seed) for seed in range(3)])
     whole, half = fit(theta=thetas, **settings), fit(4, thetas, **settings)
     rest = fit(EPOCHS - 4, half.state.theta, state=half.state, **settings)
@@ -61,7 +61,7 @@ def test_members_stop_and_go_on_by_themselves():
 
 
 def test_a_member_of_a_population_goes_on_alone():
-    rule, rows = vp.EarlyStopping(3), np.arange(60)
+    rule, rows = vp.EarlyStopping(patience=3), np.arange(60)
     member = vp.Member(
         NETWORK, THETA, vp.Adam(0.05), rows[:40], rows[40:], batch_size=16, epochs=5, early_stopping=rule
     )
@@ -72,10 +72,10 @@ def test_a_member_of_a_population_goes_on_alone():
 
 
 def test_a_rule_that_watches_something_else_begins_anew():
-    begun = fit(5, early_stopping=vp.EarlyStopping(3))
-    rest = fit(5, begun.state.theta, state=begun.state, early_stopping=vp.EarlyStopping(3, on="loss"))
-    assert rest.state.early_stopping["on"] == "loss"
-    assert begun.state.early_stopping["on"] == "validation_loss"
+    begun = fit(5, early_stopping=vp.EarlyStopping(patience=3))
+    rest = fit(5, begun.state.theta, state=begun.state, early_stopping=vp.EarlyStopping("loss", patience=3))
+    assert rest.state.early_stopping["monitor"] == "loss"
+    assert begun.state.early_stopping["monitor"] == "validation_loss"
 
 
 @pytest.mark.parametrize(

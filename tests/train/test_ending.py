@@ -3,6 +3,8 @@
 import os
 import pickle
 import signal
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -33,7 +35,7 @@ def test_early_stopping_restores_the_best():
 
 
 def test_early_stopping_counts_progress_beyond_the_tolerance():
-    result = fit(epochs=200, early_stopping=vp.EarlyStopping(patience=3, tolerance=10.0))
+    result = fit(epochs=200, early_stopping=vp.EarlyStopping(min_delta=10.0, patience=3))
     assert len(result.history.loss) == 4  # nothing falls by 10: the patience runs out after 3 epochs
     assert NETWORK.loss(result.theta, X, T) == result.history.loss.min()
 
@@ -42,12 +44,27 @@ def test_early_stopping_counts_progress_beyond_the_tolerance():
 def test_stagnation_counts_from_the_lowest_training_loss_and_keeps_the_last_parameters(training_loss):
     """With small steps each epoch is better than all before, but none by the tolerance; loss_k > lowest - tolerance."""
     slow = {"optimizer": vp.GradientDescent(1e-4), "epochs": 50, "training_loss": training_loss}
-    result = fit(early_stopping=vp.Stagnation(3), validation=VALIDATION, **slow)  # steps are 0.7 of the tolerance
+    stagnation = partial(vp.EarlyStopping, "loss", patience=3, restore_best=False, compare_to="best")
+    result = fit(early_stopping=stagnation(min_delta=1e-4), validation=VALIDATION, **slow)  # steps are 0.7 of min_delta
     assert result.state.epoch == 4  # the first is the lowest so far
     assert result.reason == "early stopping"
     np.testing.assert_array_equal(result.theta, result.state.theta)
-    assert fit(early_stopping=vp.EarlyStopping(3, tolerance=1e-4), **slow).state.epoch == 50  # two of them are progress
-    assert fit(early_stopping=vp.Stagnation(3, tolerance=0), **slow).state.epoch == 50
+    rule = vp.EarlyStopping(min_delta=1e-4, patience=3)
+    assert fit(early_stopping=rule, **slow).state.epoch == 50  # two steps are progress
+    assert fit(early_stopping=stagnation(min_delta=0), **slow).state.epoch == 50
+
+
+@pytest.mark.parametrize("compare_to", ["progress", "best"])
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_early_stopping_may_return_the_last_parameters(engine, compare_to):
+    settings = {"optimizer": vp.Adam(0.1), "epochs": 400, "validation": VALIDATION, "engine": engine}
+    restored, last = (
+        fit(early_stopping=vp.EarlyStopping(patience=5, restore_best=best, compare_to=compare_to), **settings)
+        for best in (True, False)
+    )
+    np.testing.assert_array_equal(last.history.loss, restored.history.loss)
+    np.testing.assert_array_equal(last.theta, restored.state.theta)
+    assert (last.theta != restored.theta).any()
 
 
 def test_callbacks_see_each_epoch_and_may_stop():
@@ -191,7 +208,7 @@ def test_a_divergence_passes_between_processes():
 def test_the_validation_score_may_stop_training(engine):
     pytest.importorskip("pandas")
     settings = {"optimizer": vp.Momentum(0.3), "validation": VALIDATION, "validation_score": "r2", "epochs": 300}
-    rule = vp.EarlyStopping(4, 0.01, on="validation_score")
+    rule = vp.EarlyStopping("validation_score", min_delta=0.01, patience=4)
     result = fit(early_stopping=rule, engine=engine, **settings)
     scores = result.history.validation_score
     assert result.reason == "early stopping"
@@ -211,7 +228,8 @@ def test_the_validation_score_may_stop_training(engine):
 def test_stagnation_of_the_score_is_scikit_learns_rule(engine):
     """The initial parameters do not count, an equal score is progress, and the best parameters are restored."""
     settings = {"optimizer": vp.Momentum(0.3), "validation": VALIDATION, "validation_score": "r2", "epochs": 300}
-    result = fit(early_stopping=vp.Stagnation(5, 0.01, on="validation_score"), engine=engine, **settings)
+    rule = vp.EarlyStopping("validation_score", 0.01, 5, compare_to="best")
+    result = fit(early_stopping=rule, engine=engine, **settings)
     scores, best, since = result.history.validation_score, -np.inf, []
     for score in scores[1:]:
         since.append(since[-1] + 1 if since and score < best + 0.01 else int(score < best + 0.01))
@@ -220,7 +238,8 @@ def test_stagnation_of_the_score_is_scikit_learns_rule(engine):
     assert max(since[:-1]) < 5
     np.testing.assert_allclose(r2(NETWORK.predict(result.theta, VALIDATION[0]), VALIDATION[1]), best, rtol=1e-12)
     flat = {"optimizer": vp.GradientDescent(1e-300), "epochs": 3}
-    again = fit(early_stopping=vp.Stagnation(1, 0, on="validation_score"), engine=engine, **settings | flat)
+    rule = replace(rule, min_delta=0, patience=1)
+    again = fit(early_stopping=rule, engine=engine, **settings | flat)
     assert again.reason == "epochs"
 
 
@@ -238,8 +257,11 @@ def test_stagnation_of_the_score_is_scikit_learns_rule(engine):
 def test_scores_that_cannot_be(arguments, pattern):
     with pytest.raises(ValueError, match=pattern):
         fit(**arguments)
-    with pytest.raises(ValueError, match="monitors one of loss, validation_loss, validation_score, not 'accuracy'"):
-        vp.EarlyStopping(on="accuracy")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(
+        ValueError,
+        match="EarlyStopping needs one of loss, validation_loss, validation_score as monitor, not 'accuracy'",
+    ):
+        vp.EarlyStopping("accuracy")  # pyright: ignore[reportArgumentType]
 
 
 class Now:
@@ -259,7 +281,7 @@ def test_intervals_are_one_epoch_at_least(interval, engine):
 
 @pytest.mark.parametrize("engine", ["reference", "compiled"])
 def test_the_best_parameters_are_those_of_the_lowest_loss_however_small_the_progress(engine):
-    rule = vp.EarlyStopping(patience=6, tolerance=1.0)  # no epoch is progress by that much
+    rule = vp.EarlyStopping(min_delta=1.0, patience=6)  # no epoch is progress by that much
     result = fit(optimizer=vp.Momentum(0.5), epochs=50, validation=(X, T), early_stopping=rule, engine=engine)
     losses = result.history.validation_loss
     assert losses.min() < losses[-1] < losses[0]

@@ -92,7 +92,7 @@ def test_a_network_without_parameters_trains_on_each_engine():
     network, X = vp.Network(2, [vp.Tanh()], vp.SquaredError()), np.full((5, 2), 0.3)
     for clip in (None, 1.0):
         results = [
-            vp.train(network, network.init(0), X, 2 * X, optimizer=vp.Adam(), epochs=2, clip=clip, engine=name)
+            vp.train(network, network.init(0), X, 2 * X, optimizer=vp.Adam(), epochs=2, clip_norm=clip, engine=name)
             for name in ("compiled", "reference")
         ]
         assert [result.theta.size for result in results] == [0, 0]

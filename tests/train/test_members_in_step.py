@@ -15,13 +15,18 @@ from fits import DROPPING, NETWORK, VALIDATION, Own, T, X
 CURVES = ("loss", "validation_loss", "validation_score", "gradient_norm", "step_size")
 THETAS = DROPPING.init(range(3))
 SCORED = {"validation": VALIDATION, "validation_score": "r2"}
+LONG = {"epochs": 60}
 SETTINGS: dict[str, dict[str, Any]] = {
     "full batches": {},
-    "mini-batches": {"batch_size": 7, "seed": 5, "optimizer": vp.Adam(0.05), "clip": 0.5},
+    "mini-batches": {"batch_size": 7, "seed": 5, "optimizer": vp.Adam(0.05), "clip_norm": 0.5},
     "a schedule": {"schedule": vp.WarmUp(3, vp.Cosine()), "batch_size": 11, **SCORED},
-    "early stopping": {"early_stopping": vp.EarlyStopping(2, 0.02), "validation": VALIDATION, "epochs": 60},
-    "the score": {"early_stopping": vp.EarlyStopping(2, 0.01, on="validation_score"), **SCORED, "epochs": 60},
-    "stagnation": {"early_stopping": vp.Stagnation(2, 0.01), "epochs": 60, "batch_size": 10},
+    "early stopping": {
+        "early_stopping": vp.EarlyStopping(min_delta=0.02, patience=2),
+        "validation": VALIDATION,
+        **LONG,
+    },
+    "the score": {"early_stopping": vp.EarlyStopping("validation_score", 0.01, 2), **SCORED, **LONG},
+    "stagnation": {"early_stopping": vp.EarlyStopping("loss", 0.01, 2, False, "best"), "batch_size": 10, **LONG},
 }
 
 

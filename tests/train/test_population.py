@@ -193,7 +193,11 @@ def test_histories_that_end_before_they_begin(settings, training_loss):
         ),
         ([member(epochs=10**9), member(optimizer=vp.LBFGS(), rows=[500])], ValueError, "In member 1: rows has numbers"),
         ([member(), replace(member(), network=None)], TypeError, "In member 1: network is None"),
-        ([member(), member(optimizer=vp.LBFGS(), clip=1.0)], ValueError, "In member 1: LBFGS works on full batches"),
+        (
+            [member(), member(optimizer=vp.LBFGS(), clip_norm=1.0)],
+            ValueError,
+            "In member 1: LBFGS trains on full batches",
+        ),
     ],
 )
 def test_bad_members(members, error, pattern):
@@ -266,7 +270,7 @@ def test_ctrl_c_that_comes_when_all_are_done_is_raised(monkeypatch):
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
 def test_predictions_of_validation_rows_are_kept(engine):
-    rule, rows = vp.EarlyStopping(3), np.flatnonzero(~np.isin(np.arange(N), HALF))
+    rule, rows = vp.EarlyStopping(patience=3), np.flatnonzero(~np.isin(np.arange(N), HALF))
     settings = {"rows": HALF, "validation_rows": rows, "epochs": 30, "batch_size": 16, "early_stopping": rule}
     members = [member(network(), seed, **settings) for seed in range(2)]
     results = vp.train_population([replace(one, keeps_predictions=True) for one in members], X, T, engine=engine)

@@ -118,13 +118,14 @@ def test_going_on_does_not_change_the_earlier_result():
     assert len(first.history.loss) == 6
 
 
-@pytest.mark.parametrize("arguments", [{}, {"batch_size": 7}, {"clip": 0.1}, {"validation": VALIDATION}])
+@pytest.mark.parametrize("arguments", [{}, {"batch_size": 7}, {"clip_norm": 0.1}, {"validation": VALIDATION}])
 def test_members_are_trained_as_alone(arguments):
     thetas = DROPPING.init(range(3))
-    together = fit(DROPPING, thetas, early_stopping=vp.EarlyStopping(2, tolerance=0.05), epochs=20, **arguments)
+    arguments = {"early_stopping": vp.EarlyStopping(min_delta=0.05, patience=2), "epochs": 20, **arguments}
+    together = fit(DROPPING, thetas, **arguments)
     assert together.history.loss.shape[1:] == (3,)
     for k in range(3):
-        alone = fit(DROPPING, thetas[k], early_stopping=vp.EarlyStopping(2, tolerance=0.05), epochs=20, **arguments)
+        alone = fit(DROPPING, thetas[k], **arguments)
         np.testing.assert_allclose(together.theta[k], alone.theta, rtol=1e-9, atol=1e-12)
 
 
@@ -139,7 +140,7 @@ def test_schedules_move_the_learning_rate_of_each_step():
 def test_clipping_shortens_the_gradient_of_each_member():
     steep = vp.Network(3, [vp.Dense(2)], vp.SquaredError(reduction="sum"))
     theta = np.stack([np.zeros(8), np.full(8, 50.0)])
-    result = fit(steep, theta, optimizer=vp.GradientDescent(0.1), epochs=1, clip=2.0)
+    result = fit(steep, theta, optimizer=vp.GradientDescent(0.1), epochs=1, clip_norm=2.0)
     lengths = np.linalg.norm(result.theta - theta, axis=-1)
     np.testing.assert_allclose(lengths, 0.1 * np.minimum(result.history.gradient_norm[0], 2.0))
     assert result.history.gradient_norm[0, 1] > 2
@@ -154,7 +155,7 @@ def test_validation_loss_is_measured_with_the_training_loss():
 
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
-@pytest.mark.parametrize("settings", [{}, {"clip": 1e150}, {"batch_size": 2}, {"training_loss": "running"}])
+@pytest.mark.parametrize("settings", [{}, {"clip_norm": 1e150}, {"batch_size": 2}, {"training_loss": "running"}])
 @pytest.mark.parametrize(("size", "outputs"), [(2e152, 3000), (1e300, 1)])  # two blocks overflow only together at 2e152
 def test_training_goes_on_where_squares_of_gradients_overflow(size, outputs, settings, engine):
     network = vp.Network(2, [vp.Dense(outputs)], vp.AbsoluteError())
@@ -162,7 +163,7 @@ def test_training_goes_on_where_squares_of_gradients_overflow(size, outputs, set
     length = 5 * size * np.sqrt(outputs)  # of the gradient, whose part for the biases is next to nothing
     settings = {"epochs": 1, "engine": engine, "optimizer": vp.GradientDescent(1e-10 / length)} | settings
     result = vp.train(network, np.full(network.layout.size, 1e-9), X, T, **settings)
-    moved = 1e-10 * min(settings.get("clip", np.inf) / length, 1)
+    moved = 1e-10 * min(settings.get("clip_norm", np.inf) / length, 1)
     np.testing.assert_allclose(result.history.gradient_norm, length)
     np.testing.assert_allclose(result.history.step_size, moved, atol=1e-22)
     steps = 6 // settings.get("batch_size", 6)
@@ -171,7 +172,7 @@ def test_training_goes_on_where_squares_of_gradients_overflow(size, outputs, set
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
 @pytest.mark.parametrize(
-    ("settings", "step", "epoch"), [({}, 1, 1), ({"batch_size": 4}, 1, 0), ({"batch_size": 4, "clip": 1.0}, 1, 0)]
+    ("settings", "step", "epoch"), [({}, 1, 1), ({"batch_size": 4}, 1, 0), ({"batch_size": 4, "clip_norm": 1.0}, 1, 0)]
 )
 def test_engines_leave_the_same_state_where_a_gradient_is_not_finite(settings, step, epoch, engine):
     network = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
@@ -211,7 +212,7 @@ def test_lbfgs_keeps_float32_and_stops_early():
     result = fit(theta=THETA.astype(np.float32), optimizer=vp.LBFGS(), epochs=10)
     assert result.theta.dtype == np.float32
     assert result.history.loss[-1] < result.history.loss[0]
-    stopped = fit(optimizer=vp.LBFGS(), epochs=500, validation=VALIDATION, early_stopping=vp.EarlyStopping(2))
+    stopped = fit(optimizer=vp.LBFGS(), epochs=500, validation=VALIDATION, early_stopping=vp.EarlyStopping(patience=2))
     assert stopped.reason == "early stopping"
     assert NETWORK.loss(stopped.theta, *VALIDATION) == stopped.history.validation_loss.min()
 

@@ -29,12 +29,13 @@ def network(*layers, reduction: Any = "mean"):
 
 
 PLAIN, DROPPING = network(), network(vp.LayerNorm(), vp.Dropout(0.3))
+LONG = VALIDATION | {"epochs": 30}
 SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
-    "dropout": {"network": DROPPING, "schedule": vp.Cosine(), "clip": 0.5},
+    "dropout": {"network": DROPPING, "schedule": vp.Cosine(), "clip_norm": 0.5},
     "sums": {"network": network(reduction="sum"), "weight": W, "optimizer": vp.Momentum(0.001)},
     "weights": {"network": DROPPING, "weight": W} | VALIDATION,
-    "early stopping": {"early_stopping": vp.EarlyStopping(2), "optimizer": vp.Adam(0.3), "epochs": 30} | VALIDATION,
+    "early stopping": {"early_stopping": vp.EarlyStopping(patience=2), "optimizer": vp.Adam(0.3)} | LONG,
     "adaptive": {"schedule": vp.Adaptive(patience=1, tolerance=0.1), "epochs": 9},
     "as they lie": {"shuffle": False},
     "full batches": {"batch_size": 330},
@@ -89,14 +90,14 @@ def test_several_windows_are_the_fit_in_memory_on_their_order(batch_size):
     blocks = Pieces(sizes)
     windows = Windows(sizes, lambda block: [], window=120, shuffle=True, seed=3, room=0)
     order = np.concatenate([windows_order(windows, epoch) for epoch in range(2)])
-    streamed = mixed(blocks=blocks, batch_size=batch_size, epochs=2, clip=0.5)
+    streamed = mixed(blocks=blocks, batch_size=batch_size, epochs=2, clip_norm=0.5)
     theta, state, losses = start(PLAIN), None, []
     for epoch in range(2):
         rows = order[330 * epoch : 330 * (epoch + 1)]
         assert sorted(rows) == list(range(330))
         settings: dict[str, Any] = {"batch_size": batch_size, "shuffle": False, "training_loss": "running"}
         whole = vp.train(
-            PLAIN, theta, X[rows], T[rows], optimizer=vp.Adam(0.01), epochs=1, clip=0.5, state=state, **settings
+            PLAIN, theta, X[rows], T[rows], optimizer=vp.Adam(0.01), epochs=1, clip_norm=0.5, state=state, **settings
         )
         theta, state = whole.theta, whole.state
         losses.append([whole.history.loss[0], whole.history.gradient_norm[0], whole.history.step_size[0]])

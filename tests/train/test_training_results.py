@@ -59,7 +59,7 @@ def test_they_pass_from_one_process_to_another(again):
 
 
 def test_latest_losses_are_those_of_histories():
-    found = results(early_stopping=vp.EarlyStopping(3))
+    found = results(early_stopping=vp.EarlyStopping(patience=3))
     np.testing.assert_array_equal(found.last_loss, [result.history.loss[-1] for result in found])
     running = results(optimizers=[vp.Adam(0.1), vp.GradientDescent(1e200)], training_loss="running", batch_size=8)
     losses = [result.history.loss[-1] if len(result.history.loss) else np.nan for result in running]

@@ -87,7 +87,7 @@ def gradient_of_a_step(
     gradient J is read from its moment, which is -J with momentum 0 and a learning rate of 1; only -0 becomes 0.
     """
     moment, seed, step = np.zeros_like(theta), int(noise.seed) if noise else 0, noise.step if noise else 0
-    plan = Plan(batch.rows, shuffle=False, seed=seed, clip=None, running=True)  # a running loss is the step's own
+    plan = Plan(batch.rows, shuffle=False, seed=seed, clip_norm=None, running=True)  # a running loss is the step's own
     epochs = Epochs(network, np.array(theta), batch, None, _OPTIMIZER, [moment], np.array(theta), plan)
     epochs.context.set(noisy=network.random and noise is not None)
     defer_sigint(lambda received: epochs.run(1, 0, step, steps_before=0, rates=np.ones(1)))

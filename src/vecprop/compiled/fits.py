@@ -210,7 +210,7 @@ def _template(
     memory |= {"keys": 4 * rows * shuffled, "places": 4 * (rows + 1) * shuffled, "order": 8 * rows * shuffled}
     memory["predictions"] = number * validation_rows * program.network.outputs * predicts
     context = program.training_context(workers, **memory)
-    context.set(shards=shards, clip=plan.clip or 0.0, batch_size=plan.batch_size, running=plan.running)
+    context.set(shards=shards, clip=plan.clip_norm or 0.0, batch_size=plan.batch_size, running=plan.running)
     context.set(in_pairs=shards == 4 and workers <= 2 and not program.split_layers)
     if validation_rows > 0 or not plan.running:
         context.set(measure=measure_address(program.F), gradient_of_rows=gradient_address(program.F))

@@ -43,7 +43,7 @@ class Identity(Activation):
 
 @dataclass(frozen=True)
 class Logistic(Activation):
-    r"""The logistic function, between 0 and 1.
+    r"""The logistic function, between 0 and 1. `Sigmoid` is a second name of this class.
 
     .. math:: y = \frac{1}{1 + e^{-z}}
 
@@ -60,6 +60,9 @@ class Logistic(Activation):
     def derivative(self, z: Array, y: Array) -> Array:
         """Return y (1 - y)."""
         return y * (1 - y)
+
+
+Sigmoid = Logistic
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from ..core import Selection, SparseNetwork
 from ..optimize import LBFGS, Constant, has_horizon, observed
-from ..optimize.settings import Stagnation
+from ..optimize.settings import EarlyStopping
 from ..system.threads import limit_jobs
 from ..train.members import Member
 from ..train.progress import ProgressBar
@@ -99,7 +99,7 @@ class FitSpec:
         self.schedule = None if isinstance(schedule, Constant) else schedule
         self.by_score = settings.early_stopping and self.validation is not None
         watched = "loss" if not self.by_score else "validation_score" if self.score else "validation_loss"
-        self.rule = Stagnation(settings.n_iter_no_change + 1, settings.tol, watched)
+        self.rule = EarlyStopping(watched, settings.tol, settings.n_iter_no_change + 1, self.by_score, "best")
         # Without Python after each epoch, `train` applies the rule itself, if it can end training before max_iter.
         self.early_stopping = self.rule if self.by_score or self.rule.patience <= settings.max_iter else None
         self.scored: dict[str, Rows] = {}  # what scorers measure after each epoch
@@ -323,7 +323,7 @@ class Recorder:
             watched = -outcome.validation_scores[-1] if by_score else outcome.loss
             lowest = -outcome.best_validation_score if by_score else outcome.best_loss
             count = outcome.no_improvement_count
-            best, _, count = observed(watched, lowest, lowest, count, rule.tolerance, rule.from_lowest)
+            best, _, count = observed(watched, lowest, lowest, count, rule.min_delta, rule.compare_to == "best")
             outcome.no_improvement_count = int(count)
             if not by_score:
                 outcome.best_loss = best

@@ -116,7 +116,7 @@ def _tuples(rates: Any) -> Any:
 
 @dataclass(frozen=True)
 class GradientDescent(Optimizer):
-    """Gradient descent.
+    """Gradient descent; on mini-batches it is stochastic gradient descent. `SGD` is a second name of this class.
 
     .. math:: θ ← θ - μ J
 
@@ -139,6 +139,9 @@ class GradientDescent(Optimizer):
     def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:
         """Return theta - μ J."""
         return (theta - rate * J,)
+
+
+SGD = GradientDescent
 
 
 def next_moment(M: Array, J: Array, momentum: float, rate: Array | float) -> Array:

@@ -12,119 +12,78 @@ from .lbfgs import LBFGS
 from .optimizers import Optimizer
 from .schedules import Constant, Schedule
 
-Watched = Literal["loss", "validation_loss", "validation_score"]
-"""The quantities that a rule can monitor, as named in `train.state.History`."""
+Monitored = Literal["loss", "validation_loss", "validation_score"]
+"""The quantities that early stopping can monitor, as named in `train.state.History`."""
+
+Reference = Literal["progress", "best"]
 
 
 @dataclass(frozen=True)
-class StoppingRule(Ranged):
-    """End training after a number of consecutive epochs without progress."""
-
-    patience: float
-    tolerance: float
-    on: Watched
-
-    from_start: ClassVar[bool]
-    """Whether the rule also considers the loss of the initial parameters."""
-    from_lowest: ClassVar[bool]
-    """Whether progress is measured from the lowest loss, not from the loss at the latest progress."""
-    _ranges: ClassVar[dict[str, Range]] = {"patience": PATIENCE, "tolerance": AT_LEAST_0}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.on not in get_args(Watched):
-            raise ValueError(f"{type(self).__name__} monitors one of {', '.join(get_args(Watched))}, not {self.on!r}.")
-
-    @property
-    def restores(self) -> bool:
-        """Whether training returns the best parameters instead of the last parameters."""
-        return not self.from_lowest or self.on != "loss"
-
-    def as_numbers(self) -> tuple[float, ...]:
-        """Return the rule as numbers for the compiled engine; see `compiled.run.measures.STOPPING`."""
-        return self.patience, self.tolerance, self.from_lowest, get_args(Watched).index(self.on)
-
-
-@dataclass(frozen=True)
-class EarlyStopping(StoppingRule):
-    """Stop when the loss stops decreasing, and restore the best parameters.
+class EarlyStopping(Ranged):
+    """Stop when a loss stops decreasing, or the validation score stops increasing.
 
     Members of a population stop independently, and stopped members do not change. Training ends when all members have
     stopped.
 
     Parameters
     ----------
-    patience : int, default 10
-        The number of consecutive epochs without progress before training ends.
-    tolerance : float, default 0.0
-        The decrease below the best loss so far that counts as progress, in units of the loss.
-    on : {"validation_loss", "validation_score", "loss"}, default "validation_loss"
-        The monitored quantity. Without a validation set, "validation_loss" monitors the training loss. For
-        "validation_score", an increase is progress.
-
-    Raises
-    ------
-    ValueError
-        If patience is less than 1, tolerance is negative, or on is not a listed value.
-
-    Examples
-    --------
-    >>> EarlyStopping(patience=3, on="validation_score")
-    EarlyStopping(patience=3, tolerance=0.0, on='validation_score')
-    """
-
-    patience: int = 10
-    tolerance: float = 0.0
-    on: Watched = "validation_loss"
-
-    from_start = True
-    from_lowest = False
-
-
-@dataclass(frozen=True)
-class Stagnation(StoppingRule):
-    """Stop when the training loss stagnates, and keep the last parameters, as scikit-learn does.
-
-    Each loss is compared with the lowest loss since the first epoch, so many decreases smaller than the tolerance do
-    not count as progress. If the rule monitors the validation set, it restores the best parameters.
-
-    Parameters
-    ----------
+    monitor : {"validation_loss", "validation_score", "loss"}, default "validation_loss"
+        The monitored quantity; "loss" is the training loss. Without a validation set, "validation_loss" monitors the
+        training loss. For "validation_score", an increase is progress.
+    min_delta : float, default 0.0
+        The decrease that counts as progress, in units of the loss.
     patience : int or inf, default 10
         The number of consecutive epochs without progress before training ends.
-    tolerance : float, default 0.0001
-        The decrease below the lowest loss so far that counts as progress, in units of the loss.
-    on : {"loss", "validation_loss", "validation_score"}, default "loss"
-        The monitored quantity, see `EarlyStopping`.
+    restore_best : bool, default True
+        Whether training returns the best parameters instead of the last parameters.
+    compare_to : {"progress", "best"}, default "progress"
+        "progress" compares each loss with the loss of the latest epoch with progress, as Keras does; many small
+        decreases add up to progress. "best" is scikit-learn's rule: it compares each loss with the lowest loss so far,
+        a decrease by exactly min_delta is progress, and the initial parameters do not count.
 
     Raises
     ------
     ValueError
-        If patience is less than 1, tolerance is negative, or on is not a listed value.
+        If patience is less than 1, min_delta is negative, or monitor or compare_to is not a listed value.
+    TypeError
+        If restore_best is not a Boolean.
 
     Examples
     --------
-    >>> Stagnation(patience=11)
-    Stagnation(patience=11, tolerance=0.0001, on='loss')
+    >>> EarlyStopping("validation_score", patience=3)
+    EarlyStopping(monitor='validation_score', min_delta=0.0, patience=3, restore_best=True, compare_to='progress')
     """
 
+    monitor: Monitored = "validation_loss"
+    min_delta: float = 0.0
     patience: float = 10
-    tolerance: float = 1e-4
-    on: Watched = "loss"
+    restore_best: bool = True
+    compare_to: Reference = "progress"
 
-    from_start = False
-    from_lowest = True
+    _ranges: ClassVar[dict[str, Range]] = {"patience": PATIENCE, "min_delta": AT_LEAST_0}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, listed in (("monitor", get_args(Monitored)), ("compare_to", get_args(Reference))):
+            if (value := getattr(self, name)) not in listed:
+                raise ValueError(f"EarlyStopping needs one of {', '.join(listed)} as {name}, not {value!r}.")
+        if not isinstance(self.restore_best, bool | np.bool_):
+            raise TypeError(f"restore_best must be True or False, got {self.restore_best!r}.")
+
+    def as_numbers(self) -> tuple[float, ...]:
+        """Return the rule as numbers for the compiled engine; see `compiled.run.measures.STOPPING`."""
+        return self.patience, self.min_delta, self.compare_to == "best", get_args(Monitored).index(self.monitor)
 
 
 def observed(
-    loss: float, lowest: float, progress_at: float, stalled: float, tolerance: float, from_lowest: bool
+    loss: float, lowest: float, progress_at: float, stalled: float, min_delta: float, compares_to_best: bool
 ) -> tuple[float, float, float]:
     """Return the lowest loss, the loss at the latest progress, and the number of epochs since then.
 
-    If from_lowest is true, a decrease by exactly the tolerance is progress, as in scikit-learn, and so is a loss of
+    If compares_to_best is true, a decrease by exactly min_delta is progress, as in scikit-learn, and so is a loss of
     NaN. Kernels are compiled from this source, so all arguments are numbers.
     """
-    progresses = not loss > lowest - tolerance if from_lowest else loss < progress_at - tolerance
+    progresses = not loss > lowest - min_delta if compares_to_best else loss < progress_at - min_delta
     if loss < lowest:
         lowest = loss
     return lowest, loss if progresses else progress_at, 0.0 if progresses else stalled + 1.0
@@ -146,7 +105,7 @@ class Plan:
     batch_size: int
     shuffle: bool
     seed: int = field(compare=False)  # plans that differ only in the seed share kernels and memory
-    clip: float | None
+    clip_norm: float | None
     running: bool
     score: Score | None = None
 
@@ -163,8 +122,8 @@ class TrainingSettings:
     validation_score: Score | None
     training_loss: TrainingLoss
     schedule: Schedule | None
-    early_stopping: StoppingRule | None
-    clip: float | None
+    early_stopping: EarlyStopping | None
+    clip_norm: float | None
     engine: EngineName = "auto"
 
     def check(self, network: Network, theta: Array, validates: bool) -> None:
@@ -195,24 +154,24 @@ class TrainingSettings:
                 raise ValueError(f"{setting} must be an integer of at least {least}, got {value!r}.")
         if not isinstance(self.seed, int | np.integer):
             raise TypeError(f"seed must be an integer, got {self.seed!r}.")
-        clip: Any = self.clip
-        is_number = clip is None or (np.ndim(clip) == 0 and np.asarray(clip).dtype.kind in "biuf")
-        if clip is not None and not (is_number and 0 < clip < np.inf):
-            raise ValueError(f"clip, the largest norm of a gradient, must be positive and finite, got {clip!r}.")
+        clip_norm: Any = self.clip_norm
+        is_number = clip_norm is None or (np.ndim(clip_norm) == 0 and np.asarray(clip_norm).dtype.kind in "biuf")
+        if clip_norm is not None and not (is_number and 0 < clip_norm < np.inf):
+            raise ValueError(f"clip_norm must be a positive and finite number, got {clip_norm!r}.")
         if self.engine not in ("auto", *ENGINES):
             raise ValueError(f'engine must be "auto", "compiled" or "reference", got {self.engine!r}.')
         if self.training_loss not in get_args(TrainingLoss):
             raise ValueError(f'training_loss must be "auto", "exact" or "running", got {self.training_loss!r}.')
         if not isinstance(self.shuffle, bool | np.bool_):
             raise TypeError(f"shuffle must be True or False, got {self.shuffle!r}.")
-        if self.early_stopping is not None and not isinstance(self.early_stopping, StoppingRule):
+        if self.early_stopping is not None and not isinstance(self.early_stopping, EarlyStopping):
             needed = "a rule such as EarlyStopping(patience=10)"
             raise TypeError(f"early_stopping must be {needed}, got {self.early_stopping!r}.")
         schedule = self.schedule
         if schedule is not None and (isinstance(schedule, type) or not callable(getattr(schedule, "factor", None))):
             raise TypeError(f"schedule must be one such as Cosine(), got {schedule!r}.")
         score, rule = self.validation_score, self.early_stopping
-        if score is None and rule is not None and rule.on == "validation_score":
+        if score is None and rule is not None and rule.monitor == "validation_score":
             raise ValueError('early_stopping monitors the validation score: pass one as validation_score="accuracy".')
         if score is not None and score not in SCORES:
             raise ValueError(f"validation_score must be one of {', '.join(SCORES)}, got {score!r}.")
@@ -235,8 +194,8 @@ class TrainingSettings:
         """Return the plan of an epoch over this many rows."""
         size = int(min(self.batch_size or rows, rows))
         running = self.training_loss == "running" or (self.training_loss == "auto" and size < rows)
-        clip = None if self.clip is None else float(self.clip)
-        return Plan(size, self.shuffle, self.seed, clip, running, self.validation_score)
+        clip_norm = None if self.clip_norm is None else float(self.clip_norm)
+        return Plan(size, self.shuffle, self.seed, clip_norm, running, self.validation_score)
 
     def rates(self, total: int, count: int, first: int = 0, state: dict[str, Any] | None = None) -> np.ndarray:
         """Return the learning rates of ``count`` steps out of ``total``, (count, *M), or one constant rate."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, get_args, overload
 import numpy as np
 
 from ..core import Array, Batch, Network, Score, Selection, checked_theta
-from ..optimize import LBFGS, Optimizer, Schedule, StoppingRule, TrainingLoss, TrainingSettings
+from ..optimize import LBFGS, EarlyStopping, Optimizer, Schedule, TrainingLoss, TrainingSettings
 from ..system.extras import imported
 from ..system.versions import Versioned
 from .state import History, Reason, TrainingResult, TrainingState
@@ -44,7 +44,7 @@ class Member:
         The weights of all rows of X, in place of those that the population shares.
     keeps_predictions : bool, default False
         Whether the history keeps the predictions of the validation rows after each epoch.
-    epochs, batch_size, shuffle, seed, validation_score, training_loss, schedule, early_stopping, clip
+    epochs, batch_size, shuffle, seed, validation_score, training_loss, schedule, early_stopping, clip_norm
         See `train`.
 
     Examples
@@ -78,8 +78,8 @@ class Member:
     validation_score: Score | None = None
     training_loss: TrainingLoss = "auto"
     schedule: Schedule | None = None
-    early_stopping: StoppingRule | None = None
-    clip: float | None = None
+    early_stopping: EarlyStopping | None = None
+    clip_norm: float | None = None
     keeps_predictions: bool = False
 
     @property
@@ -91,7 +91,7 @@ class Member:
         """Return a key that is equal for members that differ in their initial parameters and seeds alone."""
         parts = (self.network, self.optimizer, self.schedule)
         data = (self.rows, self.validation_rows, self.X, self.T, self.sample_weight)
-        plan = (self.epochs, self.batch_size, self.shuffle, self.training_loss, self.clip)
+        plan = (self.epochs, self.batch_size, self.shuffle, self.training_loss, self.clip_norm)
         stopping = (self.validation_score, self.early_stopping, self.keeps_predictions)
         shape = (np.shape(self.theta), getattr(self.theta, "dtype", None))
         return (*map(intern, parts), *map(id, data), *plan, *stopping, *shape)
@@ -190,7 +190,7 @@ class GroupResults(Versioned):
     numbers: Sequence[int]
     network: Network
     optimizer_class: str
-    stopping: StoppingRule | None
+    stopping: EarlyStopping | None
     epochs: int
     rows: int
     per_epoch: int
@@ -229,11 +229,11 @@ class GroupResults(Versioned):
                 time=self.seconds[place] / max(epochs, 1) * np.arange(known),
             )
         if rule is not None:
-            stopping = {"on": rule.on, "theta": self.best[place], "memory": self.memory[place]}
+            stopping = {"monitor": rule.monitor, "theta": self.best[place], "memory": self.memory[place]}
         theta = (self.last_finite if reason == "diverged" else self.thetas)[place]
         parts = {"network": self.network, "optimizer_class": self.optimizer_class}
         state = TrainingState(theta, optimizer, {}, epochs, step, self.epochs, self.rows, history, stopping, **parts)
-        if rule is not None and rule.restores and reason != "diverged":
+        if rule is not None and rule.restore_best and reason != "diverged":
             theta = self.best[place]
         return TrainingResult(theta, history, state, reason)
 

@@ -149,8 +149,8 @@ class ReferenceTrainingLoop:
         xp = namespace(state.theta)
         length = norm(gradient)
         self.run.require_finite("gradient's norm", length)
-        if self.plan.clip is not None and self.plan.clip < xp.finfo(gradient.dtype).max:
-            gradient = gradient * (self.plan.clip / xp.clip(length, self.plan.clip, None))[..., None]
+        if self.plan.clip_norm is not None and self.plan.clip_norm < xp.finfo(gradient.dtype).max:
+            gradient = gradient * (self.plan.clip_norm / xp.clip(length, self.plan.clip_norm, None))[..., None]
         before, optimizer = xp.asarray(state.theta, copy=True), self.optimizer
         if not isinstance(self.run.schedule, Constant):
             factor = self.run.schedule.factor(state.step, self.run.steps, state.schedule)

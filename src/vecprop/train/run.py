@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..core import Array, Batch, Network, namespace, on_host
-from ..optimize import LBFGS, Constant, Schedule, StoppingRule, TrainingSettings, observed
+from ..optimize import LBFGS, Constant, EarlyStopping, Schedule, TrainingSettings, observed
 from ..system.threads import SecondInterrupt
 from .state import DivergenceError, History, Reason, TrainingResult, TrainingState
 
@@ -157,14 +157,14 @@ class Best(Hook):
     stalled: bool | None = None
     """Whether kernels, which compare the parameters with the best, have found that all members have stopped."""
 
-    def __init__(self, rule: StoppingRule, state: TrainingState) -> None:
+    def __init__(self, rule: EarlyStopping, state: TrainingState) -> None:
         self.rule, theta = rule, state.theta
         members = tuple(theta.shape[:-1])
-        self.continues = state.early_stopping.get("on") == rule.on
+        self.continues = state.early_stopping.get("monitor") == rule.monitor
         if not self.continues:
             best = namespace(theta).asarray(theta, copy=True)
             memory = np.stack([np.full(members, np.inf), np.full(members, np.inf), np.zeros(members)])
-            state.early_stopping = {"on": rule.on, "theta": best, "memory": memory}
+            state.early_stopping = {"monitor": rule.monitor, "theta": best, "memory": memory}
         self.theta, self.memory = state.early_stopping["theta"], state.early_stopping["memory"]
 
     @property
@@ -176,7 +176,7 @@ class Best(Hook):
         """Observe the initial parameters, if the rule does, none came before, and the watched loss is known of them."""
         if self.continues:
             return "early stopping" if self.have_stopped.all() else None
-        if self.rule.from_start and self._watched(run.state.history) is not None:
+        if self.rule.compare_to == "progress" and self._watched(run.state.history) is not None:
             self.observe(run.state)
         return None
 
@@ -198,14 +198,15 @@ class Best(Hook):
         for member in map(tuple, np.argwhere(go_on)):
             own = (slice(None), *member)
             lowest, progress_at, stalled = self.memory[own]
-            self.memory[own] = observed(loss[member], lowest, progress_at, stalled, rule.tolerance, rule.from_lowest)
+            how = rule.min_delta, rule.compare_to == "best"
+            self.memory[own] = observed(loss[member], lowest, progress_at, stalled, *how)
 
     def _watched(self, history: History) -> Any:
         """Return the latest of the losses that the rule watches, in float64, or None before there is one."""
-        if self.rule.on == "validation_score":
+        if self.rule.monitor == "validation_score":
             return None if history.last_validation_score is None else -history.last_validation_score
         loss = history.last_loss
-        if self.rule.on == "validation_loss" and history.last_validation_loss is not None:
+        if self.rule.monitor == "validation_loss" and history.last_validation_loss is not None:
             loss = history.last_validation_loss
         return None if loss is None else loss.astype(float)
 
@@ -344,7 +345,7 @@ class Run:
         theta = self.state.theta
         if reason == "diverged":
             theta = self.last_finite
-        elif self.best is not None and self.best.rule.restores:
+        elif self.best is not None and self.best.rule.restore_best:
             theta = self.best.theta
         return TrainingResult(theta, self.state.history, self.state, reason)
 

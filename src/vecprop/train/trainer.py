@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..core import Array, Batch, Network, Score, checked_theta, meanings, namespace, on_host, score
-from ..optimize import ENGINES, LBFGS, EngineName, Optimizer, Schedule, StoppingRule, TrainingLoss, TrainingSettings
+from ..optimize import ENGINES, LBFGS, EarlyStopping, EngineName, Optimizer, Schedule, TrainingLoss, TrainingSettings
 from ..system.threads import defer_sigint
 from .compiled import Compiled, missing
 from .engine import Engine
@@ -81,8 +81,8 @@ def train(
     validation_score: Score | None = None,
     training_loss: TrainingLoss = "auto",
     schedule: Schedule | None = None,
-    early_stopping: StoppingRule | None = None,
-    clip: float | None = None,
+    early_stopping: EarlyStopping | None = None,
+    clip_norm: float | None = None,
     callbacks: Sequence[Callback] = (),
     engine: EngineName = "auto",
     state: TrainingState | None = None,
@@ -124,11 +124,10 @@ def train(
         running for mini-batches. L-BFGS measures exactly anyway.
     schedule : Schedule, optional
         The factor of the learning rate in each step; 1 by default.
-    early_stopping : EarlyStopping or Stagnation, optional
-        Ends training when a loss stops falling, or the validation score rising; EarlyStopping restores the best
-        parameters.
-    clip : float, optional
-        The largest norm of a step's gradient; a longer one is shortened to it, each member's by itself.
+    early_stopping : EarlyStopping, optional
+        Ends training when a loss stops decreasing, or the validation score stops increasing.
+    clip_norm : float, optional
+        The largest norm of a gradient. Larger gradients are scaled down to this norm, separately for each member.
     callbacks : sequence of callable
         Called with the `TrainingState` after each epoch; one that returns True ends training. One that is a context
         manager is entered before the first epoch and left after the last. One that has an ``interval`` may be called
@@ -172,7 +171,7 @@ def train(
     201
     """
     theta = checked_theta(network, theta)
-    own = (validation_score, training_loss, schedule, early_stopping, clip, engine)
+    own = (validation_score, training_loss, schedule, early_stopping, clip_norm, engine)
     settings = TrainingSettings(optimizer, epochs, batch_size, shuffle, seed, *own)
     settings.check(network, theta, validation is not None)
     check_callbacks(callbacks, state, checkpoint)
@@ -188,8 +187,8 @@ def train(
     batches = [batch] if validation_batch is None else [batch, validation_batch]
     chosen = engine_for(network, theta, batches, optimizer, engine, score=validation_score)
     if isinstance(optimizer, LBFGS):
-        if batch_size is not None or schedule is not None or clip is not None or state is not None:
-            raise ValueError("LBFGS works on full batches by itself: leave out batch_size, schedule, clip and state.")
+        if batch_size is not None or schedule is not None or clip_norm is not None or state is not None:
+            raise ValueError("LBFGS trains on full batches: leave out batch_size, schedule, clip_norm and state.")
         if checkpoint is not None:
             raise ValueError("LBFGS has no state from which it could go on: leave out checkpoint.")
         batch.require_finite_inputs()

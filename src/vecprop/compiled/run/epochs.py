@@ -251,7 +251,7 @@ def _fit(context, c, measures, run_epochs, size):
         c.epochs = 0  # which measures the losses
         if stopping:
             rule = stopping_at(stopping)
-            if rule.from_lowest != 0 or (c.running and np.int64(rule.watched) == Watched.LOSS):
+            if rule.compares_to_best != 0 or (c.running and np.int64(rule.watched) == Watched.LOSS):
                 c.stopping = 0  # it ignores the initial parameters, or their loss is not measured
         calls.epochs(run_epochs, (context, 0))
         c.epochs, c.stopping = epochs, stopping

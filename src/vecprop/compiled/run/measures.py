@@ -23,14 +23,14 @@ CHUNK = 1024
 number: Any = float
 
 
-STOPPING = np.dtype(fields("patience tolerance from_lowest watched", np.float64))
-"""A rule of early stopping, as a record of doubles; see `optimize.stopping.StoppingRule.as_numbers`."""
+STOPPING = np.dtype(fields("patience min_delta compares_to_best watched", np.float64))
+"""A rule of early stopping, as a record of doubles; see `optimize.settings.EarlyStopping.as_numbers`."""
 
 stopping_at = record_at(STOPPING)
 
 
 class Watched(IntEnum):
-    """The quantity that a rule watches, in the order of `optimize.stopping.Watched`."""
+    """The quantity that a rule watches, in the order of `optimize.settings.Monitored`."""
 
     LOSS = 0
     VALIDATION_LOSS = 1
@@ -139,7 +139,7 @@ def judge(context, epoch):
     if loss < memory.lowest:
         copy(theta, numbers_at(c.best, theta.size, theta))
     memory.lowest, memory.at, memory.stalled = _observed(
-        loss, memory.lowest, memory.at, memory.stalled, rule.tolerance, rule.from_lowest != 0
+        loss, memory.lowest, memory.at, memory.stalled, rule.min_delta, rule.compares_to_best != 0
     )
     return 1.0 if memory.stalled >= rule.patience else 0.0
 

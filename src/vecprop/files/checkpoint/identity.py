@@ -143,8 +143,8 @@ def differing(own: Mapping[str, Any], known: Mapping[str, Any]) -> str:
 
     Examples
     --------
-    >>> differing({"X": "1", "clip": None}, {"X": "2", "clip": 0.5})
-    'its X and its clip differ'
+    >>> differing({"X": "1", "clip_norm": None}, {"X": "2", "clip_norm": 0.5})
+    'its X and its clip_norm differ'
     """
     names = [name for name in {**own, **known} if own.get(name) != known.get(name)]
     return " and ".join(f"its {name}" for name in names) + (" differs" if len(names) == 1 else " differ" * bool(names))

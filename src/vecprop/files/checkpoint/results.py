@@ -18,7 +18,7 @@ from .identity import Identity, bits_of, in_common, of_all, require_savable
 from .store import Pace, Store
 
 PARTS = ("network", "optimizer", "schedule", "early_stopping")
-PLAN = ("epochs", "batch_size", "shuffle", "validation_score", "training_loss", "clip", "keeps_predictions")
+PLAN = ("epochs", "batch_size", "shuffle", "validation_score", "training_loss", "clip_norm", "keeps_predictions")
 DATA = ("X", "T", "sample_weight")
 ROWS = ("rows", "validation_rows")
 

@@ -14,7 +14,7 @@ from ...estimators.many.ensemble import MLPEnsembleClassifier, MLPEnsembleRegres
 from ...estimators.parts import Cuts, SampleScaling
 from ...estimators.regressor import MLPRegressor
 from ...optimize.optimizers import AdamHat
-from ...optimize.settings import EarlyStopping, Stagnation
+from ...optimize.settings import EarlyStopping
 from ...train.state import NO_WAY, History, TrainingState
 from ..networks import TrainedNetwork
 from .values import COMMON, StoredClass, fits, is_a, is_array, is_count, optional, stored_estimator, stored_fields
@@ -142,7 +142,7 @@ def _ensemble_is_consistent(model: Any) -> bool:
 
 
 _HISTORY = stored_fields(History)
-_AS_THEY_ARE = (EarlyStopping, Stagnation, AdamHat, SampleScaling, Cuts, Ending)
+_AS_THEY_ARE = (EarlyStopping, AdamHat, SampleScaling, Cuts, Ending)
 _IF_CONSISTENT = {
     TrainingState: _state_is_consistent,
     TrainedNetwork: lambda own: is_theta(own.theta, own.network) and _continues(own.state, own.theta),

@@ -256,7 +256,7 @@ class Fit:
                         seed=seed + number,
                         training_loss="running",
                         schedule=Cosine(),
-                        early_stopping=None if end else EarlyStopping(training.patience),
+                        early_stopping=None if end else EarlyStopping(patience=training.patience),
                         keeps_predictions=not end and self.stream is None and size <= MOST_KEPT,
                     )
                 )

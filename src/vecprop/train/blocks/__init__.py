@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...core import Batch, Network, Score, checked_theta
-from ...optimize import LBFGS, Optimizer, Schedule, StoppingRule, TrainingSettings
+from ...optimize import LBFGS, EarlyStopping, Optimizer, Schedule, TrainingSettings
 from ...system.memory import available_memory
 from ..run import Callback, Run
 from ..state import Reason, TrainingResult, TrainingState
@@ -35,8 +35,8 @@ def train_blocks(
     validation: tuple[np.ndarray, ...] | None = None,
     validation_score: Score | None = None,
     schedule: Schedule | None = None,
-    early_stopping: StoppingRule | None = None,
-    clip: float | None = None,
+    early_stopping: EarlyStopping | None = None,
+    clip_norm: float | None = None,
     callbacks: Sequence[Callback] = (),
     checkpoint: Any = None,
     state: TrainingState | None = None,
@@ -74,7 +74,7 @@ def train_blocks(
         Rows in memory that are not trained on, whose loss is measured before the first epoch and after each.
     validation_score : str, optional
         The score of these rows that is measured beside their loss, see `train`.
-    schedule, early_stopping, clip
+    schedule, early_stopping, clip_norm
         See `train`.
     callbacks : sequence of callable
         Called with the `TrainingState` after each window, see `train`; at the end of an epoch its ``under_way`` is
@@ -118,7 +118,7 @@ def train_blocks(
     if isinstance(optimizer, LBFGS):
         raise ValueError("LBFGS takes all rows in each step: blocks need an optimizer of batches, such as Adam().")
     theta = checked_theta(network, theta)
-    own = (batch_size, shuffle, seed, validation_score, "running", schedule, early_stopping, clip, "compiled")
+    own = (batch_size, shuffle, seed, validation_score, "running", schedule, early_stopping, clip_norm, "compiled")
     settings = TrainingSettings(optimizer, epochs, *own)
     settings.check(network, theta, validation is not None)
     check_callbacks(callbacks, state, checkpoint)
