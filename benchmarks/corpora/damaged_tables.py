@@ -196,17 +196,17 @@ def assert_clean(done, command, table, story):
 
 
 BAD = {
-    "long.csv": (b"a,b\n1,2\n1,2,3\n", "line 3: the row has 3 values, but the first line names 2 columns"),
-    "all_long.csv": (b"a,b\n1,2,3\n1,2,3\n", "line 2: the row has 3 values, but the first line names 2 columns"),
-    "twice.csv": (b"a,b,a\n1,2,3\n", "has two columns named 'a', the 1. and the 3."),
+    "long.csv": (b"a,b\n1,2\n1,2,3\n", "line 3: the row has 3 values, but the header names 2 columns"),
+    "all_long.csv": (b"a,b\n1,2,3\n1,2,3\n", "line 2: the row has 3 values, but the header names 2 columns"),
+    "twice.csv": (b"a,b,a\n1,2,3\n", "has two columns named 'a' (columns 1 and 3)"),
     "empty.csv": (b"", "is empty"),
     "blank.csv": (b"\n \n", "is empty"),
     "no_rows.csv": (b"a,b\n", "has 2 columns and 0 rows"),
     "json.csv": (
         b'{"a": 1, "b": 2}\n{"a": 3, "b": 4}\n',
-        "is JSON, not a table of text: read it with pandas.read_json",
+        "is JSON, not delimited text: read it with pandas.read_json",
     ),
-    "page.csv": (b"<html><table><tr><td>1</td></tr></table></html>\n", "is HTML or XML, not a table of text"),
+    "page.csv": (b"<html><table><tr><td>1</td></tr></table></html>\n", "is HTML or XML, not delimited text"),
     "zero.csv": (b"a,b\n" + 600 * b"1,2\n" + b"1,\0\n", "is not text: save it as CSV"),
     "binary.csv": (b"PK\x03\x04\x00\x01" * 9, "is not text: save it as CSV"),
     "late.csv": (b"a\n" + b"x" * 99 + b"\n" + (b"x" * 99 + b"\n") * 11_000 + b"\xff\xfe\n", "save it as UTF-8"),

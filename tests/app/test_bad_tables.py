@@ -49,7 +49,7 @@ def test_the_nearest_name_is_offered(vecprop):
     for table, options, said in (
         ("t.csv", ["anwser"], "The table has no column 'anwser': did you mean 'answer'?\n"),
         ("t.cvs", ["answer"], "There is no file t.cvs: did you mean 't.csv'?\n"),
-        ("none", ["answer"], "none is a folder without files of a table.\n"),
+        ("none", ["answer"], "none is a folder that contains no table files.\n"),
         ("t.csv", ["answer", "--group", "C"], "The table has no column 'C': did you mean 'c'?\n"),
     ):
         assert vecprop("train", table, "--target", *options, code=3).stderr == said

@@ -84,7 +84,7 @@ def test_words_for_missing_values_are_classes_if_they_are_named(vecprop, result_
     frame.to_csv("c.csv", index=False)
     done = vecprop("train", "c.csv", "--target", "y", "--json", *FAST)
     assert json.loads(done.stdout)["classes"] == ["None", "mild"]
-    assert "these count as missing: 'NA' (20); name in --classes those that are classes." in done.stderr
+    assert "are read as missing: 'NA' (20); list classes among them in --classes." in done.stderr
     done = vecprop("train", "c.csv", "--target", "y", "--json", "--classes", "NA", "--force", *FAST)
     assert json.loads(done.stdout)["classes"] == ["NA", "None", "mild"]
     assert result_of("evaluate", "c.npz", "c.csv")["rows"] == N

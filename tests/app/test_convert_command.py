@@ -17,7 +17,7 @@ from killing import Killed, kill_at
 from sampled import sampled
 from vecprop import TabularClassifier, read_table
 from vecprop.app import converting
-from vecprop.tables.reading import delimited as separated
+from vecprop.tables.reading import delimited
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +111,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_read_is_named(vecprop, tmp_path, small_parts, monkeypatch, name):
     text, options, message = REFUSED[name]
-    monkeypatch.setattr(separated, "SAMPLE", 1000)
+    monkeypatch.setattr(delimited, "SAMPLE", 1000)
     (tmp_path / "t.csv").write_text(text, errors="surrogateescape")
     assert message in vecprop("convert", "t.csv", "t", *options, code=3).stderr
     assert not list((tmp_path / "t").glob("part*"))

@@ -34,7 +34,7 @@ def assert_read(path, line=2, note=""):
         ("sep=,\n", ""),
         ('"sep=,"\r\n', ""),
         ("sep=^\n", ""),
-        ("# made by hand\n", "1 line(s) above the names are not read, such as '# made by hand'"),
+        ("# made by hand\n", "skipped 1 line(s) above the header, such as '# made by hand'"),
         ("# in 2024, by hand\n#\n\n# all, towns\n", "4 line(s) above"),
     ],
 )
@@ -72,6 +72,6 @@ def test_merged_cells_and_hidden_rows_of_a_sheet(tmp_path):
     read = read_table(tmp_path / "towns.xlsx")
     assert read["land"].tolist() == ["Italy", "Italy", "Norway"]
     assert read.attrs["notes"] == [
-        "towns.xlsx: each of the cells that are merged, such as A2:A3, has their value.",
-        "towns.xlsx, line 4: hidden, but read as the other rows are.",
+        "towns.xlsx: copied the value of merged cells, such as A2:A3, to each of them.",
+        "towns.xlsx, line 4: hidden, but read like other rows.",
     ]

@@ -84,24 +84,24 @@ def written(path, values):
 def test_files_that_expand_are_refused(name, write, tmp_path):
     write(tmp_path / name)
     with pytest.raises(
-        TableError, match=rf"{name} takes more than 0.0\d+ GB when it is read, .* times its size: if you"
+        TableError, match=rf"{name} needs more than 0.0\d+ GB of memory, .* times its size: if you"
     ):
         read_table(tmp_path / name)
-    with pytest.raises(TableError, match="takes more than"):
+    with pytest.raises(TableError, match="needs more than"):
         list(read_chunks(tmp_path / name))
 
 
 @pytest.mark.parametrize("write", [lambda path: sheet(path, ["a"], [1], corner="XFD1048576"), merged])
 def test_sheets_of_billions_of_cells_are_refused(write, tmp_path):
     write(tmp_path / "t.xlsx")
-    with pytest.raises(TableError, match=r"takes more than 0.54 GB when it is read"):
+    with pytest.raises(TableError, match=r"needs more than 0.54 GB of memory"):
         read_table(tmp_path / "t.xlsx")
 
 
 @pytest.mark.usefixtures("little")
 def test_row_groups_that_fit_one_by_one_are_read_in_parts_but_not_together(tmp_path):
     parquet.write_table(pa.table({"x": np.zeros(400_000)}), tmp_path / "t.parquet", row_group_size=50_000)
-    with pytest.raises(TableError, match="takes more than"):
+    with pytest.raises(TableError, match="needs more than"):
         read_table(tmp_path / "t.parquet")
     assert sum(map(len, read_chunks(tmp_path / "t.parquet"))) == 400_000
 
@@ -126,7 +126,7 @@ def test_tables_larger_than_the_free_memory_are_read_in_parts(tmp_path, monkeypa
         monkeypatch.setattr(module, "SMALL", 100_000)
     monkeypatch.setattr(bounds, "available_memory", lambda: 300_000)
     with pytest.raises(
-        TableError, match=r"takes more than 0\.0001 GB .* read it in parts, with read_chunks, or fit with"
+        TableError, match=r"needs more than 0\.0001 GB .* read it in chunks with read_chunks, or fit with"
     ):
         read_table(tmp_path / "t.csv")
     assert sum(map(len, read_chunks(tmp_path / "t.csv"))) == 50_000

@@ -161,7 +161,7 @@ def test_statistics_of_footers_are_compared(tmp_path):
     for old, new in ((np.float64(500).tobytes(), np.float64(5e9).tobytes()), (b"Bonn", b"bonn")):
         assert content.count(old) == 1
         path.write_bytes(content.replace(old, new))
-        with pytest.raises(TableError, match="are not those of which the file has statistics"):
+        with pytest.raises(TableError, match="do not match the file's statistics"):
             read_table(path)
 
 
@@ -172,7 +172,7 @@ def test_names_of_columns_are_compared(tmp_path):
     assert read_table(path).columns.tolist() == ["day", "height", "7"]
     content = path.read_bytes()
     path.write_bytes(content.replace(b'{"name": "height"', b'{"name": "`eight"'))
-    with pytest.raises(TableError, match="the column 'height' is named '`eight' elsewhere in the file"):
+    with pytest.raises(TableError, match="column 'height' has another name, '`eight', in the file"):
         read_table(path)
 
 

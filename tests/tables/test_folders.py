@@ -45,7 +45,7 @@ def test_a_data_set_is_a_table(tmp_path):
     for year in (2023, 2024):
         (tmp_path / f"year={year}").mkdir()
         FRAME.to_parquet(tmp_path / f"year={year}" / "a.parquet")
-    with pytest.raises(TableError, match="'year=2023', which holds a value of a column 'year'"):
+    with pytest.raises(TableError, match="'year=2023', whose name is a value of column 'year'"):
         read_table(tmp_path)
     data = dataset.dataset(tmp_path, partitioning="hive")
     assert read_table(data)["year"].tolist() == [2023] * 6 + [2024] * 6
@@ -106,11 +106,11 @@ def write(folder, name, frame):
 MUCH = FRAME.assign(size="much")
 FEWER = FRAME[["size", "id"]]
 REFUSED = {
-    "a column less": ({"a.csv": FRAME, "b.csv": FEWER}, r"b.csv has no column 'town', which .*a.csv has"),
-    "a column more": ({"a.parquet": FEWER, "b.parquet": FRAME}, r"a.parquet has no column 'town', which .*b.par"),
-    "another type": ({"a.parquet": FRAME, "b.parquet": MUCH}, r"b.parquet: the column 'size' has .*string, but doub"),
-    "two kinds": ({"a.csv": FRAME, "b.parquet": FRAME}, r"a.csv and .*b.parquet are of two kinds, text and Parquet"),
-    "no table": ({"a.csv": FRAME, "b.md": FRAME}, r"b.md is not named as a table"),
+    "a column less": ({"a.csv": FRAME, "b.csv": FEWER}, r"b.csv lacks the column 'town' of .*a.csv"),
+    "a column more": ({"a.parquet": FEWER, "b.parquet": FRAME}, r"a.parquet lacks the column 'town' of .*b.par"),
+    "another type": ({"a.parquet": FRAME, "b.parquet": MUCH}, r"b.parquet: column 'size' has .*string, but doub"),
+    "two kinds": ({"a.csv": FRAME, "b.parquet": FRAME}, r"a.csv and .*b.parquet differ in kind .text and Parquet"),
+    "no table": ({"a.csv": FRAME, "b.md": FRAME}, r"b.md has no suffix of a table"),
 }
 
 

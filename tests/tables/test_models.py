@@ -306,7 +306,7 @@ def test_what_is_wrong_with_a_table_is_said():
         (frame, [1, 2, 3], "has 240 rows, but y has 3"),
         (frame, "spends", r"y is the text 'spends'.* TabularRegressor\(target='spends'\)"),
         (pd.concat([frame, frame[["age"]]], axis=1), None, "two columns named 'age'"),
-        ({"a": [1, 2]}, [1, 2], r"X is a dict, not a data frame: make it one, pandas.DataFrame\(X\)"),
+        ({"a": [1, 2]}, [1, 2], r"X is a dict, not a data frame: convert it with pandas.DataFrame\(X\)"),
     ):
         with pytest.raises(TableError, match=said):
             TabularRegressor().fit(X, y)

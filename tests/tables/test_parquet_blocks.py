@@ -78,7 +78,7 @@ def test_files_of_other_programs_and_empty_row_groups_are_passed_over(tmp_path):
 def test_a_column_that_folders_are_named_by_is_not_left_out(tmp_path):
     (tmp_path / "year=2024").mkdir()
     frame().to_parquet(tmp_path / "year=2024" / "a.parquet")
-    with pytest.raises(vp.TableError, match="'year=2024', which holds a value of a column 'year': write it into"):
+    with pytest.raises(vp.TableError, match="'year=2024', whose name is a value of column 'year': write it into"):
         vp.blocks.ParquetBlocks(tmp_path, "y")
     assert vp.blocks.ParquetBlocks([tmp_path / "year=2024" / "a.parquet"], "y").inputs == 4
 

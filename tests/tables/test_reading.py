@@ -45,7 +45,7 @@ def test_binary_tables_are_read(tmp_path, ending, write):
 
 
 LONG_QUOTE = (
-    "a quoted value goes on over these lines, each of which looks like a row: remove quotation marks that are stray."
+    "a quoted value spans these lines, and each looks like a row: remove stray quotation marks."
 )
 SMALL = {
     "decimal commas": ("a;b\n1,5;2,25\n3,5;4,75\n", {"a": ["1,5", "3,5"], "b": ["2,25", "4,75"]}, ""),
@@ -57,12 +57,12 @@ SMALL = {
     "short rows": (
         "a,b,c\n1,2,3\n4,5\n6,7,8\n9\n",
         {"a": [1, 4, 6, 9], "b": [2, 5, 7, None], "c": [3, None, 8, None]},
-        "lines 3, 5: fewer values than the 3 columns; those at the end count as missing.",
+        "lines 3, 5: fewer values than the 3 columns; the last columns are read as missing.",
     ),
     "names again": (
         "a,b\n1,x\na,b \n2,a\na,x\n",
         {"a": ["1", "a", "2", "a"], "b": ["x", "b ", "a", "x"]},
-        "line 3: the columns' names again, which count as a row: remove them.",
+        "line 3: repeated header, read as a row: remove it.",
     ),
     "quoted lines": (
         'a,b,c\n1,"two\nlines, no more",3\n4,"x,5\n6,y",7\n',
@@ -126,7 +126,7 @@ def test_folders_and_missing_files(tmp_path):
     (tmp_path / "people.csv").write_text("a\n1\n")
     assert read_table(tmp_path)["a"].tolist() == [1]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(TableError, match="empty is a folder without files of a table"):
+    with pytest.raises(TableError, match="empty is a folder that contains no table files"):
         read_table(tmp_path / "empty")
     with pytest.raises(TableError, match=r"There is no file .*poeple.csv: did you mean 'people.csv'\?"):
         read_table(tmp_path / "poeple.csv")
@@ -169,7 +169,7 @@ def test_workbooks_are_read(tmp_path):
         FRAME.to_excel(book, sheet_name="others", index=False)
     frame = read_table(path)
     pd.testing.assert_frame_equal(frame, codes, check_dtype=False)
-    assert frame.attrs["notes"] == ["table.xlsx: of 2 sheets only the first, 'people', is read."]
+    assert frame.attrs["notes"] == ["table.xlsx: read only the first of 2 sheets, 'people'."]
     assert [len(part) for part in read_chunks(path, rows=2)] == [2, 1]
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(TableError, match=r"table\.xlsx cannot be read as an Excel file"):
@@ -203,7 +203,7 @@ def quoted(at):
 def test_a_stray_quotation_mark_swallows_no_rows(tmp_path, read, at, lines):
     path = tmp_path / "q.csv"
     path.write_text("\n".join(quoted(at)) + "\n")
-    with pytest.raises(TableError, match=f"q.csv, {lines}: a quotation mark at the beginning of a value"):
+    with pytest.raises(TableError, match=f"q.csv, {lines}: a quotation mark at the start of a value"):
         read(path)
 
 
@@ -220,7 +220,7 @@ def test_a_line_of_names_that_is_missing_is_noted(tmp_path):
     ):
         path.write_text("\n".join(lines) + "\n")
         notes = read_table(path).attrs["notes"]
-        assert [("line 1" in note and "look like values" in note) for note in notes] == [True] * is_noted
+        assert [("line 1" in note and "looks like data" in note) for note in notes] == [True] * is_noted
     path.write_text("1,male\n2,female\n3,male\n")
     assert len(next(read_chunks(path)).attrs["notes"]) == 1
 

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 from ..files.atomic import sweep, written_at_once
 from ..tables.error import TableError, pandas
-from ..tables.reading.delimited import Separated
+from ..tables.reading.delimited import DelimitedFile
 from ..tables.reading.file_lists import ARROW, PARQUET, STANDARD_INPUT, files_of, short_names
 from ..tables.reading.plain_columns import PlainColumn, Type, as_type
-from ..tables.reading.reading import separated
+from ..tables.reading.reading import delimited_files
 from ..terminal.messages import UsageError
 
 ROWS, CHARACTERS = 100_000, 32_000_000
@@ -68,7 +68,7 @@ def converted(
     files = files_of(source)
     if files[0].suffix.lower() in PARQUET | ARROW:
         raise UsageError(f"{files[0]} is no text: Parquet and Arrow files are read as they are.")
-    texts = list(separated(files))
+    texts = list(delimited_files(files))
     names = texts[0].names()
     for name in [*words, *numbers]:
         if name not in names:
@@ -140,7 +140,7 @@ class _Place:
 def _read(
     folder: Path,
     files: list[Path],
-    texts: list[Separated],
+    texts: list[DelimitedFile],
     names: list[str],
     words: Collection[str],
     numbers: Sequence[str],

@@ -15,7 +15,7 @@ from ...tables.kinds.kinds import common_decimal, guess_task, kind_of, target_re
 from ...tables.kinds.values import MISSING, as_names, read_days, read_numbers
 from ...tables.kinds.written import DateReading, NumberReading
 from ...tables.reading.arrow_files import ARROW, PARQUET, one_line_errors
-from ...tables.reading.file_lists import EXCEL, existing, opens_as_it_is
+from ...tables.reading.file_lists import EXCEL, existing, is_compressed
 from ...tables.reading.reading import read_chunks
 from .points import Axis, Points
 from .settings import MOST_ROWS
@@ -157,7 +157,7 @@ class Table:
 def _require_small(file: Path) -> None:
     """Raise if a file or its uncompressed content is too large."""
     kind = file.suffix.lower()
-    if not file.is_file() or not opens_as_it_is(file) or kind in ARROW:
+    if not file.is_file() or is_compressed(file) or kind in ARROW:
         raise TableError(f"{file} has an unsupported file type: save it as CSV, Parquet or Excel.")
     size = file.stat().st_size
     if kind in EXCEL and zipfile.is_zipfile(file):

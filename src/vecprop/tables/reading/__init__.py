@@ -1,1 +1,1 @@
-"""Files as tables: text, Excel, Parquet and Arrow, folders of them, and frames of other libraries."""
+"""Read tables from text, Excel, Parquet and Arrow files, folders, and data frames of other libraries."""

@@ -1,4 +1,4 @@
-"""Parquet, Arrow and Feather files as Arrow tables, which are checked as far as the files allow it."""
+"""Read Parquet, Arrow and Feather files as Arrow tables, and check them for damage."""
 
 import json
 import re
@@ -13,11 +13,11 @@ from .file_lists import ARROW, PARQUET, require_equal_columns
 
 T = TypeVar("T")
 SMALL = 1024
-"""Row groups of fewer rows are read by one thread: to hand columns to others takes longer than to read them."""
+"""Row groups with fewer rows are read by one thread, which is faster than starting others."""
 
 
 def tables_of(files: Sequence[Path]) -> Iterator[tuple[Path, Any]]:
-    """Yield each file of a table with its Arrow tables, see `arrow_tables`; all have the columns of the first file."""
+    """Yield each file of a table with its Arrow tables, which all have the columns of the first file."""
     schema = common_schema(files) if len(files) > 1 else None
     for file in files:
         for table in arrow_tables(file, schema):
@@ -25,14 +25,14 @@ def tables_of(files: Sequence[Path]) -> Iterator[tuple[Path, Any]]:
 
 
 def common_schema(files: Sequence[Path], footers: dict[Path, Any] | None = None) -> Any:
-    """Return the schema of files with the same columns: a type of each column that all of its values have.
+    """Return a schema that suits all files.
 
-    Footers of Parquet files are kept in a mapping, if one is given.
+    If a mapping is given, it receives the footers of Parquet files.
 
     Raises
     ------
     TableError
-        If a file has other columns than the first, or no type suits those of a column.
+        If files differ in their columns, or a column has incompatible types.
     """
     from pyarrow import ArrowException, unify_schemas
 
@@ -45,9 +45,9 @@ def common_schema(files: Sequence[Path], footers: dict[Path, Any] | None = None)
             schema = unify_schemas([schema, own], promote_options="permissive")
         except ArrowException:
             name = next(name for name in schema.names if not _go_together(schema.field(name), own.field(name)))
-            types = f"the type {own.field(name).type}, but {schema.field(name).type} in {files[0]}"
+            types = f"type {own.field(name).type}, but {schema.field(name).type} in {files[0]}"
             advice = "write all files of a table with the same types"
-            raise TableError(f"{file}: the column {name!r} has {types}: {advice}.") from None
+            raise TableError(f"{file}: column {name!r} has {types}: {advice}.") from None
     return schema
 
 
@@ -64,7 +64,7 @@ def _schema(path: Path, footers: dict[Path, Any]) -> Any:
 
 
 def _go_together(field: Any, other: Any) -> bool:
-    """Return whether a type suits two columns."""
+    """Return whether two columns have a common type."""
     from pyarrow import ArrowException, schema, unify_schemas
 
     try:
@@ -75,15 +75,15 @@ def _go_together(field: Any, other: Any) -> bool:
 
 
 def arrow_tables(path: Path, schema: Any = None) -> Iterator[Any]:
-    """Yield the row groups of a Parquet file, or all of an Arrow or Feather file, as Arrow tables.
+    """Yield the row groups of a Parquet file, or a whole Arrow or Feather file, as Arrow tables.
 
-    Pages are compared with their checksums, and row groups with the statistics of the file's footer, if it has any.
-    Columns have the order and the types of a schema, if one is given.
+    Pages are compared with their checksums, and row groups with the statistics in the footer, if there are any. A
+    schema determines the order and types of the columns.
 
     Raises
     ------
     TableError
-        If the file is no such file, or is damaged.
+        If the file has another format or is damaged.
     """
 
     def of_schema(table: Any) -> Any:
@@ -107,19 +107,19 @@ def arrow_tables(path: Path, schema: Any = None) -> Iterator[Any]:
 
 
 def as_frame(path: Path, table: Any) -> Any:
-    """Return an Arrow table as a data frame; what pandas has stored as an index are columns, as of a data frame."""
+    """Convert an Arrow table to a data frame; an index that pandas stored becomes columns."""
     frame = one_line_errors(path, lambda: with_index(_exact(table))).reset_index(drop=True)
     frame.attrs.pop("index", None)
     return frame
 
 
 def with_index(frame: Any) -> Any:
-    """Return a data frame with the levels of its index as columns, unless these number rows or are there already."""
+    """Move the index levels of a data frame to columns, except row numbers and existing columns."""
     index, found = frame.index, {}
     for number, name in enumerate(index.names):
         level = index.get_level_values(number)
         if name is None and level.inferred_type == "integer":
-            continue  # row numbers, or those that are left after rows were drawn
+            continue  # row numbers, or a subset of them
         own = str(name) if name is not None else "index" if index.nlevels == 1 else f"level_{number}"
         if own not in frame.columns and own not in found:
             found[own] = level
@@ -131,7 +131,7 @@ def with_index(frame: Any) -> Any:
 
 
 def _exact(table: Any) -> Any:
-    """Return an Arrow table as a data frame that keeps all digits of whole numbers, also beside missing values."""
+    """Convert an Arrow table to a data frame without losing digits of integers in columns with missing values."""
     from pyarrow import int64, uint64
 
     frame, pd = table.to_pandas(), pandas()
@@ -144,29 +144,29 @@ def _exact(table: Any) -> Any:
 
 
 def as_stored(path: Path, table: Any, names: list[str]) -> Any:
-    """Return columns of an Arrow table as a data frame with Arrow's types, so that each value is the file's."""
+    """Convert columns of an Arrow table to a data frame with Arrow types, which keep all values unchanged."""
     return one_line_errors(
         path, lambda: table.select(names).to_pandas(types_mapper=pandas().ArrowDtype, ignore_metadata=True)
     )
 
 
 def _valid(table: Any) -> Any:
-    """Return an Arrow table after a check of its offsets and lengths, which damage makes wrong."""
+    """Return an Arrow table; raise if damage has made its offsets or lengths invalid."""
     table.validate(full=True)
     return table
 
 
 def _require_one_name(file: Any) -> None:
-    """Refuse a file in which pandas has noted a column under another name than the column has."""
+    """Raise if the pandas metadata of a file contains another name for a column."""
     noted = json.loads((file.metadata.metadata or {}).get(b"pandas", b"{}"))
     for column in noted.get("columns", []):
         name, of_column = column.get("name"), column.get("field_name")
         if name is not None and of_column is not None and name != of_column:
-            raise ValueError(f"the column {of_column!r} is named {name!r} elsewhere in the file")
+            raise ValueError(f"column {of_column!r} has another name, {name!r}, in the file's metadata")
 
 
 def _row_group(path: Path, file: Any, number: int) -> Any:
-    """Return a row group, or refuse one that is not what the footer says."""
+    """Read a row group; raise if it does not match the footer."""
     described = file.metadata.row_group(number)
     require_room_for_rows(path, file, number)
     table = _valid(file.read_row_group(number, use_threads=described.num_rows >= SMALL))
@@ -178,16 +178,16 @@ def _row_group(path: Path, file: Any, number: int) -> Any:
         column, of_schema = described.column(place), schema.column(place).path
         name = column.path_in_schema
         if name != of_schema:
-            raise ValueError(f"the column {of_schema!r} is named {name!r} elsewhere in the file")
+            raise ValueError(f"column {of_schema!r} has another name, {name!r}, in the file's metadata")
         if name in names and not _fits(table.column(name), column.statistics):
-            raise ValueError(f"the values of the column {name!r} are not those of which the file has statistics")
+            raise ValueError(f"the values of column {name!r} do not match the file's statistics")
     return table
 
 
 def _fits(column: Any, statistics: Any) -> bool:
-    """Return whether a column has the missing values, the smallest and the largest value of its statistics.
+    """Return whether the minimum, maximum and number of missing values of a column match its statistics.
 
-    Those of text may be shortened, so that they are bounds only.
+    Statistics of text may be truncated, so they are only bounds.
     """
     from pyarrow import compute, types
 
@@ -211,7 +211,7 @@ def _fits(column: Any, statistics: Any) -> bool:
 
 
 def one_line_errors(path: Path, read: Callable[[], T], place: str = "") -> T:
-    """Return the result of a reader of Parquet or Arrow; its errors become sentences on the file or place."""
+    """Call a reader of Parquet or Arrow and convert its errors to one-line errors with the place or path."""
     from pyarrow import ArrowException
 
     try:
@@ -219,18 +219,18 @@ def one_line_errors(path: Path, read: Callable[[], T], place: str = "") -> T:
     except TableError:
         raise
     except FileNotFoundError as error:
-        raise TableError(f"{place or path} has vanished: leave files where they are while they are read.") from error
+        raise TableError(f"{place or path} no longer exists: do not move files while they are read.") from error
     except (ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError) as error:
         kind, why = path.suffix.lstrip("."), first_line(error).replace(f" '{path}'", "")
         raise TableError(f"{place or path} cannot be read as a {kind} file: {why}.") from error
 
 
 Read = Callable[[bool], Any]
-"""Reads a part of a file; its argument says whether that is compared with the file's footer before."""
+"""Reads a part of a file; the argument says whether to compare it with the file's footer."""
 
 
 def groups_of(path: Path, schema: Any, footer: Any) -> list[tuple[int, Read]]:
-    """Return the rows of each row group of a Parquet file, or batch of an Arrow file, and what reads it by a schema."""
+    """Return the number of rows and a reader for each row group of a Parquet file or batch of an Arrow file."""
     if footer is not None:
         sizes = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
     else:
@@ -247,7 +247,7 @@ def _batch_sizes(path: Path) -> list[int]:
 
 
 def _group(path: Path, schema: Any, footer: Any, number: int, is_checked: bool) -> Any:
-    """Return a row group of a Parquet file with this footer, or a batch of an Arrow file, by a schema."""
+    """Read a row group of a Parquet file with this footer, or a batch of an Arrow file, and apply a schema."""
     from pyarrow import Table, ipc, memory_map
     from pyarrow.parquet import ParquetFile
 

@@ -1,4 +1,4 @@
-"""Bounds on the memory that a file takes when it is read, checked before it is decoded."""
+"""Check that files fit in memory before decoding them."""
 
 import re
 import zipfile
@@ -12,37 +12,37 @@ from ...system.memory import available_memory
 from ..error import TableError
 
 SMALL = 2**29
-"""Files may decode to this number of bytes, however small they are."""
+"""Files of any size may decode to this number of bytes."""
 EXPANSION = 200
-"""Larger tables may be this number of times as large as their file; text seldom shrinks to less than a twentieth."""
+"""The largest ratio of a larger table's decoded size to its file size; compressed text rarely exceeds 20."""
 PART = 1 / 3
-"""The share of the free memory that a decoded table may take: models and data frames need the rest."""
+"""The share of the free memory that a decoded table may use; models and data frames need the rest."""
 CELL = 100
-"""The bytes of a cell of a workbook."""
+"""The estimated number of bytes of a workbook's cell."""
 _MERGED = re.compile(rb'<mergeCell [^>]*ref="([A-Z]+)(\d+):([A-Z]+)(\d+)"')
 
 
 def require_room(path: Path, size: float, *, is_whole: bool = True) -> None:
-    """Refuse a file that decodes to more bytes than its own size or, as a whole, the free memory allows."""
-    if size < SMALL / 500:  # to look at the free memory takes longer than to read so little
+    """Raise if a file decodes to more bytes than its size or, if it is read whole, the free memory allows."""
+    if size < SMALL / 500:  # reading so little is faster than querying the free memory
         return
-    most = max(SMALL, EXPANSION * path.stat().st_size)
+    limit = max(SMALL, EXPANSION * path.stat().st_size)
     advice = "if you trust it, save it as CSV without compression"
-    if is_whole and (free := available_memory()) is not None and PART * free < most:
-        most, advice = PART * free, "read it in parts, with read_chunks, or fit with memory="
-    if size > most:
-        why = f"takes more than {most / 1e9:.2g} GB when it is read, {most / path.stat().st_size:.3g} times its size"
+    if is_whole and (free := available_memory()) is not None and PART * free < limit:
+        limit, advice = PART * free, "read it in chunks with read_chunks, or fit with memory="
+    if size > limit:
+        why = f"needs more than {limit / 1e9:.2g} GB of memory, {limit / path.stat().st_size:.3g} times its size"
         raise TableError(f"{path} {why}: {advice}.")
 
 
 def require_room_for_members(path: Path) -> None:
-    """Refuse a zip file whose members take too much memory."""
+    """Raise if the members of a zip file take too much memory."""
     with zipfile.ZipFile(path) as file:
         require_room(path, sum(member.file_size for member in file.infolist()), is_whole=False)
 
 
 def require_room_for_workbook(path: Path) -> None:
-    """Refuse a workbook whose XML or merged cells take too much memory."""
+    """Raise if the XML or the merged cells of a workbook take too much memory."""
     require_room_for_members(path)
     with zipfile.ZipFile(path) as book:
         for name in book.namelist():
@@ -53,7 +53,7 @@ def require_room_for_workbook(path: Path) -> None:
 
 
 def _column(letters: bytes) -> int:
-    """Return the number of a column of a sheet, such as 28 for AB."""
+    """Return the one-based index of a sheet's column, such as 28 for AB."""
     number = 0
     for letter in letters:
         number = 26 * number + letter - 64
@@ -61,9 +61,10 @@ def _column(letters: bytes) -> int:
 
 
 def require_room_for_rows(path: Path, file: Any, group: int) -> None:
-    """Refuse a row group of a Parquet file whose values take too much memory.
+    """Raise if the values of a Parquet file's row group take too much memory.
 
-    Footers count the values of each column. Texts may repeat a long name of a dictionary, which is looked at first.
+    Footers contain the number of values of each column. Dictionaries are read first, because a text column may repeat
+    a long entry.
     """
     from pyarrow.parquet import ParquetFile
 
@@ -89,7 +90,7 @@ def require_room_for_rows(path: Path, file: Any, group: int) -> None:
                 require_room_for_names(path, names.read_row_group(group, columns=list(counts)))
     for column in nested:
         rows, known = 1000 * described.num_rows // column.num_values, 0
-        if not rows:  # a single row may take all the room
+        if not rows:  # a single row may exceed the limit
             require_room(path, column.num_values * column.total_uncompressed_size)
         for part in file.iter_batches(max(rows, 1), row_groups=[group], columns=[column.path_in_schema]):
             known += part.nbytes
@@ -97,7 +98,7 @@ def require_room_for_rows(path: Path, file: Any, group: int) -> None:
 
 
 def require_room_for_names(path: Path, table: Any) -> None:
-    """Refuse an Arrow table whose dictionaries have long names that many rows repeat."""
+    """Raise if many rows of an Arrow table repeat long dictionary entries, so that it takes too much memory."""
     size = 0
     for column in table.columns:
         for chunk in column.chunks:
@@ -107,7 +108,7 @@ def require_room_for_names(path: Path, table: Any) -> None:
 
 
 def _lengths(column: Any) -> np.ndarray:
-    """Return the bytes of each name of a column's dictionary; none if it has no dictionary."""
+    """Return the length of each entry of a column's dictionary in bytes; empty without a dictionary."""
     from pyarrow import compute
 
     if not _is_named(column.type):
@@ -116,7 +117,7 @@ def _lengths(column: Any) -> np.ndarray:
 
 
 def _is_named(type: Any) -> bool:
-    """Return whether a type is a dictionary of texts."""
+    """Return whether a type is a dictionary of text."""
     from pyarrow import types
 
     of = types.is_dictionary(type) and type.value_type

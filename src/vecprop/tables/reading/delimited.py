@@ -1,4 +1,4 @@
-"""Tables of text: how a file is laid out, judged by its beginning, and its rows, whole or in parts."""
+"""Read delimited text files, whole or in chunks; encoding, separator and header come from the start of the file."""
 
 import csv
 import io
@@ -24,32 +24,32 @@ from .bounds import SMALL, require_room, require_room_for_members
 T = TypeVar("T")
 
 SAMPLE = 1 << 20
-"""The encoding and the separator of a text file are found from this number of bytes, which take a few ms to read."""
+"""The number of bytes read to infer encoding and separator, which takes a few ms."""
 _BROKEN = (OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
-"""The errors of files that are compressed and damaged, or encrypted."""
+"""Errors raised for damaged or encrypted compressed files."""
 MISSING_WORDS = frozenset(
     ("", "?", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "#N/A N/A", "NULL", "null", "NaN", "nan", "-NaN", "-nan")
 )
-"""What stands in a text file for a value that is missing; the word None may be a class or a category."""
+"""Markers of missing values in text files; "None" is not one, since it may be a class or a category."""
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _BEGINNINGS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32"}
 _BEGINNINGS |= {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
 @dataclass
-class Separated:
-    """A text file, and how it is read."""
+class DelimitedFile:
+    """A delimited text file and its format."""
 
     path: Path
     separator: str
     encoding: str
     notes: list[str] = field(default_factory=list)
     above: int = 0
-    """The number of lines above the names."""
+    """The number of lines above the header."""
 
     @classmethod
-    def of(cls, path: Path) -> "Separated":
-        """Return how a file is read, judged by its first megabyte."""
+    def of(cls, path: Path) -> "DelimitedFile":
+        """Infer the format of a file from its first megabyte."""
         try:
             with opened(path) as file:
                 start = file.read(SAMPLE)
@@ -74,25 +74,23 @@ class Separated:
         if found := re.match(r"\s*(?:(\[?\s*\{\s*\")|<(?:!doctype|html|table|\?xml))", lines[0], re.IGNORECASE):
             kind, reader = ("JSON", "read_json") if found[1] else ("HTML or XML", "read_html or read_xml")
             raise TableError(
-                f"{path} is {kind}, not a table of text: read it with pandas.{reader}, and give the frame."
+                f"{path} is {kind}, not delimited text: read it with pandas.{reader} and pass the data frame."
             )
         notes, separator = [], separator or separator_of(lines)
         if above and whole[0].startswith("#"):
-            notes.append(
-                f"{path.name}: {above} line(s) above the names are not read, such as {whole[0].strip()[:40]!r}."
-            )
+            notes.append(f"{path.name}: skipped {above} line(s) above the header, such as {whole[0].strip()[:40]!r}.")
         if encoding == "cp1252":
             notes.append(f"{path.name} is not UTF-8, so it is read as Western European text (cp1252).")
         with long_values():
             rows = rows_of(lines[:200], separator)
         if names_are_values(rows):
             shown = ", ".join(map(repr, rows[0][:5]))
-            said = f"{shown} look like values, but are taken for the columns' names"
-            notes.append(f"{path.name}, line {above + 1}: {said}: if they are a row, write a line of names above it.")
+            said = f"the header ({shown}) looks like data: if it is a row, insert a header above it"
+            notes.append(f"{path.name}, line {above + 1}: {said}.")
         return cls(path, separator, encoding, notes, above)
 
     def read(self, target: str | None = None) -> Any:
-        """Return the table as text; in the column of a target, only empty values are missing, see `known_target`."""
+        """Return the table as text; in the target column, only empty values are missing (see `known_target`)."""
         size, ends, last = 0, 0, b""
         with opened(self.path) as file:
             while block := self._one_line_errors(lambda: file.read(SAMPLE)):
@@ -101,18 +99,18 @@ class Separated:
                     require_room(self.path, size)
         frame = self._one_line_errors(lambda: self._reader([] if target is None else [target]))
         first = self.above + 2
-        are_lines = ends + (not last.endswith((b"\n", b"\n\0"))) == len(frame) + first - 1  # none is blank or goes on
-        if are_lines and frame.iloc[:, -1].notna().all():  # as they are not if rows are short, or swallowed by a quote
+        are_lines = ends + (not last.endswith((b"\n", b"\n\0"))) == len(frame) + first - 1  # each line is a row
+        if are_lines and frame.iloc[:, -1].notna().all():  # short rows and stray quotes leave missing values here
             return self._as_table(frame, pandas().RangeIndex(first, len(frame) + first))
-        return self._as_table(frame, self._look_at_rows()[: len(frame)])
+        return self._as_table(frame, self._check_rows()[: len(frame)])
 
     def parts(self, rows: int, kept: Sequence[str]) -> Iterator[tuple[Any, Any]]:
-        """Yield the table in parts of a number of rows, each with some columns as text.
+        """Yield chunks of the table, and the text of some columns of each.
 
-        All rows are checked first, so that no part is used if a later one cannot be read; and pandas before 3.1 cuts a
-        long row silently if it is the first of a part.
+        All rows are checked first, so that callers do not process chunks of an unreadable file. The check also finds
+        long rows, which pandas before 3.1 truncates silently at the start of a chunk.
         """
-        lines, first = self._one_line_errors(self._look_at_rows), 0
+        lines, first = self._one_line_errors(self._check_rows), 0
         require_columns(self.names(), kept)
         with self._one_line_errors(lambda: self._reader(chunksize=rows, na_filter=False)) as reader:
             while (text := self._one_line_errors(lambda: next(reader, None))) is not None:
@@ -121,9 +119,9 @@ class Separated:
                 yield part, text[list(kept)].reset_index(drop=True)
 
     def pieces(self, rows: int, characters: int, after: int = 0, words: Collection[str] = ()) -> Iterator[Any]:
-        """Yield the table in parts that are read one after the other, so that reading can go on after a line.
+        """Yield chunks of the table, starting after a line.
 
-        Unlike `parts`, a row that cannot be read is found when its part is.
+        Unlike `parts`, this method raises only when it reaches an unreadable row.
         """
         pieces = self._pieces(rows, characters, after, words)
         while (part := self._one_line_errors(lambda: next(pieces, None))) is not None:
@@ -134,31 +132,31 @@ class Separated:
         with closing(self.rows("strict", after)) as found:
             next(found)
             while True:
-                look, taken, length = RowLook(self.path, self.separator, columns), [], 0
+                validator, taken, length = RowValidator(self.path, self.separator, columns), [], 0
                 for row, numbers, lines in found:
-                    look.at(row, numbers, lines)
+                    validator.check(row, numbers, lines)
                     taken += lines
                     length += sum(map(len, lines))
-                    if len(look.ends) == rows or length >= characters:
+                    if len(validator.ends) == rows or length >= characters:
                         break
                 if not taken:
                     return
                 frame = self._reader(words, io.StringIO("".join(taken), newline=""), header=None)
-                yield self._as_table(frame, look.ends, look.notes())
+                yield self._as_table(frame, validator.ends, validator.notes())
 
     def _as_table(self, frame: Any, lines: Sequence[int], notes: Sequence[str] = ()) -> Any:
-        """Return text whose rows are named by their lines, with notes, also on rows that are the names again."""
+        """Return text indexed by line, with notes, including one on rows that repeat the header."""
         frame.index = pandas().Index(lines, name="line")
         again = frame.index[frame.iloc[:, 0] == frame.columns[0]]
         again = [line for line in again if (frame.loc[line].str.strip() == frame.columns).all()]
         if again:
-            said = "the columns' names again, which count as a row: remove them."
+            said = "repeated header, read as a row: remove it."
             self.notes.append(f"{self.path.name}, {listed(again)}: {said}")
         frame.attrs |= {"notes": [*self.notes, *notes], "is_text": True}
         return frame
 
     def _reader(self, words: Collection[str] = (), text: IO[str] | None = None, **settings: Any) -> Any:
-        """Read the file, or some lines of it, as text; in columns of words, only empty values are missing."""
+        """Read the file or a text; in the columns ``words``, only empty values are missing."""
         names = self.names()
         source = text or (opened(self.path) if compression_of(self.path) else self.path)
         missing = {name: [""] if name in words else list(MISSING_WORDS) for name in names}
@@ -170,7 +168,7 @@ class Separated:
     def rows(
         self, errors: str = "replace", after: int = 0
     ) -> Generator[tuple[list[str], range, list[str]], None, None]:
-        """Yield the rows that are not empty, the line of names first, each with the numbers of its lines, and these."""
+        """Yield the header and each row that is not empty: its values, line numbers and lines."""
         taken: list[str] = []
 
         def noted(lines: IO[str]) -> Iterator[str]:
@@ -194,43 +192,43 @@ class Separated:
                 taken.clear()
 
     def names(self) -> list[str]:
-        """Return the columns' names, or refuse a name that occurs twice."""
+        """Return the column names; raise if a name occurs twice."""
         with closing(self.rows()) as rows:
             names = [name.strip() or f"column {number}" for number, name in enumerate(next(rows)[0], 1)]
         require_distinct(names, str(self.path))
         return names
 
     def _one_line_errors(self, read: Callable[[], T]) -> T:
-        """Return the result of a reader; its errors become sentences."""
+        """Call a reader and convert its errors to one-line errors."""
         pd = pandas()
         try:
             with warnings.catch_warnings():
-                # Longer rows than the line of names, whose last values would be lost.
+                # Rows longer than the header would lose their last values.
                 warnings.simplefilter("error", pd.errors.ParserWarning)
                 return read()
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-            self._look_at_rows()
+            self._check_rows()
             raise TableError(f"{self.path} is not a table: {first_line(error)}.") from error
         except pd.errors.EmptyDataError as error:
             raise TableError(f"{self.path} is empty.") from error
         except UnicodeError as error:
-            said = f"begins as {self.encoding} and does not go on so ({first_line(error)}): save it as UTF-8"
+            said = f"starts as {self.encoding} but contains invalid bytes later ({first_line(error)}): save it as UTF-8"
             raise TableError(f"{self.path} {said}.") from error
         except _BROKEN as error:
-            raise TableError(f"{self.path} cannot be read to its end: {first_line(error)}.") from error
+            raise TableError(f"{self.path} cannot be read completely: {first_line(error)}.") from error
 
-    def _look_at_rows(self) -> "array[int]":
-        """Return each row's last line; refuse long rows and those that a quotation mark swallows; note odd ones."""
+    def _check_rows(self) -> "array[int]":
+        """Return the last line of each row; raise for long rows and unclosed quotes, and note short rows."""
         with closing(self.rows()) as rows:
-            look = RowLook(self.path, self.separator, len(next(rows)[0]))
+            validator = RowValidator(self.path, self.separator, len(next(rows)[0]))
             for row in rows:
-                look.at(*row)
-        self.notes += look.notes()
-        return look.ends
+                validator.check(*row)
+        self.notes += validator.notes()
+        return validator.ends
 
 
-class RowLook:
-    """A look at the rows of a text file, one after the other, which refuses some and notes others."""
+class RowValidator:
+    """Check the rows of a text file: raise for invalid rows and collect notes on suspicious rows."""
 
     def __init__(self, path: Path, separator: str, columns: int) -> None:
         self.path, self.separator, self.columns = path, separator, columns
@@ -238,20 +236,20 @@ class RowLook:
         self.short: list[int] = []
         self.swallowed: list[str] = []
 
-    def at(self, row: list[str], numbers: range, lines: list[str]) -> None:
-        """Look at the next row, with the numbers of its lines, and these."""
+    def check(self, row: list[str], numbers: range, lines: list[str]) -> None:
+        """Check the next row."""
         self.ends.append(numbers[-1])
         if len(lines) > 1:
             try:
                 list(csv.reader(lines, delimiter=self.separator, skipinitialspace=True, strict=True))
             except csv.Error:
-                mark = "a quotation mark at the beginning of a value makes one value of these lines"
-                advice = "remove the mark, or close the value by another one before the separator"
+                mark = "a quotation mark at the start of a value joins these lines into one value"
+                advice = "remove the mark, or close the value with another mark before the separator"
                 raise TableError(f"{self.path}, lines {numbers[0]} to {numbers[-1]}: {mark}: {advice}.") from None
             if self.columns > 1 and all(line.count(self.separator) + 1 == self.columns for line in lines):
                 self.swallowed.append(f"{numbers[0]}-{numbers[-1]}")
         if len(row) > self.columns:
-            said = f"the row has {len(row)} values, but the first line names {self.columns} columns; fix the row"
+            said = f"the row has {len(row)} values, but the header names {self.columns} columns; fix the row"
             sign = SEPARATORS.get(self.separator, "space")
             said = f"{said}, or quote values that contain the separator ({sign})."
             raise TableError(f"{self.path}, line {numbers[-1]}: {said}")
@@ -259,23 +257,23 @@ class RowLook:
             self.short.append(numbers[-1])
 
     def notes(self) -> list[str]:
-        """Return sentences on odd rows."""
-        short = f"fewer values than the {self.columns} columns; those at the end count as missing."
-        rows = "a quoted value goes on over these lines, each of which looks like a row"
-        swallowed = f"{rows}: remove quotation marks that are stray."
+        """Return sentences on suspicious rows."""
+        short = f"fewer values than the {self.columns} columns; the last columns are read as missing."
+        rows = "a quoted value spans these lines, and each looks like a row"
+        swallowed = f"{rows}: remove stray quotation marks."
         each = (self.short, short), (self.swallowed, swallowed)
         return [f"{self.path.name}, {listed(lines)}: {said}" for lines, said in each if lines]
 
 
 def known_target(target: Any, classes: Sequence[str], file: str) -> tuple[Any, list[str]]:
-    """Return a target of text without the words for missing values, and a note on how often each stands there.
+    """Return a text target with markers of missing values removed, and a note with their counts.
 
     Examples
     --------
     >>> target, notes = known_target(pandas().Series(["yes", "NA "], name="buys"), [], "table.csv")
     >>> target.tolist(), notes[0]
-    (['yes', nan], "table.csv: in the target 'buys' these count as missing: 'NA' (1); name in --classes those that are \
-classes.")
+    (['yes', nan], "table.csv: these values of the target 'buys' are read as missing: 'NA' (1); list classes among them\
+ in --classes.")
     """
     stripped = target.str.strip()
     target = stripped.mask(stripped == "")
@@ -287,18 +285,18 @@ classes.")
     if not len(counts):
         return target, []
     shown = ", ".join(f"{word!r} ({count})" for word, count in counts.head(5).items())
-    said = f"{file}: in the target {target.name!r} these count as missing: {shown}"
-    return target.mask(is_word), [f"{said}; name in --classes those that are classes."]
+    said = f"{file}: these values of the target {target.name!r} are read as missing: {shown}"
+    return target.mask(is_word), [f"{said}; list classes among them in --classes."]
 
 
 def listed(numbers: Sequence[Any]) -> str:
-    """Return the first of some numbers of lines as text."""
+    """Return text that lists the first of some line numbers."""
     others = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
     return f"line{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers[:5]))}{others}"
 
 
 def require_columns(names: Sequence[str], wanted: Sequence[str]) -> None:
-    """Refuse names of columns that a table does not have."""
+    """Raise if a table lacks a column."""
     for name in wanted:
         if name not in names:
             has = f": it has {', '.join(map(repr, names[:10]))}{' and others' if len(names) > 10 else ''}."
@@ -306,11 +304,11 @@ def require_columns(names: Sequence[str], wanted: Sequence[str]) -> None:
 
 
 _MARKS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ": "xz", b"(\xb5/\xfd": "zstd"}
-"""How files are compressed that begin with these bytes."""
+"""Compression formats by the first bytes of a file."""
 
 
 def compression_of(path: Path) -> str:
-    """Return how a file is compressed, by its first bytes unless its name says so; empty if it is not."""
+    """Return the compression of a file, by its suffix or first bytes, or "" if it is not compressed."""
     if (suffix := path.suffix.lower()) in (".gz", ".bz2", ".xz", ".zip", ".tar", ".zst"):
         return "zstd" if suffix == ".zst" else "infer"
     with path.open("rb") as file:
@@ -319,9 +317,9 @@ def compression_of(path: Path) -> str:
 
 
 def opened(path: Path) -> IO[bytes]:
-    """Open a file for reading bytes, uncompressed."""
+    """Open a file for reading uncompressed bytes."""
     compression = compression_of(path)
-    if compression == "zstd":  # for which pandas needs another package
+    if compression == "zstd":  # pandas needs another package for zstd
         import pyarrow
 
         return io.BufferedReader(pyarrow.CompressedInputStream(pyarrow.OSFile(str(path)), "zstd"))
@@ -335,9 +333,9 @@ def opened(path: Path) -> IO[bytes]:
 
 
 def lines_above(lines: Sequence[str]) -> tuple[int, str]:
-    """Return the number of lines above the names, and the separator if one of these lines declares it.
+    """Return the number of lines above the header, and the separator if Excel's ``sep=`` declares it.
 
-    Such lines are Excel's declaration of a separator, and comments, unless the last comment names the columns.
+    Comments count as lines above the header, unless the last comment is the header.
 
     Examples
     --------
@@ -348,7 +346,7 @@ def lines_above(lines: Sequence[str]) -> tuple[int, str]:
         return 1, declared[1]
     above = next((place for place, line in enumerate(lines) if line.strip() and not line.startswith("#")), 0)
     while above and not lines[above - 1].startswith("#"):
-        above -= 1  # blank lines are not read in any case
+        above -= 1  # the reader skips blank lines itself
     if not above:
         return 0, ""
     below = [line for line in lines[above:] if line.strip()]
@@ -360,7 +358,7 @@ def lines_above(lines: Sequence[str]) -> tuple[int, str]:
 
 
 def encoding_of(start: bytes) -> str | None:
-    r"""Return the encoding of a text by its first bytes, or None if it is no text."""
+    r"""Infer an encoding from the first bytes of a file; return None if they are not text."""
     known = next((encoding for mark, encoding in _BEGINNINGS.items() if start.startswith(mark)), None)
     if known:
         return known
@@ -368,21 +366,21 @@ def encoding_of(start: bytes) -> str | None:
         low, high = start[1::2].count(0), start[::2].count(0)
         unmarked = "utf-16-le" if low > high else "utf-16-be"
         is_text = all(sign.isprintable() or sign in "\r\n\t" for sign in start[:1000].decode(unmarked, "replace"))
-        is_text &= max(low, high) > 0.05 * len(start)  # as many characters are ASCII: separators and ends of lines
+        is_text &= max(low, high) > 0.05 * len(start)  # a table has at least this share of ASCII characters
         return unmarked if is_text else None
     try:
         start.decode("utf-8")
     except UnicodeDecodeError as error:
-        if "end of data" not in error.reason:  # where a character is cut off
+        if "end of data" not in error.reason:  # a character that is cut off is valid
             return "cp1252"
     return "utf-8"
 
 
 def separator_of(lines: list[str]) -> str:
-    """Return the separator that divides most lines into as many values as the first; of equals, into the most values.
+    """Return the separator that splits most lines into as many values as the first line.
 
-    Where none divides the first line, spaces separate if they divide all lines into as many values, some of them
-    numbers.
+    Ties go to the separator with the most values. If no separator occurs in the first line, return a space if spaces
+    split all lines into the same number of values and some values are numbers.
 
     Examples
     --------
@@ -393,8 +391,8 @@ def separator_of(lines: list[str]) -> str:
 
     def worth(separator: str) -> tuple[float, int]:
         widths = [len(row) for row in csv.reader(lines, delimiter=separator)]
-        alike = sum(width == widths[0] for width in widths) / len(widths)
-        return (alike if widths[0] > 1 else 0.0, widths[0])
+        share = sum(width == widths[0] for width in widths) / len(widths)
+        return (share if widths[0] > 1 else 0.0, widths[0])
 
     with long_values():
         best = max(SEPARATORS, key=worth)
@@ -406,10 +404,10 @@ def separator_of(lines: list[str]) -> str:
 
 
 def names_are_values(rows: list[list[str]]) -> bool:
-    """Return whether the first row of a text table looks like one of its rows rather than like names of columns.
+    """Return whether the header of a text table looks like a row of data.
 
-    It does if numbers stand in it above numbers and nowhere else, and are no years or indices, which are whole and
-    evenly spaced; or if its texts are values of their columns.
+    This is the case if it contains numbers in exactly the numeric columns, unless they are evenly spaced integers, such
+    as years. It is also the case if its texts occur as values in their columns.
 
     Examples
     --------
@@ -435,7 +433,7 @@ def names_are_values(rows: list[list[str]]) -> bool:
 
 
 def is_number(text: str) -> bool:
-    """Return whether a text is a finite number with a decimal point, if any."""
+    """Return whether a text is a finite number; the decimal sign is a point."""
     try:
         return isfinite(float(text))
     except ValueError:
@@ -443,22 +441,22 @@ def is_number(text: str) -> bool:
 
 
 def rows_of(lines: list[str], separator: str) -> list[list[str]]:
-    """Return the values of lines, without the spaces around them."""
+    """Split lines into values and strip the values."""
     rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
     return [[value.strip() for value in row] for row in rows]
 
 
 def require_distinct(names: list[Any], where: str) -> None:
-    """Refuse a name that occurs twice."""
+    """Raise if a name occurs twice."""
     twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
     if twice is not None:
         first, second = [number for number, name in enumerate(names, 1) if name == twice][:2]
-        raise TableError(f"{where} has two columns named {twice!r}, the {first}. and the {second}.: rename one.")
+        raise TableError(f"{where} has two columns named {twice!r} (columns {first} and {second}): rename one.")
 
 
 @contextmanager
 def long_values() -> Iterator[None]:
-    """Let the module csv read values of any length, as pandas does, instead of at most 131,072 characters."""
+    """Let the csv module read values of any length, as pandas does; its default limit is 131,072 characters."""
     before = csv.field_size_limit(2**31 - 1)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The files of a table: one, several, or those of a folder."""
+"""List the files of a table: one file, several files, or the files in a folder."""
 
 import os
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from typing import Any
 from ..error import TableError, nearest, pandas
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-"""The path of a file or a folder, or those of several files."""
+"""The path of a file or folder, or paths of several files."""
 
 PARQUET, ARROW, EXCEL = {".parquet", ".pq"}, {".feather", ".arrow", ".ipc"}, {".xlsx", ".xlsm"}
-"""The endings of the names of such files."""
+"""File name suffixes of each format."""
 STANDARD_INPUT = Path("-")
 """The name that stands for standard input."""
 _PACKED = {".gz", ".bz2", ".xz", ".zst", ".zip"}
@@ -19,7 +19,7 @@ _TEXT = {".csv", ".tsv", ".tab", ".psv", ".txt", ".dat"}
 
 
 def existing(path: str | os.PathLike[str]) -> Path:
-    """Return the path of a file that is not empty, of a stream, or of a folder with files of a table, or refuse it."""
+    """Return a path; raise if it is missing, an empty file, or a folder without the files of a table."""
     path = Path(path)
     if path == STANDARD_INPUT:
         return path
@@ -33,7 +33,7 @@ def existing(path: str | os.PathLike[str]) -> Path:
 
 
 def missing(path: Path) -> str:
-    """Return a sentence about a file that does not exist, with the most similar name in its folder."""
+    """Return an error message for a missing file that suggests the most similar name in its folder."""
     there = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     return f"There is no file {path}{nearest(path.name, there) or '.'}"
 
@@ -46,15 +46,15 @@ def is_path(table: Any) -> bool:
 
 
 def files_of(paths: Paths) -> list[Path]:
-    """Return the files of a table: in the order of a list, or of a folder's names.
+    """Return the files of a table, in the order of the list, or sorted by name for a folder.
 
-    In a folder and the folders in it, names that begin with a point or an underscore do not count, and all other files
-    must be of one kind: Parquet, Arrow or text.
+    A folder is searched recursively. Names that start with a period or an underscore are ignored, and all other files
+    must have the same kind: Parquet, Arrow or text.
 
     Raises
     ------
     TableError
-        If a file does not exist or is empty, or a folder holds none, other files, or files of several kinds.
+        If a file does not exist or is empty, or a folder contains no files, other files, or files of several kinds.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def files_of(paths: Paths) -> list[Path]:
     ...     [path.name for path in files_of(folder)]
     ['a.csv', 'b.csv']
     """
-    pandas()  # which says how to install it
+    pandas()  # raises an error with installation advice
     if isinstance(paths, str | os.PathLike):
         folder = Path(paths)
         if not folder.is_dir():
@@ -73,33 +73,33 @@ def files_of(paths: Paths) -> list[Path]:
         found = ((file, file.relative_to(folder).parts) for file in sorted(folder.rglob("*")) if file.is_file())
         files = [file for file, parts in found if not any(part.startswith((".", "_")) for part in parts)]
         if not files:
-            raise TableError(f"{folder} is a folder without files of a table.")
+            raise TableError(f"{folder} is a folder that contains no table files.")
         for file in files:
             if not _kind(file):
-                advice = "take it out of the folder, begin its name with _, or give a list of the files of the table."
-                raise TableError(f"{file} is not named as a table, such as .parquet, .arrow, .csv or .csv.gz: {advice}")
-            remedy = f'give pyarrow.dataset.dataset({str(folder)!r}, partitioning="hive") instead'
+                advice = "move it out of the folder, prefix its name with _, or pass a list of the table's files."
+                raise TableError(f"{file} has no suffix of a table (.parquet, .arrow, .csv, .csv.gz, …): {advice}")
+            remedy = f'pass pyarrow.dataset.dataset({str(folder)!r}, partitioning="hive") instead'
             require_all_columns(file, folder, remedy)
         files = [existing(file) for file in files]
     else:
         files = [existing(path) for path in paths]
         folder = next((path for path in files if path.is_dir() or path == STANDARD_INPUT), None)
         if folder is not None:
-            raise TableError(f"{folder} is no file: a list holds the names of files.")
+            raise TableError(f"{folder} is not a file: a list must contain file names.")
     for file in files[1:]:
         if _kind(file) != _kind(files[0]):
             kinds = f"{_kind(files[0]) or 'unknown'} and {_kind(file) or 'unknown'}"
-            raise TableError(f"{files[0]} and {file} are of two kinds, {kinds}: the files of one table are of one.")
+            raise TableError(f"{files[0]} and {file} differ in kind ({kinds}): all files of a table must have one.")
     return files
 
 
-def opens_as_it_is(file: Path) -> bool:
-    """Return whether a file is not packed, by the ending of its name."""
-    return file.suffix.lower() not in _PACKED
+def is_compressed(file: Path) -> bool:
+    """Return whether the suffix of a file belongs to a compression format."""
+    return file.suffix.lower() in _PACKED
 
 
 def short_names(files: Sequence[Path]) -> list[str]:
-    """Return the names of files without the folders that all of them are in.
+    """Return the paths of files relative to their common folder.
 
     Examples
     --------
@@ -111,7 +111,7 @@ def short_names(files: Sequence[Path]) -> list[str]:
 
 
 def file_and_line(table: Path, line: str) -> tuple[Path, str]:
-    """Return the file and the line in it of a row of text, whose name in a folder tells both.
+    """Split the label of a row of text into its file and line; labels contain file names only in folders.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def file_and_line(table: Path, line: str) -> tuple[Path, str]:
 
 
 def _kind(path: Path) -> str:
-    """Return the kind of a file by the ending of its name; empty if that tells none."""
+    """Return the kind of a file by its suffix, or "" if the suffix is unknown."""
     suffix = path.suffix.lower()
     if suffix in PARQUET | ARROW:
         return "Parquet" if suffix in PARQUET else "Arrow"
@@ -136,17 +136,17 @@ def _kind(path: Path) -> str:
 
 
 def require_all_columns(file: Path, folder: Path, remedy: str) -> None:
-    """Refuse a file that lacks a column, since a folder that it is in is named like a value of it."""
+    """Raise if a folder's name contains the value of a column (``year=2024``), so that the file lacks this column."""
     named = next((part for part in file.relative_to(folder).parts[:-1] if "=" in part), None)
     if named is not None:
         column = named.partition("=")[0]
-        raise TableError(f"{file} is in the folder {named!r}, which holds a value of a column {column!r}: {remedy}.")
+        raise TableError(f"{file} is in the folder {named!r}, whose name is a value of column {column!r}: {remedy}.")
 
 
 def require_equal_columns(names: Sequence[str], file: Path, of_first: Sequence[str], first: Path) -> None:
-    """Refuse a file that has not the columns of the first one, in any order."""
+    """Raise if a file has other columns than the first file; their order may differ."""
     for here, there, have, other in ((names, of_first, file, first), (of_first, names, first, file)):
         for name in there:
             if name not in here:
-                rule = "all files of a table have the same columns."
-                raise TableError(f"{have} has no column {name!r}, which {other} has: {rule}")
+                rule = "all files of a table must have the same columns."
+                raise TableError(f"{have} lacks the column {name!r} of {other}: {rule}")

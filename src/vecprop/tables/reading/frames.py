@@ -1,4 +1,4 @@
-"""Tables of any kind (pandas, polars, Arrow, arrays, paths) as pandas data frames, and blocks of their rows."""
+"""Convert tables (pandas, polars, Arrow, arrays, paths) to pandas data frames, and split their rows into blocks."""
 
 from collections.abc import Callable, Sequence
 from datetime import time
@@ -15,27 +15,27 @@ from .file_lists import is_path
 from .reading import Frame, is_dataset, read_table
 
 NUMBERS_AT_ONCE = 2**21
-"""A block has this many inputs, 8 MB in float32: more of them than of anything else that a thread computes at once."""
+"""The number of inputs in a block (8 MB in float32)."""
 FEWEST_AT_ONCE = 1024
-"""A block has a multiple of this number of rows. Tiles of predictions end where it ends, so that bits are equal."""
+"""The number of rows in a block is a multiple of this, so that blocks and tiles of predictions end at the same rows."""
 
 
 def as_frame(table: Any, estimator: Any = None, target: str | None = None, classes: Sequence[str] = ()) -> Frame:
-    """Return a table as a pandas data frame whose columns are named by text.
+    """Convert a table to a pandas data frame with column names of type str.
 
     Parameters
     ----------
     table : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N, I), path or list of paths
-        The table; a data frame of Dask is loaded into memory; paths and data sets are read by `read_table`, text as it
-        is. The columns of an array are named x0, x1, … Named levels of a data frame's index become its first columns,
-        and so do levels without a name unless they hold whole numbers; ``attrs["index"]`` lists these columns.
+        The table. Dask data frames are loaded into memory. Paths and data sets are read with `read_table`; values of
+        text files stay text. The columns of an array are named x0, x1, … Index levels of a data frame become its first
+        columns, unless they are unnamed and contain integers; ``attrs["index"]`` lists these columns.
 
     Raises
     ------
     TableError
-        If two columns have one name, or a file is no table, or it is a dict or a lazy frame.
+        If two columns have the same name, a file is not a table, or the table is a dict or a lazy frame.
     ValueError
-        If an array has not two axes.
+        If an array does not have two axes.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def as_frame(table: Any, estimator: Any = None, target: str | None = None, class
 
 
 def plain_column(series: Any) -> Any:
-    """Return times, durations, periods, intervals, complex numbers or objects as seconds, dates or text; else None."""
+    """Convert times, durations, periods, intervals, complex numbers or objects to seconds, dates or text, or None."""
     pd = pandas()
     if isinstance(series.dtype, pd.ArrowDtype) and series.dtype.type in (list, dict, bytes, time):
         series = series.astype(object)
@@ -87,7 +87,7 @@ def plain_column(series: Any) -> Any:
 
 
 def _as_text(value: Any) -> str:
-    """Return bytes as text, lists of names with semicolons between them, and other objects as they show themselves."""
+    """Return bytes decoded, lists of names joined by semicolons, and other objects as their ``str``."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     each = value.tolist() if isinstance(value, np.ndarray) else value
@@ -97,22 +97,22 @@ def _as_text(value: Any) -> str:
 
 
 def has_names(table: Any) -> bool:
-    """Return whether a table names its columns: a data frame or a path, not an array."""
+    """Return whether a table has column names: a data frame or a path, not an array."""
     if is_path(table) or is_dataset(table) or _is_of_dask(table):
         return True
     return isinstance(table, pandas().DataFrame) or hasattr(table, "to_pandas")
 
 
 def _is_of_dask(table: Any) -> bool:
-    """Return whether a table is a data frame of Dask."""
+    """Return whether a table is a Dask data frame."""
     return hasattr(table, "map_partitions") and getattr(table, "ndim", 0) == 2
 
 
 def _of_array(array: Any, estimator: Any) -> Frame:
-    """Return an array as a data frame, with columns of numbers where all entries of a column are numbers."""
+    """Convert an array to a data frame; columns that contain only numbers become numeric."""
     if type(array) is dict or hasattr(array, "collect"):
-        made = "call its collect()" if hasattr(array, "collect") else "make it one, pandas.DataFrame(X)"
-        raise TableError(f"X is a {type(array).__name__}, not a data frame: {made}.")
+        advice = "call its collect()" if hasattr(array, "collect") else "convert it with pandas.DataFrame(X)"
+        raise TableError(f"X is a {type(array).__name__}, not a data frame: {advice}.")
     is_object = np.asarray(array).dtype.kind in "OUS" if isinstance(array, np.ndarray | list) else False
     settings: Any = {"dtype": object if is_object else "numeric", "ensure_all_finite": False, "input_name": "X"}
     X: Any = check_array(array, estimator=estimator, **settings)
@@ -121,29 +121,26 @@ def _of_array(array: Any, estimator: Any) -> Frame:
 
 
 def names_of_array(columns: int) -> list[str]:
-    """Return the names of the columns of an array."""
+    """Return column names for an array."""
     return [f"x{number}" for number in range(columns)]
 
 
 def column_of(frame: Frame, name: str) -> Any:
-    """Return a column of a table, or an error that suggests a similar name."""
+    """Return a column of a table; if it is missing, raise an error that suggests a similar name."""
     require_columns(frame.columns, [name])
     return frame[name]
 
 
 def twice(frame: Frame) -> Frame:
-    """Return a row that is alone twice, so that it is predicted by the products of several rows.
+    """Duplicate the row of a one-row table.
 
-    Those of one row sum in another order: the last bits of a prediction would depend on the parts in which a table is
-    read.
+    Matrix products of one row sum in another order, so the last bits of predictions would depend on the chunk size.
     """
     return frame if len(frame) > 1 else pandas().concat([frame, frame])
 
 
 def row_blocks(rows: int, width: int) -> list[slice]:
-    """Return the blocks of rows that have a number of inputs each; the last has two rows at least, if there are two.
-
-    A row alone would be predicted by other products, whose last bits differ.
+    """Split rows into blocks; the last block has at least two rows, if possible (see `twice`).
 
     Examples
     --------
@@ -156,7 +153,7 @@ def row_blocks(rows: int, width: int) -> list[slice]:
 
 
 def by_blocks(work: Callable[[slice], None], rows: int, width: int) -> None:
-    """Call work(block) for each block of rows, in as many threads as may run."""
+    """Call work(block) for each block of rows, in parallel threads."""
     parts = row_blocks(rows, width)
     workers = min(usable_threads(), len(parts))
 

@@ -1,4 +1,4 @@
-"""What a column of text is, found part by part as `reading.plain_values` finds it from the whole column."""
+"""Infer the type of a text column chunk by chunk, with the same result as `reading.plain_values` on all of it."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -8,19 +8,19 @@ from ..error import pandas
 Type = Literal["bool", "int64", "uint64", "float64", "text"]
 
 MOST_WRONG, ENOUGH = 0.1, 1000
-"""A column with a larger share of values that are no numbers, and more of them, is text: no more is looked at."""
+"""A column is text, and is not examined further, if the share and number of nonnumeric values exceed these limits."""
 
 
 @dataclass(frozen=True)
 class PlainColumn:
-    """What the values of a column that were seen so far have in common.
+    """The common type of the values of a column that were examined so far.
 
     Parameters
     ----------
     is_unsigned, is_signed, is_float : bool
-        Whether there is a whole number beyond those with a sign, a negative one, or another number than whole ones.
+        Whether there is an integer beyond int64, a negative integer, or a number that is not an integer.
     wrong : int
-        The number of values that are no plain numbers; -1 if the column is text and they are no longer counted.
+        The number of values that are not plain numbers; -1 if the column is text and the count has stopped.
 
     Examples
     --------
@@ -42,11 +42,11 @@ class PlainColumn:
     place: str = ""
 
     def seen(self, series: Any, named: Any) -> "PlainColumn":
-        """Return the same with the values of the next part."""
+        """Return the type after the values of the next chunk."""
         if self.wrong < 0:
             return self
         series = _without_none(series)
-        known = series.dropna()  # its text is in Arrow's memory, where patterns are found fast
+        known = series.dropna()  # Arrow strings match patterns fast
         numbers = pandas().to_numeric(known.astype(object), errors="coerce")
         is_wrong = numbers.isna()
         kind = numbers.dtype.kind if len(known) and not is_wrong.any() else ""
@@ -71,7 +71,7 @@ class PlainColumn:
 
     @property
     def type(self) -> Type:
-        """What the column is if all of its values were seen."""
+        """The type of the column, if all of its values were examined."""
         if self.are_truths and not self.missing and self.values:
             return "bool"
         is_float = self.is_float or self.missing > 0 or (self.is_unsigned and self.is_signed)
@@ -81,12 +81,12 @@ class PlainColumn:
 
     @property
     def is_nearly_numbers(self) -> bool:
-        """Whether some of its values alone, of which there are few, are no numbers."""
+        """Whether all values except a few are numbers."""
         return 0 < self.wrong <= MOST_WRONG * (self.values - self.missing) and not self.are_truths
 
 
 def as_type(series: Any, of: Type) -> Any:
-    """Return text as the values of a column of a type."""
+    """Convert text to a type."""
     if of == "text":
         return series
     series = _without_none(series)

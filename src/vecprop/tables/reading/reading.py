@@ -1,4 +1,4 @@
-"""Reading tables from files: CSV with any separator and encoding, Parquet, Arrow, Excel, whole or in chunks."""
+"""Read tables from files (CSV with any separator and encoding, Parquet, Arrow, Excel), whole or in chunks."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from ..error import TableError, first_line, pandas
 from ..kinds.kinds import as_whole
 from . import arrow_files
 from .bounds import CELL, require_room, require_room_for_workbook
-from .delimited import Separated, known_target, listed, require_columns, require_distinct
+from .delimited import DelimitedFile, known_target, listed, require_columns, require_distinct
 from .file_lists import (
     ARROW,
     EXCEL,
@@ -30,10 +30,12 @@ from .file_lists import (
 
 
 def _read_excel(files: Sequence[Path]) -> Any:
-    """Return the first sheet of a workbook as a data frame, whose rows are named by their numbers in the sheet."""
+    """Read the first sheet of a workbook as a data frame; the index contains row numbers of the sheet."""
     path = files[0]
     if len(files) > 1:
-        raise TableError(f"{path} is a workbook, which is read alone: save several as Parquet or CSV.")
+        raise TableError(
+            f"{path} is one of several Excel workbooks: save them as Parquet or CSV to read them together."
+        )
     imported("openpyxl", "Reading an Excel file", "tables")
     pd = pandas()
     try:
@@ -46,20 +48,20 @@ def _read_excel(files: Sequence[Path]) -> Any:
             require_room(path, sum(len(text) for text in whole.to_numpy().flat if isinstance(text, str)))
     except TableError:
         raise
-    except Exception as error:  # of zipfile, XML or openpyxl: a damaged workbook may be wrong in any way
+    except Exception as error:  # a damaged workbook may raise any error of zipfile, XML or openpyxl
         raise TableError(f"{path} cannot be read as an Excel file: {first_line(error)}.") from error
     if not len(whole):
-        raise TableError(f"{path} has no values in its first sheet.")
-    notes = [f"{path.name}: of {len(sheets)} sheets only the first, {sheets[0]!r}, is read."] if len(sheets) > 1 else []
+        raise TableError(f"The first sheet of {path} has no values.")
+    notes = [f"{path.name}: read only the first of {len(sheets)} sheets, {sheets[0]!r}."] if len(sheets) > 1 else []
     merged = [cells for cells in sheet.merged_cells.ranges if cells.min_row > 1]
     for cells in merged:
         place = slice(cells.min_row - 1, cells.max_row), slice(cells.min_col - 1, cells.max_col)
         whole.iloc[place] = whole.iloc[cells.min_row - 1, cells.min_col - 1]
     if merged:
-        notes.append(f"{path.name}: each of the cells that are merged, such as {merged[0].coord}, has their value.")
+        notes.append(f"{path.name}: copied the value of merged cells, such as {merged[0].coord}, to each of them.")
     hidden = [row for row, of in sheet.row_dimensions.items() if of.hidden and 1 < row <= len(whole)]
     if hidden:
-        notes.append(f"{path.name}, {listed(hidden)}: hidden, but read as the other rows are.")
+        notes.append(f"{path.name}, {listed(hidden)}: hidden, but read like other rows.")
     names = [f"column {number}" if pd.isna(name) else str(name).strip() for number, name in enumerate(whole.iloc[0], 1)]
     require_distinct(names, str(path))
     frame = whole.iloc[1:].dropna(how="all").set_axis(names, axis=1).infer_objects()
@@ -73,42 +75,42 @@ Frame = Any
 
 _ENDINGS = {b"PAR1": ".parquet", b"ARROW1": ".arrow", b"\x1f\x8b": ".csv.gz", b"BZh": ".csv.bz2"}
 _ENDINGS |= {b"\xfd7zXZ": ".csv.xz", b"(\xb5/\xfd": ".csv.zst"}
-"""The endings of names of files that begin so; a stream has no name."""
+"""Suffixes for streams, which have no names, by their first bytes."""
 
 
 def read_table(
     path: Paths | Any, *, as_text: bool = False, target: str | None = None, classes: Sequence[str] = ()
 ) -> Frame:
-    r"""Return a table from a file, several files or a folder.
+    r"""Read a table from a file, several files or a folder.
 
     Parameters
     ----------
     path : path, list of paths, or Dataset (pyarrow)
-        A Parquet file (``.parquet``, ``.pq``), an Arrow or Feather file (``.arrow``, ``.feather``, ``.ipc``), or a text
-        file with a line of names and a line for each row, whatever its name, its separator (comma, semicolon, tab,
-        bar, spaces) and its encoding; it may be compressed (``.gz``, ``.bz2``, ``.xz``, ``.zst``, ``.zip``). Or an
-        Excel workbook (``.xlsx``), of which the first sheet is read; or ``-``, which is standard input. A folder, with
-        the folders in it, is a table in files of one kind with the same columns, in the order of their names; names
-        that begin with a point or an underscore do not count.
+        A Parquet file (``.parquet``, ``.pq``), an Arrow or Feather file (``.arrow``, ``.feather``, ``.ipc``), an Excel
+        workbook (``.xlsx``; only its first sheet is read), or a text file with a header and one line per row. Text
+        files may have any name, encoding and separator (comma, semicolon, tab, bar, spaces), and may be compressed
+        (``.gz``, ``.bz2``, ``.xz``, ``.zst``, ``.zip``). ``-`` is standard input. A folder is searched recursively; its
+        files must have the same kind and the same columns, and are read in the order of their names. Names that start
+        with a period or an underscore are ignored.
     as_text : bool, default False
-        Whether the columns of a text file are their text, as models read them, with each row named by its line, as rows
-        of Excel files are then by their number in the sheet. By default, columns of plain numbers and of truth values
-        become these, except for digits that begin with 0. In several files a column becomes what it is in all of them.
+        Whether to keep the columns of text files as text, as models read them, and to index the rows of text and Excel
+        files by line. By default, numeric and Boolean columns are converted, except digits with leading zeros. The
+        type of a column depends on its values in all files.
     target : str, optional
         A column of a text file whose missing values are counted in the notes.
     classes : sequence of str
-        Words for missing values, such as NA, that are classes of the target instead.
+        Markers of missing values, such as NA, that are classes of the target instead.
 
     Returns
     -------
     DataFrame (pandas)
-        The columns as they are; ``attrs["notes"]`` lists in sentences what was assumed about text files.
+        The table; ``attrs["notes"]`` lists assumptions about text files as sentences.
 
     Raises
     ------
     TableError
-        If there is no such file, or it is empty, not a table, or has rows longer than its line of names; or if files
-        of one table have other columns or types.
+        If a file does not exist, is empty, is not a table, or has rows longer than its header; or if the files of a
+        table differ in their columns or types.
 
     Examples
     --------
@@ -140,7 +142,7 @@ def read_table(
 
 
 def _with_room(tables: Iterable[tuple[Path, Any]]) -> Iterator[Any]:
-    """Yield the Arrow tables of files; refuse a file whose tables together take too much memory."""
+    """Yield the Arrow tables of files; raise if one file takes too much memory."""
     sizes = Counter[Path]()
     for path, table in tables:
         sizes[path] += table.nbytes
@@ -149,13 +151,13 @@ def _with_room(tables: Iterable[tuple[Path, Any]]) -> Iterator[Any]:
 
 
 def is_dataset(table: Any) -> bool:
-    """Return whether a table is a data set of pyarrow."""
+    """Return whether a table is a pyarrow data set."""
     return hasattr(table, "get_fragments") and hasattr(table, "to_table")
 
 
 def _text_of(files: Sequence[Path], named: Path, target: str | None, classes: Sequence[str]) -> Frame:
-    """Return text files as one table of text, whose rows are named by their lines."""
-    texts = list(separated(files))
+    """Read text files as one table of text, indexed by line."""
+    texts = list(delimited_files(files))
     frames = [text.read(target) for text in texts]
     notes = list(dict.fromkeys(note for frame in frames for note in frame.attrs["notes"]))
     frame = frames[0]
@@ -170,11 +172,11 @@ def _text_of(files: Sequence[Path], named: Path, target: str | None, classes: Se
     return frame
 
 
-def separated(files: Sequence[Path]) -> Iterator[Separated]:
-    """Yield how text files are read, which must have the same columns; those of one file are looked at when read."""
+def delimited_files(files: Sequence[Path]) -> Iterator[DelimitedFile]:
+    """Yield text files with their formats; raise if they differ in their columns."""
     of_first: list[str] = []
     for file in files:
-        text = Separated.of(file)
+        text = DelimitedFile.of(file)
         if len(files) > 1:
             names = text.names()
             of_first = of_first or names
@@ -183,32 +185,32 @@ def separated(files: Sequence[Path]) -> Iterator[Separated]:
 
 
 def _lines_of_file(name: str, lines: Any) -> Any:
-    """Return names of rows that tell the file too."""
+    """Return row labels that contain the file and the line."""
     return pandas().Index([f"{name}:{line}" for line in lines], dtype="str", name="line")
 
 
 def read_chunks(path: Paths | Any, rows: int = 100_000, *, as_text: bool = False) -> Iterator[Frame]:
-    r"""Yield a table in parts, so that it need not fit in memory; each part is of one file.
+    r"""Yield a table in chunks, so that it need not fit in memory; each chunk comes from one file.
 
     Parameters
     ----------
     path : path, list of paths, or Dataset (pyarrow)
         See `read_table`.
     rows : int, default 100,000
-        The largest number of rows of a part.
+        The largest number of rows in a chunk.
     as_text : bool, default False
         See `read_table`.
 
     Yields
     ------
     DataFrame (pandas)
-        The parts, in order, with all columns. A column of a text file may have another type in another part;
-        ``attrs["notes"]`` as in `read_table`.
+        The chunks, in order, with all columns. A column of a text file may have different types in different chunks.
+        For ``attrs["notes"]``, see `read_table`.
 
     Raises
     ------
     TableError
-        As `read_table`.
+        See `read_table`.
 
     Examples
     --------
@@ -226,10 +228,7 @@ def read_chunks(path: Paths | Any, rows: int = 100_000, *, as_text: bool = False
 
 
 def chunks(path: Paths | Any, rows: int, kept: Sequence[str] = ()) -> Iterator[tuple[Frame, Frame]]:
-    """Yield the parts of a table as `read_chunks` does, each with some columns as the file has them.
-
-    All values of text files stay text, and those of Parquet and Arrow files have Arrow's types.
-    """
+    """Yield chunks as `read_chunks` does, and the stored values of some columns (text, or Arrow types) of each."""
     if is_dataset(path):
         require_columns(cast(Any, path).schema.names, kept)
         yield from _arrow_parts(_batches(path, rows), rows, kept)
@@ -254,11 +253,11 @@ def chunks(path: Paths | Any, rows: int, kept: Sequence[str] = ()) -> Iterator[t
 
 
 def _text_parts(files: Sequence[Path], rows: int, kept: Sequence[str]) -> Iterator[tuple[Frame, Frame]]:
-    """Yield the parts of text files, with the columns in the order of the first file."""
+    """Yield chunks of text files, with the columns in the order of the first file."""
     if len(files) == 1:
-        yield from Separated.of(files[0]).parts(rows, kept)
+        yield from DelimitedFile.of(files[0]).parts(rows, kept)
         return
-    texts = list(separated(files))
+    texts = list(delimited_files(files))
     names = texts[0].names()
     for text, name in zip(texts, short_names(files), strict=True):
         for part, as_stored in text.parts(rows, kept):
@@ -267,7 +266,7 @@ def _text_parts(files: Sequence[Path], rows: int, kept: Sequence[str]) -> Iterat
 
 
 def _batches(dataset: Any, rows: int) -> Iterator[tuple[Path, Any]]:
-    """Yield the batches of a data set that have rows as Arrow tables, and what the data set is called."""
+    """Yield the non-empty batches of a data set as Arrow tables, each with a name for the data set."""
     from pyarrow import Table
 
     named, batches, is_empty = Path("The data set"), dataset.to_batches(batch_size=rows), True
@@ -280,7 +279,7 @@ def _batches(dataset: Any, rows: int) -> Iterator[tuple[Path, Any]]:
 
 
 def typed(frame: Frame) -> Frame:
-    """Return a table of text with columns of numbers and of truth values where all values are plain ones."""
+    """Convert the columns of a text table that contain only plain numbers or only Booleans."""
     columns = {name: plain_values(frame[name].mask(frame[name] == "None")) for name in frame.columns}
     plain = {name: column for name, column in columns.items() if column.dtype.kind in "biuf"}
     result = frame.assign(**plain).reset_index(drop=True)
@@ -289,7 +288,7 @@ def typed(frame: Frame) -> Frame:
 
 
 def plain_values(series: Any) -> Any:
-    """Return text as numbers or truth values if all are plain ones; as it is if digits begin with 0, or would be lost.
+    """Convert text to numbers or Booleans if all values allow it and no leading zeros or digits would be lost.
 
     Examples
     --------
@@ -309,7 +308,7 @@ def plain_values(series: Any) -> Any:
 
 
 def as_classes(known: Any) -> Any:
-    """Return known values of a target of classes: text of a file as `plain_values`, Python objects by their type."""
+    """Convert the known values of a target with classes: text by `plain_values`, Python objects by their type."""
     return as_whole(plain_values(known)) if known.attrs.get("is_text") else known.infer_objects()
 
 
@@ -320,12 +319,12 @@ def _arrow_parts(tables: Iterable[tuple[Path, Any]], rows: int, kept: Sequence[s
 
 
 def _as_in_a_cell(value: Any) -> str:
-    """Return a value of a sheet as text; whole numbers, which pandas reads as 1.0 beside empty cells, have no point."""
+    """Return a value of a sheet as text; integers that pandas reads as floats, due to empty cells, have no ".0"."""
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def _cut(frame: Frame, as_stored: Frame, rows: int) -> Iterator[tuple[Frame, Frame]]:
-    """Yield parts of two tables with the same rows."""
+    """Yield chunks of two tables with the same rows."""
     frame = frame if frame.index.name == "line" else frame.reset_index(drop=True)
     for first in range(0, max(len(frame), 1), rows):
         yield frame.iloc[first : first + rows], as_stored.iloc[first : first + rows].reset_index(drop=True)
@@ -333,7 +332,7 @@ def _cut(frame: Frame, as_stored: Frame, rows: int) -> Iterator[tuple[Frame, Fra
 
 @contextmanager
 def _files(paths: Paths) -> Iterator[tuple[list[Path], Path]]:
-    """Give the files of a table, which can be read more than once, and its name: a stream is copied first."""
+    """Yield the files of a table and its name; a stream is copied to a file, so that it can be read repeatedly."""
     files = files_of(paths)
     if len(files) > 1:
         yield files, Path(paths) if isinstance(paths, str | os.PathLike) else Path(f"The table of {len(files)} files")
@@ -360,18 +359,18 @@ def _files(paths: Paths) -> Iterator[tuple[list[Path], Path]]:
 
 
 def _checked(frame: Frame, path: Path) -> Frame:
-    """Return a table if it has rows and columns, else refuse it."""
+    """Return a table; raise if it has no rows or no columns."""
     if not frame.shape[1] or not len(frame):
-        raise TableError(f"{path} has {frame.shape[1]} columns and {len(frame)} rows: a table needs both.")
+        raise TableError(f"{path} has {frame.shape[1]} columns and {len(frame)} rows: expected at least one of each.")
     return frame
 
 
 def may_be_in_parts(table: Any) -> bool:
-    """Return whether a table can be read in parts in any order: of Parquet or Arrow, or a data set of all rows."""
+    """Return whether parts of a table can be read in any order: Parquet, Arrow, or an unfiltered data set."""
     if is_dataset(table):
         try:
             table.get_fragments()
-        except ValueError:  # the filtered rows of a data set, which pyarrow gives as a whole alone
+        except ValueError:  # pyarrow cannot split a filtered data set
             return False
         return True
     if not is_path(table):
@@ -381,6 +380,6 @@ def may_be_in_parts(table: Any) -> bool:
 
 
 def chunks_if_several(table: Any) -> Iterator[Frame] | None:
-    """Return the parts of a table, with text as it is, if it can be read in parts or has several files; else None."""
+    """Return chunks of a table, with text unchanged, if it has several files or can be read in parts; else None."""
     is_several = may_be_in_parts(table) or (is_path(table) and len(files_of(table)) > 1)
     return read_chunks(table, as_text=True) if is_several else None

@@ -1,4 +1,4 @@
-"""A table in parts that are read one at a time and in any order: row groups of Parquet files, or of a data set."""
+"""Read a table in parts, one at a time and in any order: row groups of Parquet files or fragments of a data set."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,9 +20,9 @@ from .frames import Frame, as_frame
 from .reading import is_dataset, may_be_in_parts
 
 JOINED = 8192
-"""Small parts are joined up to this number of rows."""
+"""Small parts are joined until they have this number of rows."""
 IN_MEMORY, ON_DISK = 2**23, 2**30
-"""The bytes of joined parts that are kept in memory, and in a temporary file."""
+"""The largest number of bytes of joined parts that are cached in memory and in a temporary file."""
 T = TypeVar("T")
 
 
@@ -33,7 +33,7 @@ class TablePart:
     Parameters
     ----------
     read : callable
-        Returns it as an Arrow table; its argument says whether it is compared with what the file tells of it.
+        Returns the part as an Arrow table; the argument says whether to compare it with the file's footer.
     """
 
     path: Path
@@ -46,15 +46,17 @@ class TablePart:
         """Return the part as an Arrow table."""
         table = arrow_files.one_line_errors(self.path, lambda: self.read(is_checked), self.place)
         if len(table) != self.rows:
-            raise TableError(f"{self.place} has {len(table)} rows, not the {self.rows} of before.")
+            raise TableError(
+                f"{self.place} changed while it was read: it has {len(table)} rows instead of {self.rows}."
+            )
         return table
 
     def frame(self, is_checked: bool = False) -> Frame:
-        """Return the part as a data frame, compared with what its file tells of it unless that was done before."""
+        """Return the part as a data frame."""
         return as_frame(arrow_files.as_frame(self.path, self.table(is_checked)))
 
     def having(self, work: Callable[[Frame], T], frame: Frame) -> T:
-        """Return work(frame); an error names the part that contains the wrong value."""
+        """Return work(frame); errors name the part that contains the invalid value."""
         try:
             return work(frame)
         except TableError as error:
@@ -63,20 +65,20 @@ class TablePart:
             raise TableError(f"In {self.place}: {error}") from None
 
 
-class _Kept:
-    """Joined parts in a temporary file."""
+class _Cache:
+    """A cache of joined parts in a temporary file."""
 
     def __init__(self) -> None:
-        self.file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (closed when nobody reads it any more)
+        self.file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (closed by `finalize`)
         self.places, self.room, self.lock = dict[int, tuple[int, int]](), ON_DISK, Lock()
         finalize(self, self.file.close)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle no contents: other processes read the parts themselves."""
+        """Pickle without the contents; other processes read the parts themselves."""
         return type(self), ()
 
     def read(self, parts: Sequence[TablePart], number: int, is_checked: bool) -> Any:
-        """Return joined parts as one table, which is read once and kept under a number."""
+        """Return joined parts as one table, which is cached under a number."""
         import pyarrow as pa
 
         with self.lock:
@@ -97,7 +99,7 @@ class _Kept:
 
 @dataclass(frozen=True, eq=False)
 class TableParts:
-    """A table in parts, of which empty ones are left out.
+    """The parts of a table, without empty ones.
 
     Examples
     --------
@@ -119,7 +121,7 @@ class TableParts:
         Raises
         ------
         TableError
-            If files do not go together, or there are no rows.
+            If files have different columns or types, or the table has no rows.
         """
         if is_dataset(table):
             schema, parts = table.schema, []
@@ -145,7 +147,7 @@ class TableParts:
     def joined(self, most: int = JOINED) -> "TableParts":
         """Join small parts with their neighbors, up to a number of rows."""
         runs: list[list[TablePart]] = []
-        rows, kept, joined = most, _Kept(), []
+        rows, cache, joined = most, _Cache(), []
         for part in self.parts:
             rows += part.rows
             if part.rows >= arrow_files.SMALL or rows > most:
@@ -155,9 +157,9 @@ class TableParts:
             rows = most if part.rows >= arrow_files.SMALL else rows
         for number, run in enumerate(runs):
             if len(run) > 1:
-                place = f"{run[0].place}, and {len(run) - 1} part(s) after it"
+                place = f"{run[0].place} and the next {len(run) - 1} part(s)"
                 run = [
-                    TablePart(run[0].path, place, sum(part.rows for part in run), partial(kept.read, run, number), run)
+                    TablePart(run[0].path, place, sum(part.rows for part in run), partial(cache.read, run, number), run)
                 ]
             joined += run
         return replace(self, parts=joined)
@@ -168,7 +170,7 @@ class TableParts:
         return np.array([part.rows for part in self.parts])
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the parts as data frames, whose rows are named by their numbers in the table."""
+        """Yield the parts as data frames, indexed by the row numbers of the table."""
         start = 0
         for part in self.parts:
             frame = part.frame(is_checked=True)
@@ -184,9 +186,9 @@ def _of_fragment(fragment: Any, schema: Any, is_checked: bool) -> Any:
 def frames_of(
     table: Any, estimator: Any = None, target: str | None = None, classes: Sequence[str] = ()
 ) -> Iterable[Frame]:
-    """Return a table as data frames, which can be gone through again: its parts, if it has any, or all of it.
+    """Return a table as an iterable of data frames: its parts, if it has any, or the whole table.
 
-    The arguments are those of `as_frame`.
+    See `as_frame` for the arguments.
 
     Examples
     --------

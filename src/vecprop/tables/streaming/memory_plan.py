@@ -13,8 +13,8 @@ from ...system.memory import available_memory
 from ..encoding.encoder import PIECES, VIEWS, Encoder, pieces_for
 from ..error import TableError
 from ..kinds.ambiguities import Asked
-from ..reading.delimited import SAMPLE, Separated, opened
-from ..reading.file_lists import EXCEL, files_of, opens_as_it_is
+from ..reading.delimited import SAMPLE, DelimitedFile, opened
+from ..reading.file_lists import EXCEL, files_of, is_compressed
 from ..reading.frames import Frame, as_frame
 from ..reading.reading import is_dataset, may_be_in_parts
 from ..reading.table_parts import TableParts
@@ -145,8 +145,8 @@ def require_room_for_text(files: Sequence[Path], limit: int) -> None:
     """Refuse text that is larger than memory, and tell what to do; workbooks are not text."""
     if files[0].suffix.lower() in EXCEL:
         return
-    size = sum(file.stat().st_size * (1 if opens_as_it_is(file) else PACKED) for file in files)
-    columns = len(Separated.of(files[0]).names())
+    size = sum(file.stat().st_size * (PACKED if is_compressed(file) else 1) for file in files)
+    columns = len(DelimitedFile.of(files[0]).names())
     with opened(files[0]) as file:
         start = file.read(SAMPLE)
     values = columns * size * start.count(b"\n") / len(start)
