@@ -83,9 +83,7 @@ def written(path, values):
 @pytest.mark.usefixtures("little")
 def test_files_that_expand_are_refused(name, write, tmp_path):
     write(tmp_path / name)
-    with pytest.raises(
-        TableError, match=rf"{name} needs more than 0.0\d+ GB of memory, .* times its size: if you"
-    ):
+    with pytest.raises(TableError, match=rf"{name} needs more than 0.0\d+ GB of memory, .* times its size: if you"):
         read_table(tmp_path / name)
     with pytest.raises(TableError, match="needs more than"):
         list(read_chunks(tmp_path / name))

@@ -267,7 +267,9 @@ def test_none_is_a_class_and_na_is_one_if_it_is_named(tmp_path):
     path = write(tmp_path / "none.csv", x=np.arange(100) % 7, y=y)
     model = TabularClassifier(target="y", **FEW).fit(path)
     assert model.classes_.tolist() == ["None", "mild"]
-    assert any("these values of the target 'y' are read as missing: 'NA' (20), 'null' (20)" in note for note in model.notes_)
+    assert any(
+        "these values of the target 'y' are read as missing: 'NA' (20), 'null' (20)" in note for note in model.notes_
+    )
     assert "60 of 100 rows have no target and are left out." in model.notes_
     frame = read_table(path, target="y", classes=["NA", "null"])
     assert sorted(frame.y.dropna().unique()) == ["NA", "None", "mild", "null"]

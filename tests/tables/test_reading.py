@@ -44,9 +44,7 @@ def test_binary_tables_are_read(tmp_path, ending, write):
     pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), FRAME)
 
 
-LONG_QUOTE = (
-    "a quoted value spans these lines, and each looks like a row: remove stray quotation marks."
-)
+LONG_QUOTE = "a quoted value spans these lines, and each looks like a row: remove stray quotation marks."
 SMALL = {
     "decimal commas": ("a;b\n1,5;2,25\n3,5;4,75\n", {"a": ["1,5", "3,5"], "b": ["2,25", "4,75"]}, ""),
     "spaces after separators": ('a, b\n1, "x, y"\n2, z\n', {"a": [1, 2], "b": ["x, y", "z"]}, ""),
