@@ -168,7 +168,7 @@ def command(rng: random.Random, folder: Path | None) -> Any:
 
 
 def estimator(rng: random.Random, folder: Path | None, restarts: int = 1) -> Any:
-    """Fit a classifier or regressor, with a checkpoint among its callbacks."""
+    """Fit a classifier or regressor with a checkpoint."""
     kind, y = rng.choice([(vp.MLPClassifier, T[:, 0] > 0), (vp.MLPRegressor, T[:, 0])])
     settings: dict[str, Any] = {
         "solver": rng.choice(["adam", "sgd", "adamw"]),
@@ -178,7 +178,8 @@ def estimator(rng: random.Random, folder: Path | None, restarts: int = 1) -> Any
         "dropout": rng.choice([0.0, 0.2]),
         "scoring": rng.choice([None, "loss"]),
         "n_restarts": restarts,
-        "callbacks": [*rng.choice([[], [follow]]), *filter(None, [kept(folder, "run" if restarts > 1 else "run.npz")])],
+        "callbacks": rng.choice([None, [follow]]),
+        "checkpoint": kept(folder, "run" if restarts > 1 else "run.npz"),
     }
     model: Any = kind(hidden_layer_sizes=(16,), random_state=0, max_iter=300, **settings).fit(X, y)
     state = model._state

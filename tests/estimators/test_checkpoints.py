@@ -65,7 +65,7 @@ def test_a_single_fit_that_is_killed_goes_on_to_the_bit(name, tmp_path, monkeypa
     model, given = SINGLE[name]
     data = {"X": X, "y": c if isinstance(model, MLPClassifier) else y} | given
     whole = unfitted(model).fit(**data)
-    kept = unfitted(model, callbacks=[*(model.callbacks or ()), Checkpoint(tmp_path / "run.npz", every=0)])
+    kept = unfitted(model, checkpoint=Checkpoint(tmp_path / "run.npz", every=0))
     last = whole.n_iter_
     for kills in ([0], [1, last // 2], [last - 1]):
         (tmp_path / "run.npz").unlink(missing_ok=True)
@@ -104,7 +104,7 @@ def ensemble(path, count=3, **settings):
 def searched(search):
     results = {name: value for name, value in search.cv_results_.items() if "time" not in name}
     best = search.best_estimator_.steps[-1][1]
-    assert best.callbacks is None
+    assert best.checkpoint is None
     return [*(results[name] for name in sorted(results) if name != "params"), best.theta_]
 
 
@@ -147,8 +147,8 @@ def test_many_fits_that_are_killed_go_on_to_the_bit(name, kills, tmp_path, monke
 
 
 def restarts(path, count):
-    callbacks = None if path is None else [Checkpoint(path, every=0)]
-    return MLPRegressor(**SMALL, n_restarts=count, callbacks=callbacks)
+    checkpoint = None if path is None else Checkpoint(path, every=0)
+    return MLPRegressor(**SMALL, n_restarts=count, checkpoint=checkpoint)
 
 
 GROWN: dict[str, Any] = {
@@ -182,7 +182,7 @@ def test_folders_grow_and_shrink_and_nothing_is_trained_twice(name, tmp_path):
 def test_restarts_that_are_killed_go_on_to_the_bit(solver, tmp_path, monkeypatch):
     model = MLPClassifier(**SMALL, solver=solver, n_restarts=3)
     whole = unfitted(model).fit(X, c)
-    kept = unfitted(model, callbacks=[Checkpoint(tmp_path / "folder", every=0)])
+    kept = unfitted(model, checkpoint=Checkpoint(tmp_path / "folder", every=0))
     with monkeypatch.context() as patch:
         kill_at(patch, 1)
         with pytest.raises(Killed):
@@ -191,26 +191,28 @@ def test_restarts_that_are_killed_go_on_to_the_bit(solver, tmp_path, monkeypatch
         require_same(unfitted(kept).fit(X, c), whole)
 
 
-def test_a_checkpoint_in_the_wrong_place_is_told(tmp_path):
+def test_a_checkpoint_in_the_wrong_place_raises(tmp_path):
     checkpoint = Checkpoint(tmp_path / "run.npz")
-    model: Any = MLPRegressor(**SMALL, callbacks=[checkpoint])
-    many = "callbacks has a checkpoint, which keeps one fit, but here are many"
+    model: Any = MLPRegressor(**SMALL, checkpoint=checkpoint)
+    many = "MLPRegressor has a checkpoint, which saves a single fit from its start"
     for wrong, error in (
-        (MLPSearchCV(model, {"alpha": [0.1]}), f"{many}: give MLPSearchCV its own"),
-        (MLPSearchCV(make_pipeline(model), {"mlpregressor__alpha": [0.1]}), f"{many}: give MLPSearchCV its own"),
-        (MLPEnsembleRegressor(model, random_state=0), f"{many}: give MLPEnsembleRegressor its own"),
+        (MLPSearchCV(model, {"alpha": [0.1]}), f"{many}: give it to MLPSearchCV instead"),
+        (MLPSearchCV(make_pipeline(model), {"mlpregressor__alpha": [0.1]}), f"{many}: give it to MLPSearchCV instead"),
+        (MLPEnsembleRegressor(model, random_state=0), f"{many}: give it to MLPEnsembleRegressor instead"),
         (unfitted(model, random_state=None), "random_state is None, so that each call of fit trains other networks"),
         (MLPEnsembleRegressor(checkpoint=checkpoint), "random_state is None"),
         (MLPSearchCV(MLPRegressor(), {"alpha": [0.1]}, checkpoint=checkpoint), "random_state is None"),
-        (unfitted(model, callbacks=[checkpoint, checkpoint]), "callbacks has two checkpoints"),
+        (unfitted(model, checkpoint="run.npz"), "The 'checkpoint' parameter"),
         (unfitted(model, solver="lbfgs"), "LBFGS has no state from which it could go on"),
         (MLPSearchCV(MLPRegressor(), {"alpha": [0.1]}, checkpoint="folder"), "The 'checkpoint' parameter"),
     ):
         with pytest.raises(ValueError, match=error):
             wrong.fit(X, y)
-    with pytest.raises(ValueError, match=f"{many}: leave it out of those of partial_fit"):
+    with pytest.raises(ValueError, match=f"{many}: leave it out for partial_fit"):
         model.partial_fit(X, y)
     warm = MLPRegressor(**SMALL, warm_start=True).fit(X, y)
     with pytest.raises(ValueError, match=f"{many}: leave it out where warm_start"):
-        warm.set_params(callbacks=[checkpoint]).fit(X, y)
+        warm.set_params(checkpoint=checkpoint).fit(X, y)
+    with pytest.raises(TypeError, match=r"callbacks must be a list of functions.*; pass a Checkpoint as checkpoint="):
+        MLPRegressor(**SMALL, callbacks=[checkpoint]).fit(X, y)
     assert not list(tmp_path.iterdir())

@@ -88,9 +88,9 @@ def estimator(path, event, of_score=lambda number: None, every=60.0):
         return model.score(rows, y)
 
     scored: list[Any] = []
-    kept = [] if path is None else [vp.Checkpoint(path / "run.npz", every)]
-    callbacks = [lambda state: event() if state.epoch == 5 else None, *kept]
-    model = vp.MLPRegressor(**MODEL, scoring=score, callbacks=callbacks, early_stopping=True).fit(X, T)
+    kept = None if path is None else vp.Checkpoint(path / "run.npz", every)
+    settings: Any = {"callbacks": [lambda state: event() if state.epoch == 5 else None], "checkpoint": kept}
+    model = vp.MLPRegressor(**MODEL, scoring=score, **settings, early_stopping=True).fit(X, T)
     return [model.theta_, model.score_curve_, model.validation_scores_, model.loss_curve_]
 
 

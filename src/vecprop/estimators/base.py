@@ -26,7 +26,7 @@ from .diagnosis import FEW, SAMPLE, Case, Diagnosis, diagnosis_of, some
 from .fit import ATTRIBUTES, FitOutcome, FitSpec
 from .inspection import Inspection, Predictions
 from .many.together import random_states, run_fit
-from .settings import Constructor, checkpoint_of, require_no_checkpoint
+from .settings import Constructor, require_no_checkpoint, require_repeatable
 from .sklearn_compat import CallbackSupport, EpochTasks, available_if, fit_context
 
 
@@ -140,9 +140,11 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
             loss.
         """
         random, first = check_random_state(self.random_state), not (self.warm_start and hasattr(self, "coefs_"))
-        checkpoint = checkpoint_of(self) if self.callbacks else None
-        if checkpoint is not None and not first:
-            require_no_checkpoint(self, "leave it out where warm_start continues an earlier one")
+        checkpoint = self.checkpoint
+        if checkpoint is not None:
+            require_repeatable(self)
+            if not first:
+                require_no_checkpoint(self, "leave it out where warm_start continues an earlier fit")
         rows, validation = self.accept(X, y, sample_weight, X_val, y_val, sample_weight_val, first=first)
         spec = self.begin(rows, validation, random, first)
         spec.checkpoint = checkpoint
@@ -185,7 +187,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        require_no_checkpoint(self, "leave it out of those of partial_fit, and save the model between its calls")
+        require_no_checkpoint(self, "leave it out for partial_fit, and save the model between calls")
         random, first = check_random_state(self.random_state), not hasattr(self, "coefs_")
         rows, _ = self.accept(X, y, sample_weight, first=first, incremental=True)
         if has_horizon(parts.schedule(self, len(rows))):

@@ -20,7 +20,7 @@ from ..train.state import DivergenceError, History, Reason, TrainingResult, Trai
 from ..train.trainer import engine_for, train
 from . import parts
 from .data import Rows
-from .settings import Constructor, callbacks_of
+from .settings import Constructor
 from .sklearn_compat import EpochTasks
 
 LBFGS_SHORTFALLS: dict[Reason, str] = {
@@ -114,7 +114,7 @@ class FitSpec:
             or self.tasks
             or isinstance(self.schedule, parts.Cuts)
             or self.before.loss_curve  # the rule counts epochs of earlier calls
-            or (settings.callbacks and callbacks_of(settings))
+            or settings.callbacks
             or (not self.by_score and self.constant(self.rows))  # the loss with the constant rounds differently
         )
 
@@ -174,7 +174,7 @@ class FitSpec:
     def callbacks(self, recorder: "Recorder") -> list[Any]:
         """Return the callbacks of an epoch; the recorder is first, so that others see a model that is up to date."""
         settings = self.settings
-        each: list[Any] = [recorder, *callbacks_of(settings)]
+        each: list[Any] = [recorder, *(settings.callbacks or ())]
         if settings.verbose == "bar":
             each.append(ProgressBar(type(settings).__name__))
         elif settings.verbose:
@@ -185,7 +185,7 @@ class FitSpec:
         """Return what the bits of this fit depend on, by name; arrays as they are."""
         estimator: Any = self.settings
         settings = estimator.get_params(deep=False)
-        for name in ("callbacks", "verbose", "n_jobs", "n_restarts", "warm_start", "random_state"):
+        for name in ("callbacks", "checkpoint", "verbose", "n_jobs", "n_restarts", "warm_start", "random_state"):
             settings.pop(name)
         seeds = [start.seed for start in (self.before, *self.starts)]
         known = {"estimator": type(self.settings).__name__, **settings, "seed": seeds if self.starts else seeds[0]}

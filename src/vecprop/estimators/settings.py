@@ -19,6 +19,7 @@ SHARE = Interval(Real, 0, 1, closed="left")
 FROM_ZERO = Interval(Real, 0, None, closed="left")
 POSITIVE = Interval(Real, 0, None, closed="neither")
 COUNT = Interval(Integral, 1, None, closed="left")
+CHECKPOINT = [HasMethods(["members", "fits", "part"]), None]
 
 
 def names(parts: Iterable[catalog.Part]) -> Any:
@@ -45,6 +46,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "initializer": [names(catalog.INITIALIZERS), Initializer, None],
     "scoring": [str, callable, None],
     "callbacks": [list, tuple, None],
+    "checkpoint": CHECKPOINT,
     "n_jobs": [Integral, None],
 }
 """What each setting may be."""
@@ -123,9 +125,10 @@ class Constructor(Positional):
         The score that is measured after each epoch and that early stopping watches: a scikit-learn scorer, which is
         given the rows' weights if it takes them; "loss" for the negative validation loss; None for `score`.
     callbacks : list of callable or None, default None
-        Called after each epoch with a `TrainingState`; one that returns True ends training. A `Checkpoint` among them
-        keeps the training of `fit` in its file, or in its folder if there are restarts, from which the same `fit` goes
-        on.
+        Called after each epoch with a `TrainingState`; one that returns True ends training.
+    checkpoint : Checkpoint or None, default None
+        Saves the training of `fit` to a file, ``Checkpoint("run.npz")``, or to a folder if there are restarts. If the
+        program is killed, the same `fit` resumes from there, to the bit. It needs an integer as random_state.
     n_restarts : int, default 1
         The number of initial parameters that a new `fit` trains from; it keeps the start with the best validation
         score, or without validation rows the one with the lowest loss. The first start is that of a fit without
@@ -161,38 +164,16 @@ class Constructor(Positional):
     initializer: str | Initializer | None = None
     scoring: str | Callable[..., float] | None = None
     callbacks: Sequence[Callable[..., Any]] | None = None
+    checkpoint: Any = None
     n_restarts: int = 1
     n_jobs: int | None = None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
 
-CHECKPOINT = [HasMethods(["members", "fits", "part"]), None]
-"""The constraint of the setting."""
-
-
 def held(checkpoint: Any) -> AbstractContextManager[None]:
     """Return a block in which no other program uses a checkpoint, if there is one, and SIGTERM acts as Ctrl-C."""
     return nullcontext() if checkpoint is None else checkpoint.held()
-
-
-def is_checkpoint(callback: Any) -> bool:
-    """Return whether one of a model's callbacks is a checkpoint."""
-    return callable(getattr(callback, "recording", None))
-
-
-def callbacks_of(model: Constructor) -> list[Any]:
-    """Return the callbacks of a model that are called after each epoch."""
-    return [callback for callback in model.callbacks or () if not is_checkpoint(callback)]
-
-
-def checkpoint_of(model: Constructor) -> Any:
-    """Return the checkpoint among a model's callbacks, or None."""
-    found = [callback for callback in model.callbacks or () if is_checkpoint(callback)]
-    if len(found) > 1:
-        raise ValueError("callbacks has two checkpoints, but one training is kept in one place: leave out one.")
-    require_repeatable(model, found[0] if found else None)
-    return found[0] if found else None
 
 
 def require_repeatable(model: Any, checkpoint: Any = None) -> None:
@@ -204,9 +185,11 @@ def require_repeatable(model: Any, checkpoint: Any = None) -> None:
 
 
 def require_no_checkpoint(model: Any, instead: str) -> None:
-    """Refuse a checkpoint among the callbacks of a model of which there are many fits."""
-    if any(map(is_checkpoint, getattr(model, "callbacks", None) or ())):
-        raise ValueError(f"callbacks has a checkpoint, which keeps one fit, but here are many: {instead}.")
+    """Raise an error if a model that is not trained by a single call of `fit` has a checkpoint."""
+    if getattr(model, "checkpoint", None) is not None:
+        raise ValueError(
+            f"{type(model).__name__} has a checkpoint, which saves a single fit from its start: {instead}."
+        )
 
 
 T = TypeVar("T", bound=type)

@@ -208,7 +208,7 @@ train.__doc__ = (train.__doc__ or "").replace("{scores}", ";\n        ".join(mea
 def check_callbacks(callbacks: Any, state: Any, checkpoint: Any) -> None:
     """Refuse callbacks, a state to continue from or a checkpoint that are none."""
     if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
-        raise TypeError(f"callbacks is {callbacks!r}, but a list of functions of the state is needed.")
+        raise TypeError(f"callbacks must be a list of functions, got {callbacks!r}; pass a Checkpoint as checkpoint=.")
     for callback in callbacks:
         interval = getattr(callback, "interval", 1)
         if not (isinstance(interval, int | float | np.number) and interval >= 1):

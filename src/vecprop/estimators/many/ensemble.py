@@ -129,7 +129,7 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator):
             found = f"estimator is a {type(template).__name__}"
             raise TypeError(f"{members}, but {found}: use scikit-learn's Bagging for others.")
         require_inherited_fit(template)
-        require_no_checkpoint(template, f'give {type(self).__name__} its own, checkpoint=Checkpoint("folder")')
+        require_no_checkpoint(template, f"give it to {type(self).__name__} instead")
         require_repeatable(self)
         require_valid_settings(template)
         rows, _ = template.accept(X, y, sample_weight)

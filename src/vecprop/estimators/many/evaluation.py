@@ -25,7 +25,7 @@ from ..classifier import MLPClassifier
 from ..fit import FitOutcome, FitSpec
 from ..parts import has_steps
 from ..regressor import MLPRegressor
-from ..settings import checkpoint_of, require_no_checkpoint, require_repeatable
+from ..settings import require_no_checkpoint, require_repeatable
 from .folds import Candidate, Fold, Shared, Split, arguments_of, count_of, inputs_of, row_numbers, taken
 from .scaling import LARGE
 from .together import fit_together, run_fit
@@ -61,7 +61,7 @@ class Evaluation:
         search, splits = self.search, self.splits
         candidates = [Candidate(search.estimator, params, search.n_seeds) for params in choices]
         for candidate in candidates:
-            require_no_checkpoint(candidate.model, 'give MLPSearchCV its own, checkpoint=Checkpoint("folder")')
+            require_no_checkpoint(candidate.model, "give it to MLPSearchCV instead")
             require_repeatable(candidate.model, search.checkpoint)
         each = [(candidate, state) for candidate in candidates for state in candidate.random_states]
         known = self.elsewhere(candidates)
@@ -219,14 +219,14 @@ class Evaluation:
         """Return the estimator with a choice of parameters, fitted to all rows."""
         candidate = Candidate(self.search.estimator, params, seeds=1)
         estimator: Any = candidate.estimator
-        model, own, checkpoint = candidate.model, candidate.model.callbacks, self.search.checkpoint
+        model, checkpoint = candidate.model, self.search.checkpoint
         if checkpoint is not None and (model.n_restarts > 1 or has_steps(model)):
-            model.callbacks = [*(own or ()), checkpoint.part("refit", takes_others=True)]
+            model.checkpoint = checkpoint.part("refit", takes_others=True)
         shared = self.shared
         reads_in_parts = shared is not None and shared.is_large and shared.is_read_in_place
         if reads_in_parts and candidate.name is not None and candidate.only_scales(self.fit_params):
             spec, model, estimator = self.fold(np.arange(len(self.X))).begun(candidate, *candidate.random_states)
-            spec.checkpoint = checkpoint_of(model)
+            spec.checkpoint = model.checkpoint
             outcome = run_fit(spec)
             model.learn(spec, outcome)
             if shortfall := model.shortfall(spec, outcome):
@@ -234,7 +234,7 @@ class Evaluation:
         else:
             del self.shared, shared  # which may have a copy of X
             estimator = estimator.fit(self.X, self.y, **self.fit_params)
-        (estimator.steps[-1][1] if candidate.name else estimator).callbacks = own
+        (estimator.steps[-1][1] if candidate.name else estimator).checkpoint = None
         return estimator
 
 
