@@ -238,7 +238,7 @@ def test_whole_numbers_of_a_sheet_are_kept_as_such_beside_empty_cells(tmp_path):
 def test_durations_and_the_target_are_nothing_to_say_of_a_table():
     frame = pd.DataFrame({"spent": pd.to_timedelta(np.arange(40) % 7, unit="h"), "y": np.arange(40.0)})
     model = vp.TabularRegressor("y", n_estimators=2, max_iter=1, random_state=0).fit(frame)
-    assert model.check(frame) == []
+    assert model.detect_drift(frame) == []
 
 
 def test_kept_columns_may_change_their_type_but_do_not_stand_for_predictions(vecprop, trained, people):

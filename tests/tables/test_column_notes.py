@@ -38,10 +38,10 @@ def model():
 
 def test_a_table_like_training_has_no_notes(model):
     for seed in range(1, 4):
-        assert model.check(sold(300, seed).drop(columns="price")) == []
-    assert model.check(NEW) == []
-    assert model.check(sold().sort_values("age")[:20].drop(columns="price")) == []  # too few to be a sample
-    (note,) = model.check(MANY.assign(age="old"))
+        assert model.detect_drift(sold(300, seed).drop(columns="price")) == []
+    assert model.detect_drift(NEW) == []
+    assert model.detect_drift(sold().sort_values("age")[:20].drop(columns="price")) == []  # too few to be a sample
+    (note,) = model.detect_drift(MANY.assign(age="old"))
     assert "not numbers" in note
 
 
@@ -61,7 +61,7 @@ def test_a_table_like_training_has_no_notes(model):
     ],
 )
 def test_what_is_unlike_training_is_said_and_how_far(model, table, said):
-    (note,) = (note for note in model.check(table) if "fewer than 2 rows" not in note)
+    (note,) = (note for note in model.detect_drift(table) if "fewer than 2 rows" not in note)
     assert re.search(said, note), note
 
 
@@ -69,8 +69,8 @@ def test_a_share_of_missing_values_that_grows():
     table = sold().drop(columns=["note", "when"])
     table.loc[::20, "age"] = np.nan
     model = TabularRegressor("price", n_estimators=2, max_iter=1, random_state=0).fit(table)
-    assert model.check(table) == []
-    (note,) = model.check(MANY[["age", "town"]].assign(age=MANY["age"].mask(MANY.index % 2 == 0)))
+    assert model.detect_drift(table) == []
+    (note,) = model.detect_drift(MANY[["age", "town"]].assign(age=MANY["age"].mask(MANY.index % 2 == 0)))
     assert "'age': 150 of 300 values are missing, in training 40 of 800" in note
 
 
@@ -84,7 +84,7 @@ def test_parts_of_a_table_are_told_of_as_one_and_profiles_are_saved(model, tmp_p
     assert drift(model, whole) == (drifts := drift(model, parts or []))
     assert any("10 of 300 values are out of training's range" in note for notes in drifts.values() for note in notes)
     save(model, tmp_path / "model.npz")
-    assert load(tmp_path / "model.npz").check(table) == model.check(table)
+    assert load(tmp_path / "model.npz").detect_drift(table) == model.detect_drift(table)
 
 
 def test_values_are_compared_as_training_reads_them(tmp_path):
@@ -92,9 +92,9 @@ def test_values_are_compared_as_training_reads_them(tmp_path):
     text.to_csv(tmp_path / "t.csv", index=False, sep=";", decimal=",")
     model = TabularRegressor("price", n_estimators=2, max_iter=1, random_state=0).fit(tmp_path / "t.csv")
     written = NEW.assign(age=["30,5", "40,125", "1,500", "50,5", "60,5"], when="05/04/2024").astype(str)
-    (note,) = model.check(written)
+    (note,) = model.detect_drift(written)
     assert "'age': 1 of 5 values are out of training's range, 20 to 70; the farthest, 1.5, is 18.5 beyond" in note
-    (note,) = model.check(written.assign(age="30,5", when="05/04/2034"))
+    (note,) = model.detect_drift(written.assign(age="30,5", when="05/04/2034"))
     assert "the farthest, 2034-04-05" in note
 
 
@@ -205,7 +205,7 @@ def test_row_numbers_are_no_inputs_and_said():
     model = TabularClassifier("target", n_estimators=2, max_iter=1, random_state=0).fit(frame)
     assert "index" not in model.encoder_.names
     assert any(note.startswith("Column 'index' is not used: it counts the rows") for note in model.notes_)
-    assert model.check(frame) == []
+    assert model.detect_drift(frame) == []
     timed = TabularRegressor("target", n_estimators=2, max_iter=1, random_state=0).fit(frame, time="index")
     assert "index" in timed.encoder_.names
     declared = TabularClassifier("target", columns={"index": "number"}, n_estimators=2, max_iter=1).fit(frame)

@@ -217,7 +217,7 @@ def test_parts_change_no_prediction(electricity, rows):
     parts = [model.predict(part) for part in read_chunks(path, rows, as_text=True)]
     np.testing.assert_array_equal(np.concatenate(parts), expected)
     assert np.abs(expected).max() < 31
-    (note,) = model.check(pd.DataFrame({"strom": [1.234], "preis": ["1.234,50"]}))
+    (note,) = model.detect_drift(pd.DataFrame({"strom": [1.234], "preis": ["1.234,50"]}))
     assert "numbers came as such, but training read text" in note
 
 
@@ -249,7 +249,7 @@ def test_dates_of_another_order_are_named_with_their_line(tmp_path):
     model = TabularRegressor(target="y", **FEW).fit(path)
     for form in ("%d.%m.%Y", "%m/%d/%Y"):
         new = write(tmp_path / "new.csv", when=["2023-03-01", *dates[:5].strftime(form)])
-        (note,) = model.check(new)
+        (note,) = model.detect_drift(new)
         assert f"5 value(s), such as {dates[0].strftime(form)!r} in line 3, are not dates" in note
         assert len(np.unique(model.predict(new)[1:])) == 1
 

@@ -165,12 +165,12 @@ def test_files_are_scored_and_checked_part_by_part(tmp_path, monkeypatch):
     other.to_parquet(tmp_path / "other.parquet", row_group_size=90)
     settings = {"n_estimators": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}
     models = [TabularClassifier("y", **settings).fit(frame), TabularRegressor("v", **settings).fit(frame)]
-    wanted = [(model.score(frame), model.check(other), model.predict(other)) for model in models]
+    wanted = [(model.score(frame), model.detect_drift(other), model.predict(other)) for model in models]
     assert all(notes for _, notes, _ in wanted)
     monkeypatch.setattr("vecprop.tables.reading.frames.read_table", None)  # which reads all rows
     for model, (score, notes, predictions) in zip(models, wanted, strict=True):
         assert model.score(table) == score
-        assert model.check(tmp_path / "other.parquet") == notes
+        assert model.detect_drift(tmp_path / "other.parquet") == notes
         np.testing.assert_array_equal(model.predict(tmp_path / "other.parquet"), predictions)
     frame.assign(y=None).to_parquet(tmp_path / "other.parquet")
     with pytest.raises(TableError, match="The target 'y' has no values, so there is nothing to score by"):

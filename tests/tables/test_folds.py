@@ -129,7 +129,7 @@ def test_groups_and_times_are_columns_or_values_for_each_row(as_column):
     table = frame if as_column else frame.drop(columns="patient")
     model = TabularRegressor("y", **QUICK).fit(table, groups=given)
     assert "patient" not in model.encoder_.names
-    assert any("'patient'" in note for note in model.check(frame)) == (not as_column)
+    assert any("'patient'" in note for note in model.detect_drift(frame)) == (not as_column)
     same = TabularRegressor("y", **QUICK).fit(frame.drop(columns="patient"), groups=frame["patient"])
     np.testing.assert_array_equal(model.ensemble_.theta, same.ensemble_.theta)
     timed = TabularRegressor("y", **QUICK).fit(frame.drop(columns="patient"), time="x" if as_column else frame["x"])

@@ -65,7 +65,7 @@ def test_all_that_is_done_with_columns_is_done_with_it(colors, tmp_path):
     model = vp.TabularClassifier("y", **colors).fit(TABLE)
     assert model.encoder_.kinds == {"hue": "colors", "x": "numbers"}
     assert model.score(TABLE) > 0.8
-    assert model.check(X) == []
+    assert model.detect_drift(X) == []
     assert {each.column for each in model.explain(X[:1], X)[0].contributions} == {"hue", "x"}
     vp.save(model, tmp_path / "model.npz")
     np.testing.assert_array_equal(vp.load(tmp_path / "model.npz").predict_proba(X), model.predict_proba(X))

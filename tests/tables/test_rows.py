@@ -52,7 +52,7 @@ def test_a_named_index_is_a_column_and_it_is_said(months, tmp_path):
     months.to_parquet(tmp_path / "t.parquet")
     of_file = TabularRegressor("y", **QUICK).fit(tmp_path / "t.parquet")
     np.testing.assert_array_equal(model.predict(X), of_file.predict(X))
-    assert (model.score(months), model.check(months)) == (model.score(months.reset_index()), [])
+    assert (model.score(months), model.detect_drift(months)) == (model.score(months.reset_index()), [])
     with pytest.raises(TableError, match="month"):
         model.predict(X.reset_index(drop=True))
 

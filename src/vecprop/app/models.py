@@ -144,7 +144,7 @@ def explained_rows(
             frame = parts.parts[part].frame(is_checked=True)
             found.append(frame.iloc[[number - ends[part]]].set_axis([number]))  # counted from the end of the part
         rows = pandas().concat(found)
-    return model.explain(rows, background), model.check(rows)
+    return model.explain(rows, background), model.detect_drift(rows)
 
 
 class ExplainedModel(NamedTuple):
@@ -181,8 +181,8 @@ def explained_model(model: Any, table: Path | None) -> tuple[ExplainedModel, lis
         frame, _, _, notes = UsedRows.of(frame, Roles(model.target))
         X, truth = frame.drop(columns=model.target), as_learned(model, plain_target(model, frame, model.target))
         rise = f"How much the {loss_name(model)} of {len(frame)} rows of {table} rises {shuffled}:"
-        return ExplainedModel(rise, importances(model, X, truth)), list(dict.fromkeys([*notes, *model.check(X)]))
-    notes = [] if frame is None else model.check(frame)
+        return ExplainedModel(rise, importances(model, X, truth)), list(dict.fromkeys([*notes, *model.detect_drift(X)]))
+    notes = [] if frame is None else model.detect_drift(frame)
     rows = "rows drawn as in training" if frame is None else f"{len(frame)} rows of {table}"
     output, found = influences(model, frame)
     change = f"How much the {output.removeprefix('the ')} of {rows} changes on average {shuffled}:"

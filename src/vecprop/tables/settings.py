@@ -134,7 +134,7 @@ class SharedSettings(Versioned, BaseEstimator, ABC):
     encoder_ : Encoder
         The columns as inputs: ``encoder_.kinds`` by name, and ``encoder_.dropped`` with the reasons.
     profiles_ : list of Profile
-        What each column had in training, which `check` compares other tables with.
+        What each column had in training, which `detect_drift` compares other tables with.
     ensemble_ : Ensemble
         The networks: each of ``ensemble_.views`` has a ``network``, the parameters ``thetas``, (M, P), and its
         ``share`` of the prediction.

@@ -335,11 +335,11 @@ class TableModel(SharedSettings):
         """All ensembles: the one that predicts, and others beside it."""
         return [self.ensemble_, *getattr(self, "outer_", [])]
 
-    def check(self, X: Any) -> list[str]:
-        """Return sentences on what of a table is unlike training, and how far; none if nothing is.
+    def detect_drift(self, X: Any) -> list[str]:
+        """Return one sentence for each difference between a table and the training data.
 
-        They are on columns and values that are not used or not as they are, on values out of training's range,
-        categories that it never had, and shares of missing values and distributions that have changed.
+        The sentences describe columns and values that are not used or are converted, values outside the training range,
+        unknown categories, and changed shares of missing values and changed distributions.
 
         Parameters
         ----------

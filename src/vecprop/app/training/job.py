@@ -140,7 +140,7 @@ class TrainingJob:
     def notes(self) -> list[str]:
         """The notes on the table, in training and in the test."""
         model, of_rows = self.model, self.parts.notes
-        unlike = model.check(self.parts.X_test) if self.parts.has_test else []
+        unlike = model.detect_drift(self.parts.X_test) if self.parts.has_test else []
         in_test = [f"In the test: {note}" for note in unlike if note not in of_rows]
         anew = [] if self.final is model else [self.final.notes_[-1]]
         return ranked([*of_rows, *model.notes_, *anew, *in_test])
