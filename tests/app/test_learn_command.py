@@ -11,35 +11,35 @@ from vecprop import learn
 
 
 def test_wrong_options_are_said(vecprop):
-    assert vecprop("learn", "check", "none.py", code=3).stderr == "There is no file none.py.\n"
-    done = vecprop("learn", "check", "a.py", "--shape", "2-0-1", code=2)
+    assert vecprop("learn", "grade", "none.py", code=3).stderr == "There is no file none.py.\n"
+    done = vecprop("learn", "grade", "a.py", "--shape", "2-0-1", code=2)
     assert "such as 2-3-2, got '2-0-1'" in done.stderr
     for options, said in (
         (("--shape", "2-1"), "The softmax loss needs at least 2 outputs"),
         (("--shape", "2-1", "--activation", "sin"), "Unknown activation 'sin'"),
         (("--shape", "2-1", "--loss", "l"), "Unknown loss 'l'"),
     ):
-        assert said in vecprop("learn", "check", "a.py", *options, code=2).stderr
+        assert said in vecprop("learn", "grade", "a.py", *options, code=2).stderr
 
 
 @pytest.mark.long
 def test_points_messages_and_exit_codes(vecprop, tmp_path):
     (tmp_path / "right.py").write_text("def error_output(Y, T):\n    return Y - T\n")
     (tmp_path / "wrong.py").write_text("def error_output(Y, T):\n    return T - Y\n")
-    done = vecprop("learn", "check", "right.py", "--only", "error_output")
+    done = vecprop("learn", "grade", "right.py", "--only", "error_output")
     assert done.stdout == "error_output: right.\n1 of 1 points.\n"
-    done = vecprop("learn", "check", "wrong.py", "--only", "error_output", code=5)
+    done = vecprop("learn", "grade", "wrong.py", "--only", "error_output", code=5)
     assert done.stdout == "error_output: not right yet. Look at the signs. (0 of 1)\n0 of 1 points.\n"
-    done = vecprop("learn", "check", "wrong.py", "--only", "error_output", "--hints", 3, "--solution", code=5)
+    done = vecprop("learn", "grade", "wrong.py", "--only", "error_output", "--hints", 3, "--solution", code=5)
     assert "should be" in done.stdout
     assert done.stdout.endswith("error_output, solution:\nY - T\n")
-    found = json.loads(vecprop("learn", "check", "wrong.py", "--json", code=5).stdout)
+    found = json.loads(vecprop("learn", "grade", "wrong.py", "--json", code=5).stdout)
     assert (found["points"], found["out_of"], len(found["functions"])) == (0, 14, 14)
-    assert "has no function 'nn'" in vecprop("learn", "check", "wrong.py", "--only", "nn", code=2).stderr
+    assert "has no function 'nn'" in vecprop("learn", "grade", "wrong.py", "--only", "nn", code=2).stderr
     lines = "\n".join(f"    {line}" for line in RIGHT_NETWORK.replace("N = len(X)", "N = 1").splitlines())
     (tmp_path / "own.py").write_text(f"import numpy as np\ndef loss_and_gradient(theta, X, T):\n{lines}\n")
-    vecprop("learn", "check", "own.py", "--shape", "2-3-2")
-    vecprop("learn", "check", "own.py", "--shape", "2-3-2", "--activation", "tanh", code=5)
+    vecprop("learn", "grade", "own.py", "--shape", "2-3-2")
+    vecprop("learn", "grade", "own.py", "--shape", "2-3-2", "--activation", "tanh", code=5)
 
 
 def test_a_class_gets_sheets_and_grades(vecprop, tmp_path):
@@ -52,16 +52,19 @@ def test_a_class_gets_sheets_and_grades(vecprop, tmp_path):
         sheet = learn.worksheet(**json.loads(details))
         answers = {value.name: [f"{x:.3f}" for x in value.array.ravel()] for value in sheet.blanks}
         path.with_suffix(".json").write_text(json.dumps({"worksheet": json.loads(details), "answers": answers}))
-    assert vecprop("learn", "grade", "sheets", "-o", "grades.csv").stdout == "2 worksheets graded in grades.csv.\n"
+    assert (
+        vecprop("learn", "grade-worksheets", "sheets", "-o", "grades.csv").stdout
+        == "2 worksheets graded in grades.csv.\n"
+    )
     rows = list(csv.DictReader((tmp_path / "grades.csv").read_text().splitlines()))
     assert [(row["name"], row["seed"], row["points"] == row["out_of"]) for row in rows] == [
         ("'=1+1", "1", True),  # not a formula in a spreadsheet
         ("Ada", "0", True),
     ]
-    assert vecprop("learn", "grade", "sheets").stdout.startswith(
+    assert vecprop("learn", "grade-worksheets", "sheets").stdout.startswith(
         "file,name,shape,rows,seed,points,out_of,wrong,notes\n"
     )
-    assert "grades.csv exists" in vecprop("learn", "grade", "sheets", "-o", "grades.csv", code=2).stderr
+    assert "grades.csv exists" in vecprop("learn", "grade-worksheets", "sheets", "-o", "grades.csv", code=2).stderr
 
 
 def test_a_sheet_of_each_kind_and_what_is_no_sheet(vecprop, tmp_path):
@@ -75,7 +78,7 @@ def test_a_sheet_of_each_kind_and_what_is_no_sheet(vecprop, tmp_path):
     for arguments, said in (
         (("worksheet", "-o", "a.txt"), "got '.txt'"),
         (("worksheet", "-o", "b.md", "--shape", "99-2"), "at most 50 units"),
-        (("grade", "a.md"), "a.md is no folder"),
-        (("grade", "empty"), "empty has no worksheets"),
+        (("grade-worksheets", "a.md"), "a.md is no folder"),
+        (("grade-worksheets", "empty"), "empty has no worksheets"),
     ):
         assert said in vecprop("learn", *arguments, code=2).stderr

@@ -1,4 +1,4 @@
-"""``predict``, ``evaluate``, ``check``, ``export`` and ``info``."""
+"""``predict``, ``evaluate``, ``check-gradients``, ``export`` and ``info``."""
 
 import json
 import runpy
@@ -61,7 +61,7 @@ def test_names_of_other_formats_and_of_no_file_are_said(vecprop, trained):
         done = vecprop("predict", "buys.npz", "people.csv", "-o", name, code=2)
         assert done.stderr.startswith(f"{name} does not have the extension of a table: name it .csv")
         assert not Path(name).exists()
-    for command in ("predict", "evaluate", "check"):
+    for command in ("predict", "evaluate", "check-gradients"):
         done = vecprop(command, "bys.npz", "people.csv", code=3)
         assert done.stderr == "There is no file bys.npz: did you mean 'buys.npz'?\n"
 
@@ -96,7 +96,7 @@ def test_models_saved_in_python_predict_tables_too(vecprop, people):
     assert read(vecprop("predict", "own.npz", "people.csv").stdout).prediction.tolist() == expected
     vecprop("evaluate", "own.npz", "people.csv", code=2)  # which column?
     vecprop("evaluate", "own.npz", "people.csv", "--target", "buys")
-    vecprop("check", "own.npz", "people.csv", "--target", "buys")
+    vecprop("check-gradients", "own.npz", "people.csv", "--target", "buys")
     vecprop("export", "own.npz", "--to", "numpy")
     names = runpy.run_path("own.py")
     assert names["predict"](people[["age", "visits"]].to_numpy()).tolist() == expected
@@ -141,7 +141,7 @@ def test_classes_of_another_type_are_matched_by_their_names(vecprop, trained, pe
     people.assign(buys=np.where(people.buys == "yes", "1", "0.0")).to_parquet("text.parquet")  # not a class: "0.0"
     done = vecprop("evaluate", "numbers.npz", "text.parquet", "--json")
     assert f"{(people.buys == 'no').sum()} rows are of classes that the model does not know" in done.stdout
-    done = vecprop("check", "buys.npz", "numbers.csv", code=3)
+    done = vecprop("check-gradients", "buys.npz", "numbers.csv", code=3)
     assert "none of the classes that the model knows, such as 'no', 'yes'" in done.stderr
 
 
@@ -179,16 +179,18 @@ def test_evaluation_measures_rows_whose_target_is_known_in_finite_numbers(vecpro
 
 def test_gradients_of_models_and_functions_are_judged(vecprop, trained):
     for target in ("buys", "spends"):
-        assert "PASS: No gradient errors found" in vecprop("check", f"{target}.npz", "people.csv").stdout
+        assert "PASS: No gradient errors found" in vecprop("check-gradients", f"{target}.npz", "people.csv").stdout
     Path("mine_of_the_tests.py").write_text(
         "def right(w): return (w * w).sum(), 2 * w\ndef wrong(w): return (w * w).sum(), w\n"
     )
-    vecprop("check", "mine_of_the_tests:right", "--size", 3)
-    done = vecprop("check", "mine_of_the_tests:wrong", "--size", 3, "--json", code=5)
+    vecprop("check-gradients", "mine_of_the_tests:right", "--size", 3)
+    done = vecprop("check-gradients", "mine_of_the_tests:wrong", "--size", 3, "--json", code=5)
     assert json.loads(done.stdout)["verdict"] == "FAIL"
-    vecprop("check", "mine_of_the_tests:right", code=2)
-    assert "has no function 'none'" in vecprop("check", "mine_of_the_tests:none", "--size", 3, code=2).stderr
-    assert "There is no module 'nothing_here'" in vecprop("check", "nothing_here:f", "--size", 3, code=2).stderr
+    vecprop("check-gradients", "mine_of_the_tests:right", code=2)
+    assert "has no function 'none'" in vecprop("check-gradients", "mine_of_the_tests:none", "--size", 3, code=2).stderr
+    assert (
+        "There is no module 'nothing_here'" in vecprop("check-gradients", "nothing_here:f", "--size", 3, code=2).stderr
+    )
 
 
 def test_information(vecprop, result_of, trained):
@@ -311,7 +313,7 @@ def test_rows_that_steps_cannot_take_are_bad_data(vecprop, people):
     model = make_pipeline(StandardScaler(), vp.MLPClassifier((4,), solver="lbfgs", alpha=1.0, random_state=0))
     vp.save(model.fit(numbers, people.buys), "own.npz")
     people.assign(age="old").to_csv("in.csv", index=False)
-    for command in ("predict", "evaluate", "check"):
+    for command in ("predict", "evaluate", "check-gradients"):
         done = vecprop(command, "own.npz", "in.csv", *([] if command == "predict" else ["--target", "buys"]), code=3)
         assert done.stderr.startswith("The steps of the model cannot take this table: could not convert string")
 

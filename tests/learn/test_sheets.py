@@ -33,7 +33,7 @@ def test_numbers_are_rounded_and_nontrivial(loss, activation):
             np.testing.assert_array_equal(2 * value.array, np.round(2 * value.array))
         assert (np.abs(sheet.trace["delta_Z1"]).max(axis=0) > 0.02).all()
         assert sheet.network.loss_function.reduction == "sum"
-        assert sheet.check(answers_of(sheet)).right
+        assert sheet.grade(answers_of(sheet)).right
         gradient = sheet.network.loss_and_gradient(sheet.trace.theta, sheet.trace["X"], sheet.trace["T"])[1]
         np.testing.assert_array_equal(sheet.trace.gradient, gradient)
         assert not np.array_equal(sheet.trace.theta, other.trace.theta)
@@ -48,7 +48,7 @@ def test_entries_share_points_and_errors_carry_forward():
     del answers["Y"]
     answers["l"] = [answers["l"]]
     answers["J_W1"] = np.array(answers["J_W1"]).T.tolist()
-    grades = SHEET.check(answers)
+    grades = SHEET.grade(answers)
     assert grades["Z1"].points == pytest.approx(8 / 12)
     assert grades["Z1"].mistake == "4 of 12 entries are wrong"
     assert grades["Z1"].hint(1) == "Not filled in: [2, 0], [2, 1], [2, 2]. Look at the entries [0, 1]."
@@ -61,15 +61,15 @@ def test_entries_share_points_and_errors_carry_forward():
     assert grades["Y"].hint(1) == "Not filled in: [0, 0], [0, 1], [1, 0], …."
     assert grades["J_W1"].hint(1) == "It should have the shape (2, 3), got (3, 2)."
     assert grades["J_b1"].right
-    assert SHEET.check(answers, "J_b1").right
+    assert SHEET.grade(answers, "J_b1").right
     with pytest.raises(ValueError, match="Unknown value 'W1': choose from Z1, H1"):
-        SHEET.check(answers, ["W1"])
+        SHEET.grade(answers, ["W1"])
 
 
 def test_wrong_values_get_no_points():
     for value in SHEET.blanks:
         for wrong in (-value.array, 2 * value.array, value.array + 0.03 * (1 + np.abs(value.array).max())):
-            assert not SHEET.check(answers_of(SHEET) | {value.name: wrong}, value.name).right, value.name
+            assert not SHEET.grade(answers_of(SHEET) | {value.name: wrong}, value.name).right, value.name
 
 
 SHEETS = [
@@ -94,7 +94,7 @@ def worked(sheet, rounding, **mistakes):
 @pytest.mark.parametrize("rounding", sampled([lambda a: a.round(3), lambda a: a.round(4), lambda a: a], 3))
 @pytest.mark.parametrize("sheet", SHEETS, ids=str)
 def test_students_lose_points_only_for_their_own_mistakes(sheet, rounding):
-    assert sheet.check(worked(sheet, rounding)).right
+    assert sheet.grade(worked(sheet, rounding)).right
     rng = np.random.default_rng(0)
     for value in rng.choice(np.array(sheet.blanks, object), 4):
         place = tuple(map(rng.integers, value.array.shape))
@@ -103,7 +103,7 @@ def test_students_lose_points_only_for_their_own_mistakes(sheet, rounding):
             found[place] += 0.02 if found[place] < 0.9 else -0.02
             return found
 
-        grades = sheet.check(worked(sheet, rounding, **{value.name: slips}))
+        grades = sheet.grade(worked(sheet, rounding, **{value.name: slips}))
         assert grades[value.name].points == pytest.approx(1 - 1 / value.array.size), value.name
         assert all(grade.right for name, grade in grades.items() if name != value.name), grades
     forgets = {
@@ -113,7 +113,7 @@ def test_students_lose_points_only_for_their_own_mistakes(sheet, rounding):
     }
     for name, mistake in forgets.items():
         answers = worked(sheet, rounding, **{name: mistake})
-        grades = sheet.check(answers)
+        grades = sheet.grade(answers)
         off = np.abs(answers[name] - sheet.trace[name])
         assert (off < 0.001).mean() <= grades[name].points <= (off < 0.005).mean(), name
         assert all(grade.right for other, grade in grades.items() if other != name), grades
@@ -121,9 +121,9 @@ def test_students_lose_points_only_for_their_own_mistakes(sheet, rounding):
 
 def test_a_constant_answer_earns_no_carried_points():
     for number in (0, 0.5, 1):
-        assert SHEET.check({value.name: np.full(value.array.shape, number) for value in SHEET.blanks}).points < 1.5
+        assert SHEET.grade({value.name: np.full(value.array.shape, number) for value in SHEET.blanks}).points < 1.5
     sheet = learn.worksheet("2-3-2", activation="identity")  # its derivative is constant
-    grades = sheet.check(worked(sheet, np.copy, S_H1=lambda found, values: -found))
+    grades = sheet.grade(worked(sheet, np.copy, S_H1=lambda found, values: -found))
     assert [name for name, grade in grades.items() if not grade.right] == ["S_H1"]
 
 

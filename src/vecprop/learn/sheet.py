@@ -136,7 +136,7 @@ class Worksheet:
         """The values to fill in."""
         return [value for value in self.trace.values_in_order if value.stage != "given" and value.name != "delta_X"]
 
-    def check(self, answers: Mapping[str, Any], names: Any = None) -> Grades:
+    def grade(self, answers: Mapping[str, Any], names: Any = None) -> Grades:
         """Grade each value; a value is worth one point, divided equally among its entries.
 
         An entry is correct if it is the true number or follows from the student's earlier answers, within the error of
@@ -153,7 +153,7 @@ class Worksheet:
         Examples
         --------
         >>> sheet = learn.worksheet("2-2", rows=1)
-        >>> print(sheet.check({"Z1": sheet.trace["Z1"] * [1, -1]}, "Z1"))
+        >>> print(sheet.grade({"Z1": sheet.trace["Z1"] * [1, -1]}, "Z1"))
         Z1: not right yet. Look at the entries [0, 1]. (0.5 of 1)
         0.5 of 1 points.
         """

@@ -72,7 +72,7 @@ def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet,
         sheet, answers = _sheet(content.get("worksheet"), path), content.get("answers")
         if not isinstance(answers, dict):
             raise ValueError(f"{path} has no answers: save them from the worksheet page.")
-        return sheet, sheet.check(answers)
+        return sheet, sheet.grade(answers)
     text, ending = read_source(path)
     details = None
     with suppress(SyntaxError, ValueError, AttributeError, TypeError, RecursionError):
@@ -88,7 +88,7 @@ def graded_sheet(path: Path, seconds: float, megabytes: int) -> tuple[Worksheet,
     flags = (f"The file uses the library's solutions: {used[0]}.",) if used else ()  # for example, sheet.trace
     with StudentProcess(text, ending, seconds, megabytes) as student:
         values = student.values([value.name for value in sheet.blanks])
-        grades = replace(sheet.check(values), notes=tuple(student.notes), flags=flags)
+        grades = replace(sheet.grade(values), notes=tuple(student.notes), flags=flags)
         judged = (replace(grade, judged=not student.only_definitions) for grade in grades.grades)
         return sheet, replace(grades, grades=tuple(judged))
 
@@ -141,7 +141,7 @@ def _parts(sheet: Worksheet, solution: bool) -> list[tuple[str, str]]:
             filled = f"np.array({np.array2string(value.array.round(6), separator=', ')})"
         found.append(("markdown", f"$${equation_latex(value, arrays)}$$"))
         found.append(("code", f"{value.name} = {filled}"))
-        found.append(("code", f'print(sheet.check(globals(), "{value.name}"))'))
+        found.append(("code", f'print(sheet.grade(globals(), "{value.name}"))'))
     return found
 
 

@@ -65,11 +65,12 @@ COMMANDS = {
     "explain": "importance importances shap interpret why feature-importance",
     "info": "describe show summary inspect",
     "playground": "play web gui ui serve app",
-    "check": "gradcheck verify check-gradients gradients",
+    "check-gradients": "check gradcheck verify gradients",
     "export": "onnx to-onnx numpy save",
     "convert": "to-parquet parquet",
     "demo": "tutorial example",
     "learn": "teach student",
+    "grade": "check",
     "--help": "help usage",
     "--version": "version",
 }

@@ -1,4 +1,4 @@
-"""``vecprop learn``: the work of students, checked; worksheets, made and graded."""
+"""``vecprop learn``: grade what students write; make and grade worksheets."""
 
 import csv
 import sys
@@ -21,13 +21,13 @@ Seconds = Annotated[float, Option(min=0.1, max=86_400, help="The processor time 
 Memory = Annotated[int, Option(min=256, help="The memory of a file's process, in MB.")]
 
 
-def check(
+def grade(
     file: Annotated[Path, Argument(metavar="FILE", help="A Python file, a notebook, or Markdown with Python.")],
-    only: Annotated[str | None, Option(help="The functions to check, such as softmax,loss; all by default.")] = None,
+    only: Annotated[str | None, Option(help="The functions to grade, such as softmax,loss; all by default.")] = None,
     hints: Annotated[int, Option(min=0, max=3, help="How many of the three hints are shown.")] = 1,
     solution: Annotated[bool, Option("--solution", help="Show the solution of what is wrong.")] = False,
     shape: Annotated[
-        str | None, Option(help="Check loss_and_gradient(theta, X, T) of the network of this shape instead.")
+        str | None, Option(help="Grade loss_and_gradient(theta, X, T) of the network of this shape instead.")
     ] = None,
     activation: ActivationName = "logistic",
     loss: LossName = "softmax",
@@ -36,14 +36,14 @@ def check(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Check a student's functions: right, or what is wrong, in hints. If not all are right, the exit code is 5.
+    """Grade a student's functions: right, or what is wrong, in hints. If not all are right, the exit code is 5.
 
     The file runs in a process of its own, in an empty folder. The functions have the names and arguments of the
     tutorial, see docs/learn.md.
 
-    Example: vecprop learn check homework.ipynb --hints 2
+    Example: vecprop learn grade homework.ipynb --hints 2
 
-    Example: vecprop learn check homework.py --shape 3-4-1 --activation tanh --loss squared_error
+    Example: vecprop learn grade homework.py --shape 3-4-1 --activation tanh --loss squared_error
     """
     from ...learn import grade_file
     from ...learn.sheet import network_of_shape
@@ -117,7 +117,7 @@ def worksheet(
     print(f"{len(files)} worksheet{'s' if len(files) > 1 else ''} in {out}.")
 
 
-def grade(
+def grade_worksheets(
     folder: Annotated[Path, Argument(metavar="FOLDER", help="Saved answers (.json), notebooks and Markdown.")],
     out: Annotated[Path | None, Option("-o", "--output", help="A CSV file; by default standard output.")] = None,
     seconds: Seconds = 30,
@@ -127,7 +127,7 @@ def grade(
 ) -> None:
     """Grade all worksheets of a folder: a line for each, with its points and what is wrong.
 
-    Example: vecprop learn grade sheets/ -o grades.csv
+    Example: vecprop learn grade-worksheets sheets/ -o grades.csv
     """
     from ...learn.sheet_files import COLUMNS, rows_of_grades
 

@@ -1,4 +1,4 @@
-"""``vecprop check``, ``export`` and ``info``: a model file proved, written for other programs, and described."""
+"""Commands for model files: ``check-gradients``, ``export``, ``info`` and others."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,7 +11,7 @@ from ...terminal.output_files import beside, require_ending, writable
 from . import Debug, Force, Json, Model, Quiet
 
 
-def check(
+def check_gradients(
     subject: Annotated[str, Argument(metavar="MODEL|MODULE:FUNCTION", help="A model file, or a function.")],
     table: Annotated[
         Path | None, Argument(metavar="[TABLE]", help="Rows on which a model's gradients are checked.")
@@ -26,9 +26,9 @@ def check(
 
     A function takes a vector of parameters and returns its value and its gradient.
 
-    Example: vecprop check titanic.npz titanic.csv
+    Example: vecprop check-gradients titanic.npz titanic.csv
 
-    Example: vecprop check mymodel:loss_and_gradient --size 12
+    Example: vecprop check-gradients mymodel:loss_and_gradient --size 12
     """
     from ... import load
     from ...check import Verdict
