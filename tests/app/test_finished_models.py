@@ -28,7 +28,7 @@ def test_without_a_test_scores_are_those_out_of_fold(vecprop, result_of, table, 
     result = result_of("train", table, "--target", "spends", "--test-size", 0, *FAST)
     assert result["rows"] == {"train": 200, "test": 0}
     assert result["measured"] == {"how": "out of fold", "rows": 200}
-    assert "There is no test" in result["verdict"]["worries"][0]
+    assert "Without a test set" in result["verdict"]["worries"][0]
     said = "There was no test: the metrics are of rows of training (out of fold)."
     assert result_of("info", "people.npz")["note"] == said
     model = vp.TabularRegressor("spends", n_estimators=2, max_iter=2, hidden_layer_sizes=4, random_state=0).fit(people)
@@ -134,11 +134,11 @@ def test_classes_that_a_fold_lacks_have_no_probability_there(tmp_path):
 @pytest.mark.long
 def test_a_cross_validation_and_that_there_is_no_test_are_said(vecprop, result_of, table):
     done = vecprop("train", table, "--target", "buys", "--test-size", 0, *FAST, "-o", "untested.npz")
-    for said in ("200 to train, none to test", "out of fold, without a test (95 % interval)", "There is no test"):
+    for said in ("200 to train, none to test", "out of fold, without a test (95 % interval)", "Without a test set"):
         assert said in done.stdout
     done = vecprop("train", table, "--target", "buys", "--cv", 3, *FAST)
     assert "in cross-validation (95 % interval)" in done.stdout
-    assert re.search(r"\n\nmean and spread of 3 folds  vecprop .*\nlog loss +\S+ ± \S+ ", done.stdout)
+    assert re.search(r"\n\nmean ± std over 3 folds  vecprop .*\nlog loss +\S+ ± \S+ ", done.stdout)
     result = result_of("train", "--config", "people.toml", "--force")
     assert result["measured"] == {"how": "cross-validation", "rows": 200}
     losses = result["folds"]["vecprop"]["log_loss"]

@@ -140,7 +140,7 @@ def test_classes_of_another_type_are_matched_by_their_names(vecprop, trained, pe
     vp.save(vp.TabularClassifier("buys", n_estimators=2, max_iter=1).fit("numbers.csv"), "numbers.npz")
     people.assign(buys=np.where(people.buys == "yes", "1", "0.0")).to_parquet("text.parquet")  # not a class: "0.0"
     done = vecprop("evaluate", "numbers.npz", "text.parquet", "--json")
-    assert f"{(people.buys == 'no').sum()} rows are of classes that the model does not know" in done.stdout
+    assert f"{(people.buys == 'no').sum()} rows have classes that did not occur in training" in done.stdout
     done = vecprop("check-gradients", "buys.npz", "numbers.csv", code=3)
     assert "none of the classes that the model knows, such as 'no', 'yes'" in done.stderr
 
@@ -315,7 +315,7 @@ def test_rows_that_steps_cannot_take_are_bad_data(vecprop, people):
     people.assign(age="old").to_csv("in.csv", index=False)
     for command in ("predict", "evaluate", "check-gradients"):
         done = vecprop(command, "own.npz", "in.csv", *([] if command == "predict" else ["--target", "buys"]), code=3)
-        assert done.stderr.startswith("The steps of the model cannot take this table: could not convert string")
+        assert done.stderr.startswith("A step of the pipeline failed on this table: could not convert string")
 
 
 def test_a_row_alone_is_predicted_as_among_others():

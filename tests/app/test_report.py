@@ -1,4 +1,4 @@
-"""The page of ``--report``: whole, in one file, and to be read on any screen."""
+"""The page of ``--report``: complete, self-contained and readable on any screen."""
 
 import re
 import signal
@@ -33,7 +33,7 @@ SMALL = {"max_iter": 2, "n_estimators": 2, "hidden_layer_sizes": (4,)}
 
 
 class Page(HTMLParser):
-    """What a page refers to, and its text."""
+    """The links and the text of a page."""
 
     def __init__(self, text):
         super().__init__()
@@ -62,7 +62,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def made(people, tmp_path_factory):
-    """Runs on people and their pages, for both targets; a column has one value, one holds codes."""
+    """Training runs on both targets, with their pages; one column is constant, one contains codes."""
     folder = tmp_path_factory.mktemp("made")
     codes = people.town.map({"Rome": "01", "Oslo": "02", "Lima": "03"})
     people.drop(columns="visits").assign(**{"<b>": 1, "zip": codes}).to_csv(folder / "people.csv", index=False)
@@ -77,8 +77,8 @@ def made(people, tmp_path_factory):
     return pages
 
 
-@pytest.mark.parametrize(("target", "title"), [("buys", "Which classes are confused"), ("spends", "Errors")])
-def test_all_is_on_one_page(made, target, title):
+@pytest.mark.parametrize(("target", "title"), [("buys", "Each class"), ("spends", "true − predicted")])
+def test_a_page_is_complete_and_self_contained(made, target, title):
     text = made[target][1]
     page = Page(text)
     for said in (title, "PASS: No gradient errors found", "a & b.npz", "scikit-learn", 'target = "$x"'):
@@ -90,7 +90,7 @@ def test_all_is_on_one_page(made, target, title):
     assert len(page.pictures) == (6 if target == "buys" else 9)
 
 
-def test_pictures_are_read_on_a_small_screen_in_any_light(made):
+def test_plots_are_readable_on_small_screens_and_in_dark_mode(made):
     for svg in re.findall(r"<svg.*?</svg>", made["buys"][1] + made["spends"][1], re.DOTALL):
         width = float(re.findall(r'viewBox="0 0 ([\d.]+)', svg)[0])
         sizes = [float(size) * 360 / width for size in re.findall(r"font-size: ([\d.]+)px", svg)]
@@ -108,7 +108,7 @@ def test_the_verdict_is_at_the_top(made):
     assert all(worry in box for worry in found.worries)
     headline, _, why = found.says.partition(": ")
     assert Page(box).text.startswith(f"{headline} {why[0].upper()}{why[1:]}")
-    assert "Not measured" in verdict_box(measured, Run(is_measured=False))
+    assert "Not evaluated" in verdict_box(measured, Run(is_measured=False))
     alone = replace(measured, predictions={"vecprop": measured.predictions["vecprop"]})
     assert "Not compared with baselines" in verdict_box(alone, Run())
     scores = {"vecprop": Estimate(0.5, 0, 1), "naive": Estimate(1, 1, 1), "b": Estimate(1, 1, 1)}
@@ -121,17 +121,17 @@ def test_the_verdict_is_at_the_top(made):
     assert "→" in box_of(scores | {"naive": Estimate(9, 8, 10)})
 
 
-def test_columns_are_described_and_the_data_is_named_with_its_digest(made):
+def test_columns_are_described_and_the_digest_of_the_data_is_shown(made):
     job, text = made["buys"]
     assert sha256(job.request.table.read_bytes()).hexdigest() in text
-    assert "which is not kept" in origin(Run(files={"data": Path("-")}))
+    assert "not stored" in origin(Run(files={"data": Path("-")}))
     text = Page(text).text
     assert re.search(r"zip codes 0 3 0\d 0\d 0\d ", text)
     assert re.search(r"age numbers 0 \d\d \d\d \d\d \d\d [\d.]+", text)
-    assert re.search(r"zip codes [^w]* with town: ", text)  # which stand in for each other
+    assert re.search(r"zip codes [^w]* with town: ", text)  # redundant columns
 
 
-def test_the_choice_of_the_test_is_told(made, people, tmp_path):
+def test_the_choice_of_the_test_rows_is_described(made, people, tmp_path):
     days = np.roll([f"{1 + k % 28}.{1 + k // 28}.2024" for k in range(200)], 3)
     people.assign(day=days, buyer=people.index // 4).to_csv(tmp_path / "people.csv", index=False)
 
@@ -152,19 +152,19 @@ def test_the_choice_of_the_test_is_told(made, people, tmp_path):
     assert "is the file other.csv with 40 rows" in how_chosen(request, job.parts, job.measured)
 
 
-def test_classes_that_are_confused_are_counted():
+def test_confused_classes_are_counted():
     truth, decided = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 1, 1, 1])
     matrix = Page(confusion_matrix(truth, decided, ["<a>", "b", "c"])).text
     assert matrix.endswith("true ↓ predicted → <a> b c <a> 67% 2 33% 1 b 100% 2 c 100% 1")
     pairs = Page(confused_pairs(truth, decided, ["<a>", "b", "c"])).text
     assert pairs.endswith("rows of the true class <a> b 1 of 3 c b 1 of 1")
-    assert "No row" in confused_pairs(truth, truth, ["a", "b", "c"])
+    assert "All rows were classified correctly" in confused_pairs(truth, truth, ["a", "b", "c"])
     assert Page(each_class(truth, decided, ["<a>", "b", "c"])).text.endswith(
         "<a> 100.0% 66.7% 80.0% 3 b 50.0% 100.0% 66.7% 2 c – 0.0% 0.0% 1"
     )
 
 
-def test_the_worst_rows_are_named_by_their_lines(made):
+def test_the_worst_rows_have_line_numbers(made):
     for target in ("buys", "spends"):
         trained, text = made[target][0].measured, made[target][1]
         page = Page(text).text
@@ -179,10 +179,10 @@ def test_the_worst_rows_are_named_by_their_lines(made):
             chance = trained.predicted[np.arange(len(row)), trained.truth]
             assert place == chance.argmin()
             assert f"{chance.min():.2%}" in page
-        assert re.search(rf"line {line} .* age [+-][\d.]+ ", page)  # what drove it
+        assert re.search(rf"line {line} .* age [+-][\d.]+ ", page)  # main drivers
 
 
-def test_subgroups_that_are_surely_worse_are_named(made, people):
+def test_significantly_worse_subgroups_are_listed(made, people):
     job, rng = made["spends"][0], np.random.default_rng(0)
     table = people.assign(zip="01", **{"<b>": 1})
     measured = vp.tables.evaluate(job.model, table, baselines=False)
@@ -203,14 +203,14 @@ def test_equal_numbers_are_in_one_group():
     assert np.asarray(ax.lines[1].get_xydata()).tolist() == [[0.1, 1], [0.5, 0], [0.9, 1]]
 
 
-def test_names_are_drawn_as_they_are():
+def test_names_in_plots_are_literal():
     text = drawn('"<東京>"', lambda ax: ax.set(xlabel="$10-$20 a$_$b^ 東京", ylabel="<b> & #d55e00"))
     assert 'aria-label="&#34;&lt;東京&gt;&#34;"' in text
     assert ">$10-$20 a$_$b^ 東京</text>" in text
     assert ">&lt;b&gt; &amp; #d55e00</text>" in text
 
 
-def test_losses_end_where_networks_end(made):
+def test_loss_curves_end_with_their_network(made):
     curves = [([3.0, 2.0, 1.0], [9.0, 3.0, 1.0, 2.0]), ([3.0], [9.0, 3.0])]
     ax = Figure().subplots()
     losses(ax, curves)
@@ -226,19 +226,19 @@ def test_losses_end_where_networks_end(made):
     model.loss_curves_ = kept
 
 
-def test_a_page_is_written_after_ctrl_c_too(made, monkeypatch):
+def test_a_page_is_written_after_ctrl_c(made, monkeypatch):
     interrupts = []
     monkeypatch.setattr(report, "columns", lambda _: interrupts.append(2) or Markup("columns so far"))
     job = made["buys"][0]
     measured = measured_unseen(job.model, job.parts, 0, baselines=False)
     run = Run("buys", files={"data": job.request.table}, is_measured=False)
     text = Page(page_of(measured, run, interrupts)).text
-    assert "The columns columns so far The rows predicted worst Ctrl-C came before this was computed" in text
-    assert "Nothing was measured" in text
+    assert "Columns columns so far Worst predictions Not computed, because Ctrl-C was pressed" in text
+    assert "Nothing was evaluated" in text
     assert "SHA-256" in text
 
 
-def test_ctrl_c_is_held_back_once():
+def test_only_the_first_ctrl_c_is_deferred():
     def twice():
         with held_back_interrupts() as received:
             signal.raise_signal(signal.SIGINT)
@@ -252,7 +252,7 @@ def test_ctrl_c_is_held_back_once():
 
 
 @pytest.mark.long
-def test_ctrl_c_while_the_page_is_written_leaves_it(vecprop, table, monkeypatch):
+def test_ctrl_c_while_the_page_is_written_still_writes_it(vecprop, table, monkeypatch):
     def interrupted(*_):
         signal.raise_signal(signal.SIGINT)
         return Markup("columns so far")
@@ -266,50 +266,50 @@ def test_ctrl_c_while_the_page_is_written_leaves_it(vecprop, table, monkeypatch)
 
 @pytest.mark.long
 @pytest.mark.usefixtures("no_pictures")
-def test_ctrl_c_while_measuring_leaves_a_page(vecprop, table, monkeypatch):
+def test_ctrl_c_while_evaluating_still_writes_a_page(vecprop, table, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(TrainingJob, "measure", interrupted)
     vecprop("train", table, "--target", "buys", "--report", "page.html", *FAST, code=130)
     text = Page(Path("page.html").read_text()).text
-    assert "Not measured" in text
+    assert "Not evaluated" in text
     assert "Each class" in text
     assert "vecprop train --config people.toml --force" in text
 
 
 @pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("target", sampled(["spends", "buys"]))
-def test_without_a_test_nothing_is_said_of_one(made, target):
+def test_a_page_without_a_test_set_does_not_mention_one(made, target):
     job = made[target][0]
     parts = replace(job.parts, X_test=job.parts.X_test[:0], y_test=job.parts.y_test[:0])
     measured = replace(measured_unseen(job.model, parts, 0, baselines=False), folds=[np.arange(50), np.arange(50, 160)])
     run = Run(chosen=how_chosen(job.request, parts, measured), refit="It is of all rows.")
     page = Page(page_of(measured, run)).text
     assert "There is no test" in page
-    assert "rows to test" not in page
+    assert "test rows" not in page
     assert "none found" not in page
-    assert ("Intervals are judged on a test only" in page) == (target == "spends")
+    assert ("only a test set can check them" in page) == (target == "spends")
     assert "It is of all rows." in page
-    assert "mean and standard deviation" in page
+    assert "Mean and standard deviation" in page
 
 
 @pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("target", sampled(["buys", "spends"]))
-def test_a_page_of_any_table_is_written_in_python(made, people, tmp_path, target):
+def test_evaluations_write_pages(made, people, tmp_path, target):
     table = people[:50].assign(zip="01", **{"<b>": 1})
     found = vp.tables.evaluate(made[target][0].model, table, baselines=False)
     found.report(tmp_path / "page.html")
     page = Page((tmp_path / "page.html").read_text()).text
     assert page.startswith(f"{target}, predicted by a Tabular")
-    assert "The metrics are of 50 rows." in page
-    assert "rises when its values are shuffled" in page
+    assert "The metrics were computed on 50 rows." in page
+    assert "when its values are shuffled" in page
     assert "PASS: No gradient errors found" in page
-    assert not re.search(r"\btest\b", page.partition("The gradients")[0])
+    assert not re.search(r"\btest\b", page.partition("Gradient check")[0])
 
 
 @pytest.mark.long
-def test_a_few_rows_and_one_class_in_the_test_are_enough_and_a_dollar_sign_is_one(vecprop, people):
+def test_a_small_test_set_with_one_class_suffices_and_dollar_signs_are_literal(vecprop, people):
     prices = people.assign(buys=people.buys.map({"yes": "$10-$20", "no": "a$_$b"})).rename(columns={"age": "a$_$b^"})
     prices.sort_values("buys").assign(order=range(200)).to_csv("prices.csv", index=False)
     options = ["--time", "order", "--test-size", 5, "--report", "page.html"]
@@ -319,9 +319,9 @@ def test_a_few_rows_and_one_class_in_the_test_are_enough_and_a_dollar_sign_is_on
 
 
 @pytest.mark.long
-def test_many_classes_are_told_by_their_worst_pairs(vecprop, people):
+def test_the_worst_pairs_replace_a_matrix_of_many_classes(vecprop, people):
     people.assign(key=[f"<{number % 25}>" for number in range(200)]).to_csv("keys.csv", index=False)
     vecprop("train", "keys.csv", "--target", "key", "--report", "page.html", *FAST)
     page = Page(Path("page.html").read_text())
-    assert re.search(r"pairs that are confused, .* <\d+> <\d+> \d of \d", page.text)
+    assert re.search(r"confused pairs of classes: .* <\d+> <\d+> \d of \d", page.text)
     assert "true ↓" not in page.text

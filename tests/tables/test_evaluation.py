@@ -1,4 +1,4 @@
-"""`vecprop.tables.evaluate`: metrics, baselines, the verdict, and rows that the model was trained on."""
+"""`vecprop.tables.evaluate`: metrics, baselines, the verdict, and duplicates of training rows."""
 
 import re
 from typing import Any
@@ -33,7 +33,7 @@ def people():
 
 @pytest.fixture(scope="module")
 def models(people):
-    """Models of both targets, and of quantiles, trained on the first 150 rows."""
+    """Models of both targets and of quantiles, trained on the first 150 rows."""
     quantiles = {"loss": "quantile", "quantile": (0.1, 0.5, 0.9)}
     few: dict[str, Any] = {**FEW, "columns": {"day": "ignore", "words": "ignore"}}
     others: dict[str, Any] = {**FEW, "columns": {"town": "ignore", "visits": "ignore"}}
@@ -49,7 +49,7 @@ def found_of_classes(models, people):
     return evaluate(models["buys"], people[150:])
 
 
-def test_metrics_are_those_of_predictions(models, people):
+def test_metrics_equal_scikit_learn(models, people):
     new = people[150:]
     found = evaluate(models["buys"], new, baselines=False)
     assert found.metrics["log_loss"].value == pytest.approx(log_loss(new.buys, models["buys"].predict_proba(new)))
@@ -67,11 +67,11 @@ def test_metrics_are_those_of_predictions(models, people):
 
 
 @pytest.mark.parametrize("target", ["buys", "spends", "quantiles"])
-def test_baselines_learn_from_training_or_from_other_rows(models, people, found_of_classes, target):
+def test_baselines_are_fitted_on_training_or_on_other_rows(models, people, found_of_classes, target):
     found, is_given = found_of_classes, target == "quantiles"
     if target != "buys":
         found = evaluate(models[target], people[150:], training=people[:150] if is_given else None)
-    assert any("and the model from 150: give training" in note for note in found.notes) is not is_given
+    assert any("the model on 150 rows: pass training=" in note for note in found.notes) is not is_given
     linear = "logistic regression" if target == "buys" else "linear regression"
     assert list(found.baselines) == list(found.margins) == ["naive", linear, "gradient boosting"]
     loss = next(iter(found.metrics))
@@ -79,8 +79,8 @@ def test_baselines_learn_from_training_or_from_other_rows(models, people, found_
     assert found.verdict is not None
     assert found.verdict.metric == loss
     assert found.verdict.says in repr(found)
-    (told,) = re.findall("  higher than ours by  +(.*)", repr(found))
-    assert re.split("  +", told) == list(map(str, found.margins.values()))
+    (margins,) = re.findall("  difference from vecprop  +(.*)", repr(found))
+    assert re.split("  +", margins) == list(map(str, found.margins.values()))
     naive = found.predictions["naive"]
     assert len(np.unique(naive, axis=0)) == (1 if is_given else 5 if target == "spends" else 2)
     if is_given:
@@ -89,17 +89,17 @@ def test_baselines_learn_from_training_or_from_other_rows(models, people, found_
         assert naive.mean() == pytest.approx(people.spends[150:].mean(), rel=0.02)
 
 
-def test_too_few_rows_and_unknown_classes_have_no_baselines_of_their_own(models, people):
-    assert "no baselines learn" in evaluate(models["buys"], people[150:160]).notes[-1]
+def test_too_few_rows_have_no_baselines_and_unknown_classes_are_errors(models, people):
+    assert "too few to fit baselines" in evaluate(models["buys"], people[150:160]).notes[-1]
     other = people[150:].assign(buys=lambda own: own.buys.where(own.index > 160, "perhaps"))
     found = evaluate(models["buys"], other)
-    assert any("11 rows are of classes that the model does not know" in note for note in found.notes)
+    assert any("11 rows have classes that did not occur in training" in note for note in found.notes)
     assert found.baselines["naive"]["accuracy"].value < 1
     assert found.metrics["accuracy"].value <= 39 / 50
 
 
 @pytest.mark.long
-def test_a_page_of_a_row_alone_or_of_unknown_classes_opens(models, people, tmp_path):
+def test_a_report_of_one_row_or_of_unknown_classes_is_complete(models, people, tmp_path):
     page = tmp_path / "page.html"
     evaluate(models["quantiles"], people[150:151], baselines=False).report(page)
     assert "</html>" in page.read_text(encoding="utf-8")
@@ -107,16 +107,16 @@ def test_a_page_of_a_row_alone_or_of_unknown_classes_opens(models, people, tmp_p
     evaluate(of_towns, people[150:151].assign(buys="perhaps")).report(page)
     text = page.read_text(encoding="utf-8")
     assert "the model knows none of the classes of these rows" in text
-    assert "No row of the test is of a class that training had" in text
+    assert "None of these rows has a class that occurred in training" in text
 
 
-def test_rows_that_were_trained_on_are_counted(models, people, tmp_path):
+def test_duplicates_of_training_rows_are_counted(models, people, tmp_path):
     for target in ("buys", "spends"):
         new, mixed = (evaluate(models[target], rows, baselines=False) for rows in (people[150:], people[100:]))
         assert new.trained_on == 0
-        assert not any("in training too" in note for note in new.notes)
+        assert not any("duplicates" in note for note in new.notes)
         assert mixed.trained_on == 50
-        assert mixed.notes[0].startswith("50 of 100 rows are in training too, with all values and the target:")
+        assert mixed.notes[0].startswith("50 of 100 rows are exact duplicates of training rows")
     other = people[:150].assign(buys=people.buys.map({"yes": "no", "no": "yes"}))
     assert evaluate(models["buys"], other, baselines=False).trained_on == 0  # of another target
     people.to_csv(tmp_path / "people.csv", index=False)
@@ -129,7 +129,7 @@ def test_rows_that_were_trained_on_are_counted(models, people, tmp_path):
     assert evaluate(of_text, people, baselines=False).trained_on == 200
 
 
-def test_many_rows_are_counted_by_a_sample(models, people, monkeypatch):
+def test_duplicates_of_many_training_rows_are_estimated(models, people, monkeypatch):
     monkeypatch.setattr(drift, "MOST_DIGESTS", 50)
     model = fresh(models["buys"]).fit(people[:150])
     assert len(model.trained_rows_.digests) == 50
@@ -139,7 +139,7 @@ def test_many_rows_are_counted_by_a_sample(models, people, monkeypatch):
     assert evaluate(model, people[150:], baselines=False).trained_on == 0
 
 
-def test_twins_by_chance_are_no_rows_of_training():
+def test_duplicates_by_chance_are_not_counted():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.integers(9, size=400), "z": rng.integers(9, size=400)})
     frame["y"] = np.where(frame.x > 4, "a", "b")
@@ -149,7 +149,7 @@ def test_twins_by_chance_are_no_rows_of_training():
     assert same.trained_on == 200
 
 
-def test_the_worst_rows_are_named(models, people):
+def test_the_worst_rows_have_the_largest_errors(models, people):
     found = evaluate(models["spends"], people[150:], baselines=False)
     errors = np.abs(people.spends[150:] - models["spends"].predict(people[150:]))
     assert found.worst_rows[0].row == f"row {errors.idxmax()}"
@@ -157,7 +157,7 @@ def test_the_worst_rows_are_named(models, people):
     assert found.importances[0].columns == ("age",) or "age" in str(found.importances[0].columns)
 
 
-def test_rows_of_no_weight_and_groups(models, people):
+def test_rows_with_zero_weight_are_left_out(models, people):
     weighed = people[150:].assign(w=np.arange(50) % 2, who=np.arange(50) // 10)
     found = evaluate(models["buys"], weighed, weight="w", groups="who", baselines=False)
     rows = weighed[weighed.w > 0]
@@ -168,7 +168,7 @@ def test_rows_of_no_weight_and_groups(models, people):
         evaluate(models["buys"], weighed.assign(w=0), weight="w")
 
 
-def test_parts_are_read_one_by_one_without_baselines(models, people, found_of_classes, tmp_path):
+def test_files_are_read_in_chunks_without_baselines(models, people, found_of_classes, tmp_path):
     people[150:].to_parquet(tmp_path / "new.parquet", row_group_size=9)
     parts = evaluate(models["buys"], tmp_path / "new.parquet", baselines=False)
     assert parts.metrics == found_of_classes.metrics
@@ -176,17 +176,17 @@ def test_parts_are_read_one_by_one_without_baselines(models, people, found_of_cl
         parts.report(tmp_path / "page.html")
 
 
-def test_other_estimators_have_metrics_alone(people, tmp_path):
+def test_other_estimators_have_only_metrics(people, tmp_path):
     network = vp.MLPRegressor(hidden_layer_sizes=(4,), solver="lbfgs", max_iter=500, random_state=0)
     model = make_pipeline(StandardScaler(), network).fit(people[["age"]], people.spends)
     found = evaluate(model, people[["age", "town"]], people.spends)
     assert found.metrics["r2"].value == pytest.approx(r2_score(people.spends, model.predict(people[["age"]])))
     assert (found.baselines, found.trained_on, found.worst_rows) == ({}, 0, [])
-    for call, said in {
-        lambda: found.report(tmp_path / "page.html"): "only models of tables",
-        lambda: evaluate(model, people): "which column is its target",
-        lambda: evaluate(model, people, target="age"): "has this column as an input",
+    for call, message in {
+        lambda: found.report(tmp_path / "page.html"): "A report needs a tabular model",
+        lambda: evaluate(model, people): "target column is unknown",
+        lambda: evaluate(model, people, target="age"): "is an input of the model",
         lambda: evaluate(model, people, people.spends[:9]): "200 rows, but y has 9",
     }.items():
-        with pytest.raises(vp.TableError, match=said):
+        with pytest.raises(vp.TableError, match=message):
             call()

@@ -1,4 +1,4 @@
-"""Metrics agree with scikit-learn's, and intervals hold what they promise."""
+"""Metrics agree with scikit-learn, and intervals have their nominal coverage."""
 
 import numpy as np
 import pytest
@@ -10,21 +10,21 @@ RNG = np.random.default_rng(0)
 
 
 def values(of, rows, weight=None):
-    """Return metrics of rows that weigh the same, or as much as is said."""
+    """Return metrics of rows, weighted if weight is given."""
     counts = np.ones(rows) if weight is None else weight
     with np.errstate(divide="ignore", invalid="ignore"):
         return {name: value.item() for name, value in of(counts[None]).items()}
 
 
 def accuracy(right, seed=0, weight=None):
-    """Return the accuracy of decisions that are right or not, with its interval."""
+    """Return the accuracy with its interval, given which decisions are right."""
     P = np.where(right[:, None], [[0.1, 0.9]], [[0.9, 0.1]])
     of = metrics_of_classes(np.ones(len(right), int), P, weight=weight)
     return estimates(of, np.ones(len(right)) if weight is None else weight, seed)["accuracy"]
 
 
 @pytest.mark.parametrize("count", [2, 4])
-def test_metrics_of_classes_are_scikit_learns(count):
+def test_metrics_of_classes_equal_scikit_learn(count):
     y = RNG.integers(count, size=300)
     P = RNG.dirichlet(np.ones(count), size=300).round(2)  # with ties
     P /= P.sum(axis=1, keepdims=True)
@@ -44,7 +44,7 @@ def test_metrics_of_classes_are_scikit_learns(count):
     assert values(metrics_of_classes(y, P), 300) == pytest.approx(expected)
 
 
-def test_metrics_of_numbers_and_quantiles_are_scikit_learns():
+def test_metrics_of_numbers_and_quantiles_equal_scikit_learn():
     y = RNG.normal(size=100)
     prediction = y + RNG.normal(size=100)
     rmse, mae = metrics.root_mean_squared_error(y, prediction), metrics.mean_absolute_error(y, prediction)
@@ -60,7 +60,7 @@ def test_metrics_of_numbers_and_quantiles_are_scikit_learns():
     assert values(metrics_of_quantiles(y, Y[:, :1], levels[:1]), 100) == pytest.approx(expected)
 
 
-def test_a_weight_of_three_is_a_row_three_times():
+def test_a_weight_of_three_equals_three_copies_of_a_row():
     weight, y, Y = RNG.integers(0, 4, 200), RNG.integers(2, size=200), np.sort(RNG.random((200, 3)), axis=1)
     P, levels = Y[:, :2] / Y[:, :2].sum(axis=1, keepdims=True), [0.1, 0.5, 0.9]
     each, rows = np.arange(200), np.repeat(np.arange(200), weight)
@@ -72,25 +72,25 @@ def test_a_weight_of_three_is_a_row_three_times():
         assert values(of(each, weight), 200, weight) == pytest.approx(values(of(rows, None), len(rows)))
 
 
-def test_rows_that_count_nothing_say_nothing_of_intervals():
+def test_rows_with_zero_weight_do_not_change_intervals():
     right = np.arange(100) < 50
     score = accuracy(right, weight=right * 1.0)
     assert (score.low, score.value, score.high) == (1, 1, 1)
 
 
 @pytest.mark.long
-def test_intervals_hold_the_truth_in_about_95_of_100_cases():
+def test_intervals_have_their_nominal_coverage():
     scores = [accuracy(np.random.default_rng(seed).random(400) < 0.8, seed) for seed in range(100)]
     assert 90 <= sum(score.low <= 0.8 <= score.high for score in scores) <= 99  # 95 ± 2 σ
 
 
-def test_intervals_of_d2_are_around_it_with_many_classes():
+def test_intervals_of_d2_contain_it_with_many_classes():
     y = RNG.integers(100, size=400)
     score = estimates(metrics_of_classes(y, np.full((400, 100), 0.01)), np.ones(400))["d2_log_loss"]
     assert score.low <= score.value <= score.high
 
 
-def test_intervals_are_those_of_draws_done_one_by_one():
+def test_intervals_equal_a_plain_bootstrap():
     y, prediction = np.arange(50.0), np.arange(50.0) + np.sin(np.arange(50))
     rng = np.random.default_rng(7)
     draws = [rng.integers(50, size=50) for _ in range(1000)]
@@ -100,7 +100,7 @@ def test_intervals_are_those_of_draws_done_one_by_one():
     assert [score.low, score.high] == pytest.approx(ends)
 
 
-def test_a_class_that_is_not_known_is_wrong():
+def test_unknown_classes_count_as_errors():
     found = values(metrics_of_classes(np.array([0, -1]), np.array([[1.0, 0.0], [0.5, 0.5]])), 2)
     assert found["accuracy"] == 0.5
     assert found["log_loss"] == pytest.approx(-np.log(1e-15) / 2)

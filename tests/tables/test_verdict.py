@@ -1,4 +1,4 @@
-"""The verdict on a model: by paired draws against all baselines, and never good without skill."""
+"""The verdict on a model: paired comparisons with all baselines, and never good without skill."""
 
 import re
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ from vecprop.tables.evaluation.metrics import Estimate, estimates, metrics_of_cl
 
 
 def measured(ours, naive, boosting, how: Any = "test", **more):
-    """Return what a verdict is on: losses with their intervals, and margins, all in thousandths."""
+    """Return a Measured with given losses and margins."""
     each = {"vecprop": ours, "naive": naive[:3], "gradient boosting": boosting[:3]}
     model: Any = SimpleNamespace(
         validation_loss_curves_=[[3.0, 2.0, 3.0]],
@@ -45,43 +45,46 @@ OVERLAPPING, NO_BETTER = (105, 95, 115, 8, 6, 10), (101, 90, 120, 1, -1, 3)
 @pytest.mark.parametrize(
     ("naive", "boosting", "level", "says"),
     [
-        (NAIVE, (150, 140, 160, 50, 40, 60), "better", "Better than all baselines: the RMSE is 100, that"),
-        (NAIVE, OVERLAPPING, "better", "Better than all baselines: the RMSE is 100, that of gradient boosting 105;"),
+        (NAIVE, (150, 140, 160, 50, 40, 60), "better", "Better than all baselines: the RMSE is 100, 5"),
+        (NAIVE, OVERLAPPING, "better", "Better than all baselines: the RMSE is 100, 8 (6 to 10) lower"),
         (NAIVE, (102, 95, 110, 2, 1, 3), "slightly better", "Slightly better than all baselines: the RMSE is 100"),
-        (NAIVE, (101, 95, 110, 1, -5, 6), "no better", "No better than gradient boosting, as far as can be told"),
-        (NAIVE, (99, 90, 110, -1, -5, 3), "no better", "No better than gradient boosting, as far as can be told"),
-        (NAIVE, (90, 85, 95, -10, -15, -5), "worse", "Worse than gradient boosting: the RMSE is 100, that of"),
-        (NO_BETTER, OVERLAPPING, "no better", "No skill is shown by the RMSE: it is 100, that of naive"),
-        (NO_BETTER, (90, 85, 95, -10, -15, -5), "worse", "No skill is shown by the RMSE: it is 100, that of naive"),
+        (NAIVE, (101, 95, 110, 1, -5, 6), "no better", "Not distinguishable from gradient boosting: the"),
+        (NAIVE, (99, 90, 110, -1, -5, 3), "no better", "Not distinguishable from gradient boosting: the"),
+        (
+            NAIVE,
+            (90, 85, 95, -10, -15, -5),
+            "worse",
+            "Worse than gradient boosting: the RMSE is 100, 10 (5 to 15) higher",
+        ),
+        (NO_BETTER, OVERLAPPING, "no better", "The RMSE shows no skill: it is 100, 1 (-1 to 3) lower"),
+        (NO_BETTER, (90, 85, 95, -10, -15, -5), "worse", "The RMSE shows no skill: it is 100, 1 (-1 to 3) lower"),
     ],
 )
-def test_the_level_and_the_sentence_follow_paired_draws(naive, boosting, level, says):
+def test_level_and_sentence_follow_the_paired_differences(naive, boosting, level, says):
     found: Any = measured((100, 90, 110), naive, boosting).verdict
     assert (found.level, found.says[: len(says)]) == (level, says)
     assert found.beaten == [name for name, of in (("naive", naive), ("gradient boosting", boosting)) if of[4] > 0]
-    assert f"that of {found.baseline}" in found.says
+    assert f" for {found.baseline}" in found.says
     assert str(found.margin if found.margin.value >= 0 else -found.margin) in found.says
-    assert ("Ours is surely lower than that of" in found.says) == (0 < len(found.beaten) < 2)
-    assert (level == "worse") == bool(re.search("(Worse than|higher than that of) gradient boosting", found.says))
+    assert ("significantly better than" in found.says) == (0 < len(found.beaten) < 2)
+    assert (level == "worse") == bool(re.search("([wW]orse than) gradient boosting", found.says))
 
 
 @pytest.mark.parametrize("r2", [(-4e14, -5e14, -3e14), (0.1, -0.1, 0.2), (np.nan, np.nan, np.nan)])
-def test_no_level_is_good_without_skill(r2):
+def test_the_level_is_no_better_without_skill(r2):
     found: Any = measured((100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60), r2=r2).verdict
     assert (found.level, found.baseline) == ("no better", "naive")
-    assert found.says.startswith(
-        f"No skill is shown by the R²: it is {Estimate(*r2)}, and guessing has 0; the RMSE is 100"
-    )
+    assert found.says.startswith(f"The R² shows no skill: it is {Estimate(*r2)}, and 0 for guessing; the RMSE is 100")
 
 
-def test_without_a_test_the_verdict_says_first_what_the_scores_are():
+def test_the_verdict_starts_with_the_kind_of_scores_without_a_test_set():
     losses = (100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60)
     for how, first in (("out of fold", "Out of fold, without a test, "), ("cross-validation", "In cross-validation, ")):
         found: Any = measured(*losses, how=how).verdict
         assert found.says.startswith(f"{first}better than all baselines: ")
 
 
-def test_intervals_out_of_fold_are_twice_as_wide():
+def test_out_of_fold_intervals_are_doubled():
     y = np.random.default_rng(0).normal(size=(3, 100))
     predictions = {"vecprop": y[0] + y[1], "other": y[0] + y[2]}
     test, unseen = (
@@ -92,27 +95,27 @@ def test_intervals_out_of_fold_are_twice_as_wide():
     assert unseen.value == test.value
 
 
-def test_what_to_worry_about():
+def test_problems_are_reported_as_worries():
     losses = (100, 90, 110), NAIVE, (150, 140, 160, 50, 40, 60)
     (worry,) = worries_of(measured(*losses, groups=np.arange(100) // 10))
-    assert worry.startswith("The scores are of 10 groups only")
+    assert worry.startswith("Only 10 groups were scored")
     (worry,) = worries_of(measured(*losses, how="out of fold"))
-    assert worry.startswith("There is no test")
+    assert worry.startswith("Without a test set")
     (worry,) = worries_of(measured(*losses[:2], (506, 400, 600, 406, 300, 500)))
-    assert worry == "Worse than guessing (naive), so that beating it says little: gradient boosting."
+    assert worry == "These baselines are worse than guessing (naive), so beating them says little: gradient boosting."
     (worry,) = worries_of(measured(*losses, trained_on=60))
-    assert worry == "60 of 100 rows are in training too: metrics of these are too good."
+    assert worry == "60 of 100 rows are also training rows, so the metrics are too optimistic."
     classes = {"classes_": np.array(["no", "yes"]), "threshold": None, "class_weight": "balanced"}
     one = measured(*losses, truth=np.ones(100, int), model=classes)
     one.predictions["vecprop"] = np.tile([0.9, 0.1], (100, 1))
     one.metrics["d2_log_loss"] = Estimate(-0.5, -0.9, -0.1)
     lower, all_of_one, never = worries_of(one)
-    assert "since classes have weights: use them to rank and to decide" in lower
-    assert all_of_one.startswith("All rows measured are of the class 'yes'")
-    assert never.endswith("none was predicted so: try --threshold f1.")
+    assert "because classes are weighted: use them only to rank and to decide" in lower
+    assert all_of_one.startswith("All scored rows belong to class 'yes'")
+    assert never == "The model never predicts 'yes', although these rows contain them: try --threshold f1."
 
 
-def test_groups_are_drawn_whole():
+def test_groups_are_sampled_as_a_whole():
     groups = np.arange(200) // 10
     errors = np.random.default_rng(0).normal(size=20)[groups]
     metrics = metrics_of_numbers(errors, np.zeros(200))
@@ -121,7 +124,7 @@ def test_groups_are_drawn_whole():
     assert (whole.high - whole.low) / (rows.high - rows.low) == pytest.approx(np.sqrt(10), rel=0.1)
 
 
-def test_a_margin_is_that_of_the_same_draws():
+def test_margins_use_paired_bootstrap_samples():
     rng = np.random.default_rng(0)
     y = rng.normal(size=300)
     hard = rng.normal(size=300)
@@ -133,7 +136,7 @@ def test_a_margin_is_that_of_the_same_draws():
     assert 0 < margin.low < margin.value == pytest.approx(0.1 * ours.value)
 
 
-def test_a_draw_without_a_class_says_nothing():
+def test_samples_without_a_class_are_ignored():
     y = np.repeat([0, 1], [30, 1])
     found = estimates(metrics_of_classes(y, np.eye(2)[y] * 0.8 + 0.1), np.ones(31))
     assert found["average_precision"] == found["recall"] == Estimate(1, 1, 1)
@@ -144,7 +147,7 @@ TABLE["day"] = pd.date_range("2024-01-01", periods=90)
 TABLE["words"] = [f"word{k % 11} and word{k % 13}" for k in range(90)]
 
 
-def test_trees_have_missing_values_categories_dates_and_words():
+def test_trees_receive_missing_values_categories_dates_and_words():
     encoder, _ = Encoder.of(TABLE)
     columns, is_category = columns_for_trees(encoder, TABLE)
     assert columns.shape == (90, 1 + 1 + 12 + 16)
@@ -153,14 +156,14 @@ def test_trees_have_missing_values_categories_dates_and_words():
     assert columns[:6, 1].tolist() == [0, 1, 2, 0, 1, 2]
     assert columns[[0, 1], 2].tolist() == [19723, 19724]
     y = np.arange(90.0)[:, None]
-    encoder, told = encoder.with_means(TABLE, y, np.arange(90) % 5, most=2)
-    (columns, is_category), (others, _) = (columns_for_trees(encoder, TABLE, of) for of in (told, None))
+    encoder, means = encoder.with_means(TABLE, y, np.arange(90) % 5, most=2)
+    (columns, is_category), (others, _) = (columns_for_trees(encoder, TABLE, of) for of in (means, None))
     assert not any(is_category)
-    np.testing.assert_array_equal(columns[:, 1:2], told["town"])
-    assert (columns != others).any(axis=0).nonzero()[0].tolist() == [0, 1]  # of which the first has missing values
+    np.testing.assert_array_equal(columns[:, 1:2], means["town"])
+    assert (columns != others).any(axis=0).nonzero()[0].tolist() == [0, 1]  # the first has missing values
 
 
-def test_gradient_boosting_is_scikit_learns():
+def test_gradient_boosting_equals_scikit_learn():
     frame, y, weight = TABLE[["x", "town"]], np.cos(np.arange(90.0)), 1.0 + np.arange(90) % 2
     encoder, _ = Encoder.of(frame)
     columns, is_category = columns_for_trees(encoder, frame)

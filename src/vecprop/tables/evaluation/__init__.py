@@ -1,4 +1,4 @@
-"""The evaluation of models of tables: metrics with intervals, baselines to beat, the verdict, and a page."""
+"""Evaluation of tabular models: metrics with intervals, baselines, a verdict and an HTML report."""
 
 from .evaluation import Evaluation, evaluate
 

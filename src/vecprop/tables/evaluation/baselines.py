@@ -1,4 +1,4 @@
-"""Baselines that a model has to beat: predictions that ignore the inputs, linear models, and gradient boosting."""
+"""Baselines to compare a model with: constant predictions, linear models and gradient boosting."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -17,27 +17,26 @@ from ..ensemble.calibration import weighted_quantiles
 from ..explaining.importance import SMALLEST
 
 ENTRIES = 2_000_000
-"""A baseline is fitted to at most this many numbers: more would change little, and take longer."""
+"""Maximum number of array entries that a baseline is fitted on; more would help little and take longer."""
 MOST_CLASSES = 30
-"""With more classes than this there is no gradient boosting, each step of which takes a tree for each of them."""
+"""Above this number of classes, gradient boosting is skipped, because each step needs a tree per class."""
 MANY_COLUMNS, FEWER_BINS = 250, 63
-"""With more columns than this, trees use fewer bins for each column than their default of 255, which takes a third of
-the time."""
+"""Above this number of columns, trees use fewer bins than the default of 255, in a third of the time."""
 MOST_NAMES = 20
-"""A column of more categories than this is told by their mean targets: trees and lines fit noise in all of them."""
+"""Columns with more categories than this are target-encoded, because trees and linear models would fit noise."""
 FEWEST_STOPPING, VALIDATION = 40, 0.2
-"""Of this many rows or more, boosting sets this share aside and stops by it: else it fits noise in small tables."""
+"""Minimum number of rows for early stopping of gradient boosting, and its validation fraction."""
 FOLDS = 3
-"""The number of folds that choose the penalty of logistic regression, and of mean targets of categories."""
+"""Number of folds for the penalty of logistic regression and for target encoding."""
 PENALTIES = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
-"""The penalties of linear regression, of which leaving out single rows chooses."""
+"""Candidate penalties of linear regression; leave-one-out validation selects one."""
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
-"""The inverse penalties of logistic regression, of which at most a tenth of `ENTRIES` chooses."""
+"""Candidate inverse penalties of logistic regression, validated on at most a tenth of `ENTRIES`."""
 NAIVE, LOGISTIC, LINEAR, BOOSTING = "naive", "logistic regression", "linear regression", "gradient boosting"
 
 
 def enough_rows(rows: int, inputs: int, seed: int) -> np.ndarray:
-    """Return the indices of the rows that a baseline is fitted to: all, or a random sample.
+    """Return the indices of the rows that a baseline is fitted on: all rows or a random sample.
 
     Examples
     --------
@@ -50,7 +49,7 @@ def enough_rows(rows: int, inputs: int, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Baselines:
-    """Baselines that learn from rows of training, and predict rows of a test.
+    """Baselines that are fitted on training rows and predict test rows.
 
     Examples
     --------
@@ -69,10 +68,7 @@ class Baselines:
     seed: int
 
     def of_classes(self, count: int) -> dict[str, np.ndarray]:
-        """Return the probabilities of the test's rows by each baseline, (N, C), for C classes.
-
-        "naive" are the frequencies of the classes.
-        """
+        """Return each baseline's probabilities for the test rows, (N, C); "naive" predicts the class frequencies."""
         shares = np.bincount(self.y, self.weight, minlength=count) / self.weight.sum()
         each = {NAIVE: np.tile(shares, (len(self.X_test), 1))}
         each |= {LOGISTIC: self._logistic(count)}
@@ -80,19 +76,19 @@ class Baselines:
             return each
         rows, columns, columns_test, is_category = self._for_trees(count)
         counts = np.unique(self.y[rows], return_counts=True)[1]
-        stops = counts.min() > 1 and VALIDATION * len(rows) >= len(counts)  # on rows of each class
+        stops = counts.min() > 1 and VALIDATION * len(rows) >= len(counts)  # both parts need rows of each class
         trees = HistGradientBoostingClassifier(**self._settings(columns, is_category, stops=stops))
         return each | {BOOSTING: self._probabilities(trees, rows, columns, columns_test, count)}
 
     def of_numbers(self) -> dict[str, np.ndarray]:
-        """Return the predictions of the test's rows by each baseline, (N,); "naive" is the mean."""
+        """Return each baseline's predictions for the test rows, (N,); "naive" predicts the mean."""
         mean = np.average(self.y, weights=self.weight)
         return {NAIVE: np.full(len(self.X_test), mean), LINEAR: self._linear[0], BOOSTING: self._boosted()}
 
     def of_quantiles(self, levels: Sequence[float]) -> dict[str, np.ndarray]:
-        """Return the quantiles of the test's rows by each baseline, (N, L).
+        """Return each baseline's quantiles for the test rows, (N, L).
 
-        "naive" are the quantiles of all targets; linear regression adds the quantiles of its errors to its prediction.
+        "naive" predicts the quantiles of all targets; linear regression adds quantiles of its errors to predictions.
         """
         wanted, (linear, errors, weight) = np.array(levels), self._linear
         boosted = [self._boosted(loss="quantile", quantile=level) for level in levels]
@@ -102,31 +98,31 @@ class Baselines:
 
     @cached_property
     def _encoded(self) -> tuple[Encoder, dict[str, np.ndarray]]:
-        """An encoder with mean targets of many categories, and these in other folds as the inputs of each row."""
+        """An encoder with target encoding, and the out-of-fold encodings of the training rows."""
         T = self.y[:, None] if self.y.dtype.kind == "f" else self.y[:, None] == np.unique(self.y)
         return self.encoder.with_means(self.X, T, folds(self.y, FOLDS, self.seed), self.weight, MOST_NAMES)
 
     @property
     def _for_linear(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The rows that linear models are fitted to, their inputs, and those of the test, which are of one scale."""
-        rows, (encoder, told) = enough_rows(len(self.y), self.encoder.width, self.seed), self._encoded
-        told = {name: means[rows] for name, means in told.items()}
-        _, inputs = encoder.of_views(self.X.iloc[rows], told, as_arrays=True)  # as the standardised view takes them
+        """The rows that linear models are fitted on, and the standardized inputs of these and of the test rows."""
+        rows, (encoder, means) = enough_rows(len(self.y), self.encoder.width, self.seed), self._encoded
+        means = {name: of_rows[rows] for name, of_rows in means.items()}
+        _, inputs = encoder.of_views(self.X.iloc[rows], means, as_arrays=True)  # inputs of the standardized view
         return rows, np.asarray(inputs, float), np.asarray(encoder.of_views(self.X_test, as_arrays=True)[1])
 
     def _for_trees(self, trees: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[bool]]:
-        """Return the rows that trees are fitted to, their columns, those of the test, and which are categories.
+        """Return the rows that trees are fitted on, their columns, the test columns, and which are categorical.
 
-        A step of boosting makes a number of trees.
+        ``trees`` is the number of trees per boosting step.
         """
-        encoder, told = self._encoded
+        encoder, means = self._encoded
         columns_test, is_category = columns_for_trees(encoder, self.X_test)
         rows = enough_rows(len(self.y), len(is_category) * trees, self.seed)
-        told = {name: means[rows] for name, means in told.items()}
-        return rows, columns_for_trees(encoder, self.X.iloc[rows], told)[0], columns_test, is_category
+        means = {name: of_rows[rows] for name, of_rows in means.items()}
+        return rows, columns_for_trees(encoder, self.X.iloc[rows], means)[0], columns_test, is_category
 
     def _probabilities(self, model: Any, rows: np.ndarray, X: np.ndarray, X_test: np.ndarray, count: int) -> np.ndarray:
-        """Return the probabilities of the test's rows by a model, 0 for classes of which it knows no row."""
+        """Fit a model and return its probabilities for X_test, with 0 for classes without a training row."""
         P = np.zeros((len(X_test), count))
         if (self.y[rows] == self.y[rows[0]]).all():
             P[:, self.y[rows[0]]] = 1
@@ -136,7 +132,7 @@ class Baselines:
         return P
 
     def _logistic(self, count: int) -> np.ndarray:
-        """Return the probabilities of the test's rows by logistic regression."""
+        """Return the probabilities of logistic regression for the test rows."""
         rows, X, X_test = self._for_linear
         few = enough_rows(len(rows), 10 * X.shape[1], self.seed)
         y, weight = self.y[rows[few]], self.weight[rows[few]]
@@ -149,46 +145,45 @@ class Baselines:
                 chance[unseen] = P[np.arange(len(unseen)), y[unseen]]
             each[strength] = -weight * np.log(np.maximum(chance, SMALLEST))
         above = {strength: of - min(each.values(), key=np.sum) for strength, of in each.items()}
-        # The strongest penalty that is no worse than the best by more than a standard error.
+        # One-standard-error rule: the strongest penalty within a standard error of the best one.
         chosen = next(strength for strength, of in above.items() if of.mean() <= of.std() / np.sqrt(len(few)))
         return self._probabilities(LogisticRegression(C=chosen, max_iter=200), rows, X, X_test, count)
 
     @property
     def _linear(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Linear regression's predictions of the test, and its errors in training with their weights."""
+        """Linear regression's test predictions, its training errors, and the weights of these."""
         rows, inputs, inputs_test = self._for_linear
         y, weight = self.y[rows], self.weight[rows]
         model = _fitted(RidgeCV(PENALTIES), inputs, y, weight)
         return model.predict(inputs_test), y - model.predict(inputs), weight
 
     def _boosted(self, **loss: Any) -> np.ndarray:
-        """Return gradient boosting's predictions of the test."""
+        """Return gradient boosting's test predictions."""
         rows, columns, columns_test, is_category = self._for_trees()
         trees = HistGradientBoostingRegressor(**loss | self._settings(columns, is_category))
         return _fitted(trees, columns, self.y[rows], self.weight[rows]).predict(columns_test)
 
     def _settings(self, columns: np.ndarray, is_category: list[bool], *, stops: bool = True) -> dict[str, Any]:
-        """Return the settings of gradient boosting for some rows and columns."""
+        """Return the settings of gradient boosting."""
         bins = FEWER_BINS if len(is_category) > MANY_COLUMNS else 255
         stopping = {"early_stopping": stops and len(columns) >= FEWEST_STOPPING, "validation_fraction": VALIDATION}
         return {"categorical_features": is_category, "max_bins": bins, "random_state": self.seed} | stopping
 
 
 def _fitted(model: Any, X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Any:
-    weights = {} if weight.min() == weight.max() else {"sample_weight": weight}  # of which quantiles take long
-    # It need not converge; that classes are many is noted elsewhere.
+    weights = {} if weight.min() == weight.max() else {"sample_weight": weight}  # slow for quantiles
+    # Ignore warnings about convergence and many classes.
     with warnings.catch_warnings(action="ignore", category=UserWarning):
         return model.fit(X, y, **weights)
 
 
 def columns_for_trees(
-    encoder: Encoder, frame: Any, told: Mapping[str, np.ndarray] | None = None
+    encoder: Encoder, frame: Any, means: Mapping[str, np.ndarray] | None = None
 ) -> tuple[np.ndarray, list[bool]]:
-    """Return the columns of a table for trees, (N, K), and whether each holds the numbers of categories.
+    """Return the columns of a table for trees, (N, K), and whether each contains category indices.
 
-    Numbers are as they are, and nan where they are missing. A date is the days since 1970 and its place in the year,
-    the month and the week; a text has the first inputs of networks. What is told of rows of training takes the place of
-    their mean targets.
+    Missing numbers are nan. A date becomes the days since 1970 and its position in the year, month and week. A text
+    becomes its first inputs. ``means`` contains out-of-fold target encodings, which replace the encoder's.
 
     Examples
     --------
@@ -197,9 +192,9 @@ def columns_for_trees(
     >>> columns_for_trees(Encoder.of(frame)[0], frame)
     (array([[20.,  0.], [nan,  1.], [40.,  0.]]), [False, True])
     """
-    told, each, is_category = told or {}, [], []
+    means, each, is_category = means or {}, [], []
     for name, part in encoder.columns:
-        each.append(told[name] if name in told else part.for_trees(frame[name]))
+        each.append(means[name] if name in means else part.for_trees(frame[name]))
         is_few = isinstance(part, Categories) and part.means is None and part.marks <= FEWER_BINS
         is_category += [is_few] * each[-1].shape[1]
     return np.hstack(each), is_category

@@ -1,4 +1,4 @@
-"""The evaluation of a model on a table: `evaluate`, and what it returns."""
+"""The evaluation of a model on a table: `evaluate` and its result, `Evaluation`."""
 
 import os
 from dataclasses import dataclass, replace
@@ -24,34 +24,33 @@ from .report import page_of
 from .targets import as_learned, classes_of, plain_target, predictions_of, target_named
 
 FOLDS, FEWEST = 5, 20
-"""Baselines that learn from the table itself do so in this number of folds, of at least this number of rows."""
+"""Number of folds, and minimum number of rows, for baselines that are cross-validated on the table."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation(Measured):
-    """How good a model is on a table, as `evaluate` finds it; its text is a table of metrics and the verdict.
+    """The result of `evaluate`; printing it shows the metrics and the verdict.
 
     Attributes
     ----------
     metrics : dict of str to Estimate
         The model's metrics. An estimate has a ``value`` and the ends of its 95 % interval, ``low`` and ``high``. The
-        first metric is the loss by which the model is judged.
+        first metric is the loss that decides the verdict.
     baselines : dict of str to dict
         The metrics of each baseline.
     margins : dict of str to Estimate
-        How much higher the loss of each baseline is than the model's.
+        The loss of each baseline minus the model's loss.
     verdict : Verdict or None
-        Whether the model is better than the baselines (``level``, and ``says`` as a sentence), and what to worry about
-        (``worries``).
+        Whether the model is better than the baselines: ``level``, ``says`` as text, and ``worries`` about the result.
     worst_rows : list of WorstRow
         The ten rows with the largest loss.
     importances : list of Importance
         How much the loss rises when the values of a column are shuffled.
     trained_on : int
-        The number of rows that are in training too, with all values and the target; an estimate if training had more
-        than 10,000 rows, and 0 if new rows of so few distinct values have as many twins by chance.
+        The number of rows that duplicate a training row, including the target. It is an estimate if there are more than
+        10,000 training rows, and 0 if new rows would have as many duplicates by chance.
     notes : list of str
-        What of the table is unlike training, and which rows are left out.
+        Differences between the table and the training data, and rows that are left out.
 
     Examples
     --------
@@ -67,22 +66,22 @@ class Evaluation(Measured):
     """
 
     def report(self, path: str | os.PathLike[str]) -> None:
-        """Write a page about the model, one file of HTML: metrics, columns, errors, calibration and training.
+        """Write a self-contained HTML report with metrics, columns, errors, calibration and training.
 
         Parameters
         ----------
         path : path
-            The file, such as ``report.html``; an older one is replaced.
+            The file, such as ``report.html``; an existing file is replaced.
 
         Raises
         ------
         TableError
-            If the model is not of tables, or the rows are not in memory, see `evaluate`.
+            If the model is not tabular, or the rows are not in memory, see `evaluate`.
         """
         if not isinstance(self.model, TableModel):
-            raise RequestError(f"A {type(self.model).__name__} has no page: only models of tables have one.")
+            raise RequestError(f"A report needs a tabular model, got a {type(self.model).__name__}.")
         if self.X is None:
-            raise RequestError("The rows of the table were not kept, which a page shows: evaluate with baselines=True.")
+            raise RequestError("A report needs the rows, which were not stored: evaluate with baselines=True.")
         Path(path).write_text(page_of(self), encoding="utf-8")
 
     def to_frame(self) -> Any:
@@ -107,42 +106,42 @@ def evaluate(
     baselines: bool = True,
     seed: int = 0,
 ) -> Evaluation:
-    """Measure a model on rows whose target is known: metrics with intervals, and whether it beats simple models.
+    """Compute metrics with intervals on labeled rows, and compare the model with simple baselines.
 
-    Rows that are in training too are counted, and a note tells their number: metrics of these are too good.
+    A note reports how many rows duplicate training rows, because their metrics are too optimistic.
 
     Parameters
     ----------
-    model : TabularClassifier, TabularRegressor, or another estimator that is fitted
-        The model. Baselines, worst rows and pages are for models of tables.
+    model : TabularClassifier, TabularRegressor, or another fitted estimator
+        The model. Only tabular models have baselines, worst rows and reports.
     table : DataFrame (pandas, polars or Dask), Table or Dataset (pyarrow), array (N, I), path or list of paths
-        The rows, with a column of the target unless ``y`` is given.
+        The rows, with a target column unless ``y`` is given.
     y : array (N,), optional
         The target of each row.
     target : str, optional
-        The column of the target; by default the model's.
+        The target column; by default the model's.
     weight : str, optional
-        The column of the rows' weights; 1 by default.
+        The column with sample weights; all weights are 1 by default.
     groups : str, optional
-        The column that tells groups apart, such as patients. Intervals are then for new groups.
+        The column that identifies groups, such as patients. Intervals are then valid for new groups.
     training : table, or pair of table and target, optional
-        The rows that the model was trained on: baselines learn from these. By default each row is predicted by
-        baselines that have learned from other rows of ``table``, in five folds, and a note says so.
+        The training rows of the model, to fit the baselines on. By default, the baselines are cross-validated on
+        ``table`` with five folds, and a note reports this.
     baselines : bool, default True
         Whether to compare with baselines: predictions that ignore the inputs, a linear model, and gradient boosting.
-        If False, files of Parquet and Arrow are read part by part, and only predictions are kept.
+        If False, Parquet and Arrow files are read in chunks, and only predictions are stored.
     seed : int, default 0
-        Fixes folds, baselines and intervals.
+        The seed of folds, baselines and intervals.
 
     Returns
     -------
     Evaluation
-        The metrics, baselines, verdict, worst rows and notes. Its method ``report`` writes a page.
+        The metrics, baselines, verdict, worst rows and notes. Its method ``report`` writes an HTML report.
 
     Raises
     ------
     TableError
-        If the table does not fit the model, or it is not known which column is the target.
+        If the table does not fit the model, or the target column is unknown.
 
     Examples
     --------
@@ -192,13 +191,13 @@ def evaluate(
         kept += [] if is_in_parts and not is_compared else [rows]
     notes = ranked([*watch.notes(), *used.notes])
     if unknown := int((truth < 0).sum()) if hasattr(model, "classes_") else 0:
-        notes.append(f"{unknown} rows are of classes that the model does not know, and count as wrong.")
+        notes.append(f"{unknown} rows have classes that did not occur in training; they count as errors.")
     known = min(round(trained_on), len(truth))
     known = 0 if known and model.trained_rows_.are_expected(known, len(truth)) else known
     if known:
-        said = f"{known} of {len(truth)} rows are in training too, with all values and the target"
         about = "" if model.trained_rows_.are_all else "About "
-        notes.insert(0, f"{about}{said}: metrics of these are too good.")
+        duplicates = f"{about}{known} of {len(truth)} rows are exact duplicates of training rows"
+        notes.insert(0, f"{duplicates}, so their metrics are too optimistic.")
     of_rows = kept[0] if kept else None, used.frame.index, truth, used.weight, {OURS: np.concatenate(Y)}
     group = None if groups is None else group_numbers(used.frame[groups])
     more = {"thresholds": thresholds_of(model, len(truth)), "groups": group, "trained_on": known, "notes": notes}
@@ -207,27 +206,27 @@ def evaluate(
 
 
 def with_column(table: Any, name: str, y: Any) -> Frame:
-    """Return a table with its target as a column."""
+    """Return a table with the target added as a column."""
     frame = as_frame(table)
     if len(y) != len(frame):
-        raise TableError(f"The table has {len(frame)} rows, but y has {len(y)}: give one target a row.")
+        raise TableError(f"The table has {len(frame)} rows, but y has {len(y)}: pass one target per row.")
     return frame.assign(**{name: np.asarray(y)})
 
 
 def _compared(found: Evaluation, y: np.ndarray, roles: Roles, training: Any) -> Evaluation:
-    """Return an evaluation with baselines that have learned from training, or from other rows of the table."""
+    """Return an evaluation with baselines, fitted on ``training`` or cross-validated on the table."""
     model, seed = found.model, found.seed
     task = "classification" if found.is_classifier else "regression"
     of_test = found.X, y, found.weight
     if training is None:
         parts = Parts(task, *of_test, *of_test, dependence=Dependence(groups=found.groups))
         if (found.truth >= 0).sum() < FEWEST if found.is_classifier else len(y) < FEWEST:
-            note = f"The table has fewer than {FEWEST} rows, from which no baselines learn: give training."
+            note = f"The table has fewer than {FEWEST} rows, too few to fit baselines: pass training=."
             return replace(found, notes=[*found.notes, note])
         fold = parts.dependence.folds(found.truth, FOLDS, seed)
-        others = f"Baselines learned from other rows of this table, {len(y) - len(y) // FOLDS:,} at a time"
-        advice = "give training to compare them after the same rows."
-        note = f"{others}, and the model from {model.trained_rows_.rows:,}: {advice}"
+        rows = f"{len(y) - len(y) // FOLDS:,} rows of this table in each fold"
+        model_rows = f"the model on {model.trained_rows_.rows:,} rows"
+        note = f"Baselines were fitted on {rows}, {model_rows}: pass training= to fit them on the same rows."
         predictions = found.predictions | joined(baselines_by_folds(model, parts, fold, seed), len(y))
         return replace(found, predictions=predictions, notes=[*found.notes, note])
     frame = with_column(training[0], str(roles.target), training[1]) if isinstance(training, tuple) else training

@@ -1,4 +1,4 @@
-"""What a model and baselines predict of rows: their metrics with intervals, and the verdict on the model."""
+"""The predictions of a model and its baselines, their metrics with intervals, and the verdict on the model."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,22 +17,22 @@ from .metrics import Estimate, Metrics, Scores, columns_of_text, spread, title
 from .targets import levels_of, positive_class
 
 OURS = "vecprop"
-"""The name of the model among its baselines."""
+"""The key of the model next to its baselines."""
 MARGIN = "margin"
 FEW, FEW_GROUPS = 50, 20
-"""With fewer rows or groups than this, a test is too imprecise to judge a model."""
+"""Below this number of rows or groups, a verdict comes with a warning."""
 
 How = Literal["table", "test", "out of fold", "cross-validation"]
 Level = Literal["better", "slightly better", "no better", "worse"]
 SLIGHT = 0.05
-"""A model whose loss is lower by less than this share is slightly better."""
+"""Relative reduction of the loss below which a model is only slightly better."""
 NOTABLE = 0.01
-"""A baseline whose loss is higher than that of guessing by more than this share is pointed out."""
+"""Baselines whose loss exceeds the naive loss by more than this fraction are reported."""
 GUESSING = {"r2": 0.0, "roc_auc": 0.5}
-"""What metrics are of predictions that ignore the inputs."""
+"""Scores of predictions that ignore the inputs."""
 SCORED: dict[How, str] = {"out of fold": "Out of fold, without a test", "cross-validation": "In cross-validation"}
-"""What scores are that are not of a test."""
-CHANCE = "By chance such scores of small tables may show skill, so intervals of differences are twice as wide."
+"""How rows were scored without a test set."""
+CHANCE = "On small tables such scores can show skill by chance, so intervals of differences are doubled."
 
 
 @dataclass(frozen=True)
@@ -42,21 +42,21 @@ class Verdict:
     Parameters
     ----------
     level : str
-        By the 95 % intervals of margins, differences in paired draws: "better" if the loss is lower than the loss of
-        each baseline; "slightly better" if it is so by less than 5 %; "worse" if it is higher than the loss of any;
-        "no better" if the rows do not tell. Neither of the first two if the loss, R² or ROC AUC shows no skill.
+        Determined by the 95 % intervals of the paired loss differences. "better": the loss is lower than the loss of
+        every baseline; "slightly better": lower by less than 5 %; "worse": higher than the loss of some baseline; "no
+        better": not distinguishable. The first two also require skill in the loss, R² and ROC AUC.
     metric : str
-        The loss by which it is judged.
+        The loss that decides.
     ours, theirs, margin : Estimate
-        The loss of the model, the loss of the baseline, and how much higher that is.
+        The loss of the model, the loss of ``baseline``, and the difference (theirs minus ours).
     baseline : str
-        The baseline that decides: of those that are better, or else not surely beaten, or else all, the best one.
+        The best baseline that the model does not beat, or the best of all if it beats every one.
     beaten : list of str
-        The baselines whose loss is surely higher.
+        The baselines with a significantly higher loss.
     says : str
-        The verdict as a sentence, whose part before the colon is a headline.
+        The verdict as text; the part before the first colon is a headline.
     worries : list of str
-        Reasons not to trust the model or its metrics, as sentences.
+        Reasons not to trust the model or its metrics.
     """
 
     level: Level
@@ -71,7 +71,7 @@ class Verdict:
 
 
 class Learned(NamedTuple):
-    """Rows of training, or a sample of them, with their targets as the model learns them, and the number of all."""
+    """Training rows or a sample, their targets in the model's encoding, and the number of all training rows."""
 
     X: Any
     y: np.ndarray
@@ -80,24 +80,23 @@ class Learned(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Rows that a model is measured on, and what it and the baselines predict of them.
+    """Scored rows with the predictions of the model and the baselines.
 
     Parameters
     ----------
     how : "table", "test", "out of fold" or "cross-validation"
-        Any rows; or rows that were set aside; or those of training, each by the networks that have not seen it; or
-        each by a whole model that has not seen it.
+        "table": the rows of any table. "test": rows that were held out. "out of fold": training rows, each predicted by
+        networks that have not seen it. "cross-validation": training rows, each predicted by a model without it.
     X : DataFrame or None
-        The rows; None if only predictions of them were kept. Their names are the ``index`` in any case.
+        The inputs; None if only the predictions were stored. ``index`` is always their index.
     truth : ndarray (N,)
-        The target: numbers, or indices of classes, -1 for those that the model does not know.
+        The target: numbers, or class indices, with -1 for unknown classes.
     predictions : dict of str to ndarray
-        What the model, which is the first, and each baseline predict: probabilities (N, C), numbers (N,), or quantiles
-        (N, L).
+        Probabilities (N, C), numbers (N,) or quantiles (N, L); first of the model, then of each baseline.
     folds : list of ndarray
-        The rows of each fold of a cross-validation.
+        The rows of each cross-validation fold.
     thresholds : ndarray (N,), optional
-        The threshold by which each row is decided.
+        The decision threshold of each row.
     """
 
     how: How
@@ -122,22 +121,22 @@ class Measured:
 
     @property
     def has_test(self) -> bool:
-        """Whether the rows are others than those of training."""
+        """Whether the rows differ from the training rows."""
         return self.how in ("table", "test")
 
     @property
     def predicted(self) -> np.ndarray:
-        """The model's probabilities (N, C) or predictions (N,), which are the middle ones of quantiles."""
+        """The model's probabilities (N, C) or predictions (N,); for three quantiles, the middle one."""
         Y, levels = self.predictions[OURS], levels_of(self.model)
         return Y[:, len(levels) // 2] if levels else Y
 
     @property
     def decided(self) -> np.ndarray:
-        """The index of the class that is predicted for each row, (N,)."""
+        """The predicted class index of each row, (N,)."""
         return decided(self.predicted, self.thresholds, self.model)
 
     def _metrics_of(self, rows: Any = slice(None)) -> dict[str, Metrics[str]]:
-        """Return the metrics of the model and of each baseline on all or some of the rows; the first is the loss."""
+        """Return the metrics of the model and the baselines on all or some rows; the first metric is the loss."""
         truth, weight, levels = self.truth[rows], self.weight[rows], levels_of(self.model)
         thresholds = None if self.thresholds is None else self.thresholds[rows]
 
@@ -169,12 +168,12 @@ class Measured:
 
     @property
     def scores(self) -> Scores:
-        """The metrics with their intervals, of the model (as "vecprop") and then of each baseline."""
+        """The metrics with their intervals, first of the model ("vecprop"), then of each baseline."""
         return self._estimates[0]
 
     @property
     def metrics(self) -> dict[str, Estimate]:
-        """The metrics of the model with their intervals; the first is the loss by which it is judged."""
+        """The metrics of the model with their intervals; the first is the loss that decides the verdict."""
         return self.scores[OURS]
 
     @property
@@ -184,15 +183,15 @@ class Measured:
 
     @property
     def margins(self) -> dict[str, Estimate]:
-        """How much higher the loss of each baseline is than the model's, on the same draws of the rows.
+        """The loss of each baseline minus the model's loss, on the same bootstrap samples.
 
-        Out of fold, intervals are twice as wide: there, chance alone looks like skill in some small tables.
+        Out-of-fold intervals are doubled, because small tables can otherwise show skill by chance.
         """
         return self._estimates[1]
 
     @cached_property
     def metrics_of_folds(self) -> dict[str, dict[str, list[float]]]:
-        """The metrics of the model and of each baseline on each fold."""
+        """The metrics of the model and the baselines on each fold."""
         found: dict[str, dict[str, list[float]]] = {}
         for rows in self.folds:
             with np.errstate(divide="ignore", invalid="ignore"):  # a fold may lack a class
@@ -203,19 +202,19 @@ class Measured:
 
     @cached_property
     def worst_rows(self) -> list[WorstRow]:
-        """The ten rows with the largest loss, the worst first; none of models that are not of tables."""
+        """The ten rows with the largest loss, worst first; empty unless the model is tabular."""
         if not isinstance(self.model, TableModel):
             return []
         return worst_rows(self.model, self.index, self.truth, self.predicted)
 
     @cached_property
     def importances(self) -> list[Importance]:
-        """How much the loss rises when a column is shuffled; of whole groups, if rows are of groups."""
+        """How much the loss rises when a column is shuffled (in whole groups, if there are groups)."""
         return importances(self.model, self.X, self.truth, self.weight, self.groups, self.seed)
 
     @cached_property
     def verdict(self) -> Verdict | None:
-        """Whether the model is better than its baselines, and what to worry about; None without baselines."""
+        """The comparison with the baselines, with reasons to distrust it; None without baselines."""
         if not self.margins:
             return None
         metric, margins = next(iter(self.metrics)), self.margins
@@ -229,40 +228,40 @@ class Measured:
         level: Level = "worse" if better else "no better"
         values = f"the {title(metric)} is {shown[OURS]}"
         if NAIVE in others:
-            baseline, said = NAIVE, f"No skill is shown by the {title(metric)}"
+            baseline, said = NAIVE, f"The {title(metric)} shows no skill"
             values = f"it is {shown[OURS]}"
         elif unskilled:
-            baseline, said = NAIVE, f"No skill is shown by the {title(unskilled[0])}"
-            values = f"it is {self.metrics[unskilled[0]]}, and guessing has {GUESSING[unskilled[0]]:g}; {values}"
+            baseline, said = NAIVE, f"The {title(unskilled[0])} shows no skill"
+            values = f"it is {self.metrics[unskilled[0]]}, and {GUESSING[unskilled[0]]:g} for guessing; {values}"
         elif better:
             said = f"Worse than {' and '.join(better)}"
         elif others:
-            said = f"No better than {' and '.join(others)}, as far as can be told"
+            said = f"Not distinguishable from {' and '.join(others)}"
         else:
             level = "slightly better" if margins[baseline].value < SLIGHT * losses[baseline].value else "better"
             said = f"{level.capitalize()} than all baselines"
         margin = margins[baseline]
         what = " (which ignores the inputs)" if baseline == NAIVE else ""
-        apart = f"lower by {margin}" if margin.value >= 0 else f"higher by {-margin}"
-        says = f"{said}: {values}, that of {baseline}{what} {shown[baseline]}; ours is {apart}."
-        says += f" Ours is surely lower than that of {' and '.join(beaten)}." if beaten and others else ""
-        says += f" Ours is surely higher than that of {' and '.join(better)}." if better and "Worse" not in said else ""
-        scored = "On rows of training too" if self.trained_on else SCORED.get(self.how)
+        difference = f"{margin} lower" if margin.value >= 0 else f"{-margin} higher"
+        says = f"{said}: {values}, {difference} than {shown[baseline]} for {baseline}{what}."
+        says += f" The model is significantly better than {' and '.join(beaten)}." if beaten and others else ""
+        says += f" It is significantly worse than {' and '.join(better)}." if better and "Worse" not in said else ""
+        scored = "Partly on training rows" if self.trained_on else SCORED.get(self.how)
         says = f"{scored}, {says[0].lower()}{says[1:]}" if scored else says
         return Verdict(level, metric, ours, baseline, losses[baseline], margin, beaten, says, list(worries_of(self)))
 
     def text(self, where: str, name: str = OURS) -> str:
-        """Return tables of the metrics of the model and the baselines, in all rows and in folds, and the verdict."""
+        """Return tables of the metrics on all rows and on folds, and the verdict."""
         scores = {name if of == OURS else of: metrics for of, metrics in self.scores.items()}
         positive = positive_class(self.model)
         rows = [[f"{where} (95 % interval)", *scores]]
         rows += [[title(metric, positive), *(str(of[metric]) for of in scores.values())] for metric in self.metrics]
         if self.margins:
-            rows.insert(2, ["  higher than ours by", "", *map(str, self.margins.values())])
+            rows.insert(2, [f"  difference from {name}", "", *map(str, self.margins.values())])
         said = [columns_of_text(rows)]
         if self.folds:
             folds = self.metrics_of_folds
-            rows = [[f"mean and spread of {len(self.folds)} folds", *folds]]
+            rows = [[f"mean ± std over {len(self.folds)} folds", *folds]]
             for metric in self.metrics:
                 spreads = (spread(of[metric]) for of in folds.values())
                 cells = (f"{of[0]:.4g} ± {of[1]:.4g}" if of else "undefined" for of in spreads)
@@ -274,40 +273,40 @@ class Measured:
 
 
 def worries_of(measured: Measured) -> Iterator[str]:
-    """Yield what is wrong with the baselines, the probabilities, the rows, and training."""
+    """Yield problems with the baselines, the probabilities, the rows and training."""
     model, truth, groups, scores = measured.model, measured.truth, measured.groups, measured.scores[OURS]
     if measured.trained_on:
-        yield f"{measured.trained_on} of {len(truth)} rows are in training too: metrics of these are too good."
+        yield f"{measured.trained_on} of {len(truth)} rows are also training rows, so the metrics are too optimistic."
     if measured.how == "out of fold":
-        unseen = "neither trained on it nor stopped by it"
-        yield f"There is no test: each training row is predicted by networks that were {unseen}. {CHANCE}"
+        unseen = "used it neither for training nor for early stopping"
+        yield f"Without a test set, each training row is predicted by networks that {unseen}. {CHANCE}"
     losses = {name: next(iter(of.values())).value for name, of in measured.baselines.items()}
     if poor := [name for name, loss in losses.items() if loss > losses[NAIVE] * (1 + NOTABLE)]:
-        yield f"Worse than guessing (naive), so that beating it says little: {' and '.join(poor)}."
+        yield f"These baselines are worse than guessing (naive), so beating them says little: {' and '.join(poor)}."
     explained = scores.get("d2_log_loss")
     if explained is not None and explained.high < 0:
-        weighted = ", since classes have weights: use them to rank and to decide" if model.class_weight else ""
+        weighted = " because classes are weighted: use them only to rank and to decide" if model.class_weight else ""
         yield (
-            "The probabilities tell less than how frequent the classes are in these rows (D² of log loss is "
+            "The probabilities are less accurate than the class frequencies of these rows (D² of log loss is "
             f"{explained}){weighted}."
         )
     if len(truth) < FEW:
-        yield f"The scores are of {len(truth)} rows only: see how wide the intervals are."
+        yield f"Only {len(truth)} rows were scored, so the metrics are imprecise: see their intervals."
     if groups is not None and (count := len(np.unique(groups))) < FEW_GROUPS:
-        yield f"The scores are of {count} groups only, from which intervals are rather too narrow."
+        yield f"Only {count} groups were scored, so the intervals are probably too narrow."
     curves, epochs = model.validation_loss_curves_, model.training(model.trained_rows_.rows).epochs
     late = sum(len(curve) > epochs and int(np.argmin(curve)) >= 0.95 * epochs for curve in curves)
     if 2 * late > len(curves):
-        yield f"{late} of {len(curves)} networks were still getting better after {epochs} epochs: raise --max-iter."
+        yield f"{late} of {len(curves)} networks were still improving after {epochs} epochs: raise --max-iter."
     if not measured.is_classifier:
         return
     there = np.unique(truth)
     if len(there) == 1 and there[0] >= 0:
         named = repr(model.classes_.tolist()[there[0]])
-        yield f"All rows measured are of the class {named}: they cannot tell how well classes are told apart."
+        yield f"All scored rows belong to class {named}, so it is unknown how well the model separates classes."
     never = np.setdiff1d(there[there >= 0], np.unique(measured.decided))
     if len(never):
         shown = ", ".join(repr(name) for name in model.classes_[never[:5]].tolist())
         lower = ": try --threshold f1" if len(model.classes_) == 2 and model.threshold is None else ""
         more = " and others" if len(never) > 5 else ""
-        yield f"The rows measured have {shown}{more}, but none was predicted so{lower}."
+        yield f"The model never predicts {shown}{more}, although these rows contain them{lower}."

@@ -1,4 +1,4 @@
-"""Models that have been trained on a table, and baselines, measured on rows that they have not seen."""
+"""Evaluation of trained models and baselines on unseen rows: a test set, out of fold, or cross-validation."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,9 +30,9 @@ class Parts:
     Parameters
     ----------
     stream : Streamed or None
-        The whole table, if it does not fit into memory: the rows are then samples of those of training and of the test.
+        The whole table, if it does not fit into memory. The rows are then samples.
     group : str or None
-        The column that tells groups apart.
+        The column that identifies groups.
     """
 
     task: Task
@@ -50,12 +50,12 @@ class Parts:
 
     @property
     def rows(self) -> int:
-        """The number of rows of training, of which there may be a sample here."""
+        """The number of all training rows, even if only a sample is in memory."""
         return len(self.y) if self.stream is None else self.stream.rows
 
     @property
     def has_test(self) -> bool:
-        """Whether there are rows of a test."""
+        """Whether there are test rows."""
         return len(self.y_test) > 0
 
     @property
@@ -67,13 +67,13 @@ class Parts:
         return {"X": self.X, "y": self.y, "sample_weight": self.weight, **together}
 
     def training_of(self, rows: np.ndarray) -> dict[str, Any]:
-        """Return the arguments of ``fit`` for some of the rows of training."""
+        """Return the arguments of ``fit`` for some of the training rows."""
         some = replace(self, X=self.X.iloc[rows], y=self.y[rows], weight=self.weight[rows])
         return replace(some, dependence=self.dependence[rows]).training
 
     @property
     def training_of_all(self) -> dict[str, Any]:
-        """The arguments of ``fit`` for the rows of training and of the test."""
+        """The arguments of ``fit`` for the training and test rows."""
         if self.stream is not None:
             return {"X": self.stream.whole()}
         X = pandas().concat([self.X, self.X_test])
@@ -83,7 +83,7 @@ class Parts:
 
 
 def measured_unseen(model: Any, parts: Parts, seed: int, *, baselines: bool = True) -> Measured:
-    """Return predictions of the test, or of rows of training by networks, and by baselines, that have not seen them."""
+    """Return predictions of the model and baselines on the test rows, or out of fold without a test set."""
     if parts.has_test:
         rows, X = np.arange(len(parts.y)), parts.X_test
         theirs = of_baselines(model, parts, rows, X, seed) if baselines else {}
@@ -94,7 +94,7 @@ def measured_unseen(model: Any, parts: Parts, seed: int, *, baselines: bool = Tr
     fold = parts.dependence.folds(y, model.members(len(y)), seed)
     theirs = joined(baselines_by_folds(model, parts, fold, seed), len(y))
     thresholds = thresholds_of(model, len(y))
-    if thresholds is not None:  # a row has no say in the threshold by which it is decided
+    if thresholds is not None:  # the threshold of a row must not depend on it
         positive = positive_of(model)
         p, is_positive = model.out_of_fold_[:, positive], y == positive
         of_others = ThresholdRule.of(model.threshold).of_other_half(p, is_positive, parts.weight, fold)
@@ -105,14 +105,14 @@ def measured_unseen(model: Any, parts: Parts, seed: int, *, baselines: bool = Tr
 def cross_validated(
     model: Any, parts: Parts, count: int, seed: int, progress: Callable[[Progress], object] | None
 ) -> Measured:
-    """Return predictions of the rows of training by models of other folds, which are trained as one population.
+    """Return cross-validated predictions of the training rows; the models of all folds are trained together.
 
-    With times, each fold is predicted by a model of the rows before it.
+    With times, each fold is predicted by a model that was trained on earlier rows.
 
     Raises
     ------
     TableError
-        If there are too few rows to learn from without a fold.
+        If too few rows remain without a fold.
     KeyboardInterrupt
         If training is interrupted.
     """
@@ -135,7 +135,7 @@ def cross_validated(
     for number, (rows, of_fold) in enumerate(zip(folds, models, strict=True)):
         if thresholds is not None:
             thresholds[rows] = of_fold.threshold_
-        if is_classifier(model):  # which may know fewer classes
+        if is_classifier(model):  # the model of a fold may have fewer classes
             P, ours[number] = ours[number], np.zeros((len(rows), len(model.classes_)))
             ours[number][:, class_numbers(of_fold.classes_, model.classes_)] = P
     theirs = [
@@ -148,24 +148,24 @@ def cross_validated(
 
 
 def of_baselines(model: Any, parts: Parts, rows: np.ndarray, X_test: Any, seed: int) -> dict[str, np.ndarray]:
-    """Return what baselines that learn from some rows of training predict of others."""
+    """Return the predictions for X_test of baselines that are fitted on some of the training rows."""
     y, levels = as_learned(model, parts.y[rows]), levels_of(model)
-    if is_classifier(model) and (y < 0).any():  # of classes that the model does not know
+    if is_classifier(model) and (y < 0).any():  # rows of unknown classes
         return of_baselines(model, parts, rows[y >= 0], X_test, seed)
     weight = parts.weight[rows] * factors_of_classes(model, parts.y[rows], parts.weight[rows])
     baselines = Baselines(model.encoder_, parts.X.iloc[rows], X_test, y, weight, seed)
-    with threadpool_limits(1):  # several threads wait for each other, at length on a busy machine
+    with threadpool_limits(1):  # several threads would wait for each other on a busy machine
         if is_classifier(model):
             return baselines.of_classes(len(model.classes_))
         return baselines.of_quantiles(levels) if levels else baselines.of_numbers()
 
 
 Unseen = list[tuple[np.ndarray, dict[str, np.ndarray]]]
-"""Indices of rows, and what each baseline that has not seen them predicts."""
+"""Pairs of row indices and the predictions of baselines that have not seen these rows."""
 
 
 def baselines_by_folds(model: Any, parts: Parts, fold: np.ndarray, seed: int) -> Unseen:
-    """Return what baselines predict of the rows of each fold, having learned from others."""
+    """Return the cross-validated predictions of the baselines for each fold."""
     return [
         (unseen, of_baselines(model, parts, learned, parts.X.iloc[unseen], seed))
         for learned, unseen in splits(fold, is_time=parts.dependence.is_time)
@@ -173,13 +173,13 @@ def baselines_by_folds(model: Any, parts: Parts, fold: np.ndarray, seed: int) ->
 
 
 def joined(baselines: Unseen, rows: int) -> dict[str, np.ndarray]:
-    """Return what each baseline predicts of all rows, nan of rows that it does not predict."""
+    """Return each baseline's predictions for all rows, with nan for missing ones."""
     names = baselines[0][1] if baselines else ()
     return {name: out_of_fold(((of_fold, of[name]) for of_fold, of in baselines), rows) for name in names}
 
 
 def thresholds_of(model: Any, count: int) -> np.ndarray | None:
-    """Return the threshold of a number of rows, which is that of a model; None if it has none."""
+    """Return the model's threshold, repeated for each row, or None if the model has none."""
     threshold = getattr(model, "threshold_", None)
     return None if threshold is None else np.full(count, threshold)
 
@@ -194,7 +194,7 @@ def _measured(
     folds: Sequence[np.ndarray] = (),
     thresholds: np.ndarray | None = None,
 ) -> Measured:
-    """Return predictions of the rows of the test, or of the rows of training that were predicted by all."""
+    """Return the rows that the model and all baselines predict, with these predictions."""
     of_test = parts.X_test, parts.y_test, parts.weight_test
     X, y, weight = of_test if how == "test" else (parts.X, parts.y, parts.weight)
     thresholds = thresholds_of(model, len(y)) if thresholds is None else thresholds

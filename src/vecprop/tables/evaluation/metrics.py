@@ -1,8 +1,7 @@
-"""Metrics of predictions, of classes, numbers and quantiles, each with a bootstrap interval.
+"""Metrics of predicted classes, numbers and quantiles, each with a bootstrap interval.
 
-Metrics here are a function from the rows' counts to values. Their values are those with every row counted once; their
-intervals come from counts of random draws with replacement, the same draws for all metrics. So a difference of two
-metrics is a metric too, whose interval is that of paired draws.
+A set of metrics is a function from row counts to values. Metrics are evaluated with each row counted once, and on
+bootstrap samples, which are the same for all metrics. The interval of a difference of two metrics is therefore paired.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -19,13 +18,13 @@ from ...core.losses import Quantile
 from ..explaining.importance import SMALLEST
 
 ENTRIES = 10_000_000
-"""The largest number of counts, draws times rows, that are drawn, which bounds the time of a bootstrap."""
+"""Maximum number of bootstrap samples times rows, to bound the running time."""
 AT_ONCE = 500_000
-"""The largest number of counts that are in memory at once."""
+"""Maximum number of counts in memory."""
 
 Name = TypeVar("Name", bound=Hashable)
 Metrics = Callable[[np.ndarray], dict[Name, np.ndarray]]
-"""From counts of rows (B, N) to the values (B,) of each metric."""
+"""A function from row counts (B, N) to the values (B,) of each metric."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,8 @@ class Estimate:
     Parameters
     ----------
     low, high : float
-        The 95 % interval, from 1,000 bootstrap samples of the rows, or fewer, at least 200, of many rows. Rows that
-        belong together are drawn together.
+        The 95 % interval from 1,000 bootstrap samples, or from fewer (at least 200) if there are many rows. Groups are
+        sampled as a whole.
     """
 
     value: float
@@ -47,12 +46,14 @@ class Estimate:
         value, low, high = self.rounded()
         return value if low == high else f"{value} ({low} to {high})"
 
-    def rounded(self, beside: float = 0.0) -> list[str]:
-        """Return the value and the ends with the digits that the interval supports; 0 if tiny beside another number.
+    def rounded(self, reference: float = 0.0) -> list[str]:
+        """Return the value and the ends as text, with the digits that the interval supports.
+
+        Numbers much smaller than ``reference`` become 0.
 
         Examples
         --------
-        >>> Estimate(40596.1, 37403.2, 43887.9).rounded(), Estimate(-4e-7, -1e-4, 1e-4).rounded(beside=0.2)
+        >>> Estimate(40596.1, 37403.2, 43887.9).rounded(), Estimate(-4e-7, -1e-4, 1e-4).rounded(reference=0.2)
         (['40,600', '37,400', '43,900'], ['0', '-0.0001', '0.0001'])
         >>> Estimate(2e15, 1e15, 3e15).rounded()
         ['2e+15', '1e+15', '3e+15']
@@ -62,7 +63,7 @@ class Estimate:
         numbers = self.value, self.low, self.high
         if max(map(abs, numbers)) >= 1e12:
             return [f"{number:.3g}" for number in numbers]
-        sizes = (max(map(abs, numbers)), 3), ((self.high - self.low) / 2, 1), (abs(beside), 3)
+        sizes = (max(map(abs, numbers)), 3), ((self.high - self.low) / 2, 1), (abs(reference), 3)
         decimals = -max((floor(log10(size)) - digits for size, digits in sizes if 0 < size < np.inf), default=0)
         kept = [round(number, decimals) + 0.0 for number in numbers]
         texts = [f"{number:,.{max(decimals, 0)}f}" for number in kept]
@@ -75,12 +76,12 @@ class Estimate:
 
     @property
     def doubled(self) -> "Estimate":
-        """The same with an interval that is twice as wide."""
+        """The estimate with a doubled interval."""
         return Estimate(self.value, 2 * self.low - self.value, 2 * self.high - self.value)
 
 
 def figures(value: float, count: int = 4) -> str:
-    """Return a number to some figures, without an exponent unless it is very small or large.
+    """Return a number with ``count`` significant digits, and an exponent only if it is very small or large.
 
     Examples
     --------
@@ -92,13 +93,13 @@ def figures(value: float, count: int = 4) -> str:
 
 
 Scores = dict[str, dict[str, Estimate]]
-"""The metrics of each model or baseline, by their names."""
+"""The metrics of each model or baseline, by name."""
 
 
 def estimates(
     metrics: Metrics[Name], weight: np.ndarray, seed: int = 0, groups: np.ndarray | None = None
 ) -> dict[Name, Estimate]:
-    """Return metrics of rows with their intervals.
+    """Return metrics with bootstrap intervals.
 
     Examples
     --------
@@ -112,7 +113,7 @@ def estimates(
     units = rows if groups is None else groups.max() + 1
     draws, at_once = min(max(ENTRIES // rows, 200), 1000), max(AT_ONCE // rows, 1)
     values = []
-    with np.errstate(divide="ignore", invalid="ignore"):  # a draw may lack a class, or have one value alone
+    with np.errstate(divide="ignore", invalid="ignore"):  # a sample may lack a class, or be constant
         for first in range(0, draws, at_once):
             several = range(min(at_once, draws - first))
             drawn = np.stack([np.bincount(rng.integers(units, size=units), minlength=units) for _ in several])
@@ -129,9 +130,9 @@ def estimates(
 
 TITLES = {"d2_log_loss": "D² of log loss", "roc_auc": "ROC AUC", "average_precision": "PR AUC", "f1": "F1"}
 TITLES |= {"rmse": "RMSE", "mae": "MAE", "r2": "R²", "pinball_loss": "quantile loss"}
-"""The titles of metrics that are not their names."""
+"""Titles of metrics that differ from their names."""
 OF_POSITIVE = {"average_precision", "f1", "precision", "recall"}
-"""The metrics that are about the positive class of two."""
+"""The metrics of the positive class of two."""
 
 
 def metrics_of_classes(
@@ -141,15 +142,14 @@ def metrics_of_classes(
     weight: np.ndarray | None = None,
     positive: int = 1,
 ) -> Metrics[str]:
-    """Return the metrics of probabilities.
+    """Return the metrics of predicted probabilities.
 
     Returns
     -------
     callable
-        "log_loss" in nats, "d2_log_loss" (the share by which it is below that of the rows' own frequencies of classes),
-        "accuracy", "balanced_accuracy" (the mean over the classes of the test of the share of rows that are right);
-        for two classes "roc_auc" and "average_precision"; "f1", "precision" and "recall", of the positive class of two,
-        or the mean over all classes that are there.
+        "log_loss" in nats, "d2_log_loss" (its relative reduction compared with the class frequencies of these rows),
+        "accuracy", "balanced_accuracy" (the mean recall); for two classes also "roc_auc" and "average_precision"; "f1",
+        "precision" and "recall" of the positive class, or macro averages if there are more than two classes.
 
     Examples
     --------
@@ -211,9 +211,9 @@ def metrics_of_quantiles(y: np.ndarray, Y: np.ndarray, levels: Sequence[float]) 
     Returns
     -------
     callable
-        "pinball_loss", the mean quantile loss over rows and levels; for one level "share_below", the share of the
-        numbers that are not above the prediction; for three levels "mae" of the middle one, "coverage", the share of
-        the numbers within intervals, and their mean "width".
+        "pinball_loss", the mean quantile loss over rows and levels. For one level also "share_below", the share of
+        targets up to the prediction. For three levels also "mae" of the middle one, and the "coverage" and mean "width"
+        of the intervals.
 
     Examples
     --------
@@ -233,11 +233,11 @@ def metrics_of_quantiles(y: np.ndarray, Y: np.ndarray, levels: Sequence[float]) 
 
 
 MOST_DENSE = 32
-"""Rows of more labels than this are summed by a sparse matrix."""
+"""Above this number of labels, sums are computed with a sparse matrix."""
 
 
 def _sums(labels: np.ndarray, count: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the function from counts of rows (B, N) to their sums over the rows of each label, (B, count)."""
+    """Return a function from row counts (B, N) to their sums for each label, (B, count)."""
     if count <= MOST_DENSE:
         is_of = (labels[:, None] == np.arange(count)).astype(float)
         return lambda counts: counts @ is_of
@@ -247,7 +247,7 @@ def _sums(labels: np.ndarray, count: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _decisions(y: np.ndarray, predicted: np.ndarray) -> Metrics[str]:
-    """Return the metrics of decisions: of True if they are truth values, else the mean over classes that are there."""
+    """Return F1, precision and recall: of True for Booleans, otherwise averaged over the classes that occur."""
     classes, numbers = np.unique(np.concatenate([y, predicted]), return_inverse=True)
     truth, decided = np.split(numbers, 2)
     of_truth, of_decided = _sums(truth, len(classes)), _sums(decided, len(classes))
@@ -264,19 +264,19 @@ def _decisions(y: np.ndarray, predicted: np.ndarray) -> Metrics[str]:
 
 
 def _ranks(score: np.ndarray, is_positive: np.ndarray) -> Metrics[str]:
-    """Return the metrics of how scores rank rows."""
+    """Return the metrics of a ranking by scores."""
     order = np.argsort(-score, kind="stable")
     starts = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
     is_positive = is_positive[order]
 
     def metrics(counts: np.ndarray) -> dict[str, np.ndarray]:
         counts = counts[:, order]
-        positive = np.add.reduceat(counts * is_positive, starts, axis=1)  # of each score, from the highest on
+        positive = np.add.reduceat(counts * is_positive, starts, axis=1)  # of each score, in descending order
         negative = np.add.reduceat(counts, starts, axis=1) - positive
         above = np.cumsum(positive, axis=1)
-        # The chance that a positive row scores above a negative one, ties halved.
+        # The probability that a positive row has a higher score than a negative one; ties count half.
         area = ((above - positive / 2) * negative).sum(axis=1) / (positive.sum(axis=1) * negative.sum(axis=1))
-        # The share of positive ones among all rows that score as high or higher.
+        # The precision of each score as a threshold.
         share = np.nan_to_num(above / (above + np.cumsum(negative, axis=1)))
         return {"roc_auc": area, "average_precision": (positive * share).sum(axis=1) / above[:, -1]}
 
@@ -284,26 +284,26 @@ def _ranks(score: np.ndarray, is_positive: np.ndarray) -> Metrics[str]:
 
 
 def _if_any(values: np.ndarray) -> np.ndarray:
-    """Return what is to be explained; nan if there is nothing, so that no share of it is defined."""
+    """Replace values that are not positive by nan, so that ratios are undefined."""
     return np.where(values > 0, values, np.nan)
 
 
 def title(metric: str, positive: Any = None) -> str:
-    """Return the title of a metric, with the positive class that it is about; None if there are not two classes.
+    """Return the title of a metric, with the positive class if it depends on it.
 
     Examples
     --------
     >>> title("f1", "fraud"), title("accuracy", "fraud"), title("f1")
     ("F1 of 'fraud'", 'accuracy', 'F1')
     """
-    told = TITLES.get(metric, metric.replace("_", " "))
-    return told + (f" of {positive!r}" if positive is not None and metric in OF_POSITIVE else "")
+    name = TITLES.get(metric, metric.replace("_", " "))
+    return name + (f" of {positive!r}" if positive is not None and metric in OF_POSITIVE else "")
 
 
 def spread(values: list[float]) -> tuple[float, float] | None:
-    """Return the mean and the standard deviation of finite values, None of fewer than two.
+    """Return the mean and the standard deviation of the finite values, or None for fewer than two.
 
-    A deviation that is rounding alone is 0.
+    A deviation within rounding errors becomes 0.
 
     Examples
     --------
@@ -319,7 +319,7 @@ def spread(values: list[float]) -> tuple[float, float] | None:
 
 
 def columns_of_text(rows: list[list[str]]) -> str:
-    """Return rows of cells as text in which columns stand below each other.
+    """Return rows of cells as text with aligned columns.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Any model with a table: its target, the rows in the form that it takes, and its predictions."""
+"""Targets, inputs and predictions of any fitted model on a table."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,52 +21,52 @@ Task = Literal["classification", "regression"]
 
 
 def known_rows(model: Any, table: Any, target: str | None) -> tuple[Frame, str, list[str]]:
-    """Return the rows of a table whose target is known, the name of the target, and notes on the table."""
+    """Return the rows of a table with a known target, the name of the target, and notes."""
     target = target_named(model, target)
     used = UsedRows.of(as_frame(table, target=target, classes=classes_of(model)), Roles(target))
     return used.frame, target, used.notes
 
 
 def target_named(model: Any, target: str | None) -> str:
-    """Return the name of the target: the one that is given, or else the model's; refuse an input of the model."""
+    """Return the given target column or else the model's; raise if it is an input of the model."""
     target = target or getattr(model, "target", None)
     if target is None:
-        raise RequestError("The model does not say which column is its target: give the target (--target).")
+        raise RequestError("The target column is unknown, because the model does not name it: pass target (--target).")
     if target in getattr(model, "feature_names_in_", ()):
-        raise RequestError(f"The target is {target!r}, but the model has this column as an input: name another column.")
+        raise RequestError(f"The target {target!r} is an input of the model: pass another column.")
     return target
 
 
 def classes_of(model: Any) -> list[str]:
-    """Return the classes of a model as text; none of a regressor."""
+    """Return the classes of a classifier as text, or an empty list."""
     return [str(name) for name in getattr(model, "classes_", ())]
 
 
 def positive_class(model: Any) -> Any:
-    """Return the positive class of a classifier of two classes; None for other models."""
+    """Return the positive class of a binary classifier, or None."""
     classes = getattr(model, "classes_", ())
     return classes.tolist()[positive_of(model)] if len(classes) == 2 else None
 
 
 def target_of(frame: Frame, target: str, task: Task, reading: NumberReading | None = None) -> np.ndarray:
-    """Return the target: numbers for regression; for classification numbers and truth values as they are, else text."""
+    """Return the target: numbers for regression; numbers, Booleans or text for classification."""
     y = frame[target]
     if task == "classification":
         y = as_classes(y)
-        is_plain = pandas().api.types.is_numeric_dtype(y.dtype)  # truth values are too
+        is_plain = pandas().api.types.is_numeric_dtype(y.dtype)  # including Booleans
         return y.to_numpy() if is_plain else y.astype(str).to_numpy(dtype=str)
     reading = reading or NumberReading.of(texts_of(y))
     numbers, is_unread = read_numbers(y, reading)
     if (wrong := ~np.isfinite(numbers)).any():
         what = f"not {reading}" if is_unread.any() else "infinite"
         found = f"{int(wrong.sum())} value(s) that are {what}, such as {first_of(y, wrong)}"
-        advice = "fix them, or give --task classification if they are classes"
-        raise TableError(f"Column {target!r}, the target, has {found}: {advice}.")
+        advice = "fix them, or pass --task classification if they are classes"
+        raise TableError(f"The target column {target!r} has {found}: {advice}.")
     return numbers
 
 
 def class_numbers(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Return the index of each row's class among the sorted classes, -1 for other classes.
+    """Return the index of each label in the sorted classes, or -1.
 
     Examples
     --------
@@ -81,24 +81,24 @@ def class_numbers(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
 
 
 def _as_text(labels: np.ndarray) -> np.ndarray:
-    """Return labels as text; whole numbers are written without a point."""
+    """Return labels as text; integral floats are written without a decimal point."""
     is_whole = labels.dtype.kind == "f" and np.all(labels == np.floor(labels))
     return (labels.astype(np.int64) if is_whole else labels).astype(str)
 
 
 def plain_target(model: Any, frame: Frame, target: str) -> np.ndarray:
-    """Return the target of rows, read as in training: numbers, or classes."""
+    """Return the target of rows (numbers or classes), parsed as in training."""
     reading = getattr(model, "target_reading_", None)
     return target_of(frame, target, "classification" if hasattr(model, "classes_") else "regression", reading)
 
 
 def as_learned(model: Any, y: np.ndarray) -> np.ndarray:
-    """Return targets as a model learns them: numbers, or indices of its classes, -1 for others."""
+    """Return targets in the model's encoding: numbers, or class indices with -1 for unknown classes."""
     return class_numbers(y, model.classes_) if hasattr(model, "classes_") else y.astype(float)
 
 
 def levels_of(model: Any) -> list[float]:
-    """Return the levels of the quantiles that a model predicts, in rising order; none for other models.
+    """Return the increasing quantile levels that a model predicts, or an empty list.
 
     Examples
     --------
@@ -113,9 +113,9 @@ def levels_of(model: Any) -> list[float]:
 
 
 def predictions_of(model: Any, frame: Frame) -> np.ndarray:
-    """Return a model's probabilities (N, C), predictions (N,), or quantiles of each level (N, L), of a table's rows.
+    """Return a model's probabilities (N, C), predictions (N,) or quantiles (N, L) for the rows of a table.
 
-    Of three quantiles, the outer ones are the ends of intervals.
+    The outer ones of three quantiles are the ends of prediction intervals.
     """
     rows, levels = rows_for(model, twice(frame)), levels_of(model)
     with errors_of_steps(model):
@@ -130,19 +130,19 @@ def predictions_of(model: Any, frame: Frame) -> np.ndarray:
 
 @contextmanager
 def errors_of_steps(model: Any) -> Iterator[None]:
-    """Give the errors of a pipeline's steps, about rows that they cannot take, as one sentence about the table."""
+    """Convert errors of a pipeline's steps to a `TableError`."""
     try:
         yield
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         if isinstance(error, TableError) or not hasattr(model, "steps"):
             raise
-        raise TableError(f"The steps of the model cannot take this table: {first_line(error)}.") from error
+        raise TableError(f"A step of the pipeline failed on this table: {first_line(error)}.") from error
 
 
 def rows_for(model: Any, frame: Frame) -> Any:
-    """Return a table in the form that a model takes: the whole table, or the columns of training in their order."""
+    """Return the input of a model: the whole table, or the training columns in their order."""
     if not hasattr(model, "fit"):
-        raise RequestError("A bare network knows no columns, so that it takes no table: use it in Python.")
+        raise RequestError("A bare network has no column names and cannot take a table: use it in Python.")
     if isinstance(model, TableModel):
         return frame
     frame = typed(frame)
@@ -159,15 +159,15 @@ def predictions(model: Any, frame: Frame, coverage: float | None = None) -> Fram
     Returns
     -------
     DataFrame
-        The column "prediction"; for a classifier also "probability of A" for each class A; for intervals also "low" and
-        "high".
+        The column "prediction", a column "probability of A" for each class A of a classifier, and with ``coverage`` the
+        columns "low" and "high".
 
     Raises
     ------
     TableError
         If a column is missing.
     RequestError
-        If the model takes no table, or has no intervals.
+        If the model cannot take a table, or has no prediction intervals.
 
     Examples
     --------
@@ -181,8 +181,7 @@ def predictions(model: Any, frame: Frame, coverage: float | None = None) -> Fram
     with errors_of_steps(model):
         if hasattr(model, "predict_proba"):
             if coverage is not None:
-                classes = "this model predicts classes with their probabilities"
-                raise RequestError(f"Intervals are of numbers, but {classes}.")
+                raise RequestError("Prediction intervals need a regressor, but this model is a classifier.")
             P = model.predict_proba(rows)
             columns = {"prediction": model.classes_[decided(P, getattr(model, "threshold_", None), model)]}
             columns |= {f"probability of {name}": P[:, number] for number, name in enumerate(model.classes_)}
@@ -190,6 +189,6 @@ def predictions(model: Any, frame: Frame, coverage: float | None = None) -> Fram
             columns = {"prediction": np.asarray(model.predict(rows)).reshape(len(rows), -1)[:, 0]}
         if coverage is not None:
             if not hasattr(model, "predict_interval"):
-                raise RequestError(f"A {type(model).__name__} knows no intervals: train one with `vecprop train`.")
+                raise RequestError(f"{type(model).__name__} has no prediction intervals: use `vecprop train`.")
             columns["low"], columns["high"] = model.predict_interval(rows, coverage).T
         return pandas().DataFrame(columns).iloc[: len(frame)]

@@ -1,4 +1,4 @@
-"""One page that tells whether to trust a model, with all its pictures in it; its verdict, and where it comes from."""
+"""The self-contained HTML report: the page, the verdict box and the provenance."""
 
 import importlib.metadata
 import platform
@@ -28,12 +28,12 @@ LIBRARIES = ("numpy", "numba", "scikit-learn", "pandas", "matplotlib")
 
 @dataclass(frozen=True)
 class Run:
-    """What a page tells of a training on the command line.
+    """A training run of the command line, for its report.
 
     Parameters
     ----------
     chosen : str
-        How the rows were chosen that the model is measured on, with code in backticks.
+        How the scored rows were chosen, with code in backticks.
     """
 
     title: str = ""
@@ -48,18 +48,18 @@ class Run:
 
 
 def page_of(measured: Measured, run: Run | None = None, interrupts: Sequence[int] = ()) -> str:
-    """Return a page about a model as HTML; sections that have not begun when Ctrl-C comes are left out."""
+    """Return a report as HTML; sections that have not started when Ctrl-C is pressed are left out."""
     run = run or Run(f"{measured.model.target or 'The target'}, predicted by a {type(measured.model).__name__}")
     is_classifier = measured.is_classifier
-    errors = "Which classes are confused" if is_classifier else "Errors"
+
     is_wide = is_classifier and len(measured.model.classes_) > 8
-    sections: dict[str, tuple[str, Callable[[Measured], Html]]] = {  # each with its share of a large screen
+    sections: dict[str, tuple[str, Callable[[Measured], Html]]] = {  # each with its width on large screens
         "Metrics": ("most tall", partial(metrics, chosen=run.chosen, refit=run.refit, is_measured=run.is_measured)),
-        "The target": ("least", target.target_of_classes if is_classifier else target.target_of_numbers),
+        "Target": ("least", target.target_of_classes if is_classifier else target.target_of_numbers),
         **({"Calibration": ("least", target.calibration_of_classes)} if is_classifier else {}),
-        "The columns": ("", columns),
-        "The rows predicted worst": ("", partial(worst_rows, explain=run.explain)),
-        errors: ("" if is_wide else "most", target.errors_of_classes if is_classifier else target.errors_of_numbers),
+        "Columns": ("", columns),
+        "Worst predictions": ("", partial(worst_rows, explain=run.explain)),
+        "Errors": ("" if is_wide else "most", target.errors_of_classes if is_classifier else target.errors_of_numbers),
         "Training": ("least", partial(training, seconds=run.seconds)),
         **({} if is_classifier else {"Calibration": ("", target.calibration_of_numbers)}),
     }
@@ -73,10 +73,10 @@ def page_of(measured: Measured, run: Run | None = None, interrupts: Sequence[int
 
 
 def verdict_box(measured: Measured, run: Run) -> Html:
-    """Return the verdict on a model, coloured by its level, and the notes on the table."""
+    """Return the verdict on a model, colored by its level, and the notes on the table."""
     found = measured.verdict if run.is_measured else None
     if found is None:
-        why = "Not compared with baselines" if run.is_measured else "Not measured, since Ctrl-C came before"
+        why = "Not compared with baselines" if run.is_measured else "Not evaluated, because Ctrl-C was pressed"
         return parts().verdict(why, measured.notes)
     headline, _, why = found.says.partition(": ")
     scale = intervals(measured.scores, found.metric)
@@ -84,7 +84,7 @@ def verdict_box(measured: Measured, run: Run) -> Html:
 
 
 def intervals(scores: Scores, metric: str) -> Html:
-    """Return the intervals of the model's and the baselines' losses on one scale, which need not reach to naive."""
+    """Return the loss intervals of the model and the baselines on one scale, which may end before naive."""
     each = {name: of_model[metric] for name, of_model in scores.items()}
     near = [of for name, of in each.items() if name != NAIVE]
     start, end = min(of.low for of in near), max(of.high for of in near)
@@ -96,18 +96,18 @@ def intervals(scores: Scores, metric: str) -> Html:
 
 
 def origin(run: Run) -> Html:
-    """Return a table with the date, the data's digest and the model's path, and the command with its settings."""
+    """Return the date, the digest of the data, the path of the model, and the command with its settings."""
     libraries = [f"{name} {version_of(name)}" for name in LIBRARIES]
     made_with = [f"vecprop {importlib.metadata.version('vecprop')}", f"Python {platform.python_version()}", *libraries]
-    rows = [("made", f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}", "")]
+    rows = [("created", f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}", "")]
     for name, path in run.files.items():
         more, digest = "", ""
         if name != "model" and path.is_dir():
             more = f" (a folder of {len(files_of(path))} files)"
         elif name != "model" and not path.is_file():  # such as standard input
-            more = " (which is not kept)"
+            more = " (not stored)"
         elif name != "model":
             with path.open("rb") as file:
                 digest = f"SHA-256 {file_digest(file, 'sha256').hexdigest()}"
         rows.append((name, f"{path}{more}", digest))
-    return parts().origin([*rows, ("with", ", ".join(made_with), "")], run.command, Path.cwd(), run.settings)
+    return parts().origin([*rows, ("versions", ", ".join(made_with), "")], run.command, Path.cwd(), run.settings)

@@ -1,4 +1,4 @@
-"""The table of columns: what each is, how it was read, how much it matters, and how the test's values differ."""
+"""The section on columns: their kinds, values, importance, drift and effect on predictions."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,19 +15,19 @@ from ..metrics import Estimate
 from .markup import Html, drawn, parts, shown
 
 MOST_COLUMNS = 15
-"""After this many columns, the most important ones, others are folded."""
+"""Columns after the most important ones are folded."""
 LISTED = 500
 EXAMPLES = 3
 LEADING = 6
-"""The number of columns whose effect is drawn."""
-HEADS = {"column": "name", "kind": "", "read as": "", "missing": "number", "distinct": "number"}
-HEADS |= {"such as": "examples", "importance": "bars"}
+"""The number of columns with a plot of their effect."""
+HEADS = {"column": "name", "kind": "", "parsed as": "", "missing": "number", "distinct": "number"}
+HEADS |= {"examples": "examples", "importance": "bars"}
 
 
 def columns(measured: Measured) -> Html:
-    """Return the table of columns, and how predictions depend on the leading ones.
+    """Return the table of columns, and plots of the effects of the most important ones.
 
-    Columns whose importance is known come first, the most important before others, then those that are not used.
+    Columns are sorted by importance; unused columns and columns without an importance come last.
     """
     model, encoder, bars = measured.model, measured.model.encoder_, dict(_bars(measured))
     drifts = drift(model, tallies(model, measured.X)) if measured.has_test else {}
@@ -38,14 +38,14 @@ def columns(measured: Measured) -> Html:
         if name in encoder.dropped:
             return [*_described(measured, name, "not used", encoder.dropped[name]), "", ""]
         read = "" if readings[name] == kinds[name] else readings[name].removeprefix(f"{kinds[name]}, ")
-        return [*_described(measured, name, kinds[name], read), bars.get(name, "not measured"), drifts.get(name, "")]
+        return [*_described(measured, name, kinds[name], read), bars.get(name, "not computed"), drifts.get(name, "")]
 
     names = [*bars, *encoder.dropped, *(name for name in encoder.names if name not in bars)]
     leading = dependences(model, measured.X, leading_columns(measured)[:LEADING])
     return parts().columns(
         loss_name(model),
-        {"table": "rows of the table", "test": "rows of the test"}.get(measured.how, "rows of training"),
-        HEADS | {"drift" if measured.how == "table" else "drift of the test": "drift"},
+        {"table": "rows of the table", "test": "test rows"}.get(measured.how, "training rows"),
+        HEADS | {"drift" if measured.how == "table" else "drift (test vs training)": "drift"},
         list(map(row, names[:LISTED])),
         MOST_COLUMNS,
         len(names) - LISTED,
@@ -56,29 +56,29 @@ def columns(measured: Measured) -> Html:
 
 def _draw_dependence(ax: Any, dependence: Dependence) -> None:
     plot_dependence(dependence, ax)
-    ax.set(xlabel="", ylabel="")  # which the page says
+    ax.set(xlabel="", ylabel="")  # the page names both
 
 
 def leading_columns(measured: Measured) -> list[str]:
-    """Return the most important column of each group of similar columns, the leading group first."""
+    """Return the most important column of each group of redundant columns, most important group first."""
     return [(each.alone or (each,))[0].columns[0] for each in measured.importances]
 
 
 def losses_of(measured: Measured) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the losses and weights of rows, which are 0 if their class is not known, and the mean loss."""
+    """Return the losses and weights of rows (both 0 for unknown classes), and the mean loss."""
     losses = row_losses(measured.model, measured.predicted, measured.truth)
     losses, weight = np.nan_to_num(losses), np.where(np.isnan(losses), 0, measured.weight)
     return losses, weight, float(losses @ weight / max(weight.sum(), 1e-300))
 
 
 def _bars(measured: Measured) -> Iterator[tuple[str, Html]]:
-    """Yield each column with its importance as a bar and in words: with others, also that of all together."""
+    """Yield each column with a bar for its importance, and for the importance of its group."""
     found, bar, whole = measured.importances, parts().bar, losses_of(measured)[2] or 1.0
     most = max((each.high for each in found), default=0.0) or 1.0
 
     def in_words(of: Importance) -> str:
         shares = Estimate(*(100 * end / whole for end in (of.rise, of.low, of.high)))
-        rise, low, high = shares.rounded(beside=100 * most / whole)
+        rise, low, high = shares.rounded(reference=100 * most / whole)
         return f"{rise}%" if low == high else f"{rise}% ({low} to {high})"
 
     for importance in found:
@@ -92,9 +92,9 @@ def _bars(measured: Measured) -> Iterator[tuple[str, Html]]:
 
 
 def _described(measured: Measured, name: str, kind: str, reading: str) -> list[Html]:
-    """Return the cells of a column on its values in training."""
+    """Return the cells that describe a column's training values."""
     series = (measured.learned or measured).X.get(name)
-    if series is None:  # which is not used
+    if series is None:  # an unused column
         return [printable(str(name)), kind, reading, "", "", ""]
     missing, known = int(series.isna().sum()), series.dropna()
     empty = f"{missing:,} ({missing / len(series):.1%})" if missing else "0"

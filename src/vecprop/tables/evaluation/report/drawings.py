@@ -1,4 +1,4 @@
-"""What is drawn on a page: errors of classifiers and regressors, shares of rows with intervals, and losses."""
+"""The plots of a report: errors, calibration, coverage, targets and losses."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,9 +9,9 @@ from ....pictures.style import INK, colour
 
 
 def groups_by(x: np.ndarray, most: int) -> list[np.ndarray]:
-    """Return the indices of rows in groups by a number, of about equal sizes; equal numbers are in one group.
+    """Return row indices in at most ``most`` groups of about equal size, sorted by x.
 
-    There are at most ``most`` groups, and ten rows for each.
+    Equal numbers are in one group. Groups have about ten rows or more.
 
     Examples
     --------
@@ -25,7 +25,7 @@ def groups_by(x: np.ndarray, most: int) -> list[np.ndarray]:
 
 
 def shares(ax: Any, x: Sequence[float], groups: Sequence[np.ndarray]) -> None:
-    """Draw the share of rows of each group that are true as points, with Wilson's 95 % intervals as error bars."""
+    """Draw the share of true rows in each group as points, with Wilson's 95 % intervals as error bars."""
     from scipy.stats import binomtest
 
     shares = np.array([rows.mean() for rows in groups])
@@ -35,7 +35,7 @@ def shares(ax: Any, x: Sequence[float], groups: Sequence[np.ndarray]) -> None:
 
 
 def roc(ax: Any, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray) -> None:
-    """Draw the share of positive rows that are found against that of negative rows that are taken for positive."""
+    """Draw ROC curves, the diagonal and the point of the decisions."""
     from sklearn.metrics import roc_curve
 
     ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
@@ -48,7 +48,7 @@ def roc(ax: Any, is_positive: np.ndarray, chances: dict[str, np.ndarray], decide
 
 
 def precision(ax: Any, is_positive: np.ndarray, chances: dict[str, np.ndarray], decided: np.ndarray) -> None:
-    """Draw precision against recall, and the precision of a guess; see `roc`."""
+    """Draw precision against recall, the precision of guessing and the point of the decisions."""
     from sklearn.metrics import precision_recall_curve
 
     ax.axhline(is_positive.mean(), color=INK, linewidth=1, linestyle=":")
@@ -62,29 +62,29 @@ def precision(ax: Any, is_positive: np.ndarray, chances: dict[str, np.ndarray], 
 
 
 def _style(number: int) -> dict[str, Any]:
-    """Return the style of the model's curve, or of that of a baseline."""
+    """Return the line style of the model (0) or of a baseline."""
     return {"color": colour((1, 0, 2)[number]), "linewidth": 2 if number == 0 else 1, "zorder": 3 - number}
 
 
-def calibration(ax: Any, chance: np.ndarray, is_so: np.ndarray, what: str) -> None:
-    """Draw the share of rows in which something is so, against the mean of the probabilities that were given for it."""
+def calibration(ax: Any, chance: np.ndarray, is_true: np.ndarray, what: str) -> None:
+    """Draw observed frequencies against mean predicted probabilities."""
     groups, edges = groups_by(chance, 10), np.linspace(0, 1, 21)
     ax.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
     weights = np.full(len(chance), 0.25 / np.histogram(chance, edges)[0].max())
     ax.hist(chance, edges, weights=weights, color=INK, alpha=0.25)
-    shares(ax, [float(chance[group].mean()) for group in groups], [is_so[group] for group in groups])
-    ax.set(xlabel=what, ylabel="share that is so", xlim=(0, 1), ylim=(0, 1.03), aspect="equal")
+    shares(ax, [float(chance[group].mean()) for group in groups], [is_true[group] for group in groups])
+    ax.set(xlabel=what, ylabel="observed frequency", xlim=(0, 1), ylim=(0, 1.03), aspect="equal")
 
 
 MOST_POINTS = 1_000
-"""The largest number of rows that are drawn as points: more would only overlap, and make the page slow."""
+"""Maximum number of rows drawn as points; more would overlap and slow down the page."""
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 TICKS = 5
-"""At most this many distances between marks of an axis, so that large numbers have room."""
+"""Maximum number of intervals between axis ticks, so that large numbers fit."""
 
 
 def scattered(ax: Any, x: np.ndarray, y: np.ndarray, slope: float, name: str) -> None:
-    """Draw numbers, or the errors of predictions, against predictions, and the line of right ones."""
+    """Draw true values or errors against predictions, with the line of exact predictions."""
     ends = np.array([min(x.min(), y.min()), max(x.max(), y.max())]) if slope else np.array([x.min(), x.max()])
     ax.plot(ends, slope * ends, color=INK, linewidth=1, linestyle=":")
     rows = np.linspace(0, len(x) - 1, min(len(x), MOST_POINTS)).astype(int)
@@ -93,24 +93,24 @@ def scattered(ax: Any, x: np.ndarray, y: np.ndarray, slope: float, name: str) ->
     ax.locator_params(nbins=TICKS)
 
 
-def kept(ax: Any, within: dict[float, np.ndarray]) -> None:
-    """Draw the shares of rows that lie within intervals, against the shares that these promise."""
+def nominal_coverage(ax: Any, within: dict[float, np.ndarray]) -> None:
+    """Draw the observed against the nominal coverage of intervals."""
     ax.plot([0.45, 1], [0.45, 1], color=INK, linewidth=1, linestyle=":")
     shares(ax, list(within), list(within.values()))
-    ax.set(xlabel="promised", ylabel="share within", xlim=(0.45, 1), ylim=(None, 1.02))
+    ax.set(xlabel="nominal coverage", ylabel="observed coverage", xlim=(0.45, 1), ylim=(None, 1.02))
 
 
 def coverage(ax: Any, size: np.ndarray, within: np.ndarray, coverage: float, what: str) -> None:
-    """Draw the share of rows within their intervals, in groups of rows by a size: the smallest rows come first."""
+    """Draw the observed coverage of intervals in groups of rows, sorted by ``size``."""
     groups = groups_by(size, 5)
     ax.axhline(coverage, color=INK, linewidth=1, linestyle=":")
     shares(ax, [float(np.median(size[group])) for group in groups], [within[group] for group in groups])
-    ax.set(xlabel=what, ylabel="share within", ylim=(None, 1.02))
+    ax.set(xlabel=what, ylabel="observed coverage", ylim=(None, 1.02))
     ax.locator_params(axis="x", nbins=TICKS)
 
 
 def targets(ax: Any, targets: dict[str, np.ndarray]) -> None:
-    """Draw the distribution of targets, in training and in the test, as shares of the rows."""
+    """Draw histograms of the targets in training and test, as percentages of the rows."""
     edges = np.histogram_bin_edges(np.concatenate(list(targets.values())), 30)
     styles: tuple[dict[str, Any], ...] = ({"color": colour(1), "alpha": 0.5}, {"color": colour(0), "histtype": "step"})
     for (name, y), style in zip(targets.items(), styles, strict=False):
@@ -121,9 +121,9 @@ def targets(ax: Any, targets: dict[str, np.ndarray]) -> None:
 
 
 def begun(model: Any) -> list[tuple[list[float], list[float]]]:
-    """Return the losses of the networks that predict, and their validation losses, one of them before the first epoch.
+    """Return the loss curves and validation loss curves of the first ensemble; the latter start before epoch 1.
 
-    Networks of other quantiles follow them and are left out, as are those that had not begun when Ctrl-C came.
+    Ensembles for other quantiles and networks without a finished epoch are left out.
     """
     count = len(model.loss_curves_) // len(model.ensembles)
     both = zip(model.loss_curves_[:count], model.validation_loss_curves_[:count], strict=True)
@@ -131,13 +131,13 @@ def begun(model: Any) -> list[tuple[list[float], list[float]]]:
 
 
 def losses(ax: Any, curves: list[tuple[list[float], list[float]]]) -> None:
-    """Draw the losses of each network up to its own last epoch, and a point where the parameters that it keeps are."""
+    """Draw the losses of each network, and mark the epoch with the selected parameters."""
     for number, (loss, validation) in enumerate(curves):
         first = number == 0
         best = int(np.nanargmin(validation))
         ax.plot(range(1, len(loss) + 1), loss, color=colour(1), linewidth=0.9, label="training" if first else None)
         ax.plot(validation, color=colour(0), linewidth=0.9, label="validation" if first else None)
-        ax.plot(best, validation[best], "o", color=INK, markersize=3.5, label="kept" if first else None)
+        ax.plot(best, validation[best], "o", color=INK, markersize=3.5, label="selected" if first else None)
     ax.set(xlabel="epoch", ylabel="loss", xlim=(0, max(len(loss) for loss, _ in curves)))
     known = np.concatenate([[*loss, *validation[1:]] for loss, validation in curves])
     low, high = known[np.isfinite(known)].min(), known[np.isfinite(known)].max()

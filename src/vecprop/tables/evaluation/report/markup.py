@@ -1,4 +1,4 @@
-"""What a page shows, as HTML: the macros of ``parts.html``, and pictures as SVG."""
+"""The HTML of a report: the macros of ``parts.html``, and plots as SVG."""
 
 import re
 import warnings
@@ -14,7 +14,7 @@ from ...error import pandas, printable
 from ..metrics import figures
 
 Html = Any
-"""Text that is HTML already, a Markup of markupsafe."""
+"""Escaped HTML, a `markupsafe.Markup`."""
 
 
 @cache
@@ -37,7 +37,7 @@ def parts() -> Any:
 
 
 def code_in(text: str) -> Html:
-    """Return text whose parts in backticks are code.
+    """Return HTML of a text with code in backticks.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def code_in(text: str) -> Html:
 
 
 def shown(value: Any) -> str:
-    """Return a value of a table: a number that is whole or has four figures, or a text of at most 24 characters.
+    """Return a value as text: an integer, a number with four digits, or at most 24 characters.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def shown(value: Any) -> str:
 
 
 WIDTH = 3.75
-"""The width of a picture in inches, that of a small screen: there text is as large as on the page."""
+"""The width of a plot in inches, chosen so that its text has the page's size on a small screen."""
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -77,26 +77,26 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
 }
-"""Text stays text, which the page's fonts draw, and a dollar sign is one."""
-COLOURS = {INK: "currentColor", colour(1): "var(--blue)", colour(0): "var(--red)", colour(2): "var(--green)"}
-"""What is drawn in these colours takes those of the page."""
+"""Text stays text in the page's fonts, and a dollar sign is literal."""
+COLORS = {INK: "currentColor", colour(1): "var(--blue)", colour(0): "var(--red)", colour(2): "var(--green)"}
+"""Replacements of plot colors by colors of the page."""
 
 
 def picture(caption: str, draw: Callable[..., Any], *arguments: Any, height: float = 2.8) -> Html:
-    """Return the picture that a function draws on Axes, with its caption, as HTML."""
+    """Return the plot that a function draws on Axes, with its caption, as HTML."""
     return parts().figure(caption, drawn(caption, draw, *arguments, height=height))
 
 
 def drawn(alt: str, draw: Callable[..., Any], *arguments: Any, height: float = 2.8) -> Html:
-    """Return the picture that a function draws on Axes as an SVG element, without fonts and a style of its own."""
+    """Return the plot that a function draws on Axes as an SVG element without fonts and styles."""
     from markupsafe import Markup
     from matplotlib import rc_context
     from matplotlib.figure import Figure
     from matplotlib.ticker import ScalarFormatter
 
     stream = StringIO()
-    with rc_context({**STYLE, "svg.hashsalt": alt}), warnings.catch_warnings():  # the salt makes names in it unique
-        warnings.filterwarnings("ignore", "Glyph")  # which the fonts of the page have
+    with rc_context({**STYLE, "svg.hashsalt": alt}), warnings.catch_warnings():  # the salt makes the SVG's ids unique
+        warnings.filterwarnings("ignore", "Glyph")  # the fonts of the page have these glyphs
         figure = Figure((WIDTH, height), layout="constrained")
         draw(ax := figure.subplots(), *arguments)
         for axis in (ax.xaxis, ax.yaxis):
@@ -112,6 +112,6 @@ def drawn(alt: str, draw: Callable[..., Any], *arguments: Any, height: float = 2
 
 def _of_the_page(tag: str) -> str:
     tag = re.sub(r'^<g id="[^"]*"', "<g", re.sub(r" font-family: [^;\"]*;?", "", tag.replace(" \n", "")))
-    for of_picture, of_page in COLOURS.items():
+    for of_picture, of_page in COLORS.items():
         tag = tag.replace(of_picture.lower(), of_page)
     return tag

@@ -1,4 +1,4 @@
-"""Sections of a page: the metrics, the rows predicted worst, and how training went."""
+"""The sections of a report on metrics, worst predictions and training."""
 
 from math import exp
 from typing import Any
@@ -19,22 +19,22 @@ from .markup import Html, code_in, parts, picture, shown
 from .subgroups import worse_subgroups
 
 ROWS = 200
-"""The largest number of rows that a gradient check takes, evenly spaced: an error in a gradient shows on few rows."""
+"""Maximum number of evenly spaced rows for the gradient check; a gradient error shows on few rows."""
 VALUES, DRIVERS = 4, 3
-"""The largest numbers of columns whose values, and whose contributions, are shown of a row."""
+"""Maximum number of values and of contributions that are shown for each of the worst predictions."""
 DRAWN, MOST_INPUTS = 6_000_000, 5_000_000
-"""How many inputs are drawn to explain a row, and the most inputs times columns with which rows are explained."""
+"""Number of inputs sampled to explain a row; rows are not explained above this number of inputs times columns."""
 
 
 def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -> Html:
-    """Return the metrics of the model and of the baselines, and which rows they are measured on."""
-    how = f"The metrics are of {len(measured.truth):,} rows."
+    """Return the metrics of the model and the baselines, and a description of the scored rows."""
+    how = f"The metrics were computed on {len(measured.truth):,} rows."
     if chosen:
         how = code_in(chosen)
     elif measured.margins and measured.learned is None:
-        how += " Each is predicted by baselines that have learned from other rows of the table."
+        how += " The baselines were cross-validated on these rows."
     elif measured.learned is not None and measured.margins:
-        how += f" Baselines have learned from the {measured.learned.rows:,} rows of training."
+        how += f" The baselines were fitted on the {measured.learned.rows:,} training rows."
     if not is_measured:
         return parts().metrics(how)
     scores, folds, positive = measured.scores, measured.metrics_of_folds, positive_class(measured.model)
@@ -48,10 +48,10 @@ def metrics(measured: Measured, chosen: str, refit: str, *, is_measured: bool) -
     decided = ""
     if positive is not None:
         above = figures(getattr(measured.model, "threshold_", 0.5))
-        decided = f"The class {positive} is predicted if its probability is above {above}."
+        decided = f"Class {positive} is predicted if its probability is above {above}."
     of_scores = table_of(scores, parts().stacked)
     if measured.margins:
-        of_scores[1].insert(1, ["higher than ours by", "", *map(parts().stacked, measured.margins.values())])
+        of_scores[1].insert(1, [f"difference from {OURS}", "", *map(parts().stacked, measured.margins.values())])
     of_folds = table_of(folds, _spread) if folds else None
     return parts().metrics(how, of_scores, bool(measured.margins), decided, refit, of_folds)
 
@@ -62,14 +62,14 @@ def _spread(values: list[float], _ours: list[float]) -> str:
 
 
 def worst_rows(measured: Measured, explain: str) -> Html:
-    """Return a table of the ten rows with the largest loss, their values and what drove them, and worse subgroups."""
+    """Return the ten rows with the largest loss, the columns that drove them, and worse subgroups."""
     if not (found := measured.worst_rows):
         return ""
     if measured.is_classifier:
-        told, kind, last = "The rows whose class had the lowest probabilities.", "name", "its probability"
+        text, kind, last = "These rows had the lowest probabilities of their true class.", "name", "its probability"
         rows = [[each.row, *map(name_of, (each.truth, each.predicted)), f"{exp(-each.loss):.2%}"] for each in found]
     else:
-        told, kind, last = "The rows with the largest errors, true − predicted.", "number", "error"
+        text, kind, last = "These rows had the largest errors (true − predicted).", "number", "error"
         numbers = [(each.row, each.truth, each.predicted, each.truth - each.predicted) for each in found]
         rows = [[row, *map(figures, of_row)] for row, *of_row in numbers]
     encoder, X = measured.model.encoder_, measured.X.iloc[[each.place for each in found]]
@@ -81,14 +81,14 @@ def worst_rows(measured: Measured, explain: str) -> Html:
             row.append(shown(value))
     if encoder.width * len(encoder.names) < MOST_INPUTS:
         output = "the probability of the predicted class" if measured.is_classifier else "the prediction"
-        told += f" Last are the columns that moved {output} most, up (+) or down (-) from its mean."
-        heads |= {"what drove it": "examples drivers"}
+        text += f" The last column lists which inputs moved {output} most, up (+) or down (-) from its mean."
+        heads |= {"main drivers": "examples drivers"}
         rows = [[*row, drivers(of)] for row, of in zip(rows, explanations(measured.model, X, most=DRAWN), strict=True)]
-    return parts().worst_rows(told, heads, rows, explain, worse_subgroups(measured))
+    return parts().worst_rows(text, heads, rows, explain, worse_subgroups(measured))
 
 
 def drivers(of: Explanation) -> Html:
-    """Return the largest contributions to a prediction that are at least 5 % of the first, and are not chance."""
+    """Return the largest contributions that are above 5 % of the first and above their sampling error."""
     least = 0.05 * abs(of.contributions[0].contribution)
     moved = [of for of in of.contributions[:DRIVERS] if abs(of.contribution) > max(2 * of.error, least)]
     return parts().examples(
@@ -97,31 +97,31 @@ def drivers(of: Explanation) -> Html:
 
 
 def name_of(of_class: object) -> str:
-    """Return the name of a class as it is shown."""
+    """Return a printable, shortened class name."""
     return printable(shortened(str(of_class)))
 
 
 def training(measured: Measured, seconds: float | None) -> Html:
-    """Return the sizes and times of training, its losses, and the verdict of a gradient check on rows of training."""
+    """Return the size and duration of training, its losses, and a gradient check on training rows."""
     model = measured.model
     networks, parameters = sum(map(len, model.ensembles)), sum(each.theta.size for each in model.ensembles)
     time = "" if seconds is None else f" in {seconds:.1f} s"
-    told = f"{networks} networks with {parameters:,} parameters in all learned from {model.trained_rows_.rows:,} rows"
-    each = "Each leaves out some rows, whose loss is its validation loss, and keeps the parameters with which it is"
-    told = f"{told}{time}. {each} lowest."
+    rows = f"{model.trained_rows_.rows:,} rows"
+    text = f"An ensemble of {networks} networks ({parameters:,} parameters) was trained on {rows}{time}."
+    text += " Each network holds out some rows and keeps the parameters with the lowest loss on them."
     curves = draw.begun(model)
-    losses = picture("The losses of each network, up to its last epoch.", draw.losses, curves) if curves else ""
+    losses = picture("Losses of each network up to its last epoch.", draw.losses, curves) if curves else ""
     X, y = (measured.X, measured.truth) if measured.learned is None else measured.learned[:2]
     if measured.is_classifier and (y < 0).all():
-        unknown = "No gradients are checked: the model knows none of the classes of these rows."
-        return parts().training(told, losses, unknown, "")
-    with threadpool_limits(1, "blas"):  # which is faster for products this small
+        unknown = "Gradients were not checked: the model knows none of the classes of these rows."
+        return parts().training(text, losses, unknown, "")
+    with threadpool_limits(1, "blas"):  # one thread is faster for products this small
         report = check_of_first_network(model, X, y, method="directions").text()
-    return parts().training(told, losses, report.rpartition("\n\n")[2].partition("\n")[0], report)
+    return parts().training(text, losses, report.rpartition("\n\n")[2].partition("\n")[0], report)
 
 
 def check_of_first_network(model: Any, X: Any, y: np.ndarray, **settings: Any) -> Report:
-    """Return a gradient check of a model's first network, on rows with their targets as the model learns them."""
+    """Return a gradient check of a model's first network; y contains encoded targets."""
     rows = np.unique(np.linspace(0, len(y) - 1, ROWS).astype(int))
     X, y = X.iloc[rows], y[rows]
     view = model.ensemble_.views[0]

@@ -1,4 +1,4 @@
-"""Subgroups of rows that are predicted worse than others."""
+"""Subgroups of rows with significantly worse predictions."""
 
 from math import sqrt
 from typing import Any
@@ -17,16 +17,16 @@ from .drawings import groups_by
 from .markup import Html, parts, shown
 
 FEWEST, MOST = 30, 5
-"""The fewest rows of a subgroup, and the most subgroups that are shown."""
+"""Minimum number of rows in a subgroup, and maximum number of subgroups shown."""
 NUMBERS, BINS = 10, 5
-"""How many of the leading columns of numbers are divided, and into how many groups of equal size."""
+"""Number of numeric columns that are divided into groups, and number of equal-sized groups."""
 
 
 def worse_subgroups(measured: Measured) -> Html:
-    """Return a table of the subgroups whose loss is surely higher than that of all rows.
+    """Return a table of the subgroups whose loss is significantly higher than the loss of all rows.
 
-    A sum of excess losses is compared with the root of their sum of squares, which is safe for skewed losses, at 5 %
-    divided by the number of subgroups. Of squared errors the roots are compared, in which outliers count less.
+    The test divides the sum of excess losses by the root of their sum of squares, which is robust for skewed losses.
+    Its level is 5 %, Bonferroni-corrected. Squared errors are replaced by absolute errors, to limit outliers.
     """
     from scipy.stats import norm
 
@@ -43,17 +43,17 @@ def worse_subgroups(measured: Measured) -> Html:
             rows = np.flatnonzero(labels == label)
             if FEWEST <= len(rows) < len(losses) and weight[rows].any():
                 sums, loss = np.bincount(units[rows], excess[rows]), np.average(losses[rows], weights=weight[rows])
-                surely = sums.sum() / (sqrt((sums**2).sum() * (1 - len(rows) / len(losses))) or np.inf)
+                score = sums.sum() / (sqrt((sums**2).sum() * (1 - len(rows) / len(losses))) or np.inf)
                 more = f"+{(loss / whole) ** power - 1:.0%}" if loss > whole else ""
                 cells = printable(column), printable(shortened(label)), f"{len(rows):,}", figures(loss**power, 3), more
-                found.append((surely if more else 0.0, cells))
+                found.append((score if more else 0.0, cells))
     least = norm.isf(0.05 / max(len(found), 1))
-    worse = [cells for surely, cells in sorted(found, reverse=True) if surely > least][:MOST]
+    worse = [cells for score, cells in sorted(found, reverse=True) if score > least][:MOST]
     return parts().subgroups(name, figures(whole**power, 3), worse)
 
 
 def _labels(part: Column, series: Any) -> np.ndarray:
-    """Return the category of each row, or the ends of its group by a number."""
+    """Return the category of each row, or the range of its group of numbers."""
     values = part.read(series)
     if part.holds == "names":
         return np.where(values == MISSING, "missing", values)

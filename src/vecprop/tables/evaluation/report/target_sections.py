@@ -1,4 +1,4 @@
-"""The target and its predictions: which classes are confused, how far numbers are off, and calibration."""
+"""The sections on the target, the errors and the calibration."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,39 +14,39 @@ from .markup import Html, parts, picture
 from .sections import name_of
 
 MOST_CLASSES = 20
-"""With more classes than this, a matrix of all pairs cannot be read."""
+"""Above this number of classes, the most confused pairs replace the confusion matrix."""
 MOST_PAIRS = 15
 JUDGED = 0.9
-"""The coverage of the intervals that are judged by the size of rows."""
+"""The coverage of the intervals that are examined in groups of rows."""
 
 
 def target_of_classes(measured: Measured) -> Html:
-    """Return the number of rows of each class, in training and in the test, or in the table."""
+    """Return the class counts in the training and test rows, or in the table."""
     learned, count = measured.learned, len(measured.model.classes_)
     measured_rows = np.bincount(measured.truth[measured.truth >= 0], minlength=count)
     counts = measured_rows if learned is None else np.bincount(learned.y[learned.y >= 0], minlength=count)
     shown = [f"{count:,} ({count / max(counts.sum(), 1):.1%})" for count in counts]
     shares = counts / max(counts.max(), 1)
     rows = [list(row) for row in zip(_names(measured), map(parts().bar, shares, shown), strict=True)]
-    heads = {"class": "name", "rows" if learned is None else "rows to train": "bars"}
+    heads = {"class": "name", "rows" if learned is None else "training rows": "bars"}
     if learned is not None and measured.has_test:
         rows = [[*row, f"{of:,}"] for row, of in zip(rows, measured_rows, strict=True)]
-        heads |= {"rows to test": "number"}
+        heads |= {"test rows": "number"}
     return parts().long_table(heads, [rows[k] for k in np.argsort(-counts, kind="stable")], MOST_CLASSES)
 
 
 def errors_of_classes(measured: Measured) -> Html:
-    """Return which classes are confused, how well each is found, and for two classes the curves of all thresholds."""
+    """Return the confused classes, the scores of each class, and the ROC and precision-recall curves."""
     known = measured.truth >= 0
     if not known.any():
-        return parts().paragraph("No row of the test is of a class that training had.")
+        return parts().paragraph("None of these rows has a class that occurred in training.")
     truth, decided = measured.truth[known], measured.decided[known]
     names, curves = _names(measured), []
     if len(names) == 2 and len(np.unique(truth)) == 2:
         positive = positive_of(measured.model)
         predictions = {of: P[known, positive] for of, P in measured.predictions.items() if of != NAIVE}
         both = truth == positive, predictions, decided == positive
-        guess = f"of {names[positive]}. A guess is on the dotted line; the point is at the model's threshold."
+        guess = f"for {names[positive]}. The dotted line shows guessing; the point marks the model's threshold."
         curves = [
             picture(f"ROC curves {guess}", draw.roc, *both),
             picture(f"Precision against recall {guess}", draw.precision, *both),
@@ -57,14 +57,14 @@ def errors_of_classes(measured: Measured) -> Html:
 
 
 def confusion_matrix(truth: np.ndarray, decided: np.ndarray, names: Sequence[str]) -> Html:
-    """Return the share of each true class that was predicted as each class, and the number of rows."""
+    """Return a confusion matrix with counts, normalized over the true classes."""
     counts = np.zeros((len(names), len(names)), int)
     np.add.at(counts, (truth, decided), 1)
     return parts().confusion_matrix(names, counts, counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
 
 
 def confused_pairs(truth: np.ndarray, decided: np.ndarray, names: Sequence[str]) -> Html:
-    """Return the pairs of classes that are confused most often: counted, without a matrix of all pairs."""
+    """Return the most often confused pairs of classes, without computing a full matrix."""
     pairs = np.stack([truth, decided], axis=1)
     found, counts = np.unique(pairs[truth != decided], axis=0, return_counts=True)
     of_class = np.bincount(truth, minlength=len(names))
@@ -78,7 +78,7 @@ def confused_pairs(truth: np.ndarray, decided: np.ndarray, names: Sequence[str])
 
 
 def each_class(truth: np.ndarray, decided: np.ndarray, names: Sequence[str]) -> Html:
-    """Return the precision and recall of each class, those with the most rows in the test first."""
+    """Return the precision, recall and F1 of each class, the largest class first."""
     from sklearn.metrics import precision_recall_fscore_support
 
     undefined: Any = np.nan
@@ -93,22 +93,22 @@ def each_class(truth: np.ndarray, decided: np.ndarray, names: Sequence[str]) -> 
 
 
 def calibration_of_classes(measured: Measured) -> Html:
-    """Return a picture of how right the probabilities are."""
+    """Return a calibration plot."""
     known = measured.truth >= 0
     if not known.any():
         return ""
     if len(measured.model.classes_) == 2:
         positive = positive_of(measured.model)
         what = f"probability of {_names(measured)[positive]}"
-        chance, is_so = measured.predicted[:, positive], measured.truth == positive
+        chance, is_true = measured.predicted[:, positive], measured.truth == positive
     else:
         what = "probability of the predicted class"
         decided = measured.decided
-        chance, is_so = measured.predicted[np.arange(len(decided)), decided], decided == measured.truth
-    line = "On the dotted line both are equal; below it the model is too sure."
-    bars = "Grey bars show how many rows have such a probability."
-    told = f"The {what}, and the share of rows in which it is so, with 95 % intervals. {line} {bars}"
-    return picture(told, draw.calibration, chance[known], is_so[known], what, height=3.5)
+        chance, is_true = measured.predicted[np.arange(len(decided)), decided], decided == measured.truth
+    line = "Points below the dotted line mean that the model is overconfident."
+    bars = "Gray bars show how often each probability occurs."
+    text = f"Observed frequency against the {what}, with 95 % intervals. {line} {bars}"
+    return picture(text, draw.calibration, chance[known], is_true[known], what, height=3.5)
 
 
 def _names(measured: Measured) -> list[str]:
@@ -116,43 +116,43 @@ def _names(measured: Measured) -> list[str]:
 
 
 def target_of_numbers(measured: Measured) -> Html:
-    """Return a picture of the target's distribution, and its quartiles in words."""
+    """Return a histogram of the target, and its range and quartiles as text."""
     learned = measured.learned
     y = measured.truth if learned is None else learned.y
     low, first, middle, third, high = map(figures, np.quantile(y, [0, 0.25, 0.5, 0.75, 1]))
-    told = f"From {low} to {high}; half of the rows lie between {first} and {third}, around {middle}."
+    text = f"Range {low} to {high}, median {middle}; half of the rows lie between {first} and {third}."
     targets = {"table" if learned is None else "training": y}
     targets |= {"test": measured.truth} if learned is not None and measured.has_test else {}
-    return picture(told, draw.targets, targets)
+    return picture(text, draw.targets, targets)
 
 
 def errors_of_numbers(measured: Measured) -> Html:
-    """Return pictures of predictions and of their errors."""
+    """Return plots of true values and of errors against predictions."""
     rows = len(measured.truth)
-    some = f" {draw.MOST_POINTS:,} of {rows:,} rows are drawn." if rows > draw.MOST_POINTS else ""
-    predicted = f"True numbers against predicted ones; right ones are on the dotted line.{some}"
-    errors = "Errors against predictions. A trend or a funnel shows what was not learned."
+    some = f" Only {draw.MOST_POINTS:,} of {rows:,} rows are drawn." if rows > draw.MOST_POINTS else ""
+    predicted = f"True against predicted values; exact predictions lie on the dotted line.{some}"
+    errors = "Errors against predictions. A trend shows bias; a funnel shows errors that grow with the prediction."
     x, y = measured.predicted, measured.truth
     of_errors = picture(errors, draw.scattered, x, y - x, 0, "true − predicted")
     return parts().pictures([picture(predicted, draw.scattered, x, y, 1, "true"), of_errors])
 
 
 def calibration_of_numbers(measured: Measured) -> Html:
-    """Return pictures of the shares of rows that lie within their intervals: of all rows, and by their size."""
+    """Return plots of the coverage of intervals: overall, by prediction and by interval width."""
     if not measured.has_test:
-        return parts().paragraph("Intervals are judged on a test only, since they were made by the rows of training.")
+        return parts().paragraph("Intervals are calibrated on the training rows, so only a test set can check them.")
     ends = {share: measured.model.predict_interval(measured.X, share).T for share in draw.COVERAGES}
     within = {share: (low <= measured.truth) & (measured.truth <= high) for share, (low, high) in ends.items()}
     low, high = ends[JUDGED]
-    of_all = "The share of rows that intervals are to hold, and the share that they do, with 95 % intervals."
-    of_all += " Below the dotted line the model is too sure."
-    by_size = f"The share of rows within {JUDGED:.0%} intervals, in groups of rows by"
+    of_all = "Observed against nominal coverage of the intervals, with 95 % intervals."
+    of_all += " Points below the dotted line mean that the intervals are too narrow."
+    by_size = f"Observed coverage of {JUDGED:.0%} intervals, in groups of rows by"
     judged = within[JUDGED], JUDGED
-    width = "width of the interval"
+    width = "interval width"
     return parts().pictures(
         [
-            picture(of_all, draw.kept, within),
-            picture(f"{by_size} what is predicted.", draw.coverage, measured.predicted, *judged, "predicted"),
-            picture(f"{by_size} the {width}.", draw.coverage, high - low, *judged, width),
+            picture(of_all, draw.nominal_coverage, within),
+            picture(f"{by_size} prediction.", draw.coverage, measured.predicted, *judged, "predicted"),
+            picture(f"{by_size} {width}.", draw.coverage, high - low, *judged, width),
         ]
     )
