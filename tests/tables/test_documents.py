@@ -19,8 +19,8 @@ def test_figures_of_the_page_are_those_measured():
         sorted((row[2], name) for name, row in numbers.items()),
     )
     assert [losses[0][1], losses[1][1], scores[-1][1], scores[-2][1]] == ["vecprop", "CatBoost", "vecprop", "RealMLP"]
-    assert f"the mean log loss is {losses[0][0]}, that of CatBoost, the next best, {losses[1][0]}" in shown
-    assert f"the mean R² is {scores[-1][0]}, that of RealMLP, the next best, {scores[-2][0]}" in shown
+    assert f"the mean log loss is {losses[0][0]} (CatBoost, the next best: {losses[1][0]})" in shown
+    assert f"the mean R² is {scores[-1][0]} (RealMLP, the next best: {scores[-2][0]})" in shown
     seconds = [float(of["CatBoost"][4]) / float(of["vecprop"][4]) for of in (classes, numbers)]
     assert seconds == pytest.approx([5, 3], rel=0.15)
     seconds = [float(of["vecprop"][4]) / float(of["MLP"][4]) for of in (classes, numbers)]
