@@ -201,6 +201,14 @@ def test_a_file_that_another_user_may_have_written_is_not_read(chosen, monkeypat
     assert os.geteuid() or cache.kept("b") == b"code"
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root writes files of root")
+def test_what_root_has_written_is_read_by_others(chosen, monkeypatch):
+    cache.keep("a", b"code")
+    monkeypatch.setattr(cache.os, "geteuid", lambda: OTHER)
+    assert FOLDER() == chosen
+    assert cache.kept("a") == b"code"
+
+
 def test_a_file_under_the_name_of_another_is_not_read(chosen):
     cache.keep("a", b"code")
     (chosen / "a.kernel").rename(chosen / "b.kernel")

@@ -205,9 +205,10 @@ def test_dropout_follows_the_rows_of_the_key(key):
     assert compile(network).loss(theta, X, T, noise=key) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("rows", [2, 33, 129, 257])
-def test_predictions_do_not_depend_on_the_number_of_rows(rows):
-    wide = vp.Network(600, [vp.Dense(64), vp.ReLU(), vp.Dense(13)], vp.SoftmaxCrossEntropy())
+@pytest.mark.parametrize(("rows", "width"), [(2, 64), (33, 64), (129, 64), (257, 64), (257, 500)])
+def test_predictions_do_not_depend_on_the_number_of_rows(rows, width):
+    """The products of a single row and many weights have other bits, so no tile of several has a single row."""
+    wide = vp.Network(600, [vp.Dense(width), vp.ReLU(), vp.Dense(13)], vp.SoftmaxCrossEntropy())
     predict = vp.compile(wide).predictor(wide.init(0, np.float32))
     many = np.random.default_rng(0).normal(size=(300, 600)).astype(np.float32)
     np.testing.assert_array_equal(predict(many[:rows]), predict(many)[:rows])

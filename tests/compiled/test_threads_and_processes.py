@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import vecprop as vp
+from vecprop.system.threads import limit_threads
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(150, 6))
@@ -47,6 +48,18 @@ def test_the_same_bits_with_any_number_of_threads(numbers):
         environment = {**os.environ, "VECPROP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
         digests.add(subprocess.check_output([sys.executable, "-c", PROGRAM], env=environment))
     assert len(digests) == 1
+
+
+def test_rows_that_are_measured_last_are_weighted_again_in_the_next_batch(monkeypatch):
+    """The third of four threads measures rows 2816 to 3071 last, and begins the next epoch with them."""
+    monkeypatch.setenv("VECPROP_NUM_THREADS", "4")
+    X = np.random.default_rng(0).normal(size=(6144, 6))
+    options = {"optimizer": vp.Momentum(0.01), "epochs": 1, "batch_size": 5632, "shuffle": False}
+    options |= {"training_loss": "exact", "engine": "compiled"}
+    found = vp.train(network(), network().init(0), X, np.sin(X[:, :3]), **options)
+    with limit_threads(1):
+        alone = vp.train(network(), network().init(0), X, np.sin(X[:, :3]), **options)
+    np.testing.assert_array_equal(found.theta, alone.theta)
 
 
 def test_repetition_shows_no_race():
