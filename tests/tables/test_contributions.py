@@ -1,5 +1,6 @@
 """Contributions of columns to the prediction of a row: they add up, and are Shapley values."""
 
+import re
 from itertools import permutations
 from typing import Any
 
@@ -10,9 +11,17 @@ import pytest
 from vecprop import TableError, TabularClassifier, TabularRegressor
 from vecprop.tables.encoding.columns import Categories, Dates, NumberInputs
 from vecprop.tables.encoding.texts import LatentTexts
+from vecprop.tables.evaluation.report.sections import drivers
 from vecprop.tables.explaining import contributions as shapley
 from vecprop.tables.explaining.column_notes import Profile
-from vecprop.tables.explaining.contributions import background_inputs, drawn, shapley_values
+from vecprop.tables.explaining.contributions import (
+    Contribution,
+    Explanation,
+    background_inputs,
+    drawn,
+    explanations,
+    shapley_values,
+)
 
 r = np.random.default_rng(0)
 BACKGROUND = r.normal(size=(300, 4))
@@ -86,6 +95,13 @@ def test_memory_is_bounded_and_changes_nothing(monkeypatch):
     assert np.isnan(shares(bent, BACKGROUND[:1])[1]).all()  # of one draw nothing is known of errors
 
 
+def test_a_report_names_contributions_of_five_percent_of_the_first_or_more():
+    sizes = {"first": -20.0, "more": 1.01, "less": 0.99}
+    found = tuple(Contribution(name, None, size, 0.1) for name, size in sizes.items())
+    shown = drivers(Explanation("row 0", 1.0, "price", 1.0, 0.0, found))
+    assert re.findall("<span>(.*?)</span>", shown) == ["first -20", "more +1"]
+
+
 TABLE = pd.DataFrame(
     {
         "size": r.normal(50, 10, 120).round(1),
@@ -157,6 +173,13 @@ def test_an_explanation_names_values_as_the_table_has_them(regressor, tmp_path):
     assert len(rows) == 4
     assert any(row.split()[:2] == ["zip", "(missing)"] for row in rows)
     assert float(last.split()[1]) == pytest.approx(first.explained - first.base, rel=1e-3)
+
+
+def test_the_inputs_of_changed_rows_are_bounded(regressor, monkeypatch):
+    of_inputs, sizes, most = regressor.of_inputs, [], 20 * 2 * (4 + 1) * regressor.encoder_.width
+    monkeypatch.setattr(regressor, "of_inputs", lambda X: [sizes.append(X.size), of_inputs(X)][1])
+    explanations(regressor, TABLE[:1], most=most)
+    assert sizes[-2:] == [most // 2] * 2  # in each random order and in its reverse
 
 
 def test_whole_numbers_beside_others_stay_whole():

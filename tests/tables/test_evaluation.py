@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 import vecprop as vp
 from models import fresh
 from vecprop.tables import evaluate
+from vecprop.tables.evaluation.report.columns import leading_columns
 from vecprop.tables.explaining import column_notes as drift
 
 FEW: dict[str, Any] = {"n_estimators": 2, "max_iter": 5, "hidden_layer_sizes": 4, "random_state": 0}
@@ -155,6 +156,15 @@ def test_the_worst_rows_have_the_largest_errors(models, people):
     assert found.worst_rows[0].row == f"row {errors.idxmax()}"
     assert len(found.worst_rows) == 10
     assert found.importances[0].columns == ("age",) or "age" in str(found.importances[0].columns)
+
+
+def test_a_report_names_the_most_important_column_of_each_group(people):
+    twins = people.assign(twin=people.age + np.sin(people.index))[["age", "twin", "town", "spends"]]
+    found = evaluate(vp.TabularRegressor("spends", **FEW).fit(twins[:150]), twins[150:], baselines=False)
+    assert found.importances[0].columns == ("age", "twin")
+    most, less = found.importances[0].alone
+    assert most.rise > less.rise
+    assert leading_columns(found) == [*most.columns, "town"]
 
 
 def test_rows_with_zero_weight_are_left_out(models, people):

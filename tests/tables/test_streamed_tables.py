@@ -17,6 +17,7 @@ from vecprop.tables import settings
 from vecprop.tables.ensemble import stages as trial
 from vecprop.tables.reading.table_parts import TableParts
 from vecprop.tables.rows import Roles
+from vecprop.tables.streaming.memory_plan import require_room_for_text
 from vecprop.tables.streaming.streamed import Streamed, StreamedFolds
 from vecprop.tables.streaming.window_fit import trained_in_windows
 
@@ -338,6 +339,15 @@ def test_text_that_is_larger_than_memory_names_the_command(tmp_path, little):
         TabularRegressor("y").fit(tmp_path / "t.csv", memory=little)
 
 
+def test_text_may_need_all_of_the_memory(tmp_path):
+    """A line of 4 bytes with two values needs 1.2 (4 + 2 x 8) + 2 x 16 = 56 bytes."""
+    file, lines = tmp_path / "t.csv", 1000
+    file.write_text("a,y\n" * lines)
+    require_room_for_text([file], 56 * lines)
+    with pytest.raises(TableError, match="make a folder of Parquet"):
+        require_room_for_text([file], 56 * lines - 1)
+
+
 def test_memory_is_an_amount(folder):
     for wrong in ("much", 0, True, "-1GB"):
         with pytest.raises(ValueError, match=r'such as "4GB"'):
@@ -375,6 +385,7 @@ def test_small_parts_are_read_together_and_once(frame, many):
     parts = TableParts.of(many).joined()
     assert parts.sizes.tolist() == [200]
     assert TableParts.of(many).joined(60).sizes.tolist() == [60, 60, 60, 20]
+    assert TableParts.of(many).joined(10).sizes.tolist() == [10] * 20
     first = parts.parts[0].frame(is_checked=True)
     pd.testing.assert_frame_equal(first, frame[:200])
     sent = pickle.loads(pickle.dumps(parts)).parts[0]

@@ -190,6 +190,12 @@ def test_baselines_do_not_fit_noise_in_text_and_many_categories():
         assert log_loss(y[300:], all_of_it[name]) < log_loss(y[300:], plain[name]) + 0.05 < 0.69
 
 
+def test_one_class_is_certain():
+    made = Baselines(Encoder.of(TABLE[["x"]])[0], TABLE[["x"]], TABLE[["x"]][:2], np.ones(90, int), np.ones(90), seed=0)
+    for P in made.of_classes(3).values():
+        assert P.tolist() == [[0, 1, 0]] * 2
+
+
 def test_rare_and_many_classes_have_baselines(monkeypatch):
     frame = TABLE[["x", "town"]]
     y = np.where(np.arange(90) == 5, 2, np.arange(90) % 2)
