@@ -51,7 +51,7 @@ def fit(engine="auto", theta=THETA, X=X, T=T, **changes):
         (lambda: fit(T=T + 1j), "T has dtype complex128, but training takes real numbers"),
         (lambda: fit(X=(row for row in X)), r"an iterator can be read only once, so pass list\(X\)"),
         (lambda: fit(X=pd.DataFrame(X).astype(str)), "X has dtype .*, but must be numeric: encode text"),
-        (lambda: vp.MLPRegressor().fit(X, np.array(["a"] * 12)), "a regressor predicts numbers: use MLPClassifier"),
+        (lambda: vp.MLPRegressor().fit(X, np.array(["a"] * 12)), "expected numbers: use MLPClassifier"),
     ],
 )
 def test_it_is_named(make, says):

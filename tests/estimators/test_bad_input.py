@@ -28,20 +28,20 @@ BAD = {
     "text": (lambda m: m.fit(changed(X, 3, 1, "red"), y), "could not convert string to float"),
     "lengths": (lambda m: m.fit(X, y[:-1]), "inconsistent numbers of samples"),
     "nothing predicted": (lambda m: m.fit(X, y).predict(X[:0]), "Found array with 0 sample"),
-    "weights' length": (lambda m: m.fit(X, y, np.ones(3)), r"shape \(3,\), but there are 40 rows"),
+    "weights' length": (lambda m: m.fit(X, y, np.ones(3)), r"shape \(3,\), expected \(40,\)"),
     "negative weight": (lambda m: m.fit(X, y, -np.ones(40)), "weights must be finite and at least 0"),
     "zero weights": (lambda m: m.fit(X, y, np.zeros(40)), "zero in every row"),
     "nan weight": (lambda m: m.fit(X, y, np.full(40, np.nan)), "sample_weight contains NaN"),
-    "no X_val": (lambda m: m.fit(X, y, sample_weight_val=y), "X_val and y_val are not given"),
-    "no y_val": (lambda m: m.fit(X, y, X_val=X), "Of X_val and y_val only one is given"),
+    "no X_val": (lambda m: m.fit(X, y, sample_weight_val=y), "needs X_val and y_val"),
+    "no y_val": (lambda m: m.fit(X, y, X_val=X), "Only one of X_val and y_val is given"),
     "narrow X_val": (lambda m: m.fit(X, y, X_val=X[:, :2], y_val=y), "X has 2 features"),
     "sizes": (lambda m: m.set_params(hidden_layer_sizes=(3, -1)).fit(X, y), "hidden_layer_sizes must be > 0"),
-    "activation": (lambda m: m.set_params(activation=["rely"]).fit(X, y), "hidden layer 0 is 'rely': give an Act"),
-    "activations": (lambda m: m.set_params(activation=["relu"] * 2).fit(X, y), "2 entries, but there are 1 hidden"),
+    "activation": (lambda m: m.set_params(activation=["rely"]).fit(X, y), "hidden layer 0 is 'rely', expected an Act"),
+    "activations": (lambda m: m.set_params(activation=["relu"] * 2).fit(X, y), "2 entries, expected 1, one for each hidden"),
     "dropout": (lambda m: m.set_params(dropout=[0.1, 0.1]).fit(X, y), "dropout has 2 entries"),
     "rate": (lambda m: m.set_params(dropout=[1.5]).fit(X, y), "rate of at least 0 and less than 1"),
     "scoring": (lambda m: m.set_params(scoring="speed").fit(X, y, X_val=X, y_val=y), "'speed' is not a valid scoring"),
-    "layers": (lambda m: warm(m).fit(X, y).set_params(hidden_layer_sizes=(9,)).fit(X, y), "anew with warm_start=False"),
+    "layers": (lambda m: warm(m).fit(X, y).set_params(hidden_layer_sizes=(9,)).fit(X, y), "refit with warm_start=False"),
 }
 
 
@@ -52,16 +52,16 @@ CLASSIFIER = {
     "other classes": (lambda m: m.partial_fit(X, y, classes=[0, 1]).partial_fit(X, y, classes=[0, 2]), "not the same"),
     "unseen class": (lambda m: m.partial_fit(X, y + 1, classes=[0, 1]), "`y` has classes not in `self.classes_`"),
     "unseen in validation": (lambda m: m.fit(X, y, X_val=X, y_val=y + 1), "has classes not in"),
-    "balanced parts": (lambda m: m.set_params(class_weight="balanced").partial_fit(X, y, [0, 1]), "needs all rows at"),
-    "labels, then one": (lambda m: warm(m).fit(X, np.c_[y, 1 - y]).fit(X, y), "several labels a row in one call"),
+    "balanced parts": (lambda m: m.set_params(class_weight="balanced").partial_fit(X, y, [0, 1]), "needs all rows, but"),
+    "labels, then one": (lambda m: warm(m).fit(X, np.c_[y, 1 - y]).fit(X, y), "multilabel in one call"),
     "unknown class_weight": (lambda m: m.set_params(class_weight={5: 2.0}).fit(X, y), "class_weight"),
 }
 
 
 REGRESSOR = {
-    "negative counts": (lambda m: m.set_params(loss="poisson").fit(X, -np.ones(40)), "y are negative"),
-    "scaled counts": (lambda m: m.set_params(loss="poisson", scale_target=True).fit(X, y), "not for 'poisson'"),
-    "outputs": (lambda m: m.partial_fit(X, y).partial_fit(X, X[:, :2]), "2 outputs, but was fitted with 1"),
+    "negative counts": (lambda m: m.set_params(loss="poisson").fit(X, -np.ones(40)), "y has negative values"),
+    "scaled counts": (lambda m: m.set_params(loss="poisson", scale_target=True).fit(X, y), "does not work with loss='poisson'"),
+    "outputs": (lambda m: m.partial_fit(X, y).partial_fit(X, X[:, :2]), "2 outputs, but the first fit had 1"),
     "nan": (lambda m: m.fit(X, np.full(40, np.nan)), "contains NaN"),
 }
 
@@ -71,7 +71,7 @@ CASES += [(MLPRegressor, *case) for case in (*BAD.values(), *REGRESSOR.values())
 
 
 @pytest.mark.parametrize(("kind", "fit", "message"), CASES, ids=[*BAD, *CLASSIFIER, *BAD, *REGRESSOR])
-def test_refusals(kind, fit, message):
+def test_invalid_arguments_raise_an_error(kind, fit, message):
     with pytest.raises(ValueError, match=message):
         fit(kind(**FEW))
 
@@ -80,13 +80,13 @@ WRONG = [("solver", "newton"), ("solver", vecprop.Adam), ("alpha", -1), ("dropou
 
 
 @pytest.mark.parametrize(("name", "value"), [*WRONG, ("loss", "hinge"), ("n_jobs", 0.5)])
-def test_settings_are_refused_as_scikit_learn_does(name, value):
+def test_invalid_settings_raise_scikit_learns_errors(name, value):
     with pytest.raises(ValueError, match=f"The '{name}' parameter of MLPClassifier must be"):
         MLPClassifier(**{name: value}).fit(X, y)
 
 
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
-def test_edges_that_work(kind):
+def test_edge_cases(kind):
     one_row = kind(**FEW).fit(X[:1], y[:1])
     assert one_row.predict(X[:1]).shape == (1,)
     constant = kind(**FEW).fit(np.ones((40, 4)), np.ones(40, int))
@@ -104,11 +104,11 @@ def test_ten_thousand_classes():
     assert model.predict(rows[:5]).shape == (5,)
 
 
-def test_a_model_that_is_not_fitted_says_so():
+def test_an_unfitted_model_raises_not_fitted_error():
     for method in ("predict", "predict_proba"):
         with pytest.raises(NotFittedError):
             getattr(MLPClassifier(), method)(X)
-    with pytest.raises(AttributeError, match="no coefs_ before it is fitted"):
+    with pytest.raises(AttributeError, match="is not fitted and has no coefs_"):
         MLPClassifier().coefs_  # noqa: B018
     with pytest.raises(AttributeError, match="partial_fit"):
         MLPClassifier(solver="lbfgs").partial_fit(X, y)
@@ -142,7 +142,7 @@ def test_warnings_are_scikit_learns():
 
 
 @pytest.mark.parametrize(("method", "end"), [("fit", 2), ("partial_fit", 1)])
-def test_ctrl_c_keeps_the_epochs_before_it_and_is_said(method, end):
+def test_ctrl_c_keeps_finished_epochs_and_warns(method, end):
     def interrupt(state):
         if state.epoch == end:
             raise KeyboardInterrupt
@@ -155,7 +155,7 @@ def test_ctrl_c_keeps_the_epochs_before_it_and_is_said(method, end):
     assert model.predict(X).shape == (40,)
 
 
-def test_a_refused_first_fit_leaves_no_model():
+def test_a_rejected_first_fit_leaves_the_model_unfitted():
     model = MLPRegressor("poisson", **FEW)
     with pytest.raises(ValueError, match="negative"):
         model.fit(X, -np.ones(40))
@@ -163,12 +163,12 @@ def test_a_refused_first_fit_leaves_no_model():
         model.predict(X)
 
 
-def test_initialize_takes_new_classes_also_with_warm_start():
+def test_initialize_accepts_new_classes_with_warm_start():
     model = MLPClassifier(warm_start=True, **FEW).fit(X, y)
     assert model.initialize(X, np.arange(40) % 3).classes_.tolist() == [0, 1, 2]
 
 
-def test_a_regressor_says_that_its_targets_are_text():
+def test_a_regressor_rejects_text_targets():
     names = np.where(y == 1, "red", "blue").astype(object)
     with pytest.raises(ValueError, match=r"y has the text '.*', but a regressor predicts numbers: use MLPClassifier"):
         MLPRegressor(**FEW).fit(X, names)
@@ -176,7 +176,7 @@ def test_a_regressor_says_that_its_targets_are_text():
         MLPRegressor(**FEW).fit(changed(X, 3, 1, "red"), y)
 
 
-def test_progress_that_is_lost_in_rounding_is_no_convergence():
+def test_progress_lost_in_rounding_is_not_convergence():
     model = MLPRegressor(callbacks=[lambda state: state.epoch == 2], hidden_layer_sizes=(4,), random_state=0)
     with pytest.warns(
         ConvergenceWarning, match=r"The loss, 5.*e\+58, is so large .* lost in rounding.*Targets are unscaled"

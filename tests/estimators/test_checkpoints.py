@@ -61,7 +61,7 @@ SINGLE: dict[str, tuple[Any, Any]] = {
 @pytest.mark.parametrize(
     "name", [name if name == "callbacks" else pytest.param(name, marks=pytest.mark.long) for name in SINGLE]
 )
-def test_a_single_fit_that_is_killed_goes_on_to_the_bit(name, tmp_path, monkeypatch):
+def test_a_killed_fit_resumes_bit_identically(name, tmp_path, monkeypatch):
     model, given = SINGLE[name]
     data = {"X": X, "y": c if isinstance(model, MLPClassifier) else y} | given
     whole = unfitted(model).fit(**data)
@@ -130,7 +130,7 @@ MANY: dict[str, tuple[Any, Any]] = {
     ],
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_many_fits_that_are_killed_go_on_to_the_bit(name, kills, tmp_path, monkeypatch):
+def test_many_killed_fits_resume_bit_identically(name, kills, tmp_path, monkeypatch):
     make, learned = MANY[name]
     whole = learned(make(None).fit(X, y))
     for kill in kills:
@@ -164,7 +164,7 @@ GROWN: dict[str, Any] = {
     "name", [pytest.param(name, marks=pytest.mark.long) if name == "seeds" else name for name in GROWN]
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_folders_grow_and_shrink_and_nothing_is_trained_twice(name, tmp_path):
+def test_changed_candidates_reuse_saved_fits(name, tmp_path):
     make, learned = GROWN[name]
     kept: list[list[str]] = []
     whole = [learned(make(None, more).fit(X, y)) for more in (0, 1)]
@@ -179,7 +179,7 @@ def test_folders_grow_and_shrink_and_nothing_is_trained_twice(name, tmp_path):
 
 @pytest.mark.parametrize("solver", ["adam", pytest.param("lbfgs", marks=pytest.mark.long)])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_restarts_that_are_killed_go_on_to_the_bit(solver, tmp_path, monkeypatch):
+def test_killed_restarts_resume_bit_identically(solver, tmp_path, monkeypatch):
     model = MLPClassifier(**SMALL, solver=solver, n_restarts=3)
     whole = unfitted(model).fit(X, c)
     kept = unfitted(model, checkpoint=Checkpoint(tmp_path / "folder", every=0))
@@ -211,7 +211,7 @@ def test_a_checkpoint_in_the_wrong_place_raises(tmp_path):
     with pytest.raises(ValueError, match=f"{many}: leave it out for partial_fit"):
         model.partial_fit(X, y)
     warm = MLPRegressor(**SMALL, warm_start=True).fit(X, y)
-    with pytest.raises(ValueError, match=f"{many}: leave it out where warm_start"):
+    with pytest.raises(ValueError, match=f"{many}: leave it out when warm_start"):
         warm.set_params(checkpoint=checkpoint).fit(X, y)
     with pytest.raises(TypeError, match=r"callbacks must be a list of functions.*; pass a Checkpoint as checkpoint="):
         MLPRegressor(**SMALL, callbacks=[checkpoint]).fit(X, y)

@@ -46,13 +46,13 @@ def test_fit_and_partial_fit_in_turns():
     assert (parts.theta_ == whole.theta_).all()
 
 
-def test_without_a_random_state_the_random_numbers_go_on_too():
+def test_without_a_random_state_random_numbers_continue():
     model = MLPClassifier(**SETTINGS | {"random_state": None}, max_iter=2, warm_start=True).fit(X, y)
     copy = pickle.loads(pickle.dumps(model))
     assert (model.fit(X, y).theta_ == copy.fit(X, y).theta_).all()
 
 
-def test_without_warm_start_fit_begins_anew():
+def test_without_warm_start_fit_restarts():
     model = MLPClassifier(**SETTINGS, max_iter=3).fit(X, y)
     first = model.theta_.copy()
     assert (model.fit(X, y).theta_ == first).all()
@@ -61,7 +61,7 @@ def test_without_warm_start_fit_begins_anew():
 
 
 @pytest.mark.parametrize("name", ["cosine", Cosine()])
-def test_a_schedule_with_a_horizon_begins_anew_and_has_no_partial_fit(name):
+def test_a_schedule_with_a_horizon_restarts_and_has_no_partial_fit(name):
     model = MLPClassifier(**SETTINGS, learning_rate=name, max_iter=3, warm_start=True).fit(X, y)
     start = model.theta_.copy()
     model.fit(X, y)
@@ -69,11 +69,11 @@ def test_a_schedule_with_a_horizon_begins_anew_and_has_no_partial_fit(name):
     again.theta_ = start
     again.set_params(warm_start=True).fit(X, y)
     assert (again.theta_ == model.theta_).all()
-    with pytest.raises(ValueError, match="how many epochs there are, which partial_fit cannot tell"):
+    with pytest.raises(ValueError, match="the total number of epochs, which partial_fit does not know"):
         model.partial_fit(X, y)
 
 
-def test_another_solver_begins_anew_from_the_parameters():
+def test_another_solver_restarts_from_the_current_parameters():
     model = MLPClassifier(**SETTINGS | {"dropout": 0}, max_iter=3, warm_start=True).fit(X, y)
     before = model.loss_
     model.set_params(solver="lbfgs", max_iter=20).fit(X, y)
@@ -82,14 +82,14 @@ def test_another_solver_begins_anew_from_the_parameters():
     assert len(model.loss_curve_) == 3 + model.n_iter_ + 20
 
 
-def test_another_learning_rate_goes_on():
+def test_another_learning_rate_continues():
     model: Any = MLPClassifier(**SETTINGS, max_iter=3, warm_start=True).fit(X, y)
     state = model._state
     model.set_params(learning_rate_init=0.01).fit(X, y)
     assert model._state.optimizer["t"] == 2 * state.optimizer["t"]
 
 
-def test_early_stopping_goes_on_from_the_best():
+def test_early_stopping_continues_from_the_best():
     settings = SETTINGS | {"early_stopping": True, "n_iter_no_change": 3, "warm_start": True}
     model: Any = MLPClassifier(**settings, max_iter=8).fit(X, y)
     best = model.best_validation_score_
@@ -98,7 +98,7 @@ def test_early_stopping_goes_on_from_the_best():
     assert len(model.validation_scores_) == len(model.loss_curve_)
 
 
-def test_a_model_that_has_converged_goes_on_for_an_epoch_at_a_time():
+def test_a_converged_model_continues_one_epoch_at_a_time():
     model = MLPClassifier(**SETTINGS | {"n_iter_no_change": 2, "tol": 1.0}, max_iter=50, warm_start=True).fit(X, y)
     assert model.n_iter_ == 4  # the first loss is the best, and three more are no better by 1
     assert model.fit(X, y).n_iter_ == 1
@@ -118,9 +118,9 @@ def test_training_continues_from_assigned_coefficients():
     model.set_params(early_stopping=True, warm_start=True, max_iter=3).fit(X, y)
     model.intercepts_[-1][:] = 100
     assert model.fit(X, y).loss_curve_[-3] > 4000  # half the square of 100 less a class from 0 to 2
-    with pytest.raises(ValueError, match=r"Entry 0 has shape \(5, 6\), but an array of shape \(5, 5\) is set"):
+    with pytest.raises(ValueError, match=r"Entry 0 has shape \(5, 6\), got an array of shape \(5, 5\)"):
         model.coefs_[0] = np.zeros((5, 5))
-    with pytest.raises(ValueError, match="coefs_ has 2 arrays, but 1 are set"):
+    with pytest.raises(ValueError, match="coefs_ has 2 arrays, got 1"):
         model.coefs_ = [np.zeros((5, 6))]
 
 
@@ -159,7 +159,7 @@ def test_warm_starts(kind, settings, tmp_path):
 
 
 @pytest.mark.parametrize("settings", [{"early_stopping": True}, {}])
-def test_a_checkpoint_that_a_callback_makes(settings, tmp_path):
+def test_a_callback_can_save_the_model(settings, tmp_path):
     y = TARGETS[MLPClassifier]
 
     def checkpoint(state):
@@ -178,7 +178,7 @@ def test_a_checkpoint_that_a_callback_makes(settings, tmp_path):
         assert begun.loss_curve_ == model.loss_curve_
 
 
-def test_an_error_in_a_callback_leaves_what_was_trained():
+def test_an_error_in_a_callback_keeps_trained_parameters():
     y = TARGETS[MLPRegressor]
 
     def full(state):

@@ -56,34 +56,34 @@ def with_curve(model, losses, reason="epochs"):
         (load_diabetes, MLPRegressor, {"scale_target": True, "batch_size": 16, "max_iter": 1000}),
     ],
 )
-def test_a_converged_fit_on_scaled_data_has_nothing_wrong(table, kind, settings):
+def test_a_converged_fit_on_scaled_data_has_an_empty_diagnosis(table, kind, settings):
     X, y = table(return_X_y=True)
     X = StandardScaler().fit_transform(X)
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         model = kind(random_state=0, **settings).fit(X, y)
     diagnosis = model.diagnose(X, y)
-    assert (len(diagnosis), str(diagnosis)) == (0, "Nothing seems wrong.")
+    assert (len(diagnosis), str(diagnosis)) == (0, "No problem found.")
     assert pickle.loads(pickle.dumps(model)).diagnose(X, y) == diagnosis
 
 
 @pytest.mark.parametrize("noise", sampled([0.3, 0.2]))
-def test_half_dead_looking_but_good_networks_are_left_alone(noise):
+def test_good_networks_with_some_dead_units_are_not_reported(noise):
     X, y = map(np.asarray, make_moons(300, noise=noise, random_state=0))
     model = MLPClassifier((50, 50), max_iter=1000, learning_rate_init=0.003, random_state=0).fit(X, y)
     assert model.diagnose(X, y) == ()
 
 
-def test_five_columns_far_from_one_are_named_the_farthest_first():
+def test_five_unscaled_columns_are_named_worst_first():
     scaled = pd.DataFrame(X, columns=["a", "b", "c"])
     wrong = scaled.assign(b=1000 + X[:, 1], c=1e-5 * X[:, 2])
     assert said(MLPClassifier().initialize(scaled, y), "Inputs", scaled) == []
     [sentence] = said(MLPClassifier().initialize(wrong, y), "Inputs", wrong)
     size = np.abs(wrong["c"]).max()
-    assert f"in size: 'c' ({size:.3g}), 'b' (1e+03): put a StandardScaler" in sentence
+    assert f"in magnitude: 'c' ({size:.3g}), 'b' (1e+03); put a StandardScaler" in sentence
 
 
-def test_a_column_has_to_be_above_ten_or_below_a_hundredth():
+def test_columns_above_ten_or_below_a_hundredth_are_unscaled():
     def sentence(size):
         rows = np.column_stack([size * np.sign(X[:, 0]), X[:, 1]])
         return said(MLPClassifier().initialize(rows, y), "Inputs", rows)
@@ -97,48 +97,48 @@ def test_a_column_has_to_be_above_ten_or_below_a_hundredth():
 
 
 @pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csc_array])
-def test_sparse_columns_are_measured_with_their_zeros(kind):
+def test_zeros_count_in_the_scale_of_sparse_columns(kind):
     rows = np.zeros((60, 3))
     rows[0, 0], rows[:, 1] = 80, 0.5  # the root of 80² / 60 is 10.3
     [sentence] = said(MLPClassifier().initialize(kind(rows), y), "Inputs", kind(rows))
-    assert "column 0 (10.3): put a MaxAbsScaler" in sentence
+    assert "column 0 (10.3); put a MaxAbsScaler" in sentence
     rows[0, 0] = 70
     assert not said(MLPClassifier().initialize(kind(rows), y), "Inputs", kind(rows))
 
 
-def test_huge_numbers_are_measured_too():
+def test_the_scale_of_huge_numbers_is_finite():
     rows = X.astype(np.float32) * np.float32(1e30)
     assert "e+30)" in said(MLPClassifier().initialize(rows, y), "Inputs", rows)[0]
     rows = X * 1e250
     assert "e+250)" in said(MLPClassifier().initialize(rows, y), "Inputs", rows)[0]
 
 
-def test_targets_far_from_one_are_to_be_scaled():
+def test_unscaled_targets_are_reported():
     def sentence(t, **settings):
         return said(MLPRegressor(**settings).initialize(X, t), "Targets", y=t)
 
     assert sentence(t) == []
     assert sentence(1000 * t, scale_target=True) == []
-    assert "y (1e+03): set scale_target=True" in sentence(1000 + t)[0]
+    assert "y (1e+03); set scale_target=True" in sentence(1000 + t)[0]
     assert "set scale_target=True" in sentence(1e-4 * t)[0]
     assert "column 1 (1e+03)" in sentence(np.column_stack([t, 1000 + t]))[0]
     assert sentence(np.round(np.exp(t + 5)), loss="poisson") == []  # its link is the exponential function
 
 
-def test_dead_units_are_counted_for_each_layer():
+def test_dead_units_are_counted_by_layer():
     W = [rng.standard_normal((3, 4)), rng.standard_normal((4, 4)), np.ones((4, 1))]
     b = [np.array([-100.0, -100, 0, 0]), np.zeros(4), np.zeros(1)]
     for activation, dead in (("relu", True), ("elu", True), ("leaky_relu", False), ("identity", False)):
         model = MLPClassifier((4, 4), activation).initialize(X, y)
         sentences = said(with_parameters(model, W, b), "dead")
-        assert [("derivative of 0 on every row: 2 of 4 in hidden layer 0:" in s) for s in sentences] == [True] * dead
+        assert [("derivative of 0 on every row: 2 of 4 in hidden layer 0;" in s) for s in sentences] == [True] * dead
     model = MLPClassifier((4, 4), [ELU(), "relu"]).initialize(X, y)
     assert said(with_parameters(model, W, [np.array([-100.0, 0, 0, 0]), *b[1:]]), "dead") == []  # a quarter may be
     [sentence] = said(with_parameters(model, W, [b[0], np.full(4, -100.0), b[2]]), "dead")
-    assert "2 of 4 in hidden layer 0, 4 of 4 in hidden layer 1: use activation='leaky_relu'" in sentence
+    assert "2 of 4 in hidden layer 0, 4 of 4 in hidden layer 1; use activation='leaky_relu'" in sentence
 
 
-def test_a_unit_that_a_single_row_wakes_is_not_dead():
+def test_a_unit_active_on_a_single_row_is_not_dead():
     one = np.zeros((60, 3))
     one[7] = 1
     model = with_parameters(MLPClassifier((1,)).initialize(one, y), [np.ones((3, 1)), [[1.0]]], [[-1.0], [0.0]])
@@ -156,10 +156,10 @@ def test_saturated_units_are_counted(activation):
         return said(with_parameters(model, [np.full((3, 2), weight), [[1.0], [1.0]]], [[0.0, 0.0], [0.0]]), "saturated")
 
     assert sentences(1.0) == []
-    assert "2 of 2 in hidden layer 0: scale the inputs, raise alpha (now 0.0001)." in sentences(1000.0)[0]
+    assert "2 of 2 in hidden layer 0; scale the inputs, raise alpha (now 0.0001)." in sentences(1000.0)[0]
 
 
-def test_divergence_is_said_with_the_rate_to_lower():
+def test_divergence_names_the_learning_rate_to_lower():
     model = MLPRegressor(solver="sgd", learning_rate_init=1e6, random_state=0)
     with pytest.raises(ValueError, match=r"to be preprocessed\. Training diverged: after step \d+ .*: lower learning_"):
         model.fit(X, t)
@@ -171,7 +171,7 @@ def test_divergence_is_said_with_the_rate_to_lower():
     assert said(model, "diverged", y=t) == []
 
 
-def test_a_loss_that_is_not_finite_from_the_start_blames_no_rate():
+def test_a_nonfinite_initial_loss_does_not_blame_the_learning_rate():
     model = MLPRegressor(solver="sgd", max_iter=1, random_state=0)
     with pytest.raises(
         ValueError, match=r"The loss is not finite before the first step: scale .* Inputs are unsc"
@@ -183,7 +183,7 @@ def test_a_loss_that_is_not_finite_from_the_start_blames_no_rate():
         MLPRegressor(solver="lbfgs", random_state=0).fit(1e200 * X, t)
 
 
-def test_a_rate_too_high_makes_the_loss_rise_and_fall():
+def test_a_high_learning_rate_makes_the_loss_oscillate():
     X, y = (np.asarray(part)[:500] for part in load_digits(return_X_y=True))
     X = StandardScaler().fit_transform(X)
     model = MLPClassifier(20, learning_rate_init=1.0, random_state=0, max_iter=30).fit(X, y)
@@ -209,18 +209,18 @@ def test_what_counts_as_oscillation(losses, says):
     assert bool(said(model, "too high")) == says
 
 
-def test_the_rise_is_a_mean_against_the_size():
+def test_the_rise_is_a_mean_relative_to_the_loss():
     (sentence,) = said(with_curve(MLPClassifier(max_iter=1).fit(X, y), [2.0, 3.0, 2.0, 3.0, 2.0]), "too high")
-    assert "over the last 4 epochs the loss should fall, but rises, on average by 0.25 times" in sentence
+    assert "over the last 4 epochs, the loss rose on average by 0.25 times" in sentence
 
 
-def test_a_loss_that_still_falls_at_the_last_epoch_wants_more():
+def test_a_falling_loss_at_max_iter_is_reported():
     model = MLPClassifier(max_iter=20, learning_rate_init=1e-4, random_state=0)
     with pytest.warns(ConvergenceWarning, match=r"hasn't converged yet\. The learning rate is too low") as caught:
         model.fit(X, y)
     assert caught[0].filename == __file__
     curve = model.loss_curve_
-    fall = f"by {1 - curve[-1] / curve[-11]:.2%} over the last 10: raise learning_rate_init (now 0.0001)"
+    fall = f"by {1 - curve[-1] / curve[-11]:.2%} over the last 10 epochs; raise learning_rate_init (now 0.0001)"
     assert fall in said(model, "too low")[0]
     assert fall in str(caught[0].message)
     assert said(with_curve(model, curve, reason="callback"), "too low") == []
@@ -229,7 +229,7 @@ def test_a_loss_that_still_falls_at_the_last_epoch_wants_more():
     assert said(with_curve(model, np.geomspace(3, 1, 20) * np.tile([1, 2], 10)), "too low") == []  # it oscillates
 
 
-def test_nothing_is_looked_for_if_its_warning_is_ignored(monkeypatch):
+def test_ignored_warnings_skip_the_diagnosis(monkeypatch):
     looked = []
     filters: Any
     monkeypatch.setattr(base, "diagnosis_of", lambda *arguments: looked.append(arguments) or Diagnosis())
@@ -250,7 +250,7 @@ def test_nothing_is_looked_for_if_its_warning_is_ignored(monkeypatch):
         assert len(looked) == looks
 
 
-def test_a_search_has_no_rate_to_change():
+def test_lbfgs_has_no_learning_rate_to_change():
     with pytest.warns(ConvergenceWarning, match=r"lbfgs failed .* scale the data\. Inputs are unscaled") as caught:
         model = MLPClassifier(solver="lbfgs", max_iter=2, random_state=0).fit(1000 * X, y)
     assert caught[0].filename == __file__
@@ -262,7 +262,7 @@ def test_classes_that_are_never_predicted_are_named():
     model = MLPClassifier((2,), max_iter=1, random_state=0).fit(X, names)
     model.intercepts_[-1][:] = 0, 0, -1e3
     assert said(model, "never predicted", y=names) == [
-        "Class 'eel' is never predicted, though there are such rows: set class_weight='balanced', or train longer."
+        "Class 'eel' is never predicted, although present in the rows: set class_weight='balanced', or train longer."
     ]
     model.intercepts_[-1][:] = 1e3, 0, 0
     assert "Classes 'dog', 'eel' are never predicted" in said(model, "never", y=names)[0]
@@ -275,21 +275,21 @@ def test_classes_that_are_never_predicted_are_named():
 
 
 @pytest.mark.parametrize("kind", [np.array, sparse.csr_matrix])
-def test_labels_that_are_never_marked_are_named(kind):
+def test_labels_that_are_never_predicted_are_named(kind):
     marks = np.column_stack([y, 1 - y, np.zeros(60, int)])
     model = MLPClassifier((2,), max_iter=1, random_state=0).fit(X, kind(marks))
     model.intercepts_[-1][:] = 1e3, -1e3, -1e3
     assert "Class 1 is never" in said(model, "never", y=kind(marks))[0]
 
 
-def test_rows_without_weight_are_not_missed():
+def test_classes_with_zero_weight_are_not_reported():
     with pytest.warns(ConvergenceWarning) as caught:
         model = MLPClassifier(class_weight={1: 0}, max_iter=50, n_iter_no_change=50, learning_rate_init=0.1).fit(X, y)
     assert said(model, "Class 1 is never predicted")  # without its weight, which diagnose does not know
     assert "never predicted" not in str(caught[0].message)
 
 
-def test_a_warning_looks_at_a_thousand_rows_and_diagnose_at_all():
+def test_warnings_use_a_thousand_rows_and_diagnose_uses_all():
     many = np.zeros((5_000, 2))
     many[1::2] = 1
     labels = many[:, 0].astype(int)
@@ -301,7 +301,7 @@ def test_a_warning_looks_at_a_thousand_rows_and_diagnose_at_all():
     assert said(model, "Inputs", many, labels)
 
 
-def test_activations_of_the_users_own_are_looked_at(telling):
+def test_custom_activations_are_diagnosed(telling):
     class Step(Activation):
         def value(self, z):
             return 1.0 * (z > 0)

@@ -70,7 +70,7 @@ def fitted(model, *rows):
 @pytest.mark.long
 @given(problems())
 @settings(max_examples=30)
-def test_it_is_the_same_alone_in_company_and_with_python_after_each_epoch(problem):
+def test_early_stopping_is_identical_alone_together_and_in_python(problem):
     model, rows, y, weight = problem
     kind = MLPEnsembleClassifier if isinstance(model, MLPClassifier) else MLPEnsembleRegressor
     alone: Any = fitted(fresh(model), rows, y, weight)
@@ -84,7 +84,7 @@ def test_it_is_the_same_alone_in_company_and_with_python_after_each_epoch(proble
 @pytest.mark.long
 @given(problems())
 @settings(max_examples=15)
-def test_it_is_the_same_in_a_search_as_in_grid_search(problem):
+def test_early_stopping_in_a_search_equals_grid_search(problem):
     model, rows, y, weight = problem
     fitted = []
 
@@ -106,7 +106,7 @@ def test_it_is_the_same_in_a_search_as_in_grid_search(problem):
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_its_scores_are_those_of_score(name):
+def test_validation_scores_equal_score(name):
     model, y = TARGETS[name]
     model = fresh(model, hidden_layer_sizes=(5,), max_iter=3, random_state=0)
     for weights in ({}, {"sample_weight_val": W[60:]}):
@@ -135,7 +135,7 @@ def test_searches_and_fits_need_no_python_between_epochs(monkeypatch):
         recorded.clear()
 
 
-def test_settings_of_a_search_share_the_rows_that_are_set_aside(monkeypatch):
+def test_candidates_of_a_search_share_held_out_rows(monkeypatch):
     drawn = []
     monkeypatch.setattr(data, "random_parts", lambda *a: drawn.append(a) or random_parts(*a))
     model = MLPClassifier(early_stopping=True, max_iter=2, random_state=0)
@@ -146,7 +146,7 @@ def test_settings_of_a_search_share_the_rows_that_are_set_aside(monkeypatch):
     assert len(drawn) == 2 * 2 + 2 * 6
 
 
-def test_scores_and_predictions_of_ones_own_count():
+def test_overridden_score_and_predict_are_used():
     class Contrary(MLPClassifier):
         def score(self, X, y, sample_weight=None):
             return -super().score(X, y, sample_weight)
@@ -169,7 +169,7 @@ def test_one_row_of_validation_has_no_r2_and_one_class_is_always_right():
     assert model.validation_scores_ == [1.0, 1.0]
 
 
-def test_after_restarts_the_same_rows_are_set_aside_again():
+def test_restarts_hold_out_the_same_rows():
     aside, (_, y) = set(), TARGETS["two classes"]
 
     def scored(model, X, y):

@@ -28,7 +28,7 @@ SUBSETS = {
 
 @pytest.mark.parametrize("subsets", SUBSETS.values(), ids=SUBSETS)
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_each_member_is_what_it_would_be_alone(subsets, solver):
+def test_each_member_equals_a_separate_fit(subsets, solver):
     model = fresh(CLASSIFIER, solver=solver)
     ensemble = MLPEnsembleClassifier(model, 3, random_state=3, **subsets).fit(X, NAMES[y])
     assert len({member.random_state for member in ensemble.estimators_}) == 3
@@ -47,7 +47,7 @@ def test_each_member_is_what_it_would_be_alone(subsets, solver):
     np.testing.assert_array_equal(ensemble.predict_log_proba(X), np.log(ensemble.predict_proba(X)))
 
 
-def test_rows_and_features_are_drawn_as_they_should_be():
+def test_rows_and_features_are_drawn_by_the_settings():
     ensemble = MLPEnsembleClassifier(CLASSIFIER, 30, bootstrap=True, max_features=2, random_state=0).fit(X, y)
     samples, features = np.array(ensemble.estimators_samples_), np.array(ensemble.estimators_features_)
     assert samples.shape == (30, 150)
@@ -102,7 +102,7 @@ def out_of_bag(ensemble, votes):
         )
 
 
-def test_the_score_of_rows_that_were_left_out():
+def test_the_out_of_bag_score():
     settings = {"n_estimators": 30, "bootstrap": True, "oob_score": True, "random_state": 0}
     ensemble = MLPEnsembleClassifier(CLASSIFIER, **settings).fit(X, NAMES[y])
     expected = np.array(list(out_of_bag(ensemble, [member.predict_proba(X) for member in ensemble.estimators_])))
@@ -115,13 +115,13 @@ def test_the_score_of_rows_that_were_left_out():
     assert regression.oob_score_ == pytest.approx(r2_score(X[:, 0] * 2, expected))
 
 
-def test_rows_that_no_member_leaves_out_have_no_score():
+def test_rows_used_by_every_member_have_no_out_of_bag_score():
     ensemble = MLPEnsembleClassifier(CLASSIFIER, 2, bootstrap=True, oob_score=True, random_state=0)
-    with pytest.warns(UserWarning, match=r"\d+ of 150 rows are among those of every member"):
+    with pytest.warns(UserWarning, match=r"\d+ of 150 rows have no out-of-bag prediction"):
         ensemble.fit(X, y)
     seen = set(ensemble.estimators_samples_[0]) & set(ensemble.estimators_samples_[1])
     assert set(np.flatnonzero(np.isnan(ensemble.oob_decision_function_).all(axis=1))) == seen
-    with pytest.raises(ValueError, match="needs rows that are left out: give bootstrap=True, or max_samples below 1"):
+    with pytest.raises(ValueError, match="needs out-of-bag rows: set bootstrap=True, or max_samples below 1"):
         ensemble.set_params(bootstrap=False).fit(X, y)
 
 
@@ -182,11 +182,11 @@ def test_members_that_have_not_converged_give_one_warning():
 @pytest.mark.parametrize(
     ("settings", "error", "says"),
     [
-        ({"estimator": LogisticRegression()}, TypeError, "vecprop's MLPClassifier, but estimator is a LogisticReg"),
-        ({"estimator": MLPRegressor()}, TypeError, "but estimator is a MLPRegressor"),
+        ({"estimator": LogisticRegression()}, TypeError, "estimator is a LogisticRegression, but MLPEnsembleClassifier needs"),
+        ({"estimator": MLPRegressor()}, TypeError, "estimator is a MLPRegressor, but"),
         ({"estimator": MLPClassifier(alpha=-1)}, ValueError, "'alpha' parameter of MLPClassifier"),
-        ({"max_samples": 151}, ValueError, "max_samples is 151, but there are 150: give no more"),
-        ({"max_features": 5}, ValueError, "max_features is 5, but there are 4: give no more"),
+        ({"max_samples": 151}, ValueError, "max_samples is 151, expected at most 150"),
+        ({"max_features": 5}, ValueError, "max_features is 5, expected at most 4"),
         ({"max_features": 1.5}, ValueError, "'max_features' parameter of MLPEnsembleClassifier"),
         ({"estimator": MLPClassifier(**FEW, solver="sgd", learning_rate_init=1e200)}, ValueError, "non-finite param"),
     ],
@@ -196,7 +196,7 @@ def test_says_what_is_wrong(settings, error, says):
         MLPEnsembleClassifier(**settings).fit(X, y)
 
 
-def test_a_fit_that_fails_leaves_what_was_fitted():
+def test_a_failed_fit_keeps_the_earlier_fit():
     ensemble = MLPEnsembleClassifier(CLASSIFIER, 3, random_state=0, max_samples=10**6)
     with pytest.raises(ValueError, match="max_samples is 1000000"):
         ensemble.fit(X, y)
@@ -209,14 +209,14 @@ def test_a_fit_that_fails_leaves_what_was_fitted():
     assert set(ensemble.predict(X)) <= {0, 1, 2}
 
 
-def test_types_are_those_of_the_rows():
+def test_dtypes_follow_the_rows():
     single = X.astype(np.float32)
     assert MLPEnsembleClassifier(CLASSIFIER, 2, random_state=0).fit(single, y).predict_proba(X).dtype == np.float32
     ensemble = MLPEnsembleRegressor(MLPRegressor(**FEW), 2, random_state=0).fit(single, single[:, 0])
     assert [part.dtype for part in ensemble.predict(X, return_std=True)] == [np.float32] * 2
 
 
-def test_scores_of_an_earlier_fit_are_forgotten():
+def test_scores_of_an_earlier_fit_are_removed():
     ensemble = MLPEnsembleClassifier(CLASSIFIER, 20, random_state=0, bootstrap=True, oob_score=True).fit(X, y)
     assert {name for name in vars(ensemble) if name.startswith("oob_")} > {"oob_score"}
     ensemble.set_params(oob_score=False).fit(X, y)

@@ -146,7 +146,7 @@ def test_lbfgs_on_float32_searches_in_float64():
     assert set(seen) == {(np.dtype(np.float64),) * 2}
 
 
-def test_lbfgs_that_has_converged_at_its_start_has_its_loss():
+def test_lbfgs_converged_at_the_start_has_a_loss():
     theirs, ours = pair("MLPClassifier", X3, y3, solver="lbfgs", tol=10.0)
     assert theirs.n_iter_ == ours.n_iter_ == 0
     assert_same(theirs, ours)
@@ -166,7 +166,7 @@ def test_warm_start_and_partial_fit_after_it():
     np.testing.assert_allclose(models[1].loss_curve_, models[0].loss_curve_, rtol=1e-9)
 
 
-def test_every_setting_of_scikit_learn_is_there_with_its_default_and_place():
+def test_all_settings_of_scikit_learn_have_the_same_default_and_position():
     for name in ("MLPClassifier", "MLPRegressor"):
         theirs, ours = getattr(scikit, name)().get_params(), getattr(vecprop, name)().get_params()
         assert theirs.items() <= ours.items()

@@ -53,7 +53,7 @@ def test_quantile_has_its_share_of_targets_below(level):
     assert abs((y < predicted).mean() - level) < 0.01
 
 
-def test_absolute_error_is_the_median_and_huber_lies_between():
+def test_absolute_error_predicts_the_median_and_huber_lies_between():
     y = np.array([0.0, 1.0, 2.0, 3.0, 100.0])
     X, at = np.zeros((5, 1)), {}
     for loss in ("squared_error", "absolute_error", "huber"):
@@ -124,7 +124,7 @@ def test_scaled_targets_are_targets_scaled_by_hand():
     np.testing.assert_allclose(constant.predict(XR), 7.0, atol=1)
 
 
-def test_layers_are_what_the_settings_say():
+def test_layers_follow_the_settings():
     class Cube(vecprop.extend.Activation):
         def value(self, z):
             return z * z * z

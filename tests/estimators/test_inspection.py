@@ -32,7 +32,7 @@ def test_hidden_activations_are_the_layers_outputs():
     np.testing.assert_allclose(model.hidden_activations(X, layer=0), H)
     np.testing.assert_allclose(model.hidden_activations(X), relu(H @ W[1] + b[1]))
     np.testing.assert_allclose(model.hidden_activations(sparse.csr_matrix(X), layer=-2), H)
-    with pytest.raises(IndexError, match="no hidden layer 2: this model has 2"):
+    with pytest.raises(IndexError, match="Hidden layer 2 does not exist: the model has 2"):
         model.hidden_activations(X, layer=2)
 
 
@@ -48,12 +48,12 @@ def test_per_sample_gradients_add_up_to_the_gradient(name):
     np.testing.assert_allclose(G[7], model.per_sample_gradients(X[7:8], y[7:8])[0], atol=1e-12)
 
 
-def test_gradients_are_proved():
+def test_check_gradients_passes():
     report = MLPClassifier((4,), "tanh", layer_norm=True, random_state=0).initialize(X, y).check_gradients(X, y)
     assert report.passed
 
 
 @pytest.mark.parametrize("look", ["hidden_activations", "per_sample_gradients", "check_gradients"])
-def test_nothing_to_look_at_before_there_is_a_network(look):
+def test_inspection_needs_a_fitted_model(look):
     with pytest.raises(NotFittedError):
         getattr(MLPClassifier(), look)(*((X,) if look == "hidden_activations" else (X, y)))

@@ -67,7 +67,7 @@ def test_html_and_text():
     assert repr(model) == "MLPClassifier(hidden_layer_sizes=(6,), max_iter=5, random_state=0)"
 
 
-def test_copies_predict_the_same_and_are_their_own():
+def test_copies_predict_the_same_and_are_independent():
     model = MLPClassifier(**FEW).fit(X, y)
     before = model.predict_proba(X)
     file = io.BytesIO()
@@ -97,7 +97,7 @@ def test_the_order_of_bytes_changes_nothing(F):
     np.testing.assert_array_equal(models[0].predict(own), models[0].predict(foreign), strict=True)
 
 
-def test_a_scorer_is_handed_a_model_that_predicts():
+def test_a_scorer_receives_a_model_that_predicts():
     class Scorer:
         def __call__(self, model, X, y):
             return accuracy_score(y, model.predict(X))

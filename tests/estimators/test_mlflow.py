@@ -80,7 +80,7 @@ def test_autolog(mlflow, name):
         assert epochs(mlflow, run, "validation_score") == ([1, 2, 3], pytest.approx(fitted.validation_scores_))
 
 
-def test_a_table_that_holds_its_target(mlflow, tmp_path):
+def test_autolog_of_a_table_with_its_target(mlflow, tmp_path):
     from vecprop.mlflow import autolog
 
     autolog(silent=True)
@@ -105,7 +105,7 @@ def test_autolog_off_and_a_run_that_fails(mlflow):
 @pytest.mark.parametrize(
     "name", ["_gen_estimators_to_patch", "utils._is_parameter_search_estimator", "utils._log_estimator_content"]
 )
-def test_another_mlflow_is_said(mlflow, monkeypatch, name):
+def test_an_unsupported_mlflow_raises_an_error(mlflow, monkeypatch, name):
     from vecprop.mlflow import autolog
 
     monkeypatch.delattr(f"mlflow.sklearn.{name}")

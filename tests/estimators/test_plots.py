@@ -34,7 +34,7 @@ def legend(ax):
     return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
-def test_losses_are_drawn_at_the_epochs_that_they_are_of():
+def test_losses_are_drawn_at_their_epochs():
     model = MLPClassifier((3,), max_iter=4, random_state=0).fit(X, y, X_val=X[:9], y_val=y[:9])
     ax = model.plot.loss(color="k")
     for line, name in zip(ax.lines, ("loss_curve_", "validation_loss_curve_"), strict=True):
@@ -51,7 +51,7 @@ def test_epochs_without_validation_rows_leave_a_gap():
     np.testing.assert_array_equal(np.isnan(ax.lines[1].get_ydata()), [True, True, False, False])
 
 
-def test_the_boundary_is_that_of_the_model(model):
+def test_the_decision_boundary_matches_the_predictions(model):
     ax = model.plot.decision_boundary(X, y, resolution=150, s=9)
     assert legend(ax) == ["in", "out"]
     boundary = np.vstack(
@@ -63,7 +63,7 @@ def test_the_boundary_is_that_of_the_model(model):
         assert {names[tuple(p)] for p in points.get_offsets().data} == {name}
 
 
-def test_columns_are_called_by_their_names(iris):
+def test_axes_are_labeled_by_column_names(iris):
     model, (frame, names) = iris
     ax = model.plot.decision_boundary(frame, names, features=(2, 3), held={0: 5.0})
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("petal length (cm)", "petal width (cm)")
@@ -81,19 +81,19 @@ def test_scikit_learns_own_display_of_the_boundary(model, method):
 
 
 @pytest.mark.parametrize("layer", [-1, 0])
-def test_the_hidden_space_is_that_of_the_hidden_activations(model, layer):
+def test_the_hidden_space_shows_the_hidden_activations(model, layer):
     ax = model.plot.hidden_space(X, y, layer=layer, axes=(0, 2))
     H = model.hidden_activations(X, layer=layer)[:, [0, 2]]
     np.testing.assert_allclose(ax.collections[0].get_offsets(), H[y == "in"])
     assert legend(ax) == ["in", "out"]
 
 
-def test_the_last_hidden_layer_is_drawn_behind_dropout_and_its_three_units_in_space(model):
+def test_three_hidden_units_are_drawn_in_3d_and_dropout_is_ignored(model):
     assert model.plot.hidden_space(X, y).name == "3d"
     thinned = MLPClassifier((2,), dropout=0.5, layer_norm=True, max_iter=1, random_state=0).fit(X, y)
     ax = thinned.plot.hidden_space(X, y)
     np.testing.assert_allclose(np.asarray(ax.collections[1].get_offsets()), thinned.hidden_activations(X)[y == "out"])
-    with pytest.raises(IndexError, match="no hidden layer 3: this model has 2"):
+    with pytest.raises(IndexError, match="Hidden layer 3 does not exist: the model has 2"):
         model.plot.hidden_space(X, y, layer=3)
 
 
@@ -119,7 +119,7 @@ def test_calibration_is_the_share_of_rows_at_a_probability(model, iris):
     assert legend(ax) == ["Perfectly calibrated", "setosa", "versicolor", "virginica"]
 
 
-def test_calibration_of_several_labels_a_row():
+def test_calibration_of_multilabel_targets():
     marks = np.column_stack([number, 1 - number])
     model = MLPClassifier((3,), max_iter=5, random_state=0).fit(X, marks)
     ax = model.plot.calibration(X, marks, n_bins=1)
@@ -137,7 +137,7 @@ def test_float32_and_sparse_rows_can_be_drawn():
         assert small.plot.calibration(rows, y)
 
 
-def test_pictures_are_drawn_on_the_axes_given_and_open_no_figure(model):
+def test_plots_use_the_given_axes_and_open_no_figure(model):
     _, ax = plt.subplots()
     figures = plt.get_fignums()
     assert model.plot.loss(ax) is ax
@@ -147,23 +147,23 @@ def test_pictures_are_drawn_on_the_axes_given_and_open_no_figure(model):
     assert plt.get_fignums() == figures
 
 
-def test_says_what_cannot_be_drawn(model):
+def test_plots_that_are_impossible_raise_an_error(model):
     with pytest.raises(NotFittedError):
         MLPClassifier().plot.loss()
     with pytest.raises(NotFittedError):
         MLPClassifier().plot.calibration(X, y)
     with pytest.raises(ValueError, match="The loss has shape"):
         MLPClassifier().initialize(X, y).plot.loss()
-    with pytest.raises(ValueError, match="only a classifier of single labels"):
+    with pytest.raises(ValueError, match="needs one class per row"):
         MLPRegressor(max_iter=1).fit(X, number).plot.decision_boundary(X, number)
     marks = np.column_stack([number, 1 - number])
-    with pytest.raises(ValueError, match="only a classifier of single labels"):
+    with pytest.raises(ValueError, match="needs one class per row"):
         MLPClassifier(max_iter=1).fit(X, marks).plot.hidden_space(X, marks)
     assert not plt.get_fignums()
 
 
 @pytest.mark.parametrize("name", ["loss", "decision_boundary", "hidden_space", "confusion", "calibration"])
-def test_says_how_to_install_matplotlib(model, monkeypatch, name):
+def test_the_error_says_how_to_install_matplotlib(model, monkeypatch, name):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.delitem(sys.modules, "matplotlib.pyplot")
     with pytest.raises(ImportError, match=r'pip install "vecprop\[pictures\]"'):

@@ -39,7 +39,7 @@ def private_imports(file):
 PRIVATE = [*private_imports(Path(sklearn_compat.__file__))]
 
 
-def test_they_are_imported_in_one_place():
+def test_private_names_are_imported_in_one_module():
     files = {file.name for file in Path(vp.__file__).parent.rglob("*.py") if [*private_imports(file)]}
     assert files <= {Path(sklearn_compat.__file__).name}
 
@@ -117,7 +117,7 @@ def test_files_without_scikit_learns_check_of_settings(monkeypatch, tmp_path):
     np.testing.assert_array_equal(vp.load(tmp_path / "model.npz").predict(X), model.predict(X))
 
 
-def test_numpy_source_says_that_it_needs_the_places_of_columns():
+def test_numpy_source_needs_the_columns_of_each_transformer():
     columns = make_column_transformer((StandardScaler(), [0, 1])).fit(X)
     assert sklearn_compat.places_of_transformers(columns)["standardscaler"] == [0, 1]
     del columns._transformer_to_input_indices

@@ -23,7 +23,7 @@ def alone(model, **fit):
 
 
 @pytest.mark.parametrize("settings", [{}, {"solver": "lbfgs"}, {"learning_rate": "adaptive", "solver": "sgd"}], ids=str)
-def test_the_start_with_the_lowest_loss_is_kept(settings):
+def test_the_restart_with_the_lowest_loss_is_selected(settings):
     model: Any = MLPClassifier(n_restarts=6, **FEW, **settings)
     starts = alone(model)
     best = min(starts, key=lambda start: start.loss_)
@@ -37,7 +37,7 @@ def test_the_start_with_the_lowest_loss_is_kept(settings):
     assert starts[0].restart_losses_ is None
 
 
-def test_with_validation_rows_the_last_score_counts():
+def test_with_validation_rows_the_last_score_selects_the_restart():
     model = MLPClassifier(n_restarts=6, **FEW)
     validation = {"X_val": X[:30], "y_val": 1 - y[:30]}
     starts = alone(model, **validation)
@@ -46,7 +46,7 @@ def test_with_validation_rows_the_last_score_counts():
     np.testing.assert_array_equal(model.fit(X, y, **validation).theta_, best.theta_)
 
 
-def test_of_early_stopping_the_best_score_counts_on_the_rows_that_the_first_start_sets_aside():
+def test_with_early_stopping_the_best_score_selects_the_restart():
     model: Any = MLPClassifier(n_restarts=6, early_stopping=True, n_iter_no_change=2, **FEW | {"max_iter": 30})
     model.fit(X, y)
     first = fresh(model, n_restarts=1).fit(X, y)
@@ -56,7 +56,7 @@ def test_of_early_stopping_the_best_score_counts_on_the_rows_that_the_first_star
     assert len(spec.validation) == 8
 
 
-def test_a_start_that_diverges_is_not_kept():
+def test_a_diverged_restart_is_not_selected():
     # One learning rate on data of such a scale: some starts diverge, others do not.
     model: Any = MLPRegressor(
         hidden_layer_sizes=(4,), solver="sgd", learning_rate_init=0.05, max_iter=40, n_restarts=8, random_state=0
@@ -73,7 +73,7 @@ def test_a_start_that_diverges_is_not_kept():
     np.testing.assert_array_equal(model.theta_, first.theta_)
 
 
-def test_training_goes_on_from_what_was_kept_and_starts_once():
+def test_training_continues_from_the_best_restart():
     settings = FEW | {"n_iter_no_change": 1000}
     whole = MLPClassifier(n_restarts=4, **settings).fit(X, y)
     for _ in range(3):
@@ -85,7 +85,7 @@ def test_training_goes_on_from_what_was_kept_and_starts_once():
 
 
 @pytest.mark.parametrize("n_jobs", [None, 1, 2])
-def test_fits_together_equal_fits_alone(n_jobs):
+def test_simultaneous_fits_equal_separate_fits(n_jobs):
     rows, labels = map(
         np.asarray, make_classification(60, 4, n_classes=3, n_informative=3, n_redundant=0, random_state=0)
     )
@@ -127,12 +127,12 @@ def test_random_states():
     assert random_states(8, 3)[:2] == random_states(8, 2)
 
 
-def test_starts_that_end_before_an_epoch():
+def test_restarts_that_stop_before_an_epoch():
     model = MLPClassifier((3,), solver="lbfgs", tol=1e9, n_restarts=3, random_state=0)
     assert model.fit(X, y, X_val=X[:30], y_val=y[:30]).best_restart_ == 0
 
 
-def test_an_interruption_is_said():
+def test_an_interrupted_restart_warns():
     def interrupt(state):
         raise KeyboardInterrupt
 

@@ -106,7 +106,7 @@ def test_regression(loss):
     both(model, RATES, (rows, np.c_[numbers, 400 - numbers] / 100), cv=2, refit=False)
 
 
-def test_types_of_rows():
+def test_dtypes_of_rows():
     frame = pytest.importorskip("pandas").DataFrame(X, columns=list("abcd"))
     search, _ = both(CLASSIFIER, RATES, (frame, y), cv=3)
     assert search.feature_names_in_.tolist() == list("abcd")
@@ -118,7 +118,7 @@ def test_types_of_rows():
     both(pipeline, {"mlpclassifier__alpha": [0.1, 1.0]}, cv=2)
 
 
-def test_groups_weights_and_rows_of_validation():
+def test_groups_weights_and_validation_rows():
     groups = np.arange(150) % 7
     weight = np.linspace(0, 2, 150)
     both(CLASSIFIER, RATES, fit={"groups": groups}, cv=selection.GroupKFold(2))
@@ -138,7 +138,7 @@ def test_groups_weights_and_rows_of_validation():
             both(estimator, choices, fit=fit, cv=selection.GroupKFold(2), scoring=scoring)
 
 
-def test_preprocessing_is_fitted_once_a_fold_for_all_settings_that_share_it():
+def test_preprocessing_is_fitted_once_per_fold():
     fits = []
 
     class Counted(StandardScaler):
@@ -182,7 +182,7 @@ def test_scores(scoring, shift):
     ("scoring", "error_score"),
     [(None, -3), (["accuracy", "neg_log_loss"], np.nan), (lambda m, X, y: {"s": m.score(X, y)}, np.nan)],
 )
-def test_a_setting_that_diverges_harms_no_other(scoring, error_score):
+def test_a_diverging_candidate_does_not_affect_others(scoring, error_score):
     grid = {"learning_rate_init": [0.01, 1e200], "solver": ["sgd"], "alpha": [-1.0, 0.0]}
     settings = {"cv": 2, "scoring": scoring, "refit": False, "return_train_score": True, "error_score": error_score}
     with pytest.warns(FitFailedWarning, match="6 fits failed out of a total of 8") as caught:
@@ -191,7 +191,7 @@ def test_a_setting_that_diverges_harms_no_other(scoring, error_score):
     assert "non-finite parameter weights" in str(caught[0].message)
 
 
-def test_errors_of_settings_may_end_the_search():
+def test_error_score_raise_stops_the_search():
     grid = {"learning_rate_init": [0.01], "alpha": [-1.0, 0.0]}
     with pytest.raises(ValueError, match="'alpha' parameter"):
         MLPSearchCV(CLASSIFIER, grid, error_score="raise").fit(X, y)
@@ -199,7 +199,7 @@ def test_errors_of_settings_may_end_the_search():
         MLPSearchCV(CLASSIFIER, {"alpha": [-1.0]}).fit(X, y)
 
 
-def test_preprocessing_that_fails_harms_no_other():
+def test_failing_preprocessing_does_not_affect_others():
     pipeline = make_pipeline(PCA(2), CLASSIFIER)
     grid = {"pca__n_components": [2, 9], "mlpclassifier__alpha": [0, 1]}
     search = MLPSearchCV(pipeline, grid, cv=3, error_score=0)
@@ -209,7 +209,7 @@ def test_preprocessing_that_fails_harms_no_other():
 
 
 @pytest.mark.filterwarnings("ignore:One or more of the")
-def test_a_setting_that_is_refused_harms_no_other():
+def test_an_invalid_candidate_does_not_affect_others():
     grid = {"class_weight": [None, {0: -1}, "balanced", {1: np.nan}]}
     with pytest.warns(FitFailedWarning, match="weights must be finite and at least 0") as said:
         search, _ = both(CLASSIFIER, grid, cv=2)
@@ -238,10 +238,10 @@ class OwnFit(MLPClassifier):
         return super().fit(-X, y, *more, **of_validation)
 
 
-def test_an_estimator_with_a_fit_of_its_own_is_refused():
-    with pytest.raises(TypeError, match="OwnFit has a fit of its own"):
+def test_an_estimator_that_overrides_fit_raises_an_error():
+    with pytest.raises(TypeError, match="OwnFit overrides fit"):
         MLPSearchCV(OwnFit(**FEW), RATES).fit(X, y)
-    with pytest.raises(TypeError, match="OwnFit has a fit of its own"):
+    with pytest.raises(TypeError, match="OwnFit overrides fit"):
         MLPEnsembleClassifier(OwnFit(**FEW)).fit(X, y)
 
 
@@ -295,7 +295,7 @@ def test_the_spread_over_seeds():
 
 
 @pytest.mark.parametrize("random_state", [None, np.random.RandomState(4)], ids=["none", "instance"])
-def test_random_states_that_are_no_numbers(random_state):
+def test_random_states_that_are_not_integers(random_state):
     model = MLPClassifier(**FEW | {"random_state": random_state})
     search = MLPSearchCV(model, RATES, cv=2, n_seeds=2, refit=False)
     one, other = (fresh(search).fit(X, y).cv_results_["mean_test_score"].tolist() for _ in range(2))
@@ -335,18 +335,18 @@ def test_vecprops_estimators_inside_scikit_learns():
     assert probabilities.shape == (120, 2)
 
 
-def test_every_setting_of_a_grid_search_is_there_with_its_default():
+def test_all_settings_of_grid_search_have_the_same_default():
     theirs, ours = (of(CLASSIFIER, RATES).get_params(deep=False) for of in (GridSearchCV, MLPSearchCV))
     assert theirs.items() <= ours.items()
 
 
-def test_verbose_says_how_many_fits_there_are(capsys):
+def test_verbose_prints_the_number_of_fits(capsys):
     MLPSearchCV(CLASSIFIER, RATES, cv=3, n_seeds=2, verbose=1, refit=False).fit(X, y)
     says = "Fitting 3 folds for each of 2 candidates, with 2 seeds, totalling 12 fits\n"
     assert capsys.readouterr().out == says
 
 
-def test_interrupts_end_the_search():
+def test_interrupts_stop_the_search():
     calls = []
 
     def interrupt(state):
@@ -365,24 +365,24 @@ def test_interrupts_end_the_search():
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
-        ({}, ValueError, "give one of the two"),
-        ({"param_grid": {"alpha": loguniform(0.1, 1)}}, TypeError, "'alpha' is a distribution: give param_distributio"),
-        ({"param_grid": RATES, "param_distributions": RATES}, ValueError, "give one of the two"),
-        ({"estimator": LogisticRegression(), "param_grid": {}}, TypeError, "this is LogisticRegression: use scikit-"),
-        ({"param_grid": []}, ValueError, "There is no setting to try"),
-        ({"param_grid": RATES, "cv": []}, ValueError, "cv yields no split"),
-        ({"estimator": LogisticRegression(), "param_grid": {}, "halving": 2}, TypeError, "searches an MLPClass"),
+        ({}, ValueError, "Give exactly one of param_grid"),
+        ({"param_grid": {"alpha": loguniform(0.1, 1)}}, TypeError, "'alpha' is a distribution: use param_distributio"),
+        ({"param_grid": RATES, "param_distributions": RATES}, ValueError, "Give exactly one of param_grid"),
+        ({"estimator": LogisticRegression(), "param_grid": {}}, TypeError, "got LogisticRegression: use scikit-"),
+        ({"param_grid": []}, ValueError, "There are no candidates"),
+        ({"param_grid": RATES, "cv": []}, ValueError, "cv yields no splits"),
+        ({"estimator": LogisticRegression(), "param_grid": {}, "halving": 2}, TypeError, "needs vecprop's MLPClass"),
         (
             {"estimator": MLPClassifier(max_iter="a"), "param_grid": RATES, "halving": 2},
             ValueError,
             "The 'max_iter' pa",
         ),
-        ({"param_grid": {"max_iter": [1]}, "halving": 2}, ValueError, "Halving chooses max_iter itself"),
+        ({"param_grid": {"max_iter": [1]}, "halving": 2}, ValueError, "halving sets max_iter itself"),
         ({"param_grid": RATES, "halving": 1}, ValueError, "'halving' parameter of MLPSearchCV must be a float in"),
         ({"param_grid": RATES, "n_seeds": 0}, ValueError, "'n_seeds' parameter"),
         ({"param_grid": {"no": [1]}}, ValueError, "Invalid parameter 'no' for estimator MLPClassifier"),
-        ({"param_grid": RATES, "scoring": ["accuracy", "r2"]}, ValueError, "refit is True, but there are several"),
-        ({"param_grid": RATES, "scoring": ["r2"], "refit": False, "halving": 2}, ValueError, "Halving needs one score"),
+        ({"param_grid": RATES, "scoring": ["accuracy", "r2"]}, ValueError, "refit is True, but with several"),
+        ({"param_grid": RATES, "scoring": ["r2"], "refit": False, "halving": 2}, ValueError, "halving needs one score"),
     ],
 )
 def test_says_what_is_wrong(arguments, error, says):
@@ -390,7 +390,7 @@ def test_says_what_is_wrong(arguments, error, says):
         MLPSearchCV(**{"estimator": CLASSIFIER} | arguments).fit(X, y)
 
 
-def test_what_scikit_learns_searches_take_beside():
+def test_further_arguments_of_scikit_learns_searches():
     search = MLPSearchCV(CLASSIFIER, RATES, pre_dispatch="n_jobs")
     assert search.get_params()["pre_dispatch"] == "n_jobs"
     with pytest.raises(TypeError, match="set them on its estimator"):

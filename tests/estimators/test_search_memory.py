@@ -33,7 +33,7 @@ SCALERS = {
 
 
 @pytest.mark.usefixtures("all_is_large")
-def test_a_pipeline_speaks_as_long_as_it_is_told_to(capsys):
+def test_a_verbose_pipeline_prints_its_steps(capsys):
     pipeline = make_pipeline(StandardScaler(), CLASSIFIER).set_params(verbose=True)
     MLPSearchCV(pipeline, {"mlpclassifier__alpha": [0.1]}, cv=2, refit=False).fit(X, y)
     assert capsys.readouterr().out.count("(step 1 of 2) Processing standardscaler") == 2
@@ -72,7 +72,7 @@ def both(pipeline, rows, fit=None, **settings):
 
 @pytest.mark.parametrize("F", sampled([np.float32, np.float64]))
 @pytest.mark.parametrize("scaler", SCALERS.values(), ids=SCALERS)
-def test_rows_are_scaled_as_they_are_read(scaler, F, all_is_large, populations):
+def test_rows_are_scaled_lazily(scaler, F, all_is_large, populations):
     both(make_pipeline(scaler, CLASSIFIER), (X.astype(F), y))
     members = [member for members in populations for member in members]
     assert len(members) == 2
@@ -125,7 +125,7 @@ def test_frames(is_one_array, all_is_large, populations):
     np.testing.assert_array_equal(search.best_estimator_.theta_, reference.best_estimator_.theta_)
 
 
-def test_weights_and_targets_that_only_some_folds_have(all_is_large):
+def test_weights_and_targets_in_only_some_folds(all_is_large):
     weight, rare = np.linspace(0, 2, 150), np.where(np.arange(150) < 9, 2, y)
     pipeline = make_pipeline(StandardScaler(), CLASSIFIER)
     both(pipeline, (X, y), {"mlpclassifier__sample_weight": weight})
@@ -133,7 +133,7 @@ def test_weights_and_targets_that_only_some_folds_have(all_is_large):
     both(pipeline, (X, rare), cv=KFold(3))
 
 
-def test_a_scaler_that_overflows_harms_no_other_fold(all_is_large):
+def test_an_overflowing_scaler_does_not_affect_other_folds(all_is_large):
     wide = X.astype(np.float32)
     wide[:, 0] = np.where(np.arange(150) < 3, 3e38, 1e-4 * np.arange(150))
     pipeline, grid = make_pipeline(RobustScaler(), CLASSIFIER), {"mlpclassifier__alpha": [0.1]}
@@ -153,7 +153,7 @@ def test_a_scaler_that_overflows_harms_no_other_fold(all_is_large):
     assert np.isnan(scores[0]).tolist() == [False, True]
 
 
-def test_functions_that_score_get_arrays_and_the_pipeline(all_is_large):
+def test_score_functions_receive_arrays_and_the_pipeline(all_is_large):
     seen = []
 
     def scored(model, X, y):
@@ -165,7 +165,7 @@ def test_functions_that_score_get_arrays_and_the_pipeline(all_is_large):
     assert seen == [(np.ndarray, 2, (50, 6))] * 3
 
 
-def test_folds_that_copy_rows_are_fitted_one_after_the_other(all_is_large, populations):
+def test_folds_that_copy_rows_are_fitted_in_turn(all_is_large, populations):
     grid = {"mlpclassifier__alpha": [0.1, 1.0]}
     for steps, sizes in (((FunctionTransformer(),), [2] * 6), ((StandardScaler(),), [4] * 3)):
         populations.clear()
@@ -173,7 +173,7 @@ def test_folds_that_copy_rows_are_fitted_one_after_the_other(all_is_large, popul
         assert [len(members) for members in populations] in (sizes, [2 * size for size in sizes][: len(sizes) // 2])
 
 
-def test_splits_keep_what_cannot_be_found_again():
+def test_splits_store_only_unusual_training_rows():
     test = np.array([4, 1])
     assert Split.of(np.array([0, 2, 3]), test, 5).own_train is None
     for train in (np.array([3, 2, 0]), np.array([0, 2]), np.array([True, False, True, True, False])):
@@ -197,7 +197,7 @@ def random_rows(rng):
 
 @pytest.mark.parametrize("count", [3, pytest.param(200, marks=pytest.mark.long)])
 @pytest.mark.parametrize("scaler", SCALERS.values(), ids=SCALERS)
-def test_scalers_are_fitted_in_parts(scaler, count, monkeypatch):
+def test_scalers_are_fitted_in_chunks(scaler, count, monkeypatch):
     rng = np.random.default_rng(count)
     for _ in range(count):
         monkeypatch.setattr(scaling, "PART", 5000 if count == 3 else int(rng.integers(100, 100_000)))
@@ -261,7 +261,7 @@ def test_early_stopping_copies_no_rows(more, table):
 @pytest.mark.parametrize(
     ("fit", "most"), sampled([(searched(MODEL, refit=False), 80), (fresh(MODEL, early_stopping=True).fit, 60)])
 )
-def test_what_a_row_takes(fit, most):
+def test_memory_per_row_of_a_search(fit, most):
     rows = 150_000
     narrow = np.random.default_rng(0).normal(size=(rows, 16)).astype(np.float32)
     assert narrow.nbytes > scaling.LARGE
@@ -269,7 +269,7 @@ def test_what_a_row_takes(fit, most):
 
 
 @pytest.mark.parametrize("scaler", sampled([None, StandardScaler(), MinMaxScaler()], 3))
-def test_rows_on_a_disk_stay_there(scaler, table, tmp_path):
+def test_memory_mapped_rows_are_not_copied(scaler, table, tmp_path):
     np.save(tmp_path / "X.npy", table[0])
     estimator = MODEL if scaler is None else make_pipeline(scaler, MODEL)
     on_disk = np.load(tmp_path / "X.npy", mmap_mode="r"), table[1]

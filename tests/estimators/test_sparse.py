@@ -42,7 +42,7 @@ SOLVERS = [
     ("kind", "settings", "form"),
     sampled(((*case, FORMS[(n + m) % 3]) for n, case in enumerate(product(KINDS, SOLVERS)) for m in range(3)), every=3),
 )
-def test_sparse_is_dense(kind, settings, form):
+def test_sparse_rows_equal_dense_rows(kind, settings, form):
     settings = {"hidden_layer_sizes": (6,), "max_iter": 12, "random_state": 0} | settings
     on_sparse = kind(**settings).fit(form(X), y, weight, X_val=form(X[:30]), y_val=y[:30])
     on_dense = kind(**settings).fit(X, y, weight, X_val=X[:30], y_val=y[:30])
@@ -66,7 +66,7 @@ def test_sparse_float32_and_partial_fit():
     np.testing.assert_allclose(model.theta_, dense.theta_, atol=1e-6)
 
 
-def test_restarts_train_together_and_are_the_fits_alone():
+def test_sparse_restarts_equal_separate_fits():
     settings: dict[str, Any] = {"hidden_layer_sizes": (6,), "max_iter": 5, "batch_size": 20}
     together = MLPClassifier(**settings, n_restarts=2, random_state=0).fit(sparse.csc_matrix(X), y)
     assert together.best_restart_ is not None
@@ -75,7 +75,7 @@ def test_restarts_train_together_and_are_the_fits_alone():
 
 
 @pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_array])
-def test_entries_that_are_nowhere_are_refused(form):
+def test_invalid_sparse_indices_raise_an_error(form):
     damaged, ensemble = form(X), MLPEnsembleClassifier(MLPClassifier((3,), max_iter=1), n_estimators=2)
     models = MLPClassifier((3,), max_iter=1).fit(X, y), ensemble.fit(X, y)
     damaged.indices[5] = 10**6

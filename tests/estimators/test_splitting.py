@@ -39,25 +39,25 @@ def test_groups_and_times_reach_the_folds_of_a_search(network, y, given):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_splitter_of_ones_own_is_given_the_groups():
+def test_a_custom_splitter_receives_the_groups():
     own = searched(MLPRegressor(), Y, cv=GroupKFold(3), groups=GROUPS)
     by_number = searched(MLPRegressor(), Y, groups=GROUPS)
     assert own.best_score_ == by_number.best_score_
 
 
-def test_times_that_do_not_fit():
+def test_invalid_times_raise_an_error():
     for arguments, said in (
-        ({"time": TIME, "groups": GROUPS}, "without groups"),
+        ({"time": TIME, "groups": GROUPS}, "cannot be combined with groups"),
         ({"time": TIME, "cv": GroupKFold(3)}, "a number of folds"),
-        ({"time": TIME[:9]}, r"time has the shape \(9,\)"),
-        ({"time": np.ones(60)}, "too few for 3 folds"),
+        ({"time": TIME[:9]}, r"time has shape \(9,\)"),
+        ({"time": np.ones(60)}, "too few distinct values for 3 folds"),
     ):
         with pytest.raises(ValueError, match=said):
             searched(MLPRegressor(), Y, **arguments)
 
 
 @pytest.mark.parametrize("count", [60, pytest.param(600, marks=pytest.mark.long)])
-def test_random_parts_are_those_of_scikit_learn(count):
+def test_random_parts_equal_scikit_learns(count):
     def outcome(split, seed, *arguments):
         random = np.random.RandomState(seed)
         try:

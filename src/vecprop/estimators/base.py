@@ -1,4 +1,4 @@
-"""The base of classifier and regressor: from rows to a network, its training and its predictions."""
+"""The base class of the classifier and the regressor: data validation, training and prediction."""
 
 import copy
 import warnings
@@ -31,7 +31,7 @@ from .sklearn_compat import CallbackSupport, EpochTasks, available_if, fit_conte
 
 
 def has_partial_fit(model: "MultilayerPerceptron") -> bool:
-    """Return True, or say why the solver has no partial_fit."""
+    """Return True, or raise an error if the solver does not support partial_fit."""
     if not parts.has_steps(model):
         raise AttributeError(f"partial_fit is only available for stochastic optimizers, and {model.solver} is not one.")
     return True
@@ -43,43 +43,43 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
     Attributes
     ----------
     coefs_, intercepts_ : list of ndarray
-        The weights (inputs, outputs) and biases (outputs,) of each dense layer: views of ``theta_``, which may be
-        written into and assigned. `partial_fit` starts from them.
+        The weights (inputs, outputs) and biases (outputs,) of each dense layer. They are views of ``theta_``: you can
+        change their entries or assign new arrays. `partial_fit` starts from them.
     theta_ : ndarray (P,)
         All parameters, layer by layer.
     network_ : Network
-        The network, which other functions of vecprop take.
+        The network, for use with vecprop's other functions.
     n_iter_ : int
-        The number of epochs of the last call.
+        The number of epochs in the last call.
     t_ : int
-        The number of rows that training has seen, over all epochs; 0 with "lbfgs".
+        The number of rows processed in training, over all epochs; 0 for "lbfgs".
     loss_, best_loss_ : float
-        The loss of the last epoch, and the lowest; best_loss_ is None with early stopping.
+        The loss of the last epoch, and the lowest loss; best_loss_ is None with early stopping.
     loss_curve_ : list of float
-        The loss of each epoch: the mean over its batches as they were met; for "lbfgs", of all rows after each
-        iteration.
+        The loss of each epoch: the mean over its batches, each measured before its step. For "lbfgs", the loss of all
+        rows after each iteration.
     validation_loss_curve_ : list of float or None
         The validation loss after each epoch, if there are validation rows.
     validation_scores_, best_validation_score_ : list of float and float, or None
-        The validation score after each epoch, if there are validation rows; the best, with early stopping.
+        The validation score after each epoch if there are validation rows, and the best score with early stopping.
     score_curve_ : list of float or None
-        The score of the training rows after each epoch, if ``scoring`` is given.
+        The score on the training rows after each epoch, if ``scoring`` is given.
     restart_losses_, best_restart_ : ndarray (n_restarts,) and int, or None
-        If there are several starts, the last loss of each, infinite if it diverged, and the number of the best.
+        With several restarts, the final loss of each (infinite if it diverged), and the index of the best.
     n_features_in_, feature_names_in_ : int and ndarray
-        The number of X's columns, and their names if all are strings.
+        The number of columns of X, and their names if all are strings.
     n_layers_, n_outputs_, out_activation_ : int, int and str
-        The number of layers with that of the inputs, the number of outputs, and the name of the loss's link.
+        The number of layers including the input layer, the number of outputs, and the name of the output activation.
 
     Notes
     -----
-    With ``warm_start=True``, and with `partial_fit`, training continues exactly: optimizer, schedule, order of rows and
-    dropout continue, so that 50 epochs in one call and 50 calls of one epoch give the same bits, also if the model is
-    pickled in between. Three fits begin anew from the present parameters: "lbfgs", which has no memory of
-    earlier searches; schedules that depend on ``max_iter``, which `partial_fit` refuses; and early stopping, which has
-    gone back to the best parameters. Losses are summed over several outputs, as their gradients are.
+    With ``warm_start=True`` or `partial_fit`, training continues exactly, including the states of the optimizer, the
+    schedule, shuffling and dropout. 50 epochs in one call and 50 calls of one epoch give identical bits, even if the
+    model is pickled in between. In three cases training restarts from the current parameters: with "lbfgs"; with
+    schedules that depend on ``max_iter``, which `partial_fit` rejects; and with early stopping, which has restored the
+    best parameters. The loss is the sum over all outputs.
 
-    With scikit-learn 1.9 or newer, ``set_callbacks`` takes its callbacks, such as a progress bar.
+    With scikit-learn 1.9 or newer, ``set_callbacks`` accepts its callbacks, such as a progress bar.
     """
 
     targets_: Any  # Labels of a classifier, Numbers of a regressor
@@ -87,21 +87,21 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
     _y_is: ClassVar[dict[str, bool]] = {}
 
     @classmethod
-    @cache  # scikit-learn would read the signature anew for every clone
-    def _get_param_names(cls) -> list[str]:  # pyright: ignore[reportIncompatibleMethodOverride] (it is called alike)
+    @cache  # scikit-learn would inspect the signature for every clone
+    def _get_param_names(cls) -> list[str]:  # pyright: ignore[reportIncompatibleMethodOverride] (same call)
         return super()._get_param_names()
 
     @abstractmethod
     def network_loss(self) -> Loss:
-        """Return the loss that the settings name."""
+        """Return the loss function specified by the settings."""
 
     @abstractmethod
     def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> tuple[Any, np.ndarray]:
-        """Return y in its proper shape, and the network's targets; if they are new, ``targets_`` describes them."""
+        """Return y in canonical shape, and the network's targets; set ``targets_`` if new."""
 
     @abstractmethod
     def _own_score(self, rows: Rows) -> str | None:
-        """Return the name of the score in `core.scores` that equals `score` of this model on these rows, or None."""
+        """Return the name in `core.scores` that equals this model's `score` on these rows, or None."""
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -121,12 +121,12 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         X : array or sparse matrix (N, I)
             The inputs.
         y : array (N,) or (N, O)
-            The labels, or the numbers.
+            The labels or the numeric targets.
         sample_weight : array (N,), optional
-            The rows' weights, at least 0; 1 by default. A row of weight 2 counts as two rows.
+            The weight of each row, at least 0; 1 by default. A row of weight 2 counts as two rows.
         X_val, y_val, sample_weight_val : array, optional
-            Rows that are not trained on: their loss and score are measured after each epoch, and with
-            ``early_stopping=True`` they end training instead of rows set aside from X.
+            Validation rows. Their loss and score are measured after each epoch. With ``early_stopping=True`` they are
+            used instead of rows held out from X.
 
         Returns
         -------
@@ -136,15 +136,15 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         Raises
         ------
         ValueError
-            If data or settings do not fit, or training diverges. The model keeps the last parameters with a finite
-            loss.
+            If data or settings are invalid, or training diverges. After divergence the model has the last parameters
+            with a finite loss.
         """
         random, first = check_random_state(self.random_state), not (self.warm_start and hasattr(self, "coefs_"))
         checkpoint = self.checkpoint
         if checkpoint is not None:
             require_repeatable(self)
             if not first:
-                require_no_checkpoint(self, "leave it out where warm_start continues an earlier fit")
+                require_no_checkpoint(self, "leave it out when warm_start continues an earlier fit")
         rows, validation = self.accept(X, y, sample_weight, X_val, y_val, sample_weight_val, first=first)
         spec = self.begin(rows, validation, random, first)
         spec.checkpoint = checkpoint
@@ -161,16 +161,16 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
     @available_if(has_partial_fit)
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train for one epoch on these rows, continuing exactly where training ended.
+        """Train for one epoch on these rows, exactly continuing earlier training.
 
         Parameters
         ----------
         X : array or sparse matrix (N, I)
             The inputs.
         y : array (N,) or (N, O)
-            The labels, or the numbers.
+            The labels or the numeric targets.
         sample_weight : array (N,), optional
-            The rows' weights, at least 0; 1 by default.
+            The weight of each row, at least 0; 1 by default.
 
         Returns
         -------
@@ -180,7 +180,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         Raises
         ------
         ValueError
-            If data or settings do not fit, or training diverges.
+            If data or settings are invalid, or training diverges.
         """
         return self._partial_fit(X, y, sample_weight)
 
@@ -191,7 +191,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         random, first = check_random_state(self.random_state), not hasattr(self, "coefs_")
         rows, _ = self.accept(X, y, sample_weight, first=first, incremental=True)
         if has_horizon(parts.schedule(self, len(rows))):
-            needed = "to know how many epochs there are, which partial_fit cannot tell"
+            needed = "the total number of epochs, which partial_fit does not know"
             raise ValueError(f"{self.learning_rate!r} needs {needed}: use fit, or another learning_rate.")
         spec = self.begin(rows, None, random, first, starts=1)
         outcome = spec.train(epochs=1)
@@ -202,21 +202,21 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
 
     @fit_context(prefer_skip_nested_validation=True)
     def initialize(self, X: Any, y: Any) -> Self:
-        """Make the network for such rows and draw its parameters, without training.
+        """Create the network for such data and draw its initial parameters, without training.
 
-        The parameters are those that `fit` and the first `partial_fit` start from.
+        `fit` and the first `partial_fit` start from the same parameters.
 
         Parameters
         ----------
         X : array or sparse matrix (N, I)
             Inputs.
         y : array (N,) or (N, O)
-            Labels, or numbers.
+            The labels or the numeric targets.
 
         Returns
         -------
         self
-            The model, ready to predict, to be inspected, and to be trained by `partial_fit`.
+            The model, ready for prediction, inspection and `partial_fit`.
         """
         random = check_random_state(self.random_state)
         for name in ("network_", "_given"):
@@ -228,41 +228,41 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         return self
 
     def diagnose(self, X: Any, y: Any) -> Diagnosis:
-        """Say what is wrong with the model's training on these rows.
+        """Diagnose problems of the model's training on these rows.
 
-        It looks for divergence; inputs or targets that are far from 1 in size (a root mean square above 10, or no
-        entry above 0.01); a learning rate that is too high, so that the loss rises and falls, or too low, so that it
-        still falls when ``max_iter`` is reached; more than a third of a hidden layer's units dead, with a derivative of
-        0 on every row, or saturated; and classes that are never predicted. `fit` shows the same with a
-        ``ConvergenceWarning``, or with the error if training diverges.
+        The checks look for divergence; for inputs or targets of an unsuitable scale (a root mean square above 10, or
+        no entry above 0.01); for a learning rate that is too high (the loss oscillates) or too low (the loss still
+        falls at ``max_iter``); for hidden layers with more than a third of their units dead (a derivative of 0 on every
+        row) or saturated; and for classes that are never predicted. `fit` adds the same sentences to its
+        ``ConvergenceWarning``, or to the error if training diverges.
 
         Parameters
         ----------
         X : array or sparse matrix (N, I)
-            The inputs, best those of training.
+            The inputs, preferably those of training.
         y : array (N,) or (N, O)
-            The labels, or the numbers.
+            The labels or the numeric targets.
 
         Returns
         -------
         Diagnosis
-            A tuple of sentences, each with a remedy; it is empty if nothing seems wrong. It prints as its sentences.
+            A tuple of sentences, each with a remedy; empty if no problem was found. It prints one sentence per line.
 
         Examples
         --------
         >>> X, y = np.array([[0.0, 1000.0], [1.0, 2000.0], [2.0, 3000.0]]), [0, 1, 1]
         >>> MLPClassifier(activation="leaky_relu").initialize(X, y).diagnose(X, y)
-        Inputs are unscaled, far from 1 in size: column 1 (2.16e+03): put a StandardScaler before the network.
+        Inputs are unscaled, far from 1 in magnitude: column 1 (2.16e+03); put a StandardScaler before the network.
         """
         check_is_fitted(self)
         return self._diagnosis(self._read(X, y, None))
 
     def _diagnosis(self, rows: Rows, few: int | None = None) -> Diagnosis:
-        """Return the diagnosis on rows; hidden units are looked at on few of them."""
+        """Return the diagnosis on rows, examining hidden units on at most `few` of them."""
         return diagnosis_of(Case(self, self._ending, rows, few))
 
     def _diagnosis_of_sample(self, rows: Rows) -> Diagnosis:
-        """Return the diagnosis on some of the rows, which takes little time compared with training."""
+        """Return the diagnosis on a sample of the rows, which is fast compared with training."""
         return self._diagnosis(some(rows, SAMPLE), FEW)
 
     def accept(
@@ -277,12 +277,12 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         first: bool = True,
         incremental: bool = False,
     ) -> tuple[Rows, Rows | None]:
-        """Return the rows of training, and of validation if there are any; the first define inputs and targets."""
+        """Return the training rows, which define inputs and targets, and any validation rows."""
         rows = self._read(X, y, sample_weight, first, incremental, weighted=True)
         if (X_val is None) != (y_val is None):
-            raise ValueError("Of X_val and y_val only one is given: give both, or none.")
+            raise ValueError("Only one of X_val and y_val is given: give both or neither.")
         if X_val is None and sample_weight_val is not None:
-            raise ValueError("sample_weight_val weighs rows of validation, but X_val and y_val are not given.")
+            raise ValueError("sample_weight_val needs X_val and y_val, which are not given.")
         return rows, None if X_val is None else self._read(X_val, y_val, sample_weight_val)
 
     def _read(
@@ -298,17 +298,17 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         X, how = as_numpy(X), {"accept_sparse": ["csr", "csc"], "multi_output": True, "reset": first, **self._y_is}
         try:
             checked: Any = validate_data(self, X, as_numpy(y), dtype=types_of_inputs(X), **how)
-        except ValueError:  # perhaps of text among objects, which NumPy tries to read as numbers
+        except ValueError:  # perhaps because an object array contains text, which NumPy tries to parse
             texts = (value for value in np.ravel(np.asarray(y, object)) if isinstance(value, str))
             if self._y_is and (text := next(texts, None)) is not None:
-                advice = "use MLPClassifier for names"
+                advice = "use MLPClassifier for class names"
                 raise ValueError(f"y has the text {text!r}, but a regressor predicts numbers: {advice}.") from None
             raise
         X, y = checked
         weight = None if sample_weight is None else row_weights(sample_weight, X.shape[0])
         y, T = self._read_targets(y, weight, new=first and not incremental)
         self.n_outputs_ = self.targets_.outputs
-        class_weight = getattr(self, "class_weight", None)  # a regressor has none
+        class_weight = getattr(self, "class_weight", None)  # only classifiers have it
         if weighted and class_weight is not None:
             factors = class_weights(class_weight, y, weight)
             weight = factors if weight is None else weight * factors
@@ -322,20 +322,20 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         first: bool = True,
         starts: int | None = None,
     ) -> FitSpec:
-        """Return what is to be trained: a new network, by default from n_restarts starts, or the one of before."""
+        """Return the spec of the next fit: a new network with its restarts, or the current one."""
         self._prepare(rows, random, first)
         known, all_rows = vars(self), rows
         before = FitOutcome(**{name: known[attribute] for name, attribute in ATTRIBUTES.items() if attribute in known})
         if self.early_stopping and validation is None and parts.has_steps(self):
             drawing = random
-            if self.warm_start:  # calls that continue each other set the same rows aside: others have been trained on
+            if self.warm_start:  # continued fits hold out the same rows, since the others have been trained on
                 if before.split is None:
                     before.split = copy.deepcopy(random)
                 else:
                     drawing = copy.deepcopy(before.split)
             two_classes = self.n_outputs_ == 1 and hasattr(self, "classes_")
             rows, validation = rows.set_aside(drawing, self.validation_fraction, two_classes)
-        if before.seed is None:  # drawn once for all epochs that continue each other
+        if before.seed is None:  # drawn once, also for continued training
             before.seed = int(random.randint(2**31 - 1))
         others = []
         if first and (self.n_restarts if starts is None else starts) > 1:
@@ -349,7 +349,7 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         return FitSpec(*trained, **given, tasks=tasks, starts=others)
 
     def learn(self, spec: FitSpec, outcome: FitOutcome) -> None:
-        """Learn the outcome of a fit; refuse one that has diverged after that."""
+        """Store the outcome of a fit in the model; then raise an error if it diverged."""
         self._publish(outcome)
         self._rows = Predictions(self.network_, self.theta_)
         if outcome.diverged:
@@ -358,9 +358,9 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
             raise ValueError(" ".join([message, *self._diagnosis_of_sample(spec.rows)])) from outcome.error
 
     def shortfall(self, spec: FitSpec, outcome: FitOutcome) -> str:
-        """Return scikit-learn's sentence that training has not converged, and the diagnosis; "" if it has.
+        """Return scikit-learn's convergence warning with the diagnosis; "" if training converged.
 
-        The diagnosis takes as long as some epochs of a small network, so it is left out if such warnings are ignored.
+        The diagnosis is skipped if such warnings are ignored: for a small network it takes as long as some epochs.
         """
         message = spec.shortfall(outcome)
         actions = (
@@ -369,23 +369,23 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
             if issubclass(ConvergenceWarning, category)
             and (action != "ignore" or (text is None and module is None and line == 0))
         )
-        if not message or next(actions, None) == "ignore":  # all of them, whatever they say and wherever from
+        if not message or next(actions, None) == "ignore":  # any text, any module
             return message
         return " ".join([message, *self._diagnosis_of_sample(spec.rows)])
 
     def _publish(self, outcome: FitOutcome) -> None:
-        """Show callbacks what has been learned so far."""
+        """Store the training results so far in the model's attributes."""
         known = vars(outcome)
         self.__dict__.update((attribute, known[name]) for name, attribute in ATTRIBUTES.items())
 
     def _prepare(self, rows: Rows, random: np.random.RandomState, first: bool) -> None:
-        """Make the network, and its parameters if there are none to continue with, for rows that were accepted."""
+        """Create the network for validated rows, and new parameters unless training continues."""
         X, loss = rows.table.X, self.network_loss()
         network = parts.network(self, X.shape[1], self.n_outputs_, loss)
         is_new = first or "network_" not in vars(self)
         if not is_new and network.layout != self.network_.layout:
-            trained = f"what was trained is {self.network_.layout}: start anew with warm_start=False."
-            raise ValueError(f"The settings now describe {network.layout}, but {trained}")
+            trained = f"but the trained network is {self.network_.layout}: refit with warm_start=False."
+            raise ValueError(f"The settings now describe {network.layout}, {trained}")
         self.network_ = network
         if not is_new:
             return
@@ -397,14 +397,14 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
                 setattr(self, name, values)
         self.n_layers_ = 1 + sum("W" in p for p in network.layout.views(theta))
         links = (link for cls, link in parts.LINKS.items() if isinstance(loss, cls))
-        self.out_activation_ = next(links, type(loss).__name__)  # a loss of the user's own has its class's name
+        self.out_activation_ = next(links, type(loss).__name__)  # the class name of a custom loss
 
     def _loss_constant(self, rows: Rows) -> float:
-        """Return the constant that scikit-learn adds to the network's loss; it does not depend on the parameters."""
+        """Return the parameter-independent constant that scikit-learn adds to the loss."""
         return 0.0
 
     def predict(self, X: Any) -> Any:
-        """Return the labels of rows, or the predicted numbers.
+        """Predict the labels or the numeric targets of rows.
 
         Parameters
         ----------
@@ -414,13 +414,13 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
         Returns
         -------
         ndarray (N,), or (N, O) for several outputs
-            Numbers are in the units of y. Several labels a row are columns of 0 and 1.
+            Regression predictions are in the units of y. Multilabel predictions are columns of 0 and 1.
         """
-        outputs = self.network_outputs(X)  # refuses a model that is not fitted
+        outputs = self.network_outputs(X)  # raises an error if the model is not fitted
         return self.targets_.decode(outputs)
 
     def network_outputs(self, X: Any) -> np.ndarray:
-        """Return the network's predictions, (N, O), after a check of X."""
+        """Validate X and return the network's outputs, (N, O)."""
         known = self.__dict__
         predictions = known.get("_rows")
         if predictions is None:
@@ -435,25 +435,25 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
             or X.shape[1] != self.n_features_in_
             or not len(X)
             or "feature_names_in_" in known
-            or X.size >= AS_READ  # of which no mask is made
+            or X.size >= AS_READ  # too large for the mask below
             or not np.isfinite(X).all()
         ):
             X = self._checked_inputs(X)
         return predictions(X)
 
     def _checked_inputs(self, X: Any) -> Any:
-        """Return X as scikit-learn checks it, in theta's type."""
+        """Return X, validated by scikit-learn and converted to theta's dtype."""
         check_is_fitted(self)
-        if isinstance(X, Selection):  # of rows that have been checked
+        if isinstance(X, Selection):  # its rows have been validated
             return X
         X = validate_data(self, as_numpy(X), accept_sparse=["csr", "csc"], reset=False)
         dtype = self.theta_.dtype
         return Selection(X) if is_converted_as_read(X, dtype) else X.astype(dtype, copy=False)
 
     def _scorer(self, rows: Rows, scoring: Any) -> Callable[[TrainingState], float]:
-        """Return a function that scores the parameters of a state on some rows."""
+        """Return a function that scores the parameters of a training state on these rows."""
         scorer: Any = check_scoring(self, scoring=scoring)
-        probe = copy.copy(self)  # has no names of features, since the rows have lost theirs
+        probe = copy.copy(self)  # without feature names, since the rows are plain arrays
         probe.__dict__.pop("feature_names_in_", None)
         parameters = signature(scorer).parameters.values()
         takes_weights = any(p.name == "sample_weight" or p.kind == p.VAR_KEYWORD for p in parameters)
@@ -476,8 +476,8 @@ class MultilayerPerceptron(CallbackSupport, Inspection, Constructor, Versioned, 
 
 
 def require_inherited_fit(model: MultilayerPerceptron) -> None:
-    """Refuse a model whose class has a `fit` of its own: it would not be called if many are fitted at once."""
+    """Raise an error if the model's class overrides `fit`, which simultaneous fits would not call."""
     cls: Any = type(model)
-    if unwrap(cls.fit) is not unwrap(MultilayerPerceptron.fit):  # MLflow wraps it, for fits that are logged
-        wrong = "has a fit of its own, which is not called where many models are fitted at once"
+    if unwrap(cls.fit) is not unwrap(MultilayerPerceptron.fit):  # MLflow's autologging wraps it
+        wrong = "overrides fit, which is not called when many models are fitted at once"
         raise TypeError(f"{cls.__name__} {wrong}: use scikit-learn's GridSearchCV or Bagging for it.")

@@ -17,16 +17,16 @@ from .sklearn_compat import StrOptions, available_if, fit_context
 
 def _has_probabilities(model: "MLPClassifier") -> bool:
     if isinstance(model.loss, RegressionLoss | Poisson):
-        raise AttributeError(f"{type(model.loss).__name__} gives no probabilities: use a loss such as 'log_loss'.")
+        raise AttributeError(f"{type(model.loss).__name__} has no probabilities: use a loss such as 'log_loss'.")
     return True
 
 
 class LogProbabilities:
-    """Returns the logarithms of probabilities, where there are any."""
+    """A mixin that adds `predict_log_proba` to classifiers with `predict_proba`."""
 
     @available_if(lambda model: model.predict_proba)
     def predict_log_proba(self: Any, X: Any) -> np.ndarray:
-        """Return the logarithm of the probability of each class, minus infinity if it is 0.
+        """Return the logarithm of each class's probability; minus infinity for probability 0.
 
         Parameters
         ----------
@@ -45,7 +45,7 @@ class LogProbabilities:
 @documented
 @dataclass(eq=False, repr=False)
 class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
-    """A classifier that is a dense network, with scikit-learn's interface and more.
+    """A dense neural network for classification, with scikit-learn's interface.
 
     Change ``from sklearn.neural_network import MLPClassifier`` to ``from vecprop import MLPClassifier``: settings,
     attributes, warnings and errors are the same, and the same ``random_state`` starts from the same parameters.
@@ -55,16 +55,16 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
     hidden_layer_sizes : int or sequence of int, default (100,)
         The width of each hidden layer.
     activation : str, Activation or list, default "relu"
-        The hidden layers' activation, one for all layers or a list with one for each:
+        The activation of the hidden layers, or a list with one for each layer:
         {activations},
-        or an `Activation` of your own.
+        or a custom `Activation`.
     {settings}
     loss : "log_loss" or Loss, default "log_loss"
-        The cost of a wrong output: the cross-entropy, with a logistic link for two classes or independent labels, with
-        the softmax for more classes; or a `Loss` on one output for two classes, on one for each of more, with targets
-        0 and 1.
+        The loss function: the cross-entropy, with a logistic output for two classes or independent labels and softmax
+        for more classes; or a `Loss` on targets of 0 and 1, with one output for two classes and otherwise one output
+        for each class.
     class_weight : dict, "balanced" or None, default None
-        A factor of the weights of each class's rows. "balanced" gives all classes the same sum of weights.
+        A factor for the weights of each class's rows. "balanced" gives all classes the same total weight.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
     @available_if(has_partial_fit)
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
-        """Train for one epoch on these rows, continuing exactly where training ended.
+        """Train for one epoch on these rows, exactly continuing earlier training.
 
         Parameters
         ----------
@@ -110,9 +110,9 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         y : array (N,) or (N, C)
             The labels.
         sample_weight : array (N,), optional
-            The rows' weights, at least 0; 1 by default.
+            The weight of each row, at least 0; 1 by default.
         classes : array (C,), optional
-            All labels that will ever come; the first call needs them.
+            All labels that any call will contain; required by the first call.
 
         Returns
         -------
@@ -122,10 +122,10 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         Raises
         ------
         ValueError
-            If data or settings do not fit, labels are unknown, or training diverges.
+            If data or settings are invalid, labels are unknown, or training diverges.
         """
         if self.class_weight == "balanced":
-            wrong = "class_weight='balanced' needs all rows at once, but partial_fit sees some"
+            wrong = "class_weight='balanced' needs all rows, but partial_fit gets only some of them"
             raise ValueError(f"{wrong}: give a dict of weights.")
         known = getattr(self, "classes_", None)
         if known is None:
@@ -137,7 +137,7 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         return self._partial_fit(X, y, sample_weight)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy: the share of rows whose label is predicted, or all of whose labels are.
+        """Return the accuracy: the share of rows with the correct label, or with all labels correct.
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         y : array (N,) or (N, C)
             The labels.
         sample_weight : array (N,), optional
-            The rows' weights; 1 by default.
+            The weight of each row; 1 by default.
 
         Returns
         -------
@@ -156,7 +156,7 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         predicted = self.predict(X)
         plain = type(y) is np.ndarray and y.dtype == predicted.dtype and y.dtype.kind in "biuU"
         if plain and y.shape == predicted.shape and y.ndim == 1 and len(y) and sample_weight is None:
-            return float((y == predicted).mean())  # the same number without scikit-learn's checks, which take longer
+            return float((y == predicted).mean())  # faster than scikit-learn's function, with the same result
         from sklearn.metrics import accuracy_score
 
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))
@@ -173,9 +173,9 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         Returns
         -------
         ndarray (N, C)
-            In the order of ``classes_``; with several labels a row, of each label by itself.
+            In the order of ``classes_``. In multilabel problems, each label has its own probability.
         """
-        Y = self.network_outputs(X)  # refuses a model that is not fitted
+        Y = self.network_outputs(X)  # raises an error if the model is not fitted
         return self.targets_.probabilities(Y)
 
     def network_loss(self) -> Loss:
@@ -188,7 +188,7 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
     def _own_score(self, rows: Rows) -> str | None:
         cls = type(self)
         is_own = cls.score is MLPClassifier.score and cls.predict is MultilayerPerceptron.predict
-        if not is_own or len(self.classes_) == 1:  # which is predicted whatever Y is
+        if not is_own or len(self.classes_) == 1:  # a single class is always predicted
             return None
         return "subset_accuracy" if self.targets_.multilabel else "accuracy"
 
@@ -206,11 +206,11 @@ class MLPClassifier(LogProbabilities, ClassifierMixin, MultilayerPerceptron):
         return y, self.targets_.encode(y, as_classes=getattr(self.network_loss(), "takes_classes", False))
 
     def _require_known(self, y: Any) -> None:
-        """Refuse labels other than those that were fitted."""
+        """Raise an error if y contains labels that were not fitted."""
         classes = unique_labels(y)
         if (y.ndim == 2) != self.targets_.multilabel:
-            wrong = "y has several labels a row in one call and one label in another"
-            raise ValueError(f"{wrong}: keep to what was fitted.")
+            wrong = "y is multilabel in one call and single-label in another"
+            raise ValueError(f"{wrong}: pass y as in the first call.")
         if self.warm_start and set(classes) != set(self.classes_):
             rule = "warm_start can only be used where `y` has the same classes as in the previous call to fit"
             raise ValueError(f"{rule}. Previously got {self.classes_}, `y` has {classes}")

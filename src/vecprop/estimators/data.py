@@ -1,4 +1,4 @@
-"""The data of a fit: rows that a model has accepted, and the targets that their labels or numbers become."""
+"""The data of a fit: validated rows, and the encoding of labels and numbers as network targets."""
 
 import pickle
 from dataclasses import dataclass, field, replace
@@ -30,13 +30,13 @@ class Table:
 
     @cached_property
     def inputs(self) -> Any:
-        """X, which scales itself as it is read if it is to be scaled."""
+        """X, wrapped for lazy scaling if a scaler is set."""
         return self.X if self.scaling is None else Selection(self.X, None, self.scaling)
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Some rows of a table, which are copied only if they are asked for."""
+    """A subset of a table's rows; they are copied only on demand."""
 
     table: Table
     numbers: np.ndarray | None = None
@@ -48,7 +48,7 @@ class Rows:
 
     @cached_property
     def chosen(self) -> Table:
-        """These rows alone, scaled, as a table of floating-point numbers."""
+        """Only these rows, scaled, as a floating-point table."""
         table, numbers = self.table, self.numbers
         is_whole = table.X.dtype.kind in "biu"
         if numbers is None and table.scaling is None and not is_whole:
@@ -73,13 +73,13 @@ class Rows:
         return weight if weight is None or self.numbers is None else weight[self.numbers]
 
     def take(self, numbers: np.ndarray) -> "Rows":
-        """Return some of these rows, by their numbers among them."""
+        """Return a subset of these rows, by position."""
         return Rows(self.table, numbers if self.numbers is None else self.numbers[numbers])
 
     def split(self, random: np.random.RandomState, share: float, strata: Any) -> tuple["Rows", "Rows"]:
-        """Return two random parts of the rows, the second with a share of them, of each of the strata if there are any.
+        """Split the rows at random, optionally stratified; the second part gets the given share.
 
-        They are drawn once for all models with the same random state, which then advances as if each had drawn.
+        Models with the same random state share one split, and the state then advances as if each had drawn it.
         """
         key = share, pickle.dumps(random.get_state(legacy=False))
         if key not in self._splits:
@@ -90,10 +90,10 @@ class Rows:
         return first, second
 
     def set_aside(self, random: np.random.RandomState, share: float, two_classes: bool) -> tuple["Rows", "Rows"]:
-        """Return the rows without those set aside for validation, and these; of two classes the same share of each."""
+        """Split off validation rows, with the same share of both classes if there are two."""
         strata = self.T[:, 0].astype(bool) if two_classes else None
         if strata is not None and np.bincount(strata, minlength=2).min() < 2:
-            strata = strata.astype(str)  # scikit-learn's error names them so
+            strata = strata.astype(str)  # as scikit-learn's error message shows them
         rows, validation = self.split(random, share, strata)
         if len(validation) < 2:
             advice = "Increase 'validation_fraction' or the size of your dataset."
@@ -101,14 +101,14 @@ class Rows:
         return rows, validation
 
     def columns(self, features: np.ndarray) -> "Rows":
-        """Return the same rows with some of the inputs."""
+        """Return the same rows with a subset of the input columns."""
         return Rows(replace(self.table, X=self.table.X[:, features]), self.numbers)
 
     def within(self, X: np.ndarray, numbers: np.ndarray, whole: Table | None, scaling: Scaling | None) -> "Rows":
-        """Return these rows as rows of a larger X, in which they have these numbers, scaled as they are read.
+        """Return these rows as lazily scaled rows of a larger X, at the given row indices.
 
-        Where the larger table has the same targets and weights for them, they are shared with it. Otherwise its other
-        rows get those of the first, which are valid.
+        Targets and weights are shared with the table `whole` if it has the same values in these rows. Otherwise they
+        are copied, and all other rows get the values of the first row, which are valid.
         """
 
         def spread(name: str) -> Any:
@@ -124,9 +124,9 @@ class Rows:
 
 
 def random_parts(count: int, random: np.random.RandomState, share: float, strata: Any) -> Any:
-    """Return the numbers of rows in two random parts, the second with a share of them, as scikit-learn draws them.
+    """Return the row indices of a random split in two, drawn as by scikit-learn's `train_test_split`.
 
-    For two strata as True and False its own function makes lists, which take 100 bytes a row and most of its time.
+    For Boolean strata this is faster and takes less memory: scikit-learn builds lists with 100 bytes per row.
 
     Examples
     --------
@@ -134,21 +134,21 @@ def random_parts(count: int, random: np.random.RandomState, share: float, strata
     [array([0, 3, 4]), array([2, 1])]
     """
     sizes = count - ceil(share * count), ceil(share * count)
-    if strata is None or strata.dtype != bool or min(sizes) < 2:  # which it may refuse
+    if strata is None or strata.dtype != bool or min(sizes) < 2:  # scikit-learn may reject small parts
         return train_test_split(np.arange(count), random_state=random, test_size=share, stratify=strata)
     strata_rows = [np.flatnonzero(strata == stratum) for stratum in (False, True)]
     sums = np.array([len(rows) for rows in strata_rows])
     first = _drawn_of_strata(sums, sizes[0], random)
     second = _drawn_of_strata(sums - first, sizes[1], random)
     drawn = [rows[random.permutation(len(rows))] for rows in strata_rows]
-    del strata_rows  # two lists of all rows are enough
+    del strata_rows  # to save memory
     starts = np.zeros(2, int), first, first + second
     parts = [[rows[start:end] for rows, start, end in zip(drawn, *ends, strict=True)] for ends in pairwise(starts)]
     return [random.permutation(np.concatenate(part)) for part in parts]
 
 
 def _drawn_of_strata(counts: np.ndarray, size: int, random: np.random.RandomState) -> np.ndarray:
-    """Return how many of `size` rows are drawn from each stratum: the likeliest numbers, by chance if several are."""
+    """Return the most likely number of rows from each stratum in `size` rows; break ties at random."""
     share = counts / counts.sum() * size
     drawn = np.floor(share)
     while drawn.sum() < size:
@@ -159,12 +159,12 @@ def _drawn_of_strata(counts: np.ndarray, size: int, random: np.random.RandomStat
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """The classes of a classifier: labels become targets, and predictions become labels.
+    """The classes of a classifier: encodes labels as targets and decodes predictions.
 
     Parameters
     ----------
     outputs : int
-        The number of the network's outputs: one for two classes, a number between 0 and 1, or one for each class.
+        The number of network outputs: one (a probability) for two classes, or one for each class.
 
     Examples
     --------
@@ -183,14 +183,14 @@ class Labels:
 
     @classmethod
     def of(cls, y: Any, classes: Any = None, always_one_each: bool = False) -> "Labels":
-        """Return the labels of y, or of the classes if they are given.
+        """Create an instance from the classes in y, or from the given classes.
 
-        With `always_one_each` two classes have two outputs.
+        With `always_one_each`, two classes have two outputs instead of one.
         """
         kind = type_of_target(y, input_name="y")
         if "multioutput" in kind:
-            taken = "one label a row, or a matrix of 0 and 1 with a column for each label"
-            raise ValueError(f"Multioutput target data is not supported: y has shape {y.shape}, but takes {taken}.")
+            taken = "one label per row, or a matrix of 0 and 1 with a column for each label"
+            raise ValueError(f"Multioutput target data is not supported: y has shape {y.shape}, expected {taken}.")
         check_classification_targets(y)
         classes = unique_labels(y if classes is None else classes)
         multilabel = kind == "multilabel-indicator"
@@ -198,7 +198,7 @@ class Labels:
         return cls(classes, multilabel, len(classes) if one_each else 1, sparse.issparse(y))
 
     def encode(self, y: Any, as_classes: bool) -> np.ndarray:
-        """Return the targets: the number of each row's class, (N,), or a column for each output, (N, O)."""
+        """Return the targets: the class index of each row, (N,), or a column for each output, (N, O)."""
         if self.multilabel:
             return (y.toarray() if sparse.issparse(y) else np.asarray(y)).astype(float)
         numbers = np.searchsorted(self.classes, y)
@@ -212,16 +212,16 @@ class Labels:
             marked = (Y > 0.5).astype(int)
             return sparse.csr_matrix(marked) if self.sparse else marked
         numbers = Y.argmax(axis=1) if self.outputs > 1 else (Y[:, 0] > 0.5).astype(int)
-        return self.classes.take(numbers, mode="clip")  # a single class is all that can be predicted
+        return self.classes.take(numbers, mode="clip")  # with a single class, always predict it
 
     def probabilities(self, Y: np.ndarray) -> np.ndarray:
-        """Return the probability of each class, (N, C), by predictions (N, O)."""
+        """Return the probability of each class, (N, C), from predictions (N, O)."""
         return np.hstack([1 - Y, Y]) if self.outputs == 1 and not self.multilabel else Y
 
 
 @dataclass(frozen=True, eq=False)
 class Numbers:
-    """The numbers of a regressor, t = (y - shift) / scale.
+    """The numeric targets of a regressor, standardized as t = (y - shift) / scale.
 
     Examples
     --------
@@ -238,7 +238,7 @@ class Numbers:
 
     @classmethod
     def standard(cls, y: np.ndarray, weight: np.ndarray | None) -> "Numbers":
-        """Return numbers of mean 0 and standard deviation 1 for y (N, O), counting each row by its weight."""
+        """Create an instance that standardizes y (N, O) to weighted mean 0 and deviation 1."""
         shift = np.average(y, axis=0, weights=weight)
         deviation = np.sqrt(np.average((y - shift) ** 2, axis=0, weights=weight))
         return cls(y.shape[1], shift, np.where(deviation > 0, deviation, 1.0))
@@ -254,7 +254,7 @@ class Numbers:
 
 
 def class_weights(class_weight: Any, y: Any, weight: np.ndarray | None) -> np.ndarray:
-    """Return the factor by which each row's class multiplies its weight; "balanced" is Σ w / (C Σ_c w).
+    """Return each row's class weight; "balanced" is Σ w / (C Σ_c w).
 
     Examples
     --------
@@ -271,30 +271,30 @@ def class_weights(class_weight: Any, y: Any, weight: np.ndarray | None) -> np.nd
 
 
 def row_weights(sample_weight: Any, rows: int) -> np.ndarray:
-    """Return a weight for each row, which may be given as one number, in floating point."""
+    """Validate sample weights, or one number for all rows, and return them as floats."""
     weight = np.full(rows, sample_weight) if isinstance(sample_weight, Number) else sample_weight
     how: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_2d": False, "order": "C"}
     weight = check_array(weight, input_name="sample_weight", **how)
     if weight.shape != (rows,):
-        raise ValueError(f"sample_weight has shape {weight.shape}, but there are {rows} rows: give one weight a row.")
+        raise ValueError(f"sample_weight has shape {weight.shape}, expected ({rows},), one weight per row.")
     if not weight.any():
-        raise ValueError("sample_weight is zero in every row: give some row a weight.")
+        raise ValueError("sample_weight is zero in every row: give at least one row a positive weight.")
     return weight
 
 
 def types_of_inputs(X: Any) -> tuple[Any, ...] | None:
-    """Return the types that scikit-learn's check converts X to, unless it has one; None if X stays as it is.
+    """Return the dtypes to which scikit-learn's validation converts X, or None to keep its dtype.
 
-    A large array of whole numbers or truth values does, since it is converted as it is read.
+    Large integer and Boolean arrays keep their dtype; they are converted lazily.
     """
     stays = isinstance(X, np.ndarray) and X.dtype.kind in "biu" and is_converted_as_read(X, np.dtype(float))
     return None if stays else (np.float64, np.float32)
 
 
 def as_numpy(values: Any) -> Any:
-    """Return an array of another library or byte order as NumPy's in this machine's, and anything else as it is.
+    """Convert arrays of other libraries or byte orders to native NumPy arrays; return other values unchanged.
 
-    Damaged sparse matrices are refused before SciPy converts them.
+    Invalid sparse matrices are rejected before SciPy converts them.
     """
     if sparse.issparse(values):
         require_entries(values)

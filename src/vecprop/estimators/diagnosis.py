@@ -1,4 +1,4 @@
-"""The diagnosis: what is wrong with a model's training, in sentences that say what to change."""
+"""Diagnosis of training problems, in sentences with remedies."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,45 +15,45 @@ from .data import Labels, Rows
 from .fit import Ending
 
 LARGE, SMALL = 10.0, 0.01
-"""A column is unscaled if its root mean square is above the first, or its largest entry below the second."""
+"""A column is unscaled if its root mean square exceeds LARGE, or its largest entry is below SMALL."""
 
 CROWDED = 1 / 3
-"""The share of dead or saturated units above which a layer is named: well-trained networks have up to a quarter."""
+"""The share of dead or saturated units above which a layer is reported; good networks have up to a quarter."""
 
 BOUNDED = Logistic, Tanh
-"""The activations whose units can saturate; those of others can die."""
+"""The activations whose units can saturate; units of other activations can die."""
 
 SATURATED = 0.02
-"""The mean derivative of a saturated unit, as a share of the largest."""
+"""A unit is saturated if its mean derivative is below this share of the largest derivative."""
 
 WINDOW = 20
-"""The largest number of epochs, from the last, in which oscillation is looked for."""
+"""Oscillation is measured over at most this number of final epochs."""
 
 JITTER = 0.05
-"""The mean rise of an oscillating loss from epoch to epoch, as a share of the loss; noise of batches stays below."""
+"""The smallest mean rise per epoch of an oscillating loss, relative to the loss; batch noise stays below it."""
 
 RETURN = 0.4
-"""The rise of an oscillating loss, as a share of its fall."""
+"""The smallest rise of an oscillating loss, relative to its fall."""
 
 NAMED = 5
-"""The largest number of columns or classes that a sentence names."""
+"""The largest number of columns or classes that a sentence lists."""
 
 SAMPLE, FEW = 1_000, 200
-"""The largest number of rows in a diagnosis that `fit` makes by itself, and for hidden units, its slowest part."""
+"""The largest number of rows in `fit`'s own diagnosis, and in its slowest part, that of hidden units."""
 
 
 class Diagnosis(tuple[str, ...]):
-    """The sentences that say what is wrong and what to change; empty if nothing is."""
+    """Sentences that state each problem with a remedy; empty if no problem was found."""
 
     def __repr__(self) -> str:
-        return "\n".join(self) or "Nothing seems wrong."
+        return "\n".join(self) or "No problem found."
 
     __str__ = __repr__
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A model, and the rows that it is looked at on, of which hidden units see few."""
+    """A model, and the rows on which it is diagnosed; hidden units use at most `few` rows."""
 
     model: Any
     ending: Ending | None
@@ -62,12 +62,12 @@ class Case:
 
     @cached_property
     def hidden(self) -> list[tuple[int, Activation, np.ndarray]]:
-        """Each hidden layer's number, activation, and the mean derivative of its units over few rows."""
+        """Each hidden layer's index, activation, and mean derivative of each unit over a few rows."""
         network, X = self.model.network_, some(self.rows, self.few).chosen.X
         layers, places = network.layers, network.activations
         if sparse.issparse(X):
             network, X = SparseNetwork(network), X.tocsr()
-        outputs, found = network.forward(self.model.theta_, X)[0], []  # of each layer, before the link
+        outputs, found = network.forward(self.model.theta_, X)[0], []  # outputs of all layers, without the link
         for number, place in enumerate(places):
             derivatives = np.abs(layers[place].derivative(outputs[place - 1], outputs[place]))
             found.append((number, layers[place], np.broadcast_to(derivatives, outputs[place].shape).mean(axis=0)))
@@ -75,25 +75,25 @@ class Case:
 
     @property
     def rate(self) -> str:
-        """The setting that holds the learning rate, with its value; "" if there is none."""
+        """The name and value of the learning rate setting; "" if the solver does not have one."""
         rate = getattr(parts.optimizer(self.model), "learning_rate", None)
         name = "learning_rate_init" if isinstance(self.model.solver, str) else "the solver's learning_rate"
         return "" if rate is None else f"{name} (now {rate:g})"
 
     @property
     def or_lower(self) -> str:
-        """The advice to lower the learning rate, after others."""
+        """The advice to lower the learning rate, to append to other advice."""
         return f", or lower {self.rate}" if self.rate else ""
 
     @property
     def latest(self) -> np.ndarray:
-        """The losses of the last epochs, without those of the first half, in which they should fall fast."""
+        """The losses of the last epochs; the first half is excluded because losses fall fast there."""
         losses = self.model.loss_curve_
         return np.array(losses[-min(max(len(losses) // 2, 5), WINDOW) :])
 
     @property
     def oscillates(self) -> bool:
-        """Whether the latest losses rise by much, relative to their size and to their fall."""
+        """Whether the latest losses rise considerably, relative to their size and to their fall."""
         moves = np.diff(self.latest)
         if len(moves) < 4:
             return False
@@ -102,89 +102,88 @@ class Case:
 
 
 def some(rows: Rows, most: int | None) -> Rows:
-    """Return at most this number of rows, at equal distances."""
+    """Return at most `most` rows, evenly spaced."""
     if most is None or len(rows) <= most:
         return rows
     return rows.take(np.linspace(0, len(rows) - 1, most).astype(int))
 
 
 def divergence(case: Case) -> Iterator[str]:
-    """Say that training met a loss or gradient that was not finite."""
+    """Report that a loss or gradient was not finite."""
     if case.ending is None or case.ending.reason != "diverged":
         return
     if case.ending.step == 0:
-        yield "The loss is not finite before the first step: scale inputs and targets."
+        yield "The loss is not finite before the first step: scale the inputs and targets."
         return
     found = f"Training diverged: after step {case.ending.step} a loss or gradient was not finite"
     if case.rate:
         yield f"{found}, so the learning rate is too high for these data: lower {case.rate}."
     else:
-        yield f"{found}: scale inputs and targets."
+        yield f"{found}: scale the inputs and targets."
 
 
 def unscaled_inputs(case: Case) -> Iterator[str]:
-    """Say which columns of X are far from 1."""
+    """Report the columns of X whose scale is far from 1."""
     X = case.rows.chosen.X
     if columns := _unscaled(X, getattr(case.model, "feature_names_in_", range(X.shape[1]))):
         scaler = "MaxAbsScaler" if sparse.issparse(X) else "StandardScaler"
-        yield f"Inputs are unscaled, far from 1 in size: {columns}: put a {scaler} before the network."
+        yield f"Inputs are unscaled, far from 1 in magnitude: {columns}; put a {scaler} before the network."
 
 
 def unscaled_targets(case: Case) -> Iterator[str]:
-    """Say that the targets of a regression, whose link is the identity, are far from 1."""
+    """Report regression targets (with the identity link) whose scale is far from 1."""
     T = case.rows.chosen.T
     if not isinstance(case.model.network_.loss_function, RegressionLoss):
         return
     if columns := _unscaled(T, ["y"] if T.shape[1] == 1 else range(T.shape[1])):
         scaled = getattr(case.model, "scale_target", True)
-        remedy = "scale y" if scaled else "set scale_target=True, which brings predictions back to the units of y"
-        yield f"Targets are unscaled, far from 1 in size: {columns}: {remedy}."
+        remedy = "scale y" if scaled else "set scale_target=True (predictions stay in the units of y)"
+        yield f"Targets are unscaled, far from 1 in magnitude: {columns}; {remedy}."
 
 
 def dead_units(case: Case) -> Iterator[str]:
-    """Say which layers have many units with a derivative of 0 on every row, so that no gradient passes them."""
+    """Report layers with many dead units: no gradient passes a derivative of 0 on every row."""
     dead = ((number, flow < 1e-6) for number, activation, flow in case.hidden if not isinstance(activation, BOUNDED))
     if layers := _crowded(dead):
         remedy = f"use activation='leaky_relu', scale the inputs{case.or_lower}"
-        yield f"Units are dead, with a derivative of 0 on every row: {layers}: {remedy}."
+        yield f"Units are dead, with a derivative of 0 on every row: {layers}; {remedy}."
 
 
 def saturated_units(case: Case) -> Iterator[str]:
-    """Say which layers have many units with a derivative near 0 of a bounded activation, which pass little gradient."""
+    """Report layers with many saturated units: their derivatives near 0 pass little gradient."""
     flat = []
     for number, activation, flow in case.hidden:
         if isinstance(activation, BOUNDED):
             flat.append((number, flow < SATURATED * float(activation.derivative(0.0, activation.value(0.0)))))
     if layers := _crowded(flat):
         remedy = f"scale the inputs, raise alpha (now {case.model.alpha:g}){case.or_lower}"
-        yield f"Units are saturated, nearly flat on the rows: {layers}: {remedy}."
+        yield f"Units are saturated, with derivatives near 0: {layers}; {remedy}."
 
 
 def oscillation(case: Case) -> Iterator[str]:
-    """Say that the loss rises and falls from epoch to epoch, or only rises."""
+    """Report a loss that oscillates from epoch to epoch, or only rises."""
     has_diverged = case.ending is not None and case.ending.reason == "diverged"
     if case.rate and not has_diverged and case.oscillates:
         moves = np.diff(case.latest)
         share = np.maximum(moves, 0).mean() / abs(np.median(case.latest))
-        rises = f"over the last {len(moves)} epochs the loss should fall, but rises"
-        much = f"on average by {share:.2g} times its size"
-        yield f"The learning rate is too high: {rises}, {much}: lower {case.rate}."
+        rises = f"over the last {len(moves)} epochs, the loss rose on average by {share:.2g} times its size"
+        yield f"The learning rate is too high: {rises}; lower {case.rate}."
 
 
 def slowness(case: Case) -> Iterator[str]:
-    """Say that the loss still falls when the epochs are used up."""
+    """Report a loss that is still falling after the last epoch."""
     model, losses, ending = case.model, case.model.loss_curve_[-11:], case.ending
     if not case.rate or ending is None or ending.reason != "epochs" or not losses or case.oscillates:
         return
     fall = losses[0] - losses[-1]
     if fall > model.tol:
-        falls = f"the loss still falls, by {fall / abs(losses[0]):.2%} over the last {len(losses) - 1}"
+        falls = f"the loss still fell by {fall / abs(losses[0]):.2%} over the last {len(losses) - 1} epochs"
         advice = f"raise {case.rate} or max_iter (now {model.max_iter})"
-        yield f"The learning rate is too low, or the epochs too few: {falls}: {advice}."
+        yield f"The learning rate is too low, or there are too few epochs: {falls}; {advice}."
 
 
 def missing_classes(case: Case) -> Iterator[str]:
-    """Say which classes that rows have are never predicted."""
+    """Report classes that occur in the rows but are never predicted."""
     model, rows = case.model, case.rows.chosen
     targets = model.targets_
     if not isinstance(targets, Labels) or not model.loss_curve_:
@@ -193,9 +192,7 @@ def missing_classes(case: Case) -> Iterator[str]:
     network, X = model.network_, rows.X
     if sparse.issparse(X):
         network, X = SparseNetwork(network), X.tocsr()
-    predicted = targets.decode(
-        network.predict(model.theta_, X)
-    )  # by no kernels, which a first fit would have to compile
+    predicted = targets.decode(network.predict(model.theta_, X))  # without compiling kernels
     present, found = (
         _row(labels.sum(axis=0)) > 0 if labels.ndim == 2 else np.isin(targets.classes, labels)
         for labels in (rows.y[counted], predicted[counted])
@@ -204,7 +201,7 @@ def missing_classes(case: Case) -> Iterator[str]:
     if missing:
         balance = "" if model.class_weight == "balanced" else "set class_weight='balanced', or "
         which = f"Classes {_listed(missing)} are" if len(missing) > 1 else f"Class {missing[0]} is"
-        yield f"{which} never predicted, though there are such rows: {balance}train longer."
+        yield f"{which} never predicted, although present in the rows: {balance}train longer."
 
 
 SYMPTOMS: tuple[Callable[[Case], Iterator[str]], ...] = (
@@ -217,7 +214,7 @@ SYMPTOMS: tuple[Callable[[Case], Iterator[str]], ...] = (
     saturated_units,
     missing_classes,
 )
-"""All rules, causes before their effects."""
+"""All checks; causes come before their effects."""
 
 
 def diagnosis_of(case: Case) -> Diagnosis:
@@ -227,9 +224,9 @@ def diagnosis_of(case: Case) -> Diagnosis:
 
 
 def _unscaled(X: Any, names: Sequence[Any]) -> str:
-    """Return the columns that are far from 1, with their sizes, the farthest first; "" if there are none."""
+    """Return the columns whose scale is far from 1, with their scales, worst first; "" if none."""
     largest = _row(abs(X).max(axis=0)).astype(float)
-    unit = np.where(largest > 0, largest, 1)  # squares of shares neither overflow nor vanish
+    unit = np.where(largest > 0, largest, 1)  # normalizes, so that squares neither overflow nor underflow
     shares = X.multiply(1 / unit).tocsr() if sparse.issparse(X) else X / unit
     squares = shares.multiply(shares) if sparse.issparse(X) else shares * shares
     size = unit * np.sqrt(_row(squares.mean(axis=0)))
@@ -241,16 +238,16 @@ def _unscaled(X: Any, names: Sequence[Any]) -> str:
 
 
 def _row(values: Any) -> np.ndarray:
-    """Return one number for each column of a dense or sparse matrix's reduction."""
+    """Return a dense or sparse matrix's column reduction as a flat array."""
     return np.asarray(values.toarray() if sparse.issparse(values) else values).ravel()
 
 
 def _listed(words: list[str]) -> str:
-    """Return the first words as a list, and the number of the others."""
+    """Join the first words with commas, and add the number of omitted ones."""
     return ", ".join(words[:NAMED]) + (f" and {len(words) - NAMED} more" if len(words) > NAMED else "")
 
 
 def _crowded(layers: Any) -> str:
-    """Return the number of marked units of each hidden layer that has too many; "" if none has."""
+    """Return the number of marked units in each hidden layer with too many of them; "" if none."""
     crowded = [(number, marked) for number, marked in layers if marked.mean() > CROWDED]
     return ", ".join(f"{marked.sum()} of {len(marked)} in hidden layer {number}" for number, marked in crowded)

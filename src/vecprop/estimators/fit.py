@@ -1,4 +1,4 @@
-"""Fitting: a spec says what is trained and how, and an outcome what a model learns from it; neither knows a model."""
+"""Fitting: a spec describes a training run, and an outcome holds its results; neither refers to a model."""
 
 import time
 import warnings
@@ -24,14 +24,14 @@ from .settings import Constructor
 from .sklearn_compat import EpochTasks
 
 LBFGS_SHORTFALLS: dict[Reason, str] = {
-    "epochs": "it has used up max_iter or max_fun: increase them, or scale the data",
-    "stalled": "no lower loss was found along its last direction: scale the data, or increase tol",
+    "epochs": "it reached max_iter or max_fun: increase them, or scale the data",
+    "stalled": "its last line search found no lower loss: scale the data, or increase tol",
 }
-"""Why L-BFGS has not converged, by the reason why it ended."""
+"""Why L-BFGS did not converge, by its stop reason."""
 
 
 class Ending(NamedTuple):
-    """Why the last training ended, and after how many steps."""
+    """The stop reason and the number of steps of the last training run."""
 
     reason: Reason
     step: int
@@ -39,7 +39,7 @@ class Ending(NamedTuple):
 
 @dataclass(eq=False)
 class FitOutcome:
-    """What training has taught a model; its curves grow as training goes on."""
+    """The result of training a model; its curves grow during training."""
 
     theta: np.ndarray
     seed: int | None = None
@@ -66,30 +66,30 @@ class FitOutcome:
 
 COUNTED = ("n_iter", "t", "loss", "loss_curve", "validation_loss_curve", "validation_scores", "score_curve")
 COUNTED += ("best_loss", "best_validation_score", "no_improvement_count")
-"""What is counted and measured after each epoch."""
+"""The fields that are updated after each epoch."""
 _PUBLIC = {name for name in COUNTED if name != "no_improvement_count"} | {"theta", "restart_losses", "best_restart"}
 _PASSING = ("seconds", "interrupted", "diverged", "error")
 _KEPT = [name for name in FitOutcome.__dataclass_fields__ if name not in _PASSING]
 ATTRIBUTES = {name: f"{name}_" if name in _PUBLIC else f"_{name}" for name in _KEPT}
-"""The attributes of a model by the names in its outcome."""
+"""Model attributes, by field name of `FitOutcome`."""
 
 
 @dataclass(eq=False)
 class FitSpec:
-    """One call of training."""
+    """A description of one training run."""
 
     settings: Constructor
     network: Any
-    before: FitOutcome  # what earlier calls have learned, which this one continues, or the parameters at the start
+    before: FitOutcome  # the outcome of earlier calls to continue from, or the initial parameters
     rows: Rows
     validation: Rows | None
     optimizer: Any
-    score: str | None  # of validation rows, that `train` itself can measure
-    scorer: Callable[[Rows, Any], Callable[[TrainingState], float]]  # by a value of the setting ``scoring``
-    constant: Callable[[Rows], float]  # that scikit-learn adds to the loss on some rows
-    publish: Callable[[FitOutcome], object]  # is called after each epoch, if Python runs then
+    score: str | None  # the validation score that `train` itself can measure
+    scorer: Callable[[Rows, Any], Callable[[TrainingState], float]]  # makes a score function, given ``scoring``
+    constant: Callable[[Rows], float]  # what scikit-learn adds to the loss on some rows
+    publish: Callable[[FitOutcome], object]  # called after each epoch that runs Python code
     tasks: EpochTasks | None = None
-    starts: Sequence[FitOutcome] = ()  # other parameters that are trained from as well
+    starts: Sequence[FitOutcome] = ()  # the initial parameters of further restarts
     checkpoint: Any = None
 
     def __post_init__(self) -> None:
@@ -100,9 +100,9 @@ class FitSpec:
         self.by_score = settings.early_stopping and self.validation is not None
         watched = "loss" if not self.by_score else "validation_score" if self.score else "validation_loss"
         self.rule = EarlyStopping(watched, settings.tol, settings.n_iter_no_change + 1, self.by_score, "best")
-        # Without Python after each epoch, `train` applies the rule itself, if it can end training before max_iter.
+        # If no Python code runs after each epoch, `train` applies the rule, unless max_iter is reached first anyway.
         self.early_stopping = self.rule if self.by_score or self.rule.patience <= settings.max_iter else None
-        self.scored: dict[str, Rows] = {}  # what scorers measure after each epoch
+        self.scored: dict[str, Rows] = {}  # rows to score after each epoch, by field of `FitOutcome`
         if self.validation is not None and scoring != "loss" and self.score is None:
             self.scored["validation_scores"] = self.validation
         if scoring not in (None, "loss"):
@@ -113,14 +113,14 @@ class FitSpec:
             or settings.verbose
             or self.tasks
             or isinstance(self.schedule, parts.Cuts)
-            or self.before.loss_curve  # the rule counts epochs of earlier calls
+            or self.before.loss_curve  # the rule continues the count of earlier calls
             or settings.callbacks
-            or (not self.by_score and self.constant(self.rows))  # the loss with the constant rounds differently
+            or (not self.by_score and self.constant(self.rows))  # adding the constant changes the loss's rounding
         )
 
     @property
     def steps(self) -> dict[str, Any]:
-        """The settings of `train` that only optimizers with steps take."""
+        """The settings of `train` that apply only to optimizers with batches."""
         wished, rows = self.settings.batch_size, len(self.rows)
         size = 200 if isinstance(wished, str) else int(wished)
         if wished == size > rows:
@@ -130,7 +130,7 @@ class FitSpec:
         return order | {"validation_score": self.score, "training_loss": "running", "schedule": self.schedule}
 
     def member(self) -> Member | None:
-        """Return the member of a population that trains what `train` would, or None if Python is needed."""
+        """Return an equivalent member for `train_population`, or None if epochs need Python code."""
         table, validation = self.rows.table, self.validation
         elsewhere = validation is not None and validation.table is not table
         if self.needs_python or self.starts or elsewhere:
@@ -144,10 +144,10 @@ class FitSpec:
         return Member(network, self.before.theta, self.optimizer, *rows, *data, **own)
 
     def train(self, epochs: int | None = None) -> FitOutcome:
-        """Train for max_iter epochs, or until something ends it; or for some epochs, with Python after each."""
+        """Train until max_iter or a stopping rule, or for exactly the given number of epochs."""
         started, recorder, settings = time.perf_counter(), Recorder(self), self.settings
         by_python = self.needs_python or epochs is not None
-        # A line search needs more digits than float32 has, as in scikit-learn.
+        # As in scikit-learn: a line search needs more precision than float32.
         dtype = np.dtype(float) if self.is_lbfgs else recorder.theta.dtype
         (X, T, weight), *validation = (_data(part, dtype) for part in (self.rows, self.validation) if part is not None)
         given: dict[str, Any] = {"optimizer": self.optimizer, "sample_weight": weight}
@@ -172,7 +172,7 @@ class FitSpec:
         return outcome
 
     def callbacks(self, recorder: "Recorder") -> list[Any]:
-        """Return the callbacks of an epoch; the recorder is first, so that others see a model that is up to date."""
+        """Return the callbacks; the recorder comes first, so that the others see an updated model."""
         settings = self.settings
         each: list[Any] = [recorder, *(settings.callbacks or ())]
         if settings.verbose == "bar":
@@ -182,7 +182,7 @@ class FitSpec:
         return each if self.tasks is None else [self.tasks.watching(each, settings.max_iter)]
 
     def identity(self) -> dict[str, Any]:
-        """Return what the bits of this fit depend on, by name; arrays as they are."""
+        """Return everything that determines the bits of this fit, by name."""
         estimator: Any = self.settings
         settings = estimator.get_params(deep=False)
         for name in ("callbacks", "checkpoint", "verbose", "n_jobs", "n_restarts", "warm_start", "random_state"):
@@ -198,7 +198,7 @@ class FitSpec:
         return known
 
     def shortfall(self, outcome: FitOutcome) -> str:
-        """Return scikit-learn's sentence that training has not converged; "" if it has."""
+        """Return scikit-learn's convergence warning, or "" if training converged."""
         settings, reason, loss = self.settings, outcome.ending and outcome.ending.reason, outcome.loss
         if self.is_lbfgs and reason in LBFGS_SHORTFALLS:
             return f"lbfgs failed to converge after {outcome.n_iter} iteration(s): {LBFGS_SHORTFALLS[reason]}."
@@ -207,12 +207,12 @@ class FitSpec:
             return f"Stochastic Optimizer: {reached} and the optimization hasn't converged yet."
         if reason in ("callback", "converged") and not self.by_score and 0 < settings.tol < ulp(loss):
             wrong = f"The loss, {loss:.3g}, is so large that progress of tol={settings.tol:g} is lost in rounding"
-            return f"{wrong}: training ended, and need not have converged."
+            return f"{wrong}: training ended, perhaps without convergence."
         return ""
 
 
 def _data(rows: Rows, dtype: np.dtype) -> tuple[Any, np.ndarray, np.ndarray | None]:
-    """Return rows as `train` takes them: chosen and scaled as they are read, unless that would need another type."""
+    """Return rows for `train`, selected and scaled lazily unless that would change the dtype."""
     table = rows.table
     if sparse.issparse(table.X) or (table.X.dtype != dtype and table.X.dtype.kind == "f"):
         return rows.chosen.X, rows.chosen.T, rows.chosen.weight
@@ -222,11 +222,11 @@ def _data(rows: Rows, dtype: np.dtype) -> tuple[Any, np.ndarray, np.ndarray | No
 
 
 class Recorder:
-    """Records each epoch in the outcome of a fit, and says when training is to end.
+    """Records each epoch in the outcome of a fit and applies the stopping rule.
 
-    The rule continues from the counts of earlier calls. An adaptive learning rate is divided by 5 before training ends,
-    as long as it is above 1e-6. If the rule watches a score, ``best_theta`` has the parameters with the best: those at
-    the start if no epoch was better than those of earlier calls.
+    The rule continues from the counts of earlier calls. An adaptive learning rate is divided by 5 instead of ending
+    training, as long as it is above 1e-6. If the rule monitors a score, ``best_theta`` holds the parameters with the
+    best score: the initial ones if no epoch beat the earlier calls.
     """
 
     def __init__(self, spec: FitSpec) -> None:
@@ -236,8 +236,8 @@ class Recorder:
             state.optimizer.keys() != spec.optimizer.init(before.theta).keys()
             or [*state.schedule] != ([] if spec.schedule is None else [*spec.schedule.init()])
         ):
-            state = None  # it is of another optimizer or schedule
-        # After early stopping the model has the best parameters, but training goes on from the last ones.
+            state = None  # it belongs to another optimizer or schedule
+        # After early stopping the model has the best parameters, but training continues from the last ones.
         best = None if state is None else state.early_stopping.get("theta")
         is_as_left = best is not None and np.array_equal(before.theta, best)
         self.begun = state
@@ -246,7 +246,7 @@ class Recorder:
         self.constant = spec.constant(spec.rows)
         self.constant_val = 0.0 if validation is None else spec.constant(validation)
         self.goes_on = not spec.is_lbfgs and (spec.schedule is None or not has_horizon(spec.schedule))
-        # The lists and best values that this call continues.
+        # This call extends the lists and best values of earlier calls.
         self.outcome = outcome = FitOutcome(**vars(before))
         outcome.n_iter = 0
         if spec.by_score:
@@ -263,25 +263,25 @@ class Recorder:
         self.scores = {name: spec.scorer(rows, spec.settings.scoring) for name, rows in spec.scored.items()}
 
     def memory(self, epoch: int) -> dict[str, Any] | None:
-        """Return all that it needs to go on from an epoch; None if it has not recorded that, as after an error."""
+        """Return the state to resume from after an epoch; None if it was not recorded, as after an error."""
         if self.outcome.n_iter != epoch:
             return None
         return {"counted": {name: getattr(self.outcome, name) for name in COUNTED}, "best": self.best_theta}
 
     def remember(self, memory: dict[str, Any]) -> None:
-        """Go on from what was remembered."""
+        """Restore the state that `memory` returned."""
         vars(self.outcome).update(memory["counted"])
         self.best_theta = memory["best"]
 
     @property
     def interval(self) -> float:
-        """The number of epochs that may run as one: a rule on the training loss cannot end training before."""
+        """The number of epochs before the rule can stop training, if it monitors the training loss; else 1."""
         if self.scores or self.spec.by_score:
             return 1
         return max(self.spec.rule.patience - self.outcome.no_improvement_count, 1)
 
     def __call__(self, state: TrainingState) -> bool:
-        """Record the epochs since the last call; return whether training is to end."""
+        """Record the epochs since the last call; return whether to stop training."""
         outcome, history = self.outcome, state.history
         outcome.theta = state.theta
         for name, measure in self.scores.items():
@@ -293,8 +293,8 @@ class Recorder:
         return over
 
     def keep(self, state: TrainingState, best: np.ndarray | None) -> None:
-        """Keep what continues the training, if that is possible."""
-        # A copy, which does not change if coefficients are assigned before training goes on.
+        """Store the state for continued training, if the optimizer and the schedule support it."""
+        # A copy, so that assigning coefficients does not change it.
         stopping: Any = {"theta": best.copy()} if self.spec.by_score and best is not None else {}
         own = replace(state, history=History(), network=None, optimizer_class="", early_stopping=stopping)
         self.outcome.state = own if self.goes_on else None
@@ -302,7 +302,7 @@ class Recorder:
     def epochs(
         self, state: TrainingState, losses: np.ndarray, validation_losses: np.ndarray, scores: np.ndarray
     ) -> bool:
-        """Record epochs with these losses and scores, as far as there are any; return whether training is to end."""
+        """Record epochs with their losses and any scores; return whether to stop training."""
         outcome: Any = self.outcome
         spec, over = self.spec, False
         rule, by_score = spec.rule, spec.by_score
@@ -319,7 +319,7 @@ class Recorder:
             outcome.t += rows
             outcome.loss = loss + self.constant
             outcome.loss_curve.append(outcome.loss)
-            # Compare the epoch with the best so far, and keep the best.
+            # Compare the epoch with the best one so far.
             watched = -outcome.validation_scores[-1] if by_score else outcome.loss
             lowest = -outcome.best_validation_score if by_score else outcome.best_loss
             count = outcome.no_improvement_count
@@ -334,7 +334,7 @@ class Recorder:
         return over
 
     def adapts(self, state: TrainingState) -> bool:
-        """Return whether the learning rate is divided instead of ending training."""
+        """Divide an adaptive learning rate instead of stopping; return whether this was possible."""
         settings, rate = self.spec.settings, getattr(self.spec.optimizer, "learning_rate", 0.0)
         what = "Validation score" if self.spec.by_score else "Training loss"
         long = f"for {settings.n_iter_no_change} consecutive epochs"
@@ -356,16 +356,16 @@ class Recorder:
             print(f"Validation score: {self.outcome.validation_scores[-1]:f}")
 
     def finished(self, result: TrainingResult, by_python: bool = False) -> FitOutcome:
-        """Return the outcome, given the result of `train`; without Python after each epoch, record the epochs first."""
+        """Return the outcome for the result of `train`, recording epochs not recorded yet."""
         outcome, history, state = self.outcome, result.history, result.state
         theta, reason = result.theta, result.reason
         if by_python and self.best_theta is not None and reason != "diverged":
             theta = self.best_theta
         if not by_python:
-            # Validation is measured before the first epoch too; scikit-learn's lists begin after it.
+            # `train` also measures validation before the first epoch; scikit-learn's lists begin after it.
             self.epochs(state, history.loss, history.validation_loss[1:], history.validation_score[1:])
             reason = "callback" if reason == "early stopping" else reason
-        if reason == "converged" and not state.epoch:  # L-BFGS at its start, whose loss is all it knows
+        if reason == "converged" and not state.epoch:  # L-BFGS converged at the initial parameters
             outcome.loss = float(history.loss[0]) + self.constant
         outcome.theta = theta.astype(self.spec.before.theta.dtype, copy=False)
         outcome.ending = Ending(reason, state.step)

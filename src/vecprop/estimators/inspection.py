@@ -1,4 +1,4 @@
-"""Inspection of a model: its coefficients, hidden activations, the gradient of each row, gradient checks, pictures."""
+"""Inspection of a model: coefficients, hidden activations, per-sample gradients, gradient checks and plots."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 
 
 class Views(list):
-    """A list of views; to set an item is to write into its view."""
+    """A list of views; setting an item writes into its view."""
 
     def __setitem__(self, index: Any, values: Any) -> None:
         view, given = self[index], np.asarray(values)
         if given.shape != view.shape:
-            raise ValueError(f"Entry {index} has shape {view.shape}, but an array of shape {given.shape} is set.")
+            raise ValueError(f"Entry {index} has shape {view.shape}, got an array of shape {given.shape}.")
         view[...] = given
 
 
 def _views(model: Any, attribute: str, name: str) -> Any:
-    """Return a parameter of all dense layers as views of theta, or what `partial_fit` starts from."""
+    """Return a parameter of all dense layers as views of theta, or its assigned initial values."""
     if "network_" in vars(model):
         return Views(p[name] for p in model.network_.layout.views(model.theta_) if "W" in p)
     try:
         return vars(model)["_given"][attribute]
     except KeyError:
-        raise AttributeError(f"{type(model).__name__} has no {attribute} before it is fitted.") from None
+        raise AttributeError(f"{type(model).__name__} is not fitted and has no {attribute}.") from None
 
 
 def _set_views(model: Any, attribute: str, values: Sequence[Any]) -> None:
@@ -48,21 +48,21 @@ def _set_views(model: Any, attribute: str, values: Sequence[Any]) -> None:
         return
     views = getattr(model, attribute)
     if len(values) != len(views):
-        raise ValueError(f"{attribute} has {len(views)} arrays, but {len(values)} are set.")
+        raise ValueError(f"{attribute} has {len(views)} arrays, got {len(values)}.")
     for number, own in enumerate(values):
         views[number] = own
 
 
 @dataclass(eq=False)
 class Predictions:
-    """Predicts rows with a network's parameters, following their changes."""
+    """Predicts rows with a network and its current parameters."""
 
     network: Network
     theta: np.ndarray
     _of_dense_rows: Any = field(default=None, init=False)
 
     def __call__(self, X: Any) -> np.ndarray:
-        """Return the predictions, (N, O), of dense, sparse or selected rows X, (N, I), of theta's type."""
+        """Return predictions (N, O) for dense, sparse or lazy rows X (N, I) with theta's dtype."""
         if sparse.issparse(X):
             return SparseNetwork(self.network).predict(self.theta, X.tocsr())
         if self._of_dense_rows is None:
@@ -72,19 +72,19 @@ class Predictions:
         return self._of_dense_rows(X)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the machine code, which belongs to this process."""
+        """Exclude the compiled code, which belongs to this process."""
         return {"network": self.network, "theta": self.theta, "_of_dense_rows": None}
 
 
 class Inspection(ABC):
-    """A model whose network can be inspected."""
+    """A mixin with the methods that inspect a model's network."""
 
     network_: Network
     theta_: np.ndarray
 
     @property
     def coefs_(self) -> list[np.ndarray]:
-        """The weights of each dense layer, (inputs, outputs), views of ``theta_``, which may be written into."""
+        """The weights of each dense layer, (inputs, outputs), as writable views of ``theta_``."""
         return _views(self, "coefs_", "W")
 
     @coefs_.setter
@@ -93,7 +93,7 @@ class Inspection(ABC):
 
     @property
     def intercepts_(self) -> list[np.ndarray]:
-        """The biases of each dense layer, (outputs,), views of ``theta_``, which may be written into."""
+        """The biases of each dense layer, (outputs,), as writable views of ``theta_``."""
         return _views(self, "intercepts_", "b")
 
     @intercepts_.setter
@@ -102,21 +102,21 @@ class Inspection(ABC):
 
     @abstractmethod
     def _checked_inputs(self, X: Any) -> Any:
-        """Return inputs as scikit-learn checks them, in theta's type."""
+        """Return X, validated by scikit-learn and converted to theta's dtype."""
 
     @abstractmethod
     def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
-        """Return rows like those of training, checked."""
+        """Validate rows and return them."""
 
     def hidden_activations(self, X: Any, layer: int = -1) -> np.ndarray:
-        """Return the outputs of a hidden layer, after its activation, without dropout.
+        """Return the activations of a hidden layer, without dropout.
 
         Parameters
         ----------
         X : array or sparse matrix (N, I)
             The inputs.
         layer : int, default -1
-            Which hidden layer, from 0; negative numbers count from the last.
+            The index of the hidden layer, from 0; negative indices count from the last.
 
         Returns
         -------
@@ -125,34 +125,34 @@ class Inspection(ABC):
         Raises
         ------
         IndexError
-            If there is no such layer.
+            If the layer does not exist.
         """
         X = _dense(self._checked_inputs(X))
         return self.network_.hidden(self.theta_, X, place_of_hidden_layer(self.network_, layer))
 
     def per_sample_gradients(self, X: Any, y: Any) -> np.ndarray:
-        """Return the gradient of each row's loss with respect to all parameters, without penalty, weights or dropout.
+        """Return the gradient of each row's loss, without penalty, row weights or dropout.
 
         Parameters
         ----------
         X : array or sparse matrix (N, I)
             The inputs.
         y : array (N,) or (N, O)
-            The labels, or the numbers.
+            The labels or the numeric targets.
 
         Returns
         -------
         ndarray (N, P)
-            In the order of ``theta_``; ``network_.layout.views`` names its parts.
+            In the order of ``theta_``; split it with ``network_.layout.views``.
         """
         X, T = self.checked_rows(X, y)
         network = Network(self.network_.inputs, self.network_.layers, self.network_.loss_function)
         return network.loss_and_gradient(self.theta_, X[:, None], T[:, None])[1]
 
     def check_gradients(self, X: Any, y: Any, **options: Any) -> "Report":
-        """Prove, on these rows and at the current parameters, that the gradients of training are right.
+        """Check that the training gradients are correct on these rows, at the current parameters.
 
-        Those of both engines are proved, in the type that is trained in; ``engine="compiled"`` or ``"reference"`` takes
+        By default, this checks both engines in the dtype of training; ``engine="compiled"`` or ``"reference"`` selects
         one of them.
 
         Parameters
@@ -160,9 +160,9 @@ class Inspection(ABC):
         X : array or sparse matrix (N, I)
             The inputs.
         y : array (N,) or (N, O)
-            The labels, or the numbers.
+            The labels or the numeric targets.
         **options
-            Passed on to `vecprop.check_gradients`.
+            Further options of `vecprop.check_gradients`.
 
         Returns
         -------
@@ -175,21 +175,21 @@ class Inspection(ABC):
 
     @property
     def plot(self) -> "Plots":
-        """Pictures of the model: ``plot.loss()``, ``.decision_boundary(X, y)``, ``.hidden_space(X, y)`` and others."""
+        """Plots of the model, such as ``plot.loss()`` and ``plot.decision_boundary(X, y)``."""
         return Plots(self)
 
     def checked_rows(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return inputs, dense, and targets."""
+        """Validate rows; return dense inputs and targets."""
         check_is_fitted(self)
         rows = self._read(X, y, None).table
         return _dense(rows.X).astype(self.theta_.dtype, copy=False), rows.T
 
 
 def place_of_hidden_layer(network: Network, layer: int) -> int:
-    """Return the number of the network's layer that is a hidden layer's activation."""
+    """Return the index of a hidden layer's activation among the network's layers."""
     places = network.activations
     if not -len(places) <= layer < len(places):
-        raise IndexError(f"There is no hidden layer {layer}: this model has {len(places)}, from 0.")
+        raise IndexError(f"Hidden layer {layer} does not exist: the model has {len(places)}, counted from 0.")
     return places[layer]
 
 
@@ -198,10 +198,9 @@ def _dense(X: Any) -> np.ndarray:
 
 
 class Plots:
-    """The pictures of a model, which take its rows X and labels y. All need matplotlib.
+    """Plots of a model, drawn with matplotlib.
 
-    Each takes ``ax``, the Axes to draw on, by default those of a new figure, and returns it. Other options are passed
-    on.
+    Each method draws on ``ax``, by default on a new figure, and returns the Axes. Further options are passed on.
 
     Parameters
     ----------
@@ -224,31 +223,31 @@ class Plots:
         """Draw the loss of each epoch, and the validation loss if there is one; see `vecprop.pictures.plot_loss`."""
         check_is_fitted(self.model)
         loss, validation = self.model.loss_curve_, self.model.validation_loss_curve_
-        if validation is not None:  # there may have been epochs without validation rows before
+        if validation is not None:  # earlier epochs may not have had validation rows
             validation = [np.nan] * (len(loss) - len(validation)) + validation
         return plot_loss(SimpleNamespace(loss=loss, validation_loss=validation), ax, first=1, **curve)
 
     def decision_boundary(self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any) -> "Axes":
         """Draw the regions of the predicted classes, and the rows; see `vecprop.pictures.plot_decision_boundary`.
 
-        ``features=(0, 1)`` chooses the two columns that are drawn; ``held={2: 0.5}`` the values of the other columns,
+        ``features=(0, 1)`` selects the columns for the two axes; ``held={2: 0.5}`` sets the values of other columns,
         by default their medians.
         """
         names = {"feature_names": getattr(self.model, "feature_names_in_", None)}
         return self._of_classes(plot_decision_boundary, X, y, ax, **{**names, **options})
 
     def hidden_space(self, X: Any, y: Any, ax: "Axes | None" = None, *, layer: int = -1, **options: Any) -> "Axes":
-        """Draw the rows as a hidden layer sees them; see `vecprop.pictures.plot_hidden_space`.
+        """Draw the rows in the space of a hidden layer; see `vecprop.pictures.plot_hidden_space`.
 
-        ``layer`` is the number of the hidden layer, from 0; negative numbers count from the last. ``axes`` chooses
-        units by number, or "principal". The Axes have three dimensions if the layer has more than two units.
+        ``layer`` is the index of the hidden layer, from 0; negative indices count from the last. ``axes`` selects units
+        by index, or principal axes with "principal". The plot is three-dimensional for more than two units.
         """
         check_is_fitted(self.model)
         place = place_of_hidden_layer(self.model.network_, layer)
         return self._of_classes(plot_hidden_space, X, y, ax, layer=place, **options)
 
     def confusion(self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any) -> "Axes":
-        """Draw the number of rows of each class by predicted class, by scikit-learn's ``ConfusionMatrixDisplay``."""
+        """Draw the confusion matrix, using scikit-learn's ``ConfusionMatrixDisplay``."""
         from sklearn.metrics import ConfusionMatrixDisplay
 
         check_is_fitted(self.model)
@@ -257,9 +256,9 @@ class Plots:
         return ax
 
     def calibration(self, X: Any, y: Any, ax: "Axes | None" = None, **options: Any) -> "Axes":
-        """Draw the frequency of a class by its predicted probability, by ``CalibrationDisplay``.
+        """Draw the frequency of a class against its predicted probability, using ``CalibrationDisplay``.
 
-        There is one curve for two classes, that of the second; of more, or of several labels a row, one for each.
+        For two classes there is one curve, for the second class; otherwise there is one curve for each class or label.
         """
         from sklearn.calibration import CalibrationDisplay
 
@@ -275,9 +274,9 @@ class Plots:
         return ax
 
     def _of_classes(self, plot: Any, X: Any, y: Any, ax: Any, **options: Any) -> "Axes":
-        """Draw rows with the class of each, or say why there are none."""
+        """Draw rows by class, or raise an error if the model does not predict one class per row."""
         model = self.model
         X, T = model.checked_rows(X, y)
         if not hasattr(model, "classes_") or model.targets_.multilabel:
-            raise ValueError("This picture shows one class a row, which only a classifier of single labels predicts.")
+            raise ValueError("This plot needs one class per row: use a classifier that is not multilabel.")
         return plot(model.network_, model.theta_, X, T, ax, **{"class_names": [*map(str, model.classes_)], **options})

@@ -1,4 +1,4 @@
-"""From settings to parts: the layers, loss, optimizer and schedule that an estimator's settings describe."""
+"""Create the layers, loss, optimizer and schedule from an estimator's settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -16,17 +16,17 @@ from .settings import Constructor
 
 @dataclass(frozen=True)
 class SampleScaling(Schedule):
-    """A learning rate that falls as a power of the number of rows seen before the epoch, 1 / (1 + rows)^power."""
+    """A learning rate of 1 / (1 + rows)^power, given the number of rows seen before the epoch."""
 
     rows: int
     power: float
 
     def init(self) -> State:
-        """Return a state that has seen no row."""
+        """Return a state with zero rows seen."""
         return {"seen": 0}
 
     def observe(self, loss: Any, state: State) -> None:
-        """Count the epoch's rows."""
+        """Add the rows of the epoch."""
         state["seen"] += self.rows
 
     def factor(self, step: int, steps: int, state: State) -> float:
@@ -36,7 +36,7 @@ class SampleScaling(Schedule):
 
 @dataclass(frozen=True)
 class Cuts(Schedule):
-    """A learning rate that is cut from outside, by a callback."""
+    """A learning rate that a callback reduces."""
 
     def init(self) -> State:
         """Return a state without cuts."""
@@ -78,8 +78,8 @@ def network(settings: Constructor, inputs: int, outputs: int, loss: Loss) -> Net
     for number, (size, name, rate) in enumerate(zip(sizes, activations, rates, strict=True)):
         activation: Any = ACTIVATIONS.get(name) if isinstance(name, str) else name
         if not isinstance(activation, Activation):
-            advice = f"give an Activation, or one of {', '.join(ACTIVATIONS)}"
-            raise ValueError(f"The activation of hidden layer {number} is {name!r}: {advice}.")
+            expected = f"an Activation, or one of {', '.join(ACTIVATIONS)}"
+            raise ValueError(f"The activation of hidden layer {number} is {name!r}, expected {expected}.")
         stack.append(Dense(size, **drawn))
         stack.extend([LayerNorm()] if settings.layer_norm else [])
         stack.append(activation)
@@ -89,11 +89,11 @@ def network(settings: Constructor, inputs: int, outputs: int, loss: Loss) -> Net
 
 
 def initial_theta(settings: Constructor, network: Network, random: np.random.RandomState, dtype: Any) -> np.ndarray:
-    """Return initial parameters, (P,): the initializer's, or as scikit-learn draws them (Glorot and Bengio, 2010).
+    """Draw initial parameters, (P,), by the initializer or as scikit-learn does (Glorot and Bengio, 2010).
 
-    Each dense layer's W and b are then uniform in [-a, a] with a = √(f / (I + O)), where f is 2 if the layer feeds a
-    logistic, and else 6; the last layer has the f of the one before it. They are drawn in float64 and rounded. Other
-    layers are initialized as in any network.
+    scikit-learn draws each dense layer's W and b uniformly from [-a, a] with a = √(f / (I + O)), where f is 2 if the
+    layer feeds a logistic activation and 6 otherwise; the last layer uses the f of the layer before it. They are drawn
+    in float64 and rounded. Other layers use their own initialization.
     """
     if settings.initializer is not None:
         return network.init(random.randint(2**31 - 1), dtype)
@@ -109,10 +109,10 @@ def initial_theta(settings: Constructor, network: Network, random: np.random.Ran
 
 
 def optimizer(settings: Constructor) -> Optimizer | LBFGS:
-    """Return the optimizer that the solver names."""
+    """Return the optimizer for the setting `solver`."""
     if not isinstance(settings.solver, str):
         return settings.solver
-    cls = OPTIMIZERS.get(settings.solver, AdamHat)  # asked for before a wrong name is refused
+    cls = OPTIMIZERS.get(settings.solver, AdamHat)  # an unknown name is rejected later
     if cls is Momentum and settings.nesterovs_momentum:
         cls = Nesterov
     settings_of = {
@@ -128,12 +128,15 @@ def optimizer(settings: Constructor) -> Optimizer | LBFGS:
 
 
 def has_steps(settings: Constructor) -> bool:
-    """Return whether the optimizer takes steps on batches, as all but L-BFGS do."""
+    """Return whether the optimizer trains on batches; all except L-BFGS do."""
     return not isinstance(optimizer(settings), LBFGS)
 
 
 def schedule(settings: Constructor, rows: int) -> Schedule:
-    """Return the schedule that the learning rate names; adam and adamw have rates of their own, as in scikit-learn."""
+    """Return the schedule for the setting `learning_rate`.
+
+    As in scikit-learn, adam and adamw ignore "invscaling" and "adaptive".
+    """
     if isinstance(settings.learning_rate, Schedule):
         return settings.learning_rate
     cls = SCHEDULES[settings.learning_rate]
@@ -145,9 +148,9 @@ def schedule(settings: Constructor, rows: int) -> Schedule:
 
 
 def _each(name: str, value: Any, count: int) -> Sequence[Any]:
-    """Return a setting of each hidden layer: one for all, or a list of as many."""
+    """Return a setting for each hidden layer, given one value for all or a list."""
     if not isinstance(value, list | tuple):
         return [value] * count
     if len(value) != count:
-        raise ValueError(f"{name} has {len(value)} entries, but there are {count} hidden layers: give one for each.")
+        raise ValueError(f"{name} has {len(value)} entries, expected {count}, one for each hidden layer.")
     return list(value)

@@ -21,7 +21,7 @@ from .sklearn_compat import Interval
 @documented
 @dataclass(eq=False, repr=False)
 class MLPRegressor(RegressorMixin, MultilayerPerceptron):
-    """A regressor that is a dense network, with scikit-learn's interface and more.
+    """A dense neural network for regression, with scikit-learn's interface.
 
     Change ``from sklearn.neural_network import MLPRegressor`` to ``from vecprop import MLPRegressor``: settings,
     attributes, warnings and errors are the same, and the same ``random_state`` starts from the same parameters.
@@ -29,22 +29,22 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     Parameters
     ----------
     loss : str or Loss, default "squared_error"
-        The cost of a wrong prediction: {losses},
+        The loss function: {losses},
         or a `Loss`, such as ``Huber(threshold=3)``. With d = prediction - y, "squared_error" is ½ d²; "absolute_error"
-        is |d|, for a median; "huber" is squared for |d| ≤ 1 and linear beyond; "quantile" is for the quantile at level
-        ``quantile``; "poisson" is half its deviance, for counts and rates, with predictions exp(z).
+        is |d|, which predicts the median; "huber" is quadratic for |d| ≤ 1 and linear beyond; "quantile" predicts the
+        quantile at level ``quantile``; "poisson" is half the deviance, for counts and rates, with predictions exp(z).
     hidden_layer_sizes : int or sequence of int, default (100,)
         The width of each hidden layer.
     activation : str, Activation or list, default "relu"
-        The hidden layers' activation, one for all layers or a list with one for each:
+        The activation of the hidden layers, or a list with one for each layer:
         {activations},
-        or an `Activation` of your own.
+        or a custom `Activation`.
     {settings}
     quantile : float, default 0.5
-        The level of "quantile", between 0 and 1: the share of targets below the prediction.
+        The level for the loss "quantile", between 0 and 1: the share of targets below the prediction.
     scale_target : bool, default False
-        Whether targets are scaled to mean 0 and standard deviation 1 for training, each output by itself, as measured
-        on the rows of the first fit; predictions are scaled back. Losses are then in these units. Not for "poisson".
+        Whether to standardize each output's targets to mean 0 and standard deviation 1 for training, as measured in the
+        first fit. Predictions are scaled back; losses stay in standardized units. Not available for "poisson".
 
     Attributes
     ----------
@@ -92,23 +92,23 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
 
     def _read_targets(self, y: Any, weight: np.ndarray | None, new: bool) -> tuple[Any, np.ndarray]:
         if y.dtype.kind not in "biuf":
-            raise ValueError(f"y has dtype {y.dtype}, but a regressor predicts numbers: use MLPClassifier for names.")
+            raise ValueError(f"y has dtype {y.dtype}, expected numbers: use MLPClassifier for class names.")
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         columns = y[:, None] if y.ndim == 1 else y
         if new or "targets_" not in vars(self):
             self.targets_ = Numbers.standard(columns, weight) if self.scale_target else Numbers(columns.shape[1])
         elif columns.shape[1] != self.targets_.outputs:
-            raise ValueError(f"y has {columns.shape[1]} outputs, but was fitted with {self.targets_.outputs}.")
+            raise ValueError(f"y has {columns.shape[1]} outputs, but the first fit had {self.targets_.outputs}.")
         counts = isinstance(self.network_loss(), Poisson)
         if counts and self.scale_target:
-            raise ValueError("scale_target is for losses with an identity link, not for 'poisson': leave it out.")
+            raise ValueError("scale_target=True does not work with loss='poisson': remove it.")
         if counts and np.any(y < 0):
-            raise ValueError("Some value(s) of y are negative, but loss='poisson' takes counts and rates.")
+            raise ValueError("y has negative values, but loss='poisson' needs counts or rates of at least 0.")
         return y, self.targets_.encode(columns)
 
     def _loss_constant(self, rows: Rows) -> float:
-        """Return Σ w (t log t - t) / Σ w for Poisson, which makes its loss half the deviance."""
+        """Return Σ w (t log t - t) / Σ w for Poisson: adding it turns the loss into half the deviance."""
         if self.loss != "poisson":
             return 0.0
         T = rows.T

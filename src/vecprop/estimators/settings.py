@@ -1,4 +1,4 @@
-"""The settings that classifier and regressor share: names, defaults, constraints and documentation, written once."""
+"""The settings that classifier and regressor share: names, defaults, constraints and documentation."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -23,7 +23,7 @@ CHECKPOINT = [HasMethods(["members", "fits", "part"]), None]
 
 
 def names(parts: Iterable[catalog.Part]) -> Any:
-    """Return the constraint that a setting is the name of one of these parts."""
+    """Return the constraint to the names of these parts."""
     return StrOptions(set(catalog.named(parts)))
 
 
@@ -49,11 +49,11 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "checkpoint": CHECKPOINT,
     "n_jobs": [Integral, None],
 }
-"""What each setting may be."""
+"""The constraints of each setting."""
 
 
 class Positional:
-    """The settings that may be given by position, in an order that each estimator has of its own."""
+    """The positional settings; each estimator has its own order of them."""
 
     hidden_layer_sizes: Any
     activation: Any
@@ -62,79 +62,78 @@ class Positional:
 
 @dataclass(eq=False, repr=False)
 class Constructor(Positional):
-    """Takes scikit-learn's settings, and those beyond them, as they are.
+    """The settings of scikit-learn's networks and additional ones, stored unchanged.
 
     Parameters
     ----------
     solver : str, Optimizer or LBFGS, default "adam"
-        How the parameters move: {optimizers},
-        or an optimizer, which has its own learning rate: ``AdamW(0.01, weight_decay=0.1)``. "sgd" has momentum; "lbfgs"
-        takes all rows at once, for small tables.
+        The optimizer: {optimizers},
+        or an `Optimizer` with its own learning rate, such as ``AdamW(0.01, weight_decay=0.1)``. "sgd" uses momentum;
+        "lbfgs" is a full-batch method for small tables.
     alpha : float, default 0.0001
-        The strength α of the penalty ½ α Σ W² on weights, which is divided by the sum of a batch's weights.
+        The strength α of the L2 penalty ½ α Σ W² on weights, which is divided by the total weight of the batch.
     batch_size : int or "auto", default "auto"
-        The number of rows of a step; "auto" is at most 200. All of them for "lbfgs".
+        The number of rows in a batch; "auto" is at most 200. "lbfgs" always uses all rows.
     learning_rate : str or Schedule, default "constant"
-        How the learning rate changes: {schedules},
-        or a schedule. "invscaling" divides it after each epoch by (1 + rows seen) to the power ``power_t``; "adaptive"
-        divides it by 5 when training would end, until it is below 1e-6. As in scikit-learn, these two do nothing with
-        "adam" and "adamw".
+        The learning rate schedule: {schedules},
+        or a `Schedule`. "invscaling" divides the rate after each epoch by (1 + rows seen) to the power ``power_t``;
+        "adaptive" divides it by 5 whenever training would stop, until it is below 1e-6. As in scikit-learn, these two
+        have no effect with "adam" and "adamw".
     learning_rate_init : float, default 0.001
-        The learning rate at the start.
+        The initial learning rate.
     power_t : float, default 0.5
-        The power of "invscaling".
+        The exponent of "invscaling".
     max_iter : int, default 200
-        The largest number of epochs, or of iterations of "lbfgs".
+        The maximum number of epochs, or of iterations of "lbfgs".
     shuffle : bool, default True
-        Whether each epoch has its own order of rows.
+        Whether to shuffle the rows before each epoch.
     random_state : int, RandomState or None, default None
-        Fixes initial parameters, rows set aside, order of rows and dropout: an integer gives the same bits each time,
-        with any number of threads.
+        The seed of initial parameters, held-out rows, shuffling and dropout. An integer gives bit-identical results in
+        every run, with any number of threads.
     tol : float, default 1e-4
-        The smallest progress that counts, in units of the loss or score. "lbfgs" has converged if no entry of the
+        The smallest improvement of the loss or score that counts as progress. "lbfgs" converges when no entry of the
         gradient is larger.
     verbose : bool, int or "bar", default False
         Whether to print a line for each epoch, or to show a progress bar.
     warm_start : bool, default False
-        Whether `fit` continues where the last one ended; see Notes.
+        Whether `fit` continues from the last fit; see Notes.
     momentum : float, default 0.9
         The momentum of "sgd" and "nesterov", between 0 and 1.
     nesterovs_momentum : bool, default True
-        Whether the momentum of "sgd" is Nesterov's.
+        Whether "sgd" uses Nesterov momentum.
     early_stopping : bool, default False
-        Whether a validation score that no longer rises ends training, and the best parameters are restored. The rows
-        are X_val, or a part of X that is set aside (not for "lbfgs").
+        Whether to stop training when the validation score no longer improves, and restore the best parameters. The
+        validation rows are X_val, or a part of X that is held out (not for "lbfgs").
     validation_fraction : float, default 0.1
-        The share of rows that is set aside; if there are two classes, the same share of each.
+        The share of held-out rows; with two classes, the same share of each.
     beta_1, beta_2 : float, default 0.9 and 0.999
-        The decay of the two means of "adam" and "adamw".
+        The decay rates of the two moment estimates in "adam" and "adamw".
     epsilon : float, default 1e-8
-        Keeps divisions finite in "adam", "adamw" and "rmsprop".
+        A small constant that keeps divisions finite in "adam", "adamw" and "rmsprop".
     n_iter_no_change : int or inf, default 10
-        Training ends after more epochs in a row than this without progress.
+        Training stops after more than this number of consecutive epochs without progress.
     max_fun : int, default 15000
-        The largest number of losses that "lbfgs" computes.
+        The maximum number of loss evaluations of "lbfgs".
     dropout : float or list of float, default 0
-        The share of each hidden layer's outputs that is left out in each step: one for all layers, or one for each.
+        The dropout rate of the hidden layers, or a list with one rate for each layer.
     layer_norm : bool, default False
-        Whether each hidden layer is normalized before its activation.
+        Whether to normalize each hidden layer before its activation.
     initializer : str, Initializer or None, default None
-        How weights are drawn: {initializers}, or an initializer. None draws weights and biases as scikit-learn does,
-        the same numbers for the same seed.
+        The distribution of initial weights: {initializers}, or an `Initializer`. None draws the same weights and biases
+        as scikit-learn with the same seed.
     scoring : str, callable or None, default None
-        The score that is measured after each epoch and that early stopping watches: a scikit-learn scorer, which is
-        given the rows' weights if it takes them; "loss" for the negative validation loss; None for `score`.
+        The score to measure after each epoch and to monitor for early stopping: a scikit-learn scorer (called with
+        sample weights if it accepts them); "loss" for the negative validation loss; None for `score`.
     callbacks : list of callable or None, default None
         Called after each epoch with a `TrainingState`; one that returns True ends training.
     checkpoint : Checkpoint or None, default None
         Saves the training of `fit` to a file, ``Checkpoint("run.npz")``, or to a folder if there are restarts. If the
         program is killed, the same `fit` resumes from there, to the bit. It needs an integer as random_state.
     n_restarts : int, default 1
-        The number of initial parameters that a new `fit` trains from; it keeps the start with the best validation
-        score, or without validation rows the one with the lowest loss. The first start is that of a fit without
-        restarts.
+        The number of random initializations. `fit` trains from each of them and selects the result with the best
+        validation score or, without validation rows, the lowest loss. The first is the same as with ``n_restarts=1``.
     n_jobs : int or None, default None
-        The largest number of threads; None for the number of processors.
+        The maximum number of threads; None for the number of processors.
     """
 
     _: KW_ONLY
@@ -172,7 +171,7 @@ class Constructor(Positional):
 
 
 def held(checkpoint: Any) -> AbstractContextManager[None]:
-    """Return a block in which no other program uses a checkpoint, if there is one, and SIGTERM acts as Ctrl-C."""
+    """Return a context that locks the checkpoint, if any, and treats SIGTERM like Ctrl-C."""
     return nullcontext() if checkpoint is None else checkpoint.held()
 
 
@@ -196,9 +195,9 @@ T = TypeVar("T", bound=type)
 
 
 def documented(cls: T) -> T:
-    """Fill ``{settings}``, ``{attributes}`` and ``{notes}`` in a docstring with sections of those of its bases.
+    """Fill ``{settings}``, ``{attributes}`` and ``{notes}`` in a docstring from the docstrings of its base classes.
 
-    ``{activations}``, ``{losses}`` and so on become the names that such a setting may have.
+    ``{activations}``, ``{losses}`` and similar placeholders become the names that the setting accepts.
     """
     text, filled = cleandoc(cls.__doc__ or ""), {}
     for base in cls.__mro__[1:]:

@@ -1,4 +1,4 @@
-"""What vecprop uses of scikit-learn beyond its public names, and what it does without; what its releases differ in."""
+"""Private functions of scikit-learn that vecprop uses, with fallbacks, and differences between its releases."""
 
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -26,7 +26,7 @@ else:
 
 try:
     from sklearn.utils._param_validation import HasMethods, Interval, Options, RealNotInt, StrOptions
-except ImportError:  # then a setting may be anything
+except ImportError:  # then settings are not validated
     HasMethods = Interval = Options = StrOptions = cast(Any, lambda *_, **__: object)
     RealNotInt = float
 
@@ -57,7 +57,7 @@ try:
     from sklearn.model_selection._validation import _insert_error_scores as insert_error_scores
     from sklearn.model_selection._validation import _score as score_of_split
     from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures as warn_of_failed_fits
-except ImportError:  # then the first error of a fit or scorer ends a search
+except ImportError:  # then the first error in a fit or scorer stops a search
 
     def warn_of_failed_fits(results: Any, error_score: Any) -> None:  # noqa: D103
         if errors := [result["fit_error"] for result in results if result["fit_error"] is not None]:
@@ -72,22 +72,22 @@ except ImportError:  # then the first error of a fit or scorer ends a search
 
 
 CallbackSupport: Any = Support
-"""The base of a model that takes scikit-learn's callbacks, if scikit-learn has them."""
+"""The base class for scikit-learn's callbacks, if scikit-learn has them."""
 
 BaseSearchCV: Any = GridSearchCV.__base__
-"""The base of scikit-learn's searches."""
+"""The base class of scikit-learn's searches."""
 
 SEARCH_CONSTRAINTS: dict[str, list[Any]] = getattr(BaseSearchCV, "_parameter_constraints", {})
-"""What each setting of a search may be."""
+"""The constraints of each setting of a search."""
 
 
 def require_valid_settings(model: Any) -> None:
-    """Raise an error if a setting of an estimator is not within its constraints."""
+    """Raise an error if a setting of an estimator violates its constraints."""
     getattr(model, "_validate_params", lambda: None)()
 
 
 def scorers_of(estimator: Any, scoring: Any) -> dict[str, Any] | None:
-    """Return the scorers by name if there are several, or None."""
+    """Return the scorers by name, or None for a single scorer."""
     if not isinstance(scoring, dict | list | tuple | set):
         return None
     named = scoring if isinstance(scoring, dict) else dict(zip(scoring, scoring, strict=True))
@@ -95,13 +95,13 @@ def scorers_of(estimator: Any, scoring: Any) -> dict[str, Any] | None:
 
 
 def only_predicts(estimator: Any, scorers: Iterable[Any]) -> bool:
-    """Return whether all that scorers do with X is to have a model predict it, or score it itself."""
+    """Return whether scorers use X only through the model's own predictions or `score`."""
     known = type(get_scorer("accuracy")), type(check_scoring(estimator))
     return all(isinstance(scorer, known) for scorer in scorers)
 
 
 def results_of(search: Any, choices: Any, folds: int, outcomes: Any, more: dict[str, Any]) -> dict[str, Any]:
-    """Return ``cv_results_``, or without scikit-learn's function for it the means, deviations and ranks of scores."""
+    """Return ``cv_results_``, or only the scores' means, deviations and ranks if scikit-learn lacks a function."""
     if hasattr(search, "_format_results"):
         return search._format_results(choices, folds, outcomes, more)
     table = {"params": choices} | {name: np.asarray(values) for name, values in more.items()}
@@ -115,9 +115,9 @@ def results_of(search: Any, choices: Any, folds: int, outcomes: Any, more: dict[
 
 
 def routed_arguments(search: Any, params: dict[str, Any]) -> Any:
-    """Return the arguments of a search's `fit` for the estimator, the splitter and the scorer.
+    """Split the arguments of a search's `fit` among the estimator, the splitter and the scorer.
 
-    Some releases pass weights on to the scorer without metadata routing.
+    Some releases pass sample weights to the scorer even without metadata routing.
     """
     if hasattr(search, "_get_routed_params_for_fit"):
         return search._get_routed_params_for_fit(params)
@@ -128,15 +128,15 @@ def routed_arguments(search: Any, params: dict[str, Any]) -> Any:
 
 
 def places_of_transformers(transformer: Any) -> dict[str, list[int]]:
-    """Return the numbers of the columns that each transformer of a fitted ColumnTransformer takes."""
+    """Return the column indices for each transformer of a fitted ColumnTransformer."""
     if hasattr(transformer, "_transformer_to_input_indices"):
         return transformer._transformer_to_input_indices
     release = "This release of scikit-learn does not report the columns of each part of a ColumnTransformer"
-    raise ValueError(f"{release}: install another.")
+    raise ValueError(f"{release}: install another release.")
 
 
 class EpochTasks:
-    """Reports a fit of a model to some rows, and each of its epochs, to scikit-learn's callbacks."""
+    """Reports a fit and each of its epochs to scikit-learn's callbacks."""
 
     def __init__(self, model: Any, rows: Any) -> None:
         self.model, self.rows = model, rows
@@ -145,12 +145,12 @@ class EpochTasks:
         self.arguments: dict[str, Any] = {}
 
     def begin(self) -> None:
-        """Begin an epoch."""
+        """Start an epoch."""
         self.epoch = self.fit.subcontext(task_name="epoch")
         self.epoch.call_on_fit_task_begin(estimator=self.model, **self.arguments)
 
     def watching(self, others: list[Callable[[TrainingState], Any]], epochs: int) -> Callable[[TrainingState], bool]:
-        """Begin the fit; return one callback that calls others, ends the epoch's task, and begins the next."""
+        """Start the fit; return a callback that runs `others` and moves on to the next epoch's task."""
         given = self.rows.chosen
         metadata = {} if given.weight is None else {"sample_weight": given.weight}
         self.arguments = {"X": given.X, "y": given.y, "metadata": metadata}

@@ -1,1 +1,1 @@
-"""Many networks of estimators: searches, ensembles and restarts, and the rows of their folds."""
+"""Searches, ensembles and restarts, which fit many networks at once."""

@@ -1,4 +1,4 @@
-"""Ensembles: networks that differ in their seeds, rows or features, trained at once and averaged."""
+"""Ensembles: networks with different seeds, rows or features, trained together and averaged."""
 
 import copy
 import warnings
@@ -29,46 +29,46 @@ SHARE = Interval(RealNotInt, 0, 1, closed="right")
 
 @dataclass(eq=False, repr=False)
 class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator):
-    """The base of `MLPEnsembleClassifier` and `MLPEnsembleRegressor`.
+    """The base class of `MLPEnsembleClassifier` and `MLPEnsembleRegressor`.
 
     Parameters
     ----------
     n_estimators : int, default 10
-        The number of members.
+        The number of networks.
     bootstrap : bool, default False
-        Whether each member has rows drawn with replacement. If not, members differ only in their seeds, which is often
-        enough.
+        Whether to draw each member's rows with replacement. Without it, members differ only in their seeds by default,
+        which is often enough.
     max_samples : int or float, default 1.0
-        The number of a member's rows, or their share; drawn without replacement unless ``bootstrap`` says otherwise.
+        The number or the share of rows for each member, drawn without replacement unless ``bootstrap=True``.
     max_features : int or float, default 1.0
-        The number of a member's features, or their share, drawn without replacement.
+        The number or the share of features for each member, drawn without replacement.
     oob_score : bool, default False
-        Whether each row is predicted by the members that were not trained on it, for a score without a test set.
+        Whether to compute the out-of-bag score, for which each row is predicted by the members not trained on it.
     n_jobs : int or None, default None
-        The largest number of threads; None for the number of processors.
+        The maximum number of threads; None for the number of processors.
     workers : DaskWorkers or None, default None
-        Trains the members on a cluster, with the bits that they have here. In a block of
-        ``joblib.parallel_config("dask")`` its cluster does, without being given.
+        The cluster to train on, with bit-identical results. In a block of ``joblib.parallel_config("dask")``, its
+        cluster is the default.
     random_state : int, RandomState or None, default None
-        Fixes the members' seeds, rows and features. The estimator's own is not used.
+        The seed of the members' initial parameters, rows and features. The estimator's own is ignored.
     checkpoint : Checkpoint or None, default None
-        Keeps the members whose training has ended in a folder, ``Checkpoint("folder")``. If the program is killed, the
-        same `fit` goes on with the others, to the bit. It needs an integer as random_state.
+        Saves finished members to a folder, ``Checkpoint("folder")``. If the program is killed, the same call of `fit`
+        resumes with the other members and returns identical bits. Requires an integer as random_state.
 
     Attributes
     ----------
     estimators_ : list
-        The members, fitted. Their classes, balanced weights and scale of targets are those of all rows.
+        The fitted members. All members use the classes, class weights and target scaling of the full data.
     estimators_samples_, estimators_features_ : list of ndarray
-        The numbers of each member's rows, and of its features.
+        The row indices and the feature indices of each member.
     n_features_in_, feature_names_in_ : int and ndarray
-        The number of X's columns, and their names if all are strings.
+        The number of columns of X, and their names if all are strings.
     oob_score_ : float
-        With ``oob_score``, the score of the rows by the members that were not trained on them.
+        The out-of-bag score, if ``oob_score=True``.
     """
 
     member_class: ClassVar[Any]
-    targets_: ClassVar[Any]  # those of its members
+    targets_: ClassVar[Any]  # the same as its members'
     n_features_in_: ClassVar[int]
     feature_names_in_: ClassVar[np.ndarray]  # if all are strings
     n_outputs_: ClassVar[int]
@@ -107,9 +107,9 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator):
         X : array or sparse matrix (N, I)
             The inputs.
         y : array (N,) or (N, O)
-            The labels, or the numbers.
+            The labels or the numeric targets.
         sample_weight : array (N,), optional
-            The rows' weights, at least 0; 1 by default.
+            The weight of each row, at least 0; 1 by default.
 
         Returns
         -------
@@ -119,21 +119,21 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator):
         Raises
         ------
         TypeError
-            If the estimator is of another class.
+            If the estimator has the wrong class.
         ValueError
-            If data or settings do not fit, or the training of a member diverges.
+            If data or settings are invalid, or a member's training diverges.
         """
         template: Any = clone(self.member_class() if self.estimator is None else self.estimator)
         if not isinstance(template, self.member_class):
-            members = f"The members of {type(self).__name__} are vecprop's {self.member_class.__name__}"
             found = f"estimator is a {type(template).__name__}"
-            raise TypeError(f"{members}, but {found}: use scikit-learn's Bagging for others.")
+            expected = f"{type(self).__name__} needs vecprop's {self.member_class.__name__}"
+            raise TypeError(f"{found}, but {expected}: use scikit-learn's Bagging for other estimators.")
         require_inherited_fit(template)
         require_no_checkpoint(template, f"give it to {type(self).__name__} instead")
         require_repeatable(self)
         require_valid_settings(template)
         rows, _ = template.accept(X, y, sample_weight)
-        names = vars(template).pop("feature_names_in_", None)  # the ensemble checks them; members see bare arrays
+        names = vars(template).pop("feature_names_in_", None)  # checked by the ensemble; members get plain arrays
         random = check_random_state(self.random_state)
         drawn = [self._member(template, rows, random) for _ in range(self.n_estimators)]
         members, samples, features, specs = map(list, zip(*drawn, strict=True))
@@ -153,10 +153,10 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator):
                 setattr(self, name, known[name])
         self.estimators_, self.estimators_samples_, self.estimators_features_ = members, samples, features
         shortfalls = (member.shortfall(spec, attempt) for member, spec, attempt in trained)
-        if shortfall := next(filter(None, shortfalls), None):  # one warning for all
+        if shortfall := next(filter(None, shortfalls), None):  # one warning for all members
             warnings.warn(shortfall, ConvergenceWarning, stacklevel=3)
         for name in [name for name in vars(self) if name.startswith("oob_") and name.endswith("_")]:
-            delattr(self, name)  # of an earlier fit
+            delattr(self, name)  # from an earlier fit
         if self.oob_score:
             self._score_left_out(rows)
         return self
@@ -164,11 +164,11 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator):
     def _member(
         self, template: MultilayerPerceptron, rows: Rows, random: np.random.RandomState
     ) -> tuple[MultilayerPerceptron, np.ndarray, np.ndarray, FitSpec]:
-        """Return a new member, its rows and features, and its training."""
+        """Return a new member, the indices of its rows and features, and the spec of its fit."""
         count, width = len(rows), rows.table.X.shape[1]
         drawn, kept = _number("max_samples", self.max_samples, count), _number("max_features", self.max_features, width)
         if self.oob_score and not self.bootstrap and drawn == count:
-            raise ValueError("oob_score needs rows that are left out: give bootstrap=True, or max_samples below 1.")
+            raise ValueError("oob_score needs out-of-bag rows: set bootstrap=True, or max_samples below 1.")
         member = copy.copy(template)
         member.random_state = int(random.randint(2**31 - 1))
         samples, features = np.arange(count), np.arange(width)
@@ -183,7 +183,7 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator):
         return member, samples, features, member.begin(rows, None, own)
 
     def _outputs_of_members(self, X: Any) -> Iterator[np.ndarray]:
-        """Yield each member's outputs, (N, O), for rows that are checked here."""
+        """Validate X and yield each member's outputs, (N, O)."""
         check_is_fitted(self)
         X = as_numpy(X)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=types_of_inputs(X), reset=False)
@@ -191,7 +191,7 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator):
             yield member.network_outputs(X if len(features) == self.n_features_in_ else X[:, features])
 
     def _score_left_out(self, rows: Rows) -> None:
-        """Score each row by the members that were not trained on it."""
+        """Compute the out-of-bag score."""
         total, votes = np.zeros((len(rows), self.n_outputs_)), np.zeros((len(rows), 1))
         for member, samples, features in zip(
             self.estimators_, self.estimators_samples_, self.estimators_features_, strict=True
@@ -202,11 +202,11 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator):
                 votes[left_out] += 1
         has_votes = votes[:, 0] > 0
         if not has_votes.any():
-            wrong = f"With n_samples={len(rows)} and {self.n_estimators} members no row is left out"
-            raise ValueError(f"{wrong}, so that oob_score has nothing to score: give more of either.")
+            wrong = f"oob_score has no out-of-bag rows with n_samples={len(rows)} and {self.n_estimators} members"
+            raise ValueError(f"{wrong}: use more rows or more members.")
         if not has_votes.all():
-            wrong = f"{np.sum(~has_votes)} of {len(rows)} rows are among those of every member"
-            warnings.warn(f"{wrong}, so that none is left to predict them: give more members.", stacklevel=4)
+            wrong = f"{np.sum(~has_votes)} of {len(rows)} rows have no out-of-bag prediction"
+            warnings.warn(f"{wrong}, since every member was trained on them: use more members.", stacklevel=4)
         with np.errstate(invalid="ignore"):
             Y, measure = total / votes, r2_score
             if is_classifier(self):
@@ -228,16 +228,16 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator):
 
 
 def _number(name: str, given: float, most: int) -> int:
-    """Return a number that is given as an integer, or as a share of the largest."""
+    """Return a count that is given as an integer or as a share of `most`."""
     number = max(int(given * most), 1) if isinstance(given, float) else given
     if number > most:
-        raise ValueError(f"{name} is {given}, but there are {most}: give no more, or a share of them such as 0.5.")
+        raise ValueError(f"{name} is {given}, expected at most {most}, or a share such as 0.5.")
     return number
 
 
 @documented
 class MLPEnsembleClassifier(LogProbabilities, ClassifierMixin, MLPEnsemble):
-    """Networks whose probabilities are averaged, all trained at once.
+    """An ensemble of networks for classification, which averages their probabilities.
 
     Parameters
     ----------
@@ -248,10 +248,10 @@ class MLPEnsembleClassifier(LogProbabilities, ClassifierMixin, MLPEnsemble):
     Attributes
     ----------
     classes_ : ndarray (C,)
-        The classes, sorted; all members know all of them.
+        The classes, sorted; all members share them.
     {attributes}
     oob_decision_function_ : ndarray (N, C)
-        With ``oob_score``, the mean probabilities by the members that were not trained on the row; NaN without any.
+        The mean probabilities over the members not trained on the row, NaN if none, if ``oob_score=True``.
 
     Examples
     --------
@@ -269,7 +269,7 @@ class MLPEnsembleClassifier(LogProbabilities, ClassifierMixin, MLPEnsemble):
     classes_: np.ndarray
 
     def predict(self, X: Any) -> Any:
-        """Return the labels of rows, by the mean of the members' outputs.
+        """Predict the labels of rows from the mean of the members' outputs.
 
         Parameters
         ----------
@@ -278,9 +278,9 @@ class MLPEnsembleClassifier(LogProbabilities, ClassifierMixin, MLPEnsemble):
 
         Returns
         -------
-        ndarray (N,), or (N, C) of 0 and 1 for several labels a row
+        ndarray (N,), or (N, C) of 0 and 1 for multilabel targets
         """
-        Y, _ = mean_and_deviation(self._outputs_of_members(X))  # refuses an ensemble that is not fitted
+        Y, _ = mean_and_deviation(self._outputs_of_members(X))  # raises an error if not fitted
         return self.targets_.decode(Y)
 
     def _has_probabilities(self: Any) -> bool:
@@ -288,19 +288,19 @@ class MLPEnsembleClassifier(LogProbabilities, ClassifierMixin, MLPEnsemble):
 
     @available_if(_has_probabilities)
     def predict_proba(self, X: Any, return_std: bool = False) -> Any:
-        """Return the members' mean probability of each class, and their standard deviation if asked for.
+        """Return the mean probability of each class, and optionally the standard deviation.
 
         Parameters
         ----------
         X : array or sparse matrix (N, I)
             The inputs.
         return_std : bool, default False
-            Whether the standard deviation over the members is returned too: if it is large, the probability owes
-            much to the seed, or to the rows and features that a member has seen.
+            Whether to also return the standard deviation over the members. If it is large, the probability depends
+            strongly on the seed, or on the rows and features of a member.
 
         Returns
         -------
-        ndarray (N, C), or two of them
+        ndarray (N, C), or a pair of them
             In the order of ``classes_``.
         """
         Y, deviation = mean_and_deviation(self._outputs_of_members(X))
@@ -312,7 +312,7 @@ class MLPEnsembleClassifier(LogProbabilities, ClassifierMixin, MLPEnsemble):
 
 @documented
 class MLPEnsembleRegressor(RegressorMixin, MLPEnsemble):
-    """Networks whose predictions are averaged, all trained at once.
+    """An ensemble of networks for regression, which averages their predictions.
 
     Parameters
     ----------
@@ -324,7 +324,7 @@ class MLPEnsembleRegressor(RegressorMixin, MLPEnsemble):
     ----------
     {attributes}
     oob_prediction_ : ndarray (N,) or (N, O)
-        With ``oob_score``, the mean prediction by the members that were not trained on the row; NaN without any.
+        The mean prediction over the members not trained on the row, NaN if none, if ``oob_score=True``.
 
     Examples
     --------
@@ -340,19 +340,19 @@ class MLPEnsembleRegressor(RegressorMixin, MLPEnsemble):
     member_class = MLPRegressor
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
-        """Return the members' mean prediction, and their standard deviation if asked for.
+        """Return the mean prediction, and optionally the standard deviation over the members.
 
         Parameters
         ----------
         X : array or sparse matrix (N, I)
             The inputs.
         return_std : bool, default False
-            Whether the standard deviation over the members is returned too. It says how much a prediction owes to the
-            seed, and to the rows and features that a member has seen; not how far y scatters around it.
+            Whether to also return the standard deviation over the members. It shows how much a prediction depends on
+            the seed, and on the rows and features of a member. It does not measure the noise of y.
 
         Returns
         -------
-        ndarray (N,), or (N, O) for several outputs; or two of them
+        ndarray (N,), or (N, O) for several outputs; or a pair of them
             In the units of y.
         """
         mean, deviation = mean_and_deviation(self.targets_.decode(Y) for Y in self._outputs_of_members(X))
@@ -360,14 +360,14 @@ class MLPEnsembleRegressor(RegressorMixin, MLPEnsemble):
 
 
 def mean_and_deviation(values: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean of arrays and their standard deviation, holding one at a time (Welford, 1962).
+    """Return the mean and standard deviation of arrays, with one in memory at a time (Welford, 1962).
 
     Examples
     --------
     >>> mean_and_deviation([np.array([1.0, 5.0]), np.array([3.0, 5.0])])
     (array([2., 5.]), array([1., 0.]))
     """
-    mean: Any = 0.0  # a Python number, so that the result has the values' type
+    mean: Any = 0.0  # a Python float does not change the arrays' dtype
     squares, count = mean, 0
     for value in values:
         count += 1

@@ -1,4 +1,4 @@
-"""The evaluation of candidates: every one is fitted on every fold with every random state at once, and scored."""
+"""The evaluation of candidates: fit and score each one on every fold with every random state."""
 
 import time
 import traceback
@@ -31,12 +31,12 @@ from .scaling import LARGE
 from .together import fit_together, run_fit
 
 Outcome = dict[str, Any]
-"""The scores, times and error of a fit, as scikit-learn's searches keep them."""
+"""The scores, times and error of a fit, in the format of scikit-learn's searches."""
 
 
 @dataclass(eq=False)
 class Fit:
-    """A candidate on a fold with a random state: what is trained, the model, and the estimator that ends in it."""
+    """A candidate on a fold with a random state: its spec, its model, and the estimator with that model."""
 
     begun: tuple[FitSpec, MultilayerPerceptron, BaseEstimator] | None = None
     error: Exception | None = None
@@ -45,7 +45,7 @@ class Fit:
 
 @dataclass(eq=False)
 class Evaluation:
-    """Fits and scores candidates by the settings of a search."""
+    """Fits and scores the candidates of a search."""
 
     search: Any
     X: Any
@@ -57,7 +57,7 @@ class Evaluation:
     begun: bool = False
 
     def __call__(self, choices: Sequence[dict[str, Any]]) -> list[list[Outcome]]:
-        """Return the outcomes of each choice of parameters on each fold, one for each seed, by choice and fold."""
+        """Return the outcomes for each candidate and fold, a list with one outcome per seed."""
         search, splits = self.search, self.splits
         candidates = [Candidate(search.estimator, params, search.n_seeds) for params in choices]
         for candidate in candidates:
@@ -72,7 +72,7 @@ class Evaluation:
         }
         at_once = self.folds_at_once(candidates) if left else 1
         for first in range(0, len(left), at_once):
-            some = list(left)[first : first + at_once]  # whose fits share threads, and are gone then
+            some = list(left)[first : first + at_once]  # fitted together, then freed
             folds = [self.prepared([each[place] for place in left[of]], self.fold(splits[of].train)) for of in some]
             self.fit([fit for fits in folds for fit in fits])
             for fold, fits in zip(some, folds, strict=True):
@@ -104,7 +104,7 @@ class Evaluation:
                     fit.error = error
 
     def elsewhere(self, candidates: Sequence[Candidate]) -> dict[tuple[int, int], Outcome]:
-        """Let workers prepare, train and score fits; return the outcomes by fold and place."""
+        """Run fits on workers; return the outcomes by fold and position."""
         search, workers = self.search, workers_or_joblibs(self.search.workers)
         if workers is None or search.checkpoint or any(candidate.model.callbacks for candidate in candidates):
             return {}
@@ -134,10 +134,10 @@ class Evaluation:
         return known
 
     def folds_at_once(self, candidates: Sequence[Candidate]) -> int:
-        """Return the number of folds that are fitted at once: all, or if X is large, as many as keep threads busy.
+        """Return the number of folds to fit at once: all, or for large X, enough to keep threads busy.
 
-        If folds copy rows, these are as few as give each thread a fit. If they choose them, they give it two: a thread
-        then waits less for the last one. To workers on other machines X goes once then, for all folds.
+        Folds that copy rows get one fit per thread. Folds that select rows in place get two, which reduces idle time at
+        the end. With workers, such folds all run at once, so that X is sent only once.
         """
         X, search = self.X, self.search
         only_choose = self.shared is not None and all(each.only_scales(self.fit_params) for each in candidates)
@@ -149,15 +149,15 @@ class Evaluation:
 
     @cached_property
     def shared(self) -> Shared | None:
-        """All rows, if folds can choose theirs from them without a copy."""
+        """All rows, if folds can select theirs without a copy; else None."""
         return Shared.of(self.X, self.y, self.fit_params)
 
     def fold(self, train: Any) -> Fold:
-        """Return a fold with these rows of training."""
+        """Return a fold with these training rows."""
         return Fold(self.search.estimator, self.X, self.y, train, self.fit_params, self.shared)
 
     def prepared(self, each: Sequence[tuple[Candidate, Any]], fold: Fold) -> list[Fit]:
-        """Return fits of candidates with random states, ready to be trained or with an error."""
+        """Return the fits of candidates with random states, ready to train or with an error."""
         fits = []
         for candidate, random_state in each:
             started, fit = time.perf_counter(), Fit()
@@ -180,7 +180,7 @@ class Evaluation:
                 started, outcome = time.perf_counter(), {"fit_time": fit.seconds, "fit_error": None}
                 for name, scores in parts.items():
                     outcome[name] = scores(fit)
-                    outcome.setdefault("score_time", time.perf_counter() - started)  # of the test, which comes first
+                    outcome.setdefault("score_time", time.perf_counter() - started)  # test scores come first
                 yield outcome
                 fit.begun = None  # frees memory
             elif search.error_score == "raise":
@@ -193,8 +193,7 @@ class Evaluation:
     def scores_on(self, part: Any, split: Split) -> Callable[[Fit], Any]:
         """Return a function that scores fits of a fold on some rows.
 
-        If scorers do nothing with large X but have a model predict it, the model reads some rows at a time, and no copy
-        of all is made.
+        If scorers use a large X only for predictions, the model reads it in chunks, without a copy of all rows.
         """
         search, shared, whole = self.search, self.shared, None
         count = count_of(self.X)
@@ -206,7 +205,7 @@ class Evaluation:
         copied = cache(lambda: inputs_of(search.estimator, self.X, numbers, row_numbers(split.train, count)))
 
         def scores(fit: Fit) -> Any:
-            assert fit.begun is not None  # it is None if it failed
+            assert fit.begun is not None  # None only for failed fits
             spec, model, estimator = fit.begun
             if whole is not None and spec.rows.table.X is whole and type(model) in (MLPClassifier, MLPRegressor):
                 X: Any = Selection(whole, numbers, spec.rows.table.scaling)
@@ -215,8 +214,8 @@ class Evaluation:
 
         return scores
 
-    def refitted(self, params: dict[str, Any]) -> Any:
-        """Return the estimator with a choice of parameters, fitted to all rows."""
+    def refit(self, params: dict[str, Any]) -> Any:
+        """Return the estimator with the given parameters, fitted to all rows."""
         candidate = Candidate(self.search.estimator, params, seeds=1)
         estimator: Any = candidate.estimator
         model, checkpoint = candidate.model, self.search.checkpoint
@@ -232,7 +231,7 @@ class Evaluation:
             if shortfall := model.shortfall(spec, outcome):
                 warnings.warn(shortfall, ConvergenceWarning, stacklevel=5)
         else:
-            del self.shared, shared  # which may have a copy of X
+            del self.shared, shared  # may hold a copy of X
             estimator = estimator.fit(self.X, self.y, **self.fit_params)
         (estimator.steps[-1][1] if candidate.name else estimator).checkpoint = None
         return estimator
@@ -243,7 +242,7 @@ Warned = tuple[str, type[Warning]]
 
 
 class SearchBundle(NamedTuple):
-    """Fits of one fold for a worker: their places, and the index of the candidate and the random state of each."""
+    """Fits of one fold for a worker: their positions, candidate indices and random states."""
 
     numbers: list[int]
     fold: int
@@ -265,18 +264,18 @@ class SentSearch:
         if bundle.fold not in self.folds:
             self.folds[bundle.fold] = self.evaluation.fold(self.evaluation.splits[bundle.fold].train)
         for number, _ in bundle.fits:
-            if number not in self.candidates:  # which folds know by the addresses of settings
+            if number not in self.candidates:  # kept, since folds identify settings by `id`
                 self.candidates[number] = Candidate(estimator, self.choices[number], seeds=1)
         each = [(self.candidates[number], state) for number, state in bundle.fits]
         return self.evaluation.prepared(each, self.folds[bundle.fold])
 
 
 _alone = Lock()
-"""Held while a thread of a worker prepares or scores: threads share folds, and Python's list of warnings."""
+"""Serializes preparation and scoring on a worker, whose threads share folds and Python's warning filters."""
 
 
 def evaluated(bundle: SearchBundle, sent: SentSearch) -> tuple[list[Outcome | None], set[Warned]]:
-    """Return the outcomes of fits, None for fits that need Python after each epoch, and the warnings."""
+    """Return the outcomes of fits, and the warnings; the outcome is None for fits that run Python code after epochs."""
     evaluation = sent.evaluation
     with _alone, warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -291,7 +290,7 @@ def evaluated(bundle: SearchBundle, sent: SentSearch) -> tuple[list[Outcome | No
 
 
 def mean_over_seeds(outcomes: Sequence[Outcome]) -> Outcome:
-    """Return an outcome whose scores and times are the means over those of several seeds.
+    """Average the scores and times of the outcomes for several seeds.
 
     Examples
     --------
@@ -312,7 +311,7 @@ def mean_over_seeds(outcomes: Sequence[Outcome]) -> Outcome:
 
 
 def spread_over_seeds(outcomes: Sequence[Sequence[Outcome]]) -> dict[str, float]:
-    """Return, by name of its column, the mean test score over folds of each seed, and their standard deviation.
+    """Return columns with each seed's mean test score over folds, and their standard deviation.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The folds of a search: how rows are split, and rows that are prepared once for all candidates."""
+"""The folds of a search: splitting rows, and preparing the rows of a fold once for all candidates."""
 
 import copy
 from collections.abc import Callable
@@ -27,14 +27,15 @@ from .scaling import LARGE, SOME, fitted_in_parts, scaler_of, scaling_of
 from .together import random_states
 
 FOLDS = 5
-"""The number of folds by default."""
+"""The default number of folds."""
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The rows of training and test of a fold; most splitters train on all rows that are not tested, in their order.
+    """The training and test rows of a fold.
 
-    The numbers of such rows are found when they are needed: those of ten folds take as much memory as 18 columns.
+    The training indices are computed on demand if they are all other rows in order, as with most splitters: the indices
+    of ten folds would take as much memory as 18 columns.
     """
 
     own_train: Any
@@ -43,14 +44,14 @@ class Split:
 
     @classmethod
     def of(cls, train: Any, test: Any, count: int) -> "Split":
-        """Return the split of `count` rows into rows of training and of the test."""
+        """Create a split of `count` rows from training and test indices."""
         split = cls(None, test, count)
         are_numbers = all(getattr(rows, "dtype", None) == np.int64 for rows in (train, test))
         return split if are_numbers and np.array_equal(split.train, train) else cls(train, test, count)
 
     @property
     def train(self) -> Any:
-        """The rows of training."""
+        """The training rows."""
         if self.own_train is not None:
             return self.own_train
         is_trained = np.ones(self.count, bool)
@@ -59,7 +60,7 @@ class Split:
 
 
 def splitter_for(cv: Any, y: Any, *, is_classes: bool, groups: Any, time: Any) -> Any:
-    """Return the splitter that a setting ``cv`` means.
+    """Return the splitter for the setting ``cv``.
 
     Examples
     --------
@@ -72,7 +73,7 @@ def splitter_for(cv: Any, y: Any, *, is_classes: bool, groups: Any, time: Any) -
     splits: Any = cv
     if time is not None:
         if groups is not None or not is_number:
-            raise ValueError("time splits rows by itself: give it without groups, and cv as a number of folds.")
+            raise ValueError("time cannot be combined with groups or a splitter: give cv as a number of folds.")
         splits = _splits_of_time(np.asarray(time), count, len(y))
     if groups is None or not is_number:
         return check_cv(splits, y, classifier=is_classes)
@@ -81,14 +82,14 @@ def splitter_for(cv: Any, y: Any, *, is_classes: bool, groups: Any, time: Any) -
 
 
 def _splits_of_time(time: np.ndarray, count: int, rows: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return blocks of rows, each with all that are earlier; those of the block's first time are in the block alone."""
+    """Return blocks of test rows, each with all rows of strictly earlier times for training."""
     if time.shape != (rows,):
-        raise ValueError(f"There are {rows} rows, but time has the shape {time.shape}: give one a row.")
+        raise ValueError(f"time has shape {time.shape}, expected ({rows},), one time per row.")
     order = np.argsort(time, kind="stable")
     splits = [(order[train], order[test]) for train, test in TimeSeriesSplit(count).split(order)]
     splits = [(train[time[train] < time[test].min()], test) for train, test in splits]
     if any(not len(train) for train, _ in splits):
-        raise ValueError(f"The times are too few for {count} folds, each with earlier rows: lower cv.")
+        raise ValueError(f"time has too few distinct values for {count} folds with earlier rows: lower cv.")
     return splits
 
 
@@ -97,7 +98,7 @@ class Candidate:
 
     def __init__(self, estimator: Any, params: dict[str, Any], seeds: int) -> None:
         self.params = params
-        values: Any = clone(params, safe=False)  # which may be estimators
+        values: Any = clone(params, safe=False)  # a parameter may be an estimator
         self.estimator: Any = clone(estimator)
         self.estimator.set_params(**values)
         self.model = self.estimator
@@ -105,9 +106,9 @@ class Candidate:
         if isinstance(self.estimator, Pipeline):
             self.name, self.model = self.estimator.steps[-1]
         if not isinstance(self.model, MultilayerPerceptron):
-            searched = "an MLPClassifier or MLPRegressor of vecprop, alone or as the last step of a Pipeline"
-            found = f"this is {type(self.model).__name__}: use scikit-learn's GridSearchCV"
-            raise TypeError(f"MLPSearchCV searches {searched}, but {found}.")
+            needed = "vecprop's MLPClassifier or MLPRegressor, or a Pipeline that ends with one"
+            found = f"got {type(self.model).__name__}: use scikit-learn's GridSearchCV"
+            raise TypeError(f"MLPSearchCV needs {needed}, {found}.")
         require_inherited_fit(self.model)
         self.random_states = random_states(self.model.random_state, seeds)
 
@@ -118,7 +119,7 @@ class Candidate:
         return self.model.get_params(deep=False)
 
     def seconds(self, rows: int, inputs: int) -> float:
-        """Estimate the seconds that a fit takes on one core; 0 if settings are invalid."""
+        """Estimate the seconds of a fit on one core; 0 if settings are invalid."""
         model = self.model
         with suppress(TypeError, ValueError):
             size = int(model.batch_size) if isinstance(model.batch_size, Integral) else 200
@@ -136,32 +137,32 @@ class Candidate:
         return tuple((key, _identity(self.params[key])) for key in sorted(self.params) if not key.startswith(own))
 
     def only_scales(self, params: dict[str, Any]) -> bool:
-        """Return whether a scaler is all that is before the model, and arguments of `fit` are all for the model."""
+        """Return whether the only step before the model is a scaler, and `params` are only for the model."""
         if self.name is None:
             return True
         return scaler_of(self.estimator) is not None and all(name.startswith(f"{self.name}__") for name in params)
 
     def of_the_model(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Return arguments of `fit` that are all for the model, by its own names for them."""
+        """Return the model's arguments of `fit`, without the prefix for its pipeline step."""
         prefix = "" if self.name is None else f"{self.name}__"
         return {name.removeprefix(prefix): value for name, value in params.items()}
 
     @cached_property
     def targets(self) -> tuple[Any, ...]:
-        """A key that is equal for candidates that read targets in the same way."""
+        """A key that is equal for candidates with the same encoding of targets."""
         shared = [_identity(self.settings.get(name)) for name in ("loss", "class_weight", "scale_target")]
         return type(self.model), *shared
 
 
 def _identity(value: Any) -> Any:
-    """Return a key of a value: a number or string itself, and the address of any other object."""
+    """Return a key for a value: numbers and strings themselves, and the `id` of any other object."""
     plain = value is None or isinstance(value, bool | int | float | str)
     return (type(value), value) if plain else id(value)
 
 
 @dataclass(eq=False)
 class Shared:
-    """All rows of a search, from which folds choose theirs without a copy."""
+    """All rows of a search; folds select their rows without a copy."""
 
     X: np.ndarray
     y: Any
@@ -172,7 +173,7 @@ class Shared:
 
     @classmethod
     def of(cls, X: Any, y: Any, params: dict[str, Any]) -> "Shared | None":
-        """Return the rows if they can be shared as they are, or None."""
+        """Return the rows if they can be shared without conversion, or None."""
         own = _array_of(X)
         X, frame = (X, None) if own is None else (own, X)
         of_numbers = type(X) in (np.ndarray, np.memmap) and X.ndim == 2 and X.dtype in (np.float32, np.float64)
@@ -183,13 +184,13 @@ class Shared:
 
     @cached_property
     def by_rows(self) -> np.ndarray:
-        """X as kernels read it: by rows, unless it is so large that they take it as it lies."""
+        """X in row-major order, or unchanged if kernels read it in place."""
         X = np.asarray(self.X)
         return X if self.is_read_in_place else np.ascontiguousarray(X)
 
     @property
     def is_read_in_place(self) -> bool:
-        """Whether kernels read X itself, of which no copy is made."""
+        """Whether kernels read X in place, without a copy."""
         return self.X.flags.c_contiguous or is_converted_as_read(self.X, self.X.dtype)
 
     @property
@@ -198,12 +199,15 @@ class Shared:
         return self.X.nbytes >= LARGE
 
     def stand_in(self, rows: int, named: bool = False) -> Any:
-        """Return an X of this number of rows for checks, which takes no memory; a frame if it has names to be known."""
+        """Return a stand-in for X with this number of rows, without memory cost, for validation.
+
+        With `named`, it is a frame if X is one, so that column names are validated.
+        """
         X = np.broadcast_to(self.by_rows[0], (rows, self.X.shape[1]))
         return type(self.frame)(X, columns=self.frame.columns, copy=False) if named and self.frame is not None else X
 
     def table(self, template: MultilayerPerceptron, targets: Any, weight: Any) -> Table | None:
-        """Return all rows as a model reads them; None if other rows are wrong or change its outputs."""
+        """Return all rows as a model reads them; None if rows outside the fold are invalid or change its outputs."""
         key = targets, template.n_outputs_
         if key not in self.known:
             self.known[key] = None
@@ -219,7 +223,7 @@ class Shared:
 
 
 def _array_of(frame: Any) -> np.ndarray | None:
-    """Return the array in which all numbers of a frame of pandas lie, or None if there is none."""
+    """Return the single array behind a pandas frame, or None if its columns are stored separately."""
     if type(frame).__module__.partition(".")[0] != "pandas" or getattr(frame, "ndim", 0) != 2 or not frame.size:
         return None
     if any(dtype not in (np.float32, np.float64) for dtype in frame.dtypes):
@@ -230,18 +234,18 @@ def _array_of(frame: Any) -> np.ndarray | None:
 
 
 class KeptRows(BaseEstimator):
-    """A stand-in for the model at the end of a pipeline: it keeps the inputs that the model would be fitted on."""
+    """A stub final step that captures the transformed inputs of a pipeline."""
 
     def __init__(self, model: MultilayerPerceptron) -> None:
         self.model = model
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> "KeptRows":
-        """Keep the inputs and parameters."""
+        """Store the inputs and parameters."""
         self.X, self.params = X, params
         return self
 
     def get_metadata_routing(self) -> Any:
-        """Return the requests of the model."""
+        """Return the model's metadata requests."""
         return self.model.get_metadata_routing()
 
 
@@ -258,7 +262,7 @@ class Fold:
         self.generator = np.random.RandomState()
 
     def begun(self, candidate: Candidate, random_state: Any) -> tuple[FitSpec, MultilayerPerceptron, BaseEstimator]:
-        """Return the fit of a candidate with a random state, its model, and the estimator that ends in this."""
+        """Return the spec of a candidate's fit, its model, and the estimator with that model."""
         template, rows, validation, head = self.read(candidate)
         model: Any = copy.copy(template)
         vars(model).update(candidate.settings, random_state=copy.deepcopy(random_state))
@@ -270,7 +274,7 @@ class Fold:
         return spec, model, estimator
 
     def read(self, candidate: Candidate) -> tuple[MultilayerPerceptron, Rows, Rows | None, Pipeline | None]:
-        """Return a model that has accepted the rows, the rows, those of validation, and the fitted pipeline."""
+        """Return a model with validated rows, the training and validation rows, and the fitted pipeline."""
         head, scaling = self.once(candidate.preprocessing, lambda: self.preprocessed(candidate))
         key = candidate.preprocessing, candidate.targets
         return *self.once(key, lambda: self.accepted(candidate, head, scaling)), head
@@ -282,13 +286,13 @@ class Fold:
 
     @cached_property
     def y(self) -> Any:
-        """The labels or numbers of the rows."""
+        """The targets of the rows."""
         return None if self.all_y is None else taken(self.all_y, self.numbers)
 
     def random(self, random_state: Any) -> np.random.RandomState:
-        """Return the generator of a random state, which is used before the next is asked for.
+        """Return a generator for a random state; use it before the next call.
 
-        Whole numbers seed the same generator again: making a new one would take longer than the rest of a preparation.
+        Integers reseed the same generator, because creating one takes longer than the rest of the preparation.
         """
         if not isinstance(random_state, Integral):
             return check_random_state(random_state)
@@ -296,15 +300,15 @@ class Fold:
         return self.generator
 
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
-        """Return the value of a key, which is made when it is first asked for."""
+        """Return the value for a key, computing it on first use."""
         if key not in self.known:
             self.known[key] = make()
         return self.known[key]
 
     def preprocessed(self, candidate: Candidate) -> tuple[Pipeline | None, Scaling | None]:
-        """Return a pipeline fitted up to its last step, and the scaling that is all it does to rows.
+        """Return a pipeline fitted up to its last step, and its scaling if it only scales.
 
-        Without such a scaling, the last step has kept the rows. Without a pipeline there are none of the two.
+        If the pipeline does more, its last step has captured the rows. Without a pipeline, both results are None.
         """
         if candidate.name is None:
             return None, None
@@ -324,7 +328,7 @@ class Fold:
     def accepted(
         self, candidate: Candidate, head: Any, scaling: Scaling | None
     ) -> tuple[MultilayerPerceptron, Rows, Rows | None]:
-        """Return a model that has accepted the rows, the rows, and the validation rows."""
+        """Return a model with validated rows, and the training and validation rows."""
         template: Any = clone(candidate.model)
         shared = self.shared if head is None or scaling is not None else None
         if shared is not None:
@@ -342,7 +346,7 @@ class Fold:
 
 
 def row_numbers(rows: Any, count: int) -> np.ndarray:
-    """Return the numbers of rows that are given as any index, without a copy if they are numbers."""
+    """Convert any row index to row indices as integers, without a copy if possible."""
     rows = np.asarray(rows)
     are_numbers = rows.dtype == np.int64 and (not len(rows) or rows.min() >= 0)
     return rows if are_numbers else np.arange(count)[rows]
@@ -365,12 +369,12 @@ def taken(rows: Any, numbers: np.ndarray) -> Any:
 
 
 def inputs_of(estimator: Any, X: Any, numbers: np.ndarray, train: np.ndarray) -> Any:
-    """Return some rows of X, and if its columns are rows too, as those of a kernel, the columns of training."""
+    """Return rows of X; if X is a pairwise kernel matrix, only with the columns of training rows."""
     return X[np.ix_(numbers, train)] if get_tags(estimator).input_tags.pairwise else taken(X, numbers)
 
 
 def arguments_of(params: dict[str, Any], numbers: np.ndarray, count: int) -> dict[str, Any]:
-    """Return arguments of a method for some rows: what has an entry for each of all rows is split like them."""
+    """Return arguments for some rows: select these rows from arguments that have one entry per row."""
 
     def own(value: Any) -> Any:
         shape = getattr(value, "shape", None) or ((len(value),) if hasattr(value, "__len__") else ())

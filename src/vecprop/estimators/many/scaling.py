@@ -1,6 +1,6 @@
-"""A pipeline's scaler as an affine map of columns: rows are then scaled as they are read, and no copy of them is kept.
+"""Replace a pipeline's scaler by an affine map of columns, which scales rows lazily, without a copy of them.
 
-The bits are those of the scaler: what it does to some rows is compared with the map.
+The results are bit-identical: the map is compared with the scaler on some rows.
 """
 
 from typing import Any
@@ -14,13 +14,13 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, Stan
 from ...core.rows.selection import Scaling
 
 LARGE = 2**23
-"""The bytes of X from which rows are scaled as they are read: copies of fewer take little, and are read faster."""
+"""Rows are scaled lazily if X has at least this many bytes; copies of smaller X are cheap and faster to read."""
 
 PART = 2**17
-"""The numbers of X that are copied at a time while a scaler is fitted."""
+"""The number of entries of X that are copied at a time while a scaler is fitted."""
 
 SOME = 1000
-"""The number of rows on which a scaler is compared with what stands for it."""
+"""The number of rows on which a scaler is compared with its map."""
 
 _MAPS: dict[type, tuple[str, str, bool]] = {
     StandardScaler: ("mean_", "scale_", False),
@@ -28,42 +28,42 @@ _MAPS: dict[type, tuple[str, str, bool]] = {
     MaxAbsScaler: ("", "scale_", False),
     MinMaxScaler: ("min_", "scale_", True),
 }
-"""For each scaler the attributes of shift and scale, and whether it multiplies; see `Scaling`."""
+"""The attributes of each scaler with its shift and scale, and whether it multiplies; see `Scaling`."""
 
 
 def scaler_of(pipeline: Pipeline) -> tuple[int, Any] | None:
-    """Return the place of a pipeline's scaler and the scaler, if it is all that is before the model."""
+    """Return a pipeline's scaler and its position, if it is the only step before the model."""
     steps = [(place, step) for place, (_, step) in enumerate(pipeline.steps[:-1]) if step not in (None, "passthrough")]
     if len(steps) != 1 or type(steps[0][1]) not in _MAPS:
         return None
     scaler, config = steps[0][1], get_config()
-    has_settings_alone = vars(scaler).keys() == scaler.get_params(deep=False).keys()  # no callbacks, no frames
+    has_settings_alone = vars(scaler).keys() == scaler.get_params(deep=False).keys()  # no callbacks or set_output
     plain = config["transform_output"] == "default" and not config["enable_metadata_routing"]
     quiet = pipeline.memory is None and not pipeline.verbose
     return steps[0] if has_settings_alone and plain and quiet and not getattr(scaler, "clip", False) else None
 
 
 def fitted_in_parts(scaler: Any, X: np.ndarray, rows: np.ndarray) -> Any:
-    """Return the scaler fitted to some rows of X, of which few numbers are copied at a time, with the bits of `fit`."""
+    """Fit a scaler to some rows of X in small chunks, bit-identical to `fit`."""
     own: Any = clone(scaler)
     if isinstance(scaler, StandardScaler):
         return _standard_in_parts(own, X, rows)
     if isinstance(scaler, RobustScaler):
         return _by_columns(own, X, rows)
     for some in _parts(rows, X.shape[1]):
-        own.partial_fit(X[some])  # least and greatest numbers do not depend on the parts
+        own.partial_fit(X[some])  # minima and maxima do not depend on the chunks
     return own
 
 
 def _parts(rows: np.ndarray, columns: int) -> list[np.ndarray]:
-    """Return the numbers of rows in parts."""
+    """Split row indices into chunks."""
     return np.array_split(rows, max(len(rows) * columns // PART, 1))
 
 
 def _by_columns(scaler: Any, X: np.ndarray, rows: np.ndarray) -> Any:
-    """Return a scaler fitted to rows of X, some columns after others; it makes about five copies of them.
+    """Fit a scaler to rows of X, a few columns at a time; it makes about five copies of them.
 
-    No part has a single column, whose sums NumPy may add up in another order.
+    No chunk has a single column, because NumPy may then sum in another order.
     """
     I, most = X.shape[1], 64
     count = max(min(I // 2, X.size // PART, most), 1)
@@ -78,10 +78,10 @@ def _by_columns(scaler: Any, X: np.ndarray, rows: np.ndarray) -> Any:
 
 
 def _standard_in_parts(scaler: Any, X: np.ndarray, rows: np.ndarray) -> Any:
-    """Return a scaler fitted to rows of X by sums that go on from part to part.
+    """Fit a `StandardScaler` to rows of X by sums that are accumulated over chunks.
 
-    The scaler itself tells the bits that sums of its first rows should have. If they are others, which other releases
-    of scikit-learn may have, and X in another order has, it is fitted to some columns after others.
+    The sums of the first rows are compared with the scaler's own. If the bits differ, as with another release of
+    scikit-learn or memory order of X, the scaler is fitted a few columns at a time instead.
     """
     some = rows[:SOME]
     scaler.fit(X[some])
@@ -100,15 +100,15 @@ def _standard_in_parts(scaler: Any, X: np.ndarray, rows: np.ndarray) -> Any:
 
 
 def _moments(X: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
-    """Return the mean, variance and scale of each column as `StandardScaler` has them.
+    """Return the mean, variance and scale of each column, computed as by `StandardScaler`.
 
-    The variance is Σ (x - mean)² / N, less the square of Σ (x - mean) / N, which rounding of the mean leaves.
+    The variance is Σ (x - mean)² / N minus the square of Σ (x - mean) / N, which corrects the rounding of the mean.
     """
     N, I = len(rows), X.shape[1]
     total, rest, squares = np.zeros((3, 1, I))
-    parts = _parts(rows, 4 * I)  # of which there are four arrays at once
+    parts = _parts(rows, 4 * I)  # four arrays of a chunk exist at once
     for some in parts:
-        total = np.concatenate([total, X[some]]).sum(axis=0, keepdims=True)  # row by row, as all of them at once
+        total = np.concatenate([total, X[some]]).sum(axis=0, keepdims=True)  # in the same order as one sum of all rows
     mean = total[0] / N
     for some in parts:
         deviation = X[some] - mean
@@ -116,18 +116,18 @@ def _moments(X: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         squares = np.concatenate([squares, deviation**2]).sum(axis=0, keepdims=True)
     variance = (squares[0] - rest[0] ** 2 / N) / N
     epsilon = np.finfo(float).eps
-    is_constant = variance <= N * epsilon * variance + (N * mean * epsilon) ** 2  # up to the rounding of the variance
+    is_constant = variance <= N * epsilon * variance + (N * mean * epsilon) ** 2  # within rounding error
     scale = np.where(is_constant, 1.0, np.sqrt(variance))
     return {"mean_": mean, "var_": variance, "scale_": scale}
 
 
 def scaling_of(scaler: Any, rows: np.ndarray) -> Scaling | None:
-    """Return the map of a fitted scaler, or None if what it does to these rows is not finite or has other bits.
+    """Return the map of a fitted scaler, or None if it is not finite and bit-identical on these rows.
 
-    Some scalers compute in the type of X, others in float64.
+    Some scalers compute in the dtype of X, others in float64.
     """
     shift, scale, multiplies = _MAPS[type(scaler)]
-    shifts = getattr(scaler, "with_mean", True)  # or else the mean is known, but not used
+    shifts = getattr(scaler, "with_mean", True)  # without it, the scaler has a mean but does not use it
     own, I = (getattr(scaler, shift, None) if shifts else None, getattr(scaler, scale)), rows.shape[1]
     vectors = [np.full(I, float(none)) if values is None else values for values, none in zip(own, (0, 1), strict=True)]
     with np.errstate(over="ignore"):

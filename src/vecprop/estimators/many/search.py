@@ -1,4 +1,4 @@
-"""A search over settings, whose fits are trained as one program."""
+"""A hyperparameter search that trains all fits together."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,94 +23,92 @@ from .folds import Candidate, Split, count_of, splitter_for
 
 @dataclass(eq=False, repr=False)
 class MLPSearchCV(Versioned, compat.BaseSearchCV):
-    """A search over settings of a network by cross-validation, as scikit-learn's searches, with all fits at once.
+    """A hyperparameter search by cross-validation that trains all networks at once.
 
-    Every setting is trained on every fold with every seed in one program, which threads share; each fit is what it
-    would be alone, bit for bit, so that the results are those of `sklearn.model_selection.GridSearchCV`. Fits that
-    need Python after each epoch ("lbfgs", callbacks, early stopping by a ``scoring`` of your own and the like) run one
-    by one, in threads.
+    All candidates are trained on all folds with all seeds together, in compiled code with several threads. Each fit is
+    bit-identical to a separate fit, so the results equal those of `sklearn.model_selection.GridSearchCV`. Fits that run
+    Python code after each epoch ("lbfgs", callbacks, early stopping on a custom ``scoring``) run separately, in
+    threads.
 
     Parameters
     ----------
     estimator : MLPClassifier, MLPRegressor, or Pipeline that ends in one
-        The estimator whose settings are searched. Steps before the last are fitted once for each fold and for each of
-        their own settings.
+        The estimator to tune. Earlier steps of a Pipeline are fitted once for each fold and each choice of their own
+        parameters.
     param_grid : dict or list of dict, optional
-        The values to try of each parameter, in all combinations; several dicts are several grids.
+        The values to try for each parameter, in all combinations. A list of dicts is a list of grids.
     param_distributions : dict or list of dict, optional
-        Instead of ``param_grid``: lists or distributions (with ``rvs``) that ``n_iter`` settings are drawn from.
+        Instead of ``param_grid``: lists or distributions (with ``rvs``) from which to draw ``n_iter`` candidates.
     n_iter : int, default 10
-        The number of settings that are drawn.
+        The number of candidates to draw.
     scoring : str, callable, list, tuple, dict or None, default None
-        The score; several scores by a list of names, or by a dict or a callable that returns one. None for
+        The score, or several scores: a list of names, a dict, or a callable that returns a dict. None for
         ``estimator.score``.
     cv : int, splitter, iterable or None, default None
-        How rows are split: the number of folds, 5 by default, or any splitter, or pairs of numbers of rows. With a
-        number, `fit` takes ``groups``, which stay together, or ``time``: each fold is then a block of rows that is
-        scored by fits to earlier ones. Validation rows of the estimator's own early stopping are drawn at random.
+        The number of folds (5 by default), any splitter, or pairs of index arrays. With a number of folds, `fit` takes
+        ``groups``, to keep the rows of a group together, or ``time``, to score each block of rows by fits to earlier
+        rows. The estimator's own early stopping still draws its validation rows at random.
     refit : bool, str or callable, default True
-        Whether the best setting is fitted to all rows. If there are several scores, the name of the one that decides;
-        or a function that takes ``cv_results_`` and returns the number of the best setting.
+        Whether to fit the best candidate to all rows. With several scores, the name of the score that selects it, or a
+        function that takes ``cv_results_`` and returns the index of the best candidate.
     return_train_score : bool, default False
-        Whether rows of training are scored too.
+        Whether to score the training rows too.
     n_seeds : int, default 1
-        The number of random states that each setting is fitted with on each fold: the estimator's own, and others
-        drawn from it. Scores and times are means over them; additional columns of ``cv_results_`` show how much the
-        score depends on the seed.
+        The number of random states for each candidate on each fold: the estimator's own, and others drawn from it.
+        Scores and times are means over the seeds; additional columns of ``cv_results_`` show how much the score depends
+        on the seed.
     halving : float or None, default None
-        Successive halving: all settings are trained for few epochs, the best 1 in ``halving`` for ``halving`` times as
-        many, and so on, the last for the estimator's ``max_iter``. "max_iter" must not be searched then.
+        The factor of successive halving: all candidates train for a few epochs, the best 1 in ``halving`` of them for
+        ``halving`` times as many, and so on, up to the estimator's ``max_iter``. "max_iter" cannot be searched then.
     n_jobs : int or None, default None
-        The largest number of threads; None for the number of processors.
+        The maximum number of threads; None for the number of processors.
     workers : DaskWorkers or None, default None
-        Trains and scores the fits on a cluster, with bit-identical scores. Fits that need Python after each epoch, and
-        the refit, run in this process. With a checkpoint, this process also computes the scores. In a block of
-        ``joblib.parallel_config("dask")``, the search uses its cluster by default.
+        The cluster to train and score on, with bit-identical scores. The refit, and fits that run Python code after
+        each epoch, run in this process. With a checkpoint, this process also computes the scores. In a block of
+        ``joblib.parallel_config("dask")``, its cluster is the default.
     random_state : int, RandomState or None, default None
-        Fixes the settings that are drawn. The estimator's own fixes each fit.
+        The seed for drawing candidates. The estimator's own seeds each fit.
     error_score : "raise" or float, default nan
-        The score of a fit that fails, such as one that diverges; or "raise", to raise its error.
+        The score of a failed fit, such as one that diverges, or "raise" to raise its error.
     verbose : int, default 0
         Whether to print the number of fits.
     pre_dispatch : int or str, default "2*n_jobs"
-        Has no effect, since fits are no jobs: calls of scikit-learn's searches need no change.
+        Ignored; accepted for compatibility with scikit-learn's searches.
     checkpoint : Checkpoint or None, default None
-        Keeps the fits that have ended in a folder, ``Checkpoint("folder")``. If the program is killed, the same `fit`
-        goes on with the others, to the bit. It needs an integer as the estimator's random_state.
+        Saves finished fits to a folder, ``Checkpoint("folder")``. If the program is killed, the same call of `fit`
+        resumes with the other fits and returns identical bits. Requires an integer as the estimator's random_state.
 
     Attributes
     ----------
     cv_results_ : dict of ndarray
-        A row for each setting, with the columns of `sklearn.model_selection.GridSearchCV`. With several seeds also
-        ``seed0_test_score``, ``seed1_test_score``, …: the mean over the folds, of each seed; and
-        ``std_seed_test_score``, their standard deviation (with n_seeds - 1 as the divisor). A setting that is better
-        than another by less than that may owe it to luck. With halving also ``iter`` and ``n_resources``, the number
-        of the round, from 0, and its epochs.
+        One row for each candidate, with the columns of `sklearn.model_selection.GridSearchCV`. With several seeds, also
+        ``seed0_test_score``, ``seed1_test_score``, … (the mean over the folds for each seed), and
+        ``std_seed_test_score``, their standard deviation (with divisor n_seeds - 1); smaller differences between
+        candidates may be chance. With halving, also ``iter`` and ``n_resources``: the round, from 0, and its epochs.
     best_estimator_ : estimator
-        The estimator with the best setting, fitted to all rows, if ``refit`` is set.
+        The estimator with the best parameters, fitted to all rows, if ``refit`` is set.
     best_score_, best_params_, best_index_ : float, dict and int
-        Score and parameters of the best setting, and its row in ``cv_results_``; with halving the best of the last
-        round.
+        The score and parameters of the best candidate, and its row in ``cv_results_``. With halving, this is the best
+        candidate of the last round.
     n_splits_ : int
         The number of folds.
     scorer_ : callable or dict
-        The scorer.
+        The scorer, or the scorers by name.
     multimetric_ : bool
         Whether there are several scores.
     refit_time_ : float
-        The seconds that fitting the best setting took.
+        The seconds that the refit took.
     n_resources_, n_candidates_ : list of int
-        With halving, the epochs and the number of settings of each round.
+        With halving, the number of epochs and of candidates in each round.
 
     Notes
     -----
-    Fits choose their rows from X where they lie, in memory or in a memory map, if X is a NumPy array of finite floating
-    numbers. From 8 MB on, they also scale rows as they read them if nothing but a `StandardScaler`, `MinMaxScaler`,
-    `MaxAbsScaler` or `RobustScaler` is before the network, and scores are of predictions of some rows after others. So
-    no copy of X is made, only lists of row numbers, about 70 bytes a row. A function as ``scoring`` gets a copy of
-    the rows that it scores. A frame of pandas whose numbers lie in one array is copied once, and its columns stay
-    known. If other steps are before the network, or X is another frame or a sparse matrix, rows are copied, for as few
-    folds at once as keep the threads busy.
+    If X is a NumPy array or memory map of finite floats, folds select its rows by index, without copying. From 8 MB on,
+    rows are also scaled lazily if the only step before the network is a `StandardScaler`, `MinMaxScaler`,
+    `MaxAbsScaler` or `RobustScaler`, and scores are computed from predictions in chunks. Memory use is then only the
+    row indices, about 70 bytes per row. A function as ``scoring`` gets a copy of the rows that it scores. A pandas
+    frame that is backed by one array is copied once and keeps its column names. With other steps, other frames or
+    sparse matrices, rows are copied for as few folds at a time as keep the threads busy.
 
     Examples
     --------
@@ -155,29 +153,29 @@ class MLPSearchCV(Versioned, compat.BaseSearchCV):
     }
 
     def set_callbacks(self, *callbacks: Any) -> Self:
-        """Refuse scikit-learn's callbacks: fits that run as one program have no tasks that could call them.
+        """Raise an error: fits that are trained together do not support scikit-learn's callbacks.
 
         Raises
         ------
         TypeError
             Always.
         """
-        advice = "set them on its estimator, whose fits then run one by one."
-        raise TypeError(f"MLPSearchCV has no tasks of its own that callbacks could watch: {advice}")
+        advice = "set them on its estimator, whose fits then run separately."
+        raise TypeError(f"MLPSearchCV does not support callbacks: {advice}")
 
     @compat.fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
-        """Fit all settings on all folds, and the best one on all rows.
+        """Fit all candidates on all folds, and the best one on all rows.
 
         Parameters
         ----------
         X : array, data frame or sparse matrix (N, I)
             The inputs.
         y : array (N,) or (N, O)
-            The labels, or the numbers.
+            The labels or the numeric targets.
         **params : dict
-            Further arguments of the estimator, the scorers and the splitter, as in scikit-learn, such as ``groups`` and
-            ``sample_weight``; arrays of N entries are split like X.
+            Further arguments for the estimator, the scorers and the splitter, as in scikit-learn, such as ``groups``
+            and ``sample_weight``; arrays with N entries are split like X.
 
         Returns
         -------
@@ -187,9 +185,9 @@ class MLPSearchCV(Versioned, compat.BaseSearchCV):
         Raises
         ------
         TypeError
-            If the estimator is not one of vecprop's.
+            If the estimator is not from vecprop.
         ValueError
-            If parameters are wrong, or all fits fail.
+            If parameters are invalid, or all fits fail.
         """
         scorer = check_scoring(self.estimator, self.scoring, raise_exc=self.error_score == "raise")
         several = compat.scorers_of(self.estimator, self.scoring)
@@ -207,7 +205,7 @@ class MLPSearchCV(Versioned, compat.BaseSearchCV):
         return self
 
     def _fit(self, evaluate: Evaluation) -> None:
-        """Evaluate all settings, choose the best, and fit it to all rows."""
+        """Evaluate all candidates, select the best, and fit it to all rows."""
         results, scores = self._search(evaluate)
         self.multimetric_ = isinstance(scores, dict)
         metric: Any = "score"
@@ -220,8 +218,7 @@ class MLPSearchCV(Versioned, compat.BaseSearchCV):
                 if not isinstance(self.best_index_, int | np.integer) or not 0 <= self.best_index_ < len(
                     results["params"]
                 ):
-                    needed = "a function must return the number of a row of cv_results_"
-                    raise ValueError(f"refit returned {self.best_index_!r}, but such {needed}.")
+                    raise ValueError(f"refit returned {self.best_index_!r}, expected a row index of cv_results_.")
             elif self.halving is None:
                 self.best_index_ = results[f"rank_test_{metric}"].argmin()
             else:
@@ -232,43 +229,43 @@ class MLPSearchCV(Versioned, compat.BaseSearchCV):
             self.best_params_ = results["params"][self.best_index_]
         if self.refit:
             started = time.perf_counter()
-            self.best_estimator_ = evaluate.refitted(self.best_params_)
+            self.best_estimator_ = evaluate.refit(self.best_params_)
             self.refit_time_ = time.perf_counter() - started
             if hasattr(self.best_estimator_, "feature_names_in_"):
                 self.feature_names_in_ = self.best_estimator_.feature_names_in_
         self.cv_results_ = results
 
     def _require_deciding(self, names: Iterable[str]) -> None:
-        """Refuse a ``refit`` that does not say which of several scores decides."""
+        """Raise an error unless ``refit`` specifies which of several scores selects the best candidate."""
         if not (self.refit is False or callable(self.refit) or (isinstance(self.refit, str) and self.refit in names)):
             deciding = f"one of {', '.join(map(repr, names))}, a function, or False"
-            raise ValueError(f"refit is {self.refit!r}, but there are several scores: give {deciding}.")
+            raise ValueError(f"refit is {self.refit!r}, but with several scores it must be {deciding}.")
 
     def _splits(self, cv: Any, X: Any, y: Any, params: dict[str, Any]) -> list[Split]:
-        """Return the rows of training and test of each fold."""
+        """Return the training and test rows of each fold."""
         splits = [Split.of(train, test, count_of(X)) for train, test in cv.split(X, y, **params)]
         self.n_splits_ = cv.get_n_splits(X, y, **params)
         if not splits:
-            raise ValueError("cv yields no split: give one that does, or a number of folds.")
+            raise ValueError("cv yields no splits: give another splitter, or a number of folds.")
         if len(splits) != self.n_splits_:
-            raise ValueError(f"cv has {self.n_splits_} splits but yields {len(splits)}: give one that yields as many.")
+            raise ValueError(f"cv yields {len(splits)} splits, but its get_n_splits returns {self.n_splits_}: fix it.")
         return splits
 
     def _choices(self) -> list[dict[str, Any]]:
-        """Return the parameters of each setting."""
+        """Return the parameters of each candidate."""
         if (self.param_grid is None) == (self.param_distributions is None):
-            raise ValueError("Settings come from param_grid or from param_distributions: give one of the two.")
+            raise ValueError("Give exactly one of param_grid and param_distributions.")
         if self.param_grid is not None:
             grids = [self.param_grid] if isinstance(self.param_grid, dict) else self.param_grid
             drawn = [name for grid in grids for name, values in grid.items() if hasattr(values, "rvs")]
             if drawn:
-                advice = "give param_distributions=, and n_iter= for the number of settings that are drawn"
-                raise TypeError(f"param_grid lists values, but {drawn[0]!r} is a distribution: {advice}.")
+                advice = "use param_distributions= instead, with n_iter= candidates"
+                raise TypeError(f"param_grid must list values, but {drawn[0]!r} is a distribution: {advice}.")
             choices = list(ParameterGrid(self.param_grid))
         else:
             choices = list(ParameterSampler(self.param_distributions, self.n_iter, random_state=self.random_state))
         if not choices:
-            raise ValueError("There is no setting to try: param_grid or param_distributions is empty.")
+            raise ValueError("There are no candidates: param_grid or param_distributions is empty.")
         return choices
 
     def _search(self, evaluate: Evaluation) -> tuple[dict[str, Any], Any]:
@@ -302,16 +299,16 @@ class MLPSearchCV(Versioned, compat.BaseSearchCV):
 
     @property
     def _max_iter(self) -> str:
-        """The name of the parameter that is the number of epochs."""
+        """The name of the parameter `max_iter` of the network."""
         return f"{self.estimator.steps[-1][0]}__max_iter" if isinstance(self.estimator, Pipeline) else "max_iter"
 
     def _rounds(self, choices: Sequence[dict[str, Any]]) -> Iterator[int]:
-        """Yield the epochs of each round; without halving 0, once, for as many as the settings say."""
+        """Yield the number of epochs of each halving round; without halving, yield 0 once."""
         if self.halving is None:
             yield 0
             return
         if any(self._max_iter in params for params in choices):
-            raise ValueError(f"Halving chooses {self._max_iter} itself: leave it out of the search.")
+            raise ValueError(f"halving sets {self._max_iter} itself: remove it from the search.")
         after = 0
         while self.halving ** (after + 1) <= len(choices):
             after += 1
@@ -319,14 +316,14 @@ class MLPSearchCV(Versioned, compat.BaseSearchCV):
         yield from (max(int(most / self.halving ** (after - number)), 1) for number in range(after + 1))
 
     def _best(self, choices: list[dict[str, Any]], results: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the best of the latest round's settings, those that the next round trains for longer."""
+        """Return the best candidates of the latest round, for the next round."""
         if self.halving is None:
             return []
         column = f"mean_test_{self.refit}"
         if column not in results:
             column = "mean_test_score"
         if column not in results:
-            raise ValueError("Halving needs one score that decides: give its name as refit.")
+            raise ValueError("halving needs one score to select candidates: give its name as refit.")
         scores = results[column][-len(choices) :]
         order = np.argsort(np.where(np.isnan(scores), -np.inf, scores), kind="stable")
         return [choices[number] for number in order[-ceil(len(choices) / self.halving) :]]

@@ -1,4 +1,4 @@
-"""Fits of a model from one start or several, and of many models, as one population if none needs Python."""
+"""Fit a model with restarts, or many models, as one population if none runs Python code after epochs."""
 
 import copy
 import warnings
@@ -20,11 +20,11 @@ from ...train.state import TrainingResult
 from ..fit import FitOutcome, FitSpec, Recorder
 
 Attempt = FitOutcome | Exception | None
-"""What became of one of many fits: its outcome, the error that ended it, or None if it was not begun."""
+"""The outcome of a fit, the error that it raised, or None if it was not started."""
 
 
 def random_states(random_state: Any, count: int) -> list[Any]:
-    """Return a random state for each of several fits: the given one for the first, and integers drawn from its copy."""
+    """Return the given random state, and integers drawn from a copy of it for further fits."""
     if count == 1:
         return [random_state]
     random = check_random_state(copy.deepcopy(random_state))
@@ -32,11 +32,11 @@ def random_states(random_state: Any, count: int) -> list[Any]:
 
 
 def run_fit(spec: FitSpec) -> FitOutcome:
-    """Return the outcome of a fit; of several starts the best: by validation score, or without such rows by loss."""
+    """Run a fit with its restarts; return the best outcome by validation score, or else by loss."""
     if not spec.starts:
         return spec.train()
     first = replace(spec, starts=(), checkpoint=None)
-    # Callbacks of scikit-learn, and the attributes of the model, follow the first.
+    # Only the first restart updates scikit-learn's callbacks and the attributes of the model.
     others = [replace(first, before=start, tasks=None, publish=lambda outcome: None) for start in spec.starts]
     attempts = fit_together([first, *others], spec.settings.n_jobs, spec.checkpoint)
     ended = {number: own for number, own in enumerate(attempts) if isinstance(own, FitOutcome)}
@@ -52,7 +52,7 @@ def run_fit(spec: FitSpec) -> FitOutcome:
             return own.best_validation_score
         if spec.validation is None:
             return -own.loss
-        return own.validation_scores[-1] if own.validation_scores else -np.inf  # it may have ended before an epoch
+        return own.validation_scores[-1] if own.validation_scores else -np.inf  # empty if stopped before an epoch
 
     best = max(outcomes, key=quality)
     losses = [outcomes[number].loss if number in outcomes else np.inf for number in range(len(attempts))]
@@ -68,7 +68,7 @@ def run_fit(spec: FitSpec) -> FitOutcome:
 def fit_together(
     specs: Sequence[FitSpec], n_jobs: int | None, checkpoint: Any = None, workers: Any = None, moments: bool = True
 ) -> list[Attempt]:
-    """Fit many models, each as it would be fitted alone, bit for bit. After Ctrl-C no other is begun."""
+    """Fit many models, bit-identical to separate fits; Ctrl-C prevents further fits."""
     attempts: list[Attempt] = [None] * len(specs)
     members, workers = [spec.member() for spec in specs], workers_or_joblibs(workers)
     with limit_jobs(n_jobs):
@@ -88,9 +88,9 @@ def fit_together(
             attempts[alone[place]] = FitOutcome(**known)
     left = [(place, number) for place, number in enumerate(alone) if attempts[number] is None]
     lock, jobs = Lock(), min(threads, len(left))
-    config = get_config()  # scikit-learn keeps it for each thread
-    asked: list[bool] = []  # not empty if the others are to stop
-    full: list[Exception] = []  # of a disk, which ends all
+    config = get_config()  # scikit-learn's configuration is thread-local
+    asked: list[bool] = []  # not empty after a request to stop
+    full: list[Exception] = []  # an error when saving, such as a full disk, which stops all fits
 
     def run(place: int, number: int) -> None:
         with config_context(**config), limit_threads(max(threads // jobs, 1)), cancellable(asked):
@@ -134,8 +134,8 @@ def fit_together(
 def _trained(
     members: dict[int, Member], checkpoint: Any, workers: Any, moments: bool, takes_others: bool = False
 ) -> dict[int, TrainingResult]:
-    """Return the results of training members, by number, without members whose settings are refused."""
-    population: list[Any] = list(members.values())  # each with rows of its own
+    """Train members; return their results by index, without members that have invalid settings."""
+    population: list[Any] = list(members.values())  # each member has its own rows
     if not population:
         return {}
     own = checkpoint and checkpoint.part("members", takes_others or checkpoint.takes_others)
@@ -144,8 +144,8 @@ def _trained(
         results = train_population(population, X, T, moments=moments, checkpoint=own, workers=workers)
     except (TypeError, ValueError) as error:
         if own is not None and not hasattr(error, "member"):
-            raise  # the checkpoint is another run's
-        # One member was refused before any was trained: find it by halving.
+            raise  # the checkpoint belongs to another run
+        # One member was rejected before any was trained: find it by bisection.
         numbers, trained = list(members), {}
         half = len(numbers) // 2
         for some in (numbers[:half], numbers[half:]) if half else ():
