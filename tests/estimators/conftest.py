@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from vecprop.estimators.many import together
+from vecprop.estimators.many import fits
 
 
 @pytest.fixture(autouse=True)
@@ -17,11 +17,11 @@ def _short_trainings_are_meant() -> Iterator[None]:
 @pytest.fixture
 def populations(monkeypatch):
     """Return the list of the members of each population that searches train."""
-    trained, train_population = [], together.train_population
+    trained, train_population = [], fits.train_population
 
     def watched(members, X, T, **settings):
         trained.append(members)
         return train_population(members, X, T, **settings)
 
-    monkeypatch.setattr(together, "train_population", watched)
+    monkeypatch.setattr(fits, "train_population", watched)
     return trained

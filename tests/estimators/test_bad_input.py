@@ -37,11 +37,17 @@ BAD = {
     "narrow X_val": (lambda m: m.fit(X, y, X_val=X[:, :2], y_val=y), "X has 2 features"),
     "sizes": (lambda m: m.set_params(hidden_layer_sizes=(3, -1)).fit(X, y), "hidden_layer_sizes must be > 0"),
     "activation": (lambda m: m.set_params(activation=["rely"]).fit(X, y), "hidden layer 0 is 'rely', expected an Act"),
-    "activations": (lambda m: m.set_params(activation=["relu"] * 2).fit(X, y), "2 entries, expected 1, one for each hidden"),
+    "activations": (
+        lambda m: m.set_params(activation=["relu"] * 2).fit(X, y),
+        "2 entries, expected 1, one for each hidden",
+    ),
     "dropout": (lambda m: m.set_params(dropout=[0.1, 0.1]).fit(X, y), "dropout has 2 entries"),
     "rate": (lambda m: m.set_params(dropout=[1.5]).fit(X, y), "rate of at least 0 and less than 1"),
     "scoring": (lambda m: m.set_params(scoring="speed").fit(X, y, X_val=X, y_val=y), "'speed' is not a valid scoring"),
-    "layers": (lambda m: warm(m).fit(X, y).set_params(hidden_layer_sizes=(9,)).fit(X, y), "refit with warm_start=False"),
+    "layers": (
+        lambda m: warm(m).fit(X, y).set_params(hidden_layer_sizes=(9,)).fit(X, y),
+        "refit with warm_start=False",
+    ),
 }
 
 
@@ -52,7 +58,10 @@ CLASSIFIER = {
     "other classes": (lambda m: m.partial_fit(X, y, classes=[0, 1]).partial_fit(X, y, classes=[0, 2]), "not the same"),
     "unseen class": (lambda m: m.partial_fit(X, y + 1, classes=[0, 1]), "`y` has classes not in `self.classes_`"),
     "unseen in validation": (lambda m: m.fit(X, y, X_val=X, y_val=y + 1), "has classes not in"),
-    "balanced parts": (lambda m: m.set_params(class_weight="balanced").partial_fit(X, y, [0, 1]), "needs all rows, but"),
+    "balanced parts": (
+        lambda m: m.set_params(class_weight="balanced").partial_fit(X, y, [0, 1]),
+        "needs all rows, but",
+    ),
     "labels, then one": (lambda m: warm(m).fit(X, np.c_[y, 1 - y]).fit(X, y), "multilabel in one call"),
     "unknown class_weight": (lambda m: m.set_params(class_weight={5: 2.0}).fit(X, y), "class_weight"),
 }
@@ -60,7 +69,10 @@ CLASSIFIER = {
 
 REGRESSOR = {
     "negative counts": (lambda m: m.set_params(loss="poisson").fit(X, -np.ones(40)), "y has negative values"),
-    "scaled counts": (lambda m: m.set_params(loss="poisson", scale_target=True).fit(X, y), "does not work with loss='poisson'"),
+    "scaled counts": (
+        lambda m: m.set_params(loss="poisson", scale_target=True).fit(X, y),
+        "does not work with loss='poisson'",
+    ),
     "outputs": (lambda m: m.partial_fit(X, y).partial_fit(X, X[:, :2]), "2 outputs, but the first fit had 1"),
     "nan": (lambda m: m.fit(X, np.full(40, np.nan)), "contains NaN"),
 }

@@ -199,7 +199,7 @@ def test_a_checkpoint_in_the_wrong_place_raises(tmp_path):
         (MLPSearchCV(model, {"alpha": [0.1]}), f"{many}: give it to MLPSearchCV instead"),
         (MLPSearchCV(make_pipeline(model), {"mlpregressor__alpha": [0.1]}), f"{many}: give it to MLPSearchCV instead"),
         (MLPEnsembleRegressor(model, random_state=0), f"{many}: give it to MLPEnsembleRegressor instead"),
-        (unfitted(model, random_state=None), "random_state is None, so that each call of fit trains other networks"),
+        (unfitted(model, random_state=None), "random_state is None, so each call of fit trains different networks"),
         (MLPEnsembleRegressor(checkpoint=checkpoint), "random_state is None"),
         (MLPSearchCV(MLPRegressor(), {"alpha": [0.1]}, checkpoint=checkpoint), "random_state is None"),
         (unfitted(model, checkpoint="run.npz"), "The 'checkpoint' parameter"),

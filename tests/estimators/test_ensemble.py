@@ -182,7 +182,11 @@ def test_members_that_have_not_converged_give_one_warning():
 @pytest.mark.parametrize(
     ("settings", "error", "says"),
     [
-        ({"estimator": LogisticRegression()}, TypeError, "estimator is a LogisticRegression, but MLPEnsembleClassifier needs"),
+        (
+            {"estimator": LogisticRegression()},
+            TypeError,
+            "estimator is a LogisticRegression, but MLPEnsembleClassifier needs",
+        ),
         ({"estimator": MLPRegressor()}, TypeError, "estimator is a MLPRegressor, but"),
         ({"estimator": MLPClassifier(alpha=-1)}, ValueError, "'alpha' parameter of MLPClassifier"),
         ({"max_samples": 151}, ValueError, "max_samples is 151, expected at most 150"),

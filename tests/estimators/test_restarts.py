@@ -1,4 +1,4 @@
-"""Restarts: the best of several fits, each of which could have been had alone; and fits that are done together."""
+"""Restarts, which select the best of several fits, and simultaneous fits."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from sklearn.utils import check_random_state
 
 from models import fresh
 from vecprop import MLPClassifier, MLPRegressor
-from vecprop.estimators.many.together import fit_together, random_states
+from vecprop.estimators.many.fits import fit_many, random_states
 
 X, y = map(np.asarray, make_moons(80, noise=0.2, random_state=0))
 FEW = {"hidden_layer_sizes": (3,), "max_iter": 6, "random_state": 5, "batch_size": 20}
@@ -101,7 +101,7 @@ def test_simultaneous_fits_equal_separate_fits(n_jobs):
     ]
     models = [MLPClassifier(**FEW | own) for own in settings]
     specs = [model.begin(*model.accept(rows, labels), check_random_state(model.random_state)) for model in models]
-    outcomes: Any = fit_together(specs, n_jobs)
+    outcomes: Any = fit_many(specs, n_jobs)
     assert [outcome.diverged for outcome in outcomes] == [*[False] * 7, True]
     with pytest.raises(ValueError, match="non-finite parameter weights"):
         models[7].learn(specs[7], outcomes[7])

@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from models import fresh
 from sampled import sampled
 from vecprop import MLPClassifier, MLPEnsembleClassifier, MLPRegressor, MLPSearchCV, SoftmaxCrossEntropy
-from vecprop.estimators.many import together
+from vecprop.estimators.many import fits
 
 X, y = map(np.asarray, load_iris(return_X_y=True))
 NAMES = np.array(["setosa", "versicolor", "virginica"])
@@ -281,7 +281,7 @@ def test_halving(pipeline, rates):
 def test_the_spread_over_seeds():
     search = MLPSearchCV(CLASSIFIER, RATES, cv=2, n_seeds=3, scoring=["accuracy", "neg_log_loss"], refit="accuracy")
     results = search.fit(X, y).cv_results_
-    states = together.random_states(0, 3)
+    states = fits.random_states(0, 3)
     alone = [GridSearchCV(MLPClassifier(**FEW | {"random_state": state}), RATES, cv=2).fit(X, y) for state in states]
     by_seed = np.array([one.cv_results_["mean_test_score"] for one in alone])
     for seed, scores in enumerate(by_seed):

@@ -10,7 +10,7 @@ from sklearn.datasets import make_multilabel_classification
 
 from sampled import sampled
 from vecprop import MLPClassifier, MLPEnsembleClassifier, MLPRegressor
-from vecprop.estimators.many.together import random_states
+from vecprop.estimators.many.fits import random_states
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(90, 12)) * (rng.uniform(size=(90, 12)) < 0.2)

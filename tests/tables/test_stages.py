@@ -320,7 +320,7 @@ def test_wrong_stages_time_limits_and_checkpoints_are_refused_before_training(tm
         ({"stages": 0}, "'stages' parameter"),
         ({"time_limit": 0}, "'time_limit' parameter"),
         ({"time_limit": float("inf")}, "'time_limit' parameter"),
-        ({"checkpoint": Checkpoint(tmp_path)}, "random_state is None, so that each call of fit trains other networks"),
+        ({"checkpoint": Checkpoint(tmp_path)}, "random_state is None, so each call of fit trains different networks"),
         ({"checkpoint": "folder", "random_state": 0}, "The 'checkpoint' parameter"),
     ):
         with pytest.raises(ValueError, match=said):

@@ -25,7 +25,7 @@ from .data import Rows, Table, as_numpy, class_weights, row_weights, types_of_in
 from .diagnosis import FEW, SAMPLE, Case, Diagnosis, diagnosis_of, some
 from .fit import ATTRIBUTES, FitOutcome, FitSpec
 from .inspection import Inspection, Predictions
-from .many.together import random_states, run_fit
+from .many.fits import random_states, run_fit
 from .settings import Constructor, require_no_checkpoint, require_repeatable
 from .sklearn_compat import CallbackSupport, EpochTasks, available_if, fit_context
 

@@ -176,11 +176,10 @@ def held(checkpoint: Any) -> AbstractContextManager[None]:
 
 
 def require_repeatable(model: Any, checkpoint: Any = None) -> None:
-    """Refuse a checkpoint, by default that of the setting, if the same fit would not be the same again."""
+    """Raise an error if a checkpoint is combined with an unseeded model."""
     if (checkpoint or getattr(model, "checkpoint", None)) is not None and model.random_state is None:
-        wrong = "random_state is None, so that each call of fit trains other networks"
-        advice = "give random_state=0, or another integer"
-        raise ValueError(f"{wrong}, but a checkpoint goes on with the same: {advice}.")
+        wrong = "random_state is None, so each call of fit trains different networks, but a checkpoint needs the same"
+        raise ValueError(f"{wrong}: give random_state=0, or another integer.")
 
 
 def require_no_checkpoint(model: Any, instead: str) -> None:

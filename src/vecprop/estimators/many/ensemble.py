@@ -22,7 +22,7 @@ from ..fit import FitSpec
 from ..regressor import MLPRegressor
 from ..settings import CHECKPOINT, COUNT, documented, held, require_no_checkpoint, require_repeatable
 from ..sklearn_compat import HasMethods, Interval, RealNotInt, available_if, fit_context, require_valid_settings
-from .together import fit_together
+from .fits import fit_many
 
 SHARE = Interval(RealNotInt, 0, 1, closed="right")
 
@@ -138,7 +138,7 @@ class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator):
         drawn = [self._member(template, rows, random) for _ in range(self.n_estimators)]
         members, samples, features, specs = map(list, zip(*drawn, strict=True))
         with held(self.checkpoint):
-            attempts = fit_together(specs, self.n_jobs, self.checkpoint, self.workers)
+            attempts = fit_many(specs, self.n_jobs, self.checkpoint, self.workers)
             if any(getattr(attempt, "interrupted", False) for attempt in attempts):
                 warnings.warn("Training interrupted by user.", stacklevel=3)
         trained = [own for own in zip(members, specs, attempts, strict=True) if own[2] is not None]

@@ -26,9 +26,9 @@ from ..fit import FitOutcome, FitSpec
 from ..parts import has_steps
 from ..regressor import MLPRegressor
 from ..settings import require_no_checkpoint, require_repeatable
+from .fits import fit_many, run_fit
 from .folds import Candidate, Fold, Shared, Split, arguments_of, count_of, inputs_of, row_numbers, taken
 from .scaling import LARGE
-from .together import fit_together, run_fit
 
 Outcome = dict[str, Any]
 """The scores, times and error of a fit, in the format of scikit-learn's searches."""
@@ -90,7 +90,7 @@ class Evaluation:
         checkpoint = search.checkpoint and search.checkpoint.part("fits", takes_others=self.begun)
         self.begun = True
         each = [own for _, own, _, _ in ready]
-        attempts = fit_together(each, search.n_jobs, checkpoint, search.workers, moments=False)
+        attempts = fit_many(each, search.n_jobs, checkpoint, search.workers, moments=False)
         if any(isinstance(attempt, FitOutcome) and attempt.interrupted for attempt in attempts):
             raise KeyboardInterrupt
         for (fit, own, model, _), attempt in zip(ready, attempts, strict=True):

@@ -23,8 +23,8 @@ from ..base import MultilayerPerceptron, require_inherited_fit
 from ..data import Rows, Table
 from ..fit import FitSpec
 from ..sklearn_compat import require_valid_settings
+from .fits import random_states
 from .scaling import LARGE, SOME, fitted_in_parts, scaler_of, scaling_of
-from .together import random_states
 
 FOLDS = 5
 """The default number of folds."""

@@ -38,7 +38,7 @@ def run_fit(spec: FitSpec) -> FitOutcome:
     first = replace(spec, starts=(), checkpoint=None)
     # Only the first restart updates scikit-learn's callbacks and the attributes of the model.
     others = [replace(first, before=start, tasks=None, publish=lambda outcome: None) for start in spec.starts]
-    attempts = fit_together([first, *others], spec.settings.n_jobs, spec.checkpoint)
+    attempts = fit_many([first, *others], spec.settings.n_jobs, spec.checkpoint)
     ended = {number: own for number, own in enumerate(attempts) if isinstance(own, FitOutcome)}
     outcomes = {number: own for number, own in ended.items() if not own.diverged}
     if not outcomes:
@@ -65,7 +65,7 @@ def run_fit(spec: FitSpec) -> FitOutcome:
     )
 
 
-def fit_together(
+def fit_many(
     specs: Sequence[FitSpec], n_jobs: int | None, checkpoint: Any = None, workers: Any = None, moments: bool = True
 ) -> list[Attempt]:
     """Fit many models, bit-identical to separate fits; Ctrl-C prevents further fits."""
