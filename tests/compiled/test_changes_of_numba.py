@@ -126,7 +126,7 @@ def test_whatever_is_lost_the_reference_engine_computes_and_says_so_once(tmp_pat
         assert start == "Computing on the reference engine, which is slower"
         assert "\n" not in reason
         assert ("install" in reason) != ("NUMBA_DISABLE_JIT" in reason), reason
-        assert refusals[0] == f'The compiled engine cannot train this: {reason[:-1]}; use engine="auto".'
+        assert refusals[0] == f'The compiled engine cannot train this network: {reason[:-1]}; use engine="auto".'
         assert reason[:-1] in refusals[1]
 
 

@@ -61,7 +61,7 @@ def assert_reference_takes(network, notice, **settings):
         found = vp.train(network, theta, X, T, **settings)
     expected = vp.train(network, theta, X, T, engine="reference", **settings)
     np.testing.assert_array_equal(found.theta, expected.theta)
-    with pytest.raises(ValueError, match=f"cannot train this: {notice}"):
+    with pytest.raises(ValueError, match=f"cannot train this network: {notice}"):
         vp.train(network, theta, X, T, engine="compiled", **settings)
     return found
 
@@ -347,7 +347,7 @@ def test_divergence_as_on_the_reference(batch_size, rate):
 
 @pytest.mark.parametrize(
     ("dtype", "members", "reason"),
-    [(np.float16, 1, "it takes float32 and float64"), (float, 2, "members with the same rows, at a time")],
+    [(np.float16, 1, "it supports only float32 and float64"), (float, 2, "members with the same rows, at a time")],
 )
 def test_arguments_that_it_does_not_take_are_errors(dtype, members, reason):
     plain, rows = network(), np.stack([X] * members)

@@ -358,7 +358,9 @@ def test_it_trains_on_the_reference_with_the_reason():
     with pytest.warns(UserWarning, match="reference engine, which is slower: the formula Remainder.value cannot be"):
         found = trained(net, "auto")
     np.testing.assert_array_equal(found, trained(net, "reference"))
-    with pytest.raises(ValueError, match=r"The compiled engine cannot train this: the formula Remainder\.value"):
+    with pytest.raises(
+        ValueError, match=r"The compiled engine cannot train this network: the formula Remainder\.value"
+    ):
         trained(net, "compiled")
 
 

@@ -78,7 +78,7 @@ def test_the_reference_engine_trains_and_says_so_once(monkeypatch, tried_again, 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(X, X[:, 0]).predict(X)
-    with pytest.raises(ValueError, match=f"cannot train this: {reason}"):
+    with pytest.raises(ValueError, match=f"cannot train this network: {reason}"):
         fit("compiled")
     with pytest.raises(ValueError, match=f"cannot be compiled, because {reason}"):
         vp.compile(NETWORK)

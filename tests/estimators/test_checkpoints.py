@@ -203,7 +203,7 @@ def test_a_checkpoint_in_the_wrong_place_raises(tmp_path):
         (MLPEnsembleRegressor(checkpoint=checkpoint), "random_state is None"),
         (MLPSearchCV(MLPRegressor(), {"alpha": [0.1]}, checkpoint=checkpoint), "random_state is None"),
         (unfitted(model, checkpoint="run.npz"), "The 'checkpoint' parameter"),
-        (unfitted(model, solver="lbfgs"), "LBFGS has no state from which it could go on"),
+        (unfitted(model, solver="lbfgs"), "LBFGS cannot resume"),
         (MLPSearchCV(MLPRegressor(), {"alpha": [0.1]}, checkpoint="folder"), "The 'checkpoint' parameter"),
     ):
         with pytest.raises(ValueError, match=error):

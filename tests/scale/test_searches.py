@@ -92,5 +92,5 @@ def test_callbacks_and_checkpoints_keep_scores_here(tmp_path):
 
 def test_workers_that_are_a_client_are_refused():
     search = vp.MLPSearchCV(vp.MLPClassifier(), {"alpha": [1.0]}, workers=FakeClient())
-    with pytest.raises(TypeError, match=r"workers is .*: give DaskWorkers\(client\)"):
+    with pytest.raises(TypeError, match=r"workers must be DaskWorkers\(client\)"):
         search.fit(X, y)

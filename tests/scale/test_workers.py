@@ -211,7 +211,7 @@ def test_without_dask_or_a_client_there_is_a_way_out(monkeypatch):
     client.status = "closed"  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(RuntimeError, match="The client of the Dask cluster is closed: make another"):
         trained(client)
-    with pytest.raises(TypeError, match=r"workers is .*: give DaskWorkers\(client\), or an object whose run"):
+    with pytest.raises(TypeError, match=r"workers must be DaskWorkers\(client\), or an object whose run"):
         vp.train_population([], np.ones((2, 1)), np.ones(2), workers=client)  # pyright: ignore
     client = FakeClient()
     client.asynchronous = True  # pyright: ignore[reportAttributeAccessIssue]

@@ -162,7 +162,7 @@ def test_a_file_that_is_damaged_while_it_is_read_is_named(tmp_path):
 def test_rows_sorted_on_disk_are_cured_by_a_copy(tmp_path, monkeypatch):
     table = frame().sort_values("y")
     blocks = vp.blocks.ParquetBlocks(write(tmp_path / "t", table), "y", inputs=["a", "b", "c"])
-    with pytest.warns(UserWarning, match="Rows lie sorted by the target"):
+    with pytest.warns(UserWarning, match="Rows are sorted by the target"):
         fit(blocks)
     monkeypatch.setattr(stream, "FEW_BLOCKS", 4)
     fit_quietly(vp.blocks.copy_blocks(blocks, tmp_path / "mixed", shuffle=0, rows=10))

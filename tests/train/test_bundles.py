@@ -100,7 +100,7 @@ def test_a_bundle_and_its_results_are_small():
     [
         (of.member(epochs=-1), "In member 7: epochs must be an integer of at least 0, got -1"),
         (replace(of.member(), theta=np.full(43, np.nan)), "In member 7: theta is not finite"),
-        (of.member(rows=[of.N]), "In member 7: rows has numbers from 120"),
+        (of.member(rows=[of.N]), "In member 7: rows has indices from 120"),
     ],
 )
 def test_a_bad_member_is_named_before_any_is_trained(bad, pattern):
@@ -152,9 +152,9 @@ def test_ctrl_c_and_progress_keep_what_has_come():
 
 @pytest.mark.usefixtures("small")
 def test_workers_who_return_too_little_are_told():
-    with pytest.raises(RuntimeError, match="The workers have returned no result of"):
+    with pytest.raises(RuntimeError, match="The workers returned no results for"):
         vp.train_population([of.member(seed=k) for k in range(8)], of.X, of.T, workers=Elsewhere(most=2))
-    with pytest.raises(TypeError, match="workers is 4: give"):
+    with pytest.raises(TypeError, match=r"workers must be DaskWorkers.* got 4"):
         vp.train_population([of.member()], of.X, of.T, workers=4)  # pyright: ignore[reportArgumentType]
 
 

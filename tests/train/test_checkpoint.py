@@ -278,9 +278,9 @@ def test_other_files_are_never_overwritten(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
-        ({"checkpoint": "run.npz"}, r'checkpoint is \'run.npz\': give one such as Checkpoint\("run.npz"\)'),
-        ({"state": fit(epochs=1).state}, "leave out state"),
-        ({"optimizer": vp.LBFGS(), "batch_size": None}, "leave out checkpoint"),
+        ({"checkpoint": "run.npz"}, r'checkpoint must be a Checkpoint, such as Checkpoint\("run.npz"\), got \'run.npz'),
+        ({"state": fit(epochs=1).state}, "omit state"),
+        ({"optimizer": vp.LBFGS(), "batch_size": None}, "omit checkpoint"),
         ({"network": network(Cube()), "engine": "reference"}, "Cube, which a model file cannot hold"),
         ({"theta": PLAIN.init(0).astype(np.float16)}, "theta has dtype float16"),
     ],

@@ -46,18 +46,18 @@ class Broken(vp.blocks.ArrayBlocks):
 def test_a_copy_that_ended_early_is_no_copy_and_is_made_anew(tmp_path):
     with pytest.raises(OSError, match="the disk is gone"):
         vp.blocks.copy_blocks(Broken(X, T, W, rows=70), tmp_path / "mixed", shuffle=7)
-    with pytest.raises(ValueError, match=r"mixed has no blocks.json: .* its copy was not finished"):
+    with pytest.raises(ValueError, match=r"mixed has no blocks.json: .* the copy was not finished"):
         vp.blocks.ArrayBlocks.open(tmp_path / "mixed")
     copy = vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T, rows=70), tmp_path / "mixed", shuffle=7)
     np.testing.assert_array_equal(copy.X, X[permutation(7, 0, 500)])
     assert copy.sample_weight is None
-    with pytest.raises(FileExistsError, match="mixed holds a copy of blocks: give another folder"):
+    with pytest.raises(FileExistsError, match="mixed already contains a copy: use another folder"):
         vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path / "mixed")
 
 
 @pytest.mark.parametrize("rows", [0, 1.5, True])
 def test_a_copy_of_blocks_of_no_size_is_refused_before_it_is_made(rows, tmp_path):
-    with pytest.raises(ValueError, match=f"rows is {rows}, but a block has a whole number of rows"):
+    with pytest.raises(ValueError, match=f"rows must be a positive integer, got {rows}"):
         vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path / "new", rows=rows)
     assert not (tmp_path / "new").exists()
 
@@ -83,13 +83,13 @@ def test_a_damaged_copy_is_one_sentence(name, content, tmp_path):
 
 def test_what_is_not_its_own_is_left_alone(tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(FileExistsError, match="file is a file: give the name of a folder"):
+    with pytest.raises(FileExistsError, match="file is a file: use the name of a folder"):
         vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path / "file")
     (tmp_path / "file").unlink()
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match=r"holds mine.txt: give a folder of its own"):
+    with pytest.raises(FileExistsError, match=r"contains mine.txt: use an empty folder"):
         vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path)
-    with pytest.raises(TypeError, match="shuffle is 'yes', but it is a seed"):
+    with pytest.raises(TypeError, match="shuffle must be an integer seed or None, got 'yes'"):
         vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path / "new", shuffle="yes")  # pyright: ignore[reportArgumentType]
 
 
@@ -100,5 +100,5 @@ class Changing(vp.blocks.ArrayBlocks):
 
 
 def test_blocks_of_other_types_are_named(tmp_path):
-    with pytest.raises(ValueError, match="block 1 has other arrays than the first: make their types equal"):
+    with pytest.raises(ValueError, match="block 1 has arrays of other shapes or dtypes than the first block"):
         vp.blocks.copy_blocks(Changing(X, T, rows=70), tmp_path / "new")

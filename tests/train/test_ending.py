@@ -275,7 +275,7 @@ class Now:
 @pytest.mark.parametrize("interval", [0, -1, "x", None, np.nan])
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
 def test_intervals_are_one_epoch_at_least(interval, engine):
-    with pytest.raises(ValueError, match="it is 1 epoch at least"):
+    with pytest.raises(ValueError, match="must be at least 1 epoch"):
         fit(callbacks=[Now(interval)], engine=engine)
 
 

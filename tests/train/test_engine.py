@@ -73,7 +73,9 @@ def test_the_fastest_that_takes_a_network_is_chosen():
         assert engine_for(OWN, THETA, silent=True).name == "reference"
     with pytest.warns(UserWarning, match="reference engine, which is slower: Own is a part of your own"):
         assert engine_for(OWN, THETA, [BATCH], adam).name == "reference"
-    with pytest.raises(ValueError, match=r'The compiled engine cannot train this: Own is .*; use engine="auto"'):
+    with pytest.raises(
+        ValueError, match=r'The compiled engine cannot train this network: Own is .*; use engine="auto"'
+    ):
         engine_for(OWN, THETA, [BATCH], adam, "compiled")
 
 

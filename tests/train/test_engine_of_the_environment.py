@@ -51,7 +51,7 @@ def test_the_environment_chooses_the_reference_or_nothing(run, calls, monkeypatc
     assert calls
     monkeypatch.setenv("VECPROP_ENGINE", "fast")
     with pytest.raises(
-        ValueError, match=r'^(In member 0: )?VECPROP_ENGINE is \'fast\', but it is "auto" or "reference"\.$'
+        ValueError, match=r'^(In member 0: )?VECPROP_ENGINE must be "auto" or "reference", got \'fast\'\.$'
     ):
         run()
 

@@ -220,7 +220,7 @@ def test_what_cannot_be_kept_is_said_before_training(bad, error, tmp_path):
     with pytest.raises((TypeError, ValueError), match=error):
         vp.train_population([*FEW, bad], of.X, of.T, engine="auto", checkpoint=checkpoint(tmp_path))
     assert not list(tmp_path.iterdir())
-    with pytest.raises(TypeError, match=r"checkpoint is 'run': give one such as Checkpoint\(\"folder\"\)"):
+    with pytest.raises(TypeError, match=r"checkpoint must be a Checkpoint, .* got 'run'"):
         vp.train_population(FEW, of.X, of.T, checkpoint="run")  # pyright: ignore[reportArgumentType]
 
 

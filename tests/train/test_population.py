@@ -174,16 +174,16 @@ def test_histories_that_end_before_they_begin(settings, training_loss):
 @pytest.mark.parametrize(
     ("members", "error", "pattern"),
     [
-        (["mlp"], TypeError, "Member 0 is 'mlp'"),
+        (["mlp"], TypeError, r"members\[0\] must be a Member, got 'mlp'"),
         ([member(), member(epochs=-1)], ValueError, "In member 1: epochs must be an integer of at least 0, got -1"),
-        ([member(rows=[N])], ValueError, "In member 0: rows has numbers from 120 to 120, but X has the rows 0 to 119"),
-        ([member(rows=[])], ValueError, "the numbers of at least one row"),
-        ([member(rows=[0.5])], ValueError, "the numbers of at least one row"),
+        ([member(rows=[N])], ValueError, "In member 0: rows has indices from 120 to 120, but X has the rows 0 to 119"),
+        ([member(rows=[])], ValueError, "rows must be a one-dimensional array of at least one integer"),
+        ([member(rows=[0.5])], ValueError, "rows must be a one-dimensional array of at least one integer"),
         ([member(rows=HALF, sample_weight=np.arange(N) % 2)], ValueError, "0 in every selected row"),
         ([member(X=X[:, :2])], ValueError, r"In member 0: X has shape \(120, 2\)"),
         ([replace(member(), theta=np.zeros(3))], ValueError, r"theta has shape"),
         ([member(validation_score="r2", validation_rows=[3])], ValueError, "at least 2 validation rows"),
-        ([member(), replace(member(), seed=1.5)], TypeError, "In member 1: seed is 1.5"),
+        ([member(), replace(member(), seed=1.5)], TypeError, "In member 1: seed must be an integer, got 1.5"),
         ([member(), member(batch_size=[3])], ValueError, r"In member 1: batch_size must be .* got \[3\]"),
         ([*[member()] * 5, replace(member(), theta=np.full(43, np.nan))], ValueError, "In member 5: theta is not fini"),
         (
@@ -191,8 +191,8 @@ def test_histories_that_end_before_they_begin(settings, training_loss):
             ValueError,
             "member 1: the",
         ),
-        ([member(epochs=10**9), member(optimizer=vp.LBFGS(), rows=[500])], ValueError, "In member 1: rows has numbers"),
-        ([member(), replace(member(), network=None)], TypeError, "In member 1: network is None"),
+        ([member(epochs=10**9), member(optimizer=vp.LBFGS(), rows=[500])], ValueError, "In member 1: rows has indices"),
+        ([member(), replace(member(), network=None)], TypeError, "In member 1: network must be a Network, got None"),
         (
             [member(), member(optimizer=vp.LBFGS(), clip_norm=1.0)],
             ValueError,

@@ -265,12 +265,12 @@ def test_the_progress_bar_shows_the_pace(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "error", "pattern"),
     [
-        ({"validation": X}, ValueError, "validation is a tuple"),
+        ({"validation": X}, ValueError, "validation must be a tuple"),
         ({"validation": (X[:, :2], T)}, ValueError, r"In the validation data: X has shape \(30, 2\)"),
-        ({"optimizer": vp.LBFGS(), "batch_size": 5}, ValueError, "leave out batch_size"),
+        ({"optimizer": vp.LBFGS(), "batch_size": 5}, ValueError, "omit batch_size"),
         ({"callbacks": print}, TypeError, "a list of functions"),
         ({"state": fit()}, TypeError, r"result\.state of an earlier call"),
-        ({"validation": (np.stack([X, X]), T)}, ValueError, r"validation data have the members \(2,\)"),
+        ({"validation": (np.stack([X, X]), T)}, ValueError, r"validation data have members of shape \(2,\)"),
     ],
 )
 def test_bad_arguments(arguments, error, pattern):

@@ -298,17 +298,17 @@ def spoiled(array, value, row=25):
         ({"blocks": Pieces([20] * 16 + [10], spoiled(X, np.nan))}, "In block 1: X is not finite: row 5, column 0 is n"),
         ({"blocks": Pieces([20] * 16 + [10], T=spoiled(T, 2))}, "In block 1: T has class 2 in row 5"),
         ({"blocks": Pieces([20] * 16 + [10], weight=-W)}, "In block .*: sample_weight is -.* in row"),
-        ({"blocks": Pieces([340])}, r"In block 0: it has inputs of shape \(330, 4\)"),
-        ({"window": 49}, "window is 49, but it is a whole number of rows, at least the 50 of a batch"),
-        ({"window": 60, "rows": 100}, "window is 60 rows, but block 0 has 100: give a larger window, or smaller block"),
+        ({"blocks": Pieces([340])}, r"In block 0: expected inputs .* got inputs of shape \(330, 4\)"),
+        ({"window": 49}, "window must be an integer of at least batch_size=50 rows, got 49"),
+        ({"window": 60, "rows": 100}, "window is 60 rows, but block 0 has 100: use a larger window or smaller blocks"),
         ({"network": vp.Network(3, [vp.Dense(2)], vp.SoftmaxCrossEntropy())}, "have 4 inputs, but the network takes 3"),
-        ({"optimizer": vp.LBFGS()}, "LBFGS takes all rows in each step"),
+        ({"optimizer": vp.LBFGS()}, "LBFGS uses all rows in each step"),
         ({"weight": np.zeros(330)}, "sample_weight is 0 in every row"),
-        ({"blocks": X}, "^blocks is a ndarray, which has no sizes: give one such as ArrayBlocks"),
-        ({"blocks": Returning(None)}, r"read\(\d+\) has returned a NoneType, but inputs and targets are"),
+        ({"blocks": X}, r"^blocks must be an object such as ArrayBlocks\(X, T\), got a ndarray without sizes"),
+        ({"blocks": Returning(None)}, r"read\(\d+\) must return a tuple .* got NoneType"),
         ({"blocks": Returning((X[:20] + 1j, T[:20]))}, r"In block \d+: X has dtype complex128, but"),
-        ({"blocks": Pieces([20.0] * 16)}, r"The sizes of blocks are \[20.0, .*\.\.\.\], but they are"),
-        ({"blocks": Pieces([])}, r"The sizes of blocks are \[\]"),
+        ({"blocks": Pieces([20.0] * 16)}, r"blocks.sizes must be a sequence .* got \[20.0, .*\.\.\.\]"),
+        ({"blocks": Pieces([])}, r"blocks.sizes .* got \[\]"),
         ({"epochs": 1.5}, "epochs must be an integer of at least 0, got 1.5"),
         ({"optimizer": vp.GradientDescent(1e200)}, "Training diverged"),
     ],
@@ -322,9 +322,9 @@ def test_what_cannot_be_trained_on_is_one_sentence(changes, says):
 @pytest.mark.parametrize(
     ("X", "T", "changes", "says"),
     [
-        (X[0], T, {}, r"X has shape \(4,\)"),
-        (X, T[:5], {}, r"T has shape \(5,\), but X has 330 rows"),
-        (X, T, {"rows": 0}, "rows is 0"),
+        (X[0], T, {}, r"X must have shape \(N, I\) .* got \(4,\)"),
+        (X, T[:5], {}, r"T must have one entry per row of X \(330\), got shape \(5,\)"),
+        (X, T, {"rows": 0}, "rows must be a positive integer, got 0"),
     ],
 )
 def test_arrays_that_are_no_rows_are_refused(X, T, changes, says):
@@ -334,7 +334,7 @@ def test_arrays_that_are_no_rows_are_refused(X, T, changes, says):
 
 def test_rows_that_are_badly_mixed_are_told(monkeypatch):
     order = np.argsort(T, kind="stable")
-    with pytest.warns(UserWarning, match="Rows lie sorted by the target") as told:
+    with pytest.warns(UserWarning, match="Rows are sorted by the target") as told:
         mixed(blocks=Pieces([20] * 16 + [10], X[order], T[order]))
     assert [warning.filename for warning in told] == [__file__]
     monkeypatch.setattr(stream, "FEW_BLOCKS", 2)
@@ -350,7 +350,7 @@ def test_memory_is_announced_and_refused_where_there_is_less(monkeypatch, caplog
         )
     assert "two windows of 32,768 rows x 4 inputs and a block take 6 MB" in caplog.text
     monkeypatch.setattr(stream, "available_memory", lambda: 10_000)
-    with pytest.raises(MemoryError, match=r"one window of 330 rows .* but this process can have 0 MB: give a smaller"):
+    with pytest.raises(MemoryError, match=r"one window of 330 rows .* but only 0 MB are available: use a smaller"):
         fit()
 
 

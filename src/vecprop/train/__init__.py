@@ -1,1 +1,1 @@
-"""Training: batches, the loop over epochs, what it records, and when it stops."""
+"""Training: batches, the loop over epochs, its history, and early stopping."""

@@ -1,4 +1,4 @@
-"""What an engine is: one interface for computing and training a network."""
+"""The interface of engines, which compute and train networks."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +13,7 @@ from .state import Reason
 
 
 class Unsupported(NamedTuple):
-    """Why an engine does not take something."""
+    """The reason why an engine cannot compute a network, and whether to warn of it."""
 
     reason: str
     warns: bool
@@ -21,7 +21,7 @@ class Unsupported(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Engine(ABC):
-    """Computes a network and trains it. What an engine does not say is computed by the formulas of ``core``."""
+    """Compute and train a network. By default, methods use the formulas of ``core``."""
 
     name: ClassVar[str]
     network: Network
@@ -35,31 +35,31 @@ class Engine(ABC):
         noise: RandomKey | None = None,
         score: str | None = None,
     ) -> Unsupported | None:
-        """Return why it does not take a network with such parameters, rows, optimizer, noise and score, or None."""
+        """Return why the engine cannot compute a network with these arguments, or None if it can."""
         return None
 
     @abstractmethod
     def training(self, run: Run, batch: Batch, validation_batch: Batch | None) -> Callable[[], Reason]:
-        """Return what moves theta by an optimizer's steps until something ends training, and returns the reason."""
+        """Return a function that trains theta in place and returns the reason why training ended."""
 
     @property
     def group_class(self) -> type[Any] | None:
-        """The class that trains many at once, see `CompiledGroup`; None if it trains each by itself."""
+        """The class that trains many members at once, see `CompiledGroup`; None if each is trained separately."""
         return None
 
     def evaluation(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> Any:
-        """Return the loss of a batch, and its gradient, as functions of parameters like these."""
+        """Return an object with the loss and the gradient of a batch as functions of theta."""
         return SimpleNamespace(
             loss=lambda theta: self.network.batch_loss(theta, batch, noise),
             loss_and_gradient=lambda theta: self.network.batch_loss_and_gradient(theta, batch, noise),
         )
 
     def predictor(self, theta: Array) -> Callable[[Array], Array]:
-        """Return a function that predicts rows with these parameters, and follows changes of them in place."""
+        """Return a function that predicts rows; it sees changes that are made to theta in place."""
         return partial(self.network.predict, theta)
 
     def gradients(self, noise: RandomKey | None) -> Mapping[str, Callable[[Array, Batch], tuple[Array, Array]]]:
-        """Return the functions by which it computes a batch's loss and gradient, by name; "" is the main one."""
+        """Return the engine's functions for a batch's loss and gradient, by name; "" is the main one."""
         return {"": lambda theta, batch: self.network.batch_loss_and_gradient(theta, batch, noise)}
 
     def predict(self, theta: Array, X: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The members of a population, the data that they share, and their results, each made when it is asked for."""
+"""The members of a population, their shared data, and their results, which are created on access."""
 
 import operator
 from collections import Counter
@@ -22,34 +22,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """One network of a population, with settings and rows of its own; see `train` for those that are not described.
+    """One network of a population, with its settings and rows.
 
     Parameters
     ----------
     network : Network
         The network.
     theta : ndarray (P,) or int
-        The initial parameters, which are not changed, or a seed for ``network.init``. Parameters are drawn from a seed
-        by the process that trains the member, in float32 if X has this dtype, otherwise in float64.
+        The initial parameters, which are not changed, or a seed for ``network.init``. The process that trains the
+        member draws parameters from the seed, in float32 if X is float32, otherwise in float64.
     optimizer : Optimizer or LBFGS
         The optimizer.
     rows : ndarray of int, optional
-        The numbers of the rows of X to train on; all by default.
+        The indices of the rows of X to train on; all by default.
     validation_rows : ndarray of int, optional
-        The numbers of the rows whose loss and score are measured after each epoch; none by default.
+        The indices of the rows on which loss and score are measured after each epoch; none by default.
     X, T : ndarray, optional
-        Data in place of those that the population shares, such as a fold's own preprocessing makes. Members may share
-        them: nothing is copied for a member.
+        Data to use instead of the population's, for example a fold with separate preprocessing. Several members may
+        use the same arrays; they are not copied.
     sample_weight : ndarray (N,), optional
-        The weights of all rows of X, in place of those that the population shares.
+        The weights of all rows of X, instead of the population's.
     keeps_predictions : bool, default False
-        Whether the history keeps the predictions of the validation rows after each epoch.
+        Whether to store the predictions of the validation rows after each epoch in the history.
     epochs, batch_size, shuffle, seed, validation_score, training_loss, schedule, early_stopping, clip_norm
         See `train`.
 
     Examples
     --------
-    Each of five members leaves out another fifth of the rows, and is measured on it:
+    Five members for 5-fold cross-validation; each is validated on the fold that it is not trained on:
 
     >>> network, X = Network(1, [Dense(1)], SquaredError()), np.linspace(-1, 1, 20)[:, None]
     >>> rows, members = np.arange(20), []
@@ -84,11 +84,11 @@ class Member:
 
     @property
     def settings(self) -> TrainingSettings:
-        """The settings by which `train` would train the member alone."""
+        """The member's settings, as `train` takes them."""
         return TrainingSettings(*_settings_of(self))
 
     def key(self, intern: "Interner") -> tuple[Any, ...]:
-        """Return a key that is equal for members that differ in their initial parameters and seeds alone."""
+        """Return a grouping key that ignores the initial parameters and seeds."""
         parts = (self.network, self.optimizer, self.schedule)
         data = (self.rows, self.validation_rows, self.X, self.T, self.sample_weight)
         plan = (self.epochs, self.batch_size, self.shuffle, self.training_loss, self.clip_norm)
@@ -101,46 +101,46 @@ _settings_of = attrgetter(*(field.name for field in fields(TrainingSettings) if 
 
 
 class Interner:
-    """Numbers parts, so that equal parts have the same number; a part without a hash equals itself alone.
+    """Map equal parts to the same integer. A part that cannot be hashed is equal only to itself.
 
-    A part that has come before is recognized by its address, without the hashes of all the parts that it consists of.
+    The address of each part is remembered, so that the nested hash of a large part is computed only once.
     """
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[int, Any]] = {}  # the part beside its number, so that it is not replaced
+        self._known: dict[int, tuple[int, Any]] = {}  # the reference to a part keeps its address from being reused
         self._first: dict[Any, int] = {}
 
     def __call__(self, part: Any) -> int:
-        """Return the number of a part; equal parts have the same."""
+        """Return the integer of a part."""
         if id(part) not in self._known:
             number = len(self._known)
-            with suppress(TypeError, ValueError):  # of a part of the user's own, which cannot be compared
+            with suppress(TypeError, ValueError):  # raised by custom parts that cannot be hashed or compared
                 number = self._first.setdefault(part, number)
             self._known[id(part)] = number, part
         return self._known[id(part)][0]
 
 
 class Data:
-    """The data that members choose their rows from; each check of them is made once."""
+    """The data from which members select their rows. Each array is checked once."""
 
     def __init__(self, X: Array, T: Array, sample_weight: Array | None) -> None:
         self.X, self.T, self.sample_weight = X, T, sample_weight
         self._batches: dict[tuple[Any, ...], Batch] = {}
 
     def of(self, member: Member) -> tuple[Array, Array, Array | None]:
-        """Return the inputs, targets and weights that a member chooses its rows from."""
+        """Return a member's inputs, targets and weights, before it selects its rows."""
         X, T = self.X if member.X is None else member.X, self.T if member.T is None else member.T
         return X, T, self.sample_weight if member.sample_weight is None else member.sample_weight
 
     def begun(self, member: Member) -> Member:
-        """Return a member with initial parameters, drawn if its theta is a seed."""
+        """Return the member, with parameters drawn from its seed if its theta is a seed."""
         if not isinstance(member.theta, int | np.integer):
             return member
         dtype = np.float32 if getattr(self.of(member)[0], "dtype", None) == np.float32 else np.float64
         return replace(member, theta=member.network.init(int(member.theta), dtype))
 
     def batch(self, member: Member) -> Batch:
-        """Return a member's data as a batch, which members share if their networks take the same."""
+        """Return a member's data as a batch. Members with compatible networks share it."""
         network, data = member.network, self.of(member)
         theta = checked_theta(network, member.theta)
         key = (network.inputs, network.outputs, repr(network.loss_function), theta.dtype, *map(id, data))
@@ -149,7 +149,7 @@ class Data:
         return self._batches[key]
 
     def chosen(self, member: Member, rows: np.ndarray | None) -> tuple[Array, Array, Array | None]:
-        """Return a copy of the chosen rows, or all as they are."""
+        """Return a copy of the selected rows, or the original arrays if rows is None."""
         X, T, weight = self.of(member)
         if rows is None:
             return X, T, weight
@@ -162,30 +162,30 @@ class Data:
 
 
 def checked_row_indices(rows: Any, count: int) -> np.ndarray:
-    """Return the numbers of rows as an array, or say what is wrong with them."""
+    """Return row indices as an array; raise ValueError if they are invalid."""
     rows = np.asarray(rows)
     if rows.ndim != 1 or not len(rows) or not np.issubdtype(rows.dtype, np.integer):
-        needed = "the numbers of at least one row are needed"
-        raise ValueError(f"rows has shape {rows.shape} and dtype {rows.dtype}, but {needed}.")
+        given = f"an array of shape {rows.shape} and dtype {rows.dtype}"
+        raise ValueError(f"rows must be a one-dimensional array of at least one integer, got {given}.")
     if rows.min() < 0 or rows.max() >= count:
-        raise ValueError(f"rows has numbers from {rows.min()} to {rows.max()}, but X has the rows 0 to {count - 1}.")
+        raise ValueError(f"rows has indices from {rows.min()} to {rows.max()}, but X has the rows 0 to {count - 1}.")
     return rows
 
 
 def row_count(rows: Any) -> int:
-    """Return the number of rows of an array, a list or a sparse matrix, which has no len()."""
+    """Return the number of rows of an array, a list or a sparse matrix."""
     return rows.shape[0] if hasattr(rows, "shape") else len(rows)
 
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 CURVES = ("losses", "validation_losses", "validation_scores", "validation_predictions", "norms", "sizes")
-"""The attributes with an entry for each epoch."""
+"""Names of the attributes that have one entry per epoch."""
 
 
 @dataclass(eq=False)
 class GroupResults(Versioned):
-    """The results of members that differ in their initial parameters and seeds alone."""
+    """The results of members that differ only in their initial parameters and seeds."""
 
     numbers: Sequence[int]
     network: Network
@@ -213,7 +213,7 @@ class GroupResults(Versioned):
     seconds: np.ndarray
 
     def result(self, place: int) -> TrainingResult:
-        """Return the result of the member at a place, with views of arrays that members share."""
+        """Return the result of the member at this position. Its arrays are views of the group's arrays."""
         epochs, step = int(self.done[place]), int(self.steps[place])
         reason, rule = REASONS[self.reasons[place]], self.stopping
         optimizer = {"t": epochs * self.per_epoch} | {name: moment[place] for name, moment in self.moments.items()}
@@ -238,10 +238,10 @@ class GroupResults(Versioned):
         return TrainingResult(theta, history, state, reason)
 
     def progress(self) -> np.ndarray:
-        """Return the progress of members, perhaps still under way, (5, M).
+        """Return the progress of the members, which may still be training, (5, M).
 
-        That is: whether each has ended, the share of its epochs that is done, the number of rows it has seen, and its
-        latest losses of training and of validation; nan if they are not known.
+        The rows are: whether the member has ended, the fraction of its epochs that is done, the number of rows seen,
+        and the latest training and validation losses (NaN if unknown).
         """
         every, ended, known = np.arange(len(self.numbers)), self.seconds > 0, self.done > 0
         share = np.where(ended, 1, self.done / max(self.epochs, 1))
@@ -250,7 +250,7 @@ class GroupResults(Versioned):
         return np.stack([ended, share, self.done * self.rows, *losses])
 
     def compact(self, places: Any = slice(None), moments: bool = True) -> Self:
-        """Return the results of some members, copied without what results do not need."""
+        """Return a copy of the results of some members, without memory that results do not use."""
         arrays: dict[str, np.ndarray] = {name: getattr(self, name)[places].copy() for name in ARRAYS}
         known = int(arrays["done"].max(initial=0)) + 1
         for name in CURVES:
@@ -265,27 +265,27 @@ class GroupResults(Versioned):
 
 
 ARRAYS = tuple(field.name for field in fields(GroupResults) if field.type is np.ndarray)
-"""The attributes with an entry for each member, except the moments."""
+"""Names of the attributes that have one entry per member, except the moments."""
 
 
 class PartialResults(NamedTuple):
-    """The results of some members of a population, as they are stacked."""
+    """The results of some members of a population, stacked by group."""
 
     groups: list[GroupResults]
     others: dict[int, TrainingResult]
 
     @property
     def numbers(self) -> list[int]:
-        """The numbers of its members in the population."""
+        """The indices of the members in the population."""
         return [*self.others, *(int(number) for group in self.groups for number in group.numbers)]
 
     def compact(self, moments: bool) -> "PartialResults":
-        """Return a copy without what results do not need, and without the optimizers' moments if these are not kept."""
+        """Return a compact copy, with the optimizers' moments only if moments is true."""
         part = self if moments else self.without_moments()
         return PartialResults([group.compact() for group in part.groups], part.others)
 
     def ended(self) -> "PartialResults":
-        """Return the results of the members that have ended, not those that were interrupted."""
+        """Return the results of the members that were not interrupted."""
         ended = [np.flatnonzero(each.reasons != REASONS.index("interrupted")) for each in self.groups]
         groups = [each.compact(places) for each, places in zip(self.groups, ended, strict=True) if len(places)]
         return PartialResults(
@@ -293,7 +293,7 @@ class PartialResults(NamedTuple):
         )
 
     def without_moments(self) -> "PartialResults":
-        """Return the results without the optimizers' moments, and no copies."""
+        """Return the results without the optimizers' moments; nothing is copied."""
         others = {}
         for number, each in self.others.items():
             known = {name: value for name, value in each.state.optimizer.items() if not np.ndim(value)}
@@ -301,7 +301,7 @@ class PartialResults(NamedTuple):
         return PartialResults([replace(group, moments={}) for group in self.groups], others)
 
     def of(self, members: Sequence[Member]) -> "PartialResults":
-        """Return the results with the members' own networks: those that came from elsewhere have copies."""
+        """Return the results with the networks of the given members, instead of unpickled copies."""
         groups = [replace(each, network=members[each.numbers[0]].network) for each in self.groups]
         others = {}
         for number, each in self.others.items():
@@ -311,21 +311,21 @@ class PartialResults(NamedTuple):
 
 
 def joined(parts: Iterable[PartialResults]) -> PartialResults:
-    """Return the results of several parts of a population as one."""
+    """Combine the results of several parts of a population."""
     parts = list(parts)
     others = {number: result for part in parts for number, result in part.others.items()}
     return PartialResults([group for part in parts for group in part.groups], others)
 
 
 class TrainingResults(Sequence[TrainingResult]):
-    """The results of `train_population`: a sequence, like a list, in the order of the members.
+    """The results of `train_population`: a sequence in the order of the members.
 
     Parameters
     ----------
     groups : sequence of GroupResults
         The results of members that were trained together.
     others : mapping of int to TrainingResult
-        The results of the other members, by their numbers.
+        The results of the other members, by their indices.
 
     Examples
     --------
@@ -359,7 +359,7 @@ class TrainingResults(Sequence[TrainingResult]):
             number = range(len(self))[operator.index(index)]
         except IndexError:
             raise IndexError(f"There is no result {index}: the population has {len(self)} members.") from None
-        if number not in self._asked_for:  # the same whenever it is asked for
+        if number not in self._asked_for:  # repeated access returns the same object
             self._asked_for[number] = self._groups[self._group_of[number]].result(int(self._place_of[number]))
         return self._asked_for[number]
 
@@ -376,10 +376,10 @@ class TrainingResults(Sequence[TrainingResult]):
         return f"<{type(self).__name__} of {len(self)} member(s), ended {ended or 'by nothing'}{lowest}>"
 
     def to_frame(self) -> "pd.DataFrame":
-        """Return a table with a row for each member, in their order.
+        """Return a data frame with one row per member, in the order of the members.
 
-        Its columns are the reason why training ended, the numbers of epochs and of steps, and the latest loss,
-        validation loss and validation score, which are NaN where they are not known.
+        Its columns are the reason why training ended, the number of epochs, the number of steps, and the latest loss,
+        validation loss and validation score, which are NaN where unknown.
 
         Raises
         ------
@@ -405,16 +405,16 @@ class TrainingResults(Sequence[TrainingResult]):
         return frame.astype(dict.fromkeys(curves, float))
 
     def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
-        """Pickle the results as they are stacked, without what they do not need of the arrays."""
+        """Pickle a compact copy of the stacked results."""
         return type(self), ([group.compact() for group in self._groups], self._others)
 
     def parts(self) -> tuple[Sequence[GroupResults], Mapping[int, TrainingResult]]:
-        """Return the results as they are stacked, and those of the other members by their numbers."""
+        """Return the results of the groups, and the results of the other members by their indices."""
         return self._groups, self._others
 
     @property
     def last_loss(self) -> np.ndarray:
-        """Each member's latest training loss, (M,); nan if none is known."""
+        """The latest training loss of each member, (M,); NaN where unknown."""
         losses = np.full(len(self), np.nan)
         for group in self._groups:
             latest = group.done - group.running

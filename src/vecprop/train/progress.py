@@ -1,4 +1,4 @@
-"""The progress of training while it runs, and a progress bar as a callback."""
+"""Progress reports during training, and a progress bar as a callback."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -20,24 +20,24 @@ class Progress:
     Parameters
     ----------
     ended, members : int
-        The number of members that have ended, and of all.
+        The number of members that have ended, and the number of all members.
     share : float
-        The share of all epochs that is done; a member that has ended is done with all of its own.
+        The fraction of all epochs that is done. If a member ends early, all of its epochs count as done.
     rows : int
-        The number of rows that were trained on, over all epochs.
+        The number of rows seen so far, over all epochs.
     loss, validation_loss : float
-        The medians over the members of their latest losses; nan if none is known.
+        The median over the members of their latest losses; NaN if unknown.
     stage : int, default 1
-        The number of the stage that is trained, of a model of a table. It is 0 during a short trial of networks before
-        the first, whose rows and epochs do not count, and which no answer ends.
+        The current stage of a tabular model. Stage 0 is a short trial of networks; its rows and epochs do not count,
+        and returning True does not stop it.
     best : float, default nan
-        The loss, on rows that its networks have not seen, of such a model before this stage.
+        The loss of the tabular model before this stage, on rows that its networks were not trained on.
     epoch, epochs : int, default 0
-        The pass over rows that do not fit into memory, and the number of passes; 0 of other training.
+        The current pass and the number of passes over rows that do not fit into memory; otherwise 0.
 
     Examples
     --------
-    A function that shows the progress, and stops training once the loss is low:
+    A function that prints the progress and stops training once the loss is low:
 
     >>> def show(progress):
     ...     print(f"{progress.ended} of {progress.members} ended, {progress.share:.0%} of all epochs")
@@ -60,9 +60,9 @@ class Progress:
 
 
 class ProgressBar:
-    """A progress bar on the terminal's error stream, with the loss and the rows that are trained on each second.
+    """A progress bar on standard error that shows the loss and the rows per second.
 
-    Give it to `train` in callbacks.
+    Pass it to `train` in ``callbacks``.
 
     Parameters
     ----------
@@ -84,17 +84,17 @@ class ProgressBar:
         self._description = description
 
     def __enter__(self) -> Self:
-        """Show the bar; `train` does it before the first epoch."""
+        """Show the bar; `train` calls this before the first epoch."""
         texts = ["{task.fields[losses]}", "{task.fields[pace]}"]
         self._progress = _bar(self._rich, [self._rich.BarColumn(), self._rich.MofNCompleteColumn()], texts)
         self._task = self._progress.add_task(self._description, total=None, losses="", pace="")
         self._began = time.perf_counter()
-        self._before: int | None = None  # the rows that were trained on before the bar was shown
+        self._before: int | None = None  # the number of rows seen before the bar was shown
         self._progress.start()
         return self
 
     def __call__(self, state: TrainingState) -> None:
-        """Move the bar to the epoch, or to the window of one."""
+        """Advance the bar to the current epoch or window."""
         known = {"loss": state.history.last_loss, "validation": state.history.last_validation_loss}
         losses = ", ".join(f"{name} {np.median(loss):.6g}" for name, loss in known.items() if loss is not None)
         under_way = state.under_way.get("rows", 0)
@@ -105,7 +105,7 @@ class ProgressBar:
         self._progress.update(self._task, total=state.epochs, completed=completed, losses=losses, pace=pace)
 
     def __exit__(self, *error: object) -> None:
-        """Stop the bar, which stays visible; `train` does it at the end."""
+        """Stop the bar, which stays visible; `train` calls this at the end."""
         self._progress.stop()
 
 
@@ -114,7 +114,7 @@ def _rich(user: str) -> Any:
 
 
 def _bar(rich: Any, bars: list[Any], texts: list[str]) -> Any:
-    """Return a bar on standard error, between its description, and texts and the time."""
+    """Return a progress bar on standard error: description, bars, texts, elapsed time."""
     from rich.console import Console
 
     before, *after = map(rich.TextColumn, ["{task.description}", *texts])
@@ -122,16 +122,16 @@ def _bar(rich: Any, bars: list[Any], texts: list[str]) -> Any:
 
 
 WIDTH = 8
-"""The width of the bar, so that the line has at most 80 characters."""
+"""The width of the bar in characters; it keeps the line within 80 characters."""
 
 Show = Callable[[Progress], object]
 
 
 @contextmanager
 def progress_bar(description: str, quiet: bool) -> Iterator[Show | None]:
-    """Give a function that shows the progress of training: losses, rows per second, and networks that have ended.
+    """Yield a function that shows losses, rows per second and the number of networks that have ended.
 
-    There is no bar if it is to be quiet, or if standard error is neither a terminal nor in a notebook.
+    Yield None if quiet is set, or if standard error is neither a terminal nor a notebook.
     """
     if quiet:
         yield None
@@ -147,7 +147,7 @@ def progress_bar(description: str, quiet: bool) -> Iterator[Show | None]:
 
         def show(now: Progress) -> None:
             nonlocal started, before, rows
-            if now.rows < rows:  # another training has begun: the first stage, or that of all rows after a sample's
+            if now.rows < rows:  # a new training run has started
                 started = before
             before, rows = time.perf_counter(), now.rows
             progress.update(task, completed=now.share, said=progress_as_text(now, before - started))
@@ -156,7 +156,7 @@ def progress_bar(description: str, quiet: bool) -> Iterator[Show | None]:
 
 
 def progress_as_text(now: Progress, seconds: float) -> str:
-    """Return the progress of training after a number of seconds, as text.
+    """Format the progress of training after this number of seconds.
 
     Examples
     --------
@@ -170,7 +170,7 @@ def progress_as_text(now: Progress, seconds: float) -> str:
     'trial of networks, 45,000 rows/s, 1 of 2 done'
     """
     losses = {"loss": now.loss, "validation": now.validation_loss}
-    known = [f"{name} {loss:.3g}" for name, loss in losses.items() if loss == loss]  # nan is not equal to itself
+    known = [f"{name} {loss:.3g}" for name, loss in losses.items() if loss == loss]  # NaN is not equal to itself
     if now.stage == 0:
         known = ["trial of networks"]
     if now.stage > 1:

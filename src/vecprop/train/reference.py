@@ -1,4 +1,4 @@
-"""The reference engine: the formulas of ``core``, in plain Python on the arrays of any library."""
+"""The reference engine: the formulas of ``core`` in plain Python, for the arrays of any library."""
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -16,17 +16,17 @@ from .state import DivergenceError, Reason
 
 
 class Reference(Engine):
-    """Computes every network, also of parts of the user's own, and trains it step by step in Python."""
+    """Compute and train any network, also with custom parts, step by step in Python."""
 
     name = "reference"
 
     def training(self, run: Run, batch: Batch, validation_batch: Batch | None) -> Callable[[], Reason]:
-        """Return what trains one network by the steps of an optimizer."""
+        """Return a function that trains one network."""
         return ReferenceTrainingLoop(run, batch, validation_batch).descend
 
 
 class ReferenceTrainingLoop:
-    """The steps of an optimizer, taken one by one in Python."""
+    """Take the steps of an optimizer one by one in Python."""
 
     def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None) -> None:
         self.run, self.state, self.network, self.plan = run, run.state, run.network, run.plan
@@ -35,14 +35,14 @@ class ReferenceTrainingLoop:
         self.validation_batch = None if validation_batch is None else validation_batch.gathered()
         self.batch.require_finite_inputs()
         self.full = self.plan.batch_size == self.batch.rows
-        self.gradient: Array = None  # of the full batch at the current parameters, if it was computed with the loss
+        self.gradient: Array = None  # full-batch gradient at theta, if it was already computed with the loss
         self.running: Array | None = None  # the sum of the epoch's losses so far
-        self.norms: list[np.ndarray] = []  # of the steps of the current epoch
+        self.norms: list[np.ndarray] = []  # gradient norms of the current epoch's steps
         self.sizes: list[np.ndarray] = []
         self.kept: dict[str, Any] = {}
 
     def descend(self) -> Reason:
-        """Move theta until the epochs are done or something ends them; return the reason."""
+        """Train until all epochs are done or something ends training; return the reason."""
         reason: Reason | None = self.run.start(*self.measured())
         self.keep()
         try:
@@ -52,28 +52,28 @@ class ReferenceTrainingLoop:
                 measured = self.measured()
                 reason = defer_sigint(lambda received: self.record(*measured))  # noqa: B023
             return reason or "epochs"
-        except (KeyboardInterrupt, Exception) as error:  # such as one of a layer of the user's own
+        except (KeyboardInterrupt, Exception) as error:  # a custom layer may raise any exception
             if not isinstance(error, SecondInterrupt | DivergenceError):
-                # Go back to where an epoch began that is not done, so that training continues from there to the bit.
+                # Restore the state before the unfinished epoch, so that a resumed run is bit-identical.
                 self.state.theta[...] = self.kept.pop("theta")
                 self.state.optimizer, self.state.step = self.kept, self.kept_step
                 self.run.is_whole = True
             raise
 
     def record(self, *measured: Array | None) -> Reason | None:
-        """Record what was measured after an epoch; return a reason to stop, if there is one."""
+        """Record the measurements of an epoch; return a reason to stop, or None."""
         steps = {"gradient_norm": np.mean(self.norms, axis=0), "step_size": np.mean(self.sizes, axis=0)}
         self.norms, self.sizes = [], []
         try:
             reason = self.run.after_epoch(*measured, **steps)
-        finally:  # a callback may have moved theta, and raise KeyboardInterrupt, which ends training with a result
+        finally:  # a callback may change theta and then raise KeyboardInterrupt, which still returns a result
             self.keep()
         if self.run.callbacks and self.run.was_moved():
             self.gradient = None
         return reason
 
     def keep(self) -> None:
-        """Keep what an epoch moves, as it is now."""
+        """Store copies of the values that an epoch changes."""
         moved = {"theta": self.state.theta, **self.state.optimizer}
         for name, value in moved.items():
             if name in self.kept and getattr(value, "ndim", 0):
@@ -83,17 +83,17 @@ class ReferenceTrainingLoop:
         self.kept_step = self.state.step
 
     def measured(self) -> tuple[Array | None, Array | None, Array | None]:
-        """Return the losses of training and validation and the validation score at the current parameters."""
+        """Return the training loss, the validation loss and the validation score at the current parameters."""
         theta, rows, name = self.state.theta, self.validation_batch, self.plan.score
         if rows is None:
             return self.loss(), None, None
         return self.loss(), self.network.batch_loss(theta, rows), name and score(name, self.network, theta, rows)
 
     def loss(self) -> Array | None:
-        """Return the loss that the history records: the latest epoch's running loss, or that of all rows.
+        """Return the loss for the history: the running loss of the latest epoch, or the loss on all rows.
 
-        A running loss is None before the first epoch, and NaN if theta is not finite. On full batches the gradient that
-        comes with the loss of all rows is the next step's.
+        A running loss is None before the first epoch, and NaN if theta is not finite. On full batches, the gradient is
+        computed together with the loss and used in the next step.
         """
         if self.plan.running:
             total, self.running, theta = self.running, None, self.state.theta
@@ -111,7 +111,7 @@ class ReferenceTrainingLoop:
             check_cancelled()
 
     def batches(self) -> Iterator[np.ndarray | None]:
-        """Yield the row numbers of each batch in the epoch's order; None is all rows as they are."""
+        """Yield the row indices of each batch; None stands for all rows in their order."""
         if self.full:
             yield None
             return
@@ -122,7 +122,7 @@ class ReferenceTrainingLoop:
             yield order[start : start + self.plan.batch_size]
 
     def batch_gradient(self, rows: np.ndarray | None) -> Array:
-        """Return the gradient of the loss on these rows, with this step's noise."""
+        """Return the gradient of the loss on these rows, with the noise of this step."""
         if self.gradient is not None:
             gradient, self.gradient = self.gradient, None
             return gradient
@@ -135,7 +135,7 @@ class ReferenceTrainingLoop:
         return gradient
 
     def part_of_loss(self, loss: Array, batch: Batch) -> Array:
-        """Return the part of a batch's loss in that of all rows."""
+        """Return what a batch's loss contributes to the loss of all rows."""
         mean, share = self.network.reduction == "mean", batch.rows / self.batch.rows
         if mean and batch.weight is not None:
             xp = namespace(batch.weight)
@@ -144,7 +144,7 @@ class ReferenceTrainingLoop:
         return (loss - penalty) * (share if mean else 1) + penalty * share
 
     def step(self, gradient: Array) -> None:
-        """Take one step along a gradient, clipped."""
+        """Clip the gradient and take one step."""
         state = self.state
         xp = namespace(state.theta)
         length = norm(gradient)
@@ -156,7 +156,7 @@ class ReferenceTrainingLoop:
             factor = self.run.schedule.factor(state.step, self.run.steps, state.schedule)
             optimizer = replace(optimizer, learning_rate=np.asarray(optimizer.learning_rate) * factor)
         optimizer.step(state.theta, gradient, state.optimizer)
-        if self.run.best is not None and state.theta.ndim > 1:  # members that have stopped stay where they are
+        if self.run.best is not None and state.theta.ndim > 1:  # stopped members keep their parameters
             has_stopped = xp.asarray(self.run.best.have_stopped, device=state.theta.device)
             state.theta[...] = xp.where(has_stopped[..., None], before, state.theta)
         state.step += 1
@@ -165,7 +165,7 @@ class ReferenceTrainingLoop:
 
 
 def norm(vectors: Array) -> Array:
-    """Return the Euclidean norm of each member's vector, (*M,); dividing by the largest entry, it never overflows."""
+    """Return the Euclidean norm of each member's vector, (*M,), without overflow."""
     xp = namespace(vectors)
     if not vectors.shape[-1]:  # a network without parameters
         return xp.sum(vectors, axis=-1)

@@ -1,6 +1,6 @@
-"""One training: its measurements after each epoch, and the hooks that watch it and may end it.
+"""A training run: its measurements after each epoch, and hooks that observe it and may end it.
 
-Callbacks, early stopping, schedules that watch the loss, checkpoints, and the progress of populations are hooks.
+Callbacks, early stopping, schedules that depend on the loss, checkpoints and progress reports of populations are hooks.
 """
 
 import time
@@ -20,14 +20,14 @@ Callback = Callable[[TrainingState], Any]
 
 
 class Hook:
-    """Watches training. Its methods do nothing: a hook has those that it needs.
+    """Observe training. Subclasses override the methods that they need; the defaults do nothing.
 
-    It is entered before the first losses are measured, and left when training has ended, also by an exception. Of the
-    reasons to end training that hooks return, the last one counts.
+    Hooks are entered before the first losses are measured, and exited when training ends or fails. If several hooks
+    return a reason to end training, the last reason is used.
     """
 
     interval: float = inf
-    """The number of epochs after which it is called at the latest."""
+    """The maximum number of epochs between two calls."""
 
     def __enter__(self) -> Self:
         return self
@@ -35,30 +35,30 @@ class Hook:
     def __exit__(self, *error: object) -> None: ...
 
     def start(self, run: "Run") -> Reason | None:
-        """See the first losses."""
+        """Handle the start of training, after the first losses are measured."""
 
     def after_epoch(self, run: "Run") -> Reason | None:
-        """See an epoch that is done, or several."""
+        """Handle the end of one or several epochs."""
 
     def after_window(self, run: "Run") -> Reason | None:
-        """See a window of an epoch whose rows are larger than memory."""
+        """Handle the end of a window, in training on data larger than memory."""
 
     def poll(self, monitor: Any) -> Reason | None:
-        """See a population while it is trained, several times a second."""
+        """Inspect a population several times a second while it is trained."""
 
     def after_members(self, part: Any) -> None:
-        """See the results of members of a population that were trained by themselves or elsewhere."""
+        """Handle the results of members that were trained one by one or in another process."""
 
     def end(self, training: Any, result: Any) -> None:
-        """See the result."""
+        """Handle the result of training."""
 
     def failed(self, training: Any, error: BaseException) -> None:
-        """See an error that ends training."""
+        """Handle an error that ends training."""
 
 
 @contextmanager
 def watched(training: Any) -> Iterator[None]:
-    """Let hooks watch a training; each sees an error that ends the block, and its own errors become a note of it."""
+    """Run a block under hooks. They are notified of its error; their own errors are added to it as notes."""
     try:
         with ExitStack() as stack:
             for hook in training.hooks:
@@ -69,22 +69,22 @@ def watched(training: Any) -> Iterator[None]:
             try:
                 hook.failed(training, error)
             except Exception as other:
-                error.add_note(f"What was done could not be saved: {other}")
+                error.add_note(f"The training state could not be saved: {other}")
         raise
 
 
 def assumed_seconds(operations: float, steps: float) -> float:
-    """Return the seconds that a core takes, about, for arithmetic and for steps; no bit of a result depends on them."""
+    """Estimate the seconds that one core needs for arithmetic and steps. Results do not depend on the estimate."""
     return operations / 5e10 + steps / 1e6
 
 
 def is_true(answer: Any) -> bool:
-    """Return whether a function of the user has answered True, and not another value."""
+    """Return whether a callback has returned True, and not merely a truthy value."""
     return isinstance(answer, bool | np.bool_) and bool(answer)
 
 
 class Observation(Hook):
-    """Lets a schedule watch the loss, before callbacks see its state."""
+    """Pass the loss to a schedule, before callbacks are called."""
 
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
@@ -92,19 +92,19 @@ class Observation(Hook):
     interval = 1
 
     def after_epoch(self, run: "Run") -> None:
-        """Let the schedule see the latest loss."""
+        """Pass the latest loss to the schedule."""
         self.schedule.observe(run.state.history.last_loss, run.state.schedule)
 
 
 class Call(Hook):
-    """Calls a function of the state."""
+    """Call a callback with the training state."""
 
     def __init__(self, callback: Callback) -> None:
         self.callback = callback
 
     @property
     def interval(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The number of epochs after which it is called at the latest."""
+        """The maximum number of epochs between two calls."""
         return getattr(self.callback, "interval", 1)
 
     def __enter__(self) -> Self:
@@ -116,7 +116,7 @@ class Call(Hook):
         return self.callback.__exit__(*error) if isinstance(self.callback, AbstractContextManager) else None
 
     def after_epoch(self, run: "Run") -> Reason | None:
-        """Return whether the function ends training."""
+        """Return the reason "callback" if the callback returns True."""
         answer = self.callback(run.state)
         return "callback" if answer is not None and is_true(answer) else None
 
@@ -124,38 +124,38 @@ class Call(Hook):
 
 
 class SaveCheckpoint(Hook):
-    """Keeps training in a checkpoint."""
+    """Save training to a checkpoint."""
 
     def __init__(self, checkpoint: Any) -> None:
         self.checkpoint = checkpoint
 
     def after_epoch(self, run: "Run") -> None:
-        """Keep training, if it is time; at the end it is kept with the reason."""
+        """Save the state if a save is due, unless training has just ended."""
         if run.reason is None:
             self.checkpoint.after_epoch(run.result("interrupted"))
 
     after_window = after_epoch
 
     def end(self, training: "Run", result: TrainingResult) -> None:
-        """Keep the result."""
+        """Save the result."""
         self.checkpoint.write(result)
 
     def failed(self, training: "Run", error: BaseException) -> None:
-        """Keep the last whole epoch, from which training goes on."""
+        """Save the state after the last complete epoch, so that training can resume."""
         if training.is_whole and not isinstance(error, DivergenceError | SecondInterrupt):
             self.checkpoint.write(training.result("interrupted"))
 
 
 class Best(Hook):
-    """The best parameters so far of each member, and how long ago they were found.
+    """Track the best parameters of each member for early stopping.
 
-    They go on from those in the state, if the rule of earlier calls watched the same. The ``memory``, (3, *M), has the
-    lowest loss, the loss of the latest progress, and the number of epochs since then. The compiled engine updates it in
-    place; see `compiled.run.measures`.
+    Tracking continues from the state if the earlier rule monitored the same value. ``memory``, (3, *M), holds the
+    lowest loss, the loss at the latest improvement, and the number of epochs since then. The compiled engine updates it
+    in place; see `compiled.run.measures`.
     """
 
     stalled: bool | None = None
-    """Whether kernels, which compare the parameters with the best, have found that all members have stopped."""
+    """Whether all members have stopped, as reported by the kernels; None if no kernel compares the losses."""
 
     def __init__(self, rule: EarlyStopping, state: TrainingState) -> None:
         self.rule, theta = rule, state.theta
@@ -173,7 +173,7 @@ class Best(Hook):
         return self.memory[2] >= self.rule.patience
 
     def start(self, run: "Run") -> Reason | None:
-        """Observe the initial parameters, if the rule does, none came before, and the watched loss is known of them."""
+        """Compare the initial loss, if the rule counts it and it was measured; return a reason to stop, or None."""
         if self.continues:
             return "early stopping" if self.have_stopped.all() else None
         if self.rule.compare_to == "progress" and self._watched(run.state.history) is not None:
@@ -181,14 +181,14 @@ class Best(Hook):
         return None
 
     def after_epoch(self, run: "Run") -> Reason | None:
-        """Compare the parameters with the best, unless kernels do; return whether all members have stopped."""
+        """Compare the latest loss with the best; return a reason to stop if all members have stopped."""
         if self.stalled is None:
             self.observe(run.state)
         stalled = self.have_stopped.all() if self.stalled is None else self.stalled
         return "early stopping" if stalled else None
 
     def observe(self, state: TrainingState) -> None:
-        """Compare parameters, whose loss was measured last, with the best."""
+        """Compare the latest loss with the best, and store the parameters of members that improved."""
         rule, theta, loss = self.rule, state.theta, self._watched(state.history)
         go_on = ~self.have_stopped
         better = (loss < self.memory[0]) & go_on
@@ -202,7 +202,7 @@ class Best(Hook):
             self.memory[own] = observed(loss[member], lowest, progress_at, stalled, *how)
 
     def _watched(self, history: History) -> Any:
-        """Return the latest of the losses that the rule watches, in float64, or None before there is one."""
+        """Return the latest value of the monitored loss in float64, or None if none was measured."""
         if self.rule.monitor == "validation_score":
             return None if history.last_validation_score is None else -history.last_validation_score
         loss = history.last_loss
@@ -212,7 +212,7 @@ class Best(Hook):
 
 
 class Run:
-    """One training of a network, or of all members of theta: its settings, its measurements and its hooks."""
+    """A training run of a network, or of all members of theta: settings, measurements and hooks."""
 
     def __init__(
         self,
@@ -226,10 +226,10 @@ class Run:
         batches: Sequence[Batch | None] = (),
         more: Mapping[str, Any] | None = None,
     ) -> None:
-        """Begin, or go on from a state, or from what a checkpoint knows of the settings, the batches and more."""
+        """Start a run, or continue from a state or from a checkpoint of the same settings and data."""
         self.network, self.settings, self.plan = network, settings, settings.plan(rows)
         self.schedule, self.callbacks, rule = settings.schedule or Constant(), callbacks, settings.early_stopping
-        self.ended: TrainingResult | None = None  # by an earlier program
+        self.ended: TrainingResult | None = None  # the result, if an earlier process has finished the run
         begun: TrainingResult | None = None
         if checkpoint is not None:
             known = settings.identity(rows) | dict(more or {})
@@ -244,14 +244,14 @@ class Run:
             state = continued(state, network, theta, settings, rows)
         self.state: TrainingState = state
         self.best, self.reason = None if rule is None else Best(rule, state), None
-        self.is_whole = True  # the state is that of a whole epoch or window
+        self.is_whole = True  # the state belongs to a complete epoch or window
         self.has_begun = False
         self.hooks: list[Hook] = [] if self.best is None else [self.best]
         self.hooks += [Observation(self.schedule)] if state.schedule else []
         self.hooks += map(Call, callbacks)
         self.hooks += [] if checkpoint is None else [SaveCheckpoint(checkpoint)]
         self.per_epoch = -(-rows // self.plan.batch_size)
-        begun_at = state.step - state.under_way.get("steps", 0)  # where the epoch began
+        begun_at = state.step - state.under_way.get("steps", 0)  # the first step of the epoch
         self.steps = begun_at + (state.epochs - state.epoch) * self.per_epoch
         self.last_finite = namespace(state.theta).asarray(state.theta, copy=True)
         self.goes_on = begun is not None and len(state.history.time) > 0
@@ -259,11 +259,11 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Seconds since training began."""
+        """Seconds since training started."""
         return time.perf_counter() - self.started
 
     def measure(self, loss: Array | None, validation_loss: Array | None, score: Array | None, **steps: Any) -> None:
-        """Record the losses and the validation score at the current parameters; the losses have to be finite."""
+        """Record the losses and the validation score; raise DivergenceError if a loss is not finite."""
         self.require_finite("loss", loss)
         self.require_finite("validation loss", validation_loss)
         measured = {"loss": loss, "validation_loss": validation_loss, "validation_score": score}
@@ -271,36 +271,36 @@ class Run:
         self.state.history.measure(**known, **steps, time=self.seconds)
 
     def start(self, loss: Array | None, validation_loss: Array | None, score: Array | None) -> Reason | None:
-        """Measure before the first epoch, as far as the losses are known; return a reason to take no step."""
+        """Record the measurements before the first epoch; return a reason to stop, or None."""
         if not self.goes_on:
             self.measure(loss, validation_loss, score)
         self.has_begun = True
         return self.ask("start")
 
     def after_epoch(self, *measured: Any, **steps: Any) -> Reason | None:
-        """Measure an epoch, with the norms and sizes of its steps, and count it; return a reason to stop, or None."""
+        """Record the measurements of an epoch and count it; return a reason to stop, or None."""
         self.measure(*measured, **steps)
         self.state.epoch += 1
         self.last_finite[...] = self.state.theta
         return self.ask()
 
     def ask(self, event: str = "after_epoch") -> Reason | None:
-        """Call a method of all hooks, also if one of them ends training; return a reason to stop, if there is one."""
+        """Call a method of all hooks; return the last reason to stop, or None."""
         self.reason, self.is_whole = None, True
         try:
             for hook in self.hooks:
                 self.reason = getattr(hook, event)(self) or self.reason
         except Exception as error:
-            with suppress(AttributeError):  # an error of a class that takes no attributes
+            with suppress(AttributeError):  # some exception classes do not allow attributes
                 error.result = self.result("callback")  # type: ignore[attr-defined]
             raise
         return self.reason
 
     def train(self, move: Callable[[], Reason]) -> TrainingResult:
-        """Return the result of what moves theta, while the hooks watch."""
+        """Call the function that trains theta under the hooks, and return the result."""
         errors = np.errstate(over="ignore", invalid="ignore", divide="ignore")
         with errors, watched(self) if self.hooks else nullcontext():
-            # Overflow ends in a loss that is not finite, for which there is an error.
+            # Overflow leads to a loss that is not finite, which raises DivergenceError.
             try:
                 reason = move()
             except KeyboardInterrupt as error:
@@ -313,14 +313,14 @@ class Run:
         return result
 
     def was_moved(self) -> bool:
-        """Return whether a callback has changed the parameters since they were measured."""
+        """Return whether a callback has changed theta since the last measurement."""
         return bool(namespace(self.last_finite).any(self.state.theta != self.last_finite))
 
     def require_finite(self, what: str, values: Array | None) -> None:
-        """Raise a DivergenceError if a value that is known, of one member or of each, is not finite."""
+        """Raise DivergenceError if a value, or the value of a member, is not finite."""
         if values is None or np.isfinite(values := on_host(values)).all():
             return
-        wrong = np.argwhere(~np.isfinite(values))  # which takes as long as a small epoch
+        wrong = np.argwhere(~np.isfinite(values))  # this takes as long as a small epoch
         value = values[tuple(wrong[0])]
         members = ""
         if values.ndim:
@@ -337,11 +337,11 @@ class Run:
             left = "The last parameters with a finite loss are in the error's result.theta."
             diverged = f"Training diverged: after step {self.state.step} the {what}{members} is {value}"
             message = f"{diverged}. {remedy} {left}"
-        self.state.theta[...] = self.last_finite  # engines differ in how far an epoch goes on that cannot be used
+        self.state.theta[...] = self.last_finite  # engines stop at different steps of a diverging epoch
         raise DivergenceError(message, self.result("diverged"))
 
     def result(self, reason: Reason) -> TrainingResult:
-        """Return the result of training that ended for this reason."""
+        """Return the result with this stop reason."""
         theta = self.state.theta
         if reason == "diverged":
             theta = self.last_finite
@@ -362,7 +362,7 @@ def new_state(network: Network, theta: Array, settings: TrainingSettings, rows: 
 def continued(
     state: TrainingState, network: Network, theta: Array, settings: TrainingSettings, rows: int
 ) -> TrainingState:
-    """Return a copy of the state to continue from, or refuse one that does not fit."""
+    """Return a copy of the state to continue from; raise ValueError if it does not fit."""
     needed = new_state(network, theta, settings, rows)
     for part, own, given in (
         ("theta of shape", tuple(state.theta.shape), tuple(theta.shape)),
@@ -373,7 +373,7 @@ def continued(
         ("a schedule with", [*state.schedule], [*needed.schedule]),
     ):
         if own != given:
-            raise ValueError(f"The state comes from {part} {own}, not {given}: continue with what it came from.")
+            raise ValueError(f"The state comes from {part} {own}, not {given}: pass the same arguments.")
     return state.continued(theta, needed.epochs, rows)
 
 

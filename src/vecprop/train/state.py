@@ -1,4 +1,4 @@
-"""The state of training after an epoch, its result, and the error if it diverges."""
+"""The training state after an epoch, the result of training, and the error if training diverges."""
 
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
 
 
 NOTHING = [np.empty(0)]
-"""The parts of a curve that has none."""
+"""The arrays of a curve without entries."""
 
 
 @dataclass(eq=False)
 class History(Versioned):
-    """The measurements of training. Entry k of a loss is measured before epoch k + 1, the last entry at the end.
+    """The measurements of training. Entry k of a loss is measured after k epochs.
 
     Attributes
     ----------
     loss : ndarray (epochs + 1, *M), or (epochs, *M) if it is running
-        The training loss, on all rows, without noise, with the penalty. A running loss is the mean over an epoch's
-        batches, each with its noise and at the parameters that it met.
+        The training loss on all rows, without noise, including the penalty. A running loss is the mean of the batch
+        losses of an epoch, with noise, each computed before the step on its batch.
     validation_loss : ndarray (epochs + 1, *M), or (0,) without validation data
-        The same on the validation rows.
-    validation_score : ndarray (epochs + 1, *M), or (0,) if nothing is scored
-        The score of the validation rows, larger is better.
-    validation_predictions : ndarray (epochs + 1, n, O), or (0,) if they are not kept
+        The same loss on the validation rows.
+    validation_score : ndarray (epochs + 1, *M), or (0,) if no score is set
+        The score on the validation rows; larger is better.
+    validation_predictions : ndarray (epochs + 1, n, O), or (0,) if they are not stored
         The predictions of the validation rows, see `Member`.
     gradient_norm : ndarray (epochs, *M)
-        The Euclidean norm of the gradient before clipping, the mean over the epoch's steps.
+        The Euclidean norm of the gradient before clipping, averaged over the steps of each epoch.
     step_size : ndarray (epochs, *M)
-        The Euclidean length of the steps that theta took, the mean over the epoch's steps.
+        The Euclidean norm of the change of theta in a step, averaged over the steps of each epoch.
     time : ndarray (epochs + 1,)
-        Seconds since training began.
+        Seconds since training started.
 
     Examples
     --------
@@ -49,7 +49,7 @@ class History(Versioned):
     array([2.])
     """
 
-    # Each list holds arrays with a leading axis of epochs, of one or of many that ran as one.
+    # The first axis of each array in these lists is the epoch.
     _loss: list[np.ndarray] = field(default_factory=list)
     _validation_loss: list[np.ndarray] = field(default_factory=list)
     _validation_score: list[np.ndarray] = field(default_factory=list)
@@ -59,17 +59,17 @@ class History(Versioned):
     _time: list[np.ndarray] = field(default_factory=list)
 
     def measure(self, **values: ArrayLike | None) -> None:
-        """Append values of one epoch, by the names of the attributes; None is one that is not known."""
+        """Append the values of one epoch, named like the attributes; None is skipped."""
         self.extend(**{name: None if value is None else np.asarray(value)[None] for name, value in values.items()})
 
     def extend(self, **values: np.ndarray | None) -> None:
-        """Append values of several epochs, each with a leading axis of them, by the names of the attributes."""
+        """Append the values of several epochs, named like the attributes; the first axis is the epoch."""
         for name, several in values.items():
             if several is not None and len(several):
                 getattr(self, f"_{name}").append(several)
 
     def joined(self) -> Self:
-        """Return a copy that holds each of its curves as one array, however many epochs were recorded one by one."""
+        """Return a copy that holds each curve as one contiguous array."""
         return type(self)(**{name: [np.concatenate(parts)] if parts else [] for name, parts in vars(self).items()})
 
     @property
@@ -84,47 +84,47 @@ class History(Versioned):
 
     @property
     def validation_score(self) -> np.ndarray:
-        """The validation score, ``(epochs + 1, *M)``, or ``(0,)`` if nothing is scored."""
+        """The validation score, ``(epochs + 1, *M)``, or ``(0,)`` if no score is set."""
         return np.concatenate(self._validation_score or NOTHING)
 
     @property
     def validation_predictions(self) -> np.ndarray:
-        """The predictions of the validation rows, ``(epochs + 1, n, O)``, or ``(0,)`` if they are not kept."""
+        """The predictions of the validation rows, ``(epochs + 1, n, O)``, or ``(0,)`` if they are not stored."""
         return np.concatenate(self._validation_predictions or NOTHING)
 
     @property
     def gradient_norm(self) -> np.ndarray:
-        """The norm of the gradient, the mean over each epoch's steps, ``(epochs, *M)``."""
+        """The norm of the gradient, averaged over the steps of each epoch, ``(epochs, *M)``."""
         return np.concatenate(self._gradient_norm or NOTHING)
 
     @property
     def step_size(self) -> np.ndarray:
-        """The length of the steps, the mean over each epoch's steps, ``(epochs, *M)``."""
+        """The norm of the steps, averaged over each epoch, ``(epochs, *M)``."""
         return np.concatenate(self._step_size or NOTHING)
 
     @property
     def time(self) -> np.ndarray:
-        """Seconds since training began, ``(epochs + 1,)``."""
+        """Seconds since training started, ``(epochs + 1,)``."""
         return np.concatenate(self._time or NOTHING)
 
     @property
     def latest_losses(self) -> np.ndarray:
-        """The training losses that were recorded together last, of one epoch or of several that ran as one, (E, *M)."""
+        """The training losses of the latest `extend`, which may hold several epochs, (E, *M)."""
         return np.concatenate(self._loss[-1:] or NOTHING)
 
     @property
     def latest_validation_losses(self) -> np.ndarray:
-        """The validation losses that were recorded together last, (E, *M), or (0,) without validation data."""
+        """The validation losses of the latest `extend`, (E, *M), or (0,) without validation data."""
         return np.concatenate(self._validation_loss[-1:] or NOTHING)
 
     @property
     def latest_validation_scores(self) -> np.ndarray:
-        """The validation scores that were recorded together last, (E, *M), or (0,) if nothing is scored."""
+        """The validation scores of the latest `extend`, (E, *M), or (0,) if no score is set."""
         return np.concatenate(self._validation_score[-1:] or NOTHING)
 
     @property
     def last_loss(self) -> np.ndarray | None:
-        """The latest training loss, (*M,), or None before there is one."""
+        """The latest training loss, (*M,), or None if none was measured yet."""
         return self._loss[-1][-1] if self._loss else None
 
     @property
@@ -134,13 +134,13 @@ class History(Versioned):
 
     @property
     def last_validation_score(self) -> np.ndarray | None:
-        """The latest validation score, (*M,), or None if nothing is scored."""
+        """The latest validation score, (*M,), or None if no score is set."""
         return self._validation_score[-1][-1] if self._validation_score else None
 
     def to_frame(self) -> "pd.DataFrame":
-        """Return the history as a DataFrame: a row per epoch, or per epoch and member, in that order.
+        """Return a data frame with one row per epoch, or one row per epoch and member.
 
-        The last row holds the final losses; no step follows it, so its norm, step size and running loss are NaN.
+        The last row holds the final losses. Its gradient norm, step size and running loss are NaN.
 
         Raises
         ------
@@ -167,40 +167,41 @@ class History(Versioned):
 
 NO_WAY: dict[str, Any] = dict.fromkeys(("windows", "rows", "steps"), 0)
 NO_WAY |= dict.fromkeys(("weight", "loss", "gradient_norm", "step_size"), 0.0)
-"""The start of an epoch that comes in windows: their number, that of their rows and steps, and the means so far."""
+"""The progress at the start of an epoch in windows: the counts of windows, rows and steps, and the means so far."""
 
 Reason = Literal["epochs", "early stopping", "callback", "interrupted", "converged", "stalled", "diverged"]
 
 
 @dataclass(eq=False)
 class TrainingState(Versioned):
-    """The state of training. Callbacks receive it after each epoch, and `train` continues from it.
+    """The state of training. Callbacks receive it after each epoch, and `train` can continue from it.
 
     Attributes
     ----------
     theta : array (*M, P)
-        The current parameters: training moves this array in place, so copy it to keep it. A callback may change it.
+        The current parameters. Training updates this array in place, so copy it to keep it. Callbacks may change it.
     optimizer : dict
         The optimizer's state.
     schedule : dict
         The schedule's state.
     epoch, step : int
-        The number of epochs and of steps so far, over all calls of `train` that continue each other.
+        The number of epochs and the number of steps so far, including earlier calls that this call continues.
     epochs : int
-        The number of the epoch at which this call will end.
+        The total number of epochs after which this call ends.
     rows : int
-        The number of rows of an epoch.
+        The number of rows per epoch.
     history : History
         The measurements of this call.
     early_stopping : dict
-        What early stopping knows: the best parameters, and how long ago they were found. Empty without a rule.
+        The state of early stopping: the best parameters and the number of epochs since then. Empty without early
+        stopping.
     network : Network or None
-        The network, so that another one does not continue from here.
+        The network, used to refuse continuing with a different one.
     optimizer_class : str
-        The name of the optimizer's class, likewise; "" if it is not known.
+        The class name of the optimizer, used to refuse continuing with a different one; "" if unknown.
     under_way : dict
-        How far an epoch has come whose rows are trained on window by window, see `train_blocks`: the number of windows
-        and rows, and the means so far. Empty between epochs.
+        The progress within an epoch of `train_blocks`: the counts of windows and rows, and the means so far. Empty
+        between epochs.
 
     Examples
     --------
@@ -226,7 +227,7 @@ class TrainingState(Versioned):
     under_way: dict[str, Any] = field(default_factory=dict)
 
     def continued(self, theta: Array, epochs: int, rows: int) -> Self:
-        """Return a copy to continue from, with arrays of its own and a new history."""
+        """Return a copy to continue from, with copied arrays and a new history."""
         names = ("optimizer", "schedule", "early_stopping", "under_way")
         own = {name: deepcopy(getattr(self, name)) for name in names}
         return replace(self, theta=theta, epochs=self.epoch + epochs, rows=rows, history=History(), **own)
@@ -239,15 +240,15 @@ class TrainingResult(Versioned):
     Attributes
     ----------
     theta : array (*M, P)
-        The trained parameters; with early stopping, the best.
+        The trained parameters; the best ones with early stopping.
     history : History
         The measurements.
     state : TrainingState
-        Continues exactly where training stopped: ``train(network, result.theta, X, T, ..., state=result.state)``.
-        If early stopping has restored the best parameters, training stopped at ``result.state.theta``.
+        The state for continuing exactly: ``train(network, result.theta, X, T, ..., state=result.state)``. If early
+        stopping has restored the best parameters, ``result.state.theta`` holds the latest ones.
     reason : str
-        Why training ended: "epochs", "early stopping", "callback", "interrupted" (by Ctrl-C, after the last whole
-        epoch), "converged" or "stalled" (L-BFGS), or "diverged" in the result that a DivergenceError carries.
+        Why training ended: "epochs", "early stopping", "callback", "interrupted" (Ctrl-C; the result is that of the
+        last complete epoch), "converged" or "stalled" (L-BFGS), or "diverged" (in a DivergenceError).
 
     Examples
     --------
@@ -269,8 +270,8 @@ class DivergenceError(ArithmeticError):
     Attributes
     ----------
     result : TrainingResult
-        The result up to the last parameters with a finite loss, which its state has too; the state's step is the one
-        after which something was not finite.
+        The result with the last parameters whose loss was finite. ``result.state.step`` is the step after which a
+        value was not finite.
 
     Examples
     --------

@@ -1,7 +1,6 @@
-"""The entrance to training: `train` checks its arguments, and `engine_for` chooses what computes the network.
+"""The function `train`, and the choice of an engine.
 
-Set ``VECPROP_ENGINE=reference`` to step through a fit in a debugger: engines that are chosen automatically are then
-plain Python.
+Set ``VECPROP_ENGINE=reference`` to step through a fit in a debugger: engine="auto" then selects plain Python.
 """
 
 import os
@@ -23,7 +22,7 @@ from .state import Reason, TrainingResult, TrainingState
 
 ENGINE_CLASSES: dict[str, type[Engine]] = {"compiled": Compiled, "reference": Reference}
 
-_said: set[str] = set()  # what has been said to be missing
+_said: set[str] = set()  # reasons that were already warned of
 
 
 def engine_for(
@@ -36,21 +35,21 @@ def engine_for(
     score: str | None = None,
     silent: bool = False,
 ) -> Engine:
-    """Return the fastest engine that takes a network with such parameters, rows, optimizer and score, or a named one.
+    """Return the fastest engine that supports these arguments, or the named one.
 
-    If a part of the user's own needs a slower engine, there is a notice, unless `silent` is set. If no kernel can run
-    here, there is one in each process.
+    Warn if a custom part needs the slower engine, unless `silent` is set. If no kernel can run at all, warn once per
+    process.
     """
     chosen = os.environ.get("VECPROP_ENGINE") or "auto"
     if chosen not in ("auto", "reference"):
-        raise ValueError(f'VECPROP_ENGINE is {chosen!r}, but it is "auto" or "reference".')
+        raise ValueError(f'VECPROP_ENGINE must be "auto" or "reference", got {chosen!r}.')
     name = "reference" if name == "auto" and chosen == "reference" else name
     for own in ENGINES[:-1] if name == "auto" else (name,):
         unsupported = ENGINE_CLASSES[own].unsupported_reason(network, theta, batches, optimizer, score=score)
         if unsupported is None:
             return ENGINE_CLASSES[own](network)
         if name != "auto":
-            raise ValueError(f'The {own} engine cannot train this: {unsupported.reason}; use engine="auto".')
+            raise ValueError(f'The {own} engine cannot train this network: {unsupported.reason}; use engine="auto".')
         if unsupported.warns and (lacks := missing()):
             if lacks not in _said:
                 _said.add(lacks)
@@ -61,7 +60,7 @@ def engine_for(
 
 
 def can_compile() -> bool:
-    """Return whether kernels may run here: the reference engine is not asked for, and nothing that they need misses."""
+    """Return whether kernels can run: their dependencies work, and VECPROP_ENGINE is not "reference"."""
     return os.environ.get("VECPROP_ENGINE") != "reference" and missing() is None
 
 
@@ -95,49 +94,49 @@ def train(
     network : Network
         The network.
     theta : array (*M, P)
-        The parameters to start from; they are not changed.
+        The initial parameters; they are not changed.
     X : array (*M, N, I)
         The inputs.
     T : array
-        The targets, as the network's loss takes them.
+        The targets, in the form that the network's loss takes.
     optimizer : Optimizer or LBFGS
         The optimizer.
     epochs : int, default 300
-        The number of passes over the rows; for LBFGS, the largest number of iterations.
+        The number of passes over the rows; for LBFGS, the maximum number of iterations.
     batch_size : int, optional
-        The number of rows of a step; by default all of them, in their order. The last batch may be smaller.
+        The number of rows per step; by default all rows, in their order. The last batch may be smaller.
     shuffle : bool, default True
-        Whether each epoch draws its batches from a new order of the rows; otherwise they are taken as they lie.
+        Whether to shuffle the rows before each epoch.
     seed : int, default 0
-        Fixes the order of rows and the masks of dropout.
+        The random seed of the row order and of the dropout masks.
     sample_weight : array (*M, N), optional
-        The rows' weights.
+        The weights of the rows.
     validation : tuple (X, T) or (X, T, sample_weight), optional
-        Rows that are not trained on, whose loss is measured before the first epoch and after each.
+        Validation rows; their loss is measured before the first epoch and after each epoch.
     validation_score : str, optional
-        The score of these rows that is measured beside their loss; larger is better:
+        A score to measure on the validation rows in addition to their loss; larger is better:
         {scores}.
     training_loss : {"auto", "exact", "running"}, default "auto"
-        The loss in the history. "exact" is that of all rows, measured before the first epoch and after each, which
-        takes a third of an epoch of mini-batches. "running" is the mean over each epoch's batches, at the parameters
-        before their steps, and costs nothing. "auto" is exact for full batches, where that costs nothing either, and
-        running for mini-batches. L-BFGS measures exactly anyway.
+        The training loss in the history. "exact" is the loss on all rows, measured before the first epoch and after
+        each epoch; with mini-batches this takes a third of an epoch. "running" is the mean of the batch losses of an
+        epoch, each computed before the step on its batch, at no cost. "auto" is "exact" for full batches, at no cost,
+        and "running" for mini-batches. L-BFGS always measures the exact loss.
     schedule : Schedule, optional
-        The factor of the learning rate in each step; 1 by default.
+        The factor of the learning rate at each step; 1 by default.
     early_stopping : EarlyStopping, optional
         Ends training when a loss stops decreasing, or the validation score stops increasing.
     clip_norm : float, optional
         The largest norm of a gradient. Larger gradients are scaled down to this norm, separately for each member.
     callbacks : sequence of callable
-        Called with the `TrainingState` after each epoch; one that returns True ends training. One that is a context
-        manager is entered before the first epoch and left after the last. One that has an ``interval`` may be called
-        only once in that number of epochs, which is faster if epochs are short.
+        Called with the `TrainingState` after each epoch; a callback that returns True ends training. Context managers
+        are entered before the first epoch and exited after the last one. A callback with an attribute ``interval`` may
+        be called only once every ``interval`` epochs, which is faster if epochs are short.
     engine : {"auto", "compiled", "reference"}, default "auto"
-        The engine: machine code made for this processor, or the formulas in NumPy; they agree to rounding.
-        "auto" takes the compiled engine if it can: for NumPy arrays in float32 or float64, and networks of the
-        library's parts and of formulas of your own, see `vecprop.compile`; a warning says why not. Members have the
-        bits of `train_population` with one seed for all; if X, T or sample_weight have members too, "auto" takes the
-        formulas. With ``VECPROP_ENGINE=reference`` in the environment it always does, for a debugger.
+        The engine: "compiled" runs machine code for this processor, "reference" runs NumPy; results agree up to
+        rounding. "auto" selects "compiled" for float32 and float64 NumPy arrays and for networks of built-in parts or
+        custom formulas, see `vecprop.compile`; otherwise a warning gives the reason. Members are bit-identical to
+        `train_population` with the same seed for all. If X, T or sample_weight have members, "auto" selects
+        "reference", as it always does if the environment variable ``VECPROP_ENGINE`` is "reference".
     state : TrainingState, optional
         ``result.state`` of an earlier call, to continue from.
     checkpoint : Checkpoint, optional
@@ -146,15 +145,15 @@ def train(
     Returns
     -------
     TrainingResult
-        With theta, history, state and the reason why training ended. Ctrl-C ends training between two batches and
-        returns the result at the end of the last whole epoch, from which training continues to the bit. It is raised if
-        it comes before the first losses are measured, or if it is pressed again before training has ended. Other
-        exceptions, of a signal's handler or of another thread, are raised between two batches too.
+        The trained theta, the history, the state, and the reason why training ended. Ctrl-C ends training between two
+        batches and returns the result of the last complete epoch; a run that continues from it is bit-identical to an
+        uninterrupted one. KeyboardInterrupt is raised if Ctrl-C is pressed before the first losses are measured, or a
+        second time. Exceptions of signal handlers or from other threads are also raised between two batches.
 
     Raises
     ------
     DivergenceError
-        If a loss or gradient is not finite; its ``result`` has the last parameters with a finite loss.
+        If a loss or gradient is not finite; its ``result`` holds the last parameters with a finite loss.
     ValueError, TypeError
         If an argument is out of range or does not fit the network.
 
@@ -180,7 +179,7 @@ def train(
         if getattr(values.dtype, "kind", "") == "c" or getattr(values.dtype, "is_complex", False):  # sparse X too
             raise TypeError(f"{name} has dtype {values.dtype}, but training takes real numbers.")
     theta = namespace(theta).asarray(theta, copy=True)
-    if batch.members != tuple(theta.shape[:-1]):  # members of the data alone start from the same parameters
+    if batch.members != tuple(theta.shape[:-1]):  # if only the data have members, all start from the same parameters
         members = np.broadcast_shapes(tuple(theta.shape[:-1]), batch.members)
         theta = namespace(theta).asarray(namespace(theta).broadcast_to(theta, (*members, theta.shape[-1])), copy=True)
     validation_batch = None if validation is None else checked_validation(network, theta, validation, settings)
@@ -188,14 +187,14 @@ def train(
     chosen = engine_for(network, theta, batches, optimizer, engine, score=validation_score)
     if isinstance(optimizer, LBFGS):
         if batch_size is not None or schedule is not None or clip_norm is not None or state is not None:
-            raise ValueError("LBFGS trains on full batches: leave out batch_size, schedule, clip_norm and state.")
+            raise ValueError("LBFGS trains on full batches: omit batch_size, schedule, clip_norm and state.")
         if checkpoint is not None:
-            raise ValueError("LBFGS has no state from which it could go on: leave out checkpoint.")
+            raise ValueError("LBFGS cannot resume: omit checkpoint.")
         batch.require_finite_inputs()
         run = Run(network, theta, settings, batch.rows, callbacks)
         return run.train(LBFGSTraining(run, chosen, batch, validation_batch).search)
     if state is not None and state.under_way:
-        raise ValueError("The state comes from the middle of an epoch of train_blocks: continue with that.")
+        raise ValueError("The state comes from the middle of an epoch of train_blocks: continue with train_blocks.")
     more = {"engine": chosen.name}
     with nullcontext() if checkpoint is None else checkpoint.held(is_folder=False):
         run = Run(network, theta, settings, batch.rows, callbacks, state, checkpoint, batches, more)
@@ -206,40 +205,40 @@ train.__doc__ = (train.__doc__ or "").replace("{scores}", ";\n        ".join(mea
 
 
 def check_callbacks(callbacks: Any, state: Any, checkpoint: Any) -> None:
-    """Refuse callbacks, a state to continue from or a checkpoint that are none."""
+    """Raise an error if callbacks, state or checkpoint are invalid."""
     if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
         raise TypeError(f"callbacks must be a list of functions, got {callbacks!r}; pass a Checkpoint as checkpoint=.")
     for callback in callbacks:
         interval = getattr(callback, "interval", 1)
         if not (isinstance(interval, int | float | np.number) and interval >= 1):
-            raise ValueError(f"The interval of {callback!r} is {interval!r}, but it is 1 epoch at least.")
+            raise ValueError(f"The interval of {callback!r} must be at least 1 epoch, got {interval!r}.")
     if state is not None and not isinstance(state, TrainingState):
-        raise TypeError(f"state is {state!r}, but a TrainingState is needed: result.state of an earlier call.")
+        raise TypeError(f"state must be a TrainingState, such as result.state of an earlier call, got {state!r}.")
     if checkpoint is not None and (isinstance(checkpoint, type) or not callable(getattr(checkpoint, "begin", None))):
-        raise TypeError(f'checkpoint is {checkpoint!r}: give one such as Checkpoint("run.npz").')
+        raise TypeError(f'checkpoint must be a Checkpoint, such as Checkpoint("run.npz"), got {checkpoint!r}.')
     if checkpoint is not None and state is not None:
-        raise ValueError("A checkpoint knows where training stands: leave out state.")
+        raise ValueError("A checkpoint already contains the state: omit state.")
 
 
 def checked_validation(
     network: Network, theta: Array, validation: tuple[Array, ...], settings: TrainingSettings
 ) -> Batch:
-    """Return the validation rows as a batch, or refuse them or their score."""
+    """Return the validation rows as a batch; raise an error if they or the score are invalid."""
     if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
-        raise ValueError("validation is a tuple (X, T) or (X, T, sample_weight).")
+        raise ValueError("validation must be a tuple (X, T) or (X, T, sample_weight).")
     try:
         batch = network.batch(theta, *validation, as_read=True)
     except (TypeError, ValueError) as error:
         raise type(error)(f"In the validation data: {error}") from None
     members = tuple(theta.shape[:-1])
     if np.broadcast_shapes(batch.members, members) != members:
-        raise ValueError(f"The validation data have the members {batch.members}, but what is trained has {members}.")
+        raise ValueError(f"The validation data have members of shape {batch.members}, but theta has {members}.")
     settings.check_score(batch)
     return batch
 
 
 class LBFGSTraining:
-    """The iterations of L-BFGS on the loss of all rows; an iteration counts as an epoch."""
+    """Run L-BFGS on the loss of all rows; an iteration counts as an epoch."""
 
     def __init__(self, run: Run, engine: Engine, batch: Batch, validation_batch: Batch | None) -> None:
         self.run, self.state, self.engine = run, run.state, engine
@@ -249,10 +248,10 @@ class LBFGSTraining:
         self.evaluation = engine.evaluation(self.state.theta, batch)
         self.on_validation = None if validation_batch is None else engine.evaluation(self.state.theta, validation_batch)
         self.reason: Reason | None = None
-        self.seen: tuple[np.ndarray, float, np.ndarray] | None = None  # the latest point, its loss and its gradient
+        self.seen: tuple[np.ndarray, float, np.ndarray] | None = None  # the latest point, loss and gradient
 
     def search(self) -> Reason:
-        """Move theta until the search or something else ends; return the reason."""
+        """Train until the search converges or something else ends it; return the reason."""
         start = on_host(self.state.theta).astype(float)
         self.run.start(np.asarray(self.loss_and_gradient(start)[0]), *self.validated(self.state.theta))
         self.point, self.length = start, np.linalg.norm(self.loss_and_gradient(start)[1])
@@ -262,7 +261,7 @@ class LBFGSTraining:
         return self.reason or ended
 
     def loss_and_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return loss and gradient at a point, in float64, remembering the latest."""
+        """Return the loss and the gradient at a point in float64; the latest result is cached."""
         if self.seen is None or not np.array_equal(self.seen[0], point):
             like = self.state.theta
             theta = namespace(like).asarray(point, dtype=like.dtype, device=like.device)
@@ -271,7 +270,7 @@ class LBFGSTraining:
         return self.seen[1], self.seen[2]
 
     def after_iteration(self, point: np.ndarray) -> None:
-        """Measure at the end of an iteration, and record it."""
+        """Measure the losses after an iteration and record them."""
         like, (loss, gradient) = self.state.theta, self.loss_and_gradient(point)
         theta = namespace(like).asarray(point, dtype=like.dtype, device=like.device)
         measured = np.asarray(loss), *self.validated(theta)
@@ -280,7 +279,7 @@ class LBFGSTraining:
             raise StopIteration
 
     def record(self, point: np.ndarray, theta: Array, gradient: np.ndarray, *measured: Array | None) -> None:
-        """Move theta to the end of an iteration, and record what was measured there."""
+        """Set theta to the new point and record the measurements."""
         self.state.theta[...] = theta
         self.state.step += 1
         steps = {"gradient_norm": self.length, "step_size": np.linalg.norm(point - self.point)}
@@ -288,7 +287,7 @@ class LBFGSTraining:
         self.reason = self.run.after_epoch(*measured, **steps)
 
     def validated(self, theta: Array) -> tuple[Array | None, Array | None]:
-        """Return the loss and the score of the validation rows at theta, None for one that is not measured."""
+        """Return the loss and the score of the validation rows at theta, or None for each that is not measured."""
         rows, name = self.validation_batch, self.run.plan.score
         if rows is None or self.on_validation is None:
             return None, None

@@ -18,7 +18,7 @@ from .sources import Blocks, digest_of
 from .windows import CURE, CheckedBlocks, Windows
 
 FEW_BLOCKS = 16
-"""The least blocks of a window whose rows are mixed as well as those of all: fewer repeat the order on disk."""
+"""The minimum number of blocks per window for a good shuffle: with fewer, the order on disk matters."""
 
 
 def train_blocks(
@@ -41,19 +41,19 @@ def train_blocks(
     checkpoint: Any = None,
     state: TrainingState | None = None,
 ) -> TrainingResult:
-    """Train a network on rows that are read block by block, so that they need not fit into memory.
+    """Train a network on rows that are read block by block and need not fit into memory.
 
-    Blocks come in a random order, are gathered into windows, and the rows of a window in a random order; while a window
-    is trained on, the next is read. If one window holds all rows, the result has the bits of `train` with
-    ``training_loss="running"``. For the same rows, sizes of blocks, window and seed, bits do not depend on threads, nor
-    on where the rows are read from, nor on interruptions.
+    Each epoch reads the blocks in a random order, collects them into windows and shuffles the rows of each window. The
+    next window is read while the network is trained on the current one. If one window holds all rows, the result is
+    bit-identical to `train` with ``training_loss="running"``. For the same rows, block sizes, window and seed, the
+    result does not depend on the number of threads, the source of the rows, or interruptions.
 
     Parameters
     ----------
     network : Network
-        The network, of parts that have kernels.
+        The network; its parts must be supported by the compiled engine.
     theta : ndarray (P,)
-        The parameters to start from; they are not changed.
+        The initial parameters; they are not changed.
     blocks : ArrayBlocks, ParquetBlocks or another object of `Blocks`
         The rows.
     optimizer : Optimizer
@@ -61,48 +61,47 @@ def train_blocks(
     epochs : int, default 1
         The number of passes over the rows.
     batch_size : int, default 256
-        The number of rows of a step. Batches are cut from the whole sequence of an epoch's rows, across windows; the
-        last may be smaller.
+        The number of rows per step. A batch may contain rows of two windows; the last batch of an epoch may be smaller.
     window : int, default 1048576
-        The most rows of a window; two of them are in memory, and a block. The larger, the better rows are mixed: it
-        should hold 16 blocks.
+        The maximum number of rows in a window; two windows and a block are held in memory. Larger windows shuffle the
+        rows better; a window should hold at least 16 blocks.
     shuffle : bool, default True
-        Whether each epoch takes blocks and rows in a new order; otherwise they are taken as they lie.
+        Whether to shuffle blocks and rows before each epoch.
     seed : int, default 0
-        Fixes the order of rows and the masks of dropout.
+        The random seed of the row order and of the dropout masks.
     validation : tuple (X, T) or (X, T, sample_weight), optional
-        Rows in memory that are not trained on, whose loss is measured before the first epoch and after each.
+        Validation rows in memory; their loss is measured before the first epoch and after each epoch.
     validation_score : str, optional
-        The score of these rows that is measured beside their loss, see `train`.
+        A score to measure on the validation rows in addition to their loss, see `train`.
     schedule, early_stopping, clip_norm
         See `train`.
     callbacks : sequence of callable
-        Called with the `TrainingState` after each window, see `train`; at the end of an epoch its ``under_way`` is
-        empty. Callbacks may end training there.
+        Called with the `TrainingState` after each window, see `train`; ``under_way`` is empty at the end of an epoch.
     checkpoint : Checkpoint, optional
         Keeps training in a file, after windows, from which the same call goes on if its program was killed.
     state : TrainingState, optional
-        ``result.state`` of an earlier call, to continue from, also from the middle of an epoch.
+        ``result.state`` of an earlier call, to continue from; it may lie in the middle of an epoch.
 
     Returns
     -------
     TrainingResult
-        With theta, history, state and the reason why training ended. Ctrl-C ends training between two batches and
-        returns the result at the end of the last whole window, from which training continues to the bit.
+        The trained theta, the history, the state, and the reason why training ended. Ctrl-C ends training between two
+        batches and returns the result of the last complete window; continuing from it is bit-identical to an
+        uninterrupted run.
 
     Raises
     ------
     DivergenceError
-        If a loss or gradient is not finite; its ``result`` has the parameters before that window.
+        If a loss or gradient is not finite; its ``result`` holds the parameters before that window.
     ValueError, TypeError
-        If an argument is out of range or does not fit the network, or a block is not as it should be.
+        If an argument is out of range or does not fit the network, or if a block is invalid.
     MemoryError
-        If the machine has less memory than two windows and a block take.
+        If two windows and a block do not fit into the available memory.
 
     Notes
     -----
-    Before the first block is trained on, the logger "vecprop" is told how much memory windows take. There is a warning
-    if rows are badly mixed: if windows have few blocks, or if rows lie sorted by their targets.
+    The memory use of the windows is logged to the logger "vecprop" before training starts. A warning is issued if the
+    rows are poorly shuffled, because windows have few blocks or because the rows are sorted by their targets.
 
     Examples
     --------
@@ -116,20 +115,18 @@ def train_blocks(
     20
     """
     if isinstance(optimizer, LBFGS):
-        raise ValueError("LBFGS takes all rows in each step: blocks need an optimizer of batches, such as Adam().")
+        raise ValueError("LBFGS uses all rows in each step: use a mini-batch optimizer for blocks, such as Adam().")
     theta = checked_theta(network, theta)
     own = (batch_size, shuffle, seed, validation_score, "running", schedule, early_stopping, clip_norm, "compiled")
     settings = TrainingSettings(optimizer, epochs, *own)
     settings.check(network, theta, validation is not None)
     check_callbacks(callbacks, state, checkpoint)
     if not isinstance(window, int | np.integer) or not batch_size <= window:
-        rule = f"it is a whole number of rows, at least the {batch_size} of a batch"
-        raise ValueError(f"window is {window!r}, but {rule}.")
+        rule = f"window must be an integer of at least batch_size={batch_size} rows"
+        raise ValueError(f"{rule}, got {window!r}.")
     unsupported = ENGINE_CLASSES["compiled"].unsupported_reason(network, theta, (), optimizer, score=validation_score)
     if unsupported is not None:
-        raise ValueError(
-            f"Blocks are trained on by the compiled engine, which cannot train this: {unsupported.reason}."
-        )
+        raise ValueError(f"Blocks need the compiled engine, which cannot train this network: {unsupported.reason}.")
     theta = np.array(theta)
     validation_batch = None if validation is None else checked_validation(network, theta, validation, settings)
     source = CheckedBlocks(network, theta, blocks)
@@ -148,7 +145,7 @@ def train_blocks(
 
 
 def _descend(run: Run, validation_batch: Batch | None, windows: Windows, first: int, source: CheckedBlocks) -> Reason:
-    """Move theta until the epochs are done or something ends them; return the reason."""
+    """Train until all epochs are done or something ends training; return the reason."""
     from ..compiled.window_steps import WindowSteps
 
     state, steps, reason = run.state, None, None
@@ -173,13 +170,13 @@ def _descend(run: Run, validation_batch: Batch | None, windows: Windows, first: 
 
 
 def _first_window(state: TrainingState, windows: Windows, batch_size: int) -> int:
-    """Return the window of the epoch to begin with: the first whose rows are not in a batch that is done."""
+    """Return the index of the first window of the epoch that contains rows of an unfinished batch."""
     way = state.under_way
     if not way:
         return 0
     sizes = [int(windows.sizes[blocks].sum()) for blocks in windows.of_epoch(state.epoch)]
     if sum(sizes[: way["windows"]]) != way["rows"]:
-        raise ValueError("The state comes from the middle of an epoch of other windows: continue with the same blocks.")
+        raise ValueError("The state comes from the middle of an epoch of other windows: pass the same blocks.")
     first, left = way["windows"], way["rows"] % batch_size
     while left > 0:
         first -= 1
@@ -188,7 +185,7 @@ def _first_window(state: TrainingState, windows: Windows, batch_size: int) -> in
 
 
 def _announce(windows: Windows, inputs: int, outputs: int, itemsize: int) -> None:
-    """Tell how much memory is taken, refuse what the machine does not have, and warn of few blocks."""
+    """Log the memory use, raise MemoryError if it is too large, and warn if windows have few blocks."""
     count, row, block = len(windows.of_epoch(0)), itemsize * (inputs + outputs + 1), int(windows.sizes.max())
     what, several = ("one window", 1) if count == 1 else ("two windows", 2)
     numbers_and_order, keys_and_places = 16, 24  # bytes
@@ -197,9 +194,9 @@ def _announce(windows: Windows, inputs: int, outputs: int, itemsize: int) -> Non
     what = f"{what} of {windows.window:,} rows x {inputs} inputs and a block take {needed / 1e6:,.0f} MB"
     available = available_memory()
     if available is not None and needed > available:
-        raise MemoryError(f"{what}, but this process can have {available / 1e6:,.0f} MB: give a smaller window.")
+        raise MemoryError(f"{what}, but only {available / 1e6:,.0f} MB are available: use a smaller window.")
     logging.getLogger("vecprop").info("%s.", what)
     if windows.shuffle and count > 1 and len(windows.sizes) < FEW_BLOCKS * count:
-        blocks = f"A window has {len(windows.sizes) / count:.2g} blocks, whose rows are mixed"
-        needed = f"with at least {FEW_BLOCKS} the order on disk does not matter"
-        warnings.warn(f"{blocks}: {needed}. Give a larger window, or smaller blocks; {CURE}.", stacklevel=3)
+        blocks = f"A window has only {len(windows.sizes) / count:.2g} blocks, so that rows are poorly shuffled"
+        needed = f"with at least {FEW_BLOCKS}, the order on disk does not matter"
+        warnings.warn(f"{blocks}: {needed}. Use a larger window or smaller blocks; {CURE}.", stacklevel=3)

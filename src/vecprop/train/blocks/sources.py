@@ -1,4 +1,4 @@
-"""Rows in blocks, which are read one at a time: data that need not fit into memory."""
+"""Blocks of rows, which are read one at a time and need not fit into memory."""
 
 import hashlib
 import json
@@ -14,17 +14,17 @@ NAMES = "X", "T", "sample_weight"
 """The names of the arrays in a folder of blocks."""
 
 MANIFEST = "blocks.json"
-"""The file that a folder of blocks has when it is whole."""
+"""The file that marks a folder of blocks as complete."""
 
 SAMPLED = 16
-"""The number of blocks whose contents tell one data set from another."""
+"""The number of blocks whose contents identify a data set."""
 
 
 class Blocks(Protocol):
-    """Rows in blocks. An object with these three is trained on by `train_blocks`, wherever its rows come from.
+    """The interface of data sources for `train_blocks`: two attributes and a method.
 
-    Which rows are in which block is a part of the data: the order of an epoch's rows depends on it, and so do the bits
-    of a fit. Rows are counted through all blocks, in their order.
+    The division of rows into blocks affects the row order of an epoch, and therefore the bits of a fit. Rows are
+    numbered consecutively through all blocks.
 
     Attributes
     ----------
@@ -35,10 +35,10 @@ class Blocks(Protocol):
 
     Notes
     -----
-    A class may say more. ``place(number)`` returns the name of a block in errors, such as a file and its part.
-    ``digest()`` returns a text that differs for other data, by which a checkpoint knows its run; without it, the
-    contents of 16 blocks tell. ``prefetch(numbers)`` receives the numbers of the blocks that are read next, in this
-    order, so that several can be loaded at once.
+    A class may define further methods. ``place(number)`` returns the name of a block for error messages, such as a file
+    and its row group. ``digest()`` returns a string that identifies the data for checkpoints; by default it is computed
+    from the contents of 16 blocks. ``prefetch(numbers)`` receives the indices of the next blocks in reading order, so
+    that several can be loaded at once.
 
     Examples
     --------
@@ -65,26 +65,26 @@ class Blocks(Protocol):
         ...
 
     def read(self, number: int) -> tuple[Any, ...]:
-        """Return a block's inputs (n, I) and targets, and its rows' weights (n,) if rows have any.
+        """Return the inputs (n, I) and targets of a block, and its weights (n,) if the rows are weighted.
 
-        It may be called from another thread, and again for the same block.
+        The method may be called from another thread, and several times for the same block.
         """
         ...
 
 
 class ArrayBlocks:
-    """Blocks of arrays, which may be memory maps.
+    """Blocks of rows of arrays, which may be memory maps.
 
     Parameters
     ----------
     X : array (N, I)
-        The inputs. Of a memory map, only the block that is read is in memory.
+        The inputs. If they are a memory map, only one block at a time is loaded.
     T : array (N, ...)
-        The targets, as the network's loss takes them.
+        The targets, in the form that the network's loss takes.
     sample_weight : array (N,), optional
-        The rows' weights.
+        The weights of the rows.
     rows : int, default 8192
-        The number of rows of a block; the last may be smaller.
+        The number of rows per block; the last block may be smaller.
 
     Examples
     --------
@@ -98,24 +98,24 @@ class ArrayBlocks:
         X, T = _as_array(X), _as_array(T)
         sample_weight = None if sample_weight is None else _as_array(sample_weight)
         if np.ndim(X) != 2 or not len(X):
-            raise ValueError(f"X has shape {np.shape(X)}, but blocks are of rows: (N, I), with N at least 1.")
+            raise ValueError(f"X must have shape (N, I) with at least one row, got {np.shape(X)}.")
         for name, values in (("T", T), ("sample_weight", sample_weight)):
             if values is not None and (np.ndim(values) == 0 or len(values) != len(X)):
-                raise ValueError(f"{name} has shape {np.shape(values)}, but X has {len(X)} rows: give one for each.")
+                raise ValueError(f"{name} must have one entry per row of X ({len(X)}), got shape {np.shape(values)}.")
         require_count_of_rows(rows)
         self.X, self.T, self.sample_weight, self.rows = X, T, sample_weight, int(rows)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Self:
-        """Return the blocks of a folder that `copy_blocks` has written, as memory maps.
+        """Open a folder that was written by `copy_blocks`, as memory maps.
 
         Raises
         ------
         ValueError
-            If it is no such folder, or not whole.
+            If the folder was not written by `copy_blocks`, or is incomplete.
         """
         if not Path(folder, MANIFEST).is_file():
-            raise ValueError(f"{folder} has no {MANIFEST}: it is no folder of blocks, or its copy was not finished.")
+            raise ValueError(f"{folder} has no {MANIFEST}: it is not a folder of blocks, or the copy was not finished.")
         paths = [Path(folder, f"{name}.npy") for name in NAMES]
         try:
             rows = json.loads(Path(folder, MANIFEST).read_text(encoding="utf-8"))["rows"]
@@ -136,31 +136,31 @@ class ArrayBlocks:
         return int(self.X.shape[1])
 
     def read(self, number: int) -> tuple[Any, ...]:
-        """Return a block's inputs and targets, and its weights if there are any: views of the arrays."""
+        """Return views of a block's inputs, targets and, if there are any, weights."""
         rows = slice(number * self.rows, (number + 1) * self.rows)
         weight = () if self.sample_weight is None else (self.sample_weight[rows],)
         return self.X[rows], self.T[rows], *weight
 
 
 def _as_array(values: Any) -> Any:
-    """Return a list or a data frame as an array, and what is one, such as a memory map, as it is."""
+    """Convert a list or a data frame to an array; return arrays, also memory maps, unchanged."""
     return values if hasattr(values, "dtype") and not hasattr(values, "iloc") else np.asarray(values)
 
 
 def require_count_of_rows(rows: Any) -> None:
-    """Refuse what is no number of rows of a block."""
+    """Raise ValueError if rows is not a positive integer."""
     if isinstance(rows, bool) or not isinstance(rows, int | np.integer) or rows < 1:
-        raise ValueError(f"rows is {rows!r}, but a block has a whole number of rows, at least 1.")
+        raise ValueError(f"rows must be a positive integer, got {rows!r}.")
 
 
 def place_of(blocks: Blocks, number: int) -> str:
-    """Return the name of a block in errors."""
+    """Return the name of a block for error messages."""
     place = getattr(blocks, "place", None)
     return f"block {number}" if place is None else place(number)
 
 
 def digest_of(blocks: Blocks) -> str:
-    """Return a text that differs for other data: the blocks' own, or a digest of the contents of some."""
+    """Return a string that identifies the data: ``blocks.digest()``, or a digest of some blocks."""
     own = getattr(blocks, "digest", None)
     if own is not None:
         return str(own())
@@ -173,47 +173,47 @@ def digest_of(blocks: Blocks) -> str:
 
 
 BUCKET = 2**27
-"""The bytes of a bucket: so much is shuffled at once in memory."""
+"""The size of a bucket in bytes; a bucket is shuffled in memory."""
 
 CHUNK = 2**20
-"""The rows whose buckets are counted at once."""
+"""The number of rows whose buckets are counted at once."""
 
 UNFINISHED = f".{MANIFEST}.unfinished"
 
 NUMBERS = "numbers"
-"""The name of the array of rows' numbers, which is needed only while they are copied."""
+"""The name of the temporary array of row indices."""
 
 
 def copy_blocks(
     source: Blocks, folder: str | os.PathLike[str], *, shuffle: int | None = None, rows: int = 8192
 ) -> ArrayBlocks:
-    """Copy blocks to a folder, whose arrays are read ten times as fast as Parquet, and return its blocks.
+    """Copy blocks to a folder of arrays, which are read ten times as fast as Parquet, and return the copy.
 
-    In a random order, rows are mixed as well as a shuffle in memory mixes them, however few blocks a window has. The
-    rows are read once; what is in memory is a block and 128 MB.
+    With ``shuffle``, the rows are shuffled as thoroughly as in memory, so that windows may have few blocks. The source
+    is read once. The copy uses 128 MB of memory in addition to one block.
 
     Parameters
     ----------
     source : ArrayBlocks, ParquetBlocks or another object of `Blocks`
         The rows.
     folder : path
-        The folder, which is made. It holds ``X.npy``, ``T.npy`` and perhaps ``sample_weight.npy``, and, when all is
-        written, ``blocks.json``.
+        The folder to create. It contains ``X.npy``, ``T.npy``, ``sample_weight.npy`` if rows are weighted, and
+        ``blocks.json``, which is written last.
     shuffle : int, optional
-        The seed of the order; by default rows stay in their order. The order depends on the seed and the number of rows
-        alone.
+        The random seed of the order; by default, rows keep their order. The order depends only on the seed and the
+        number of rows.
     rows : int, default 8192
-        The number of rows of a block of the copy.
+        The number of rows per block of the copy.
 
     Returns
     -------
     ArrayBlocks
-        The copy, as ``ArrayBlocks.open(folder)`` returns it later.
+        The copy. ``ArrayBlocks.open(folder)`` opens it again later.
 
     Raises
     ------
     FileExistsError
-        If there is a copy in the folder, or another file.
+        If the folder contains a copy or other files.
 
     Examples
     --------
@@ -225,26 +225,26 @@ def copy_blocks(
     [0.0, 7.0, 8.0, 2.0, 5.0, 9.0, 4.0, 6.0, 3.0, 1.0]
     """
     if shuffle is not None and not isinstance(shuffle, int | np.integer):
-        raise TypeError(f"shuffle is {shuffle!r}, but it is a seed, a whole number, or None.")
+        raise TypeError(f"shuffle must be an integer seed or None, got {shuffle!r}.")
     require_count_of_rows(rows)
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file: give the name of a folder for the copy.")
+        raise FileExistsError(f"{folder} is a file: use the name of a folder for the copy.")
     folder.mkdir(parents=True, exist_ok=True)
-    left = {path.name: path for path in folder.iterdir()}  # by a copy that was not finished
+    left = {path.name: path for path in folder.iterdir()}  # files of an unfinished copy
     if MANIFEST in left:
-        raise FileExistsError(f"{folder} holds a copy of blocks: give another folder, or ArrayBlocks.open(folder).")
+        raise FileExistsError(f"{folder} already contains a copy: use another folder, or ArrayBlocks.open(folder).")
     foreign = sorted(left.keys() - {f"{name}.npy" for name in (*NAMES, NUMBERS)} - {UNFINISHED})
     if foreign:
-        raise FileExistsError(f"{folder} holds {foreign[0]}: give a folder of its own for the copy.")
+        raise FileExistsError(f"{folder} already contains {foreign[0]}: use an empty folder for the copy.")
     for path in left.values():
-        path.unlink()  # weights of other rows would be taken for those of these
+        path.unlink()  # an old file of weights would be read with the new rows
     copy = _Copy(source, folder, shuffle)
     for block in range(len(source.sizes)):
         copy.scatter(block)
     copy.mix()
     unfinished = folder / UNFINISHED
-    with unfinished.open("w", encoding="utf-8") as file:  # without the manifest, a copy is not whole
+    with unfinished.open("w", encoding="utf-8") as file:  # a copy without the manifest counts as incomplete
         json.dump({"rows": int(rows), "shuffle": None if shuffle is None else int(shuffle)}, file)
         file.flush()
         os.fsync(file.fileno())
@@ -253,10 +253,11 @@ def copy_blocks(
 
 
 class _Copy:
-    """Arrays that are written in two passes, so that neither needs many rows in memory.
+    """Write shuffled arrays in two passes, with few rows in memory.
 
-    The final order is that of the rows' keys. So their range is cut into buckets, each of which has a place of its own
-    in the arrays. First each block's rows are scattered to their buckets, then each bucket is sorted in memory.
+    Each row has a random key, and the final order is the order of the keys. The range of keys is divided into buckets,
+    and each bucket is a contiguous range of the output. The first pass writes the rows of each block to their buckets;
+    the second pass sorts each bucket in memory.
     """
 
     def __init__(self, source: Blocks, folder: Path, seed: int | None) -> None:
@@ -276,10 +277,10 @@ class _Copy:
         for row in range(0, self.rows, CHUNK):
             own = np.arange(row, min(row + CHUNK, self.rows))
             self.sizes += np.bincount(self._buckets_of(own), minlength=self.buckets)
-        self.ends = np.cumsum(self.sizes) - self.sizes  # of what is written of each bucket
+        self.ends = np.cumsum(self.sizes) - self.sizes  # the next position to write in each bucket
 
     def scatter(self, block: int) -> None:
-        """Write a block's rows to their buckets."""
+        """Write the rows of a block to their buckets."""
         numbers = np.arange(self.starts[block], self.starts[block + 1])
         read = [np.asarray(array) for array in self.source.read(block)]
         kinds = [(len(array), array.shape[1:]) for array in read]
@@ -287,7 +288,8 @@ class _Copy:
         if kinds != [(len(numbers), array.shape[1:]) for array in arrays] or not all(
             np.can_cast(own.dtype, array.dtype) for own, array in zip(read, arrays, strict=True)
         ):
-            raise ValueError(f"{place_of(self.source, block)} has other arrays than the first: make their types equal.")
+            wrong = "has arrays of other shapes or dtypes than the first block"
+            raise ValueError(f"{place_of(self.source, block)} {wrong}: convert them.")
         read += [] if self.seed is None else [numbers]
         buckets = self._buckets_of(numbers)
         order, counts = np.argsort(buckets, kind="stable"), np.bincount(buckets, minlength=self.buckets)
@@ -298,9 +300,9 @@ class _Copy:
                 array[place] = own[rows]
 
     def mix(self) -> None:
-        """Sort the rows of each bucket, if they are in a random order, and write all to disk."""
+        """Sort the rows of each bucket if shuffling, and flush the arrays to disk."""
         if self.seed is not None:
-            from ...compiled.lower.row_loops import order_of_part  # only now, since it loads Numba
+            from ...compiled.lower.row_loops import order_of_part  # imported late because it loads Numba
 
             *arrays, numbers = self.arrays
             for end, size in zip(self.ends, self.sizes, strict=True):
@@ -313,7 +315,7 @@ class _Copy:
             array.flush()
 
     def _buckets_of(self, numbers: np.ndarray) -> np.ndarray:
-        """Return the bucket of each row: the range of keys is cut into equal ones."""
+        """Return the bucket of each row: the range of keys is divided into equal intervals."""
         if self.seed is None or self.buckets == 1:
             return np.zeros(len(numbers), np.int64)
         keys = row_keys(self.seed, 0, numbers) >> np.uint64(32)

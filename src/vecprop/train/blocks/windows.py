@@ -1,18 +1,18 @@
-"""Windows of rows, which are read block by block while the rows before them are trained on.
+"""Windows of rows, which are read block by block while the network is trained on the previous window.
 
-An epoch takes the blocks in a random order, and gathers as many as fit into a window. A window's rows are in the order
-that they have among all rows of the epoch, by the keys of `core.counter_rng.permutation`: so a window that holds all
-rows has the very order of a fit in memory. Two windows take turns::
+An epoch takes the blocks in a random order and collects as many as fit into a window. The rows of a window are sorted
+by the keys of `core.counter_rng.permutation`. If one window holds all rows, their order is therefore the same as for a
+fit in memory. Two windows take turns::
 
-      in this thread       | train on window 0    | train on window 1    | ...
-      in the reader's      | read window 1        | read window 2        |
+      this thread          | train on window 0    | train on window 1    | ...
+      the reader thread    | read window 1        | read window 2        |
 
-A window's arrays have room in front of its rows, for those that the batches of the window before have left over::
+The arrays of a window have room in front of its rows for the rows that the previous window left over::
 
       room     | block 7      | block 12     | block 31     |      rows of a window, block by block
-      numbers  | 7000 ... 7999 12000 ... 12999 31000 ... 31999     of the rows among all
+      numbers  | 7000 ... 7999 12000 ... 12999 31000 ... 31999     indices among all rows
 
-Several networks may be trained in one pass: each has its own `WindowSteps`, and a part of the room.
+Several networks may be trained in one pass. Each has a separate `WindowSteps` and a part of the room.
 """
 
 import reprlib
@@ -32,7 +32,7 @@ from .sources import Blocks, place_of
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """Some of an epoch's rows."""
+    """A window: some of the rows of an epoch."""
 
     epoch: int
     number: int
@@ -44,13 +44,13 @@ class Window:
     order: np.ndarray
 
     def only(self, is_chosen: np.ndarray, seen: int) -> "Window":
-        """Return the window with some of its rows alone."""
+        """Return the window with only some of its rows."""
         order = self.order[is_chosen]
         return replace(self, seen=seen, own=np.sort(order), order=order)
 
 
 class Windows:
-    """The windows of epochs."""
+    """Read the windows of epochs."""
 
     def __init__(
         self,
@@ -69,19 +69,19 @@ class Windows:
         self.rows = int(self.starts[-1])
         largest = int(np.argmax(self.sizes))
         if self.sizes[largest] > window:
-            advice = "give a larger window, or smaller blocks"
+            advice = "use a larger window or smaller blocks"
             raise ValueError(f"window is {window} rows, but block {largest} has {self.sizes[largest]}: {advice}.")
         self.window, self.shuffle, self.seed, self.room = min(window, self.rows), shuffle, int(seed), room
-        self.memories: list[tuple[list[Batch], np.ndarray] | None] = [None, None]  # batches, and numbers of rows
+        self.memories: list[tuple[list[Batch], np.ndarray] | None] = [None, None]  # batches and row indices
         self.is_closed = False
 
     def identity(self) -> dict[str, Any]:
-        """Return what the order of rows depends on beside the seed, by name."""
+        """Return the settings, in addition to the seed, that determine the row order, by name."""
         division = sha256(str(self.sizes.tolist()).encode()).hexdigest()
         return {"window": self.window, "division into blocks": division}
 
     def of_epoch(self, epoch: int) -> list[np.ndarray]:
-        """Return the numbers of each window's blocks."""
+        """Return the block indices of each window."""
         count = len(self.sizes)
         order = order_of_blocks(self.seed, epoch, count) if self.shuffle else np.arange(count)
         windows: list[list[int]] = [[]]
@@ -95,12 +95,12 @@ class Windows:
         return [np.sort(blocks) for blocks in windows]
 
     def passes(self, epochs: range, first: int = 0) -> Generator[Window]:
-        """Yield the windows of epochs, the first of them from this window on; one is valid until the next is asked for.
+        """Yield the windows of epochs, starting in the first epoch at window `first`.
 
-        Of a window that holds all rows, only the order is made anew.
+        A window is valid until the next one is requested. If one window holds all rows, only its order is recomputed.
         """
         with ThreadPoolExecutor(1) as reader:
-            context = copy_context()  # with the limit of threads
+            context = copy_context()  # contains the thread limit
             todo = self._todo(epochs, first)
             window = None
             coming = reader.submit(context.run, self._next, todo, window)
@@ -109,10 +109,10 @@ class Windows:
                     coming = reader.submit(context.run, self._next, todo, window)
                     yield window
             finally:
-                self.is_closed = True  # a window that is being read is not read to its end
+                self.is_closed = True  # stops the reader before its next block
 
     def _todo(self, epochs: range, first: int) -> Iterator[tuple[int, int, np.ndarray, int]]:
-        """Yield each window's epoch, number and blocks, and the number of rows seen at its end."""
+        """Yield the epoch, index and blocks of each window, and the number of rows seen at its end."""
         for epoch in epochs:
             windows = self.of_epoch(epoch)
             seen = np.cumsum([self.sizes[blocks].sum() for blocks in windows]).tolist()
@@ -120,13 +120,13 @@ class Windows:
                 yield epoch, number, windows[number], seen[number]
 
     def _next(self, todo: Iterator[tuple[int, int, np.ndarray, int]], before: Window | None) -> Window | None:
-        """Return the next window, which takes turns in memory with the one before; None after the last."""
+        """Read the next window into the memory that the previous window does not use; return None after the last."""
         coming = next(todo, None)
         if coming is None:
             return None
         epoch, number, blocks, seen = coming
         if before is not None and len(blocks) == len(self.sizes):
-            assert isinstance(before.own, slice)  # all rows
+            assert isinstance(before.own, slice)  # the window holds all rows
             return replace(before, epoch=epoch, order=self._order(epoch, before.numbers, before.own))
         self.memories.reverse()
         own = slice(self.room, self.room + int(self.sizes[blocks].sum()))
@@ -145,20 +145,20 @@ class Windows:
                     mine.weight[start:end] = read.weight
             memory[1][start:end] = self.starts[block] + np.arange(end - start)
         memory = self.memories[0]
-        assert memory is not None  # a window has blocks
+        assert memory is not None  # every window has at least one block
         return Window(epoch, number, seen, seen == self.rows, *memory, own, self._order(epoch, memory[1], own))
 
     def _order(self, epoch: int, numbers: np.ndarray, own: slice) -> np.ndarray:
         if not self.shuffle:
             return np.arange(own.start, own.stop)
-        from ...compiled.lower.row_loops import order_of_part  # only now, since it loads Numba
+        from ...compiled.lower.row_loops import order_of_part  # imported late because it loads Numba
 
         order = order_of_part(self.seed, epoch, numbers[own])
         order += self.room
         return order
 
     def _memory_like(self, batches: list[Batch]) -> tuple[list[Batch], np.ndarray]:
-        """Return memory for a window, of the types of these batches; classes are words, as kernels read them."""
+        """Allocate memory for a window, with the dtypes of these batches; class indices become int64."""
         rows = self.room + self.window
         views = []
         for batch in batches:
@@ -169,50 +169,48 @@ class Windows:
 
 
 SAMPLE = 16
-"""The number of blocks, in their random order, that tell whether rows lie sorted."""
+"""The number of random blocks that are used to detect sorted rows."""
 
 SORTED = 0.25
-"""The least share of the variance of targets between blocks from which they are called sorted."""
+"""Rows count as sorted if the variance between blocks is at least this share of the variance of the targets."""
 
-CURE = "copy_blocks(source, folder, shuffle=0) writes them once in a random order"
+CURE = "copy_blocks(source, folder, shuffle=0) shuffles the rows once on disk"
 
 
 class CheckedBlocks:
-    """Reads blocks as checked batches, and looks whether rows lie sorted by their targets."""
+    """Read blocks as checked batches, and detect rows that are sorted by their targets."""
 
     def __init__(self, network: Network, theta: np.ndarray, blocks: Blocks) -> None:
         self.network, self.theta, self.blocks = network, theta, blocks
         for name in ("sizes", "inputs", "read"):
             if not hasattr(blocks, name):
                 given = repr(blocks) if isinstance(blocks, str | type) else f"a {type(blocks).__name__}"
-                raise TypeError(f"blocks is {given}, which has no {name}: give one such as ArrayBlocks(X, T).")
+                raise TypeError(f"blocks must be an object such as ArrayBlocks(X, T), got {given} without {name}.")
         self.sizes = np.asarray(blocks.sizes)
         if self.sizes.ndim != 1 or not self.sizes.size or self.sizes.dtype.kind not in "iu" or self.sizes.min() < 1:
-            rule = "they are a sequence of whole numbers, each at least 1"
-            raise ValueError(f"The sizes of blocks are {reprlib.repr(blocks.sizes)}, but {rule}.")
+            given = reprlib.repr(blocks.sizes)
+            raise ValueError(f"blocks.sizes must be a sequence of positive integers, got {given}.")
         if blocks.inputs != network.inputs:
-            raise ValueError(f"Blocks have {blocks.inputs} inputs, but the network takes {network.inputs}.")
+            raise ValueError(f"The blocks have {blocks.inputs} inputs, but the network takes {network.inputs}.")
         self.rows = int(self.sizes.sum())
         self.like: Batch | None = None
-        self.moments: dict[int, np.ndarray] | None = {}  # of the targets of each block
+        self.moments: dict[int, np.ndarray] | None = {}  # moments of the targets, by block
 
     def read(self, number: int) -> list[Batch]:
-        """Return a block, or an error that names it."""
+        """Return a checked block; errors contain its name."""
         place = place_of(self.blocks, number)
         read = self.blocks.read(number)
         try:
             X, T, *weights = read
         except (TypeError, ValueError):
-            needed = "inputs and targets are needed, and weights if there are any"
-            returned = f"read({number}) has returned a {type(read).__name__}"
-            raise TypeError(f"In {place}: {returned}, but {needed}.") from None
+            needed = f"read({number}) must return a tuple (X, T) or (X, T, sample_weight)"
+            raise TypeError(f"In {place}: {needed}, got {type(read).__name__}.") from None
         try:
             if np.ndim(X) != 2 or len(X) != self.sizes[number] or len(weights) > 1:
-                needed = f"({self.sizes[number]}, {self.network.inputs}), targets and perhaps weights are needed"
-                given = f"inputs of shape {np.shape(X)} and {1 + len(weights)} more arrays"
-                raise ValueError(f"it has {given}, but {needed}.")
+                needed = f"expected inputs of shape ({self.sizes[number]}, {self.network.inputs}), targets and weights"
+                raise ValueError(f"{needed}, got inputs of shape {np.shape(X)} and {1 + len(weights)} other array(s).")
             weight = weights[0] if weights else None
-            none = weight is not None and not np.any(weight)  # a block may have no weight, unlike all rows
+            none = weight is not None and not np.any(weight)  # all weights of a block may be 0, but not of all blocks
             for name, values in (("X", X), ("T", T)):
                 if np.asarray(values).dtype.kind == "c":
                     raise TypeError(f"{name} has dtype {np.asarray(values).dtype}, but training takes real numbers.")
@@ -221,22 +219,22 @@ class CheckedBlocks:
                 batch = replace(batch, weight=np.zeros(len(X), self.theta.dtype))
             like = self.like = self.like or batch
             if (like.of_classes, like.weight is None) != (batch.of_classes, batch.weight is None):
-                raise ValueError("its targets or weights are of another kind than those of the blocks before.")
+                raise ValueError("the kind of its targets, or whether it has weights, differs from earlier blocks.")
         except (TypeError, ValueError) as error:
             raise type(error)(f"In {place}: {error}") from None
-        moments = self.moments  # which the thread that trains may set to None meanwhile
+        moments = self.moments  # read once, because the training thread may set it to None
         if moments is not None and number not in moments:
             moments[number] = self._moments(batch)
         return [batch]
 
     def _moments(self, batch: Batch) -> np.ndarray:
-        """Return the number of rows, the sums of their targets and of the squares, (3, O)."""
+        """Return the number of rows, the sums of the targets and the sums of their squares, (3, O)."""
         T = np.bincount(batch.T, minlength=self.network.outputs) if batch.of_classes else batch.T.astype(float)
         sums = (T, T) if batch.of_classes else (T.sum(axis=0), (T**2).sum(axis=0))
         return np.stack([np.full(self.network.outputs, float(batch.rows)), *sums])
 
     def warn_if_sorted(self, windows: Windows) -> None:
-        """Warn once if targets differ more between the blocks that are read than rows at random do."""
+        """Warn once if the targets vary more between blocks than random rows would."""
         if self.moments is None or len(self.moments) < min(SAMPLE, len(self.sizes)):
             return
         moments, self.moments = np.stack(list(self.moments.values())), None
@@ -245,9 +243,9 @@ class CheckedBlocks:
         n, sums, squares = moments.transpose(1, 0, 2)
         N, mean = n.sum(axis=0), sums.sum(axis=0) / n.sum(axis=0)
         whole = squares.sum(axis=0) - N * mean**2
-        between = (n * (sums / n - mean) ** 2).sum(axis=0) - (len(n) - 1) * whole / N  # what chance alone explains
+        between = (n * (sums / n - mean) ** 2).sum(axis=0) - (len(n) - 1) * whole / N  # minus chance
         share = np.max(between / np.where(whole > 0, whole, np.inf))
         if share >= SORTED:
-            wrong = f"{share:.0%} of its variance is between blocks, and a window has only some of them"
-            advice = f"Give a larger window; {CURE}."
-            warnings.warn(f"Rows lie sorted by the target: {wrong}. {advice}", stacklevel=6)
+            wrong = f"{share:.0%} of its variance is between blocks, and a window holds only some blocks"
+            advice = f"Use a larger window; {CURE}."
+            warnings.warn(f"Rows are sorted by the target: {wrong}. {advice}", stacklevel=6)

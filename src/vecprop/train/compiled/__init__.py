@@ -1,4 +1,4 @@
-"""The compiled engine and its training of one network; the kernels are imported when something needs them."""
+"""The compiled engine, and its training loop for one network. The kernels are imported on first use."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from .group import CompiledGroup
 
 SECONDS = 0.05
-"""The longest time that several short epochs run as one."""
+"""The target duration of one kernel call; several short epochs are run in one call."""
 
 LONG = 0.01
-"""The assumed seconds of a run from which it can be stopped between batches. Shorter ones do not pay the waking of the
-thread that runs them while this one looks for Ctrl-C."""
+"""The estimated duration from which a kernel call can be stopped between batches. It then runs in another thread, which
+is too slow for shorter calls."""
 
 MUCH = 2**16
-"""The size of X from which it is not checked before training: a check of fewer numbers takes some microseconds."""
+"""The size of X from which finiteness is not checked before training. Checking a smaller X takes microseconds."""
 
 
 @cache
 def missing() -> str | None:
-    """Return why no kernel can run here, as the end of a sentence, or None."""
+    """Return why no kernel can run on this machine, as the end of a sentence, or None."""
     try:
         from ...compiled.jit import trial
     except ImportError as error:
@@ -40,7 +40,7 @@ def missing() -> str | None:
 
 
 class Compiled(Engine):
-    """Computes and trains networks of parts that have kernels, one or many, in float32 or float64."""
+    """Compute and train networks whose parts have kernels, in float32 or float64."""
 
     name = "compiled"
 
@@ -53,23 +53,23 @@ class Compiled(Engine):
         noise: RandomKey | None = None,
         score: str | None = None,
     ) -> Unsupported | None:
-        """Return why the kernels do not take these, or None."""
+        """Return why the kernels do not support these arguments, or None."""
         batches = list(batches)
         arrays = theta, *(batch.X for batch in batches if not isinstance(batch, SparseBatch))
         if not all(isinstance(array, np.ndarray) for array in arrays):
-            return Unsupported("it takes NumPy arrays", warns=False)
+            return Unsupported("it supports only NumPy arrays", warns=False)
         if theta.dtype not in (np.float32, np.float64):
-            return Unsupported(f"it takes float32 and float64, not {theta.dtype}", warns=False)
+            return Unsupported(f"it supports only float32 and float64, not {theta.dtype}", warns=False)
         members, rates = theta.shape[:-1], np.shape(getattr(optimizer, "learning_rate", 0.0))
         trains = batches and optimizer is not None and not isinstance(optimizer, LBFGS)
         if any(batch.members for batch in batches) or (members and not (trains and theta.size)):
             return Unsupported("it trains one network, or members with the same rows, at a time", warns=False)
         if rates not in ((), members):
-            return Unsupported("it takes one learning rate, or one for each member", warns=False)
+            return Unsupported("it supports one learning rate, or one per member", warns=False)
         if noise is not None and (
             noise.rows is not None or not isinstance(noise.seed, int | np.integer) or noise.step < 0
         ):
-            reason = "its noise has one whole number as its seed, a step of at least 0, and the rows as they lie"
+            reason = "noise needs an integer seed, a step of at least 0, and all rows in their order"
             return Unsupported(reason, warns=False)
         if reason := missing():
             return Unsupported(reason, warns=True)
@@ -82,32 +82,32 @@ class Compiled(Engine):
         return Unsupported(reason, warns=True) if reason else None
 
     def training(self, run: Run, batch: Batch, validation_batch: Batch | None) -> Callable[[], Reason]:
-        """Return what trains one network, or members in step, by the steps of an optimizer."""
+        """Return a function that trains one network, or several members in lockstep."""
         return CompiledTrainingLoop(run, batch, validation_batch).descend
 
     @property
     def group_class(self) -> "type[CompiledGroup]":
-        """The class that trains many at once."""
+        """The class that trains many members at once."""
         from .group import CompiledGroup
 
         return CompiledGroup
 
     def evaluation(self, theta: np.ndarray, batch: Batch, noise: RandomKey | None = None) -> "BatchLoss":
-        """Return the loss of a batch, and its gradient, as functions of parameters of theta's type."""
+        """Return an object with the loss and the gradient of a batch as functions of theta."""
         from ...compiled.compiled_network import BatchLoss
 
         return BatchLoss(self.network, theta.dtype.type, batch, noise)
 
     def predictor(self, theta: np.ndarray) -> Callable[[Array], np.ndarray]:
-        """Return a function that predicts rows with these parameters, a single row in a few microseconds."""
-        if isinstance(self.network, SparseNetwork):  # whose products SciPy computes as fast as memory allows
+        """Return a function that predicts rows; a single row takes a few microseconds."""
+        if isinstance(self.network, SparseNetwork):  # SciPy's sparse products run at memory speed
             return partial(self.network.predict, theta)
         from ...compiled.compiled_network import CompiledNetwork
 
         return CompiledNetwork(self.network).predictor(theta, copy=False)
 
     def gradients(self, noise: RandomKey | None) -> Mapping[str, Callable[[np.ndarray, Batch], tuple[Any, np.ndarray]]]:
-        """Return the gradient of a batch by itself, and that of a step of training, which other kernels compute."""
+        """Return the gradient of a batch, and the gradient of a training step, which uses different kernels."""
         from ...compiled.compiled_network import CompiledNetwork, gradient_of_a_step
 
         kernels = CompiledNetwork(self.network)
@@ -118,7 +118,7 @@ class Compiled(Engine):
 
 
 class CompiledSteps:
-    """Steps that kernels take: what training on rows in memory and in windows share."""
+    """The common base of training on rows in memory and in windows by kernels."""
 
     def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None, plan: Plan) -> None:
         from ...compiled.fits import Epochs
@@ -134,28 +134,28 @@ class CompiledSteps:
         self.epochs: Any = MembersEpochs(run, *data) if self.in_step else Epochs(*parts, run.last_finite, plan)
 
     def first_losses(self, is_long: bool) -> "EpochResults":
-        """Return what is measured before the first step."""
+        """Return the measurements before the first step."""
         known = None
-        while known is None or known.stopped:  # by Ctrl-C, whose handler lets training go on
+        while known is None or known.stopped:  # measure again if a handler of Ctrl-C lets training continue
             known = defer_sigint(lambda received: self.epochs.measure(received.__len__ if is_long else None))
         return known
 
     def validated(self, results: "EpochResults") -> tuple[Any, Any]:
-        """Return the first loss and score of the validation rows, None for one that is not measured."""
+        """Return the first loss and score of the validation rows, or None for each that is not measured."""
         score = results.validation_scores[0] if self.plan.score else None
         return results.validation_losses[0] if self.validation_batch else None, score
 
     def run_epochs(self, count: int, seconds: float, rates: np.ndarray, interrupts: list[Any]) -> "EpochResults":
-        """Run some epochs, which can be stopped between batches if they take longer than some milliseconds."""
+        """Run several epochs, which can be stopped between batches unless they are very short."""
         state, is_stopped = self.state, interrupts.__len__ if seconds > LONG else None
         moved = state.theta.copy() if is_stopped and self.run.callbacks and self.run.was_moved() else None
         results = self.epochs.run(count, state.epoch, state.step, state.optimizer["t"], rates, is_stopped)
         if moved is not None and results.stopped and not results.epochs:
-            state.theta[...] = moved  # by a callback, of which the kernel does not know when it goes back
+            state.theta[...] = moved  # changed by a callback; the kernel does not see this when it rolls back
         return results
 
     def diverged(self, results: "EpochResults") -> None:
-        """Raise an error that names what was not finite after the epochs that ended well: the gradient or a loss."""
+        """Raise DivergenceError for the first gradient or loss that is not finite."""
         done = results.epochs
         self.state.step += results.steps - done * self.run.per_epoch
         if results.gradient_diverged:
@@ -165,29 +165,29 @@ class CompiledSteps:
 
 
 class CompiledTrainingLoop(CompiledSteps):
-    """The steps of an optimizer, to rounding those of the reference engine.
+    """Take the steps of an optimizer. Results agree with the reference engine up to rounding.
 
-    Callbacks, and schedules that watch the loss, are called after each epoch. Without them, or if a callback's interval
-    is longer, several short epochs run as one, and the times of their losses are spread evenly.
+    Callbacks and schedules that depend on the loss are called after each epoch. Without them, or if their interval is
+    longer, several short epochs run in one kernel call, and their recorded times are interpolated.
 
-    A check that a large X is finite takes a tenth of an epoch, so it is left out if the first layer is dense: an input
+    Checking that a large X is finite takes a tenth of an epoch. It is skipped if the first layer is dense: an input
     that is not finite makes the layer's gradient NaN, J_W = Xᵀ δ, whatever δ is, for 0 · ∞ is NaN. X is then checked to
     name the row.
     """
 
     def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None) -> None:
         shows = run.state.epoch < run.state.epochs and isinstance(run.network.layers[0], Dense)
-        if batch.X.size < MUCH or run.callbacks or not shows:  # callbacks may open files before they run
+        if batch.X.size < MUCH or run.callbacks or not shows:  # fail before callbacks open files
             batch.require_finite_inputs()
         super().__init__(run, batch, validation_batch, run.plan)
         self.batch = batch
         if (best := self.run.best) is not None and not self.in_step:
             self.epochs.stop_by(best.rule.as_numbers(), best.memory, best.theta)
         rows = self.batch.rows + (self.validation_batch.rows if self.validation_batch else 0)
-        self.pace = assumed_seconds(rows * self.epochs.operations, self.run.per_epoch)  # until an epoch has been timed
+        self.pace = assumed_seconds(rows * self.epochs.operations, self.run.per_epoch)  # an estimate until measured
 
     def descend(self) -> Reason:
-        """Move theta until the epochs are done or something ends them; return the reason."""
+        """Train until all epochs are done or something ends training; return the reason."""
         state = self.state
         if self.plan.running and not self.validation_batch:
             reason: Reason | None = self.run.start(None, None, None)
@@ -205,7 +205,7 @@ class CompiledTrainingLoop(CompiledSteps):
         return reason or "epochs"
 
     def some_epochs(self, count: int, rates: np.ndarray, interrupts: list[Any]) -> Reason | None:
-        """Run some epochs and record those that are done; return a reason to stop, if there is one."""
+        """Run several epochs and record those that are done; return a reason to stop, or None."""
         state, began = self.state, self.run.seconds
         self.run.is_whole = False
         progress = self.run_epochs(count, count * self.pace, rates, interrupts)

@@ -14,24 +14,24 @@ from ..members import CURVES, REASONS, Data, GroupResults, Member, checked_row_i
 
 EPOCHS = REASONS.index("epochs")
 OF_END = np.full(5, REASONS.index("diverged"))
-"""The place in `REASONS` of each end of a fit; all epochs done are no end of their own."""
+"""The index in `REASONS` for each value of `fits.Ended`; completing all epochs is handled separately."""
 OF_END[fits.Ended.STALLED] = REASONS.index("early stopping")
 OF_END[[fits.Ended.INTERRUPTED, fits.Ended.NOT_STARTED]] = REASONS.index("interrupted")
 
 
 OF_FITS = ("thetas", "last_finite", "best", "memory", *CURVES)
-"""The arrays of results that are those in which members are trained."""
+"""The arrays of results that are shared with the running fits."""
 
 
 class CompiledGroup:
-    """Members that differ in their initial parameters and seeds alone.
+    """Members that differ only in their initial parameters and seeds.
 
-    Threads train them one after the other, without Python between their steps.
+    Threads train the members without Python code between their steps.
     """
 
     def __init__(self, numbers: Sequence[int], members: Sequence[Member], data: Data) -> None:
         self.numbers, self.member = numbers, members[0]
-        assert isinstance(self.member.optimizer, Optimizer)  # optimizers with a kernel are
+        assert isinstance(self.member.optimizer, Optimizer)  # true for all optimizers with a kernel
         self.optimizer = self.member.optimizer
         member, batch, settings = self.member, data.batch(self.member), self.member.settings
         validation_batch, rule = None, settings.early_stopping
@@ -64,16 +64,16 @@ class CompiledGroup:
             monitor.stopped = monitor.interrupted = True
         for group in groups:
             own = group.fits
-            del own.context, own.records, own.kept  # the data, and all else that fits need only while they run
+            del own.context, own.records, own.kept  # data that are needed only during the run
 
     def progress(self) -> np.ndarray:
-        """Return the progress of each member while they run, (5, M); see `GroupResults.progress`."""
+        """Return the current progress of each member, (5, M); see `GroupResults.progress`."""
         return self.results().progress()
 
     def results(self) -> GroupResults:
-        """Return the results, with views of the arrays in which members are trained, perhaps still."""
+        """Return the results as views of the training arrays; members may still be running."""
         member, own = self.member, self.fits
-        seconds = own.seconds.copy()  # read first: one that ends now would count as ended, with a reason from before
+        seconds = own.seconds.copy()  # read first: a member that ends now must not count as ended with an old reason
         done, steps, why = own.done[:, [0, 1, 3]].T
         reasons = np.where((why == 0) & (done == own.epochs), EPOCHS, OF_END[why])
         measured = (why != fits.Ended.NOT_STARTED) & (why != fits.Ended.AT_START)
@@ -84,7 +84,7 @@ class CompiledGroup:
 
 
 def _chosen(rows: np.ndarray, batch: Batch, member: Member) -> Batch:
-    """Return the chosen rows of a batch, checked with their weights."""
+    """Select rows of a batch and check their weights."""
     chosen = replace(batch, chosen=checked_row_indices(rows, batch.rows))
     require_weight(chosen, member.network.reduction)
     return chosen

@@ -1,4 +1,4 @@
-"""One network's steps along the windows of rows that are larger than memory."""
+"""Training steps of one network on the windows of data larger than memory."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,38 +15,37 @@ from . import CompiledSteps
 
 
 class WindowSteps(CompiledSteps):
-    """One network's steps along windows; several networks may take turns with each window.
+    """Train one network on windows; several networks may use each window in turn.
 
-    Batches are cut from an epoch's whole sequence of rows: those that a window leaves over, fewer than a batch, go to
-    the front of the next. The state is that of training after a whole window: between windows it goes on from there, by
-    another object too, which has skipped the windows that hold what is left over. What is left over has ``front`` as
-    the start of its places in the room in front of a window's rows.
+    The last rows of a window may not fill a batch. They are carried over: copied to position ``front`` in the room in
+    front of the next window's rows. The state is consistent after each window. Another object can continue from it,
+    after it has skipped the windows that contain the carried rows.
     """
 
     def __init__(self, run: Run, batch: Batch, validation_batch: Batch | None, view: int = 0, front: int = 0) -> None:
-        super().__init__(run, batch, validation_batch, replace(run.plan, shuffle=False))  # places are in order
+        super().__init__(run, batch, validation_batch, replace(run.plan, shuffle=False))  # windows are already shuffled
         self.view, self.front = view, front
         self.left: tuple[Batch, np.ndarray] | None = None
 
     def start(self) -> Reason | None:
-        """Measure before the first window; return a reason to take no step."""
+        """Record the measurements before the first window; return a reason to stop, or None."""
         if self.validation_batch is None or self.run.goes_on:
             return self.run.start(None, None, None)
         return self.run.start(None, *self.validated(self.first_losses(is_long=True)))
 
     def skip(self, window: Window) -> None:
-        """Pass over a window that was trained on before, and keep what it has left over."""
+        """Skip a window that was already trained on, but carry its last rows over."""
         self._keep(window, self._places(window))
 
     def take(self, window: Window) -> Reason | None:
-        """Train on a window; return a reason to stop, if there is one."""
+        """Train on a window; return a reason to stop, or None."""
         while True:
             done, reason = defer_sigint(lambda received: self._steps(window, received))
             if done:
                 return reason
 
     def _places(self, window: Window) -> np.ndarray:
-        """Return the places of what is left over, put in front of a window, and of its own rows, in their order."""
+        """Copy the carried rows to the front of a window, and return the row positions in training order."""
         if self.left is None:
             return window.order
         batch, numbers = self.left
@@ -57,7 +56,7 @@ class WindowSteps(CompiledSteps):
         return np.concatenate([np.arange(front.start, front.stop), window.order])
 
     def _keep(self, window: Window, places: np.ndarray) -> None:
-        """Keep what the batches up to the end of a window leave over, or as many of its last rows as there are."""
+        """Carry over the last rows of a window that do not fill a batch."""
         over = 0 if window.is_last else min(window.seen % self.plan.batch_size, len(places))
         self.left = None
         if over:
@@ -65,7 +64,7 @@ class WindowSteps(CompiledSteps):
             self.left = window.batches[self.view].take(tail), window.numbers[tail]
 
     def _steps(self, window: Window, interrupts: list[Any]) -> tuple[bool, Reason | None]:
-        """Take a window's steps and record them; return whether they are done, and a reason to stop."""
+        """Take the steps of a window and record them; return whether they are done, and a reason to stop."""
         state, B = self.state, self.plan.batch_size
         batch, own = window.batches[self.view], window.own
         places = self._places(window)
@@ -79,7 +78,7 @@ class WindowSteps(CompiledSteps):
             if not results.epochs:
                 self.diverged(results)
         measured = results
-        if results is None and window.is_last and self.validation_batch is not None:  # no row of it is this network's
+        if results is None and window.is_last and self.validation_batch is not None:  # it has no rows for this network
             self.epochs.let_validate(self.validation_batch.rows)
             measured = self.epochs.measure(interrupts.__len__)
             if measured.stopped:
@@ -93,14 +92,14 @@ class WindowSteps(CompiledSteps):
             return True, self.run.ask("after_window")
         state.under_way = {}
         if not way["weight"] and self.network.reduction == "mean":
-            raise ValueError("sample_weight is 0 in every row, so a weighted mean does not exist: weigh one.")
+            raise ValueError("sample_weight is 0 in every row: at least one weight must be positive.")
         F = state.theta.dtype.type
         of_steps = {name: F(way[name]) for name in ("gradient_norm", "step_size")}
         validated = self.validated(measured) if measured else (None, None)
         return True, self.run.after_epoch(F(way["loss"]), *validated, **of_steps)
 
     def _run(self, window: Window, places: np.ndarray, steps: int, interrupts: list[Any]) -> EpochResults:
-        """Run the steps along these places."""
+        """Run the steps on the rows at these positions."""
         batch, epochs, own = window.batches[self.view], self.epochs, window.own
         places = np.ascontiguousarray(places)
         numbers = window.numbers[places] if self.network.random else None
@@ -114,9 +113,9 @@ class WindowSteps(CompiledSteps):
         return self.run_epochs(1, seconds, rates, interrupts)
 
     def _way(self, results: EpochResults | None, rows: int, steps: int, weight: float) -> dict[str, Any]:
-        """Return how far the epoch has come with a window: its counts, and the means so far.
+        """Return the progress of the epoch including a window: the counts, and the means so far.
 
-        A mean moves towards the window's own by the window's share, so that it is the window's if that is the only one.
+        Each mean is updated by the window's share, so that with a single window it equals the window's mean exactly.
         """
         way: dict[str, Any] = NO_WAY | self.state.under_way
         way["windows"] += 1

@@ -1,4 +1,4 @@
-"""Many networks at once: each is trained as `train` would train it alone."""
+"""Training of many networks at once; each is trained exactly as by `train`."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -17,9 +17,9 @@ from .local import Monitor, SaveMembers, ShowProgress, check_groups, engine_of, 
 
 GIVE = {
     "workers": "DaskWorkers(client), or an object whose run(function, bundles, data) trains bundles",
-    "checkpoint": 'one such as Checkpoint("folder")',
+    "checkpoint": 'a Checkpoint, such as Checkpoint("folder")',
 }
-"""What is to be given in place of something wrong."""
+"""The expected objects, by the name of the argument."""
 
 
 def train_population(
@@ -34,48 +34,47 @@ def train_population(
     checkpoint: Any = None,
     workers: Workers | None = None,
 ) -> TrainingResults:
-    """Train many networks, each with settings and rows of its own.
+    """Train many networks, each with separate settings and rows.
 
     Parameters
     ----------
     members : sequence of Member
         The networks and their settings.
     X : ndarray (N, I)
-        The inputs that members choose their rows from.
+        The inputs from which members select their rows.
     T : ndarray (N, O) or (N,)
-        The targets, as the members' losses take them.
+        The targets, in the form that the members' losses take.
     sample_weight : ndarray (N,), optional
-        The rows' weights.
+        The weights of the rows.
     progress : callable, optional
-        Called several times a second with a `Progress`: the number of members that have ended, the rows trained on, the
-        losses. If it returns True, the others are stopped at once, as by Ctrl-C.
+        Called several times a second with a `Progress`: the number of finished members, the rows seen, the losses. If
+        it returns True, the remaining members are stopped at once, as by Ctrl-C.
     engine : {"auto", "compiled", "reference"}, default "auto"
-        See `train`. The compiled engine trains members in threads, one member after the other, without Python between
-        their steps. Members that it cannot train are trained one by one after that, and `progress` is called when each
-        has ended.
+        See `train`. The compiled engine trains members in parallel threads, without Python code between their steps.
+        Members that it does not support are trained one by one afterwards; `progress` is then called after each.
     moments : bool, default True
-        Whether results keep the optimizers' moments, from which training continues. Without those of Adam they are a
-        third as large.
+        Whether results contain the optimizers' moments, which are needed to continue training. Without Adam's moments,
+        results are a third as large.
     checkpoint : Checkpoint, optional
         Keeps the members that have ended in a folder, also if an exception ends training. The same call goes on with
         the others, and so does one with further members.
     workers : object, optional
-        Trains the members in other processes, with the same bits: its ``run(function, bundles, data)`` yields
-        ``place, function(bundles[place], data)`` for all bundles, each about a second's work, as they come.
+        Trains the members in other processes, with bit-identical results. ``workers.run(function, bundles, data)``
+        yields ``place, function(bundles[place], data)`` for each bundle of about one second of work, in any order.
 
     Returns
     -------
     TrainingResults
-        A sequence: for each member what `train` returns for it alone, bit for bit, whatever the other members, the
-        order and the number of threads; and `last_loss`, the latest training loss of each. A member that diverges is
-        stopped at its last parameters with a finite loss, its result's reason is "diverged", and the others go on.
-        After Ctrl-C the reason of those that were not done is "interrupted", at the end of their last whole epoch; it
-        is raised if all were done, or if it is pressed again.
+        A sequence with the result of each member, bit-identical to that of `train`, independent of the other members,
+        their order and the number of threads. A member that diverges returns its last parameters with a finite loss and
+        the reason "diverged"; the others continue. After Ctrl-C, unfinished members return the result of their last
+        complete epoch and the reason "interrupted". KeyboardInterrupt is raised if all members are finished, or if
+        Ctrl-C is pressed again.
 
     Raises
     ------
     ValueError, TypeError
-        If a member or the data are out of range or do not fit, with the number of such a member.
+        If a member or the data are invalid; the message contains the index of the member.
 
     Examples
     --------
@@ -114,21 +113,21 @@ def train_population(
             hook.end(monitor, part)
     results = TrainingResults(*joined([known, part]))
     if monitor.interrupted and all(result.reason != "interrupted" for result in results):
-        raise KeyboardInterrupt  # it came when all were done, so that no result tells of it
+        raise KeyboardInterrupt  # it arrived after the last member finished, so no result records it
     return results
 
 
 def require_method(name: str, value: Any, method: str) -> None:
-    """Refuse a value that has no such method."""
-    is_client = hasattr(value, "submit")  # of Dask, whose run is another
+    """Raise TypeError if a value does not have a method."""
+    is_client = hasattr(value, "submit")  # a Dask client has a different method run()
     if is_client or isinstance(value, type) or not callable(getattr(value, method, None)):
-        raise TypeError(f"{name} is {value!r}: give {GIVE[name]}.")
+        raise TypeError(f"{name} must be {GIVE[name]}, got {value!r}.")
 
 
 def train_remote(
     workers: Workers, bundles: Sequence[Bundle], shared: SharedData, members: Sequence[Member], monitor: Monitor
 ) -> PartialResults:
-    """Let workers train bundles of members, and return the results; see `train_local`."""
+    """Train bundles of members on workers, and return the results; see `train_local`."""
     parts: dict[int, PartialResults] = {}
     coming = workers.run(train_bundle, bundles, shared)
     try:
@@ -142,15 +141,15 @@ def train_remote(
         getattr(coming, "close", lambda: None)()
     left = [number for place, bundle in enumerate(bundles) if place not in parts for number in bundle.numbers]
     if left and not monitor.stopped:
-        raise RuntimeError(f"The workers have returned no result of {len(left)} members, such as member {left[0]}.")
+        raise RuntimeError(f"The workers returned no results for {len(left)} members, such as member {left[0]}.")
     others = PartialResults([], {number: not_started(members[number], shared.data) for number in left})
     return joined([*parts.values(), others])
 
 
 def workers_or_joblibs(workers: Any) -> Any:
-    """Return the workers that are given, or those of the Dask cluster whose block of joblib this is in, or None.
+    """Return the given workers, or those of the Dask cluster that is joblib's active backend, or None.
 
-    A task of Dask trains where it is: it is one of many already.
+    A Dask task trains in its own process, because many tasks already run at once.
     """
     if workers is not None or "joblib._dask" not in sys.modules:
         return workers
@@ -159,11 +158,11 @@ def workers_or_joblibs(workers: Any) -> Any:
     backend: Any = get_active_backend()[0]
     if type(backend).__name__ != "DaskDistributedBackend" or is_in_a_task():
         return None
-    library: Any = sys.modules[__name__.partition(".")[0]]  # by its public name, since it lies above what trains
+    library: Any = sys.modules[__name__.partition(".")[0]]  # importing it here would be circular
     return library.DaskWorkers(backend.client)
 
 
 def is_in_a_task() -> bool:
-    """Return whether this is a thread of a Dask worker, which runs a task."""
+    """Return whether this thread of a Dask worker runs a task."""
     utils = sys.modules.get("distributed.utils")
     return hasattr(getattr(utils, "thread_state", None), "execution_state")

@@ -1,4 +1,4 @@
-"""Bundles: a population cut into parts of about a second's work, which other processes train one by one."""
+"""Bundles: parts of a population of about one second of work, which other processes train one by one."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,20 +12,20 @@ from ..run import assumed_seconds
 from .local import Monitor, train_local
 
 SECONDS = 1.0
-"""The work of a bundle: handing it over and back takes some milliseconds."""
+"""The target duration of a bundle in seconds; sending a bundle and its results takes some milliseconds."""
 
 MOST = 256
-"""The most members of a bundle, which bounds what is lost with its worker."""
+"""The maximum number of members in a bundle, which limits the work that is lost if a worker dies."""
 
 MEMBERS_A_SECOND = 1e4
-"""The assumed speed of a core of members with next to no steps."""
+"""The assumed number of members that a core trains per second if they take almost no steps."""
 
 ARRAYS = ("rows", "validation_rows", "X", "T", "sample_weight")
-"""The arrays of a member that others may share."""
+"""The attributes of a member that are arrays and may be shared."""
 
 
 class Bundle(NamedTuple):
-    """Members that one process trains. In place of arrays they have the places of these in `SharedData.arrays`."""
+    """Members for one process. Their arrays are replaced by indices into `SharedData.arrays`."""
 
     groups: list[list[int]]
     members: dict[int, Member]
@@ -34,13 +34,13 @@ class Bundle(NamedTuple):
 
     @property
     def numbers(self) -> list[int]:
-        """The numbers of its members in the population."""
+        """The indices of the members in the population."""
         return list(self.members)
 
 
 @dataclass(eq=False)
 class SharedData:
-    """The arrays of a population, which each process that trains bundles needs once."""
+    """The arrays of a population, which are sent to each process once."""
 
     X: Any
     T: Any
@@ -48,20 +48,20 @@ class SharedData:
     arrays: list[Any]
 
     def __post_init__(self) -> None:
-        self.data = Data(self.X, self.T, self.sample_weight)  # which keeps what it has checked for the next bundle
+        self.data = Data(self.X, self.T, self.sample_weight)  # caches checked batches for the next bundle
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the arrays alone."""
+        """Pickle only the arrays."""
         return type(self), (self.X, self.T, self.sample_weight, self.arrays)
 
 
 class Workers(Protocol):
-    """What trains bundles elsewhere."""
+    """The interface of objects that train bundles in other processes."""
 
     def run(self, function: Any, bundles: Sequence[Bundle], data: SharedData) -> Iterator[tuple[int, PartialResults]]:
-        """Yield the place of each bundle and ``function(bundle, data)``, as they come.
+        """Yield the index of each bundle and ``function(bundle, data)``, in any order.
 
-        A generator's ``close`` calls off what still runs: after an error, Ctrl-C, or when no more is wanted.
+        If this is a generator, its ``close`` cancels the remaining bundles, after an error, Ctrl-C, or an early stop.
         """
         ...
 
@@ -69,10 +69,10 @@ class Workers(Protocol):
 def bundles_of(
     groups: Iterable[list[int]], members: Sequence[Member], data: Data, engine: Any, moments: bool
 ) -> tuple[list[Bundle], SharedData]:
-    """Return bundles, those with the most work first, and the arrays that they need."""
+    """Return the bundles, largest first, and the arrays that they need."""
     shared, places = SharedData(data.X, data.T, data.sample_weight, []), {}
     bundles: list[Bundle] = []
-    work: list[float] = []  # the seconds of each bundle
+    work: list[float] = []  # the estimated seconds of each bundle
     for numbers in groups:
         first = members[numbers[0]]
         bare: dict[str, Any] = dict.fromkeys(ARRAYS)
@@ -90,7 +90,7 @@ def bundles_of(
                 bundles.append(Bundle([], {}, engine, moments))
                 work.append(0.0)
             bundles[-1].groups.append(some.tolist())
-            for number in some.tolist():  # whose equal parts are pickled once
+            for number in some.tolist():  # shared parts are pickled once
                 own_start = {"theta": members[number].theta, "seed": members[number].seed}
                 bundles[-1].members[number] = replace(first, **own_start, **bare)
             work[-1] += own
@@ -99,16 +99,16 @@ def bundles_of(
 
 
 def _seconds_of(member: Member, data: Data) -> float:
-    """Return the seconds that a member takes one core, about; early stopping may end it sooner."""
+    """Estimate the seconds that one core needs to train a member without early stopping."""
     rows, network = data.rows(member), member.network
     steps = 1 if member.batch_size is None else ceil(rows / member.batch_size)
-    # The operations of a row's gradient: three products for each weight, and activations.
+    # The operations of the gradient for one row: three products per weight, plus the activations.
     operations = 6 * network.layout.size + 40 * sum(network.widths)
     return int(member.epochs) * assumed_seconds(rows * operations, steps) + 1 / MEMBERS_A_SECOND
 
 
 def train_bundle(bundle: Bundle, data: SharedData) -> PartialResults:
-    """Train the members of a bundle, and return their results as they are stacked."""
+    """Train the members of a bundle and return their results, stacked by group."""
     members = {}
     for number, member in bundle.members.items():
         places = {name: getattr(member, name) for name in ARRAYS}

@@ -1,4 +1,4 @@
-"""The training of members of a population by this process."""
+"""Training of the members of a population in this process."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ from ..trainer import engine_for, train
 
 
 class Monitor:
-    """What the hooks of a population see: how far it has come, and whether the rest of it is to be stopped."""
+    """The progress of a population for its hooks, which can stop the remaining members."""
 
     def __init__(self, total: int, hooks: Sequence[Hook] = ()) -> None:
         self.groups: Sequence[Any] = []
@@ -37,7 +37,7 @@ class Monitor:
         self._alone: list[list[float]] = []
 
     def preload(self, part: PartialResults) -> None:
-        """Count members whose results are known."""
+        """Count members with known results."""
         self.groups = [*self.groups, *part.groups]
         for result in part.others.values():
             losses = (result.history.last_loss, result.history.last_validation_loss)
@@ -46,14 +46,14 @@ class Monitor:
             self.stopped |= result.reason == "interrupted"
 
     def on_results(self, part: PartialResults) -> bool:
-        """Count members that were trained by themselves or elsewhere; return whether the rest is to be stopped."""
+        """Pass new results to the hooks; return whether to stop the remaining members."""
         self.preload(part)
         for hook in self.hooks:
             hook.after_members(part)
         return self.poll()
 
     def poll(self) -> bool:
-        """Let hooks look at the population; return whether the rest is to be stopped."""
+        """Poll the hooks; return whether to stop the remaining members."""
         for hook in self.hooks:
             self.stopped |= hook.poll(self) is not None
         return self.stopped
@@ -68,38 +68,38 @@ class Monitor:
 
 
 class ShowProgress(Hook):
-    """Shows the progress of a population by a function, whose answer may stop it."""
+    """Call a function with the progress of a population; stop training if it returns True."""
 
     def __init__(self, progress: Callable[[Progress], object]) -> None:
         self.progress = progress
 
     def poll(self, monitor: Monitor) -> Reason | None:
-        """Show the progress."""
+        """Call the function; return the reason "callback" if it returns True."""
         return "callback" if is_true(self.progress(monitor.latest())) else None
 
 
 Members = Sequence[Member] | Mapping[int, Member]
-"""Members by their numbers in the population."""
+"""Members by their indices in the population."""
 
 
 def groups_of(members: Sequence[Member], data: Data, engine: EngineName) -> list[list[int]]:
-    """Return the numbers of members in groups that differ in their initial parameters and seeds alone."""
+    """Return the member indices, grouped so that a group differs only in initial parameters and seeds."""
     together, intern = defaultdict(list), Interner()
     for number, member in enumerate(members):
         if not isinstance(member, Member):
-            raise TypeError(f"Member {number} is {member!r}: give a Member(network, theta, optimizer).")
+            raise TypeError(f"members[{number}] must be a Member, got {member!r}.")
         if not isinstance(member.seed, int | np.integer):
-            raise TypeError(f"In member {number}: seed is {member.seed!r}, but a whole number is needed.")
+            raise TypeError(f"In member {number}: seed must be an integer, got {member.seed!r}.")
         try:
             together[member.key(intern)].append(number)
-        except TypeError as error:  # a setting without a hash: most of them are refused
+        except TypeError as error:  # a setting that cannot be hashed is usually invalid
             _member_group([number], members, data, engine)
             raise in_member(number, error) from None
     return list(together.values())
 
 
 def check_groups(groups: Iterable[list[int]], members: Members, data: Data, engine: EngineName) -> None:
-    """Refuse members that are out of range or do not fit their data, before any is trained."""
+    """Raise an error if a member is invalid or does not fit its data, before training starts."""
     for numbers in groups:
         first = numbers[0]
         _member_group([first], members, data, engine)
@@ -114,14 +114,14 @@ def check_groups(groups: Iterable[list[int]], members: Members, data: Data, engi
 def train_local(
     groups: Iterable[list[int]], members: Members, data: Data, engine: EngineName, monitor: Monitor
 ) -> PartialResults:
-    """Train members, given by their numbers in groups that are alike; return their results."""
+    """Train members, given as indices grouped by `groups_of`; return their results."""
     joint, alone = [], []
     for numbers in groups:
         group = _member_group(numbers, members, data, engine)
         joint += [group] if group else []
         alone += [] if group else numbers
     monitor.groups = [*monitor.groups, *joint]
-    if joint:  # all of one engine: the other has none
+    if joint:  # all belong to the compiled engine
         type(joint[0]).run(joint, monitor)
     others = {}
     for number in sorted(alone):
@@ -131,16 +131,16 @@ def train_local(
         try:
             others[number] = _train_alone(members[number], data, engine)
         except (TypeError, ValueError) as error:
-            raise in_member(number, error) from error  # which may come from a part of the user's own
+            raise in_member(number, error) from error  # may be raised by a custom part
         monitor.on_results(PartialResults([], {number: others[number]}))
     return PartialResults([group.results() for group in joint], others)
 
 
 def _member_group(numbers: list[int], members: Members, data: Data, engine: EngineName) -> Any:
-    """Return the group of members that are alike, or None if each is trained by itself."""
+    """Return an object that trains a group of members, or None if they must be trained one by one."""
     try:
         if not isinstance(members[numbers[0]].network, Network):
-            raise TypeError(f"network is {members[numbers[0]].network!r}, but a Network is needed.")
+            raise TypeError(f"network must be a Network, got {members[numbers[0]].network!r}.")
         own = [data.begun(members[number]) for number in numbers]
         first = own[0]
         theta, validates = checked_theta(first.network, first.theta), first.validation_rows is not None
@@ -158,22 +158,22 @@ def _member_group(numbers: list[int], members: Members, data: Data, engine: Engi
             checked_theta(member.network, member.theta)
         return None
     except (TypeError, ValueError) as error:
-        if len(numbers) > 1:  # which of them is it?
+        if len(numbers) > 1:  # find the member that raises
             for number in numbers:
                 _member_group([number], members, data, engine)
         raise in_member(numbers[0], error) from None
 
 
 def engine_of(member: Member, data: Data, name: EngineName) -> Engine:
-    """Return the engine of this name, or the fastest, that trains a member."""
+    """Return the engine of this name for a member; "auto" selects the fastest one."""
     member = data.begun(member)
-    batches = map(data.batch, [member])  # checked only if the engine looks at them
+    batches = map(data.batch, [member])  # lazy: created only if an engine inspects it
     score = member.validation_score
     return engine_for(member.network, member.theta, batches, member.optimizer, name, score=score)
 
 
 def not_started(member: Member, data: Data) -> TrainingResult:
-    """Return the result of a member that was interrupted before it began."""
+    """Return the result of a member that was interrupted before its training started."""
     member = data.begun(member)
     theta = namespace(member.theta).asarray(member.theta, copy=True)
     state = new_state(member.network, theta, member.settings, data.rows(member))
@@ -203,50 +203,50 @@ def _train_alone(member: Member, data: Data, engine: EngineName) -> TrainingResu
 
 
 def in_member(number: int, error: TypeError | ValueError) -> TypeError | ValueError:
-    """Return an error that says in which member it is."""
+    """Return the error with the index of the member in its message."""
     cls = TypeError if isinstance(error, TypeError) else ValueError
-    told: Any = cls(f"In member {number}: {error}")
-    told.member = number
-    return told
+    named: Any = cls(f"In member {number}: {error}")
+    named.member = number
+    return named
 
 
 class SaveMembers(Hook):
-    """Hands members that have ended to their store, when it is time."""
+    """Save finished members to a store at intervals."""
 
     def __init__(self, store: Any, moments: bool) -> None:
         self.store, self.moments = store, moments
         self._waiting: list[PartialResults] = []
-        self._kept: dict[int, Any] = {}  # which members of a group are kept, by the group's address
+        self._saved: dict[int, Any] = {}  # mask of the saved members of each group, by the group's address
 
     def after_members(self, part: PartialResults) -> None:
-        """Take results that are known; members that were interrupted begin again in the next run."""
+        """Queue the results of finished members; interrupted members are retrained in the next run."""
         ended = part.ended()
         self._waiting.append(ended if self.moments else ended.without_moments())
 
     def poll(self, monitor: Any) -> None:
-        """Keep all members that have ended, if it is time."""
+        """Save all finished members if a save is due."""
         if self.store.is_due:
             self.end(monitor)
 
     def end(self, training: Any, result: Any = None) -> None:
-        """Keep all members that have ended."""
+        """Save all finished members."""
         groups, ended = [], []
         for group in training.groups:
             if isinstance(group, GroupResults):
                 continue
             results = group.results()
-            kept = self._kept.setdefault(id(group), np.zeros(len(results.numbers), bool))
-            new = np.flatnonzero((results.seconds > 0) & (results.reasons != REASONS.index("interrupted")) & ~kept)
+            saved = self._saved.setdefault(id(group), np.zeros(len(results.numbers), bool))
+            new = np.flatnonzero((results.seconds > 0) & (results.reasons != REASONS.index("interrupted")) & ~saved)
             if len(new):
-                ended.append((kept, new))
+                ended.append((saved, new))
                 groups.append(results.compact(new, self.moments))
         part = joined([*self._waiting, PartialResults(groups, {})])
         if part.groups or part.others:
             self.store.keep(part)
         self._waiting = []
-        for kept, new in ended:
-            kept[new] = True
+        for saved, new in ended:
+            saved[new] = True
 
     def failed(self, training: Any, error: BaseException) -> None:
-        """Keep all members that have ended."""
+        """Save all finished members."""
         self.end(training)
