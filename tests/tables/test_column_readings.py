@@ -119,15 +119,15 @@ def test_the_days_of_dates(values, said, expected):
     assert days(values, **said) == expected
 
 
-@pytest.mark.parametrize(("values", "doubt"), DOUBTFUL, ids=str)
-def test_what_may_be_something_else_is_said(values, doubt):
-    assert kind(values).doubt.startswith(doubt)
-    assert not kind(values, columns={"x": "category"}).doubt
+@pytest.mark.parametrize(("values", "note"), DOUBTFUL, ids=str)
+def test_what_may_be_something_else_is_said(values, note):
+    assert kind(values).note.startswith(note)
+    assert not kind(values, columns={"x": "category"}).note
 
 
 @pytest.mark.parametrize("values", CLEAR, ids=str)
 def test_what_is_clear_is_not_said(values):
-    assert not kind(values).doubt
+    assert not kind(values).note
 
 
 def test_a_word_among_numbers_makes_no_classes():
@@ -152,10 +152,10 @@ def test_whole_numbers_that_may_be_dates_are_said(form):
     dates = pd.date_range("2019-10-03 10:00", periods=400, freq="37D")
     texts = [date.strftime(form) for date in dates if date.day > 9 and date.month > 9]
     for values in (texts, list(map(int, texts))):
-        assert f"may be a date: settle it with columns={{'x': 'date {form}'}}" in kind(values).doubt
+        assert f"may be a date: settle it with columns={{'x': 'date {form}'}}" in kind(values).note
     assert not np.isnan(np.array(days(texts[20:], columns={"x": f"date {form}"}), float)).any()
-    assert not kind([*texts, "7"]).doubt
-    assert "may be a date: " in kind([date.strftime(form).lstrip("0") for date in dates]).doubt
+    assert not kind([*texts, "7"]).note
+    assert "may be a date: " in kind([date.strftime(form).lstrip("0") for date in dates]).note
 
 
 def test_a_column_that_is_not_used_is_said_to_hold_dates_or_numbers():
@@ -192,7 +192,7 @@ def test_kinds_can_be_declared():
     assert notes[0] == "Column 'd' is not used: it is to be ignored."
     assert TabularClassifier(columns=said, **FEW).fit(frame, np.arange(40) % 2).encoder_.kinds == encoder.kinds
     assert kind(["01001", "98101"], columns={"x": "number"}).name == "number"
-    assert not kind(["1.1", "1.10"], columns={"x": "number"}).doubt
+    assert not kind(["1.1", "1.10"], columns={"x": "number"}).note
 
 
 def test_what_cannot_be_said_is_refused():

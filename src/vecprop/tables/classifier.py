@@ -26,7 +26,7 @@ from .ensemble.calibration import (
 from .ensemble.ensemble import SMALLEST_PROBABILITY, Ensemble, TrainingRows, Unseen, out_of_fold, temperature_scaled
 from .ensemble.stages import Calibrated, Stage
 from .error import TableError, first_line, pandas
-from .kinds.ambiguities import doubt_on_spelling
+from .kinds.ambiguities import note_on_spelling
 from .reading.reading import as_classes
 from .settings import CONSTRAINTS, documented
 from .table_model import TableModel
@@ -263,8 +263,8 @@ class TabularClassifier(ClassifierMixin, TableModel):
         ):
             if is_wrong:
                 raise TableError(f"{self._named_target} has {what}.")
-        if doubt := doubt_on_spelling(str(name) for name in self.classes_):
-            self.notes_.append(f"{self._named_target}: {doubt}.")
+        if note := note_on_spelling(str(name) for name in self.classes_):
+            self.notes_.append(f"{self._named_target}: {note}.")
         if 2 * classes > rows > 20:
             many = f"{self._named_target} has {classes} classes in {rows} rows{MOST_ONCE}: "
             if self.classes_.dtype.kind in "iuf":

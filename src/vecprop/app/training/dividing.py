@@ -17,7 +17,7 @@ from ...tables.evaluation.measuring import Parts
 from ...tables.evaluation.targets import Task, target_of
 from ...tables.explaining.column_notes import odd_targets
 from ...tables.kinds.ambiguities import NOTHING, Asked
-from ...tables.kinds.kinds import guess_task, target_doubt, target_reading
+from ...tables.kinds.kinds import guess_task, note_on_classes, target_reading
 from ...tables.kinds.values import as_names, own_reading, read_numbers
 from ...tables.reading.frames import Frame, as_frame, column_of
 from ...tables.rows import Roles, UsedRows
@@ -122,7 +122,7 @@ def divided(request: Request) -> Parts:
     if task == "regression":
         reading, note = target_reading(frame[target], target, frame, asked)
     elif request.task is None:
-        note = target_doubt(frame[target])
+        note = note_on_classes(frame[target])
     notes += [f"Column {target!r}, the target, {note}."] if note else []
 
     def rows_of(used: UsedRows) -> tuple[Frame, np.ndarray, np.ndarray]:

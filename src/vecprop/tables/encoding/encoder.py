@@ -65,7 +65,7 @@ class Encoder:
         """
         if not frame.shape[1]:
             raise TableError("The table has no column to learn from: at least one other than the target is required.")
-        encoder, doubts = cls([], [], {}), []
+        encoder, ambiguities = cls([], [], {}), []
         pieces, categories = pieces_for(*frame.shape), categories_for(*frame.shape)
         decimal = cache(lambda: common_decimal(frame, asked))
         for name in frame.columns:
@@ -74,8 +74,8 @@ class Encoder:
                 part = "all values are missing" if kind is None else "it is to be ignored"
             else:
                 part = COLUMNS[kind.name].learned(frame[name], kind, pieces, categories, name in asked.columns)
-            if kind and kind.doubt and (kind.reading is None or not isinstance(part, str)):
-                doubts.append(f"Column {name!r}: {kind.doubt}.")
+            if kind and kind.note and (kind.reading is None or not isinstance(part, str)):
+                ambiguities.append(f"Column {name!r}: {kind.note}.")
             if isinstance(part, str):
                 encoder.dropped[name] = part
                 continue
@@ -92,7 +92,7 @@ class Encoder:
             if part.is_read_unlike_it_looks or name in encoder.codes:
                 unlike.setdefault(encoder.readings[name], []).append(name)
         notes += [f"Read as {how}: {some_of(names)}." for how, names in unlike.items()]
-        return encoder, notes + doubts + encoder.notes_on(encoder.misfits(frame))
+        return encoder, notes + ambiguities + encoder.notes_on(encoder.misfits(frame))
 
     @property
     def columns(self) -> list[tuple[str, Column]]:

@@ -12,7 +12,7 @@ from ..encoding.column import Column, row_named
 from ..encoding.columns import ordinary
 from ..encoding.encoder import Encoder, Misfits, require_inputs
 from ..error import pandas
-from ..kinds.ambiguities import doubt_on_numbers
+from ..kinds.ambiguities import note_on_numbers
 from ..kinds.kinds import MOST_CLASSES
 from ..kinds.values import as_names
 from ..reading.frames import Frame, as_frame
@@ -421,8 +421,8 @@ def odd_targets(frame: Frame, y: np.ndarray, named: str) -> list[str]:
     rows, distance = len(y), np.abs(y - np.median(y))
     if rows < FEWEST_ROWS:
         return []
-    if "missing values" in (doubt := doubt_on_numbers(y, named)):
-        return [f"{named}: {doubt.partition(',')[0]}."]
+    if "missing values" in (note := note_on_numbers(y, named)):
+        return [f"{named}: {note.partition(',')[0]}."]
     order = np.argsort(-distance, kind="stable")[: rows // 100 + 2]
     first, (far, next_to) = order[0], distance[[order[:-1], order[1:]]]
     where = row_named(frame.index, first)

@@ -1,1 +1,1 @@
-"""What kind of values a column holds, and how its text is read."""
+"""Infer the kind of each column and the format of its text."""

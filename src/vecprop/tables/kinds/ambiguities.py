@@ -1,4 +1,4 @@
-"""The settings of a column's kind and format, and notes on columns that could be read in several ways."""
+"""User settings of the kinds and formats of columns, and notes on columns with ambiguous values."""
 
 import datetime
 import re
@@ -21,46 +21,46 @@ _PLACES = (
     r"\d{4} ?[-/] ?\d\d",  # seasons and fiscal years of two calendar years
 )
 _UNKNOWN_DATE = re.compile(rf"(?=.*(?<!\d)(?:19|20)\d\d(?!\d))(?=.{{6,40}}$)(?:{'|'.join(_PLACES)})")
-"""Text with a year from 1900 on and what else a date has."""
+"""Text that contains a year from 1900 to 2099 and other parts of a date."""
 _LETTER = re.compile(r"[^\W\d_]")
 LATE = 21915
-"""A year of two digits that is read as 2030, which begins on this day, or later, may be of the century before."""
+"""The first day of 2030: two-digit years that are read as 2030 or later may belong to the previous century."""
 _SAMPLE = 1000
-"""Doubts about names are looked for in this number of distinct texts."""
+"""The number of distinct texts that are searched for ambiguities."""
 _FEW_TEXTS = 100
-"""Forms of dates, which take longer, are looked for in fewer."""
+"""The number of distinct texts that are searched for dates, which takes longer."""
 _POWER = re.compile(r"\d+[eE]\d+")
 _DECIMAL = re.compile(r"\d{1,3}\.\d{1,3}")
 _DIGITS = {"%Y%m": 6, "%d%m%Y": 8, "%m%d%Y": 8, "%y%m%d": 6, "%Y%j": 7, "%Y%m%d%H%M%S": 14}
-"""Formats of dates that are whole numbers, and their digits; zeros at the beginning may be lost."""
-_FEWEST_DATES = 10
-"""Fewer distinct whole numbers than this may be dates by chance."""
-_FEWEST_TIMES = 30
-"""Fewer distinct whole numbers than this may be times by chance."""
+"""The number of digits of date formats that look like integers; leading zeros may be lost."""
+_MIN_DATES = 10
+"""The minimum number of distinct integers to recognize as dates; fewer may be coincidence."""
+_MIN_TIMES = 30
+"""The minimum number of distinct integers to recognize as times; fewer may be coincidence."""
 _NUMBER = r"[+-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)"
 _AMOUNT = rf"[$€£¥]? ?{_NUMBER} ?%?"
 _IN_WORDS = "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
 _UNREAD = {
     r"(?:[+-]?\d+ )?\d{1,3} ?/ ?\d{1,3}|\d{1,3} ?(?::|of|out of) ?\d{1,3}": "a fraction: write it as a number",
-    rf"{_AMOUNT} ?(?:-|–|—|to|~|\.\.+) ?{_AMOUNT}": "a range: give its middle",
+    rf"{_AMOUNT} ?(?:-|–|—|to|~|\.\.+) ?{_AMOUNT}": "a range: write its midpoint",
     rf"(?:[<>≤≥~≈]=?|(?:approx|about|ca|circa|over|under)\.?) ?{_AMOUNT}": "a number: write only digits",
-    rf"\({_NUMBER}, ?{_NUMBER}\]|\[{_NUMBER}, ?{_NUMBER}\)": "a range: give its middle",
-    rf"{_NUMBER} ?(?:±|\+/-|\+-) ?{_NUMBER}.*|{_NUMBER}\(\d+\).*": "a number with an uncertainty: leave that out",
+    rf"\({_NUMBER}, ?{_NUMBER}\]|\[{_NUMBER}, ?{_NUMBER}\)": "a range: write its midpoint",
+    rf"{_NUMBER} ?(?:±|\+/-|\+-) ?{_NUMBER}.*|{_NUMBER}\(\d+\).*": "a number with an uncertainty: remove the latter",
     rf"{_NUMBER} ?[x×·*] ?10\^?[+-]?\d+": "a number: write only digits",
     rf"(?i:{_IN_WORDS})": "a number: write it with digits",
-    rf"{_NUMBER} ?[x×*] ?{_NUMBER}(?: ?[x×*] ?{_NUMBER})?": "several numbers: give each of them a column",
-    r"0[xX][0-9a-fA-F]+": "a hexadecimal number: write it as a decimal one",
-    rf"\(?{_NUMBER}[,;] ?{_NUMBER}(?:[,;] ?{_NUMBER})*\)?": "several numbers: give each of them a column",
-    rf"\[{_NUMBER}(?:, ?{_NUMBER})*\]": "several numbers: give each of them a column",
-    rf"\(?{_NUMBER}[+-]{_NUMBER}j\)?": "a complex number: give each of its parts a column",
-    r"\{.*:.*\}|\[\(.*\)\]": "an object: give each of its fields a column",
+    rf"{_NUMBER} ?[x×*] ?{_NUMBER}(?: ?[x×*] ?{_NUMBER})?": "several numbers: split them into columns",
+    r"0[xX][0-9a-fA-F]+": "a hexadecimal number: write it as a decimal number",
+    rf"\(?{_NUMBER}[,;] ?{_NUMBER}(?:[,;] ?{_NUMBER})*\)?": "several numbers: split them into columns",
+    rf"\[{_NUMBER}(?:, ?{_NUMBER})*\]": "several numbers: split them into columns",
+    rf"\(?{_NUMBER}[+-]{_NUMBER}j\)?": "a complex number: split it into two columns",
+    r"\{.*:.*\}|\[\(.*\)\]": "an object: split its fields into columns",
     rf"{_NUMBER} ?['′] ?{_NUMBER} ?[\"″]?|{_NUMBER} ?°.*\d.*": "a number: write only digits",
     rf"{_NUMBER} ?[^\W\d_]+,? ?(?:and )?{_NUMBER} ?[^\W\d_]+.*": "a number: write only digits",
 }
-"""The forms of text that look like numbers but are not read as numbers, with their meaning and the advice."""
+"""Patterns of text that looks like numbers but is not read as numbers, with the meaning and advice."""
 _ROMAN = re.compile("(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _NINES = re.compile(r"-?(9{2,}|8{3,}|7{3,})(\.9+)?|-[189]|-?32767|-32768|-?2147483647|-2147483648")
-"""Numbers that often stand for missing values."""
+"""Numbers that often represent missing values."""
 _MISSING_DAYS = frozenset(
     (datetime.date.fromisoformat(day) - datetime.date(1970, 1, 1)).days
     for day in ("0001-01-01", "1899-12-30", "1900-01-01", "1970-01-01", "2099-12-31", "2999-12-31", "9999-12-31")
@@ -70,127 +70,125 @@ _NAMES_OF_CODES = re.compile(
     r"(?:^|[^a-z])(?:zip|plz|postal|postcode|fips|icd|sic|naics|code|id|nr|class|type|category|group|cluster|region|"
     r"district|branch|store|shop|dept|department|status|account|model)s?(?:[^a-z]|$)"
 )
-"""The names of columns whose integers are codes rather than amounts."""
+"""Names of columns that contain codes rather than amounts."""
 
 
-def doubt_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers: int, name: str) -> str:
-    """Return the end of a sentence on names that may be dates or numbers; some of them can be read as numbers.
+def note_on_names(series: Any, texts: list[str], is_unread: np.ndarray, numbers: int, name: str) -> str:
+    """Return a note if texts may be dates or numbers, else "".
 
     Examples
     --------
     >>> texts = ["3/8", "5/8"]
-    >>> doubt_on_names(pandas().Series(texts), texts, np.array([True, True]), 0, "width")
-    "'3/8' may be a fraction: write it as a number, or settle it with columns={'width': 'category'} (--categories)"
+    >>> note_on_names(pandas().Series(texts), texts, np.array([True, True]), 0, "width")
+    "'3/8' may be a fraction: write it as a number, or set columns={'width': 'category'} (--categories)"
     """
     texts = [text for text in texts[:_SAMPLE] if text]
     dates = Evidence.of(texts[:_FEW_TEXTS], are_declared=True).reading(share=0.5)
     unread = [] if dates is None else [text for text in texts if dates.days(text) is None]
     if dates is not None and not any(_UNKNOWN_DATE.fullmatch(text) and _LETTER.search(text) for text in unread):
         date = next(text for text in texts if dates.days(text) is not None)
-        return f"{date!r} may be a date: settle it with columns={{{name!r}: 'date'}} (--dates)"
+        return f"{date!r} may be a date: set columns={{{name!r}: 'date'}} (--dates)"
     if _most_are(_UNKNOWN_DATE.fullmatch, texts):
         form = _format_of(texts)
-        settled = f"give its format, as in columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
-        return f"{texts[0]!r} may be a date: {settled if form else 'write it as 2024-01-31 is'}"
+        setting = f"set its format with columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
+        return f"{texts[0]!r} may be a date: {setting if form else 'write dates like 2024-01-31'}"
     if numbers > is_unread.sum():
         unread = f"{is_unread.sum()}, such as {series[is_unread].iloc[0]!r}, are not"
-        settled = f"if these are missing values, say so with columns={{{name!r}: 'number'}} (--numbers)"
-        return f"{numbers} values are numbers and {unread}: {settled}"
-    if doubt := doubt_on_amounts(texts):
-        return doubt
-    forms = (what for form, what in _UNREAD.items() if _most_are(re.compile(form).fullmatch, texts))
+        setting = f"if these are missing values, set columns={{{name!r}: 'number'}} (--numbers)"
+        return f"{numbers} values are numbers and {unread}: {setting}"
+    if note := note_on_amounts(texts):
+        return note
+    meanings = (meaning for form, meaning in _UNREAD.items() if _most_are(re.compile(form).fullmatch, texts))
     is_roman = "II" in texts and _most_are(_ROMAN.fullmatch, texts)
-    what = next(forms, "a Roman numeral: write it as a number" if is_roman else "")
-    settled = f"settle it with columns={{{name!r}: 'category'}} (--categories)"
-    return f"{texts[0]!r} may be {what}, or {settled}" if what and len(texts) > 1 else ""
+    meaning = next(meanings, "a Roman numeral: write it as a number" if is_roman else "")
+    setting = f"set columns={{{name!r}: 'category'}} (--categories)"
+    return f"{texts[0]!r} may be {meaning}, or {setting}" if meaning and len(texts) > 1 else ""
 
 
-def doubt_on_spelling(texts: Iterable[str]) -> str:
-    """Return a sentence's end on names that differ only in case or spaces.
+def note_on_spelling(texts: Iterable[str]) -> str:
+    """Return a note if two names differ only in case or spaces, else "".
 
     Examples
     --------
-    >>> doubt_on_spelling(["yes", "Yes", "no"])
-    "'yes' and 'Yes' differ only in case or spaces, and count as different: write them in one way"
+    >>> note_on_spelling(["yes", "Yes", "no"])
+    "'yes' and 'Yes' differ only in case or spaces: spell them the same way if they mean the same"
     """
     known: dict[str, str] = {}
     for text in dict.fromkeys(text.strip() for text in texts):
         first = known.setdefault(" ".join(text.casefold().split()), text)
         if first != text:
-            return (
-                f"{first!r} and {text!r} differ only in case or spaces, and count as different: write them in one way"
-            )
+            same = "spell them the same way if they mean the same"
+            return f"{first!r} and {text!r} differ only in case or spaces: {same}"
     return ""
 
 
-def doubt_on_numbers(x: np.ndarray, name: str) -> str:
-    """Return the end of a sentence on numbers that may be times, codes, or stand for missing values.
+def note_on_numbers(x: np.ndarray, name: str) -> str:
+    """Return a note if numbers may be times or codes, or represent missing values, else "".
 
     Examples
     --------
-    >>> doubt_on_numbers(np.array([3.0, 1.0, 5.0, -999.0, -999.0, 2.0, 8.0]), "dose")
-    "-999 in 2 rows may stand for missing values: leave these empty, or say columns={'dose': 'number'} (--numbers)"
+    >>> note_on_numbers(np.array([3.0, 1.0, 5.0, -999.0, -999.0, 2.0, 8.0]), "dose")
+    "-999 in 2 rows may stand for missing values: leave these empty, or set columns={'dose': 'number'} (--numbers)"
     """
     values, counts = np.unique(x[np.isfinite(x)], return_counts=True)
-    settled = f"say columns={{{name!r}: 'number'}} (--numbers)"
+    setting = f"set columns={{{name!r}: 'number'}} (--numbers)"
     place = _missing(values, counts, lambda value: bool(_NINES.fullmatch(f"{value:.10g}")))
     if place or _is_apart(values, counts):
-        what = f"{values[place]:.10g} in {counts[place]} rows may stand for missing values"
-        return f"{what}: leave these empty, or {settled}"
+        marker = f"{values[place]:.10g} in {counts[place]} rows may stand for missing values"
+        return f"{marker}: leave these empty, or {setting}"
     if len(values) < 3 or values[0] < 0:
         return ""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
-    if len(values) >= _FEWEST_DATES:
+    if len(values) >= _MIN_DATES:
         for unit, per_second in _EPOCHS.items():
             if 6.3e8 * per_second <= values[0] and values[-1] <= 2.2e9 * per_second:  # 1990 to 2039
-                return f"{values[0]:.0f} may be {unit} since 1970: write it as 2024-01-31 is, or {settled}"
+                return f"{values[0]:.0f} may be {unit} since 1970: write dates like 2024-01-31, or {setting}"
         if re.search("date|datum|day", words) and values[0] >= 20_000 and values[-1] <= 60_000:
-            return (
-                f"{values[0]:.0f} may be a date of Excel: settle it with columns={{{name!r}: 'date excel'}} (--dates)"
-            )
+            return f"{values[0]:.0f} may be a date of Excel: set columns={{{name!r}: 'date excel'}} (--dates)"
     if (values % 1).any():
         return ""
-    if len(values) >= _FEWEST_TIMES and 1000 <= values[-1] < 2400 and (values % 100).max() < 60:
+    if len(values) >= _MIN_TIMES and 1000 <= values[-1] < 2400 and (values % 100).max() < 60:
         hour, minute = divmod(int(values[-1]), 100)
-        return f"{values[-1]:.0f} may be a time: write it as {hour}:{minute:02}, or {settled}"
+        return f"{values[-1]:.0f} may be a time: write it as {hour}:{minute:02}, or {setting}"
     digits = {len(f"{value:.0f}") for value in values[:_SAMPLE]}
     gaps = np.diff(values)
     are_labels = len(digits) == 1 and min(digits) >= 3 and len(values) <= 20 <= 4 * len(x) / len(values)
     if _NAMES_OF_CODES.search(words) or (are_labels and len(values) >= 4 and np.ptp(gaps) > gaps.mean()):
-        return (
-            f"whole numbers such as {values[0]:.0f} may be names: settle it with columns={{{name!r}: 'code'}} (--codes)"
-        )
+        return f"integers such as {values[0]:.0f} may be codes: set columns={{{name!r}: 'code'}} (--codes)"
     return ""
 
 
-def doubt_on_times(texts: list[str], name: str) -> str:
-    """Return the end of a sentence on times with one colon among times with two.
+def note_on_times(texts: list[str], name: str) -> str:
+    """Return a note if some times have one colon and others two, else "".
 
     Examples
     --------
-    >>> doubt_on_times(["59:12", "1:02:13"], "run")
-    "'59:12' is read as hours and minutes: write 0:59:12 for minutes, or say columns={'run': 'number'} (--numbers)"
-    >>> doubt_on_times(["9:30", "23:59"], "start")
+    >>> note_on_times(["59:12", "1:02:13"], "run")
+    "'59:12' is read as hours and minutes: write 0:59:12 for minutes, or set columns={'run': 'number'} (--numbers)"
+    >>> note_on_times(["9:30", "23:59"], "start")
     ''
     """
     short = next((text for text in texts if text.count(":") == 1), "")
     if not short or not any(text.count(":") == 2 for text in texts):
         return ""
-    settled = f"say columns={{{name!r}: 'number'}} (--numbers)"
-    return f"{short!r} is read as hours and minutes: write 0:{short} for minutes, or {settled}"
+    setting = f"set columns={{{name!r}: 'number'}} (--numbers)"
+    return f"{short!r} is read as hours and minutes: write 0:{short} for minutes, or {setting}"
 
 
-def doubt_on_days(days: np.ndarray, name: str) -> str:
-    """Return the end of a sentence on dates that may stand for missing values."""
+def note_on_days(days: np.ndarray, name: str) -> str:
+    """Return a note if some dates may represent missing values, else ""."""
     values, counts = np.unique(days[np.isfinite(days)], return_counts=True)
     if not (place := _missing(values, counts, lambda day: int(day) in _MISSING_DAYS)):
         return ""
-    what = f"{np.datetime64(int(values[place]), 'D')} in {counts[place]} rows may stand for missing values"
-    return f"{what}: leave these empty, or say columns={{{name!r}: 'date'}} (--dates)"
+    marker = f"{np.datetime64(int(values[place]), 'D')} in {counts[place]} rows may stand for missing values"
+    return f"{marker}: leave these empty, or set columns={{{name!r}: 'date'}} (--dates)"
 
 
 def _missing(values: np.ndarray, counts: np.ndarray, is_meant: Callable[[float], bool]) -> int:
-    """Return the place, -1 or -len(values), of a value that is far from all others and occurs several times; else 0."""
+    """Return the negative index of the first or last value if it may represent missing values, else 0.
+
+    Such a value occurs several times. It is far from all others, is very frequent or is the only negative value.
+    """
     if len(values) < 5:
         return 0
     for place, rest, next_to in ((-1, values[:-1], values[-2]), (-len(values), values[1:], values[1])):
@@ -205,14 +203,14 @@ def _missing(values: np.ndarray, counts: np.ndarray, is_meant: Callable[[float],
 
 
 def _is_apart(values: np.ndarray, counts: np.ndarray) -> bool:
-    """Return whether 0 occurs several times, far below numbers of one magnitude: a blood pressure of 0, say."""
-    if len(values) < _FEWEST_DATES or values[0] != 0 or counts[0] < 2:
+    """Return whether 0 occurs several times and is far below all other numbers, such as a blood pressure of 0."""
+    if len(values) < _MIN_DATES or values[0] != 0 or counts[0] < 2:
         return False
     return bool(values[1] > max(np.median(values) / 5, 10 * np.median(np.diff(values))))
 
 
 def _format_of(texts: list[str]) -> str:
-    """Return a format that reads most of some dates, with the separators of the first; empty if there is none.
+    """Return a format that parses most dates, with the separators of the first date, or "".
 
     Examples
     --------
@@ -221,51 +219,51 @@ def _format_of(texts: list[str]) -> str:
     """
     parts = re.split(r"(\d+)", texts[0].replace("%", "%%"))
     forms = ["%a %b %d %H:%M:%S %Y", "%d of %B %Y", "%G-W%V-%u"]
-    if sorted(map(len, parts[1::2]))[2:] == [4]:  # three numbers, one of which is a year
+    if sorted(map(len, parts[1::2]))[2:] == [4]:  # three numbers, including a year
         for order in (["%d", "%m"], ["%m", "%d"]):
             signs = iter(order)
             parts[1::2] = ["%Y" if len(number) == 4 else next(signs) for number in re.findall(r"\d+", texts[0])]
             forms.append("".join(parts))
-    return next((form for form in forms if _most_are(lambda text, form=form: _moment(text, form), texts)), "")
+    return next((form for form in forms if _most_are(lambda text, form=form: _parsed(text, form), texts)), "")
 
 
-def _most_are(what: Callable[[str], object], texts: list[str]) -> bool:
-    """Return whether something is found in nine of ten texts."""
-    return bool(texts) and sum(what(text) is not None for text in texts) >= 0.9 * len(texts)
+def _most_are(match: Callable[[str], object], texts: list[str]) -> bool:
+    """Return whether a function returns other values than None for at least 90 % of the texts."""
+    return bool(texts) and sum(match(text) is not None for text in texts) >= 0.9 * len(texts)
 
 
-def _moment(text: str, form: str) -> datetime.datetime | None:
+def _parsed(text: str, form: str) -> datetime.datetime | None:
     try:
         return datetime.datetime.strptime(text, form)
     except ValueError:
         return None
 
 
-def doubt_on_amounts(texts: list[str]) -> str:
-    """Return the end of a sentence on names that are numbers with several signs, or with units.
+def note_on_amounts(texts: list[str]) -> str:
+    """Return a note if texts are numbers with different formats or with unknown units, else "".
 
     Examples
     --------
-    >>> doubt_on_amounts(["1.5 kg", "12 kg"]), doubt_on_amounts(["low", "high"])
+    >>> note_on_amounts(["1.5 kg", "12 kg"]), note_on_amounts(["low", "high"])
     ("'1.5 kg' may be a number: without 'kg' it will be read as one", '')
     """
     texts = texts[:_SAMPLE]
-    if _most_are(lambda text: NumberReading.of([text]).value(text), texts):  # each by its own signs
-        return f"they are numbers with several signs or units, such as {texts[0]!r}: write all of them in one way"
+    if _most_are(lambda text: NumberReading.of([text]).value(text), texts):
+        return f"its numbers have different formats or units, such as {texts[0]!r}: write all in the same format"
     if units := units_of(texts):
         several = ", all in one unit," if len(units) > 1 else ""
         return f"{texts[0]!r} may be a number: without {' and '.join(map(repr, units))}{several} it will be read as one"
     return ""
 
 
-def doubt_on_digits(series: Any, x: np.ndarray, name: str) -> str:
-    """Return the end of a sentence on whole numbers that may be dates, or names of more digits than numbers keep.
+def note_on_digits(series: Any, x: np.ndarray, name: str) -> str:
+    """Return a note if integers may be dates, or have more digits than floats can store, else "".
 
     Examples
     --------
     >>> months = [202301, 202302, 202303, 202304, 202305, 202306, 202307, 202308, 202309, 202310]
-    >>> doubt_on_digits(pandas().Series(months), np.array(months, float), "month")
-    "202301 may be a date: settle it with columns={'month': 'date %Y%m'} (--dates, --date-format)"
+    >>> note_on_digits(pandas().Series(months), np.array(months, float), "month")
+    "202301 may be a date: set columns={'month': 'date %Y%m'} (--dates, --date-format)"
     """
     x = x[np.isfinite(x)]
     if (x != np.floor(x)).any() or not len(x := np.unique(x)) or x[0] < 0:
@@ -274,81 +272,80 @@ def doubt_on_digits(series: Any, x: np.ndarray, name: str) -> str:
         long = [value for value in series.dropna().unique() if isinstance(value, str) and value.strip().isdecimal()]
         long = [str(series.max())] if pandas().api.types.is_integer_dtype(series.dtype) else long  # and not 1e20
         if len(long := max(long, key=len, default="")) > 15:
-            settled = f"if it is a name, say so with columns={{{name!r}: 'code'}} (--codes)"
-            return f"{long} has more digits than numbers keep: {settled}"
-    if len(x) < _FEWEST_DATES:
+            return f"{long} has more than 15 digits: if it is a code, set columns={{{name!r}: 'code'}} (--codes)"
+    if len(x) < _MIN_DATES:
         return ""
     texts = [f"{value:.0f}" for value in x[:: len(x) // 100 + 1]]
 
     def are_dates(form: str) -> bool:
         count, digits = _DIGITS[form], (text.zfill(_DIGITS[form]) for text in texts)
-        return all(len(text) == count and (of := _moment(text, form)) and 1900 <= of.year < 2100 for text in digits)
+        return all(len(text) == count and (of := _parsed(text, form)) and 1900 <= of.year < 2100 for text in digits)
 
     form = next(filter(are_dates, _DIGITS), "")
     if not form or min(map(len, texts)) < _DIGITS[form]:
-        return f"{texts[0]} may be a date: write it as 2024-01-31 is" if form else ""
-    return f"{texts[0]} may be a date: settle it with columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
+        return f"{texts[0]} may be a date: write dates like 2024-01-31" if form else ""
+    return f"{texts[0]} may be a date: set columns={{{name!r}: 'date {form}'}} (--dates, --date-format)"
 
 
-def doubt_on_codes(texts: list[str], name: str) -> str:
-    """Return the end of a sentence on numbers that may be names, such as numbers of versions and of parts.
+def note_on_codes(texts: list[str], name: str) -> str:
+    """Return a note if numbers may be codes, such as version or part numbers, else "".
 
     Examples
     --------
-    >>> doubt_on_codes(["1.9", "1.1", "1.10"], "version")
-    "'1.10' is read as '1.1' is: if these are names, say so with columns={'version': 'code'} (--codes)"
+    >>> note_on_codes(["1.9", "1.1", "1.10"], "version")
+    "'1.10' is read as 1.1: if these are codes, set columns={'version': 'code'} (--codes)"
     """
     texts = texts[:_SAMPLE]
-    settled = f"if these are names, say so with columns={{{name!r}: 'code'}} (--codes)"
+    setting = f"if these are codes, set columns={{{name!r}: 'code'}} (--codes)"
     if power := next(filter(_POWER.fullmatch, texts), ""):
-        return f"{power!r} is read as {float(power):g}: {settled}"
+        return f"{power!r} is read as {float(power):g}: {setting}"
     decimals = set(filter(_DECIMAL.fullmatch, texts))
     twin = next((text for text in texts if text[-1:] == "0" and text[:-1] in decimals), "")
-    return f"{twin!r} is read as {twin[:-1]!r} is: {settled}" if twin else ""
+    return f"{twin!r} is read as {twin[:-1]}: {setting}" if twin else ""
 
 
-def doubt_on_order(texts: list[str], reading: DateReading) -> str:
-    """Return a sentence's end on dates in which day and month can be exchanged."""
+def note_on_order(texts: list[str], reading: DateReading) -> str:
+    """Return a note on dates whose day and month can be exchanged."""
     order = "day first" if any(form.startswith("day") and form[3] in "-/." for form in reading.forms) else "month first"
     other = "month first" if order == "day first" else "day first"
-    settled = f"settle it with date_format={order!r} or {other!r} (--date-format)"
-    return f"no date such as {texts[0]!r} tells day from month, and they are read {order}: {settled}"
+    setting = f"set date_format={order!r} or {other!r} (--date-format)"
+    return f"dates such as {texts[0]!r} are ambiguous and read {order}: {setting}"
 
 
-def doubt_on_short_years(texts: list[str], reading: DateReading) -> str:
-    """Return a sentence's end on years of two digits that may stand first, or be of another century."""
+def note_on_short_years(texts: list[str], reading: DateReading) -> str:
+    """Return a note if two-digit years may come first or belong to another century, else ""."""
     texts = [text for text in texts[:_SAMPLE] if not re.search(r"\d{4}", text)]
     parts = [match.groups() for text in texts if (match := _SHORT_YEARS.fullmatch(text))]
     if parts and all(0 < int(month) <= 12 and 0 < int(last) <= 31 for _, _, month, last in parts):
         firsts, lasts = {first for first, *_ in parts}, {last for *_, last in parts}
         if len(firsts) < len(lasts):
             form = parts[0][1].join(("%y", "%m", "%d"))
-            return f"the year of {texts[0]!r} may stand first: settle it with date_format={form!r} (--date-format)"
+            return f"the year of {texts[0]!r} may come first: set date_format={form!r} (--date-format)"
     days = {text: reading.days(text) or 0 for text in texts}
     latest = max(days, key=lambda text: days[text], default="")
     if not latest or days[latest] < LATE:
         return ""
     year = 1970 + int(days[latest] / 365.2425)
-    return f"{latest!r} is read as of the year {year}: write years with four digits if it is of another century"
+    return f"{latest!r} is read as a date in {year}: write years with four digits if the century is wrong"
 
 
 KINDS = ["number", "category", "code", "date", "text", "tags", "ignore"]
-"""The kinds that a column can be called, see `encoding.encoder`."""
+"""The kinds of columns that users can set, see `encoding.encoder`."""
 ORDERS = {"day first": True, "month first": False}
-"""The names of the orders of day and month, and whether the day comes first."""
+"""The orders of day and month, and whether the day comes first."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is said of a table's columns; what is not said is found from their values.
+    """User settings of a table's columns; all others are inferred from the values.
 
     Parameters
     ----------
     columns : dict of str to str
-        The kind of a column, one of `KINDS`; after a space its decimal sign or the format of its dates.
+        The kind of each column, one of `KINDS`, optionally followed by a space and a decimal sign or date format.
     date_format : str, optional
-        The format of all columns of dates for which none is given, as in ``datetime.strptime``; or "day first",
-        "month first", or "excel" for Excel's serial dates.
+        The default format of date columns, as in ``datetime.strptime``, or "day first", "month first", or "excel" for
+        Excel's serial dates.
 
     Examples
     --------
@@ -365,40 +362,40 @@ class Asked:
         for name in self.columns:
             kind, how = self.kind(name), self._how(name)
             if kind not in KINDS:
-                raise ValueError(f"Column {name!r} cannot be of the kind {kind!r}: the kinds are {', '.join(KINDS)}.")
+                raise ValueError(f"Column {name!r} has the unknown kind {kind!r}: use one of {', '.join(KINDS)}.")
             if how and not (kind == "number" and how in (".", ",")) and not (kind == "date" and _is_format(how)):
                 raise ValueError(
-                    f"Column {name!r} cannot be read as {self.columns[name]!r}: after 'number' stands a decimal sign, "
-                    "and after 'date' a format such as %d.%m.%Y, 'day first', 'month first' or 'excel'."
+                    f"Column {name!r} has the invalid setting {self.columns[name]!r}: 'number' can be followed by a "
+                    "decimal sign, and 'date' by a format such as %d.%m.%Y, 'day first', 'month first' or 'excel'."
                 )
         if self.decimal not in (None, ".", ","):
-            raise ValueError(f"{self.decimal!r} is no decimal sign: give '.' or ','.")
+            raise ValueError(f"{self.decimal!r} is not a decimal sign: use '.' or ','.")
         if self.date_format and not _is_format(self.date_format):
-            formats = "one such as %d.%m.%Y, or 'day first', 'month first' or 'excel'"
-            raise ValueError(f"{self.date_format!r} is no format of dates: give {formats}.")
+            formats = "a format such as %d.%m.%Y, or 'day first', 'month first' or 'excel'"
+            raise ValueError(f"{self.date_format!r} is not a date format: use {formats}.")
 
     def kind(self, name: str) -> str | None:
-        """Return the kind of a column, or None if it is not given."""
+        """Return the kind of a column, or None if it is not set."""
         return str(self.columns[name]).partition(" ")[0] if name in self.columns else None
 
     def _how(self, name: str) -> str:
         return str(self.columns.get(name, "")).partition(" ")[2].strip()
 
     def decimal_of(self, name: str) -> str | None:
-        """Return the decimal sign of a column of numbers, or None if it is not given."""
+        """Return the decimal sign of a numeric column, or None if it is not set."""
         return (self._how(name) if self.kind(name) == "number" else "") or self.decimal
 
     def format_of(self, name: str) -> str | None:
-        """Return the format of a column of dates, or None if it is not given."""
+        """Return the format of a date column, or None if it is not set."""
         return (self._how(name) if self.kind(name) == "date" else "") or self.date_format
 
     def require(self, names: Iterable[str]) -> None:
-        """Refuse the names of columns that are not among those of a table."""
+        """Raise if the settings contain a column that a table lacks."""
         known = set(names)
         if unknown := [name for name in self.columns if name not in known]:
             name = unknown[0]
-            said = f"which is to be read as {self.columns[name]!r}{nearest(name, known) or '.'}"
-            raise TableError(f"The table has no column {name!r}, {said}")
+            setting = f"which is set to {self.columns[name]!r}{nearest(name, known) or '.'}"
+            raise TableError(f"The table has no column {name!r}, {setting}")
 
 
 def _is_format(text: str) -> bool:
@@ -406,4 +403,4 @@ def _is_format(text: str) -> bool:
 
 
 NOTHING = Asked()
-"""Nothing is said of the columns."""
+"""Default settings."""

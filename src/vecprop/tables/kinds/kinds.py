@@ -1,4 +1,4 @@
-"""The kind of a column and the format of its text, found from all values or set by the user; tasks."""
+"""Infer the kind of a column, the format of its text and the task of a target."""
 
 import re
 from collections.abc import Callable
@@ -11,47 +11,47 @@ from ..error import pandas
 from .ambiguities import (
     ORDERS,
     Asked,
-    doubt_on_amounts,
-    doubt_on_codes,
-    doubt_on_days,
-    doubt_on_digits,
-    doubt_on_names,
-    doubt_on_numbers,
-    doubt_on_order,
-    doubt_on_short_years,
-    doubt_on_spelling,
-    doubt_on_times,
+    note_on_amounts,
+    note_on_codes,
+    note_on_days,
+    note_on_digits,
+    note_on_names,
+    note_on_numbers,
+    note_on_order,
+    note_on_short_years,
+    note_on_spelling,
+    note_on_times,
 )
 from .values import as_numbers, read_days, read_numbers, texts_of
 from .written import EXCEL, SECONDS, DateReading, Evidence, NumberReading, days_of, decimal_sign
 
 FIRST_DAY, LAST_DAY = 1900_01_01, 2099_12_31
-"""Whole numbers between these may be dates that are written without signs."""
+"""Integers between these limits may be dates without separators."""
 _WORD = r"[^\s,;|/]+"
 _MONTH_OF_YEAR = re.compile(r"(0?[1-9]|1[0-2])\.(?:19|20)\d\d")
 CATEGORIES = 64
-"""So many categories, the most frequent ones, have an input of their own in any table."""
+"""The number of most frequent categories that get a separate input in any table."""
 FEW = 20
-"""Fewer distinct numbers than this may have three decimals each."""
+"""Fewer distinct numbers than this may all have three decimals by coincidence."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """The kind of a column, and how its text is read."""
+    """The kind of a column, the format of its text, and a note if they are ambiguous."""
 
     name: str
     reading: NumberReading | DateReading | None = None
-    doubt: str = ""
+    note: str = ""
 
 
 def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = lambda: ".") -> Kind:
-    """Return the kind of a column that has values.
+    """Infer the kind of a column with at least one value.
 
     Examples
     --------
     >>> pd = pandas()
     >>> kind_of(pd.Series(["1,5", "2,25"]), "x", Asked())
-    Kind(name='number', reading=NumberReading(decimal=',', thousands='', unit=''), doubt='')
+    Kind(name='number', reading=NumberReading(decimal=',', thousands='', unit=''), note='')
     >>> kind_of(pd.Series(["01001", "02002"]), "zip", Asked()).name
     'code'
     """
@@ -68,7 +68,7 @@ def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = l
         return Kind(kind or ("text" if are_texts(series) else "category"))
     if are_codes(texts):
         return Kind("code")
-    reading, doubt = _number(texts, not plain[1].any(), asked.decimal_of(name), decimal)
+    reading, note = _number(texts, not plain[1].any(), asked.decimal_of(name), decimal)
     x, is_unread = plain if reading == NumberReading() else read_numbers(series, reading)
     if is_unread.sum() <= 0.1 * (is_unread | ~np.isnan(x)).sum():
         if _are_eight_digits(x):
@@ -76,29 +76,29 @@ def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = l
         if all(map(_MONTH_OF_YEAR.fullmatch, texts)) and len({text.split(".")[0] for text in texts}) > 2:
             return Kind("date", DateReading(("month/year",)))
         if reading.unit == SECONDS:
-            return Kind("number", reading, doubt_on_times(texts, name))
-        doubt = doubt or doubt_on_digits(series, x, name) or doubt_on_codes(texts, name) or doubt_on_numbers(x, name)
-        return Kind("number", reading, doubt)
+            return Kind("number", reading, note_on_times(texts, name))
+        note = note or note_on_digits(series, x, name) or note_on_codes(texts, name) or note_on_numbers(x, name)
+        return Kind("number", reading, note)
     if date := _date(series, texts, asked.format_of(name)):
         assert isinstance(date.reading, DateReading)
-        doubts = date.doubt, doubt_on_days(read_days(series, date.reading)[0], name)
-        return replace(date, doubt="; ".join(filter(None, doubts)))
+        notes = date.note, note_on_days(read_days(series, date.reading)[0], name)
+        return replace(date, note="; ".join(filter(None, notes)))
     if tag_separator(texts):
         return Kind("tags")
-    doubt = doubt_on_names(series, texts, is_unread, int((~np.isnan(x)).sum()), name)
-    doubt = f"read as names, but {doubt}" if doubt else ""
+    note = note_on_names(series, texts, is_unread, int((~np.isnan(x)).sum()), name)
+    note = f"read as text, but {note}" if note else ""
     if are_texts(series):
-        return Kind("text", doubt=doubt)
-    return Kind("category", doubt="; ".join(filter(None, (doubt, doubt_on_spelling(texts)))))
+        return Kind("text", note=note)
+    return Kind("category", note="; ".join(filter(None, (note, note_on_spelling(texts)))))
 
 
 def _number(
     texts: list[str], are_plain: bool, given: str | None, decimal: Callable[[], str]
 ) -> tuple[NumberReading, str]:
-    """Return how numbers are read, whose texts may all be plain ones, and a doubt."""
+    """Infer the format of numbers, and return a note if it is ambiguous."""
     with_points = [text for text in texts if "." in text] if are_plain else texts
-    is_told_by_one = are_plain and any(decimal_sign([text]) == "." for text in with_points)
-    sign = "." if is_told_by_one else decimal_sign(with_points)
+    has_decimals = are_plain and any(decimal_sign([text]) == "." for text in with_points)
+    sign = "." if has_decimals else decimal_sign(with_points)
     if not sign.startswith("?") or given:
         return NumberReading() if are_plain and not given else NumberReading.of(texts, given), ""
     of_others = decimal()
@@ -106,33 +106,36 @@ def _number(
     example = next(text for text in texts if decimal_sign([text]).startswith("?"))
     if reading == NumberReading() and not any(text.lstrip("+-").isdecimal() for text in texts):
         are_all = len(texts) >= FEW and all(decimal_sign([text]) == "?." for text in texts)
-        if not are_all:  # points before three digits may be between thousands in all of many texts
+        if not are_all:  # if all of many numbers have three digits after a point, it may separate thousands
             return reading, ""
     other = "," if of_others == "." else "."
     either = NumberReading.of([example], other).value(example)
-    doubt = f"{example!r} is read as {reading.value(example):g}, but may be {either:g} too"
-    return reading, f"{doubt}: settle it with decimal={of_others!r} or {other!r} (--decimal)"
+    note = f"{example!r} is read as {reading.value(example):g}, but may also be {either:g}"
+    return reading, f"{note}: set decimal={of_others!r} or {other!r} (--decimal)"
 
 
 def target_reading(y: Any, name: str, frame: Any, asked: Asked) -> tuple[NumberReading, str]:
-    """Return how a target of numbers is read, in doubt with the sign of the table's columns; and a note on it."""
+    """Infer the format of a numeric target, and return a note on it.
+
+    If the decimal sign is ambiguous, the target has the most frequent one of the table's columns.
+    """
     texts = texts_of(y)
     are_plain = not read_numbers(y, NumberReading())[1].any()
-    reading, doubt = _number(texts, are_plain, asked.decimal_of(name), lambda: common_decimal(frame, asked))
+    reading, ambiguity = _number(texts, are_plain, asked.decimal_of(name), lambda: common_decimal(frame, asked))
     note = f"is read as {reading}" if reading != NumberReading() else ""
-    return reading, "; ".join(filter(None, (note, doubt)))
+    return reading, "; ".join(filter(None, (note, ambiguity)))
 
 
-def target_doubt(y: Any) -> str:
-    """Return a note on a target of classes that may be numbers: these have units, or signs that do not go together."""
+def note_on_classes(y: Any) -> str:
+    """Return a note if a target with classes may consist of numbers with units or different formats."""
     if not as_numbers(y)[1]:
         return ""
-    doubt = doubt_on_amounts(texts_of(y))
-    return f"is read as classes, but {doubt}" if doubt else ""
+    note = note_on_amounts(texts_of(y))
+    return f"is read as classes, but {note}" if note else ""
 
 
 def common_decimal(frame: Any, asked: Asked) -> str:
-    """Return the decimal sign that most columns tell whose numbers can be read in one way only.
+    """Return the most frequent decimal sign of the columns whose sign is unambiguous.
 
     Examples
     --------
@@ -144,7 +147,7 @@ def common_decimal(frame: Any, asked: Asked) -> str:
 
 
 def _date(series: Any, texts: list[str], given: str | None, are_declared: bool = False) -> Kind | None:
-    """Return how dates are read, or None if a column holds none."""
+    """Infer the format of dates; return None if the values are not dates."""
     if pandas().api.types.infer_dtype(series.dropna()) in ("datetime64", "datetime", "date"):
         return Kind("date", DateReading())
     if given and given not in ORDERS:
@@ -155,12 +158,12 @@ def _date(series: Any, texts: list[str], given: str | None, are_declared: bool =
     reading = evidence.reading(ORDERS.get(given or ""), share=0.0 if are_declared else 0.9)
     if reading is None:
         return None
-    order = doubt_on_order(texts, reading) if evidence.is_unclear and given not in ORDERS else ""
-    return Kind("date", reading, "; ".join(filter(None, (order, doubt_on_short_years(texts, reading)))))
+    order = note_on_order(texts, reading) if evidence.is_unclear and given not in ORDERS else ""
+    return Kind("date", reading, "; ".join(filter(None, (order, note_on_short_years(texts, reading)))))
 
 
 def _are_eight_digits(x: np.ndarray) -> bool:
-    """Return whether numbers are dates that are written without signs, such as 20240131: three or more, and all."""
+    """Return whether all numbers are dates without separators, such as 20240131, and at least three are distinct."""
     x = x[~np.isnan(x)]
     if not len(x) or x.min() < FIRST_DAY or x.max() > LAST_DAY or np.any(x % 1):
         return False
@@ -169,9 +172,9 @@ def _are_eight_digits(x: np.ndarray) -> bool:
 
 
 def are_codes(texts: list[str]) -> bool:
-    """Return whether digits are names rather than numbers: some begin with 0, as numbers do not.
+    """Return whether digits are codes rather than numbers.
 
-    They all have the same length then, or one of twenty or more begins so.
+    Some codes have leading zeros, and all have the same length or at least 5 % have leading zeros.
 
     Examples
     --------
@@ -186,9 +189,9 @@ def are_codes(texts: list[str]) -> bool:
 
 
 def tag_separator(texts: list[str]) -> str:
-    """Return the sign between the names in texts that contain several, such as tags; empty for other text.
+    """Return the separator of texts that contain tags, or "" for other text.
 
-    Names recur in other combinations: they are fewer than the texts, and two texts have each of them on average.
+    Tags recur in different combinations: there are fewer distinct tags than texts, and each occurs twice on average.
 
     Examples
     --------
@@ -208,10 +211,10 @@ def tag_separator(texts: list[str]) -> str:
 
 
 def are_texts(series: Any) -> bool:
-    """Return whether a column holds text rather than categories, by the number of words of a value on average.
+    """Return whether a column contains text rather than categories.
 
-    They are two if most values differ, and four if more than 64 values differ.
-    Words are separated by spaces, commas and the like, not by hyphens or points, so that an identifier is one word.
+    Text has at least two words per row if most values are distinct, and at least four if more than 64 are distinct.
+    Hyphens and periods do not separate words, so an identifier is one word.
 
     Examples
     --------
@@ -221,18 +224,18 @@ def are_texts(series: Any) -> bool:
     >>> are_texts(pd.Series(["id-0001-a", "id-0002-b"]))
     False
     """
-    rows_of = series.dropna().astype(str).value_counts()  # since words of each row take thirty times as long
+    rows_of = series.dropna().astype(str).value_counts()  # counting words in each row is thirty times slower
     rows, distinct = rows_of.sum(), len(rows_of)
     words = (rows_of.index.str.count(_WORD) * rows_of).sum() / rows
     return bool((distinct > rows / 2 and words >= 2) or (distinct > CATEGORIES and words >= 4))
 
 
 MOST_CLASSES = 20
-"""Whole numbers with more distinct values than this are rather amounts than classes."""
+"""Integers with more distinct values than this are amounts rather than classes."""
 
 
 def as_whole(y: Any) -> Any:
-    """Return floating-point numbers as integers if all are whole: missing values, now left out, have made them floats.
+    """Convert floats to integers if all are integral; pandas converts integers with missing values to floats.
 
     Examples
     --------
@@ -245,16 +248,16 @@ def as_whole(y: Any) -> Any:
 
 
 def guess_task(y: Any) -> Literal["classification", "regression"]:
-    """Return the task that a target asks for.
+    """Infer the task from a target.
 
-    Text, categories, truth values, and digits that begin with 0 are classes. Numbers are classes if they are whole and
-    have at most two distinct values, or at most 20 that occur in 10 rows each on average. Text among more than 20
-    distinct numbers is taken for a mistake if it is in at most one of ten rows.
+    Text, categories, Booleans and digits with leading zeros are classes. Integers are classes if they have at most two
+    distinct values, or at most 20 distinct values with 10 rows each on average. If there are more than 20 distinct
+    numbers, text in at most 10 % of the rows is ignored.
 
     Parameters
     ----------
     y : array or Series (N,)
-        The target; missing values do not count.
+        The target; missing values are ignored.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The values of a column of any type: numbers, days since 1970, or names, as a reading says."""
+"""Convert a column of any type to numbers, days since 1970 or names."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,17 +12,17 @@ from .written import EXCEL, DateReading, NumberReading
 
 DAY = 86_400
 MISSING = "\0missing"
-"""The name of the category of missing values, which no text of a file has."""
-_MOMENT = "datetime64[ms]"
+"""The name of the category of missing values, which does not occur in files."""
+_DATETIME = "datetime64[ms]"
 WRITTEN = (str, bool, int, float, np.number)
-"""The types of values that a reading of dates tells how to read; all others are dates or none."""
+"""The types that are parsed with the format of a date column; values of other types are converted by pandas."""
 
 Values = tuple[np.ndarray, np.ndarray]
-"""Numbers with nan for what is missing (N,), and whether a value is there but cannot be read (N,)."""
+"""Numbers (N,), with nan for missing values, and a mask of invalid values (N,)."""
 
 
 def texts_of(series: Any) -> list[str]:
-    """Return the distinct texts among a column's values.
+    """Return the distinct values of a column that are text.
 
     Examples
     --------
@@ -35,9 +35,9 @@ def texts_of(series: Any) -> list[str]:
 
 
 def read_numbers(series: Any, reading: NumberReading) -> Values:
-    """Return a column as numbers, and which values are there but are none.
+    """Convert a column to numbers, and return a mask of invalid values.
 
-    Values that are no text are numbers as they are.
+    The number format applies only to text.
 
     Examples
     --------
@@ -52,21 +52,19 @@ def read_numbers(series: Any, reading: NumberReading) -> Values:
     if reading.is_plain and getattr(series.dtype, "storage", "") == "pyarrow":
         import pyarrow as pa
 
-        with suppress(
-            pa.ArrowInvalid
-        ):  # not all of the text is plain; else it takes a tenth of pandas.to_numeric's time
+        with suppress(pa.ArrowInvalid):  # plain text is converted ten times faster than by pandas.to_numeric
             x = pa.array(series).cast(pa.float64()).to_numpy(zero_copy_only=False)
             return np.array(x), np.zeros(len(series), bool)
     return _by_distinct(series, lambda values: _numbers_of(values, reading))
 
 
 def _numbers_of(values: Any, reading: NumberReading) -> list[float | None]:
-    """Return values of any type as numbers, with None for those that cannot be read."""
+    """Convert values of any type to numbers, with None for invalid values."""
     pd = pandas()
     plain = values if reading.is_plain else np.array([None if isinstance(v, str) else v for v in values], object)
     try:
         numbers = pd.to_numeric(plain, errors="coerce")
-    except OverflowError:  # of whole numbers that are larger than any floating-point number
+    except OverflowError:  # raised for integers that exceed the largest float
         bounded = [np.inf * (v > 0 or -1) if isinstance(v, int) and abs(v) >= 2**1023 else v for v in plain]
         numbers = pd.to_numeric(np.array(bounded, object), errors="coerce")
 
@@ -74,7 +72,7 @@ def _numbers_of(values: Any, reading: NumberReading) -> list[float | None]:
         if isnan(number):
             return reading.value(str(value))
         try:
-            return float(value) if isinstance(value, str) else number  # releases before 3 get the last bit wrong
+            return float(value) if isinstance(value, str) else number  # in pandas before 3 the last bit may be wrong
         except ValueError:
             return number
 
@@ -82,15 +80,15 @@ def _numbers_of(values: Any, reading: NumberReading) -> list[float | None]:
 
 
 def _by_distinct(series: Any, read: Callable[[Any], list[float | None]]) -> Values:
-    """Return a column's values as numbers, of which each distinct one is read once."""
+    """Convert a column to numbers, reading each distinct value once."""
     codes, distinct = pandas().factorize(series.astype(object))
     found = read(distinct)
-    x = np.array([*(np.nan if number is None else number for number in found), np.nan])  # the last is that of missing
+    x = np.array([*(np.nan if number is None else number for number in found), np.nan])  # the last for missing values
     return x[codes], np.array([*(number is None for number in found), False])[codes]
 
 
 def own_reading(series: Any) -> NumberReading:
-    """Return how a column is read as numbers, as its own values tell; texts are looked at only if some are not plain.
+    """Infer the number format of a column from its values.
 
     Examples
     --------
@@ -102,7 +100,7 @@ def own_reading(series: Any) -> NumberReading:
 
 
 def as_numbers(series: Any) -> tuple[np.ndarray, int]:
-    """Return a column as numbers, read as its own values tell, and the number of values that cannot be read.
+    """Convert a column to numbers in the inferred format, and return the number of invalid values.
 
     Examples
     --------
@@ -114,7 +112,7 @@ def as_numbers(series: Any) -> tuple[np.ndarray, int]:
 
 
 def read_days(series: Any, reading: DateReading) -> Values:
-    """Return a column as days since 1970, with the time as their fraction, and which values are there but are no dates.
+    """Convert a column to days since 1970 (times are fractions), and return a mask of invalid values.
 
     Examples
     --------
@@ -126,21 +124,21 @@ def read_days(series: Any, reading: DateReading) -> Values:
     if is_number and reading.format == EXCEL:
         return series.to_numpy(dtype=float, na_value=np.nan) - 25569, np.zeros(len(series), bool)
     if pd.api.types.is_datetime64_any_dtype(series.dtype):
-        return _days_of_moments(series), np.zeros(len(series), bool)
+        return _days_of_datetimes(series), np.zeros(len(series), bool)
     return _by_distinct(series, lambda values: _days_of(values, reading))
 
 
 def _days_of(values: Any, reading: DateReading) -> list[float | None]:
-    """Return the days since 1970 of values of any type, with None for those that cannot be read.
+    """Convert values of any type to days since 1970, with None for invalid values.
 
-    Dates that are objects are read together, in a hundredth of the time of one after the other. Those are read alone
-    that do not go together with others, such as the year 9999 with nanoseconds.
+    Date objects are converted together, which is a hundred times faster. Dates that fail, such as the year 9999 among
+    nanoseconds, are converted one by one.
     """
     pd = pandas()
     others = pd.Series([value for value in values if not isinstance(value, WRITTEN)], dtype=object)
-    days = _days_of_moments(pd.to_datetime(others, errors="coerce", utc=True))
+    days = _days_of_datetimes(pd.to_datetime(others, errors="coerce", utc=True))
     for place in np.flatnonzero(np.isnan(days)):
-        days[place] = _days_of_moments(pd.to_datetime(others.iloc[[place]], errors="coerce", utc=True))[0]
+        days[place] = _days_of_datetimes(pd.to_datetime(others.iloc[[place]], errors="coerce", utc=True))[0]
     found = iter([None if np.isnan(day) else day for day in days.tolist()])
 
     def day_of(value: Any) -> float | None:
@@ -154,15 +152,15 @@ def _days_of(values: Any, reading: DateReading) -> list[float | None]:
     return list(map(day_of, values))
 
 
-def _days_of_moments(series: Any) -> np.ndarray:
-    moments = pandas().to_datetime(series, utc=True).dt.tz_localize(None).to_numpy(_MOMENT)
-    return np.where(np.isnat(moments), np.nan, moments.astype(float) / (1000 * DAY))
+def _days_of_datetimes(series: Any) -> np.ndarray:
+    datetimes = pandas().to_datetime(series, utc=True).dt.tz_localize(None).to_numpy(_DATETIME)
+    return np.where(np.isnat(datetimes), np.nan, datetimes.astype(float) / (1000 * DAY))
 
 
 def as_names(series: Any) -> np.ndarray:
-    r"""Return the names of a column's categories, (N,), see `category_name`.
+    r"""Return the category names of a column, (N,), see `category_name`.
 
-    They are objects: an array of str, with the room of the longest text for each row, could fill the memory.
+    The array has dtype object, because fixed-width strings with one long text could fill the memory.
 
     Examples
     --------
@@ -171,7 +169,7 @@ def as_names(series: Any) -> np.ndarray:
     """
     pd = pandas()
     series = series.astype(object)
-    if pd.api.types.infer_dtype(series) != "string":  # 1 and True are equal, but have two names
+    if pd.api.types.infer_dtype(series) != "string":  # 1 and True are equal but have different names
         series = series.map(category_name, na_action="ignore")
     codes, values = pd.factorize(series)
     names = np.array([*map(category_name, values), MISSING], dtype=object)
@@ -179,11 +177,11 @@ def as_names(series: Any) -> np.ndarray:
 
 
 def as_texts(series: Any) -> np.ndarray:
-    """Return a column's values as text, (N,), empty where they are missing."""
+    """Return the values of a column as text, (N,), with "" for missing values."""
     return series.astype(object).where(series.notna(), "").astype(str).to_numpy(dtype=object)
 
 
 def category_name(value: Any) -> str:
-    """Return the name of a category; whole numbers are written without a point."""
+    """Return the name of a category; integers have no decimal point."""
     is_whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
     return str(int(value) if is_whole else value).strip()

@@ -1,4 +1,4 @@
-"""Numbers and dates that are written as text: the form of a column, found once, and the value of a text by it."""
+"""Infer the format of numbers and dates in text, and parse them."""
 
 import datetime
 import re
@@ -18,7 +18,7 @@ ONE_MEANING = {
     "day month-name year": rf"(?:[a-z]{{3,9}},? )?{_DAY}(?:st|nd|rd|th)?[-/. ]*{_NAME}[-/., ]*{_SHORT}",
     "month-name day, year": rf"(?:[a-z]{{3,9}},? )?{_NAME}[- ]{_DAY}(?:st|nd|rd|th)?,?[- ]{_YEAR}",
 }
-"""Forms that can be read in one way only, so that they are read in any column of dates."""
+"""Unambiguous date forms, which are accepted in any date column."""
 _EXCHANGED = [[f"day{sign}month{sign}year", f"month{sign}day{sign}year"] for sign in "-/."]
 _SIGNS = {"-": "-", "/": "/", ".": r"\. ?"}
 FORMS = {
@@ -32,22 +32,22 @@ FORMS = {
     "month-name short year": rf"{_NAME}[- ]'?(?P<year>\d\d)",
     "yearmonthday": r"(?P<year>(?:19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)",
 }
-"""The regular expression of each form of a date, in small letters."""
+"""The regular expression of each date form, in lower case."""
 _FAMILIES = [*([form] for form in FORMS if not any(form in pair for pair in _EXCHANGED)), *_EXCHANGED]
 TIME = (
     r"(?:(?:t|,? )(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d(?:[.,]\d+)?))?(?: ?(?P<half>[ap])\.?m\.?)?)?"
     r"(?: ?(?P<zone>z|utc|gmt|[+-]\d\d(?::?\d\d)?))?"
 )
-"""The regular expression of a time of the day, which may follow a date, and of its zone."""
+"""The regular expression of an optional time of day and time zone after a date."""
 EXCEL = "excel"
-"""The name of the format of Excel's serial dates, which are days since 30 December 1899."""
+"""The format name of Excel's serial dates, which count days since 30 December 1899."""
 _NO_DATES = re.compile(r"\d{1,2}-\d{1,2}-\d\d|(?!\d\d\.\d\d\.\d\d)\d{1,2}\.\d{1,2}\.\d\d|[a-z]{3,9}\.?[- ]'?\d\d")
-"""What may be a date of two digits for the year, but rather is the number of a part or of a version, or a day."""
+"""Text that looks like a date with a two-digit year, but usually is a part number or version."""
 
 
 @dataclass(frozen=True)
 class DateReading:
-    """How the text of a column of dates is read.
+    """The format of a date column.
 
     Examples
     --------
@@ -61,19 +61,18 @@ class DateReading:
 
     def __post_init__(self) -> None:
         if not set(self.forms) <= FORMS.keys():
-            raise ValueError(f"{self.forms} are no forms of dates")
+            raise ValueError(f"unknown date forms: {self.forms}")
 
     @classmethod
     def of(cls, texts: Iterable[str], day_first: bool | None = None) -> "DateReading | None":
-        """Return the forms that dates have, or None if less than nine of ten texts are dates.
+        """Infer the forms of dates, or return None if less than 90 % of the texts are dates.
 
-        Numbers beyond 12 tell whether the day comes before the month; if there are none, what is given, and at last
-        points do.
+        Numbers above 12 determine the order of day and month; without them, ``day_first`` or a period does.
         """
         return Evidence.of(texts).reading(day_first)
 
     def days(self, text: str) -> float | None:
-        """Return the days since 1970 of a text, with the time as their fraction, or None if it is no such date."""
+        """Return the days since 1970 (times are fractions), or None if a text is not a valid date."""
         return _known_days_of(text, tuple(self.forms), self.format)
 
     def __str__(self) -> str:
@@ -84,12 +83,12 @@ class DateReading:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What texts tell of the forms of dates.
+    """The number of texts of each date form.
 
     Parameters
     ----------
     forms : dict of str to int
-        The number of texts of each form. Dates in which day and month can be exchanged count for neither form.
+        The number of texts of each form, without dates whose day and month can be exchanged.
     """
 
     texts: int
@@ -98,9 +97,9 @@ class Evidence:
 
     @classmethod
     def of(cls, texts: Iterable[str], are_declared: bool = False) -> "Evidence":
-        """Return what texts tell; if the first twenty are no dates and none is declared, others are not looked at.
+        """Count the forms of texts; stop early if the first twenty texts are not dates and the user declared none.
 
-        What may rather be the number of a part or of a version is a date only if it is declared.
+        Possible part numbers or versions are dates only if the user declares them.
         """
         count, forms, exchangeable, last = 0, Counter[str](), Counter[str](), _FAMILIES[0]
         are_seasons = True
@@ -108,7 +107,7 @@ class Evidence:
             own: list[str] = []
             for family in (last, *_FAMILIES) if are_declared or not _NO_DATES.fullmatch(text) else ():
                 matches = ((form, re.fullmatch(FORMS[form] + TIME, text)) for form in family)
-                own = [form for form, match in matches if match and moment_of(match.groupdict()) is not None]
+                own = [form for form, match in matches if match and days_of_parts(match.groupdict()) is not None]
                 if own:
                     last = family
                     break
@@ -122,7 +121,7 @@ class Evidence:
         return cls(count, Counter() if are_seasons else forms, exchangeable)
 
     def reading(self, day_first: bool | None = None, share: float = 0.9) -> DateReading | None:
-        """Return the reading of dates, or None if less than nine of ten texts, or another share, are some."""
+        """Return the format of dates, or None if less than this share of the texts are dates."""
         forms = [form for form in FORMS if self.forms[form]]
         dates = self.forms.total() + self.exchangeable.total()
         for pair in _EXCHANGED:
@@ -136,17 +135,17 @@ class Evidence:
 
     @property
     def is_unclear(self) -> bool:
-        """Whether there are dates in which day and month can be exchanged, and none of the same sign tells."""
+        """Whether the order of day and month is ambiguous for some separator."""
         return any(self.exchangeable[a] and not self.forms[a] + self.forms[b] for a, b in _EXCHANGED)
 
 
 def small_letters(text: str) -> str:
-    """Return a text in small letters with single spaces."""
+    """Return a text in lower case with single spaces."""
     return " ".join(text.lower().split())
 
 
 def days_of(text: str, forms: Sequence[str], form: str | None = None) -> float | None:
-    """Return the days since 1970 of a text by a column's forms or its one format, or None if it is no such date.
+    """Parse a date with the forms or the format of a column; return days since 1970, or None if it is invalid.
 
     Examples
     --------
@@ -157,21 +156,21 @@ def days_of(text: str, forms: Sequence[str], form: str | None = None) -> float |
         return float(text) - 25569 if re.fullmatch(r"\s*\d{1,7}(\.\d*)?\s*", text) else None
     if form is not None:
         try:
-            moment = datetime.datetime.strptime(text.strip(), form)
+            parsed = datetime.datetime.strptime(text.strip(), form)
         except ValueError:
             return None
-        return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp() / 86_400
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=datetime.UTC)).timestamp() / 86_400
     text = small_letters(text)
     found = (re.fullmatch(FORMS[name] + TIME, text) for name in (*forms, *ONE_MEANING))
     match = next(filter(None, found), None)
-    return None if match is None else moment_of(match.groupdict())
+    return None if match is None else days_of_parts(match.groupdict())
 
 
-_known_days_of = lru_cache(2**14)(days_of)  # the parts of a table have the same days again and again
+_known_days_of = lru_cache(2**14)(days_of)  # the same days recur in many chunks of a table
 
 
-def moment_of(part: dict[str, str | None]) -> float | None:
-    """Return the days since 1970 of the parts of a date, or None if there is no such day or time."""
+def days_of_parts(part: dict[str, str | None]) -> float | None:
+    """Return the days since 1970 of the parts of a date, or None if the date or time is invalid."""
     name, year = part["month"] or "", int(part["year"] or 0)
     named = [number for number, month in enumerate(MONTHS, 1) if month == name or month[: max(len(name), 3)] == name]
     if name.isalpha() and len(named) != 1:
@@ -186,14 +185,16 @@ def moment_of(part: dict[str, str | None]) -> float | None:
     if hour > 23 or minute > 59 or second >= 60:
         return None
     try:
-        day = datetime.date(year, month, int(part.get("day") or 1)).toordinal() - 719163  # of the first of January 1970
+        day = (
+            datetime.date(year, month, int(part.get("day") or 1)).toordinal() - 719163
+        )  # the ordinal of 1 January 1970
     except ValueError:
         return None
     return (day * 86_400_000 + round(((hour * 60 + minute - away) * 60 + second) * 1000)) / 86_400_000
 
 
 WORDS = {"true": 1.0, "false": 0.0, "none": float("nan")}
-"""The values of words among numbers: truth values, and a word for what is missing."""
+"""The values of words in numeric columns: Booleans, and "none" for a missing value."""
 
 _UNIT = (
     r"(?:US|CA?|AU?|NZ|HK|NT|MX|R|S)?\$|[€£¥₹₩₽₺₴₫₱฿%]|Rs\.?|kr\.?|zł|Kč|"
@@ -202,18 +203,18 @@ _UNIT = (
 _NUMERAL = re.compile(rf"[+-]?\s*({_UNIT})?\s*[+-]?((?:\d[\d.,' ]*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*({_UNIT})?")
 _FOLLOWED = re.compile(rf"[<>≤≥~]?\s*(?:{_UNIT})?\s*[+-]?\d[\d.,' ]*?\s*([^\d.,' ][^\d]*)")
 SECONDS = "seconds"
-"""The unit of a column of times of the day and durations."""
+"""The unit of columns that contain times of day or durations."""
 CLOCK = r"([+-]?)(?:(\d+) days?,? )?(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:[.,]\d+)?))?(?: ?([ap])\.?m\.?)?"
-"""The regular expression of a time of the day or a duration, in small letters."""
+"""The regular expression of a time of day or a duration with colons, in lower case."""
 SPELLED = r"(\d+(?:[.,]\d+)?) ?(w(?:eeks?)?|d(?:ays?)?|h(?:ours?|rs?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?![a-z])"
-"""The regular expression of a number and its unit of time; a duration has one or more."""
+"""The regular expression of a number with a unit of time; durations contain one or more."""
 MOST_UNITS = 3
-"""Numbers may be followed by this many units, such as K and M, to be taken for numbers."""
+"""The largest number of different units after numbers, such as K and M, in a column of numbers."""
 
 
 @dataclass(frozen=True)
 class NumberReading:
-    """How the text of a column of numbers is read.
+    """The format of a numeric column.
 
     Examples
     --------
@@ -228,32 +229,32 @@ class NumberReading:
 
     def __post_init__(self) -> None:
         if self.decimal not in (".", ",") or self.thousands not in ("", ",", ".", " ", "'"):
-            raise ValueError(f"{self.decimal!r} and {self.thousands!r} are no signs of numbers")
+            raise ValueError(f"invalid decimal sign {self.decimal!r} or thousands separator {self.thousands!r}")
 
     @classmethod
     def of(cls, texts: Iterable[str], decimal: str | None = None) -> "NumberReading":
-        """Return the signs that most of some texts have; a decimal sign is taken as given."""
+        """Infer the most frequent signs and unit of texts, with a given decimal sign, if any."""
         texts = list(texts)
         if are_times(texts):
             return cls(unit=SECONDS)
         parts = [match.groups() for text in texts if (match := _NUMERAL.fullmatch(one_of_each(text)))]
         bodies = [body for _, body, _ in parts]
-        decimal = decimal or _told(bodies).removeprefix("?") or "."
+        decimal = decimal or _sign_of(bodies).removeprefix("?") or "."
         between = Counter(sign for body in bodies for sign in {",", ".", " ", "'"} - {decimal} if sign in body.strip())
         units = Counter(unit for before, _, after in parts for unit in (before, after) if unit)
-        # The most frequent ones; of equals, the same one whatever their order.
+        # Ties are broken by the text, so that the result does not depend on the order of the values.
         thousands, unit = (max(of, key=lambda text, of=of: (of[text], text), default="") for of in (between, units))
         return cls(decimal, thousands, unit)
 
     def value(self, text: str) -> float | None:
-        """Return the number that a text is, nan for a word that says there is none, and None for other text."""
+        """Return the number in a text, nan for "none", and None for invalid text."""
         if self.unit == SECONDS:
             return seconds_of(text)
         return number_of(text, self.decimal, self.thousands, self.unit)
 
     @property
     def is_plain(self) -> bool:
-        """Whether numbers are written as Python writes them, except for signs between thousands and currencies."""
+        """Whether numbers have Python's format, except for thousands separators and currencies."""
         return self.decimal == "." and self.unit not in ("%", SECONDS)
 
     def __str__(self) -> str:
@@ -265,29 +266,29 @@ class NumberReading:
 
 
 def decimal_sign(texts: Iterable[str]) -> str:
-    """Return the decimal sign that some texts tell; with "?" before it if they can be read in two ways, or "" for none.
+    """Infer the decimal sign of texts; the result has the prefix "?" if it is ambiguous, and is "" if no text has one.
 
-    One sign with three digits behind it may be decimal or stand between thousands. A comma is then assumed to stand
-    between thousands, and a point to be decimal.
+    A single sign before three digits is ambiguous. A comma is then read as a thousands separator, and a point as the
+    decimal sign.
 
     Examples
     --------
     >>> [decimal_sign(texts) for texts in (["1,5", "1,234"], ["1,234", "5,678"], ["1.234"], ["7", "many"])]
     [',', '?.', '?.', '']
     """
-    return _told(match[2] for text in texts if (match := _NUMERAL.fullmatch(one_of_each(text))))
+    return _sign_of(match[2] for text in texts if (match := _NUMERAL.fullmatch(one_of_each(text))))
 
 
-def _told(bodies: Iterable[str]) -> str:
-    """Return what most of some numbers without units tell, see `decimal_sign`."""
-    counts = Counter(map(_told_by_one, bodies))
+def _sign_of(bodies: Iterable[str]) -> str:
+    """Infer the decimal sign of numbers without units, see `decimal_sign`."""
+    counts = Counter(map(_sign_of_one, bodies))
     if counts[","] or counts["."]:
         return "," if counts[","] > counts["."] else "."
     return "?." if counts["?"] else ""
 
 
-def _told_by_one(body: str) -> str:
-    """Return the decimal sign that a number tells, "?" if it can be read in two ways, or "" if it has no sign."""
+def _sign_of_one(body: str) -> str:
+    """Return the decimal sign of a number, "?" if it is ambiguous, or "" if the number has none."""
     comma, point = body.count(","), body.count(".")
     if comma and point:
         return max(",.", key=body.rindex)
@@ -302,9 +303,9 @@ def _told_by_one(body: str) -> str:
 
 
 def units_of(texts: Sequence[str]) -> list[str]:
-    """Return the texts that follow the numbers in nine of ten texts, such as units that are not known; else none.
+    """Return the unknown units that follow numbers in at least 90 % of the texts, or an empty list.
 
-    There are at most `MOST_UNITS`; more than one only if the texts are more than twenty.
+    Up to `MOST_UNITS` units are returned if there are more than twenty texts, otherwise one.
 
     Examples
     --------
@@ -317,9 +318,10 @@ def units_of(texts: Sequence[str]) -> list[str]:
 
 
 def are_times(texts: Sequence[str]) -> bool:
-    """Return whether nine of ten texts are times of the day or durations, and not all are numbers with one unit.
+    """Return whether at least 90 % of the texts are times of day or durations.
 
-    The unit "m" may also be meters or months: it means minutes only in columns with hours or seconds.
+    Numbers with a single unit do not count. The unit "m" is ambiguous, so it means minutes only in columns that also
+    contain hours or seconds.
 
     Examples
     --------
@@ -335,7 +337,7 @@ def are_times(texts: Sequence[str]) -> bool:
 
 
 def units_of_time(text: str) -> list[tuple[str, str]]:
-    """Return the numbers of a duration, each with its unit.
+    """Split a duration into numbers and their units.
 
     Examples
     --------
@@ -348,7 +350,7 @@ def units_of_time(text: str) -> list[tuple[str, str]]:
 
 
 def seconds_of(text: str) -> float | None:
-    """Return the seconds of a duration, or since midnight of a time of the day; None if it is neither.
+    """Return the seconds of a duration, or of a time of day since midnight, or None for other text.
 
     Examples
     --------
@@ -369,7 +371,7 @@ def seconds_of(text: str) -> float | None:
 
 
 def one_of_each(text: str) -> str:
-    """Return a text with one kind of space, minus and apostrophe, and zeros for the dash of a price without cents.
+    """Normalize spaces, minus signs, apostrophes, and the dash in prices without cents.
 
     Examples
     --------
@@ -386,7 +388,7 @@ def one_of_each(text: str) -> str:
 
 
 def number_of(text: str, decimal: str, thousands: str, unit: str) -> float | None:
-    """Return the number that a text is by a column's signs, nan for a word that says there is none, else None.
+    """Parse a number with the signs and unit of a column; return nan for "none" and None for invalid text.
 
     Examples
     --------
@@ -406,7 +408,7 @@ def number_of(text: str, decimal: str, thousands: str, unit: str) -> float | Non
     whole, point, rest = text.partition(decimal)
     if thousands and thousands in whole:
         first, *groups = whole.lstrip("+-").split(thousands)
-        size = 2 if thousands == "," and len(groups[0]) == 2 else 3  # 12,34,567 is 1234567 in India
+        size = 2 if thousands == "," and len(groups[0]) == 2 else 3  # India writes 12,34,567 for 1234567
         sizes = [*[size] * (len(groups) - 1), 3]
         are_digits = "".join(groups).isdigit() and 0 < len(first) <= size and first[0] != "0"
         if not are_digits or [len(group) for group in groups] != sizes:
