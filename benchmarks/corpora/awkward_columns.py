@@ -72,7 +72,7 @@ NOTED: list[tuple[Any, str]] = [
     (1_600_000_000.5 + u * 86_400, "may be seconds since 1970"),
     (1_600_000_000 + u * 86_400, "may be seconds since 1970"),
     (1_600_000_000_000 + u * 86_400_000, "may be milliseconds since 1970"),
-    (np.array([101, 205, 333, 417, 502, 998])[u % 6], "may be names"),
+    (np.array([101, 205, 333, 417, 502, 998])[u % 6], "may be codes"),
 ]
 """Columns that are read differently from their looks, with a part of the note on each."""
 

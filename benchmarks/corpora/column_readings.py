@@ -12,7 +12,7 @@ FORMS = dict.fromkeys(
 FORMS |= dict.fromkeys(["2024-01", "1/2024", "01-2024", "2024/1", "2024-Jan"], 19723)
 FORMS |= {"2024-01-31T12:00:00Z": 19753.5, "2024-01-31 12:00:00+01:00": 19753 + 11 / 24, "1/31/2024 6:00 PM": 19753.75}
 NO_DATES = ["192.168.{}.{}", "{}.{}.{}", "555-12{}-45{}{}", "{}-{}-{}", "1{}-2{}-9{}", "{}.1{}.{}{}", "v{}.{}"]
-NAMES = "read as names, but "
+NAMES = "read as text, but "
 SIGNS: list[Any] = [
     (["1.234,5", "1.234", "2.000"], [1234.5, 1234, 2000]),
     (["1.234", "5.678"], [1.234, 5.678]),
@@ -73,29 +73,29 @@ DOUBTFUL: list[Any] = [
     (["1.5", "n.a.", "7", "1"] * 9, NAMES + "27 values are numbers and 9, such as 'n.a.', are not"),
     (["1.5 kg", "12 kg", "7kg"] * 9, NAMES + "'1.5 kg' may be a number: without 'kg' it will be read as one"),
     ([f"{k}.5{'KM'[k % 2]}" for k in range(30)], NAMES + "'0.5K' may be a number: without 'K' and 'M', all in one"),
-    (["1.5", "2,5", "7,25", "8.75"], NAMES + "they are numbers with several signs or units, such as '1.5': write"),
-    (["2024-Q1", "2023-Q4"], NAMES + "'2024-Q1' may be a date: write it as 2024-01-31 is"),
+    (["1.5", "2,5", "7,25", "8.75"], NAMES + "its numbers have different formats or units, such as '1.5': write"),
+    (["2024-Q1", "2023-Q4"], NAMES + "'2024-Q1' may be a date: write dates like 2024-01-31"),
     (["Q1 2024", "Q4 2023"], NAMES + "'Q1 2024' may be a date"),
     *((texts, NAMES + f"{texts[0]!r} may be a date") for texts in (["FY2023", "FY2024"], ["H1 2023", "H2 2023"])),
     (["Spring 2023", "Fall 2023"], NAMES + "'Spring 2023' may be a date"),
     (["2024-W13", "2023-W46"], NAMES + "'2024-W13' may be a date"),
     (["Jun/27/2022", "Aug/29/2023"], NAMES + "'Jun/27/2022' may be a date"),
-    (["2023 08 29", "2024 05 03"], NAMES + "'2023 08 29' may be a date: give its format, as in columns={'x': 'da"),
+    (["2023 08 29", "2024 05 03"], NAMES + "'2023 08 29' may be a date: set its format with columns={'x': 'da"),
     (
         ["30.8.20", "22.10.19"] * 9,
-        NAMES + "'30.8.20' may be a date: settle it with columns={'x': 'date'} (--dates)",
+        NAMES + "'30.8.20' may be a date: set columns={'x': 'date'} (--dates)",
     ),
-    (["01-02-23", "04-05-22"] * 9, NAMES + "'01-02-23' may be a date: settle it"),
-    (["31/12/2023", "12/31/2023"], NAMES + "'12/31/2023' may be a date: settle it"),
-    (["Aug-23", "Jun-22"], NAMES + "'Aug-23' may be a date: settle it with columns={'x': 'date'} (--dates)"),
-    ([*(f"2024-{k:02d}" for k in range(1, 13)), "-", "TBD", "soon"], NAMES + "'2024-01' may be a date: settle it"),
-    (["9007199254740993", "12"], "9007199254740993 has more digits than numbers keep: if it is a name, say so"),
-    (["11.06.63", "22.10.31"], "'11.06.63' is read as of the year 2063: write years with four"),
-    (["23/08/29", "23/06/27", "22/11/03"], "the year of '23/08/29' may stand first: settle it with date_format="),
-    (["1.9", "1.1", "1.10"], "'1.10' is read as '1.1' is: if these are names, say so with"),
-    (["12", "3E02", "71"], "'3E02' is read as 300: if these are names, say so with columns="),
-    ([f"{k}.234" for k in range(1, 30)], "'1.234' is read as 1.234, but may be 1234 too"),
-    (["1.234", "960", "2.216"], "'1.234' is read as 1.234, but may be 1234 too: settle it with decimal='.' or ','"),
+    (["01-02-23", "04-05-22"] * 9, NAMES + "'01-02-23' may be a date: set"),
+    (["31/12/2023", "12/31/2023"], NAMES + "'12/31/2023' may be a date: set"),
+    (["Aug-23", "Jun-22"], NAMES + "'Aug-23' may be a date: set columns={'x': 'date'} (--dates)"),
+    ([*(f"2024-{k:02d}" for k in range(1, 13)), "-", "TBD", "soon"], NAMES + "'2024-01' may be a date: set"),
+    (["9007199254740993", "12"], "9007199254740993 has more than 15 digits: if it is a code, set"),
+    (["11.06.63", "22.10.31"], "'11.06.63' is read as a date in 2063: write years with four"),
+    (["23/08/29", "23/06/27", "22/11/03"], "the year of '23/08/29' may come first: set date_format="),
+    (["1.9", "1.1", "1.10"], "'1.10' is read as 1.1: if these are codes, set"),
+    (["12", "3E02", "71"], "'3E02' is read as 300: if these are codes, set columns="),
+    ([f"{k}.234" for k in range(1, 30)], "'1.234' is read as 1.234, but may also be 1234"),
+    (["1.234", "960", "2.216"], "'1.234' is read as 1.234, but may also be 1234: set decimal='.' or ','"),
 ]
 
 CLEAR: list[Any] = [

@@ -35,7 +35,7 @@ def readings(model):
 
 def test_options_settle_what_columns_mean_and_are_written_for_the_next_run(vecprop, path):
     said = ["--codes", 'zip,"a, b"', "--decimal", ",", "--date-format", "day first", "--numbers", "price"]
-    assert "settle it" not in vecprop("train", path, "--target", "y", *said, *FAST).stderr
+    assert ": set " not in vecprop("train", path, "--target", "y", *said, *FAST).stderr
     dates = "dates, day/month/year"
     expected = {"zip": "codes", "price": "numbers, decimal sign ','", "sold": dates, "a, b": "codes"}
     assert readings("t.npz") == expected
@@ -58,9 +58,9 @@ def test_a_file_says_what_columns_mean_and_options_win(vecprop, path):
     ("said", "code", "message"),
     [
         (["--codes", "zip", "--dates", "zip"], 2, "cannot be both, a code and a date"),
-        (["--codes", "zap"], 3, "no column 'zap', which is to be read as 'code': did you mean 'zip'?"),
-        (["--decimal", ";"], 2, "';' is no decimal sign: give '.' or ','."),
-        (["--date-format", "soon"], 2, "'soon' is no format of dates"),
+        (["--codes", "zap"], 3, "no column 'zap', which is set to 'code': did you mean 'zip'?"),
+        (["--decimal", ";"], 2, "';' is not a decimal sign: use '.' or ','."),
+        (["--date-format", "soon"], 2, "'soon' is not a date format"),
         (["--columns", "nowhere.toml"], 2, "nowhere.toml: No such file"),
         (["--columns", "t.csv"], 2, "t.csv is not TOML"),
     ],

@@ -108,7 +108,7 @@ def test_a_test_of_the_rows_of_training_is_refused(vecprop, tmp_path):
     ("y", "said"),
     [
         (["25 years", "31 years"], "'25 years' may be a number: without 'years' it will be read as one"),
-        (["1.5", "2,5"], "they are numbers with several signs or units, such as '1.5': write all of them in one way"),
+        (["1.5", "2,5"], "its numbers have different formats or units, such as '1.5': write all in the same format"),
         (["1,5", "2,5"], ""),
         (["low", "high"], ""),
     ],
@@ -126,7 +126,7 @@ def test_row_numbers_of_the_whole_file_are_no_inputs(vecprop):
     table.to_csv("t.csv")
     done = vecprop("train", "t.csv", "--target", "y", "--json", *FAST)
     assert sorted(json.loads(done.stdout)["columns"]["dropped"]) == ["column 1", "id"]
-    assert "Column 'id' is not used: it counts the rows" in done.stderr
+    assert "Column 'id' is not used: it only counts the rows" in done.stderr
     assert "id" not in vecprop("predict", "t.npz", "t.csv", "-o", "p.csv").stderr
     done = vecprop("train", "t.csv", "--target", "y", "--json", "--numbers", "id", "--force", *FAST)
     assert list(json.loads(done.stdout)["columns"]["dropped"]) == ["column 1"]

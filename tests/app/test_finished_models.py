@@ -98,7 +98,7 @@ def test_rows_of_weight_0_are_left_out(tmp_path):
     request = Request(tmp_path / "table.csv", "y", 0.2, weight="w")
     parts = divided(request)
     assert (sorted({*parts.y, *parts.y_test}), len(parts.y) + len(parts.y_test)) == (["a", "b"], 20)
-    assert parts.notes[0] == "10 of 30 rows have the weight 0 and are left out."
+    assert parts.notes[0] == "10 of 30 rows have the weight 0 and are not used."
     parts = divided(replace(request, test=tmp_path / "test.csv"))
     assert (len(parts.y), len(parts.y_test), len(parts.X_test)) == (20, 10, 10)
 

@@ -168,7 +168,7 @@ def test_what_parts_lack_is_said_of_all_rows(vecprop, trained, measured):
     (Path("parts") / "0.parquet").unlink()
     model, known = "buys.npz", measured["buys"].notna()
     done = vecprop("evaluate", model, "parts", "--weight", "w", code=3)
-    assert f"has {int(known[501:].sum())} value(s) that are no weights, such as -1 in row 501" in done.stderr
+    assert f"has {int(known[501:].sum())} invalid value(s), such as -1 in row 501" in done.stderr
     assert "The table has no column 'age2'" in vecprop("evaluate", model, "parts", "--target", "age2", code=3).stderr
     measured.assign(buys=None).to_parquet("parts/1.parquet", row_group_size=100)
     assert "has no values: all 600 are missing" in vecprop("evaluate", model, "parts", code=3).stderr

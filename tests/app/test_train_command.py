@@ -62,7 +62,7 @@ def test_a_test_file_is_the_test_and_groups_stay_together(vecprop, result_of, ta
     done = vecprop("train", table, "--target", "buys", "--group", "town", "--json", "--force", *FAST)
     result = json.loads(done.stdout)
     assert "town" not in result["columns"]["used"]
-    assert "Column 'town' is not used: it tells groups apart." in done.stderr
+    assert "Column 'town' is not used: it defines the groups." in done.stderr
     assert result["rows"]["test"] > 50  # one of three towns
 
 
@@ -162,7 +162,7 @@ def test_a_column_of_weights(vecprop, result_of, people):
     done = vecprop("train", "weighed.csv", "--target", "buys", "--weight", "w", "--json", "--time", "age", *FAST)
     result = json.loads(done.stdout)
     assert "w" not in result["columns"]["used"]
-    assert "Column 'w' is not used: it weighs rows." in done.stderr
+    assert "Column 'w' is not used: it contains the weights." in done.stderr
     assert tomllib.loads(Path("weighed.toml").read_text())["weight"] == "w"
     model = vp.load("weighed.npz")
     late = people.age >= people.age.sort_values().iloc[-40]
@@ -228,8 +228,8 @@ def test_nothing_is_overwritten_unasked(vecprop, table):
         ("buys --loss quantile --quantile high", 2, "--quantile is 'high', but must be levels"),
         ("buys --loss quantile", 2, "has no loss"),
         ("spends --loss quantile --quantile 0.5,0.1,0.9", 2, "three that rise"),
-        ("spends --weight spends", 3, "Column 'spends' is the target: it cannot be what"),
-        ("spends --group spends", 3, "Column 'spends' is the target: it cannot be what"),
+        ("spends --weight spends", 3, "Column 'spends' is the target and cannot contain the"),
+        ("spends --group spends", 3, "Column 'spends' is the target and cannot contain the"),
         ("spends --learning-rate-init 1e30", 4, "lower learning_rate_init"),
     ],
 )

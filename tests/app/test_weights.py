@@ -22,7 +22,7 @@ def weighed():
 
 
 def left_out(notes):
-    return [note for note in notes if "left out." in note]
+    return [note for note in notes if "are not used." in note]
 
 
 @pytest.mark.parametrize(("wrong", "place"), [(1e35, 0), (-1, 40), ("many", 40)])
@@ -31,7 +31,7 @@ def test_a_wrong_weight_is_named_by_its_line_wherever_its_row_goes(vecprop, weig
     weight[place] = wrong
     weight[60:70] = 0
     weighed.assign(w=weight, y=weighed["y"].where(weighed.index < 190)).to_csv("w.csv", index=False)
-    said = f"Column 'w', the weights, has 1 value(s) that are no weights, such as '{wrong}' in line {place + 2}: "
+    said = f"Column 'w', the weights, has 1 invalid value(s), such as '{wrong}' in line {place + 2}: "
     assert vecprop("train", "w.csv", "--weight", "w", *COMMAND, code=3).stderr.startswith(said)
     with pytest.raises(TableError) as raised:
         TabularClassifier("y", **QUICK).fit("w.csv", sample_weight="w")
@@ -44,7 +44,7 @@ def test_weights_of_zero_alone_and_too_large_ones_of_test_rows_are_refused(vecpr
     weighed.to_csv("w.csv", index=False)
     weighed[:50].assign(a=lambda own: own["a"] + 1, w=[1.0] * 49 + [1e31]).to_csv("test.csv", index=False)
     done = vecprop("train", "w.csv", "--test", "test.csv", "--weight", "w", *COMMAND, code=3)
-    assert "'1e+31' in line 51: weights are numbers from 0 to 1e+30" in done.stderr
+    assert "'1e+31' in line 51: weights must be numbers from 0 to 1e+30" in done.stderr
 
 
 def test_rows_left_out_are_reported_alike_by_estimators_streams_and_commands(
@@ -54,9 +54,9 @@ def test_rows_left_out_are_reported_alike_by_estimators_streams_and_commands(
     weighed.loc[10:29, "w"] = 1e-40
     weighed.loc[30:34, "y"] = None
     said = [
-        f"5 of {ROWS} rows have no target and are left out.",
-        f"10 of {ROWS} rows have the weight 0 and are left out.",
-        f"20 of {ROWS} rows have a weight below 1e-30, which counts as 0, and are left out.",
+        f"5 of {ROWS} rows have no target and are not used.",
+        f"10 of {ROWS} rows have the weight 0 and are not used.",
+        f"20 of {ROWS} rows have a weight below 1e-30, which is treated as 0, and are not used.",
     ]
     weighed.to_csv("w.csv", index=False)
     done = vecprop("train", "w.csv", "--weight", "w", "--json", *COMMAND)

@@ -9,12 +9,12 @@ import pytest
 import vecprop as vp
 from awkward_columns import DAYS, NAMES, NOTED, ORDINARY, TAGS, TIMES, N, u
 from vecprop.tables.encoding.encoder import Encoder
-from vecprop.tables.kinds.ambiguities import Asked
+from vecprop.tables.kinds.ambiguities import ColumnOptions
 from vecprop.tables.reading.frames import as_frame
 
 
 def encoded(values, **columns):
-    return Encoder.of(as_frame(pd.DataFrame({"x": values, "other": np.arange(N) * 1.5})), Asked(columns))
+    return Encoder.of(as_frame(pd.DataFrame({"x": values, "other": np.arange(N) * 1.5})), ColumnOptions(columns))
 
 
 def begins(case):
@@ -98,5 +98,5 @@ def test_classes_that_differ_in_case_are_noted():
 @pytest.mark.parametrize("name", ["zip", "store_id", "regionCode", "Type"])
 def test_names_of_columns_that_hold_codes(name):
     frame = pd.DataFrame({name: 1 + u % 9, "amount": u})
-    (note,) = [note for note in Encoder.of(frame)[1] if "may be names" in note]
-    assert note.startswith(f"Column {name!r}: whole numbers such as 1 may be names")
+    (note,) = [note for note in Encoder.of(frame)[1] if "may be codes" in note]
+    assert note.startswith(f"Column {name!r}: integers such as 1 may be codes")

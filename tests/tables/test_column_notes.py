@@ -204,7 +204,7 @@ def test_row_numbers_are_no_inputs_and_said():
     frame = pd.DataFrame(X, columns=list("abcd")).assign(target=y).reset_index()
     model = TabularClassifier("target", n_estimators=2, max_iter=1, random_state=0).fit(frame)
     assert "index" not in model.encoder_.names
-    assert any(note.startswith("Column 'index' is not used: it counts the rows") for note in model.notes_)
+    assert any(note.startswith("Column 'index' is not used: it only counts the rows") for note in model.notes_)
     assert model.detect_drift(frame) == []
     timed = TabularRegressor("target", n_estimators=2, max_iter=1, random_state=0).fit(frame, time="index")
     assert "index" in timed.encoder_.names

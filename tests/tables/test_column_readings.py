@@ -12,7 +12,7 @@ from sampled import sampled
 from vecprop import TabularClassifier, TabularRegressor, read_table
 from vecprop.tables import guess_task, read_chunks
 from vecprop.tables.encoding.encoder import Encoder
-from vecprop.tables.kinds.ambiguities import Asked
+from vecprop.tables.kinds.ambiguities import ColumnOptions
 from vecprop.tables.kinds.kinds import kind_of
 from vecprop.tables.kinds.written import DateReading, NumberReading
 
@@ -26,7 +26,7 @@ def german(value, digits):
 
 
 def kind(values, **said):
-    return kind_of(pd.Series(values), "x", Asked(**said))
+    return kind_of(pd.Series(values), "x", ColumnOptions(**said))
 
 
 def days(values, **said):
@@ -140,10 +140,10 @@ def test_a_word_among_numbers_makes_no_classes():
 
 def test_a_declared_column_without_a_value_of_its_kind_is_said_to_have_none():
     frame = pd.DataFrame({"a": list("xyz") * 9, "b": list("xyz") * 9, "c": range(27)})
-    encoder, _ = Encoder.of(frame, Asked({"a": "number", "b": "date %Y"}))
+    encoder, _ = Encoder.of(frame, ColumnOptions({"a": "number", "b": "date %Y"}))
     assert encoder.dropped["a"] == "no value can be read as numbers"
     assert encoder.dropped["b"] == "no value can be read as dates, format '%Y'"
-    encoder, _ = Encoder.of(pd.DataFrame({"x": [45322, 45323]}), Asked({"x": "date"}))
+    encoder, _ = Encoder.of(pd.DataFrame({"x": [45322, 45323]}), ColumnOptions({"x": "date"}))
     np.testing.assert_array_equal(read(encoder, pd.DataFrame({"x": [45322.0]})), [[19753]])  # days of Excel
 
 
@@ -152,7 +152,7 @@ def test_whole_numbers_that_may_be_dates_are_said(form):
     dates = pd.date_range("2019-10-03 10:00", periods=400, freq="37D")
     texts = [date.strftime(form) for date in dates if date.day > 9 and date.month > 9]
     for values in (texts, list(map(int, texts))):
-        assert f"may be a date: settle it with columns={{'x': 'date {form}'}}" in kind(values).note
+        assert f"may be a date: set columns={{'x': 'date {form}'}}" in kind(values).note
     assert not np.isnan(np.array(days(texts[20:], columns={"x": f"date {form}"}), float)).any()
     assert not kind([*texts, "7"]).note
     assert "may be a date: " in kind([date.strftime(form).lstrip("0") for date in dates]).note
@@ -168,10 +168,10 @@ def test_a_column_that_is_not_used_is_said_to_hold_dates_or_numbers():
 def test_what_can_be_read_in_two_ways_is_said_with_the_setting_that_settles_it():
     frame = pd.DataFrame({"price": ["1,234", "5,678"] * 9, "sold": ["01/02/2024", "03/04/2024"] * 9})
     _, notes = Encoder.of(frame)
-    assert "Column 'price': '1,234' is read as 1234, but may be 1.234 too: settle it with decimal='.'" in notes[2]
-    assert "no date such as '01/02/2024' tells day from month, and they are read month first" in notes[3]
+    assert "Column 'price': '1,234' is read as 1234, but may also be 1.234: set decimal='.'" in notes[2]
+    assert "dates such as '01/02/2024' are ambiguous and read month first" in notes[3]
     assert numbers(["1,234", "5,678"], decimal=",") == [1.234, 5.678]
-    _, notes = Encoder.of(frame, Asked(decimal=",", date_format="day first"))
+    _, notes = Encoder.of(frame, ColumnOptions(decimal=",", date_format="day first"))
     assert notes == ["Read as numbers, decimal sign ',': 'price'.", "Read as dates, day/month/year: 'sold'."]
     assert kind(["01.02.2024"]).reading == DateReading(("day.month.year",))
 
@@ -180,14 +180,14 @@ def test_other_columns_tell_the_decimal_sign_of_one_that_does_not():
     frame = pd.DataFrame({"a": ["1,5", "2,5"], "b": ["1,234", "5,678"], "c": ["1.234", "5.678"]})
     encoder, notes = Encoder.of(frame)
     assert read(encoder, frame) == [[1.5, 2.5], [1.234, 5.678], [1234, 5678]]
-    assert [note[:10] for note in notes if "settle it" in note] == ["Column 'b'", "Column 'c'"]
+    assert [note[:10] for note in notes if ": set " in note] == ["Column 'b'", "Column 'c'"]
 
 
 def test_kinds_can_be_declared():
     columns = {"a": np.arange(40), "b": ["x", "y"] * 20, "c": ["1", "2"] * 20, "d": [f"k{k}" for k in range(40)]}
     frame = pd.DataFrame(columns)
     said = {"a": "category", "b": "text", "c": "code", "d": "ignore"}
-    encoder, notes = Encoder.of(frame, Asked(said))
+    encoder, notes = Encoder.of(frame, ColumnOptions(said))
     assert encoder.readings == {"a": "categories", "b": "text", "c": "codes"}
     assert notes[0] == "Column 'd' is not used: it is to be ignored."
     assert TabularClassifier(columns=said, **FEW).fit(frame, np.arange(40) % 2).encoder_.kinds == encoder.kinds
@@ -198,12 +198,12 @@ def test_kinds_can_be_declared():
 def test_what_cannot_be_said_is_refused():
     said: dict[str, Any]
     for said, message in (
-        ({"columns": {"a": "zip"}}, "cannot be of the kind 'zip': the kinds are number, category, code, date"),
-        ({"columns": {"a": "number ;"}}, "cannot be read as 'number ;'"),
-        ({"columns": {"b": "number"}}, "The table has no column 'b', which is to be read as 'number'"),
-        ({"columns": {"": "number"}}, "The table has no column '', which is to be read as 'number'"),
-        ({"columns": {"a": 5}}, "cannot be of the kind '5'"),
-        ({"date_format": "soon"}, "'soon' is no format of dates"),
+        ({"columns": {"a": "zip"}}, "has the unknown kind 'zip': use one of number, category, code, date"),
+        ({"columns": {"a": "number ;"}}, "has the invalid setting 'number ;'"),
+        ({"columns": {"b": "number"}}, "The table has no column 'b', which is set to 'number'"),
+        ({"columns": {"": "number"}}, "The table has no column '', which is set to 'number'"),
+        ({"columns": {"a": 5}}, "has the unknown kind '5'"),
+        ({"date_format": "soon"}, "'soon' is not a date format"),
         ({"decimal": ";"}, "The 'decimal' parameter of TabularRegressor must be"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -270,7 +270,7 @@ def test_none_is_a_class_and_na_is_one_if_it_is_named(tmp_path):
     assert any(
         "these values of the target 'y' are read as missing: 'NA' (20), 'null' (20)" in note for note in model.notes_
     )
-    assert "60 of 100 rows have no target and are left out." in model.notes_
+    assert "60 of 100 rows have no target and are not used." in model.notes_
     frame = read_table(path, target="y", classes=["NA", "null"])
     assert sorted(frame.y.dropna().unique()) == ["NA", "None", "mild", "null"]
     path = write(tmp_path / "padded.csv", x=np.arange(90) % 7, y=["yes", "yes ", "no"] * 30)
@@ -279,7 +279,7 @@ def test_none_is_a_class_and_na_is_one_if_it_is_named(tmp_path):
 
 def test_none_among_numbers_is_missing_and_whole_classes_stay_whole(tmp_path):
     path = write(tmp_path / "numbers.csv", x=np.arange(90) % 7, y=["None", *(np.arange(89) / 7).round(3)])
-    assert "1 of 90 rows have no target and are left out." in TabularRegressor(target="y", **FEW).fit(path).notes_
+    assert "1 of 90 rows have no target and are not used." in TabularRegressor(target="y", **FEW).fit(path).notes_
     path = write(tmp_path / "classes.csv", x=np.arange(90) % 7, y=["", *map(str, np.arange(89) % 2)])
     assert TabularClassifier(target="y", **FEW).fit(path).predict(path).dtype == int
     path = write(tmp_path / "inputs.csv", x=["None", "1.5", "NA"] * 30, y=np.arange(90) % 2)

@@ -10,7 +10,7 @@ from sklearn.model_selection import GroupShuffleSplit
 from vecprop import TableError, TabularClassifier, TabularRegressor
 from vecprop.tables.encoding.folds import Dependence, folds_of_groups, folds_of_time, splits, times
 from vecprop.tables.ensemble.calibration import Residuals
-from vecprop.tables.kinds.ambiguities import Asked
+from vecprop.tables.kinds.ambiguities import ColumnOptions
 from vecprop.tables.reading.frames import as_frame
 
 QUICK: dict[str, Any] = {"n_estimators": 3, "hidden_layer_sizes": 8, "max_iter": 10, "random_state": 0}
@@ -78,7 +78,7 @@ def test_times_are_read_as_is_said_of_their_column():
     model = TabularRegressor(columns={"day": "date day first"}, **QUICK)
     day_first, in_order = (model.fit(frame, y, time=time).ensemble_.theta for time in ("day", np.arange(120.0)))
     np.testing.assert_array_equal(day_first, in_order)
-    assert times(pd.Series(["1,250", "1,5"]), "hour", Asked(decimal=",")).tolist() == [1.25, 1.5]
+    assert times(pd.Series(["1,250", "1,5"]), "hour", ColumnOptions(decimal=",")).tolist() == [1.25, 1.5]
 
 
 @pytest.mark.parametrize(

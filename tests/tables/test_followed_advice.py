@@ -55,7 +55,7 @@ def test_dates_that_no_format_reads_are_to_be_written_otherwise():
         [f"{day.year}-Q{(day.month - 1) // 3 + 1}" for day in DAYS],
     ):
         (note,) = [note for note in fitted(values).notes_ if "may be a date" in note]
-        assert note.endswith("may be a date: write it as 2024-01-31 is.")
+        assert note.endswith("may be a date: write dates like 2024-01-31.")
     assert fitted([day.isoformat() for day in DAYS]).encoder_.kinds["v"] == "dates"
 
 

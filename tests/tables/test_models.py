@@ -183,14 +183,14 @@ def test_intervals_hold_their_share_of_the_weight():
 def test_weights_that_are_none():
     frame = people()
     for weight, said in (
-        ([1.0], r"240 rows, but sample_weight has the shape \(1,\)"),
-        ([-1.0] * 240, "240 value.* no weights, such as -1.0 in row 0"),
-        ([np.nan] * 240, "no weights, such as nan"),
+        ([1.0], r"240 rows, but sample_weight has shape \(1,\)"),
+        ([-1.0] * 240, "240 invalid value.*, such as -1.0 in row 0"),
+        ([np.nan] * 240, "invalid value.*, such as nan"),
         ([0.0] * 240, "is zero in all rows"),
         ([1e-40] * 240, "is zero, or below 1e-30, in all rows"),
-        ([1e40] * 240, r"no weights, such as 1e\+40 in row 0: weights are numbers from 0 to 1e\+30"),
+        ([1e40] * 240, r"invalid value.*, such as 1e\+40 in row 0: weights must be numbers from 0 to 1e\+30"),
         (["much"] * 240, "sample_weight is not numbers: could not convert string to float: 'much'"),
-        ([1.0] + [0.0] * 239, "one sample only"),
+        ([1.0] + [0.0] * 239, "only one sample"),
     ):
         with pytest.raises(TableError, match=said):
             TabularRegressor("spends").fit(frame, sample_weight=weight)
@@ -216,7 +216,7 @@ def test_targets_whose_squares_are_no_numbers_are_refused():
 
 @pytest.mark.parametrize("setting", ["sample_weight", "groups", "time"])
 def test_the_target_has_no_other_role(setting):
-    with pytest.raises(TableError, match=r"^Column 'spends' is the target: it cannot be what .* Name another column"):
+    with pytest.raises(TableError, match=r"^Column 'spends' is the target and cannot contain the .* another column"):
         TabularRegressor("spends", **SMALL).fit(people(), **{setting: "spends"})
 
 
@@ -282,7 +282,7 @@ def test_notes_say_what_is_not_as_it_seems():
     frame.loc[:4, "buys"] = None
     assert TabularClassifier("buys", **SMALL).fit(frame).notes_ == [
         "Column 'copy' tells the target almost exactly: leave it out if it would not be known when predicting.",
-        "5 of 240 rows have no target and are left out.",
+        "5 of 240 rows have no target and are not used.",
         "Column 'constant' is not used: all values are the same.",
     ]
 
@@ -302,7 +302,7 @@ def test_what_is_wrong_with_a_target_is_said():
 def test_what_is_wrong_with_a_table_is_said():
     frame = people()
     for X, y, said in (
-        (frame[:1], frame["spends"][:1], "one sample only"),
+        (frame[:1], frame["spends"][:1], "only one sample"),
         (frame, [1, 2, 3], "has 240 rows, but y has 3"),
         (frame, "spends", r"y is the text 'spends'.* TabularRegressor\(target='spends'\)"),
         (pd.concat([frame, frame[["age"]]], axis=1), None, "two columns named 'age'"),

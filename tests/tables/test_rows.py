@@ -23,7 +23,7 @@ def table():
 def test_the_weight_of_a_row_without_a_target_does_not_matter(table):
     table.loc[0, ["w", "y"]] = [-1, None]
     notes = TabularClassifier("y", **QUICK).fit(table, sample_weight="w").notes_
-    assert notes[:1] == [f"1 of {ROWS} rows have no target and are left out."]
+    assert notes[:1] == [f"1 of {ROWS} rows have no target and are not used."]
 
 
 def test_a_column_that_counts_rows_is_an_input_of_a_streamed_table_if_it_is_called_a_number(table, tmp_path, little):
@@ -109,7 +109,7 @@ def test_an_index_may_be_the_target_the_groups_or_the_weights(months):
     assert not [note for note in model.notes_ if "reset_index" in note]  # which would leave out the target
     assert len(model.predict(X.assign(month=months.index))) == ROWS
     grouped = TabularRegressor("y", **QUICK).fit(months, groups="month")
-    assert grouped.encoder_.dropped["month"] == "it tells groups apart"
+    assert grouped.encoder_.dropped["month"] == "it defines the groups"
 
 
 def test_a_model_of_an_array_predicts_a_frame_with_a_named_index(months):

@@ -85,8 +85,8 @@ def test_a_model_of_blocks_is_as_good_as_one_of_the_rows(frame, folder, little):
     model = TabularClassifier("y", **OF_CLASSES).fit(folder, memory=little)
     assert model.score(known) > TabularClassifier("y", **OF_CLASSES).fit(frame).score(known) - 0.02
     assert model.classes_.tolist() == ["no", "rare", "yes"]
-    assert model.encoder_.dropped["number"] == "it counts the rows; call it a number if it is one"
-    assert f"60 of {ROWS} rows have no target and are left out." in model.notes_
+    assert model.encoder_.dropped["number"] == "it only counts the rows; declare it as a number to use it"
+    assert f"60 of {ROWS} rows have no target and are not used." in model.notes_
     assert any(f"trained on its {ROWS - 60} rows block by block" in note for note in model.notes_)
     regressor = TabularRegressor("v", **OF_NUMBERS).fit(folder, memory=little)
     assert regressor.score(known) > 0.97
@@ -110,7 +110,7 @@ def test_a_wrong_weight_is_named_by_its_part_and_the_row_in_it(frame, tmp_path, 
     frame.assign(w=frame["w"].where(frame.index != 1501, -1)).to_parquet(tmp_path / "t.parquet", row_group_size=700)
     with pytest.raises(
         TableError,
-        match=r"In .*t.parquet, row group 2: Column 'w', the weights, has .* -1 in row 101: weights are numbers from 0",
+        match=r"In .*t.parquet, row group 2: Column 'w', the weights, has .* -1 in row 101: weights must be numbers",
     ):
         TabularClassifier("y", **OF_CLASSES).fit(tmp_path, memory=little, sample_weight="w")
 
@@ -229,7 +229,7 @@ def test_three_quantiles_and_training_anew(frame, folder, little):
 
 
 def streamed(folder, roles, memory) -> Any:
-    return Streamed.of(folder, roles, lambda: 0, memory, TabularRegressor().asked)
+    return Streamed.of(folder, roles, lambda: 0, memory, TabularRegressor().column_options)
 
 
 def thetas_of(fit):
@@ -326,7 +326,7 @@ def test_settings_are_names_of_columns(frame, folder, little):
     for given, said in (
         ({"sample_weight": np.ones(ROWS)}, "so that sample_weight must be the name of a column"),
         ({"y": frame["y"]}, "so that target must be the name"),
-        ({"sample_weight": "v"}, r"In .*0.parquet, row group 0: Column 'v', the weights, has .* no weights"),
+        ({"sample_weight": "v"}, r"In .*0.parquet, row group 0: Column 'v', the weights, has .* invalid value"),
         ({"time": "z"}, "has no column 'z'"),
     ):
         with pytest.raises(TableError, match=said):
@@ -364,7 +364,7 @@ def test_folds_in_time_follow_each_other():
 @pytest.mark.long
 def test_large_tables_are_tried_by_their_sample(folder, little, monkeypatch):
     monkeypatch.setattr(settings, "ROWS_IN_ALL", 10 * ROWS)
-    monkeypatch.setattr(settings, "MOST_EPOCHS", 1)
+    monkeypatch.setattr(settings, "MAX_EPOCHS", 1)
     losses = iter([[1.0, 0.5], [1.0, 1.0]])
     monkeypatch.setattr(trial, "_losses", lambda plan, choices, progress: next(losses))
     of_numbers: dict[str, Any] = OF_NUMBERS | {"max_iter": "auto", "hidden_layer_sizes": 4}

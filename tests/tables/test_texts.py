@@ -11,7 +11,7 @@ from vecprop import TabularClassifier, load, save
 from vecprop.tables.encoding import texts as module
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.encoding.texts import LatentTexts
-from vecprop.tables.kinds.ambiguities import Asked
+from vecprop.tables.kinds.ambiguities import ColumnOptions
 
 RNG = np.random.default_rng(0)
 NOUNS = [f"noun{k}" for k in range(40)]
@@ -74,7 +74,7 @@ def test_text_without_words_in_common_or_the_same_in_all_rows_is_not_used():
         assert LatentTexts.of(pd.Series(rows)) == "no two rows have a word in common"
     assert learned(pd.Series([f"red {rows[0]} hat", f"red {rows[0]} car", rows[0]])).words.tolist() == ["red"]
     frame = pd.DataFrame({"same": ["one text"] * 30, "some": ["one text", None] * 15})
-    encoder, notes = Encoder.of(frame, Asked({"same": "text", "some": "text"}))
+    encoder, notes = Encoder.of(frame, ColumnOptions({"same": "text", "some": "text"}))
     assert (encoder.names, notes) == (["some"], ["Column 'same' is not used: all values are the same."])
 
 

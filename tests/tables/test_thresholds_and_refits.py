@@ -287,7 +287,7 @@ def test_classes_may_be_objects_of_which_some_are_missing(values):
     assert found.classes_.tolist() == [0, 1]
     assert found.positive_ == 1
     known = pd.Series(y).notna().to_numpy()
-    assert ("rows have no target and are left out" in " ".join(found.notes_)) == (not known.all())
+    assert ("rows have no target and are not used" in " ".join(found.notes_)) == (not known.all())
     assert 0 <= found.score(X[known], y[known]) <= 1
 
 

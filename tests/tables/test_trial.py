@@ -33,8 +33,8 @@ def several(monkeypatch):
 @pytest.fixture
 def large(monkeypatch):
     """Let "auto" be ten epochs, as of large tables."""
-    monkeypatch.setattr(settings, "ROWS_IN_ALL", 1)
-    monkeypatch.setattr(settings, "MOST_EPOCHS", 1)
+    monkeypatch.setattr(settings, "MAX_TOTAL_ROWS", 1)
+    monkeypatch.setattr(settings, "MAX_EPOCHS", 1)
 
 
 def prepared(**settings: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The error of everything in this folder, and helpers for its sentences."""
+"""The errors of this package, and helpers for their messages."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -6,7 +6,7 @@ from typing import Any
 from unicodedata import category
 
 LONGEST = 500
-"""The largest number of characters of a message."""
+"""The largest number of characters in a message."""
 
 
 class TableError(ValueError):
@@ -23,11 +23,11 @@ class TableError(ValueError):
 
 
 class RequestError(TableError):
-    """What is asked for does not fit the model or the table."""
+    """A request does not fit the model or the table."""
 
 
 def printable(text: str) -> str:
-    r"""Return text in which characters that steer a terminal are shown as escapes; ends of lines stay.
+    r"""Escape control characters in a text, except newlines, so that it is safe to print to a terminal.
 
     Examples
     --------
@@ -36,12 +36,12 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    steering = {sign for sign in text if sign != "\n" and (category(sign)[0] == "C" or category(sign) in ("Zl", "Zp"))}
-    return text.translate({ord(sign): ascii(sign)[1:-1] for sign in steering})
+    control = {sign for sign in text if sign != "\n" and (category(sign)[0] == "C" or category(sign) in ("Zl", "Zp"))}
+    return text.translate({ord(sign): ascii(sign)[1:-1] for sign in control})
 
 
 def one_line(text: str) -> str:
-    r"""Return a message as one printable line of at most 500 characters, without the middle of a longer one.
+    r"""Convert a message to one printable line; the middle is cut so that it has at most 500 characters.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def one_line(text: str) -> str:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Return the end of a sentence that suggests the most similar of some names; empty if none is similar.
+    """Return the end of a message that suggests the most similar name, or "" if none is similar.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    r"""Return the first line of another library's error, without its full stop; its class if it says nothing.
+    r"""Return the first line of an error's message, without the period, or its class name without a message.
 
     Examples
     --------
@@ -78,9 +78,9 @@ def first_line(error: BaseException) -> str:
 
 
 def pandas() -> Any:
-    """Return the module pandas, or an error that says how to install it."""
+    """Return the pandas module; if it is missing, raise an error that explains how to install it."""
     try:
         import pandas
     except ImportError:
-        raise ImportError('Tables are read with pandas and pyarrow: pip install "vecprop[tables]".') from None
+        raise ImportError('Tables require pandas and pyarrow: pip install "vecprop[tables]".') from None
     return pandas

@@ -209,7 +209,7 @@ class TabularRegressor(RegressorMixin, TableModel):
 
     def _learned(self, y: Any, frame: Any) -> np.ndarray:
         y = pandas().Series(y.to_numpy(), frame.index)
-        self.target_reading_, note = target_reading(y, self.target or "", frame, self.asked)
+        self.target_reading_, note = target_reading(y, self.target or "", frame, self.column_options)
         self.notes_ += [f"{self._named_target} {note}."] if note else []
         target = self._values(y)
         with np.errstate(over="ignore"):  # which the check is of

@@ -1,4 +1,4 @@
-"""Which rows of a table count and which columns are no inputs: the one place that decides this."""
+"""Select the rows of a table that are used, and the columns that are not inputs."""
 
 import re
 from collections.abc import Container, Sequence
@@ -11,29 +11,29 @@ from sklearn.utils.validation import column_or_1d, validate_data
 from .encoding.column import first_of
 from .encoding.folds import Dependence
 from .error import TableError, first_line, pandas
-from .kinds.ambiguities import NOTHING, Asked
+from .kinds.ambiguities import NO_OPTIONS, ColumnOptions
 from .kinds.kinds import as_whole
 from .kinds.values import as_numbers
 from .reading.delimited import require_columns
 from .reading.frames import Frame, as_frame, column_of, has_names
 
 LARGEST_WEIGHT = 1e30
-"""The largest weight of a row, with room for sums in float32; weights below its inverse count as 0."""
-OF_GROUPS = "it tells groups apart"
-"""Why a column of groups is no input."""
-COUNTS_ROWS = "it counts the rows; call it a number if it is one"
-"""Why a column of row numbers is no input."""
-FEWEST_ROWS = 20
-"""Fewer whole numbers than this may be consecutive and yet be amounts."""
+"""The largest weight of a row, so that float32 sums do not overflow; weights below its inverse become 0."""
+OF_GROUPS = "it defines the groups"
+"""Why a group column is not an input."""
+COUNTS_ROWS = "it only counts the rows; declare it as a number to use it"
+"""Why a column of row numbers is not an input."""
+MIN_ROWS = 20
+"""The minimum number of consecutive integers to recognize as row numbers; fewer may be amounts."""
 _FIRST = 100
-"""Whole numbers are looked for in this number of rows first, which rules out most columns in no time."""
+"""The number of rows that are examined first, which quickly rules out most columns as row numbers."""
 _NO_NAME = re.compile(r"|index|Unnamed: \d+|column \d+|level_\d+")
-"""The names that programs give to a column without one."""
+"""The names that programs generate for unnamed columns."""
 
 
 @dataclass(frozen=True)
 class Roles:
-    """The columns of a table that say something of rows, and the share or number of rows of the test."""
+    """The target, weight, group and time columns of a table, and the share or number of test rows."""
 
     target: str | None
     weight: str | None = None
@@ -43,42 +43,42 @@ class Roles:
 
     @classmethod
     def named(cls, target: str | None, weight: Any, group: Any, time: Any) -> "Roles":
-        """Return the roles of columns, as far as they are given by name."""
+        """Return the roles that are column names; other values, such as arrays, are ignored."""
         weight, group, time = (name if isinstance(name, str) else None for name in (weight, group, time))
         return cls(target, weight, group, time)
 
     def targets(self, frame: Frame) -> Any:
-        """Return the target of rows of a table, as whole numbers if all are whole."""
+        """Return the target column, as integers if all values are integral."""
         return as_whole(frame[self.target])
 
     def weights(self, frame: Frame) -> np.ndarray | None:
-        """Return the weights of rows of a table as numbers; None without a column that tells them."""
+        """Return the weight column as numbers, or None without a weight column."""
         return None if self.weight is None else as_numbers(frame[self.weight])[0]
 
     @property
     def reasons(self) -> dict[str, str]:
-        """The columns besides the target that are no inputs, each with the reason."""
-        roles = {self.group: OF_GROUPS, self.weight: "it weighs rows"}
+        """The columns, other than the target, that are not inputs, with the reasons."""
+        roles = {self.group: OF_GROUPS, self.weight: "it contains the weights"}
         return {name: reason for name, reason in roles.items() if name is not None}
 
     def require(self, names: Sequence[str]) -> None:
-        """Refuse a table without one of the columns, and the target in another role."""
-        for name, what in ((self.weight, "weighs rows"), (self.group, "tells groups apart"), (self.time, "tells time")):
+        """Raise if a column is missing, or the target has another role."""
+        for name, role in ((self.weight, "weights"), (self.group, "groups"), (self.time, "times")):
             if name is not None and name == self.target:
-                raise TableError(f"Column {name!r} is the target: it cannot be what {what}. Name another column.")
+                raise TableError(f"Column {name!r} is the target and cannot contain the {role}: name another column.")
             if name is not None:
                 require_columns(names, [name])
 
-    def set_aside(self, frame: Frame, asked: Asked = NOTHING) -> dict[str, str]:
-        """Return the columns of a whole table, besides the target, that are no inputs, each with the reason."""
+    def set_aside(self, frame: Frame, options: ColumnOptions = NO_OPTIONS) -> dict[str, str]:
+        """Return the columns of a whole table, other than the target, that are not inputs, with the reasons."""
         reasons = self.reasons
         inputs = frame.drop(columns=[self.target, *reasons], errors="ignore")
-        return reasons | row_numbers(inputs, but=[self.time, *asked.columns])
+        return reasons | row_numbers(inputs, but=[self.time, *options.columns])
 
 
 @dataclass(eq=False)
 class RowFilter:
-    """Decides which rows of a table, or of one part after the other, count: those with a target and a weight.
+    """Select the rows of a table, chunk by chunk, that have a target and a positive weight.
 
     Examples
     --------
@@ -86,8 +86,8 @@ class RowFilter:
     >>> rows.see(pandas().Series([1.0, None, 3.0]), [1, 1, 1e-50])
     (array([ True, False, False]), array([1., 0., 0.]))
     >>> rows.notes()
-    ['1 of 3 rows have no target and are left out.',
-     '1 of 3 rows have a weight below 1e-30, which counts as 0, and are left out.']
+    ['1 of 3 rows have no target and are not used.',
+     '1 of 3 rows have a weight below 1e-30, which is treated as 0, and are not used.']
     """
 
     target: str | None
@@ -98,10 +98,10 @@ class RowFilter:
     of_tiny: int = 0
     counting: int = 0
     range: tuple[float, float] = (np.inf, -np.inf)
-    """The smallest and the largest weight of rows that count."""
+    """The smallest and the largest positive weight."""
 
     def see(self, y: Any, weight: Any = None) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return whether each row counts, and the weights, with 0 for rows that do not; None without weights."""
+        """Return a mask of the used rows, and the weights (0 for other rows), or None without weights."""
         counts = y.notna().to_numpy()
         self.total += len(y)
         self.without_target += int((~counts).sum())
@@ -130,39 +130,39 @@ class RowFilter:
             except ValueError as error:
                 raise TableError(f"sample_weight is not numbers: {first_line(error)}.") from None
             if values.shape != is_meant.shape:
-                shape = f"sample_weight has the shape {values.shape}: give one a row"
+                shape = f"sample_weight has shape {values.shape}: pass one weight per row"
                 raise TableError(f"The table has {len(is_meant)} rows, but {shape}.")
         wrong = is_meant & ~((values >= 0) & (values <= LARGEST_WEIGHT))
         if wrong.any():
             series = weight if isinstance(weight, pandas().Series) else pandas().Series(values)
-            found = f"{named} has {int(wrong.sum())} value(s) that are no weights, such as {first_of(series, wrong)}"
-            raise TableError(f"{found}: weights are numbers from 0 to {LARGEST_WEIGHT:g}; fix or drop them.")
+            found = f"{named} has {int(wrong.sum())} invalid value(s), such as {first_of(series, wrong)}"
+            raise TableError(f"{found}: weights must be numbers from 0 to {LARGEST_WEIGHT:g}; fix or drop them.")
         return values
 
     @property
     def are_equal(self) -> bool:
-        """Whether all rows that count weigh the same."""
+        """Whether all positive weights are equal."""
         return not self.range[0] < self.range[1]
 
     def notes(self) -> list[str]:
-        """Return sentences on the rows that are left out, or refuse a table of which no row counts."""
+        """Return notes on the rows that are not used; raise if no row is used."""
         if self.without_target == self.total:
             named = "The target" if self.target is None else f"The target {self.target!r}"
             raise TableError(f"{named} has no values: all {self.total} are missing.")
         if not self.counting:
             named = "sample_weight" if self.weight is None else f"Column {self.weight!r}, the weights,"
             tiny = f", or below {1 / LARGEST_WEIGHT:g}," if self.of_tiny else ""
-            raise TableError(f"{named} is zero{tiny} in all rows, so that none counts: weigh at least two rows.")
+            raise TableError(f"{named} is zero{tiny} in all rows: at least two rows need a positive weight.")
         reasons = (
             (self.without_target, "have no target"),
             (self.of_zero, "have the weight 0"),
-            (self.of_tiny, f"have a weight below {1 / LARGEST_WEIGHT:g}, which counts as 0,"),
+            (self.of_tiny, f"have a weight below {1 / LARGEST_WEIGHT:g}, which is treated as 0,"),
         )
-        return [f"{count} of {self.total} rows {why} and are left out." for count, why in reasons if count]
+        return [f"{count} of {self.total} rows {why} and are not used." for count, why in reasons if count]
 
 
 class UsedRows(NamedTuple):
-    """The rows of a table that count, their weights, whether each row of the table does, and notes on the others."""
+    """The used rows of a table, their weights, their mask in the table, and notes on the other rows."""
 
     frame: Frame
     weight: np.ndarray
@@ -171,7 +171,7 @@ class UsedRows(NamedTuple):
 
     @classmethod
     def of(cls, frame: Frame, roles: Roles) -> "UsedRows":
-        """Return them, with the columns of a table that has a target, or refuse a table without any."""
+        """Select the used rows of a table; raise if there are none."""
         rows, target = RowFilter(roles.target, roles.weight), roles.target
         require_columns(frame.columns, [str(target)])
         roles.require(frame.columns)
@@ -184,7 +184,7 @@ class UsedRows(NamedTuple):
 
 
 class LearnedRows(NamedTuple):
-    """The rows that a model learns from, where they are in its table, the columns set aside, and why, and notes."""
+    """The training rows of a model, their mask in the table, the columns that are not inputs, and notes."""
 
     frame: Frame
     target: Any
@@ -198,7 +198,7 @@ class LearnedRows(NamedTuple):
     def of(
         cls, model: Any, X: Any, y: Any, aside: Any, sample_weight: Any = None, groups: Any = None, time: Any = None
     ) -> "LearnedRows":
-        """Return the rows with a target and a weight of the table that a model is fitted to."""
+        """Select the training rows of a table: those with a target and a positive weight."""
         frame, name = as_frame(X, model, model.target), type(model).__name__
         notes = list(frame.attrs.get("notes", []))
         index = [level for level in frame.attrs.get("index", []) if y is not None or level != model.target]
@@ -209,31 +209,31 @@ class LearnedRows(NamedTuple):
             notes.append(f"{are}: reset_index(drop=True) leaves {leaves} out.")
         if y is None:
             if model.target is None:
-                advice = "give y, or the setting target=, the name of a column."
+                advice = "pass y, or set target= to a column name."
                 raise TableError(f"{name} requires y to be passed, but the target y is None: {advice}")
             y = column_of(frame, model.target)
         if isinstance(y, str):
-            advice = f"name their column when the model is made, {name}(target={y!r})."
-            raise TableError(f"y is the text {y!r}, but must hold the targets: {advice}")
+            advice = f"pass the column name to the constructor, {name}(target={y!r})."
+            raise TableError(f"y is the text {y!r}, but must contain the targets: {advice}")
         roles = Roles.named(model.target, sample_weight, groups, time)
         roles.require(frame.columns)
         frame = frame.drop(columns=model.target) if model.target in frame.columns else frame
-        if groups is None and aside is not None:  # of a model that is trained anew: its groups stay together
+        if groups is None and aside is not None:  # a refitted model uses the same groups
             of_groups = (name for name, reason in aside.items() if reason == OF_GROUPS and name in frame.columns)
             groups = next(of_groups, None)
-        dependence = Dependence.of(frame, groups, time, model.asked)
-        aside = frame.attrs.get("aside") if aside is None else aside  # of who has seen the whole file
-        aside = roles.set_aside(frame, model.asked) if aside is None else aside
+        dependence = Dependence.of(frame, groups, time, model.column_options)
+        aside = frame.attrs.get("aside") if aside is None else aside  # found in the whole file
+        aside = roles.set_aside(frame, model.column_options) if aside is None else aside
         columns: Any = frame if has_names(X) else np.broadcast_to(0.0, frame.shape)
         validate_data(model, columns, skip_check_array=True)
         y = y if isinstance(y, pandas().Series) else pandas().Series(column_or_1d(y, warn=True))
         if len(y) != len(frame):
-            raise TableError(f"The table has {len(frame)} rows, but y has {len(y)}: give one target a row.")
+            raise TableError(f"The table has {len(frame)} rows, but y has {len(y)}: pass one target per row.")
         rows = RowFilter(model.target, roles.weight)
         counts, weight = rows.see(y, sample_weight if roles.weight is None else frame[roles.weight])
         notes += rows.notes()
         if counts.sum() < 2:
-            raise TableError("There is one sample only: a model needs two rows with a target at least that count.")
+            raise TableError("There is only one sample: at least two rows need a target and a positive weight.")
         if not counts.all():
             frame, y, dependence = frame[counts], y[counts], dependence[counts]
         y = as_whole(y) if rows.without_target else y
@@ -243,34 +243,34 @@ class LearnedRows(NamedTuple):
 
 
 def row_numbers(frame: Frame, but: Container[Any] = ()) -> dict[str, str]:
-    """Return the columns that count the rows, each with the reason why it is not an input; none if no other is left.
+    """Return the columns that contain only row numbers, with the reasons; none if there are no other columns.
 
-    These are whole numbers in steps of exactly 1 over the whole table, in any order; and columns without a name whose
-    whole numbers rise from row to row, as they do in a part of a table.
+    They contain consecutive integers in any order, or are unnamed and contain increasing integers, as in a part of a
+    table.
 
     Examples
     --------
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"id": range(1000, 1030), "x": 0.5})
     >>> row_numbers(frame)
-    {'id': 'it counts the rows; call it a number if it is one'}
+    {'id': 'it only counts the rows; declare it as a number to use it'}
     """
     found = {}
     for name in frame.columns:
         series = frame[name]
-        if name in but or len(series) < FEWEST_ROWS or _rising(series.iloc[:_FIRST]) is None:
+        if name in but or len(series) < MIN_ROWS or _rising(series.iloc[:_FIRST]) is None:
             continue
         if (rising := _rising(series)) is None:
             continue
         if rising[0] + len(rising) - 1 == rising[-1]:
             found[name] = COUNTS_ROWS
         elif _NO_NAME.fullmatch(name) and (as_numbers(series)[0] == rising).all():
-            found[name] = "it has no name and numbers the rows; call it a number if it is one"
+            found[name] = "it is unnamed and contains row numbers; declare it as a number to use it"
     return found if len(found) < frame.shape[1] else {}
 
 
 def _rising(series: Any) -> np.ndarray | None:
-    """Return the values of a column of distinct whole numbers in rising order, or None for another."""
+    """Return the sorted values of a column of distinct integers, or None for other columns."""
     x, unread = as_numbers(series)
     if unread or not np.isfinite(x).all() or (x != np.floor(x)).any():
         return None

@@ -1,4 +1,4 @@
-"""The settings that both estimators of tables share: the name, default and constraint of each, told once."""
+"""The settings of both table estimators: names, defaults, constraints and documentation."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from ..train.progress import Progress
 from .encoding.encoder import View
 from .ensemble.ensemble import Training
 from .ensemble.stages import Stage
-from .kinds.ambiguities import Asked
+from .kinds.ambiguities import ColumnOptions
 
 T = TypeVar("T", bound=type)
 
@@ -47,106 +47,106 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "progress": [callable, None],
     "checkpoint": CHECKPOINT,
 }
-"""What each setting may be."""
+"""The valid values of each setting."""
 
 
 SEVERAL_ROWS = 2_500
-"""A view has 6 networks from this number of rows on, and 8 below, where training is short and errors differ more."""
+"""From this number of rows, a view has 6 networks instead of 8, because their errors differ less."""
 MANY_ROWS = 20_000
-"""A view has 4 networks from this number of rows on, where training takes long."""
-MOST_EPOCHS = 400
-"""The largest number of epochs that "auto" stands for."""
-ROWS_IN_ALL = 2_000_000
-"""The largest number of rows that "auto" trains on, summed over epochs, which bounds the time of a fit."""
+"""From this number of rows, a view has 4 networks, because training takes long."""
+MAX_EPOCHS = 400
+"""The largest number of epochs for ``max_iter="auto"``."""
+MAX_TOTAL_ROWS = 2_000_000
+"""The largest number of rows, summed over epochs, for ``max_iter="auto"``."""
 
 
 @dataclass(eq=False, repr=False)
 class SharedSettings(Versioned, BaseEstimator, ABC):
-    """The constructor, which stores the settings, and the numbers and networks that they stand for.
+    """Base class of table estimators: stores the settings and builds the networks.
 
     Parameters
     ----------
     target : str or None, default None
-        The name of the column to predict, if it is part of the table that `fit` takes.
+        The name of the column to predict, if the table passed to `fit` contains it.
     columns : dict of str to str or None, default None
-        What columns are, by name: "number", "category", "code", "date", "text", "tags" or "ignore"; see docs/tables.md.
-        After "number" may stand its decimal sign, as in "number ,", and after "date" a format, as in "date %d.%m.%Y" or
-        "date day first". The kinds of all other columns are found from their values.
+        The kinds of columns: "number", "category", "code", "date", "text", "tags" or "ignore"; see docs/tables.md.
+        "number" can be followed by a decimal sign ("number ,"), and "date" by a format ("date %d.%m.%Y" or
+        "date day first"). The kinds of all other columns are inferred from their values.
     decimal : "." or "," or None, default None
-        The decimal sign of numbers that are text; None to find it from the values of each column.
+        The decimal sign of numbers in text; None infers it for each column.
     date_format : str or None, default None
-        The format of dates that are text, as in ``datetime.strptime``; or "day first", "month first", or "excel" for
-        Excel's serial numbers. None to find it from the values of each column.
+        The format of dates in text, as in ``datetime.strptime``, or "day first", "month first", or "excel" for Excel's
+        serial dates. None infers it for each column.
     n_estimators : int or "auto", default "auto"
-        The number of networks of each view, at least 2, each trained without another part of the rows; "auto" is 8, 6
-        from 2,500 rows on, and 4 from 20,000. There are two views, which both see standardised numbers and ranks, and
-        one of them also pieces; of some tables of 190,000 rows and more there is one view without pieces.
+        The number of networks in each view, at least 2. Each network is trained without another fold of the rows.
+        "auto" is 8, or 6 from 2,500 rows, or 4 from 20,000 rows. There are two views: networks of both receive
+        standardized numbers and ranks, and those of one also a piecewise linear encoding. Some tables with at least
+        190,000 rows have only the view without this encoding.
     hidden_layer_sizes : int or sequence of int, default (64, 64)
         The width of each hidden layer.{deeper}
     activation : str or Activation, default "auto"
-        The hidden layers' activation, as in `MLPClassifier`; "auto" is {activation}.
+        The activation of the hidden layers, as in `MLPClassifier`; "auto" is {activation}.
     dropout : float, default 0
-        The share of each hidden layer's outputs that is dropped in each step.
+        The fraction of each hidden layer's outputs that is dropped in each step.
     weight_decay : float, default {weight_decay}
-        The decay of AdamW over an epoch, divided among its steps, so that its effect does not depend on the number of
-        rows.
+        The decay of AdamW per epoch. It is divided by the number of steps, so its effect does not depend on the number
+        of rows.
     learning_rate_init : float, default 0.01
-        The learning rate at the start; it falls to 0 along a cosine.
+        The initial learning rate; it decays to 0 on a cosine schedule.
     batch_size : int or "auto", default "auto"
-        The number of rows in a batch; "auto" is a hundredth of all rows, from 64 to 256.
+        The number of rows in a batch; "auto" is 1 % of the rows, clipped to 64 to 256.
     max_iter : int or "auto", default "auto"
-        The largest number of epochs; "auto" is {epochs}, but so few that at most two million rows are trained on, and
-        at least 10; in small tables more, up to 400, until they have {steps} steps, with the same decay in all; and
-        twice as many if there is one view.
+        The largest number of epochs. "auto" is {epochs}, reduced to two million training rows in total, but at least
+        10. For small tables it rises to {steps} steps, up to 400 epochs, with the same total decay. It doubles if there
+        is only one view.
     n_iter_no_change : int, default 20
-        A network's training ends after this number of epochs in a row without progress on its validation rows, those
-        that it is not trained on; its best parameters are restored.
+        Stop training a network after this number of epochs without improvement on its validation rows (the fold that
+        it is not trained on), and restore its best parameters.
     random_state : int, RandomState or None, default None
-        Fixes the members' validation rows, initial parameters, order of rows and dropout: an integer gives the same
-        bits each time, with any number of threads.
+        Determines validation rows, initial parameters, order of rows and dropout. An integer makes results
+        reproducible bit for bit, with any number of threads.
     n_jobs : int or None, default None
         The largest number of threads; None for the number of processors.
     workers : DaskWorkers or None, default None
-        Trains the networks on a cluster, with the bits that they have here. The table is read and encoded here. In a
-        block of ``joblib.parallel_config("dask")`` its cluster does, without being given.
+        Trains the networks on a cluster, with bit-identical results. The table is read and encoded locally. Inside a
+        ``joblib.parallel_config("dask")`` block, its cluster is used by default.
     stages : int or None, default None
-        The number of stages of training; None for one. Each stage after the first trains one more network for each part
-        of the rows, with other settings, and they are kept if the loss on rows that they have not seen is then lower.
+        The number of training stages; None for one. Each further stage trains one more network per fold with other
+        settings. Its networks are added if they lower the loss on rows that they were not trained on.
     time_limit : float or None, default None
-        The seconds for training, instead of a number of stages: a stage begins if it is likely to end in time. The
-        first is always trained, and there are at most 16. ``stages=model.stages_`` and the same integer as random_state
-        later make the same model to the bit, in whatever time that takes.
+        The training time in seconds, instead of a number of stages: a stage starts if it will probably finish in time.
+        The first stage always runs, and there are at most 16. To reproduce the model bit for bit, pass
+        ``stages=model.stages_`` and the same integer as random_state.
     verbose : bool, default False
-        Whether to show a progress bar on the error stream of a terminal or notebook, from the second stage on with the
-        lowest loss so far on rows that networks have not seen.
+        Whether to show a progress bar in a terminal (on stderr) or notebook. From the second stage, it also shows the
+        lowest out-of-fold loss so far.
     progress : callable or None, default None
-        Called several times a second with a `Progress`: the number of networks that have ended, the rows trained on,
-        the losses, the stage. If it returns True, the others are stopped, of a later stage all.
+        Called several times a second with a `Progress`: the number of finished networks, the rows trained on, the
+        losses and the stage. If it returns True, training stops; networks of an interrupted later stage are discarded.
     checkpoint : Checkpoint or None, default None
-        Keeps the networks whose training has ended in a folder, ``Checkpoint("folder")``. If the program is killed, the
-        same `fit` goes on at the stage it was in, and makes the same model to the bit. It needs an integer as
-        random_state.
+        Saves trained networks to a folder, ``Checkpoint("folder")``. If the process is killed, the same `fit` resumes
+        at the interrupted stage and yields the same model, bit for bit. Requires an integer as random_state.
 
     Attributes
     ----------
     notes_ : list of str
-        Sentences on columns that are not used, with the reason, and on values that were not used as they are.
+        Notes on columns that are not used, with the reasons, and on values that could not be used unchanged.
     encoder_ : Encoder
-        The columns as inputs: ``encoder_.kinds`` by name, and ``encoder_.dropped`` with the reasons.
+        Converts columns to inputs: ``encoder_.kinds`` by name, and ``encoder_.dropped`` with the reasons.
     profiles_ : list of Profile
         What each column had in training, which `detect_drift` compares other tables with.
     ensemble_ : Ensemble
         The networks: each of ``ensemble_.views`` has a ``network``, the parameters ``thetas``, (M, P), and its
         ``share`` of the prediction.
     loss_curves_, validation_loss_curves_ : list of list of float
-        The loss of each network after each epoch, and its loss on its validation rows before the first epoch and after
-        each; those that see pieces are the first.
+        The loss of each network after each epoch, and its validation loss initially and after each epoch. Networks with
+        the piecewise linear encoding come first.
     stages_ : int
-        The number of stages that were trained, whether or not their networks were kept.
+        The number of trained stages, including those whose networks were not added.
     n_iter_ : int
-        The number of epochs of the longest training.
+        The largest number of epochs of any network.
     n_features_in_, feature_names_in_ : int and ndarray
-        The number of columns without the target, and their names if all are text.
+        The number of columns without the target, and their names if all are strings.
     """
 
     target: str | None = None
@@ -174,37 +174,34 @@ class SharedSettings(Versioned, BaseEstimator, ABC):
 
     auto_activations: ClassVar[dict[View, str]]
     first_stage: ClassVar[list[Stage]]
-    """What the networks of each view are like in the first stage."""
+    """The networks of each view in the first stage."""
     instead: ClassVar[list[Stage]]
-    """What those of the standardised view may be like instead, see `with_views_that_pay`."""
+    """Alternative networks of the standardized view, see `with_views_that_pay`."""
     auto_epochs: ClassVar[int]
     fewest_steps: ClassVar[int]
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
     @property
-    def asked(self) -> Asked:
-        """What is said of the columns."""
-        return Asked(self.columns or {}, self.decimal, self.date_format)
+    def column_options(self) -> ColumnOptions:
+        """The settings of the columns."""
+        return ColumnOptions(self.columns or {}, self.decimal, self.date_format)
 
     def members(self, rows: int) -> int:
-        """Return the number of networks of each view, and of folds, for a number of rows."""
+        """Return the number of networks per view, which is the number of folds."""
         auto = 8 if rows < SEVERAL_ROWS else 6 if rows < MANY_ROWS else 4
         return min(auto if self.n_estimators == "auto" else int(self.n_estimators), rows)
 
     def first_stages(self, rows: int) -> list[Stage]:
-        """Return what networks may be like in the first stage, for a number of rows."""
+        """Return the candidate networks of the first stage."""
         return self.first_stage + (self.instead if rows >= SEVERAL_ROWS else [])
 
     def training(self, rows: int) -> Training:
-        """Return how networks are trained on a number of rows.
-
-        They may take at least a number of steps, if that is not too many epochs, with the same decay in all.
-        """
+        """Return the training settings for a number of rows."""
         batch = int(np.clip(rows // 100, 64, 256)) if self.batch_size == "auto" else int(self.batch_size)
         decay = self.weight_decay
         if self.max_iter == "auto":
-            usual, steps = int(np.clip(ROWS_IN_ALL // rows, 10, self.auto_epochs)), -(-rows // batch)
-            epochs = max(usual, min(-(-self.fewest_steps // steps), MOST_EPOCHS))
+            usual, steps = int(np.clip(MAX_TOTAL_ROWS // rows, 10, self.auto_epochs)), -(-rows // batch)
+            epochs = max(usual, min(-(-self.fewest_steps // steps), MAX_EPOCHS))
             decay *= usual / epochs
         else:
             epochs = int(self.max_iter)
@@ -217,10 +214,10 @@ class SharedSettings(Versioned, BaseEstimator, ABC):
 
     @abstractmethod
     def losses(self) -> list[Loss]:
-        """Return the loss of the networks that predict, and then the losses of other ensembles beside them."""
+        """Return the loss of the networks used for prediction, then those of auxiliary ensembles."""
 
     def networks(self, inputs: int, outputs: int, stage: Stage) -> list[Network]:
-        """Return a network of a stage for each loss."""
+        """Build the network of a stage for each loss."""
         own = self.auto_activations[stage.view] if self.activation == "auto" else self.activation
         name, dropout = stage.activation or own, max(self.dropout, stage.dropout)
         layers = []
@@ -230,7 +227,7 @@ class SharedSettings(Versioned, BaseEstimator, ABC):
 
 
 def documented(**defaults: str) -> Callable[[T], T]:
-    """Return a decorator that fills the shared sections of a docstring, and in them what differs by its name."""
+    """Return a decorator that inserts the shared sections and these defaults into a docstring."""
 
     def write(cls: T) -> T:
         text = filled(cls).__doc__ or ""

@@ -226,7 +226,9 @@ class TableModel(SharedSettings):
                 f"The table does not fit into memory, so that {wrong[0]} must be the name of a column of it: an array "
                 "has a value for each row."
             )
-        return Streamed.of(X, Roles.named(self.target, *names.values()), self._seed, memory, self.asked, refusal)
+        return Streamed.of(
+            X, Roles.named(self.target, *names.values()), self._seed, memory, self.column_options, refusal
+        )
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 2**16))
@@ -254,8 +256,8 @@ class TableModel(SharedSettings):
         else:
             seed, folds = streamed.seed, streamed.folds(self.members(count))
             fold = folds.of(streamed.numbers)
-        self.asked.require([*rows.frame.columns, *([] if self.target is None else [self.target])])
-        self.encoder_, notes = Encoder.of(rows.frame.drop(columns=list(rows.aside)), self.asked)
+        self.column_options.require([*rows.frame.columns, *([] if self.target is None else [self.target])])
+        self.encoder_, notes = Encoder.of(rows.frame.drop(columns=list(rows.aside)), self.column_options)
         self.encoder_.dropped.update(rows.aside)
         self.notes_ += notes + [f"Column {name!r} is not used: {reason}." for name, reason in rows.aside.items()]
         are_apart = rows.dependence.is_time or rows.dependence.groups is not None

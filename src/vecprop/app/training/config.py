@@ -15,7 +15,7 @@ from typing import Any
 from ...estimators.sklearn_compat import require_valid_settings
 from ...tables.classifier import MOST_ONCE, TabularClassifier
 from ...tables.evaluation.targets import Task
-from ...tables.kinds.ambiguities import Asked
+from ...tables.kinds.ambiguities import ColumnOptions
 from ...tables.reading.file_lists import existing
 from ...tables.regressor import TabularRegressor
 from ...tables.streaming.memory_plan import as_bytes
@@ -158,13 +158,13 @@ def _several(option: str, options: Mapping[str, Any], kind: Callable[[str], Any]
     raise UsageError(f"{named(option)} is {options[option]!r}, but must be {what}.")
 
 
-def asked_of(options: Mapping[str, Any]) -> Asked:
+def asked_of(options: Mapping[str, Any]) -> ColumnOptions:
     """Return what the options of a command say of the columns.
 
     Examples
     --------
     >>> asked_of({"codes": "zip, town", "decimal": ","})
-    Asked(columns={'zip': 'code', 'town': 'code'}, decimal=',', date_format=None)
+    ColumnOptions(columns={'zip': 'code', 'town': 'code'}, decimal=',', date_format=None)
     """
     columns: dict[str, str] = {}
     for option, kind in OPTIONS.items():
@@ -178,7 +178,7 @@ def asked_of(options: Mapping[str, Any]) -> Asked:
             raise UsageError(f'{path} has no section [columns] with lines such as zip = "code".')
         columns = of_file | columns
     try:
-        return Asked(columns, options.get("decimal"), options.get("date_format"))
+        return ColumnOptions(columns, options.get("decimal"), options.get("date_format"))
     except ValueError as error:
         raise UsageError(str(error)) from error
 

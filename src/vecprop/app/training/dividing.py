@@ -16,7 +16,7 @@ from ...tables.evaluation.measured import Measured
 from ...tables.evaluation.measuring import Parts
 from ...tables.evaluation.targets import Task, target_of
 from ...tables.explaining.column_notes import odd_targets
-from ...tables.kinds.ambiguities import NOTHING, Asked
+from ...tables.kinds.ambiguities import NO_OPTIONS, ColumnOptions
 from ...tables.kinds.kinds import guess_task, note_on_classes, target_reading
 from ...tables.kinds.values import as_names, own_reading, read_numbers
 from ...tables.reading.frames import Frame, as_frame, column_of
@@ -52,7 +52,7 @@ class Request:
     group: str | None = None
     time: str | None = None
     seed: int = 0
-    asked: Asked = NOTHING
+    asked: ColumnOptions = NO_OPTIONS
     test: Path | None = None
     task: Task | None = None
     weight: str | None = None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...tables.error import TableError, nearest, printable
-from ...tables.kinds.ambiguities import NOTHING
+from ...tables.kinds.ambiguities import NO_OPTIONS
 from ...tables.kinds.kinds import common_decimal, guess_task, kind_of, target_reading
 from ...tables.kinds.values import MISSING, as_names, read_days, read_numbers
 from ...tables.kinds.written import DateReading, NumberReading
@@ -138,9 +138,9 @@ class Table:
             raise TableError(f"Column {name!r} has no values: choose another{' target' if is_target else ''}.")
         if is_target:
             is_number = guess_task(series) == "regression"
-            reading = target_reading(series, name, self.frame, NOTHING)[0] if is_number else None
+            reading = target_reading(series, name, self.frame, NO_OPTIONS)[0] if is_number else None
         else:
-            reading = kind_of(series, name, NOTHING, lambda: common_decimal(self.frame, NOTHING)).reading
+            reading = kind_of(series, name, NO_OPTIONS, lambda: common_decimal(self.frame, NO_OPTIONS)).reading
         if isinstance(reading, NumberReading):
             return read_numbers(series, reading)[0], ()
         if isinstance(reading, DateReading):

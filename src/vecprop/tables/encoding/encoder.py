@@ -9,7 +9,7 @@ import numpy as np
 from ...core.rows.selection import Selection
 from ...train.trainer import can_compile
 from ..error import TableError, nearest
-from ..kinds.ambiguities import NOTHING, Asked
+from ..kinds.ambiguities import NO_OPTIONS, ColumnOptions
 from ..kinds.kinds import CATEGORIES, common_decimal, kind_of
 from ..reading.frames import Frame, by_blocks
 from .column import VIEWS, Column, Missed, View
@@ -55,7 +55,7 @@ class Encoder:
     codes: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, frame: Frame, asked: Asked = NOTHING) -> tuple["Encoder", list[str]]:
+    def of(cls, frame: Frame, options: ColumnOptions = NO_OPTIONS) -> tuple["Encoder", list[str]]:
         """Return an encoder for a table's columns, and notes on how they are read and on what is not used.
 
         Raises
@@ -67,13 +67,13 @@ class Encoder:
             raise TableError("The table has no column to learn from: at least one other than the target is required.")
         encoder, ambiguities = cls([], [], {}), []
         pieces, categories = pieces_for(*frame.shape), categories_for(*frame.shape)
-        decimal = cache(lambda: common_decimal(frame, asked))
+        decimal = cache(lambda: common_decimal(frame, options))
         for name in frame.columns:
-            kind = kind_of(frame[name], name, asked, decimal) if frame[name].notna().any() else None
+            kind = kind_of(frame[name], name, options, decimal) if frame[name].notna().any() else None
             if kind is None or kind.name == "ignore":
                 part = "all values are missing" if kind is None else "it is to be ignored"
             else:
-                part = COLUMNS[kind.name].learned(frame[name], kind, pieces, categories, name in asked.columns)
+                part = COLUMNS[kind.name].learned(frame[name], kind, pieces, categories, name in options.columns)
             if kind and kind.note and (kind.reading is None or not isinstance(part, str)):
                 ambiguities.append(f"Column {name!r}: {kind.note}.")
             if isinstance(part, str):
@@ -164,7 +164,7 @@ class Encoder:
         """Return the inputs of a table's rows that networks of each view take, (N, I) each, in float32.
 
         Rows are encoded by blocks: those of all inputs are never in memory together. Of a large table it is selections
-        that compute inputs, with the same bits, as networks read them, unless arrays are asked for.
+        that compute inputs, with the same bits, as networks read them, unless arrays are requested.
 
         What is told of rows of training takes the place of their categories' mean targets, see `with_means`.
         """

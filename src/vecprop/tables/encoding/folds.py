@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..error import TableError, pandas
-from ..kinds.ambiguities import NOTHING, Asked
+from ..kinds.ambiguities import NO_OPTIONS, ColumnOptions
 from ..kinds.kinds import kind_of
 from ..kinds.values import as_names, read_days, read_numbers
 from ..kinds.written import DateReading, NumberReading
@@ -111,10 +111,10 @@ class Dependence:
     time: np.ndarray | None = None
 
     @classmethod
-    def of(cls, frame: Frame, groups: Any, time: Any, asked: Asked = NOTHING) -> Self:
+    def of(cls, frame: Frame, groups: Any, time: Any, options: ColumnOptions = NO_OPTIONS) -> Self:
         """Return the dependence that is given as the names of columns of a table, or as a value for each row.
 
-        Times are read as is asked, see `times`.
+        The options apply to times, see `times`.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class Dependence:
         if groups is not None:
             groups = group_numbers(_column(frame, groups, "groups"))
         if time is not None:
-            time = times(_column(frame, time, "time"), time if isinstance(time, str) else None, asked)
+            time = times(_column(frame, time, "time"), time if isinstance(time, str) else None, options)
         return cls(groups, time)
 
     def __getitem__(self, rows: np.ndarray) -> "Dependence":
@@ -172,7 +172,10 @@ def group_numbers(series: Any) -> np.ndarray:
 
 
 def times(
-    series: Any, name: str | None, asked: Asked = NOTHING, reading: NumberReading | DateReading | None = None
+    series: Any,
+    name: str | None,
+    options: ColumnOptions = NO_OPTIONS,
+    reading: NumberReading | DateReading | None = None,
 ) -> np.ndarray:
     """Return times as numbers that rise with them, or refuse values that are no times.
 
@@ -184,7 +187,7 @@ def times(
     >>> times(pandas().Series(["31.12.2023", "01.02.2024"]), "day")
     array([19722., 19754.])
     """
-    reading, found = reading or kind_of(series, name or "", asked).reading, np.full(len(series), np.nan)
+    reading, found = reading or kind_of(series, name or "", options).reading, np.full(len(series), np.nan)
     if isinstance(reading, NumberReading):
         found, _ = read_numbers(series, reading)
     elif isinstance(reading, DateReading):

@@ -336,7 +336,7 @@ ORDERS = {"day first": True, "month first": False}
 
 
 @dataclass(frozen=True)
-class Asked:
+class ColumnOptions:
     """User settings of a table's columns; all others are inferred from the values.
 
     Parameters
@@ -349,8 +349,8 @@ class Asked:
 
     Examples
     --------
-    >>> asked = Asked({"price": "number ,", "sold": "date day first"})
-    >>> asked.kind("price"), asked.decimal_of("price"), asked.format_of("sold"), asked.kind("town")
+    >>> options = ColumnOptions({"price": "number ,", "sold": "date day first"})
+    >>> options.kind("price"), options.decimal_of("price"), options.format_of("sold"), options.kind("town")
     ('number', ',', 'day first', None)
     """
 
@@ -402,5 +402,5 @@ def _is_format(text: str) -> bool:
     return "%" in text or text == EXCEL or text in ORDERS
 
 
-NOTHING = Asked()
+NO_OPTIONS = ColumnOptions()
 """Default settings."""

@@ -10,7 +10,7 @@ import numpy as np
 from ..error import pandas
 from .ambiguities import (
     ORDERS,
-    Asked,
+    ColumnOptions,
     note_on_amounts,
     note_on_codes,
     note_on_days,
@@ -44,23 +44,23 @@ class Kind:
     note: str = ""
 
 
-def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = lambda: ".") -> Kind:
+def kind_of(series: Any, name: str, options: ColumnOptions, decimal: Callable[[], str] = lambda: ".") -> Kind:
     """Infer the kind of a column with at least one value.
 
     Examples
     --------
     >>> pd = pandas()
-    >>> kind_of(pd.Series(["1,5", "2,25"]), "x", Asked())
+    >>> kind_of(pd.Series(["1,5", "2,25"]), "x", ColumnOptions())
     Kind(name='number', reading=NumberReading(decimal=',', thousands='', unit=''), note='')
-    >>> kind_of(pd.Series(["01001", "02002"]), "zip", Asked()).name
+    >>> kind_of(pd.Series(["01001", "02002"]), "zip", ColumnOptions()).name
     'code'
     """
-    kind, texts = asked.kind(name), texts_of(series)
+    kind, texts = options.kind(name), texts_of(series)
     plain = read_numbers(series, NumberReading())
     if kind == "number":
-        return Kind(kind, *_number(texts, not plain[1].any(), asked.decimal_of(name), decimal))
+        return Kind(kind, *_number(texts, not plain[1].any(), options.decimal_of(name), decimal))
     if kind == "date":
-        if date := _date(series, texts, asked.format_of(name), are_declared=True):
+        if date := _date(series, texts, options.format_of(name), are_declared=True):
             return date
         digits = DateReading(("yearmonthday",))
         return Kind("date", digits if _are_eight_digits(plain[0]) else DateReading(format=EXCEL))
@@ -68,7 +68,7 @@ def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = l
         return Kind(kind or ("text" if are_texts(series) else "category"))
     if are_codes(texts):
         return Kind("code")
-    reading, note = _number(texts, not plain[1].any(), asked.decimal_of(name), decimal)
+    reading, note = _number(texts, not plain[1].any(), options.decimal_of(name), decimal)
     x, is_unread = plain if reading == NumberReading() else read_numbers(series, reading)
     if is_unread.sum() <= 0.1 * (is_unread | ~np.isnan(x)).sum():
         if _are_eight_digits(x):
@@ -79,7 +79,7 @@ def kind_of(series: Any, name: str, asked: Asked, decimal: Callable[[], str] = l
             return Kind("number", reading, note_on_times(texts, name))
         note = note or note_on_digits(series, x, name) or note_on_codes(texts, name) or note_on_numbers(x, name)
         return Kind("number", reading, note)
-    if date := _date(series, texts, asked.format_of(name)):
+    if date := _date(series, texts, options.format_of(name)):
         assert isinstance(date.reading, DateReading)
         notes = date.note, note_on_days(read_days(series, date.reading)[0], name)
         return replace(date, note="; ".join(filter(None, notes)))
@@ -114,14 +114,14 @@ def _number(
     return reading, f"{note}: set decimal={of_others!r} or {other!r} (--decimal)"
 
 
-def target_reading(y: Any, name: str, frame: Any, asked: Asked) -> tuple[NumberReading, str]:
+def target_reading(y: Any, name: str, frame: Any, options: ColumnOptions) -> tuple[NumberReading, str]:
     """Infer the format of a numeric target, and return a note on it.
 
     If the decimal sign is ambiguous, the target has the most frequent one of the table's columns.
     """
     texts = texts_of(y)
     are_plain = not read_numbers(y, NumberReading())[1].any()
-    reading, ambiguity = _number(texts, are_plain, asked.decimal_of(name), lambda: common_decimal(frame, asked))
+    reading, ambiguity = _number(texts, are_plain, options.decimal_of(name), lambda: common_decimal(frame, options))
     note = f"is read as {reading}" if reading != NumberReading() else ""
     return reading, "; ".join(filter(None, (note, ambiguity)))
 
@@ -134,15 +134,15 @@ def note_on_classes(y: Any) -> str:
     return f"is read as classes, but {note}" if note else ""
 
 
-def common_decimal(frame: Any, asked: Asked) -> str:
+def common_decimal(frame: Any, options: ColumnOptions) -> str:
     """Return the most frequent decimal sign of the columns whose sign is unambiguous.
 
     Examples
     --------
-    >>> common_decimal(pandas().DataFrame({"a": ["1,234"], "b": ["1,5"], "c": ["x"]}), Asked())
+    >>> common_decimal(pandas().DataFrame({"a": ["1,234"], "b": ["1,5"], "c": ["x"]}), ColumnOptions())
     ','
     """
-    signs = [decimal_sign(texts_of(frame[name])) for name in frame.columns if not asked.kind(name)]
+    signs = [decimal_sign(texts_of(frame[name])) for name in frame.columns if not options.kind(name)]
     return "," if signs.count(",") > signs.count(".") else "."
 
 

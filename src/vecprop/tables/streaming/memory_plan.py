@@ -12,7 +12,7 @@ import numpy as np
 from ...system.memory import available_memory
 from ..encoding.encoder import PIECES, VIEWS, Encoder, pieces_for
 from ..error import TableError
-from ..kinds.ambiguities import Asked
+from ..kinds.ambiguities import ColumnOptions
 from ..reading.delimited import SAMPLE, DelimitedFile, opened
 from ..reading.file_lists import EXCEL, files_of, is_compressed
 from ..reading.frames import Frame, as_frame
@@ -59,14 +59,16 @@ class RowSizes:
     columns: int
 
     @classmethod
-    def of(cls, frame: Frame, aside: Sequence[str], asked: Asked) -> "RowSizes":
+    def of(cls, frame: Frame, aside: Sequence[str], asked: ColumnOptions) -> "RowSizes":
         """Return them as the first rows of a table tell."""
         frame = frame.iloc[:LOOKED_AT]
         raw = float(frame.memory_usage(deep=True, index=False).sum()) / len(frame)
         columns = frame.drop(columns=list(aside), errors="ignore")
         width = PIECES * columns.shape[1]
         with suppress(TableError, ValueError):
-            encoder, _ = Encoder.of(columns, Asked({n: k for n, k in asked.columns.items() if n in columns.columns}))
+            encoder, _ = Encoder.of(
+                columns, ColumnOptions({n: k for n, k in asked.columns.items() if n in columns.columns})
+            )
             width = sum(len(encoder.of_view(view)) for view in VIEWS)
         return cls(raw, 4.0 * width + 32, columns.shape[1])
 
@@ -93,7 +95,7 @@ def memory_of(memory: int | str | None) -> int | None:
 
 
 def parts_if_larger(
-    table: Any, memory: int | str | None, asked: Asked, aside: Sequence[str]
+    table: Any, memory: int | str | None, asked: ColumnOptions, aside: Sequence[str]
 ) -> tuple[TableParts, int, RowSizes] | None:
     """Return a table in parts, the memory for it, and the sizes of its rows; None if it fits into memory as a whole.
 

@@ -12,7 +12,7 @@ from ...core import Batch, counter_bits, counter_uniform
 from ..encoding.encoder import VIEWS, Encoder, View
 from ..encoding.folds import folds_of_time, times
 from ..error import TableError, pandas
-from ..kinds.ambiguities import Asked
+from ..kinds.ambiguities import ColumnOptions
 from ..kinds.kinds import as_whole, kind_of
 from ..kinds.values import as_names
 from ..kinds.written import DateReading, NumberReading
@@ -53,7 +53,7 @@ class Streamed:
 
     @classmethod
     def of(
-        cls, table: Any, roles: Roles, seed: Callable[[], int], memory: Any, asked: Asked, refusal: Any = None
+        cls, table: Any, roles: Roles, seed: Callable[[], int], memory: Any, asked: ColumnOptions, refusal: Any = None
     ) -> "Streamed | None":
         """Return files or a data set after a look at all rows; None if they fit into memory, and for other tables.
 
@@ -144,7 +144,9 @@ class StreamedFolds:
 class _Look:
     """One look at all rows of a table."""
 
-    def __init__(self, parts: TableParts, roles: Roles, seed: int, memory: int, sampled: int, asked: Asked) -> None:
+    def __init__(
+        self, parts: TableParts, roles: Roles, seed: int, memory: int, sampled: int, asked: ColumnOptions
+    ) -> None:
         self.parts, self.roles, self.seed, self.memory, self.asked = parts, roles, seed, memory, asked
         self.target, self.total = str(roles.target), int(parts.sizes.sum())
         self.share = sampled / self.total
