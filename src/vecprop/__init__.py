@@ -14,10 +14,10 @@ import importlib
 import sys
 import types
 
-import lazy_loader
+from .system.lazy import attach
 
 # The public names stand in __init__.pyi. Each is imported when it is first used, so that importing vecprop is light.
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __name__, __file__)
 # `from vecprop import *` works without MLflow:
 __all__ = [name for name in __all__ if name != "mlflow"]  # pyright: ignore[reportUnsupportedDunderAll]
 

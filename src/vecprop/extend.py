@@ -1,6 +1,6 @@
 """What your own layers, activations, losses, penalties, initializers, optimizers, schedules and callbacks build on."""
 
-import lazy_loader
+from .system.lazy import attach
 
 # The names stand in extend.pyi, and vecprop's in __init__.pyi.
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub("vecprop", __file__)
+__getattr__, __dir__, __all__ = attach(__name__, "vecprop", __file__)

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from contextlib import redirect_stdout
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ import pandas as pd
 import pytest
 from typer.main import get_command
 
+import vecprop as vp
 from shared_commands import FAST
 from vecprop import load
 from vecprop.app.command_line import app
-from vecprop.terminal.usage import COMMANDS, SYNONYMS
+from vecprop.system.suggestions import SETTINGS
+from vecprop.terminal.usage import COMMANDS
 
 FOREIGN_WORDING = ("Usage:", "Invalid value", "Input should", "Value error", "No such", "Missing option", "unexpected")
 
@@ -69,7 +72,12 @@ def test_synonyms_are_of_options_that_there_are():
     names = {
         opt.lstrip("-") for command in commands.values() for each in command.params for opt in (*each.opts, each.name)
     }
-    assert SYNONYMS.keys() - names - {"help"} == set()
+    public = [getattr(vp, name) for name in vp.__all__]
+    public = [
+        each for each in public if callable(each) and not (isinstance(each, type) and issubclass(each, Exception))
+    ]
+    settings = {name.replace("_", "-") for each in public for name in signature(each).parameters}
+    assert SETTINGS.keys() - names - settings - {"help"} == set()
     assert COMMANDS.keys() - commands.keys() == {"--help", "--version"}
 
 

@@ -71,11 +71,9 @@ DESCRIPTIONS: dict[type[Exception], dict[str, Any]] = {
     TypeError: {
         "layers must be a list, got one Dense": lambda: ANY.Network(2, vp.Dense(1), LOSS),
         "layers must be a list, got SquaredError": lambda: ANY.Network(2, LOSS, ONE),
-        r"Layer 0 is the class Tanh, not an instance: write Tanh\(…\)": lambda: ANY.Network(2, [vp.Tanh], LOSS),
-        r"Layer 0 is 'relu', which lacks the method parameters of a layer: pass a layer such as Dense\(3\) or": (
-            lambda: ANY.Network(2, ["relu"], LOSS)
-        ),
-        "The loss is 'mse', which lacks the method predict of a loss": lambda: ANY.Network(2, ONE, "mse"),
+        r"Layer 0 is a class: pass an instance, Tanh\(\)": lambda: ANY.Network(2, [vp.Tanh], LOSS),
+        r"Layer 0 must be a layer such as Dense\(3\) or ReLU\(\), got 'x'": lambda: ANY.Network(2, ["x"], LOSS),
+        r"The loss is 'mse': pass SquaredError\(\)": lambda: ANY.Network(2, ONE, "mse"),
         "The penalty is 0.1, which lacks the method value of a penalty": lambda: ANY.Network(2, ONE, LOSS, 0.1),
         "seed must be an integer, got '12'": lambda: ANY.Network.init(NETWORK, "12"),
         "dtype, got int64": lambda: NETWORK.init(0, int),
@@ -87,7 +85,7 @@ DESCRIPTIONS: dict[type[Exception], dict[str, Any]] = {
         "got 2.5": lambda: ANY.Dense(2.5),
         "not 1.0": lambda: vp.Dropout(1.0),
         "positive epsilon": lambda: vp.LayerNorm(0.0),
-        "not 'max'": lambda: ANY.SquaredError(reduction="max"),
+        "reduction of SquaredError must be one of 'mean', 'sum', got 'max'": lambda: ANY.SquaredError(reduction="max"),
         "positive threshold": lambda: vp.Huber(threshold=0),
         "between 0 and 1": lambda: vp.Quantile(level=1),
         "at least 0, not -1.0": lambda: vp.L2(-1.0),

@@ -3,7 +3,7 @@
 # ruff: noqa: F401 (public names)
 from .activations import ELU, GELU, Identity, LeakyReLU, Logistic, ReLU, SiLU, Softplus, Tanh, logistic
 from .counter_rng import RandomKey, counter_bits, counter_uniform, order_of_blocks, permutation
-from .elementary import Array, is_within, namespace, on_host
+from .elementary import Array, SuggestsKeywords, is_within, namespace, on_host, suggests_keywords
 from .layers import Activation, Dense, Dropout, Glorot, He, Initializer, Layer, LayerNorm, Normal
 from .losses import BinaryCrossEntropy, Loss, Poisson, Quantile, SoftmaxCrossEntropy, SquaredError, one_hot
 from .network import Network

@@ -4,14 +4,20 @@ All formulas of vecprop use these functions. For complex arrays they return anal
 differentiation needs: comparisons use only the real part, so that ``absolute`` and ``clip`` have a derivative.
 """
 
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from functools import lru_cache, wraps
+from inspect import signature
 from math import inf
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
+from ..system.suggestions import unknown_keyword
+
 Array: TypeAlias = Any
 """An array of any library that follows the array API standard."""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def namespace(*arrays: Array) -> Any:
@@ -90,13 +96,48 @@ PATIENCE: Range = ("a {} of at least 1 epoch", 1, inf, "[]")
 SHARE: Range = ("a {} of at least 0 and less than 1", 0, 1, "[)")
 
 
-class Ranged:
-    """The base class of frozen dataclasses that check the ranges of their fields."""
+def suggests_keywords(function: Function) -> Function:
+    """Let a function suggest a name for an unknown keyword argument."""
+    names = signature(function).parameters.keys()
+
+    @wraps(function)
+    def checked(*args: Any, **given: Any) -> Any:
+        if not given.keys() <= names:
+            _refuse_unknown(function, given)
+        return function(*args, **given)
+
+    return checked  # pyright: ignore[reportReturnType]
+
+
+class SuggestsKeywords:
+    """The base class of classes that suggest a name for an unknown keyword argument."""
+
+    if not TYPE_CHECKING:  # type checkers read the parameters of __init__
+
+        def __new__(cls, *_: Any, **given: Any) -> Any:  # noqa: D102
+            if not given.keys() <= getattr(cls, "__dataclass_fields__", {}).keys():
+                _refuse_unknown(cls, given)
+            return super().__new__(cls)
+
+
+def _refuse_unknown(called: Any, given: Iterable[str]) -> None:
+    parameters = signature(called.__init__ if isinstance(called, type) else called).parameters
+    if unknown := [] if any(p.kind is p.VAR_KEYWORD for p in parameters.values()) else [*given - parameters.keys()]:
+        raise TypeError(unknown_keyword(called.__name__, unknown[0], [name for name in parameters if name != "self"]))
+
+
+class Ranged(SuggestsKeywords):
+    """The base class of frozen dataclasses that check the ranges and choices of their fields."""
 
     _ranges: ClassVar[dict[str, Range]] = {}
+    _choices: ClassVar[dict[str, tuple[Any, ...]]] = {}
 
     def __post_init__(self, ranges: dict[str, Range] | None = None) -> None:
-        """Raise a ValueError if a field is out of range."""
+        """Raise a ValueError if a field is out of range or not a listed value."""
+        for name, listed in self._choices.items():
+            if (value := getattr(self, name)) not in listed:
+                wrong = f"The {name} of {type(self).__name__} must be one of {', '.join(map(repr, listed))}"
+                raise ValueError(f"{wrong}, got {value!r}.")
         for name, (words, low, high, ends) in (self._ranges if ranges is None else ranges).items():
             if not is_within(value := getattr(self, name), low, high, ends):
                 raise ValueError(f"{type(self).__name__} needs {words.format(name)}, not {value!r}.")

@@ -46,12 +46,7 @@ class Loss(Ranged, ABC):
     reduction: Literal["mean", "sum"] = field(default="mean", kw_only=True)
     takes_classes: ClassVar[bool] = False
     """Whether targets may be integer classes, one per row."""
-
-    def __post_init__(self) -> None:
-        """Validate the reduction and the ranges of the fields."""
-        super().__post_init__()
-        if self.reduction not in ("mean", "sum"):
-            raise ValueError(f'{type(self).__name__} takes reduction="mean" or "sum", not {self.reduction!r}.')
+    _choices: ClassVar[dict[str, tuple[str, ...]]] = {"reduction": ("mean", "sum")}
 
     @abstractmethod
     def predict(self, Z: Array) -> Array:

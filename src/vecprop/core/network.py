@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ..system.suggestions import wrong_part
 from ..system.versions import Versioned
 from .counter_rng import RandomKey
-from .elementary import Array, namespace
+from .elementary import Array, SuggestsKeywords, namespace
 from .layers import Activation, Layer, Layout, fill
 from .losses import Loss
 from .penalties import Penalty
@@ -17,7 +18,7 @@ from .summary import Summary, summarize
 
 
 @dataclass(frozen=True, init=False)
-class Network(Versioned):
+class Network(SuggestsKeywords, Versioned):
     """A dense network: layers, a loss and penalties.
 
     A network does not store its parameters: its methods take them as a flat vector theta. Leading axes of theta,
@@ -412,13 +413,13 @@ class Network(Versioned):
 
 
 def _require(part: Any, what: str, role: str, methods: tuple[str, ...]) -> None:
-    if isinstance(part, type):
-        raise TypeError(f"{what} is the class {part.__name__}, not an instance: write {part.__name__}(…).")
+    examples = {"layer": "Dense(3) or ReLU()", "loss": "SquaredError()", "penalty": "L2(0.0001)"}
+    example = f"a {role} such as {examples[role]}"
+    if isinstance(part, type | str):
+        raise TypeError(wrong_part(what, part, example))
     missing = [method for method in methods if not callable(getattr(part, method, None))]
     if missing:
-        example = {"layer": "Dense(3) or ReLU()", "loss": "SquaredError()", "penalty": "L2(0.0001)"}[role]
-        advice = f"pass a {role} such as {example}."
-        raise TypeError(f"{what} is {part!r}, which lacks the method {missing[0]} of a {role}: {advice}")
+        raise TypeError(f"{what} is {part!r}, which lacks the method {missing[0]} of a {role}: pass {example}.")
 
 
 def _is_averaged(penalty: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from .. import catalog
+from ..core.elementary import SuggestsKeywords
 from ..core.layers import Activation, Initializer
 from ..optimize import LBFGS, Optimizer, Schedule
 from .sklearn_compat import HasMethods, Interval, Options, StrOptions
@@ -52,7 +53,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
 """The constraints of each setting."""
 
 
-class Positional:
+class Positional(SuggestsKeywords):
     """The positional settings; each estimator has its own order of them."""
 
     hidden_layer_sizes: Any

@@ -62,7 +62,7 @@ class Optimizer(Ranged, ABC):
             raise ValueError(f"{type(self).__name__} needs {needed}, not {self.learning_rate!r}.")
         positive: Range = ("a finite positive {}", 0, inf, "()")
         super().__post_init__(dict.fromkeys(self.shares, SHARE) | dict.fromkeys(self.positive, positive) | self._ranges)
-        object.__setattr__(self, "learning_rate", _tuples(rates.tolist()))
+        object.__setattr__(self, "learning_rate", _tuples(rates.tolist()) if rates.ndim else rates.item())
 
     @abstractmethod
     def update(self, theta: Array, J: Array, rate: Array | float, t: int, *moments: Array) -> tuple[Array, ...]:

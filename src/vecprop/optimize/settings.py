@@ -8,6 +8,7 @@ import numpy as np
 from ..core import Batch, Network, require_writable
 from ..core.elementary import AT_LEAST_0, PATIENCE, Array, Range, Ranged, is_of, is_within, namespace
 from ..core.scores import SCORES, Score
+from ..system.suggestions import wrong_part
 from .lbfgs import LBFGS
 from .optimizers import Optimizer
 from .schedules import Constant, Schedule
@@ -44,9 +45,7 @@ class EarlyStopping(Ranged):
     Raises
     ------
     ValueError
-        If patience is less than 1, min_delta is negative, or monitor or compare_to is not a listed value.
-    TypeError
-        If restore_best is not a Boolean.
+        If patience is less than 1, min_delta is negative, or another parameter is not a listed value.
 
     Examples
     --------
@@ -61,14 +60,11 @@ class EarlyStopping(Ranged):
     compare_to: Reference = "progress"
 
     _ranges: ClassVar[dict[str, Range]] = {"patience": PATIENCE, "min_delta": AT_LEAST_0}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, listed in (("monitor", get_args(Monitored)), ("compare_to", get_args(Reference))):
-            if (value := getattr(self, name)) not in listed:
-                raise ValueError(f"EarlyStopping needs one of {', '.join(listed)} as {name}, not {value!r}.")
-        if not isinstance(self.restore_best, bool | np.bool_):
-            raise TypeError(f"restore_best must be True or False, got {self.restore_best!r}.")
+    _choices: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "monitor": get_args(Monitored),
+        "restore_best": (True, False),
+        "compare_to": get_args(Reference),
+    }
 
     def as_numbers(self) -> tuple[float, ...]:
         """Return the rule as numbers for the compiled engine; see `compiled.run.measures.STOPPING`."""
@@ -132,8 +128,7 @@ class TrainingSettings:
         is_lbfgs, name = isinstance(optimizer, LBFGS), type(optimizer).__name__
         moves = is_lbfgs or all(callable(getattr(optimizer, method, None)) for method in ("init", "step"))
         if isinstance(optimizer, type) or not moves:
-            needed = "one such as Momentum(learning_rate=0.01) or LBFGS()"
-            raise TypeError(f"optimizer must be {needed}, got {optimizer!r}.")
+            raise TypeError(wrong_part("optimizer", optimizer, "one such as Adam() or LBFGS()"))
         smallest = float(namespace(theta).finfo(theta.dtype).smallest_normal)
         for setting in getattr(optimizer, "positive", ()):
             if (value := getattr(optimizer, setting)) < smallest:
@@ -166,10 +161,10 @@ class TrainingSettings:
             raise TypeError(f"shuffle must be True or False, got {self.shuffle!r}.")
         if self.early_stopping is not None and not isinstance(self.early_stopping, EarlyStopping):
             needed = "a rule such as EarlyStopping(patience=10)"
-            raise TypeError(f"early_stopping must be {needed}, got {self.early_stopping!r}.")
+            raise TypeError(wrong_part("early_stopping", self.early_stopping, needed))
         schedule = self.schedule
         if schedule is not None and (isinstance(schedule, type) or not callable(getattr(schedule, "factor", None))):
-            raise TypeError(f"schedule must be one such as Cosine(), got {schedule!r}.")
+            raise TypeError(wrong_part("schedule", schedule, "one such as Cosine()"))
         score, rule = self.validation_score, self.early_stopping
         if score is None and rule is not None and rule.monitor == "validation_score":
             raise ValueError('early_stopping monitors the validation score: pass one as validation_score="accuracy".')

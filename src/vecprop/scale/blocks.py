@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..tables.error import TableError, nearest
+from ..system.suggestions import suggestion
+from ..tables.error import TableError
 from ..tables.streaming.parquet_blocks import columns_as_array, names_of_targets
 from .cluster import connected, require_open, threads_of
 
@@ -95,7 +96,7 @@ class DaskBlocks:
             raise TableError(f"The data have no columns beside {', '.join(map(repr, others))}: name the inputs.")
         for name in (*columns, *others):
             if name not in names:
-                raise TableError(f"The data have no column {name!r}{nearest(str(name), map(str, names)) or '.'}")
+                raise TableError(f"The data have no column {name!r}{suggestion(str(name), map(str, names)) or '.'}")
             if names.count(name) > 1:
                 raise TableError(f"The data have {names.count(name)} columns that are named {name!r}: rename them.")
             if getattr(frame.dtypes[name], "kind", "O") not in "biuf":

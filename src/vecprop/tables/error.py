@@ -1,7 +1,5 @@
 """The errors of this package, and helpers for their messages."""
 
-from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any
 from unicodedata import category
 
@@ -50,19 +48,6 @@ def one_line(text: str) -> str:
     """
     line = printable(" ".join(text.split()))
     return line if len(line) <= LONGEST else f"{line[:300]} … {line[-(LONGEST - 303) :]}"
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Return the end of a message that suggests the most similar name, or "" if none is similar.
-
-    Examples
-    --------
-    >>> nearest("Age", ["age", "income"]), nearest("colour", ["age"])
-    (": did you mean 'age'?", '')
-    """
-    known = {each.casefold().strip(): each for each in names}
-    close = get_close_matches(name.casefold().strip(), known, n=1, cutoff=0.6)
-    return f": did you mean {known[close[0]]!r}?" if close else ""
 
 
 def first_line(error: BaseException) -> str:

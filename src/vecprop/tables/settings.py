@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from .. import catalog
-from ..core import Activation, Dense, Dropout, Loss, Network
+from ..core import Activation, Dense, Dropout, Loss, Network, SuggestsKeywords
 from ..estimators.parts import ACTIVATIONS
 from ..estimators.settings import CHECKPOINT, COUNT, FROM_ZERO, POSITIVE, SHARE, names
 from ..estimators.settings import documented as filled
@@ -61,7 +61,7 @@ MAX_TOTAL_ROWS = 2_000_000
 
 
 @dataclass(eq=False, repr=False)
-class SharedSettings(Versioned, BaseEstimator, ABC):
+class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
     """Base class of table estimators: stores the settings and builds the networks.
 
     Parameters

@@ -1,63 +1,12 @@
 """Error messages for wrong options and commands, with suggestions."""
 
 import re
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-SYNONYMS = {
-    "max-iter": "epochs epoch n-epochs num-epochs max-epochs iterations iters n-iter num-iter steps max-steps",
-    "learning-rate-init": "lr learning-rate eta step-size rate",
-    "hidden-layer-sizes": "hidden layers hidden-layers hidden-sizes hidden-size layer-sizes units width widths neurons",
-    "n-iter-no-change": "patience early-stopping",
-    "weight-decay": "alpha l2 decay regularization penalty",
-    "batch-size": "batch bs",
-    "n-estimators": "ensemble members n-members networks n-networks models",
-    "seed": "random-state random-seed rng",
-    "output": "out o out-file output-file outfile output-path model-file model save save-to to-file destination",
-    "out": "output o folder directory dir",
-    "target": "y label labels target-column label-column class-column response outcome predict t",
-    "positive": "pos-label positive-class positive-label pos",
-    "task": "type problem mode objective",
-    "test-size": "validation-size validation-split val-size test-split split test-fraction holdout",
-    "test": "test-file test-table test-data validation validation-file eval",
-    "cv": "folds fold n-folds k-folds kfold k-fold k n-splits cross-validation cross-validate",
-    "refit": "retrain final",
-    "group": "groups group-by group-column",
-    "time": "time-column timestamp date-column order-by",
-    "weight": "weights sample-weight sample-weights weight-column",
-    "class-weight": "class-weights balanced balance",
-    "threshold": "cutoff cut-off decision-threshold",
-    "quantile": "quantiles",
-    "loss": "loss-function criterion",
-    "ignore": "drop exclude skip drop-columns",
-    "numbers": "number numeric numerical",
-    "categories": "category categorical cat",
-    "codes": "code id-columns",
-    "dates": "date datetime",
-    "columns": "schema types dtypes kinds",
-    "interval": "intervals coverage confidence confidence-level level",
-    "keep": "include id id-column keep-columns",
-    "chunk": "chunksize chunk-size batch-size batch",
-    "row": "rows line lines index",
-    "background": "reference baseline",
-    "threads": "n-jobs jobs cores cpus num-threads n-threads",
-    "time-limit": "budget time-budget max-time timeout",
-    "seconds": "timeout time-limit",
-    "memory": "ram mem memory-limit",
-    "report": "html page html-report",
-    "to": "format as",
-    "json": "format output-format as-json",
-    "format": "kind to",
-    "force": "overwrite yes replace f y",
-    "quiet": "silent no-progress verbose v",
-    "size": "parameters n-parameters",
-    "table": "data input file csv path dataset data-file input-file train-data training-data i",
-    "model": "model-file model-path m",
-    "help": "h usage",
-}
-"""The names of options and arguments in other tools."""
+from ..system.suggestions import SETTINGS, closest
+
 COMMANDS = {
     "train": "fit build create",
     "predict": "infer inference apply run prediction predictions forecast",
@@ -115,7 +64,7 @@ def sentence_of(error: Any, command: Any, args: Sequence[str]) -> str:
     if found[1] is None:
         takes = " ".join(_shown(each) for each in command.params if each.param_type_name == "argument")
         return f"{path} takes {takes or 'no arguments'}, but got also {found[2]!r}: {see}"
-    meant = _nearest(found[1], COMMANDS, [*command.commands, "--help", "--version"])
+    meant = closest(found[1], [*command.commands, "--help", "--version"], COMMANDS)
     return f"{path} has no command {found[1]!r}: {f'did you mean {path} {meant}? S' if meant else 's'}{see[1:]}"
 
 
@@ -123,19 +72,10 @@ def _meant(guess: str, command: Any) -> str:
     """Return the option or argument that a guess probably means, or an empty string."""
     shown: dict[str, Any] = {each.opts[-1 if each.opts[0] == "-o" else 0].lstrip("-"): each for each in command.params}
     shown = {name: each for name, each in shown.items() if not getattr(each, "hidden", False)} | {"help": None}
-    name = _nearest(guess, SYNONYMS, shown)
+    name = closest(guess, shown, SETTINGS)
     if name and shown[name] is not None and shown[name].param_type_name == "argument":
         return f"{_shown(shown[name])}, without a name"
     return name and f"--{name}"
-
-
-def _nearest(guess: str, synonyms: dict[str, str], names: Iterable[str]) -> str:
-    """Return the name that a guess probably means: an equal name, a synonym, a completion, or a similar name."""
-    guess, names = guess.casefold().replace("_", "-"), list(names)
-    same = [name for name in names if name == guess]
-    same += [name for name in names if guess in synonyms.get(name, "").split()]
-    same += [name for name in names if len(guess) > 2 and name.startswith(guess)]
-    return next(iter([*same, *get_close_matches(guess, names, n=1)]), "")
 
 
 def _shown(parameter: Any) -> str:

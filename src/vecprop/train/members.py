@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, get_args, overload
 
 import numpy as np
 
-from ..core import Array, Batch, Network, Score, Selection, checked_theta
+from ..core import Array, Batch, Network, Score, Selection, SuggestsKeywords, checked_theta
 from ..optimize import LBFGS, EarlyStopping, Optimizer, Schedule, TrainingLoss, TrainingSettings
 from ..system.extras import imported
 from ..system.versions import Versioned
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Member:
+class Member(SuggestsKeywords):
     """One network of a population, with its settings and rows.
 
     Parameters

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Array, Batch, Network, Score, checked_theta, meanings, namespace, on_host, score
+from ..core import Array, Batch, Network, Score, checked_theta, meanings, namespace, on_host, score, suggests_keywords
 from ..optimize import ENGINES, LBFGS, EarlyStopping, EngineName, Optimizer, Schedule, TrainingLoss, TrainingSettings
+from ..system.suggestions import wrong_part
 from ..system.threads import defer_sigint
 from .compiled import Compiled, missing
 from .engine import Engine
@@ -53,9 +54,9 @@ def engine_for(
         if unsupported.warns and (lacks := missing()):
             if lacks not in _said:
                 _said.add(lacks)
-                warnings.warn(f"Computing on the reference engine, which is slower: {lacks}.", stacklevel=3)
+                warnings.warn(f"Computing on the reference engine, which is slower: {lacks}.", stacklevel=4)
         elif unsupported.warns and not silent:
-            warnings.warn(f"Training on the reference engine, which is slower: {unsupported.reason}.", stacklevel=3)
+            warnings.warn(f"Training on the reference engine, which is slower: {unsupported.reason}.", stacklevel=4)
     return ENGINE_CLASSES[ENGINES[-1]](network)
 
 
@@ -64,6 +65,7 @@ def can_compile() -> bool:
     return os.environ.get("VECPROP_ENGINE") != "reference" and missing() is None
 
 
+@suggests_keywords
 def train(
     network: Network,
     theta: Array,
@@ -208,14 +210,16 @@ def check_callbacks(callbacks: Any, state: Any, checkpoint: Any) -> None:
     """Raise an error if callbacks, state or checkpoint are invalid."""
     if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
         raise TypeError(f"callbacks must be a list of functions, got {callbacks!r}; pass a Checkpoint as checkpoint=.")
-    for callback in callbacks:
+    for number, callback in enumerate(callbacks):
+        if isinstance(callback, type):
+            raise TypeError(wrong_part(f"Callback {number}", callback, "a function"))
         interval = getattr(callback, "interval", 1)
         if not (isinstance(interval, int | float | np.number) and interval >= 1):
             raise ValueError(f"The interval of {callback!r} must be at least 1 epoch, got {interval!r}.")
     if state is not None and not isinstance(state, TrainingState):
         raise TypeError(f"state must be a TrainingState, such as result.state of an earlier call, got {state!r}.")
     if checkpoint is not None and (isinstance(checkpoint, type) or not callable(getattr(checkpoint, "begin", None))):
-        raise TypeError(f'checkpoint must be a Checkpoint, such as Checkpoint("run.npz"), got {checkpoint!r}.')
+        raise TypeError(wrong_part("checkpoint", checkpoint, 'a Checkpoint, such as Checkpoint("run.npz")'))
     if checkpoint is not None and state is not None:
         raise ValueError("A checkpoint already contains the state: omit state.")
 

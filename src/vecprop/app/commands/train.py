@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer import Option
 
-from ...tables.error import nearest
+from ...system.suggestions import suggestion
 from ...terminal.messages import UsageError
 from . import Debug, Force, Json, Quiet, Table
 
@@ -36,7 +36,7 @@ def read_configuration(context: typer.Context, path: Path | None) -> Path | None
     known = {str(parameter.name) for parameter in context.command.params} - PASSING
     for name, value in values.items():
         if name not in known:
-            raise UsageError(f"{path} has the unknown name {name!r}{nearest(name, known) or '.'}")
+            raise UsageError(f"{path} has the unknown name {name!r}{suggestion(name, known) or '.'}")
         if isinstance(value, Mapping) and name != "columns":
             raise UsageError(f"{path} has a table [{name}], but all names stand at the top.")
     given = {name: value if isinstance(value, bool) else _as_text(value) for name, value in values.items()}

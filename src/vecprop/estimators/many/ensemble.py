@@ -14,6 +14,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ...core import SuggestsKeywords
 from ...system.versions import Versioned
 from ..base import MultilayerPerceptron, require_inherited_fit
 from ..classifier import LogProbabilities, MLPClassifier
@@ -28,7 +29,7 @@ SHARE = Interval(RealNotInt, 0, 1, closed="right")
 
 
 @dataclass(eq=False, repr=False)
-class MLPEnsemble(MetaEstimatorMixin, Versioned, BaseEstimator):
+class MLPEnsemble(SuggestsKeywords, MetaEstimatorMixin, Versioned, BaseEstimator):
     """The base class of `MLPEnsembleClassifier` and `MLPEnsembleRegressor`.
 
     Parameters

@@ -14,6 +14,7 @@ from sklearn.model_selection import ParameterGrid, ParameterSampler
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import indexable
 
+from ...core import SuggestsKeywords
 from ...system.versions import Versioned
 from .. import sklearn_compat as compat
 from ..settings import CHECKPOINT, COUNT, held
@@ -22,7 +23,7 @@ from .folds import Candidate, Split, count_of, splitter_for
 
 
 @dataclass(eq=False, repr=False)
-class MLPSearchCV(Versioned, compat.BaseSearchCV):
+class MLPSearchCV(SuggestsKeywords, Versioned, compat.BaseSearchCV):
     """A hyperparameter search by cross-validation that trains all networks at once.
 
     All candidates are trained on all folds with all seeds together, in compiled code with several threads. Each fit is

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ...tables.error import TableError, nearest, printable
+from ...system.suggestions import suggestion
+from ...tables.error import TableError, printable
 from ...tables.kinds.ambiguities import NO_OPTIONS
 from ...tables.kinds.kinds import common_decimal, guess_task, kind_of, target_reading
 from ...tables.kinds.values import MISSING, as_names, read_days, read_numbers
@@ -102,7 +103,7 @@ class Table:
             return x, y, target
         for name in columns:
             if name not in self.columns:
-                raise TableError(f"The table has no column {name!r}{nearest(name, self.columns) or '.'}")
+                raise TableError(f"The table has no column {name!r}{suggestion(name, self.columns) or '.'}")
         if len(columns) != 3 or len(set(columns)) < 3:
             raise TableError(f"Expected three different columns for x, y and the target, got {', '.join(columns)}.")
         x, y, target = columns

@@ -7,8 +7,9 @@ from functools import cache
 import numpy as np
 
 from ...core.rows.selection import Selection
+from ...system.suggestions import suggestion
 from ...train.trainer import can_compile
-from ..error import TableError, nearest
+from ..error import TableError
 from ..kinds.ambiguities import NO_OPTIONS, ColumnOptions
 from ..kinds.kinds import CATEGORIES, common_decimal, kind_of
 from ..reading.frames import Frame, by_blocks
@@ -208,7 +209,7 @@ def require_inputs(names: list[str], frame: Frame) -> None:
     missing = [name for name in names if name not in frame.columns]
     if missing:
         more = f" (nor {len(missing) - 1} more)" if len(missing) > 1 else ""
-        others = nearest(missing[0], set(frame.columns) - set(names)) or "."
+        others = suggestion(missing[0], set(frame.columns) - set(names)) or "."
         raise TableError(f"The table has no column {missing[0]!r}{more}, which the model needs{others}")
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..error import TableError, nearest, pandas
+from ...system.suggestions import suggestion
+from ..error import TableError, pandas
 from .written import EXCEL, DateReading, Evidence, NumberReading, units_of
 
 _SHORT_YEARS = re.compile(r"(\d\d)([-/.])(\d\d?)\2(\d\d)(?!\d).*")
@@ -394,7 +395,7 @@ class ColumnOptions:
         known = set(names)
         if unknown := [name for name in self.columns if name not in known]:
             name = unknown[0]
-            setting = f"which is set to {self.columns[name]!r}{nearest(name, known) or '.'}"
+            setting = f"which is set to {self.columns[name]!r}{suggestion(name, known) or '.'}"
             raise TableError(f"The table has no column {name!r}, {setting}")
 
 

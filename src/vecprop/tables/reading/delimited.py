@@ -17,7 +17,8 @@ from math import isfinite
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from ..error import TableError, first_line, nearest, pandas
+from ...system.suggestions import suggestion
+from ..error import TableError, first_line, pandas
 from ..kinds.kinds import guess_task
 from .bounds import SMALL, require_room, require_room_for_members
 
@@ -300,7 +301,7 @@ def require_columns(names: Sequence[str], wanted: Sequence[str]) -> None:
     for name in wanted:
         if name not in names:
             has = f": it has {', '.join(map(repr, names[:10]))}{' and others' if len(names) > 10 else ''}."
-            raise TableError(f"The table has no column {name!r}{nearest(name, names) or has}")
+            raise TableError(f"The table has no column {name!r}{suggestion(name, names) or has}")
 
 
 _MARKS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ": "xz", b"(\xb5/\xfd": "zstd"}

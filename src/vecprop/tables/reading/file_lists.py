@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..error import TableError, nearest, pandas
+from ...system.suggestions import suggestion
+from ..error import TableError, pandas
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """The path of a file or folder, or paths of several files."""
@@ -35,7 +36,7 @@ def existing(path: str | os.PathLike[str]) -> Path:
 def missing(path: Path) -> str:
     """Return an error message for a missing file that suggests the most similar name in its folder."""
     there = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    return f"There is no file {path}{nearest(path.name, there) or '.'}"
+    return f"There is no file {path}{suggestion(path.name, there) or '.'}"
 
 
 def is_path(table: Any) -> bool:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from ...system.extras import imported
+from ...system.suggestions import suggestion
 from ...system.threads import usable_threads
 from ...train.trainer import can_compile
-from ..error import TableError, nearest
+from ..error import TableError
 from ..reading.arrow_files import PARQUET, one_line_errors
 from ..reading.file_lists import require_all_columns
 
@@ -192,7 +193,7 @@ def _require_numbers(path: Path, schema: Any, name: str) -> None:
         raise TableError(f"{path} has {count} columns that are named {name!r}: give them other names.")
     if not count:
         some = ", ".join(schema.names[:20]) + (", …" if len(schema.names) > 20 else "")
-        others = nearest(str(name), schema.names) or f"; its columns are {some}"
+        others = suggestion(str(name), schema.names) or f"; its columns are {some}"
         raise TableError(f"{path} has no column {name!r}{others}.")
     kind = schema.field(name).type
     if not any(is_kind(kind) for is_kind in (types.is_integer, types.is_floating, types.is_boolean)):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core import Batch, Network, Score, checked_theta
+from ...core import Batch, Network, Score, checked_theta, suggests_keywords
 from ...optimize import LBFGS, EarlyStopping, Optimizer, Schedule, TrainingSettings
 from ...system.memory import available_memory
 from ..run import Callback, Run
@@ -21,6 +21,7 @@ FEW_BLOCKS = 16
 """The minimum number of blocks per window for a good shuffle: with fewer, the order on disk matters."""
 
 
+@suggests_keywords
 def train_blocks(
     network: Network,
     theta: np.ndarray,
@@ -199,4 +200,4 @@ def _announce(windows: Windows, inputs: int, outputs: int, itemsize: int) -> Non
     if windows.shuffle and count > 1 and len(windows.sizes) < FEW_BLOCKS * count:
         blocks = f"A window has only {len(windows.sizes) / count:.2g} blocks, so that rows are poorly shuffled"
         needed = f"with at least {FEW_BLOCKS}, the order on disk does not matter"
-        warnings.warn(f"{blocks}: {needed}. Use a larger window or smaller blocks; {CURE}.", stacklevel=3)
+        warnings.warn(f"{blocks}: {needed}. Use a larger window or smaller blocks; {CURE}.", stacklevel=4)

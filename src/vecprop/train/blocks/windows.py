@@ -248,4 +248,4 @@ class CheckedBlocks:
         if share >= SORTED:
             wrong = f"{share:.0%} of its variance is between blocks, and a window holds only some blocks"
             advice = f"Use a larger window; {CURE}."
-            warnings.warn(f"Rows are sorted by the target: {wrong}. {advice}", stacklevel=6)
+            warnings.warn(f"Rows are sorted by the target: {wrong}. {advice}", stacklevel=7)

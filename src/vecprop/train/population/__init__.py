@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.elementary import suggests_keywords
 from ...core.rows.selection import Selection
 from ...optimize.settings import EngineName
 from ..members import Data, Member, PartialResults, TrainingResults, joined
@@ -22,6 +23,7 @@ GIVE = {
 """The expected objects, by the name of the argument."""
 
 
+@suggests_keywords
 def train_population(
     members: Sequence[Member],
     X: np.ndarray | Selection,
