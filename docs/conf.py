@@ -9,6 +9,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from sphinx.util.inspect import signature, stringify_signature
+
 import vecprop
 
 HERE = Path(__file__).parent
@@ -126,10 +128,10 @@ def _public_bases(app: Any, name: str, obj: Any, options: Any, bases: list[type]
     bases[:] = [cls for cls in ancestors if cls in public][:1] or [object]
 
 
-def _without_memory(
-    app: Any, what: str, name: str, obj: Any, options: Any, arguments: str | None, returned: Any
-) -> Any:
-    """Leave out of a signature what only the class itself fills in."""
+def _constructor(app: Any, what: str, name: str, obj: Any, options: Any, arguments: str | None, returned: Any) -> Any:
+    """Show the parameters of `__init__`, not of `__new__`, without those that only the class itself fills in."""
+    if what == "class" and "**given" in (arguments or ""):
+        arguments = stringify_signature(signature(obj.__init__, bound_method=True), show_annotation=False)
     return (re.sub(r",? ?_\w+=<factory>", "", arguments), returned) if arguments else None
 
 
@@ -166,4 +168,4 @@ def setup(app: Any) -> None:
     app.connect("build-finished", _put_notebooks)
     app.connect("autodoc-skip-member", _of_others)
     app.connect("autodoc-process-bases", _public_bases)
-    app.connect("autodoc-process-signature", _without_memory)
+    app.connect("autodoc-process-signature", _constructor)

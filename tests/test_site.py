@@ -116,6 +116,10 @@ def test_formulas_are_typeset(site: Path) -> None:
     assert "<mfrac>" in page
 
 
+def test_signatures_of_classes_are_their_parameters(site: Path, pages: dict[Path, Page]) -> None:
+    assert "beta1=0.9" in "".join(pages[site / "reference" / "vecprop.Adam.html"].words)
+
+
 @pytest.fixture(scope="module")
 def address(site: Path) -> Iterator[str]:
     class Quiet(http.server.SimpleHTTPRequestHandler):
