@@ -65,7 +65,7 @@ REPAIRED = {
     "another encoding": (lambda: write(ROWS, ["größe", "c", "y"], encoding="latin-1"), "is not UTF-8"),
     "a leak": (
         lambda: write([(*row, row[2].upper()) for row in ROWS * 2], [*NAMES, "copy"]),
-        "Column 'copy' tells the target almost exactly",
+        "Column 'copy' predicts the target almost perfectly",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Contributions of columns to the prediction of a row: they add up, and are Shapley values."""
+"""Contributions of columns to the prediction of a row are Shapley values."""
 
 import re
 from itertools import permutations
@@ -38,7 +38,7 @@ def bent(X):
 
 
 def exact(function):
-    """Return Shapley values by all orders and all background rows."""
+    """Return exact Shapley values from all orders and all background rows."""
     values, orders = np.zeros(3), list(permutations(range(3)))
     for order in orders:
         rows = BACKGROUND.copy()
@@ -49,7 +49,7 @@ def exact(function):
     return values
 
 
-def test_of_a_linear_model_they_are_what_the_hand_finds():
+def test_contributions_of_a_linear_model_equal_the_formula():
     w = np.array([2.0, -1.0, 0.5, 3.0])
     values, errors, base = shares(lambda X: X @ w)
     part = w * (X - BACKGROUND.mean(axis=0))
@@ -58,7 +58,7 @@ def test_of_a_linear_model_they_are_what_the_hand_finds():
     np.testing.assert_allclose(errors[0], 2 * BACKGROUND[:, 0].std(ddof=1) / np.sqrt(300))
 
 
-def test_they_add_up_and_are_shapley_values_within_their_errors():
+def test_contributions_add_up_and_approximate_shapley_values():
     wanted = exact(bent)
     found = [shares(bent, seed=seed) for seed in range(20)]
     for values, _, base in found:
@@ -69,7 +69,7 @@ def test_they_add_up_and_are_shapley_values_within_their_errors():
     assert np.sqrt((distances**2).mean()) < 1.2
 
 
-def test_a_column_without_effect_has_none_and_columns_with_the_same_effect_have_the_same():
+def test_columns_without_effect_get_zero_and_equal_columns_equal_contributions():
     values, errors, _ = shares(lambda X: np.exp(X[:, 1]) * X[:, 3])
     assert (values[0], errors[0]) == (0, 0)
     same = BACKGROUND.copy()
@@ -79,7 +79,7 @@ def test_a_column_without_effect_has_none_and_columns_with_the_same_effect_have_
     assert values[2] == 0
 
 
-def test_memory_is_bounded_and_changes_nothing(monkeypatch):
+def test_batches_bound_the_memory_without_changing_results(monkeypatch):
     sizes = []
 
     def sized(X):
@@ -92,7 +92,7 @@ def test_memory_is_bounded_and_changes_nothing(monkeypatch):
     assert (sizes[0], max(sizes[2:])) == (1200, 40)
     for one, other in zip(whole, few, strict=True):
         np.testing.assert_array_equal(one, other)
-    assert np.isnan(shares(bent, BACKGROUND[:1])[1]).all()  # of one draw nothing is known of errors
+    assert np.isnan(shares(bent, BACKGROUND[:1])[1]).all()  # one draw gives no standard error
 
 
 def test_a_report_names_contributions_of_five_percent_of_the_first_or_more():
@@ -150,7 +150,7 @@ def test_predictions_and_probabilities_are_explained(regressor, classifier, of):
 
 @pytest.mark.long
 @pytest.mark.parametrize("quantile", [0.9, (0.1, 0.5, 0.9)])
-def test_of_quantiles_the_one_that_is_predicted_is_explained(quantile):
+def test_the_predicted_quantile_is_explained(quantile):
     model = TabularRegressor("price", loss="quantile", quantile=quantile, **FEW).fit(TABLE.drop(columns="dear"))
     (explanation,) = model.explain(TABLE[7:8])
     assert explanation.output == f"quantile {np.atleast_1d(quantile)[-2:][0]} of price"
@@ -158,7 +158,7 @@ def test_of_quantiles_the_one_that_is_predicted_is_explained(quantile):
     assert total(explanation) == pytest.approx(explanation.explained - explanation.base, rel=1e-4)
 
 
-def test_an_explanation_names_values_as_the_table_has_them(regressor, tmp_path):
+def test_explanations_show_the_values_of_the_table(regressor, tmp_path):
     TABLE[:2].to_csv(tmp_path / "sold.csv", index=False)
     first, second = regressor.explain(tmp_path / "sold.csv")
     assert (first.row, second.row) == ("line 2", "line 3")
@@ -168,7 +168,7 @@ def test_an_explanation_names_values_as_the_table_has_them(regressor, tmp_path):
     sizes = [abs(each.contribution) for each in first.contributions]
     assert sizes == sorted(sizes, reverse=True)
     title, names, *rows, last = repr(first).splitlines()
-    assert title == f"line 2: price is {first.explained:.4g}, and {first.base:.4g} on average"
+    assert title == f"line 2: price is {first.explained:.4g}, compared with {first.base:.4g} on average"
     assert names.split("  ")[0] == "column"
     assert len(rows) == 4
     assert any(row.split()[:2] == ["zip", "(missing)"] for row in rows)
@@ -182,14 +182,14 @@ def test_the_inputs_of_changed_rows_are_bounded(regressor, monkeypatch):
     assert sizes[-2:] == [most // 2] * 2  # in each random order and in its reverse
 
 
-def test_whole_numbers_beside_others_stay_whole():
+def test_integer_values_stay_integers_next_to_floats():
     numbers = pd.DataFrame({"rooms": [3, 4, 5, 9] * 10, "size": [1.5, 2.5, 4.0, 9.0] * 10})
     model = TabularRegressor(**FEW).fit(numbers, numbers["rooms"])
     (explanation,) = model.explain(numbers[:1])
     assert {each.column: each.value for each in explanation.contributions} == {"rooms": "3", "size": "1.5"}
 
 
-def test_many_columns_are_summed_up_and_nothing_steers_a_terminal(regressor, monkeypatch):
+def test_further_columns_are_summed_and_control_characters_escaped(regressor, monkeypatch):
     (explanation,) = regressor.explain(TABLE[:1].assign(said="\x1b[31m\nred", size=1e6))
     assert r"\x1b[31m red" in repr(explanation)
     monkeypatch.setattr("vecprop.tables.explaining.contributions.SHOWN", 1)
@@ -199,7 +199,7 @@ def test_many_columns_are_summed_up_and_nothing_steers_a_terminal(regressor, mon
     assert total.startswith("sum")
 
 
-def test_explanations_are_a_frame_and_the_same_each_time(regressor):
+def test_explanations_are_deterministic_and_convert_to_a_frame(regressor):
     one, again = (regressor.explain(TABLE[:2]) for _ in range(2))
     frame = one.to_frame()
     pd.testing.assert_frame_equal(frame, again.to_frame())
@@ -208,7 +208,7 @@ def test_explanations_are_a_frame_and_the_same_each_time(regressor):
     assert repr(one) == f"{one[0]!r}\n\n{one[1]!r}"
 
 
-def test_a_column_that_is_the_same_in_all_rows_contributes_nothing(regressor):
+def test_constant_columns_contribute_nothing(regressor):
     rows = TABLE[:50].assign(size=50.0)
     (explanation,) = regressor.explain(rows[:1], background=rows)
     (of_size,) = [each for each in explanation.contributions if each.column == "size"]
@@ -233,7 +233,7 @@ def sample(part, series, count=512):
         r.normal(size=12),
     ],
 )
-def test_background_numbers_are_distributed_as_in_training(x):
+def test_background_numbers_have_the_training_distribution(x):
     found = sample(NumberInputs.of(pd.Series(x)), pd.Series(x))
     assert found.mean() == pytest.approx(x.mean(), abs=0.07 * x.std())
     assert found.std() == pytest.approx(x.std(), rel=0.06)
@@ -242,7 +242,7 @@ def test_background_numbers_are_distributed_as_in_training(x):
         assert np.all(found == np.round(found))
 
 
-def test_background_columns_of_all_kinds_miss_as_many_values_as_in_training():
+def test_background_columns_have_the_training_share_of_missing_values():
     constant = pd.Series([7.0, None] * 20)
     found = sample(NumberInputs.of(constant), constant)
     assert np.isnan(found).mean() == 0.5

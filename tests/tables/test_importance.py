@@ -1,4 +1,4 @@
-"""Importances of columns and groups of them, partial dependence, and the rows that are predicted worst."""
+"""Importances of columns and groups of columns, partial dependence, and the rows with the largest loss."""
 
 from types import SimpleNamespace
 
@@ -13,7 +13,14 @@ from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.ensemble.ensemble import Ensemble, Networks
 from vecprop.tables.explaining import importance
 from vecprop.tables.explaining.contributions import dependences
-from vecprop.tables.explaining.importance import _basis, associations, groups_of, importances, row_losses, worst_rows
+from vecprop.tables.explaining.importance import (
+    _basis,
+    associations,
+    importances,
+    redundant_groups,
+    row_losses,
+    worst_rows,
+)
 
 r = np.random.default_rng(0)
 A = r.normal(size=400)
@@ -39,7 +46,7 @@ def bases(*columns):
     return [_basis(part, pd.Series(column)) for part, column in zip(encoder.parts, columns, strict=True)]
 
 
-def test_columns_alike_are_shuffled_together_and_shown_alone_beside():
+def test_redundant_columns_are_shuffled_together_and_separately():
     first, second = importances(MODEL, TABLE, TRUTH)
     assert (set(first.columns), second.columns) == ({"a", "copy"}, ("c",))
     assert first.low < 2 * TRUTH.var() < first.high  # of two independent draws
@@ -49,21 +56,21 @@ def test_columns_alike_are_shuffled_together_and_shown_alone_beside():
     assert second.alone == ()
 
 
-def test_weights_and_groups_of_rows_count():
+def test_importances_use_weights_and_groups():
     half = np.arange(400) < 200
     (of_half, *_), (first, *_) = importances(MODEL, TABLE, TRUTH, half * 1.0), importances(MODEL, TABLE, TRUTH)
     assert of_half.rise != first.rise
     (only, *_) = importances(MODEL, TABLE, np.where(half, TRUTH, 1e6), half * 1.0)
-    assert only == of_half  # what weighs nothing does not count
+    assert only == of_half  # rows with zero weight are ignored
     heavy = importances(MODEL, TABLE, TRUTH, 1 + 99.0 * (np.abs(TRUTH) > 1))[0]
     assert first.high < heavy.low < heavy.rise < heavy.high
     pairs = importances(MODEL, TABLE, TRUTH, groups=np.argsort(np.argsort(TRUTH)) // 80)[0]
     assert pairs.rise == first.rise
-    assert pairs.high - pairs.low > 1.2 * (first.high - first.low)  # rows of a group are alike
+    assert pairs.high - pairs.low > 1.2 * (first.high - first.low)  # rows of a group are similar
 
 
 @pytest.mark.long
-def test_intervals_hold_the_importance_of_new_rows():
+def test_intervals_contain_the_importance_on_new_rows():
     held = []
     for seed in range(100):
         new = np.random.default_rng(seed).normal(size=(100, 3))
@@ -85,7 +92,7 @@ def test_rows_of_unknown_classes_are_left_out():
     assert importances(model, TABLE, np.full(400, -1)) == []
 
 
-def test_of_many_columns_those_are_shuffled_that_move_the_first_layer_most(monkeypatch):
+def test_only_columns_with_the_largest_effect_on_the_first_layer_are_shuffled(monkeypatch):
     network = Network(ENCODER.width, [Dense(2), ReLU(), Dense(1)], SquaredError())
     networks = Networks(network, network.init([0, 1]), "pieces", np.arange(ENCODER.width))
     network.layout.views(networks.thetas)[0]["W"][:, ENCODER.places["c"]] *= 100
@@ -94,7 +101,7 @@ def test_of_many_columns_those_are_shuffled_that_move_the_first_layer_most(monke
     assert [found.columns for found in importances(model, TABLE, TRUTH)] == [("c",)]
 
 
-def test_of_a_wide_model_ten_columns_are_shuffled(monkeypatch):
+def test_ten_columns_of_a_wide_model_are_shuffled(monkeypatch):
     table = pd.DataFrame(r.normal(size=(400, 12))).rename(columns=str)
     encoder = Encoder.of(table)[0]
     network = Network(encoder.width, [Dense(1)], SquaredError())
@@ -105,7 +112,7 @@ def test_of_a_wide_model_ten_columns_are_shuffled(monkeypatch):
     assert sum(len(each.columns) for each in found) == 10
 
 
-def test_associations_are_spearmans_cramers_and_of_ranks():
+def test_associations_equal_spearman_cramer_and_correlation_ratio():
     x = np.round(r.normal(size=300), 1)
     y, few = np.exp(x + r.normal(size=300)), r.integers(0, 3, 300).astype(str)
     more = np.where(r.random(300) < 0.5, few, r.integers(0, 5, 300).astype(str))
@@ -126,36 +133,36 @@ def test_associations_are_spearmans_cramers_and_of_ranks():
     assert (C.T @ A).ravel() @ (C.T @ A).ravel() == pytest.approx(between)
 
 
-def test_groups_are_alike_on_average_not_by_a_chain():
+def test_groups_are_joined_by_average_linkage():
     basis, _ = np.linalg.qr(r.normal(size=(500, 3)))
     a, b = basis[:, 0], 0.8 * basis[:, 0] + 0.6 * basis[:, 1]
     c = 0.75 * b + np.sqrt(1 - 0.75**2) * basis[:, 2]  # 0.75 to b, 0.6 to a
     far = 0.6 * basis[:, 2] + 0.8 * basis[:, 1]  # 0.48 to b
 
     def groups(*columns):
-        return groups_of([(NumberInputs.of(pd.Series(column)), pd.Series(column)) for column in columns])
+        return redundant_groups([(NumberInputs.of(pd.Series(column)), pd.Series(column)) for column in columns])
 
     assert groups(a, b) == [[0, 1]]
     assert groups(b, far) == [[0], [1]]
     assert groups(a, b, c) == [[0, 1], [2]]
     columns = [pd.Series(np.char.add("n", r.integers(0, 60, 200).astype(str))) for _ in range(5)]
-    found = associations(bases(*columns))  # independent categories with many values are not alike
+    found = associations(bases(*columns))  # independent categories with many values are not associated
     assert found[~np.eye(5, dtype=bool)].max() < 0.3
 
 
-def test_missing_values_text_and_constants_are_taken():
+def test_groups_accept_missing_values_text_and_constants():
     table = pd.DataFrame({"x": [1.0, None, 3.0, 4.0] * 10, "y": [1.0, 2.0, None, 4.0] * 10})
     table["text"] = [f"a text of number {number}" for number in range(40)]
     table["town"] = [None, "Rome", "Oslo", "Rome"] * 10
     encoder, _ = Encoder.of(table)
     parts = dict(zip(encoder.names, encoder.parts, strict=True))
-    assert sorted(np.concatenate(groups_of([(parts[name], table[name]) for name in parts]))) == [0, 1, 2, 3]
+    assert sorted(np.concatenate(redundant_groups([(parts[name], table[name]) for name in parts]))) == [0, 1, 2, 3]
     few = table.iloc[[0, 4, 8]].assign(x=None, y=2.0)
-    assert len(groups_of([(parts[name], few[name]) for name in parts])) == 4
-    assert groups_of([]) == []
+    assert len(redundant_groups([(parts[name], few[name]) for name in parts])) == 4
+    assert redundant_groups([]) == []
 
 
-def test_losses_are_those_of_the_task():
+def test_row_losses_depend_on_the_task():
     classes = SimpleNamespace(classes_=np.array(["p", "q"]))
     losses = row_losses(classes, np.array([[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]]), np.array([1, 1, -1]))
     np.testing.assert_allclose(losses, [-np.log(0.75), -np.log(1e-15), np.nan])
@@ -181,7 +188,7 @@ def model(output, **more):
     return SimpleNamespace(**{"encoder_": ALL_KINDS, "levels": [], "target": "y", "of_inputs": output, **more})
 
 
-def test_each_kind_of_column_takes_its_values_and_other_columns_stay():
+def test_partial_dependence_changes_only_one_column_of_each_kind():
     places = ALL_KINDS.places
 
     def output(inputs):
@@ -206,7 +213,7 @@ def test_each_kind_of_column_takes_its_values_and_other_columns_stay():
     assert (when.curves[:, mondays] - when.curves[:, ~mondays][:, :1] > 900).all()
 
 
-def test_of_two_classes_the_second_is_shown_and_of_more_the_most_probable():
+def test_dependence_shows_the_positive_or_the_most_probable_class():
     def two(inputs):
         return np.stack([1 - inputs[:, 0], inputs[:, 0]], axis=1).astype(float)
 
@@ -221,7 +228,7 @@ def test_of_two_classes_the_second_is_shown_and_of_more_the_most_probable():
     assert dependences(model(lambda inputs: np.zeros(len(inputs))), OF_KINDS.assign(x=np.nan), ["x"]) == []
 
 
-def test_the_worst_rows_are_those_of_the_largest_loss_by_their_lines():
+def test_the_worst_rows_have_the_largest_loss_and_their_lines():
     classes = SimpleNamespace(classes_=np.array(["no", "yes"], dtype=object))
     P = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.0, 1.0]])
     lines = pd.Index([2, 3, 7, 8], name="line")

@@ -281,7 +281,7 @@ def test_notes_say_what_is_not_as_it_seems():
     frame = people().drop(columns="spends").assign(constant=1, copy=lambda table: table["buys"] + "!")
     frame.loc[:4, "buys"] = None
     assert TabularClassifier("buys", **SMALL).fit(frame).notes_ == [
-        "Column 'copy' tells the target almost exactly: leave it out if it would not be known when predicting.",
+        "Column 'copy' predicts the target almost perfectly: leave it out if it is unknown at prediction time.",
         "5 of 240 rows have no target and are not used.",
         "Column 'constant' is not used: all values are the same.",
     ]

@@ -14,7 +14,7 @@ from vecprop.tables.encoding import encoder as tables_encoder
 from vecprop.tables.encoding.columns import Categories
 from vecprop.tables.encoding.encoder import VIEWS, Encoder
 from vecprop.tables.encoding.folds import MOST_SPREADS, ROWS_OF_ALL, target_means
-from vecprop.tables.explaining.importance import groups_of
+from vecprop.tables.explaining.importance import redundant_groups
 
 N, TOWNS = 1200, 300
 RNG = np.random.default_rng(0)
@@ -103,7 +103,7 @@ def test_columns_that_go_together_are_found_as_without_means():
     encoder, _ = Encoder.of(FRAME)
     series = [FRAME[name] for name in encoder.names]
     with_means, _ = encoder.with_means(FRAME, Y[:, None], FOLD)
-    groups = [groups_of(list(zip(of.parts, series, strict=True))) for of in (encoder, with_means)]
+    groups = [redundant_groups(list(zip(of.parts, series, strict=True))) for of in (encoder, with_means)]
     assert groups[0] == groups[1]
 
 

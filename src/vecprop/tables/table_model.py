@@ -20,7 +20,7 @@ from .encoding.encoder import VIEWS, Encoder
 from .ensemble.ensemble import Ensemble, Fit, Outcome, Report, TrainingRows, Unseen, ViewFit, results_of
 from .ensemble.stages import Calibrated, Growing, Plan, Schedule, fit_in_stages
 from .error import TableError
-from .explaining.column_notes import Profile, TrainedRows, Watch, leaks, odd_targets, ranked, told_alone
+from .explaining.column_notes import DriftMonitor, Profile, TrainedRows, leaks, odd_targets, ranked, strong_columns
 from .explaining.contributions import Explanations, explanations
 from .reading.frames import FEWEST_AT_ONCE, Frame, as_frame, by_blocks, column_of, has_names, names_of_array, twice
 from .reading.reading import chunks_if_several, may_be_in_parts
@@ -303,7 +303,7 @@ class TableModel(SharedSettings):
             model, Y = growing.plan.model, unseen.reshape(len(unseen), -1)
             if not hasattr(model, "classes_"):  # but numbers, or quantiles
                 Y = model.targets_.encode(Y[:, [Y.shape[1] // 2]])
-            self.notes_ += told_alone(growing.plan.alone, growing.plan.fit.rows.T, Y)
+            self.notes_ += strong_columns(growing.plan.alone, growing.plan.fit.rows.T, Y)
         self.notes_ = ranked(self.notes_)
 
     @abstractmethod
@@ -353,10 +353,10 @@ class TableModel(SharedSettings):
         TableError
             If a column is missing.
         """
-        watch = Watch(self)
+        monitor = DriftMonitor(self)
         for part in frames_of(X) if may_be_in_parts(X) else [X]:
-            watch.see(self._table(part))
-        return watch.notes()
+            monitor.add(self._table(part))
+        return monitor.notes()
 
     def explain(self, X: Any, background: Any = None) -> Explanations:
         """Return why rows are predicted so: what each column contributes to the prediction, or to the probability.

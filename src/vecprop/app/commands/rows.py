@@ -38,7 +38,7 @@ def predict(
     from ... import load
     from ...tables.error import pandas
     from ...tables.evaluation.targets import predictions
-    from ...tables.explaining.column_notes import Watch
+    from ...tables.explaining.column_notes import DriftMonitor
     from ...tables.reading.file_lists import ARROW, PARQUET, files_of
     from ...tables.reading.reading import chunks
 
@@ -51,7 +51,7 @@ def predict(
     if output is not None:
         require_format(writable(output, force, model, table))
     loaded = load(model)
-    watch = Watch(loaded)
+    monitor = DriftMonitor(loaded)
     parts = chunks(table, chunk, list(dict.fromkeys(keep or ())))
     first, kept = next(parts)
     made = predictions(loaded, first, interval)  # before anything is written
@@ -62,9 +62,9 @@ def predict(
             made = made if number == 0 else predictions(loaded, frame, interval)
             write(pandas().concat([as_stored, made], axis=1))
             if not quiet:
-                watch.see(frame)
+                monitor.add(frame)
     if not quiet:
-        say_notes(watch.notes())
+        say_notes(monitor.notes())
         if output is not None:
             say(f"Predictions are in {output}.")
 

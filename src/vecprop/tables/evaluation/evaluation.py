@@ -9,7 +9,7 @@ import numpy as np
 
 from ..encoding.folds import Dependence, group_numbers
 from ..error import RequestError, TableError, pandas
-from ..explaining.column_notes import Watch, ranked
+from ..explaining.column_notes import DriftMonitor, ranked
 from ..reading.delimited import require_columns
 from ..reading.file_lists import is_path
 from ..reading.frames import Frame, as_frame
@@ -176,20 +176,20 @@ def evaluate(
         roles.require(frame.columns)
         of_rows.append(frame[names])
     used = UsedRows.of(pandas().concat(of_rows), roles)
-    plain, watch, Y, kept, trained_on = plain_target(model, used.frame, target), Watch(model), [], [], 0.0
+    plain, monitor, Y, kept, trained_on = plain_target(model, used.frame, target), DriftMonitor(model), [], [], 0.0
     truth, first = as_learned(model, plain), 0
     each = np.split(used.counts, np.cumsum([len(of) for of in of_rows])[:-1])
     for frame, is_used in zip(frames, each, strict=True):
         if not is_used.any():
             continue
         rows = frame[is_used].drop(columns=is_in)
-        watch.see(rows)
+        monitor.add(rows)
         Y.append(predictions_of(model, rows))
         if isinstance(model, TableModel):
             trained_on += model.trained_rows_.count(model.encoder_, rows, plain[first : first + len(rows)])
         first += len(rows)
         kept += [] if is_in_parts and not is_compared else [rows]
-    notes = ranked([*watch.notes(), *used.notes])
+    notes = ranked([*monitor.notes(), *used.notes])
     if unknown := int((truth < 0).sum()) if hasattr(model, "classes_") else 0:
         notes.append(f"{unknown} rows have classes that did not occur in training; they count as errors.")
     known = min(round(trained_on), len(truth))

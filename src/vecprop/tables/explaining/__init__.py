@@ -1,1 +1,1 @@
-"""What a model of tables has learned: which columns matter, how, where it fails, and why a row is predicted so."""
+"""Explanations of tabular models: column importance, partial dependence, worst rows, drift and leaks."""

@@ -1,4 +1,4 @@
-"""Notes on columns: how far those of a table are from those of training, and which of these leak the target."""
+"""Notes on columns: drift between a table and the training data, leaks, groups and odd targets."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -18,24 +18,24 @@ from ..kinds.values import as_names
 from ..reading.frames import Frame, as_frame
 
 QUANTILES = 20
-"""The distribution of numbers is kept as the counts below this number of quantiles."""
+"""The distribution of a numeric column is stored as the counts below this number of quantiles."""
 MOST_NAMES = 4096
-"""Of columns with more categories than this, the categories are not kept."""
+"""Above this number of categories, the counts of categories are not stored."""
 SHIFT = 0.1
-"""A share that differs by less than this from that of training is no drift, however sure the difference is."""
+"""Minimum difference of a share from training that is reported as drift."""
 FEWEST_ROWS = 30
-"""Of fewer values than this the distribution is not compared: the first rows of a table, say, are no sample."""
+"""Minimum number of values to compare distributions; fewer rows are often not a random sample."""
 MOST_DIGESTS = 10_000
-"""Of this number of rows of training digests are kept, 80 KB."""
+"""Maximum number of training rows whose digests are stored (80 KB)."""
 CHANCE = 0.005
-"""The probability of each kind of note on a table of training's distribution, by chance."""
+"""False-positive rate of each kind of note."""
 
 
 class Tally(NamedTuple):
-    """Counts of a column's values in the terms of training, which are summed over the parts of a table.
+    """Counts of a column's values, summed over the chunks of a table.
 
-    ``counts``, (V,), are the numbers of rows at each of the values of a `Profile`: at most it, for numbers, or it, for
-    categories.
+    ``counts``, (V,), has an entry for each value of a `Profile`: the number of rows up to it for numbers, or equal to
+    it for categories.
     """
 
     rows: int
@@ -48,10 +48,10 @@ class Tally(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """What a column of training had: its missing values, and its distribution.
+    """The missing values and the distribution of a training column.
 
-    The values, (V,), are some quantiles of numbers and dates, the smallest and the largest among them; the names of
-    categories, sorted; and none of text.
+    ``values``, (V,), contains quantiles of numbers and dates, including the minimum and the maximum, or the sorted
+    categories. It is empty for text.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class Profile:
     >>> part = NumberInputs.of(series)
     >>> profile = Profile.of(part, series)
     >>> profile.notes(part, profile.tally(part, pd.Series([30.0, 500.0])), columns=1)
-    ["1 of 2 values are out of training's range, 20 to 70; the farthest, 500, is 430 beyond it"]
+    ['1 of 2 values are outside the training range 20 to 70, the farthest (500) by 430']
     """
 
     rows: int
@@ -71,18 +71,18 @@ class Profile:
 
     @classmethod
     def of(cls, part: Column, series: Any) -> "Profile":
-        """Return the profile of a column of training."""
+        """Return the profile of a training column."""
         rows, missing, known = len(series), int(series.isna().sum()), _values(part, series)
         if part.holds == "names":
             values, counts = np.unique(known, return_counts=True)
-            kept = slice(len(values) if len(values) <= MOST_NAMES else 0)
-            return cls(rows, missing, values[kept], counts[kept])
+            stored = slice(len(values) if len(values) <= MOST_NAMES else 0)
+            return cls(rows, missing, values[stored], counts[stored])
         known, quantiles = np.sort(known), np.linspace(0, 1, QUANTILES + 1)
         values = np.unique(np.quantile(known, quantiles, method="nearest")) if len(known) else known
         return cls(rows, missing, values, np.searchsorted(known, values, side="right"))
 
     def tally(self, part: Column, series: Any) -> Tally:
-        """Return the counts of a column of another table."""
+        """Return the counts of the column in another table."""
         known, missing = _values(part, series), int(series.isna().sum())
         if not len(self.values):
             return Tally(len(series), missing, len(known), self.counts)
@@ -98,7 +98,7 @@ class Profile:
         return Tally(len(series), missing, len(known), counts, beyond, farthest)
 
     def plus(self, one: Tally, other: Tally) -> Tally:
-        """Return the tally of both of two parts of a table."""
+        """Return the sum of the tallies of two chunks."""
         sums: list[Any] = [here + there for here, there in zip(one[:-1], other[:-1], strict=True)]
         ends = [tally.farthest for tally in (one, other) if tally.farthest is not None]
         if len(ends) == 2 and not isinstance(ends[0], str):
@@ -106,15 +106,15 @@ class Profile:
         return Tally(*sums, farthest=ends[0] if ends else None)
 
     def distance(self, x: Any) -> Any:
-        """Return how far numbers are out of training's range; 0 within it."""
+        """Return the distance of numbers from the training range; 0 inside it."""
         return np.maximum(np.maximum(self.values[0] - x, x - self.values[-1]), 0)
 
     def notes(self, part: Column, tally: Tally, columns: int) -> list[str]:
-        """Return the ends of sentences on how a column differs from that of training.
+        """Return the significant differences between a column and its training distribution.
 
-        A note is on what training never had: missing values, categories, values out of its range; or on shares that
-        differ by a tenth or more. Each is more than chance, for all columns together (Fisher's exact test of shares,
-        and tests of ranks and of Kolmogorov and Smirnov of numbers); in few rows for one column.
+        Notes report new missing values, new categories, values outside the training range, and shares that differ by
+        0.1 or more. The tests are Fisher's exact test for shares, and the rank-sum and Kolmogorov-Smirnov tests for
+        numbers. Their level is Bonferroni-corrected for the number of columns, unless there are few rows.
         """
         rows, sure, notes = tally.rows, CHANCE / columns if tally.rows >= FEWEST_ROWS else CHANCE, []
         is_names = part.holds == "names"
@@ -122,15 +122,15 @@ class Profile:
         if (is_new or abs(tally.missing / rows - self.missing / self.rows) >= SHIFT) and (
             _chance(tally.missing, rows, self.missing, self.rows) < sure
         ):
-            notes = [f"{tally.missing} of {rows} values are missing, in training {self.missing} of {self.rows}"]
-        if tally.beyond and is_names:  # categories of one row of training were as new there
+            notes = [f"{tally.missing} of {rows} values are missing ({self.missing} of {self.rows} in training)"]
+        if tally.beyond and is_names:  # categories with one training row were as rare there
             if _chance(tally.beyond, rows, int((self.counts == 1).sum()), self.rows, "greater") < sure:
-                what = f"are of categories that training never had, such as {tally.farthest!r}"
+                what = f"have categories that did not occur in training, such as {tally.farthest!r}"
                 return [*notes, f"{tally.beyond} of {rows} rows {what}"]
         elif tally.beyond and self._is_beyond(tally, sure):
             low, high, farthest = (part.shown(value) for value in (self.values[0], self.values[-1], tally.farthest))
             far = f"{self.distance(tally.farthest):.4g}{' days' if part.kind == 'dates' else ''}"
-            what = f"out of training's range, {low} to {high}; the farthest, {farthest}, is {far} beyond it"
+            what = f"outside the training range {low} to {high}, the farthest ({farthest}) by {far}"
             return [*notes, f"{tally.beyond} of {rows} values are {what}"]
         if not len(self.values) or (now := tally.known) < FEWEST_ROWS:
             return notes
@@ -141,18 +141,18 @@ class Profile:
         if is_names:
             chance = len(ours) * _chance(tally.counts[place], now, self.counts[place], then)
         else:
-            middles = (np.append(0, theirs) + np.append(theirs, 1)) / 2  # the mean ranks of training between values
+            middles = (np.append(0, theirs) + np.append(theirs, 1)) / 2  # the mean training ranks between values
             apart = abs(np.diff(ours, prepend=0, append=1) @ middles - 0.5)
             chance = 2 * min(2 * np.exp(-2 * largest**2 / both), erfc(apart * np.sqrt(6 / both)))
         if largest >= SHIFT and chance < sure:
             what = f"are {'' if is_names else 'at most '}{part.shown(self.values[place])}"
-            notes.append(f"{ours[place]:.0%} of values {what}, in training {theirs[place]:.0%}")
+            notes.append(f"{ours[place]:.0%} of values {what} ({theirs[place]:.0%} in training)")
         return notes
 
     def _is_beyond(self, tally: Tally, sure: float) -> bool:
-        """Return whether more values, or a value farther, are out of training's range than chance has it.
+        """Return whether the values outside the training range are too many or too far to be chance.
 
-        Distances from the median are taken to have the heaviest tail that training's values allow: that of a power.
+        Distances from the median are assumed to have a power-law tail, estimated from the training values.
         """
         count, share = self.counts[-1], tally.rows / (tally.rows + self.rows)
         if (tally.beyond + 1) * share**tally.beyond < sure:
@@ -168,7 +168,7 @@ class Profile:
 
 
 def _values(part: Column, series: Any) -> np.ndarray:
-    """Return the known values of a column as its part reads them: numbers, days since 1970, names, or none of text."""
+    """Return the parsed values that are not missing: numbers, days since 1970 or names; empty for text."""
     if part.holds == "names":
         return as_names(series[series.notna()]).astype(str)
     x = part.read(series) if part.holds == "numbers" else np.empty(0)
@@ -176,7 +176,7 @@ def _values(part: Column, series: Any) -> np.ndarray:
 
 
 def _chance(k: int, n: int, of_training: int, rows: int, how: str = "two-sided") -> float:
-    """Return the probability, by chance, of shares k / n and of training that differ so much."""
+    """Return the p-value of Fisher's exact test for the shares k / n and of_training / rows."""
     from scipy.stats import fisher_exact
 
     found: Any = fisher_exact([[k, n - k], [of_training, rows - of_training]], how)
@@ -185,9 +185,9 @@ def _chance(k: int, n: int, of_training: int, rows: int, how: str = "two-sided")
 
 @dataclass(frozen=True, eq=False)
 class TrainedRows:
-    """Digests of rows of training, by which they are recognized in another table.
+    """Digests of training rows, to find duplicates of them in another table.
 
-    The digests are sorted, of at most 10,000 rows, evenly spaced; ``rows`` is the number of all.
+    The digests of at most 10,000 evenly spaced rows are stored, sorted; ``rows`` is the number of all training rows.
 
     Examples
     --------
@@ -203,29 +203,29 @@ class TrainedRows:
 
     @classmethod
     def of(cls, encoder: Encoder, frame: Frame, y: np.ndarray, rows: int) -> Self:
-        """Return the digests of rows with their targets, of which there may be a sample."""
+        """Return the digests of the rows and targets of a frame; ``rows`` is larger if these are a sample."""
         some = np.unique(np.linspace(0, len(frame) - 1, MOST_DIGESTS).astype(int))
         return cls(np.sort(_digests(encoder, frame.iloc[some], y[some])), rows)
 
     @property
     def are_all(self) -> bool:
-        """Whether each row of training has its digest."""
+        """Whether all training rows have digests."""
         return len(self.digests) == self.rows
 
     def are_expected(self, count: float, rows: int) -> bool:
-        """Return whether that many of new rows have a twin in training by chance, as rows of training have."""
+        """Return whether so many of ``rows`` new rows would duplicate training rows by chance."""
         _, counts = np.unique(self.digests, return_counts=True)
         share = counts[counts > 1].sum() / len(self.digests)
         return bool(count <= rows * share + 3 * np.sqrt(rows * share * (1 - share)))
 
     def count(self, encoder: Encoder, frame: Frame, y: np.ndarray) -> float:
-        """Return how many rows are in training too; an estimate, if not all rows of training have digests."""
+        """Return the number of rows that duplicate training rows (an estimate unless `are_all`)."""
         found = int(np.isin(_digests(encoder, frame, y), self.digests).sum())
         return found * self.rows / len(self.digests)
 
 
 def _digests(encoder: Encoder, frame: Frame, y: np.ndarray) -> np.ndarray:
-    """Return a number for each row that is equal for rows with the same values, as the model reads them, and target."""
+    """Return a hash of the parsed values and the target of each row."""
     columns = []
     for name, part in zip(encoder.names, encoder.parts, strict=True):
         if part.holds == "numbers":
@@ -237,7 +237,7 @@ def _digests(encoder: Encoder, frame: Frame, y: np.ndarray) -> np.ndarray:
 
 
 def tallies(model: Any, frame: Frame, before: list[Tally] | None = None) -> list[Tally]:
-    """Return the counts of each column of a table in the terms of a model's training, added to those before."""
+    """Return the tally of each column of a table, added to the tallies of earlier chunks."""
     encoder, profiles = model.encoder_, model.profiles_
     columns = zip(profiles, encoder.names, encoder.parts, strict=True)
     new = [profile.tally(part, frame[name]) for profile, name, part in columns]
@@ -245,23 +245,23 @@ def tallies(model: Any, frame: Frame, before: list[Tally] | None = None) -> list
 
 
 def drift(model: Any, tallies: list[Tally]) -> dict[str, list[str]]:
-    """Return the ends of sentences on how each column of a table differs from that of training, by its counts."""
+    """Return the differences between each column and its training distribution."""
     columns = zip(model.encoder_.names, model.encoder_.parts, model.profiles_, tallies, strict=True)
     return {name: profile.notes(part, tally, len(tallies)) for name, part, profile, tally in columns}
 
 
-class Watch:
-    """Sees the parts of a table, and tells what of them all is unlike a model's training."""
+class DriftMonitor:
+    """Compares a table, chunk by chunk, with the training data of a model."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
         self.tallies: list[Tally] | None = None
         self.misfits: Misfits = {}
         self.of_tables: dict[str, None] = {}
-        self.unlike: dict[str, None] = {}
+        self.ignored: dict[str, None] = {}
 
-    def see(self, frame: Frame) -> None:
-        """See the next part."""
+    def add(self, frame: Frame) -> None:
+        """Add the next chunk."""
         if not hasattr(self.model, "encoder_"):
             return
         frame = as_frame(frame).drop(columns=self.model.target or [], errors="ignore")
@@ -270,49 +270,50 @@ class Watch:
         self.of_tables |= dict.fromkeys(frame.attrs.get("notes", []))
         unknown = [repr(name) for name in frame.columns if name not in encoder.names and name not in encoder.dropped]
         if unknown:
-            self.unlike[f"Not used, since training had none of this name: {', '.join(unknown[:5])}."] = None
+            self.ignored[f"Ignored columns that were not in the training table: {', '.join(unknown[:5])}."] = None
         self.misfits = encoder.misfits(frame, self.misfits)
         self.tallies = tallies(self.model, frame, self.tallies)
 
     def notes(self) -> list[str]:
-        """Return sentences on the parts that were seen."""
+        """Return notes on all chunks."""
         misfits = self.model.encoder_.notes_on(self.misfits) if self.misfits else []
         drifts = drift(self.model, self.tallies) if self.tallies else {}
         of_drifts = [f"Column {name!r}: {note}." for name, notes in drifts.items() for note in notes]
-        return [*of_drifts, *self.of_tables, *misfits, *self.unlike]
+        return [*of_drifts, *self.of_tables, *misfits, *self.ignored]
 
 
 LEAKS_FROM = 50
-"""In fewer rows than this, a column may tell the target by chance."""
+"""Minimum number of rows to look for leaks; with fewer rows, a column may predict the target by chance."""
 MOST_JUDGED = 20_000
-"""Of more rows than this a random sample is judged."""
+"""Above this number of rows, leaks are searched in a random sample."""
 EXPLAINED = 0.98
-"""A column that explains this share of the target's variance tells it almost exactly."""
+"""Minimum share of the target's variance that a leaking column explains."""
 ALONE_FROM, OF_NUMBERS, OF_CLASSES = 100, (0.9, 1.3), (0.85, 2.0)
-"""From so many rows on, a column is suspect that explains this share, and leaves so many times as much as the model."""
+"""Minimum number of rows to report strong columns, and for each task two limits: the minimum share of variance that the
+column explains, and the maximum ratio of its unexplained variance to the model's."""
 FOLLOWS = 0.5
-"""A target follows a date that explains this share of its variance, and belongs to groups that explain it."""
+"""Minimum share of the target's variance that a date or group explains to be reported."""
 SHARED = 0.1
-"""Groups whose rows are alike in other columns too need explain no more than this share."""
+"""The same minimum for groups that also share the values of another column."""
 NO_LEAK = 1e-6
-"""What would happen by chance with a smaller probability than this is no chance."""
-IF_KNOWN = "leave it out if it would not be known when predicting."
+"""P-value below which a pattern of missing values is a leak."""
+IF_KNOWN = "leave it out if it is unknown at prediction time."
 
 
 def leaks(
     encoder: Encoder, frame: Frame, target: np.ndarray, *, are_apart: bool = False
 ) -> tuple[list[str], dict[str, float]]:
-    """Return notes on columns that tell the target or which rows belong together; and what others alone explain.
+    """Return notes on leaks, groups and time dependence, and the variance that other strong columns explain.
 
-    A column tells the target if it explains 98 % of its variance, see `explained`, so that noise or another scale hides
-    no copy, or is filled for one class only. Columns of text count if they have a fifth as many values as rows, or
-    fewer. Fewer than 50 rows tell nothing. Of rows that are kept apart by groups or times, these are not looked for.
+    A column leaks the target if it explains 98 % of its variance (see `explained`), even if it is noisy or rescaled, or
+    if it has values only in rows of one class. Text is examined if it has at most a fifth as many values as rows. With
+    fewer than 50 rows there are no notes. With ``are_apart``, groups and time dependence are not examined.
 
     Examples
     --------
     >>> frame = pandas().DataFrame({"age": np.arange(60) % 7, "pounds": 2.2 * np.arange(60)})
     >>> leaks(Encoder.of(frame)[0], frame, np.arange(60.0))[0]
-    ["Column 'pounds' tells the target almost exactly: leave it out if it would not be known when predicting."]
+    ["Column 'pounds' predicts the target almost perfectly: leave it out if it is unknown at prediction time."]
     """
     if len(frame) < LEAKS_FROM:
         return [], {}
@@ -340,13 +341,13 @@ def leaks(
             for own, what in ((is_missing, "is missing"), (~is_missing, "has values")):
                 if 0 < own.sum() < len(own) and np.ptp(y[own]) == 0 and np.mean(y == y[own][0]) ** own.sum() < NO_LEAK:
                     found = f"{what} only where the target is {classes[int(y[own][0])]}"
-                    if_known = "leave it out if it is filled in when the target is known."
+                    if_known = "leave it out if it is filled in after the target is known."
         if part.kind == "dates" and share >= FOLLOWS:
             if not are_apart:
-                advice = f"if later rows are to be predicted, give time={name!r} (--time)"
-                notes.append(f"The target follows the date {name!r}, which makes random tests too easy: {advice}.")
+                advice = f"pass time={name!r} (--time) to predict later rows"
+                notes.append(f"The target follows the date {name!r}, so random test rows are too easy: {advice}.")
         elif share >= EXPLAINED:
-            found, if_known = "tells the target almost exactly", IF_KNOWN
+            found, if_known = "predicts the target almost perfectly", IF_KNOWN
         if found:
             notes.append(f"Column {name!r} {found}: {if_known}")
         elif share >= (OF_CLASSES if is_classes else OF_NUMBERS)[0] and len(y) >= ALONE_FROM and part.kind != "dates":
@@ -354,16 +355,15 @@ def leaks(
         may_group = groups is None and part.kind != "dates" and part.holds != "other"
         count = frame[name].nunique() if may_group else len(frame)
         if 2 * count <= len(frame) <= count**2 and _are_groups(encoder, frame, name, of_all):
-            groups, found = name, f"Rows of one {name!r} are alike, of which there are {count} in {len(frame)} rows"
-            advice = f"if new ones are to be predicted, keep rows of one together, with groups={name!r} (--group)"
-            notes.append(f"{found}: {advice}.")
+            groups, found = name, f"Rows with the same {name!r} are similar ({count} groups in {len(frame)} rows)"
+            notes.append(f"{found}: pass groups={name!r} (--group) to predict new groups.")
     return notes, alone
 
 
 def _are_groups(encoder: Encoder, frame: Frame, name: str, y: np.ndarray) -> bool:
-    """Return whether rows with one value of a column are alike, and unlike those with the next value.
+    """Return whether rows with the same value of a column are similar, and different from rows with the next value.
 
-    Their targets are; or they are a little, and values of another column are equal.
+    Either their targets are similar, or these are a little similar and another column has equal values.
     """
     part, is_known = dict(encoder.columns)[name], frame[name].notna().to_numpy()
     x = part.read(frame[name][is_known]) if part.holds == "numbers" else as_names(frame[name][is_known])
@@ -373,13 +373,13 @@ def _are_groups(encoder: Encoder, frame: Frame, name: str, y: np.ndarray) -> boo
     rows, groups, z = len(x), codes.max() + 1, z - z.mean()
 
     def spread(codes: np.ndarray) -> float:
-        """Return the variance of the target's rank among rows of one code."""
+        """Return the variance of the target's rank within groups."""
         return float(z @ z - np.sum(np.bincount(codes, z) ** 2 / np.bincount(codes))) / (rows - codes.max() - 1)
 
     of_all, of_one, of_two = map(spread, (0 * codes, codes, codes // 2))
     less = of_all - of_one
-    are_neighbors_alike = part.holds == "numbers" and of_two - of_one < less / 4
-    if less < max(SHARED, 4 * np.sqrt(2 * groups) / rows) * of_all or are_neighbors_alike:
+    are_neighbors_similar = part.holds == "numbers" and of_two - of_one < less / 4
+    if less < max(SHARED, 4 * np.sqrt(2 * groups) / rows) * of_all or are_neighbors_similar:
         return False
     for other in (other for other, of in encoder.columns if of.holds != "other" and other != name):
         values = pandas().factorize(frame[other])[0][is_known] + 1
@@ -391,8 +391,8 @@ def _are_groups(encoder: Encoder, frame: Frame, name: str, y: np.ndarray) -> boo
     return less >= FOLLOWS * of_all
 
 
-def told_alone(alone: Mapping[str, float], T: np.ndarray, Y: np.ndarray) -> list[str]:
-    """Return a note on each column that explains nearly as much of the target as predictions of unseen rows do."""
+def strong_columns(alone: Mapping[str, float], T: np.ndarray, Y: np.ndarray) -> list[str]:
+    """Return a note on each column that explains nearly as much of the target as out-of-fold predictions."""
     known = np.isfinite(Y[:, 0])
     T, Y = T[known].astype(float), Y[known]
     left = float(np.sum((T - Y) ** 2) / np.sum((T - T.mean(axis=0)) ** 2))
@@ -405,18 +405,18 @@ def told_alone(alone: Mapping[str, float], T: np.ndarray, Y: np.ndarray) -> list
 
 
 TOTAL = re.compile(r"(grand )?total[se]?|totaal|sum(me)?|somme|(ins)?gesamt(summe)?")
-"""What names a row that is the sum of others."""
+"""Labels of a row that contains the sum of others."""
 JUMP = 10
-"""Targets are extreme if they are so many times as far from the median as all others, which are 99 % or more."""
+"""Targets are extreme if they are this many times as far from the median as at least 99 % of the others."""
 
 
 def odd_targets(frame: Frame, y: np.ndarray, named: str) -> list[str]:
-    """Return notes on targets that stand for missing values, are the total of others, or are extreme.
+    """Return notes on targets that encode missing values, are totals of other rows, or are extreme.
 
     Examples
     --------
     >>> odd_targets(pandas().DataFrame({"x": range(60)}), np.append(np.arange(59.0), 1e12), "The target")
-    ['The target is 1e+12 in row 59, 3e+10 times as far from the median as in others: leave out what is not real.']
+    ['The target is 1e+12 in row 59, 3e+10 times as far from the median as other rows: remove rows with wrong values.']
     """
     rows, distance = len(y), np.abs(y - np.median(y))
     if rows < FEWEST_ROWS:
@@ -431,25 +431,25 @@ def odd_targets(frame: Frame, y: np.ndarray, named: str) -> list[str]:
         if isinstance(value, str) and TOTAL.fullmatch(value.strip().casefold()):
             is_total |= (frame[name] == value).sum() <= rows / LEAKS_FROM
     if is_total:
-        return [f"{named} may be the total of others in {where}, {y[first]:.6g}: leave it out if it is one."]
+        return [f"{named} in {where} ({y[first]:.6g}) may be the total of the other rows: leave it out if so."]
     jumps = np.divide(far, next_to, where=next_to > 0, out=np.zeros(len(far)))
     if (jump := jumps.max()) < JUMP:
         return []
-    more = f" and extreme in {jumps.argmax()} more" if jumps.argmax() else ""
-    times = f"{jump:.1g} times as far from the median as in others"
-    return [f"{named} is {y[first]:.6g} in {where}{more}, {times}: leave out what is not real."]
+    more = f" and extreme in {jumps.argmax()} more rows" if jumps.argmax() else ""
+    times = f"{jump:.1g} times as far from the median as other rows"
+    return [f"{named} is {y[first]:.6g} in {where}{more}, {times}: remove rows with wrong values."]
 
 
 RANKS = [
-    r"(?i)\bnot used\b",
-    r"in training too|than for (new|those)|too (easy|good)|leave it out if|\(--group\)|leave out what is not real|"
-    r"stand for missing|^There was no test|interrupted|do not count|^In the test",
+    r"(?i)\bnot used\b|^ignored columns",
+    r"in training too|duplicates of training|than for (new|those)|too (easy|good)|leave it out if|\(--group\)|"
+    r"remove rows|stand for missing|^There was no test|interrupted|do not count|^In the test",
 ]
-"""What notes of the last rank, and of the first rank, contain."""
+"""Patterns of the least important notes, and of the most important ones."""
 
 
 def ranked(notes: Iterable[str]) -> list[str]:
-    """Return distinct notes by their rank: on trust, on how values are read, on what is not used.
+    """Return distinct notes sorted by importance: on trust, on parsing, on unused columns.
 
     Examples
     --------
@@ -461,12 +461,12 @@ def ranked(notes: Iterable[str]) -> list[str]:
 
 
 def explained(x: np.ndarray, y: np.ndarray, *, is_classes: bool) -> float:
-    """Return the share of a target's variance that is not between rows whose values of a column are neighbors.
+    """Return the share of a target's variance that a column explains.
 
-    Rows are sorted by the column. Half the mean squared difference of neighbors estimates the variance that a function
-    of the column would leave (von Neumann, 1941); of classes, numbered from 0, it is the share of neighbors that
-    differ, beyond the borders that each order of classes has. Missing values are neighbors of each other. Values that
-    are few are sorted by their mean target.
+    Rows are sorted by the column. Half the mean squared difference of neighboring targets estimates the unexplained
+    variance (von Neumann, 1941). For class indices, it is replaced by the share of neighbors that differ, minus the
+    inevitable borders between classes. Missing values are sorted together. If there are few distinct values, they are
+    sorted by their mean target.
 
     Examples
     --------

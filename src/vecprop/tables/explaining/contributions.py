@@ -1,4 +1,4 @@
-"""How predictions depend on columns: contributions of their values, which are Shapley values, and other values."""
+"""The dependence of predictions on columns: Shapley values and partial dependence."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from .column_notes import QUANTILES, Profile
 
 
 def output(predicted: np.ndarray, number: int) -> np.ndarray:
-    """Return the number that is explained for each row: the prediction, or the probability of a class, (N,)."""
+    """Return the explained quantity of each row: the prediction or the probability of a class, (N,)."""
     return predicted if predicted.ndim == 1 else predicted[:, number]
 
 
 def output_name(model: Any, number: int) -> str:
-    """Return what the number is.
+    """Return the name of the explained quantity.
 
     Examples
     --------
@@ -36,14 +36,14 @@ def output_name(model: Any, number: int) -> str:
 
 
 def leading_class(model: Any, predicted: np.ndarray) -> int:
-    """Return the class whose probability is shown: the positive one of two, or the most probable on average."""
+    """Return the class to show: the positive one of two, or the most probable one on average."""
     if predicted.ndim == 1 or predicted.shape[1] == 2:
         return positive_of(model)
     return int(predicted.mean(axis=0).argmax())
 
 
 def background_inputs(model: Any, frame: Frame | None, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the inputs of about `count` rows of a frame; without one, of columns drawn one by one as in training."""
+    """Return the inputs of about `count` rows of a frame, or of rows drawn independently per column from training."""
     if frame is not None:
         rows = rng.permutation(len(frame))[:count]
         return np.tile(model.encoder_(frame.iloc[rows]), (max(count // len(rows), 1), 1))
@@ -53,9 +53,9 @@ def background_inputs(model: Any, frame: Frame | None, count: int, rng: np.rando
 
 
 def drawn(part: Column, profile: Profile, count: int, rng: np.random.Generator) -> np.ndarray:
-    r"""Return values of a column as it was distributed in training, in random order: at evenly spaced quantiles.
+    r"""Return evenly spaced quantiles of a column's training distribution, in random order.
 
-    Text is missing, and so are categories that were too many to be kept.
+    Values of text and of columns with too many categories are missing.
 
     Examples
     --------
@@ -77,11 +77,10 @@ def drawn(part: Column, profile: Profile, count: int, rng: np.random.Generator) 
 
 
 def _drawn_numbers(rank: np.ndarray, at_most: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return the numbers of these ranks, by kept quantiles and the number of rows at most at each.
+    """Return the numbers with given ranks, from quantiles and the number of rows up to each.
 
-    A quantile to which more than its share of the rows belongs is taken to be the number of all of these. Between two
-    others numbers are evenly distributed, and in both tails exponentially, which ends at the outermost. Whole numbers
-    stay whole.
+    A quantile with more rows than expected is used for all of these rows. Numbers are interpolated linearly between
+    quantiles, and exponentially in the outermost intervals. Integers stay integers.
     """
     if len(values) == 1:
         return np.full(len(rank), values[0])
@@ -98,12 +97,12 @@ def _drawn_numbers(rank: np.ndarray, at_most: np.ndarray, values: np.ndarray) ->
 
 
 DRAWS = 512
-"""The number of background rows that are drawn; each is changed to the row in a random order and in its reverse."""
+"""Maximum number of background rows; each is used with a random order of the columns and its reverse."""
 FEWEST_DRAWS = 10
 INPUTS = 60_000_000
-"""The largest number of inputs of all changed rows, which bounds the time; ten background rows are always drawn."""
+"""Maximum number of inputs of all changed rows, to bound the time; at least ten background rows are drawn."""
 AT_ONCE = 4_000_000
-"""The number of inputs that are in memory at once."""
+"""Maximum number of inputs in memory."""
 
 
 def shapley_values(
@@ -113,12 +112,12 @@ def shapley_values(
     places: Sequence[slice],
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the Shapley value of each column for one row, their standard errors, and the mean over the background.
+    """Return the Shapley value of each column for one row, the standard errors, and the mean of the background.
 
-    A column's value is the mean change of the prediction when the column takes the row's inputs instead of those of a
-    background row, while columns before it in a random order have taken them already (interventional Shapley values;
-    Štrumbelj and Kononenko, 2014). Each order is also taken in reverse (Mitchell et al., 2022). The changes of an order
-    add up to the prediction of the row less that of the background row, so that the values add up exactly.
+    Inputs of a background row are replaced by inputs of the row, column by column in a random order. The value of a
+    column is the mean change of the prediction in its step (interventional Shapley values; Štrumbelj and Kononenko,
+    2014). Each order is also used in reverse (Mitchell et al., 2022). The values add up exactly to the difference
+    between the prediction of the row and the mean prediction of the background.
 
     Examples
     --------
@@ -147,12 +146,12 @@ def shapley_values(
 
 
 SHOWN = 20
-"""The largest number of columns of a row that are shown as text."""
+"""Maximum number of columns in the text of an explanation."""
 
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one column contributes to a prediction."""
+    """The contribution of a column to a prediction."""
 
     column: str
     value: str | None
@@ -162,7 +161,7 @@ class Contribution:
 
 @dataclass(frozen=True, repr=False)
 class Explanation:
-    """Why a row is predicted so."""
+    """The contributions of all columns to the prediction of a row."""
 
     row: str
     predicted: Any
@@ -180,18 +179,18 @@ class Explanation:
             rows.append((f"{len(more)} more", "", f"{sum(each.contribution for each in more):+.4g}", ""))
         rows.append(("sum", "", f"{self.explained - self.base:+.4g}", ""))
         widths = [f"{sign}{max(map(len, cells))}" for sign, cells in zip("<<>>", zip(*rows, strict=True), strict=True)]
-        title = f"{self.row}: {self.output} is {self.explained:.4g}, and {self.base:.4g} on average"
+        title = f"{self.row}: {self.output} is {self.explained:.4g}, compared with {self.base:.4g} on average"
         return "\n".join([title, *("  ".join(map(format, row, widths)).rstrip() for row in rows)])
 
 
 class Explanations(tuple[Explanation, ...]):
-    """The explanations of rows, in their order, which are shown as text."""
+    """The explanations of rows, in order; printing shows them as text."""
 
     def __repr__(self) -> str:
         return "\n\n".join(map(repr, self))
 
     def to_frame(self) -> Frame:
-        """Return the contributions as a data frame with a row for each column of each row."""
+        """Return the contributions as a data frame, with one row per explained row and column."""
         rows = [
             {"row": of.row, "output": of.output, "explained": of.explained, "base": of.base, **vars(each)}
             for of in self
@@ -213,7 +212,7 @@ def explanations(
     found = []
     for row, (x, number) in enumerate(zip(inputs, numbers.tolist(), strict=True)):
         shares, errors, base = shapley_values(lambda X, k=number: output(model.of_inputs(X), k), x, behind, places, rng)
-        values = [frame[name].iloc[row] for name in names]  # each of its own type
+        values = [frame[name].iloc[row] for name in names]  # preserves the dtype of each column
         texts = [None if pandas().isna(value) else str(value) for value in values]
         of_row = map(Contribution, names, texts, shares.tolist(), errors.tolist())
         name, explained = row_named(frame.index, row), output(outputs[[row]], number).item()
@@ -224,34 +223,34 @@ def explanations(
 
 
 ROWS = 200
-"""The largest number of rows whose predictions are averaged."""
+"""Maximum number of rows for partial dependence."""
 VALUES = 20
-"""The largest number of values of a column of numbers or dates: quantiles of those that it has."""
+"""Maximum number of quantiles for numbers and dates."""
 NAMES = 10
-"""The largest number of categories: the most frequent ones."""
+"""Maximum number of categories, the most frequent ones."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dependence:
-    """The predictions of rows as one of their columns takes other values and the others stay."""
+    """The predictions of rows when one column is set to other values."""
 
     column: str
     values: np.ndarray
     curves: np.ndarray
     output: str
     is_ordered: bool = True
-    """Whether values are numbers, dates, or categories whose order is known."""
+    """Whether the values are numbers, dates or ordered categories."""
 
     @property
     def mean(self) -> np.ndarray:
-        """The mean prediction of the rows with each value, (V,): the partial dependence."""
+        """The partial dependence: the mean prediction for each value, (V,)."""
         return self.curves.mean(axis=0)
 
 
 def dependences(model: Any, X: Any, columns: Sequence[str]) -> list[Dependence]:
-    """Return how predictions depend on each of some columns, but for columns of text.
+    """Return the dependence of predictions on each of some columns; columns of text are skipped.
 
-    The output of a classifier is the probability of the positive class of two, or of the most probable class of more.
+    The output of a classifier is the probability of the positive class, or of the most probable of several classes.
 
     Examples
     --------
@@ -289,7 +288,7 @@ def dependences(model: Any, X: Any, columns: Sequence[str]) -> list[Dependence]:
 
 
 def _values(part: Column, known: np.ndarray) -> np.ndarray:
-    """Return the values that a column is to take, by those that it has: some quantiles, or the most frequent names."""
+    """Return the values to set a column to: quantiles or the most frequent categories."""
     if part.holds == "other":
         return known[:0]
     if part.holds == "names":

@@ -1,4 +1,4 @@
-"""Importance: how much the loss rises when values of similar columns are shuffled; rows with the largest loss."""
+"""Permutation importance of columns and of groups of redundant columns, and the rows with the largest loss."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from ..encoding.columns import Categories
 from ..ensemble.calibration import decided
 from .contributions import background_inputs, leading_class, output, output_name
 
-ALIKE = 0.7
-"""Columns whose association is at least this, as the mean over pairs of two groups, are one group."""
+MIN_ASSOCIATION = 0.7
+"""Minimum mean association between two groups of columns to merge them."""
 
 
-def groups_of(columns: list[tuple[Column, Any]]) -> list[list[int]]:
-    """Return the groups of columns that stand in for each other, by their numbers; most columns are alone.
+def redundant_groups(columns: list[tuple[Column, Any]]) -> list[list[int]]:
+    """Return the groups of redundant columns, as indices; most groups contain one column.
 
-    Columns are joined by average linkage as long as the mean association between two groups is 0.7 or more.
+    Columns are merged by average linkage as long as the mean association between two groups is 0.7 or more.
 
     Examples
     --------
@@ -27,7 +27,7 @@ def groups_of(columns: list[tuple[Column, Any]]) -> list[list[int]]:
     >>> from vecprop.tables.encoding.columns import NumberInputs
     >>> x = np.random.default_rng(0).normal(size=(100, 2))
     >>> three = [pd.Series(x[:, 0]), pd.Series(x[:, 1]), pd.Series(x[:, 0] ** 3)]
-    >>> groups_of([(NumberInputs.of(series), series) for series in three])
+    >>> redundant_groups([(NumberInputs.of(series), series) for series in three])
     [[0, 2], [1]]
     """
     from scipy.cluster.hierarchy import fcluster, linkage
@@ -36,16 +36,16 @@ def groups_of(columns: list[tuple[Column, Any]]) -> list[list[int]]:
     if len(columns) < 2:
         return [[number] for number in range(len(columns))]
     distances = squareform(1 - associations([_basis(*column) for column in columns]), checks=False)
-    labels = fcluster(linkage(distances, "average"), 1 - ALIKE, "distance")
+    labels = fcluster(linkage(distances, "average"), 1 - MIN_ASSOCIATION, "distance")
     return sorted(np.flatnonzero(labels == label).tolist() for label in np.unique(labels))
 
 
 def associations(bases: list[np.ndarray]) -> np.ndarray:
     """Return the association of each pair of columns, (D, D), between 0 and 1.
 
-    With orthonormal bases A (N, a) and B (N, b) of two columns it is the root of ‖Aᵀ B‖² / min(a, b), less what chance
-    gives in N rows: Spearman's correlation for two columns of numbers, the correlation ratio of ranks for a number and
-    a category, and Cramér's V for two categories.
+    With orthonormal bases A (N, a) and B (N, b) of two columns it is the root of ‖Aᵀ B‖² / min(a, b), corrected for
+    chance. This is Spearman's correlation for two numeric columns, the correlation ratio of ranks for a numeric and a
+    categorical column, and Cramér's V for two categorical columns.
 
     Examples
     --------
@@ -69,31 +69,31 @@ def associations(bases: list[np.ndarray]) -> np.ndarray:
 
 
 def _basis(part: Column, series: Any) -> np.ndarray:
-    """Return an orthonormal basis of what a column tells: its ranks, or its categories; nothing of text."""
+    """Return an orthonormal basis of a column's ranks or categories; empty for text."""
     from scipy.stats import rankdata
 
     if isinstance(part, Categories):
         codes = part(series)[:, : part.marks]
         counts = codes.sum(axis=0)
-        told = codes[:, counts > 0] / np.sqrt(counts[counts > 0])
-        # Orthonormal already; a rotation puts the constant, which tells nothing, first.
-        rotated, _ = np.linalg.qr(np.column_stack([np.sqrt(counts[counts > 0] / len(codes)), np.eye(told.shape[1])]))
-        return told @ rotated[:, 1 : told.shape[1]]
+        basis = codes[:, counts > 0] / np.sqrt(counts[counts > 0])
+        # The basis is orthonormal; a rotation puts the uninformative constant first.
+        rotated, _ = np.linalg.qr(np.column_stack([np.sqrt(counts[counts > 0] / len(codes)), np.eye(basis.shape[1])]))
+        return basis @ rotated[:, 1 : basis.shape[1]]
     if part.holds != "numbers":
         return np.empty((len(series), 0))
     x = part.read(series)
     ranks = np.where(np.isnan(x), np.nan, rankdata(x, nan_policy="omit"))
-    centred = np.nan_to_num(ranks - np.nanmean(ranks)) if not np.isnan(ranks).all() else np.zeros(len(x))
-    length = np.linalg.norm(centred)
-    return (centred / length)[:, None] if length else np.empty((len(x), 0))
+    centered = np.nan_to_num(ranks - np.nanmean(ranks)) if not np.isnan(ranks).all() else np.zeros(len(x))
+    length = np.linalg.norm(centered)
+    return (centered / length)[:, None] if length else np.empty((len(x), 0))
 
 
 SMALLEST = 1e-15
-"""Probabilities are at least this, so that a row's loss is finite."""
+"""Lower bound of probabilities, so that losses are finite."""
 
 
 def loss_name(model: Any) -> str:
-    """Return the name of the loss of a model's rows.
+    """Return the name of a model's loss.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def loss_name(model: Any) -> str:
 
 
 def row_losses(model: Any, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return the loss of each row, (N,), by its number or the index of its class; nan of -1, a class not known."""
+    """Return the loss of each row, (N,), given numbers or class indices; nan for unknown classes (-1)."""
     if hasattr(model, "classes_"):
         chance = np.where(truth < 0, np.nan, predicted[np.arange(len(truth)), truth])
         return -np.log(np.maximum(chance, SMALLEST))
@@ -115,21 +115,21 @@ def row_losses(model: Any, predicted: np.ndarray, truth: np.ndarray) -> np.ndarr
 
 
 ROWS = 500
-"""The largest number of rows that are shuffled."""
+"""Maximum number of rows to shuffle."""
 SHUFFLES = 5
 COLUMNS = 60
-"""The largest number of columns that are shuffled, those that move the networks' first layer most."""
+"""Maximum number of columns to shuffle: those with the largest effect on the first layers."""
 INPUTS = 20_000
-"""The largest number of inputs of all shuffles of a row, which bounds the time; ten columns are always shuffled."""
+"""Maximum number of inputs of all shuffles of a row, to bound the time; at least ten columns are shuffled."""
 DRAWS = 1000
-"""The number of bootstrap samples of the rows."""
+"""The number of bootstrap samples."""
 
 
 @dataclass(frozen=True)
 class Importance:
-    """How much the mean loss of rows rises when columns are shuffled together.
+    """The rise of the mean loss when one or several columns are shuffled together.
 
-    Several columns have each an importance ``alone``, when no other is shuffled: it is small if others tell the same.
+    Of several columns, ``alone`` contains the importance of each one, which is small if the others are redundant.
     """
 
     columns: tuple[str, ...]
@@ -142,7 +142,7 @@ class Importance:
 def importances(
     model: Any, X: Any, truth: np.ndarray, weight: Any = None, groups: Any = None, seed: int = 0
 ) -> list[Importance]:
-    """Return the importance of each column, the largest first; columns that stand in for each other are one.
+    """Return the importance of each column or group of redundant columns, largest first.
 
     Examples
     --------
@@ -170,11 +170,11 @@ def importances(
 
     chosen = shuffles.moving_most()
     columns = [(encoder.parts[number], frame[encoder.names[number]]) for number in chosen]
-    return _largest_first(importance([chosen[place] for place in alike]) for alike in groups_of(columns))
+    return _largest_first(importance([chosen[place] for place in group]) for group in redundant_groups(columns))
 
 
 def influences(model: Any, X: Any = None, seed: int = 0) -> tuple[str, list[Importance]]:
-    """Return what a model predicts, and how much that changes when a column is shuffled, the largest change first.
+    """Return the name of the output, and its mean change when a column is shuffled, largest first.
 
     Examples
     --------
@@ -203,10 +203,10 @@ def _largest_first(found: Iterable[Importance]) -> list[Importance]:
 
 
 class _Shuffles:
-    """Rows whose columns are shuffled, and the mean of what that changes, with its interval.
+    """Rows with shuffled columns, to estimate mean changes with bootstrap intervals.
 
-    A change depends on the row and on the one whose values it gets, so that both count as often as a bootstrap sample
-    has them (as in a U-statistic). Rows are drawn by their unit.
+    A change depends on a row and on the row that its values come from. Its bootstrap weight is therefore the product of
+    both counts (as in a U-statistic). Units (rows or groups) are resampled.
     """
 
     def __init__(
@@ -221,7 +221,7 @@ class _Shuffles:
         self.weight, self.counts = np.tile(weight, SHUFFLES), counts[counts.any(axis=1)]  # (S·N,), (DRAWS, S·N)
 
     def moving_most(self) -> list[int]:
-        """Return the columns that move the outputs of the networks' first layer most when they are shuffled."""
+        """Return the columns with the largest effect on the outputs of the first layers."""
         most = min(COLUMNS, max(INPUTS // self.inputs.shape[1], 10))
         change, moved = self.inputs[self.orders[0]] - self.inputs, np.zeros(len(self.places))
         for view in self.model.ensemble_.views if len(moved) > most else ():
@@ -232,14 +232,14 @@ class _Shuffles:
         return sorted(np.argsort(moved)[-most:].tolist())
 
     def predicted(self, numbers: list[int]) -> np.ndarray:
-        """Return the predictions of all shuffles of some columns together."""
+        """Return the predictions for all shuffles, with some columns shuffled together."""
         shuffled = np.tile(self.inputs, (SHUFFLES, 1))
         for place in (self.places[number] for number in numbers):
             shuffled[:, place] = self.inputs[self.orders.ravel(), place]
         return self.model.of_inputs(shuffled)
 
     def importance(self, numbers: list[int], changes: np.ndarray, alone: tuple[Importance, ...] = ()) -> Importance:
-        """Return the importance of columns, by the change of each row in each shuffle, (S·N,)."""
+        """Return the importance of columns, given the change of each row in each shuffle, (S·N,)."""
         low, high = np.quantile(self.counts @ changes / self.counts.sum(axis=1), (0.025, 0.975)).tolist()
         names = tuple(self.model.encoder_.names[number] for number in numbers)
         return Importance(names, float(np.average(changes, weights=self.weight)), low, high, alone)
@@ -247,7 +247,7 @@ class _Shuffles:
 
 @dataclass(frozen=True)
 class WorstRow:
-    """A row that is predicted badly."""
+    """A row with a large loss."""
 
     row: str
     truth: Any
@@ -257,7 +257,7 @@ class WorstRow:
 
 
 def worst_rows(model: Any, index: Any, truth: np.ndarray, predicted: np.ndarray, count: int = 10) -> list[WorstRow]:
-    """Return the rows with the largest loss, the worst first; see `row_losses`, without rows of classes not known.
+    """Return the rows with the largest loss (see `row_losses`), worst first, without rows of unknown classes.
 
     Examples
     --------
