@@ -1,4 +1,4 @@
-"""A client of a cluster with the methods of Dask's that deliveries use, whose workers fail on cue."""
+"""A fake Dask client whose workers fail on cue."""
 
 import pickle
 from typing import Any
@@ -7,7 +7,7 @@ from vecprop.scale.cluster import machine
 
 
 class KilledWorker(Exception):
-    """What Dask says of a task whose workers have died."""
+    """The exception of a task whose workers died, like that of Dask."""
 
     allowed_failures = 3
 
@@ -17,7 +17,7 @@ class KilledWorker(Exception):
 
 
 class Future:
-    """A task that has ended in one of Dask's ways."""
+    """A finished task."""
 
     def __init__(self, status="finished", result: Any = None):
         self.status, self.value = status, result

@@ -1,4 +1,4 @@
-"""What a worker makes of a part of a data frame: the arrays of the same rows in a Parquet file."""
+"""Workers convert a partition of a data frame to the same arrays as a Parquet file."""
 
 import sys
 
@@ -26,7 +26,7 @@ FRAME = pd.DataFrame(
 
 @pytest.mark.parametrize("types", [{}, {"n": "Int16", "a": "Float64", "b": "boolean"}, {"a": "double[pyarrow]"}])
 @pytest.mark.parametrize("targets", [["y"], ["y", "n"]])
-def test_arrays_are_those_of_parquet_blocks(tmp_path, types, targets):
+def test_arrays_equal_those_of_parquet_blocks(tmp_path, types, targets):
     FRAME.to_parquet(tmp_path / "rows.parquet", index=False)
     columns = [name for name in "anbf" if name not in targets]
     target = targets[0] if len(targets) == 1 else targets
@@ -38,7 +38,7 @@ def test_arrays_are_those_of_parquet_blocks(tmp_path, types, targets):
 
 
 @pytest.mark.parametrize(("value", "said"), [(np.inf, "is inf"), (np.nan, "is missing"), (None, "is missing")])
-def test_what_is_no_number_is_named(value, said):
+def test_values_that_are_not_numbers_are_named(value, said):
     frame = FRAME.assign(a=pd.array([1.0, value, 2.0], "float64" if value is not None else "Float64"))
     with pytest.raises(vp.TableError, match=f"column 'a' {said} in row 1; fill or drop it"):
         module._arrays(frame, ["a"], ["y"], True, None)
@@ -53,7 +53,7 @@ class Loading(FakeClient):
 
 
 class Rows:
-    """As much of a data frame of Dask as blocks of it need."""
+    """The parts of a Dask data frame that blocks use."""
 
     columns, ndim = "ab", 2
     dtypes = dict.fromkeys("ab", np.dtype(float))
@@ -74,7 +74,7 @@ def blocks(monkeypatch):
     return module.DaskBlocks(Rows(), "b", client=Loading())
 
 
-def test_blocks_whose_workers_die_are_loaded_anew(blocks):
+def test_blocks_are_reloaded_if_workers_die(blocks):
     client = blocks._client
     assert (blocks.sizes.tolist(), blocks.inputs) == ([1, 1], 1)
     client.cues = [("error", KilledWorker()), ("cancelled",), ("finished", "the rows")]
@@ -90,7 +90,7 @@ def test_blocks_whose_workers_die_are_loaded_anew(blocks):
         blocks.read(0)
 
 
-def test_blocks_that_are_expected_are_loaded_ahead_once(blocks):
+def test_prefetched_blocks_are_loaded_once(blocks):
     client = blocks._client
     client.calls.clear()
     blocks.prefetch([1, 0])
@@ -100,7 +100,7 @@ def test_blocks_that_are_expected_are_loaded_ahead_once(blocks):
     assert client.calls == ["compute"] * 2
 
 
-def test_rows_of_a_window_are_expected_in_the_order_in_which_they_are_read():
+def test_blocks_of_a_window_are_prefetched_in_reading_order():
     class Watched(vp.blocks.ArrayBlocks):
         def prefetch(self, numbers):
             expected.append(list(numbers))

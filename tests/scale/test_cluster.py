@@ -1,4 +1,4 @@
-"""A real cluster, of processes on this machine, some of which are killed: the bits of training here."""
+"""A real local cluster, some of whose workers are killed, is bit-identical to local training."""
 
 import os
 import signal
@@ -75,7 +75,7 @@ def assert_bits(results, expected):
         of.assert_equal(found, own)
 
 
-def test_bits_are_those_of_training_here_with_one_two_and_four_workers(cluster, client):
+def test_one_two_and_four_workers_are_bit_identical_to_local_training(cluster, client):
     members = [*population(60), *of.MEMBERS]
     expected = vp.train_population(members, of.X, of.T)
     for count in (1, 2, 4):
@@ -88,7 +88,7 @@ def test_bits_are_those_of_training_here_with_one_two_and_four_workers(cluster, 
         assert seen[-1].ended == len(members)
 
 
-def test_a_cluster_that_has_gone_is_said(cluster, client, monkeypatch):
+def test_a_lost_cluster_is_reported(cluster, client, monkeypatch):
     monkeypatch.setattr(client_module, "PATIENCE", 2.0)
     members = population(400)
 
@@ -100,7 +100,7 @@ def test_a_cluster_that_has_gone_is_said(cluster, client, monkeypatch):
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.3])
-def test_a_client_that_is_closed_is_said(cluster, client, seconds):
+def test_a_closed_client_is_reported(cluster, client, seconds):
     def close(progress):
         if seconds:
             threading.Timer(seconds, own.close).start()
@@ -125,7 +125,7 @@ def greedy(bundle, data):
         time.sleep(0.2)
 
 
-def test_a_bundle_that_needs_too_much_memory_is_said(client):
+def test_a_bundle_that_needs_too_much_memory_is_reported(client):
     with pytest.raises(RuntimeError, match=r"used more than (its|their) memory: give|last: give"):
         list(vp.cluster.DaskWorkers(client, retries=1).run(greedy, [Bundle([7])], None))
 
@@ -157,7 +157,7 @@ def test_ctrl_c_stops_the_workers(client):
         pytest.fail("The fits under way are not stopped.")
 
 
-def test_a_task_whose_population_is_on_the_cluster_lets_others_work(client):
+def test_a_task_that_waits_for_the_cluster_releases_its_thread(client):
     def within():
         members = [vp.Member(vp.Network(1, [vp.Dense(1)], vp.SquaredError()), np.zeros(2), vp.Adam(0.1))]
         line = np.linspace(-1, 1, 20)[:, None]
@@ -187,7 +187,7 @@ def unread(*arguments):
     raise AssertionError("A row is read here.")
 
 
-def test_a_table_larger_than_memory_is_read_by_workers_that_die_and_come(cluster, client, tmp_path, monkeypatch):
+def test_a_large_table_is_read_while_workers_die_and_join(cluster, client, tmp_path, monkeypatch):
     monkeypatch.setattr(memory_plan, "LEAST", 0)
     monkeypatch.setattr(memory_plan, "FEWEST_SAMPLED", 10)
     rows = RNG.normal(size=(16_000, 6))
@@ -217,7 +217,7 @@ def test_a_table_larger_than_memory_is_read_by_workers_that_die_and_come(cluster
 
 @pytest.mark.parametrize("make", [search, ensemble, table])
 @pytest.mark.parametrize("way", ["given", "joblib"])
-def test_estimators_train_on_the_cluster_with_the_same_bits(client, make, way, tmp_path, monkeypatch):
+def test_estimators_on_the_cluster_are_bit_identical(client, make, way, tmp_path, monkeypatch):
     ran, run = [], vp.cluster.DaskWorkers.run
 
     def counted(self, function, bundles, data):

@@ -1,4 +1,4 @@
-"""Blocks of Dask data: loaded by workers, with the bits of the same rows in files and in memory."""
+"""Blocks of Dask data are loaded by workers and are bit-identical to the same rows in files and in memory."""
 
 import os
 import signal
@@ -50,7 +50,7 @@ def assert_bits(one, other):
     np.testing.assert_array_equal(one.history.loss, other.history.loss)
 
 
-def test_a_frame_has_the_bits_of_parquet_files_and_memory(client, folder):
+def test_a_frame_is_bit_identical_to_parquet_files_and_memory(client, folder):
     local = vp.blocks.ParquetBlocks(folder, "y", weight="w")
     blocks = vp.blocks.DaskBlocks(dd.read_parquet(folder, split_row_groups=True), "y", weight="w")
     assert blocks.sizes.tolist() == local.sizes.tolist() == [PART] * (ROWS // PART)
@@ -67,17 +67,15 @@ def test_a_frame_has_the_bits_of_parquet_files_and_memory(client, folder):
     assert_bits(whole, memory)
 
 
-def test_an_array_has_the_bits_of_memory(client):
+def test_an_array_is_bit_identical_to_memory(client):
     inputs, targets = da.from_array(FRAME[list("abcden")].to_numpy(), chunks=(PART, 2)), da.from_array(T, chunks=999)
     blocks = vp.blocks.DaskBlocks(inputs, targets, client=client)
     assert_bits(fit(blocks), fit(vp.blocks.ArrayBlocks(FRAME[list("abcden")].to_numpy(), T, rows=PART)))
-    some = vp.blocks.DaskBlocks(
-        inputs[inputs[:, 0] > 0], targets[inputs[:, 0] > 0]
-    )  # chunks of sizes that are not known
+    some = vp.blocks.DaskBlocks(inputs[inputs[:, 0] > 0], targets[inputs[:, 0] > 0])  # chunks of unknown sizes
     assert some.sizes.sum() == (X[:, 0] > 0).sum()
 
 
-def test_bits_stay_when_a_worker_is_killed(client, folder):
+def test_a_killed_worker_does_not_change_bits(client, folder):
     frame = dd.read_parquet(folder, split_row_groups=True)
     slow = frame.map_partitions(lambda part: (time.sleep(0.05), part)[1], meta=frame)
     blocks = vp.blocks.DaskBlocks(slow, "y", weight="w")
@@ -91,7 +89,7 @@ def test_bits_stay_when_a_worker_is_killed(client, folder):
 def test_workers_load_several_blocks_at_once(client, folder):
     blocks = vp.blocks.DaskBlocks(dd.read_parquet(folder, split_row_groups=True), "y", weight="w")
     blocks.prefetch([4, 2, 9, 11, 3, 7])
-    assert sorted(blocks._coming) == [2, 4, 9, 11]  # for each of two threads two
+    assert sorted(blocks._coming) == [2, 4, 9, 11]  # two per thread
     blocks.read(4)
     assert sorted(blocks._coming) == [2, 3, 9, 11]
     blocks.prefetch([3])
@@ -108,12 +106,12 @@ def test_workers_load_several_blocks_at_once(client, folder):
         (FRAME.set_axis(["a", "a", *FRAME.columns[2:]], axis=1), "y", "The data have 2 columns that are named 'a'"),
     ],
 )
-def test_what_cannot_be_learned_from_is_said(client, frame, target, sentence):
+def test_unusable_columns_are_reported(client, frame, target, sentence):
     with pytest.raises(vp.TableError, match=sentence):
         vp.blocks.DaskBlocks(dd.from_pandas(frame, npartitions=2), target)
 
 
-def test_values_that_are_no_numbers_are_named_with_their_partition(client):
+def test_invalid_values_are_named_with_their_partition(client):
     for value, said in ((np.nan, "missing"), (np.inf, "inf")):
         frame = FRAME.copy()
         frame.loc[2_100, "c"] = value
@@ -133,7 +131,7 @@ def test_columns_may_be_named_by_numbers(client):
         np.testing.assert_array_equal(own, like, strict=True)
 
 
-def test_a_client_that_is_closed_is_said(client):
+def test_a_closed_client_is_reported(client):
     with distributed.Client(client.scheduler.address, set_as_default=False) as other:
         blocks = vp.blocks.DaskBlocks(dd.from_pandas(FRAME, npartitions=2), "y", client=other)
     for use in (lambda: blocks.read(0), lambda: blocks.prefetch([0])):

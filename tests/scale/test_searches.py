@@ -1,4 +1,4 @@
-"""Searches on workers, which prepare, train and score fits and return numbers: those that are found here."""
+"""Searches on workers return the same scores as local searches."""
 
 import warnings
 from typing import Any
@@ -18,7 +18,7 @@ y = (X[:, 0] > 0).astype(int)
 
 
 class Watched(FakeClient):
-    """A client that keeps what comes back from its workers."""
+    """A client that stores the results of its workers."""
 
     def gather(self, futures, errors):
         self.came = [*getattr(self, "came", ()), *super().gather(futures, errors).values()]
@@ -42,7 +42,7 @@ def assert_same(one, other):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("settings", [{}, {"scoring": ["accuracy", "roc_auc"], "refit": "accuracy", "halving": 2}])
-def test_numbers_come_back_that_are_found_here(settings, monkeypatch):
+def test_workers_return_the_scores_of_a_local_search(settings, monkeypatch):
     monkeypatch.setattr(bundles, "MOST", 3)
     client, grid = Watched("done", "lost", "gone"), {"alpha": [1e-4, 1.0], "early_stopping": [True, False]}
     here, there = (fitted(of, grid, return_train_score=True, **settings) for of in (None, client))
@@ -54,13 +54,13 @@ def test_numbers_come_back_that_are_found_here(settings, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning", "ignore:One or more of the test scores")
-def test_fits_that_fail_diverge_or_need_python_are_as_here():
+def test_failing_diverging_and_python_fits_equal_local_ones():
     grid = {"solver": ["adam", "lbfgs", "sgd"], "learning_rate_init": [1e-3, 1e30, "much"]}
     client = Watched()
     here, there = (fitted(of, grid) for of in (None, client))
     assert_same(here, there)
     outcomes = [outcome for part in client.came for outcome in part[0]]
-    assert [outcome is None for outcome in outcomes].count(True) == 8  # those of L-BFGS whose settings are right
+    assert [outcome is None for outcome in outcomes].count(True) == 8  # the valid L-BFGS fits
     with pytest.raises(ValueError, match="learning_rate_init"):
         fitted(FakeClient(), {"learning_rate_init": ["much"]}, error_score="raise")
 
@@ -69,7 +69,7 @@ def failing(estimator, X, y):
     raise ZeroDivisionError
 
 
-def test_warnings_of_workers_are_given_here():
+def test_warnings_of_workers_are_issued_locally():
     said = []
     for client in (None, FakeClient()):
         with warnings.catch_warnings(record=True) as warned:
@@ -80,7 +80,7 @@ def test_warnings_of_workers_are_given_here():
     assert any("Scoring failed" in text for text in said[1])
 
 
-def test_callbacks_and_checkpoints_keep_scores_here(tmp_path):
+def test_callbacks_and_checkpoints_run_locally(tmp_path):
     seen: list[int] = []
     fitted(FakeClient(), {"callbacks": [[lambda state: seen.append(state.epoch)]]})
     assert len(seen) == 4 * 3
@@ -90,7 +90,7 @@ def test_callbacks_and_checkpoints_keep_scores_here(tmp_path):
     assert client.came
 
 
-def test_workers_that_are_a_client_are_refused():
+def test_a_client_is_refused_as_workers():
     search = vp.MLPSearchCV(vp.MLPClassifier(), {"alpha": [1.0]}, workers=FakeClient())
     with pytest.raises(TypeError, match=r"workers must be DaskWorkers\(client\)"):
         search.fit(X, y)

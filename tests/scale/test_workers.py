@@ -1,4 +1,4 @@
-"""Populations on workers that are lost, killed or different: the bits of training here, or a sentence."""
+"""Populations on lost, killed or incompatible workers: bit-identical results, or a one-line error."""
 
 import copy
 import pickle
@@ -44,7 +44,7 @@ def assert_bits(results, members=MEMBERS):
         of.assert_equal(found, own)
 
 
-def test_members_of_every_kind_have_the_bits_of_training_here():
+def test_members_of_every_kind_are_bit_identical_to_local_training():
     client = FakeClient()
     assert_bits(trained(client, of.MEMBERS), of.MEMBERS)
     assert client.calls[:3] == ["run machine", "scatter", "map"]
@@ -54,18 +54,18 @@ def test_members_of_every_kind_have_the_bits_of_training_here():
     assert sum(given["bundles"] for given in client.given) > 12  # more than there is room for at once
 
 
-def test_bits_stay_when_workers_and_data_are_lost():
+def test_lost_workers_and_data_do_not_change_bits():
     killed = KilledWorker()
     client = FakeClient("done", killed, "gone", "lost", "done", killed, killed, "gone", "lost", "done", killed)
     seen = []
     assert_bits(trained(client, progress=seen.append))
-    assert client.calls.count("scatter") >= 3  # anew, each time that its holders have died
+    assert client.calls.count("scatter") >= 3  # again, each time all holders have died
     assert not client.cues
     assert [each.ended for each in seen] == [2, 4, 6, 8, 10, 12]
     assert_bits(trained(FakeClient("done", "lost", "done", "lost", "done", "lost"), retries=1))
 
 
-def test_few_bundles_have_more_threads_each_and_are_given_out_when_there_is_room():
+def test_few_bundles_get_more_threads_and_are_submitted_when_there_is_room():
     client = FakeClient(threads={"tcp://a": 16, "tcp://b": 16})
     assert_bits(trained(client, MEMBERS[:4]), MEMBERS[:4])
     assert client.given[0]["threads"] == 16
@@ -84,13 +84,13 @@ def test_few_bundles_have_more_threads_each_and_are_given_out_when_there_is_room
         ([KilledWorker()], [(1.0, {"worker": "tcp://a"})], "tcp://a was ended .* since it used more than its memory"),
     ],
 )
-def test_what_is_lost_too_often_is_said(cues, events, sentence):
+def test_repeated_losses_are_reported(cues, events, sentence):
     client = FakeClient(*cues, events=events)
     with pytest.raises(RuntimeError, match=sentence):
         trained(client, retries=1)
 
 
-def test_a_cluster_without_workers_or_scheduler_and_data_that_cannot_be_placed_are_said():
+def test_a_missing_worker_or_scheduler_and_unplaced_data_are_reported():
     client = FakeClient()
     client.threads = {}
     with pytest.raises(RuntimeError, match=r"at tcp://scheduler:8786 has had no worker for 0 s"):
@@ -115,7 +115,7 @@ def test_a_cluster_without_workers_or_scheduler_and_data_that_cannot_be_placed_a
     assert client.calls.count("scatter") == 3
 
 
-def test_a_client_that_is_closed_while_it_waits_is_said():
+def test_a_client_that_is_closed_during_a_run_is_reported():
     class Closed(FakeClient):
         def gather(self, futures, errors):
             self.status = "closing"
@@ -125,7 +125,7 @@ def test_a_client_that_is_closed_while_it_waits_is_said():
         trained(Closed())
 
 
-def test_workers_with_other_bits_are_refused_before_anything_is_trained():
+def test_incompatible_workers_are_refused_before_training():
     unlike = {"the processor": "z80", "its instructions": "avx"}
     client = FakeClient(there={"tcp://b": machine() | unlike})
     with pytest.raises(RuntimeError, match=r"Worker tcp://b differs: the processor is z80 there and \S+ here; its"):
@@ -139,7 +139,7 @@ def test_workers_with_other_bits_are_refused_before_anything_is_trained():
     assert_bits(trained(FakeClient(there={"tcp://b": OSError("it has ended")})))
 
 
-def test_a_worker_that_comes_later_and_differs_is_not_used():
+def test_an_incompatible_worker_that_joins_later_is_excluded():
     client = FakeClient("done", "unlike")
     with pytest.warns(UserWarning, match=r"Worker tcp://c has come and is not used: NumPy is"):
         results = trained(client)
@@ -148,7 +148,7 @@ def test_a_worker_that_comes_later_and_differs_is_not_used():
     assert client.given[-1]["workers"] == ["tcp://a", "tcp://b"]
 
 
-def test_ctrl_c_and_errors_call_off_what_is_given_out_and_what_has_come_is_kept():
+def test_ctrl_c_and_errors_cancel_bundles_and_keep_results():
     def press(progress):
         raise KeyboardInterrupt
 
@@ -162,7 +162,7 @@ def test_ctrl_c_and_errors_call_off_what_is_given_out_and_what_has_come_is_kept(
     assert client.calls[-2:] == ["cancel 5", "run stop"]
 
 
-def test_data_on_workers_are_let_go_though_an_error_is_kept():
+def test_data_on_workers_are_released_while_an_error_is_held():
     class Watched(FakeClient):
         def scatter(self, each, broadcast, hash):
             futures = super().scatter(each, broadcast, hash)
@@ -176,7 +176,7 @@ def test_data_on_workers_are_let_go_though_an_error_is_kept():
     assert client.placed() is None
 
 
-def test_work_that_is_called_off_ends_within_its_epochs():
+def test_cancelled_work_ends_within_an_epoch():
     def train(bundle, data):
         results.append(vp.train_population(bundle, of.X, of.T))
         return results[-1]
@@ -191,7 +191,7 @@ def test_work_that_is_called_off_ends_within_its_epochs():
     assert [result.reason for each in results for result in each] == ["interrupted"]
 
 
-def test_settings_are_copied_and_pickled_without_the_connection():
+def test_settings_are_copied_and_pickled_without_the_client():
     own = vp.cluster.DaskWorkers(FakeClient(), retries=5, same_bits=False)
     assert copy.deepcopy(own) is clone(own, safe=False) is own
     other = pickle.loads(pickle.dumps(own))
@@ -201,7 +201,7 @@ def test_settings_are_copied_and_pickled_without_the_connection():
             vp.cluster.DaskWorkers(retries=retries)  # pyright: ignore[reportArgumentType]
 
 
-def test_without_dask_or_a_client_there_is_a_way_out(monkeypatch):
+def test_a_missing_dask_or_client_is_reported_with_advice(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ImportError, match=r'DaskWorkers needs Dask: pip install "vecprop\[dask\]"'):
         trained(None)
@@ -219,7 +219,7 @@ def test_without_dask_or_a_client_there_is_a_way_out(monkeypatch):
         trained(client)
 
 
-def test_the_machine_is_known_by_what_bits_depend_on(monkeypatch):
+def test_the_machine_lists_everything_that_affects_bits(monkeypatch):
     here = machine()
     assert all(here[name] for name in ("vecprop", "NumPy", "the processor", "its instructions", "BLAS"))
     machine.cache_clear()

@@ -1,4 +1,4 @@
-"""The memory that may still be taken is the least of what the system, the containers and the process's limits leave."""
+"""The available memory is the minimum over the limits of the system, the cgroups and the process."""
 
 import pytest
 
@@ -52,7 +52,7 @@ LIMITS = {
     ],
     ids=["system", "container", "earlier container", "ulimit", "the least", "unknown"],
 )
-def test_the_least_counts(files, megabytes, tmp_path):
+def test_the_smallest_limit_applies(files, megabytes, tmp_path):
     make(tmp_path, files)
     found = available_memory(str(tmp_path))
     assert found == (None if megabytes is None else megabytes * MEGABYTE)

@@ -1,4 +1,4 @@
-"""In an installation without extras, every public name works or says which extra it needs."""
+"""Without extras, every public name works or names the extra that it needs."""
 
 import subprocess
 import sys
@@ -35,7 +35,7 @@ NEEDED = {
 
 
 @pytest.mark.parametrize("name", NEEDED)
-def test_what_needs_an_extra_names_it(name, monkeypatch, tmp_path):
+def test_missing_extras_are_named(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for file in ("t.csv", "t.parquet"):
         (tmp_path / file).write_text("a,y\n1,u\n2,v\n")
@@ -43,13 +43,13 @@ def test_what_needs_an_extra_names_it(name, monkeypatch, tmp_path):
         monkeypatch.setitem(sys.modules, module, None)
     package, extra, call = NEEDED[name]
     with pytest.raises(
-        ImportError, match=rf'^[\w. ]+ (needs?|are read with) {package}[\w ]*: pip install "vecprop\[{extra}\]"\.$'
+        ImportError, match=rf'^[\w. ]+ (needs?|requires?|are read with) {package}[\w ]*: pip install "vecprop\[{extra}\]"\.$'
     ):
         call()
 
 
 @pytest.mark.long
-def test_all_names_are_there_without_extras():
+def test_all_names_exist_without_extras():
     code = f"""
 import sys
 sys.modules |= dict.fromkeys({EXTRAS.split()})

@@ -1,4 +1,4 @@
-"""Threads start on processors of their own, wherever the system would have woken them, and are free after that."""
+"""Threads start on separate processors and are then unpinned."""
 
 import io
 import os
@@ -20,14 +20,14 @@ def run_watched(work, n):
 
 
 def let_run(monkeypatch, count):
-    """Let the system say that so many threads run or are ready to run."""
+    """Simulate a number of runnable threads."""
     load = b"0.20 0.18 0.12 %d/80 11206" % count
     monkeypatch.setattr(threads, "open", lambda file, *how, **more: io.BytesIO(load), raising=False)
 
 
 @pytest.fixture
 def eight(monkeypatch):
-    """Simulate eight of ten processors and record the pinning; the calling thread runs on 5, and no other one runs."""
+    """Simulate an idle machine with eight of ten processors allowed, and record the pinning; the caller runs on 5."""
     calls = []
     monkeypatch.setattr(os, "cpu_count", lambda: 10)
     let_run(monkeypatch, 1)
@@ -49,13 +49,13 @@ def test_shares(eight, workers):
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-def test_a_thread_that_may_not_run_where_it_runs(monkeypatch, eight):
+def test_a_thread_on_a_disallowed_processor(monkeypatch, eight):
     monkeypatch.setattr(os, "sched_getaffinity", lambda who: {1, 3})
     assert threads._shares(2) == [{1}, {3}]
 
 
 @pytest.mark.parametrize("run", [threads.run_in_parallel, run_watched])
-def test_helpers_start_apart_and_are_free_then(eight, run):
+def test_helpers_start_on_separate_processors_and_are_then_unpinned(eight, run):
     names = {}
     run(lambda worker: names.setdefault(worker, threading.get_native_id()), 2)
     own = {
@@ -82,7 +82,7 @@ def test_threads_are_not_pinned_without_a_count_of_others(monkeypatch, eight):
     assert threads._shares(2) == []
 
 
-def test_processors_that_are_taken_away(monkeypatch, eight):
+def test_disallowed_processors_are_tolerated(monkeypatch, eight):
     def refuse(who, where):
         raise OSError(22, "Invalid argument")
 
@@ -92,7 +92,7 @@ def test_processors_that_are_taken_away(monkeypatch, eight):
     assert seen == {0, 1}
 
 
-def test_helpers_may_run_where_their_caller_may():
+def test_helpers_have_the_affinity_of_their_caller():
     usable = os.sched_getaffinity(0)
     found = {}
     threads.run_in_parallel(lambda worker: found.setdefault(worker, os.sched_getaffinity(0)), 3)
@@ -101,7 +101,7 @@ def test_helpers_may_run_where_their_caller_may():
 
 @pytest.mark.parametrize("run", [threads.run_in_parallel, run_watched])
 @pytest.mark.parametrize("raises", [0, 1])
-def test_an_exception_in_any_thread_is_raised_here_and_the_others_are_parked(run, raises):
+def test_an_exception_in_any_thread_is_raised_in_the_caller(run, raises):
     def work(worker):
         if worker == raises:
             raise KeyError(worker)
@@ -116,7 +116,7 @@ def test_an_exception_in_any_thread_is_raised_here_and_the_others_are_parked(run
     assert seen == {0, 1, 2}
 
 
-def test_helpers_that_wait_for_this_thread_are_told_that_it_does_not_come():
+def test_abandon_releases_helpers_that_wait_for_the_caller():
     told = threading.Event()
 
     def work(worker):
@@ -129,7 +129,7 @@ def test_helpers_that_wait_for_this_thread_are_told_that_it_does_not_come():
     assert threads._idle[-1].wait(0)
 
 
-def test_the_thread_of_a_helper_that_is_lost_ends():
+def test_the_thread_of_a_collected_helper_ends():
     number = threads._Helper()._native_id
     for _ in range(200):
         if not Path(f"/proc/self/task/{number}").exists():
@@ -138,7 +138,7 @@ def test_the_thread_of_a_helper_that_is_lost_ends():
     pytest.fail("the thread has not ended")
 
 
-def test_helpers_stay_idle_if_no_more_can_start(monkeypatch):
+def test_helpers_are_returned_if_no_thread_can_start(monkeypatch):
     threads.run_in_parallel(lambda worker: None, 2)
     before = len(threads._idle)
 
@@ -151,19 +151,17 @@ def test_helpers_stay_idle_if_no_more_can_start(monkeypatch):
     assert len(threads._idle) == before
 
 
-def test_the_environment_says_how_many_threads_may_run(monkeypatch):
+def test_the_environment_sets_the_number_of_threads(monkeypatch):
     for number in ("1", "3"):
         monkeypatch.setenv("VECPROP_NUM_THREADS", number)
         assert allowed_threads() == int(number)
     for wrong in ("0", "-1", "two"):
         monkeypatch.setenv("VECPROP_NUM_THREADS", wrong)
-        with pytest.raises(
-            ValueError, match=f"VECPROP_NUM_THREADS is '{wrong}', but a positive whole number is needed"
-        ):
+        with pytest.raises(ValueError, match=f"VECPROP_NUM_THREADS must be a positive integer, got '{wrong}'"):
             allowed_threads()
 
 
-def test_an_exception_of_a_handler_leaves_work_that_is_done_apart_to_its_end(ctrl_c):
+def test_an_exception_of_a_handler_does_not_stop_work_in_a_thread(ctrl_c):
     begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
 
     def work():
@@ -179,7 +177,7 @@ def test_an_exception_of_a_handler_leaves_work_that_is_done_apart_to_its_end(ctr
     assert ended.wait(10)
 
 
-def test_work_that_is_done_apart_returns_and_raises():
+def test_run_in_thread_returns_and_raises():
     assert threads.run_in_thread(threading.get_native_id) != threading.get_native_id()
     with pytest.raises(ZeroDivisionError):
         threads.run_in_thread(lambda: 1 / 0)
@@ -197,7 +195,7 @@ def test_work_that_is_done_apart_returns_and_raises():
         ({}, 2**16),
     ],
 )
-def test_the_time_that_a_container_allows(files, expected, tmp_path):
+def test_the_processor_quota_of_a_container(files, expected, tmp_path):
     (tmp_path / "cgroup").write_text("1:cpu:/\n0::/pod\n")
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -205,13 +203,13 @@ def test_the_time_that_a_container_allows(files, expected, tmp_path):
     assert threads._quota.__wrapped__(str(tmp_path / "cgroup"), str(tmp_path)) == expected
 
 
-def test_no_more_threads_than_a_container_allows(monkeypatch, eight):
+def test_threads_are_limited_by_the_quota(monkeypatch, eight):
     monkeypatch.delenv("VECPROP_NUM_THREADS", raising=False)
     monkeypatch.setattr(threads, "_quota", lambda: 3)
     assert allowed_threads() == 3
 
 
-def test_the_end_of_a_work_is_known_though_an_exception_has_lost_its_message():
+def test_the_end_of_work_is_known_if_an_exception_loses_its_message():
     helper = threads._Helper()
     helper.begin(lambda worker: None, 0, [])
     helper._ends.get()
@@ -219,7 +217,7 @@ def test_the_end_of_a_work_is_known_though_an_exception_has_lost_its_message():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
-def test_a_fork_waits_for_what_children_may_not_find_half_done():
+def test_a_fork_waits_for_the_fork_lock():
     entered, seen = threading.Event(), []
 
     def import_or_compile():
@@ -239,14 +237,14 @@ def test_a_fork_waits_for_what_children_may_not_find_half_done():
     assert os.waitpid(child, 0)[1] == 0
 
 
-def test_a_time_out_of_a_signal_is_no_refusal_of_the_system():
+def test_a_timeout_of_a_signal_handler_is_not_suppressed():
     with pytest.raises(TimeoutError, match="soft limit"), threads.suppress_system_errors():
         raise TimeoutError("soft limit")
     with threads.suppress_system_errors():
         raise PermissionError(13, "Permission denied")
 
 
-def test_who_has_stopped_work_is_not_asked_again():
+def test_is_stopped_is_not_polled_after_a_stop():
     asked, ended = [], threading.Event()
     stop = threading.Timer(0.3, ended.set).start
     assert threads.interruptible(ended.wait, lambda: asked.append(1) or True, stop)

@@ -1,4 +1,4 @@
-"""Pickles carry vecprop's version, and say where another one reads them."""
+"""Pickles contain the version of vecprop, and a different version warns."""
 
 import copy
 import pickle
@@ -45,7 +45,7 @@ WRITTEN: dict[str, Any] = {
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("kind", WRITTEN)
-def test_another_version_is_said(kind, monkeypatch):
+def test_pickles_of_another_version_warn(kind, monkeypatch):
     if kind.startswith("table"):
         pytest.importorskip("pandas")
     written = WRITTEN[kind]()
@@ -53,13 +53,13 @@ def test_another_version_is_said(kind, monkeypatch):
     again = pickle.loads(content)  # warnings are errors in tests
     assert "_vecprop_version" not in vars(again)
     monkeypatch.setattr(versions, "__version__", "99.1")
-    with pytest.warns(vp.VersionWarning, match=rf"vecprop {vp.__version__} is read by vecprop 99\.1, where"):
+    with pytest.warns(vp.VersionWarning, match=rf"vecprop {vp.__version__} is read by vecprop 99\.1, which"):
         pickle.loads(content)
     copy.deepcopy(written)
 
 
 @pytest.mark.filterwarnings(f"ignore::{ConvergenceWarning.__module__}.ConvergenceWarning")
-def test_it_is_said_once_and_where_the_pickle_is_read(tmp_path, monkeypatch):
+def test_the_warning_is_issued_once_at_the_line_that_unpickles(tmp_path, monkeypatch):
     joblib.dump(WRITTEN["ensemble"](), tmp_path / "model")
     monkeypatch.setattr(versions, "__version__", "99.1")
     with warnings.catch_warnings(record=True) as caught:
@@ -68,7 +68,7 @@ def test_it_is_said_once_and_where_the_pickle_is_read(tmp_path, monkeypatch):
     assert len(caught) == 1
 
 
-def test_pickles_without_a_version_are_of_an_earlier_one():
+def test_pickles_without_a_version_count_as_earlier():
     model, network = vp.MLPClassifier(), vp.Network(2, [vp.Dense(2)], vp.SoftmaxCrossEntropy())
     for written in (model, network):
         state = written.__getstate__()
@@ -77,7 +77,7 @@ def test_pickles_without_a_version_are_of_an_earlier_one():
             type(written).__new__(type(written)).__setstate__(state)
 
 
-def test_what_another_version_kept_otherwise_is_refused_in_one_sentence(monkeypatch):
+def test_incompatible_pickles_are_refused(monkeypatch):
     history: Any = vp.History()
     with (
         pytest.warns(vp.VersionWarning),
@@ -87,12 +87,12 @@ def test_what_another_version_kept_otherwise_is_refused_in_one_sentence(monkeypa
     state: Any = results()[0]
     lacking = {name: value for name, value in state.__getstate__().items() if name != "reason"}
     monkeypatch.setattr(versions, "__version__", "99.1")
-    refusal = rf"TrainingResult was written by vecprop {vp.__version__}, which kept it otherwise"
+    refusal = rf"TrainingResult was written by vecprop {vp.__version__} in a format that"
     with pytest.warns(vp.VersionWarning), pytest.raises(pickle.UnpicklingError, match=refusal):
         vp.TrainingResult.__new__(vp.TrainingResult).__setstate__(lacking)
 
 
-def test_what_an_earlier_version_did_not_have_is_its_default():
+def test_missing_attributes_get_their_defaults():
     history = vp.History()
     history.measure(loss=2.0, validation_loss=None, time=0.0)
     state = history.__getstate__()

@@ -1,4 +1,4 @@
-"""Bundles of a population are trained elsewhere, by any workers, with the bits of the population trained here."""
+"""Bundles that are trained by any workers are bit-identical to a local population."""
 
 import pickle
 import random
@@ -17,7 +17,7 @@ from vecprop.train.population.local import groups_of
 
 
 class Elsewhere:
-    """Workers who get pickles and return pickles, in any order."""
+    """Workers that receive pickles and return pickles, in any order."""
 
     def __init__(self, seed=0, most=None):
         self.seed, self.most, self.closed, self.sizes = seed, most, 0, []
@@ -38,12 +38,12 @@ class Elsewhere:
 
 @pytest.fixture
 def small(monkeypatch):
-    """Bundles of three members at most."""
+    """Bundles of at most three members."""
     monkeypatch.setattr(bundles, "MOST", 3)
 
 
 @pytest.mark.usefixtures("small")
-def test_members_have_the_bits_of_the_population_here():
+def test_members_are_bit_identical_to_a_local_population():
     here, workers = vp.train_population(of.MEMBERS, of.X, of.T), Elsewhere()
     results = vp.train_population(of.MEMBERS, of.X, of.T, workers=workers)
     np.testing.assert_array_equal(results.last_loss, here.last_loss)
@@ -61,7 +61,7 @@ def divided(members, X=of.X, T=of.T):
     return [bundle.numbers for bundle in found], shared
 
 
-def test_bundles_have_about_a_second_of_work_and_keep_cohorts_together():
+def test_bundles_have_about_a_second_of_work_and_keep_groups_together():
     half = np.arange(0, of.N, 2)
     members = [
         of.member(seed=seed, optimizer=vp.Momentum(0.1 * (1 + seed % 2)), epochs=200, batch_size=4, rows=half)
@@ -103,7 +103,7 @@ def test_a_bundle_and_its_results_are_small():
         (of.member(rows=[of.N]), "In member 7: rows has indices from 120"),
     ],
 )
-def test_a_bad_member_is_named_before_any_is_trained(bad, pattern):
+def test_an_invalid_member_is_named_before_training(bad, pattern):
     workers = Elsewhere()
     with pytest.raises(ValueError, match=pattern):
         vp.train_population([*of.MEMBERS[:7], bad], of.X, of.T, workers=workers)
@@ -111,7 +111,7 @@ def test_a_bad_member_is_named_before_any_is_trained(bad, pattern):
 
 
 @pytest.mark.usefixtures("small")
-def test_an_error_in_a_bundle_names_the_member_of_the_population():
+def test_an_error_in_a_bundle_names_the_member():
     members: list[Any] = [*[of.member(epochs=1)] * 4, of.member(optimizer=of.Failing(0.1))]
     workers = Elsewhere()
     with pytest.raises(ValueError, match="In member 4: deep in my code"):
@@ -120,7 +120,7 @@ def test_an_error_in_a_bundle_names_the_member_of_the_population():
 
 
 @pytest.mark.usefixtures("small")
-def test_ctrl_c_and_progress_keep_what_has_come():
+def test_ctrl_c_and_progress_keep_received_results():
     class Pressed(Elsewhere):
         def run(self, function, bundles, data):
             yield from super().run(function, bundles, data)
@@ -151,7 +151,7 @@ def test_ctrl_c_and_progress_keep_what_has_come():
 
 
 @pytest.mark.usefixtures("small")
-def test_workers_who_return_too_little_are_told():
+def test_missing_results_of_workers_are_reported():
     with pytest.raises(RuntimeError, match="The workers returned no results for"):
         vp.train_population([of.member(seed=k) for k in range(8)], of.X, of.T, workers=Elsewhere(most=2))
     with pytest.raises(TypeError, match=r"workers must be DaskWorkers.* got 4"):
@@ -160,7 +160,7 @@ def test_workers_who_return_too_little_are_told():
 
 @pytest.mark.parametrize("optimizer", [vp.Adam(0.01), vp.LBFGS()])
 @pytest.mark.parametrize("F", [np.float32, np.float64])
-def test_seeds_as_parameters_are_drawn_where_members_are_trained(optimizer, F, tmp_path):
+def test_seeds_are_turned_into_parameters_by_the_workers(optimizer, F, tmp_path):
     network, X = vp.Network(4, [vp.Dense(2_000), vp.Tanh(), vp.Dense(3)], vp.SquaredError()), of.X.astype(F)
     members = [vp.Member(network, seed, optimizer, epochs=1) for seed in range(8)]
     drawn = [replace(member, theta=network.init(seed, F)) for seed, member in enumerate(members)]

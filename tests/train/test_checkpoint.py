@@ -1,4 +1,4 @@
-"""A run that is killed and started again ends with the bits of the whole run, and its file is never damaged."""
+"""A killed and restarted run is bit-identical to an uninterrupted one, and its file is never damaged."""
 
 import os
 import time
@@ -73,7 +73,7 @@ def written_after_each_epoch(monkeypatch):
 
 @pytest.mark.parametrize("engine", ["compiled", pytest.param("reference", marks=pytest.mark.long)])
 @pytest.mark.parametrize("run", sampled(RUNS))
-def test_a_run_that_ends_anywhere_goes_on_to_the_bit(run, engine, tmp_path):
+def test_a_run_interrupted_anywhere_resumes_bit_identically(run, engine, tmp_path):
     settings: dict[str, Any] = RUNS[run] | {"engine": engine}
     whole = fit(**settings)
     last, path = whole.state.epoch, tmp_path / "run.npz"
@@ -93,8 +93,8 @@ def test_a_run_that_ends_anywhere_goes_on_to_the_bit(run, engine, tmp_path):
 
 
 @pytest.mark.parametrize("rule", [None, vp.EarlyStopping(patience=500)], ids=str)
-def test_epochs_that_run_as_one_go_on_to_the_bit(rule, tmp_path, monkeypatch):
-    """As they do where no callback is called after each."""
+def test_epochs_of_one_kernel_call_resume_bit_identically(rule, tmp_path, monkeypatch):
+    """Epochs run in one kernel call if no callback is called after each."""
     settings: dict[str, Any] = {"epochs": 400, "early_stopping": rule}
     whole, checkpoint, write = fit(**settings), vp.Checkpoint(tmp_path / "run.npz", every=0), vp.Checkpoint.write
     with monkeypatch.context() as patch:
@@ -123,8 +123,8 @@ def train_and_die(path):
 
 
 @pytest.mark.long
-def test_a_program_that_is_killed_as_it_writes_goes_on_to_the_bit(tmp_path):
-    """It leaves an unfinished file, which the next program removes, and a lock."""
+def test_a_process_killed_while_writing_resumes_bit_identically(tmp_path):
+    """It leaves a lock and an unfinished file, which the next process removes."""
     path = tmp_path / "run.npz"
     program = get_context("spawn").Process(target=train_and_die, args=(path,))
     program.start()
@@ -135,7 +135,7 @@ def test_a_program_that_is_killed_as_it_writes_goes_on_to_the_bit(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_finished_run_returns_at_once_and_more_epochs_go_on(tmp_path):
+def test_a_finished_run_returns_at_once_and_can_be_extended(tmp_path):
     checkpoint, calls = vp.Checkpoint(tmp_path / "run.npz"), []
     first = fit(checkpoint=checkpoint)
     require_same(fit(checkpoint=checkpoint, callbacks=[calls.append]), first)
@@ -149,7 +149,7 @@ def test_a_finished_run_returns_at_once_and_more_epochs_go_on(tmp_path):
     assert not calls
 
 
-def test_a_file_in_place_of_a_folder_of_checkpoints_is_refused(tmp_path):
+def test_a_file_instead_of_a_checkpoint_folder_is_refused(tmp_path):
     (tmp_path / "mine").write_text("mine")
     refused = pytest.raises(ValueError, match="mine is a file, where the checkpoint has a folder: give another path")
     with refused:
@@ -166,8 +166,8 @@ def test_a_file_in_place_of_a_folder_of_checkpoints_is_refused(tmp_path):
     assert (tmp_path / "mine").read_text() == "mine"
 
 
-def test_a_folder_in_which_nothing_may_be_written_is_refused_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # who runs tests as root may write anywhere
+def test_a_read_only_folder_is_refused_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
     for path in ("run.npz", "runs/run.npz"):
         with pytest.raises(
             PermissionError, match=r"Nothing may be written in the folder .*: give the checkpoint another"
@@ -178,7 +178,7 @@ def test_a_folder_in_which_nothing_may_be_written_is_refused_before_training(tmp
 @pytest.mark.parametrize(
     "settings", [{"callbacks": [lambda state: state.epoch == 5]}, RUNS["early stopping"]], ids=["callback", "rule"]
 )
-def test_a_run_that_is_killed_as_it_ends_ends_for_the_same_reason(settings, tmp_path, monkeypatch):
+def test_a_run_killed_at_its_end_ends_for_the_same_reason(settings, tmp_path, monkeypatch):
     checkpoint, write = vp.Checkpoint(tmp_path / "run.npz", every=0), vp.Checkpoint.write
 
     def write_but_the_end(self, result):
@@ -194,12 +194,12 @@ def test_a_run_that_is_killed_as_it_ends_ends_for_the_same_reason(settings, tmp_
         require_same(fit(**settings, checkpoint=checkpoint), fit(**settings))
 
 
-def test_ctrl_c_keeps_what_is_done(tmp_path):
+def test_ctrl_c_saves_finished_epochs(tmp_path):
     def press(state):
         if state.epoch == 7:
             raise KeyboardInterrupt
 
-    checkpoint = vp.Checkpoint(tmp_path / "runs" / "first" / "run.npz")  # in folders that are made for it
+    checkpoint = vp.Checkpoint(tmp_path / "runs" / "first" / "run.npz")  # the folders are created
     assert fit(callbacks=[press], checkpoint=checkpoint).reason == "interrupted"
     assert checkpoint.path.exists()
     require_same(fit(checkpoint=checkpoint), fit())
@@ -240,7 +240,7 @@ def test_a_schedule_of_another_length_is_refused(schedule, tmp_path):
         fit(schedule=schedule, epochs=30, checkpoint=checkpoint)
 
 
-def test_a_longer_run_compares_some_thousand_rates_with_those_of_the_run_before(tmp_path, monkeypatch):
+def test_a_longer_run_compares_a_sample_of_learning_rates(tmp_path, monkeypatch):
     compared, factor = [], vp.InverseScaling.factor
 
     def counted(self, step, steps, state):
@@ -286,7 +286,7 @@ def test_other_files_are_never_overwritten(tmp_path):
     ],
     ids=["text", "state", "lbfgs", "own part", "float16"],
 )
-def test_what_cannot_be_kept_is_said_before_training(changes, error, tmp_path):
+def test_runs_that_cannot_be_saved_are_refused_before_training(changes, error, tmp_path):
     with pytest.raises((TypeError, ValueError), match=error):
         fit(**{"checkpoint": vp.Checkpoint(tmp_path / "run.npz")} | changes)
     assert not list(tmp_path.iterdir())
@@ -295,7 +295,7 @@ def test_what_cannot_be_kept_is_said_before_training(changes, error, tmp_path):
 
 
 @pytest.mark.parametrize(("every", "cost", "writes"), [(9, 0.05, 1), (9, 0.2, 0), (60, 0.05, 0)])
-def test_writing_takes_a_hundredth_of_the_time(every, cost, writes, tmp_path, monkeypatch):
+def test_writing_takes_one_percent_of_the_time(every, cost, writes, tmp_path, monkeypatch):
     monkeypatch.undo()
     written: list[object] = []
     monkeypatch.setattr(vp.Checkpoint, "write", lambda self, result: written.append(result))
@@ -311,7 +311,7 @@ def test_a_full_disk_ends_training_and_keeps_the_file(tmp_path, monkeypatch):
     count = iter(range(100))
 
     def full(number):
-        if next(count) == 6:  # the fourth file, for a folder is synced after each
+        if next(count) == 6:  # the fourth file, because the folder is synced after each file
             raise OSError(28, "No space left on device")
         sync(number)
 

@@ -1,4 +1,4 @@
-"""A copy of blocks has the rows of the source, in the order of one shuffle in memory."""
+"""A copy of blocks has the source's rows in the order of a shuffle in memory."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ X, T, W = RNG.normal(size=(500, 3)).astype(np.float32), RNG.integers(0, 3, 500),
 
 @pytest.mark.parametrize("bucket", [10**9, 3000, 200])
 @pytest.mark.parametrize("weight", [None, W], ids=["", "weighted"])
-def test_rows_are_in_the_order_of_the_shuffle_in_memory(bucket, weight, tmp_path, monkeypatch):
+def test_rows_have_the_order_of_a_shuffle_in_memory(bucket, weight, tmp_path, monkeypatch):
     monkeypatch.setattr(copying, "BUCKET", bucket)
     monkeypatch.setattr(copying, "CHUNK", 64)
     source = vp.blocks.ArrayBlocks(X, T, weight, rows=70)
@@ -28,7 +28,7 @@ def test_rows_are_in_the_order_of_the_shuffle_in_memory(bucket, weight, tmp_path
     assert names == ["T.npy", "X.npy", "blocks.json", *([] if weight is None else ["sample_weight.npy"])]
 
 
-def test_a_seed_of_numpy_fixes_the_order_and_without_one_rows_stay_as_they_are(tmp_path):
+def test_a_numpy_seed_fixes_the_order_and_no_seed_keeps_it(tmp_path):
     copy = vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T, rows=70), tmp_path / "same")
     np.testing.assert_array_equal(copy.X, X, strict=True)
     np.testing.assert_array_equal(copy.T, T, strict=True)
@@ -43,7 +43,7 @@ class Broken(vp.blocks.ArrayBlocks):
         return super().read(number)
 
 
-def test_a_copy_that_ended_early_is_no_copy_and_is_made_anew(tmp_path):
+def test_an_unfinished_copy_is_refused_and_restarted(tmp_path):
     with pytest.raises(OSError, match="the disk is gone"):
         vp.blocks.copy_blocks(Broken(X, T, W, rows=70), tmp_path / "mixed", shuffle=7)
     with pytest.raises(ValueError, match=r"mixed has no blocks.json: .* the copy was not finished"):
@@ -56,7 +56,7 @@ def test_a_copy_that_ended_early_is_no_copy_and_is_made_anew(tmp_path):
 
 
 @pytest.mark.parametrize("rows", [0, 1.5, True])
-def test_a_copy_of_blocks_of_no_size_is_refused_before_it_is_made(rows, tmp_path):
+def test_an_invalid_block_size_is_refused_before_copying(rows, tmp_path):
     with pytest.raises(ValueError, match=f"rows must be a positive integer, got {rows}"):
         vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path / "new", rows=rows)
     assert not (tmp_path / "new").exists()
@@ -72,7 +72,7 @@ def test_a_copy_of_blocks_of_no_size_is_refused_before_it_is_made(rows, tmp_path
         ("T.npy", b"\x93NUMPY and no more"),
     ],
 )
-def test_a_damaged_copy_is_one_sentence(name, content, tmp_path):
+def test_a_damaged_copy_is_reported_in_one_sentence(name, content, tmp_path):
     vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path / "new")
     (tmp_path / "new" / name).unlink()
     if content is not None:
@@ -81,7 +81,7 @@ def test_a_damaged_copy_is_one_sentence(name, content, tmp_path):
         vp.blocks.ArrayBlocks.open(tmp_path / "new")
 
 
-def test_what_is_not_its_own_is_left_alone(tmp_path):
+def test_other_files_are_not_touched(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(FileExistsError, match="file is a file: use the name of a folder"):
         vp.blocks.copy_blocks(vp.blocks.ArrayBlocks(X, T), tmp_path / "file")
@@ -99,6 +99,6 @@ class Changing(vp.blocks.ArrayBlocks):
         return (X.astype(float) if number else X), T
 
 
-def test_blocks_of_other_types_are_named(tmp_path):
+def test_blocks_of_different_types_are_named(tmp_path):
     with pytest.raises(ValueError, match="block 1 has arrays of other shapes or dtypes than the first block"):
         vp.blocks.copy_blocks(Changing(X, T, rows=70), tmp_path / "new")

@@ -1,4 +1,4 @@
-"""Training that is cut anywhere, by calls or by a checkpoint in a callback, goes on as if it had not been."""
+"""Training that is split into several calls is bit-identical to one call."""
 
 import copy
 import pickle
@@ -37,7 +37,7 @@ def fit(epochs=EPOCHS, theta=THETA, network=NETWORK, **changes):
 @pytest.mark.parametrize(
     "others", [{}, *(pytest.param(of, marks=LONG) for of in ({"training_loss": "running"}, {"batch_size": None}))]
 )
-def test_it_goes_on_to_the_bit(engine, rule, schedule, others):
+def test_training_resumes_bit_identically(engine, rule, schedule, others):
     settings = {"engine": engine, "early_stopping": rule, "schedule": schedule, **others}
     checkpoints = []
     whole = fit(callbacks=[lambda state: checkpoints.append(copy.deepcopy(state))], **settings)
@@ -51,7 +51,7 @@ def test_it_goes_on_to_the_bit(engine, rule, schedule, others):
             np.testing.assert_array_equal(rest.state.theta, whole.state.theta)
 
 
-def test_members_stop_and_go_on_by_themselves():
+def test_members_stop_and_resume_separately():
     settings = {"early_stopping": vp.EarlyStopping(patience=2), "engine": "reference"}
     thetas = np.stack([NETWORK.init(seed) for seed in range(3)])
     whole, half = fit(theta=thetas, **settings), fit(4, thetas, **settings)
@@ -60,7 +60,7 @@ def test_members_stop_and_go_on_by_themselves():
     assert rest.state.epoch == whole.state.epoch
 
 
-def test_a_member_of_a_population_goes_on_alone():
+def test_train_continues_a_member_of_a_population():
     rule, rows = vp.EarlyStopping(patience=3), np.arange(60)
     member = vp.Member(
         NETWORK, THETA, vp.Adam(0.05), rows[:40], rows[40:], batch_size=16, epochs=5, early_stopping=rule
@@ -71,7 +71,7 @@ def test_a_member_of_a_population_goes_on_alone():
     np.testing.assert_array_equal(rest.theta, whole.theta)
 
 
-def test_a_rule_that_watches_something_else_begins_anew():
+def test_a_rule_with_another_monitor_starts_over():
     begun = fit(5, early_stopping=vp.EarlyStopping(patience=3))
     rest = fit(5, begun.state.theta, state=begun.state, early_stopping=vp.EarlyStopping("loss", patience=3))
     assert rest.state.early_stopping["monitor"] == "loss"
@@ -89,12 +89,12 @@ def test_a_rule_that_watches_something_else_begins_anew():
         ({"schedule": vp.Adaptive()}, r"a schedule with \[\], not"),
     ],
 )
-def test_what_does_not_fit_is_named(changes, differs):
+def test_state_mismatches_are_named(changes, differs):
     with pytest.raises(ValueError, match=f"The state comes from {differs}"):
         fit(**changes, state=fit(1).state)
 
 
-def test_other_data_batches_and_seeds_go_on():
+def test_training_continues_with_other_data_batches_and_seeds():
     begun = fit(2)
     rest = vp.train(
         NETWORK, begun.theta, X[:9], T[:9], optimizer=vp.Adam(0.01), epochs=1, batch_size=4, seed=7, state=begun.state

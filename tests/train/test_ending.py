@@ -1,4 +1,4 @@
-"""The ends of training: early stopping, callbacks, Ctrl-C and divergence."""
+"""Training ends by early stopping, callbacks, Ctrl-C or divergence."""
 
 import os
 import pickle
@@ -34,7 +34,7 @@ def test_early_stopping_restores_the_best():
     assert NETWORK.loss(result.theta, *VALIDATION) == losses.min()
 
 
-def test_early_stopping_counts_progress_beyond_the_tolerance():
+def test_early_stopping_counts_progress_beyond_min_delta():
     result = fit(epochs=200, early_stopping=vp.EarlyStopping(min_delta=10.0, patience=3))
     assert len(result.history.loss) == 4  # nothing falls by 10: the patience runs out after 3 epochs
     assert NETWORK.loss(result.theta, X, T) == result.history.loss.min()
@@ -124,7 +124,7 @@ def test_callbacks_that_are_context_managers_are_entered_and_left():
 
 @pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("optimizer", [vp.Momentum(0.1), vp.LBFGS()], ids=registry.name)
-def test_ctrl_c_between_epochs_returns_what_has_been_trained(optimizer):
+def test_ctrl_c_between_epochs_returns_the_result_so_far(optimizer):
     def interrupt(state):
         if state.epoch == 2:
             os.kill(os.getpid(), signal.SIGINT)
@@ -135,7 +135,7 @@ def test_ctrl_c_between_epochs_returns_what_has_been_trained(optimizer):
     assert result.history.loss[-1] == NETWORK.loss(result.theta, X, T)
 
 
-def test_ctrl_c_within_an_epoch_returns_what_has_been_trained():
+def test_ctrl_c_within_an_epoch_returns_the_last_complete_epoch():
     class Interrupting(vp.Tanh):
         calls = 0
 
@@ -152,7 +152,7 @@ def test_ctrl_c_within_an_epoch_returns_what_has_been_trained():
     history = result.history
     assert (len(history.loss), len(history.gradient_norm), len(history.time)) == (3, 2, 3)
 
-    Interrupting.calls = 2  # the fifth is the second of its epoch, whose first step is undone
+    Interrupting.calls = 2  # the fifth pass is the second of its epoch; the epoch's first step is undone
     result = fit(network, epochs=50, batch_size=10, training_loss="exact")
     assert (result.state.epoch, result.state.step) == (1, 3)
     assert len(result.history.loss) == 2
@@ -187,7 +187,7 @@ def test_a_loss_that_is_not_finite_before_the_first_step_is_named():
 
 
 @pytest.mark.parametrize("engine", ["reference", "compiled"])
-def test_a_callback_may_move_theta(engine):
+def test_a_callback_may_change_theta(engine):
     def reset(state):
         state.theta[...] = 0
 
@@ -196,7 +196,7 @@ def test_a_callback_may_move_theta(engine):
     assert result.history.gradient_norm[-1] == pytest.approx(np.linalg.norm(gradient))
 
 
-def test_a_divergence_passes_between_processes():
+def test_a_divergence_error_can_be_pickled():
     with pytest.raises(vp.DivergenceError) as caught:
         fit(optimizer=vp.GradientDescent(1e200))
     copied = pickle.loads(pickle.dumps(caught.value))
@@ -254,7 +254,7 @@ def test_stagnation_of_the_score_is_scikit_learns_rule(engine):
         ({"validation_score": "r2", "validation": tuple(a[:1] for a in VALIDATION)}, "at least 2 validation"),
     ],
 )
-def test_scores_that_cannot_be(arguments, pattern):
+def test_invalid_scores_are_refused(arguments, pattern):
     with pytest.raises(ValueError, match=pattern):
         fit(**arguments)
     with pytest.raises(

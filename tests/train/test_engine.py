@@ -1,4 +1,4 @@
-"""Both engines have one interface, and one place chooses between them."""
+"""Both engines have the same interface, and `engine_for` chooses between them."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ BATCH = NETWORK.batch(THETA, X, T)
 OWN = vp.Network(4, [vp.Dense(5), Own(), vp.Dense(2)], vp.SquaredError())
 
 
-def test_kernels_take_the_noise_of_every_step():
+def test_kernels_support_the_noise_of_every_step():
     compiled = ENGINE_CLASSES["compiled"]
     assert compiled.unsupported_reason(NETWORK, THETA, noise=vp.extend.RandomKey(3, step=0)) is None
     refusal = compiled.unsupported_reason(NETWORK, THETA, noise=vp.extend.RandomKey(3, step=-1))
@@ -49,7 +49,7 @@ def test_every_engine_computes_the_network(name, noise):
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_predictions_follow_what_is_written_into_theta(name):
+def test_predictions_follow_changes_of_theta(name):
     theta = THETA.copy()
     predict = ENGINE_CLASSES[name](NETWORK).predictor(theta)
     before = predict(X)
@@ -58,7 +58,7 @@ def test_predictions_follow_what_is_written_into_theta(name):
     np.testing.assert_allclose(predict(X), NETWORK.predict(theta, X), rtol=1e-13)
 
 
-def test_the_fastest_that_takes_a_network_is_chosen():
+def test_the_fastest_engine_that_supports_a_network_is_chosen():
     adam = vp.Adam()
     assert engine_for(NETWORK, THETA, [BATCH], adam).name == "compiled"
     assert engine_for(NETWORK, THETA, [BATCH], adam, "reference").name == "reference"

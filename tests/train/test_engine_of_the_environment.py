@@ -1,4 +1,4 @@
-"""VECPROP_ENGINE in the environment may choose the reference engine, for a debugger."""
+"""The environment variable VECPROP_ENGINE can select the reference engine, for debugging."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ X = np.random.default_rng(0).normal(size=(20, 2))
 
 @pytest.fixture
 def calls(monkeypatch):
-    """The calls of the formulas' own loss and gradient; kernels make none."""
+    """The calls of the reference loss and gradient; kernels make none."""
     counted, original = [], vp.Network.batch_loss_and_gradient
 
     def count(*arguments, **options):
@@ -43,7 +43,7 @@ def in_an_estimator():
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("run", [in_train, in_lbfgs, in_a_population, in_an_estimator])
-def test_the_environment_chooses_the_reference_or_nothing(run, calls, monkeypatch):
+def test_the_environment_selects_only_the_reference_engine(run, calls, monkeypatch):
     for value in ("", "auto", "reference"):
         assert not calls
         monkeypatch.setenv("VECPROP_ENGINE", value)
@@ -56,7 +56,7 @@ def test_the_environment_chooses_the_reference_or_nothing(run, calls, monkeypatc
         run()
 
 
-def test_an_argument_comes_first(calls, monkeypatch):
+def test_an_argument_overrides_the_environment(calls, monkeypatch):
     monkeypatch.setenv("VECPROP_ENGINE", "reference")
     in_train(engine="compiled")
     assert not calls

@@ -1,4 +1,4 @@
-"""A population that is killed goes on with the members that had not ended, and its folder belongs to it alone."""
+"""A killed population resumes with its unfinished members, and no other run can use its folder."""
 
 import os
 import tracemalloc
@@ -26,7 +26,7 @@ from vecprop.train.progress import Progress
 
 @pytest.fixture(autouse=True)
 def kept_often(monkeypatch):
-    """Each member is kept as soon as it is seen to have ended."""
+    """Each member is saved as soon as it has ended."""
     monkeypatch.setattr(store, "SHARE", np.inf)
     monkeypatch.setattr(threads, "LOOK", 1e-4)
     monkeypatch.setattr(bundles, "MOST", 3)
@@ -39,7 +39,7 @@ def checkpoint(path, every: float = 0):
 @pytest.mark.parametrize(
     ("workers", "each"), sampled([(Elsewhere(), ([0], [2, 1, 3])), (None, ([1], [2]))]), ids=["workers", "here"]
 )
-def test_a_population_that_is_killed_anywhere_goes_on_to_the_bit(workers, each, tmp_path, monkeypatch):
+def test_a_population_killed_anywhere_resumes_bit_identically(workers, each, tmp_path, monkeypatch):
     whole = vp.train_population(of.MEMBERS, of.X, of.T)
     known = []
     for kills in each:
@@ -77,8 +77,8 @@ def test_a_finished_population_returns_at_once(tmp_path, monkeypatch):
         of.assert_equal(one, other)
 
 
-def test_a_member_that_ends_while_results_are_read_has_not_ended():
-    """Otherwise it would be kept with the reason of a moment before, at which it had no epochs."""
+def test_a_member_that_ends_during_a_save_counts_as_unfinished():
+    """Otherwise it would be saved with an old reason and without epochs."""
     member = of.member(epochs=6)
     group: Any = CompiledGroup([0], [member], Data(of.X, of.T, None))
     done = group.fits.done
@@ -98,7 +98,7 @@ def test_a_member_that_ends_while_results_are_read_has_not_ended():
     assert (second.seconds[0], REASONS[second.reasons[0]]) == (0.5, "epochs")
 
 
-def test_what_has_ended_when_the_rest_is_stopped_is_kept(tmp_path, monkeypatch):
+def test_finished_members_are_saved_when_the_rest_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setenv("VECPROP_NUM_THREADS", "2")
     members: list[Any] = [*(of.member(seed=seed, epochs=1) for seed in range(3)), of.member(epochs=10**7)]
     kept = checkpoint(tmp_path, every=60)
@@ -139,7 +139,7 @@ def test_the_folder_of_another_population_is_refused_and_stays(changed, named, t
     assert {path: path.read_bytes() for path in (tmp_path / "folder").iterdir()} == before
 
 
-def test_other_folders_and_files_are_left_alone(tmp_path):
+def test_other_folders_and_files_are_not_touched(tmp_path):
     for folder_, error in ((tmp_path / "mine", "holds other files, such as letter.txt"), (tmp_path / "file", "a file")):
         if error == "a file":
             folder_.write_text("mine")
@@ -158,8 +158,8 @@ MANY = [of.member(seed=seed, optimizer=vp.Adam(0.01), rows=of.HALF) for seed in 
 
 
 @pytest.mark.parametrize("kind", ["together", "alone"])
-def test_a_folder_takes_further_members_and_serves_fewer(kind, tmp_path, monkeypatch):
-    """Results are found by what they are the results of, whatever their number, order and company."""
+def test_a_folder_serves_more_or_fewer_members(kind, tmp_path, monkeypatch):
+    """Results are found by the settings and data of the member, independent of the index and order."""
     members = (
         MANY if kind == "together" else [of.member(seed=seed, optimizer=vp.LBFGS(), epochs=3) for seed in range(5)]
     )
@@ -177,7 +177,7 @@ def test_a_folder_takes_further_members_and_serves_fewer(kind, tmp_path, monkeyp
     assert trained[2] == trained[1] > trained[0]
 
 
-def test_results_are_in_memory_once_while_others_are_trained(tmp_path):
+def test_saved_results_are_held_in_memory_once(tmp_path):
     members, held = [of.member(of.network(width=2000), seed, epochs=1) for seed in range(10)], []
     settings: dict[str, Any] = {"checkpoint": checkpoint(tmp_path), "moments": False, "workers": Elsewhere()}
     vp.train_population(members, of.X, of.T, **settings)
@@ -189,7 +189,7 @@ def test_results_are_in_memory_once_while_others_are_trained(tmp_path):
     assert held[0] < 1.5 * size
 
 
-def test_two_results_of_a_member_must_have_equal_bits(tmp_path):
+def test_two_results_of_a_member_must_be_bit_identical(tmp_path):
     kept, part = vp.Checkpoint(tmp_path / "one", every=0), tmp_path / "one" / store.PART.format(0)
     first = vp.train_population(FEW, of.X, of.T, checkpoint=kept)
     document, arrays = container.read(part)
@@ -216,7 +216,7 @@ def test_two_results_of_a_member_must_have_equal_bits(tmp_path):
     ids=["settings", "own part", "float16"],
 )
 @pytest.mark.filterwarnings("ignore:Training on the reference engine")
-def test_what_cannot_be_kept_is_said_before_training(bad, error, tmp_path):
+def test_runs_that_cannot_be_saved_are_refused_before_training(bad, error, tmp_path):
     with pytest.raises((TypeError, ValueError), match=error):
         vp.train_population([*FEW, bad], of.X, of.T, engine="auto", checkpoint=checkpoint(tmp_path))
     assert not list(tmp_path.iterdir())
@@ -229,7 +229,7 @@ def test_a_full_disk_ends_training_and_keeps_the_files(tmp_path, monkeypatch):
     whole, sync, count = vp.train_population(few, of.X, of.T), os.fsync, iter(range(1000))
 
     def full(number):
-        if next(count) >= 5:  # from the second part's file on
+        if next(count) >= 5:  # starting with the second file
             raise OSError(28, "No space left on device")
         sync(number)
 
@@ -274,7 +274,7 @@ def test_many_members_are_few_arrays_of_few_files(tmp_path, monkeypatch):
 
 
 class Interrupted:
-    """Workers that return what they had when Ctrl-C came."""
+    """Workers that return their results at Ctrl-C."""
 
     def run(self, function, bundles, data):
         for place, bundle in enumerate(bundles):
@@ -286,7 +286,7 @@ class Interrupted:
             raise KeyboardInterrupt
 
 
-def test_what_workers_return_of_members_that_were_interrupted_is_not_kept(tmp_path):
+def test_interrupted_results_of_workers_are_not_saved(tmp_path):
     whole = vp.train_population(of.MEMBERS, of.X, of.T)
     stopped = vp.train_population(of.MEMBERS, of.X, of.T, workers=Interrupted(), checkpoint=checkpoint(tmp_path))
     assert "interrupted" in [result.reason for result in stopped]

@@ -1,4 +1,4 @@
-"""Members of one parameter vector train in step, with the bits of each member alone."""
+"""Members of one theta train in lockstep and are bit-identical to separate training."""
 
 import copy
 import os
@@ -36,18 +36,18 @@ def fit(network=DROPPING, theta=THETAS, **settings):
 
 
 def require_members(together, alone):
-    """Assert that members have the parameters and the curves of each alone, which may have ended sooner."""
+    """Assert that members equal separately trained ones, which may have ended sooner."""
     for k, one in enumerate(alone):
         np.testing.assert_array_equal(together.theta.reshape(len(alone), -1)[k], one.theta, strict=True)
         for curve in CURVES:
             found, expected = getattr(together.history, curve), getattr(one.history, curve)
             found = found.reshape(len(found), -1)[:, k] if expected.size else found
             np.testing.assert_array_equal(found[: len(expected)], expected, strict=True)
-            assert (found[len(expected) :] == expected[-1:]).all()  # of one that has stopped
+            assert (found[len(expected) :] == expected[-1:]).all()  # after the member has stopped
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
-def test_members_have_the_bits_of_a_population(settings):
+def test_members_are_bit_identical_to_a_population(settings):
     for theta in (THETAS, THETAS.astype(np.float32)):
         given = {"optimizer": vp.Momentum(0.1), "epochs": 20, **SETTINGS[settings]}
         together = fit(theta=theta, **given)
@@ -59,7 +59,7 @@ def test_members_have_the_bits_of_a_population(settings):
         require_members(together, alone)
         assert together.state.epoch == max(one.state.epoch for one in alone)
         assert together.reason == ("early stopping" if "early_stopping" in given else "epochs")
-        assert ("early_stopping" in given) == (len({one.state.epoch for one in alone}) > 1)  # each by itself
+        assert ("early_stopping" in given) == (len({one.state.epoch for one in alone}) > 1)  # each stops separately
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
@@ -79,7 +79,7 @@ def test_axes_and_learning_rates_of_members():
         require_members(fit(theta=theta, optimizer=vp.Momentum(rates.tolist()), **given), alone)
 
 
-def test_callbacks_see_each_epoch_and_may_move_members():
+def test_callbacks_see_each_epoch_and_may_change_members():
     seen = []
 
     def move(state):
@@ -92,7 +92,7 @@ def test_callbacks_see_each_epoch_and_may_move_members():
 
 
 @pytest.mark.parametrize("settings", [name for name in SETTINGS if name != "a schedule"])
-def test_training_goes_on_where_it_stopped(settings):
+def test_training_resumes_where_it_stopped(settings):
     given, states = {"epochs": 20, **SETTINGS[settings]}, []
     whole = fit(**given, callbacks=[lambda state: states.append(copy.deepcopy(state))])
     rest = fit(**given | {"epochs": given["epochs"] - 3}, theta=states[2].theta, state=states[2])
@@ -101,7 +101,7 @@ def test_training_goes_on_where_it_stopped(settings):
 
 
 @pytest.mark.parametrize("batch_size", [None, 10])
-def test_a_divergence_ends_all_at_the_epoch_of_the_first(batch_size):
+def test_the_first_divergence_ends_all_members(batch_size):
     settings = {"optimizer": vp.GradientDescent([0.1, 1e5, 0.1, 1e5, 3.0]), "batch_size": batch_size}
     theta, errors = NETWORK.init([0, 1, 2, 1, 4]), []
     for engine in ("compiled", "reference"):
@@ -115,13 +115,13 @@ def test_a_divergence_ends_all_at_the_epoch_of_the_first(batch_size):
         np.testing.assert_allclose(*(getattr(of.history, curve) for of in (found, expected)), rtol=1e-6)
 
 
-def test_only_the_first_gradients_that_are_not_finite_are_named():
+def test_only_the_first_nonfinite_gradients_are_named():
     with pytest.raises(vp.DivergenceError, match=r"the gradient's norm of 1 of 3 members \(1\) is "):
         fit(NETWORK, NETWORK.init(range(3)), optimizer=vp.GradientDescent([1e30, 1e60, 0.1]), batch_size=1)
 
 
 class Press:
-    """Presses Ctrl-C a little after its second call, while several epochs run as one."""
+    """Presses Ctrl-C shortly after its second call, while several epochs run in one kernel call."""
 
     interval = 10**9
 
@@ -136,7 +136,7 @@ class Press:
 
 @pytest.mark.long
 @pytest.mark.usefixtures("ctrl_c")
-def test_a_handler_of_ctrl_c_may_let_members_go_on():
+def test_a_handler_of_ctrl_c_may_let_members_continue():
     pressed, press, settings = [], Press(), {"optimizer": vp.Adam(0.001), "batch_size": 1, "epochs": 4}
     press.interval, data = 1, (np.tile(X, (800, 1)), np.tile(T, (800, 1)))
     signal.signal(signal.SIGINT, lambda *arguments: pressed.append(arguments))
@@ -157,7 +157,7 @@ def test_ctrl_c_ends_all_after_the_same_epoch(batch_size):
     assert len(found.history.loss) == found.state.epoch + (batch_size is None)
 
 
-def test_what_kernels_cannot_do_falls_back():
+def test_unsupported_settings_use_the_reference_engine():
     theta, settings = NETWORK.init(range(2)), {"epochs": 2, "engine": "auto"}
     several = fit(NETWORK, theta, sample_weight=np.ones((2, 30)), **settings)
     np.testing.assert_allclose(several.theta, fit(NETWORK, theta, **settings).theta, rtol=1e-12)

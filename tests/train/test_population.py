@@ -1,4 +1,4 @@
-"""A population's members are trained as `train` would train each alone, bit for bit, whatever the company."""
+"""The members of a population are bit-identical to results of `train`, independent of the other members."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from vecprop.compiled import fits
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_members_are_as_alone(threads, monkeypatch):
+def test_members_are_trained_as_by_train(threads, monkeypatch):
     monkeypatch.setenv("VECPROP_NUM_THREADS", str(threads))
     expected = [alone(member) for member in MEMBERS]
     for found, one in zip(vp.train_population(MEMBERS, X, T), expected, strict=True):
@@ -40,7 +40,7 @@ def test_classes_and_shared_weights():
         assert_equal(found, alone(one, X, t, W))
 
 
-def test_a_start_that_is_not_finite_harms_no_other():
+def test_nonfinite_parameters_of_a_member_do_not_affect_others():
     huge = replace(member(), theta=np.full_like(member().theta, 1e200))
     bad, good = vp.train_population([huge, member()], X, T)
     assert bad.reason == "diverged"
@@ -88,7 +88,7 @@ def test_progress_has_the_latest_losses_and_the_rows(training_loss, validation):
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_returns_what_has_been_trained():
+def test_ctrl_c_returns_the_results_so_far():
     timer = threading.Timer(0, os.kill, (os.getpid(), signal.SIGINT))
 
     def press(progress):
@@ -100,7 +100,7 @@ def test_ctrl_c_returns_what_has_been_trained():
     assert any(result.state.epoch for result in results)
 
 
-def test_seconds_are_those_of_each_member():
+def test_seconds_are_measured_per_member():
     began = time.perf_counter()
     results = vp.train_population([member(epochs=epochs) for epochs in (50, 100)], X, T)
     elapsed = time.perf_counter() - began
@@ -108,7 +108,7 @@ def test_seconds_are_those_of_each_member():
     assert results[0].history.time[0] == 0
 
 
-def test_a_member_that_has_ended_is_a_share_of_one():
+def test_a_finished_member_counts_as_a_share_of_one():
     seen = []
 
     def progress(now):
@@ -144,19 +144,19 @@ def test_stopping_a_population_stops_all_of_it():
     assert not np.shares_memory(results[0].theta, adaptive.theta)
 
 
-def test_members_by_themselves_are_checked_on_their_own_rows_alone():
+def test_each_member_is_checked_only_on_its_rows():
     holes = np.where(np.arange(N)[:, None] == 5, np.nan, X)
     search = member(optimizer=vp.LBFGS(), rows=np.arange(10, 60))
     assert_equal(vp.train_population([search], holes, T)[0], alone(search))
 
 
-def test_an_exception_of_a_users_part_keeps_its_trace():
+def test_an_exception_of_a_custom_part_keeps_its_traceback():
     with pytest.raises(ValueError, match="In member 1: deep in my code") as caught:
         vp.train_population([member(), member(optimizer=Failing(0.1))], X, T, engine="reference")
     assert isinstance(caught.value.__cause__, json.JSONDecodeError)
 
 
-def test_progress_counts_members_that_are_trained_by_themselves():
+def test_progress_counts_members_trained_one_by_one():
     seen = []
     vp.train_population([member(seed=seed) for seed in range(3)], X, T, progress=seen.append, engine="reference")
     assert [progress.ended for progress in seen] == [1, 2, 3]
@@ -166,7 +166,7 @@ def test_progress_counts_members_that_are_trained_by_themselves():
 
 @pytest.mark.parametrize("settings", [{"epochs": 0}, {"optimizer": vp.GradientDescent(1e30), "batch_size": 1}])
 @pytest.mark.parametrize("training_loss", ["exact", "running"])
-def test_histories_that_end_before_they_begin(settings, training_loss):
+def test_histories_without_an_epoch(settings, training_loss):
     short = member(F=np.float32, training_loss=training_loss, **settings)
     assert_equal(vp.train_population([short], X, T)[0], alone(short))
 
@@ -200,12 +200,12 @@ def test_histories_that_end_before_they_begin(settings, training_loss):
         ),
     ],
 )
-def test_bad_members(members, error, pattern):
+def test_invalid_members_are_named(members, error, pattern):
     with pytest.raises(error, match=pattern):
         vp.train_population(members, X, T)
 
 
-def test_an_exception_of_progress_is_raised_when_all_have_stopped():
+def test_an_exception_of_progress_is_raised_after_all_stopped():
     members = [member(seed=seed, epochs=10**7, batch_size=4) for seed in range(4)]
 
     def progress(progress):
@@ -216,7 +216,7 @@ def test_an_exception_of_progress_is_raised_when_all_have_stopped():
     assert_equal(vp.train_population([member()], X, T)[0], alone(member()))
 
 
-def test_equal_settings_are_trained_in_one_cohort_and_others_are_not():
+def test_only_members_with_equal_settings_form_a_group():
     def own(width=5, rate=0.05, decay=1e-3, start=0.1, seed=0):
         schedule = vp.Cosine(final=start)
         return member(network(width, penalty=vp.L2(decay)), seed, optimizer=vp.Momentum(rate), schedule=schedule)
@@ -231,7 +231,7 @@ def test_equal_settings_are_trained_in_one_cohort_and_others_are_not():
 
 @dataclass(frozen=True)
 class Rescaled(vp.Momentum):
-    """An optimizer of the user's own with settings that cannot be compared."""
+    """A custom optimizer whose settings cannot be compared."""
 
     factors: Any = None
 
@@ -241,7 +241,7 @@ class Rescaled(vp.Momentum):
 
 @pytest.mark.parametrize("factors", [[np.ones(43), np.full(43, 2.0)], [1.0, 2.0]])
 @pytest.mark.filterwarnings("ignore:Training on the reference engine")
-def test_parts_of_the_users_own_are_distinguished(factors):
+def test_custom_parts_are_distinguished(factors):
     members = [member(optimizer=Rescaled(0.05, factors=factor)) for factor in factors]
     results = vp.train_population(members, X, T)
     for each, result in zip(members, results, strict=True):
@@ -250,7 +250,7 @@ def test_parts_of_the_users_own_are_distinguished(factors):
 
 
 @pytest.mark.parametrize("kind", [np.int32, np.uint64])
-def test_whole_numbers_of_numpy(kind):
+def test_numpy_integers_are_accepted(kind):
     expected = alone(member(seed=3, batch_size=32))
     same = replace(member(seed=3), seed=kind(3), batch_size=kind(32), epochs=kind(6))
     for found in (alone(same), *vp.train_population([same], X, T)):
@@ -258,7 +258,7 @@ def test_whole_numbers_of_numpy(kind):
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_that_comes_when_all_are_done_is_raised(monkeypatch):
+def test_ctrl_c_after_the_last_member_is_raised(monkeypatch):
     def run(groups, look, run=fits.run):
         run(groups, look)
         raise KeyboardInterrupt
@@ -269,7 +269,7 @@ def test_ctrl_c_that_comes_when_all_are_done_is_raised(monkeypatch):
 
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
-def test_predictions_of_validation_rows_are_kept(engine):
+def test_predictions_of_validation_rows_are_stored(engine):
     rule, rows = vp.EarlyStopping(patience=3), np.flatnonzero(~np.isin(np.arange(N), HALF))
     settings = {"rows": HALF, "validation_rows": rows, "epochs": 30, "batch_size": 16, "early_stopping": rule}
     members = [member(network(), seed, **settings) for seed in range(2)]

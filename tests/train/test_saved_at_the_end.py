@@ -1,4 +1,4 @@
-"""However training ends, by an exception or SIGTERM, a checkpoint keeps what is done; and one program uses it."""
+"""A checkpoint is saved if training ends by an exception or SIGTERM, and only one process may use it."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 
 class Broken(blocks.ArrayBlocks):
-    """Blocks of which one cannot be read the second time."""
+    """Blocks with one block that cannot be read a second time."""
 
     def __init__(self, event):
         super().__init__(X.astype(np.float32), T.astype(np.float32), rows=10)
@@ -119,7 +119,7 @@ WORKS = {
 
 
 def nothing():
-    """Let training go on."""
+    """Let training continue."""
 
 
 def error():
@@ -141,8 +141,8 @@ def kept_in(path):
 
 
 @pytest.mark.parametrize(("work", "event"), sampled(product(WORKS, (error, leave, terminate)), 4))
-def test_what_is_done_is_kept_and_training_goes_on_to_the_bit(work, event, tmp_path, monkeypatch):
-    """Though it is written once a minute."""
+def test_finished_work_is_saved_and_training_resumes_bit_identically(work, event, tmp_path, monkeypatch):
+    """The checkpoint is otherwise written once a minute."""
     raised = ZeroDivisionError if event is error else SystemExit
     monkeypatch.setenv("VECPROP_NUM_THREADS", "1")
     monkeypatch.setattr(bundles, "MOST", 1)
@@ -159,7 +159,7 @@ def test_what_is_done_is_kept_and_training_goes_on_to_the_bit(work, event, tmp_p
         np.testing.assert_array_equal(one, other)
 
 
-def test_an_epoch_that_could_not_be_scored_is_not_kept(tmp_path, monkeypatch):
+def test_an_epoch_without_a_score_is_not_saved(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "SHARE", np.inf)
     with pytest.raises(ZeroDivisionError):
         estimator(tmp_path, nothing, lambda number: error() if number == 7 else None, every=0)
@@ -169,7 +169,7 @@ def test_an_epoch_that_could_not_be_scored_is_not_kept(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
-def test_what_ends_in_the_last_epoch_has_the_reason_of_the_whole_run_when_it_is_run_again(engine, tmp_path):
+def test_a_run_stopped_in_its_last_epoch_ends_with_the_reason_of_a_whole_run(engine, tmp_path):
     def strike(state):
         return error() if state.epoch == 9 else None
 
@@ -182,7 +182,7 @@ def test_what_ends_in_the_last_epoch_has_the_reason_of_the_whole_run_when_it_is_
         assert (result.reason, result.state.epoch, len(result.history.loss)) == ("epochs", 9, 10)
 
 
-def test_a_handler_of_the_users_own_decides_on_sigterm(tmp_path):
+def test_a_custom_handler_decides_on_sigterm(tmp_path):
     def own(number, frame):
         calls.append(number)
         if len(calls) == 2:
@@ -202,8 +202,8 @@ def test_a_handler_of_the_users_own_decides_on_sigterm(tmp_path):
         signal.signal(signal.SIGTERM, before)
 
 
-def test_sigterm_that_comes_twice_at_once_counts_once(tmp_path):
-    """As `timeout` sends it: to its program, and then to the group."""
+def test_two_sigterms_in_a_row_count_once(tmp_path):
+    """`timeout` sends the signal to the process and then to its group."""
 
     def twice():
         terminate()
@@ -226,8 +226,8 @@ def hold_and_fork(folder, told):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_processes_that_a_holder_forks_end_by_themselves_and_leave_the_lock(tmp_path):
-    """Such as those of a pool, which is ended by SIGTERM. Ctrl-C that ends a program at once does so here too."""
+def test_forked_processes_end_and_leave_the_lock(tmp_path):
+    """A pool ends its processes by SIGTERM. A default handler of Ctrl-C also ends them at once."""
     heard, told = Pipe(duplex=False)
     program = get_context("fork").Process(target=hold_and_fork, args=(tmp_path, told))
     program.start()
@@ -236,7 +236,7 @@ def test_processes_that_a_holder_forks_end_by_themselves_and_leave_the_lock(tmp_
     assert program.exitcode == -signal.SIGINT
 
 
-def test_a_lock_ends_where_it_cannot_be_written(tmp_path, monkeypatch):
+def test_a_lock_that_cannot_be_written_is_skipped(tmp_path, monkeypatch):
     with monkeypatch.context() as full:
         full.setattr(atomic.socket, "gethostname", lambda: error())
         with pytest.raises(ZeroDivisionError), store.held(tmp_path, is_folder=True):
@@ -247,7 +247,7 @@ def test_a_lock_ends_where_it_cannot_be_written(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows needs a privilege to make links")
-def test_a_file_is_locked_by_all_its_names(tmp_path):
+def test_a_file_is_locked_under_all_its_names(tmp_path):
     (tmp_path / "link.npz").symlink_to(tmp_path / "run.npz")
     told = []
 
@@ -280,7 +280,7 @@ def test_a_full_disk_does_not_hide_the_error_that_ends_training(tmp_path, monkey
 
 @contextmanager
 def busy(work, path):
-    """Let another thread be in the middle of a work."""
+    """Let another thread hold a checkpoint."""
     begun, end = threading.Event(), threading.Event()
 
     def wait():
@@ -298,7 +298,7 @@ def busy(work, path):
 
 
 @pytest.mark.parametrize("work", ["compiled", "alone", "estimator"])
-def test_a_second_user_is_told_who_is_the_first(work, tmp_path):
+def test_a_second_user_of_a_file_gets_an_error_that_names_the_first(work, tmp_path):
     with busy(WORKS[work], tmp_path):
         files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
         with pytest.raises(

@@ -1,4 +1,4 @@
-"""Training that is stopped within an epoch, by Ctrl-C or another thread, goes on from the end of the last whole one."""
+"""Training that is stopped within an epoch, by Ctrl-C or another thread, resumes from the last complete epoch."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def press(after=0.0):
 @pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("engine", ROWS)
 @pytest.mark.parametrize("moves", [pytest.param(False, marks=pytest.mark.long), True])
-def test_ctrl_c_undoes_the_epoch_that_is_not_done(engine, moves):
+def test_ctrl_c_undoes_the_unfinished_epoch(engine, moves):
     def callback(pressing, state):
         if moves:
             state.theta[0] += 0.1
@@ -55,8 +55,8 @@ def test_ctrl_c_undoes_the_epoch_that_is_not_done(engine, moves):
 @pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("optimizer", sampled([vp.Adam(), vp.Momentum(0.01), vp.GradientDescent(0.01)], 3), ids=str)
 @pytest.mark.parametrize("split", [False, True])
-def test_threads_leave_at_the_same_batch(optimizer, split, monkeypatch):
-    """The stop is asked for at once, so that the first epoch is undone, whose wide layer threads may split."""
+def test_threads_stop_at_the_same_batch(optimizer, split, monkeypatch):
+    """The stop is requested at once, so that the first epoch is undone; threads may split the wide layer."""
     width = 400 if split else 60
     network = vp.Network(width, [vp.Dense(200), vp.ReLU(), vp.Dense(1)], vp.SquaredError())
     X = np.random.default_rng(0).normal(size=(2_000, width))
@@ -90,7 +90,7 @@ def test_threads_leave_at_the_same_batch(optimizer, split, monkeypatch):
     ids=str,
 )
 @pytest.mark.parametrize("training_loss", sampled(["exact", "running"]))
-def test_members_that_are_stopped_go_on(settings, training_loss):
+def test_stopped_members_continue(settings, training_loss):
     settings = {**settings, "training_loss": training_loss}
     member = vp.Member(NETWORK, THETA, vp.Adam(), epochs=10**6, **settings)
     (result,) = vp.train_population([member], X, T, progress=lambda progress: progress.share > 0)
@@ -110,7 +110,7 @@ def test_members_that_are_stopped_go_on(settings, training_loss):
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_leaves_a_measurement_of_validation_rows():
+def test_ctrl_c_stops_the_measurement_of_validation_rows():
     many = np.broadcast_to(X[0], (2_000_000, 2))
     press(after=0.01)
     with pytest.raises(KeyboardInterrupt):
@@ -119,7 +119,7 @@ def test_ctrl_c_leaves_a_measurement_of_validation_rows():
 
 @pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("engine", ROWS)
-def test_a_second_ctrl_c_leaves_at_once(engine):
+def test_a_second_ctrl_c_stops_at_once(engine):
     def pressed_twice(state):
         for _ in range(2):
             signal.raise_signal(signal.SIGINT)
@@ -130,7 +130,7 @@ def test_a_second_ctrl_c_leaves_at_once(engine):
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_a_handler_of_ctrl_c_that_lets_training_go_on():
+def test_a_handler_of_ctrl_c_may_let_training_continue():
     pressed = []
     signal.signal(signal.SIGINT, lambda *arguments: pressed.append(arguments))
     press(after=0.005)
@@ -140,7 +140,7 @@ def test_a_handler_of_ctrl_c_that_lets_training_go_on():
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_an_exception_that_another_thread_sets_stops_an_epoch():
+def test_an_exception_set_by_another_thread_stops_an_epoch():
     import ctypes
 
     def raise_in_main(state):
@@ -155,7 +155,7 @@ def test_an_exception_that_another_thread_sets_stops_an_epoch():
 
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_stops_fits_in_other_threads(monkeypatch):
-    """Fits with callbacks, each in a thread of its own, of which none waits for the others to be done."""
+    """Fits with callbacks run in separate threads and stop without waiting for each other."""
     begun, train = [], FitSpec.train
 
     def train_and_press(spec):

@@ -14,7 +14,7 @@ from sampled import sampled
 from vecprop.core.counter_rng import permutation
 
 
-def test_full_batches_are_the_optimizer_s_steps():
+def test_full_batch_steps_equal_those_of_the_optimizer():
     result = fit(epochs=4)
     theta, optimizer = THETA.copy(), vp.Momentum(0.1)
     state, losses, norms, sizes = optimizer.init(theta), [], [], []
@@ -34,7 +34,7 @@ def test_full_batches_are_the_optimizer_s_steps():
     assert (result.state.epoch, result.state.step) == (4, 4)
 
 
-def test_mini_batches_are_the_counted_order():
+def test_mini_batches_follow_the_counter_based_permutation():
     result = fit(DROPPING, epochs=2, batch_size=8, seed=9, training_loss="exact")
     theta, optimizer, step = THETA.copy(), vp.Momentum(0.1), 0
     state, losses = optimizer.init(theta), [DROPPING.loss(theta, X, T)]
@@ -61,7 +61,7 @@ def test_mini_batches_record_the_running_loss_and_full_batches_the_exact_one():
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_the_running_loss_is_the_mean_over_batches_as_they_were_met(reduction):
+def test_the_running_loss_is_the_mean_of_batch_losses_before_each_step(reduction):
     network = vp.Network(3, [vp.Dense(2)], vp.SquaredError(reduction=reduction), vp.L2(0.1))
     weight = RNG.uniform(0.5, 2, 30)
     arguments = {"optimizer": vp.GradientDescent(1e-3), "batch_size": 20, "sample_weight": weight, "shuffle": False}
@@ -71,7 +71,7 @@ def test_the_running_loss_is_the_mean_over_batches_as_they_were_met(reduction):
     for _ in range(2):
         data, penalty = 0.0, 0.0
         for rows in (slice(20), slice(20, 30)):
-            of_weights = network.loss(theta, X[:1], network.hidden(theta, X[:1], -1))  # nothing but the penalty
+            of_weights = network.loss(theta, X[:1], network.hidden(theta, X[:1], -1))  # only the penalty
             total, J = network.loss_and_gradient(theta, X[rows], T[rows], weight[rows])
             share = weight[rows].sum() / weight.sum() if reduction == "mean" else len(X[rows]) / 30
             data += (total - of_weights) * (share if reduction == "mean" else 1)
@@ -83,7 +83,7 @@ def test_the_running_loss_is_the_mean_over_batches_as_they_were_met(reduction):
 
 
 @pytest.mark.parametrize("engine", ["reference", "compiled"])
-def test_the_recorded_loss_changes_no_step(engine):
+def test_the_kind_of_training_loss_does_not_change_steps(engine):
     pytest.importorskip("pandas")
     exact = fit(batch_size=8, engine=engine, validation=VALIDATION)
     running = fit(batch_size=8, engine=engine, validation=VALIDATION, training_loss="running")
@@ -98,7 +98,7 @@ def test_the_recorded_loss_changes_no_step(engine):
 @pytest.mark.parametrize("optimizer", registry.OPTIMIZERS, ids=registry.name)
 @pytest.mark.parametrize("batch_size", sampled([7, None]))
 @pytest.mark.parametrize("schedule", [None, vp.InverseScaling(), vp.Adaptive(patience=1, tolerance=0.01)])
-def test_training_goes_on_exactly_where_it_stopped(optimizer, batch_size, schedule):
+def test_training_continues_exactly_where_it_stopped(optimizer, batch_size, schedule):
     arguments = {"optimizer": optimizer, "batch_size": batch_size, "schedule": schedule}
     whole = fit(DROPPING, epochs=6, **arguments)
     result = fit(DROPPING, THETA, epochs=2, **arguments)
@@ -109,7 +109,7 @@ def test_training_goes_on_exactly_where_it_stopped(optimizer, batch_size, schedu
     np.testing.assert_array_equal(result.history.loss[-1], whole.history.loss[-1])
 
 
-def test_going_on_does_not_change_the_earlier_result():
+def test_continuing_does_not_change_the_earlier_result():
     first = fit()
     kept = copy.deepcopy(first.state)
     fit(theta=first.theta, state=first.state)
@@ -119,7 +119,7 @@ def test_going_on_does_not_change_the_earlier_result():
 
 
 @pytest.mark.parametrize("arguments", [{}, {"batch_size": 7}, {"clip_norm": 0.1}, {"validation": VALIDATION}])
-def test_members_are_trained_as_alone(arguments):
+def test_members_are_trained_as_if_separate(arguments):
     thetas = DROPPING.init(range(3))
     arguments = {"early_stopping": vp.EarlyStopping(min_delta=0.05, patience=2), "epochs": 20, **arguments}
     together = fit(DROPPING, thetas, **arguments)
@@ -129,7 +129,7 @@ def test_members_are_trained_as_alone(arguments):
         np.testing.assert_allclose(together.theta[k], alone.theta, rtol=1e-9, atol=1e-12)
 
 
-def test_schedules_move_the_learning_rate_of_each_step():
+def test_schedules_change_the_learning_rate_of_each_step():
     result = fit(optimizer=vp.GradientDescent(0.2), epochs=3, schedule=vp.WarmUp(2, vp.Cosine()))
     theta = THETA.copy()
     for rate in (0.1, 0.2, 0.2):
@@ -137,7 +137,7 @@ def test_schedules_move_the_learning_rate_of_each_step():
     np.testing.assert_allclose(result.theta, theta, rtol=1e-13)
 
 
-def test_clipping_shortens_the_gradient_of_each_member():
+def test_clipping_limits_the_gradient_of_each_member():
     steep = vp.Network(3, [vp.Dense(2)], vp.SquaredError(reduction="sum"))
     theta = np.stack([np.zeros(8), np.full(8, 50.0)])
     result = fit(steep, theta, optimizer=vp.GradientDescent(0.1), epochs=1, clip_norm=2.0)
@@ -146,7 +146,7 @@ def test_clipping_shortens_the_gradient_of_each_member():
     assert result.history.gradient_norm[0, 1] > 2
 
 
-def test_validation_loss_is_measured_with_the_training_loss():
+def test_validation_loss_is_measured_after_each_epoch():
     result = fit(validation=VALIDATION)
     assert result.history.validation_loss.shape == (6,)
     assert result.history.validation_loss[-1] == NETWORK.loss(result.theta, *VALIDATION)
@@ -157,10 +157,10 @@ def test_validation_loss_is_measured_with_the_training_loss():
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
 @pytest.mark.parametrize("settings", [{}, {"clip_norm": 1e150}, {"batch_size": 2}, {"training_loss": "running"}])
 @pytest.mark.parametrize(("size", "outputs"), [(2e152, 3000), (1e300, 1)])  # two blocks overflow only together at 2e152
-def test_training_goes_on_where_squares_of_gradients_overflow(size, outputs, settings, engine):
+def test_training_continues_if_squares_of_gradients_overflow(size, outputs, settings, engine):
     network = vp.Network(2, [vp.Dense(outputs)], vp.AbsoluteError())
     X, T = size * np.array([[3.0, 4.0]] * 6), np.zeros((6, outputs))
-    length = 5 * size * np.sqrt(outputs)  # of the gradient, whose part for the biases is next to nothing
+    length = 5 * size * np.sqrt(outputs)  # the norm of the gradient; the biases contribute almost nothing
     settings = {"epochs": 1, "engine": engine, "optimizer": vp.GradientDescent(1e-10 / length)} | settings
     result = vp.train(network, np.full(network.layout.size, 1e-9), X, T, **settings)
     moved = 1e-10 * min(settings.get("clip_norm", np.inf) / length, 1)
@@ -174,7 +174,7 @@ def test_training_goes_on_where_squares_of_gradients_overflow(size, outputs, set
 @pytest.mark.parametrize(
     ("settings", "step", "epoch"), [({}, 1, 1), ({"batch_size": 4}, 1, 0), ({"batch_size": 4, "clip_norm": 1.0}, 1, 0)]
 )
-def test_engines_leave_the_same_state_where_a_gradient_is_not_finite(settings, step, epoch, engine):
+def test_engines_leave_the_same_state_if_a_gradient_is_not_finite(settings, step, epoch, engine):
     network = vp.Network(1, [vp.Dense(1)], vp.SquaredError())
     X, T = np.full((8, 1), 2e19, np.float32), np.zeros(8)
     settings = {"optimizer": vp.GradientDescent(1.0), "epochs": 9, "training_loss": "running", **settings}
@@ -187,7 +187,7 @@ def test_engines_leave_the_same_state_where_a_gradient_is_not_finite(settings, s
 
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
-def test_a_gradient_longer_than_its_type_holds_is_a_divergence(engine):
+def test_a_gradient_norm_that_overflows_is_a_divergence(engine):
     network = vp.Network(4, [vp.Dense(1)], vp.AbsoluteError())
     X, theta = np.full((4, 4), 2e38, np.float32), np.full(5, 1e-9, np.float32)
     with pytest.raises(vp.DivergenceError, match="gradient's norm is inf"):
@@ -224,7 +224,7 @@ def test_zero_epochs_measure_and_change_nothing():
         assert result.history.loss.shape == (1,)
 
 
-def test_history_turns_into_a_frame():
+def test_history_converts_to_a_data_frame():
     pytest.importorskip("pandas")
     frame = fit(validation=VALIDATION).history.to_frame()
     assert list(frame.columns) == ["loss", "validation_loss", "gradient_norm", "step_size", "time"]
@@ -249,7 +249,7 @@ def test_the_progress_bar_shows_the_loss(capsys):
     assert "rows/s" in shown.err
 
 
-def test_the_progress_bar_shows_the_pace(monkeypatch):
+def test_the_progress_bar_shows_rows_per_second(monkeypatch):
     pytest.importorskip("rich")
     bar, shown, clock = vp.ProgressBar("sines"), [], iter([0.0, 1.0, 3.0, 4.0])
     module = importlib.import_module("vecprop.train.progress")  # vecprop.train is the function
@@ -273,12 +273,12 @@ def test_the_progress_bar_shows_the_pace(monkeypatch):
         ({"validation": (np.stack([X, X]), T)}, ValueError, r"validation data have members of shape \(2,\)"),
     ],
 )
-def test_bad_arguments(arguments, error, pattern):
+def test_invalid_arguments_are_refused(arguments, error, pattern):
     with pytest.raises(error, match=pattern):
         fit(**arguments)
 
 
-def test_an_optimizer_of_ones_own():
+def test_a_custom_optimizer():
     class SignDescent:
         def init(self, theta):
             return {}
@@ -308,7 +308,7 @@ def test_integer_classes_of_members_in_a_batch_of_as_many_rows(rows):
         np.testing.assert_allclose(together.theta[k], alone.theta, rtol=1e-10)
 
 
-def test_members_of_the_data_alone():
+def test_members_only_of_the_data():
     several = np.stack([T, -T])
     together = fit(NETWORK, THETA, epochs=3)
     result = vp.train(NETWORK, THETA, X, several, optimizer=vp.Momentum(0.1), epochs=3)

@@ -1,4 +1,4 @@
-"""Rows that come block by block train a network as rows in memory do, to the bit, however they come."""
+"""Training on blocks of rows is bit-identical to training in memory."""
 
 import time
 from itertools import pairwise
@@ -60,20 +60,20 @@ def in_memory(network=PLAIN, weight=None, dtype=np.float64, **changes):
 
 
 def mixed(**changes):
-    """Several windows, whose few blocks are meant."""
+    """Train on several windows, which intentionally have few blocks."""
     with pytest.warns(UserWarning, match="A window has"):
         return fit(window=120, **changes)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("settings", SETTINGS)
-def test_one_window_has_the_bits_of_a_fit_in_memory(settings, dtype):
+def test_one_window_is_bit_identical_to_a_fit_in_memory(settings, dtype):
     require_same(fit(**SETTINGS[settings], dtype=dtype), in_memory(**SETTINGS[settings], dtype=dtype))
 
 
 @pytest.mark.parametrize("shape", [(784, 128, 10), (1024, 1024, 1024)], ids=str)
 @pytest.mark.long
-def test_so_have_networks_whose_layers_threads_split(shape):
+def test_layers_split_between_threads_are_bit_identical(shape):
     I, hidden, O = shape
     rng = np.random.default_rng(0)
     X, t = rng.normal(size=(700, I)).astype(np.float32), rng.integers(0, O, 700)
@@ -84,8 +84,8 @@ def test_so_have_networks_whose_layers_threads_split(shape):
 
 
 @pytest.mark.parametrize("batch_size", [7, 50, 110])
-def test_several_windows_are_the_fit_in_memory_on_their_order(batch_size):
-    """Batches are cut from the whole sequence, across windows; a window may be smaller than a batch."""
+def test_several_windows_equal_a_fit_in_memory_in_their_order(batch_size):
+    """A batch may span several windows, and a window may be smaller than a batch."""
     sizes = [20, 100, 7, 3, 120, 50, 30]
     blocks = Pieces(sizes)
     windows = Windows(sizes, lambda block: [], window=120, shuffle=True, seed=3, room=0)
@@ -107,7 +107,7 @@ def test_several_windows_are_the_fit_in_memory_on_their_order(batch_size):
 
 
 def windows_order(windows, epoch):
-    """The order of all rows in an epoch: in each window, that of the fit in memory."""
+    """Return the order of all rows in an epoch; each window has the order of a fit in memory."""
     everyone = permutation(3, epoch, windows.rows)
     parts = []
     for blocks in windows.of_epoch(epoch):
@@ -118,7 +118,7 @@ def windows_order(windows, epoch):
 
 
 class Pieces:
-    """Blocks of a user's own, of any sizes."""
+    """Custom blocks of any sizes."""
 
     inputs = 4
 
@@ -130,7 +130,7 @@ class Pieces:
         return tuple(array[self.starts[number] : self.starts[number + 1]] for array in self.arrays)
 
 
-def test_means_of_several_windows_are_those_of_all_rows():
+def test_means_over_windows_equal_means_over_all_rows():
     for reduction in ("mean", "sum"):
         own = network(reduction=reduction)
         still: dict[str, Any] = {"network": own, "weight": W, "optimizer": vp.GradientDescent(0.0), "epochs": 1}
@@ -140,7 +140,7 @@ def test_means_of_several_windows_are_those_of_all_rows():
 
 
 @pytest.mark.parametrize("settings", ["dropout", "weights", "early stopping"])
-def test_bits_depend_neither_on_threads_nor_on_where_rows_are_read_from(settings, tmp_path):
+def test_bits_do_not_depend_on_threads_or_the_source_of_rows(settings, tmp_path):
     whole = mixed(**SETTINGS[settings])
     with limit_threads(1):
         require_same(mixed(**SETTINGS[settings]), whole)
@@ -162,7 +162,7 @@ def wait_until(is_so, seconds=10):
 
 
 @pytest.mark.parametrize("settings", ["dropout", "weights", "early stopping"])
-def test_a_fit_that_ends_after_any_window_goes_on_to_the_bit(settings, tmp_path, monkeypatch):
+def test_a_fit_stopped_after_any_window_resumes_bit_identically(settings, tmp_path, monkeypatch):
     monkeypatch.setattr(pace, "SHARE", np.inf)
     whole, path = mixed(**SETTINGS[settings]), tmp_path / "run.npz"
     kept = []
@@ -181,7 +181,7 @@ def test_a_fit_that_ends_after_any_window_goes_on_to_the_bit(settings, tmp_path,
     require_same(fit(**SETTINGS[settings], window=120, checkpoint=vp.Checkpoint(path)), whole)  # it has ended
 
 
-def test_a_fit_goes_on_from_its_state_in_the_middle_of_an_epoch():
+def test_a_fit_continues_from_a_state_within_an_epoch():
     calls = []
 
     def stop(state):
@@ -199,7 +199,7 @@ def test_a_fit_goes_on_from_its_state_in_the_middle_of_an_epoch():
         fit(rows=30, state=begun.state)
 
 
-def test_what_a_batch_takes_from_several_windows_before_is_read_again():
+def test_rows_of_an_unfinished_batch_are_read_again():
     blocks = Pieces([20, 100, 7, 3, 120, 50, 30])
     settings: dict[str, Any] = {"blocks": blocks, "batch_size": 110, "epochs": 1}
     ways: list[dict[str, Any]] = []
@@ -212,7 +212,7 @@ def test_what_a_batch_takes_from_several_windows_before_is_read_again():
         np.testing.assert_array_equal(rest.history.loss, whole.history.loss)
 
 
-def test_ctrl_c_keeps_the_windows_that_are_done(tmp_path):
+def test_ctrl_c_keeps_finished_windows(tmp_path):
     def press(state):
         if state.under_way.get("windows") == 2:
             raise KeyboardInterrupt
@@ -223,7 +223,7 @@ def test_ctrl_c_keeps_the_windows_that_are_done(tmp_path):
     require_same(mixed(checkpoint=checkpoint), mixed())
 
 
-def test_a_block_may_be_read_while_it_is_told_whether_rows_are_sorted(monkeypatch):
+def test_a_block_may_be_read_during_the_check_for_sorted_rows(monkeypatch):
     checked: Any = CheckedBlocks(PLAIN, start(PLAIN), vp.blocks.ArrayBlocks(X, T, rows=330))
     moments = checked._moments
 
@@ -235,7 +235,7 @@ def test_a_block_may_be_read_while_it_is_told_whether_rows_are_sorted(monkeypatc
     assert checked.read(0)[0].rows == 330
 
 
-def test_the_next_window_is_read_while_one_is_trained_on():
+def test_the_next_window_is_read_during_training():
     read, met = [], []
 
     class Watched(Pieces):
@@ -278,7 +278,7 @@ class Returning:
         return self.what
 
 
-def test_lists_and_frames_are_arrays():
+def test_lists_and_frames_are_converted_to_arrays():
     pd = pytest.importorskip("pandas")
     like = fit(weight=W)
     frame = pd.DataFrame(X, index=np.arange(330.0)[::-1])  # a slice of its labels is not one of its rows
@@ -314,7 +314,7 @@ def spoiled(array, value, row=25):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_cannot_be_trained_on_is_one_sentence(changes, says):
+def test_invalid_blocks_are_reported_in_one_sentence(changes, says):
     with pytest.raises((ValueError, TypeError, ArithmeticError), match=says):
         fit(**changes)
 
@@ -327,21 +327,21 @@ def test_what_cannot_be_trained_on_is_one_sentence(changes, says):
         (X, T, {"rows": 0}, "rows must be a positive integer, got 0"),
     ],
 )
-def test_arrays_that_are_no_rows_are_refused(X, T, changes, says):
+def test_invalid_arrays_are_refused(X, T, changes, says):
     with pytest.raises(ValueError, match=says):
         vp.blocks.ArrayBlocks(X, T, **changes)
 
 
-def test_rows_that_are_badly_mixed_are_told(monkeypatch):
+def test_poorly_shuffled_rows_warn(monkeypatch):
     order = np.argsort(T, kind="stable")
     with pytest.warns(UserWarning, match="Rows are sorted by the target") as told:
         mixed(blocks=Pieces([20] * 16 + [10], X[order], T[order]))
     assert [warning.filename for warning in told] == [__file__]
     monkeypatch.setattr(stream, "FEW_BLOCKS", 2)
-    fit(window=120)  # rows at random are not
+    fit(window=120)  # random rows are not sorted
 
 
-def test_memory_is_announced_and_refused_where_there_is_less(monkeypatch, caplog):
+def test_memory_use_is_logged_and_checked(monkeypatch, caplog):
     with caplog.at_level("INFO", "vecprop"):
         fit()
         assert "one window of 330 rows x 4 inputs and a block take 0 MB" in caplog.text
@@ -354,7 +354,7 @@ def test_memory_is_announced_and_refused_where_there_is_less(monkeypatch, caplog
         fit()
 
 
-def test_windows_are_gathered_from_blocks_in_a_new_order_each_epoch():
+def test_windows_take_blocks_in_a_new_order_each_epoch():
     windows = Windows([5, 5, 5, 5, 5, 4], lambda block: [], window=11, shuffle=True, seed=0, room=0)
     epochs = [windows.of_epoch(epoch) for epoch in range(4)]
     for parts in epochs:

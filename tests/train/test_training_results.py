@@ -1,4 +1,4 @@
-"""The results of a population are a sequence, whose items are put together when they are asked for."""
+"""The results of a population are a sequence whose items are created on access."""
 
 import copy
 import pickle
@@ -24,7 +24,7 @@ def results(X=X, optimizers=(vp.Momentum(0.1), vp.Adam(0.1), vp.LBFGS()), **sett
     return vp.train_population(members, X, T)
 
 
-def test_they_are_a_sequence():
+def test_results_are_a_sequence():
     found = results()
     every = list(found)
     assert len(found) == len(every) == 6
@@ -49,7 +49,7 @@ def test_they_are_a_sequence():
 
 
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda found: pickle.loads(pickle.dumps(found))])
-def test_they_pass_from_one_process_to_another(again):
+def test_results_can_be_pickled(again):
     found, same = results(), again(results())
     np.testing.assert_array_equal(same.last_loss, found.last_loss)
     for one, other in zip(same, found, strict=True):
@@ -58,7 +58,7 @@ def test_they_pass_from_one_process_to_another(again):
         assert one.reason == other.reason
 
 
-def test_latest_losses_are_those_of_histories():
+def test_latest_losses_equal_those_of_histories():
     found = results(early_stopping=vp.EarlyStopping(patience=3))
     np.testing.assert_array_equal(found.last_loss, [result.history.loss[-1] for result in found])
     running = results(optimizers=[vp.Adam(0.1), vp.GradientDescent(1e200)], training_loss="running", batch_size=8)
@@ -67,7 +67,7 @@ def test_latest_losses_are_those_of_histories():
     assert np.isnan(losses).any()
 
 
-def test_the_data_are_let_go():
+def test_the_data_are_released():
     own = X.copy()
     data = weakref.ref(own)
     found = results(own, optimizers=[vp.Momentum(0.1)])
@@ -76,8 +76,8 @@ def test_the_data_are_let_go():
     assert np.isfinite(found[1].theta).all()
 
 
-def test_a_fit_that_was_not_begun_has_no_loss(monkeypatch):
-    """Ctrl-C before a fit has begun: its losses hold what the memory happens to hold."""
+def test_a_fit_that_was_not_started_has_no_loss(monkeypatch):
+    """If Ctrl-C arrives before a fit starts, its array of losses is uninitialized."""
     monkeypatch.setattr("vecprop.compiled.fits.run", lambda fits, look: [of.losses.fill(7) for of in fits])
     found = results(optimizers=[vp.Momentum(0.1)])
     assert np.isnan(found.last_loss).all()
@@ -85,7 +85,7 @@ def test_a_fit_that_was_not_begun_has_no_loss(monkeypatch):
     assert found[0].history.last_loss is None
 
 
-def test_they_are_a_table():
+def test_results_convert_to_a_data_frame():
     pytest.importorskip("pandas")
     found = results(validation_rows=np.arange(9), validation_score="r2")
     frame = found.to_frame()

@@ -1,1 +1,1 @@
-"""The machine: its threads and processors."""
+"""Threads, signals, memory and versions of the system."""

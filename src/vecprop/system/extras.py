@@ -1,11 +1,11 @@
-"""Modules of the extras, which a plain installation does not have."""
+"""Import modules that are installed only with an extra."""
 
 from importlib import import_module
 from typing import Any
 
 
 def imported(name: str, user: str, extra: str) -> Any:
-    """Return a module, or raise an error that says who needs it and how to install it."""
+    """Import a module; if it is missing, raise ImportError with its user and how to install it."""
     try:
         return import_module(name)
     except ModuleNotFoundError:

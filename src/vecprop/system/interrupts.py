@@ -1,4 +1,4 @@
-"""SIGTERM during trainings that are kept: it ends them as Ctrl-C does, and then the program."""
+"""Handle SIGTERM during training with a checkpoint: end training as Ctrl-C does, then exit."""
 
 import os
 import signal
@@ -9,20 +9,20 @@ from contextlib import contextmanager
 from types import FrameType
 
 TERMINATED = 128 + signal.SIGTERM
-"""The exit code of a program that SIGTERM has ended, as shells count it."""
+"""The exit code that shells report for a process ended by SIGTERM."""
 
 AT_ONCE = 1.0
-"""The seconds within which a repeated SIGTERM is the same: `timeout` sends it to the program, and then to its group."""
+"""A SIGTERM is ignored within this many seconds of another: `timeout` sends it to the process and to its group."""
 
 _guarded: list[bool] = []
 
 
 @contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM interrupt the block as Ctrl-C does, and raise SystemExit(143) at its end; blocks may be nested.
+    """Let SIGTERM interrupt the block as Ctrl-C does, and raise SystemExit(143) at its end. Blocks may be nested.
 
-    A handler of the user's own is called at once and decides: what it raises is raised at the end of the block. Outside
-    of the main thread, in processes that the block forks, and where SIGTERM is ignored, nothing changes.
+    A user's signal handler is called immediately. If it raises, the exception replaces SystemExit; if it returns,
+    the block continues. Nothing changes in other threads, in forked processes, and where SIGTERM is ignored.
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     is_main = threading.current_thread() is threading.main_thread()
@@ -50,7 +50,7 @@ def terminated_as_interrupted() -> Iterator[None]:
             return
         came[0] = now
         ends.append(end)
-        handler = signal.getsignal(signal.SIGINT)  # which training may have replaced, to end between two batches
+        handler = signal.getsignal(signal.SIGINT)  # training may have replaced it, to end between two batches
         assert callable(handler)
         handler(signal.SIGINT, frame)
 
@@ -73,7 +73,7 @@ def terminated_as_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, terminate)
         yield
     except BaseException as error:
-        # An error of the program's own is worth more than the exit code, unless it only tells another one.
+        # Raise an error of the block rather than SystemExit, unless the error itself carries an exit code.
         if ends and isinstance(error, Exception) and not hasattr(error, "exit_code"):
             ends.clear()
         if not ends:
@@ -82,7 +82,7 @@ def terminated_as_interrupted() -> Iterator[None]:
         _guarded.clear()
         try:
             restore()
-        except BaseException:  # of a signal that came just before
+        except BaseException:  # raised by the handler of a signal that arrived just before
             restore()
             raise
     if ends:
@@ -90,6 +90,6 @@ def terminated_as_interrupted() -> Iterator[None]:
 
 
 def _by_default(number: int) -> None:
-    """Let a signal do what it does without a handler: it ends the process."""
+    """Restore the default action of a signal and send it to this process, which ends it."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

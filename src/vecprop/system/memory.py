@@ -1,4 +1,4 @@
-"""The memory that this process may still take."""
+"""The memory that is available to this process."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def available_memory(root: str = "/") -> int | None:
-    """Return the bytes that this process may still take, by the system, its cgroup and ``ulimit``; None if unknown."""
+    """Return the available bytes, considering the system, the cgroup and ``ulimit``; None if unknown."""
     return min(_known(Path(root)), default=None)
 
 
@@ -19,7 +19,7 @@ def _known(root: Path) -> Iterator[int]:
 
 
 def _of_groups(root: Path) -> Iterator[int]:
-    """Yield what is left of the limits of the process's cgroup and of those above it."""
+    """Yield the memory left under the limits of the process's cgroup and its parent cgroups."""
     groups = []
     with suppress(OSError):
         groups = Path(root, "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
@@ -33,14 +33,14 @@ def _of_groups(root: Path) -> Iterator[int]:
             continue
         own = Path(root, top, group.lstrip("/"))
         for place in [own, *own.parents][: len(own.relative_to(Path(root, top)).parts) + 1]:
-            with suppress(OSError, ValueError):  # a limit that is "max" is none
+            with suppress(OSError, ValueError):  # ValueError if the limit is "max"
                 most, taken = (int(Path(place, name).read_text(encoding="utf-8")) for name in (limit, used))
                 counts = Path(place, "memory.stat").read_text(encoding="utf-8").splitlines()
                 yield most - taken + sum(int(line.split()[1]) for line in counts if line.split()[0] == idle)
 
 
 def _of_process(root: Path) -> Iterator[int]:
-    """Yield what is left of the process's own limits."""
+    """Yield the memory left under the limits of the process."""
     with suppress(OSError, ValueError):
         limits = Path(root, "proc/self/limits").read_text(encoding="utf-8").splitlines()
         lines = Path(root, "proc/self/status").read_text(encoding="utf-8").splitlines()

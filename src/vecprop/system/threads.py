@@ -1,4 +1,4 @@
-"""Threads: their number and their work together, during which Ctrl-C is delayed and BLAS has one thread."""
+"""Threads: their number, parallel work, delayed Ctrl-C, and single-threaded BLAS."""
 
 import _signal  # pyright: ignore[reportMissingImports] (signal wraps it in a search for names of 6 us)
 import _thread
@@ -33,12 +33,12 @@ def _set(variable: ContextVar[Any], value: Any) -> Iterator[None]:
 
 
 def limit_threads(count: int) -> AbstractContextManager[None]:
-    """Limit the number of threads in a block to count."""
+    """Limit the number of threads in a block."""
     return _set(_most, count)
 
 
 def limit_jobs(n_jobs: int | None) -> AbstractContextManager[None]:
-    """Use at most ``n_jobs`` threads in a block, as joblib counts them: -1 is all processors, None no limit."""
+    """Use at most ``n_jobs`` threads in a block, as in joblib: -1 for all processors, None for no limit."""
     if n_jobs is None:
         return nullcontext()
     from joblib import effective_n_jobs
@@ -47,30 +47,30 @@ def limit_jobs(n_jobs: int | None) -> AbstractContextManager[None]:
 
 
 def usable_threads() -> int:
-    """Return the number of threads that may run here: `allowed_threads`, or fewer within `limit_threads`.
+    """Return the number of threads to use: `allowed_threads`, or fewer within `limit_threads`.
 
-    The number changes the speed of training, but not one bit of its result.
+    The number affects the speed of training, but not its results.
     """
     most = _most.get()
     return allowed_threads() if most is None else min(most, allowed_threads())
 
 
 def allowed_threads() -> int:
-    """Return the number of threads of this process: VECPROP_NUM_THREADS, or the processors that it may use."""
+    """Return VECPROP_NUM_THREADS, or the number of processors that this process may use."""
     chosen = os.environ.get("VECPROP_NUM_THREADS", "")
     if chosen.isdigit() and int(chosen) > 0:
         return int(chosen)
     if chosen:
-        raise ValueError(f"VECPROP_NUM_THREADS is {chosen!r}, but a positive whole number is needed.")
+        raise ValueError(f"VECPROP_NUM_THREADS must be a positive integer, got {chosen!r}.")
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(usable, _quota())
 
 
 @lru_cache(maxsize=1)
 def _quota(groups: str = "/proc/self/cgroup", root: str = "/sys/fs/cgroup") -> int:
-    """Return the number of processors whose time a container lets this process use, rounded up; many without a limit.
+    """Return the container's processor quota, rounded up, or a large number without a quota.
 
-    The files are those of cgroup v2, in the process's own group or those above it, and of v1.
+    The quota is read from cgroup v2, for the process's group and its parents, and from cgroup v1.
     """
     quotas = []
     with suppress(OSError, ValueError, IndexError):
@@ -93,9 +93,9 @@ if hasattr(os, "sched_setaffinity"):
 
 
 class suppress_system_errors(suppress):
-    """A block in which the system may refuse what is asked of it: its errors are ignored, which have a number.
+    """Suppress an OSError of the system, which has an errno.
 
-    A handler of a signal may raise a TimeoutError there, which is an OSError too, and must reach the caller.
+    An OSError without an errno is raised: a signal handler may raise TimeoutError, which must reach the caller.
     """
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> bool:
@@ -104,17 +104,17 @@ class suppress_system_errors(suppress):
 
 
 def _shares(workers: int) -> list[set[int]]:
-    """Return the processors on which each worker starts, the first on that of this thread; empty if they are not set.
+    """Return the initial processors of each worker, or an empty list if they should not be pinned.
 
-    On virtual machines the scheduler may start a woken thread on the processor of the thread that wakes it, and leave
-    both there for about 50 ms, since idle processors look as if they were taken away. So threads are pinned at first if
-    enough processors are idle. If not, the scheduler does better.
+    On virtual machines, the scheduler may start a thread on the processor of the thread that wakes it and leave both
+    there for about 50 ms. Threads are therefore pinned at first, but only if enough processors are idle. The first
+    worker runs in this thread, so it gets the current processor.
     """
     if workers == 1 or _number_of_processor is None:
         return []
     with suppress_system_errors():
         usable = sorted(os.sched_getaffinity(0))
-        with open("/proc/loadavg", "rb", buffering=0) as file:  # the number of threads that run or are ready to run
+        with open("/proc/loadavg", "rb", buffering=0) as file:  # contains the number of runnable threads
             runnable = re.search(rb" (\d+)/", file.read())
         busy = int(runnable[1]) - 1 if runnable else 2**16
         if busy + workers <= (os.cpu_count() or 1) and workers <= len(usable):
@@ -125,7 +125,7 @@ def _shares(workers: int) -> list[set[int]]:
 
 
 def _serve(calls: "SimpleQueue[Any]", ends: "SimpleQueue[Any]", *kept: Any) -> None:
-    """Do one work after the other, each given with its worker's number and the processors that may be used later."""
+    """Run functions from a queue, each called with its worker index, until another object is queued."""
     ends.put(threading.get_native_id())
     while isinstance(call := calls.get(), tuple):
         work, worker, usable, outcome, ends = call
@@ -137,43 +137,44 @@ def _serve(calls: "SimpleQueue[Any]", ends: "SimpleQueue[Any]", *kept: Any) -> N
             work(worker)
         except BaseException as raised:
             error = raised
-        del call, work  # they may hold large arrays
+        del call, work  # they may refer to large arrays
         outcome.append(error)
         ends.put(None)
-        del error, outcome  # the error's frames hold them too
+        del error, outcome  # the traceback also refers to large arrays
 
 
 class _Helper:
-    """A thread that waits for work; waking it takes a quarter of the time of starting one.
+    """A reusable thread that waits for work; waking it is four times as fast as starting a thread.
 
-    The thread ends when nothing refers to its helper: an exception at any moment may lose one.
+    The thread ends when its helper is garbage-collected, because an exception may lose a helper at any moment.
     """
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[Any] = SimpleQueue()
         self._ends: SimpleQueue[Any] = SimpleQueue()
-        # Called with itself when the helper is gone, without a line of Python in which a signal handler could raise.
+        # When the helper is collected, the weakref puts itself into the queue. No Python code runs that a signal
+        # handler could interrupt.
         last = weakref.ref(self, self._calls.put)
         self._outcome: list[BaseException | None] = [None]  # of the latest work, empty until it is done
-        # threading.Thread would wait for its start, and an exception in between would leave its lists torn.
+        # threading.Thread waits for its start; an exception during that would corrupt its list of threads.
         _thread.start_new_thread(_serve, (self._calls, self._ends, last))
         self._native_id: int = self._ends.get()
 
     def begin(self, work: Callable[[int], None], worker: int, shares: list[set[int]]) -> None:
-        """Start work(worker) in the thread, at first on its share of the processors."""
+        """Start work(worker) in the thread, initially on its share of the processors."""
         if shares:
-            with suppress_system_errors():  # processors may have been taken away meanwhile
+            with suppress_system_errors():  # the set of allowed processors may have changed
                 os.sched_setaffinity(self._native_id, shares[worker])
         outcome, ends = [], SimpleQueue()
         call = work, worker, set().union(*shares), outcome, ends
-        # Between these two no handler of a signal can raise, which would let others wait for work that has not begun.
+        # No signal handler can raise between these two lines; otherwise, callers would wait for work that never starts.
         self._outcome, self._ends = outcome, ends
         self._calls.put(call)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the work, up to timeout seconds, and return whether it is done.
+        """Wait for the work for at most timeout seconds, and return whether it is done.
 
-        That is read from the outcome: what the queue gives may be lost, if the handler of a signal raises just then.
+        The outcome decides, because an item of the queue is lost if a signal handler raises while it is read.
         """
         if not self._outcome:
             with suppress(Empty):
@@ -181,23 +182,23 @@ class _Helper:
         return bool(self._outcome)
 
     def end(self) -> None:
-        """Wait for the work, and raise its exception."""
+        """Wait for the work, and raise its exception, if any."""
         self.wait()
         if self._outcome[0] is not None:
             raise self._outcome[0]
 
 
 fork_lock = threading.RLock()
-"""Held while modules are imported or kernels compiled: a fork waits, since a child would find them half done, and locks
-of Python, Numba and LLVM taken by threads that it does not have."""
+"""Held while modules are imported or kernels are compiled, so that a fork waits for them. Otherwise the child would
+inherit half-imported modules, and locks held by threads that do not exist in the child."""
 
-_idle: list[_Helper] = []  # helpers of earlier calls, for later ones
-_guard, _users = threading.Lock(), 0  # how many use BLAS, and the numbers of its threads before
-_before: list[int] = []
+_idle: list[_Helper] = []  # idle helpers, for reuse
+_guard, _users = threading.Lock(), 0  # the number of threads that use single-threaded BLAS
+_before: list[int] = []  # the numbers of BLAS threads to restore
 
 
 def _start_child() -> None:
-    """In a child process, forget the threads of its parent, which do not exist here."""
+    """After a fork, forget the threads of the parent, which do not exist in the child."""
     global _guard, _users
     _idle.clear()
     _guard, _users = threading.Lock(), 0
@@ -209,13 +210,13 @@ if hasattr(os, "register_at_fork"):
 
 
 def _helpers(count: int) -> list[_Helper]:
-    """Return helpers that wait for work; new ones are started if there are too few."""
+    """Return idle helpers; start new ones if there are too few."""
     helpers: list[_Helper] = []
     try:
         for _ in range(count):
             try:
                 helpers.append(_idle.pop())
-            except IndexError:  # a check before would be a race if several threads train
+            except IndexError:  # checking the length first would be a race between threads
                 helpers.append(_Helper())
     except BaseException:
         _idle.extend(helpers)
@@ -224,10 +225,10 @@ def _helpers(count: int) -> list[_Helper]:
 
 
 def run_in_parallel(work: Callable[[int], None], workers: int, abandon: Callable[[], None] | None = None) -> None:
-    """Call work(0), …, work(workers - 1) at the same time, the first in this thread.
+    """Call work(0), …, work(workers - 1) in parallel; work(0) runs in this thread.
 
-    If one of them or a signal handler raises, the exception is raised here when all have ended; abandon() is called
-    before that, by which those end that wait for the first.
+    If a call or a signal handler raises, the exception is raised after all calls have ended. abandon() is called before
+    that, to end the calls that wait for work(0).
     """
     helpers = _helpers(workers - 1)
     try:
@@ -248,8 +249,8 @@ def run_in_parallel(work: Callable[[int], None], workers: int, abandon: Callable
 
 
 LOOK = 0.05
-"""The seconds after which a thread that waits looks for exceptions: a signal that another thread has taken, or an
-exception that another thread has set, does not end a longer wait."""
+"""A waiting thread wakes up after this many seconds, because signals that are delivered to another thread, and
+exceptions that are set by another thread, do not interrupt a wait."""
 
 
 def interruptible(
@@ -257,16 +258,16 @@ def interruptible(
     is_stopped: Callable[[], object] = lambda: False,
     stop: Callable[[], object] | None = None,
 ) -> Result:
-    """Return work(), done in another thread, while this one notices signals and what other threads raise in it.
+    """Run work() in another thread and return its result, while this thread can receive signals and exceptions.
 
-    stop() is called when is_stopped() is true, which is asked several times a second, or when an exception comes here;
-    the work then has to end soon. The exception is raised when it has ended, a second one at once. Without stop(), it
-    is raised at once, and the work goes on to its end. So the work must hold references to its memory.
+    stop() is called when is_stopped(), which is polled several times a second, returns true, or when an exception is
+    raised in this thread. work() must then end soon; the exception is raised after that, a second exception at once.
+    Without stop(), an exception is raised at once and work() continues, so it must hold references to its memory.
     """
     results: list[Result] = []
     try:
         (helper,) = _helpers(1)
-    except RuntimeError:  # no thread starts when Python is shutting down
+    except RuntimeError:  # threads cannot be started while Python is shutting down
         return work()
     try:
         helper.begin(lambda worker: results.append(work()), 0, [])
@@ -274,61 +275,62 @@ def interruptible(
         while not helper.wait(LOOK):
             if stop is not None and not is_stopping and is_stopped():
                 stop()
-                is_stopping = True  # who has said so is not asked again while the work ends
+                is_stopping = True  # do not poll again while the work ends
         helper.end()
     except BaseException as error:
         if stop is not None:
             stop()
             while not (isinstance(error, SecondInterrupt) or helper.wait(LOOK)):
                 pass
-        _idle.extend([helper] * helper.wait(0))  # the thread of one that is left alone ends after its work
+        _idle.extend([helper] * helper.wait(0))  # an unfinished helper is dropped; its thread ends after the work
         raise
     _idle.append(helper)
     return results[0]
 
 
 def shield_from_signals(work: Callable[[], Result]) -> Result:
-    """Return work(), in which no handler of a signal raises, where it might be taken for an OSError of the system."""
+    """Return work(), run where signal handlers cannot raise; their TimeoutError could be taken for a system error."""
     is_main = threading.current_thread() is threading.main_thread()
     return interruptible(work, stop=lambda: None) if is_main else work()
 
 
 def run_in_thread(work: Callable[[], Result]) -> Result:
-    """Return work(), done in another thread if this is the main one, in which handlers of signals raise exceptions.
+    """Return work(), run in another thread if this is the main thread, where signal handlers raise exceptions.
 
-    Such an exception leaves here at once, and the work goes on to its end: for what may not be left half done.
+    Such an exception is raised here at once, but the work runs to its end. Use it for work that must not be left half
+    done.
     """
     is_main = threading.current_thread() is threading.main_thread()
     return interruptible(work) if is_main else work()
 
 
 class SecondInterrupt(KeyboardInterrupt):
-    """Ctrl-C was pressed a second time before the first could be served: nothing is kept."""
+    """Ctrl-C was pressed again before training had ended; nothing is saved."""
 
 
-_asked: ContextVar[list[Any]] = ContextVar("asked", default=[])  # noqa: B039 (nobody changes the default)
+_asked: ContextVar[list[Any]] = ContextVar("asked", default=[])  # noqa: B039 (the default is never changed)
 
 
 def cancellable(asked: list[Any]) -> AbstractContextManager[None]:
-    """Let the trainings in a block stop as by Ctrl-C, though it is not the main thread, once a list is not empty."""
+    """Let another thread stop the training in a block, as by Ctrl-C, by appending to a list."""
     return _set(_asked, asked)
 
 
 def check_cancelled() -> None:
-    """Raise KeyboardInterrupt if another thread has asked this one to stop; see `cancellable`."""
+    """Raise KeyboardInterrupt if another thread has requested a stop; see `cancellable`."""
     if _asked.get():
         raise KeyboardInterrupt
 
 
 def defer_sigint(work: Callable[[list[Any]], Result]) -> Result:
-    """Return work(received), and delay Ctrl-C until it is done: threads that wait at a barrier cannot stop alone.
+    """Return work(received), and delay Ctrl-C until it is done, because threads at a barrier must stop together.
 
-    The list that work receives gets an entry when Ctrl-C is pressed; in other threads it is the list of `cancellable`.
+    An entry is appended to `received` when Ctrl-C is pressed; in other threads it is the list of `cancellable`.
     A second Ctrl-C is not delayed: it raises SecondInterrupt. This function is not a context manager, because the
     handler of another signal may raise before a generator enters its ``try`` block.
     """
     if threading.current_thread() is not threading.main_thread() or _signal.getsignal(signal.SIGINT) is None:
-        asked = _asked.get()  # signals go to the main thread; None is not Python's and could not be restored
+        asked = _asked.get()  # only the main thread gets signals; a handler set in C (None) could not be restored
         result = work(asked)
         check_cancelled()
         return result
@@ -349,7 +351,7 @@ def defer_sigint(work: Callable[[list[Any]], Result]) -> Result:
     finally:
         try:
             _signal.signal(signal.SIGINT, before)
-        except BaseException:  # of another handler, which runs before this one is set
+        except BaseException:  # raised by another handler before this one was set
             _signal.signal(signal.SIGINT, before)
             raise
     if received and callable(before):
@@ -365,20 +367,20 @@ def _controller() -> Any:
 
     every = ThreadpoolController().select(user_api="blas")
     own = [pool["filepath"] for pool in every.info() if re.search(r"scipy(\.libs|.\.dylibs)", pool["filepath"])]
-    return every.select(filepath=own) if own else every  # NumPy and other libraries may have their own BLAS
+    return every.select(filepath=own) if own else every  # NumPy may use a different BLAS
 
 
 def blas() -> str:
-    """Return the BLAS that compiled code calls: its name, its version, and the processor that its code is for."""
+    """Return the name, version and target architecture of the BLAS that compiled code calls."""
     each = {f"{of['internal_api']} {of['version']} ({of.get('architecture')})" for of in _controller().info()}
     return ", ".join(sorted(each))
 
 
 def _set_blas(counts: list[int]) -> list[int]:
-    """Set the number of threads of each BLAS, and return the numbers before."""
+    """Set the number of threads of each BLAS, and return the previous numbers."""
     import threadpoolctl
 
-    # Since release 3.8 threadpoolctl lets only one thread set OpenBLAS. Here the last user restores it.
+    # Since release 3.8, threadpoolctl lets only one thread configure OpenBLAS, but any thread may restore it here.
     openblas = getattr(threadpoolctl, "OpenBLASController", None)
     release = getattr(openblas, "clear_controlling_thread", lambda force: None)
     libraries = _controller().lib_controllers
@@ -391,9 +393,9 @@ def _set_blas(counts: list[int]) -> list[int]:
 
 
 def with_single_threaded_blas(work: Callable[[], Result], used: bool = True) -> Result:
-    """Return work(), and limit BLAS, if it is used, to one thread meanwhile; the last of several users restores it.
+    """Return work(), run with single-threaded BLAS; the last of several users restores the number of threads.
 
-    It is no context manager for the reason that `defer_sigint` gives.
+    This function is not a context manager for the reason given in `defer_sigint`.
     """
     global _users, _before
     if not used:
@@ -408,6 +410,6 @@ def with_single_threaded_blas(work: Callable[[], Result], used: bool = True) -> 
     finally:
         if counts:
             with _guard:
-                _users = max(_users - 1, 0)  # a child that was forked meanwhile has forgotten them
+                _users = max(_users - 1, 0)  # it is 0 in a child process that was forked meanwhile
                 if _users == 0:
                     _set_blas(_before)

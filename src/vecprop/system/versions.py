@@ -1,4 +1,4 @@
-"""Versions of packages. Pickles carry vecprop's version, since another version may read something else in them."""
+"""Versions of packages. Pickles contain vecprop's version, because another version may interpret them differently."""
 
 import pickle
 import platform
@@ -19,7 +19,7 @@ def version_of(package: str) -> str:
 
 
 def processor_name() -> str:
-    """Return the name of this processor, as LLVM knows it if that is here."""
+    """Return the name of this processor, from LLVM if it is installed."""
     try:
         from llvmlite import binding
     except ImportError:
@@ -28,7 +28,7 @@ def processor_name() -> str:
 
 
 def numba_fails(error: Exception) -> str:
-    """Return that Numba cannot be used, as the end of a sentence, with what to do."""
+    """Return why Numba cannot be used and what to do, as the end of a sentence."""
     if isinstance(error, ModuleNotFoundError) and error.name in ("numba", "llvmlite"):
         return f'{error.name} is not installed, run "pip install {error.name}"'
     what = str(error).strip().partition("\n")[0].rstrip(".")
@@ -42,13 +42,13 @@ class VersionWarning(UserWarning):
     --------
     >>> import warnings
     >>> with warnings.catch_warnings():
-    ...     warnings.simplefilter("error", VersionWarning)  # such a pickle is refused
+    ...     warnings.simplefilter("error", VersionWarning)  # refuse pickles of other versions
     ...     model = pickle.loads(pickle.dumps(MLPClassifier()))
     """
 
 
 class Versioned:
-    """The base of what carries the version in its pickles.
+    """Base class of objects whose pickles contain the version of vecprop.
 
     Examples
     --------
@@ -57,17 +57,17 @@ class Versioned:
     """
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the attributes, and the version."""
+        """Return the attributes and the version."""
         state: Any = super().__getstate__()
         return {**(state or {}), "_vecprop_version": __version__}
 
     def __setstate__(self, state: Any) -> None:
-        """Restore the attributes, and warn if another version has written them.
+        """Restore the attributes, and warn if another version wrote the pickle.
 
         Raises
         ------
         pickle.UnpicklingError
-            If they are not those that the class has now.
+            If an attribute of the current class is missing and has no default.
         """
         known = {**state} if isinstance(state, dict) else {}
         version = known.pop("_vecprop_version", None)
@@ -80,15 +80,14 @@ class Versioned:
 
 
 def _read(state: dict[str, Any], version: str | None, cls: type) -> dict[str, Any]:
-    """Return the state of an object that another version has written, with the defaults of what that did not have."""
+    """Return the state of an object from another version, with defaults for missing attributes."""
     written = "an earlier vecprop" if version is None else f"vecprop {version}"
-    read = f"A pickle of {written} is read by vecprop {__version__}, where it may fail or mean something else"
-    advice = "vecprop.save writes files that later versions read."
+    read = f"A pickle of {written} is read by vecprop {__version__}, which may fail or give different results"
+    advice = "use vecprop.save, whose files can be read by later versions."
     warnings.warn(f"{read}: {advice}", VersionWarning, stacklevel=3)
     lacks = [part for part in (fields(cls) if is_dataclass(cls) else ()) if part.name not in state]
     factories = {part.name: part.default_factory for part in lacks if part.default_factory is not MISSING}
     if not state or any(part.default is MISSING and part.name not in factories for part in lacks):
-        pickled = f"The pickle of a {cls.__name__} was written by {written}"
-        advice = "read it with that version, and write it by vecprop.save."
-        raise pickle.UnpicklingError(f"{pickled}, which kept it otherwise than vecprop {__version__}: {advice}")
+        pickled = f"The pickle of a {cls.__name__} was written by {written} in a format that vecprop {__version__}"
+        raise pickle.UnpicklingError(f"{pickled} cannot read: load it with that version and use vecprop.save.")
     return state | {name: factory() for name, factory in factories.items()}

@@ -142,7 +142,7 @@ def train(
     state : TrainingState, optional
         ``result.state`` of an earlier call, to continue from.
     checkpoint : Checkpoint, optional
-        Keeps training in a file, from which the same call goes on if its program was killed or had an error.
+        Saves the training state to a file. If the process is killed or fails, the same call resumes from it.
 
     Returns
     -------

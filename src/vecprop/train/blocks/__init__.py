@@ -79,7 +79,7 @@ def train_blocks(
     callbacks : sequence of callable
         Called with the `TrainingState` after each window, see `train`; ``under_way`` is empty at the end of an epoch.
     checkpoint : Checkpoint, optional
-        Keeps training in a file, after windows, from which the same call goes on if its program was killed.
+        Saves the training state to a file after windows. If the process is killed, the same call resumes from it.
     state : TrainingState, optional
         ``result.state`` of an earlier call, to continue from; it may lie in the middle of an epoch.
 

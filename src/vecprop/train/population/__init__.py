@@ -58,8 +58,8 @@ def train_population(
         Whether results contain the optimizers' moments, which are needed to continue training. Without Adam's moments,
         results are a third as large.
     checkpoint : Checkpoint, optional
-        Keeps the members that have ended in a folder, also if an exception ends training. The same call goes on with
-        the others, and so does one with further members.
+        Saves finished members to a folder, also if an exception ends training. The same call, or a call with additional
+        members, then trains only the remaining members.
     workers : object, optional
         Trains the members in other processes, with bit-identical results. ``workers.run(function, bundles, data)``
         yields ``place, function(bundles[place], data)`` for each bundle of about one second of work, in any order.
