@@ -43,7 +43,8 @@ def test_missing_extras_are_named(name, monkeypatch, tmp_path):
         monkeypatch.setitem(sys.modules, module, None)
     package, extra, call = NEEDED[name]
     with pytest.raises(
-        ImportError, match=rf'^[\w. ]+ (needs?|requires?|are read with) {package}[\w ]*: pip install "vecprop\[{extra}\]"\.$'
+        ImportError,
+        match=rf'^[\w. ]+ (needs?|requires?|are read with) {package}[\w ]*: pip install "vecprop\[{extra}\]"\.$',
     ):
         call()
 
