@@ -65,7 +65,7 @@ def test_attributes_that_resemble_nothing():
         (train, "batch", "did you mean 'batch_size'"),
         (train, "n_epochs", "did you mean 'epochs'"),
         (train, "max_iter", "did you mean 'epochs'"),
-        (train, "patience", r"pass early_stopping=EarlyStopping\(patience=10\)"),
+        (train, "patience", "did you mean 'early_stopping'"),
         (train, "volcano", r"see help\(train\)"),
         (vp.train_population, "seed", "see help"),
         (vp.blocks.train_blocks, "clip", "did you mean 'clip_norm'"),

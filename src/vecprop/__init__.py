@@ -14,7 +14,7 @@ import importlib
 import sys
 import types
 
-from .system.lazy import attach
+from .system.suggestions import attach
 
 # The public names stand in __init__.pyi. Each is imported when it is first used, so that importing vecprop is light.
 __getattr__, __dir__, __all__ = attach(__name__, __name__, __file__)

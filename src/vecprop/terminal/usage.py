@@ -7,23 +7,23 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ..system.suggestions import SETTINGS, closest
 
-COMMANDS = {
-    "train": "fit build create",
-    "predict": "infer inference apply run prediction predictions forecast",
-    "evaluate": "score test eval measure validate metrics",
-    "explain": "importance importances shap interpret why feature-importance",
-    "info": "describe show summary inspect",
-    "playground": "play web gui ui serve app",
-    "check-gradients": "check gradcheck verify gradients",
-    "export": "onnx to-onnx numpy save",
-    "convert": "to-parquet parquet",
-    "demo": "tutorial example",
-    "learn": "teach student",
-    "grade": "check",
-    "--help": "help usage",
-    "--version": "version",
-}
-"""The names of commands in other tools."""
+COMMANDS = (
+    "train fit build create",
+    "predict infer inference apply run prediction predictions forecast",
+    "evaluate score test eval measure validate metrics",
+    "explain importance importances shap interpret why feature-importance",
+    "info describe show summary inspect",
+    "playground play web gui ui serve app",
+    "check-gradients check gradcheck verify gradients",
+    "export onnx to-onnx numpy save",
+    "convert to-parquet parquet",
+    "demo tutorial example",
+    "learn teach student",
+    "grade check",
+    "--help help usage",
+    "--version version",
+)
+"""Commands, each with its names in other tools."""
 
 
 def sentence_of(error: Any, command: Any, args: Sequence[str]) -> str:
