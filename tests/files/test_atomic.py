@@ -29,7 +29,7 @@ while True:
 
 @pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
-def test_files_are_whole_however_often_their_writer_is_killed(tmp_path):
+def test_files_stay_complete_when_writers_are_killed(tmp_path):
     path, rng = tmp_path / "model", np.random.default_rng(1)
     found, was_within = set(), False
     for _ in range(60):
@@ -49,7 +49,7 @@ def test_files_are_whole_however_often_their_writer_is_killed(tmp_path):
     assert (found, was_within) == ({1.0, 2.0}, True)
 
 
-def test_an_error_leaves_the_old_file(tmp_path):
+def test_an_error_keeps_the_old_file(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     with pytest.raises(TypeError), written_at_once(path) as file:
@@ -59,7 +59,7 @@ def test_an_error_leaves_the_old_file(tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full disk to write to")
-def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     monkeypatch.setattr("builtins.open", lambda name, mode, real=open, **more: real("/dev/full", "wb"))
@@ -70,7 +70,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions")
-def test_permissions_and_links_stay(tmp_path):
+def test_permissions_and_links_are_preserved(tmp_path):
     path, link = tmp_path / "file", tmp_path / "link"
     with written_at_once(path) as file:
         file.write(b"1")
@@ -86,7 +86,7 @@ def test_permissions_and_links_stay(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_folder_that_is_missing_is_an_error_of_the_system(tmp_path):
+def test_a_missing_folder_raises_oserror(tmp_path):
     with pytest.raises(FileNotFoundError), written_at_once(tmp_path / "no" / "file"):
         pass
 
@@ -101,7 +101,7 @@ with written_at_once(sys.argv[1]) as file:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows removes no open file by itself")
-def test_what_killed_programs_have_left_is_removed_and_what_is_being_written_is_not(tmp_path):
+def test_abandoned_files_are_removed_and_open_files_are_not(tmp_path):
     """However old a file says that it is, since clocks differ."""
     path, hour = tmp_path / "model[1].npz", 3600
     left = [tmp_path / f".{path.name}.{age}.unfinished" for age in (-48 * hour, 0, 48 * hour)]
@@ -128,7 +128,7 @@ def test_what_killed_programs_have_left_is_removed_and_what_is_being_written_is_
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes and modes")
-def test_pipes_are_written_to_and_replaced_files_stay_private(tmp_path):
+def test_pipes_are_not_replaced_and_private_files_stay_private(tmp_path):
     os.mkfifo(pipe := tmp_path / "pipe")
     reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
     with written_at_once(pipe) as file:

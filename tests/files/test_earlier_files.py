@@ -38,7 +38,7 @@ def predictions(model: Any) -> np.ndarray:
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.npz")), ids=lambda path: path.stem)
-def test_earlier_files_are_read_and_continue(path, tmp_path):
+def test_files_of_earlier_versions_load_and_continue(path, tmp_path):
     model: Any = vp.load(path)
     expected = list(model_file.information(path)["metrics"].values())
     np.testing.assert_allclose(np.ravel(predictions(model)), expected, rtol=1e-6)

@@ -63,7 +63,7 @@ def test_layers_and_links(layer, loss, form, dtype):
 
 @pytest.mark.parametrize(("form", "tolerance"), [("graph", 1e-12), ("source", 0)])
 @pytest.mark.parametrize("loss", LOSSES, ids=name)
-def test_links_far_out(loss, form, tolerance):
+def test_links_of_large_values(loss, form, tolerance):
     network = vp.Network(2, [vp.Identity()], loss)
     Z = np.array([[0, 0], [700, -700], [-700, 700], [1e-9, 0], [-40, -30.0]])
     (Y,) = predicted(form, TrainedNetwork(network, np.zeros(0)), Z)
@@ -72,7 +72,7 @@ def test_links_far_out(loss, form, tolerance):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layer", [layer for layer in LAYERS if isinstance(layer, vp.extend.Activation)], ids=name)
-def test_activations_keep_their_digits_far_out_and_near_0(layer, dtype):
+def test_activations_are_accurate_for_large_values_and_near_0(layer, dtype):
     """Entry by entry, relative to the entry itself."""
     network = vp.Network(1, [layer], vp.SquaredError())
     z = np.array([0, 1e-30, 1e-12, 1e-6, 1e-3, 0.3, 1, 5, 30, 80, 1000], dtype)
@@ -184,14 +184,14 @@ def test_source_takes_the_columns_of_a_table(unknown):
     assert "Rows have the columns length, width, colour, size, rooms." in source["__doc__"]
     new = table.assign(colour="pink")
     if unknown == "error":
-        with pytest.raises(ValueError, match="a category that was not there in training"):
+        with pytest.raises(ValueError, match="a category that did not occur in training"):
             source["predict"](new)
     else:
         np.testing.assert_allclose(predict(new), model.predict_proba(new), rtol=1e-11)
 
 
 @pytest.mark.parametrize("column", ODD_NAMES)
-def test_a_name_of_a_column_is_not_run(column):
+def test_column_names_are_not_executed(column):
     table = frame()[["width", "rooms"]].set_axis([column, "a\0b"], axis=1)
     model = fitted(make_pipeline(StandardScaler(), vp.MLPRegressor(**FEW)), table, X[:, 0])
     source = functions(model)
@@ -199,13 +199,13 @@ def test_a_name_of_a_column_is_not_run(column):
     np.testing.assert_allclose(source["predict"](table), model.predict(table), rtol=1e-11)
 
 
-def test_imputers_of_other_kinds_are_left_to_skl2onnx():
+def test_other_imputers_are_converted_by_skl2onnx():
     rows = X.round().astype(np.float32)
     model = fitted(make_pipeline(SimpleImputer(missing_values=0.0), vp.MLPClassifier(**FEW)), rows, TWO)
     assert_same(model, rows, "graph", np.float32)
 
 
-def test_pipelines_that_are_given_to_skl2onnx():
+def test_pipelines_converted_by_skl2onnx():
     from vecprop.files.onnx import register
 
     register()
@@ -224,7 +224,7 @@ def test_pipelines_that_are_given_to_skl2onnx():
 # What a person reads, and what cannot be written.
 
 
-def test_a_graph_of_a_layer_of_ones_own_is_written_to_a_file(tmp_path):
+def test_a_graph_with_a_custom_layer_is_written_to_a_file(tmp_path):
     p = problem(Cube(), vp.SquaredError())
     made = to_onnx(TrainedNetwork(p.network, p.theta), tmp_path / "network.onnx", dtype=np.float64)
     assert onnx.load(tmp_path / "network.onnx") == made
@@ -232,7 +232,7 @@ def test_a_graph_of_a_layer_of_ones_own_is_written_to_a_file(tmp_path):
     assert_close(Y, p.network.predict(p.theta, p.X), 1e-12)
 
 
-def test_source_needs_nothing_but_numpy(tmp_path):
+def test_source_needs_only_numpy(tmp_path):
     model = fitted(make_pipeline(StandardScaler(), vp.MLPClassifier(**FEW)), X, np.array(["no", "yes"])[TWO])
     source = to_numpy(model, tmp_path / "model.py")
     assert (tmp_path / "model.py").read_text(encoding="utf-8") == source
@@ -241,7 +241,7 @@ def test_source_needs_nothing_but_numpy(tmp_path):
     assert functions(model)["predict"](np.zeros((1, 3))) == model.predict(np.zeros((1, 3)))
 
 
-def test_a_small_network_can_be_read():
+def test_the_source_of_a_small_network_is_readable():
     network = vp.Network(2, [vp.Dense(1), vp.LeakyReLU(0.1)], vp.SquaredError())
     source = to_numpy(TrainedNetwork(network, np.array([1.0, 2.0, 0.5])))
     expected = '''\
@@ -274,7 +274,7 @@ def predict(X):
     assert source.partition("\n\n")[2] == expected
 
 
-def test_numbers_that_are_not_finite_stay_as_they_are():
+def test_nonfinite_numbers_are_exported():
     network = vp.Network(1, [vp.Dense(2)], vp.SquaredError())
     theta = np.array([1.0, 2.0, np.inf, -np.inf])
     np.testing.assert_array_equal(functions(TrainedNetwork(network, theta))["predict"]([[1.0]]), [[np.inf, -np.inf]])
@@ -289,7 +289,7 @@ def test_one_activation_with_two_settings():
     assert [name for name in source if name.startswith("leaky")] == ["leaky_relu", "leaky_relu_1"]
 
 
-def test_labels_that_are_no_names_or_numbers_are_refused():
+def test_labels_other_than_text_and_numbers_raise_an_error():
     days = np.array([datetime.date(2024, 1, 1), datetime.date(2024, 1, 2)])[TWO]
     model = fitted(vp.MLPClassifier(**FEW), X, TWO)
     model.targets_ = dataclasses.replace(model.targets_, classes=np.unique(days))
@@ -311,28 +311,28 @@ ELSEWHERE = "cannot be written as NumPy source: use `save`, or `to_onnx`"
 
 
 @pytest.mark.parametrize(("write", "make", "error", "said"), [
-    (to_numpy, lambda: trained(Cube()), FileError, r"Cube.* is not one of vecprop's own parts"),
+    (to_numpy, lambda: trained(Cube()), FileError, r"Cube.* cannot be exported: only vecprop's built-in parts"),
     (to_numpy, lambda: in_front(OrdinalEncoder()), FileError, ELSEWHERE),
     (to_numpy, lambda: in_front(SimpleImputer(add_indicator=True)), FileError, ELSEWHERE),
     (to_numpy, lambda: in_front(FunctionTransformer(np.tanh)), FileError, ELSEWHERE),
-    (to_numpy, lambda: in_front(OneHotEncoder(drop="first"), X.round()), FileError, "has a column for each category"),
+    (to_numpy, lambda: in_front(OneHotEncoder(drop="first"), X.round()), FileError, "does not support missing"),
     (to_numpy, lambda: StandardScaler().fit(X), FileError, "A StandardScaler cannot be written as NumPy source"),
-    (to_numpy, lambda: trained(vp.ReLU(), members=(2,)), FileError, r"members \(2,\), but source is of one network"),
-    (to_onnx, lambda: trained(vp.ReLU(), members=(2,)), FileError, r"members \(2,\), but a graph is of one network"),
+    (to_numpy, lambda: trained(vp.ReLU(), members=(2,)), FileError, r"shape \(2,\), but source needs one network"),
+    (to_onnx, lambda: trained(vp.ReLU(), members=(2,)), FileError, r"shape \(2,\), but a graph needs one network"),
     (to_onnx, lambda: fitted(vp.MLPClassifier(**FEW), X, TWO.astype(np.uint64) + np.uint64(2**63)), FileError,
-     "Labels in ONNX are whole numbers or text"),
+     "Labels in ONNX must be integers or text"),
     (lambda model: to_onnx(model, dtype=int), lambda: trained(vp.ReLU()), ValueError,
-     "dtype is int64, but a graph computes in float32 or float64"),
+     "dtype is int64, expected float32 or float64"),
     (to_onnx, lambda: in_front(FunctionTransformer(np.tanh)), RuntimeError, "FunctionTransformer is not supported"),
 ])  # fmt: skip
-def test_what_cannot_be_written_is_named(write, make, error, said):
+def test_unsupported_parts_are_named(write, make, error, said):
     model = make()
     with pytest.raises(error, match=said):
         write(model)
 
 
 @pytest.mark.long
-def test_without_skl2onnx_it_says_what_to_install():
+def test_without_skl2onnx_the_error_says_what_to_install():
     code = """
 import sys
 sys.modules["skl2onnx"] = None

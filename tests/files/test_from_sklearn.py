@@ -74,7 +74,7 @@ def test_counts():
     assert_same(from_sklearn(theirs), theirs, X, MLPRegressor)
 
 
-def test_names_of_columns_stay_and_nothing_is_shared():
+def test_column_names_are_copied_and_arrays_are_not_shared():
     pandas = pytest.importorskip("pandas")
     rows = pandas.DataFrame(X, columns=["a", "b", "c"])
     random: Any = np.random.RandomState(0)
@@ -87,8 +87,8 @@ def test_names_of_columns_stay_and_nothing_is_shared():
     assert random.get_state()[2] == numbers
 
 
-def test_what_is_no_fitted_network_is_refused():
-    with pytest.raises(TypeError, match=r"takes scikit-learn's MLPClassifier or MLPRegressor, not MLPClassifier\(\)"):
+def test_other_models_raise_an_error():
+    with pytest.raises(TypeError, match=r"needs scikit-learn's MLPClassifier or MLPRegressor, got MLPClassifier\(\)"):
         from_sklearn(MLPClassifier())  # type: ignore[arg-type]
     with pytest.raises(NotFittedError):
         from_sklearn(scikit.MLPRegressor())

@@ -51,7 +51,7 @@ def state_of(value):
 
 @pytest.mark.parametrize("kind", ESTIMATORS)
 @pytest.mark.parametrize("dtype", sampled([np.float64, np.float32]))
-def test_estimators_come_back_as_they_were(kind, dtype, tmp_path):
+def test_estimators_are_restored_exactly(kind, dtype, tmp_path):
     model, y = ESTIMATORS[kind]
     model, rows = fitted(fresh(model), X.astype(dtype), y), X.astype(dtype)
     model.hidden_activations(rows)
@@ -63,7 +63,7 @@ def test_estimators_come_back_as_they_were(kind, dtype, tmp_path):
 
 
 @pytest.mark.parametrize("kind", sampled(kind for kind in ESTIMATORS if kind not in ("early stopping", "lbfgs")))
-def test_training_goes_on_with_the_same_bits(kind, tmp_path):
+def test_training_continues_bit_identically(kind, tmp_path):
     model, y = ESTIMATORS[kind]
     model = fitted(fresh(model), X, y)
     again = round_trip(model, tmp_path)
@@ -75,7 +75,7 @@ def test_training_goes_on_with_the_same_bits(kind, tmp_path):
     assert again.loss_curve_ == model.loss_curve_
 
 
-def test_a_random_state_goes_on_too(tmp_path):
+def test_a_random_state_continues(tmp_path):
     settings = FEW | {"random_state": np.random.RandomState(3), "warm_start": True, "early_stopping": True}
     model = fitted(MLPRegressor(**settings), X, NUMBERS)
     again = round_trip(model, tmp_path)
@@ -87,7 +87,7 @@ def test_a_random_state_goes_on_too(tmp_path):
     (vp.MLPEnsembleClassifier(MLPClassifier(**FEW), 3, bootstrap=True, oob_score=True), TWO),
     (vp.MLPEnsembleRegressor(MLPRegressor(**FEW, scale_target=True), 3, max_samples=0.5, max_features=2), NUMBERS),
 ], ids=["text", "bootstrap", "numbers"])  # fmt: skip
-def test_ensembles_come_back_as_they_were(model, y, tmp_path):
+def test_ensembles_are_restored_exactly(model, y, tmp_path):
     model = fitted(fresh(model), X, y)
     again = round_trip(model, tmp_path)
     assert state_of(again) == state_of(model)
@@ -98,7 +98,7 @@ def test_ensembles_come_back_as_they_were(model, y, tmp_path):
 
 
 @pytest.mark.parametrize("scaler", SCALERS, ids=str)
-def test_pipelines_come_back_as_they_were(scaler, tmp_path):
+def test_pipelines_are_restored_exactly(scaler, tmp_path):
     rows = X.copy()
     if "Imputer" in str(scaler):
         rows[::5, 1] = np.nan
@@ -109,7 +109,7 @@ def test_pipelines_come_back_as_they_were(scaler, tmp_path):
 
 
 @pytest.mark.parametrize("output", ["default", "pandas"])
-def test_a_pipeline_for_a_table_comes_back_as_it_was(output, tmp_path):
+def test_a_pipeline_for_a_table_is_restored_exactly(output, tmp_path):
     pytest.importorskip("pandas")
     pipeline: Any = table_pipeline()
     if output == "pandas":
@@ -128,7 +128,7 @@ def test_a_pipeline_for_a_table_comes_back_as_it_was(output, tmp_path):
 
 @pytest.mark.parametrize("members", [(), (3,)])
 @pytest.mark.parametrize("layer", LAYERS, ids=name)
-def test_networks_come_back_as_they_were(layer, members, tmp_path):
+def test_networks_are_restored_exactly(layer, members, tmp_path):
     p = problem(layer, vp.SquaredError(), members)
     network, theta, state = round_trip(TrainedNetwork(p.network, p.theta), tmp_path)
     assert (network, state) == (p.network, None)
@@ -138,7 +138,7 @@ def test_networks_come_back_as_they_were(layer, members, tmp_path):
 @pytest.mark.parametrize("schedule", [None, vp.Adaptive(), vp.WarmUp(2, vp.Adaptive())], ids=str)
 @pytest.mark.parametrize("members", [(), (2,)])
 @pytest.mark.parametrize("loss", sampled(LOSSES, 6), ids=name)
-def test_training_of_a_network_goes_on_with_the_same_bits(loss, members, schedule, tmp_path):
+def test_training_of_a_network_continues_bit_identically(loss, members, schedule, tmp_path):
     p = problem(vp.Tanh(), loss, members)
     how = {"optimizer": vp.Adam(0.01), "schedule": schedule, "epochs": 4, "engine": "reference"}
     first = vp.train(p.network, p.theta, p.X, p.T, **how)
@@ -179,7 +179,7 @@ def test_a_long_training_has_as_many_arrays_as_a_short_one(engine, tmp_path):
 
 
 @pytest.mark.parametrize("limit", ["_MOST_ENTRIES", "_LARGEST_DOCUMENT"])
-def test_what_would_be_too_large_to_load_is_not_written(limit, tmp_path, monkeypatch):
+def test_files_too_large_to_load_are_not_written(limit, tmp_path, monkeypatch):
     path, model, larger = tmp_path / "model", trained(2), fitted(make_pipeline(*SCALERS, MLPClassifier(**FEW)), X, TWO)
     save(model, path)
     old = path.read_bytes()
@@ -188,14 +188,14 @@ def test_what_would_be_too_large_to_load_is_not_written(limit, tmp_path, monkeyp
     monkeypatch.setattr(container, limit, size)
     save(model, path)  # as much as a file can hold
     load(path)
-    with pytest.raises(FileError, match=rf"not written: it would have \d+ \D+, but .* at most {size}, so"):
+    with pytest.raises(FileError, match=rf"not written: it would have \d+ \D+, more than the {size} that"):
         save(larger, path)
     assert path.read_bytes() == old
     assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=name)
-def test_every_public_part_is_on_the_list(part):
+def test_every_public_part_is_registered(part):
     written = json.loads(json.dumps(Writer(BY_CLASS).plain(part, "part")))
     assert Reader(BY_NAME, {}).value(written) == part
 
@@ -206,12 +206,12 @@ VALUES += [np.dtype("float32"), np.dtype("<U3"), np.float64, str, slice(1, None,
 
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
-def test_values_come_back_with_their_types(value):
+def test_values_are_restored_with_their_types(value):
     text = json.dumps(Writer({}).plain(value, "value"), allow_nan=False)
     assert state_of(Reader({}, {}).value(json.loads(text))) == state_of(value)
 
 
-def test_what_a_person_notes_is_in_the_file(tmp_path):
+def test_columns_and_metrics_are_in_the_file(tmp_path):
     model = fitted(MLPClassifier(**FEW), X, TWO)
     columns = {"a": np.dtype(float), "b": np.dtype(float), "c": "category"}
     metrics: Any = {"accuracy": np.float32(0.5)}
@@ -250,7 +250,7 @@ def test_numpy_alone_reads_a_file(tmp_path):
     np.testing.assert_allclose((Y * targets["scale"] + targets["shift"]).ravel(), model.predict(X), rtol=1e-12)
 
 
-def test_callbacks_and_the_folder_in_which_a_pipeline_remembers_are_left_out(tmp_path):
+def test_callbacks_and_pipeline_memory_are_not_saved(tmp_path):
     network = MLPClassifier(**FEW, callbacks=[lambda state: None])
     model = Pipeline([("scale", StandardScaler()), ("network", network)], memory=str(tmp_path / "memory"))
     fitted(model, X, TWO)
@@ -263,14 +263,14 @@ def test_callbacks_and_the_folder_in_which_a_pipeline_remembers_are_left_out(tmp
     )
 
 
-def test_what_cannot_be_saved_is_named(tmp_path):
+def test_unsavable_parts_are_named(tmp_path):
     def refused(model, message):
         with pytest.raises(FileError, match=message):
             save(model, tmp_path / "model")
         assert not list(tmp_path.iterdir())
 
     own = fitted(MLPClassifier(**FEW | {"activation": Cube()}), X, TWO)
-    refused(own, r"^activation is of the class \w+.*Cube, which.*and no code; pickle or joblib keep")
+    refused(own, r"^activation is of the class \w+.*Cube, but.*never code; use pickle or joblib")
     scaler = FunctionTransformer(np.tanh)
     refused(fitted(make_pipeline(scaler, MLPClassifier(**FEW)), X, TWO), r"^steps.0.1.func is the function tanh")
     refused(fitted(make_pipeline(PCA(), MLPClassifier(**FEW)), X, TWO), r"^steps.0.1 is of the class sklearn.PCA")
@@ -278,16 +278,16 @@ def test_what_cannot_be_saved_is_named(tmp_path):
     refused(make_pipeline(StandardScaler(), FunctionTransformer()).fit(X), "A FunctionTransformer cannot be saved")
     network = vp.Network(3, [vp.Dense(1)], vp.SquaredError())
     refused(network, r"A Network cannot be saved as a model: give a TrainedNetwork\(network, theta\)")
-    refused(TrainedNetwork(network, np.zeros(5)), "the values of TrainedNetwork do not belong together")
+    refused(TrainedNetwork(network, np.zeros(5)), "the values of TrainedNetwork are inconsistent")
     model = fitted(MLPClassifier(**FEW), X, TWO)
     model.note = "mine"
-    refused(model, "MLPClassifier has the attribute 'note', for which a model file has no place")
+    refused(model, "MLPClassifier has the attribute 'note', which a model file cannot store")
     for unfitted in (MLPClassifier(), Pipeline([("scale", StandardScaler()), ("network", MLPRegressor())])):
         with pytest.raises(NotFittedError):
             save(unfitted, tmp_path / "model")
 
 
-def test_another_release_of_scikit_learn_is_said(tmp_path, monkeypatch):
+def test_another_release_of_scikit_learn_warns(tmp_path, monkeypatch):
     model = fitted(make_pipeline(StandardScaler(), MLPClassifier(**FEW)), X, TWO)
     monkeypatch.setattr(model_file.sklearn, "__version__", "1.5.2")
     save(model, tmp_path / "model")
@@ -297,7 +297,7 @@ def test_another_release_of_scikit_learn_is_said(tmp_path, monkeypatch):
 
 
 @pytest.mark.long
-def test_the_page_about_files_is_true(tmp_path, monkeypatch):
+def test_the_page_about_model_files_is_correct(tmp_path, monkeypatch):
     page = (Path(__file__).parents[2] / "docs" / "model-files.md").read_text(encoding="utf-8")
     pytest.importorskip("skl2onnx")
     pytest.importorskip("onnxruntime")

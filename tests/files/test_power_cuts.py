@@ -64,7 +64,7 @@ def cut(train, root, monkeypatch):
     ],
     ids=["two epochs", "four epochs", "population"],
 )
-def test_what_is_left_is_whole_and_training_goes_on_to_the_bit(train, tmp_path, monkeypatch):
+def test_after_a_power_cut_files_are_complete_and_training_resumes(train, tmp_path, monkeypatch):
     whole, ended, count = train(None), {}, 0
     for files, promised in cut(train, tmp_path, monkeypatch):
         count += 1
@@ -104,7 +104,7 @@ def without_folder(path, document, arrays):
 @pytest.mark.parametrize(
     ("write", "is_lost"), [(without_sync, lambda left: len(left[0]) < 3002), (without_folder, lambda left: not left)]
 )
-def test_the_layer_loses_what_is_not_synced(write, is_lost, tmp_path, monkeypatch):
+def test_the_simulated_disk_loses_unsynced_data(write, is_lost, tmp_path, monkeypatch):
     def train(root):
         container.write(root / "run.npz", {}, {})
 

@@ -36,7 +36,7 @@ def models(reference_engine):
 
 
 @pytest.mark.parametrize("kind", ["classes", "numbers", "quantiles"])
-def test_predictions_notes_and_settings_come_back(models, kind, tmp_path):
+def test_predictions_notes_and_settings_are_restored(models, kind, tmp_path):
     model = models[kind]
     save(model, tmp_path / "model.npz")
     again = load(tmp_path / "model.npz")
@@ -70,7 +70,7 @@ def test_scores_belong_to_edges(models, tmp_path, monkeypatch):
     parts = list(model.encoder_.parts)
     parts[place] = replace(parts[place], scores=parts[place].scores[1:])
     monkeypatch.setattr(model, "encoder_", replace(model.encoder_, parts=parts))
-    with pytest.raises(FileError, match="the values of NumberInputs do not belong together"):
+    with pytest.raises(FileError, match="the values of NumberInputs are inconsistent"):
         save(model, tmp_path / "model.npz")
 
 
@@ -88,29 +88,29 @@ def test_scores_belong_to_edges(models, tmp_path, monkeypatch):
     ("TabularClassifier", "notes_", [1]),
     ("TabularClassifier", "n_estimators", 0),
 ])  # fmt: skip
-def test_values_that_do_not_belong_are_refused(models, tmp_path, name, attribute, value):
+def test_inconsistent_values_raise_an_error(models, tmp_path, name, attribute, value):
     def change(document, arrays):
         described(document["model"], name)[attribute] = value
 
     rewritten(models["classes"], tmp_path / "model.npz", change)
-    refused(tmp_path / "model.npz", "describes no model")
+    refused(tmp_path / "model.npz", "has no model")
 
 
 @pytest.mark.parametrize("kept", [0, 1])
-def test_a_level_without_its_ensemble_is_refused(models, tmp_path, kept):
+def test_a_level_without_its_ensemble_raises_an_error(models, tmp_path, kept):
     def change(document, arrays):
         state = described(document["model"], "TabularRegressor")
         state["outer_"] = state["outer_"][:kept]
 
     rewritten(models["quantiles"], tmp_path / "model.npz", change)
-    refused(tmp_path / "model.npz", "describes no model")
+    refused(tmp_path / "model.npz", "has no model")
 
 
 @pytest.mark.parametrize("shaped", [lambda theta: theta[:, 1:], lambda theta: theta[0], lambda theta: theta[:0]])
-def test_parameters_of_another_shape_are_refused(models, tmp_path, shaped):
+def test_parameters_of_another_shape_raise_an_error(models, tmp_path, shaped):
     def change(document, arrays):
         name, _ = [name for name in arrays if name.endswith("thetas")]
         arrays[name] = np.ascontiguousarray(shaped(arrays[name]))
 
     rewritten(models["numbers"], tmp_path / "model.npz", change)
-    refused(tmp_path / "model.npz", "describes no model")
+    refused(tmp_path / "model.npz", "has no model")

@@ -153,7 +153,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", sampled(MODELS, 8))
-def test_both_forms_predict_what_the_model_does(name):
+def test_both_exports_predict_like_the_model(name):
     model = MODELS[name]()
     tables = (TABLE, NEW) if "day" not in model.encoder_.names else (days("57D"),)
     if "gelu" in str(model.activation):
@@ -167,7 +167,7 @@ def test_graphs_in_float32(model):
     assert_graph(model(), TABLE, NEW, dtype=np.float32)
 
 
-def test_source_reads_times_as_the_model_does():
+def test_source_parses_times_like_the_model():
     table = pd.DataFrame(
         {"time": [f"{n % 7}h {n % 60}min" for n in range(90)], "clock": [f"{n % 24}:15" for n in range(90)]}
     )
@@ -179,7 +179,7 @@ def test_labels_that_are_objects():
 
 
 @pytest.mark.parametrize("settings", [{}, QUANTILES], ids=["one", "quantiles"])
-def test_intervals_of_any_share(settings):
+def test_intervals_of_any_coverage(settings):
     model = regressor(**settings)
     for coverage in (0.5, 0.999):
         found = of_graph(model, NEW, coverage=coverage)
@@ -189,7 +189,7 @@ def test_intervals_of_any_share(settings):
         assert (ends[:, 1] > found["variable"][:, 0]).all()
 
 
-def test_intervals_that_cannot_be_are_refused():
+def test_invalid_coverages_raise_an_error():
     numbers, classes = regressor(DAYS), classifier(DAYS)
     with pytest.raises(ValueError, match="coverage=1 is not a share"):
         to_onnx(numbers, coverage=1)
@@ -198,7 +198,7 @@ def test_intervals_that_cannot_be_are_refused():
     with pytest.raises(ValueError, match=r"coverage=0\.4 is not a share"):
         to_numpy(numbers, coverage=0.4)
     for write in (to_onnx, to_numpy):
-        with pytest.raises(FileError, match="A TabularClassifier knows no intervals"):
+        with pytest.raises(FileError, match="A TabularClassifier has no intervals"):
             write(classes, coverage=0.9)
 
 
@@ -232,7 +232,7 @@ def test_probabilities_that_underflow():
 
 
 @pytest.mark.parametrize("frequency", sampled(["31QS", "9h", "57D"], 3))
-def test_dates_come_in_as_days(frequency):
+def test_dates_are_passed_as_days(frequency):
     table = days(frequency)
     model = classifier(table)
     assert model.encoder_.kinds["day"] == "dates"
@@ -247,7 +247,7 @@ def test_dates_come_in_as_days(frequency):
             predict(table.assign(day=wrong))
 
 
-def test_outputs_of_a_graph_have_names_that_stay_apart():
+def test_output_names_differ_from_column_names():
     table = TABLE[["label", "vecprop_Concat_0", "X"]].set_axis(["label", "vecprop_Concat_0", "probabilities"], axis=1)
     assert list(of_graph(classifier(table), table)) == ["label_", "probabilities_"]
     assert list(of_graph(regressor(table), table)) == ["variable"]
@@ -264,7 +264,7 @@ def test_many_columns():
     assert_graph(model, table, dtype=np.float32)
 
 
-def test_categories_that_all_are_rare():
+def test_columns_with_only_rare_categories():
     table = pd.DataFrame({"code": [f"c{number}" for number in range(20)]})
     model = classifier(table, np.arange(20) % 2)
     assert not len(model.encoder_.parts[0].names)
@@ -280,7 +280,7 @@ def test_many_categories():
     assert_source(model, codes, codes + "?")
 
 
-def test_text_that_is_empty_is_missing_unless_training_had_it():
+def test_empty_text_is_missing_unless_it_is_a_category():
     codes = pd.DataFrame({"code": ["a", "", None] * 20})
     for table, same in ((codes, 1), (codes[codes.code != ""], 2)):
         model = classifier(table, np.arange(len(table)) % 2)
@@ -288,7 +288,7 @@ def test_text_that_is_empty_is_missing_unless_training_had_it():
         np.testing.assert_allclose(found, model.predict_proba(codes[same : same + 1]), rtol=1e-5)
 
 
-def test_what_a_form_cannot_read_is_named(monkeypatch):
+def test_columns_that_cannot_be_exported_are_named(monkeypatch):
     monkeypatch.setattr(tables_columns, "CATEGORIES", 20)
     words = [f"word{number % 11} and word{number % 13}" for number in range(90)]
     model = regressor(DAYS.assign(words=words, code=[f"c{number % 45}" for number in range(90)]))
@@ -296,7 +296,7 @@ def test_what_a_form_cannot_read_is_named(monkeypatch):
     table = TABLE.assign(words=words, code="c1")
     with pytest.warns(UserWarning, match=message):
         assert_graph(model, table)
-    with pytest.raises(FileError, match=r"Column 'words' is of text, but .*: train without it, or use `save`"):
+    with pytest.raises(FileError, match=r"Column 'words' has the kind 'text', but .*: train without it, or use `save`"):
         to_numpy(model)
 
 
@@ -327,7 +327,7 @@ def test_columns_of_every_library():
         np.testing.assert_allclose(predict(table), expected, rtol=1e-6)
 
 
-def test_what_a_column_of_numbers_cannot_hold_is_said():
+def test_values_that_are_not_numeric_raise_an_error():
     predict = functions(classifier(TABLE[["stamp", "visits"]]))["predict"]
     with pytest.raises(ValueError, match=r"'1,5' is no number as training read them"):
         predict({"stamp": ["1,5"], "visits": [1]})
@@ -338,7 +338,7 @@ def test_what_a_column_of_numbers_cannot_hold_is_said():
         predict({"stamp": [1.5]})
 
 
-def test_text_is_read_as_in_training():
+def test_text_is_parsed_as_in_training():
     table = pd.DataFrame(
         {
             "price": [f"1.{k % 9}00,5" for k in range(90)],
@@ -371,7 +371,7 @@ def test_text_is_read_as_in_training():
 # What a person reads.
 
 
-def test_source_runs_where_there_is_nothing_but_numpy(tmp_path):
+def test_source_runs_with_only_numpy(tmp_path):
     frame: Any = NEW[["visits", "town", '"""']]
     model = classifier(TABLE[frame.columns])
     source = to_numpy(model, tmp_path / "model.py")
@@ -394,7 +394,7 @@ print(json.dumps([model.predict(table).tolist(), model.predict_proba(table).toli
     assert others == []
 
 
-def test_source_can_be_read():
+def test_source_is_readable():
     table = pd.DataFrame({"age": np.arange(90.0) % 3, "town": np.array(["Oslo", None, "Rome"])[np.arange(90) % 3]})
     source = to_numpy(regressor(table))
     scores: Any = NumberInputs.of(table["age"]).scores

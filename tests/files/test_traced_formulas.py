@@ -24,7 +24,7 @@ X = np.random.default_rng(0).normal(size=(20, 4))
 
 
 @pytest.mark.parametrize("page", ["own-layer", "own-activation", "own-loss"])
-def test_the_parts_of_the_pages_become_graphs(page, capsys):
+def test_documented_custom_parts_become_graphs(page, capsys):
     source = (PAGES / f"{page}.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
     for block in re.findall(r"^```\{code-cell\}\n(.*?)^```", source, re.DOTALL | re.MULTILINE):
@@ -81,7 +81,7 @@ WRITTEN: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("function", WRITTEN)
-def test_numpy_is_written(function):
+def test_numpy_functions_are_traced(function):
     network = vp.Network(4, [Applied(WRITTEN[function])], vp.SquaredError())
     model, expected = TrainedNetwork(network, np.zeros(0)), network.predict(np.zeros(0), X)
     (Y,) = run(to_onnx(model), X=X.astype(np.float32)).values()
@@ -99,20 +99,20 @@ REFUSED: dict[str, Callable[[Any], Any]] = {
     "`sum` with axis, where": lambda z: np.sum(z, axis=-1, where=z > 0),
     "`mean` over the rows or several axes": lambda z: z - z.mean(axis=0),
     "a sum over the rows by `matmul`": lambda z: np.ones((1, len(X))) @ z,
-    "`logical_and` of what are no truth values": lambda z: np.logical_and(z, z > 0),
+    "`logical_and` of values that are not Boolean": lambda z: np.logical_and(z, z > 0),
     "`concatenate` of rows or with constants": lambda z: np.concatenate([z, np.ones((len(X), 1))], axis=1),
     "`exp` with `out`": lambda z: np.exp(z, out=np.empty((len(X), 4))),
     "`astype` to int64": lambda z: z.astype(np.int64),
     "an assignment to a part of an array": lambda z: z.__setitem__(slice(None), 0),
     "an index of the rows": lambda z: z - z[0],
-    "a condition on the numbers of an array": lambda z: z if z > 0 else -z,
-    "a function that takes the numbers out": lambda z: np.asarray(z) / 2,
-    "the rows of an array one by one": lambda z: np.stack([row / 2 for row in z]),
+    "a condition on the values of an array": lambda z: z if z > 0 else -z,
+    "a function that needs the values": lambda z: np.asarray(z) / 2,
+    "a loop over the rows of an array": lambda z: np.stack([row / 2 for row in z]),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_what_is_not_written_is_named(what):
+def test_unsupported_operations_are_named(what):
     network = vp.Network(
         4, [Applied(lambda z: z if isinstance(z, np.ndarray) else REFUSED[what](z))], vp.SquaredError()
     )

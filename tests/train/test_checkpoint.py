@@ -13,7 +13,7 @@ import vecprop as vp
 from fits import Cube, require_same
 from killing import Killed
 from sampled import sampled
-from vecprop.files.checkpoint import store as pace
+from vecprop.files.checkpoint import store
 from vecprop.files.model_file import information
 from vecprop.terminal.messages import UsageError
 from vecprop.terminal.output_files import writable
@@ -68,7 +68,7 @@ def fit(network=PLAIN, theta=None, **changes):
 
 @pytest.fixture(autouse=True)
 def written_after_each_epoch(monkeypatch):
-    monkeypatch.setattr(pace, "SHARE", np.inf)
+    monkeypatch.setattr(store, "SHARE", np.inf)
 
 
 @pytest.mark.parametrize("engine", ["compiled", pytest.param("reference", marks=pytest.mark.long)])
@@ -118,7 +118,7 @@ def train_and_die(path):
     """Train until the fifth write, and end the process within it."""
     rename, count = os.replace, iter(range(100))
     os.replace = lambda *names: os._exit(9) if next(count) == 4 else rename(*names)
-    pace.SHARE = np.inf
+    store.SHARE = np.inf
     fit(callbacks=[lambda state: False], checkpoint=vp.Checkpoint(path, every=0))
 
 
@@ -151,7 +151,7 @@ def test_a_finished_run_returns_at_once_and_can_be_extended(tmp_path):
 
 def test_a_file_instead_of_a_checkpoint_folder_is_refused(tmp_path):
     (tmp_path / "mine").write_text("mine")
-    refused = pytest.raises(ValueError, match="mine is a file, where the checkpoint has a folder: give another path")
+    refused = pytest.raises(ValueError, match="mine is a file, but the checkpoint needs a folder there: give another path")
     with refused:
         fit(checkpoint=vp.Checkpoint(tmp_path / "mine" / "runs" / "run.npz"))
     with refused:
@@ -170,7 +170,7 @@ def test_a_read_only_folder_is_refused_before_training(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
     for path in ("run.npz", "runs/run.npz"):
         with pytest.raises(
-            PermissionError, match=r"Nothing may be written in the folder .*: give the checkpoint another"
+            PermissionError, match=r"The folder .* is not writable: give the checkpoint another"
         ):
             fit(checkpoint=vp.Checkpoint(tmp_path / path), callbacks=[lambda state: 1 / 0])
 
@@ -219,7 +219,7 @@ def test_ctrl_c_saves_finished_epochs(tmp_path):
         ({"validation": (X[60:], T[60:] + 1)}, "its validation T differs"),
         ({"validation": None, "validation_score": None}, "its validation_score and its validation X and its validatio"),
         ({"sample_weight": np.linspace(1, 2, 60)}, "its sample_weight differs"),
-        ({"epochs": 10}, "it has come to epoch 20, beyond the 10"),
+        ({"epochs": 10}, "it has reached epoch 20, beyond the 10"),
     ],
     ids=str,
 )
@@ -236,7 +236,7 @@ def test_the_file_of_another_run_is_refused_and_stays(changes, named, tmp_path):
 def test_a_schedule_of_another_length_is_refused(schedule, tmp_path):
     checkpoint = vp.Checkpoint(tmp_path / "run.npz")
     fit(schedule=schedule, checkpoint=checkpoint)
-    with pytest.raises(ValueError, match="its schedule is one of 20 epochs, not of 30"):
+    with pytest.raises(ValueError, match="its schedule is for 20 epochs, not 30"):
         fit(schedule=schedule, epochs=30, checkpoint=checkpoint)
 
 
@@ -281,7 +281,7 @@ def test_other_files_are_never_overwritten(tmp_path):
         ({"checkpoint": "run.npz"}, r'checkpoint must be a Checkpoint, such as Checkpoint\("run.npz"\), got \'run.npz'),
         ({"state": fit(epochs=1).state}, "omit state"),
         ({"optimizer": vp.LBFGS(), "batch_size": None}, "omit checkpoint"),
-        ({"network": network(Cube()), "engine": "reference"}, "Cube, which a model file cannot hold"),
+        ({"network": network(Cube()), "engine": "reference"}, "Cube, but a model file can hold"),
         ({"theta": PLAIN.init(0).astype(np.float16)}, "theta has dtype float16"),
     ],
     ids=["text", "state", "lbfgs", "own part", "float16"],
@@ -300,8 +300,8 @@ def test_writing_takes_one_percent_of_the_time(every, cost, writes, tmp_path, mo
     written: list[object] = []
     monkeypatch.setattr(vp.Checkpoint, "write", lambda self, result: written.append(result))
     checkpoint = vp.Checkpoint(tmp_path / "run.npz", every)
-    checkpoint.pace = pace.Pace(every)
-    checkpoint.pace.written, checkpoint.pace.cost = time.perf_counter() - 10, cost
+    checkpoint.throttle = store.Throttle(every)
+    checkpoint.throttle.written, checkpoint.throttle.cost = time.perf_counter() - 10, cost
     checkpoint.after_epoch(fit(epochs=0))
     assert len(written) == writes
 

@@ -150,7 +150,7 @@ def test_other_folders_and_files_are_not_touched(tmp_path):
             vp.train_population(FEW, of.X, of.T, checkpoint=vp.Checkpoint(folder_))
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
     one = vp.Checkpoint(tmp_path / "mine")
-    with pytest.raises(ValueError, match="mine is a folder, but one training is kept in a file"):
+    with pytest.raises(ValueError, match="mine is a folder, but a single training needs a file"):
         vp.train(FEW[0].network, FEW[0].theta, of.X, of.T, optimizer=vp.Adam(0.1), checkpoint=one)
 
 
@@ -199,10 +199,10 @@ def test_two_results_of_a_member_must_be_bit_identical(tmp_path):
         of.assert_equal(one, other)
     name = next(name for name in arrays if name.startswith("thetas"))
     container.write(again, document, arrays | {name: arrays[name] + 1})
-    with pytest.raises(ValueError, match="has two results of member 0, whose bits differ: remove the folder"):
+    with pytest.raises(ValueError, match="has two results of member 0 with different bits: remove the folder"):
         vp.train_population(FEW, of.X, of.T, checkpoint=kept)
     again.write_bytes(part.read_bytes()[:-50])
-    with pytest.raises(ValueError, match="damaged or cut off"):
+    with pytest.raises(ValueError, match="damaged or truncated"):
         vp.train_population(FEW, of.X, of.T, checkpoint=kept)
 
 

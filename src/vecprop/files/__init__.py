@@ -1,10 +1,10 @@
-"""Models outside the program that trained them: model files, ONNX, NumPy source, and models from scikit-learn."""
+"""Save and load models, export them to ONNX or NumPy source, and import them from scikit-learn."""
 
 from ..tables.error import one_line
 
 
 class FileError(ValueError):
-    """A model cannot be written to a file, or a file cannot be read as a model.
+    """Raised when a model cannot be written to a file, or a file cannot be read as a model.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Atomic writing, so that a reader finds the old file or the new one; and locks, which end with their program."""
+"""Atomic file replacement, and file locks that the system releases when their program ends."""
 
 import errno
 import os
@@ -20,19 +20,19 @@ from ..system.threads import suppress_system_errors
 
 
 def lock(number: int) -> bool | None:
-    """Lock an open file; return False if another program holds it, and None if its file system has no locks."""
+    """Lock an open file; return False if another program holds the lock, None if locks are unsupported."""
     try:
         if sys.platform == "win32":
             import msvcrt
 
-            os.lseek(number, 2**30, os.SEEK_SET)  # others can read what is before the locked byte
+            os.lseek(number, 2**30, os.SEEK_SET)  # the bytes before the locked one stay readable
             msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
         else:
             import fcntl
 
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno is None:  # not of the system: the time-out of a signal's handler
+        if error.errno is None:  # not from the system, but for example a timeout raised by a signal handler
             raise
         return False if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK) else None
     return True
@@ -40,16 +40,16 @@ def lock(number: int) -> bool | None:
 
 DAY = 86_400
 LEAST = 10**6
-"""Commands and checkpoints refuse a disk with fewer free bytes."""
+"""Commands and checkpoints need at least this number of free bytes on the disk."""
 
 
 @contextmanager
 def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Give a new file to write into, which replaces path when all of it is on disk.
+    """Open a temporary file for writing; it replaces path once it is completely on disk.
 
-    If writing fails or is killed, path is unchanged, and an error of the system names it. A killed program leaves the
-    unfinished file in the same folder, named ``.NAME.….unfinished``; the next program that writes NAME removes it.
-    Pipes and devices are written to, not replaced. A file that is replaced passes on its mode and its owner.
+    If writing fails or the program is killed, path is unchanged. A killed program leaves an unfinished file named
+    ``.NAME.….unfinished`` in the same folder; the next program that writes NAME removes it. Pipes and devices are
+    written directly. The new file gets the mode and the owner of the old one.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     ...     print(path.read_text(), len(list(path.parent.iterdir())))
     hello 1
     """
-    target, replaced = Path(os.path.realpath(path)), None  # a link stays a link
+    target, replaced = Path(os.path.realpath(path)), None  # replaces the target of a link
     with suppress(OSError):
         replaced = target.stat()
     if replaced is not None and not (stat.S_ISREG(replaced.st_mode) or stat.S_ISDIR(replaced.st_mode)):
@@ -75,17 +75,17 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             unfinished = target.with_name(f".{target.name}.{token_hex(8)}.unfinished")
             private = partial(os.open, mode=0o666 if replaced is None else 0o600)
             file = open(unfinished, "xb", opener=private)  # noqa: SIM115 (closed below)
-            held = os.dup(file.fileno())  # locked until the file has its name, so that nobody sweeps it
+            held = os.dup(file.fileno())  # keeps the lock until the file is renamed, which protects it from `sweep`
             if lock(held) is not False and os.fstat(held).st_nlink:
                 break
-            file.close()  # another program has just taken it for one of a killed program
+            file.close()  # another program has just swept it
             os.close(held)
         with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         if replaced is not None:
-            with suppress(OSError, AttributeError):  # only root gives a file to another user, and Windows has no owners
+            with suppress(OSError, AttributeError):  # only root can change the owner, and Windows has no chown
                 os.chown(unfinished, replaced.st_uid, replaced.st_gid)
             with suppress(FileNotFoundError):
                 shutil.copymode(target, unfinished)
@@ -103,7 +103,7 @@ def written_at_once(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 
 def settle(folder: Path) -> None:
-    """Write the names in a folder to disk too, on systems on which a folder can be opened for that."""
+    """Flush a folder's entries to disk, where the system supports it."""
     with suppress_system_errors():
         number = os.open(folder, os.O_RDONLY)
         try:
@@ -113,24 +113,24 @@ def settle(folder: Path) -> None:
 
 
 def sweep(folder: Path, name: str = "*") -> None:
-    """Remove what killed programs have left of the files of a folder, or of one, and nothing that is being written."""
-    # Who writes a file holds a lock on it. Where the file system has no locks, a day tells.
+    """Remove unfinished files of killed programs from a folder, for all names or one."""
+    # Files being written are locked. Without locks, a file is considered abandoned after a day.
     for left in folder.glob(f".{name if name == '*' else escape(name)}.*.unfinished"):
         with suppress_system_errors():
             with open(left, "r+b") as file:
                 state = lock(file.fileno())
                 is_left = state or (state is None and abs(time.time() - left.stat().st_mtime) >= DAY)
-                if is_left and os.name != "nt":  # Windows removes no open file
+                if is_left and os.name != "nt":  # Windows cannot remove an open file
                     left.unlink()
             if is_left:
                 left.unlink(missing_ok=True)
 
 
-_held: dict[Path, tuple[int, IO[bytes]]] = {}  # by the lock's path: the thread, and the open file
+_held: dict[Path, tuple[int, IO[bytes]]] = {}  # the thread and the open file of each lock, by path
 
 
 def _forget() -> None:
-    """In a child process, close the locks of its parent, which would otherwise last as long as the child."""
+    """Close the parent's locks in a child process, which would otherwise hold them."""
     for _, file in _held.values():
         file.close()
     _held.clear()
@@ -142,8 +142,8 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def locked(path: Path, what: Path) -> Iterator[None]:
-    """Hold a lock file in the block; blocks of the same thread may be nested."""
-    # The file tells who holds it, which a refusal names. A killed program leaves the file, and no lock.
+    """Hold a lock file in a `with` block; the same thread may nest such blocks."""
+    # The file names its holder, for error messages. A killed program leaves the file, but not the lock.
     path, thread = Path(os.path.realpath(path)), threading.get_ident()
     if _held.get(path, (None, None))[0] == thread:
         yield
@@ -154,22 +154,22 @@ def locked(path: Path, what: Path) -> Iterator[None]:
         yield
     finally:
         ends: list[Callable[[], None]] = [file.close]
-        if _held.pop(path, None) is not None:  # not in a child process that was forked in the block
-            ends.insert(os.name == "nt", path.unlink)  # Windows removes no open file
+        if _held.pop(path, None) is not None:  # None in a child process forked inside the block
+            ends.insert(os.name == "nt", path.unlink)  # Windows cannot remove an open file
         for end in ends:
             with suppress(OSError):
                 end()
 
 
 def _taken(path: Path, what: Path) -> IO[bytes]:
-    """Lock a file, which is made if need be; return it open."""
+    """Open and lock a file, creating it if necessary."""
     while True:
         file = open(path, "ab+", buffering=0)  # noqa: SIM115 (closed below, or by its holder)
         try:
             if lock(file.fileno()) is False:
                 file.seek(0)
                 holder = (file.read(1000) or b"").decode("utf-8", "replace") or "another program"
-                raise ValueError(f"{what} is in use by {holder}: wait until that has ended, or give another path.")
+                raise ValueError(f"{what} is in use by {holder}: wait until it ends, or give another path.")
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
                     file.truncate(0)
@@ -179,4 +179,4 @@ def _taken(path: Path, what: Path) -> IO[bytes]:
         except BaseException:
             file.close()
             raise
-        file.close()  # the file was removed by the program that held it until now
+        file.close()  # the previous holder removed the file

@@ -1,4 +1,4 @@
-"""Networks outside the program: with their parameters, averaged as an estimator does, or from scikit-learn."""
+"""Trained networks, the averaged networks of an estimator, and import from scikit-learn."""
 
 from copy import deepcopy
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from . import FileError
 
 
 class TrainedNetwork(NamedTuple):
-    """A network, its parameters and, to continue training, its state: `save` takes it and `load` returns it.
+    """A network with its parameters and, optionally, its training state, for `save` and `load`.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class TrainedNetwork(NamedTuple):
     theta : ndarray (*M, P)
         The parameters.
     state : TrainingState, optional
-        The state of training, ``result.state``.
+        The state for continued training, ``result.state``.
 
     Examples
     --------
@@ -47,7 +47,7 @@ REGRESSORS = (MLPRegressor, MLPEnsembleRegressor)
 
 
 class Averaged(NamedTuple):
-    """Copies of one network, with parameters of their own, whose outputs are averaged."""
+    """One network with several parameter vectors, whose outputs are averaged."""
 
     network: Network
     thetas: np.ndarray
@@ -65,22 +65,22 @@ def averaged(model: Any) -> Averaged:
 
 
 def require_intervals(model: Any, coverage: float) -> None:
-    """Refuse a model without intervals, and a coverage that intervals cannot have."""
+    """Raise an error for a model without intervals, or an invalid coverage."""
     if not isinstance(model, TabularRegressor):
-        raise FileError(f"A {type(model).__name__} knows no intervals, which are of a TabularRegressor: no coverage.")
+        raise FileError(f"A {type(model).__name__} has no intervals: leave out coverage, or use a TabularRegressor.")
     require_share(coverage)
 
 
 def from_sklearn(model: scikit.MLPClassifier | scikit.MLPRegressor) -> MLPClassifier | MLPRegressor:
-    """Return vecprop's estimator with the weights, classes and settings of one that scikit-learn has fitted.
+    """Convert a fitted scikit-learn network to vecprop's estimator.
 
-    Its predictions are the same. `partial_fit`, and `fit` with ``warm_start=True``, continue from these weights with a
-    new state of the optimizer.
+    Weights, classes, settings and predictions are the same. `partial_fit`, and `fit` with ``warm_start=True``, continue
+    from these weights with a new optimizer state.
 
     Parameters
     ----------
     model : sklearn.neural_network.MLPClassifier or sklearn.neural_network.MLPRegressor
-        The fitted model, which is not changed and shares no array with the result.
+        The fitted model. It is not modified and does not share arrays with the result.
 
     Returns
     -------
@@ -89,9 +89,9 @@ def from_sklearn(model: scikit.MLPClassifier | scikit.MLPRegressor) -> MLPClassi
     Raises
     ------
     TypeError
-        If the model is neither of the two.
+        If the model is not one of these classes.
     sklearn.exceptions.NotFittedError
-        If it has not been fitted.
+        If the model is not fitted.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def from_sklearn(model: scikit.MLPClassifier | scikit.MLPRegressor) -> MLPClassi
     True
     """
     if not isinstance(model, scikit.MLPClassifier | scikit.MLPRegressor):
-        raise TypeError(f"from_sklearn takes scikit-learn's MLPClassifier or MLPRegressor, not {model!r}.")
+        raise TypeError(f"from_sklearn needs scikit-learn's MLPClassifier or MLPRegressor, got {model!r}.")
     check_is_fitted(model)
     ours = (MLPClassifier if isinstance(model, scikit.MLPClassifier) else MLPRegressor)(**deepcopy(model.get_params()))
     if isinstance(model, scikit.MLPRegressor):
@@ -119,7 +119,7 @@ def from_sklearn(model: scikit.MLPClassifier | scikit.MLPRegressor) -> MLPClassi
     for name in ("n_iter_", "t_", "validation_scores_", "best_validation_score_", "feature_names_in_"):
         if hasattr(model, name):
             setattr(ours, name, deepcopy(getattr(model, name)))
-    # scikit-learn takes the mean of the squared error over outputs, where vecprop takes the sum.
+    # scikit-learn averages the squared error over outputs, and vecprop sums it.
     outputs = model.n_outputs_ if model.loss == "squared_error" else 1
     for name in ("loss_", "loss_curve_", "best_loss_"):
         if getattr(model, name, None) is not None:

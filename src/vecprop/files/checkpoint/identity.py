@@ -1,4 +1,4 @@
-"""What a run is, as JSON's values: its settings, and digests of its arrays, files and results."""
+"""The identity of a run as JSON values: its settings, and digests of its arrays, files and results."""
 
 import hashlib
 import inspect
@@ -21,17 +21,18 @@ from ..model_file.registry import BY_CLASS
 from ..model_file.values import Writer
 
 BLOCK = 2**20
-"""The numbers that are hashed at a time, which bounds the copy of an array that does not lie row by row."""
+"""The number of entries that are hashed at a time, which bounds copies of arrays in another memory order."""
 
 
 class Identity:
-    """Makes JSON's values of what a run depends on; the digest of an array is computed once.
+    """Converts the inputs of a run to JSON values, computing the digest of each array once.
 
-    A function is its name; an array, a selection of rows or a file is a digest; all else is what a model file holds.
+    Functions become names; arrays, selections of rows and files become digests. Other values are encoded as in model
+    files.
     """
 
     def __init__(self) -> None:
-        self._known: dict[int, Any] = {}  # by address; arrays are kept, so that no other gets the address
+        self._known: dict[int, Any] = {}  # by `id`; holds the arrays, so that ids are not reused
 
     def __call__(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return {name: self.plain(value, name) for name, value in values.items()}
@@ -56,7 +57,7 @@ class Identity:
 
 
 def digest(value: Any) -> str | None:
-    """Return a digest of an array, of a sparse matrix, or of a selection or batch of rows; None of None.
+    """Return a digest of an array, sparse matrix, selection or batch of rows; None for None.
 
     Examples
     --------
@@ -88,7 +89,7 @@ def digest(value: Any) -> str | None:
 
 
 def of_all(values: Any) -> str:
-    """Return one digest of a list of values that JSON can hold.
+    """Return one digest of a list of JSON values.
 
     Examples
     --------
@@ -99,13 +100,13 @@ def of_all(values: Any) -> str:
 
 
 def bits_of(value: Any) -> str:
-    """Return a digest of anything that a model file holds, such as a result."""
+    """Return a digest of any value that a model file can hold, such as a result."""
     writer = Writer(BY_CLASS)
     return of_all([writer.plain(value, ""), *map(digest, writer.arrays.values())])
 
 
 def digest_of_file(path: Path) -> str:
-    """Return the digest of a file's bytes, or of all files in a folder with their names.
+    """Return a digest of a file's bytes, or of the names and bytes of all files in a folder.
 
     Examples
     --------
@@ -124,7 +125,7 @@ def digest_of_file(path: Path) -> str:
 
 
 def in_common(each: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return for each name a digest of the different values that several have, in any order.
+    """Return, for each name, a digest of the set of its values in several mappings.
 
     Examples
     --------
@@ -139,7 +140,7 @@ def in_common(each: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def differing(own: Mapping[str, Any], known: Mapping[str, Any]) -> str:
-    """Return the names of what differs between two runs as the beginning of a sentence, "" if they are the same.
+    """Return a clause that names the differences between two runs; "" if there are none.
 
     Examples
     --------
@@ -151,12 +152,12 @@ def differing(own: Mapping[str, Any], known: Mapping[str, Any]) -> str:
 
 
 def require_savable(theta: Any) -> None:
-    """Refuse parameters that a model file does not hold, if they are not the seed of some."""
+    """Raise an error for parameters, other than a seed, that a model file cannot store."""
     if isinstance(theta, int | np.integer):
         return
     if not isinstance(theta, np.ndarray) or theta.dtype not in (np.float32, np.float64):
         kind = f"dtype {theta.dtype}" if isinstance(theta, np.ndarray) else f"the type {type(theta).__name__}"
-        raise FileError(f"theta has {kind}, but a model file holds NumPy arrays of float32 and float64: convert it.")
+        raise FileError(f"theta has {kind}, but a model file needs a NumPy array of float32 or float64: convert it.")
 
 
 @cache  # reading versions of packages takes milliseconds
@@ -171,8 +172,8 @@ def warn_of_others(path: Path, known: Any) -> None:
     own = made_with()
     others = [f"{name} {known[name]}, now {own[name]}" for name in own if known.get(name, own[name]) != own[name]]
     if others:
-        level, frame = 1, inspect.currentframe()  # the warning points to the line that calls the library
+        level, frame = 1, inspect.currentframe()  # let the warning point to the user's line
         while frame and str(frame.f_globals.get("__name__")).partition(".")[0] == __name__.partition(".")[0]:
             level, frame = level + 1, frame.f_back
-        may_differ = "the bits may differ from those of the whole run."
+        may_differ = "the bits may differ from an uninterrupted run."
         warnings.warn(f"{path} was written with {', and '.join(others)}: {may_differ}", stacklevel=level)

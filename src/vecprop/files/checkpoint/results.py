@@ -1,4 +1,4 @@
-"""Results in a folder: of the members of a population, and of fits of estimators, that have ended."""
+"""Stores in a folder for finished members of a population and finished fits of estimators."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from .. import FileError
 from ..model_file.registry import BY_CLASS, BY_NAME
 from ..model_file.values import Reader, Writer
 from .identity import Identity, bits_of, in_common, of_all, require_savable
-from .store import Pace, Store
+from .store import Throttle, Store
 
 PARTS = ("network", "optimizer", "schedule", "early_stopping")
 PLAN = ("epochs", "batch_size", "shuffle", "validation_score", "training_loss", "clip_norm", "keeps_predictions")
@@ -23,46 +23,46 @@ DATA = ("X", "T", "sample_weight")
 ROWS = ("rows", "validation_rows")
 
 MOST_ALONE = 2_000
-"""The most results of members that were trained by themselves in one file, of about ten arrays each."""
+"""The maximum number of ungrouped members in one file, with about ten arrays each."""
 
 MOST_FITS = 1_000
-"""The most fits in one file, of about twenty arrays each."""
+"""The maximum number of fits in one file, with about twenty arrays each."""
 
 Place = tuple[Path, float, bool]
-"""The folder of a checkpoint, after how many seconds it is written, and whether it takes others."""
+"""The folder of a checkpoint, the seconds between writes, and whether results of other runs are allowed."""
 
 Groups = Sequence[list[int]]
-"""The numbers of members that differ in their starts alone."""
+"""Groups of member indices; members of a group differ only in their initial parameters."""
 
 NUMBERS = ("epochs", "rows", "per_epoch", "running")
 CURVES = ("loss", "validation_loss", "validation_score", "validation_predictions", "gradient_norm", "step_size")
 
 
-class _Kept:
-    """Results in a folder, each under the key of what it is the result of."""
+class _ResultStore:
+    """Results in a folder, each under a key that identifies its inputs."""
 
     def __init__(self, place: Place, run: Mapping[str, Any], keys: Sequence[str]) -> None:
         path, every, takes_others = place
-        self.store, self.pace = Store(path, run, keys, takes_others), Pace(every)
+        self.store, self.throttle = Store(path, run, keys, takes_others), Throttle(every)
         self._first: dict[str, Any] = {}
 
     def _new(self, key: str, result: Any) -> list[int]:
-        """Return the numbers of this run with a key, if this is the first result of it."""
+        """Return the indices in this run for a key, if this is its first result."""
         if not (numbers := self.store.numbers.get(key, [])):
             return []
         first = self._first.setdefault(key, result)
         if first is not result and _bits(first) != _bits(result):
-            two = f"{self.store.path} has two results of member {numbers[0]}"
-            raise FileError(f"{two}, whose bits differ: remove the folder.")
+            two = f"{self.store.path} has two results of member {numbers[0]} with different bits"
+            raise FileError(f"{two}: remove the folder.")
         return numbers if first is result else []
 
     def _begun(self) -> None:
-        """Let go of the files' arrays, which are known, as training begins."""
+        """Release the arrays read from files, and start timing."""
         self._first.clear()
-        self.pace.written = time.perf_counter()
+        self.throttle.written = time.perf_counter()
 
 
-class KeptMembers(_Kept):
+class MemberStore(_ResultStore):
     def __init__(
         self, place: Place, members: Sequence[Member], groups: Groups, engines: Sequence[str], data: Data, moments: bool
     ) -> None:
@@ -74,13 +74,13 @@ class KeptMembers(_Kept):
         self._begun()
 
     def _take(self, keys: list[str], document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Take the results of this run's members from a file; see `_plain`."""
+        """Load the results of this run's members from a file; inverse of `_plain`."""
         others, starts = Reader(BY_NAME, arrays).value(document["others"]), dict[str, int]()
         left = iter(keys)
         for each, key in zip(others.values(), left, strict=False):
             if numbers := self.store.numbers.get(key):
                 state = each["state"]
-                if state.optimizer_class:  # L-BFGS has no state, and no network in it
+                if state.optimizer_class:  # L-BFGS has no optimizer state
                     state = replace(state, network=self.members[numbers[0]].network)
                 result = TrainingResult(each["theta"], state.history, state, each["reason"])
                 self.part.others.update(dict.fromkeys(self._new(key, result), result))
@@ -98,20 +98,20 @@ class KeptMembers(_Kept):
 
     @property
     def is_due(self) -> bool:
-        return self.pace.is_due
+        return self.throttle.is_due
 
     def keep(self, part: PartialResults) -> None:
-        began, since = time.perf_counter(), self.pace.written
+        began, since = time.perf_counter(), self.throttle.written
         alone = list(part.others.items())
         for first in range(0, max(len(alone), 1), MOST_ALONE):
             some = PartialResults([] if first else part.groups, dict(alone[first : first + MOST_ALONE]))
             document, arrays = _plain(some)
             self.store.write(some.numbers, {"seconds": 0.0 if first else began - since, **document}, arrays)
-        self.pace.wrote(began)
+        self.throttle.wrote(began)
 
 
-class KeptFits(_Kept):
-    """Keeps what fits of estimators have learned, given what each depends on, see `Identity`."""
+class FitStore(_ResultStore):
+    """Saves the outcomes of fits, given the inputs of each fit; see `Identity`."""
 
     def __init__(self, place: Place, each: Sequence[Mapping[str, Any]]) -> None:
         known = list(map(Identity(), each))
@@ -124,9 +124,9 @@ class KeptFits(_Kept):
         self._begun()
 
     def ended(self, number: int, learned: Any) -> None:
-        """Take what a fit has learned, and write it with others, if it is time."""
+        """Add the outcome of a finished fit; write all waiting outcomes if a write is due."""
         self.waiting[number] = learned
-        if self.pace.is_due:
+        if self.throttle.is_due:
             self.write()
 
     def write(self) -> None:
@@ -136,11 +136,11 @@ class KeptFits(_Kept):
             fits = writer.plain([self.waiting[number] for number in some], "fits")
             self.store.write(some, {"fits": fits}, writer.arrays)
         self.waiting = {}
-        self.pace.wrote(began)
+        self.throttle.wrote(began)
 
 
 def _bits(result: Any) -> str:
-    """Return a digest of a result without its times; of a group's, given with its place."""
+    """Return a digest of a result without its times, given alone or as a group and a position."""
     if isinstance(result, dict):
         return bits_of(result | {"seconds": 0.0})
     result = result[0].result(result[1]) if isinstance(result, tuple) else result
@@ -152,7 +152,7 @@ def _bits(result: Any) -> str:
 def _identity(
     members: Sequence[Member], groups: Groups, engines: Sequence[str], data: Data, moments: bool
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return what a population is, and the digest of what each member's result depends on."""
+    """Return the description of a population, and a digest of each member's inputs."""
     identity, each, keys, starts = Identity(), [], [""] * len(members), []
     for numbers, engine in zip(groups, engines, strict=True):
         first = members[numbers[0]]
@@ -173,7 +173,7 @@ def _identity(
 
 
 def _plain(part: PartialResults) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return results as JSON's values and arrays: those of all groups lie one after the other in a few."""
+    """Encode results as JSON values and a few arrays, in which all groups are concatenated."""
     joint: dict[str, list[np.ndarray]] = {}
     groups = []
     for group in part.groups:
@@ -192,14 +192,14 @@ def _plain(part: PartialResults) -> tuple[dict[str, Any], dict[str, np.ndarray]]
 
 
 def _arrays(group: GroupResults) -> dict[str, np.ndarray]:
-    """Return the arrays of compact results that do not follow from the others."""
+    """Return the arrays of compact results that cannot be derived from others."""
     follow = {"last_finite"} | ({"best", "memory"} if group.stopping is None else set())
     arrays = {name: getattr(group, name) for name in ARRAYS if name not in follow}
     return arrays | {f"moment {name}": moment for name, moment in group.moments.items()}
 
 
 def _member_group(plain: Mapping[str, Any], own: dict[str, Any], member: Member) -> GroupResults:
-    """Return the compact results of members like this one."""
+    """Decode the compact results of a group of members similar to `member`."""
     own["last_finite"] = own["thetas"]
     if member.early_stopping is None:
         own |= {"best": own["thetas"], "memory": np.empty((len(own["thetas"]), 0))}
@@ -212,7 +212,7 @@ def _member_group(plain: Mapping[str, Any], own: dict[str, Any], member: Member)
 def _split(
     shapes: Mapping[str, list[Any]], arrays: Mapping[str, np.ndarray], starts: dict[str, int]
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the arrays of a group, which lie behind those of the groups before."""
+    """Yield the arrays of the next group, advancing `starts`."""
     for name, (kind, *shape) in shapes.items():
         joint = f"{name} {kind}"
         start, size = starts.get(joint, 0), int(np.prod(shape))

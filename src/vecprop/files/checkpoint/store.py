@@ -1,4 +1,4 @@
-"""The folder of many trainings: their results, each under the digest of what it is the result of."""
+"""A folder with the results of many trainings, each under a digest of its inputs."""
 
 import os
 import re
@@ -18,17 +18,17 @@ from ..model_file import container
 from .identity import differing, made_with, warn_of_others
 
 RUN, PART, LOCK = "run.npz", "part-{:06}.npz", ".lock"
-"""The names of the files: what the run is, what has ended, and who writes."""
+"""The names of the files with the description of the run, its results, and the lock."""
 
 WIDTH = 32
-"""The letters of a key: half of a digest."""
+"""The number of characters of a key, half of a digest."""
 
 SHARE = 0.01
-"""The largest share of the time that writing takes."""
+"""The maximum share of time spent writing."""
 
 
-class Pace:
-    """When to write: after some seconds, and so seldom that it takes no more than a hundredth of the time."""
+class Throttle:
+    """Limits writes to one in `every` seconds, and to at most a hundredth of the time."""
 
     def __init__(self, every: float) -> None:
         self.every, self.written, self.cost = every, time.perf_counter(), 0.0
@@ -45,19 +45,19 @@ class Pace:
 class Store:
     """The results in a folder.
 
-    The run is described by the mapping, by which a refusal names what differs, and by a key for each result: the digest
-    of what it depends on. A folder of another run that has no key in common is refused, unless others are taken.
+    `run` describes the run, for error messages about differences; `keys` has a digest of the inputs of each result. The
+    folder of a run without common keys raises an error, unless `takes_others` is set.
     """
 
     def __init__(self, path: Path, run: Mapping[str, Any], keys: Sequence[str], takes_others: bool = False) -> None:
         self.path, self.run, self.keys = path, dict(run), [key[:WIDTH] for key in keys]
         self.takes_others = takes_others
-        self.numbers: dict[str, list[int]] = {}  # by key: equal ones share a result
+        self.numbers: dict[str, list[int]] = {}  # indices by key; equal keys share a result
         for number, key in enumerate(self.keys):
             self.numbers.setdefault(key, []).append(number)
 
     def begin(self) -> Iterator[tuple[list[str], dict[str, Any], dict[str, np.ndarray]]]:
-        """Yield the keys, the document and the arrays of each file with results of this run, or refuse the folder."""
+        """Yield the keys, document and arrays of each file with results of this run."""
         make_folder(self.path)
         manifest, parts = self.path / RUN, {path: _keys(path) for path in self._parts()}
         if manifest.exists():
@@ -74,7 +74,7 @@ class Store:
             others = sorted(entry.name for entry in self.path.iterdir() if not ours.fullmatch(entry.name))
             if others:
                 full = f"{self.path} holds other files, such as {others[0]}"
-                raise ValueError(f"{full}: give the checkpoint a folder of its own.")
+                raise ValueError(f"{full}: give the checkpoint an empty folder.")
             is_new = True
         sweep(self.path)
         if is_new:
@@ -97,39 +97,39 @@ class Store:
 def _keys(path: Path, document: Mapping[str, Any] | None = None) -> list[str]:
     keys = (container.read_document(path) if document is None else document).get("keys")
     if not isinstance(keys, str):
-        raise FileError(f"{path} is not what a checkpoint has in its place: give another folder.")
+        raise FileError(f"{path} is not a file of a checkpoint: give another folder.")
     return [keys[first : first + WIDTH] for first in range(0, len(keys), WIDTH)]
 
 
 @contextmanager
 def held(path: Path, is_folder: bool) -> Iterator[None]:
-    """Keep other programs from a file or folder in the block, and let SIGTERM end it as Ctrl-C does."""
-    # Folders are made for it; those that are empty at the end are removed.
-    file = Path(os.path.realpath(path))  # which a link replaces too
+    """Lock a file or folder in a `with` block, and treat SIGTERM like Ctrl-C there."""
+    # Missing folders are created, and removed at the end if they are empty.
+    file = Path(os.path.realpath(path))  # the same lock for a link and its target
     lock = path / LOCK if is_folder else file.parent / f".{file.name}{LOCK}"
     made = make_folder(lock.parent)
     try:
         with locked(lock, path), terminated_as_interrupted():
             yield
     finally:
-        with suppress(OSError):  # of one that is not empty
+        with suppress(OSError):  # not empty
             for folder in made:
                 folder.rmdir()
 
 
 def make_folder(path: Path) -> list[Path]:
-    """Make a folder and those above it, so that they are there after a power cut; return those that were missing."""
+    """Create a folder and its parents durably; return the folders that were missing."""
     missing = []
     for folder in (path, *path.parents):
         if not folder.exists():
             missing.append(folder)
         elif not folder.is_dir():
-            raise ValueError(f"{folder} is a file, where the checkpoint has a folder: give another path.")
+            raise ValueError(f"{folder} is a file, but the checkpoint needs a folder there: give another path.")
     path.mkdir(parents=True, exist_ok=True)
     for folder in missing:
         settle(folder.parent)
-    if not os.access(path, os.W_OK):  # which writing would tell, but not before the first minute of training
-        raise PermissionError(f"Nothing may be written in the folder {path}: give the checkpoint another path.")
+    if not os.access(path, os.W_OK):  # raise now, not at the first write after a minute of training
+        raise PermissionError(f"The folder {path} is not writable: give the checkpoint another path.")
     if shutil.disk_usage(path).free < LEAST:
         raise OSError(f"The disk of the folder {path} is full: make room, or give the checkpoint another path.")
     return missing

@@ -1,7 +1,7 @@
-"""`save` and `load`: a model as one file of arrays and JSON, in which nothing is executed.
+"""`save` and `load`: store a model as one file of arrays and JSON, which contains no executable code.
 
-``container`` reads and writes arrays and a JSON document; ``values`` turns objects into JSON and back; ``registry``
-lists the classes, those of vecprop and those of scikit-learn.
+``container`` reads and writes arrays and a JSON document; ``values`` converts objects to JSON and back; ``registry``
+lists the allowed classes of vecprop and scikit-learn.
 """
 
 import hashlib
@@ -34,11 +34,11 @@ def save(
     columns: Mapping[str, Any] | None = None,
     metrics: Mapping[str, float] | None = None,
 ) -> None:
-    """Write a model to a file from which `load` restores it bit for bit, including the state of its training.
+    """Save a model to a file, including its training state; `load` restores it bit-identically.
 
-    The file is an .npz file that ``numpy.load(path, allow_pickle=False)`` opens: arrays by name, and all else as JSON.
-    It replaces an older file only when it is complete; see docs/model-files.md. Callbacks, which watch training, are
-    left out, so that one may save its own model; training continues from such a file exactly.
+    The result is an .npz file that ``numpy.load(path, allow_pickle=False)`` can open; everything except arrays is JSON.
+    It replaces an older file atomically; see docs/model-files.md. Callbacks are not saved. A callback may save its own
+    model, and training continues exactly from such a file.
 
     Parameters
     ----------
@@ -48,22 +48,22 @@ def save(
         MissingIndicator, OneHotEncoder, OrdinalEncoder, ColumnTransformer, FunctionTransformer without a function, or
         pipelines of them.
     path : path
-        The file, whose name gets no ending; an older file is replaced.
+        The file; no extension is added. An existing file is replaced.
     columns : mapping of str to anything, optional
-        The names and types of the columns of training, such as ``dict(frame.dtypes)``, as information for users of the
-        file; by default the names that the model knows.
+        The names and types of the training columns, such as ``dict(frame.dtypes)``, as information for users of the
+        file; by default the model's feature names.
     metrics : mapping of str to float, optional
-        Metrics of the model, as information too.
+        Metrics of the model, as information for users of the file.
 
     Raises
     ------
     FileError
-        If a part of the model is the user's own, a function, or of a class that files do not hold, or if the file
-        would be too large to load: it holds at most 65,534 arrays, and all else in 64 MiB. Nothing is written.
+        If a part of the model is custom code, a function or an unsupported class, or if the file would exceed the
+        limits of 65,534 arrays or 64 MiB of JSON. Nothing is written.
     sklearn.exceptions.NotFittedError
-        If the model has not been fitted.
+        If the model is not fitted.
     OSError
-        If the file cannot be written; an older one is unchanged.
+        If the file cannot be written. An existing file is unchanged.
 
     Examples
     --------
@@ -92,15 +92,15 @@ def save_with_notes(
     memory: Any = None,
     **notes: Any,
 ) -> None:
-    """Write a model as `save` does, with values beside it, and notes in its document that `information` returns."""
+    """Save a model like `save`, with additional values, and notes for `information`."""
     _require_model(model)
     writer = Writer(BY_CLASS)
     described = writer.plain(model, "")
     if memory is not None:
         notes["memory"] = writer.plain(memory, "memory")
-    _made(described, writer.arrays, "The model cannot be saved")  # nothing is written that could not be read
+    _made(described, writer.arrays, "The model cannot be saved")  # check that it can be loaded
     if columns is None and (names := getattr(model, "feature_names_in_", None)) is not None:
-        columns = dict.fromkeys(names, "")  # of unknown types
+        columns = dict.fromkeys(names, "")  # the types are unknown
     columns = columns if columns is None else {str(name): str(kind) for name, kind in columns.items()}
     versions = {"vecprop": __version__, "numpy": np.__version__, "scikit-learn": sklearn.__version__}
     document = {
@@ -115,11 +115,11 @@ def save_with_notes(
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """Return the model that `save` has written to a file.
+    """Load a model from a file that was written by `save`.
 
-    Nothing in a file is executed: it holds no pickle, and only classes on a fixed list are made, from numbers, text and
-    arrays that are checked first. Whoever can change a file can change the predictions of its model: a checksum detects
-    damage, not intent.
+    Loading never executes code from the file: it contains no pickles, and only classes on a fixed list are created,
+    from validated numbers, text and arrays. The checksum detects damage, but not manipulation: anyone who can change
+    the file can change the model's predictions.
 
     Parameters
     ----------
@@ -129,15 +129,15 @@ def load(path: str | os.PathLike[str]) -> Any:
     Returns
     -------
     TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles, TabularClassifier, TabularRegressor or Pipeline
-        Its predictions and continued training are bit for bit those of the model that was saved, on the same machine
-        with the same versions of its libraries.
+        Its predictions and continued training are bit-identical to the saved model on the same machine with the same
+        library versions.
 
     Raises
     ------
     FileError
-        If the file is no model file, is damaged or cut off, comes from a newer vecprop, or describes no model.
+        If the file is not a model file, is damaged or truncated, was written by a newer vecprop, or has no model.
     OSError
-        If the file does not exist or may not be read.
+        If the file does not exist or is not readable.
 
     Warns
     -----
@@ -160,7 +160,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 
 def load_with_memory(path: str | os.PathLike[str]) -> tuple[Any, Any]:
-    """Return the model of a file, and the values that `save_with_notes` has written beside it, or None."""
+    """Load a model, and the additional values of `save_with_notes`, or None."""
     model, document, arrays = _loaded(path)
     return model, _made(document.get("memory"), arrays, f"{path} has a memory that cannot be read", lambda memory: None)
 
@@ -168,7 +168,7 @@ def load_with_memory(path: str | os.PathLike[str]) -> tuple[Any, Any]:
 def _loaded(path: str | os.PathLike[str]) -> tuple[Any, dict[str, Any], dict[str, np.ndarray]]:
     """Return the model, the document and the arrays of a file."""
     document, arrays = container.read(path)
-    model = _made(document.get("model"), arrays, f"{path} describes no model that this version of vecprop makes")
+    model = _made(document.get("model"), arrays, f"{path} has no model that this version of vecprop supports")
     written = str(document.get("written by", {}).get("scikit-learn"))
     if type(model) is Pipeline and written.split(".")[:2] != sklearn.__version__.split(".")[:2]:
         both = {"current_sklearn_version": sklearn.__version__, "original_sklearn_version": written}
@@ -178,18 +178,18 @@ def _loaded(path: str | os.PathLike[str]) -> tuple[Any, dict[str, Any], dict[str
 
 
 def information(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the document of a file without making its model: versions, columns, fingerprint, metrics and arrays.
+    """Return a file's versions, columns, fingerprint, metrics and arrays, without loading the model.
 
     Raises
     ------
     FileError, OSError
-        As `load` does.
+        Under the same conditions as `load`.
     """
     return container.read_document(path)
 
 
 def fingerprint(columns: Mapping[str, str]) -> str:
-    """Return a hash of the names and types of columns, in their order.
+    """Return a hash of the names and types of columns; their order matters.
 
     Examples
     --------
@@ -210,7 +210,7 @@ def _made(described: Any, arrays: Mapping[str, np.ndarray], complaint: str, requ
 
 
 def _require_model(model: Any) -> None:
-    """Refuse objects of classes that are on the list but are no models."""
+    """Raise an error for objects of allowed classes that are not models."""
     last = model.steps[-1][1] if type(model) is Pipeline else model
     if type(last) not in MODELS:
         others = ", ".join(f"a fitted {model.__name__}" for model in MODELS if model is not TrainedNetwork)

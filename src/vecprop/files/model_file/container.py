@@ -1,8 +1,8 @@
-"""The container: an .npz file of arrays and one JSON document, with a checksum over all of it.
+"""The container format: an .npz file with arrays and one JSON document, protected by a checksum.
 
-The entries are .npy files, stored without compression, so that no array is larger than the file. ``document`` is UTF-8
-text as bytes; it lists every other array with its type, shape and SHA-256. ``checksum`` is the SHA-256 of the document.
-Before an array is made, the archive, the document and the header of the array must agree.
+The entries are uncompressed .npy files, so that no array is larger than the file. ``document`` is UTF-8 text as bytes;
+it lists every other array with its dtype, shape and SHA-256. ``checksum`` is the SHA-256 of the document. Before an
+array is created, the archive, the document and the array's header must agree.
 """
 
 import hashlib
@@ -27,25 +27,25 @@ from ..atomic import written_at_once
 
 FORMAT = "vecprop model"
 VERSION = 1
-"""The version of the format, which rises if an older vecprop could misread a newer file."""
+"""The format version, increased whenever an older vecprop could misread a newer file."""
 
 _TYPES = re.compile(r"\|[biu]1|<[iu][248]|<f[248]|<U[0-9]{1,7}")
 _LARGEST_DOCUMENT = 2**26
-"""The largest size of a document in bytes, far above any real one, which bounds the memory and time of a bad file."""
+"""The maximum size of a document in bytes, far above real ones; bounds memory and time for malicious files."""
 _LISTED = {"dtype", "shape", "sha256"}
-"""What the document tells of each array."""
+"""The keys of each array's entry in the document."""
 _HEADER = 128
-"""The size of the header of the document's entry in bytes."""
+"""The size of the .npy header of the document in bytes."""
 _MOST_ENTRIES = 2**16
-"""The largest number of arrays, for the same reason."""
+"""The maximum number of archive entries."""
 _WRONG_VALUES = (AttributeError, KeyError, OverflowError, RuntimeError, TypeError, ValueError)
 _DAMAGE = (zipfile.BadZipFile, struct.error, EOFError, OSError, *_WRONG_VALUES)
-"""The errors of zipfile, NumPy and json for damaged bytes."""
+"""The errors that zipfile, NumPy and json raise for damaged bytes."""
 
 
 def write(path: str | os.PathLike[str], document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a document and arrays; an old file stays until the new one is complete."""
-    # Nothing is written if `read` would refuse the file for its size.
+    """Write a document and arrays, replacing an old file atomically."""
+    # Raise an error first if `read` would reject the file for its size.
     little = {name: np.asarray(array, array.dtype.newbyteorder("<"), order="C") for name, array in arrays.items()}
     listed = {}
     for name, array in little.items():
@@ -56,8 +56,8 @@ def write(path: str | os.PathLike[str], document: Mapping[str, Any], arrays: Map
     entries = {name: np.frombuffer(content, np.uint8) for name, content in own.items()} | little
     for count, most, of in ((len(entries), _MOST_ENTRIES, "arrays"), (len(text), _LARGEST_DOCUMENT, "bytes of JSON")):
         if count > most:
-            why = f"it would have {count} {of}, but a model file has at most {most}, so that it could not be loaded"
-            raise FileError(f"{path} is not written: {why}; save the model's parts in files of their own.")
+            why = f"it would have {count} {of}, more than the {most} that `load` accepts"
+            raise FileError(f"{path} is not written: {why}; save the model's parts in separate files.")
     with written_at_once(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in entries.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
@@ -70,43 +70,43 @@ def _require(path: str | os.PathLike[str], is_right: Any, wrong: str) -> None:
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the document and the arrays of a file, after every check."""
+    """Return the document and the arrays of a file, after all checks."""
     with _opened(path) as (archive, sizes):
         document, arrays = _document(path, archive, sizes), {}
         is_listed = set(sizes) == {"document", "checksum", *document["arrays"]}
-        _require(path, is_listed, "is damaged: it does not hold the arrays that it lists")
+        _require(path, is_listed, "is damaged: its arrays differ from the listed ones")
         for name, said in document["arrays"].items():
-            _require(path, set(said) == _LISTED, f"is damaged: the array {name!r} is not listed as arrays are")
+            _require(path, set(said) == _LISTED, f"is damaged: the array {name!r} has an invalid entry")
             dtype = said["dtype"]
             is_held = _TYPES.fullmatch(dtype)
-            _require(path, is_held, f"has the array {name!r} of type {dtype!r}, which model files do not hold")
+            _require(path, is_held, f"has the array {name!r} of the unsupported type {dtype!r}")
             array = arrays[name] = _content(archive, name, sizes[name], dtype)
             is_same = (list(array.shape), _digest(array)) == (said["shape"], said["sha256"])
-            _require(path, is_same, f"is damaged: the array {name!r} is not the one that was written")
+            _require(path, is_same, f"is damaged: the array {name!r} has a wrong checksum")
         return document, arrays
 
 
 def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the document alone, with the errors of `read`."""
+    """Return only the document, with the same errors as `read`."""
     with _opened(path) as (archive, sizes):
         return _document(path, archive, sizes)
 
 
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[zipfile.ZipFile, dict[str, int]]]:
-    """Open a file as an archive; give it and the sizes of its entries, which are together no larger than the file."""
+    """Open a file as an archive; yield it with the sizes of its entries, at most the file size in total."""
     _require(path, not Path(path).is_dir(), "is a folder, not a model file")
     with open(path, "rb") as file:
         start = file.read(4)
         _require(path, start, "is empty, not a model file")
-        _require(path, start == b"PK\x03\x04", "is not a model file: it does not begin as an .npz file does")
+        _require(path, start == b"PK\x03\x04", "is not a model file: it is not an .npz archive")
         try:
             with zipfile.ZipFile(file) as archive:
                 yield archive, _sizes(path, archive, os.fstat(file.fileno()).st_size)
         except FileError:
             raise
         except _DAMAGE as error:
-            raise FileError(f"{path} is damaged or cut off: {first_line(error)}.") from error
+            raise FileError(f"{path} is damaged or truncated: {first_line(error)}.") from error
 
 
 def _sizes(path: str | os.PathLike[str], archive: zipfile.ZipFile, available: int) -> dict[str, int]:
@@ -114,44 +114,44 @@ def _sizes(path: str | os.PathLike[str], archive: zipfile.ZipFile, available: in
     _require(path, len(entries) <= most, f"has {len(entries)} entries, but a model file has at most {most}")
     sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in entries}
     is_ours = {"document", "checksum"} <= sizes.keys()
-    _require(path, is_ours, "is not a vecprop model file: it is an archive without a document and a checksum")
+    _require(path, is_ours, "is not a vecprop model file: the archive has no document and checksum")
     for entry in entries:
         is_plain = entry.compress_type == zipfile.ZIP_STORED and entry.compress_size == entry.file_size
-        wrong = f"has the compressed entry {entry.filename!r}, but model files are not compressed"
+        wrong = f"has the compressed entry {entry.filename!r}, but model files must be uncompressed"
         _require(path, is_plain, wrong)
     is_apart = len(sizes) == len(entries) and sum(sizes.values()) <= available
-    _require(path, is_apart, "has entries that overlap")
+    _require(path, is_apart, "has overlapping entries")
     return sizes
 
 
 def _document(path: str | os.PathLike[str], archive: zipfile.ZipFile, sizes: dict[str, int]) -> dict[str, Any]:
-    """Return the document, or refuse one that is damaged or of an unknown version."""
+    """Return the document, or raise an error if it is damaged or of an unknown version."""
     size, most = sizes["document"], _LARGEST_DOCUMENT
-    _require(path, size <= most + _HEADER, f"has a document of {size} bytes, but {most} are the most")
+    _require(path, size <= most + _HEADER, f"has a document of {size} bytes, more than the maximum of {most}")
     text, checksum = (_content(archive, name, sizes[name], "|u1").tobytes() for name in ("document", "checksum"))
     is_whole = hashlib.sha256(text).digest() == checksum
-    _require(path, is_whole, "is damaged: its document does not have the checksum that it should have")
+    _require(path, is_whole, "is damaged: its document has a wrong checksum")
     document = json.loads(text.decode("utf-8", "surrogatepass"))
     is_ours = isinstance(document, dict) and document.get("format") == FORMAT
-    _require(path, is_ours, "is not a vecprop model file: its document says nothing of the kind")
+    _require(path, is_ours, "is not a vecprop model file: its document has another format")
     version: Any = document.get("version")
-    _require(path, type(version) is int and version >= 1, f"has the format version {version!r}, which there is not")
-    too_new = f"has format version {version}, but this vecprop reads versions up to {VERSION}: update vecprop"
+    _require(path, type(version) is int and version >= 1, f"has the invalid format version {version!r}")
+    too_new = f"has format version {version}, but this vecprop supports versions up to {VERSION}: update vecprop"
     _require(path, version <= VERSION, too_new)
     return document
 
 
 def _content(archive: zipfile.ZipFile, name: str, size: int, dtype: str) -> np.ndarray:
-    """Return an entry as an array, or refuse it if its header and its size do not agree."""
-    data = archive.read(f"{name}.npy")  # as many bytes as the file has for it, with the right CRC-32
+    """Return an entry as an array, or raise an error if its header and size disagree."""
+    data = archive.read(f"{name}.npy")  # bounded by the file size, with a verified CRC-32
     entry = BytesIO(data)
     if npy.read_magic(entry) != (1, 0):
         raise ValueError(f"the array {name!r} has an unknown header")
     shape, is_fortran, found = npy.read_array_header_1_0(entry)
     if found.str != dtype or is_fortran:
-        raise ValueError(f"the array {name!r} has the type {found.str}, not {dtype}")
+        raise ValueError(f"the array {name!r} has the type {found.str}, expected {dtype}")
     if prod(shape) * found.itemsize != size - entry.tell():
-        raise ValueError(f"the array {name!r} has another size than its shape {shape} says")
+        raise ValueError(f"the size of the array {name!r} differs from its shape {shape}")
     return np.frombuffer(data, found, offset=entry.tell()).reshape(shape).copy()
 
 

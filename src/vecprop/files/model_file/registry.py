@@ -1,6 +1,6 @@
-"""The fixed list of classes that model files may hold; objects of other classes are neither written nor read.
+"""The fixed list of classes that model files may contain; other objects are neither written nor read.
 
-scikit-learn's are the steps of a pipeline before a vecprop estimator.
+The classes of scikit-learn are preprocessing steps in a pipeline with a vecprop estimator.
 """
 
 import os
@@ -23,7 +23,7 @@ from .values import StoredClass, fits, has_shape, is_a, is_count, is_numeric, is
 from .vecprop_classes import VECPROP_CLASSES
 
 MOST_PROCESSES = 16
-"""The largest number of processes that a step may start on any machine: a file is loaded on smaller ones too."""
+"""The maximum number of processes that a loaded step may start, on any machine."""
 
 
 def _is_seen(value: Any, model: Any) -> bool:
@@ -31,7 +31,7 @@ def _is_seen(value: Any, model: Any) -> bool:
 
 
 def _is_list_per_column(value: Any, model: Any) -> bool:
-    """Return whether a value is a list with an array, or nothing, for each column of the input."""
+    """Return whether a value is a list with an array or None for each input column."""
     is_list = fits(value, list[np.ndarray | None]) and len(value) == model.n_features_in_
     return is_list and all(entry is None or entry.ndim == 1 for entry in value)
 
@@ -49,10 +49,10 @@ def _are_transformers(value: Any, model: Any) -> bool:
 
 
 def _is_complete(transformer: ColumnTransformer) -> bool:
-    """Return whether the parts of a transformer of columns belong together, and columns that it names exist."""
+    """Return whether the parts of a ColumnTransformer are consistent and its columns exist."""
     n_jobs, most = transformer.n_jobs, max(os.cpu_count() or 1, MOST_PROCESSES)
     if n_jobs is not None and n_jobs > most:
-        raise ValueError(f"a step asks for n_jobs={n_jobs}, but {most} processes are the most here")
+        raise ValueError(f"a step has n_jobs={n_jobs}, more than the maximum of {most} processes")
     if not _are_transformers(transformer.transformers, transformer):
         return False
     fitted = vars(transformer)
@@ -78,12 +78,12 @@ def _pipeline(state: dict[str, Any]) -> Pipeline:
     require_valid_settings(pipeline)
     *before, _ = [step for _, step in pipeline.steps]
     if not all(step is None or _is_transformer(step) for step in before):
-        raise ValueError("a step of the pipeline does not transform")
+        raise ValueError("a step of the pipeline is not a transformer")
     return pipeline
 
 
 def _named(*names: str) -> Callable[[Any], dict[str, Any]]:
-    """Return the function of an object that gives its attributes of these names."""
+    """Return a function that returns the named attributes of an object."""
     return lambda part: {name: getattr(part, name) for name in names}
 
 
@@ -148,14 +148,14 @@ CLASSES = [
     *VECPROP_CLASSES,
     *TABLE_CLASSES,
     *(stored_estimator(cls, fitted, _COMPLETE.get(cls, lambda model: True)) for cls, fitted in _FITTED.items()),
-    # A memory is a folder of pickles, which nobody else should be made to open.
+    # Pipeline(memory=...) is excluded: it is a folder of pickles, which loading a file must not open.
     StoredClass("Pipeline", Pipeline, _named("steps", "transform_input", "verbose"), _pipeline),
     StoredClass("ColumnSelector", make_column_selector, _SELECTED, lambda state: make_column_selector(**state)),
     StoredClass("RandomState", np.random.RandomState, lambda random: {"state": random.get_state()}, _random_state),
 ]
 
 MODELS = (TrainedNetwork, *CLASSIFIERS, *REGRESSORS, TabularClassifier, TabularRegressor)
-"""The classes that are models by themselves, and that a pipeline may end with."""
+"""The classes of models, alone or as the last step of a pipeline."""
 
 
 BY_NAME = {stored.name: stored for stored in CLASSES}

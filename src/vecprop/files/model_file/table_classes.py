@@ -1,4 +1,4 @@
-"""Models of tables and their parts that model files may hold."""
+"""The classes of tabular models and their parts that model files may contain."""
 
 from typing import Any
 
@@ -85,13 +85,13 @@ def _networks_are_consistent(own: Networks) -> bool:
 
 
 def _views_are_consistent(ensemble: Ensemble) -> bool:
-    """Return whether an ensemble has different views or stages, with networks of the same folds and outputs."""
+    """Return whether an ensemble has distinct views or stages, with the same folds and outputs."""
     shapes = {(len(view.thetas), view.network.outputs) for view in ensemble.views}
     return len(shapes) == 1 and len({(view.view, view.stage) for view in ensemble.views}) == len(ensemble.views)
 
 
 def _are_alike(one: Ensemble, other: Ensemble) -> bool:
-    """Return whether two ensembles differ in their losses, shares and parameters at most."""
+    """Return whether two ensembles are equal except for losses, shares and parameters."""
     return len(one.views) == len(other.views) and all(
         a.thetas.shape == b.thetas.shape
         and (a.view, a.stage) == (b.view, b.stage)
@@ -103,7 +103,7 @@ def _are_alike(one: Ensemble, other: Ensemble) -> bool:
 
 
 def _table_model_is_consistent(model: Any) -> bool:
-    """Return whether a fitted model's networks take the encoder's inputs and give its outputs."""
+    """Return whether a fitted model's networks match the inputs and outputs of its encoder."""
     fitted, is_classifier = vars(model), type(model) is TabularClassifier
     declared = _LEARNED_BY_CLASSIFIERS if is_classifier else _LEARNED_BY_REGRESSORS
     not_always = {*NOT_ALWAYS, "target_reading_", "threshold_", "_positive"}

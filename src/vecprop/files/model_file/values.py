@@ -1,10 +1,10 @@
-"""Values as JSON and arrays: how settings and fitted state are written, and checked when they are read back.
+"""Encode settings and fitted state as JSON and arrays, and validate them when decoding.
 
-None, truth values, numbers, text and lists are written as they are. Any other value is an object with one key, its
-type: ``{"tuple": […]}``, ``{"dict": {…}}`` or ``{"dict": [[key, value], …]}``, ``{"float": "nan"}``,
+None, Booleans, numbers, text and lists are written directly. Any other value is an object with one key, its type:
+``{"tuple": […]}``, ``{"dict": {…}}`` or ``{"dict": [[key, value], …]}``, ``{"float": "nan"}``,
 ``{"scalar": [dtype, value]}``, ``{"array": name}``, ``{"objects": [shape, values]}``, ``{"dtype": …}``,
 ``{"type": …}``, ``{"slice": […]}``, or the name of a class of the registry, as in ``{"Dense": {"outputs": 3, …}}``.
-Nothing else is written or read.
+Other values are not supported.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,13 +21,13 @@ from ...tables.encoding.encoder import COLUMNS
 from .. import FileError
 
 Check = Callable[[Any, Any], bool]
-"""Returns whether a model, whose earlier attributes are already set, can have a value as an attribute."""
+"""Takes a value and a model with its earlier attributes set; returns whether the value is valid."""
 Checks = Mapping[str, Check]
 
 
 @dataclass(frozen=True)
 class StoredClass:
-    """A class that model files may hold."""
+    """A class that model files may contain."""
 
     name: str
     cls: type
@@ -36,7 +36,7 @@ class StoredClass:
 
 
 def stored_fields(cls: type, check: Callable[[Any], bool] = lambda part: True) -> StoredClass:
-    """Return the entry of a class whose named fields are written, and read back if they have the annotated types.
+    """Return the entry of a class with annotated fields; their types are checked when loading.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def stored_fields(cls: type, check: Callable[[Any], bool] = lambda part: True) -
     >>> leaky_relu.restore({"leak": "steep"})
     Traceback (most recent call last):
         ...
-    ValueError: LeakyReLU cannot have leak='steep'
+    ValueError: LeakyReLU has the invalid value leak='steep'
     """
     hints = get_type_hints(cls)
     names = [field.name for field in fields(cls)] if is_dataclass(cls) else list(hints)
@@ -57,10 +57,10 @@ def stored_fields(cls: type, check: Callable[[Any], bool] = lambda part: True) -
     def restore(state: dict[str, Any]) -> Any:
         for name, value in state.items():
             if not fits(value, hints[name]):
-                raise ValueError(f"{cls.__name__} cannot have {name}={value!r}")
+                raise ValueError(f"{cls.__name__} has the invalid value {name}={value!r}")
         part = cls(**state)
         if not check(part):
-            raise ValueError(f"the values of {cls.__name__} do not belong together")
+            raise ValueError(f"the values of {cls.__name__} are inconsistent")
         return part
 
     return StoredClass(cls.__name__, cls, state, restore)
@@ -72,40 +72,40 @@ def _of_column(named: Any) -> StoredClass | None:
 
 
 def stored_estimator(
-    cls: type, fitted: Checks, check: Callable[[Any], bool] = lambda model: True, made_anew: tuple[str, ...] = ()
+    cls: type, fitted: Checks, check: Callable[[Any], bool] = lambda model: True, recreated: tuple[str, ...] = ()
 ) -> StoredClass:
     """Return the entry of an estimator with scikit-learn's interface."""
     fitted = {**COMMON, **fitted}
 
     def state(model: Any) -> dict[str, Any]:
         settings = model.get_params(deep=False)
-        learned = {name: value for name, value in vars(model).items() if name not in (*settings, *made_anew)}
+        learned = {name: value for name, value in vars(model).items() if name not in (*settings, *recreated)}
         unknown = [name for name in learned if name not in fitted]
         if unknown:
-            raise FileError(f"{cls.__name__} has the attribute {unknown[0]!r}, for which a model file has no place.")
-        others = ("callbacks", "checkpoint", "workers")  # who watches, keeps and does training is no part of it
+            raise FileError(f"{cls.__name__} has the attribute {unknown[0]!r}, which a model file cannot store.")
+        others = ("callbacks", "checkpoint", "workers")  # belong to the process, not to the model
         return {name: value for name, value in settings.items() if name not in others} | learned
 
     def restore(state: dict[str, Any]) -> Any:
         settings = state.keys() & signature(cls).parameters.keys()
         unknown = state.keys() - settings - fitted.keys()
         if unknown:
-            raise ValueError(f"{cls.__name__} of this version knows no {min(unknown)!r}")
+            raise ValueError(f"{cls.__name__} in this version has no {min(unknown)!r}")
         model: Any = cls(**{name: state[name] for name in settings})
         require_valid_settings(model)
         for name in (name for name in fitted if name in state):
             if not fitted[name](state[name], model):
-                raise ValueError(f"{cls.__name__} cannot have such a value for {name!r}")
+                raise ValueError(f"{cls.__name__} has an invalid value for {name!r}")
             setattr(model, name, state[name])
         if not check(model):
-            raise ValueError(f"the attributes of {cls.__name__} do not belong together")
+            raise ValueError(f"the attributes of {cls.__name__} are inconsistent")
         return model
 
     return StoredClass(cls.__name__, cls, state, restore)
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Return whether a value has an annotated type; an int is also a float, and a bool is neither.
+    """Return whether a value has an annotated type; an int is also a float, but a bool is neither.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def is_count(value: Any, model: Any) -> bool:
 
 
 def has_shape(*names: str) -> Check:
-    """Return the check for an array whose lengths are attributes of the model."""
+    """Return the check for an array whose shape is given by attributes of the model."""
     return lambda value, model: (
         isinstance(value, np.ndarray) and value.shape == tuple(getattr(model, name) for name in names)
     )
@@ -162,7 +162,7 @@ is_per_column = has_shape("n_features_in_")
 
 
 def is_array(value: Any, kinds: str, *shape: int | None) -> bool:
-    """Return whether a value is an array of some kinds of types, and of a shape in which None is any length."""
+    """Return whether a value is an array of these dtype kinds and this shape, with None for any length."""
     return (
         isinstance(value, np.ndarray)
         and value.dtype.kind in kinds
@@ -172,7 +172,7 @@ def is_array(value: Any, kinds: str, *shape: int | None) -> bool:
 
 
 def is_numeric(value: Any, model: Any) -> bool:
-    """Return whether a value is an array with a number for each column of the input."""
+    """Return whether a value is an array with a number for each input column."""
     return is_array(value, "iuf", model.n_features_in_)
 
 
@@ -181,19 +181,19 @@ COMMON: Checks = {
     "feature_names_in_": lambda value, model: is_per_column(value, model) and fits(value.tolist(), list[str]),
     "_sklearn_output_config": is_a(dict[str, str]),
 }
-"""The attributes that any estimator may have."""
+"""The attributes common to all estimators."""
 
 
 _NUMBERS = (np.number, np.float64, np.float32, np.int64, np.int32, np.bool_)
 TYPES: dict[str, type] = {kind.__name__: kind for kind in (bool, int, float, str, object, *_NUMBERS)}
-"""The types that may be values of settings."""
+"""The types that are allowed as values of settings."""
 
 
 @dataclass
 class Writer:
-    """Turns values into JSON's values, and collects arrays by name.
+    """Encodes values as JSON values, and collects arrays by name.
 
-    An array that occurs twice is written once, and is one array again when it is read.
+    An array that occurs twice is stored once, and is shared again after loading.
 
     Examples
     --------
@@ -206,10 +206,10 @@ class Writer:
 
     classes: Mapping[type, StoredClass]
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
-    _names: dict[int, str] = field(default_factory=dict)  # by identity, which holds as long as `arrays` keeps the array
+    _names: dict[int, str] = field(default_factory=dict)  # by `id`, valid while `arrays` holds the array
 
     def plain(self, value: Any, path: str) -> Any:
-        """Return a value as JSON's values; path is its place in the model, by which its arrays are named."""
+        """Encode a value as JSON values; `path`, its place in the model, names its arrays."""
         match value:
             case None | bool() | str() | int() if type(value) in (type(None), bool, str, int):
                 return value
@@ -236,14 +236,14 @@ class Writer:
                 return {"dict": [[self.plain(key, path), of] for key, of in parts]}
         stored = self.classes.get(type(value)) or _of_column(type(value))
         if stored is None:
-            held = "numbers, text and parts of vecprop and scikit-learn that are on a fixed list, and no code"
-            others = "pickle or joblib keep the model for programs that have your code, and np.save keeps theta"
-            raise FileError(f"{path} is {_shown(value)}, which a model file cannot hold: it holds {held}; {others}.")
+            held = "only numbers, text and known parts of vecprop and scikit-learn, never code"
+            others = "use pickle or joblib for the model, or np.save for theta"
+            raise FileError(f"{path} is {_shown(value)}, but a model file can hold {held}; {others}.")
         start = f"{path}." if path else ""
         return {stored.name: {name: self.plain(part, f"{start}{name}") for name, part in stored.state(value).items()}}
 
     def _array(self, array: np.ndarray, path: str) -> Any:
-        """Return a reference to an array, which is collected; an array of objects is written entry by entry."""
+        """Collect an array and return a reference to it; encode an object array entry by entry."""
         if array.dtype == object:
             return {"objects": [list(array.shape), [self.plain(entry, path) for entry in array.ravel().tolist()]]}
         if not _is_plain(array.dtype):
@@ -255,7 +255,7 @@ class Writer:
 
 @dataclass
 class Reader:
-    """Turns JSON's values and arrays that `Writer` has made back into values.
+    """Decodes the JSON values and arrays of a `Writer`.
 
     Examples
     --------
@@ -267,7 +267,7 @@ class Reader:
     arrays: Mapping[str, np.ndarray]
 
     def value(self, plain: Any) -> Any:
-        """Return the value of which `Writer` has made this JSON value."""
+        """Decode a JSON value written by `Writer`."""
         if isinstance(plain, list):
             return [self.value(entry) for entry in plain]
         if not isinstance(plain, dict):
@@ -298,23 +298,23 @@ class Reader:
                 return slice(start, stop, step)
             case _, dict() if stored := self.classes.get(kind) or _of_column(kind):
                 return stored.restore({name: self.value(entry) for name, entry in of.items()})
-        raise ValueError(f"{kind!r} is no class and no kind of value that it knows")
+        raise ValueError(f"{kind!r} is not a known class or kind of value")
 
 
 def _checked_dtype(text: str) -> np.dtype[Any]:
     dtype = np.dtype(text)
     if not (_is_plain(dtype) or dtype.kind == "O"):
-        raise ValueError(f"{text!r} is not a type of numbers or text")
+        raise ValueError(f"{text!r} is not a numeric, Boolean or text dtype")
     return dtype
 
 
 def _is_plain(dtype: np.dtype[Any]) -> bool:
-    """Return whether a type holds truth values, real numbers of at most 64 bits, or text."""
+    """Return whether a dtype is Boolean, real with at most 64 bits, or text."""
     return dtype.kind == "U" or (dtype.kind in "biuf" and dtype.itemsize <= 8)
 
 
 def _shown(value: Any) -> str:
-    """Return a short name for a value that cannot be written."""
+    """Return a short description of a value that cannot be written."""
     if callable(value) and hasattr(value, "__name__"):
         return f"the {'class' if isinstance(value, type) else 'function'} {value.__name__}"
     return f"of the class {type(value).__module__.partition('.')[0]}.{type(value).__name__}"

@@ -1,4 +1,4 @@
-"""vecprop's own classes that model files may hold: networks and estimators."""
+"""The classes of vecprop that model files may contain: networks and estimators."""
 
 from dataclasses import replace
 from typing import Any
@@ -28,18 +28,18 @@ def _parts(network: Network) -> dict[str, Any]:
 def _network(state: dict[str, Any]) -> Network:
     layers, loss, penalties = (state[name] for name in ("layers", "loss", "penalties"))
     if not (fits(layers, list[Layer]) and isinstance(loss, Loss) and fits(penalties, list[Penalty])):
-        raise ValueError("a network has other parts than layers, a loss and penalties")
+        raise ValueError("a network has parts other than layers, a loss and penalties")
     return Network(state["inputs"], layers, loss, penalties)
 
 
 def _state_is_consistent(state: TrainingState) -> bool:
-    """Return whether the state of the optimizer and of the schedule has the shape of the parameters."""
+    """Return whether the states of the optimizer and the schedule match the parameters."""
     theta = state.theta
     if not (isinstance(theta, np.ndarray) and theta.ndim and theta.dtype.kind == "f"):
         return False
     moments = [value for value in state.optimizer.values() if not fits(value, int)]
     arrays = (*moments, state.early_stopping.get("theta", theta))
-    way = state.under_way  # an epoch that is under way has all its counts and means
+    way = state.under_way  # the counts and means of an unfinished epoch
     return (
         all(isinstance(own, np.ndarray) and (own.shape, own.dtype) == (theta.shape, theta.dtype) for own in arrays)
         and all(fits(value, float) or np.shape(value) == theta.shape[:-1] for value in state.schedule.values())
@@ -49,7 +49,7 @@ def _state_is_consistent(state: TrainingState) -> bool:
 
 
 def is_theta(theta: Any, network: Network) -> bool:
-    """Return whether a value is the parameters of a network, with any number of axes for members."""
+    """Return whether a value is a network's parameters, with any number of member axes."""
     return (
         isinstance(theta, np.ndarray)
         and theta.dtype in (np.float32, np.float64)
@@ -65,7 +65,7 @@ def are_finite(numbers: np.ndarray) -> bool:
 
 
 def _continues(state: TrainingState | None, theta: np.ndarray) -> bool:
-    """Return whether a state can continue the training of these parameters."""
+    """Return whether training of these parameters can continue from a state."""
     return state is None or state.theta.shape == theta.shape
 
 
@@ -98,7 +98,7 @@ def is_unfitted(model: Any) -> bool:
 
 
 def _estimator_is_consistent(model: Any) -> bool:
-    """Return whether a fitted estimator's network has its inputs and outputs."""
+    """Return whether a fitted estimator's network has the right inputs and outputs."""
     kind = Labels if isinstance(model, MLPClassifier) else Numbers
     return is_unfitted(model) or (
         _LEARNED.keys() - vars(model).keys() <= _NOT_ALWAYS_LEARNED
@@ -110,7 +110,7 @@ def _estimator_is_consistent(model: Any) -> bool:
 
 
 def _are_places(value: Any, model: Any) -> bool:
-    """Return whether a value is a list of indices of rows or columns for each member."""
+    """Return whether a value is a list of row or column indices for each member."""
     return isinstance(value, list | tuple) and all(is_array(places, "iu", None) for places in value)
 
 
@@ -128,7 +128,7 @@ _LEARNED_BY_ENSEMBLES = {
 
 
 def _ensemble_is_consistent(model: Any) -> bool:
-    """Return whether a fitted ensemble's members are fitted to its columns and targets."""
+    """Return whether a fitted ensemble's members match its columns and targets."""
     if is_unfitted(model):
         return True
     kind, widths = Labels if model.member_class is MLPClassifier else Numbers, map(len, model.estimators_features_)
@@ -157,11 +157,11 @@ _IF_CONSISTENT = {
 }
 _ENSEMBLES = (MLPEnsembleClassifier, MLPEnsembleRegressor)
 NOT_KEPT = ("_rows", "out_of_fold_")
-"""The attributes that an estimator makes when it next predicts, and that are about the rows of training alone."""
+"""The attributes that are recreated by the next prediction, or that describe only the training rows."""
 
 VECPROP_CLASSES = [
     *(stored_fields(part.cls) for part in catalog.PARTS if part.savable),
-    replace(_HISTORY, state=lambda history: _HISTORY.state(history.joined())),  # else entries by the epoch
+    replace(_HISTORY, state=lambda history: _HISTORY.state(history.joined())),  # as arrays, not lists of epochs
     StoredClass("Network", Network, _parts, _network),
     *map(stored_fields, _AS_THEY_ARE),
     *(stored_fields(cls, check) for cls, check in _IF_CONSISTENT.items()),

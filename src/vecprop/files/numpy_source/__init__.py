@@ -1,4 +1,4 @@
-"""A model as readable Python source that needs NumPy only."""
+"""Export a model as readable Python source that depends only on NumPy."""
 
 import os
 from typing import Any
@@ -17,23 +17,22 @@ from .table_source import table_functions
 
 
 def to_numpy(model: Any, path: str | os.PathLike[str] | None = None, *, coverage: float | None = None) -> str:
-    """Return a model as Python source that needs NumPy only, and write it to a file if a path is given.
+    """Export a model as Python source that depends only on NumPy.
 
-    The source has the functions ``predict(X)`` and, of a classifier, ``predict_proba(X)``. The formulas are the
-    library's own, the parameters exact; predictions agree to rounding. The source of a model of tables takes a data
-    frame or a dict of columns, in which None and nan are missing.
+    The source defines ``predict(X)`` and, for classifiers, ``predict_proba(X)``. Its formulas are copied from the
+    library, and its parameters are exact; predictions agree up to rounding. For a tabular model, the functions take a
+    data frame or a dict of columns, with None and nan for missing values.
 
     Parameters
     ----------
     model : TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles, TabularClassifier, -Regressor or Pipeline
-        The model. Columns of a model of tables may be numbers, categories and dates, not text. Steps of a pipeline
-        before the network may be StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, SimpleImputer and
-        OneHotEncoder in their plain forms, FunctionTransformer without a function, and ColumnTransformer and pipelines
-        of them.
+        The model. A tabular model may have numeric, categorical and date columns, but no text. The supported pipeline
+        steps are StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, SimpleImputer and OneHotEncoder with basic
+        options, FunctionTransformer without a function, and ColumnTransformer and pipelines of these.
     path : path, optional
-        The file; an older one is replaced when the new one is complete.
+        Also write the source to this file, replacing an existing file atomically.
     coverage : float, optional
-        For a `TabularRegressor`: also write ``predict_interval(table, coverage)``, with this coverage as its default.
+        For a `TabularRegressor`: also define ``predict_interval(table, coverage)`` with this default coverage.
 
     Returns
     -------
@@ -43,9 +42,9 @@ def to_numpy(model: Any, path: str | os.PathLike[str] | None = None, *, coverage
     Raises
     ------
     FileError
-        If a part is the user's own, a step or a column cannot be written as source, or a model has no intervals.
+        If a custom part, a step or a column cannot be written as source, or if a model has no intervals.
     ValueError
-        If coverage is not at least ½ and less than 1.
+        If coverage is not in [0.5, 1).
 
     Examples
     --------
@@ -73,12 +72,12 @@ def to_numpy(model: Any, path: str | os.PathLike[str] | None = None, *, coverage
 
 
 def _network_functions(model: Any, source: Source) -> str:
-    """Add the functions of a network, an estimator or a pipeline; return the title of the file."""
+    """Add the functions for a network, an estimator or a pipeline; return the title of the file."""
     *steps, last = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
     if isinstance(last, TrainedNetwork):
         if np.ndim(last.theta) != 1:
             members = np.shape(last.theta)[:-1]
-            raise FileError(f"theta has the members {members}, but source is of one network: give one row.")
+            raise FileError(f"theta has member axes of shape {members}, but source needs one network: give one row.")
         networks = Averaged(last.network, np.asarray(last.theta)[None])
     elif isinstance(last, (*CLASSIFIERS, *REGRESSORS)):
         networks = averaged(last)
@@ -94,7 +93,7 @@ def _network_functions(model: Any, source: Source) -> str:
 
 
 def _outputs(before: list[str], networks: Averaged, source: Source) -> None:
-    """Add the function of a network's outputs, or of the mean of many networks', after the lines of preprocessing."""
+    """Add the function `outputs`: preprocessing, then a network or the mean of several networks."""
     network, thetas, columns = networks
     if len(thetas) == 1 and columns is None:
         lines = [*before, *layers(network, thetas[0], source)[0], "return X"]
@@ -110,13 +109,13 @@ def _outputs(before: list[str], networks: Averaged, source: Source) -> None:
 
 
 def _title(kind: str, have: str, columns: Any) -> str:
-    """Return the title of the file: the class of the model, and the columns that it takes."""
+    """Return the title of the file, which names the model's class and columns."""
     named = f"{columns} columns" if isinstance(columns, int) else f"the columns {', '.join(map(str, columns))}"
-    return f"The predictions of a {kind}, written by vecprop {__version__}. {have} {named}. It needs NumPy only."
+    return f"The predictions of a {kind}, exported by vecprop {__version__}. {have} {named}. It needs only NumPy."
 
 
 def _classifier(model: Any, source: Source) -> None:
-    """Add the functions from outputs to labels and probabilities."""
+    """Add the functions that convert outputs to labels and probabilities."""
     one_output, multilabel = model.n_outputs_ == 1, model.targets_.multilabel
     if hasattr(model, "predict_proba"):
         lines = ["return outputs(X)"]
@@ -124,7 +123,7 @@ def _classifier(model: Any, source: Source) -> None:
             lines = ["Y = outputs(X)", "return np.hstack([1 - Y, Y])"]
         source.function("predict_proba", '"""Return the probability of each class, (N, C)."""', *lines)
     if multilabel:
-        said = '"""Return 1 for each label that a row has, else 0."""'
+        said = '"""Return 1 for each predicted label of a row, and 0 for the others."""'
         source.function("predict", said, "return (outputs(X) > 0.5).astype(int)")
         return
     classes = source.constant("CLASSES", model.classes_)
@@ -134,7 +133,7 @@ def _classifier(model: Any, source: Source) -> None:
 
 
 def _regressor(model: Any, source: Source) -> None:
-    """Add the function from outputs to predictions in the units of the targets."""
+    """Add the function that converts outputs to predictions in the units of the targets."""
     found = "outputs(X)"
     if not isinstance(model, TrainedNetwork):
         numbers = model.targets_

@@ -1,4 +1,4 @@
-"""A network's layers as NumPy source, and scikit-learn's preprocessing, each step of which is an expression."""
+"""NumPy source for a network's layers and for scikit-learn's preprocessing steps."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from .python_file import Source
 
 _LAYER_NORM = '''\
 def layer_norm(X, g, b, epsilon):
-    """Return rows of mean 0 and variance 1, times g plus b."""
+    """Standardize each row to mean 0 and variance 1, then scale by g and shift by b."""
     centred = X - X.mean(axis=1, keepdims=True)
     return g * centred / np.sqrt((centred * centred).mean(axis=1, keepdims=True) + epsilon) + b
 '''
@@ -26,9 +26,9 @@ _NOT_FINITE = '    raise ValueError("X is not finite: fill or drop missing and i
 
 
 def layers(network: Network, theta: np.ndarray, source: Source) -> tuple[list[str], str]:
-    """Return the lines that turn inputs X into outputs, and the names of the parameters, which become constants.
+    """Return the lines that compute outputs from inputs X, and the names of the parameter constants.
 
-    Parameters may have axes of members in front. A user's own layer is refused.
+    Parameters may have leading member axes. Custom layers raise an error.
     """
     lines, names = [f"X = np.asarray(X, np.{theta.dtype})", "if not np.isfinite(X).all():", _NOT_FINITE], []
     for number, (layer, p) in enumerate(zip(network.layers, network.layout.views(theta), strict=True)):
@@ -45,12 +45,12 @@ def layers(network: Network, theta: np.ndarray, source: Source) -> tuple[list[st
             case Dropout() if type(layer) is Dropout:
                 pass
             case _:
-                raise FileError(f"Layer {number}, {layer!r}, is not one of vecprop's own, which alone become source.")
+                raise FileError(f"Layer {number}, {layer!r}, cannot be exported: only vecprop's built-in layers can.")
     return [*lines, *_applied(source.formulas.method(network.loss_function, "predict"))], ", ".join(names)
 
 
 def network_function(name: str, network: Network, thetas: np.ndarray, source: Source) -> str:
-    """Add a function of one of many networks with parameters (M, P); return the names of the parameters."""
+    """Add a function for one of M networks with parameters (M, P); return the parameter names."""
     lines, parameters = layers(network, thetas, source)
     said = '"""Return the outputs of one network, (N, O)."""'
     source.function(name, said, *lines, "return X", arguments=f"X, {parameters}")
@@ -63,10 +63,10 @@ def _applied(function: str | None) -> list[str]:
 
 _ONE_HOT = '''\
 def one_hot(X, categories, strict):
-    """Return a column of 0 and 1 for each category of each column."""
+    """Return a column of zeros and ones for each category of each column."""
     blocks = [X[:, [column]] == known for column, known in enumerate(categories)]
     if strict and not all(block.any(axis=1).all() for block in blocks):
-        raise ValueError("There is a category that was not there in training.")
+        raise ValueError("X has a category that did not occur in training.")
     return np.hstack(blocks).astype(float)
 '''
 
@@ -78,10 +78,10 @@ def imputed(X, values):
 
 
 def prepared(steps: Sequence[Any], source: Source) -> list[str]:
-    """Return the lines that turn the rows X into the network's inputs; refuse steps that cannot be written."""
+    """Return the lines that compute the network's inputs from rows X."""
     expressions = [_expression(step, "X", source) for step in steps]
     lines = [f"X = {expression}" for expression in expressions if expression != "X"]
-    # Numbers beside text stay numbers only among objects.
+    # Only object arrays can mix numbers and text.
     taken = "object" if any("one_hot" in line for line in lines) else "float"
     return [f"X = np.asarray(X, {taken})", *lines] if lines else []
 
@@ -118,12 +118,12 @@ def _expression(step: Any, X: str, source: Source) -> str:
 
 
 def _numbers(X: str) -> str:
-    """Return an expression for X as floats, since columns beside columns of text are objects."""
+    """Return an expression for X as floats, since mixed columns are stored as objects."""
     return X if X.startswith(("imputed", "(")) else f"{X}.astype(float)"
 
 
 def _scaled(X: str, shift: Any, scale: Any, source: Source) -> str:
-    """Return an expression for (X - shift) / scale; False leaves out shift or scale."""
+    """Return an expression for (X - shift) / scale; pass False to omit shift or scale."""
     X = _numbers(X)
     if shift is not False:
         X = f"({X} - {source.constant('SHIFT', shift)})"
@@ -135,7 +135,7 @@ def _one_hot(step: preprocessing.OneHotEncoder, X: str, source: Source) -> str:
     has_missing = any(category is None or category != category for category in known)
     is_plain = step.drop is None and not getattr(step, "_infrequent_enabled", False)
     if not is_plain or has_missing or step.handle_unknown not in ("error", "ignore"):
-        plain = "which has a column for each category, none of them missing, dropped or infrequent"
+        plain = "which does not support missing, dropped or infrequent categories"
         raise FileError(f"{step!r} cannot be written as NumPy source, {plain}: use `save`, or `to_onnx`.")
     source.helper("one_hot", _ONE_HOT)
     categories = ", ".join(source.constant("CATEGORIES", values) for values in step.categories_)
@@ -143,7 +143,7 @@ def _one_hot(step: preprocessing.OneHotEncoder, X: str, source: Source) -> str:
 
 
 def _is_plain(step: SimpleImputer) -> bool:
-    """Return whether an imputer replaces NaN by numbers, and does nothing else."""
+    """Return whether an imputer only replaces NaN by numbers."""
     values, missing = np.asarray(step.statistics_), step.missing_values
     is_nan = isinstance(missing, float) and np.isnan(missing)
     return is_nan and not step.add_indicator and values.dtype.kind == "f" and bool(np.isfinite(values).all())

@@ -1,6 +1,6 @@
-"""A Python file under construction: its imports, constants and functions, among them the library's formulas.
+"""A Python file under construction, with imports, constants and functions, including the library's formulas.
 
-Formulas are their own text, with NumPy's names and the values of hyperparameters.
+The source text of formulas is copied, with NumPy's names and the values of hyperparameters.
 """
 
 import ast
@@ -18,11 +18,11 @@ from ...core import elementary
 from .. import FileError
 
 _NUMPY = {"absolute": "abs", "one": "ones_like"}
-"""NumPy's names for those elementary functions that have other names there."""
+"""NumPy's names of elementary functions, where they differ."""
 
 
 class Formulas:
-    """The source of formulas, and of all functions that they call.
+    """The source of formulas and of all functions that they call.
 
     Examples
     --------
@@ -44,15 +44,15 @@ class Formulas:
         """Add a method of a layer or loss, and return its name in the source; None if it is the identity."""
         function = getattr(type(part), name)
         if not type(part).__module__.startswith("vecprop.") or not function.__module__.startswith("vecprop."):
-            raise FileError(f"{part!r} is not one of vecprop's own parts, which alone become NumPy source.")
+            raise FileError(f"{part!r} cannot be exported: only vecprop's built-in parts can become NumPy source.")
         words = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])|(?<=[a-z])(?=ReLU)", "_", type(part).__name__)
         return self.function(function, words.lower(), part=part)
 
     def function(
         self, function: Callable[..., Any], name: str | None = None, attributes: Sequence[str] = (), part: Any = None
     ) -> str | None:
-        """Add a function and return its name in the source; a method takes its object's attributes as arguments."""
-        # If all that it does is call another, that one's name is returned.
+        """Add a function, with a method's attributes as arguments; return its name in the source."""
+        # If it only calls another function, return that name instead.
         definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
         assert isinstance(definition, ast.FunctionDef)
         _Rewriting(self, function.__globals__, part, attributes).visit(definition)
@@ -64,7 +64,7 @@ class Formulas:
             if isinstance(last.value, ast.Call) and [ast.unparse(value) for value in last.value.args] == arguments:
                 return ast.unparse(last.value.func)
         name = name or function.__name__.lstrip("_")
-        for unique in _numbered(name, 1):  # another function may have the name
+        for unique in _numbered(name, 1):  # make the name unique
             definition.name = unique
             text = ast.unparse(ast.fix_missing_locations(definition))
             if self.texts.setdefault(unique, text) == text:
@@ -73,7 +73,7 @@ class Formulas:
 
 
 def _numbered(name: str, first: int) -> Iterator[str]:
-    """Yield a name, then the name with numbers."""
+    """Yield a name, then the name with increasing numbers appended."""
     return chain([name], (f"{name}_{number}" for number in count(first)))
 
 
@@ -124,11 +124,11 @@ class _Rewriting(ast.NodeTransformer):
 
 _UNPACKED = '''\
 def unpacked(text, dtype, *shape):
-    """Return the array whose bytes a text encodes in base 64."""
+    """Decode an array from base64."""
     return np.frombuffer(base64.b64decode(text), dtype).reshape(shape)
 '''
 _READABLE = 32
-"""Arrays of at most this size are written as numbers, which a person can read; larger ones as bytes in base 64."""
+"""Arrays of at most this size are written as readable numbers; larger ones are encoded as base64."""
 
 
 class Source:
@@ -161,7 +161,7 @@ class Source:
         self._functions: list[str] = []
 
     def constant(self, name: str, values: Any) -> str:
-        """Add a constant with all its bits; return its name, which gets a number if another constant has it."""
+        """Add a constant exactly; return its name, made unique by a number if necessary."""
         unique = next(candidate for candidate in _numbered(name, 2) if candidate not in self._constants)
         self._constants[unique] = self.literal(values)
         return unique
@@ -171,7 +171,7 @@ class Source:
         if array.dtype.kind not in "iuf":
             for value in array.ravel().tolist():
                 if not isinstance(value, str | bool | int | float | None):
-                    raise FileError(f"{value!r} cannot be written as NumPy source, which holds numbers and text.")
+                    raise FileError(f"{value!r} cannot be written as NumPy source: only numbers and text can.")
             return f"np.array({array.tolist()!r}{', object' if array.dtype.kind == 'O' else ''})"
         if array.size <= _READABLE and np.isfinite(array).all():
             return f"np.array({array.tolist()!r}, np.{array.dtype.name})"
@@ -181,7 +181,7 @@ class Source:
         return f'unpacked("{b64encode(array.tobytes()).decode()}", "{array.dtype.str}"{shape})'
 
     def helper(self, name: str, text: str, module: str | None = None) -> None:
-        """Add, once, a function that constants or other functions need, and the module that it imports."""
+        """Add a helper function and its import, unless already present."""
         self._helpers.setdefault(name, text)
         if module is not None:
             self._modules.add(module)
@@ -190,7 +190,7 @@ class Source:
         self._functions.append(f"def {name}({arguments}):\n" + "".join(f"    {line}\n" for line in lines))
 
     def text(self, title: str) -> str:
-        # What cannot be between quotes is escaped.
+        # Escape characters that cannot appear between quotes.
         plain = (c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in title)
         title = "".join(plain).replace('"', '\\"')
         imports = "\n".join(f"import {module}" for module in sorted(self._modules))

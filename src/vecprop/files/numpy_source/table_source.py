@@ -1,4 +1,4 @@
-"""Models of tables as NumPy source: columns, networks, and predictions."""
+"""NumPy source for tabular models: columns, networks and predictions."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -19,7 +19,7 @@ def is_missing(value):
 
 
 def table_functions(model: TabularClassifier | TabularRegressor, source: Source, coverage: float | None) -> None:
-    """Add the functions of a fitted model of tables; that of intervals if coverage is given."""
+    """Add the functions of a fitted tabular model, with intervals if coverage is given."""
     check_is_fitted(model)
     _inputs(model, source)
     _together(model, source)
@@ -32,24 +32,24 @@ def table_functions(model: TabularClassifier | TabularRegressor, source: Source,
 
 
 def _inputs(model: TabularClassifier | TabularRegressor, source: Source) -> None:
-    """Add the function from a table's columns to the networks' inputs."""
+    """Add the function that computes the networks' inputs from a table's columns."""
     encoder, calls = model.encoder_, []
     source.helper("is_missing", _IS_MISSING)
     for name, part in zip(encoder.names, encoder.parts, strict=True):
         if (call := part.to_source(name, source)) is None:
-            taken = "NumPy source takes numbers, categories and dates only: train without it, or use `save`."
-            raise FileError(f"Column {name!r} is of {part.kind}, but {taken}")
+            taken = "NumPy source supports only numbers, categories and dates: train without it, or use `save`."
+            raise FileError(f"Column {name!r} has the kind {part.kind!r}, but {taken}")
         calls.append(f"    {call},")
     lines = ["blocks = [", *calls, "]", "return np.hstack(blocks)"]
     if not hasattr(model, "feature_names_in_"):
         lines.insert(0, 'table = {f"x{number}": column for number, column in enumerate(np.asarray(table, object).T)}')
-    elif any(name.isdigit() for name in encoder.names):  # which may be numbers in a frame
+    elif any(name.isdigit() for name in encoder.names):  # a frame may have them as integers
         lines.insert(0, "table = {str(name): table[name] for name in table}")
     source.function("inputs", '"""Return the networks\' inputs for a table, (N, I)."""', *lines, arguments="table")
 
 
 def _together(model: TabularClassifier | TabularRegressor, source: Source) -> None:
-    """Add the function of what the networks of each fold predict together."""
+    """Add the function that combines the predictions of each fold's networks."""
     ensembles, folds = model.ensembles, model.ensemble_.folds
     shares = source.constant("SHARES", [[view.share for view in ensemble.views] for ensemble in ensembles])
     names, lines = [], []
@@ -63,45 +63,45 @@ def _together(model: TabularClassifier | TabularRegressor, source: Source) -> No
         own = ", ".join(f"{name}[folds]" for name in parameters)
         names.append(name)
         lines.append(f"{name} = {shares}[ensemble, {place}] * np.stack([{Y} for theta in zip({own})])")
-    said = '"""Return what the networks of each fold predict together, (M, N, O), for inputs (N, I)."""'
+    said = '"""Return the combined prediction of each fold\'s networks, (M, N, O), for inputs (N, I)."""'
     chosen = f"folds = slice({folds} * ensemble, {folds} * (ensemble + 1))"
     source.function("together", said, chosen, *lines, f"return {' + '.join(names)}", arguments="X, ensemble=0")
 
 
 def _classifier(model: TabularClassifier, source: Source) -> None:
-    """Add the functions from the networks' outputs to probabilities and classes."""
+    """Add the functions that convert the networks' outputs to probabilities and classes."""
     scaled = source.formulas.function(temperature_scaled)
-    said = '"""Return the probability of each class, (N, C), for a table: a data frame, or a dict of columns."""'
+    said = '"""Return the probability of each class, (N, C), for a data frame or a dict of columns."""'
     each = f"{scaled}(P, {model.inverse_temperature_!r}) for P in together(inputs(table))"
     source.function("predict_proba", said, f"return np.mean([{each}], axis=0)", arguments="table")
     classes, threshold = source.constant("CLASSES", model.classes_), getattr(model, "threshold_", None)
     positive = positive_of(model)
-    said, number = "the most probable class of each row of a table", "predict_proba(table).argmax(axis=1)"
+    said, number = "the most probable class of each row", "predict_proba(table).argmax(axis=1)"
     if threshold is not None:
-        rows = f"each row of a table whose probability of it is above {threshold:.4g}, else the other one"
-        said = f"the positive class, number {positive}, for {rows}"
+        rows = f"rows whose probability of it is above {threshold:.4g}, else the other class"
+        said = f"the positive class (index {positive}) for {rows}"
         number = f"np.where(predict_proba(table)[:, {positive}] > {threshold!r}, {positive}, {1 - positive})"
     source.function("predict", f'"""Return {said}."""', f"return {classes}[{number}]", arguments="table")
 
 
 def _regressor(model: TabularRegressor, source: Source) -> None:
-    """Add the functions from the networks' outputs to predictions in the units of the target."""
+    """Add the functions that convert the networks' outputs to predictions in the units of the target."""
     scale, shift = (np.asarray(value).item() for value in (model.targets_.scale, model.targets_.shift))
     low, high = model.range_
-    said = '"""Return the prediction of the networks of each fold in the units of the target, (M, N)."""'
+    said = '"""Return the prediction of each fold\'s networks in the units of the target, (M, N)."""'
     each = f"np.clip(together(X, ensemble)[:, :, 0] * {scale!r} + {shift!r}, {low!r}, {high!r})"
     source.function("each", said, f"return {each}", arguments="X, ensemble=0")
-    said = '"""Return the prediction for each row of a table: a data frame, or a dict of columns."""'
+    said = '"""Return the prediction for each row of a data frame or a dict of columns."""'
     source.function("predict", said, "return each(inputs(table)).mean(axis=0)", arguments="table")
 
 
 def _intervals(model: TabularRegressor, source: Source, coverage: float) -> None:
-    """Add the function of intervals around the predictions."""
+    """Add the function that returns prediction intervals."""
     residuals = model.residuals_
     distances = f"{source.constant('DISTANCES', residuals.sizes)}, float({str(residuals.groups)!r})"
     ends = "each(X, 1), each(X, 2)" if model.ensembles[1:] else "middle, middle"
     interval = source.formulas.function(Residuals.interval, attributes=["sizes", "groups"])
-    said = '"""Return intervals, (N, 2), that contain the targets of about this share of rows, from 0.5 to 1."""'
+    said = '"""Return intervals, (N, 2), that contain about this share of the targets, at least 0.5."""'
     lines = ["X = inputs(table)", "middle = each(X)", f"low, high = {interval}({ends}, coverage, {distances}).T"]
     lines += ["predicted = middle.mean(axis=0)"]
     lines += ["return np.stack([np.minimum(low, predicted), np.maximum(high, predicted)], axis=1)"]

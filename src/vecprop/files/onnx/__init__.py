@@ -1,4 +1,4 @@
-"""ONNX: networks, estimators and whole pipelines as graphs that other programs run."""
+"""Export networks, estimators and pipelines as ONNX graphs."""
 
 import os
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from .estimator_graph import IMPUTERS, decided, encoded, interval, labels, predi
 from .tracing import Graph, Symbol
 
 OPSET = 17
-"""The version of ONNX's operations in graphs of a network, and the newest in those of pipelines."""
+"""The opset version of graphs of networks, and the maximum one for pipelines."""
 
 
 def to_onnx(
@@ -28,31 +28,31 @@ def to_onnx(
     dtype: Any = np.float32,
     coverage: float | None = None,
 ) -> Any:
-    """Return a model as an ONNX graph, and write it to a file if a path is given.
+    """Export a model as an ONNX graph.
 
-    A network's graph has the input ``X``, (N, I), and the output ``Y``, (N, O). A classifier's has the outputs
-    ``label`` and ``probabilities``, a regressor's ``variable``, as skl2onnx names them; a pipeline has the outputs of
-    its last step. The library's own formulas are traced, so that a user's own layers and losses become graphs as well,
-    if they use NumPy's elementwise functions, products with matrices, and slices and reductions of columns.
+    The graph of a network has the input ``X``, (N, I), and the output ``Y``, (N, O). As in skl2onnx, a classifier has
+    the outputs ``label`` and ``probabilities``, and a regressor ``variable``; a pipeline has the outputs of its last
+    step. The library's formulas are traced, so custom layers and losses can be exported too, if they use NumPy's
+    elementwise functions, matrix products, and slices and reductions of columns.
 
-    The graph of a model of tables has one input, (N, 1), for each column that the model uses, with the column's name:
-    numbers of ``dtype``, with nan for missing ones; dates as days since 1970 in float64; or categories as text, empty
-    if missing. Its outputs are those of a classifier or a regressor. A graph cannot read columns of text, or of
-    categories with more than 64 rare ones: their inputs are the numbers, (N, K), that ``model.encoder_`` makes of them.
+    The graph of a tabular model has one input, (N, 1), for each used column, with the column's name: numbers in
+    ``dtype``, with nan for missing values; dates as days since 1970 in float64; or categories as text, empty if
+    missing. It has the outputs of a classifier or a regressor. A graph cannot read text columns, or categorical columns
+    with more than 64 rare categories; their inputs are the numbers (N, K) that ``model.encoder_`` computes.
 
     Parameters
     ----------
     model : TrainedNetwork, MLPClassifier, MLPRegressor, their ensembles, TabularClassifier, -Regressor or Pipeline
-        The model. The steps of a pipeline may be all that skl2onnx converts.
+        The model. A pipeline may contain any step that skl2onnx supports.
     path : path, optional
-        The file; an older one is replaced when the new one is complete.
+        Also write the graph to this file, replacing an existing file atomically.
     X : data frame or array, optional
-        Rows of training, for pipelines whose columns have several types: each column of a data frame becomes an input
-        with its name.
+        Training rows, for pipelines whose columns have several types. Each column of a data frame becomes an input with
+        its name.
     dtype : dtype, default float32
-        The type of numbers in the graph, float32 or float64. Whole numbers beyond 2²⁴ are rounded in float32.
+        The dtype of numbers in the graph, float32 or float64. Integers beyond 2²⁴ are rounded in float32.
     coverage : float, optional
-        For a `TabularRegressor`: add the outputs ``low`` and ``high``, the ends of intervals with this coverage, see
+        For a `TabularRegressor`: add the outputs ``low`` and ``high``, the bounds of intervals with this coverage; see
         its ``predict_interval``.
 
     Returns
@@ -64,15 +64,15 @@ def to_onnx(
     ImportError
         If onnx or skl2onnx are not installed.
     FileError
-        If labels are neither whole numbers nor text, a network has several members, a model has no intervals, or a
-        part of your own does something else with rows; the error names it.
+        If labels are neither integers nor text, a network has several members, a model has no intervals, or a custom
+        part uses other operations.
     ValueError
-        If dtype is another type, or coverage is not at least ½ and less than 1.
+        If dtype is not float32 or float64, or coverage is not in [0.5, 1).
 
     Warns
     -----
     UserWarning
-        If the graph takes the encoder's numbers instead of a column of a table.
+        If an input contains the encoder's numbers instead of a column of the table.
 
     Examples
     --------
@@ -84,14 +84,14 @@ def to_onnx(
     for module in ("onnx", "skl2onnx"):
         imported(module, "to_onnx", "onnx")
     if np.dtype(dtype) not in (np.float32, np.float64):
-        raise ValueError(f"dtype is {np.dtype(dtype)}, but a graph computes in float32 or float64.")
+        raise ValueError(f"dtype is {np.dtype(dtype)}, expected float32 or float64.")
     if coverage is not None:
         require_intervals(model, coverage)
     if isinstance(model, TrainedNetwork):
         network, theta, _ = model
         if np.ndim(theta) != 1:
             members = np.shape(theta)[:-1]
-            raise FileError(f"theta has the members {members}, but a graph is of one network: give one row.")
+            raise FileError(f"theta has member axes of shape {members}, but a graph needs one network: give one row.")
         graph = Graph(dtype, OPSET)
         graph.output(traced(network, theta, graph.input("X", network.inputs)), "Y")
         made = _model(graph)
@@ -109,7 +109,7 @@ def _of_table(model: TabularClassifier | TabularRegressor, dtype: Any, coverage:
     check_is_fitted(model)
 
     def apart(name: str, clashes: Callable[[str, str], bool] = str.__eq__) -> str:
-        """Return a name, with underscores at its end until it clashes with no column's name."""
+        """Append underscores to a name until it differs from all column names."""
         while any(clashes(column, name) for column in model.encoder_.names):
             name += "_"
         return name
@@ -127,7 +127,7 @@ def _of_table(model: TabularClassifier | TabularRegressor, dtype: Any, coverage:
 
 
 def _model(graph: Graph) -> Any:
-    """Return a graph in ONNX's own form."""
+    """Convert a graph to an ONNX model."""
     from onnx import helper
 
     def described(symbol: Symbol) -> Any:
@@ -150,7 +150,7 @@ def _of_estimator(model: Any, X: Any, dtype: Any) -> Any:
     check_is_fitted(model)
     last = model.steps[-1][1] if hasattr(model, "steps") else model
     options = {id(last): {"zipmap": False}} if isinstance(last, CLASSIFIERS) else None
-    # One row tells the types; floating columns take the type that the graph computes in.
+    # One row determines the input types; floating-point columns get the graph's dtype.
     row: Any = np.zeros((1, model.n_features_in_)) if X is None else X[:1]
     types = dtype
     if hasattr(row, "dtypes"):

@@ -1,6 +1,6 @@
-"""Estimators as ONNX graphs, through skl2onnx's registry, so that pipelines of them convert too.
+"""Converters from estimators to ONNX graphs, registered with skl2onnx, so that pipelines are supported too.
 
-So does SimpleImputer: skl2onnx's own converter makes no float64 that onnxruntime runs, and no indicator.
+SimpleImputer is registered as well: skl2onnx's converter does not support float64 in onnxruntime, or indicators.
 """
 
 import warnings
@@ -26,9 +26,9 @@ from .tracing import Graph, Symbol
 
 
 def register() -> None:
-    """Register converters of vecprop's estimators with skl2onnx, for pipelines that it converts directly.
+    """Register converters for vecprop's estimators with skl2onnx.
 
-    `to_onnx` does so by itself.
+    This is needed only to call skl2onnx directly; `to_onnx` does it automatically.
 
     Raises
     ------
@@ -46,8 +46,8 @@ def register() -> None:
 
 
 def traced(network: Network, theta: np.ndarray, X: Symbol) -> Symbol:
-    """Add the operations of a network, and return the symbol of its predictions; those of X not finite are NaN."""
-    # A graph can raise no error, and ReLU makes 0 of NaN.
+    """Add a network's operations; return the symbol of its predictions, NaN for nonfinite inputs."""
+    # A graph cannot raise errors, and ReLU would turn NaN into 0.
     outputs, _ = network.forward(theta.astype(X.dtype), X)
     zero_or_nan = X.graph.over_columns("ReduceSum", X * 0)
     return network.loss_function.predict(outputs[-1]) + zero_or_nan
@@ -61,7 +61,7 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
         label = graph.cast(Y > 0.5, np.int64)
     else:
         if Y.shape[-1] == 1:
-            # A single class is all that can be predicted.
+            # With a single class, always predict it.
             number = _as_numbers(Y > 0.5)
             number = graph.node("Min", [number, graph.constant(len(classes) - 1, np.int64)], (1,), np.int64)
             Y = graph.node("Concat", [1 - Y, Y], (1, 2), axis=1)
@@ -78,7 +78,7 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _predicted(scope: Any, operator: Any, container: Any) -> tuple[Graph, Symbol]:
-    """Return a graph with all operations of an estimator's networks, and the symbol of their mean predictions."""
+    """Return a graph with an estimator's networks, and the symbol of their mean predictions."""
     from skl2onnx.common.data_types import DoubleTensorType
 
     model, given = operator.raw_operator, operator.inputs[0]
@@ -92,7 +92,7 @@ def _predicted(scope: Any, operator: Any, container: Any) -> tuple[Graph, Symbol
 
 
 def _pour(graph: Graph, container: Any, outputs: Any) -> None:
-    """Add a graph's operations and constants to skl2onnx's container, with the names that it gives to the outputs."""
+    """Add a graph's operations and constants to skl2onnx's container, with its output names."""
     for symbol, output in outputs:
         graph.output(symbol, output.full_name)
     for tensor in graph.tensors():
@@ -103,19 +103,19 @@ def _pour(graph: Graph, container: Any, outputs: Any) -> None:
 
 
 def labels(model: Any, graph: Graph, number: Symbol) -> Symbol:
-    """Return the symbol of the labels of classes whose numbers are given."""
+    """Return the symbol of the labels for the given class indices."""
     classes = _classes(model)
     return graph.node("Gather", [graph.constant(classes, classes.dtype), number], (1,), classes.dtype)
 
 
 def _classes(model: Any) -> np.ndarray:
-    """Return the labels in a type that ONNX has: whole numbers or text."""
+    """Return the labels in a dtype that ONNX supports: integers or text."""
     labels = model.classes_.tolist()
     if all(isinstance(label, str) for label in labels):
         return np.array(labels, object)
     if all(isinstance(label, bool | int | float) and int(label) == label and abs(label) < 2**63 for label in labels):
         return np.array([int(label) for label in labels])
-    raise FileError(f"Labels in ONNX are whole numbers or text, but these are {labels[:5]}.")
+    raise FileError(f"Labels in ONNX must be integers or text, got {labels[:5]}.")
 
 
 def _classifier_shapes(operator: Any) -> None:
@@ -147,7 +147,7 @@ def _imputer_shape(operator: Any) -> None:
 
 
 def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:
-    """Add the operations that fill in and mark missing numbers to skl2onnx's container."""
+    """Add the operations for imputation and missing indicators to skl2onnx's container."""
     from skl2onnx.operator_converters.imputer_op import convert_sklearn_imputer
 
     dtype = _filled_in(operator)
@@ -166,7 +166,7 @@ def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _filled_in(operator: Any) -> Any:
-    """Return the floating type in which an imputer replaces nan; None if it does something else."""
+    """Return the floating dtype in which an imputer replaces nan; None if it does anything else."""
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType
 
     missing, kinds = operator.raw_operator.missing_values, {type(column.type) for column in operator.inputs}
@@ -177,7 +177,7 @@ def _filled_in(operator: Any) -> Any:
 
 
 def _columns(step: Any) -> tuple[list[int], list[int]]:
-    """Return the columns with a value to fill in, which alone are kept, and those whose missing values are marked."""
+    """Return the imputed columns (others are dropped), and the columns with a missing indicator."""
     kept = np.flatnonzero(~np.isnan(step.statistics_.astype(float))).tolist()
     return kept, step.indicator_.features_.tolist() if step.add_indicator else []
 
@@ -186,23 +186,23 @@ IMPUTERS = {
     "custom_conversion_functions": {SimpleImputer: _convert_imputer},
     "custom_shape_calculators": {SimpleImputer: _imputer_shape},
 }
-"""What skl2onnx is given for imputers."""
+"""The registration of imputers with skl2onnx."""
 
 Model = TabularClassifier | TabularRegressor
 
 
 def predictions(model: Model, X: Symbol) -> Symbol:
-    """Add the operations of a model of tables on its inputs, and return the symbol of its predictions.
+    """Add the operations of a tabular model, given its inputs; return the symbol of its predictions.
 
-    They are the probabilities of the classes, (N, C), or numbers in the units of the target, (N, 1). The networks
-    compute in the graph's type, and all after them, as in the model, in float64.
+    These are class probabilities, (N, C), or numbers in the units of the target, (N, 1). The networks compute in the
+    graph's dtype. As in the model, all later operations use float64.
     """
     members = _each(model, model.ensemble_, X)
     return X.graph.cast(reduce(add, members) / len(members), X.graph.dtype)
 
 
 def decided(model: TabularClassifier, Y: Symbol) -> Symbol:
-    """Add the decision between classes, and return the symbol of the number of each row's class."""
+    """Add the decision between classes; return the symbol of each row's class index."""
     graph, threshold = Y.graph, getattr(model, "threshold_", None)
     if threshold is None:
         return graph.argmax(Y)
@@ -212,13 +212,13 @@ def decided(model: TabularClassifier, Y: Symbol) -> Symbol:
 
 
 def _as_numbers(is_second: Symbol) -> Symbol:
-    """Return a column of truth values, (N, 1), as the numbers of two classes, (N,)."""
+    """Convert a Boolean column, (N, 1), to class indices 0 and 1, (N,)."""
     graph = is_second.graph
     return graph.node("Squeeze", [graph.cast(is_second, np.int64), graph.constant([1], np.int64)], (1,), np.int64)
 
 
 def interval(model: TabularRegressor, X: Symbol, Y: Symbol, coverage: float) -> tuple[Symbol, Symbol]:
-    """Add the operations of ``predict_interval``, and return the symbols of both ends, (N, 1) each."""
+    """Add the operations of ``predict_interval``; return the symbols of both bounds, (N, 1) each."""
     graph, sizes, level = X.graph, model.residuals_.sizes, level_for(coverage, model.residuals_.groups)
     below, above = [_each(model, outer, X) for outer in model.ensembles[1:]] or [_each(model, model.ensemble_, X)] * 2
     low, high = _quantile(below, -sizes, 1 - level), _quantile(above, sizes, level)
@@ -226,7 +226,7 @@ def interval(model: TabularRegressor, X: Symbol, Y: Symbol, coverage: float) -> 
 
 
 def _quantile(each: list[Symbol], moves: np.ndarray, level: float) -> Symbol:
-    """Return the symbol of a quantile of all sums of a member's prediction and one of its moves (M, R)."""
+    """Return the symbol of a quantile over all sums of a member's prediction and its moves (M, R)."""
     moved = each[0].graph.beside([Y + own for Y, own in zip(each, moves, strict=True)])
     graph, place = moved.graph, place_of(level, moves.size)
     taken = place + 1 if level < 0.5 else moves.size - place
@@ -236,8 +236,8 @@ def _quantile(each: list[Symbol], moves: np.ndarray, level: float) -> Symbol:
 
 
 def _each(model: Model, ensemble: Ensemble, X: Symbol) -> list[Symbol]:
-    """Return the symbol of the prediction for each fold, by the networks that have not seen it."""
-    # It is of probabilities at the model's temperature, or of numbers in the target's units and range.
+    """Return the symbol of each fold's prediction."""
+    # These are temperature-scaled probabilities, or numbers in the target's units and range.
     folds = [reduce(add, parts) for parts in zip(*(_of_view(view, X) for view in ensemble.views), strict=True)]
     if isinstance(model, TabularClassifier):
         return [_temperature_scaled(Y, model.inverse_temperature_) for Y in folds]
@@ -245,7 +245,7 @@ def _each(model: Model, ensemble: Ensemble, X: Symbol) -> list[Symbol]:
 
 
 def _of_view(view: Networks, X: Symbol) -> list[Symbol]:
-    """Return the symbol of what each network of a view is part of the prediction."""
+    """Return the symbol of each network's weighted contribution in a view."""
     own, parts = X[:, view.inputs.tolist()], []
     for theta in view.thetas:
         outputs, _ = view.network.forward(theta.astype(X.graph.dtype), own)
@@ -261,17 +261,16 @@ def _temperature_scaled(P: Symbol, inverse_temperature: float) -> Symbol:
 
 
 def encoded(encoder: Encoder, graph: Graph) -> Symbol:
-    """Add the operations from a table's columns to the networks' inputs, and return the symbol of these, in float64.
+    """Add the operations that encode a table's columns; return the symbol of the networks' inputs, in float64.
 
-    A column of numbers is an input of the graph's type, with nan for missing values. A column of dates is an input of
-    days since 1970 in float64, with the time as their fraction. A column of categories is an input of text, without
-    spaces around it, and empty for missing values. A column that a graph cannot read is an input of the encoder's
-    numbers, of which a warning tells.
+    Numeric columns become inputs in the graph's dtype, with nan for missing values. Dates become days since 1970 in
+    float64, with fractions for the time. Categories become text without surrounding spaces, empty for missing values.
+    If a graph cannot read a column, the input is the encoder's output for it; this gives a warning.
     """
     columns, unread = [], []
     for name, part in zip(encoder.names, encoder.parts, strict=True):
         if not name:
-            raise FileError("A column has no name, which each input of a graph has: name it before training.")
+            raise FileError("A column has no name, but each input of a graph needs one: name it before training.")
         if part.onnx_type is None:
             unread.append(f"{name!r} ({'too many categories' if isinstance(part, Categories) else part.kind})")
             columns.append(graph.input(name, part.width))
@@ -279,7 +278,7 @@ def encoded(encoder: Encoder, graph: Graph) -> Symbol:
             columns.append(graph.input(name, 1, None if isinstance(part, NumberInputs) else part.onnx_type))
     if unread:
         more = f" and {len(unread) - 5} more" if len(unread) > 5 else ""
-        instead = "its inputs of these names are the numbers that model.encoder_ makes of them."
+        instead = "the inputs with these names take the numbers that model.encoder_ computes."
         warnings.warn(f"A graph cannot read the column(s) {', '.join(unread[:5])}{more}: {instead}", stacklevel=4)
     blocks: list[Symbol] = []
     homes: list[tuple[int, int]] = []  # the index of each input's column, and its index among that column's inputs
@@ -302,7 +301,7 @@ def encoded(encoder: Encoder, graph: Graph) -> Symbol:
 
 
 def _of_numbers(parts: Sequence[NumberInputs], x: Symbol) -> tuple[Symbol, list[tuple[int, int]]]:
-    """Return the symbol of the inputs (N, K) of all columns of numbers, see `NumberInputs`, and their places."""
+    """Return the symbol of the inputs (N, K) of all numeric columns and their positions; see `NumberInputs`."""
     graph = x.graph
     centre, scale = (np.array([getattr(part, name) for part in parts]) for name in ("centre", "scale"))
     is_missing = graph.elementwise("IsNaN", x, dtype=bool)

@@ -1,6 +1,6 @@
-"""Tracing: the library's own formulas, called with symbols instead of arrays, record their operations as an ONNX graph.
+"""Tracing: call formulas with symbols instead of arrays, to record their operations as an ONNX graph.
 
-So an equation is written once for ONNX too, and a user's own layer becomes a graph if it is written in NumPy.
+So each formula is written only once, and custom layers written in NumPy can be exported too.
 """
 
 import inspect
@@ -15,7 +15,7 @@ from .. import FileError
 
 
 class Node(NamedTuple):
-    """An operation of a graph: its name in ONNX, the names of its inputs and outputs, and its attributes."""
+    """An operation of a graph: its ONNX name, the names of its inputs and outputs, and its attributes."""
 
     kind: str
     inputs: list[str]
@@ -45,13 +45,13 @@ class Graph:
     outputs: list["Symbol"] = field(default_factory=list)
 
     def input(self, name: str, width: int, dtype: Any = None) -> "Symbol":
-        """Add an input of the graph, and return its symbol, (N, width)."""
+        """Add an input to the graph; return its symbol, (N, width)."""
         symbol = Symbol(self, name, (1, width), np.dtype(dtype or self.dtype))
         self.inputs.append(symbol)
         return symbol
 
     def constant(self, value: Any, dtype: Any = None) -> "Symbol":
-        """Return the symbol of a constant, by default of the graph's type."""
+        """Return the symbol of a constant, by default in the graph's dtype."""
         array = np.asarray(value, dtype or self.dtype)
         for name, known in self.constants.items():
             if known.dtype == array.dtype and known.shape == array.shape and known.tobytes() == array.tobytes():
@@ -65,8 +65,8 @@ class Graph:
     ) -> "Symbol":
         """Add an operation on symbols, arrays and numbers; return the symbol of its first output.
 
-        ``beside`` is the number of its other outputs, which are not used. Arrays and numbers get the floating type of
-        the symbols beside them, and so does the output by default.
+        ``beside`` is the number of additional, unused outputs. Arrays, numbers and (by default) the output get the
+        floating dtype of the symbols.
         """
         types = [entry.dtype for entry in inputs if isinstance(entry, Symbol) and entry.dtype.kind == "f"]
         floating = np.dtype(types[0] if types else self.dtype)
@@ -84,7 +84,7 @@ class Graph:
         return self.node(kind, inputs, np.broadcast_shapes(*map(np.shape, inputs)), dtype)
 
     def over_columns(self, kind: str, z: "Symbol", axis: int = -1, keepdims: bool = True) -> "Symbol":
-        """Add a sum or a maximum over the columns of each row, which leaves one column, or none."""
+        """Add a sum or a maximum over the columns of each row."""
         place = axis % z.ndim
         shape, to = (*z.shape[:place], *(1,) * keepdims, *z.shape[place + 1 :]), {"keepdims": int(keepdims)}
         if kind == "ReduceSum" or self.opset >= 18:
@@ -92,7 +92,7 @@ class Graph:
         return self.node(kind, [z], shape, axes=[axis], **to)
 
     def argmax(self, z: "Symbol") -> "Symbol":
-        """Add the number of the largest column of each row, (N,)."""
+        """Add the index of the largest column of each row, (N,)."""
         return self.node("ArgMax", [z], (1,), np.int64, axis=1, keepdims=0)
 
     def beside(self, blocks: Sequence["Symbol"], axis: int = 1) -> "Symbol":
@@ -111,9 +111,9 @@ class Graph:
 
 
 def cannot(what: str) -> FileError:
-    """Return the error of a formula that does what a graph does not have."""
-    instead = "use elementwise functions, products with matrices, and slices, sums and means of columns"
-    return FileError(f"A formula has {what}, which vecprop does not write in an ONNX graph: {instead}.")
+    """Return the error for a formula with an unsupported operation."""
+    instead = "use elementwise functions, matrix products, and slices, sums and means of columns"
+    return FileError(f"A formula has {what}, which vecprop cannot export to ONNX: {instead}.")
 
 
 def _refuse(what: str) -> Callable[..., Any]:
@@ -129,9 +129,9 @@ def _method(name: str) -> Callable[..., Any]:
 
 @dataclass(frozen=True, eq=False)
 class Symbol(NDArrayOperatorsMixin):
-    """The stand-in for an array while formulas are traced; its first axis is that of the rows, as many as there are.
+    """A stand-in for an array during tracing; its first axis is the rows, of any number.
 
-    NumPy's functions and operators that are given one add an operation to its graph.
+    NumPy's functions and operators on symbols add operations to the graph.
     """
 
     graph: Graph
@@ -144,9 +144,9 @@ class Symbol(NDArrayOperatorsMixin):
     sum, mean, max, min, prod, var, std, clip = map(
         _method, ("sum", "mean", "max", "min", "prod", "var", "std", "clip")
     )
-    __array__ = __float__ = __int__ = _refuse("a function that takes the numbers out of an array")
-    __bool__ = _refuse("a condition on the numbers of an array, as in `if`")
-    __len__ = __iter__ = _refuse("the rows of an array one by one")
+    __array__ = __float__ = __int__ = _refuse("a function that needs the values of an array")
+    __bool__ = _refuse("a condition on the values of an array, as in `if`")
+    __len__ = __iter__ = _refuse("a loop over the rows of an array")
     __setitem__ = _refuse("an assignment to a part of an array")
 
     def __getattr__(self, name: str) -> Any:
@@ -160,9 +160,9 @@ class Symbol(NDArrayOperatorsMixin):
         if method != "__call__" or named or not (kind or name in _COMPOSED):
             raise cannot(f"`{name}`" + ("" if method == "__call__" else f" with `{method}`"))
         if kind in _OF_TRUTHS and not all(map(_is_truth, inputs)):
-            raise cannot(f"`{name}` of what are no truth values")
+            raise cannot(f"`{name}` of values that are not Boolean")
         dtype, given = bool if name in _TRUTHS else None, inputs
-        if dtype is None:  # truth values are numbers in arithmetic
+        if dtype is None:  # arithmetic treats Booleans as numbers
             given = [each.astype(self.graph.dtype) if _is_truth(each) else each for each in inputs]
         result = self.graph.elementwise(kind, *given, dtype=dtype) if kind else _COMPOSED[name](*given)
         if out is None:
@@ -179,7 +179,7 @@ class Symbol(NDArrayOperatorsMixin):
         return rule(*args, **named)
 
     def __getitem__(self, key: Any) -> "Symbol":
-        """Return chosen columns, or a new axis of length 1."""
+        """Select columns, or add an axis of length 1."""
         keys, z, axis = list(key) if isinstance(key, tuple) else [key], self, 0
         place = next((place for place, each in enumerate(keys) if each is ...), len(keys))
         whole = self.ndim - sum(each is not None and each is not ... for each in keys)
@@ -225,16 +225,16 @@ def _where(condition: Any, a: Any, b: Any) -> Symbol:
 
 
 def _expm1(z: Symbol) -> Any:
-    """Return exp(z) - 1 to full precision, for which ONNX has no operation (Kahan; Higham, 2002, section 1.14.1)."""
+    """Return exp(z) - 1 accurately, without an ONNX operation (Kahan; Higham, 2002, section 1.14.1)."""
     y = np.exp(z)
-    # If y is 1, exp(z) - 1 is z. If y is 0 or infinite, its logarithm is infinite, and y - 1 is right.
+    # If y is 1, the result is z. If y is 0 or infinite, its logarithm is infinite, and the result is y - 1.
     difference = y - 1
     plain = np.where(y == 1, z, difference * z / np.log(y))
     return np.where(np.abs(z) < 1, plain, difference)
 
 
 def _log1p(z: Symbol) -> Any:
-    """Return log(1 + z) to full precision, in the same way."""
+    """Return log(1 + z) accurately, in the same way."""
     y = z + 1
     return np.where(y == 1, z, np.log(y) * z / (y - 1))
 
@@ -250,7 +250,7 @@ _TRUTHS = {"less": "Less", "greater": "Greater", "less_equal": "LessOrEqual", "g
 _TRUTHS |= {"equal": "Equal", "isnan": "IsNaN", "isinf": "IsInf", "invert": "Not"}
 _TRUTHS |= {f"{of}_{kind.lower()}": kind for of in ("logical", "bitwise") for kind in _OF_TRUTHS}
 _KINDS |= _TRUTHS
-"""ONNX's operations by the names of NumPy's and SciPy's functions."""
+"""ONNX operations by the names of NumPy and SciPy functions."""
 
 _COMPOSED: dict[str, Callable[..., Any]] = {
     "matmul": _matmul,
