@@ -151,7 +151,9 @@ def test_a_finished_run_returns_at_once_and_can_be_extended(tmp_path):
 
 def test_a_file_instead_of_a_checkpoint_folder_is_refused(tmp_path):
     (tmp_path / "mine").write_text("mine")
-    refused = pytest.raises(ValueError, match="mine is a file, but the checkpoint needs a folder there: give another path")
+    refused = pytest.raises(
+        ValueError, match="mine is a file, but the checkpoint needs a folder there: give another path"
+    )
     with refused:
         fit(checkpoint=vp.Checkpoint(tmp_path / "mine" / "runs" / "run.npz"))
     with refused:
@@ -169,9 +171,7 @@ def test_a_file_instead_of_a_checkpoint_folder_is_refused(tmp_path):
 def test_a_read_only_folder_is_refused_before_training(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
     for path in ("run.npz", "runs/run.npz"):
-        with pytest.raises(
-            PermissionError, match=r"The folder .* is not writable: give the checkpoint another"
-        ):
+        with pytest.raises(PermissionError, match=r"The folder .* is not writable: give the checkpoint another"):
             fit(checkpoint=vp.Checkpoint(tmp_path / path), callbacks=[lambda state: 1 / 0])
 
 

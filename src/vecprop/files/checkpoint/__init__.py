@@ -18,7 +18,7 @@ from ..atomic import sweep
 from ..model_file import information, load_with_memory, save_with_notes
 from ..networks import TrainedNetwork
 from .identity import Identity, differing, made_with, require_savable, warn_of_others
-from .results import Groups, FitStore, MemberStore
+from .results import FitStore, Groups, MemberStore
 from .store import Throttle, held
 
 MOST_COMPARED = 10_000

@@ -15,7 +15,7 @@ from .. import FileError
 from ..model_file.registry import BY_CLASS, BY_NAME
 from ..model_file.values import Reader, Writer
 from .identity import Identity, bits_of, in_common, of_all, require_savable
-from .store import Throttle, Store
+from .store import Store, Throttle
 
 PARTS = ("network", "optimizer", "schedule", "early_stopping")
 PLAN = ("epochs", "batch_size", "shuffle", "validation_score", "training_loss", "clip_norm", "keeps_predictions")
