@@ -31,7 +31,7 @@ REFUSED = {
     "one row": (lambda: write(ROWS[:1]), "There are 1 row(s) with a target"),
     "one class": (lambda: write(changed(2, ["yes"] * 60)), "one class"),
     "no target": (lambda: write(changed(2, [""] * 60)), "all 60 are missing"),
-    "nothing varies": (lambda: write([(1, "a", row[2]) for row in ROWS]), "No column can be learned from"),
+    "nothing varies": (lambda: write([(1, "a", row[2]) for row in ROWS]), "No column can be used as input"),
 }
 
 

@@ -243,7 +243,7 @@ def test_dates_are_passed_as_days(frequency):
     for day in (holes.day.astype(object), texts, holes.day.to_numpy("datetime64[s]")):
         np.testing.assert_allclose(predict(holes.assign(day=day)), expected, rtol=1e-6)
     for wrong in ("31.1.2024", "20240131", 7):
-        with pytest.raises(ValueError, match="is no date that is written as year-month-day or"):
+        with pytest.raises(ValueError, match="is not a date in the format year-month-day or"):
             predict(table.assign(day=wrong))
 
 
@@ -329,7 +329,7 @@ def test_columns_of_every_library():
 
 def test_values_that_are_not_numeric_raise_an_error():
     predict = functions(classifier(TABLE[["stamp", "visits"]]))["predict"]
-    with pytest.raises(ValueError, match=r"'1,5' is no number as training read them"):
+    with pytest.raises(ValueError, match=r"'1,5' is not a number in the training format"):
         predict({"stamp": ["1,5"], "visits": [1]})
     for times in (["2024-01-01"], [5]):
         with pytest.raises(TypeError, match="times, not numbers"):
@@ -362,9 +362,9 @@ def test_text_is_parsed_as_in_training():
     assert_source(model, table.assign(price=1234.5, day="Feb 3, 2024"), table.assign(cost=None, month=""))
     predict = functions(model)["predict"]
     for wrong in ({"price": "1,234.5"}, {"share": "5"}, {"cost": "€5"}):
-        with pytest.raises(ValueError, match="is no number as training read them"):
+        with pytest.raises(ValueError, match="is not a number in the training format"):
             predict(table.assign(**wrong))
-    with pytest.raises(ValueError, match=r"'02/03/2024' is no date that is written as day\.month\.year"):
+    with pytest.raises(ValueError, match=r"'02/03/2024' is not a date in the format day\.month\.year"):
         predict(table.assign(day="02/03/2024"))
 
 

@@ -75,7 +75,7 @@ def test_memory_is_that_of_the_views_and_some_blocks(monkeypatch):
     encoder, per_thread = model.encoder_, 8 * blocks.NUMBERS_AT_ONCE
     threads = blocks.usable_threads()
     views = sum(4 * len(frame) * len(encoder.of_view(view)) for view in VIEWS)
-    monkeypatch.setattr(tables_encoder, "MOST_KEPT", views // 4)
+    monkeypatch.setattr(tables_encoder, "MAX_STORED_INPUTS", views // 4)
     for work, kept in ((lambda: encoder.of_views(frame), views), (lambda: model.predict_proba(frame), 16 * len(frame))):
         tracemalloc.start()
         work()

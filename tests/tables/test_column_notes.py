@@ -61,7 +61,7 @@ def test_a_table_from_the_training_distribution_has_no_notes(model):
     ],
 )
 def test_drift_is_described(model, table, message):
-    (note,) = (note for note in model.detect_drift(table) if "fewer than 2 rows" not in note)
+    (note,) = (note for note in model.detect_drift(table) if "fewer than 2 training rows" not in note)
     assert re.search(message, note), note
 
 

@@ -189,7 +189,7 @@ def test_kinds_can_be_declared():
     said = {"a": "category", "b": "text", "c": "code", "d": "ignore"}
     encoder, notes = Encoder.of(frame, ColumnOptions(said))
     assert encoder.readings == {"a": "categories", "b": "text", "c": "codes"}
-    assert notes[0] == "Column 'd' is not used: it is to be ignored."
+    assert notes[0] == "Column 'd' is not used: ignored on request."
     assert TabularClassifier(columns=said, **FEW).fit(frame, np.arange(40) % 2).encoder_.kinds == encoder.kinds
     assert kind(["01001", "98101"], columns={"x": "number"}).name == "number"
     assert not kind(["1.1", "1.10"], columns={"x": "number"}).note
@@ -218,7 +218,7 @@ def test_parts_change_no_prediction(electricity, rows):
     np.testing.assert_array_equal(np.concatenate(parts), expected)
     assert np.abs(expected).max() < 31
     (note,) = model.detect_drift(pd.DataFrame({"strom": [1.234], "preis": ["1.234,50"]}))
-    assert "numbers came as such, but training read text" in note
+    assert "the values are numeric, but training parsed text" in note
 
 
 def test_a_target_is_read_as_in_training(electricity, tmp_path):

@@ -37,7 +37,7 @@ def test_kinds_are_found_and_useless_columns_dropped_with_the_reason():
     assert encoder.dropped == {
         "constant": "all values are the same",
         "missing": "all values are missing",
-        "key": "each row has a value of its own, which says nothing of other rows",
+        "key": "all values are distinct, so they say nothing about other rows",
         "infinite": "all values are infinite or missing",
     }
     assert notes == [f"Column {name!r} is not used: {reason}." for name, reason in encoder.dropped.items()] + [
@@ -114,7 +114,7 @@ def test_rare_unseen_and_missing_categories():
     inputs = categories(pd.Series(["a", "rare", "unseen", None, "b "]))
     assert inputs.argmax(axis=1).tolist() == [1, 3, 3, 0, 2]
     assert (inputs.sum(axis=1) == 1).all()
-    said = "'rare': fewer than 2 rows of training have these; they count as one category"
+    said = "'rare': fewer than 2 training rows contain these; they form one category"
     assert str(categories.missed(series)) == said
 
 
@@ -175,11 +175,11 @@ def test_what_is_not_as_in_training_is_noted():
     frame.loc[0, ["number", "written_date", "category"]] = ["much", "soon", "c"]
     frame.loc[1, "whole"] = np.inf
     assert encoder.notes_on(encoder.misfits(frame)) == [
-        "Column 'number': 1 value(s), such as 'much' in row 0, are not numbers and count as missing.",
-        "Column 'whole': 1 value(s), such as inf in row 1, are infinite and count as the largest there are.",
-        "Column 'category': 'c': fewer than 2 rows of training have these; they count as one category.",
-        "Column 'written_date': 1 value(s), such as 'soon' in row 0, are not dates as training read them (dates, "
-        "day.month.year) and count as missing.",
+        "Column 'number': 1 value(s), such as 'much' in row 0, are not numbers and are treated as missing.",
+        "Column 'whole': 1 value(s), such as inf in row 1, are infinite and are treated as very large numbers.",
+        "Column 'category': 'c': fewer than 2 training rows contain these; they form one category.",
+        "Column 'written_date': 1 value(s), such as 'soon' in row 0, are not dates in the training format (dates, "
+        "day.month.year) and are treated as missing.",
     ]
 
 
@@ -187,11 +187,11 @@ def test_columns_that_are_needed_are_named():
     encoder, _ = Encoder.of(table())
     with pytest.raises(TableError, match=r"no column 'number', which the model needs: did you mean 'Number '\?"):
         encoder(table().rename(columns={"number": "Number "}))
-    with pytest.raises(TableError, match=r"no column 'number' \(nor 1 more\)"):
+    with pytest.raises(TableError, match=r"no column 'number' \(and lacks 1 more\)"):
         encoder(table().drop(columns=["number", "date"]))
     with pytest.raises(TableError, match=r"no column 'number', which the model needs\."):
         encoder(table().drop(columns="number"))  # what else there is like it is another column of the model
-    with pytest.raises(TableError, match="No column can be learned from: in 'a': all values are the same"):
+    with pytest.raises(TableError, match="No column can be used as input: 'a': all values are the same"):
         Encoder.of(pd.DataFrame({"a": [1, 1], "b": [None, None]}))
 
 

@@ -157,12 +157,12 @@ def test_rows_without_a_target_take_their_groups_with_them():
 def test_groups_and_times_that_are_none():
     arguments: dict[str, Any]
     for arguments, said in (
-        ({"groups": "patient", "time": "x"}, "give one of the two"),
+        ({"groups": "patient", "time": "x"}, "pass only one of the two"),
         ({"groups": "patent"}, "did you mean 'patient'"),
-        ({"groups": [1, 2]}, "groups has 2: give one a row"),
-        ({"groups": np.ones(150)}, "are of one group"),
-        ({"time": np.ones(150)}, "are of one time"),
-        ({"time": "patient"}, "Column 'patient' has 150 value.* that are no time, such as '.*' in row 0"),
+        ({"groups": [1, 2]}, "groups has 2: pass one per row"),
+        ({"groups": np.ones(150)}, "have the same group"),
+        ({"time": np.ones(150)}, "have the same time"),
+        ({"time": "patient"}, "Column 'patient' has 150 value.* that are not times, such as '.*' in row 0"),
     ):
         with pytest.raises(TableError, match=said):
             TabularRegressor("y", **QUICK).fit(panel(groups=6), **arguments)

@@ -46,7 +46,7 @@ def test_settings_in_notes_settle_what_they_are_about(values, kind):
     assert again.encoder_.kinds["v"] == kind
     assert note not in again.notes_
     if kind != "numbers":
-        assert not any("count as missing" in other for other in again.notes_)
+        assert not any("treated as missing" in other for other in again.notes_)
 
 
 def test_dates_that_no_format_reads_are_to_be_written_otherwise():

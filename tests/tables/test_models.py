@@ -332,7 +332,7 @@ def test_a_fit_that_fails_leaves_the_fit_before():
 def test_a_table_without_inputs_is_refused():
     table = pd.DataFrame({"y": np.arange(30.0), "w": 1.0})
     for X, weight in ((table[["y"]], None), (table, "w")):
-        with pytest.raises(TableError, match="no column to learn from: at least one other than the target"):
+        with pytest.raises(TableError, match="no input columns: at least one column other than the target"):
             TabularRegressor("y", n_estimators=2, max_iter=2).fit(X, sample_weight=weight)
 
 

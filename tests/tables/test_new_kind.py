@@ -9,7 +9,7 @@ import pytest
 import vecprop as vp
 from vecprop.tables.encoding.column import Column
 from vecprop.tables.encoding.encoder import COLUMNS
-from vecprop.tables.encoding.kept_rows import RowFormat
+from vecprop.tables.encoding.packed_rows import PackedRows
 from vecprop.tables.kinds.ambiguities import KINDS
 
 N = 120
@@ -29,7 +29,7 @@ class Colors(Column):
     kind = "colors"
 
     @classmethod
-    def learned(cls, series, kind, pieces, categories, is_asked):
+    def learned(cls, series, kind, pieces, categories, is_declared):
         colors = cls(np.zeros(3))(series)
         return "all values are the same" if np.ptp(colors, axis=0).max() == 0 else cls(colors.mean(axis=0))
 
@@ -70,7 +70,7 @@ def test_all_that_is_done_with_columns_is_done_with_it(colors, tmp_path):
     vp.save(model, tmp_path / "model.npz")
     np.testing.assert_array_equal(vp.load(tmp_path / "model.npz").predict_proba(X), model.predict_proba(X))
     encoder = model.encoder_
-    rows = RowFormat.of(encoder.names, encoder.parts, X)
+    rows = PackedRows.of(encoder.names, encoder.parts, X)
     np.testing.assert_array_equal(rows.expansion(np.arange(encoder.width))(rows(X)), encoder(X))
     vp.export.to_numpy(model, tmp_path / "model.py")
     written: dict = {}

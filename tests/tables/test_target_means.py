@@ -13,7 +13,7 @@ from vecprop.export import to_numpy, to_onnx
 from vecprop.tables.encoding import encoder as tables_encoder
 from vecprop.tables.encoding.columns import Categories
 from vecprop.tables.encoding.encoder import VIEWS, Encoder
-from vecprop.tables.encoding.folds import MOST_SPREADS, ROWS_OF_ALL, target_means
+from vecprop.tables.encoding.folds import MAX_SPREADS, PRIOR_ROWS, target_means
 from vecprop.tables.explaining.importance import redundant_groups
 
 N, TOWNS = 1200, 300
@@ -27,10 +27,10 @@ FEW: dict[str, Any] = {"n_estimators": 2, "max_iter": 2, "hidden_layer_sizes": (
 
 
 def by_hand(names, T, rows, of, weight):
-    """Return the mean target of a category by some rows, drawn to that of all, above which it is told."""
+    """Return the mean target of a category by some rows, shrunk toward the overall mean, relative to it."""
     centre = (weight * T).sum() / weight.sum()
     own = rows & (names == of)
-    return (weight[own] * (T[own] - centre)).sum() / (weight[own].sum() + ROWS_OF_ALL)
+    return (weight[own] * (T[own] - centre)).sum() / (weight[own].sum() + PRIOR_ROWS)
 
 
 @pytest.mark.parametrize("is_weighted", [False, True])
@@ -63,8 +63,8 @@ def test_of_two_classes_one_is_told_and_of_three_each():
 def test_means_are_bounded_and_the_most_frequent_are_kept(monkeypatch):
     names, T = FRAME["town"].to_numpy(str), np.zeros((N, 1))
     T[names == "town 7"] = 1e9
-    assert np.abs(target_means(names, T, FOLD)[1]).max() == MOST_SPREADS
-    monkeypatch.setattr("vecprop.tables.encoding.folds.MOST_NAMES", 3)
+    assert np.abs(target_means(names, T, FOLD)[1]).max() == MAX_SPREADS
+    monkeypatch.setattr("vecprop.tables.encoding.folds.MAX_NAMES", 3)
     means, inputs = target_means(names, Y[:, None], FOLD)
     known, counts = np.unique(names, return_counts=True)
     assert counts[np.isin(known, means.names)].min() >= np.sort(counts)[-3]
@@ -72,8 +72,8 @@ def test_means_are_bounded_and_the_most_frequent_are_kept(monkeypatch):
 
 
 def test_the_standardised_view_has_means_in_the_place_of_categories():
-    encoder, told = Encoder.of(FRAME)[0].with_means(FRAME, Y[:, None], FOLD)
-    assert list(told) == ["town"]
+    encoder, target_encoded = Encoder.of(FRAME)[0].with_means(FRAME, Y[:, None], FOLD)
+    assert list(target_encoded) == ["town"]
     part = encoder.parts[1]
     assert isinstance(part, Categories)
     pieces, standardised = (np.isin(np.arange(encoder.width), encoder.of_view(view)) for view in VIEWS)
@@ -85,12 +85,12 @@ def test_the_standardised_view_has_means_in_the_place_of_categories():
 
 @pytest.mark.parametrize("engine", ["auto", "reference"])
 def test_large_tables_are_told_the_same_bits(engine, monkeypatch):
-    encoder, told = Encoder.of(FRAME)[0].with_means(FRAME, Y[:, None], FOLD)
-    arrays: Any = encoder.of_views(FRAME, told)
+    encoder, target_encoded = Encoder.of(FRAME)[0].with_means(FRAME, Y[:, None], FOLD)
+    arrays: Any = encoder.of_views(FRAME, target_encoded)
     own = encoder.of_view("standardised") == encoder.places["town"].stop - 1
-    np.testing.assert_array_equal(arrays[1][:, own], told["town"].astype(np.float32))
-    monkeypatch.setattr(tables_encoder, "MOST_KEPT", 0)
-    for shown in (told, None):
+    np.testing.assert_array_equal(arrays[1][:, own], target_encoded["town"].astype(np.float32))
+    monkeypatch.setattr(tables_encoder, "MAX_STORED_INPUTS", 0)
+    for shown in (target_encoded, None):
         selections = encoder.of_views(FRAME, shown)
         monkeypatch.setenv("VECPROP_ENGINE", engine)
         for X, selection in zip(encoder.of_views(FRAME, shown, as_arrays=True), selections, strict=True):
@@ -112,7 +112,7 @@ def test_models_predict_better_by_means(monkeypatch):
     settings: dict[str, Any] = {"n_estimators": 2, "max_iter": 30, "random_state": 0}
     scores = []
     for most in (10, 0):
-        monkeypatch.setattr(tables_encoder, "MOST_TARGETS", most)
+        monkeypatch.setattr(tables_encoder, "MAX_TARGETS", most)
         model = TabularRegressor(**settings).fit(FRAME[~is_new], Y[~is_new])
         scores.append(model.score(FRAME[is_new], Y[is_new]))
     assert scores[0] > scores[1] + 0.1

@@ -80,8 +80,8 @@ def test_text_without_words_in_common_or_the_same_in_all_rows_is_not_used():
 
 def test_a_sample_of_many_rows_tells_the_words(monkeypatch):
     series = sentences(200)
-    monkeypatch.setattr(module, "MOST_ROWS", 50)
-    monkeypatch.setattr(module, "MOST_WORDS", 20)
+    monkeypatch.setattr(module, "MAX_ROWS", 50)
+    monkeypatch.setattr(module, "MAX_WORDS", 20)
     texts = learned(series)
     assert len(texts.words) == 20
     assert texts(series).shape == (200, texts.width)

@@ -15,7 +15,7 @@ from sklearn.impute import SimpleImputer
 from ...core.elementary import clip, sqrt, where
 from ...core.network import Network
 from ...tables.classifier import TabularClassifier
-from ...tables.encoding.columns import LARGEST_SCALED, LIMIT, MOST_DEVIATIONS, Categories, Dates, NumberInputs
+from ...tables.encoding.columns import LARGEST_SCALED, LIMIT, MAX_DEVIATIONS, Categories, Dates, NumberInputs
 from ...tables.encoding.encoder import Encoder
 from ...tables.ensemble.calibration import level_for, place_of, positive_of
 from ...tables.ensemble.ensemble import SMALLEST_PROBABILITY, Ensemble, Networks
@@ -327,6 +327,6 @@ def _of_numbers(parts: Sequence[NumberInputs], x: Symbol) -> tuple[Symbol, list[
         blocks.append(graph.cast(is_missing[:, marked], np.float64))
         homes += [(column, parts[column].bends) for column in marked]
     mean, deviation = np.array([part.standard for part in parts]).T
-    blocks.append(clip((filled - mean) / deviation, -MOST_DEVIATIONS, MOST_DEVIATIONS))
+    blocks.append(clip((filled - mean) / deviation, -MAX_DEVIATIONS, MAX_DEVIATIONS))
     homes += [(column, part.bends + part.marks_missing) for column, part in enumerate(parts)]
     return graph.beside(blocks), homes

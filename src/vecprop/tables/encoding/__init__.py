@@ -1,1 +1,1 @@
-"""Columns as inputs of networks, and the folds of rows."""
+"""Encode columns as inputs of networks, and assign rows to folds."""

@@ -1,4 +1,4 @@
-"""What a kind of column is: how it is read, becomes inputs, is kept in memory and leaves for other programs."""
+"""The base class of columns: how they are read, encoded, stored in memory and exported."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -11,18 +11,18 @@ import numpy as np
 from ..kinds.kinds import Kind
 
 View = Literal["pieces", "standardised"]
-"""What networks take of numbers: pieces and all else, or the standardised number and the normal score of its rank
-alone; see `NumberInputs`. Of categories with mean targets the second takes these alone."""
+"""The inputs of a network: all inputs ("pieces"), or without the piecewise linear encoding of numbers and without the
+indicators of target-encoded categories ("standardised")."""
 VIEWS: tuple[View, ...] = get_args(View)
 
 
-class Kept(IntEnum):
-    """What is kept of a column."""
+class Storage(IntEnum):
+    """How a packed row stores a column."""
 
     INPUTS = 0
-    """Its inputs as they are, in float32."""
+    """All inputs in float32."""
     PLACE = 1
-    """The place of the one input that is 1, in int32; the others are 0."""
+    """The index of the only input that is 1, in int32."""
     NUMBER = 2
     """A number in float32."""
     WIDE_NUMBER = 3
@@ -31,36 +31,36 @@ class Kept(IntEnum):
 
 COLUMN = np.dtype(
     [
-        # One of `Kept`, where it is in a row, in bytes, the first of its inputs, and their number.
-        *((name, np.int64) for name in ("kept", "at", "first", "width")),
-        # Of numbers: which inputs of `NumberInputs` there are, and where their tables begin in `Expansion.edges`.
+        # The storage, its offset in a row in bytes, the index of the first input and the number of inputs.
+        *((name, np.int64) for name in ("storage", "at", "first", "width")),
+        # Numbers: which inputs of `NumberInputs` are present, and the start of their tables in `Expansion.edges`.
         *((name, np.int64) for name in ("has_bends", "marks_missing", "has_standard", "has_scores", "pieces", "edges")),
-        # How they are made; the limits are of the scaled number, of it before it is squared, and of the standardised.
+        # The constants of `NumberInputs`: the limits bound z in the square root, z, and the standardized number.
         *((name, np.float64) for name in ("centre", "scale", "mean", "deviation", "limit", "largest", "most")),
     ],
     align=True,
 )
-"""What is kept of a column of a table, and the inputs that it becomes."""
+"""How a packed row stores a column, and the constants that convert it to inputs."""
 
 
 class Column(ABC):
-    """How a column becomes inputs of a network: the base of all kinds of columns.
+    """Base class of the encoders of columns.
 
-    A new kind is a dataclass that derives from this, and an entry of `registry.COLUMNS`. It must have what is abstract
-    here. What is not has a default, which takes the column for its inputs.
+    To add a kind, derive a dataclass, implement the abstract methods and add it to `encoder.COLUMNS`. The other methods
+    have defaults, which use the column's inputs.
     """
 
     kind: ClassVar[str]
-    """What the column contains, in words."""
+    """The name of the kind in notes and reports."""
     holds: ClassVar[Literal["numbers", "names", "other"]] = "other"
-    """What `read` returns: numbers, with nan for missing values, or names, or values of another type."""
+    """The type of the values that `read` returns; missing numbers are nan."""
 
     @classmethod
     @abstractmethod
-    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_asked: bool) -> "Column | str":
-        """Return how a column of training, which has values, becomes inputs, or the reason why it is not used.
+    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "Column | str":
+        """Fit an encoder to a training column that has values, or return the reason why the column is not used.
 
-        Pieces and categories are the most that there may be. It is asked for if its owner has named its kind.
+        Pieces and categories are upper bounds. ``is_declared`` says whether the user has set the kind.
         """
 
     @property
@@ -70,7 +70,7 @@ class Column(ABC):
 
     @abstractmethod
     def read(self, series: Any) -> np.ndarray:
-        """Return a column's values, (N,)."""
+        """Return the values of a column, (N,)."""
 
     @abstractmethod
     def of_values(self, values: np.ndarray, /) -> np.ndarray:
@@ -81,72 +81,69 @@ class Column(ABC):
         return self.of_values(self.read(series))
 
     def write(self, series: Any, inputs: np.ndarray) -> None:
-        """Write the inputs of a column to columns of an array, (N, width) in float32."""
+        """Write the inputs of a column to an array, (N, width) in float32."""
         inputs[:] = self.of_values(self.read(series))
 
     def missed(self, series: Any) -> "Missed | None":
-        """Return a note on values that are not taken as they are, or None."""
+        """Return a note on values that cannot be used unchanged, or None."""
         return None
 
-    def taken_by(self, view: View) -> np.ndarray:
-        """Return whether a view has each of the inputs, (width,): that of pieces has all of them."""
+    def in_view(self, view: View) -> np.ndarray:
+        """Return a mask of the inputs that belong to a view, (width,)."""
         return np.ones(self.width, bool)
 
     @property
-    def is_read_unlike_it_looks(self) -> bool:
-        """Whether its text is read as something else than it shows, which is noted."""
+    def has_unusual_format(self) -> bool:
+        """Whether a note should report the format of the text."""
         return False
 
     def shown(self, value: Any) -> str:
-        """Return one of its values as text."""
+        """Return a value as text."""
         return f"{value:.6g}" if self.holds == "numbers" else repr(str(value))
 
     def for_trees(self, series: Any) -> np.ndarray:
-        """Return what trees take of a column, (N, K)."""
+        """Return the inputs of gradient-boosted trees, (N, K)."""
         return self.read(series)[:, None] if self.holds == "numbers" else self(series)
 
-    def kept_types(self, series: Any) -> dict[str, Any]:
-        """Return the type and shape of what is kept of a row, by the ends of the names of fields; see `kept_rows`."""
+    def packed_types(self, series: Any) -> dict[str, Any]:
+        """Return the dtype and shape of each field of a packed row, by the suffix of its name; see `packed_rows`."""
         return {"": (np.float32, (self.width,))}
 
-    def keep(self, series: Any, told: np.ndarray | None) -> dict[str, np.ndarray]:
-        """Return what is kept of rows; what is told of rows of training takes the place of mean targets."""
+    def pack(self, series: Any, target_encoded: np.ndarray | None) -> dict[str, np.ndarray]:
+        """Return the fields of packed rows; ``target_encoded`` replaces the mean targets of training rows."""
         return {"": self(series)}
 
     def entries(self, is_taken: np.ndarray, types: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int]]:
-        """Yield for each field of the taken inputs its end, its entries of `COLUMN`, and its inputs.
-
-        The types are those of `kept_types`.
-        """
-        yield "", {"kept": Kept.INPUTS}, self.width
+        """Yield the suffix, the entries of `COLUMN` and the number of inputs of each field, given `packed_types`."""
+        yield "", {"storage": Storage.INPUTS}, self.width
 
     @property
     def onnx_type(self) -> type | None:
-        """The type of the column in a graph; None if the graph is given the column's inputs."""
+        """The type of the column in an ONNX graph; None if the graph receives the column's inputs."""
         return None
 
     def to_onnx(self, column: Any) -> Any:
-        """Return the symbol of the inputs of a column in a graph, given that of its values, (N, 1)."""
+        """Return the symbol of a column's inputs in an ONNX graph, given the symbol of its values, (N, 1)."""
         raise NotImplementedError
 
     def to_source(self, name: str, source: Any) -> str | None:
-        """Return the expression of a table's inputs in NumPy source, and add what it needs; None if there is none."""
+        """Return the NumPy expression of the inputs and add its helpers, or None if there is no such expression."""
         return None
 
     def is_consistent(self) -> bool:
-        """Return whether the fields belong together, which may have come from a file."""
+        """Return whether the fields, which may come from a damaged file, are consistent."""
         return True
 
 
 @dataclass(frozen=True)
 class Missed:
-    """Values of a column that are not taken as they are; as text it is the end of a sentence.
+    """A note on values of a column that cannot be used unchanged.
 
     Examples
     --------
-    >>> one, other = Missed("no numbers", 2, "'x' in line 5"), Missed("no numbers", 3, "'y' in line 9")
+    >>> one, other = Missed("not numbers", 2, "'x' in line 5"), Missed("not numbers", 3, "'y' in line 9")
     >>> str(one.plus(other))
-    "5 value(s), such as 'x' in line 5, are no numbers"
+    "5 value(s), such as 'x' in line 5, are not numbers"
     """
 
     what: str
@@ -156,7 +153,7 @@ class Missed:
 
     @classmethod
     def of(cls, series: Any, is_meant: np.ndarray, what: str) -> "Missed":
-        """Return a note on some values of a column."""
+        """Return a note on the values of a column that a mask selects."""
         return cls(what, int(is_meant.sum()), first_of(series, is_meant))
 
     def __str__(self) -> str:
@@ -165,13 +162,13 @@ class Missed:
         return f"{self.count} value(s), such as {self.first}, are {self.what}" if self.count else self.what
 
     def plus(self, other: "Missed") -> "Missed":
-        """Return the same of both of two parts of a column."""
+        """Combine the notes on two chunks of a column."""
         names = tuple(dict.fromkeys(self.names + other.names))[:4]
         return replace(self, count=self.count + other.count, names=names)
 
 
 def first_of(series: Any, is_meant: np.ndarray) -> str:
-    """Return the first of some values of a column, and its row.
+    """Return text with the first selected value of a column and its row.
 
     Examples
     --------
@@ -184,12 +181,12 @@ def first_of(series: Any, is_meant: np.ndarray) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return a text of at most 40 characters."""
+    """Truncate a text to 40 characters."""
     return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 def row_named(index: Any, place: int) -> str:
-    """Return the name of the row at a place: its line in a file, or its label in a frame.
+    """Return text that names a row by its line in a file or its label in a data frame.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Columns as inputs: of numbers, of dates and of categories; see `Column`."""
+"""The encoders of numeric, date and category columns; see `Column`."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass
@@ -15,50 +15,49 @@ from ..kinds.kinds import CATEGORIES, Kind
 from ..kinds.values import MISSING, as_names, category_name, read_days, read_numbers, texts_of
 from ..kinds.written import ONE_MEANING, SECONDS, DateReading, NumberReading, days_of, number_of, seconds_of
 from . import helper_sources as helpers
-from .column import Column, Kept, Missed, View
+from .column import Column, Missed, Storage, View
 from .folds import TargetMeans
 
 PLAIN = NumberReading()
-"""Numbers as Python writes them."""
+"""Python's number format."""
 PIECES = 4
-"""The number of pieces that a column of numbers is divided into by default, each with as many rows."""
+"""The default number of quantile bins of a numeric column."""
 LIMIT = 3.0
-"""Scaled numbers and normal scores stay within this: an outlier then weighs no more than an unusual value."""
+"""The limit of scaled numbers and normal scores, which bounds the effect of outliers."""
 WAVES = 6
-"""The number of waves in which the time of day is told: the shortest one takes four hours."""
+"""The number of sine waves that encode the time of day; the shortest has a period of four hours."""
 LARGEST_SCALED = 1e6
-"""Scaled numbers are clipped here before they are squared, so that no square overflows."""
-MOST_DEVIATIONS = 8.0
-"""Standardised numbers are clipped here: an outlier keeps its weight, within bounds."""
+"""Scaled numbers are clipped to this before they are squared, so that no square overflows."""
+MAX_DEVIATIONS = 8.0
+"""Standardized numbers are clipped to this, so that outliers remain visible but bounded."""
 COMPILED_FROM = 4096
-"""Blocks of this many rows are encoded by a kernel: for fewer, NumPy takes less time than loading the kernel does."""
+"""Blocks with at least this number of rows are encoded by a kernel; for smaller ones NumPy is faster."""
 
-MOST_CATEGORIES = 512
-"""At most this many have one: more would make the first layer by far the largest."""
-FEWEST_ROWS = 2
-"""A category needs this many rows for an input of its own: of a single row no weight can be learned."""
+MAX_CATEGORIES = 512
+"""The largest number of categories with separate inputs; more would dominate the first layer."""
+MIN_ROWS = 2
+"""The minimum number of rows of a category with a separate input; one row is not enough to learn a weight."""
 ROWS_OF_MANY = 4
-"""Beyond `CATEGORIES` it needs this many rows: of fewer, its mean target tells as much."""
+"""The minimum number of rows beyond `CATEGORIES`; rarer categories are represented well by their mean target."""
 BUCKETS = 32
-"""The number of inputs that all other categories share if some of them have `FEWEST_ROWS`."""
+"""The number of inputs that all other categories share if some of them have `MIN_ROWS` rows."""
 CALENDAR, MEANS = " calendar", " means"
-"""The ends of the names of kept fields: the inputs that a date has beside those of its days, and mean targets."""
+"""The suffixes of packed fields: calendar features of dates, and mean targets."""
 
 
 @dataclass(frozen=True, eq=False)
 class NumberInputs(Column):
-    """How a column of numbers becomes inputs.
+    """Encoder of numeric columns.
 
-    With z = (x - centre) / scale, the first input is z / √(1 + (z / 3)²), which is nearly z for ordinary values and
-    never beyond ±3 (robust scaling with smooth clipping: Holzmüller et al., 2024). There is one more input for each
-    piece between two quantiles: the share of the piece that lies below x, minus ½ (piecewise linear encoding:
-    Gorishniy et al., 2022), so that the first layer can bend at each quantile. If values were missing in training, one
-    more input marks them. Then comes the standardised number (x - mean) / deviation, clipped to ±8, and where there are
-    pieces, the normal score of x: the quantile of the standard normal distribution at the rank of x among the values of
-    training, interpolated between the edges of the pieces, which spreads out what is crowded in a skewed column. A
-    missing value has the inputs of the median.
+    With z = (x - centre) / scale, the first input is z / √(1 + (z / 3)²), which is close to z for ordinary values and
+    stays within ±3 (robust scaling with smooth clipping: Holzmüller et al., 2024). The next inputs are a piecewise
+    linear encoding (Gorishniy et al., 2022): for each interval between two quantiles, the fraction of the interval
+    below x, minus ½. If training values were missing, another input marks missing values. Then follows the standardized
+    number (x - mean) / deviation, clipped to ±8. If there are intervals, the last input is the normal score of x: the
+    standard normal quantile at the rank of x among the training values, interpolated between the quantiles. It spreads
+    out the dense part of a skewed column. Missing values have the inputs of the median.
 
-    Some networks take them all, others all but the first input and the pieces.
+    One view has all inputs, and the other lacks the first input and the piecewise linear encoding.
 
     Examples
     --------
@@ -80,34 +79,34 @@ class NumberInputs(Column):
     holds = "numbers"
 
     @classmethod
-    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_asked: bool) -> "NumberInputs | str":
+    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "NumberInputs | str":
         assert isinstance(kind.reading, NumberReading)
         x, is_unread = read_numbers(series, kind.reading)
         return _uninformative(x, is_unread, kind.reading) or cls.of_array(x, pieces, kind.reading)
 
     @classmethod
     def of(cls, series: Any, pieces: int = PIECES, reading: NumberReading | None = None) -> "NumberInputs":
-        """Return how a column becomes inputs; it has at least one finite number."""
+        """Fit an encoder to a column with at least one finite number."""
         reading = reading or NumberReading.of(texts_of(series))
         return cls.of_array(read_numbers(series, reading)[0], pieces, reading)
 
     @classmethod
     def of_array(cls, x: np.ndarray, pieces: int, reading: NumberReading = PLAIN) -> "NumberInputs":
-        """Return how numbers become inputs; nan is missing."""
+        """Fit an encoder to numbers; nan is missing."""
         finite = ordinary(x[np.isfinite(x)])
-        rising = np.sort(finite)  # of which quantiles are found in a fraction of the time
-        low, first, centre, third, high = np.quantile(rising, [0, 0.25, 0.5, 0.75, 1]).tolist()
+        ordered = np.sort(finite)  # quantiles of sorted numbers are much faster
+        low, first, centre, third, high = np.quantile(ordered, [0, 0.25, 0.5, 0.75, 1]).tolist()
         scale = (third - first) / 1.349 or (high - low) / 2 or 1.0
-        edges = np.unique(np.quantile(rising, np.linspace(0, 1, pieces + 1)))
+        edges = np.unique(np.quantile(ordered, np.linspace(0, 1, pieces + 1)))
         standard = float(finite.mean()), float(finite.std()) if low < high else 1.0
         edges = edges if len(edges) > 2 else edges[:0]
-        ranks = (np.searchsorted(rising, edges, "left") + np.searchsorted(rising, edges, "right")) / (2 * len(rising))
+        ranks = (np.searchsorted(ordered, edges) + np.searchsorted(ordered, edges, "right")) / (2 * len(ordered))
         scores = np.clip(ndtri(ranks), -LIMIT, LIMIT) if len(edges) else None
         return cls(centre, scale, edges, bool(np.isnan(x).any()), reading, standard, scores)
 
     @property
     def bends(self) -> int:
-        """The number of inputs that are the scaled number and its pieces, which are the first."""
+        """The number of inputs at the start: the scaled number and its piecewise linear encoding."""
         return 1 + max(len(self.edges) - 1, 0)
 
     @property
@@ -121,7 +120,7 @@ class NumberInputs(Column):
             return
         from .kernels.numbers import encode_numbers
 
-        how = self.centre, self.scale, *self.standard, LIMIT, LARGEST_SCALED, MOST_DEVIATIONS
+        how = self.centre, self.scale, *self.standard, LIMIT, LARGEST_SCALED, MAX_DEVIATIONS
         encode_numbers(x, self.edges, self.scores, how, self.marks_missing, inputs)
 
     def read(self, series: Any) -> np.ndarray:
@@ -139,7 +138,7 @@ class NumberInputs(Column):
         if self.marks_missing:
             inputs.append(is_missing[:, None])
         mean, deviation = self.standard
-        inputs.append(np.clip((x - mean) / deviation, -MOST_DEVIATIONS, MOST_DEVIATIONS))
+        inputs.append(np.clip((x - mean) / deviation, -MAX_DEVIATIONS, MAX_DEVIATIONS))
         if self.scores is not None:
             inputs.append(np.interp(x, self.edges, self.scores))
         return np.hstack(inputs)
@@ -147,47 +146,46 @@ class NumberInputs(Column):
     def missed(self, series: Any) -> Missed | None:
         x, is_unread = read_numbers(series, self.reading)
         if is_unread.any():
-            how = "" if self.reading == NumberReading() else f" as training read them ({self.reading})"
-            return Missed.of(series, is_unread, f"not numbers{how} and count as missing")
+            how = "" if self.reading == NumberReading() else f" in the training format ({self.reading})"
+            return Missed.of(series, is_unread, f"not numbers{how} and are treated as missing")
         if (is_infinite := np.isinf(x)).any():
-            return Missed.of(series, is_infinite, "infinite and count as the largest there are")
+            return Missed.of(series, is_infinite, "infinite and are treated as very large numbers")
         has_type = pandas().api.types.is_float_dtype(series.dtype)
         if has_type and not self.reading.is_plain and np.any(x % 1 > 0):
-            how = f"({self.reading}): give a file's path, not its frame"
-            return Missed(f"numbers came as such, but training read text {how}")
+            how = f"({self.reading}): pass the path of the file instead of a data frame"
+            return Missed(f"the values are numeric, but training parsed text {how}")
         return None
 
-    def taken_by(self, view: View) -> np.ndarray:
-        """Return whether a view has each of the inputs: the standardised one lacks the scaled number and its pieces."""
+    def in_view(self, view: View) -> np.ndarray:
         return np.arange(self.width) >= (self.bends if view == "standardised" else 0)
 
     @property
-    def is_read_unlike_it_looks(self) -> bool:
+    def has_unusual_format(self) -> bool:
         return self.reading != NumberReading()
 
     def for_trees(self, series: Any) -> np.ndarray:
         return ordinary(self.read(series))[:, None]
 
-    def kept_types(self, series: Any) -> dict[str, Any]:
+    def packed_types(self, series: Any) -> dict[str, Any]:
         is_plain = isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf"
         is_exact = is_plain and np.can_cast(series.dtype, np.float32) and not np.isinf(series.to_numpy()).any()
-        return {"": (np.float32 if is_exact else np.float64, ())}  # infinite numbers are kept as large ones
+        return {"": (np.float32 if is_exact else np.float64, ())}  # infinite numbers become 1e100
 
-    def keep(self, series: Any, told: np.ndarray | None) -> dict[str, np.ndarray]:
+    def pack(self, series: Any, target_encoded: np.ndarray | None) -> dict[str, np.ndarray]:
         return {"": ordinary(self.read(series))}
 
     def entries(self, is_taken: np.ndarray, types: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int]]:
         flags, (mean, deviation) = iter(is_taken[self.bends :]), self.standard
-        kept = Kept.WIDE_NUMBER if types[""][0] is np.float64 else Kept.NUMBER
-        entries = {"kept": kept, "has_bends": is_taken[0], "marks_missing": self.marks_missing and next(flags)}
+        storage = Storage.WIDE_NUMBER if types[""][0] is np.float64 else Storage.NUMBER
+        entries = {"storage": storage, "has_bends": is_taken[0], "marks_missing": self.marks_missing and next(flags)}
         entries |= {"has_standard": next(flags), "has_scores": self.scores is not None and next(flags)}
         entries |= {"pieces": self.bends - 1, "edges": self._tables(), "centre": self.centre, "scale": self.scale}
         entries |= {"mean": mean, "deviation": deviation}
-        entries |= {"limit": LIMIT, "largest": LARGEST_SCALED, "most": MOST_DEVIATIONS}
+        entries |= {"limit": LIMIT, "largest": LARGEST_SCALED, "most": MAX_DEVIATIONS}
         yield "", entries, int(is_taken.sum())
 
     def _tables(self) -> np.ndarray:
-        """Return the tables of the pieces, one after the other; see `Expansion`."""
+        """Return the concatenated tables of the piecewise linear encoding; see `Expansion`."""
         edges = self.edges
         if not len(edges):
             return edges
@@ -198,7 +196,7 @@ class NumberInputs(Column):
 
     @property
     def onnx_type(self) -> type:
-        """A graph takes the numbers in its own type; `files.onnx` writes all columns of numbers together."""
+        """The graph takes numbers of its own float type; `files.onnx` writes all numeric columns together."""
         return float
 
     def to_source(self, name: str, source: Any) -> str:
@@ -212,7 +210,7 @@ class NumberInputs(Column):
         return f"numbers(table[{name!r}], {self.settings_in_source(source)}{signs})"
 
     def settings_in_source(self, source: Any) -> str:
-        """Return the fields as arguments, and add the formula."""
+        """Return the fields as arguments of the formula, and add the formula to the source."""
         fields = ["centre", "scale", "edges", "marks_missing", "standard", "scores"]
         source.formulas.function(NumberInputs.of_values, "number_inputs", fields)
         scores, standard = None if self.scores is None else self.scores.tolist(), tuple(map(float, self.standard))
@@ -232,7 +230,7 @@ class NumberInputs(Column):
 
 
 def _uninformative(x: np.ndarray, is_unread: np.ndarray, reading: NumberReading | DateReading) -> str:
-    """Return why numbers or dates say nothing, if they do not; beside missing values, a constant is informative."""
+    """Return the reason why numbers or dates are uninformative, or ""; missing values are informative."""
     finite = x[np.isfinite(x)]
     if not len(finite):
         return f"no value can be read as {reading}" if is_unread.any() else "all values are infinite or missing"
@@ -240,17 +238,17 @@ def _uninformative(x: np.ndarray, is_unread: np.ndarray, reading: NumberReading 
 
 
 def ordinary(x: np.ndarray) -> np.ndarray:
-    """Return numbers clipped to ±1e100, and 0 instead of those below 1e-100, so that quotients do not overflow."""
+    """Clip numbers to ±1e100 and round magnitudes below 1e-100 to 0, so that quotients do not overflow."""
     return np.where(np.abs(x) < 1e-100, 0.0, np.clip(x, -1e100, 1e100))
 
 
 @dataclass(frozen=True, eq=False)
 class Dates(Column):
-    """How a column of dates becomes inputs.
+    """Encoder of date columns.
 
-    The inputs are: those of the days since 1970, see `NumberInputs`; a point on a circle, (sin, cos), for the year and
-    the month; if there are times, also for the day and its half, third and so on, so that a network sees the hours of
-    a day that is not one slow wave; and one input for each weekday from Monday.
+    The inputs are: the encoding of the days since 1970 as numbers, see `NumberInputs`; (sin, cos) of the position in
+    the year and in the month; if there are times, also (sin, cos) of the time of day and its harmonics, so that
+    networks can distinguish hours; and one indicator for each weekday, from Monday.
 
     Examples
     --------
@@ -268,14 +266,14 @@ class Dates(Column):
     holds = "numbers"
 
     @classmethod
-    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_asked: bool) -> "Dates | str":
+    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "Dates | str":
         assert isinstance(kind.reading, DateReading)
         reason = _uninformative(*read_days(series, kind.reading), kind.reading)
         return reason or cls.of(series, pieces, kind.reading)
 
     @classmethod
     def of(cls, series: Any, pieces: int = PIECES, reading: DateReading | None = None) -> "Dates":
-        """Return how a column becomes inputs."""
+        """Fit an encoder to a column."""
         reading = reading or DateReading.of(texts_of(series)) or DateReading()
         days = read_days(series, reading)[0]
         known = days[~np.isnan(days)]
@@ -283,7 +281,7 @@ class Dates(Column):
 
     @property
     def day_waves(self) -> int:
-        """The number of circles for the day."""
+        """The number of (sin, cos) pairs of the time of day."""
         return WAVES if self.has_times else 0
 
     @property
@@ -294,20 +292,19 @@ class Dates(Column):
         return read_days(series, self.reading)[0]
 
     def of_values(self, days: np.ndarray) -> np.ndarray:
-        """Return the inputs of days since 1970 (N,), (N, width); nan, a missing one, is at each circle's centre."""
+        """Return the inputs of days since 1970 (N,), (N, width); calendar features of nan are 0."""
         return np.hstack([self.days.of_values(days), calendar_inputs(days, self.day_waves)])
 
     def missed(self, series: Any) -> Missed | None:
         _, is_unread = read_days(series, self.reading)
-        how = f" as training read them ({self.reading})" if self.reading != DateReading() else ""
-        return Missed.of(series, is_unread, f"not dates{how} and count as missing") if is_unread.any() else None
+        how = f" in the training format ({self.reading})" if self.reading != DateReading() else ""
+        return Missed.of(series, is_unread, f"not dates{how} and are treated as missing") if is_unread.any() else None
 
-    def taken_by(self, view: View) -> np.ndarray:
-        """Return whether a view has each of the inputs: of the days as of numbers, and all of the calendar."""
-        return np.append(self.days.taken_by(view), np.ones(self.width - self.days.width, bool))
+    def in_view(self, view: View) -> np.ndarray:
+        return np.append(self.days.in_view(view), np.ones(self.width - self.days.width, bool))
 
     @property
-    def is_read_unlike_it_looks(self) -> bool:
+    def has_unusual_format(self) -> bool:
         return self.reading not in (DateReading(), *(DateReading((form,)) for form in ONE_MEANING))
 
     def shown(self, value: Any) -> str:
@@ -317,31 +314,31 @@ class Dates(Column):
         days = self.read(series)
         return np.hstack([days[:, None], calendar_inputs(days, self.day_waves)])
 
-    def kept_types(self, series: Any) -> dict[str, Any]:
-        return self.days.kept_types(series) | {CALENDAR: (np.float32, (self.width - self.days.width,))}
+    def packed_types(self, series: Any) -> dict[str, Any]:
+        return self.days.packed_types(series) | {CALENDAR: (np.float32, (self.width - self.days.width,))}
 
-    def keep(self, series: Any, told: np.ndarray | None) -> dict[str, np.ndarray]:
+    def pack(self, series: Any, target_encoded: np.ndarray | None) -> dict[str, np.ndarray]:
         days = self.read(series)
         return {"": ordinary(days), CALENDAR: calendar_inputs(days, self.day_waves)}
 
     def entries(self, is_taken: np.ndarray, types: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int]]:
         yield from self.days.entries(is_taken[: self.days.width], types)
-        yield CALENDAR, {"kept": Kept.INPUTS}, self.width - self.days.width
+        yield CALENDAR, {"storage": Storage.INPUTS}, self.width - self.days.width
 
     @property
     def onnx_type(self) -> type:
-        """A graph takes days since 1970."""
+        """The graph takes days since 1970."""
         return np.float64
 
     def to_onnx(self, column: Any) -> Any:
-        """Return the symbol of the inputs of the calendar, see `calendar_inputs`; those of the days are of numbers."""
+        """Return the symbol of the calendar features, see `calendar_inputs`; the days are written as numbers."""
         graph = column.graph
         is_missing = graph.elementwise("IsNaN", column, dtype=bool)
         (year, month, day), weekday = calendar(where(is_missing, 0.0, column))
         waves = (day * float(number) for number in range(1, self.day_waves + 1))
         angles = 2 * np.pi * graph.beside([year, month, *waves])
         is_weekday = graph.cast(graph.elementwise("Equal", weekday, np.arange(7.0), dtype=bool), np.float64)
-        # Runtimes have a sine in float64, but not all a cosine.
+        # All runtimes support Sin in float64, but some lack Cos.
         points = graph.elementwise("Sin", graph.beside([angles, angles + np.pi / 2]))
         return where(is_missing, 0.0, graph.beside([points, is_weekday]))
 
@@ -355,9 +352,9 @@ class Dates(Column):
 
 
 def calendar_inputs(days: np.ndarray, day_waves: int) -> np.ndarray:
-    """Return the year, month and day as (sin, cos), and weekdays, of days since 1970 (N,); all 0 where they are nan.
+    """Return the calendar features of days since 1970 (N,): (sin, cos) of year, month and time of day, and weekdays.
 
-    The day is turned once, twice and so on, `day_waves` times.
+    The time of day has ``day_waves`` harmonics. The features of nan are 0.
     """
     is_known = ~np.isnan(days)[:, None]
     (year, month, day), weekday = calendar(np.where(np.isnan(days), 0, days)[:, None])
@@ -366,19 +363,19 @@ def calendar_inputs(days: np.ndarray, day_waves: int) -> np.ndarray:
 
 
 def calendar(days: Array) -> tuple[list[Array], Array]:
-    """Return the shares of the year, the month and the day that are over, and the weekday from Monday, 0, to 6.
+    """Return the elapsed fractions of the year, the month and the day, and the weekday (Monday is 0).
 
-    Years are counted from March, so that a leap day is the last of its year, in eras of 400 years.
+    Years start in March, so that a leap day is the last day of its year, and repeat every 400 years.
 
     Examples
     --------
-    >>> (year, month, day), weekday = calendar(np.array([59.25]))      # the first of March 1970, a Sunday, at 6
+    >>> (year, month, day), weekday = calendar(np.array([59.25]))      # 1 March 1970, a Sunday, 6:00
     >>> (366 * year).round(6), 31 * month, day, weekday
     (array([59.]), array([0.]), array([0.25]), array([6.]))
     """
     xp = namespace(days)
     day = xp.floor(days)
-    since = day + 719468  # the first of March of the year 0
+    since = day + 719468  # days since 1 March of the year 0
     of_era = since - 146097 * xp.floor(since / 146097)
     leap_days = xp.floor(of_era / 1460) - xp.floor(of_era / 36524) + xp.floor(of_era / 146096)
     year = xp.floor((of_era - leap_days) / 365)
@@ -393,16 +390,16 @@ def calendar(days: Array) -> tuple[list[Array], Array]:
 
 @dataclass(frozen=True, eq=False)
 class Categories(Column):
-    """How a column of categories becomes inputs of 0 and 1, and if many share inputs, what they tell of the target.
+    """Encoder of category columns: one-hot encoding, and mean targets if many categories share inputs.
 
     Parameters
     ----------
     buckets : int
-        The number of inputs that all other categories share, seen in training or not. The bucket of a category is the
-        CRC-32 of its name modulo this number.
+        The number of inputs shared by all categories without a separate input, including unseen ones. The bucket of a
+        category is the CRC-32 of its name modulo this number.
     means : TargetMeans or None
-        The categories' mean targets, which are the last inputs; see `Encoder.with_means`. Some networks take all
-        inputs, others the means alone.
+        The mean targets of the categories, which are the last inputs; see `Encoder.with_means`. One view has all
+        inputs, and the other only the mean targets.
 
     Examples
     --------
@@ -420,28 +417,28 @@ class Categories(Column):
     holds = "names"
 
     @classmethod
-    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_asked: bool) -> "Categories | str":
+    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "Categories | str":
         known = series.dropna()
         distinct = known.astype(str).nunique()
         if distinct + (len(known) < len(series)) == 1:
             return "all values are the same"
-        if distinct == len(known) > 20 and not is_asked:
-            return "each row has a value of its own, which says nothing of other rows"
+        if distinct == len(known) > 20 and not is_declared:
+            return "all values are distinct, so they say nothing about other rows"
         return cls.of(series, categories)
 
     @classmethod
-    def of(cls, series: Any, most: int = MOST_CATEGORIES) -> "Categories":
-        """Return how a column becomes inputs, with at most this many categories that have their own."""
+    def of(cls, series: Any, most: int = MAX_CATEGORIES) -> "Categories":
+        """Fit an encoder with at most ``most`` separate inputs."""
         names, counts = np.unique(as_names(series).astype(str), return_counts=True)
-        frequent = np.flatnonzero(counts >= FEWEST_ROWS)
+        frequent = np.flatnonzero(counts >= MIN_ROWS)
         by_count = frequent[np.argsort(-counts[frequent], kind="stable")]
-        least = np.where(np.arange(len(by_count)) < CATEGORIES, FEWEST_ROWS, ROWS_OF_MANY)
+        least = np.where(np.arange(len(by_count)) < CATEGORIES, MIN_ROWS, ROWS_OF_MANY)
         own = by_count[counts[by_count] >= least][:most]
         return cls(names[np.sort(own)], BUCKETS if len(own) < len(frequent) else 1)
 
     @property
     def marks(self) -> int:
-        """The number of inputs of 0 and 1, which are the first."""
+        """The number of one-hot inputs, which come first."""
         return len(self.names) + self.buckets
 
     @property
@@ -457,7 +454,7 @@ class Categories(Column):
         return marks if self.means is None else np.hstack([marks, self.means(names)])
 
     def places(self, names: np.ndarray) -> np.ndarray:
-        """Return for each of some names (N,) which of the inputs of 0 and 1 is 1, (N,)."""
+        """Return the index of the one-hot input of each name (N,)."""
         codes, names = pandas().factorize(names)
         names = names.astype(str)
         places = np.searchsorted(self.names, names)
@@ -472,11 +469,10 @@ class Categories(Column):
             return None
         others = np.setdiff1d(as_names(series).astype(str), self.names)[:4]
         names = tuple("missing" if name == MISSING else repr(str(name)) for name in others)
-        what = "fewer than 2 rows of training have these; they count as one category"
+        what = "fewer than 2 training rows contain these; they form one category"
         return Missed(what, names=names) if names else None
 
-    def taken_by(self, view: View) -> np.ndarray:
-        """Return whether a view has each of the inputs: the standardised one has mean targets alone, if any."""
+    def in_view(self, view: View) -> np.ndarray:
         is_without_marks = self.means is not None and view == "standardised"
         return np.arange(self.width) >= (self.marks if is_without_marks else 0)
 
@@ -484,27 +480,27 @@ class Categories(Column):
         names = self.read(series)
         return self.places(names)[:, None].astype(float) if self.means is None else self.means(names)
 
-    def kept_types(self, series: Any) -> dict[str, Any]:
+    def packed_types(self, series: Any) -> dict[str, Any]:
         return {"": (np.int32, ())} | ({} if self.means is None else {MEANS: (np.float32, (self.means.width,))})
 
-    def keep(self, series: Any, told: np.ndarray | None) -> dict[str, np.ndarray]:
+    def pack(self, series: Any, target_encoded: np.ndarray | None) -> dict[str, np.ndarray]:
         names = self.read(series)
-        means = {} if self.means is None else {MEANS: self.means(names) if told is None else told}
+        means = {} if self.means is None else {MEANS: self.means(names) if target_encoded is None else target_encoded}
         return {"": self.places(names)} | means
 
     def entries(self, is_taken: np.ndarray, types: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int]]:
         if is_taken[0]:
-            yield "", {"kept": Kept.PLACE}, self.marks
+            yield "", {"storage": Storage.PLACE}, self.marks
         if self.means is not None:
-            yield MEANS, {"kept": Kept.INPUTS}, self.means.width
+            yield MEANS, {"storage": Storage.INPUTS}, self.means.width
 
     @property
     def onnx_type(self) -> type | None:
-        """A graph takes text, and cannot compute checksums."""
+        """The graph takes text if there is one bucket; ONNX cannot compute checksums."""
         return object if self.buckets == 1 else None
 
     def to_onnx(self, column: Any) -> Any:
-        """Return the symbol of the inputs of a column of text."""
+        """Return the symbol of the one-hot inputs."""
         graph, others = column.graph, len(self.names)
         places = {name: place for place, name in enumerate(self.names.tolist())}
         missing = places.pop(MISSING, others)

@@ -1,4 +1,4 @@
-"""From a table to the inputs of a network: the kind of each column, found from its values, and its inputs."""
+"""Encode a table as inputs of a network, with an encoder for each column."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,30 +14,30 @@ from ..kinds.ambiguities import NO_OPTIONS, ColumnOptions
 from ..kinds.kinds import CATEGORIES, common_decimal, kind_of
 from ..reading.frames import Frame, by_blocks
 from .column import VIEWS, Column, Missed, View
-from .columns import MOST_CATEGORIES, Categories, Dates, NumberInputs
-from .folds import MOST_TARGETS, target_means
-from .kept_rows import RowFormat
+from .columns import MAX_CATEGORIES, Categories, Dates, NumberInputs
+from .folds import MAX_TARGETS, target_means
+from .packed_rows import PackedRows
 from .tags import Tags
 from .texts import LatentTexts
 
 COLUMNS: dict[str, type[Column]] = {"number": NumberInputs, "category": Categories, "code": Categories}
 COLUMNS |= {"date": Dates, "text": LatentTexts, "tags": Tags}
-"""The class of each kind of column that the owner of a table may name; one is added here and to `KINDS`."""
+"""The encoder class of each kind that users can set; to add a kind, add it here and to `KINDS`."""
 Misfits = dict[tuple[str, str], Missed]
-"""What of columns is not used as it is, by the column's name and what is said."""
+"""Notes on values that cannot be used unchanged, by column and message."""
 PIECES = 16
-"""The largest number of pieces of a column of numbers."""
-MOST_PIECES = 512
-"""The largest number of pieces of all columns of numbers together, which bounds the width of the first layer."""
-MOST_ENTRIES = 200_000_000
-"""The largest number of entries of the inputs of pieces, or of categories, which bounds the time that they take."""
-MOST_KEPT = 2**25
-"""The most inputs of all rows that training keeps, 128 MB in float32; of more it keeps what they are computed from."""
+"""The largest number of quantile bins of a numeric column."""
+MAX_PIECES = 512
+"""The largest total number of quantile bins, which bounds the width of the first layer."""
+MAX_ENTRIES = 200_000_000
+"""The largest number of entries of piecewise linear encodings, or of one-hot encodings, which bounds the time."""
+MAX_STORED_INPUTS = 2**25
+"""The largest number of inputs that training stores (128 MB in float32); larger tables are stored as packed rows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """How each column of a table becomes inputs, and why some columns are not used.
+    """The encoders of a table's columns, and the reasons why some columns are not used.
 
     Examples
     --------
@@ -57,7 +57,7 @@ class Encoder:
 
     @classmethod
     def of(cls, frame: Frame, options: ColumnOptions = NO_OPTIONS) -> tuple["Encoder", list[str]]:
-        """Return an encoder for a table's columns, and notes on how they are read and on what is not used.
+        """Fit an encoder to a table; return it with notes on formats, ambiguities and unused values.
 
         Raises
         ------
@@ -65,14 +65,14 @@ class Encoder:
             If no column can be used.
         """
         if not frame.shape[1]:
-            raise TableError("The table has no column to learn from: at least one other than the target is required.")
+            raise TableError("The table has no input columns: at least one column other than the target is required.")
         encoder, ambiguities = cls([], [], {}), []
         pieces, categories = pieces_for(*frame.shape), categories_for(*frame.shape)
         decimal = cache(lambda: common_decimal(frame, options))
         for name in frame.columns:
             kind = kind_of(frame[name], name, options, decimal) if frame[name].notna().any() else None
             if kind is None or kind.name == "ignore":
-                part = "all values are missing" if kind is None else "it is to be ignored"
+                part = "all values are missing" if kind is None else "ignored on request"
             else:
                 part = COLUMNS[kind.name].learned(frame[name], kind, pieces, categories, name in options.columns)
             if kind and kind.note and (kind.reading is None or not isinstance(part, str)):
@@ -86,28 +86,28 @@ class Encoder:
                 encoder.codes.append(name)
         if not encoder.names:
             reasons = ", ".join(f"{name!r}: {reason}" for name, reason in list(encoder.dropped.items())[:5])
-            raise TableError(f"No column can be learned from: in {reasons}.")
+            raise TableError(f"No column can be used as input: {reasons}.")
         notes = [f"Column {name!r} is not used: {reason}." for name, reason in encoder.dropped.items()]
-        unlike: dict[str, list[str]] = {}  # text that is read as something else than it shows
+        unusual: dict[str, list[str]] = {}
         for name, part in encoder.columns:
-            if part.is_read_unlike_it_looks or name in encoder.codes:
-                unlike.setdefault(encoder.readings[name], []).append(name)
-        notes += [f"Read as {how}: {some_of(names)}." for how, names in unlike.items()]
+            if part.has_unusual_format or name in encoder.codes:
+                unusual.setdefault(encoder.readings[name], []).append(name)
+        notes += [f"Read as {how}: {some_of(names)}." for how, names in unusual.items()]
         return encoder, notes + ambiguities + encoder.notes_on(encoder.misfits(frame))
 
     @property
     def columns(self) -> list[tuple[str, Column]]:
-        """Each column that is used, with its name."""
+        """The names and encoders of the used columns."""
         return list(zip(self.names, self.parts, strict=True))
 
     @property
     def kinds(self) -> dict[str, str]:
-        """The kind of each column that is used."""
+        """The kind of each used column."""
         return {name: part.kind for name, part in self.columns}
 
     @property
     def readings(self) -> dict[str, str]:
-        """How each column that is used is read, in words."""
+        """The format of each used column as text."""
         each = {name: str(getattr(part, "reading", part.kind)) for name, part in self.columns}
         return each | dict.fromkeys(self.codes, "codes")
 
@@ -118,35 +118,35 @@ class Encoder:
 
     @property
     def places(self) -> dict[str, slice]:
-        """The place of each column's inputs among all."""
+        """The slice of each column's inputs."""
         ends = np.cumsum([part.width for part in self.parts]).tolist()
         return dict(zip(self.names, map(slice, [0, *ends[:-1]], ends), strict=True))
 
     @property
     def has_means(self) -> bool:
-        """Whether the mean targets of some categories are inputs."""
+        """Whether some categories are target-encoded."""
         return any(isinstance(part, Categories) and part.means is not None for part in self.parts)
 
     def with_means(
         self, frame: Frame, T: np.ndarray, fold: np.ndarray, weight: np.ndarray | None = None, most: float = np.inf
     ) -> tuple["Encoder", dict[str, np.ndarray]]:
-        """Return an encoder in which categories that share inputs, or are more than most, also have their mean targets.
+        """Add target encoding to categories that share inputs or have more than ``most`` one-hot inputs.
 
-        The arrays are these inputs of the rows of training, by the targets of other folds, for `of_views`.
+        Returns the new encoder and the out-of-fold target encoding of the training rows, for `of_views`.
         """
-        parts, told = list(self.parts), {}
+        parts, target_encoded = list(self.parts), {}
         for place, (name, part) in enumerate(self.columns):
-            if isinstance(part, Categories) and (part.buckets > 1 or part.marks > most) and T.shape[1] <= MOST_TARGETS:
-                means, told[name] = target_means(part.read(frame[name]), T, fold, weight)
+            if isinstance(part, Categories) and (part.buckets > 1 or part.marks > most) and T.shape[1] <= MAX_TARGETS:
+                means, target_encoded[name] = target_means(part.read(frame[name]), T, fold, weight)
                 parts[place] = replace(part, means=means)
-        return replace(self, parts=parts), told
+        return replace(self, parts=parts), target_encoded
 
     def of_view(self, view: View) -> np.ndarray:
-        """Return which of the inputs networks take that see numbers in one of the two ways, (I,)."""
-        return np.flatnonzero(np.concatenate([part.taken_by(view) for part in self.parts]))
+        """Return the indices of a view's inputs, (I,)."""
+        return np.flatnonzero(np.concatenate([part.in_view(view) for part in self.parts]))
 
     def __call__(self, frame: Frame) -> np.ndarray:
-        """Return the inputs of a table's rows, (N, width), in float32.
+        """Encode a table, (N, width), in float32.
 
         Raises
         ------
@@ -160,35 +160,34 @@ class Encoder:
         return inputs
 
     def of_views(
-        self, frame: Frame, told: Mapping[str, np.ndarray] | None = None, *, as_arrays: bool = False
+        self, frame: Frame, target_encoded: Mapping[str, np.ndarray] | None = None, *, as_arrays: bool = False
     ) -> list[np.ndarray] | list[Selection]:
-        """Return the inputs of a table's rows that networks of each view take, (N, I) each, in float32.
+        """Encode a table for each view, (N, I) each, in float32.
 
-        Rows are encoded by blocks: those of all inputs are never in memory together. Of a large table it is selections
-        that compute inputs, with the same bits, as networks read them, unless arrays are requested.
-
-        What is told of rows of training takes the place of their categories' mean targets, see `with_means`.
+        Rows are encoded block by block, so that the inputs of both views are never in memory together. For large tables
+        this returns lazy selections that encode rows on access, bit-identically, unless ``as_arrays`` is true. For
+        training rows, ``target_encoded`` replaces the mean targets of categories, see `with_means`.
         """
-        told = told or {}
+        target_encoded = target_encoded or {}
         taken = [self.of_view(view) for view in VIEWS]
-        if not as_arrays and len(frame) * sum(map(len, taken)) > MOST_KEPT and can_compile():
-            rows = RowFormat.of(self.names, self.parts, frame)
-            kept = rows(frame, told)
-            return [Selection(kept, expansion=rows.expansion(own)) for own in taken]
+        if not as_arrays and len(frame) * sum(map(len, taken)) > MAX_STORED_INPUTS and can_compile():
+            rows = PackedRows.of(self.names, self.parts, frame)
+            packed = rows(frame, target_encoded)
+            return [Selection(packed, expansion=rows.expansion(own)) for own in taken]
         of_views = [np.empty((len(frame), len(own)), np.float32) for own in taken]
 
         def encode(rows: slice) -> None:
             inputs = self(frame.iloc[rows])
-            for name, means in told.items():
+            for name, means in target_encoded.items():
                 inputs[:, self.places[name]][:, -means.shape[1] :] = means[rows]
             for own, X in zip(taken, of_views, strict=True):
-                np.take(inputs, own, axis=1, out=X[rows], mode="clip")  # which, unlike "raise", needs no copy
+                np.take(inputs, own, axis=1, out=X[rows], mode="clip")  # "raise" would copy
 
         by_blocks(encode, len(frame), self.width)
         return of_views
 
     def misfits(self, frame: Frame, before: Misfits | None = None) -> Misfits:
-        """Return what of each column of a table is not used as it is, added to that of earlier parts of the table."""
+        """Find values that cannot be used unchanged, and add them to those of earlier chunks."""
         found = dict(before or {})
         for name, part in self.columns:
             if missed := part.missed(frame[name]):
@@ -197,7 +196,7 @@ class Encoder:
         return found
 
     def notes_on(self, misfits: Misfits) -> list[str]:
-        """Return sentences on what is not used as it is, in the order of the columns."""
+        """Return notes on values that cannot be used unchanged, in the order of the columns."""
         order = {name: number for number, name in enumerate(self.names)}
         return [
             f"Column {name!r}: {misfits[name, what]}." for name, what in sorted(misfits, key=lambda of: order[of[0]])
@@ -205,16 +204,16 @@ class Encoder:
 
 
 def require_inputs(names: list[str], frame: Frame) -> None:
-    """Refuse a table in which columns are missing."""
+    """Raise if a table lacks columns."""
     missing = [name for name in names if name not in frame.columns]
     if missing:
-        more = f" (nor {len(missing) - 1} more)" if len(missing) > 1 else ""
+        more = f" (and lacks {len(missing) - 1} more)" if len(missing) > 1 else ""
         others = suggestion(missing[0], set(frame.columns) - set(names)) or "."
         raise TableError(f"The table has no column {missing[0]!r}{more}, which the model needs{others}")
 
 
 def some_of(names: list[str]) -> str:
-    """Return the first five of some names, and how many more there are.
+    """Return text with the first five names and the number of others.
 
     Examples
     --------
@@ -226,22 +225,22 @@ def some_of(names: list[str]) -> str:
 
 
 def pieces_for(rows: int, columns: int) -> int:
-    """Return the number of pieces for each column of numbers, within the limits above.
+    """Return the number of quantile bins of each numeric column, within the limits above.
 
     Examples
     --------
     >>> pieces_for(500, 10), pieces_for(5000, 50), pieces_for(5000, 10_000), pieces_for(1_000_000, 30)
     (16, 10, 1, 6)
     """
-    return max(min(PIECES, MOST_PIECES // columns, MOST_ENTRIES // (rows * columns)), 1)
+    return max(min(PIECES, MAX_PIECES // columns, MAX_ENTRIES // (rows * columns)), 1)
 
 
 def categories_for(rows: int, columns: int) -> int:
-    """Return how many categories of a column have inputs of their own at most.
+    """Return the largest number of categories of a column with separate inputs.
 
     Examples
     --------
     >>> categories_for(10_000, 20), categories_for(100_000, 20), categories_for(1_000_000, 20)
     (512, 100, 64)
     """
-    return min(max(MOST_ENTRIES // (rows * columns), CATEGORIES), MOST_CATEGORIES)
+    return min(max(MAX_ENTRIES // (rows * columns), CATEGORIES), MAX_CATEGORIES)

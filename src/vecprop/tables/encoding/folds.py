@@ -1,4 +1,4 @@
-"""Folds: the rows that each member of an ensemble is not trained on, and mean targets of the other folds."""
+"""Assign rows to the folds of an ensemble's members, and compute out-of-fold target encodings."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -15,10 +15,9 @@ from .column import first_of
 
 
 def folds(y: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Return each row's fold, 0 … count - 1: of equal sizes, and each with about the same targets.
+    """Return the fold of each row, 0 … count - 1; folds have equal sizes and are stratified by target.
 
-    Rows are sorted by target, and each run of ``count`` rows is dealt to the folds in random order. So each fold has
-    its share of every class, or of small and large numbers.
+    Rows are sorted by target, and each group of ``count`` consecutive rows is distributed over the folds at random.
 
     Examples
     --------
@@ -27,17 +26,17 @@ def folds(y: np.ndarray, count: int, seed: int) -> np.ndarray:
     >>> [sorted(y[fold == k].tolist()) for k in range(3)]
     [[0, 1], [0, 1], [0, 1]]
     """
-    hands, fold = np.tile(np.arange(count), (-(-len(y) // count), 1)), np.empty(len(y), np.intp)
-    dealt = np.random.default_rng(seed).permuted(hands, axis=1).ravel()
-    fold[np.argsort(y, kind="stable")] = dealt[: len(y)]
+    orders, fold = np.tile(np.arange(count), (-(-len(y) // count), 1)), np.empty(len(y), np.intp)
+    shuffled = np.random.default_rng(seed).permuted(orders, axis=1).ravel()
+    fold[np.argsort(y, kind="stable")] = shuffled[: len(y)]
     return fold
 
 
 def folds_of_groups(y: np.ndarray, groups: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Return each row's fold, 0 … count - 1, so that all rows of a group are in one; there are not more than groups.
+    """Return the fold of each row, 0 … count - 1, with all rows of a group in one fold.
 
-    Groups are sorted by their mean target, or mean number of the class, and dealt as rows are by `folds`, except that
-    the largest group of each run goes to the fold that has the fewest rows by then.
+    Groups are sorted by their mean target, or mean class index, and distributed as in `folds`, except that the largest
+    groups go to the smallest folds. There are at most as many folds as groups.
 
     Examples
     --------
@@ -61,10 +60,10 @@ def folds_of_groups(y: np.ndarray, groups: np.ndarray, count: int, seed: int) ->
 
 
 def folds_of_time(time: np.ndarray, count: int) -> np.ndarray:
-    """Return each row's fold: -1 for the earlier half, and 0 … count - 1 for blocks of the later half, in their order.
+    """Return the fold of each row: -1 for the earlier half, and 0 … count - 1 for consecutive blocks of the later half.
 
-    A network is trained on all rows before its block and validated on all from there on, as the future will be. Rows of
-    one time are in one fold; so there are fewer folds if there are few times.
+    The network of a fold is trained on all earlier rows and validated on all rows from the fold on. Rows with equal
+    times are in one fold, so there are fewer folds if there are few distinct times.
 
     Examples
     --------
@@ -76,7 +75,7 @@ def folds_of_time(time: np.ndarray, count: int) -> np.ndarray:
 
 
 def unseen_by(fold: np.ndarray, number: int, *, is_time: bool) -> np.ndarray:
-    """Return the indices of the rows that the member of a fold is validated on: all that it is not trained on.
+    """Return the indices of the validation rows of a fold's member, which are all rows that it is not trained on.
 
     Examples
     --------
@@ -88,7 +87,7 @@ def unseen_by(fold: np.ndarray, number: int, *, is_time: bool) -> np.ndarray:
 
 
 def splits(fold: np.ndarray, *, is_time: bool) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return for the member of each fold the indices of the rows that it is trained on, and of those that it is not.
+    """Return the indices of training rows and validation rows for each fold's member.
 
     Examples
     --------
@@ -105,21 +104,19 @@ def splits(fold: np.ndarray, *, is_time: bool) -> list[tuple[np.ndarray, np.ndar
 
 @dataclass(frozen=True, eq=False)
 class Dependence:
-    """What rows of a table have to do with each other: nothing, or they are of groups, or follow each other in time."""
+    """The dependence of a table's rows: none, groups, or time."""
 
     groups: np.ndarray | None = None
     time: np.ndarray | None = None
 
     @classmethod
     def of(cls, frame: Frame, groups: Any, time: Any, options: ColumnOptions = NO_OPTIONS) -> Self:
-        """Return the dependence that is given as the names of columns of a table, or as a value for each row.
-
-        The options apply to times, see `times`.
+        """Return the dependence given by column names or by a value for each row.
 
         Raises
         ------
         TableError
-            If both are given, their length is not that of the table, or values are no times.
+            If groups and times are both given, their length differs from the table's, or values are not times.
 
         Examples
         --------
@@ -128,7 +125,7 @@ class Dependence:
         array([0, 1, 0])
         """
         if groups is not None and time is not None:
-            raise TableError("Rows are kept together by groups or divided by time: give one of the two.")
+            raise TableError("Rows can be split by groups or by time: pass only one of the two.")
         if groups is not None:
             groups = group_numbers(_column(frame, groups, "groups"))
         if time is not None:
@@ -136,32 +133,32 @@ class Dependence:
         return cls(groups, time)
 
     def __getitem__(self, rows: np.ndarray) -> "Dependence":
-        """Return that of some of the rows."""
+        """Return the dependence of some of the rows."""
         groups = None if self.groups is None else np.unique(self.groups[rows], return_inverse=True)[1]
         return Dependence(groups, None if self.time is None else self.time[rows])
 
     @property
     def is_time(self) -> bool:
-        """Whether rows follow each other in time."""
+        """Whether rows are ordered by time."""
         return self.time is not None
 
     @property
     def count(self) -> float:
-        """The number of groups; infinite if there are none, and rows are independent."""
+        """The number of groups; infinite if rows are independent."""
         return float("inf") if self.groups is None else float(self.groups.max() + 1)
 
     def folds(self, y: np.ndarray, count: int, seed: int) -> np.ndarray:
-        """Return each row's fold, see `folds`, `folds_of_groups` and `folds_of_time`; one group or time is refused."""
+        """Return the fold of each row; raise if all rows have the same group or time."""
         for values, what in ((self.groups, "group"), (self.time, "time")):
             if values is not None and values.min() == values.max():
-                raise TableError(f"All rows to train on are of one {what}: networks are validated on those of others.")
+                raise TableError(f"All training rows have the same {what}: validation requires at least two.")
         if self.groups is not None:
             return folds_of_groups(y, self.groups, count, seed)
         return folds(y, count, seed) if self.time is None else folds_of_time(self.time, count)
 
 
 def group_numbers(series: Any) -> np.ndarray:
-    """Return the number of each row's group, 0 … G - 1, by the names of categories; missing values are one group.
+    """Return the group index of each row, 0 … G - 1; missing values form one group.
 
     Examples
     --------
@@ -177,10 +174,9 @@ def times(
     options: ColumnOptions = NO_OPTIONS,
     reading: NumberReading | DateReading | None = None,
 ) -> np.ndarray:
-    """Return times as numbers that rise with them, or refuse values that are no times.
+    """Convert times to numbers; raise for values that are not times.
 
-    They are read as all other columns of numbers or dates are, if the reading is not known: see `kind_of`. The name is
-    None if they are no column.
+    The format is inferred if it is None, see `kind_of`. The name is None if the times are not a column.
 
     Examples
     --------
@@ -195,8 +191,8 @@ def times(
     wrong = np.isnan(found)
     if wrong.any():
         named = "The argument time" if name is None else f"Column {name!r}"
-        found = f"{named} has {int(wrong.sum())} value(s) that are no time, such as {first_of(series, wrong)}"
-        raise TableError(f"{found}: fix or drop them, or give the format of dates (--date-format).")
+        found = f"{named} has {int(wrong.sum())} value(s) that are not times, such as {first_of(series, wrong)}"
+        raise TableError(f"{found}: fix or drop them, or set the date format (--date-format).")
     return found
 
 
@@ -205,24 +201,24 @@ def _column(frame: Frame, given: Any, setting: str) -> Any:
         return column_of(frame, given)
     series = given if isinstance(given, pandas().Series) else pandas().Series(np.asarray(given).ravel())
     if len(series) != len(frame):
-        raise TableError(f"The table has {len(frame)} rows, but {setting} has {len(series)}: give one a row.")
+        raise TableError(f"The table has {len(frame)} rows, but {setting} has {len(series)}: pass one per row.")
     plain = plain_column(series)
     return series if plain is None else plain
 
 
-ROWS_OF_ALL = 10.0
-"""A category's mean is drawn to that of all rows as by this many more rows of theirs."""
-MOST_NAMES = 10_000
-"""The largest number of categories whose means are kept, the most frequent ones."""
-MOST_SPREADS = 8.0
-"""Means are clipped here, as standardised numbers are."""
-MOST_TARGETS = 10
-"""Of more outputs than this there are no means: they would be the largest part of the first layer."""
+PRIOR_ROWS = 10.0
+"""A category's mean is shrunk toward the overall mean with the weight of this number of rows."""
+MAX_NAMES = 10_000
+"""The largest number of categories with a mean; the most frequent ones are used."""
+MAX_SPREADS = 8.0
+"""Means are clipped to this, like standardized numbers."""
+MAX_TARGETS = 10
+"""Target encoding is disabled above this number of outputs, because it would dominate the first layer."""
 
 
 @dataclass(frozen=True, eq=False)
 class TargetMeans:
-    """The mean targets of categories: how far they are above those of all rows, in units of their spread over rows.
+    """The mean targets of categories, relative to the overall mean and in units of their standard deviation over rows.
 
     Examples
     --------
@@ -241,7 +237,7 @@ class TargetMeans:
 
     def __call__(self, names: np.ndarray) -> np.ndarray:
         """Return the inputs of names (N,), (N, D)."""
-        codes, distinct = pandas().factorize(names)  # in a fraction of the time that sorting all takes
+        codes, distinct = pandas().factorize(names)  # much faster than sorting
         places = np.minimum(np.searchsorted(self.names, distinct.astype(str)), len(self.names) - 1)
         return np.where((self.names[places] == distinct)[:, None], self.means[places], 0.0)[codes]
 
@@ -249,10 +245,10 @@ class TargetMeans:
 def target_means(
     names: np.ndarray, T: np.ndarray, fold: np.ndarray, weight: np.ndarray | None = None
 ) -> tuple[TargetMeans, np.ndarray]:
-    """Return the mean targets of categories by all rows, and as inputs of these rows, (N, D), by those of other folds.
+    """Return the mean targets of categories, and the out-of-fold target encoding of the rows, (N, D).
 
-    So no row's input tells its own target, nor that of a row that is validated with it, but for the mean and the
-    spread, which are those of all rows.
+    The encoding of a row does not depend on targets of its fold, except through the mean and the standard deviation of
+    all rows.
 
     Examples
     --------
@@ -270,15 +266,15 @@ def target_means(
     sums, rows = np.zeros((*shape, T.shape[1])), np.zeros(shape)
     np.add.at(sums, (fold, codes), counts[:, None] * above)
     np.add.at(rows, (fold, codes), counts)
-    means = sums.sum(axis=0) / (rows.sum(axis=0) + ROWS_OF_ALL)[:, None]
+    means = sums.sum(axis=0) / (rows.sum(axis=0) + PRIOR_ROWS)[:, None]
     spread = np.sqrt(np.average(means[codes] ** 2, axis=0, weights=counts))
     spread = np.where(spread > 0, spread, 1.0)
 
     def bounded(means: np.ndarray) -> np.ndarray:
-        return np.clip(means / spread, -MOST_SPREADS, MOST_SPREADS)
+        return np.clip(means / spread, -MAX_SPREADS, MAX_SPREADS)
 
-    of_others = (sums.sum(axis=0) - sums) / (rows.sum(axis=0) - rows + ROWS_OF_ALL)[..., None]
+    of_others = (sums.sum(axis=0) - sums) / (rows.sum(axis=0) - rows + PRIOR_ROWS)[..., None]
     is_kept = np.zeros(len(known), bool)
-    is_kept[np.argsort(-rows.sum(axis=0), kind="stable")[:MOST_NAMES]] = True
+    is_kept[np.argsort(-rows.sum(axis=0), kind="stable")[:MAX_NAMES]] = True
     of_rows = bounded(of_others[fold, codes] * is_kept[codes, None])
     return TargetMeans(known[is_kept], bounded(means[is_kept])), of_rows

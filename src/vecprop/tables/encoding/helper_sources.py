@@ -1,4 +1,4 @@
-"""The helpers of columns in exported NumPy source, each as text."""
+"""The source text of helper functions for exported NumPy files."""
 
 from ..kinds import written
 
@@ -12,39 +12,39 @@ MONTHS = {written.MONTHS!r}
 """
 NUMBERS = '''\
 def number(value, signs, read):
-    """Return a number, of a number, a truth value, or text of them; empty text is missing."""
+    """Convert a number, a Boolean or text to a number; empty text is missing."""
     if is_missing(value) or value == "":
         return np.nan
     x = read(value, *signs) if isinstance(value, str) else float(value)
     if x is None:
-        raise ValueError(f"{value!r} is no number as training read them, with the signs {signs}.")
+        raise ValueError(f"{value!r} is not a number in the training format {signs}.")
     return x
 
 
 def numbers(column, centre, scale, edges, marks_missing, standard, scores, signs=(".", "", ""), read=None):
-    """Return the inputs of a column of numbers; text is read with a decimal sign, one between thousands, and a unit."""
+    """Return the inputs of a numeric column; ``signs`` are the decimal sign, thousands separator and unit of text."""
     x = np.asarray(column)
     if x.dtype.kind in "mM":
-        raise TypeError("This column holds times, not numbers.")
+        raise TypeError("This column contains times, not numbers.")
     if x.dtype.kind not in "biuf":
         x = [number(value, signs, read or number_of) for value in x.astype(object)]
     return number_inputs(np.asarray(x, float), centre, scale, np.array(edges), marks_missing, standard, scores)
 '''
 DATES = '''\
 def day(value, forms, format):
-    """Return the days since 1970 of a date, a time, or text as in training; empty text is missing."""
+    """Convert a date, a time or text in the training format to days since 1970; empty text is missing."""
     if is_missing(value) or value == "":
         return np.nan
     if hasattr(value, "isoformat") or isinstance(value, np.datetime64):
         return np.datetime64(value, "ms").astype(float) / 86_400_000
     days = days_of(str(value), forms, format)
     if days is None:
-        raise ValueError(f"{value!r} is no date that is written as {format or ' or '.join([*forms, *ONE_MEANING])} is.")
+        raise ValueError(f"{value!r} is not a date in the format {format or ' or '.join([*forms, *ONE_MEANING])}.")
     return days
 
 
 def dates(column, centre, scale, edges, marks_missing, standard, scores, day_waves, forms=(), format=None):
-    """Return the inputs of a column of dates."""
+    """Return the inputs of a date column."""
     times = np.asarray(column)
     if times.dtype.kind == "M":
         days = np.where(np.isnat(times), np.nan, times.astype("datetime64[ms]").astype(float) / 86_400_000)
@@ -58,20 +58,20 @@ MISSING = "\\0missing"
 
 
 def categories(column, names, buckets, others=(), means=None):
-    """Return an input of 0 or 1 for each name, and inputs that other names share by checksum; empty text is a name.
+    """Return one-hot inputs of names and of shared buckets for other names, then mean targets, if there are any.
 
-    Then come mean targets by name, if there are any, and those of all others.
+    Empty text is a name. ``others`` are the mean targets of names without ``means``.
     """
     known = {name: place for place, name in enumerate(names)}
     values = np.asarray(column, object)
     column = [MISSING if is_missing(value) else category_name(value) for value in values]
     places = [known.get(name, len(names) + zlib.crc32(name.encode()) % buckets) for name in column]
-    told = np.reshape([(means or {}).get(name, others) for name in column], (len(column), len(others)))
-    return np.hstack([np.equal.outer(places, np.arange(len(names) + buckets)), told])
+    encoded = np.reshape([(means or {}).get(name, others) for name in column], (len(column), len(others)))
+    return np.hstack([np.equal.outer(places, np.arange(len(names) + buckets)), encoded])
 '''
 TAGS = '''\
 def tags(column, names, separator):
-    """Return an input of 0 or 1 for each name, and one for all other names; missing values have none."""
+    """Return an indicator for each name and one for all other names; missing values have no names."""
     known, values = {name: place for place, name in enumerate(names)}, np.asarray(column, object)
     inputs = np.zeros((len(values), len(names) + 1))
     for row, value in enumerate(values):

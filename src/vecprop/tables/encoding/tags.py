@@ -1,4 +1,4 @@
-"""Columns with several names in each row, such as tags: an input of 0 or 1 for each name."""
+"""The encoder of columns that contain several tags per row."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from ..kinds.kinds import Kind, tag_separator
 from ..kinds.values import as_texts, texts_of
 from . import helper_sources as helpers
 from .column import Column, Missed
-from .columns import FEWEST_ROWS, MOST_CATEGORIES
+from .columns import MAX_CATEGORIES, MIN_ROWS
 
 
 @dataclass(frozen=True, eq=False)
 class Tags(Column):
-    """How a column of names, several in a row, becomes inputs: 1 for each name that a row has, and 0 for the others.
+    """Encoder of tags: one indicator for each frequent tag, and one for all other tags.
 
-    The last input is 1 if a row has a name without an input: a rare name, or one that training did not have. Missing
-    values have no names.
+    The last input is 1 if a row contains a tag without an input, which is rare or unseen in training. Missing values
+    have no tags.
 
     Examples
     --------
@@ -35,27 +35,27 @@ class Tags(Column):
     kind = "tags"
 
     @classmethod
-    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_asked: bool) -> "Tags | str":
+    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "Tags | str":
         tags = cls.of(series, tag_separator(texts_of(series)) or ";", categories)
         return "all values are the same" if series.nunique(dropna=False) == 1 else tags
 
     @classmethod
-    def of(cls, series: Any, separator: str, most: int = MOST_CATEGORIES) -> "Tags":
-        """Return how a column becomes inputs, with at most this many names, the most frequent ones."""
+    def of(cls, series: Any, separator: str, most: int = MAX_CATEGORIES) -> "Tags":
+        """Fit an encoder to the ``most`` most frequent tags."""
         rows = series.dropna().astype(str).value_counts()
         counts = Counter[str]()
         for text, count in rows.items():
             counts.update(dict.fromkeys(tags_of(str(text), separator), int(count)))
         names = sorted(counts, key=lambda name: (-counts[name], name))[:most]
-        return cls(np.array(sorted(name for name in names if counts[name] >= FEWEST_ROWS), str), separator)
+        return cls(np.array(sorted(name for name in names if counts[name] >= MIN_ROWS), str), separator)
 
     @property
     def reading(self) -> str:
-        """How the text is read, in words."""
+        """The format of the text."""
         return f"tags separated by {self.separator!r}"
 
     @property
-    def is_read_unlike_it_looks(self) -> bool:
+    def has_unusual_format(self) -> bool:
         return True
 
     @property
@@ -76,7 +76,7 @@ class Tags(Column):
     def missed(self, series: Any) -> Missed | None:
         names = {name for text in texts_of(series) for name in tags_of(text, self.separator)}
         unknown = tuple(map(repr, sorted(names.difference(self.names.tolist()))[:4]))
-        what = "fewer than 2 rows of training have these; they share an input"
+        what = "fewer than 2 training rows contain these; they share an input"
         return Missed(what, names=unknown) if unknown else None
 
     def to_source(self, name: str, source: Any) -> str:
@@ -91,7 +91,7 @@ class Tags(Column):
 
 
 def tags_of(text: str, separator: str) -> list[str]:
-    """Return the distinct names in a text.
+    """Return the distinct tags in a text.
 
     Examples
     --------

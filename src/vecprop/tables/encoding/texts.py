@@ -1,4 +1,4 @@
-"""Columns of text as inputs: what words a row has, told by a few directions in the space of all words."""
+"""The encoder of text columns: TF-IDF weights of words, projected on a few directions."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,28 +14,28 @@ from ..kinds.values import as_texts
 from .column import Column
 
 TOKEN = r"(?u)\b\w{1,64}\b"
-"""A word: letters and digits. More of them are data; an array of words has the room of the longest one for each."""
-FEWEST_ROWS = 2
-"""Words of fewer rows than this say nothing of other rows, and are not kept."""
-MOST_WORDS = 10_000
-"""The largest number of words and pairs of words, the most frequent ones: with 256 directions they take 10 MB."""
-MOST_DIRECTIONS = 256
-"""The largest number of inputs of a column of text; twice as many gave hardly more, at twice the time."""
-MOST_FOR_TREES = 16
-"""The largest number of inputs of a column of text that trees take."""
+"""The pattern of a word: at most 64 letters and digits, since the longest word determines the size of the array."""
+MIN_ROWS = 2
+"""The minimum number of rows that contain a word; words of one row carry no information about other rows."""
+MAX_WORDS = 10_000
+"""The largest number of words and pairs of words; with 256 directions they take 10 MB."""
+MAX_DIRECTIONS = 256
+"""The largest number of inputs of a text column; 512 directions are hardly more accurate and twice as slow."""
+MAX_FOR_TREES = 16
+"""The largest number of inputs of a text column for trees."""
 NEGLIGIBLE = 1e-5
-"""Singular values and lengths of this share of the largest ones are rounding."""
-MOST_ROWS = 20_000
-"""Of more rows than this a random sample tells the words and directions, which bounds the time that they take."""
+"""Singular values below this fraction of the largest one, and lengths below it, are rounding errors."""
+MAX_ROWS = 20_000
+"""Above this number of rows, a random sample determines the words and directions, which bounds the running time."""
 
 
 @dataclass(frozen=True, eq=False)
 class LatentTexts(Column):
-    """Text by latent semantic analysis (Deerwester et al., 1990).
+    """Encoder of text by latent semantic analysis (Deerwester et al., 1990).
 
-    Words and pairs of words have the weights ``(1 + ln n) idf``, where n is how often a row has the word, and
-    ``idf = 1 + ln((1 + N) / (1 + N_w))``, where N_w of the N rows of training have it. These weights of a row are
-    scaled to length 1, projected on the directions that rows of training have most of, and scaled to length 1 again.
+    Words and pairs of words have the weights ``(1 + ln n) idf``. Here n is the number of occurrences in a row, and
+    ``idf = 1 + ln((1 + N) / (1 + N_w))``, where N_w of the N training rows contain the word. The weights of a row are
+    scaled to unit length, projected on the leading singular vectors of the training rows, and scaled again.
 
     Examples
     --------
@@ -53,23 +53,23 @@ class LatentTexts(Column):
     kind = "text"
 
     @classmethod
-    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_asked: bool) -> "LatentTexts | str":
+    def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "LatentTexts | str":
         known = series.dropna().astype(str)
         are_same = known.nunique() + (len(known) < len(series)) == 1
         return "all values are the same" if are_same else cls.of(series)
 
     @classmethod
     def of(cls, series: Any) -> "LatentTexts | str":
-        """Return how a column of text becomes inputs, or the reason why it cannot."""
+        """Fit an encoder to a text column, or return the reason why it cannot be used."""
         texts = as_texts(series)
-        texts = texts[np.random.default_rng(0).permutation(len(texts))[:MOST_ROWS]]
-        vectorizer = _vectorizer(min_df=FEWEST_ROWS, max_features=MOST_WORDS)
+        texts = texts[np.random.default_rng(0).permutation(len(texts))[:MAX_ROWS]]
+        vectorizer = _vectorizer(min_df=MIN_ROWS, max_features=MAX_WORDS)
         try:
             weights: Any = vectorizer.fit_transform(texts)
-        except ValueError:  # as scikit-learn says that no word is left
+        except ValueError:  # scikit-learn raises it if no word remains
             return "no two rows have a word in common"
-        width = min(MOST_DIRECTIONS, *weights.shape)
-        # With one thread of BLAS, since the number of threads would change the last bits.
+        width = min(MAX_DIRECTIONS, *weights.shape)
+        # The number of BLAS threads would change the last bits.
         _, sizes, directions = with_single_threaded_blas(lambda: randomized_svd(weights, width, random_state=0))
         directions = directions[sizes > NEGLIGIBLE * sizes[0]]
         words = np.array(vectorizer.get_feature_names_out(), str)
@@ -95,8 +95,8 @@ class LatentTexts(Column):
         return np.where(lengths > NEGLIGIBLE, inputs / np.maximum(lengths, NEGLIGIBLE), 0)
 
     def for_trees(self, series: Any) -> np.ndarray:
-        """Return the directions that rows have most of: trees fit noise in all."""
-        return self(series)[:, :MOST_FOR_TREES]
+        """Return the leading directions; with all of them, trees fit noise."""
+        return self(series)[:, :MAX_FOR_TREES]
 
     def is_consistent(self) -> bool:
         words, idf, directions = self.words, self.idf, self.directions

@@ -13,7 +13,7 @@ from ..encoding.columns import ordinary
 from ..encoding.encoder import Encoder, Misfits, require_inputs
 from ..error import pandas
 from ..kinds.ambiguities import note_on_numbers
-from ..kinds.kinds import MOST_CLASSES
+from ..kinds.kinds import MAX_CLASSES
 from ..kinds.values import as_names
 from ..reading.frames import Frame, as_frame
 
@@ -319,7 +319,7 @@ def leaks(
         return [], {}
     rows = np.random.default_rng(0).permutation(len(frame))[:MOST_JUDGED]
     classes, codes = np.unique(target, return_inverse=True)
-    is_classes = target.dtype.kind not in "iuf" or len(classes) <= MOST_CLASSES
+    is_classes = target.dtype.kind not in "iuf" or len(classes) <= MAX_CLASSES
     of_all = codes.astype(float) if is_classes else ordinary(target.astype(float))
     y = of_all[rows]
     if y.min() == y.max():

@@ -230,7 +230,7 @@ def are_texts(series: Any) -> bool:
     return bool((distinct > rows / 2 and words >= 2) or (distinct > CATEGORIES and words >= 4))
 
 
-MOST_CLASSES = 20
+MAX_CLASSES = 20
 """Integers with more distinct values than this are amounts rather than classes."""
 
 
@@ -276,7 +276,7 @@ def guess_task(y: Any) -> Literal["classification", "regression"]:
     numbers = numbers[~np.isnan(numbers)]
     distinct = np.unique(numbers)
     if unread:
-        return "regression" if len(distinct) > MOST_CLASSES and unread <= 0.1 * len(series) else "classification"
+        return "regression" if len(distinct) > MAX_CLASSES and unread <= 0.1 * len(series) else "classification"
     is_whole = bool(np.all(numbers == np.floor(numbers)))
-    few = len(distinct) <= 2 or (len(distinct) <= MOST_CLASSES and len(numbers) >= 10 * len(distinct))
+    few = len(distinct) <= 2 or (len(distinct) <= MAX_CLASSES and len(numbers) >= 10 * len(distinct))
     return "classification" if is_whole and few else "regression"

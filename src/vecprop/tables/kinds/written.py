@@ -208,7 +208,7 @@ CLOCK = r"([+-]?)(?:(\d+) days?,? )?(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:[.,]\d+)?)
 """The regular expression of a time of day or a duration with colons, in lower case."""
 SPELLED = r"(\d+(?:[.,]\d+)?) ?(w(?:eeks?)?|d(?:ays?)?|h(?:ours?|rs?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)(?![a-z])"
 """The regular expression of a number with a unit of time; durations contain one or more."""
-MOST_UNITS = 3
+MAX_UNITS = 3
 """The largest number of different units after numbers, such as K and M, in a column of numbers."""
 
 
@@ -305,7 +305,7 @@ def _sign_of_one(body: str) -> str:
 def units_of(texts: Sequence[str]) -> list[str]:
     """Return the unknown units that follow numbers in at least 90 % of the texts, or an empty list.
 
-    Up to `MOST_UNITS` units are returned if there are more than twenty texts, otherwise one.
+    Up to `MAX_UNITS` units are returned if there are more than twenty texts, otherwise one.
 
     Examples
     --------
@@ -313,7 +313,7 @@ def units_of(texts: Sequence[str]) -> list[str]:
     (['kg'], [], [])
     """
     after = Counter(match[1] for text in texts if (match := _FOLLOWED.fullmatch(one_of_each(text))))
-    units = sorted(after, key=lambda unit: (-after[unit], unit))[: MOST_UNITS if len(texts) > 20 else 1]
+    units = sorted(after, key=lambda unit: (-after[unit], unit))[: MAX_UNITS if len(texts) > 20 else 1]
     return units if sum(after[unit] for unit in units) >= 0.9 * len(texts) else []
 
 

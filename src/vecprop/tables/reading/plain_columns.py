@@ -7,7 +7,7 @@ from ..error import pandas
 
 Type = Literal["bool", "int64", "uint64", "float64", "text"]
 
-MOST_WRONG, ENOUGH = 0.1, 1000
+MAX_WRONG, ENOUGH = 0.1, 1000
 """A column is text, and is not examined further, if the share and number of nonnumeric values exceed these limits."""
 
 
@@ -65,7 +65,7 @@ class PlainColumn:
         if is_wrong.any() and not self.example:
             first = known.index[is_wrong.to_numpy().argmax()]
             found = replace(found, example=str(known[is_wrong].iloc[0]), place=named(first))
-        many = max(ENOUGH, MOST_WRONG * (found.values - found.missing))
+        many = max(ENOUGH, MAX_WRONG * (found.values - found.missing))
         is_text = not found.are_truths and (not found.are_digits or found.wrong > many)
         return replace(found, wrong=-1) if is_text else found
 
@@ -82,7 +82,7 @@ class PlainColumn:
     @property
     def is_nearly_numbers(self) -> bool:
         """Whether all values except a few are numbers."""
-        return 0 < self.wrong <= MOST_WRONG * (self.values - self.missing) and not self.are_truths
+        return 0 < self.wrong <= MAX_WRONG * (self.values - self.missing) and not self.are_truths
 
 
 def as_type(series: Any, of: Type) -> Any:

@@ -205,7 +205,7 @@ def columns_as_array(columns: list[np.ndarray], *least: Any) -> np.ndarray:
     """Return columns as the columns of an array, rows behind rows."""
     kind = np.result_type(*(column.dtype for column in columns), *least)
     if kind in (np.float32, np.float64) and can_compile():
-        from ..encoding.kernels.numbers import side_by_side
+        from ..encoding.kernels.numbers import column_stack
 
-        return side_by_side([np.ascontiguousarray(column, kind) for column in columns])
+        return column_stack([np.ascontiguousarray(column, kind) for column in columns])
     return np.stack(columns, axis=1).astype(kind, copy=False)

@@ -1,4 +1,4 @@
-"""Kernels of columns: numbers become inputs, and rows that are kept as bytes do in the tiles of the compiled engine."""
+"""Kernels that encode numeric columns, and expand packed rows in tiles of the compiled engine."""
 
 from collections.abc import Callable, Iterator
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
-    """Yield each kernel's name, and a function that compiles it or loads it from the cache."""
+    """Yield the name of each kernel and a function that compiles it or loads it from the cache."""
     from .expansion import expand_address
     from .numbers import encode_address
 

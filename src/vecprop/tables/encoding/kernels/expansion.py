@@ -1,16 +1,15 @@
-"""The inputs of a tile's rows, computed from what is kept of them; see `kept_rows`.
+"""Expand packed rows to the inputs of a tile; see `packed_rows`.
 
-Rows are expanded some at a time, one column after the other, so that each step is a loop over neighbouring numbers of
-these rows::
+A few rows are expanded at a time, column by column, so that each step loops over adjacent numbers::
 
-      kept of a row         | x0 | x1 | place |            8 bytes a number
+      a packed row          | x0 | x1 | place |            8 bytes per number
 
-      a tile of the rows    feature 0      [ scaled x0 ....... ]
+      a tile of rows        feature 0      [ scaled x0 ....... ]
       (features x rows)     features 1 ..  [ pieces of x0 .... ]
                             ...
                             feature k ..   [ scaled x1 ....... ]
 
-Each input is computed as NumPy computes it, in double precision and in the same order, so that bits are equal.
+The kernel computes in double precision and in NumPy's order of operations, so that results are bit-identical.
 """
 
 import ctypes
@@ -26,27 +25,27 @@ from ....compiled.jit.fit_record import address_of_array
 from ....compiled.jit.machine_code import address_of
 from ....compiled.lower.conversion import AT_ONCE, LINE_BYTES, prefetch, room
 from ....core.rows.selection import Expansion
-from ..column import COLUMN, Kept
+from ..column import COLUMN, Storage
 
 # Placeholder, filled in by `address_of`: the floating type.
 number: Any = float
 
 _COLUMN_BYTES = COLUMN.itemsize
-_INPUTS, _PLACE, _WIDE = int(Kept.INPUTS), int(Kept.PLACE), int(Kept.WIDE_NUMBER)
+_INPUTS, _PLACE, _WIDE = int(Storage.INPUTS), int(Storage.PLACE), int(Storage.WIDE_NUMBER)
 
 column_at = record_at(COLUMN)
 
 
 @njit(**ONCE_IN_ORDER)
 def _read(rows, at, like, x):
-    """Read what is kept of a column, given the rows' addresses."""
+    """Read the stored values of a column, given the addresses of rows."""
     for s in range(AT_ONCE):
         x[s] = numbers_at(rows[s] + at, 1, like)[0]
 
 
 @njit(**ONCE_IN_ORDER)
 def _put(values, rows, inputs, at, stride):
-    """Write an input of the rows."""
+    """Write one input of all rows."""
     if stride == 1:
         for s in range(rows):
             inputs[at + s] = values[s]
@@ -66,9 +65,9 @@ def _scaled(x, column, scaled):
 
 @njit(**ONCE_IN_ORDER)
 def _find_piece(x, pieces, edges, firsts, seconds, edge, first, second):
-    """Write the lower edge of the piece in which each number lies, and two more values of this piece.
+    """Find the interval of each number, and write its lower edge and two more values of the interval.
 
-    Four edges are compared at a time, of which the last may be infinite, see `NumberInputs`.
+    Four edges are compared at a time; tables are padded with infinite edges, see `NumberInputs`.
     """
     for s in range(AT_ONCE):
         edge[s], first[s], second[s] = edges[0], firsts[0], seconds[0]
@@ -87,7 +86,7 @@ def _find_piece(x, pieces, edges, firsts, seconds, edge, first, second):
 
 @njit(**ONCE_IN_ORDER)
 def _shares(x, edge, width, below, places, shares):
-    """Compute the share of its piece that lies below each number, minus ½."""
+    """Compute the fraction of its interval that lies below each number, minus ½."""
     for s in range(AT_ONCE):
         shares[s] = max(x[s] - edge[s], 0.0) / width[s] - 0.5
         places[s] = below[s]
@@ -95,7 +94,7 @@ def _shares(x, edge, width, below, places, shares):
 
 @njit(**ONCE_IN_ORDER)
 def _put_pieces(first, end, below, shares, rows, inputs, at, step, stride):
-    """Write the share of each piece that lies below each number, minus ½, from the first piece on."""
+    """Write the fraction of each interval that lies below each number, minus ½, starting at an interval."""
     half = inputs.dtype.type(0.5)
     if stride == 1:
         for piece in range(first, end):
@@ -113,10 +112,10 @@ def _put_pieces(first, end, below, shares, rows, inputs, at, step, stride):
 
 
 @njit(**ONCE_IN_ORDER)
-def _standardised(x, column, standardised):
+def _standardized(x, column, standardized):
     mean, deviation, most = column.mean, column.deviation, column.most
     for s in range(AT_ONCE):
-        standardised[s] = min(max((x[s] - mean) / deviation, -most), most)
+        standardized[s] = min(max((x[s] - mean) / deviation, -most), most)
 
 
 @njit(**ONCE_IN_ORDER)
@@ -127,10 +126,9 @@ def _scores(x, edge, score, slope, scores):
 
 
 def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features, by_rows, tile):
-    """Write some inputs of rows to a tile of features x rows, or of rows x features if ``by_rows``.
+    """Write ``features`` inputs of rows, starting at ``first``, to a tile: features x rows, or rows x features.
 
-    X, the places of the rows, the columns, their edges and the tile are addresses; the inputs are the features from the
-    first on.
+    ``X``, ``places_at``, ``columns``, ``edges_at`` and ``tile`` are addresses.
     """
     places, inputs = words_at(places_at, n), numbers_at(tile, n * features, number(0))
     step, stride = (1, features) if by_rows else (n, 1)
@@ -140,30 +138,30 @@ def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features
     below, values = room(number(0)), room(number(0))
     for start in range(0, n, AT_ONCE):
         rows = min(AT_ONCE, n - start)
-        for s in range(AT_ONCE):  # what is beyond the rows is copies of the last
+        for s in range(AT_ONCE):  # the last row fills up an incomplete block
             at_rows[s] = X + row_bytes * places[start + min(s, rows - 1)]
         for s in range(rows):
-            for line in range(0, row_bytes, LINE_BYTES):  # or else each of the loops below would wait for memory
+            for line in range(0, row_bytes, LINE_BYTES):  # otherwise each loop below would wait for memory
                 prefetch(at_rows[s] + line)
         for which in range(count):
             column = column_at(columns + _COLUMN_BYTES * which)
             if column.first >= first + features or column.first + column.width <= first:
                 continue
-            # The column's inputs that the tile has, counted from its first.
+            # The range of the column's inputs in the tile.
             low, high = max(first - column.first, 0), min(first + features - column.first, column.width)
-            at = (column.first - first) * step + start * stride  # of its first input, which may lie before the tile
-            if column.kept == _INPUTS:
+            at = (column.first - first) * step + start * stride  # the first input may be outside of the tile
+            if column.storage == _INPUTS:
                 for k in range(low, high):
                     _read(at_rows, column.at + 4 * k, np.float32(0), x)
                     _put(x, rows, inputs, at + k * step, stride)
                 continue
-            if column.kept == _PLACE:
+            if column.storage == _PLACE:
                 _read(at_rows, column.at, np.int32(0), x)
                 for k in range(low, high):
                     for s in range(rows):
                         inputs[at + k * step + s * stride] = 1 if x[s] == k else 0
                 continue
-            if column.kept == _WIDE:
+            if column.storage == _WIDE:
                 _read(at_rows, column.at, np.float64(0), x)
             else:
                 _read(at_rows, column.at, np.float32(0), x)
@@ -196,7 +194,7 @@ def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features
                 k += 1
             if column.has_standard:
                 if low <= k < high:
-                    _standardised(x, column, values)
+                    _standardized(x, column, values)
                     _put(values, rows, inputs, at + k * step, stride)
                 k += 1
             if column.has_scores and low <= k < high:
@@ -207,24 +205,24 @@ def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features
 
 @cache
 def expand_address(F: type) -> int:
-    """Return the address of `expand` for inputs of type F; see `calls.expand`."""
+    """Return the address of `expand` for inputs of dtype F; see `calls.expand`."""
     return address_of(expand, F)
 
 
 EXPAND = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 11)
-"""The type of the kernel, see `calls.expand`."""
+"""The C type of the kernel, see `calls.expand`."""
 
 
 class TableExpansion(Expansion):
-    """How kept rows of a table become some of its inputs."""
+    """Expands packed rows to inputs."""
 
     def __call__(self, X: np.ndarray) -> np.ndarray:
-        """Return the inputs of rows, (N, I) in float32, from what is kept of them, (N, bytes)."""
+        """Return the inputs of packed rows (N, bytes), (N, I) in float32."""
         X, places, columns = np.ascontiguousarray(X), np.arange(len(X)), self.columns
         inputs = np.empty((len(X), self.inputs), np.float32)
-        kept = address_of_array(X), X.shape[1], address_of_array(places), len(X)
+        rows = address_of_array(X), X.shape[1], address_of_array(places), len(X)
         how = columns.ctypes.data, len(columns), address_of_array(self.edges)
-        EXPAND(expand_address(np.float32))(*kept, *how, 0, inputs.shape[1], 1, address_of_array(inputs))
+        EXPAND(expand_address(np.float32))(*rows, *how, 0, inputs.shape[1], 1, address_of_array(inputs))
         return inputs
 
     def address(self, F: type) -> int:

@@ -1,4 +1,4 @@
-"""Columns of numbers as inputs, by the equations of `NumberInputs`, and columns as rows."""
+"""Kernels that encode numeric columns by the equations of `NumberInputs`, and stack columns."""
 
 import ctypes
 from functools import cache
@@ -16,12 +16,12 @@ _ENCODE = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 10)
 _GATHER = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)
 
 ROWS_AT_ONCE = 2048
-"""The rows whose columns are put side by side at once: they stay in the cache until all columns have written them."""
+"""The number of rows that are stacked at a time, so that they stay in the cache."""
 
 
 @njit(**IN_ORDER)
 def _encoded(x, edges, scores, how, marks_missing, has_scores, stride, inputs):
-    """Compute each input as NumPy does, in double precision and in the same order, so that bits are equal."""
+    """Compute inputs in double precision and in NumPy's order of operations, so that results are bit-identical."""
     centre, scale, mean, deviation, limit, largest, most = how[0], how[1], how[2], how[3], how[4], how[5], how[6]
     pieces = edges.size - 1
     for row in range(x.size):
@@ -36,7 +36,7 @@ def _encoded(x, edges, scores, how, marks_missing, has_scores, stride, inputs):
         part = z / limit
         inputs[at] = z / np.sqrt(1 + part * part)
         at += 1
-        below = 0  # the pieces that lie below the value
+        below = 0  # the number of intervals below the value
         for piece in range(pieces):
             is_below = value >= edges[piece + 1]
             inputs[at + piece] = 0.5 if is_below else -0.5
@@ -59,11 +59,11 @@ def _encoded(x, edges, scores, how, marks_missing, has_scores, stride, inputs):
 
 
 def encode(x, rows, edges, count, scores, has_scores, how, marks_missing, stride, inputs):
-    """Write the inputs of ``rows`` numbers; arguments are addresses, counts, and the inputs of a row as the stride."""
+    """Write the inputs of numbers; arguments are addresses, counts and the row stride of the inputs."""
     numbers, table = doubles_at(x, rows), doubles_at(edges, count)
-    kept, settings = doubles_at(scores, count), doubles_at(how, 7)
+    normal, settings = doubles_at(scores, count), doubles_at(how, 7)
     to = numbers_at(inputs, rows * stride, np.float32(0))
-    _encoded(numbers, table, kept, settings, marks_missing, has_scores, stride, to)
+    _encoded(numbers, table, normal, settings, marks_missing, has_scores, stride, to)
 
 
 @cache
@@ -80,31 +80,26 @@ def encode_numbers(
     marks_missing: bool,
     inputs: np.ndarray,
 ) -> None:
-    """Write the inputs of numbers (N,) to some columns of an array by rows, (N, width) in float32.
+    """Write the inputs of numbers (N,) to columns of a C-contiguous array, (N, width) in float32.
 
-    Parameters
-    ----------
-    how : tuple of float
-        The centre and scale; the mean and deviation; the limits of the scaled number, before it is squared, and of the
-        standardised number.
+    ``how`` contains centre, scale, mean, deviation, `LIMIT`, `LARGEST_SCALED` and `MAX_DEVIATIONS`.
     """
     values, edges, settings = np.ascontiguousarray(x, float), np.ascontiguousarray(edges, float), np.array(how)
-    kept = np.zeros(0) if scores is None else scores
+    normal = np.zeros(0) if scores is None else scores
     numbers = address_of_array(values), len(values), address_of_array(edges), len(edges)
-    made = address_of_array(kept), scores is not None, address_of_array(settings), marks_missing
+    made = address_of_array(normal), scores is not None, address_of_array(settings), marks_missing
     _ENCODE(encode_address())(*numbers, *made, inputs.strides[0] // inputs.itemsize, inputs.ctypes.data)
 
 
-def side_by_side(columns: list[np.ndarray]) -> np.ndarray:
-    """Return contiguous columns of one floating type as the columns of an array, rows behind rows.
+def column_stack(columns: list[np.ndarray]) -> np.ndarray:
+    """Stack contiguous columns of one float type to a C-contiguous array.
 
-    To the kernel that transposes rows, a column is a row of one array with all of them, wherever they lie: its number
-    is the distance to the first column. So columns that came over a wire and are not aligned are copied, since their
-    distance need not be a whole number of values.
+    The kernel addresses each column by its distance from the first one, in elements. Unaligned columns, such as Arrow
+    buffers from a network, are copied, because their distance need not be an integer.
 
     Examples
     --------
-    >>> side_by_side([np.array([1.0, 2.0]), np.array([3.0, 4.0])])
+    >>> column_stack([np.array([1.0, 2.0]), np.array([3.0, 4.0])])
     array([[1., 3.],
            [2., 4.]])
     """

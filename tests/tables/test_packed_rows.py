@@ -18,7 +18,7 @@ from vecprop.core.rows.selection import Selection
 from vecprop.files.checkpoint.identity import digest
 from vecprop.tables.encoding import encoder as tables_encoder
 from vecprop.tables.encoding.encoder import VIEWS, Encoder
-from vecprop.tables.encoding.kept_rows import RowFormat
+from vecprop.tables.encoding.packed_rows import PackedRows
 
 N = 3 * AT_ONCE + 5
 RNG = np.random.default_rng(0)
@@ -44,14 +44,14 @@ SETTINGS: dict[str, Any] = {"n_estimators": 2, "max_iter": 1, "random_state": 0,
 @pytest.fixture
 def all_is_large(monkeypatch):
     """Let training keep numbers of small tables too."""
-    monkeypatch.setattr(tables_encoder, "MOST_KEPT", 0)
+    monkeypatch.setattr(tables_encoder, "MAX_STORED_INPUTS", 0)
 
 
 def kept_and_inputs():
     """Return an encoder, how rows are kept, the kept rows and all inputs of the rows above."""
     encoder, _ = Encoder.of(FRAME)
     assert {"numbers", "categories", "dates", "text"} <= {part.kind for part in encoder.parts}
-    rows = RowFormat.of(encoder.names, encoder.parts, FRAME)
+    rows = PackedRows.of(encoder.names, encoder.parts, FRAME)
     return encoder, rows, rows(FRAME), encoder(FRAME)
 
 
@@ -89,7 +89,7 @@ def test_a_tile_has_any_of_the_inputs_and_of_the_rows():
 def test_a_run_is_told_by_its_rows_and_by_what_they_become():
     encoder, rows, kept, _ = kept_and_inputs()
     pieces, standardised = (rows.expansion(encoder.of_view(view)) for view in VIEWS)
-    again = RowFormat.of(encoder.names, encoder.parts, FRAME)
+    again = PackedRows.of(encoder.names, encoder.parts, FRAME)
     selections = (kept, pieces), (again(FRAME), again.expansion(encoder.of_view("pieces"))), (kept, standardised)
     one, same, other = (digest(Selection(X, expansion=expansion)) for X, expansion in selections)
     assert one == same != other
@@ -114,7 +114,7 @@ FITS = {
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] * (name != "numbers")) for name in FITS])
 def test_a_fit_has_the_same_bits(name, all_is_large, monkeypatch):
     kept = FITS[name]()
-    monkeypatch.setattr(tables_encoder, "MOST_KEPT", 10**9)
+    monkeypatch.setattr(tables_encoder, "MAX_STORED_INPUTS", 10**9)
     assert bits(FITS[name]()) == bits(kept)
 
 

@@ -1,4 +1,4 @@
-"""A large table's rows as training keeps them: numbers as such, which become inputs when a network reads their row."""
+"""Store the rows of a large table compactly during training; they are encoded when a network reads them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from .column import COLUMN, Column
 
 
 @dataclass(frozen=True, eq=False)
-class RowFormat:
-    """How rows of a table are kept: a number takes 8 bytes, or 4 where these hold it exactly, and a category 4.
+class PackedRows:
+    """The format of packed rows: a number takes 8 bytes, or 4 if float32 is exact, and a category takes 4.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from vecprop.tables.encoding.columns import Categories, NumberInputs
     >>> frame = pd.DataFrame({"age": [20.5, 30.0], "town": ["Oslo", "Rome"]})
-    >>> rows = RowFormat.of(["age", "town"], [NumberInputs.of(frame["age"]), Categories.of(frame["town"])], frame)
+    >>> rows = PackedRows.of(["age", "town"], [NumberInputs.of(frame["age"]), Categories.of(frame["town"])], frame)
     >>> rows.type["0"], rows.type["1"], rows(frame).shape
     (dtype('float64'), dtype('int32'), (2, 16))
     >>> rows.expansion(np.array([0, 1, 2, 3, 4, 7])).inputs
@@ -33,28 +33,28 @@ class RowFormat:
     type: np.dtype
 
     @classmethod
-    def of(cls, names: Sequence[str], parts: Sequence[Column], frame: Frame) -> "RowFormat":
-        """Return how the rows of a table are kept; wide numbers come first, so that all are aligned."""
-        types = [part.kept_types(frame[name]) for name, part in zip(names, parts, strict=True)]
-        fields = [(f"{place}{end}", *kept) for place, of in enumerate(types) for end, kept in of.items()]
+    def of(cls, names: Sequence[str], parts: Sequence[Column], frame: Frame) -> "PackedRows":
+        """Return the format for a table; wide numbers come first, so that all fields are aligned."""
+        types = [part.packed_types(frame[name]) for name, part in zip(names, parts, strict=True)]
+        fields = [(f"{place}{end}", *type) for place, of in enumerate(types) for end, type in of.items()]
         fields.sort(key=lambda field: -np.dtype(field[1]).itemsize)
         return cls(names, parts, types, np.dtype(fields, align=True))
 
-    def __call__(self, frame: Frame, told: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
-        """Return a table's rows as they are kept, (N, bytes); see `Encoder.of_views` on what is told."""
-        kept = np.zeros(len(frame), self.type)  # with the same bytes between fields in each run
+    def __call__(self, frame: Frame, target_encoded: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+        """Pack the rows of a table, (N, bytes); see `Encoder.of_views` for ``target_encoded``."""
+        packed = np.zeros(len(frame), self.type)  # zeros make the padding between fields reproducible
 
-        def keep(rows: slice) -> None:
+        def pack(rows: slice) -> None:
             for place, (name, part) in enumerate(zip(self.names, self.parts, strict=True)):
-                means = told[name][rows] if told and name in told else None
-                for end, values in part.keep(frame[name].iloc[rows], means).items():
-                    kept[f"{place}{end}"][rows] = values
+                means = target_encoded[name][rows] if target_encoded and name in target_encoded else None
+                for end, values in part.pack(frame[name].iloc[rows], means).items():
+                    packed[f"{place}{end}"][rows] = values
 
-        by_blocks(keep, len(frame), sum(part.width for part in self.parts))
-        return kept.view(np.uint8).reshape(len(frame), self.type.itemsize)
+        by_blocks(pack, len(frame), sum(part.width for part in self.parts))
+        return packed.view(np.uint8).reshape(len(frame), self.type.itemsize)
 
     def expansion(self, taken: np.ndarray) -> Expansion:
-        """Return how kept rows become a view's inputs, given their numbers among all; see `Encoder.of_view`."""
+        """Return the function that expands packed rows to inputs, given by their indices; see `Encoder.of_view`."""
         from .kernels.expansion import TableExpansion
 
         is_taken, edges, columns, first, at = np.zeros(sum(part.width for part in self.parts), bool), [], [], 0, 0
