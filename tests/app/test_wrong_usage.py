@@ -19,7 +19,7 @@ import vecprop as vp
 from shared_commands import FAST
 from vecprop import load
 from vecprop.app.command_line import app
-from vecprop.system.suggestions import SETTINGS
+from vecprop.system.suggestions import synonyms
 from vecprop.terminal.usage import COMMANDS
 
 FOREIGN_WORDING = ("Usage:", "Invalid value", "Input should", "Value error", "No such", "Missing option", "unexpected")
@@ -77,7 +77,7 @@ def test_synonyms_are_of_options_that_there_are():
         each for each in public if callable(each) and not (isinstance(each, type) and issubclass(each, Exception))
     ]
     settings = {name.replace("_", "-") for each in public for name in signature(each).parameters}
-    assert {row.split()[0] for row in SETTINGS} - names - settings - {"help"} == set()
+    assert {row.split()[0] for row in synonyms()} - names - settings - {*vp.__all__} - {"help"} == set()
     assert {row.split()[0] for row in COMMANDS} - commands.keys() == {"--help", "--version"}
 
 

@@ -5,90 +5,6 @@ from collections.abc import Callable, Iterable
 
 import lazy_loader
 
-SETTINGS = (
-    "max-iter epochs epoch n-epochs num-epochs max-epochs iterations iters n-iter num-iter steps max-steps",
-    "learning-rate-init learning-rate lr eta step-size rate",
-    "hidden-layer-sizes hidden layers hidden-layers hidden-sizes hidden-size layer-sizes units width widths neurons",
-    "n-iter-no-change patience early-stopping",
-    "weight-decay alpha penalty strength l2 decay regularization regularizer kernel-regularizer",
-    "batch-size batch bs",
-    "n-estimators ensemble members n-members networks n-networks models",
-    "seed random-state random-seed rng",
-    "output out o out-file output-file outfile output-path model-file model save save-to to-file destination",
-    "out output o folder directory dir",
-    "target y label labels target-column label-column class-column response outcome predict t",
-    "positive pos-label positive-class positive-label pos",
-    "task type problem mode objective",
-    "test-size validation-size validation-split val-size test-split split test-fraction holdout",
-    "test test-file test-table test-data validation validation-file eval",
-    "cv folds fold n-folds k-folds kfold k-fold k n-splits cross-validation cross-validate",
-    "refit retrain final",
-    "group groups group-by group-column",
-    "time time-column timestamp date-column order-by",
-    "weight weights sample-weight sample-weights weight-column",
-    "class-weight class-weights balanced balance",
-    "threshold delta cutoff cut-off decision-threshold",
-    "quantile quantiles",
-    "loss loss-function criterion",
-    "ignore drop exclude skip drop-columns",
-    "numbers number numeric numerical",
-    "categories category categorical cat",
-    "codes code id-columns",
-    "dates date datetime",
-    "columns schema types dtypes kinds",
-    "interval intervals coverage confidence confidence-level level",
-    "keep include id id-column keep-columns",
-    "chunk chunksize chunk-size batch-size batch",
-    "row rows line lines index",
-    "background reference baseline",
-    "threads n-jobs jobs cores cpus num-threads n-threads",
-    "time-limit budget time-budget max-time timeout",
-    "seconds timeout time-limit",
-    "memory ram mem memory-limit",
-    "report html page html-report",
-    "to format as",
-    "json format output-format as-json",
-    "format kind to",
-    "force overwrite yes replace f y",
-    "quiet silent no-progress verbose v",
-    "size parameters n-parameters",
-    "table data input file csv path dataset data-file input-file train-data training-data i",
-    "model model-file model-path m",
-    "help h usage",
-    "solver optimizer opt",
-    "clip-norm clip clipnorm max-norm max-grad-norm grad-clip gradient-clip-val",
-    "schedule scheduler lr-scheduler lr-schedule",
-    "validation val val-data validation-data eval-set",
-    "validation-score metric metrics scoring score",
-    "outputs units out-features features n-outputs width neurons",
-    "inputs in-features input-dim input-shape input-size n-inputs",
-    "rate p dropout drop",
-    "leak alpha negative-slope slope",
-    "momentum beta mu",
-    "beta1 betas b1",
-    "monitor on",
-    "min-delta tol tolerance",
-)
-"""Equivalent options and settings here and in other tools: of each group, the first one that exists is suggested."""
-PUBLIC = (
-    "Dense Linear DenseGeneral FullyConnected",
-    "LayerNorm BatchNorm BatchNorm1d BatchNormalization",
-    "Network Sequential Module Model MLP",
-    "SiLU Swish",
-    "SoftmaxCrossEntropy Softmax CrossEntropyLoss CategoricalCrossentropy SparseCategoricalCrossentropy NLLLoss",
-    "BinaryCrossEntropy BCE BCELoss BCEWithLogitsLoss",
-    "SquaredError MSE MSELoss MeanSquaredError L2Loss",
-    "AbsoluteError MAE L1Loss MeanAbsoluteError",
-    "Huber SmoothL1Loss",
-    "Glorot Xavier glorot_uniform xavier_uniform",
-    "He Kaiming he_normal kaiming_normal",
-    "Adaptive ReduceLROnPlateau ReduceOnPlateau",
-    "Cosine CosineAnnealingLR CosineDecay cosine_decay_schedule",
-    "check_gradients gradcheck check_grads check_grad",
-    "compile jit",
-    "train fit",
-    "train_population vmap",
-)
 ELSEWHERE = {
     "pass optimizer=Adam(learning_rate=0.001)": "lr learning-rate eta step-size momentum",
     "pass penalty=L2(0.0001) to Network, or optimizer=AdamW(weight_decay=0.01) to train": "weight-decay alpha l2",
@@ -120,7 +36,14 @@ def public_name(guess: str) -> str:
     vecprop = sys.modules["vecprop"]
     packages = [*(getattr(vecprop, name) for name in ("pictures", "tables", "blocks", "cluster", "export", "extend"))]
     known = {name: f"{package.__name__}.{name}" for package in [*packages, vecprop] for name in package.__all__}
-    return known.get(closest(guess, known, PUBLIC), "")
+    return known.get(closest(guess, known, synonyms()), "")
+
+
+def synonyms() -> list[str]:
+    """Return groups of equivalent names here and in other tools, each with the names to suggest first."""
+    from importlib.resources import files
+
+    return files("vecprop.system").joinpath("synonyms.txt").read_text(encoding="utf-8").splitlines()
 
 
 def closest(guess: str, names: Iterable[str], groups: Iterable[str] = ()) -> str:
@@ -128,7 +51,7 @@ def closest(guess: str, names: Iterable[str], groups: Iterable[str] = ()) -> str
 
     Examples
     --------
-    >>> closest("Relu", ["ReLU", "ELU"]), closest("lr", ["alpha", "learning_rate"], SETTINGS)
+    >>> closest("Relu", ["ReLU", "ELU"]), closest("lr", ["alpha", "learning_rate"], synonyms())
     ('ReLU', 'learning_rate')
     """
     from difflib import get_close_matches
@@ -154,7 +77,7 @@ def suggestion(guess: str, names: Iterable[str]) -> str:
 
 def unknown_keyword(function: str, guess: str, names: Iterable[str]) -> str:
     """Return the message for an unknown keyword argument."""
-    found = closest(guess, names, SETTINGS)
+    found = closest(guess, names, synonyms())
     elsewhere = [f"{advice}." for advice, words in ELSEWHERE.items() if _plain(guess) in words.split()]
     advice = f"did you mean {found!r}?" if found else [*elsewhere, f"see help({function})."][0]
     return f"{function}() got an unexpected keyword argument {guess!r}: {advice}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from ..system.suggestions import SETTINGS, closest
+from ..system.suggestions import closest, synonyms
 
 COMMANDS = (
     "train fit build create",
@@ -72,7 +72,7 @@ def _meant(guess: str, command: Any) -> str:
     """Return the option or argument that a guess probably means, or an empty string."""
     shown: dict[str, Any] = {each.opts[-1 if each.opts[0] == "-o" else 0].lstrip("-"): each for each in command.params}
     shown = {name: each for name, each in shown.items() if not getattr(each, "hidden", False)} | {"help": None}
-    name = closest(guess, shown, SETTINGS)
+    name = closest(guess, shown, synonyms())
     if name and shown[name] is not None and shown[name].param_type_name == "argument":
         return f"{_shown(shown[name])}, without a name"
     return name and f"--{name}"
