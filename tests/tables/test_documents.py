@@ -13,7 +13,7 @@ def test_figures_of_the_page_are_those_measured():
     measured = [dict(re.findall(r"^\| ([\w ]+) \| (0\.\d{4} .*) \|$", kind, re.M)) for kind in kinds]
     classes, numbers = ({name: row.split(" | ") for name, row in kind.items()} for kind in measured)
     counts = [int(kind.split()[0]) for kind in kinds]
-    assert f"On {counts[0]} other tables of classification and {counts[1]} of regression" in shown
+    assert f"On {counts[0]} other classification tables and {counts[1]} regression tables" in shown
     losses, scores = (
         sorted((row[0], name) for name, row in classes.items()),
         sorted((row[2], name) for name, row in numbers.items()),
