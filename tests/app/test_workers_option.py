@@ -72,7 +72,7 @@ def test_stages_of_a_folder_that_is_larger_than_memory_are_chosen_by_workers(tmp
     here, there = vp.load(tmp_path / "here.npz"), vp.load(tmp_path / "there.npz")
     np.testing.assert_array_equal(here.ensemble_.theta, there.ensemble_.theta)
     assert here.notes_ == there.notes_
-    assert any("the sample tells which are kept" in note for note in here.notes_)
+    assert any("were compared on a sample" in note for note in here.notes_)
 
 
 @pytest.mark.long

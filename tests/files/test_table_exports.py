@@ -193,7 +193,7 @@ def test_invalid_coverages_raise_an_error():
     numbers, classes = regressor(DAYS), classifier(DAYS)
     with pytest.raises(ValueError, match="coverage=1 is not a share"):
         to_onnx(numbers, coverage=1)
-    with pytest.raises(ValueError, match=r"coverage=0\.4 is not a share of at least ½ and less than 1"):
+    with pytest.raises(ValueError, match=r"coverage must be at least 0\.5 and less than 1, got 0\.4"):
         functions(numbers, coverage=0.9)["predict_interval"](TABLE, 0.4)
     with pytest.raises(ValueError, match=r"coverage=0\.4 is not a share"):
         to_numpy(numbers, coverage=0.4)

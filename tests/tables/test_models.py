@@ -47,7 +47,7 @@ def regressor():
     return TabularRegressor("spends", **SMALL).fit(people().drop(columns="buys"))
 
 
-def test_a_classifier_learns_from_a_table_as_it_is(classifier):
+def test_a_classifier_learns_from_a_raw_table(classifier):
     new = people(seed=1)
     P = classifier.predict_proba(new)
     assert classifier.classes_.tolist() == ["no", "yes"]
@@ -59,7 +59,7 @@ def test_a_classifier_learns_from_a_table_as_it_is(classifier):
     assert classifier.n_features_in_ == 3
 
 
-def test_a_regressor_learns_from_a_table_as_it_is(regressor):
+def test_a_regressor_learns_from_a_raw_table(regressor):
     new = people(seed=1)
     assert regressor.score(new) > 0.8
     residuals = new["spends"] - regressor.predict(new)
@@ -69,18 +69,18 @@ def test_a_regressor_learns_from_a_table_as_it_is(regressor):
     assert tuple(regressor._in_units(np.array([-99.0, 99.0]))) == regressor.range_
 
 
-def test_intervals_cover_their_share(regressor):
+def test_intervals_have_their_coverage(regressor):
     new = people(rows=1000, seed=2)
     for coverage in (0.6, 0.9):
         low, high = regressor.predict_interval(new, coverage).T
         inside = (low <= new["spends"]) & (new["spends"] <= high)
         assert coverage - 0.03 < inside.mean() < coverage + 0.15
     for wrong in (1.0, "a", None, np.nan):
-        with pytest.raises(ValueError, match="is not a share"):
+        with pytest.raises(ValueError, match="must be at least 0.5 and less than 1"):
             regressor.predict_interval(new, wrong)
 
 
-def test_intervals_by_hand():
+def test_intervals_equal_the_formula():
     residuals = Residuals.of([np.array([1.0, 2.0]), np.array([3.0, 4.0])], [np.ones(2)] * 2)
     each = np.array([[10.0], [20.0]])
     # Lower ends 8, 9, 16, 17; upper ends 11, 12, 23, 24.
@@ -114,7 +114,7 @@ def test_a_quantile_is_learned(level):
     assert model.score(new) == pytest.approx(d2_pinball_score(new["y"], predicted, alpha=level))
 
 
-def test_intervals_of_quantiles_are_as_wide_as_targets_spread():
+def test_quantile_intervals_follow_the_spread_of_targets():
     old, new = spread(1000, seed=0), spread(4000, seed=1)
     narrow, wide = new["x"] < 0.3, new["x"] > 0.7
     settings: dict[str, Any] = {"target": "y", "n_estimators": 2, "hidden_layer_sizes": 16, "random_state": 0}
@@ -134,14 +134,14 @@ def test_intervals_of_quantiles_are_as_wide_as_targets_spread():
     assert ((low <= new["y"]) & (new["y"] <= high)).mean() == pytest.approx(0.6, abs=0.05)
 
 
-def test_levels_that_make_no_sense():
+def test_invalid_quantile_levels_are_rejected():
     wrong: Any
     for wrong in ((0.1, 0.9), (0.9, 0.5, 0.1), (0.4, 0.5, 0.6), (0.0, 0.5, 0.9), 1.0):
         with pytest.raises(ValueError, match="The 'quantile' parameter of TabularRegressor must be"):
             TabularRegressor("y", loss="quantile", quantile=wrong).fit(spread(20, seed=0))
 
 
-def test_rows_that_count_nothing_are_not_there():
+def test_rows_with_zero_weight_equal_missing_rows():
     frame, new = (people(seed=seed).drop(columns="since") for seed in (0, 1))
     counts = np.random.default_rng(0).random(len(frame)) < 0.7
     quick: dict[str, Any] = {"n_estimators": 2, "hidden_layer_sizes": 4, "max_iter": 2, "random_state": 0}
@@ -153,7 +153,7 @@ def test_rows_that_count_nothing_are_not_there():
         assert (model.fit(frame, sample_weight=np.full(len(frame), 7.0)).predict(new) == every).all()
 
 
-def test_weights_say_how_much_rows_count():
+def test_weights_change_predictions():
     x = np.tile([0.0, 1.0], 200)
     y = np.repeat([0.0, 1.0], 200)  # whatever x is
     weight = np.where(y == x, 3.0, 1.0)
@@ -168,7 +168,7 @@ def test_weights_say_how_much_rows_count():
         assert model.validation_loss_ == pytest.approx(np.sqrt(0.25 * 0.75), abs=0.03)
 
 
-def test_intervals_hold_their_share_of_the_weight():
+def test_intervals_cover_their_share_of_the_weight():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(2000, 1)), rng.normal(size=2000)
     wide = np.arange(2000) % 2 == 0
@@ -180,7 +180,7 @@ def test_intervals_hold_their_share_of_the_weight():
     assert np.ptp(few, axis=1).mean() < 0.6 * np.ptp(all_alike, axis=1).mean()
 
 
-def test_weights_that_are_none():
+def test_invalid_weights_are_rejected():
     frame = people()
     for weight, said in (
         ([1.0], r"240 rows, but sample_weight has shape \(1,\)"),
@@ -196,7 +196,7 @@ def test_weights_that_are_none():
             TabularRegressor("spends").fit(frame, sample_weight=weight)
 
 
-def test_scores_weigh_the_rows_whose_target_is_known(classifier, regressor):
+def test_scores_use_weights_and_skip_missing_targets(classifier, regressor):
     weight, new = np.linspace(1, 9, 240), people(seed=1)
     known = np.arange(240) % 3 > 0
     for model in (classifier, regressor):
@@ -205,7 +205,7 @@ def test_scores_weigh_the_rows_whose_target_is_known(classifier, regressor):
         assert model.score(holes, sample_weight=weight) == expected != model.score(new[known])
 
 
-def test_targets_whose_squares_are_no_numbers_are_refused():
+def test_too_large_targets_are_rejected():
     for scale in (1e200, 1e308, 1e-200):
         with pytest.raises(TableError, match="whose squares are beyond floating-point numbers: multiply it"):
             TabularRegressor(**SMALL).fit(people()[["age"]], np.linspace(-1, 1, 240) * scale)
@@ -215,12 +215,12 @@ def test_targets_whose_squares_are_no_numbers_are_refused():
 
 
 @pytest.mark.parametrize("setting", ["sample_weight", "groups", "time"])
-def test_the_target_has_no_other_role(setting):
+def test_the_target_cannot_have_a_second_role(setting):
     with pytest.raises(TableError, match=r"^Column 'spends' is the target and cannot contain the .* another column"):
         TabularRegressor("spends", **SMALL).fit(people(), **{setting: "spends"})
 
 
-def test_columns_go_by_position_where_training_or_prediction_has_an_array():
+def test_columns_are_matched_by_position_for_arrays():
     X, y = make_friedman1(60, random_state=0)
     frame = pd.DataFrame(X[:, :5], columns=list("abcde"))
     of_array, of_frame = (TabularRegressor(**SMALL).fit(table, y) for table in (X[:, :5], frame))
@@ -234,14 +234,14 @@ def test_columns_go_by_position_where_training_or_prediction_has_an_array():
     np.testing.assert_array_equal(of_array.predict(frame.set_axis([f"x{k}" for k in range(5)], axis=1)), Y)
 
 
-def test_a_row_alone_is_predicted_as_among_others():
+def test_a_single_row_has_the_same_prediction_as_among_others():
     X, y = make_friedman1(80, random_state=0)
     model = TabularRegressor(n_estimators=8, hidden_layer_sizes=8, max_iter=3, random_state=0).fit(X, y)
     for predict in (model.predict, model.predict_interval):
         np.testing.assert_array_equal(np.concatenate([predict(X[row : row + 1]) for row in range(9)]), predict(X)[:9])
 
 
-def test_same_seed_same_bits_and_pickles(classifier):
+def test_equal_seeds_and_pickles_give_equal_predictions(classifier):
     frame, new = people().drop(columns="spends"), people(seed=1)
     P = classifier.predict_proba(new)
     assert (fresh(classifier, n_jobs=1).fit(frame).predict_proba(new) == P).all()
@@ -249,7 +249,7 @@ def test_same_seed_same_bits_and_pickles(classifier):
     assert (fresh(classifier, random_state=1).fit(frame).predict_proba(new) != P).any()
 
 
-def test_tables_of_all_kinds_are_the_same(tmp_path, classifier):
+def test_all_table_types_give_equal_predictions(tmp_path, classifier):
     polars = pytest.importorskip("polars")
     with pytest.raises(TableError, match=r"X is a LazyFrame, not a data frame: call its collect\(\)"):
         classifier.predict(polars.LazyFrame({"a": [1]}))
@@ -271,13 +271,13 @@ def test_tables_of_all_kinds_are_the_same(tmp_path, classifier):
     assert vars(model)["feature_names_in_"].tolist() == ["age", "town", "since"]
 
 
-def test_arrays_have_columns_of_several_kinds():
+def test_arrays_can_contain_columns_of_several_kinds():
     mixed = np.array([["a", 1], ["b", 2]] * 20, dtype=object)
     kinds = TabularClassifier(**SMALL).fit(mixed, ["x", "y"] * 20).encoder_.kinds
     assert kinds == {"x0": "categories", "x1": "numbers"}
 
 
-def test_notes_say_what_is_not_as_it_seems():
+def test_notes_report_leaks_and_unused_rows_and_columns():
     frame = people().drop(columns="spends").assign(constant=1, copy=lambda table: table["buys"] + "!")
     frame.loc[:4, "buys"] = None
     assert TabularClassifier("buys", **SMALL).fit(frame).notes_ == [
@@ -287,7 +287,7 @@ def test_notes_say_what_is_not_as_it_seems():
     ]
 
 
-def test_what_is_wrong_with_a_target_is_said():
+def test_invalid_targets_are_rejected():
     for model, changes, said in (
         (TabularClassifier("buy"), {}, r"no column 'buy': did you mean 'buys'\?"),
         (TabularClassifier("buys"), {"buys": "no"}, "'buys' has one class only, 'no'"),
@@ -299,7 +299,7 @@ def test_what_is_wrong_with_a_target_is_said():
             model.fit(people().assign(**changes))
 
 
-def test_what_is_wrong_with_a_table_is_said():
+def test_invalid_tables_are_rejected():
     frame = people()
     for X, y, said in (
         (frame[:1], frame["spends"][:1], "only one sample"),
@@ -314,7 +314,7 @@ def test_what_is_wrong_with_a_table_is_said():
         TabularRegressor().predict(frame)
 
 
-def test_a_fit_that_fails_leaves_the_fit_before():
+def test_a_failed_fit_keeps_the_previous_one():
     table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=["a", "b", "y"])
     model = TabularRegressor("y", n_estimators=2, max_iter=2, random_state=0).fit(table)
     before = model.predict(table)
@@ -329,27 +329,27 @@ def test_a_fit_that_fails_leaves_the_fit_before():
     assert not [name for name in vars(new) if name.endswith("_")]
 
 
-def test_a_table_without_inputs_is_refused():
+def test_a_table_without_inputs_is_rejected():
     table = pd.DataFrame({"y": np.arange(30.0), "w": 1.0})
     for X, weight in ((table[["y"]], None), (table, "w")):
         with pytest.raises(TableError, match="no input columns: at least one column other than the target"):
             TabularRegressor("y", n_estimators=2, max_iter=2).fit(X, sample_weight=weight)
 
 
-def test_few_and_rare_classes():
+def test_rare_classes_are_accepted():
     frame = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0, 9.0], "y": ["a", "b", "a", "b", "c"]})
     model = TabularClassifier("y", n_estimators=8, max_iter=5).fit(frame)
     assert model.predict_proba(frame).shape == (5, 3)
     assert np.isfinite(model.predict_proba(frame)).all()
 
 
-def test_weights_decay_by_the_epoch():
+def test_weight_decay_is_per_epoch():
     model = TabularRegressor(n_estimators=2, max_iter=1, batch_size=10, weight_decay=6.0)
     optimizer: Any = model.plan(np.arange(50.0)[:, None] % 7, np.arange(50.0)).fit.members()[0].optimizer
     assert optimizer.weight_decay == 2.0  # of 25 rows, in 3 steps
 
 
-def test_folds_share_targets():
+def test_folds_are_stratified():
     y = np.random.default_rng(0).normal(size=100)
     fold = folds(y, 4, seed=0)
     assert np.bincount(fold).tolist() == [25] * 4
@@ -358,7 +358,7 @@ def test_folds_share_targets():
     assert (folds(y, 4, seed=1) != fold).any()
 
 
-def test_the_temperature_undoes_what_made_probabilities_too_sure():
+def test_the_temperature_corrects_overconfidence():
     rng = np.random.default_rng(0)
     Z = rng.normal(size=(4000, 3))
     P = np.exp(Z) / np.exp(Z).sum(axis=1, keepdims=True)
@@ -369,7 +369,7 @@ def test_the_temperature_undoes_what_made_probabilities_too_sure():
 
 
 @pytest.mark.long
-def test_defaults_are_better_than_those_of_scikit_learn():
+def test_defaults_are_better_than_scikit_learn():
     tables = [load(return_X_y=True, as_frame=True) for load in (load_breast_cancer, load_iris, load_wine)]
     losses = [
         np.mean([-cross_val_score(model, X, y, cv=3, scoring="neg_log_loss").mean() for X, y in tables])
@@ -382,7 +382,7 @@ def test_defaults_are_better_than_those_of_scikit_learn():
     assert losses[0] == min(losses)
 
 
-def test_identifiers_are_refused_without_memory():
+def test_identifiers_are_rejected_without_using_memory():
     names = np.array([f"name {number}" for number in range(25_000)])
     frame = pd.DataFrame({"x": np.arange(25_000), "name": names})
     tracemalloc.start()
@@ -392,7 +392,7 @@ def test_identifiers_are_refused_without_memory():
     tracemalloc.stop()
 
 
-def test_targets_are_smoothed_toward_the_shares_of_the_weight_and_make_no_square():
+def test_label_smoothing_uses_weighted_frequencies_in_linear_memory():
     T = TabularClassifier(label_smoothing=0.2)._read_target(np.array(["a", "b"]), np.array([3.0, 1.0]))
     np.testing.assert_allclose(T, [[0.95, 0.05], [0.15, 0.85]], rtol=1e-6)
     y = np.repeat(np.arange(400), 2)

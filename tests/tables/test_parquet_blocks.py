@@ -43,7 +43,7 @@ def fit(blocks, **changes):
         return fit_quietly(blocks, **changes)
 
 
-def test_bits_are_those_of_arrays_whatever_the_files(tmp_path):
+def test_results_equal_arrays_for_any_files(tmp_path):
     whole = fit(vp.blocks.ArrayBlocks(X, T, rows=20))
     one = vp.blocks.ParquetBlocks(write(tmp_path / "one", frame(), files=3), "y", inputs=["a", "b", "c"])
     inputs: Any = pd.Index(["a", "b", "c"])
@@ -56,7 +56,7 @@ def test_bits_are_those_of_arrays_whatever_the_files(tmp_path):
     assert digest_of(one) != digest_of(weighted)
 
 
-def test_several_targets_and_kinds_of_numbers(tmp_path):
+def test_several_targets_and_numeric_types(tmp_path):
     table = pd.DataFrame({"i": np.arange(300, dtype="i2"), "b": T > 0, "f": X[:, 0], "u": X[:, 1], "v": X[:, 2]})
     blocks = vp.blocks.ParquetBlocks(write(tmp_path / "t", table), ["u", "v"])
     inputs, targets = blocks.read(5)
@@ -65,7 +65,7 @@ def test_several_targets_and_kinds_of_numbers(tmp_path):
     assert vp.blocks.ParquetBlocks(tmp_path / "t" / "part-0.parquet", "b", inputs=["f"]).read(0)[1].dtype == np.int64
 
 
-def test_files_of_other_programs_and_empty_row_groups_are_passed_over(tmp_path):
+def test_foreign_files_and_empty_row_groups_are_skipped(tmp_path):
     folder = write(tmp_path / "t", frame())
     (folder / "_metadata.parquet").write_bytes(b"")
     (folder / ".hidden").mkdir()
@@ -75,7 +75,7 @@ def test_files_of_other_programs_and_empty_row_groups_are_passed_over(tmp_path):
     assert vp.blocks.ParquetBlocks(folder, "y").sizes.sum() == 300
 
 
-def test_a_column_that_folders_are_named_by_is_not_left_out(tmp_path):
+def test_partition_columns_are_included(tmp_path):
     (tmp_path / "year=2024").mkdir()
     frame().to_parquet(tmp_path / "year=2024" / "a.parquet")
     with pytest.raises(vp.TableError, match="'year=2024', whose name is a value of column 'year': write it into"):
@@ -83,7 +83,7 @@ def test_a_column_that_folders_are_named_by_is_not_left_out(tmp_path):
     assert vp.blocks.ParquetBlocks([tmp_path / "year=2024" / "a.parquet"], "y").inputs == 4
 
 
-def test_a_fit_goes_on_elsewhere_but_not_on_other_row_groups(tmp_path):
+def test_a_fit_resumes_from_moved_files_but_not_from_other_rows(tmp_path):
     checkpoint = vp.Checkpoint(tmp_path / "run.npz")
     fit(vp.blocks.ParquetBlocks(write(tmp_path / "t", frame()), "y", weight="w"), epochs=1, checkpoint=checkpoint)
     moved = (tmp_path / "t").rename(tmp_path / "moved")
@@ -106,7 +106,7 @@ def test_a_fit_goes_on_elsewhere_but_not_on_other_row_groups(tmp_path):
     ],
     ids=["text", "missing", "infinite"],
 )
-def test_what_is_not_a_number_is_named(change, says, tmp_path):
+def test_values_that_are_not_numbers_are_reported(change, says, tmp_path):
     folder = write(tmp_path / "t", frame(**change))
     with pytest.raises(vp.TableError, match=says):
         read_all(folder)
@@ -117,7 +117,7 @@ def read_all(folder):
     return [blocks.read(number) for number in range(len(blocks.sizes))]
 
 
-def test_files_that_do_not_fit_are_named(tmp_path):
+def test_files_with_other_columns_are_reported(tmp_path):
     folder = write(tmp_path / "t", frame())
     (tmp_path / "empty").mkdir()
     for source, target, said in (
@@ -136,7 +136,7 @@ def test_files_that_do_not_fit_are_named(tmp_path):
         vp.blocks.ParquetBlocks(folder, "y")
 
 
-def test_names_that_name_no_column_are_refused(tmp_path):
+def test_unknown_column_names_are_rejected(tmp_path):
     folder = write(tmp_path / "t", frame())
     for target, said in ((None, "NoneType"), ([], "list"), ([None], "list")):
         with pytest.raises(TypeError, match=f"target is a {said}, but it is the name of a column, or a list of names"):
@@ -149,7 +149,7 @@ def test_names_that_name_no_column_are_refused(tmp_path):
         vp.blocks.ParquetBlocks(tmp_path / "twice.parquet", "y")
 
 
-def test_a_file_that_is_damaged_while_it_is_read_is_named(tmp_path):
+def test_a_file_damaged_during_reading_is_reported(tmp_path):
     folder = write(tmp_path / "t", frame())
     blocks = vp.blocks.ParquetBlocks(folder, "y", inputs=["a"])
     path = folder / "part-1.parquet"
@@ -159,7 +159,7 @@ def test_a_file_that_is_damaged_while_it_is_read_is_named(tmp_path):
         vp.blocks.train_blocks(network, network.init(0), blocks, optimizer=vp.Adam())
 
 
-def test_rows_sorted_on_disk_are_cured_by_a_copy(tmp_path, monkeypatch):
+def test_a_shuffled_copy_helps_with_sorted_rows(tmp_path, monkeypatch):
     table = frame().sort_values("y")
     blocks = vp.blocks.ParquetBlocks(write(tmp_path / "t", table), "y", inputs=["a", "b", "c"])
     with pytest.warns(UserWarning, match="Rows are sorted by the target"):
@@ -168,7 +168,7 @@ def test_rows_sorted_on_disk_are_cured_by_a_copy(tmp_path, monkeypatch):
     fit_quietly(vp.blocks.copy_blocks(blocks, tmp_path / "mixed", shuffle=0, rows=10))
 
 
-def test_the_document_on_them_is_true(tmp_path, monkeypatch):
+def test_the_documentation_is_correct(tmp_path, monkeypatch):
     text = Path(__file__).parents[2].joinpath("docs", "larger-than-memory.md").read_text(encoding="utf-8")
     first, second, third = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     write(tmp_path / "sales", frame().rename(columns={"y": "returned"}))
@@ -184,7 +184,7 @@ def test_the_document_on_them_is_true(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("F", [np.float32, np.float64])
-def test_columns_that_are_not_aligned_are_put_side_by_side(F):
+def test_unaligned_columns_are_stacked_correctly(F):
     first, second = np.arange(5000, dtype=F), np.arange(5000, 10_000).astype(F)
     wire = np.frombuffer(b"?" + second.tobytes(), np.uint8)[1:].view(F)
     assert not wire.flags.aligned

@@ -1,4 +1,4 @@
-"""Stages: further networks that are kept where unseen rows are predicted better; a fit that is killed goes on."""
+"""Stages: selection of further networks, time limits, progress, interruption and resuming."""
 
 import pickle
 from dataclasses import replace
@@ -17,7 +17,7 @@ from vecprop import Checkpoint, Dense, Dropout, TabularClassifier, TabularRegres
 from vecprop.files.checkpoint import store as pace
 from vecprop.tables.ensemble import stages as module
 from vecprop.tables.ensemble.ensemble import results_of
-from vecprop.tables.ensemble.stages import SEQUENCE, Growing, Schedule, Stage
+from vecprop.tables.ensemble.stages import SEQUENCE, Schedule, Stage, StagedEnsemble
 from vecprop.tables.table_model import CUT_SHORT
 
 FEW: dict[str, Any] = {"n_estimators": 3, "hidden_layer_sizes": 8, "max_iter": 12, "random_state": 0}
@@ -49,26 +49,26 @@ def predicted(model):
 
 
 def clock(monkeypatch, seconds):
-    """Let time pass at each look at the clock."""
+    """Advance the clock by some seconds at each call."""
     times = (seconds * number for number in count())
     monkeypatch.setattr(module, "perf_counter", lambda: next(times))
 
 
 def frozen(monkeypatch):
-    """Let time be what a list holds."""
+    """Replace the clock by the entry of a list."""
     now = [0.0]
     monkeypatch.setattr(module, "perf_counter", lambda: now[0])
     return now
 
 
 def fits(epochs, size=1) -> Any:
-    """Return fits, as far as a schedule sees them: of a network with so many parameters."""
+    """Return fits for a schedule, of one network with ``size`` parameters."""
     network = SimpleNamespace(layout=SimpleNamespace(size=size))
     view = SimpleNamespace(training=SimpleNamespace(epochs=epochs), networks=[network])
     return [SimpleNamespace(stream=None, views=[view])]
 
 
-def test_more_stages_predict_unseen_rows_no_worse(both):
+def test_more_stages_do_not_increase_the_out_of_fold_loss(both):
     one, more, _ = both
     assert (one.stages_, more.stages_) == (1, more.stages)
     assert more.validation_loss_ < one.validation_loss_
@@ -82,7 +82,7 @@ def test_more_stages_predict_unseen_rows_no_worse(both):
     assert np.isfinite(more.out_of_fold_).all()
 
 
-def test_a_stage_trains_networks_of_its_own_kind(monkeypatch):
+def test_a_stage_changes_layers_and_training(monkeypatch):
     own = Stage("pieces", "tanh", deeper=1, dropout=0.25, patience=3, decay=0.5)
     monkeypatch.setattr(module, "SEQUENCE", [own])
     model = unfitted(TabularClassifier(**FEW), hidden_layer_sizes=(8, 5), dropout=0.1, activation="elu")
@@ -103,19 +103,19 @@ def test_no_stage_repeats_the_first(model):
         assert replace(first, activation=model.auto_activations[first.view]) not in SEQUENCE
 
 
-def test_a_stage_without_a_good_network_for_each_fold_is_not_kept(monkeypatch):
+def test_stages_with_a_diverged_network_are_dropped(monkeypatch):
     monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)
     model = TabularRegressor(**FEW)
     plan = model.plan(X, NUMBERS)
     (results,) = results_of([plan.fit], None)
-    later, begun = plan.fit_of_stage(2), Growing.of(plan, plan.fit.outcome(results))
+    later, begun = plan.fit_of_stage(2), StagedEnsemble.of(plan, plan.fit.outcome(results))
     (results,) = results_of([later], None)
-    assert begun.grown(later, results) is not begun
+    assert begun.with_stage(later, results) is not begun
     results = [*results[:2], TrainingResult(results[2].theta, results[2].history, results[2].state, "diverged")]
-    assert begun.grown(later, results) is begun
+    assert begun.with_stage(later, results) is begun
 
 
-def test_stages_that_help_nothing_are_not_kept(monkeypatch):
+def test_stages_without_improvement_are_dropped(monkeypatch):
     model, y = MODELS["classifier"]
     one = unfitted(model).fit(X, y)
     monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", 0.9)
@@ -125,7 +125,7 @@ def test_stages_that_help_nothing_are_not_kept(monkeypatch):
 
 
 @pytest.mark.parametrize("name", sampled(MODELS, 3))
-def test_a_time_limit_only_decides_how_many_stages_there_are(name, monkeypatch):
+def test_a_time_limit_only_determines_the_number_of_stages(name, monkeypatch):
     model, y = MODELS[name]
     clock(monkeypatch, 1.0)
     spent = unfitted(model, time_limit=7.5).fit(X, y)
@@ -138,13 +138,13 @@ def test_a_time_limit_only_decides_how_many_stages_there_are(name, monkeypatch):
 
 
 @pytest.mark.parametrize(("time_limit", "stages"), [(0.5, 1), (19.0, 1), (21.0, 2), (41.0, 6), (10.0**9, 16)])
-def test_a_stage_begins_only_if_it_is_likely_to_end_in_time(monkeypatch, time_limit, stages):
+def test_a_stage_starts_only_if_it_is_likely_to_finish_in_time(monkeypatch, time_limit, stages):
     now = frozen(monkeypatch)
     schedule: Any = Schedule(None, time_limit, None)
     now[0] += 10
     schedule.end_stage(fits(1, size=2), 0.5)  # five seconds for a work of one
     for work in (2, *[1] * 20):
-        if not schedule.goes_on(fits(work)):
+        if not schedule.continues(fits(work)):
             break
         now[0] += 5 * work
         schedule.end_stage(fits(work), 0.4)
@@ -152,16 +152,16 @@ def test_a_stage_begins_only_if_it_is_likely_to_end_in_time(monkeypatch, time_li
     assert time_limit < 10 or now[0] <= time_limit
 
 
-def test_what_follows_the_stages_is_to_end_in_time_too(monkeypatch):
+def test_the_final_fit_counts_towards_the_time_limit(monkeypatch):
     now = frozen(monkeypatch)
     schedules: list[Any] = [Schedule(None, time_limit, None) for time_limit in (29.9, 30.1)]
     now[0] += 10
     for schedule in schedules:
         schedule.end_stage(fits(1, size=2), 0.5)
-    assert [schedule.goes_on(fits(1), fits(3)) for schedule in schedules] == [False, True]
+    assert [schedule.continues(fits(1), fits(3)) for schedule in schedules] == [False, True]
 
 
-def test_progress_tells_the_stage_and_the_best_loss(telling):
+def test_progress_contains_the_stage_and_the_best_loss(telling):
     seen = []
     model = TabularClassifier(**FEWER, stages=3, progress=seen.append).fit(X, CLASSES)
     assert sorted({now.stage for now in seen}) == [1, 2, 3]
@@ -182,7 +182,7 @@ def test_a_bar_shows_the_stage_and_the_best_loss(telling, monkeypatch, capsys):
     assert f"stage 2, best {one.validation_loss_:.4g} so far" in capsys.readouterr().err
 
 
-def test_an_interruption_undoes_the_stage_in_which_it_comes(telling):
+def test_an_interruption_discards_the_current_stage(telling):
     def raising(now):
         if now.stage == 3:
             raise KeyboardInterrupt
@@ -194,7 +194,7 @@ def test_an_interruption_undoes_the_stage_in_which_it_comes(telling):
         np.testing.assert_array_equal(predicted(cut), predicted(two))
 
 
-def test_a_model_that_is_interrupted_in_the_first_stage_is_saved_and_refitted(telling, tmp_path):
+def test_a_model_interrupted_in_the_first_stage_can_be_saved_and_refitted(telling, tmp_path):
     cut = TabularRegressor(**FEW, progress=lambda now: now.share > 0.1).fit(X, NUMBERS)
     assert (cut.stages_, cut.notes_[-1]) == (1, CUT_SHORT)
     save(cut.set_params(progress=None), tmp_path / "model.npz")
@@ -204,7 +204,7 @@ def test_a_model_that_is_interrupted_in_the_first_stage_is_saved_and_refitted(te
     assert cut.refit(X, NUMBERS).n_iter_ == max(np.median(lowest), 1)
 
 
-def test_models_of_several_stages_are_kept_and_trained_anew(both, tmp_path):
+def test_models_of_several_stages_can_be_saved_and_refitted(both, tmp_path):
     _, more, y = both
     save(more, tmp_path / "model.npz")
     for other in (load(tmp_path / "model.npz"), pickle.loads(pickle.dumps(more))):
@@ -219,7 +219,7 @@ def test_models_of_several_stages_are_kept_and_trained_anew(both, tmp_path):
 
 
 @pytest.mark.parametrize("argument", [{"groups": np.arange(160) % 20}, {"time": np.arange(160)}])
-def test_groups_times_and_weights_hold_for_all_stages(argument: Any):
+def test_groups_times_and_weights_apply_to_all_stages(argument: Any):
     weight = np.where(np.arange(160) % 3, 1.0, 0.0)
     model = TabularRegressor(**FEWER, stages=2).fit(X, NUMBERS, sample_weight=weight, **argument)
     assert np.isnan(model.out_of_fold_[weight == 0]).all()
@@ -255,10 +255,15 @@ def assert_same(one, whole):
     ],
     ids=["classes", "quantiles"],
 )
-def test_a_fit_that_is_killed_anywhere_goes_on_to_the_bit(model, y, tmp_path, kept_often, monkeypatch):
+def test_a_killed_fit_resumes_bit_identically(model, y, tmp_path, kept_often, monkeypatch):
     whole = unfitted(model).fit(X, y)
     kept = unfitted(model, checkpoint=Checkpoint(tmp_path / "folder", every=0))
-    for kill in (1, 1, 0, 1):  # in the first stage, then as the second begins, as its networks are kept, in the third
+    for kill in (
+        1,
+        1,
+        0,
+        1,
+    ):  # in the first stage, at the start of the second, while its networks are saved, in the third
         with monkeypatch.context() as patch:
             kill_at(patch, kill)
             try:
@@ -274,7 +279,7 @@ def test_a_fit_that_is_killed_anywhere_goes_on_to_the_bit(model, y, tmp_path, ke
     assert load(tmp_path / "model.npz").checkpoint is None
 
 
-def test_a_model_that_is_trained_anew_is_kept_too(tmp_path, kept_often, monkeypatch):
+def test_a_killed_refit_resumes(tmp_path, kept_often, monkeypatch):
     kept: Any = TabularRegressor(**FEWER, checkpoint=Checkpoint(tmp_path, every=0)).fit(X, NUMBERS)
     whole = unfitted(kept, checkpoint=None).fit(X, NUMBERS).refit(X, NUMBERS)
     with monkeypatch.context() as patch:
@@ -285,7 +290,7 @@ def test_a_model_that_is_trained_anew_is_kept_too(tmp_path, kept_often, monkeypa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["anew", "stage-1"]
 
 
-def test_a_time_limit_counts_the_seconds_before_and_ends_stages_that_were_begun(tmp_path, kept_often, monkeypatch):
+def test_a_time_limit_includes_earlier_runs_and_started_stages_finish(tmp_path, kept_often, monkeypatch):
     clock(monkeypatch, 0.01)
     kept: Any = TabularRegressor(**FEWER, time_limit=1e9, checkpoint=Checkpoint(tmp_path, every=0))
     monkeypatch.setattr(module, "MOST_STAGES", 4)

@@ -1,4 +1,4 @@
-"""Tables that do not fit into memory: models of their blocks are those of the rows, and promise what these do."""
+"""Tables that do not fit into memory: streamed models equal models in memory."""
 
 import pickle
 import time
@@ -80,7 +80,7 @@ OF_NUMBERS: dict[str, Any] = OF_CLASSES | {"columns": {**IGNORED, "y": "ignore"}
 
 
 @pytest.mark.long
-def test_a_model_of_blocks_is_as_good_as_one_of_the_rows(frame, folder, little):
+def test_a_streamed_model_is_as_good_as_one_in_memory(frame, folder, little):
     known = frame[frame["y"].notna()]
     model = TabularClassifier("y", **OF_CLASSES).fit(folder, memory=little)
     assert model.score(known) > TabularClassifier("y", **OF_CLASSES).fit(frame).score(known) - 0.02
@@ -96,7 +96,7 @@ def test_a_model_of_blocks_is_as_good_as_one_of_the_rows(frame, folder, little):
 
 
 @pytest.mark.long
-def test_classes_are_those_of_a_frame_where_missing_targets_have_made_them_floats(frame, tmp_path, little):
+def test_integer_classes_survive_missing_targets(frame, tmp_path, little):
     counted = frame.assign(y=np.where(frame["y"].isna(), np.nan, frame["y"] == "yes"))
     counted.to_parquet(tmp_path / "t.parquet", row_group_size=700)
     quick: dict[str, Any] = OF_CLASSES | {"max_iter": 1, "hidden_layer_sizes": 4}
@@ -106,7 +106,7 @@ def test_classes_are_those_of_a_frame_where_missing_targets_have_made_them_float
     assert streamed.predict(tmp_path).dtype == whole.predict(tmp_path).dtype == int
 
 
-def test_a_wrong_weight_is_named_by_its_part_and_the_row_in_it(frame, tmp_path, little):
+def test_an_invalid_weight_is_reported_with_its_file_and_row(frame, tmp_path, little):
     frame.assign(w=frame["w"].where(frame.index != 1501, -1)).to_parquet(tmp_path / "t.parquet", row_group_size=700)
     with pytest.raises(
         TableError,
@@ -116,7 +116,7 @@ def test_a_wrong_weight_is_named_by_its_part_and_the_row_in_it(frame, tmp_path, 
 
 
 @pytest.mark.long
-def test_bits_do_not_depend_on_threads_nor_on_files(folder, little, tmp_path):
+def test_results_do_not_depend_on_threads_or_files(folder, little, tmp_path):
     thetas = []
     for threads in (1, 2):
         with limit_threads(threads):
@@ -129,7 +129,7 @@ def test_bits_do_not_depend_on_threads_nor_on_files(folder, little, tmp_path):
 
 
 @pytest.mark.long
-def test_a_folder_that_fits_is_read_as_a_frame(frame, folder):
+def test_a_folder_that_fits_into_memory_is_read_as_a_frame(frame, folder):
     one, other = (TabularClassifier("y", **OF_CLASSES).fit(table, memory="4GB") for table in (folder, frame))
     assert np.array_equal(one.ensemble_.theta, other.ensemble_.theta)
 
@@ -144,7 +144,7 @@ def test_a_folder_that_fits_is_read_as_a_frame(frame, folder):
         ({}, {"stages": 2}),
     ],
 )
-def test_what_a_fit_of_rows_takes_blocks_take_too(frame, folder, little, setting, settings):
+def test_streamed_fits_accept_the_same_settings(frame, folder, little, setting, settings):
     of_classes = OF_CLASSES | settings | {"columns": ignored(setting)}
     model = TabularClassifier("y", **of_classes).fit(folder, memory=little, **setting)
     assert model.score(frame[frame["y"].notna()]) > 0.9
@@ -160,7 +160,7 @@ def stages_of(model):
 
 
 @pytest.mark.long
-def test_the_sample_chooses_stages_with_workers_and_all_rows_train_those_that_are_kept(folder, little, monkeypatch):
+def test_the_sample_selects_stages_and_all_rows_train_them(folder, little, monkeypatch):
     settings: dict[str, Any] = OF_NUMBERS | {"stages": 3, "hidden_layer_sizes": 8}
     monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # so that all stages are kept
     workers = Here()
@@ -170,7 +170,7 @@ def test_the_sample_chooses_stages_with_workers_and_all_rows_train_those_that_ar
     assert stages_of(one) == stages_of(other) == [("pieces", 1), *[("standardised", number) for number in (1, 2, 3)]]
     assert (one.stages_, len(one.loss_curves_)) == (3, 8)
     assert one.notes_ == other.notes_
-    assert "Of 3 stage(s), the sample tells which are kept." in one.notes_
+    assert "Networks of 3 stage(s) were compared on a sample of the rows." in one.notes_
     monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", 1.0)  # so that none is
     settings.pop("stages")
     alone = TabularRegressor("v", stages=2, **settings).fit(folder, memory=little)
@@ -180,7 +180,7 @@ def test_the_sample_chooses_stages_with_workers_and_all_rows_train_those_that_ar
 
 @pytest.mark.long
 @pytest.mark.parametrize("setting", [{}, {"time": "day"}, {"sample_weight": "w"}])
-def test_workers_train_their_shares_in_passes_of_their_own(folder, little, tmp_path, setting):
+def test_workers_read_windows_independently(folder, little, tmp_path, setting):
     settings: dict[str, Any] = OF_CLASSES | {"columns": ignored(setting), "hidden_layer_sizes": 8}
     one = TabularClassifier("y", **settings).fit(folder, memory=little, **setting)
     workers, kept, seen = Here(), Checkpoint(tmp_path / "kept"), []
@@ -197,7 +197,7 @@ def test_workers_train_their_shares_in_passes_of_their_own(folder, little, tmp_p
 
 
 @pytest.mark.long
-def test_a_time_limit_ends_stages_in_time_for_the_last_fit(folder, little, monkeypatch):
+def test_a_time_limit_leaves_time_for_the_last_fit(folder, little, monkeypatch):
     monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)
     now = iter(range(10_000))
     monkeypatch.setattr("vecprop.tables.ensemble.stages.perf_counter", lambda: next(now))
@@ -207,7 +207,7 @@ def test_a_time_limit_ends_stages_in_time_for_the_last_fit(folder, little, monke
 
 
 @pytest.mark.long
-def test_three_quantiles_and_training_anew(frame, folder, little):
+def test_streamed_quantiles_can_be_refitted(frame, folder, little):
     settings: dict[str, Any] = OF_NUMBERS | {"loss": "quantile", "quantile": (0.05, 0.5, 0.95)}
     model = TabularRegressor("v", **settings).fit(folder, memory=little)
     assert len(model.outer_) == 2
@@ -246,7 +246,7 @@ def thetas_of(fit):
         *(pytest.param(of, marks=pytest.mark.long) for of in (Roles("v", group="person"), Roles("v", time="day"))),
     ],
 )
-def test_no_member_is_trained_on_rows_of_its_fold(folder, roles, little):
+def test_members_are_not_trained_on_their_fold(folder, roles, little):
     columns = {name: kind for name, kind in OF_NUMBERS["columns"].items() if name != roles.time}
     of_numbers: dict[str, Any] = OF_NUMBERS | {"columns": columns, "max_iter": 1, "hidden_layer_sizes": 8}
     fit: Any = TabularRegressor("v", **of_numbers).plan(streamed(folder, roles, little)).fit
@@ -277,7 +277,7 @@ def test_no_member_is_trained_on_rows_of_its_fold(folder, roles, little):
     assert same == ([True, True, True, True] if roles.time else [True, False, True, False])
 
 
-def test_the_sample_knows_its_folds(frame, folder, little):
+def test_the_sample_has_the_folds_of_the_table(frame, folder, little):
     table = streamed(folder, Roles("v", group="person"), little)
     fold = table.folds(4).of(table.numbers)
     folds: Any = pd.DataFrame({"fold": fold, "person": table.frame["person"].to_numpy()}).groupby("person").nunique()
@@ -292,9 +292,7 @@ class Crash(Exception):
 
 @pytest.mark.long
 @pytest.mark.parametrize(("setting", "stages"), [({}, 1), ({"time": "day"}, 2)])
-def test_a_fit_that_is_cut_off_after_any_window_goes_on_to_the_bit(
-    folder, little, tmp_path, monkeypatch, setting, stages
-):
+def test_a_streamed_fit_resumes_bit_identically(folder, little, tmp_path, monkeypatch, setting, stages):
     monkeypatch.setattr("vecprop.files.checkpoint.store.SHARE", np.inf)
     monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # so that all stages are kept
     settings = OF_CLASSES | {"columns": ignored(setting), "stages": stages}
@@ -322,7 +320,7 @@ def test_a_fit_that_is_cut_off_after_any_window_goes_on_to_the_bit(
     assert model.stages_ == stages
 
 
-def test_settings_are_names_of_columns(frame, folder, little):
+def test_streamed_roles_are_names_of_columns(frame, folder, little):
     for given, said in (
         ({"sample_weight": np.ones(ROWS)}, "so that sample_weight must be the name of a column"),
         ({"y": frame["y"]}, "so that target must be the name"),
@@ -333,13 +331,13 @@ def test_settings_are_names_of_columns(frame, folder, little):
             TabularClassifier("y").fit(folder, memory=little, **given)
 
 
-def test_text_that_is_larger_than_memory_names_the_command(tmp_path, little):
+def test_text_larger_than_memory_suggests_the_command(tmp_path, little):
     (tmp_path / "t.csv").write_text("a,y\n" + "1,2\n" * 700_000)
     with pytest.raises(TableError, match=r"make a folder of Parquet, `vecprop convert .*t.csv t-parquet`"):
         TabularRegressor("y").fit(tmp_path / "t.csv", memory=little)
 
 
-def test_text_may_need_all_of_the_memory(tmp_path):
+def test_text_can_use_all_of_the_memory(tmp_path):
     """A line of 4 bytes with two values needs 1.2 (4 + 2 x 8) + 2 x 16 = 56 bytes."""
     file, lines = tmp_path / "t.csv", 1000
     file.write_text("a,y\n" * lines)
@@ -348,7 +346,7 @@ def test_text_may_need_all_of_the_memory(tmp_path):
         require_room_for_text([file], 56 * lines - 1)
 
 
-def test_memory_is_an_amount(folder):
+def test_invalid_amounts_of_memory_are_rejected(folder):
     for wrong in ("much", 0, True, "-1GB"):
         with pytest.raises(ValueError, match=r'such as "4GB"'):
             TabularRegressor("v").fit(folder, memory=wrong)
@@ -356,13 +354,13 @@ def test_memory_is_an_amount(folder):
         TabularRegressor("v").fit(folder, memory="1MB")
 
 
-def test_folds_in_time_follow_each_other():
+def test_folds_in_time_are_consecutive():
     folds = StreamedFolds(0, 2, np.array([0, 5, 7, 9], np.uint16), np.array([5, 9]))
     assert folds.of(np.arange(4)).tolist() == [-1, 0, 0, 1]
 
 
 @pytest.mark.long
-def test_large_tables_are_tried_by_their_sample(folder, little, monkeypatch):
+def test_views_of_large_tables_are_selected_on_a_sample(folder, little, monkeypatch):
     monkeypatch.setattr(settings, "ROWS_IN_ALL", 10 * ROWS)
     monkeypatch.setattr(settings, "MAX_EPOCHS", 1)
     losses = iter([[1.0, 0.5], [1.0, 1.0]])
@@ -381,7 +379,7 @@ def many(frame, tmp_path):
     return tmp_path
 
 
-def test_small_parts_are_read_together_and_once(frame, many):
+def test_small_row_groups_are_read_together(frame, many):
     parts = TableParts.of(many).joined()
     assert parts.sizes.tolist() == [200]
     assert TableParts.of(many).joined(60).sizes.tolist() == [60, 60, 60, 20]
@@ -395,14 +393,14 @@ def test_small_parts_are_read_together_and_once(frame, many):
     pd.testing.assert_frame_equal(parts.parts[0].frame(), first)
 
 
-def test_parts_that_are_not_small_keep_their_bounds(folder, monkeypatch):
+def test_large_row_groups_are_read_separately(folder, monkeypatch):
     monkeypatch.setattr("vecprop.tables.reading.arrow_files.SMALL", 700)
     assert TableParts.of(folder).joined().sizes.tolist() == [700, 700, 100] * 4
 
 
 @pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(b"PAR1" * 9)])
 @pytest.mark.parametrize("is_joined", [False, True])
-def test_the_place_of_a_part_that_breaks_is_named_once(many, harm, is_joined):
+def test_a_damaged_file_is_named_once(many, harm, is_joined):
     parts = TableParts.of(many)
     parts = parts.joined() if is_joined else parts
     harm(many / "p05.parquet")
@@ -413,7 +411,7 @@ def test_the_place_of_a_part_that_breaks_is_named_once(many, harm, is_joined):
 
 
 @pytest.mark.long
-def test_many_small_files_cost_at_most_twice_one_file_and_make_its_model(frame, little, tmp_path):
+def test_many_small_files_give_the_model_of_one_file(frame, little, tmp_path):
     thetas, seconds, began = [], [], 0.0
     for name, rows in (("one", ROWS), ("many", 4)):
         (tmp_path / name).mkdir()

@@ -1,4 +1,4 @@
-"""Positive classes, thresholds, weights of classes, predictions out of fold, and models that are trained anew."""
+"""Positive classes, thresholds, class weights, out-of-fold predictions and refits."""
 
 import warnings
 from typing import Any
@@ -41,7 +41,7 @@ def regressor():
 
 
 def scores_of(goal, numbers, p, is_second, weight, threshold):
-    """Return how good a threshold is, counted row by row."""
+    """Return the score of a threshold, computed row by row."""
     is_said = p > threshold
     recall = weight[is_said & is_second].sum() / weight[is_second].sum()
     if goal == "f1":
@@ -55,7 +55,7 @@ def scores_of(goal, numbers, p, is_second, weight, threshold):
 @pytest.mark.parametrize(
     ("goal", "numbers"), [("f1", ()), ("recall", (0.9,)), ("recall", (1.0,)), ("cost", (5.0, 1.0))]
 )
-def test_a_threshold_is_the_best_of_all(goal, numbers):
+def test_the_threshold_is_optimal(goal, numbers):
     rng = np.random.default_rng(1)
     p = rng.random(80).round(1)  # with ties
     is_second, weight = rng.random(80) < p / 2, rng.integers(1, 4, 80).astype(float)
@@ -66,14 +66,14 @@ def test_a_threshold_is_the_best_of_all(goal, numbers):
     assert ThresholdRule.of(found).best(p, is_second, weight) == found
 
 
-def test_thresholds_that_are_none_are_refused():
+def test_invalid_thresholds_are_rejected():
     wrong: Any
     for wrong in ("f2", "recall", "recall:2", "recall:x", "cost:1", "cost:0,1", "f1:3", 0.0, 1.5, ""):
         with pytest.raises(ValueError, match=r"must be a probability between 0 and 1, .* costs"):
             TabularClassifier("y", threshold=wrong).fit(TABLE)
 
 
-def test_a_threshold_is_chosen_on_rows_that_networks_have_not_seen(classifier):
+def test_a_threshold_is_chosen_on_out_of_fold_rows(classifier):
     P, is_rare = classifier.out_of_fold_, TABLE["y"].to_numpy() == "yes"
     assert classifier.threshold_ == ThresholdRule("f1").best(P[:, 1], is_rare, np.ones(300))
     assert 0 < classifier.threshold_ < 0.5
@@ -82,7 +82,7 @@ def test_a_threshold_is_chosen_on_rows_that_networks_have_not_seen(classifier):
     assert predicted.sum() > (classifier.predict_proba(TABLE)[:, 1] > 0.5).sum()
 
 
-def test_a_threshold_is_not_chosen_without_rows_of_both_classes():
+def test_the_threshold_is_one_half_without_rows_of_both_classes():
     table = pd.DataFrame({"day": range(40), "y": ["yes"] * 15 + ["no"] * 25})
     model = TabularClassifier("y", **FEW, threshold="f1").fit(table, time="day")
     assert model.threshold_ == 0.5
@@ -90,13 +90,13 @@ def test_a_threshold_is_not_chosen_without_rows_of_both_classes():
     assert "of the class 'no'" in model.notes_[-1]
 
 
-def test_a_threshold_of_an_earlier_fit_is_forgotten():
+def test_a_new_fit_forgets_the_threshold():
     model = TabularClassifier("y", **FEW, threshold=0.9).fit(TABLE)
     assert model.threshold_ == 0.9
     assert not hasattr(model.set_params(threshold=None).fit(TABLE), "threshold_")
 
 
-def test_weights_of_classes_are_weights_of_their_rows():
+def test_class_weights_equal_sample_weights():
     own = {"no": 1.0, "yes": 4.0}
     weight = compute_sample_weight(own, TABLE["y"])
     by_rows = TabularClassifier("y", **FEW).fit(TABLE, sample_weight=weight)
@@ -110,7 +110,7 @@ def test_weights_of_classes_are_weights_of_their_rows():
             TabularClassifier("y", **FEW, class_weight={"yes": wrong}).fit(TABLE)
 
 
-def test_balanced_classes_count_the_same_but_not_for_the_threshold():
+def test_balanced_class_weights_do_not_affect_the_threshold():
     model = TabularClassifier("y", **FEW, class_weight="balanced", threshold="cost:1,1").fit(TABLE)
     plain = TabularClassifier("y", **FEW).fit(TABLE)
     assert model.predict_proba(TABLE)[:, 1].mean() > plain.predict_proba(TABLE)[:, 1].mean() + 0.1
@@ -120,7 +120,7 @@ def test_balanced_classes_count_the_same_but_not_for_the_threshold():
     assert model.threshold_ == expected
 
 
-def test_predictions_out_of_fold_are_of_the_rows_given():
+def test_out_of_fold_predictions_are_in_the_order_of_the_rows():
     weight = np.where(np.arange(300) < 10, 0, 1 + np.arange(300) % 2)
     model = TabularClassifier("y", **FEW).fit(TABLE, sample_weight=weight)
     P = model.out_of_fold_
@@ -128,7 +128,7 @@ def test_predictions_out_of_fold_are_of_the_rows_given():
     assert log_loss(TABLE["y"][10:], P[10:], sample_weight=weight[10:]) == pytest.approx(model.validation_loss_)
 
 
-def test_numbers_and_quantiles_out_of_fold(regressor):
+def test_out_of_fold_numbers_and_quantiles(regressor):
     z = TABLE["z"].to_numpy()
     assert regressor.validation_loss_ == pytest.approx(root_mean_squared_error(z, regressor.out_of_fold_))
     for quantile in (0.8, (0.1, 0.5, 0.9)):
@@ -142,7 +142,7 @@ def test_numbers_and_quantiles_out_of_fold(regressor):
     assert "The target 'z' is 3.5 in all rows: there is nothing to learn." in fresh(regressor).fit(constant).notes_
 
 
-def test_a_model_is_trained_anew_on_all_rows(classifier, regressor, tmp_path):
+def test_refit_uses_all_rows(classifier, regressor, tmp_path):
     more = pd.concat([TABLE, rare(100, seed=1)])
     for model, target in ((classifier, "y"), (regressor, "z")):
         again = model.refit(more[["x", target]])
@@ -163,7 +163,7 @@ def test_a_model_is_trained_anew_on_all_rows(classifier, regressor, tmp_path):
 
 
 @pytest.mark.parametrize("together", [{"groups": "g"}, {"time": "day"}])
-def test_a_model_that_is_trained_anew_has_the_same_columns(regressor, together):
+def test_refit_uses_the_same_columns(regressor, together):
     table = TABLE[:60].assign(g=[f"g{k % 7}" for k in range(60)], day=range(60))
     model = fresh(regressor).fit(table, **together)
     assert model.refit(table).encoder_.names == model.encoder_.names
@@ -171,14 +171,14 @@ def test_a_model_that_is_trained_anew_has_the_same_columns(regressor, together):
     assert model.refit(table.drop(columns="g" if "groups" in together else [])).encoder_.names == model.encoder_.names
 
 
-def test_an_interrupted_training_anew_is_no_model(regressor):
+def test_an_interrupted_refit_is_an_error(regressor):
     model = fresh(regressor).fit(TABLE[["x", "z"]])
     model.validation_loss_curves_ = [list(range(10_000, 0, -1))] * 6
     with pytest.raises(KeyboardInterrupt):
         model.refit(TABLE[["x", "z"]], progress=lambda now: True)
 
 
-def test_rows_are_explained_and_the_worst_predicted_by_the_threshold(classifier):
+def test_explanations_and_worst_rows_use_the_threshold(classifier):
     p = classifier.predict_proba(TABLE)[:, 1]
     row = int(np.argmax((p > classifier.threshold_) & (p < 0.5)))
     assert p[row] < 0.5
@@ -201,7 +201,7 @@ def fraud():
     return TabularClassifier(**FEW, threshold="f1").fit(X, Y)
 
 
-def test_the_class_is_the_one_named_by_value_or_text_or_else_yes_or_the_rarer():
+def test_the_positive_class_is_given_or_yes_or_the_rarer_one():
     for classes, counts, expected in (
         (["fraud", "ok"], [3, 90], "fraud"),
         (["fraud", "ok"], [90, 3], "ok"),
@@ -218,9 +218,9 @@ def test_the_class_is_the_one_named_by_value_or_text_or_else_yes_or_the_rarer():
         assert positive_index(np.array(classes), [3, 90], asked) == 0
 
 
-def test_names_that_no_class_or_not_two_have_are_refused():
+def test_invalid_positive_classes_are_rejected():
     with pytest.raises(
-        TableError, match=r"has the classes 'fraud' and 'ok', but positive is 'scam': give one of the two"
+        TableError, match=r"has the classes 'fraud' and 'ok', but positive is 'scam': choose one of them"
     ):
         TabularClassifier(**FEW, positive="scam").fit(X, Y)
     for wrong, said in (
@@ -233,7 +233,7 @@ def test_names_that_no_class_or_not_two_have_are_refused():
     assert not hasattr(three, "positive_")
 
 
-def test_thresholds_are_on_the_positive_class(fraud, tmp_path):
+def test_thresholds_apply_to_the_positive_class(fraud, tmp_path):
     assert fraud.positive_ == "fraud"
     P = fraud.out_of_fold_[:, 0]
     assert 0 < fraud.threshold_ == ThresholdRule("f1").best(P, IS_FRAUD, np.ones(300)) < 0.5
@@ -255,7 +255,7 @@ def test_thresholds_are_on_the_positive_class(fraud, tmp_path):
     np.testing.assert_array_equal(label == "fraud", P[:, 0] > np.float32(fraud.threshold_))
 
 
-def test_costs_are_those_of_the_positive_class():
+def test_costs_apply_to_the_positive_class():
     costs = {}
     for positive in ("fraud", "ok"):
         found = TabularClassifier(**FEW, threshold="cost:20,1", positive=positive).fit(X, Y)
@@ -263,7 +263,7 @@ def test_costs_are_those_of_the_positive_class():
     assert costs["fraud"] > 0.2 > 0.05 > costs["ok"]
 
 
-def test_a_model_of_an_earlier_version_has_the_second_class(tmp_path):
+def test_models_of_earlier_versions_use_the_second_class(tmp_path):
     before = TabularClassifier(**FEW, threshold=0.3).fit(X, Y)
     del before._positive
     save(before, tmp_path / "old.npz")
@@ -272,7 +272,7 @@ def test_a_model_of_an_earlier_version_has_the_second_class(tmp_path):
     np.testing.assert_array_equal(again.predict(X) == "ok", again.predict_proba(X)[:, 1] > 0.3)
 
 
-def test_a_model_that_is_trained_anew_keeps_the_class():
+def test_refit_keeps_the_positive_class():
     few = TabularClassifier(**FEW, threshold="f1").fit(X[:200], Y[:200])
     more = np.append(Y[:200], ["fraud"] * 200)
     assert few.refit(pd.concat([X[:200], X[:200]]), more).positive_ == "fraud"
@@ -281,7 +281,7 @@ def test_a_model_that_is_trained_anew_keeps_the_class():
 @pytest.mark.parametrize(
     "values", [(True, False, None), (1, 0, None), (True, False), (True, False, float("nan"))], ids=str
 )
-def test_classes_may_be_objects_of_which_some_are_missing(values):
+def test_classes_can_be_objects_with_missing_values(values):
     y = np.array([values[i % len(values)] for i in range(300)], dtype=object)
     found = TabularClassifier(**FEW).fit(X, y)
     assert found.classes_.tolist() == [0, 1]
@@ -299,12 +299,12 @@ def test_classes_may_be_objects_of_which_some_are_missing(values):
         ([0.5, 1.25], r"has numbers such as 0.5, not classes .*: use TabularRegressor \(--task regression\)"),
     ],
 )
-def test_values_that_are_not_classes_are_named(y, said):
+def test_values_that_are_not_classes_are_reported(y, said):
     with pytest.raises(TableError, match=said):
         TabularClassifier(**FEW).fit(X, np.array(y * 150, dtype=object if y[0] != 0.5 else float))
 
 
-def test_nearly_as_many_classes_as_rows_raise_a_warning():
+def test_almost_as_many_classes_as_rows_raise_a_warning():
     with pytest.warns(UserWarning, match=r"has 300 classes in 300 rows.*use TabularRegressor \(--task regression\)"):
         TabularClassifier(n_estimators=2, max_iter=1, random_state=0).fit(X, np.arange(300))
     with warnings.catch_warnings():

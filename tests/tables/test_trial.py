@@ -1,4 +1,4 @@
-"""The trial of views: which networks the first stage trains, decided by rows that short trainings have not seen."""
+"""The selection of views for the first stage by short trial fits."""
 
 from dataclasses import replace
 from typing import Any
@@ -13,7 +13,7 @@ from vecprop.core.rows.selection import Selection
 from vecprop.extend import Progress
 from vecprop.tables import settings
 from vecprop.tables.ensemble import stages as trial
-from vecprop.tables.ensemble.stages import with_views_that_pay
+from vecprop.tables.ensemble.stages import select_views
 from vecprop.train import progress as bar
 
 FEW: dict[str, Any] = {"n_estimators": 2, "hidden_layer_sizes": (6, 4), "max_iter": 16, "random_state": 0}
@@ -26,13 +26,13 @@ PIECES, USUAL, WIDE = ("pieces", [6, 4]), ("standardised", [6, 4, 4]), ("standar
 
 @pytest.fixture
 def several(monkeypatch):
-    """Let wide networks be tried from a hundred rows on."""
+    """Try wide networks from a hundred rows on."""
     monkeypatch.setattr(settings, "SEVERAL_ROWS", 100)
 
 
 @pytest.fixture
 def large(monkeypatch):
-    """Let "auto" be ten epochs, as of large tables."""
+    """Let "auto" be ten epochs, as for large tables."""
     monkeypatch.setattr(settings, "MAX_TOTAL_ROWS", 1)
     monkeypatch.setattr(settings, "MAX_EPOCHS", 1)
 
@@ -42,12 +42,12 @@ def prepared(**settings: Any) -> Any:
 
 
 def planned(monkeypatch, *losses):
-    """Let choices have these losses: the standardised views beside pieces, and of large tables one alone."""
+    """Set the losses of the choices: pieces with each standardised view, and for large tables a single view."""
     monkeypatch.setattr(trial, "_losses", lambda plan, choices, progress: losses[: len(choices)])
 
 
 def kinds(views: Any) -> list[Any]:
-    """Return how views see numbers, and the widths of their networks."""
+    """Return the name and the layer widths of each view."""
     networks = [getattr(view, "network", None) or view.networks[0] for view in views]
     widths = [[own.outputs for own in network.layers[:-1] if isinstance(own, Dense)] for network in networks]
     return [(view.view, own) for view, own in zip(views, widths, strict=True)]
@@ -56,7 +56,7 @@ def kinds(views: Any) -> list[Any]:
 def test_small_tables_and_regressors_have_no_trial(monkeypatch):
     planned(monkeypatch)
     plan = prepared()
-    assert with_views_that_pay(plan) is plan.fit
+    assert select_views(plan) is plan.fit
     assert kinds(plan.fit.views) == [PIECES, USUAL]
     assert [len(TabularClassifier().first_stages(rows)) for rows in (2499, 2500)] == [2, 3]
     assert [len(TabularRegressor().first_stages(rows)) for rows in (2499, 10**6)] == [2, 2]
@@ -73,27 +73,27 @@ def test_small_tables_and_regressors_have_no_trial(monkeypatch):
         ((np.inf, np.inf), [PIECES, USUAL]),
     ],
 )
-def test_other_views_are_chosen_where_they_are_clearly_better(several, monkeypatch, losses, chosen):
+def test_other_views_must_be_clearly_better(several, monkeypatch, losses, chosen):
     planned(monkeypatch, *losses)
     plan = prepared()
-    found = with_views_that_pay(plan)
+    found = select_views(plan)
     assert kinds(found.views) == chosen
     assert len(found.left_out) == 1
     assert {view.training.epochs for view in found.views} == {16}
 
 
-def test_of_large_tables_a_view_may_be_alone_and_is_trained_longer(several, large, monkeypatch):
+def test_large_tables_may_use_a_single_view_with_more_epochs(several, large, monkeypatch):
     planned(monkeypatch, 1.0, 1.0, 0.9)
     plan = prepared(max_iter="auto")
     usual = plan.fit.views[1].training
-    found = with_views_that_pay(plan)
+    found = select_views(plan)
     assert [(view.view, view.training) for view in found.views] == [("standardised", replace(usual, epochs=20))]
     assert usual.epochs == 10
     plan.model.set_params(max_iter=10)
-    assert len(with_views_that_pay(plan).views) == 2
+    assert len(select_views(plan).views) == 2
 
 
-def test_a_trial_is_a_short_training_without_the_last_fold(several):
+def test_a_trial_is_a_short_fit_without_the_last_fold(several):
     plan = prepared()
     for view, tried in zip(plan.fit.views, trial._trials(plan, plan.fit.views), strict=True):
         assert tried is not None
@@ -107,21 +107,21 @@ def test_a_trial_is_a_short_training_without_the_last_fold(several):
         np.testing.assert_allclose(predicted[:, 0], of_last, rtol=1e-4, atol=1e-6)
 
 
-def test_a_view_that_diverges_is_not_chosen(several):
+def test_a_diverging_view_is_not_selected(several):
     plan = prepared()
     pieces, usual, wide = plan.fit.views
     usual = replace(usual, training=replace(usual.training, learning_rate=1e300))
     with np.errstate(all="ignore"):
-        found = with_views_that_pay(replace(plan, fit=replace(plan.fit, views=[pieces, usual, wide])))
+        found = select_views(replace(plan, fit=replace(plan.fit, views=[pieces, usual, wide])))
     assert kinds(found.views) == [PIECES, WIDE]
 
 
-def test_a_trial_that_is_interrupted_ends_the_fit(several, telling):
+def test_interrupting_a_trial_ends_the_fit(several, telling):
     with pytest.raises(KeyboardInterrupt):
-        with_views_that_pay(prepared(), lambda now: True)
+        select_views(prepared(), lambda now: True)
 
 
-def test_a_trial_shows_its_progress_and_no_answer_ends_it(several, telling):
+def test_a_trial_reports_progress_and_cannot_be_stopped(several, telling):
     seen = []
 
     def show(now):

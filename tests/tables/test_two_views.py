@@ -1,4 +1,4 @@
-"""A model is two views of a table: their inputs, shares and temperatures, and predictions of rows not seen."""
+"""The two views of a model: inputs, weights, temperatures and out-of-fold predictions."""
 
 from dataclasses import replace
 from typing import Any
@@ -13,7 +13,7 @@ from sampled import sampled
 from vecprop import ELU, Dense, ReLU, SiLU, SoftmaxCrossEntropy, SquaredError, Tanh, load, save
 from vecprop.tables import TabularClassifier, TabularRegressor, table_model
 from vecprop.tables.encoding.encoder import Encoder
-from vecprop.tables.ensemble.calibration import ROWS_OF_ITS_OWN, best_shares
+from vecprop.tables.ensemble.calibration import PRIOR_ROWS, best_shares
 from vecprop.tables.ensemble.ensemble import (
     Ensemble,
     Fit,
@@ -22,7 +22,7 @@ from vecprop.tables.ensemble.ensemble import (
     results_of,
     temperature_scaled,
 )
-from vecprop.tables.ensemble.stages import Growing
+from vecprop.tables.ensemble.stages import StagedEnsemble
 
 FEW: dict[str, Any] = {"n_estimators": 3, "hidden_layer_sizes": (8,), "max_iter": 40, "random_state": 0}
 FEW |= {"learning_rate_init": 0.03}
@@ -45,12 +45,12 @@ def regressor():
 
 
 def of_view(model, view, X=TABLE):
-    """Return what each network of a view predicts."""
+    """Return the predictions of each network of a view."""
     inputs = model.encoder_(X)[:, view.inputs]
     return np.stack([view.network.predict(theta, inputs) for theta in view.thetas]).astype(float)
 
 
-def test_one_view_sees_all_inputs_and_the_other_numbers_without_pieces():
+def test_only_one_view_contains_pieces_of_numbers():
     encoder, _ = Encoder.of(TABLE)
     pieces, standardised = (encoder.of_view(view) for view in ("pieces", "standardised"))
     inputs, known = encoder(TABLE), TABLE["x"].notna().to_numpy()
@@ -69,7 +69,7 @@ def test_one_view_sees_all_inputs_and_the_other_numbers_without_pieces():
     np.testing.assert_allclose(cubes[known, score], inputs[known, score], atol=0.3)  # whatever the distribution
 
 
-def test_networks_of_each_view_have_layers_of_their_own():
+def test_views_have_different_layers():
     def layers(model, target):
         fit = model.plan(TABLE, target).fit
         return [view.networks[0].layers for view in fit.views]
@@ -83,7 +83,7 @@ def test_networks_of_each_view_have_layers_of_their_own():
         assert [own for own in layer if not isinstance(own, Dense)] == [Tanh()] * (len(layer) // 2)
 
 
-def test_networks_of_small_tables_take_more_epochs_with_the_same_decay():
+def test_small_tables_use_more_epochs_with_the_same_total_decay():
     training = TabularClassifier(weight_decay=6.0).training(700)
     assert (training.epochs, training.patience) == (137, 20)  # 11 steps an epoch, and 1,500 at least
     assert training.epochs * training.weight_decay == pytest.approx(60 * 6.0)
@@ -97,7 +97,7 @@ def test_small_tables_have_more_networks():
     assert TabularClassifier(n_estimators=3).members(1000) == 3
 
 
-def test_probabilities_by_hand(classifier):
+def test_probabilities_equal_the_formula(classifier):
     pieces, standardised = classifier.ensemble_.views
     assert (pieces.view, standardised.view) == ("pieces", "standardised")
     assert pieces.share + standardised.share == pytest.approx(1)
@@ -109,13 +109,13 @@ def test_probabilities_by_hand(classifier):
     np.testing.assert_allclose(classifier.predict_proba(TABLE), expected, rtol=1e-5, atol=1e-8)
 
 
-def test_predictions_by_hand(regressor):
+def test_predictions_equal_the_formula(regressor):
     one, other = (view.share * of_view(regressor, view)[:, :, 0] for view in regressor.ensemble_.views)
     expected = np.clip((one + other) * Y.std() + Y.mean(), Y.min(), Y.max()).mean(axis=0)
     np.testing.assert_allclose(regressor.predict(TABLE), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_no_other_shares_are_better_on_rows_not_seen(classifier, regressor):
+def test_weights_of_views_minimize_the_out_of_fold_loss(classifier, regressor):
     for model, target in ((classifier, CLASSES), (regressor, Y)):
         loss_at = losses_out_of_fold(model, target)
         found = [loss_at(move) for move in (-0.2, -0.02, 0.0, 0.02, 0.2)]
@@ -124,7 +124,7 @@ def test_no_other_shares_are_better_on_rows_not_seen(classifier, regressor):
 
 
 def losses_out_of_fold(model, target):
-    """Return the loss of out-of-fold predictions, as a function of how far the standardised view's share is moved."""
+    """Return the out-of-fold loss as a function of a change of the standardised view's weight."""
     fit = model.plan(TABLE, target).fit
     (results,) = results_of([fit], None)
     outcome = fit.outcome(results)
@@ -146,12 +146,12 @@ def losses_out_of_fold(model, target):
                 loss += float(np.sum((mixed - T) ** 2))
             else:
                 loss += log_loss(T.argmax(axis=1), mixed, normalize=False, labels=range(3))
-        return loss if target is Y else loss - ROWS_OF_ITS_OWN * np.log(share * (1 - share))
+        return loss if target is Y else loss - PRIOR_ROWS * np.log(share * (1 - share))
 
     return loss_at
 
 
-def test_the_best_share_may_be_nothing():
+def test_the_best_weight_can_be_zero():
     truth = r.normal(size=50)
     right, wrong = truth + 0.1 * r.normal(size=50), -truth
     for place in (0, 1):
@@ -159,7 +159,7 @@ def test_the_best_share_may_be_nothing():
         assert shares[place] == pytest.approx(1, abs=1e-2)
 
 
-def test_one_view_alone_is_an_ensemble_of_its_networks(regressor):
+def test_a_single_view_is_an_ensemble_of_its_networks(regressor):
     view, _ = regressor.ensemble_.views
     alone = Ensemble([replace(view, share=1.0)])
     inputs = regressor.encoder_(TABLE)
@@ -167,7 +167,7 @@ def test_one_view_alone_is_an_ensemble_of_its_networks(regressor):
 
 
 def results_with(fit: Fit, without: set[int], reason: Any, members=()):
-    """Return the results of a fit's members, of which some have diverged or had not begun."""
+    """Return the results of a fit, with some members diverged or not started."""
     (results,) = results_of([fit], None, members=members)
     results = list(results)
     for number in without:
@@ -177,7 +177,7 @@ def results_with(fit: Fit, without: set[int], reason: Any, members=()):
     return results
 
 
-def test_as_many_networks_are_kept_as_have_a_partner_or_a_whole_view(classifier):
+def test_the_largest_complete_set_of_networks_is_used(classifier):
     fit = classifier.plan(TABLE, CLASSES).fit
     for without, views, folds in (
         (set(), ["pieces", "standardised"], [0, 1, 2]),
@@ -194,17 +194,17 @@ def test_as_many_networks_are_kept_as_have_a_partner_or_a_whole_view(classifier)
             assert sum(view.share for view in ensemble.views) == 1
 
 
-def test_a_model_of_which_one_view_was_trained_works_and_is_trained_anew(classifier, tmp_path):
+def test_a_model_with_one_trained_view_predicts_and_refits(classifier, tmp_path):
     model = TabularClassifier(**FEW)
     plan = model.plan(TABLE, CLASSES)
-    model.learn(Growing.of(plan, plan.fit.outcome(results_with(plan.fit, {3, 4, 5}, "interrupted"))))
+    model.learn(StagedEnsemble.of(plan, plan.fit.outcome(results_with(plan.fit, {3, 4, 5}, "interrupted"))))
     assert any(note.startswith("3 of 6 networks were not trained") for note in model.notes_)
     save(model, tmp_path / "model.npz")
     np.testing.assert_array_equal(load(tmp_path / "model.npz").predict_proba(TABLE), model.predict_proba(TABLE))
     assert [view.view for view in model.refit(TABLE, CLASSES).ensemble_.views] == ["pieces"]
 
 
-def test_a_training_anew_without_one_view_is_no_model(classifier, monkeypatch):
+def test_a_refit_with_a_diverged_view_is_an_error(classifier, monkeypatch):
     def without_second_view(fits, _, checkpoint, workers, members):
         return [results_with(fits[0], {3, 4, 5}, "diverged", members)]
 
@@ -237,7 +237,7 @@ def test_random_labels_are_not_predictable(rows):
     assert np.mean(areas) < 0.53
 
 
-def test_intervals_of_few_rows_contain_nine_of_ten_targets():
+def test_intervals_from_few_rows_have_their_coverage():
     covered = []
     for seed in range(6):
         X, rng = numbers(430, seed)
@@ -248,7 +248,7 @@ def test_intervals_of_few_rows_contain_nine_of_ten_targets():
     assert 0.87 < np.mean(covered) < 0.95
 
 
-def test_each_row_is_predicted_after_the_epochs_of_the_other_networks():
+def test_epochs_of_a_row_are_selected_by_other_networks():
     # Three networks, each with one validation row of target 0: the squared errors are lowest after epochs 2, 1 and 0.
     fold, T = np.array([0, 1, 2]), np.zeros((3, 1))
     kept = [np.array([[[y]] for y in path]) for path in ([3.0, 2.0, 1.0], [4.0, 0.0, 5.0], [0.5, 6.0])]
@@ -258,7 +258,7 @@ def test_each_row_is_predicted_after_the_epochs_of_the_other_networks():
     assert [predicted[0, :, 0].tolist() for _, predicted in found] == [[2.0, 3.0], [4.0, 5.0], [6.0, 6.0]]
 
 
-def test_rows_of_later_times_are_predicted_after_epochs_that_other_rows_choose():
+def test_epochs_of_later_rows_are_selected_by_other_rows():
     # The first network is validated on rows 0 and 1, of two times, the second on row 1 alone.
     fold, T = np.array([0, 1]), np.zeros((2, 1))
     first = np.array([[[1.0], [5.0]], [[2.0], [0.0]]])  # row 0 is best before the first epoch, row 1 after it
@@ -267,14 +267,16 @@ def test_rows_of_later_times_are_predicted_after_epochs_that_other_rows_choose()
         [first, second], [np.array([0, 1]), np.array([1])], SquaredError(), TrainingRows(T, None, fold)
     )
     assert found[0][1][0, :, 0].tolist() == [2.0]  # the second network is best after 2 epochs, the first had but 1
-    assert found[0][1][1, :, 0].tolist() == [0.0]  # row 1 has no say, and no other network has another row: the last
-    assert found[1][1][0, :, 0].tolist() == [7.0]  # the first network by row 0 alone
+    assert found[0][1][1, :, 0].tolist() == [
+        0.0
+    ]  # row 1 does not count, and no other network has another row: the last epoch
+    assert found[1][1][0, :, 0].tolist() == [7.0]  # the first network, only by row 0
     rows = TrainingRows(T, np.array([0.0, 1.0]), fold)
     weighed = at_epochs_of_others([first, second], [np.array([0, 1]), np.array([1])], SquaredError(), rows)
-    assert weighed[1][1][0, :, 0].tolist() == [0.0]  # no row with a weight chooses: the last
+    assert weighed[1][1][0, :, 0].tolist() == [0.0]  # no row has a weight: the last epoch
 
 
-def test_classes_choose_epochs_by_the_log_loss():
+def test_epochs_of_classifiers_are_selected_by_log_loss():
     fold, T = np.array([0, 1]), np.eye(2)
     kept = [np.array([[[0.5, 0.5]], [[0.9, 0.1]]]), np.array([[[0.6, 0.4]], [[0.8, 0.2]]])]
     found = at_epochs_of_others(kept, [fold[:1], fold[1:]], SoftmaxCrossEntropy(), TrainingRows(T, None, fold))
@@ -282,7 +284,7 @@ def test_classes_choose_epochs_by_the_log_loss():
     assert found[1][1].tolist() == [[[0.8, 0.2]]]
 
 
-def test_tables_whose_predictions_are_not_kept(monkeypatch):
+def test_large_tables_do_not_store_validation_predictions(monkeypatch):
     X, rng = numbers(60, 0)
     y = rng.integers(0, 2, 60)
     kept = TabularClassifier(**OF_FOUR, random_state=0).fit(X, y)

@@ -176,7 +176,7 @@ class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
     first_stage: ClassVar[list[Stage]]
     """The networks of each view in the first stage."""
     instead: ClassVar[list[Stage]]
-    """Alternative networks of the standardized view, see `with_views_that_pay`."""
+    """Alternative networks of the standardized view, see `select_views`."""
     auto_epochs: ClassVar[int]
     fewest_steps: ClassVar[int]
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS

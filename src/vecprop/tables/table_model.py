@@ -18,7 +18,7 @@ from ..system.threads import limit_jobs
 from ..train.progress import progress_bar
 from .encoding.encoder import VIEWS, Encoder
 from .ensemble.ensemble import Ensemble, Fit, Outcome, Report, TrainingRows, Unseen, ViewFit, results_of
-from .ensemble.stages import Calibrated, Growing, Plan, Schedule, fit_in_stages
+from .ensemble.stages import Calibrated, Plan, Schedule, StagedEnsemble, fit_in_stages
 from .error import TableError
 from .explaining.column_notes import DriftMonitor, Profile, TrainedRows, leaks, odd_targets, ranked, strong_columns
 from .explaining.contributions import Explanations, explanations
@@ -287,7 +287,7 @@ class TableModel(SharedSettings):
         of_training = TrainingRows(T, weight, fold, rows.dependence.is_time, rows.dependence.count, raw)
         return Plan(self, Fit(views, of_training, seed, stream=stream), rows.is_used, alone)
 
-    def learn(self, growing: Growing) -> None:
+    def learn(self, growing: StagedEnsemble) -> None:
         """Make what was trained the attributes of the model."""
         self.notes_ += growing.notes
         self.keep(growing.outcome, growing.results)

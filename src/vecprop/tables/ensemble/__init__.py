@@ -1,1 +1,1 @@
-"""Ensembles of networks: their training, stages, calibration, intervals and thresholds."""
+"""Ensembles of networks: training, stages, calibration, intervals and thresholds."""

@@ -1,4 +1,4 @@
-"""Calibration on rows that networks have not seen: temperatures, shares of views, thresholds and intervals."""
+"""Calibration on out-of-fold predictions: temperatures, weights of views, thresholds and intervals."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -11,17 +11,16 @@ from scipy.optimize import minimize_scalar
 from ..error import TableError
 from .ensemble import SMALLEST_PROBABILITY
 
-ROWS_OF_ITS_OWN = 16
-"""Of classifiers, each view is granted this many rows that it alone predicts, so that few rows rule no view out."""
+PRIOR_ROWS = 16
+"""Pseudo-count prior for the weights of a classifier's views, so that no weight becomes 0 on small tables."""
 
 
 def best_inverse_temperature(
     P: np.ndarray, classes: np.ndarray, weight: np.ndarray | None = None, most: float = 4.0
 ) -> float:
-    """Return the most probable inverse temperature s between e^-2 and a largest one (Guo et al., 2017).
+    """Return the most probable inverse temperature s between e^-2 and ``most`` (Guo et al., 2017).
 
-    The prior of log s, normal with mean -2 and variance 1, matters in small tables, whose random labels can look
-    predictable.
+    The prior of log s is normal with mean -2 and variance 1. It prevents overconfidence on small tables.
 
     Examples
     --------
@@ -32,7 +31,7 @@ def best_inverse_temperature(
     log_P, right = np.log(np.maximum(P, SMALLEST_PROBABILITY)), (np.arange(len(P)), slice(None), classes)
 
     def loss(a: float) -> float:
-        powers = np.exp(np.exp(a) * log_P)  # those of `temperature_scaled`, faster
+        powers = np.exp(np.exp(a) * log_P)  # a faster `temperature_scaled`
         scaled = (powers[right] / powers.sum(axis=2)).mean(axis=1)
         return float(np.average(-np.log(scaled), weights=weight)) + (a + 2) ** 2 / (2 * len(P))
 
@@ -40,7 +39,7 @@ def best_inverse_temperature(
 
 
 def _lowest(loss: Callable[[float], float], low: float, high: float, **options: float) -> float:
-    """Return where a function of one number is lowest."""
+    """Return the minimizer of a function of one number."""
     found: Any = minimize_scalar(loss, bounds=(low, high), method="bounded", options=options)
     return float(found.x)
 
@@ -48,7 +47,7 @@ def _lowest(loss: Callable[[float], float], low: float, high: float, **options: 
 def likeliest_shares(
     probabilities: Iterable[np.ndarray], classes: np.ndarray, weight: np.ndarray | None = None
 ) -> list[float]:
-    """Return the shares with which a sum of probabilities, (N, C) each, has the lowest log loss; each view keeps some.
+    """Return the weights of an average of probabilities, (N, C) each, with the lowest log loss; none is 0.
 
     Examples
     --------
@@ -58,16 +57,16 @@ def likeliest_shares(
     """
     weight = np.ones(len(classes)) if weight is None else weight
     of_classes = [P[np.arange(len(P)), classes] for P in probabilities]
-    granted = np.repeat(np.eye(len(of_classes)), ROWS_OF_ITS_OWN, axis=1)
-    right = [np.append(p, alone) for p, alone in zip(of_classes, granted, strict=True)]
-    counts = np.append(weight, np.full(granted.shape[1], weight.mean()))
+    prior = np.repeat(np.eye(len(of_classes)), PRIOR_ROWS, axis=1)
+    right = [np.append(p, own) for p, own in zip(of_classes, prior, strict=True)]
+    counts = np.append(weight, np.full(prior.shape[1], weight.mean()))
     return best_shares(right, lambda p: float(np.average(-np.log(np.maximum(p, SMALLEST_PROBABILITY)), weights=counts)))
 
 
 def best_shares(predictions: Sequence[np.ndarray], loss: Callable[[np.ndarray], float]) -> list[float]:
-    """Return the shares of a sum of predictions with the lowest loss, which is convex; each is at least 0, their sum 1.
+    """Return nonnegative weights, which sum to 1, of an average of predictions with a low convex loss.
 
-    One prediction after the other is added to the sum of those before it.
+    Predictions are added one by one; each step optimizes one weight.
 
     Examples
     --------
@@ -84,17 +83,17 @@ def best_shares(predictions: Sequence[np.ndarray], loss: Callable[[np.ndarray], 
 
 
 QUANTILES = 200
-"""At most this many residuals of a member are kept: enough for intervals of up to 99 %, small enough for a file."""
+"""Maximum number of stored residuals per member; enough for intervals of up to 99 %, and small in a file."""
 _ROWS_AT_ONCE = 4096
-"""Intervals are made for this many rows at a time, which bounds the memory of (rows, M, R) moved predictions."""
+"""Number of rows per batch, to bound the memory of (rows, M, R) shifted predictions."""
 
 
 @dataclass(frozen=True, eq=False)
 class Residuals:
-    """The residuals of each member on rows that it has not seen, from which CV+ makes intervals.
+    """The out-of-fold residuals of each member, for CV+ prediction intervals.
 
-    If members predict one number y, a residual is |t - y| (Barber et al., 2021). If they predict two ends, it is
-    max(low - t, t - high), which is negative between them (Romano et al., 2019).
+    If members predict one number y, a residual is |t - y| (Barber et al., 2021). If they predict two quantiles, it is
+    max(low - t, t - high), which is negative between these (Romano et al., 2019).
 
     Examples
     --------
@@ -109,7 +108,7 @@ class Residuals:
 
     @classmethod
     def of(cls, distances: list[np.ndarray], weights: list[np.ndarray], groups: float = float("inf")) -> "Residuals":
-        """Return quantiles of each member's residuals, given the weights of their rows."""
+        """Return weighted quantiles of each member's residuals."""
         count = min(QUANTILES, *map(len, distances))
         levels = (np.arange(count) + 0.5) / count
         each = zip(distances, weights, strict=True)
@@ -118,10 +117,10 @@ class Residuals:
     def interval(self, low: np.ndarray, high: np.ndarray, coverage: float) -> np.ndarray:
         """Return the ends of intervals, (N, 2), given the members' predictions low and high, (M, N) each.
 
-        If R_i is the residual of row i, and low_i and high_i are the predictions of the member that has not seen row i,
-        the ends are the quantile of all low_i - R_i at 1 - level and that of all high_i + R_i at this level, see
-        `level_for`. The targets of about the share ``coverage`` of new rows of the same kind lie between them, and at
-        least 2 coverage - 1 of them, whatever the distribution.
+        R_i is the residual of row i. low_i and high_i are the predictions of the member that has not seen row i. The
+        lower end is the quantile of all low_i - R_i at 1 - level, and the upper end is the quantile of all high_i + R_i
+        at the level of `level_for`. The coverage is about ``coverage``, and at least 2 coverage - 1 for any
+        distribution of exchangeable rows.
         """
         level = level_for(coverage, self.groups)
         ends = [_quantiles(low, -self.sizes, 1 - level), _quantiles(high, self.sizes, level)]
@@ -129,9 +128,9 @@ class Residuals:
 
 
 def level_for(coverage: float, groups: float) -> float:
-    """Return the level of the quantile of residuals for a coverage: (1 + 1/G) coverage with G groups, at most 1.
+    """Return the quantile level of residuals for a coverage: (1 + 1/G) coverage with G groups, at most 1.
 
-    A new group is one more beside the G whose residuals are known (Dunn et al., 2022; split conformal prediction).
+    The correction accounts for the new group (Dunn et al., 2022; split conformal prediction).
 
     Examples
     --------
@@ -143,20 +142,20 @@ def level_for(coverage: float, groups: float) -> float:
 
 
 def require_share(coverage: float) -> None:
-    """Refuse a coverage that intervals cannot have."""
+    """Raise unless the coverage is at least 0.5 and less than 1."""
     if not (isinstance(coverage, float | np.floating) and 0.5 <= coverage < 1):
-        raise ValueError(f"coverage={coverage!r} is not a share of at least ½ and less than 1.")
+        raise ValueError(f"coverage must be at least 0.5 and less than 1, got {coverage!r}.")
 
 
-def _quantiles(each: np.ndarray, moves: np.ndarray, level: float) -> np.ndarray:
-    """Return a quantile, for each row, of all sums of a member's prediction (M, N) and one of its moves (M, R)."""
-    place, of_rows = place_of(level, moves.size), np.ascontiguousarray(each.T)
+def _quantiles(each: np.ndarray, shifts: np.ndarray, level: float) -> np.ndarray:
+    """Return for each row a quantile of all sums of a member's prediction (M, N) and one of its shifts (M, R)."""
+    place, of_rows = place_of(level, shifts.size), np.ascontiguousarray(each.T)
     found = np.empty(len(of_rows))
     for first in range(0, len(of_rows), _ROWS_AT_ONCE):
         part = slice(first, first + _ROWS_AT_ONCE)
-        moved = (of_rows[part, :, None] + moves).reshape(-1, moves.size)
-        moved.partition(place, axis=1)
-        found[part] = moved[:, place]
+        shifted = (of_rows[part, :, None] + shifts).reshape(-1, shifts.size)
+        shifted.partition(place, axis=1)
+        found[part] = shifted[:, place]
     return found
 
 
@@ -172,7 +171,7 @@ def place_of(level: float, count: int) -> int:
 
 
 def weighted_quantiles(values: np.ndarray, levels: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return quantiles of weighted values, interpolated between the middles of the weights: Hazen's if all are equal.
+    """Return quantiles of weighted values, interpolated between midpoints of weights (Hazen's if all are equal).
 
     Examples
     --------
@@ -185,21 +184,21 @@ def weighted_quantiles(values: np.ndarray, levels: np.ndarray, weights: np.ndarr
 
 
 YES = {"1", "true", "yes", "y"}
-"""A class with one of these names, in upper or lower case, is positive by default."""
+"""Case-insensitive names of classes that are positive by default."""
 _LIMITS = {"probability": [1.0], "f1": [], "recall": [np.nextafter(1, 2)], "cost": [np.inf, np.inf]}
-"""What the numbers of a rule for a threshold are below; they are above 0."""
+"""Exclusive upper limits of the numbers of a threshold rule; the lower limit is 0."""
 
 
 @dataclass(frozen=True)
 class ThresholdRule:
-    """What a threshold is chosen for."""
+    """The goal of a threshold."""
 
     goal: str
     numbers: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, setting: Any) -> "ThresholdRule":
-        """Return the rule that a setting describes, or refuse it.
+        """Parse a setting, or raise.
 
         Examples
         --------
@@ -212,10 +211,10 @@ class ThresholdRule:
             if all(0 < number < limit for number, limit in zip(numbers, _LIMITS[goal], strict=True)):
                 return cls(goal, numbers)
         words = '"f1", a recall such as "recall:0.9", or costs such as "cost:5,1"'
-        raise ValueError(f"The threshold is {setting!r}, but it must be a probability between 0 and 1, {words}.")
+        raise ValueError(f"threshold must be a probability between 0 and 1, {words}, got {setting!r}.")
 
     def best(self, p: np.ndarray, is_positive: np.ndarray, weight: np.ndarray) -> float:
-        """Return the best threshold on some rows, above which a probability is positive; nan if all are of one class.
+        """Return the best probability threshold on some rows, or nan if all have the same class.
 
         Examples
         --------
@@ -229,7 +228,7 @@ class ThresholdRule:
             return np.nan
         order = np.argsort(-p, kind="stable")
         p, is_positive, weight = p[order], is_positive[order], weight[order]
-        ends = np.flatnonzero(np.append(np.diff(p) != 0, True))  # of rows of one probability
+        ends = np.flatnonzero(np.append(np.diff(p) != 0, True))  # ends of groups with equal probability
         right = np.append(0, np.cumsum(weight * is_positive)[ends])
         alarms = np.append(0, np.cumsum(weight * ~is_positive)[ends])
         bounds = np.concatenate([[1.0], p[ends], [0.0]])
@@ -245,7 +244,7 @@ class ThresholdRule:
         return float((bounds[place] + bounds[place + 1]) / 2)
 
     def of_other_half(self, p: np.ndarray, is_positive: np.ndarray, weight: np.ndarray, fold: np.ndarray) -> np.ndarray:
-        """Return the best threshold for each row by the rows of the other half of the folds, (N,); nan without any.
+        """Return a threshold for each row, (N,), chosen on the other half of the folds; nan if there are no rows.
 
         Examples
         --------
@@ -261,7 +260,7 @@ class ThresholdRule:
 
 
 def positive_index(classes: np.ndarray, counts: Sequence[int], asked: Any = None, target: str = "The target") -> int:
-    """Return the index of the positive class of two: by default 1, True or "yes", else the one with fewer rows.
+    """Return the index of the positive class of two: by default 1, True or "yes", otherwise the rarer class.
 
     Examples
     --------
@@ -274,26 +273,26 @@ def positive_index(classes: np.ndarray, counts: Sequence[int], asked: Any = None
         (f"{name:.17g}" if isinstance(name, float) else str(name)).strip().casefold() for name in (*names, asked)
     )
     if asked is None:
-        said = [index for index, text in enumerate(texts) if text in YES]
-        return said[0] if len(said) == 1 else int(counts[1] <= counts[0])
+        positive = [index for index, text in enumerate(texts) if text in YES]
+        return positive[0] if len(positive) == 1 else int(counts[1] <= counts[0])
     found = [index for index, name in enumerate(names) if name == asked]
     found = found or [index for index, text in enumerate(texts) if text == wanted]
     if len(found) != 1:
-        advice = "give one of the two (--positive)."
+        advice = "choose one of them (--positive)."
         raise TableError(f"{target} has the classes {names[0]!r} and {names[1]!r}, but positive is {asked!r}: {advice}")
     return found[0]
 
 
 def positive_of(model: Any) -> int:
-    """Return the index of the positive class of two; the second one for estimators that do not choose it."""
+    """Return the index of the positive class of two; estimators without a choice use the second one."""
     last = model.steps[-1][1] if hasattr(model, "steps") else model
     return getattr(last, "_positive", 1)
 
 
 def decided(P: np.ndarray, threshold: float | np.ndarray | None, model: Any = None) -> np.ndarray:
-    """Return the index of the class that is predicted for each row: the most probable one, or by a threshold.
+    """Return the predicted class index of each row: the most probable class, or by a threshold.
 
-    The threshold is on the probability of the model's positive class. Rows may have different thresholds, (N,).
+    The threshold, one for all rows or (N,), applies to the probability of the model's positive class.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Ensembles: networks that see a table in different ways, each trained without one fold of the rows."""
+"""Ensembles of networks with different views of a table, each trained without one fold of the rows."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,17 +23,17 @@ from ..streaming.streamed import StreamedRows
 from ..streaming.window_fit import Report, trained_in_windows
 
 SMALLEST_PROBABILITY = 1e-30
-"""Probabilities are at least this, so that their logarithms and powers are finite."""
+"""Lower bound of probabilities, so that logarithms and powers are finite."""
 PREDICTIONS = 10_000
-"""The number of out-of-fold predictions of a table with fewer rows: several of each row, for several epochs."""
+"""Number of out-of-fold predictions of small tables, with several predictions (epochs) of each row."""
 MOST_KEPT = 2**24
-"""The largest number of validation predictions that training keeps for a view: 64 MB in float32. In larger tables the
-choice of the epoch has no visible effect on the loss of the rows that choose it."""
+"""Maximum number of stored validation predictions per view (64 MB in float32). In larger tables, selecting the epoch
+hardly biases the validation loss."""
 
 
 @dataclass(frozen=True, eq=False)
 class Networks:
-    """Networks of one description that see a table in one way, each trained without one fold of the rows."""
+    """Networks with the same architecture and view, each trained without one fold of the rows."""
 
     network: Network
     thetas: np.ndarray
@@ -45,14 +45,14 @@ class Networks:
 
     def each(self, X: np.ndarray) -> Iterator[np.ndarray]:
         """Yield each network's predictions, (N, O), for all inputs of the encoder."""
-        X = X if len(self.inputs) == X.shape[1] else np.take(X, self.inputs, axis=1)  # all, without a copy
+        X = X if len(self.inputs) == X.shape[1] else np.take(X, self.inputs, axis=1)  # avoids a copy
         for theta in self.thetas:
             yield engine_for(self.network, theta, silent=True).predict(theta, X).astype(float)
 
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """Networks whose predictions are averaged: in each view they are in the order of the folds they have not seen."""
+    """Networks whose predictions are averaged; each view has one network per fold, in order."""
 
     views: list[Networks]
 
@@ -62,20 +62,20 @@ class Ensemble:
 
     @property
     def folds(self) -> int:
-        """The number of folds, for each of which there is a network in each view."""
+        """The number of folds, and of networks in each view."""
         return len(self.views[0].thetas)
 
     @property
     def theta(self) -> np.ndarray:
-        """The parameters of all networks, one after the other."""
+        """The concatenated parameters of all networks."""
         return np.concatenate([view.thetas.ravel() for view in self.views])
 
     def each(self, X: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield for each fold what the networks that have not seen it predict together, (N, O), for all inputs."""
+        """Yield for each fold the combined prediction of its networks, (N, O)."""
         return map(self.together, zip(*(view.each(X) for view in self.views), strict=True))
 
     def together(self, predictions: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the prediction that those of one network of each view make together."""
+        """Return the weighted average of predictions, one of each view."""
         total = np.zeros_like(predictions[0])
         for view, Y in zip(self.views, predictions, strict=True):
             scale = view.inverse_temperature
@@ -83,7 +83,7 @@ class Ensemble:
         return total
 
     def with_shares(self, shares: Sequence[float], inverse_temperatures: Sequence[float | None]) -> "Ensemble":
-        """Return the same networks with other shares and temperatures of the views."""
+        """Return a copy with other weights and temperatures of the views."""
         each = zip(self.views, shares, inverse_temperatures, strict=True)
         return Ensemble([replace(view, share=share, inverse_temperature=scale) for view, share, scale in each])
 
@@ -104,10 +104,7 @@ def temperature_scaled(P: np.ndarray, inverse_temperature: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Training:
-    """How members are trained: by AdamW with β₂ = 0.95, a learning rate that falls along a cosine, and early stopping.
-
-    ``patience`` is the number of epochs without progress that ends training.
-    """
+    """Settings of training: AdamW with β₂ = 0.95, a cosine schedule of the learning rate, and early stopping."""
 
     epochs: int
     batch_size: int
@@ -118,7 +115,7 @@ class Training:
 
 @dataclass(frozen=True, eq=False)
 class TrainingRows:
-    """The rows that an ensemble is trained on."""
+    """The training rows of an ensemble."""
 
     T: np.ndarray
     weight: np.ndarray | None
@@ -129,33 +126,30 @@ class TrainingRows:
 
 
 Unseen = list[tuple[np.ndarray, np.ndarray]]
-"""For each fold the indices of its rows, and predictions of them, (n, J, O), by a network that was not trained on them.
-
-There are J predictions of each row, for J stopping epochs.
-"""
+"""For each fold its row indices and their out-of-fold predictions, (n, J, O), at J stopping epochs."""
 
 
 def at_epochs_of_others(
-    kept: Sequence[np.ndarray], owned: Sequence[np.ndarray], loss: Any, rows: TrainingRows
+    curves: Sequence[np.ndarray], owned: Sequence[np.ndarray], loss: Any, rows: TrainingRows
 ) -> Unseen:
-    """Return predictions of validation rows after the epochs that other rows choose, (n, J, O) for each network."""
-    fold, count, blocks = rows.fold, len(kept), range(rows.fold.max() + 1)
+    """Return each network's validation predictions, (n, J, O), at epochs that are selected on other rows."""
+    fold, count, blocks = rows.fold, len(curves), range(rows.fold.max() + 1)
     alternatives = int(np.clip(PREDICTIONS // len(rows.T), 1, count - 1))
-    stops = []  # of each network, by the rows outside each block
-    for Y, own in zip(kept, owned, strict=True):
-        if isinstance(loss, SoftmaxCrossEntropy):  # whose value takes logits
+    stops = []  # the best epoch of each network on the rows outside each block
+    for Y, own in zip(curves, owned, strict=True):
+        if isinstance(loss, SoftmaxCrossEntropy):  # expects logits
             Y = np.log(np.maximum(Y, SMALLEST_PROBABILITY))
         losses = np.asarray(loss.value(Y, rows.T[own]))  # (epochs + 1, n)
         weight = np.ones(len(own)) if rows.weight is None else rows.weight[own]
         of_blocks = [np.where(fold[own] == block, 0, weight) for block in blocks]
         stops.append([int(np.argmin(losses @ others)) if others.any() else None for others in of_blocks])
     unseen = []
-    for number, (Y, own) in enumerate(zip(kept, owned, strict=True)):
+    for number, (Y, own) in enumerate(zip(curves, owned, strict=True)):
         predicted = np.empty((len(own), alternatives, Y.shape[2]))
         for block in np.unique(fold[own]):
             of_others = [stops[other % count][block] for other in range(number + 1, number + count)]
             epochs = [epoch for epoch in of_others if epoch is not None] or [len(Y)]
-            epochs = np.minimum(np.resize(epochs, alternatives), len(Y) - 1)  # training may have ended before
+            epochs = np.minimum(np.resize(epochs, alternatives), len(Y) - 1)  # training may have stopped earlier
             mine = np.flatnonzero(fold[own] == block)
             predicted[mine] = Y[epochs][:, mine].swapaxes(0, 1)
         unseen.append((own, predicted))
@@ -163,7 +157,7 @@ def at_epochs_of_others(
 
 
 def out_of_fold(each: Iterable[tuple[np.ndarray, np.ndarray]], count: int) -> np.ndarray:
-    """Return the mean prediction of each row by the members that have not seen it, (N, …), nan where there are none.
+    """Return the mean out-of-fold prediction of each row, (N, …), or nan for rows without one.
 
     Examples
     --------
@@ -180,7 +174,7 @@ def out_of_fold(each: Iterable[tuple[np.ndarray, np.ndarray]], count: int) -> np
 
 @dataclass(frozen=True, eq=False)
 class ViewFit:
-    """What is to be trained of networks that see a table in one way."""
+    """The networks, inputs and training settings of one view."""
 
     view: View
     inputs: np.ndarray
@@ -190,12 +184,12 @@ class ViewFit:
     stage: int = 1
 
     def of_epochs(self, epochs: int) -> "ViewFit":
-        """Return this with another number of epochs."""
+        """Return a copy with another number of epochs."""
         return replace(self, training=replace(self.training, epochs=epochs))
 
 
 class Outcome(NamedTuple):
-    """What training has made of a fit: the results are those of each ensemble, of views that are kept, and fold."""
+    """The trained ensembles, their folds, and the training results by ensemble, view and fold."""
 
     ensembles: list[Ensemble]
     folds: np.ndarray
@@ -204,15 +198,15 @@ class Outcome(NamedTuple):
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether the training of some network was interrupted, of a view that is left out too."""
+        """Whether the training of any network was interrupted."""
         return any(result.reason == "interrupted" for result in (*self.results.flat, *self.others.flat))
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """Ensembles to be trained: each has a network of each view for each fold of the rows.
+    """Ensembles to train: each has one network per view and fold.
 
-    ``first`` is the number of the first view among all that are ever trained on these rows, so that each has its seeds.
+    ``first`` counts the views of earlier fits on these rows, so that all views get different seeds.
     """
 
     views: list[ViewFit]
@@ -223,10 +217,10 @@ class Fit:
     left_out: Sequence[ViewFit] = ()
 
     def members(self, count: int = 0, until: Sequence[int] = ()) -> list[Member]:
-        """Return the members of each ensemble, the views of the first before those of others.
+        """Return the members, sorted by ensemble, view and fold.
 
-        They are validated on rows that they are not trained on; or for each view `count` members are trained on all
-        rows until some epoch.
+        Members are validated on their held-out rows. With ``until``, each view has `count` members, which are trained
+        on all rows up to given epochs.
         """
         divided = [(None, None)] * count if until else splits(self.rows.fold, is_time=self.rows.is_time)
         groups = [
@@ -263,41 +257,37 @@ class Fit:
         return members
 
     def outcome(self, results: Sequence[TrainingResult]) -> Outcome:
-        """Return the ensembles that are the results of members; all diverged, or none begun, are errors.
+        """Return the ensembles of the trained members; raise if all members diverged or none was trained.
 
-        Not every network may be good. Views and folds are left out so that most are kept of those that have a good
-        network in each view of each ensemble.
+        Views and folds with bad networks are dropped, such that the largest number of networks remains.
         """
         grouped = self._grouped(results)
         is_good = _are_good(grouped).all(axis=0)
         choices = [list(range(len(self.views))), *([place] for place in range(len(self.views)))]
-        kept = max(choices, key=lambda places: len(places) * is_good[places].all(axis=0).sum())
-        good = np.flatnonzero(is_good[kept].all(axis=0))
+        views = max(choices, key=lambda places: len(places) * is_good[places].all(axis=0).sum())
+        good = np.flatnonzero(is_good[views].all(axis=0))
         if not len(good) and any(result.reason == "interrupted" for result in results):
             raise KeyboardInterrupt
         if not len(good):
             rate = self.views[0].training.learning_rate
             raise ValueError(
-                f"Training diverged in each of {len(results)} members: lower learning_rate_init (now {rate})."
+                f"Training of all {len(results)} networks diverged: lower learning_rate_init (now {rate})."
             ) from DivergenceError("No member stayed finite.", results[0])
         ensembles = [
-            Ensemble([self._networks(of, place, own[place, good], 1 / len(kept)) for place in kept])
+            Ensemble([self._networks(of, place, own[place, good], 1 / len(views)) for place in views])
             for of, own in enumerate(grouped)
         ]
-        return Outcome(ensembles, good, grouped[:, kept], np.delete(grouped, kept, axis=1))
+        return Outcome(ensembles, good, grouped[:, views], np.delete(grouped, views, axis=1))
 
     def added(self, results: Sequence[TrainingResult], folds: np.ndarray) -> tuple[list[Networks], np.ndarray] | None:
-        """Return the networks that the members of one view add to each ensemble; None if one of them is not good.
-
-        The results are those of each ensemble, of the view, and fold.
-        """
+        """Return the new networks of one view for each ensemble and the grouped results, or None if one is bad."""
         grouped = self._grouped(results)
         if not _are_good(grouped[..., folds]).all():
             return None
         return [self._networks(of, 0, own[0, folds], 0.0) for of, own in enumerate(grouped)], grouped
 
     def _grouped(self, results: Sequence[TrainingResult]) -> np.ndarray:
-        """Return the results of members by their ensemble, view and fold."""
+        """Return the results as an array by ensemble, view and fold."""
         several = np.empty(len(results), object)
         several[:] = results
         return several.reshape(len(self.views[0].networks), len(self.views), -1)
@@ -307,19 +297,19 @@ class Fit:
         return Networks(view.networks[of], thetas, view.view, view.inputs, share, stage=view.stage)
 
     def unseen(self, networks: Networks, results: Sequence[TrainingResult], folds: np.ndarray) -> Unseen:
-        """Return what each network of a view predicts of the rows that it was not trained on."""
+        """Return the out-of-fold predictions of each network of a view."""
         owned = [unseen_by(self.rows.fold, number, is_time=self.rows.is_time) for number in folds]
-        kept = [result.history.validation_predictions for result in results]
+        curves = [result.history.validation_predictions for result in results]
         network = networks.network
-        if len(kept) > 1 and all(map(len, kept)):
-            return at_epochs_of_others(kept, owned, network.loss_function, self.rows)
+        if len(curves) > 1 and all(map(len, curves)):
+            return at_epochs_of_others(curves, owned, network.loss_function, self.rows)
         (X,) = [view.X for view in self.views if (view.view, view.stage) == (networks.view, networks.stage)]
         each = zip(owned, networks.thetas, strict=True)
         return [(own, _predicted(network, theta, X, own)[:, None]) for own, theta in each]
 
 
 def _predicted(network: Network, theta: np.ndarray, X: np.ndarray | Selection, own: np.ndarray) -> np.ndarray:
-    """Return the predictions of some rows, (n, O): no copy of all their inputs is made."""
+    """Return the predictions of some rows, (n, O), without copying all their inputs."""
     engine, Y = engine_for(network, theta, silent=True), np.empty((len(own), network.outputs))
 
     def predict(rows: slice) -> None:
@@ -330,15 +320,15 @@ def _predicted(network: Network, theta: np.ndarray, X: np.ndarray | Selection, o
 
 
 _are_good = np.vectorize(lambda result: result.reason != "diverged" and result.state.epoch > 0, otypes=[bool])
-"""Whether each of some results is of a network that counts."""
+"""Whether results have finite parameters after at least one epoch."""
 
 
 def results_of(
     fits: Sequence[Fit], progress: Report, checkpoint: Any = None, workers: Any = None, members: Any = ()
 ) -> Iterator[Sequence[TrainingResult]]:
-    """Train the members of several fits as one population, by default all, and yield the results of each fit.
+    """Train the members of several fits as one population and yield the results of each fit.
 
-    Members whose rows do not fit into memory are trained in passes over these.
+    If the rows do not fit into memory, members are trained in windows of rows.
     """
     members, workers = members or [fit.members() for fit in fits], workers_or_joblibs(workers)
     streams = [fit.stream for fit in fits if fit.stream is not None]

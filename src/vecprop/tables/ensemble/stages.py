@@ -1,4 +1,4 @@
-"""The fit of models of tables in stages: each trains more networks, which stay if unseen rows are predicted better."""
+"""Training of tabular models in stages: each stage adds networks if they improve out-of-fold predictions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,26 +13,26 @@ from ..encoding.encoder import View
 from .ensemble import Ensemble, Fit, Networks, Outcome, Report, Unseen, ViewFit, results_of
 
 PROGRESS = 0.01
-"""The part of the loss by which a stage lowers it at least: less is chance, and more networks predict more slowly.
+"""Minimum relative reduction of the loss by a stage; less can be chance, and more networks predict more slowly.
 
-Of each view one network predicts an unseen row. So any further view lowers the loss on these rows, but hardly that on
-new ones, which all networks of a view predict.
+An unseen row is predicted by one network of each view. Any additional view therefore lowers the out-of-fold loss, but
+hardly the loss on new rows, where all networks of a view are averaged.
 """
 PROGRESS_OF_TRIAL = 0.03
-"""The part of the loss by which other networks than the usual ones lower it at least: less is chance."""
+"""Minimum relative reduction of the loss to replace the default views; less can be chance."""
 SHORTER = 8
-"""A trial takes the epochs of a training divided by this: the order of losses is then as after all epochs."""
+"""Divisor of the epochs of a trial; the ranking of losses is then the same as after all epochs."""
 FEW_EPOCHS = 10
-"""A table is so large that networks learn too little if "auto" is this number of epochs, the least."""
+"""The smallest "auto" number of epochs, for tables so large that networks learn too little in this time."""
 LONGER = 2
-"""The factor of epochs of a view that is alone, which still takes less time than two."""
+"""Factor of the epochs of a single view, which still takes less time than two views."""
 MOST_STAGES = 16
-"""The largest number of stages within a time limit; more of them overfit the rows that choose them."""
+"""Maximum number of stages within a time limit; more stages overfit the validation rows."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What the networks of a stage are like, compared with what the settings say.
+    """The networks of a stage, relative to the settings of the model.
 
     Examples
     --------
@@ -49,7 +49,7 @@ class Stage:
     decay: float = 1.0
 
     def widths(self, widths: Sequence[int]) -> list[int]:
-        """Return the widths of hidden layers, given those of the settings."""
+        """Return the widths of hidden layers, given the widths of the settings."""
         return [self.wider * width for width in (*widths, *list(widths[-1:]) * self.deeper)]
 
 
@@ -61,69 +61,69 @@ SEQUENCE = [
     Stage("pieces", dropout=0.2, patience=2, decay=0.2),
     Stage("pieces", deeper=1, dropout=0.1, patience=2),
 ]
-"""The stages after the first, which are repeated without end, with other seeds."""
+"""The stages after the first one; they repeat endlessly with new seeds."""
 
 
 class Schedule:
-    """How many stages there are, a number or as many as fit into a time, and the progress over them.
+    """The number of stages, either fixed or determined by a time limit, and the progress over all stages.
 
-    The time limit is in seconds from now; a stage begins only if it is likely to end in time, up to `MOST_STAGES`.
+    The time limit is in seconds from now. A stage starts only if it is likely to finish in time, up to `MOST_STAGES`.
     """
 
     def __init__(self, stages: int | None, time_limit: float | None, progress: Report, checkpoint: Any = None) -> None:
-        self._kept = checkpoint
-        self._of_stage: dict[int, Any] = {}
+        self._checkpoint = checkpoint
+        self._checkpoints: dict[int, Any] = {}
         self.stages, self.time_limit, self.progress = stages or 1, time_limit, progress
         self.may_choose = time_limit is not None or self.stages > 1
-        self.began, self.stages_done, self.loss = perf_counter(), 0, float("nan")
+        self.started, self.stages_done, self.loss = perf_counter(), 0, float("nan")
         self._work, self._rows, self._rows_of_stage = 0, 0, 0
 
     @property
     def stage(self) -> int:
-        """The number of the stage that is trained."""
+        """The number of the current stage."""
         return self.stages_done + 1
 
     @property
     def seconds(self) -> float:
-        """The seconds so far."""
-        return perf_counter() - self.began + sum(kept.seconds for kept in self._of_stage.values())
+        """The elapsed seconds, including earlier runs."""
+        return perf_counter() - self.started + sum(saved.seconds for saved in self._checkpoints.values())
 
     @property
     def checkpoint(self) -> Any:
-        """What keeps the networks of the stage that is trained; None without a checkpoint."""
-        if self._kept is None:
+        """The checkpoint of the current stage, if any."""
+        if self._checkpoint is None:
             return None
-        return self._of_stage.setdefault(self.stage, self._kept.part(f"stage-{self.stage}"))
+        return self._checkpoints.setdefault(self.stage, self._checkpoint.part(f"stage-{self.stage}"))
 
     @property
     def checkpoint_of_last(self) -> Any:
-        """What keeps the networks that are trained on all rows once stages are chosen; None without a checkpoint."""
-        return None if self._kept is None else self._kept.part("all-rows")
+        """The checkpoint of the final fit to all rows, if any."""
+        return None if self._checkpoint is None else self._checkpoint.part("all-rows")
 
-    def goes_on(self, fits: Sequence[Fit], last: Sequence[Fit] = ()) -> bool:
-        """Return whether there is another stage, of these fits, which are taken to be as fast as those before.
+    def continues(self, fits: Sequence[Fit], last: Sequence[Fit] = ()) -> bool:
+        """Return whether to train another stage of these fits, assuming the speed of earlier stages.
 
-        If more fits follow after the last stage, they too are to end in time.
+        The fits ``last``, which follow the last stage, must also finish in time.
         """
         if self.time_limit is None:
             return self.stage <= self.stages
         if self.checkpoint is not None:
             if self.checkpoint.is_begun:
                 return True
-            if last and self.checkpoint_of_last.is_begun:  # an earlier program has ended the stages here
+            if last and self.checkpoint_of_last.is_begun:  # an earlier run stopped adding stages here
                 return False
         seconds, to_come = self.seconds, _work(fits) + (_work(last) if last else 0)
         return self.stage <= MOST_STAGES and seconds + seconds * to_come / self._work <= self.time_limit
 
     def end_stage(self, fits: Sequence[Fit], loss: float) -> None:
-        """Count a stage of these fits, after which the first model has this loss on unseen rows."""
+        """Record a stage of these fits and the out-of-fold loss of the first model after it."""
         self.stages_done, self.loss, self._work = self.stage, loss, self._work + _work(fits)
         self._rows, self._rows_of_stage = self._rows + self._rows_of_stage, 0
 
     def report(self, *, is_trial: bool = False) -> Report:
-        """Return what to call with the progress of a stage, or of a trial before the first.
+        """Return the progress callback of a stage, or of the trial before the first stage (stage 0).
 
-        A trial is stage 0, and no part of what is to be done. No answer ends it: there is no model that it could leave.
+        A trial does not count as progress and cannot be stopped, because no model exists yet.
         """
         progress = self.progress
         if progress is None:
@@ -141,7 +141,7 @@ class Schedule:
 
 
 def _work(fits: Sequence[Fit]) -> float:
-    """Return the numbers of parameters times epochs and rows, to which the time of training is about proportional."""
+    """Return the sum of parameters times epochs times relative rows, which is about proportional to the time."""
     return sum(
         (fit.stream.rows / len(fit.rows.T) if fit.stream else 1.0) * view.training.epochs * view.networks[0].layout.size
         for fit in fits
@@ -150,7 +150,7 @@ def _work(fits: Sequence[Fit]) -> float:
 
 
 class Calibrated(NamedTuple):
-    """What a model learns from predictions of rows that networks have not seen, these, and their loss."""
+    """The attributes that a model learns from out-of-fold predictions, these predictions, and their loss."""
 
     learned: dict[str, Any]
     unseen: np.ndarray
@@ -159,7 +159,7 @@ class Calibrated(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What is to be trained of a model of a table, which of its rows are used, and what a column alone explains."""
+    """The fit of a model, its used rows, and the variance explained by single columns."""
 
     model: Any
     fit: Fit
@@ -167,18 +167,18 @@ class Plan:
     alone: Mapping[str, float]
 
     def fit_of_stage(self, number: int) -> Fit:
-        """Return the fit of a later stage to the rows of the first."""
+        """Return the fit of a later stage on the same rows."""
         return replace(self.fit, views=[self.view_of_stage(self.fit, number)], first=number, left_out=())
 
     def view_like(self, fit: Fit, networks: Networks) -> ViewFit:
-        """Return what is trained of networks like some of another fit, given the fit of the first stage."""
+        """Return the view fit that trains networks of the same kind, given the fit of the first stage."""
         if networks.stage > 1:
             return self.view_of_stage(fit, networks.stage)
         of_view = [view for view in fit.views if view.view == networks.view]
         return max(of_view, key=lambda view: view.networks[0].layers[:-1] == networks.network.layers[:-1])
 
     def view_of_stage(self, fit: Fit, number: int) -> ViewFit:
-        """Return what is trained in a later stage, given the fit of the first."""
+        """Return the view fit of a later stage, given the fit of the first stage."""
         stage = SEQUENCE[(number - 2) % len(SEQUENCE)]
         first = next(view for view in (*fit.views, *fit.left_out) if view.view == stage.view)
         networks, usual = self.model.networks(len(first.inputs), first.networks[0].outputs, stage), first.training
@@ -187,11 +187,11 @@ class Plan:
         return replace(first, networks=networks, training=training, stage=number)
 
 
-def with_views_that_pay(plan: Plan, progress: Report = None) -> Fit:
+def select_views(plan: Plan, progress: Report = None) -> Fit:
     """Return the fit of a first stage with the views that predict unseen rows best.
 
-    They are pieces and a standardised view, and if no others are clearly better, the first of these. Of a table of
-    which there are few epochs the first standardised view may be alone, which then is trained longer, in less time.
+    The default is pieces plus the first standardised view. Another choice must be clearly better. For large tables (few
+    epochs), one choice is the first standardised view without pieces, trained for more epochs but in less time.
     """
     fit = plan.fit
     pieces, *standardised = fit.views
@@ -207,7 +207,7 @@ def with_views_that_pay(plan: Plan, progress: Report = None) -> Fit:
 
 
 def _losses(plan: Plan, choices: Sequence[list[ViewFit]], progress: Any = None) -> list[float]:
-    """Return the calibrated loss of choices of views on the rows of the last fold, infinite without good networks."""
+    """Return the calibrated loss of each choice of views on the last fold; infinite without good networks."""
     views = list(dict.fromkeys(view for choice in choices for view in choice))
     tried = dict(zip(views, _trials(plan, views, progress), strict=True))
     losses = []
@@ -222,10 +222,9 @@ def _losses(plan: Plan, choices: Sequence[list[ViewFit]], progress: Any = None) 
 
 
 def _trials(plan: Plan, views: Sequence[ViewFit], progress: Any = None) -> list[Any]:
-    """Return networks for each ensemble that a short training of each view without the last fold makes, and Unseen.
+    """Train each view briefly without the last fold; return its networks for each ensemble and their predictions.
 
-    Of a view that diverges it is None. Of rows that do not fit into memory the sample is trained on, in as many epochs
-    as if it were the table.
+    The result is None for a view that diverges. If the rows do not fit into memory, their sample is used instead.
     """
     fit, model = plan.fit, plan.model
     last, share = int(fit.rows.fold.max()), 1 / SHORTER
@@ -247,8 +246,8 @@ def _trials(plan: Plan, views: Sequence[ViewFit], progress: Any = None) -> list[
 
 
 @dataclass(frozen=True, eq=False)
-class Growing:
-    """What is trained of a model of a table so far: the outcome of its first stage, and all networks."""
+class StagedEnsemble:
+    """The networks of all stages so far, and the outcome of the first stage."""
 
     plan: Plan
     outcome: Outcome
@@ -262,7 +261,7 @@ class Growing:
 
     @classmethod
     def of(cls, plan: Plan, outcome: Outcome) -> Self:
-        """Return what there is after the first stage."""
+        """Return the result of the first stage."""
         ensembles, folds, results, _ = outcome
         unseen = [
             [plan.fit.unseen(view, own[folds], folds) for view, own in zip(ensemble.views, of, strict=True)]
@@ -271,8 +270,8 @@ class Growing:
         calibrated = plan.model.calibrated(ensembles, unseen, plan.fit.rows)
         return cls(plan, outcome, ensembles, unseen, results, calibrated, is_interrupted=outcome.is_interrupted)
 
-    def grown(self, fit: Fit, results: Sequence[TrainingResult]) -> Self:
-        """Return this with the networks of a later stage, or as it is if its loss is then hardly lower."""
+    def with_stage(self, fit: Fit, results: Sequence[TrainingResult]) -> Self:
+        """Add the networks of a later stage, or return self if they hardly lower the loss."""
         folds = self.outcome.folds
         if (added := fit.added(results, folds)) is None:
             return self
@@ -289,57 +288,57 @@ class Growing:
         return replace(self, ensembles=ensembles, unseen=unseen, results=results_of_all, calibrated=calibrated)
 
     def of_all_rows(self, fit: Fit, *further: int) -> Fit:
-        """Return the fit to all rows of the views that are kept, and of further stages."""
-        kept = [self.plan.view_like(fit, networks) for networks in self.ensembles[0].views]
-        return replace(fit, views=kept + [self.plan.view_of_stage(fit, number) for number in further])
+        """Return the fit on all rows of the selected views and of further stages."""
+        views = [self.plan.view_like(fit, networks) for networks in self.ensembles[0].views]
+        return replace(fit, views=views + [self.plan.view_of_stage(fit, number) for number in further])
 
 
-def fit_in_stages(plans: Sequence[Plan], schedule: Schedule) -> list[Growing]:
-    """Return what is trained of several models; each stage of all of them is one population.
+def fit_in_stages(plans: Sequence[Plan], schedule: Schedule) -> list[StagedEnsemble]:
+    """Train several models; each stage of all models is one population.
 
-    If a table does not fit into memory and there may be several stages, they are chosen by networks of its sample, and
-    those that are kept are then trained on all rows together. Ctrl-C leaves the networks of the sample.
+    If a table does not fit into memory and there may be several stages, stages are selected on a sample. The selected
+    networks are then retrained on all rows. Ctrl-C returns the networks of the sample.
     """
     of_all = [plan.fit for plan in plans] if schedule.may_choose and all(plan.fit.stream for plan in plans) else []
     if of_all:
         plans = [replace(plan, fit=_of_sample(plan)) for plan in plans]
-    plans = [replace(plan, fit=with_views_that_pay(plan, schedule.report(is_trial=True))) for plan in plans]
-    each = _begun(plans, schedule.report(), schedule.checkpoint, plans[0].model.workers)
+    plans = [replace(plan, fit=select_views(plan, schedule.report(is_trial=True))) for plan in plans]
+    each = _first_stage(plans, schedule.report(), schedule.checkpoint, plans[0].model.workers)
     schedule.end_stage([plan.fit for plan in plans], each[0].calibrated.loss)
     if schedule.may_choose and not each[0].is_interrupted:
         each = _after_all_stages(each, schedule, of_all)
     if of_all and not each[0].is_interrupted:
-        notes = [f"Of {schedule.stages_done} stage(s), the sample tells which are kept."]
+        notes = [f"Networks of {schedule.stages_done} stage(s) were compared on a sample of the rows."]
         plans = [replace(of.plan, fit=of.of_all_rows(fit)) for of, fit in zip(each, of_all, strict=True)]
         last = schedule.progress, schedule.checkpoint_of_last, plans[0].model.workers
-        each = [replace(of, notes=notes) for of in _begun(plans, *last)]
+        each = [replace(of, notes=notes) for of in _first_stage(plans, *last)]
     return [replace(of, stages=schedule.stages_done) for of in each]
 
 
 def _of_sample(plan: Plan) -> Fit:
-    """Return the fit to the sample of rows alone, with the training for so many."""
+    """Return the fit on only the sample of rows, with training settings for its size."""
     training = plan.model.training(len(plan.fit.rows.T))
     return replace(plan.fit, views=[replace(view, training=training) for view in plan.fit.views], stream=None)
 
 
-def _begun(plans: Sequence[Plan], progress: Any, checkpoint: Any, workers: Any = None) -> list[Growing]:
-    """Return models after one training of all their networks together."""
+def _first_stage(plans: Sequence[Plan], progress: Any, checkpoint: Any, workers: Any = None) -> list[StagedEnsemble]:
+    """Train the networks of all plans together."""
     each = zip(plans, results_of([plan.fit for plan in plans], progress, checkpoint, workers), strict=True)
-    return [Growing.of(plan, plan.fit.outcome(results)) for plan, results in each]
+    return [StagedEnsemble.of(plan, plan.fit.outcome(results)) for plan, results in each]
 
 
-def _after_all_stages(each: list[Growing], schedule: Schedule, of_all: Sequence[Fit]) -> list[Growing]:
-    """Return models after all further stages; Ctrl-C undoes the stage in which it comes, and ends them."""
+def _after_all_stages(each: list[StagedEnsemble], schedule: Schedule, of_all: Sequence[Fit]) -> list[StagedEnsemble]:
+    """Train all further stages; Ctrl-C discards the current stage and stops."""
     try:
         while True:
             fits = [of.plan.fit_of_stage(schedule.stage) for of in each]
             last = [of.of_all_rows(fit, schedule.stage) for of, fit in zip(each, of_all, strict=bool(of_all))]
-            if not schedule.goes_on(fits, last):
+            if not schedule.continues(fits, last):
                 return each
             found = list(results_of(fits, schedule.report(), schedule.checkpoint, each[0].plan.model.workers))
             if any(result.reason == "interrupted" for results in found for result in results):
                 raise KeyboardInterrupt
-            each = [of.grown(fit, results) for of, fit, results in zip(each, fits, found, strict=True)]
+            each = [of.with_stage(fit, results) for of, fit, results in zip(each, fits, found, strict=True)]
             schedule.end_stage(fits, each[0].calibrated.loss)
     except KeyboardInterrupt:
         return [replace(of, is_interrupted=True) for of in each]
