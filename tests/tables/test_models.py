@@ -76,7 +76,7 @@ def test_intervals_have_their_coverage(regressor):
         inside = (low <= new["spends"]) & (new["spends"] <= high)
         assert coverage - 0.03 < inside.mean() < coverage + 0.15
     for wrong in (1.0, "a", None, np.nan):
-        with pytest.raises(ValueError, match="must be at least 0.5 and less than 1"):
+        with pytest.raises(ValueError, match=r"must be at least 0\.5 and less than 1"):
             regressor.predict_interval(new, wrong)
 
 
