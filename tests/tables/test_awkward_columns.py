@@ -1,4 +1,4 @@
-"""Columns that look like numbers, dates or codes are read as such, or a note says so and names what settles it."""
+"""Columns that look like numbers, dates or codes are read as such, or a note names the setting that changes it."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def test_times_are_read_as_seconds(values, seconds):
 
 
 @pytest.mark.parametrize(("values", "note"), NOTED, ids=begins)
-def test_what_is_not_read_as_it_looks_is_noted_unless_it_is_settled(values, note):
+def test_ambiguous_columns_are_noted_unless_the_user_sets_their_kind(values, note):
     _, notes = encoded(values)
     (found,) = [of for of in notes if note in of]
     kind = "number" if "--numbers" in found else "date" if "--dates" in found else "category"
@@ -42,7 +42,7 @@ def test_ordinary_columns_have_no_note(values):
 
 
 @pytest.mark.parametrize("values", TAGS, ids=begins)
-def test_lists_of_names_are_read_as_tags(values):
+def test_delimited_names_are_tags(values):
     encoder, notes = encoded(values)
     tags, _ = encoder.parts
     assert tags.kind == "tags"
@@ -51,13 +51,13 @@ def test_lists_of_names_are_read_as_tags(values):
     np.testing.assert_array_equal(tags(as_frame(pd.DataFrame({"x": values}))["x"]), expected)
 
 
-def test_lists_of_whole_numbers_are_read_as_tags():
+def test_lists_of_integers_are_tags():
     tags: Any = encoded([[*range(i % 5)] for i in u])[0].parts[0]
     assert tags.kind == "tags"
     assert tags.names.tolist() == ["0", "1", "2", "3"]
 
 
-def test_names_that_training_did_not_have_share_an_input():
+def test_unseen_tags_share_an_input():
     tags = encoded([";".join(names) for names in NAMES])[0].parts[0]
     new = pd.Series(["old;red", "old", None])
     assert tags(new).tolist() == [[0, 0, 0, 1, 1], [0, 0, 0, 0, 1], [0] * 5]
@@ -65,7 +65,7 @@ def test_names_that_training_did_not_have_share_an_input():
 
 
 @pytest.mark.parametrize("sign", [";", ", "])
-def test_tags_are_kept_in_files_and_exports(sign, tmp_path):
+def test_tags_survive_saving_and_export(sign, tmp_path):
     table = pd.DataFrame({"tags": [sign.join(names) for names in NAMES], "size": u, "y": ["red" in of for of in NAMES]})
     model = vp.TabularClassifier("y", n_estimators=2, max_iter=3, random_state=0).fit(table)
     expected = model.predict_proba(table)
@@ -85,7 +85,7 @@ def test_tags_are_kept_in_files_and_exports(sign, tmp_path):
     ],
     ids=lambda of: str(of[0]),
 )
-def test_other_text_has_no_tags(values):
+def test_other_text_is_not_tags(values):
     assert "tags" not in encoded(values)[0].kinds.values()
 
 
@@ -96,7 +96,7 @@ def test_classes_that_differ_in_case_are_noted():
 
 
 @pytest.mark.parametrize("name", ["zip", "store_id", "regionCode", "Type"])
-def test_names_of_columns_that_hold_codes(name):
+def test_column_names_that_suggest_codes(name):
     frame = pd.DataFrame({name: 1 + u % 9, "amount": u})
     (note,) = [note for note in Encoder.of(frame)[1] if "may be codes" in note]
     assert note.startswith(f"Column {name!r}: integers such as 1 may be codes")

@@ -1,4 +1,4 @@
-"""Well-formed but unusual files are read as their authors mean them, or a note points them out."""
+"""Unusual but valid files are read as intended, or a note reports them."""
 
 import gzip
 
@@ -14,7 +14,7 @@ TEXT = "town,size\nRome,2.5\nOslo,0.5\nBonn,1.5\n"
 
 
 def assert_read(path, line=2, note=""):
-    """Compare a file with the table, whole and in parts, and its rows' lines."""
+    """Compare a file, whole and in chunks, with the table and the line numbers of its rows."""
     read = read_table(path)
     pd.testing.assert_frame_equal(read, TABLE, check_dtype=False)
     assert note in " ".join(read.attrs["notes"])
@@ -38,14 +38,14 @@ def assert_read(path, line=2, note=""):
         ("# in 2024, by hand\n#\n\n# all, towns\n", "4 line(s) above"),
     ],
 )
-def test_lines_above_the_names(tmp_path, above, note):
+def test_lines_above_the_header_are_skipped(tmp_path, above, note):
     path = tmp_path / "towns.csv"
     path.write_text(above + (TEXT.replace(",", "^") if "^" in above else TEXT), newline="")
     assert_read(path, 2 + above.count("\n"), note)
 
 
 @pytest.mark.parametrize("text", ["#town,size\nRome,2.5\nOslo,0.5\n", "#town,land\nRome,Italy\nOslo,Norway\n"])
-def test_a_comment_that_names_the_columns(tmp_path, text):
+def test_a_comment_can_be_the_header(tmp_path, text):
     path = tmp_path / "towns.csv"
     path.write_text(f"## version 4\n{text}")
     read = read_table(path)

@@ -1,4 +1,4 @@
-"""Large tables by blocks of rows: the bits of the whole, and memory that does not grow with the inputs of all rows."""
+"""Encoding by blocks is bit-identical, and its memory does not grow with the inputs of all rows."""
 
 import tracemalloc
 from typing import Any
@@ -31,7 +31,7 @@ SETTINGS: dict[str, Any] = {"n_estimators": 2, "max_iter": 1, "random_state": 0,
 
 @pytest.mark.parametrize("name", COLUMNS)
 @pytest.mark.parametrize("pieces", [1, 16])
-def test_the_kernel_has_the_bits_of_the_equations(name, pieces):
+def test_the_kernel_is_bit_identical_to_numpy(name, pieces):
     part = NumberInputs.of_array(COLUMNS[name][::2], pieces)
     x = np.concatenate([COLUMNS[name], part.edges, [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-300]])
     assert len(x) >= COMPILED_FROM
@@ -41,7 +41,7 @@ def test_the_kernel_has_the_bits_of_the_equations(name, pieces):
     assert (beside[:, [0, -1]] == 7).all()
 
 
-def test_blocks_are_all_rows_in_order():
+def test_blocks_cover_all_rows_in_order():
     for rows in (1, 2, 1024, 1025, 1026, 5000):
         parts = blocks.row_blocks(rows, width=2**20)
         assert [row for part in parts for row in range(rows)[part]] == list(range(rows))
@@ -49,7 +49,7 @@ def test_blocks_are_all_rows_in_order():
 
 
 @pytest.mark.parametrize("rows", [pytest.param(N, marks=pytest.mark.long), 2050])
-def test_blocks_have_the_bits_of_the_whole(monkeypatch, rows):
+def test_blocks_are_bit_identical_to_the_whole_table(monkeypatch, rows):
     frame, y = FRAME[["missing", "skewed", "town"]][:rows], NUMBERS[:rows]
     encoder, _ = Encoder.of(frame)
     whole = encoder(frame)
@@ -68,7 +68,7 @@ def test_blocks_have_the_bits_of_the_whole(monkeypatch, rows):
     np.testing.assert_array_equal(in_blocks.out_of_fold_, classifier.out_of_fold_)
 
 
-def test_memory_is_that_of_the_views_and_some_blocks(monkeypatch):
+def test_encoding_needs_memory_for_the_views_and_a_few_blocks(monkeypatch):
     frame = pd.DataFrame(RNG.normal(size=(8_000, 20)), columns=[f"x{number}" for number in range(20)])
     model = TabularClassifier(**SETTINGS).fit(frame[:500], frame["x0"][:500] > 0)
     monkeypatch.setattr(blocks, "NUMBERS_AT_ONCE", blocks.NUMBERS_AT_ONCE // 3)

@@ -1,4 +1,4 @@
-"""Small files that expand to gigabytes are refused before they take the memory."""
+"""Small files that decode to gigabytes raise before they take the memory."""
 
 import gzip
 import zipfile
@@ -19,7 +19,7 @@ LONG = "z" * 100_000
 
 @pytest.fixture
 def little(monkeypatch):
-    """Bound small files to 2 MB."""
+    """Lower the limits for small files to 2 MB."""
     for module in (bounds, delimited):
         monkeypatch.setattr(module, "SMALL", 2_000_000)
 
@@ -81,7 +81,7 @@ def written(path, values):
     ],
 )
 @pytest.mark.usefixtures("little")
-def test_files_that_expand_are_refused(name, write, tmp_path):
+def test_files_that_decode_to_many_gigabytes_raise(name, write, tmp_path):
     write(tmp_path / name)
     with pytest.raises(TableError, match=rf"{name} needs more than 0.0\d+ GB of memory, .* times its size: if you"):
         read_table(tmp_path / name)
@@ -90,14 +90,14 @@ def test_files_that_expand_are_refused(name, write, tmp_path):
 
 
 @pytest.mark.parametrize("write", [lambda path: sheet(path, ["a"], [1], corner="XFD1048576"), merged])
-def test_sheets_of_billions_of_cells_are_refused(write, tmp_path):
+def test_sheets_with_billions_of_cells_raise(write, tmp_path):
     write(tmp_path / "t.xlsx")
     with pytest.raises(TableError, match=r"needs more than 0.54 GB of memory"):
         read_table(tmp_path / "t.xlsx")
 
 
 @pytest.mark.usefixtures("little")
-def test_row_groups_that_fit_one_by_one_are_read_in_parts_but_not_together(tmp_path):
+def test_row_groups_that_fit_only_one_by_one_are_read_in_chunks(tmp_path):
     parquet.write_table(pa.table({"x": np.zeros(400_000)}), tmp_path / "t.parquet", row_group_size=50_000)
     with pytest.raises(TableError, match="needs more than"):
         read_table(tmp_path / "t.parquet")
@@ -118,7 +118,7 @@ def test_ordinary_tables_are_read(tmp_path):
     assert len(read_table(tmp_path / "t.xlsx")) == 50
 
 
-def test_tables_larger_than_the_free_memory_are_read_in_parts(tmp_path, monkeypatch):
+def test_tables_larger_than_the_free_memory_are_read_in_chunks(tmp_path, monkeypatch):
     (tmp_path / "t.csv").write_text("a,b\n" + "1,2\n" * 50_000)
     for module in (bounds, delimited):
         monkeypatch.setattr(module, "SMALL", 100_000)

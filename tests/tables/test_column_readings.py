@@ -1,4 +1,4 @@
-"""What a column means is decided once, in training, and kept: for later tables, parts, files and exports."""
+"""Training determines the format of each column, which later tables, chunks, files and exports use."""
 
 from typing import Any
 
@@ -30,21 +30,21 @@ def kind(values, **said):
 
 
 def days(values, **said):
-    """Return a column of dates as it is read."""
+    """Parse a column of dates."""
     reading = kind(values, **said).reading
     assert isinstance(reading, DateReading)
     return [reading.days(value) for value in values]
 
 
 def numbers(values, **said):
-    """Return a column of numbers as it is read."""
+    """Parse a column of numbers."""
     reading = kind(values, **said).reading
     assert isinstance(reading, NumberReading)
     return [reading.value(value) for value in values]
 
 
 def read(encoder: Any, frame):
-    """Return each column as it is read."""
+    """Parse each column."""
     return [part.read(frame[name]).tolist() for name, part in zip(encoder.names, encoder.parts, strict=True)]
 
 
@@ -55,7 +55,7 @@ def write(path, **columns):
 
 @pytest.fixture(scope="module")
 def electricity(tmp_path_factory):
-    """A file with decimal commas and a target with them too, and a model of it."""
+    """A file with decimal commas, also in the target, and a model fitted to it."""
     x = RNG.uniform(1, 10, N).round(3)
     path = tmp_path_factory.mktemp("tables") / "eu.csv"
     price = [f"{v:,.2f}".translate(str.maketrans(",.", ".,")) for v in 1000 * x]
@@ -64,12 +64,12 @@ def electricity(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("values", "expected"), SIGNS)
-def test_numbers_are_read_by_the_signs_of_their_column(values, expected):
+def test_numbers_are_parsed_in_the_format_of_their_column(values, expected):
     assert numbers(values) == expected
 
 
 @pytest.mark.parametrize(("of_training", "misfit"), MISFITS)
-def test_what_does_not_fit_the_signs_is_no_number_but_never_another_one(of_training, misfit):
+def test_numbers_in_another_format_are_invalid(of_training, misfit):
     encoder, _ = Encoder.of(pd.DataFrame({"x": of_training}))
     (note,) = encoder.notes_on(encoder.misfits(pd.DataFrame({"x": [of_training[0], misfit]})))
     assert f"Column 'x': 1 value(s), such as {misfit!r} in row 1, are not numbers" in note
@@ -77,7 +77,7 @@ def test_what_does_not_fit_the_signs_is_no_number_but_never_another_one(of_train
     np.testing.assert_array_equal(inputs[0], inputs[1])
 
 
-def test_what_does_not_fit_is_said_once_for_all_parts_of_a_table():
+def test_invalid_numbers_are_reported_once_for_all_chunks():
     frame = pd.DataFrame({"x": ["1,5", "2,5"] * 20, "sold": ["31.12.2023", "1.2.2024"] * 20, "town": list("ab") * 20})
     encoder, _ = Encoder.of(frame)
     new = frame.assign(
@@ -94,7 +94,7 @@ def test_what_does_not_fit_is_said_once_for_all_parts_of_a_table():
     ]
 
 
-def test_whole_numbers_of_more_digits_than_numbers_keep_are_kept_in_files(tmp_path):
+def test_integers_with_many_digits_survive_in_files(tmp_path):
     ids = ["9007199254740993", "9007199254740992", "12"]
     frame = read_table(write(tmp_path / "ids.csv", a=[*ids, ""], b=[*ids, "7"], c=["9" * 20, *ids]))
     assert frame.a.tolist()[:3] == ids
@@ -102,7 +102,7 @@ def test_whole_numbers_of_more_digits_than_numbers_keep_are_kept_in_files(tmp_pa
     assert frame.c[0] == "9" * 20
 
 
-def test_forms_of_dates_and_addresses_versions_and_parts_which_are_none():
+def test_addresses_versions_and_part_numbers_are_not_dates():
     for written, expected in FORMS.items():
         assert days([written]) == pytest.approx([expected]), written
     for pattern in NO_DATES:
@@ -110,27 +110,27 @@ def test_forms_of_dates_and_addresses_versions_and_parts_which_are_none():
 
 
 @pytest.mark.parametrize(("values", "expected"), KINDS, ids=str)
-def test_the_kind_of_values(values, expected):
+def test_the_kind_of_a_column_is_inferred(values, expected):
     assert kind(values).name == expected
 
 
 @pytest.mark.parametrize(("values", "said", "expected"), DAYS_OF, ids=str)
-def test_the_days_of_dates(values, said, expected):
+def test_dates_become_days(values, said, expected):
     assert days(values, **said) == expected
 
 
 @pytest.mark.parametrize(("values", "note"), DOUBTFUL, ids=str)
-def test_what_may_be_something_else_is_said(values, note):
+def test_ambiguous_values_are_noted(values, note):
     assert kind(values).note.startswith(note)
     assert not kind(values, columns={"x": "category"}).note
 
 
 @pytest.mark.parametrize("values", CLEAR, ids=str)
-def test_what_is_clear_is_not_said(values):
+def test_unambiguous_values_are_not_noted(values):
     assert not kind(values).note
 
 
-def test_a_word_among_numbers_makes_no_classes():
+def test_a_word_among_numbers_does_not_make_them_classes():
     numbers = [str(k / 7) for k in range(60)]
     assert guess_task([*numbers, "[s]"]) == "regression"
     assert guess_task([*numbers, *["low"] * 9]) == "classification"
@@ -138,7 +138,7 @@ def test_a_word_among_numbers_makes_no_classes():
     assert guess_task(pd.Series(["01", "02"] * 30)) == "classification"
 
 
-def test_a_declared_column_without_a_value_of_its_kind_is_said_to_have_none():
+def test_a_declared_column_without_valid_values_is_dropped():
     frame = pd.DataFrame({"a": list("xyz") * 9, "b": list("xyz") * 9, "c": range(27)})
     encoder, _ = Encoder.of(frame, ColumnOptions({"a": "number", "b": "date %Y"}))
     assert encoder.dropped["a"] == "no value can be read as numbers"
@@ -148,7 +148,7 @@ def test_a_declared_column_without_a_value_of_its_kind_is_said_to_have_none():
 
 
 @pytest.mark.parametrize("form", ["%Y%m", "%d%m%Y", "%m%d%Y", "%y%m%d", "%Y%j", "%Y%m%d%H%M%S"])
-def test_whole_numbers_that_may_be_dates_are_said(form):
+def test_integers_that_may_be_dates_are_noted(form):
     dates = pd.date_range("2019-10-03 10:00", periods=400, freq="37D")
     texts = [date.strftime(form) for date in dates if date.day > 9 and date.month > 9]
     for values in (texts, list(map(int, texts))):
@@ -158,14 +158,14 @@ def test_whole_numbers_that_may_be_dates_are_said(form):
     assert "may be a date: " in kind([date.strftime(form).lstrip("0") for date in dates]).note
 
 
-def test_a_column_that_is_not_used_is_said_to_hold_dates_or_numbers():
+def test_notes_on_unused_columns_report_dates_and_numbers():
     frame = pd.DataFrame({"t": [f"2023-08-{k + 1:02d}-05:30:35" for k in range(30)], "z": np.arange(30) % 3})
     encoder, notes = Encoder.of(frame)
     assert "t" in encoder.dropped
     assert any("'2023-08-01-05:30:35' may be a date" in note for note in notes)
 
 
-def test_what_can_be_read_in_two_ways_is_said_with_the_setting_that_settles_it():
+def test_notes_on_ambiguous_columns_contain_the_setting():
     frame = pd.DataFrame({"price": ["1,234", "5,678"] * 9, "sold": ["01/02/2024", "03/04/2024"] * 9})
     _, notes = Encoder.of(frame)
     assert "Column 'price': '1,234' is read as 1234, but may also be 1.234: set decimal='.'" in notes[2]
@@ -176,14 +176,14 @@ def test_what_can_be_read_in_two_ways_is_said_with_the_setting_that_settles_it()
     assert kind(["01.02.2024"]).reading == DateReading(("day.month.year",))
 
 
-def test_other_columns_tell_the_decimal_sign_of_one_that_does_not():
+def test_other_columns_determine_an_ambiguous_decimal_sign():
     frame = pd.DataFrame({"a": ["1,5", "2,5"], "b": ["1,234", "5,678"], "c": ["1.234", "5.678"]})
     encoder, notes = Encoder.of(frame)
     assert read(encoder, frame) == [[1.5, 2.5], [1.234, 5.678], [1234, 5678]]
     assert [note[:10] for note in notes if ": set " in note] == ["Column 'b'", "Column 'c'"]
 
 
-def test_kinds_can_be_declared():
+def test_users_can_set_kinds():
     columns = {"a": np.arange(40), "b": ["x", "y"] * 20, "c": ["1", "2"] * 20, "d": [f"k{k}" for k in range(40)]}
     frame = pd.DataFrame(columns)
     said = {"a": "category", "b": "text", "c": "code", "d": "ignore"}
@@ -195,7 +195,7 @@ def test_kinds_can_be_declared():
     assert not kind(["1.1", "1.10"], columns={"x": "number"}).note
 
 
-def test_what_cannot_be_said_is_refused():
+def test_invalid_column_options_raise():
     said: dict[str, Any]
     for said, message in (
         ({"columns": {"a": "zip"}}, "has the unknown kind 'zip': use one of number, category, code, date"),
@@ -211,7 +211,7 @@ def test_what_cannot_be_said_is_refused():
 
 
 @pytest.mark.parametrize("rows", sampled([7, 1, N, 2]))
-def test_parts_change_no_prediction(electricity, rows):
+def test_predictions_do_not_depend_on_the_chunk_size(electricity, rows):
     path, model = electricity
     expected = model.predict(path)
     parts = [model.predict(part) for part in read_chunks(path, rows, as_text=True)]
@@ -221,7 +221,7 @@ def test_parts_change_no_prediction(electricity, rows):
     assert "the values are numeric, but training parsed text" in note
 
 
-def test_a_target_is_read_as_in_training(electricity, tmp_path):
+def test_a_target_is_parsed_in_the_training_format(electricity, tmp_path):
     path, model = electricity
     assert model.target_reading_ == NumberReading(",")
     assert model.range_[1] <= 30
@@ -230,7 +230,7 @@ def test_a_target_is_read_as_in_training(electricity, tmp_path):
     np.testing.assert_array_equal(model._values(few.ziel.to_numpy()), few.ziel.str.slice(stop=-2).astype(float))
 
 
-def test_codes_are_the_same_in_any_company(tmp_path):
+def test_codes_do_not_depend_on_other_rows(tmp_path):
     code = RNG.choice(["01001", "02002", "03003", "X4"], N, p=[0.3, 0.3, 0.3, 0.1])
     path = write(tmp_path / "zip.csv", zip=code, b=np.arange(N) % 5, y=(code == "01001") * 10 + np.arange(N) % 3)
     model = TabularRegressor(target="y", **FEW).fit(path)
@@ -243,7 +243,7 @@ def test_codes_are_the_same_in_any_company(tmp_path):
     assert read_table(alone).zip.tolist() == ["01001"]
 
 
-def test_dates_of_another_order_are_named_with_their_line(tmp_path):
+def test_dates_in_another_order_are_reported_with_their_line(tmp_path):
     dates = pd.date_range("2023-01-01", periods=N)
     path = write(tmp_path / "iso.csv", when=dates.strftime("%Y-%m-%d"), y=np.arange(N))
     model = TabularRegressor(target="y", **FEW).fit(path)
@@ -254,7 +254,7 @@ def test_dates_of_another_order_are_named_with_their_line(tmp_path):
         assert len(np.unique(model.predict(new)[1:])) == 1
 
 
-def test_lines_are_counted_where_there_are_blank_and_long_ones(tmp_path):
+def test_line_numbers_count_blank_and_multiline_rows(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text('a,b\n1,x\n\n2,"y\nz"\n3,w')
     assert read_table(path, as_text=True).index.tolist() == [2, 5, 6]
@@ -262,7 +262,7 @@ def test_lines_are_counted_where_there_are_blank_and_long_ones(tmp_path):
     assert read_table(path).index.tolist() == [0, 1, 2]
 
 
-def test_none_is_a_class_and_na_is_one_if_it_is_named(tmp_path):
+def test_none_is_a_class_and_na_only_if_requested(tmp_path):
     y = np.array(["None", "NA", "mild", "", "null"])[np.arange(100) % 5]
     path = write(tmp_path / "none.csv", x=np.arange(100) % 7, y=y)
     model = TabularClassifier(target="y", **FEW).fit(path)
@@ -277,7 +277,7 @@ def test_none_is_a_class_and_na_is_one_if_it_is_named(tmp_path):
     assert read_table(path, target="y").y.unique().tolist() == ["yes", "no"]
 
 
-def test_none_among_numbers_is_missing_and_whole_classes_stay_whole(tmp_path):
+def test_none_among_numbers_is_missing_and_integer_classes_stay_integers(tmp_path):
     path = write(tmp_path / "numbers.csv", x=np.arange(90) % 7, y=["None", *(np.arange(89) / 7).round(3)])
     assert "1 of 90 rows have no target and are not used." in TabularRegressor(target="y", **FEW).fit(path).notes_
     path = write(tmp_path / "classes.csv", x=np.arange(90) % 7, y=["", *map(str, np.arange(89) % 2)])
@@ -287,7 +287,7 @@ def test_none_among_numbers_is_missing_and_whole_classes_stay_whole(tmp_path):
     assert TabularClassifier(target="y", **FEW).fit(path).encoder_.kinds == {"x": "numbers"}
 
 
-def test_readings_come_back_from_a_file(electricity, tmp_path):
+def test_formats_survive_saving(electricity, tmp_path):
     path, model = electricity
     vp.save(model, tmp_path / "eu.npz")
     again = vp.load(tmp_path / "eu.npz")

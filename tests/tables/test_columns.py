@@ -26,7 +26,7 @@ def table():
     return frame.assign(constant=7, missing=np.nan, key=keys, infinite=np.inf)
 
 
-def test_kinds_are_found_and_useless_columns_dropped_with_the_reason():
+def test_kinds_are_inferred_and_useless_columns_dropped_with_the_reason():
     encoder, notes = Encoder.of(table())
     assert encoder.kinds == {
         **dict.fromkeys(["number", "whole", "truth", "text_number"], "numbers"),
@@ -61,7 +61,7 @@ def test_inputs_are_finite_and_bounded_for_any_values():
     assert np.abs(inputs).max() <= 8
 
 
-def test_a_row_has_the_same_inputs_in_any_company_order_of_columns_and_type():
+def test_inputs_do_not_depend_on_other_rows_column_order_or_dtype():
     frame = table()
     encoder, _ = Encoder.of(frame)
     inputs = encoder(frame)
@@ -82,11 +82,11 @@ def test_numbers_by_hand():
     np.testing.assert_allclose(numbers(pd.Series([-99.0]))[0, 1:], [-0.5] * 4 + [-8, float(norm.ppf(0.1))])
 
     halves = NumberInputs.of(pd.Series([0] * 90 + [1] * 10))
-    assert (halves.scale, halves.scores) == (0.5, None)  # two values make no pieces, and no score beside them
+    assert (halves.scale, halves.scores) == (0.5, None)  # two values have neither intervals nor a score
     assert NumberInputs.of(pd.Series([7.0, np.nan])).scale == 1.0
 
 
-def test_numbers_are_read():
+def test_numbers_are_parsed():
     for values, expected, unread in (
         (["1", " 2.5 ", None], [1, 2.5, np.nan], 0),
         (["1,5", "2", "-1.234,5"], [1.5, 2, -1234.5], 0),
@@ -101,8 +101,8 @@ def test_numbers_are_read():
         assert missed == unread
 
 
-def test_text_is_read_to_the_last_bit():
-    """Releases of pandas before 3 read a third of such numbers wrong there."""
+def test_numbers_in_text_are_parsed_exactly():
+    """In a third of such numbers, pandas before version 3 reads the last bit incorrectly."""
     numbers = np.random.default_rng(0).normal(size=300)
     found, _ = as_numbers(pd.Series([*map(repr, numbers.tolist()), "?"], dtype=object))
     np.testing.assert_array_equal(found[:-1], numbers)
@@ -118,14 +118,14 @@ def test_rare_unseen_and_missing_categories():
     assert str(categories.missed(series)) == said
 
 
-def test_a_name_does_not_depend_on_other_rows():
+def test_category_names_do_not_depend_on_other_rows():
     values = [1, True, 1.0, "1", None, 0, False, "a"]
     names = ["1", "True", "1", "1", "\0missing", "0", "False", "a"]
     for step in (1, -1):
         assert as_names(pd.Series(values[::step], dtype=object)).tolist() == names[::step]
 
 
-def test_many_categories_share_inputs():
+def test_rare_categories_share_inputs():
     names = [f"n{number}" for number in range(300) for _ in range(1 + (number < 100))]
     categories = Categories.of(pd.Series(names))
     assert categories.width == CATEGORIES + BUCKETS
@@ -143,7 +143,7 @@ def test_many_categories_share_inputs():
         ({3: 200}, 512, CATEGORIES, BUCKETS),
     ],
 )
-def test_categories_of_four_rows_have_inputs_of_their_own(rows, most, own, shared):
+def test_categories_with_four_rows_have_separate_inputs(rows, most, own, shared):
     names = [f"{count} rows {number}" for count, many in rows.items() for number in range(many) for _ in range(count)]
     categories = Categories.of(pd.Series(names), most)
     assert (len(categories.names), categories.buckets) == (own, shared)
@@ -162,14 +162,14 @@ def test_dates_by_hand():
 
 
 @pytest.mark.parametrize(("written", "form"), [("%d/%m/%Y", "day/month/year"), ("%m/%d/%Y", "month/day/year")])
-def test_day_and_month_are_told_apart_by_those_beyond_twelve(written, form):
+def test_numbers_above_twelve_distinguish_day_and_month(written, form):
     dates = pd.Series(pd.date_range("2024-01-02", periods=40))
     part = Dates.of(dates.dt.strftime(written))
     assert part.reading == DateReading((form,))
     np.testing.assert_array_equal(part(dates.dt.strftime(written)), part(dates))
 
 
-def test_what_is_not_as_in_training_is_noted():
+def test_values_unlike_training_are_noted():
     encoder, _ = Encoder.of(table())
     frame = table().astype(object)
     frame.loc[0, ["number", "written_date", "category"]] = ["much", "soon", "c"]
@@ -183,19 +183,19 @@ def test_what_is_not_as_in_training_is_noted():
     ]
 
 
-def test_columns_that_are_needed_are_named():
+def test_missing_columns_are_named():
     encoder, _ = Encoder.of(table())
     with pytest.raises(TableError, match=r"no column 'number', which the model needs: did you mean 'Number '\?"):
         encoder(table().rename(columns={"number": "Number "}))
     with pytest.raises(TableError, match=r"no column 'number' \(and lacks 1 more\)"):
         encoder(table().drop(columns=["number", "date"]))
     with pytest.raises(TableError, match=r"no column 'number', which the model needs\."):
-        encoder(table().drop(columns="number"))  # what else there is like it is another column of the model
+        encoder(table().drop(columns="number"))  # the most similar name is another column of the model
     with pytest.raises(TableError, match="No column can be used as input: 'a': all values are the same"):
         Encoder.of(pd.DataFrame({"a": [1, 1], "b": [None, None]}))
 
 
-def test_tasks_are_guessed():
+def test_tasks_are_inferred():
     classes = ["a", "b", None], [True, False], [0.0, 1.0, np.nan], [3, 7, 3, 7], np.repeat([1, 2, 3], 10)
     numbers = np.repeat([1, 2, 3], 9), [1, 2, 3], np.arange(100), [0.5, 1.5], ["1,5", "2,5"]
     assert {guess_task(target) for target in (*classes, pd.Categorical(np.arange(100)))} == {"classification"}

@@ -1,4 +1,4 @@
-"""Unusual columns and damaged files: numbers, or one sentence, and nothing else."""
+"""Unusual columns and damaged files are read or raise one sentence."""
 
 import datetime
 import decimal
@@ -17,7 +17,7 @@ from vecprop.tables.kinds.values import read_days
 from vecprop.tables.kinds.written import DateReading
 
 N = 60
-IS_OLD = int(pd.__version__.partition(".")[0]) < 3  # whole numbers are below 1e308 there
+IS_OLD = int(pd.__version__.partition(".")[0]) < 3  # integers must be below 1e308 there
 UNUSUAL = {
     "Int64": (pd.array([1, None, 3] * 20, dtype="Int64"), "numbers"),
     "boolean": (pd.array([True, None, False] * 20, dtype="boolean"), "numbers"),
@@ -57,7 +57,7 @@ def test_unusual_columns_become_inputs(name):
         assert np.isfinite(model.predict(frame.assign(**{name: other}))).all()
 
 
-def test_targets_in_memory_of_arrow_may_be_missing():
+def test_arrow_targets_may_be_missing():
     y, known = [1.5, None, 3.0] * 20, np.arange(N) % 3 != 1
     frame = pd.DataFrame({"a": np.arange(N) % 7})
     model = TabularRegressor(n_estimators=2, max_iter=1, random_state=0).fit(
@@ -68,7 +68,7 @@ def test_targets_in_memory_of_arrow_may_be_missing():
     assert as_whole(pd.Series([1.0, 0.0], dtype="float64[pyarrow]")).tolist() == [1, 0]
 
 
-def test_dates_that_are_objects_are_read_together(monkeypatch):
+def test_date_objects_are_converted_together(monkeypatch):
     days = [datetime.date(1970, 1, 1) + datetime.timedelta(day) for day in range(500)]
     calls, to_datetime = [], pd.to_datetime
     monkeypatch.setattr(pd, "to_datetime", lambda *args, **settings: calls.append(1) or to_datetime(*args, **settings))
@@ -79,7 +79,7 @@ def test_dates_that_are_objects_are_read_together(monkeypatch):
 
 
 @pytest.mark.skipif(int(pd.__version__.split(".")[0]) < 3, reason="pandas has no dates beyond the year 2262 before 3")
-def test_dates_that_do_not_go_together_are_read_alone():
+def test_incompatible_dates_are_converted_one_by_one():
     mixed = [datetime.date(9999, 12, 31), pd.Timestamp("1970-01-02 12:00:00.123456789"), np.datetime64("1500-01-01")]
     x, is_unread = read_days(
         pd.Series([*mixed, None, (1,), True, "1970-01-03"], dtype=object), DateReading(("year-month-day",))
@@ -88,7 +88,7 @@ def test_dates_that_do_not_go_together_are_read_alone():
     assert is_unread.tolist() == [False] * 4 + [True, True, False]
 
 
-def test_a_file_is_what_its_frame_is(tmp_path):
+def test_a_file_and_its_data_frame_are_equivalent(tmp_path):
     frame = pd.DataFrame({"wait": pd.to_timedelta(np.arange(N) % 11, unit="h"), "list": [["a", "b"], ["c"]] * 30})
     frame.to_parquet(tmp_path / "table.parquet")
     of_frame, of_file = (
@@ -100,7 +100,7 @@ def test_a_file_is_what_its_frame_is(tmp_path):
 
 
 def damaged(content, random):
-    """Return bytes with some of them changed, taken out, put in or cut off."""
+    """Change, delete, insert or truncate bytes."""
     found = bytearray(content)
     for _ in range(random.randint(1, 4)):
         place, what = random.randrange(len(found)), random.random()
@@ -117,7 +117,7 @@ def damaged(content, random):
 
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".parquet", ".feather"])
 @pytest.mark.parametrize("count", [6, pytest.param(1000, marks=pytest.mark.long)])
-def test_damaged_files_are_tables_or_one_sentence(tmp_path, ending, count):
+def test_damaged_files_are_read_or_raise_one_sentence(tmp_path, ending, count):
     frame = pd.DataFrame({"a": np.arange(N) / 8, "b": ["x", "yy, z"] * 30, "c": pd.date_range("2020", periods=N)})
     path = tmp_path / f"table{ending}"
     write = {".parquet": frame.to_parquet, ".feather": frame.to_feather}.get(ending)
@@ -129,17 +129,17 @@ def test_damaged_files_are_tables_or_one_sentence(tmp_path, ending, count):
             try:
                 read(path)
             except TableError as error:
-                assert "\n" not in str(error)  # noqa: PT017 (most are tables still)
+                assert "\n" not in str(error)  # noqa: PT017 (most remain tables)
 
 
 def flipped(content, random):
-    """Return bytes with one bit changed."""
+    """Flip one bit."""
     place = random.randrange(len(content))
     return content[:place] + bytes([content[place] ^ 1 << random.randrange(8)]) + content[place + 1 :]
 
 
 @pytest.mark.parametrize("compression", ["snappy", None])
-def test_checksums_of_pages_are_compared(tmp_path, compression):
+def test_page_checksums_are_verified(tmp_path, compression):
     frame = pd.DataFrame({"a": np.random.default_rng(0).normal(size=500), "b": ["x", "yy", "zzz", "x"] * 125})
     path, chance = tmp_path / "table.parquet", random.Random(0)
     frame.to_parquet(path, compression=compression, write_page_checksum=True)
@@ -150,10 +150,10 @@ def test_checksums_of_pages_are_compared(tmp_path, compression):
             try:
                 pd.testing.assert_frame_equal(read(path), frame)
             except TableError as error:
-                assert "table.parquet cannot be read as a parquet file" in str(error)  # noqa: PT017 (some do no harm)
+                assert "table.parquet cannot be read as a parquet file" in str(error)  # noqa: PT017 (some changes are harmless)
 
 
-def test_statistics_of_footers_are_compared(tmp_path):
+def test_footer_statistics_are_verified(tmp_path):
     path = tmp_path / "table.parquet"
     frame = pd.DataFrame({"a": np.arange(1000.0), "b": ["Aachen", "Bonn", *(["Zürich"] * 998)]})
     frame.to_parquet(path, compression=None, use_dictionary=False)
@@ -165,7 +165,7 @@ def test_statistics_of_footers_are_compared(tmp_path):
             read_table(path)
 
 
-def test_names_of_columns_are_compared(tmp_path):
+def test_column_names_are_verified(tmp_path):
     path = tmp_path / "table.parquet"
     frame = pd.DataFrame({"height": np.arange(9.0), "7": 1, "day": 2}).set_index("day")
     frame.to_parquet(path, write_page_checksum=True)
@@ -176,7 +176,7 @@ def test_names_of_columns_are_compared(tmp_path):
         read_table(path)
 
 
-def test_statistics_of_all_types_fit_what_was_written(tmp_path):
+def test_statistics_of_all_types_match_the_written_values(tmp_path):
     path = tmp_path / "table.parquet"
     frame = pd.DataFrame({name: values for name, (values, _) in UNUSUAL.items() if name not in ("complex", "mixed")})
     nested = ["Arrow's lists", "Arrow's structs"]  # pandas cannot read the types that it writes

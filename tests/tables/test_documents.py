@@ -6,7 +6,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def test_figures_of_the_page_are_those_measured():
+def test_figures_in_the_docs_match_the_results():
     results = (ROOT / "benchmarks/results/tables.md").read_text(encoding="utf-8")
     shown = " ".join((ROOT / "docs/tables.md").read_text(encoding="utf-8").split())
     kinds = results.split("## Classification: ")[1].split("## Regression: ")

@@ -1,4 +1,4 @@
-"""Tables in several files: folders, lists of files and data sets of pyarrow."""
+"""Tables in several files: folders, lists of files and pyarrow data sets."""
 
 from functools import partial
 from itertools import pairwise
@@ -20,7 +20,7 @@ FRAME = pd.DataFrame(
 
 
 def in_parts(frame, folder, ending, cuts=(0, 2, 3, 6)):
-    """Write a table as files of a folder, in the order of its rows."""
+    """Write the rows of a table to several files in a folder."""
     folder.mkdir(exist_ok=True)
     for number, (first, end) in enumerate(pairwise(cuts)):
         part = frame.iloc[first:end].reset_index(drop=True)
@@ -30,7 +30,7 @@ def in_parts(frame, folder, ending, cuts=(0, 2, 3, 6)):
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".arrow", ".csv", ".csv.gz"])
-def test_a_folder_is_the_table_of_its_files(tmp_path, ending):
+def test_a_folder_is_one_table(tmp_path, ending):
     folder = in_parts(FRAME, tmp_path / "t", ending)
     (folder / "_SUCCESS").touch()
     (folder / ".part-0.crc").write_text("x")
@@ -67,7 +67,7 @@ def test_data_sets_that_are_filtered_or_in_memory_are_tables(tmp_path, little):
 
 
 @pytest.mark.long
-def test_a_frame_of_dask_is_a_table():
+def test_a_dask_data_frame_is_a_table():
     frames = pytest.importorskip("dask.dataframe")
     frame = pd.DataFrame({"x": np.tile([1.0, 2.0, 3.0, 4.0], 30), "town": "Oslo", "y": ["a", "a", "b", "b"] * 30})
     lazy, settings = frames.from_pandas(frame, npartitions=3), {"n_estimators": 2, "max_iter": 2, "random_state": 0}
@@ -78,7 +78,7 @@ def test_a_frame_of_dask_is_a_table():
     np.testing.assert_array_equal(rest.ensemble_.theta, like.ensemble_.theta)
 
 
-def test_a_column_becomes_what_it_is_in_all_files(tmp_path):
+def test_column_types_suit_all_files(tmp_path):
     frame = pd.DataFrame({"code": ["1", "2", "3", "4", "x", "6"], "n": ["1", "2", "3.5", "4", "5", "6"]})
     folder = in_parts(frame, tmp_path / "t", ".csv")
     assert read_table(folder)["code"].tolist() == frame["code"].tolist()
@@ -89,7 +89,7 @@ def test_a_column_becomes_what_it_is_in_all_files(tmp_path):
     assert [part["n"].dtype for part in read_chunks(ints)] == [float] * 4
 
 
-def test_columns_may_have_another_order_and_rows_name_their_file(tmp_path):
+def test_column_order_may_differ_and_rows_are_labeled_by_file(tmp_path):
     (tmp_path / "a.csv").write_text("x;y\n1;2\n")
     (tmp_path / "b.csv").write_text("y,x\n4,3\n")
     assert read_table(tmp_path).to_dict("list") == {"x": [1, 3], "y": [2, 4]}
@@ -116,7 +116,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 @pytest.mark.parametrize("read", [read_table, lambda path: next(read_chunks(path))], ids=["whole", "chunks"])
-def test_what_does_not_go_together_is_named(tmp_path, name, read):
+def test_incompatible_files_are_named(tmp_path, name, read):
     files, message = REFUSED[name]
     for file, frame in files.items():
         write(tmp_path, file, frame)
@@ -124,7 +124,7 @@ def test_what_does_not_go_together_is_named(tmp_path, name, read):
         read(tmp_path)
 
 
-def test_a_part_may_be_without_rows_but_not_all(tmp_path):
+def test_some_files_may_be_empty_but_not_all(tmp_path):
     FRAME.to_parquet(tmp_path / "a.parquet")
     FRAME[:0].to_parquet(tmp_path / "b.parquet")
     assert len(read_table(tmp_path)) == len(FRAME)
@@ -149,13 +149,13 @@ def test_a_model_takes_folders_lists_and_data_sets(tmp_path):
         assert model.score(table) == model.score(frame)
 
 
-def test_dictionaries_of_files_may_differ(tmp_path):
+def test_dictionaries_may_differ_between_files(tmp_path):
     for name, values in (("a", ["u", "v"]), ("b", ["w", "u"])):
         pq.write_table(pa.table({"c": pa.array(values).dictionary_encode()}), tmp_path / f"{name}.parquet")
     assert read_table(tmp_path)["c"].astype(str).tolist() == ["u", "v", "w", "u"]
 
 
-def test_files_are_scored_and_checked_part_by_part(tmp_path, monkeypatch):
+def test_files_are_scored_and_checked_in_chunks(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.normal(size=400), "n": rng.integers(0, 9, 400)})
     frame["y"] = pd.Series(np.where(frame["x"] > 0, "yes", "no"), dtype=object).mask(rng.random(400) < 0.1, None)
@@ -167,7 +167,7 @@ def test_files_are_scored_and_checked_part_by_part(tmp_path, monkeypatch):
     models = [TabularClassifier("y", **settings).fit(frame), TabularRegressor("v", **settings).fit(frame)]
     wanted = [(model.score(frame), model.detect_drift(other), model.predict(other)) for model in models]
     assert all(notes for _, notes, _ in wanted)
-    monkeypatch.setattr("vecprop.tables.reading.frames.read_table", None)  # which reads all rows
+    monkeypatch.setattr("vecprop.tables.reading.frames.read_table", None)  # read_table reads all rows
     for model, (score, notes, predictions) in zip(models, wanted, strict=True):
         assert model.score(table) == score
         assert model.detect_drift(tmp_path / "other.parquet") == notes

@@ -1,4 +1,4 @@
-"""Groups and times reach the folds of ensembles, and what is learned from them."""
+"""Folds respect groups and times, and so do quantities estimated from them."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ QUICK: dict[str, Any] = {"n_estimators": 3, "hidden_layer_sizes": 8, "max_iter":
 
 
 def panel(seed=0, groups=60, rows=25):
-    """Return patients whose columns tell who they are, with a target that depends on who they are."""
+    """Return patients who are identifiable by their columns, with a target that depends on the patient."""
     r = np.random.default_rng(seed)
     g, effect, latent = np.repeat(np.arange(groups), rows), r.normal(0, 3, groups), r.normal(size=(groups, 4))
     X, x = latent[g] + 0.02 * r.normal(size=(len(g), 4)), r.normal(size=len(g))
@@ -25,7 +25,7 @@ def panel(seed=0, groups=60, rows=25):
     return frame.assign(y=effect[g] + x + r.normal(0, 0.3, len(g)))
 
 
-def test_a_group_is_in_one_fold_and_folds_share_rows_and_targets():
+def test_groups_stay_in_one_fold_and_folds_are_balanced():
     r = np.random.default_rng(0)
     groups = np.unique(r.integers(0, 50, 400), return_inverse=True)[1]
     y = groups % 10 + r.normal(size=400)
@@ -37,7 +37,7 @@ def test_a_group_is_in_one_fold_and_folds_share_rows_and_targets():
     assert np.bincount(folds_of_groups(y, np.arange(400) % 3, 8, seed=0)).size == 3
 
 
-def test_networks_learn_what_is_earlier_than_their_validation_rows():
+def test_networks_are_trained_on_rows_before_their_validation_rows():
     time = np.random.default_rng(0).integers(0, 30, 200).astype(float)
     fold = folds_of_time(time, 4)
     for learned, later in splits(fold, is_time=True):
@@ -47,7 +47,7 @@ def test_networks_learn_what_is_earlier_than_their_validation_rows():
     assert folds_of_time(np.repeat([1.0, 2.0], 5), 8).tolist() == [-1] * 5 + [0] * 5
 
 
-def test_what_drifts_is_promised_no_better_than_it_will_be():
+def test_scores_of_drifting_tables_are_not_optimistic():
     r, rows = np.random.default_rng(0), 600
     x, slope = r.normal(size=rows), np.cumsum(r.normal(0, 0.08, rows))
     frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=rows), "x": x})
@@ -72,7 +72,7 @@ def test_day_first_dates_are_times():
         assert (np.diff(times(days.dt.strftime(form), "day")) == 1).all()
 
 
-def test_times_are_read_as_is_said_of_their_column():
+def test_column_options_apply_to_times():
     days = [f"{1 + k % 12:02d}/{1 + k // 12:02d}/2024" for k in range(120)]
     frame, y = pd.DataFrame({"day": days, "x": np.arange(120.0)}), np.arange(120.0) % 7
     model = TabularRegressor(columns={"day": "date day first"}, **QUICK)
@@ -92,7 +92,7 @@ def test_periods_and_durations_are_times(given):
     np.testing.assert_array_equal(of_argument.time, of_column.time)
 
 
-def test_a_target_of_a_file_is_dealt_to_folds_as_numbers(tmp_path):
+def test_folds_use_a_text_target_as_numbers(tmp_path):
     frame = panel(groups=6, rows=20).drop(columns="patient").round(3)
     frame.to_csv(tmp_path / "t.csv", index=False)
     of_file, of_frame = (TabularRegressor("y", **QUICK).fit(table) for table in (tmp_path / "t.csv", frame))
@@ -100,8 +100,8 @@ def test_a_target_of_a_file_is_dealt_to_folds_as_numbers(tmp_path):
 
 
 @pytest.mark.long
-def test_intervals_of_groups_hold_for_new_groups():
-    held, known = [], []  # of forty panels, since by chance intervals hold 82 or 93 % of a single one
+def test_intervals_cover_new_groups():
+    held, known = [], []  # of forty panels; the coverage of one varies from 82 to 93 %
     for seed in range(40):
         frame = panel(seed)
         train, test = next(GroupShuffleSplit(1, test_size=0.2, random_state=seed).split(frame, groups=frame["patient"]))
@@ -137,7 +137,7 @@ def test_groups_and_times_are_columns_or_values_for_each_row(as_column):
     assert timed.ensemble_.folds == 3
 
 
-def test_validation_loss_of_classes_is_that_of_new_groups():
+def test_validation_loss_of_classifiers_is_measured_on_new_groups():
     frame = panel()
     means = np.repeat(frame["y"].to_numpy().reshape(60, 25).mean(axis=1), 25)
     frame["sick"] = np.where(means > 0, "yes", "no")
@@ -147,14 +147,14 @@ def test_validation_loss_of_classes_is_that_of_new_groups():
     assert by_row.validation_loss_ < 0.4 < 0.6 < by_group.validation_loss_
 
 
-def test_rows_without_a_target_take_their_groups_with_them():
+def test_rows_without_a_target_are_dropped_with_their_groups():
     frame = panel(groups=6, rows=5)
     frame.loc[:4, "y"] = None
     model = TabularRegressor("y", **QUICK).fit(frame, groups="patient")
     assert model.residuals_.groups == 5
 
 
-def test_groups_and_times_that_are_none():
+def test_invalid_groups_and_times_raise():
     arguments: dict[str, Any]
     for arguments, said in (
         ({"groups": "patient", "time": "x"}, "pass only one of the two"),

@@ -1,4 +1,4 @@
-"""Advice of notes and errors, followed as it is written: it does what it says."""
+"""The advice in notes and errors works."""
 
 import datetime
 import re
@@ -39,7 +39,7 @@ SETTLED = [
 @pytest.mark.parametrize(
     ("values", "kind"), sampled(SETTLED, 3), ids=lambda of: str(of[0]) if isinstance(of, list) else ""
 )
-def test_settings_in_notes_settle_what_they_are_about(values, kind):
+def test_settings_in_notes_resolve_the_ambiguity(values, kind):
     (note,) = [note for note in fitted(values).notes_ if re.search(r"columns=|date_format=|decimal=", note)]
     (setting,) = re.findall(r"columns=\{[^}]*\}|date_format='[^']*'|decimal='[^']*'", note)
     again = fitted(values, **eval(f"dict({setting})"))
@@ -49,7 +49,7 @@ def test_settings_in_notes_settle_what_they_are_about(values, kind):
         assert not any("treated as missing" in other for other in again.notes_)
 
 
-def test_dates_that_no_format_reads_are_to_be_written_otherwise():
+def test_notes_on_unreadable_dates_suggest_another_format():
     for values in (
         [f"{day.day}. {GERMAN[day.month - 1]} {day.year}" for day in DAYS],
         [f"{day.year}-Q{(day.month - 1) // 3 + 1}" for day in DAYS],
@@ -59,7 +59,7 @@ def test_dates_that_no_format_reads_are_to_be_written_otherwise():
     assert fitted([day.isoformat() for day in DAYS]).encoder_.kinds["v"] == "dates"
 
 
-def test_units_that_are_removed_leave_numbers():
+def test_text_without_its_unit_is_a_number():
     notes = fitted([f"{i * 1.5} kg" for i in range(ROWS)]).notes_
     assert any("without 'kg' it will be read as one" in note for note in notes)
     assert fitted([f"{i * 1.5}" for i in range(ROWS)]).encoder_.kinds["v"] == "numbers"
@@ -68,7 +68,7 @@ def test_units_that_are_removed_leave_numbers():
 @pytest.mark.parametrize(
     ("column", "value"), [("y", "abc"), ("y", "inf"), ("w", "-1"), ("w", "x"), ("w", "1e35"), ("day", "someday")]
 )
-def test_errors_on_a_file_name_its_line(column, value, tmp_path):
+def test_errors_name_the_line_of_a_file(column, value, tmp_path):
     lines = ["a,w,day,y"] + [f"{i % 7},{1 + i % 3},2024-01-{1 + i % 28:02d},{i % 5}.5" for i in range(ROWS)]
     lines.insert(6, "")
     cells = dict(zip(["a", "w", "day", "y"], lines[19].split(","), strict=True))
@@ -78,7 +78,7 @@ def test_errors_on_a_file_name_its_line(column, value, tmp_path):
         TabularRegressor("y", **FEW).fit(tmp_path / "table.csv", sample_weight="w", time="day")
 
 
-def test_the_advice_on_amounts_that_are_taken_for_classes():
+def test_advice_for_amounts_that_are_read_as_classes():
     table = pd.DataFrame({"x": np.arange(ROWS) % 7, "salary": 1000 + np.arange(ROWS) * 7})
     with pytest.warns(UserWarning, match="use TabularRegressor"):
         TabularClassifier("salary", **FEW).fit(table)

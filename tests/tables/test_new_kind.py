@@ -1,4 +1,4 @@
-"""A new kind of column is a class and an entry of the registry: all that is done with columns is done with it."""
+"""A custom kind of column needs only a class and an entry in the registry."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ X = TABLE.drop(columns="y")
 
 @dataclass(frozen=True, eq=False)
 class Colors(Column):
-    """Colors as the shares of red, green and blue, less those of the mean."""
+    """Colors encoded as centered fractions of red, green and blue."""
 
     mean: np.ndarray
 
@@ -61,7 +61,7 @@ def colors(monkeypatch):
     KINDS.remove("color")
 
 
-def test_all_that_is_done_with_columns_is_done_with_it(colors, tmp_path):
+def test_a_custom_kind_supports_all_operations(colors, tmp_path):
     model = vp.TabularClassifier("y", **colors).fit(TABLE)
     assert model.encoder_.kinds == {"hue": "colors", "x": "numbers"}
     assert model.score(TABLE) > 0.8

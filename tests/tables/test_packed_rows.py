@@ -1,4 +1,4 @@
-"""Of large tables training keeps numbers, not inputs: the bits are those of the inputs, and memory is a third."""
+"""Training stores large tables as packed rows, which are bit-identical to inputs and need a third of the memory."""
 
 import os
 import subprocess
@@ -43,33 +43,33 @@ SETTINGS: dict[str, Any] = {"n_estimators": 2, "max_iter": 1, "random_state": 0,
 
 @pytest.fixture
 def all_is_large(monkeypatch):
-    """Let training keep numbers of small tables too."""
+    """Store small tables as packed rows, too."""
     monkeypatch.setattr(tables_encoder, "MAX_STORED_INPUTS", 0)
 
 
-def kept_and_inputs():
-    """Return an encoder, how rows are kept, the kept rows and all inputs of the rows above."""
+def packed_and_inputs():
+    """Return an encoder, the format of packed rows, the packed rows and the inputs."""
     encoder, _ = Encoder.of(FRAME)
     assert {"numbers", "categories", "dates", "text"} <= {part.kind for part in encoder.parts}
     rows = PackedRows.of(encoder.names, encoder.parts, FRAME)
     return encoder, rows, rows(FRAME), encoder(FRAME)
 
 
-def test_kept_rows_become_the_inputs_to_the_bit():
-    encoder, rows, kept, inputs = kept_and_inputs()
+def test_packed_rows_expand_to_bit_identical_inputs():
+    encoder, rows, packed, inputs = packed_and_inputs()
     assert rows.type["0"] == np.float64
     assert {rows.type[f"{place}"] for place in (7, 9, 10)} == {np.dtype(np.float32)}
-    assert kept.shape[1] < inputs.nbytes // N
+    assert packed.shape[1] < inputs.nbytes // N
     for taken in (*(encoder.of_view(view) for view in VIEWS), np.arange(encoder.width)):
         expansion = rows.expansion(taken)
         assert expansion.inputs == len(taken)
-        np.testing.assert_array_equal(expansion(kept), inputs[:, taken])
+        np.testing.assert_array_equal(expansion(packed), inputs[:, taken])
 
 
-def test_a_tile_has_any_of_the_inputs_and_of_the_rows():
+def test_tiles_can_contain_any_inputs_and_rows():
     from vecprop.tables.encoding.kernels.expansion import EXPAND, expand_address
 
-    encoder, rows, kept, inputs = kept_and_inputs()
+    encoder, rows, packed, inputs = packed_and_inputs()
     taken = np.arange(encoder.width)
     expansion, places = rows.expansion(taken), RNG.permutation(N)[: AT_ONCE + 9]
     for first, end in ((0, 9), (3, 40), (17, encoder.width), (encoder.width - 2, encoder.width)):
@@ -77,7 +77,7 @@ def test_a_tile_has_any_of_the_inputs_and_of_the_rows():
             shape = (len(places), end - first) if by_rows else (end - first, len(places))
             tile = np.full((shape[0] + 2, shape[1]), 7, np.float32)
             EXPAND(expand_address(np.float32))(
-                address_of_array(kept), kept.shape[1], address_of_array(places), len(places),
+                address_of_array(packed), packed.shape[1], address_of_array(places), len(places),
                 address_of_array(expansion.columns), len(expansion.columns), address_of_array(expansion.edges),
                 first, end - first, by_rows, tile[1].ctypes.data,
             )  # fmt: skip
@@ -86,11 +86,11 @@ def test_a_tile_has_any_of_the_inputs_and_of_the_rows():
             assert (tile[[0, -1]] == 7).all()
 
 
-def test_a_run_is_told_by_its_rows_and_by_what_they_become():
-    encoder, rows, kept, _ = kept_and_inputs()
+def test_digests_depend_on_rows_and_their_inputs():
+    encoder, rows, packed, _ = packed_and_inputs()
     pieces, standardised = (rows.expansion(encoder.of_view(view)) for view in VIEWS)
     again = PackedRows.of(encoder.names, encoder.parts, FRAME)
-    selections = (kept, pieces), (again(FRAME), again.expansion(encoder.of_view("pieces"))), (kept, standardised)
+    selections = (packed, pieces), (again(FRAME), again.expansion(encoder.of_view("pieces"))), (packed, standardised)
     one, same, other = (digest(Selection(X, expansion=expansion)) for X, expansion in selections)
     assert one == same != other
 
@@ -112,14 +112,14 @@ FITS = {
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] * (name != "numbers")) for name in FITS])
-def test_a_fit_has_the_same_bits(name, all_is_large, monkeypatch):
+def test_fits_are_bit_identical_with_packed_rows(name, all_is_large, monkeypatch):
     kept = FITS[name]()
     monkeypatch.setattr(tables_encoder, "MAX_STORED_INPUTS", 10**9)
     assert bits(FITS[name]()) == bits(kept)
 
 
 @pytest.mark.long
-def test_the_same_by_blas_which_reads_rows_as_they_lie():
+def test_fits_are_bit_identical_with_blas():
     command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-k", "bit", __file__]
     subprocess.run(command, env=os.environ | {"VECPROP_PRODUCTS": "BLAS"}, check=True)
 
@@ -132,9 +132,9 @@ TABLE = """
     table = pd.DataFrame(X.astype({type}), columns=[f"x{{number}}" for number in range(30)])
     del X
     few = {{"max_iter": 1, "random_state": 0, "n_jobs": 2}}
-    TabularClassifier(**few).fit(table[:5000], y[:5000] > 0)  # so that nothing is compiled or imported later
+    TabularClassifier(**few).fit(table[:5000], y[:5000] > 0)  # compile and import everything first
 """
-SOME = 40 * MEGABYTE  # blocks of rows, and what a thread trains with
+SOME = 40 * MEGABYTE  # blocks of rows and working memory of a thread
 
 
 @pytest.mark.long

@@ -24,7 +24,7 @@ FRAME = pd.DataFrame({"name": ["Ada", "Zoë, née X", None], "age": [36, 41, 7],
     *(pytest.param(separator, encoding, ending, marks=pytest.mark.long) for separator in ",;\t|"
       for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252") for ending in (".csv", ".txt.gz")),
 ])  # fmt: skip
-def test_text_of_any_separator_and_encoding_is_read(tmp_path, separator, encoding, ending):
+def test_text_with_any_separator_and_encoding_is_read(tmp_path, separator, encoding, ending):
     path = tmp_path / f"table{ending}"
     content = FRAME.to_csv(index=False, sep=separator).encode(encoding)
     path.write_bytes(gzip.compress(content) if ending.endswith("gz") else content)
@@ -90,7 +90,7 @@ def test_values_may_be_long(tmp_path):
     assert csv.field_size_limit() == 131_072
 
 
-def test_parts_have_the_notes_of_the_whole(tmp_path):
+def test_chunks_have_the_notes_of_the_whole_table(tmp_path):
     path = tmp_path / "table.csv"
     path.write_bytes("größe,b\n1,2\n3\n5,6\n".encode("cp1252"))
     notes = read_table(path).attrs["notes"]
@@ -99,7 +99,7 @@ def test_parts_have_the_notes_of_the_whole(tmp_path):
 
 
 @pytest.mark.parametrize("rows", range(3))
-def test_a_long_row_is_found_before_the_first_part_wherever_parts_begin(tmp_path, rows):
+def test_long_rows_raise_before_the_first_chunk(tmp_path, rows):
     path = tmp_path / "table.csv"
     path.write_text("a,b\n" + "1,2\n" * (20 + rows) + "1,2,3\n")
     with pytest.raises(TableError, match=f"line {22 + rows}: the row has 3 values"):
@@ -107,7 +107,7 @@ def test_a_long_row_is_found_before_the_first_part_wherever_parts_begin(tmp_path
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_is_no_table_is_said_in_one_sentence(tmp_path, name):
+def test_files_that_are_not_tables_raise_one_sentence(tmp_path, name):
     content, message = BAD[name]
     path = tmp_path / name
     path.write_bytes(content)
@@ -132,7 +132,7 @@ def test_folders_and_missing_files(tmp_path):
         read_table(tmp_path / "nowhere" / "else.csv")
 
 
-def test_what_zstandard_has_packed_is_read(tmp_path):
+def test_zstandard_files_are_read(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     path = tmp_path / "table.csv.zst"
     with pyarrow.CompressedOutputStream(str(path), "zstd") as file:
@@ -144,7 +144,7 @@ def test_what_zstandard_has_packed_is_read(tmp_path):
         read_table(path)
 
 
-def test_archives_that_are_damaged_or_of_many_files_are_one_short_sentence(tmp_path):
+def test_damaged_archives_and_archives_of_several_files_raise_one_sentence(tmp_path):
     path = tmp_path / "table.zip"
     path.write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(TableError, match=r"table\.zip cannot be uncompressed: File is not a zip file"):
@@ -192,20 +192,20 @@ def test_a_stream_is_a_table(tmp_path, monkeypatch, packed):
 
 
 def quoted(at):
-    """Return the lines of a table of three columns with quotation marks before the names in some rows."""
+    """Return the lines of a table with three columns and a stray quotation mark in some rows."""
     return ["id,name,value", *(f"{k},{'' if k not in at else chr(34)}Name{k},{k}" for k in range(1, 100))]
 
 
 @pytest.mark.parametrize("read", [read_table, lambda path: list(read_chunks(path))], ids=["whole", "chunks"])
 @pytest.mark.parametrize(("at", "lines"), [([10, 30], "lines 11 to 31"), ([50], "lines 51 to 100")])
-def test_a_stray_quotation_mark_swallows_no_rows(tmp_path, read, at, lines):
+def test_a_stray_quotation_mark_does_not_swallow_rows(tmp_path, read, at, lines):
     path = tmp_path / "q.csv"
     path.write_text("\n".join(quoted(at)) + "\n")
     with pytest.raises(TableError, match=f"q.csv, {lines}: a quotation mark at the start of a value"):
         read(path)
 
 
-def test_a_line_of_names_that_is_missing_is_noted(tmp_path):
+def test_a_missing_header_is_noted(tmp_path):
     path = tmp_path / "table.csv"
     for lines, is_noted in (
         (["5.1,3.5,setosa", "4.9,3,setosa"], True),
@@ -223,7 +223,7 @@ def test_a_line_of_names_that_is_missing_is_noted(tmp_path):
     assert len(next(read_chunks(path)).attrs["notes"]) == 1
 
 
-def test_whole_numbers_of_many_digits_beside_missing_values_stay_distinct(tmp_path):
+def test_long_integers_stay_distinct_in_columns_with_missing_values(tmp_path):
     large = pa.array([2**64 - 1, 2**64 - 2, None], pa.uint64())
     table = pa.table({"id": [2**53, 2**53 + 1, None], "large": large, "small": [1, 2, None]})
     pq.write_table(table, tmp_path / "ids.parquet")

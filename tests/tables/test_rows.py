@@ -1,4 +1,4 @@
-"""Which rows count and which columns are inputs is decided alike for estimators, streamed tables and commands."""
+"""Estimators, streamed tables and commands select the same rows and inputs."""
 
 from typing import Any
 
@@ -20,13 +20,13 @@ def table():
     return frame.assign(y=np.where(frame["a"] + rng.normal(size=ROWS) > 0, "yes", "no"))
 
 
-def test_the_weight_of_a_row_without_a_target_does_not_matter(table):
+def test_weights_of_rows_without_a_target_are_ignored(table):
     table.loc[0, ["w", "y"]] = [-1, None]
     notes = TabularClassifier("y", **QUICK).fit(table, sample_weight="w").notes_
     assert notes[:1] == [f"1 of {ROWS} rows have no target and are not used."]
 
 
-def test_a_column_that_counts_rows_is_an_input_of_a_streamed_table_if_it_is_called_a_number(table, tmp_path, little):
+def test_row_numbers_of_streamed_tables_are_inputs_if_declared_as_numbers(table, tmp_path, little):
     table.assign(id=range(ROWS)).to_parquet(tmp_path / "t.parquet", row_group_size=50)
     plain = TabularClassifier("y", **QUICK).fit(tmp_path, memory=little + 300_000)
     assert "id" in plain.encoder_.dropped
@@ -37,13 +37,13 @@ def test_a_column_that_counts_rows_is_an_input_of_a_streamed_table_if_it_is_call
 
 @pytest.fixture
 def months():
-    """A table whose target follows the month, which is its index."""
+    """A table indexed by month, with a target that depends on the month."""
     rng = np.random.default_rng(1)
     month = pd.Index(rng.integers(1, 13, ROWS), name="month")
     return pd.DataFrame({"a": rng.normal(size=ROWS), "y": 10.0 * month + rng.normal(size=ROWS)}, index=month)
 
 
-def test_a_named_index_is_a_column_and_it_is_said(months, tmp_path):
+def test_a_named_index_becomes_a_column_with_a_note(months, tmp_path):
     model = TabularRegressor("y", **QUICK).fit(months)
     assert "The index 'month' of the data frame is a column: reset_index(drop=True) leaves it out." in model.notes_
     assert model.feature_names_in_.tolist() == ["month", "a"]
@@ -62,7 +62,7 @@ JOINED = pd.Index([*range(ROWS // 2)] * 2)
 
 
 @pytest.mark.parametrize("index", [pd.RangeIndex(ROWS), pd.RangeIndex(0, 2 * ROWS, 2), DRAWN, JOINED, "a"])
-def test_row_numbers_and_columns_again_are_no_columns(table, index):
+def test_row_numbers_and_duplicate_levels_do_not_become_columns(table, index):
     table = table.set_index("a", drop=False) if isinstance(index, str) else table.set_axis(index)
     model = TabularClassifier("y", **QUICK).fit(table)
     assert (model.feature_names_in_.tolist(), model.notes_) == (["a", "b", "w"], [])
@@ -91,7 +91,7 @@ def test_an_index_of_dates_or_several_levels_becomes_columns(table):
     ],
     ids=["text", "drawn", "levels"],
 )
-def test_an_index_in_a_file_of_parquet_is_that_of_the_data_frame(table, index, tmp_path):
+def test_an_index_in_a_parquet_file_equals_that_of_the_data_frame(table, index, tmp_path):
     table, path = table.set_axis(index), tmp_path / "t.parquet"
     table.to_parquet(path, row_group_size=50)
     of_frame, of_file = (TabularClassifier("y", **QUICK).fit(X) for X in (table, path))
@@ -102,17 +102,17 @@ def test_an_index_in_a_file_of_parquet_is_that_of_the_data_frame(table, index, t
     assert of_file.score(path) == of_frame.score(table)
 
 
-def test_an_index_may_be_the_target_the_groups_or_the_weights(months):
+def test_an_index_can_be_the_target_groups_or_weights(months):
     X = months.set_index("y")
     model = TabularRegressor("y", **QUICK).fit(X.assign(month=months.index))
     assert model.feature_names_in_.tolist() == ["a", "month"]
-    assert not [note for note in model.notes_ if "reset_index" in note]  # which would leave out the target
+    assert not [note for note in model.notes_ if "reset_index" in note]  # it would drop the target
     assert len(model.predict(X.assign(month=months.index))) == ROWS
     grouped = TabularRegressor("y", **QUICK).fit(months, groups="month")
     assert grouped.encoder_.dropped["month"] == "it defines the groups"
 
 
-def test_a_model_of_an_array_predicts_a_frame_with_a_named_index(months):
+def test_a_model_fitted_to_an_array_predicts_a_frame_with_a_named_index(months):
     model = TabularRegressor(**QUICK).fit(months[["a"]].to_numpy(), months["y"])
     with pytest.warns(UserWarning, match="feature names"):
         assert len(model.predict(months[["a"]])) == ROWS

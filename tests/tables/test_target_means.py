@@ -1,4 +1,4 @@
-"""Categories that are so many that they share inputs tell networks their mean targets, and no row its own."""
+"""Categories that share inputs are target-encoded out of fold."""
 
 import warnings
 from typing import Any
@@ -27,14 +27,14 @@ FEW: dict[str, Any] = {"n_estimators": 2, "max_iter": 2, "hidden_layer_sizes": (
 
 
 def by_hand(names, T, rows, of, weight):
-    """Return the mean target of a category by some rows, shrunk toward the overall mean, relative to it."""
+    """Return the mean target of a category in some rows, shrunk toward the overall mean and relative to it."""
     centre = (weight * T).sum() / weight.sum()
     own = rows & (names == of)
     return (weight[own] * (T[own] - centre)).sum() / (weight[own].sum() + PRIOR_ROWS)
 
 
 @pytest.mark.parametrize("is_weighted", [False, True])
-def test_a_row_is_told_the_mean_of_its_category_in_other_folds(is_weighted):
+def test_rows_are_encoded_by_the_means_of_other_folds(is_weighted):
     names, T = FRAME["town"].to_numpy(str), Y
     weight = RNG.uniform(0.5, 3, N) if is_weighted else np.ones(N)
     means, inputs = target_means(names, T[:, None], FOLD, weight if is_weighted else None)
@@ -49,7 +49,7 @@ def test_a_row_is_told_the_mean_of_its_category_in_other_folds(is_weighted):
     assert means(np.array(["town x", "a", "zz"])).tolist() == [[0]] * 3
 
 
-def test_of_two_classes_one_is_told_and_of_three_each():
+def test_two_classes_have_one_mean_and_three_have_three():
     names, classes = FRAME["town"].to_numpy(str), TOWN % 3
     assert target_means(names, np.eye(2)[classes % 2], FOLD)[1].shape == (N, 1)
     means, inputs = target_means(names, np.eye(3)[classes], FOLD)
@@ -60,7 +60,7 @@ def test_of_two_classes_one_is_told_and_of_three_each():
     assert not inputs.any()
 
 
-def test_means_are_bounded_and_the_most_frequent_are_kept(monkeypatch):
+def test_means_are_bounded_and_only_frequent_categories_have_them(monkeypatch):
     names, T = FRAME["town"].to_numpy(str), np.zeros((N, 1))
     T[names == "town 7"] = 1e9
     assert np.abs(target_means(names, T, FOLD)[1]).max() == MAX_SPREADS
@@ -71,7 +71,7 @@ def test_means_are_bounded_and_the_most_frequent_are_kept(monkeypatch):
     np.testing.assert_array_equal(inputs[:, 0] != 0, np.isin(names, means.names))
 
 
-def test_the_standardised_view_has_means_in_the_place_of_categories():
+def test_the_standardized_view_has_means_instead_of_one_hot_inputs():
     encoder, target_encoded = Encoder.of(FRAME)[0].with_means(FRAME, Y[:, None], FOLD)
     assert list(target_encoded) == ["town"]
     part = encoder.parts[1]
@@ -84,7 +84,7 @@ def test_the_standardised_view_has_means_in_the_place_of_categories():
 
 
 @pytest.mark.parametrize("engine", ["auto", "reference"])
-def test_large_tables_are_told_the_same_bits(engine, monkeypatch):
+def test_target_encoding_of_large_tables_is_bit_identical(engine, monkeypatch):
     encoder, target_encoded = Encoder.of(FRAME)[0].with_means(FRAME, Y[:, None], FOLD)
     arrays: Any = encoder.of_views(FRAME, target_encoded)
     own = encoder.of_view("standardised") == encoder.places["town"].stop - 1
@@ -99,7 +99,7 @@ def test_large_tables_are_told_the_same_bits(engine, monkeypatch):
         monkeypatch.delenv("VECPROP_ENGINE")
 
 
-def test_columns_that_go_together_are_found_as_without_means():
+def test_means_do_not_change_redundant_groups():
     encoder, _ = Encoder.of(FRAME)
     series = [FRAME[name] for name in encoder.names]
     with_means, _ = encoder.with_means(FRAME, Y[:, None], FOLD)
@@ -107,7 +107,7 @@ def test_columns_that_go_together_are_found_as_without_means():
     assert groups[0] == groups[1]
 
 
-def test_models_predict_better_by_means(monkeypatch):
+def test_means_improve_predictions(monkeypatch):
     is_new = np.arange(N) % 3 == 0
     settings: dict[str, Any] = {"n_estimators": 2, "max_iter": 30, "random_state": 0}
     scores = []
@@ -123,7 +123,7 @@ def models():
     return [TabularClassifier(**FEW).fit(FRAME, TOWN % 3), TabularRegressor(**FEW).fit(FRAME, Y)]
 
 
-def test_models_with_means_come_back_and_are_written(models, tmp_path):
+def test_models_with_means_survive_saving_and_export(models, tmp_path):
     new = FRAME.head(40).assign(town=["town 3", "never", None, " town 5"] * 10)
     for model in models:
         assert model.encoder_.parts[1].means is not None
@@ -137,12 +137,12 @@ def test_models_with_means_come_back_and_are_written(models, tmp_path):
             assert to_onnx(model)
 
 
-def test_a_refit_learns_means_anew(models):
+def test_a_refit_learns_new_means(models):
     again = models[1].refit(FRAME, -Y)
     np.testing.assert_allclose(again.encoder_.parts[1].means.means, -models[1].encoder_.parts[1].means.means, atol=1e-6)
 
 
-def test_a_refit_tells_means_as_the_model_does(models):
+def test_a_refit_uses_means_if_the_model_does(models):
     table = FRAME.assign(together=TOWN // 4, y=Y)
     ordered = TabularRegressor("y", **FEW).fit(table, time=np.arange(N))
     assert not ordered.refit(table).encoder_.has_means
@@ -151,17 +151,17 @@ def test_a_refit_tells_means_as_the_model_does(models):
     assert fit.rows.groups == TOWNS / 4
     X = fit.views[0].X
     assert isinstance(X, np.ndarray)
-    assert not X[:, grouped.encoder_.places["town"]][:, -1].any()  # no town is in other groups
+    assert not X[:, grouped.encoder_.places["town"]][:, -1].any()  # towns do not occur in other groups
 
 
-def test_groups_of_an_array_are_those_of_a_column_in_a_refit():
+def test_a_refit_accepts_groups_as_array_or_column():
     table = FRAME.assign(together=TOWN // 4, y=Y)
     named = TabularRegressor("y", **FEW).fit(table, groups="together").refit(table)
     given = TabularRegressor(**FEW).fit(FRAME, Y, groups=TOWN // 4).refit(FRAME, Y, groups=TOWN // 4)
     np.testing.assert_array_equal(given.predict(FRAME), named.predict(table))
 
 
-def test_no_means_along_time_of_many_classes_and_of_few_categories():
+def test_time_many_classes_and_few_categories_have_no_means():
     for model in (
         TabularRegressor(**FEW).fit(FRAME, Y, time=np.arange(N)),
         TabularClassifier(**FEW).fit(FRAME, TOWN % 11),

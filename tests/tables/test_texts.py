@@ -1,4 +1,4 @@
-"""Text as inputs: the weights of words, their directions, and what is no word."""
+"""Encoding of text: words, their weights and directions."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def test_weights_and_directions_of_words_by_hand():
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
     _, vectors = np.linalg.eigh(rows.T @ rows)
     np.testing.assert_allclose(np.abs(texts.directions), np.abs(vectors[:, ::-1]), atol=1e-6)
-    # With as many directions as words nothing is lost: products of rows stay.
+    # With as many directions as words, dot products of rows are exact.
     np.testing.assert_allclose(texts(series) @ texts(series).T, rows @ rows.T, atol=1e-6)
 
 
@@ -44,23 +44,23 @@ def test_weights_and_directions_of_words_by_hand():
     ("words", "distinct", "rest", "kind"),
     [(4, 65, 0, "text"), (4, 64, 0, "categories"), (3, 65, 0, "categories"), (5, 70, 60, "categories")],
 )
-def test_sentences_that_repeat_are_text_if_they_are_more_than_categories(words, distinct, rest, kind):
-    """Words of a value count in each of its rows: those of one word may be the rest."""
+def test_repeated_sentences_are_text_if_there_are_many(words, distinct, rest, kind):
+    """The words of a value count in each of its rows, so other rows may have one word."""
     values = [" ".join([f"sentence{k}", *["of", "some", "more", "words"][: words - 1]]) for k in range(distinct)]
     assert Encoder.of(pd.DataFrame({"said": [*values, *["no"] * rest] * 3}))[0].kinds == {"said": kind}
 
 
-def test_rows_have_length_1_or_no_known_word():
+def test_rows_have_unit_length_or_no_known_word():
     texts = learned(sentences(300))
     inputs = texts(pd.Series(["noun1 noun2", "unknown words", "", None]))
     np.testing.assert_allclose(np.linalg.norm(inputs, axis=1), [1, 0, 0, 0], atol=1e-6)
     assert inputs.dtype == np.float32
-    texts = learned(pd.Series(["one two"] * 5))  # directions that rows do not have are left out
+    texts = learned(pd.Series(["one two"] * 5))  # null directions are dropped
     assert texts.width == 1
     np.testing.assert_allclose(texts(pd.Series(["one two", "two"])), [[1], [1]], atol=1e-5)
 
 
-def test_directions_have_the_same_bits_with_any_number_of_threads():
+def test_directions_do_not_depend_on_the_number_of_threads():
     series = sentences(150)
     found = []
     for threads in (1, 2):
@@ -69,7 +69,7 @@ def test_directions_have_the_same_bits_with_any_number_of_threads():
     assert found[0] == found[1]
 
 
-def test_text_without_words_in_common_or_the_same_in_all_rows_is_not_used():
+def test_constant_text_and_text_without_common_words_are_not_used():
     for rows in (["a b", "c d"], ["", ""], ["!", "?"], ["x" * 100_000] * 2):
         assert LatentTexts.of(pd.Series(rows)) == "no two rows have a word in common"
     assert learned(pd.Series([f"red {rows[0]} hat", f"red {rows[0]} car", rows[0]])).words.tolist() == ["red"]
@@ -78,7 +78,7 @@ def test_text_without_words_in_common_or_the_same_in_all_rows_is_not_used():
     assert (encoder.names, notes) == (["some"], ["Column 'same' is not used: all values are the same."])
 
 
-def test_a_sample_of_many_rows_tells_the_words(monkeypatch):
+def test_a_sample_of_rows_determines_the_words(monkeypatch):
     series = sentences(200)
     monkeypatch.setattr(module, "MAX_ROWS", 50)
     monkeypatch.setattr(module, "MAX_WORDS", 20)
@@ -87,8 +87,8 @@ def test_a_sample_of_many_rows_tells_the_words(monkeypatch):
     assert texts(series).shape == (200, texts.width)
 
 
-def test_a_word_tells_the_class():
-    """Among 2,000 words, which 256 shares of hashes would mix, ten tell one class and ten the other."""
+def test_words_predict_the_class():
+    """Ten of 2,000 words predict one class and ten the other; 256 hashed inputs would mix them."""
     words = [f"word{k}" for k in range(2000)]
     is_yes = RNG.random(400) < 0.5
     told = np.where(is_yes, RNG.choice(words[:10], 400), RNG.choice(words[10:20], 400))
@@ -106,13 +106,13 @@ def model():
     return TabularClassifier("y", n_estimators=2, max_iter=1, random_state=0).fit(frame)
 
 
-def test_files_keep_words(model, tmp_path):
+def test_words_survive_saving(model, tmp_path):
     save(model, tmp_path / "model.npz")
     frame = pd.DataFrame({"text": sentences(5)})
     assert np.array_equal(load(tmp_path / "model.npz").predict_proba(frame), model.predict_proba(frame))
 
 
-def test_files_whose_words_do_not_belong_together_are_refused(model):
+def test_files_with_inconsistent_words_raise(model):
     (texts,) = model.encoder_.parts
     assert texts.is_consistent()
     for wrong in (
