@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ..jit import INNER
+from ..jit import INNER, larger, smaller
 from ..jit.addresses import numbers_at
 from ..jit.machine_code import address_of, filled_in
 from .vectors import copied_block, packed_block, transposed_block, vector_bytes
@@ -70,9 +70,9 @@ def pack(M, K, A, A_m, A_k, out):
                 target[m] = source[m]
         return
     for m in range(0, M, width):  # a row of A is contiguous, so squares of it are transposed
-        for i in range(0, min(width, M - m), lanes):
+        for i in range(0, smaller(width, M - m), lanes):
             for k in range(0, K, lanes):
-                rows, place = min(width, M - m) - i, out + (m * K + k * width + i) * size
+                rows, place = smaller(width, M - m) - i, out + (m * K + k * width + i) * size
                 transposed(rows, K - k, A + (m + i) * A_m + k * size, A_m, place, np.int64(width * size), np.int64(0))
 
 
@@ -86,12 +86,12 @@ def multiply(M, N, K, A, A_m, A_k, B, B_k, B_n, C, C_m, add, workspace, is_packe
     left, right, depth = workspace, workspace + PIECE_ROWS * PIECE_DEPTH * size, piece_depth(K)
     # Which matrix waits in which cache: a piece of B in the second level, one of its panels in the first, A passes by.
     for n in range(0, N, PIECE_PANELS * columns):
-        N_here = min(PIECE_PANELS * columns, N - n)
-        for k in range(0, max(K, 1), depth):
-            K_here, adds = min(depth, K - k), np.int64(add != 0 or k > 0)
+        N_here = smaller(PIECE_PANELS * columns, N - n)
+        for k in range(0, larger(K, 1), depth):
+            K_here, adds = smaller(depth, K - k), np.int64(add != 0 or k > 0)
             pack_right(N_here, K_here, B + n * B_n + k * B_k, B_n, B_k, right)
             for m in range(0, M, PIECE_ROWS):
-                M_here = min(PIECE_ROWS, M - m)
+                M_here = smaller(PIECE_ROWS, M - m)
                 if not is_packed:
                     pack_left(M_here, K_here, A + m * A_m + k * A_k, A_m, A_k, left)
                 for n_of in range(0, N_here, columns):

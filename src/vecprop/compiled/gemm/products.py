@@ -12,7 +12,7 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 
-from ..jit import INNER, ONCE, intrinsic
+from ..jit import INNER, ONCE, intrinsic, larger, smaller
 from ..jit.machine_code import address_of, filled_in
 from ..jit.numba_internals import has_wide_vectors
 from .vectors import dots_block, product_block, transposed_block, vector_bytes
@@ -39,9 +39,9 @@ def multiply(M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
     Matrices are addresses, and A_m is the stride in bytes from a row of A to the next. Where B is large and C is not,
     the depth is cut; an element of C is summed in the order of K all the same.
     """
-    depth = max(B_BYTES // (N * size), LEAST_DEPTH) if M < K and K * N * size > B_BYTES else max(K, 1)
-    for k in range(0, max(K, 1), depth):
-        K_here, adds = min(depth, K - k), np.int64(add != 0 or k > 0)
+    depth = larger(B_BYTES // (N * size), LEAST_DEPTH) if M < K and K * N * size > B_BYTES else larger(K, 1)
+    for k in range(0, larger(K, 1), depth):
+        K_here, adds = smaller(depth, K - k), np.int64(add != 0 or k > 0)
         for m in range(0, M, rows):
             A_at, B_at, C_at = A + m * A_m + k * A_k, B + k * B_k, C + m * C_m
             if M - m <= rows // 4:  # few rows left: lower blocks, wider so that they have as many sums

@@ -72,3 +72,23 @@ def without_overlaps(typing):
         return context.get_dummy_value()
 
     return types.void(), generate
+
+
+def _extreme(sign):
+    """Return an intrinsic for the smaller or larger of two numbers: Numba compiles its own min and max each time."""
+
+    @intrinsic
+    def extreme(typing, a, b):
+        kind = a if isinstance(a, types.Float) else types.intp
+
+        def generate(context, builder, signature, values):
+            a, b = values
+            compare = builder.fcmp_ordered if isinstance(kind, types.Float) else builder.icmp_signed
+            return builder.select(compare(sign, b, a), b, a)  # the first, if the second is NaN
+
+        return kind(kind, kind), generate
+
+    return extreme
+
+
+smaller, larger = _extreme("<"), _extreme(">")

@@ -43,7 +43,7 @@ def _doubled(address):
     """Double the numbers of a record, by what all kernels use: addresses, records, intrinsics and threads."""
     record = _record(address)
     numbers = words_at(record.numbers, record.size)
-    wait_for_all(numbers, 1)
+    wait_for_all(numbers, np.int64(1))  # the type that fits pass, for which it is compiled once
     for i in range(numbers.size):
         numbers[i] *= 2
 

@@ -10,7 +10,7 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 
-from ..jit import ONCE_IN_ORDER, intrinsic
+from ..jit import ONCE_IN_ORDER, intrinsic, smaller
 from ..jit.addresses import array_of, numbers_at, words_at
 from ..jit.machine_code import address_of
 
@@ -72,7 +72,7 @@ def convert(X, row_bytes, places_at, n, nothing, column_bytes, none, first, feat
     step, stride = (1, features) if by_rows else (n, 1)
     rows = room(np.int64(0))
     for start in range(0, n, AT_ONCE):
-        count = min(AT_ONCE, n - start)
+        count = smaller(AT_ONCE, n - start)
         for s in range(count):
             rows[s] = X + row_bytes * places[start + s] + column_bytes * first
             if column_bytes < row_bytes:

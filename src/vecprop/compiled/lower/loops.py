@@ -13,7 +13,7 @@ import numpy as np
 from numba import from_dtype, njit, types
 
 from ...core import Dropout, LayerNorm, SoftmaxCrossEntropy, counter_rng, elementary
-from ..jit import INNER, use_widest_vectors, without_overlaps
+from ..jit import INNER, larger, use_widest_vectors, without_overlaps
 from ..jit.addresses import copy, matrix, vector
 from ..jit.cache import digest
 from ..jit.machine_code import address_of
@@ -90,7 +90,7 @@ def _softmax_link(rows, outputs, z, y, h):
     for s in range(rows):
         largest = clip(z[0, s], -half, half)
         for c in range(1, outputs):
-            largest = max(largest, clip(z[c, s], -half, half))
+            largest = larger(largest, clip(z[c, s], -half, half))
         total = largest - largest
         for c in range(outputs):
             y[c, s] = exp(clip(z[c, s], -half, half) - largest)
@@ -110,11 +110,11 @@ def _softmax_loss(rows, outputs, z, t, weight, delta, loss, h):
     weight, loss = vector(weight, rows), vector(loss, rows)
     largest, total, log_total, last = delta[outputs], delta[outputs + 1], delta[outputs + 2], z[outputs - 1]
     for s in range(rows):
-        largest[s] = max(clip(z[0, s], -half, half), clip(last[s], -half, half))
+        largest[s] = larger(clip(z[0, s], -half, half), clip(last[s], -half, half))
         total[s] = 0
     for c in range(1, outputs - 1):
         for s in range(rows):
-            largest[s] = max(largest[s], clip(z[c, s], -half, half))
+            largest[s] = larger(largest[s], clip(z[c, s], -half, half))
     for c in range(outputs):
         for s in range(rows):
             delta[c, s] = exp(clip(z[c, s], -half, half) - largest[s])

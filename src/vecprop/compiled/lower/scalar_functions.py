@@ -14,7 +14,7 @@ from numba.extending import overload
 from numpy.polynomial import Chebyshev, Polynomial
 
 from ...core import elementary, logistic
-from ..jit import INNER, intrinsic
+from ..jit import INNER, intrinsic, larger, smaller
 from ..jit.cache import OVERLOADS
 from ..jit.numba_internals import has_wide_vectors
 
@@ -91,7 +91,7 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
 
         The power is 0 if it is no normal number.
         """
-        bounded = min(max(x, lowest), most)
+        bounded = smaller(larger(x, lowest), most)
         rounded = bounded * log2_e + rounding
         k = rounded - rounding
         r = (bounded - k * ln2_high) - k * ln2_low
@@ -182,4 +182,4 @@ _replace(elementary.where, lambda condition, a, b: a if condition else b)
 _replace(elementary.one, lambda z: type(z)(1))
 _replace(elementary.absolute, lambda z: abs(z))
 _replace(elementary.sign, lambda z: type(z)(np.sign(z)))
-_replace(elementary.clip, lambda z, low, high: min(max(z, low), high))  # in this order NaN stays NaN
+_replace(elementary.clip, lambda z, low, high: smaller(larger(z, low), high))  # in this order NaN stays NaN

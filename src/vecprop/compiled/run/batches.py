@@ -20,7 +20,7 @@ import numpy as np
 from numba import njit, types
 
 from ..gemm.packed import PANEL_ROWS, PIECE_ROWS, piece_depth
-from ..jit import INNER, calls
+from ..jit import INNER, calls, larger, smaller
 from ..jit.addresses import doubles_at, numbers_at, put_ones, words_at
 from ..jit.fit_record import fit_at
 from ..jit.machine_code import address_of
@@ -119,7 +119,7 @@ def backward_by_inputs(context, layer, worker, B, current):
         calls.backward(row.backward, (high - low - 1, *own, J, add, *unused, none, *rest))
         if layer:
             before = delta_of(c, shard, 1 - current, size) + low * S * size
-            calls.backward(row.backward, (min(high, I) - low, *own, none, none, *unused, before, *rest))
+            calls.backward(row.backward, (smaller(high, I) - low, *own, none, none, *unused, before, *rest))
     if layer:
         wait_for_all(barrier, c.workers)  # the layer before overwrites this delta, and reads all parts of its own
 
@@ -144,7 +144,7 @@ def backward_by_columns(context, layer, worker, B, current):
 def _own_rows(count, worker, workers):
     """Return a worker's first row of a product's, and that of the next worker: whole panels."""
     panels = -(-count // PANEL_ROWS)
-    return worker * panels // workers * PANEL_ROWS, min((worker + 1) * panels // workers * PANEL_ROWS, count)
+    return worker * panels // workers * PANEL_ROWS, smaller((worker + 1) * panels // workers * PANEL_ROWS, count)
 
 
 @njit(**INNER)
@@ -169,11 +169,11 @@ def _multiply_weights(c, layer, worker, B, current, back, size):
                     right = _layer_inputs(c, layer, shard, size)
                     out = workspace_of(c, shard, size) + row.output_at * size
                 S = rows_of(c, B, shard)[1]
-                sizes, row_bytes = (min(PIECE_ROWS, high - first), S, min(depth, K - k)), S * size
+                sizes, row_bytes = (smaller(PIECE_ROWS, high - first), S, smaller(depth, K - k)), S * size
                 left = W, stride_m, stride_k
                 rest = right + k * row_bytes, row_bytes, np.int64(size), out + first * row_bytes, row_bytes
                 calls.packed(row.product, (*sizes, *left, *rest, np.int64(k > 0), workspace, is_packed))
-                is_packed = max(is_packed, np.int64(S > 0))
+                is_packed = larger(is_packed, np.int64(S > 0))
 
 
 def forward_by_results(context, layer, worker, B):
@@ -200,7 +200,8 @@ def backward_by_results(context, layer, worker, B, current):
     for first in range(low, high, PIECE_ROWS):
         for shard in range(c.shards):
             S, delta, item = rows_of(c, B, shard)[1], delta_of(c, shard, current, size), np.int64(size)
-            sizes, A = (min(PIECE_ROWS, high - first), O, S), _layer_inputs(c, layer, shard, size) + first * S * size
+            A = _layer_inputs(c, layer, shard, size) + first * S * size
+            sizes = smaller(PIECE_ROWS, high - first), O, S
             operands = A, S * size, item, delta, item, S * size, J + first * O * size, O * size
             calls.packed(row.product, (*sizes, *operands, np.int64(shard > 0), workspace, np.int64(0)))
     wait_for_all(barrier, c.workers)  # the layer before overwrites this delta, and reads all parts of its own
@@ -225,7 +226,7 @@ def gradient_of_batch(context, worker, rows_address, B, scale, step):
     low, high, by_inputs = np.int64(0), I, layer_at(c, 0).split == WeightSplit.INPUTS
     if by_inputs:
         first, end = quarters_of(worker, workers)
-        low, high = inputs_of(first, I), min(inputs_of(end, I), I)
+        low, high = inputs_of(first, I), smaller(inputs_of(end, I), I)
     for shard in range(shards):
         own, (at, S) = shard % workers == worker, rows_of(c, B, shard)
         if own or by_inputs:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ..jit import INNER, ONCE, calls
+from ..jit import INNER, ONCE, calls, larger, smaller
 from ..jit.addresses import add, copy, doubles_at, numbers_at, part, total, words_at
 from ..jit.fit_record import FIT, fit_at
 from ..jit.machine_code import address_of
@@ -78,7 +78,7 @@ def run_epochs(context, worker):
     own_moved = part(numbers_at(c.moved, (worker + 1) * BLOCK, zero), worker * BLOCK, (worker + 1) * BLOCK)
     last_finite, rates, clip = numbers_at(c.last_finite, P, zero), c.rates, c.clip
     order, all_rows = words_at(c.order, N), words_at(c.all_rows, N)
-    recorded = max(c.epochs, 1)  # 0 epochs measure the losses, and write one of each
+    recorded = larger(c.epochs, 1)  # 0 epochs measure the losses, and write one of each
     losses = numbers_at(c.losses, recorded, zero)
     norms, sizes = numbers_at(c.norms, recorded, zero), numbers_at(c.sizes, recorded, zero)
     first, end = quarters_of(worker, workers)
@@ -107,7 +107,7 @@ def run_epochs(context, worker):
             return
         first_step, loss, running_loss, norm, size = step, 0.0, 0.0, 0.0, 0.0
         for start in range(0, N if c.epochs else 0, c.batch_size):
-            rows = part(order if c.shuffle else all_rows, start, min(start + c.batch_size, N))
+            rows = part(order if c.shuffle else all_rows, start, smaller(start + c.batch_size, N))
             B, scale = rows.size, scale_of(c, c.training, rows, theta)
             step_number = c.first_step + step if noisy else -1
             # The gradients of the shards.
@@ -170,7 +170,7 @@ def run_epochs(context, worker):
                 return
         # The epoch's results, its measured losses, and whether training ends.
         if worker == 0:
-            norms[epoch], sizes[epoch] = norm / max(step - first_step, 1), size / max(step - first_step, 1)
+            norms[epoch], sizes[epoch] = norm / larger(step - first_step, 1), size / larger(step - first_step, 1)
             done[1] = step
             if running:
                 losses[epoch] = running_loss

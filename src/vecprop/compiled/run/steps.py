@@ -8,7 +8,7 @@ result is the same.
 import numpy as np
 from numba import njit
 
-from ..jit import IN_ORDER, INNER, ONCE, calls
+from ..jit import IN_ORDER, INNER, ONCE, calls, larger, smaller
 from ..jit.addresses import add, add_pair, part, total, words_at
 
 BLOCK = 2048
@@ -31,8 +31,8 @@ def block_at(c, number):
 def _in_span(c, span, values, low, high):
     """Return the part of a block that is in a span of penalized weights; it may be empty."""
     spans = words_at(c.spans, 2 * c.weight_spans)
-    first = min(max(low, spans[2 * span]), high)
-    return part(values, first, max(first, min(high, spans[2 * span + 1])))
+    first = smaller(larger(low, spans[2 * span]), high)
+    return part(values, first, larger(first, smaller(high, spans[2 * span + 1])))
 
 
 @njit(**INNER)

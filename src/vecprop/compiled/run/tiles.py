@@ -22,7 +22,7 @@ import numpy as np
 from numba import njit, types
 
 from ..gemm.products import gather_address
-from ..jit import INNER, ONCE, calls
+from ..jit import INNER, ONCE, calls, larger, smaller
 from ..jit.addresses import copy, doubles_at, numbers_at, part, record_at, words_at
 from ..jit.fit_record import LINE, fields, fit_at
 from ..jit.machine_code import address_of
@@ -219,13 +219,13 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
     deltas, transposed = c.deltas + 2 * worker * delta_bytes, c.transposed + worker * delta_bytes
     all_rows, all_places = words_at(rows_address, n), words_at(c.tile_places + 8 * worker * most, most)
     # Rows are neighbours if their numbers are a part of the record's list of all rows.
-    in_order = c.all_rows <= rows_address < c.all_rows + 8 * max(c.training.rows, c.validation.rows)
+    in_order = c.all_rows <= rows_address < c.all_rows + 8 * larger(c.training.rows, c.validation.rows)
     stays = in_order and c.by_rows and not (data.chosen or data.scaler or data.expander)  # and is read there
     multiple, contents = c.row_multiple, words_at(c.tile_contents + TILE_CONTENTS * worker, 2)
     scale_of_contents = doubles_at(c.tile_contents + TILE_CONTENTS * worker + 16, 1)
     total, start = 0.0, 0
     while start < n:
-        rows = part(all_rows, start, min(start + most, n))
+        rows = part(all_rows, start, smaller(start + most, n))
         S = rows.size
         if not is_validation and multiple < S:  # a power of two, since a division takes as long as a small layer
             S = (S + multiple - 1) & -multiple
@@ -253,7 +253,7 @@ def gradient_of_rows(context, worker, is_validation, rows_address, n, scale, ste
         if is_validation and c.link:  # for a score, or to be kept
             _store_predictions(c, data, A, rows, numbers_at(deltas, c.delta_size, zero))
         total += loss_of_tile(c, S, rows.size, A, targets.ctypes.data, weights, deltas, losses)
-        delta, before, add = deltas, deltas + delta_bytes, np.int64(min(start, 1))  # the first tile stores the gradient
+        delta, before, add = deltas, deltas + delta_bytes, smaller(start, 1)  # the first tile stores the gradient
         for layer in range(c.layers - 1 if gradient else -1, -1, -1):
             A = inputs_at(c, layer, inputs, workspace, size)
             backward(c, layer, A, S, step, workspace, delta, before, transposed, gradient, add, size)
@@ -273,8 +273,8 @@ def predict_rows(context, rows_address, n):
     for start in range(0, n, most):
         # The last tile has two rows at least: the products of one sum in another order, and its prediction would then
         # depend, in its last bits, on how many rows come before it.
-        first = start if start + 1 < n else max(n - 2, 0)
-        rows = part(all_rows, first, min(start + most, n))
+        first = start if start + 1 < n else larger(n - 2, 0)
+        rows = part(all_rows, first, smaller(start + most, n))
         gather_inputs(c, c.training, rows, np.int64(0), I, tile.ctypes.data, size)
         A = tile.ctypes.data
         for layer in range(c.layers):
