@@ -137,7 +137,9 @@ def test_what_needs_all_rows_in_memory_is_refused(vecprop, large):
     assert done.stderr == "--memory much is no amount of memory: give one such as 4GB.\n"
     Path("large.csv").write_text("x,y\n" + "0.25,yes\n" * 300_000)
     done = vecprop("train", "large.csv", "--target", "y", *LITTLE, *FAST, code=3)
-    assert "convert it to Parquet, which can be read in chunks: `vecprop convert large.csv large-parquet`" in done.stderr
+    assert (
+        "convert it to Parquet, which can be read in chunks: `vecprop convert large.csv large-parquet`" in done.stderr
+    )
 
 
 @pytest.fixture
