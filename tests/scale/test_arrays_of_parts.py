@@ -37,7 +37,9 @@ def test_arrays_equal_those_of_parquet_blocks(tmp_path, types, targets):
         assert own.dtype == other.dtype
 
 
-@pytest.mark.parametrize(("value", "said"), [(np.inf, "is inf"), (np.nan, "is missing"), (None, "is missing")])
+@pytest.mark.parametrize(
+    ("value", "said"), [(np.inf, "is inf"), (np.nan, "has a missing value"), (None, "has a missing value")]
+)
 def test_values_that_are_not_numbers_are_named(value, said):
     frame = FRAME.assign(a=pd.array([1.0, value, 2.0], "float64" if value is not None else "Float64"))
     with pytest.raises(vp.TableError, match=f"column 'a' {said} in row 1; fill or drop it"):
@@ -80,7 +82,7 @@ def test_blocks_are_reloaded_if_workers_die(blocks):
     client.cues = [("error", KilledWorker()), ("cancelled",), ("finished", "the rows")]
     assert blocks.read(1) == "the rows"
     client.cues = [("cancelled",)] * 4
-    with pytest.raises(RuntimeError, match="The workers that loaded partition 1 died again and again"):
+    with pytest.raises(RuntimeError, match="The workers that loaded partition 1 died repeatedly"):
         blocks.read(1)
     client.cues = [("error", vp.TableError("column 'a' is missing"))]
     with pytest.raises(vp.TableError, match="In partition 0: column 'a' is missing"):

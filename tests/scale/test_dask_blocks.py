@@ -99,11 +99,11 @@ def test_workers_load_several_blocks_at_once(client, folder):
 @pytest.mark.parametrize(
     ("frame", "target", "sentence"),
     [
-        (FRAME, "z", "The data have no column 'z'"),
-        (FRAME.assign(a="text"), "y", "Column 'a' is .*, but blocks are of numbers"),
-        (FRAME[["y"]], "y", "The data have no columns beside 'y': name the inputs"),
-        (FRAME[:0], "y", "The data have no rows"),
-        (FRAME.set_axis(["a", "a", *FRAME.columns[2:]], axis=1), "y", "The data have 2 columns that are named 'a'"),
+        (FRAME, "z", "frame has no column 'z'"),
+        (FRAME.assign(a="text"), "y", "Column 'a' must be numeric, but its dtype is"),
+        (FRAME[["y"]], "y", "frame has no columns other than 'y': specify inputs"),
+        (FRAME[:0], "y", "frame has no rows"),
+        (FRAME.set_axis(["a", "a", *FRAME.columns[2:]], axis=1), "y", "frame has 2 columns named 'a'"),
     ],
 )
 def test_unusable_columns_are_reported(client, frame, target, sentence):
@@ -112,11 +112,11 @@ def test_unusable_columns_are_reported(client, frame, target, sentence):
 
 
 def test_invalid_values_are_named_with_their_partition(client):
-    for value, said in ((np.nan, "missing"), (np.inf, "inf")):
+    for value, said in ((np.nan, "has a missing value"), (np.inf, "is inf")):
         frame = FRAME.copy()
         frame.loc[2_100, "c"] = value
         blocks = vp.blocks.DaskBlocks(dd.from_pandas(frame, npartitions=4), "y")
-        with pytest.raises(vp.TableError, match=f"In partition 2: column 'c' is {said} in row 100; fill or drop it"):
+        with pytest.raises(vp.TableError, match=f"In partition 2: column 'c' {said} in row 100; fill or drop it"):
             blocks.read(2)
 
 
@@ -135,19 +135,19 @@ def test_a_closed_client_is_reported(client):
     with distributed.Client(client.scheduler.address, set_as_default=False) as other:
         blocks = vp.blocks.DaskBlocks(dd.from_pandas(FRAME, npartitions=2), "y", client=other)
     for use in (lambda: blocks.read(0), lambda: blocks.prefetch([0])):
-        with pytest.raises(RuntimeError, match="The client of the Dask cluster is closed: make another"):
+        with pytest.raises(RuntimeError, match="The client of the Dask cluster is closed: create a new one"):
             use()
 
 
 def test_other_data_are_refused(client):
     frame = dd.from_pandas(FRAME, npartitions=2)
     for data, target, said in (
-        (frame["a"], "y", "frame is a Series, but a data frame or an array of Dask is needed"),
+        (frame["a"], "y", "frame must be a Dask data frame or a Dask array, got Series"),
         (frame, frame["y"], "target is a Series, but it is the name of a column, or a list of names"),
-        (FRAME, "y", "frame is a DataFrame, but a data frame or an array of Dask is needed"),
-        (da.from_array(X), T, "target is a ndarray, but an array of Dask is needed"),
+        (FRAME, "y", "frame must be a Dask data frame or a Dask array, got DataFrame"),
+        (da.from_array(X), T, "target must be a Dask array, like frame, got ndarray"),
     ):
         with pytest.raises(TypeError, match=said):
             vp.blocks.DaskBlocks(data, target)
-    with pytest.raises(ValueError, match="target has 3000 rows, but frame has 4000: give one for each"):
+    with pytest.raises(ValueError, match=r"target must have as many rows as frame \(4000\), got 3000"):
         vp.blocks.DaskBlocks(da.from_array(X), da.from_array(T[:3000]))

@@ -1,1 +1,1 @@
-"""Other machines: populations on the workers of a Dask cluster, and rows that lie there. Dask is imported when used."""
+"""Training on a Dask cluster, and training on Dask data. Dask is imported on first use."""

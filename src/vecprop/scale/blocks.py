@@ -1,4 +1,4 @@
-"""The partitions of Dask data as blocks of rows: loaded by the workers of a cluster, trained on here."""
+"""Dask data as blocks of rows: the workers of a cluster load the partitions, and training is local."""
 
 import threading
 from collections import deque
@@ -13,53 +13,54 @@ from ..tables.streaming.parquet_blocks import columns_as_array, names_of_targets
 from .cluster import connected, require_open, threads_of
 
 AHEAD = 2
-"""The blocks that are loaded ahead for each thread of the cluster."""
+"""The number of blocks to load ahead per thread of the cluster."""
 
 LOOK = 2.0
-"""The seconds after which a reader looks whether the cluster is still there."""
+"""The interval in seconds at which a waiting reader checks that the cluster still exists."""
 
 RETRIES = 3
-"""How often a block is loaded anew whose workers have died."""
+"""How often loading a block is retried if its workers die."""
 
 
 class DaskBlocks:
-    """Blocks of a Dask data frame or array: each partition is one.
+    """Blocks of a Dask data frame or array; each partition is a block.
 
-    A partition is loaded and made numbers by a worker of the cluster, and comes here when its turn is near; the workers
-    load several at once. Training is here: with the same rows in the same blocks it has the bits of `ParquetBlocks`
-    and `ArrayBlocks`. If a worker is lost, others load its partitions again.
+    The workers of the cluster load several partitions at once and convert them to arrays, shortly before they are
+    needed. Training is local. With the same rows in the same blocks, it is bit-identical to training on `ParquetBlocks`
+    and `ArrayBlocks`. If a worker is lost, other workers load its partitions again.
 
     Parameters
     ----------
     frame : dask.dataframe.DataFrame or dask.array.Array (N, I)
-        The rows. Columns of a data frame that are inputs hold numbers, of which none is missing.
+        The rows. The input columns of a data frame must be numeric, without missing values.
     target : str, sequence of str, or dask.array.Array (N, ...)
-        The names of one or several columns; of an array of inputs, the array of targets.
+        The name or names of the target columns; if frame is an array, the array of targets.
     inputs : sequence of str, optional
-        The names of the columns of inputs; by default all others.
+        The names of the input columns; by default all other columns.
     weight : str or dask.array.Array (N,), optional
-        The rows' weights.
+        The weights of the rows, as a column name or an array.
     client : distributed.Client, optional
-        The client of the cluster; the latest one that was made by default.
+        The client of the cluster; by default the most recently created one.
 
     Attributes
     ----------
     sizes : ndarray of int
-        The number of rows of each partition that has some. Partitions are counted when blocks are made, which loads
-        those that do not tell.
+        The number of rows of each nonempty partition. Creating the blocks loads partitions of unknown length to count
+        their rows.
     inputs : int
         The number of inputs of a row.
 
     Raises
     ------
     TableError
-        If columns are missing or hold no numbers.
+        If columns are missing or not numeric.
     RuntimeError
-        If the cluster has no worker for a minute, or workers die again and again while they load a partition.
+        If the cluster has no worker for a minute, or if workers die repeatedly while they load a partition.
 
     Notes
     -----
-    ``dask.dataframe.read_parquet(folder, split_row_groups=True)`` has the partitions of ``ParquetBlocks(folder)``.
+    The partitions of ``dask.dataframe.read_parquet(folder, split_row_groups=True)`` equal the blocks of
+    ``ParquetBlocks(folder)``.
 
     Examples
     --------
@@ -77,10 +78,10 @@ class DaskBlocks:
         elif hasattr(frame, "chunks"):
             parts, work, counts = self._of_array(frame, target, inputs, weight)
         else:
-            raise TypeError(f"frame is a {type(frame).__name__}, but a data frame or an array of Dask is needed.")
+            raise TypeError(f"frame must be a Dask data frame or a Dask array, got {type(frame).__name__}.")
         self._numbers = known = np.flatnonzero(counts).tolist()
         if not known:
-            raise TableError("The data have no rows.")
+            raise TableError("frame has no rows.")
         self._parts, self._work = [parts[number] for number in known], work
         self.sizes = np.array([counts[number] for number in known], np.int64)
         self._expected: deque[int] = deque()
@@ -88,45 +89,45 @@ class DaskBlocks:
         self._lock = threading.Lock()
 
     def _of_frame(self, frame: Any, target: Any, inputs: Any, weight: Any) -> tuple[list[Any], Any, list[int]]:
-        """Return the partitions of a data frame, what makes arrays of one, and their numbers of rows."""
+        """Return the partitions of a data frame, the arguments for `_arrays`, and the row counts."""
         targets = names_of_targets(target)
         others, names = [*targets, *([] if weight is None else [weight])], [*frame.columns]
         columns = [name for name in names if name not in others] if inputs is None else list(inputs)
         if not columns:
-            raise TableError(f"The data have no columns beside {', '.join(map(repr, others))}: name the inputs.")
+            raise TableError(f"frame has no columns other than {', '.join(map(repr, others))}: specify inputs.")
         for name in (*columns, *others):
             if name not in names:
-                raise TableError(f"The data have no column {name!r}{suggestion(str(name), map(str, names)) or '.'}")
+                raise TableError(f"frame has no column {name!r}{suggestion(str(name), map(str, names)) or '.'}")
             if names.count(name) > 1:
-                raise TableError(f"The data have {names.count(name)} columns that are named {name!r}: rename them.")
+                raise TableError(f"frame has {names.count(name)} columns named {name!r}: rename them.")
             if getattr(frame.dtypes[name], "kind", "O") not in "biuf":
-                raise TableError(f"Column {name!r} is {frame.dtypes[name]}, but blocks are of numbers: leave it out.")
+                raise TableError(f"Column {name!r} must be numeric, but its dtype is {frame.dtypes[name]}: omit it.")
         self.inputs = len(columns)
         counts = self._result(self._client.compute(frame.map_partitions(len)), "").tolist()
         parts = frame[[*dict.fromkeys([*columns, *others])]].to_delayed()
         return parts, (columns, targets, isinstance(target, str | int), weight), counts
 
     def _of_array(self, X: Any, T: Any, inputs: Any, weight: Any) -> tuple[list[Any], Any, list[int]]:
-        """Return the chunks of rows of arrays, None, and their numbers of rows."""
+        """Return the chunks of arrays along their rows, None, and the row counts."""
         if X.ndim != 2 or inputs is not None:
-            raise ValueError(f"frame is an array of shape {X.shape}, but (N, I) is needed, all columns being inputs.")
+            raise ValueError(f"frame must be an array of shape (N, I) without the argument inputs, got {X.shape}.")
         arrays = {"frame": X, "target": T} | ({} if weight is None else {"weight": weight})
         rows = None
         for name, array in arrays.items():
             if not hasattr(array, "chunks"):
-                raise TypeError(f"{name} is a {type(array).__name__}, but an array of Dask is needed, as frame is one.")
+                raise TypeError(f"{name} must be a Dask array, like frame, got {type(array).__name__}.")
             if np.isnan(array.shape[0]):
                 array.compute_chunk_sizes()
             rows = rows or array.chunks[0]
             if sum(rows) != array.shape[0]:
-                raise ValueError(f"{name} has {array.shape[0]} rows, but frame has {sum(rows)}: give one for each.")
+                raise ValueError(f"{name} must have as many rows as frame ({sum(rows)}), got {array.shape[0]}.")
             arrays[name] = array.rechunk({0: rows, **dict.fromkeys(range(1, array.ndim), -1)}).to_delayed().ravel()
         assert rows is not None
         self.inputs = int(X.shape[1])
         return list(zip(*arrays.values(), strict=True)), None, list(rows)
 
     def place(self, number: int) -> str:
-        """Return the partition of a block."""
+        """Return the name of a block's partition, for error messages."""
         return f"partition {self._numbers[number]}"
 
     def prefetch(self, numbers: Sequence[int]) -> None:
@@ -137,7 +138,7 @@ class DaskBlocks:
         self._load_ahead()
 
     def read(self, number: int) -> tuple[Any, ...]:
-        """Return a block's inputs and targets, and its weights if there are any."""
+        """Return a block's inputs, targets and, if there are any, weights."""
         with self._lock:
             if number in self._expected:
                 self._expected.remove(number)
@@ -151,11 +152,11 @@ class DaskBlocks:
                 future = None
                 if not left:
                     workers = f"The workers that loaded {self.place(number)}"
-                    raise RuntimeError(f"{workers} died again and again: look at their logs and memory.") from error
+                    raise RuntimeError(f"{workers} died repeatedly: check their logs and memory.") from error
         raise AssertionError
 
     def _load_ahead(self) -> None:
-        """Let workers load blocks that are expected, as many as they have room for."""
+        """Let workers load the next blocks, as many as they have room for."""
         if not self._expected:
             return
         room = AHEAD * sum(threads_of(self._client).values())
@@ -165,7 +166,7 @@ class DaskBlocks:
                     self._coming[number] = self._loading(number)
 
     def _loading(self, number: int) -> Any:
-        """Have a block loaded, and return its future."""
+        """Submit the loading of a block, and return its future."""
         from dask.delayed import delayed  # pyright: ignore[reportMissingImports]
 
         require_open(self._client)
@@ -174,7 +175,7 @@ class DaskBlocks:
         return self._client.compute(task)
 
     def _result(self, future: Any, where: str) -> Any:
-        """Return the result of a future, while the cluster has workers."""
+        """Wait for a future, as long as the cluster has workers, and return its result."""
         ended = threading.Event()
         future.add_done_callback(lambda _: ended.set())
         while future.status in ("pending", "lost"):
@@ -183,7 +184,7 @@ class DaskBlocks:
             ended.clear()
         if future.status == "error":
             error = future.exception()
-            if hasattr(error, "allowed_failures"):  # as Dask's KilledWorker has
+            if hasattr(error, "allowed_failures"):  # Dask's KilledWorker
                 raise _Lost from error
             if isinstance(error, TableError):
                 raise TableError(f"{where}{error}") from error
@@ -194,13 +195,13 @@ class DaskBlocks:
 
 
 class _Lost(Exception):
-    """A result that has died with its workers."""
+    """A result was lost because its workers died."""
 
 
 def _arrays(
     frame: Any, columns: list[str], targets: list[str], is_single: bool, weight: str | None
 ) -> tuple[np.ndarray, ...]:
-    """In a worker, return the inputs and targets of a part of a data frame, and its weights."""
+    """Convert a partition to arrays of inputs, targets and weights; runs in a worker."""
     names: dict[str, Any] = dict.fromkeys([*columns, *targets, *([] if weight is None else [weight])])
     values = {name: _numbers(frame[name], name) for name in names}
     X = columns_as_array([values[name] for name in columns], np.float32)
@@ -209,10 +210,10 @@ def _arrays(
 
 
 def _numbers(column: Any, name: str) -> np.ndarray:
-    """Return a column as an array, or refuse one with a value that is no finite number."""
+    """Convert a column to an array; raise TableError if a value is missing or not finite."""
     missing = column.isna().to_numpy()
     if missing.any():
-        raise TableError(f"column {name!r} is missing in row {int(missing.argmax())}; fill or drop it.")
+        raise TableError(f"column {name!r} has a missing value in row {int(missing.argmax())}; fill or drop it.")
     kind = column.dtype.kind
     values = column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", None))
     if kind == "f" and not (finite := np.isfinite(values)).all():

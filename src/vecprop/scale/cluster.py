@@ -1,4 +1,4 @@
-"""The client of a Dask cluster, and what bits depend on beside the problem: processor, libraries, own sources."""
+"""The client of a Dask cluster, and the environment that affects bits: processor, libraries and source code."""
 
 import hashlib
 import os
@@ -13,11 +13,11 @@ from ..system.threads import blas
 from ..system.versions import processor_name, version_of
 
 PATIENCE = 60.0
-"""The seconds without any worker after which the cluster is given up."""
+"""The maximum number of seconds to wait while the cluster has no workers."""
 
 
 def connected(client: Any, user: str) -> Any:
-    """Return a client, or the latest one that was made if it is None, for a class of this name."""
+    """Return a client, or the most recently created one if it is None; errors contain the name of the user."""
     if client is None:
         try:
             from distributed import get_client  # pyright: ignore[reportMissingImports]
@@ -26,51 +26,51 @@ def connected(client: Any, user: str) -> Any:
         try:
             client = get_client()
         except ValueError:
-            make = f"make one, client = distributed.Client(…), before {user} is used"
-            raise RuntimeError(f"There is no Dask client: {make}.") from None
+            create = f"create one with distributed.Client(…) before you use {user}"
+            raise RuntimeError(f"There is no Dask client: {create}.") from None
     if isinstance(client, type) or not hasattr(client, "nthreads"):
-        needed = "needs a client of Dask, such as Client('tcp://scheduler:8786')"
-        raise TypeError(f"client is {client!r}, but {user} {needed}.")
+        needed = f"The client of {user} must be a Dask client, such as Client('tcp://scheduler:8786')"
+        raise TypeError(f"{needed}, got {client!r}.")
     require_open(client)
     if getattr(client, "asynchronous", False):
-        raise RuntimeError(f"The client is asynchronous, but {user} waits for its workers: give one that is not.")
+        raise RuntimeError(f"The client is asynchronous, but {user} waits for its workers: pass a synchronous client.")
     return client
 
 
 def require_open(client: Any) -> None:
-    """Refuse a client that is closed, which has no scheduler any more."""
+    """Raise RuntimeError if a client is closed."""
     if getattr(client, "status", "running") in ("closing", "closed"):
-        raise RuntimeError("The client of the Dask cluster is closed: make another, distributed.Client(…).")
+        raise RuntimeError("The client of the Dask cluster is closed: create a new one with distributed.Client(…).")
 
 
 def address_of(client: Any) -> str:
-    """Return the address of a client's scheduler, for messages."""
+    """Return the address of a client's scheduler, for error messages."""
     return str(getattr(getattr(client, "scheduler", None), "address", "this address"))
 
 
 def threads_of(client: Any) -> dict[str, int]:
-    """Return the number of threads of each worker; wait for one if there is none."""
+    """Return the number of threads of each worker; wait until there is a worker."""
     began, task = time.monotonic(), None
     require_open(client)
     try:
         while not (threads := dict(client.nthreads())):
-            task = task or client.submit(int, pure=False)  # some clusters start workers for those who wait
+            task = task or client.submit(int, pure=False)  # adaptive clusters start workers for waiting tasks
             if time.monotonic() - began > PATIENCE:
                 idle = f"The cluster at {address_of(client)} has had no worker for {PATIENCE:.0f} s"
-                raise RuntimeError(f"{idle}: start some, or look at its logs to see why they end.")
+                raise RuntimeError(f"{idle}: start workers, or check its logs.")
             time.sleep(0.1)
     except OSError as error:
-        raise RuntimeError(f"The scheduler at {address_of(client)} does not answer: {error}") from error
+        raise RuntimeError(f"The scheduler at {address_of(client)} does not respond: {error}") from error
     return threads
 
 
 SETTINGS = ("VECPROP_ENGINE", "VECPROP_PRODUCTS", "NUMBA_OPT", "NUMBA_BOUNDSCHECK", "NPY_DISABLE_CPU_FEATURES")
-"""Variables of the environment that choose other kernels."""
+"""Environment variables that affect the kernels."""
 
 
 @cache
 def machine() -> dict[str, str]:
-    """Return what training here depends on, by name; where all is equal, bits are."""
+    """Return everything that affects bits, by name; machines with equal values compute the same bits."""
     import numpy
     import scipy
 
@@ -97,7 +97,7 @@ def machine() -> dict[str, str]:
 
 
 def sources() -> str:
-    """Return a digest of the library's sources, as they lie on disk."""
+    """Return a digest of the library's source files."""
     digest, root = hashlib.sha256(), Path(__file__).parents[1]
     for path in sorted(root.rglob("*.py")):
         content = path.read_bytes()
@@ -106,7 +106,7 @@ def sources() -> str:
 
 
 def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str:
-    """Return how another machine differs from this one, as the end of a sentence; "" if it does not.
+    """Return how another machine differs from this one, as the end of a sentence; "" if they are equal.
 
     Examples
     --------

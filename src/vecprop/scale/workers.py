@@ -1,4 +1,4 @@
-"""The workers of a Dask cluster, on which populations are trained with the bits that they have here."""
+"""Training of populations on the workers of a Dask cluster, bit-identical to local training."""
 
 import threading
 import time
@@ -16,33 +16,33 @@ from ..train.population import is_in_a_task
 from .cluster import address_of, connected, difference, machine, require_open, threads_of
 
 LOOK = 2.0
-"""The seconds after which the delivery looks at the cluster though nothing has come."""
+"""The interval in seconds at which the dispatcher checks the cluster if no result arrives."""
 
 LAST = 5.0
-"""The seconds after Ctrl-C in which workers can return what was under way."""
+"""The number of seconds that workers have after Ctrl-C to return unfinished results."""
 
 AHEAD = 4
-"""The bundles that are given out for each thread of the cluster: the others wait here, where they cost it nothing."""
+"""The number of bundles to submit per thread of the cluster; the others wait in this process."""
 
 LOST = (OSError, TimeoutError, KeyError)
-"""What Dask raises when a worker goes while it is asked, or is given data."""
+"""The exceptions that Dask raises if a worker disappears during a request or a transfer of data."""
 
 FULL = "worker-restart-memory"
-"""What Dask calls the event that a worker is ended since it uses more than its memory."""
+"""Dask's topic of events for workers that were restarted because they exceeded their memory limit."""
 
-_asked: dict[str, list[bool]] = {}  # in a worker, for each delivery: not empty once it is called off
+_asked: dict[str, list[bool]] = {}  # in a worker: a list for each dispatcher, nonempty once it is cancelled
 
 
 class Incompatible(str):
-    """What a worker returns instead of a result if it would compute other bits: how it differs."""
+    """The result of a worker that would compute different bits: how its environment differs."""
 
 
 def work(
     bundle: Any, function: Callable[[Any, Any], Any], data: Any, token: str, threads: int, here: dict[str, str] | None
 ) -> Any:
-    """In a worker, return function(bundle, data), or how the worker differs from the machine that has to be equal.
+    """Return function(bundle, data), or how the worker differs from the required environment; runs in a worker.
 
-    When the delivery is called off, return the result up to the last whole epoch, or None if it has not begun.
+    If the dispatcher is cancelled, return the result of the last complete epoch, or None if training has not started.
     """
     asked = _asked.setdefault(token, [])
     if asked:
@@ -52,18 +52,18 @@ def work(
     try:
         with limit_threads(threads), cancellable(asked):
             return function(bundle, data)
-    except KeyboardInterrupt:  # which would end the worker
+    except KeyboardInterrupt:  # it would end the worker
         return None
 
 
 def stop(token: str) -> None:
-    """In a worker, stop the trainings of a delivery within their epochs, and begin no others."""
+    """Stop the bundles of a dispatcher within their epochs, and start no others; runs in a worker."""
     _asked.setdefault(token, []).append(True)
 
 
 @dataclass(eq=False)
 class Dispatcher:
-    """The delivery of bundles to the workers of a client, which have to be like `here`, if that is given."""
+    """Submit bundles to the workers of a client, whose environment must equal `here`, if that is set."""
 
     client: Any
     function: Callable[[Any, Any], Any]
@@ -80,7 +80,7 @@ class Dispatcher:
         self.incompatible: set[str] = set()
 
     def results(self) -> Iterator[tuple[int, Any]]:
-        """Yield the place of each bundle and its result, as they come."""
+        """Yield the index of each bundle and its result, in the order of arrival."""
         self.threads, looked = threads_of(self.client), time.monotonic()
         self.require_same_environment()
         self.known_events = len(self.client.get_events(FULL) or ())
@@ -94,21 +94,21 @@ class Dispatcher:
             yield from self.stopped()
             raise
         finally:
-            if self.pending:  # call them off, unless the cluster is gone
+            if self.pending:  # cancel them, unless the cluster is gone
                 with suppress(Exception):
                     self.client.cancel(list(self.pending))
                     self.client.run(stop, self.token, on_error="ignore")
-            self.pending.clear()  # workers keep data as long as these are held, as a traceback may hold them
+            self.pending.clear()  # release the data on the workers, even if a traceback refers to this object
             self.placed = None
 
     def ended(self) -> list[Any]:
-        """Return the tasks that have ended, at the latest after a moment."""
+        """Wait for a moment, and return the tasks that have ended."""
         self.arrived.wait(LOOK)
         self.arrived.clear()
         return [future for future in self.pending if future.status not in ("pending", "lost")]
 
     def stopped(self) -> Iterator[tuple[int, Any]]:
-        """Yield what was under way, up to its last whole epoch."""
+        """Stop the workers, and yield the results of their last complete epochs."""
         self.client.run(stop, self.token, on_error="ignore")
         self.waiting.clear()
         until = time.monotonic() + LAST
@@ -120,18 +120,18 @@ class Dispatcher:
                     yield place, result
 
     def require_same_environment(self) -> None:
-        """Refuse workers that would compute other bits, before anything is trained."""
+        """Raise RuntimeError if a worker would compute different bits, before training starts."""
         for address, there in self.client.run(machine, on_error="return").items():
-            if isinstance(there, LOST):  # it has ended since
+            if isinstance(there, LOST):  # the worker has ended meanwhile
                 continue
             if isinstance(there, BaseException):
                 why = f"{type(there).__name__}: {there}. Install the same version of vecprop there."
                 raise RuntimeError(f"Worker {address} cannot train: {why}") from there
             if self.here is not None and (mismatch := difference(self.here, there)):
-                raise RuntimeError(f"Worker {address} differs: {mismatch}. Give same_bits=False to accept it.")
+                raise RuntimeError(f"Worker {address} differs: {mismatch}. Set same_bits=False to accept it.")
 
     def submit_bundles(self) -> None:
-        """Give bundles out, as many as the workers have room for."""
+        """Submit as many bundles as the workers have room for."""
         total = sum(self.threads.values())
         count = min(len(self.waiting), AHEAD * total - len(self.pending))
         if count <= 0:
@@ -145,14 +145,14 @@ class Dispatcher:
         if self.incompatible:
             how["workers"] = [address for address in self.threads if address not in self.incompatible]
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Sending large graph")  # bundles are small beside their work
+            warnings.filterwarnings("ignore", message="Sending large graph")  # bundles are small
             futures = self.client.map(work, [self.bundles[place] for place in places], **how)
         for place, future in zip(places, futures, strict=True):
             self.pending[future] = place
             future.add_done_callback(lambda _: self.arrived.set())
 
     def place(self) -> None:
-        """Have the data on all workers; those that come later get them from these."""
+        """Send the data to all workers; workers that join later get copies from them."""
         for left in range(self.retries, -1, -1):
             try:
                 (self.placed,) = self.client.scatter([self.data], broadcast=True, hash=False)
@@ -160,12 +160,12 @@ class Dispatcher:
             except LOST as error:
                 if not left:
                     cluster = f"the cluster at {address_of(self.client)}"
-                    look = "Look at the memory of its workers."
-                    raise RuntimeError(f"The data could not be placed on {cluster}: {error} {look}") from error
+                    check = "Check the memory of its workers."
+                    raise RuntimeError(f"The data could not be sent to {cluster}: {error} {check}") from error
                 self.threads = threads_of(self.client)
 
     def collect(self, done: list[Any]) -> Iterator[tuple[int, Any]]:
-        """Yield what has come, and see to what was lost."""
+        """Yield the results of finished tasks, and resubmit lost ones."""
         lost = []
         for future in done:
             if future.status != "finished":
@@ -181,7 +181,7 @@ class Dispatcher:
             result = results.get(place)
             if isinstance(result, Incompatible):
                 self.exclude(place, result)
-            elif result is None:  # its worker has gone, and all data with it
+            elif result is None:  # the worker has disappeared with its data
                 lost.append(place)
             else:
                 self.losses = 0
@@ -190,80 +190,80 @@ class Dispatcher:
             self.lost(lost)
 
     def failed(self, place: int, error: Any) -> None:
-        """Give a bundle out anew whose workers have died, or raise the error of its training."""
+        """Resubmit a bundle whose workers died, or raise the error of its training."""
         numbers = self.bundles[place].numbers
         those = f"member {numbers[0]}" if len(numbers) == 1 else f"{len(numbers)} members from member {numbers[0]} on"
         if isinstance(error, MemoryError):
-            raise RuntimeError(f"A worker has too little memory to train {those}: give workers more.") from error
-        if not hasattr(error, "allowed_failures"):  # as Dask's KilledWorker has
+            raise RuntimeError(f"A worker has too little memory to train {those}: increase its memory.") from error
+        if not hasattr(error, "allowed_failures"):  # not Dask's KilledWorker
             raise error
         self.deaths[place] += 1
         address = error.last_worker.address
         if address in self.full():
-            why = "since it used more than its memory: give workers more, or fewer threads each."
+            why = "because it exceeded its memory limit: give workers more memory, or fewer threads each."
             raise RuntimeError(f"Worker {address} was ended while it trained {those} {why}") from error
         if self.deaths[place] > self.retries:
             count = self.deaths[place] * (error.allowed_failures + 1)
-            look = "look at their logs and memory, or give more retries"
-            raise RuntimeError(f"The workers that trained {those} died {count} times: {look}.") from error
+            check = "check their logs and memory, or increase retries"
+            raise RuntimeError(f"The workers that trained {those} died {count} times: {check}.") from error
         self.waiting.appendleft(place)
 
     def full(self) -> list[str]:
-        """Return the addresses of workers that have been ended since they used more than their memory."""
+        """Return the addresses of workers that were ended because they exceeded their memory limit."""
         return [event["worker"] for _, event in (self.client.get_events(FULL) or ())[self.known_events :]]
 
     def lost(self, places: list[int]) -> None:
-        """Give bundles out anew that were lost with the data, of which all holders have died."""
+        """Resubmit bundles that were lost because every worker with the data died."""
         self.losses += 1
         if self.losses > self.retries:
             why = f"All workers that had the data were lost, {self.losses} times in a row"
-            advice = "look at their logs and memory, or give more retries"
+            advice = "check their logs and memory, or increase retries"
             if full := self.full():
-                why = f"Workers were ended {len(full)} times since they used more than their memory, {full[-1]} last"
-                advice = "give them more, or fewer threads each"
+                why = f"Workers were ended {len(full)} times because they exceeded their memory, {full[-1]} last"
+                advice = "give workers more memory, or fewer threads each"
             raise RuntimeError(f"{why}: {advice}.")
         self.placed = None
         self.waiting.extendleft(reversed(places))
         self.threads = threads_of(self.client)
 
     def exclude(self, place: int, result: Incompatible) -> None:
-        """Give a bundle out anew that came to a worker which has come later and differs, and use that one no more."""
+        """Resubmit a bundle that was sent to an incompatible worker, and exclude this worker from now on."""
         for address, there in self.client.run(machine, on_error="return").items():
             if isinstance(there, dict) and address not in self.incompatible and difference(self.here or {}, there):
                 self.incompatible.add(address)
-                warnings.warn(f"Worker {address} has come and is not used: {result}.", stacklevel=2)
+                warnings.warn(f"Worker {address} has joined the cluster but is not used: {result}.", stacklevel=2)
         self.waiting.appendleft(place)
 
 
 class DaskWorkers:
-    """The workers of a Dask cluster, which train the members of a population.
+    """Train the members of a population on the workers of a Dask cluster.
 
-    Give it as ``workers`` to `train_population`, `MLPSearchCV`, ensembles and models of tables. Members go out in
-    bundles of about a second's work, each worker gets the data once, and results are taken as they come. They are those
-    of training here, to the bit, whatever workers come, go or die. A worker that would compute other bits is an error
-    before anything is trained: one with another processor, or other versions of the libraries.
+    Pass it as ``workers`` to `train_population`, `MLPSearchCV`, ensembles and tabular models. Members are sent in
+    bundles of about one second of work, and each worker gets the data once. Results are bit-identical to local
+    training, even if workers join, leave or die. Workers that would compute different bits, because their processor or
+    library versions differ, raise an error before training starts.
 
     Parameters
     ----------
     client : distributed.Client, optional
-        The client of the cluster; the latest one that was made by default.
+        The client of the cluster; by default the most recently created one.
     retries : int, default 3
-        How often a bundle is given out anew after Dask has given it up, which it does when the workers that train it
-        have died four times; and how often in a row all data may be lost.
+        How often a bundle is resubmitted after Dask has given up on it. By default, Dask gives up after four workers
+        have died while training it. Also the number of times in a row that all data may be lost.
     same_bits : bool, default True
-        Whether all workers have to compute the same bits as this process. Without that, results differ in their last
-        digits between kinds of processors.
+        Whether all workers must compute the same bits as this process. Otherwise, results may differ in their last
+        digits between types of processors.
 
     Raises
     ------
     ImportError
-        When it is used, if Dask is not installed.
+        On use, if Dask is not installed.
     RuntimeError
-        When it is used, if a worker would compute other bits, there is none for a minute, or they are lost more often.
+        On use, if a worker would compute different bits, if there is no worker for a minute, or if retries run out.
 
     Notes
     -----
-    After Ctrl-C, workers stop within an epoch. Results of bundles that have come are kept.
+    After Ctrl-C, workers stop within an epoch. Results that were already received are returned.
 
     Examples
     --------
@@ -274,49 +274,49 @@ class DaskWorkers:
 
     def __init__(self, client: Any = None, retries: int = 3, same_bits: bool = True) -> None:
         if not isinstance(retries, int) or not is_within(retries, 0):
-            raise ValueError(f"retries is {retries!r}, but it is a whole number of at least 0.")
+            raise ValueError(f"retries must be an integer of at least 0, got {retries!r}.")
         self.client, self.retries, self.same_bits = client, retries, same_bits
 
     def __repr__(self) -> str:
         return f"DaskWorkers({self.client}, retries={self.retries}, same_bits={self.same_bits})"
 
     def __deepcopy__(self, known: dict[int, Any]) -> Self:
-        """Return itself: settings of estimators are copied, and a connection cannot be."""
+        """Return itself, because scikit-learn copies settings, but a client cannot be copied."""
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the settings without the connection, in place of which the other process has its own."""
+        """Pickle the settings without the client; the other process uses its own."""
         return type(self), (None, self.retries, self.same_bits)
 
     def run(self, function: Callable[[Any, Any], Any], bundles: Sequence[Any], data: Any) -> Iterator[tuple[int, Any]]:
-        """Yield the place of each bundle and ``function(bundle, data)``, as they come from the workers.
+        """Yield the index of each bundle and ``function(bundle, data)``, in the order of arrival.
 
         Parameters
         ----------
         function : callable
-            What a worker calls.
+            The function that workers call.
         bundles : sequence of Bundle
             The bundles.
         data : object
-            What all bundles need.
+            The data that all bundles share.
         """
-        with _beside_its_task():
+        with _outside_its_task():
             client = connected(self.client, type(self).__name__)
             here = machine() if self.same_bits else None
             try:
                 yield from Dispatcher(client, function, bundles, data, self.retries, here).results()
             except Exception:
-                require_open(client)  # its errors once it is closed are many
+                require_open(client)  # a closed client raises various errors
                 raise
 
     def processes(self) -> int:
-        """Return the number of processes of the cluster."""
+        """Return the number of worker processes in the cluster."""
         return len(threads_of(connected(self.client, type(self).__name__)))
 
 
 @contextmanager
-def _beside_its_task() -> Iterator[None]:
-    """In a task of Dask, let others use the thread while this one waits for them: all threads may be waiting."""
+def _outside_its_task() -> Iterator[None]:
+    """In a Dask task, release the worker's thread while waiting, so that other tasks can run."""
     if not is_in_a_task():
         yield
         return

@@ -161,7 +161,7 @@ def workers_or_joblibs(workers: Any) -> Any:
     if type(backend).__name__ != "DaskDistributedBackend" or is_in_a_task():
         return None
     library: Any = sys.modules[__name__.partition(".")[0]]  # importing it here would be circular
-    return library.DaskWorkers(backend.client)
+    return library.cluster.DaskWorkers(backend.client)
 
 
 def is_in_a_task() -> bool:
