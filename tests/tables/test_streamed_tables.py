@@ -361,7 +361,7 @@ def test_folds_in_time_are_consecutive():
 
 @pytest.mark.long
 def test_views_of_large_tables_are_selected_on_a_sample(folder, little, monkeypatch):
-    monkeypatch.setattr(settings, "ROWS_IN_ALL", 10 * ROWS)
+    monkeypatch.setattr(settings, "MAX_TOTAL_ROWS", 10 * ROWS)
     monkeypatch.setattr(settings, "MAX_EPOCHS", 1)
     losses = iter([[1.0, 0.5], [1.0, 1.0]])
     monkeypatch.setattr(trial, "_losses", lambda plan, choices, progress: next(losses))
