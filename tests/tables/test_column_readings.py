@@ -13,8 +13,8 @@ from vecprop import TabularClassifier, TabularRegressor, read_table
 from vecprop.tables import guess_task, read_chunks
 from vecprop.tables.encoding.encoder import Encoder
 from vecprop.tables.kinds.ambiguities import ColumnOptions
+from vecprop.tables.kinds.formats import DateReading, NumberReading
 from vecprop.tables.kinds.kinds import kind_of
-from vecprop.tables.kinds.written import DateReading, NumberReading
 
 N = 120
 FEW: dict[str, Any] = {"n_estimators": 2, "max_iter": 2, "hidden_layer_sizes": (4,), "random_state": 0}

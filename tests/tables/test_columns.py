@@ -7,8 +7,8 @@ from vecprop import TableError
 from vecprop.tables import guess_task
 from vecprop.tables.encoding.columns import BUCKETS, CATEGORIES, Categories, Dates, NumberInputs
 from vecprop.tables.encoding.encoder import Encoder
+from vecprop.tables.kinds.formats import DateReading
 from vecprop.tables.kinds.values import as_names, as_numbers
-from vecprop.tables.kinds.written import DateReading
 
 N = 40
 WORDS = ["red", "green", "blue", "small", "large", "old", "new", "soft", "hard", "round", "flat"]

@@ -12,9 +12,9 @@ import pytest
 from sampled import sampled
 from vecprop import TableError, TabularRegressor, read_table
 from vecprop.tables import read_chunks
+from vecprop.tables.kinds.formats import DateReading
 from vecprop.tables.kinds.kinds import as_whole
 from vecprop.tables.kinds.values import read_days
-from vecprop.tables.kinds.written import DateReading
 
 N = 60
 IS_OLD = int(pd.__version__.partition(".")[0]) < 3  # integers must be below 1e308 there

@@ -45,7 +45,8 @@ def months():
 
 def test_a_named_index_becomes_a_column_with_a_note(months, tmp_path):
     model = TabularRegressor("y", **QUICK).fit(months)
-    assert "The index 'month' of the data frame is a column: reset_index(drop=True) leaves it out." in model.notes_
+    note = "The index 'month' of the data frame is used as a column: call reset_index(drop=True) to drop the index."
+    assert note in model.notes_
     assert model.feature_names_in_.tolist() == ["month", "a"]
     X = months.drop(columns="y")
     np.testing.assert_array_equal(model.predict(X), model.predict(X.reset_index()[["a", "month"]]))
@@ -78,7 +79,8 @@ def test_an_index_of_dates_or_several_levels_becomes_columns(table):
     half = np.repeat([2.5, 7.5], ROWS // 2)
     both = table.set_axis(pd.MultiIndex.from_arrays([towns, half], names=["town", "half"]))
     assert TabularClassifier("y", **QUICK).fit(both).notes_[:1] == [
-        "The levels 'town' and 'half' of the data frame's index are columns: reset_index(drop=True) leaves them out."
+        "The levels 'town' and 'half' of the data frame's index are used as columns: "
+        "call reset_index(drop=True) to drop the index."
     ]
 
 

@@ -19,9 +19,9 @@ from .ensemble.calibration import Residuals, best_shares
 from .ensemble.ensemble import Ensemble, TrainingRows, Unseen, out_of_fold
 from .ensemble.stages import Calibrated, Stage
 from .error import TableError, pandas
+from .kinds.formats import NumberReading
 from .kinds.kinds import target_reading
 from .kinds.values import read_numbers, texts_of
-from .kinds.written import NumberReading
 from .settings import CONSTRAINTS, documented
 from .table_model import TableModel
 

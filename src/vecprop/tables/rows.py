@@ -120,7 +120,7 @@ class RowFilter:
             self.range = min(self.range[0], own.min()), max(self.range[1], own.max())
         return counts, values
 
-    def _checked(self, weight: Any, is_meant: np.ndarray) -> np.ndarray:
+    def _checked(self, weight: Any, mask: np.ndarray) -> np.ndarray:
         if self.weight is not None:
             values, named = as_numbers(weight)[0], f"Column {self.weight!r}, the weights,"
         else:
@@ -129,10 +129,10 @@ class RowFilter:
                 values = np.asarray(weight, float)
             except ValueError as error:
                 raise TableError(f"sample_weight is not numbers: {first_line(error)}.") from None
-            if values.shape != is_meant.shape:
+            if values.shape != mask.shape:
                 shape = f"sample_weight has shape {values.shape}: pass one weight per row"
-                raise TableError(f"The table has {len(is_meant)} rows, but {shape}.")
-        wrong = is_meant & ~((values >= 0) & (values <= LARGEST_WEIGHT))
+                raise TableError(f"The table has {len(mask)} rows, but {shape}.")
+        wrong = mask & ~((values >= 0) & (values <= LARGEST_WEIGHT))
         if wrong.any():
             series = weight if isinstance(weight, pandas().Series) else pandas().Series(values)
             found = f"{named} has {int(wrong.sum())} invalid value(s), such as {first_of(series, wrong)}"
@@ -204,9 +204,8 @@ class LearnedRows(NamedTuple):
         index = [level for level in frame.attrs.get("index", []) if y is not None or level != model.target]
         if index:
             named = f"{' and '.join(map(repr, index))} of the data frame"
-            one, more = f"The index {named} is a column", f"The levels {named}'s index are columns"
-            are, leaves = (one, "it") if len(index) == 1 else (more, "them")
-            notes.append(f"{are}: reset_index(drop=True) leaves {leaves} out.")
+            one, more = f"The index {named} is used as a column", f"The levels {named}'s index are used as columns"
+            notes.append(f"{one if len(index) == 1 else more}: call reset_index(drop=True) to drop the index.")
         if y is None:
             if model.target is None:
                 advice = "pass y, or set target= to a column name."

@@ -78,10 +78,10 @@ class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
         The format of dates in text, as in ``datetime.strptime``, or "day first", "month first", or "excel" for Excel's
         serial dates. None infers it for each column.
     n_estimators : int or "auto", default "auto"
-        The number of networks in each view, at least 2. Each network is trained without another fold of the rows.
-        "auto" is 8, or 6 from 2,500 rows, or 4 from 20,000 rows. There are two views: networks of both receive
-        standardized numbers and ranks, and those of one also a piecewise linear encoding. Some tables with at least
-        190,000 rows have only the view without this encoding.
+        The number of networks in each view, at least 2. Each network leaves out a different fold of the rows. "auto" is
+        8, or 6 from 2,500 rows, or 4 from 20,000 rows. There are two views: both contain standardized numbers and
+        ranks, and one also contains a piecewise linear encoding. Some tables with at least 190,000 rows have only the
+        view without this encoding.
     hidden_layer_sizes : int or sequence of int, default (64, 64)
         The width of each hidden layer.{deeper}
     activation : str or Activation, default "auto"
@@ -94,11 +94,11 @@ class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
     learning_rate_init : float, default 0.01
         The initial learning rate; it decays to 0 on a cosine schedule.
     batch_size : int or "auto", default "auto"
-        The number of rows in a batch; "auto" is 1 % of the rows, clipped to 64 to 256.
+        The number of rows in a batch; "auto" is 1 % of the rows, but at least 64 and at most 256.
     max_iter : int or "auto", default "auto"
-        The largest number of epochs. "auto" is {epochs}, reduced to two million training rows in total, but at least
-        10. For small tables it rises to {steps} steps, up to 400 epochs, with the same total decay. It doubles if there
-        is only one view.
+        The largest number of epochs. "auto" is {epochs}, or fewer (at least 10) if these would process more than two
+        million rows. Small tables get more epochs (up to 400) to reach {steps} steps, with the same total decay. The
+        number doubles if there is only one view.
     n_iter_no_change : int, default 20
         Stop training a network after this number of epochs without improvement on its validation rows (the fold that
         it is not trained on), and restore its best parameters.
@@ -134,7 +134,7 @@ class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
     encoder_ : Encoder
         Converts columns to inputs: ``encoder_.kinds`` by name, and ``encoder_.dropped`` with the reasons.
     profiles_ : list of Profile
-        What each column had in training, which `detect_drift` compares other tables with.
+        Statistics of each training column, which `detect_drift` compares with other tables.
     ensemble_ : Ensemble
         The networks: each of ``ensemble_.views`` has a ``network``, the parameters ``thetas``, (M, P), and its
         ``share`` of the prediction.
@@ -214,7 +214,7 @@ class SharedSettings(SuggestsKeywords, Versioned, BaseEstimator, ABC):
 
     @abstractmethod
     def losses(self) -> list[Loss]:
-        """Return the loss of the networks used for prediction, then those of auxiliary ensembles."""
+        """Return the losses of all networks: first those used for prediction, then auxiliary ensembles."""
 
     def networks(self, inputs: int, outputs: int, stage: Stage) -> list[Network]:
         """Build the network of a stage for each loss."""

@@ -11,7 +11,7 @@ from ...tables.encoding.folds import TargetMeans
 from ...tables.ensemble.calibration import Residuals
 from ...tables.ensemble.ensemble import Ensemble, Networks
 from ...tables.explaining.column_notes import Profile, TrainedRows
-from ...tables.kinds.written import DateReading, NumberReading
+from ...tables.kinds.formats import DateReading, NumberReading
 from ...tables.regressor import TabularRegressor
 from .values import COMMON, fits, is_a, is_array, is_count, stored_estimator, stored_fields
 from .vecprop_classes import NOT_ALWAYS, NOT_KEPT, are_finite, is_theta, is_unfitted

@@ -12,9 +12,9 @@ import numpy as np
 from ...system.suggestions import suggestion
 from ...tables.error import TableError, printable
 from ...tables.kinds.ambiguities import NO_OPTIONS
+from ...tables.kinds.formats import DateReading, NumberReading
 from ...tables.kinds.kinds import common_decimal, guess_task, kind_of, target_reading
 from ...tables.kinds.values import MISSING, as_names, read_days, read_numbers
-from ...tables.kinds.written import DateReading, NumberReading
 from ...tables.reading.arrow_files import ARROW, PARQUET, one_line_errors
 from ...tables.reading.file_lists import EXCEL, existing, is_compressed
 from ...tables.reading.reading import read_chunks

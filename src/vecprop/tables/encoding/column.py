@@ -22,7 +22,7 @@ class Storage(IntEnum):
     INPUTS = 0
     """All inputs in float32."""
     PLACE = 1
-    """The index of the only input that is 1, in int32."""
+    """The index of the nonzero input, in int32."""
     NUMBER = 2
     """A number in float32."""
     WIDE_NUMBER = 3
@@ -31,16 +31,16 @@ class Storage(IntEnum):
 
 COLUMN = np.dtype(
     [
-        # The storage, its offset in a row in bytes, the index of the first input and the number of inputs.
+        # The storage, the byte offset in a row, the index of the first input and the number of inputs.
         *((name, np.int64) for name in ("storage", "at", "first", "width")),
-        # Numbers: which inputs of `NumberInputs` are present, and the start of their tables in `Expansion.edges`.
+        # For numbers: which inputs of `NumberInputs` exist, and the start of their tables in `Expansion.edges`.
         *((name, np.int64) for name in ("has_bends", "marks_missing", "has_standard", "has_scores", "pieces", "edges")),
-        # The constants of `NumberInputs`: the limits bound z in the square root, z, and the standardized number.
+        # The constants of `NumberInputs`; the last three are its clipping limits.
         *((name, np.float64) for name in ("centre", "scale", "mean", "deviation", "limit", "largest", "most")),
     ],
     align=True,
 )
-"""How a packed row stores a column, and the constants that convert it to inputs."""
+"""The record that describes a column of packed rows and its conversion to inputs."""
 
 
 class Column(ABC):
@@ -60,7 +60,7 @@ class Column(ABC):
     def learned(cls, series: Any, kind: Kind, pieces: int, categories: int, is_declared: bool) -> "Column | str":
         """Fit an encoder to a training column that has values, or return the reason why the column is not used.
 
-        Pieces and categories are upper bounds. ``is_declared`` says whether the user has set the kind.
+        ``pieces`` and ``categories`` are upper bounds; ``is_declared`` says whether the user has set the kind.
         """
 
     @property
@@ -114,7 +114,7 @@ class Column(ABC):
         return {"": self(series)}
 
     def entries(self, is_taken: np.ndarray, types: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], int]]:
-        """Yield the suffix, the entries of `COLUMN` and the number of inputs of each field, given `packed_types`."""
+        """Yield for each field of a packed row its suffix, its entries of `COLUMN` and its number of inputs."""
         yield "", {"storage": Storage.INPUTS}, self.width
 
     @property
@@ -152,9 +152,9 @@ class Missed:
     names: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, series: Any, is_meant: np.ndarray, what: str) -> "Missed":
+    def of(cls, series: Any, mask: np.ndarray, what: str) -> "Missed":
         """Return a note on the values of a column that a mask selects."""
-        return cls(what, int(is_meant.sum()), first_of(series, is_meant))
+        return cls(what, int(mask.sum()), first_of(series, mask))
 
     def __str__(self) -> str:
         if self.names:
@@ -167,7 +167,7 @@ class Missed:
         return replace(self, count=self.count + other.count, names=names)
 
 
-def first_of(series: Any, is_meant: np.ndarray) -> str:
+def first_of(series: Any, mask: np.ndarray) -> str:
     """Return text with the first selected value of a column and its row.
 
     Examples
@@ -176,7 +176,7 @@ def first_of(series: Any, is_meant: np.ndarray) -> str:
     >>> first_of(pd.Series(["a", "b"]), np.array([False, True]))
     "'b' in row 1"
     """
-    place = int(np.flatnonzero(is_meant)[0])
+    place = int(np.flatnonzero(mask)[0])
     return f"{shortened(repr(series.iloc[[place]].tolist()[0]))} in {row_named(series.index, place)}"
 
 

@@ -11,9 +11,9 @@ from scipy.special import ndtri
 from ...core.elementary import Array, namespace, where
 from ...train.trainer import can_compile
 from ..error import pandas
+from ..kinds.formats import ONE_MEANING, SECONDS, DateReading, NumberReading, days_of, number_of, seconds_of
 from ..kinds.kinds import CATEGORIES, Kind
 from ..kinds.values import MISSING, as_names, category_name, read_days, read_numbers, texts_of
-from ..kinds.written import ONE_MEANING, SECONDS, DateReading, NumberReading, days_of, number_of, seconds_of
 from . import helper_sources as helpers
 from .column import Column, Missed, Storage, View
 from .folds import TargetMeans
@@ -38,7 +38,7 @@ MAX_CATEGORIES = 512
 MIN_ROWS = 2
 """The minimum number of rows of a category with a separate input; one row is not enough to learn a weight."""
 ROWS_OF_MANY = 4
-"""The minimum number of rows beyond `CATEGORIES`; rarer categories are represented well by their mean target."""
+"""The minimum number of rows of a category after the first `CATEGORIES`; the mean target is enough for rarer ones."""
 BUCKETS = 32
 """The number of inputs that all other categories share if some of them have `MIN_ROWS` rows."""
 CALENDAR, MEANS = " calendar", " means"
@@ -106,7 +106,7 @@ class NumberInputs(Column):
 
     @property
     def bends(self) -> int:
-        """The number of inputs at the start: the scaled number and its piecewise linear encoding."""
+        """The number of inputs of the scaled number and its piecewise linear encoding, which come first."""
         return 1 + max(len(self.edges) - 1, 0)
 
     @property
@@ -196,7 +196,7 @@ class NumberInputs(Column):
 
     @property
     def onnx_type(self) -> type:
-        """The graph takes numbers of its own float type; `files.onnx` writes all numeric columns together."""
+        """The float type of the graph; `files.onnx` writes all numeric columns together."""
         return float
 
     def to_source(self, name: str, source: Any) -> str:
@@ -428,7 +428,7 @@ class Categories(Column):
 
     @classmethod
     def of(cls, series: Any, most: int = MAX_CATEGORIES) -> "Categories":
-        """Fit an encoder with at most ``most`` separate inputs."""
+        """Fit an encoder to a column, with at most ``most`` separate inputs."""
         names, counts = np.unique(as_names(series).astype(str), return_counts=True)
         frequent = np.flatnonzero(counts >= MIN_ROWS)
         by_count = frequent[np.argsort(-counts[frequent], kind="stable")]
@@ -496,7 +496,7 @@ class Categories(Column):
 
     @property
     def onnx_type(self) -> type | None:
-        """The graph takes text if there is one bucket; ONNX cannot compute checksums."""
+        """Text if there is only one bucket, because ONNX cannot compute checksums."""
         return object if self.buckets == 1 else None
 
     def to_onnx(self, column: Any) -> Any:

@@ -187,7 +187,7 @@ class Encoder:
         return of_views
 
     def misfits(self, frame: Frame, before: Misfits | None = None) -> Misfits:
-        """Find values that cannot be used unchanged, and add them to those of earlier chunks."""
+        """Find values that cannot be used unchanged, and add the findings of earlier chunks."""
         found = dict(before or {})
         for name, part in self.columns:
             if missed := part.missed(frame[name]):
@@ -213,7 +213,7 @@ def require_inputs(names: list[str], frame: Frame) -> None:
 
 
 def some_of(names: list[str]) -> str:
-    """Return text with the first five names and the number of others.
+    """Format up to five names as text, with the number of others.
 
     Examples
     --------

@@ -7,9 +7,9 @@ import numpy as np
 
 from ..error import TableError, pandas
 from ..kinds.ambiguities import NO_OPTIONS, ColumnOptions
+from ..kinds.formats import DateReading, NumberReading
 from ..kinds.kinds import kind_of
 from ..kinds.values import as_names, read_days, read_numbers
-from ..kinds.written import DateReading, NumberReading
 from ..reading.frames import Frame, column_of, plain_column
 from .column import first_of
 
@@ -75,7 +75,7 @@ def folds_of_time(time: np.ndarray, count: int) -> np.ndarray:
 
 
 def unseen_by(fold: np.ndarray, number: int, *, is_time: bool) -> np.ndarray:
-    """Return the indices of the validation rows of a fold's member, which are all rows that it is not trained on.
+    """Return the indices of a fold's validation rows, which its network is not trained on.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def unseen_by(fold: np.ndarray, number: int, *, is_time: bool) -> np.ndarray:
 
 
 def splits(fold: np.ndarray, *, is_time: bool) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the indices of training rows and validation rows for each fold's member.
+    """Return the indices of the training and validation rows of each fold.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def splits(fold: np.ndarray, *, is_time: bool) -> list[tuple[np.ndarray, np.ndar
 
 @dataclass(frozen=True, eq=False)
 class Dependence:
-    """The dependence of a table's rows: none, groups, or time."""
+    """How the rows of a table depend on each other: not at all, by group or by time."""
 
     groups: np.ndarray | None = None
     time: np.ndarray | None = None
@@ -144,7 +144,7 @@ class Dependence:
 
     @property
     def count(self) -> float:
-        """The number of groups; infinite if rows are independent."""
+        """The number of groups, or infinity without groups."""
         return float("inf") if self.groups is None else float(self.groups.max() + 1)
 
     def folds(self, y: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -176,7 +176,7 @@ def times(
 ) -> np.ndarray:
     """Convert times to numbers; raise for values that are not times.
 
-    The format is inferred if it is None, see `kind_of`. The name is None if the times are not a column.
+    The format is inferred if ``reading`` is None, see `kind_of`. ``name`` is None if the times are not a column.
 
     Examples
     --------

@@ -1,14 +1,14 @@
 """The source text of helper functions for exported NumPy files."""
 
-from ..kinds import written
+from ..kinds import formats
 
 WORDS = 'WORDS = {"true": 1.0, "false": 0.0, "none": np.nan}\n'
-TIMES = f"CLOCK = {written.CLOCK!r}\nSPELLED = {written.SPELLED!r}\n"
+TIMES = f"CLOCK = {formats.CLOCK!r}\nSPELLED = {formats.SPELLED!r}\n"
 FORMS = f"""FORMS = {{
-{"".join(f"    {form!r}: {pattern!r},{chr(10)}" for form, pattern in written.FORMS.items())}}}
-ONE_MEANING = {list(written.ONE_MEANING)!r}
-TIME = {written.TIME!r}
-MONTHS = {written.MONTHS!r}
+{"".join(f"    {form!r}: {pattern!r},{chr(10)}" for form, pattern in formats.FORMS.items())}}}
+ONE_MEANING = {list(formats.ONE_MEANING)!r}
+TIME = {formats.TIME!r}
+MONTHS = {formats.MONTHS!r}
 """
 NUMBERS = '''\
 def number(value, signs, read):

@@ -54,7 +54,7 @@ class PackedRows:
         return packed.view(np.uint8).reshape(len(frame), self.type.itemsize)
 
     def expansion(self, taken: np.ndarray) -> Expansion:
-        """Return the function that expands packed rows to inputs, given by their indices; see `Encoder.of_view`."""
+        """Return a function that expands packed rows to the inputs with these indices; see `Encoder.of_view`."""
         from .kernels.expansion import TableExpansion
 
         is_taken, edges, columns, first, at = np.zeros(sum(part.width for part in self.parts), bool), [], [], 0, 0

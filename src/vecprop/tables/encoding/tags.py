@@ -18,8 +18,7 @@ from .columns import MAX_CATEGORIES, MIN_ROWS
 class Tags(Column):
     """Encoder of tags: one indicator for each frequent tag, and one for all other tags.
 
-    The last input is 1 if a row contains a tag without an input, which is rare or unseen in training. Missing values
-    have no tags.
+    The last input is 1 if a row contains a tag that is rare or unseen in training. Missing values have no tags.
 
     Examples
     --------

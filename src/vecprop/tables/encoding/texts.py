@@ -69,7 +69,7 @@ class LatentTexts(Column):
         except ValueError:  # scikit-learn raises it if no word remains
             return "no two rows have a word in common"
         width = min(MAX_DIRECTIONS, *weights.shape)
-        # The number of BLAS threads would change the last bits.
+        # Use one BLAS thread, because the number of threads changes the last bits.
         _, sizes, directions = with_single_threaded_blas(lambda: randomized_svd(weights, width, random_state=0))
         directions = directions[sizes > NEGLIGIBLE * sizes[0]]
         words = np.array(vectorizer.get_feature_names_out(), str)

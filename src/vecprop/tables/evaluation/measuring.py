@@ -14,7 +14,7 @@ from ..encoding.folds import Dependence, group_numbers, splits
 from ..ensemble.calibration import ThresholdRule, positive_of
 from ..ensemble.ensemble import out_of_fold
 from ..error import TableError, pandas
-from ..kinds.written import NumberReading
+from ..kinds.formats import NumberReading
 from ..reading.frames import Frame
 from ..streaming.streamed import Streamed
 from ..table_model import CUT_SHORT, fit_together

@@ -10,8 +10,8 @@ from ..encoding.column import first_of
 from ..encoding.encoder import require_inputs
 from ..ensemble.calibration import decided, positive_of
 from ..error import RequestError, TableError, first_line, pandas
+from ..kinds.formats import NumberReading
 from ..kinds.values import read_numbers, texts_of
-from ..kinds.written import NumberReading
 from ..reading.frames import Frame, as_frame, twice
 from ..reading.reading import as_classes, typed
 from ..rows import Roles, UsedRows

@@ -10,12 +10,12 @@ import numpy as np
 
 from ...system.suggestions import suggestion
 from ..error import TableError, pandas
-from .written import EXCEL, DateReading, Evidence, NumberReading, units_of
+from .formats import EXCEL, DateReading, Evidence, NumberReading, units_of
 
 _SHORT_YEARS = re.compile(r"(\d\d)([-/.])(\d\d?)\2(\d\d)(?!\d).*")
 _PLACES = (
     r".*?(?<!\d)\d{1,2}(?!\d).*?(?<!\d)\d{1,2}(?!\d).*",  # two more numbers
-    r"\d{1,2}\S{0,2} (?:of |de )?[^\W\d]+\.? (?:de )?\d{4}",  # a day and a name of a month
+    r"\d{1,2}\S{0,2} (?:of |de )?[^\W\d]+\.? (?:de )?\d{4}",  # a day and a month name
     r"[^\W\d]{3,9}[-/]\d{1,2}[-/]\d{4}",
     r"\d{4}[- ]?[QWH]\d{1,2}|(?:[QH][1-4]|FY)[- /]?\d{4}",  # quarters, weeks, halves and fiscal years
     r"(?i:spring|summer|autumn|fall|winter) \d{4}",
@@ -46,7 +46,7 @@ _UNREAD = {
     rf"{_AMOUNT} ?(?:-|–|—|to|~|\.\.+) ?{_AMOUNT}": "a range: write its midpoint",
     rf"(?:[<>≤≥~≈]=?|(?:approx|about|ca|circa|over|under)\.?) ?{_AMOUNT}": "a number: write only digits",
     rf"\({_NUMBER}, ?{_NUMBER}\]|\[{_NUMBER}, ?{_NUMBER}\)": "a range: write its midpoint",
-    rf"{_NUMBER} ?(?:±|\+/-|\+-) ?{_NUMBER}.*|{_NUMBER}\(\d+\).*": "a number with an uncertainty: remove the latter",
+    rf"{_NUMBER} ?(?:±|\+/-|\+-) ?{_NUMBER}.*|{_NUMBER}\(\d+\).*": "a number with an uncertainty: write the number",
     rf"{_NUMBER} ?[x×·*] ?10\^?[+-]?\d+": "a number: write only digits",
     rf"(?i:{_IN_WORDS})": "a number: write it with digits",
     rf"{_NUMBER} ?[x×*] ?{_NUMBER}(?: ?[x×*] ?{_NUMBER})?": "several numbers: split them into columns",
@@ -185,10 +185,10 @@ def note_on_days(days: np.ndarray, name: str) -> str:
     return f"{marker}: leave these empty, or set columns={{{name!r}: 'date'}} (--dates)"
 
 
-def _missing(values: np.ndarray, counts: np.ndarray, is_meant: Callable[[float], bool]) -> int:
+def _missing(values: np.ndarray, counts: np.ndarray, is_marker: Callable[[float], bool]) -> int:
     """Return the negative index of the first or last value if it may represent missing values, else 0.
 
-    Such a value occurs several times. It is far from all others, is very frequent or is the only negative value.
+    Such a value occurs several times and is far from all others, very frequent, or the only negative value.
     """
     if len(values) < 5:
         return 0
@@ -197,7 +197,7 @@ def _missing(values: np.ndarray, counts: np.ndarray, is_meant: Callable[[float],
         often = counts[place] >= max(3, 5 * counts.mean())
         is_negative = place < -1 and values[0] < 0 <= values[1]
         is_other = abs(values[place]) / 1e9 > np.abs(rest).max()
-        is_known = (far or often or is_negative) and is_meant(float(values[place]))
+        is_known = (far or often or is_negative) and is_marker(float(values[place]))
         if counts[place] > 1 and (is_known or is_other):
             return place
     return 0
@@ -211,7 +211,7 @@ def _is_apart(values: np.ndarray, counts: np.ndarray) -> bool:
 
 
 def _format_of(texts: list[str]) -> str:
-    """Return a format that parses most dates, with the separators of the first date, or "".
+    """Return a format that parses most of the dates, or "" if there is none.
 
     Examples
     --------
@@ -229,7 +229,7 @@ def _format_of(texts: list[str]) -> str:
 
 
 def _most_are(match: Callable[[str], object], texts: list[str]) -> bool:
-    """Return whether a function returns other values than None for at least 90 % of the texts."""
+    """Return whether at least 90 % of the texts match."""
     return bool(texts) and sum(match(text) is not None for text in texts) >= 0.9 * len(texts)
 
 
@@ -338,7 +338,7 @@ ORDERS = {"day first": True, "month first": False}
 
 @dataclass(frozen=True)
 class ColumnOptions:
-    """User settings of a table's columns; all others are inferred from the values.
+    """User settings for the columns of a table; other kinds and formats are inferred from the values.
 
     Parameters
     ----------
@@ -391,7 +391,7 @@ class ColumnOptions:
         return (self._how(name) if self.kind(name) == "date" else "") or self.date_format
 
     def require(self, names: Iterable[str]) -> None:
-        """Raise if the settings contain a column that a table lacks."""
+        """Raise if the settings name a column that does not exist."""
         known = set(names)
         if unknown := [name for name in self.columns if name not in known]:
             name = unknown[0]

@@ -22,15 +22,15 @@ from .ambiguities import (
     note_on_spelling,
     note_on_times,
 )
+from .formats import EXCEL, SECONDS, DateReading, Evidence, NumberReading, days_of, decimal_sign
 from .values import as_numbers, read_days, read_numbers, texts_of
-from .written import EXCEL, SECONDS, DateReading, Evidence, NumberReading, days_of, decimal_sign
 
 FIRST_DAY, LAST_DAY = 1900_01_01, 2099_12_31
 """Integers between these limits may be dates without separators."""
 _WORD = r"[^\s,;|/]+"
 _MONTH_OF_YEAR = re.compile(r"(0?[1-9]|1[0-2])\.(?:19|20)\d\d")
 CATEGORIES = 64
-"""The number of most frequent categories that get a separate input in any table."""
+"""The number of the most frequent categories that always get a separate input."""
 FEW = 20
 """Fewer distinct numbers than this may all have three decimals by coincidence."""
 
@@ -106,7 +106,7 @@ def _number(
     example = next(text for text in texts if decimal_sign([text]).startswith("?"))
     if reading == NumberReading() and not any(text.lstrip("+-").isdecimal() for text in texts):
         are_all = len(texts) >= FEW and all(decimal_sign([text]) == "?." for text in texts)
-        if not are_all:  # if all of many numbers have three digits after a point, it may separate thousands
+        if not are_all:  # a point before three digits in all of many numbers may separate thousands
             return reading, ""
     other = "," if of_others == "." else "."
     either = NumberReading.of([example], other).value(example)
@@ -117,7 +117,7 @@ def _number(
 def target_reading(y: Any, name: str, frame: Any, options: ColumnOptions) -> tuple[NumberReading, str]:
     """Infer the format of a numeric target, and return a note on it.
 
-    If the decimal sign is ambiguous, the target has the most frequent one of the table's columns.
+    The most frequent sign of the table's columns resolves an ambiguous decimal sign.
     """
     texts = texts_of(y)
     are_plain = not read_numbers(y, NumberReading())[1].any()
@@ -174,7 +174,7 @@ def _are_eight_digits(x: np.ndarray) -> bool:
 def are_codes(texts: list[str]) -> bool:
     """Return whether digits are codes rather than numbers.
 
-    Some codes have leading zeros, and all have the same length or at least 5 % have leading zeros.
+    Codes have leading zeros: in at least 5 % of the values, or in some values if all have the same length.
 
     Examples
     --------

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..error import pandas
-from .written import EXCEL, DateReading, NumberReading
+from .formats import EXCEL, DateReading, NumberReading
 
 DAY = 86_400
 MISSING = "\0missing"

@@ -25,7 +25,7 @@ def tables_of(files: Sequence[Path]) -> Iterator[tuple[Path, Any]]:
 
 
 def common_schema(files: Sequence[Path], footers: dict[Path, Any] | None = None) -> Any:
-    """Return a schema that suits all files.
+    """Return a common schema for all files.
 
     If a mapping is given, it receives the footers of Parquet files.
 
@@ -211,7 +211,7 @@ def _fits(column: Any, statistics: Any) -> bool:
 
 
 def one_line_errors(path: Path, read: Callable[[], T], place: str = "") -> T:
-    """Call a reader of Parquet or Arrow and convert its errors to one-line errors with the place or path."""
+    """Call a Parquet or Arrow reader and convert its errors to one-line messages that name the file."""
     from pyarrow import ArrowException
 
     try:

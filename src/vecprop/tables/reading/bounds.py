@@ -12,18 +12,18 @@ from ...system.memory import available_memory
 from ..error import TableError
 
 SMALL = 2**29
-"""Files of any size may decode to this number of bytes."""
+"""Even small files may decode to this number of bytes."""
 EXPANSION = 200
 """The largest ratio of a larger table's decoded size to its file size; compressed text rarely exceeds 20."""
 PART = 1 / 3
 """The share of the free memory that a decoded table may use; models and data frames need the rest."""
 CELL = 100
-"""The estimated number of bytes of a workbook's cell."""
+"""The estimated number of bytes per workbook cell."""
 _MERGED = re.compile(rb'<mergeCell [^>]*ref="([A-Z]+)(\d+):([A-Z]+)(\d+)"')
 
 
 def require_room(path: Path, size: float, *, is_whole: bool = True) -> None:
-    """Raise if a file decodes to more bytes than its size or, if it is read whole, the free memory allows."""
+    """Raise if the decoded size exceeds the limit for the file's size or, for whole files, the free memory."""
     if size < SMALL / 500:  # reading so little is faster than querying the free memory
         return
     limit = max(SMALL, EXPANSION * path.stat().st_size)

@@ -86,8 +86,8 @@ class DelimitedFile:
             rows = rows_of(lines[:200], separator)
         if names_are_values(rows):
             shown = ", ".join(map(repr, rows[0][:5]))
-            said = f"the header ({shown}) looks like data: if it is a row, insert a header above it"
-            notes.append(f"{path.name}, line {above + 1}: {said}.")
+            message = f"the header ({shown}) looks like data: if it is a row, insert a header above it"
+            notes.append(f"{path.name}, line {above + 1}: {message}.")
         return cls(path, separator, encoding, notes, above)
 
     def read(self, target: str | None = None) -> Any:
@@ -105,19 +105,19 @@ class DelimitedFile:
             return self._as_table(frame, pandas().RangeIndex(first, len(frame) + first))
         return self._as_table(frame, self._check_rows()[: len(frame)])
 
-    def parts(self, rows: int, kept: Sequence[str]) -> Iterator[tuple[Any, Any]]:
-        """Yield chunks of the table, and the text of some columns of each.
+    def parts(self, rows: int, unparsed: Sequence[str]) -> Iterator[tuple[Any, Any]]:
+        """Yield chunks of the table, each with the original text of some columns.
 
         All rows are checked first, so that callers do not process chunks of an unreadable file. The check also finds
         long rows, which pandas before 3.1 truncates silently at the start of a chunk.
         """
         lines, first = self._one_line_errors(self._check_rows), 0
-        require_columns(self.names(), kept)
+        require_columns(self.names(), unparsed)
         with self._one_line_errors(lambda: self._reader(chunksize=rows, na_filter=False)) as reader:
             while (text := self._one_line_errors(lambda: next(reader, None))) is not None:
                 part = self._as_table(text.mask(text.isin(MISSING_WORDS)), lines[first : first + len(text)])
                 first += len(text)
-                yield part, text[list(kept)].reset_index(drop=True)
+                yield part, text[list(unparsed)].reset_index(drop=True)
 
     def pieces(self, rows: int, characters: int, after: int = 0, words: Collection[str] = ()) -> Iterator[Any]:
         """Yield chunks of the table, starting after a line.
@@ -151,13 +151,13 @@ class DelimitedFile:
         again = frame.index[frame.iloc[:, 0] == frame.columns[0]]
         again = [line for line in again if (frame.loc[line].str.strip() == frame.columns).all()]
         if again:
-            said = "repeated header, read as a row: remove it."
-            self.notes.append(f"{self.path.name}, {listed(again)}: {said}")
+            message = "repeated header, read as a row: remove it."
+            self.notes.append(f"{self.path.name}, {listed(again)}: {message}")
         frame.attrs |= {"notes": [*self.notes, *notes], "is_text": True}
         return frame
 
     def _reader(self, words: Collection[str] = (), text: IO[str] | None = None, **settings: Any) -> Any:
-        """Read the file or a text; in the columns ``words``, only empty values are missing."""
+        """Parse the file, or ``text``; only empty values are missing in the columns ``words``."""
         names = self.names()
         source = text or (opened(self.path) if compression_of(self.path) else self.path)
         missing = {name: [""] if name in words else list(MISSING_WORDS) for name in names}
@@ -213,8 +213,10 @@ class DelimitedFile:
         except pd.errors.EmptyDataError as error:
             raise TableError(f"{self.path} is empty.") from error
         except UnicodeError as error:
-            said = f"starts as {self.encoding} but contains invalid bytes later ({first_line(error)}): save it as UTF-8"
-            raise TableError(f"{self.path} {said}.") from error
+            message = (
+                f"starts as {self.encoding} but contains invalid bytes later ({first_line(error)}): save it as UTF-8"
+            )
+            raise TableError(f"{self.path} {message}.") from error
         except _BROKEN as error:
             raise TableError(f"{self.path} cannot be read completely: {first_line(error)}.") from error
 
@@ -250,10 +252,10 @@ class RowValidator:
             if self.columns > 1 and all(line.count(self.separator) + 1 == self.columns for line in lines):
                 self.swallowed.append(f"{numbers[0]}-{numbers[-1]}")
         if len(row) > self.columns:
-            said = f"the row has {len(row)} values, but the header names {self.columns} columns; fix the row"
+            message = f"the row has {len(row)} values, but the header names {self.columns} columns; fix the row"
             sign = SEPARATORS.get(self.separator, "space")
-            said = f"{said}, or quote values that contain the separator ({sign})."
-            raise TableError(f"{self.path}, line {numbers[-1]}: {said}")
+            message = f"{message}, or quote values that contain the separator ({sign})."
+            raise TableError(f"{self.path}, line {numbers[-1]}: {message}")
         if len(row) < self.columns:
             self.short.append(numbers[-1])
 
@@ -263,7 +265,7 @@ class RowValidator:
         rows = "a quoted value spans these lines, and each looks like a row"
         swallowed = f"{rows}: remove stray quotation marks."
         each = (self.short, short), (self.swallowed, swallowed)
-        return [f"{self.path.name}, {listed(lines)}: {said}" for lines, said in each if lines]
+        return [f"{self.path.name}, {listed(lines)}: {message}" for lines, message in each if lines]
 
 
 def known_target(target: Any, classes: Sequence[str], file: str) -> tuple[Any, list[str]]:
@@ -286,12 +288,12 @@ def known_target(target: Any, classes: Sequence[str], file: str) -> tuple[Any, l
     if not len(counts):
         return target, []
     shown = ", ".join(f"{word!r} ({count})" for word, count in counts.head(5).items())
-    said = f"{file}: these values of the target {target.name!r} are read as missing: {shown}"
-    return target.mask(is_word), [f"{said}; list classes among them in --classes."]
+    message = f"{file}: these values of the target {target.name!r} are read as missing: {shown}"
+    return target.mask(is_word), [f"{message}; list classes among them in --classes."]
 
 
 def listed(numbers: Sequence[Any]) -> str:
-    """Return text that lists the first of some line numbers."""
+    """Format the first five line numbers as text."""
     others = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
     return f"line{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers[:5]))}{others}"
 
@@ -378,7 +380,7 @@ def encoding_of(start: bytes) -> str | None:
 
 
 def separator_of(lines: list[str]) -> str:
-    """Return the separator that splits most lines into as many values as the first line.
+    """Return the separator that splits the most lines into the same number of values as the first line.
 
     Ties go to the separator with the most values. If no separator occurs in the first line, return a space if spaces
     split all lines into the same number of values and some values are numbers.

@@ -20,7 +20,7 @@ _TEXT = {".csv", ".tsv", ".tab", ".psv", ".txt", ".dat"}
 
 
 def existing(path: str | os.PathLike[str]) -> Path:
-    """Return a path; raise if it is missing, an empty file, or a folder without the files of a table."""
+    """Return a path; raise if it is missing, an empty file, or a folder without table files."""
     path = Path(path)
     if path == STANDARD_INPUT:
         return path

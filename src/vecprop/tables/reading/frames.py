@@ -65,7 +65,7 @@ def as_frame(table: Any, estimator: Any = None, target: str | None = None, class
 
 
 def plain_column(series: Any) -> Any:
-    """Convert times, durations, periods, intervals, complex numbers or objects to seconds, dates or text, or None."""
+    """Convert times, durations, periods, intervals, complex numbers or objects; return None for other columns."""
     pd = pandas()
     if isinstance(series.dtype, pd.ArrowDtype) and series.dtype.type in (list, dict, bytes, time):
         series = series.astype(object)
@@ -87,7 +87,7 @@ def plain_column(series: Any) -> Any:
 
 
 def _as_text(value: Any) -> str:
-    """Return bytes decoded, lists of names joined by semicolons, and other objects as their ``str``."""
+    """Convert bytes, lists of names (joined by semicolons) and other objects to text."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     each = value.tolist() if isinstance(value, np.ndarray) else value
@@ -134,7 +134,7 @@ def column_of(frame: Frame, name: str) -> Any:
 def twice(frame: Frame) -> Frame:
     """Duplicate the row of a one-row table.
 
-    Matrix products of one row sum in another order, so the last bits of predictions would depend on the chunk size.
+    The summation order of matrix products differs for a single row, so predictions would depend on the chunk size.
     """
     return frame if len(frame) > 1 else pandas().concat([frame, frame])
 

@@ -1,4 +1,4 @@
-"""Infer the type of a text column chunk by chunk, with the same result as `reading.plain_values` on all of it."""
+"""Infer the type of a text column chunk by chunk; `reading.plain_values` gives the same result for a whole column."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -71,7 +71,7 @@ class PlainColumn:
 
     @property
     def type(self) -> Type:
-        """The type of the column, if all of its values were examined."""
+        """The type of the values that were examined so far."""
         if self.are_truths and not self.missing and self.values:
             return "bool"
         is_float = self.is_float or self.missing > 0 or (self.is_unsigned and self.is_signed)

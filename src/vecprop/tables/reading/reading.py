@@ -40,7 +40,7 @@ def _read_excel(files: Sequence[Path]) -> Any:
     pd = pandas()
     try:
         require_room_for_workbook(path)
-        whole_book = {"read_only": False}  # otherwise openpyxl reports no merged cells and hidden rows
+        whole_book = {"read_only": False}  # otherwise openpyxl does not report merged cells and hidden rows
         with pd.ExcelFile(path, engine="openpyxl", engine_kwargs=whole_book) as book:
             sheets, sheet = book.sheet_names, book.book.worksheets[0]
             require_room(path, CELL * sheet.max_row * sheet.max_column)
@@ -75,7 +75,7 @@ Frame = Any
 
 _ENDINGS = {b"PAR1": ".parquet", b"ARROW1": ".arrow", b"\x1f\x8b": ".csv.gz", b"BZh": ".csv.bz2"}
 _ENDINGS |= {b"\xfd7zXZ": ".csv.xz", b"(\xb5/\xfd": ".csv.zst"}
-"""Suffixes for streams, which have no names, by their first bytes."""
+"""Suffixes for unnamed streams, by their first bytes."""
 
 
 def read_table(
@@ -99,7 +99,7 @@ def read_table(
     target : str, optional
         A column of a text file whose missing values are counted in the notes.
     classes : sequence of str
-        Markers of missing values, such as NA, that are classes of the target instead.
+        Markers of missing values, such as NA, that are classes of the target.
 
     Returns
     -------
@@ -227,22 +227,22 @@ def read_chunks(path: Paths | Any, rows: int = 100_000, *, as_text: bool = False
     return (typed(part) if part.attrs.get("is_text") else part.reset_index(drop=True) for part in parts)
 
 
-def chunks(path: Paths | Any, rows: int, kept: Sequence[str] = ()) -> Iterator[tuple[Frame, Frame]]:
-    """Yield chunks as `read_chunks` does, and the stored values of some columns (text, or Arrow types) of each."""
+def chunks(path: Paths | Any, rows: int, stored: Sequence[str] = ()) -> Iterator[tuple[Frame, Frame]]:
+    """Yield chunks like `read_chunks`, each with the stored values (text, or Arrow types) of some columns."""
     if is_dataset(path):
-        require_columns(cast(Any, path).schema.names, kept)
-        yield from _arrow_parts(_batches(path, rows), rows, kept)
+        require_columns(cast(Any, path).schema.names, stored)
+        yield from _arrow_parts(_batches(path, rows), rows, stored)
         return
     with _files(path) as (files, named):
         suffix = files[0].suffix.lower()
         if suffix in PARQUET | ARROW:
-            parts = _arrow_parts(arrow_files.tables_of(files), rows, kept)
+            parts = _arrow_parts(arrow_files.tables_of(files), rows, stored)
         elif suffix in EXCEL:
             frame = _checked(_read_excel(files), named)
-            require_columns(frame.columns, kept)
-            parts = _cut(frame, frame[list(kept)].map(_as_in_a_cell, na_action="ignore"), rows)
+            require_columns(frame.columns, stored)
+            parts = _cut(frame, frame[list(stored)].map(_as_in_a_cell, na_action="ignore"), rows)
         else:
-            parts = _text_parts(files, rows, kept)
+            parts = _text_parts(files, rows, stored)
         is_empty = True
         for part, as_stored in parts:
             if len(files) == 1 or len(part):
@@ -252,15 +252,15 @@ def chunks(path: Paths | Any, rows: int, kept: Sequence[str] = ()) -> Iterator[t
             raise TableError(f"{named} has no rows.")
 
 
-def _text_parts(files: Sequence[Path], rows: int, kept: Sequence[str]) -> Iterator[tuple[Frame, Frame]]:
+def _text_parts(files: Sequence[Path], rows: int, stored: Sequence[str]) -> Iterator[tuple[Frame, Frame]]:
     """Yield chunks of text files, with the columns in the order of the first file."""
     if len(files) == 1:
-        yield from DelimitedFile.of(files[0]).parts(rows, kept)
+        yield from DelimitedFile.of(files[0]).parts(rows, stored)
         return
     texts = list(delimited_files(files))
     names = texts[0].names()
     for text, name in zip(texts, short_names(files), strict=True):
-        for part, as_stored in text.parts(rows, kept):
+        for part, as_stored in text.parts(rows, stored):
             part.index = _lines_of_file(name, part.index)
             yield part[names], as_stored
 
@@ -312,10 +312,10 @@ def as_classes(known: Any) -> Any:
     return as_whole(plain_values(known)) if known.attrs.get("is_text") else known.infer_objects()
 
 
-def _arrow_parts(tables: Iterable[tuple[Path, Any]], rows: int, kept: Sequence[str]) -> Iterator[tuple[Frame, Frame]]:
+def _arrow_parts(tables: Iterable[tuple[Path, Any]], rows: int, stored: Sequence[str]) -> Iterator[tuple[Frame, Frame]]:
     for path, table in tables:
-        require_columns(table.column_names, kept)
-        yield from _cut(arrow_files.as_frame(path, table), arrow_files.as_stored(path, table, list(kept)), rows)
+        require_columns(table.column_names, stored)
+        yield from _cut(arrow_files.as_frame(path, table), arrow_files.as_stored(path, table, list(stored)), rows)
 
 
 def _as_in_a_cell(value: Any) -> str:
@@ -341,7 +341,7 @@ def _files(paths: Paths) -> Iterator[tuple[list[Path], Path]]:
     if path != STANDARD_INPUT and path.is_file():
         yield files, path
         return
-    said = "Standard input" if path == STANDARD_INPUT else str(path)
+    name = "Standard input" if path == STANDARD_INPUT else str(path)
     with TemporaryDirectory() as folder:
         copy = Path(folder, "stream")
         with nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else path.open("rb") as stream:
@@ -351,11 +351,11 @@ def _files(paths: Paths) -> Iterator[tuple[list[Path], Path]]:
                 file.write(start)
                 shutil.copyfileobj(stream, file)
         if not copy.stat().st_size:
-            raise TableError(f"{said} is empty.")
+            raise TableError(f"{name} is empty.")
         try:
             yield [copy], copy
         except TableError as error:
-            raise TableError(str(error).replace(str(copy), said)) from error
+            raise TableError(str(error).replace(str(copy), name)) from error
 
 
 def _checked(frame: Frame, path: Path) -> Frame:

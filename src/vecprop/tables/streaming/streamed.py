@@ -13,9 +13,9 @@ from ..encoding.encoder import VIEWS, Encoder, View
 from ..encoding.folds import folds_of_time, times
 from ..error import TableError, pandas
 from ..kinds.ambiguities import ColumnOptions
+from ..kinds.formats import DateReading, NumberReading
 from ..kinds.kinds import as_whole, kind_of
 from ..kinds.values import as_names
-from ..kinds.written import DateReading, NumberReading
 from ..reading.delimited import require_columns
 from ..reading.file_lists import is_path
 from ..reading.frames import Frame

@@ -67,7 +67,7 @@ class DateReading:
     def of(cls, texts: Iterable[str], day_first: bool | None = None) -> "DateReading | None":
         """Infer the forms of dates, or return None if less than 90 % of the texts are dates.
 
-        Numbers above 12 determine the order of day and month; without them, ``day_first`` or a period does.
+        Numbers above 12 determine the order of day and month; otherwise ``day_first`` or the separator does.
         """
         return Evidence.of(texts).reading(day_first)
 
@@ -233,7 +233,7 @@ class NumberReading:
 
     @classmethod
     def of(cls, texts: Iterable[str], decimal: str | None = None) -> "NumberReading":
-        """Infer the most frequent signs and unit of texts, with a given decimal sign, if any."""
+        """Infer the signs and the unit from texts; ``decimal`` overrides the decimal sign."""
         texts = list(texts)
         if are_times(texts):
             return cls(unit=SECONDS)
