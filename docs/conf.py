@@ -23,6 +23,7 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinx_design",
     "myst_nb",
@@ -89,8 +90,10 @@ html_title = "vecprop"
 html_copy_source = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = [("search.js", {"defer": "defer"})]
 html_theme_options = {
     "navigation_with_keys": False,
+    "search_as_you_type": True,
     "show_nav_level": 1,
     "navbar_align": "left",
     "header_links_before_dropdown": 9,

@@ -1,5 +1,6 @@
 """What others need to join: the workflow, forms and hooks are what they should be."""
 
+import re
 import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.long
     [
         ("github-workflows", ".github/workflows/check.yml"),
         ("github-workflows", ".github/workflows/pre-releases.yml"),
+        ("github-workflows", ".github/workflows/release.yml"),
         ("github-issue-forms", ".github/ISSUE_TEMPLATE/fault.yml"),
         ("github-issue-forms", ".github/ISSUE_TEMPLATE/wish.yml"),
         ("citation-file-format", "CITATION.cff"),
@@ -42,6 +44,13 @@ def test_the_workflows_call_targets_that_exist() -> None:
     targets = [line.split()[3] for line in lines if line.strip().startswith("- run: make ")]
     assert len(targets) >= 4
     assert all(f"\n{target}:" in makefile for target in targets)
+
+
+def test_actions_are_pinned_by_their_commits() -> None:
+    files = (ROOT / ".github" / "workflows").glob("*.yml")
+    used = [line for file in files for line in file.read_text(encoding="utf-8").splitlines() if "uses: " in line]
+    assert len(used) >= 12
+    assert [line for line in used if not re.search(r"uses: [\w-]+/[\w-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+$", line)] == []
 
 
 def test_the_citation_has_the_version() -> None:
