@@ -137,7 +137,9 @@ def test_what_needs_all_rows_in_memory_is_refused(vecprop, large):
     assert done.stderr == "--memory much is no amount of memory: give one such as 4GB.\n"
     Path("large.csv").write_text("x,y\n" + "0.25,yes\n" * 300_000)
     done = vecprop("train", "large.csv", "--target", "y", *LITTLE, *FAST, code=3)
-    assert "make a folder of Parquet, `vecprop convert large.csv large-parquet`" in done.stderr
+    assert (
+        "convert it to Parquet, which can be read in chunks: `vecprop convert large.csv large-parquet`" in done.stderr
+    )
 
 
 @pytest.fixture
@@ -177,4 +179,4 @@ def test_what_parts_lack_is_said_of_all_rows(vecprop, trained, measured):
 def test_text_that_is_larger_than_memory_is_not_measured_on(vecprop, trained, monkeypatch):
     monkeypatch.setattr(memory_plan, "available_memory", lambda: 1000)
     done = vecprop("evaluate", "buys.npz", "people.csv", code=3)
-    assert "people-parquet`, which is read part by part." in done.stderr
+    assert "people-parquet`." in done.stderr

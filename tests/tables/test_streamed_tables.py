@@ -52,12 +52,12 @@ def folder(frame, tmp_path_factory):
 
 @pytest.fixture
 def little(little):
-    """Memory in which a sample of some thousand rows fits, and not all."""
+    """Memory for a sample of some thousand rows, but not for all rows."""
     return little + 11_000_000
 
 
 class Here:
-    """Workers that are this process with copies, and count what they are asked for and what comes back."""
+    """Workers in this process that pickle their input, and count bundles and the size of results."""
 
     bundles = most = 0
 
@@ -162,7 +162,7 @@ def stages_of(model):
 @pytest.mark.long
 def test_the_sample_selects_stages_and_all_rows_train_them(folder, little, monkeypatch):
     settings: dict[str, Any] = OF_NUMBERS | {"stages": 3, "hidden_layer_sizes": 8}
-    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # so that all stages are kept
+    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # selects all stages
     workers = Here()
     one, other = (TabularRegressor("v", workers=w, **settings).fit(folder, memory=little) for w in (None, workers))
     assert workers.bundles > 0
@@ -171,7 +171,7 @@ def test_the_sample_selects_stages_and_all_rows_train_them(folder, little, monke
     assert (one.stages_, len(one.loss_curves_)) == (3, 8)
     assert one.notes_ == other.notes_
     assert "Networks of 3 stage(s) were compared on a sample of the rows." in one.notes_
-    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", 1.0)  # so that none is
+    monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", 1.0)  # selects no stage
     settings.pop("stages")
     alone = TabularRegressor("v", stages=2, **settings).fit(folder, memory=little)
     first = TabularRegressor("v", stages=1, **settings).fit(folder, memory=little)
@@ -299,7 +299,7 @@ def test_a_streamed_fit_resumes_bit_identically(folder, little, tmp_path, monkey
     whole = TabularClassifier("y", **settings).fit(folder, memory=little, **setting)
     crashes = iter([2, 1, 3, 5, 4, *range(2, 99)])
 
-    def watch(now):
+    def stop(now):
         nonlocal left
         left -= 1
         if left == 0:
@@ -308,7 +308,7 @@ def test_a_streamed_fit_resumes_bit_identically(folder, little, tmp_path, monkey
     checkpoint, cut = Checkpoint(tmp_path / "kept", every=0), 0
     while True:
         left = next(crashes, 0)
-        model = TabularClassifier("y", **settings, checkpoint=checkpoint, progress=watch)
+        model = TabularClassifier("y", **settings, checkpoint=checkpoint, progress=stop)
         try:
             model.fit(folder, memory=little, **setting)
             break
@@ -333,7 +333,7 @@ def test_streamed_roles_are_names_of_columns(frame, folder, little):
 
 def test_text_larger_than_memory_suggests_the_command(tmp_path, little):
     (tmp_path / "t.csv").write_text("a,y\n" + "1,2\n" * 700_000)
-    with pytest.raises(TableError, match=r"make a folder of Parquet, `vecprop convert .*t.csv t-parquet`"):
+    with pytest.raises(TableError, match=r"convert it to Parquet, .* `vecprop convert .*t.csv t-parquet`"):
         TabularRegressor("y").fit(tmp_path / "t.csv", memory=little)
 
 
@@ -342,7 +342,7 @@ def test_text_can_use_all_of_the_memory(tmp_path):
     file, lines = tmp_path / "t.csv", 1000
     file.write_text("a,y\n" * lines)
     require_room_for_text([file], 56 * lines)
-    with pytest.raises(TableError, match="make a folder of Parquet"):
+    with pytest.raises(TableError, match="convert it to Parquet"):
         require_room_for_text([file], 56 * lines - 1)
 
 
@@ -350,7 +350,7 @@ def test_invalid_amounts_of_memory_are_rejected(folder):
     for wrong in ("much", 0, True, "-1GB"):
         with pytest.raises(ValueError, match=r'such as "4GB"'):
             TabularRegressor("v").fit(folder, memory=wrong)
-    with pytest.raises(TableError, match=r"0.001 GB of memory are too little: the program itself takes"):
+    with pytest.raises(TableError, match=r"0.001 GB of memory are not enough: the program itself takes"):
         TabularRegressor("v").fit(folder, memory="1MB")
 
 

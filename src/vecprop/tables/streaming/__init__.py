@@ -1,1 +1,1 @@
-"""Tables that are larger than memory: read block by block, and trained on in windows."""
+"""Tables larger than memory: they are read block by block and trained on in windows of rows."""

@@ -1,4 +1,4 @@
-"""How the memory of a fit is shared out, and whether a table fits into it as a whole."""
+"""The division of memory for a fit, and whether a whole table fits."""
 
 import re
 from collections.abc import Sequence
@@ -20,24 +20,24 @@ from ..reading.reading import is_dataset, may_be_in_parts
 from ..reading.table_parts import TableParts
 
 SHARE_OF_SAMPLE, SHARE_OF_WINDOWS, SHARE_OF_PARTS = 0.25, 0.3, 0.4
-"""The shares of the memory that are for the sample with its inputs, for two windows, and for a part as it is read."""
+"""Fractions of the memory for the sample with its inputs, for two windows, and for reading a row group."""
 COPIES = 3
-"""How often the values of a row are in memory while its columns are learned."""
+"""Number of copies of a row's values in memory while its columns are analyzed."""
 MOST_SAMPLED, FEWEST_SAMPLED = 250_000, 2_000
-"""The largest number of sampled rows, beyond which a model hardly changes, and the smallest."""
+"""Maximum number of sampled rows, beyond which models hardly change, and minimum number."""
 LOOKED_AT = 5_000
-"""The number of rows that tell how large rows are."""
+"""Number of rows used to estimate the size of a row."""
 PACKED = 4
-"""How much larger than a packed file its text may be."""
+"""Assumed compression ratio of compressed text."""
 PROGRAM, LEAST = 350_000_000, 600_000_000
-"""The bytes that the program takes without any table, and the least that a fit to one needs."""
+"""Bytes of the program without a table, and minimum number of bytes for a fit."""
 SAFE = 0.8
-"""The share of the memory that is left that a fit takes, unless it is told."""
+"""Default fraction of the available memory that a fit may use."""
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
 def as_bytes(memory: int | str) -> int:
-    """Return an amount of memory in bytes.
+    """Parse an amount of memory and return it in bytes.
 
     Examples
     --------
@@ -46,13 +46,13 @@ def as_bytes(memory: int | str) -> int:
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?\s*", str(memory))
     if isinstance(memory, bool) or not found or not float(found[1]):
-        raise ValueError(f'memory is {memory!r}, but it is a number of bytes, or a text such as "4GB".')
+        raise ValueError(f'memory must be a number of bytes or a text such as "4GB", got {memory!r}.')
     return int(float(found[1]) * _UNITS[found[2] or ""])
 
 
 @dataclass(frozen=True)
 class RowSizes:
-    """The bytes of a row of a table: as it is read, and as the inputs of all networks."""
+    """The bytes of a row: as read, and as inputs of all networks."""
 
     raw: float
     encoded: float
@@ -60,7 +60,7 @@ class RowSizes:
 
     @classmethod
     def of(cls, frame: Frame, aside: Sequence[str], asked: ColumnOptions) -> "RowSizes":
-        """Return them as the first rows of a table tell."""
+        """Estimate the sizes from the first rows of a table."""
         frame = frame.iloc[:LOOKED_AT]
         raw = float(frame.memory_usage(deep=True, index=False).sum()) / len(frame)
         columns = frame.drop(columns=list(aside), errors="ignore")
@@ -73,34 +73,34 @@ class RowSizes:
         return cls(raw, 4.0 * width + 32, columns.shape[1])
 
     def at_once(self, limit: int) -> float:
-        """Return the number of rows of a part that memory holds."""
+        """Return the maximum number of rows that can be read at once."""
         return SHARE_OF_PARTS * limit / (2.5 * self.raw)
 
     def of_fit(self, rows: int) -> float:
-        """Return the bytes of a fit to a number of rows in memory."""
-        fewer = pieces_for(rows, self.columns) / pieces_for(min(rows, LOOKED_AT), self.columns)  # of larger tables
+        """Return the bytes of a fit on a number of rows in memory."""
+        fewer = pieces_for(rows, self.columns) / pieces_for(min(rows, LOOKED_AT), self.columns)  # for large tables
         return rows * (1.5 * self.raw + 1.15 * max(fewer * self.encoded, 16.0 * self.columns)) + 1e8
 
 
 def memory_of(memory: int | str | None) -> int | None:
-    """Return the bytes that the program may take: those asked for, or by default what is left; None if unknown."""
+    """Return the bytes that the program may use: as requested, or most of the free memory; None if unknown."""
     if memory is None:
         left = available_memory()
         return None if left is None else PROGRAM + int(SAFE * left)
     asked = as_bytes(memory)
     if asked < LEAST:
-        needed = f"the program itself takes {PROGRAM / 1e9:.2g} GB; give memory=, {LEAST / 1e9:.2g} GB at least."
-        raise TableError(f"{asked / 1e9:.2g} GB of memory are too little: {needed}")
+        needed = f"the program itself takes {PROGRAM / 1e9:.2g} GB; pass memory= of at least {LEAST / 1e9:.2g} GB."
+        raise TableError(f"{asked / 1e9:.2g} GB of memory are not enough: {needed}")
     return asked
 
 
 def parts_if_larger(
     table: Any, memory: int | str | None, asked: ColumnOptions, aside: Sequence[str]
 ) -> tuple[TableParts, int, RowSizes] | None:
-    """Return a table in parts, the memory for it, and the sizes of its rows; None if it fits into memory as a whole.
+    """Return a table's row groups, its memory and its row sizes, or None if the whole table fits into memory.
 
-    Memory that is not asked for is a power of two, so that it and the bits of a model are the same if hardly less is
-    left the next time. Text and filtered data sets that do not fit are refused: they cannot be read in any order.
+    The default memory is rounded down to a power of two, so that small changes of the free memory do not change models.
+    Raise for text and filtered data sets that do not fit, because these cannot be read in random order.
     """
     whole, files = memory_of(memory), [] if is_dataset(table) else files_of(table)
     if whole is None or not all(file.is_file() for file in files):
@@ -110,7 +110,7 @@ def parts_if_larger(
         return None
     import pyarrow
 
-    with suppress(ImportError, ValueError):  # where `ulimit -d` counts what Arrow reserves, which is 1 GB at once
+    with suppress(ImportError, ValueError):  # Arrow reserves 1 GB, which `ulimit -d` would count
         import resource
 
         if resource.getrlimit(resource.RLIMIT_DATA)[0] != resource.RLIM_INFINITY:
@@ -125,26 +125,26 @@ def parts_if_larger(
         return parts, whole if memory is not None else max(2 ** int(np.log2(whole)), LEAST), sizes
     if files:
         require_room_for_text(files, limit)
-    elif rows := table.count_rows():  # of none something is said where it is read
+    elif rows := table.count_rows():  # reading raises if there are no rows
         needed = RowSizes.of(as_frame(table.head(LOOKED_AT)), aside, asked).of_fit(rows)
         if needed > limit:
             raise TableError(
-                f"The data set is filtered, and a fit of its {rows} rows needs about {needed / 1e9:.2g} GB of memory, "
-                f"of which {limit / 1e9:.2g} GB are free: write it to a folder, which is read part by part, with "
+                f"A fit of the filtered data set of {rows} rows needs about {needed / 1e9:.2g} GB of memory, but only "
+                f"{limit / 1e9:.2g} GB are free: write it to a folder, which can be read in chunks, with "
                 'pyarrow.dataset.write_dataset(data, folder, format="parquet").'
             )
     return None
 
 
 def require_room(table: Any) -> None:
-    """Refuse files of text that are larger than the memory that is left."""
+    """Raise if text files are larger than the free memory."""
     left = memory_of(None)
     if left is not None and not may_be_in_parts(table) and all(file.is_file() for file in files_of(table)):
         require_room_for_text(files_of(table), left - PROGRAM)
 
 
 def require_room_for_text(files: Sequence[Path], limit: int) -> None:
-    """Refuse text that is larger than memory, and tell what to do; workbooks are not text."""
+    """Raise with advice if text files (not workbooks) need more memory than the limit."""
     if files[0].suffix.lower() in EXCEL:
         return
     size = sum(file.stat().st_size * (PACKED if is_compressed(file) else 1) for file in files)
@@ -152,25 +152,25 @@ def require_room_for_text(files: Sequence[Path], limit: int) -> None:
     with opened(files[0]) as file:
         start = file.read(SAMPLE)
     values = columns * size * start.count(b"\n") / len(start)
-    needed = 1.2 * (size + 8 * values) + 16 * values  # text and where each value begins, and the least of inputs
+    needed = 1.2 * (size + 8 * values) + 16 * values  # text, offsets of values, minimum of inputs
     if needed <= limit:
         return
     shown = files[0].parent if len(files) > 1 else files[0]
     name = shown.name.partition(".")[0] or "table"
-    table = f"{shown} has {size / 1e9:.2g} GB of text, which take about {needed / 1e9:.2g} GB as a table"
-    advice = f"make a folder of Parquet, `vecprop convert {shown} {name}-parquet`, which is read part by part"
-    raise TableError(f"{table}, and {limit / 1e9:.2g} GB are free: {advice}.")
+    table = f"{shown} contains {size / 1e9:.2g} GB of text, which need about {needed / 1e9:.2g} GB as a table"
+    advice = f"convert it to Parquet, which can be read in chunks: `vecprop convert {shown} {name}-parquet`"
+    raise TableError(f"{table}, but only {limit / 1e9:.2g} GB are free; {advice}.")
 
 
 def sampled_rows(limit: int, sizes: RowSizes, parts: TableParts) -> int:
-    """Return the number of rows of which columns are learned; refuse parts or rows that are too large for memory."""
+    """Return the number of rows to sample; raise if row groups or rows are too large for the memory."""
     largest = max(parts.parts, key=lambda part: part.rows)
     if largest.rows > sizes.at_once(limit):
         needed = largest.rows / sizes.at_once(1)
-        advice = f"give {(needed + PROGRAM) / 1e9:.2g} GB of memory, or write files with smaller row groups."
-        raise TableError(f"{largest.place} has {largest.rows} rows, which are read at once: {advice}")
+        advice = f"allow {(needed + PROGRAM) / 1e9:.2g} GB of memory, or write files with smaller row groups."
+        raise TableError(f"{largest.place} has {largest.rows} rows, which must be read at once: {advice}")
     most = SHARE_OF_SAMPLE * limit / (sizes.encoded + COPIES * sizes.raw)
     if most < FEWEST_SAMPLED:
-        held = f"The memory holds a sample of {int(most)} rows alone"
-        raise TableError(f"{held}, and {FEWEST_SAMPLED} are needed: give more memory.")
+        held = f"The memory holds a sample of only {int(most)} rows"
+        raise TableError(f"{held}, but {FEWEST_SAMPLED} are needed: allow more memory.")
     return min(int(most), MOST_SAMPLED)

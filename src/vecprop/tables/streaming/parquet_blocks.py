@@ -1,4 +1,4 @@
-"""The row groups of Parquet files as blocks of rows, which are read one at a time."""
+"""Row groups of Parquet files as blocks of rows."""
 
 import hashlib
 import os
@@ -19,21 +19,21 @@ from ..reading.file_lists import require_all_columns
 
 
 class ParquetBlocks:
-    """Blocks of Parquet files: each row group is one.
+    """Blocks of Parquet files; each row group is a block.
 
-    Only columns of numbers are inputs, as they are: no value may be missing. Tables with text, dates or gaps are for
-    `TabularClassifier` and `TabularRegressor`.
+    All columns must be numeric, without missing values. For tables with text, dates or missing values, use
+    `TabularClassifier` or `TabularRegressor`.
 
     Parameters
     ----------
     source : path or sequence of path
-        A folder, whose Parquet files are taken in the order of their names, those of its folders too; or the files.
+        The files, or a folder, whose Parquet files (also in subfolders) are read in the order of their names.
     target : str or sequence of str
-        The name of the column of targets, or of several. Whole numbers may be classes.
+        The name of the target column, or several names. Integer targets may be classes.
     inputs : sequence of str, optional
-        The names of the columns of inputs; by default all others.
+        The names of the input columns; by default all other columns.
     weight : str, optional
-        The name of the column of the rows' weights.
+        The name of the column with sample weights.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class ParquetBlocks:
     Raises
     ------
     TableError
-        If there are no files, a file has other columns than these, or a column is not of numbers.
+        If there are no files, a file lacks a column, or a column is not numeric.
     ImportError
         If pyarrow is not installed.
 
@@ -92,7 +92,7 @@ class ParquetBlocks:
             sizes += [rows for rows in counts if rows]
         if not self.columns:
             named = ", ".join(map(repr, self._others))
-            raise TableError(f"{self.files[0]} has no columns beside {named}: name the inputs.")
+            raise TableError(f"{self.files[0]} has no columns other than {named}: pass inputs=.")
         if not sizes:
             raise TableError(f"{source} has no rows.")
         self.sizes = np.array(sizes)
@@ -120,14 +120,14 @@ class ParquetBlocks:
 
         table = one_line_errors(path, read)
         if len(table) != self.sizes[number]:
-            raise TableError(f"{self.place(number)} has {len(table)} rows, not the {self.sizes[number]} of before.")
+            raise TableError(f"{self.place(number)} changed from {self.sizes[number]} to {len(table)} rows.")
         values = {name: self._numbers(table.column(name), name, number) for name in names}
         X = columns_as_array([values[name] for name in self.columns], np.float32)
         T = values[self.targets[0]] if self.is_single else columns_as_array([values[name] for name in self.targets])
         return (X, T) if self.weight is None else (X, T, values[self.weight])
 
     def digest(self) -> str:
-        """Return a text that differs for other rows: a digest of what the files' footers say of the columns."""
+        """Return a digest of the columns' statistics in the file footers, which changes with the rows."""
         digest = hashlib.sha256(repr((self.columns, self.targets, self.weight)).encode())
         wanted = {*self.columns, *self._others}
         for _, footer, group in self._groups:
@@ -141,7 +141,7 @@ class ParquetBlocks:
         return digest.hexdigest()
 
     def _numbers(self, column: Any, name: str, number: int) -> np.ndarray:
-        """Return a column as an array, or refuse one with a value that is no finite number."""
+        """Return a column as an array, or raise if a value is missing or not finite."""
         values, is_wrong = column.to_numpy(), np.zeros(1, bool)
         if column.null_count:
             is_wrong = column.is_null().to_numpy()
@@ -155,9 +155,9 @@ class ParquetBlocks:
 
 
 def parquet_files(source: Any) -> list[Path]:
-    """Return the Parquet files of a folder, by their names, or those that are listed.
+    """Return the Parquet files of a folder, sorted by name, or the listed files.
 
-    Files and folders whose names begin with a dot or an underscore are what other programs write beside their data.
+    Names that start with a dot or an underscore are skipped, because other programs use them for metadata.
     """
     is_one = isinstance(source, str | os.PathLike)
     files = [Path(path) for path in ([source] if is_one else source)]
@@ -168,41 +168,41 @@ def parquet_files(source: Any) -> list[Path]:
         for path in files:
             require_all_columns(path, folder, "write it into the files, or list them to leave it out")
     if not files:
-        raise TableError(f"{source} holds no Parquet files, whose names end in {' or '.join(sorted(PARQUET))}.")
+        raise TableError(f"{source} contains no Parquet files (with names ending in {' or '.join(sorted(PARQUET))}).")
     for path in files:
         if not path.is_file():
-            raise TableError(f"{path} is not there." if not path.exists() else f"{path} is not a file.")
+            raise TableError(f"{path} does not exist." if not path.exists() else f"{path} is not a file.")
     return files
 
 
 def names_of_targets(target: Any) -> list[Any]:
-    """Return the names of the columns of targets, or refuse what is none."""
+    """Return the names of the target columns, or raise."""
     is_name = isinstance(target, str | int)
     names = [target] if is_name else list(target) if isinstance(target, Iterable) else []
     if not names or not all(isinstance(name, str | int) for name in names):
-        raise TypeError(f"target is a {type(target).__name__}, but it is the name of a column, or a list of names.")
+        raise TypeError(f"target must be a column name or a list of names, got a {type(target).__name__}.")
     return names
 
 
 def _require_numbers(path: Path, schema: Any, name: str) -> None:
-    """Refuse a file that does not have a column, or has it not as numbers."""
+    """Raise unless a file has a numeric column with this name."""
     from pyarrow import types
 
     count = schema.names.count(name)
     if count > 1:
-        raise TableError(f"{path} has {count} columns that are named {name!r}: give them other names.")
+        raise TableError(f"{path} has {count} columns named {name!r}: rename them.")
     if not count:
         some = ", ".join(schema.names[:20]) + (", …" if len(schema.names) > 20 else "")
         others = suggestion(str(name), schema.names) or f"; its columns are {some}"
         raise TableError(f"{path} has no column {name!r}{others}.")
     kind = schema.field(name).type
     if not any(is_kind(kind) for is_kind in (types.is_integer, types.is_floating, types.is_boolean)):
-        advice = "name the inputs, or use TabularClassifier or TabularRegressor, which encode it."
-        raise TableError(f"Column {name!r} of {path} is of {kind}, not of numbers: {advice}")
+        advice = "leave it out with inputs=, or use TabularClassifier or TabularRegressor, which encode it."
+        raise TableError(f"Column {name!r} of {path} has type {kind}, which is not numeric: {advice}")
 
 
 def columns_as_array(columns: list[np.ndarray], *least: Any) -> np.ndarray:
-    """Return columns as the columns of an array, rows behind rows."""
+    """Stack columns to a row-major array."""
     kind = np.result_type(*(column.dtype for column in columns), *least)
     if kind in (np.float32, np.float64) and can_compile():
         from ..encoding.kernels.numbers import column_stack

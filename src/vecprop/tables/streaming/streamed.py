@@ -1,4 +1,4 @@
-"""Tables whose rows do not fit into memory: one look at all rows, a sample to learn from, and blocks to train on."""
+"""Tables whose rows do not fit into memory: a scan of all rows, a sample, and blocks for training."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,17 +25,17 @@ from ..rows import COUNTS_ROWS, Roles, RowFilter
 from .memory_plan import PROGRAM, SHARE_OF_WINDOWS, parts_if_larger, sampled_rows
 
 SAMPLE, TEST, TEST_OF_GROUP, FOLD, TIME = 16, 17, 18, 19, 20
-"""The purposes of counted random numbers, unlike those of training."""
+"""Streams of the counter-based random generator, different from the streams of training."""
 BUCKETS = 2**16
 MOST_VALUES = 1000
-"""Of a target with at most this many values, the first two rows of each are in the sample."""
+"""Up to this number of distinct targets, the sample contains the first two rows of each."""
 AT_ONCE = 2**20
-"""The rows whose folds are counted at once."""
+"""Number of rows per batch to count folds."""
 
 
 @dataclass(frozen=True, eq=False)
 class Streamed:
-    """A table in parts, with a sample of its rows."""
+    """A table in chunks, with a sample of its rows."""
 
     parts: TableParts
     roles: Roles
@@ -55,9 +55,9 @@ class Streamed:
     def of(
         cls, table: Any, roles: Roles, seed: Callable[[], int], memory: Any, asked: ColumnOptions, refusal: Any = None
     ) -> "Streamed | None":
-        """Return files or a data set after a look at all rows; None if they fit into memory, and for other tables.
+        """Scan the rows of files or a data set; return None if they fit into memory or the table has another type.
 
-        If they do not fit, a refusal that is given is raised.
+        If they do not fit and ``refusal`` is given, it is raised.
         """
         if not (is_path(table) or is_dataset(table)):
             return None
@@ -68,36 +68,36 @@ class Streamed:
         parts, limit, sizes = found
         require_columns(parts.names, [str(roles.target)])
         roles.require(parts.names)
-        return _Look(parts, roles, seed(), limit, sampled_rows(limit - PROGRAM, sizes, parts), asked).streamed()
+        return _Scan(parts, roles, seed(), limit, sampled_rows(limit - PROGRAM, sizes, parts), asked).streamed()
 
     @property
     def rows(self) -> int:
-        """The number of rows that are trained on."""
+        """The number of training rows."""
         return int(sum(np.bitwise_count(bits).sum() for bits in self.used))
 
     @property
     def notes(self) -> list[str]:
-        """Sentences on the rows that a model learns from."""
+        """Notes on the training rows."""
         return [
             *self.of_rows,
             f"The table does not fit into memory: networks are trained on its {self.rows} rows block by block, and "
-            f"what columns are, validation and calibration come from a random sample of {len(self.frame)} of them; "
-            f"memory={self.memory} makes the same model again.",
+            f"columns, validation and calibration use a random sample of {len(self.frame)} rows "
+            f"(memory={self.memory} reproduces the model).",
         ]
 
     def folds(self, count: int) -> "StreamedFolds":
-        """Return the folds of rows, by their number, their group or their time, of which there are as many or fewer."""
+        """Return at most ``count`` folds of rows, by index, group or time."""
         if self.roles.time is None or self.buckets is None:
             return StreamedFolds(self.seed, count, self.buckets, None)
         time = self.buckets[self.numbers].astype(float)
         fold = folds_of_time(time, count)
         starts = np.array([time[fold == number].min() for number in range(fold.max() + 1)])
         if not len(starts):
-            raise TableError("All rows to train on are of one time: networks are validated on those of others.")
+            raise TableError("All training rows have the same time, but validation needs later rows.")
         return StreamedFolds(self.seed, len(starts), self.buckets, starts)
 
     def whole(self) -> "Streamed":
-        """Return the table with the rows of the test among those that are trained on, and without folds."""
+        """Return the table with the test rows added to the training rows, and without folds."""
         frame = pandas().concat([self.frame, self.test])
         return replace(
             self,
@@ -128,11 +128,11 @@ class StreamedFolds:
 
     @property
     def is_time(self) -> bool:
-        """Whether folds follow each other in time."""
+        """Whether folds are consecutive in time."""
         return self.starts is not None
 
     def of(self, numbers: np.ndarray) -> np.ndarray:
-        """Return the folds of rows with these numbers; -1 before all folds of time."""
+        """Return the folds of rows with these indices; -1 for rows before the first fold in time."""
         if self.buckets is None:
             return (counter_uniform(self.seed, FOLD, numbers) * self.count).astype(np.intp)
         buckets = self.buckets[numbers]
@@ -141,8 +141,8 @@ class StreamedFolds:
         return np.searchsorted(self.starts, buckets, side="right") - 1
 
 
-class _Look:
-    """One look at all rows of a table."""
+class _Scan:
+    """A scan of all rows of a table."""
 
     def __init__(
         self, parts: TableParts, roles: Roles, seed: int, memory: int, sampled: int, asked: ColumnOptions
@@ -158,11 +158,11 @@ class _Look:
         self.rows = RowFilter(roles.target, roles.weight)
 
     def streamed(self) -> Streamed:
-        """Return the table after the look."""
+        """Scan the rows and return the table."""
         roles, edges = self.roles, self._edges()
         frames, tests, used, in_test, buckets, numbers, start, trained = [], [], [], [], [], [], 0, 0
         for part in self.parts.parts:
-            frame = part.frame(is_checked=True).reset_index(drop=True)  # errors name a part, and the row in it
+            frame = part.frame(is_checked=True).reset_index(drop=True)  # errors name the row within the chunk
             counts, time = part.having(self._seen, frame)
             frame.index = pandas().RangeIndex(start, start + len(frame))
             if time is not None:
@@ -183,13 +183,13 @@ class _Look:
                 buckets.append(bucket[learned].astype(np.uint16))
             used.append(np.packbits(learned))
             in_test.append(np.packbits(of_test))
-            self._keep_ends(frame, counts)
+            self._update_ranges(frame, counts)
             start, trained = start + len(frame), trained + int(learned.sum())
         notes = self.rows.notes()
         if not trained:
-            raise TableError("All rows that count are rows of the test: change --test-size.")
+            raise TableError("No training rows are left, because all rows are test rows: change --test-size.")
         sample, test = pandas().concat(frames), pandas().concat(tests)
-        if self.rows.without_target:  # which have made whole numbers floats, as in a frame
+        if self.rows.without_target:  # missing targets turn integers into floats
             sample, test = (own.assign(**{self.target: as_whole(own[self.target])}) for own in (sample, test))
         sample.attrs["aside"] = self._aside(sample)
         ends = self.target_range if np.isfinite(self.target_range).all() else None
@@ -199,13 +199,13 @@ class _Look:
         return Streamed(*whole, sample, places, test, notes, ends, self.rows.are_equal)
 
     def _seen(self, frame: Frame) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return which rows of a part count, and their times if a column of times is named."""
+        """Return which rows of a chunk are used, and their times if there is a time column."""
         roles = self.roles
         counts, _ = self.rows.see(frame[self.target], None if roles.weight is None else frame[roles.weight])
         return counts, None if roles.time is None else self._times(frame)
 
     def _edges(self) -> np.ndarray | None:
-        """Return the ends of buckets of times, and at last the first time of the test, by a look at times alone."""
+        """Return the ends of buckets of times, followed by the first time of the test rows."""
         name = self.roles.time
         if name is None:
             return None
@@ -225,12 +225,12 @@ class _Look:
         return times(frame[self.roles.time], self.roles.time, self.asked, self.reading)
 
     def _of_groups(self, frame: Frame, purpose: int) -> np.ndarray:
-        """Return random bits for each row that are those of its group."""
+        """Return random bits for each row, determined by its group."""
         names = as_names(frame[self.roles.group])
         return counter_bits(self.seed, purpose, pandas().util.hash_array(names, categorize=True))
 
     def _first_of_values(self, target: Any, learned: np.ndarray) -> np.ndarray:
-        """Return which rows are the first two of a value of the target, if there are few values."""
+        """Return the first two rows with each target, as a mask, if there are few distinct targets."""
         chosen, places = np.zeros(len(target), bool), np.flatnonzero(learned)
         codes, values = pandas().factorize(target[learned])
         if self.values is None or len(values) + len(self.values) > 2 * MOST_VALUES:
@@ -243,8 +243,8 @@ class _Look:
                 self.values[value] = count + len(first)
         return chosen
 
-    def _keep_ends(self, frame: Frame, counts: np.ndarray) -> None:
-        """Keep the ends of columns of whole numbers, and of the target."""
+    def _update_ranges(self, frame: Frame, counts: np.ndarray) -> None:
+        """Update the minimum and maximum of integer columns and of the target."""
         for name in frame.columns:
             if isinstance(frame[name].dtype, np.dtype) and frame[name].dtype.kind in "iu":
                 own = int(frame[name].min()), int(frame[name].max())
@@ -256,7 +256,7 @@ class _Look:
             self.target_range = min(low, float(target.min())), max(high, float(target.max()))
 
     def _aside(self, sample: Frame) -> dict[str, str]:
-        """Return the columns that are no inputs: also those of whole numbers over a range of as many as the rows."""
+        """Return the columns that are not inputs, including integer columns that only count the rows."""
         inputs = [name for name in self.parts.names if name != self.target and name not in self.roles.reasons]
         counting = []
         for name, (low, high) in self.whole.items():
@@ -268,10 +268,10 @@ class _Look:
 
 @dataclass(frozen=True, eq=False)
 class StreamedRows:
-    """All rows that an ensemble is trained on, which are encoded block by block.
+    """All training rows of an ensemble, encoded block by block.
 
-    ``encoded`` returns the networks' targets, (n, O), of the targets of a part, and factors of the rows' weights, (n,),
-    or None if all are equal.
+    ``encoded`` converts the targets of a chunk to the networks' targets, (n, O), and to factors of the sample weights,
+    (n,), or None if all are equal.
     """
 
     table: Streamed
@@ -280,10 +280,10 @@ class StreamedRows:
     outputs: int
     folds: StreamedFolds | None
     _last: dict[int, Frame] = field(default_factory=dict, init=False)
-    """The part that was read last, since its slices are read one after the other."""
+    """A cache of the last chunk, because its slices are read one after the other."""
 
     def without_sample(self) -> "StreamedRows":
-        """Return a copy for other processes, without the sample and the test."""
+        """Return a copy for other processes, without the sample and the test rows."""
         table = self.table
         return replace(
             self, table=replace(table, frame=table.frame[:0], test=table.test[:0], numbers=table.numbers[:0])
@@ -291,14 +291,14 @@ class StreamedRows:
 
     @cached_property
     def window(self) -> int:
-        """The most rows of a window, of which two are in memory."""
+        """Maximum number of rows of a window; two windows are in memory."""
         width = sum(len(self.encoder.of_view(view)) for view in VIEWS)
         row = 4 * (width + len(VIEWS) * (self.outputs + 1)) + 8 + 24
         return max(int(SHARE_OF_WINDOWS * (self.table.memory - PROGRAM) / (2 * row)), 4096)
 
     @cached_property
     def slices(self) -> list[tuple[int, int, int]]:
-        """The blocks that have rows, parts or slices of large ones: the part, the first row in it, and the end."""
+        """The nonempty blocks as tuples of chunk index, first row and end; large chunks are sliced."""
         slices = []
         for part, rows in enumerate(self.table.parts.sizes.tolist()):
             count = -(-rows // max(self.window // 16, min(-(-rows // 8), self.window // 4), 1024))
@@ -321,7 +321,7 @@ class StreamedRows:
 
     @cached_property
     def _rows_of_folds(self) -> np.ndarray:
-        """The number of rows of each fold, after that of the rows before all of them."""
+        """The number of rows before all folds, followed by the number of rows of each fold."""
         assert self.folds is not None
         counts = np.zeros(self.folds.count + 1, np.int64)
         for first in range(0, self.rows, AT_ONCE):
@@ -330,25 +330,25 @@ class StreamedRows:
         return counts
 
     def rows_of(self, fold: int) -> int:
-        """Return the number of rows that the member of a fold is trained on."""
+        """Return the number of training rows of a fold's member."""
         if self.folds is None:
             return self.rows
         counts = self._rows_of_folds
         return int(counts[: fold + 1].sum() if self.folds.is_time else counts.sum() - counts[fold + 1])
 
     def batches(self, number: int, views: Sequence[View]) -> list[Batch]:
-        """Return the rows of a block as views see them."""
+        """Return the rows of a block, encoded for each view."""
         number, first, end = self.slices[number]
         part = self.table.parts.parts[number]
         if number not in self._last:
-            self._last.clear()  # before the next is in memory
+            self._last.clear()  # frees memory for the next chunk
             self._last[number] = part.frame()
         try:
             frame = self._last[number].iloc[first:end]
             frame = frame[self._used(number, first, end)]
             T, weight = self.encoded(self.table.roles.targets(frame))
-            told = self.table.roles.weights(frame)
-            weight = weight if weight is None or told is None else weight * told
+            given = self.table.roles.weights(frame)
+            weight = weight if weight is None or given is None else weight * given
             encoded = dict(zip(VIEWS, self.encoder.of_views(frame, as_arrays=True), strict=True))
         except TableError as error:
             raise TableError(f"In {part.place}: {error}") from None

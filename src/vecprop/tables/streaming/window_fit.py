@@ -1,4 +1,4 @@
-"""The training of ensembles on rows that do not fit into memory: each pass over the blocks feeds all members."""
+"""Training of ensembles on rows that do not fit into memory; each pass over the rows trains all members."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 Report = Callable[[Progress], object] | None
-"""What is called with the progress of training, if anything."""
+"""A progress callback, or None."""
 
 
 class _Trainer:
-    """One member, on its way along the windows."""
+    """The training of one member along the windows."""
 
     def __init__(self, member: Member, fold: int, rows: StreamedRows, checkpoint: Any, more: dict[str, Any]) -> None:
         self.member, self.fold, self.folds = member, fold, rows.folds
@@ -44,13 +44,13 @@ class _Trainer:
         self.steps: WindowSteps | None = None
 
     def end(self, result: TrainingResult) -> None:
-        """Keep what training has come to."""
-        self.result, self.run.is_whole = result, False  # an error that follows must not keep it as interrupted
+        """Store the result and call the hooks."""
+        self.result, self.run.is_whole = result, False  # a later error must not save it as interrupted
         for hook in self.run.hooks:
             hook.end(self.run, result)
 
     def take(self, window: Window, fold: np.ndarray | None, view: int, front: int) -> None:
-        """Train on the rows of a window that are not of the member's fold, unless training has ended."""
+        """Train on the rows of a window outside the member's fold, unless training has ended."""
         from ...train.compiled.window_steps import WindowSteps
 
         if self.result is not None:
@@ -81,7 +81,7 @@ class _Trainer:
 
     @property
     def epochs_done(self) -> float:
-        """The number of epochs that are done."""
+        """The number of completed epochs, with a fraction."""
         state = self.run.state
         return state.epoch + state.under_way.get("rows", 0) / self.rows
 
@@ -91,16 +91,16 @@ def trained_in_windows(
     networks: Sequence[tuple[Member, int, View]],
     seed: int,
     progress: Report = None,
-    kept: Any = None,
+    saved: Any = None,
     workers: Any = None,
 ) -> list[TrainingResult]:
     """Train members, given with their folds and views, in passes over all rows.
 
-    A member is never trained on rows of its fold. With workers, each trains a share of the members in separate passes.
-    Ctrl-C ends training.
+    Members are not trained on rows of their fold. Each worker trains some of the members in separate passes. Ctrl-C
+    ends training.
     """
-    if kept is not None:
-        kept.path.mkdir(parents=True, exist_ok=True)
+    if saved is not None:
+        saved.path.mkdir(parents=True, exist_ok=True)
     views: list[View] = list(dict.fromkeys(view for _, _, view in networks))
     room = max(int(member.batch_size or 0) for member, _, _ in networks)
     windows = Windows(
@@ -113,20 +113,20 @@ def trained_in_windows(
     )
     trainers = []
     for number, (member, fold, _) in enumerate(networks):
-        checkpoint = kept and kept.part(f"network-{number}.npz")
+        checkpoint = saved and saved.part(f"network-{number}.npz")
         trainers.append(_Trainer(member, fold, rows, checkpoint, windows.identity()))
     epochs = max(member.epochs for member, _, _ in networks)
-    begun = min((trainer.run.state.epoch for trainer in trainers if trainer.result is None), default=epochs)
+    first = min((trainer.run.state.epoch for trainer in trainers if trainer.result is None), default=epochs)
 
     def train() -> Generator[int]:
-        with closing(windows.passes(range(begun, epochs))) as coming:
+        with closing(windows.passes(range(first, epochs))) as coming:
             for window in coming:
                 fold = None if rows.folds is None else rows.folds.of(window.numbers[window.order])
                 for number, trainer in enumerate(trainers):
                     trainer.take(window, fold, views.index(networks[number][2]), number * room)
                 yield window.epoch + 1
 
-    def train_elsewhere() -> Generator[int]:
+    def train_on_workers() -> Generator[int]:
         left = [number for number, trainer in enumerate(trainers) if trainer.result is None]
         for results in _shares(workers, rows, networks, sorted(left, key=lambda number: networks[number][2]), seed):
             for number, result in results.items():
@@ -138,7 +138,7 @@ def trained_in_windows(
         for trainer in trainers:
             stack.enter_context(watched(trainer.run))
         try:
-            with closing(train() if workers is None else train_elsewhere()) as coming:
+            with closing(train() if workers is None else train_on_workers()) as coming:
                 for epoch in coming:
                     answer = None if progress is None else progress(_progress(trainers, epoch, epochs))
                     if is_true(answer) or all(trainer.result is not None for trainer in trainers):
@@ -155,13 +155,13 @@ def trained_in_windows(
 
 
 class Share(NamedTuple):
-    """The indices of the networks that one worker trains."""
+    """The indices of the networks for one worker."""
 
     numbers: list[int]
 
 
 def _shares(workers: Any, rows: StreamedRows, networks: Any, left: list[int], seed: int) -> Iterator[Any]:
-    """Yield the results of each share of the networks, in the order of their arrival."""
+    """Yield the results of each share of the networks as they arrive."""
     require_method("workers", workers, "run")
     count = min(workers.processes() if hasattr(workers, "processes") else len(left), len(left))
     shares = [Share(left[len(left) * k // count : len(left) * (k + 1) // count]) for k in range(count)]
@@ -177,7 +177,7 @@ def _trained_share(share: Share, data: tuple[StreamedRows, Any, int]) -> dict[in
     """Train a share of the networks on a worker."""
     rows, networks, seed = data
     own = [networks[number] for number in share.numbers]
-    results = trained_in_windows(replace(rows), own, seed)  # a copy, since other threads read other parts
+    results = trained_in_windows(replace(rows), own, seed)  # copied because other threads read other row groups
     return dict(zip(share.numbers, results, strict=True))
 
 
