@@ -2,5 +2,5 @@
 
 from .system.suggestions import attach
 
-# The names stand in blocks.pyi, and vecprop's in __init__.pyi.
+# The public names are listed in blocks.pyi, and those of vecprop in __init__.pyi.
 __getattr__, __dir__, __all__ = attach(__name__, "vecprop", __file__)

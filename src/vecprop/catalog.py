@@ -1,8 +1,8 @@
-"""The catalog of the library's own parts, with their classes, their names in settings and their kernels.
+"""The catalog of built-in parts: their classes, their names in settings, and whether they have kernels.
 
-The names that estimators take and list in their docstrings, the kernels of the compiled engine and the parts that model
-files may hold are derived from it. A part that is not in the catalog is one of the user's own; it works in networks and
-in training too, and is compiled if it is a formula, see `compiled/lower/own_parts.py`. The scores are in
+The catalog determines the names that estimators accept and document, the parts that the compiled engine supports, and
+the parts that model files may contain. Parts that are not in the catalog are custom parts. They work in networks and in
+training, and are compiled if they are formulas, see `compiled/lower/own_parts.py`. The scores are in
 `core.scores.SCORES`.
 """
 
@@ -17,7 +17,7 @@ from .optimize.optimizers import Adam, AdamHat, AdamW, GradientDescent, Momentum
 
 @dataclass(frozen=True)
 class Part:
-    """One of the library's own parts."""
+    """A built-in part: its class, its name in settings, and whether it has a kernel and can be saved."""
 
     cls: type
     name: str | None = None
@@ -46,7 +46,7 @@ LOSSES = (
     Part(losses.Quantile, "quantile", kernel=True),
     Part(losses.Poisson, "poisson", kernel=True),
 )
-"""The losses; those with a name are losses of the regressor."""
+"""The losses; the regressor accepts the named ones."""
 
 PENALTIES = (Part(L2, kernel=True), Part(L1, kernel=True))
 INITIALIZERS = (Part(Glorot, "glorot"), Part(He, "he"), Part(Normal))
@@ -68,15 +68,15 @@ SCHEDULES = (
     Part(OneCycle, "one_cycle"),
     Part(WarmUp),
 )
-"""The schedules. For the names "invscaling" and "adaptive" the estimators use scikit-learn's schedules, which count
-rows and epochs in another way."""
+"""The schedules. Under the names "invscaling" and "adaptive", the estimators use scikit-learn's variants of them, which
+count rows and epochs differently."""
 
 PARTS = (*LAYERS, *LOSSES, *PENALTIES, *INITIALIZERS, *OPTIMIZERS, *SCHEDULES)
 BY_CLASS = {part.cls: part for part in PARTS}
 
 
 def named(parts: Iterable[Part]) -> dict[str, type]:
-    """Return the classes of those parts that have a name, by name.
+    """Return the classes of the named parts, by name.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def named(parts: Iterable[Part]) -> dict[str, type]:
 
 
 def compiled(parts: Iterable[Part]) -> tuple[type, ...]:
-    """Return the classes of those parts that have a kernel.
+    """Return the classes of the parts that have a kernel.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""Trained networks outside of vecprop: NumPy source, ONNX, and networks of scikit-learn."""
+"""Export trained networks to NumPy source code and ONNX, and import networks from scikit-learn."""
 
 from .system.suggestions import attach
 
-# The names stand in export.pyi, and vecprop's in __init__.pyi.
+# The public names are listed in export.pyi, and those of vecprop in __init__.pyi.
 __getattr__, __dir__, __all__ = attach(__name__, "vecprop", __file__)

@@ -1,6 +1,6 @@
-"""What your own layers, activations, losses, penalties, initializers, optimizers, schedules and callbacks build on."""
+"""Base classes and helpers for custom layers, activations, losses, penalties, optimizers, schedules and callbacks."""
 
 from .system.suggestions import attach
 
-# The names stand in extend.pyi, and vecprop's in __init__.pyi.
+# The public names are listed in extend.pyi, and those of vecprop in __init__.pyi.
 __getattr__, __dir__, __all__ = attach(__name__, "vecprop", __file__)

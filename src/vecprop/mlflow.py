@@ -1,4 +1,4 @@
-"""MLflow: fits of estimators are logged as runs, with the losses of each epoch."""
+"""Log fits of estimators as MLflow runs, with the losses of each epoch."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,25 +20,25 @@ ESTIMATORS += [TabularClassifier, TabularRegressor]
 
 
 def autolog(**settings: Any) -> None:
-    """Log every fit of an estimator as a run of MLflow: settings, scores, losses of each epoch, and the model.
+    """Log every fit of an estimator as an MLflow run: settings, scores, losses of each epoch, and the model.
 
-    This is ``mlflow.sklearn.autolog``, which by itself knows scikit-learn's own classes only, for vecprop's estimators
-    and scikit-learn's: call it instead. A fit within that of a pipeline, search or ensemble has no run of its own.
+    Call this function instead of ``mlflow.sklearn.autolog``, which supports only scikit-learn's estimators; this one
+    supports vecprop's as well. Fits inside a pipeline, search or ensemble are not logged separately.
 
-    When a fit has ended, its run gets the metrics ``loss``, ``validation_loss``, ``validation_score`` and ``score`` of
-    each epoch, as far as the model has measured them; their step is the number of epochs so far. Networks that are
-    averaged have ``loss/0``, ``loss/1`` and so on; a pipeline has the metrics of its last step, and a search those of
-    its best estimator. Training itself is neither slower nor other.
+    After a fit, the metrics ``loss``, ``validation_loss``, ``validation_score`` and ``score`` of each epoch are logged
+    if the model has measured them; the step is the number of epochs. The networks of an ensemble are logged as
+    ``loss/0``, ``loss/1`` and so on, a pipeline with the metrics of its last step, and a search with the metrics of its
+    best estimator. Logging does not slow down or change training.
 
     Parameters
     ----------
     **settings
-        The arguments of ``mlflow.sklearn.autolog``, such as ``log_models=False`` or ``disable=True``.
+        Arguments of ``mlflow.sklearn.autolog``, such as ``log_models=False`` or ``disable=True``.
 
     Raises
     ------
     ImportError
-        If MLflow is not installed, or is a version without what this needs.
+        If MLflow is not installed, or its version is not supported.
 
     Examples
     --------
@@ -57,8 +57,9 @@ def autolog(**settings: Any) -> None:
         classes, is_search = sklearn._gen_estimators_to_patch, utils._is_parameter_search_estimator
         log_scores = utils._log_estimator_content
     except AttributeError:
-        unknown = "logs fits in a way that vecprop does not know: install another version of it"
-        raise ImportError(f"MLflow {__version__} {unknown}.") from None
+        raise ImportError(
+            f"vecprop does not support MLflow {__version__}: install another version of MLflow."
+        ) from None
 
     def log_epochs_and_scores(*, autologging_client: Any, estimator: Any, run_id: str, **more: Any) -> Any:
         for name, first, values in _curves(estimator):
@@ -68,7 +69,7 @@ def autolog(**settings: Any) -> None:
             more["X"], more["y_true"] = estimator.target_of(more["X"], more["y_true"])
         return log_scores(autologging_client=autologging_client, estimator=estimator, run_id=run_id, **more)
 
-    # MLflow has no public place for other estimators and metrics. It reads these three in the call, and keeps them.
+    # MLflow has no public interface for other estimators and metrics. It reads these three functions in this call.
     with (
         patch.object(sklearn, "_gen_estimators_to_patch", lambda: [*classes(), *ESTIMATORS]),
         patch.object(utils, "_is_parameter_search_estimator", lambda e: isinstance(e, MLPSearchCV) or is_search(e)),
@@ -78,7 +79,7 @@ def autolog(**settings: Any) -> None:
 
 
 def _curves(model: Any, member: str = "") -> Iterator[tuple[str, int, list[float]]]:
-    """Yield the measurements of a fitted model's epochs: a name, the step of the first value, the values."""
+    """Yield the curves of a fitted model: the name, the step of the first value, and the values."""
     if isinstance(model, MultilayerPerceptron):
         curves = {"loss": model.loss_curve_, "validation_loss": model.validation_loss_curve_}
         curves |= {"validation_score": model.validation_scores_, "score": model.score_curve_}

@@ -254,7 +254,7 @@ def test_an_optimizer_with_more_moments_than_kernels_know(monkeypatch):
     """Even if the catalog says that it has a kernel."""
     monkeypatch.setitem(catalog.BY_CLASS, ThreeMoments, catalog.Part(ThreeMoments, kernel=True))
     settings = {"optimizer": ThreeMoments(0.05), "epochs": 4}
-    theta, notice = network().init(0), "ThreeMoments has 3 moments, and kernels know 2"
+    theta, notice = network().init(0), "ThreeMoments has 3 moments, and kernels support at most 2"
     found = assert_reference_takes(network(), notice, **settings)
     assert found.state.optimizer["largest"].any()
     with pytest.warns(UserWarning, match=notice):

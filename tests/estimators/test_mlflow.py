@@ -109,7 +109,7 @@ def test_an_unsupported_mlflow_raises_an_error(mlflow, monkeypatch, name):
     from vecprop.mlflow import autolog
 
     monkeypatch.delattr(f"mlflow.sklearn.{name}")
-    with pytest.raises(ImportError, match="install another version of it"):
+    with pytest.raises(ImportError, match="install another version of MLflow"):
         autolog()
 
 

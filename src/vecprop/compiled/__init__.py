@@ -1,12 +1,12 @@
-"""The same networks as fused machine code: formulas of core and optimize, compiled by Numba for this processor.
+"""The compiled engine: the formulas of core and optimize as fused machine code, compiled by Numba for this processor.
 
-The modules here are called from outside: the losses, gradients and predictions of a network (`compiled_network`), a fit
-and many fits (`fits`), and all kernels compiled in advance (`warm_up`). `program` is a network as the
-numbers that kernels read. Below them are four packages::
+The interface consists of losses, gradients and predictions of a network (`compiled_network`), single and multiple fits
+(`fits`), and ahead-of-time compilation of all kernels (`warm_up`). `program` encodes a network as a table for kernels.
+Below them are four packages::
 
-    run             the loops over layers, tiles, steps and epochs, by one thread or several
-    gemm   lower    products of matrices, which know no network; formulas turned into kernels
-    jit             Numba's side: options, machine code and its cache, arrays and calls by address, the record of a fit
+    run             the loops over layers, tiles, steps and epochs, in one thread or several
+    gemm   lower    general matrix products; translation of formulas into kernels
+    jit             the Numba backend: options, machine code and its cache, arrays and calls by address, fit records
 """
 
 import importlib
@@ -21,12 +21,10 @@ _OF_ANOTHER_NUMBA = (
 
 with fork_lock:
     try:
-        run_in_thread(
-            lambda: importlib.import_module("numba")
-        )  # which cannot be imported again after Ctrl-C in the middle
-
+        # An import of Numba that was interrupted by Ctrl-C cannot be repeated.
+        run_in_thread(lambda: importlib.import_module("numba"))
         from . import compiled_network, fits  # noqa: F401
     except _OF_ANOTHER_NUMBA as error:
-        if isinstance(error, TimeoutError):  # which a signal's handler raises
+        if isinstance(error, TimeoutError):  # raised by a signal handler
             raise
         raise ImportError(numba_fails(error)) from error

@@ -1,4 +1,4 @@
-"""A network whose losses, gradients and predictions the kernels compute."""
+"""Losses, gradients and predictions of a network, computed by kernels."""
 
 import ctypes
 import math
@@ -21,7 +21,7 @@ _WORD = ctypes.c_int64
 _GRADIENT = ctypes.CFUNCTYPE(ctypes.c_double, *[_WORD] * 5, ctypes.c_double, _WORD, _WORD)
 
 THREADED = 20_000_000
-"""The operations above which a call uses several threads: waking them takes about a tenth of a millisecond."""
+"""The minimum number of operations of a call that uses several threads; waking them takes about 0.1 ms."""
 
 
 class BatchLoss:
@@ -53,7 +53,7 @@ class BatchLoss:
         return self.F(self.evaluate(theta, gradient)), gradient
 
     def evaluate(self, theta: np.ndarray, gradient: np.ndarray) -> float:
-        """Return the loss, and write its gradient unless that is empty. The bits do not depend on the threads."""
+        """Return the loss, and write its gradient unless the array is empty. Threads do not affect the bits."""
         gradients, losses = np.empty((self.shards, gradient.size), self.F), np.empty(self.shards)
         self.context.set(theta=theta)
 
@@ -81,18 +81,19 @@ _OPTIMIZER = Momentum(learning_rate=1.0, momentum=0.0)
 def gradient_of_a_step(
     network: Network, theta: np.ndarray, batch: Batch, noise: RandomKey | None = None
 ) -> tuple[Any, np.ndarray]:
-    """Return the loss and the gradient, before it is clipped, of a fit's first step on a full batch, with its own bits.
+    """Return the loss and the unclipped gradient of a training step on a full batch, with the bits of a fit.
 
-    In such a step threads split wide layers, sum shards and add penalties block by block, as `BatchLoss` does not. The
-    gradient J is read from its moment, which is -J with momentum 0 and a learning rate of 1; only -0 becomes 0.
+    A training step splits wide layers between threads, sums shards and adds penalties block by block, unlike
+    `BatchLoss`. The gradient J is read from the momentum, which is -J for momentum 0 and learning rate 1; only the sign
+    of -0 is lost.
     """
     moment, seed, step = np.zeros_like(theta), int(noise.seed) if noise else 0, noise.step if noise else 0
-    plan = Plan(batch.rows, shuffle=False, seed=seed, clip_norm=None, running=True)  # a running loss is the step's own
+    plan = Plan(batch.rows, shuffle=False, seed=seed, clip_norm=None, running=True)  # equals the step's loss
     epochs = Epochs(network, np.array(theta), batch, None, _OPTIMIZER, [moment], np.array(theta), plan)
     epochs.context.set(noisy=network.random and noise is not None)
     defer_sigint(lambda received: epochs.run(1, 0, step, steps_before=0, rates=np.ones(1)))
     record = epochs.context.record[0]
-    # The recorded loss is the same sum, but is missing if the gradient is not finite.
+    # The recorded loss is this sum, but it is missing if the gradient is not finite.
     names = ("partial_losses", "shards", "penalties", "block_count")
     losses, shards, penalties, blocks = (int(record[name]) for name in names)
     parts = (ctypes.c_double * shards).from_address(losses), (ctypes.c_double * blocks).from_address(penalties)
@@ -102,29 +103,29 @@ def gradient_of_a_step(
 _PREDICT = ctypes.CFUNCTYPE(None, _WORD, _WORD, _WORD)
 
 AT_ONCE = 10**8
-"""The approximate number of operations of a call that predicts rows: some milliseconds, a thousand times what a call
-costs."""
+"""The approximate number of operations per prediction call: some milliseconds, about 1,000 times the call overhead."""
 
 
 def compile(network: Network) -> "CompiledNetwork":
-    """Return a network's loss, gradient and predictions in machine code.
+    """Compile a network's loss, gradient and predictions to machine code.
 
     Parameters
     ----------
     network : Network
-        A network of the library's parts, and of activations and losses of your own that are formulas: frozen
-        dataclasses from `Activation` or `ElementwiseLoss` with numbers as fields, whose methods are assignments and a
-        return, of + - * / **, comparisons, functions of their module, and NumPy's elementary functions.
+        A network of built-in parts and custom formulas. A custom formula is a frozen dataclass with numeric fields,
+        derived from `Activation` or `ElementwiseLoss`. Its methods consist of assignments and a return, and may use
+        + - * / **, comparisons, functions of their module, and NumPy's elementary functions.
 
     Returns
     -------
     CompiledNetwork
-        It has ``loss``, ``loss_and_gradient`` and ``predict``, equal to the network's own to rounding.
+        An object with ``loss``, ``loss_and_gradient`` and ``predict``; results equal those of the network up to
+        rounding.
 
     Raises
     ------
     ValueError
-        If a part has no kernel, with the reason.
+        If a part has no kernel; the message contains the reason.
 
     Examples
     --------
@@ -140,10 +141,10 @@ def compile(network: Network) -> "CompiledNetwork":
 
 
 class CompiledNetwork:
-    """A network in machine code; see `compile`. Arguments, results and errors are those of `Network`.
+    """A network compiled to machine code; see `compile`. It has the same arguments, results and errors as `Network`.
 
-    It computes in float32 or float64 on NumPy arrays. The network itself takes all other theta, and noise that names
-    its rows. It may be called from several threads.
+    Kernels compute in float32 or float64 on NumPy arrays. For other types, and for noise with row indices, the
+    reference formulas are used. The methods are thread-safe.
 
     Parameters
     ----------
@@ -192,18 +193,18 @@ class CompiledNetwork:
         return Y
 
     def predictor(self, theta: Array, copy: bool = True) -> "Predictor":
-        """Return a function that predicts rows with these parameters, a single row in a few microseconds.
+        """Return a function that predicts rows; a single row takes a few microseconds.
 
         Parameters
         ----------
         theta : ndarray (P,)
             The parameters of one network.
         copy : bool, default True
-            Whether they are copied. If not, and if they are contiguous, the predictor follows later changes to them.
+            Whether to copy the parameters. Without a copy, the predictor sees later changes to a contiguous theta.
         """
         theta = checked_theta(self.network, theta)
         if theta.ndim > 1 or not _has_kernels(theta):
-            raise ValueError(f"A predictor has one network's parameters, (P,), not {theta.shape} of {theta.dtype}.")
+            raise ValueError(f"theta must have shape (P,) in float32 or float64, got {theta.shape} in {theta.dtype}.")
         return Predictor(self.network, np.array(theta) if copy else np.ascontiguousarray(theta))
 
     def batch_loss(self, theta: Array, batch: Batch, noise: RandomKey | None = None) -> Array:
@@ -223,7 +224,7 @@ class CompiledNetwork:
     def _each_member(
         self, theta: np.ndarray, batch: Batch, noise: RandomKey | None, with_gradient: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the loss and gradient of each member, one after the other."""
+        """Return the loss and gradient of each member, computed sequentially."""
         weight = np.zeros(0) if batch.weight is None else batch.weight
         of_targets = batch.T.shape[: -1 if batch.of_classes else -2]
         leads = theta.shape[:-1], batch.X.shape[:-2], of_targets, weight.shape[:-1]
@@ -240,7 +241,7 @@ class CompiledNetwork:
 
 
 class Predictor:
-    """Predicts rows with a network's parameters; see `CompiledNetwork.predictor`."""
+    """Predict rows with fixed parameters; see `CompiledNetwork.predictor`."""
 
     def __init__(self, network: Network, theta: np.ndarray) -> None:
         self.network, self._theta, self._type = network, theta, theta.dtype
@@ -253,18 +254,18 @@ class Predictor:
         self._guard, self._process = threading.Lock(), os.getpid()
 
     def __reduce__(self) -> tuple[type, tuple[Network, np.ndarray]]:
-        """Pickle network and parameters: machine code belongs to this process."""
+        """Pickle the network and the parameters, because machine code belongs to this process."""
         return type(self), (self.network, self._theta)
 
     def __call__(self, X: Array) -> np.ndarray:
-        """Return the predictions, (N, O), of rows X, (N, I); a large X of other numbers is converted by parts."""
+        """Return the predictions, (N, O), of rows X, (N, I). A large X of another dtype is converted in chunks."""
         if is_converted_as_read(X, self._type):
             return self._by_parts(np.asarray(X))
         if type(X) is not np.ndarray or X.dtype != self._type or X.ndim != 2 or not X.flags.c_contiguous or not len(X):
             X = np.ascontiguousarray(checked_rows(self.network, self._theta, X))
         if X.shape[1] != self.network.inputs:
             checked_rows(self.network, self._theta, X)
-        if self._process != os.getpid():  # a thread of the parent may have locked it, which does not exist here
+        if self._process != os.getpid():  # after a fork, a thread of the parent may still hold the lock
             self._guard, self._process = threading.Lock(), os.getpid()
         N, words = len(X), self._context.words
         Y = np.empty((N, self.network.outputs), self._type)
@@ -285,17 +286,18 @@ class Predictor:
         return Y
 
     def _by_parts(self, X: np.ndarray) -> np.ndarray:
-        """Return the predictions of rows that are converted some at a time."""
+        """Return the predictions of rows that are converted in chunks."""
         try:
             return np.concatenate([self(np.ascontiguousarray(part, self._type)) for part in Selection(X).parts()])
         except ValueError:
-            Batch(X, None, converted=self._type).require_finite_inputs()  # whose error names the row among all
+            Batch(X, None, converted=self._type).require_finite_inputs()  # its error contains the index among all rows
             raise
 
     def _predict_rows(self, rows: np.ndarray) -> None:
-        """Predict the rows of these numbers, some at once: Python notices signals in between.
+        """Predict the rows with these indices in several calls, so that Python can handle signals in between.
 
-        Each call begins with a whole tile and has two rows at least, so that the bits are those of one call.
+        Each call starts at a multiple of the tile size and has at least two rows, so that the bits equal those of one
+        call.
         """
         first, N = address_of_array(rows), len(rows)
         while N:
@@ -305,10 +307,10 @@ class Predictor:
 
 
 def whole_tiles(N: int, tile: int) -> np.ndarray:
-    """Return the numbers of N rows, with the last one repeated up to a multiple of a tile's rows.
+    """Return the indices of N rows, padded with the last one to a multiple of the tile size.
 
-    BLAS has other kernels for small products, which round otherwise: a prediction would depend on how many rows there
-    are.
+    BLAS uses different kernels for small products, with different rounding. Without padding, a prediction would depend
+    on the number of rows.
     """
     return np.minimum(np.arange(-(-N // tile) * tile), N - 1)
 
@@ -318,7 +320,7 @@ _DATA_ROWS, _ROWS = OFFSETS["training"]["data_rows"], OFFSETS["training"]["rows"
 
 
 def _has_kernels(theta: Array, *arrays: Array, noise: RandomKey | None = None) -> bool:
-    """Return whether the kernels take these arguments."""
+    """Return whether the kernels support these arguments."""
     plain = noise is None or (noise.rows is None and isinstance(noise.seed, int))
     arrays_fit = all(isinstance(array, np.ndarray) and array.dtype == theta.dtype for array in (theta, *arrays))
     return plain and arrays_fit and theta.dtype in (np.float32, np.float64)

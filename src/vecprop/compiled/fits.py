@@ -1,7 +1,7 @@
-"""Fits: their data, the epochs of one, and those of a population, whose threads take one fit after the other.
+"""Fits: their data, the epochs of one fit, and populations, whose threads take fits from a queue.
 
-Each fit has a record, which the kernels read and write. A thread that takes a fit writes the addresses of its own
-memory, for one fit, into the record.
+Each fit has a record, which the kernels read and write. A thread writes the addresses of its scratch memory into the
+record of its current fit.
 """
 
 import ctypes
@@ -27,9 +27,9 @@ from .run.measures import CHUNK, MEMORY, judge_address, measure_address
 from .run.steps import BLOCK
 from .run.tiles import gather_of, gradient_address
 
-_RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # ctypes releases Python's lock during the call
+_RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)  # ctypes releases the GIL during the call
 WORTH_A_THREAD = 2e5
-"""The operations of fits for which another thread is woken, which takes about as long."""
+"""The minimum number of operations per thread; waking a thread takes about as long."""
 
 _RUN_MEMBERS = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 9)
 
@@ -37,7 +37,7 @@ _RUN_MEMBERS = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 9)
 def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return a batch's arrays, contiguous and of type F, by the names of the record's fields.
 
-    If there are fields of a batch with the same X already, its inputs are not converted again.
+    If `same` holds the fields of a batch with the same X, the inputs are not converted again.
     """
     nothing = np.zeros(0, F)
     if same is not None:
@@ -45,7 +45,7 @@ def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> d
     elif isinstance(batch, SparseBatch):
         fields = _sparse_fields(batch.X, F)
     elif batch.converted is not None:
-        fields = {"x": as_strided(batch.X, (1,), batch.X.strides[1:])}  # which tells the address
+        fields = {"x": as_strided(batch.X, (1,), batch.X.strides[1:])}  # only for its address
     else:
         fields = {"x": np.ascontiguousarray(batch.X, F if batch.expansion is None else batch.X.dtype)}
     T = np.ascontiguousarray(batch.T, np.int64 if batch.of_classes else F)
@@ -72,7 +72,7 @@ def batch_fields(batch: Batch, F: type, same: dict[str, Any] | None = None) -> d
 
 
 def _sparse_fields(X: Any, F: type) -> dict[str, Any]:
-    """Return the fields of sparse rows; their columns rise in each row."""
+    """Return the fields of sparse rows, with sorted column indices."""
     X = X if X.has_sorted_indices else X.sorted_indices()
     names = {"x": (X.data, F), "kept": (X.indices, np.int32), "edges": (X.indptr, np.int64)}
     arrays = {name: np.ascontiguousarray(array, kind) for name, (array, kind) in names.items()}
@@ -80,7 +80,7 @@ def _sparse_fields(X: Any, F: type) -> dict[str, Any]:
 
 
 class EpochResults(NamedTuple):
-    """The results of some epochs."""
+    """The results of several epochs."""
 
     epochs: int
     steps: int
@@ -95,7 +95,7 @@ class EpochResults(NamedTuple):
 
 
 class Epochs:
-    """The epochs of one fit."""
+    """Run the epochs of one fit."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Epochs:
         self.workers = min(threads.usable_threads(), program.workers(plan.batch_size))
         self.F, self.uses_blas, self.operations = F, program.uses_blas, program.operations
         words = np.zeros(BARRIER_WORDS + 2 * LINE // 8, np.int64)
-        first = -address_of_array(words) % LINE // 8  # lines of its own: threads would wait for writes beside it
+        first = -address_of_array(words) % LINE // 8  # separate cache lines avoid false sharing
         self.barrier, self.stop = words[first : first + BARRIER_WORDS], words[first + BARRIER_WORDS :]
         template = _template(program, self.workers, *rows, plan, keeps_predictions, len(moments))
         self.context = context = Context(template)
@@ -133,7 +133,7 @@ class Epochs:
     def take(
         self, batch: Batch, places: np.ndarray, numbers: np.ndarray | None, own: slice | np.ndarray, rows: int
     ) -> None:
-        """Let the next run be over a part of an epoch's rows, in a given order."""
+        """Set the rows of the next run: a part of an epoch's rows, in this order."""
         data = batch_fields(batch, self.F)
         weight = data["weight"][own] if data["weight"].size else data["weight"]
         whole = {"weight": weight, "data_rows": len(weight), "rows": rows}
@@ -144,15 +144,15 @@ class Epochs:
         self.context.clear("tile_contents")
 
     def stop_by(self, rule: tuple[float, ...], memory: np.ndarray, best: np.ndarray) -> None:
-        """Let a rule of early stopping end the next runs; see `measures.STOPPING`."""
+        """Set the early stopping rule of the next runs; see `measures.STOPPING`."""
         self.context.set(stopping=np.array(rule, float), memory=memory, best=best, judge=judge_address(self.F))
 
     def let_validate(self, rows: int) -> None:
-        """Let the next runs measure this many of the validation rows: all or none."""
+        """Set how many validation rows the next runs measure: all or none."""
         self.context.set(validation={"rows": rows})
 
     def measure(self, is_stopped: Callable[[], object] | None = None) -> EpochResults:
-        """Measure the losses and the score at the current parameters, which early stopping ignores; see `run`."""
+        """Measure the losses and the score at the current parameters, without early stopping; see `run`."""
         stopping = self.context.words[OFFSETS["stopping"]]
         self.context.set(stopping=0)
         results = self.run(0, 0, 0, 0, np.zeros(1), is_stopped)
@@ -168,10 +168,10 @@ class Epochs:
         rates: np.ndarray,
         is_stopped: Callable[[], object] | None = None,
     ) -> EpochResults:
-        """Run ``count`` epochs from these numbers on, with the learning rate of each step, or one for all.
+        """Run ``count`` epochs from this epoch and step, with one learning rate per step, or one for all steps.
 
-        If ``is_stopped`` is given, this thread only watches: it asks that several times a second, and lets the others
-        stop between two batches. An epoch that is not done then is as if it had not begun.
+        If ``is_stopped`` is given, this thread polls it several times a second while other threads run the epochs. When
+        it returns true, they stop between two batches, and the unfinished epoch is undone.
         """
         names, done = ("losses", "validation_losses", "norms", "sizes"), np.zeros(4, np.int64)
         results: dict[str, Any] = dict(zip(names, np.zeros((4, max(count, 1)), self.F), strict=True))
@@ -179,17 +179,19 @@ class Epochs:
         self.context.set(epochs=count, first_epoch=first_epoch, first_step=first_step, steps_before=steps_before)
         self.context.set(rates=rates, rate_stride=int(rates.size > 1), done=done, **results)
 
-        # Without a line of Python, in which the handler of a signal could raise another exception.
+        # A partial contains no Python code in which a signal handler could raise another exception.
         abandon = partial(self.barrier.__setitem__, ROUND, ABANDONED)
-        work = partial(self.run_epochs, self.context)  # which holds the memory, though this thread may leave before
+        work = partial(self.run_epochs, self.context)  # it keeps the memory alive if this thread leaves early
         together = partial(threads.run_in_parallel, work, self.workers, abandon)
         all_work = partial(threads.with_single_threaded_blas, together, self.uses_blas)
         if is_stopped is None:
             all_work()
         else:
             threads.interruptible(all_work, is_stopped, partial(self.stop.__setitem__, 0, 1))
-            self.stop[0] = self.barrier[STOPPED] = 0  # the next run goes on, if the handler of Ctrl-C lets it
-        # As Python's integers: NumPy asks an enum for attributes, and ignores what a signal's handler raises meanwhile.
+            self.stop[0] = self.barrier[STOPPED] = (
+                0  # for the next run, if the handler of Ctrl-C lets training continue
+            )
+        # Use Python integers, because NumPy suppresses exceptions of signal handlers while it inspects an enum.
         epochs, steps, gradient_diverged, ended = done.tolist()
         ends = ended == Ended.STALLED, ended == Ended.INTERRUPTED
         return EpochResults(epochs, steps, bool(gradient_diverged), *ends, **results)
@@ -199,7 +201,7 @@ class Epochs:
 def _template(
     program: Program, workers: int, rows: int, validation_rows: int, plan: Plan, keeps_predictions: bool, moments: int
 ) -> Context:
-    """Return the template context of all fits with the same shapes and settings, which has released its memory."""
+    """Return the template context, without memory, of all fits with the same shapes and settings."""
     number, shards, blocks = np.dtype(program.F).itemsize, program.shards(plan.batch_size), len(program.blocks)
     parameters, in_batches = number * program.network.layout.size, plan.batch_size < rows
     predicts, shuffled = plan.score is not None or keeps_predictions, plan.shuffle and in_batches
@@ -226,10 +228,10 @@ def _template(
 class MemberFits:
     """Fits that differ only in their initial parameters and seeds.
 
-    Losses and scores, (M, epochs + 1), and predictions of validation rows, (M, epochs + 1, n, O), are those before each
-    epoch and at the end; running losses are those of each epoch. Entries beyond the epochs that are done are not
-    initialized. ``done``, (M, 4), has the number of epochs that ended with a finite loss, the number of steps, whether
-    a gradient was not finite, and why the fit ended: `epochs.Ended`.
+    Losses and scores, (M, epochs + 1), and predictions of validation rows, (M, epochs + 1, n, O), are measured before
+    each epoch and at the end; running losses are measured in each epoch. Entries of epochs that were not run are
+    uninitialized. ``done``, (M, 4), holds the number of epochs with a finite loss, the number of steps, whether a
+    gradient was not finite, and the `epochs.Ended` status.
     """
 
     def __init__(
@@ -268,10 +270,10 @@ class MemberFits:
         self.work = epochs * batch.rows * fit.operations
         self.needed = fit.context.reserved
         self.memory = _apart(M, MEMORY.itemsize // 8, float)
-        self.memory[:, :2] = np.inf  # the lowest loss, and the loss at the last progress
+        self.memory[:, :2] = np.inf  # the lowest loss, and the loss at the latest improvement
         if stopping:
             fit.stop_by(stopping, self.memory[0], self.best[0])
-        none = np.empty(0, np.int64)  # `run` lets all fits have the same list of all rows
+        none = np.empty(0, np.int64)  # `run` sets one list of all rows for all fits
         fit.context.set(epochs=epochs, rates=rates, rate_stride=int(rates.size > 1), all_rows=none)
         fit.context.release()
         self.context = fit.context
@@ -286,11 +288,11 @@ class MemberFits:
         for name, array in each.items():
             self.records[name] = array.ctypes.data + array.strides[0] * np.arange(M)
         self.records["seed"] = [as_word(seed) for seed in seeds]
-        self.kept = [*each.values()]  # arrays that kernels write on live as long as this
+        self.kept = [*each.values()]  # keeps the arrays that kernels write to alive
 
 
 def _apart(M: int, size: int, dtype: type) -> np.ndarray:
-    """Return M rows of zeros, so far apart that threads which write to them share no cache line."""
+    """Return M rows of zeros on separate cache lines, so that threads can write to them without false sharing."""
     item = np.dtype(dtype).itemsize
     return np.zeros((M, aligned(size * item + LINE) // item), dtype)[:, :size]
 
@@ -301,20 +303,21 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], object] | None, mea
     Parameters
     ----------
     monitor : callable, optional
-        A function that is called several times a second; all fits are stopped between two batches when it returns True.
+        Called several times a second; if it returns True, all fits are stopped between two batches.
     measures : bool
-        Whether the fits begin, with a measurement, and Ctrl-C stops them; others go on, and the caller looks after it.
+        Whether to measure the losses before the first epoch and to stop the fits at Ctrl-C. Otherwise, the fits are
+        continued, and the caller handles Ctrl-C.
     """
     F = cohorts[0].F
-    # as words, since NumPy compares all fields of each pair of records before it joins them
+    # Concatenate words, because NumPy would compare all fields of each pair of record types.
     contexts = np.concatenate([cohort.records.view(np.int64) for cohort in cohorts]).view(cohorts[0].records.dtype)
     work = np.repeat([cohort.work for cohort in cohorts], [len(cohort.records) for cohort in cohorts])
     numbers = np.argsort(-work, kind="stable")
     workers = min(threads.usable_threads(), len(contexts), 1 + int(work.sum() / WORTH_A_THREAD))
-    queue = np.zeros(2, np.int64)  # the number of fits that are taken; whether to stop
+    queue = np.zeros(2, np.int64)  # the number of started fits; whether to stop
     needed = {name: max(cohort.needed[name] for cohort in cohorts) for name in cohorts[0].needed}
     starts = starts_of(needed.values())
-    memory = KeptMemory(workers * starts[-1] + LINE)  # each thread's, for one fit after the other
+    memory = KeptMemory(workers * starts[-1] + LINE)  # scratch memory of each thread, reused for each fit
     scratch = np.zeros((workers, len(needed) + 2), np.int64)
     scratch[:, : len(needed)] = memory.start + starts[-1] * np.arange(workers)[:, None] + starts[:-1]
     offsets = np.array([OFFSETS[name] for name in needed])
@@ -324,7 +327,7 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], object] | None, mea
     run_members, run_epochs = _RUN_MEMBERS(members_address(F)), epochs_address(F)
     kept = [(cohort.context, cohort.kept, memory, all_rows) for cohort in cohorts]
 
-    def work_on(worker: int, kept: Any = kept) -> None:  # kept lives as long as a thread works
+    def work_on(worker: int, kept: Any = kept) -> None:  # keeps the memory alive while a thread works
         fits, own = (contexts.ctypes.data, numbers.ctypes.data, len(contexts)), scratch[worker].ctypes.data
         run_members(*fits, queue.ctypes.data, own, len(needed), offsets.ctypes.data, measures, run_epochs)
 
@@ -332,7 +335,7 @@ def run(cohorts: Sequence[MemberFits], monitor: Callable[[], object] | None, mea
         uses_blas = any(cohort.uses_blas for cohort in cohorts)
         threads.with_single_threaded_blas(lambda: threads.run_in_parallel(work_on, workers), uses_blas)
 
-    # stop() has no line of Python, in which the handler of a signal could raise.
+    # stop() contains no Python code in which a signal handler could raise.
     stop = partial(queue.__setitem__, 1, 1)
     if monitor is None:
         all_work()

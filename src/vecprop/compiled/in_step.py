@@ -1,4 +1,4 @@
-"""The epochs of members that train in step, those of parameters with leading axes."""
+"""Epochs of members that train in lockstep: a theta with leading axes."""
 
 from collections.abc import Callable
 from math import prod
@@ -13,18 +13,18 @@ from .run.epochs import Ended
 
 CURVES = {"losses": "loss", "validation_losses": "validation_loss", "validation_scores": "validation_score"}
 CURVES |= {"norms": "gradient_norm", "sizes": "step_size"}
-"""The measurements of an epoch, by the names of the history's attributes."""
+"""The attributes of the history, by the names of the measurements."""
 
 
 class MembersEpochs:
-    """The epochs of members, with the methods of `fits.Epochs`.
+    """Run the epochs of members, with the methods of `fits.Epochs`.
 
-    Kernels move copies. If a member comes to what is not finite, or all are stopped, the epochs that all have done are
-    run once more. A member that early stopping has ended stays where it is, and its latest measurements are repeated.
+    Kernels train copies. If a value of a member is not finite, or if all are stopped, the epochs that all members have
+    completed are run again. A member that early stopping has ended keeps its parameters and latest measurements.
     """
 
     def __init__(self, training: Any, batch: Batch, validation_batch: Batch | None) -> None:
-        """Begin, for a `train.run.Run`, on the rows of training and of validation."""
+        """Prepare the epochs of a `train.run.Run` on training and validation rows."""
         state, best, self.data = training.state, training.best, (batch, validation_batch)
         self.network, self.optimizer, self.plan = training.network, training.settings.optimizer, training.plan
         self.own = {"thetas": state.theta, "last_finite": training.last_finite}
@@ -36,10 +36,10 @@ class MembersEpochs:
         self.operations = prod(self.members) * program.for_batches(self.plan.batch_size).operations
         known = {name: getattr(state.history, curve) for name, curve in CURVES.items()}
         self.latest = {name: values[-1].ravel() for name, values in known.items() if len(values)}
-        self.fits: MemberFits | None = None  # kept for another run of as many epochs
+        self.fits: MemberFits | None = None  # reused if the next run has the same number of epochs
 
     def measure(self, is_stopped: Callable[[], object] | None = None) -> EpochResults:
-        """Measure the losses and the score at the current parameters, which early stopping ignores."""
+        """Measure the losses and the score at the current parameters, without early stopping."""
         return self.run(0, 0, 0, 0, np.zeros(1), is_stopped)
 
     def run(
@@ -51,7 +51,7 @@ class MembersEpochs:
         rates: np.ndarray,
         is_stopped: Any = None,
     ) -> EpochResults:
-        """Run ``count`` epochs from these numbers on, as `Epochs.run` does; there may be a rate for each member."""
+        """Run ``count`` epochs like `Epochs.run`; each member may have its own learning rate."""
         start = {"first_epoch": first_epoch, "first_step": first_step, "steps_before": steps_before}
         runs = np.ones(prod(self.members), bool)
         if self.rule and count:
@@ -61,12 +61,12 @@ class MembersEpochs:
         is_held = ~runs | (why == Ended.STALLED)
         is_short = ~is_held & (done < count)
         epochs = int(done[is_short].min() if is_short.any() else done.max() if is_held.all() else count)
-        ended = is_short & (done == epochs)  # of which those are named that did so first
+        ended = is_short & (done == epochs)  # the members that ended first
         if diverged := bool(by_gradient[ended].any()):
             ended &= by_gradient != 0
             ended &= steps == steps[ended].min()
         stopped = bool((~is_held & ((why == Ended.INTERRUPTED) | (why == Ended.NOT_STARTED))).any())
-        self.fits = None if stopped else self.fits  # whose kernels would stop again
+        self.fits = None if stopped else self.fits  # the stop flag of the kernels is still set
         curves, known = {}, max(count, 1)
         for name in CURVES:
             values = getattr(fits, name)
@@ -89,7 +89,7 @@ class MembersEpochs:
     def _copies(
         self, count: int, runs: np.ndarray, rates: np.ndarray, start: dict[str, int], is_stopped: Any = None
     ) -> MemberFits:
-        """Return copies of all members, some of which have run."""
+        """Return copies of all members, after running some of them."""
         M, thetas = len(runs), self.own["thetas"].reshape(len(runs), -1)
         if self.fits is None or self.fits.epochs != count:
             planned = self.optimizer, self.plan, [self.plan.seed] * M, count, rates, self.rule

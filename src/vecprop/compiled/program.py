@@ -1,4 +1,4 @@
-"""A network as a table of numbers, which the kernels read, and the sizes of its tiles and shards."""
+"""Encode a network as a table for the kernels, and choose the sizes of its tiles and shards."""
 
 from functools import lru_cache
 from typing import Any
@@ -21,32 +21,33 @@ from .run.parallelism import QUARTERS, SplitLayer, WeightSplit, algorithm_of, bl
 from .run.tiles import LAYER, TILE_CONTENTS, gather_of, gradient_address
 
 TILE, LARGEST_TILE, TILE_BYTES = 128, 512, 2**16
-"""The most rows of a tile, the most for small networks, and the most bytes of a small network's workspace.
+"""The maximum rows of a tile, the maximum for small networks, and the maximum bytes of a small network's workspace.
 
-The workspace of a small network then stays in the cache, and a full batch of few rows in its tile from step to step.
+The workspace of a small network then fits into the cache, and a small full batch stays in its tile between steps.
 """
 
 VECTOR_BYTES = 64
-"""The bytes of the longest vectors: tiles that are padded to them suit shorter ones too."""
+"""The size of the longest vectors; tiles padded to this size also suit shorter vectors."""
 
 LARGE_TILE = 256
-"""The most rows of a tile if products are large: with more rows, each weight that is packed or read is used more."""
+"""The maximum rows of a tile for large products; more rows reuse each packed or loaded weight more often."""
 
 SHARD_OPERATIONS = 1_000_000
-"""The least operations of a shard: they take 7 to 30 microseconds, and a barrier 1 to 5."""
+"""The minimum number of operations of a shard; they take 7 to 30 microseconds, and a barrier takes 1 to 5."""
 
 SHARD_ROWS = 64
-"""The least rows of a shard: products of fewer rows are slower for each row."""
+"""The minimum number of rows of a shard; products of fewer rows are slower per row."""
 
 MOST_SHARDS = 4
-"""The most shards of a batch: each has a gradient of its own, which has to be summed."""
+"""The maximum number of shards of a batch; each has a separate gradient, and these must be summed."""
 
 
 def unsupported(network: Network, F: type, optimizer: Any = None, score: str | None = None) -> str | None:
-    """Return why there are no kernels of type F for these parts, or None. A derived class is a part of its own."""
+    """Return why there are no kernels of type F for these parts, or None. A subclass counts as a different part."""
     optimizers, moments = [] if optimizer is None else [optimizer], getattr(optimizer, "moments", ())
     if len(moments) >= len(loops.UPDATES):
-        return f"{type(optimizer).__name__} has {len(moments)} moments, and kernels know {len(loops.UPDATES) - 1}"
+        most = len(loops.UPDATES) - 1
+        return f"{type(optimizer).__name__} has {len(moments)} moments, and kernels support at most {most}"
     for part in (*network.layers, network.loss_function, *network.penalties, *optimizers):
         own = catalog.BY_CLASS.get(Dense if type(part) is SparseDense else type(part))
         if own is None:
@@ -76,7 +77,7 @@ def failure(network: Network, F: type, optimizer: Any) -> str | None:
 
 
 def require_kernels(network: Network, F: type) -> None:
-    """Raise an error if there are no kernels of type F for a network."""
+    """Raise ValueError if there are no kernels of type F for a network."""
     reason = trial.missing() or unsupported(network, F)
     if reason is not None:
         raise ValueError(f"This network cannot be compiled, because {reason}: use the network itself.")
@@ -85,15 +86,15 @@ def require_kernels(network: Network, F: type) -> None:
 @of_formulas
 @lru_cache(maxsize=64)
 def program_of(network: Network, F: type, batch: int = 0) -> "Program":
-    """Return a network's program, which never changes and is kept for later calls."""
+    """Return the program of a network. Programs are immutable and cached."""
     return Program(network, F, batch)
 
 
 class Program:
-    """A network for the kernels, for one floating type."""
+    """A network encoded for the kernels, for one floating-point type."""
 
     def __init__(self, network: Network, F: type, batch: int = 0) -> None:
-        require_kernels(network, F)  # formulas of a user's own may have changed since the network was compiled
+        require_kernels(network, F)  # custom formulas may have changed since the network was compiled
         self.network, self.F, self.batch = network, F, batch
         self.split_layers: list[SplitLayer] = []
         self.table = np.zeros(len(network.layers), LAYER)
@@ -101,20 +102,20 @@ class Program:
         inputs = network.inputs, *network.widths
         dense = [number for number, layer in enumerate(network.layers) if isinstance(layer, Dense)]
         self.dense_sizes = [(inputs[n], inputs[n + 1], isinstance(network.layers[n], SparseDense)) for n in dense]
-        # Multiplications and additions of three products for each weight, and about 40 of each activation.
+        # Three products per weight, each a multiplication and an addition, and about 40 operations per activation.
         self.operations = 6 * sum(I * O for I, O, _ in self.dense_sizes) + 40 * sum(network.widths)
         algorithms = [algorithm_of(I, O, batch, is_sparse) for I, O, is_sparse in self.dense_sizes]
         self.uses_blas, self.number = Algorithm.BLAS in algorithms, np.dtype(F).itemsize
         self.by_rows = isinstance(network.layers[0], Dense) and algorithms[0] is Algorithm.BLAS
         self.large = self.by_rows or Algorithm.PACKED in algorithms
-        self.workspace_size = 0  # for one row, until the tile's rows are known
+        self.workspace_size = 0  # per row, until the number of rows of a tile is known
         self.packing_at = self._reserve(-(-packing_size(F) // LARGE_TILE)) if Algorithm.PACKED in algorithms else 0
         self.table["by_rows"][0] = self.by_rows
         self.table["inputs"], self.table["outputs"] = (network.inputs, *network.widths[:-1]), network.widths
         for tensor in reversed(network.layout.tensors):
             self.table["start"][tensor.layer] = tensor.start
         for row, h, layer in zip(self.table, self.h, network.layers, strict=True):
-            row["output_at"] = self._reserve(int(row["outputs"]) + 1)  # a dense layer's inputs end with ones
+            row["output_at"] = self._reserve(int(row["outputs"]) + 1)  # dense layers append ones
             if not isinstance(layer, Dense):
                 h[:] = hyperparameters(layer)
             self._describe(layer, row)
@@ -123,11 +124,11 @@ class Program:
         self.table["output_at"] *= self.tile
         self.table["extra_at"] *= self.tile
         self.width, self.tile_features = max(network.inputs, *network.widths), network.inputs + 1
-        if algorithms[:1] == [Algorithm.SPARSE]:  # no tile has as many features as there are columns
+        if algorithms[:1] == [Algorithm.SPARSE]:  # tiles of sparse rows do not hold all columns
             self.width, self.tile_features = max(network.widths), SPARSE_ROW_WORDS * 8 // self.number
 
     def _describe(self, layer: Any, row: Any) -> None:
-        """Fill in the addresses of a layer's loops, and reserve memory for what it keeps."""
+        """Set the addresses of a layer's kernels, and reserve its memory in the workspace."""
         if isinstance(layer, Dense):
             I, O = int(row["inputs"]), int(row["outputs"])
             sizes = I, O, self.batch, isinstance(layer, SparseDense)
@@ -152,12 +153,12 @@ class Program:
             row["forward"], row["backward"] = loops.map_address(layer, self.F), loops.derivative_address(layer, self.F)
 
     def _reserve(self, features: int) -> int:
-        """Reserve features of the workspace; return their offset, for tiles of one row."""
+        """Reserve features in the workspace; return their offset for a tile of one row."""
         self.workspace_size += features
         return self.workspace_size - features
 
     def _rows_of_tile(self) -> int:
-        """Return the most rows of a tile, when the workspace of a row is known."""
+        """Return the maximum number of rows of a tile, given the workspace per row."""
         tile, bytes_a_row = LARGE_TILE if self.large else TILE, self.workspace_size * self.number
         while not self.large and tile < LARGEST_TILE and 2 * tile * bytes_a_row <= TILE_BYTES:
             tile *= 2
@@ -166,17 +167,17 @@ class Program:
         return tile
 
     def shards(self, rows: int) -> int:
-        """Return the number of shards of a batch: it depends on the problem alone, never on the threads.
+        """Return the number of shards of a batch, which does not depend on the number of threads.
 
-        It is a power of two, so that two or four threads have equal work: three shards would take two threads as long
-        as four.
+        The number is a power of two, so that two or four threads have equal work: with two threads, three shards would
+        take as long as four.
         """
         most = max(1, min(MOST_SHARDS, rows * self.operations // SHARD_OPERATIONS, rows // SHARD_ROWS))
         return 1 << most.bit_length() - 1
 
-    @lru_cache(maxsize=256)  # noqa: B019 (programs are few, and kept anyway)
+    @lru_cache(maxsize=256)  # noqa: B019 (there are few programs, and they are cached anyway)
     def for_batches(self, rows: int) -> "Program":
-        """Return the program for batches of this number of rows, where threads may split layers; see `parallelism`."""
+        """Return the program for batches of this size; threads may split layers, see `parallelism`."""
         if rows * self.operations < 2 * SHARD_OPERATIONS:
             return self
         if all(split_of(I, O, rows, is_sparse) is WeightSplit.NONE for I, O, is_sparse in self.dense_sizes):
@@ -184,16 +185,16 @@ class Program:
         return program_of(self.network, self.F, rows)
 
     def workers(self, rows: int) -> int:
-        """Return the most workers that have work in a batch of this number of rows."""
+        """Return the maximum number of workers for a batch of this number of rows."""
         return QUARTERS if self.split_layers else self.shards(rows)
 
-    # What compiles kernels is kept by lru_cache. In Python 3.11 cached_property takes a lock, which a child would find
-    # locked that was forked while another thread compiles.
+    # Compiled kernels are cached by lru_cache. In Python 3.11, cached_property holds a lock, which would stay locked in
+    # a child that is forked while another thread compiles.
 
     @property
     @lru_cache(maxsize=256)  # noqa: B019
     def link(self) -> int:
-        """The address of the loss's link, which turns the last layer's outputs into predictions."""
+        """The address of the loss's link function, which maps the last layer's outputs to predictions."""
         return loops.link_address(self.network.loss_function, self.F)
 
     @lru_cache(maxsize=256)  # noqa: B019
@@ -215,15 +216,15 @@ class Program:
         spans = np.array([(t.start, t.start + t.size) for t in penalized], np.int64)
         strengths: dict[str, Any] = dict.fromkeys(("l2", "l2_averaged", "l1", "l1_averaged"), 0.0)
         for penalty in network.penalties:
-            kind = type(penalty).__name__.lower()  # L1 or L2: others have no kernel
+            kind = type(penalty).__name__.lower()  # only L1 and L2 have kernels
             strengths[f"{kind}_averaged" if penalty.averaged else kind] += penalty.strength
-        # A small tile has whole vectors, unless rows of padding would need masks.
+        # Small tiles are padded to whole vectors, unless the padding would need masks.
         is_padded = self.tile > TILE and not (self.large or self.batch or network.random)
         context = Context(self._prediction_template(), spans=spans, weight_spans=len(spans), **strengths)
         context.set(loss=loops.loss_address(network.loss_function, self.F), mean=network.reduction == "mean")
         context.set(noisy=network.random, row_multiple=VECTOR_BYTES // self.number if is_padded else 1)
-        context.set(delta_size=(self.width + 3) * self.tile)  # the softmax loss needs three features more
-        if not self.split_layers:  # or else a fit may do without
+        context.set(delta_size=(self.width + 3) * self.tile)  # the softmax loss needs three additional features
+        if not self.split_layers:  # otherwise a fit may not need it
             context.set(gradient_of_rows=gradient_address(self.F))
         context.set(blocks=self.blocks, block_count=len(self.blocks))
         context.set(gradient_of_batch=batch_address(self.F) if self.split_layers else 0)
@@ -232,17 +233,17 @@ class Program:
     @property
     @lru_cache(maxsize=256)  # noqa: B019
     def blocks(self) -> np.ndarray:
-        """The blocks in which parameters are summed and moved; see `parallelism.blocks_of`."""
+        """The blocks in which gradients are summed and parameters are updated; see `parallelism.blocks_of`."""
         return blocks_of(self.network.layout.size, self.split_layers)
 
     def context(self, workers: int) -> Context:
-        """Return a context for predictions, with memory for a tile of each worker."""
+        """Return a context for predictions, with one tile of memory per worker."""
         context = Context(self._prediction_template(), workers=workers)
         context.reserve(**self._tile_memory(workers * self.number))
         return context
 
     def training_context(self, workers: int, **memory: int) -> Context:
-        """Return a context for losses and gradients, with memory for each worker or shard and for more fields."""
+        """Return a context for losses and gradients, with memory per worker or shard and for additional fields."""
         context = Context(self._training_template(), workers=workers)
         numbers = self.number * (max(self.shards(self.batch), workers) if self.split_layers else workers)
         features = {"row_weights": 1, "row_losses": 1, "deltas": 2 * (self.width + 3), "transposed": self.width + 3}

@@ -1,4 +1,4 @@
-"""All kernels, compiled in advance so that no fit has to wait."""
+"""Compile all kernels ahead of time, so that fits do not have to wait."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -21,7 +21,7 @@ from .run.tiles import gather_of, gradient_address, predict_address
 
 
 def kernels() -> Iterator[tuple[str, Callable[[], object]]]:
-    """Yield each kernel's name, and a function that compiles it or loads it from the cache."""
+    """Yield the name of each kernel and a function that compiles it or loads it from the cache."""
     if reason := trial.missing():
         raise RuntimeError(f"No kernels can be compiled: {reason}.")
     yield "shuffle", shuffle_address

@@ -16,7 +16,7 @@ ELSEWHERE = {
 
 
 def attach(module: str, package: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
-    """Return `__getattr__`, `__dir__` and `__all__` of a module, whose names stand in a .pyi file next to it."""
+    """Return `__getattr__`, `__dir__` and `__all__` of a module, whose names are listed in a .pyi file next to it."""
     load, listed, names = lazy_loader.attach_stub(package, file)
 
     def load_or_suggest(name: str) -> object:
