@@ -102,10 +102,8 @@ MEMBERS = [
         epochs=60,
     ),
     member(
-        early_stopping=vp.EarlyStopping("loss", 1e-2, 2, restore_best=False, compare_to="best"),
-        rows=HALF,
-        validation_rows=OTHERS,
-        epochs=60,
+        early_stopping=vp.EarlyStopping(patience=2, restore_best=False),
+        **{"rows": HALF, "validation_rows": OTHERS, "batch_size": 10, "epochs": 60},
     ),
     member(
         early_stopping=vp.EarlyStopping("validation_score", patience=3),
