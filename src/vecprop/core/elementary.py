@@ -121,9 +121,11 @@ class SuggestsKeywords:
 
 
 def _refuse_unknown(called: Any, given: Iterable[str]) -> None:
+    """Raise an error for the first keyword argument that is not a parameter."""
     parameters = signature(called.__init__ if isinstance(called, type) else called).parameters
-    if unknown := [] if any(p.kind is p.VAR_KEYWORD for p in parameters.values()) else [*given - parameters.keys()]:
-        raise TypeError(unknown_keyword(called.__name__, unknown[0], [name for name in parameters if name != "self"]))
+    unknown = [name for name in given if name not in parameters]
+    if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        raise TypeError(unknown_keyword(called.__name__, unknown[0], [*parameters]))
 
 
 class Ranged(SuggestsKeywords):
