@@ -64,13 +64,7 @@ def closest(guess: str, names: Iterable[str], groups: Iterable[str] = ()) -> str
 
 
 def suggestion(guess: str, names: Iterable[str]) -> str:
-    """Return the end of a sentence that suggests the most similar name, or an empty string.
-
-    Examples
-    --------
-    >>> suggestion("Age", ["age", "income"]), suggestion("color", ["age"])
-    (": did you mean 'age'?", '')
-    """
+    """Return the end of a sentence that suggests the most similar name, or an empty string."""
     found = closest(guess, names)
     return f": did you mean {found!r}?" if found else ""
 
