@@ -61,8 +61,8 @@ def test_data_sets_that_are_filtered_or_in_memory_are_tables(tmp_path, little):
         model, like = (TabularClassifier("y", **settings).fit(table) for table in (data, rows))
         np.testing.assert_array_equal(model.ensemble_.theta, like.ensemble_.theta)
         assert model.score(data) == like.score(rows)
-    said = r"is filtered, and a fit of its 90 rows needs about 0.1 GB of memory, .* write"
-    with pytest.raises(TableError, match=said):
+    message = "A fit of the filtered data set of 90 rows needs about 0.1 GB of memory, .* write"
+    with pytest.raises(TableError, match=message):
         TabularClassifier("y", **settings).fit(filtered, memory=little + 1000)
 
 

@@ -57,7 +57,7 @@ class Roles:
 
     @property
     def reasons(self) -> dict[str, str]:
-        """The columns, other than the target, that are not inputs, with the reasons."""
+        """The columns (except the target) whose roles exclude them from the inputs, each with a reason."""
         roles = {self.group: OF_GROUPS, self.weight: "it contains the weights"}
         return {name: reason for name, reason in roles.items() if name is not None}
 
@@ -70,7 +70,7 @@ class Roles:
                 require_columns(names, [name])
 
     def set_aside(self, frame: Frame, options: ColumnOptions = NO_OPTIONS) -> dict[str, str]:
-        """Return the columns of a whole table, other than the target, that are not inputs, with the reasons."""
+        """Return the columns of a whole table (except the target) that are not inputs, each with a reason."""
         reasons = self.reasons
         inputs = frame.drop(columns=[self.target, *reasons], errors="ignore")
         return reasons | row_numbers(inputs, but=[self.time, *options.columns])
@@ -101,7 +101,7 @@ class RowFilter:
     """The smallest and the largest positive weight."""
 
     def see(self, y: Any, weight: Any = None) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return a mask of the used rows, and the weights (0 for other rows), or None without weights."""
+        """Return a mask of the used rows, and their weights or None; unused rows have weight 0."""
         counts = y.notna().to_numpy()
         self.total += len(y)
         self.without_target += int((~counts).sum())
@@ -242,7 +242,7 @@ class LearnedRows(NamedTuple):
 
 
 def row_numbers(frame: Frame, but: Container[Any] = ()) -> dict[str, str]:
-    """Return the columns that contain only row numbers, with the reasons; none if there are no other columns.
+    """Return the columns that contain only row numbers, each with a reason, unless there are no other columns.
 
     They contain consecutive integers in any order, or are unnamed and contain increasing integers, as in a part of a
     table.

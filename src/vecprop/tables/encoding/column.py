@@ -168,7 +168,7 @@ class Missed:
 
 
 def first_of(series: Any, mask: np.ndarray) -> str:
-    """Return text with the first selected value of a column and its row.
+    """Describe the first value that a mask selects, and its row.
 
     Examples
     --------
@@ -186,7 +186,7 @@ def shortened(text: str) -> str:
 
 
 def row_named(index: Any, place: int) -> str:
-    """Return text that names a row by its line in a file or its label in a data frame.
+    """Describe a row by its line in a file or its label in a data frame.
 
     Examples
     --------

@@ -55,7 +55,7 @@ class NumberInputs(Column):
     below x, minus ½. If training values were missing, another input marks missing values. Then follows the standardized
     number (x - mean) / deviation, clipped to ±8. If there are intervals, the last input is the normal score of x: the
     standard normal quantile at the rank of x among the training values, interpolated between the quantiles. It spreads
-    out the dense part of a skewed column. Missing values have the inputs of the median.
+    out the dense part of a skewed column. Missing values are encoded like the median.
 
     One view has all inputs, and the other lacks the first input and the piecewise linear encoding.
 

@@ -34,7 +34,7 @@ class PackedRows:
 
     @classmethod
     def of(cls, names: Sequence[str], parts: Sequence[Column], frame: Frame) -> "PackedRows":
-        """Return the format for a table; wide numbers come first, so that all fields are aligned."""
+        """Determine the format for a table; wide numbers come first, so that all fields are aligned."""
         types = [part.packed_types(frame[name]) for name, part in zip(names, parts, strict=True)]
         fields = [(f"{place}{end}", *type) for place, of in enumerate(types) for end, type in of.items()]
         fields.sort(key=lambda field: -np.dtype(field[1]).itemsize)

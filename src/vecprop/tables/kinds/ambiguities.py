@@ -33,7 +33,7 @@ _FEW_TEXTS = 100
 _POWER = re.compile(r"\d+[eE]\d+")
 _DECIMAL = re.compile(r"\d{1,3}\.\d{1,3}")
 _DIGITS = {"%Y%m": 6, "%d%m%Y": 8, "%m%d%Y": 8, "%y%m%d": 6, "%Y%j": 7, "%Y%m%d%H%M%S": 14}
-"""The number of digits of date formats that look like integers; leading zeros may be lost."""
+"""The number of digits of integer-like date formats; values may lack leading zeros."""
 _MIN_DATES = 10
 """The minimum number of distinct integers to recognize as dates; fewer may be coincidence."""
 _MIN_TIMES = 30

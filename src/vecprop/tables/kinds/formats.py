@@ -320,8 +320,8 @@ def units_of(texts: Sequence[str]) -> list[str]:
 def are_times(texts: Sequence[str]) -> bool:
     """Return whether at least 90 % of the texts are times of day or durations.
 
-    Numbers with a single unit do not count. The unit "m" is ambiguous, so it means minutes only in columns that also
-    contain hours or seconds.
+    Numbers that all have the same unit are not durations. The unit "m" is ambiguous, so it means minutes only in
+    columns that also contain hours or seconds.
 
     Examples
     --------

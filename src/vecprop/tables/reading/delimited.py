@@ -185,7 +185,7 @@ class DelimitedFile:
             skipped = sum(1 for _ in islice(text, self.above))
             rows = csv.reader(noted(text), delimiter=self.separator, skipinitialspace=True)
             for row in rows:
-                if "".join(taken).strip(" \r\n"):  # pandas skips lines of spaces too
+                if "".join(taken).strip(" \r\n"):  # pandas also skips lines that contain only spaces
                     last = rows.line_num + skipped
                     yield row, range(last - len(taken) + 1, last + 1), taken
                     if last < after:
@@ -204,7 +204,7 @@ class DelimitedFile:
         pd = pandas()
         try:
             with warnings.catch_warnings():
-                # Rows longer than the header would lose their last values.
+                # Otherwise pandas drops the last values of rows that are longer than the header.
                 warnings.simplefilter("error", pd.errors.ParserWarning)
                 return read()
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
@@ -221,7 +221,7 @@ class DelimitedFile:
             raise TableError(f"{self.path} cannot be read completely: {first_line(error)}.") from error
 
     def _check_rows(self) -> "array[int]":
-        """Return the last line of each row; raise for long rows and unclosed quotes, and note short rows."""
+        """Return the last line number of each row; raise for long rows and unclosed quotes."""
         with closing(self.rows()) as rows:
             validator = RowValidator(self.path, self.separator, len(next(rows)[0]))
             for row in rows:
@@ -374,7 +374,7 @@ def encoding_of(start: bytes) -> str | None:
     try:
         start.decode("utf-8")
     except UnicodeDecodeError as error:
-        if "end of data" not in error.reason:  # a character that is cut off is valid
+        if "end of data" not in error.reason:  # ignore a character that is cut off at the end
             return "cp1252"
     return "utf-8"
 
@@ -382,8 +382,8 @@ def encoding_of(start: bytes) -> str | None:
 def separator_of(lines: list[str]) -> str:
     """Return the separator that splits the most lines into the same number of values as the first line.
 
-    Ties go to the separator with the most values. If no separator occurs in the first line, return a space if spaces
-    split all lines into the same number of values and some values are numbers.
+    Ties go to the separator with the most values. Spaces are separators only if no other one occurs in the first line,
+    all lines have the same number of values, and some values are numbers.
 
     Examples
     --------
@@ -436,7 +436,7 @@ def names_are_values(rows: list[list[str]]) -> bool:
 
 
 def is_number(text: str) -> bool:
-    """Return whether a text is a finite number; the decimal sign is a point."""
+    """Return whether Python can parse a text as a finite number."""
     try:
         return isfinite(float(text))
     except ValueError:

@@ -42,7 +42,7 @@ class PlainColumn:
     place: str = ""
 
     def seen(self, series: Any, named: Any) -> "PlainColumn":
-        """Return the type after the values of the next chunk."""
+        """Return the type updated with the values of the next chunk."""
         if self.wrong < 0:
             return self
         series = _without_none(series)

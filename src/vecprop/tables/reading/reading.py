@@ -308,7 +308,7 @@ def plain_values(series: Any) -> Any:
 
 
 def as_classes(known: Any) -> Any:
-    """Convert the known values of a target with classes: text by `plain_values`, Python objects by their type."""
+    """Convert the classes of a target: text by `plain_values`, Python objects by their type."""
     return as_whole(plain_values(known)) if known.attrs.get("is_text") else known.infer_objects()
 
 
@@ -319,7 +319,7 @@ def _arrow_parts(tables: Iterable[tuple[Path, Any]], rows: int, stored: Sequence
 
 
 def _as_in_a_cell(value: Any) -> str:
-    """Return a value of a sheet as text; integers that pandas reads as floats, due to empty cells, have no ".0"."""
+    """Convert the value of a cell to text; integers in columns with empty cells have no ".0"."""
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 

@@ -86,7 +86,7 @@ def _find_piece(x, pieces, edges, firsts, seconds, edge, first, second):
 
 @njit(**ONCE_IN_ORDER)
 def _shares(x, edge, width, below, places, shares):
-    """Compute the fraction of its interval that lies below each number, minus ½."""
+    """Compute for each number the fraction of its interval below it, minus ½."""
     for s in range(AT_ONCE):
         shares[s] = max(x[s] - edge[s], 0.0) / width[s] - 0.5
         places[s] = below[s]
@@ -138,7 +138,7 @@ def expand(X, row_bytes, places_at, n, columns, count, edges_at, first, features
     below, values = room(number(0)), room(number(0))
     for start in range(0, n, AT_ONCE):
         rows = min(AT_ONCE, n - start)
-        for s in range(AT_ONCE):  # the last row fills up an incomplete block
+        for s in range(AT_ONCE):  # pad an incomplete block with its last row
             at_rows[s] = X + row_bytes * places[start + min(s, rows - 1)]
         for s in range(rows):
             for line in range(0, row_bytes, LINE_BYTES):  # otherwise each loop below would wait for memory
