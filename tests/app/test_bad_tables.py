@@ -28,7 +28,7 @@ REFUSED = {
     "only names": (lambda: write([]), "t.csv has 3 columns and 0 rows"),
     "folder": (lambda: Path("t.csv").mkdir(), "is a folder"),
     "no text": (lambda: Path("t.csv").write_bytes(bytes(range(256))), "is not text"),
-    "one row": (lambda: write(ROWS[:1]), "There are 1 row(s) with a target"),
+    "one row": (lambda: write(ROWS[:1]), "Only 1 row(s) have a target"),
     "one class": (lambda: write(changed(2, ["yes"] * 60)), "one class"),
     "no target": (lambda: write(changed(2, [""] * 60)), "all 60 are missing"),
     "nothing varies": (lambda: write([(1, "a", row[2]) for row in ROWS]), "No column can be used as input"),
@@ -36,14 +36,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_cannot_be_used_is_said_in_one_sentence(vecprop, kind):
+def test_unusable_tables_give_a_one_sentence_error(vecprop, kind):
     make, said = REFUSED[kind]
     make()
     assert said in vecprop("train", "t.csv", "--target", "y", *FAST, code=3).stderr
     assert not Path("t.npz").exists()
 
 
-def test_the_nearest_name_is_offered(vecprop):
+def test_the_nearest_name_is_suggested(vecprop):
     write(ROWS, ["x", "c", "answer"])
     Path("none").mkdir()
     for table, options, said in (
@@ -71,7 +71,7 @@ REPAIRED = {
 
 
 @pytest.mark.parametrize("kind", sampled(REPAIRED, 4))
-def test_what_is_repaired_is_said(vecprop, kind):
+def test_repairs_are_noted(vecprop, kind):
     make, said = REPAIRED[kind]
     make()
     done = vecprop("train", "t.csv", "--target", "y", *FAST)
@@ -80,7 +80,7 @@ def test_what_is_repaired_is_said(vecprop, kind):
     assert len(notes) == len(set(notes))
 
 
-def test_targets_that_are_numbers_with_decimal_commas_and_targets_that_are_none(vecprop):
+def test_targets_with_decimal_commas_and_targets_that_are_not_numeric(vecprop):
     write(changed(0, [f"{k},5" for k in range(60)]), separator=";")
     assert '"task": "regression"' in vecprop("train", "t.csv", "--target", "x", "--json", "-o", "m.npz", *FAST).stdout
     write(changed(0, ["inf", *np.arange(59) / 7]))
@@ -89,7 +89,7 @@ def test_targets_that_are_numbers_with_decimal_commas_and_targets_that_are_none(
     assert "60 value(s) that are not numbers" in done.stderr
 
 
-def test_truth_values_and_whole_numbers_are_classes(vecprop):
+def test_booleans_and_integers_are_classes(vecprop):
     pd.DataFrame({"x": range(60), "b": [True, False] * 30, "k": [3, 1, 2] * 20}).to_parquet("t.parquet")
     for target in ("b", "k"):
         assert "classification" in vecprop("train", "t.parquet", "--target", target, "--force", *FAST).stdout
@@ -98,7 +98,7 @@ def test_truth_values_and_whole_numbers_are_classes(vecprop):
         assert set(found) <= set(pd.read_parquet("t.parquet")[target])
 
 
-def test_a_full_disk_is_one_sentence_hides_no_result_and_leaves_the_old_model(vecprop, table, monkeypatch):
+def test_a_full_disk_gives_one_sentence_and_keeps_the_old_model(vecprop, table, monkeypatch):
     def full(*names):
         raise OSError(28, "No space left on device", *names)
 

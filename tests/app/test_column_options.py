@@ -9,7 +9,7 @@ import pytest
 
 import vecprop as vp
 from shared_commands import FAST
-from vecprop.app.training.dividing import Request, divided
+from vecprop.app.training.splitting import Request, split_table
 
 N = 60
 FRAME = pd.DataFrame(
@@ -33,7 +33,7 @@ def readings(model):
     return vp.load(model).encoder_.readings
 
 
-def test_options_settle_what_columns_mean_and_are_written_for_the_next_run(vecprop, path):
+def test_options_set_column_kinds_and_are_saved_for_the_next_run(vecprop, path):
     said = ["--codes", 'zip,"a, b"', "--decimal", ",", "--date-format", "day first", "--numbers", "price"]
     assert ": set " not in vecprop("train", path, "--target", "y", *said, *FAST).stderr
     dates = "dates, day/month/year"
@@ -48,7 +48,7 @@ def test_options_settle_what_columns_mean_and_are_written_for_the_next_run(vecpr
     np.testing.assert_array_equal(vp.load("t.npz").predict(path), before)
 
 
-def test_a_file_says_what_columns_mean_and_options_win(vecprop, path):
+def test_a_file_sets_column_kinds_and_options_take_precedence(vecprop, path):
     (path.parent / "c.toml").write_text('[columns]\nzip = "category"\nprice = "number ,"\nsold = "ignore"\n')
     vecprop("train", path, "--target", "y", "--columns", "c.toml", "--codes", "zip", *FAST)
     assert readings("t.npz") == {"zip": "codes", "price": "numbers, decimal sign ','", "a, b": "numbers"}
@@ -57,7 +57,7 @@ def test_a_file_says_what_columns_mean_and_options_win(vecprop, path):
 @pytest.mark.parametrize(
     ("said", "code", "message"),
     [
-        (["--codes", "zip", "--dates", "zip"], 2, "cannot be both, a code and a date"),
+        (["--codes", "zip", "--dates", "zip"], 2, "cannot be both a code and a date"),
         (["--codes", "zap"], 3, "no column 'zap', which is set to 'code': did you mean 'zip'?"),
         (["--decimal", ";"], 2, "';' is not a decimal sign: use '.' or ','."),
         (["--date-format", "soon"], 2, "'soon' is not a date format"),
@@ -65,21 +65,21 @@ def test_a_file_says_what_columns_mean_and_options_win(vecprop, path):
         (["--columns", "t.csv"], 2, "t.csv is not TOML"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(vecprop, path, said, code, message):
+def test_contradictory_column_options_give_one_sentence(vecprop, path, said, code, message):
     assert message in vecprop("train", path, "--target", "y", *said, *FAST, code=code).stderr
     assert not (path.parent / "t.npz").exists()
 
 
-def test_the_latest_days_are_the_test_in_any_order_of_day_and_month(tmp_path):
+def test_the_latest_days_are_the_test_in_any_date_format(tmp_path):
     days = pd.date_range("2023-01-01", periods=100)
     frame = pd.DataFrame({"x": np.arange(100) % 7, "y": np.arange(100) / 7}).sample(frac=1, random_state=0)
     for form in ("%Y-%m-%d", "%d.%m.%Y", "%b %d, %Y"):
         frame.assign(day=days[frame.index].strftime(form)).to_csv(tmp_path / "time.csv", index=False)
-        parts = divided(Request(tmp_path / "time.csv", "y", 0.2, time="day"))
+        parts = split_table(Request(tmp_path / "time.csv", "y", 0.2, time="day"))
         assert sorted(parts.y_test) == sorted(frame["y"])[-20:]
 
 
-def test_words_for_missing_values_are_classes_if_they_are_named(vecprop, result_of, tmp_path):
+def test_named_missing_values_are_classes(vecprop, result_of, tmp_path):
     frame = pd.DataFrame({"x": np.arange(N) % 7, "y": np.array(["NA", "None", "mild"])[np.arange(N) % 3]})
     frame.to_csv("c.csv", index=False)
     done = vecprop("train", "c.csv", "--target", "y", "--json", *FAST)
@@ -90,7 +90,7 @@ def test_words_for_missing_values_are_classes_if_they_are_named(vecprop, result_
     assert result_of("evaluate", "c.npz", "c.csv")["rows"] == N
 
 
-def test_an_evaluated_target_is_read_as_in_training(vecprop, result_of, tmp_path):
+def test_an_evaluated_target_is_parsed_as_in_training(vecprop, result_of, tmp_path):
     target = [f"{k % 9},{k % 10}25" for k in range(N)]
     pd.DataFrame({"x": np.arange(N) % 9, "y": ["1,5", *target[1:]]}).to_csv("t.csv", index=False, sep=";")
     vp.save(vp.TabularRegressor("y", n_estimators=2, max_iter=1).fit("t.csv"), "t.npz")

@@ -58,7 +58,7 @@ NASTY = {
 
 
 @pytest.mark.parametrize(("ending", "rows"), sampled([(".csv.gz", 2), (".csv", 100), (".csv", 4)], 3))
-def test_columns_become_what_they_are_in_all_rows(vecprop, tmp_path, monkeypatch, ending, rows):
+def test_column_types_fit_all_rows(vecprop, tmp_path, monkeypatch, ending, rows):
     monkeypatch.setattr(converting, "ROWS", rows)
     text = pd.DataFrame(NASTY).to_csv(index=False, sep=";").encode()
     path = tmp_path / f"t{ending}"
@@ -69,21 +69,21 @@ def test_columns_become_what_they_are_in_all_rows(vecprop, tmp_path, monkeypatch
     assert not (tmp_path / "t" / "_text").exists()
 
 
-def test_files_of_other_forms_have_one_reading(vecprop, tmp_path, small_parts):
+def test_files_of_other_formats_have_common_types(vecprop, tmp_path, small_parts):
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "a.csv").write_text("\n\nx,y\n1,ä\n\n2\n" + "3,c\n" * 5)
     (tmp_path / "logs" / "b.txt").write_bytes(("y;x\nö;0.5\nz;z\n" + "a;7\n" * 9).encode("cp1252"))
     done = vecprop("convert", "logs", "t")
     pd.testing.assert_frame_equal(read_table(tmp_path / "t"), read_table(tmp_path / "logs"))
     for said in (
-        "Column 'x' is text, since 1 of 18 values are no plain numbers, the first 'z' in b.txt, line 3.",
+        "Column 'x' is text, because 1 of 18 values are not plain numbers; the first one is 'z' in b.txt, line 3.",
         "a.csv, line 6: fewer values than the 2 columns",
         "b.txt is not UTF-8",
     ):
         assert said in done.stderr
 
 
-def test_models_of_the_folder_and_of_the_file_are_one(vecprop, tmp_path, small_parts):
+def test_models_of_the_folder_and_of_the_file_are_equal(vecprop, tmp_path, small_parts):
     rng = np.random.default_rng(0)
     x = rng.normal(size=60)
     frame = pd.DataFrame({"x": [f"{value:.3f}".replace(".", ",") for value in x], "n": rng.integers(0, 9, 60)})
@@ -109,7 +109,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_read_is_named(vecprop, tmp_path, small_parts, monkeypatch, name):
+def test_invalid_text_is_named(vecprop, tmp_path, small_parts, monkeypatch, name):
     text, options, message = REFUSED[name]
     monkeypatch.setattr(delimited, "SAMPLE", 1000)
     (tmp_path / "t.csv").write_text(text, errors="surrogateescape")
@@ -117,7 +117,7 @@ def test_what_cannot_be_read_is_named(vecprop, tmp_path, small_parts, monkeypatc
     assert not list((tmp_path / "t").glob("part*"))
 
 
-def test_words_may_be_values(vecprop, tmp_path):
+def test_named_words_are_values(vecprop, tmp_path):
     (tmp_path / "t.csv").write_text("country,n\nNA,1\n,NA\nDE,2\n")
     vecprop("convert", "t.csv", "t", "--words", "country")
     frame = read_table(tmp_path / "t")
@@ -125,7 +125,7 @@ def test_words_may_be_values(vecprop, tmp_path):
     assert frame["n"].isna().tolist() == [False, True, False]
 
 
-def test_folders_of_something_else_are_left_alone(vecprop, tmp_path):
+def test_other_folders_are_not_changed(vecprop, tmp_path):
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("x")
@@ -140,14 +140,14 @@ def test_folders_of_something_else_are_left_alone(vecprop, tmp_path):
     vecprop("convert", "t.csv", "t")  # which has nothing to do
     assert (tmp_path / "t" / "part-000000.parquet").stat().st_mtime_ns == before
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
-    assert "have changed: give another" in vecprop("convert", "t.csv", "t", code=2).stderr
+    assert "with other options: give another" in vecprop("convert", "t.csv", "t", code=2).stderr
     vecprop("convert", "t.csv", "t", "--force")
     assert read_table(tmp_path / "t")["a"].tolist() == [1, 3]
     vecprop("convert", "-", "u", code=2)
     vecprop("convert", "t", "u", code=2)
 
 
-def test_an_interrupted_conversion_goes_on(vecprop, tmp_path, small_parts, monkeypatch):
+def test_an_interrupted_conversion_resumes(vecprop, tmp_path, small_parts, monkeypatch):
     (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{k},x{k}\n" for k in range(22)) + '"2\n3",y\n')
     vecprop("convert", "t.csv", "whole")
     kills = 0

@@ -15,7 +15,7 @@ DARK = {name.replace(".png", "-dark.png") for name in PICTURES}
 
 
 @pytest.mark.long
-def test_the_demo_writes_a_page_with_pictures(tmp_path):
+def test_the_demo_writes_a_page_with_plots(tmp_path):
     out = tmp_path / "a folder"
     done = subprocess.run([*COMMAND, "demo", "--out", out], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -50,7 +50,7 @@ def test_another_seed_gives_other_results(vecprop, monkeypatch):
     assert "69.474040" not in done.stdout
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence_and_the_version_is_said(vecprop):
+def test_an_unwritable_folder_gives_one_sentence_and_the_version_is_shown(vecprop):
     Path("taken").write_text("a file")
     done = vecprop("demo", "--out", "taken", code=1)
     assert done.stdout == ""
@@ -60,7 +60,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence_and_the_version_is_said
     assert vecprop("--version").stdout == f"vecprop {vp.__version__}\n"
 
 
-def test_missing_extras_are_one_sentence():
+def test_missing_extras_give_one_sentence():
     code = "import sys; sys.modules['typer'] = None; from vecprop.app import main; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -15,7 +15,7 @@ def explained(vecprop, trained, table, row, *options):
     return json.loads(done.stdout)["rows"]
 
 
-def test_a_row_is_the_line_of_the_file_and_the_probability_of_the_predicted_class_is_shown(vecprop, trained, people):
+def test_rows_are_lines_of_the_file_and_the_predicted_class_is_shown(vecprop, trained, people):
     done = vecprop("explain", "spends.npz", "people.csv", "--row", 17, "--row", 2, "--row", 17, "--json")
     assert done.stderr == ""
     first, second = json.loads(done.stdout)["rows"]
@@ -53,26 +53,26 @@ def test_blank_lines_and_rows_of_several_lines_count(vecprop, trained):
         assert value == (age or lines[{2: 1, 5: 3, 7: 5}[line]].split(",")[0])
     for line in (0, 1, 202):
         done = vecprop("explain", "buys.npz", "people.csv", "--row", line, code=3)
-        said = f"people.csv has no row in line {line}: its rows are in the lines 2 to 201, after the line of names.\n"
+        said = f"people.csv has no row in line {line}: --row must be a line from 2 to 201.\n"
         assert done.stderr == said
     for line, around in ((3, "2 and 4"), (6, "5 and 7")):
         done = vecprop("explain", "buys.npz", "odd.csv", "--row", line, code=3)
-        assert f"no row that ends in line {line}, which is blank or goes on" in done.stderr
-        assert f"the lines {around}." in done.stderr
+        assert f"no row that ends in line {line}, which is blank or continued" in done.stderr
+        assert f"lines {around}." in done.stderr
 
 
-def test_other_files_count_their_rows(vecprop, trained, people):
+def test_rows_of_other_files_are_indices(vecprop, trained, people):
     people.to_parquet("people.parquet")
     (in_text,) = explained(vecprop, trained, "people.csv", 17)
     (in_parquet,) = explained(vecprop, trained, "people.parquet", 15)
     assert in_parquet["row"] == "row 15"
     assert in_parquet["contributions"] == in_text["contributions"]
     done = vecprop("explain", "buys.npz", "people.parquet", "--row", 200, code=3)
-    assert done.stderr == "people.parquet has no row 200: its rows are counted from 0 to 199.\n"
+    assert done.stderr == "people.parquet has no row 200: --row must be between 0 and 199.\n"
 
 
 @pytest.mark.long
-def test_a_row_of_a_sheet_is_that_of_the_spreadsheet(vecprop, trained, people):
+def test_rows_of_a_sheet_are_spreadsheet_rows(vecprop, trained, people):
     sheet = people.astype(object)
     pd.concat([sheet[:5], pd.DataFrame([[None] * 5], columns=sheet.columns), sheet[5:]]).to_excel("s.xlsx", index=False)
     (in_text,) = explained(vecprop, trained, "people.csv", 17)
@@ -109,7 +109,7 @@ def test_standard_input_and_a_file_of_contributions(vecprop, trained):
     vecprop("explain", "buys.npz", "people.csv", "--row", 2, "-o", "-", "--json", code=2)
 
 
-def test_rows_to_compare_with_may_be_given(vecprop, trained, people):
+def test_a_background_table_can_be_given(vecprop, trained, people):
     people[people.age > 60].to_csv("old.csv", index=False)
     (of_all,) = explained(vecprop, trained, "people.csv", 2)
     (of_old,) = explained(vecprop, trained, "people.csv", 2, "--background", "old.csv")
@@ -120,10 +120,10 @@ def test_rows_to_compare_with_may_be_given(vecprop, trained, people):
     assert "There is no file none.csv" in done.stderr
 
 
-def test_a_target_without_a_name_is_the_target_and_models_of_no_table_are_refused(vecprop, people):
+def test_unnamed_targets_work_and_other_models_raise_an_error(vecprop, people):
     vp.save(vp.TabularRegressor(n_estimators=2, max_iter=2).fit(people[["age"]], people.spends), "own.npz")
-    assert vecprop("explain", "own.npz").stdout.startswith("How much the target of rows drawn as in training changes")
+    assert vecprop("explain", "own.npz").stdout.startswith("Mean change of the target on rows drawn from")
     vp.save(vp.MLPClassifier((2,), max_iter=300, tol=10.0).fit(people[["visits"]], people.buys), "own.npz")
     people.to_csv("people.csv", index=False)
     done = vecprop("explain", "own.npz", "people.csv", "--row", 2, code=2)
-    assert done.stderr.startswith("The file holds a MLPClassifier: only models of tables")
+    assert done.stderr.startswith("The file contains a MLPClassifier: only tabular models")

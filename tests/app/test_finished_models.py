@@ -1,4 +1,4 @@
-"""Models that are finished: measured without a test, trained anew, with thresholds, and after Ctrl-C."""
+"""Saved models: evaluated without a test set, refitted, with thresholds, and after Ctrl-C."""
 
 import json
 import re
@@ -16,20 +16,20 @@ import vecprop as vp
 from sampled import sampled
 from shared_commands import FAST
 from vecprop import TableError
-from vecprop.app.training.dividing import Request, divided
 from vecprop.app.training.job import TrainingJob
+from vecprop.app.training.splitting import Request, split_table
 from vecprop.tables.encoding.folds import splits
 from vecprop.tables.evaluation.measuring import cross_validated, measured_unseen
 
 FEW: dict[str, Any] = {"n_estimators": 2, "max_iter": 1, "hidden_layer_sizes": 4, "random_state": 0}
 
 
-def test_without_a_test_scores_are_those_out_of_fold(vecprop, result_of, table, people):
+def test_without_a_test_set_scores_are_out_of_fold(vecprop, result_of, table, people):
     result = result_of("train", table, "--target", "spends", "--test-size", 0, *FAST)
     assert result["rows"] == {"train": 200, "test": 0}
     assert result["measured"] == {"how": "out of fold", "rows": 200}
     assert "Without a test set" in result["verdict"]["worries"][0]
-    said = "There was no test: the metrics are of rows of training (out of fold)."
+    said = "There was no test: the metrics are for training rows (out of fold)."
     assert result_of("info", "people.npz")["note"] == said
     model = vp.TabularRegressor("spends", n_estimators=2, max_iter=2, hidden_layer_sizes=4, random_state=0).fit(people)
     expected = root_mean_squared_error(people["spends"], model.out_of_fold_)
@@ -48,8 +48,8 @@ def visits(tmp_path):
 
 
 @pytest.mark.parametrize(("group", "time"), sampled([("patient", None), (None, None), (None, "day")]))
-def test_folds_of_a_cross_validation_are_predicted_by_models_that_have_not_seen_them(tmp_path, group, time):
-    parts = divided(Request(visits(tmp_path), "y", 0, group, time))
+def test_cross_validation_predicts_unseen_folds(tmp_path, group, time):
+    parts = split_table(Request(visits(tmp_path), "y", 0, group, time))
     model = vp.TabularRegressor("y", **FEW).fit(**parts.training)
     found = cross_validated(model, parts, 3, seed=0, progress=None)
     assert len(found.folds) == 3
@@ -70,9 +70,9 @@ def test_folds_of_a_cross_validation_are_predicted_by_models_that_have_not_seen_
     np.testing.assert_array_equal(out_of_fold.predicted, model.out_of_fold_[~np.isnan(model.out_of_fold_)])
 
 
-def test_models_of_a_cross_validation_have_as_many_stages(tmp_path, monkeypatch):
+def test_cross_validation_models_have_the_same_stages(tmp_path, monkeypatch):
     monkeypatch.setattr("vecprop.tables.ensemble.stages.PROGRESS", -9.0)  # so that all are kept
-    parts = divided(Request(visits(tmp_path), "y", 0))
+    parts = split_table(Request(visits(tmp_path), "y", 0))
     model = vp.TabularRegressor("y", **FEW, stages=3).fit(**parts.training).set_params(stages=None, time_limit=1e-9)
     found = cross_validated(model, parts, 3, seed=0, progress=None)
     unseen = parts.dependence.folds(parts.y, 3, seed=0) == 1
@@ -80,32 +80,32 @@ def test_models_of_a_cross_validation_have_as_many_stages(tmp_path, monkeypatch)
     np.testing.assert_array_equal(found.predicted[found.folds[1]], alone.predict(parts.X[unseen]))
 
 
-def test_too_few_rows_for_the_folds_are_said(tmp_path):
+def test_more_folds_than_rows_raise_an_error(tmp_path):
     table = visits(tmp_path)
-    with pytest.raises(TableError, match="There are 120 rows, fewer than the 121 folds of --cv: lower it"):
-        divided(Request(table, "y", 0, folds=121))
+    with pytest.raises(TableError, match="--cv has 121 folds, more than the 120 rows: lower it"):
+        split_table(Request(table, "y", 0, folds=121))
     frame = pd.DataFrame({"x": range(30), "y": ["a"] * 29 + ["b"]})
     frame.to_csv(tmp_path / "rare.csv", index=False)
-    parts = divided(Request(tmp_path / "rare.csv", "y", 0))
+    parts = split_table(Request(tmp_path / "rare.csv", "y", 0))
     with pytest.raises(TableError, match=r"In a fold of the cross-validation: .* one class only, .* Lower --cv"):
         cross_validated(vp.TabularClassifier("y", **FEW).fit(**parts.training), parts, 3, seed=0, progress=None)
 
 
-def test_rows_of_weight_0_are_left_out(tmp_path):
+def test_rows_of_weight_0_are_not_scored(tmp_path):
     frame = pd.DataFrame({"x": range(30), "y": list("abc") * 10, "w": [1, 1, 0] * 10})
     frame.to_csv(tmp_path / "table.csv", index=False)
     frame.assign(x=99, w=[1, 0, 0] * 10).to_csv(tmp_path / "test.csv", index=False)
     request = Request(tmp_path / "table.csv", "y", 0.2, weight="w")
-    parts = divided(request)
+    parts = split_table(request)
     assert (sorted({*parts.y, *parts.y_test}), len(parts.y) + len(parts.y_test)) == (["a", "b"], 20)
     assert parts.notes[0] == "10 of 30 rows have the weight 0 and are not used."
-    parts = divided(replace(request, test=tmp_path / "test.csv"))
+    parts = split_table(replace(request, test=tmp_path / "test.csv"))
     assert (len(parts.y), len(parts.y_test), len(parts.X_test)) == (20, 10, 10)
 
 
-def test_a_threshold_of_a_cross_validation_has_not_seen_the_row(tmp_path, people):
+def test_cross_validation_chooses_thresholds_on_other_rows(tmp_path, people):
     people[["age", "buys"]][:60].to_csv(tmp_path / "people.csv", index=False)
-    parts = divided(Request(tmp_path / "people.csv", "buys", 0))
+    parts = split_table(Request(tmp_path / "people.csv", "buys", 0))
     model = vp.TabularClassifier("buys", **FEW, threshold="f1").fit(**parts.training)
     found = cross_validated(model, parts, 2, seed=0, progress=None)
     thresholds: Any = found.thresholds
@@ -118,11 +118,11 @@ def test_a_threshold_of_a_cross_validation_has_not_seen_the_row(tmp_path, people
     assert found.metrics_of_folds["vecprop"]["f1"][1] == pytest.approx(f1)
 
 
-def test_classes_that_a_fold_lacks_have_no_probability_there(tmp_path):
+def test_classes_missing_from_a_fold_get_probability_0(tmp_path):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.normal(size=60), "y": np.where(np.arange(60) == 7, "c", rng.choice(["a", "b"], 60))})
     frame.to_csv(tmp_path / "rare.csv", index=False)
-    parts = divided(Request(tmp_path / "rare.csv", "y", 0))
+    parts = split_table(Request(tmp_path / "rare.csv", "y", 0))
     model = vp.TabularClassifier("y", **FEW, class_weight="balanced").fit(**parts.training)
     found = cross_validated(model, parts, 2, seed=0, progress=None)
     assert found.thresholds is None
@@ -132,9 +132,9 @@ def test_classes_that_a_fold_lacks_have_no_probability_there(tmp_path):
 
 
 @pytest.mark.long
-def test_a_cross_validation_and_that_there_is_no_test_are_said(vecprop, result_of, table):
+def test_cross_validation_and_missing_test_sets_are_reported(vecprop, result_of, table):
     done = vecprop("train", table, "--target", "buys", "--test-size", 0, *FAST, "-o", "untested.npz")
-    for said in ("200 to train, none to test", "out of fold, without a test (95 % interval)", "Without a test set"):
+    for said in ("200 to train, none to test", "out of fold, without a test set (95 % interval)", "Without a test set"):
         assert said in done.stdout
     done = vecprop("train", table, "--target", "buys", "--cv", 3, *FAST)
     assert "in cross-validation (95 % interval)" in done.stdout
@@ -147,7 +147,7 @@ def test_a_cross_validation_and_that_there_is_no_test_are_said(vecprop, result_o
 
 
 @pytest.mark.long
-def test_refit_measures_on_the_test_and_keeps_a_model_of_all_rows(vecprop, result_of, table, people):
+def test_refit_evaluates_on_the_test_and_saves_a_model_of_all_rows(vecprop, result_of, table, people):
     options = ["train", table, "--target", "buys", "--threshold", "recall:0.8", "--json", *FAST]
     first = result_of(*options)
     model = vp.load("people.npz")
@@ -186,14 +186,14 @@ def test_a_threshold_decides_in_all_commands(vecprop, result_of, table, people):
 
 
 @pytest.mark.parametrize(("error", "report"), sampled([(KeyboardInterrupt, False), (MemoryError, True)]))
-def test_a_model_that_cannot_be_measured_is_not_lost(vecprop, table, monkeypatch, error, report):
+def test_a_model_is_saved_if_evaluation_fails(vecprop, table, monkeypatch, error, report):
     def measure(self):
         raise error
 
     monkeypatch.setattr(TrainingJob, "measure", measure)
     options = ["train", table, "--target", "buys", *(["--report", "page.html"] if report else []), *FAST]
     done = vecprop(*options, code=130 if error is KeyboardInterrupt else 1)
-    assert "what was trained is saved in people.npz, without metrics." in done.stderr
+    assert "the trained model is saved in people.npz, without metrics." in done.stderr
     assert vp.load("people.npz").target == "buys"
     assert tomllib.loads(Path("people.toml").read_text())["target"] == "buys"
     before = Path("people.npz").read_bytes()
@@ -202,7 +202,7 @@ def test_a_model_that_cannot_be_measured_is_not_lost(vecprop, table, monkeypatch
 
 
 @pytest.mark.long
-def test_a_training_anew_that_is_cut_or_fails_leaves_the_model_that_was_measured(vecprop, table, people, monkeypatch):
+def test_a_failed_refit_saves_the_evaluated_model(vecprop, table, people, monkeypatch):
     def refit(self, **rows):
         raise KeyboardInterrupt
 
@@ -215,16 +215,16 @@ def test_a_training_anew_that_is_cut_or_fails_leaves_the_model_that_was_measured
     people.head(9).assign(buys="perhaps", age=0).to_csv("new.csv", index=False)
     options = ["--test", "new.csv", "--threshold", 0.3, "--refit"]
     done = vecprop("train", table, "--target", "buys", *options, *FAST, code=3)
-    assert "Training anew failed: the model that was measured is saved in people.npz." in done.stderr
+    assert "The refit failed: the evaluated model is saved in people.npz instead." in done.stderr
     assert "has 3 classes, but a threshold is between two" in done.stderr
     assert vp.load("people.npz").profiles_[0].rows == 200
 
 
 @pytest.mark.parametrize(("group", "time"), [("patient", None), (None, "day")])
-def test_groups_and_times_reach_training_beside_a_test_file(tmp_path, group, time):
+def test_groups_and_times_apply_with_a_test_file(tmp_path, group, time):
     table = visits(tmp_path)
     pd.read_csv(table)[:9].assign(x=0).drop(columns=["patient", "day"][time is not None]).to_csv(tmp_path / "t.csv")
-    parts = divided(Request(table, "y", 0.2, group, time, test=tmp_path / "t.csv"))
+    parts = split_table(Request(table, "y", 0.2, group, time, test=tmp_path / "t.csv"))
     assert (len(parts.y), len(parts.y_test)) == (120, 9)
     of_rows = parts.dependence.groups if group else parts.dependence.time
     assert of_rows is not None
@@ -233,5 +233,5 @@ def test_groups_and_times_reach_training_beside_a_test_file(tmp_path, group, tim
     if group:
         known = pd.read_csv(table)[:8].assign(x=0, patient=[0, 0, 1, 90, 91, 92, 93, 94])
         known.to_csv(tmp_path / "t.csv")
-        (note,) = divided(Request(table, "y", 0.2, group, test=tmp_path / "t.csv")).notes
-        assert note.startswith("3 of the test's 8 rows are of groups (column 'patient') that training has")
+        (note,) = split_table(Request(table, "y", 0.2, group, test=tmp_path / "t.csv")).notes
+        assert note.startswith("3 of 8 test rows belong to training groups (column 'patient')")

@@ -23,7 +23,7 @@ def folder(people, tmp_path):
     return tmp_path / "people"
 
 
-def test_a_folder_is_evaluated_and_predicted_as_its_rows_are(vecprop, result_of, trained, folder):
+def test_folders_are_evaluated_and_predicted_like_their_rows(vecprop, result_of, trained, folder):
     model, whole = "buys.npz", "people.csv"
     vecprop("predict", model, "people", "-o", "parts.csv", "--keep", "age")
     vecprop("predict", model, whole, "-o", "whole.csv", "--keep", "age")
@@ -32,7 +32,7 @@ def test_a_folder_is_evaluated_and_predicted_as_its_rows_are(vecprop, result_of,
     assert parts["scores"] == of_all["scores"]
 
 
-def test_a_model_of_a_folder_is_that_of_the_table_and_nothing_is_written_into_it(vecprop, folder, trained):
+def test_a_model_of_a_folder_equals_that_of_the_table(vecprop, folder, trained):
     vecprop("train", "people", "--target", "buys", *FAST)
     assert (folder.parent / "people.npz").exists()
     ours, theirs = (vecprop("predict", model, "people").stdout for model in ("people.npz", "buys.npz"))
@@ -40,13 +40,13 @@ def test_a_model_of_a_folder_is_that_of_the_table_and_nothing_is_written_into_it
     done = vecprop("predict", "buys.npz", "people", "-o", "people/out.csv", code=2)
     assert "is in the input folder people" in done.stderr
     done = vecprop("explain", "buys.npz", "people", "--row", 3, code=2)
-    assert done.stderr == "people is a folder: name the file in it that has the rows.\n"
+    assert done.stderr == "people is a folder: give the file in it that contains the rows.\n"
 
 
 @pytest.mark.long
 @pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("kind", sampled(["csv", "parquet"]))
-def test_the_page_of_a_folder_names_a_row_that_explain_finds(vecprop, folder, people, kind):
+def test_the_report_of_a_folder_names_a_row_that_explain_finds(vecprop, folder, people, kind):
     if kind == "parquet":
         for file, part in (("a", people[:120]), ("b", people[120:])):
             (folder / f"{file}.csv").unlink()
@@ -59,13 +59,13 @@ def test_the_page_of_a_folder_names_a_row_that_explain_finds(vecprop, folder, pe
     assert (Path(found[1]).name, found[2]) == (named[1] or "people", named[2])
 
 
-def test_rows_of_a_parquet_folder_are_explained_as_those_of_a_table_and_types_are_kept(vecprop, trained, people):
+def test_rows_of_a_parquet_folder_are_explained_like_a_table(vecprop, trained, people):
     Path("people").mkdir()
     people.to_parquet("people.parquet")
     for number in range(0, len(people), 70):
         people[number : number + 70].to_parquet(f"people/{number:03}.parquet", row_group_size=30)
     done = vecprop("predict", "buys.npz", "people", code=2)
-    assert done.stderr == "Give -o, the name of a file for the predictions, such as predictions.parquet.\n"
+    assert done.stderr == "Give -o, a file for the predictions, such as predictions.parquet.\n"
     vecprop("predict", "buys.npz", "people", "-o", "p.parquet", "--keep", "visits")
     assert pd.read_parquet("p.parquet")["visits"].tolist() == people["visits"].tolist()
     model, rows = "buys.npz", ("--row", 140, "--row", 3, "--row", 139, "--json")
@@ -75,7 +75,7 @@ def test_rows_of_a_parquet_folder_are_explained_as_those_of_a_table_and_types_ar
     assert parts == whole
     last = len(people) - 1
     done = vecprop("explain", model, "people", "--row", last + 1, code=3)
-    assert done.stderr == f"people has no row {last + 1}: its rows are counted from 0 to {last}.\n"
+    assert done.stderr == f"people has no row {last + 1}: --row must be between 0 and {last}.\n"
 
 
 LITTLE = ("--memory", memory_plan.PROGRAM + 8_000_000)
@@ -96,7 +96,7 @@ def large(tmp_path, monkeypatch):
 
 
 @pytest.mark.long
-def test_a_folder_that_is_larger_than_memory_is_trained_on(vecprop, large):
+def test_training_on_a_folder_larger_than_memory(vecprop, large):
     done = vecprop("train", "large", "--target", "y", *LITTLE, "--ignore", "group,day,w", *FAST, "--json")
     result = json.loads(done.stdout)
     rows = result["rows"]
@@ -122,7 +122,7 @@ def test_a_folder_that_is_larger_than_memory_is_trained_on(vecprop, large):
         ("--test-size", 100, "--report", "page.html", "--stages", 2),
     ],
 )
-def test_options_hold_for_folders_that_are_larger_than_memory(vecprop, large, options):
+def test_options_apply_to_folders_larger_than_memory(vecprop, large, options):
     result = json.loads(vecprop("train", "large", "--target", "y", *LITTLE, *options, *FAST, "--json").stdout)
     if "--refit" in options:
         assert result["refit"]["rows"] == len(large)
@@ -130,11 +130,11 @@ def test_options_hold_for_folders_that_are_larger_than_memory(vecprop, large, op
         assert result["rows"]["train"] + result["rows"]["test"] == len(large)
 
 
-def test_what_needs_all_rows_in_memory_is_refused(vecprop, large):
+def test_options_that_need_all_rows_in_memory_raise_an_error(vecprop, large):
     done = vecprop("train", "large", "--target", "y", "--cv", 3, *LITTLE, *FAST, code=2)
-    assert "--cv trains a model of each fold in memory, into which the table does not fit" in done.stderr
+    assert "--cv needs the table in memory, but it does not fit" in done.stderr
     done = vecprop("train", "large", "--target", "y", "--memory", "much", *FAST, code=2)
-    assert done.stderr == "--memory much is no amount of memory: give one such as 4GB.\n"
+    assert done.stderr == "--memory much is not an amount of memory: give one such as 4GB.\n"
     Path("large.csv").write_text("x,y\n" + "0.25,yes\n" * 300_000)
     done = vecprop("train", "large.csv", "--target", "y", *LITTLE, *FAST, code=3)
     assert (
@@ -156,7 +156,7 @@ def measured(people, trained, tmp_path):
 
 
 @pytest.mark.parametrize("target", ["buys", pytest.param("spends", marks=pytest.mark.long)])
-def test_a_folder_is_measured_on_part_by_part(vecprop, trained, measured, monkeypatch, target):
+def test_folders_are_evaluated_in_parts(vecprop, trained, measured, monkeypatch, target):
     whole = vecprop("evaluate", f"{target}.npz", "whole.csv", "--weight", "w", "--json")
     monkeypatch.setattr("vecprop.tables.reading.frames.read_table", None)  # which reads all rows
     parts = vecprop("evaluate", f"{target}.npz", "parts", "--weight", "w", "--json")
@@ -164,7 +164,7 @@ def test_a_folder_is_measured_on_part_by_part(vecprop, trained, measured, monkey
     assert json.loads(parts.stdout)["rows"] == int((measured[target].notna() & (measured["w"] > 0)).sum())
 
 
-def test_what_parts_lack_is_said_of_all_rows(vecprop, trained, measured):
+def test_notes_on_parts_count_all_rows(vecprop, trained, measured):
     bad = measured.assign(w=measured["w"].mask(measured.index > 500, -1.0))
     bad.to_parquet("parts/1.parquet", row_group_size=100)
     (Path("parts") / "0.parquet").unlink()
@@ -176,7 +176,7 @@ def test_what_parts_lack_is_said_of_all_rows(vecprop, trained, measured):
     assert "has no values: all 600 are missing" in vecprop("evaluate", model, "parts", code=3).stderr
 
 
-def test_text_that_is_larger_than_memory_is_not_measured_on(vecprop, trained, monkeypatch):
+def test_text_larger_than_memory_is_not_evaluated(vecprop, trained, monkeypatch):
     monkeypatch.setattr(memory_plan, "available_memory", lambda: 1000)
     done = vecprop("evaluate", "buys.npz", "people.csv", code=3)
     assert "people-parquet`." in done.stderr

@@ -60,7 +60,7 @@ def kill_when_kept(folder, kept, *arguments):
 
 @pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is counted as Linux counts it")
-def test_a_folder_is_trained_on_within_its_memory_through_kills(tmp_path):
+def test_killed_training_on_a_folder_stays_within_memory(tmp_path):
     rng = np.random.default_rng(0)
     table = load_breast_cancer(as_frame=True).frame  # pyright: ignore[reportAttributeAccessIssue]
     (tmp_path / "cancer").mkdir()
@@ -97,7 +97,7 @@ def test_a_folder_is_trained_on_within_its_memory_through_kills(tmp_path):
 
 @pytest.mark.long
 @reads_proc
-def test_evaluation_keeps_targets_and_predictions_alone(tmp_path):
+def test_evaluation_holds_only_targets_and_predictions(tmp_path):
     rng = np.random.default_rng(0)
     rows, columns = 5_000, [f"x{number}" for number in range(250)]
     (tmp_path / "table").mkdir()

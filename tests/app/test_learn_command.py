@@ -10,7 +10,7 @@ from students import RIGHT_NETWORK
 from vecprop import learn
 
 
-def test_wrong_options_are_said(vecprop):
+def test_wrong_options_raise_a_usage_error(vecprop):
     assert vecprop("learn", "grade", "none.py", code=3).stderr == "There is no file none.py.\n"
     done = vecprop("learn", "grade", "a.py", "--shape", "2-0-1", code=2)
     assert "such as 2-3-2, got '2-0-1'" in done.stderr
@@ -42,7 +42,7 @@ def test_points_messages_and_exit_codes(vecprop, tmp_path):
     vecprop("learn", "grade", "own.py", "--shape", "2-3-2", "--activation", "tanh", code=5)
 
 
-def test_a_class_gets_sheets_and_grades(vecprop, tmp_path):
+def test_worksheets_of_a_class_are_made_and_graded(vecprop, tmp_path):
     (tmp_path / "class.csv").write_text("name\nAda\n=1+1\n")
     done = vecprop("learn", "worksheet", "--names", "class.csv", "-o", "sheets", "--rows", 2)
     assert done.stdout == "2 worksheets in sheets.\n"
@@ -67,7 +67,7 @@ def test_a_class_gets_sheets_and_grades(vecprop, tmp_path):
     assert "grades.csv exists" in vecprop("learn", "grade-worksheets", "sheets", "-o", "grades.csv", code=2).stderr
 
 
-def test_a_sheet_of_each_kind_and_what_is_no_sheet(vecprop, tmp_path):
+def test_worksheets_of_each_format_and_invalid_ones(vecprop, tmp_path):
     for name in ("a.html", "a.ipynb", "a.md"):
         vecprop("learn", "worksheet", "-o", name)
         assert (tmp_path / name).exists()
@@ -78,7 +78,7 @@ def test_a_sheet_of_each_kind_and_what_is_no_sheet(vecprop, tmp_path):
     for arguments, said in (
         (("worksheet", "-o", "a.txt"), "got '.txt'"),
         (("worksheet", "-o", "b.md", "--shape", "99-2"), "at most 50 units"),
-        (("grade-worksheets", "a.md"), "a.md is no folder"),
+        (("grade-worksheets", "a.md"), "a.md is not a folder"),
         (("grade-worksheets", "empty"), "empty has no worksheets"),
     ):
         assert said in vecprop("learn", *arguments, code=2).stderr

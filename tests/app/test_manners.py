@@ -26,7 +26,7 @@ def test_help_has_an_example(vecprop):
         assert f"Example: vecprop {command}" in vecprop(*command.split(), "--help").stdout
 
 
-def test_errors_are_one_sentence_and_traced_with_debug(vecprop):
+def test_errors_are_one_sentence_with_a_traceback_under_debug(vecprop):
     assert vecprop("train", "none.csv", "--target", "y", code=3).stderr == "There is no file none.csv.\n"
     assert "Traceback" in vecprop("train", "none.csv", "--target", "y", "--debug", code=3).stderr
     vecprop("train", code=2)

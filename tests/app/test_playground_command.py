@@ -21,7 +21,7 @@ def test_errors_are_one_sentence(vecprop, tmp_path, arguments, code, sentence):
     assert vecprop("playground", "--no-browser", *arguments, code=code).stderr.startswith(sentence)
 
 
-def test_without_bokeh_it_says_what_to_install(vecprop, monkeypatch):
+def test_without_bokeh_the_error_says_what_to_install(vecprop, monkeypatch):
     for name in ("page", "server"):
         monkeypatch.delitem(sys.modules, f"vecprop.learn.playground.{name}", raising=False)
     for name in [name for name in sys.modules if name.partition(".")[0] == "bokeh"]:

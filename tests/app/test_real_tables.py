@@ -22,7 +22,7 @@ def test_sample(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.long
-def test_what_is_no_table_is_a_sentence(tmp_path, monkeypatch):
+def test_invalid_tables_give_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = real_tables.outcome(b"a,b\n1,2\n3,4\n")
-    assert (found["exit"], found["sentence"][:35]) == (3, "There are 2 row(s) with a target: a")
+    assert (found["exit"], found["sentence"][:35]) == (3, "Only 2 row(s) have a target; at lea")

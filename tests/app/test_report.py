@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 import vecprop as vp
 from sampled import sampled
 from shared_commands import FAST
-from vecprop.app.training.dividing import Request, divided, how_chosen
 from vecprop.app.training.job import TrainingJob
+from vecprop.app.training.splitting import Request, how_chosen, split_table
 from vecprop.tables.evaluation import report
 from vecprop.tables.evaluation.measuring import measured_unseen
 from vecprop.tables.evaluation.metrics import Estimate
@@ -138,18 +138,18 @@ def test_the_choice_of_the_test_rows_is_described(made, people, tmp_path):
     def chosen(how="test", folds=(), **columns):
         request = Request(tmp_path / "people.csv", "buys", seed=3, **columns)
         measured = replace(made["buys"][0].measured, how=how, folds=folds)
-        return Page(code_in(how_chosen(request, divided(request), measured))).text
+        return Page(code_in(how_chosen(request, split_table(request), measured))).text
 
     assert "40 rows, 20% of all, drawn at random (seed 3), stratified by class" in chosen()
-    assert "by the column 'day': those from 21.6.2024 on" in chosen(time="day")
-    assert "those of 10 groups of the column 'buyer'" in chosen(group="buyer")
+    assert "by the column 'day': from 21.6.2024 on" in chosen(time="day")
+    assert "from 10 groups of the column 'buyer'" in chosen(group="buyer")
     assert "each of 5 folds" in (of_groups := chosen("cross-validation", range(5), group="buyer"))
-    assert "one group of the column 'buyer'" in of_groups
-    assert "networks predicted 40 training rows" in (of_time := chosen("out of fold", time="day"))
-    assert "earlier by the column 'day'" in of_time
+    assert "same group (column 'buyer')" in of_groups
+    assert "40 training rows were predicted by networks" in (of_time := chosen("out of fold", time="day"))
+    assert "earlier rows (column 'day')" in of_time
     job = made["buys"][0]
     request = replace(job.request, test=Path("other.csv"))
-    assert "is the file other.csv with 40 rows" in how_chosen(request, job.parts, job.measured)
+    assert "set is the file other.csv with 40 rows" in how_chosen(request, job.parts, job.measured)
 
 
 def test_confused_classes_are_counted():
@@ -259,7 +259,7 @@ def test_ctrl_c_while_the_page_is_written_still_writes_it(vecprop, table, monkey
 
     monkeypatch.setattr(report, "columns", interrupted)
     done = vecprop("train", table, "--target", "buys", "--report", "page.html", *FAST, code=130)
-    assert "what was trained is saved in people.npz" in done.stderr
+    assert "the trained model is saved in people.npz" in done.stderr
     assert "report    page.html" in done.stdout
     assert "columns so far" in Path("page.html").read_text()
 

@@ -25,7 +25,7 @@ def require_same(one, whole):
 
 @pytest.mark.usefixtures("table")
 @pytest.mark.parametrize("kills", [[5], pytest.param(range(6), marks=pytest.mark.long)], ids=str)
-def test_a_command_that_is_killed_anywhere_goes_on(kills, vecprop, monkeypatch):
+def test_a_command_killed_anywhere_resumes(kills, vecprop, monkeypatch):
     vecprop(*COMMAND[:-2], "-o", "whole.npz")
     whole = vp.load("whole.npz")
     options = set(Path("whole.toml").read_text().replace("whole.npz", "people.npz").splitlines())
@@ -49,7 +49,7 @@ def test_a_command_that_is_killed_anywhere_goes_on(kills, vecprop, monkeypatch):
 
 
 @pytest.mark.usefixtures("table")
-def test_ctrl_c_and_sigterm_leave_the_rest_to_the_same_command(vecprop, monkeypatch):
+def test_ctrl_c_and_sigterm_allow_resuming(vecprop, monkeypatch):
     train, before = TrainingJob.train, signal.getsignal(signal.SIGTERM)
 
     def terminate(job):
@@ -69,13 +69,13 @@ def test_ctrl_c_and_sigterm_leave_the_rest_to_the_same_command(vecprop, monkeypa
         assert signal.getsignal(signal.SIGTERM) is before
         assert [path.name for path in Path("run", "networks").iterdir()] == ["stage-1"]
         assert not Path("people.npz").exists()
-        assert "run keeps what was trained, and the same command goes on from there" in stopped.stderr
+        assert "progress is saved in run; run the same command again to resume" in stopped.stderr
     vecprop(*COMMAND, "--threads", 1)
     assert not Path("run").exists()
 
 
 @pytest.mark.usefixtures("table")
-def test_a_second_command_is_told_who_is_the_first(vecprop):
+def test_a_second_command_names_the_first(vecprop):
     begun, end = threading.Event(), threading.Event()
 
     def hold():
@@ -96,7 +96,7 @@ def test_a_second_command_is_told_who_is_the_first(vecprop):
 
 
 @pytest.mark.usefixtures("table")
-def test_the_folder_of_another_run_is_refused_and_stays(vecprop, people, monkeypatch):
+def test_the_folder_of_another_run_raises_an_error_and_is_unchanged(vecprop, people, monkeypatch):
     kill_at(monkeypatch, 4)
     with pytest.raises(Killed):
         vecprop(*COMMAND)
@@ -112,13 +112,13 @@ def test_the_folder_of_another_run_is_refused_and_stays(vecprop, people, monkeyp
     assert "its table differs" in vecprop(*COMMAND, code=2).stderr
     Path("mine", "letters").mkdir(parents=True)
     assert "mine holds other files, such as letters" in vecprop(*COMMAND[:-1], "mine", code=2).stderr
-    assert "is a stream" in vecprop("train", "-", *COMMAND[2:], "-o", "a.npz", code=2).stderr
+    assert "not a stream" in vecprop("train", "-", *COMMAND[2:], "-o", "a.npz", code=2).stderr
     assert {path: path.read_bytes() for path in Path("run").rglob("*.npz")} == before
 
 
 @pytest.mark.long
 @pytest.mark.usefixtures("table")
-def test_folds_and_a_training_anew_are_kept_too(vecprop, monkeypatch):
+def test_folds_and_a_refit_are_checkpointed_too(vecprop, monkeypatch):
     for options in (("--cv", 2), ("--refit",)):
         vecprop(*COMMAND[:-2], *options, "-o", "whole.npz", "--force")
         with monkeypatch.context() as patch:

@@ -25,7 +25,7 @@ from vecprop.app.commands import train as command
 from vecprop.tables.table_model import CUT_SHORT
 
 
-def test_classes_are_learned_and_measured_on_the_test(result_of, table, people):
+def test_classifiers_are_trained_and_scored_on_the_test(result_of, table, people):
     result = result_of("train", table, "--target", "buys", "--seed", 3)
     assert result["task"] == "classification"
     assert result["classes"] == ["no", "yes"]
@@ -41,7 +41,7 @@ def test_classes_are_learned_and_measured_on_the_test(result_of, table, people):
     assert result["seconds"]["training"] > 0
 
 
-def test_metrics_are_those_of_the_rows_set_aside(result_of, table, people):
+def test_metrics_are_those_of_held_out_rows(result_of, table, people):
     result = result_of("train", table, "--target", "spends", "--time", "age", "--test-size", 30, *FAST)
     late = people.age >= people.age.sort_values().iloc[-30]
     assert result["rows"] == {"train": int((~late).sum()), "test": int(late.sum())}
@@ -97,7 +97,7 @@ def test_wrong_configurations_are_usage_errors(vecprop, table):
     for text, said in (
         ('tagret = "buys"', "unknown name 'tagret': did you mean 'target'?"),
         ("target = ", "is not TOML"),
-        ('[target]\nname = "buys"', "all names stand at the top"),
+        ('[target]\nname = "buys"', "options must be at the top level"),
         ('target = "buys"\ncv = 1', "--cv is '1', but must be an integer of at least 2."),
     ):
         Path("run.toml").write_text(text)
@@ -105,7 +105,7 @@ def test_wrong_configurations_are_usage_errors(vecprop, table):
 
 
 @pytest.mark.long
-def test_a_run_writes_options_that_make_it_again_and_what_is_given_wins_over_a_file(vecprop, table, monkeypatch):
+def test_saved_options_reproduce_a_run_and_the_command_line_takes_precedence(vecprop, table, monkeypatch):
     monkeypatch.setattr("vecprop.tables.ensemble.stages.perf_counter", partial(next, count()))  # a second at each look
     options = ["--time-limit", 7, "--seed", 4, "--test-size", 50, "--json"]
     done = vecprop("train", table, "--target", "buys", *options, *FAST)
@@ -117,7 +117,7 @@ def test_a_run_writes_options_that_make_it_again_and_what_is_given_wins_over_a_f
     assert "time_limit" not in written
     vecprop("train", "--config", "people.toml", code=2)  # people.npz exists
     again = vecprop("train", "--config", "people.toml", "-o", "again.npz")
-    assert f"parameters in all, of {model.stages_} stages" in again.stdout
+    assert f"parameters, in {model.stages_} stages" in again.stdout
     np.testing.assert_array_equal(vp.load("again.npz").ensemble_.theta, model.ensemble_.theta)
     for of_file, given, stages in (
         ("stages = 3", ["--time-limit", 1e-9], 1),
@@ -130,7 +130,7 @@ def test_a_run_writes_options_that_make_it_again_and_what_is_given_wins_over_a_f
 
 @pytest.mark.long
 @pytest.mark.parametrize("quantile", ["0.75", "0.2,0.5,0.9"])
-def test_quantiles_are_learned_measured_and_predicted(vecprop, result_of, table, people, quantile):
+def test_quantiles_are_trained_scored_and_predicted(vecprop, result_of, table, people, quantile):
     options = ["--loss", "quantile", "--quantile", quantile, "--report", "page.html", "--json", *FAST]
     result = result_of("train", table, "--target", "spends", *options)
     model, levels = vp.load("people.npz"), [float(level) for level in quantile.split(",")]
@@ -194,7 +194,7 @@ def test_results_are_text_on_stdout_and_notes_on_stderr(vecprop, table, people):
     assert "\x1b" not in done.output
 
 
-def test_nothing_is_overwritten_unasked(vecprop, table):
+def test_nothing_is_overwritten_without_force(vecprop, table):
     for name in ("people.npz", "people.toml"):
         Path(name).write_text("precious")
         assert f"{name} exists" in vecprop("train", table, "--target", "buys", *FAST, code=2).stderr
@@ -213,32 +213,32 @@ def test_nothing_is_overwritten_unasked(vecprop, table):
         ("buys --group town --time age", 2, "give one of the two"),
         ("buys --cv 3 --test people.csv", 2, "leave out --test"),
         ("buys --cv 3 --test-size 0.2", 2, "leave out --test"),
-        ("buys --cv 3 --refit", 2, "there is no test"),
-        ("buys --test-size 0 --refit", 2, "there is no test"),
+        ("buys --cv 3 --refit", 2, "needs a test set"),
+        ("buys --test-size 0 --refit", 2, "needs a test set"),
         ("buys --threshold f2", 2, 'must be a probability between 0 and 1, "f1"'),
         ("buys -o nowhere/model.npz", 2, "The folder nowhere does not exist"),
         ("buys -o .", 2, "is a folder"),
         ("buys -o people.csv --force", 2, "people.csv is an input file"),
-        ("buys -o a.htm --report a.htm", 2, "a.htm is written twice"),
+        ("buys -o a.htm --report a.htm", 2, "a.htm would be written twice"),
         ("buys --n-estimators 1", 2, "n-estimators"),
         ("buys --time-limit 0", 2, "--time-limit is 0.0, but must be"),
         ("buys --stages 0", 2, "stages"),
         ("buys --stages 2 --time-limit 60", 2, "stages=2 and time_limit=60.0 are both set: give only one"),
-        ("buys --quantile 0.9", 2, "is for --loss quantile"),
+        ("buys --quantile 0.9", 2, "needs --loss quantile"),
         ("buys --loss quantile --quantile high", 2, "--quantile is 'high', but must be levels"),
-        ("buys --loss quantile", 2, "has no loss"),
+        ("buys --loss quantile", 2, "has no option loss"),
         ("spends --loss quantile --quantile 0.5,0.1,0.9", 2, "three that rise"),
         ("spends --weight spends", 3, "Column 'spends' is the target and cannot contain the"),
         ("spends --group spends", 3, "Column 'spends' is the target and cannot contain the"),
         ("spends --learning-rate-init 1e30", 4, "lower learning_rate_init"),
     ],
 )
-def test_what_is_refused(vecprop, table, arguments, code, said):
+def test_incompatible_options_raise_an_error(vecprop, table, arguments, code, said):
     assert said in vecprop("train", table, *FAST, "--target", *arguments.split(), code=code).stderr
     assert not Path("people.npz").exists()
 
 
-def test_what_is_no_file_is_not_replaced(vecprop, table):
+def test_devices_and_folders_are_not_replaced(vecprop, table):
     os.mkfifo("pipe")
     for arguments in (["train", table, "--target", "buys"], ["predict", "any.npz", table]):
         done = vecprop(*arguments, "-o", "pipe", "--force", code=2)
@@ -271,15 +271,15 @@ def test_interrupted_training_is_saved(tmp_path):
         assert process.returncode == 130, said
         if said != "Interrupted.\n":
             break
-    assert "Interrupted: what was trained is saved in big.npz." in said
+    assert "Interrupted: the trained model is saved in big.npz." in said
     assert len(vp.load(tmp_path / "big.npz").ensemble_) >= 1
 
 
 @pytest.mark.long
-def test_a_run_is_made_again_by_the_command_as_printed(vecprop, table, people):
+def test_the_printed_command_reproduces_a_run(vecprop, table, people):
     people.to_csv("my people.csv", index=False)
     done = vecprop("train", "my people.csv", "--target", "buys", "--report", "page.html", *FAST)
-    command = done.stdout.partition("made again by: ")[2].splitlines()[0]
+    command = done.stdout.partition(", reproduced by: ")[2].splitlines()[0]
     assert command == "vecprop train --config 'my people.toml' --force"
     assert command in unescape(Path("page.html").read_text())
     theta = vp.load("my people.npz").ensemble_.theta
@@ -289,7 +289,7 @@ def test_a_run_is_made_again_by_the_command_as_printed(vecprop, table, people):
 
 @pytest.mark.long
 @pytest.mark.parametrize("asked", [False, True])
-def test_an_interrupted_run_replaces_an_old_model_only_if_asked(vecprop, table, monkeypatch, asked):
+def test_an_interrupted_run_replaces_an_old_model_only_on_request(vecprop, table, monkeypatch, asked):
     options = ["train", table, "--target", "buys", "--report", "page.html", *FAST]
     vecprop(*options)
     names = ("people.npz", "people.toml", "page.html")
@@ -304,12 +304,12 @@ def test_an_interrupted_run_replaces_an_old_model_only_if_asked(vecprop, table, 
     done = vecprop(*options, "--force", "--seed", 1, *(["--replace-interrupted"] if asked else []), code=130)
     assert ([Path(name).read_bytes() for name in names] == before) == (not asked)
     name = "people.npz" if asked else "people.interrupted.npz"
-    assert f"what was trained is saved in {name}." in done.stderr
+    assert f"the trained model is saved in {name}." in done.stderr
     assert vp.load(name).random_state == 1
     assert Path("page.interrupted.html").exists() == (not asked)
 
 
-def test_whole_numbers_with_missing_values_are_whole_classes(vecprop, people):
+def test_integers_with_missing_values_are_integer_classes(vecprop, people):
     people.assign(buys=np.where(people.index < 3, np.nan, people.buys == "yes")).to_csv("in.csv", index=False)
     done = vecprop("train", "in.csv", "--target", "buys", "--json", "--quiet", *FAST)
     assert (json.loads(done.stdout)["classes"], done.stderr) == ([0, 1], "")

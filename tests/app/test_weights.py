@@ -26,7 +26,7 @@ def left_out(notes):
 
 
 @pytest.mark.parametrize(("wrong", "place"), [(1e35, 0), (-1, 40), ("many", 40)])
-def test_a_wrong_weight_is_named_by_its_line_wherever_its_row_goes(vecprop, weighed, wrong, place):
+def test_a_wrong_weight_is_named_by_its_line(vecprop, weighed, wrong, place):
     weight = weighed["w"].astype(object)
     weight[place] = wrong
     weight[60:70] = 0
@@ -38,7 +38,7 @@ def test_a_wrong_weight_is_named_by_its_line_wherever_its_row_goes(vecprop, weig
     assert str(raised.value).startswith(said)
 
 
-def test_weights_of_zero_alone_and_too_large_ones_of_test_rows_are_refused(vecprop, weighed):
+def test_all_zero_and_too_large_test_weights_raise_an_error(vecprop, weighed):
     weighed.assign(w=0).to_csv("w.csv", index=False)
     assert "is zero in all rows" in vecprop("train", "w.csv", "--weight", "w", *COMMAND, code=3).stderr
     weighed.to_csv("w.csv", index=False)

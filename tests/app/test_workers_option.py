@@ -12,17 +12,17 @@ from shared_commands import FAST
 from vecprop.app.training.cluster import local_cluster
 
 
-def test_what_is_no_place_is_said_and_without_dask_there_is_a_way_out(vecprop, table, monkeypatch):
+def test_invalid_workers_and_missing_dask_raise_an_error(vecprop, table, monkeypatch):
     for where in ("four", "local:", "local:0", "local:x", "local:-1", "127.0.0.1:8786"):
         done = vecprop("train", table, "--target", "buys", "--workers", where, code=2)
-        assert done.stderr == f"--workers {where}: give the address of a scheduler, tcp://HOST:8786, or local:4.\n"
+        assert done.stderr == f"--workers {where}: give the address of a scheduler (tcp://HOST:8786) or local:4.\n"
     monkeypatch.setitem(sys.modules, "distributed", None)
     done = vecprop("train", table, "--target", "buys", "--workers", "local:2", code=2)
     assert done.stderr == '--workers needs Dask: pip install "vecprop[dask]".\n'
 
 
 @pytest.mark.long
-def test_processes_of_this_machine_accept_only_each_other():
+def test_local_processes_accept_only_each_other():
     distributed = pytest.importorskip("distributed")
     with local_cluster(1, 1) as cluster:
         assert cluster.scheduler_address.startswith("tls://")
@@ -33,7 +33,7 @@ def test_processes_of_this_machine_accept_only_each_other():
 
 
 @pytest.mark.long
-def test_models_are_the_same_to_the_bit(vecprop, table):
+def test_models_are_bit_identical(vecprop, table):
     pytest.importorskip("distributed")
     options = ["--target", "buys", *FAST, "--stages", 2, "--refit", "--quiet"]
     vecprop("train", table, *options, "-o", "here.npz")
@@ -57,7 +57,7 @@ LITTLE = (
 
 
 @pytest.mark.long
-def test_stages_of_a_folder_that_is_larger_than_memory_are_chosen_by_workers(tmp_path):
+def test_workers_train_stages_on_folders_larger_than_memory(tmp_path):
     pytest.importorskip("distributed")
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(12_000, 2)), columns=["x", "z"])
@@ -76,7 +76,7 @@ def test_stages_of_a_folder_that_is_larger_than_memory_are_chosen_by_workers(tmp
 
 
 @pytest.mark.long
-def test_a_scheduler_that_does_not_answer_is_said(vecprop, table, monkeypatch):
+def test_an_unreachable_scheduler_raises_an_error(vecprop, table, monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setattr("vecprop.app.training.cluster.SECONDS", 1)
     done = vecprop("train", table, "--target", "buys", "--workers", "tcp://127.0.0.1:9", code=2)

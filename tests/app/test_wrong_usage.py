@@ -66,7 +66,7 @@ def test_the_right_option_is_suggested(vecprop, arguments, meant):
     assert f"did you mean {meant}? See vecprop" in refused(vecprop, *arguments.split())
 
 
-def test_synonyms_are_of_options_that_there_are():
+def test_synonyms_refer_to_existing_options():
     group: Any = get_command(app)
     commands = group.commands | group.commands["learn"].commands
     names = {
@@ -94,24 +94,24 @@ def test_synonyms_are_of_options_that_there_are():
         ("--learning-rate-init 0", "--learning-rate-init is 0.0, but must be a number above 0."),
         ("--weight-decay nan", "--weight-decay is nan, but must be a finite number."),
         ("--time-limit inf", "--time-limit is inf, but must be a finite number."),
-        ("--hidden-layer-sizes 8,0", "--hidden-layer-sizes is '8,0', but must be whole numbers of at least 1"),
+        ("--hidden-layer-sizes 8,0", "--hidden-layer-sizes is '8,0', but must be integers of at least 1"),
         ("--test-size 2.5", "--test-size is 2.5, but must be a share of the rows, at least 0 and less than 1, or a"),
         ("--test-size -1", "--test-size is -1, but must be a share of the rows"),
         ("--report page.pdf", "--report is page.pdf, but must end in .html or .htm: name it page.html."),
         ("-o model.pkl", "-o is model.pkl, but must end in .npz: name it model.npz."),
-        ("--ignore buys", "--ignore names 'buys', which is the target: leave it out."),
+        ("--ignore buys", "--ignore names the target 'buys': leave it out."),
         ("--classes maybe", "--classes names 'maybe', but the target 'buys' has no such value."),
         ("--json=yes", "--json takes no value."),
         ("--help=1", "--help takes no value."),
-        ("--seed", "--seed needs a value: fixes test part and training."),
+        ("--seed", "--seed needs a value: the random seed of the split and of training."),
         ("extra", "vecprop train takes TABLE, but got also 'extra': see vecprop train --help."),
     ],
 )  # fmt: skip
-def test_values_that_make_no_sense_are_refused(vecprop, table, arguments, said):
+def test_invalid_values_raise_an_error(vecprop, table, arguments, said):
     assert refused(vecprop, "train", table.name, "--target", "buys", *arguments.split()).startswith(said)
 
 
-def test_what_takes_no_value_or_is_missing_is_described_and_help_shows_brackets(vecprop, table):
+def test_flags_and_missing_arguments_are_described(vecprop, table):
     for option in ("--show-completion", "--install-completion", "--help"):
         assert refused(vecprop, f"{option}=bash") == f"{option} takes no value."
     assert refused(vecprop, "train", table) == "vecprop train needs --target: the column to predict."
@@ -147,27 +147,27 @@ def test_predictions_as_json(vecprop, trained, people):
     assert [row["prediction"] for row in rows] == model.predict(people).tolist()
     np.testing.assert_array_equal([row["probability of yes"] for row in rows], model.predict_proba(people)[:, 1])
     said = refused(vecprop, "predict", "buys.npz", "people.csv", "--json", "-o", "p.csv")
-    assert said == "--json writes the predictions to standard output, and -o to p.csv: give one of the two."
+    assert said == "--json prints the predictions, and -o writes them to p.csv: give only one of the two."
 
 
 def test_a_model_is_explained_with_and_without_a_table(vecprop, result_of, trained, people):
     model, table = "spends.npz", "people.csv"
     done = vecprop("explain", model, table)
-    assert done.stdout.startswith(f"How much the squared error of 200 rows of {table} rises when")
+    assert done.stdout.startswith(f"Rise of the squared error on 200 rows of {table} when")
     assert done.stdout.splitlines()[2].split()[0] == "age"
     found = result_of("explain", model, table)["importances"]
     assert {name for each in found for name in each["columns"]} == {"age", "town", "visits", "buys"}
     assert found[0]["low"] <= found[0]["rise"] <= found[0]["high"]
-    assert "of rows drawn as in training changes on average" in vecprop("explain", model).stdout
+    assert "on rows drawn from the training distributions" in vecprop("explain", model).stdout
     people.drop(columns="spends").to_csv("new.csv", index=False)
     done = vecprop("explain", model, "new.csv", "-o", "importances.csv")
     assert pd.read_csv("importances.csv").columns.tolist() == ["column", "importance", "low", "high"]
-    assert refused(vecprop, "explain", model, "--row", 2) == "--row is the line of a row in a table: give TABLE too."
+    assert refused(vecprop, "explain", model, "--row", 2) == "--row needs a table: give TABLE too."
     refused(vecprop, "explain", model, table, "--background", table)
 
 
 @pytest.mark.parametrize("command", ["predict --chunk 20", "predict --json", "evaluate", "train --help"])
-def test_a_pipe_that_closes_under_a_command_is_no_error(trained, monkeypatch, command):
+def test_a_pipe_closed_under_a_command_is_not_an_error(trained, monkeypatch, command):
     monkeypatch.chdir(trained)
     read, write = os.pipe()
     os.close(read)
@@ -178,7 +178,7 @@ def test_a_pipe_that_closes_under_a_command_is_no_error(trained, monkeypatch, co
 
 @pytest.mark.long
 @pytest.mark.parametrize("arguments", ["train --help", "predict buys.npz people.csv"])
-def test_a_closed_pipe_is_no_error(trained, arguments):
+def test_a_closed_pipe_is_not_an_error(trained, arguments):
     command = "import sys; sys.argv[0] = 'vecprop'; from vecprop.app import main; main()"
     line = f"{shlex.join([sys.executable, '-c', command])} {arguments} | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True, cwd=trained)

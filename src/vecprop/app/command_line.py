@@ -1,4 +1,4 @@
-"""The commands of ``vecprop``, and how each of them ends: with an exit code, and errors in one line."""
+"""The command line of ``vecprop``: its commands, exit codes and one-line errors."""
 
 import functools
 import sys
@@ -17,11 +17,11 @@ from .commands.model_files import check_gradients, convert, demo, export, info, 
 from .commands.rows import evaluate, explain, predict
 from .commands.train import train
 
-_WrongUsage: Any = typer.BadParameter.__base__  # which typer does not export
+_WrongUsage: Any = typer.BadParameter.__base__  # typer does not export it
 
 
 class Commands(TyperGroup):
-    """The commands: a wrong option is one sentence, and a reader that has ended is not an error."""
+    """The command group, with one-sentence usage errors; a closed pipe is not an error."""
 
     def main(
         self, args: Sequence[str] | None = None, *names: Any, standalone_mode: bool = True, **settings: Any
@@ -37,7 +37,7 @@ class Commands(TyperGroup):
         except BrokenPipeError:
             code = int(not reader_has_ended())
         except SystemExit as error:
-            if not isinstance(error.__context__, BrokenPipeError):  # rich raises this while it shows help
+            if not isinstance(error.__context__, BrokenPipeError):  # raised by rich while showing help
                 raise
             reader_has_ended()
             code = 0
@@ -47,9 +47,9 @@ class Commands(TyperGroup):
 
 
 def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command whose errors and warnings are one line each on standard error, with an exit code.
+    """Wrap a command to print errors and warnings as single lines on stderr, and to set the exit code.
 
-    With the option ``--debug``, if the command has it, errors keep their traceback.
+    With ``--debug``, errors are printed with their traceback.
     """
 
     @functools.wraps(command)
@@ -77,7 +77,7 @@ def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
 for command in (train, predict, evaluate, explain, convert, check_gradients, export, info, warmup, demo, playground):
     app.command()(one_line_errors(command))
-lessons = typer.Typer(no_args_is_help=True, help="Grade what students write; make and grade worksheets.")
+lessons = typer.Typer(no_args_is_help=True, help="Grade students' code; make and grade worksheets.")
 for command in (learn.grade, learn.worksheet, learn.grade_worksheets):
     lessons.command()(one_line_errors(command))
 app.add_typer(lessons, name="learn")
@@ -97,4 +97,4 @@ def vecprop(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Train dense neural networks by hand-derived, fully vectorized backpropagation."""
+    """Train dense neural networks with hand-derived, fully vectorized backpropagation."""

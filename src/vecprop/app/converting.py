@@ -1,8 +1,8 @@
-"""Text files as a folder of Parquet, with one reading for all rows: columns become what they are in all rows.
+"""Convert text files to a folder of Parquet files, with column types that fit all rows.
 
-Two steps, each of which goes on where a killed program left it. The first reads text part by part, and writes each part
-as text with what is known of the columns by then. When all rows are read, the columns' types are known, and the second
-step writes each part with them.
+The first pass reads the text in parts, and saves each part as text with the column statistics so far. When all rows are
+read, the column types are known, and the second pass writes each part with these types. A killed program resumes either
+pass.
 """
 
 import json
@@ -21,17 +21,17 @@ from ..tables.reading.reading import delimited_files
 from ..terminal.messages import UsageError
 
 ROWS, CHARACTERS = 100_000, 32_000_000
-"""A part ends after this number of rows, or when its text is this long."""
+"""A part ends after this number of rows or characters."""
 
 MOST_NOTES = 100
-"""The largest number of notes on rows that are kept."""
+"""The maximum number of notes on rows to store."""
 
 MANIFEST, AS_TEXT = "_convert.json", "_text"
 _FORMAT = 1
 
 
 class Converted(NamedTuple):
-    """A folder that was converted."""
+    """The result of a conversion."""
 
     rows: int
     types: dict[str, Type]
@@ -47,27 +47,27 @@ def converted(
     force: bool = False,
     seen: Callable[[int, float], object] | None = None,
 ) -> Converted:
-    """Write text files as a folder of Parquet files, whose columns are those that `read_table` finds in all rows.
+    """Convert text files to a folder of Parquet files, with the same columns as `read_table`.
 
     Parameters
     ----------
     folder : Path
-        The folder, which is made. If it is there and its conversion was not ended, the same call goes on.
+        The folder to create. If it contains an unfinished conversion, the same call resumes it.
     seen : callable, optional
-        Takes the number of rows and the share of the work that are done.
+        Called with the number of finished rows and the finished share of the work.
 
     Raises
     ------
     TableError
-        If a file is not text or has a row that cannot be read, files do not go together, or a value is no number.
+        If a file is not text, a row is invalid, files are inconsistent, or a value is not numeric.
     UsageError
-        If the folder holds something else.
+        If the folder contains other files.
     """
     if source == STANDARD_INPUT:
-        raise UsageError("Standard input is read once: give the name of a file, which can be read on after a kill.")
+        raise UsageError("Standard input can be read only once, which prevents resuming: give a file.")
     files = files_of(source)
     if files[0].suffix.lower() in PARQUET | ARROW:
-        raise UsageError(f"{files[0]} is no text: Parquet and Arrow files are read as they are.")
+        raise UsageError(f"{files[0]} is not a text file; Parquet and Arrow files need no conversion.")
     texts = list(delimited_files(files))
     names = texts[0].names()
     for name in [*words, *numbers]:
@@ -82,9 +82,9 @@ def converted(
         place = _read(folder, files, texts, names, words, numbers, seen)
         for name, column in place.columns.items():
             if column.is_nearly_numbers:
-                wrong = f"{column.wrong} of {column.values - column.missing} values are no plain numbers"
-                first = f"the first {column.example!r} in {column.place}"
-                place.notes.append(f"Column {name!r} is text, since {wrong}, {first}.")
+                wrong = f"{column.wrong} of {column.values - column.missing} values are not plain numbers"
+                first = f"the first one is {column.example!r} in {column.place}"
+                place.notes.append(f"Column {name!r} is text, because {wrong}; {first}.")
         types = {name: place.columns[name].type for name in names}
         known |= {"rows": place.rows, "types": types, "notes": place.notes}
         if not place.rows:
@@ -96,10 +96,10 @@ def converted(
 
 
 def _begun(folder: Path, asked: dict[str, Any], force: bool) -> dict[str, Any]:
-    """Return what is known of a folder's conversion, which is begun if there is none; refuse another folder."""
+    """Return the manifest of a folder's conversion, starting a new one if the folder is empty."""
     path = folder / MANIFEST
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file: give the name of a folder.")
+        raise UsageError(f"{folder} is a file: give a folder.")
     sweep(folder, MANIFEST)
     if path.exists():
         try:
@@ -107,15 +107,15 @@ def _begun(folder: Path, asked: dict[str, Any], force: bool) -> dict[str, Any]:
             if {name: known["asked"].get(name) for name in asked} == asked:
                 return known
         except (ValueError, KeyError, TypeError, AttributeError):
-            pass  # another program's file
+            pass  # not a manifest
         if not force:
-            parts = "the parts of other files or options, or of files that have changed"
-            raise UsageError(f"{folder} holds {parts}: give another folder, or begin anew with --force.")
+            parts = "the conversion of other or changed files, or with other options"
+            raise UsageError(f"{folder} contains {parts}: give another folder, or restart with --force.")
         for part in folder.glob("part-*.parquet"):
             part.unlink()
         shutil.rmtree(folder / AS_TEXT, ignore_errors=True)
     elif folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"{folder} is not empty, and holds no parts of a table: give the name of a new folder.")
+        raise UsageError(f"{folder} is not empty and not from a conversion: give a new folder.")
     folder.mkdir(parents=True, exist_ok=True)
     _write(path, {"asked": asked})
     return {"asked": asked}
@@ -128,7 +128,7 @@ def _write(path: Path, plain: dict[str, Any]) -> None:
 
 @dataclass
 class _Place:
-    """How far the first step has come: what the last part has beside its rows."""
+    """State of the first pass, saved with the last part."""
 
     columns: dict[str, PlainColumn]
     file: int = 0
@@ -146,7 +146,7 @@ def _read(
     numbers: Sequence[str],
     seen: Callable[[int, float], object],
 ) -> _Place:
-    """Write all rows as parts of text, and return what is known of them."""
+    """Write all rows to parts as text; return the column statistics and notes."""
     from pyarrow.parquet import read_schema
 
     (folder / AS_TEXT).mkdir(exist_ok=True)
@@ -166,9 +166,8 @@ def _read(
                 place.columns[name] = column.seen(frame[name], f"{named[file]}, line {{}}".format)
             for name in numbers:
                 if (column := place.columns[name]).example:
-                    wrong = f"{column.place}, column {name!r}: {column.example!r} is no plain number"
-                    advice = "fix it, or leave the column out of --numbers"
-                    raise TableError(f"{wrong}, as the column is to be: {advice}.")
+                    wrong = f"{column.place}, column {name!r}: {column.example!r} is not a plain number"
+                    raise TableError(f"{wrong}: fix it, or leave the column out of --numbers.")
             place.file, place.line, place.rows = file, int(frame.index[-1]), place.rows + len(frame)
             place.notes = list(dict.fromkeys([*place.notes, *frame.attrs["notes"]]))[:MOST_NOTES]
             _keep(folder / AS_TEXT / _part(number), frame[names], dict.fromkeys(names, "text"), place)
@@ -182,7 +181,7 @@ def _part(number: int) -> str:
 
 
 def _keep(path: Path, frame: Any, types: dict[str, Type], place: _Place | None = None) -> None:
-    """Write a part, which is there when all of it is on disk."""
+    """Write a part atomically."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -197,7 +196,7 @@ def _keep(path: Path, frame: Any, types: dict[str, Type], place: _Place | None =
 
 
 def _finish(folder: Path, result: Converted, seen: Callable[[int, float], object]) -> None:
-    """Write each part with the columns' types, and remove its text."""
+    """Write each part with the column types, and remove its text."""
     from pyarrow.parquet import ParquetFile
 
     from ..tables.reading.arrow_files import arrow_tables, as_frame
@@ -216,5 +215,5 @@ def _finish(folder: Path, result: Converted, seen: Callable[[int, float], object
         number += 1
         seen(done, 0.5 + done / result.rows / 2)
     if done != result.rows:
-        raise TableError(f"{folder} has lost some of its parts: begin anew with --force.")
+        raise TableError(f"{folder} has lost some of its parts: restart with --force.")
     shutil.rmtree(folder / AS_TEXT, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What commands do with a finished model: predict, describe, check and explain."""
+"""Describe, check and explain trained models, for commands."""
 
 import importlib
 import sys
@@ -34,7 +34,7 @@ from ..terminal.messages import UsageError
 
 
 def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:
-    """Return a description of a model, together with the document of its file.
+    """Return a description of a model and of the document in its file.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def described(model: Any, document: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_model(model: Any, table: Path, target: str | None) -> Report:
-    """Check the gradients of a model's training, by both engines, on a table; of an ensemble, the first network's."""
+    """Check the training gradients of a model, or an ensemble's first network, on a table."""
     frame, target, _ = known_rows(model, table, target)
     frame = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, ROWS).astype(int))]
     X, last = rows_for(model, frame.drop(columns=target)), model
@@ -79,19 +79,19 @@ def check_model(model: Any, table: Path, target: str | None) -> Report:
     classes = getattr(last, "classes_", None)
     if classes is not None and (y < 0).all():
         known = ", ".join(map(repr, classes[:5].tolist()))
-        classes = f"the classes that the model knows, such as {known}"
-        raise TableError(f"Column {target!r}, the target, has none of {classes}.")
+        classes = f"the model's classes, such as {known}"
+        raise TableError(f"The target column {target!r} has none of {classes}.")
     return check_of_first_network(last, X, y)
 
 
 def check_function(name: str, size: int, seed: int) -> Report:
-    """Check the gradient of a function that is named as ``module:function``.
+    """Check the gradient of a function given as ``module:function``.
 
     Parameters
     ----------
     name : str
-        The function, as MODULE:FUNCTION; f(theta) returns its value and its gradient. The module is looked for in the
-        current folder first.
+        The function, as MODULE:FUNCTION; it takes theta, and returns its value and its gradient. The current folder is
+        searched first.
     """
     module_name, _, function_name = name.partition(":")
     sys.path.insert(0, "")
@@ -100,7 +100,7 @@ def check_function(name: str, size: int, seed: int) -> Report:
     except ModuleNotFoundError as error:
         if error.name != module_name:
             raise
-        raise UsageError(f"There is no module {module_name!r} here, and none is installed.") from None
+        raise UsageError(f"The module {module_name!r} is neither in this folder nor installed.") from None
     finally:
         sys.path.remove("")
     if not callable(function):
@@ -111,20 +111,19 @@ def check_function(name: str, size: int, seed: int) -> Report:
 def explained_rows(
     model: Any, table: Path, numbers: Sequence[int], background: Path | None
 ) -> tuple[Explanations, list[str]]:
-    """Return why rows of a table are predicted so, and notes on what of them is unlike training.
+    """Explain the predictions of some rows of a table; also return notes on drift from the training data.
 
     Parameters
     ----------
     numbers : sequence of int
-        The lines of the rows in a text file, their rows in an Excel sheet, or their numbers from 0 in another file or
-        folder.
+        The lines of the rows in a text file, the rows of an Excel sheet, or indices from 0 in other files or folders.
 
     Raises
     ------
     TableError
-        If the table has no such row.
+        If the table does not have a row.
     UsageError
-        If the model is not one of tables, or the table is a folder of text, which has a line 2 in each file.
+        If the model is not tabular, or the table is a folder of text files, where lines are ambiguous.
     """
     _require_table_model(model)
     numbers = list(dict.fromkeys(numbers))
@@ -132,9 +131,9 @@ def explained_rows(
         frame = as_frame(table)
         rows = frame.iloc[[place_of(frame.index, number, table) for number in numbers]]
     elif not may_be_in_parts(table):
-        raise UsageError(f"{table} is a folder: name the file in it that has the rows.")
+        raise UsageError(f"{table} is a folder: give the file in it that contains the rows.")
     else:
-        parts = TableParts.of(table)  # no other parts are read
+        parts = TableParts.of(table)  # reads only the parts that contain the rows
         ends = np.cumsum(parts.sizes)
         if max(numbers) >= ends[-1]:
             raise _no_row(str(table), max(numbers), ends[-1] - 1)
@@ -142,13 +141,13 @@ def explained_rows(
         for number in numbers:
             part = int(np.searchsorted(ends, number, side="right"))
             frame = parts.parts[part].frame(is_checked=True)
-            found.append(frame.iloc[[number - ends[part]]].set_axis([number]))  # counted from the end of the part
+            found.append(frame.iloc[[number - ends[part]]].set_axis([number]))  # negative: from the end of the part
         rows = pandas().concat(found)
     return model.explain(rows, background), model.detect_drift(rows)
 
 
 class ExplainedModel(NamedTuple):
-    """How much each column of a model matters."""
+    """The importance of each column of a model."""
 
     measure: str
     importances: list[Importance]
@@ -169,38 +168,38 @@ class ExplainedModel(NamedTuple):
 
 
 def explained_model(model: Any, table: Path | None) -> tuple[ExplainedModel, list[str]]:
-    """Return how much each column matters to a model, and notes on a table.
+    """Return the importance of each column for a model, and notes on the table.
 
-    With a table that has the target, that is how much the loss rises when a column is shuffled; else how much the
-    predictions change, on the table's rows or on rows that are drawn as each column is distributed in training.
+    If the table has the target, the importance is the rise of the loss when the column is shuffled. Otherwise it is the
+    change of the predictions, on the rows of the table or on rows drawn from the training distributions.
     """
     _require_table_model(model)
-    shuffled = "when the values of a column are shuffled"
+    shuffled = "when a column is shuffled"
     frame = None if table is None else as_frame(table, target=model.target, classes=classes_of(model))
     if frame is not None and model.target in frame.columns:
         frame, _, _, notes = UsedRows.of(frame, Roles(model.target))
         X, truth = frame.drop(columns=model.target), as_learned(model, plain_target(model, frame, model.target))
-        rise = f"How much the {loss_name(model)} of {len(frame)} rows of {table} rises {shuffled}:"
+        rise = f"Rise of the {loss_name(model)} on {len(frame)} rows of {table} {shuffled}:"
         return ExplainedModel(rise, importances(model, X, truth)), list(dict.fromkeys([*notes, *model.detect_drift(X)]))
     notes = [] if frame is None else model.detect_drift(frame)
-    rows = "rows drawn as in training" if frame is None else f"{len(frame)} rows of {table}"
+    rows = "rows drawn from the training distributions" if frame is None else f"{len(frame)} rows of {table}"
     output, found = influences(model, frame)
-    change = f"How much the {output.removeprefix('the ')} of {rows} changes on average {shuffled}:"
+    change = f"Mean change of the {output.removeprefix('the ')} on {rows} {shuffled}:"
     return ExplainedModel(change, found), notes
 
 
 def _require_table_model(model: Any) -> None:
     if not isinstance(model, TableModel):
-        rule = "only models of tables, as `vecprop train` writes them, are explained."
-        raise UsageError(f"The file holds a {type(model).__name__}: {rule}")
+        rule = "only tabular models, as written by `vecprop train`, can be explained."
+        raise UsageError(f"The file contains a {type(model).__name__}: {rule}")
 
 
 def _no_row(said: str, number: int, last: int) -> TableError:
-    return TableError(f"{said} has no row {number}: its rows are counted from 0 to {last}.")
+    return TableError(f"{said} has no row {number}: --row must be between 0 and {last}.")
 
 
 def place_of(index: Any, number: int, table: Path) -> int:
-    """Return the place of the row of this line or number, or refuse a number of no row.
+    """Return the position of the row with this line or index.
 
     Examples
     --------
@@ -215,7 +214,6 @@ def place_of(index: Any, number: int, table: Path) -> int:
     if index.name != "line":
         raise _no_row(said, number, index[-1])
     if not 0 < place < len(index):
-        others = f"its rows are in the lines {index[0]} to {index[-1]}, after the line of names."
-        raise TableError(f"{said} has no row in line {number}: {others}")
-    others = f"the rows around it end in the lines {index[place - 1]} and {index[place]}."
-    raise TableError(f"{said} has no row that ends in line {number}, which is blank or goes on: {others}")
+        raise TableError(f"{said} has no row in line {number}: --row must be a line from {index[0]} to {index[-1]}.")
+    others = f"the nearest rows end in lines {index[place - 1]} and {index[place]}."
+    raise TableError(f"{said} has no row that ends in line {number}, which is blank or continued: {others}")

@@ -1,4 +1,4 @@
-"""``vecprop learn``: grade what students write; make and grade worksheets."""
+"""``vecprop learn``: grade students' code, create worksheets, and grade them."""
 
 import csv
 import sys
@@ -16,18 +16,18 @@ from ...terminal.output_files import require_ending, writable
 from . import Debug, Force, Json
 
 ActivationName = Annotated[str, Option(help="The activation of the hidden layers.")]
-LossName = Annotated[str, Option(help="softmax, logistic or squared_error, summed over the rows.")]
-Seconds = Annotated[float, Option(min=0.1, max=86_400, help="The processor time for a file, and for each call.")]
-Memory = Annotated[int, Option(min=256, help="The memory of a file's process, in MB.")]
+LossName = Annotated[str, Option(help="The loss: softmax, logistic or squared_error, summed over the rows.")]
+Seconds = Annotated[float, Option(min=0.1, max=86_400, help="CPU seconds for running the file, and for each call.")]
+Memory = Annotated[int, Option(min=256, help="The memory limit of the file's process, in MB.")]
 
 
 def grade(
     file: Annotated[Path, Argument(metavar="FILE", help="A Python file, a notebook, or Markdown with Python.")],
     only: Annotated[str | None, Option(help="The functions to grade, such as softmax,loss; all by default.")] = None,
-    hints: Annotated[int, Option(min=0, max=3, help="How many of the three hints are shown.")] = 1,
-    solution: Annotated[bool, Option("--solution", help="Show the solution of what is wrong.")] = False,
+    hints: Annotated[int, Option(min=0, max=3, help="The number of hints to show, out of three.")] = 1,
+    solution: Annotated[bool, Option("--solution", help="Show the solutions of wrong functions.")] = False,
     shape: Annotated[
-        str | None, Option(help="Grade loss_and_gradient(theta, X, T) of the network of this shape instead.")
+        str | None, Option(help="Instead, grade loss_and_gradient(theta, X, T) of a network of this shape.")
     ] = None,
     activation: ActivationName = "logistic",
     loss: LossName = "softmax",
@@ -36,10 +36,10 @@ def grade(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Grade a student's functions: right, or what is wrong, in hints. If not all are right, the exit code is 5.
+    """Grade a student's functions, with hints on mistakes. The exit code is 5 unless all are correct.
 
-    The file runs in a process of its own, in an empty folder. The functions have the names and arguments of the
-    tutorial, see docs/learn.md.
+    The file runs in a separate process, in an empty folder. The functions must have the names and arguments from the
+    tutorial; see docs/learn.md.
 
     Example: vecprop learn grade homework.ipynb --hints 2
 
@@ -66,7 +66,7 @@ def grade(
 
 @contextmanager
 def _usage() -> Iterator[None]:
-    """Have a ValueError of the lessons be one of usage."""
+    """Convert a ValueError of the course to a UsageError."""
     try:
         yield
     except ValueError as error:
@@ -75,22 +75,22 @@ def _usage() -> Iterator[None]:
 
 def worksheet(
     out: Annotated[
-        Path, Option("-o", "--output", help="The sheet, a page (.html), notebook (.ipynb) or Markdown (.md).")
+        Path, Option("-o", "--output", help="The worksheet: a page (.html), notebook (.ipynb) or Markdown (.md).")
     ],
     shape: Annotated[str, Option(help="The numbers of inputs, hidden units and outputs.")] = "2-3-2",
     rows: Annotated[int, Option(min=1, help="The number of rows.")] = 4,
     activation: ActivationName = "logistic",
     loss: LossName = "softmax",
-    seed: Annotated[int, Option(min=0, help="Draws the numbers; of a class the first sheet's.")] = 0,
-    names: Annotated[Path | None, Option(help="A CSV file of names: a sheet for each, in the folder -o.")] = None,
-    kind: Annotated[
-        Literal["html", "ipynb", "md"], Option("--format", help="html, ipynb or md, for the sheets of a class.")
-    ] = "html",
-    solution: Annotated[bool, Option("--solution", help="Fill the sheet in.")] = False,
+    seed: Annotated[int, Option(min=0, help="The random seed; with --names, that of the first sheet.")] = 0,
+    names: Annotated[
+        Path | None, Option(help="A CSV file with names: make a sheet for each, in the folder given by -o.")
+    ] = None,
+    kind: Annotated[Literal["html", "ipynb", "md"], Option("--format", help="The format with --names.")] = "html",
+    solution: Annotated[bool, Option("--solution", help="Fill in the solution.")] = False,
     force: Force = False,
     debug: Debug = False,
 ) -> None:
-    """Make a worksheet: a small network with round numbers, and blanks for every value of a pass.
+    """Make a worksheet: a small network with round numbers, and blanks for all values of one step.
 
     Example: vecprop learn worksheet --shape 2-3-2 --rows 4 --seed 7 -o sheet.html
 
@@ -108,7 +108,7 @@ def worksheet(
             files = {out / f"{stem}.{kind}": written(each, f".{kind}", solution) for stem, each in sheets}
     if names is not None:
         if out.is_file():
-            raise UsageError(f"{out} is a file: give the name of a folder for the sheets with -o.")
+            raise UsageError(f"{out} is a file: give a folder for the sheets with -o.")
         out.mkdir(parents=True, exist_ok=True)
     for path in files:
         writable(path, force, names)
@@ -118,31 +118,33 @@ def worksheet(
 
 
 def grade_worksheets(
-    folder: Annotated[Path, Argument(metavar="FOLDER", help="Saved answers (.json), notebooks and Markdown.")],
-    out: Annotated[Path | None, Option("-o", "--output", help="A CSV file; by default standard output.")] = None,
+    folder: Annotated[
+        Path, Argument(metavar="FOLDER", help="A folder with saved answers (.json), notebooks or Markdown.")
+    ],
+    out: Annotated[Path | None, Option("-o", "--output", help="A CSV file; standard output by default.")] = None,
     seconds: Seconds = 30,
     memory: Memory = 2048,
     force: Force = False,
     debug: Debug = False,
 ) -> None:
-    """Grade all worksheets of a folder: a line for each, with its points and what is wrong.
+    """Grade all worksheets in a folder; write one line for each, with points and mistakes.
 
     Example: vecprop learn grade-worksheets sheets/ -o grades.csv
     """
     from ...learn.sheet_files import COLUMNS, rows_of_grades
 
     if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder.")
+        raise UsageError(f"{folder} is not a folder.")
     if out is not None:
         require_ending(writable(out, force), "-o", ".csv")
     rows = rows_of_grades(folder, seconds, memory)
     first, written = next(rows, None), 0
     if first is None:
-        raise UsageError(f"{folder} has no worksheets: no .json, .ipynb or .md.")
+        raise UsageError(f"{folder} has no worksheets (.json, .ipynb or .md).")
     with nullcontext(sys.stdout) if out is None else out.open("w", encoding="utf-8", newline="") as file:
         writer: Any = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        for row in chain([first], rows):  # each as it comes: an end leaves those before
+        for row in chain([first], rows):  # written at once, so that an interrupt keeps the earlier ones
             writer.writerow({name: _plain(cell) for name, cell in row.items()})
             file.flush()
             written += 1
@@ -151,7 +153,7 @@ def grade_worksheets(
 
 
 def _plain(cell: Any) -> Any:
-    """Return a cell without needless digits, that no spreadsheet takes for a formula: names are strangers' text."""
+    """Format a cell so that spreadsheets do not execute untrusted text, such as names, as a formula."""
     if isinstance(cell, float):
         return f"{cell:g}"
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

@@ -12,19 +12,17 @@ from . import Debug, Force, Json, Model, Quiet
 
 
 def check_gradients(
-    subject: Annotated[str, Argument(metavar="MODEL|MODULE:FUNCTION", help="A model file, or a function.")],
-    table: Annotated[
-        Path | None, Argument(metavar="[TABLE]", help="Rows on which a model's gradients are checked.")
-    ] = None,
-    target: Annotated[str | None, Option(help="The column of the target; by default the model's own.")] = None,
-    size: Annotated[int | None, Option(min=1, help="Number of parameters of a function.")] = None,
-    seed: Annotated[int, Option(min=0, help="Fixes the parameters that a function is checked at.")] = 0,
+    subject: Annotated[str, Argument(metavar="MODEL|MODULE:FUNCTION", help="A model file, or a Python function.")],
+    table: Annotated[Path | None, Argument(metavar="[TABLE]", help="The rows to check a model on.")] = None,
+    target: Annotated[str | None, Option(help="The target column; by default the model's own.")] = None,
+    size: Annotated[int | None, Option(min=1, help="The number of parameters of the function.")] = None,
+    seed: Annotated[int, Option(min=0, help="The seed of the parameters at which to check the function.")] = 0,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Prove that gradients are right: a model's on a table, or a function's of your own. If not, the exit code is 5.
+    """Check the gradients of a model on a table, or of a Python function. The exit code is 5 if one is wrong.
 
-    A function takes a vector of parameters and returns its value and its gradient.
+    The function takes a vector of parameters, and returns its value and its gradient.
 
     Example: vecprop check-gradients titanic.npz titanic.csv
 
@@ -36,10 +34,10 @@ def check_gradients(
 
     if ":" in subject and not Path(subject).exists():
         if size is None:
-            raise UsageError("Give --size, the number of parameters that the function takes.")
+            raise UsageError("Give --size, the number of the function's parameters.")
         report = check_function(subject, size, seed)
     elif table is None:
-        raise UsageError("Give a table too: a model's gradients are checked on its rows.")
+        raise UsageError("Give a table too: its rows are needed to check a model's gradients.")
     else:
         report = check_model(load(subject), table, target)
     print(to_json(report.to_dict()) if as_json else report)
@@ -49,17 +47,17 @@ def check_gradients(
 
 def export(
     model: Model,
-    to: Annotated[Literal["numpy", "onnx"], Option(help="Python source that needs NumPy only, or an ONNX graph.")],
+    to: Annotated[Literal["numpy", "onnx"], Option(help="Python source that needs only NumPy, or an ONNX graph.")],
     output: Annotated[
-        Path | None, Option("--output", "-o", help="The output file; by default MODEL's name with .py or .onnx.")
+        Path | None, Option("--output", "-o", help="The output file; by default MODEL with the extension .py or .onnx.")
     ] = None,
     interval: Annotated[
-        float | None, Option(min=0.5, max=0.999, help="Write intervals too, which contain this share of targets.")
+        float | None, Option(min=0.5, max=0.999, help="Also export prediction intervals with this coverage.")
     ] = None,
     force: Force = False,
     debug: Debug = False,
 ) -> None:
-    """Write a model for programs that do not have vecprop.
+    """Export a model, so that it runs without vecprop.
 
     Example: vecprop export titanic.npz --to numpy
 
@@ -76,7 +74,7 @@ def export(
     require_ending(output, "-o", ending)
     writable(output, force, model)
     write(load(model), output, coverage=interval)
-    show(f"{model} is written as {to} in {output}.")
+    show(f"{model} is exported to {output}.")
 
 
 def info(model: Model, as_json: Json = False, debug: Debug = False) -> None:
@@ -97,21 +95,21 @@ def info(model: Model, as_json: Json = False, debug: Debug = False) -> None:
 
 
 def convert(
-    source: Annotated[Path, Argument(metavar="SOURCE", help="A text file such as a CSV, or a folder of such.")],
-    folder: Annotated[Path, Argument(metavar="FOLDER", help="The folder of Parquet files that is made.")],
+    source: Annotated[Path, Argument(metavar="SOURCE", help="A text file such as CSV, or a folder of such files.")],
+    folder: Annotated[Path, Argument(metavar="FOLDER", help="The new folder for the Parquet files.")],
     words: Annotated[
-        list[str] | None, Option(help="A column in which words such as NA are values, not missing; may be repeated.")
+        list[str] | None, Option(help="A column in which NA and similar words are values, not missing; repeatable.")
     ] = None,
     numbers: Annotated[
-        str | None, Option(help="Columns whose values must all be plain numbers: a,b. Others are refused.")
+        str | None, Option(help="Columns that must be numeric, such as a,b; other values are errors.")
     ] = None,
     quiet: Quiet = False,
     force: Force = False,
     debug: Debug = False,
 ) -> None:
-    """Convert text to a folder of Parquet files, part by part, with one reading for all rows.
+    """Convert text files to a folder of Parquet files, with the same column types in all of them.
 
-    The text may be larger than memory. After an interruption or a kill the same command goes on.
+    The text may be larger than memory. If the command is interrupted or killed, run it again to resume.
 
     Example: vecprop convert sales.csv.gz sales
 
@@ -130,7 +128,7 @@ def convert(
 
 
 def warmup() -> None:
-    """Compile all kernels for this processor, so that no fit has to wait for them.
+    """Compile all kernels for this processor in advance.
 
     Example: vecprop warmup
     """
@@ -147,10 +145,10 @@ def warmup() -> None:
 
 
 def demo(
-    out: Annotated[Path, Option(help="Where the pictures and the page go.")] = Path("vecprop-demo"),
-    seed: Annotated[int, Option(min=0, max=2**32 - 1, help="Fixes data and parameters; 1 is the tutorial's.")] = 1,
+    out: Annotated[Path, Option(help="The folder for the plots and the page.")] = Path("vecprop-demo"),
+    seed: Annotated[int, Option(min=0, max=2**32 - 1, help="The random seed; the tutorial uses 1.")] = 1,
 ) -> None:
-    """Follow one network from data to pictures: the founding tutorial, checked and drawn.
+    """Run the tutorial: train one network, check its gradients, and draw plots.
 
     Example: vecprop demo --out circles
     """
@@ -166,17 +164,17 @@ def demo(
 
 
 def playground(
-    table: Annotated[Path | None, Argument(metavar="TABLE", help="A table of your own: CSV, Parquet or Excel.")] = None,
-    port: Annotated[int, Option(min=0, max=65535, help="The port of the page; 0 takes a free one.")] = 0,
-    no_browser: Annotated[bool, Option("--no-browser", help="Print the address, and open no browser.")] = False,
+    table: Annotated[Path | None, Argument(metavar="TABLE", help="Your own data: CSV, Parquet or Excel.")] = None,
+    port: Annotated[int, Option(min=0, max=65535, help="The port of the page; 0 selects a free one.")] = 0,
+    no_browser: Annotated[bool, Option("--no-browser", help="Only print the address.")] = False,
     text: Annotated[
-        str | None, Option("--open", metavar="TEXT", help="Settings that the page has given as a text.")
+        str | None, Option("--open", metavar="TEXT", help="Settings, as text exported from the page.")
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Train a network in the browser, and see, change and check all that it computes. Ctrl-C ends it.
+    """Train a network in the browser, and see, change and check its computations. Ctrl-C stops it.
 
-    The page is served to this machine only, under an address that nobody can guess.
+    The page is available only on this machine, under a secret address.
 
     Example: vecprop playground
 

@@ -1,4 +1,4 @@
-"""``vecprop predict``, ``evaluate`` and ``explain``: a model and a table in, what the model makes of its rows out."""
+"""``vecprop predict``, ``evaluate`` and ``explain``: commands that apply a model to a table."""
 
 from itertools import chain
 from pathlib import Path
@@ -15,21 +15,22 @@ def predict(
     model: Model,
     table: Table,
     output: Annotated[
-        Path | None, Option("--output", "-o", help="The output file; by default or as -, CSV on standard output.")
+        Path | None, Option("--output", "-o", help="The output file; without it, or with -, CSV on standard output.")
     ] = None,
-    keep: Annotated[list[str] | None, Option(help="A column of TABLE to write too, as it is; may be repeated.")] = None,
+    keep: Annotated[list[str] | None, Option(help="A column of TABLE to copy to the output; repeatable.")] = None,
     interval: Annotated[
-        float | None, Option(min=0.5, max=0.999, help="Write the ends of intervals that contain this share.")
+        float | None, Option(min=0.5, max=0.999, help="Add the bounds of prediction intervals with this coverage.")
     ] = None,
     as_json: Json = False,
-    chunk: Annotated[int, Option(min=1, help="Rows that are read at once.")] = 100_000,
+    chunk: Annotated[int, Option(min=1, help="The number of rows to read at once.")] = 100_000,
     quiet: Quiet = False,
     force: Force = False,
     debug: Debug = False,
 ) -> None:
-    """Predict the rows of a table, in their order: classes with probabilities, or numbers with intervals.
+    """Predict the rows of a table, in order: classes with probabilities, or numbers with intervals.
 
-    A table may be larger than memory. The name of the output sets its format; --json prints a list of objects.
+    The table may be larger than memory. The extension of the output file selects its format; --json prints a list of
+    objects.
 
     Example: vecprop predict titanic.npz passengers.csv > survivors.csv
 
@@ -44,9 +45,9 @@ def predict(
 
     suffix = files_of(table)[0].suffix
     if as_json and output is not None:
-        raise UsageError(f"--json writes the predictions to standard output, and -o to {output}: give one of the two.")
+        raise UsageError(f"--json prints the predictions, and -o writes them to {output}: give only one of the two.")
     if output is None and not as_json and suffix.lower() in PARQUET | ARROW:
-        raise UsageError(f"Give -o, the name of a file for the predictions, such as predictions{suffix}.")
+        raise UsageError(f"Give -o, a file for the predictions, such as predictions{suffix}.")
     output = None if output == STANDARD_OUTPUT else output
     if output is not None:
         require_format(writable(output, force, model, table))
@@ -54,9 +55,9 @@ def predict(
     monitor = DriftMonitor(loaded)
     parts = chunks(table, chunk, list(dict.fromkeys(keep or ())))
     first, kept = next(parts)
-    made = predictions(loaded, first, interval)  # before anything is written
+    made = predictions(loaded, first, interval)  # raise errors before writing
     for name in set(kept) & set(made):
-        raise UsageError(f"--keep {name!r} has the name of a column of predictions: rename that of the table.")
+        raise UsageError(f"--keep {name!r} clashes with a column of predictions: rename it in the table.")
     with table_writer(output, as_json) as write:
         for number, (frame, as_stored) in enumerate(chain([(first, kept)], parts)):
             made = made if number == 0 else predictions(loaded, frame, interval)
@@ -72,13 +73,13 @@ def predict(
 def evaluate(
     model: Model,
     table: Table,
-    target: Annotated[str | None, Option(help="The column of the target; by default the model's own.")] = None,
-    weight: Annotated[str | None, Option(help="The column of the rows' weights.")] = None,
+    target: Annotated[str | None, Option(help="The target column; by default the model's own.")] = None,
+    weight: Annotated[str | None, Option(help="The column with sample weights.")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Measure a model on rows whose target is known, with intervals.
+    """Evaluate a model on a table with its target; report scores with confidence intervals.
 
     Example: vecprop evaluate titanic.npz passengers-of-1913.csv
     """
@@ -99,15 +100,13 @@ def evaluate(
 
 def explain(
     model: Model,
-    table: Annotated[
-        Path | None, Argument(metavar="[TABLE]", help="A table; with its target, importances are rises of the loss.")
-    ] = None,
+    table: Annotated[Path | None, Argument(metavar="[TABLE]", help="A table, preferably with the target.")] = None,
     row: Annotated[
         list[int] | None,
-        Option(min=0, help="The line of a row in TABLE (of Parquet and Arrow its number from 0); may be repeated."),
+        Option(min=0, help="The line of a row in TABLE, or its index in Parquet and Arrow files; repeatable."),
     ] = None,
     background: Annotated[
-        Path | None, Option(help="A table of rows to compare with; by default what columns had in training.")
+        Path | None, Option(help="A table of reference rows; by default the distributions of the training data.")
     ] = None,
     output: Annotated[
         Path | None, Option("--output", "-o", help="A file for the explanation, such as why.csv.")
@@ -117,12 +116,12 @@ def explain(
     force: Force = False,
     debug: Debug = False,
 ) -> None:
-    """Explain a model: how important each column is. With --row, explain the predictions of rows of a table.
+    """Explain a model by the importance of each column or, with --row, explain individual predictions.
 
-    The importance of a column is how much the loss rises when its values are shuffled; for a table without the target,
-    or without a table, how much predictions change. A row is explained by what each column contributes, its Shapley
-    value with standard error: contributions add up to the difference between the prediction, or the probability of the
-    predicted class, and its mean.
+    The importance of a column is the rise of the loss when its values are shuffled. Without a table, or without the
+    target in it, it is the change of the predictions. An individual prediction is explained by the Shapley value of
+    each column, with its standard error: these contributions add up to the difference between the prediction (or the
+    probability of the predicted class) and its mean.
 
     Example: vecprop explain titanic.npz passengers.csv
 
@@ -132,11 +131,11 @@ def explain(
     from ..models import explained_model, explained_rows
 
     if row and table is None:
-        raise UsageError("--row is the line of a row in a table: give TABLE too.")
+        raise UsageError("--row needs a table: give TABLE too.")
     if background is not None and not row:
-        raise UsageError("--background is for the rows of --row: give both, or neither.")
+        raise UsageError("--background needs --row: give both, or neither.")
     if as_json and output == STANDARD_OUTPUT:
-        raise UsageError("--json and -o - both write to standard output: give one of the two.")
+        raise UsageError("--json and -o - both write to standard output: give only one of the two.")
     if output not in (None, STANDARD_OUTPUT):
         require_format(writable(output, force, model, table, background))
     explanations: Any

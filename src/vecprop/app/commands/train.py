@@ -1,4 +1,4 @@
-"""``vecprop train``: a table in, a model out."""
+"""``vecprop train``: train a model on a table."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -12,22 +12,22 @@ from ...system.suggestions import suggestion
 from ...terminal.messages import UsageError
 from . import Debug, Force, Json, Quiet, Table
 
-PANELS = ("What columns mean", "Test part", "Settings of the estimator", "Running")
+PANELS = ("Column types", "Test data", "Estimator settings", "Run options")
 Columns, Test, Learning, Running = (partial(Option, rich_help_panel=panel) for panel in PANELS)
 
-OUTPUT = "The model file; by default TABLE's name with .npz."
-POSITIVE = "The positive class of two; by default 1, True or yes, else the class with fewer rows."
-LOSS = "The loss of numbers: to predict a mean, or quantiles."
-TIME_LIMIT = "Seconds for training: more networks, with other settings, where they help."
-WORKERS = "Train on a Dask cluster, tcp://HOST:8786, or in processes, local:4, with the same bits."
-MEMORY = "Memory that the program may take, such as 4GB: of a larger table a block is read at a time."
-CHECKPOINT = "Keep what is trained there: the same command goes on if it was killed."
-CONFIG = "Options from a TOML file; those given here win."
-REPLACE = "With --force, let Ctrl-C replace an older model too, instead of saving beside it."
+OUTPUT = "The model file; by default TABLE with the extension .npz."
+POSITIVE = "The positive class of two; by default 1, True or yes, else the rarer class."
+LOSS = "The loss for regression, to predict the mean or quantiles."
+TIME_LIMIT = "Train for up to this many seconds; adds networks with other settings where they help."
+WORKERS = "Train on a Dask cluster (tcp://HOST:8786) or in local processes (local:4), with identical results."
+MEMORY = "The memory limit, such as 4GB; larger tables are read in blocks."
+CHECKPOINT = "Save progress to this folder; if the command is killed, run it again to resume."
+CONFIG = "Read options from a TOML file; options on the command line take precedence."
+REPLACE = "With --force, replace an existing model even after Ctrl-C; otherwise save next to it."
 
 
 def read_configuration(context: typer.Context, path: Path | None) -> Path | None:
-    """Make a file's values the defaults of the command's options: the callback of ``--config``, called first."""
+    """Set a file's values as the defaults of the command's options (the callback of ``--config``)."""
     if path is None:
         return None
     from ..training.config import PASSING, read_toml
@@ -38,7 +38,7 @@ def read_configuration(context: typer.Context, path: Path | None) -> Path | None
         if name not in known:
             raise UsageError(f"{path} has the unknown name {name!r}{suggestion(name, known) or '.'}")
         if isinstance(value, Mapping) and name != "columns":
-            raise UsageError(f"{path} has a table [{name}], but all names stand at the top.")
+            raise UsageError(f"{path} has a section [{name}], but options must be at the top level.")
     given = {name: value if isinstance(value, bool) else _as_text(value) for name, value in values.items()}
     given |= {"columns": str(path)} if isinstance(values.get("columns"), Mapping) else {}
     context.default_map = {**(context.default_map or {}), **given}
@@ -46,7 +46,7 @@ def read_configuration(context: typer.Context, path: Path | None) -> Path | None
 
 
 def _as_text(value: Any) -> str:
-    """Return a value as it would be typed, lists with commas, and entries with commas in quotes."""
+    """Format a value for the command line, with commas in lists and quotes around entries with commas."""
     if not isinstance(value, list):
         return str(value)
     return ",".join(f'"{entry}"' if "," in str(entry) else str(entry) for entry in value)
@@ -58,67 +58,65 @@ def train(
     target: Annotated[str, Option(help="The column to predict.")],
     output: Annotated[Path | None, Option("--output", "-o", metavar="MODEL", help=OUTPUT)] = None,
     task: Annotated[
-        Literal["classification", "regression"] | None, Option(help="The task; by default guessed from the target.")
+        Literal["classification", "regression"] | None, Option(help="The task; by default inferred from the target.")
     ] = None,
-    weight: Annotated[
-        str | None, Option(help="The column of the rows' weights, which is not used as an input.")
-    ] = None,
+    weight: Annotated[str | None, Option(help="The column with sample weights; it is not an input.")] = None,
     classes: Annotated[
-        str | None, Option(help="Classes of the target, such as NA, that else mean a missing value.")
+        str | None, Option(help="Target values to keep as classes although they look missing, such as NA.")
     ] = None,
     columns: Annotated[
-        Path | None, Columns(metavar="FILE.toml", help='A section \\[columns] with lines such as zip = "code".')
+        Path | None, Columns(metavar="FILE.toml", help='A file with a section \\[columns], such as zip = "code".')
     ] = None,
-    numbers: Annotated[str | None, Columns(help="Columns of numbers: a,b.")] = None,
-    categories: Annotated[str | None, Columns(help="Columns of categories.")] = None,
-    codes: Annotated[str | None, Columns(help="Columns of digits that name.")] = None,
+    numbers: Annotated[str | None, Columns(help="Numeric columns, such as a,b.")] = None,
+    categories: Annotated[str | None, Columns(help="Categorical columns.")] = None,
+    codes: Annotated[str | None, Columns(help="Columns of numeric identifiers, such as ZIP codes.")] = None,
     dates: Annotated[str | None, Columns(help="Columns of dates.")] = None,
     text: Annotated[str | None, Columns(help="Columns of free text.")] = None,
     ignore: Annotated[str | None, Columns(help="Columns that are not used as inputs.")] = None,
-    decimal: Annotated[str | None, Columns(help="The decimal sign, . or a comma, of numbers.")] = None,
+    decimal: Annotated[str | None, Columns(help="The decimal separator of numbers, . or a comma.")] = None,
     date_format: Annotated[
-        str | None, Columns(help='"day first", "month first", "excel", or such as %d.%m.%Y.')
+        str | None, Columns(help='"day first", "month first", "excel", or a format such as %d.%m.%Y.')
     ] = None,
     test_size: Annotated[
-        float | None, Test(help="Share of the rows, or their number, that is the test: 0.2 by default, 0 for none.")
+        float | None, Test(help="The share or number of test rows: 0.2 by default, 0 for none.")
     ] = None,
-    test: Annotated[Path | None, Test(help="A file of test rows.")] = None,
-    group: Annotated[
-        str | None, Test(help="A column: rows of one value stay together, and it is not used as an input.")
-    ] = None,
-    time: Annotated[str | None, Test(help="A column of times: the latest rows are the test.")] = None,
+    test: Annotated[Path | None, Test(help="A file with test rows.")] = None,
+    group: Annotated[str | None, Test(help="A column whose groups of rows stay together; it is not an input.")] = None,
+    time: Annotated[str | None, Test(help="A column with times: the latest rows become the test set.")] = None,
     cv: Annotated[
-        int | None, Test(min=2, metavar="K", help="No test: each of K folds is predicted by a model of the others.")
+        int | None, Test(min=2, metavar="K", help="Use K-fold cross-validation instead of a test set.")
     ] = None,
-    refit: Annotated[bool, Test("--refit", help="Train anew on all rows, the test's too, once measured.")] = False,
+    refit: Annotated[bool, Test("--refit", help="After evaluation, refit on all rows, including the test.")] = False,
     class_weight: Annotated[
-        Literal["balanced"] | None, Learning(help="Let rare classes weigh as much as others.")
+        Literal["balanced"] | None, Learning(help="Give all classes the same total weight.")
     ] = None,
     threshold: Annotated[
-        str | None, Learning(help="When the positive class is predicted: above 0.3, or f1, recall:0.9, cost:5,1.")
+        str | None, Learning(help="The threshold for the positive class: 0.3, or a rule: f1, recall:0.9, cost:5,1.")
     ] = None,
     positive: Annotated[str | None, Learning(metavar="CLASS", help=POSITIVE)] = None,
     loss: Annotated[Literal["squared_error", "quantile"] | None, Learning(help=LOSS)] = None,
-    quantile: Annotated[str | None, Learning(help="The level of --loss quantile; or three, of intervals too.")] = None,
-    hidden_layer_sizes: Annotated[str | None, Learning(help="Widths of the hidden layers, such as 64,64.")] = None,
-    activation: Annotated[str | None, Learning(help="relu, silu, tanh, …")] = None,
-    dropout: Annotated[float | None, Learning(help="Share of outputs dropped.")] = None,
-    weight_decay: Annotated[float | None, Learning(help="Decay of AdamW.")] = None,
-    label_smoothing: Annotated[float | None, Learning(help="Part of a target that all classes share.")] = None,
-    learning_rate_init: Annotated[float | None, Learning(help="Learning rate at the start.")] = None,
-    batch_size: Annotated[int | None, Learning(min=1, help="Rows in a batch.")] = None,
-    max_iter: Annotated[int | None, Learning(min=1, help="Epochs at most.")] = None,
-    n_iter_no_change: Annotated[int | None, Learning(min=1, help="Epochs without progress that end training.")] = None,
-    n_estimators: Annotated[int | None, Learning(min=2, metavar="N", help="Networks that are averaged.")] = None,
+    quantile: Annotated[str | None, Learning(help="One quantile level, or three to add intervals.")] = None,
+    hidden_layer_sizes: Annotated[str | None, Learning(help="The widths of the hidden layers, such as 64,64.")] = None,
+    activation: Annotated[str | None, Learning(help="The activation, such as relu, silu or tanh.")] = None,
+    dropout: Annotated[float | None, Learning(help="The dropout rate of the hidden layers.")] = None,
+    weight_decay: Annotated[float | None, Learning(help="The weight decay of AdamW.")] = None,
+    label_smoothing: Annotated[float | None, Learning(help="The share of each target spread over all classes.")] = None,
+    learning_rate_init: Annotated[float | None, Learning(help="The initial learning rate.")] = None,
+    batch_size: Annotated[int | None, Learning(min=1, help="The number of rows in a batch.")] = None,
+    max_iter: Annotated[int | None, Learning(min=1, help="The maximum number of epochs.")] = None,
+    n_iter_no_change: Annotated[
+        int | None, Learning(min=1, help="Stop after this number of epochs without progress.")
+    ] = None,
+    n_estimators: Annotated[int | None, Learning(min=2, metavar="N", help="The number of averaged networks.")] = None,
     time_limit: Annotated[float | None, Learning(metavar="SECONDS", help=TIME_LIMIT)] = None,
     stages: Annotated[
-        int | None, Learning(min=1, metavar="K", help="Number of stages of training, instead of --time-limit.")
+        int | None, Learning(min=1, metavar="K", help="The number of training stages, instead of --time-limit.")
     ] = None,
-    seed: Annotated[int, Running(min=0, max=2**32 - 1, help="Fixes test part and training.")] = 0,
-    threads: Annotated[int | None, Running(min=1, help="Threads at most; all processors by default.")] = None,
+    seed: Annotated[int, Running(min=0, max=2**32 - 1, help="The random seed of the split and of training.")] = 0,
+    threads: Annotated[int | None, Running(min=1, help="The maximum number of threads; by default all CPUs.")] = None,
     workers: Annotated[str | None, Running(metavar="WHERE", help=WORKERS)] = None,
     memory: Annotated[str | None, Running(metavar="SIZE", help=MEMORY)] = None,
-    report: Annotated[Path | None, Running(metavar="FILE.html", help="Write a page about the model.")] = None,
+    report: Annotated[Path | None, Running(metavar="FILE.html", help="Write a report page about the model.")] = None,
     checkpoint: Annotated[Path | None, Running(metavar="FOLDER", help=CHECKPOINT)] = None,
     config: Annotated[Path | None, Running(callback=read_configuration, is_eager=True, help=CONFIG)] = None,
     replace_interrupted: Annotated[bool, Running("--replace-interrupted", help=REPLACE)] = False,
@@ -127,9 +125,9 @@ def train(
     force: Force = False,
     debug: Debug = False,
 ) -> None:
-    """Train a model on a table, and measure it on rows that it has not seen.
+    """Train a model on a table, and evaluate it on held-out rows.
 
-    All options of the run are written beside the model, as TOML for --config.
+    The options of the run are saved next to the model as a TOML file for --config.
 
     Example: vecprop train titanic.csv --target survived
 

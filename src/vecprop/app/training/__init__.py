@@ -1,1 +1,1 @@
-"""From a table to a model and its test: the division of the rows, the fit, and the outcome."""
+"""The work of ``vecprop train``: split the rows, fit, evaluate and report."""

@@ -1,4 +1,4 @@
-"""The workers of ``vecprop train --workers``: a cluster that runs, or processes of this machine."""
+"""The workers of ``vecprop train --workers``: a running cluster, or processes on this machine."""
 
 import logging
 import signal
@@ -11,10 +11,10 @@ from ...system.threads import limit_jobs, usable_threads
 from ...terminal.messages import UsageError
 
 SECONDS = 10
-"""The seconds in which a scheduler has to answer."""
+"""The time limit for a scheduler to respond, in seconds."""
 SETTINGS_OF_DASK = {
-    "distributed.deploy.lost-worker-timeout": "1d",  # after 15 s, one that is starting would count as gone
-    # Both are shown by a dashboard alone, and take two to three hundredths of a core in each process.
+    "distributed.deploy.lost-worker-timeout": "1d",  # the default of 15 s would drop workers that are still starting
+    # The next two matter only for the dashboard, and cost 2 to 3 % of a core in each process.
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
 }
@@ -22,11 +22,11 @@ SETTINGS_OF_DASK = {
 
 @contextmanager
 def workers_of(text: str, threads: int | None) -> Iterator[DaskWorkers]:
-    """Give the workers that an option asks for, and end those that were started."""
+    """Yield the workers for an option; stop those that were started here at the end."""
     kind, _, rest = text.partition(":")
     count = int(rest) if kind == "local" and rest.isdecimal() else 0
     if not count and (kind == "local" or "://" not in text):
-        raise UsageError(f"--workers {text}: give the address of a scheduler, tcp://HOST:8786, or local:4.")
+        raise UsageError(f"--workers {text}: give the address of a scheduler (tcp://HOST:8786) or local:4.")
     try:
         from distributed import Client  # pyright: ignore[reportMissingImports]
     except ImportError:
@@ -40,7 +40,7 @@ def workers_of(text: str, threads: int | None) -> Iterator[DaskWorkers]:
         try:
             client = stack.enter_context(Client(address, timeout=SECONDS, set_as_default=False))
         except (OSError, ValueError) as error:
-            raise UsageError(f"--workers {text}: no scheduler of Dask answers there.") from error
+            raise UsageError(f"--workers {text}: no Dask scheduler responds there.") from error
         if count:
             client.run(ignore_ctrl_c)
         yield DaskWorkers(client)
@@ -48,10 +48,10 @@ def workers_of(text: str, threads: int | None) -> Iterator[DaskWorkers]:
 
 @contextmanager
 def local_cluster(processes: int, threads: int) -> Iterator[Any]:
-    """Give a cluster of processes of this machine, without a dashboard.
+    """Yield a cluster of local processes, without a dashboard.
 
-    Its processes accept only each other, by certificates that last as long as the cluster: without these, other users
-    of the machine could run code as the owner of the cluster.
+    The processes authenticate each other with temporary certificates. Without them, other users of the machine could
+    run code as the owner of the cluster.
     """
     from dask import config  # pyright: ignore[reportMissingImports]
     from distributed import LocalCluster, Security  # pyright: ignore[reportMissingImports]
@@ -64,5 +64,5 @@ def local_cluster(processes: int, threads: int) -> Iterator[Any]:
 
 
 def ignore_ctrl_c() -> None:
-    """Ignore Ctrl-C, which a terminal gives to all its processes: the one that trains stops the others."""
+    """Ignore Ctrl-C, which a terminal sends to all processes; the training process stops the others."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The options of ``vecprop train``: checked, as the request for a model and the files to write, and its estimator."""
+"""The options of ``vecprop train``: validation, and conversion to a request, output files and an estimator."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ from ...tables.regressor import TabularRegressor
 from ...tables.streaming.memory_plan import as_bytes
 from ...terminal.messages import UsageError
 from ...terminal.output_files import FOREIGN, RunFiles, beside, named_after, require_ending, writable
-from .dividing import Request
+from .splitting import Request
 
 SAME = ("loss", "quantile", "hidden_layer_sizes", "activation", "dropout", "weight_decay", "label_smoothing")
 SAME += ("class_weight", "threshold", "positive", "learning_rate_init", "batch_size", "max_iter", "n_iter_no_change")
@@ -31,23 +31,23 @@ SETTINGS = {"threads": "n_jobs", **dict(zip(SAME, SAME, strict=True))}
 
 OPTIONS = {"numbers": "number", "categories": "category", "codes": "code", "dates": "date"}
 OPTIONS |= {"text": "text", "ignore": "ignore"}
-"""The kind of the columns that each option names."""
+"""The column kind for each option."""
 
 PASSING = {"config", "force", "replace_interrupted", "debug", "quiet", "as_json", "workers"}
-"""Options that do not change the result, and are not written."""
+"""Options that do not affect the result and are not saved."""
 
 
 def requested(options: Mapping[str, Any], of_file: Collection[str] = ()) -> tuple[dict[str, Any], Request, RunFiles]:
-    """Return the options of a run, its request and the files to write, or refuse options that do not fit together.
+    """Validate options; return the options of a run, its request and its output files.
 
     Parameters
     ----------
     of_file : collection of str
-        The options among "time_limit" and "stages" that a file of ``--config`` has given, and not the command line.
+        The options among "time_limit" and "stages" that come from the file of ``--config``, not the command line.
     """
     options = dict(options)
     if options["time_limit"] is not None and options["stages"] is not None and len(of_file) == 1:
-        options[next(iter(of_file))] = None  # every run writes its stages, but the command line wins
+        options[next(iter(of_file))] = None  # every run saves its stages, but the command line takes precedence
     _require_to_fit(options)
     table, test, size = options["table"], options["test"], options["test_size"]
     output = writable(options["output"] or named_after(existing(table)), True, table, test)
@@ -64,31 +64,31 @@ def requested(options: Mapping[str, Any], of_file: Collection[str] = ()) -> tupl
 
 
 def _require_to_fit(options: Mapping[str, Any]) -> None:
-    """Refuse options that do not fit together."""
+    """Raise an error for incompatible options."""
     size, test, cv = options["test_size"], options["test"], options["cv"]
     if size is not None and not (0 <= size < 1 or (size > 0 and size % 1 == 0)):
-        rule = "a share of the rows, at least 0 and less than 1, or a whole number of rows"
+        rule = "a share of the rows, at least 0 and less than 1, or an integer number of rows"
         raise UsageError(f"--test-size is {size:g}, but must be {rule}.")
     if options["target"] in several_names(options["ignore"]):
-        raise UsageError(f"--ignore names {options['target']!r}, which is the target: leave it out.")
+        raise UsageError(f"--ignore names the target {options['target']!r}: leave it out.")
     if options["group"] is not None and options["time"] is not None:
-        raise UsageError("Rows are kept together by --group or divided by --time: give one of the two.")
+        raise UsageError("--group and --time cannot be combined: give one of the two.")
     if cv is not None and (test is not None or size):
-        raise UsageError("With --cv all rows are measured on: leave out --test and --test-size.")
+        raise UsageError("--cv uses all rows for evaluation: leave out --test and --test-size.")
     if options["refit"] and test is None and (cv is not None or size == 0):
-        raise UsageError("--refit trains on the rows of the test too, but there is no test: leave it out.")
+        raise UsageError("--refit needs a test set, to train on its rows too: leave it out.")
     if options["report"] is not None:
         require_ending(options["report"], "--report", ".html", ".htm")
     if options["memory"] is not None:
         try:
             as_bytes(options["memory"])
         except ValueError:
-            said = f"--memory {options['memory']} is no amount of memory: give one such as 4GB."
+            said = f"--memory {options['memory']} is not an amount of memory: give one such as 4GB."
             raise UsageError(said) from None
 
 
 def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that the options give.
+    """Return the estimator settings from the options.
 
     Examples
     --------
@@ -101,35 +101,35 @@ def settings_of(options: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, float) and not isfinite(value):
             raise UsageError(f"{named(name)} is {value}, but must be a finite number.")
     if "hidden_layer_sizes" in settings:
-        what = "whole numbers of at least 1, such as 64,64"
+        what = "integers of at least 1, such as 64,64"
         settings["hidden_layer_sizes"] = _several("hidden_layer_sizes", options, int, what)
-    with suppress(ValueError, KeyError):  # else it is a rule
+    with suppress(ValueError, KeyError):  # otherwise it is a rule
         settings["threshold"] = float(settings["threshold"])
     if "quantile" in settings:
         if settings.get("loss") != "quantile":
-            raise UsageError(f"--quantile {settings['quantile']} is for --loss quantile: give that too.")
+            raise UsageError(f"--quantile {settings['quantile']} needs --loss quantile: give both.")
         levels = _several("quantile", options, float, "levels between 0 and 1, such as 0.05,0.5,0.95")
         settings["quantile"] = levels[0] if len(levels) == 1 else levels
     return settings
 
 
 def estimator_of(request: Request, task: Task, **more: Any) -> Any:
-    """Return the estimator for a task, with more settings than the request has, or refuse what the options give."""
+    """Return the estimator for a task, with the settings of the request and additional ones."""
     kind = TabularClassifier if task == "classification" else TabularRegressor
     if unknown := request.settings.keys() - signature(kind).parameters.keys():
         advice = "leave it out, or give another --task"
-        raise UsageError(f"A {kind.__name__}, which is for {task}, has no {min(unknown)}: {advice}.")
+        raise UsageError(f"A {kind.__name__} (for {task}) has no option {min(unknown)}: {advice}.")
     estimator = kind(target=request.target, random_state=request.seed, **request.settings, **more)
     try:
         require_valid_settings(estimator)
     except ValueError as error:
         raise UsageError(_about_options(str(error))) from error
-    warnings.filterwarnings("ignore", f".*{MOST_ONCE}")  # which is a note too
+    warnings.filterwarnings("ignore", f".*{MOST_ONCE}")  # it is also a note
     return estimator
 
 
 def _about_options(message: str) -> str:
-    """Return a message on an option for scikit-learn's message on its setting; other messages stay unchanged."""
+    """Convert scikit-learn's message on a setting to one on the option; return others unchanged."""
     found = re.fullmatch(r"The '(\w+)' parameter of \w+ must be (.*)\. Got (.*) instead\.", message)
     option = found and next((name for name, setting in SETTINGS.items() if setting == found[1]), None)
     if not (found and option):
@@ -145,12 +145,12 @@ def _about_options(message: str) -> str:
 
 
 def named(option: str) -> str:
-    """Return an option as it is typed."""
+    """Return an option as typed on the command line."""
     return f"--{option.replace('_', '-')}"
 
 
 def _several(option: str, options: Mapping[str, Any], kind: Callable[[str], Any], what: str) -> tuple[Any, ...]:
-    """Return the positive numbers of an option, which are separated by commas, or refuse other text."""
+    """Parse the positive, comma-separated numbers of an option."""
     with suppress(ValueError):
         numbers = tuple(kind(part) for part in options[option].split(","))
         if min(numbers) > 0:
@@ -159,7 +159,7 @@ def _several(option: str, options: Mapping[str, Any], kind: Callable[[str], Any]
 
 
 def asked_of(options: Mapping[str, Any]) -> ColumnOptions:
-    """Return what the options of a command say of the columns.
+    """Return the column options of a command.
 
     Examples
     --------
@@ -170,7 +170,7 @@ def asked_of(options: Mapping[str, Any]) -> ColumnOptions:
     for option, kind in OPTIONS.items():
         for name in several_names(options.get(option)):
             if name in columns:
-                raise UsageError(f"Column {name!r} cannot be both, a {columns[name]} and a {kind}: name it once.")
+                raise UsageError(f"Column {name!r} cannot be both a {columns[name]} and a {kind}: name it once.")
             columns[name] = kind
     if (path := options.get("columns")) is not None:
         of_file = read_toml(path).get("columns")
@@ -184,7 +184,7 @@ def asked_of(options: Mapping[str, Any]) -> ColumnOptions:
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
-    """Return the values in a TOML file, or refuse another file."""
+    """Return the values in a TOML file."""
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeError) as error:
@@ -194,7 +194,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 
 def several_names(text: str | None) -> list[str]:
-    """Return names that are separated by commas; a name that has a comma itself stands in quotes.
+    """Parse comma-separated names; a name that contains a comma must be quoted.
 
     Examples
     --------
@@ -205,7 +205,7 @@ def several_names(text: str | None) -> list[str]:
 
 
 def toml(options: Mapping[str, Any]) -> str:
-    """Return options that change the result as TOML; those without a value are left out."""
+    """Return the options that affect the result as TOML, without options that have no value."""
     values = {name: value for name, value in options.items() if name not in PASSING and value is not None}
     sections = {name: values.pop(name) for name in list(values) if isinstance(values[name], Mapping)}
     lines = []

@@ -1,4 +1,4 @@
-"""A run of ``vecprop train``: train, measure, train anew, save and report, whatever ends it early."""
+"""A run of ``vecprop train``: train, evaluate, refit, save and report, including interrupts and errors."""
 
 import shlex
 import time
@@ -23,17 +23,17 @@ from ...terminal.output_files import RunFiles, writable, write_text
 from ...train.progress import progress_bar
 from .cluster import workers_of
 from .config import OPTIONS, SETTINGS, estimator_of, toml
-from .dividing import Request, divided, how_chosen
 from .run_folder import RunFolder
+from .splitting import Request, how_chosen, split_table
 
 
 class TrainingJob:
-    """A run of ``vecprop train`` with these options, with what it has come to."""
+    """A run of ``vecprop train``, with its options and results."""
 
     parts: Parts
     model: Any
     final: Any
-    """The model to keep: the one that is measured, or the one that was trained anew."""
+    """The model to save: the evaluated model or, with ``--refit``, the refitted one."""
 
     def __init__(self, options: dict[str, Any], request: Request, files: RunFiles) -> None:
         self.options, self.request, self.files = options, request, files
@@ -44,10 +44,10 @@ class TrainingJob:
         self.seconds: dict[str, float] = {}
 
     def run(self) -> None:
-        """Train a model, measure it, and write it with its options and its page.
+        """Train and evaluate a model; save it with its options and its report.
 
-        Ctrl-C and errors after training lose no model. After Ctrl-C an older model stays, and the new one is saved
-        beside it; a run that is kept in a folder is left to the next time.
+        The model is saved even if Ctrl-C or an error occurs after training. After Ctrl-C, an existing model is kept,
+        and the new one is saved next to it; with a checkpoint folder, the command can be resumed instead.
         """
         with ExitStack() as stack:
             self._begin(stack)
@@ -67,25 +67,25 @@ class TrainingJob:
                 self.was_cut = True
                 if self.measured is None:
                     self.finish_unmeasured()
-                say("Interrupted while training anew: the model is the one that was measured.")
+                say("Interrupted during the refit: the evaluated model is saved instead.")
             except Exception:
                 self.was_cut = True
                 with held_back_interrupts():
                     self.save()
                 if self.measured is None:
-                    say(f"Measuring failed: what was trained is saved in {self.saved.model}, without metrics.")
+                    say(f"Evaluation failed: the trained model is saved in {self.saved.model}, without metrics.")
                 else:
-                    say(f"Training anew failed: the model that was measured is saved in {self.saved.model}.")
+                    say(f"The refit failed: the evaluated model is saved in {self.saved.model} instead.")
                 raise
             self.finish()
 
     def _begin(self, stack: ExitStack) -> None:
-        """Take the folder that keeps the run, if any; refuse files that may not be written, or that are read."""
+        """Lock the checkpoint folder, if any, and check that the output files can be written."""
         folder, force = self.options["checkpoint"], self.options["force"]
         if folder is not None:
-            try:  # before the table is read, of which a run is known
+            try:  # before reading the table
                 stack.enter_context(Checkpoint(folder).held())
-            except ValueError as error:  # of another program that uses it
+            except ValueError as error:  # in use by another program
                 raise UsageError(str(error)) from error
             self.kept = RunFolder(self.options)
             force = force or self.kept.was_writing(self.files)
@@ -93,16 +93,16 @@ class TrainingJob:
         for path in others:
             writable(path, force, self.request.table, self.request.test)
         if page in others:
-            raise UsageError(f"{page} is written twice: give another name with --report.")
+            raise UsageError(f"{page} would be written twice: give another name with --report.")
         if page is not None:
             writable(page, force, self.request.table, self.request.test, option="--report")
         if self.kept is not None:
             self.kept.begin()
 
     def train(self, workers: Any = None) -> None:
-        """Divide the table, and train a model on its rows of training."""
+        """Split the table, and train a model on the training rows."""
         started = time.perf_counter()
-        self.parts = divided(self.request)
+        self.parts = split_table(self.request)
         checkpoint = None if self.kept is None else Checkpoint(self.kept.networks)
         estimator = estimator_of(self.request, self.parts.task, workers=workers, checkpoint=checkpoint)
         read = time.perf_counter()
@@ -114,7 +114,7 @@ class TrainingJob:
         self.seconds |= {"reading": read - started, "training": time.perf_counter() - read}
 
     def measure(self) -> None:
-        """Measure the model and the baselines on rows that they have not seen."""
+        """Evaluate the model and the baselines on unseen rows."""
         began, seed, folds = time.perf_counter(), self.request.seed, self.request.folds
         if self.parts.has_test or folds is None:
             measured = measured_unseen(self.model, self.parts, seed)
@@ -123,42 +123,42 @@ class TrainingJob:
                 measured = cross_validated(self.model, self.parts, folds, seed, progress)
         _ = measured.scores
         if not self.parts.has_test:
-            self.model.notes_.append(f"{WITHOUT_TEST}: the metrics are of rows of training ({measured.how}).")
+            self.model.notes_.append(f"{WITHOUT_TEST}: the metrics are for training rows ({measured.how}).")
         self.measured = measured
         self.seconds["measuring"] = time.perf_counter() - began
 
     def refit(self) -> None:
-        """Train a model anew on all rows, the test's too."""
+        """Refit the model on all rows, including the test rows."""
         began = time.perf_counter()
-        with self.bar("training anew") as progress:
+        with self.bar("refitting") as progress:
             self.final = self.model.refit(**self.parts.training_of_all, progress=progress)
         if self.parts.reading is not None:
             self.final.target_reading_ = self.parts.reading
-        self.seconds["training anew"] = time.perf_counter() - began
+        self.seconds["refitting"] = time.perf_counter() - began
 
     @cached_property
     def notes(self) -> list[str]:
-        """The notes on the table, in training and in the test."""
+        """The notes on the training and test rows."""
         model, of_rows = self.model, self.parts.notes
-        unlike = model.detect_drift(self.parts.X_test) if self.parts.has_test else []
-        in_test = [f"In the test: {note}" for note in unlike if note not in of_rows]
-        anew = [] if self.final is model else [self.final.notes_[-1]]
-        return ranked([*of_rows, *model.notes_, *anew, *in_test])
+        drift = model.detect_drift(self.parts.X_test) if self.parts.has_test else []
+        in_test = [f"In the test: {note}" for note in drift if note not in of_rows]
+        of_refit = [] if self.final is model else [self.final.notes_[-1]]
+        return ranked([*of_rows, *model.notes_, *of_refit, *in_test])
 
     @cached_property
     def saved(self) -> RunFiles:
-        """The files to write: beside an older model, if the run was cut short."""
+        """The output files; after an interrupt, they are next to an existing model."""
         is_beside = self.was_cut and not self.options["replace_interrupted"]
         return self.files.beside_older() if is_beside else self.files
 
     def save(self) -> None:
-        """Write the model, and all options of the run, as TOML."""
+        """Save the model, and all options of the run as TOML."""
         parts, readings = self.parts, self.final.encoder_.readings
         types = {name: readings.get(name, "not used") for name in parts.X.columns}
         types |= {self.request.target: "classes" if parts.task == "classification" else "numbers"}
         metrics = {} if self.measured is None else self.measured.metrics
         save(self.final, self.saved.model, columns=types, metrics={name: of.value for name, of in metrics.items()})
-        # The options for the model's settings, without those that it chooses by the number of rows or by time.
+        # Options for the model's settings, except those that depend on the number of rows or on time.
         settings = self.model.get_params() | {"stages": self.model.stages_, "time_limit": None}
         settings["hidden_layer_sizes"] = ",".join(map(str, self.model.widths))
         settings["quantile"] = ",".join(map(str, levels_of(self.model))) or None
@@ -171,33 +171,33 @@ class TrainingJob:
         write_text(self.saved.options, toml(self.options | changed))
 
     def report(self, measured: Measured, result: dict[str, Any], interrupts: list[int]) -> None:
-        """Write the page if one is asked for, and name it in the result."""
+        """Write the report if requested, and add it to the result."""
         page = self.saved.page
         if page is not None:
-            notes = [note for note in self.notes if not note.startswith(WITHOUT_TEST)]  # the page says how it measures
+            notes = [note for note in self.notes if not note.startswith(WITHOUT_TEST)]  # the page already explains it
             write_text(page, page_of(replace(measured, notes=notes), self._run(measured, result), interrupts))
             result["report"] = str(page)
 
     def _run(self, measured: Measured, result: dict[str, Any]) -> Run:
         request, refit = self.request, result.get("refit")
         named_files = {"data": request.table} | ({} if request.test is None else {"test": request.test})
-        anew, explain, file = "", "", request.test or request.table
+        refit_note, explain, file = "", "", request.test or request.table
         if measured.worst_rows:
             kind_of_row, _, first = measured.worst_rows[0].row.partition(" ")
             if kind_of_row == "line":
                 file, first = file_and_line(file, first)
             explain = shlex.join(["vecprop", "explain", result["model"], str(file), "--row", first])
         if refit is not None:
-            anew = f"The model's file holds one that was trained anew on all {refit['rows']:,} rows, the test's too. "
-            anew += f"The page is about the first model, which was trained on {result['rows']['train']:,} rows."
+            refit_note = f"The saved model was refitted on all {refit['rows']:,} rows, including the test rows. "
+            refit_note += f"This page describes the first model, trained on {result['rows']['train']:,} rows."
         title = f"{request.target}, predicted from {request.table.name}"
         chosen = how_chosen(request, self.parts, measured)
         files, seconds = named_files | {"model": self.saved.model.absolute()}, result["seconds"]["training"]
         settings, is_measured = self.saved.options.read_text(encoding="utf-8"), self.measured is not None
-        return Run(title, chosen, anew, seconds, explain, files, result["command"], settings, is_measured)
+        return Run(title, chosen, refit_note, seconds, explain, files, result["command"], settings, is_measured)
 
     def result(self) -> dict[str, Any]:
-        """Return the outcome as values for JSON."""
+        """Return the results as JSON values."""
         parts, model, measured, options = self.parts, self.final, self.measured, str(self.saved.options)
         result = {
             "task": parts.task,
@@ -224,22 +224,22 @@ class TrainingJob:
         return result | {"model": str(self.saved.model), "config": options, "command": command}
 
     def leave(self) -> None:
-        """Leave the rest of an interrupted run that is kept to the next time."""
+        """Exit from an interrupted run if its checkpoint folder allows resuming."""
         if self.kept is not None:
-            say(f"Interrupted: {self.kept.path} keeps what was trained, and the same command goes on from there.")
+            say(f"Interrupted: progress is saved in {self.kept.path}; run the same command again to resume.")
             raise typer.Exit(INTERRUPTED)
 
     def finish_unmeasured(self) -> None:
-        """Save what was trained, without metrics, and end."""
+        """Save the trained model without metrics, and exit."""
         with held_back_interrupts() as interrupts:
             self.save()
-            say(f"Interrupted while measuring: what was trained is saved in {self.saved.model}, without metrics.")
+            say(f"Interrupted during evaluation: the trained model is saved in {self.saved.model}, without metrics.")
             measured = measured_unseen(self.model, self.parts, self.request.seed, baselines=False)
             self.report(measured, self.result(), interrupts)
         raise typer.Exit(INTERRUPTED)
 
     def finish(self) -> None:
-        """Save the model, and tell the outcome."""
+        """Save the model, and print the results."""
         assert self.measured is not None
         with held_back_interrupts() as interrupts:
             if self.kept is not None:
@@ -250,40 +250,39 @@ class TrainingJob:
                 self.report(self.measured, result, interrupts)
                 if self.kept is not None:
                     self.kept.remove()
-            finally:  # without the page too
+            finally:  # even if the report fails
                 if not self.options["quiet"]:
                     say_notes(self.notes)
                 is_json = self.options["as_json"]
                 show(to_json(result) if is_json else as_text(result, self.measured, self.request.table))
         if self.was_cut or interrupts:
-            say(f"Interrupted: what was trained is saved in {self.saved.model}.")
+            say(f"Interrupted: the trained model is saved in {self.saved.model}.")
             raise typer.Exit(INTERRUPTED)
 
 
 def as_text(result: dict[str, Any], measured: Measured, table: Path) -> str:
-    """Return the outcome of a training as text."""
+    """Return the results of a run as text."""
     seconds, rows, dropped = result["seconds"], result["rows"], result["columns"]["dropped"]
     whole, levels = sum(seconds.values()), levels_of(measured.model)
     why = ", ".join(f"{name} ({reason})" for name, reason in list(dropped.items())[:5])
     kind = {0: "numbers", 1: "quantile "}.get(len(levels), "quantiles ") + ", ".join(map(str, levels))
     what = f"{len(result['classes'])} classes" if measured.is_classifier else kind
-    where = {"test": "on the test part", "out of fold": "out of fold, without a test"}
+    where = {"test": "on the test set", "out of fold": "out of fold, without a test set"}
     lines = [f"{result['task']} of {result['target']!r} ({what}) in {table}"]
     lines += [f"rows      {rows['train']} to train, {rows['test'] or 'none'} to test"]
-    lines += [f"columns   {len(result['columns']['used'])} used"]
+    lines += [f"columns   {len(result['columns']['used'])} used as inputs"]
     lines[-1] += f", {len(dropped)} dropped: {why}" if dropped else ""
-    lines += [f"networks  {result['networks']}, with {result['parameters']} parameters in all"]
-    lines[-1] += f", of {result['stages']} stages" if result["stages"] > 1 else ""
+    lines += [f"networks  {result['networks']}, with {result['parameters']:,} parameters"]
+    lines[-1] += f", in {result['stages']} stages" if result["stages"] > 1 else ""
     if "positive" in result:
-        above = f"{result['threshold']:.4g}"
-        lines.append(f"positive  {result['positive']!r}, predicted if its probability is above {above}")
+        lines.append(f"positive  {result['positive']!r}, threshold {result['threshold']:.4g}")
     if "refit" in result:
         again = result["refit"]
-        lines.append(f"refit     trained again on all {again['rows']} rows, for {again['epochs']} epochs")
-        lines[-1] += f"; the scores are of the first model, of {rows['train']} rows"
+        lines.append(f"refit     on all {again['rows']} rows, for {again['epochs']} epochs")
+        lines[-1] += f"; the scores are for the first model, trained on {rows['train']} rows"
     lines += ["", measured.text(where.get(measured.how, "in cross-validation")), ""]
-    lines += [f"time      {whole:.1f} s, {seconds['training'] / whole:.0%} of it training"]
-    lines += [f"model     {result['model']}, made again by: {result['command']}"]
+    lines += [f"time      {whole:.1f} s (training {seconds['training']:.1f} s)"]
+    lines += [f"model     {result['model']}, reproduced by: {result['command']}"]
     if "report" in result:
         lines.append(f"report    {result['report']}")
     return "\n".join(lines)

@@ -16,13 +16,13 @@ from ...terminal.output_files import RunFiles
 from .config import PASSING, named
 
 STILL_THE_SAME = {"output", "report", "threads", "checkpoint"}
-"""Options beside those of `PASSING` with which a run is still the same."""
+"""Options besides those in `PASSING` that may change when a run is resumed."""
 
 LIBRARIES = ("vecprop", "numpy", "scipy", "numba", "scikit-learn", "pandas", "pyarrow")
 
 
 class RunFolder:
-    """A folder that keeps what a run has trained, so that the same command goes on."""
+    """A folder that saves the training of a run, so that the same command can resume it."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.path: Path = options["checkpoint"]
@@ -32,7 +32,7 @@ class RunFolder:
             file = options[name]
             is_stream = file is not None and file.exists() and not (file.is_file() or file.is_dir())
             if is_stream or file == STANDARD_INPUT:
-                raise UsageError(f"The {name} is a stream, which is gone when the command is run again: give a file.")
+                raise UsageError(f"--checkpoint needs a {name} that can be read again, not a stream: give a file.")
             run[name] = existing(file) if file else None
         changes = options.keys() - PASSING - STILL_THE_SAME - run.keys()
         run |= {named(name): str(value) for name, value in options.items() if name in changes}
@@ -42,29 +42,29 @@ class RunFolder:
         self._known: list[Any] = []
 
     def begin(self) -> None:
-        """Make the folder, if need be; refuse that of another run, or one that holds other files."""
+        """Create the folder if necessary, or raise an error if it contains other files or another run."""
         try:
             self._known = list(self.store.begin())
         except ValueError as error:
             raise UsageError(str(error)) from error
 
     def was_writing(self, files: RunFiles) -> bool:
-        """Return whether the same command has begun to write these files, which may then be replaced."""
+        """Return whether the same command had started writing these files, which may then be replaced."""
         if not (self.path / RUN).exists():
             return False
         self.begin()
         return any(document["writes"] == _names(files) for _, document, _ in self._known)
 
     def is_writing(self, files: RunFiles) -> None:
-        """Note that these files are written from now on."""
+        """Record that these files are being written."""
         self.store.write([0], {"writes": _names(files)}, {})
 
     def remove(self) -> None:
-        """Remove the folder: what says whose it is goes last, so that the same command could still go on."""
+        """Remove the folder, its manifest last, so that an interrupted removal can be resumed."""
         shutil.rmtree(self.networks, ignore_errors=True)
         for path in (*sorted(self.path.glob("part-*.npz")), self.path / RUN, self.path / LOCK):
             path.unlink(missing_ok=True)
-        with suppress(OSError):  # of a file that somebody has put there
+        with suppress(OSError):  # the folder contains foreign files
             self.path.rmdir()
 
 

@@ -442,8 +442,8 @@ def odd_targets(frame: Frame, y: np.ndarray, named: str) -> list[str]:
 
 RANKS = [
     r"(?i)\bnot used\b|^ignored columns",
-    r"in training too|duplicates of training|than for (new|those)|too (easy|good)|leave it out if|\(--group\)|"
-    r"remove rows|stand for missing|^There was no test|interrupted|do not count|^In the test",
+    r"in training too|duplicates of training|than (for (new|those)|predicting)|too (easy|good)|leave it out if|"
+    r"\(--group\)|remove rows|stand for missing|^There was no test|interrupted|do not count|^In the test",
 ]
 """Patterns of the least important notes, and of the most important ones."""
 

@@ -1,4 +1,4 @@
-"""From a table to its rows for training and for the test, and rows of the test that training has seen."""
+"""Split a table into training and test rows, and find test rows that are duplicates of training rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -25,25 +25,25 @@ from ...tables.streaming.streamed import Streamed
 from ...terminal.messages import UsageError
 
 FEWEST = 10
-"""The smallest number of rows for a training and a test part."""
+"""The minimum number of rows for a split into training and test rows."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """The request to train a model on a table.
+    """The table and the options for training a model.
 
     Parameters
     ----------
     size : float
-        The share of the rows, or their number, that is the test.
+        The share or the number of test rows.
     group : str or None
-        A column: rows with the same value are all in training or all in the test, and in one fold of training; the
-        column is not used as an input.
+        A column that keeps rows with the same value together, in the same part and the same fold; it is not used as an
+        input.
     time : str or None
-        A column of dates or numbers: the latest rows are the test, and networks are validated on later rows than those
-        that they are trained on.
+        A column of dates or numbers: the latest rows become the test set, and networks are validated on later rows than
+        they are trained on.
     test : Path or None
-        A file of test rows.
+        A file with test rows.
     """
 
     table: Path
@@ -63,7 +63,7 @@ class Request:
 
 
 def rows_of_parts(request: Request, frame: Frame, y: np.ndarray, is_classes: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the indices of the rows of training, and of the test.
+    """Return the indices of the training rows and the test rows.
 
     Raises
     ------
@@ -79,23 +79,23 @@ def rows_of_parts(request: Request, frame: Frame, y: np.ndarray, is_classes: boo
     """
     rows, size, name = len(y), request.size, request.time
     if rows < FEWEST:
-        raise TableError(f"There are {rows} row(s) with a target: at least {FEWEST} are needed to train and to test.")
+        raise TableError(f"Only {rows} row(s) have a target; at least {FEWEST} are needed to train and test.")
     if size == 0:
         return np.arange(rows), np.arange(0)
     count = round(size * rows) if size < 1 else int(min(size, rows))
     if not 1 <= count < rows:
-        raise TableError(f"A test part of {count} out of {rows} rows leaves one part empty: change --test-size.")
+        raise TableError(f"A test set of {count} out of {rows} rows leaves one part empty: change --test-size.")
     if name is not None:
         time = times(column_of(frame, name), name, request.asked)
         is_late = time >= np.sort(time)[-count]  # rows of the same time stay together
         if is_late.all():
-            wrong = f"Column {name!r} does not tell the latest {count} rows from the others"
-            raise TableError(f"{wrong}: change --test-size, or do without.")
+            wrong = f"Column {name!r} has too many ties to hold out the latest {count} rows"
+            raise TableError(f"{wrong}: change --test-size, or leave out --time.")
         return np.flatnonzero(~is_late), np.flatnonzero(is_late)
     if request.group is not None:
         groups = group_numbers(column_of(frame, request.group))
         if groups.max() < 2:
-            needed = "three are needed at least, one to test, and two to train and to validate"
+            needed = "at least three are needed, for training, validation and the test"
             raise TableError(f"Column {request.group!r} has {groups.max() + 1} group(s): {needed}.")
         split = GroupShuffleSplit(1, test_size=count / rows, random_state=request.seed)
         return next(split.split(groups, groups=groups))
@@ -106,13 +106,13 @@ def rows_of_parts(request: Request, frame: Frame, y: np.ndarray, is_classes: boo
     return np.sort(train), np.sort(test)
 
 
-def divided(request: Request) -> Parts:
-    """Return the rows of a table for training and for the test; of one that does not fit into memory, samples."""
+def split_table(request: Request) -> Parts:
+    """Split a table into training and test rows; return samples if it exceeds memory."""
     target, asked = request.target, request.asked
     size = 0.0 if request.test is not None else request.size
     roles = Roles(target, request.weight, request.group, request.time, size)
-    wrong = "--cv trains a model of each fold in memory, into which the table does not fit"
-    refusal = UsageError(f"{wrong}: leave it out, and a test is set aside.") if request.folds is not None else None
+    wrong = "--cv needs the table in memory, but it does not fit"
+    refusal = UsageError(f"{wrong}: leave it out to hold out test rows.") if request.folds is not None else None
     stream = Streamed.of(request.table, roles, lambda: request.seed, request.memory, asked, refusal)
     whole = _frame(request, request.table) if stream is None else stream.frame
     used, aside = UsedRows.of(whole, roles), whole.attrs["aside"] if stream else roles.set_aside(whole, asked)
@@ -137,52 +137,52 @@ def divided(request: Request) -> Parts:
     dependence = Dependence.of(frame, request.group, request.time, asked)
     if request.test is not None:
         if request.table.exists() and request.test.exists() and request.table.samefile(request.test):
-            advice = "give other rows, or leave --test out"
-            raise UsageError(f"--test {request.test} is the table of training itself: {advice}.")
+            advice = "give another file, or leave out --test"
+            raise UsageError(f"--test {request.test} is the training table itself: {advice}.")
         other = UsedRows.of(_frame(request, request.test), replace(roles, group=None, time=None))
         notes += other.notes
         of_test = rows_of(other)
     elif stream is not None:
         if roles.test and not len(stream.test):
-            raise TableError("A test part without rows: change --test-size.")
+            raise TableError("The test set has no rows: change --test-size.")
         of_test = rows_of(UsedRows.of(stream.test, roles)) if len(stream.test) else (X[:0], y[:0], weight[:0])
         wanted = round(roles.test * stream.parts.sizes.sum()) if roles.test < 1 else roles.test
         if len(stream.test) < 0.9 * wanted:
-            why = "as many as fit into memory; no network is trained on them"
-            notes.append(f"The test has {len(stream.test)} rows instead of {wanted:.0f}, {why}.")
+            why = "which is the maximum that fits into memory"
+            notes.append(f"The test set has {len(stream.test)} rows instead of {wanted:.0f}, {why}.")
     else:
         train, test = rows_of_parts(request, frame, y, task == "classification")
         of_test = X.iloc[test], y[test], weight[test]
         X, y, weight, dependence = X.iloc[train], y[train], weight[train], dependence[train]
     parts = Parts(task, X, y, weight, *of_test, notes, dependence, reading, stream, request.group)
     if request.folds is not None and request.folds > len(parts.y):
-        raise TableError(f"There are {len(parts.y)} rows, fewer than the {request.folds} folds of --cv: lower it.")
+        raise TableError(f"--cv has {request.folds} folds, more than the {len(parts.y)} rows: lower it.")
     if parts.has_test and stream is None:
         notes += repeated_rows(parts, request)
         if request.group is not None and request.group in parts.X_test.columns:
             groups = pandas().Series(as_names(parts.X_test[request.group]))
             if count := int(groups.isin(as_names(X[request.group])).sum()):
-                known = f"are of groups (column {request.group!r}) that training has"
-                easier = "the test is easier for these than for those of new groups"
-                notes.append(f"{count} of the test's {len(parts.y_test)} rows {known}: {easier}.")
+                known = f"belong to training groups (column {request.group!r})"
+                easier = "predicting them is easier than predicting rows of new groups"
+                notes.append(f"{count} of {len(parts.y_test)} test rows {known}; {easier}.")
     return parts
 
 
 def _frame(request: Request, path: Path) -> Frame:
-    """Return a table whose index names the lines of a text file, or counts the rows of another."""
+    """Read a table, indexed by the lines of a text file or by row numbers."""
     frame = as_frame(path, target=request.target, classes=request.classes)
     return frame if frame.index.name == "line" else frame.reset_index(drop=True)
 
 
 def repeated_rows(parts: Parts, request: Request) -> list[str]:
-    """Return a note on test rows that training contains too, with all values and the target.
+    """Return a note on test rows that are duplicates of training rows, including the target.
 
-    Columns that are set aside, such as row numbers and weights, do not count.
+    Excluded columns, such as row numbers and weights, are not compared.
 
     Raises
     ------
     TableError
-        If a file of test rows holds the rows of training and no others.
+        If all rows of a test file are training rows.
     """
     table, test, aside = request.table, request.test, parts.X.attrs["aside"].keys() - {request.group}
     names = [name for name in parts.X.columns if name not in aside and name in parts.X_test.columns]
@@ -194,20 +194,20 @@ def repeated_rows(parts: Parts, request: Request) -> list[str]:
     if not again.any():
         return []
     if test is not None and np.array_equal(np.sort(train), np.sort(tested)):
-        advice = "give --test rows that training has not seen, or leave it out"
-        raise TableError(f"{test} has the rows of {table} and no others: {advice}.")
-    if 5 * len(np.unique(train)) <= len(train):  # few values: all rows have twins by chance
+        advice = "give --test other rows, or leave it out"
+        raise TableError(f"{test} has the same rows as {table}: {advice}.")
+    if 5 * len(np.unique(train)) <= len(train):  # with few distinct values, duplicates are expected
         return []
     place = int(np.flatnonzero(again)[0])
     twin = int(np.flatnonzero(train == tested[place])[0])
     here = f"{row_named(parts.X_test.index, place)} of {(test or table).name}"
     there = f"{row_named(parts.X.index, twin)} of {table.name}"
-    known = f"{int(again.sum())} of the test's {len(again)} rows are in training too, with all values and the target"
-    return [f"{known}, such as {here}, which is {there} there: the test is easier for these than for new rows."]
+    known = f"{int(again.sum())} of {len(again)} test rows are exact duplicates of training rows"
+    return [f"{known}, such as {here} ({there}); predicting them is easier than predicting new rows."]
 
 
 def _in_like_terms(train: Any, test: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return a column of both parts as numbers, by the signs of training, or else as text, whatever its types."""
+    """Convert a column of both parts to numbers, parsed as in training, or else to text."""
     reading = own_reading(train)
     (x, is_unread), (x_test, is_unread_in_test) = (read_numbers(series, reading) for series in (train, test))
     if not (is_unread.any() or is_unread_in_test.any()):
@@ -216,33 +216,33 @@ def _in_like_terms(train: Any, test: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def how_chosen(request: Request, parts: Parts, measured: Measured) -> str:
-    """Return sentences on which rows a model is measured on, and whether they are as hard as what it is for."""
+    """Describe the rows that a model was evaluated on, and how representative they are."""
     group, time, rows = request.group, request.time, f"{len(parts.y_test):,} rows"
     share = f"{rows}, {len(parts.y_test) / (parts.rows + len(parts.y_test)):.0%} of all"
     together = ""
     if group is not None:
-        together = f" Rows of one group of the column {group!r} are in one fold."
+        together = f" Rows of the same group (column {group!r}) are in the same fold."
     elif time is not None:
-        together = f" Each fold is predicted from what is earlier by the column {time!r}."
+        together = f" Each fold is predicted from earlier rows (column {time!r})."
     if measured.how == "cross-validation":
-        known = f"a whole model that was trained on other rows predicted each of {len(measured.folds)} folds"
-        return f"There is no test: {known}.{together}"
+        known = f"each of {len(measured.folds)} folds was predicted by a model trained on the other rows"
+        return f"There is no test set: {known}.{together}"
     if measured.how != "test":
-        known = f"networks predicted {len(measured.truth):,} training rows"
-        return f"There is no test: {known} by which they were neither trained nor stopped.{together}"
+        known = f"{len(measured.truth):,} training rows were predicted by networks"
+        return f"There is no test set: {known} that were neither trained nor stopped on them.{together}"
     if request.test is not None:
-        return f"The test is the file {request.test} with {rows}; training has the {parts.rows:,} rows of the table."
+        return f"The test set is the file {request.test} with {rows}; the training table has {parts.rows:,} rows."
     if time is not None:
-        both = pandas().concat([parts.X[time], parts.X_test[time]])  # which are read as one column
+        both = pandas().concat([parts.X[time], parts.X_test[time]])  # parsed as one column
         of_test = times(both, time, request.asked)[len(parts.X) :]
-        first = f"those from {parts.X_test[time].iloc[int(np.argmin(of_test))]} on"
-        why = "Training ends before them, as it does when later rows are predicted."
-        return f"The test is the latest {share}, by the column {time!r}: {first}. {why}"
+        first = f"from {parts.X_test[time].iloc[int(np.argmin(of_test))]} on"
+        why = "All training rows are earlier, as when the model predicts future rows."
+        return f"The test set is the latest {share}, by the column {time!r}: {first}. {why}"
     if group is not None:
         groups = f"{parts.X_test[group].nunique(dropna=False):,} groups of the column {group!r}"
-        why = "No group is in both parts, so that the metrics are for new groups."
-        return f"The test is {share}: those of {groups}, drawn at random (seed {request.seed}). {why}"
+        why = "No group is in both parts, so the metrics are for new groups."
+        return f"The test set is {share}, from {groups}, drawn at random (seed {request.seed}). {why}"
     how = ", stratified by class where each class has enough rows" if parts.task == "classification" else ""
-    easy = "if rows belong together, as those of one patient do, or if later rows are to be predicted"
-    advice = f"Such a test is too easy {easy}: choose it by `--group` or `--time` then."
-    return f"The test is {share}, drawn at random (seed {request.seed}){how}. {advice}"
+    easy = "if rows are grouped (such as rows of one patient) or ordered in time"
+    advice = f"A random test set is too easy {easy}: use `--group` or `--time` then."
+    return f"The test set is {share}, drawn at random (seed {request.seed}){how}. {advice}"

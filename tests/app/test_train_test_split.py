@@ -11,7 +11,7 @@ import pytest
 
 import vecprop as vp
 from shared_commands import FAST
-from vecprop.app.training.dividing import Request, divided, rows_of_parts
+from vecprop.app.training.splitting import Request, rows_of_parts, split_table
 
 
 def request(path, group=None, time=None, size=0.25, **others):
@@ -19,8 +19,8 @@ def request(path, group=None, time=None, size=0.25, **others):
 
 
 def notes(path, **columns):
-    """Return what is noted as the rows of a table are divided."""
-    return "\n".join(divided(request(path, **columns)).notes)
+    """Return what is noted as the rows of a table are split."""
+    return "\n".join(split_table(request(path, **columns)).notes)
 
 
 @pytest.fixture
@@ -35,12 +35,12 @@ def visits(tmp_path):
 
 
 def test_groups_and_times_reach_the_fit(visits):
-    parts = divided(request(visits, group="patient"))
+    parts = split_table(request(visits, group="patient"))
     groups = parts.X["patient"].to_numpy()
     model = vp.TabularRegressor(n_estimators=2, max_iter=1, random_state=0).fit(**parts.training)
     assert "patient" not in model.encoder_.names
     assert model.residuals_.groups == len(np.unique(groups)) == 15
-    parts = divided(request(visits, time="day"))
+    parts = split_table(request(visits, time="day"))
     days = pd.to_datetime(parts.X["day"], dayfirst=True).to_numpy()
     assert days.max() < pd.to_datetime(parts.X_test["day"], dayfirst=True).min()
     model = vp.TabularRegressor(n_estimators=2, max_iter=1, random_state=0).fit(**parts.training)
@@ -50,13 +50,13 @@ def test_groups_and_times_reach_the_fit(visits):
     assert not np.isnan(model.out_of_fold_[~earlier]).any()
 
 
-def test_too_few_groups_and_parts_without_rows_are_refused(vecprop, visits):
+def test_too_few_groups_and_empty_parts_raise_an_error(vecprop, visits):
     frame = pd.read_csv(visits)
     frame.assign(two=frame.index % 2, one=1).to_csv("few.csv", index=False)
     for column, said in (("two", "2 group"), ("one", "1 group")):
         assert said in vecprop("train", "few.csv", "--target", "y", "--group", column, *FAST, code=3).stderr
     for size, count in ((1e-9, 0), (20, 20), (float("inf"), 20)):
-        with pytest.raises(vp.TableError, match=f"A test part of {count} out of 20 rows leaves one part empty"):
+        with pytest.raises(vp.TableError, match=f"A test set of {count} out of 20 rows leaves one part empty"):
             rows_of_parts(request(None, size=size), noise(20), np.zeros(20), True)
 
 
@@ -65,43 +65,43 @@ def noise(rows, seed=0):
     return pd.DataFrame({"x": r.normal(size=rows), "c": r.choice(["a", "b"], rows), "y": r.choice(["p", "q"], rows)})
 
 
-def test_rows_in_both_parts_are_noted_with_the_numbers_that_explain_takes(tmp_path):
+def test_duplicate_rows_are_noted_with_their_lines(tmp_path):
     frame = noise(60)
     twice = pd.concat([frame, frame]).sample(frac=1, random_state=0).assign(row=range(120))
     (tmp_path / "twice.csv").write_text(text := twice.to_csv(index=False).replace("\n", "\n\n", 1))  # no empty row
     note = notes(tmp_path / "twice.csv")
-    found: Any = re.search(r"(\d+) of the test's 30 rows are in training too.* line (\d+) of .* line (\d+) of", note)
+    found: Any = re.search(r"(\d+) of 30 test rows are exact duplicates.* line (\d+) of .* \(line (\d+) of", note)
     assert int(found[1]) > 12
     one, other = (text.splitlines()[int(line) - 1].rsplit(",", 1)[0] for line in found.groups()[1:])
     assert one == other
-    assert "in training too" not in notes(tmp_path / "twice.csv", group="x")
+    assert "duplicates" not in notes(tmp_path / "twice.csv", group="x")
     frame = pd.concat([frame, frame], ignore_index=True)
     frame.to_parquet(tmp_path / "twice.parquet")
-    found = re.search(r"such as row (\d+) of .*twice.parquet, which is row (\d+) of", notes(tmp_path / "twice.parquet"))
+    found = re.search(r"such as row (\d+) of .*twice.parquet \(row (\d+) of", notes(tmp_path / "twice.parquet"))
     assert frame.loc[int(found[1])].tolist() == frame.loc[int(found[2])].tolist()  # counted from 0
     noise(200)[["c", "y"]].to_csv(tmp_path / "few_values.csv", index=False)
-    assert "in training too" not in notes(tmp_path / "few_values.csv")
+    assert "duplicates" not in notes(tmp_path / "few_values.csv")
 
 
-def test_a_test_of_the_rows_of_training_is_refused(vecprop, tmp_path):
+def test_a_test_file_with_the_training_rows_raises_an_error(vecprop, tmp_path):
     noise(60).to_csv("t.csv", index=False)
     done = vecprop("train", "t.csv", "--target", "y", "--test", "t.csv", *FAST, code=2)
-    assert "is the table of training itself" in done.stderr
+    assert "is the training table itself" in done.stderr
     noise(60).sample(frac=1, random_state=0).to_parquet("copy.parquet")
     done = vecprop("train", "t.csv", "--target", "y", "--test", "copy.parquet", *FAST, code=3)
-    assert "has the rows of t.csv and no others" in done.stderr
+    assert "has the same rows as t.csv" in done.stderr
     pd.concat([noise(60)[:9], noise(20, 1)]).to_csv("some.csv", index=False)
     done = vecprop("train", "t.csv", "--target", "y", "--test", "some.csv", *FAST)
-    assert "9 of the test's 29 rows are in training too" in done.stderr
-    assert "such as line 2 of some.csv, which is line 2 of t.csv there" in done.stderr
+    assert "9 of 29 test rows are exact duplicates of training rows" in done.stderr
+    assert "such as line 2 of some.csv (line 2 of t.csv)" in done.stderr
     frame = pd.concat([noise(30), noise(30)])  # some of whose targets are not known
     frame.iloc[:5, 2] = None
     frame.iloc[30:35, 2] = None
     frame.to_csv("t.csv", index=False)
     frame.iloc[5:6].to_csv("other.csv", index=False)
     note = notes(Path("t.csv"), test=Path("other.csv"))
-    assert "1 of the test's 1 rows are in training too" in note
-    assert "line 7 of t.csv there" in note
+    assert "1 of 1 test rows are exact duplicates" in note
+    assert "(line 7 of t.csv)" in note
 
 
 @pytest.mark.parametrize(
@@ -113,14 +113,16 @@ def test_a_test_of_the_rows_of_training_is_refused(vecprop, tmp_path):
         (["low", "high"], ""),
     ],
 )
-def test_classes_that_may_be_numbers_are_said(tmp_path, y, said):
+def test_classes_that_may_be_numbers_are_noted(tmp_path, y, said):
     noise(60).assign(y=y * 30).to_csv(tmp_path / "t.csv", index=False)
-    found = [note for note in divided(request(tmp_path / "t.csv")).notes if "the target, is read as classes" in note]
+    found = [
+        note for note in split_table(request(tmp_path / "t.csv")).notes if "the target, is read as classes" in note
+    ]
     assert found == ([f"Column 'y', the target, is read as classes, but {said}."] if said else [])
 
 
 @pytest.mark.long
-def test_row_numbers_of_the_whole_file_are_no_inputs(vecprop):
+def test_row_numbers_are_not_inputs(vecprop):
     table = noise(60).assign(id=range(500, 560))
     table["y"] = table["y"].mask(table["id"] % 20 == 7)  # rows without a target are left out, but are counted
     table.to_csv("t.csv")
@@ -133,15 +135,15 @@ def test_row_numbers_of_the_whole_file_are_no_inputs(vecprop):
     assert "Column 'id' is not used" not in notes(Path("t.csv"), time="id")
 
 
-def test_rows_are_alike_whatever_their_signs_and_types(tmp_path):
+def test_duplicates_are_found_across_number_formats_and_types(tmp_path):
     path, csv, parquet = (tmp_path / name for name in ("t.csv", "some.csv", "some.parquet"))
     frame = noise(60).assign(n=lambda frame: frame["x"].round(2).astype(object))
     frame.loc[7, "n"] = "many"
     frame.to_csv(path, index=False, sep=";", decimal=",")
     frame.assign(n=frame["x"].round(2))[20:30].to_parquet(parquet)
     frame[20:30].to_csv(csv, index=False, sep=";", decimal=",")
-    assert "10 of the test's 10 rows are in training too" in notes(path, test=csv)
+    assert "10 of 10 test rows are exact duplicates" in notes(path, test=csv)
     frame.drop(columns="n").to_csv(path, index=False, sep=";", decimal=",")
     note = notes(path, test=parquet)
-    assert "10 of the test's 10 rows are in training too" in note
-    assert "such as row 0 of some.parquet, which is line 22 of t.csv there" in note
+    assert "10 of 10 test rows are exact duplicates" in note
+    assert "such as row 0 of some.parquet (line 22 of t.csv)" in note
