@@ -61,7 +61,7 @@ def test_unseen_tags_share_an_input():
     tags = encoded([";".join(names) for names in NAMES])[0].parts[0]
     new = pd.Series(["old;red", "old", None])
     assert tags(new).tolist() == [[0, 0, 0, 1, 1], [0, 0, 0, 0, 1], [0] * 5]
-    assert "'old'" in str(tags.missed(new))
+    assert "'old'" in str(tags.misfit(new))
 
 
 @pytest.mark.parametrize("sign", [";", ", "])

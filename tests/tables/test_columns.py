@@ -115,7 +115,7 @@ def test_rare_unseen_and_missing_categories():
     assert inputs.argmax(axis=1).tolist() == [1, 3, 3, 0, 2]
     assert (inputs.sum(axis=1) == 1).all()
     said = "'rare': fewer than 2 training rows contain these; they form one category"
-    assert str(categories.missed(series)) == said
+    assert str(categories.misfit(series)) == said
 
 
 def test_category_names_do_not_depend_on_other_rows():

@@ -84,7 +84,7 @@ class Column(ABC):
         """Write the inputs of a column to an array, (N, width) in float32."""
         inputs[:] = self.of_values(self.read(series))
 
-    def missed(self, series: Any) -> "Missed | None":
+    def misfit(self, series: Any) -> "Misfit | None":
         """Return a note on values that cannot be used unchanged, or None."""
         return None
 
@@ -136,12 +136,12 @@ class Column(ABC):
 
 
 @dataclass(frozen=True)
-class Missed:
+class Misfit:
     """A note on values of a column that cannot be used unchanged.
 
     Examples
     --------
-    >>> one, other = Missed("not numbers", 2, "'x' in line 5"), Missed("not numbers", 3, "'y' in line 9")
+    >>> one, other = Misfit("not numbers", 2, "'x' in line 5"), Misfit("not numbers", 3, "'y' in line 9")
     >>> str(one.plus(other))
     "5 value(s), such as 'x' in line 5, are not numbers"
     """
@@ -152,7 +152,7 @@ class Missed:
     names: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, series: Any, mask: np.ndarray, what: str) -> "Missed":
+    def of(cls, series: Any, mask: np.ndarray, what: str) -> "Misfit":
         """Return a note on the values of a column that a mask selects."""
         return cls(what, int(mask.sum()), first_of(series, mask))
 
@@ -161,7 +161,7 @@ class Missed:
             return f"{', '.join(self.names[:3])}{' and others' if len(self.names) > 3 else ''}: {self.what}"
         return f"{self.count} value(s), such as {self.first}, are {self.what}" if self.count else self.what
 
-    def plus(self, other: "Missed") -> "Missed":
+    def plus(self, other: "Misfit") -> "Misfit":
         """Combine the notes on two chunks of a column."""
         names = tuple(dict.fromkeys(self.names + other.names))[:4]
         return replace(self, count=self.count + other.count, names=names)

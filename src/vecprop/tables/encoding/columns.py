@@ -15,7 +15,7 @@ from ..kinds.formats import ONE_MEANING, SECONDS, DateReading, NumberReading, da
 from ..kinds.kinds import CATEGORIES, Kind
 from ..kinds.values import MISSING, as_names, category_name, read_days, read_numbers, texts_of
 from . import helper_sources as helpers
-from .column import Column, Missed, Storage, View
+from .column import Column, Misfit, Storage, View
 from .folds import TargetMeans
 
 PLAIN = NumberReading()
@@ -143,17 +143,17 @@ class NumberInputs(Column):
             inputs.append(np.interp(x, self.edges, self.scores))
         return np.hstack(inputs)
 
-    def missed(self, series: Any) -> Missed | None:
+    def misfit(self, series: Any) -> Misfit | None:
         x, is_unread = read_numbers(series, self.reading)
         if is_unread.any():
             how = "" if self.reading == NumberReading() else f" in the training format ({self.reading})"
-            return Missed.of(series, is_unread, f"not numbers{how} and are treated as missing")
+            return Misfit.of(series, is_unread, f"not numbers{how} and are treated as missing")
         if (is_infinite := np.isinf(x)).any():
-            return Missed.of(series, is_infinite, "infinite and are treated as very large numbers")
+            return Misfit.of(series, is_infinite, "infinite and are treated as very large numbers")
         has_type = pandas().api.types.is_float_dtype(series.dtype)
         if has_type and not self.reading.is_plain and np.any(x % 1 > 0):
             how = f"({self.reading}): pass the path of the file instead of a data frame"
-            return Missed(f"the values are numeric, but training parsed text {how}")
+            return Misfit(f"the values are numeric, but training parsed text {how}")
         return None
 
     def in_view(self, view: View) -> np.ndarray:
@@ -295,10 +295,10 @@ class Dates(Column):
         """Return the inputs of days since 1970 (N,), (N, width); calendar features of nan are 0."""
         return np.hstack([self.days.of_values(days), calendar_inputs(days, self.day_waves)])
 
-    def missed(self, series: Any) -> Missed | None:
+    def misfit(self, series: Any) -> Misfit | None:
         _, is_unread = read_days(series, self.reading)
         how = f" in the training format ({self.reading})" if self.reading != DateReading() else ""
-        return Missed.of(series, is_unread, f"not dates{how} and are treated as missing") if is_unread.any() else None
+        return Misfit.of(series, is_unread, f"not dates{how} and are treated as missing") if is_unread.any() else None
 
     def in_view(self, view: View) -> np.ndarray:
         return np.append(self.days.in_view(view), np.ones(self.width - self.days.width, bool))
@@ -464,13 +464,13 @@ class Categories(Column):
         shared = [len(self.names) + crc32(name.encode()) % self.buckets for name in names]
         return np.where(is_known, places, shared)[codes]
 
-    def missed(self, series: Any) -> Missed | None:
+    def misfit(self, series: Any) -> Misfit | None:
         if self.buckets > 1:
             return None
         others = np.setdiff1d(as_names(series).astype(str), self.names)[:4]
         names = tuple("missing" if name == MISSING else repr(str(name)) for name in others)
         what = "fewer than 2 training rows contain these; they form one category"
-        return Missed(what, names=names) if names else None
+        return Misfit(what, names=names) if names else None
 
     def in_view(self, view: View) -> np.ndarray:
         is_without_marks = self.means is not None and view == "standardised"
@@ -496,7 +496,7 @@ class Categories(Column):
 
     @property
     def onnx_type(self) -> type | None:
-        """Text if there is only one bucket, because ONNX cannot compute checksums."""
+        """The graph takes text only if there is one bucket, because ONNX cannot compute checksums."""
         return object if self.buckets == 1 else None
 
     def to_onnx(self, column: Any) -> Any:

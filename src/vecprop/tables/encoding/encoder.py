@@ -13,7 +13,7 @@ from ..error import TableError
 from ..kinds.ambiguities import NO_OPTIONS, ColumnOptions
 from ..kinds.kinds import CATEGORIES, common_decimal, kind_of
 from ..reading.frames import Frame, by_blocks
-from .column import VIEWS, Column, Missed, View
+from .column import VIEWS, Column, Misfit, View
 from .columns import MAX_CATEGORIES, Categories, Dates, NumberInputs
 from .folds import MAX_TARGETS, target_means
 from .packed_rows import PackedRows
@@ -23,7 +23,7 @@ from .texts import LatentTexts
 COLUMNS: dict[str, type[Column]] = {"number": NumberInputs, "category": Categories, "code": Categories}
 COLUMNS |= {"date": Dates, "text": LatentTexts, "tags": Tags}
 """The encoder class of each kind that users can set; to add a kind, add it here and to `KINDS`."""
-Misfits = dict[tuple[str, str], Missed]
+Misfits = dict[tuple[str, str], Misfit]
 """Notes on values that cannot be used unchanged, by column and message."""
 PIECES = 16
 """The largest number of quantile bins of a numeric column."""
@@ -190,9 +190,9 @@ class Encoder:
         """Find values that cannot be used unchanged, and add the findings of earlier chunks."""
         found = dict(before or {})
         for name, part in self.columns:
-            if missed := part.missed(frame[name]):
-                known = found.get((name, missed.what))
-                found[name, missed.what] = known.plus(missed) if known else missed
+            if misfit := part.misfit(frame[name]):
+                known = found.get((name, misfit.what))
+                found[name, misfit.what] = known.plus(misfit) if known else misfit
         return found
 
     def notes_on(self, misfits: Misfits) -> list[str]:

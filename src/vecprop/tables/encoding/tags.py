@@ -10,7 +10,7 @@ from ..error import pandas
 from ..kinds.kinds import Kind, tag_separator
 from ..kinds.values import as_texts, texts_of
 from . import helper_sources as helpers
-from .column import Column, Missed
+from .column import Column, Misfit
 from .columns import MAX_CATEGORIES, MIN_ROWS
 
 
@@ -72,11 +72,11 @@ class Tags(Column):
             inputs[row, [places.get(name, len(places)) for name in tags_of(text, self.separator)]] = 1
         return inputs[codes]
 
-    def missed(self, series: Any) -> Missed | None:
+    def misfit(self, series: Any) -> Misfit | None:
         names = {name for text in texts_of(series) for name in tags_of(text, self.separator)}
         unknown = tuple(map(repr, sorted(names.difference(self.names.tolist()))[:4]))
         what = "fewer than 2 training rows contain these; they share an input"
-        return Missed(what, names=unknown) if unknown else None
+        return Misfit(what, names=unknown) if unknown else None
 
     def to_source(self, name: str, source: Any) -> str:
         source.helper("tags", helpers.TAGS)

@@ -30,7 +30,7 @@ FIRST_DAY, LAST_DAY = 1900_01_01, 2099_12_31
 _WORD = r"[^\s,;|/]+"
 _MONTH_OF_YEAR = re.compile(r"(0?[1-9]|1[0-2])\.(?:19|20)\d\d")
 CATEGORIES = 64
-"""The number of the most frequent categories that always get a separate input."""
+"""The most frequent categories, up to this number, always get separate inputs."""
 FEW = 20
 """Fewer distinct numbers than this may all have three decimals by coincidence."""
 
@@ -117,7 +117,7 @@ def _number(
 def target_reading(y: Any, name: str, frame: Any, options: ColumnOptions) -> tuple[NumberReading, str]:
     """Infer the format of a numeric target, and return a note on it.
 
-    The most frequent sign of the table's columns resolves an ambiguous decimal sign.
+    If the decimal sign is ambiguous, the most frequent sign of the table's columns is used.
     """
     texts = texts_of(y)
     are_plain = not read_numbers(y, NumberReading())[1].any()

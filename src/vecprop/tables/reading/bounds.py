@@ -108,7 +108,7 @@ def require_room_for_names(path: Path, table: Any) -> None:
 
 
 def _lengths(column: Any) -> np.ndarray:
-    """Return the length of each entry of a column's dictionary in bytes; empty without a dictionary."""
+    """Return the length in bytes of each entry of a column's dictionary, or an empty array without a dictionary."""
     from pyarrow import compute
 
     if not _is_named(column.type):

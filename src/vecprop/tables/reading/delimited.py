@@ -409,8 +409,8 @@ def separator_of(lines: list[str]) -> str:
 def names_are_values(rows: list[list[str]]) -> bool:
     """Return whether the header of a text table looks like a row of data.
 
-    This is the case if it contains numbers in exactly the numeric columns, unless they are evenly spaced integers, such
-    as years. It is also the case if its texts occur as values in their columns.
+    A header looks like data if it contains numbers in exactly the numeric columns (except evenly spaced integers, such
+    as years), or if its texts occur as values in their columns.
 
     Examples
     --------
