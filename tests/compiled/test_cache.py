@@ -173,9 +173,7 @@ def give_away(path, monkeypatch):
 @pytest.mark.parametrize("mode", [0o777, 0o775, 0o757, 0o1777])
 def test_a_folder_that_others_can_write_is_not_used(chosen, mode):
     chosen.chmod(mode)
-    said = (
-        rf"{re.escape(str(chosen))} \(other users can write to it\), so they are in .*own: set VECPROP_CACHE_DIR to a"
-    )
+    said = rf"{re.escape(str(chosen))} \(other users can write to it\), so .*own is used instead: set VECPROP_CACHE_DIR"
     with pytest.warns(UserWarning, match=said):
         assert FOLDER() == chosen.parent / "own"
 
@@ -184,7 +182,7 @@ def test_a_folder_that_others_can_write_is_not_used(chosen, mode):
 def test_a_folder_that_belongs_to_another_user_is_not_used(chosen, monkeypatch):
     give_away(chosen, monkeypatch)
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda *of, **options: chosen)
-    with pytest.warns(UserWarning, match=r"it belongs to the user number \d+\), so each process compiles them: set "):
+    with pytest.warns(UserWarning, match=r"it belongs to the user with ID \d+\), so each process compiles them: set "):
         assert FOLDER() is None
 
 
@@ -194,7 +192,7 @@ def test_a_file_that_another_user_may_have_written_is_not_read(chosen, monkeypat
     for name in "ab":
         cache.keep(name, b"code")
         change(chosen / f"{name}.kernel", monkeypatch)
-    with pytest.warns(UserWarning, match=r"a\.kernel is not loaded, but compiled, since (it belongs|other users can)"):
+    with pytest.warns(UserWarning, match=r"a\.kernel is ignored and compiled again, since (it belongs|other users)"):
         assert cache.kept("a") is None
     assert cache.kept("b") is None  # without a second warning
     cache.keep("b", b"code")
@@ -265,7 +263,7 @@ def test_without_a_writable_folder_there_is_one_notice(tmp_path):
     taken.write_text("a file")
     shown, said = run(FIT, VECPROP_CACHE_DIR=str(taken / "below"))
     assert shown == run(FIT)[0]
-    assert said.count(f"{taken / 'below'} (it cannot be written), so they are in ") == 1
+    assert said.count(f"{taken / 'below'} (it is not writable), so ") == 1
 
 
 def test_the_names_of_all_kernels():

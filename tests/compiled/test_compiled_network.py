@@ -164,7 +164,7 @@ def test_a_predictor():
     for bad, pattern in [(p.X[:, :2], "X has shape"), (np.full((1, 3), np.nan), "row 0, column 0 is nan")]:
         with pytest.raises(ValueError, match=pattern):
             predict(bad)
-    with pytest.raises(ValueError, match="one network's parameters"):
+    with pytest.raises(ValueError, match=r"theta must have shape \(P,\)"):
         compile(p.network).predictor(np.stack([p.theta, p.theta]))
 
 

@@ -156,7 +156,7 @@ ESTIMATORS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:18 of 90 rows are among")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:18 of 90 rows have no")
 @pytest.mark.parametrize(("name", "kind"), sampled(product(ESTIMATORS, [np.bool_, np.int64, np.float64])))
 def test_estimators_convert_them_as_they_read_to_the_bit(name, kind, monkeypatch):
     monkeypatch.setattr("vecprop.estimators.many.folds.LARGE", 0)

@@ -86,5 +86,5 @@ def test_the_processor_or_a_setting_decides_between_blocks_and_blas(monkeypatch,
 
 def test_another_setting_is_refused(monkeypatch):
     monkeypatch.setenv("VECPROP_PRODUCTS", "blas")
-    with pytest.raises(ValueError, match=r'^VECPROP_PRODUCTS is \'blas\', but it is "auto", "blocks" or "BLAS"\.$'):
+    with pytest.raises(ValueError, match=r'^VECPROP_PRODUCTS must be "auto", "blocks" or "BLAS", got \'blas\'\.$'):
         uses_blocks.__wrapped__()

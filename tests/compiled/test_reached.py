@@ -141,5 +141,5 @@ def test_functions_that_call_each_other():
 
 
 def test_values_of_unknown_types_are_refused():
-    with pytest.raises(TypeError, match="of which nobody can say whether it has changed"):
+    with pytest.raises(TypeError, match="whose contents cannot be hashed"):
         digest(function("def f(x):\n    return thing", thing=object()))

@@ -58,9 +58,9 @@ def tried_again():
         ((trial, "MISSING", "sched_yield"), "this system has no function sched_yield, which kernels call"),
         (
             (inspect, "getsource", without_sources),
-            "the library's source files are not here, and kernels are compiled from them",
+            "the source files of vecprop are missing, which are needed to compile kernels",
         ),
-        ((vars(numba)["config"], "DISABLE_JIT", 1), "Numba's compiler is switched off, unset NUMBA_DISABLE_JIT"),
+        ((vars(numba)["config"], "DISABLE_JIT", 1), "Numba's compiler is disabled, unset NUMBA_DISABLE_JIT"),
         (
             (machine_code, "loaded", gone),
             r"Numba [\d.]+ does not work here \(AttributeError: Numba has no such name\), install another release",

@@ -1,7 +1,7 @@
-"""Products of large matrices, packed as a BLAS packs them.
+"""Products of large matrices, packed as in a BLAS.
 
-In large matrices a row lies a page of memory apart from the next. So pieces of A and B, of at most `PIECE_DEPTH`, are
-copied into panels that are read from front to back, and a block of C is the product of one panel of each::
+Consecutive rows of large matrices lie on different memory pages. Pieces of A and B, of depth at most `PIECE_DEPTH`, are
+therefore copied into panels, which are read sequentially. A block of C is the product of a panel of A and one of B::
 
       A, 38 panels of 14 rows                 B, 32 panels of two vectors' columns
       +-----------------------------+         +------+------+---
@@ -10,9 +10,9 @@ copied into panels that are read from front to back, and a block of C is the pro
       | ...                         |         | ...  | ...  |
       +-----------------------------+         +------+------+---
       | next 14 rows                |           ^
-                                                one of these stays in the first-level cache while all of A is read
+                                                one panel stays in the L1 cache while all of A is read
 
-Both pieces share the second-level cache; the workspace holds them, one behind the other.
+Both pieces share the L2 cache; the workspace holds A, then B.
 """
 
 from functools import cache
@@ -26,7 +26,7 @@ from ..jit.addresses import numbers_at
 from ..jit.machine_code import address_of, filled_in
 from .vectors import copied_block, packed_block, transposed_block, vector_bytes
 
-# Placeholders, filled in for a floating type: the type, its blocks, their sizes, and the bytes of an element.
+# Placeholders for a floating-point type: the type, its blocks, their sizes, and the bytes of an element.
 number: Any = float
 whole: Any = None
 edge: Any = None
@@ -37,29 +37,29 @@ pack_right: Any = None
 width = columns = lanes = size = 0
 
 PIECE_DEPTH = 264
-"""The largest depth of a piece: a panel of B then takes 34 kB at most, and stays in the first-level cache."""
+"""The maximum depth of a piece: a panel of B then takes at most 34 kB and stays in the L1 cache."""
 
 PANEL_ROWS = 14 if vector_bytes() == 64 else 6
-"""The rows of a panel of A: 14 x 2 sums fill 28 of 32 registers, 6 x 2 fill 12 of 16; B and A need the others."""
+"""The rows of a panel of A: 14 x 2 sums use 28 of 32 registers, 6 x 2 sums 12 of 16; the others hold A and B."""
 
 PIECE_ROWS, PIECE_PANELS = 38 * PANEL_ROWS, 32
-"""The most rows of a piece of A and the most panels of a piece of B: both pieces share the second-level cache."""
+"""The maximum rows of a piece of A and the maximum panels of a piece of B; both pieces share the L2 cache."""
 
 
 @njit(**INNER)
 def piece_depth(K):
-    """Return the depth of the pieces of a depth K, which are about equally deep."""
+    """Return the depth of pieces that divide a depth K about equally."""
     pieces = max(-(-K // PIECE_DEPTH), 1)
     return max(-(-K // pieces), 1)
 
 
 def pack(M, K, A, A_m, A_k, out):
-    """Copy A (M, K) into panels of ``width`` rows, column by column within a panel.
+    """Copy A (M, K) into panels of ``width`` rows, stored column by column.
 
-    One of the strides is an element's size. What lies beyond the last row is not initialized: masks keep it out of C.
+    One of the strides is the size of an element. Entries beyond the last row stay uninitialized; masks exclude them.
     """
     complete = M // width * width
-    if A_m == size:  # a column of A is contiguous, so a panel takes whole vectors of it
+    if A_m == size:  # columns of A are contiguous: copy whole vectors
         for k in range(K):
             column, panel = A + k * A_k, out + k * width * size
             for m in range(0, complete, width):
@@ -69,7 +69,7 @@ def pack(M, K, A, A_m, A_k, out):
             for m in range(M - complete):
                 target[m] = source[m]
         return
-    for m in range(0, M, width):  # a row of A is contiguous, so squares of it are transposed
+    for m in range(0, M, width):  # rows of A are contiguous: transpose square blocks
         for i in range(0, smaller(width, M - m), lanes):
             for k in range(0, K, lanes):
                 rows, place = smaller(width, M - m) - i, out + (m * K + k * width + i) * size
@@ -77,14 +77,14 @@ def pack(M, K, A, A_m, A_k, out):
 
 
 def multiply(M, N, K, A, A_m, A_k, B, B_k, B_n, C, C_m, add, workspace, is_packed):
-    """C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N).
+    """Compute C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N).
 
-    Matrices are addresses, and A_m is the stride in bytes from a row of A to the next. One stride of A and one of B is
-    an element's size, and C lies by rows. ``is_packed`` says that the workspace still holds A from the call before,
-    which requires that A is one piece.
+    Matrices are addresses, and A_m is the stride in bytes between rows of A. One stride of A and one of B must be the
+    size of an element, and C is stored by rows. If ``is_packed`` is set, the workspace still holds A from the previous
+    call; A must then fit into one piece.
     """
     left, right, depth = workspace, workspace + PIECE_ROWS * PIECE_DEPTH * size, piece_depth(K)
-    # Which matrix waits in which cache: a piece of B in the second level, one of its panels in the first, A passes by.
+    # A piece of B stays in the L2 cache and one of its panels in the L1 cache, while A is streamed.
     for n in range(0, N, PIECE_PANELS * columns):
         N_here = smaller(PIECE_PANELS * columns, N - n)
         for k in range(0, larger(K, 1), depth):
@@ -106,17 +106,17 @@ def multiply(M, N, K, A, A_m, A_k, B, B_k, B_n, C, C_m, add, workspace, is_packe
 
 
 def _columns(F: type) -> int:
-    """Return the columns of a panel of B: those of two vectors."""
+    """Return the number of columns of a panel of B, which are two vectors."""
     return 2 * vector_bytes() // np.dtype(F).itemsize
 
 
 def packing_size(F: type) -> int:
-    """Return the number of elements that `multiply` needs to pack."""
+    """Return the number of elements in the workspace of `multiply`."""
     return PIECE_DEPTH * (PIECE_ROWS + PIECE_PANELS * _columns(F))
 
 
 def _pack_of(F: type, width: int) -> Any:
-    """Return `pack` for panels of ``width`` rows of type F, for compiled code."""
+    """Return `pack` as a compiled function for panels of ``width`` rows of type F."""
     lanes = _columns(F) // 2
     blocks = {"copied": copied_block(F, lanes, width), "transposed": transposed_block(F, lanes, indexed=False)}
     return njit(filled_in(pack, F, width=width, lanes=lanes, **blocks), **INNER)
@@ -124,7 +124,7 @@ def _pack_of(F: type, width: int) -> Any:
 
 @cache
 def packed_address(F: type) -> int:
-    """Return the address of `multiply` for numbers of type F; see `calls.packed`."""
+    """Return the address of `multiply` for type F; see `calls.packed`."""
     whole, edge = (packed_block(F, _columns(F) // 2, PANEL_ROWS, 2, whole=whole) for whole in (True, False))
     packs = {"pack_left": _pack_of(F, PANEL_ROWS), "pack_right": _pack_of(F, _columns(F))}
     return address_of(multiply, F, whole=whole, edge=edge, columns=_columns(F), **packs)

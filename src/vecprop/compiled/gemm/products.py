@@ -1,7 +1,7 @@
 """Products and transposes of the matrices of a tile, block by block, without packing.
 
-A BLAS packs its operands and plans each call, which costs as much as the product itself for the matrices of one tile.
-SciPy's BLAS is called on processors without the wide vectors that blocks are made for.
+A BLAS packs its operands and plans each call. For the matrices of one tile, this costs as much as the product. SciPy's
+BLAS is used only on processors without wide vectors.
 """
 
 import os
@@ -17,7 +17,7 @@ from ..jit.machine_code import address_of, filled_in
 from ..jit.numba_internals import has_wide_vectors
 from .vectors import dots_block, product_block, transposed_block, vector_bytes
 
-# Placeholders, filled in for a floating type: its blocks, their sizes, and the bytes of an element.
+# Placeholders for a floating-point type: its blocks, their sizes, and the bytes of an element.
 block: Any = None
 half: Any = None
 quarter: Any = None
@@ -27,24 +27,24 @@ four: Any = None
 rows = columns = lanes = size = 0
 
 B_BYTES, LEAST_DEPTH = 2**15, 32
-"""The bytes of B that stay in the first-level cache while they are added to all of C, and the least rows of such a cut.
+"""The maximum bytes of a part of B, which stays in the L1 cache, and the minimum number of its rows.
 
-With fewer rows, loading and storing C would take longer than reading B from farther away.
+With fewer rows, loading and storing C would take longer than reading B from a slower cache.
 """
 
 
 def multiply(M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
-    """C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N).
+    """Compute C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N).
 
-    Matrices are addresses, and A_m is the stride in bytes from a row of A to the next. Where B is large and C is not,
-    the depth is cut; an element of C is summed in the order of K all the same.
+    Matrices are addresses, and A_m is the stride in bytes between rows of A. If B is large and C is not, the depth is
+    divided; the elements of C are still summed in the order of K.
     """
     depth = larger(B_BYTES // (N * size), LEAST_DEPTH) if M < K and K * N * size > B_BYTES else larger(K, 1)
     for k in range(0, larger(K, 1), depth):
         K_here, adds = smaller(depth, K - k), np.int64(add != 0 or k > 0)
         for m in range(0, M, rows):
             A_at, B_at, C_at = A + m * A_m + k * A_k, B + k * B_k, C + m * C_m
-            if M - m <= rows // 4:  # few rows left: lower blocks, wider so that they have as many sums
+            if M - m <= rows // 4:  # few rows left: use blocks with fewer rows and more columns
                 for n in range(0, N, 2 * columns):
                     quarter(M - m, N - n, K_here, A_at, A_m, A_k, B_at + n * size, B_k, C_at + n * size, C_m, adds)
             elif M - m <= rows // 2:
@@ -56,10 +56,10 @@ def multiply(M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
 
 
 def dots(M, N, K, A, A_m, B, B_n, C, C_m, add):
-    """C = A Bᵀ, or C += A Bᵀ, for a narrow C (M, N), A (M, K) and B (N, K): addresses, and strides in bytes.
+    """Compute C = A Bᵀ, or C += A Bᵀ, for a narrow C (M, N), A (M, K) and B (N, K): addresses and strides in bytes.
 
-    Both A and B are read along their rows, so each element of C is a sum over vectors. A block has an element for
-    each lane of a vector, in 1, 2 or 4 columns.
+    A and B are read along their rows, so each element of C is a sum over vectors. A block has as many elements as a
+    vector has lanes, in 1, 2 or 4 columns.
     """
     if N == 1:
         for m in range(0, M, lanes):
@@ -81,7 +81,7 @@ def transpose(M, N, A, A_m, B, B_n):
 
 
 def gather(M, N, A, A_m, B, B_n, indices):
-    """Store B = A[indices]ᵀ, for M indices, which are words at an address."""
+    """Store B = A[indices]ᵀ; `indices` is the address of M words."""
     for m in range(0, M, rows):
         for n in range(0, N, columns):
             block(M - m, N - n, A + n * size, A_m, B + n * B_n + m * size, B_n, indices + 8 * m)
@@ -89,14 +89,14 @@ def gather(M, N, A, A_m, B, B_n, indices):
 
 @cache
 def uses_blocks() -> bool:
-    """Return whether products are computed by blocks, rather than by loops and BLAS, as VECPROP_PRODUCTS may choose.
+    """Return whether to compute products by blocks rather than by loops and BLAS; VECPROP_PRODUCTS overrides it.
 
-    Blocks are faster on processors with wide vectors. The processor alone decides, not a timing: the two ways round
-    differently, and a fit would not be repeatable.
+    Blocks are faster on processors with wide vectors. The decision depends only on the processor and not on timings,
+    because the two methods round differently and fits must be repeatable.
     """
     chosen = os.environ.get("VECPROP_PRODUCTS") or "auto"
     if chosen not in ("auto", "blocks", "BLAS"):
-        raise ValueError(f'VECPROP_PRODUCTS is {chosen!r}, but it is "auto", "blocks" or "BLAS".')
+        raise ValueError(f'VECPROP_PRODUCTS must be "auto", "blocks" or "BLAS", got {chosen!r}.')
     return has_wide_vectors() if chosen == "auto" else chosen == "blocks"
 
 
@@ -105,7 +105,7 @@ def _lanes(F: type) -> int:
 
 
 def _names_of_multiply(F: type) -> dict[str, Any]:
-    lanes, rows = _lanes(F), 8 if vector_bytes() == 64 else 4  # 16 or 8 sums fill half of the registers
+    lanes, rows = _lanes(F), 8 if vector_bytes() == 64 else 4  # 16 or 8 sums use half of the registers
     sizes = {"block": (rows, 2), "half": (rows // 2, 4), "quarter": (rows // 4, 4)}
     blocks = {name: product_block(F, lanes, *size) for name, size in sizes.items()}
     return {**blocks, "rows": rows, "columns": 2 * lanes}
@@ -113,19 +113,19 @@ def _names_of_multiply(F: type) -> dict[str, Any]:
 
 @cache
 def multiply_of(F: type) -> Any:
-    """Return `multiply` for numbers of type F, for compiled code."""
+    """Return `multiply` as a compiled function for type F."""
     return njit(filled_in(multiply, F, **_names_of_multiply(F)), **INNER)
 
 
 @cache
 def multiply_address(F: type) -> int:
-    """Return the address of `multiply` for numbers of type F; see `calls.product`."""
+    """Return the address of `multiply` for type F; see `calls.product`."""
     return address_of(multiply, F, **_names_of_multiply(F))
 
 
 @cache
 def dots_of(F: type) -> Any:
-    """Return `dots` for numbers of type F, for compiled code."""
+    """Return `dots` as a compiled function for type F."""
     lanes = _lanes(F)
     one, two, four = (dots_block(F, lanes, columns) for columns in (1, 2, 4))
     return njit(filled_in(dots, F, one=one, two=two, four=four, lanes=lanes), **INNER)
@@ -133,7 +133,7 @@ def dots_of(F: type) -> Any:
 
 @cache
 def transpose_of(F: type) -> Any:
-    """Return `transpose` for numbers of type F, for compiled code."""
+    """Return `transpose` as a compiled function for type F."""
     lanes = _lanes(F)
     block = transposed_block(F, lanes, indexed=False)
     return njit(filled_in(transpose, F, block=block, rows=lanes, columns=lanes), **ONCE)
@@ -141,13 +141,13 @@ def transpose_of(F: type) -> Any:
 
 @cache
 def gather_address(F: type) -> int:
-    """Return the address of `gather` for numbers of type F; see `calls.gather`."""
+    """Return the address of `gather` for type F; see `calls.gather`."""
     lanes = _lanes(F)
     return address_of(gather, F, block=transposed_block(F, lanes, indexed=True), rows=lanes, columns=lanes)
 
 
 def blas_address(F):
-    """Return the address of SciPy's matrix product for numbers of type F, which `blas_product` calls."""
+    """Return the address of SciPy's matrix product for type F, which `blas_product` calls."""
     from numba.extending import get_cython_function_address
 
     return get_cython_function_address("scipy.linalg.cython_blas", "sgemm" if F is np.float32 else "dgemm")
@@ -155,7 +155,7 @@ def blas_address(F):
 
 @intrinsic
 def _gemm(typing, address, transposed, sizes, beta, like, A, B, C):
-    """Call BLAS, which takes each argument by its address, integers of 32 bits, and matrices by columns."""
+    """Call BLAS, which takes the address of each argument, 32-bit integers, and matrices in column-major order."""
 
     def generate(context, builder, signature, values):
         address, transposed, sizes, beta, _, A, B, C = values
@@ -187,9 +187,9 @@ def _gemm(typing, address, transposed, sizes, beta, like, A, B, C):
 
 @njit(nogil=True, error_model="numpy")
 def blas_product(blas, A, A_by_columns, B, B_by_columns, add, C, M, N, K):
-    """C = A B, or C += A B, for C (M, N), A (M, K) and B (K, N): flat arrays by rows, or A and B by columns."""
+    """Compute C = A B, or C += A B, for flat arrays by rows; A and B may also be stored by columns."""
     zero = A.dtype.type(0)
-    # BLAS reads matrices by columns, and a matrix by rows is then its transpose: so it computes Cᵀ = Bᵀ Aᵀ.
+    # In column-major order, a matrix stored by rows is its transpose, so BLAS computes Cᵀ = Bᵀ Aᵀ.
     sizes = N, M, K, K if B_by_columns else N, M if A_by_columns else K, N
     matrices = B.ctypes.data, A.ctypes.data, C.ctypes.data
     _gemm(blas, (B_by_columns != 0, A_by_columns != 0), sizes, zero + add, zero, *matrices)

@@ -1,8 +1,8 @@
-"""Instructions on the processor's vectors, for blocks of matrices that stay in its registers.
+"""Vector instructions for blocks of matrices that stay in registers.
 
-Numba compiles no loop to a block of sums in registers, nor to a transpose inside them. So each instruction is written
-here. A column beyond the edge of a matrix is masked, so it is neither loaded nor stored. A row beyond it is the last
-row, computed and stored once more: masks of rows would take instructions in the inner loop.
+Numba does not compile loops to a block of sums in registers, or to a transpose in registers. The instructions are
+therefore generated here. Columns beyond the edge of a matrix are masked. Rows beyond the edge repeat the last row and
+are stored to it again, because masks of rows would add instructions to the inner loop.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,22 +18,22 @@ from ..jit import intrinsic
 from ..jit.numba_internals import features, has_wide_vectors
 
 PREFETCH_BYTES = 1024
-"""The prefetch distance in packed matrices: panels and C displace each other in the cache, so they are fetched anew."""
+"""The prefetch distance in packed matrices; prefetching helps because panels and C evict each other from the cache."""
 
 Value: TypeAlias = Any
-"""The result of an instruction: llvmlite's own annotations do not say that it has a type."""
+"""The result of an instruction; the annotations of llvmlite do not declare its attribute `type`."""
 
 _WORD, _INTEGER, _BIT = ir.IntType(64), ir.IntType(32), ir.IntType(1)
 
 
 @cache
 def vector_bytes() -> int:
-    """Return the bytes of a block's vectors: 64 or 32. The compiler makes them of narrower ones where it has to."""
+    """Return the vector size in bytes: 64 or 32. The compiler splits vectors that the processor does not support."""
     return 64 if "avx512f" in features() else 32
 
 
 class _Vectors:
-    """Generates instructions on vectors of ``lanes`` numbers of type F."""
+    """Generate instructions on vectors of ``lanes`` numbers of type F."""
 
     def __init__(self, builder: ir.IRBuilder, F: type, lanes: int) -> None:
         self.builder, self.lanes, self.size = builder, lanes, np.dtype(F).itemsize
@@ -49,28 +49,28 @@ class _Vectors:
         return self.builder.call(function, arguments)
 
     def after(self, address: Value, vectors: int) -> Value:
-        """Return an address plus a number of vectors."""
+        """Return the address that lies this number of vectors after another."""
         return self.builder.add(address, _WORD(vectors * self.lanes * self.size))
 
     def rows(self, address: Value, stride: Value, count: int, total: Value, first: int = 0) -> list[Value]:
-        """Return the addresses of ``count`` rows from the first on; rows beyond the last of all have its address."""
+        """Return the addresses of ``count`` rows, starting at `first`; rows beyond the last have its address."""
         return [self.builder.add(address, self.builder.mul(row, stride)) for row in self._clamped(first, count, total)]
 
     def indexed_rows(
         self, address: Value, stride: Value, count: int, total: Value, indices: Value, first: int = 0
     ) -> list[Value]:
-        """Return the addresses of the rows that an array of indices names, from its first entry on."""
+        """Return the addresses of the rows at the indices in an array, starting at entry `first`."""
         entries = self.rows(indices, _WORD(8), count, total, first)
         rows = [self.builder.load(self._pointer(entry, _WORD)) for entry in entries]
         return [self.builder.add(address, self.builder.mul(row, stride)) for row in rows]
 
     def row_of_column(self, address: Value, stride: Value, column_at: Value) -> Value:
-        """Return the address of the row that a column, an integer of 4 bytes, names."""
+        """Return the address of the row whose index, a 4-byte integer, is stored at `column_at`."""
         column = self.builder.sext(self.builder.load(self._pointer(column_at, _INTEGER)), _WORD)
         return self.builder.add(address, self.builder.mul(column, stride))
 
     def _clamped(self, first: int, count: int, total: Value) -> list[Value]:
-        """Return ``count`` row numbers from the first on, none of them beyond the last of all rows."""
+        """Return ``count`` row indices, starting at `first` and limited to the last row."""
         last, rows = self.builder.sub(total, _WORD(1)), [_WORD(row) for row in range(first, first + count)]
         return [self.builder.select(self.builder.icmp_signed("<", row, last), row, last) for row in rows]
 
@@ -84,17 +84,17 @@ class _Vectors:
         return self.shuffle(one, one, [0] * self.lanes)
 
     def shuffle(self, a: Value, b: Value, places: Sequence[int]) -> Value:
-        """Return the elements at these places of two vectors; the second one's places follow those of the first."""
+        """Return the elements at these positions of the concatenation of two vectors."""
         return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INTEGER, self.lanes), list(places)))
 
     def exchange(self, a: Value, b: Value, part: int) -> tuple[Value, Value]:
-        """Return [a0 a1 b0 b1], [a2 a3 b2 b3] for [a0 a1 a2 a3], [b0 b1 b2 b3], with parts of 2 of 4 elements."""
+        """Return [a0 a1 b0 b1], [a2 a3 b2 b3] for a, b, where `part` is 2 and vectors have 4 elements."""
         lanes, odd = range(self.lanes), [bool(lane & part) for lane in range(self.lanes)]
         first = [lane + (self.lanes - part) * odd[lane] for lane in lanes]
         return self.shuffle(a, b, first), self.shuffle(a, b, [place + part for place in first])
 
     def mask_below(self, first: int, count: Value) -> Value:
-        """Return a mask of the lanes whose numbers, counted from first on, are below a count."""
+        """Return a mask of the lanes whose index plus `first` is below a count."""
         numbers = ir.Constant(ir.VectorType(_INTEGER, self.lanes), list(range(first, first + self.lanes)))
         return self.builder.icmp_signed("<", numbers, self.broadcast(self.builder.trunc(count, _INTEGER)))
 
@@ -103,7 +103,7 @@ class _Vectors:
         return self.broadcast(self.builder.load(self._pointer(address, self.number)))
 
     def load(self, address: Value, mask: Value) -> Value:
-        """Return the elements under a mask, and 0 in the other lanes."""
+        """Load the elements under a mask; the other lanes are 0."""
         place, align = self._pointer(address, self.vector), _INTEGER(self.size)
         return self._call(f"llvm.masked.load.{self.name}.p0", self.vector, place, align, mask, self.zero)
 
@@ -113,12 +113,12 @@ class _Vectors:
         self._call(f"llvm.masked.store.{self.name}.p0", ir.VoidType(), value, place, align, mask)
 
     def prefetch(self, address: Value, to_write: bool = False) -> None:
-        """Fetch the cache line at an address before it is needed."""
+        """Prefetch the cache line at an address."""
         arguments = self._pointer(address, ir.IntType(8)), *(_INTEGER(switch) for switch in (int(to_write), 3, 1))
         self._call("llvm.prefetch.p0", ir.VoidType(), *arguments)
 
     def multiply_add(self, a: Value, b: Value, c: Value) -> Value:
-        """Return a b + c, rounded once; twice if the processor has no such instruction, only a function of C."""
+        """Return a b + c, rounded once, or rounded twice if the processor has no fused multiply-add."""
         if not has_wide_vectors():
             return self.builder.fadd(self.builder.fmul(a, b), c)
         return self._call(f"llvm.fma.{self.name}", self.vector, a, b, c)
@@ -155,10 +155,10 @@ class _Vectors:
         sums: list[Value],
         prefetch: int = 0,
     ) -> list[Value]:
-        """Return a block's sums, row by row, plus the products of K columns of A with K rows of B.
+        """Add the products of K columns of A with K rows of B to the sums of a block, and return the sums.
 
-        The rows of A begin ``A_offsets`` bytes behind its address, and rows of B are loaded under masks. A and B are
-        prefetched at this distance in bytes.
+        Rows of A start ``A_offsets`` bytes after its address, and rows of B are loaded under masks. `prefetch` is the
+        prefetch distance in bytes.
         """
 
         def add_column_times_row(values: list[Value]) -> list[Value]:
@@ -167,7 +167,7 @@ class _Vectors:
             for at in (A_at, *(self.after(B_at, n) for n in range(len(B_row)))) if prefetch else ():
                 self.prefetch(self.builder.add(at, _WORD(prefetch)))
             left, results = iter(sums), []
-            for offset in A_offsets:  # each element of A is used at once: there is no register left to hold several
+            for offset in A_offsets:  # use each element of A immediately, because no registers are left
                 a = self.broadcast_from(self.builder.add(offset, A_at))
                 results += [self.multiply_add(a, b, next(left)) for b in B_row]
             return [self.builder.add(A_at, A_k), self.builder.add(B_at, B_k), *results]
@@ -176,7 +176,7 @@ class _Vectors:
 
 
 def _block(F: type, lanes: int, generate: Any) -> Any:
-    """Return a function on words, whose instructions generate(vectors, *words) writes."""
+    """Return a function of words whose instructions are generated by generate(vectors, *words)."""
 
     def block(typing: Any, *words: Any) -> Any:
         def instructions(context: Any, builder: ir.IRBuilder, called: Any, values: Sequence[Value]) -> Value:
@@ -185,12 +185,12 @@ def _block(F: type, lanes: int, generate: Any) -> Any:
 
         return types.void(*[types.intp] * len(words)), instructions
 
-    block.__signature__ = signature(generate)  # Numba would make a tuple of the words
+    block.__signature__ = signature(generate)  # otherwise Numba would pass the words as a tuple
     return intrinsic(block)
 
 
 def product_block(F: type, lanes: int, rows: int, vectors: int) -> Any:
-    """Return a function that stores A B into a block of C or adds it, given addresses, and strides in bytes."""
+    """Return a function that stores A B in a block of C, or adds it, given addresses and strides in bytes."""
 
     def generate(v, M, N, K, A, A_m, A_k, B, B_k, C, C_m, add):
         builder, places = v.builder, [(m, n) for m in range(rows) for n in range(vectors)]
@@ -209,7 +209,7 @@ def product_block(F: type, lanes: int, rows: int, vectors: int) -> Any:
 
 
 def packed_block(F: type, lanes: int, rows: int, vectors: int, whole: bool) -> Any:
-    """Return such a function for packed panels; a whole block has all rows and vectors, and needs no masks."""
+    """Return a function like `product_block` for packed panels; complete blocks need no masks."""
 
     def generate(v, M, N, K, A, B, C, C_m, add):
         builder, places = v.builder, [(m, n) for m in range(rows) for n in range(vectors)]
@@ -221,7 +221,7 @@ def packed_block(F: type, lanes: int, rows: int, vectors: int, whole: bool) -> A
         every, zeros = [v.all_lanes] * vectors, [v.zero] * len(places)
         sums = v.add_products(K, A, A_offsets, *strides, every, zeros, PREFETCH_BYTES)
         masks = [v.all_lanes] * len(places)
-        if not whole:  # here rows are masked too: what a panel has beyond the last row is not initialized
+        if not whole:  # mask rows, too, because a panel is uninitialized beyond the last row
             there = [v.broadcast(builder.icmp_signed("<", _WORD(m), M)) for m in range(rows)]
             inside = [v.mask_below(lanes * n, N) for n in range(vectors)]
             masks = [builder.and_(there[m], inside[n]) for m, n in places]
@@ -249,9 +249,9 @@ def copied_block(F: type, lanes: int, count: int) -> Any:
 
 
 def dots_block(F: type, lanes: int, columns: int) -> Any:
-    """Return a function that stores A Bᵀ into a block of C or adds it: a vector's elements, in ``columns`` columns.
+    """Return a function that stores A Bᵀ in a block of C, or adds it; the block has ``lanes`` elements.
 
-    If there is one column, it is all of C, so that C is contiguous.
+    If the block has one column, C must have one column, too, so that it is contiguous.
     """
 
     def generate(v, M, N, K, A, A_m, B, B_n, C, C_m, add):
@@ -269,8 +269,8 @@ def dots_block(F: type, lanes: int, columns: int) -> Any:
 
         times = builder.sdiv(builder.add(K, _WORD(lanes - 1)), _WORD(lanes))
         _, _, *sums = v.repeat(times, [_WORD(0), K, *[v.zero] * lanes], add_parts)
-        # Each vector of sums becomes one number, all of them at once. Two vectors exchange halves and are added,
-        # which leaves one vector with the half sums of both, until one vector holds all totals:
+        # Reduce all vectors of sums at once. Two vectors exchange halves and are added, which gives one vector with
+        # partial sums of both. This is repeated until one vector holds all totals:
         #   [a0 a1 a2 a3] [b0 b1 b2 b3]  ->  [a0 a1 b0 b1] + [a2 a3 b2 b3]
         while len(sums) > 1:
             half = len(sums) // 2
@@ -293,7 +293,7 @@ def dots_block(F: type, lanes: int, columns: int) -> Any:
 
 
 def summed_rows_block(F: type, lanes: int, vectors: int) -> Any:
-    """Return a function that adds Σ_k a[k] B[columns[k]] to a part of a row y; columns are K integers of 4 bytes."""
+    """Return a function that adds Σ_k a[k] B[columns[k]] to a part of a row y; columns are K 4-byte integers."""
 
     def generate(v, N, K, a, columns, B, B_k, y):
         builder = v.builder
@@ -315,7 +315,7 @@ def summed_rows_block(F: type, lanes: int, vectors: int) -> Any:
 
 
 def added_row_block(F: type, lanes: int, vectors: int) -> Any:
-    """Return a function that adds a[k] y to B[columns[k]] for each k; y is a part of a row, and columns may repeat."""
+    """Return a function that adds a[k] y to B[columns[k]] for each k; y is part of a row, and columns may repeat."""
 
     def generate(v, N, K, a, columns, B, B_k, y):
         builder = v.builder
@@ -336,22 +336,22 @@ def added_row_block(F: type, lanes: int, vectors: int) -> Any:
 
 
 def transposed_block(F: type, lanes: int, indexed: bool) -> Any:
-    """Return a function that stores the transpose of a block of A (M, N) into B, maybe of rows with these indices."""
+    """Return a function that stores the transpose of a block of A (M, N), or of its rows at indices, in B."""
 
     def generate(v, M, N, A, A_m, B, B_n, indices):
         columns = v.mask_below(0, N)
         places = v.indexed_rows(A, A_m, lanes, M, indices) if indexed else v.rows(A, A_m, lanes, M)
         rows = [v.load(place, columns) for place in places]
         for row in v.indexed_rows(A, A_m, lanes, M, indices, first=lanes) if indexed else ():
-            v.prefetch(row)  # the processor cannot guess where the next block's rows lie
-        # Halves are exchanged first, then quarters, and single elements last.
+            v.prefetch(row)  # the hardware cannot predict the rows of the next block
+        # Exchange halves first, then quarters, and so on down to single elements.
         part = lanes // 2
         while part:
             for m in [m for m in range(lanes) if not m & part]:
                 rows[m], rows[m + part] = v.exchange(rows[m], rows[m + part], part)
             part //= 2
         columns = v.mask_below(0, M)
-        # From the last row to the first: addresses beyond the last row are its own, and its right value is stored last.
+        # Store rows in reverse order: rows beyond the last have its address, so the correct value must be stored last.
         for row, address in reversed(list(zip(rows, v.rows(B, B_n, lanes, N), strict=True))):
             v.store(row, address, columns)
 

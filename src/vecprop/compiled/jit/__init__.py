@@ -1,4 +1,4 @@
-"""How Numba compiles a function: its options, intrinsics, and hints for its loops."""
+"""Compilation by Numba: options, intrinsics, and hints for loops."""
 
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec
@@ -15,47 +15,45 @@ OPTIONS: dict[str, Any] = {
 }
 """Options of every kernel.
 
-Division by zero gives infinity: Numba's own test for it would stop vectorization. Sums may be reordered, and divisions
-become products; infinities and NaN keep their meaning. The last two options are private: if Numba refuses one, `trial`
-fails, and the reference engine computes. Kernels own no memory, so references are not counted: a first fit would take
-1 to 8 % longer. They contain no expressions of arrays, so Numba does not search for them: it would take 5 to 11 %.
+Division by zero returns infinity, because Numba's check for it would prevent vectorization. Sums may be reordered, and
+divisions may become multiplications, but infinities and NaN are respected. The last two options are private: if Numba
+rejects one, `trial` fails and the reference engine is used. Kernels own no memory, so reference counting is off, which
+saves 1 to 8 % of a first fit. They contain no array expressions, so rewriting them is off, which saves 5 to 11 %.
 """
 
 INNER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-"""Options of functions that only compiled code calls: no wrappers, which take time to compile."""
+"""Options of functions that are called only from compiled code: no wrappers, which take time to compile."""
 
 IN_ORDER: dict[str, Any] = {**INNER, "fastmath": False}
-"""Options of sums that are promised to be in order."""
+"""Options of functions whose sums must not be reordered."""
 
 ONCE: dict[str, Any] = {**INNER, "inline": "always"}
-"""Options of functions that are inlined into their callers, and so are not compiled by themselves.
-
-A function with a single caller is: by itself it would be typed, optimized and turned into machine code once more.
-"""
+"""Options of functions with a single caller, which are inlined to save compilation time."""
 
 ONCE_IN_ORDER: dict[str, Any] = {**IN_ORDER, "inline": "always"}
-"""Options of such functions that compute as NumPy does, to the bit."""
+"""Options of inlined functions whose results must be bit-identical to NumPy's."""
 
 Arguments = ParamSpec("Arguments")
 
 
 def intrinsic(written: Callable[Concatenate[Any, Arguments], Any]) -> Callable[Arguments, Any]:
-    """Return Numba's intrinsic, with the types of its calls, which leave out its first argument, the typing context."""
+    """Return a Numba intrinsic, typed for calls without the first argument, the typing context."""
     made: Any = extending.intrinsic(written)
     return made
 
 
 @intrinsic
 def use_widest_vectors(typing):
-    """Have a function's loops use the processor's widest vectors; call it at the start of the function.
+    """Make a function's loops use the widest vectors; call it at the start of the function.
 
-    They pay if much is done to each number; not if a short loop ends in a sum over a vector's lanes, nor if divisions
-    take the time. The estimates of `scalar_functions.quotient` are refined twice in such a function.
+    Wide vectors are faster for loops with many operations per number. They are slower for short loops that end in a sum
+    over the lanes, and for loops dominated by divisions. In such a function, the estimates of
+    `scalar_functions.quotient` are refined twice.
     """
 
     def generate(context, builder, signature, arguments):
         for attribute in ('"prefer-vector-width"="512"', '"reciprocal-estimates"="vec-divf:2"'):
-            set.add(builder.function.attributes, attribute)  # llvmlite itself knows no such attributes
+            set.add(builder.function.attributes, attribute)  # llvmlite rejects unknown attributes
         return context.get_dummy_value()
 
     return types.void(), generate
@@ -63,7 +61,7 @@ def use_widest_vectors(typing):
 
 @intrinsic
 def without_overlaps(typing):
-    """Promise that the arrays of a function's arguments do not overlap; call it at the start of the function."""
+    """Declare that the array arguments of a function do not overlap; call it at the start of the function."""
 
     def generate(context, builder, signature, arguments):
         for argument in builder.function.args:
@@ -75,7 +73,7 @@ def without_overlaps(typing):
 
 
 def _extreme(sign):
-    """Return an intrinsic for the smaller or larger of two numbers: Numba compiles its own min and max each time."""
+    """Return an intrinsic for the minimum or maximum of two numbers; Numba's min and max are slow to compile."""
 
     @intrinsic
     def extreme(typing, a, b):
@@ -84,7 +82,7 @@ def _extreme(sign):
         def generate(context, builder, signature, values):
             a, b = values
             compare = builder.fcmp_ordered if isinstance(kind, types.Float) else builder.icmp_signed
-            return builder.select(compare(sign, b, a), b, a)  # the first, if the second is NaN
+            return builder.select(compare(sign, b, a), b, a)  # a if b is NaN
 
         return kind(kind, kind), generate
 

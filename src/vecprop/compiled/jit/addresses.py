@@ -1,7 +1,7 @@
-"""Addresses as arrays: Numba's `carray` counts references, which takes the compiler a tenth of its time.
+"""Create arrays from addresses without reference counting, which would take a tenth of the compile time.
 
-Private methods of Numba's target context make the arrays. If one is gone, `trial` fails, and the reference engine
-computes.
+The arrays are created by private methods of Numba's target context. If one is missing, `trial` fails and the reference
+engine is used.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from . import IN_ORDER, INNER, intrinsic
 
 
 def array_of(element, dimensions):
-    """Return an array type, and the function that generates such an array from an address and the sizes."""
+    """Return an array type, and a function that generates code for creating such an array from an address and sizes."""
     array_type = types.Array(element, dimensions, "C")
 
     def generate(context, builder, signature, values):
@@ -37,27 +37,27 @@ def array_of(element, dimensions):
 
 @intrinsic
 def vector(typing, pointer, size):
-    """Return the ``size`` numbers that a pointer points to, as an array."""
+    """Return the ``size`` numbers at a pointer as an array."""
     array_type, generate = array_of(pointer.dtype, 1)
     return array_type(pointer, types.intp), generate
 
 
 @intrinsic
 def matrix(typing, pointer, rows, columns):
-    """Return the numbers that a pointer points to, as a matrix by rows."""
+    """Return the numbers at a pointer as a row-major matrix."""
     array_type, generate = array_of(pointer.dtype, 2)
     return array_type(pointer, types.intp, types.intp), generate
 
 
 @intrinsic
 def numbers_at(typing, address, size, like):
-    """Return the ``size`` numbers at an address, as an array; ``like`` is a number or array of their type."""
+    """Return the ``size`` numbers at an address as an array; ``like`` is a number or an array of the same type."""
     array_type, generate = array_of(like.dtype if isinstance(like, types.Array) else like, 1)
     return array_type(types.intp, types.intp, like), generate
 
 
 def _reader(element):
-    """Return a function that returns the numbers at an address, given their count, as an array."""
+    """Return an intrinsic that returns the numbers at an address as an array, given their count."""
     array_type, generate = array_of(element, 1)
     return intrinsic(lambda typing, address, size: (array_type(types.intp, types.intp), generate))
 
@@ -67,9 +67,9 @@ words_at, doubles_at = _reader(types.int64), _reader(types.float64)
 
 @intrinsic
 def part(typing, array, start, end):
-    """Return a part of an array, for 0 <= start <= end <= size.
+    """Return a slice of an array, for 0 <= start <= end <= size.
 
-    Numba's own slices see to all other starts and ends too, which takes the compiler as long as ten other lines.
+    Numba's slices handle all other bounds, which takes as much compile time as ten other lines.
     """
     array_type, generate_at = array_of(array.dtype, 1)
 
@@ -82,10 +82,10 @@ def part(typing, array, start, end):
 
 
 def record_at(fields: np.dtype) -> Any:
-    """Return a function that gives compiled code the record at an address, with fields to read and write by name.
+    """Return an intrinsic that returns the record at an address, whose fields can be read and written by name.
 
-    The record is neither copied nor counted: a field is a load or a store at its offset from the address, and a group
-    of fields is a record again.
+    The record is neither copied nor reference-counted: a field access is a load or a store at an offset from the
+    address, and a group of fields is a nested record.
     """
     record = from_dtype(fields)
 
@@ -101,7 +101,7 @@ def record_at(fields: np.dtype) -> Any:
 
 @intrinsic
 def copy(typing, source, target):
-    """Copy numbers from an array to another of the same size; a loop takes the compiler ten times as long."""
+    """Copy an array to another of the same size; a loop would take ten times as long to compile."""
 
     def generate(context, builder, signature, values):
         to, given = (context.make_array(target)(context, builder, value) for value in reversed(values))
@@ -123,14 +123,14 @@ def add(source, target):
 
 @njit(**IN_ORDER)
 def add_pair(first, second, target):
-    """Add first + second to target, in this order: the bits are those of a sum of pairs."""
+    """Add first + second to target, in this order, with the bits of a pairwise sum."""
     for i in range(target.size):
         target[i] += first[i] + second[i]
 
 
 @njit(**INNER)
 def put_ones(address, count, like):
-    """Put ``count`` ones at an address, the inputs whose weights are biases."""
+    """Write ``count`` ones at an address; they are the inputs of the biases."""
     ones = numbers_at(address, count, like)
     for i in range(count):
         ones[i] = 1
@@ -138,7 +138,7 @@ def put_ones(address, count, like):
 
 @njit(**INNER)
 def total(values):
-    """Return the sum of numbers, in their own type."""
+    """Return the sum of an array in its dtype."""
     result = values.dtype.type(0)
     for i in range(values.size):
         result += values[i]

@@ -1,8 +1,8 @@
-"""The cache of compiled kernels: a folder with one file for each kernel, named after its code.
+"""The cache of compiled kernels: a folder with one file per kernel.
 
 The name of a kernel contains a digest of its code and of all functions that it calls, without comments and docstrings.
-A file is a checksum of 32 bytes and the machine code behind it. Machine code is executed, so only files and folders are
-used that no other user than root can have written.
+A file consists of a checksum of 32 bytes and the machine code. Because machine code is executed, files and folders are
+used only if no other user except root can have written them.
 """
 
 import dis
@@ -27,10 +27,10 @@ from numba.extending import is_jitted
 from ...system.threads import suppress_system_errors
 
 OVERLOADS: dict[Any, tuple[Any, ...]] = {}
-"""The implementation that compiled code calls in place of a function, with its options."""
+"""The implementation, with its options, that compiled code calls instead of a function."""
 
 _OUTSIDE = {"numba", "numpy", "llvmlite", "builtins", "math", "typing"}
-"""Packages whose functions and classes are identified by name: their versions are part of a kernel's name too."""
+"""Packages whose functions and classes are identified by name; their versions are also part of a kernel's digest."""
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), range, np.generic, np.dtype)
 _BY_NAME = (BuiltinFunctionType, ModuleType, np.ufunc)
@@ -39,7 +39,7 @@ _CONSTANTS = frozenset(dis.hasconst)
 
 
 def digest(*roots: Any) -> str:
-    """Return a digest of functions and values and of all that they reach: by name, in closures, or as parts."""
+    """Return a digest of functions and values, and of everything they reference by name, in closures, or as parts."""
     numbers: dict[int, int] = {}
     kept, made, todo = [], hashlib.sha256(), [*reversed(roots)]
     while todo:
@@ -47,14 +47,14 @@ def digest(*roots: Any) -> str:
         text, parts = (f"number {numbers[id(value)]}", []) if id(value) in numbers else _described(value)
         if parts:
             numbers[id(value)] = len(numbers)
-            kept.append(value)  # keeps it alive, so that no other value gets its id
+            kept.append(value)  # keep the value alive, so that its id is not reused
         made.update(f"{text} {len(parts)}\n".encode())
         todo += reversed(parts)
     return made.hexdigest()
 
 
 def _described(value: Any) -> tuple[str, list[Any]]:
-    """Return a description of a value, and the values that it consists of or reaches."""
+    """Return a description of a value, and the values that it contains or references."""
     kind = type(value).__name__
     if isinstance(value, FunctionType) and value in OVERLOADS:
         return f"overloaded {value.__qualname__}", [*OVERLOADS[value]]
@@ -74,8 +74,8 @@ def _described(value: Any) -> tuple[str, list[Any]]:
         members: Any = value.__members__
         return f"enum {value.__name__}", [(name, member.value) for name, member in members.items()]
     if isinstance(value, type):
-        unsaid = "__", "_abc"  # what Python itself keeps there
-        own = [own for name, own in vars(value).items() if isinstance(own, FunctionType) or not name.startswith(unsaid)]
+        unused = "__", "_abc"  # attributes that Python sets
+        own = [own for name, own in vars(value).items() if isinstance(own, FunctionType) or not name.startswith(unused)]
         return f"class {value.__qualname__}", [*value.__bases__, *own]
     if isinstance(value, np.ndarray):
         return f"array {value.dtype} {value.shape} {value.tobytes().hex()}", []
@@ -85,17 +85,17 @@ def _described(value: Any) -> tuple[str, list[Any]]:
         return kind, sorted(value, key=repr)
     if isinstance(value, tuple | list | dict):
         return kind, [*(value.items() if isinstance(value, dict) else value)]
-    raise TypeError(f"A kernel reaches {value!r}, of which nobody can say whether it has changed.")
+    raise TypeError(f"A kernel references {value!r}, whose contents cannot be hashed.")
 
 
 def _is_outside(value: Any) -> bool:
-    """Return whether a function or class belongs to another package."""
+    """Return whether a function or class belongs to one of the packages in `_OUTSIDE`."""
     package = str(getattr(value, "__module__", None)).partition(".")[0]
     return isinstance(value, FunctionType | type) and package in _OUTSIDE
 
 
 def _reached(function: FunctionType) -> Iterator[Any]:
-    """Yield the values that a function reaches: by name, in its closure, and as defaults."""
+    """Yield the values that a function references by name, in its closure, and as defaults."""
     names = dict.fromkeys(_names(function.__code__))
     modules = []
     for name in names:
@@ -103,7 +103,7 @@ def _reached(function: FunctionType) -> Iterator[Any]:
             yield (value := function.__globals__[name])
             if isinstance(value, ModuleType) and value.__name__.partition(".")[0] not in _OUTSIDE:
                 modules.append(value)
-    for module in modules:  # any of the names may be an attribute of it
+    for module in modules:  # any of the names may be an attribute of the module
         yield [vars(module)[name] for name in names if name in vars(module)]
     for cell in function.__closure__ or ():
         yield cell.cell_contents
@@ -111,7 +111,7 @@ def _reached(function: FunctionType) -> Iterator[Any]:
 
 
 def _names(code: CodeType) -> Iterator[str]:
-    """Yield the names of globals and attributes in a code object, and in the functions that it defines."""
+    """Yield the names of globals and attributes in a code object and its nested functions."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
@@ -120,7 +120,7 @@ def _names(code: CodeType) -> Iterator[str]:
 
 @lru_cache(maxsize=2048)
 def instructions(code: CodeType) -> str:
-    """Return the instructions of a code object with the constants that they load, which leaves out its docstring."""
+    """Return the instructions of a code object with the constants that they load; this excludes the docstring."""
     raw = bytearray(code.co_code)
     loaded, extended = [], 0
     for at in range(0, len(raw), 2):
@@ -152,9 +152,9 @@ _SUFFIX = ".kernel"
 
 @lru_cache(maxsize=1)
 def folder() -> Path | None:
-    """Return the folder of the cache, or None if no folder can be used.
+    """Return the folder of the cache, or None if there is no usable folder.
 
-    ``VECPROP_CACHE_DIR`` names it. If that is not set or cannot be used, it is in the user's cache folder; see `_own`.
+    It is set by ``VECPROP_CACHE_DIR``. If that is unset or unusable, the user's cache folder is used.
     """
     wrong: dict[str, None] = {}
     for place in filter(None, (find() for find in (_chosen, _own))):
@@ -164,14 +164,14 @@ def folder() -> Path | None:
     else:
         place = None
     if wrong or place is None:
-        instead = "each process compiles them" if place is None else f"they are in {place}"
-        what = f"Compiled kernels cannot be kept in {' and '.join(wrong) or 'a home'}, so {instead}"
+        instead = "each process compiles them" if place is None else f"{place} is used instead"
+        what = f"Compiled kernels cannot be stored in {' and '.join(wrong) or 'a home folder'}, so {instead}"
         warnings.warn(f"{what}: set VECPROP_CACHE_DIR to a folder that only you can write to.", stacklevel=2)
     return place
 
 
 def _unusable(place: Path) -> str | None:
-    """Return why a folder cannot hold the cache, or None; it is made, and may be read-only if it has kernels."""
+    """Create a folder, and return why it cannot hold the cache, or None. It may be read-only if it has kernels."""
     with suppress_system_errors():
         place.mkdir(0o755, parents=True, exist_ok=True)
     with suppress_system_errors():
@@ -179,15 +179,15 @@ def _unusable(place: Path) -> str | None:
             return why
         if _is_writable(place) or any(place.glob(f"*{_SUFFIX}")):
             return None
-    return "it cannot be written"
+    return "it is not writable"
 
 
 def _distrust(status: os.stat_result) -> str | None:
-    """Return why another user may have written a file or folder, or None; on Windows, homes are closed to others."""
+    """Return why another user may have written a file or folder, or None. On Windows, home folders are private."""
     if not hasattr(os, "geteuid"):
         return None
     if status.st_uid not in (0, os.geteuid()):
-        return f"it belongs to the user number {status.st_uid}"
+        return f"it belongs to the user with ID {status.st_uid}"
     return "other users can write to it" if status.st_mode & 0o022 else None
 
 
@@ -203,7 +203,7 @@ def _chosen() -> Path | None:
 
 
 def _own() -> Path | None:
-    """Return the user's folder, or None for one without a home."""
+    """Return the user's cache folder, or None for a user without a home."""
     from platformdirs import user_cache_path
 
     place = user_cache_path("vecprop", appauthor=False)
@@ -216,16 +216,16 @@ def _file(name: str) -> Path | None:
 
 
 def is_kept(name: str) -> bool:
-    """Return whether the cache has a kernel of this name."""
+    """Return whether the cache contains a kernel with this name."""
     file = _file(name)
     return file is not None and file.is_file()
 
 
 @contextmanager
 def alone(name: str) -> Iterator[None]:
-    """Wait until no other process compiles the kernel of this name: of several that start at once, one does.
+    """Wait until no other process compiles this kernel, so that only one of several processes does.
 
-    The system unlocks the file of a process that ends, however it ends. Without a folder, or such locks, none waits.
+    The system releases the lock when the process ends. Without a folder or file locks, processes do not wait.
     """
     file = _file(name)
     with ExitStack() as stack:
@@ -240,7 +240,7 @@ _said: list[Path] = []
 
 
 def kept(name: str) -> bytes | None:
-    """Return the code that is kept under a name; None if the file is missing, damaged or not trusted."""
+    """Return the cached code of a kernel, or None if the file is missing, damaged or not trusted."""
     file = _file(name)
     with suppress_system_errors():
         if file is None:
@@ -249,7 +249,7 @@ def kept(name: str) -> bytes | None:
             if why := _distrust(os.fstat(opened.fileno())):
                 if not _said:
                     _said.append(file)
-                    warnings.warn(f"{file} is not loaded, but compiled, since {why}: remove it.", stacklevel=2)
+                    warnings.warn(f"{file} is ignored and compiled again, since {why}: remove it.", stacklevel=2)
                 return None
             content = opened.read()
         if content[:32] == _checksum(name, content[32:]):
@@ -262,9 +262,9 @@ def _checksum(name: str, code: bytes) -> bytes:
 
 
 def keep(name: str, code: bytes) -> None:
-    """Keep a kernel under a name. The file appears complete, since other processes may read it at any moment.
+    """Store a kernel in the cache. The file is renamed when complete, since other processes may read it at any time.
 
-    Others can read it, as far as the umask allows it, so that root can compile for the users of a container.
+    Other users can read the file if the umask allows it, so that root can compile for the users of a container.
     """
     file = _file(name)
     if file is None:

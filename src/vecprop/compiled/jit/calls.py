@@ -1,7 +1,7 @@
-"""Calls of functions by their address, each named after what it calls: Numba has no expression for them.
+"""Intrinsics that call functions by address, which Numba does not support.
 
-A loop over a formula is compiled by itself and called by its address. So the kernels around it are compiled once and
-serve every choice of activation, loss and optimizer.
+Loops over formulas are compiled separately and called by address, so that the other kernels are compiled once for all
+activations, losses and optimizers.
 """
 
 from llvmlite import ir
@@ -13,9 +13,9 @@ _TYPES = {"*": ir.IntType(8).as_pointer(), ":": ir.DoubleType(), "": ir.IntType(
 
 
 def _caller(names, result=""):
-    """Return an intrinsic that calls an address with a tuple of arguments of these names.
+    """Return an intrinsic that calls the function at an address with a tuple of arguments of these names.
 
-    All are words, but a star marks the address of an array, and a colon a double.
+    Arguments are words, except that a star marks the address of an array, and a colon marks a double.
     """
     kinds = [next(sign for sign in _TYPES if name.startswith(sign)) for name in names.split()]
     expected = types.Tuple([types.float64 if kind == ":" else types.intp for kind in kinds])
@@ -36,22 +36,22 @@ def _caller(names, result=""):
     return call
 
 
-# A layer of a tile, see `run.tiles`. Each function declares these arguments up to the last that it needs, and ignores
-# the others: in C it is the caller who puts arguments there and takes them away. A step of -1 has no noise.
+# A layer of a tile, see `run.tiles`. Functions may declare only the first of these arguments, because in the C calling
+# convention the caller sets and removes the arguments. There is no noise if step is -1.
 forward = _caller("I O rows p A Z h extra by_rows product numbers seed step layer")
 backward = _caller("I O rows p A delta J add Z h extra before transposed by_rows product step")
 
-# A layer that threads split, for all shards of a batch; see `run.batches`.
+# A layer that is split between threads, for all shards of a batch; see `run.batches`.
 forward_of_all = _caller("context layer worker n")
 backward_of_all = _caller("context layer worker n current")
 
-# The loops over formulas, for n numbers or a tile; see `lower.loops`.
+# Loops over formulas, for n numbers or a tile; see `lower.loops`.
 link = _caller("rows outputs *Z *Y *h")
 loss = _caller("rows outputs *Z *T *weight *delta *loss *h")
-# It writes how far each parameter has moved into moved, and returns the square of the step's length.
+# Write the change of each parameter to moved, and return the squared norm of the step.
 update = _caller("n :rate :t *theta *J *first *second *moved *h", result=":")
 
-# The loops of `run`, and over rows of data.
+# Loops of `run`, and loops over rows of data.
 rows = _caller("*context worker is_validation *rows n :scale step *gradient", result=":")
 batch = _caller("context worker *rows n :scale step")
 epochs = _caller("context worker")
@@ -62,7 +62,7 @@ shuffle = _caller("seed epoch n numbers keys places order")
 scale = _caller("first features rows by_rows shifts scales tile")
 expand = _caller("X row_bytes places n columns count edges first features by_rows tile")
 
-# The gradient of some columns of a layer on sparse rows, see `run.dense`, and products of matrices, see `gemm`.
+# The gradient of several columns of a layer on sparse rows, see `run.dense`, and matrix products, see `gemm`.
 columns = _caller("low high I O rows A delta J add transposed")
 packed = _caller("M N K A A_m A_k B B_k B_n C C_m add workspace is_packed")
 product = _caller("M N K A A_m A_k B B_k C C_m add")

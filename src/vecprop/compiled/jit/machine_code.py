@@ -1,4 +1,4 @@
-"""Kernels: functions compiled to machine code, kept on disk, and called by their address."""
+"""Kernels: functions that are compiled to machine code, cached on disk, and called by address."""
 
 import logging
 from functools import cache
@@ -18,12 +18,12 @@ _OPTIONS = {name: value for name, value in OPTIONS.items() if name != "nogil"}
 
 @cache
 def _say() -> None:
-    """Tell the user why a fit takes seconds, once in each process."""
+    """Log why a fit takes seconds, once per process."""
     logging.getLogger("vecprop").warning("vecprop: compiling for this processor, once")
 
 
 def filled_in(template: FunctionType, F: type, suffix: str = "", **names: Any) -> FunctionType:
-    """Return a copy of a template whose placeholders have these values: ``number`` is F, and ``size`` its bytes."""
+    """Return a copy of a template with values for its placeholders; ``number`` is F, and ``size`` its bytes."""
     names = {"number": F, "size": np.dtype(F).itemsize, **names}
     function = FunctionType(template.__code__, {**template.__globals__, **names}, template.__name__)
     function.__qualname__ = f"{template.__name__}_{F.__name__}{suffix}"
@@ -32,7 +32,7 @@ def filled_in(template: FunctionType, F: type, suffix: str = "", **names: Any) -
 
 
 class Kernel:
-    """A template that is compiled, or loaded; without a signature it takes words, and returns nothing."""
+    """A template that is compiled or loaded from the cache. By default, it takes words and returns nothing."""
 
     def __init__(self, template: FunctionType, F: type, suffix: str = "", signature: Any = None, **names: Any) -> None:
         self.function = filled_in(template, F, suffix, **names)
@@ -41,19 +41,19 @@ class Kernel:
         self.name = f"{self.function.__module__.rpartition('.')[2]}.{self.function.__qualname__}-{made_of[:24]}"
 
     def address(self) -> int:
-        """Return the address of its machine code, compiled or loaded."""
+        """Compile or load the kernel, and return the address of its machine code."""
         return run_in_thread(self._loaded)
 
     def _loaded(self) -> int:
         if not is_kept(self.name):
             _say()
-        with fork_lock:  # and the compiler takes one function at a time
+        with fork_lock:  # also, the compiler is not thread-safe
             return loaded(kept(self.name) or self._compiled())
 
     def _compiled(self) -> bytes:
         _say()
         with alone(self.name):
-            if (code := kept(self.name)) is None:  # or else another process has compiled it meanwhile
+            if (code := kept(self.name)) is None:  # otherwise, another process has compiled it meanwhile
                 code = compiled(self.function, self.signature, _OPTIONS)
                 keep(self.name, code)
         return code

@@ -1,7 +1,7 @@
-"""What Numba does not export: the object code of a function, and the processor and settings that it compiles for.
+"""Private parts of Numba: the object code of a function, the processor, and settings.
 
-This module and the options of `jit` are all that uses private names. Where one of them is gone, `trial` fails, and the
-reference engine computes.
+Only this module, `addresses` and the options of `jit` use private names. If one of them is missing, `trial` fails and
+the reference engine is used.
 """
 
 import gc
@@ -16,27 +16,27 @@ import numpy as np
 from llvmlite import binding
 from numba.core.registry import cpu_target
 
-_engines: list[Any] = []  # an address is valid as long as the engine that has loaded its code
+_engines: list[Any] = []  # addresses are valid as long as the engine that loaded the code
 
 
 def compiled(function: FunctionType, signature: Any, options: dict[str, Any]) -> bytes:
-    """Return the object code of a function that C can call, behind the name that it has there."""
+    """Compile a C function; return its symbol name and its object code, separated by a zero byte."""
     collects = gc.isenabled()
-    gc.disable()  # or a fifth of the time would go there
+    gc.disable()  # garbage collection would take a fifth of the time
     try:
         made: Any = numba.cfunc(signature, **options)(function)
     finally:
         if collects:
             gc.enable()
-    # Private: Numba's own cache keeps code by its source file, and a warm start would take twice as long.
+    # Private: Numba's cache is organized by source files, and a warm start would take twice as long.
     return made.native_name.encode() + b"\0" + made._library._get_compiled_object()
 
 
 def loaded(code: bytes) -> int:
-    """Return the address of a function that `compiled` has returned, in this process or another one."""
+    """Load code that `compiled` has returned, in this or another process; return its address."""
     name, _, made = code.partition(b"\0")
     machine = binding.Target.from_default_triple().create_target_machine()
-    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)  # a separate one: names may be the same
+    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)  # separate: names may clash
     engine.add_object_file(binding.ObjectFileRef.from_data(made))
     engine.finalize_object()
     _engines.append(engine)
@@ -45,26 +45,26 @@ def loaded(code: bytes) -> int:
 
 @cache
 def settings() -> tuple[Any, ...]:
-    """Return what machine code depends on besides its source: libraries, processor, settings; and prepare LLVM."""
+    """Return what affects machine code in addition to the source: libraries, processor, settings; and prepare LLVM."""
     context: Any = cpu_target.target_context
-    context.codegen()  # private: by public names a warm start would have to compile something, which takes 0.3 s
+    context.codegen()  # private: with public names, a warm start would have to compile something, which takes 0.3 s
     versions = numba.__version__, llvmlite.__version__, np.__version__, sys.version
     machine = binding.get_default_triple(), processor_name(), sorted(features())
     return *versions, *machine, setting("BOUNDSCHECK"), setting("OPT")
 
 
 def setting(name: str) -> Any:
-    """Return one of Numba's settings, which it defines at run time, or None if it has no such setting."""
+    """Return a setting of Numba, or None if Numba does not have it."""
     return getattr(getattr(numba, "config", None), name, None)
 
 
 def processor_name() -> str:
-    """Return the name of the processor that Numba compiles for, as LLVM knows it: this one, or that of its settings."""
+    """Return LLVM's name of the processor that Numba compiles for: the one in Numba's settings, or this one."""
     return setting("CPU_NAME") or binding.get_host_cpu_name()
 
 
 def features() -> set[str]:
-    """Return the names of its instructions, such as "avx2"."""
+    """Return the instruction sets of the processor that Numba compiles for, such as "avx2"."""
     named = setting("CPU_FEATURES")
     if named is None:
         return {name for name, has in binding.get_host_cpu_features().items() if has}
@@ -72,5 +72,5 @@ def features() -> set[str]:
 
 
 def has_wide_vectors() -> bool:
-    """Return whether it has vectors of at least 32 bytes with masked loads and fused products: x86 from AVX2 on."""
+    """Return whether the processor has vectors of at least 32 bytes, masked loads and FMA: x86 with AVX2 or newer."""
     return "avx512f" in features() or {"avx2", "fma"} <= features()

@@ -1,4 +1,4 @@
-"""What the threads of a fit call: functions of the system, under names of our own, and the barrier.
+"""Functions for the threads of a fit: system functions under separate symbol names, and a barrier.
 
 ::
 
@@ -8,9 +8,9 @@
       +------------------------------+        +------------------------------+
       each thread adds 1                      the last to arrive adds 1; all others spin until it changes
 
-The two are a cache line apart: else each arrival would take the line away from those that spin. Behind the number of
-rounds is the word in which the threads tell each other that they stop. Whoever finds that the fit is to stop writes it
-between two barriers, and all read it behind the second: so they leave at the same step.
+The two words are on separate cache lines, so that arriving threads do not invalidate the line that others spin on. The
+number of rounds is followed by the stop flag. A thread that detects a stop sets the flag between two barriers, and all
+threads read it after the second barrier, so that they stop at the same step.
 """
 
 import ctypes
@@ -32,7 +32,7 @@ _library: Any = ctypes.CDLL("kernel32" if IS_WINDOWS else None)
 
 
 def made_known(names: tuple[str, ...] = _NAMES) -> str | None:
-    """Make the functions known to compiled code; return the name of one that the system does not have, or None."""
+    """Register system functions for compiled code; return the name of a missing one, or None."""
     for symbol, name in zip((YIELD, CLOCK), names, strict=True):
         if not hasattr(_library, name):
             return name
@@ -41,18 +41,18 @@ def made_known(names: tuple[str, ...] = _NAMES) -> str | None:
 
 
 MISSING = made_known()
-"""The name of a function that the system does not have, so that no kernel can run; None if it has all."""
+"""The name of a missing system function, without which no kernel can run, or None."""
 
 
 if IS_WINDOWS:
     _clock = types.ExternalFunction(CLOCK, types.int32(types.intp))
     _frequency = ctypes.c_int64()
     _library.QueryPerformanceFrequency(ctypes.byref(_frequency))
-    _TICKS = float(_frequency.value)  # in a second
+    _TICKS = float(_frequency.value)  # per second
 
     @njit(**INNER)
     def now(place):
-        """Return the seconds of a clock; place is the address of two words for it to write."""
+        """Return the seconds of a clock; place is the address of two words of scratch memory."""
         _clock(place)
         return words_at(place, 2)[0] / _TICKS
 
@@ -62,7 +62,7 @@ else:
 
     @njit(**INNER)
     def now(place):
-        """Return the seconds of a clock; place is the address of two words for it to write."""
+        """Return the seconds of a clock; place is the address of two words of scratch memory."""
         _clock(_MONOTONIC, place)
         words = words_at(place, 2)
         return words[0] + 1e-9 * words[1]
@@ -72,22 +72,22 @@ _WORD = ir.IntType(64)
 _yield = types.ExternalFunction(YIELD, types.int32())
 
 BARRIER_WORDS = 16
-"""The words of a barrier, all 0 at first."""
+"""The number of words of a barrier, initially 0."""
 
 ROUND, ABANDONED = 8, -(2**62)
-"""The word of the number of rounds, and what a thread writes there that an exception keeps from coming, so that the
-others leave. It has to do so before it has come: machine code that has begun is not left by an exception."""
+"""The word with the number of rounds, and its value if a thread raises before it enters machine code, so that the
+others stop waiting. Exceptions cannot interrupt machine code."""
 
 STOPPED = 9
 """The word that is 1 if the fit stops."""
 
 _SPINS = 4096
-"""The spins after which a thread offers its processor to others: waits of microseconds are shorter than that."""
+"""The number of spins after which a waiting thread yields its processor; waits of microseconds are shorter."""
 
 
 @intrinsic
 def atomic_add(typing, address, value):
-    """Add to the word at an address, and return what it was."""
+    """Add to the word at an address, and return its previous value."""
 
     def generate(context, builder, signature, arguments):
         pointer = builder.inttoptr(arguments[0], _WORD.as_pointer())
@@ -107,9 +107,9 @@ def _atomic_load(typing, address):
 
 @njit(**INNER)
 def wait_for_all(barrier, workers):
-    """Return when all workers have called it; what one wrote before it, all read after it.
+    """Return when all workers have called this function; afterwards, all see each other's earlier writes.
 
-    The count goes back to 0 before the round ends, so that a thread that runs on may use the barrier again at once.
+    The count is reset to 0 before the round ends, so that a fast thread can use the barrier again immediately.
     """
     if workers == 1:
         return
@@ -130,5 +130,5 @@ def wait_for_all(barrier, workers):
 
 @njit(**ONCE)
 def is_abandoned(barrier):
-    """Return whether a thread will not come, so that those that have come leave."""
+    """Return whether a thread will never arrive, so that the others must stop."""
     return _atomic_load(barrier.ctypes.data + 64) < 0

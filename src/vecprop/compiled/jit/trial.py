@@ -1,4 +1,4 @@
-"""A small kernel that is tried before all others, so that a fit which Numba cannot compile does not begin."""
+"""Test a small kernel before all others, so that a fit does not start if Numba cannot compile it."""
 
 import ctypes
 import inspect
@@ -22,7 +22,7 @@ _known: list[str | None] = []
 
 
 def missing() -> str | None:
-    """Return why no kernel can run here, as the end of a sentence, or None."""
+    """Return why no kernel can run on this machine, as the end of a sentence, or None."""
     if not _known:
         _known.append(_missing())
     return _known[-1]
@@ -32,18 +32,18 @@ def _missing() -> str | None:
     if MISSING is not None:
         return f"this system has no function {MISSING}, which kernels call"
     if setting("DISABLE_JIT"):
-        return "Numba's compiler is switched off, unset NUMBA_DISABLE_JIT"
-    with suppress(OSError, TypeError):  # of a program that is packed without sources
+        return "Numba's compiler is disabled, unset NUMBA_DISABLE_JIT"
+    with suppress(OSError, TypeError):  # raised in a program that is packaged without sources
         inspect.getsource(_doubled)
         return failure(_try)
-    return "the library's source files are not here, and kernels are compiled from them"
+    return "the source files of vecprop are missing, which are needed to compile kernels"
 
 
 def _doubled(address):
-    """Double the numbers of a record, by what all kernels use: addresses, records, intrinsics and threads."""
+    """Double the numbers of a record, with the features that all kernels use: addresses, records and threads."""
     record = _record(address)
     numbers = words_at(record.numbers, record.size)
-    wait_for_all(numbers, np.int64(1))  # the type that fits pass, for which it is compiled once
+    wait_for_all(numbers, np.int64(1))  # the same type as in fits, so that it is compiled only once
     for i in range(numbers.size):
         numbers[i] *= 2
 
@@ -57,7 +57,7 @@ def _try() -> None:
 
 
 def failure(work: Callable[[], object]) -> str | None:
-    """Return why kernels that work() needs cannot be compiled, loaded or run, or None; then no others will be."""
+    """Return why work() cannot compile, load or run its kernels, or None; after a failure, kernels are disabled."""
 
     def attempt() -> str | None:
         try:
