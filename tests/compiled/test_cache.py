@@ -139,7 +139,7 @@ def test_a_user_without_a_home(monkeypatch):
     for name in ("VECPROP_CACHE_DIR", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda *of, **options: Path("~/.cache/vecprop"))
-    with pytest.warns(UserWarning, match=r"kept in a home, so each process compiles them: set VECPROP_CACHE_DIR to a"):
+    with pytest.warns(UserWarning, match="stored in a home folder, so each process compiles them: set VECPROP_CACHE"):
         assert FOLDER() is None
 
 
