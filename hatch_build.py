@@ -19,8 +19,9 @@ class Links(MetadataHookInterface):
 
 
 def absolute(text: str, address: str) -> str:
-    """Return Markdown whose relative links lead to the repository; as it is if there is no address."""
+    """Return Markdown whose relative links lead to the repository; without an address, drop pictures and links."""
     if not address:
-        return text
-    text = re.sub(r"(!\[[^]]*\]\()(?!https?:)", rf"\1{address}/raw/main/", text)
-    return re.sub(r"((?<!!)\[[^]]*\]\()(?!https?:|#)", rf"\1{address}/blob/main/", text)
+        text = re.sub(r"<picture>.*?</picture>\n*", "", text, flags=re.DOTALL)
+        return re.sub(r"(?<!!)\[([^]]*)\]\((?!https?:|#)[^)]*\)", r"\1", text)
+    text = re.sub(r'((?:src|srcset)=")(?!https?:)', rf"\1{address}/raw/main/", text)
+    return re.sub(r"((?<!!)\[[^]]*]\()(?!https?:|#)", rf"\1{address}/blob/main/", text)

@@ -1,7 +1,7 @@
 """Painted frames a second of the playground, in Chromium: ``python benchmarks/playground.py``.
 
-The map's frames are counted where BokehJS has painted them. The same program takes the picture of the page in the
-documentation: ``python benchmarks/playground.py --picture docs/pictures/playground.png``.
+The map's frames are counted where BokehJS has painted them. The same program takes the pictures of the page in the
+README and the documentation: ``python benchmarks/playground.py --pictures docs/pictures``.
 """
 
 import re
@@ -32,7 +32,7 @@ window.painted = 0
 
 
 @contextmanager
-def page(settings: str) -> Iterator[Any]:
+def page(settings: str, color_scheme: Any = "light") -> Iterator[Any]:
     """Open the page in Chromium, with settings as a text."""
     command = [sys.executable, "-m", "vecprop", "playground", "--no-browser", "--open", settings]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, sync_playwright() as playwright:
@@ -40,7 +40,7 @@ def page(settings: str) -> Iterator[Any]:
         (address,) = re.findall(r"http\S+", server.stdout.readline())
         chromium = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        opened = browser.new_page(viewport=WINDOW)
+        opened = browser.new_page(viewport=WINDOW, color_scheme=color_scheme)
         opened.goto(address)
         opened.wait_for_selector("#run:enabled")
         yield opened
@@ -77,21 +77,25 @@ def epochs_without_page() -> float:
     return 50_000 / (time.perf_counter() - began)
 
 
-def take_picture(path: Path) -> None:
-    """Take the picture of the page after some training."""
-    with page("data=circles") as opened:
-        opened.select_option("#speed", "10")
-        opened.click("#run")
-        opened.wait_for_function("Number(document.querySelector('#epochs').textContent.replaceAll(',', '')) > 150")
-        opened.click("#run")
-        opened.click("#tab-hidden")
-        opened.wait_for_timeout(1_500)
-        opened.screenshot(path=path, full_page=True)
+def take_pictures(folder: Path) -> None:
+    """Take pictures of the page after some training: its top in light and dark, and the whole page."""
+    for scheme in ("light", "dark"):
+        with page("data=circles", scheme) as opened:
+            opened.select_option("#speed", "10")
+            opened.click("#run")
+            opened.wait_for_function("Number(document.querySelector('#epochs').textContent.replaceAll(',', '')) > 150")
+            opened.click("#run")
+            opened.click("#tab-hidden")
+            opened.wait_for_timeout(1_500)
+            top = {"x": 0, "y": 0, "width": WINDOW["width"], "height": 695}
+            opened.screenshot(path=folder / f"playground-top-{scheme}.png", clip=top)
+            if scheme == "light":
+                opened.screenshot(path=folder / "playground.png", full_page=True)
 
 
 def main() -> None:
-    if "--picture" in sys.argv:
-        take_picture(Path(sys.argv[sys.argv.index("--picture") + 1]))
+    if "--pictures" in sys.argv:
+        take_pictures(Path(sys.argv[sys.argv.index("--pictures") + 1]))
         return
     rows = []
     for name, speed in (("1 epoch a frame", "1"), ("100 epochs a frame", "100"), ("as fast as it can", "100000")):

@@ -90,9 +90,10 @@ def matches(file: Path) -> Iterator[Match]:
 
 
 def files() -> list[Path]:
-    """Return the files of the library and its pages."""
+    """Return the files of the library and its pages, without pages that Sphinx makes."""
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-    return sorted([*(ROOT / "src").rglob("*.py"), *pages])
+    made = [page for page in pages if page.name == "all-options.md" or page.parent.name == "measured"]
+    return sorted([*(ROOT / "src").rglob("*.py"), *(set(pages) - set(made))])
 
 
 def _added(base: str) -> dict[Path, set[int]]:

@@ -5,12 +5,14 @@ The pages of docs/how-to and docs/tutorials run as the site is built.
 
 import doctest
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 import vecprop as vp
 from vecprop.core import activations, layers
@@ -26,7 +28,7 @@ PAGES = {
     if (blocks := BLOCK.findall(page.read_text(encoding="utf-8"))) and page.parent.name not in ("how-to", "tutorials")
     if (name := page.relative_to(DOCS).as_posix()) not in QUOTING
 }
-SHORT = {"index.md", "learn.md"}
+SHORT = {"learn.md"}
 NEEDED = {
     "cluster.md": ["distributed", "pandas", "pyarrow"],
     "estimators.md": ["mlflow"],
@@ -62,6 +64,14 @@ def customers() -> dict[str, Any]:
     return {}
 
 
+def front() -> dict[str, Any]:
+    """Write a small table, and return the names that the front page takes for granted."""
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    rows = [f"{age:.2f},{int(age > 0)}" for age in X[:, 0]]
+    Path("titanic.csv").write_text("\n".join(["age,survived", *rows]), encoding="utf-8")
+    return {"X": X, "y": X[:, 0] > 0, "theta": X[0], "loss_and_gradient": lambda theta: (theta @ theta / 2, theta)}
+
+
 def employees() -> dict[str, Any]:
     """Return what the page on clusters takes for granted."""
     import pandas as pd
@@ -83,7 +93,7 @@ def employees() -> dict[str, Any]:
     }
 
 
-PREPARED = {"cluster.md": employees, "larger-than-memory.md": sales, "tables.md": customers}
+PREPARED = {"index.md": front, "cluster.md": employees, "larger-than-memory.md": sales, "tables.md": customers}
 """What makes the files that a page reads, and returns the names that it takes for granted."""
 
 

@@ -64,9 +64,11 @@ def test_links_become_absolute_once_the_repository_has_an_address() -> None:
     assert spec.loader
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    text = "![a](docs/a.png) and [b](docs/b.md#c), [d](https://e.org), [f](#g)"
-    assert module.absolute(text, "") == text
+    text = '<picture>\n<source srcset="docs/d.png"><img alt="a" src="docs/a.png">\n</picture>\n\n'
+    text += "[b](docs/b.md#c), [d](https://e.org), [f](#g)"
+    assert module.absolute(text, "") == "b, [d](https://e.org), [f](#g)"
     there = "https://example.org/v"
     assert module.absolute(text, there) == (
-        f"![a]({there}/raw/main/docs/a.png) and [b]({there}/blob/main/docs/b.md#c), [d](https://e.org), [f](#g)"
+        f'<picture>\n<source srcset="{there}/raw/main/docs/d.png"><img alt="a" src="{there}/raw/main/docs/a.png">'
+        f"\n</picture>\n\n[b]({there}/blob/main/docs/b.md#c), [d](https://e.org), [f](#g)"
     )

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -12,10 +13,24 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-def test_the_first_network_runs_and_is_right(capsys):
-    (program,) = PROGRAMS
-    assert len([line for line in program.splitlines() if line.strip()]) <= 10
-    exec(program, {})
+def test_the_entries_run_in_order(capsys, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    monkeypatch.chdir(tmp_path)
+    ages, sexes = rng.uniform(1, 80, 60).round(1), rng.choice(["male", "female"], 60)
+    rows = [f"{age},{sex},{int(sex == 'female')}" for age, sex in zip(ages, sexes, strict=True)]
+    for name in ("titanic.csv", "new.csv"):
+        Path(name).write_text("\n".join(["age,sex,survived", *rows]), encoding="utf-8")
+    X, A = rng.normal(size=(200, 4)), rng.normal(size=(5, 3))
+    y = (X[:, 0] > 0).astype(int)
+    names = {"X": X, "y": y, "X_test": X, "y_test": y, "A": A, "b": rng.normal(size=5), "w": rng.normal(size=3)}
+    table, network, check, ten_lines = PROGRAMS
+    for program in (table, network, check):
+        assert len(program.splitlines()) == 3
+        exec(program, names)
+    assert names["model"].score(X, y) > 0.8
+    assert "No gradient errors found" in capsys.readouterr().out
+    assert len([line for line in ten_lines.splitlines() if line.strip()]) <= 10
+    exec(ten_lines, {})
     shown = capsys.readouterr().out
     assert "No gradient errors found" in shown
     assert "right: 1.0" in shown
@@ -75,5 +90,6 @@ def test_the_commands_exist():
 def test_links_and_folders_exist():
     for page in ("README.md", "CONTRIBUTING.md", "SECURITY.md"):
         text = (ROOT / page).read_text(encoding="utf-8")
-        for target in re.findall(r"\]\(((?!https?:)[^)#]+)\)", text) + re.findall(r"`((?:src|tests)/[\w/.]*)`", text):
+        links = re.findall(r"""(?:\]\(|src="|srcset=")((?!https?:)[^)#"]+)[)#"]""", text)
+        for target in links + re.findall(r"`((?:src|tests)/[\w/.]*)`", text):
             assert (ROOT / target).exists(), f"{page} names {target}"
