@@ -157,7 +157,7 @@ class FitSpec:
             given["checkpoint"] = self.checkpoint.recording(recorder) if by_python else self.checkpoint
         if validation:
             given["validation"] = validation[0]
-        given |= {"validation_score": self.score} if self.is_lbfgs else {**self.steps, "state": recorder.begun}
+        given |= {"validation_score": self.score} if self.is_lbfgs else {**self.steps, "state": recorder.resumed}
         network, error = SparseNetwork(self.network) if sparse.issparse(X) else self.network, None
         try:
             with limit_jobs(settings.n_jobs):
@@ -240,7 +240,7 @@ class Recorder:
         # After early stopping the model has the best parameters, but training continues from the last ones.
         best = None if state is None else state.early_stopping.get("theta")
         is_as_left = best is not None and np.array_equal(before.theta, best)
-        self.begun = state
+        self.resumed = state
         self.theta = state.theta if state is not None and is_as_left else before.theta
         self.best_theta = (before.theta if best is None else best).copy() if spec.by_score else None
         self.constant = spec.constant(spec.rows)

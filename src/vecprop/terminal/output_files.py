@@ -76,12 +76,12 @@ def named_after(table: Path) -> Path:
     return Path(f"{name}.npz")
 
 
-def beside(model: Path, ending: str) -> Path:
+def with_suffix(model: Path, ending: str) -> Path:
     """Return the name of a file next to a model file, with another extension.
 
     Examples
     --------
-    >>> print(beside(Path("sales.2023.npz"), ".toml"), beside(Path("model"), ".py"))
+    >>> print(with_suffix(Path("sales.2023.npz"), ".toml"), with_suffix(Path("model"), ".py"))
     sales.2023.toml model.py
     """
     return model.with_name(model.name.removesuffix(".npz") + ending)
@@ -92,7 +92,7 @@ class RunFiles(NamedTuple):
 
     Examples
     --------
-    >>> print(RunFiles(Path("a.npz"), Path("a.toml"), None).beside_older().model)
+    >>> print(RunFiles(Path("a.npz"), Path("a.toml"), None).next_to_existing().model)
     a.npz
     """
 
@@ -100,12 +100,12 @@ class RunFiles(NamedTuple):
     options: Path
     page: Path | None
 
-    def beside_older(self) -> "RunFiles":
+    def next_to_existing(self) -> "RunFiles":
         """Return other names if the model file exists, so that an interrupted run does not replace it."""
         if not self.model.exists():
             return self
         page = self.page and self.page.with_stem(f"{self.page.stem}.interrupted")
-        return RunFiles(beside(self.model, ".interrupted.npz"), beside(self.model, ".interrupted.toml"), page)
+        return RunFiles(with_suffix(self.model, ".interrupted.npz"), with_suffix(self.model, ".interrupted.toml"), page)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import vecprop
+from vecprop.learn.playground.downloads import script
 from vecprop.learn.playground.points import SETS
 from vecprop.learn.playground.session import Session
 from vecprop.learn.playground.settings import CHOICES, CLASSES, FEATURES, Settings
 from vecprop.learn.playground.table import Table
-from vecprop.learn.playground.take_away import script
 
 pd = pytest.importorskip("pandas", reason='pip install "vecprop[tables]"')
 

@@ -7,7 +7,7 @@ import typer
 from typer import Argument, Option
 
 from ...terminal.messages import WRONG_GRADIENT, UsageError, rows_bar, say, say_notes, show, to_json
-from ...terminal.output_files import beside, require_ending, writable
+from ...terminal.output_files import require_ending, with_suffix, writable
 from . import Debug, Force, Json, Model, Quiet
 
 
@@ -70,7 +70,7 @@ def export(
     from ...files.onnx import to_onnx
 
     ending, write = (".py", to_numpy) if to == "numpy" else (".onnx", to_onnx)
-    output = output or beside(model, ending)
+    output = output or with_suffix(model, ending)
     require_ending(output, "-o", ending)
     writable(output, force, model)
     write(load(model), output, coverage=interval)

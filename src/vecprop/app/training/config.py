@@ -20,7 +20,7 @@ from ...tables.reading.file_lists import existing
 from ...tables.regressor import TabularRegressor
 from ...tables.streaming.memory_plan import as_bytes
 from ...terminal.messages import UsageError
-from ...terminal.output_files import FOREIGN, RunFiles, beside, named_after, require_ending, writable
+from ...terminal.output_files import FOREIGN, RunFiles, named_after, require_ending, with_suffix, writable
 from .splitting import Request
 
 SAME = ("loss", "quantile", "hidden_layer_sizes", "activation", "dropout", "weight_decay", "label_smoothing")
@@ -60,7 +60,7 @@ def requested(options: Mapping[str, Any], of_file: Collection[str] = ()) -> tupl
     own = {name: options[name] for name in ("target", "group", "time", "seed", "task", "weight", "memory")}
     classes, folds = several_names(options["classes"]), options["cv"]
     request = Request(table, size=size, asked=asked, test=test, settings=settings, classes=classes, folds=folds, **own)
-    return options, request, RunFiles(output, beside(output, ".toml"), options["report"])
+    return options, request, RunFiles(output, with_suffix(output, ".toml"), options["report"])
 
 
 def _require_to_fit(options: Mapping[str, Any]) -> None:

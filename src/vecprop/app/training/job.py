@@ -38,7 +38,7 @@ class TrainingJob:
     def __init__(self, options: dict[str, Any], request: Request, files: RunFiles) -> None:
         self.options, self.request, self.files = options, request, files
         self.bar = partial(progress_bar, quiet=options["quiet"])
-        self.kept: RunFolder | None = None
+        self.run_folder: RunFolder | None = None
         self.measured: Measured | None = None
         self.was_cut = False
         self.seconds: dict[str, float] = {}
@@ -87,8 +87,8 @@ class TrainingJob:
                 stack.enter_context(Checkpoint(folder).held())
             except ValueError as error:  # in use by another program
                 raise UsageError(str(error)) from error
-            self.kept = RunFolder(self.options)
-            force = force or self.kept.was_writing(self.files)
+            self.run_folder = RunFolder(self.options)
+            force = force or self.run_folder.was_writing(self.files)
         *others, page = self.files
         for path in others:
             writable(path, force, self.request.table, self.request.test)
@@ -96,14 +96,14 @@ class TrainingJob:
             raise UsageError(f"{page} would be written twice: give another name with --report.")
         if page is not None:
             writable(page, force, self.request.table, self.request.test, option="--report")
-        if self.kept is not None:
-            self.kept.begin()
+        if self.run_folder is not None:
+            self.run_folder.begin()
 
     def train(self, workers: Any = None) -> None:
         """Split the table, and train a model on the training rows."""
         started = time.perf_counter()
         self.parts = split_table(self.request)
-        checkpoint = None if self.kept is None else Checkpoint(self.kept.networks)
+        checkpoint = None if self.run_folder is None else Checkpoint(self.run_folder.networks)
         estimator = estimator_of(self.request, self.parts.task, workers=workers, checkpoint=checkpoint)
         read = time.perf_counter()
         with self.bar("training") as show_progress:
@@ -148,8 +148,8 @@ class TrainingJob:
     @cached_property
     def saved(self) -> RunFiles:
         """The output files; after an interrupt, they are next to an existing model."""
-        is_beside = self.was_cut and not self.options["replace_interrupted"]
-        return self.files.beside_older() if is_beside else self.files
+        keeps_existing = self.was_cut and not self.options["replace_interrupted"]
+        return self.files.next_to_existing() if keeps_existing else self.files
 
     def save(self) -> None:
         """Save the model, and all options of the run as TOML."""
@@ -225,8 +225,8 @@ class TrainingJob:
 
     def leave(self) -> None:
         """Exit from an interrupted run if its checkpoint folder allows resuming."""
-        if self.kept is not None:
-            say(f"Interrupted: progress is saved in {self.kept.path}; run the same command again to resume.")
+        if self.run_folder is not None:
+            say(f"Interrupted: progress is saved in {self.run_folder.path}; run the same command again to resume.")
             raise typer.Exit(INTERRUPTED)
 
     def finish_unmeasured(self) -> None:
@@ -242,14 +242,14 @@ class TrainingJob:
         """Save the model, and print the results."""
         assert self.measured is not None
         with held_back_interrupts() as interrupts:
-            if self.kept is not None:
-                self.kept.is_writing(self.saved)
+            if self.run_folder is not None:
+                self.run_folder.is_writing(self.saved)
             self.save()
             result = self.result()
             try:
                 self.report(self.measured, result, interrupts)
-                if self.kept is not None:
-                    self.kept.remove()
+                if self.run_folder is not None:
+                    self.run_folder.remove()
             finally:  # even if the report fails
                 if not self.options["quiet"]:
                     say_notes(self.notes)

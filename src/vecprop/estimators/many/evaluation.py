@@ -38,7 +38,7 @@ Outcome = dict[str, Any]
 class Fit:
     """A candidate on a fold with a random state: its spec, its model, and the estimator with that model."""
 
-    begun: tuple[FitSpec, MultilayerPerceptron, BaseEstimator] | None = None
+    ready: tuple[FitSpec, MultilayerPerceptron, BaseEstimator] | None = None
     error: Exception | None = None
     seconds: float = 0.0
 
@@ -54,7 +54,7 @@ class Evaluation:
     scorer: Any
     fit_params: dict[str, Any]
     score_params: dict[str, Any]
-    begun: bool = False
+    has_started: bool = False
 
     def __call__(self, choices: Sequence[dict[str, Any]]) -> list[list[Outcome]]:
         """Return the outcomes for each candidate and fold, a list with one outcome per seed."""
@@ -86,9 +86,9 @@ class Evaluation:
 
     def fit(self, fits: Sequence[Fit]) -> None:
         """Run the fits that are ready."""
-        ready, search = [(fit, *fit.begun) for fit in fits if fit.begun is not None], self.search
-        checkpoint = search.checkpoint and search.checkpoint.part("fits", takes_others=self.begun)
-        self.begun = True
+        ready, search = [(fit, *fit.ready) for fit in fits if fit.ready is not None], self.search
+        checkpoint = search.checkpoint and search.checkpoint.part("fits", takes_others=self.has_started)
+        self.has_started = True
         each = [own for _, own, _, _ in ready]
         attempts = fit_many(each, search.n_jobs, checkpoint, search.workers, moments=False)
         if any(isinstance(attempt, FitOutcome) and attempt.interrupted for attempt in attempts):
@@ -162,7 +162,7 @@ class Evaluation:
         for candidate, random_state in each:
             started, fit = time.perf_counter(), Fit()
             try:
-                fit.begun = fold.begun(candidate, random_state)
+                fit.ready = fold.started(candidate, random_state)
             except Exception as error:
                 fit.error = error
             fit.seconds = time.perf_counter() - started
@@ -182,7 +182,7 @@ class Evaluation:
                     outcome[name] = scores(fit)
                     outcome.setdefault("score_time", time.perf_counter() - started)  # test scores come first
                 yield outcome
-                fit.begun = None  # frees memory
+                fit.ready = None  # frees memory
             elif search.error_score == "raise":
                 raise fit.error
             else:
@@ -205,8 +205,8 @@ class Evaluation:
         copied = cache(lambda: inputs_of(search.estimator, self.X, numbers, row_numbers(split.train, count)))
 
         def scores(fit: Fit) -> Any:
-            assert fit.begun is not None  # None only for failed fits
-            spec, model, estimator = fit.begun
+            assert fit.ready is not None  # None only for failed fits
+            spec, model, estimator = fit.ready
             if whole is not None and spec.rows.table.X is whole and type(model) in (MLPClassifier, MLPRegressor):
                 X: Any = Selection(whole, numbers, spec.rows.table.scaling)
                 return compat.score_of_split(model, X, y(), *how)
@@ -224,7 +224,7 @@ class Evaluation:
         shared = self.shared
         reads_in_parts = shared is not None and shared.is_large and shared.is_read_in_place
         if reads_in_parts and candidate.name is not None and candidate.only_scales(self.fit_params):
-            spec, model, estimator = self.fold(np.arange(len(self.X))).begun(candidate, *candidate.random_states)
+            spec, model, estimator = self.fold(np.arange(len(self.X))).started(candidate, *candidate.random_states)
             spec.checkpoint = model.checkpoint
             outcome = run_fit(spec)
             model.learn(spec, outcome)
@@ -280,7 +280,7 @@ def evaluated(bundle: SearchBundle, sent: SentSearch) -> tuple[list[Outcome | No
     with _alone, warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         fits = sent.prepared(bundle)
-        ready = [fit for fit in fits if fit.begun is None or fit.begun[0].member() is not None]
+        ready = [fit for fit in fits if fit.ready is None or fit.ready[0].member() is not None]
     evaluation.fit(ready)
     with _alone, warnings.catch_warnings(record=True) as of_scores:
         warnings.simplefilter("always")

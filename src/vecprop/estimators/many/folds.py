@@ -233,13 +233,13 @@ def _array_of(frame: Any) -> np.ndarray | None:
     return X if all(ends) else None
 
 
-class KeptRows(BaseEstimator):
+class CapturedRows(BaseEstimator):
     """A stub final step that captures the transformed inputs of a pipeline."""
 
     def __init__(self, model: MultilayerPerceptron) -> None:
         self.model = model
 
-    def fit(self, X: Any, y: Any = None, **params: Any) -> "KeptRows":
+    def fit(self, X: Any, y: Any = None, **params: Any) -> "CapturedRows":
         """Store the inputs and parameters."""
         self.X, self.params = X, params
         return self
@@ -261,7 +261,7 @@ class Fold:
         self.known: dict[Any, Any] = {}
         self.generator = np.random.RandomState()
 
-    def begun(self, candidate: Candidate, random_state: Any) -> tuple[FitSpec, MultilayerPerceptron, BaseEstimator]:
+    def started(self, candidate: Candidate, random_state: Any) -> tuple[FitSpec, MultilayerPerceptron, BaseEstimator]:
         """Return the spec of a candidate's fit, its model, and the estimator with that model."""
         template, rows, validation, head = self.read(candidate)
         model: Any = copy.copy(template)
@@ -322,7 +322,7 @@ class Fold:
                 validate_data(fitted, self.all_X, skip_check_array=True)
                 head.steps[place] = (head.steps[place][0], fitted)
                 return head, scaling
-        head.steps[-1] = (candidate.name, KeptRows(candidate.model))
+        head.steps[-1] = (candidate.name, CapturedRows(candidate.model))
         return head.fit(self.X, self.y, **self.params), None
 
     def accepted(

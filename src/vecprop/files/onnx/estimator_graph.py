@@ -156,13 +156,13 @@ def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:
         return
     graph = Graph(dtype, container.target_opset, scope.get_unique_operator_name("vecprop") + "_")
     given = [graph.input(column.full_name, column.get_second_dimension()) for column in operator.inputs]
-    x = graph.beside([graph.cast(column, dtype) for column in given])
+    x = graph.concatenate([graph.cast(column, dtype) for column in given])
     is_missing = graph.elementwise("IsNaN", x, dtype=bool)
     kept, marked = _columns(operator.raw_operator)
     blocks = [where(is_missing, operator.raw_operator.statistics_, x)[:, kept]]
     if marked:
         blocks.append(graph.cast(is_missing[:, marked], dtype))
-    _pour(graph, container, [(graph.beside(blocks), operator.outputs[0])])
+    _pour(graph, container, [(graph.concatenate(blocks), operator.outputs[0])])
 
 
 def _filled_in(operator: Any) -> Any:
@@ -227,11 +227,11 @@ def interval(model: TabularRegressor, X: Symbol, Y: Symbol, coverage: float) -> 
 
 def _quantile(each: list[Symbol], moves: np.ndarray, level: float) -> Symbol:
     """Return the symbol of a quantile over all sums of a member's prediction and its moves (M, R)."""
-    moved = each[0].graph.beside([Y + own for Y, own in zip(each, moves, strict=True)])
+    moved = each[0].graph.concatenate([Y + own for Y, own in zip(each, moves, strict=True)])
     graph, place = moved.graph, place_of(level, moves.size)
     taken = place + 1 if level < 0.5 else moves.size - place
     count = graph.constant([taken], np.int64)
-    found = graph.node("TopK", [moved, count], (1, taken), beside=1, largest=int(level >= 0.5))
+    found = graph.node("TopK", [moved, count], (1, taken), unused=1, largest=int(level >= 0.5))
     return graph.cast(found[:, [taken - 1]], graph.dtype)
 
 
@@ -286,7 +286,7 @@ def encoded(encoder: Encoder, graph: Graph) -> Symbol:
     days = {place: part.days for place, part in enumerate(encoder.parts) if isinstance(part, Dates)}
     for group in (numbers, days):
         if group:
-            x = graph.cast(graph.beside([columns[place] for place in group]), np.float64)
+            x = graph.cast(graph.concatenate([columns[place] for place in group]), np.float64)
             inputs, places = _of_numbers(list(group.values()), x)
             blocks.append(inputs)
             homes += [(list(group)[column], inner) for column, inner in places]
@@ -297,7 +297,7 @@ def encoded(encoder: Encoder, graph: Graph) -> Symbol:
             column = part.to_onnx(column)
         blocks.append(graph.cast(column, np.float64))
         homes += [(place, inner) for inner in range(part.width - column.shape[1], part.width)]
-    return graph.beside(blocks)[:, sorted(range(len(homes)), key=homes.__getitem__)]
+    return graph.concatenate(blocks)[:, sorted(range(len(homes)), key=homes.__getitem__)]
 
 
 def _of_numbers(parts: Sequence[NumberInputs], x: Symbol) -> tuple[Symbol, list[tuple[int, int]]]:
@@ -329,4 +329,4 @@ def _of_numbers(parts: Sequence[NumberInputs], x: Symbol) -> tuple[Symbol, list[
     mean, deviation = np.array([part.standard for part in parts]).T
     blocks.append(clip((filled - mean) / deviation, -MAX_DEVIATIONS, MAX_DEVIATIONS))
     homes += [(column, part.bends + part.marks_missing) for column, part in enumerate(parts)]
-    return graph.beside(blocks), homes
+    return graph.concatenate(blocks), homes

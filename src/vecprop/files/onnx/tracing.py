@@ -61,18 +61,18 @@ class Graph:
         return Symbol(self, name, array.shape, array.dtype)
 
     def node(
-        self, kind: str, inputs: Sequence[Any], shape: tuple[int, ...], dtype: Any = None, beside: int = 0, **to: Any
+        self, kind: str, inputs: Sequence[Any], shape: tuple[int, ...], dtype: Any = None, unused: int = 0, **to: Any
     ) -> "Symbol":
         """Add an operation on symbols, arrays and numbers; return the symbol of its first output.
 
-        ``beside`` is the number of additional, unused outputs. Arrays, numbers and (by default) the output get the
+        ``unused`` is the number of additional, unused outputs. Arrays, numbers and (by default) the output get the
         floating dtype of the symbols.
         """
         types = [entry.dtype for entry in inputs if isinstance(entry, Symbol) and entry.dtype.kind == "f"]
         floating = np.dtype(types[0] if types else self.dtype)
         symbols = [entry if isinstance(entry, Symbol) else self.constant(entry, floating) for entry in inputs]
         output = f"{self.prefix}{kind}_{len(self.nodes)}"
-        others = [f"{output}_{number}" for number in range(beside)]
+        others = [f"{output}_{number}" for number in range(unused)]
         self.nodes.append(Node(kind, [symbol.name for symbol in symbols], [output, *others], to))
         return Symbol(self, output, shape, np.dtype(dtype or floating))
 
@@ -95,7 +95,7 @@ class Graph:
         """Add the index of the largest column of each row, (N,)."""
         return self.node("ArgMax", [z], (1,), np.int64, axis=1, keepdims=0)
 
-    def beside(self, blocks: Sequence["Symbol"], axis: int = 1) -> "Symbol":
+    def concatenate(self, blocks: Sequence["Symbol"], axis: int = 1) -> "Symbol":
         shape = np.concatenate([np.zeros(block.shape) for block in blocks], axis).shape
         return self.node("Concat", blocks, shape, blocks[0].dtype, axis=axis)
 
@@ -292,7 +292,7 @@ def _clip(z: Any, a_min: Any = None, a_max: Any = None) -> Any:
 def _concatenate(arrays: Sequence[Any], axis: int = 0) -> Symbol:
     if not all(isinstance(array, Symbol) for array in arrays) or axis % arrays[0].ndim == 0:
         raise cannot("`concatenate` of rows or with constants")
-    return arrays[0].graph.beside(arrays, axis)
+    return arrays[0].graph.concatenate(arrays, axis)
 
 
 _FUNCTIONS: dict[Any, Callable[..., Any]] = {

@@ -19,11 +19,11 @@ from bokeh.document import Document
 from bokeh.models import ColumnDataSource, CustomJS
 
 from ...terminal.messages import sentence
+from .downloads import model_file, script
 from .session import LARGEST_WEIGHT, Session
 from .settings import CHOICES, LABELS, RANGES, Settings, SettingsError
 from .shown import MOST_EPOCHS_OF_STARTS, MOST_STARTS, check, losses_of_starts, row
 from .table import MOST_BYTES, Table
-from .take_away import model_file, script
 from .views.curves import GradientsView, LossView, StartsView, described
 from .views.map import MapView
 from .views.network import NetworkView

@@ -95,7 +95,7 @@ class Session:
         self.state: TrainingState | None = None
         self.epoch = self.steps = self.batch = 0
         self.trouble = ""
-        self.begun, self.actions = self.settings, list[tuple[Any, ...]]()
+        self.initial, self.actions = self.settings, list[tuple[Any, ...]]()
         for edit in self.edits:
             self._note(*edit)
         layers = sum(isinstance(layer, Dense) for layer in self.network.layers)

@@ -336,11 +336,11 @@ class Dates(Column):
         is_missing = graph.elementwise("IsNaN", column, dtype=bool)
         (year, month, day), weekday = calendar(where(is_missing, 0.0, column))
         waves = (day * float(number) for number in range(1, self.day_waves + 1))
-        angles = 2 * np.pi * graph.beside([year, month, *waves])
+        angles = 2 * np.pi * graph.concatenate([year, month, *waves])
         is_weekday = graph.cast(graph.elementwise("Equal", weekday, np.arange(7.0), dtype=bool), np.float64)
         # All runtimes support Sin in float64, but some lack Cos.
-        points = graph.elementwise("Sin", graph.beside([angles, angles + np.pi / 2]))
-        return where(is_missing, 0.0, graph.beside([points, is_weekday]))
+        points = graph.elementwise("Sin", graph.concatenate([angles, angles + np.pi / 2]))
+        return where(is_missing, 0.0, graph.concatenate([points, is_weekday]))
 
     def to_source(self, name: str, source: Any) -> str:
         source.helper("FORMS", helpers.FORMS, module="re")

@@ -48,18 +48,18 @@ def script(session: Session) -> str:
 
     The script needs NumPy and vecprop. At its end, ``theta`` contains the session's parameters.
     """
-    begun = session.begun
+    initial = session.initial
     written = _Writer(session)
-    written.define(begun)
-    written.lines += ["", f"theta, state = network.init(seed={begun.start}), None"]
+    written.define(initial)
+    written.lines += ["", f"theta, state = network.init(seed={initial.start}), None"]
     for action in session.actions:
         written.act(*action)
     written.inputs()
-    used = [begun, *(action[1] for action in session.actions if action[0] == "change")]
+    used = [initial, *(action[1] for action in session.actions if action[0] == "change")]
     sets = dict.fromkeys(SETS[settings.data] for settings in used if settings.data in SETS)
     wrong = dict.fromkeys(PLANTED[settings.mistake] for settings in used if settings.mistake in PLANTED)
     sources = "".join(f"{inspect.getsource(part)}\n\n" for part in (*sets, *wrong))
-    parts = {"sources": sources, "seed": begun.start, "lines": "\n".join(written.lines)}
+    parts = {"sources": sources, "seed": initial.start, "lines": "\n".join(written.lines)}
     names = {node.id for node in ast.walk(ast.parse(SCRIPT.format(imports="", **parts))) if isinstance(node, ast.Name)}
     imports = ["from dataclasses import dataclass, field", ""] if wrong else []
     imports += ["import numpy as np", ""]
@@ -77,7 +77,7 @@ class _Writer:
         self.classes = 0
         self.lines: list[str] = []
         self.defined: dict[str, list[str]] = {}
-        self.settings = session.begun
+        self.settings = session.initial
 
     def define(self, settings: Settings) -> None:
         """Write definitions for these settings, except unchanged ones."""
