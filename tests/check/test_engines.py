@@ -77,7 +77,7 @@ def test_compiled_networks_are_accepted():
 def test_only_the_reference_engine_is_checked_without_kernels():
     assert engines(assert_gradients(OWN, OWN.init(0), X, T)) == {"reference"}
     assert engines(assert_gradients(NETWORK, THETA, X, T, noise=RandomKey(1, rows=np.arange(12)))) == {"reference"}
-    with pytest.raises(ValueError, match="Own is a part of your own"):
+    with pytest.raises(ValueError, match="Own is a custom part"):
         check_gradients(OWN, OWN.init(0), X, T, engine="compiled")
     with pytest.raises(ValueError, match="engine must be one of both, reference, compiled, got 'fast'"):
         check_gradients(NETWORK, THETA, X, T, engine="fast")  # pyright: ignore[reportArgumentType]

@@ -136,7 +136,7 @@ def test_parts_without_a_kernel():
     class Softer(vp.SoftmaxCrossEntropy):
         """No kernel of its own."""
 
-    with pytest.raises(ValueError, match="because Softer is a part of your own that is not derived from Activation"):
+    with pytest.raises(ValueError, match="because Softer is a custom part that is not derived from Activation"):
         compile(vp.Network(2, [vp.Dense(2)], Softer()))
     p = registry.problem(vp.Tanh(), vp.SquaredError())
     v = np.ones_like(p.theta)

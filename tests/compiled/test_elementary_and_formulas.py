@@ -317,7 +317,7 @@ def test_unknown_syntax_is_refused(method):
 def test_more_hyperparameters_than_a_kernel_takes():
     numbers: list[Any] = [(name, float, 1.0) for name in "abcdefghi"]
     many = make_dataclass("TooMany", numbers, bases=(ByDefault,), frozen=True)
-    with pytest.raises(ValueError, match="TooMany has 9 hyperparameters, and a kernel takes 8 at most"):
+    with pytest.raises(ValueError, match="TooMany has 9 hyperparameters, but kernels support at most 8"):
         hyperparameters(many())
 
 

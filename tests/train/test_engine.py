@@ -71,7 +71,7 @@ def test_the_fastest_engine_that_supports_a_network_is_chosen():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert engine_for(OWN, THETA, silent=True).name == "reference"
-    with pytest.warns(UserWarning, match="reference engine, which is slower: Own is a part of your own"):
+    with pytest.warns(UserWarning, match="reference engine, which is slower: Own is a custom part"):
         assert engine_for(OWN, THETA, [BATCH], adam).name == "reference"
     with pytest.raises(
         ValueError, match=r'The compiled engine cannot train this network: Own is .*; use engine="auto"'

@@ -164,7 +164,7 @@ def test_unsupported_settings_use_the_reference_engine():
     (member,) = vp.train_population([vp.Member(NETWORK, theta, vp.Momentum(0.1), epochs=2)], X, T)
     np.testing.assert_array_equal(member.theta, fit(NETWORK, theta, **settings).theta)
     own = vp.Network(3, [vp.Dense(4), Own(), vp.Dense(2)], vp.SquaredError())
-    with pytest.warns(UserWarning, match="reference engine, which is slower: Own is a part of your own"):
+    with pytest.warns(UserWarning, match="reference engine, which is slower: Own is a custom part"):
         fit(own, own.init(range(2)), **settings)
     with pytest.raises(ValueError, match=r"shape \(3,\), but theta has .* \(2,\): pass one rate, or one per member"):
         fit(NETWORK, theta, optimizer=vp.Momentum([0.1, 0.2, 0.3]), **settings)

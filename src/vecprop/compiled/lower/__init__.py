@@ -1,5 +1,5 @@
-"""Formulas turned into kernels.
+"""Compile formulas to kernels.
 
-`formulas` compiles those of core and optimize, with `scalar_functions` in place of NumPy's. `loops` and `row_loops` run
-them over tiles and over rows of data. `own_parts` decides which parts of a user's own are compiled.
+`formulas` compiles the formulas of core and optimize, with `scalar_functions` instead of NumPy's functions. `loops` and
+`row_loops` apply them to tiles and to rows of data. `own_parts` decides which custom parts are compiled.
 """

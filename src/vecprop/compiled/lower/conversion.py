@@ -1,6 +1,6 @@
-"""The inputs of a tile's rows, converted from numbers of another type, or of columns that lie one after the other.
+"""Convert the inputs of a tile's rows from another dtype or from column-major order.
 
-The type of the numbers is that of X, as a memory map may have it; each is rounded as NumPy's ``astype`` rounds it.
+The source dtype is the dtype of X, which may be a memory map. Numbers are rounded as by NumPy's ``astype``.
 """
 
 from functools import cache
@@ -14,26 +14,26 @@ from ..jit import ONCE_IN_ORDER, intrinsic, smaller
 from ..jit.addresses import array_of, numbers_at, words_at
 from ..jit.machine_code import address_of
 
-# Placeholders, filled in by `address_of`: the floating type, and the type of the numbers.
+# Placeholders, filled in by `address_of`: the floating-point type and the source type.
 number: Any = float
 given: Any = float
 
 
 AT_ONCE = 64
-"""The rows whose inputs are made at a time: what is kept of them stays in the first-level cache."""
+"""The number of rows that are converted at a time; their intermediate values stay in the L1 cache."""
 
 LINE_BYTES = 64
-"""The bytes that a processor fetches at once."""
+"""The size of a cache line in bytes."""
 
 
 @intrinsic
 def room(typing, like):
-    """Return room on the stack for a number of each of the rows that are expanded at a time, of the type of another."""
+    """Return an array of AT_ONCE numbers on the stack, of the same type as `like`."""
     array_type, generate = array_of(like, 1)
 
     def reserve(context, builder, signature, values):
         size = ir.Constant(ir.IntType(64), AT_ONCE)
-        with builder.goto_entry_block():  # once, though the call may be in a loop
+        with builder.goto_entry_block():  # allocate once, even if the call is in a loop
             data = builder.alloca(context.get_data_type(like), size)
         return generate(context, builder, signature, (data, size))
 
@@ -42,7 +42,7 @@ def room(typing, like):
 
 @intrinsic
 def prefetch(typing, address):
-    """Fetch the cache line at an address before it is needed."""
+    """Prefetch the cache line at an address."""
 
     def generate(context, builder, signature, values):
         word, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
@@ -56,7 +56,7 @@ def prefetch(typing, address):
 
 @njit(**ONCE_IN_ORDER)
 def _convert(rows, count, at, like, inputs, first, stride):
-    """Convert a number of each row, given the rows' addresses."""
+    """Convert one number per row, given the addresses of the rows."""
     rounded = inputs.dtype.type
     if stride == 1:
         for s in range(count):
@@ -67,7 +67,7 @@ def _convert(rows, count, at, like, inputs, first, stride):
 
 
 def convert(X, row_bytes, places_at, n, nothing, column_bytes, none, first, features, by_rows, tile):
-    """Write some inputs of rows to a tile of features x rows, or of rows x features if ``by_rows``."""
+    """Write several inputs of the rows to a tile of features x rows, or of rows x features if ``by_rows`` is set."""
     places, inputs = words_at(places_at, n), numbers_at(tile, n * features, number(0))
     step, stride = (1, features) if by_rows else (n, 1)
     rows = room(np.int64(0))
@@ -76,7 +76,7 @@ def convert(X, row_bytes, places_at, n, nothing, column_bytes, none, first, feat
         for s in range(count):
             rows[s] = X + row_bytes * places[start + s] + column_bytes * first
             if column_bytes < row_bytes:
-                for line in range(0, column_bytes * features, LINE_BYTES):  # or else the loops below wait for memory
+                for line in range(0, column_bytes * features, LINE_BYTES):  # hides the latency of memory
                     prefetch(rows[s] + line)
         for k in range(features):
             _convert(rows, count, column_bytes * k, given(0), inputs, start * stride + k * step, stride)
@@ -84,6 +84,6 @@ def convert(X, row_bytes, places_at, n, nothing, column_bytes, none, first, feat
 
 @cache
 def convert_address(F: type, of_numbers: np.dtype) -> int:
-    """Return the address of `convert` for inputs of type F and numbers of another type; see `calls.expand`."""
+    """Return the address of `convert` to type F from another dtype; see `calls.expand`."""
     kind = np.uint8 if of_numbers == np.bool_ else of_numbers.type
     return address_of(convert, F, f"_of_{kind.__name__}", given=kind)

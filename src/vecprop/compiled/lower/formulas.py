@@ -1,14 +1,14 @@
-"""The formulas of ``core`` and ``optimize``, compiled from their own source for scalars.
+"""Compile the formulas of ``core`` and ``optimize`` for scalars, from their source code.
 
-A formula is written once, for arrays. There Python's numbers are weak: ``1 - y`` has the type of the array y, while
-``1 - beta1**t`` is computed in double precision before it meets an array. Compiled scalars have no such rule, so the
-formula's syntax tree is rewritten: an expression of numbers alone stays double, and is cast where it meets an array's
-element. ``self`` becomes a vector h of the hyperparameters, in the order of the dataclass's fields. Functions and
-methods that a formula calls are compiled in the same way.
+Formulas are written for arrays, where Python numbers are weakly typed: ``1 - y`` has the dtype of the array y, while
+``1 - beta1**t`` is computed in double precision before it is combined with an array. Compiled scalars do not follow
+this rule, so the syntax tree of a formula is rewritten: an expression of Python numbers stays double, and is cast when
+it is combined with an array element. ``self`` is replaced by a vector h of the hyperparameters, in the order of the
+dataclass fields. Functions and methods that a formula calls are compiled in the same way.
 
-A formula is assignments and a return, of numbers, names, ``self``'s fields, + - * / **, one comparison at a time and
-calls, of NumPy's elementary functions too. All other syntax is refused, since it might mean something else for scalars
-than for arrays.
+A formula consists of assignments and a return. Its expressions may contain numbers, names, fields of ``self``,
++ - * / **, single comparisons and calls, also of NumPy's elementary functions. Other syntax is refused, because its
+meaning could differ between scalars and arrays.
 """
 
 import ast
@@ -35,86 +35,86 @@ from ..jit.cache import instructions
 from . import scalar_functions
 
 H_SIZE = 8
-"""The length of the vector h, the most hyperparameters of a part: `loops.unpacked` returns them one by one."""
+"""The length of the vector h, which is the maximum number of hyperparameters; see `loops.unpacked`."""
 
 WEAK = {"rate", "t"}
-"""The arguments of an optimizer's methods that are Python numbers in its formula; all others are arrays."""
+"""The arguments of optimizer formulas that are Python numbers; all others are arrays."""
 
 
 _SHARED = "absolute", "clip", "exp", "expm1", "log", "log1p", "real", "sign", "sqrt", "tanh", "where"
 OF_NUMPY: dict[Any, Any] = {abs: core_elementary.absolute, np.ones_like: core_elementary.one}
 OF_NUMPY |= {getattr(np, name): getattr(core_elementary, name) for name in _SHARED}
 OF_NUMPY |= {same: same for same in (np.arctan, np.cos, np.maximum, np.minimum, np.sin, np.square)}
-"""Functions that formulas of users call instead of the elementary ones, and what compiled code calls for each."""
+"""Functions that custom formulas may call, and the functions that compiled code calls instead."""
 
 OF_A_USER: dict[str, Any] = {**OPTIONS, "fastmath": {"contract"}}
-"""Options of a user's own formulas: sums in their order, and divisions as they stand, so that each number is rounded
-in the same way by a whole vector and at a loop's end."""
+"""Options of custom formulas. Sums are not reordered and divisions are not replaced, so that rounding is the same in
+whole vectors and in the remainder of a loop."""
 
 _Cache = TypeVar("_Cache", bound=Any)
 _caches: list[Any] = []
 
 
 def of_formulas(kept: _Cache) -> _Cache:
-    """Note that a cache holds compiled formulas or their addresses, so that `forget` empties it."""
+    """Register a cache of compiled formulas or their addresses, so that `forget` clears it."""
     _caches.append(kept)
     return kept
 
 
 def forget() -> None:
-    """Forget all compiled formulas: one of a user's own has changed. Code that is in use stays where it is."""
+    """Clear all caches of compiled formulas, because a custom formula has changed. Loaded code stays in memory."""
     for kept in _caches:
         kept.cache_clear()
 
 
 def is_of_the_library(value: Any) -> bool:
-    """Return whether a function or class belongs to the library; the module of what `exec` has made may be None."""
+    """Return whether a function or class belongs to vecprop. The module of a function created by `exec` may be None."""
     return str(value.__module__).partition(".")[0] == __name__.partition(".")[0]
 
 
 def compiled_method(cls: type, name: str, F: type) -> Callable[..., Any]:
-    """Return a class's method for scalars of type F, with the vector h in place of self."""
+    """Return a compiled method for scalars of type F, with the vector h instead of self."""
     return _compiled(next(base for base in cls.__mro__ if name in vars(base)), name, cls, F)
 
 
 def hyperparameters(description: Any) -> np.ndarray:
-    """Return the numbers among a part's fields as the vector h, padded with zeros."""
+    """Return the numeric fields of a part as the vector h, padded with zeros."""
     numbers = [getattr(description, name) for name in _numbers(type(description))]
     return np.array(numbers + [0] * (H_SIZE - len(numbers)), float)
 
 
 @cache
 def _numbers(cls: type) -> list[str]:
-    """Return the names of the fields that formulas read: neither the reduction nor the learning rate, an argument."""
+    """Return the names of the hyperparameters: all fields except the reduction and the learning rate."""
     names = [field.name for field in fields(cls) if field.name not in ("reduction", "learning_rate")]
     if len(names) > H_SIZE:
-        raise ValueError(f"{cls.__name__} has {len(names)} hyperparameters, and a kernel takes {H_SIZE} at most.")
+        raise ValueError(f"{cls.__name__} has {len(names)} hyperparameters, but kernels support at most {H_SIZE}.")
     return names
 
 
 @of_formulas
 @cache
 def _compiled(owner: type | None, name: str | FunctionType, cls: type | None, F: type) -> Callable[..., Any]:
-    """Return a compiled function, or a compiled method of a class, which its owner defines."""
+    """Compile a function, or a method that `owner` defines, for class `cls`."""
     function = name if isinstance(name, FunctionType) else vars(owner)[name]
-    if not isinstance(function, FunctionType) or hasattr(function, "__wrapped__"):  # by a decorator
-        raise ValueError(f"The formula {name} cannot be compiled: `{function!r}` is no plain function.")
+    if not isinstance(function, FunctionType) or hasattr(function, "__wrapped__"):  # decorated
+        raise ValueError(f"The formula {name} cannot be compiled: `{function!r}` is not a plain function.")
     if enclosed := set(function.__code__.co_freevars) - {"__class__"}:
         raise ValueError(f"The formula {function.__qualname__} cannot be compiled: {min(enclosed)!r} is not global.")
     names: dict[str, Any] = {"_cast": F}
     definition = definition_of(function)
     _Scalars(function, owner, cls, F, names).function(definition)
     tree = ast.fix_missing_locations(ast.Module([definition], []))
-    with fork_lock:  # CPython 3.11.7 counts the depth of the trees of all threads as one
+    with fork_lock:  # in CPython 3.11.7, all threads share one counter of the recursion depth
         code = compile(tree, inspect.getsourcefile(function) or "<formula>", "exec")
     exec(code, names)
     return njit(names[function.__name__], forceinline=True, **(OPTIONS if is_of_the_library(function) else OF_A_USER))
 
 
 def definition_of(function: FunctionType) -> ast.FunctionDef:
-    """Return a function's definition from its file, or raise a RuntimeError if it has been edited since its import."""
+    """Return a function's definition from its file; raise RuntimeError if the file has changed since the import."""
     with fork_lock, suppress(OSError, SyntaxError, TokenError):
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))  # the function's lines, unless they have moved
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))  # fails if the lines have moved
         if found := _defined_in(tree, [function.__name__], function):
             return found
     with fork_lock, suppress(OSError, SyntaxError, TokenError):
@@ -128,7 +128,7 @@ def definition_of(function: FunctionType) -> ast.FunctionDef:
 
 
 def _defined_in(tree: ast.Module, path: list[str], function: FunctionType) -> ast.FunctionDef | None:
-    """Return the definition with this path of names if it has the code of a function."""
+    """Return the definition with this path of names if its code equals that of a function."""
     node: Any = tree
     for name in path:
         node = next((each for each in node.body if getattr(each, "name", None) == name), None)
@@ -143,7 +143,7 @@ def _defined_in(tree: ast.Module, path: list[str], function: FunctionType) -> as
 
 
 class _Scalars(ast.NodeTransformer):
-    """Rewrites a formula for scalars: each visit returns a node that is marked as weak or not."""
+    """Rewrite a formula for scalars. Each visit method returns a node that is marked as weak or not."""
 
     def __init__(self, function: FunctionType, owner: type | None, cls: type | None, F: type, names: dict[str, Any]):
         self.name, self.globals = function.__qualname__, function.__globals__
@@ -154,11 +154,11 @@ class _Scalars(ast.NodeTransformer):
     def function(self, node: ast.stmt) -> None:
         """Rewrite the whole function in place."""
         if not isinstance(node, ast.FunctionDef) or node.decorator_list:
-            self.refuse(node, "is no plain function")
+            self.refuse(node, "is not a plain function")
         node.returns, takes = None, node.args
         if takes.kwarg or (takes.vararg and takes.kwonlyargs):
-            self.refuse(node, "takes arguments by two stars, or by name after those by a star")
-        takes.args += takes.kwonlyargs  # calls pass every argument by position, see `arguments`
+            self.refuse(node, "has **kwargs, or keyword-only arguments after *args")
+        takes.args += takes.kwonlyargs  # calls pass all arguments by position, see `arguments`
         takes.kwonlyargs, takes.kw_defaults, takes.defaults = [], [], []
         for argument in [*takes.posonlyargs, *takes.args, *([takes.vararg] if takes.vararg else [])]:
             argument.annotation = None
@@ -166,21 +166,21 @@ class _Scalars(ast.NodeTransformer):
         node.body = [self.visit(statement) for statement in node.body if not _is_docstring(statement)]
 
     def refuse(self, node: ast.AST, why: str) -> NoReturn:
-        """Raise an error that names the expression and the reason."""
+        """Raise ValueError with the expression and the reason."""
         text = ast.unparse(node).partition("\n")[0]
         raise ValueError(f"The formula {self.name} cannot be compiled: `{text}` {why}.")
 
     def generic_visit(self, node: ast.AST) -> NoReturn:
-        """Refuse syntax without a method here: it might mean something else for scalars than for arrays."""
-        self.refuse(node, "is not what a formula is made of: see compiled/lower/formulas.py")
+        """Refuse syntax that has no method here, because it could have a different meaning for scalars."""
+        self.refuse(node, "is not supported in formulas, see vecprop.compile")
 
     def strong(self, node: ast.expr) -> ast.expr:
-        """Return the node rewritten, with a cast if it is weak."""
+        """Rewrite a node, and cast it if it is weak."""
         return _cast(self.visit(node))
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
         if not _is_number(node.value):
-            self.refuse(node, "is no real number")
+            self.refuse(node, "is not a real number")
         return _mark(node, weak=True)
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
@@ -195,12 +195,12 @@ class _Scalars(ast.NodeTransformer):
             return _mark(ast.Constant(float(value)), weak=True)
         of_self = isinstance(node.value, ast.Name) and node.value.id == "self" and self.cls is not None
         if not of_self or node.attr not in _numbers(self.cls):
-            self.refuse(node, "is none of the hyperparameters")
+            self.refuse(node, "is not a hyperparameter")
         place = ast.Constant(_numbers(self.cls).index(node.attr))
         return _mark(ast.Subscript(ast.Name("self", ast.Load()), place, ast.Load()), weak=True)
 
     def module(self, node: ast.Attribute) -> Any:
-        """Return NumPy or ``math`` if the expression is an attribute of it: its numbers never change."""
+        """Return NumPy or ``math`` if the expression is an attribute of it; such attributes are constant."""
         match node.value:
             case ast.Name(name) if name not in self.local and name in self.globals:
                 value = self.globals[name]
@@ -225,7 +225,7 @@ class _Scalars(ast.NodeTransformer):
         return ast.BinOp(_cast(left), node.op, _cast(right))
 
     def is_root_and_number(self, node: ast.expr) -> bool:
-        """Return whether an expression is √v + ε: never 0, so that a division by it may be estimated."""
+        """Return whether an expression is √v + ε, which is never 0, so that a division by it may be approximated."""
         if not self.is_optimizer or "epsilon" not in getattr(self.cls, "positive", ()):
             return False
         match node:
@@ -255,7 +255,7 @@ class _Scalars(ast.NodeTransformer):
 
     def visit_Return(self, node: ast.Return) -> ast.stmt:
         if node.value is None:
-            self.refuse(node, "gives no number")
+            self.refuse(node, "does not return a number")
         return ast.Return(self.strong(node.value))
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
@@ -269,10 +269,10 @@ class _Scalars(ast.NodeTransformer):
             case ast.Attribute(ast.Call(ast.Name("super"), [], []), method) if self.cls is not None and self.owner:
                 bases = self.cls.__mro__[self.cls.__mro__.index(self.owner) + 1 :]
             case _:
-                self.refuse(node, "calls what is no function of its module, and no method of self")
+                self.refuse(node, "calls neither a function of its module nor a method of self")
         owner = next((base for base in bases if isinstance(vars(base).get(method), FunctionType)), None)
         if owner is None:
-            self.refuse(node, "calls no plain method")
+            self.refuse(node, "does not call a plain method")
         name = f"_{owner.__name__}_{method}"
         self.names[name] = _compiled(owner, method, self.cls, self.F)
         with_self = ast.Call(node.func, [ast.Name("self", ast.Load()), *node.args], node.keywords)
@@ -282,31 +282,31 @@ class _Scalars(ast.NodeTransformer):
         return ast.Call(ast.Name(name, ast.Load()), arguments, [])
 
     def call_of(self, node: ast.Call, name: str, called: Any) -> ast.expr:
-        """Return the call of a function, which the compiled formula knows by a name."""
+        """Return the call of a function, and add the compiled function to the names of the formula."""
         of_numpy = next((own for known, own in OF_NUMPY.items() if known is called), None)
         called = called if of_numpy is None else of_numpy
         if isinstance(of_numpy, np.ufunc):
             given = [("", self.visit(argument)) for argument in node.args]
             if node.keywords or len(given) != called.nin:
-                self.refuse(node, f"has to give {called.nin} arguments by their places")
+                self.refuse(node, f"must pass {called.nin} positional argument(s)")
         elif isinstance(called, FunctionType):
             given = self.arguments(node, called)
         else:
-            self.refuse(node, "calls what is no function of its module")
+            self.refuse(node, "does not call a function of its module")
         self.require_arrays(node, given)
         is_known = of_numpy or called.__module__ == core_elementary.__name__ or called in scalar_functions.OWN
         self.names[name] = called if is_known else _compiled(None, called, None, self.F)
         return ast.Call(ast.Name(name, ast.Load()), [_cast(argument) for _, argument in given], [])
 
     def require_arrays(self, node: ast.Call, given: list[tuple[str, Any]]) -> None:
-        """Refuse a call on numbers alone: Python computes it in double precision, compiled code in the arrays' own."""
+        """Refuse a call with only Python numbers, because compiled code would not compute it in double precision."""
         if all(_weak(argument) for _, argument in given):
-            self.refuse(node, "is given numbers alone: write it out, or as a hyperparameter")
+            self.refuse(node, "has only numbers as arguments: write out its value, or make it a hyperparameter")
 
     def arguments(self, node: ast.Call, called: FunctionType) -> list[tuple[str, Any]]:
-        """Return each parameter of a function and its argument in a call, rewritten: by position, name or default.
+        """Return each parameter of a function with its rewritten argument, passed by position, name or default.
 
-        Starred arguments are passed on as they are.
+        Starred arguments are passed on unchanged.
         """
         by_place, by_name = node.args, {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
         signature = inspect.signature(called)
@@ -314,16 +314,16 @@ class _Scalars(ast.NodeTransformer):
             *names, rest = signature.parameters
             *before, star = by_place
             if node.keywords or len(names) != len(before) or not isinstance(star, ast.Starred):
-                self.refuse(node, "has to give as many arguments as the function takes, and a star for its star")
+                self.refuse(node, "must pass as many positional arguments as the function has, and then a starred one")
             if not isinstance(star.value, ast.Name) or star.value.id not in self.local:
-                self.refuse(node, "gives by a star what is no argument")
+                self.refuse(node, "has a starred argument that is not an argument of the formula")
             return [*zip(names, map(self.visit, before), strict=True), (rest, star)]
         if any(isinstance(argument, ast.Starred) for argument in by_place) or len(by_name) < len(node.keywords):
-            self.refuse(node, "gives arguments by a star that the function takes one by one")
+            self.refuse(node, "passes starred arguments to a function without *args")
         try:
             bound = signature.bind(*by_place, **by_name)
         except TypeError as error:
-            self.refuse(node, f"does not fit what it calls: {error}")
+            self.refuse(node, f"does not match the function's signature: {error}")
         bound.apply_defaults()
         given = bound.arguments.items()
         nodes = [(name, value if isinstance(value, ast.expr) else ast.Constant(value)) for name, value in given]

@@ -1,7 +1,7 @@
-"""The loops over formulas: each activation, loss and optimizer becomes a function that kernels call by its address.
+"""Loops over formulas: each activation, loss and optimizer becomes a function that kernels call by address.
 
-Inner loops run over the rows of a tile, which are contiguous. Parts that mix features, the softmax and the
-normalization, keep their values of a row (its maximum, mean or deviation) as one more feature behind the others.
+Inner loops run over the rows of a tile, which are contiguous. Parts that combine features, softmax and normalization,
+store their values per row (maximum, mean or deviation) as additional features after the others.
 """
 
 from functools import cache, lru_cache
@@ -20,7 +20,7 @@ from ..jit.machine_code import address_of
 from .formulas import H_SIZE, compiled_method, hyperparameters, is_of_the_library, of_formulas
 from .scalar_functions import quotient
 
-# Placeholders, filled in by `address_of`: a class's formulas, the floating type, and half of its largest number.
+# Placeholders, filled in by `address_of`: formulas of a class, the floating-point type, and half of its largest number.
 formula: Any = None
 derivative: Any = None
 number: Any = None
@@ -33,13 +33,13 @@ mix: Any = njit(counter_rng.mix, **INNER)
 
 @njit(**INNER)
 def count(state, number):
-    """Return the state of the stream with this number; see `core.counter_rng.counter_bits`."""
+    """Return the state of the random stream with this index; see `core.counter_rng.counter_bits`."""
     return mix(state + (np.uint64(number) + np.uint64(1)) * _GOLDEN)
 
 
 @njit(**INNER)
 def unpacked(h):
-    """Return the hyperparameters one by one. Loads of doubles inside a loop would halve its float32 vectors."""
+    """Return the hyperparameters as a tuple, because loads of doubles inside a loop would halve its float32 vectors."""
     h = vector(h, H_SIZE)
     return h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]
 
@@ -102,7 +102,7 @@ def _softmax_link(rows, outputs, z, y, h):
 def _softmax_loss(rows, outputs, z, t, weight, delta, loss, h):
     """Compute the cross-entropy -Σ t log y and its gradient Y - T; see `SoftmaxCrossEntropy`.
 
-    Behind delta there are three features more of memory, for the largest z, Σ exp(z - largest), and its logarithm.
+    delta has memory for three additional features: the largest z, Σ exp(z - largest), and its logarithm.
     """
     use_widest_vectors()
     without_overlaps()
@@ -168,7 +168,7 @@ def _update2(n, rate, t, theta, J, first, second, moved, h):
 
 
 def _norm(I, O, rows, p, x, y, h, extra):
-    """Normalize rows; extra keeps x̂ and, behind its I features, the rows' deviations and two features of workspace."""
+    """Normalize rows; extra stores x̂ (I features), the deviations of the rows, and two features of workspace."""
     g, b = vector(p, 2 * I)[:I], vector(p, 2 * I)[I:]
     x, y, h = matrix(x, I, rows), matrix(y, I, rows), unpacked(h)
     kept = matrix(extra, I + 3, rows)
@@ -195,7 +195,7 @@ def _norm(I, O, rows, p, x, y, h, extra):
 
 
 def _norm_back(I, O, rows, p, x, delta, J, add, y, h, extra):
-    """Turn delta into (d - mean(d) - x̂ mean(d x̂)) / deviation with d = g delta; compute the gradients of g and b."""
+    """Set delta to (d - mean(d) - x̂ mean(d x̂)) / deviation with d = g delta; compute the gradients of g and b."""
     g, J, delta, kept = vector(p, I), vector(J, 2 * I), matrix(delta, I, rows), matrix(extra, I + 3, rows)
     deviation, mean, slant, n = kept[I], kept[I + 1], kept[I + 2], number(I)
     for s in range(rows):
@@ -218,7 +218,7 @@ def _norm_back(I, O, rows, p, x, delta, J, add, y, h, extra):
 
 
 def _drop(I, O, rows, p, x, y, h, mask, by_rows, product, numbers, seed, step, layer):
-    """Multiply by the mask of this step's noise; see `core.layers.Dropout` and `core.counter_rng.RandomKey`."""
+    """Multiply by the dropout mask of this step; see `core.layers.Dropout` and `core.counter_rng.RandomKey`."""
     if step < 0:
         copy(vector(x, I * rows), vector(y, I * rows))
         return
@@ -242,11 +242,11 @@ def _drop_back(I, O, rows, p, x, delta, J, add, y, h, mask, before, transposed, 
 
 
 UPDATES = (_update0, _update1, _update2)
-"""The loops over an optimizer's formula, by the number of its moments; there are none for more of them."""
+"""The loops over optimizer formulas, by the number of moments; more moments are not supported."""
 
 
 def _signature(template: FunctionType, F: type) -> Any:
-    """Return the signature of a template, by the names of its arguments; `addresses` has the same for its callers."""
+    """Return the signature of a template, derived from the names of its arguments; see `calls` for the callers."""
     a, is_update = types.CPointer(from_dtype(np.dtype(F))), template.__name__.startswith("_update")
     kinds: dict[str, Any] = {"h": types.CPointer(types.float64), "numbers": types.CPointer(types.intp)}
     words = "n rows outputs I O seed step layer add before transposed by_rows product"
@@ -259,22 +259,22 @@ def _signature(template: FunctionType, F: type) -> Any:
 @of_formulas
 @cache
 def _address(template: FunctionType, cls: type, F: type, *methods: str) -> int:
-    """Return the address of a loop over a class's formulas for numbers of type F."""
+    """Return the address of a loop over formulas of a class for type F."""
     made = (compiled_method(cls, method, F) for method in methods)
     formulas = dict(zip(("formula", "derivative"), made, strict=False))
-    # Classes of users may have the same name, and a class another formula later.
+    # Custom classes may have the same name, and their formulas may change.
     version = "" if is_of_the_library(cls) else f"_{digest(*formulas.values())[:16]}"
     suffix, half = f"_{cls.__name__}{version}", F(np.finfo(F).max / 2)
     return address_of(template, F, suffix, _signature(template, F), half=half, **formulas)
 
 
 def norm_addresses(F: type) -> tuple[int, int]:
-    """Return the addresses of layer normalization, forward and back."""
+    """Return the addresses of the forward and backward pass of layer normalization."""
     return _address(_norm, LayerNorm, F), _address(_norm_back, LayerNorm, F)
 
 
 def drop_addresses(F: type) -> tuple[int, int]:
-    """Return the addresses of dropout, forward and back."""
+    """Return the addresses of the forward and backward pass of dropout."""
     return _address(_drop, Dropout, F), _address(_drop_back, Dropout, F)
 
 
@@ -289,7 +289,7 @@ def derivative_address(activation: Any, F: type) -> int:
 
 
 def link_address(loss: Any, F: type) -> int:
-    """Return the address of a loss's link; see `calls.link`."""
+    """Return the address of a loss's link function; see `calls.link`."""
     if isinstance(loss, SoftmaxCrossEntropy):
         return _address(_softmax_link, type(loss), F)
     return _address(_elementwise_link, type(loss), F, "predict")

@@ -1,8 +1,8 @@
-"""Parts of a user's own: which of them are compiled, and why the others run on the reference engine.
+"""Decide which custom parts are compiled, and report why the others need the reference engine.
 
-A part is compiled like the library's own if it only fills in the formulas of its contract and has numbers as its
-fields. Nobody has tested it, so its kernels and its formulas are compared on a grid of numbers before they are used.
-A name that a formula reads may get another value later, as in a notebook; then all is compiled anew.
+A custom part is compiled if it only implements the formulas of its base class and has only numeric fields. Before its
+kernels are used, they are compared with the formulas on a grid of numbers. If a global that a formula reads is changed
+later, for example in a notebook, all formulas are recompiled.
 """
 
 import ctypes
@@ -28,7 +28,7 @@ FIXED: dict[type, tuple[str, ...]] = {
     ElementwiseLoss: ("value", "takes_classes"),
     Optimizer: ("init", "step", "_rate"),
 }
-"""The contracts whose formulas become kernels, and what kernels do in their own way, so that no part may replace it."""
+"""The base classes whose formulas become kernels, and the methods that parts must not override."""
 
 NUMBERS = int, float, np.integer, np.floating, np.bool_
 """The types of hyperparameters."""
@@ -36,10 +36,10 @@ NUMBERS = int, float, np.integer, np.floating, np.bool_
 MAGNITUDES = 1e-30, 1e-8, 1e-3, 0.1, 0.3, 0.5, 1, 1.5, 2, 3, 5, 8, 12, 20, 30, 50, 100, 1e3, 1e5, 1e10
 GRID = np.array([0.0, *MAGNITUDES, *(-magnitude for magnitude in MAGNITUDES)])
 FEW = np.array([-30.0, -2.0, -0.5, 0.0, 0.25, 1.0, 3.0])
-"""The numbers on which kernels and formulas are compared; formulas of several arguments take each of few with each."""
+"""The numbers on which kernels and formulas are compared; for several arguments, all combinations of FEW are used."""
 
 ROUNDINGS = 64
-"""The largest difference of a kernel from its formula, in units of rounding of their arguments and results."""
+"""The maximum difference between a kernel and its formula, in rounding units of their arguments and results."""
 
 
 _Comparison: TypeAlias = tuple[str, Callable[..., np.ndarray], Callable[..., Any], tuple[np.ndarray, ...]]
@@ -47,14 +47,14 @@ _Comparison: TypeAlias = tuple[str, Callable[..., np.ndarray], Callable[..., Any
 
 
 class _Reading(NamedTuple):
-    """What the formulas of a class were and read by name when they were compiled."""
+    """The functions and global values that the formulas of a class used when they were compiled."""
 
     values: list[tuple[Mapping[str, Any], str, Any]]
     functions: list[tuple[FunctionType, Any, Any]]
 
     def is_current(self) -> bool:
-        """Return whether the formulas are the same, and read the same values."""
-        for names, name, value in self.values:  # at the start of every fit: a generator would take twice as long
+        """Return whether the functions and global values are unchanged."""
+        for names, name, value in self.values:  # runs at the start of every fit; a generator would take twice as long
             if names.get(name) is not value:
                 return False
         for function, code, defaults in self.functions:
@@ -64,10 +64,10 @@ class _Reading(NamedTuple):
 
 
 def reason_against(part: Any, F: type) -> str | None:
-    """Return why a part of a user's own has no kernel for numbers of type F, as the end of a sentence, or None."""
+    """Return why a custom part has no kernel for type F, as the end of a sentence, or None."""
     why = _beyond_formulas(type(part)) or _beyond_numbers(part)
     if why is not None:
-        return f"{type(part).__name__} is a part of your own {why}"
+        return f"{type(part).__name__} is a custom part {why}"
     reason, reading = _compared(part, F)
     if not reading.is_current():
         forget()
@@ -76,22 +76,22 @@ def reason_against(part: Any, F: type) -> str | None:
 
 
 def _beyond_formulas(cls: type) -> str | None:
-    """Return what a class has beyond the formulas of its contract, or None."""
+    """Return what a class overrides or lacks that prevents compilation, or None."""
     contract = next((contract for contract in FIXED if issubclass(cls, contract)), None)
     if contract is None:
         return "that is not derived from Activation, ElementwiseLoss or Optimizer"
     for name in FIXED[contract]:
         if getattr(cls, name) is not getattr(contract, name):
-            return f"that replaces {name!r}"
-    # Kernels are kept for parts that are equal. Dataclasses write `__eq__` as text, which is in no file.
+            return f"that overrides {name!r}"
+    # Kernels are cached for equal parts. The `__eq__` of dataclasses is generated and has no source file.
     if (equal := cls.__eq__) is not object.__eq__ and _file(equal) != _file(contract.__eq__):
-        return "that replaces '__eq__'"
+        return "that overrides '__eq__'"
     if cls.__getattribute__ is not object.__getattribute__:
-        return "that replaces '__getattribute__'"
+        return "that overrides '__getattribute__'"
     if issubclass(cls, Optimizer) and isinstance(cls.update, FunctionType):
         first = Optimizer.update.__code__.co_varnames[1:5]
         if cls.update.__code__.co_varnames[1:5] != first:
-            return f"whose 'update' takes other arguments than {', '.join(first)}"
+            return f"whose 'update' does not take the arguments {', '.join(first)}"
     return None
 
 
@@ -100,28 +100,28 @@ def _file(function: Any) -> str | None:
 
 
 def _beyond_numbers(part: Any) -> str | None:
-    """Return what a part has beyond numbers in fields that never change and are compared, or None."""
+    """Return which attribute is not a constant number that takes part in comparisons, or None."""
     cls: Any = type(part)
     if not cls.__dataclass_params__.frozen:
-        return "that is no frozen dataclass"
+        return "that is not a frozen dataclass"
     names = cls.__dataclass_fields__
     more = getattr(part, "__dict__", {}).keys() - names.keys()
     if more:
-        return f"whose attribute {min(more)!r} is no field"
+        return f"whose attribute {min(more)!r} is not a field"
     for field in fields(cls):
         if field.name == "reduction":
             continue
         if not isinstance(getattr(part, field.name), NUMBERS):
-            return f"whose field {field.name!r} is no number"
+            return f"whose field {field.name!r} is not a number"
         if not field.compare:
-            return f"whose field {field.name!r} is not compared"
+            return f"whose field {field.name!r} has compare=False"
     return None
 
 
 @of_formulas
 @lru_cache(maxsize=512)
 def _compared(part: Any, F: type) -> tuple[str | None, _Reading]:
-    """Compile a part's kernels and compare them with its formulas; return why they are not used, or None."""
+    """Compile a part's kernels and compare them with its formulas; return why they cannot be used, or None."""
     reading = _reading_of(type(part))
     try:
         with np.errstate(all="ignore"):
@@ -133,7 +133,7 @@ def _compared(part: Any, F: type) -> tuple[str | None, _Reading]:
 
 
 def _reading_of(cls: type) -> _Reading:
-    """Return what the methods of a class of a user's own read, and the functions of their own that they call."""
+    """Return the globals that the methods of a custom class read, and the custom functions that they call."""
     methods = {name for base in cls.__mro__ for name, value in vars(base).items() if isinstance(value, FunctionType)}
     own = [base for base in cls.__mro__ if base is not object and not is_of_the_library(base)]
     values: list[Any] = [
@@ -141,7 +141,7 @@ def _reading_of(cls: type) -> _Reading:
     ]
     functions, todo = [], [value for _, _, value in values if isinstance(value, FunctionType)]
     known = set()
-    for function in todo:  # grows by the functions that they call
+    for function in todo:  # called functions are appended
         if function in known or is_of_the_library(function):
             continue
         known.add(function)
@@ -154,11 +154,11 @@ def _reading_of(cls: type) -> _Reading:
 
 
 def _comparisons(part: Any, F: type) -> Iterator[_Comparison]:
-    """Yield each formula of a part with its kernel, and the numbers on which they are compared."""
+    """Yield the formulas of a part, their kernels, and the numbers on which they are compared."""
     h = hyperparameters(part)
 
     def call(address: int, *arguments: Any, result: Any = None) -> Any:
-        """Call a kernel, and return its last argument, which it writes on."""
+        """Call a kernel, and return its last argument, to which it writes."""
         given = [a.ctypes.data if isinstance(a, np.ndarray) else a for a in (*arguments, h)]
         kinds = [ctypes.c_double if isinstance(a, float) else ctypes.c_int64 for a in given]
         ctypes.CFUNCTYPE(result, *kinds)(address)(*given)
@@ -214,17 +214,17 @@ def _each_with_each(*axes: np.ndarray, F: type) -> tuple[np.ndarray, ...]:
 
 
 def _as(values: Any, like: np.ndarray) -> np.ndarray:
-    """Return a formula's result, which may be one number, as an array like its argument."""
+    """Broadcast the result of a formula, which may be a single number, to an array like its argument."""
     return np.array(np.broadcast_to(np.asarray(values), like.shape), like.dtype)
 
 
 def _difference(cls: str, comparison: _Comparison) -> str | None:
-    """Return where a kernel differs from its formula by more than rounding, or from itself on single numbers."""
+    """Return where a kernel differs from its formula by more than rounding, or depends on the array size, or None."""
     name, kernel, formula, arguments = comparison
     found = kernel(*arguments)
     expected = _as(formula(*arguments), found)
     eps = np.finfo(found.dtype).eps
-    # Rounded arguments show how a formula magnifies roundings; each is moved by another factor.
+    # Perturb each argument by a different factor to estimate how the formula magnifies rounding errors.
     moved = [argument * (1 + 4 * (place + 1) * eps) for place, argument in enumerate(arguments)]
     magnified = np.abs(_as(formula(*moved), found) - expected)
     size = 1 + np.abs(expected) + sum(map(np.abs, arguments))
@@ -237,5 +237,5 @@ def _difference(cls: str, comparison: _Comparison) -> str | None:
         return f"the {name} of {cls} is {values} at {at}, in {found.dtype}"
     alone = [kernel(*(argument[k : k + 1] for argument in arguments)) for k in range(arguments[0].size)]
     if not np.array_equal(np.concatenate(alone, axis=-1), found, equal_nan=True):
-        return f"the {name} of {cls} is rounded in another way for single numbers than for many"
+        return f"the {name} of {cls} is rounded differently for single numbers than for arrays"
     return None

@@ -1,4 +1,4 @@
-"""Loops over rows: their scores, the scaling of their inputs, and their order in an epoch."""
+"""Loops over rows: scores, scaling of inputs, and shuffling."""
 
 import ctypes
 from functools import cache
@@ -14,7 +14,7 @@ from ..jit.fit_record import as_word, fit_at
 from ..jit.machine_code import address_of
 from .loops import count, mix
 
-# Placeholders, filled in by `address_of`: the floating types of inputs and of their scaling, and how they are scaled.
+# Placeholders, filled in by `address_of`: the types of inputs and of scaling, and whether to multiply or divide.
 number: Any = float
 of_scaling: Any = float
 multiplies = False
@@ -22,13 +22,13 @@ multiplies = False
 
 @njit(**INNER)
 def _place(c, s):
-    """Return the row number in the data of a validation row."""
+    """Return the index of a validation row in the data."""
     return words_at(c.validation.chosen, c.validation.rows)[s] if c.validation.chosen else s
 
 
 @njit(**INNER)
 def _weight(c, s, like):
-    """Return a row's weight."""
+    """Return the weight of a row."""
     if not c.validation.weight:
         return 1.0
     return np.float64(numbers_at(c.validation.weight, c.validation.data_rows, like)[_place(c, s)])
@@ -36,7 +36,7 @@ def _weight(c, s, like):
 
 @njit(**INNER)
 def _target(c, s, o, like):
-    """Return a row's target for an output; classes are one-hot."""
+    """Return the target of a row for an output; classes are one-hot encoded."""
     place, O, N = _place(c, s), c.outputs, c.validation.data_rows
     if c.validation.classes:
         return 1.0 if words_at(c.validation.classes, N)[place] == o else 0.0
@@ -51,7 +51,7 @@ def _prediction(c, s, o, like):
 
 @njit(**INNER)
 def _has_right_class(c, s, like):
-    """Return whether the largest prediction, the first of equal ones, is that of the target."""
+    """Return whether the class with the largest prediction, or the first of several, is the target."""
     predicted, right = 0, 0
     for o in range(1, c.outputs):
         if _prediction(c, s, o, like) > _prediction(c, s, predicted, like):
@@ -63,7 +63,7 @@ def _has_right_class(c, s, like):
 
 @njit(**INNER)
 def _has_right_labels(c, s, like):
-    """Return whether all predictions are on the targets' side of ½."""
+    """Return whether all predictions are on the same side of ½ as their targets."""
     right = True
     for o in range(c.outputs):
         right = right and (_prediction(c, s, o, like) > 0.5) == (_target(c, s, o, like) > 0.5)
@@ -116,21 +116,21 @@ def _r2(context):
 
 
 LOOPS: dict[str, Any] = {"accuracy": _accuracy, "subset_accuracy": _subset_accuracy, "r2": _r2}
-"""The loop of each score that has one, by its name in `core.scores`: a sum over the rows in their order, by one thread.
+"""The loops of scores, by their names in `core.scores`: sums over the rows in their order, in one thread.
 
-Fits with another score run on the reference engine, by its formula.
+Fits with other scores run on the reference engine.
 """
 
 
 @cache
 def score_address(name: str, F: type) -> int:
-    """Return the address of a score's loop for numbers of type F."""
+    """Return the address of a score's loop for type F."""
     return address_of(LOOPS[name], F, signature=types.float64(types.intp))
 
 
 @njit(**IN_ORDER)
 def _scale_row(inputs, shift, scale, multiplies):
-    """Scale a row, each input by its own shift and scale; here and below each operation is rounded, as in NumPy."""
+    """Scale a row, each input by its shift and scale. As in NumPy, the result of each operation is rounded."""
     rounded = inputs.dtype.type
     for k in range(inputs.size):
         if multiplies:
@@ -141,7 +141,7 @@ def _scale_row(inputs, shift, scale, multiplies):
 
 @njit(**IN_ORDER)
 def _scale_feature(inputs, shift, scale, multiplies):
-    """Scale one feature of rows."""
+    """Scale one feature of all rows, with the rounding of `_scale_row`."""
     rounded = inputs.dtype.type
     for s in range(inputs.size):
         if multiplies:
@@ -151,7 +151,7 @@ def _scale_feature(inputs, shift, scale, multiplies):
 
 
 def scale(first, features, rows, by_rows, shifts, scales, tile):
-    """Scale a tile of features x rows, or of rows x features if ``by_rows``, whose features begin with the first."""
+    """Scale a tile of features x rows, or of rows x features if ``by_rows`` is set, starting at feature `first`."""
     I, end = features, first + features
     own_shifts = part(numbers_at(shifts, end, of_scaling(0)), first, end)
     own_scales = part(numbers_at(scales, end, of_scaling(0)), first, end)
@@ -166,7 +166,7 @@ def scale(first, features, rows, by_rows, shifts, scales, tile):
 
 @cache
 def scale_address(F: type, of_scaling: type, multiplies: bool) -> int:
-    """Return the address of `scale` for inputs of type F and a scaling of its own type; see `calls.scale`."""
+    """Return the address of `scale` for inputs of type F and a type of scaling; see `calls.scale`."""
     suffix = f"_{of_scaling.__name__}_{'multiplied' if multiplies else 'divided'}"
     return address_of(scale, F, suffix, of_scaling=of_scaling, multiplies=multiplies)
 
@@ -177,22 +177,22 @@ _SHUFFLED = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 7)
 
 @njit(**INNER)
 def _bucket(key, n):
-    """Return the bucket of a key: the range of keys is cut into n equal ones."""
+    """Return the bucket of a key: the range of keys is divided into n equal intervals."""
     return np.int64(((key >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
 
 
 @njit(**INNER)
 def _key(state, numbers, row):
-    """Return the key of a row, which has a number of its own, unless the address of the numbers is 0."""
+    """Return the random key of a row, or of its global index if `numbers` is not 0."""
     return count(state, words_at(numbers, row + 1)[row] if numbers else row)
 
 
 def shuffle(seed, epoch, n, numbers, keys, places, order):
-    """Fill order with `core.counter_rng.permutation`: the rows, sorted by a random key of each, or of its number.
+    """Fill order with `core.counter_rng.permutation`: the rows, sorted by random keys.
 
-    Keys are uniform. So they are counted into n buckets by their leading digits, and the few keys of a bucket are
-    sorted by insertion. A key is computed twice, which takes less time than to keep it, and once more where two are
-    equal in the leading 32 bits that are kept. These bits tell buckets apart too, so rows are fewer than 2**32.
+    Keys are uniformly distributed. They are sorted into n buckets by their leading digits, followed by an insertion
+    sort. Each key is computed twice, which is faster than storing it, and once more if the leading 32 bits of two keys
+    are equal. The number of rows must be below 2**32, because buckets depend only on the leading 32 bits.
     """
     keys, places, order = numbers_at(keys, n, _WORD), numbers_at(places, n + 1, _WORD), words_at(order, n)
     state = count(count(mix(np.uint64(seed)), _SHUFFLE), epoch)
@@ -219,7 +219,7 @@ def shuffle(seed, epoch, n, numbers, keys, places, order):
 
 
 def order_of_part(seed: int, epoch: int, numbers: np.ndarray) -> np.ndarray:
-    """Return the order of a part of an epoch's rows, by the keys that they have among all: indices of their numbers."""
+    """Return the order of a part of an epoch's rows, given by global indices, by their keys among all rows."""
     n = len(numbers)
     keys, places, order = np.empty(n, np.uint32), np.empty(n + 1, np.uint32), np.empty(n, np.int64)
     arrays = (array.ctypes.data for array in (np.ascontiguousarray(numbers, np.int64), keys, places, order))

@@ -1,8 +1,8 @@
-"""The functions of ``core/elementary.py``, and the logistic, for scalars inside compiled code.
+"""The functions of ``core/elementary.py``, and the logistic function, for scalars in compiled code.
 
-Exponentials and logarithms are polynomials without branches or calls, so that loops over them are vectorized; loops
-over the calls that Numba would make are not. Each is accurate to a few units in the last place. Results near the least
-normal number or below it may be 0.
+Exponentials and logarithms are polynomials without branches or calls, so that loops over them are vectorized, unlike
+loops over Numba's implementations. They are accurate to a few units in the last place. Results close to or below the
+smallest normal number may be 0.
 """
 
 from math import factorial
@@ -18,14 +18,14 @@ from ..jit import INNER, intrinsic, larger, smaller
 from ..jit.cache import OVERLOADS
 from ..jit.numba_internals import has_wide_vectors
 
-# Numba's default error model tests each division for zero, which stops vectorization. A product and a sum may become
-# one instruction, which rounds once; anything else would break these formulas, which rely on the order of roundings.
+# Numba's default error model checks each division for zero, which prevents vectorization. Only fusing a product and a
+# sum is allowed; other optimizations would break these formulas, which rely on the order of roundings.
 _EXACT: Any = {**INNER, "fastmath": {"contract"}, "forceinline": True}
 
 
 @intrinsic
 def _reinterpreted(typing, x):
-    """Return the number of the bits of an integer, or the bits of a number as an integer."""
+    """Reinterpret the bits of an integer as a floating-point number, or vice versa."""
     pairs = {types.int32: types.float32, types.int64: types.float64}
     made = (pairs | {number: bits for bits, number in pairs.items()})[x]
     return made(x), lambda context, builder, signature, values: builder.bitcast(values[0], context.get_value_type(made))
@@ -33,12 +33,12 @@ def _reinterpreted(typing, x):
 
 @intrinsic
 def quotient(typing, a, b):
-    """Return a / b for b that is neither 0 nor infinite, from an estimate of 1 / b where that is faster.
+    """Return a / b for nonzero, finite b, from an estimate of 1 / b where that is faster.
 
-    A vector's division takes as long as 32 other instructions. An estimate that is refined twice, see
-    `use_widest_vectors`, takes eight. With fused products it is rounded as the division is in all but one of many
-    millions of cases, so that it does not matter which elements of a loop are computed by single divisions. For the
-    same reason a formula divides by a number once: two divisions by it would become products, in some loops only.
+    A vector division takes as long as 32 other instructions; an estimate that is refined twice, see
+    `use_widest_vectors`, takes eight. With FMA, it is rounded like a division in all but one of many millions of cases,
+    so that results do not depend on which elements of a loop are vectorized. For the same reason, formulas divide by a
+    number only once: the compiler could replace two divisions by multiplications, but only in some loops.
     """
 
     def generate(context, builder, signature, arguments):
@@ -49,7 +49,7 @@ def quotient(typing, a, b):
 
 @njit(**_EXACT)
 def ratio(a, b):
-    """Return a / b for b that is infinite or a normal number; see `quotient`."""
+    """Return a / b for b that is a normal number or infinite; see `quotient`."""
     return a * type(a)(0) if b == np.inf else quotient(a, b)
 
 
@@ -60,7 +60,7 @@ def _near(series, low, high, degree, F):
         return sum(series(k) * x**k for k in range(40, -1, -1))
 
     sums = Chebyshev.interpolate(sum_at, degree, [low, high])
-    coefficients = sums.convert(kind=Polynomial, domain=[-1, 1]).coef  # in x itself
+    coefficients = sums.convert(kind=Polynomial, domain=[-1, 1]).coef  # in powers of x
     names = {f"c{k}": F(coefficient) for k, coefficient in enumerate(coefficients)}
     horner = f"c{degree}"
     for k in range(degree - 1, -1, -1):
@@ -69,9 +69,9 @@ def _near(series, low, high, degree, F):
 
 
 def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
-    """Return exp, expm1, log, log1p, tanh and the logistic for one floating type.
+    """Return exp, expm1, log, log1p, tanh and the logistic function for one floating-point type.
 
-    ln 2 is given in two parts, so that k times the high part is exact for every exponent k.
+    ln 2 is split into two parts, so that k times the high part is exact for every exponent k.
     """
     information = np.finfo(F)
     zero, half, one, two, infinity, nan = F(0), F(0.5), F(1), F(2), F(np.inf), F(np.nan)
@@ -79,7 +79,7 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
     lowest, highest = F(np.log(information.smallest_normal)), F(np.log(information.max))
     lowest_normal, many, digits = information.smallest_normal, F(2.0**mantissa), F(mantissa)
     shift, root_half_bits = I(mantissa), I(F(0.5**0.5).view(I))
-    rounding = F(1.5 * 2.0**mantissa)  # a number added to it is rounded to a whole one, which its last bits hold
+    rounding = F(1.5 * 2.0**mantissa)  # adding it rounds a number to an integer, stored in the last bits
     bias_of_half = I(information.maxexp - 2 - int(rounding.view(I)))
     # (exp(r) - 1 - r) / r², and (2 artanh(s) - 2 s) / s³ in s²
     exponential = _near(lambda k: 1 / factorial(k + 2), -np.log(2) / 2, np.log(2) / 2, degree_of_exp, F)
@@ -87,9 +87,9 @@ def _functions(F, I, mantissa, ln2_high, ln2_low, degree_of_exp, degree_of_log):
 
     @njit(**_EXACT)
     def reduced(x, most):
-        """Return expm1(r) and 2^(k - 1) with x = k ln 2 + r and |r| at most ln 2 / 2; x is clipped to the bounds first.
+        """Clip x to the bounds, and return expm1(r) and 2^(k - 1) with x = k ln 2 + r and |r| at most ln 2 / 2.
 
-        The power is 0 if it is no normal number.
+        The power is 0 if it is not a normal number.
         """
         bounded = smaller(larger(x, lowest), most)
         rounded = bounded * log2_e + rounding
@@ -147,11 +147,11 @@ _FUNCTIONS = {
 
 
 OWN = (elementary.exp, elementary.expm1, elementary.log, elementary.log1p, elementary.tanh, logistic)
-"""The functions that compiled code computes by its own formulas."""
+"""The functions that have separate formulas in compiled code."""
 
 
 def _overload(function, **options):
-    """Have compiled code call the decorated function in place of another, and note that kernels reach it."""
+    """Make compiled code call the decorated function instead of another, and register it for `cache.digest`."""
 
     def note(implementation):
         OVERLOADS[function] = implementation, options, _EXACT
@@ -172,7 +172,7 @@ for _function in OWN:
 
 
 def _replace(function, implementation):
-    """Have compiled code call an implementation in place of a function."""
+    """Make compiled code call an implementation instead of a function."""
     _overload(function, strict=False)(lambda *types: implementation)
 
 
@@ -182,4 +182,4 @@ _replace(elementary.where, lambda condition, a, b: a if condition else b)
 _replace(elementary.one, lambda z: type(z)(1))
 _replace(elementary.absolute, lambda z: abs(z))
 _replace(elementary.sign, lambda z: type(z)(np.sign(z)))
-_replace(elementary.clip, lambda z, low, high: smaller(larger(z, low), high))  # in this order NaN stays NaN
+_replace(elementary.clip, lambda z, low, high: smaller(larger(z, low), high))  # this order preserves NaN
